@@ -1,0 +1,40 @@
+# Every target does its own set-up on a fresh Debian machine with only python3 and make.
+# As root the real proxies come from the system's packages; otherwise the tests name what is missing.
+
+BIN := .venv/bin
+
+.PHONY: demo test test-fast check bench clean
+.DEFAULT_GOAL := demo
+
+.venv/ready: pyproject.toml scripts/venv
+	@scripts/venv .venv test quality proxies
+
+.venv-demo/ready: pyproject.toml scripts/venv
+	@scripts/venv .venv-demo
+
+.venv-bench/ready: pyproject.toml bench/peers.txt scripts/venv
+	@scripts/venv .venv-bench test
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r bench/peers.txt
+
+demo: .venv-demo/ready
+	@scripts/install-proxies nginx
+	@.venv-demo/bin/undam lab article
+
+test: check
+	@scripts/install-proxies all
+	@scripts/test
+
+test-fast: .venv/ready
+	@$(BIN)/python -m pytest -q -m "not live and not slow"
+
+check: .venv/ready
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: .venv-bench/ready
+	@.venv-bench/bin/python -m bench
+
+clean:
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* .proxies node_modules

@@ -1,0 +1,15 @@
+"""undam finds what dams an LLM token stream, frees it, and proves it.
+
+Importing this package starts nothing and patches nothing.
+"""
+
+from importlib.metadata import version as _version
+
+__all__ = ["__version__"]
+
+
+def __getattr__(name: str) -> str:
+    # Reading package metadata costs milliseconds that `undam --help` does not owe anybody.
+    if name == "__version__":
+        return _version("undam")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

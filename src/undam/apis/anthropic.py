@@ -1,0 +1,46 @@
+"""Anthropic's messages API in its streaming form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from undam.apis.meaning import Api, Kind, Meaning, count, error_text, load, mapping, text
+
+# The API refuses a request without max_tokens; this is long enough for a dam to show.
+_DEFAULT_MAX_TOKENS = 1024
+
+_DELTA_TEXT = ("text", "thinking", "partial_json")
+
+
+def _request(model: str, prompt: str, max_tokens: int | None) -> Mapping[str, object]:
+    return {
+        "model": model,
+        "messages": [{"role": "user", "content": prompt}],
+        "max_tokens": max_tokens or _DEFAULT_MAX_TOKENS,
+        "stream": True,
+    }
+
+
+def read_message(event: str, data: str) -> Meaning:
+    """Read one event of the messages API."""
+    try:
+        payload = mapping(load(data))
+    except ValueError:
+        return Meaning(Kind.MALFORMED, data[:200])
+    kind = text(payload.get("type")) or event
+    if kind == "ping":
+        return Meaning(Kind.HEARTBEAT, payload=payload)
+    error = error_text(payload)
+    if kind == "error" or error is not None:
+        return Meaning(Kind.ERROR, error or kind, payload=payload)
+    if kind == "message_stop":
+        return Meaning(Kind.FINISH, ends=True, payload=payload)
+    delta = mapping(payload.get("delta"))
+    content = "".join(text(delta.get(key)) for key in _DELTA_TEXT)
+    if kind == "content_block_delta" and content:
+        return Meaning(Kind.CONTENT, content, payload=payload)
+    tokens = count(mapping(payload.get("usage")).get("output_tokens"))
+    return Meaning(Kind.EMPTY, tokens=tokens, payload=payload)
+
+
+MESSAGES = Api("anthropic-messages", _request, read_message, announces_end=True)

@@ -1,0 +1,22 @@
+"""Time as data: arrivals, due times, quantiles. No clock is read here."""
+
+from undam.timing.arrival import Arrival
+from undam.timing.beacon import (
+    BeaconHead,
+    BeaconQuestion,
+    BeaconSchedule,
+    Due,
+    due_of,
+)
+from undam.timing.quantile import median, quantile
+
+__all__ = [
+    "Arrival",
+    "BeaconHead",
+    "BeaconQuestion",
+    "BeaconSchedule",
+    "Due",
+    "due_of",
+    "median",
+    "quantile",
+]

@@ -1,0 +1,18 @@
+"""Exact quantiles of a list. Nearest rank: a quantile is always a value that was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def quantile(ordered: Sequence[float], q: float) -> float:
+    """The nearest-rank ``q``-quantile of ``ordered``, which is ascending and not empty."""
+    if not ordered:
+        raise ValueError("no values")
+    rank = max(1, -int(-q * len(ordered) // 1))
+    return ordered[min(rank, len(ordered)) - 1]
+
+
+def median(values: Sequence[float]) -> float:
+    """The lower median of ``values``, which need no order and are not empty."""
+    return quantile(sorted(values), 0.5)
