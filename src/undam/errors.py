@@ -1,11 +1,11 @@
 """Every exception undam raises on purpose. Who is at fault is the first question a name answers.
 
-    UndamError
-    ├── ProtocolError            the bytes are not what the protocol allows
-    │   ├── LocalProtocolError   and it was this program that would have sent them
-    │   └── RemoteProtocolError  and it was the peer that sent them
-    ├── NetworkError             the peer could not be reached, or stopped; `phase` says where
-    └── UsageError               what the user asked for makes no sense
+UndamError
+├── ProtocolError            the bytes are not what the protocol allows
+│   ├── LocalProtocolError   and it was this program that would have sent them
+│   └── RemoteProtocolError  and it was the peer that sent them
+├── NetworkError             the peer could not be reached, or stopped; `phase` says where
+└── UsageError               what the user asked for makes no sense
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from undam.apis.meaning import (
     text,
 )
 
-# Keys under which engines put reasoning text; vLLM and DeepSeek use the first, OpenRouter the second.
+# Engines put reasoning under different keys: vLLM and DeepSeek the first, OpenRouter the next.
 _DELTA_TEXT = ("content", "reasoning_content", "reasoning", "refusal")
 
 

@@ -10,7 +10,7 @@ make its answers exact:
 - a request may carry ``Undam-Beacon``, too, with one of the questions below.
 
     clock                          answer at once with {"arrived_ns", "left_ns", "host"}
-    closed; id=ID                  answer with {"known", "closed_ns", "finished"} of an earlier exchange
+    closed; id=ID                  of an earlier exchange: {"known", "closed_ns", "finished"}
     schedule; silence_ms=3000; …   stream, with these values instead of the server's own
 """
 
