@@ -1,0 +1,6 @@
+"""`python -m undam` is `undam`."""
+
+from undam.cli import main
+
+if __name__ == "__main__":
+    main()
