@@ -1,1 +1,1 @@
-"""diagnosis"""
+"""Arrivals and response heads in, verdicts and findings out. Pure."""

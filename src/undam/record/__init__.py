@@ -1,5 +1,19 @@
 """What was seen on the wire, as data, and its form as JSON lines."""
 
 from undam.record.exchange import Ending, Exchange, Head, Stamps
+from undam.record.lines import read_record, record_lines
+from undam.record.redact import HIDDEN, redact_headers, redact_text, redact_url, secrets_of
 
-__all__ = ["Ending", "Exchange", "Head", "Stamps"]
+__all__ = [
+    "HIDDEN",
+    "Ending",
+    "Exchange",
+    "Head",
+    "Stamps",
+    "read_record",
+    "record_lines",
+    "redact_headers",
+    "redact_text",
+    "redact_url",
+    "secrets_of",
+]

@@ -1,0 +1,189 @@
+"""One hop judged: its verdict, its holds, its figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from undam.diagnosis.holds import (
+    NOISE_NS,
+    Held,
+    Offset,
+    holds_by_beacon,
+    holds_by_inner,
+    is_one_late,
+    judge_holds,
+)
+from undam.diagnosis.reading import Reading
+from undam.diagnosis.shape import Release, Shape, judge_pattern
+from undam.findings import Verdict
+from undam.record import Ending, Exchange
+from undam.timing import quantile
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """What one hop showed, over one or more streams of the same prompt.
+
+    Args:
+        readings: one a stream; the first with the hop's verdict stands for the others.
+        holds: for each event of every stream, where they are known.
+        exact: the holds come from a beacon, not from the comparison with an inner hop.
+        intermediaries: names of those that signed the response.
+    """
+
+    name: str
+    url: str
+    readings: tuple[Reading, ...]
+    shape: Shape
+    holds: tuple[Held, ...] = ()
+    exact: bool = False
+    intermediaries: tuple[str, ...] = ()
+
+    @property
+    def reading(self) -> Reading:
+        """The stream that stands for the others."""
+        return self.readings[0]
+
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange that stands for the others."""
+        return self.readings[0].exchange
+
+
+def judge_hop(
+    readings: Sequence[Reading],
+    *,
+    inner: Hop | None = None,
+    offset: Offset | None = None,
+    intermediaries: tuple[str, ...] = (),
+) -> Hop:
+    """Judge one hop.
+
+    Args:
+        readings: at least one.
+        inner: the next hop towards the model, asked for the same prompt.
+        offset: clock and path of the beacon at the far end; ``None`` without a beacon.
+    """
+    judged = [(reading, *_judge_one(reading, inner, offset)) for reading in readings]
+    verdict = Counter(shape.verdict for _, shape, _ in judged).most_common(1)[0][0]
+    judged.sort(key=lambda item: item[1].verdict is not verdict)
+    first = readings[0].exchange
+    return Hop(
+        first.hop,
+        first.url,
+        tuple(reading for reading, _, _ in judged),
+        judged[0][1],
+        tuple(held for _, _, holds in judged for held in holds),
+        exact=offset is not None,
+        intermediaries=intermediaries,
+    )
+
+
+def _judge_one(
+    reading: Reading, inner: Hop | None, offset: Offset | None
+) -> tuple[Shape, list[Held]]:
+    if offset is not None:
+        holds = holds_by_beacon(reading, offset)
+        return judge_holds(reading, holds, NOISE_NS + offset.uncertainty_ns), holds
+    pattern = judge_pattern(reading)
+    if inner is None:
+        return pattern, []
+    holds = holds_by_inner(inner.reading, reading)
+    if pattern.verdict in {Verdict.STREAMING, Verdict.UNKNOWN}:
+        return _against_inner(pattern, holds, inner), holds
+    return pattern, holds
+
+
+def _against_inner(pattern: Shape, holds: Sequence[Held], inner: Hop) -> Shape:
+    """What the pattern leaves open and the comparison with a streaming inner hop settles."""
+    if inner.shape.held or not holds:
+        return pattern
+    if is_one_late(holds):
+        evidence = {"events": len(holds), "held_events": sum(h.hold_ns > NOISE_NS for h in holds)}
+        return Shape(Verdict.LATE, Release.NEXT, evidence=evidence)
+    return pattern
+
+
+def figures(hop: Hop) -> dict[str, object]:
+    """The hop's entry in the report (`hops` of `undam check --json`), in ms and bytes."""
+    exchange, reading = hop.exchange, hop.reading
+    stamps, contents = exchange.stamps, reading.contents
+    return {
+        "name": hop.name,
+        "url": exchange.url,
+        "verdict": hop.shape.verdict.value,
+        "http_version": exchange.head.http_version if exchange.head else None,
+        "status": exchange.head.status if exchange.head else None,
+        "dns_ms": _step_ms(stamps.start_ns, stamps.dns_ns),
+        "connect_ms": _step_ms(stamps.dns_ns or stamps.start_ns, stamps.connect_ns),
+        "tls_ms": _step_ms(stamps.proxy_ns or stamps.connect_ns, stamps.tls_ns),
+        "headers_ms": _step_ms(reading.sent_ns, stamps.head_ns),
+        "ttft_ms": _step_ms(reading.sent_ns, contents[0].at_ns) if contents else None,
+        "e2e_ms": _step_ms(reading.sent_ns, exchange.ended_ns),
+        "hold_ms": _hold_ms(hop.holds),
+        "hold_is_exact": hop.exact,
+        "events": len(contents),
+        "reads": len({item.read for item in contents}),
+        "events_per_read": events_per_read(reading),
+        "release": hop.shape.release.value if hop.shape.release else None,
+        "release_bytes": hop.shape.release_bytes,
+        "release_every_ms": _rounded(hop.shape.period_ms),
+        "intermediaries": list(hop.intermediaries),
+        "complete": is_complete(reading),
+        "cut_after_s": cut_after_s(reading),
+        "ending": exchange.ending.value,
+        "streams": len(hop.readings),
+    }
+
+
+def events_per_read(reading: Reading) -> Mapping[str, int]:
+    """How many content events each read brought, over the reads that brought any."""
+    counts = sorted(Counter(item.read for item in reading.contents).values())
+    if not counts:
+        return {"p50": 0, "max": 0}
+    return {"p50": int(quantile(counts, 0.5)), "max": counts[-1]}
+
+
+def is_complete(reading: Reading) -> bool | None:
+    """Whether the whole answer came; ``None`` when nothing can prove it either way."""
+    ending = reading.exchange.ending
+    if reading.announced_end:
+        return True
+    if ending in {Ending.TRUNCATED, Ending.RESET, Ending.BROKEN} or reading.leftover_bytes:
+        return False
+    if ending in {Ending.TIMEOUT, Ending.LIMIT}:
+        return None
+    if reading.api.announces_end:
+        return False
+    return True if ending is Ending.COMPLETE else None
+
+
+def cut_after_s(reading: Reading) -> float | None:
+    """Seconds from the request to the end of a stream that was cut."""
+    if is_complete(reading) is not False:
+        return None
+    return round((reading.exchange.ended_ns - reading.sent_ns) / 1e9, 3)
+
+
+def _hold_ms(holds: Sequence[Held]) -> dict[str, float] | None:
+    if not holds:
+        return None
+    ordered = sorted(held.hold_ns for held in holds)
+    return {
+        "first": round(holds[0].hold_ns / 1e6, 3),
+        "p50": round(quantile(ordered, 0.5) / 1e6, 3),
+        "p99": round(quantile(ordered, 0.99) / 1e6, 3),
+        "max": round(ordered[-1] / 1e6, 3),
+    }
+
+
+def _step_ms(from_ns: int | None, to_ns: int | None) -> float | None:
+    if from_ns is None or to_ns is None:
+        return None
+    return round((to_ns - from_ns) / 1e6, 3)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)

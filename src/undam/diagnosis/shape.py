@@ -1,0 +1,214 @@
+"""The shape of a stream: is it held, and in what pattern. Judged on arrivals alone.
+
+What a pattern can prove is bounded, and the bounds are chosen so that a healthy stream is never
+accused: a speculative decoder gives 1 to 5 tokens at a time, a model pauses, a network jitters.
+What remains open is `unknown`, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import pairwise
+
+from undam.diagnosis.bursts import Burst, find_bursts, together_ns
+from undam.diagnosis.reading import Reading
+from undam.findings import Verdict
+from undam.timing import median, quantile
+
+MIN_EVENTS = 8
+"""Fewer content events than this prove nothing, unless a beacon tells when they were due."""
+
+# The fastest engines give a token in about 0.5 ms; an answer that came sooner after its request
+# than that was not generated while we watched, so nothing can be said about how it flows.
+_FASTEST_TOKEN_NS = 500_000
+_SHORTEST_WAIT_NS = 50_000_000
+
+# Speculative decoders accept up to about five tokens a step (Medusa, EAGLE and vLLM's defaults).
+_SPECULATIVE = 5
+
+# A timer of a hop ticks evenly; its ticks differ by at most the gap of the source.
+_EVEN_SPREAD = 0.25
+_SLOW_TICK_NS = 80_000_000
+
+
+class Release(StrEnum):
+    """What makes a hop let go."""
+
+    SIZE = "size"
+    TIMER = "timer"
+    NEXT = "next"
+    END = "end"
+    UNCLEAR = "unclear"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A verdict on one stream with what it rests on.
+
+    Args:
+        release: what lets the held events go; ``None`` for a stream that is not held.
+        release_bytes: the block size, for ``Release.SIZE``.
+        period_ms: the timer's period, for ``Release.TIMER``.
+        evidence: figures for the report.
+        reason: why the verdict is ``unknown``, and what to run next.
+    """
+
+    verdict: Verdict
+    release: Release | None = None
+    release_bytes: int | None = None
+    period_ms: float | None = None
+    evidence: Mapping[str, object] = field(default_factory=dict)
+    reason: str = ""
+
+    @property
+    def held(self) -> bool:
+        """Whether the stream was held back in any way."""
+        return self.verdict in {Verdict.BATCHED, Verdict.LATE, Verdict.HELD_TO_END}
+
+
+def unknown(reason: str, **evidence: object) -> Shape:
+    """A stream about which the evidence does not suffice."""
+    return Shape(Verdict.UNKNOWN, evidence=evidence, reason=reason)
+
+
+def judge_pattern(reading: Reading) -> Shape:
+    """Judge a stream by its arrivals alone."""
+    contents = reading.contents
+    if len(contents) < MIN_EVENTS:
+        return unknown(
+            f"only {len(contents)} content events came; ask for a longer answer "
+            f"(--prompt, or max_tokens in --data)",
+            events=len(contents),
+        )
+    bursts = find_bursts(reading)
+    if len(bursts) == 1:
+        return _judge_single(reading, bursts[0])
+    if _client_was_late(bursts):
+        return unknown("this machine was too busy to tell: run it again, or from an idle host")
+    return _judge_bursts(reading, bursts)
+
+
+def _judge_single(reading: Reading, burst: Burst) -> Shape:
+    """Every token came at once: held to the end, or never spread in the first place."""
+    wait = burst.start_ns - reading.sent_ns
+    span = burst.end_ns - burst.start_ns
+    evidence = {
+        "events": burst.events,
+        "within_ms": round(span / 1e6, 3),
+        "after_ms": round(wait / 1e6, 1),
+    }
+    if wait < max(_SHORTEST_WAIT_NS, burst.events * _FASTEST_TOKEN_NS):
+        return unknown(
+            f"the whole answer came {wait / 1e6:.0f} ms after the request, too fast to tell; "
+            f"ask for a longer one, or use --beacon",
+            **evidence,
+        )
+    if span > max(_together(reading) * 10, wait // 20):
+        return Shape(Verdict.STREAMING, evidence=evidence)
+    after = reading.exchange.ended_ns - burst.end_ns
+    if after > max(100_000_000, wait // 5):
+        return unknown(
+            f"one burst of {burst.events} events, then {after / 1e9:.1f} s of silence before the "
+            f"end; ask for a longer answer, or use --beacon",
+            **evidence,
+        )
+    return Shape(Verdict.HELD_TO_END, Release.END, evidence=evidence)
+
+
+def _together(reading: Reading) -> int:
+    return together_ns([item.at_ns for item in reading.contents])
+
+
+def _client_was_late(bursts: Sequence[Burst]) -> bool:
+    """Whether the bursts may be this program's own doing: it came late to most of them."""
+    many = [burst for burst in bursts if burst.events > 1]
+    if not many:
+        return False
+    typical_pause = median([b.start_ns - a.end_ns for a, b in pairwise(bursts)])
+    return median([burst.late_ns for burst in many]) > typical_pause / 4
+
+
+def _judge_bursts(reading: Reading, bursts: Sequence[Burst]) -> Shape:
+    held = bursts[:-1]  # what the end lets go follows no rule of the hop
+    counts = [burst.events for burst in held]
+    together = sum(n for n in counts if n > 1)
+    typical = median(counts)
+    evidence: dict[str, object] = {
+        "bursts": len(bursts),
+        "events_per_burst": {"p50": typical, "max": max(counts)},
+    }
+    block = _block_of(held, compressed=_is_coded(reading))
+    if block is not None:
+        return Shape(Verdict.BATCHED, Release.SIZE, block, None, evidence | {"block_bytes": block})
+    if together < 0.5 * sum(counts) or typical < 2:
+        return Shape(Verdict.STREAMING, evidence=evidence)
+    period_ns, even = _period(held)
+    evidence["every_ms"] = round(period_ns / 1e6, 1)
+    if typical <= _SPECULATIVE:
+        return _judge_small_bursts(period_ns, even, evidence)
+    if even and len(held) >= 4:
+        return Shape(Verdict.BATCHED, Release.TIMER, None, period_ns / 1e6, evidence)
+    threshold = _threshold_of(held)
+    if threshold is not None:
+        evidence["block_bytes"] = threshold
+        return Shape(Verdict.BATCHED, Release.SIZE, threshold, None, evidence)
+    return Shape(Verdict.BATCHED, Release.UNCLEAR, None, None, evidence)
+
+
+def _judge_small_bursts(period_ns: float, even: bool, evidence: dict[str, object]) -> Shape:
+    """Bursts of a few whole events each: what a speculative decoder gives, too."""
+    evidence["few_at_a_time"] = True
+    if even and period_ns >= _SLOW_TICK_NS:
+        return unknown(
+            f"a few events at a time, every {period_ns / 1e6:.0f} ms: a timer and a speculative "
+            f"decoder look the same from here; use --beacon, or --hop with the model server's URL",
+            **evidence,
+        )
+    return Shape(Verdict.STREAMING, evidence=evidence)
+
+
+def _is_coded(reading: Reading) -> bool:
+    head = reading.exchange.head
+    coding = head.get("content-encoding") if head else None
+    return coding is not None and coding.strip().lower() not in {"", "identity"}
+
+
+def _block_of(held: Sequence[Burst], *, compressed: bool) -> int | None:
+    """The block size of a hop that cuts events in two: servers write whole events, buffers do not.
+
+    A single cut proves nothing (a large event crosses several segments), so either most bursts end
+    inside an event and carry several, or they are all of one size to the byte.
+    """
+    inside = [burst for burst in held if burst.inside]
+    if len(inside) < max(1, 0.5 * len(held)):
+        return None
+    sizes = [burst.wire_bytes if compressed else burst.size_bytes for burst in held]
+    # The first block shares its buffer with the response head (nginx), so it is smaller.
+    rest = sizes[1:] or sizes
+    events = median([burst.events for burst in held])
+    alike = len(rest) >= 4 and max(rest) - min(rest) <= max(2, median(rest) // 100)
+    if alike or events >= (2 if len(held) >= 3 else _SPECULATIVE + 1):
+        return int(median(rest))
+    return None
+
+
+def _threshold_of(held: Sequence[Burst]) -> int | None:
+    """N, if every burst reached N bytes with its last event and not before: a buffer that flushes
+    whole events. Constant bursts of equal events qualify, bursts of varying number do not."""
+    if len(held) < 4:
+        return None
+    reached = min(burst.size_bytes for burst in held[1:])
+    before = max(burst.size_bytes - burst.last_event_bytes for burst in held[1:])
+    return reached if before < reached else None
+
+
+def _period(held: Sequence[Burst]) -> tuple[float, bool]:
+    """The median time between bursts in ns, and whether they come evenly."""
+    steps = sorted(b.start_ns - a.start_ns for a, b in pairwise(held))
+    if not steps:
+        return 0.0, False
+    middle = quantile(steps, 0.5)
+    spread = quantile(steps, 0.9) - quantile(steps, 0.1)
+    return middle, spread <= _EVEN_SPREAD * middle
