@@ -1,0 +1,232 @@
+"""Start a proxy in the foreground on a free loopback port, wait for it, and leave nothing behind.
+
+Each program has a temporary directory and a process group of its own; both are gone after
+``stop``, which also runs at the end of a ``with`` block and at the end of this process.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import grp
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from undam.errors import UndamError
+from undam.lab.proxies.plan import Account, Place, Plan
+from undam.lab.proxies.programs import find_program, version_of
+
+_HOST = "127.0.0.1"
+_START_S = 15.0  # varnishd compiles its configuration with a C compiler first
+_STOP_S = 3.0  # what a program may take for a graceful end
+_REAP_S = 0.5
+_POLL_S = 0.02
+_ATTEMPTS = 3
+_TAIL_BYTES = 4096
+_IN_USE = re.compile(r"address (already )?in use|cannot bind|could not bind", re.IGNORECASE)
+
+
+class NotStarted(UndamError):
+    """A program ended instead of listening, or took too long; the text ends with its log."""
+
+
+class Proxy:
+    """A running proxy; as a context manager it is stopped at the end.
+
+    ``url`` is its ``http://127.0.0.1:PORT``, ``config`` the text that decides its behaviour.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        *,
+        place: Place,
+        config: str,
+        process: subprocess.Popen[bytes],
+    ) -> None:
+        self.name = name
+        self.version = version
+        self.url = f"http://{_HOST}:{place.port}"
+        self.config = config
+        self.pid = process.pid
+        self.directory = place.directory
+        self._process = process
+        self._stopped = False
+        self._last_log = ""
+        atexit.register(self.stop)
+
+    def log(self) -> str:
+        """The ends of what it wrote to its logs and its output; also after ``stop``."""
+        return self._last_log if self._stopped else _tails(self.directory)
+
+    def stop(self) -> None:
+        """End the whole process group and remove the directory. A second call does nothing."""
+        if self._stopped:
+            return
+        _end_group(self._process)
+        self._last_log = _tails(self.directory)
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self._stopped = True
+        atexit.unregister(self.stop)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def start(
+    name: str,
+    prepare: Callable[[Place], Plan],
+    *,
+    program: str | None = None,
+    version_flag: str = "--version",
+    accounts: tuple[str, ...] = (),
+) -> Proxy:
+    """Run ``program`` (by default ``name``) as ``prepare`` plans it, and wait until it accepts.
+
+    ``accounts`` are the users it may become when root starts it; the first that exists is taken,
+    and owns the directory. Raises ``Missing`` and ``NotStarted``.
+    """
+    path = find_program(program or name)
+    version = version_of(path, version_flag)
+    account = _account(accounts)
+    for attempt in range(1, _ATTEMPTS + 1):
+        place = Place(Path(tempfile.mkdtemp(prefix=f"undam-{name}-")), _free_port(), account)
+        try:
+            return _launch(name, version, path, place, prepare)
+        except NotStarted as error:
+            # Between finding the port and binding it someone else may have taken it.
+            if attempt == _ATTEMPTS or not _IN_USE.search(str(error)):
+                raise
+    raise AssertionError("unreachable")
+
+
+def _launch(
+    name: str, version: str, path: str, place: Place, prepare: Callable[[Place], Plan]
+) -> Proxy:
+    process = None
+    try:
+        plan = prepare(place)
+        _furnish(place, plan)
+        with (place.directory / "output.log").open("wb") as output:
+            process = subprocess.Popen(
+                [path, *plan.arguments],
+                cwd=place.directory,
+                env={**os.environ, **plan.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        _await_port(name, process, place)
+        return Proxy(name, version, place=place, config=plan.config, process=process)
+    except BaseException:
+        if process is not None:
+            _end_group(process)
+        shutil.rmtree(place.directory, ignore_errors=True)
+        raise
+
+
+def _furnish(place: Place, plan: Plan) -> None:
+    for folder in plan.folders:
+        (place.directory / folder).mkdir(parents=True, exist_ok=True)
+    for file_name, text in {plan.config_name: plan.config, **plan.files}.items():
+        file = place.directory / file_name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    if place.account is not None:
+        # The directory stays closed to others, so it has to belong to whom the program becomes;
+        # varnishd becomes two users of one group.
+        place.directory.chmod(0o750)
+        for inside in (place.directory, *place.directory.rglob("*")):
+            os.chown(inside, place.account.uid, place.account.gid)
+
+
+def _await_port(name: str, process: subprocess.Popen[bytes], place: Place) -> None:
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise NotStarted(
+                f"{name} ended with status {process.returncode}: {_tails(place.directory)}"
+            )
+        if _accepts(place.port):
+            return
+        time.sleep(_POLL_S)
+    raise NotStarted(f"{name} did not listen within {_START_S:g} s: {_tails(place.directory)}")
+
+
+def _accepts(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        if probe.connect_ex((_HOST, port)) != 0:
+            return False
+        # A connection to an idle port of the range that clients use can meet itself.
+        return bool(probe.getsockname() != probe.getpeername())
+
+
+def _free_port() -> int:
+    with socket.socket() as finder:
+        finder.bind((_HOST, 0))
+        return int(finder.getsockname()[1])
+
+
+def _account(names: tuple[str, ...]) -> Account | None:
+    if os.geteuid() != 0:
+        return None
+    for name in names:
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            group = grp.getgrgid(entry.pw_gid).gr_name
+            return Account(name, group, entry.pw_uid, entry.pw_gid)
+    return None
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        _signal_group(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_STOP_S)
+    # Workers outlive a master that died by itself, and a slow one does not get more time.
+    if not _signal_group(process.pid, signal.SIGKILL):
+        return
+    process.wait()
+    # Orphans are reaped by init; where a container has none that reaps, they stay as zombies.
+    deadline = time.monotonic() + _REAP_S
+    while _signal_group(process.pid, 0) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+
+
+def _signal_group(group: int, number: int) -> bool:
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _tails(directory: Path) -> str:
+    tails = []
+    for file in sorted(directory.rglob("*.log")):
+        with contextlib.suppress(OSError), file.open("rb") as log:
+            log.seek(max(0, file.stat().st_size - _TAIL_BYTES))
+            tails.append(log.read().decode("utf-8", "replace").strip())
+    return "\n".join(tail for tail in tails if tail) or "(its log is empty)"
