@@ -1,0 +1,293 @@
+"""Who signed a response head, in which order, and who must not be named."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from undam.intermediaries import INTERMEDIARIES, recognise
+from undam.record import Head
+
+Headers = tuple[tuple[str, str], ...]
+
+
+def head(*headers: tuple[str, str]) -> Head:
+    return Head(status=200, http_version="1.1", headers=headers)
+
+
+# name -> (a head that names it alone, a head that resembles it and must not name it)
+SIGNED: dict[str, tuple[Headers, Headers]] = {
+    "nginx": ((("Server", "nginx/1.22.1"),), (("Server", "nginxish"),)),
+    "kong": ((("X-Kong-Proxy-Latency", "2"),), (("X-Kong-Request-Id", "7"),)),
+    "apisix": ((("Server", "APISIX/3.9.1"),), (("Server", "not APISIX"),)),
+    "envoy": ((("server", "envoy"),), (("server", "envoyage"),)),
+    "istio": ((("server", "istio-envoy"),), (("server", "istio"),)),
+    "apache": ((("Server", "Apache/2.4.71 (Debian)"),), (("Server", "Apache-Coyote/1.1"),)),
+    "caddy": ((("Via", "1.1 Caddy"),), (("Via", "1.1 caddyshack"),)),
+    "lighttpd": ((("Server", "lighttpd/1.4.69"),), (("Server", "mylighttpd"),)),
+    "varnish": ((("X-Varnish", "32770"),), (("Via", "1.1 varnished"),)),
+    "squid": ((("Via", "1.1 edge (squid/5.7)"),), (("X-Cache-Lookup", "Hit From MemCache"),)),
+    "trafficserver": ((("Server", "ATS/9.2.9"),), (("Server", "atsign"),)),
+    "krakend": ((("X-Krakend", "Version 2.7"),), (("X-Krakendish", "1"),)),
+    "express": ((("X-Powered-By", "Express"),), (("X-Powered-By", "Express Lane"),)),
+    "nextjs": ((("X-Powered-By", "Next.js"),), (("X-Powered-By", "nextxjs"),)),
+    "gunicorn": ((("Server", "gunicorn"),), (("Server", "uvicorn"),)),
+    "cloudfront": (
+        (("Via", "1.1 0a1b.cloudfront.net (CloudFront)"),),
+        (("Via", "1.1 cloudfront"),),
+    ),
+    "cloudflare": ((("CF-RAY", "8a-FRA"),), (("Server", "mycloudflare"),)),
+    "fastly": ((("X-Served-By", "cache-fra-eddf8230020-FRA"),), (("X-Served-By", "web-3"),)),
+    "akamai": ((("Server", "AkamaiGHost"),), (("Server", "Ghost"),)),
+    "azure-front-door": ((("x-azure-ref", "0zxV"),), (("x-azure-reference", "0"),)),
+    "bunny": ((("Server", "BunnyCDN-DE1-1047"),), (("Server", "bunny"),)),
+    "aws-alb": ((("Server", "awselb/2.0"),), (("Server", "elb"),)),
+    "aws-api-gateway": ((("x-amz-apigw-id", "Kx1="),), (("x-amzn-RequestId", "1"),)),
+    "google-lb": ((("Via", "1.1 google"),), (("Via", "1.1 googly"),)),
+    "azure-application-gateway": (
+        (("Server", "Microsoft-Azure-Application-Gateway/v2"),),
+        (("Server", "Microsoft-IIS/10.0"),),
+    ),
+    "vercel": ((("x-vercel-id", "fra1::abc"),), (("Server", "vercelish"),)),
+    "heroku": ((("Via", "1.1 vegur"),), (("Via", "1.1 vegurus"),)),
+    "railway": ((("X-Railway-Request-Id", "x"),), (("X-Rail", "x"),)),
+    "fly": ((("Fly-Request-Id", "01H"),), (("X-Request-Id", "fly"),)),
+}
+
+SILENT = {
+    "ingress-nginx",
+    "nginx-gateway-fabric",
+    "haproxy",
+    "contour",
+    "envoy-gateway",
+    "apache-fcgi",
+    "traefik",
+    "tyk",
+    "go-reverseproxy",
+    "mitmproxy",
+    "node-http-proxy",
+    "starlette-gzip",
+    "uwsgi",
+    "aws-lambda-url",
+    "cloud-run",
+    "azure-apim",
+}
+
+
+def test_every_entry_is_in_one_of_the_two_tables() -> None:
+    assert {known.name for known in INTERMEDIARIES if known.signs} == set(SIGNED)
+    assert {known.name for known in INTERMEDIARIES if not known.signs} == SILENT
+
+
+@pytest.mark.parametrize("name", SIGNED)
+def test_a_signature_names_its_owner_alone(name: str) -> None:
+    firing, silent = SIGNED[name]
+    assert recognise(head(*firing)) == (name,)
+    assert recognise(head(*silent)) == ()
+
+
+EVERY_SIGN = [
+    ("nginx", "Server", "openresty/1.21.4.2"),
+    ("nginx", "Server", "Tengine/3.1.0"),
+    ("nginx", "Server", "nginx"),
+    ("kong", "X-Kong-Upstream-Latency", "26"),
+    ("kong", "Via", "kong/2.5.0"),
+    ("kong", "Via", "1.1 kong/3.9.0"),
+    ("kong", "Server", "kong/3.9.0"),
+    ("envoy", "x-envoy-upstream-service-time", "3"),
+    ("apache", "Server", "Apache"),
+    ("caddy", "Server", "Caddy"),
+    ("varnish", "Via", "1.1 debian (Varnish/7.1)"),
+    ("varnish", "Via", "1.1 varnish"),
+    ("squid", "X-Cache-Lookup", "MISS from edge.example:3128"),
+    ("trafficserver", "Via", "http/1.1 edge (ApacheTrafficServer/9.2.9)"),
+    ("cloudfront", "X-Amz-Cf-Id", "Zx=="),
+    ("cloudfront", "X-Amz-Cf-Pop", "FRA56-P1"),
+    ("cloudflare", "Server", "cloudflare"),
+    ("fastly", "X-Timer", "S1700000000.123456,VS0,VE12"),
+    ("fastly", "X-Served-By", "edge, cache-lhr1234-LHR"),
+    ("akamai", "X-Akamai-Transformed", "9 - 0 pmb=mRUM"),
+    ("bunny", "CDN-PullZone", "1"),
+    ("aws-api-gateway", "apigw-requestid", "Kx1="),
+    ("vercel", "Server", "Vercel"),
+    ("heroku", "Via", "1.1 heroku-router"),
+    ("railway", "X-Railway-Edge", "railway/europe-west4"),
+]
+
+
+@pytest.mark.parametrize(("name", "header", "value"), EVERY_SIGN)
+def test_each_further_sign_is_enough(name: str, header: str, value: str) -> None:
+    assert recognise(head((header, value))) == (name,)
+    assert recognise(head((header.upper(), value.upper()))) == (name,)
+
+
+def test_no_sign_is_left_without_a_case() -> None:
+    seen = [(name, *firing[0]) for name, (firing, _) in SIGNED.items()] + EVERY_SIGN
+    for known in INTERMEDIARIES:
+        for sign in known.signs:
+            assert any(
+                name == known.name
+                and header.lower() == sign.header
+                and re.search(sign.pattern, value, re.IGNORECASE)
+                for name, header, value in seen
+            ), (known.name, sign)
+
+
+# Behind each stood an origin with `Server: uvicorn` and `X-Accel-Buffering: no`.
+MEASURED = [
+    ((("Server", "nginx/1.22.1"), ("Date", "now")), ("nginx",)),
+    (
+        (("x-accel-buffering", "no"), ("x-envoy-upstream-service-time", "1"), ("server", "envoy")),
+        ("envoy",),
+    ),
+    ((("X-Accel-Buffering", "no"), ("Age", "0"), ("Server", "ATS/9.2.9")), ("trafficserver",)),
+    ((("Server", "Caddy"), ("Server", "uvicorn")), ("caddy",)),
+    ((("Server", "uvicorn"), ("Via", "1.1 Caddy")), ("caddy",)),
+    (
+        (
+            ("Server", "uvicorn"),
+            ("X-Varnish", "2"),
+            ("Age", "0"),
+            ("Via", "1.1 debian (Varnish/7.1)"),
+        ),
+        ("varnish",),
+    ),
+    (
+        (
+            ("Server", "uvicorn"),
+            ("X-Cache", "MISS from debian"),
+            ("X-Cache-Lookup", "MISS from debian:3128"),
+            ("Via", "1.1 debian (squid/5.7)"),
+        ),
+        ("squid",),
+    ),
+    ((("X-Powered-By", "Express"), ("Server", "uvicorn")), ("express",)),
+    ((("server", "uvicorn"), ("x-accel-buffering", "no")), ()),  # haproxy
+    ((("Server", "uvicorn"), ("X-Accel-Buffering", "no")), ()),  # apache, lighttpd, Go, fastify
+]
+
+
+@pytest.mark.parametrize(("headers", "names"), MEASURED)
+def test_measured_heads(headers: Headers, names: tuple[str, ...]) -> None:
+    assert recognise(head(*headers)) == names
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (),
+        (("Server", "uvicorn"),),
+        (("Server", "undam-sim"),),
+        (("Server", ""), ("Via", ""), ("Via", ",,,")),
+        (("Server", "hypercorn-h11"), ("X-Cache", "HIT"), ("Age", "3")),
+        (("Via", "1.1 proxy.example"), ("X-Powered-By", "PHP/8.2")),
+        (("X-Accel-Buffering", "no"), ("Content-Type", "text/event-stream; nginx")),
+    ],
+)
+def test_an_origin_is_not_blamed(headers: Headers) -> None:
+    assert recognise(head(*headers)) == ()
+
+
+ORDERED = [
+    # Via is appended to, within a line and over lines: the last is the outermost.
+    ((("Via", "1.1 a (squid/5.7), 1.1 b (Varnish/7.1)"),), ("varnish", "squid")),
+    ((("Via", "1.1 b (Varnish/7.1)"), ("Via", "1.1 a (squid/5.7)")), ("squid", "varnish")),
+    # ... and that outranks where something usually stands.
+    ((("Via", "1.1 vegur, 1.1 x (CloudFront), 1.1 Caddy"),), ("caddy", "cloudfront", "heroku")),
+    # The last of two Server lines was added later.
+    ((("Server", "nginx"), ("Server", "Caddy")), ("caddy", "nginx")),
+    # nginx replaced Envoy's Server, so it stands outside it.
+    ((("Server", "nginx"), ("x-envoy-upstream-service-time", "2")), ("nginx", "envoy")),
+    # Without a word on it: CDN, cloud, proxy, framework.
+    (
+        (
+            ("X-Powered-By", "Express"),
+            ("Server", "nginx"),
+            ("x-amz-apigw-id", "a"),
+            ("CF-Ray", "b"),
+        ),
+        ("cloudflare", "aws-api-gateway", "nginx", "express"),
+    ),
+    # One that signed no Via keeps its place between those that did.
+    (
+        (("Via", "1.1 Caddy, 1.1 x (CloudFront)"), ("Server", "nginx"), ("CF-Ray", "a")),
+        ("cloudfront", "cloudflare", "nginx", "caddy"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("headers", "names"), ORDERED)
+def test_outermost_comes_first(headers: Headers, names: tuple[str, ...]) -> None:
+    assert recognise(head(*headers)) == names
+
+
+BUILT_ON = [
+    # Kong is OpenResty inside ...
+    ((("Server", "openresty"), ("Via", "kong/2.5.0")), ("kong",)),
+    # ... but passes on the Server header of a real nginx behind it.
+    ((("Server", "nginx/1.25.3"), ("Via", "1.1 kong/3.9.0")), ("nginx", "kong")),
+    ((("server", "istio-envoy"), ("x-envoy-upstream-service-time", "2")), ("istio",)),
+    ((("Via", "1.1 varnish"), ("X-Served-By", "cache-fra-1")), ("fastly",)),
+    (
+        (("Via", "1.1 varnish"), ("X-Served-By", "cache-fra-1"), ("X-Varnish", "9")),
+        ("fastly", "varnish"),
+    ),
+    (
+        (("Via", "1.1 c (Varnish/7.1), 1.1 varnish"), ("X-Served-By", "cache-fra-1")),
+        ("fastly", "varnish"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("headers", "names"), BUILT_ON)
+def test_an_inside_that_shows_through_is_not_named_twice(
+    headers: Headers, names: tuple[str, ...]
+) -> None:
+    assert recognise(head(*headers)) == names
+
+
+def test_a_name_comes_once_however_often_it_signs() -> None:
+    doubled = head(
+        ("CF-Ray", "a"), ("CF-Ray", "b"), ("Server", "cloudflare"), ("Server", "cloudflare")
+    )
+    assert recognise(doubled) == ("cloudflare",)
+
+
+def test_a_signature_beyond_the_bound_is_not_looked_for() -> None:
+    assert recognise(head(("X-Served-By", " " * 4000 + "cache-fra-1"))) == ()
+    # Via is read from its end, so the outermost hop is seen behind any amount of noise.
+    noise = "1.1 nobody, " * 5000
+    assert recognise(head(("Via", noise + "1.1 Caddy"))) == ("caddy",)
+    assert recognise(head(("Via", "1.1 Caddy"), ("Via", "1.1 nobody," * 100))) == ()
+
+
+def test_no_pattern_repeats_without_bound() -> None:
+    for known in INTERMEDIARIES:
+        for sign in known.signs:
+            assert not re.search(r"[*+]|\{\d*,\}", sign.pattern), (known.name, sign)
+
+
+@pytest.mark.parametrize(
+    ("header", "unit"),
+    [
+        ("Server", "nginx"),
+        ("Via", "1.1 (squid, "),
+        ("X-Served-By", "cache"),
+        ("X-Timer", "S1"),
+        ("X-Cache-Lookup", "hit from a"),
+    ],
+)
+def test_a_hostile_head_costs_no_more_than_its_bounded_part(header: str, unit: str) -> None:
+    def cost(size: int) -> float:
+        hostile = head(*[(header, (unit * size)[:size])] * 1000)
+        best = float("inf")
+        for _ in range(5):
+            start = time.perf_counter()
+            recognise(hostile)
+            best = min(best, time.perf_counter() - start)
+        return best
+
+    recognise(head())  # the patterns are compiled once
+    assert cost(60_000) < 10 * cost(3_000)
