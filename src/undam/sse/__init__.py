@@ -1,5 +1,16 @@
-"""Bytes to events and back (WHATWG HTML 9.2.5 and 9.2.6)."""
+"""Bytes to events and back (WHATWG HTML 9.2.5 and 9.2.6), and lines of JSON to events."""
 
+from undam.sse.encode import encode, encode_comment, encode_event
 from undam.sse.event import Comment, Event
+from undam.sse.ndjson import LineParser
+from undam.sse.parse import Parser
 
-__all__ = ["Comment", "Event"]
+__all__ = [
+    "Comment",
+    "Event",
+    "LineParser",
+    "Parser",
+    "encode",
+    "encode_comment",
+    "encode_event",
+]
