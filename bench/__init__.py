@@ -1,0 +1,1 @@
+"""Comparisons with peers, each in one run, as ratios: ``python -m bench [NAME…]``."""

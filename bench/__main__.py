@@ -1,0 +1,36 @@
+"""Run every comparison, or the ones named, and print what each found."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+MODULES = ("sse_parser", "simulator_schedule", "arrival_stamps")
+"""Each has a docstring whose first line is its title, and ``run() -> list[str]``."""
+
+
+def main(names: list[str]) -> int:
+    """Returns 0, or 2 when a comparison could not be run; the others still are."""
+    unknown = [name for name in names if name not in MODULES]
+    if unknown:
+        print(f"bench: no comparison called {', '.join(unknown)}; there are {', '.join(MODULES)}",
+              file=sys.stderr)  # fmt: skip
+        return 2
+    code = 0
+    for name in names or MODULES:
+        try:
+            module = importlib.import_module(f"bench.{name}")
+        except ModuleNotFoundError as error:
+            print(f"bench: cannot run {name}: there is no module {error.name!r}"
+                  " (peers are installed by: make bench)", file=sys.stderr)  # fmt: skip
+            code = 2
+            continue
+        title = (module.__doc__ or name).splitlines()[0]
+        print(f"{name}: {title}", flush=True)
+        for line in module.run():
+            print(f"  {line}", flush=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
