@@ -14,12 +14,14 @@ CADDY = Intermediary(
         Sign("server", r"^caddy\b"),  # 2.6 adds a second Server line
     ),
     holds=(
-        "Streams by default, also with `encode gzip`. buffer_responses holds the whole response, "
-        "and so does `encode` when it is made to match event streams of any length."
+        "Streams by default, also with `encode gzip`; headers wait for the first body byte. "
+        "buffer_responses holds the whole response, whatever flush_interval says, and so does "
+        "`encode` when it is made to match event streams of any length."
     ),
     cuts="No limit found: 68 s of silence survive.",
     fixes={
         Trouble.HOLD: Fix("caddy", "flush_interval -1\n# and no buffer_responses beside it"),
+        Trouble.HEADERS_HELD: Fix("caddy", "flush_interval -1"),
         Trouble.COMPRESSION: Fix(
             "caddy",
             "encode {\n\tgzip\n\tmatch {\n\t\theader Content-Type text/html*\n\t}\n}",

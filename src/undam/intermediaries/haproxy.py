@@ -6,9 +6,8 @@ from undam.findings import Fix
 from undam.intermediaries.intermediary import Intermediary, Trouble
 
 _NO_DELAY = Fix("haproxy", "option http-no-delay")
-_LISTED_TYPES = Fix(
-    "haproxy", "compression type text/html text/plain text/css application/javascript"
-)
+# Without a list of types it compresses whatever passes; this one leaves event streams out.
+_LISTED_TYPES = "compression type text/html text/plain text/css application/javascript"
 
 HAPROXY = Intermediary(
     name="haproxy",
@@ -24,9 +23,9 @@ HAPROXY = Intermediary(
     fixes={
         Trouble.HOLD: _NO_DELAY,
         Trouble.HEADERS_HELD: _NO_DELAY,
-        # Without a list of types it compresses whatever passes; the list leaves event streams out.
-        Trouble.COMPRESSION: _LISTED_TYPES,
-        Trouble.ONE_LATE: _LISTED_TYPES,
+        # An uncompressed stream is still held for 200 ms, so the one line needs the other.
+        Trouble.COMPRESSION: Fix("haproxy", f"{_NO_DELAY.text}\n{_LISTED_TYPES}"),
+        Trouble.ONE_LATE: Fix("haproxy", _LISTED_TYPES),
         Trouble.IDLE_LIMIT: Fix("haproxy", "timeout server 1h"),
     },
     idle_limit_s=50.0,
