@@ -1,0 +1,176 @@
+"""Starting and stopping, with small Python programs in the place of proxies."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from undam.lab import proxies
+from undam.lab.proxies import Missing, NotStarted, Proxy, find_program
+from undam.lab.proxies.plan import Place, Plan
+from undam.lab.proxies.process import start
+
+_LISTEN = """\
+import signal, socket, subprocess, sys, time
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("ready", flush=True)
+"""
+_STUBBORN = _LISTEN + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)\n"
+_WITH_WORKER = (
+    _LISTEN
+    + 'worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])\n'
+    + 'open("worker", "w").write(str(worker.pid))\n'
+    + "time.sleep(60)\n"
+)
+
+
+def _start(code: str, places: list[Place] | None = None) -> Proxy:
+    def plan(place: Place) -> Plan:
+        if places is not None:
+            places.append(place)
+        return Plan(
+            config=code,
+            config_name="program.py",
+            arguments=("program.py", str(place.port)),
+            files={"sub/file": "text"},
+            folders=("folder",),
+            environment={"KNOB": "turned"},
+        )
+
+    return start("pretender", plan, program=sys.executable)
+
+
+def test_a_started_program_listens_and_says_what_it_is() -> None:
+    with _start(_LISTEN + "import os; print(os.environ['KNOB'], flush=True)\ntime.sleep(60)") as it:
+        assert it.url == f"http://127.0.0.1:{it.url.rpartition(':')[2]}"
+        assert it.version == ".".join(map(str, sys.version_info[:3]))
+        assert (it.directory / "sub" / "file").read_text() == "text"
+        assert (it.directory / "folder").is_dir()
+        _await(lambda: "turned" in it.log())
+    assert "turned" in it.log()
+    assert not it.directory.exists()
+    assert not _alive(it.pid)
+    it.stop()
+
+
+def test_a_program_that_will_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("undam.lab.proxies.process._STOP_S", 0.2)
+    it = _start(_STUBBORN)
+    _await(lambda: "ready" in it.log())
+    it.stop()
+    assert not _alive(it.pid)
+
+
+def test_its_workers_end_with_it() -> None:
+    it = _start(_WITH_WORKER)
+    note = it.directory / "worker"
+    _await(lambda: note.exists() and note.read_text() != "")
+    worker = int(note.read_text())
+    assert _alive(worker)
+    it.stop()
+    assert not _alive(worker)
+
+
+def test_a_program_that_dies_fails_with_the_tail_of_its_log() -> None:
+    places: list[Place] = []
+    with pytest.raises(NotStarted, match="status 7: no such directive") as caught:
+        _start('print("no such directive", flush=True); raise SystemExit(7)', places)
+    assert "pretender" in str(caught.value)
+    assert len(places) == 1
+    assert not places[0].directory.exists()
+
+
+def test_a_port_taken_meanwhile_is_tried_again_elsewhere() -> None:
+    places: list[Place] = []
+    with pytest.raises(NotStarted):
+        _start('raise OSError("[Errno 98] Address already in use")', places)
+    assert len(places) == 3
+    assert not any(place.directory.exists() for place in places)
+
+
+def test_a_plan_that_fails_leaves_no_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def plan(place: Place) -> Plan:
+        raise RuntimeError("no plan")
+
+    with pytest.raises(RuntimeError):
+        start("pretender", plan, program=sys.executable)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_owner_leaves_no_process(tmp_path: Path) -> None:
+    code = (
+        "import sys, time\n"
+        "from undam.lab.proxies.plan import Plan\n"
+        "from undam.lab.proxies.process import start\n"
+        "program = 'import socket, sys, time;"
+        ' s = socket.create_server(("127.0.0.1", int(sys.argv[1]))); time.sleep(60)\'\n'
+        "it = start('pretender', lambda place: Plan(config=program, config_name='p.py',"
+        " arguments=('p.py', str(place.port))), program=sys.executable)\n"
+        "print(it.pid, it.directory, flush=True)\n"
+        "raise KeyboardInterrupt\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    pid, directory = ended.stdout.split()
+    assert "KeyboardInterrupt" in ended.stderr
+    assert not _alive(int(pid))
+    assert not Path(directory).exists()
+
+
+def test_a_missing_program_is_named_with_what_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("undam.lab.proxies.programs._DAEMONS", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Missing, match=r"nginx is not .*apt-get install .*nginx") as caught:
+        find_program("nginx")
+    assert caught.value.program == "nginx"
+    assert "\n" not in str(caught.value)
+
+
+def test_a_program_is_found_where_only_daemons_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "nginx"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("undam.lab.proxies.programs._DAEMONS", str(tmp_path))
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert find_program("nginx") == str(program)
+
+
+def test_the_list_of_starters_is_full() -> None:
+    named = {name for name in proxies.__all__ if name.startswith("start_")}
+    assert {starter.__name__ for starter in proxies.STARTERS} == named
+    folder = Path(proxies.__file__).parent
+    modules = {file.stem for file in folder.glob("*.py")}
+    assert {name.removeprefix("start_") for name in named} == modules - {
+        *("__init__", "plan", "process", "programs"),
+    }
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def _await(condition: object) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
