@@ -46,6 +46,5 @@ Listen 127.0.0.1:{place.port}
 DefaultRuntimeDir {place.directory}
 PidFile apache.pid
 ErrorLog error.log
-ThreadsPerChild 64
 ProxyPass / {f"http://{origin.authority}/ {proxy_pass}".strip()}
 {inset(extra, 0)}"""
