@@ -1,0 +1,146 @@
+"""`undam explain`: every rule and every intermediary can be asked for, in words and as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from undam.cli.explain import command
+from undam.cli.main import main
+from undam.errors import UsageError
+from undam.findings import RULES, Rule
+from undam.intermediaries import INTERMEDIARIES, Intermediary
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(command, list(args), standalone_mode=False)
+
+
+def exit_of(monkeypatch: pytest.MonkeyPatch, *args: str) -> object:
+    """The exit code of the whole program."""
+    monkeypatch.setattr(sys, "argv", ["undam", "explain", *args])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    return stopped.value.code
+
+
+def squeezed(text: str) -> str:
+    """Without line breaks, which wrapping puts anywhere."""
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("rule", RULES, ids=[rule.code for rule in RULES])
+def test_prints_the_whole_text_of_a_rule_by_any_of_its_names(rule: Rule) -> None:
+    said = run(rule.code)
+    assert said.exit_code == 0
+    assert said.stdout.endswith(rule.explain)
+    assert said.stdout.startswith(f"{rule.code} {rule.slug} ({rule.severity.value})\n")
+    assert run(rule.code.lower()).stdout == run(f" {rule.slug} ").stdout == said.stdout
+
+
+@pytest.mark.parametrize("known", INTERMEDIARIES, ids=[one.name for one in INTERMEDIARIES])
+def test_prints_what_is_known_of_an_intermediary(known: Intermediary) -> None:
+    said = run(known.name.upper())
+    assert said.exit_code == 0
+    words = squeezed(said.stdout)
+    assert known.title in said.stdout.splitlines()[0]
+    assert known.evidence in said.stdout.splitlines()[0]
+    for text in (known.holds, known.cuts, known.source, known.origin_lost, known.client_left):
+        assert squeezed(text) in words
+    for trouble, fix in known.fixes.items():
+        assert f"{trouble.value} (in {fix.where}):" in said.stdout
+        assert squeezed(fix.text) in words
+    for sign in known.signs:
+        assert sign.header in said.stdout
+    assert ("heartbeats help" in words) == (known.idle_limit_s is not None)
+    assert ("heartbeats do not help" in words) == (known.total_limit_s is not None)
+
+
+def test_rule_and_intermediary_names_do_not_collide() -> None:
+    taken = {name.lower() for rule in RULES for name in (rule.code, rule.slug)}
+    assert not taken & {one.name for one in INTERMEDIARIES}
+
+
+def test_without_a_name_lists_everything() -> None:
+    lines = run().stdout.splitlines()
+    for rule, line in zip(RULES, lines, strict=False):
+        assert line.split() == [rule.code, rule.slug, rule.severity.value]
+    rest = squeezed(" ".join(lines[len(RULES) :]))
+    assert rest == "Intermediaries: " + ", ".join(one.name for one in INTERMEDIARIES)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("UD10", "UD10"), ("held-to-the-end", "held-to-end"), ("ngnix", "nginx"), ("ud408", "UD40")],
+)
+def test_unknown_name_is_answered_with_the_nearest(
+    typed: str, meant: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_of(monkeypatch, typed) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    (line,) = said.err.splitlines()
+    assert repr(typed) in line
+    assert meant in line.partition("nearest: ")[2]
+
+
+def test_name_unlike_any_points_to_the_list() -> None:
+    error = run("@" * 500).exception
+    assert isinstance(error, UsageError)
+    assert "`undam explain` lists all" in str(error)
+    assert len(str(error)) < 200
+
+
+def test_known_name_exits_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert exit_of(monkeypatch, "UD101") == 0
+
+
+def test_json_of_a_rule_is_alone_on_standard_output() -> None:
+    (rule,) = [rule for rule in RULES if rule.code == "UD403"]
+    for args in (["UD403", "--json"], ["UD403", "--json", "-"], ["--json", "UD403"]):
+        said = json.loads(run(*args).stdout)
+        assert said == {
+            "schema": 1,
+            "command": "explain",
+            "rules": [
+                {
+                    "code": "UD403",
+                    "slug": rule.slug,
+                    "severity": "error",
+                    "message": rule.message,
+                    "explain": rule.explain,
+                }
+            ],
+            "intermediaries": [],
+        }
+
+
+def test_json_of_an_intermediary_goes_to_a_file(tmp_path: Path) -> None:
+    target = tmp_path / "envoy.json"
+    said = run("envoy", "--json", str(target))
+    assert said.stdout == run("envoy").stdout
+    written = json.loads(target.read_text("utf-8"))
+    (envoy,) = written["intermediaries"]
+    assert written["rules"] == []
+    assert envoy["name"] == "envoy"
+    assert envoy["total_limit_s"] == 15.0
+    assert envoy["fixes"]["total-limit"] == {"where": "envoy", "text": "timeout: 0s"}
+
+
+def test_json_without_a_name_holds_everything() -> None:
+    said = json.loads(run("--json").stdout)
+    assert [rule["code"] for rule in said["rules"]] == [rule.code for rule in RULES]
+    assert [one["name"] for one in said["intermediaries"]] == [one.name for one in INTERMEDIARIES]
+
+
+def test_json_to_a_file_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None:
+    error = run("UD101", "--json", str(tmp_path / "no" / "such.json")).exception
+    assert isinstance(error, UsageError)
+
+
+def test_no_escape_codes_outside_a_terminal() -> None:
+    assert "\x1b" not in run("UD101").stdout + run("nginx").stdout + run().stdout
