@@ -77,7 +77,7 @@ a client has gone. Where none can be sent, the limit; a dead origin is then noti
     haproxy:         timeout server 1h
     apache:          ProxyTimeout 3600
     varnish:         set bereq.between_bytes_timeout = 1h;      (in vcl_backend_fetch)
-    traffic server:  proxy.config.http.transaction_no_activity_timeout_out: 3600
+    traffic server:  CONFIG proxy.config.http.transaction_no_activity_timeout_out INT 3600
 """,
     ),
     Rule(
