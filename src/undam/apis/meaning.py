@@ -99,4 +99,7 @@ def error_text(payload: Mapping[str, object]) -> str | None:
     error = payload["error"]
     if isinstance(error, str):
         return error
-    return text(mapping(error).get("message")) or json.dumps(error)[:300]
+    try:
+        return text(mapping(error).get("message")) or json.dumps(error)[:300]
+    except RecursionError:
+        return "an error that is nested too deeply to be shown"

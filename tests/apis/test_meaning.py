@@ -1,0 +1,61 @@
+"""How single values of a payload are read."""
+
+from __future__ import annotations
+
+import pytest
+
+from undam.apis.meaning import count, error_text, load, mapping, sequence, text
+
+
+def test_values_of_another_type_read_as_nothing() -> None:
+    assert mapping({"a": 1}) == {"a": 1}
+    assert sequence([1]) == [1]
+    assert text("a") == "a"
+    for wrong in (None, 1, 1.5, True, b"a", (1,)):
+        assert mapping(wrong) == {}
+        assert sequence(wrong) == []
+        assert text(wrong) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [(0, 0), (7, 7), (10**30, 10**30), (-1, None), (True, None), (1.0, None), ("1", None)],
+)
+def test_count(value: object, read: int | None) -> None:
+    assert count(value) == read
+
+
+def test_load() -> None:
+    assert load('{"a": [1]}') == {"a": [1]}
+    with pytest.raises(ValueError, match="nested too deeply"):
+        load("[" * 100_000)
+    with pytest.raises(ValueError, match="Expecting value"):
+        load("<html>")
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        ({}, None),
+        ({"error": None}, None),
+        ({"error": False}, None),
+        ({"error": ""}, None),
+        ({"error": "boom"}, "boom"),
+        ({"error": {"message": "boom", "code": 500}}, "boom"),
+        ({"error": {"code": 500}}, '{"code": 500}'),
+        ({"error": {"message": None}}, '{"message": null}'),
+        ({"error": {}}, "{}"),
+        ({"error": [1]}, "[1]"),
+        ({"error": True}, "true"),
+        ({"error": {"code": "x" * 999}}, '{"code": "' + "x" * 290),
+    ],
+)
+def test_error_text(payload: dict[str, object], said: str | None) -> None:
+    assert error_text(payload) == said
+
+
+def test_an_error_too_deep_to_be_shown() -> None:
+    nested: list[object] = []
+    for _ in range(100_000):
+        nested = [nested]
+    assert error_text({"error": nested}) == "an error that is nested too deeply to be shown"
