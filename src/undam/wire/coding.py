@@ -1,0 +1,207 @@
+"""Content codings undone as bytes come: what can be read is handed out at once, within bounds."""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+import brotli
+
+from undam.errors import RemoteProtocolError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+# Output is made in pieces of this size, so that a bomb is met by its bound and not by the memory.
+_PIECE_BYTES = 65536
+# brotli stops after the first of its blocks (a little under 32 KiB, 64 KiB, …) to reach the limit.
+_BROTLI_LIMIT_BYTES = 32000
+# RFC 9659: a zstd window over the web has at most 8 MB.
+_ZSTD_WINDOW_LOG = 23
+# One is usual, two occur; each multiplies what a hostile byte can cost.
+_MAX_CODINGS = 3
+_GZIP_WBITS = 16 + zlib.MAX_WBITS
+
+
+class BodyTooLargeError(RemoteProtocolError):
+    """More came out of a coding than the stated bound."""
+
+
+class _Coding(Protocol):
+    @property
+    def unfinished(self) -> bool:
+        """Whether the end of the coding, or of its last member, has not come."""
+        ...
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        """What can be read after ``data``."""
+        ...
+
+
+class _Zlib:
+    """gzip and zlib; gzip may have several members (RFC 1952 2.2)."""
+
+    def __init__(self, wbits: int) -> None:
+        self._wbits = wbits
+        self._inflate = zlib.decompressobj(wbits)
+        self.unfinished = False
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            if self._inflate.eof:
+                self._inflate = self._next_member()
+            self.unfinished = True
+            piece = self._inflate.decompress(data, _PIECE_BYTES)
+            while piece:
+                yield piece
+                full = len(piece) == _PIECE_BYTES
+                tail = self._inflate.unconsumed_tail
+                # A full piece may have more behind it even when all input is taken.
+                piece = self._inflate.decompress(tail, _PIECE_BYTES) if full or tail else b""
+            if not self._inflate.eof:
+                return
+            self.unfinished = False
+            data = self._inflate.unused_data
+
+    def _next_member(self) -> zlib._Decompress:
+        if self._wbits != _GZIP_WBITS:
+            raise zlib.error("bytes after the end")
+        return zlib.decompressobj(self._wbits)
+
+
+class _Deflate:
+    """HTTP's "deflate" is zlib (RFC 9110 8.4.1.2), but some servers send it raw."""
+
+    def __init__(self) -> None:
+        self._held = b""
+        self._coding: _Zlib | None = None
+
+    @property
+    def unfinished(self) -> bool:
+        return bool(self._held) if self._coding is None else self._coding.unfinished
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        if self._coding is None:
+            data, self._held = self._held + data, b""
+            if len(data) < 2:
+                self._held = data
+                return
+            is_zlib = data[0] & 0x0F == zlib.DEFLATED and int.from_bytes(data[:2], "big") % 31 == 0
+            self._coding = _Zlib(zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS)
+        yield from self._coding.pieces(data)
+
+
+class _Brotli:
+    def __init__(self) -> None:
+        self._decoder = brotli.Decompressor()
+        self.unfinished = False
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        if self._decoder.is_finished():
+            raise brotli.error("bytes after the end")
+        piece = self._decoder.process(data, output_buffer_limit=_BROTLI_LIMIT_BYTES)
+        while piece:
+            yield piece
+            # can_accept_more_data() says yes also while output is waiting.
+            piece = self._decoder.process(b"", output_buffer_limit=_BROTLI_LIMIT_BYTES)
+        self.unfinished = not self._decoder.is_finished()
+
+
+class _Zstd:
+    """zstd, of one frame or several (RFC 8878 3)."""
+
+    def __init__(self) -> None:
+        self._decoder = self._new()
+        self.unfinished = False
+
+    @staticmethod
+    def _new() -> zstd.ZstdDecompressor:
+        options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
+        return zstd.ZstdDecompressor(options=options)
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            if self._decoder.eof:
+                self._decoder = self._new()
+            self.unfinished = True
+            piece = self._decoder.decompress(data, _PIECE_BYTES)
+            while piece:
+                yield piece
+                more = not self._decoder.eof and not self._decoder.needs_input
+                piece = self._decoder.decompress(b"", _PIECE_BYTES) if more else b""
+            if not self._decoder.eof:
+                return
+            self.unfinished = False
+            data = self._decoder.unused_data
+
+
+_CODINGS: dict[str, Callable[[], _Coding]] = {
+    "gzip": lambda: _Zlib(_GZIP_WBITS),
+    "x-gzip": lambda: _Zlib(_GZIP_WBITS),
+    "deflate": _Deflate,
+    "br": _Brotli,
+    "zstd": _Zstd,
+}
+_FAULTS = (zlib.error, brotli.error, zstd.ZstdError)
+
+
+class Decoder:
+    """Undo codings, listed in the order in which they were applied.
+
+    Args:
+        max_bytes: bound on what comes out of each coding.
+
+    Raises:
+        RemoteProtocolError: a coding is unknown, or there are too many.
+    """
+
+    def __init__(self, codings: Sequence[str], *, max_bytes: int) -> None:
+        names = [name for name in codings if name != "identity"]
+        for name in names:
+            if name not in _CODINGS:
+                raise RemoteProtocolError(
+                    f"unknown content coding {name!a}; this client reads {', '.join(_CODINGS)}"
+                )
+        if len(names) > _MAX_CODINGS:
+            raise RemoteProtocolError(f"{len(names)} content codings on top of each other")
+        self.names = tuple(names)
+        self._max = max_bytes
+        self._stages = [_CODINGS[name]() for name in reversed(names)]
+        self._room = [max_bytes] * len(names)
+
+    @property
+    def unfinished(self) -> str | None:
+        """The name of a coding whose end has not come, if there is one."""
+        names = zip(reversed(self.names), self._stages, strict=True)
+        return next((name for name, stage in names if stage.unfinished), None)
+
+    def receive_data(self, data: bytes) -> Iterator[bytes]:
+        """What can be read after ``data``, in pieces of at most 64 KiB where a coding is in force.
+
+        Raises:
+            BodyTooLargeError: more than ``max_bytes`` in all; those were handed out before.
+            RemoteProtocolError: the coding is broken; the text names it.
+        """
+        return self._through(0, data)
+
+    def _through(self, index: int, data: bytes) -> Iterator[bytes]:
+        if index == len(self._stages):
+            yield data
+            return
+        try:
+            for piece in self._stages[index].pieces(data):
+                room = self._room[index]
+                self._room[index] = room - len(piece)
+                yield from self._through(index + 1, piece[:room])
+                if len(piece) > room:
+                    raise BodyTooLargeError(f"the body is larger than {self._max} bytes")
+        except _FAULTS as error:
+            name = self.names[len(self.names) - 1 - index]
+            reason = str(error).strip() or "bad data"
+            raise RemoteProtocolError(
+                f"the {name} coding of the body is broken: {reason}"
+            ) from None

@@ -1,0 +1,99 @@
+"""A request as bytes. What is written here cannot be read by a server as anything else."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+from undam.errors import LocalProtocolError
+from undam.wire.config import Request
+from undam.wire.url import Target
+
+# All that this client can read, so that a hop which compresses shows itself.
+ACCEPT_ENCODING = "gzip, deflate, br, zstd"
+
+# What must not follow a redirect to another origin: the credentials of HTTP and of the model APIs.
+CREDENTIAL_HEADERS = frozenset(
+    {"authorization", "cookie", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key"}
+)
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_UNSENDABLE = re.compile(r"[\x00\r\n]")
+_BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
+
+
+def encode_request(
+    request: Request, target: Target, *, absolute: bool = False, proxy_userinfo: bytes | None = None
+) -> bytes:
+    """The request for ``target``; ``absolute`` is the form that an HTTP proxy takes.
+
+    Raises:
+        LocalProtocolError: method or headers that HTTP cannot carry; no value is shown.
+    """
+    if not _TOKEN.match(request.method):
+        raise LocalProtocolError(f"{request.method!a} is no HTTP method")
+    given = {name.lower() for name, _ in request.headers}
+    lines = [(name, value) for name, value in _own(request, target) if name.lower() not in given]
+    if absolute and proxy_userinfo is not None and "proxy-authorization" not in given:
+        lines.append(("Proxy-Authorization", basic(proxy_userinfo)))
+    lines += request.headers
+    _check(lines, len(request.body))
+    # Host comes first, as RFC 9110 7.2 asks, also when it is the caller's own.
+    lines.sort(key=lambda line: line[0].lower() != "host")
+    where = target.text if absolute else target.path
+    head = [f"{request.method} {where} HTTP/1.1", *(f"{n}: {v}" for n, v in lines), "", ""]
+    return _bytes("\r\n".join(head)) + request.body
+
+
+def encode_connect(target: Target, proxy_userinfo: bytes | None) -> bytes:
+    """The request that asks a proxy for a tunnel to ``target`` (RFC 9110 9.3.6)."""
+    host = f"[{target.name}]" if ":" in target.name else target.name
+    lines = [f"CONNECT {host}:{target.port} HTTP/1.1", f"Host: {host}:{target.port}"]
+    if proxy_userinfo is not None:
+        lines.append(f"Proxy-Authorization: {basic(proxy_userinfo)}")
+    return _bytes("\r\n".join([*lines, "", ""]))
+
+
+def basic(userinfo: bytes) -> str:
+    """Basic credentials (RFC 7617) from ``user:password``."""
+    pair = userinfo if b":" in userinfo else userinfo + b":"
+    return f"Basic {base64.b64encode(pair).decode('ascii')}"
+
+
+def _own(request: Request, target: Target) -> list[tuple[str, str]]:
+    lines = [
+        ("Host", target.authority),
+        ("User-Agent", "undam"),
+        ("Accept", "*/*"),
+        ("Accept-Encoding", ACCEPT_ENCODING),
+    ]
+    if target.userinfo is not None:
+        lines.append(("Authorization", basic(target.userinfo)))
+    if request.body or request.method not in _BODILESS:
+        lines.append(("Content-Length", str(len(request.body))))
+    return lines
+
+
+def _check(lines: list[tuple[str, str]], body_bytes: int) -> None:
+    seen: set[str] = set()
+    for name, value in lines:
+        if not _TOKEN.match(name):
+            raise LocalProtocolError(f"{name!a} is no header name")
+        if _UNSENDABLE.search(value):
+            raise LocalProtocolError(f"header {name}: the value holds a line break or a NUL")
+        lower = name.lower()
+        if lower == "transfer-encoding":
+            raise LocalProtocolError("header Transfer-Encoding: the body is sent with its length")
+        if lower == "content-length" and value.strip() != str(body_bytes):
+            raise LocalProtocolError(f"header Content-Length: the body has {body_bytes} bytes")
+        if lower in {"host", "content-length"} and lower in seen:
+            raise LocalProtocolError(f"header {name}: given twice")
+        seen.add(lower)
+
+
+def _bytes(text: str) -> bytes:
+    # As curl does: what came from a command line goes out as the bytes it was.
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise LocalProtocolError("a header holds a lone surrogate, which has no bytes") from None

@@ -1,0 +1,175 @@
+"""TLS without sockets: ciphertext in, plaintext out, and the words for what goes wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from pathlib import Path
+
+from undam.errors import NetworkError, UsageError
+from undam.wire.config import ClientConfig
+
+_RECORD_BYTES = 16384
+# Content types with which a TLS record can begin (RFC 8446 5.1).
+_RECORD_TYPES = b"\x14\x15\x16\x17"
+_NO_CERTIFICATE = ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE", "BAD_CERTIFICATE", "UNKNOWN_CA",
+                   "CERTIFICATE_UNKNOWN", "ACCESS_DENIED")  # fmt: skip
+
+
+def make_context(config: ClientConfig) -> ssl.SSLContext:
+    """A client context for HTTP/1.1 that trusts and presents what ``config`` says.
+
+    Raises:
+        UsageError: a certificate file is missing or is not what it should be.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_alpn_protocols(["http/1.1"])
+    if config.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif config.cacert is not None:
+        _load_authorities(context, config.cacert)
+    else:
+        context.load_default_certs()
+    if config.cert is not None:
+        _load_identity(context, config.cert)
+    return context
+
+
+def _load_authorities(context: ssl.SSLContext, path: str) -> None:
+    _require_file(path, "--cacert")
+    try:
+        context.load_verify_locations(cafile=path)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"--cacert {path}: holds no PEM certificate ({_reason(error)})") from None
+
+
+def _load_identity(context: ssl.SSLContext, path: str) -> None:
+    def no_password() -> str:
+        # Without this OpenSSL asks on the terminal.
+        raise UsageError(f"--cert {path}: its key is encrypted; give a file with a plain key")
+
+    _require_file(path, "--cert")
+    try:
+        context.load_cert_chain(path, password=no_password)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(
+            f"--cert {path}: needs a PEM certificate and its private key ({_reason(error)})"
+        ) from None
+
+
+def _require_file(path: str, option: str) -> None:
+    try:
+        with Path(path).open("rb"):
+            pass
+    except OSError as error:
+        raise UsageError(f"{option} {path}: {error.strerror or error}") from None
+
+
+class TlsPump:
+    """One TLS connection: feed it what the socket gave, send what ``to_send`` returns.
+
+    Args:
+        host: the name the certificate must bear.
+    """
+
+    def __init__(self, context: ssl.SSLContext, host: str) -> None:
+        self._host = host
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._first = b""
+        self.established = False
+        self.closed = False
+
+    @property
+    def version(self) -> str | None:
+        """For instance "TLSv1.3"; ``None`` before the handshake."""
+        return self._tls.version() if self.established else None
+
+    def to_send(self) -> bytes:
+        """Ciphertext that must go out now, perhaps none."""
+        return self._outgoing.read()
+
+    def shake_hands(self, data: bytes) -> bool:
+        """Go on with the handshake after ``data``; true when it is done.
+
+        Raises:
+            NetworkError: phase "tls"; the text says why and what to do.
+        """
+        self._first = self._first or data[:1]
+        self._incoming.write(data)
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLError as error:
+            raise self.explain(error) from None
+        self.established = True
+        return True
+
+    def encrypt(self, data: bytes) -> bytes:
+        """Ciphertext that carries ``data``, with anything else that must go out before it."""
+        view = memoryview(data)
+        while view:
+            view = view[self._tls.write(view) :]
+        return self.to_send()
+
+    def decrypt(self, data: bytes) -> bytes:
+        """The plaintext that ``data`` completes; ``closed`` tells that the peer has said goodbye.
+
+        Raises:
+            NetworkError: phase "tls"; a broken record or an alert.
+        """
+        self._incoming.write(data)
+        pieces = []
+        try:
+            while not self.closed:
+                piece = self._tls.read(_RECORD_BYTES)
+                if piece:
+                    pieces.append(piece)
+                else:
+                    self.closed = True
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:
+            self.closed = True
+        except ssl.SSLError as error:
+            if not pieces:
+                raise self.explain(error) from None
+            # What was readable goes first; OpenSSL repeats the error at the next call.
+        return b"".join(pieces)
+
+    def goodbye(self) -> bytes:
+        """The close_notify alert, if one can still be sent."""
+        if self.established:
+            # The peer's own is not waited for.
+            with contextlib.suppress(ssl.SSLError):
+                self._tls.unwrap()
+        return self.to_send()
+
+    def explain(self, error: ssl.SSLError) -> NetworkError:
+        """An error of OpenSSL in words that say what to do."""
+        host = self._host
+        if isinstance(error, ssl.SSLCertVerificationError):
+            text = (
+                f"the certificate of {host} cannot be verified: {error.verify_message}; name its "
+                "authority with --cacert FILE, or accept it with --insecure"
+            )
+        elif not self.established and self._first and self._first not in _RECORD_TYPES:
+            text = f"{host} does not speak TLS on this port; try http://"
+        elif any(word in (error.reason or "") for word in _NO_CERTIFICATE):
+            text = (
+                f"{host} refused the TLS connection ({_reason(error)}); it may want a client "
+                "certificate: --cert FILE"
+            )
+        elif "NO_APPLICATION_PROTOCOL" in (error.reason or ""):
+            text = f"{host} offers no HTTP/1.1 over TLS"
+        else:
+            text = f"TLS with {host} failed: {_reason(error)}"
+        return NetworkError(text, phase="tls")
+
+
+def _reason(error: OSError) -> str:
+    reason = getattr(error, "reason", None)
+    return str(reason).lower().replace("_", " ") if reason else (error.strerror or str(error))

@@ -1,0 +1,178 @@
+"""URLs as targets of a request. User names and passwords go in and never come out as text."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, quote, unquote_to_bytes, urljoin, urlsplit
+
+from undam.errors import UsageError
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+# Everything RFC 3986 allows in a path and query, so that what the user wrote is sent as written.
+_SAFE = "!#$%&'()*+,/:;=?@[]~-._"
+_UNSENDABLE = re.compile(r"[\x00-\x20\x7f]")
+_REG_NAME = re.compile(r"[a-z0-9._-]+\Z")
+_MAX_HOST = 253
+_MAX_LABEL = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a request goes.
+
+    Args:
+        scheme: "http" or "https".
+        host: lower-case ASCII name or IP literal without brackets, perhaps with a zone.
+        path: path and query as they stand in the request line; begins with a slash.
+        userinfo: ``user:password`` from the URL, decoded; never part of any text made here.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    userinfo: bytes | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The host without a zone: what certificates and the Host header know."""
+        return self.host.partition("%")[0]
+
+    @property
+    def authority(self) -> str:
+        """``host``, or ``host:port`` where the port is not the scheme's own; IPv6 in brackets."""
+        host = bracketed(self.name)
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """Two targets may share credentials only if these agree (RFC 6454)."""
+        return (self.scheme, self.host, self.port)
+
+    @property
+    def text(self) -> str:
+        """The URL as it may be shown."""
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+
+def parse_url(text: str) -> Target:
+    """Read an absolute http or https URL.
+
+    Raises:
+        UsageError: it is none; the text says what is wrong and shows no credentials.
+    """
+    shown = redacted(text)
+    if _UNSENDABLE.search(text):
+        raise UsageError(f"{shown!a} is not a URL: it holds a space or a control character")
+    split, port = _split(text, shown)
+    _require_scheme(split.scheme, text, shown)
+    userinfo = None
+    if "@" in split.netloc:
+        userinfo = unquote_to_bytes(split.netloc.rpartition("@")[0])
+    path = quote(split.path or "/", safe=_SAFE)
+    if not path.startswith("/"):
+        raise UsageError(f"'{shown}' is not a URL: the path must begin with a slash")
+    if split.query:
+        path = f"{path}?{quote(split.query, safe=_SAFE)}"
+    default = DEFAULT_PORTS[split.scheme]
+    host = _host(split, shown)
+    return Target(split.scheme, host, default if port is None else port, path, userinfo)
+
+
+def follow(target: Target, location: str) -> Target:
+    """The target of a redirect from ``target`` (RFC 9110 10.2.2).
+
+    Credentials in ``location`` are dropped: a server does not choose whom to log in as. Those of
+    ``target`` are kept within its origin.
+
+    Raises:
+        UsageError: ``location`` leads to no http or https URL.
+    """
+    try:
+        joined = urljoin(target.text, location.strip())
+    except ValueError:
+        joined = location
+    found = parse_url(joined)
+    kept = target.userinfo if found.origin == target.origin else None
+    return Target(found.scheme, found.host, found.port, found.path, kept)
+
+
+def redacted(text: str) -> str:
+    """``text`` without anything that could be credentials."""
+    before, at, after = text.rpartition("@")
+    scheme, slashes, _ = before.partition("://")
+    if not at:
+        return text
+    return f"{scheme}://…@{after}" if slashes else f"…@{after}"
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands before a colon and a port."""
+    return f"[{host}]" if ":" in host else host
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine by its very name (RFC 6761 6.3); nothing is looked up."""
+    if host in {"localhost", "localhost."} or host.endswith((".localhost", ".localhost.")):
+        return True
+    try:
+        # inet_aton also reads the short forms (127.1) that connect() accepts.
+        address = ipaddress.ip_address(host if ":" in host else socket.inet_aton(host))
+    except (OSError, ValueError):
+        return False
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return bool(mapped.is_loopback or mapped.is_unspecified)
+
+
+def _split(text: str, shown: str) -> tuple[SplitResult, int | None]:
+    try:
+        split = urlsplit(text)
+        return split, split.port
+    except ValueError as error:
+        # The reason quotes a piece of the URL, which may be a piece of a password.
+        why = f": {error}" if shown == text else ""
+        raise UsageError(f"'{shown}' is not a URL{why}") from None
+
+
+def _require_scheme(scheme: str, text: str, shown: str) -> None:
+    if scheme in DEFAULT_PORTS:
+        return
+    if "://" in text:
+        raise UsageError(f"'{shown}': only http:// and https:// URLs can be fetched")
+    raise UsageError(
+        f"'{shown}' is not a URL: it begins with neither http:// nor https://; "
+        f"did you mean http://{shown.lstrip('/')} ?"
+    )
+
+
+def _host(split: SplitResult, shown: str) -> str:
+    host = split.hostname or ""
+    if not host:
+        raise UsageError(f"'{shown}' is not a URL: it names no host")
+    if ":" in host:
+        return _ip_literal(host, shown)
+    if not host.isascii():
+        try:
+            host = host.encode("idna").decode("ascii")
+        except UnicodeError:
+            raise UsageError(f"'{shown}' is not a URL: the host is no valid name") from None
+    labels = host.removesuffix(".").split(".")
+    if not _REG_NAME.match(host) or len(host) > _MAX_HOST:
+        raise UsageError(f"'{shown}' is not a URL: the host is no valid name")
+    if not all(0 < len(label) <= _MAX_LABEL for label in labels):
+        raise UsageError(f"'{shown}' is not a URL: the host has an empty or overlong label")
+    return host
+
+
+def _ip_literal(host: str, shown: str) -> str:
+    address, _, zone = host.partition("%")
+    zone = zone.removeprefix("25")  # RFC 6874 writes the percent sign as %25.
+    try:
+        literal = str(ipaddress.IPv6Address(address))
+    except ValueError:
+        raise UsageError(f"'{shown}' is not a URL: no valid IPv6 address in it") from None
+    return f"{literal}%{zone}" if zone else literal

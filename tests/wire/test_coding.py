@@ -1,0 +1,163 @@
+"""Content codings: incremental, bounded, and honest about broken data."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import random
+import sys
+import zlib
+from collections.abc import Callable
+
+import brotli
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from undam.errors import RemoteProtocolError
+from undam.wire.coding import BodyTooLargeError, Decoder
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+
+def raw_deflate(data: bytes) -> bytes:
+    deflate = zlib.compressobj(wbits=-15)
+    return deflate.compress(data) + deflate.flush()
+
+
+ENCODERS: dict[tuple[str, str], Callable[[bytes], bytes]] = {
+    ("gzip", "gzip"): gzip.compress,
+    ("gzip of two members", "gzip"): lambda d: gzip.compress(d[:5]) + gzip.compress(d[5:]),
+    ("x-gzip", "x-gzip"): gzip.compress,
+    ("deflate as zlib", "deflate"): zlib.compress,
+    ("deflate as raw", "deflate"): raw_deflate,
+    ("br", "br"): brotli.compress,
+    ("zstd", "zstd"): zstd.compress,
+    ("zstd of two frames", "zstd"): lambda d: zstd.compress(d[:5]) + zstd.compress(d[5:]),
+}
+KINDS = list(ENCODERS)
+TEXT = b"data: a token and more of the same\n\n" * 50
+LARGE = random.Random(1).randbytes(200_000) + bytes(300_000)
+
+
+def decode(decoder: Decoder, pieces: list[bytes]) -> bytes:
+    return b"".join(b"".join(decoder.receive_data(piece)) for piece in pieces)
+
+
+def cut(data: bytes, cuts: list[int]) -> list[bytes]:
+    edges = [0, *sorted(c % (len(data) + 1) for c in cuts), len(data)]
+    return [data[a:b] for a, b in itertools.pairwise(edges) if a < b]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind[0])
+@pytest.mark.parametrize("data", [b"", b"x", TEXT, LARGE], ids=["empty", "byte", "text", "large"])
+def test_whole_and_in_small_pieces(kind: tuple[str, str], data: bytes) -> None:
+    coded = ENCODERS[kind](data)
+    size = 1 if len(coded) < 10_000 else 4099
+    for pieces in ([coded], [coded[i : i + size] for i in range(0, len(coded), size)]):
+        decoder = Decoder([kind[1]], max_bytes=len(data))
+        assert decode(decoder, pieces) == data
+        assert decoder.unfinished is None
+
+
+@given(
+    st.lists(st.sampled_from(KINDS), max_size=3),
+    st.binary(max_size=3000),
+    st.lists(st.integers(0, 10_000), max_size=10),
+)
+def test_any_codings_on_top_of_each_other(
+    kinds: list[tuple[str, str]], data: bytes, cuts: list[int]
+) -> None:
+    coded = data
+    for kind in kinds:
+        coded = ENCODERS[kind](coded)
+    decoder = Decoder([name for _, name in kinds], max_bytes=1 << 20)
+    assert decode(decoder, cut(coded, cuts)) == data
+
+
+def flushed(name: str) -> tuple[Callable[[bytes], bytes], Callable[[], bytes]]:
+    if name == "br":
+        br = brotli.Compressor()
+        return lambda d: br.process(d) + br.flush(), br.finish
+    if name == "zstd":
+        zs = zstd.ZstdCompressor()
+        return lambda d: zs.compress(d, zs.FLUSH_BLOCK), zs.flush
+    wbits = {"gzip": 31, "deflate": 15}[name]
+    deflate = zlib.compressobj(wbits=wbits)
+    return lambda d: deflate.compress(d) + deflate.flush(zlib.Z_SYNC_FLUSH), deflate.flush
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate", "br", "zstd"])
+def test_what_the_server_flushed_is_readable_at_once(name: str) -> None:
+    encode, finish = flushed(name)
+    decoder = Decoder([name], max_bytes=1 << 20)
+    for number in range(100):
+        event = b'data: {"token": %d}\n\n' % number
+        assert decode(decoder, [encode(event)]) == event
+        assert decoder.unfinished == name
+    assert decode(decoder, [finish()]) == b""
+    assert decoder.unfinished is None
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind[0])
+def test_an_end_that_never_came_is_told(kind: tuple[str, str]) -> None:
+    decoder = Decoder([kind[1]], max_bytes=1 << 20)
+    assert decoder.unfinished is None
+    decode(decoder, [ENCODERS[kind](TEXT)[:-1]])
+    assert decoder.unfinished == kind[1]
+
+
+def test_one_byte_of_deflate_is_unfinished() -> None:
+    decoder = Decoder(["deflate"], max_bytes=10)
+    assert decode(decoder, [b"\x78"]) == b""
+    assert decoder.unfinished == "deflate"
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind[0])
+def test_a_bomb_stops_at_the_bound(kind: tuple[str, str]) -> None:
+    bomb = ENCODERS[kind](bytes(30_000_000))
+    assert len(bomb) < 40_000
+    decoder = Decoder([kind[1]], max_bytes=100_000)
+    out, longest = 0, 0
+    with pytest.raises(BodyTooLargeError, match="larger than 100000 bytes"):
+        for piece in decoder.receive_data(bomb):
+            out += len(piece)
+            longest = max(longest, len(piece))
+    assert out == 100_000
+    assert longest <= 65536
+
+
+def test_a_bomb_within_a_coding_that_hides_it_stops_too() -> None:
+    # The inner coding is a long run of empty members: 20 bytes each, and nothing comes out.
+    hidden = gzip.compress(gzip.compress(b"") * 50_000)
+    decoder = Decoder(["gzip", "gzip"], max_bytes=100_000)
+    with pytest.raises(BodyTooLargeError):
+        decode(decoder, [hidden])
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind[0])
+@pytest.mark.parametrize("end", ["garbage", "trailing"])
+def test_broken_data_is_named(kind: tuple[str, str], end: str) -> None:
+    data = b"\xff<html>\xff" * 5 if end == "garbage" else ENCODERS[kind](TEXT) + b"<html>\xff\xff"
+    decoder = Decoder([kind[1]], max_bytes=1 << 20)
+    with pytest.raises(RemoteProtocolError, match=f"the {kind[1]} coding of the body is broken: ."):
+        decode(decoder, [data[:30], data[30:]])
+
+
+def test_an_unknown_coding_is_named_with_those_that_are_known() -> None:
+    with pytest.raises(RemoteProtocolError, match="unknown content coding 'compress'.*gzip.*zstd"):
+        Decoder(["gzip", "compress"], max_bytes=1)
+
+
+def test_identity_is_no_coding() -> None:
+    decoder = Decoder(["identity"], max_bytes=1)
+    assert decoder.names == ()
+    assert decode(decoder, [b"abc"]) == b"abc"
+
+
+def test_a_tower_of_codings_is_refused() -> None:
+    with pytest.raises(RemoteProtocolError, match="4 content codings"):
+        Decoder(["gzip"] * 4, max_bytes=1)

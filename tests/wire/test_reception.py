@@ -1,0 +1,167 @@
+"""Reads in, head and arrivals out; faults become endings."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from undam.errors import RemoteProtocolError
+from undam.record import Ending
+from undam.timing import Arrival
+from undam.wire.reception import Reception
+from undam.wire.stamp import Read
+
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+GZIP = OK + b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def feed(
+    *pieces: bytes, method: str = "GET", most: int = 1000, stamped: bool = True
+) -> tuple[Reception, list[Arrival | None]]:
+    reception = Reception(method=method, max_head_bytes=1000, max_body_bytes=most)
+    reads = [Read(piece, 100 + i, 7, stamped) for i, piece in enumerate(pieces)]
+    return reception, [reception.receive(read) for read in reads]
+
+
+def test_each_read_with_body_bytes_is_an_arrival_with_its_stamp() -> None:
+    reception, arrivals = feed(
+        OK, b"Transfer-Encoding: chunked\r\n\r\n" + chunk(b"a"), b"1\r\n", b"b\r", b"\n" + chunk(b"c")
+        + chunk(b"d"), b"0\r\n\r\n",
+    )  # fmt: skip
+    assert arrivals == [None, Arrival(101, b"a", 7), None, Arrival(103, b"b", 7),
+                        Arrival(104, b"cd", 7), None]  # fmt: skip
+    assert (reception.head_ns, reception.ending, reception.ended_ns) == (101, Ending.COMPLETE, 105)
+    assert (reception.error, reception.clock, reception.framing) == (None, "kernel", "chunked")
+
+
+def test_a_coded_read_tells_its_coded_size_and_may_be_unreadable_yet() -> None:
+    coded = gzip.compress(b"hello")
+    _, arrivals = feed(GZIP, chunk(coded[:10]), chunk(coded[10:]), b"0\r\n\r\n")
+    assert arrivals == [
+        None,
+        Arrival(101, b"", 7, 10),
+        Arrival(102, b"hello", 7, len(coded) - 10),
+        None,
+    ]
+
+
+def test_one_read_without_a_stamp_makes_it_the_user_s_clock() -> None:
+    assert feed(CHUNKED, chunk(b"a"), stamped=False)[0].clock == "user"
+
+
+@pytest.mark.parametrize(
+    ("data", "method", "framing"),
+    [
+        (OK + b"Content-Length: 0\r\n\r\n", "GET", "length"),
+        (OK + b"Content-Length: 9\r\nContent-Encoding: gzip\r\n\r\n", "HEAD", "none"),
+        (b"HTTP/1.1 204 No\r\nContent-Encoding: foo\r\n\r\n", "GET", "none"),
+    ],
+)
+def test_a_response_without_a_body_is_complete_with_its_head(
+    data: bytes, method: str, framing: str
+) -> None:
+    reception, arrivals = feed(data, method=method)
+    assert (arrivals, reception.ending, reception.framing) == ([None], Ending.COMPLETE, framing)
+
+
+@pytest.mark.parametrize(
+    ("start", "orderly", "ending", "why"),
+    [
+        (OK + b"\r\nab", True, Ending.CLOSED, None),
+        (OK + b"\r\nab", False, Ending.TRUNCATED, "close_notify"),
+        (OK + b"Content-Length: 3\r\n\r\nab", True, Ending.TRUNCATED, "before the end"),
+        (CHUNKED + chunk(b"ab"), True, Ending.TRUNCATED, "before the end"),
+        (OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"ab"), True, Ending.CLOSED, None),
+        (
+            OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"ab")[:-1],
+            True, Ending.BROKEN, "in the middle of its gzip data",
+        ),
+        (OK + b"Content-Encoding: gzip\r\n\r\n", True, Ending.CLOSED, None),
+    ],
+)  # fmt: skip
+def test_what_a_close_means(start: bytes, orderly: bool, ending: Ending, why: str | None) -> None:
+    reception, _ = feed(start)
+    reception.receive_eof(200, orderly=orderly)
+    assert (reception.ending, reception.ended_ns) == (ending, 200)
+    assert (reception.error is None) == (why is None)
+    assert (why or "") in (reception.error or "")
+
+
+def test_a_close_after_the_end_changes_nothing() -> None:
+    reception, _ = feed(CHUNKED + b"0\r\n\r\n")
+    reception.receive_eof(200, orderly=True)
+    assert (reception.ending, reception.ended_ns) == (Ending.COMPLETE, 100)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "last", "why"),
+    [
+        ((CHUNKED, chunk(b"ab") + b"zz\r\n"), Arrival(101, b"ab", 7), "chunk size"),
+        ((CHUNKED + chunk(b"ab") + b"zz\r\n",), Arrival(100, b"ab", 7), "chunk size"),
+        (
+            (GZIP, chunk(b"<html>junk")),
+            Arrival(101, b"", 7, 10),
+            "gzip coding of the body is broken",
+        ),
+        (
+            (GZIP + chunk(gzip.compress(b"ab")[:-2]), b"0\r\n\r\n"),
+            None,
+            "in the middle of its gzip",
+        ),
+        ((OK + b"Content-Encoding: foo\r\n\r\nab",), None, "unknown content coding 'foo'"),
+    ],
+)
+def test_a_fault_in_the_body_is_an_ending(
+    pieces: tuple[bytes, ...], last: Arrival | None, why: str
+) -> None:
+    reception, arrivals = feed(*pieces)
+    assert arrivals[-1] == last
+    assert reception.ending is Ending.BROKEN
+    assert why in (reception.error or "")
+    assert reception.receive(Read(b"more", 900, 0, True)) is None
+
+
+@pytest.mark.parametrize(
+    ("start", "body", "taken"),
+    [
+        (OK + b"\r\n", b"x" * 1000, (1000, None)),
+        (OK + b"\r\n", b"x" * 1001, (1000, Ending.LIMIT)),
+        (OK + b"Content-Encoding: gzip\r\n\r\n", gzip.compress(b"x" * 1000), (1000, None)),
+        (OK + b"Content-Encoding: gzip\r\n\r\n", gzip.compress(b"x" * 1001), (1000, Ending.LIMIT)),
+        # Nothing to read in it, without end.
+        (OK + b"Content-Encoding: gzip\r\n\r\n", gzip.compress(b"") * 60, (0, Ending.LIMIT)),
+    ],
+)
+def test_the_body_is_bounded_readable_and_coded(
+    start: bytes, body: bytes, taken: tuple[int, Ending | None]
+) -> None:
+    reception, arrivals = feed(start, body)
+    assert arrivals[1] is not None
+    assert (len(arrivals[1].data), reception.ending) == taken
+
+
+@pytest.mark.parametrize("data", [b"SSH-2.0-x\r\n", b"HTTP/1.1 101 S\r\n\r\n", b"x" * 2000])
+def test_a_fault_before_the_head_is_raised(data: bytes) -> None:
+    with pytest.raises(RemoteProtocolError):
+        feed(data)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=50), max_size=8), st.lists(st.integers(0, 2000)))
+def test_cuts_change_neither_bytes_nor_ending(parts: list[bytes], cuts: list[int]) -> None:
+    coded = gzip.compress(b"".join(parts))
+    data = (
+        GZIP + b"".join(chunk(coded[i : i + 40]) for i in range(0, len(coded), 40)) + b"0\r\n\r\n"
+    )
+    edges = sorted({0, len(data), *(cut % len(data) for cut in cuts)})
+    reception, arrivals = feed(*(data[a:b] for a, b in zip(edges, edges[1:], strict=False)))
+    assert b"".join(a.data for a in arrivals if a) == b"".join(parts)
+    assert sum(a.wire_bytes or 0 for a in arrivals if a) == len(coded)
+    assert reception.ending is Ending.COMPLETE
