@@ -1,1 +1,6 @@
-"""simulator"""
+"""A model server with a known schedule: what it sends, and when, is the truth of every test."""
+
+from undam.simulator.server import Simulator
+from undam.simulator.settings import Framing, Settings
+
+__all__ = ["Framing", "Settings", "Simulator"]

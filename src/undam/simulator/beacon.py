@@ -1,0 +1,54 @@
+"""The simulator as a beacon: what it remembers of its exchanges, and the name of this host."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+
+# Enough for every exchange of a long load run; some 200 bytes each.
+_REMEMBERED = 100_000
+
+
+def host_name() -> str:
+    """A hash that is the same for all processes of one boot of one host.
+
+    Containers on one kernel share it, as they share the clock; without /proc the host's own name
+    takes its place.
+    """
+    try:
+        text = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        text = socket.gethostname()
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Exchanges:
+    """What became of each exchange; the oldest are forgotten."""
+
+    def __init__(self, *, remembered: int = _REMEMBERED) -> None:
+        self._remembered = remembered
+        self._ends: OrderedDict[str, tuple[int, bool] | None] = OrderedDict()
+
+    def opened(self, ident: str) -> None:
+        """Note that an exchange began."""
+        self._ends[ident] = None
+        if len(self._ends) > self._remembered:
+            self._ends.popitem(last=False)
+
+    def ended(self, ident: str, at_ns: int, *, finished: bool) -> None:
+        """Note its end, and whether the whole answer was given to the kernel."""
+        if ident in self._ends:
+            self._ends[ident] = (at_ns, finished)
+
+    def closed(self, ident: str) -> Mapping[str, object]:
+        """The answer to the question ``closed``; ``closed_ns`` is null while it goes on."""
+        known = ident in self._ends
+        end = self._ends.get(ident)
+        return {
+            "known": known,
+            "closed_ns": end[0] if end else None,
+            "finished": end[1] if end else False,
+        }

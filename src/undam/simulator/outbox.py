@@ -1,0 +1,79 @@
+"""The sending side of a connection: what the kernel does not take is kept, and nothing is lost.
+
+The truth of an event is stamped right before the send that carried its last byte.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from undam.simulator.stream import Mark
+from undam.simulator.truth import Truth
+
+
+class Outbox:
+    """Sends at once if it can; otherwise in order, when `flush` is called.
+
+    Every method that sends raises OSError when the peer is gone.
+    """
+
+    __slots__ = ("_held", "_ident", "_marks", "_sent", "_sock", "_truth")
+
+    def __init__(self, sock: socket.socket, truth: Truth) -> None:
+        self._sock = sock
+        self._truth = truth
+        self._held = bytearray()
+        # Events not yet wholly sent, with the position in all of the stream's bytes of their end.
+        self._marks: deque[Mark] = deque()
+        self._sent = 0
+        self._ident = b""
+
+    @property
+    def held(self) -> int:
+        """Bytes that wait for the peer to read."""
+        return len(self._held)
+
+    def begin(self, ident: str) -> None:
+        """Note whose events come next."""
+        self._ident = ident.encode()
+
+    def send(self, data: bytes, marks: Sequence[Mark] = ()) -> None:
+        """Send ``data``, in which lie the events ``marks``."""
+        if self._held:
+            self._keep(data, marks)
+            return
+        left_ns = time.time_ns()
+        try:
+            size = self._sock.send(data)
+        except BlockingIOError:
+            size = 0
+        if size == len(data):
+            for _, seq, due_ns, event_size in marks:
+                self._truth.event(self._ident, seq, due_ns, left_ns, event_size)
+            return
+        self._keep(data, marks)
+        self._took(size, left_ns)
+
+    def flush(self) -> None:
+        """Send what waits, as far as the kernel takes it."""
+        left_ns = time.time_ns()
+        try:
+            size = self._sock.send(self._held)
+        except BlockingIOError:
+            return
+        self._took(size, left_ns)
+
+    def _keep(self, data: bytes, marks: Sequence[Mark]) -> None:
+        base = self._sent + len(self._held)
+        self._marks.extend((base + mark[0], *mark[1:]) for mark in marks)
+        self._held += data
+
+    def _took(self, size: int, left_ns: int) -> None:
+        del self._held[:size]
+        self._sent += size
+        while self._marks and self._marks[0][0] <= self._sent:
+            _, seq, due_ns, event_size = self._marks.popleft()
+            self._truth.event(self._ident, seq, due_ns, left_ns, event_size)

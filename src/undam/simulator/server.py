@@ -1,0 +1,206 @@
+"""The simulator's server: one thread, one epoll, a heap of due times.
+
+A stream is sent at its due time whatever the others do; lateness never adds up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import os
+import secrets
+import select
+import socket
+import time
+from types import TracebackType
+from typing import Self
+
+from undam.errors import UsageError
+from undam.simulator.answers import Desk
+from undam.simulator.clock import sharpen_timers, wait_readable
+from undam.simulator.connection import SO_TIMESTAMPNS, Connection
+from undam.simulator.settings import Settings
+from undam.simulator.truth import Truth
+
+_BACKLOG = 4096
+# Between two looks at the sockets: so many streams are served, or connections taken.
+_TURNS = 64
+_ACCEPTS = 64
+# With no file descriptor left, taking connections rests for so long; the others go on.
+_REST_NS = 100_000_000
+# An idle moment long enough to write a piece of the truth into the page cache.
+_IDLE_S = 0.0003
+_SELECT_LIMIT = 1024
+
+
+class Simulator:
+    """A model server with a known schedule.
+
+    It listens as soon as it is made; `serve` answers until `stop` is called, from any thread or
+    signal handler. Leaving the ``with`` block closes what is left.
+
+    Raises:
+        UsageError: it cannot listen there, or cannot write the truth.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.desk = Desk(settings, name=secrets.token_hex(4))
+        self._listener = _listen(settings.host, settings.port)
+        self._listening = True
+        try:
+            self.truth = Truth(settings.truth)
+        except UsageError:
+            self._listener.close()
+            raise
+        self._epoll = select.epoll()
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._wake_fd, select.EPOLLIN)
+        self._epoll.register(self._listener, select.EPOLLIN)
+        self._connections: dict[int, Connection] = {}
+        self._due: list[tuple[int, int, Connection | None]] = []
+        self._order = itertools.count()
+        self._stopping = False
+        self._closed = False
+        host, port = self._listener.getsockname()[:2]
+        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def serve(self) -> None:
+        """Answer until `stop`, then end every exchange and write the rest of the truth.
+
+        Raises:
+            UsageError: the truth could not be written.
+        """
+        if self._epoll.fileno() >= _SELECT_LIMIT:
+            raise UsageError(f"the process has over {_SELECT_LIMIT} files open: start it apart")
+        sharpen_timers()
+        try:
+            while not self._stopping:
+                self._run_due()
+                self._wait()
+        finally:
+            self.close()
+
+    def stop(self) -> None:
+        """Let `serve` return; before it is called, it will return at once."""
+        self._stopping = True
+        with contextlib.suppress(OSError):  # Closed already.
+            os.eventfd_write(self._wake_fd, 1)
+
+    def close(self) -> None:
+        """Close every socket; the exchanges that were open end as ``server-stopped``."""
+        if self._closed:
+            return
+        self._closed = self._stopping = True
+        for connection in list(self._connections.values()):
+            connection.close("server-stopped")
+        self._listener.close()
+        self._epoll.close()
+        os.close(self._wake_fd)
+        self.truth.close()
+
+    def wake_at(self, connection: Connection, due_ns: int) -> None:
+        """See `connection.Owner`."""
+        connection.wake_ns = due_ns
+        heapq.heappush(self._due, (due_ns, next(self._order), connection))
+
+    def watch(self, connection: Connection, mask: int) -> None:
+        """See `connection.Owner`."""
+        fd = connection.sock.fileno()
+        if fd in self._connections:
+            self._epoll.modify(fd, mask)
+        else:
+            self._connections[fd] = connection
+            self._epoll.register(fd, mask)
+
+    def forget(self, connection: Connection) -> None:
+        """See `connection.Owner`."""
+        fd = connection.sock.fileno()
+        if self._connections.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    def _run_due(self) -> None:
+        due, now_ns = self._due, time.monotonic_ns()
+        for _ in range(_TURNS):
+            if not due or due[0][0] > now_ns:
+                return
+            due_ns, _, connection = heapq.heappop(due)
+            if connection is None:
+                self._epoll.register(self._listener, select.EPOLLIN)
+            # A connection that was told another time since, or closed, has left a dead entry.
+            elif connection.wake_ns == due_ns and not connection.closed:
+                connection.turn(now_ns)
+
+    def _wait(self) -> None:
+        seconds = self._idle_s()
+        if self.truth.pressing or (self.truth.waiting and (seconds is None or seconds > _IDLE_S)):
+            self.truth.write_piece()
+            seconds = self._idle_s()
+            if self.truth.waiting:
+                seconds = 0.0
+        if wait_readable(self._epoll.fileno(), seconds):
+            for fd, mask in self._epoll.poll(0):
+                self._ready(fd, mask)
+
+    def _idle_s(self) -> float | None:
+        if not self._due:
+            return None
+        return max(0, self._due[0][0] - time.monotonic_ns()) / 1e9
+
+    def _ready(self, fd: int, mask: int) -> None:
+        if fd in self._connections:
+            self._connections[fd].ready(mask)
+        elif fd == self._listener.fileno():
+            self._accept()
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTS):
+            try:
+                sock, _ = self._listener.accept()
+            except BlockingIOError:
+                return
+            except ConnectionAbortedError:
+                continue
+            except OSError:
+                self._epoll.unregister(self._listener)
+                rest_ns = time.monotonic_ns() + _REST_NS
+                heapq.heappush(self._due, (rest_ns, next(self._order), None))
+                return
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            Connection(sock, self)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, number)
+    except OSError as error:
+        raise UsageError(f"cannot listen on {host!r}: {error.strerror}") from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Set here, since accepted sockets inherit it: the first bytes are stamped, too.
+        with contextlib.suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise UsageError(
+            f"cannot listen on {host}:{port}: {error.strerror}; --port 0 picks a free one"
+        ) from None
+    return listener

@@ -1,0 +1,99 @@
+"""Distributions: what is read, what is refused, and what a sample never is."""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from undam.errors import UsageError
+from undam.timing.distribution import Distribution, constant, parse_distribution
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("25", Distribution("constant", 25)),
+        (" 0.5 ", Distribution("constant", 0.5)),
+        ("0.123456789", Distribution("constant", 0.123456789)),
+        ("constant(3)", Distribution("constant", 3)),
+        ("lognormal(200,0.3)", Distribution("lognormal", 200, 0.3)),
+        ("LogNormal( 200 , 0.3 )", Distribution("lognormal", 200, 0.3)),
+        ("exp(20)", Distribution("exp", 20)),
+        ("uniform(10,30)", Distribution("uniform", 10, 30)),
+    ],
+)
+def test_every_form_is_read(text: str, expected: Distribution) -> None:
+    assert parse_distribution(text) == expected
+    assert parse_distribution(str(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "fast", "normal(1,2)", "exp()", "exp(1,2)", "lognormal(1)", "uniform(1)", "constant(1,2)",
+     "exp(1", "exp(a)", "uniform(1,2,3)", "exp((1))"],
+)  # fmt: skip
+def test_what_is_refused_is_told_with_what_is_accepted(text: str) -> None:
+    with pytest.raises(UsageError, match=r"number.*lognormal\(MEDIAN,SIGMA\).*uniform\(LO,HI\)"):
+        parse_distribution(text)
+
+
+@pytest.mark.parametrize("text", ["-1", "nan", "inf", "1e10", "exp(-3)", "uniform(-1,2)"])
+def test_numbers_that_are_no_delay_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="from 0 to"):
+        parse_distribution(text)
+
+
+def test_bounds_the_wrong_way_round_and_a_wild_sigma_are_refused() -> None:
+    with pytest.raises(UsageError, match="LO is above HI"):
+        parse_distribution("uniform(3,2)")
+    with pytest.raises(UsageError, match="SIGMA is at most 10"):
+        parse_distribution("lognormal(1,11)")
+
+
+def test_a_constant_is_checked_like_any_text() -> None:
+    assert constant(7).sample(random.Random(1)) == 7
+    with pytest.raises(UsageError):
+        constant(math.nan)
+
+
+def test_samples_have_the_centre_that_was_asked_for() -> None:
+    rng = random.Random(7)
+
+    def samples(text: str) -> list[float]:
+        distribution = parse_distribution(text)
+        return [distribution.sample(rng) for _ in range(4000)]
+
+    assert statistics.median(samples("lognormal(200,0.3)")) == pytest.approx(200, rel=0.05)
+    assert statistics.mean(samples("exp(20)")) == pytest.approx(20, rel=0.1)
+    spread = samples("uniform(10,30)")
+    assert 10 <= min(spread) < 11
+    assert 29 < max(spread) <= 30
+
+
+_NUMBER = st.floats(0, 1e9)
+
+
+@given(
+    st.one_of(
+        st.builds(Distribution, st.just("constant"), _NUMBER),
+        st.builds(Distribution, st.just("exp"), _NUMBER),
+        st.builds(Distribution, st.just("lognormal"), _NUMBER, st.floats(0, 10)),
+        st.tuples(_NUMBER, _NUMBER).map(lambda two: Distribution("uniform", min(two), max(two))),
+    ),
+    st.integers(),
+)
+def test_a_sample_is_never_negative_nan_or_infinite(made: Distribution, seed: int) -> None:
+    value = made.sample(random.Random(seed))
+    assert value >= 0
+    assert math.isfinite(value)
+
+
+def test_the_same_seed_gives_the_same_samples() -> None:
+    made = parse_distribution("exp(20)")
+    one, two = random.Random(3), random.Random(3)
+    assert [made.sample(one) for _ in range(5)] == [made.sample(two) for _ in range(5)]
