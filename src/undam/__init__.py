@@ -3,13 +3,13 @@
 Importing this package starts nothing and patches nothing.
 """
 
-from importlib.metadata import version as _version
-
 __all__ = ["__version__"]
 
 
 def __getattr__(name: str) -> str:
     # Reading package metadata costs milliseconds that `undam --help` does not owe anybody.
     if name == "__version__":
-        return _version("undam")
+        from importlib.metadata import version  # noqa: PLC0415
+
+        return version("undam")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

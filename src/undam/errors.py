@@ -39,5 +39,9 @@ class NetworkError(UndamError):
         self.phase: Phase = phase
 
 
+class ResponseError(UndamError):
+    """The server's answer is a refusal or a page, not a stream; says what it said."""
+
+
 class UsageError(UndamError):
     """An argument, option or file that cannot be used; says which and why."""

@@ -18,6 +18,9 @@ EXIT_INTERRUPTED = 130
 
 # Name -> (module, one line). The line stands here so that --help imports no command.
 _COMMANDS = {
+    "check": ("undam.cli.check", "Say which hop holds a stream, and what mends it."),
+    "explain": ("undam.cli.explain", "Say what a finding means, or what is known of a proxy."),
+    "lab": ("undam.cli.lab", "Show every claim on real proxies."),
     "sim": ("undam.cli.sim", "Run a model server with a known schedule."),
 }
 

@@ -14,6 +14,8 @@ _LATE_NS = 10_000_000
 # NTP slews by 0.5 ms a second at most; a step is more than that over any run.
 _STEP_NS = 20_000_000
 _UNCERTAIN_NS = 2_000_000
+# A read is always taken some microseconds late; what came in one write has no gap to hide.
+_WAITED_NS = 2_000_000
 
 
 def find_doubts(hops: Sequence[Hop], offset: Offset | None) -> list[Finding]:
@@ -59,6 +61,8 @@ def coalesced(hop: Hop) -> tuple[int, int]:
             per_read[item.read] = per_read.get(item.read, 0) + 1
         arrivals = reading.exchange.arrivals
         waits += [
-            arrivals[i].late_ns for i, n in per_read.items() if n > 1 and arrivals[i].late_ns > gap
+            arrivals[i].late_ns
+            for i, n in per_read.items()
+            if n > 1 and arrivals[i].late_ns > max(gap, _WAITED_NS)
         ]
     return len(waits), max(waits, default=0)

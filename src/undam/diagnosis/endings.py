@@ -8,9 +8,10 @@ from undam.diagnosis.reading import Reading
 from undam.findings import Finding, finding
 from undam.record import Ending
 
-# Limits on a whole exchange that products ship with, in seconds: KrakenD 2, Envoy's route 15,
+# Limits on a whole exchange that people set or products ship with, in seconds: Envoy's route 15,
 # gunicorn's sync worker 30, the usual minute, Cloudflare 100, Tyk 120, then the clouds' minutes.
-_KNOWN_TOTALS_S = (2, 5, 10, 15, 20, 30, 60, 90, 100, 120, 180, 240, 300, 600, 900, 3600)
+# Shorter ones would be met by chance.
+_KNOWN_TOTALS_S = (5, 10, 15, 20, 30, 60, 90, 100, 120, 180, 240, 300, 600, 900, 3600)
 # Envoy's cut was seen up to a second late; below that a coincidence is likely enough.
 _TOTAL_EARLY_S, _TOTAL_LATE_S = 0.1, 1.2
 # A stream that was cut in a silence this long was probably cut for being silent.
@@ -59,7 +60,7 @@ def _name_cut(hop: Hop) -> Finding:
         (t for t in _KNOWN_TOTALS_S if t - _TOTAL_EARLY_S <= elapsed <= t + _TOTAL_LATE_S), None
     )
     contents = reading.contents
-    if total is not None and total >= 5 and silent < _SILENT_S and len(contents) > 1:
+    if total is not None and silent < _SILENT_S and len(contents) > 1:
         how = "tokens were coming to the last"
         return finding("UD404", hop.name, limit_s=total, after_s=elapsed, how=how)
     ending = reading.exchange.ending

@@ -135,7 +135,7 @@ def is_one_late(holds: Sequence[Held], noise_ns: int = NOISE_NS) -> bool:
     exact = [
         hold
         for hold, gap, over in steps
-        if hold > 0.7 * gap and over <= max(noise_ns // 2, 0.3 * gap)
+        if hold > 0.7 * gap and abs(over) <= max(noise_ns / 2, 0.05 * gap)
     ]
     return len(exact) >= 0.8 * len(steps)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from undam.apis import Api, Kind, Meaning, api_named
 from undam.errors import RemoteProtocolError
-from undam.record import Exchange, Head
+from undam.record import Ending, Exchange, Head
 from undam.sse import Comment, Event, LineParser, Parser
 from undam.timing import Due, due_of
 
@@ -107,14 +107,21 @@ def read_exchange(exchange: Exchange) -> Reading:
     api = api_named(exchange.api)
     seen: list[Seen] = []
     pending: list[int] = []
-    for index, arrival in enumerate(exchange.arrivals):
-        try:
+    problem: str | None = None
+    try:
+        for index, arrival in enumerate(exchange.arrivals):
             items = parser.receive_data(arrival.data)
-        except RemoteProtocolError as error:
-            return Reading(exchange, form, tuple(seen), tuple(pending), str(error))
-        seen += [_seen(item, arrival.at_ns, index, api) for item in items]
-        pending.append(parser.pending_bytes)
-    return Reading(exchange, form, tuple(seen), tuple(pending), None)
+            seen += [_seen(item, arrival.at_ns, index, api) for item in items]
+            pending.append(parser.pending_bytes)
+        if isinstance(parser, Parser):
+            parser.receive_eof()
+        elif pending and exchange.ending in {Ending.COMPLETE, Ending.CLOSED}:
+            last = parser.receive_eof()  # a last line needs no newline
+            seen += [_seen(item, exchange.ended_ns, len(pending) - 1, api) for item in last]
+            pending[-1] = 0
+    except RemoteProtocolError as error:
+        problem = str(error)
+    return Reading(exchange, form, tuple(seen), tuple(pending), problem)
 
 
 def _seen(item: Event | Comment, at_ns: int, read: int, api: Api) -> Seen:

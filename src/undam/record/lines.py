@@ -32,7 +32,7 @@ def record_lines(
     hidden = tuple(secrets)
 
     def line(value: Mapping[str, object]) -> str:
-        return redact_text(json.dumps(value, ensure_ascii=True), hidden) + "\n"
+        return json.dumps(_cleaned(value, hidden), ensure_ascii=True) + "\n"
 
     yield line({"schema": SCHEMA, "kind": "record", **about})
     for number, exchange in enumerate(exchanges):
@@ -49,6 +49,17 @@ def record_lines(
                 "step_ns": exchange.step_ns,
             }
         )
+
+
+def _cleaned(value: object, secrets: tuple[str, ...]) -> object:
+    """``value`` with every string in it redacted, before escaping can hide a secret's form."""
+    if isinstance(value, str):
+        return redact_text(value, secrets)
+    if isinstance(value, Mapping):
+        return {key: _cleaned(item, secrets) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_cleaned(item, secrets) for item in value]
+    return value
 
 
 def _start(number: int, exchange: Exchange) -> dict[str, object]:
@@ -135,9 +146,9 @@ def _read_arrival(row: dict[str, object]) -> Arrival:
 def _read_exchange(
     row: dict[str, object], arrivals: list[Arrival], end: dict[str, object]
 ) -> Exchange:
-    stamps, head = row["stamps"], row["head"]
-    assert isinstance(stamps, dict)
-    error = end["error"]
+    stamps, head, error = row["stamps"], row["head"], end["error"]
+    if not isinstance(stamps, dict):
+        raise TypeError("stamps is no object")
     return Exchange(
         hop=str(row["hop"]),
         url=str(row["url"]),
@@ -145,7 +156,7 @@ def _read_exchange(
         stamps=Stamps(**{name: stamps[name] for name in _STAMPS}),
         head=_read_head(head) if isinstance(head, dict) else None,
         arrivals=tuple(arrivals),
-        ending=Ending(end["ending"]),
+        ending=Ending(str(end["ending"])),
         ended_ns=_whole(end["at_ns"]),
         clock=str(row["clock"]),
         step_ns=_whole(end["step_ns"]),
@@ -155,7 +166,8 @@ def _read_exchange(
 
 def _read_head(row: dict[str, object]) -> Head:
     headers = row["headers"]
-    assert isinstance(headers, list)
+    if not isinstance(headers, list):
+        raise TypeError("headers is no array")
     return Head(
         _whole(row["status"]),
         str(row["http_version"]),

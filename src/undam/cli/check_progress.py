@@ -1,0 +1,43 @@
+"""What a check shows while it runs: on a terminal's standard error only."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from undam.cli.output import console
+from undam.probe import Place, Progress
+from undam.timing import Arrival
+
+
+class _Live(Progress):
+    def __init__(self) -> None:
+        from rich.status import Status  # noqa: PLC0415 (only on a terminal)
+
+        self.status = Status("asking", console=console(stderr=True))
+        self._reads = 0
+        self._bytes = 0
+
+    def started(self, place: Place) -> None:
+        self._reads = self._bytes = 0
+        self.status.update(f"{place.name}: waiting for the first byte")
+
+    def arrived(self, place: Place, arrival: Arrival) -> None:
+        self._reads += 1
+        self._bytes += len(arrival.data)
+        self.status.update(f"{place.name}: {self._reads} reads, {self._bytes} bytes")
+
+    def waiting(self, what: str, seconds: float) -> None:
+        self.status.update(f"{what}: about {seconds:.0f} s")
+
+
+@contextmanager
+def live_progress() -> Iterator[Progress]:
+    """Progress on a terminal, silence in a pipe."""
+    if not sys.stderr.isatty():
+        yield Progress()
+        return
+    live = _Live()
+    with live.status:
+        yield live

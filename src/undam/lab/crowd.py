@@ -1,0 +1,73 @@
+"""Some tens of readers at once, each of one stream: when did each see its first token?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from undam.apis import Kind, api_for_path
+from undam.errors import UndamError
+from undam.sse import Event, Parser
+from undam.timing import quantile
+from undam.wire import ClientConfig, Request, open_stream
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long each reader waited for its first token, ascending, in ms.
+
+    Args:
+        failed: readers that saw none.
+    """
+
+    ttft_ms: tuple[float, ...]
+    failed: int
+
+    def quantile(self, q: float) -> float:
+        """Nearest rank: with fewer than 100 readers the p99 is the worst of them."""
+        return quantile(self.ttft_ms, q)
+
+
+async def read_together(
+    requests: Sequence[Request],
+    *,
+    spread_s: float,
+    timeout_s: float,
+    ended: Callable[[], None],
+) -> Waits:
+    """Read every stream to its end, their starts evenly spread over ``spread_s``.
+
+    Args:
+        ended: called as each stream ends.
+    """
+    config = ClientConfig(timeout_s=timeout_s)
+
+    async def one(index: int, request: Request) -> float | None:
+        await asyncio.sleep(spread_s * index / len(requests))
+        try:
+            return await _first_token_ms(request, config)
+        except UndamError:
+            return None
+        finally:
+            ended()
+
+    waits = await asyncio.gather(*(one(i, request) for i, request in enumerate(requests)))
+    known = sorted(wait for wait in waits if wait is not None)
+    return Waits(tuple(known), len(waits) - len(known))
+
+
+async def _first_token_ms(request: Request, config: ClientConfig) -> float | None:
+    api = api_for_path(request.url.partition("?")[0])
+    parser = Parser()
+    first_ns: int | None = None
+    async with await open_stream(request, config) as stream:
+        sent_ns = stream.stamps.sent_ns or stream.stamps.start_ns
+        async for arrival in stream:
+            if first_ns is not None:
+                continue
+            for item in parser.receive_data(arrival.data):
+                if isinstance(item, Event) and api.read(item.event, item.data).kind is Kind.CONTENT:
+                    first_ns = arrival.at_ns
+                    break
+    return None if first_ns is None else (first_ns - sent_ns) / 1e6

@@ -1,0 +1,142 @@
+"""A small dam of our own, for machines without a real proxy: it relays, and holds as told.
+
+It is no HTTP proxy: it passes one connection's bytes on, after turning the request into HTTP/1.0 as
+a default nginx does, so that the origin ends the body by closing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+_READ_BYTES = 65536
+_MAX_HEAD_BYTES = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What the relay does to a response.
+
+    Args:
+        block_bytes: nothing leaves before so many bytes are together; 0 passes all on at once.
+            4096 is nginx's proxy_buffer_size.
+        forget_after_s: after so many seconds of silence nothing is passed on any more, and nothing
+            is closed, as by a NAT that has forgotten the connection.
+    """
+
+    block_bytes: int = 0
+    forget_after_s: float | None = None
+
+
+class Dam:
+    """The relay, running in a thread of its own on a free loopback port; a context manager."""
+
+    def __init__(self, upstream: str, hold: Hold) -> None:
+        target = urlsplit(upstream)
+        self._upstream = (target.hostname or "127.0.0.1", target.port or 80)
+        self._hold = hold
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="undam-dam")
+        self._ready = threading.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        server = self._loop.run_until_complete(
+            asyncio.start_server(self._serve, "127.0.0.1", 0, limit=_MAX_HEAD_BYTES)
+        )
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        self._ready.set()
+        self._loop.run_forever()
+        server.close()
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self._loop.run_until_complete(asyncio.sleep(0.01))
+        self._loop.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            up_reader, up_writer = await asyncio.open_connection(*self._upstream)
+        except OSError:
+            writer.close()
+            return
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            up_writer.write(as_http_1_0(head))
+            await _either(_pump(reader, up_writer), self._hold_back(up_reader, writer))
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass
+        finally:
+            up_writer.close()
+            writer.close()
+
+    async def _hold_back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held = bytearray()
+        block = self._hold.block_bytes
+        while data := await self._read(reader):
+            held += data
+            ready = len(held) - len(held) % block if block else len(held)
+            writer.write(held[:ready])
+            del held[:ready]
+            await writer.drain()
+        writer.write(held)
+        await writer.drain()
+
+    async def _read(self, reader: asyncio.StreamReader) -> bytes:
+        limit = self._hold.forget_after_s
+        if limit is None:
+            return await reader.read(_READ_BYTES)
+        try:
+            async with asyncio.timeout(limit):
+                return await reader.read(_READ_BYTES)
+        except TimeoutError:
+            await asyncio.Event().wait()  # until the client leaves
+            raise AssertionError("unreachable") from None
+
+
+def as_http_1_0(head: bytes) -> bytes:
+    """A request head as a default nginx sends it on: HTTP/1.0, and the connection closed after."""
+    line, _, rest = head.partition(b"\r\n")
+    rest = re.sub(rb"(?im)^connection:[^\r\n]*\r\n", b"", rest)
+    return line.removesuffix(b"HTTP/1.1") + b"HTTP/1.0\r\nConnection: close\r\n" + rest
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(_READ_BYTES):
+        writer.write(data)
+        await writer.drain()
+
+
+async def _either(*both: Coroutine[None, None, None]) -> None:
+    """Run both until one ends: a client that leaves ends the upstream's side, and the other way."""
+    tasks = [asyncio.ensure_future(one) for one in both]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError, OSError):
+                await task

@@ -1,0 +1,191 @@
+"""A check from its options to its report."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, replace
+
+from undam.apis import MESSAGES, PLAIN
+from undam.diagnosis.diagnose import find_all
+from undam.diagnosis.doubts import coalesced, late_ns
+from undam.diagnosis.holds import Offset
+from undam.diagnosis.hop import Hop, figures, judge_hop
+from undam.diagnosis.leaving import Leaving, find_leavings
+from undam.diagnosis.limits import Limits, find_limits
+from undam.diagnosis.reading import read_exchange
+from undam.errors import UndamError
+from undam.findings import Finding, Severity
+from undam.intermediaries import recognise
+from undam.probe.beacon import ask_clock
+from undam.probe.cancel import find_leaving
+from undam.probe.fetch import fetch, fetch_stream, patient
+from undam.probe.idle import find_idle_limits
+from undam.probe.options import CheckOptions, Place, api_of, request_for
+from undam.probe.remedies import with_fixes
+from undam.record import Exchange
+from undam.timing import Arrival
+
+_MODELS_S = 3.0
+
+
+class Progress:
+    """What a check tells while it runs; this one tells nobody."""
+
+    def started(self, place: Place) -> None:
+        """A hop is being asked."""
+
+    def arrived(self, place: Place, arrival: Arrival) -> None:
+        """Something came."""
+
+    def waiting(self, what: str, seconds: float) -> None:
+        """A part began that takes about this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a check found.
+
+    Args:
+        exchanges: everything that was fetched, for the record.
+        limits, leavings: where they were asked for.
+    """
+
+    hops: tuple[Hop, ...]
+    findings: tuple[Finding, ...]
+    exchanges: tuple[Exchange, ...]
+    offset: Offset | None = None
+    limits: Limits | None = None
+    leavings: tuple[Leaving, ...] = ()
+
+    @property
+    def is_clean(self) -> bool:
+        """No error and no warning; what is merely good to know does not count."""
+        return all(one.severity is Severity.INFO for one in self.findings)
+
+
+async def run_check(options: CheckOptions, progress: Progress | None = None) -> Report:
+    """Ask every place for the same answer, and judge.
+
+    Raises:
+        NetworkError, RemoteProtocolError, ResponseError: a place could not be asked.
+        UsageError: ``beacon`` without a beacon at the far end.
+    """
+    progress = progress or Progress()
+    offset = await ask_clock(options, options.edge) if options.beacon else None
+    model = None if options.beacon else await _first_model(options)
+    hops: list[Hop] = []
+    exchanges: list[Exchange] = []
+    for place in reversed(options.places):
+        progress.started(place)
+        got = await _ask(options, place, model, progress)
+        exchanges += got
+        names = recognise(got[0].head) if got[0].head else ()
+        hops.insert(
+            0,
+            judge_hop(
+                [read_exchange(one) for one in got],
+                inner=hops[0] if hops else None,
+                offset=offset,
+                intermediaries=names,
+            ),
+        )
+    found = find_all(hops, offset)
+    limits, leavings = None, []
+    if options.idle_s is not None:
+        progress.waiting("keeping streams silent", options.idle_s + 2)
+        limits, tried = await find_idle_limits(options, options.edge)
+        exchanges += tried
+        found += find_limits(options.edge.name, limits)
+    if options.cancel and offset is not None:
+        progress.waiting("leaving streams", 5)
+        leavings = await find_leaving(options, options.edge, offset)
+        found += find_leavings(options.edge.name, leavings)
+    fixed = with_fixes(found, hops)
+    return Report(tuple(hops), tuple(fixed), tuple(exchanges), offset, limits, tuple(leavings))
+
+
+def report_json(report: Report) -> dict[str, object]:
+    """The report in the form that other programs read."""
+    late = max((late_ns(hop) for hop in report.hops), default=0)
+    kernel = all(one.clock == "kernel" for one in report.exchanges)
+    result: dict[str, object] = {
+        "schema": 1,
+        "command": "check",
+        "verdict": report.hops[0].shape.verdict.value,
+        "hops": [figures(hop) for hop in report.hops],
+        "findings": [_finding_json(one) for one in report.findings],
+        "clock": {
+            "source": "kernel" if kernel else "user",
+            "late_ms_p99": round(late / 1e6, 3),
+            "coalesced_reads": sum(coalesced(hop)[0] for hop in report.hops),
+        },
+    }
+    if report.offset is not None:
+        result["beacon"] = {
+            "offset_ms": round(report.offset.offset_ns / 1e6, 3),
+            "uncertainty_ms": round(report.offset.uncertainty_ns / 1e6, 3),
+            "path_ms": round(report.offset.path_ns / 1e6, 3),
+        }
+    if report.limits is not None:
+        result["limits"] = {
+            "tried_s": report.limits.tried_s,
+            "idle_s": report.limits.idle_s,
+            "total_s": report.limits.total_s,
+            "drop_between_s": report.limits.drop_between_s,
+            "heartbeats_save": report.limits.heartbeats_save,
+            "heartbeats_arrive": report.limits.heartbeats_arrive,
+        }
+    if report.leavings:
+        result["cancel"] = [
+            {"when": one.when, "seen_after_ms": one.seen_after_ms} for one in report.leavings
+        ]
+    return result
+
+
+def _finding_json(found: Finding) -> dict[str, object]:
+    fix = found.fix
+    return {
+        "code": found.code,
+        "slug": found.slug,
+        "severity": found.severity.value,
+        "hop": found.hop,
+        "message": found.message,
+        "evidence": dict(found.evidence),
+        "fix": None if fix is None else {"where": fix.where, "text": fix.text},
+    }
+
+
+async def _ask(
+    options: CheckOptions, place: Place, model: str | None, progress: Progress
+) -> list[Exchange]:
+    request, api = request_for(options, place, model=model), api_of(place).name
+
+    def watch(arrival: Arrival) -> None:
+        progress.arrived(place, arrival)
+
+    tasks = (
+        fetch_stream(request, options.client, hop=place.name, api=api, watch=watch)
+        for _ in range(options.streams)
+    )
+    return list(await asyncio.gather(*tasks))
+
+
+async def _first_model(options: CheckOptions) -> str | None:
+    """The first model that the server lists: a model server answers 404 for any other name."""
+    place = options.places[-1]
+    api = api_of(place)
+    if options.model or options.data is not None or api in {PLAIN, MESSAGES}:
+        return None
+    root = place.url.partition("?")[0].rstrip("/").removesuffix("/completions")
+    url = root.removesuffix("/chat").removesuffix("/responses") + "/models"
+    request = replace(request_for(options, place), url=url, method="GET", body=b"")
+    try:
+        exchange = await fetch(
+            request, patient(options.client, _MODELS_S), hop=place.name, api=PLAIN.name
+        )
+        body = json.loads(b"".join(arrival.data for arrival in exchange.arrivals))
+        name = body["data"][0]["id"]
+    except (UndamError, ValueError, KeyError, IndexError, TypeError, RecursionError):
+        return None
+    return name if isinstance(name, str) else None

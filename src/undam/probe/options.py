@@ -1,0 +1,117 @@
+"""What a check is asked to do, and the request that each URL gets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from undam.apis import MESSAGES, PLAIN, Api, api_for_path
+from undam.record import secrets_of
+from undam.wire import ClientConfig, Request
+
+# Long enough for several 4 KB blocks of any chunk form, short enough to be over in a few seconds.
+DEFAULT_PROMPT = "Count from 1 to 120 in words, separated by commas. Write nothing else."
+
+_DEFAULT_MODEL = "default"
+_ANTHROPIC_VERSION = "2023-06-01"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A URL to ask, with the user's name for it."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOptions:
+    """A check as the user asked for it.
+
+    Args:
+        places: outermost first; the last is the one nearest to the model.
+        data: a request body instead of the API's own.
+        idle_s: for how long to keep a stream silent on purpose; ``None``: not at all.
+        environ: where API keys may be found.
+    """
+
+    places: tuple[Place, ...]
+    model: str | None = None
+    prompt: str = DEFAULT_PROMPT
+    headers: tuple[tuple[str, str], ...] = ()
+    data: bytes | None = None
+    method: str | None = None
+    streams: int = 1
+    beacon: bool = False
+    idle_s: float | None = None
+    cancel: bool = False
+    environ: Mapping[str, str] = field(default_factory=dict)
+    client: ClientConfig = field(default_factory=ClientConfig)
+
+    @property
+    def edge(self) -> Place:
+        """What users reach."""
+        return self.places[0]
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every value that must not be shown: those given, and those taken from the environment."""
+        given = [header for place in self.places for header in request_headers(self, place)]
+        return secrets_of(given)
+
+
+def api_of(place: Place) -> Api:
+    """The API that a place is asked in."""
+    return api_for_path(urlsplit(place.url).path)
+
+
+def request_for(
+    options: CheckOptions, place: Place, *, model: str | None = None, question: str | None = None
+) -> Request:
+    """The request that ``place`` gets.
+
+    Args:
+        model: the model to ask for where the user named none.
+        question: value of the beacon header, if any.
+    """
+    api = api_of(place)
+    headers = list(request_headers(options, place))
+    body = options.data if options.data is not None else _body(options, api, model)
+    method = options.method or ("GET" if body is None else "POST")
+    if body is not None:
+        _default(headers, "Content-Type", "application/json")
+    accept = "text/event-stream, application/x-ndjson;q=0.9, */*;q=0.1"
+    _default(headers, "Accept", accept)
+    if question is not None:
+        headers.append(("Undam-Beacon", question))
+    return Request(url=place.url, method=method, headers=tuple(headers), body=body or b"")
+
+
+def request_headers(options: CheckOptions, place: Place) -> tuple[tuple[str, str], ...]:
+    """The user's headers, and the API key from the environment where the API has one.
+
+    A key goes only to paths of its own API: an unknown application has no use for it.
+    """
+    headers = list(options.headers)
+    api, environ = api_of(place), options.environ
+    if api is MESSAGES:
+        if key := environ.get("ANTHROPIC_API_KEY"):
+            _default(headers, "x-api-key", key)
+        _default(headers, "anthropic-version", _ANTHROPIC_VERSION)
+    elif api is not PLAIN and (key := environ.get("OPENAI_API_KEY")):
+        _default(headers, "Authorization", f"Bearer {key}")
+    return tuple(headers)
+
+
+def _body(options: CheckOptions, api: Api, model: str | None) -> bytes | None:
+    if api.request is None:
+        return None
+    asked = options.model or model or _DEFAULT_MODEL
+    return json.dumps(api.request(asked, options.prompt, None)).encode()
+
+
+def _default(headers: list[tuple[str, str]], name: str, value: str) -> None:
+    if all(key.lower() != name.lower() for key, _ in headers):
+        headers.append((name, value))

@@ -1,0 +1,191 @@
+"""Streams made by hand: events with due times, dams that hold them, and what a client sees."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from undam.record import Ending, Exchange, Head, Stamps
+from undam.timing import Arrival
+
+START_NS = 1_790_000_000_000_000_000
+MS = 1_000_000
+
+SSE_HEAD = Head(
+    200,
+    "1.1",
+    (
+        ("Content-Type", "text/event-stream"),
+        ("Transfer-Encoding", "chunked"),
+        ("Cache-Control", "no-cache, no-transform"),
+        ("X-Accel-Buffering", "no"),
+        ("Incremental", "?1"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What left the origin at once, ms after the request."""
+
+    at_ms: float
+    data: bytes
+
+
+Dam = Callable[[Sequence[Sent], float], list[Sent]]
+"""(writes, when the origin closed) -> what the reader gets, and when."""
+
+
+def chunk(text: str, *, seq: int | None = None, due_ms: float = 0.0, finish: bool = False) -> bytes:
+    """One chat chunk as an SSE event, with a beacon's stamp where ``seq`` is given."""
+    delta = {"content": text} if text else {}
+    reason = "stop" if finish else None
+    body: dict[str, object] = {
+        "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m",
+        "choices": [{"index": 0, "delta": delta, "finish_reason": reason}],
+    }  # fmt: skip
+    if seq is not None:
+        body["undam"] = {"seq": seq, "due_ns": START_NS + round(due_ms * MS)}
+    return b"data: " + json.dumps(body).encode() + b"\n\n"
+
+
+def answer(
+    due_ms: Sequence[float], texts: Iterable[str] | None = None, *, stamped: bool = True
+) -> list[Sent]:
+    """An OpenAI answer: a chunk at each due time, then the finish chunk and [DONE]."""
+    words = iter(texts) if texts is not None else (" tok" for _ in due_ms)
+    writes = [
+        Sent(due, chunk(word, seq=i if stamped else None, due_ms=due))
+        for i, (due, word) in enumerate(zip(due_ms, words, strict=False))
+    ]
+    last = due_ms[-1] if due_ms else 0.0
+    return [*writes, Sent(last, chunk("", finish=True) + b"data: [DONE]\n\n")]
+
+
+def exchange(
+    arrived: Sequence[Sent],
+    *,
+    head: Head | None = SSE_HEAD,
+    ending: Ending = Ending.COMPLETE,
+    ended_ms: float | None = None,
+    head_ms: float = 1.0,
+    hop: str = "edge",
+    api: str = "openai-chat",
+    late_ns: int = 30_000,
+    step_ns: int = 0,
+    clock: str = "kernel",
+    error: str | None = None,
+    coded: bool = False,
+) -> Exchange:
+    """What a client recorded of these reads; times are ms after the request."""
+    arrivals = tuple(
+        Arrival(
+            START_NS + round(s.at_ms * MS), s.data, late_ns, len(s.data) // 4 if coded else None
+        )
+        for s in arrived
+    )
+    last = arrived[-1].at_ms if arrived else 0.0
+    end = last if ended_ms is None else ended_ms
+    return Exchange(
+        hop=hop,
+        url="http://127.0.0.1/v1/chat/completions",
+        api=api,
+        stamps=Stamps(
+            start_ns=START_NS - MS,
+            dns_ns=START_NS - MS,
+            connect_ns=START_NS - MS // 2,
+            sent_ns=START_NS,
+            head_ns=START_NS + round(head_ms * MS) if head is not None else None,
+        ),
+        head=head,
+        arrivals=arrivals,
+        ending=ending,
+        ended_ns=START_NS + round(end * MS),
+        clock=clock,
+        step_ns=step_ns,
+        error=error,
+    )
+
+
+def merged(writes: Iterable[Sent]) -> list[Sent]:
+    """Writes of the same time as one read, which is how the kernel gives them."""
+    out: list[Sent] = []
+    for write in writes:
+        if out and write.at_ms - out[-1].at_ms < 0.001:
+            out[-1] = Sent(out[-1].at_ms, out[-1].data + write.data)
+        else:
+            out.append(write)
+    return out
+
+
+def blocks(size: int, *, first: int | None = None) -> Dam:
+    """A buffer that lets go whole blocks of ``size`` bytes; the first may be smaller (nginx)."""
+
+    def dam(writes: Sequence[Sent], closed_ms: float) -> list[Sent]:
+        out: list[Sent] = []
+        held = b""
+        want = size if first is None else first
+        for write in writes:
+            held += write.data
+            while len(held) >= want:
+                out.append(Sent(write.at_ms, held[:want]))
+                held, want = held[want:], size
+        return merged([*out, Sent(closed_ms, held)] if held else out)
+
+    return dam
+
+
+def timer(period_ms: float, *, from_first_byte: bool = False) -> Dam:
+    """A hop that lets go every ``period_ms``, or so long after the first byte it holds."""
+
+    def dam(writes: Sequence[Sent], closed_ms: float) -> list[Sent]:
+        out: list[Sent] = []
+        held, release = b"", 0.0
+        for write in writes:
+            if held and write.at_ms > release:
+                out.append(Sent(release, held))
+                held = b""
+            if not held:
+                ticks = write.at_ms // period_ms + 1
+                release = write.at_ms + period_ms if from_first_byte else ticks * period_ms
+            held += write.data
+        return merged([*out, Sent(min(release, max(closed_ms, writes[-1].at_ms)), held)])
+
+    return dam
+
+
+def one_late() -> Dam:
+    """A hop that lets each write go when the next one comes, and the last at the end."""
+
+    def dam(writes: Sequence[Sent], closed_ms: float) -> list[Sent]:
+        together = merged(writes)
+        times = [write.at_ms for write in together[1:]] + [closed_ms]
+        return merged(Sent(time, write.data) for time, write in zip(times, together, strict=True))
+
+    return dam
+
+
+def to_end() -> Dam:
+    """A hop that collects the whole response."""
+
+    def dam(writes: Sequence[Sent], closed_ms: float) -> list[Sent]:
+        return [Sent(closed_ms, b"".join(write.data for write in writes))]
+
+    return dam
+
+
+def no_dam() -> Dam:
+    """A hop that passes everything on at once."""
+    return lambda writes, _closed_ms: merged(writes)
+
+
+def jittered(reads: Sequence[Sent], rng: random.Random, most_ms: float) -> list[Sent]:
+    """The same reads a little later, never overtaking each other."""
+    out: list[Sent] = []
+    before = 0.0
+    for read in reads:
+        before = max(before, read.at_ms + abs(rng.gauss(0, most_ms / 3)))
+        out.append(Sent(before, read.data))
+    return out
