@@ -97,8 +97,8 @@ class Servers:
                     return
                 with tls.wrap_socket(conn, server_side=True) as secure:
                     script(secure)
-                    with contextlib.suppress(OSError):
-                        # Sends close_notify, and waits for the client's.
+                    with contextlib.suppress(OSError, ValueError):
+                        # Sends close_notify, and waits for the client's; unless the script closed.
                         secure.unwrap().close()
         except OSError as error:
             far.faults.append(error)

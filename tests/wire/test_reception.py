@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 
 import pytest
 from hypothesis import given
@@ -33,9 +34,13 @@ def feed(
 
 def test_each_read_with_body_bytes_is_an_arrival_with_its_stamp() -> None:
     reception, arrivals = feed(
-        OK, b"Transfer-Encoding: chunked\r\n\r\n" + chunk(b"a"), b"1\r\n", b"b\r", b"\n" + chunk(b"c")
-        + chunk(b"d"), b"0\r\n\r\n",
-    )  # fmt: skip
+        OK,
+        b"Transfer-Encoding: chunked\r\n\r\n" + chunk(b"a"),
+        b"1\r\n",
+        b"b\r",
+        b"\n" + chunk(b"c") + chunk(b"d"),
+        b"0\r\n\r\n",
+    )
     assert arrivals == [None, Arrival(101, b"a", 7), None, Arrival(103, b"b", 7),
                         Arrival(104, b"cd", 7), None]  # fmt: skip
     assert (reception.head_ns, reception.ending, reception.ended_ns) == (101, Ending.COMPLETE, 105)
@@ -161,7 +166,7 @@ def test_cuts_change_neither_bytes_nor_ending(parts: list[bytes], cuts: list[int
         GZIP + b"".join(chunk(coded[i : i + 40]) for i in range(0, len(coded), 40)) + b"0\r\n\r\n"
     )
     edges = sorted({0, len(data), *(cut % len(data) for cut in cuts)})
-    reception, arrivals = feed(*(data[a:b] for a, b in zip(edges, edges[1:], strict=False)))
+    reception, arrivals = feed(*(data[a:b] for a, b in itertools.pairwise(edges)))
     assert b"".join(a.data for a in arrivals if a) == b"".join(parts)
     assert sum(a.wire_bytes or 0 for a in arrivals if a) == len(coded)
     assert reception.ending is Ending.COMPLETE

@@ -14,8 +14,8 @@ from undam.wire.url import parse_url
 TARGET = parse_url("http://a.test:8000/v1?x=1")
 
 
-def lines(request: Request, url: str = TARGET.text, **form: bool) -> list[str]:
-    data = encode_request(request, parse_url(url), **form)
+def lines(request: Request, url: str = TARGET.text) -> list[str]:
+    data = encode_request(request, parse_url(url))
     return data.partition(b"\r\n\r\n")[0].decode().split("\r\n")
 
 

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import socket
 import struct
-import time
 from collections import deque
 
 from undam.wire import stamp
@@ -45,6 +44,7 @@ class Channel:
         self._waiter: asyncio.Future[None] | None = None
         self._pump: TlsPump | None = None
         self._sent_all = True
+        self._closed_ns = 0
         self.orderly = True
         self._resume()
 
@@ -64,8 +64,10 @@ class Channel:
             NetworkError: TLS broke, phase "tls".
         """
         while True:
+            if self._pump is not None and self._pump.fault is not None:
+                raise self._pump.fault
             if self._pump is not None and self._pump.closed:
-                return Read(b"", time.time_ns(), 0, False)
+                return Read(b"", self._closed_ns, 0, False)
             read = await self._raw_read()
             if self._pump is None:
                 return read
@@ -73,6 +75,7 @@ class Channel:
                 self.orderly = False
                 return read
             plain = self._pump.decrypt(read.data)
+            self._closed_ns = read.at_ns
             await self._flush(self._pump)
             if plain:
                 return Read(plain, read.at_ns, read.late_ns, read.stamped)

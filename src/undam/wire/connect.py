@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import ipaddress
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -66,12 +68,43 @@ async def find_addresses(
         for literal in literals:
             found += _addresses(socket.getaddrinfo(literal, port, type=socket.SOCK_STREAM))
         if not literals:
-            loop = asyncio.get_running_loop()
-            found += _addresses(await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            found += _addresses(await _look_up(host, port))
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise NetworkError(f"cannot find host '{host}': {reason}", phase="dns") from None
     return found, None if literals else time.time_ns()
+
+
+async def _look_up(host: str, port: int) -> list[tuple[Any, ...]]:
+    """getaddrinfo in a thread that nobody waits for.
+
+    The loop's own would be waited for at the end of the program, and a resolver may take half a
+    minute to give up on a name server that is silent.
+    """
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[list[tuple[Any, ...]]] = loop.create_future()
+
+    def hand_over(rows: list[tuple[Any, ...]], error: Exception | None) -> None:
+        if found.cancelled():
+            return
+        if error is not None:
+            found.set_exception(error)
+        else:
+            found.set_result(rows)
+
+    def ask() -> None:
+        rows: list[tuple[Any, ...]] = []
+        fault: Exception | None = None
+        try:
+            rows = list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            fault = error
+        # The loop may be closed by now.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(hand_over, rows, fault)
+
+    threading.Thread(target=ask, name=f"look up {host}", daemon=True).start()
+    return await found
 
 
 def _addresses(rows: Iterable[tuple[Any, ...]]) -> list[Address]:

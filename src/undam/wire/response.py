@@ -81,6 +81,10 @@ class ResponseParser:
     def _has_head(self) -> bool:
         return self.head is not None
 
+    def _is_over(self) -> bool:
+        # What follows the end, or a switch of protocols, is not this parser's to judge.
+        return self.complete or self._switched
+
     def _feed(self, data: bytes) -> None:
         if self.complete or not data:
             return
@@ -89,7 +93,7 @@ class ResponseParser:
         except httptools.HttpParserUpgrade:
             pass  # Only 101 does this, and on_headers_complete has noted it.
         except httptools.HttpParserError as error:
-            if not self.complete and not self._switched:
+            if not self._is_over():
                 raise RemoteProtocolError(self._fault(error)) from None
         if self._switched:
             raise RemoteProtocolError("the server switched protocols (101) without being asked")

@@ -81,6 +81,7 @@ class TlsPump:
         self._first = b""
         self.established = False
         self.closed = False
+        self.fault: NetworkError | None = None
 
     @property
     def version(self) -> str | None:
@@ -116,28 +117,23 @@ class TlsPump:
         return self.to_send()
 
     def decrypt(self, data: bytes) -> bytes:
-        """The plaintext that ``data`` completes; ``closed`` tells that the peer has said goodbye.
+        """The plaintext that ``data`` completes.
 
-        Raises:
-            NetworkError: phase "tls"; a broken record or an alert.
+        ``closed`` tells that the peer has said goodbye, and ``fault`` that TLS broke behind that
+        plaintext, by a bad record or an alert.
         """
         self._incoming.write(data)
         pieces = []
         try:
-            while not self.closed:
-                piece = self._tls.read(_RECORD_BYTES)
-                if piece:
-                    pieces.append(piece)
-                else:
-                    self.closed = True
+            while piece := self._tls.read(_RECORD_BYTES):
+                pieces.append(piece)
+            self.closed = True
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLZeroReturnError:
             self.closed = True
         except ssl.SSLError as error:
-            if not pieces:
-                raise self.explain(error) from None
-            # What was readable goes first; OpenSSL repeats the error at the next call.
+            self.fault = self.explain(error)
         return b"".join(pieces)
 
     def goodbye(self) -> bytes:

@@ -1,0 +1,239 @@
+"""Every way to fail has one clear line, and none shows a secret."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from typing import Any
+
+import pytest
+
+from undam.errors import LocalProtocolError, NetworkError, RemoteProtocolError, UsageError
+from undam.record import Ending
+from undam.wire import ClientConfig, Request, open_stream
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+SECRET = "s3cret"
+PATIENCE_S = 10
+
+
+def reset(conn: socket.socket) -> None:
+    conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    conn.close()
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def test_an_unknown_host_is_named(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: Any, **__: Any) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    wanted = "cannot find host 'no-such-host.test': Name or service not known"
+    with pytest.raises(NetworkError, match=wanted) as caught:
+        client.get("http://no-such-host.test/")
+    assert caught.value.phase == "dns"
+
+
+def test_a_silent_name_server_does_not_hold_the_program(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over, finished = threading.Event(), threading.Event()
+
+    def silent(*_: Any, **__: Any) -> list[Any]:
+        over.wait(PATIENCE_S)
+        finished.set()
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    with pytest.raises(NetworkError, match=r"no answer about the name of a\.test within 0\.3 s"):
+        client.get("http://a.test/", connect_timeout_s=0.3)
+    assert not finished.is_set()
+    over.set()
+    assert finished.wait(PATIENCE_S)
+
+
+def test_a_refused_connection_names_the_address(client: Any) -> None:
+    port = closed_port()
+    wanted = rf"connection refused by 127\.0\.0\.1:{port} \(is the server running\?\)"
+    with pytest.raises(NetworkError, match=wanted) as caught:
+        client.get(f"http://127.0.0.1:{port}/")
+    assert caught.value.phase == "connect"
+
+
+def test_all_addresses_are_tried_and_named(servers: Any, client: Any) -> None:
+    port = closed_port()
+    resolve = (("a.test", port, "127.0.0.1"), ("a.test", port, "127.0.0.2"))
+    with pytest.raises(NetworkError, match=r"any address: 127\.0\.0\.\d:.*; 127\.0\.0\.\d:"):
+        client.get(f"http://a.test:{port}/", resolve=resolve)
+    far = servers.answer(b"HTTP/1.1 204 No\r\n\r\n")
+    resolve = (("a.test", far.port, "127.0.0.2"), ("a.test", far.port, "127.0.0.1"))
+    assert client.get(far.url(host="a.test"), resolve=resolve).stream.head.status == 204
+    assert far.heads[0].startswith(b"GET / HTTP/1.1\r\nHost: a.test:%d\r\n" % far.port)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b"SSH-2.0-OpenSSH\r\n", "does not speak HTTP; it sent 'SSH-2.0-OpenSSH"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "try https://"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000, "head is larger than 65536 bytes"),
+    ],
+)
+def test_a_peer_that_speaks_something_else(
+    servers: Any, client: Any, said: bytes, why: str
+) -> None:
+    with pytest.raises(RemoteProtocolError, match=why):
+        client.get(servers.answer(said).url())
+
+
+def test_a_close_before_any_byte_and_within_the_head(servers: Any, client: Any) -> None:
+    with pytest.raises(
+        NetworkError, match=r"without sending a byte.*try https|use https"
+    ) as caught:
+        client.get(servers.answer(b"").url())
+    assert caught.value.phase == "headers"
+    with pytest.raises(NetworkError, match="in the response head, after 10 bytes"):
+        client.get(servers.answer(b"HTTP/1.1 2").url())
+
+
+def test_a_reset_before_the_head(servers: Any, client: Any) -> None:
+    def script(conn: socket.socket) -> None:
+        conn.recv(1)
+        reset(conn)
+
+    with pytest.raises(NetworkError, match="without sending a byte: connection reset"):
+        client.get(servers.start(script).url())
+
+
+@pytest.mark.parametrize(
+    ("body", "ending", "data", "why"),
+    [
+        (b"2\r\nab\r\n", Ending.TRUNCATED, b"ab", "closed before the end"),
+        (b"2\r\nab\r\nxyz\r\n", Ending.BROKEN, b"ab", "chunk size"),
+        (b"2\r\nab\r\n0\r\n\r\n", Ending.COMPLETE, b"ab", None),
+    ],
+)
+def test_endings(
+    servers: Any, client: Any, body: bytes, ending: Ending, data: bytes, why: str | None
+) -> None:
+    got = client.get(servers.answer(CHUNKED + body).url())
+    assert (got.ending, got.data) == (ending, data)
+    assert (why or "") in (got.stream.error or "")
+    assert got.stream.ended_ns >= got.stream.stamps.head_ns
+
+
+def test_a_reset_in_the_body(servers: Any, client: Any) -> None:
+    got_it = threading.Event()
+
+    def script(conn: socket.socket) -> None:
+        conn.recv(65536)
+        conn.sendall(CHUNKED + b"2\r\nab\r\n")
+        assert got_it.wait(10)
+        reset(conn)
+
+    async def run() -> Any:
+        async with await open_stream(Request(url=servers.start(script).url()), ClientConfig()) as s:
+            data = [a.data async for a in watch(s)]
+        return s, data
+
+    async def watch(stream: Any) -> Any:
+        async for arrival in stream:
+            got_it.set()
+            yield arrival
+
+    stream, data = client.run(run())
+    assert (stream.ending, data, stream.error) == (Ending.RESET, [b"ab"], "connection reset")
+
+
+@pytest.mark.parametrize(
+    ("request_", "kind"),
+    [
+        (Request(url="nonsense"), UsageError),
+        (Request(url="http://127.0.0.1/", headers=(("X", "a\nb"),)), LocalProtocolError),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_without_a_connection(
+    client: Any, request_: Request, kind: type[Exception]
+) -> None:
+    with pytest.raises(kind):
+        client.get(request_)
+
+
+def test_no_error_shows_a_secret(servers: Any, client: Any) -> None:
+    def hang_up(conn: socket.socket) -> None:
+        conn.recv(65536)
+
+    headers = (("Authorization", f"Bearer {SECRET}"), ("Cookie", SECRET))
+    dead = f"127.0.0.1:{closed_port()}"
+    away = servers.answer(b"HTTP/1.1 302 F\r\nLocation: ftp://u:%b@x/\r\n\r\n" % SECRET.encode())
+    urls = [
+        f"http://u:{SECRET}@{dead}/",
+        f"http://u:{SECRET}@127.0.0.1:{servers.start(hang_up).port}/",
+        f"http://u:{SECRET}@127.0.0.1:{servers.answer(b'junk junk').port}/",
+        f"http://u:{SECRET}@127.0.0.1:{away.port}/",
+        f"https://u:{SECRET}@127.0.0.1:{servers.start(hang_up).port}/",
+    ]
+    said = []
+    for url in urls:
+        for proxy in (None, f"http://u:{SECRET}@{dead}"):
+            try:
+                client.get(Request(url=url, headers=headers), proxy=proxy)
+            except (NetworkError, RemoteProtocolError) as error:
+                said.append(f"{error!r} {error}")
+    assert len(said) == 2 * len(urls)
+    assert not [text for text in said if SECRET in text or "\n" in text]
+
+
+@pytest.mark.parametrize(
+    ("script", "phase", "why"),
+    [
+        (b"", "headers", r"sent no response head within 0\.3 s \(--timeout\)"),
+        (b"HTTP/1.1 ", "headers", r"within 0\.3 s \(--timeout\) \(9 bytes of one came\)"),
+    ],
+)
+def test_a_head_that_never_comes(
+    servers: Any, client: Any, script: bytes, phase: str, why: str
+) -> None:
+    done = threading.Event()
+
+    def stall(conn: socket.socket) -> None:
+        conn.recv(65536)
+        conn.sendall(script)
+        done.wait(10)
+
+    with pytest.raises(NetworkError, match=why) as caught:
+        client.get(servers.start(stall).url(), timeout_s=0.3)
+    done.set()
+    assert caught.value.phase == phase
+
+
+def test_a_request_that_is_never_read(servers: Any, client: Any) -> None:
+    done = threading.Event()
+    far = servers.start(lambda conn: done.wait(10) and None)
+    request = Request(url=far.url(), method="POST", body=b"x" * 50_000_000)
+    with pytest.raises(NetworkError, match="did not take the whole request within") as caught:
+        client.get(request, timeout_s=0.5)
+    done.set()
+    assert caught.value.phase == "send"
+
+
+def test_a_connection_that_is_never_accepted(client: Any) -> None:
+    with contextlib.ExitStack() as undo:
+        listener = undo.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        # Fill the queue, so that further connections stay unanswered.
+        for _ in range(4):
+            filler = undo.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        with pytest.raises(NetworkError, match=r"no connection to 127.* within 0\.3 s") as caught:
+            client.get(url, connect_timeout_s=0.3)
+    assert caught.value.phase == "connect"
