@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from undam.cli.main import EXIT_CLEAN
+from undam.cli.main import EXIT_CLEAN, EXIT_COULD_NOT_RUN
 from undam.cli.output import STDOUT, console, json_option, marks, write_json
 from undam.cli.picture import draw, legend
 from undam.errors import UsageError
 from undam.lab.article import (
+    CHECK_TOKENS,
     DAMMED,
     DIRECT,
     FORMS,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _EXPERIMENTS = {"article": "the 200 ms median and the 9 s tail, behind a real nginx, and freed"}
+_NAMES = {DAMMED.name: "the classic nginx", GZIPPED.name: "nginx with gzip"}
 _WIDTH = 60
 
 
@@ -50,6 +53,8 @@ def command(experiment: str | None, json_to: str | None) -> int:
     out = console()
     if json_to != STDOUT:
         _introduce(out)
+    # A default SIGTERM would leave the proxies running; SystemExit stops them on its way out.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(EXIT_COULD_NOT_RUN))
     with _progress() as tell:
         result = run_article(tell)
     if json_to is not None:
@@ -63,7 +68,7 @@ def _introduce(out: Console) -> None:
     out.print(
         f"A simulated model: first token after about 200 ms, then one each 25 ms; answers of\n"
         f"lognormal length (median 150 tokens, at most {MAX_TOKENS}). {READERS} readers at once, "
-        f"in each form.\nTakes a little over a minute."
+        f"in each form.\nTakes about 80 seconds."
     )
 
 
@@ -113,7 +118,7 @@ def _print(result: Result, out: Console) -> None:
     out.print()
     for name, fix in result.fixes:
         first, *more = fix.text.splitlines()
-        lead = f"what frees {_label(result, name)}:  "
+        lead = f"what frees {_NAMES[name]}:  "
         out.print(lead + first, style="green")
         for line in more:
             out.print(" " * len(lead) + line, style="green")
@@ -159,7 +164,7 @@ def _print_pictures(result: Result, out: Console) -> None:
     end = max(_end_ms(row) for row in rows)
     signs = marks(out)
     width = max(len(row.path) for row in rows)
-    out.print("one answer of 480 tokens, as it comes")
+    out.print(f"one answer of {CHECK_TOKENS[FORMS[0].path]} tokens, as it comes")
     for row in rows:
         reading = row.report.hops[0].reading
         times = [(seen.at_ns - reading.sent_ns) / 1e6 for seen in reading.contents]
