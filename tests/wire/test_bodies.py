@@ -113,16 +113,20 @@ def test_an_error_status_is_a_response_like_any_other(servers: Any, client: Any)
     assert (got.stream.head.status, got.data) == (429, b'{"error": "x"}')
 
 
-def test_an_answer_before_the_request_is_read_counts(servers: Any, client: Any) -> None:
+@pytest.mark.parametrize("drained", [True, False])
+def test_an_answer_before_the_request_is_read_counts(
+    servers: Any, client: Any, drained: bool
+) -> None:
     def script(conn: Any) -> None:
         conn.recv(1000)
         conn.sendall(b"HTTP/1.1 413 Large\r\nContent-Length: 2\r\n\r\nno")
-        conn.shutdown(1)
-        while conn.recv(1 << 20):
+        while drained and conn.recv(1 << 20):
             pass
 
     request = Request(url=servers.start(script).url(), method="POST", body=b"x" * 20_000_000)
-    assert client.get(request).stream.head.status == 413
+    got = client.get(request)
+    assert (got.stream.head.status, got.data) == (413, b"no")
+    assert (got.stream.stamps.sent_ns is not None) == drained
 
 
 def test_the_request_as_it_arrives(servers: Any, client: Any) -> None:

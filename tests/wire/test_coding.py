@@ -145,6 +145,14 @@ def test_broken_data_is_named(kind: tuple[str, str], end: str) -> None:
         decode(decoder, [data[:30], data[30:]])
 
 
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind[0])
+def test_bytes_after_the_end_are_broken_data(kind: tuple[str, str]) -> None:
+    decoder = Decoder([kind[1]], max_bytes=1 << 20)
+    assert decode(decoder, [ENCODERS[kind](TEXT)]) == TEXT
+    with pytest.raises(RemoteProtocolError, match="is broken"):
+        decode(decoder, [b"<html>"])
+
+
 def test_an_unknown_coding_is_named_with_those_that_are_known() -> None:
     with pytest.raises(RemoteProtocolError, match=r"unknown content coding 'compress'.*gzip.*zstd"):
         Decoder(["gzip", "compress"], max_bytes=1)

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -193,8 +194,8 @@ def test_no_error_shows_a_secret(servers: Any, client: Any) -> None:
 @pytest.mark.parametrize(
     ("script", "phase", "why"),
     [
-        (b"", "headers", r"sent no response head within 0\.3 s \(--timeout\)"),
-        (b"HTTP/1.1 ", "headers", r"within 0\.3 s \(--timeout\) \(9 bytes of one came\)"),
+        (b"", "headers", r"sent no response head within 0\.8 s \(--timeout\)"),
+        (b"HTTP/1.1 ", "headers", r"within 0\.8 s \(--timeout\) \(9 bytes of one came\)"),
     ],
 )
 def test_a_head_that_never_comes(
@@ -208,7 +209,7 @@ def test_a_head_that_never_comes(
         done.wait(10)
 
     with pytest.raises(NetworkError, match=why) as caught:
-        client.get(servers.start(stall).url(), timeout_s=0.3)
+        client.get(servers.start(stall).url(), timeout_s=0.8)
     done.set()
     assert caught.value.phase == phase
 
@@ -223,17 +224,48 @@ def test_a_request_that_is_never_read(servers: Any, client: Any) -> None:
     assert caught.value.phase == "send"
 
 
-def test_a_connection_that_is_never_accepted(client: Any) -> None:
+def test_a_request_that_is_cut_off(servers: Any, client: Any) -> None:
+    far = servers.start(lambda conn: conn.recv(1000) and None)
+    request = Request(url=far.url(), method="POST", body=b"x" * 50_000_000)
+    with pytest.raises(
+        NetworkError, match="closed the connection while the request was being sent"
+    ):
+        client.get(request)
+
+
+@contextlib.contextmanager
+def deaf_server(host: str, port: int = 0) -> Iterator[int]:
+    """A port whose connections stay unanswered, because its queue is full."""
     with contextlib.ExitStack() as undo:
         listener = undo.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
+        listener.bind((host, port))
         listener.listen(0)
-        # Fill the queue, so that further connections stay unanswered.
         for _ in range(4):
             filler = undo.enter_context(socket.socket())
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        yield listener.getsockname()[1]
+
+
+def test_an_address_that_does_not_answer_does_not_hold_up_the_next(
+    servers: Any, client: Any
+) -> None:
+    far = servers.answer(b"HTTP/1.1 204 No\r\n\r\n")
+    with deaf_server("127.0.0.2", far.port):
+        resolve = (("a.test", far.port, "127.0.0.2"), ("a.test", far.port, "127.0.0.1"))
+        got = client.get(far.url(host="a.test"), resolve=resolve, connect_timeout_s=8)
+    assert got.stream.head.status == 204
+
+
+def test_a_connection_that_cannot_be_made_is_described(client: Any) -> None:
+    # TCP to a broadcast address is refused by this machine itself.
+    with pytest.raises(NetworkError, match=r"cannot connect to 255\.255\.255\.255:80: \w+"):
+        client.get("http://255.255.255.255/", timeout_s=5)
+
+
+def test_a_connection_that_is_never_accepted(client: Any) -> None:
+    with deaf_server("127.0.0.1") as port:
+        url = f"http://127.0.0.1:{port}/"
         with pytest.raises(NetworkError, match=r"no connection to 127.* within 0\.3 s") as caught:
             client.get(url, connect_timeout_s=0.3)
     assert caught.value.phase == "connect"

@@ -54,10 +54,10 @@ def open_sockets() -> set[str]:
 
 def test_a_stream_without_end_ends_at_the_time_limit(servers: Any, client: Any) -> None:
     endless = Endless(servers, pause_s=0.01)
-    got = client.get(endless.far.url(), timeout_s=0.4)
+    got = client.get(endless.far.url(), timeout_s=0.8)
     assert got.ending is Ending.TIMEOUT
-    assert got.stream.error == "the stream was still open after 0.4 s (--timeout)"
-    assert len(got.arrivals) > 2
+    assert got.stream.error == "the stream was still open after 0.8 s (--timeout)"
+    assert got.arrivals
     assert got.stream.ended_ns >= got.arrivals[-1].at_ns
     assert endless.left.wait(10)
 
@@ -70,7 +70,7 @@ def test_a_stream_that_never_sends_ends_at_the_time_limit(servers: Any, client: 
         conn.sendall(CHUNKED)
         done.wait(10)
 
-    got = client.get(servers.start(script).url(), timeout_s=0.3)
+    got = client.get(servers.start(script).url(), timeout_s=0.8)
     done.set()
     assert (got.ending, got.arrivals) == (Ending.TIMEOUT, [])
 
@@ -185,11 +185,12 @@ def test_an_aborted_connection_is_reset(servers: Any, client: Any) -> None:
 def test_cancelling_leaves_no_socket(
     servers: Any, client: Any, authority: Any, said: bytes, secure: bool
 ) -> None:
-    left = threading.Event()
+    asked, left = threading.Event(), threading.Event()
 
     def script(conn: socket.socket) -> None:
         conn.recv(65536)
         conn.sendall(said)
+        asked.set()
         # Wait for the client to go; with TLS an end without close_notify is an error.
         with contextlib.suppress(OSError):
             conn.recv(65536)
@@ -205,7 +206,8 @@ def test_cancelling_leaves_no_socket(
 
     async def run() -> None:
         task = asyncio.ensure_future(read())
-        await asyncio.sleep(0.2)
+        assert await asyncio.to_thread(asked.wait, 10)
+        await asyncio.sleep(0.05)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -234,6 +236,20 @@ def test_waiting_may_be_cancelled_without_loss(servers: Any, client: Any) -> Non
             return [arrival.data async for arrival in stream]
 
     assert client.run(run()) == [b"ab"]
+
+
+def test_closing_ends_the_waiting(servers: Any, client: Any) -> None:
+    def script(conn: socket.socket) -> None:
+        conn.recv(65536)
+        conn.sendall(CHUNKED)
+        conn.recv(1)
+
+    async def run() -> list[Any]:
+        stream = await open_stream(Request(url=servers.start(script).url()), ClientConfig())
+        asyncio.get_running_loop().call_later(0.05, lambda: asyncio.ensure_future(stream.aclose()))
+        return [arrival async for arrival in stream]
+
+    assert client.run(run()) == []
 
 
 def test_a_failed_opening_leaves_no_socket(servers: Any, client: Any) -> None:

@@ -164,7 +164,10 @@ def test_one_read_is_one_arrival(servers: Any, client: Any) -> None:
     async def run() -> list[Arrival]:
         async with await open_stream(Request(url=beat.far.url()), ClientConfig()) as stream:
             beat.go.release(10)
-            time.sleep(0.2)  # noqa: ASYNC251 (they come while nobody reads)
+            for _ in range(1000):
+                if len(beat.sent) == 10:
+                    break
+                time.sleep(0.01)  # noqa: ASYNC251 (they come while nobody reads)
             return [arrival async for arrival in stream]
 
     arrivals = client.run(run())

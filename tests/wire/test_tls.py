@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 import threading
 from pathlib import Path
 from typing import Any
@@ -88,14 +89,34 @@ def test_a_client_certificate(
     assert caught.value.phase == "tls"
 
 
-def test_an_old_server_is_refused(servers: Any, client: Any, authority: Any) -> None:
-    def alert(conn: socket.socket) -> None:
+@pytest.mark.parametrize(
+    ("alert", "why"),
+    [(70, "TLS with 127.0.0.1 failed: .*protocol version"), (120, "offers no HTTP/1.1 over TLS")],
+)
+def test_an_alert_is_put_in_words(servers: Any, client: Any, alert: int, why: str) -> None:
+    def script(conn: socket.socket) -> None:
         conn.recv(65536)
-        conn.sendall(b"\x15\x03\x03\x00\x02\x02\x46")
+        conn.sendall(b"\x15\x03\x03\x00\x02\x02" + bytes([alert]))
         conn.recv(65536)
 
-    with pytest.raises(NetworkError, match=r"TLS with 127.0.0.1 failed: .*protocol version"):
-        client.get(servers.start(alert).url("/", "https"))
+    with pytest.raises(NetworkError, match=why):
+        client.get(servers.start(script).url("/", "https"))
+
+
+def test_a_reset_in_the_handshake(servers: Any, client: Any) -> None:
+    def script(conn: socket.socket) -> None:
+        conn.recv(1)
+        conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        conn.close()
+
+    with pytest.raises(NetworkError, match="handshake off: connection reset; if"):
+        client.get(servers.start(script).url("/", "https"))
+
+
+def test_a_secure_server_that_answers_nothing(servers: Any, client: Any, authority: Any) -> None:
+    far = servers.answer(b"", authority.server)
+    with pytest.raises(NetworkError, match=r"closed the connection without sending a byte$"):
+        client.get(far.url("/", "https"), cacert=authority.cacert)
 
 
 @pytest.mark.parametrize("option", ["cacert", "cert"])

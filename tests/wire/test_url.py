@@ -44,6 +44,7 @@ def test_a_url_is_read(text: str, target: Target) -> None:
         ("http://a.test:x/", "is not a URL"),
         ("http://[::1/", "is not a URL"),
         ("http://[::g]/", "is not a URL"),
+        ("http://[v1.a]/", "no valid IPv6 address"),
         ("http://a..b/", "empty or overlong label"),
         ("http://" + "a" * 64 + ".test/", "overlong label"),
         ("http://" + "a." * 130 + "test/", "no valid name"),

@@ -12,6 +12,7 @@ import socket
 import struct
 from collections import deque
 
+from undam.errors import NetworkError
 from undam.wire import stamp
 from undam.wire.stamp import Read
 from undam.wire.tls import TlsPump
@@ -76,7 +77,9 @@ class Channel:
                 return read
             plain = self._pump.decrypt(read.data)
             self._closed_ns = read.at_ns
-            await self._flush(self._pump)
+            # The answer to a key update; if it can't be sent, a later read says why.
+            with contextlib.suppress(OSError):
+                await self._flush(self._pump)
             if plain:
                 return Read(plain, read.at_ns, read.late_ns, read.stamped)
 
@@ -108,9 +111,12 @@ class Channel:
                 raise EOFError
             try:
                 done = pump.shake_hands(read.data)
-            finally:
-                # Also after a failure: the alert tells the server why.
-                await self._flush(pump)
+            except NetworkError:
+                # The alert tells the server why; it may have hung up already.
+                with contextlib.suppress(OSError):
+                    await self._flush(pump)
+                raise
+            await self._flush(pump)
         self._pump = pump
 
     def fail(self, fault: OSError) -> None:

@@ -118,7 +118,7 @@ async def open_connection(addresses: list[Address]) -> socket.socket:
         NetworkError: phase "connect"; names every address and what came of it.
     """
     waiting = list(addresses)
-    running: dict[asyncio.Task[socket.socket], Address] = {}
+    running: dict[asyncio.Task[socket.socket | OSError], Address] = {}
     faults: list[tuple[Address, OSError]] = []
     try:
         while waiting or running:
@@ -130,33 +130,32 @@ async def open_connection(addresses: list[Address]) -> socket.socket:
                 timeout=_HEAD_START_S if waiting else None,
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            for task in sorted(done, key=lambda task: task.exception() is not None):
-                address = running.pop(task)
-                error = task.exception()
-                if error is None:
-                    return task.result()
-                if not isinstance(error, OSError):
-                    raise error
-                faults.append((address, error))
+            for task in done:
+                outcome, address = task.result(), running.pop(task)
+                if isinstance(outcome, socket.socket):
+                    return outcome
+                faults.append((address, outcome))
     finally:
         await _discard(list(running))
     raise NetworkError(_refusal(faults), phase="connect")
 
 
-async def _attempt(address: Address) -> socket.socket:
-    sock = socket.socket(address.family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        stamp.enable(sock)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await asyncio.get_running_loop().sock_connect(sock, address.sockaddr)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+async def _attempt(address: Address) -> socket.socket | OSError:
+    """A connected socket, or why there is none."""
+    with contextlib.ExitStack() as undo:
+        try:
+            sock = undo.enter_context(socket.socket(address.family, socket.SOCK_STREAM))
+            sock.setblocking(False)
+            stamp.enable(sock)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await asyncio.get_running_loop().sock_connect(sock, address.sockaddr)
+        except OSError as error:
+            return error
+        undo.pop_all()
+        return sock
 
 
-async def _discard(losers: list[asyncio.Task[socket.socket]]) -> None:
+async def _discard(losers: list[asyncio.Task[socket.socket | OSError]]) -> None:
     for task in losers:
         task.cancel()
     for outcome in await asyncio.gather(*losers, return_exceptions=True):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import ssl
+from functools import lru_cache
 from pathlib import Path
 
 from undam.errors import NetworkError, UsageError
@@ -12,8 +14,15 @@ from undam.wire.config import ClientConfig
 _RECORD_BYTES = 16384
 # Content types with which a TLS record can begin (RFC 8446 5.1).
 _RECORD_TYPES = b"\x14\x15\x16\x17"
-_NO_CERTIFICATE = ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE", "BAD_CERTIFICATE", "UNKNOWN_CA",
-                   "CERTIFICATE_UNKNOWN", "ACCESS_DENIED")  # fmt: skip
+# What servers say, in OpenSSL's words, when they miss a client certificate or don't like it.
+_NO_CERTIFICATE = (
+    "certificate required",
+    "handshake failure",
+    "bad certificate",
+    "unknown ca",
+    "certificate unknown",
+    "access denied",
+)
 
 
 def make_context(config: ClientConfig) -> ssl.SSLContext:
@@ -22,17 +31,23 @@ def make_context(config: ClientConfig) -> ssl.SSLContext:
     Raises:
         UsageError: a certificate file is missing or is not what it should be.
     """
+    return _make_context(config.cacert, config.cert, config.insecure)
+
+
+# Reading the system's authorities takes tens of milliseconds, which no later stream should pay.
+@lru_cache(maxsize=8)
+def _make_context(cacert: str | None, cert: str | None, insecure: bool) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_alpn_protocols(["http/1.1"])
-    if config.insecure:
+    if insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    elif config.cacert is not None:
-        _load_authorities(context, config.cacert)
+    elif cacert is not None:
+        _load_authorities(context, cacert)
     else:
         context.load_default_certs()
-    if config.cert is not None:
-        _load_identity(context, config.cert)
+    if cert is not None:
+        _load_identity(context, cert)
     return context
 
 
@@ -130,8 +145,6 @@ class TlsPump:
             self.closed = True
         except ssl.SSLWantReadError:
             pass
-        except ssl.SSLZeroReturnError:
-            self.closed = True
         except ssl.SSLError as error:
             self.fault = self.explain(error)
         return b"".join(pieces)
@@ -146,7 +159,7 @@ class TlsPump:
 
     def explain(self, error: ssl.SSLError) -> NetworkError:
         """An error of OpenSSL in words that say what to do."""
-        host = self._host
+        host, reason = self._host, _reason(error)
         if isinstance(error, ssl.SSLCertVerificationError):
             text = (
                 f"the certificate of {host} cannot be verified: {error.verify_message}; name its "
@@ -154,18 +167,22 @@ class TlsPump:
             )
         elif not self.established and self._first and self._first not in _RECORD_TYPES:
             text = f"{host} does not speak TLS on this port; try http://"
-        elif any(word in (error.reason or "") for word in _NO_CERTIFICATE):
+        elif any(word in reason for word in _NO_CERTIFICATE):
             text = (
-                f"{host} refused the TLS connection ({_reason(error)}); it may want a client "
+                f"{host} refused the TLS connection ({reason}); it may want a client "
                 "certificate: --cert FILE"
             )
-        elif "NO_APPLICATION_PROTOCOL" in (error.reason or ""):
+        elif "no application protocol" in reason:
             text = f"{host} offers no HTTP/1.1 over TLS"
         else:
-            text = f"TLS with {host} failed: {_reason(error)}"
+            text = f"TLS with {host} failed: {reason}"
         return NetworkError(text, phase="tls")
 
 
 def _reason(error: OSError) -> str:
     reason = getattr(error, "reason", None)
-    return str(reason).lower().replace("_", " ") if reason else (error.strerror or str(error))
+    if reason:
+        return str(reason).lower().replace("_", " ")
+    # OpenSSL's text stands between the library's name and a place in Python's source.
+    text = error.strerror or str(error)
+    return re.sub(r"^\[.*?\] *|\(_ssl\.c:\d+\)", "", text).strip()

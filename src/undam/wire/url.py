@@ -74,8 +74,6 @@ def parse_url(text: str) -> Target:
     if "@" in split.netloc:
         userinfo = unquote_to_bytes(split.netloc.rpartition("@")[0])
     path = quote(split.path or "/", safe=_SAFE)
-    if not path.startswith("/"):
-        raise UsageError(f"'{shown}' is not a URL: the path must begin with a slash")
     if split.query:
         path = f"{path}?{quote(split.query, safe=_SAFE)}"
     default = DEFAULT_PORTS[split.scheme]
@@ -153,7 +151,7 @@ def _host(split: SplitResult, shown: str) -> str:
     host = split.hostname or ""
     if not host:
         raise UsageError(f"'{shown}' is not a URL: it names no host")
-    if ":" in host:
+    if "[" in split.netloc:
         return _ip_literal(host, shown)
     if not host.isascii():
         try:
