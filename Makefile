@@ -7,7 +7,7 @@ BIN := .venv/bin
 .DEFAULT_GOAL := demo
 
 .venv/ready: pyproject.toml scripts/venv
-	@scripts/venv .venv test quality proxies
+	@scripts/venv .venv test quality proxies servers frameworks clients
 
 .venv-demo/ready: pyproject.toml scripts/venv
 	@scripts/venv .venv-demo

@@ -1,0 +1,1 @@
+"""Serve a stream that cannot be held back: plain ASGI, no dependency."""

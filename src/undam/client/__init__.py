@@ -1,0 +1,1 @@
+"""Read a stream without holding it, over any HTTP client."""

@@ -1,0 +1,1 @@
+"""Event streams from Flask and Django under WSGI, as far as WSGI can."""
