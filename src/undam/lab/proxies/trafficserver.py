@@ -60,10 +60,11 @@ CONFIG proxy.config.crash_log_helper STRING NULL
 
 def render_compress(*, flush: bool) -> str:
     """The text of the compress plugin's configuration."""
+    # The star is for a charset: the plugin matches the whole of Content-Type.
     return f"""\
 cache false
 remove-accept-encoding true
-compressible-content-type text/event-stream
+compressible-content-type text/event-stream*
 supported-algorithms gzip
 flush {"true" if flush else "false"}
 """
