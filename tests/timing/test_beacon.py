@@ -91,6 +91,7 @@ class TestQuestion:
             ("closed", "'closed' needs an id"),
             ("closed; id=", "'closed' needs an id"),
             ("closed; id=a/b", "'closed' needs an id"),
+            ("schedule; id=a b", "'schedule' needs an id"),
             ("schedule; gap_ms", "cannot use gap_ms=''"),
             ("schedule; gap_ms=-1", "cannot use gap_ms='-1'"),
             ("schedule; gap_ms=1.5", "cannot use gap_ms='1.5'"),

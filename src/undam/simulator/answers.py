@@ -98,15 +98,16 @@ class Desk:
             return _json(200, self.exchanges.closed(question.id), request)
         if request.path in _FORMS:
             _allow(request, "GET", "HEAD", "POST")
-            opened = self._open(request, start_ns, now_ns)
+            named = question.id if question is not None else ""
+            opened = self._open(request, start_ns, now_ns, named)
             return self._perform(opened, question)
         if request.path in _FIXED:
             _allow(request, "GET", "HEAD")
             return _json(200, _FIXED[request.path], request)
         raise BadRequest(404, f"no such path: {request.path[:200]}")
 
-    def _open(self, request: Request, start_ns: int, now_ns: int) -> Opened:
-        ident = f"{self._name}-{self._number}"
+    def _open(self, request: Request, start_ns: int, now_ns: int, named: str) -> Opened:
+        ident = named or f"{self._name}-{self._number}"
         return Opened(ident, request, start_ns, self._date.text(now_ns), self._host)
 
     def _perform(self, opened: Opened, question: BeaconQuestion | None) -> Reply | Script:

@@ -12,6 +12,9 @@ make its answers exact:
     clock                          answer at once with {"arrived_ns", "left_ns", "host"}
     closed; id=ID                  of an earlier exchange: {"known", "closed_ns", "finished"}
     schedule; silence_ms=3000; …   stream, with these values instead of the server's own
+
+A schedule may carry an ``id``, too: the exchange then has that name, and can be asked about even if
+its head never came. It is the asker's to make it unique.
 """
 
 from __future__ import annotations
@@ -108,8 +111,8 @@ def parse_question(value: str) -> BeaconQuestion:
     if kind not in {"clock", "closed", "schedule"}:
         raise RemoteProtocolError(f"{HEADER}: unknown question {kind[:40]!r}")
     ident = pairs.pop("id", "")
-    if kind == "closed" and not _ID.fullmatch(ident):
-        raise RemoteProtocolError(f"{HEADER}: 'closed' needs an id")
+    if (ident or kind == "closed") and not _ID.fullmatch(ident):
+        raise RemoteProtocolError(f"{HEADER}: {kind!r} needs an id")
     values: dict[str, int] = {}
     known = {field.name for field in fields(BeaconSchedule)}
     for name, text in pairs.items():
