@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 from undam.diagnosis.holds import Offset, offset_from
 from undam.errors import UndamError, UsageError
 from undam.probe.fetch import fetch, patient
 from undam.probe.options import CheckOptions, Place, api_of, request_for
-from undam.record import Exchange
+from undam.record import Exchange, redact_url
 from undam.timing import BeaconHead, BeaconQuestion
 from undam.timing.beacon import HEADER, format_question, parse_head
 from undam.wire.host import host_name
@@ -16,6 +17,20 @@ from undam.wire.host import host_name
 # The best of a few: one question may meet a busy moment, and the shortest way is the true one.
 _ASKED = 5
 _ANSWER_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """How an exchange ended at the beacon.
+
+    Args:
+        at_ns: when, on the beacon's clock.
+        finished: the whole answer had been given to the kernel by then.
+    """
+
+    at_ns: int
+    finished: bool
+
 
 _NO_BEACON = (
     "{name} ({url}) does not answer as a beacon: --beacon needs `undam sim` or "
@@ -49,11 +64,17 @@ async def ask_clock(options: CheckOptions, place: Place) -> Offset:
     return min(offsets, key=lambda one: (one.uncertainty_ns, one.path_ns))
 
 
-async def ask_closed(options: CheckOptions, place: Place, ident: str) -> int | None:
-    """When the beacon saw the client of exchange ``ident`` leave, ns on its clock."""
-    exchange = await _ask(options, place, BeaconQuestion("closed", ident))
-    closed = _json(exchange).get("closed_ns")
-    return closed if type(closed) is int else None
+async def ask_closed(options: CheckOptions, place: Place, ident: str) -> Closed | None:
+    """How exchange ``ident`` ended at the beacon; ``None`` while it goes on.
+
+    Raises:
+        UndamError: the beacon knows no such exchange, so it cannot tell.
+    """
+    answer = _json(await _ask(options, place, BeaconQuestion("closed", ident)))
+    if answer.get("known") is not True:
+        raise UndamError(f"{place.name} ({redact_url(place.url)}): its beacon lost an exchange")
+    at_ns = answer.get("closed_ns")
+    return Closed(at_ns, answer.get("finished") is True) if type(at_ns) is int else None
 
 
 def head_of(exchange: Exchange) -> BeaconHead | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
+from contextlib import suppress
 
 from undam.diagnosis.holds import Offset
 from undam.diagnosis.leaving import Leaving
@@ -12,10 +14,11 @@ from undam.probe.beacon import ask_closed
 from undam.probe.fetch import patient
 from undam.probe.options import CheckOptions, Place, request_for
 from undam.timing import BeaconQuestion, BeaconSchedule
-from undam.timing.beacon import HEADER, format_question, parse_head
+from undam.timing.beacon import HEADER, format_question
 from undam.wire import Request, open_stream
 
-# A hop that only notices at the origin's next write does so well within the silence below.
+# A hop that only notices at the origin's next write does so after the silence below, and before the
+# tokens that follow it have ended.
 _WAIT_S = 4.0
 _SILENCE_MS = 3000
 _GAP_MS = 25
@@ -24,7 +27,7 @@ _ASK_EVERY_S = 0.1
 
 _FLOWING = BeaconSchedule(ttft_ms=0, gap_ms=_GAP_MS, before=400, silence_ms=0, after=0)
 _SILENT = BeaconSchedule(
-    ttft_ms=0, gap_ms=_GAP_MS, before=20, silence_ms=_SILENCE_MS, after=1, heartbeat_ms=0
+    ttft_ms=0, gap_ms=_GAP_MS, before=20, silence_ms=_SILENCE_MS, after=40, heartbeat_ms=0
 )
 
 
@@ -41,31 +44,29 @@ async def find_leaving(options: CheckOptions, place: Place, offset: Offset) -> l
 async def _leave(
     options: CheckOptions, place: Place, offset: Offset, when: str, schedule: BeaconSchedule
 ) -> Leaving:
-    question = format_question(BeaconQuestion("schedule", schedule=schedule))
+    # Named by us, because a hop that holds everything never gives the head with the beacon's name.
+    ident = secrets.token_hex(8)
+    question = format_question(BeaconQuestion("schedule", ident, schedule))
     request = request_for(options, place, question=question)
-    ident, left_ns = await _read_and_leave(options, request)
+    left_ns = await _read_and_leave(options, request)
     give_up = time.monotonic() + _WAIT_S
     while time.monotonic() < give_up:
-        closed_ns = await ask_closed(options, place, ident)
-        if closed_ns is not None:
-            seen_ms = (closed_ns - offset.offset_ns - left_ns) / 1e6
-            return Leaving(when, max(0.0, round(seen_ms, 3)), _WAIT_S * 1000)
+        closed = await ask_closed(options, place, ident)
+        if closed is not None:
+            seen_ms = max(0.0, round((closed.at_ns - offset.offset_ns - left_ns) / 1e6, 3))
+            # One that finished its answer never saw that nobody read it.
+            return Leaving(when, None if closed.finished else seen_ms, seen_ms)
         await asyncio.sleep(_ASK_EVERY_S)
     return Leaving(when, None, _WAIT_S * 1000)
 
 
-async def _read_and_leave(options: CheckOptions, request: Request) -> tuple[str, int]:
-    """Read for a second, then close as a browser tab does; the exchange's name, and when."""
+async def _read_and_leave(options: CheckOptions, request: Request) -> int:
+    """Read for a second, then close as a browser tab does; the time of it."""
     config = patient(options.client, _READ_S + _WAIT_S)
-    async with await open_stream(request, config) as stream:
-        head = parse_head(stream.head.get(HEADER) or "")
-        if head is None:
-            raise UsageError("--cancel needs a beacon: no Undam-Beacon header came back")
-        try:
-            async with asyncio.timeout(_READ_S):
-                async for _ in stream:
-                    pass
-        except TimeoutError:
-            pass
-        left_ns = time.time_ns()
-    return head.id, left_ns
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_READ_S), await open_stream(request, config) as stream:
+            if stream.head.get(HEADER) is None:
+                raise UsageError("--cancel needs a beacon: no Undam-Beacon header came back")
+            async for _ in stream:
+                pass
+    return time.time_ns()

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from contextlib import suppress
+from dataclasses import replace
 
-from undam.diagnosis.limits import Limits, Trial, judge_limits, judge_trial
+from undam.diagnosis.limits import Fate, Limits, Trial, judge_limits, judge_trial
 from undam.diagnosis.reading import read_exchange
+from undam.errors import NetworkError, UndamError
+from undam.probe.beacon import ask_closed, head_of
 from undam.probe.fetch import fetch, patient
 from undam.probe.options import CheckOptions, Place, api_of, request_for
 from undam.record import Exchange
@@ -31,12 +36,13 @@ async def find_idle_limits(options: CheckOptions, place: Place) -> tuple[Limits,
     heartbeat = max(0.25, min(5.0, longest / 6))
     plans = [(longest * part, None) for part in _PARTS] + [(longest, heartbeat)]
     done = await asyncio.gather(*(_try(options, place, *plan) for plan in plans))
-    return judge_limits([trial for trial, _ in done]), [exchange for _, exchange in done]
+    exchanges = [exchange for _, exchange in done if exchange is not None]
+    return judge_limits([trial for trial, _ in done]), exchanges
 
 
 async def _try(
     options: CheckOptions, place: Place, silence_s: float, heartbeat_s: float | None
-) -> tuple[Trial, Exchange]:
+) -> tuple[Trial, Exchange | None]:
     schedule = BeaconSchedule(
         ttft_ms=0,
         gap_ms=0,
@@ -48,6 +54,31 @@ async def _try(
     question = format_question(BeaconQuestion("schedule", schedule=schedule))
     request = request_for(options, place, question=question)
     config = patient(options.client, silence_s + _GRACE_S)
-    api = api_of(place).name
-    exchange = await fetch(request, config, hop=place.name, api=api)
-    return judge_trial(silence_s, heartbeat_s, read_exchange(exchange)), exchange
+    start = time.monotonic()
+    try:
+        exchange = await fetch(request, config, hop=place.name, api=api_of(place).name)
+    except NetworkError:
+        # A hop that holds the head, too, and then cuts or forgets: there is nothing to show.
+        lasted = time.monotonic() - start
+        fate = Fate.CUT if lasted < config.timeout_s else Fate.DROPPED
+        return Trial(silence_s, heartbeat_s, None, fate, lasted, 0), None
+    trial = judge_trial(silence_s, heartbeat_s, read_exchange(exchange))
+    if trial.fate is Fate.CUT:
+        trial = replace(trial, lasted_s=await _lasted_s(options, place, exchange, trial.lasted_s))
+    return trial, exchange
+
+
+async def _lasted_s(
+    options: CheckOptions, place: Place, exchange: Exchange, seen_s: float
+) -> float:
+    """How long a stream lasted: until its first end was closed, the reader's or the origin's.
+
+    Envoy closes towards the origin at its limit, and towards the reader a second later.
+    """
+    head = head_of(exchange)
+    if head is None:
+        return seen_s
+    with suppress(UndamError):
+        if closed := await ask_closed(options, place, head.id):
+            return min(seen_s, (closed.at_ns - head.arrived_ns) / 1e9)
+    return seen_s
