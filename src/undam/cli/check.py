@@ -6,11 +6,11 @@ import asyncio
 import os
 import platform
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import click
 
+import undam
 from undam.cli.check_progress import live_progress
 from undam.cli.check_words import print_report
 from undam.cli.main import EXIT_CLEAN, EXIT_FINDINGS
@@ -93,7 +93,6 @@ def command(url: str, json_to: str | None, record: str | None, **given: object) 
     Exits with 0 when all is well, 1 when there is an error or a warning, 2 when it could not run.
     """
     options = _options(url, given)
-    out = console()
     with live_progress() as progress:
         report = asyncio.run(run_check(options, progress))
     if record is not None:
@@ -101,7 +100,7 @@ def command(url: str, json_to: str | None, record: str | None, **given: object) 
     if json_to is not None:
         write_json(report_json(report), json_to)
     if json_to != STDOUT:
-        print_report(report, out)
+        print_report(report, console())
     return EXIT_CLEAN if report.is_clean else EXIT_FINDINGS
 
 
@@ -186,7 +185,7 @@ def _data(text: str) -> bytes:
 def _about() -> dict[str, object]:
     return {
         "command": "check",
-        "undam": version("undam"),
+        "undam": undam.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
     }
