@@ -1,7 +1,8 @@
 """Does the simulator keep its schedule? 500 streams of 50 events/s from one core.
 
 The simulator runs on one core, a reader that only takes bytes on another. The truth file tells
-when each event was due and when it left. Where there is one core only, both share it.
+when each event was due and when it left. Where there is one core only, both share it; where
+it is allowed, both go before the machine's other work, which is not what is measured here.
 """
 
 from __future__ import annotations
@@ -26,10 +27,15 @@ STREAMS = 500
 GAP_MS = 20
 TOKENS = 300
 _LIMIT_S = 60
+_FIRST = -20
 
 
 def run() -> list[str]:
-    """Play the load twice: streams that started at any time, and all at the same moment."""
+    """Play the load twice: streams that started at any time, and all at the same moment.
+
+    In the second case 500 events are due at once every 20 ms, so the lateness of the last is
+    the time that 500 sends take.
+    """
     return [
         _line("spread starts", *_play(spread_s=1.0)),
         _line("one common start", *_play(spread_s=0.0)),
@@ -54,6 +60,8 @@ def _play(*, spread_s: float) -> tuple[list[float], float]:
                 assert process.stdout is not None
                 url = urlsplit(process.stdout.readline().decode().split()[-1])
                 cores = sorted(os.sched_getaffinity(0))
+                with contextlib.suppress(PermissionError):
+                    os.setpriority(os.PRIO_PROCESS, process.pid, _FIRST)
                 os.sched_setaffinity(process.pid, {cores[0]})
                 os.sched_setaffinity(0, {cores[-1]})
                 try:

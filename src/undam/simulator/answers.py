@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from undam.errors import RemoteProtocolError, UsageError
 from undam.simulator import anthropic, openai
-from undam.simulator.beacon import Exchanges, host_name
 from undam.simulator.call import DEFAULT_MODEL, Call, parse_call
+from undam.simulator.exchanges import Exchanges
 from undam.simulator.form import Answer, Form, compact
 from undam.simulator.http import BadRequest, Date, Request, head
 from undam.simulator.plain import JsonEventForm, NdjsonForm, TokenForm
@@ -25,6 +25,7 @@ from undam.simulator.settings import Settings, with_texts
 from undam.simulator.stream import Script
 from undam.simulator.text import text_of
 from undam.timing.beacon import HEADER, BeaconQuestion, parse_question
+from undam.wire.host import host_name
 
 _MODEL_FORMS: Mapping[str, Callable[[Answer], Form]] = {
     "/v1/chat/completions": openai.ChatForm,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import struct
 import time
 from collections import deque
 from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
@@ -15,17 +14,10 @@ from undam.simulator.http import CONTINUE, Request, RequestReader
 from undam.simulator.outbox import Outbox
 from undam.simulator.stream import Script, State, Stream
 from undam.simulator.truth import EndReason, Truth
-
-_READ_BYTES = 64 << 10
+from undam.wire import stamp
 
 # What a reader may be behind before its schedule waits; the kernel keeps some megabytes besides.
 _MAX_HELD_BYTES = 256 << 10
-
-# Python names it from 3.14 on; the number is that of x86, ARM and RISC-V.
-SO_TIMESTAMPNS = getattr(socket, "SO_TIMESTAMPNS", 35)
-_TIMESPEC = struct.Struct("@ll")
-# A stamp from further back is not the time of this read: the clock was set in between.
-_MAX_STAMP_AGE_NS = 60_000_000_000
 
 # How long a client that was refused may go on sending, so that it reads why instead of a reset.
 _LINGER_NS = 2_000_000_000
@@ -131,11 +123,11 @@ class Connection:
         self.sock.close()
 
     def _read(self) -> None:
-        data, at_ns = _receive(self.sock)
-        if not data:
+        read = stamp.read(self.sock)
+        if not read.data:
             self.close("client-left")
         elif not self._lingering:
-            self._waiting.extend(self._reader.receive_data(data, at_ns))
+            self._waiting.extend(self._reader.receive_data(read.data, read.at_ns))
             if self._reader.take_continue() and not self._waiting:
                 self._outbox.send(CONTINUE)
             self._serve()
@@ -221,16 +213,3 @@ class Connection:
         if mask != self._interest:
             self._interest = mask
             self._owner.watch(self, mask)
-
-
-def _receive(sock: socket.socket) -> tuple[bytes, int]:
-    """What has come, and when by the kernel's stamp; by the clock where there is none."""
-    data, extras, _, _ = sock.recvmsg(_READ_BYTES, socket.CMSG_SPACE(_TIMESPEC.size))
-    now_ns = time.time_ns()
-    for level, kind, value in extras:
-        if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS and len(value) == _TIMESPEC.size:
-            seconds, nanoseconds = _TIMESPEC.unpack(value)
-            stamp_ns = int(seconds) * 1_000_000_000 + int(nanoseconds)
-            if 0 <= now_ns - stamp_ns < _MAX_STAMP_AGE_NS:
-                return data, stamp_ns
-    return data, now_ns

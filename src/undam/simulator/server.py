@@ -19,9 +19,10 @@ from typing import Self
 from undam.errors import UsageError
 from undam.simulator.answers import Desk
 from undam.simulator.clock import sharpen_timers, wait_readable
-from undam.simulator.connection import SO_TIMESTAMPNS, Connection
+from undam.simulator.connection import Connection
 from undam.simulator.settings import Settings
 from undam.simulator.truth import Truth
+from undam.wire import stamp
 
 _BACKLOG = 4096
 # Between two looks at the sockets: so many streams are served, or connections taken.
@@ -193,8 +194,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Set here, since accepted sockets inherit it: the first bytes are stamped, too.
-        with contextlib.suppress(OSError):
-            listener.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        stamp.enable(listener)
         listener.bind(address)
         listener.listen(_BACKLOG)
         listener.setblocking(False)

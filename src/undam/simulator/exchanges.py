@@ -1,28 +1,12 @@
-"""The simulator as a beacon: what it remembers of its exchanges, and the name of this host."""
+"""What the simulator, as a beacon, remembers of its exchanges. Bounded."""
 
 from __future__ import annotations
 
-import hashlib
-import socket
 from collections import OrderedDict
 from collections.abc import Mapping
-from pathlib import Path
 
 # Enough for every exchange of a long load run; some 200 bytes each.
 _REMEMBERED = 100_000
-
-
-def host_name() -> str:
-    """A hash that is the same for all processes of one boot of one host.
-
-    Containers on one kernel share it, as they share the clock; without /proc the host's own name
-    takes its place.
-    """
-    try:
-        text = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:
-        text = socket.gethostname()
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Exchanges:

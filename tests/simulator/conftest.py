@@ -1,0 +1,89 @@
+"""A simulator in a thread, and the barest client: bytes out, bytes in."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from undam.simulator import Settings, Simulator
+from undam.timing.distribution import constant
+
+FAST = Settings(ttft=constant(5), gap=constant(1), tokens=constant(5))
+
+
+@dataclass
+class Running:
+    """A simulator that serves in a thread."""
+
+    simulator: Simulator
+    thread: threading.Thread
+    truth_path: Path
+
+    def connect(self) -> socket.socket:
+        parts = urlsplit(self.simulator.url)
+        return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10)
+
+    def ask(self, request: str, *, body: bytes = b"", headers: str = "") -> bytes:
+        """The whole response to one request on a connection of its own."""
+        length = f"Content-Length: {len(body)}\r\n" if body else ""
+        head = f"{request} HTTP/1.1\r\nHost: sim\r\nConnection: close\r\n{length}{headers}\r\n"
+        return self.raw(head.encode() + body)
+
+    def raw(self, data: bytes) -> bytes:
+        """Send ``data`` and read until the server closes."""
+        with self.connect() as sock:
+            sock.sendall(data)
+            return read_to_end(sock)
+
+    def truth(self) -> list[dict[str, Any]]:
+        """Stop, and read the truth."""
+        self.stop()
+        return [json.loads(line) for line in self.truth_path.read_text().splitlines()]
+
+    def wait_for_end(self) -> None:
+        """Wait until the truth file tells of an ended exchange."""
+        deadline = time.monotonic() + 10
+        while b'"end"' not in self.truth_path.read_bytes():
+            assert time.monotonic() < deadline, "no exchange ended"
+            time.sleep(0.005)
+
+    def stop(self) -> None:
+        self.simulator.stop()
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+
+
+def read_to_end(sock: socket.socket) -> bytes:
+    parts = []
+    with contextlib.suppress(ConnectionResetError):
+        while part := sock.recv(65536):
+            parts.append(part)
+    return b"".join(parts)
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    """``serve(knob=value, …)``: a fast simulator with these settings."""
+    started: list[Running] = []
+
+    def start(**changes: Any) -> Running:
+        truth = tmp_path / f"truth-{len(started)}.jsonl"
+        simulator = Simulator(replace(FAST, truth=truth, **changes))
+        thread = threading.Thread(target=simulator.serve)
+        thread.start()
+        started.append(Running(simulator, thread, truth))
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.stop()

@@ -1,0 +1,63 @@
+"""`undam sim` as a program: the first line, the exit codes, the truth after a signal."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+SIM = [sys.executable, "-m", "undam", "sim", "--port", "0"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_where_it_listens_and_stops_cleanly(number: signal.Signals, tmp_path: Path) -> None:
+    truth = tmp_path / "truth.jsonl"
+    knobs = ["--ttft", "1", "--gap", "uniform(0,1)", "--tokens", "3", "--truth", str(truth)]
+    with subprocess.Popen(
+        [*SIM, *knobs, "--header", "X-Accel-Buffering: no"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        assert first.startswith("listening on http://127.0.0.1:")
+        with urllib.request.urlopen(first.split()[-1] + "/sse", timeout=10) as response:
+            assert response.headers["X-Accel-Buffering"] == "no"
+            assert response.read().count(b"data: ") == 3
+        process.send_signal(number)
+        out, error = process.communicate(timeout=20)
+    assert (process.returncode, out, error) == (0, "", "")
+    kinds = [json.loads(line)["kind"] for line in truth.read_text().splitlines()]
+    assert kinds == ["request", "event", "event", "event", "end"]
+
+
+@pytest.mark.parametrize(
+    ("knobs", "said"),
+    [
+        (["--ttft", "soon"], "ttft: cannot use 'soon': give a number"),
+        (["--header", "A: b\r\nC: d"], "line break"),
+        (["--framing", "length", "--heartbeat", "1"], "--framing length"),
+        (["--truth", "/no/such/folder/truth"], "cannot write the truth"),
+        (["--host", "no.such.host.invalid"], "cannot listen"),
+    ],
+)
+def test_what_cannot_be_run_is_one_line_and_exit_2(knobs: list[str], said: str) -> None:
+    done = subprocess.run([*SIM, *knobs], capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_the_help_tells_every_knob() -> None:
+    done = subprocess.run([*SIM[:4], "--help"], capture_output=True, text=True, check=True)
+    for knob in ("host", "port", "ttft", "gap", "tokens", "tokens-per-event", "event-bytes",
+                 "heartbeat", "stall-after", "stall", "die-after", "framing", "header", "truth",
+                 "seed"):  # fmt: skip
+        assert f"--{knob} " in done.stdout

@@ -1,0 +1,380 @@
+"""The server on loopback: framing, knobs, bad input, slow and leaving readers, the truth."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from undam.apis import Kind, api_for_path
+from undam.errors import UsageError
+from undam.simulator import Framing, Settings, Simulator
+from undam.timing import due_of
+from undam.timing.beacon import parse_head
+from undam.timing.distribution import constant
+
+Serve = Callable[..., Any]
+
+STREAMS = ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/sse",
+           "/ndjson", "/v1/stream"]  # fmt: skip
+
+
+def split(response: bytes) -> tuple[bytes, bytes]:
+    head, _, body = response.partition(b"\r\n\r\n")
+    return head, body
+
+
+def unchunk(body: bytes) -> bytes:
+    """The body of chunked coding; fails where the last chunk is missing."""
+    out = b""
+    while True:
+        size, _, rest = body.partition(b"\r\n")
+        length = int(size, 16)
+        if not length:
+            assert rest == b"\r\n"
+            return out
+        out, body = out + rest[:length], rest[length + 2 :]
+
+
+@pytest.mark.parametrize("path", STREAMS)
+def test_every_path_streams_chunked_and_says_who_answers(serve: Serve, path: str) -> None:
+    head, body = split(serve().ask(f"GET {path}"))
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    for line in (b"Transfer-Encoding: chunked", b"Cache-Control: no-cache", b"Server: undam-sim"):
+        assert line in head
+    assert not re.search(rb"x-accel-buffering|no-transform|incremental", head, re.IGNORECASE)
+    found = re.search(rb"Undam-Beacon: (.*)\r\n", head)
+    assert found
+    assert parse_head(found[1].decode())
+    assert unchunk(body).endswith(b"\n")
+
+
+def test_each_event_has_a_send_of_its_own_and_the_truth_knows_it(serve: Serve) -> None:
+    running = serve(gap=constant(50))
+    reads: list[bytes] = []
+    with running.connect() as sock:
+        sock.sendall(b"GET /sse HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        while read := sock.recv(65536):
+            reads.append(read)
+    # The head and five events; a busy machine may let two of them meet.
+    assert 4 <= len(reads) <= 6
+    lines = running.truth()
+    events = [line for line in lines if line["kind"] == "event"]
+    assert [line["kind"] for line in lines] == ["request", *["event"] * 5, "end"]
+    assert len({line["id"] for line in lines}) == 1
+    assert lines[-1]["reason"] == "complete"
+    stamps = [due_of(json.loads(m)) for read in reads for m in re.findall(rb"data: (.*)", read)]
+    assert [(e["seq"], e["due_ns"]) for e in events] == [(s.seq, s.due_ns) for s in stamps if s]
+    due = [event["due_ns"] for event in events]
+    assert due == [lines[0]["arrived_ns"] + (5 + 50 * k) * 1_000_000 for k in range(5)]
+    assert all(event["left_ns"] >= event["due_ns"] for event in events)
+    assert all(line["bytes"] == len(b"data: \n\n") + len(m) for line, m in zip(
+        events, re.findall(rb"data: (.*)", b"".join(reads)), strict=True))  # fmt: skip
+
+
+@pytest.mark.parametrize("path", STREAMS[:4])
+def test_a_request_without_stream_gets_one_answer_when_all_is_due(serve: Serve, path: str) -> None:
+    running = serve(gap=constant(20))
+    begun = time.monotonic_ns()
+    head, body = split(running.ask(f"POST {path}", body=b'{"messages":[],"max_tokens":4}'))
+    assert time.monotonic_ns() - begun >= (5 + 3 * 20) * 1_000_000
+    assert b"Content-Type: application/json" in head
+    assert b"Content-Length: %d" % len(body) in head
+    usage = json.loads(body)["usage"]
+    assert 4 in (usage.get("completion_tokens"), usage.get("output_tokens"))
+    streamed = running.ask(f"POST {path}", body=b'{"stream":true,"max_tokens":4}')
+    meanings = [
+        api_for_path(path).read("", data.decode())
+        for data in re.findall(rb"data: (.*)", unchunk(split(streamed)[1]))
+    ]
+    text = "".join(m.text for m in meanings if m.kind is Kind.CONTENT)
+    assert json.dumps(text).encode() in body
+
+
+def test_framings_end_as_they_promise(serve: Serve) -> None:
+    head, body = split(serve(framing=Framing.CLOSE).ask("GET /sse"))
+    assert b"Connection: close" in head
+    assert b"chunked" not in head
+    assert body.count(b"\n\n") == 5
+    head, body = split(serve(framing=Framing.LENGTH).ask("GET /v1/chat/completions"))
+    assert b"Content-Length: %d" % len(body) in head
+    assert body.endswith(b"data: [DONE]\n\n")
+
+
+def test_a_client_of_http_1_0_gets_a_body_without_chunks(serve: Serve) -> None:
+    head, body = split(serve().raw(b"GET /sse HTTP/1.0\r\n\r\n"))
+    assert b"chunked" not in head
+    assert body.startswith(b"data: ")
+    assert body.count(b"\n\n") == 5
+
+
+def test_head_gets_the_head_alone(serve: Serve) -> None:
+    running = serve()
+    head, body = split(running.ask("HEAD /sse"))
+    assert b"text/event-stream" in head
+    assert body == b""
+    assert split(running.ask("HEAD /healthz"))[1] == b""
+
+
+def test_a_connection_carries_requests_one_after_the_other(serve: Serve) -> None:
+    running = serve()
+    one = b"GET /sse HTTP/1.1\r\nHost: a\r\n\r\n"
+    last = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    got = running.raw(one + one + last)
+    assert got.count(b"HTTP/1.1 200 OK") == 3
+    assert got.endswith(b'{"status":"ok"}')
+    lines = running.truth()
+    ends = [line["at_ns"] for line in lines if line["kind"] == "end"]
+    first_due = [line["due_ns"] for line in lines if line.get("seq") == 0]
+    # The second one's schedule counts from its turn: a pipelined answer is no burst.
+    assert first_due[1] - ends[0] >= 5_000_000
+
+
+def test_a_body_waits_for_continue(serve: Serve) -> None:
+    with serve().connect() as sock:
+        sock.sendall(
+            b"POST /sse HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\n"
+            b"Content-Length: 2\r\n\r\n"
+        )
+        assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(b"{}")
+        assert sock.recv(100).startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize(
+    ("request_line", "body", "status"),
+    [
+        ("GET /nope", b"", 404),
+        ("DELETE /sse", b"", 405),
+        ("POST /v1/models", b"", 405),
+        ("POST /v1/chat/completions", b"{", 400),
+        ("POST /v1/chat/completions", b"", 400),
+        ("POST /v1/messages", b"[]", 400),
+        ("POST /v1/responses", b'{"max_output_tokens":0}', 400),
+        ("GET /sse?ttft=never", b"", 400),
+        ("GET /sse?heartbeat=1e9", b"", 400),
+        ("GET /sse?framing=length&tokens=100000&event_bytes=1000000", b"", 400),
+    ],
+)
+def test_what_cannot_be_answered_gets_an_error_in_json(
+    serve: Serve, request_line: str, body: bytes, status: int
+) -> None:
+    head, said = split(serve().ask(request_line, body=body))
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    error = json.loads(said)
+    assert error["error"]["message"]
+    assert ("type" in error) is request_line.endswith("/v1/messages")
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET /sse HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400),
+        (b"GET /sse HTTP/1.1\r\nA: " + b"x" * 100_000 + b"\r\n\r\n", 431),
+        (b"POST /sse HTTP/1.1\r\nContent-Length: 9000000\r\n\r\n" + b"x" * 9_000_000, 413),
+    ],
+)
+def test_what_is_no_request_gets_an_error_and_the_close(
+    serve: Serve, data: bytes, status: int
+) -> None:
+    head, said = split(serve().raw(data))
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"Connection: close" in head
+    assert json.loads(said)["error"]["message"]
+
+
+def test_a_death_is_a_body_without_its_end(serve: Serve) -> None:
+    running = serve(die_after=3)
+    _, body = split(running.ask("GET /v1/chat/completions"))
+    assert body.count(b"data: ") == 4  # The role and three contents.
+    assert not body.endswith(b"0\r\n\r\n")
+    assert running.truth()[-1]["reason"] == "died"
+
+
+def test_heartbeats_fill_the_silence_before_the_first_token(serve: Serve) -> None:
+    _, body = split(serve(ttft=constant(120), heartbeat_s=0.03).ask("GET /sse"))
+    text = unchunk(body)
+    assert 1 <= text.count(b": ping\n\n") <= 3
+    assert text.rindex(b": ping") < text.index(b"data:")
+    _, body = split(serve(ttft=constant(60), heartbeat_s=0.02).ask("GET /ndjson"))
+    assert b"ping" not in body
+
+
+def test_given_headers_replace_the_defaults_of_streams(serve: Serve) -> None:
+    running = serve(headers=(("cache-control", "no-store"), ("X-Accel-Buffering", "no")))
+    head, _ = split(running.ask("GET /sse"))
+    assert b"cache-control: no-store" in head
+    assert b"Cache-Control" not in head
+    assert b"X-Accel-Buffering: no" in head
+
+
+def test_a_late_head_comes_with_the_first_event(serve: Serve) -> None:
+    with serve(headers_late=True, ttft=constant(50)).connect() as sock:
+        sock.sendall(b"GET /sse HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"data: " in sock.recv(65536)
+
+
+def test_a_query_sets_knobs_of_one_answer(serve: Serve) -> None:
+    running = serve()
+    assert unchunk(split(running.ask("GET /sse?tokens=9&gap=0"))[1]).count(b"\n\n") == 9
+    assert unchunk(split(running.ask("GET /sse"))[1]).count(b"\n\n") == 5
+
+
+def test_runs_of_one_seed_are_alike(serve: Serve) -> None:
+    def run(seed: int) -> list[list[int]]:
+        running = serve(seed=seed)
+        for _ in range(2):
+            running.ask("GET /sse?gap=exp(2)&tokens=uniform(3,30)")
+        lines = running.truth()
+        arrived = {line["id"]: line["arrived_ns"] for line in lines if line["kind"] == "request"}
+        events = [line for line in lines if line["kind"] == "event"]
+        return [
+            [event["due_ns"] - at_ns for event in events if event["id"] == ident]
+            for ident, at_ns in arrived.items()
+        ]
+
+    first, again, other = run(1), run(1), run(2)
+    assert first == again
+    assert first != other
+    assert first[0] != first[1]
+
+
+def beacon(running: Any, question: str, path: str = "/sse") -> dict[str, Any]:
+    _, body = split(running.ask(f"GET {path}", headers=f"Undam-Beacon: {question}\r\n"))
+    made: dict[str, Any] = json.loads(body)
+    return made
+
+
+def test_the_beacon_tells_its_clock_and_what_became_of_an_exchange(serve: Serve) -> None:
+    running = serve()
+    before = time.time_ns()
+    clock = beacon(running, "clock")
+    assert before <= clock["arrived_ns"] <= clock["left_ns"] <= time.time_ns()
+    found = re.search(rb"Undam-Beacon: (.*)\r\n", running.ask("GET /sse"))
+    assert found
+    head = parse_head(found[1].decode())
+    assert head is not None
+    assert head.host == clock["host"]
+    closed = beacon(running, f"closed; id={head.id}", "/healthz")
+    assert closed["known"]
+    assert closed["finished"]
+    assert closed["closed_ns"] > head.arrived_ns
+    assert beacon(running, "closed; id=other") == {
+        "known": False, "closed_ns": None, "finished": False,
+    }  # fmt: skip
+    assert "Undam-Beacon" in beacon(running, "weather")["error"]["message"]
+
+
+def test_the_beacon_plays_the_schedule_it_is_asked_for(serve: Serve) -> None:
+    running = serve(tokens=constant(50))
+    question = "schedule; ttft_ms=0; gap_ms=2; before=3; silence_ms=80; after=2; heartbeat_ms=30"
+    body = running.ask(
+        "POST /v1/messages",
+        body=b'{"stream":true,"max_tokens":1}',
+        headers=f"Undam-Beacon: {question}\r\n",
+    )
+    text = unchunk(split(body)[1])
+    assert text.count(b"content_block_delta\n") == 5
+    assert 1 <= text.count(b": ping\n\n") <= 2
+    events = [line["due_ns"] for line in running.truth() if line["kind"] == "event"]
+    gaps = [(b - a) // 1_000_000 for a, b in itertools.pairwise(events) if b > a]
+    assert gaps == [2, 2, 80, 2]
+
+
+def test_a_client_that_leaves_is_noticed_at_once(serve: Serve) -> None:
+    running = serve(ttft=constant(60_000))
+    with running.connect() as sock:
+        sock.sendall(b"GET /sse HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"200 OK" in sock.recv(65536)
+        left_ns = time.time_ns()
+    running.wait_for_end()
+    end = running.truth()[-1]
+    assert end["reason"] == "client-left"
+    assert left_ns <= end["at_ns"] < left_ns + 10_000_000_000
+
+
+def test_stopping_ends_what_is_open_and_writes_the_truth(serve: Serve) -> None:
+    running = serve(ttft=constant(60_000))
+    with running.connect() as sock:
+        sock.sendall(b"GET /sse HTTP/1.1\r\nHost: a\r\n\r\n")
+        sock.recv(65536)
+        lines = running.truth()
+        assert [line["kind"] for line in lines] == ["request", "end"]
+        assert lines[-1]["reason"] == "server-stopped"
+        assert sock.recv(10) == b""
+
+
+def test_a_slow_reader_stops_its_own_schedule_only(serve: Serve) -> None:
+    running = serve()
+    with running.connect() as slow:
+        slow.sendall(
+            b"GET /sse?ttft=0&gap=0&tokens=400&event_bytes=50000 HTTP/1.1\r\nHost: a\r\n"
+            b"Connection: close\r\n\r\n"
+        )
+        time.sleep(0.2)
+        assert unchunk(split(running.ask("GET /sse"))[1]).count(b"\n\n") == 5
+        parts = []
+        while part := slow.recv(1 << 20):
+            parts.append(part)
+    body = unchunk(split(b"".join(parts))[1])
+    assert len(body) == 400 * 50_000
+    lines = running.truth()
+    slow_id = lines[0]["id"]
+    left = [line["left_ns"] for line in lines if line["id"] == slow_id and line["kind"] == "event"]
+    assert len(left) == 400
+    # What did not fit into buffers left only after the reader began to read.
+    assert left == sorted(left)
+    assert left[-1] - left[0] > 150_000_000
+
+
+def test_many_streams_at_once_are_all_whole(serve: Serve) -> None:
+    running = serve(tokens=constant(20))
+    bodies: list[bytes] = []
+    threads = [
+        threading.Thread(target=lambda: bodies.append(running.ask("GET /v1/chat/completions")))
+        for _ in range(30)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(bodies) == 30
+    assert {unchunk(split(body)[1]).count(b"data: ") for body in bodies} == {23}
+
+
+def test_httpx_reads_a_stream_and_reuses_the_connection(serve: Serve) -> None:
+    running = serve()
+    with httpx.Client(base_url=running.simulator.url, trust_env=False) as client:
+        for _ in range(2):
+            ask = {"model": "m", "stream": True, "max_tokens": 3}
+            with client.stream("POST", "/v1/chat/completions", json=ask) as response:
+                lines = [line for line in response.iter_lines() if line]
+            assert lines[-1] == "data: [DONE]"
+            assert len(lines) == 6
+        assert client.post("/v1/chat/completions", json={"model": "m"}).json()["model"] == "m"
+        assert client.get("/v1/models").json()["object"] == "list"
+
+
+def test_a_place_that_cannot_be_listened_on_is_told(serve: Serve) -> None:
+    running = serve()
+    port = int(running.simulator.url.rpartition(":")[2])
+    with pytest.raises(UsageError, match="--port 0"):
+        Simulator(Settings(port=port))
+    with pytest.raises(UsageError, match="cannot listen"):
+        Simulator(Settings(host="no.such.host.invalid"))
+
+
+def test_a_simulator_that_was_stopped_before_it_served_returns_at_once() -> None:
+    with Simulator(Settings()) as simulator:
+        simulator.stop()
+        simulator.serve()
+    simulator.stop()
