@@ -128,6 +128,14 @@ def test_a_bomb_stops_at_the_bound(kind: tuple[str, str]) -> None:
     assert max(sizes) <= 65536
 
 
+def test_a_zstd_window_of_more_than_8_mb_is_refused() -> None:
+    options = {zstd.CompressionParameter.window_log: 27}
+    encoder = zstd.ZstdCompressor(options={int(key): value for key, value in options.items()})
+    coded = encoder.compress(TEXT, encoder.FLUSH_BLOCK)
+    with pytest.raises(RemoteProtocolError, match=r"zstd coding of the body is broken: .*memory"):
+        decode(Decoder(["zstd"], max_bytes=1 << 20), [coded])
+
+
 def test_a_bomb_within_a_coding_that_hides_it_stops_too() -> None:
     # The inner coding is a long run of empty members: 20 bytes each, and nothing comes out.
     hidden = gzip.compress(gzip.compress(b"") * 50_000)
