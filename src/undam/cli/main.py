@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import os
+import io
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
 import click
@@ -15,6 +20,7 @@ EXIT_CLEAN = 0
 EXIT_FINDINGS = 1
 EXIT_COULD_NOT_RUN = 2
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 # Name -> (module, one line). The line stands here so that --help imports no command.
 _COMMANDS = {
@@ -49,29 +55,94 @@ def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
         ctx.exit()
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Lazy,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
               help="Print the version.")  # fmt: skip
-def undam() -> None:
+@click.pass_context
+def undam(ctx: click.Context) -> None:
     """Find what dams your LLM token stream, free it, and prove it."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(EXIT_COULD_NOT_RUN)
 
 
 def main() -> NoReturn:
-    """Run the command line; exits 0 clean, 1 findings, 2 could not run, 130 interrupted."""
+    """Run the command line.
+
+    Exits 0 clean, 1 findings, 2 could not run, 130 interrupted, 143 terminated; in the last three
+    cases with one line on standard error that says why.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A character that the output's encoding lacks is shown as its escape.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    with _terminable() as signals:
+        code = _run(signals)
+    sys.exit(code)
+
+
+def _run(signals: list[int]) -> int:
     try:
-        code = undam.main(standalone_mode=False)
+        code = undam.main(prog_name="undam", standalone_mode=False)
     except click.exceptions.Exit as exit_:
-        code = exit_.exit_code
+        return exit_.exit_code
+    except click.UsageError as error:
+        _complain(_usage(error))
     except click.ClickException as error:
-        error.show()
-        code = EXIT_COULD_NOT_RUN
+        _complain(error.format_message())
     except UndamError as error:
-        click.echo(f"undam: {error}", err=True)
-        code = EXIT_COULD_NOT_RUN
+        _complain(str(error))
     except (click.Abort, KeyboardInterrupt):
-        code = EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has left (`| head`); the flush at exit must not complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = EXIT_CLEAN
-    sys.exit(code if isinstance(code, int) else EXIT_CLEAN)
+        _complain("terminated" if signals else "interrupted")
+        return EXIT_TERMINATED if signals else EXIT_INTERRUPTED
+    except OSError as error:
+        _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
+    else:
+        return code if isinstance(code, int) else EXIT_CLEAN
+    return EXIT_COULD_NOT_RUN
+
+
+def _usage(error: click.UsageError) -> str:
+    text = error.format_message().strip().rstrip(".")
+    if text.startswith("Got unexpected extra argument"):
+        # What follows is not repeated: it may be a key from an unquoted header.
+        text = "too many arguments; a value with spaces needs quotes, as -H 'Name: value'"
+    command = error.ctx.command_path if error.ctx is not None else "undam"
+    return f"{text} (see {command} --help)"
+
+
+def _complain(text: str) -> None:
+    """One line on standard error, whatever the text holds."""
+    from undam.cli.plain import one_line  # noqa: PLC0415 (only when something is wrong)
+
+    try:
+        click.echo(f"undam: {one_line(text)}", err=True)
+    except OSError:
+        return  # nobody reads it
+
+
+@contextmanager
+def _terminable() -> Iterator[list[int]]:
+    """Let SIGTERM stop a command as Ctrl-C does, with all that is to be put in order; the list
+    then holds the signal."""
+    got: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        got.append(number)
+        interrupt = signal.getsignal(signal.SIGINT)
+        if callable(interrupt):
+            interrupt(signal.SIGINT, frame)
+        else:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield got
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield got
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from undam.diagnosis.bursts import find_bursts
 from undam.diagnosis.hop import Hop
 from undam.diagnosis.shape import Release
 from undam.findings import Finding, Verdict, finding
@@ -13,17 +14,28 @@ def begins_at(hops: Sequence[Hop], index: int) -> bool:
     """Whether the hold that hop ``index`` shows begins there: the next one in does not show it.
 
     A stream that is already held further in cannot be judged again outside, except where the outer
-    hop changes the pattern for the worse.
+    hop changes the pattern for the worse. A hop of which nothing is known is looked through.
     """
     hop = hops[index]
     if not hop.shape.held:
         return False
-    if index + 1 == len(hops):
+    known = (one for one in hops[index + 1 :] if one.shape.verdict is not Verdict.UNKNOWN)
+    inner = next(known, None)
+    if inner is None or not inner.shape.held:
         return True
-    inner = hops[index + 1].shape
-    if not inner.held:
-        return True
-    return inner.verdict is not hop.shape.verdict and hop.shape.verdict is Verdict.HELD_TO_END
+    if inner.shape.verdict is Verdict.LATE:  # which leaves the pace as it was
+        return hop.shape.verdict is not Verdict.LATE
+    worse = hop.shape.verdict is Verdict.HELD_TO_END and inner.shape.verdict is Verdict.BATCHED
+    return worse and not _fits(hop, inner)
+
+
+def _fits(hop: Hop, inner: Hop) -> bool:
+    """Whether the whole answer at ``hop`` was so short that the inner hop lets as much go at once.
+
+    A model does not say the same twice, and an answer shorter than a block comes whole.
+    """
+    most = max((burst.events for burst in find_bursts(inner.reading)), default=0)
+    return len(hop.reading.contents) <= most
 
 
 def find_dams(hops: Sequence[Hop]) -> list[Finding]:
@@ -35,7 +47,7 @@ def find_dams(hops: Sequence[Hop]) -> list[Finding]:
     found: list[Finding] = []
     for index, hop in enumerate(hops):
         if begins_at(hops, index):
-            found.append(_name_hold(hop))
+            found.append(_name_hold(hop, hops[index + 1 :]))
             if coding := coding_of(hop):
                 found.append(finding("UD106", hop.name, coding=coding))
         elif hop.shape.verdict is Verdict.UNKNOWN:
@@ -52,9 +64,11 @@ def coding_of(hop: Hop) -> str | None:
     return coding if coding not in {"", "identity"} else None
 
 
-def _name_hold(hop: Hop) -> Finding:
+def _name_hold(hop: Hop, further_in: Sequence[Hop]) -> Finding:
     shape = hop.shape
     evidence: dict[str, object] = {"verdict": shape.verdict.value, **shape.evidence}
+    if further_in and further_in[0].shape.verdict is Verdict.UNKNOWN:
+        evidence["may_begin_at"] = further_in[0].name
     if shape.release is Release.END:
         contents = hop.reading.contents
         first, last = contents[0].at_ns, contents[-1].at_ns

@@ -14,7 +14,9 @@ _SAME_WRITE_NS = 1_000_000
 # Below this nobody would notice that the head waited.
 _LATE_HEAD_NS = 500_000_000
 
-_CACHEABLE = re.compile(r"(?:^|,)\s*(?:public|(?:s-)?max-?age\s*=\s*[1-9])")
+_CACHEABLE = re.compile(r"(?:^|,)\s*(?:public(?=\s*(?:,|$))|(?:s-maxage|max-age)\s*=\s*\"?0*[1-9])")
+# RFC 9111, 5.2.2.5: whatever else is said, nothing may be kept.
+_NO_STORE = re.compile(r"(?:^|,)\s*no-store\s*(?:,|$)")
 
 _WANTED = (
     ("Cache-Control: no-cache, no-transform", "cache-control", "no-transform"),
@@ -80,7 +82,7 @@ def _is_close_delimited(head: Head) -> bool:
 def _find_harmful(hop: Hop, head: Head) -> list[Finding]:
     found: list[Finding] = []
     cache_control = ", ".join(head.all("cache-control")).lower()
-    if _CACHEABLE.search(cache_control):
+    if _CACHEABLE.search(cache_control) and not _NO_STORE.search(cache_control):
         fix = Fix("origin", "Cache-Control: no-cache, no-transform")
         found.append(finding("UD201", hop.name, fix=fix, cache_control=cache_control[:100]))
     connection = head.get("connection")

@@ -23,6 +23,14 @@ NOISE_NS = 12_000_000
 # A stream is held when more than one event in ten is: a single late one is a scheduler's doing.
 _HELD_SHARE = 0.1
 
+# Events that were late together are late once, by one pause of a machine; a rule shows from the
+# third time on.
+_FEW_TIMES = 3
+
+# A busy machine stops a program for some tens of ms; an answer that was due within less proves
+# nothing when it comes at once.
+_SHORTEST_SPREAD_NS = 100_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Offset:
@@ -37,6 +45,11 @@ class Offset:
     uncertainty_ns: int = 0
     path_ns: int = 0
 
+    @property
+    def noise_ns(self) -> int:
+        """What is no hold yet: a long path jitters by a good part of its own length."""
+        return NOISE_NS + self.uncertainty_ns + self.path_ns // 2
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -49,6 +62,11 @@ class Held:
     def hold_ns(self) -> int:
         """Never below zero: an event cannot come before it left."""
         return max(0, self.at_ns - self.due_ns)
+
+    @property
+    def early_ns(self) -> int:
+        """How much sooner it came than it could have, which only a wrong clock explains."""
+        return self.due_ns - self.at_ns
 
 
 def offset_from(
@@ -93,18 +111,36 @@ def judge_holds(reading: Reading, holds: Sequence[Held], noise_ns: int = NOISE_N
     if not holds:
         return unknown("no event carried a due time: is the far end a beacon?")
     limit = max(noise_ns, NOISE_NS)
+    if reason := _why_no_clock(reading, holds, limit):
+        return unknown(reason)
     held = [item for item in holds if item.hold_ns > limit]
-    if len(held) <= _HELD_SHARE * len(holds):
-        return Shape(Verdict.STREAMING, evidence={"held_events": len(held)})
     evidence: dict[str, object] = {"held_events": len(held), "events": len(holds)}
+    times = len({item.at_ns for item in held})
+    if len(held) <= _HELD_SHARE * len(holds) or (times < _FEW_TIMES and len(held) < len(holds) / 2):
+        return Shape(Verdict.STREAMING, evidence=evidence)
     if _released_by_end(reading, holds, limit):
+        if holds[-1].due_ns - holds[0].due_ns < _SHORTEST_SPREAD_NS:
+            return unknown("the whole answer was due too soon; ask for a longer one", **evidence)
         return Shape(Verdict.HELD_TO_END, Release.END, evidence=evidence)
     if is_one_late(holds, limit):
         return Shape(Verdict.LATE, Release.NEXT, evidence=evidence)
     pattern = judge_pattern(reading)
     if pattern.verdict is Verdict.BATCHED:
         return replace(pattern, evidence={**pattern.evidence, **evidence})
-    return _judge_small(reading, holds, evidence)
+    return _judge_small(reading, holds, limit, evidence)
+
+
+def _why_no_clock(reading: Reading, holds: Sequence[Held], limit: int) -> str:
+    """The reason, where the two clocks do not fit together; else nothing."""
+    if abs(reading.exchange.step_ns) > limit:
+        return "this machine's clock was set during the stream: run the check again"
+    early = [item for item in holds if item.early_ns > limit]
+    if len(early) > _HELD_SHARE * len(holds):
+        return (
+            f"{len(early)} of {len(holds)} events came before they were due, so the clocks differ "
+            f"more than was measured: run the check again"
+        )
+    return ""
 
 
 def _released_by_end(reading: Reading, holds: Sequence[Held], limit: int) -> bool:
@@ -140,7 +176,31 @@ def is_one_late(holds: Sequence[Held], noise_ns: int = NOISE_NS) -> bool:
     return len(exact) >= 0.8 * len(steps)
 
 
-def _judge_small(reading: Reading, holds: Sequence[Held], evidence: dict[str, object]) -> Shape:
+def is_one_late_by_inner(holds: Sequence[Held]) -> bool:
+    """Whether ``is_one_late`` holds for two answers whose first tokens may have taken unequal time.
+
+    An answer that began one gap later looks the same, where the gaps are even. So either the gaps
+    must vary and the holds with them, or the last event must have come with the one before it, as
+    the end of the response lets it go.
+    """
+    if not is_one_late(holds):
+        return False
+    *_, before, last = holds
+    gap = last.due_ns - before.due_ns
+    if gap > NOISE_NS and last.at_ns - before.at_ns < gap / 4:
+        return True
+    kept = [item.hold_ns for item in holds]
+    gaps = [b.due_ns - a.due_ns for a, b in pairwise(holds)]
+    # Had the answer only begun later, each event would be late by the same time.
+    same, middle = median(kept), NOISE_NS / 2
+    strays = median([abs(hold - same) for hold in kept])
+    misses = median([abs(hold - gap) for hold, gap in zip(kept, gaps, strict=False)])
+    return strays > max(middle, 4 * misses)
+
+
+def _judge_small(
+    reading: Reading, holds: Sequence[Held], limit: int, evidence: dict[str, object]
+) -> Shape:
     """Held, but in a pattern that arrivals alone do not prove: the holds themselves decide.
 
     A timer that starts with the first held byte keeps the first event of each burst equally long.
@@ -154,8 +214,15 @@ def _judge_small(reading: Reading, holds: Sequence[Held], evidence: dict[str, ob
     kept = sorted(heads.values())
     if len(kept) >= 4:
         middle = quantile(kept, 0.5)
-        if quantile(kept, 0.9) - quantile(kept, 0.1) <= 0.15 * middle:
+        if middle > limit and quantile(kept, 0.9) - quantile(kept, 0.1) <= 0.15 * middle:
             return Shape(Verdict.BATCHED, Release.TIMER, None, middle / 1e6, evidence)
+    together = sum(burst.events for burst in bursts if burst.events > 1)
+    if together < sum(burst.events for burst in bursts) / 2:
+        return unknown(
+            "events came late, one by one and by no rule: a jittery path or a busy machine does "
+            "that, too; run the check again, or from an idle host",
+            **evidence,
+        )
     sizes = [burst.size_bytes for burst in bursts[1:-1]]
     if len(sizes) >= 3 and max(sizes) - min(sizes) <= max(b.last_event_bytes for b in bursts):
         block = int(median(sizes))

@@ -6,20 +6,25 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from undam.diagnosis.bursts import find_bursts
 from undam.diagnosis.holds import (
     NOISE_NS,
     Held,
     Offset,
     holds_by_beacon,
     holds_by_inner,
-    is_one_late,
+    is_one_late_by_inner,
     judge_holds,
 )
+from undam.diagnosis.network import why_jitter
 from undam.diagnosis.reading import Reading
-from undam.diagnosis.shape import Release, Shape, judge_pattern
+from undam.diagnosis.shape import MIN_EVENTS, Release, Shape, judge_pattern
 from undam.findings import Verdict
 from undam.record import Ending, Exchange
 from undam.timing import quantile
+
+# A speculative decoder puts at least every other token with another one.
+_SINGLY = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,10 @@ def judge_hop(
         offset: clock and path of the beacon at the far end; ``None`` without a beacon.
     """
     judged = [(reading, *_judge_one(reading, inner, offset)) for reading in readings]
-    verdict = Counter(shape.verdict for _, shape, _ in judged).most_common(1)[0][0]
+    counts = Counter(shape.verdict for _, shape, _ in judged)
+    free = {shape.verdict for _, shape, _ in judged if not shape.held}
+    # A dam holds every stream, so where as many were free, it is not proved.
+    verdict = max(counts, key=lambda one: (counts[one], one in free))
     judged.sort(key=lambda item: item[1].verdict is not verdict)
     first = readings[0].exchange
     return Hop(
@@ -86,24 +94,42 @@ def _judge_one(
 ) -> tuple[Shape, list[Held]]:
     if offset is not None:
         holds = holds_by_beacon(reading, offset)
-        return judge_holds(reading, holds, NOISE_NS + offset.uncertainty_ns), holds
+        return judge_holds(reading, holds, offset.noise_ns), holds
     pattern = judge_pattern(reading)
     if inner is None:
         return pattern, []
     holds = holds_by_inner(inner.reading, reading)
     if pattern.verdict in {Verdict.STREAMING, Verdict.UNKNOWN}:
-        return _against_inner(pattern, holds, inner), holds
+        return _against_inner(reading, pattern, holds, inner), holds
     return pattern, holds
 
 
-def _against_inner(pattern: Shape, holds: Sequence[Held], inner: Hop) -> Shape:
+def _against_inner(outer: Reading, pattern: Shape, holds: Sequence[Held], inner: Hop) -> Shape:
     """What the pattern leaves open and the comparison with a streaming inner hop settles."""
     if inner.shape.held or not holds:
         return pattern
-    if is_one_late(holds):
+    if is_one_late_by_inner(holds):
         evidence = {"events": len(holds), "held_events": sum(h.hold_ns > NOISE_NS for h in holds)}
         return Shape(Verdict.LATE, Release.NEXT, evidence=evidence)
-    return pattern
+    if not pattern.evidence.get("few_at_a_time") or not _comes_singly(inner.reading):
+        return pattern
+    if why_jitter(outer.exchange, find_bursts(outer)):
+        return pattern
+    if pattern.verdict is Verdict.STREAMING:
+        return Shape(Verdict.BATCHED, Release.UNCLEAR, evidence=pattern.evidence)
+    # What the pattern leaves open for a few at a time is an even tick.
+    period_ms = pattern.evidence["every_ms"]
+    assert isinstance(period_ms, float)
+    return Shape(Verdict.BATCHED, Release.TIMER, None, period_ms, pattern.evidence)
+
+
+def _comes_singly(reading: Reading) -> bool:
+    """Whether events come one by one here, so that no speculative decoder puts them together."""
+    if len(reading.contents) < MIN_EVENTS:
+        return False
+    bursts = find_bursts(reading)
+    alone = sum(burst.events for burst in bursts if burst.events <= reading.choices)
+    return alone > _SINGLY * len(reading.contents)
 
 
 def figures(hop: Hop) -> dict[str, object]:

@@ -86,20 +86,41 @@ def judge_limits(trials: Sequence[Trial]) -> Limits:
     """
     silent = sorted((t for t in trials if t.heartbeat_s is None), key=lambda t: t.silence_s)
     kept = next((t for t in trials if t.heartbeat_s is not None), None)
+    if not silent:
+        raise ValueError("no silent trial")
     longest = silent[-1]
-    saved = None if kept is None or longest.fate is Fate.SURVIVED else kept.fate is Fate.SURVIVED
-    arrive = None if kept is None else kept.heartbeats > 0
-    limits = Limits(longest.silence_s, heartbeats_save=saved, heartbeats_arrive=arrive)
+    survived = max((t.silence_s for t in silent if t.fate is Fate.SURVIVED), default=0.0)
+    limits = Limits(
+        longest.silence_s,
+        heartbeats_save=None if kept is None else _saved(longest, kept),
+        heartbeats_arrive=None if kept is None else kept.heartbeats > 0,
+    )
+    if longest.fate is Fate.SURVIVED:
+        return limits  # whatever became of others: this long was possible
     if longest.fate is Fate.DROPPED:
-        survived = [t.silence_s for t in silent if t.fate is Fate.SURVIVED]
-        dropped = [t.silence_s for t in silent if t.fate is Fate.DROPPED]
-        between = (max(survived, default=0.0), min(dropped))
-        return replace(limits, drop_between_s=between)
-    idle = longest.lasted_s if longest.fate is Fate.CUT else None
+        dropped = min(
+            t.silence_s for t in silent if t.fate is Fate.DROPPED and t.silence_s > survived
+        )
+        return replace(limits, drop_between_s=(survived, dropped))
+    # Cut sooner than another stream was silent: by chance, or refused, but by no limit.
+    idle = longest.lasted_s if longest.lasted_s >= survived else None
     total = kept.lasted_s if kept is not None and kept.fate is Fate.CUT else None
-    if idle is not None and total is not None and _same(idle, total):
-        idle = None
-    return replace(limits, idle_s=idle, total_s=total)
+    if idle is None or total is None:
+        return replace(limits, idle_s=idle)
+    if _same(idle, total):
+        return replace(limits, total_s=total)
+    # With heartbeats it ended even sooner than in silence: that was no limit on the whole.
+    return replace(limits, idle_s=idle, total_s=total if total > idle else None)
+
+
+def _saved(silent: Trial, kept: Trial) -> bool | None:
+    """Whether heartbeats made the stream outlive the silent one; ``None`` if there was no need."""
+    if silent.fate is Fate.SURVIVED:
+        return None
+    if kept.fate is Fate.SURVIVED:
+        return True
+    later = kept.lasted_s > silent.lasted_s and not _same(kept.lasted_s, silent.lasted_s)
+    return silent.fate is kept.fate is Fate.CUT and later
 
 
 def _same(a: float, b: float) -> bool:

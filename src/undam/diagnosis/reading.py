@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from undam.apis import Api, Kind, Meaning, api_named
+from undam.apis.meaning import count, mapping, sequence
 from undam.errors import RemoteProtocolError
 from undam.record import Ending, Exchange, Head
 from undam.sse import Comment, Event, LineParser, Parser
@@ -63,6 +64,17 @@ class Reading:
     def contents(self) -> tuple[Seen, ...]:
         """The events that carry tokens."""
         return tuple(item for item in self.seen if item.is_content)
+
+    @property
+    def choices(self) -> int:
+        """How many answers run side by side in the stream (the API's ``n``), at least 1."""
+        indices = {
+            count(mapping(choice).get("index"))
+            for item in self.contents
+            if item.meaning is not None
+            for choice in sequence(mapping(item.meaning.payload).get("choices"))
+        }
+        return max(1, len(indices))
 
     @property
     def sent_ns(self) -> int:

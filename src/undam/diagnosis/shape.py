@@ -13,6 +13,14 @@ from enum import StrEnum
 from itertools import pairwise
 
 from undam.diagnosis.bursts import Burst, find_bursts, together_ns
+from undam.diagnosis.network import (
+    is_far,
+    round_trip_ns,
+    typical_pause_ns,
+    why_jitter,
+    why_segments,
+    why_windows,
+)
 from undam.diagnosis.reading import Reading
 from undam.findings import Verdict
 from undam.timing import median, quantile
@@ -27,6 +35,9 @@ _SHORTEST_WAIT_NS = 50_000_000
 
 # Speculative decoders accept up to about five tokens a step (Medusa, EAGLE and vLLM's defaults).
 _SPECULATIVE = 5
+
+# One pause, or two, are a model's or a lost segment's; a hop's rule shows from three on.
+_FEW_BURSTS = 3
 
 # A timer of a hop ticks evenly; its ticks differ by at most the gap of the source.
 _EVEN_SPREAD = 0.25
@@ -75,8 +86,10 @@ def unknown(reason: str, **evidence: object) -> Shape:
 
 def judge_pattern(reading: Reading) -> Shape:
     """Judge a stream by its arrivals alone."""
+    if reading.form == "none":
+        return unknown("the body is neither an event stream nor JSON lines", events=0)
     contents = reading.contents
-    if len(contents) < MIN_EVENTS:
+    if len(contents) < MIN_EVENTS * reading.choices:
         return unknown(
             f"only {len(contents)} content events came; ask for a longer answer "
             f"(--prompt, or max_tokens in --data)",
@@ -92,7 +105,8 @@ def judge_pattern(reading: Reading) -> Shape:
 
 def _judge_single(reading: Reading, burst: Burst) -> Shape:
     """Every token came at once: held to the end, or never spread in the first place."""
-    wait = burst.start_ns - reading.sent_ns
+    # The request and the first byte need a round trip, in which nothing is generated.
+    wait = burst.start_ns - reading.sent_ns - round_trip_ns(reading.exchange)
     span = burst.end_ns - burst.start_ns
     evidence = {
         "events": burst.events,
@@ -126,11 +140,29 @@ def _client_was_late(bursts: Sequence[Burst]) -> bool:
     many = [burst for burst in bursts if burst.events > 1]
     if not many:
         return False
-    typical_pause = median([b.start_ns - a.end_ns for a, b in pairwise(bursts)])
-    return median([burst.late_ns for burst in many]) > typical_pause / 4
+    return median([burst.late_ns for burst in many]) > typical_pause_ns(bursts) / 4
 
 
 def _judge_bursts(reading: Reading, bursts: Sequence[Burst]) -> Shape:
+    """The pattern's verdict, unless the network or chance could have made the pattern."""
+    shape = _match_pattern(reading, bursts)
+    if not shape.held:
+        return shape
+    exchange, few = reading.exchange, len(bursts) - 1 < _FEW_BURSTS
+    reason = why_windows(exchange, bursts)
+    if not reason and shape.release_bytes is not None:
+        reason = why_segments(exchange, shape.release_bytes)
+    if not reason and few and (shape.release is Release.UNCLEAR or is_far(exchange)):
+        reason = (
+            f"only {len(bursts)} bursts came, and one pause proves nothing; ask for a longer "
+            f"answer (--prompt, or max_tokens in --data)"
+        )
+    if not reason and shape.release is Release.UNCLEAR:
+        reason = why_jitter(exchange, bursts)
+    return unknown(reason, **shape.evidence) if reason else shape
+
+
+def _match_pattern(reading: Reading, bursts: Sequence[Burst]) -> Shape:
     held = bursts[:-1]  # what the end lets go follows no rule of the hop
     counts = [burst.events for burst in held]
     together = sum(n for n in counts if n > 1)
@@ -139,14 +171,17 @@ def _judge_bursts(reading: Reading, bursts: Sequence[Burst]) -> Shape:
         "bursts": len(bursts),
         "events_per_burst": {"p50": typical, "max": max(counts)},
     }
-    block = _block_of(held, compressed=_is_coded(reading))
-    if block is not None:
+    if _are_cut(bursts, round_trip_ns(reading.exchange), compressed=_is_coded(reading)):
+        block = _block_of(held, compressed=_is_coded(reading))
+        if block is None:
+            return Shape(Verdict.BATCHED, Release.UNCLEAR, None, None, evidence)
         return Shape(Verdict.BATCHED, Release.SIZE, block, None, evidence | {"block_bytes": block})
-    if together < 0.5 * sum(counts) or typical < 2:
+    # Answers side by side (the API's n) bring an event each at every step.
+    if together < 0.5 * sum(counts) or typical < 2 * reading.choices:
         return Shape(Verdict.STREAMING, evidence=evidence)
     period_ns, even = _period(held)
     evidence["every_ms"] = round(period_ns / 1e6, 1)
-    if typical <= _SPECULATIVE:
+    if typical <= _SPECULATIVE * reading.choices:
         return _judge_small_bursts(period_ns, even, evidence)
     if even and len(held) >= 4:
         return Shape(Verdict.BATCHED, Release.TIMER, None, period_ns / 1e6, evidence)
@@ -175,23 +210,44 @@ def _is_coded(reading: Reading) -> bool:
     return coding is not None and coding.strip().lower() not in {"", "identity"}
 
 
-def _block_of(held: Sequence[Burst], *, compressed: bool) -> int | None:
-    """The block size of a hop that cuts events in two: servers write whole events, buffers do not.
+def _are_cut(bursts: Sequence[Burst], trip_ns: int, *, compressed: bool) -> bool:
+    """Whether a hop cuts events in two: servers write whole events, buffers do not.
 
-    A single cut proves nothing (a large event crosses several segments), so either most bursts end
-    inside an event and carry several, or they are all of one size to the byte.
+    A single cut proves nothing (a large event crosses several segments), so most bursts must end
+    inside an event. Then either they are of one size to the byte, or they carry several events and
+    the rest comes later than the network, which repeats a lost segment within two round trips.
     """
+    held = bursts[:-1]
     inside = [burst for burst in held if burst.inside]
     if len(inside) < max(1, 0.5 * len(held)):
-        return None
+        return False
+    events = median([burst.events for burst in held])
+    sizes = _sizes(held, compressed=compressed)
+    if events >= 1 and len(sizes) >= 4 and _are_blocks(sizes):
+        return True
+    waited = [a for a, b in pairwise(bursts) if a.inside and b.start_ns - a.end_ns > 2 * trip_ns]
+    enough = 2 if len(held) >= _FEW_BURSTS else _SPECULATIVE + 1
+    return events >= enough and len(waited) >= 0.5 * len(held)
+
+
+def _sizes(held: Sequence[Burst], *, compressed: bool) -> list[int]:
     sizes = [burst.wire_bytes if compressed else burst.size_bytes for burst in held]
     # The first block shares its buffer with the response head (nginx), so it is smaller.
-    rest = sizes[1:] or sizes
-    events = median([burst.events for burst in held])
-    alike = len(rest) >= 4 and max(rest) - min(rest) <= max(2, median(rest) // 100)
-    if alike or events >= (2 if len(held) >= 3 else _SPECULATIVE + 1):
-        return int(median(rest))
-    return None
+    return sizes[1:] or sizes
+
+
+def _are_blocks(sizes: Sequence[int]) -> bool:
+    """Whether all are of one size, or filled a few blocks of it at once."""
+    block = median(sizes)
+    slack = max(2, block // 100)
+    return all(abs(size - max(1, round(size / block)) * block) <= slack for size in sizes)
+
+
+def _block_of(held: Sequence[Burst], *, compressed: bool) -> int | None:
+    """The size of the blocks in a stream that is cut, where they are of one size."""
+    sizes = _sizes(held, compressed=compressed)
+    # A compressor's blocks are even only in what it wrote, which a read shows but roughly.
+    return int(median(sizes)) if compressed or _are_blocks(sizes) else None
 
 
 def _threshold_of(held: Sequence[Burst]) -> int | None:

@@ -26,14 +26,15 @@ def find_silences(hop: Hop) -> list[Finding]:
 
 def _find_long(hop: Hop) -> list[Finding]:
     arrivals = hop.exchange.arrivals
-    if not arrivals:
+    # What is held back may have been heartbeats, too.
+    if not arrivals or hop.shape.held:
         return []
     found: list[Finding] = []
     before = arrivals[0].at_ns - hop.reading.sent_ns
     if before > _SILENCE_NS:
         found.append(finding("UD402", hop.name, silent_s=round(before / 1e9, 1)))
     longest = max((b.at_ns - a.at_ns for a, b in pairwise(arrivals)), default=0)
-    if longest > _SILENCE_NS and not hop.shape.held:
+    if longest > _SILENCE_NS:
         found.append(finding("UD401", hop.name, silent_s=round(longest / 1e9, 1)))
     return found
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from undam.apis import Meaning
+from undam.apis.meaning import count, mapping
 from undam.diagnosis.hop import Hop
 from undam.findings import Finding, Fix, finding
+from undam.timing import median
 
-# A token is about four characters of English; twelve and more on average is no single token.
+# A token is about four characters of English; twelve and more in half of the events is no single token.
 _CHARS_PER_TOKEN = 4.0
 _MANY_CHARS = 12.0
 _MANY_TOKENS = 1.8
@@ -19,16 +22,25 @@ def find_packed_tokens(hop: Hop) -> list[Finding]:
     contents = hop.reading.contents
     if len(contents) < _MIN_EVENTS or not hop.reading.api.announces_end:
         return []
-    told = [s.meaning.tokens for s in hop.reading.seen if s.meaning and s.meaning.tokens]
+    # One long event among single tokens (a tool call's arguments) is no habit of the engine.
+    chars = median([len(item.text) for item in contents])
+    told = [_spoken(s.meaning) for s in hop.reading.seen if s.meaning and s.meaning.tokens]
     if told:
         per_event = told[-1] / len(contents)
-        if per_event < _MANY_TOKENS:
+        if per_event < _MANY_TOKENS or chars <= _CHARS_PER_TOKEN:
             return []
         return [_packed(hop, per_event, "usage")]
-    chars = sum(len(item.text) for item in contents) / len(contents)
     if chars < _MANY_CHARS:
         return []
     return [_packed(hop, chars / _CHARS_PER_TOKEN, "length of the text")]
+
+
+def _spoken(meaning: Meaning) -> int:
+    """The completion tokens less those of reasoning, which most servers count and do not send."""
+    payload = mapping(meaning.payload)
+    usage = mapping(mapping(payload.get("response")).get("usage") or payload.get("usage"))
+    details = mapping(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
+    return (meaning.tokens or 0) - (count(details.get("reasoning_tokens")) or 0)
 
 
 def _packed(hop: Hop, per_event: float, source: str) -> Finding:
