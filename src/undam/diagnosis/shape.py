@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
 
+from undam.diagnosis.blocks import FEW_BURSTS, SPECULATIVE, are_cut, block_of, threshold_of
 from undam.diagnosis.bursts import Burst, find_bursts, together_ns
 from undam.diagnosis.network import (
     is_far,
@@ -32,12 +33,6 @@ MIN_EVENTS = 8
 # than that was not generated while we watched, so nothing can be said about how it flows.
 _FASTEST_TOKEN_NS = 500_000
 _SHORTEST_WAIT_NS = 50_000_000
-
-# Speculative decoders accept up to about five tokens a step (Medusa, EAGLE and vLLM's defaults).
-_SPECULATIVE = 5
-
-# One pause, or two, are a model's or a lost segment's; a hop's rule shows from three on.
-_FEW_BURSTS = 3
 
 # A timer of a hop ticks evenly; its ticks differ by at most the gap of the source.
 _EVEN_SPREAD = 0.25
@@ -148,7 +143,7 @@ def _judge_bursts(reading: Reading, bursts: Sequence[Burst]) -> Shape:
     shape = _match_pattern(reading, bursts)
     if not shape.held:
         return shape
-    exchange, few = reading.exchange, len(bursts) - 1 < _FEW_BURSTS
+    exchange, few = reading.exchange, len(bursts) - 1 < FEW_BURSTS
     reason = why_windows(exchange, bursts)
     if not reason and shape.release_bytes is not None:
         reason = why_segments(exchange, shape.release_bytes)
@@ -171,8 +166,8 @@ def _match_pattern(reading: Reading, bursts: Sequence[Burst]) -> Shape:
         "bursts": len(bursts),
         "events_per_burst": {"p50": typical, "max": max(counts)},
     }
-    if _are_cut(bursts, round_trip_ns(reading.exchange), compressed=_is_coded(reading)):
-        block = _block_of(held, compressed=_is_coded(reading))
+    if are_cut(bursts, round_trip_ns(reading.exchange), compressed=_is_coded(reading)):
+        block = block_of(held, compressed=_is_coded(reading))
         if block is None:
             return Shape(Verdict.BATCHED, Release.UNCLEAR, None, None, evidence)
         return Shape(Verdict.BATCHED, Release.SIZE, block, None, evidence | {"block_bytes": block})
@@ -181,11 +176,11 @@ def _match_pattern(reading: Reading, bursts: Sequence[Burst]) -> Shape:
         return Shape(Verdict.STREAMING, evidence=evidence)
     period_ns, even = _period(held)
     evidence["every_ms"] = round(period_ns / 1e6, 1)
-    if typical <= _SPECULATIVE * reading.choices:
+    if typical <= SPECULATIVE * reading.choices:
         return _judge_small_bursts(period_ns, even, evidence)
     if even and len(held) >= 4:
         return Shape(Verdict.BATCHED, Release.TIMER, None, period_ns / 1e6, evidence)
-    threshold = _threshold_of(held)
+    threshold = threshold_of(held)
     if threshold is not None:
         evidence["block_bytes"] = threshold
         return Shape(Verdict.BATCHED, Release.SIZE, threshold, None, evidence)
@@ -208,56 +203,6 @@ def _is_coded(reading: Reading) -> bool:
     head = reading.exchange.head
     coding = head.get("content-encoding") if head else None
     return coding is not None and coding.strip().lower() not in {"", "identity"}
-
-
-def _are_cut(bursts: Sequence[Burst], trip_ns: int, *, compressed: bool) -> bool:
-    """Whether a hop cuts events in two: servers write whole events, buffers do not.
-
-    A single cut proves nothing (a large event crosses several segments), so most bursts must end
-    inside an event. Then either they are of one size to the byte, or they carry several events and
-    the rest comes later than the network, which repeats a lost segment within two round trips.
-    """
-    held = bursts[:-1]
-    inside = [burst for burst in held if burst.inside]
-    if len(inside) < max(1, 0.5 * len(held)):
-        return False
-    events = median([burst.events for burst in held])
-    sizes = _sizes(held, compressed=compressed)
-    if events >= 1 and len(sizes) >= 4 and _are_blocks(sizes):
-        return True
-    waited = [a for a, b in pairwise(bursts) if a.inside and b.start_ns - a.end_ns > 2 * trip_ns]
-    enough = 2 if len(held) >= _FEW_BURSTS else _SPECULATIVE + 1
-    return events >= enough and len(waited) >= 0.5 * len(held)
-
-
-def _sizes(held: Sequence[Burst], *, compressed: bool) -> list[int]:
-    sizes = [burst.wire_bytes if compressed else burst.size_bytes for burst in held]
-    # The first block shares its buffer with the response head (nginx), so it is smaller.
-    return sizes[1:] or sizes
-
-
-def _are_blocks(sizes: Sequence[int]) -> bool:
-    """Whether all are of one size, or filled a few blocks of it at once."""
-    block = median(sizes)
-    slack = max(2, block // 100)
-    return all(abs(size - max(1, round(size / block)) * block) <= slack for size in sizes)
-
-
-def _block_of(held: Sequence[Burst], *, compressed: bool) -> int | None:
-    """The size of the blocks in a stream that is cut, where they are of one size."""
-    sizes = _sizes(held, compressed=compressed)
-    # A compressor's blocks are even only in what it wrote, which a read shows but roughly.
-    return int(median(sizes)) if compressed or _are_blocks(sizes) else None
-
-
-def _threshold_of(held: Sequence[Burst]) -> int | None:
-    """N, if every burst reached N bytes with its last event and not before: a buffer that flushes
-    whole events. Constant bursts of equal events qualify, bursts of varying number do not."""
-    if len(held) < 4:
-        return None
-    reached = min(burst.size_bytes for burst in held[1:])
-    before = max(burst.size_bytes - burst.last_event_bytes for burst in held[1:])
-    return reached if before < reached else None
 
 
 def _period(held: Sequence[Burst]) -> tuple[float, bool]:

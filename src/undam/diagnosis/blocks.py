@@ -1,0 +1,65 @@
+"""Blocks: bursts that a buffer of fixed size made, told by where they cut the events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from undam.diagnosis.bursts import Burst
+from undam.timing import median
+
+SPECULATIVE = 5
+"""Speculative decoders accept up to about so many tokens a step (Medusa, EAGLE, vLLM's defaults)."""
+
+FEW_BURSTS = 3
+"""One pause, or two, are a model's or a lost segment's; a hop's rule shows from so many on."""
+
+
+def are_cut(bursts: Sequence[Burst], trip_ns: int, *, compressed: bool) -> bool:
+    """Whether a hop cuts events in two: servers write whole events, buffers do not.
+
+    A single cut proves nothing (a large event crosses several segments), so most bursts must end
+    inside an event. Then either they are of one size to the byte, or they carry several events and
+    the rest comes later than the network, which repeats a lost segment within two round trips.
+    """
+    held = bursts[:-1]
+    inside = [burst for burst in held if burst.inside]
+    if len(inside) < max(1, 0.5 * len(held)):
+        return False
+    events = median([burst.events for burst in held])
+    sizes = _sizes(held, compressed=compressed)
+    if events >= 1 and len(sizes) >= 4 and _are_blocks(sizes):
+        return True
+    waited = [a for a, b in pairwise(bursts) if a.inside and b.start_ns - a.end_ns > 2 * trip_ns]
+    enough = 2 if len(held) >= FEW_BURSTS else SPECULATIVE + 1
+    return events >= enough and len(waited) >= 0.5 * len(held)
+
+
+def _sizes(held: Sequence[Burst], *, compressed: bool) -> list[int]:
+    sizes = [burst.wire_bytes if compressed else burst.size_bytes for burst in held]
+    # The first block shares its buffer with the response head (nginx), so it is smaller.
+    return sizes[1:] or sizes
+
+
+def _are_blocks(sizes: Sequence[int]) -> bool:
+    """Whether all are of one size, or filled a few blocks of it at once."""
+    block = median(sizes)
+    slack = max(2, block // 100)
+    return all(abs(size - max(1, round(size / block)) * block) <= slack for size in sizes)
+
+
+def block_of(held: Sequence[Burst], *, compressed: bool) -> int | None:
+    """The size of the blocks in a stream that is cut, where they are of one size."""
+    sizes = _sizes(held, compressed=compressed)
+    # A compressor's blocks are even only in what it wrote, which a read shows but roughly.
+    return int(median(sizes)) if compressed or _are_blocks(sizes) else None
+
+
+def threshold_of(held: Sequence[Burst]) -> int | None:
+    """N, if every burst reached N bytes with its last event and not before: a buffer that flushes
+    whole events. Constant bursts of equal events qualify, bursts of varying number do not."""
+    if len(held) < 4:
+        return None
+    reached = min(burst.size_bytes for burst in held[1:])
+    before = max(burst.size_bytes - burst.last_event_bytes for burst in held[1:])
+    return reached if before < reached else None
