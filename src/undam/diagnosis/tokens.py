@@ -8,7 +8,7 @@ from undam.diagnosis.hop import Hop
 from undam.findings import Finding, Fix, finding
 from undam.timing import median
 
-# A token is about four characters of English; twelve and more in half of the events is no single token.
+# A token is about four characters of English; twelve and more in most events are no single one.
 _CHARS_PER_TOKEN = 4.0
 _MANY_CHARS = 12.0
 _MANY_TOKENS = 1.8
