@@ -14,6 +14,10 @@ from undam.record import Ending
 _SAME_S = 1.0
 _SAME_SHARE = 0.1
 
+# The request was not taken (no key, too many at once), which says nothing of silence. 408 is a
+# time limit's.
+_REFUSED = frozenset(range(400, 500)) - {408}
+
 
 class Fate(StrEnum):
     """What became of a silent stream."""
@@ -83,6 +87,9 @@ def judge_limits(trials: Sequence[Trial]) -> Limits:
 
     Args:
         trials: silent ones of several lengths, and one of the longest with heartbeats.
+
+    Raises:
+        ValueError: none of them was silent.
     """
     silent = sorted((t for t in trials if t.heartbeat_s is None), key=lambda t: t.silence_s)
     kept = next((t for t in trials if t.heartbeat_s is not None), None)
@@ -97,6 +104,8 @@ def judge_limits(trials: Sequence[Trial]) -> Limits:
     )
     if longest.fate is Fate.SURVIVED:
         return limits  # whatever became of others: this long was possible
+    if longest.status in _REFUSED:
+        return limits
     if longest.fate is Fate.DROPPED:
         dropped = min(
             t.silence_s for t in silent if t.fate is Fate.DROPPED and t.silence_s > survived
@@ -131,18 +140,19 @@ def find_limits(hop: str, limits: Limits) -> list[Finding]:
     """What the limits mean for a stream through ``hop``."""
     found: list[Finding] = []
     if limits.idle_s is not None:
-        saved = "keep it open" if limits.heartbeats_save else "do not help"
-        found.append(finding("UD403", hop, limit_s=round(limits.idle_s, 2), saved=saved))
+        found.append(finding("UD403", hop, limit_s=round(limits.idle_s, 2), saved=_say(limits)))
     if limits.total_s is not None:
         found.append(finding("UD404", hop, limit_s=round(limits.total_s, 2)))
     if limits.drop_between_s is not None:
         survived, dropped = limits.drop_between_s
-        saved = "keep it open" if limits.heartbeats_save else "do not help"
-        found.append(
-            finding(
-                "UD405", hop, silent_s=round(dropped, 2), survived_s=round(survived, 2), saved=saved
-            )
-        )
+        evidence = {"silent_s": round(dropped, 2), "survived_s": round(survived, 2)}
+        found.append(finding("UD405", hop, evidence, saved=_say(limits)))
     if limits.heartbeats_arrive is False:
         found.append(finding("UD406", hop))
     return found
+
+
+def _say(limits: Limits) -> str:
+    if limits.heartbeats_save is None:
+        return "were not tried"
+    return "keep it open" if limits.heartbeats_save else "do not help"
