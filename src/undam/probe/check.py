@@ -23,6 +23,7 @@ from undam.probe.fetch import fetch, fetch_stream, patient
 from undam.probe.idle import find_idle_limits
 from undam.probe.options import CheckOptions, Place, api_of, request_for
 from undam.probe.remedies import with_fixes
+from undam.probe.secrecy import clean_error, clean_finding
 from undam.record import Exchange
 from undam.timing import Arrival
 
@@ -67,11 +68,20 @@ class Report:
 async def run_check(options: CheckOptions, progress: Progress | None = None) -> Report:
     """Ask every place for the same answer, and judge.
 
+    Neither the report nor an error holds a secret of ``options``, whatever the servers say.
+
     Raises:
         NetworkError, RemoteProtocolError, ResponseError: a place could not be asked.
         UsageError: ``beacon`` without a beacon at the far end.
     """
-    progress = progress or Progress()
+    try:
+        return await _check(options, progress or Progress())
+    except UndamError as error:
+        clean_error(error, options.secrets)
+        raise
+
+
+async def _check(options: CheckOptions, progress: Progress) -> Report:
     offset = await ask_clock(options, options.edge) if options.beacon else None
     model = None if options.beacon else await _first_model(options)
     hops: list[Hop] = []
@@ -101,7 +111,8 @@ async def run_check(options: CheckOptions, progress: Progress | None = None) -> 
         progress.waiting("leaving streams", 5)
         leavings = await find_leaving(options, options.edge, offset)
         found += find_leavings(options.edge.name, leavings)
-    fixed = with_fixes(found, hops)
+    secrets = options.secrets
+    fixed = [clean_finding(one, secrets) for one in with_fixes(found, hops)]
     return Report(tuple(hops), tuple(fixed), tuple(exchanges), offset, limits, tuple(leavings))
 
 
@@ -181,9 +192,8 @@ async def _first_model(options: CheckOptions) -> str | None:
     url = root.removesuffix("/chat").removesuffix("/responses") + "/models"
     request = replace(request_for(options, place), url=url, method="GET", body=b"")
     try:
-        exchange = await fetch(
-            request, patient(options.client, _MODELS_S), hop=place.name, api=PLAIN.name
-        )
+        config = patient(options.client, min(_MODELS_S, options.client.timeout_s))
+        exchange = await fetch(request, config, hop=place.name, api=PLAIN.name)
         body = json.loads(b"".join(arrival.data for arrival in exchange.arrivals))
         name = body["data"][0]["id"]
     except (UndamError, ValueError, KeyError, IndexError, TypeError, RecursionError):

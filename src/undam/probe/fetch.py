@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from http import HTTPStatus
 
 from undam.errors import ResponseError
-from undam.record import Ending, Exchange, redact_text, redact_url
+from undam.probe.secrecy import clean_exchange, clean_text, secrets_in
+from undam.record import Ending, Exchange, redact_url
 from undam.timing import Arrival
 from undam.wire import ClientConfig, Request, Stream, open_stream
 
 # What is shown of a refusal: enough for a JSON error, no whole page.
-_SHOWN_BYTES = 600
+_SHOWN = 600
 _REFUSAL_BYTES = 65_536
 _REFUSAL_S = 5.0
 
@@ -26,6 +30,8 @@ _HINTS = {
     429: "the server limits requests: wait, or use another key",
 }
 
+_TITLE = re.compile(r"(?is)<title[^>]*>(.*?)</title>")
+
 Watch = Callable[[Arrival], None]
 
 
@@ -34,16 +40,14 @@ async def fetch(
 ) -> Exchange:
     """Send ``request`` and read the answer to its end, whatever that is.
 
+    The exchange holds no secret of the request, also where the server repeats one.
+
     Raises:
         NetworkError, RemoteProtocolError: there is no response head.
     """
     async with await open_stream(request, config) as stream:
-        arrivals: list[Arrival] = []
-        async for arrival in stream:
-            arrivals.append(arrival)
-            if watch is not None:
-                watch(arrival)
-        return finished(stream, tuple(arrivals), hop=hop, api=api)
+        exchange = await _read(stream, hop=hop, api=api, watch=watch)
+    return clean_exchange(exchange, _secrets(request, config))
 
 
 async def fetch_stream(
@@ -54,25 +58,26 @@ async def fetch_stream(
     Raises:
         ResponseError: the status is none of success, or the answer is a page.
     """
+    secrets = _secrets(request, config)
     async with await open_stream(request, config) as stream:
         if not 200 <= stream.head.status < 300:
-            raise ResponseError(await _refusal(stream, hop))
+            raise ResponseError(await _refusal(stream, hop, secrets))
         kind = (stream.head.get("content-type") or "").lower()
         if kind.startswith("text/html"):
             raise ResponseError(
-                f"{hop} ({redact_url(stream.url)}) answered with a web page (text/html), not with "
-                f"a stream: is the path right?"
+                f"{hop} ({_shown_url(stream, secrets)}) answered with a web page (text/html), not "
+                f"with a stream: is the path right?"
             )
-        arrivals: list[Arrival] = []
-        async for arrival in stream:
-            arrivals.append(arrival)
-            if watch is not None:
-                watch(arrival)
-        return finished(stream, tuple(arrivals), hop=hop, api=api)
+        exchange = await _read(stream, hop=hop, api=api, watch=watch)
+    return clean_exchange(exchange, secrets)
 
 
-def finished(stream: Stream, arrivals: tuple[Arrival, ...], *, hop: str, api: str) -> Exchange:
-    """The exchange of a stream that has been read."""
+async def _read(stream: Stream, *, hop: str, api: str, watch: Watch | None) -> Exchange:
+    arrivals: list[Arrival] = []
+    async for arrival in stream:
+        arrivals.append(arrival)
+        if watch is not None:
+            watch(arrival)
     last = arrivals[-1].at_ns if arrivals else stream.stamps.start_ns
     return Exchange(
         hop=hop,
@@ -80,7 +85,7 @@ def finished(stream: Stream, arrivals: tuple[Arrival, ...], *, hop: str, api: st
         api=api,
         stamps=stream.stamps,
         head=stream.head,
-        arrivals=arrivals,
+        arrivals=tuple(arrivals),
         ending=stream.ending or Ending.TIMEOUT,
         ended_ns=last if stream.ended_ns is None else stream.ended_ns,
         clock=stream.clock,
@@ -89,25 +94,43 @@ def finished(stream: Stream, arrivals: tuple[Arrival, ...], *, hop: str, api: st
     )
 
 
-async def _refusal(stream: Stream, hop: str) -> str:
+def _secrets(request: Request, config: ClientConfig) -> tuple[str, ...]:
+    urls = [request.url] if config.proxy is None else [request.url, config.proxy]
+    return secrets_in(request.headers, urls)
+
+
+def _shown_url(stream: Stream, secrets: tuple[str, ...]) -> str:
+    return clean_text(redact_url(stream.url), secrets)
+
+
+async def _refusal(stream: Stream, hop: str, secrets: tuple[str, ...]) -> str:
     body = bytearray()
-    async for arrival in stream:
-        body += arrival.data
-        if len(body) > _REFUSAL_BYTES:
-            break
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_REFUSAL_S):
+            async for arrival in stream:
+                body += arrival.data
+                if len(body) > _REFUSAL_BYTES:
+                    break
     status = stream.head.status
     try:
         phrase = HTTPStatus(status).phrase
     except ValueError:
         phrase = ""
-    said = " ".join(body[:_SHOWN_BYTES].decode("utf-8", "replace").split())
-    printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in said)
-    text = f"{hop} ({redact_url(stream.url)}) answered {status} {phrase}".rstrip()
-    if printable:
-        text += f": {redact_text(printable)}"
+    text = f"{hop} ({_shown_url(stream, secrets)}) answered {status} {phrase}".rstrip()
+    # Cleaned before it is cut: half a key would not be recognised.
+    if said := _said(clean_text(body.decode("utf-8", "replace"), secrets)):
+        text += f": {said}"
     if hint := _HINTS.get(status):
         text += f" [{hint}]"
     return text
+
+
+def _said(body: str) -> str:
+    """The words of an error's body on one line: of a page its title, of anything else the text."""
+    page = _TITLE.search(body) if body.lstrip().startswith("<") else None
+    words = " ".join((page[1] if page else body).split())
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words[:_SHOWN])
+    return shown if len(words) <= _SHOWN else f"{shown}…"
 
 
 def patient(config: ClientConfig, seconds: float) -> ClientConfig:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from undam.apis import MESSAGES, PLAIN, Api, api_for_path
-from undam.record import secrets_of
+from undam.probe.secrecy import names_secret, secrets_in
 from undam.wire import ClientConfig, Request
 
 # Long enough for several 4 KB blocks of any chunk form, short enough to be over in a few seconds.
@@ -16,6 +16,9 @@ DEFAULT_PROMPT = "Count from 1 to 120 in words, separated by commas. Write nothi
 
 _DEFAULT_MODEL = "default"
 _ANTHROPIC_VERSION = "2023-06-01"
+
+_KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
+_CREDENTIALS = frozenset({"api-key", "authorization", "x-api-key", "x-goog-api-key"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,12 @@ class CheckOptions:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every value that must not be shown: those given, and those taken from the environment."""
-        given = [header for place in self.places for header in request_headers(self, place)]
-        return secrets_of(given)
+        headers = [header for place in self.places for header in request_headers(self, place)]
+        headers += [(name, self.environ[name]) for name in _KEYS if name in self.environ]
+        urls = [place.url for place in self.places]
+        urls += [self.client.proxy] if self.client.proxy is not None else []
+        urls += [url for name, url in self.environ.items() if name.lower().endswith("_proxy")]
+        return secrets_in(headers, urls)
 
 
 def api_of(place: Place) -> Api:
@@ -92,16 +99,21 @@ def request_for(
 def request_headers(options: CheckOptions, place: Place) -> tuple[tuple[str, str], ...]:
     """The user's headers, and the API key from the environment where the API has one.
 
-    A key goes only to paths of its own API: an unknown application has no use for it.
+    A key goes only to paths of its own API: an unknown application has no use for it. Nor is it
+    added where the user named other credentials, in a header or in the URL.
     """
     headers = list(options.headers)
     api, environ = api_of(place), options.environ
     if api is MESSAGES:
-        if key := environ.get("ANTHROPIC_API_KEY"):
-            _default(headers, "x-api-key", key)
         _default(headers, "anthropic-version", _ANTHROPIC_VERSION)
-    elif api is not PLAIN and (key := environ.get("OPENAI_API_KEY")):
-        _default(headers, "Authorization", f"Bearer {key}")
+    named = any(name.lower() in _CREDENTIALS for name, _ in headers) or names_secret(place.url)
+    if named or api is PLAIN:
+        return tuple(headers)
+    if api is MESSAGES:
+        if key := environ.get("ANTHROPIC_API_KEY", "").strip():
+            headers.append(("x-api-key", key))
+    elif key := environ.get("OPENAI_API_KEY", "").strip():
+        headers.append(("Authorization", f"Bearer {key}"))
     return tuple(headers)
 
 

@@ -1,0 +1,190 @@
+"""What a check must never show: the secrets it asks with, taken out of all that comes back."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from undam.errors import UndamError
+from undam.findings import Finding
+from undam.record import HIDDEN, Exchange, redact_text, secrets_of
+from undam.timing import Arrival
+
+# A shorter one stands in ordinary text by chance, and hiding it would only mangle a report.
+_SHORTEST = 6
+
+_SECRET_HEADER = re.compile(r"(?i)auth|cookie|credential|key|passw|secret|session|signature|token")
+_SECRET_PARAMETER = re.compile(
+    r"(?i)(?:.*[-_.])?(?:api[-_]?key|key|token|auth|code|passw(?:or)?d|secret|sig|signature)"
+)
+# This stands in our own hints, and is nobody's password.
+_EXAMPLE = "http://USER:PASSWORD@"
+
+
+def secrets_in(headers: Iterable[tuple[str, str]], urls: Iterable[str]) -> tuple[str, ...]:
+    """The secrets in these request headers and URLs, in every form in which they may be echoed.
+
+    Args:
+        urls: of hops and of proxies, with their user information.
+    """
+    found: list[str] = []
+    for name, value in headers:
+        found += secrets_of([(name, value)])
+        if _SECRET_HEADER.search(name):
+            found += _of_value(value)
+    for url in urls:
+        found += _of_url(url)
+    long_enough = {one for one in found if len(one) >= _SHORTEST}
+    every = {form for one in long_enough for form in (one, *_escaped(one))}
+    return tuple(sorted(every, key=lambda one: (-len(one), one)))
+
+
+def names_secret(url: str) -> bool:
+    """Whether a URL brings credentials of its own: a user name, or a parameter that holds a key."""
+    split = urlsplit(url)
+    parameters = parse_qsl(split.query)
+    return "@" in split.netloc or any(_SECRET_PARAMETER.fullmatch(name) for name, _ in parameters)
+
+
+def clean_text(text: str, secrets: Iterable[str]) -> str:
+    """``text`` without these secrets and without what has the form of one."""
+    return _EXAMPLE.join(redact_text(part, secrets) for part in text.split(_EXAMPLE))
+
+
+def clean_error(error: UndamError, secrets: Iterable[str]) -> None:
+    """Take the secrets out of an error's own text, which may quote a server or a URL."""
+    error.args = (clean_text(str(error), secrets), *error.args[1:])
+
+
+def clean_finding(found: Finding, secrets: Sequence[str]) -> Finding:
+    """A finding whose message and evidence hold no secret."""
+    evidence = {name: _clean_value(value, secrets) for name, value in found.evidence.items()}
+    return replace(found, message=clean_text(found.message, secrets), evidence=evidence)
+
+
+def clean_exchange(exchange: Exchange, secrets: Sequence[str]) -> Exchange:
+    """An exchange in whose head and body the secrets are hidden.
+
+    In the body each is overwritten by as many asterisks, also where reads cut it apart, so sizes
+    and times stay as they were.
+    """
+    head = exchange.head
+    if head is not None and secrets:
+        headers = tuple((name, _replaced(value, secrets)) for name, value in head.headers)
+        head = replace(head, headers=headers)
+    return replace(
+        exchange,
+        url=clean_text(exchange.url, secrets),
+        head=head,
+        arrivals=_clean_arrivals(exchange.arrivals, secrets),
+        error=None if exchange.error is None else clean_text(exchange.error, secrets),
+    )
+
+
+def _of_value(value: str) -> list[str]:
+    """A header's value: whole, without its scheme, and the parts that are secret by themselves."""
+    scheme, _, rest = value.strip().partition(" ")
+    found = [value.strip(), rest.strip()]
+    found += [pair.partition("=")[2].strip() for pair in value.split(";") if "=" in pair]
+    if scheme.lower() == "basic":
+        with contextlib.suppress(binascii.Error):
+            found += _of_userinfo(base64.b64decode(rest, validate=True).decode("utf-8", "replace"))
+    return found
+
+
+def _of_url(url: str) -> list[str]:
+    try:
+        split = urlsplit(url if "://" in url else f"//{url}")
+    except ValueError:
+        return []
+    found = _of_userinfo(split.netloc.rpartition("@")[0])
+    for name, value in parse_qsl(split.query):
+        if _SECRET_PARAMETER.fullmatch(name):
+            found.append(value)
+    return found
+
+
+def _of_userinfo(userinfo: str) -> list[str]:
+    """The password, or the name where it stands alone, and the pair as Basic credentials."""
+    if not userinfo:
+        return []
+    decoded = unquote(userinfo)
+    name, colon, password = decoded.partition(":")
+    pair = decoded if colon else f"{decoded}:"
+    basic = base64.b64encode(pair.encode("utf-8", "surrogateescape")).decode("ascii")
+    return [userinfo, decoded, basic, password or name]
+
+
+def _escaped(secret: str) -> tuple[str, ...]:
+    """A secret as JSON strings and URLs carry it."""
+    as_json = json.dumps(secret, ensure_ascii=False)[1:-1]
+    as_url = quote(secret, safe="", errors="surrogateescape")
+    return as_json, as_json.replace("/", "\\/"), as_url
+
+
+def _replaced(text: str, secrets: Iterable[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, HIDDEN)
+    return text
+
+
+def _clean_value(value: object, secrets: Sequence[str]) -> object:
+    if isinstance(value, str):
+        return clean_text(value, secrets)
+    if isinstance(value, Mapping):
+        return {key: _clean_value(item, secrets) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean_value(item, secrets) for item in value]
+    return value
+
+
+def _clean_arrivals(arrivals: tuple[Arrival, ...], secrets: Sequence[str]) -> tuple[Arrival, ...]:
+    spans = _spans(arrivals, secrets)
+    if not spans:
+        return arrivals
+    starts, offset = [], 0
+    for arrival in arrivals:
+        starts.append(offset)
+        offset += len(arrival.data)
+    bodies: dict[int, bytearray] = {}
+    for start, mask in spans:
+        index, done = bisect_right(starts, start) - 1, 0
+        while done < len(mask):
+            body = bodies.setdefault(index, bytearray(arrivals[index].data))
+            at = start + done - starts[index]
+            part = mask[done : done + len(body) - at]
+            body[at : at + len(part)] = part
+            done, index = done + len(part), index + 1
+    return tuple(
+        replace(arrival, data=bytes(bodies[index])) if index in bodies else arrival
+        for index, arrival in enumerate(arrivals)
+    )
+
+
+def _spans(arrivals: Iterable[Arrival], secrets: Sequence[str]) -> list[tuple[int, bytes]]:
+    """Where in the body secrets stand, and what is to stand there; found over the reads' edges
+    with no more memory than a read takes."""
+    wanted = [secret.encode("utf-8", "surrogateescape") for secret in secrets]
+    if not wanted:
+        return []
+    pattern = re.compile(b"|".join(re.escape(one) for one in wanted))
+    reach = max(len(one) for one in wanted) - 1
+    found: list[tuple[int, bytes]] = []
+    tail, offset = b"", 0
+    for arrival in arrivals:
+        window = tail + arrival.data
+        base = offset - len(tail)
+        for match in pattern.finditer(window):
+            # A number stays one, so that JSON stays JSON.
+            mark = b"0" if match[0].isdigit() else b"*"
+            found.append((base + match.start(), mark * len(match[0])))
+        tail = window[-reach:]
+        offset += len(arrival.data)
+    return found
