@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import itertools
 import json
 import re
+import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,6 +21,7 @@ import pytest
 from undam.apis import Kind, api_for_path
 from undam.errors import UsageError
 from undam.simulator import Framing, Settings, Simulator
+from undam.simulator.connection import Connection
 from undam.timing import due_of
 from undam.timing.beacon import parse_head
 from undam.timing.distribution import constant
@@ -248,6 +254,10 @@ def test_runs_of_one_seed_are_alike(serve: Serve) -> None:
     assert first[0] != first[1]
 
 
+def read_to_end(sock: socket.socket) -> bytes:
+    return b"".join(iter(lambda: sock.recv(65536), b""))
+
+
 def beacon(running: Any, question: str, path: str = "/sse") -> dict[str, Any]:
     _, body = split(running.ask(f"GET {path}", headers=f"Undam-Beacon: {question}\r\n"))
     made: dict[str, Any] = json.loads(body)
@@ -378,3 +388,97 @@ def test_a_simulator_that_was_stopped_before_it_served_returns_at_once() -> None
         simulator.stop()
         simulator.serve()
     simulator.stop()
+
+
+def test_a_client_that_resets_is_noticed_too(serve: Serve) -> None:
+    running = serve(gap=constant(20), tokens=constant(1000))
+    with running.connect() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.sendall(b"GET /sse HTTP/1.1\r\nHost: a\r\n\r\n")
+        sock.recv(65536)
+    running.wait_for_end()
+    assert running.truth()[-1]["reason"] == "client-left"
+
+
+def test_who_was_refused_and_stays_is_closed_in_the_end(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("undam.simulator.connection._LINGER_NS", 20_000_000)
+    with serve().connect() as sock:
+        sock.sendall(b"nonsense\r\n\r\n")
+        assert read_to_end(sock).startswith(b"HTTP/1.1 400")  # Half-closed; it still listens.
+
+        def go_on() -> None:
+            for _ in range(1000):
+                time.sleep(0.01)
+                sock.sendall(b"more")
+
+        with pytest.raises(OSError, match=r"Broken pipe|reset"):
+            go_on()
+
+
+def test_without_a_free_file_descriptor_taking_connections_rests(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept = socket.socket.accept
+    refused: list[float] = []
+
+    def none_free(listener: socket.socket) -> Any:
+        if len(refused) < 2:
+            refused.append(time.monotonic())
+            raise OSError(errno.EMFILE, "Too many open files")
+        return accept(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", none_free)
+    assert serve().ask("GET /healthz").endswith(b'{"status":"ok"}')
+    assert refused[1] - refused[0] >= 0.09  # It did not try again and again.
+
+
+def test_nothing_of_a_finished_exchange_is_kept_without_the_collector(serve: Serve) -> None:
+    running = serve()
+    gc.collect()
+    gc.disable()
+    try:
+        for data in (
+            b"GET /sse HTTP/1.1\r\nConnection: close\r\n\r\n",
+            b"POST /v1/messages HTTP/1.0\r\nContent-Length: 1\r\n\r\n{",
+        ):
+            for _ in range(20):
+                running.raw(data)
+        time.sleep(0.05)
+        kept = [made for made in gc.get_objects() if isinstance(made, Connection)]
+    finally:
+        gc.enable()
+    assert len(kept) <= 2  # The loop's own variables may hold the last.
+
+
+def test_an_address_of_ipv6_is_bracketed_in_the_url() -> None:
+    try:
+        simulator = Simulator(Settings(host="::1"))
+    except UsageError:
+        pytest.skip("this machine has no IPv6 loopback")
+    with simulator:
+        assert simulator.url.startswith("http://[::1]:")
+
+
+def test_a_truth_that_cannot_be_written_leaves_no_socket_open(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="truth"):
+        Simulator(Settings(truth=tmp_path / "no" / "such"))
+
+
+@pytest.mark.slow
+def test_the_schedule_is_kept_by_many_streams(serve: Serve) -> None:
+    running = serve(ttft=constant(100), gap=constant(20), tokens=constant(150))
+    threads = [
+        threading.Thread(target=lambda: running.ask("GET /v1/chat/completions")) for _ in range(50)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    events = [line for line in running.truth() if line["kind"] == "event"]
+    assert len(events) == 50 * 153
+    late = sorted(event["left_ns"] - event["due_ns"] for event in events)
+    assert late[0] >= 0
+    # Were lateness handed on, half of all events would be late by many gaps of 20 ms.
+    assert late[len(late) // 2] < 10_000_000
