@@ -9,7 +9,7 @@ from undam.diagnosis.bursts import Burst
 from undam.timing import median
 
 SPECULATIVE = 5
-"""Speculative decoders accept up to about so many tokens a step (Medusa, EAGLE, vLLM's defaults)."""
+"""Speculative decoders accept up to so many tokens a step (Medusa, EAGLE, vLLM's defaults)."""
 
 FEW_BURSTS = 3
 """One pause, or two, are a model's or a lost segment's; a hop's rule shows from so many on."""

@@ -2,7 +2,14 @@
 
 from undam.record.exchange import Ending, Exchange, Head, Stamps
 from undam.record.lines import read_record, record_lines
-from undam.record.redact import HIDDEN, redact_headers, redact_text, redact_url, secrets_of
+from undam.record.redact import (
+    HIDDEN,
+    redact_body,
+    redact_headers,
+    redact_text,
+    redact_url,
+    secrets_of,
+)
 
 __all__ = [
     "HIDDEN",
@@ -12,6 +19,7 @@ __all__ = [
     "Stamps",
     "read_record",
     "record_lines",
+    "redact_body",
     "redact_headers",
     "redact_text",
     "redact_url",

@@ -10,14 +10,20 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
+from undam.apis import APIS
 from undam.errors import UsageError
 from undam.record.exchange import Ending, Exchange, Head, Stamps
-from undam.record.redact import redact_headers, redact_text, redact_url
+from undam.record.redact import redact_body, redact_headers, redact_text, redact_url
 from undam.timing import Arrival
 
 SCHEMA = 1
-_STAMPS = ("start_ns", "dns_ns", "connect_ns", "proxy_ns", "tls_ns", "sent_ns", "head_ns")
+
+# A larger number is no time, and would overflow the arithmetic of those who judge it.
+_MOST = (1 << 63) - 1
+
+_STAMPS = ("dns_ns", "connect_ns", "proxy_ns", "tls_ns", "sent_ns", "head_ns")
 
 
 def record_lines(
@@ -37,8 +43,9 @@ def record_lines(
     yield line({"schema": SCHEMA, "kind": "record", **about})
     for number, exchange in enumerate(exchanges):
         yield line(_start(number, exchange))
-        for arrival in exchange.arrivals:
-            yield line(_arrival(number, arrival))
+        bodies = redact_body([arrival.data for arrival in exchange.arrivals], hidden)
+        for arrival, body in zip(exchange.arrivals, bodies, strict=True):
+            yield json.dumps(_arrival(number, arrival, body)) + "\n"
         yield line(
             {
                 "kind": "end",
@@ -56,8 +63,8 @@ def _cleaned(value: object, secrets: tuple[str, ...]) -> object:
     if isinstance(value, str):
         return redact_text(value, secrets)
     if isinstance(value, Mapping):
-        return {key: _cleaned(item, secrets) for key, item in value.items()}
-    if isinstance(value, list):
+        return {_cleaned(key, secrets): _cleaned(item, secrets) for key, item in value.items()}
+    if isinstance(value, list | tuple):
         return [_cleaned(item, secrets) for item in value]
     return value
 
@@ -71,7 +78,7 @@ def _start(number: int, exchange: Exchange) -> dict[str, object]:
         "url": redact_url(exchange.url),
         "api": exchange.api,
         "clock": exchange.clock,
-        "stamps": {name: getattr(exchange.stamps, name) for name in _STAMPS},
+        "stamps": {name: getattr(exchange.stamps, name) for name in ("start_ns", *_STAMPS)},
         "head": None
         if head is None
         else {
@@ -82,16 +89,16 @@ def _start(number: int, exchange: Exchange) -> dict[str, object]:
     }
 
 
-def _arrival(number: int, arrival: Arrival) -> dict[str, object]:
+def _arrival(number: int, arrival: Arrival, body: bytes) -> dict[str, object]:
     row: dict[str, object] = {"kind": "arrival", "exchange": number, "at_ns": arrival.at_ns}
     if arrival.late_ns:
         row["late_ns"] = arrival.late_ns
     if arrival.wire_bytes is not None:
         row["wire_bytes"] = arrival.wire_bytes
     try:
-        row["text"] = arrival.data.decode()
+        row["text"] = body.decode()
     except UnicodeDecodeError:
-        row["base64"] = base64.b64encode(arrival.data).decode()
+        row["base64"] = base64.b64encode(body).decode()
     return row
 
 
@@ -99,68 +106,99 @@ def read_record(lines: Iterable[str]) -> tuple[dict[str, object], list[Exchange]
     """The header and the exchanges of a record.
 
     Raises:
-        UsageError: not a record, another schema, or a damaged line; names the line.
+        UsageError: not a record, another schema, or a damaged or missing line; names the line.
     """
     about: dict[str, object] | None = None
-    open_: dict[int, tuple[dict[str, object], list[Arrival]]] = {}
+    open_: dict[int, _Open] = {}
     done: list[Exchange] = []
-    for number, text in enumerate(lines, 1):
-        try:
+    number = 0
+    try:
+        for number, text in enumerate(lines, 1):  # noqa: B007 (the errors tell it)
             row = json.loads(text)
+            if not isinstance(row, dict):
+                raise TypeError("no object")
             if about is None:
                 about = _header(row)
-            elif row["kind"] == "exchange":
-                open_[row["exchange"]] = (row, [])
-            elif row["kind"] == "arrival":
-                open_[row["exchange"]][1].append(_read_arrival(row))
-            elif row["kind"] == "end":
-                done.append(_read_exchange(*open_.pop(row["exchange"]), row))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            said = f"{type(error).__name__}: {error}"[:120]
-            raise UsageError(f"line {number} is not a line of an undam record ({said})") from None
+            else:
+                _take(row, open_, done)
+    except UnicodeDecodeError:
+        raise UsageError(f"line {number + 1} is no UTF-8 text, so no undam record") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        said = f"{type(error).__name__}: {error}"[:120]
+        raise UsageError(f"line {number} is not a line of an undam record ({said})") from None
     if about is None:
         raise UsageError("the record is empty")
+    if open_:
+        raise UsageError(f"line {number} is the last, and exchange {min(open_)} has no end")
     return about, done
 
 
+_Open = tuple[dict[str, Any], list[Arrival]]
+
+
 def _header(row: dict[str, object]) -> dict[str, object]:
-    if row["kind"] != "record" or row["schema"] != SCHEMA:
+    if row["kind"] != "record" or _whole(row["schema"]) != SCHEMA:
         raise ValueError(f"kind {row['kind']!r}, schema {row['schema']!r}")
     return row
 
 
+def _take(row: dict[str, object], open_: dict[int, _Open], done: list[Exchange]) -> None:
+    """Add one line; kinds that a later version may write are passed over."""
+    kind = row["kind"]
+    if kind not in {"exchange", "arrival", "end"}:
+        return
+    number = _whole(row["exchange"])
+    if kind == "exchange":
+        if number in open_:
+            raise ValueError(f"exchange {number} begins twice")
+        open_[number] = (_read_start(row), [])
+    elif kind == "arrival":
+        open_[number][1].append(_read_arrival(row))
+    else:
+        start, arrivals = open_.pop(number)
+        done.append(_read_exchange(start, arrivals, row))
+
+
 def _read_arrival(row: dict[str, object]) -> Arrival:
     if "text" in row:
-        data = str(row["text"]).encode()
+        data = _text(row["text"]).encode()
     else:
-        data = base64.b64decode(str(row["base64"]), validate=True)
-    wire = row.get("wire_bytes")
+        data = base64.b64decode(_text(row["base64"]), validate=True)
     return Arrival(
         _whole(row["at_ns"]),
         data,
         _whole(row.get("late_ns", 0)),
-        None if wire is None else _whole(wire),
+        _whole_or_none(row.get("wire_bytes")),
     )
 
 
+def _read_start(row: dict[str, object]) -> dict[str, Any]:
+    """The arguments of ``Exchange`` that its first line tells."""
+    api = _text(row["api"])
+    if api not in {one.name for one in APIS}:
+        raise ValueError(f"unknown API {api!r}")
+    stamps = _object(row["stamps"])
+    others = {name: _whole_or_none(stamps[name]) for name in _STAMPS}
+    return {
+        "hop": _text(row["hop"]),
+        "url": _text(row["url"]),
+        "api": api,
+        "stamps": Stamps(start_ns=_whole(stamps["start_ns"]), **others),
+        "head": None if row["head"] is None else _read_head(_object(row["head"])),
+        "clock": _text(row["clock"]),
+    }
+
+
 def _read_exchange(
-    row: dict[str, object], arrivals: list[Arrival], end: dict[str, object]
+    start: dict[str, Any], arrivals: list[Arrival], end: dict[str, object]
 ) -> Exchange:
-    stamps, head, error = row["stamps"], row["head"], end["error"]
-    if not isinstance(stamps, dict):
-        raise TypeError("stamps is no object")
     return Exchange(
-        hop=str(row["hop"]),
-        url=str(row["url"]),
-        api=str(row["api"]),
-        stamps=Stamps(**{name: stamps[name] for name in _STAMPS}),
-        head=_read_head(head) if isinstance(head, dict) else None,
+        **start,
         arrivals=tuple(arrivals),
-        ending=Ending(str(end["ending"])),
+        ending=Ending(_text(end["ending"])),
         ended_ns=_whole(end["at_ns"]),
-        clock=str(row["clock"]),
-        step_ns=_whole(end["step_ns"]),
-        error=None if error is None else str(error),
+        step_ns=_whole(end["step_ns"], lowest=-_MOST),
+        error=None if end["error"] is None else _text(end["error"]),
     )
 
 
@@ -170,12 +208,29 @@ def _read_head(row: dict[str, object]) -> Head:
         raise TypeError("headers is no array")
     return Head(
         _whole(row["status"]),
-        str(row["http_version"]),
-        tuple((str(name), str(value)) for name, value in headers),
+        _text(row["http_version"]),
+        tuple((_text(name), _text(value)) for name, value in headers),
     )
 
 
-def _whole(value: object) -> int:
-    if type(value) is not int:
-        raise TypeError(f"{value!r} is no whole number")
+def _object(value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r} is no object")
     return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    value.encode()  # half a surrogate pair could be neither shown nor written again
+    return value
+
+
+def _whole(value: object, *, lowest: int = 0) -> int:
+    if type(value) is not int or not lowest <= value <= _MOST:
+        raise TypeError(f"{value!r} is no whole number in the range of a clock")
+    return value
+
+
+def _whole_or_none(value: object) -> int | None:
+    return None if value is None else _whole(value)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 HIDDEN = "[redacted]"
 
 _SECRET_HEADERS = frozenset(
     {
         "api-key",
+        "apikey",
         "authorization",
         "cookie",
         "ocp-apim-subscription-key",
@@ -23,13 +25,19 @@ _SECRET_HEADERS = frozenset(
         "x-goog-api-key",
     }
 )
+# A value ends where a URL's would, and where the JSON or HTML around it goes on.
 _SECRET_PARAMETERS = re.compile(
-    r"(?i)([?&](?:api[-_]?key|key|token|access_token|auth|password|secret|sig|signature)=)[^&#\s]+"
+    r"(?i)[?&](?:api[-_]?key|key|token|access_token|auth|password|secret|sig|signature)="
+    r"(?P<secret>(?:[^&#\s\"'<>\\]|\\/)+)"
 )
-_USERINFO = re.compile(r"(?i)\b([a-z][a-z0-9+.-]{0,20}://)[^/?#@\s]*@")
-# Keys as the vendors print them in their own errors, and tokens behind "Bearer".
-_KEY = re.compile(r"\b(?:sk|pk|rk|hf|gsk|xai)[-_][A-Za-z0-9_*-]{6,}")
-_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}")
+_USERINFO = re.compile(r"(?i)\b[a-z][a-z0-9+.-]{0,20}://(?P<secret>[^/?#@\s\"'<>\\]*@)")
+# Keys as the vendors print them in their own errors, and what stands behind "Bearer": a word
+# without any digit is rather the next word of the sentence.
+_KEY = re.compile(r"\b(?P<secret>(?:sk|pk|rk|hf|gsk|xai)[-_][A-Za-z0-9_*-]{6,})")
+_BEARER = re.compile(
+    r"(?i)\b(?:bearer|basic)\s+(?P<secret>(?=[A-Za-z._~+/-]*[0-9=])[A-Za-z0-9._~+/=-]{6,})"
+)
+_FORMS = (_KEY, _BEARER, _SECRET_PARAMETERS)
 
 # A shorter secret stands in ordinary text by chance, and hiding it would only mangle a report.
 _SHORTEST_SECRET = 6
@@ -37,7 +45,7 @@ _SHORTEST_SECRET = 6
 
 def redact_url(url: str) -> str:
     """``url`` without user information and without the values of parameters that name secrets."""
-    return _SECRET_PARAMETERS.sub(rf"\1{HIDDEN}", _USERINFO.sub(r"\1", url))
+    return _hidden(_SECRET_PARAMETERS, _hidden(_USERINFO, url, by=""))
 
 
 def redact_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
@@ -57,8 +65,63 @@ def secrets_of(headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def redact_text(text: str, secrets: Iterable[str] = ()) -> str:
-    """``text`` without these secrets and without what has the form of one."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
-    text = _BEARER.sub(rf"\1 {HIDDEN}", _KEY.sub(HIDDEN, text))
-    return _SECRET_PARAMETERS.sub(rf"\1{HIDDEN}", _USERINFO.sub(r"\1", text))
+    """``text`` without these secrets, however JSON or a URL escapes them, and without what has the
+    form of one."""
+    for secret in _longest_first(secrets):
+        text = _pattern_of(secret).sub(HIDDEN, text)
+    for form in _FORMS:
+        text = _hidden(form, text)
+    return _hidden(_USERINFO, text, by="")
+
+
+def redact_body(reads: Sequence[bytes], secrets: Iterable[str] = ()) -> list[bytes]:
+    """The reads of a body with every secret overwritten by as many asterisks (digits by zeros),
+    also one that several reads share, so that sizes, and what is judged by them, stay."""
+    body = bytearray(b"".join(reads))
+    text = body.decode("latin-1")  # one character a byte, and every byte is one
+    patterns = [_pattern_of(secret, coded=True) for secret in _longest_first(secrets)]
+    for pattern in (*patterns, *_FORMS, _USERINFO):
+        for match in pattern.finditer(text):
+            start, end = match.span("secret")
+            mark = b"0" if match["secret"].isdigit() else b"*"
+            body[start:end] = mark * (end - start)
+    out, at = [], 0
+    for read in reads:
+        out.append(bytes(body[at : at + len(read)]))
+        at += len(read)
+    return out
+
+
+def _hidden(pattern: re.Pattern[str], text: str, *, by: str = HIDDEN) -> str:
+    def replace(match: re.Match[str]) -> str:
+        start, end = (at - match.start() for at in match.span("secret"))
+        return match[0][:start] + by + match[0][end:]
+
+    return pattern.sub(replace, text)
+
+
+def _longest_first(secrets: Iterable[str]) -> list[str]:
+    # An empty one would stand everywhere.
+    return sorted({one for one in secrets if one}, key=lambda one: (-len(one), one))
+
+
+@lru_cache(maxsize=64)
+def _pattern_of(secret: str, *, coded: bool = False) -> re.Pattern[str]:
+    """``secret`` with any of its characters as JSON or a URL may write it.
+
+    Args:
+        coded: for text that has one character for each byte of UTF-8.
+    """
+    return re.compile("(?P<secret>" + "".join(_any_form(one, coded) for one in secret) + ")")
+
+
+def _any_form(character: str, coded: bool) -> str:
+    octets = character.encode("utf-8", "surrogatepass")
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    plain = octets.decode("latin-1") if coded else character
+    forms = [re.escape(plain)]
+    forms.append("".join(rf"\\u(?i:{units[i : i + 4]})" for i in range(0, len(units), 4)))
+    forms.append("".join(f"%(?i:{octet:02x})" for octet in octets))
+    if character in '/"\\':
+        forms.insert(0, re.escape(f"\\{character}"))
+    return f"(?:{'|'.join(forms)})"
