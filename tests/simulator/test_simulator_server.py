@@ -207,9 +207,10 @@ def test_a_death_is_a_body_without_its_end(serve: Serve) -> None:
 
 
 def test_heartbeats_fill_the_silence_before_the_first_token(serve: Serve) -> None:
-    _, body = split(serve(ttft=constant(120), heartbeat_s=0.03).ask("GET /sse"))
+    _, body = split(serve(ttft=constant(600), heartbeat_s=0.06).ask("GET /sse"))
     text = unchunk(body)
-    assert 1 <= text.count(b": ping\n\n") <= 3
+    # Ten gaps of silence have nine heartbeats; each that is late makes room for fewer.
+    assert 1 <= text.count(b": ping\n\n") <= 9
     assert text.rindex(b": ping") < text.index(b"data:")
     _, body = split(serve(ttft=constant(60), heartbeat_s=0.02).ask("GET /ndjson"))
     assert b"ping" not in body
@@ -286,7 +287,7 @@ def test_the_beacon_tells_its_clock_and_what_became_of_an_exchange(serve: Serve)
 
 def test_the_beacon_plays_the_schedule_it_is_asked_for(serve: Serve) -> None:
     running = serve(tokens=constant(50))
-    question = "schedule; ttft_ms=0; gap_ms=2; before=3; silence_ms=80; after=2; heartbeat_ms=30"
+    question = "schedule; ttft_ms=0; gap_ms=2; before=3; silence_ms=500; after=2; heartbeat_ms=100"
     body = running.ask(
         "POST /v1/messages",
         body=b'{"stream":true,"max_tokens":1}',
@@ -294,10 +295,10 @@ def test_the_beacon_plays_the_schedule_it_is_asked_for(serve: Serve) -> None:
     )
     text = unchunk(split(body)[1])
     assert text.count(b"content_block_delta\n") == 5
-    assert 1 <= text.count(b": ping\n\n") <= 2
+    assert 1 <= text.count(b": ping\n\n") <= 4
     events = [line["due_ns"] for line in running.truth() if line["kind"] == "event"]
     gaps = [(b - a) // 1_000_000 for a, b in itertools.pairwise(events) if b > a]
-    assert gaps == [2, 2, 80, 2]
+    assert gaps == [2, 2, 500, 2]
 
 
 def test_a_client_that_leaves_is_noticed_at_once(serve: Serve) -> None:
