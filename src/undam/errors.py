@@ -5,6 +5,8 @@ UndamError
 │   ├── LocalProtocolError   and it was this program that would have sent them
 │   └── RemoteProtocolError  and it was the peer that sent them
 ├── NetworkError             the peer could not be reached, or stopped; `phase` says where
+├── ResponseError            the server answered, but not with a stream
+├── ConfigSyntaxError        a configuration cannot be read; `path`, `line`, `column` say where
 └── UsageError               what the user asked for makes no sense
 """
 
@@ -41,6 +43,16 @@ class NetworkError(UndamError):
 
 class ResponseError(UndamError):
     """The server's answer is a refusal or a page, not a stream; says what it said."""
+
+
+class ConfigSyntaxError(UndamError):
+    """A configuration file that cannot be read, at ``path``, ``line``, ``column`` (from 1)."""
+
+    def __init__(self, message: str, *, path: str, line: int, column: int) -> None:
+        super().__init__(f"{path}:{line}:{column}: {message}")
+        self.path = path
+        self.line = line
+        self.column = column
 
 
 class UsageError(UndamError):

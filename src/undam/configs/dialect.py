@@ -1,0 +1,74 @@
+"""What a dialect offers. A dialect is a folder; `registry.py` lists them by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from undam.configs.mistake import ConfigRule, Mistake
+from undam.configs.settings import Settings
+from undam.configs.source import Source
+
+OpenFile = Callable[[str], list[Source]]
+"""``pattern`` of an include, relative to the including file's root -> the files it names."""
+
+
+def no_files(_pattern: str) -> list[Source]:
+    """An ``OpenFile`` for text that stands alone: includes name nothing."""
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A part of a file that was not understood, so nothing is said of it."""
+
+    path: str
+    line: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Linted:
+    """What lint found in one file and those it includes."""
+
+    mistakes: tuple[Mistake, ...] = ()
+    unread: tuple[Unread, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderRequest:
+    """What `undam render` is asked for.
+
+    Args:
+        upstream: ``http://HOST:PORT`` of the origin.
+        path: prefix of the streaming route.
+        idle_s: for how long a stream may be silent.
+        listen: ``HOST:PORT`` to listen on.
+    """
+
+    upstream: str
+    path: str = "/"
+    idle_s: float = 3600.0
+    listen: str = "127.0.0.1:8080"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """One kind of configuration.
+
+    Args:
+        name: as in ``--dialect``.
+        recognises: ``(path, text) -> bool``, by name and content.
+        lint: raises ConfigSyntaxError where the text cannot be read.
+        render: a complete configuration that starts as it is.
+        comment: how a comment begins, for ``# undam: allow``.
+    """
+
+    name: str
+    title: str
+    rules: tuple[ConfigRule, ...]
+    recognises: Callable[[str, str], bool]
+    lint: Callable[[Source, Settings, OpenFile], Linted]
+    render: Callable[[RenderRequest], str]
+    comment: str = "#"
+    check_command: str = field(default="")

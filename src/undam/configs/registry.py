@@ -1,0 +1,23 @@
+"""Every dialect, by hand, and which of them a file is written in."""
+
+from __future__ import annotations
+
+from undam.configs.dialect import Dialect
+from undam.configs.mistake import ConfigRule
+
+DIALECTS: tuple[Dialect, ...] = ()
+
+
+def dialect_named(name: str) -> Dialect:
+    """The dialect with this name; raises KeyError."""
+    return {dialect.name: dialect for dialect in DIALECTS}[name]
+
+
+def recognise_dialect(path: str, text: str) -> Dialect | None:
+    """The dialect that a file is written in, or ``None``."""
+    return next((one for one in DIALECTS if one.recognises(path, text)), None)
+
+
+def config_rules() -> tuple[ConfigRule, ...]:
+    """The rules of all dialects."""
+    return tuple(rule for dialect in DIALECTS for rule in dialect.rules)
