@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from undam.cli.output import console
+from undam.cli.plain import one_line
 from undam.probe import Place, Progress
 from undam.timing import Arrival
 
@@ -14,22 +15,28 @@ from undam.timing import Arrival
 class _Live(Progress):
     def __init__(self) -> None:
         from rich.status import Status  # noqa: PLC0415 (only on a terminal)
+        from rich.text import Text  # noqa: PLC0415
 
         self.status = Status("asking", console=console(stderr=True))
+        self._text = Text
         self._reads = 0
         self._bytes = 0
 
     def started(self, place: Place) -> None:
         self._reads = self._bytes = 0
-        self.status.update(f"{place.name}: waiting for the first byte")
+        self._say(f"{place.name}: waiting for the first byte")
 
     def arrived(self, place: Place, arrival: Arrival) -> None:
         self._reads += 1
         self._bytes += len(arrival.data)
-        self.status.update(f"{place.name}: {self._reads} reads, {self._bytes} bytes")
+        self._say(f"{place.name}: {self._reads} reads, {self._bytes} bytes")
 
     def waiting(self, what: str, seconds: float) -> None:
-        self.status.update(f"{what}: about {seconds:.0f} s")
+        self._say(f"{what}: about {seconds:.0f} s")
+
+    def _say(self, text: str) -> None:
+        # A str would be read as markup, and a hop may have any name.
+        self.status.update(self._text(one_line(text)))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from undam.cli.output import marks
 from undam.cli.picture import draw, legend
+from undam.cli.plain import one_line
 from undam.diagnosis.hop import Hop, figures
 from undam.diagnosis.limits import Limits
 from undam.findings import Finding, Severity, Verdict
@@ -59,12 +60,14 @@ def _print_verdict(report: Report, out: Console) -> None:
     if guilty is not None:
         meaning = f"{guilty.hop}: {guilty.message}"
     elif verdict is Verdict.UNKNOWN:
-        meaning = report.hops[0].shape.reason
+        worst = next((f for f in report.findings if f.severity is Severity.ERROR), None)
+        reason = report.hops[0].shape.reason
+        meaning = reason if worst is None else f"{worst.hop}: {worst.message}"
     elif verdict is Verdict.STREAMING and not report.is_clean:
         worst = report.findings[0]
         meaning += f", but {worst.message}"
     out.print(verdict.value.upper(), style=colour, end="  ")
-    out.print(meaning)
+    out.print(one_line(meaning))
 
 
 def _print_picture(report: Report, out: Console) -> None:
@@ -132,8 +135,8 @@ def _ms(value: object) -> str:
 
 def _print_finding(found: Finding, out: Console) -> None:
     out.print(f"{found.severity.value} {found.code}", style=_COLOURS[found.severity], end=" ")
-    out.print(f"{found.slug} at {found.hop}")
-    out.print(f"  {found.message}")
+    out.print(f"{found.slug} at {one_line(found.hop)}")
+    out.print(f"  {one_line(found.message)}")
     if found.fix is not None:
         first, *more = found.fix.text.splitlines() or [""]
         lead = f"  fix ({found.fix.where}): "
