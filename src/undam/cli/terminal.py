@@ -30,7 +30,7 @@ class PlainConsole(Console):
 
     def print(self, *objects: Any, **style: Any) -> None:
         """As rich's own, with the text in ``objects`` made safe."""
-        safe = (plain(item, keep="\n") if isinstance(item, str) else item for item in objects)
+        safe = (plain(item, keep="\n\t") if isinstance(item, str) else item for item in objects)
         super().print(*safe, **style)
 
     def on_broken_pipe(self) -> None:

@@ -1,0 +1,161 @@
+"""The real command line as a process of its own, and certificates for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+PATIENCE_S = 60.0
+
+# What may change what a check does or how it prints.
+_OWN = ("_PROXY", "_API_KEY", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "COVERAGE_PROCESS")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a finished command said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def line(self) -> str:
+        """The one line on standard error; there must be no other."""
+        lines = self.err.strip().splitlines()
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("undam: ")
+        return lines[0]
+
+    @property
+    def json(self) -> dict[str, Any]:
+        found = json.loads(self.out)
+        assert isinstance(found, dict)
+        return found
+
+    @property
+    def codes(self) -> set[str]:
+        """The codes of the findings, from JSON on standard output."""
+        return {one["code"] for one in self.json["findings"]}
+
+
+Run = Callable[..., Ran]
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().endswith(_OWN[:2]) and name not in _OWN
+    }
+    return {**kept, "PYTHONWARNINGS": "error", "LC_ALL": "C.UTF-8", **more}
+
+
+@pytest.fixture
+def run() -> Run:
+    """``run("check", URL, …, env={…}, stdin=b"")``: the finished command; no traceback ever."""
+
+    def call(*args: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> Ran:
+        done = subprocess.run(
+            [sys.executable, "-m", "undam", *args],
+            env=environment(**(env or {})),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        ran = Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+        assert "Traceback" not in ran.out + ran.err, ran.err
+        return ran
+
+    return call
+
+
+@pytest.fixture
+def start() -> Any:
+    """``start("check", …)``: a running command, which is killed if the test leaves it."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def call(*args: str, env: dict[str, str] | None = None, **more: Any) -> subprocess.Popen[bytes]:
+        given = {
+            "stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
+            **more,
+        }  # fmt: skip
+        process = subprocess.Popen(
+            [sys.executable, "-m", "undam", *args], env=environment(**(env or {})), **given
+        )
+        running.append(process)
+        return process
+
+    yield call
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool]], None]:
+    """Wait until something is so."""
+
+    def wait(is_so: Callable[[], bool]) -> None:
+        give_up = time.monotonic() + PATIENCE_S
+        while not is_so():
+            assert time.monotonic() < give_up, "it never came to be"
+            time.sleep(0.02)
+
+    return wait
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """An authority, servers that bear its certificates, and files for the command line."""
+
+    cacert: str
+    client: str
+    good: ssl.SSLContext
+    wrong_host: ssl.SSLContext
+    expired: ssl.SSLContext
+    strict: ssl.SSLContext
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    from datetime import UTC, datetime, timedelta
+
+    folder = tmp_path_factory.mktemp("certificates")
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(folder / "ca.pem")
+    ca.issue_cert("client@undam.test").private_key_and_cert_chain_pem.write_to_path(
+        folder / "client.pem"
+    )
+
+    def server(*names: str, strict: bool = False, **more: Any) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        ca.issue_cert(*names, **more).configure_cert(context)
+        if strict:
+            ca.configure_trust(context)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    return Certificates(
+        str(folder / "ca.pem"),
+        str(folder / "client.pem"),
+        server("127.0.0.1"),
+        server("elsewhere.test"),
+        server("127.0.0.1", not_after=yesterday),
+        server("127.0.0.1", strict=True),
+    )
