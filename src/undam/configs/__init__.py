@@ -2,7 +2,7 @@
 
 from undam.configs.dialect import Dialect, Linted, OpenFile, RenderRequest, Unread
 from undam.configs.edit import Edit, apply_edits
-from undam.configs.lint import fix_source, lint_source
+from undam.configs.lint import fix_source, fix_sources, lint_source
 from undam.configs.mistake import ConfigRule, Mistake, Safety
 from undam.configs.registry import DIALECTS, config_rules, dialect_named, recognise_dialect
 from undam.configs.settings import Settings, read_settings
@@ -25,6 +25,7 @@ __all__ = [
     "config_rules",
     "dialect_named",
     "fix_source",
+    "fix_sources",
     "lint_source",
     "read_settings",
     "recognise_dialect",

@@ -10,7 +10,9 @@ from undam.configs.settings import Settings
 from undam.configs.source import Source
 
 OpenFile = Callable[[str], list[Source]]
-"""``pattern`` of an include, relative to the including file's root -> the files it names."""
+"""``pattern`` of an include as it stands in the text, which may be a glob -> the files it names, in
+the order of their names; those that are not there are left out. Which folder a relative one starts
+from is the caller's to know."""
 
 
 def no_files(_pattern: str) -> list[Source]:
@@ -29,10 +31,16 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Linted:
-    """What lint found in one file and those it includes."""
+    """What lint found in one file and those it includes.
+
+    Args:
+        included: the files that were read through ``OpenFile``. A mistake stands in one of them,
+            or in the file that was linted; comments and fixes there need the text.
+    """
 
     mistakes: tuple[Mistake, ...] = ()
     unread: tuple[Unread, ...] = ()
+    included: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

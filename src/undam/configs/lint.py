@@ -1,4 +1,4 @@
-"""Lint and fix one text, whatever its dialect."""
+"""Lint and fix texts, whatever their dialect."""
 
 from __future__ import annotations
 
@@ -6,30 +6,32 @@ from dataclasses import replace
 
 from undam.configs.allow import is_allowed
 from undam.configs.dialect import Dialect, Linted, OpenFile, no_files
-from undam.configs.edit import apply_edits
-from undam.configs.mistake import Safety
+from undam.configs.edit import apply_edits, choose_edits
+from undam.configs.mistake import Mistake, Safety
 from undam.configs.settings import Settings
 from undam.configs.source import Source
 
-# A fix can uncover another mistake, and each run of a rule edits a place once; more rounds than
-# this would mean that two fixes undo each other.
+# A fix can uncover another mistake, and of two that overlap one waits for the next round; more
+# rounds than this would mean that two fixes undo each other.
 _ROUNDS = 8
 
 
 def lint_source(
     dialect: Dialect, source: Source, settings: Settings, open_file: OpenFile = no_files
 ) -> Linted:
-    """Every mistake that the settings want told and no comment allows, in the order of the text.
+    """Every mistake that the settings want told and no comment allows: those of ``source`` first,
+    then those of each file it includes, in the order of the text.
 
     Raises:
         ConfigSyntaxError: the text cannot be read.
     """
     found = dialect.lint(source, settings, open_file)
+    files = {source.path: source} | {one.path: one for one in found.included}
     kept = [
         one
         for one in found.mistakes
         if settings.wants(one.rule.code, one.rule.slug, one.path)
-        and not (one.path == source.path and is_allowed(source, one))
+        and not is_allowed(files[one.path], one)
     ]
     kept.sort(key=lambda one: (one.path != source.path, one.path, one.line, one.column))
     return replace(found, mistakes=tuple(kept))
@@ -43,7 +45,7 @@ def fix_source(
     unsafe: bool = False,
     open_file: OpenFile = no_files,
 ) -> str:
-    """The text with every fix made that can be made; the same text where there is none.
+    """The text with every fix made that can be made in it; the same text where there is none.
 
     Args:
         unsafe: also make fixes that change more than streaming.
@@ -51,17 +53,54 @@ def fix_source(
     Raises:
         ConfigSyntaxError: the text cannot be read.
     """
+    changed = fix_sources(dialect, source, settings, unsafe=unsafe, open_file=open_file)
+    return changed.get(source.path, source.text)
+
+
+def fix_sources(
+    dialect: Dialect,
+    source: Source,
+    settings: Settings,
+    *,
+    unsafe: bool = False,
+    open_file: OpenFile = no_files,
+) -> dict[str, str]:
+    """The new text, by path, of each file that a fix changes: ``source`` or one it includes.
+
+    Args:
+        unsafe: also make fixes that change more than streaming.
+
+    Raises:
+        ConfigSyntaxError: the text cannot be read.
+    """
+    changed: dict[str, str] = {}
+
+    def as_changed(one: Source) -> Source:
+        return Source(one.path, changed[one.path]) if one.path in changed else one
+
+    def open_changed(pattern: str) -> list[Source]:
+        return [as_changed(one) for one in open_file(pattern)]
+
     for _ in range(_ROUNDS):
-        found = lint_source(dialect, source, settings, open_file)
-        edits = [
-            edit
-            for one in found.mistakes
-            if one.path == source.path
-            and (one.rule.safety is Safety.SAFE or (unsafe and one.rule.safety is Safety.UNSAFE))
-            for edit in one.edits
-        ]
-        fixed = apply_edits(source.text, edits)
-        if fixed == source.text:
+        now = as_changed(source)
+        found = lint_source(dialect, now, settings, open_changed)
+        files = {one.path: one for one in (*found.included, now)}
+        before = dict(changed)
+        for path, fixes in _fixes(found.mistakes, unsafe=unsafe).items():
+            edits = choose_edits(one.edits for one in fixes)
+            text = apply_edits(files[path].text, edits)
+            if text != files[path].text:
+                changed[path] = text
+        if changed == before:
             break
-        source = Source(source.path, fixed)
-    return source.text
+    return changed
+
+
+def _fixes(mistakes: tuple[Mistake, ...], *, unsafe: bool) -> dict[str, list[Mistake]]:
+    """By path, the mistakes whose fix may be made."""
+    wanted = {Safety.SAFE, Safety.UNSAFE} if unsafe else {Safety.SAFE}
+    fixes: dict[str, list[Mistake]] = {}
+    for one in mistakes:
+        if one.rule.safety in wanted and one.edits:
+            fixes.setdefault(one.path, []).append(one)
+    return fixes

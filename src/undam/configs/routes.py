@@ -7,17 +7,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
+# Words that stand in the paths of streaming APIs. `v1` alone says so only where it ends the path:
+# what follows it (`/v1/embeddings`, `/v1/users`) is told by its own name.
 _PATH_WORDS = re.compile(
-    r"(?:^|[/_.-])(?:v1|chat|completions?|responses|messages|generate|stream(?:ing)?|sse|events?|mcp)(?:$|[/_.-])",
+    r"(?<![a-z0-9])(?:"
+    r"chat|completions?|responses|messages|generate|stream(?:s|ing)?|sse|events|mcp"
+    r"|v1(?=[^a-z0-9]*$)"
+    r")(?![a-z0-9])",
     re.IGNORECASE,
 )
-# Names under which engines run in compose files and clusters, and the ports they come with.
+# Names under which engines and gateways run in compose files and clusters. The short ones must be
+# words of their own: `fulfillment` has an llm in it, and `postgis` a tgi.
 _ENGINE_NAMES = re.compile(
-    r"vllm|sglang|tgi|ollama|llama|llm|triton|lmdeploy|litellm|openai|anthropic|inference",
+    r"sglang|ollama|llama|triton|lmdeploy|litellm|openai|anthropic|inference"
+    r"|(?<![a-z])(?:v?llms?|tgi)(?![a-z])",
     re.IGNORECASE,
 )
-_ENGINE_PORTS = frozenset({11434, 30000, 8000, 8080, 4000})
-_SURE_PORTS = frozenset({11434})
+# Of the ports that engines come with only Ollama's is its own; 8000, 8080 and 30000 are anybody's.
+_ENGINE_PORTS = frozenset({11434})
+_PORT = re.compile(r":(\d{2,5})(?![\d:])")
 
 
 class Streams(IntEnum):
@@ -51,15 +59,13 @@ def judge_route(path: str, upstreams: Iterable[str], hints: RouteHints) -> Strea
     if _PATH_WORDS.search(path):
         return Streams.LIKELY
     for upstream in upstreams:
-        port = re.search(r":(\d{2,5})(?:/|$)", upstream)
-        if port and int(port[1]) in _SURE_PORTS:
-            return Streams.LIKELY
-        if _ENGINE_NAMES.search(upstream):
+        ports = {int(port) for port in _PORT.findall(upstream)}
+        if ports & _ENGINE_PORTS or _ENGINE_NAMES.search(upstream):
             return Streams.LIKELY
     return Streams.NO
 
 
 def _covers(path: str, hint: str) -> bool:
     """Whether a route with prefix ``path`` serves requests under ``hint``, or lies under it."""
-    bare, wanted = path.rstrip("*/") or "/", hint.rstrip("*/") or "/"
+    bare, wanted = path.rstrip("*/") + "/", hint.rstrip("*/") + "/"
     return wanted.startswith(bare) or bare.startswith(wanted)

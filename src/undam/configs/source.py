@@ -21,20 +21,24 @@ class Source:
     path: str
     text: str
 
+    # Kept, because every finding asks for its line and the one above.
+    @cached_property
+    def _lines(self) -> list[str]:
+        return self.text.split("\n")
+
     @cached_property
     def _starts(self) -> list[int]:
-        lines = self.text.split("\n")
-        return [0, *accumulate(len(line) + 1 for line in lines)]
+        return list(accumulate((len(line) + 1 for line in self._lines[:-1]), initial=0))
 
     def place(self, offset: int) -> tuple[int, int]:
-        """Line and column of a character."""
-        line = bisect_right(self._starts, min(offset, len(self.text)))
+        """Line and column of a character; past the end, those of the end."""
+        offset = min(offset, len(self.text))
+        line = bisect_right(self._starts, offset)
         return line, offset - self._starts[line - 1] + 1
 
     def line(self, number: int) -> str:
         """The text of a line, without its end; empty past the last."""
-        lines = self.text.split("\n")
-        return lines[number - 1].rstrip("\r") if 0 < number <= len(lines) else ""
+        return self._lines[number - 1].rstrip("\r") if 0 < number <= len(self._lines) else ""
 
     def line_span(self, offset: int) -> tuple[int, int]:
         """Offsets of the first character of a line and of the one after its line end."""

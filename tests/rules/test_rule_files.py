@@ -1,0 +1,164 @@
+"""Every rule on its files: `<ID>/bad`, `good` and `fixed`, in the natural form of the dialect.
+
+`bad` fires only its rule, `good` is silent, the fix of `bad` is `fixed` to the byte, `fixed` is
+silent, and a second fix changes nothing. A rule without a fix leaves `bad` as it is, and `fixed` is
+what its explain text says to do. A `settings.toml` beside them holds settings that the case needs,
+in the form of undam.toml.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+from undam.configs import (
+    DIALECTS,
+    ConfigRule,
+    Dialect,
+    Linted,
+    Safety,
+    Settings,
+    Source,
+    config_rules,
+    fix_source,
+    lint_source,
+    read_settings,
+    recognise_dialect,
+)
+from undam.findings import RULES, Severity
+
+HERE = Path(__file__).parent
+KINDS = ("bad", "good", "fixed")
+RULE_DIALECT = {rule.code: dialect for dialect in DIALECTS for rule in dialect.rules}
+
+
+@dataclass(frozen=True)
+class Case:
+    """The folder of one rule."""
+
+    rule: ConfigRule
+    dialect: Dialect
+
+    @cached_property
+    def settings(self) -> Settings:
+        file = HERE / self.rule.code / "settings.toml"
+        if not file.exists():
+            return Settings()
+        return read_settings(tomllib.loads(file.read_text("utf-8")), place=str(file))
+
+    def source(self, kind: str) -> Source:
+        (file,) = (HERE / self.rule.code).glob(f"{kind}.*")
+        with file.open(encoding="utf-8", newline="") as text:  # line ends as they are
+            return Source(file.name, text.read())
+
+    def lint(self, kind: str) -> Linted:
+        return lint_source(self.dialect, self.source(kind), self.settings)
+
+    def fix(self, source: Source, *, unsafe: bool) -> str:
+        return fix_source(self.dialect, source, self.settings, unsafe=unsafe)
+
+
+each_rule = pytest.mark.parametrize(
+    "case",
+    [Case(rule, RULE_DIALECT[rule.code]) for rule in config_rules()],
+    ids=lambda case: case.rule.code,
+)
+each_dialect = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+
+
+def test_every_rule_has_its_folder_and_every_folder_its_rule() -> None:
+    folders = {path.name for path in HERE.iterdir() if path.is_dir() and path.name[0] not in "._"}
+    assert folders == {rule.code for rule in config_rules()}
+
+
+def test_codes_and_slugs_are_used_once() -> None:
+    codes = [rule.code for rule in (*RULES, *config_rules())]
+    assert len(set(codes)) == len(codes)
+    for dialect in DIALECTS:
+        slugs = [rule.slug for rule in dialect.rules]
+        assert len(set(slugs)) == len(slugs), dialect.name
+
+
+@each_dialect
+def test_a_dialect_has_rules_under_three_letters_of_its_own(dialect: Dialect) -> None:
+    assert dialect.rules
+    letters = {rule.code[:3] for rule in dialect.rules}
+    assert len(letters) == 1
+    others = {rule.code[:3] for other in DIALECTS if other is not dialect for rule in other.rules}
+    assert not letters & others
+
+
+@each_rule
+def test_a_rule_says_what_it_must(case: Case) -> None:
+    rule = case.rule
+    assert re.fullmatch(r"[A-Z]{3}[1-6]\d\d", rule.code)
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", rule.slug)
+    assert "\n" not in rule.message
+    assert rule.message == rule.message.strip(" .")
+    for part in (r"What: ", r"Why it hurts: ", r"How it is told: ", r"Fix\b.*: ?"):
+        assert re.search(f"^{part}", rule.explain, re.MULTILINE), part
+    assert re.search(r"^(Measured|Source): ", rule.explain, re.MULTILINE)
+    assert max(map(len, rule.explain.splitlines())) <= 100
+    assert rule.explain.endswith("\n")
+    assert rule.source
+
+
+@each_rule
+def test_files_are_recognised_by_their_content(case: Case) -> None:
+    for kind in KINDS:
+        source = case.source(kind)
+        assert recognise_dialect(source.path, source.text) is case.dialect, kind
+
+
+@each_rule
+def test_bad_fires_its_rule_alone_and_in_its_place(case: Case) -> None:
+    source, found = case.source("bad"), case.lint("bad")
+    assert {one.rule.code for one in found.mistakes} == {case.rule.code}
+    assert found.unread == ()
+    for one in found.mistakes:
+        assert one.path == source.path
+        marked = source.line(one.line)[one.column - 1 :][: one.length]
+        assert len(marked) == one.length > 0
+        assert marked == marked.strip()
+        assert one.severity in Severity
+
+
+@each_rule
+def test_good_is_silent(case: Case) -> None:
+    assert case.lint("good") == Linted()
+
+
+@each_rule
+def test_fixed_is_silent_and_stays_as_it_is(case: Case) -> None:
+    assert case.lint("fixed") == Linted()
+    source = case.source("fixed")
+    assert case.fix(source, unsafe=True) == source.text
+
+
+@each_rule
+def test_the_fix_of_bad_is_fixed(case: Case) -> None:
+    bad, fixed = case.source("bad"), case.source("fixed")
+    safe, unsafe = case.fix(bad, unsafe=False), case.fix(bad, unsafe=True)
+    if case.rule.safety is Safety.SAFE:
+        assert safe == fixed.text
+    else:
+        assert safe == bad.text
+    assert unsafe == (bad.text if case.rule.safety is Safety.NONE else fixed.text)
+    assert case.fix(Source(bad.path, unsafe), unsafe=True) == unsafe
+
+
+@each_rule
+def test_a_comment_allows_each_finding(case: Case) -> None:
+    bad = case.source("bad")
+    lines = bad.text.split("\n")
+    for number in sorted({one.line for one in case.lint("bad").mistakes}, reverse=True):
+        indent = " " * (len(lines[number - 1]) - len(lines[number - 1].lstrip()))
+        comment = f"{indent}{case.dialect.comment} undam: allow {case.rule.slug}"
+        lines.insert(number - 1, comment)
+    allowed = Source(bad.path, "\n".join(lines))
+    assert lint_source(case.dialect, allowed, case.settings) == Linted()

@@ -1,0 +1,91 @@
+"""Configuration texts that were damaged: cut, doubled, swapped, and sprinkled with what parsers
+stumble over. Each begins as a valid text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import strategies as st
+
+from undam.configs import Dialect, Linted, Settings, Source, fix_source, lint_source
+from undam.errors import ConfigSyntaxError
+
+_SPRINKLES = (
+    *"{}[]()<>;:,#\"'\\$%&|*!?=@~^-\t\n\r \0",
+    *(
+        "\r\n",
+        "\ufeff",
+        "\u2028",
+        "é",
+        "{{",
+        "}}",
+        "${",
+        "\\\n",
+        "/*",
+        "*/",
+        "//",
+        "- ",
+        ": ",
+        "&a",
+    ),
+    *("*a", "<<: *a", "---\n", "!!python/object:x ", "on", "off", "0", "-1", "1e999", "9" * 400),
+)
+
+_PLACE = st.floats(0, 1, exclude_max=True)
+_CHANGE = st.one_of(
+    st.tuples(st.just("cut"), _PLACE, _PLACE, st.just("")),
+    st.tuples(st.just("double"), _PLACE, _PLACE, st.just("")),
+    st.tuples(st.just("move"), _PLACE, _PLACE, st.just("")),
+    st.tuples(st.just("put"), _PLACE, _PLACE, st.sampled_from(_SPRINKLES)),
+    st.tuples(st.just("put"), _PLACE, _PLACE, st.text(max_size=3)),
+    st.tuples(st.just("end"), _PLACE, _PLACE, st.just("")),
+)
+
+
+def damaged(texts: Sequence[str]) -> st.SearchStrategy[str]:
+    """One of the texts, with one to six changes."""
+    changes = st.lists(_CHANGE, min_size=1, max_size=6)
+    return st.builds(_damage, st.sampled_from(sorted(texts)), changes)
+
+
+def _damage(text: str, changes: list[tuple[str, float, float, str]]) -> str:
+    for kind, first, second, new in changes:
+        start = int(first * (len(text) + 1))
+        # Mostly a few characters, seldom half of the file.
+        end = start + int(second**4 * (len(text) - start + 1))
+        part = text[start:end]
+        if kind == "cut":
+            text = text[:start] + text[end:]
+        elif kind == "double":
+            text = text[:end] + part + text[end:]
+        elif kind == "move":
+            rest = text[:start] + text[end:]
+            at = int(second * (len(rest) + 1))
+            text = rest[:at] + part + rest[at:]
+        elif kind == "put":
+            text = text[:start] + new + text[start:]
+        else:
+            text = text[:start]
+    return text
+
+
+def lint_whatever(dialect: Dialect, text: str, settings: Settings | None = None) -> Linted | None:
+    """Lint and fix a text that may be broken: findings, or ``None`` where it is refused.
+
+    Whatever it is, each place lies in the text, and no fix breaks a text that could be read.
+    """
+    source, chosen = Source("whatever", text), settings or Settings()
+    lines = text.count("\n") + 1
+    try:
+        found = lint_source(dialect, source, chosen)
+    except ConfigSyntaxError as error:
+        assert 1 <= error.line <= lines
+        assert error.column >= 1
+        return None
+    for one in found.mistakes:
+        assert 1 <= one.line <= lines
+        assert 1 <= one.column <= len(source.line(one.line)) + 1
+    assert all(1 <= one.line <= lines for one in found.unread)
+    fixed = fix_source(dialect, source, chosen, unsafe=True)
+    lint_source(dialect, Source("whatever", fixed), chosen)
+    return found
