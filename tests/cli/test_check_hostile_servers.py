@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -100,8 +101,7 @@ def test_refusal_that_never_ends(run) -> None:
         (b"\x00\x01\x02\x03" * 100, "HTTP"),
         (b"", "closed the connection without sending a byte"),
         (b"HTTP/1.1 200 O", "closed the connection in the response head"),
-        (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 1\r\n"
-         b"Content-Length: 2\r\n\r\nab", "ontent"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", "ontent"),
     ],
 )  # fmt: skip
 def test_answer_that_is_no_stream_at_all_is_one_line(run, reply: bytes, piece: str) -> None:
@@ -204,10 +204,15 @@ def test_stream_that_never_ends_is_judged_so_far(run) -> None:
 
 
 def peak_kb(process) -> int:
-    """The most memory that a finished process had, in KiB; reaps it."""
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return int(usage.ru_maxrss)
+    """The most memory that a process has, in KiB, seen until it ends. (What wait4 tells is no use:
+    it begins with the memory of the process that forked.)"""
+    most = 0
+    status = Path(f"/proc/{process.pid}/status")
+    while process.poll() is None:
+        found = re.search(r"VmHWM:\s*(\d+)", status.read_text())
+        most = max(most, int(found[1]) if found else 0)
+        time.sleep(0.01)
+    return most
 
 
 @pytest.mark.slow
@@ -232,7 +237,7 @@ def test_endless_bodies_are_bounded_in_memory(start, tmp_path, form: str) -> Non
     assert (process.returncode, err) == (1, b"")
     found = json.loads((tmp_path / "out").read_text())["findings"]
     assert "UD607" in {one["code"] for one in found}
-    assert peak < 300 * 1024
+    assert 30 * 1024 < peak < 300 * 1024
 
 
 @pytest.mark.parametrize("place", ["event", "error", "header", "refusal", "location"])
@@ -247,7 +252,7 @@ def test_terminal_escapes_and_markup_of_a_server_are_shown_as_text(run, place: s
             data = json.dumps({"error": {"message": evil}}).encode()
             conn.sendall(whole(b"data: " + data + b"\n\n"))
         elif place == "header":
-            conn.sendall(whole(b"{}", headers=((f"Content-Type", f"x/{evil[:8]}"),)))
+            conn.sendall(whole(b"{}", headers=(("Content-Type", f"x/{evil[:8]}"),)))
         elif place == "refusal":
             conn.sendall(whole(wire, "500 No", JSON))
         else:
