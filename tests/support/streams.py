@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from undam.record import Ending, Exchange, Head, Stamps
 from undam.timing import Arrival
@@ -189,3 +189,41 @@ def jittered(reads: Sequence[Sent], rng: random.Random, most_ms: float) -> list[
         before = max(before, read.at_ms + abs(rng.gauss(0, most_ms / 3)))
         out.append(Sent(before, read.data))
     return out
+
+
+def every(gap_ms: float, count: int, *, first_ms: float = 300.0) -> list[float]:
+    """Due times of an even model."""
+    return [first_ms + gap_ms * i for i in range(count)]
+
+
+def far(near: Exchange, round_trip_ms: float) -> Exchange:
+    """The same exchange over a path whose TCP handshake takes this long."""
+    stamps = near.stamps
+    assert stamps.dns_ns is not None
+    connect_ns = stamps.dns_ns + round(round_trip_ms * MS)
+    return replace(near, stamps=replace(stamps, connect_ns=connect_ns))
+
+
+def segments(reads: Iterable[Sent], size: int, apart_ms: float) -> list[Sent]:
+    """Each read cut into segments of ``size`` bytes that come ``apart_ms`` after each other."""
+    out: list[Sent] = []
+    now = 0.0
+    for read in reads:
+        now = max(now, read.at_ms)
+        for start in range(0, len(read.data), size):
+            out.append(Sent(now, read.data[start : start + size]))
+            now += apart_ms
+        now -= apart_ms
+    return out
+
+
+def delayed(
+    reads: Iterable[Sent], rng: random.Random, least_ms: float, most_ms: float
+) -> list[Sent]:
+    """A path with jitter under TCP: each read late by a random time, and never out of order."""
+    out: list[Sent] = []
+    now = 0.0
+    for read in reads:
+        now = max(now, read.at_ms + rng.uniform(least_ms, most_ms))
+        out.append(Sent(now, read.data))
+    return merged(out)

@@ -70,15 +70,20 @@ def why_segments(exchange: Exchange, block_bytes: int) -> str:
     )
 
 
-def why_jitter(exchange: Exchange, bursts: Sequence[Burst]) -> str:
-    """The reason, where jitter or a fast model explains bursts without any rule; else nothing."""
+def why_flow(bursts: Sequence[Burst]) -> str:
+    """The reason, where events of a burst came after each other and not at once; else nothing."""
     many = [burst for burst in bursts[:-1] if burst.events > 1]
-    paces = [(burst.end_ns - burst.start_ns) / (burst.events - 1) for burst in many]
-    if paces and median(paces) > _RELEASED_NS:
-        return (
-            f"events came {median(paces) / 1e6:.1f} ms apart between pauses, as from a fast model "
-            f"that stops now and then; use --beacon, or --hop with the model server's URL"
-        )
+    pace = median([(burst.end_ns - burst.start_ns) / (burst.events - 1) for burst in many] or [0])
+    if pace <= _RELEASED_NS:
+        return ""
+    return (
+        f"events came {pace / 1e6:.1f} ms apart between pauses, as from a fast model that stops "
+        f"now and then; use --beacon, or --hop with the model server's URL"
+    )
+
+
+def why_jitter(exchange: Exchange, bursts: Sequence[Burst]) -> str:
+    """The reason, where the network's jitter explains bursts without any rule; else nothing."""
     pause = typical_pause_ns(bursts)
     blind = exchange.clock != "kernel"
     if not (is_far(exchange) or blind) or pause > max(_JITTER_NS, round_trip_ns(exchange)):

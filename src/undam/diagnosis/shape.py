@@ -18,6 +18,7 @@ from undam.diagnosis.network import (
     is_far,
     round_trip_ns,
     typical_pause_ns,
+    why_flow,
     why_jitter,
     why_segments,
     why_windows,
@@ -144,7 +145,7 @@ def _judge_bursts(reading: Reading, bursts: Sequence[Burst]) -> Shape:
     if not shape.held:
         return shape
     exchange, few = reading.exchange, len(bursts) - 1 < FEW_BURSTS
-    reason = why_windows(exchange, bursts)
+    reason = why_windows(exchange, bursts) or why_flow(bursts)
     if not reason and shape.release_bytes is not None:
         reason = why_segments(exchange, shape.release_bytes)
     if not reason and few and (shape.release is Release.UNCLEAR or is_far(exchange)):

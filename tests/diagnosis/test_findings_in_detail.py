@@ -1,0 +1,223 @@
+"""Findings at their edges: each form of a fault, its look-alikes, and where it is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.judged import (
+    END,
+    SHORT,
+    broken_at,
+    codes,
+    found_in,
+    head_with,
+    in_steps_of,
+    judged,
+    sse,
+    through,
+    with_head,
+)
+from support.streams import (
+    Sent,
+    answer,
+    blocks,
+    chunk,
+    every,
+    exchange,
+    no_dam,
+    to_end,
+)
+from undam.diagnosis.reading import MAX_EVENT_BYTES
+from undam.findings import Severity
+from undam.record import Ending
+
+HEARTBEATS = (
+    b"id: 1\ndata: {}\n\n: ping\n\n",
+    b"retry: 3000\n\n",
+    b"event: ping\n\n",
+    b"data:\n\n",
+)
+SAFE = (
+    b": ping\n\n",
+    b": ping\ndata: {}\n\n",
+    b"id: 1\ndata: {}\n\n: ping\ndata: {}\n\n",
+    b"retry: 3000\ndata: {}\n\n",
+    b"event: token\ndata: {}\n\n",
+    b": ping\r\n\r\n",
+)
+
+
+@pytest.mark.parametrize("body", HEARTBEATS)
+def test_heartbeats_that_crash_readers(body: bytes) -> None:
+    assert "UD301" in codes(found_in(body + END))
+
+
+@pytest.mark.parametrize("body", SAFE)
+def test_heartbeats_that_crash_nobody(body: bytes) -> None:
+    assert "UD301" not in codes(found_in(body + END))
+
+
+def test_the_forms_of_other_apis_are_not_judged() -> None:
+    assert "UD301" not in codes(found_in(b"event: ping\n\n", api="anthropic-messages"))
+    assert "UD301" not in codes(found_in(b"retry: 3000\n\ndata: x\n\n", api="plain"))
+
+
+@pytest.mark.parametrize(
+    ("value", "fires"),
+    [
+        ("public, no-transform", True),
+        ("private, max-age=5", True),
+        ("s-maxage=1", True),
+        ('max-age="60"', True),
+        ("no-store, max-age=60", False),
+        ("no-cache, no-transform", False),
+        ("max-age=00", False),
+        ("publicity=no", False),
+    ],
+)
+def test_what_a_cache_may_keep(value: str, fires: bool) -> None:
+    assert ("UD201" in codes(with_head(("Cache-Control", value)))) is fires
+
+
+@pytest.mark.parametrize(
+    ("api", "payload", "said"),
+    [
+        ("openai-chat", {"error": {"message": "boom"}}, "boom"),
+        ("openai-chat", {"error": "boom"}, "boom"),
+        ("anthropic-messages", {"type": "error", "error": {"message": "Overloaded"}}, "Overloaded"),
+        (
+            "openai-responses",
+            {"type": "response.failed", "response": {"error": {"message": "boom"}}},
+            "boom",
+        ),
+    ],
+)
+def test_errors_of_each_api_are_quoted_and_told_once(
+    api: str, payload: dict[str, object], said: str
+) -> None:
+    found = [
+        one for one in found_in(sse(payload, payload), api=api) if one.severity is Severity.ERROR
+    ]
+    assert [one.code for one in found] == ["UD603"]  # and neither cut nor unfinished
+    assert said in found[0].message
+    assert found[0].evidence["number"] == 1
+
+
+def test_an_error_of_a_plain_stream_is_told_by_its_event_name() -> None:
+    assert "UD603" in codes(found_in(b"event: error\ndata: boom\n\n", api="plain"))
+    assert "UD603" not in codes(found_in(b"event: note\ndata: error\n\n", api="plain"))
+
+
+def test_the_end_of_other_apis() -> None:
+    stop: dict[str, object] = {"type": "message_stop"}
+    assert "UD601" not in codes(found_in(sse(stop), api="anthropic-messages"))
+    assert "UD601" in codes(found_in(sse({"type": "message_start"}), api="anthropic-messages"))
+    assert "UD601" not in codes(found_in(b"data: x\n\n", api="plain"))
+
+
+def test_a_cut_in_mid_event_is_told_even_when_the_framing_is_whole() -> None:
+    for ending, words in (
+        (Ending.COMPLETE, "ended cleanly in the middle"),
+        (Ending.CLOSED, "closed in the middle"),
+    ):
+        found = found_in(chunk("hi") + chunk("ho")[:-2], ending=ending)
+        assert [one.message for one in found if one.code == "UD602" and words in one.message]
+
+
+def test_a_cut_after_a_silence_says_so_and_quotes_the_error() -> None:
+    broken = exchange(SHORT[:-1], ending=Ending.RESET, ended_ms=9000, error="reset by peer")
+    (found,) = [one for one in judged(broken) if one.code == "UD602"]
+    assert "s of silence" in found.message
+    assert "reset by peer" in found.message
+
+
+def test_a_total_limit_is_named_only_close_to_one_and_in_flow() -> None:
+    assert "UD404" not in codes(broken_at(15_600, Ending.TRUNCATED))
+    assert "UD404" in codes(broken_at(15_600, Ending.TRUNCATED, signed=("envoy",)))
+    assert "UD404" not in codes(broken_at(16_300, Ending.TRUNCATED, signed=("envoy",)))
+    silent = exchange(SHORT[:-1], ending=Ending.TRUNCATED, ended_ms=15_020)
+    assert "UD404" not in codes(judged(silent))
+
+
+def test_several_tokens_are_told_by_usage() -> None:
+    assert "UD501" in codes(in_steps_of(8, tokens=40))
+    assert "UD501" not in codes(in_steps_of(8, tokens=35))
+    assert "UD501" not in codes(in_steps_of(20, tokens=20))  # long words, told otherwise
+
+
+def test_reasoning_that_is_counted_and_not_sent_packs_no_tokens() -> None:
+    usage = {
+        "choices": [],
+        "usage": {
+            "completion_tokens": 2020,
+            "completion_tokens_details": {"reasoning_tokens": 2000},
+        },
+    }
+    writes = answer(every(25, 20), [" several"] * 20)
+    writes.insert(-1, Sent(writes[-1].at_ms, sse(usage)))
+    assert "UD501" not in codes(judged(exchange(writes)))
+
+
+def test_one_long_tool_call_packs_no_tokens() -> None:
+    texts = [" tok"] * 19 + ["x" * 20_000]
+    assert "UD501" not in codes(judged(exchange(answer(every(25, 20), texts))))
+    few = answer(every(25, 7), ["x" * 40] * 7)
+    assert "UD501" not in codes(judged(exchange(few)))
+
+
+def test_an_event_beyond_the_bound_ends_the_reading_and_is_told() -> None:
+    found = found_in(b"data: " + b"x" * (MAX_EVENT_BYTES + 1))
+    assert "UD605" in codes(found)
+
+
+def test_binary_noise_is_one_finding_of_each_kind() -> None:
+    noise = bytes(range(256)) * 64
+    found = found_in(b"data: \xff\xfe\n\n" * 3 + noise, ending=Ending.CLOSED)
+    assert [one.code for one in found].count("UD605") == 1
+
+
+def test_a_silence_that_a_hold_made_is_not_laid_to_missing_heartbeats() -> None:
+    due = every(300, 100)
+    assert not {"UD401", "UD402"} & codes(judged(through(to_end(), due)))
+
+
+def test_a_length_is_told_where_it_first_appears() -> None:
+    sized = head_with(("Content-Length", "9"), ("Transfer-Encoding", None))
+    found = judged(
+        exchange(SHORT, hop="edge", head=sized), exchange(SHORT, hop="model", head=sized)
+    )
+    assert [one.hop for one in found if one.code == "UD107"] == ["model"]
+    assert [one.severity for one in found if one.code == "UD107"] == [Severity.INFO]
+    (held,) = [one for one in judged(through(to_end(), head=sized)) if one.code == "UD107"]
+    assert held.severity is Severity.WARNING
+
+
+def test_an_eaten_header_is_worse_where_the_hop_further_out_holds() -> None:
+    none = head_with(("X-Accel-Buffering", None))
+    found = judged(
+        through(blocks(4096), hop="edge", head=none),
+        through(no_dam(), hop="inner", head=none),
+        through(no_dam(), hop="model"),
+    )
+    (eaten,) = [one for one in found if one.code == "UD109"]
+    assert (eaten.hop, eaten.severity) == ("inner", Severity.WARNING)
+
+
+def test_an_nginx_on_the_way_excuses_the_missing_header() -> None:
+    none = exchange(SHORT, head=head_with(("X-Accel-Buffering", None)))
+    assert "UD202" in codes(judged(none))
+    assert "UD202" not in codes(judged(none, signed=("nginx",)))
+
+
+def test_a_response_without_a_head_is_judged_without_one() -> None:
+    found = judged(exchange([], head=None, ending=Ending.RESET), exchange(SHORT, hop="model"))
+    assert codes(found) == {"UD604", "UD905"}
+    assert codes(judged(exchange(SHORT), exchange(SHORT, head=None, hop="model"))) == set()
+
+
+def test_what_is_wrong_further_in_is_told_once_where_it_begins() -> None:
+    cut = [
+        exchange(SHORT[:-1], hop=hop, ending=Ending.TRUNCATED) for hop in ("edge", "mid", "model")
+    ]
+    found = [one for one in judged(*cut) if one.code == "UD602"]
+    assert [one.hop for one in found] == ["model"]

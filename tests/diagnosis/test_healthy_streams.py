@@ -1,0 +1,250 @@
+"""Nobody is accused of what a model, a network or this machine does without any dam."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from support.judged import codes, judged
+from support.streams import (
+    MS,
+    START_NS,
+    Sent,
+    answer,
+    blocks,
+    chunk,
+    delayed,
+    every,
+    exchange,
+    far,
+    merged,
+    segments,
+    timer,
+)
+from undam.diagnosis.dams import find_dams
+from undam.diagnosis.holds import Offset
+from undam.diagnosis.hop import Hop, judge_hop
+from undam.diagnosis.reading import read_exchange
+from undam.findings import Severity, Verdict
+from undam.record import Exchange, Head
+
+FINISH = chunk("", finish=True) + b"data: [DONE]\n\n"
+
+
+def _hop(given: Exchange, offset: Offset | None = None) -> Hop:
+    return judge_hop([read_exchange(given)], offset=offset)
+
+
+def _at_once(events: int) -> bytes:
+    return b"".join(write.data for write in answer([1] * events))
+
+
+def _is_accused(hop: Hop) -> bool:
+    return any(one.severity is not Severity.INFO for one in find_dams([hop]))
+
+
+def _with_pauses(gap_ms: float, pauses: Sequence[int], events: int = 300) -> list[Sent]:
+    at, due = 300.0, []
+    for index in range(events):
+        at += gap_ms + (900 if index in pauses else 0)
+        due.append(at)
+    return answer(due)
+
+
+def _in_choices(count: int, steps: int) -> list[Sent]:
+    """An answer with n choices: every step brings an event of each."""
+    step = b"".join(
+        chunk("t").replace(b'"index": 0', b'"index": %d' % index) for index in range(count)
+    )
+    writes = [Sent(300 + 25 * i, step) for i in range(steps)]
+    return [*writes, Sent(writes[-1].at_ms + 25, FINISH)]
+
+
+ON_ONE_MACHINE = {
+    "three tokens": answer(every(25, 3)),
+    "everything within a millisecond": [
+        Sent(20 + 0.005 * i, write.data) for i, write in enumerate(answer(every(1, 50)))
+    ],
+    "a cached beginning, then paced": merged([*answer([100] * 40)[:-1], *answer(every(25, 100))]),
+    "the last three together": merged([*answer(every(25, 40))[:-1], *answer([1300.0] * 3)]),
+    "a fast model that stops now and then": _with_pauses(0.25, (100, 150, 220, 270)),
+    "a fast model that stops once": _with_pauses(0.2, (100,)),
+    "one pause between two bursts": merged(answer([300.0] * 30 + [900.0] * 12)),
+    "eight choices": _in_choices(8, 40),
+    "eight choices of one token": _in_choices(8, 1),
+    "20 KB events": segments(answer(every(200, 30), ["x" * 20_000] * 30), 1448, 0.02),
+    "heartbeats in silence": merged(
+        sorted(
+            [*answer(every(2000, 12)), *(Sent(500.0 + 700 * i, b": ping\n") for i in range(30))],
+            key=lambda write: write.at_ms,
+        )
+    ),
+    "a stall of the client": [
+        Sent(1300 if 1000 < write.at_ms < 1300 else write.at_ms, write.data)
+        for write in answer(every(25, 100))
+    ],
+}
+
+
+@pytest.mark.parametrize("name", sorted(ON_ONE_MACHINE))
+def test_healthy_on_one_machine(name: str) -> None:
+    hop = _hop(exchange(merged(ON_ONE_MACHINE[name])))
+    assert not _is_accused(hop), hop.shape
+
+
+FAR_AWAY = {
+    "a cached answer in one flight": [Sent(85, _at_once(50))],
+    "a cached answer in many flights": segments([Sent(85, _at_once(600))], 14_480, 80),
+    "a cached answer in growing flights": [
+        Sent(85 + 80 * i, _at_once(1200)[14_480 * (2**i - 1) : 14_480 * (2 ** (i + 1) - 1)])
+        for i in range(5)
+    ],
+    "a burst whose segments come 30 ms apart": segments([Sent(400, _at_once(20))], 1448, 30),
+    "a burst whose last segment was lost": [
+        Sent(400, _at_once(20)[:4000]),
+        Sent(700, _at_once(20)[4000:]),
+    ],
+    "a speculative decoder in pieces": segments(
+        merged(answer([300.0 + 400 * (i // 4) for i in range(80)])), 700, 30
+    ),
+    "20 KB events in flights": segments(
+        answer(every(200, 30), ["x" * 20_000] * 30), 14_480, 2
+    ),
+    "a link slower than the model": segments([Sent(300, _at_once(300))], 1448, 12),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(FAR_AWAY))
+def test_healthy_far_away(name: str) -> None:
+    hop = _hop(far(exchange(FAR_AWAY[name]), 80))
+    assert not _is_accused(hop), hop.shape
+    assert (hop.shape.verdict is Verdict.UNKNOWN) == bool(hop.shape.reason)
+
+
+@pytest.mark.parametrize("gap_ms", [0.5, 1, 2, 5, 10, 25, 100])
+@pytest.mark.parametrize("most_ms", [45, 60, 90])
+def test_jitter_under_tcp_is_no_dam(gap_ms: float, most_ms: float) -> None:
+    for seed in range(5):
+        rng = random.Random(seed)
+        reads = delayed(answer(every(gap_ms, 200)), rng, 40, most_ms)
+        assert not _is_accused(_hop(far(exchange(reads), 80))), seed
+        # On one host the way is known to be 40 ms; between hosts only half the round trip is.
+        for offset in (Offset(0, 0, 40 * MS), Offset(0, 40 * MS, 40 * MS)):
+            if most_ms <= 60:
+                assert not _is_accused(_hop(far(exchange(reads), 80), offset)), seed
+
+
+def test_bursts_of_a_jittery_path_are_left_open_and_the_same_nearby_are_told() -> None:
+    rng, at, due = random.Random(3), 300.0, []
+    for _ in range(30):
+        due += [at] * rng.randint(6, 18)
+        at += rng.uniform(5, 60)
+    reads = merged(answer(due))
+    assert "jitter" in _hop(far(exchange(reads), 30)).shape.reason
+    assert "jitter" in _hop(exchange(reads, clock="user")).shape.reason
+    assert _hop(exchange(reads)).shape.verdict is Verdict.BATCHED
+
+
+def test_a_client_that_came_late_to_most_reads_does_not_accuse() -> None:
+    reads = timer(220)(answer(every(25, 200)), 5275)
+    assert _is_accused(_hop(exchange(reads)))
+    late = _hop(exchange(reads, late_ns=150 * MS))
+    assert (late.shape.verdict, _is_accused(late)) == (Verdict.UNKNOWN, False)
+    singles = _hop(exchange(answer(every(25, 50)), late_ns=150 * MS))
+    assert singles.shape.verdict is Verdict.STREAMING
+
+
+def test_a_pause_after_the_only_burst_proves_nothing() -> None:
+    silent = _hop(exchange([Sent(900, _at_once(30))], ended_ms=1900))
+    assert silent.shape.verdict is Verdict.UNKNOWN
+    held = _hop(exchange([Sent(900, _at_once(30))], ended_ms=950))
+    assert held.shape.verdict is Verdict.HELD_TO_END
+
+
+def test_a_very_fast_answer_that_took_its_time_is_a_stream() -> None:
+    reads = [Sent(300 + 0.2 * i, write.data) for i, write in enumerate(answer(every(1, 300)))]
+    assert _hop(exchange(reads)).shape.verdict is Verdict.STREAMING
+
+
+def test_comments_alone_and_bodies_of_other_kinds_give_no_verdict() -> None:
+    comments = exchange([Sent(100.0 * i, b": ping\n\n") for i in range(30)])
+    assert _hop(comments).shape.verdict is Verdict.UNKNOWN
+    page = exchange([Sent(9, b"<p>")], head=Head(200, "1.1", (("Content-Type", "text/html"),)))
+    assert "neither an event stream" in _hop(page).shape.reason
+
+
+def test_anthropic_and_json_lines_are_read_in_their_own_way() -> None:
+    event = (
+        b'event: content_block_delta\ndata: {"type":"content_block_delta","delta":{"text":"a"}}\n\n'
+    )
+    ping = b'event: ping\ndata: {"type": "ping"}\n\n'
+    stop = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+    writes = [Sent(300 + 25.0 * i, ping if i % 7 == 3 else event) for i in range(60)]
+    hop = _hop(exchange([*writes, Sent(1800, stop)], api="anthropic-messages"))
+    assert hop.shape.verdict is Verdict.STREAMING
+    head = Head(200, "1.1", (("Content-Type", "application/x-ndjson"),))
+    lines = [Sent(300 + 25.0 * i, b'{"response": "a"}\n') for i in range(60)]
+    given = exchange([*lines[:-1], Sent(1775, b'{"response": "a"}')], head=head, api="plain")
+    hop = _hop(given)
+    assert (hop.shape.verdict, len(hop.reading.contents)) == (Verdict.STREAMING, 60)
+    assert "UD602" not in codes(judged(given))
+
+
+# With a beacon.
+
+
+@pytest.mark.parametrize("hours", [3, -3])
+def test_clocks_that_are_hours_apart(hours: int) -> None:
+    apart = hours * 3600 * 10**9
+    ours = exchange([Sent(w.at_ms + 30, w.data) for w in answer(every(25, 60))])
+    moved = tuple(replace(arrival, at_ns=arrival.at_ns - apart) for arrival in ours.arrivals)
+    stamps = replace(ours.stamps, start_ns=START_NS - apart, sent_ns=START_NS - apart)
+    theirs = replace(ours, arrivals=moved, ended_ns=ours.ended_ns - apart, stamps=stamps)
+    told = _hop(theirs, Offset(apart, 5 * MS, 30 * MS))
+    assert told.shape.verdict is Verdict.STREAMING
+    if hours < 0:
+        return  # an hour too late cannot be told from an hour's hold
+    wrong = _hop(theirs, Offset())
+    assert (wrong.shape.verdict, _is_accused(wrong)) == (Verdict.UNKNOWN, False)
+
+
+def test_a_constant_path_is_no_hold_where_it_is_known() -> None:
+    reads = [Sent(write.at_ms + 60, write.data) for write in answer(every(25, 60))]
+    assert _hop(exchange(reads), Offset(0, 0, 60 * MS)).shape.verdict is Verdict.STREAMING
+    assert _hop(exchange(reads), Offset()).shape.held
+
+
+def test_a_clock_that_was_set_gives_no_verdict() -> None:
+    reads = [Sent(write.at_ms + 500, write.data) for write in answer(every(25, 60))]
+    hop = _hop(exchange(reads, step_ns=500 * MS), Offset())
+    assert (hop.shape.verdict, "clock was set" in hop.shape.reason) == (Verdict.UNKNOWN, True)
+
+
+def test_one_pause_of_a_machine_is_no_hold() -> None:
+    reads = [Sent(600 if 500 < w.at_ms < 600 else w.at_ms, w.data) for w in answer(every(5, 120))]
+    assert _hop(exchange(reads), Offset()).shape.verdict is Verdict.STREAMING
+    brief = [Sent(400, write.data) for write in answer(every(3, 30))]
+    hop = _hop(exchange(brief), Offset())
+    assert (hop.shape.verdict, _is_accused(hop)) == (Verdict.UNKNOWN, False)
+
+
+def test_late_events_without_a_rule_are_left_open() -> None:
+    rng = random.Random(5)
+    reads = delayed(answer(every(60, 80)), rng, 0, 40)
+    hop = _hop(exchange(reads), Offset())
+    assert (hop.shape.verdict, "by no rule" in hop.shape.reason) == (Verdict.UNKNOWN, True)
+
+
+def test_a_far_end_that_is_no_beacon_gives_no_verdict() -> None:
+    hop = _hop(exchange(answer(every(25, 60), stamped=False)), Offset())
+    assert "is the far end a beacon" in hop.shape.reason
+
+
+def test_the_same_block_far_away_needs_a_longer_answer() -> None:
+    due = every(25, 31)
+    reads = merged(blocks(4096, first=3800)(answer(due), due[-1]))
+    assert _hop(exchange(reads)).shape.release_bytes == 3800
+    assert "longer answer" in _hop(far(exchange(reads), 60)).shape.reason

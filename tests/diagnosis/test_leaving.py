@@ -1,0 +1,32 @@
+"""Whether the origin learns that its reader left: one finding for all that was late."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from undam.diagnosis.leaving import Leaving, find_leavings
+
+SOON, LATE, NEVER = 2.0, 4400.0, None
+
+
+@pytest.mark.parametrize("seen", list(product((SOON, LATE, NEVER), repeat=2)))
+def test_every_combination(seen: tuple[float | None, float | None]) -> None:
+    flowing, silent = seen
+    found = find_leavings(
+        "edge",
+        [Leaving("between tokens", flowing, 3000.0), Leaving("in silence", silent, 3000.0)],
+    )
+    late = [
+        when for when, ms in (("between tokens", flowing), ("in silence", silent)) if ms != SOON
+    ]
+    assert [one.evidence["left"] for one in found] == ([late] if late else [])
+    for one in found:
+        assert (one.code, one.hop) == ("UD110", "edge")
+        assert ("only after 4.4 s" in one.message) == (LATE in seen)
+        assert ("not within 3 s" in one.message) == (NEVER in seen)
+
+
+def test_nothing_asked_nothing_found() -> None:
+    assert find_leavings("edge", []) == []

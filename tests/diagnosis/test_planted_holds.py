@@ -1,0 +1,209 @@
+"""Holds of the kinds that were measured on real proxies: found, and named for what they are."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from support.streams import (
+    MS,
+    SSE_HEAD,
+    START_NS,
+    Sent,
+    answer,
+    blocks,
+    chunk,
+    every,
+    exchange,
+    far,
+    merged,
+    one_late,
+    timer,
+    to_end,
+)
+from undam.diagnosis.holds import Offset, holds_by_beacon, is_one_late, offset_from
+from undam.diagnosis.hop import Hop, figures, judge_hop
+from undam.diagnosis.network import round_trip_ns
+from undam.diagnosis.reading import read_exchange
+from undam.diagnosis.shape import Release
+from undam.findings import Verdict
+from undam.record import Ending, Exchange
+
+BEACON = Offset()
+
+
+def _hop(given: Exchange, offset: Offset | None = None) -> Hop:
+    return judge_hop([read_exchange(given)], offset=offset)
+
+
+@pytest.mark.parametrize(
+    ("gap_ms", "by_pattern", "by_beacon"),
+    [
+        (25, Verdict.BATCHED, Verdict.BATCHED),
+        (100, Verdict.UNKNOWN, Verdict.BATCHED),  # three at a time: a decoder does that
+        (300, Verdict.STREAMING, Verdict.BATCHED),  # each alone: only due times show it
+    ],
+)
+def test_a_timer_of_200_ms_from_the_first_byte(
+    gap_ms: float, by_pattern: Verdict, by_beacon: Verdict
+) -> None:
+    due = every(gap_ms, 120)
+    given = exchange(timer(200, from_first_byte=True)(answer(due), due[-1]))
+    assert _hop(given).shape.verdict is by_pattern
+    exact = _hop(given, BEACON).shape
+    assert (exact.verdict, exact.release) == (by_beacon, Release.TIMER)
+    assert exact.period_ms == pytest.approx(225 if gap_ms == 25 else 200, rel=0.02)
+
+
+@pytest.mark.parametrize("gap_ms", [25, 300])
+def test_one_event_late(gap_ms: float) -> None:
+    due = every(gap_ms, 60)
+    given = exchange(one_late()(answer(due), due[-1]))
+    assert _hop(given, BEACON).shape.verdict is Verdict.LATE
+    assert _hop(given).shape.verdict is Verdict.STREAMING
+
+
+def test_four_steps_are_needed_for_late() -> None:
+    due = every(50, 4)
+    given = read_exchange(exchange(one_late()(answer(due), due[-1])))
+    assert not is_one_late(holds_by_beacon(given, BEACON))
+
+
+@pytest.mark.parametrize("events_per_block", [2, 17, 60])
+def test_blocks_of_one_size_are_measured(events_per_block: int) -> None:
+    due = every(20, 400)
+    size = len(chunk(" tok", seq=100, due_ms=5000)) * events_per_block + 3
+    given = exchange(blocks(size, first=size - 200)(answer(due), due[-1]))
+    for shape in (_hop(given).shape, _hop(given, BEACON).shape):
+        assert (shape.verdict, shape.release, shape.release_bytes) == (
+            Verdict.BATCHED, Release.SIZE, size,
+        )  # fmt: skip
+
+
+def test_blocks_smaller_than_two_events_are_told_by_their_size() -> None:
+    due = every(40, 200)
+    given = exchange(blocks(300)(answer(due), due[-1]))
+    assert _hop(given).shape.release_bytes == 300
+
+
+def test_uneven_cuts_are_a_hold_without_a_size() -> None:
+    writes = answer(every(20, 300))
+    body = b"".join(write.data for write in writes)
+    rng, reads, start, at = random.Random(1), [], 0, 600.0
+    while start < len(body):
+        size = rng.randint(3000, 7000)
+        reads.append(Sent(at, body[start : start + size]))
+        start, at = start + size, at + rng.uniform(200, 900)
+    shape = _hop(exchange(reads)).shape
+    assert (shape.verdict, shape.release) == (Verdict.BATCHED, Release.UNCLEAR)
+
+
+def test_a_compressor_without_flush() -> None:
+    head = replace(SSE_HEAD, headers=(*SSE_HEAD.headers, ("Content-Encoding", "gzip")))
+    due = every(5, 700)
+    given = exchange(blocks(66_001)(answer(due), due[-1]), head=head, coded=True)
+    shape = _hop(given).shape
+    assert (shape.verdict, shape.release_bytes) == (Verdict.BATCHED, 66_001 // 4)
+    identity = replace(SSE_HEAD, headers=(*SSE_HEAD.headers, ("Content-Encoding", "identity")))
+    plain = exchange(blocks(66_001)(answer(due), due[-1]), head=identity)
+    assert _hop(plain).shape.release_bytes == 66_001
+
+
+def test_a_buffer_that_flushes_whole_events_at_a_size() -> None:
+    writes, out, held, rng = answer(every(20, 300)), [], b"", random.Random(2)
+    for write in writes:
+        held += write.data
+        if len(held) >= 2048:
+            out.append(Sent(write.at_ms + rng.uniform(0, 3), held))
+            held = b""
+    at = [300.0]
+    for _ in out:
+        at.append(at[-1] + (100 if len(at) % 2 else 400))
+    reads = [Sent(when, read.data) for when, read in zip(at, out, strict=False)]
+    shape = _hop(exchange(reads)).shape
+    assert shape.release is Release.SIZE
+    assert shape.release_bytes is not None
+    assert 2048 <= shape.release_bytes < 2048 + 300
+
+
+def test_a_hop_that_waits_for_full_segments_is_named_nearby_and_left_open_far_away() -> None:
+    due = every(20, 300)
+    given = exchange(blocks(1448)(answer(due), due[-1]))
+    assert _hop(given).shape.release_bytes == 1448
+    assert "segments" in _hop(far(given, 20)).shape.reason
+
+
+def test_a_short_timer_is_a_hold_by_beacon_without_a_name() -> None:
+    rng, at, due, reads = random.Random(4), 300.0, [], []
+    writes = answer(every(20, 150))
+    for start in range(0, 150, 3):
+        at = 300 + 20.0 * start + 40 + rng.uniform(0, 45)
+        reads.append(Sent(at, b"".join(write.data for write in writes[start : start + 3])))
+        due.append(at)
+    shape = _hop(exchange([*reads, Sent(due[-1], writes[-1].data)]), BEACON).shape
+    assert shape.verdict is Verdict.BATCHED
+
+
+def test_a_hold_to_the_end_by_beacon() -> None:
+    given = exchange(to_end()(answer(every(25, 60)), 1775))
+    assert _hop(given, BEACON).shape.verdict is Verdict.HELD_TO_END
+    # The last bytes came long before the end: that was no end that let them go.
+    silent = exchange(to_end()(answer(every(25, 60)), 1775), ended_ms=9000)
+    assert _hop(silent, BEACON).shape.verdict is not Verdict.HELD_TO_END
+
+
+def test_the_offset_of_a_beacon() -> None:
+    near = offset_from(0, 10, 30, 35, same_host=True)
+    assert (near.offset_ns, near.uncertainty_ns, near.path_ns) == (0, 0, 5)
+    assert offset_from(0, 10, 30, 20, same_host=True).path_ns == 0
+    off = offset_from(100, 1060, 1070, 190, same_host=False)
+    assert (off.offset_ns, off.uncertainty_ns, off.path_ns) == (920, 40, 40)
+    assert offset_from(0, 0, 100, 50, same_host=False).uncertainty_ns == 0
+
+
+def test_the_round_trip_is_the_handshake() -> None:
+    given = exchange(answer(every(25, 8)))
+    assert round_trip_ns(far(given, 80)) == 80 * MS
+    unknown = replace(given, stamps=replace(given.stamps, connect_ns=None))
+    assert round_trip_ns(unknown) == 0
+    # An address needs no look-up: the handshake counts from the start.
+    literal = replace(given, stamps=replace(given.stamps, dns_ns=None, start_ns=START_NS - 3 * MS))
+    assert round_trip_ns(literal) == 3 * MS - MS // 2
+
+
+def test_the_figures_of_a_hop() -> None:
+    due = every(25, 40)
+    hop = _hop(exchange(merged(timer(200)(answer(due), due[-1]))), BEACON)
+    shown = figures(hop)
+    assert shown["verdict"] == "batched"
+    assert shown["hold_is_exact"] is True
+    hold = shown["hold_ms"]
+    assert isinstance(hold, dict)
+    assert 0 <= hold["p50"] <= hold["p99"] <= hold["max"] <= 200
+    assert (shown["events"], shown["complete"], shown["cut_after_s"]) == (40, True, None)
+    assert shown["events_per_read"] == {"p50": 8, "max": 8}
+
+
+def test_the_figures_of_a_stream_that_never_began() -> None:
+    given = exchange([], head=None, ending=Ending.RESET, ended_ms=1500)
+    shown = figures(_hop(replace(given, stamps=replace(given.stamps, sent_ns=None))))
+    assert (shown["ttft_ms"], shown["hold_ms"], shown["headers_ms"]) == (None, None, None)
+    assert (shown["complete"], shown["cut_after_s"], shown["status"]) == (False, 1.501, None)
+    assert shown["events_per_read"] == {"p50": 0, "max": 0}
+
+
+@pytest.mark.parametrize(
+    ("api", "ending", "complete"),
+    [
+        ("plain", Ending.COMPLETE, True),
+        ("plain", Ending.CLOSED, None),
+        ("plain", Ending.TIMEOUT, None),
+        ("plain", Ending.RESET, False),
+        ("openai-chat", Ending.CLOSED, False),
+    ],
+)
+def test_whether_all_of_it_came(api: str, ending: Ending, complete: bool | None) -> None:
+    given = exchange([Sent(300, b"data: {}\n\n")], api=api, ending=ending)
+    assert figures(_hop(given))["complete"] is complete

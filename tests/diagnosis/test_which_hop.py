@@ -1,0 +1,122 @@
+"""Several hops: exactly the guilty one is named, wherever it stands, and two where two are."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.judged import judged_hops
+from support.streams import Dam, answer, blocks, every, exchange, no_dam, one_late, timer, to_end
+from undam.diagnosis.dams import begins_at, find_dams
+from undam.diagnosis.holds import Offset
+from undam.diagnosis.hop import Hop, judge_hop
+from undam.diagnosis.reading import read_exchange
+from undam.findings import Severity, Verdict
+from undam.record import Exchange
+
+NAMES = ("edge", "mid", "model")
+VARIED = [300 + 25 * i + 9 * (i * 7 % 5) for i in range(160)]
+
+
+def _path(*dams: Dam, due: list[float] = VARIED) -> list[Exchange]:
+    """What is seen at each hop, outermost first; each has what the ones further in let through."""
+    seen: list[Exchange] = []
+    writes = answer(due)
+    for name, dam in zip(reversed(NAMES), reversed(dams), strict=True):
+        writes = dam(writes, writes[-1].at_ms)
+        seen.insert(0, exchange(writes, hop=name))
+    return seen
+
+
+def _named(hops: list[Hop]) -> list[tuple[str, str]]:
+    """Which hops are accused, of what."""
+    return [(one.hop, one.code) for one in find_dams(hops) if one.severity is not Severity.INFO]
+
+
+@pytest.mark.parametrize("guilty", range(3))
+@pytest.mark.parametrize(
+    ("dam", "code"),
+    [(blocks(4096), "UD102"), (timer(300, from_first_byte=True), "UD103"), (to_end(), "UD101"),
+     (one_late(), "UD104")],
+)  # fmt: skip
+@pytest.mark.parametrize("beacon", [True, False])
+def test_the_guilty_hop_is_named_in_each_position(
+    guilty: int, dam: Dam, code: str, beacon: bool
+) -> None:
+    dams = [no_dam(), no_dam(), no_dam()]
+    dams[guilty] = dam
+    hops = judged_hops(*_path(*dams), offset=Offset() if beacon else None)
+    if code == "UD104" and guilty == 2 and not beacon:
+        assert _named(hops) == []  # nothing further in to compare with
+    else:
+        assert _named(hops) == [(NAMES[guilty], code)]
+
+
+@pytest.mark.parametrize("beacon", [True, False])
+@pytest.mark.parametrize(
+    ("outer", "inner", "found"),
+    [
+        (to_end(), timer(300, from_first_byte=True), [("edge", "UD101"), ("model", "UD103")]),
+        (to_end(), blocks(2048), [("edge", "UD101"), ("model", "UD102")]),
+        (blocks(4096), to_end(), [("model", "UD101")]),
+        (to_end(), to_end(), [("model", "UD101")]),
+    ],
+)
+def test_two_guilty_hops(
+    outer: Dam, inner: Dam, found: list[tuple[str, str]], beacon: bool
+) -> None:
+    hops = judged_hops(*_path(outer, no_dam(), inner), offset=Offset() if beacon else None)
+    assert _named(hops) == found
+
+
+@pytest.mark.parametrize("outer", [blocks(4096), to_end()])
+def test_a_hop_that_is_late_does_not_excuse_one_that_holds(outer: Dam) -> None:
+    hops = judged_hops(*_path(outer, no_dam(), one_late()), offset=Offset())
+    assert [hop for hop, _ in _named(hops)] == ["edge", "model"]
+    twice = judged_hops(*_path(one_late(), one_late(), no_dam()), offset=Offset())
+    assert twice[0].shape.verdict is not Verdict.STREAMING
+
+
+def test_an_answer_shorter_than_the_inner_block_does_not_blame_the_outer_hop() -> None:
+    long = _path(no_dam(), blocks(4096), no_dam())
+    short = exchange(to_end()(answer(every(25, 15)), 650.0), hop="edge")
+    hops = judged_hops(short, *long[1:])
+    assert hops[0].shape.verdict is Verdict.HELD_TO_END
+    assert _named(hops) == [("mid", "UD102")]
+
+
+def test_a_hop_of_which_nothing_is_known_is_looked_through() -> None:
+    edge, _, model = _path(no_dam(), no_dam(), to_end())
+    brief = exchange(answer(every(25, 4)), hop="mid")
+    assert _named(judged_hops(edge, brief, model)) == [("model", "UD101")]
+    edge, _, model = _path(to_end(), no_dam(), no_dam())
+    hops = judged_hops(edge, brief, model)
+    (found,) = [one for one in find_dams(hops) if one.code == "UD101"]
+    assert (found.hop, found.evidence["may_begin_at"]) == ("edge", "mid")
+    assert not begins_at(hops, 1)
+
+
+def test_an_inner_hop_shows_that_a_few_at_a_time_are_no_decoders() -> None:
+    due = every(30, 160)
+    singles = exchange(answer(due), hop="model")
+    for period, code in ((100.0, "UD103"), (40.0, "UD111")):
+        outer = exchange(timer(period, from_first_byte=True)(answer(due), due[-1]), hop="edge")
+        assert _named(judged_hops(outer)) == []
+        assert _named(judged_hops(outer, singles)) == [("edge", code)]
+        assert _named(judged_hops(outer, outer)) == []  # the decoder's own
+    few = exchange(answer(every(30, 4)), hop="model")
+    assert _named(judged_hops(outer, few)) == []  # too little to tell
+
+
+@pytest.mark.parametrize("later_ms", [0, 6, 12, 19, 25, 31, 50, 400])
+def test_an_answer_that_begins_later_is_not_called_late(later_ms: float) -> None:
+    inner = exchange(answer(every(25, 80)), hop="model")
+    outer = exchange(answer(every(25, 80, first_ms=300 + later_ms)), hop="edge")
+    assert _named(judged_hops(outer, inner)) == []
+
+
+def test_a_dam_in_half_of_the_streams_is_not_proved() -> None:
+    free = read_exchange(exchange(answer(every(25, 80))))
+    held = read_exchange(exchange(to_end()(answer(every(25, 80)), 2300)))
+    assert judge_hop([held, free]).shape.verdict is Verdict.STREAMING
+    assert judge_hop([held, free]).reading is free
+    assert judge_hop([free, held, held]).shape.verdict is Verdict.HELD_TO_END

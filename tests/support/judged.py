@@ -1,0 +1,97 @@
+"""Exchanges judged in one call: what tests of findings ask for again and again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from support.streams import (
+    SSE_HEAD,
+    Sent,
+    answer,
+    chunk,
+    every,
+    exchange,
+)
+from undam.diagnosis.diagnose import find_all
+from undam.diagnosis.holds import Offset
+from undam.diagnosis.hop import Hop, judge_hop
+from undam.diagnosis.reading import read_exchange
+from undam.findings import Finding
+from undam.record import Ending, Exchange, Head
+
+Findings = Sequence[Finding]
+
+DUE = every(25, 120)
+SHORT = answer(every(25, 20))
+END = chunk("", finish=True) + b"data: [DONE]\n\n"
+
+
+def judged(
+    *exchanges: Exchange, offset: Offset | None = None, signed: tuple[str, ...] = ()
+) -> Findings:
+    """All findings of hops, given outermost first; ``signed``: intermediaries that each names."""
+    return find_all(judged_hops(*exchanges, offset=offset, signed=signed), offset)
+
+
+def judged_hops(
+    *exchanges: Exchange, offset: Offset | None = None, signed: tuple[str, ...] = ()
+) -> list[Hop]:
+    """The hops of a path, judged from the innermost on."""
+    hops: list[Hop] = []
+    for one in reversed(exchanges):
+        reading, inner = read_exchange(one), hops[0] if hops else None
+        hops.insert(0, judge_hop([reading], inner=inner, offset=offset, intermediaries=signed))
+    return hops
+
+
+def through(dam: object, due: Sequence[float] = DUE, **more: object) -> Exchange:
+    """A chat answer as it comes through a dam."""
+    assert callable(dam)
+    return exchange(dam(answer(due), due[-1]), **more)  # type: ignore[arg-type]
+
+
+def head_with(*changes: tuple[str, str | None], version: str = "1.1", status: int = 200) -> Head:
+    """The usual head with some headers replaced, or taken out."""
+    gone = {name.lower() for name, _ in changes}
+    kept = tuple(pair for pair in SSE_HEAD.headers if pair[0].lower() not in gone)
+    added = tuple((name, value) for name, value in changes if value is not None)
+    return Head(status, version, kept + added)
+
+
+def with_head(*changes: tuple[str, str | None], version: str = "1.1") -> Findings:
+    """The findings of a short orderly stream with these headers changed."""
+    return judged(exchange(SHORT, head=head_with(*changes, version=version)))
+
+
+def broken_at(at_ms: float, ending: Ending, *, events: int = 400, **more: object) -> Findings:
+    """A stream without its end, whose tokens came right until ``at_ms``."""
+    due = every((at_ms - 300) / events, events)
+    writes = answer(due)[:-1]
+    given = exchange(writes, ending=ending, ended_ms=at_ms)
+    return judged(given, **more)  # type: ignore[arg-type]
+
+
+def found_in(
+    body: bytes, *, api: str = "openai-chat", ending: Ending = Ending.COMPLETE
+) -> Findings:
+    return judged(exchange([Sent(300, body)], api=api, ending=ending))
+
+
+def in_steps_of(chars: int, tokens: int | None = None) -> Findings:
+    """The findings of a stream with so many characters an event, and the usage told at its end."""
+    writes = answer(every(25, 20), ["x" * chars] * 20)
+    if tokens is not None:
+        usage = {"choices": [], "usage": {"completion_tokens": tokens}}
+        writes.insert(-1, Sent(writes[-1].at_ms, b"data: %s\n\n" % json.dumps(usage).encode()))
+    return judged(exchange(writes))
+
+
+def sse(*payloads: Mapping[str, object]) -> bytes:
+    """Payloads as an event stream."""
+    return b"".join(b"data: %s\n\n" % json.dumps(one).encode() for one in payloads)
+
+
+def codes(found: Findings) -> set[str]:
+    """The codes among findings."""
+    return {one.code for one in found}
