@@ -79,8 +79,7 @@ def lint_whatever(dialect: Dialect, text: str, settings: Settings | None = None)
     try:
         found = lint_source(dialect, source, chosen)
     except ConfigSyntaxError as error:
-        assert 1 <= error.line <= lines
-        assert error.column >= 1
+        _stands_in(lines, error)
         return None
     for one in found.mistakes:
         assert 1 <= one.line <= lines
@@ -89,3 +88,8 @@ def lint_whatever(dialect: Dialect, text: str, settings: Settings | None = None)
     fixed = fix_source(dialect, source, chosen, unsafe=True)
     lint_source(dialect, Source("whatever", fixed), chosen)
     return found
+
+
+def _stands_in(lines: int, error: ConfigSyntaxError) -> None:
+    assert 1 <= error.line <= lines, error
+    assert error.column >= 1, error
