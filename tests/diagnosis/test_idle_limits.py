@@ -65,6 +65,11 @@ def test_a_cut_sooner_than_another_silence_was_survived_is_no_limit() -> None:
     assert find_limits("edge", limits) == []
 
 
+def test_a_silence_as_long_as_the_limit_may_be_survived() -> None:
+    limits = judge_limits([_trial(3, SURVIVED), _trial(6, CUT, 2.998)])
+    assert limits.idle_s == 2.998
+
+
 @pytest.mark.parametrize(
     ("status", "is_limit"), [(429, False), (401, False), (504, True), (408, True)]
 )

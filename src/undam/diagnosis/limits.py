@@ -14,6 +14,9 @@ from undam.record import Ending
 _SAME_S = 1.0
 _SAME_SHARE = 0.1
 
+# A silence as long as the limit itself is survived or not by a hair.
+_RACE_SHARE = 0.95
+
 # The request was not taken (no key, too many at once), which says nothing of silence. 408 is a
 # time limit's.
 _REFUSED = frozenset(range(400, 500)) - {408}
@@ -112,7 +115,7 @@ def judge_limits(trials: Sequence[Trial]) -> Limits:
         )
         return replace(limits, drop_between_s=(survived, dropped))
     # Cut sooner than another stream was silent: by chance, or refused, but by no limit.
-    idle = longest.lasted_s if longest.lasted_s >= survived else None
+    idle = longest.lasted_s if longest.lasted_s >= _RACE_SHARE * survived else None
     total = kept.lasted_s if kept is not None and kept.fate is Fate.CUT else None
     if idle is None or total is None:
         return replace(limits, idle_s=idle)
