@@ -1,0 +1,89 @@
+"""`undam check` with three hops: the one that holds is named, wherever it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import pytest
+
+from support.live import RunProxy, Simulator, blamed, check, dams, hop_json, measure
+from undam.lab.proxies import Proxy, start_haproxy, start_lighttpd, start_nginx
+from undam.probe import Report
+
+# Over HTTP/1.1, because haproxy holds only what it sends in chunks; an HTTP/1.0 client gets none.
+FREE = partial(start_nginx, location="proxy_buffering off;\nproxy_http_version 1.1;")
+
+NAMES = ("edge", "mid", "inner")
+
+# Quick, as four places are asked one after the other: ten of nginx's blocks in two seconds.
+PATH = "/v1/chat/completions?gap=10&tokens=160"
+
+GUILTY: Mapping[str, tuple[Callable[..., Proxy], str]] = {
+    "nginx": (start_nginx, "UD102"),
+    "haproxy": (start_haproxy, "UD103"),
+    "lighttpd": (start_lighttpd, "UD101"),
+}
+
+
+def _chain(
+    run_proxy: RunProxy, model: Simulator, starts: list[Callable[..., Proxy]]
+) -> list[tuple[str, str]]:
+    """Hop names and URLs, outermost first, with the model as the last; ``starts`` are in the same
+    order."""
+    hops = [("origin", model.url)]
+    for name, start in zip(reversed(NAMES), reversed(starts), strict=True):
+        hops.insert(0, (name, run_proxy(start, hops[0][1]).url))
+    return hops
+
+
+def _reports(model: Simulator, chains: list[list[tuple[str, str]]]) -> list[Report]:
+    """Of each chain, a check without a beacon and one with it; all at once."""
+    return measure(
+        model,
+        lambda: [
+            check(edge, *inner, path=PATH, beacon=on)
+            for (_, edge), *inner in chains
+            for on in (False, True)
+        ],
+    )
+
+
+@pytest.mark.parametrize("program", GUILTY)
+def test_the_guilty_hop_is_named_in_each_position(
+    program: str, model: Simulator, run_proxy: RunProxy
+) -> None:
+    start, code = GUILTY[program]
+    chains = []
+    for guilty in NAMES:
+        starts = [start if name == guilty else FREE for name in NAMES]
+        chains.append(_chain(run_proxy, model, starts))
+    reports = _reports(model, chains)
+    named = [dams(report) for report in reports]
+    assert named == [{guilty: {code}} for guilty in NAMES for _ in range(2)]
+    for guilty, pair in zip(NAMES, (reports[0:2], reports[2:4], reports[4:6]), strict=True):
+        for report in pair:
+            _assert_held_from(guilty, report)
+
+
+def _assert_held_from(guilty: str, report: Report) -> None:
+    """Further out than the guilty hop the stream arrives held; further in it streams."""
+    outside = NAMES[: NAMES.index(guilty) + 1]
+    for name in (*NAMES, "origin"):
+        streams = hop_json(report, name)["verdict"] == "streaming"
+        assert streams == (name not in outside), (guilty, name)
+
+
+def test_no_hop_is_named_where_none_holds(model: Simulator, run_proxy: RunProxy) -> None:
+    for report in _reports(model, [_chain(run_proxy, model, [FREE, FREE, FREE])]):
+        assert dams(report) == {}
+        assert blamed(report) == {}
+        assert [hop.name for hop in report.hops] == [*NAMES, "origin"]
+
+
+def test_each_of_two_dams_is_named(model: Simulator, run_proxy: RunProxy) -> None:
+    """One that only makes worse what is held already is named, too: mending the inner one alone
+    would not free the stream."""
+    chain = _chain(run_proxy, model, [start_lighttpd, FREE, start_nginx])
+    for report in _reports(model, [chain]):
+        assert dams(report) == {"edge": {"UD101"}, "inner": {"UD102"}}

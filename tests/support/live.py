@@ -1,0 +1,230 @@
+"""For live tests: a simulator that writes the truth down, real proxies, checks, and the holds that
+the truth itself gives, worked out without undam's own parser and judgement."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import math
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from undam.findings import Severity
+from undam.lab.proxies import Missing, Proxy
+from undam.probe import CheckOptions, Place, Report, report_json, run_check
+from undam.record import Exchange
+
+CHAT = "/v1/chat/completions"
+
+_START_S = 20.0
+_TRUTH_S = 5.0
+_LISTENING = "listening on "
+
+# A verdict starts to doubt a stream at 12 ms of hold. What the machine itself adds, at the
+# simulator or here, must stay well below that for a verdict to say something of the proxy.
+_BUSY_MS = 5.0
+
+
+class Simulator:
+    """A running ``undam sim``: where it listens, and what it wrote down."""
+
+    def __init__(self, process: subprocess.Popen[str], url: str, truth_file: Path) -> None:
+        self.url = url
+        self._process = process
+        self._truth_file = truth_file
+
+    def truth(self) -> list[dict[str, Any]]:
+        """The lines of the truth file so far; one that is still being written is left out."""
+        if not self._truth_file.exists():
+            return []
+        text = self._truth_file.read_text(encoding="utf-8")
+        complete = text[: text.rfind("\n") + 1]
+        return [json.loads(line) for line in complete.splitlines()]
+
+    def events(self, ident: str) -> dict[int, dict[str, int]]:
+        """By their number, the events of an exchange that has ended."""
+        give_up = time.monotonic() + _TRUTH_S
+        while True:
+            lines = [line for line in self.truth() if line["id"] == ident]
+            if any(line["kind"] == "end" for line in lines):
+                return {line["seq"]: line for line in lines if line["kind"] == "event"}
+            assert time.monotonic() < give_up, f"the truth has no end of {ident!r}"
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it as a user does. Only then are all lines of the truth sure to be there."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+def start_simulator(folder: Path, *arguments: str, number: int = 0) -> Simulator:
+    """Start ``undam sim`` on a free port; its truth and log go to ``folder``."""
+    truth_file = folder / f"truth-{number}.jsonl"
+    errors = folder / f"simulator-{number}.log"
+    with errors.open("wb") as log:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "undam", "sim", "--port", "0"),
+                *("--truth", str(truth_file), *arguments),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], _START_S)
+    line = process.stdout.readline() if ready else ""
+    started = Simulator(process, line.strip().removeprefix(_LISTENING), truth_file)
+    if not line.startswith(_LISTENING):
+        started.stop()
+        pytest.fail(f"undam sim said {line!r} and {errors.read_text(encoding='utf-8')!r}")
+    return started
+
+
+RunProxy = Callable[..., Proxy]
+
+
+@contextlib.contextmanager
+def proxies() -> Iterator[RunProxy]:
+    """Gives ``run(start_nginx, upstream, …)``; what it started is stopped at the end."""
+    with contextlib.ExitStack() as running:
+
+        def run(start: Callable[..., Proxy], *arguments: object, **settings: object) -> Proxy:
+            return running.enter_context(start(*arguments, **settings))
+
+        yield run
+
+
+def miss(missing: Missing) -> NoReturn:
+    """Skip the test by the name of the program; under CI a missing one is a failure."""
+    if os.environ.get("CI", "").lower() in {"true", "1"}:
+        pytest.fail(str(missing), pytrace=False)
+    pytest.skip(str(missing))
+
+
+async def check(url: str, *inner: tuple[str, str], path: str = CHAT, **options: Any) -> Report:
+    """A check of ``url``, as the hop ``edge``, and of (name, url) further in."""
+    places = tuple(Place(name, at + path) for name, at in (("edge", url), *inner))
+    return await run_check(CheckOptions(places=places, **options))
+
+
+def measure(
+    simulator: Simulator, reports: Callable[[], Iterable[Awaitable[Report]]]
+) -> list[Report]:
+    """Run these checks at once; once more if this machine was too busy to say anything.
+
+    Whether it was is told by its lateness alone, never by the verdict.
+    """
+
+    async def together() -> list[Report]:
+        return list(await asyncio.gather(*reports()))
+
+    measured = asyncio.run(together())
+    if any(busy_ms(simulator, report) > _BUSY_MS for report in measured):
+        measured = asyncio.run(together())
+    return measured
+
+
+def busy_ms(simulator: Simulator, report: Report) -> float:
+    """How late this machine was: the client at its reads, or the simulator at its events."""
+    clock = report_json(report)["clock"]
+    assert isinstance(clock, dict)
+    late = [float(clock["late_ms_p99"])]
+    for exchange in report.exchanges:
+        events = simulator.events(ident_of(exchange)).values()
+        late.append(ranked([(e["left_ns"] - e["due_ns"]) / 1e6 for e in events], 0.9))
+    return max(late)
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One content event: due and left by the truth, and when it came; CLOCK_REALTIME."""
+
+    due_ns: int
+    left_ns: int
+    at_ns: int
+
+    @property
+    def hold_ms(self) -> float:
+        return max(0.0, (self.at_ns - self.due_ns) / 1e6)
+
+
+def passages(simulator: Simulator, exchange: Exchange) -> list[Passage]:
+    """Each chat chunk with text: due and left by the truth file, arrived by the read that
+    brought its last byte."""
+    events = simulator.events(ident_of(exchange))
+    found: list[Passage] = []
+    body, start = b"", 0
+    for arrival in exchange.arrivals:
+        body += arrival.data
+        while (end := body.find(b"\n\n", start)) >= 0:
+            block, start = body[start:end], end + 2
+            if not block.startswith(b"data: {"):
+                continue
+            chunk = json.loads(block.removeprefix(b"data: "))
+            if any(choice["delta"].get("content") for choice in chunk["choices"]):
+                event = events[chunk["undam"]["seq"]]
+                found.append(Passage(event["due_ns"], event["left_ns"], arrival.at_ns))
+    return found
+
+
+def ident_of(exchange: Exchange) -> str:
+    """The beacon's name of an exchange, from its head."""
+    head = exchange.head.get("undam-beacon") if exchange.head else None
+    assert head is not None, f"{exchange.url}: the beacon's header is missing"
+    name, _, ident = head.partition(";")[0].partition("=")
+    assert name == "id", head
+    return ident
+
+
+def ranked(values: Iterable[float], q: float) -> float:
+    """The nearest-rank quantile; 0 of nothing."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(q * len(ordered)) - 1)] if ordered else 0.0
+
+
+def hop_json(report: Report, name: str = "edge") -> dict[str, Any]:
+    """The entry of a hop in the report that other programs read."""
+    hops = report_json(report)["hops"]
+    assert isinstance(hops, list)
+    return next(hop for hop in hops if hop["name"] == name)
+
+
+def blamed(report: Report) -> dict[str, set[str]]:
+    """By hop, the codes of its errors and warnings, but for what a check says of this machine:
+    that one is true where others keep it busy, and blames no hop."""
+    found: dict[str, set[str]] = {}
+    for one in report.findings:
+        if one.severity is not Severity.INFO and not one.code.startswith("UD9"):
+            found.setdefault(one.hop, set()).add(one.code)
+    return found
+
+
+HOLD_CODES = {"UD101", "UD102", "UD103", "UD104", "UD111"}
+
+
+def dams(report: Report) -> dict[str, set[str]]:
+    """By hop, the codes that say of it that a hold begins there."""
+    found: dict[str, set[str]] = {}
+    for one in report.findings:
+        if one.code in HOLD_CODES:
+            found.setdefault(one.hop, set()).add(one.code)
+    return found
