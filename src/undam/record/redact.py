@@ -75,7 +75,7 @@ def redact_text(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def redact_body(reads: Sequence[bytes], secrets: Iterable[str] = ()) -> list[bytes]:
-    """The reads of a body with every secret overwritten by as many asterisks (digits by zeros),
+    """The reads of a body with every secret overwritten by as many asterisks (numbers by ones),
     also one that several reads share, so that sizes, and what is judged by them, stay."""
     body = bytearray(b"".join(reads))
     text = body.decode("latin-1")  # one character a byte, and every byte is one
@@ -83,7 +83,7 @@ def redact_body(reads: Sequence[bytes], secrets: Iterable[str] = ()) -> list[byt
     for pattern in (*patterns, *_FORMS, _USERINFO):
         for match in pattern.finditer(text):
             start, end = match.span("secret")
-            mark = b"0" if match["secret"].isdigit() else b"*"
+            mark = b"1" if match["secret"].isdigit() else b"*"  # JSON allows no 00
             body[start:end] = mark * (end - start)
     out, at = [], 0
     for read in reads:
