@@ -23,6 +23,7 @@ from support.streams import (
     timer,
     to_end,
 )
+from undam.diagnosis.dams import find_dams
 from undam.diagnosis.holds import Offset, holds_by_beacon, is_one_late, offset_from
 from undam.diagnosis.hop import Hop, figures, judge_hop
 from undam.diagnosis.network import round_trip_ns
@@ -207,3 +208,10 @@ def test_the_figures_of_a_stream_that_never_began() -> None:
 def test_whether_all_of_it_came(api: str, ending: Ending, complete: bool | None) -> None:
     given = exchange([Sent(300, b"data: {}\n\n")], api=api, ending=ending)
     assert figures(_hop(given))["complete"] is complete
+
+
+def test_a_timer_that_holds_single_events_says_one_at_a_time() -> None:
+    due = every(300, 40)
+    hop = _hop(exchange(timer(200, from_first_byte=True)(answer(due), due[-1])), BEACON)
+    (found,) = find_dams([hop])
+    assert (found.code, found.evidence["events_per_burst"]) == ("UD103", "1")

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
+
 import pytest
 
 from support.judged import judged_hops
-from support.streams import Dam, answer, blocks, every, exchange, no_dam, one_late, timer, to_end
+from support.streams import (
+    Dam,
+    answer,
+    blocks,
+    delayed,
+    every,
+    exchange,
+    far,
+    no_dam,
+    one_late,
+    timer,
+    to_end,
+)
 from undam.diagnosis.dams import begins_at, find_dams
 from undam.diagnosis.holds import Offset
 from undam.diagnosis.hop import Hop, judge_hop
@@ -17,7 +32,7 @@ NAMES = ("edge", "mid", "model")
 VARIED = [300 + 25 * i + 9 * (i * 7 % 5) for i in range(160)]
 
 
-def _path(*dams: Dam, due: list[float] = VARIED) -> list[Exchange]:
+def _path(*dams: Dam, due: Sequence[float] = VARIED) -> list[Exchange]:
     """What is seen at each hop, outermost first; each has what the ones further in let through."""
     seen: list[Exchange] = []
     writes = answer(due)
@@ -120,3 +135,10 @@ def test_a_dam_in_half_of_the_streams_is_not_proved() -> None:
     assert judge_hop([held, free]).shape.verdict is Verdict.STREAMING
     assert judge_hop([held, free]).reading is free
     assert judge_hop([free, held, held]).shape.verdict is Verdict.HELD_TO_END
+
+
+def test_jitter_on_the_way_to_the_outer_hop_is_no_hold_beside_an_even_inner_one() -> None:
+    writes = answer(every(2, 200))
+    outer = far(exchange(delayed(writes, random.Random(1), 40, 90), hop="edge"), 80)
+    assert judged_hops(outer)[0].shape.evidence["few_at_a_time"]
+    assert _named(judged_hops(outer, exchange(writes, hop="model"))) == []

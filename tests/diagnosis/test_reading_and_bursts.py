@@ -1,0 +1,143 @@
+"""Bodies read as events, and reads grouped into bursts: the edges of both."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.streams import Sent, answer, chunk, every, exchange, segments
+from undam.apis import APIS
+from undam.diagnosis.bursts import find_bursts, together_ns
+from undam.diagnosis.diagnose import find_all
+from undam.diagnosis.holds import Offset
+from undam.diagnosis.hop import figures, judge_hop
+from undam.diagnosis.reading import MAX_EVENT_BYTES, form_of, read_exchange
+from undam.record import Ending, Head
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "form"),
+    [
+        ("text/event-stream; charset=utf-8", b"", "sse"),
+        ("application/x-ndjson", b"data: x", "ndjson"),
+        ("application/jsonl", b"", "ndjson"),
+        (None, b"\xef\xbb\xbf\r\ndata:x", "sse"),
+        ("text/plain", b": ping", "sse"),
+        ("application/json", b'{"data": 1}', "none"),
+        ("text/html", b"<p>", "none"),
+    ],
+)
+def test_the_form_of_a_body(kind: str | None, first: bytes, form: str) -> None:
+    headers = () if kind is None else (("content-type", kind),)
+    assert form_of(Head(200, "1.1", headers), first) == form
+
+
+def test_a_body_without_a_head_is_known_by_its_beginning() -> None:
+    assert form_of(None, b"data: x") == "sse"
+    assert form_of(None, b"") == "none"
+
+
+@pytest.mark.parametrize("ending", list(Ending))
+def test_the_last_line_counts_without_its_newline_only_where_the_body_ended(ending: Ending) -> None:
+    head = Head(200, "1.1", (("Content-Type", "application/x-ndjson"),))
+    body = [Sent(1, b'{"a": 1}\n'), Sent(2, b'{"b": 2}')]
+    reading = read_exchange(exchange(body, head=head, api="plain", ending=ending))
+    whole = ending in {Ending.COMPLETE, Ending.CLOSED}
+    assert len(reading.contents) == (2 if whole else 1)
+    assert reading.leftover_bytes == (0 if whole else 8)
+
+
+def test_a_line_beyond_the_bound_is_a_problem() -> None:
+    head = Head(200, "1.1", (("Content-Type", "application/x-ndjson"),))
+    body = [Sent(1, b"{}\n" + b"x" * (MAX_EVENT_BYTES + 1)), Sent(2, b"\n{}\n")]
+    reading = read_exchange(exchange(body, head=head, api="plain"))
+    assert reading.problem is not None
+    assert len(reading.seen) == 1
+
+
+def test_a_stream_without_content_has_no_bursts() -> None:
+    reading = read_exchange(exchange([Sent(1, b": ping\n\n")]))
+    assert find_bursts(reading) == []
+
+
+def test_bursts_carry_what_a_read_left_behind() -> None:
+    event = chunk("x")
+    reads = [Sent(100, event + event[:50]), Sent(200, event[50:]), Sent(300, event[:20])]
+    first, second, third = find_bursts(read_exchange(exchange(reads)))
+    assert (first.events, first.inside, first.last_event_bytes) == (1, True, len(event))
+    assert (second.events, second.inside, second.last_event_bytes) == (1, False, len(event))
+    assert (third.events, third.inside, third.last_event_bytes) == (0, True, 20)
+
+
+@pytest.mark.parametrize(
+    ("gaps_ms", "limit_ms"),
+    [
+        ([], 0.3),
+        ([1.0] * 9, 0.15),
+        ([20.0] * 9, 2.0),
+        ([900.0] * 9, 5.0),
+        ([0.0] * 9, 0.3),
+        ([0.0] * 20 + [40.0], 2.0),
+        ([0.0] * 20 + [400.0], 5.0),
+    ],
+)
+def test_how_close_counts_as_together(gaps_ms: list[float], limit_ms: float) -> None:
+    times = [0]
+    for gap in gaps_ms:
+        times.append(times[-1] + round(gap * 1_000_000))
+    assert together_ns(times) == round(limit_ms * 1_000_000)
+
+
+def test_choices_side_by_side_are_counted() -> None:
+    two = chunk("x") + chunk("y").replace(b'"index": 0', b'"index": 1')
+    assert read_exchange(exchange([Sent(1, two)])).choices == 2
+    odd = chunk("x").replace(b'"index": 0', b'"index": [1]')
+    assert read_exchange(exchange([Sent(1, odd)])).choices == 1
+    assert read_exchange(exchange([])).choices == 1
+
+
+PIECES = st.sampled_from(
+    [chunk("tok"), chunk("", finish=True), b"data: [DONE]\n\n", b": ping\n\n", b": ping\n",
+     b"id: 1\n", b"data:\n\n", b"event: ping\n\n", b"retry: 1\n\n", b"data: {]\n\n", b"\xff\x00\r",
+     b'data: {"error": {"message": {}}}\n\n', b'data: {"choices": [[], {"index": -1}]}\n\n',
+     b'data: {"undam": {"seq": 1, "due_ns": 99999999999999999999}}\n\n']
+)  # fmt: skip
+
+
+@given(
+    pieces=st.lists(st.tuples(st.integers(-50, 400), PIECES), max_size=40),
+    kind=st.sampled_from(["text/event-stream", "application/x-ndjson", "text/html"]),
+    api=st.sampled_from([one.name for one in APIS]),
+    ending=st.sampled_from(list(Ending)),
+    late_ns=st.integers(0, 10**9),
+    beacon=st.booleans(),
+)
+def test_whatever_comes_is_judged_without_an_exception(
+    pieces: list[tuple[int, bytes]],
+    kind: str,
+    api: str,
+    ending: Ending,
+    late_ns: int,
+    beacon: bool,
+) -> None:
+    at, reads = 0.0, []
+    for gap, data in pieces:
+        at += gap  # a record may go back in time
+        reads.append(Sent(at, data))
+    head = Head(200, "1.1", (("Content-Type", kind),))
+    given_ = exchange(reads, head=head, api=api, ending=ending, late_ns=late_ns)
+    offset = Offset() if beacon else None
+    inner = judge_hop([read_exchange(given_)], offset=offset)
+    outer = judge_hop([read_exchange(given_)] * 2, inner=inner, offset=offset)
+    assert find_all([outer, inner], offset) == find_all([outer, inner], offset)
+    assert figures(outer)["streams"] == 2
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 1448])
+def test_what_is_read_does_not_depend_on_how_it_was_cut(size: int) -> None:
+    writes = answer(every(25, 20))
+    whole = read_exchange(exchange(writes))
+    cut = read_exchange(exchange(segments(writes, size, 0.0001)))
+    assert [item.text for item in cut.seen] == [item.text for item in whole.seen]
+    assert cut.announced_end

@@ -1,0 +1,259 @@
+"""Records: what is written is what is read, and a damaged one is refused by the line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.judged import judged
+from support.streams import SSE_HEAD, Sent, answer, blocks, chunk, every, exchange, merged, timer
+from undam.apis import APIS
+from undam.errors import UsageError
+from undam.record import Ending, Exchange, Head, Stamps, read_record, record_lines
+from undam.timing import Arrival
+
+NS = st.integers(0, (1 << 63) - 1)
+# Anything that redaction leaves alone: it has tests of its own.
+WORD = st.text(st.characters(codec="utf-8", exclude_characters=":=@?&-_ "), max_size=20)
+BODY = st.one_of(st.binary(max_size=60), WORD.map(str.encode)).filter(
+    lambda body: not set(body) & set(b":=@?&-_ ")
+)
+
+HEADS = st.none() | st.builds(
+    Head, st.integers(0, 999), WORD, st.lists(st.tuples(WORD, WORD), max_size=4).map(tuple)
+)
+ARRIVALS = st.builds(
+    Arrival, at_ns=NS, data=BODY, late_ns=NS, wire_bytes=st.none() | st.integers(0, 10**9)
+)
+STAMPS = st.builds(
+    Stamps,
+    start_ns=NS,
+    **{name: st.none() | NS for name in ("dns_ns", "connect_ns", "tls_ns", "sent_ns", "head_ns")},
+)
+EXCHANGES = st.builds(
+    Exchange,
+    hop=WORD,
+    url=WORD,
+    api=st.sampled_from([one.name for one in APIS]),
+    stamps=STAMPS,
+    head=HEADS,
+    arrivals=st.lists(ARRIVALS, max_size=6).map(tuple),
+    ending=st.sampled_from(list(Ending)),
+    ended_ns=NS,
+    clock=st.sampled_from(["kernel", "user"]),
+    step_ns=st.integers(-(10**18), 10**18),
+    error=st.none() | WORD,
+)
+
+
+def _lines(*exchanges: Exchange) -> list[str]:
+    return list(record_lines(exchanges, {"undam": "0.1.0"}))
+
+
+@given(st.lists(EXCHANGES, max_size=3))
+def test_what_is_written_is_read(exchanges: list[Exchange]) -> None:
+    lines = _lines(*exchanges)
+    assert all(line.endswith("\n") and line.count("\n") == 1 and line.isascii() for line in lines)
+    about, read = read_record(lines)
+    assert about == {"schema": 1, "kind": "record", "undam": "0.1.0"}
+    assert read == exchanges
+
+
+@pytest.mark.parametrize(
+    "original",
+    [
+        exchange(answer(every(25, 60))),
+        exchange(merged(blocks(4096)(answer(every(25, 200)), 5275))),
+        exchange(merged(timer(200)(answer(every(25, 200)), 5275)), late_ns=60_000_000),
+        exchange(answer(every(25, 9))[:-1], ending=Ending.RESET, error="reset by peer", step_ns=-5),
+        exchange([Sent(1, b"data: \xff\xfe\n\n"), Sent(2, chunk("ü")[:-2])], ending=Ending.CLOSED),
+        exchange([], head=None, ending=Ending.TIMEOUT),
+        exchange(answer(every(25, 60)), head=replace(SSE_HEAD, http_version="1.0"), coded=True),
+    ],
+)
+def test_a_record_is_judged_as_the_original_was(original: Exchange) -> None:
+    _, (read,) = read_record(_lines(original))
+    assert judged(read) == judged(original)
+
+
+def test_secrets_in_blocks_do_not_change_the_judgement() -> None:
+    texts = [" tok", " sk-abcdefgh", " Bearer abc12345", " http://u:p@h/?key=abc", " hunter2"] * 40
+    writes = answer(every(25, 200), texts)
+    original = exchange(merged(blocks(4096)(writes, 5275)))
+    lines = list(record_lines([original], {}, ["hunter2"]))
+    for secret in ("sk-abcdefgh", "abc12345", "u:p", "key=abc", "hunter2"):
+        assert secret not in "".join(lines)
+    assert judged(read_record(lines)[1][0]) == judged(original)
+
+
+def test_exchanges_may_be_mixed_and_unknown_lines_are_passed_over() -> None:
+    one, two = exchange(answer(every(25, 3))), exchange([], head=None)
+    head, *rest = _lines(one, two)
+    starts = [line for line in rest if '"exchange": 1' in line]
+    firsts = [line for line in rest if '"exchange": 0' in line]
+    mixed = [head, firsts[0], *starts, '{"kind": "note", "of": "a later version"}\n', *firsts[1:]]
+    assert read_record(mixed)[1] == [two, one]
+
+
+# Hostile records.
+
+START, ARRIVAL, END = 1, 2, -1
+
+
+def _damaged(line: int, **changes: object) -> list[str]:
+    """A record of one exchange with these fields of one line changed; ``...`` takes one out."""
+    lines = _lines(exchange(answer(every(25, 3))))
+    row = json.loads(lines[line])
+    for name, value in changes.items():
+        if value is ...:
+            del row[name]
+        else:
+            row[name] = value
+    lines[line] = json.dumps(row)
+    return lines
+
+
+STAMPED = dict.fromkeys(("start_ns", "dns_ns", "connect_ns", "proxy_ns", "tls_ns", "sent_ns"), 1)
+HEAD = {"status": 200, "http_version": "1.1", "headers": []}
+
+
+@pytest.mark.parametrize(
+    ("line", "changes"),
+    [
+        (0, {"schema": 2}),
+        (0, {"schema": True}),
+        (0, {"kind": "bench"}),
+        (0, {"kind": ...}),
+        (START, {"exchange": "0"}),
+        (START, {"exchange": [0]}),
+        (START, {"kind": ["exchange"]}),
+        (START, {"api": "unheard-of"}),
+        (START, {"hop": 7}),
+        (START, {"url": "\ud800"}),
+        (START, {"stamps": None}),
+        (START, {"stamps": STAMPED}),
+        (START, {"stamps": {**STAMPED, "head_ns": 1.5}}),
+        (START, {"stamps": {**STAMPED, "head_ns": None, "start_ns": None}}),
+        (START, {"head": "HTTP/1.1 200"}),
+        (START, {"head": {**HEAD, "headers": {}}}),
+        (START, {"head": {**HEAD, "headers": [["a"]]}}),
+        (START, {"head": {**HEAD, "headers": [[1, 2]]}}),
+        (START, {"head": {**HEAD, "status": "200"}}),
+        (ARRIVAL, {"exchange": 5}),
+        (ARRIVAL, {"at_ns": True}),
+        (ARRIVAL, {"at_ns": 1 << 63}),
+        (ARRIVAL, {"at_ns": -1}),
+        (ARRIVAL, {"at_ns": float("nan")}),
+        (ARRIVAL, {"text": 5}),
+        (ARRIVAL, {"text": "\udfff"}),
+        (ARRIVAL, {"text": ...}),
+        (ARRIVAL, {"text": ..., "base64": "a"}),
+        (ARRIVAL, {"text": ..., "base64": "ä"}),
+        (ARRIVAL, {"wire_bytes": "9"}),
+        (ARRIVAL, {"late_ns": None}),
+        (END, {"ending": "well"}),
+        (END, {"error": 5}),
+        (END, {"step_ns": -(1 << 63)}),
+        (END, {"at_ns": ...}),
+    ],
+)
+def test_a_damaged_line_is_named(line: int, changes: dict[str, object]) -> None:
+    lines = _damaged(line, **changes)
+    number = range(1, len(lines) + 1)[line]
+    with pytest.raises(UsageError, match=f"^line {number} is not a line of an undam record"):
+        read_record(lines)
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "7", '"kind"', "[]", "[" * 100_000, "\0", "NaN"])
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_line_that_is_no_object_is_named(text: str, at: int) -> None:
+    lines = _lines(exchange(answer(every(25, 3))))
+    lines.insert(at, text)
+    with pytest.raises(UsageError, match=f"^line {at + 1} is not a line"):
+        read_record(lines)
+
+
+def test_missing_lines_are_named() -> None:
+    lines = _lines(exchange(answer(every(25, 3))))
+    with pytest.raises(UsageError, match="the record is empty"):
+        read_record([])
+    with pytest.raises(UsageError, match=r"^line 1 "):
+        read_record(lines[1:])
+    with pytest.raises(UsageError, match=r"^line 2 "):
+        read_record([lines[0], *lines[2:]])  # an arrival before its exchange
+    last = len(lines) - 1
+    with pytest.raises(UsageError, match=rf"^line {last} is the last, and exchange 0 has no end"):
+        read_record(lines[:-1])
+    with pytest.raises(UsageError, match=r"^line 3 .*begins twice"):
+        read_record([*lines[:2], lines[1]])
+
+
+def test_a_line_of_10_mb_is_read_or_refused_in_one_short_line() -> None:
+    big = _lines(exchange([Sent(1, b"x" * 10_000_000)]))
+    assert len(read_record(big)[1][0].arrivals[0].data) == 10_000_000
+    with pytest.raises(UsageError) as refused:
+        read_record([big[0], "x" * 10_000_000])
+    assert len(str(refused.value)) < 250
+    with pytest.raises(UsageError) as wrong:
+        read_record(_damaged(ARRIVAL, at_ns="x" * 10_000_000))
+    assert len(str(wrong.value)) < 250
+
+
+def test_a_file_that_is_no_text_is_refused_by_the_line() -> None:
+    def opened() -> Iterator[str]:
+        yield from _lines()
+        yield b"\xff\xfe".decode()
+
+    with pytest.raises(UsageError, match=r"^line 2 is no UTF-8"):
+        read_record(opened())
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["kind", "exchange", "at_ns", "text", "x"]), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            JSON.map(json.dumps),
+            st.text(max_size=30),
+            st.fixed_dictionaries(
+                {"kind": st.sampled_from(["exchange", "arrival", "end"]), "exchange": JSON}
+            ).map(json.dumps),
+        ),
+        max_size=5,
+    )
+)
+def test_random_records_raise_nothing_else(lines: list[str]) -> None:
+    for given_ in (lines, [*_lines(), *lines]):
+        try:
+            read_record(given_)
+        except UsageError as error:
+            assert str(error).startswith(("line ", "the record is empty"))  # noqa: PT017
+
+
+@given(st.data())
+def test_a_record_with_one_random_field_is_read_and_judged_or_refused(data: st.DataObject) -> None:
+    lines = _lines(exchange(answer(every(25, 9))))
+    at = data.draw(st.integers(0, len(lines) - 1))
+    row = json.loads(lines[at])
+    row[data.draw(st.sampled_from(sorted(row)))] = data.draw(JSON)
+    lines[at] = json.dumps(row)
+    try:
+        _, read = read_record(lines)
+    except UsageError as error:
+        assert f"line {at + 1}" in str(error) or "line" in str(error)  # noqa: PT017
+    else:
+        for one in read:
+            judged(one)

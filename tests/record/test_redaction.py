@@ -1,0 +1,158 @@
+"""Secrets do not get into what is shown or kept, and what is none stays readable."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.streams import Sent, exchange
+from undam.record import (
+    HIDDEN,
+    Head,
+    read_record,
+    record_lines,
+    redact_body,
+    redact_headers,
+    redact_text,
+    redact_url,
+    secrets_of,
+)
+
+SECRET = 'p\u00e4ss/w"rd\\9'
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://me:pass@host/v1?x=1", "https://host/v1?x=1"),
+        ("https://host/v1?key=abc&x=1#top", f"https://host/v1?key={HIDDEN}&x=1#top"),
+        ("https://host/?API_KEY=abc;d", f"https://host/?API_KEY={HIDDEN}"),
+        ("https://host/?x=1&sig=a%2Fb", f"https://host/?x=1&sig={HIDDEN}"),
+        ("https://host/@me?monkey=1", "https://host/@me?monkey=1"),
+    ],
+)
+def test_urls(url: str, shown: str) -> None:
+    assert redact_url(url) == shown
+    assert redact_url(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Incorrect API key provided: sk-proj-****abcd.",
+        "Authorization: Bearer abc.def-123=",
+        "got header basic dXNlcjpwYXNz=",
+        "see http://user:hunter22@proxy:3128/",
+        "POST /v1?api-key=hunter22 failed",
+        'the body was {"url": "http://h/?token=hunter22"}',
+    ],
+)
+def test_what_has_the_form_of_a_secret(text: str) -> None:
+    shown = redact_text(text)
+    for secret in ("abcd", "abc.def", "dXNl", "hunter22", "user:"):
+        assert secret not in shown
+    assert redact_text(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a basic understanding of the bearer certificates",
+        "task-forces and disk-drives",
+        "mail me@example.org about http://example.org/a?monkey=1",
+        '"http://a", "me@b"',
+    ],
+)
+def test_ordinary_text_stays(text: str) -> None:
+    assert redact_text(text) == text
+
+
+def test_the_text_around_a_parameter_stays_whole() -> None:
+    text = json.dumps({"content": "http://h/?key=abc", "finish_reason": None})
+    assert json.loads(redact_text(text)) == {
+        "content": f"http://h/?key={HIDDEN}",
+        "finish_reason": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        SECRET,
+        json.dumps(SECRET)[1:-1],
+        json.dumps(SECRET, ensure_ascii=False)[1:-1],
+        json.dumps(SECRET)[1:-1].replace("/", "\\/"),
+        "".join(f"\\u{ord(c):04X}" for c in SECRET),
+        "p%C3%A4ss%2fw%22rd%5C9",
+    ],
+)
+def test_a_secret_is_known_in_every_escape(form: str) -> None:
+    assert redact_text(f"<{form}>", [SECRET]) == f"<{HIDDEN}>"
+    (body,) = redact_body([f"<{form}>".encode()], [SECRET])
+    assert body == b"<" + b"*" * len(form.encode()) + b">"
+
+
+def test_the_longest_secret_goes_first_and_an_empty_one_hides_nothing() -> None:
+    assert redact_text("abcdef abc", ["abc", "abcdef", ""]) == f"{HIDDEN} {HIDDEN}"
+
+
+def test_characters_beyond_the_basic_plane() -> None:
+    secret = "key\U0001f511key"
+    assert redact_text(json.dumps(secret), [secret]) == f'"{HIDDEN}"'
+
+
+@given(st.binary(max_size=40), st.binary(max_size=40), st.data())
+def test_a_secret_that_reads_share_is_hidden_and_every_size_stays(
+    before: bytes, after: bytes, data: st.DataObject
+) -> None:
+    secret = b"s3cret/t\xc3\xb6ken"
+    body = before + secret + after
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=8)))
+    reads = [body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+    hidden = redact_body(reads, [secret.decode()])
+    assert [len(read) for read in hidden] == [len(read) for read in reads]
+    assert secret not in b"".join(hidden)
+
+
+def test_a_number_stays_a_number() -> None:
+    (body,) = redact_body([b'{"pin": 12345678}'], ["12345678"])
+    assert json.loads(body) == {"pin": 11111111}
+
+
+def test_headers_that_carry_secrets() -> None:
+    given_ = (("Set-Cookie", "a=b"), ("X-API-Key", "k"), ("Content-Type", "text/html"))
+    assert redact_headers(given_) == (
+        ("Set-Cookie", HIDDEN), ("X-API-Key", HIDDEN), ("Content-Type", "text/html"),
+    )  # fmt: skip
+
+
+def test_the_secrets_of_a_request() -> None:
+    found = secrets_of([("Authorization", "Bearer abcdefg"), ("api-key", "short"), ("Accept", "x")])
+    assert found == ("Bearer abcdefg", "abcdefg")
+
+
+def test_a_record_holds_no_secret_anywhere() -> None:
+    raw = SECRET.encode()
+    noise = b"\xff" + raw + b"\xfe"
+    given_ = exchange(
+        [Sent(1, b"data: " + raw[:4]), Sent(2, raw[4:] + b"\n\n"), Sent(3, noise)],
+        head=Head(200, "1.1", (("Location", f"/?x={SECRET}"), ("Set-Cookie", "k=" + SECRET))),
+        error=f"refused {SECRET}",
+        hop=f"edge {SECRET}",
+    )
+    about = {"argv": ("check", SECRET), SECRET: [{"deep": SECRET}], "n": 1}
+    lines = list(record_lines([given_], about, [SECRET]))
+    read = repr(read_record(lines))
+    for text in ("".join(lines), read):
+        assert SECRET not in text
+        assert json.dumps(SECRET)[1:-1] not in text
+    kept = b"".join(
+        base64.b64decode(row["base64"]) if "base64" in row else row["text"].encode()
+        for row in map(json.loads, lines)
+        if row["kind"] == "arrival"
+    )
+    assert kept == b"data: " + b"*" * len(raw) + b"\n\n\xff" + b"*" * len(raw) + b"\xfe"
