@@ -12,12 +12,14 @@ from undam.diagnosis.hop import Hop, figures
 from undam.diagnosis.limits import Limits
 from undam.findings import Finding, Severity, Verdict
 from undam.probe import Report
+from undam.record import Ending
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _WIDTH = 64
 _COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
+_FAULTY = {Ending.BROKEN, Ending.RESET, Ending.TRUNCATED}
 _VERDICTS = {
     Verdict.STREAMING: ("bold green", "the stream flows: events come as they are sent"),
     Verdict.BATCHED: ("bold red", "the stream comes in bursts"),
@@ -32,8 +34,8 @@ def print_report(report: Report, out: Console) -> None:
     _print_verdict(report, out)
     out.print()
     _print_picture(report, out)
-    out.print()
     _print_figures(report.hops, out)
+    _print_faults(report, out)
     if report.limits is not None:
         out.print()
         out.print(_say_limits(report.limits))
@@ -89,6 +91,7 @@ def _print_picture(report: Report, out: Console) -> None:
     for name, times in rows:
         out.print(f"  {name:<{name_width}} |{draw(times, end, _WIDTH, signs)}|")
     out.print(f"  {'':<{name_width}}  {legend(end, _WIDTH, signs)}", style="dim")
+    out.print()
 
 
 def _print_figures(hops: Sequence[Hop], out: Console) -> None:
@@ -107,6 +110,15 @@ def _print_figures(hops: Sequence[Hop], out: Console) -> None:
     for number, row in enumerate(rows):
         text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         out.print(f"  {text.rstrip()}", style="dim" if number == 0 else None)
+
+
+def _print_faults(report: Report, out: Console) -> None:
+    """How a body stopped, where no finding has it in its words."""
+    told = " ".join(found.message for found in report.findings)
+    for hop in report.hops:
+        fault = hop.exchange.error
+        if fault and hop.exchange.ending in _FAULTY and fault not in told:
+            out.print(one_line(f"  {hop.name}: the body stopped: {fault}"))
 
 
 def _row(hop: Hop) -> tuple[str, ...]:

@@ -125,7 +125,7 @@ def report_json(report: Report) -> dict[str, object]:
         "schema": 1,
         "command": "check",
         "verdict": report.hops[0].shape.verdict.value,
-        "hops": [figures(hop) for hop in report.hops],
+        "hops": [{**figures(hop), "error": hop.exchange.error} for hop in report.hops],
         "findings": [_finding_json(one) for one in report.findings],
         "clock": {
             "source": "kernel" if kernel else "user",

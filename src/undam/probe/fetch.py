@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from http import HTTPStatus
 
+from undam.apis import CHAT, COMPLETIONS, MESSAGES, RESPONSES
 from undam.errors import ResponseError
 from undam.probe.secrecy import clean_exchange, clean_text, secrets_in
 from undam.record import Ending, Exchange, redact_url
@@ -21,13 +22,21 @@ _REFUSAL_BYTES = 65_536
 _REFUSAL_S = 5.0
 
 _HINTS = {
-    401: "pass the key with -H 'Authorization: Bearer …' or in OPENAI_API_KEY",
+    401: "pass the key with -H 'Authorization: Bearer …'",
     403: "the key or this address may not use it",
     404: "is the path right? It usually ends in /v1/chat/completions",
     405: "try another --method",
     407: "the proxy wants a name and a password: --proxy http://USER:PASSWORD@HOST:PORT",
     422: "the body does not fit: give it with --data, or the model with --model",
     429: "the server limits requests: wait, or use another key",
+}
+
+_HINTS_OF_API = {
+    (401, MESSAGES.name): "pass the key with -H 'x-api-key: …' or in ANTHROPIC_API_KEY",
+    **{
+        (401, api.name): "pass the key with -H 'Authorization: Bearer …' or in OPENAI_API_KEY"
+        for api in (CHAT, COMPLETIONS, RESPONSES)
+    },
 }
 
 _TITLE = re.compile(r"(?is)<title[^>]*>(.*?)</title>")
@@ -61,7 +70,7 @@ async def fetch_stream(
     secrets = _secrets(request, config)
     async with await open_stream(request, config) as stream:
         if not 200 <= stream.head.status < 300:
-            raise ResponseError(await _refusal(stream, hop, secrets))
+            raise ResponseError(await _refusal(stream, hop, api, secrets))
         kind = (stream.head.get("content-type") or "").lower()
         if kind.startswith("text/html"):
             raise ResponseError(
@@ -103,7 +112,7 @@ def _shown_url(stream: Stream, secrets: tuple[str, ...]) -> str:
     return clean_text(redact_url(stream.url), secrets)
 
 
-async def _refusal(stream: Stream, hop: str, secrets: tuple[str, ...]) -> str:
+async def _refusal(stream: Stream, hop: str, api: str, secrets: tuple[str, ...]) -> str:
     body = bytearray()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_REFUSAL_S):
@@ -120,7 +129,7 @@ async def _refusal(stream: Stream, hop: str, secrets: tuple[str, ...]) -> str:
     # Cleaned before it is cut: half a key would not be recognised.
     if said := _said(clean_text(body.decode("utf-8", "replace"), secrets)):
         text += f": {said}"
-    if hint := _HINTS.get(status):
+    if hint := _HINTS_OF_API.get((status, api)) or _HINTS.get(status):
         text += f" [{hint}]"
     return text
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from undam.apis import MESSAGES, PLAIN, Api, api_for_path
+from undam.apis import COMPLETIONS, MESSAGES, PLAIN, Api, api_for_path
 from undam.probe.secrecy import names_secret, secrets_in
 from undam.wire import ClientConfig, Request
 
@@ -15,6 +15,8 @@ from undam.wire import ClientConfig, Request
 DEFAULT_PROMPT = "Count from 1 to 120 in words, separated by commas. Write nothing else."
 
 _DEFAULT_MODEL = "default"
+# This API alone gives 16 tokens where nothing is said (OpenAI and vLLM), which fit into one block.
+_COMPLETION_TOKENS = 512
 _ANTHROPIC_VERSION = "2023-06-01"
 
 _KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
@@ -121,7 +123,8 @@ def _body(options: CheckOptions, api: Api, model: str | None) -> bytes | None:
     if api.request is None:
         return None
     asked = options.model or model or _DEFAULT_MODEL
-    return json.dumps(api.request(asked, options.prompt, None)).encode()
+    most = _COMPLETION_TOKENS if api is COMPLETIONS else None
+    return json.dumps(api.request(asked, options.prompt, most)).encode()
 
 
 def _default(headers: list[tuple[str, str]], name: str, value: str) -> None:
