@@ -6,6 +6,12 @@ UndamError
 │   └── RemoteProtocolError  and it was the peer that sent them
 ├── NetworkError             the peer could not be reached, or stopped; `phase` says where
 ├── ResponseError            the server answered, but not with a stream
+├── AnswerError              an answer did not come whole; `text` is what of it arrived
+│   ├── IncompleteStream     it ended without saying that it is complete
+│   ├── StreamError          the server told an error inside the stream
+│   ├── MalformedStream      an event of it cannot be read
+│   ├── IdleTimeout          no byte came for the time allowed
+│   └── TtftTimeout          no content came within the time allowed
 ├── ConfigSyntaxError        a configuration cannot be read; `path`, `line`, `column` say where
 └── UsageError               what the user asked for makes no sense
 """
@@ -43,6 +49,40 @@ class NetworkError(UndamError):
 
 class ResponseError(UndamError):
     """The server's answer is a refusal or a page, not a stream; says what it said."""
+
+
+class AnswerError(UndamError):
+    """An answer broke off.
+
+    Args:
+        text: what had arrived of it; "" for nothing.
+        reasoning: what had arrived of the model's reasoning.
+    """
+
+    def __init__(self, message: str, *, text: str = "", reasoning: str = "") -> None:
+        super().__init__(message)
+        self.text = text
+        self.reasoning = reasoning
+
+
+class IncompleteStream(AnswerError):
+    """The stream ended, in good order or not, before it said that the answer is complete."""
+
+
+class StreamError(AnswerError):
+    """The server told an error inside the stream; the message is the server's."""
+
+
+class MalformedStream(AnswerError):
+    """An event is larger than its bound, or its data is not what the API sends."""
+
+
+class IdleTimeout(AnswerError):
+    """No byte came for the time allowed, not even a heartbeat."""
+
+
+class TtftTimeout(AnswerError):
+    """No content came within the time allowed, whatever else did."""
 
 
 class ConfigSyntaxError(UndamError):

@@ -1,1 +1,53 @@
-"""Read a stream without holding it, over any HTTP client."""
+"""Read a stream without holding it, over any HTTP client.
+
+Importing this imports no HTTP library. ``chat`` and ``achat`` send with httpx (extra ``client``).
+"""
+
+from __future__ import annotations
+
+from undam.client.achat import AsyncChat, achat
+from undam.client.call import ChatOptions, Messages
+from undam.client.chat import Chat, chat
+from undam.client.deltas import Delta, Finish, Reasoning, Text, ToolCall, Usage
+from undam.client.reading import AsyncEvents, Events, aevents, events
+from undam.client.responses import astream, stream
+from undam.client.timing import Timing
+from undam.errors import (
+    AnswerError,
+    IdleTimeout,
+    IncompleteStream,
+    MalformedStream,
+    StreamError,
+    TtftTimeout,
+)
+from undam.sse import Comment, Event
+
+__all__ = [
+    "AnswerError",
+    "AsyncChat",
+    "AsyncEvents",
+    "Chat",
+    "ChatOptions",
+    "Comment",
+    "Delta",
+    "Event",
+    "Events",
+    "Finish",
+    "IdleTimeout",
+    "IncompleteStream",
+    "MalformedStream",
+    "Messages",
+    "Reasoning",
+    "StreamError",
+    "Text",
+    "Timing",
+    "ToolCall",
+    "TtftTimeout",
+    "Usage",
+    "achat",
+    "aevents",
+    "astream",
+    "chat",
+    "events",
+    "stream",
+]

@@ -1,0 +1,215 @@
+"""Responses of every HTTP client, each read in the one way that holds nothing back.
+
+The library is told by the module of the response's type, so none is imported here. What each way
+costs against the usual ones is measured by bench/client_reading.py.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Literal, overload
+
+from undam.client.reading import MAX_EVENT_BYTES, AsyncEvents, Events
+from undam.errors import ResponseError, UsageError
+from undam.sse import Comment, Event
+
+# The most that one read takes; it is a bound, never a quantity that is waited for.
+_READ_BYTES = 65536
+
+_READ_BEFORE = "its body was read before undam.client saw it: open it with {how}"
+
+
+@overload
+def stream(
+    response: object, *, comments: Literal[False] = ..., max_event_bytes: int = ...
+) -> Events[Event]: ...
+@overload
+def stream(
+    response: object, *, comments: bool, max_event_bytes: int = ...
+) -> Events[Event | Comment]: ...
+def stream(
+    response: object, *, comments: bool = False, max_event_bytes: int = MAX_EVENT_BYTES
+) -> Events[Event] | Events[Event | Comment]:
+    """The events of a response of httpx, httpx2, requests, urllib3 or niquests; see ``events``.
+
+    The response stays the caller's: close it as its library says. What the library raises when
+    the connection breaks passes through.
+
+    Raises:
+        UsageError: it was opened without streaming, was read before, or is of no library known.
+        ResponseError: its status is none of success, so there is no stream in it.
+    """
+    return Events(reads_of(response), comments=comments, max_event_bytes=max_event_bytes)
+
+
+@overload
+def astream(
+    response: object, *, comments: Literal[False] = ..., max_event_bytes: int = ...
+) -> AsyncEvents[Event]: ...
+@overload
+def astream(
+    response: object, *, comments: bool, max_event_bytes: int = ...
+) -> AsyncEvents[Event | Comment]: ...
+def astream(
+    response: object, *, comments: bool = False, max_event_bytes: int = MAX_EVENT_BYTES
+) -> AsyncEvents[Event] | AsyncEvents[Event | Comment]:
+    """As ``stream``, for asynchronous responses of httpx, httpx2, aiohttp or niquests."""
+    return AsyncEvents(areads_of(response), comments=comments, max_event_bytes=max_event_bytes)
+
+
+def library_of(thing: object, known: tuple[str, ...]) -> str | None:
+    """Which of these libraries a thing, or what it is derived from, belongs to."""
+    for kind in type(thing).__mro__:
+        root = kind.__module__.partition(".")[0]
+        if root in known:
+            return root
+    return None
+
+
+def reads_of(response: object) -> Iterator[bytes]:
+    """The decoded body of a response, read by read, as it comes.
+
+    Raises:
+        UsageError, ResponseError: as ``stream``.
+    """
+    library = library_of(response, tuple(_SYNC))
+    if library is None:
+        other = library_of(response, tuple(_ASYNC))
+        hint = f"; read it with astream(), as {other} is asynchronous" if other else ""
+        raise UsageError(f"no response that stream() knows: {type(response)!r}{hint}")
+    reads = _SYNC[library](response)
+    _check_status(response)
+    return reads
+
+
+def areads_of(response: object) -> AsyncIterator[bytes]:
+    """As ``reads_of``, for asynchronous responses."""
+    library = library_of(response, tuple(_ASYNC))
+    if library is None:
+        other = library_of(response, tuple(_SYNC))
+        hint = f"; read it with stream(), as {other} is not asynchronous" if other else ""
+        raise UsageError(f"no response that astream() knows: {type(response)!r}{hint}")
+    reads = _ASYNC[library](response)
+    _check_status(response)
+    return reads
+
+
+def _check_status(response: Any) -> None:
+    status = getattr(response, "status_code", None) or getattr(response, "status", None)
+    if isinstance(status, int) and not 200 <= status < 300:
+        raise ResponseError(f"the server answered {status}: there is no stream to read")
+
+
+def _httpx(response: Any) -> Iterator[bytes]:
+    _check_httpx(response, "client.stream(…)", asynchronous=False)
+    # Without a chunk size; with one, bytes are collected until there are so many.
+    reads: Iterator[bytes] = response.iter_bytes()
+    return reads
+
+
+def _ahttpx(response: Any) -> AsyncIterator[bytes]:
+    _check_httpx(response, "async with client.stream(…)", asynchronous=True)
+    reads: AsyncIterator[bytes] = response.aiter_bytes()
+    return reads
+
+
+def _check_httpx(response: Any, how: str, *, asynchronous: bool) -> None:
+    if response.is_stream_consumed or response.is_closed:
+        raise UsageError(_READ_BEFORE.format(how=how))
+    if not hasattr(response.stream, "__aiter__" if asynchronous else "__iter__"):
+        right = "stream() reads it" if asynchronous else "astream() reads it"
+        raise UsageError(f"this response is {'not ' if asynchronous else ''}asynchronous: {right}")
+
+
+def _requests(response: Any) -> Iterator[bytes]:
+    if response._content_consumed or response._content is not False:
+        raise UsageError(_READ_BEFORE.format(how="requests.get(…, stream=True)"))
+    _check_urllib3(response.raw)
+    return _requests_reads(response)
+
+
+def _requests_reads(response: Any) -> Iterator[bytes]:
+    # iter_content() waits for as many bytes as it is asked for, and with chunk_size=None for the
+    # end of a body that is not chunked. What it raises is kept, so that callers can catch it.
+    raised = sys.modules["requests"].exceptions
+    kinds = sys.modules["urllib3"].exceptions
+    try:
+        yield from _urllib3_reads(response.raw)
+    except kinds.ProtocolError as error:
+        raise raised.ChunkedEncodingError(error) from error
+    except kinds.DecodeError as error:
+        raise raised.ContentDecodingError(error) from error
+    except kinds.ReadTimeoutError as error:
+        raise raised.ConnectionError(error) from error
+    except kinds.SSLError as error:
+        raise raised.SSLError(error) from error
+    response._content_consumed = True
+
+
+def _urllib3(response: Any) -> Iterator[bytes]:
+    _check_urllib3(response)
+    if response._body is not None or response.tell():
+        how = "urllib3.request(…, preload_content=False)"
+        raise UsageError(_READ_BEFORE.format(how=how))
+    return _urllib3_reads(response)
+
+
+def _check_urllib3(raw: Any) -> None:
+    if not hasattr(raw, "read1"):
+        raise UsageError(
+            "this urllib3 has no way to read what is there without waiting for more: "
+            "pip install 'urllib3>=2.1'"
+        )
+
+
+def _urllib3_reads(raw: Any) -> Iterator[bytes]:
+    # stream() and read() wait until so many bytes are there; read1() takes what there is.
+    while data := raw.read1(_READ_BYTES, decode_content=True):
+        yield data
+
+
+def _niquests(response: Any) -> Iterator[bytes]:
+    _check_niquests(response)
+    reads: Iterator[bytes] = response.iter_content(-1)
+    return reads
+
+
+def _aniquests(response: Any) -> AsyncIterator[bytes]:
+    _check_niquests(response)
+    return _aniquests_reads(response)
+
+
+async def _aniquests_reads(response: Any) -> AsyncIterator[bytes]:
+    async for data in await response.iter_content(-1):
+        yield data
+
+
+def _check_niquests(response: Any) -> None:
+    if response._content_consumed or response._content is not False:
+        raise UsageError(_READ_BEFORE.format(how="session.get(…, stream=True)"))
+
+
+def _aiohttp(response: Any) -> AsyncIterator[bytes]:
+    # A short body may have come whole and closed the response, and nobody has read it yet.
+    if response._body is not None:
+        how = "async with session.get(…), and read() and text() left alone"
+        raise UsageError(_READ_BEFORE.format(how=how))
+    # iter_chunked() may do as well, but iter_any() promises it.
+    reads: AsyncIterator[bytes] = response.content.iter_any()
+    return reads
+
+
+_SYNC: dict[str, Callable[[Any], Iterator[bytes]]] = {
+    "httpx": _httpx,
+    "httpx2": _httpx,
+    "requests": _requests,
+    "urllib3": _urllib3,
+    "niquests": _niquests,
+}
+_ASYNC: dict[str, Callable[[Any], AsyncIterator[bytes]]] = {
+    "httpx": _ahttpx,
+    "httpx2": _ahttpx,
+    "aiohttp": _aiohttp,
+    "niquests": _aniquests,
+}

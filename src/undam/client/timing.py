@@ -1,0 +1,227 @@
+"""When a reader saw what: TTFT, gaps, stalls, heartbeats, so that a program can report it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from typing import Protocol, TypeVar, cast
+
+from undam.apis import Kind, api_named
+from undam.client.deltas import CONTENT, Usage
+from undam.client.heartbeats import is_heartbeat
+from undam.client.reading import Observer
+from undam.sse import Comment, Event
+from undam.timing import quantile
+
+Item = TypeVar("Item")
+
+STALL_MS = 1000.0
+"""A gap that a reader notices as a stop. People read about four words a second, so at a second's
+silence they have caught up with any model that speaks faster than they read."""
+
+
+class _Observed(Protocol):
+    def observed_by(self, observer: Observer) -> None: ...
+
+
+class Timing:
+    """Times of one stream, by this program's clock, from its making on.
+
+    Make it just before the request is sent. Then wrap what is read, and take the figures at any
+    time, also while the stream flows and after it broke:
+
+        timing = Timing()
+        with httpx.stream("POST", url, json=body, timeout=60) as response:
+            timing.head()
+            for event in timing.watch(undam.client.stream(response)):
+                ...
+        print(timing.summary())
+
+    Events of one read have one time, the read's. Only content counts towards TTFT and gaps: a
+    role chunk, an empty delta and a heartbeat are none.
+
+    Args:
+        stall_ms: gaps from this length on are stalls.
+        api: whose events are watched, by its name in undam.apis; deltas need none. The default
+            knows OpenAI's chunks, and takes any other event with data for content.
+        clock: monotonic nanoseconds.
+
+    Attributes:
+        heartbeats: comments and events that carry nothing.
+        events: events with content.
+        reads, most_per_read: reads that brought content, and the most events in one of them.
+        output_tokens: as the server told, else ``None``.
+    """
+
+    def __init__(
+        self,
+        *,
+        stall_ms: float = STALL_MS,
+        api: str = "plain",
+        clock: Callable[[], int] = time.perf_counter_ns,
+    ) -> None:
+        self.heartbeats = 0
+        self.events = 0
+        self.reads = 0
+        self.most_per_read = 0
+        self.output_tokens: int | None = None
+        self._clock = clock
+        self._api = api_named(api)
+        self._stall_ms = stall_ms
+        self._gaps: list[int] = []
+        self._start_ns = clock()
+        self._head_ns: int | None = None
+        self._first_ns: int | None = None
+        self._last_ns = self._start_ns
+        self._end_ns: int | None = None
+
+    def start(self) -> None:
+        """Count from now; for a Timing that was made long before its request is sent."""
+        self._start_ns = self._last_ns = self._clock()
+
+    def head(self) -> None:
+        """Note that the response head is in."""
+        if self._head_ns is None:
+            self._head_ns = self._clock()
+
+    def read(self, items: Sequence[object]) -> None:
+        """Note what one read brought: events, comments or deltas, or bytes of unknown meaning."""
+        contents = 0
+        for item in items:
+            if isinstance(item, Comment) or (isinstance(item, Event) and is_heartbeat(item)):
+                self.heartbeats += 1
+            elif isinstance(item, Usage):
+                self._count(item.output_tokens)
+            else:
+                contents += self._is_content(item)
+        if contents:
+            self._note(contents)
+
+    def end(self) -> None:
+        """Note that the stream is over; what a ``watch`` does by itself."""
+        if self._end_ns is None:
+            self._end_ns = self._clock()
+
+    def watch(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The same items, timed: events, deltas, or reads of bytes. Closes ``items`` at the end."""
+        observed = self._observe(items)
+        source = iter(items)
+        try:
+            for item in source:
+                if not observed:
+                    self.read([item])
+                yield item
+        finally:
+            self.end()
+            close = getattr(source, "close", None)
+            if close is not None:
+                close()
+
+    async def awatch(self, items: AsyncIterator[Item]) -> AsyncIterator[Item]:
+        """As ``watch``, for what comes asynchronously."""
+        observed = self._observe(items)
+        try:
+            async for item in items:
+                if not observed:
+                    self.read([item])
+                yield item
+        finally:
+            self.end()
+            close = getattr(items, "aclose", None)
+            if close is not None:
+                await close()
+
+    @property
+    def head_ms(self) -> float | None:
+        """From the start to the response head, where ``head`` was told."""
+        return self._since_start(self._head_ns)
+
+    @property
+    def ttft_ms(self) -> float | None:
+        """From the start to the first content; ``None`` before it."""
+        return self._since_start(self._first_ns)
+
+    @property
+    def duration_ms(self) -> float:
+        """From the start to the end, or to now while the stream flows."""
+        return ((self._end_ns or self._clock()) - self._start_ns) / 1e6
+
+    @property
+    def gaps_ms(self) -> tuple[float, ...]:
+        """Between each content event and the next; 0 between those of one read."""
+        return tuple(gap / 1e6 for gap in self._gaps)
+
+    @property
+    def stalls_ms(self) -> tuple[float, ...]:
+        """The gaps that were stalls."""
+        return tuple(gap for gap in self.gaps_ms if gap >= self._stall_ms)
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """From the first content to the last; events stand for tokens the server did not count."""
+        if self._first_ns is None or self._last_ns == self._first_ns:
+            return None
+        # The first token came at the start of that time, not in it.
+        tokens = (self.output_tokens or self.events) - 1
+        return tokens / ((self._last_ns - self._first_ns) / 1e9)
+
+    def summary(self) -> dict[str, object]:
+        """The figures as JSON: milliseconds, rounded to microseconds."""
+        gaps, stalls = sorted(self.gaps_ms), self.stalls_ms
+        rate = self.tokens_per_second
+        return {
+            "head_ms": _rounded(self.head_ms),
+            "ttft_ms": _rounded(self.ttft_ms),
+            "duration_ms": _rounded(self.duration_ms),
+            "itl_ms": None
+            if not gaps
+            else {
+                "p50": _rounded(quantile(gaps, 0.5)),
+                "p99": _rounded(quantile(gaps, 0.99)),
+                "max": _rounded(gaps[-1]),
+            },
+            "events": self.events,
+            "reads": self.reads,
+            "most_per_read": self.most_per_read,
+            "stalls": len(stalls),
+            "longest_stall_ms": _rounded(max(stalls, default=None)),
+            "heartbeats": self.heartbeats,
+            "output_tokens": self.output_tokens,
+            "tokens_per_second": None if rate is None else round(rate, 1),
+        }
+
+    def _observe(self, items: object) -> bool:
+        if not hasattr(items, "observed_by"):
+            return False
+        cast("_Observed", items).observed_by(self)
+        return True
+
+    def _is_content(self, item: object) -> bool:
+        if not isinstance(item, Event):
+            return isinstance(item, CONTENT) or (isinstance(item, bytes) and bool(item))
+        meaning = self._api.read(item.event, item.data)
+        self._count(meaning.tokens)
+        return meaning.kind is Kind.CONTENT
+
+    def _count(self, tokens: int | None) -> None:
+        if tokens is not None:
+            self.output_tokens = tokens
+
+    def _note(self, contents: int) -> None:
+        now = self._clock()
+        if self._first_ns is None:
+            self._first_ns = now
+        else:
+            self._gaps.append(now - self._last_ns)
+        self._gaps += [0] * (contents - 1)
+        self._last_ns = now
+        self.events += contents
+        self.reads += 1
+        self.most_per_read = max(self.most_per_read, contents)
+
+    def _since_start(self, at_ns: int | None) -> float | None:
+        return None if at_ns is None else (at_ns - self._start_ns) / 1e6
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

@@ -1,0 +1,23 @@
+"""Servers that play a script, for as long as a test runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from support.scripted import Script, ScriptedServer
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., ScriptedServer]]:
+    """Start a server that plays these scripts, one a connection: ``serve(script, …).url``."""
+    running: list[ScriptedServer] = []
+
+    def run(*scripts: Script) -> ScriptedServer:
+        running.append(ScriptedServer(scripts))
+        return running[-1]
+
+    yield run
+    for one in running:
+        one.close()
