@@ -182,8 +182,8 @@ def _spans(arrivals: Iterable[Arrival], secrets: Sequence[str]) -> list[tuple[in
         window = tail + arrival.data
         base = offset - len(tail)
         for match in pattern.finditer(window):
-            # A number stays one, so that JSON stays JSON.
-            mark = b"0" if match[0].isdigit() else b"*"
+            # A number stays a number (without a leading zero), so that JSON stays JSON.
+            mark = b"*" if not match[0].isdigit() else b"2" if match[0].strip(b"1") == b"" else b"1"
             found.append((base + match.start(), mark * len(match[0])))
         tail = window[-reach:]
         offset += len(arrival.data)
