@@ -1,0 +1,159 @@
+"""A response that cannot be held back: `EventStream`. Nothing runs before it is called."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from undam.asgi.answer import ChatFrames, OpenAIAnswer
+from undam.asgi.frames import Frames, PlainFrames
+from undam.asgi.headers import GivenHeaders, RawHeaders, stream_headers
+from undam.asgi.interface import Receive, Scope, Send
+from undam.asgi.replaying import Replay, ReplayGap, ReplayOver
+from undam.asgi.resuming import (
+    KeptFrames,
+    Producer,
+    last_event_id,
+    read_after,
+    read_from_start,
+)
+from undam.asgi.source import (
+    Source,
+    check_source,
+    close_source,
+    is_used_up_by_one,
+    open_source,
+)
+from undam.asgi.stream import OnClose, Stream, Terms, tell
+from undam.errors import UsageError
+
+
+class EventStream:
+    """Serve what ``source`` gives as an event stream (WHATWG HTML 9.2), each event at once.
+
+    It is an ASGI application, so it can be returned where a response is expected that is one
+    (``await EventStream(…)(scope, receive, send)``), or be an application by itself.
+
+    What it promises:
+
+    - The head and an opening comment leave before ``source`` is asked for anything.
+    - Every event is handed to the server before ``source`` is awaited again. A source that never
+      suspends hands over control after 64 events or 2 ms; what it gave in between goes out in
+      one write where the loop joins writes (uvloop), and in one each elsewhere.
+    - A comment goes out after ``heartbeat`` seconds without any write, before the first event
+      too, in the form that no known client chokes on.
+    - When the client leaves, ``source`` is cancelled where it waits and closed; a plain iterator
+      is closed as soon as its step under way returns.
+    - A slow client pauses ``source``.
+    - ``source`` raising gives an error event and an end that no client takes for a complete
+      answer; the error is logged once, on the logger ``undam.asgi``.
+
+    The request's body is the caller's to read before; what is left of it is thrown away.
+
+    Args:
+        source: an async iterable, a plain one (it runs in a thread of its own), or a function
+            without arguments that returns one, which then can serve many requests. It gives
+            ``str`` (an event's data), ``bytes`` (the same in UTF-8; never a framed event),
+            ``dict`` (sent as JSON) and ``Event`` (with type and id).
+        heartbeat: seconds; ``None`` sends none.
+        headers: a mapping or pairs. They replace those of the stream by name, ``None`` removes
+            one. ``Connection`` is the server's and is dropped.
+        status: of the response.
+        openai: send strings as the chunks of a chat completion, with role, finish reason, usage
+            and ``[DONE]``; an ``OpenAIAnswer`` says which model, id and so on.
+        buffer_bytes: how much may wait for a slow client in this process and its kernel, where
+            the server lets its socket be seen (see docs/servers.md).
+        send_timeout: seconds after which a client that takes nothing is cut; ``None`` waits.
+        on_close: called exactly once for each request, with why its stream ended; may be a
+            coroutine function.
+        expose_errors: send the text of the source's error to the client.
+        replay: keep the events, so that a request with ``Last-Event-ID`` or ``?last_event_id=``
+            gets what it missed. The store gives the ids; those of the source's are replaced.
+        replay_key: names the stream in ``replay``; whoever knows it can read the stream.
+
+    Raises:
+        UsageError: an argument that cannot be used; on a call: the scope is not HTTP's, or
+            ``source`` is an iterator that an earlier request has used up.
+    """
+
+    def __init__(  # noqa: PLR0913 (each is a promise of its own, and all are named)
+        self,
+        source: Source,
+        *,
+        heartbeat: float | None = 15.0,
+        headers: GivenHeaders = (),
+        status: int = 200,
+        openai: bool | OpenAIAnswer = False,
+        buffer_bytes: int = 65536,
+        send_timeout: float | None = None,
+        on_close: OnClose | None = None,
+        expose_errors: bool = False,
+        replay: Replay | None = None,
+        replay_key: str | None = None,
+    ) -> None:
+        check_source(source)
+        if heartbeat is not None and not 0 < heartbeat < float("inf"):
+            raise UsageError("heartbeat must be more than 0 seconds; None sends none")
+        if send_timeout is not None and not 0 < send_timeout < float("inf"):
+            raise UsageError("send_timeout must be more than 0 seconds; None waits")
+        if buffer_bytes < 1:
+            raise UsageError("buffer_bytes must be at least 1")
+        if (replay is None) != (replay_key is None):
+            raise UsageError("replay and replay_key need each other")
+        self._source = source
+        self._answer = OpenAIAnswer() if openai is True else openai or None
+        self._replay = replay
+        self._replay_key = replay_key or ""
+        self._served = False
+        self._terms = Terms(
+            status=status,
+            headers=stream_headers(headers),
+            heartbeat=heartbeat,
+            buffer_bytes=buffer_bytes,
+            send_timeout=send_timeout,
+            on_close=on_close,
+            expose_errors=expose_errors,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            raise UsageError(f"an event stream is served over HTTP, not {scope['type']}")
+        if self._served and is_used_up_by_one(self._source):
+            raise UsageError("source is an iterator, used up by the first request; give a function")
+        self._served = True
+        if scope["method"] == "HEAD":
+            await self._answer_without_stream(send, self._terms.status, self._terms.headers)
+        elif self._replay is None:
+            items = open_source(self._source)
+            await Stream(self._terms, items, self._frames(), receive, send).run(scope)
+        else:
+            await self._resume(self._replay, scope, receive, send)
+
+    def _frames(self) -> Frames:
+        return PlainFrames() if self._answer is None else ChatFrames(self._answer)
+
+    async def _resume(self, replay: Replay, scope: Scope, receive: Receive, send: Send) -> None:
+        frames = self._frames()
+        produce = Producer(self._source, frames, expose_errors=self._terms.expose_errors)
+        last_id = last_event_id(scope)
+        items: AsyncIterator[Any]
+        try:
+            if last_id is None:
+                items = read_from_start(replay, self._replay_key, produce)
+            else:
+                items = await read_after(replay, self._replay_key, last_id, produce)
+        except (ReplayGap, ReplayOver):
+            await self._answer_without_stream(send, 204, [(b"cache-control", b"no-store")])
+            return
+        await Stream(self._terms, items, KeptFrames(frames), receive, send).run(scope)
+        if not produce.started:
+            await close_source(self._source)
+
+    async def _answer_without_stream(self, send: Send, status: int, headers: RawHeaders) -> None:
+        try:
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            await close_source(self._source)
+            await tell(self._terms.on_close, "complete")

@@ -1,0 +1,98 @@
+"""The headers of a stream that no intermediary should hold, and how a caller's own join them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from undam.errors import UsageError
+
+RawHeaders = list[tuple[bytes, bytes]]
+GivenHeaders = (
+    Mapping[str, str] | Mapping[str, str | None] | Iterable[tuple[str | bytes, str | bytes | None]]
+)
+
+NO_HOLD: tuple[tuple[bytes, bytes], ...] = (
+    # no-transform: RFC 9110, 7.7, forbids intermediaries to compress it, which would hold it.
+    (b"cache-control", b"no-cache, no-transform"),
+    # nginx and its kin read it, and eat it.
+    (b"x-accel-buffering", b"no"),
+    # RFC 10036: asks every intermediary to forward each part as it comes.
+    (b"incremental", b"?1"),
+)
+EVENT_STREAM: tuple[tuple[bytes, bytes], ...] = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    *NO_HOLD,
+)
+
+# RFC 9113, 8.2.2: illegal on HTTP/2, and on HTTP/1.1 the server's own affair.
+_OF_THE_CONNECTION = frozenset({b"connection", b"keep-alive", b"proxy-connection"})
+_TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
+
+
+def stream_headers(given: GivenHeaders) -> RawHeaders:
+    """The stream's headers with ``given`` over them, names in lower case.
+
+    Raises:
+        UsageError: a name that is no token, or a value that holds a line end or a NUL.
+    """
+    if not given:
+        return list(EVENT_STREAM)
+    pairs = [
+        (_name(name), None if value is None else _value(value))
+        for name, value in (given.items() if isinstance(given, Mapping) else given)
+    ]
+    replaced = {name for name, _ in pairs}
+    own = [pair for pair in EVENT_STREAM if pair[0] not in replaced]
+    return own + [
+        (name, value)
+        for name, value in pairs
+        if value is not None and name not in _OF_THE_CONNECTION
+    ]
+
+
+def guarded_headers(headers: Iterable[tuple[bytes, bytes]], *, encoded: bool) -> RawHeaders:
+    """The headers of another application's stream, mended.
+
+    Args:
+        encoded: the body has a content coding. Its ``Content-Length``, if any, then stays true,
+            and it loses nothing; otherwise a length is dropped, as heartbeats are added.
+    """
+    mended: RawHeaders = []
+    cache: list[bytes] = []
+    for name, value in headers:
+        low = name.lower()
+        if low == b"cache-control":
+            cache.append(value)
+        elif low in _OF_THE_CONNECTION or (low == b"content-length" and not encoded):
+            continue
+        else:
+            mended.append((name, value))
+    present = {name.lower() for name, _ in mended}
+    mended.append((b"cache-control", _no_transform(cache)))
+    mended += [pair for pair in NO_HOLD[1:] if pair[0] not in present]
+    return mended
+
+
+def _no_transform(values: list[bytes]) -> bytes:
+    joined = b", ".join(value.strip() for value in values if value.strip())
+    if not joined:
+        return NO_HOLD[0][1]
+    directives = {part.strip().lower() for part in joined.split(b",")}
+    return joined if b"no-transform" in directives else joined + b", no-transform"
+
+
+def _name(name: str | bytes) -> bytes:
+    raw = (name.encode("latin-1", "replace") if isinstance(name, str) else bytes(name)).lower()
+    if not raw or not _TOKEN.issuperset(raw):
+        raise UsageError(f"headers: {name!r} is no header name")
+    return raw
+
+
+def _value(value: str | bytes) -> bytes:
+    try:
+        raw = value.encode("latin-1") if isinstance(value, str) else bytes(value)
+    except UnicodeEncodeError:
+        raise UsageError(f"headers: {value!r} has characters that a header cannot hold") from None
+    if b"\r" in raw or b"\n" in raw or b"\0" in raw:
+        raise UsageError(f"headers: {value!r} holds a line end or a NUL")
+    return raw.strip()

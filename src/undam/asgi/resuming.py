@@ -1,0 +1,147 @@
+"""`EventStream` on top of a `Replay`: the source runs for the store, a connection reads along."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+from urllib.parse import parse_qs
+
+from undam.asgi.frames import SOURCE_FAILED, Frames, encode_json
+from undam.asgi.interface import Scope
+from undam.asgi.replaying import Append, Kept, Produce, Replay, ReplayGap, SourceFailed
+from undam.asgi.source import Source, close_source, open_source
+from undam.sse import Event
+
+log = logging.getLogger("undam.asgi")
+
+# As in a connection's own task: a source that never suspends hands over control.
+_TURN_EVENTS = 64
+
+
+def last_event_id(scope: Scope) -> str | None:
+    """The id a reader comes back with: the header, or ``?last_event_id=`` where it is missing.
+
+    An EventSource made anew, as after a reload, cannot set the header.
+    """
+    for name, value in scope["headers"]:
+        if name == b"last-event-id":
+            # WHATWG HTML, 9.2.3: browsers send it in UTF-8.
+            return bytes(value).decode("utf-8", "replace") or None
+    query = scope.get("query_string", b"")
+    if b"last_event_id=" not in query:
+        return None
+    values = parse_qs(bytes(query).decode("latin-1"), errors="replace").get("last_event_id")
+    return values[0] if values else None
+
+
+class Producer:
+    """A `Produce`: runs a source to its end and appends what it gives."""
+
+    __slots__ = ("_expose", "_frames", "_source", "started")
+
+    def __init__(self, source: Source, frames: Frames, *, expose_errors: bool) -> None:
+        self._source = source
+        self._frames = frames
+        self._expose = expose_errors
+        self.started = False
+
+    async def __call__(self, append: Append) -> None:
+        self.started = True
+        items = open_source(self._source)
+        try:
+            await self._run(items, append)
+        except Exception as error:
+            log.error("the source of an event stream failed", exc_info=error)
+            message = (str(error) or type(error).__name__) if self._expose else SOURCE_FAILED
+            await append(self._frames.failed(message, "server_error"))
+            raise SourceFailed(SOURCE_FAILED) from None
+        finally:
+            await close_source(items)
+
+    async def _run(self, items: AsyncIterator[Any], append: Append) -> None:
+        count = 0
+        async for item in items:
+            if isinstance(item, Event) and item.id:
+                item = Event(item.data, item.event)  # noqa: PLW2901 (the id is the store's to give)
+            if data := self._frames.encode(item):
+                await append(data)
+            count += 1
+            if count % _TURN_EVENTS == 0:
+                await asyncio.sleep(0)
+        if data := self._frames.finish():
+            await append(data)
+
+
+class KeptFrames:
+    """Gives kept events their ids back. What stands at the end was kept, too."""
+
+    __slots__ = ("_frames", "ids")
+
+    def __init__(self, frames: Frames) -> None:
+        self._frames = frames
+        # From the start: the first event may come after a heartbeat, and has an id.
+        self.ids = True
+
+    def encode(self, item: object) -> bytes:
+        if isinstance(item, bytes):
+            return item
+        assert isinstance(item, tuple)
+        ident, data = item
+        return b"id: %b\n%b" % (ident.encode("ascii"), data)
+
+    def finish(self) -> bytes:
+        return b""
+
+    def failed(self, message: str, kind: str) -> bytes:
+        return self._frames.failed(message, kind)
+
+    def stopped(self) -> bytes:
+        return self._frames.stopped()
+
+
+async def read_from_start(
+    replay: Replay, key: str, produce: Produce
+) -> AsyncGenerator[Kept | bytes, None]:
+    """Attach at the first step only, so that the head need not wait for the store."""
+    kept = await replay.attach(key, None, produce)
+    try:
+        async for item in kept:
+            yield item
+    finally:
+        await kept.aclose()
+
+
+async def read_after(
+    replay: Replay, key: str, last_id: str, produce: Produce
+) -> AsyncGenerator[Kept | bytes, None]:
+    """Attach at once, to learn whether anything can be resumed.
+
+    Raises:
+        ReplayGap: what was missed is gone, and the store wants that answered with 204.
+        ReplayOver: there is nothing left to read.
+    """
+    try:
+        kept = await replay.attach(key, last_id, produce)
+    except ReplayGap:
+        if replay.on_gap == "204":
+            raise
+        return _after_gap(replay, key, last_id, produce)
+    return _reading(kept)
+
+
+async def _after_gap(
+    replay: Replay, key: str, last_id: str, produce: Produce
+) -> AsyncGenerator[Kept | bytes, None]:
+    yield b"event: gap\ndata: " + encode_json({"last_event_id": last_id}) + b"\n\n"
+    async for item in read_from_start(replay, key, produce):
+        yield item
+
+
+async def _reading(kept: AsyncGenerator[Kept, None]) -> AsyncGenerator[Kept | bytes, None]:
+    try:
+        async for item in kept:
+            yield item
+    finally:
+        await kept.aclose()
