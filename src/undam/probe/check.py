@@ -84,7 +84,7 @@ async def run_check(options: CheckOptions, progress: Progress | None = None) -> 
 
 async def _check(options: CheckOptions, progress: Progress) -> Report:
     offset = await ask_clock(options, options.edge) if options.beacon else None
-    model = None if options.beacon else await _first_model(options)
+    model = None if options.beacon else await first_model(options)
     hops: list[Hop] = []
     exchanges: list[Exchange] = []
     for place in reversed(options.places):
@@ -183,7 +183,7 @@ async def _ask(
     return list(await asyncio.gather(*tasks))
 
 
-async def _first_model(options: CheckOptions) -> str | None:
+async def first_model(options: CheckOptions) -> str | None:
     """The first model that the server lists: a model server answers 404 for any other name."""
     place = options.places[-1]
     api = api_of(place)

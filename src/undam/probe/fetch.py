@@ -69,16 +69,25 @@ async def fetch_stream(
     """
     secrets = _secrets(request, config)
     async with await open_stream(request, config) as stream:
-        if not 200 <= stream.head.status < 300:
-            raise ResponseError(await _refusal(stream, hop, api, secrets))
-        kind = (stream.head.get("content-type") or "").lower()
-        if kind.startswith("text/html"):
-            raise ResponseError(
-                f"{hop} ({_shown_url(stream, secrets)}) answered with a web page (text/html), not "
-                f"with a stream: is the path right?"
-            )
+        await require_stream(stream, hop=hop, api=api, secrets=secrets)
         exchange = await _read(stream, hop=hop, api=api, watch=watch)
     return clean_exchange(exchange, secrets)
+
+
+async def require_stream(stream: Stream, *, hop: str, api: str, secrets: tuple[str, ...]) -> None:
+    """Refuse a response that holds no stream; its body is then read for what it says.
+
+    Raises:
+        ResponseError: the status is none of success, or the answer is a page.
+    """
+    if not 200 <= stream.head.status < 300:
+        raise ResponseError(await _refusal(stream, hop, api, secrets))
+    kind = (stream.head.get("content-type") or "").lower()
+    if kind.startswith("text/html"):
+        raise ResponseError(
+            f"{hop} ({_shown_url(stream, secrets)}) answered with a web page (text/html), not "
+            f"with a stream: is the path right?"
+        )
 
 
 async def _read(stream: Stream, *, hop: str, api: str, watch: Watch | None) -> Exchange:
@@ -87,6 +96,11 @@ async def _read(stream: Stream, *, hop: str, api: str, watch: Watch | None) -> E
         arrivals.append(arrival)
         if watch is not None:
             watch(arrival)
+    return finished(stream, tuple(arrivals), hop=hop, api=api)
+
+
+def finished(stream: Stream, arrivals: tuple[Arrival, ...], *, hop: str, api: str) -> Exchange:
+    """The exchange of a stream that has been read, or left."""
     last = arrivals[-1].at_ns if arrivals else stream.stamps.start_ns
     return Exchange(
         hop=hop,
@@ -94,7 +108,7 @@ async def _read(stream: Stream, *, hop: str, api: str, watch: Watch | None) -> E
         api=api,
         stamps=stream.stamps,
         head=stream.head,
-        arrivals=tuple(arrivals),
+        arrivals=arrivals,
         ending=stream.ending or Ending.TIMEOUT,
         ended_ns=last if stream.ended_ns is None else stream.ended_ns,
         clock=stream.clock,
