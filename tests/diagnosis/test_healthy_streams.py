@@ -248,3 +248,14 @@ def test_the_same_block_far_away_needs_a_longer_answer() -> None:
     reads = merged(blocks(4096, first=3800)(answer(due), due[-1]))
     assert _hop(exchange(reads)).shape.release_bytes == 3800
     assert "longer answer" in _hop(far(exchange(reads), 60)).shape.reason
+
+
+@pytest.mark.parametrize("most_ms", [5, 30])
+def test_a_busy_machine_is_not_accused_by_its_beacon(most_ms: float) -> None:
+    for seed in range(20):
+        rng = random.Random(seed)
+        gap_ms = rng.choice((1.5, 4, 25, 120))
+        steps = rng.choice((1, 3, 5))
+        due = [300 + gap_ms * steps * (i // steps) for i in range(rng.randint(20, 200))]
+        reads = delayed(merged(answer(due)), rng, 0, most_ms)
+        assert not _is_accused(_hop(exchange(reads), Offset())), (seed, gap_ms, steps)

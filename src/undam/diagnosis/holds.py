@@ -27,6 +27,10 @@ _HELD_SHARE = 0.1
 # third time on.
 _FEW_TIMES = 3
 
+# Without any rule to tell, holds must be well beyond noise: a machine that is busier than most
+# delays everything by two or three times as much, and TCP then hands over several at once.
+_MUCH = 2.5
+
 # A busy machine stops a program for some tens of ms; an answer that was due within less proves
 # nothing when it comes at once.
 _SHORTEST_SPREAD_NS = 100_000_000
@@ -217,10 +221,11 @@ def _judge_small(
         if middle > limit and quantile(kept, 0.9) - quantile(kept, 0.1) <= 0.15 * middle:
             return Shape(Verdict.BATCHED, Release.TIMER, None, middle / 1e6, evidence)
     together = sum(burst.events for burst in bursts if burst.events > 1)
-    if together < sum(burst.events for burst in bursts) / 2:
+    alone = together < sum(burst.events for burst in bursts) / 2
+    if alone or quantile(sorted(item.hold_ns for item in holds), 0.9) <= _MUCH * limit:
         return unknown(
-            "events came late, one by one and by no rule: a jittery path or a busy machine does "
-            "that, too; run the check again, or from an idle host",
+            "events came late by a little, or one by one, and by no rule: a jittery path or a busy "
+            "machine does that, too; run the check again, or from an idle host",
             **evidence,
         )
     sizes = [burst.size_bytes for burst in bursts[1:-1]]
