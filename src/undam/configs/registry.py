@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from undam.configs import haproxy
 from undam.configs.dialect import Dialect
 from undam.configs.mistake import ConfigRule
 
-DIALECTS: tuple[Dialect, ...] = ()
+DIALECTS: tuple[Dialect, ...] = (haproxy.DIALECT,)
 
 
 def dialect_named(name: str) -> Dialect:
