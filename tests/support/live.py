@@ -31,8 +31,8 @@ _START_S = 20.0
 _TRUTH_S = 5.0
 _LISTENING = "listening on "
 
-# A verdict starts to doubt a stream at 12 ms of hold. What the machine itself adds, at the
-# simulator or here, must stay well below that for a verdict to say something of the proxy.
+# A verdict starts to doubt a stream at 12 ms of hold. What the machine itself adds must stay well
+# below that for a verdict to say something of the proxy.
 _BUSY_MS = 5.0
 
 
@@ -144,14 +144,15 @@ def measure(
 
 
 def busy_ms(simulator: Simulator, report: Report) -> float:
-    """How late this machine was: the client at its reads, or the simulator at its events."""
-    clock = report_json(report)["clock"]
-    assert isinstance(clock, dict)
-    late = [float(clock["late_ms_p99"])]
-    for exchange in report.exchanges:
-        events = simulator.events(ident_of(exchange)).values()
-        late.append(ranked([(e["left_ns"] - e["due_ns"]) / 1e6 for e in events], 0.9))
-    return max(late)
+    """How late the simulator was with a tenth of its events: it does nothing else, so whoever
+    kept it waiting kept the proxies waiting, too. A late reader does no harm: the kernel stamps."""
+    return max(ranked(lateness_ms(simulator, one), 0.9) for one in report.exchanges)
+
+
+def lateness_ms(simulator: Simulator, exchange: Exchange) -> list[float]:
+    """For each event of an exchange, how long after its due time it left."""
+    events = simulator.events(ident_of(exchange)).values()
+    return [(event["left_ns"] - event["due_ns"]) / 1e6 for event in events]
 
 
 @dataclass(frozen=True)

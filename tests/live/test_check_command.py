@@ -1,0 +1,65 @@
+"""The command line of `undam check` before real proxies: what it prints, records and exits with."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from support.live import CHAT, RunProxy, Simulator, check
+from undam.lab.proxies import start_nginx
+from undam.probe import report_json
+from undam.record import read_record
+
+
+def _undam(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "undam", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_dam_is_shown_with_the_line_that_mends_it(
+    model: Simulator, run_proxy: RunProxy, tmp_path: Path
+) -> None:
+    url = run_proxy(start_nginx, model.url).url + CHAT
+    record, report = tmp_path / "check.jsonl", tmp_path / "check.json"
+    done = _undam("check", url, "--beacon", "--record", str(record), "--json", str(report))
+    assert done.returncode == 1, done.stderr
+    assert "batched" in done.stdout
+    assert "UD102" in done.stdout
+    assert "proxy_buffering off;" in done.stdout
+    told = json.loads(report.read_text("utf-8"))
+    assert (told["schema"], told["command"], told["verdict"]) == (1, "check", "batched")
+    (exchange,) = read_record(record.read_text("utf-8").splitlines())[1]
+    assert exchange.url == url
+    assert len({arrival.at_ns for arrival in exchange.arrivals}) >= told["hops"][0]["reads"]
+
+
+def test_a_freed_path_exits_clean_and_prints_only_json(
+    model: Simulator, run_proxy: RunProxy
+) -> None:
+    proxy = run_proxy(start_nginx, model.url, location="proxy_buffering off;")
+    done = _undam("check", proxy.url + CHAT, "--hop", f"origin={model.url}{CHAT}", "--json")
+    told = json.loads(done.stdout)
+    assert told["verdict"] == "streaming"
+    assert [hop["name"] for hop in told["hops"]] == ["edge", "origin"]
+    loud = [one for one in told["findings"] if one["severity"] != "info"]
+    # On a busy machine a check may have to say so, and that is a warning.
+    assert [one for one in loud if not one["code"].startswith("UD9")] == []
+    assert done.returncode == (1 if loud else 0)
+
+
+def test_the_command_and_the_library_say_the_same(model: Simulator, run_proxy: RunProxy) -> None:
+    proxy = run_proxy(start_nginx, model.url)
+    done = _undam("check", proxy.url + CHAT, "--json")
+    told = json.loads(done.stdout)
+    library = report_json(asyncio.run(check(proxy.url)))
+    assert set(told) == set(library)
+    assert told["verdict"] == library["verdict"]
+    assert [one["code"] for one in told["findings"] if one["severity"] == "error"] == ["UD102"]
