@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,50 +14,7 @@ from typing import Any
 import pytest
 import trustme
 
-PATIENCE_S = 60.0
-
-# What may change what a check does or how it prints.
-_OWN = ("_PROXY", "_API_KEY", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "COVERAGE_PROCESS")
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a finished command said."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def line(self) -> str:
-        """The one line on standard error; there must be no other."""
-        lines = self.err.strip().splitlines()
-        assert len(lines) == 1, self.err
-        assert lines[0].startswith("undam: ")
-        return lines[0]
-
-    @property
-    def json(self) -> dict[str, Any]:
-        found = json.loads(self.out)
-        assert isinstance(found, dict)
-        return found
-
-    @property
-    def codes(self) -> set[str]:
-        """The codes of the findings, from JSON on standard output."""
-        return {one["code"] for one in self.json["findings"]}
-
-
-Run = Callable[..., Ran]
-
-
-def environment(**more: str) -> dict[str, str]:
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.upper().endswith(_OWN[:2]) and name not in _OWN
-    }
-    return {**kept, "PYTHONWARNINGS": "error", "LC_ALL": "C.UTF-8", **more}
+from support.command import PATIENCE_S, Certificates, Ran, Run, Start, Wait, environment
 
 
 @pytest.fixture
@@ -85,7 +39,7 @@ def run() -> Run:
 
 
 @pytest.fixture
-def start() -> Any:
+def start() -> Iterator[Start]:
     """``start("check", …)``: a running command, which is killed if the test leaves it."""
     running: list[subprocess.Popen[bytes]] = []
 
@@ -104,11 +58,14 @@ def start() -> Any:
     for process in running:
         if process.poll() is None:
             process.kill()
-        process.communicate()
+        process.wait(PATIENCE_S)
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 @pytest.fixture
-def eventually() -> Callable[[Callable[[], bool]], None]:
+def eventually() -> Wait:
     """Wait until something is so."""
 
     def wait(is_so: Callable[[], bool]) -> None:
@@ -118,18 +75,6 @@ def eventually() -> Callable[[Callable[[], bool]], None]:
             time.sleep(0.02)
 
     return wait
-
-
-@dataclass(frozen=True)
-class Certificates:
-    """An authority, servers that bear its certificates, and files for the command line."""
-
-    cacert: str
-    client: str
-    good: ssl.SSLContext
-    wrong_host: ssl.SSLContext
-    expired: ssl.SSLContext
-    strict: ssl.SSLContext
 
 
 @pytest.fixture(scope="session")

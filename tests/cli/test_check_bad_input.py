@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support.command import Certificates, Run
 from support.servers import JSON, head, replying, serving, stream, whole
 from undam.cli.main import main
 
@@ -145,7 +146,7 @@ def test_json_and_record_in_one_file(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_json_before_the_url_does_not_take_it_for_a_file(run, tmp_path: Path) -> None:
+def test_json_before_the_url_does_not_take_it_for_a_file(run: Run, tmp_path: Path) -> None:
     with serving(lambda conn, _: stream(conn, 12)) as server:
         ran = run("check", "--json", server.url(), cwd=tmp_path)
     assert ran.code == 0
@@ -153,7 +154,7 @@ def test_json_before_the_url_does_not_take_it_for_a_file(run, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_output_that_cannot_be_written_is_refused_before_anything_is_asked(run) -> None:
+def test_output_that_cannot_be_written_is_refused_before_anything_is_asked(run: Run) -> None:
     with serving(lambda conn, _: stream(conn, 12)) as server:
         for option in ("--record", "--json"):
             ran = run("check", server.url(), option, "/proc/no/such")
@@ -162,7 +163,7 @@ def test_output_that_cannot_be_written_is_refused_before_anything_is_asked(run) 
     assert server.requests == []
 
 
-def test_devices_are_written_to_and_not_replaced(run) -> None:
+def test_devices_are_written_to_and_not_replaced(run: Run) -> None:
     with serving(lambda conn, _: stream(conn, 12)) as server:
         ran = run("check", server.url(), "--record", "/dev/null", "--json", "/dev/stdout")
     assert ran.code == 0
@@ -170,13 +171,13 @@ def test_devices_are_written_to_and_not_replaced(run) -> None:
     assert not Path("/dev/null").is_file()
 
 
-def test_unknown_host(run) -> None:
+def test_unknown_host(run: Run) -> None:
     ran = run("check", "http://name.invalid/v1/chat/completions")
     assert (ran.code, ran.out) == (2, "")
     assert "cannot find host 'name.invalid'" in ran.line
 
 
-def test_refused_connection_and_refused_proxy(run) -> None:
+def test_refused_connection_and_refused_proxy(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     ran = run("check", f"http://127.0.0.1:{port}/v1/chat/completions")
@@ -191,14 +192,14 @@ def test_refused_connection_and_refused_proxy(run) -> None:
 @pytest.mark.parametrize(
     ("proxy", "piece"), [("socks5://127.0.0.1:1", "only http:// proxies"), ("http://", "--proxy")]
 )
-def test_proxy_that_is_none(run, proxy: str, piece: str) -> None:
+def test_proxy_that_is_none(run: Run, proxy: str, piece: str) -> None:
     ran = run("check", "http://h.test/", "--proxy", proxy)
     assert ran.code == 2
     assert piece in ran.line
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_proxy_that_wants_a_password(run, scheme: str) -> None:
+def test_proxy_that_wants_a_password(run: Run, scheme: str) -> None:
     reply = whole(b"who are you?", "407 Proxy Authentication Required", JSON)
     with replying(reply) as proxy:
         ran = run("check", f"{scheme}://h.test/v1/x", "--proxy", proxy.url(""))
@@ -207,7 +208,7 @@ def test_proxy_that_wants_a_password(run, scheme: str) -> None:
     assert "USER:PASSWORD@" in ran.line
 
 
-def test_tls_to_a_plain_port_and_plain_to_a_tls_port(run, certificates) -> None:
+def test_tls_to_a_plain_port_and_plain_to_a_tls_port(run: Run, certificates: Certificates) -> None:
     with replying(whole(b"")) as server:
         ran = run("check", server.url(scheme="https"))
     assert ran.code == 2
@@ -219,7 +220,9 @@ def test_tls_to_a_plain_port_and_plain_to_a_tls_port(run, certificates) -> None:
 
 
 @pytest.mark.parametrize("which", ["good", "wrong_host", "expired"])
-def test_certificate_that_cannot_be_verified(run, certificates, which: str) -> None:
+def test_certificate_that_cannot_be_verified(
+    run: Run, certificates: Certificates, which: str
+) -> None:
     trust = [] if which == "good" else ["--cacert", certificates.cacert]
     with serving(lambda c, _: stream(c, 12), getattr(certificates, which)) as server:
         ran = run("check", server.url(scheme="https"), *trust)
@@ -230,13 +233,13 @@ def test_certificate_that_cannot_be_verified(run, certificates, which: str) -> N
         assert run("check", server.url(scheme="https"), "--insecure").code == 0
 
 
-def test_certificate_of_a_named_authority(run, certificates) -> None:
+def test_certificate_of_a_named_authority(run: Run, certificates: Certificates) -> None:
     with serving(lambda c, _: stream(c, 12), certificates.good) as server:
         ran = run("check", server.url(scheme="https"), "--cacert", certificates.cacert)
     assert (ran.code, ran.err) == (0, "")
 
 
-def test_server_that_wants_a_client_certificate(run, certificates) -> None:
+def test_server_that_wants_a_client_certificate(run: Run, certificates: Certificates) -> None:
     trust = ["--cacert", certificates.cacert]
     with serving(lambda c, _: stream(c, 12), certificates.strict) as server:
         url = server.url(scheme="https")
@@ -246,7 +249,7 @@ def test_server_that_wants_a_client_certificate(run, certificates) -> None:
         assert run("check", url, *trust, "--cert", certificates.client).code == 0
 
 
-def test_beacon_asked_of_a_server_that_is_none(run) -> None:
+def test_beacon_asked_of_a_server_that_is_none(run: Run) -> None:
     with serving(lambda conn, _: stream(conn, 12)) as server:
         ran = run("check", server.url().replace("//", "//me:hunter22@"), "--beacon")
     assert (ran.code, ran.out) == (2, "")
@@ -254,7 +257,7 @@ def test_beacon_asked_of_a_server_that_is_none(run) -> None:
     assert "hunter22" not in ran.line
 
 
-def test_redirects_in_a_loop(run) -> None:
+def test_redirects_in_a_loop(run: Run) -> None:
     with replying(head("302 Found", (("Location", "/v1/x"), ("Content-Length", "0")),
                        chunked=False)) as server:  # fmt: skip
         ran = run("check", server.url("/v1/x"))

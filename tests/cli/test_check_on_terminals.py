@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,7 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from support.command import Run, Start, Wait
 from support.servers import chunk, head, serving, stream, token, wait_for_leaving, whole
+
+# Each case starts the program, which takes a third of a second.
+pytestmark = pytest.mark.slow
 
 SIGNALS = [
     (signal.SIGINT, 130, b"undam: interrupted"),
@@ -21,7 +26,7 @@ SIGNALS = [
 ]
 
 
-def endless(conn, _request) -> None:
+def endless(conn: socket.socket, _request: bytes) -> None:
     """A stream that begins and does not end."""
     conn.sendall(head() + chunk(token()))
     wait_for_leaving(conn)
@@ -30,7 +35,7 @@ def endless(conn, _request) -> None:
 @pytest.mark.parametrize(("number", "code", "line"), SIGNALS)
 @pytest.mark.parametrize("when", ["before the head", "in the stream"])
 def test_signal_in_the_middle(
-    start, eventually, tmp_path: Path, number: int, code: int, line: bytes, when: str
+    start: Start, eventually: Wait, tmp_path: Path, number: int, code: int, line: bytes, when: str
 ) -> None:
     script = endless if when == "in the stream" else lambda conn, _: wait_for_leaving(conn)
     with serving(script) as server:
@@ -49,7 +54,7 @@ def test_signal_in_the_middle(
 
 @pytest.mark.parametrize(("number", "code", "line"), SIGNALS)
 def test_signal_while_files_are_written(
-    start, eventually, tmp_path: Path, number: int, code: int, line: bytes
+    start: Start, eventually: Wait, tmp_path: Path, number: int, code: int, line: bytes
 ) -> None:
     """A pipe that is full holds the writer, so that the signal meets it there."""
     pipe = tmp_path / "pipe"
@@ -85,12 +90,16 @@ def test_signal_while_files_are_written(
     assert list(folder.iterdir()) == []
 
 
-def test_reader_that_leaves_changes_neither_exit_code_nor_files(tmp_path: Path, start) -> None:
+def test_reader_that_leaves_changes_neither_exit_code_nor_files(
+    tmp_path: Path, start: Start
+) -> None:
     for form, wanted in [([], "UNKNOWN"), (["--json"], "{")]:
         record = tmp_path / "record"
         with serving(lambda conn, _: conn.sendall(whole(b""))) as server:
             command = ["check", server.url("/events"), "--record", str(record), *form]
             process = start(*command)
+            assert process.stdout is not None
+            assert process.stderr is not None
             first = process.stdout.read(1)
             process.stdout.close()
             err = process.stderr.read()
@@ -100,7 +109,7 @@ def test_reader_that_leaves_changes_neither_exit_code_nor_files(tmp_path: Path, 
         record.unlink()
 
 
-def test_reader_that_was_never_there(start) -> None:
+def test_reader_that_was_never_there(start: Start) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -113,7 +122,7 @@ def test_reader_that_was_never_there(start) -> None:
         os.close(writing)
 
 
-def on_terminal(start, *args: str, **env: str) -> tuple[int, str, str]:
+def on_terminal(start: Start, *args: str, **env: str) -> tuple[int, str, str]:
     """Exit code, standard output (a pipe) and what a terminal as standard error gets."""
     master, slave = pty.openpty()
     shown = bytearray()
@@ -135,7 +144,7 @@ def on_terminal(start, *args: str, **env: str) -> tuple[int, str, str]:
     return process.returncode, out.decode(), shown.decode()
 
 
-def test_progress_is_shown_on_a_terminal_and_nowhere_else(start, run) -> None:
+def test_progress_is_shown_on_a_terminal_and_nowhere_else(start: Start, run: Run) -> None:
     with serving(lambda conn, _: stream(conn, 40, 0.02)) as server:
         code, out, shown = on_terminal(start, "check", server.url(), "--json")
         piped = run("check", server.url(), "--json")
@@ -149,7 +158,7 @@ def test_progress_is_shown_on_a_terminal_and_nowhere_else(start, run) -> None:
 
 @pytest.mark.parametrize(("number", "code", "line"), SIGNALS)
 def test_signal_on_a_terminal_gives_the_cursor_back(
-    start, eventually, number: int, code: int, line: bytes
+    start: Start, eventually: Wait, number: int, code: int, line: bytes
 ) -> None:
     master, slave = pty.openpty()
     with serving(endless) as server:
@@ -171,7 +180,7 @@ def test_signal_on_a_terminal_gives_the_cursor_back(
     assert line in shown
 
 
-def test_hop_name_that_looks_like_markup_is_shown_in_the_progress(start) -> None:
+def test_hop_name_that_looks_like_markup_is_shown_in_the_progress(start: Start) -> None:
     with serving(lambda conn, _: stream(conn, 20, 0.02)) as server:
         code, _, shown = on_terminal(start, "check", server.url(), "--hop", f"[/b]={server.url()}")
     assert code == 0
@@ -179,7 +188,7 @@ def test_hop_name_that_looks_like_markup_is_shown_in_the_progress(start) -> None
 
 
 @pytest.mark.parametrize("no_color", [False, True])
-def test_colour_on_a_terminal_unless_no_color(start, no_color: bool) -> None:
+def test_colour_on_a_terminal_unless_no_color(start: Start, no_color: bool) -> None:
     master, slave = pty.openpty()
     env = {"TERM": "xterm-256color"} | ({"NO_COLOR": "1"} if no_color else {})
     with serving(lambda conn, _: stream(conn, 20)) as server:
@@ -198,7 +207,7 @@ def test_colour_on_a_terminal_unless_no_color(start, no_color: bool) -> None:
     assert (b"\x1b[" in shown) == (not no_color)
 
 
-def test_output_of_an_encoding_that_lacks_the_characters(run) -> None:
+def test_output_of_an_encoding_that_lacks_the_characters(run: Run) -> None:
     with serving(lambda conn, _: conn.sendall(whole("data: ä\n\n".encode()))) as server:
         for form in ([], ["--json"]):
             ran = run(
@@ -224,7 +233,7 @@ def test_help_loads_neither_rich_nor_the_probe() -> None:
         assert command in done.stdout
 
 
-def test_no_command_prints_the_help_and_exits_2(run) -> None:
+def test_no_command_prints_the_help_and_exits_2(run: Run) -> None:
     ran = run()
     assert (ran.code, ran.out) == (2, "")
     assert "Commands:" in ran.err

@@ -5,11 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from support.command import Run
 from support.servers import DONE, JSON, SSE, Server, chunk, head, serving, token, whole
+
+# Each case starts the program, which takes a third of a second.
+pytestmark = pytest.mark.slow
 
 # Of no vendor's form, so that only knowing them helps; with a character that JSON and URLs escape.
 KEY = "kEy/0f+tHe=Us3r"
@@ -80,7 +85,7 @@ def assert_hidden(text: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_secret_is_sent_and_shown_nowhere(run, tmp_path: Path, way: str) -> None:
+def test_secret_is_sent_and_shown_nowhere(run: Run, tmp_path: Path, way: str) -> None:
     record, file = tmp_path / "record", tmp_path / "json"
     with serving(echo_everywhere) as server:
         args, env = asked(server, way)
@@ -104,7 +109,9 @@ def test_secret_is_sent_and_shown_nowhere(run, tmp_path: Path, way: str) -> None
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("script", [refuse, misdirect])
-def test_error_repeats_no_secret(run, way: str, script) -> None:
+def test_error_repeats_no_secret(
+    run: Run, way: str, script: Callable[[socket.socket, bytes], None]
+) -> None:
     with serving(script) as server:
         args, env = asked(server, way)
         ran = run(*args, env=env)
@@ -112,7 +119,7 @@ def test_error_repeats_no_secret(run, way: str, script) -> None:
     assert_hidden(ran.line)
 
 
-def test_password_of_a_proxy(run, tmp_path: Path) -> None:
+def test_password_of_a_proxy(run: Run, tmp_path: Path) -> None:
     record = tmp_path / "record"
     with serving(echo_everywhere) as proxy:
         url = proxy.url("").replace("://", f"://me:{PASSWORD}@")
@@ -126,7 +133,7 @@ def test_password_of_a_proxy(run, tmp_path: Path) -> None:
             assert form not in text
 
 
-def test_key_of_the_environment_goes_only_to_paths_of_its_api(run) -> None:
+def test_key_of_the_environment_goes_only_to_paths_of_its_api(run: Run) -> None:
     env = {"OPENAI_API_KEY": "openai-" + KEY, "ANTHROPIC_API_KEY": "anthropic-" + KEY}
     with serving(lambda conn, _: conn.sendall(whole(token() * 9))) as server:
         for path, wanted in [
@@ -154,7 +161,7 @@ def test_key_of_the_environment_goes_only_to_paths_of_its_api(run) -> None:
     ],
 )
 def test_key_of_the_environment_is_not_added_to_the_users_own(
-    run, options: list[str], userinfo: str, query: str
+    run: Run, options: list[str], userinfo: str, query: str
 ) -> None:
     with serving(lambda conn, _: conn.sendall(whole(token() * 9))) as server:
         for path in ("/v1/chat/completions", "/v1/messages"):
@@ -164,7 +171,7 @@ def test_key_of_the_environment_is_not_added_to_the_users_own(
     assert KEY not in server.text
 
 
-def test_key_of_the_environment_may_end_with_a_newline(run) -> None:
+def test_key_of_the_environment_may_end_with_a_newline(run: Run) -> None:
     """As it does when it was read from a file."""
     with serving(lambda conn, _: conn.sendall(whole(token() * 9 + DONE))) as server:
         ran = run("check", server.url(), env={"OPENAI_API_KEY": KEY + "\n"})

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,11 +135,10 @@ def test_plain_escapes() -> None:
 
 @given(st.dictionaries(st.text(), st.text()))
 def test_json_says_the_same_and_holds_nothing_that_steers(value: dict[str, str]) -> None:
-    before, sys.stdout = sys.stdout, io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
-    try:
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    with contextlib.redirect_stdout(out):
         write_json(value, STDOUT)
-        got = sys.stdout.buffer.getvalue().decode()  # type: ignore[attr-defined]
-    finally:
-        sys.stdout = before
+    out.seek(0)
+    got = out.read()
     assert json.loads(got) == value
     assert not any(0x7F <= ord(c) <= 0x9F for c in got)

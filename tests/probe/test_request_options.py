@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from undam.wire import ClientConfig, Request
 KEYS = {"OPENAI_API_KEY": "openai-key", "ANTHROPIC_API_KEY": "anthropic-key"}
 
 
-def asked(url: str, question: str | None = None, model: str | None = None, **more) -> Request:
+def asked(url: str, question: str | None = None, model: str | None = None, **more: Any) -> Request:
     place = Place("edge", url)
     options = CheckOptions(places=(place,), **{"environ": KEYS, **more})
     return request_for(options, place, model=model, question=question)

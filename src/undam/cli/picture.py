@@ -20,7 +20,7 @@ def draw(times_ms: Sequence[float], end_ms: float, width: int, marks: str = UNIC
     """
     counts = [0] * width
     for time in times_ms:
-        column = int(min(time / end_ms, 1.0) * width) if end_ms > 0 else 0
+        column = int(min(max(time / end_ms, 0.0), 1.0) * width) if end_ms > 0 else 0
         counts[min(max(column, 0), width - 1)] += 1
     return "".join(marks[sum(count >= step for step in _STEPS)] for count in counts)
 

@@ -1,0 +1,152 @@
+"""A report in words: the verdict first, the picture, the figures, what was found and its fix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from support.reports import hop, report
+from support.streams import Sent, blocks, chunk, exchange, to_end
+from undam.cli.check_words import print_report
+from undam.cli.output import console
+from undam.diagnosis.holds import Offset
+from undam.diagnosis.hop import judge_hop
+from undam.diagnosis.leaving import Leaving
+from undam.diagnosis.limits import Limits
+from undam.diagnosis.reading import read_exchange
+from undam.findings import Fix
+from undam.probe import Report
+from undam.record import Ending
+
+CLEAN = """\
+STREAMING  the stream flows: events come as they are sent
+
+  edge |     ···:··:·:··:··:··:··:·:··:··:··:·:··:··:··:··:·:··:··:··:·:|
+        0 to 2.2 s, a column is 34 ms: · one event  : 2-4  ▪ 5-15  █ 16 and more
+
+  hop   verdict    headers  TTFT      hold p50 / p99  events  per read  signed by
+  edge  streaming  1.0 ms   200.1 ms  -               80      1, max 1  -
+"""
+
+Said = Callable[[Report], str]
+
+# The words of a finding belong to its rule.
+BLOCKS = """\
+BATCHED  edge: {message}
+
+  edge  |                      █                 █                 █    ▪|
+  model |     ···:··:·:··:··:··:··:·:··:··:··:·:··:··:··:··:·:··:··:··:·:|
+         0 to 2.2 s, a column is 34 ms: · one event  : 2-4  ▪ 5-15  █ 16 and more
+
+  hop    verdict    headers  TTFT      hold p50 / p99     events  per read    signed by
+  edge   batched    1.0 ms   775.1 ms  ~275.0 / 600.0 ms  80      23, max 24  nginx
+  model  streaming  1.0 ms   200.1 ms  -                  80      1, max 1    -
+
+error UD102 held-in-blocks at edge
+  {message}
+  fix (nginx): proxy_buffering off;
+  more: undam explain UD102
+"""
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Said:
+    def words(made: Report) -> str:
+        print_report(made, console())
+        return capsys.readouterr().out
+
+    return words
+
+
+def test_clean_stream(said: Said) -> None:
+    assert said(report(hop())) == CLEAN
+
+
+def test_dam_between_two_hops(said: Said) -> None:
+    model = hop("model")
+    made = report(hop("edge", blocks(4096), server="nginx", inner=model), model)
+    assert said(made) == BLOCKS.format(message=made.findings[0].message)
+
+
+def test_beacon_draws_what_was_due_and_gives_exact_holds(said: Said) -> None:
+    offset = Offset(0, 0, 0)
+    text = said(report(hop(dam=to_end(), offset=offset), offset=offset))
+    due = next(line for line in text.splitlines() if line.startswith("  due  |"))
+    edge = next(line for line in text.splitlines() if line.startswith("  edge |"))
+    assert due == "  due  |     ···:··:·:··:··:··:··:·:··:··:··:·:··:··:··:··:·:··:··:··:·:|"
+    assert edge.endswith("█|")
+    assert "~" not in text
+    assert text.startswith("HELD-TO-END  ")
+
+
+def test_nothing_came(said: Said) -> None:
+    reading = read_exchange(exchange([], ending=Ending.TIMEOUT, ended_ms=2000))
+    first, blank, figures, *rest = said(report(judge_hop([reading]))).splitlines()
+    assert first == "UNKNOWN  edge: no event came within 2.0 s of the request"
+    assert (blank, figures.split()[0]) == ("", "hop")
+    assert rest[0].split()[:2] == ["edge", "unknown"]
+
+
+def test_verdict_is_not_enough_where_the_stream_was_cut(said: Said) -> None:
+    reads = [Sent(20.0 * i, chunk(" tok")) for i in range(1, 60)]
+    reading = read_exchange(exchange(reads, ending=Ending.RESET, error="reset by h"))
+    first = said(report(judge_hop([reading]))).splitlines()[0]
+    assert first.startswith("STREAMING  the stream flows: events come as they are sent, but ")
+    assert "broke off" in first
+
+
+def test_how_a_body_stopped_is_told_once(said: Said) -> None:
+    broken = exchange([], ending=Ending.BROKEN, error="the body is no gzip\x1b[2J data")
+    text = said(report(judge_hop([read_exchange(broken)])))
+    assert text.count("edge: the body stopped: the body is no gzip\\x1b[2J data") == 1
+    reset = exchange([Sent(1, chunk(" a"))], ending=Ending.RESET, error="reset by h")
+    assert said(report(judge_hop([read_exchange(reset)]))).count("body stopped") == 0
+
+
+def test_fix_of_several_lines_is_aligned(said: Said) -> None:
+    made = report(hop(dam=blocks(4096), server="nginx"))
+    fix = Fix("nginx", "one;\ntwo;")
+    lines = said(replace(made, findings=(replace(made.findings[0], fix=fix),))).splitlines()
+    at = lines.index("  fix (nginx): one;")
+    assert lines[at + 1] == "               two;"
+
+
+def test_a_servers_words_cannot_pass_for_a_line_of_ours(said: Said) -> None:
+    made = report(hop(dam=blocks(4096)))
+    forged = replace(
+        made.findings[0], message="x\nerror UD999 forged\x1b[31m", hop="a\nb", fix=None
+    )
+    text = said(replace(made, findings=(forged,)))
+    assert not any(line.startswith("error UD999") for line in text.splitlines())
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize(
+    ("limits", "wanted"),
+    [
+        (Limits(3.0), "silence up to 3 s: survived"),
+        (Limits(3.0, idle_s=2.04), "cut after 2.0 s without a byte (an idle limit)"),
+        (Limits(90.0, total_s=15.0), "cut 15.0 s after its start (a total limit)"),
+        (Limits(9.0, drop_between_s=(2.25, 4.5)), "forgotten without a word between 2.25 and 4.5"),
+    ],
+)
+def test_limits(said: Said, limits: Limits, wanted: str) -> None:
+    assert wanted in said(replace(report(hop()), limits=limits))
+
+
+def test_leaving(said: Said) -> None:
+    leavings = (Leaving("between tokens", 1.25, 4000), Leaving("in silence", None, 4000))
+    text = said(replace(report(hop()), leavings=leavings))
+    assert "client left between tokens: seen by the origin 1.2 ms later" in text
+    assert "client left in silence: not seen by the origin" in text
+
+
+def test_without_unicode_the_picture_is_ascii(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = console()
+    monkeypatch.setattr(type(out), "encoding", property(lambda _self: "ascii"))
+    print_report(report(hop(dam=blocks(4096))), out)
+    assert capsys.readouterr().out.isascii()

@@ -1,0 +1,138 @@
+"""The JSON of a check keeps the contract: these names, these types, whatever was found."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from support.reports import hop, report
+from support.streams import blocks, exchange, to_end
+from undam.diagnosis.holds import Offset
+from undam.diagnosis.hop import judge_hop
+from undam.diagnosis.leaving import Leaving
+from undam.diagnosis.limits import Limits
+from undam.diagnosis.reading import read_exchange
+from undam.probe import Report, report_json
+from undam.record import Ending
+
+VERDICTS = {"streaming", "batched", "late", "held-to-end", "unknown"}
+NUMBER = (int, float)
+MAYBE = (int, float, type(None))
+
+# What other programs rely on: name -> type.
+TOP = {
+    "schema": int, "command": str, "verdict": str, "hops": list, "findings": list, "clock": dict,
+}  # fmt: skip
+HOP = {
+    "name": str, "url": str, "verdict": str, "http_version": (str, type(None)),
+    "headers_ms": MAYBE, "ttft_ms": MAYBE, "hold_ms": (dict, type(None)), "events": int,
+    "reads": int, "events_per_read": dict, "release_bytes": (int, type(None)),
+    "intermediaries": list, "complete": (bool, type(None)), "cut_after_s": MAYBE,
+}  # fmt: skip
+HOLD = {"first": NUMBER, "p50": NUMBER, "p99": NUMBER, "max": NUMBER}
+FINDING = {
+    "code": str, "slug": str, "severity": str, "hop": str, "message": str, "evidence": dict,
+    "fix": (dict, type(None)),
+}  # fmt: skip
+CLOCK = {"source": str, "late_ms_p99": NUMBER, "coalesced_reads": int}
+
+
+def assert_has(value: dict[str, Any], wanted: dict[str, Any]) -> None:
+    for name, kind in wanted.items():
+        assert name in value, name
+        assert isinstance(value[name], kind), (name, value[name])
+        assert kind is int or not isinstance(value[name], bool) or bool in kind, name
+
+
+def said(made: Report) -> dict[str, Any]:
+    """The report as another program reads it."""
+    read = json.loads(json.dumps(report_json(made)))
+    assert isinstance(read, dict)
+    return read
+
+
+def silent() -> Report:
+    """A hop of which not even a head came."""
+    reading = read_exchange(exchange([], head=None, ending=Ending.TIMEOUT, ended_ms=2000))
+    return report(judge_hop([reading]))
+
+
+def nested() -> Report:
+    model = hop("model")
+    middle = hop("middle", blocks(4096), server="nginx", inner=model)
+    return report(hop("edge", to_end(), inner=middle), middle, model)
+
+
+def beaconed() -> Report:
+    offset = Offset(1000, 50_000, 200_000)
+    made = report(hop(dam=blocks(4096), offset=offset), offset=offset)
+    return replace(
+        made,
+        limits=Limits(3.0, idle_s=2.5, heartbeats_save=True),
+        leavings=(Leaving("in silence", None, 4000),),
+    )
+
+
+@pytest.mark.parametrize("made", [silent, nested, beaconed, lambda: report(hop())])
+def test_every_name_of_the_contract_is_there(made: Any) -> None:
+    done: Report = made()
+    told = said(done)
+    assert_has(told, TOP)
+    assert (told["schema"], told["command"]) == (1, "check")
+    assert told["verdict"] in VERDICTS
+    assert told["verdict"] == told["hops"][0]["verdict"]
+    assert [one["name"] for one in told["hops"]] == [one.name for one in done.hops]
+    for one in told["hops"]:
+        assert_has(one, HOP)
+        assert one["verdict"] in VERDICTS
+        assert set(one["events_per_read"]) == {"p50", "max"}
+        if one["hold_ms"] is not None:
+            assert_has(one["hold_ms"], HOLD)
+    for found in told["findings"]:
+        assert_has(found, FINDING)
+        assert found["severity"] in {"error", "warning", "info"}
+        if found["fix"] is not None:
+            assert_has(found["fix"], {"where": str, "text": str})
+    assert_has(told["clock"], CLOCK)
+    assert told["clock"]["source"] in {"kernel", "user"}
+
+
+def test_hold_is_null_without_beacon_and_inner_hop() -> None:
+    edge, middle, model = said(nested())["hops"]
+    assert model["hold_ms"] is None
+    assert middle["hold_ms"]["p99"] > 100
+    assert edge["hold_ms"] is not None
+    (exact,) = said(beaconed())["hops"]
+    assert exact["hold_ms"]["p99"] > 100
+    assert exact["hold_is_exact"] is True
+
+
+def test_what_was_asked_for_is_added() -> None:
+    told = said(beaconed())
+    assert told["limits"]["idle_s"] == 2.5
+    assert told["cancel"] == [{"when": "in silence", "seen_after_ms": None}]
+    assert told["beacon"]["uncertainty_ms"] == 0.05
+    assert not {"limits", "cancel", "beacon"} & set(said(nested()))
+
+
+def test_one_read_without_the_kernels_stamp_makes_the_clock_the_users() -> None:
+    done = report(hop())
+    assert said(done)["clock"]["source"] == "kernel"
+    (one,) = done.exchanges
+    mixed = replace(done, exchanges=(one, replace(one, clock="user")))
+    assert said(mixed)["clock"]["source"] == "user"
+
+
+def test_repr_of_a_report_does_not_hold_what_came() -> None:
+    """asyncio takes it from a finished task, and with all that came that would take seconds."""
+    assert len(repr(report(hop()))) < 200
+
+
+@pytest.mark.parametrize(
+    ("made", "clean"), [(lambda: report(hop()), True), (nested, False), (silent, False)]
+)
+def test_report_is_clean_without_errors_and_warnings(made: Any, clean: bool) -> None:
+    assert made().is_clean is clean
