@@ -137,15 +137,19 @@ def test_jitter_under_tcp_is_no_dam(gap_ms: float, most_ms: float) -> None:
                 assert not _is_accused(_hop(far(exchange(reads), 80), offset)), seed
 
 
-def test_bursts_of_a_jittery_path_are_left_open_and_the_same_nearby_are_told() -> None:
+def _bursts_apart(least_ms: float, most_ms: float) -> Exchange:
+    """Bursts of 6 to 18 whole events, so far apart, by no rule."""
     rng, at, due = random.Random(3), 300.0, []
     for _ in range(30):
         due += [at] * rng.randint(6, 18)
-        at += rng.uniform(5, 60)
-    reads = merged(answer(due))
-    assert "jitter" in _hop(far(exchange(reads), 30)).shape.reason
-    assert "jitter" in _hop(exchange(reads, clock="user")).shape.reason
-    assert _hop(exchange(reads)).shape.verdict is Verdict.BATCHED
+        at += rng.uniform(least_ms, most_ms)
+    return exchange(merged(answer(due)))
+
+
+def test_bursts_as_jitter_makes_them_are_left_open_and_longer_ones_are_told() -> None:
+    assert "jitter" in _hop(_bursts_apart(5, 60)).shape.reason
+    assert "jitter" in _hop(far(_bursts_apart(50, 250), 300)).shape.reason
+    assert _hop(_bursts_apart(50, 250)).shape.verdict is Verdict.BATCHED
 
 
 def test_a_client_that_came_late_to_most_reads_does_not_accuse() -> None:

@@ -130,7 +130,9 @@ def judge_holds(reading: Reading, holds: Sequence[Held], noise_ns: int = NOISE_N
         return Shape(Verdict.LATE, Release.NEXT, evidence=evidence)
     pattern = judge_pattern(reading)
     if pattern.verdict is Verdict.BATCHED:
-        return replace(pattern, evidence={**pattern.evidence, **evidence})
+        evidence = {**pattern.evidence, **evidence}
+        if pattern.release is not Release.UNCLEAR:
+            return replace(pattern, evidence=evidence)
     return _judge_small(reading, holds, limit, evidence)
 
 

@@ -19,8 +19,8 @@ _WINDOW_BYTES = 12_000
 # The body bytes of one full segment on Ethernet, less what chunked coding takes of it.
 _SEGMENT_BYTES = range(1200, 1461)
 
-# Radio links and crowded queues delay packets by some tens of ms, and TCP hands over what waited
-# behind a late one all at once.
+# Radio links, crowded queues and busy machines delay by some tens of ms, and TCP hands over what
+# waited behind a late packet all at once.
 _JITTER_NS = 50_000_000
 
 # What a buffer lets go comes at the speed of the link, some microseconds an event.
@@ -83,12 +83,11 @@ def why_flow(bursts: Sequence[Burst]) -> str:
 
 
 def why_jitter(exchange: Exchange, bursts: Sequence[Burst]) -> str:
-    """The reason, where the network's jitter explains bursts without any rule; else nothing."""
+    """The reason, where jitter or a busy machine explains bursts without any rule; else nothing."""
     pause = typical_pause_ns(bursts)
-    blind = exchange.clock != "kernel"
-    if not (is_far(exchange) or blind) or pause > max(_JITTER_NS, round_trip_ns(exchange)):
+    if pause > max(_JITTER_NS, round_trip_ns(exchange)):
         return ""
     return (
-        f"uneven bursts only {pause / 1e6:.0f} ms apart, which the network's jitter or this "
+        f"uneven bursts only {pause / 1e6:.0f} ms apart, which a network's jitter or a busy "
         f"machine can make; run the check nearer to the server, or use --beacon"
     )
