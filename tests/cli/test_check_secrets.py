@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,11 +54,11 @@ def echo_everywhere(conn: socket.socket, request: bytes) -> None:
     conn.sendall(head(headers=(*SSE, ("X-Echo", line), ("Server", f"nginx {line[-60:]}"))))
     for part in (said, said.replace("/", "\\/"), KEY, PASSWORD):
         conn.sendall(chunk(token(part)))
-    event = b"data: " + json.dumps({"echo": said}).encode().replace(b"/", b"\\/") + b"\n\n"
-    for secret in (KEY, PASSWORD):
-        event += token(secret)
-    for at in range(0, len(event), 7):
-        conn.sendall(chunk(event[at : at + 7]))
+    event = token(KEY) + token(PASSWORD)
+    conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for at in range(0, len(event), 11):
+        time.sleep(0.003)  # a read of its own
+        conn.sendall(chunk(event[at : at + 11]))
     conn.sendall(chunk(b"data: " + b'{"error":{"message":"no: ' + KEY.encode() + b" "
                        + PASSWORD.encode() + b'"}}\n\n') + chunk(DONE))  # fmt: skip
 

@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 from undam.apis import CHAT, COMPLETIONS, MESSAGES, RESPONSES
 from undam.errors import ResponseError
-from undam.probe.secrecy import clean_exchange, clean_text, secrets_in
+from undam.probe.secrecy import clean_text, secrets_in
 from undam.record import Ending, Exchange, redact_url
 from undam.timing import Arrival
 from undam.wire import ClientConfig, Request, Stream, open_stream
@@ -49,14 +49,14 @@ async def fetch(
 ) -> Exchange:
     """Send ``request`` and read the answer to its end, whatever that is.
 
-    The exchange holds no secret of the request, also where the server repeats one.
+    The exchange's URL and error hold no secret of the request; head and body are as they came.
 
     Raises:
         NetworkError, RemoteProtocolError: there is no response head.
     """
     async with await open_stream(request, config) as stream:
         exchange = await _read(stream, hop=hop, api=api, watch=watch)
-    return clean_exchange(exchange, _secrets(request, config))
+    return _cleaned(exchange, _secrets(request, config))
 
 
 async def fetch_stream(
@@ -71,7 +71,7 @@ async def fetch_stream(
     async with await open_stream(request, config) as stream:
         await require_stream(stream, hop=hop, api=api, secrets=secrets)
         exchange = await _read(stream, hop=hop, api=api, watch=watch)
-    return clean_exchange(exchange, secrets)
+    return _cleaned(exchange, secrets)
 
 
 async def require_stream(stream: Stream, *, hop: str, api: str, secrets: tuple[str, ...]) -> None:
@@ -115,6 +115,11 @@ def finished(stream: Stream, arrivals: tuple[Arrival, ...], *, hop: str, api: st
         step_ns=stream.step_ns,
         error=stream.error,
     )
+
+
+def _cleaned(exchange: Exchange, secrets: tuple[str, ...]) -> Exchange:
+    error = None if exchange.error is None else clean_text(exchange.error, secrets)
+    return replace(exchange, url=clean_text(exchange.url, secrets), error=error)
 
 
 def _secrets(request: Request, config: ClientConfig) -> tuple[str, ...]:

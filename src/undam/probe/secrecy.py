@@ -5,17 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import json
 import re
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from undam.errors import UndamError
 from undam.findings import Finding
-from undam.record import HIDDEN, Exchange, redact_text, secrets_of
-from undam.timing import Arrival
+from undam.record import redact_text, secrets_of
 
 # A shorter one stands in ordinary text by chance, and hiding it would only mangle a report.
 _SHORTEST = 6
@@ -29,7 +26,7 @@ _EXAMPLE = "http://USER:PASSWORD@"
 
 
 def secrets_in(headers: Iterable[tuple[str, str]], urls: Iterable[str]) -> tuple[str, ...]:
-    """The secrets in these request headers and URLs, in every form in which they may be echoed.
+    """The secrets in these request headers and URLs, longest first.
 
     Args:
         urls: of hops and of proxies, with their user information.
@@ -42,8 +39,7 @@ def secrets_in(headers: Iterable[tuple[str, str]], urls: Iterable[str]) -> tuple
     for url in urls:
         found += _of_url(url)
     long_enough = {one for one in found if len(one) >= _SHORTEST}
-    every = {form for one in long_enough for form in (one, *_escaped(one))}
-    return tuple(sorted(every, key=lambda one: (-len(one), one)))
+    return tuple(sorted(long_enough, key=lambda one: (-len(one), one)))
 
 
 def names_secret(url: str) -> bool:
@@ -67,25 +63,6 @@ def clean_finding(found: Finding, secrets: Sequence[str]) -> Finding:
     """A finding whose message and evidence hold no secret."""
     evidence = {name: _clean_value(value, secrets) for name, value in found.evidence.items()}
     return replace(found, message=clean_text(found.message, secrets), evidence=evidence)
-
-
-def clean_exchange(exchange: Exchange, secrets: Sequence[str]) -> Exchange:
-    """An exchange in whose head and body the secrets are hidden.
-
-    In the body each is overwritten by as many asterisks, also where reads cut it apart, so sizes
-    and times stay as they were.
-    """
-    head = exchange.head
-    if head is not None and secrets:
-        headers = tuple((name, _replaced(value, secrets)) for name, value in head.headers)
-        head = replace(head, headers=headers)
-    return replace(
-        exchange,
-        url=clean_text(exchange.url, secrets),
-        head=head,
-        arrivals=_clean_arrivals(exchange.arrivals, secrets),
-        error=None if exchange.error is None else clean_text(exchange.error, secrets),
-    )
 
 
 def _of_value(value: str) -> list[str]:
@@ -122,19 +99,6 @@ def _of_userinfo(userinfo: str) -> list[str]:
     return [userinfo, decoded, basic, password or name]
 
 
-def _escaped(secret: str) -> tuple[str, ...]:
-    """A secret as JSON strings and URLs carry it."""
-    as_json = json.dumps(secret, ensure_ascii=False)[1:-1]
-    as_url = quote(secret, safe="", errors="surrogateescape")
-    return as_json, as_json.replace("/", "\\/"), as_url
-
-
-def _replaced(text: str, secrets: Iterable[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, HIDDEN)
-    return text
-
-
 def _clean_value(value: object, secrets: Sequence[str]) -> object:
     if isinstance(value, str):
         return clean_text(value, secrets)
@@ -143,48 +107,3 @@ def _clean_value(value: object, secrets: Sequence[str]) -> object:
     if isinstance(value, list | tuple):
         return [_clean_value(item, secrets) for item in value]
     return value
-
-
-def _clean_arrivals(arrivals: tuple[Arrival, ...], secrets: Sequence[str]) -> tuple[Arrival, ...]:
-    spans = _spans(arrivals, secrets)
-    if not spans:
-        return arrivals
-    starts, offset = [], 0
-    for arrival in arrivals:
-        starts.append(offset)
-        offset += len(arrival.data)
-    bodies: dict[int, bytearray] = {}
-    for start, mask in spans:
-        index, done = bisect_right(starts, start) - 1, 0
-        while done < len(mask):
-            body = bodies.setdefault(index, bytearray(arrivals[index].data))
-            at = start + done - starts[index]
-            part = mask[done : done + len(body) - at]
-            body[at : at + len(part)] = part
-            done, index = done + len(part), index + 1
-    return tuple(
-        replace(arrival, data=bytes(bodies[index])) if index in bodies else arrival
-        for index, arrival in enumerate(arrivals)
-    )
-
-
-def _spans(arrivals: Iterable[Arrival], secrets: Sequence[str]) -> list[tuple[int, bytes]]:
-    """Where in the body secrets stand, and what is to stand there; found over the reads' edges
-    with no more memory than a read takes."""
-    wanted = [secret.encode("utf-8", "surrogateescape") for secret in secrets]
-    if not wanted:
-        return []
-    pattern = re.compile(b"|".join(re.escape(one) for one in wanted))
-    reach = max(len(one) for one in wanted) - 1
-    found: list[tuple[int, bytes]] = []
-    tail, offset = b"", 0
-    for arrival in arrivals:
-        window = tail + arrival.data
-        base = offset - len(tail)
-        for match in pattern.finditer(window):
-            # A number stays a number (without a leading zero), so that JSON stays JSON.
-            mark = b"*" if not match[0].isdigit() else b"2" if match[0].strip(b"1") == b"" else b"1"
-            found.append((base + match.start(), mark * len(match[0])))
-        tail = window[-reach:]
-        offset += len(arrival.data)
-    return found
