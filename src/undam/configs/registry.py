@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from undam.configs import haproxy
+from undam.configs import envoy, haproxy
 from undam.configs.dialect import Dialect
 from undam.configs.mistake import ConfigRule
 
-DIALECTS: tuple[Dialect, ...] = (haproxy.DIALECT,)
+DIALECTS: tuple[Dialect, ...] = (
+    envoy.DIALECT,
+    haproxy.DIALECT,
+)
 
 
 def dialect_named(name: str) -> Dialect:

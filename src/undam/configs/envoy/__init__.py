@@ -1,0 +1,72 @@
+"""Envoy's bootstrap, listeners and routes, in YAML or JSON: the route's 15 s, idle limits, filters
+that keep the body."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from undam.configs.dialect import Dialect, Linted, OpenFile, Unread
+from undam.configs.envoy.catalogue import RULES
+from undam.configs.envoy.filters import find_holding_filters, unread_code
+from undam.configs.envoy.limits import find_limits, unread_limits
+from undam.configs.envoy.model import find_managers, unread_parts
+from undam.configs.envoy.render import render
+from undam.configs.mistake import Mistake
+from undam.configs.settings import Settings
+from undam.configs.source import Source
+from undam.configs.yaml_reader import read_yaml
+
+_OURS = re.compile(
+    r"^[ \t{-]*[\"']?(?:static_resources|staticResources)[\"']?[ \t]*:"
+    r"|type\.googleapis\.com/envoy\.(?:config|extensions)\.",
+    re.MULTILINE,
+)
+# A resource of Kubernetes may carry a piece of Envoy's configuration; it is another dialect.
+_KUBERNETES = re.compile(r"^[ \t{]*[\"']?apiVersion[\"']?[ \t]*:", re.MULTILINE)
+
+
+def recognises(path: str, text: str) -> bool:
+    """A YAML or JSON file with Envoy's resources, or typed configurations of Envoy."""
+    suffixed = path == "-" or path.lower().endswith((".yaml", ".yml", ".json"))
+    return suffixed and bool(_OURS.search(text)) and not _KUBERNETES.search(text)
+
+
+def lint(source: Source, settings: Settings, _open_file: OpenFile) -> Linted:
+    """Every mistake on the routes that stream. Raises ConfigSyntaxError."""
+    documents = read_yaml(source)
+    mistakes: list[Mistake] = []
+    unread = list(documents.unread)
+    for root in documents.roots[:1]:
+        unread += unread_parts(root, source)
+        for manager in find_managers(root, settings.hints):
+            mistakes += find_holding_filters(manager, source)
+            unread += unread_code(manager, source)
+            for route in manager.routes:
+                mistakes += find_limits(manager, route, source, settings.heartbeat_s)
+                unread += unread_limits(route, source)
+    for further in documents.roots[1:]:
+        line, _ = source.place(further.start)
+        unread.append(Unread(source.path, line, "a further document, which Envoy does not take"))
+    return Linted(tuple(_joined(mistakes)), tuple(unread))
+
+
+def _joined(mistakes: list[Mistake]) -> list[Mistake]:
+    """One for each place: a limit of the connection manager is mended at all its routes at once."""
+    places: dict[tuple[str, int, int], Mistake] = {}
+    for one in mistakes:
+        key = (one.rule.code, one.line, one.column)
+        edits = (*places[key].edits, *one.edits) if key in places else one.edits
+        places[key] = replace(places.get(key, one), edits=tuple(dict.fromkeys(edits)))
+    return list(places.values())
+
+
+DIALECT = Dialect(
+    name="envoy",
+    title="Envoy",
+    rules=RULES,
+    recognises=recognises,
+    lint=lint,
+    render=render,
+    check_command="envoy --mode validate -c FILE",
+)
