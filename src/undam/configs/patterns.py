@@ -31,8 +31,7 @@ def judge_pattern(
     if match is Match.PREFIX:
         return judge_route(pattern, upstreams, hints)
     if not hints.paths:
-        # What is no part of a path parts its words: ^/(v1|chat)/ has both.
-        return judge_route(_NO_PATH.sub("/", pattern), upstreams, hints)
+        return judge_route(pattern, upstreams, hints)
     if match is Match.REGEX and pattern.startswith("^"):
         return judge_route(literal_prefix(pattern), upstreams, hints)
     parts = [part for part in _NO_PATH.split(pattern) if len(part.strip("/.")) >= _TELLING]

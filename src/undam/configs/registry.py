@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from undam.configs import envoy, haproxy
+from undam.configs import envoy, haproxy, lighttpd, nginx
 from undam.configs.dialect import Dialect
 from undam.configs.mistake import ConfigRule
 
 DIALECTS: tuple[Dialect, ...] = (
     envoy.DIALECT,
     haproxy.DIALECT,
+    lighttpd.DIALECT,
+    nginx.DIALECT,
 )
 
 

@@ -134,7 +134,7 @@ silent, also in the middle of a response.
 Why it hurts: a model that thinks, waits in a queue or calls a tool is silent. The client gets a
 truncated stream. One heartbeat that is lost or late must not be enough for that.
 How it is told: the limit on a streaming route is below twice the heartbeat interval of the
-settings (15 s unless they say otherwise).
+settings (15 s unless they say otherwise); an error if it is no longer than one interval.
 Fix: an hour, in the streaming section alone. Unsafe: a dead origin is noticed as late as that.
     timeout server 1h
 Measured: haproxy 2.6.12 with a limit of 2 s cut a stream in a silence of 4.5 s; a comment each

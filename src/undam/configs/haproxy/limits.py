@@ -9,8 +9,9 @@ from undam.configs.edit import Edit
 from undam.configs.found import found_at
 from undam.configs.haproxy.buffering import line_in
 from undam.configs.haproxy.catalogue import SERVER_TIMEOUT, TUNNEL_TIMEOUT
-from undam.configs.haproxy.reader import Directive, Word
+from undam.configs.haproxy.reader import Directive
 from undam.configs.haproxy.routes import Route
+from undam.configs.limits import idle_severity
 from undam.configs.mistake import Mistake
 from undam.configs.source import Source
 
@@ -32,19 +33,15 @@ def seconds_of(text: str) -> float | None:
 def find_limits(route: Route, source: Source, heartbeat_s: float) -> Iterator[Mistake]:
     """Limits of silence below two heartbeats, and the tunnel's, which is none of a stream."""
     server = route.back.nearest("timeout", "server")
-    limit_s = _limit_of(server, 2)
-    if server is not None and limit_s is not None and limit_s < 2 * heartbeat_s:
-        if server in route.back.lines:
-            edit = _replaced(server.words[2])
-        else:
-            edit = line_in(source, route.back, f"timeout server {LONG}", beside=("timeout", "mode"))
-        yield _short(source, server, server.words[2], edit, heartbeat_s)
+    if server is not None and server in route.back.lines:
+        yield from _short(source, server, 2, heartbeat_s)
+    elif server is not None:
+        text = f"timeout server {LONG}"
+        edit = line_in(source, route.back, text, beside=("timeout", "mode"))
+        yield from _short(source, server, 2, heartbeat_s, edit)
     for side in route.sides:
         for line in side.inherited("http-request", "set-timeout", "server"):
-            own_s = _limit_of(line, 3)
-            if own_s is not None and own_s < 2 * heartbeat_s:
-                word = line.words[3]
-                yield _short(source, line, word, _replaced(word), heartbeat_s)
+            yield from _short(source, line, 3, heartbeat_s)
     yield from _tunnel(route, source, server)
 
 
@@ -63,19 +60,28 @@ def _tunnel(route: Route, source: Source, server: Directive | None) -> Iterator[
         )
 
 
-def _short(source: Source, line: Directive, word: Word, edit: Edit, heartbeat_s: float) -> Mistake:
-    span = (line.start, word.end)
-    return found_at(
-        SERVER_TIMEOUT, source, span, edit, limit=_written(word.text), heartbeat=heartbeat_s
+def _short(
+    source: Source, line: Directive, at: int, heartbeat_s: float, edit: Edit | None = None
+) -> Iterator[Mistake]:
+    """The time that is word ``at`` of a line, if it is too short; ``edit`` in place of a new word
+    there."""
+    severity = idle_severity(_limit_of(line, at) or 0, heartbeat_s)
+    if severity is None:
+        return
+    word = line.words[at]
+    yield found_at(
+        SERVER_TIMEOUT,
+        source,
+        (line.start, word.end),
+        edit or Edit(word.start, word.end, LONG),
+        severity=severity,
+        limit=_written(word.text),
+        heartbeat=heartbeat_s,
     )
 
 
 def _written(text: str) -> str:
     return f"{text} ms" if text.isdecimal() else text
-
-
-def _replaced(word: Word) -> Edit:
-    return Edit(word.start, word.end, LONG)
 
 
 def _limit_of(line: Directive | None, at: int) -> float | None:

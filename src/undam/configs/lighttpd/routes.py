@@ -1,0 +1,118 @@
+"""Which `proxy.server` carries streams, and which settings hold there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from undam.configs.lighttpd.reader import Assign, Config, Test, Token
+from undam.configs.patterns import Match, judge_pattern
+from undam.configs.routes import RouteHints, Streams
+
+_RELAYS = frozenset(
+    {"proxy.server", "fastcgi.server", "scgi.server", "uwsgi.server", "ajp13.server"}
+)
+_MATCHES = {"=~": Match.REGEX, "==": Match.PREFIX, "=^": Match.PREFIX, "=$": Match.PART}
+_PATH_FIELDS = frozenset({"url", "request-uri"})
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A relay whose responses stream.
+
+    Args:
+        keys: the path prefixes in its array that stream; "" for all.
+    """
+
+    relay: Assign
+    keys: tuple[str, ...]
+
+
+def streaming_routes(config: Config, hints: RouteHints) -> Iterator[Route]:
+    """The relays that stream, in the order of the text."""
+    for assign in config.assigns:
+        if assign.name in _RELAYS:
+            upstreams = _upstreams(assign)
+            paths = _paths(assign.tests)
+            keys = tuple(key for key in _keys(assign) if _streams(paths, key, upstreams, hints))
+            if keys:
+                yield Route(assign, keys)
+
+
+def setting(config: Config, name: str, relay: Assign) -> Assign | None:
+    """The assignment of ``name`` that holds at a relay: of those whose conditions are among the
+    relay's, the last one, a conditional one before a global one."""
+    there = set(relay.tests)
+    found: Assign | None = None
+    for assign in config.assigns:
+        if assign.name != name or not there.issuperset(assign.tests):
+            continue
+        if found is None or assign.tests or not found.tests:
+            found = assign
+    return found
+
+
+def elsewhere(config: Config, name: str, relay: Assign, hints: RouteHints) -> Iterator[Assign]:
+    """Assignments of ``name`` under conditions that the relay's streams may meet as well."""
+    there = set(relay.tests)
+    for assign in config.assigns:
+        if assign.name == name and not there.issuperset(assign.tests):
+            paths = _paths(assign.tests)
+            if not paths or _streams(paths, "", ["llm"], hints):
+                yield assign
+
+
+def number_of(assign: Assign, key: str) -> Iterator[tuple[int, Token]]:
+    """The numbers that stand as ``"key" => NUMBER`` in an array."""
+    tokens = assign.value
+    for at in range(len(tokens) - 2):
+        if tokens[at].text == key and tokens[at + 1].text == "=>":
+            text = tokens[at + 2].text
+            if text.isascii() and text.isdecimal() and len(text) < 12:
+                yield int(text), tokens[at + 2]
+
+
+def _paths(tests: tuple[Test, ...]) -> list[tuple[str, Match]]:
+    return [
+        (test.value, _MATCHES[test.operator])
+        for test in tests
+        if test.field in _PATH_FIELDS and test.operator in _MATCHES
+    ]
+
+
+def _streams(
+    paths: list[tuple[str, Match]], key: str, upstreams: list[str], hints: RouteHints
+) -> bool:
+    asked = [*paths, (key, Match.PREFIX)] if key.startswith("/") else paths
+    if not asked:
+        asked = [(key or "/", Match.PART if key else Match.PREFIX)]
+    judged = [judge_pattern(path, match, upstreams, hints) for path, match in asked]
+    if hints.paths:
+        return all(one is not Streams.NO for one in judged)
+    return any(one is not Streams.NO for one in judged)
+
+
+def _keys(relay: Assign) -> list[str]:
+    """The prefixes or suffixes of paths that an array of servers is divided by."""
+    keys, depth = [], 0
+    for token, behind in pairwise(relay.value):
+        if token.kind == "op":
+            depth += {"(": 1, ")": -1}.get(token.text, 0)
+        elif depth == 1 and token.kind == "string" and behind.text == "=>":
+            keys.append(token.text)
+    return keys or [""]
+
+
+def _upstreams(relay: Assign) -> list[str]:
+    tokens = relay.value
+    hosts = [
+        tokens[at + 2].text
+        for at in range(len(tokens) - 2)
+        if tokens[at].text == "host" and tokens[at + 1].text == "=>"
+    ]
+    ports = [f":{port}" for port, _ in number_of(relay, "port")]
+    # A name behind another bracket is a label of the server.
+    labels = [token.text for token in tokens if token.kind == "string"]
+    return [*hosts, *ports, *(label for label in labels if re.fullmatch(r"[\w.-]{3,}", label))]
