@@ -104,8 +104,9 @@ Why it hurts: it does not; a wrong accusation would. A held stream can hide here
 holds an answer under 4 KB to its end, and if that answer is quick, nothing shows it.
 How it is told: fewer than eight content events; a whole answer sooner than a model could
 have generated it (50 ms, or 0.5 ms an event); one burst followed by silence; a few events
-at an even 80 ms or slower, which a timer and a speculative decoder share; this machine was
-too late; or, with --beacon, no event carried a due time.
+at an even 80 ms or slower, which a timer and a speculative decoder share; bursts that TCP's
+window, its segments, a jittery path or a model's own pauses can make; only two bursts; this
+machine was too late; or, with --beacon, no event carried a due time, or the clocks disagree.
 Fix: nothing at the service; ask in a way that can be judged. A longer answer:
     undam check URL --prompt 'Count from 1 to 300.'
 A comparison with a place further in, outermost first:
@@ -129,7 +130,7 @@ How it is told: the check asks the beacon for its time. Four stamps give the off
 half the round trip is how far it can be wrong (RFC 5905, 8); it is told where that is over
 2 ms. A path whose two ways differ, or a hop that holds the small answer, shifts the offset
 within it. On one host both read the same clock and the offset is zero. Verdicts take it
-into account: an event counts as held from 12 ms plus the uncertainty on.
+into account: an event counts as held from 12 ms plus the uncertainty and half the path on.
 Fix: nothing at the service. A beacon closer to the check, or on the same host, or both
 hosts kept by one time server:
     chronyc tracking                on both; "System time" should be under a millisecond
