@@ -219,6 +219,12 @@ def test_paths_that_the_user_names_decide_alone(path: str, streams: bool) -> Non
     assert judge_route(path, ("vllm",), RouteHints(("/x", "/api/tell"))) is wanted
 
 
+@pytest.mark.parametrize("path", ["/health", "/v1/models", "~* \\.(?:css|js)$", "/metrics", "/ui/"])
+def test_what_else_an_engine_serves_is_still(path: str) -> None:
+    assert judge_route(path, ("vllm:8000",), RouteHints()) is Streams.NO
+    assert judge_route(path, ("vllm:8000",), RouteHints((path,))) is Streams.SURE
+
+
 # settings
 
 

@@ -41,7 +41,7 @@ class Mistake:
         message: the rule's, filled.
         line, column: from 1, of the offending word.
         length: how many characters to mark.
-        edits: what mends it, in the file at ``path``, all of them or none; empty where nothing does.
+        edits: what mends it, in the file at ``path``, all or none of them; empty: nothing does.
         path: of the file it stands in, which may be an included one.
     """
 

@@ -23,6 +23,13 @@ _ENGINE_NAMES = re.compile(
     r"|(?<![a-z])(?:v?llms?|tgi)(?![a-z])",
     re.IGNORECASE,
 )
+# An engine serves these, too, and none of them streams.
+_STILL_WORDS = re.compile(
+    r"(?<![a-z0-9])(?:healthz?|readyz?|livez?|ping|metrics|status|models|embeddings|rerank|tokenize"
+    r"|static|assets|docs|favicon|robots|login|admin|ui"
+    r"|css|js|png|jpe?g|gif|svg|ico|woff2?|html?)(?![a-z0-9])",
+    re.IGNORECASE,
+)
 # Of the ports that engines come with only Ollama's is its own; 8000, 8080 and 30000 are anybody's.
 _ENGINE_PORTS = frozenset({11434})
 _PORT = re.compile(r":(\d{2,5})(?![\d:])")
@@ -58,6 +65,8 @@ def judge_route(path: str, upstreams: Iterable[str], hints: RouteHints) -> Strea
         return Streams.SURE if any(_covers(path, hint) for hint in hints.paths) else Streams.NO
     if _PATH_WORDS.search(path):
         return Streams.LIKELY
+    if _STILL_WORDS.search(path):
+        return Streams.NO
     for upstream in upstreams:
         ports = {int(port) for port in _PORT.findall(upstream)}
         if ports & _ENGINE_PORTS or _ENGINE_NAMES.search(upstream):
