@@ -28,6 +28,7 @@ _COMMANDS = {
     "explain": ("undam.cli.explain", "Say what a finding means, or what is known of a proxy."),
     "lab": ("undam.cli.lab", "Show every claim on real proxies."),
     "sim": ("undam.cli.sim", "Run a model server with a known schedule."),
+    "watch": ("undam.cli.watch", "Show a stream as it comes, with one line of timing."),
 }
 
 

@@ -1,0 +1,348 @@
+"""`undam watch` as a user meets it: on a terminal, in a pipe, interrupted, with JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.scripted import DONE, HEAD, RESET, STREAM, Script, ScriptedServer, chunk
+from undam.record import read_record
+
+_UNDAM = (sys.executable, "-m", "undam", "watch")
+_LIMIT_S = 60
+_WORDS = [f"w{i} " for i in range(12)]
+_END = (chunk(finish="stop"), DONE)
+_SLOW: Script = [STREAM, *(part for word in _WORDS for part in (chunk(word), 0.15)), *_END]
+_QUICK: Script = [STREAM, *(part for word in _WORDS for part in (chunk(word), 0.02)), *_END]
+_JSON_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+_MODELS: Script = [_JSON_HEAD + b'{"data": [{"id": "the-model"}]}']
+_TIMING = re.compile(
+    r"TTFT \d+\.\d ms, ITL p50 \d+\.\d ms p99 \d+\.\d ms, \d+\.\d tokens/s, 12 events in \d+\.\d s"
+)
+
+
+def _environ(**more: str) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "ANTHROPIC_"))}
+    return {**kept, "PYTHONUNBUFFERED": "", **more}
+
+
+def _watch(
+    *arguments: str, stdin: str = "", env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*_UNDAM, *arguments],
+        input=stdin, capture_output=True, text=True, timeout=_LIMIT_S, env=env or _environ(),
+        check=False,
+    )  # fmt: skip
+
+
+def _server(*scripts: Script, models: bool = True) -> ScriptedServer:
+    return ScriptedServer([_MODELS, *scripts] if models else scripts)
+
+
+def _asked(server: ScriptedServer) -> dict[str, Any]:
+    body = json.loads(server.requests[-1].partition(b"\r\n\r\n")[2])
+    assert isinstance(body, dict)
+    return body
+
+
+def test_in_a_pipe_the_text_is_plain_and_the_timing_on_standard_error() -> None:
+    script = [STREAM, b": ping\n\n", *_QUICK[1:]]
+    with _server(script) as server:
+        run = _watch(server.url, "hi")
+    assert run.stdout == "".join(_WORDS) + "\n"
+    assert _TIMING.match(run.stderr), run.stderr
+    assert run.stderr.endswith("1 heartbeat: streaming\n")
+    assert run.returncode == 0
+
+
+def test_it_asks_for_what_it_was_told() -> None:
+    with _server(_QUICK) as server:
+        _watch(server.url, "Why?", "-H", "X-Mine: 1", env=_environ(OPENAI_API_KEY="secret-key-1"))
+        asked = _asked(server)
+        head = server.requests[-1].lower()
+    assert asked["messages"] == [{"role": "user", "content": "Why?"}]
+    assert asked["model"] == "the-model"
+    assert b"authorization: bearer secret-key-1" in head
+    assert b"x-mine: 1" in head
+
+
+@pytest.mark.parametrize("arguments", [(), ("-",)])
+def test_the_prompt_may_come_from_standard_input(arguments: tuple[str, ...]) -> None:
+    with _server(_QUICK, models=False) as server:
+        _watch("--model", "m", server.url, *arguments, stdin="from a pipe")
+        assert _asked(server)["messages"][0]["content"] == "from a pipe"
+
+
+def test_an_empty_standard_input_is_a_fault_only_where_it_was_asked_for() -> None:
+    with _server(_QUICK, models=False) as server:
+        assert _watch("--model", "m", server.url).returncode == 0
+        assert "120" in _asked(server)["messages"][0]["content"]
+        run = _watch("--model", "m", server.url, "-")
+    assert run.returncode == 2
+    assert run.stderr == "undam: there is no prompt on standard input\n"
+
+
+@pytest.mark.parametrize("base", ["/v1", "/v1/", ""])
+def test_a_base_is_asked_for_its_chat(base: str) -> None:
+    with _server(_QUICK, models=False) as server:
+        url = server.url.removesuffix("/v1/chat/completions") + base
+        assert _watch("--model", "m", url, "hi").returncode == 0
+        assert server.requests[0].startswith(b"POST /v1/chat/completions ")
+
+
+def test_the_base_may_come_from_the_environment() -> None:
+    with _server(_QUICK, models=False) as server:
+        base = server.url.removesuffix("/chat/completions")
+        run = _watch("--model", "m", "a prompt", env=_environ(OPENAI_BASE_URL=base))
+        assert (run.returncode, run.stdout) == (0, "".join(_WORDS) + "\n")
+        assert _asked(server)["messages"][0]["content"] == "a prompt"
+
+
+def test_without_any_url_it_says_what_to_write() -> None:
+    run = _watch()
+    assert run.returncode == 2
+    assert run.stderr.startswith("undam: no URL is given, and OPENAI_BASE_URL is not set: undam")
+
+
+def test_raw_shows_events_and_comments_with_their_times() -> None:
+    body: Script = [STREAM, b"id: 7\nevent: e\ndata: a\ndata: b\n\n", 0.2, b": ping\n\n"]
+    with _server(body, models=False) as server:
+        url = server.url.replace("/v1/chat/completions", "/events")
+        lines = _watch("--raw", url).stdout.splitlines()
+    times = [float(line.split()[0]) for line in (lines[0], lines[4])]
+    assert [line[14:] for line in lines] == ["id: 7", "event: e", "data: a", "data: b", ": ping"]
+    assert [line[:14].strip() == "" for line in lines] == [False, True, True, True, False]
+    assert times[1] - times[0] > 0.15
+
+
+def test_no_control_character_of_a_model_comes_through() -> None:
+    said = "a\x1b[2J\x9b31m\rb\tc\nd\x07\u202e\ud800e"
+    with _server([STREAM, chunk(said), chunk(finish="stop"), DONE], models=False) as server:
+        url = server.url
+        plain = _watch("--model", "m", url, "hi").stdout
+        raw = _watch("--model", "m", "--raw", url, "hi").stdout
+    assert plain == "a\\x1b[2J\\x9b31m\\rb\tc\nd\\x07\\u202e\\ud800e\n"
+    assert {c for c in raw if not c.isprintable()} == {"\n"}
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ([STREAM, chunk("a")], "UD601"),
+        ([STREAM, chunk("a"), 0.1, RESET], "UD602"),
+        ([STREAM, chunk("a"), b'data: {"error": {"message": "boom"}}\n\n', DONE], "boom"),
+        ([STREAM, chunk("a"), b"data: {\n\n", DONE], "no JSON"),
+    ],
+)
+def test_a_bad_end_is_told_and_counts(script: Script, said: str) -> None:
+    with _server(script, models=False) as server:
+        run = _watch("--model", "m", server.url, "hi")
+    assert run.stdout == "a\n"
+    assert said in run.stderr
+    assert run.returncode == 1
+
+
+def test_a_held_stream_counts_too() -> None:
+    body = b"".join(chunk(word) for word in _WORDS)
+    with _server([STREAM, 0.5, body + chunk(finish="stop") + DONE], models=False) as server:
+        run = _watch("--model", "m", server.url, "hi")
+    assert "held-to-end" in run.stderr
+    assert "tokens/s" not in run.stderr
+    assert run.returncode == 1
+
+
+def test_a_refusal_is_one_line() -> None:
+    body = b'{"error": "no such key: secret-key-1"}'
+    head = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with _server([head + body], models=False) as server:
+        run = _watch("--model", "m", server.url, "hi", env=_environ(OPENAI_API_KEY="secret-key-1"))
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert len(run.stderr.splitlines()) == 1
+    assert "secret-key-1" not in run.stderr
+
+
+def test_a_body_that_is_no_stream_is_shown_as_it_is() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
+    with _server([head + "grüße".encode()], models=False) as server:
+        run = _watch(server.url.replace("/v1/chat/completions", "/page"))
+    assert run.stdout == "grüße\n"
+
+
+def test_json_stands_alone_on_standard_output() -> None:
+    with _server(_QUICK, models=False) as server:
+        run = _watch("--json", "--model", "m", server.url, "hi")
+    found = json.loads(run.stdout)
+    assert run.returncode == 0
+    assert (found["command"], found["verdict"], found["events"]) == ("watch", "streaming", 12)
+    assert found["text"] == "".join(_WORDS)
+    assert found["complete"] is True
+    assert found["ttft_ms"] < found["e2e_ms"]
+    assert found["itl_ms"]["p50"] <= found["itl_ms"]["p99"] <= found["itl_ms"]["max"]
+
+
+def test_json_in_a_file_leaves_the_text_on_standard_output(tmp_path: Path) -> None:
+    file = tmp_path / "watched.json"
+    with _server(_QUICK, models=False) as server:
+        run = _watch("--json", str(file), "--model", "m", server.url, "hi")
+    assert run.stdout == "".join(_WORDS) + "\n"
+    assert json.loads(file.read_text())["schema"] == 1
+
+
+def test_a_record_holds_all_that_came(tmp_path: Path) -> None:
+    file = tmp_path / "watched.undam"
+    with _server(_QUICK, models=False) as server:
+        _watch("--record", str(file), "--model", "m", server.url, "hi")
+    about, exchanges = read_record(file.read_text().splitlines(keepends=True))
+    assert about["command"] == "watch"
+    body = b"".join(arrival.data for arrival in exchanges[0].arrivals)
+    assert body == b"".join(step for step in _QUICK[1:] if isinstance(step, bytes))
+
+
+@pytest.fixture
+def slow() -> Iterator[ScriptedServer]:
+    """A server whose answer takes about two seconds."""
+    with _server(_SLOW, models=False) as server:
+        yield server
+
+
+def test_tokens_are_in_the_pipe_when_they_come(slow: ScriptedServer) -> None:
+    with subprocess.Popen(
+        [*_UNDAM, "--model", "m", slow.url, "hi"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as run:
+        assert run.stdout is not None
+        first = os.read(run.stdout.fileno(), 65536)
+        at = time.monotonic()
+        rest = run.stdout.read()
+        assert first == b"w0 "
+        assert first + rest == "".join(_WORDS).encode() + b"\n"
+        # The last of eleven gaps is over a second away.
+        assert time.monotonic() - at > 1.0
+
+
+def test_a_reader_that_leaves_is_no_fault(slow: ScriptedServer) -> None:
+    script = f"{' '.join(_UNDAM)} --raw --model m {slow.url} hi | head -1; exit ${{PIPESTATUS[0]}}"
+    run = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, timeout=_LIMIT_S, check=False,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert len(run.stdout.splitlines()) == 1
+    assert (run.stderr, run.returncode) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "terminated"]
+)
+def test_interrupted_it_still_tells_the_timing(
+    slow: ScriptedServer, sent: signal.Signals, code: int
+) -> None:
+    with subprocess.Popen(
+        [*_UNDAM, "--model", "m", slow.url, "hi"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as run:  # fmt: skip
+        assert run.stdout is not None
+        os.read(run.stdout.fileno(), 65536)
+        run.send_signal(sent)
+        _, said = run.communicate(timeout=_LIMIT_S)
+    assert re.match(r"TTFT \d+\.\d ms, .*: unknown; interrupted\n", said), said
+    assert run.returncode == code
+
+
+def test_interrupted_before_the_answer_it_says_so() -> None:
+    with (
+        _server([10.0], models=False) as server,
+        subprocess.Popen(
+            [*_UNDAM, "--model", "m", server.url, "hi"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as run,
+    ):  # fmt: skip
+        deadline = time.monotonic() + _LIMIT_S
+        while not server.requests and time.monotonic() < deadline:
+            time.sleep(0.02)
+        run.send_signal(signal.SIGINT)
+        said, complaint = run.communicate(timeout=_LIMIT_S)
+    assert said == ""
+    assert "before an answer began" in complaint
+    assert run.returncode == 130
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        if os.environ.get("CI", "").lower() in {"true", "1"}:
+            pytest.fail(f"{name} is not installed: scripts/install-proxies all", pytrace=False)
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def _pane(tmux: list[str]) -> str:
+    run = subprocess.run(
+        [*tmux, "capture-pane", "-p", "-e", "-J"],
+        capture_output=True, text=True, timeout=_LIMIT_S, check=False,
+    )  # fmt: skip
+    return run.stdout
+
+
+def test_on_a_terminal_tokens_appear_over_time_with_dim_marks(tmp_path: Path) -> None:
+    tmux = [_program("tmux"), "-S", str(tmp_path / "tmux"), "-f", "/dev/null"]
+    burst = b"".join(chunk(f"b{i} ") for i in range(8))
+    script: Script = [*_SLOW[:-2], b": ping\n\n", 1.2, burst, chunk(finish="stop"), DONE]
+    with _server(script, models=False) as server:
+        command = f"{' '.join(_UNDAM)} --model m {server.url} hi; echo code $?; sleep 30"
+        env = _environ(TERM="screen", LANG="C.UTF-8", LC_ALL="C.UTF-8")
+        subprocess.run(
+            [*tmux, "new-session", "-d", "-x", "160", "-y", "20", command],
+            check=True, timeout=_LIMIT_S, env=env,
+        )  # fmt: skip
+        try:
+            seen: list[str] = []
+            deadline = time.monotonic() + _LIMIT_S
+            while time.monotonic() < deadline and not (seen and "code " in seen[-1]):
+                seen.append(_pane(tmux))
+                time.sleep(0.1)
+        finally:
+            subprocess.run([*tmux, "kill-server"], check=False, timeout=_LIMIT_S)
+    counts = {len(re.findall(r"\bw\d+ ", pane)) for pane in seen}
+    assert len(counts) >= 5, counts  # it grew word by word
+    last = seen[-1]
+    assert "\x1b[2m·" in last
+    assert re.search(r"\[1\.\d s\]", last)
+    assert "[x8]" in last
+    assert re.search(r"TTFT \d+\.\d ms.*20 events.*1 stall, 1 heartbeat", last)
+    assert "code 0" in last
+
+
+def test_no_color_takes_the_escapes_and_leaves_the_marks() -> None:
+    with _server([STREAM, b": ping\n\n", *_QUICK[1:]], models=False) as server:
+        run = subprocess.run(
+            [_program("script"), "-qec", f"{' '.join(_UNDAM)} --model m {server.url} hi", "/dev/null"],
+            capture_output=True, text=True, timeout=_LIMIT_S, check=False,
+            stdin=subprocess.DEVNULL, env=_environ(NO_COLOR="1", LC_ALL="C.UTF-8"),
+        )  # fmt: skip
+    assert "\x1b" not in run.stdout
+    assert run.stdout.startswith("·w0 ")
+
+
+def test_a_gzipped_stream_is_watched_as_well() -> None:
+    coder = zlib.compressobj(wbits=31)
+    parts = [
+        coder.compress(step) + coder.flush(zlib.Z_SYNC_FLUSH) if isinstance(step, bytes) else step
+        for step in _QUICK[1:]
+    ]
+    head = HEAD + b"Content-Encoding: gzip\r\n\r\n"
+    with _server([head, *parts, coder.flush()], models=False) as server:
+        run = _watch("--model", "m", server.url, "hi")
+    assert (run.stdout, run.returncode) == ("".join(_WORDS) + "\n", 0)
