@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from undam.diagnosis.holds import Offset, offset_from
 from undam.errors import UndamError, UsageError
+from undam.host import host_name
 from undam.probe.fetch import fetch, patient
 from undam.probe.options import CheckOptions, Place, api_of, request_for
 from undam.record import Exchange, redact_url
 from undam.timing import BeaconHead, BeaconQuestion
 from undam.timing.beacon import HEADER, format_question, parse_head
-from undam.wire.host import host_name
 
 # The best of a few: one question may meet a busy moment, and the shortest way is the true one.
 _ASKED = 5

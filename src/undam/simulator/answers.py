@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from undam.errors import RemoteProtocolError, UsageError
+from undam.host import host_name
 from undam.simulator import anthropic, openai
 from undam.simulator.call import DEFAULT_MODEL, Call, parse_call
 from undam.simulator.exchanges import Exchanges
@@ -25,7 +26,6 @@ from undam.simulator.settings import Settings, with_texts
 from undam.simulator.stream import Script
 from undam.simulator.text import text_of
 from undam.timing.beacon import HEADER, BeaconQuestion, parse_question
-from undam.wire.host import host_name
 
 _MODEL_FORMS: Mapping[str, Callable[[Answer], Form]] = {
     "/v1/chat/completions": openai.ChatForm,
