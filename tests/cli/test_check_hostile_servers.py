@@ -280,6 +280,7 @@ def test_hop_name_with_markup_on_a_terminal(run: Run, start: Start) -> None:
         ran = run("check", server.url(), "--hop", f"[/]\x1b[31m={server.url()}")
     assert ran.code == 0
     assert "[/]\\x1b[31m" in ran.out
+    assert "\x1b" not in ran.out
 
 
 def test_redirect_to_another_host_takes_no_credentials_along(run: Run) -> None:
