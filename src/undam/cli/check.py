@@ -19,7 +19,7 @@ from undam.record import record_lines
 
 
 @click.command(context_settings={"max_content_width": 100})
-@click.argument("url", required=False)
+@click.argument("url", required=False, metavar="URL")
 @click.option(
     "--hop",
     "hops",
@@ -37,7 +37,7 @@ from undam.record import record_lines
     "headers",
     multiple=True,
     metavar="'K: V'",
-    help="A request header; may be given again.",
+    help="A request header, as 'Authorization: Bearer KEY'; may be given again.",
 )
 @click.option("--data", metavar="@FILE|JSON", help="The request body, instead of the API's own.")
 @click.option("--method", metavar="M", help="The request method [POST with a body, else GET].")
@@ -82,7 +82,8 @@ def command(url: str | None, json_to: str | None, record: str | None, **given: o
     """Say which hop holds the stream of URL, how long, in what pattern, and what mends it.
 
     URL is what users reach. A path that ends in /chat/completions, /completions, /responses or
-    /messages is called in that API's streaming form; any other is fetched as given.
+    /messages is called in that API's streaming form; any other is fetched as given. The API key
+    comes from -H, or from OPENAI_API_KEY or ANTHROPIC_API_KEY; it is shown nowhere.
 
     Exits with 0 when all is well, 1 when there is an error or a warning, 2 when it could not run.
     """
