@@ -50,7 +50,8 @@ def find_dams(hops: Sequence[Hop]) -> list[Finding]:
             found.append(_name_hold(hop, hops[index + 1 :]))
             if coding := coding_of(hop):
                 found.append(finding("UD106", hop.name, coding=coding))
-        elif hop.shape.verdict is Verdict.UNKNOWN:
+        elif hop.shape.verdict is Verdict.UNKNOWN and hop.reading.seen:
+            # Where no event came at all, that is the finding, and the doubt adds nothing.
             found.append(finding("UD905", hop.name, reason=hop.shape.reason))
         elif hop.shape.evidence.get("few_at_a_time") and not hop.holds:
             found.append(finding("UD112", hop.name, _events_per_burst(hop)))

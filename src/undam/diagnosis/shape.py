@@ -111,8 +111,8 @@ def _judge_single(reading: Reading, burst: Burst) -> Shape:
     }
     if wait < max(_SHORTEST_WAIT_NS, burst.events * _FASTEST_TOKEN_NS):
         return unknown(
-            f"the whole answer came {wait / 1e6:.0f} ms after the request, too fast to tell; "
-            f"ask for a longer one, or use --beacon",
+            f"the whole answer came {max(0, wait) / 1e6:.0f} ms after the request, too fast to "
+            f"tell; ask for a longer one, or use --beacon",
             **evidence,
         )
     if span > max(_together(reading) * 10, wait // 20):

@@ -90,7 +90,7 @@ What: a hop limits the whole response, however lively it is.
 Why it hurts: long answers end in the middle of a sentence and short ones pass every test.
 How it is told: with --idle: a stream that heartbeats kept lively was cut all the same.
 Without it, from a stream that broke off within 0.3 s of a limit that products are known to
-ship with (15 s, 30 s, 60 s ...), or 1.2 s where Envoy signs, while tokens were still coming.
+ship with (15 s, 30 s ...), or 1.2 s where Envoy signs, while tokens were still coming.
 Measured: Envoy's route timeout is 15 s by default; the client sees a truncated body up to 1
 s later. The origin can read the deadline: x-envoy-expected-rq-timeout-ms: 15000.
 Documented: gunicorn's sync worker 30 s, Google's external load balancer 30 s, Cloud Run 300

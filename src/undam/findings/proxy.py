@@ -252,8 +252,8 @@ later resume, stopping early changes what is stored.
 What: events come many at a time, but neither their size nor their rhythm is constant.
 Why it hurts: as any hold: the first token waits for its burst, and a reader sees jerks.
 How it is told: by the pattern: typically more than five events a burst (more than
-speculative decoders give), bursts uneven in time and in bytes, and neither TCP's windows nor
-jitter could have made them. With --beacon or --hop, in no known pattern: one event in ten
+speculative decoders give), bursts uneven in time and in bytes, and neither TCP's window nor
+jitter could have made them. With --beacon or --hop, in no known form: one event in ten
 was held two and a half times as long as noise (12 ms, the clocks' uncertainty, half the
 path), most of them together with others; then bursts may be small, too.
 Who does it: a compressor that is not flushed (its blocks are even only in compressed
