@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from undam.configs import envoy, haproxy, lighttpd, nginx
+from undam.configs import envoy, haproxy, lighttpd, nginx, squid, traefik, varnish
 from undam.configs.dialect import Dialect
 from undam.configs.mistake import ConfigRule
 
@@ -11,6 +11,9 @@ DIALECTS: tuple[Dialect, ...] = (
     haproxy.DIALECT,
     lighttpd.DIALECT,
     nginx.DIALECT,
+    traefik.DIALECT,
+    varnish.DIALECT,
+    squid.DIALECT,
 )
 
 
