@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from undam.configs import envoy, haproxy, lighttpd, nginx, squid, traefik, varnish
+from undam.configs import envoy, haproxy, lighttpd, nginx, squid, traefik, trafficserver, varnish
 from undam.configs.dialect import Dialect
 from undam.configs.mistake import ConfigRule
 
@@ -12,6 +12,7 @@ DIALECTS: tuple[Dialect, ...] = (
     lighttpd.DIALECT,
     nginx.DIALECT,
     traefik.DIALECT,
+    trafficserver.DIALECT,
     varnish.DIALECT,
     squid.DIALECT,
 )

@@ -1,5 +1,7 @@
-"""Edits to a tree's text: a value replaced, an entry put in, an item taken out. Each is written as
-its neighbours are; ``None`` where that cannot be done without touching more."""
+"""Edits to a tree's text: a value replaced, an entry or item put in, an item taken out.
+
+Each is written as its neighbours are; ``None`` where that cannot be done without touching more.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +48,26 @@ def insert_entry(source: Source, node: Node, key: str, value: Value) -> Edit | N
         indent = source.indent_at(node.entries[0].key.start if node.entries else node.start)
         return Edit(at, at, f"{line_end(source)}{indent}{_key(key)} = {_toml(value)}")
     return _into_block(source, node, key, value) if node.form == "block" else None
+
+
+def insert_item(source: Source, node: Node, text: str) -> Edit | None:
+    """A further item of a list that has some."""
+    if node.kind != "list" or node.shared or not node.items:
+        return None
+    last = node.items[-1]
+    if last.kind != "scalar" or last.shared or last.marked or last.form == "block":
+        return None
+    quote = source.text[last.start] if last.quoted else ""
+    item = f"{quote}{text}{quote}" if quote else _yaml(text)
+    first, _ = source.line_span(last.start)
+    before = source.text[first : last.start]
+    if node.form == "flow":
+        parting = f",{line_end(source)}{before}" if not before.strip() else ", "
+        return Edit(last.end, last.end, parting + item)
+    if before.strip() != "-":
+        return None
+    at = last.start + len(_line_from(source, last.start))
+    return Edit(at, at, f"{line_end(source)}{before}{item}")
 
 
 def remove_item(source: Source, entry: Entry, item: Node) -> Edit | None:

@@ -4,7 +4,6 @@ that keep the body."""
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from undam.configs.dialect import Dialect, Linted, OpenFile, Unread
 from undam.configs.envoy.catalogue import RULES
@@ -12,6 +11,7 @@ from undam.configs.envoy.filters import find_holding_filters, unread_code
 from undam.configs.envoy.limits import find_limits, unread_limits
 from undam.configs.envoy.model import find_managers, unread_parts
 from undam.configs.envoy.render import render
+from undam.configs.joined import joined
 from undam.configs.mistake import Mistake
 from undam.configs.settings import Settings
 from undam.configs.source import Source
@@ -48,17 +48,7 @@ def lint(source: Source, settings: Settings, _open_file: OpenFile) -> Linted:
     for further in documents.roots[1:]:
         line, _ = source.place(further.start)
         unread.append(Unread(source.path, line, "a further document, which Envoy does not take"))
-    return Linted(tuple(_joined(mistakes)), tuple(unread))
-
-
-def _joined(mistakes: list[Mistake]) -> list[Mistake]:
-    """One for each place: a limit of the connection manager is mended at all its routes at once."""
-    places: dict[tuple[str, int, int], Mistake] = {}
-    for one in mistakes:
-        key = (one.rule.code, one.line, one.column)
-        edits = (*places[key].edits, *one.edits) if key in places else one.edits
-        places[key] = replace(places.get(key, one), edits=tuple(dict.fromkeys(edits)))
-    return list(places.values())
+    return Linted(joined(mistakes), tuple(unread))
 
 
 DIALECT = Dialect(

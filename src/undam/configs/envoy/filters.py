@@ -27,9 +27,11 @@ _OFF: Value = {
 def find_holding_filters(manager: Manager, source: Source) -> Iterator[Mistake]:
     """Filters that hold the response on a streaming route which does not switch them off."""
     for one in manager.filters:
-        routes = [route for route in manager.routes if not _set_apart(route, one)]
-        held = _judge(one) if routes else None
+        held = _judge(one) if manager.routes else None
         if held is None:
+            continue
+        routes = [route for route in manager.routes if not _set_apart(route, one)]
+        if not routes:
             continue
         rule, entry, how = held
         edits = [edit for route in routes if (edit := _switch_off(source, route, one))]
