@@ -28,7 +28,7 @@ ORIGIN_PORT = 9000
 @dataclass(frozen=True, kw_only=True)
 class Program:
     """How to call a program; ``{dir}`` stands for its folder, ``{conf}`` for the file with the
-    text, ``{port}`` for the port it is to listen on.
+    text, ``{port}`` for the port it is to listen on, ``{user}`` for nginx's `user` directive.
 
     Args:
         check: arguments that make it read the text and end.
@@ -53,7 +53,8 @@ NGINX = Program(
     name="nginx",
     config_name="nginx.conf",
     check=("-t", *_NGINX, "pid nginx.pid;"),
-    run=(*_NGINX, "pid nginx.pid; daemon off; worker_processes 1;"),
+    run=(*_NGINX, "pid nginx.pid; daemon off; {user}"),
+    accounts=("www-data", "nginx", "nobody"),
 )
 HAPROXY = Program(
     name="haproxy",
@@ -197,4 +198,6 @@ def _environment(program: Program, place: Place) -> dict[str, str]:
 def _fill(program: Program, text: str, place: Place) -> str:
     conf = str(place.directory / program.config_name)
     filled = text.replace("{dir}", str(place.directory)).replace("{conf}", conf)
-    return filled.replace("{port}", str(place.port))
+    account = place.account
+    user = f"user {account.user} {account.group};" if account else ""
+    return filled.replace("{port}", str(place.port)).replace("{user}", user)

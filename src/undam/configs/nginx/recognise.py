@@ -16,10 +16,10 @@ _BLOCK = re.compile(
     r"[ \t]*\{",
     re.MULTILINE,
 )
-# `name value;`, as nobody else writes inside such blocks: no `=`, no colon behind the name.
+# `name value;`, as nobody else writes inside such blocks: no `=` behind the name.
 _LINE = re.compile(
-    r"^[ \t]*(?:\S[^\n]*\{[ \t]*)?(?:listen|server_name|proxy_\w+|grpc_\w+|uwsgi_\w+|scgi_\w+"
-    r"|fastcgi_\w+|server|root|include|return|worker_processes|events)[ \t]+[^\n=;]*[;{]",
+    r"(?:^|[{;])[ \t]*(?:listen|server_name|proxy_\w+|grpc_\w+|uwsgi_\w+|scgi_\w+|fastcgi_\w+"
+    r"|server|root|include|return|access_log|error_log)[ \t]+[^\s={;][^\n;{]*;",
     re.MULTILINE,
 )
 
