@@ -327,8 +327,9 @@ def test_on_a_terminal_tokens_appear_over_time_with_dim_marks(tmp_path: Path) ->
 
 def test_no_color_takes_the_escapes_and_leaves_the_marks() -> None:
     with _server([STREAM, b": ping\n\n", *_QUICK[1:]], models=False) as server:
+        command = f"{' '.join(_UNDAM)} --model m {server.url} hi"
         run = subprocess.run(
-            [_program("script"), "-qec", f"{' '.join(_UNDAM)} --model m {server.url} hi", "/dev/null"],
+            [_program("script"), "-qec", command, "/dev/null"],
             capture_output=True, text=True, timeout=_LIMIT_S, check=False,
             stdin=subprocess.DEVNULL, env=_environ(NO_COLOR="1", LC_ALL="C.UTF-8"),
         )  # fmt: skip

@@ -44,6 +44,8 @@ class ScriptedServer:
         self.close()
 
     def close(self) -> None:
+        if self._over.is_set():
+            return
         self._over.set()
         with socket.socket() as knock:
             knock.settimeout(1)

@@ -50,6 +50,7 @@ class Answer:
         self._calls: dict[tuple[int, int], ToolCall] = {}
         self._begun: set[int] = set()
         self._finished: set[int] = set()
+        self._id = ""
         self._ids: set[str] = set()
         self._resumed = False
         self._failure: AnswerError | None = None
@@ -100,6 +101,13 @@ class Answer:
         self.last_event_id = self._parser.last_event_id or self.last_event_id
         return found
 
+    def receive_eof(self) -> None:
+        """Note the end of the body; what is wrong with its last event is for ``check``."""
+        try:
+            self._parser.receive_eof()
+        except RemoteProtocolError as error:
+            self._fail(MalformedStream, str(error))
+
     def check(self) -> None:
         """Raise what the last read brought beside its deltas.
 
@@ -112,6 +120,7 @@ class Answer:
     def begin_again(self) -> None:
         """Note that a new connection goes on after ``last_event_id``."""
         self._parser = Parser(max_event_bytes=self._max_event_bytes)
+        self._id = ""
         self._resumed = True
 
     def broken(self, kind: type[AnswerError], how: str) -> AnswerError:
@@ -145,6 +154,9 @@ class Answer:
 
     def _is_new(self, ident: str) -> bool:
         """Whether a resumed stream goes on; the events of one that begins anew are refused."""
+        if ident == self._id:
+            return True  # an event without one of its own stands under the last
+        self._id = ident
         if self._resumed and ident in self._ids:
             self._fail(
                 IncompleteStream,

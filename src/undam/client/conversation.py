@@ -42,6 +42,7 @@ _ATTEMPTS = 3
 _PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 
+_MOMENTARY = {429, 500, 502, 503, 504}
 _NO_STREAM = {"application/json", "text/html"}
 
 
@@ -193,8 +194,10 @@ class Conversation:
         """Judge an end of the body that was in good order.
 
         Raises:
-            IncompleteStream: the answer is not whole.
+            IncompleteStream, MalformedStream: the answer is not whole.
         """
+        self._answer.receive_eof()
+        self._answer.check()
         if not self._answer.is_complete:
             how = "the stream ended without saying that the answer is complete"
             raise self._answer.broken(IncompleteStream, how)
@@ -230,6 +233,8 @@ class Conversation:
     def _pause_s(self, error: UndamError) -> float | None:
         """How long to wait before the stream is taken up again; ``None``: it cannot be."""
         broke = isinstance(error, IncompleteStream | IdleTimeout | NetworkError)
+        # A server that restarts answers so for a moment; other refusals stay what they are.
+        broke = broke or (isinstance(error, ResponseError) and (self.status or 0) in _MOMENTARY)
         if not (self._call.resume and self._answer.last_event_id and broke):
             return None
         if self._answer.has_failed or self._attempts >= _ATTEMPTS:
