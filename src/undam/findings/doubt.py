@@ -106,7 +106,7 @@ How it is told: fewer than eight content events; a whole answer sooner than a mo
 have generated it (50 ms, or 0.5 ms an event); one burst followed by silence; a few events
 at an even 80 ms or slower, which a timer and a speculative decoder share; bursts that
 segments and windows of TCP, a jittery path or a model's pauses make; only two bursts; this
-machine was too late; or, with --beacon, no event carried a due time, or the clocks disagree.
+machine was too late; with --beacon, no event carried a due time, or the clocks disagree.
 Fix: nothing at the service; ask in a way that can be judged. A longer answer:
     undam check URL --prompt 'Count from 1 to 300.'
 A comparison with a place further in, outermost first:
