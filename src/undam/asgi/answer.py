@@ -114,6 +114,12 @@ class ChatFrames(PlainFrames):
     def failed(self, message: str, kind: str) -> bytes:
         return b"data: " + error_json(message, kind) + b"\n\n"
 
+    def gap(self, last_event_id: str) -> bytes:
+        return self.failed("The events after the last event id are gone.", "replay_gap")
+
+    def go_on(self) -> None:
+        self._role = None
+
     def stopped(self) -> bytes:
         return self.failed("The server is shutting down.", "server_shutdown")
 

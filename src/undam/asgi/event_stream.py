@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 from undam.asgi.answer import ChatFrames, OpenAIAnswer
@@ -13,6 +15,7 @@ from undam.asgi.replaying import Replay, ReplayGap, ReplayOver
 from undam.asgi.resuming import (
     KeptFrames,
     Producer,
+    SourceFrom,
     last_event_id,
     read_after,
     read_from_start,
@@ -70,6 +73,9 @@ class EventStream:
         replay: keep the events, so that a request with ``Last-Event-ID`` or ``?last_event_id=``
             gets what it missed. The store gives the ids; those of the source's are replaced.
         replay_key: names the stream in ``replay``; whoever knows it can read the stream.
+        source_from: gives the source from a position on, the number of its items that became
+            events before (`Usage` and `Finish` are none). With it, and a store that several
+            processes share, another one goes on where a process that died stopped.
 
     Raises:
         UsageError: an argument that cannot be used; on a call: the scope is not HTTP's, or
@@ -90,6 +96,7 @@ class EventStream:
         expose_errors: bool = False,
         replay: Replay | None = None,
         replay_key: str | None = None,
+        source_from: SourceFrom | None = None,
     ) -> None:
         check_source(source)
         if heartbeat is not None and not 0 < heartbeat < float("inf"):
@@ -100,10 +107,13 @@ class EventStream:
             raise UsageError("buffer_bytes must be at least 1")
         if (replay is None) != (replay_key is None):
             raise UsageError("replay and replay_key need each other")
+        if source_from is not None and replay is None:
+            raise UsageError("source_from is for a replay, and there is none")
         self._source = source
         self._answer = OpenAIAnswer() if openai is True else openai or None
         self._replay = replay
         self._replay_key = replay_key or ""
+        self._source_from = source_from
         self._served = False
         self._terms = Terms(
             status=status,
@@ -131,24 +141,35 @@ class EventStream:
             await self._resume(self._replay, scope, receive, send)
 
     def _frames(self) -> Frames:
-        return PlainFrames() if self._answer is None else ChatFrames(self._answer)
+        answer = self._answer
+        if answer is None:
+            return PlainFrames()
+        if self._replay_key and answer.id is None:
+            # Another process may go on with this answer, and must call it the same.
+            name = hashlib.sha256(self._replay_key.encode("utf-8", "replace")).hexdigest()
+            answer = replace(answer, id=f"chatcmpl-{name[:32]}")
+        return ChatFrames(answer)
 
     async def _resume(self, replay: Replay, scope: Scope, receive: Receive, send: Send) -> None:
         frames = self._frames()
-        produce = Producer(self._source, frames, expose_errors=self._terms.expose_errors)
+        produce = Producer(
+            self._source,
+            frames,
+            expose_errors=self._terms.expose_errors,
+            source_from=self._source_from,
+        )
         last_id = last_event_id(scope)
         items: AsyncIterator[Any]
         try:
             if last_id is None:
                 items = read_from_start(replay, self._replay_key, produce)
             else:
-                items = await read_after(replay, self._replay_key, last_id, produce)
+                items = await read_after(replay, self._replay_key, last_id, produce, frames)
+            await Stream(self._terms, items, KeptFrames(frames), receive, send).run(scope)
         except (ReplayGap, ReplayOver):
             await self._answer_without_stream(send, 204, [(b"cache-control", b"no-store")])
-            return
-        await Stream(self._terms, items, KeptFrames(frames), receive, send).run(scope)
-        if not produce.started:
-            await close_source(self._source)
+        finally:
+            await produce.leave()
 
     async def _answer_without_stream(self, send: Send, status: int, headers: RawHeaders) -> None:
         try:

@@ -18,6 +18,10 @@ SOURCE_FAILED = "The stream failed on the server."
 """What a client is told instead of the error's own text."""
 
 
+# What a reader sent as its last event id may be anything; ours have some 30 characters.
+_ECHOED_CHARS = 100
+
+
 class Frames(Protocol):
     """Turns one stream's items into bytes; it may remember what it gave before."""
 
@@ -44,6 +48,14 @@ class Frames(Protocol):
 
     def stopped(self) -> bytes:
         """What a stream that the server cuts short says last."""
+        ...
+
+    def gap(self, last_event_id: str) -> bytes:
+        """Tells a reader that events after ``last_event_id`` are no longer to be had."""
+        ...
+
+    def go_on(self) -> None:
+        """Note that another process gave the first events of this stream."""
         ...
 
 
@@ -87,6 +99,13 @@ class PlainFrames:
     def stopped(self) -> bytes:
         # An EventSource comes back by itself; an event would only be taken for content.
         return b""
+
+    def gap(self, last_event_id: str) -> bytes:
+        said = {"last_event_id": last_event_id[:_ECHOED_CHARS]}
+        return b"event: gap\ndata: " + encode_json(said) + b"\n\n"
+
+    def go_on(self) -> None:
+        pass
 
 
 def encode_json(value: Any) -> bytes:

@@ -8,20 +8,13 @@ process), how much is kept, and how long it goes on while nobody reads (``linger
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Literal, Protocol
 
 from undam.errors import UndamError
 
 Append = Callable[[bytes], Awaitable[str]]
-"""Keep an event, or several that belong together (bytes without an ``id``); returns its id."""
-
-Produce = Callable[[Append], Awaitable[None]]
-"""Run the source to its end: one ``append`` per event. ``EventStream`` hands it to the store.
-
-It returns when the source ended well. It raises ``SourceFailed`` when the source raised, after it
-logged the error and appended the error event. Cancel it to stop the source.
-"""
+"""Keep one event (bytes without an ``id``); returns its id. May wait, for readers or for room."""
 
 Kept = tuple[str, bytes]
 """An event's id and its bytes as they were appended."""
@@ -32,11 +25,48 @@ class ReplayGap(UndamError):
 
 
 class ReplayOver(UndamError):
-    """The stream is over and the reader has all of it."""
+    """There is nothing left that the reader could be given."""
 
 
 class SourceFailed(UndamError):
-    """The source raised; everything it gave, and an error event, were kept before."""
+    """The source raised, and the error was logged.
+
+    Args:
+        last: an event that tells so, to be kept behind everything the source gave.
+    """
+
+    def __init__(self, message: str, last: bytes = b"") -> None:
+        super().__init__(message)
+        self.last = last
+
+
+class SourceLost(UndamError):
+    """Whoever ran the source is gone, and nobody can go on where it stopped."""
+
+
+class Produce(Protocol):
+    """Runs a source to its end. ``EventStream`` hands it to the store.
+
+    Attributes:
+        resumable: it can begin at another ``position`` than 0.
+    """
+
+    resumable: bool
+
+    async def __call__(self, append: Append, position: int) -> Sequence[bytes]:
+        """Append the source's events, one by one; cancelling it stops the source.
+
+        Args:
+            position: events that were kept before, by a process that is gone.
+
+        Returns:
+            The events that stand at the end. They are for the store to keep together with the
+            fact that the stream is complete, so that whoever takes over finds both or neither.
+
+        Raises:
+            SourceFailed: the source raised.
+        """
+        ...
 
 
 class Replay(Protocol):
@@ -45,7 +75,8 @@ class Replay(Protocol):
     Attributes:
         on_gap: what `EventStream` does on `ReplayGap`: ``"204"`` answers 204, which tells an
             EventSource to stay away; ``"event"`` sends ``event: gap`` with the data
-            ``{"last_event_id": …}`` and goes on with the oldest event that is kept.
+            ``{"last_event_id": …}`` (with ``openai``: an error in OpenAI's form) and goes on with
+            the oldest event that is kept.
     """
 
     on_gap: Literal["204", "event"]
@@ -57,15 +88,19 @@ class Replay(Protocol):
 
         The store starts ``produce`` in a task of its own if the key is new, and never twice at a
         time. The generator gives what is kept and then what comes, in order, each event once; it
-        ends when ``produce`` returned and everything was given, and raises `SourceFailed` when
-        it raised that. Closing the generator detaches the reader; when the last one has left,
-        ``produce`` goes on for ``linger`` seconds and is cancelled then.
+        ends when ``produce`` returned and everything was given. Closing the generator detaches
+        the reader; when the last one has left, ``produce`` goes on for ``linger`` seconds and is
+        cancelled then.
+
+        The generator raises `SourceFailed` when ``produce`` did, `SourceLost` when the stream
+        cannot go on for another reason, and `ReplayGap` when the reader was so slow that events
+        it has not seen had to go.
 
         Ids are ASCII without CR, LF and NUL, and tell whether an event is still kept.
 
         Raises:
-            ReplayGap: events after ``last_id`` are gone, or the key is unknown though the reader
-                has an id of it.
-            ReplayOver: the stream has ended and ``last_id`` was its last event.
+            ReplayGap: events after ``last_id`` are gone, or the id is not of this stream.
+            ReplayOver: the stream has ended and ``last_id`` was its last event, or nothing is
+                known of the key though the reader has an id.
         """
         ...

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
-from undam.asgi.frames import SOURCE_FAILED, Frames, encode_json
+from undam.asgi.frames import SOURCE_FAILED, Frames
 from undam.asgi.interface import Scope
 from undam.asgi.replaying import Append, Kept, Produce, Replay, ReplayGap, SourceFailed
-from undam.asgi.source import Source, close_source, open_source
+from undam.asgi.source import Items, Source, close_source, open_source
 from undam.sse import Event
 
 log = logging.getLogger("undam.asgi")
@@ -36,29 +36,59 @@ def last_event_id(scope: Scope) -> str | None:
     return values[0] if values else None
 
 
+SourceFrom = Callable[[int], Items]
+"""Gives a source from a position on: how many of its items became events before."""
+
+
 class Producer:
     """A `Produce`: runs a source to its end and appends what it gives."""
 
-    __slots__ = ("_expose", "_frames", "_source", "started")
+    __slots__ = ("_closed", "_expose", "_frames", "_source", "_source_from", "_started",
+                 "resumable")  # fmt: skip
 
-    def __init__(self, source: Source, frames: Frames, *, expose_errors: bool) -> None:
+    def __init__(
+        self,
+        source: Source,
+        frames: Frames,
+        *,
+        expose_errors: bool,
+        source_from: SourceFrom | None = None,
+    ) -> None:
         self._source = source
+        self._source_from = source_from
         self._frames = frames
         self._expose = expose_errors
-        self.started = False
+        self._started = self._closed = False
+        self.resumable = source_from is not None
 
-    async def __call__(self, append: Append) -> None:
-        self.started = True
-        items = open_source(self._source)
+    async def __call__(self, append: Append, position: int) -> Sequence[bytes]:
+        items: AsyncIterator[Any] | None = None
         try:
+            items = self._open(position)
             await self._run(items, append)
+            return split_events(self._frames.finish())
         except Exception as error:
             log.error("the source of an event stream failed", exc_info=error)
             message = (str(error) or type(error).__name__) if self._expose else SOURCE_FAILED
-            await append(self._frames.failed(message, "server_error"))
-            raise SourceFailed(SOURCE_FAILED) from None
+            last = self._frames.failed(message, "server_error")
+            raise SourceFailed(SOURCE_FAILED, last) from None
         finally:
             await close_source(items)
+
+    async def leave(self) -> None:
+        """Close the source that no store has started: the request that brought it is over."""
+        if not self._started:
+            self._closed = True
+            await close_source(self._source)
+
+    def _open(self, position: int) -> AsyncIterator[Any]:
+        if position:
+            self._frames.go_on()
+        if not position and not self._closed:
+            self._started = True
+            return open_source(self._source)
+        assert self._source_from is not None, "the store asks only what is resumable"
+        return open_source(self._source_from(position))
 
     async def _run(self, items: AsyncIterator[Any], append: Append) -> None:
         count = 0
@@ -70,8 +100,11 @@ class Producer:
             count += 1
             if count % _TURN_EVENTS == 0:
                 await asyncio.sleep(0)
-        if data := self._frames.finish():
-            await append(data)
+
+
+def split_events(data: bytes) -> list[bytes]:
+    """Each event of ``data`` by itself: between two of one id a reader could not resume."""
+    return [part + b"\n\n" for part in data.split(b"\n\n") if part]
 
 
 class KeptFrames:
@@ -97,6 +130,12 @@ class KeptFrames:
     def failed(self, message: str, kind: str) -> bytes:
         return self._frames.failed(message, kind)
 
+    def gap(self, last_event_id: str) -> bytes:
+        return self._frames.gap(last_event_id)
+
+    def go_on(self) -> None:
+        self._frames.go_on()
+
     def stopped(self) -> bytes:
         return self._frames.stopped()
 
@@ -114,7 +153,7 @@ async def read_from_start(
 
 
 async def read_after(
-    replay: Replay, key: str, last_id: str, produce: Produce
+    replay: Replay, key: str, last_id: str, produce: Produce, frames: Frames
 ) -> AsyncGenerator[Kept | bytes, None]:
     """Attach at once, to learn whether anything can be resumed.
 
@@ -127,14 +166,14 @@ async def read_after(
     except ReplayGap:
         if replay.on_gap == "204":
             raise
-        return _after_gap(replay, key, last_id, produce)
+        return _after_gap(replay, key, frames.gap(last_id), produce)
     return _reading(kept)
 
 
 async def _after_gap(
-    replay: Replay, key: str, last_id: str, produce: Produce
+    replay: Replay, key: str, gap: bytes, produce: Produce
 ) -> AsyncGenerator[Kept | bytes, None]:
-    yield b"event: gap\ndata: " + encode_json({"last_event_id": last_id}) + b"\n\n"
+    yield gap
     async for item in read_from_start(replay, key, produce):
         yield item
 
