@@ -1,0 +1,112 @@
+"""The files of a rule, run by the real program before a simulator, `bad` beside `fixed`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from support.live import RunProxy, Simulator, check, hop_json, measure
+from support.programs import Program, start_text, with_ports
+from undam.configs import RenderRequest, dialect_named
+from undam.lab.proxies import Proxy
+from undam.lab.proxies.plan import Place
+from undam.probe import Report
+
+RULES = Path(__file__).parents[1] / "rules"
+KINDS = ("bad", "good", "fixed")
+
+StartSim = Callable[..., Simulator]
+Shorter = tuple[tuple[str, str], ...]
+"""(text of the file, shorter text): seconds in place of those that a test cannot wait for."""
+
+QUICK = ("--ttft", "50", "--gap", "5", "--tokens", "200")
+SLOW = ("--ttft", "50", "--gap", "25", "--tokens", "50")
+"""What is one event late shows only where a gap is longer than what a machine adds."""
+SILENT = ("--ttft", "50", "--gap", "5", "--tokens", "30", "--stall-after", "20", "--stall", "2500")
+
+
+def codes(letters: str) -> list[str]:
+    """The rules of a dialect that have files."""
+    return sorted(path.name for path in RULES.glob(f"{letters}[1-6]*"))
+
+
+def text_of(code: str, kind: str) -> str:
+    """A file of a rule."""
+    (file,) = (RULES / code).glob(f"{kind}.*")
+    return file.read_text("utf-8")
+
+
+def start_file(
+    run_proxy: RunProxy,
+    program: Program,
+    text: str,
+    model: Simulator,
+    ports: Callable[[str, int, int], str] | None = None,
+) -> Proxy:
+    """Run a text before a model.
+
+    Args:
+        ports: ``(text, port to listen on, port of the model)`` -> text, where these are not
+            written as HOST:PORT.
+    """
+    if ports is None:
+        return run_proxy(start_text, program, text, origin=model.url)
+    origin = int(model.url.rpartition(":")[2])
+
+    def placed(place: Place) -> str:
+        return ports(with_ports(text, listen=place.port, origin=origin), place.port, origin)
+
+    return run_proxy(start_text, program, placed, origin=model.url)
+
+
+def both(
+    run_proxy: RunProxy,
+    program: Program,
+    code: str,
+    model: Simulator,
+    *,
+    shorter: Shorter = (),
+    ports: Callable[[str, int, int], str] | None = None,
+) -> tuple[Report, Report]:
+    """Checks of `bad` and `fixed` of a rule, at once."""
+    running = []
+    for kind in ("bad", "fixed"):
+        text = text_of(code, kind)
+        for old, new in shorter:
+            assert kind == "fixed" or old in text
+            text = text.replace(old, new)
+        running.append(start_file(run_proxy, program, text, model, ports))
+    bad, fixed = measure(model, lambda: [check(one.url, beacon=True) for one in running])
+    return bad, fixed
+
+
+def verdicts(reports: tuple[Report, Report]) -> tuple[str, str]:
+    """Of the checks of `bad` and `fixed`."""
+    return hop_json(reports[0])["verdict"], hop_json(reports[1])["verdict"]
+
+
+def completes(reports: tuple[Report, Report]) -> tuple[bool, bool]:
+    """Whether `bad` and `fixed` gave the whole answer."""
+    return hop_json(reports[0])["complete"], hop_json(reports[1])["complete"]
+
+
+def check_rendered(
+    run_proxy: RunProxy, program: Program, dialect: str, model: Simulator, **request: Any
+) -> Report:
+    """A check through what `render` writes, as it is."""
+
+    def text(place: Place) -> str:
+        listen = f"127.0.0.1:{place.port}"
+        asked = RenderRequest(upstream=model.url, listen=listen, **request)
+        return dialect_named(dialect).render(asked)
+
+    proxy = run_proxy(start_text, program, text)
+    (report,) = measure(model, lambda: [check(proxy.url, beacon=True)])
+    return report
+
+
+def check_alone(url: str, **options: Any) -> Report:
+    """A check of one place with the beacon at its far end."""
+    return asyncio.run(check(url, beacon=True, **options))
