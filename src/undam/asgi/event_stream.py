@@ -11,6 +11,7 @@ from undam.asgi.answer import ChatFrames, OpenAIAnswer
 from undam.asgi.frames import Frames, PlainFrames
 from undam.asgi.headers import GivenHeaders, RawHeaders, stream_headers
 from undam.asgi.interface import Receive, Scope, Send
+from undam.asgi.limits import check_limits
 from undam.asgi.replaying import Replay, ReplayGap, ReplayOver
 from undam.asgi.resuming import (
     KeptFrames,
@@ -99,12 +100,7 @@ class EventStream:
         source_from: SourceFrom | None = None,
     ) -> None:
         check_source(source)
-        if heartbeat is not None and not 0 < heartbeat < float("inf"):
-            raise UsageError("heartbeat must be more than 0 seconds; None sends none")
-        if send_timeout is not None and not 0 < send_timeout < float("inf"):
-            raise UsageError("send_timeout must be more than 0 seconds; None waits")
-        if buffer_bytes < 1:
-            raise UsageError("buffer_bytes must be at least 1")
+        check_limits(heartbeat, send_timeout, buffer_bytes)
         if (replay is None) != (replay_key is None):
             raise UsageError("replay and replay_key need each other")
         if source_from is not None and replay is None:
@@ -135,7 +131,11 @@ class EventStream:
         if scope["method"] == "HEAD":
             await self._answer_without_stream(send, self._terms.status, self._terms.headers)
         elif self._replay is None:
-            items = open_source(self._source)
+            try:
+                items = open_source(self._source)
+            except Exception:
+                await tell(self._terms.on_close, "error")
+                raise
             await Stream(self._terms, items, self._frames(), receive, send).run(scope)
         else:
             await self._resume(self._replay, scope, receive, send)

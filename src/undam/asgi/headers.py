@@ -50,22 +50,15 @@ def stream_headers(given: GivenHeaders) -> RawHeaders:
     ]
 
 
-def guarded_headers(headers: Iterable[tuple[bytes, bytes]], *, encoded: bool) -> RawHeaders:
-    """The headers of another application's stream, mended.
-
-    Args:
-        encoded: the body has a content coding. Its ``Content-Length``, if any, then stays true,
-            and it loses nothing; otherwise a length is dropped, as heartbeats are added.
-    """
+def guarded_headers(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+    """The headers of another application's stream, mended."""
     mended: RawHeaders = []
     cache: list[bytes] = []
     for name, value in headers:
         low = name.lower()
         if low == b"cache-control":
             cache.append(value)
-        elif low in _OF_THE_CONNECTION or (low == b"content-length" and not encoded):
-            continue
-        else:
+        elif low not in _OF_THE_CONNECTION:
             mended.append((name, value))
     present = {name.lower() for name, _ in mended}
     mended.append((b"cache-control", _no_transform(cache)))

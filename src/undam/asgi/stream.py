@@ -1,31 +1,26 @@
 """One response under way: the source's items to the server, and every way it can end.
 
-The request's own task runs the source, so that cancellation, timeouts and context variables mean
-in it what they mean everywhere. One more task waits for the client to leave. Heartbeats come from
-the loop's heart; they are whole comments between whole events.
+The request's own task runs the source; one more task waits for the client to leave. Heartbeats
+come from the loop's heart; they are whole comments between whole events.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
-from types import coroutine
 from typing import Any
 
 from undam.asgi.frames import SOURCE_FAILED, Frames
 from undam.asgi.headers import RawHeaders
-from undam.asgi.heart import heart_of
 from undam.asgi.interface import Reason, Receive, Scope, Send
 from undam.asgi.replaying import SourceFailed
-from undam.asgi.sockets import bound_unread, find_transport
 from undam.asgi.source import close_source
-from undam.asgi.stopping import find_stopping
+from undam.asgi.tended import TURN_EVENTS, TURN_S, Tended
 from undam.errors import UndamError
 from undam.sse import encode_comment
 
@@ -38,12 +33,6 @@ OPENING = encode_comment("open")
 PING = encode_comment("ping", blank_line=True)
 PING_AMONG_IDS = encode_comment("ping")
 """After an id, openai-python takes a comment with a blank line for an event without data."""
-
-TURN_EVENTS = 64
-TURN_S = 0.002
-"""A source that never suspends hands over control after so many events, or so long: 64 events
-are some 0.2 ms of work, and 2 ms is what 20 streams of 100 events/s do not notice."""
-
 
 LAST_WORDS_S = 1.0
 """How long an error event may take to get to the server."""
@@ -66,26 +55,18 @@ class Terms:
     expose_errors: bool
 
 
-class Stream:
+class Stream(Tended):
     """Runs one response from its head to its end."""
 
-    __slots__ = ("_beat", "_cancelling", "_context", "_ended", "_frames", "_heart", "_items",
-                 "_receive", "_send", "_sending", "_task", "_terms", "_transport", "_turn_at",
-                 "_watch", "_wrote_at", "closed")  # fmt: skip
+    __slots__ = ("_frames", "_items", "_terms", "_watch")
 
     def __init__(
         self, terms: Terms, items: AsyncIterator[Any], frames: Frames, receive: Receive, send: Send
     ) -> None:
+        super().__init__(receive, send, terms.heartbeat, terms.send_timeout)
         self._terms = terms
         self._items = items
         self._frames = frames
-        self._receive = receive
-        self._send = send
-        self._ended: Reason | None = None
-        self._sending = False
-        self._beat: asyncio.Task[None] | None = None
-        self._turn_at = self._wrote_at = monotonic()
-        self.closed = False
 
     async def run(self, scope: Scope) -> None:
         """Serve the stream; returns when it is over, whatever the reason.
@@ -94,7 +75,12 @@ class Stream:
             StreamBroken: the source failed, which was logged and told to the client.
             CancelledError: the request's task was cancelled from outside.
         """
-        self._begin(scope)
+        terms = self._terms
+        self._attend()
+        self._begin(scope, terms.buffer_bytes)
+        self._watch = self._task.get_loop().create_task(
+            self._wait_for_leaving(), name="undam watch"
+        )
         caught: BaseException | None = None
         try:
             await self._open()
@@ -115,53 +101,8 @@ class Stream:
             try:
                 await close_source(self._items)
             finally:
-                await tell(self._terms.on_close, reason)
+                await tell(terms.on_close, reason)
         self._raise_to_server(reason, caught)
-
-    def end(self, reason: Reason) -> None:
-        """End it early: what the source waits for is cancelled at once."""
-        if self._ended is None and not self.closed:
-            self._ended = reason
-            self._task.cancel()
-
-    def pulse(self, now: float) -> float:
-        """Send a heartbeat if one is due, or cut a client that takes nothing."""
-        beat, limit = self._terms.heartbeat, self._terms.send_timeout
-        if self._sending or self._beat is not None:
-            # A write is under way, so no heartbeat is needed: the client has bytes to read.
-            if limit is None:
-                return now + (beat or 0.0)
-            if now < self._wrote_at + limit:
-                return self._wrote_at + limit
-            self.end("send-timeout")
-            return now + limit
-        if beat is None:
-            return now + (limit or 0.0)
-        due = self._wrote_at + beat
-        if due <= now:
-            # Counted from this write: a late timer is not made up for.
-            self._wrote_at = now
-            due = now + beat
-            self._beat = self._task.get_loop().create_task(
-                self._ping(), name="undam heartbeat", context=self._context
-            )
-        return due if limit is None else min(due, now + limit)
-
-    def _begin(self, scope: Scope) -> None:
-        loop = asyncio.get_running_loop()
-        task = asyncio.current_task()
-        assert task is not None
-        self._task, self._cancelling = task, task.cancelling()
-        self._context = contextvars.copy_context()
-        self._transport = find_transport(scope, self._receive, self._send)
-        if self._transport is not None:
-            bound_unread(self._transport, self._terms.buffer_bytes)
-        heart = self._heart = heart_of(loop)
-        waits = [s for s in (self._terms.heartbeat, self._terms.send_timeout) if s is not None]
-        heart.add(self, self._wrote_at + min(waits) if waits else None, min(waits, default=0.0))
-        if (probe := find_stopping(self._send)) is not None:
-            heart.watch(*probe)
-        self._watch = loop.create_task(self._wait_for_leaving(), name="undam watch")
 
     async def _open(self) -> None:
         self._sending = True
@@ -197,28 +138,6 @@ class Stream:
                 count = 0
                 await asyncio.sleep(0)
 
-    @coroutine
-    def _watched(self, body: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
-        """``await body``, and note when each turn of it began.
-
-        It hands on what ``body`` yields to the task and what the task sends or throws into it, as
-        ``await`` does. This is the one place where suspending is seen, whatever the source is
-        made of, and it costs a clock read per suspension instead of a turn per event.
-        """
-        resume, value = body.send, None
-        while True:
-            try:
-                waiting = resume(value)
-            except StopIteration:
-                return
-            try:
-                value = yield waiting
-            except BaseException as error:
-                resume, value = body.throw, error
-            else:
-                resume = body.send
-            self._turn_at = monotonic()
-
     async def _complete(self) -> None:
         if self._ended is None:
             self._sending = True
@@ -227,25 +146,12 @@ class Stream:
             body = self._frames.finish()
             await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
-    async def _wait_for_leaving(self) -> None:
-        # A server that cannot say any more whether the client is there has lost it.
-        with contextlib.suppress(Exception):
-            while (await self._receive())["type"] != "http.disconnect":
-                pass
-        self.end("client-left")
-
-    async def _ping(self) -> None:
-        data = PING_AMONG_IDS if self._frames.ids else PING
-        try:
-            await self._send({"type": "http.response.body", "body": data, "more_body": True})
-        except Exception:
-            self.end("client-left")
-        finally:
-            self._beat = None
+    def heartbeat_bytes(self) -> bytes:
+        """A comment, in the form that suits what was sent before."""
+        return PING_AMONG_IDS if self._frames.ids else PING
 
     def _detach(self) -> None:
-        self.closed = True
-        self._heart.remove(self)
+        super()._detach()
         self._watch.cancel()
 
     def _reason_for(self, caught: BaseException | None) -> Reason:
@@ -256,21 +162,6 @@ class Stream:
         if self._is_cancelled_from_outside(caught):
             return "shutdown"
         return "client-left" if self._sending and isinstance(caught, OSError) else "error"
-
-    def _is_cancelled_from_outside(self, caught: BaseException | None) -> bool:
-        # A source may also raise CancelledError by itself, from a task of its own that was
-        # cancelled; that is an error like any other.
-        return (
-            isinstance(caught, asyncio.CancelledError)
-            and self._task.cancelling() > self._cancelling
-        )
-
-    async def _take_back_cancel(self, caught: BaseException | None) -> None:
-        if not isinstance(caught, asyncio.CancelledError):
-            # Either the source swallowed it, or it is still to come.
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.sleep(0)
-        self._task.uncancel()
 
     async def _say_last_words(self, reason: Reason, caught: BaseException | None) -> None:
         if reason == "send-timeout" and self._transport is not None:

@@ -1,0 +1,19 @@
+"""What the limits of a stream may be."""
+
+from __future__ import annotations
+
+from undam.errors import UsageError
+
+
+def check_limits(heartbeat: float | None, send_timeout: float | None, buffer_bytes: int) -> None:
+    """Refuse what would never fire, fire without end, or stop every write.
+
+    Raises:
+        UsageError: says which.
+    """
+    if heartbeat is not None and not 0 < heartbeat < float("inf"):
+        raise UsageError("heartbeat must be more than 0 seconds; None sends none")
+    if send_timeout is not None and not 0 < send_timeout < float("inf"):
+        raise UsageError("send_timeout must be more than 0 seconds; None waits")
+    if buffer_bytes < 1:
+        raise UsageError("buffer_bytes must be at least 1")

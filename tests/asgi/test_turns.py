@@ -1,0 +1,120 @@
+"""Whose turn it is: a source that never suspends cannot starve the others."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from support.asgi_calls import Call, run
+from undam.asgi import EventStream
+from undam.asgi.tended import TURN_EVENTS
+
+
+async def _spins(done: asyncio.Event) -> int:
+    """How often the loop turned until ``done``."""
+    turns = 0
+    while not done.is_set():
+        turns += 1
+        await asyncio.sleep(0)
+    return turns
+
+
+def _turns_for(events: int, work_s: float) -> int:
+    async def main() -> int:
+        done = asyncio.Event()
+
+        async def source() -> AsyncIterator[str]:
+            for _ in range(events):
+                if work_s:
+                    time.sleep(work_s)  # noqa: ASYNC251 (a source that blocks is the point)
+                yield "a"
+            done.set()
+
+        spinning = asyncio.create_task(_spins(done))
+        await Call().serve(EventStream(source()))
+        return await spinning
+
+    return run(main())
+
+
+def test_a_source_that_never_suspends_hands_over_after_a_count() -> None:
+    turns = _turns_for(TURN_EVENTS * 20, 0)
+    assert turns >= 20
+
+
+def test_a_source_that_computes_hands_over_after_a_time() -> None:
+    # 3 ms per event: each must hand over, so that each event leaves before the next is computed.
+    assert _turns_for(20, 0.003) >= 20
+
+
+def test_a_paced_source_costs_no_turns_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    sleeps: list[float] = []
+    sleep = asyncio.sleep
+
+    async def counting(delay: float) -> None:
+        sleeps.append(delay)
+        await sleep(delay)
+
+    async def main() -> None:
+        async def source() -> AsyncIterator[str]:
+            loop = asyncio.get_running_loop()
+            for _ in range(TURN_EVENTS - 1):
+                waiter = loop.create_future()
+                loop.call_later(0.003, waiter.set_result, None)
+                await waiter
+                yield "a"
+
+        monkeypatch.setattr(asyncio, "sleep", counting)
+        assert (await Call().serve(EventStream(source(), heartbeat=None))).complete
+        # One after the head, and none after an event, though each came after more than 2 ms.
+        assert sleeps == [0]
+
+    run(main())
+
+
+def test_paced_streams_run_beside_one_that_never_suspends() -> None:
+    async def main() -> None:
+        async def never() -> AsyncIterator[str]:
+            while True:
+                yield "a"
+
+        async def paced() -> AsyncIterator[str]:
+            for _ in range(20):
+                await asyncio.sleep(0.005)
+                yield "a"
+
+        greedy = Call()
+        hog = greedy.start(EventStream(never()))
+        calls = [Call() for _ in range(20)]
+        await asyncio.gather(*(call.serve(EventStream(paced())) for call in calls))
+        assert all(call.complete for call in calls)
+        assert len(greedy.bodies) > TURN_EVENTS
+        greedy.left.set()
+        await hog
+
+    run(main())
+
+
+def test_the_wrapper_hands_on_what_is_thrown_into_the_source() -> None:
+    async def main() -> None:
+        async def source() -> AsyncIterator[str]:
+            for seconds in (0.01, 0.02):
+                try:
+                    async with asyncio.timeout(seconds):
+                        await asyncio.Event().wait()
+                except TimeoutError:
+                    yield "timed out"
+            try:
+                async with asyncio.timeout(0.01):
+                    await asyncio.Event().wait()
+            except TimeoutError:
+                return
+
+        call = await Call().serve(EventStream(source()))
+        assert call.bodies[1:3] == [b"data: timed out\n\n"] * 2
+        assert call.complete
+
+    run(main())

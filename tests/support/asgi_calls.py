@@ -1,0 +1,107 @@
+"""One ASGI request made by hand: what the application sent, when, and a client that can leave."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+App = Callable[[Any, Any, Any], Awaitable[None]]
+Result = TypeVar("Result")
+
+
+def run(main: Coroutine[Any, Any, Result]) -> Result:
+    """``asyncio.run`` that cannot hang, and that shows what a task left unretrieved."""
+
+    async def bounded() -> Result:
+        complaints: list[dict[str, Any]] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: complaints.append(context))
+        result = await asyncio.wait_for(main, 20)
+        assert complaints == []
+        return result
+
+    return asyncio.run(bounded())
+
+
+class Call:
+    """A request under way; ``sent`` fills while the application runs."""
+
+    def __init__(self, method: str = "GET", path: str = "/", **scope: Any) -> None:
+        self.scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": method,
+            "path": path,
+            "query_string": b"",
+            "headers": [],
+            **scope,
+        }
+        self.sent: list[dict[str, Any]] = []
+        self.at: list[float] = []
+        self.requests: list[dict[str, Any]] = [
+            {"type": "http.request", "body": b"", "more_body": False}
+        ]
+        self.left = asyncio.Event()
+        self.free = asyncio.Event()
+        self.free.set()
+        self.receiving = 0
+
+    async def receive(self) -> dict[str, Any]:
+        if self.requests:
+            return self.requests.pop(0)
+        self.receiving += 1
+        await self.left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: dict[str, Any]) -> None:
+        await self.free.wait()
+        if self.left.is_set():
+            return
+        self.sent.append(message)
+        self.at.append(time.monotonic())
+
+    def start(self, app: App) -> asyncio.Task[None]:
+        """Serve the request in a task, as a server does."""
+
+        async def serve() -> None:
+            await app(self.scope, self.receive, self.send)
+
+        return asyncio.create_task(serve())
+
+    async def serve(self, app: App) -> Call:
+        """Serve the request to its end."""
+        await self.start(app)
+        return self
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait for something that must become true."""
+        deadline = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < deadline, f"never came; sent so far: {self.sent}"
+            await asyncio.sleep(0.001)
+
+    @property
+    def status(self) -> int:
+        return int(self.sent[0]["status"])
+
+    @property
+    def headers(self) -> dict[str, str]:
+        pairs = [(name.decode(), value.decode()) for name, value in self.sent[0]["headers"]]
+        assert len({name for name, _ in pairs}) == len(pairs)
+        return dict(pairs)
+
+    @property
+    def bodies(self) -> list[bytes]:
+        return [m["body"] for m in self.sent if m["type"] == "http.response.body"]
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.bodies)
+
+    @property
+    def complete(self) -> bool:
+        """The application said that the body is over."""
+        return self.sent[-1].get("more_body") is False
