@@ -24,7 +24,7 @@ def is_heartbeat(event: Event) -> bool:
         return True
     if len(event.data) > _LONGEST:
         return False
-    data = event.data.strip()
+    data = event.data.strip(" \t\n")  # not of U+2028, which is a character like any other
     if data in _NOTHING or data.strip('"').lower() in NAMES:
         return True
     if not data.startswith("{") or '"type"' not in data:

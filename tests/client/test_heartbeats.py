@@ -1,0 +1,62 @@
+"""What is a heartbeat and what is not, and what the filter for openai-python lets through."""
+
+from __future__ import annotations
+
+import pytest
+
+from undam.client.heartbeats import is_heartbeat
+from undam.client.openai import Filter
+from undam.sse import Event, Parser
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Event(""), Event("  "), Event("null"), Event("{}"), Event("ping"), Event('"ping"'),
+        Event("keep-alive"), Event('{"type": "ping"}'), Event('{"type":"heartbeat","at":1}'),
+        Event('{"choices": []}', "ping"), Event("x" * 999, "keepalive"),
+    ],
+)  # fmt: skip
+def test_it_is_one(event: Event) -> None:
+    assert is_heartbeat(event)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Event("[DONE]"), Event("0"), Event("pinging"), Event('{"choices": []}'),
+        Event('{"type": "message_stop"}', "message_stop"), Event('{"type": ["ping"]}'),
+        Event('{"type": "ping"'), Event('{"error": "ping"}'), Event(" " * 999),
+    ],
+)  # fmt: skip
+def test_it_is_none(event: Event) -> None:
+    assert not is_heartbeat(event)
+
+
+_STREAM = (
+    b'\xef\xbb\xbf: hello\n\nretry: 1\n\ndata: {"a": 1}\r\n\r\n'
+    b"id: 7\nevent: e\ndata: b\ndata: c\n\n"
+    b": ping\n\nevent: ping\n\ndata:\n\ndata: \xe2\x80\xa8\n\ndata: [DONE]\n\ndata: cut"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 1000])
+def test_only_events_with_something_to_say_pass(step: int) -> None:
+    events = Filter()
+    passed = [events.receive_data(_STREAM[at : at + step]) for at in range(0, len(_STREAM), step)]
+    assert b"".join(passed) == (
+        b'data: {"a": 1}\n\nevent: e\ndata: b\ndata: c\n\ndata: \xe2\x80\xa8\n\ndata: [DONE]\n\n'
+    )
+
+
+def test_an_event_passes_with_its_last_byte() -> None:
+    events = Filter()
+    assert events.receive_data(b"data: a\n") == b""
+    assert events.receive_data(b"\n: ping") == b"data: a\n\n"
+
+
+def test_what_passes_reads_as_the_same_events() -> None:
+    passed = Parser().receive_data(Filter().receive_data(_STREAM))
+    assert [item.data for item in passed if isinstance(item, Event)] == [
+        '{"a": 1}', "b\nc", "\u2028", "[DONE]",
+    ]  # fmt: skip
