@@ -6,10 +6,12 @@ import math
 from urllib.parse import urlsplit
 
 from undam.configs.dialect import RenderRequest
+from undam.configs.plain_words import require_plain_words
 
 
 def render(request: RenderRequest) -> str:
-    """One frontend, whose requests under the path go to the origin; others get 404."""
+    """One frontend, whose requests under the path go to the origin. Raises UsageError."""
+    require_plain_words(request, "HAProxy")
     origin = urlsplit(request.upstream)
     authority = origin.netloc if origin.port is not None else f"{origin.netloc}:80"
     idle = math.ceil(request.idle_s)

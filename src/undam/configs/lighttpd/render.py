@@ -7,10 +7,12 @@ import re
 from urllib.parse import urlsplit
 
 from undam.configs.dialect import RenderRequest
+from undam.configs.plain_words import require_plain_words
 
 
 def render(request: RenderRequest) -> str:
-    """One listener, whose requests under the path go to the origin."""
+    """One listener, whose requests under the path go to the origin. Raises UsageError."""
+    require_plain_words(request, "lighttpd")
     origin = urlsplit(request.upstream)
     host, _, port = request.listen.rpartition(":")
     path = request.path if request.path.startswith("/") else f"/{request.path}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from undam.configs.lighttpd.reader import Assign, Config, Test, Token
-from undam.configs.patterns import Match, judge_pattern
+from undam.configs.patterns import Match, judge_pattern, literal_prefix
 from undam.configs.routes import RouteHints, Streams
 
 _RELAYS = frozenset(
@@ -55,13 +55,22 @@ def setting(config: Config, name: str, relay: Assign) -> Assign | None:
 
 
 def elsewhere(config: Config, name: str, relay: Assign, hints: RouteHints) -> Iterator[Assign]:
-    """Assignments of ``name`` under conditions that the relay's streams may meet as well."""
+    """Assignments of ``name`` under further conditions, which the relay's streams may meet."""
     there = set(relay.tests)
+    around = [_prefix(*path) for path in _paths(relay.tests)]
     for assign in config.assigns:
-        if assign.name == name and not there.issuperset(assign.tests):
-            paths = _paths(assign.tests)
-            if not paths or _streams(paths, "", ["llm"], hints):
-                yield assign
+        if assign.name != name or there.issuperset(assign.tests):
+            continue
+        paths = _paths(assign.tests)
+        lies_in = all(_prefix(*path).startswith(one) for path in paths for one in around)
+        if lies_in and (not paths or _streams(paths, "", [], hints)):
+            yield assign
+
+
+def _prefix(pattern: str, match: Match) -> str:
+    if match is Match.PREFIX:
+        return pattern
+    return literal_prefix(pattern) if pattern.startswith("^") else "/"
 
 
 def number_of(assign: Assign, key: str) -> Iterator[tuple[int, Token]]:

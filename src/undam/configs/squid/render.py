@@ -6,10 +6,12 @@ import math
 from urllib.parse import urlsplit
 
 from undam.configs.dialect import RenderRequest
+from undam.configs.plain_words import require_plain_words
 
 
 def render(request: RenderRequest) -> str:
-    """An accelerator before the origin, which caches nothing."""
+    """An accelerator before the origin, which caches nothing. Raises UsageError."""
+    require_plain_words(request, "Squid")
     origin = urlsplit(request.upstream)
     host = request.listen.rpartition(":")[0]
     path = request.path if request.path.startswith("/") else f"/{request.path}"

@@ -6,10 +6,12 @@ import math
 from urllib.parse import urlsplit
 
 from undam.configs.dialect import RenderRequest
+from undam.configs.plain_words import require_plain_words
 
 
 def render(request: RenderRequest) -> str:
-    """One backend, whose responses under the path are handed on as they come."""
+    """One backend, whose responses under the path are handed on as they come. Raises UsageError."""
+    require_plain_words(request, "Varnish")
     origin = urlsplit(request.upstream)
     idle = math.ceil(request.idle_s)
     path = request.path if request.path.startswith("/") else f"/{request.path}"

@@ -30,14 +30,14 @@ class Asked:
     Args:
         paths: patterns of which one must match.
         not_paths: patterns that must not match.
-        types: whether Content-Type is asked for, and event streams have it.
+        named: text/event-stream is named, whether it is asked for or left out.
         no_events: event streams are left out.
         other: something else is asked for that a stream may not have.
     """
 
     paths: tuple[tuple[str, Match], ...] = ()
     not_paths: tuple[tuple[str, Match], ...] = ()
-    types: bool = False
+    named: bool = False
     no_events: bool = False
     other: bool = False
 
@@ -124,7 +124,7 @@ class Routes:
         if judge_route("/", self._upstreams, self._hints) is not Streams.NO:
             return True
         return any(
-            asked.types or any(self._streams(*path) for path in (*asked.paths, *asked.not_paths))
+            asked.named or any(self._streams(*path) for path in (*asked.paths, *asked.not_paths))
             for contexts in self._asked.values()
             for asked in contexts
         )
@@ -172,20 +172,22 @@ def read_conditions(conditions: tuple[Condition, ...]) -> Asked:
     """All conditions around a statement as one."""
     paths: list[tuple[str, Match]] = []
     not_paths: list[tuple[str, Match]] = []
-    types = no_events = other = False
+    types = no_events = other = named = False
     for condition in conditions:
         for name, holds, operator, value in _comparisons(condition):
             if name in _URL:
                 match = Match.REGEX if "~" in operator else Match.PREFIX
                 (paths if holds else not_paths).append((value, match))
             elif name == _TYPE:
-                names_events = _has_events(value)
-                types |= names_events and holds
-                no_events |= names_events is not holds and (names_events or holds)
+                named |= "event-stream" in value.lower()
+                if _has_events(value) is holds:
+                    types |= holds
+                else:
+                    no_events = True
             elif name not in _NEUTRAL:
                 # What an else denies is no more than one way out of many.
                 other |= condition.holds
-    return Asked(tuple(paths), tuple(not_paths), types, no_events and not types, other)
+    return Asked(tuple(paths), tuple(not_paths), named, no_events and not types, other)
 
 
 def _comparisons(condition: Condition) -> Iterator[tuple[str, bool, str, str]]:
