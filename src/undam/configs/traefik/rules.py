@@ -107,19 +107,20 @@ def find_services(model: Model, router: Router, source: Source) -> Iterator[Mist
         if name is not None:
             used = model.transports.get(local_name(name.text))
             transport = used.value if used else None
-            yield from _header_timeout(transport, source, HEADER_TIMEOUT.severity)
+            yield from _header_timeout(transport, source, sure=True)
 
 
-def _header_timeout(
-    transport: Node | None, source: Source, severity: Severity
-) -> Iterator[Mistake]:
+def _header_timeout(transport: Node | None, source: Source, *, sure: bool) -> Iterator[Mistake]:
     entry = entry_at(at(transport, "forwardingtimeouts"), "responseheadertimeout")
     limit_s = seconds_of(entry.value) if entry else None
     if entry and limit_s and limit_s < _SLOW_HEAD_S:
-        span = (entry.key.start, entry.key.end)
-        edit = _unlimited(source, entry)
         yield found_at(
-            HEADER_TIMEOUT, source, span, *_made(edit), severity=severity, limit=f"{limit_s:g}s"
+            HEADER_TIMEOUT,
+            source,
+            (entry.key.start, entry.key.end),
+            *(_made(_unlimited(source, entry)) if sure else ()),
+            severity=None if sure else Severity.INFO,
+            limit=f"{limit_s:g}s",
         )
 
 
@@ -139,18 +140,18 @@ def find_static(
         limit_s = seconds_of(entry.value) if entry else None
         severity = total_severity(limit_s) if limit_s else None
         if entry and limit_s and severity:
+            sure = told or id(point) in used
             yield found_at(
                 WRITE_TIMEOUT,
                 source,
                 (entry.key.start, entry.key.end),
-                *_made(_unlimited(source, entry)),
-                severity=severity if told or id(point) in used else Severity.INFO,
+                *(_made(_unlimited(source, entry)) if sure else ()),
+                severity=severity if sure else Severity.INFO,
                 limit=f"{limit_s:g}s",
                 name=point.key.text,
             )
     sure = told or bool(routers)
-    severity = HEADER_TIMEOUT.severity if sure else Severity.INFO
-    yield from _header_timeout(at(model.root, "serverstransport"), source, severity)
+    yield from _header_timeout(at(model.root, "serverstransport"), source, sure=sure)
 
 
 def _unlimited(source: Source, entry: Entry) -> Edit | None:

@@ -46,13 +46,13 @@ def find_unflushed(source: Source, *, told: bool) -> Iterator[Mistake]:
         if section.flush is not None and section.flush[0] == "true":
             continue
         pattern, start, end = matching
-        named = "event-stream" in pattern
+        sure = told or "event-stream" in pattern
         yield found_at(
             NO_FLUSH,
             source,
             (start, end),
-            _flushed(source, section, start),
-            severity=Severity.ERROR if named or told else Severity.INFO,
+            *((_flushed(source, section, start),) if sure else ()),
+            severity=None if sure else Severity.INFO,
             pattern=pattern,
         )
 

@@ -98,7 +98,7 @@ def find_limits(
     """Limits that end a stream.
 
     Args:
-        sure: whether something streams under them; else all are remarks.
+        sure: whether something streams under them; else all are remarks, and nothing is mended.
     """
     for one in settings:
         if not _NUMBER.fullmatch(one.value):
@@ -111,7 +111,7 @@ def find_limits(
         else:
             continue
         if severity:
-            edit = _replaced(source, one, new)
+            edit = _replaced(source, one, new) if sure else None
             yield found_at(
                 rule,
                 source,
