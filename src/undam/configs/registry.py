@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from undam.configs import envoy, haproxy, lighttpd, nginx, squid, traefik, trafficserver, varnish
+from undam.configs import (
+    envoy,
+    haproxy,
+    ingress_nginx,
+    lighttpd,
+    nginx,
+    squid,
+    traefik,
+    trafficserver,
+    varnish,
+)
 from undam.configs.dialect import Dialect
 from undam.configs.mistake import ConfigRule
 
 DIALECTS: tuple[Dialect, ...] = (
+    ingress_nginx.DIALECT,
     envoy.DIALECT,
     haproxy.DIALECT,
     lighttpd.DIALECT,
