@@ -162,7 +162,7 @@ class EventStream:
         items: AsyncIterator[Any]
         try:
             if last_id is None:
-                items = read_from_start(replay, self._replay_key, produce)
+                items = read_from_start(replay, self._replay_key, produce, frames)
             else:
                 items = await read_after(replay, self._replay_key, last_id, produce, frames)
             await Stream(self._terms, items, KeptFrames(frames), receive, send).run(scope)

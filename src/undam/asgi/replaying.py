@@ -84,7 +84,10 @@ class Replay(Protocol):
     async def attach(
         self, key: str, last_id: str | None, produce: Produce
     ) -> AsyncGenerator[Kept, None]:
-        """Read the stream ``key`` from after ``last_id``; ``None`` is from its oldest kept event.
+        """Read the stream ``key`` from after ``last_id``.
+
+        ``None`` is from its first event; ``""`` from the oldest that is kept, by a reader who
+        has been told of the gap.
 
         The store starts ``produce`` in a task of its own if the key is new, and never twice at a
         time. The generator gives what is kept and then what comes, in order, each event once; it

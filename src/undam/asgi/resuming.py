@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any
@@ -141,15 +142,20 @@ class KeptFrames:
 
 
 async def read_from_start(
-    replay: Replay, key: str, produce: Produce
+    replay: Replay, key: str, produce: Produce, frames: Frames
 ) -> AsyncGenerator[Kept | bytes, None]:
-    """Attach at the first step only, so that the head need not wait for the store."""
-    kept = await replay.attach(key, None, produce)
+    """Attach at the first step only, so that the head need not wait for the store.
+
+    Where the beginning is gone the reader is told of the gap, whatever ``on_gap`` says: the head
+    is on its way.
+    """
     try:
-        async for item in kept:
+        reading = _reading(await replay.attach(key, None, produce))
+    except ReplayGap:
+        reading = _after_gap(replay, key, frames.gap(""), produce)
+    async with contextlib.aclosing(reading):
+        async for item in reading:
             yield item
-    finally:
-        await kept.aclose()
 
 
 async def read_after(
@@ -174,13 +180,12 @@ async def _after_gap(
     replay: Replay, key: str, gap: bytes, produce: Produce
 ) -> AsyncGenerator[Kept | bytes, None]:
     yield gap
-    async for item in read_from_start(replay, key, produce):
-        yield item
+    async with contextlib.aclosing(await replay.attach(key, "", produce)) as kept:
+        async for item in kept:
+            yield item
 
 
 async def _reading(kept: AsyncGenerator[Kept, None]) -> AsyncGenerator[Kept | bytes, None]:
-    try:
+    async with contextlib.aclosing(kept):
         async for item in kept:
             yield item
-    finally:
-        await kept.aclose()
