@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import crossplane
+import crossplane  # type: ignore[import-untyped]
 import pytest
 
 from undam.configs import Source

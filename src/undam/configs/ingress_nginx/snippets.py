@@ -40,7 +40,7 @@ def remove_line(source: Source, entry: Entry, line: Line) -> Edit | None:
     node = entry.value
     if node.shared or node.marked:
         return None
-    if len(node.text.strip().splitlines()) == 1 and node.text.count(";") == 1:
+    if node.text.split() == source.text[line.start : line.end].split():
         first, _ = source.line_span(entry.key.start)
         _, last = source.line_span(max(node.start, node.end - 1))
         stands_alone = not source.text[first : entry.key.start].strip()
