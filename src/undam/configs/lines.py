@@ -15,13 +15,6 @@ def line_after(source: Source, offset: int, text: str, indent: str | None = None
     return Edit(at, at, f"{line_end(source)}{before}{text}")
 
 
-def line_before(source: Source, offset: int, text: str, indent: str | None = None) -> Edit:
-    """Put a line before the one of ``offset``, indented like it unless ``indent`` is given."""
-    before = source.indent_at(offset) if indent is None else indent
-    start, _ = source.line_span(offset)
-    return Edit(start, start, f"{before}{text}{line_end(source)}")
-
-
 def without_line(source: Source, offset: int) -> Edit:
     """Take out the line of ``offset``."""
     return Edit(*source.line_span(offset), "")

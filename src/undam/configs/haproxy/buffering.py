@@ -60,13 +60,13 @@ def line_in(source: Source, section: Section, text: str, *, beside: tuple[str, .
 def _is_on(section: Section) -> bool:
     """Whether the option holds: the last word on it of the nearest section."""
     for one in section.chain():
-        for line in reversed(one.lines):
-            if line.begins("option", _OPTION):
-                return True
-            if line.begins("no", "option", _OPTION):
-                return False
-            if line.begins("default", "option", _OPTION):
-                return False
+        told = [
+            *((line.start, True) for line in one.own("option", _OPTION)),
+            *((line.start, False) for line in one.own("no", "option", _OPTION)),
+            *((line.start, False) for line in one.own("default", "option", _OPTION)),
+        ]
+        if told:
+            return max(told)[1]
     return False
 
 

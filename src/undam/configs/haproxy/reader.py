@@ -63,6 +63,7 @@ class Section:
     head: Directive
     base: Section | None = None
     lines: list[Directive] = field(default_factory=list)
+    _found: dict[tuple[str, ...], list[Directive]] = field(default_factory=dict)
 
     def chain(self) -> Iterator[Section]:
         """The section and the defaults that it inherits from, nearest first."""
@@ -71,17 +72,19 @@ class Section:
             yield at
             at = at.base
 
+    def own(self, *words: str) -> list[Directive]:
+        """Its lines that begin so. Looked for once: many sections ask their defaults the same."""
+        if words not in self._found:
+            self._found[words] = [line for line in self.lines if line.begins(*words)]
+        return self._found[words]
+
     def inherited(self, *words: str) -> list[Directive]:
         """Lines that begin so, here and in the defaults, nearest section first."""
-        return [line for one in self.chain() for line in one.lines if line.begins(*words)]
+        return [line for one in self.chain() for line in one.own(*words)]
 
     def nearest(self, *words: str) -> Directive | None:
         """The line that holds of those that begin so: the last one of the nearest section."""
-        for one in self.chain():
-            for line in reversed(one.lines):
-                if line.begins(*words):
-                    return line
-        return None
+        return next((found[-1] for one in self.chain() if (found := one.own(*words))), None)
 
 
 @dataclass(frozen=True, slots=True)
