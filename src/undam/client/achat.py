@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -92,7 +92,7 @@ class AsyncChat(Conversation, AsyncIterator[Delta]):
     async def _open(self) -> None:
         request = self._request(self._client)
         try:
-            self._response = await self._in_time(self._client.send(request, stream=True))
+            self._response = await self._in_time(self._client.send, request, stream=True)
         except (self._lib.HTTPError, self._lib.InvalidURL) as error:
             raise self._translated(error, "headers") from error
         if self._opened(self._response):
@@ -110,7 +110,7 @@ class AsyncChat(Conversation, AsyncIterator[Delta]):
         reads = areads_of(self._response)
         while True:
             try:
-                data = await self._in_time(anext(reads, None))
+                data = await self._in_time(anext, reads, None)
             except self._lib.HTTPError as error:
                 if self._answer.is_complete:
                     return
@@ -124,17 +124,17 @@ class AsyncChat(Conversation, AsyncIterator[Delta]):
                 return
         self._ended()
 
-    async def _in_time(self, work: Any) -> Any:
-        """The result of ``work``, if it comes before the first content is overdue.
+    async def _in_time(self, work: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        """What ``work`` gives, if it does before the first content is overdue.
 
         Raises:
             TtftTimeout: it does not.
         """
         left = self._ttft_left_s()
         if left is None:
-            return await work
+            return await work(*given, **named)
         with _anyio().move_on_after(left):
-            return await work
+            return await work(*given, **named)
         raise self._too_late()
 
     async def _let_go(self) -> None:
