@@ -1,0 +1,339 @@
+"""`event_stream` called as a WSGI server calls it: steps, heartbeats, endings, threads."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+from wsgiref.validate import validator
+
+import pytest
+
+from undam.asgi import Finish, OpenAIAnswer, StreamBroken
+from undam.errors import UsageError
+from undam.sse import Event
+from undam.wsgi import StreamBody, event_stream
+
+OPEN = b": open\n"
+
+
+def _until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "never came"
+        time.sleep(0.001)
+
+
+def _rest(body: StreamBody) -> list[bytes]:
+    parts = list(body)
+    body.close()
+    return parts
+
+
+class Source:
+    """A plain iterator that a test holds and lets go, and that tells what was done to it."""
+
+    def __init__(self) -> None:
+        self.go = threading.Semaphore(0)
+        self.given = 0
+        self.closed: list[str] = []
+
+    def __iter__(self) -> Source:
+        return self
+
+    def __next__(self) -> str:
+        self.go.acquire()
+        self.given += 1
+        return str(self.given)
+
+    def close(self) -> None:
+        self.closed.append(threading.current_thread().name)
+
+
+class Numbers(Source):
+    def __next__(self) -> Any:
+        return int(super().__next__())
+
+
+def test_status_headers_and_framing_are_those_of_asgi() -> None:
+    status, headers, body = event_stream(iter(["a", "b\nc", {"n": 1}, Event("d", "kind", "7")]))
+    assert status == "200 OK"
+    assert dict(headers) == {
+        "content-type": "text/event-stream; charset=utf-8",
+        "cache-control": "no-cache, no-transform",
+        "x-accel-buffering": "no",
+        "incremental": "?1",
+    }
+    assert _rest(body) == [
+        OPEN,
+        b"data: a\n\n",
+        b"data: b\ndata: c\n\n",
+        b'data: {"n":1}\n\n',
+        b"event: kind\nid: 7\ndata: d\n\n",
+    ]
+
+
+def test_the_callers_headers_win_and_connection_is_dropped() -> None:
+    given = {"Cache-Control": "no-store", "Connection": "keep-alive", "Incremental": None}
+    parts = event_stream([], headers=given, status=299)
+    assert parts.status == "299 Unknown"
+    assert dict(parts.headers) == {
+        "content-type": "text/event-stream; charset=utf-8",
+        "x-accel-buffering": "no",
+        "cache-control": "no-store",
+    }
+
+
+def test_it_keeps_the_rules_of_pep_3333() -> None:
+    def application(environ: Any, start_response: Any) -> Any:
+        status, headers, body = event_stream(["a"])
+        start_response(status, headers)
+        return body
+
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": "/", "QUERY_STRING": "",
+        "SERVER_NAME": "localhost", "SERVER_PORT": "80", "wsgi.version": (1, 0),
+        "wsgi.input": _Input(), "wsgi.errors": _Errors(), "wsgi.multithread": True,
+        "wsgi.multiprocess": False, "wsgi.run_once": False, "wsgi.url_scheme": "http",
+    }  # fmt: skip
+    started: list[tuple[str, Any]] = []
+
+    def start_response(status: str, headers: Any, exc_info: Any = None) -> Callable[..., None]:
+        started.append((status, headers))
+        return lambda data: None
+
+    body: Any = validator(application)(environ, start_response)
+    assert list(body) == [OPEN, b"data: a\n\n"]
+    body.close()
+    assert started[0][0] == "200 OK"
+
+
+class _Input:
+    def read(self, size: int = -1) -> bytes:
+        return b""
+
+    readline = readlines = read
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(())
+
+
+class _Errors:
+    def write(self, text: str) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def writelines(self, lines: list[str]) -> None: ...
+
+
+def test_nothing_of_the_source_runs_before_the_opening_has_been_taken() -> None:
+    started = threading.Event()
+
+    def source() -> Iterator[str]:
+        started.set()
+        yield "a"
+
+    body = event_stream(source).body
+    assert next(body) == OPEN
+    assert not started.is_set()
+    assert next(body) == b"data: a\n\n"
+    body.close()
+
+
+def test_a_comment_comes_in_silence_before_the_first_event_too() -> None:
+    source = Source()
+    body = event_stream(source, heartbeat=0.02).body
+    assert [next(body) for _ in range(3)] == [OPEN, b": ping\n\n", b": ping\n\n"]
+    source.go.release()
+    _until(lambda: source.given)
+    assert next(body) == b"data: 1\n\n"
+    assert next(body) == b": ping\n\n"
+    body.close()
+    source.go.release()
+
+
+def test_after_an_id_a_heartbeat_is_one_line() -> None:
+    go = threading.Event()
+
+    def source() -> Iterator[Event]:
+        yield Event("a", id="1")
+        go.wait(10)
+
+    body = event_stream(source, heartbeat=0.02).body
+    assert [next(body) for _ in range(3)] == [OPEN, b"id: 1\ndata: a\n\n", b": ping\n"]
+    go.set()
+    _rest(body)
+
+
+def test_none_sends_no_heartbeat() -> None:
+    def source() -> Iterator[str]:
+        time.sleep(0.05)
+        yield "a"
+
+    assert _rest(event_stream(source, heartbeat=None).body) == [OPEN, b"data: a\n\n"]
+
+
+def test_items_that_send_nothing_do_not_put_off_a_heartbeat() -> None:
+    over = threading.Event()
+
+    def source() -> Iterator[Any]:
+        while not over.wait(0.005):
+            yield Finish("length")
+
+    body = event_stream(source, heartbeat=0.05, openai=True).body
+    assert [next(body), next(body)] == [OPEN, b": ping\n\n"]
+    over.set()
+    assert b'"finish_reason":"length"' in _rest(body)[-1]
+
+
+def test_the_form_of_openai_ends_with_done() -> None:
+    reasons: list[str] = []
+    answer = OpenAIAnswer(model="m", id="1", created=1)
+    parts = _rest(event_stream(["a"], openai=answer, on_close=reasons.append).body)
+    assert b'"model":"m"' in parts[1]
+    assert b'"content":"a"' in parts[1]
+    assert parts[-1].endswith(b"data: [DONE]\n\n")
+    assert reasons == ["complete"]
+
+
+def test_the_source_is_paused_where_the_server_does_not_read() -> None:
+    source = Source()
+    body = event_stream(source).body
+    assert [next(body)] == [OPEN]
+    for _ in range(1000):
+        source.go.release()
+    assert next(body) == b"data: 1\n\n"
+    time.sleep(0.05)
+    assert source.given < 30
+    given = [next(body) for _ in range(500)]
+    assert given[-1] == b"data: 501\n\n"
+    body.close()
+    _until(lambda: source.closed)
+    assert source.given < 550
+
+
+def test_close_ends_a_source_that_waits_for_room_in_its_own_thread() -> None:
+    source = Source()
+    reasons: list[str] = []
+    body = event_stream(source, on_close=reasons.append).body
+    for _ in range(1000):
+        source.go.release()
+    assert [next(body), next(body)] == [OPEN, b"data: 1\n\n"]
+    body.close()
+    _until(lambda: source.closed)
+    body.close()
+    assert source.closed == ["undam source"]
+    assert reasons == ["client-left"]
+    assert list(body) == []
+
+
+def test_close_does_not_wait_for_a_step_that_blocks() -> None:
+    source = Source()
+    body = event_stream(source, heartbeat=0.01).body
+    assert [next(body), next(body)] == [OPEN, b": ping\n\n"]
+    body.close()
+    assert source.closed == []
+    source.go.release()
+    _until(lambda: source.closed)
+    assert source.given == 1
+
+
+def test_an_iterator_that_never_ran_is_closed_and_a_list_has_nothing_to_close() -> None:
+    source = Source()
+    reasons: list[str] = []
+    event_stream(source, on_close=reasons.append).body.close()
+    assert source.closed == ["MainThread"]
+    event_stream(["a"]).body.close()
+    assert reasons == ["client-left"]
+
+
+def _failing() -> Iterator[str]:
+    yield "a"
+    raise ValueError("the secret")
+
+
+def test_an_error_is_told_without_its_text_and_then_raised(caplog: Any) -> None:
+    reasons: list[str] = []
+    body = event_stream(_failing(), on_close=reasons.append).body
+    parts = [next(body), next(body), next(body)]
+    assert parts[2].startswith(b"event: error\ndata: {")
+    assert b"secret" not in parts[2]
+    with pytest.raises(StreamBroken):
+        next(body)
+    body.close()
+    assert reasons == ["error"]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert "the secret" in caplog.text
+
+
+def test_an_errors_text_is_sent_where_that_is_allowed() -> None:
+    body = event_stream(_failing(), expose_errors=True, openai=True).body
+    parts = [next(body), next(body), next(body)]
+    assert b"the secret" in parts[2]
+    assert parts[2].startswith(b'data: {"error"')
+    body.close()
+
+
+def test_an_item_of_no_known_kind_is_an_error_and_closes_the_source() -> None:
+    source = Numbers()
+    body = event_stream(source).body
+    source.go.release()
+    assert next(body) == OPEN
+    assert b"event: error" in next(body)
+    source.go.release()
+    _until(lambda: source.closed)
+    body.close()
+
+
+def test_a_function_that_fails_or_gives_something_async_is_an_error_of_the_stream() -> None:
+    async def tokens() -> AsyncIterator[str]:
+        yield "a"
+
+    body = event_stream(tokens, expose_errors=True).body  # type: ignore[arg-type]
+    assert next(body) == OPEN
+    assert b"undam.asgi" in next(body)
+    body.close()
+
+
+async def _async_tokens() -> AsyncIterator[str]:
+    yield "a"
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "said"),
+    [
+        ("text", {}, "one str"),
+        (7, {}, "int"),
+        (_async_tokens(), {}, "undam.asgi"),
+        ([], {"heartbeat": 0}, "heartbeat"),
+        ([], {"headers": {"a b": "c"}}, "header name"),
+    ],
+)
+def test_a_mistake_is_raised_where_it_is_made(
+    source: Any, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        event_stream(source, **options)
+
+
+def test_the_source_sees_the_context_in_which_the_stream_was_made() -> None:
+    user = contextvars.ContextVar("user", default="nobody")
+
+    def source() -> Iterator[str]:
+        yield user.get()
+
+    token = user.set("ada")
+    body = event_stream(source).body
+    user.reset(token)
+    assert _rest(body) == [OPEN, b"data: ada\n\n"]
+
+
+def test_on_close_that_fails_is_logged_and_goes_no_further(caplog: Any) -> None:
+    def fail(reason: str) -> None:
+        raise ValueError(reason)
+
+    assert _rest(event_stream(["a"], on_close=fail).body) == [OPEN, b"data: a\n\n"]
+    assert "on_close of an event stream failed" in caplog.text
