@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -405,6 +406,26 @@ def test_what_is_rendered_is_clean(idle_s: float) -> None:
 def test_words_that_cannot_stand_in_a_configuration_are_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(UsageError, match="cannot stand"):
         NGINX.render(replace(RenderRequest(upstream="http://a"), **wrong))  # type: ignore[arg-type]
+
+
+# size
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "server { " + "location / { proxy_pass http://x; }" * 5_000 + "}",
+        "map $a $b { " + "x http://y; z web;" * 5_000 + "}"
+        + "location /x { proxy_pass $b; }" * 5_000,
+        f"location /v1/ {{ {UP} {OFF} " + "proxy_set_header X-Accel-Buffering no;" * 3_000 + "}",
+    ],
+    ids=["locations", "map", "lines"],
+)  # fmt: skip
+def test_large_texts_take_no_long_time(text: str) -> None:
+    started = time.process_time()
+    told(text)
+    told(text, stream_paths=("/v1/",))
+    assert time.process_time() - started < 10  # a tenth of it where nothing is done twice
 
 
 # damage

@@ -313,7 +313,8 @@ def test_a_directive_is_put_behind_another(text: str, after: str) -> None:
         ("l {\n\tb;\n}", "\n"),
         ("l {\n  a; b;\n}", "l {\n  a;\n}"),
         ("l { b; }", "l { }"),
-        ("l {\n  b; # why\n}", "l {\n # why\n}"),
+        ("l {\n  b; # why\n}", "l {\n  # why\n}"),
+        ("l {\r\n  b; \r\n}", "l {\r\n}"),
         ("l {\n  b\n  c;\n  d;\n}", "l {\n  d;\n}"),
     ],
 )

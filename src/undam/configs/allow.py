@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from undam.configs.mistake import Mistake
 from undam.configs.source import Source
@@ -22,7 +23,17 @@ def allowed_at(source: Source, line: int) -> frozenset[str]:
     return frozenset(names)
 
 
-def is_allowed(source: Source, mistake: Mistake) -> bool:
-    """Whether a comment allows this finding."""
-    names = allowed_at(source, mistake.line)
-    return mistake.rule.code.lower() in names or mistake.rule.slug in names
+class Allowances:
+    """What comments allow in some files; each line is looked at once."""
+
+    def __init__(self, files: Iterable[Source]) -> None:
+        self._files = {one.path: one for one in files}
+        self._names: dict[tuple[str, int], frozenset[str]] = {}
+
+    def hold(self, mistake: Mistake) -> bool:
+        """Whether a comment allows this finding."""
+        place = (mistake.path, mistake.line)
+        if place not in self._names:
+            self._names[place] = allowed_at(self._files[mistake.path], mistake.line)
+        names = self._names[place]
+        return mistake.rule.code.lower() in names or mistake.rule.slug in names

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from undam.configs.allow import is_allowed
+from undam.configs.allow import Allowances
 from undam.configs.dialect import Dialect, Linted, OpenFile, no_files
 from undam.configs.edit import apply_edits, choose_edits
 from undam.configs.mistake import Mistake, Safety
@@ -26,12 +26,11 @@ def lint_source(
         ConfigSyntaxError: the text cannot be read.
     """
     found = dialect.lint(source, settings, open_file)
-    files = {source.path: source} | {one.path: one for one in found.included}
+    allowances = Allowances((*found.included, source))
     kept = [
         one
         for one in found.mistakes
-        if settings.wants(one.rule.code, one.rule.slug, one.path)
-        and not is_allowed(files[one.path], one)
+        if settings.wants(one.rule.code, one.rule.slug, one.path) and not allowances.hold(one)
     ]
     kept.sort(key=lambda one: (one.path != source.path, one.path, one.line, one.column))
     return replace(found, mistakes=tuple(kept))

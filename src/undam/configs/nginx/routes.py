@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from undam.configs.edit import Edit
 from undam.configs.nginx.scopes import Configuration, Scope
@@ -81,6 +82,8 @@ class _Places:
         self.upstreams: dict[str, set[str]] = {}
         self.variables: dict[str, set[str]] = {}
         self.users: dict[str, list[str]] = {}
+        self._engines: dict[str, tuple[str, ...]] = {}
+        self._named: dict[tuple[Scope, str], int] = {}
         for scope in self.scopes:
             for one in scope.own("set"):
                 if len(one.args) > 1:
@@ -101,7 +104,15 @@ class _Places:
                     if arg.startswith("@"):
                         self.users.setdefault(arg, []).append(path_of(opener))
 
-    def behind(self, target: str) -> set[str]:
+    def engines(self, target: str) -> tuple[str, ...]:
+        """One of the upstreams behind a target that streams by its looks; none if none does."""
+        # Remembered, because thousands of routes may lead through one large map.
+        if target not in self._engines:
+            likely = (one for one in sorted(self._behind(target)) if _looks_like_engine(one))
+            self._engines[target] = tuple(islice(likely, 1))
+        return self._engines[target]
+
+    def _behind(self, target: str) -> set[str]:
         """The target, what its variables may be, and the servers of upstream blocks so named."""
         known, fresh = {target}, {target}
         for _ in range(_MAX_HOPS):
@@ -113,6 +124,13 @@ class _Places:
             fresh = new - known
             known |= new
         return known
+
+    def most_named(self, parent: Scope, hint: str) -> int:
+        """How much of a hinted path the locations of a level name, at most."""
+        if (parent, hint) not in self._named:
+            named = (_named(_literal(path_of(one)), hint) for one in parent.own("location"))
+            self._named[parent, hint] = max(named, default=0)
+        return self._named[parent, hint]
 
     def paths(self, location: Directive) -> list[str]:
         """The path of a location; of a named one also those of the locations that use it."""
@@ -136,20 +154,22 @@ def _judge(
     paths = places.paths(scope.opener)
     if hints.paths:
         paths = [_literal(path) for path in paths]
-        wanted = [hint for hint in hints.paths if not _is_taken(hint, paths[0], scope)]
+        wanted = [hint for hint in hints.paths if not _is_taken(hint, paths[0], scope, places)]
         streams = (judge_route(path, (), RouteHints((hint,))) for path in paths for hint in wanted)
         return max(streams, default=Streams.NO)
-    upstreams = sorted({found for one in passes for found in places.behind(one.value)})
+    upstreams = [found for one in passes for found in places.engines(one.value)]
     return max(judge_route(path, upstreams, hints) for path in paths)
 
 
-def _is_taken(hint: str, path: str, scope: Scope) -> bool:
+def _looks_like_engine(upstream: str) -> bool:
+    return judge_route("/", [upstream], RouteHints()) is not Streams.NO
+
+
+def _is_taken(hint: str, path: str, scope: Scope, places: _Places) -> bool:
     """Whether requests under ``hint`` go to a sibling that names more of it than ``path`` does."""
     own = _named(path, hint)
-    if not own or scope.parent is None:
-        return False
-    siblings = scope.parent.own("location")
-    return any(_named(_literal(path_of(one)), hint) > own for one in siblings)
+    assert scope.parent is not None  # the file is no location
+    return 0 < own < places.most_named(scope.parent, hint)
 
 
 def _named(path: str, hint: str) -> int:

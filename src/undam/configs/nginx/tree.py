@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from undam.configs.edit import Edit
@@ -10,6 +11,10 @@ from undam.configs.source import Source
 
 # nginx itself has no limit; real files stay below ten, and what walks the tree calls itself.
 MAX_DEPTH = 64
+
+# What may follow a directive that ends its line. Matched in place, as a line can be a whole file.
+_SPACE_AND_END = re.compile(r"[ \t]*(\r?\n)?")
+_COMMENT_AND_END = re.compile(r"[ \t]*(?:#[^\r\n]*)?(\r?\n)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,19 +64,17 @@ class Directive:
     def remove(self) -> Edit:
         """Take it away, with its line where nothing else stands on it."""
         text = self.source.text
-        first = self.source.line_span(self.start)[0]
-        last = self.source.line_span(self.end)[1]
-        if text[first : self.start].strip() or text[self.end : last].strip():
-            start = self.start
-            while start > first and text[start - 1] in " \t":
-                start -= 1
-            return Edit(start, self.end, "")
-        return Edit(first, last, "")
+        before = self._space_before()
+        if not self._begins_line():
+            return Edit(before, self.end, "")
+        rest = _SPACE_AND_END.match(text, self.end)
+        assert rest is not None  # it matches nothing, too
+        is_alone = bool(rest[1]) or rest.end() == len(text)
+        return Edit(before if is_alone else self.start, rest.end(), "")
 
     def insert_after(self, text: str) -> Edit:
         """Another directive behind this one: on a line of its own where this one has one."""
-        first, _ = self.source.line_span(self.start)
-        if self.source.text[first : self.start].strip():
+        if not self._begins_line():
             return Edit(self.end, self.end, f" {text}")
         return self._insert(self.end, self.source.indent_at(self.start), text)
 
@@ -83,12 +86,21 @@ class Directive:
         return self._insert(self.opened, deeper, text)
 
     def _insert(self, at: int, indent: str, text: str) -> Edit:
-        end = self.source.line_span(at)[1]
-        rest = self.source.text[at:end]
-        if not rest.endswith("\n") or rest.strip()[:1] not in {"", "#"}:
+        rest = _COMMENT_AND_END.match(self.source.text, at)
+        if rest is None:
             return Edit(at, at, f" {text}")
-        line_end = "\r\n" if rest.endswith("\r\n") else "\n"
-        return Edit(end, end, indent + text + line_end)
+        return Edit(rest.end(), rest.end(), indent + text + rest[1])
+
+    def _space_before(self) -> int:
+        """Where the white space before it begins, on its line."""
+        text, at = self.source.text, self.start
+        while at > 0 and text[at - 1] in " \t":
+            at -= 1
+        return at
+
+    def _begins_line(self) -> bool:
+        at = self._space_before()
+        return at == 0 or self.source.text[at - 1] == "\n"
 
 
 @dataclass(slots=True)
