@@ -35,7 +35,7 @@ def lint(source: Source, settings: Settings, open_file: OpenFile) -> Linted:
     for route in streaming_routes(config, settings.hints):
         mistakes += find_held(route, config, settings.hints)
         mistakes += find_headers(route, config)
-        mistakes += find_limits(route, config, settings.heartbeat_s)
+        mistakes += find_limits(route, config, settings.hints, settings.heartbeat_s)
     return Linted(tuple(once_each(mistakes)), tuple(config.unread), tuple(config.included))
 
 

@@ -68,10 +68,6 @@ class Assign:
         return self.value[-1].end
 
     @property
-    def strings(self) -> list[str]:
-        return [token.text for token in self.value if token.kind == "string"]
-
-    @property
     def number(self) -> tuple[int, Token] | None:
         """Its value as a number, and the token it stands in."""
         return number_in(self.value[0]) if len(self.value) == 1 else None
@@ -84,6 +80,16 @@ class Config:
     assigns: list[Assign] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
     included: list[Source] = field(default_factory=list)
+    _named: dict[str, list[Assign]] = field(default_factory=dict)
+
+    def add(self, assign: Assign) -> None:
+        """Keep one, in the order of the text."""
+        self.assigns.append(assign)
+        self._named.setdefault(assign.name, []).append(assign)
+
+    def named(self, name: str) -> list[Assign]:
+        """Those of one name."""
+        return self._named.get(name, [])
 
 
 def number_in(token: Token) -> tuple[int, Token] | None:
@@ -180,7 +186,7 @@ class _Reader:
         self._at += 1
         self._take("=", *_ASSIGNS)
         value = self._value()
-        self._config.assigns.append(Assign(self._source, name.text, name.start, tests, value))
+        self._config.add(Assign(self._source, name.text, name.start, tests, value))
 
     def _value(self) -> tuple[Token, ...]:
         """Terms joined by "+"; an array is all that its brackets hold."""

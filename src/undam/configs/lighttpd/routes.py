@@ -46,10 +46,8 @@ def setting(config: Config, name: str, relay: Assign) -> Assign | None:
     relay's, the last one, a conditional one before a global one."""
     there = set(relay.tests)
     found: Assign | None = None
-    for assign in config.assigns:
-        if assign.name != name or not there.issuperset(assign.tests):
-            continue
-        if found is None or assign.tests or not found.tests:
+    for assign in config.named(name):
+        if there.issuperset(assign.tests) and (found is None or assign.tests or not found.tests):
             found = assign
     return found
 
@@ -58,8 +56,8 @@ def elsewhere(config: Config, name: str, relay: Assign, hints: RouteHints) -> It
     """Assignments of ``name`` under further conditions, which the relay's streams may meet."""
     there = set(relay.tests)
     around = [_prefix(*path) for path in _paths(relay.tests)]
-    for assign in config.assigns:
-        if assign.name != name or there.issuperset(assign.tests):
+    for assign in config.named(name):
+        if there.issuperset(assign.tests):
             continue
         paths = _paths(assign.tests)
         lies_in = all(_prefix(*path).startswith(one) for path in paths for one in around)

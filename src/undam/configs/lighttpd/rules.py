@@ -49,7 +49,9 @@ def find_headers(route: Route, config: Config) -> Iterator[Mistake]:
                 yield found_at(ACCEL_HEADER, assign.source, (token.start, token.end))
 
 
-def find_limits(route: Route, config: Config, heartbeat_s: float) -> Iterator[Mistake]:
+def find_limits(
+    route: Route, config: Config, hints: RouteHints, heartbeat_s: float
+) -> Iterator[Mistake]:
     """Limits of silence below two heartbeats."""
     relay = route.relay
     for limit, token in number_of(relay, "read-timeout"):
@@ -69,6 +71,9 @@ def find_limits(route: Route, config: Config, heartbeat_s: float) -> Iterator[Mi
     limit = _level(now) or 0
     severity = idle_severity(limit, heartbeat_s)
     if now is None or severity is None:
+        return
+    others = [_level(one) or 0 for one in elsewhere(config, _WRITE_IDLE, relay, hints)]
+    if any(idle_severity(other, heartbeat_s) is None for other in others):
         return
     edits, own = _set(route, _WRITE_IDLE, _LONG_S, now)
     # An edit belongs into the file that the mistake is told of.
