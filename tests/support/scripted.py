@@ -65,7 +65,10 @@ class ScriptedServer:
                     return
                 connection.settimeout(20)
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self.requests.append(_request(connection))
+                request = _request(connection)
+                if not request:  # some clients connect once more than they ask
+                    continue
+                self.requests.append(request)
                 script = self.scripts[min(number, len(self.scripts) - 1)]
                 number += 1
                 try:
@@ -97,7 +100,10 @@ class ScriptedServer:
 def _request(connection: socket.socket) -> bytes:
     data = b""
     while b"\r\n\r\n" not in data:
-        more = connection.recv(65536)
+        try:
+            more = connection.recv(65536)
+        except OSError:
+            more = b""
         if not more:
             return data
         data += more
