@@ -67,7 +67,8 @@ def _litestar(source: Source) -> Any:
     async def page() -> str:
         return "page"
 
-    return StreamGuard(litestar.Litestar([stream, page], openapi_config=None), heartbeat=0.05)
+    app: Any = litestar.Litestar([stream, page], openapi_config=None)
+    return StreamGuard(app, heartbeat=0.05)
 
 
 def _quart(source: Source) -> Any:
