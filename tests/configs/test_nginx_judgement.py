@@ -400,6 +400,11 @@ def test_what_is_rendered_is_clean(idle_s: float) -> None:
     assert recognise_dialect("-", text) is NGINX
 
 
+def test_an_https_upstream_is_greeted_by_name() -> None:
+    texts = [NGINX.render(RenderRequest(upstream=f"{scheme}://x")) for scheme in ("https", "http")]
+    assert ["proxy_ssl_server_name on;" in text for text in texts] == [True, False]
+
+
 @pytest.mark.parametrize(
     "wrong", [{"path": "/a b"}, {"path": "/}"}, {"listen": "1;2"}, {"upstream": "http://a\n"}]
 )

@@ -15,6 +15,8 @@ def render_nginx(request: RenderRequest) -> str:
     for word in (request.upstream, request.path, request.listen):
         if not _PLAIN.fullmatch(word):
             raise UsageError(f"{word!r} cannot stand in a configuration of nginx")
+    # Without it nginx names no host in its TLS greeting, and most HTTPS upstreams refuse that.
+    greeting = "            proxy_ssl_server_name on;\n" if request.upstream[:6] == "https:" else ""
     idle = f"{request.idle_s:.0f}s" if request.idle_s >= 1 else f"{request.idle_s * 1000:.0f}ms"
     return f"""\
 # nginx before a server that streams tokens. Try it: nginx -t -c FILE
@@ -28,6 +30,7 @@ http {{
 
         location {request.path} {{
             proxy_pass {request.upstream.rstrip("/")};
+{greeting}\
             proxy_set_header Host $host;
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
 
