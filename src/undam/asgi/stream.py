@@ -18,7 +18,7 @@ from typing import Any
 from undam.asgi.frames import SOURCE_FAILED, Frames
 from undam.asgi.headers import RawHeaders
 from undam.asgi.interface import Reason, Receive, Scope, Send
-from undam.asgi.replaying import SourceFailed
+from undam.asgi.replaying import ReplayGap, SourceFailed, SourceLost
 from undam.asgi.source import close_source
 from undam.asgi.tended import TURN_EVENTS, TURN_S, Tended
 from undam.errors import UndamError
@@ -170,7 +170,11 @@ class Stream(Tended):
         elif reason == "shutdown" and self._ended is not None:
             await self._try_to_send(self._frames.stopped())
         elif reason == "error" and not self._sending and not isinstance(caught, SourceFailed):
-            log.error("the source of an event stream failed", exc_info=caught)
+            if isinstance(caught, SourceLost | ReplayGap):
+                # Nothing of this program failed here, and the store has told what did.
+                log.warning("a reader of an event stream is cut: %s", caught)
+            else:
+                log.error("the source of an event stream failed", exc_info=caught)
             expose = self._terms.expose_errors and caught is not None
             message = (str(caught) or type(caught).__name__) if expose else SOURCE_FAILED
             await self._try_to_send(self._frames.failed(message, "server_error"))
