@@ -1,0 +1,258 @@
+"""The far end of `undam check --beacon`, to be mounted in one's own application: `Beacon`.
+
+It speaks the protocol of `undam.timing.beacon`, through the same `EventStream` that the application
+itself answers with, so what is measured is what its users get.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from undam.asgi.event_stream import EventStream
+from undam.asgi.frames import encode_json
+from undam.asgi.headers import RawHeaders
+from undam.asgi.interface import Reason, Receive, Scope, Send
+from undam.errors import RemoteProtocolError, UsageError
+from undam.host import host_name
+from undam.timing.beacon import (
+    HEADER,
+    BeaconHead,
+    BeaconQuestion,
+    BeaconSchedule,
+    format_head,
+    parse_question,
+)
+
+# The same as `undam sim` by default: long enough for several 4 KB blocks, over in 3 s.
+_USUAL = BeaconSchedule(ttft_ms=200, gap_ms=25, before=120, silence_ms=0, after=0, heartbeat_ms=0)
+
+# `undam check` asks for none shorter than 250 ms; less would be a way to make the server busy.
+_SHORTEST_HEARTBEAT_MS = 50
+# A check asks about an exchange within seconds; some 200 bytes each.
+_REMEMBERED = 1000
+_TEXT = " It is only a beacon: these words say nothing, and fill the event."
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """What may be asked for: counts, and times in ms."""
+
+    events: int
+    silence_ms: int
+    gap_ms: int
+
+
+class Beacon:
+    """A server of streams whose every event says when it was due: mount it, and `undam check` can
+    tell what each hop on the way to this application holds.
+
+    ``app.mount("/_undam", Beacon(token=…))``, then
+    ``undam check https://…/_undam/ --beacon -H 'Authorization: Bearer …'``. docs/beacon.md says
+    what it exposes. To those without the token it answers 401 and nothing else.
+
+    Args:
+        token: a secret, also taken from the header ``Undam-Token``.
+        max_events: of one stream.
+        max_silence_s: the longest silence, and the longest wait for a stream's first event.
+        max_gap_ms: between two events.
+        max_streams: at a time; further ones get 429.
+        event_bytes: size of one event, from 100 to 65536.
+
+    Raises:
+        UsageError: no token, or a bound that bounds nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        token: str,
+        max_events: int = 2000,
+        max_silence_s: float = 300.0,
+        max_gap_ms: int = 1000,
+        max_streams: int = 32,
+        event_bytes: int = 200,
+    ) -> None:
+        if not token:
+            raise UsageError("a beacon needs a token: whoever may use it can open long streams")
+        for name, count in {"max_events": max_events, "max_streams": max_streams}.items():
+            if count < 1:
+                raise UsageError(f"{name} must be at least 1")
+        if not (0 <= max_silence_s < float("inf") and max_gap_ms >= 0):
+            raise UsageError("max_silence_s and max_gap_ms must be numbers from 0")
+        if not 100 <= event_bytes <= 65536:
+            raise UsageError("event_bytes must be from 100 to 65536")
+        self._token = _digest(token.encode())
+        self._bounds = _Bounds(max_events, round(max_silence_s * 1000), max_gap_ms)
+        self._max_streams = max_streams
+        self._event_bytes = event_bytes
+        self._host = host_name()
+        self._open = 0
+        self._ends: OrderedDict[str, tuple[int, bool] | None] = OrderedDict()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; as an application by itself also the server's lifespan."""
+        arrived_ns = time.time_ns()
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await self._answer(arrived_ns, scope, receive, send)
+
+    async def _answer(self, arrived_ns: int, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = {bytes(name).lower(): bytes(value) for name, value in scope["headers"]}
+        if not self._is_allowed(headers):
+            await _reply(send, 401, b"", [(b"www-authenticate", b"Bearer")])
+            return
+        if scope["method"] not in {"GET", "HEAD", "POST"}:
+            await _reply(send, 405, b"", [(b"allow", b"GET, HEAD, POST")])
+            return
+        asked = headers.get(HEADER.lower().encode())
+        try:
+            question = BeaconQuestion("schedule") if asked is None else _read(asked)
+            schedule = self._bounded(question.schedule)
+        except (RemoteProtocolError, UsageError) as problem:
+            await _reply(send, 400, f"{problem}\n".encode("utf-8", "replace"), [_PLAIN])
+            return
+        if question.kind == "clock":
+            said = {"arrived_ns": arrived_ns, "left_ns": time.time_ns(), "host": self._host}
+            await _reply(send, 200, encode_json(said), [_JSON])
+        elif question.kind == "closed":
+            await _reply(send, 200, encode_json(self._closed(question.id)), [_JSON])
+        elif self._open >= self._max_streams:
+            await _reply(send, 429, b"the beacon's streams are all in use\n", [_PLAIN])
+        else:
+            stream = self._stream(question.id or secrets.token_hex(8), schedule, arrived_ns)
+            await stream(scope, receive, send)
+
+    def _is_allowed(self, headers: Mapping[bytes, bytes]) -> bool:
+        scheme, _, bearer = headers.get(b"authorization", b"").strip().partition(b" ")
+        given = [headers.get(b"undam-token", b"").strip()]
+        if scheme.lower() == b"bearer":
+            given.append(bearer.strip())
+        # Digests are of one length, and every one given is compared: the time tells nothing.
+        return sum(hmac.compare_digest(_digest(one), self._token) for one in given) > 0
+
+    def _bounded(self, asked: BeaconSchedule) -> BeaconSchedule:
+        """``asked`` with the usual values where it says nothing.
+
+        Raises:
+            UsageError: more than this mount gives. Less than asked for would be measured wrong.
+        """
+        bounds = self._bounds
+        limits = {
+            "ttft_ms": bounds.silence_ms,
+            "gap_ms": bounds.gap_ms,
+            "silence_ms": bounds.silence_ms,
+            "before": bounds.events,
+            "after": bounds.events,
+        }
+        values: dict[str, int] = {}
+        for name in ("ttft_ms", "gap_ms", "before", "silence_ms", "after", "heartbeat_ms"):
+            said, usual = getattr(asked, name), getattr(_USUAL, name)
+            most = limits.get(name)
+            if said is not None and most is not None and said > most:
+                raise UsageError(f"{name}={said} is more than this beacon gives: {most}")
+            values[name] = said if said is not None else usual if most is None else min(usual, most)
+        if values["before"] + values["after"] > bounds.events:
+            raise UsageError(f"more events than this beacon gives: {bounds.events}")
+        if values["heartbeat_ms"]:
+            values["heartbeat_ms"] = max(values["heartbeat_ms"], _SHORTEST_HEARTBEAT_MS)
+        return BeaconSchedule(**values)
+
+    def _stream(self, ident: str, schedule: BeaconSchedule, arrived_ns: int) -> EventStream:
+        self._open += 1
+        self._ends[ident] = None
+        if len(self._ends) > _REMEMBERED:
+            self._ends.popitem(last=False)
+
+        def ended(reason: Reason) -> None:
+            self._open -= 1
+            if ident in self._ends:
+                self._ends[ident] = (time.time_ns(), reason == "complete")
+
+        head = BeaconHead(ident, arrived_ns, self._host)
+        heartbeat_ms = schedule.heartbeat_ms or 0
+        return EventStream(
+            self._events(schedule, arrived_ns),
+            heartbeat=heartbeat_ms / 1000 if heartbeat_ms else None,
+            headers={HEADER: format_head(head)},
+            on_close=ended,
+        )
+
+    async def _events(self, schedule: BeaconSchedule, start_ns: int) -> AsyncIterator[Any]:
+        filling = _filling(self._event_bytes)
+        for seq, due_ns in enumerate(due_times(schedule, start_ns)):
+            # Each wait is counted from the schedule, so that a late event never puts off the next.
+            while (wait_ns := due_ns - time.time_ns()) > 0:  # noqa: ASYNC110 (a timer)
+                await asyncio.sleep(wait_ns / 1e9)
+            if seq < (schedule.before or 0) + (schedule.after or 0):
+                yield {"undam": {"seq": seq, "due_ns": due_ns}, "text": filling}
+        yield "[DONE]"
+
+    def _closed(self, ident: str) -> Mapping[str, object]:
+        end = self._ends.get(ident)
+        return {
+            "known": ident in self._ends,
+            "closed_ns": end[0] if end else None,
+            "finished": end[1] if end else False,
+        }
+
+
+def due_times(schedule: BeaconSchedule, start_ns: int) -> Iterator[int]:
+    """When each event of ``schedule`` is due, and last its end; every field of it has a value.
+
+    The silence stands in place of a gap, or is added to the wait for the first event, as in
+    `undam sim`.
+    """
+    before, after = schedule.before or 0, schedule.after or 0
+    gap_ns, silence_ns = (schedule.gap_ms or 0) * 1_000_000, (schedule.silence_ms or 0) * 1_000_000
+    at_ns = start_ns + (schedule.ttft_ms or 0) * 1_000_000
+    for number in range(1, before + after + 1):
+        if number == before + 1:
+            at_ns += silence_ns or (gap_ns if before else 0)
+        elif number > 1:
+            at_ns += gap_ns
+        yield at_ns
+    yield at_ns if after else at_ns + silence_ns
+
+
+_JSON = (b"content-type", b"application/json")
+_PLAIN = (b"content-type", b"text/plain; charset=utf-8")
+
+
+def _filling(event_bytes: int) -> str:
+    frame = encode_json({"undam": {"seq": 100, "due_ns": time.time_ns()}, "text": ""})
+    missing = max(1, event_bytes - len(b"data: \n\n") - len(frame))
+    return (_TEXT * (missing // len(_TEXT) + 1))[:missing]
+
+
+def _read(value: bytes) -> BeaconQuestion:
+    return parse_question(value.decode("latin-1"))
+
+
+def _digest(token: bytes) -> bytes:
+    return sha256(token).digest()
+
+
+async def _reply(send: Send, status: int, body: bytes, headers: RawHeaders) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    head = [*headers, length, (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        kind = (await receive())["type"]
+        await send({"type": f"{kind}.complete"})
+        if kind == "lifespan.shutdown":
+            return
