@@ -39,7 +39,7 @@ def replace_value(source: Source, node: Node | None, text: str) -> Edit | None:
 
 def insert_entry(source: Source, node: Node, key: str, value: Value) -> Edit | None:
     """A further entry of a map."""
-    if node.kind != "map" or node.shared:
+    if node.kind != "map" or node.shared or not _writable({key: value}):
         return None
     if node.form in {"flow", "inline"}:
         return _into_flow(source, node, key, value)
@@ -154,6 +154,15 @@ def _own(node: Node) -> list[Entry]:
         for one in node.entries
         if node.start <= one.key.start and one.value.end <= node.end and not one.value.shared
     ]
+
+
+def _writable(value: Value) -> bool:
+    """Whether all of it is written the same in JSON, YAML and TOML."""
+    if isinstance(value, Mapping):
+        return all(map(_writable, value)) and all(map(_writable, value.values()))
+    if isinstance(value, tuple):
+        return all(map(_writable, value))
+    return not isinstance(value, str) or (value.isascii() and value.isprintable())
 
 
 def _line_from(source: Source, start: int) -> str:

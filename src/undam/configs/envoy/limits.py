@@ -33,10 +33,8 @@ _SLOW_HEAD_S = 60.0
 NONE, LONG = "0s", "3600s"
 
 
-def seconds_of(node: Node | None) -> float | None:
+def seconds_of(node: Node) -> float | None:
     """A protobuf duration, ``15s`` or ``{seconds: 15}``; ``None`` where it is none."""
-    if node is None:
-        return None
     if node.kind == "map":
         whole = node.get("seconds")
         return float(whole.text) if whole and _SECONDS.fullmatch(whole.text) else None

@@ -20,7 +20,7 @@ static_resources:
   listeners:
     - name: edge
       address:
-        socket_address: {{ address: {json.dumps(host.strip("[]"))}, port_value: {port} }}
+        socket_address: {{ address: {_quoted(host.strip("[]"))}, port_value: {port} }}
       filter_chains:
         - filters:
             - name: envoy.filters.network.http_connection_manager
@@ -32,7 +32,7 @@ static_resources:
                     - name: all
                       domains: ["*"]
                       routes:
-                        - match: {{ prefix: {json.dumps(request.path)} }}
+                        - match: {{ prefix: {_quoted(request.path)} }}
                           route:
                             cluster: origin
                             # Without it Envoy cuts each answer after 15 s.
@@ -55,6 +55,10 @@ static_resources:
               - endpoint:
                   address:
                     socket_address:
-                      address: {json.dumps(origin.hostname)}
+                      address: {_quoted(origin.hostname)}
                       port_value: {origin.port or 80}
 """
+
+
+def _quoted(text: str | None) -> str:
+    return json.dumps(text, ensure_ascii=False)

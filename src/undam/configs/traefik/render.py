@@ -21,7 +21,7 @@ global:
   sendAnonymousUsage: false
 entryPoints:
   edge:
-    address: {json.dumps(request.listen)}
+    address: {_quoted(request.listen)}
     transport:
       respondingTimeouts:
         # It would end each response at this age. Silence is not limited.
@@ -33,7 +33,7 @@ providers:
 http:
   routers:
     streaming:
-      rule: {json.dumps(f"PathPrefix(`{request.path}`)")}
+      rule: {_quoted(f"PathPrefix(`{request.path}`)")}
       entryPoints: [edge]
       service: origin
       # No "buffering" here: it would hold each response until its end.
@@ -41,5 +41,9 @@ http:
     origin:
       loadBalancer:
         servers:
-          - url: {json.dumps(request.upstream)}
+          - url: {_quoted(request.upstream)}
 """
+
+
+def _quoted(text: str | None) -> str:
+    return json.dumps(text, ensure_ascii=False)
