@@ -46,8 +46,6 @@ http {{
 
             # Another nginx further out learns that it must not buffer either.
             proxy_pass_header X-Accel-Buffering;
-            # Compressed events are larger than plain ones, as each has to be flushed.
-            gzip off;
         }}
     }}
 }}
