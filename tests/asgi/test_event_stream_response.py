@@ -63,17 +63,60 @@ def test_the_loop_turns_once_between_the_head_and_the_source() -> None:
     run(main())
 
 
-def test_each_event_is_with_the_server_before_the_source_is_awaited_again() -> None:
+def test_each_event_is_with_the_server_before_the_source_waits_again() -> None:
     async def main() -> None:
         call = Call()
 
+        async def last_body() -> bytes:
+            return call.bodies[-1]
+
         async def source() -> AsyncIterator[str]:
-            for i in range(200):
+            for i in range(0, 200, 2):
                 yield str(i)
-                assert call.bodies[-1] == f"data: {i}\n\n".encode()
+                assert call.bodies[-1] == b"data: %d\n\n" % i
+                yield str(i + 1)
+                waiting = asyncio.create_task(last_body())
+                assert await waiting == b"data: %d\n\n" % (i + 1)
 
         await call.serve(EventStream(source()))
         assert len(call.bodies) == 202
+
+    run(main())
+
+
+def test_events_of_one_turn_share_a_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A busy machine must not make the turn last its 2 ms.
+    monkeypatch.setattr("undam.asgi.stream.TURN_S", 10.0)
+
+    async def main() -> None:
+        async def source() -> AsyncIterator[str]:
+            for i in range(40):
+                yield str(i)
+            await asyncio.sleep(0.01)
+            yield "alone"
+            await asyncio.sleep(0.01)
+            yield "last"
+            yield "and its neighbour"
+
+        call = await Call().serve(EventStream(source()))
+        rest = b"".join(b"data: %d\n\n" % i for i in range(1, 40))
+        assert call.bodies == [
+            b": open\n",
+            b"data: 0\n\n",
+            rest,
+            b"data: alone\n\n",
+            b"data: last\n\n",
+            b"data: and its neighbour\n\n",
+        ]
+
+    run(main())
+
+
+def test_large_events_are_not_gathered_beyond_the_buffer() -> None:
+    async def main() -> None:
+        call = await Call().serve(EventStream(["x" * 1000] * 100, buffer_bytes=8000))
+        assert max(len(body) for body in call.bodies) < 4000
+        assert call.body.count(b"data: ") == 100
 
     run(main())
 

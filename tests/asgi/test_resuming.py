@@ -40,13 +40,13 @@ class Store:
     async def attach(
         self, key: str, last_id: str | None, produce: Produce
     ) -> AsyncGenerator[Kept, None]:
-        if self.task is None and last_id is not None:
+        if self.task is None and last_id:
             raise ReplayOver(f"nothing is known of {key}")
         if self.task is None:
             self.runs += 1
             self.task = asyncio.create_task(self._run(produce))
         after = int(last_id or 0)
-        if self.kept and last_id is not None and after < self.kept[0][0] - 1:
+        if self.kept and last_id and after < self.kept[0][0] - 1:
             raise ReplayGap(f"{last_id} is gone")
         if self.task.done() and after == self.produced:
             raise ReplayOver(key)

@@ -48,7 +48,7 @@ def _starlette(response: Response) -> Starlette:
 
 def test_a_starlette_endpoint_returns_a_stream() -> None:
     call = _serve(_starlette(EventStreamResponse(_tokens())))
-    assert call.bodies == [OPEN, b"data: a\n\n", b"data: b\n\n", b""]
+    assert call.bodies == [OPEN, b"data: a\n\n", b"data: b\n\n"]
     assert call.complete
     assert call.headers == {
         "content-type": "text/event-stream; charset=utf-8",
@@ -126,7 +126,7 @@ def test_background_runs_after_a_stream_that_ended_well() -> None:
     call = Call()
     task = BackgroundTask(lambda: seen.append(len(call.sent)))
     _serve(_starlette(EventStreamResponse(_tokens(), background=task)), call)
-    assert seen == [5]
+    assert seen == [len(call.sent)]
 
 
 def test_background_runs_once_when_the_client_has_left() -> None:

@@ -41,9 +41,9 @@ class EventStream:
     What it promises:
 
     - The head and an opening comment leave before ``source`` is asked for anything.
-    - Every event is handed to the server before ``source`` is awaited again. A source that never
-      suspends hands over control after 64 events or 2 ms; what it gave in between goes out in
-      one write where the loop joins writes (uvloop), and in one each elsewhere.
+    - Every event is handed to the server before ``source`` waits for anything. The first one of a
+      turn of the loop goes at once; those that ``source`` gives after it without suspending
+      share one write. A source that never suspends hands over control after 64 events or 2 ms.
     - A comment goes out after ``heartbeat`` seconds without any write, before the first event
       too, in the form that no known client chokes on.
     - When the client leaves, ``source`` is cancelled where it waits and closed; a plain iterator

@@ -70,8 +70,8 @@ class Guarded(Tended):
                 self._detach()
         if self._ended is not None:
             await self._take_back_cancel(caught)
-            if self._ended == "send-timeout" and self._transport is not None:
-                self._transport.abort()
+            if self._ended == "send-timeout":
+                await self._abort()
             if isinstance(caught, asyncio.CancelledError) and not self._is_cancelled_from_outside(
                 caught
             ):

@@ -36,18 +36,19 @@ def find_transport(scope: Scope, receive: Receive, send: Send) -> asyncio.Transp
 
 
 def bound_unread(transport: asyncio.Transport, buffer_bytes: int) -> None:
-    """Pause writing when about ``buffer_bytes`` wait on this side of the connection.
+    """Pause writing when at most ``buffer_bytes`` wait on this side of the connection.
 
-    Half of it may wait in the transport and half, unsent, in the kernel. What the kernel has sent
-    and the client has not read lies in the client's own socket buffer.
+    A quarter may wait in the transport and a quarter, unsent, in the kernel; both look only before
+    they take the next piece, which may be as large again. What the kernel has sent and the client
+    has not read lies in the client's own socket buffer.
     """
-    half = max(1, buffer_bytes // 2)
+    quarter = max(1, buffer_bytes // 4)
     # A transport that is closing, or of another make, keeps its limits.
     with contextlib.suppress(Exception):
-        transport.set_write_buffer_limits(high=half)
+        transport.set_write_buffer_limits(high=quarter)
         connection = transport.get_extra_info("socket")
         if _NOTSENT_LOWAT is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
-            connection.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, half)
+            connection.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, quarter)
 
 
 def _owner(method: Any) -> Any:

@@ -119,31 +119,56 @@ class Stream(Tended):
         await asyncio.sleep(0)
 
     async def _pump(self) -> None:
+        """Write what the source gives: the first event of a turn at once, the rest in one.
+
+        So an event that comes alone waits for nothing; and of those that the source has ready none
+        is held for one that is not, as `_watched` writes them when the source suspends.
+        """
         encode, send = self._frames.encode, self._send
-        count = 0
-        # Each event goes to the server before the next is asked for, so none is ever held for
-        # one that is late. Gathering a turn's events here would save writes only on loops that
-        # write at once, and cost every source that computes between two events a late event.
+        room = self._terms.buffer_bytes // 4
         async for item in self._items:
             if not (data := encode(item)):
                 continue
-            self._wrote_at = now = monotonic()
-            self._sending = True
-            await send({"type": "http.response.body", "body": data, "more_body": True})
-            self._sending = False
-            if self._ended is not None:
-                return  # The source has swallowed its cancellation.
-            count += 1
-            if count == TURN_EVENTS or now - self._turn_at > TURN_S:
-                count = 0
-                await asyncio.sleep(0)
+            self._check_unbroken()
+            now = monotonic()
+            if not self._given:
+                self._given = 1
+                self._wrote_at = now
+                self._sending = True
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+                self._sending = False
+                if self._ended is not None:
+                    return  # The source has swallowed its cancellation.
+                if now - self._turn_at <= TURN_S:
+                    continue
+            else:
+                self._hold(data)
+                full = self._held_bytes >= room or self._given >= TURN_EVENTS
+                if not full and now - self._turn_at <= TURN_S:
+                    continue
+                await self._write_held()
+            await asyncio.sleep(0)
+
+    def _hold(self, data: bytes) -> None:
+        if self._held is None:
+            self._held = []
+        self._held.append(data)
+        self._held_bytes += len(data)
+        self._given += 1
+
+    def _check_unbroken(self) -> None:
+        if self._sending:
+            # A timeout of the source's own fired while its events waited for a slow client:
+            # whether they left is unknown, so nothing may follow them.
+            raise RuntimeError("the source's timeout interrupted a write to a slow client")
 
     async def _complete(self) -> None:
         if self._ended is None:
+            self._check_unbroken()
             self._sending = True
             if self._beat is not None:
                 await self._beat
-            body = self._frames.finish()
+            body = self._take_held() + self._frames.finish()
             await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     def heartbeat_bytes(self) -> bytes:
@@ -164,20 +189,25 @@ class Stream(Tended):
         return "client-left" if self._sending and isinstance(caught, OSError) else "error"
 
     async def _say_last_words(self, reason: Reason, caught: BaseException | None) -> None:
-        if reason == "send-timeout" and self._transport is not None:
-            # Closing would wait for the client to read what is buffered.
-            self._transport.abort()
+        if reason == "send-timeout":
+            await self._abort()
         elif reason == "shutdown" and self._ended is not None:
-            await self._try_to_send(self._frames.stopped())
-        elif reason == "error" and not self._sending and not isinstance(caught, SourceFailed):
-            if isinstance(caught, SourceLost | ReplayGap):
-                # Nothing of this program failed here, and the store has told what did.
-                log.warning("a reader of an event stream is cut: %s", caught)
-            else:
-                log.error("the source of an event stream failed", exc_info=caught)
-            expose = self._terms.expose_errors and caught is not None
-            message = (str(caught) or type(caught).__name__) if expose else SOURCE_FAILED
-            await self._try_to_send(self._frames.failed(message, "server_error"))
+            await self._try_to_send(self._take_held() + self._frames.stopped())
+        elif reason == "error" and not self._sending:
+            await self._try_to_send(self._take_held() + self._last_event(caught))
+
+    def _last_event(self, caught: BaseException | None) -> bytes:
+        """The event that tells of the source's error, which is logged here."""
+        if isinstance(caught, SourceFailed):
+            return b""  # The store has both done already.
+        if isinstance(caught, SourceLost | ReplayGap):
+            # Nothing failed in this reader's request, and the store has told what did elsewhere.
+            log.warning("a reader of an event stream is cut: %s", caught)
+        else:
+            log.error("the source of an event stream failed", exc_info=caught)
+        expose = self._terms.expose_errors and caught is not None
+        message = (str(caught) or type(caught).__name__) if expose else SOURCE_FAILED
+        return self._frames.failed(message, "server_error")
 
     async def _try_to_send(self, data: bytes) -> None:
         if not data:
@@ -193,7 +223,7 @@ class Stream(Tended):
             raise caught
         if reason == "error":
             if self._sending and caught is not None:
-                raise caught  # The server's own error, or that of a middleware.
+                raise self._write_error or caught  # The server's own, or a middleware's.
             raise StreamBroken("the source failed, so the response is cut") from None
 
 

@@ -31,9 +31,9 @@ class Tended:
     Every write goes through ``_send`` with ``_sending`` true and ``_wrote_at`` set before.
     """
 
-    __slots__ = ("_beat", "_cancelling", "_context", "_ended", "_heart", "_heartbeat", "_receive",
-                 "_send", "_send_timeout", "_sending", "_task", "_transport", "_turn_at",
-                 "_wrote_at", "closed")  # fmt: skip
+    __slots__ = ("_beat", "_cancelling", "_context", "_ended", "_given", "_heart", "_heartbeat",
+                 "_held", "_held_bytes", "_receive", "_send", "_send_timeout", "_sending", "_task",
+                 "_transport", "_turn_at", "_write_error", "_wrote_at", "closed")  # fmt: skip
 
     def __init__(
         self, receive: Receive, send: Send, heartbeat: float | None, send_timeout: float | None
@@ -46,7 +46,11 @@ class Tended:
         self._ended: Reason | None = None
         self._beat: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
+        self._write_error: Exception | None = None
         self._turn_at = self._wrote_at = monotonic()
+        self._given = 0
+        self._held: list[bytes] | None = None
+        self._held_bytes = 0
         self.closed = False
 
     def heartbeat_bytes(self) -> bytes:
@@ -83,6 +87,13 @@ class Tended:
                 )
         return due if limit is None else min(due, now + limit)
 
+    async def _abort(self) -> None:
+        """Cut the connection, where it can be seen: closing it would wait for a frozen client."""
+        if self._transport is not None:
+            self._transport.abort()
+            # The server learns of it in the next turn, and then does not miss the rest.
+            await asyncio.sleep(0)
+
     def _attend(self) -> None:
         """Note whose task this is; before anything else."""
         task = asyncio.current_task()
@@ -110,7 +121,7 @@ class Tended:
 
     @coroutine
     def _watched(self, body: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
-        """``await body``, and note when each turn of it began.
+        """``await body``; note when each turn of it began, and write what it held at its end.
 
         It hands on what ``body`` yields to the task, and what the task throws into it, as ``await``
         does (a task sends nothing but None). This is the one place where suspending is seen,
@@ -122,15 +133,40 @@ class Tended:
             waiting = send(None)
             while True:
                 try:
+                    if self._held:
+                        yield from self._write_held().__await__()
+                        _make_awaited(waiting)
                     yield waiting
                 except BaseException as error:
                     self._turn_at = monotonic()
+                    self._given = 0
                     waiting = throw(error)
                 else:
                     self._turn_at = monotonic()
+                    self._given = 0
                     waiting = send(None)
         except StopIteration:
             return
+
+    def _take_held(self) -> bytes:
+        """What was given in this turn and not written, which is the caller's to write."""
+        data = b"".join(self._held or ())
+        self._held, self._held_bytes = None, 0
+        return data
+
+    async def _write_held(self) -> None:
+        data = self._take_held()
+        self._wrote_at = monotonic()
+        self._sending = True
+        try:
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        except Exception as error:
+            # Not the source's to see, in whose place this runs; it is cancelled instead, and
+            # _sending stays true, as after any write that did not come to its end.
+            self._write_error = error
+            self.end("client-left" if isinstance(error, OSError) else "error")
+        else:
+            self._sending = False
 
     async def _wait_for_leaving(self) -> None:
         # A server that cannot say any more whether the client is there has lost it.
@@ -161,3 +197,13 @@ class Tended:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(0)
         self._task.uncancel()
+
+
+def _make_awaited(waiting: Any) -> None:
+    """Put a future back into the state in which ``await`` gave it out.
+
+    A task takes it only so; while something was written first, another task that waits for the
+    same future may have taken that state for its own.
+    """
+    if getattr(waiting, "_asyncio_future_blocking", None) is False:
+        waiting._asyncio_future_blocking = True
