@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import replace
-from pathlib import Path
-
 import pytest
-from hypothesis import given, settings
 
-from support.mutations import damaged, lint_whatever
 from undam.configs import (
-    RenderRequest,
     Settings,
     Source,
     dialect_named,
     fix_source,
     fix_sources,
     lint_source,
-    recognise_dialect,
 )
 from undam.configs.dialect import OpenFile, no_files
 from undam.configs.nginx.rules.limits import _seconds
-from undam.errors import UsageError
 from undam.findings import Severity
 
-HERE = Path(__file__).parent
-CORPUS = sorted((HERE / "corpus" / "nginx").glob("*"))
-TEXTS = [
-    file.read_text("utf-8")
-    for file in [*CORPUS, *sorted((HERE.parent / "rules").glob("NGX*/*.conf"))]
-]
 NGINX = dialect_named("nginx")
 UP = "proxy_pass http://127.0.0.1:9000;"
 OFF = "proxy_buffering off;"
@@ -53,55 +38,6 @@ def fixed(text: str, open_file: OpenFile = no_files) -> str:
 
 def files(**texts: str) -> OpenFile:
     return lambda pattern: [Source(pattern, texts[pattern])] if pattern in texts else []
-
-
-# corpus
-
-
-@pytest.mark.parametrize(
-    "file", [one for one in CORPUS if one.name.startswith("still")], ids=lambda file: file.name
-)
-def test_nothing_is_said_of_what_does_not_stream(file: Path) -> None:
-    found = lint_source(NGINX, Source(str(file), file.read_text("utf-8")), Settings())
-    assert found.mistakes == ()
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("stream-vllm.conf", []),
-        ("stream-chat-app.conf", [("NGX201", 24), ("NGX101", 30)]),
-    ],
-)
-def test_of_what_streams_only_the_held_routes_are_told(
-    name: str, expected: list[tuple[str, int]]
-) -> None:
-    assert told((HERE / "corpus" / "nginx" / name).read_text("utf-8")) == expected
-
-
-def test_every_file_of_the_corpus_is_recognised() -> None:
-    for file in CORPUS:
-        assert recognise_dialect("-", file.read_text("utf-8")) is NGINX, file.name
-
-
-@pytest.mark.parametrize(
-    ("path", "text", "expected"),
-    [
-        ("/etc/nginx/nginx.conf", "", True),
-        ("nginx.conf.template", "", True),
-        ("/etc/nginx/sites-enabled/default", "", True),
-        ("site.conf", "server {\n  listen 80;\n}", True),
-        ("part.conf", "location /x {\n  proxy_pass http://y;\n}", True),
-        ("-", "upstream a { server b:1; }", True),
-        ("consul.hcl", "server {\n  listen 80;\n}", False),
-        ("named.conf", 'zone "a" { type master; };', False),
-        ("x.conf", "server {\n  enabled = true\n}", False),
-        ("haproxy.cfg", "listen a\n  bind :80\n  server b c:1", False),
-        ("default.vcl", 'backend b { .host = "a"; }', False),
-    ],
-)
-def test_nginx_is_recognised(path: str, text: str, expected: bool) -> None:
-    assert NGINX.recognises(path, text) is expected
 
 
 # routes
@@ -387,63 +323,3 @@ def test_the_limit_of_grpc_is_its_own() -> None:
 )  # fmt: skip
 def test_times_are_read_as_nginx_reads_them(text: str, seconds: float | None) -> None:
     assert _seconds(text) == seconds
-
-
-# render
-
-
-@pytest.mark.parametrize("idle_s", [3600.0, 0.5])
-def test_what_is_rendered_is_clean(idle_s: float) -> None:
-    text = NGINX.render(RenderRequest(upstream="http://vllm:8000/", path="/v1/", idle_s=idle_s))
-    assert "proxy_pass http://vllm:8000;" in text
-    assert codes(text, heartbeat_s=0.1) == []
-    assert recognise_dialect("-", text) is NGINX
-
-
-def test_an_https_upstream_is_greeted_by_name() -> None:
-    texts = [NGINX.render(RenderRequest(upstream=f"{scheme}://x")) for scheme in ("https", "http")]
-    assert ["proxy_ssl_server_name on;" in text for text in texts] == [True, False]
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"path": "/a b"}, {"path": "/}"}, {"listen": "1;2"}, {"upstream": "http://a\n"}]
-)
-def test_words_that_cannot_stand_in_a_configuration_are_refused(wrong: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match="cannot stand"):
-        NGINX.render(replace(RenderRequest(upstream="http://a"), **wrong))  # type: ignore[arg-type]
-
-
-# size
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "server { " + "location / { proxy_pass http://x; }" * 5_000 + "}",
-        "map $a $b { " + "x http://y; z web;" * 5_000 + "}"
-        + "location /x { proxy_pass $b; }" * 5_000,
-        f"location /v1/ {{ {UP} {OFF} " + "proxy_set_header X-Accel-Buffering no;" * 3_000 + "}",
-    ],
-    ids=["locations", "map", "lines"],
-)  # fmt: skip
-def test_large_texts_take_no_long_time(text: str) -> None:
-    started = time.process_time()
-    told(text)
-    told(text, stream_paths=("/v1/",))
-    assert time.process_time() - started < 10  # a tenth of it where nothing is done twice
-
-
-# damage
-
-
-@given(text=damaged(TEXTS))
-@settings(max_examples=300, deadline=None)
-def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
-    lint_whatever(NGINX, text)
-
-
-@pytest.mark.slow
-@given(text=damaged(TEXTS))
-@settings(max_examples=10_000, deadline=None)
-def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
-    lint_whatever(NGINX, text)
