@@ -8,7 +8,7 @@
 //
 // An event is given as soon as its last byte is there (WHATWG HTML 9.2: LF, CR LF and CR, one byte
 // order mark, UTF-8 cut anywhere), and never in part. A stream that stops before its last word is
-// an error, never a clean end. Leaving the loop ends the request.
+// an error, never a clean end. Leaving the loop ends the request. readEvents() reads one response.
 
 /** The server refused, or answered with something else than an event stream; see `status`. */
 export class ResponseError extends Error {
@@ -118,6 +118,35 @@ export class Parser {
   }
 }
 
+/**
+ * The events of a response that is there already, for pages that send and resume by themselves. A
+ * 204 has none. Nothing tells a cut stream from a whole one here, and nothing ends a silent one.
+ */
+export async function* readEvents(response, { onHeartbeat, ...bounds } = {}) {
+  if (response.status === 204) return;
+  await requireStream(response);
+  for await (const items of reads(response, new Parser(bounds))) {
+    for (const item of items) {
+      if ("comment" in item) onHeartbeat?.(item.comment, performance.now());
+      else yield item;
+    }
+  }
+}
+
+/** What each read brought, as soon as it is there. Leaving the loop lets the stream go. */
+async function* reads(response, parser) {
+  const reader = response.body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield parser.receive(value);
+    }
+  } finally {
+    await reader.cancel().catch(() => {}); // it may have broken already
+  }
+}
+
 const ATTEMPTS = 3; // reconnects in a row that bring nothing
 const MAX_PAUSE_MS = 30000;
 
@@ -177,12 +206,9 @@ async function* readOnce(url, options, state) {
     const response = await fetch(url, request(options, state, stop.signal));
     await requireStream(response);
     const parser = new Parser(options);
-    const reader = response.body.getReader();
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
+    for await (const items of reads(response, parser)) {
       watch();
-      for (const item of parser.receive(value)) {
+      for (const item of items) {
         state.lastEventId = parser.lastEventId || state.lastEventId;
         state.retryMs = parser.retryMs ?? state.retryMs;
         if ("comment" in item) onHeartbeat?.(item.comment, performance.now());

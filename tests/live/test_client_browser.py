@@ -141,6 +141,20 @@ def test_it_does_not_go_on_for_ever() -> None:
     assert (found["error"], len(server.requests)) == ("IncompleteStream", 4)
 
 
+def test_one_response_is_read_by_itself() -> None:
+    program = """
+    const { readEvents } = await import(process.argv[1]);
+    const found = [], beats = [];
+    const response = await fetch(process.argv[2]);
+    for await (const event of readEvents(response, { onHeartbeat: (said) => beats.push(said) })) {
+      found.push(event.data);
+    }
+    console.log(JSON.stringify([found, beats]));
+    """
+    with ScriptedServer([[STREAM, b": beat\n\ndata: a\r\rdata: b\n\ndata: cut"]]) as server:
+        assert _node(program, server.url) == [["a", "b"], ["beat"]]
+
+
 def test_leaving_the_loop_ends_the_request() -> None:
     found, server = _read([STREAM, chunk("a"), 20.0], leaveAfter=1)
     assert found["data"] == ["a"]

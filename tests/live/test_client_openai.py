@@ -71,9 +71,12 @@ async def _aread(bot: Any) -> list[str]:
 @pytest.mark.parametrize("name", CRASHING)
 def test_openai_python_alone_dies_of_it(name: str) -> None:
     # If a later version learns to live with one, this tells, and the list can be shortened.
-    with ScriptedServer([_script(CRASHING[name])]) as server, _make("OpenAI", server.url) as bot:
-        with pytest.raises(ValueError):
-            _read(bot)
+    with (
+        ScriptedServer([_script(CRASHING[name])]) as server,
+        _make("OpenAI", server.url) as bot,
+        pytest.raises(ValueError),
+    ):
+        _read(bot)
 
 
 def test_openai_python_alone_loses_the_first_event_to_a_byte_order_mark() -> None:
@@ -100,9 +103,11 @@ def test_wrapped_it_survives_asynchronously(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_undam_reads_it(name: str) -> None:
-    with ScriptedServer([_script(ALL[name])]) as server:
-        with client.chat(server.url, "hi", model="m") as answer:
-            assert list(answer) == [Text("one"), Text("two"), Finish("stop")]
+    with (
+        ScriptedServer([_script(ALL[name])]) as server,
+        client.chat(server.url, "hi", model="m") as answer,
+    ):
+        assert list(answer) == [Text("one"), Text("two"), Finish("stop")]
 
 
 def test_a_client_on_httpx_is_wrapped_just_so() -> None:
@@ -138,9 +143,12 @@ def test_other_responses_and_errors_are_left_alone() -> None:
     refusal = b'{"error": {"message": "no such model", "type": "t", "code": "c", "param": null}}'
     head = b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
     script = [head % len(refusal) + refusal]
-    with ScriptedServer([script]) as server, _make("OpenAI", server.url) as bot:
-        with pytest.raises(openai.NotFoundError, match="no such model"):
-            _read(stream_of(bot))
+    with (
+        ScriptedServer([script]) as server,
+        _make("OpenAI", server.url) as bot,
+        pytest.raises(openai.NotFoundError, match="no such model"),
+    ):
+        _read(stream_of(bot))
 
 
 def test_the_client_it_was_made_of_stays_as_it_was() -> None:
