@@ -1,0 +1,130 @@
+"""The ring of a replay: bounded in events and bytes, and never mistaken about an id."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from undam.asgi.replaying import ReplayGap
+from undam.asgi.ring import Bounds, Ring, new_epoch
+
+EPOCH = "0123456789abcdef01234567"
+
+
+def _ring(max_events: int = 3, max_bytes: int = 100, *, filled: int = 0) -> Ring:
+    ring = Ring(EPOCH, Bounds(max_events, max_bytes))
+    for number in range(1, filled + 1):
+        assert ring.append(b"%d" % number) == number
+    return ring
+
+
+def test_it_keeps_the_newest_under_their_numbers() -> None:
+    ring = _ring(filled=5)
+    assert (ring.first, ring.last) == (3, 5)
+    assert [ring.event(n) for n in (3, 4, 5)] == [b"3", b"4", b"5"]
+
+
+def test_an_empty_one_begins_at_one() -> None:
+    assert (_ring().first, _ring().last) == (1, 0)
+
+
+def test_the_newest_event_stays_however_large() -> None:
+    ring = _ring(max_bytes=4, filled=2)
+    assert ring.append(b"x" * 1000) == 3
+    assert (ring.first, ring.last) == (3, 3)
+    ring.append(b"y")
+    assert (ring.first, ring.last) == (4, 4)
+
+
+@given(
+    st.integers(1, 5),
+    st.integers(1, 30),
+    st.lists(st.binary(max_size=12), max_size=40),
+)
+def test_it_holds_no_more_than_its_bounds_and_as_much_as_they_allow(
+    max_events: int, max_bytes: int, events: list[bytes]
+) -> None:
+    ring, model = Ring(EPOCH, Bounds(max_events, max_bytes)), list[bytes]()
+    for count, data in enumerate(events, 1):
+        model.append(data)
+        while len(model) > max_events or (sum(map(len, model)) > max_bytes and len(model) > 1):
+            model.pop(0)
+        assert ring.first_after(1, len(data)) == count - len(model) + 1
+        assert ring.append(data) == ring.last == count
+        assert [ring.event(n) for n in range(ring.first, count + 1)] == model
+
+
+def test_an_id_leads_back_to_its_number_while_all_after_it_is_kept() -> None:
+    ring = _ring(filled=5)
+    assert [ring.number_of(ring.ident(n)) for n in (2, 3, 4, 5)] == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("number", [1, 6, 999_999_999_999_999])
+def test_an_id_that_is_gone_or_was_never_given_is_a_gap(number: int) -> None:
+    ring = _ring(filled=5)
+    with pytest.raises(ReplayGap):
+        ring.number_of(f"{EPOCH}:{number}")
+
+
+@pytest.mark.parametrize(
+    "ident",
+    [
+        "",
+        "3",
+        ":3",
+        f"{EPOCH}",
+        f"{EPOCH}:",
+        f"{EPOCH}:0",
+        f"{EPOCH}:03",
+        f"{EPOCH}:+3",
+        f"{EPOCH}:-3",
+        f"{EPOCH}:3 ",
+        f"{EPOCH}:3\n",
+        f" {EPOCH}:3",
+        f"{EPOCH}:3\0",
+        f"{EPOCH}:\u0663",  # a digit, of Arabic
+        f"{EPOCH}:\uff13",  # a digit, full width
+        f"{EPOCH}:3:3",
+        f"{EPOCH.upper()}:3",
+        f"{new_epoch()}:3",
+        "\ud800",
+        "\U0001f680",
+        f"{EPOCH}:" + "9" * 4000,
+        "x" * 10_000,
+        "\0" * 10_000,
+    ],
+    ids=lambda ident: repr(ident[:40]),
+)
+def test_whatever_else_a_client_sends_is_a_gap(ident: str) -> None:
+    with pytest.raises(ReplayGap):
+        _ring(filled=5).number_of(ident)
+
+
+@given(st.text())
+def test_no_text_is_taken_for_an_id_that_is_none(ident: str) -> None:
+    ring = _ring(filled=5)
+    try:
+        number = ring.number_of(ident)
+    except ReplayGap:
+        return
+    assert ring.ident(number) == ident
+
+
+def test_ids_of_two_runs_never_meet() -> None:
+    epochs = {new_epoch() for _ in range(1000)}
+    assert len(epochs) == 1000
+    one, other = _ring(filled=3), Ring(new_epoch(), Bounds(3, 100))
+    other.append(b"1")
+    with pytest.raises(ReplayGap):
+        other.number_of(one.ident(1))
+
+
+def test_a_hole_leaves_nothing_before_it() -> None:
+    ring = _ring(filled=3)
+    ring.skip_to(7)
+    assert (ring.first, ring.last) == (7, 6)
+    assert ring.number_of(ring.ident(6)) == 6
+    with pytest.raises(ReplayGap):
+        ring.number_of(ring.ident(3))
+    assert ring.append(b"7") == 7

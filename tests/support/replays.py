@@ -1,0 +1,59 @@
+"""What tests of replays share: both event loops, events read back, and a reader's request."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import uvloop
+
+from support.asgi_calls import Call
+
+Result = TypeVar("Result")
+RunMain = Callable[[Coroutine[Any, Any, Any]], Any]
+
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+}
+
+_EVENT = re.compile(rb"id: ([^\n]*)\ndata: ([^\n]*)\n\n")
+
+
+def run_on(loop: str, main: Coroutine[Any, Any, Result]) -> Result:
+    """Run ``main`` on a loop of its own; it cannot hang, and leaves no task and no complaint."""
+
+    async def bounded() -> Result:
+        complaints: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, said: complaints.append(said))
+        result = await asyncio.wait_for(main, 30)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        assert [task.get_name() for task in left] == []
+        assert complaints == []
+        return result
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        return runner.run(bounded())
+
+
+def kept_events(body: bytes) -> list[tuple[str, str]]:
+    """The id and data of each event that has both, in order."""
+    return [(ident.decode(), data.decode()) for ident, data in _EVENT.findall(body)]
+
+
+def data_of(call: Call) -> list[str]:
+    """The data of a call's events."""
+    return [data for _, data in kept_events(call.body)]
+
+
+def coming_back(ident: str | bytes, **scope: Any) -> Call:
+    """A request that names the last event it has."""
+    raw = ident.encode() if isinstance(ident, str) else ident
+    return Call(headers=[(b"last-event-id", raw)], **scope)
+
+
+async def got(call: Call, count: int) -> None:
+    """Wait until a call has so many events."""
+    await call.until(lambda: len(data_of(call)) >= count)
