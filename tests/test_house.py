@@ -21,7 +21,16 @@ MAX_ARGUMENTS = 6
 HALLS = {"utils", "common", "helpers", "core", "misc"}
 """Names of rooms that say nothing of what is in them."""
 
-PURE_ROOMS = ("sse", "timing", "findings", "apis", "record", "diagnosis", "intermediaries")
+PURE_ROOMS = (
+    "sse",
+    "timing",
+    "findings",
+    "apis",
+    "record",
+    "diagnosis",
+    "intermediaries",
+    "configs",
+)
 """Floors 1 and 2."""
 
 STARTERS = {
