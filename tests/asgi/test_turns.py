@@ -47,7 +47,8 @@ def test_a_source_that_never_suspends_hands_over_after_a_count() -> None:
 
 def test_a_source_that_computes_hands_over_after_a_time() -> None:
     # 3 ms per event: each must hand over, so that each event leaves before the next is computed.
-    assert _turns_for(20, 0.003) >= 20
+    # That it computes shows at the second.
+    assert _turns_for(20, 0.003) >= 19
 
 
 def test_a_paced_source_costs_no_turns_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,7 +139,8 @@ class Tended:
                     yield waiting
                 except BaseException as error:
                     self._turn_at = monotonic()
-                    self._given = 0
+                    # What it gives next, if anything, is looked at closely.
+                    self._given = TURN_EVENTS
                     waiting = throw(error)
                 else:
                     self._turn_at = monotonic()
