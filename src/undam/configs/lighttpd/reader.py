@@ -81,15 +81,21 @@ class Config:
     unread: list[Unread] = field(default_factory=list)
     included: list[Source] = field(default_factory=list)
     _named: dict[str, list[Assign]] = field(default_factory=dict)
+    _last: dict[tuple[str, tuple[Test, ...]], tuple[int, Assign]] = field(default_factory=dict)
 
     def add(self, assign: Assign) -> None:
         """Keep one, in the order of the text."""
         self.assigns.append(assign)
         self._named.setdefault(assign.name, []).append(assign)
+        self._last[assign.name, assign.tests] = (len(self.assigns), assign)
 
     def named(self, name: str) -> list[Assign]:
         """Those of one name."""
         return self._named.get(name, [])
+
+    def last(self, name: str, tests: tuple[Test, ...]) -> tuple[int, Assign] | None:
+        """The last one of a name under these conditions, and its place in the order."""
+        return self._last.get((name, tests))
 
 
 def number_in(token: Token) -> tuple[int, Token] | None:

@@ -15,6 +15,8 @@ _RELAYS = frozenset(
     {"proxy.server", "fastcgi.server", "scgi.server", "uwsgi.server", "ajp13.server"}
 )
 _MATCHES = {"=~": Match.REGEX, "==": Match.PREFIX, "=^": Match.PREFIX, "=$": Match.PART}
+# Of a setting that stands in more places only the first are compared with each relay.
+_LOOKED_AT = 100
 _PATH_FIELDS = frozenset({"url", "request-uri"})
 
 
@@ -42,21 +44,20 @@ def streaming_routes(config: Config, hints: RouteHints) -> Iterator[Route]:
 
 
 def setting(config: Config, name: str, relay: Assign) -> Assign | None:
-    """The assignment of ``name`` that holds at a relay: of those whose conditions are among the
-    relay's, the last one, a conditional one before a global one."""
-    there = set(relay.tests)
-    found: Assign | None = None
-    for assign in config.named(name):
-        if there.issuperset(assign.tests) and (found is None or assign.tests or not found.tests):
-            found = assign
-    return found
+    """The assignment of ``name`` that holds at a relay: of those under its conditions, or the outer
+    ones of them, the last one; a global one only where there is no other."""
+    depths = range(len(relay.tests), 0, -1)
+    found = [config.last(name, relay.tests[:depth]) for depth in depths]
+    latest = max((one for one in found if one is not None), key=lambda one: one[0], default=None)
+    latest = latest or config.last(name, ())
+    return latest[1] if latest else None
 
 
 def elsewhere(config: Config, name: str, relay: Assign, hints: RouteHints) -> Iterator[Assign]:
     """Assignments of ``name`` under further conditions, which the relay's streams may meet."""
     there = set(relay.tests)
     around = [_prefix(*path) for path in _paths(relay.tests)]
-    for assign in config.named(name):
+    for assign in config.named(name)[:_LOOKED_AT]:
         if there.issuperset(assign.tests):
             continue
         paths = _paths(assign.tests)

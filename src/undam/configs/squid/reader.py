@@ -55,13 +55,25 @@ class Line:
 class Config:
     """A file and those it includes, in the order in which Squid reads them."""
 
-    lines: list[Line] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
     included: list[Source] = field(default_factory=list)
+    _named: dict[str, list[Line]] = field(default_factory=dict)
+    _acls: dict[str, list[Line]] = field(default_factory=dict)
+
+    def add(self, line: Line) -> None:
+        """Keep a line, if it has an argument."""
+        if len(line.words) > 1:
+            self._named.setdefault(line.name, []).append(line)
+            if line.name == "acl":
+                self._acls.setdefault(line.texts[0], []).append(line)
 
     def all(self, *names: str) -> list[Line]:
-        """The lines of these directives that have an argument."""
-        return [line for line in self.lines if line.name in names and len(line.words) > 1]
+        """The lines of these directives."""
+        return [line for name in names for line in self._named.get(name, [])]
+
+    def acl(self, name: str) -> list[Line]:
+        """The lines of an acl."""
+        return self._acls.get(name, [])
 
     def last(self, name: str) -> Line | None:
         """The line that holds where the last one counts."""
@@ -84,7 +96,7 @@ def _read(source: Source, open_file: OpenFile, config: Config, depth: int) -> No
         elif line.name == "include":
             _include(line, open_file, config, depth)
         else:
-            config.lines.append(line)
+            config.add(line)
     if conditions:
         raise source.error("an if without its endif", conditions[-1].start)
 

@@ -40,19 +40,17 @@ def streams_pass(config: Config, hints: RouteHints) -> bool:
     names = [text for peer in peers for text in (*peer.texts[:1], *_options(peer))]
     if peers and judge_route("/", names, hints) is not Streams.NO:
         return True
-    return any(is_streaming_acl(config, line.texts[0], hints) for line in config.all("acl"))
+    return any(is_of_streams(line, hints) for line in config.all("acl"))
 
 
-def is_streaming_acl(config: Config, name: str, hints: RouteHints) -> bool:
-    """Whether an acl stands for paths that stream."""
-    for line in config.all("acl"):
-        if line.texts[0] != name or not set(line.texts[1:2]) & _PATH_ACLS:
-            continue
-        patterns = [text for text in line.texts[2:] if not text.startswith("-")]
-        for pattern in patterns:
-            if judge_pattern(pattern, Match.REGEX, (), hints) is not Streams.NO:
-                return True
-    return False
+def is_of_streams(acl: Line, hints: RouteHints) -> bool:
+    """Whether a line of an acl stands for paths that stream."""
+    if not set(acl.texts[1:2]) & _PATH_ACLS:
+        return False
+    patterns = [text for text in acl.texts[2:] if not text.startswith("-")]
+    return any(
+        judge_pattern(pattern, Match.REGEX, (), hints) is not Streams.NO for pattern in patterns
+    )
 
 
 def find_limits(config: Config, heartbeat_s: float) -> Iterator[Mistake]:
@@ -84,7 +82,9 @@ def find_sizes(config: Config, hints: RouteHints) -> Iterator[Mistake]:
     for line in config.all("reply_body_max_size"):
         acls = [text for text in line.texts[1:] if text.lower() not in _SIZES]
         is_whole = not acls or acls == ["all"]
-        if not is_whole and not all(is_streaming_acl(config, acl, hints) for acl in acls):
+        if not is_whole and not all(
+            any(is_of_streams(one, hints) for one in config.acl(acl)) for acl in acls
+        ):
             continue
         limit = _bytes(line)
         if limit is not None and 0 < limit < _ENOUGH_BYTES:

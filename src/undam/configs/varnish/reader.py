@@ -13,6 +13,8 @@ from undam.configs.source import Source
 MAX_BLOCKS = 64
 MAX_INCLUDES = 200
 _MAX_INCLUDE_DEPTH = 16
+# Of a longer chain of elsif only the last ones are remembered.
+_MAX_DENIED = 16
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+|\#[^\n]*|//[^\n]*|/\*.*?\*/|C\{.*?\}C)
@@ -222,7 +224,7 @@ class _Reader:
         elif word == "else":
             return _Block(self._take("{", "{"), (*around, *denied))
         condition = self._bracketed()
-        asked = (*denied, Condition(condition, False))
+        asked = (*denied[-_MAX_DENIED:], Condition(condition, False))
         holds = Condition(condition, True)
         return _Block(self._take("{", "{"), (*around, *denied, holds), asked)
 

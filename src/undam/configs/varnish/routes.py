@@ -151,8 +151,9 @@ class Routes:
                 for sub, conditions in ways[:_CALLS]
                 for call in self._callers(sub)
             ]
-        for _, conditions in ways:
-            yield read_conditions(conditions)
+        for sub, conditions in ways:
+            if sub.startswith("vcl_"):
+                yield read_conditions(conditions)
 
     def _callers(self, sub: str) -> list[Statement] | list[None]:
         """Where a sub is called; ``[None]`` for one that Varnish calls."""
@@ -172,22 +173,29 @@ def read_conditions(conditions: tuple[Condition, ...]) -> Asked:
     """All conditions around a statement as one."""
     paths: list[tuple[str, Match]] = []
     not_paths: list[tuple[str, Match]] = []
-    types = no_events = other = named = False
+    named = no_events = other = False
     for condition in conditions:
+        types: list[tuple[bool, bool]] = []
         for name, holds, operator, value in _comparisons(condition):
             if name in _URL:
                 match = Match.REGEX if "~" in operator else Match.PREFIX
                 (paths if holds else not_paths).append((value, match))
             elif name == _TYPE:
                 named |= "event-stream" in value.lower()
-                if _has_events(value) is holds:
-                    types |= holds
-                else:
-                    no_events = True
+                types.append((holds, _has_events(value)))
             elif name not in _NEUTRAL:
                 # What an else denies is no more than one way out of many.
                 other |= condition.holds
-    return Asked(tuple(paths), tuple(not_paths), named, no_events and not types, other)
+        no_events |= _leaves_out_events(types)
+    return Asked(tuple(paths), tuple(not_paths), named, no_events, other)
+
+
+def _leaves_out_events(types: list[tuple[bool, bool]]) -> bool:
+    """Whether the tests on Content-Type in one condition do, each given as (whether it must match,
+    whether event streams do): one denies them, or others are asked for and they are not."""
+    if (False, True) in types:
+        return True
+    return (True, False) in types and (True, True) not in types
 
 
 def _comparisons(condition: Condition) -> Iterator[tuple[str, bool, str, str]]:
