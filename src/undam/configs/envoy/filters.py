@@ -18,6 +18,8 @@ from undam.configs.tree_edit import Value, insert_entry
 _ON_RESPONSE = re.compile(r"\bfunction\s+envoy_on_response\s*\(\s*(\w+)\s*\)")
 _ON_REQUEST = re.compile(r"\bfunction\s+envoy_on_request\b")
 _COMMENT = re.compile(r"--(?!\[)[^\n]*")
+# More filters than any real chain has; each is weighed against each route.
+_MANY = 50
 _OFF: Value = {
     "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
     "disabled": True,
@@ -26,7 +28,7 @@ _OFF: Value = {
 
 def find_holding_filters(manager: Manager, source: Source) -> Iterator[Mistake]:
     """Filters that hold the response on a streaming route which does not switch them off."""
-    for one in manager.filters:
+    for one in manager.filters[:_MANY]:
         held = _judge(one) if manager.routes else None
         if held is None:
             continue

@@ -17,7 +17,7 @@ _DURATION = re.compile(r"(?:[0-9]{1,12}(?:\.[0-9]{1,9})?(?:h|ms|m|us|µs|ns|s))+
 _PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|us|µs|ns|s)")
 # Real routers lead to a handful; a web of services that all name each other is not followed to its
 # end.
-_FOLLOWED = 100
+_FOLLOWED = 50
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
 
@@ -76,6 +76,32 @@ class Model:
         self.middlewares = _named(at(root, "http", "middlewares"))
         self.transports = _named(at(root, "http", "serverstransports"))
         self.entry_points = _named(at(root, "entrypoints"))
+        self._reached: dict[str, list[Entry]] = {}
+        self._places: dict[str, list[str]] = {}
+
+    def services_from(self, name: str) -> list[Entry]:
+        """A service and those it leads to, through weighted, mirrored and failover ones."""
+        if name not in self._reached:
+            self._reached[name] = self._follow(name)
+        return self._reached[name]
+
+    def places_from(self, name: str) -> list[str]:
+        """The names and servers of these services."""
+        if name not in self._places:
+            reached = self.services_from(name)
+            self._places[name] = [place for one in reached for place in _places(one)]
+        return self._places[name]
+
+    def _follow(self, name: str) -> list[Entry]:
+        todo = [name]
+        found: dict[str, Entry] = {}
+        while todo and len(found) < _FOLLOWED:
+            name = todo.pop()
+            entry = self.services.get(name)
+            if entry is not None and name not in found:
+                found[name] = entry
+                todo += [local_name(one) for one in _inner_services(entry.value)]
+        return list(found.values())
 
 
 def _named(node: Node | None) -> dict[str, Entry]:
@@ -86,7 +112,7 @@ def streaming_routers(model: Model, hints: RouteHints) -> Iterator[Router]:
     """The HTTP routers that stream."""
     for entry in _named(at(model.root, "http", "routers")).values():
         router = Router(entry.key.text, entry.value)
-        servers = [name for one in services_of(model, router) for name in _places(one)]
+        servers = model.places_from(_service_of(router))
         rule = at(router.node, "rule")
         paths = list(_rule_paths(rule.text if rule else "")) or [("/", Match.PREFIX)]
         if any(judge_pattern(path, how, servers, hints) > Streams.NO for path, how in paths):
@@ -101,17 +127,13 @@ def _rule_paths(rule: str) -> Iterator[tuple[str, Match]]:
 
 
 def services_of(model: Model, router: Router) -> list[Entry]:
-    """The services a router leads to, through weighted, mirrored and failover ones."""
+    """The services a router leads to."""
+    return model.services_from(_service_of(router))
+
+
+def _service_of(router: Router) -> str:
     first = at(router.node, "service")
-    todo = [first.text] if first else []
-    found: dict[str, Entry] = {}
-    while todo and len(found) < _FOLLOWED:
-        name = local_name(todo.pop())
-        entry = model.services.get(name)
-        if entry is not None and name not in found:
-            found[name] = entry
-            todo += _inner_services(entry.value)
-    return list(found.values())
+    return local_name(first.text) if first else ""
 
 
 def _inner_services(service: Node) -> list[str]:

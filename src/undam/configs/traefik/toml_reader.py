@@ -55,6 +55,8 @@ class _Reader:
         self._source = source
         self._text = source.text
         self._at = 0
+        # Tables by the one they stand in and their key: a search in each would cost its length.
+        self._known: dict[tuple[int, str], Node] = {}
 
     def read(self) -> Node:
         root = Node("map", 0, len(self._text), form="implicit")
@@ -74,17 +76,17 @@ class _Reader:
         self._at += 2 if many else 1
         keys = self._keys()
         self._at += 2 if many else 1
-        parent = _descend(root, keys[:-1])
+        parent = self._descend(root, keys[:-1])
         node = Node("map", start, self._at, form="table")
-        existing = parent.get(keys[-1].text)
+        existing = self._known.get((id(parent), keys[-1].text))
         if many:
             if existing is None:
                 existing = Node("list", start, self._at, form="table")
-                parent.entries.append(Entry(keys[-1], existing))
+                self._add(parent, keys[-1], existing)
             existing.items.append(node)
             return node
         if existing is None:
-            parent.entries.append(Entry(keys[-1], node))
+            self._add(parent, keys[-1], node)
             return node
         existing.start, existing.end, existing.form = start, self._at, "table"
         return existing
@@ -94,7 +96,7 @@ class _Reader:
         self._at += 1  # the equals sign
         self._skip(_BLANK)
         value = self._value(0)
-        _descend(table, keys[:-1]).entries.append(Entry(keys[-1], value))
+        self._add(self._descend(table, keys[:-1]), keys[-1], value)
         if table.form == "table":
             table.end = value.end
 
@@ -146,7 +148,7 @@ class _Reader:
             self._at += 1
             self._skip(_BLANK)
             value = self._value(depth + 1)
-            _descend(node, keys[:-1]).entries.append(Entry(keys[-1], value))
+            self._add(self._descend(node, keys[:-1]), keys[-1], value)
             self._skip(_SPACE)
             if self._text[self._at] == ",":
                 self._at += 1
@@ -179,13 +181,16 @@ class _Reader:
     def _skip(self, pattern: re.Pattern[str]) -> None:
         self._match(pattern)
 
+    def _add(self, node: Node, key: Node, value: Node) -> None:
+        node.entries.append(Entry(key, value))
+        self._known[id(node), key.text] = value
 
-def _descend(node: Node, keys: list[Node]) -> Node:
-    """The map under these keys, made where it is not there yet; of tables in a list, the last."""
-    for key in keys:
-        below = node.get(key.text)
-        if below is None:
-            below = Node("map", key.start, key.end, form="implicit")
-            node.entries.append(Entry(key, below))
-        node = below.items[-1] if below.kind == "list" else below
-    return node
+    def _descend(self, node: Node, keys: list[Node]) -> Node:
+        """The map under these keys, made where it is not there yet; of a list, in its last."""
+        for key in keys:
+            below = self._known.get((id(node), key.text))
+            if below is None:
+                below = Node("map", key.start, key.end, form="implicit")
+                self._add(node, key, below)
+            node = below.items[-1] if below.kind == "list" else below
+        return node
