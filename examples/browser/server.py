@@ -1,0 +1,56 @@
+# Two pages that read a stream and go on after a reload: one with EventSource, one with fetch.
+# Run:  pip install undam starlette uvicorn && uvicorn --app-dir examples/browser server:app
+#       and open http://localhost:8000/ and http://localhost:8000/fetch.html; reload while it runs.
+"""Streams that are kept in memory, so that a reader who comes back misses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from undam.asgi.replay import Memory
+from undam.asgi.starlette import EventStreamResponse
+from undam.sse import Event
+
+memory = Memory(linger_s=60)
+
+
+async def tell(prompt: str) -> AsyncIterator[Event]:
+    """A model that says each word of the prompt a few times, and an event at the end."""
+    for number in range(1, 11):
+        for word in prompt.split()[:20]:
+            await asyncio.sleep(0.1)
+            yield Event(f"{word} {number}, ")
+    yield Event("", "end")
+
+
+async def by_get(request: Request) -> Response:
+    """For EventSource, which can only GET. The page makes the key up: a secret of its reader."""
+    return EventStreamResponse(
+        partial(tell, "tick tock"), replay=memory, replay_key=request.query_params["stream"]
+    )
+
+
+async def by_post(request: Request) -> Response:
+    """For fetch, which can send a prompt. A reader who comes back sends the same again."""
+    wanted = await request.json()
+    return EventStreamResponse(
+        partial(tell, str(wanted["prompt"])), replay=memory, replay_key=str(wanted["stream"])
+    )
+
+
+app = Starlette(
+    routes=[
+        Route("/events", by_get),
+        Route("/events", by_post, methods=["POST"]),
+        Mount("/", StaticFiles(directory=Path(__file__).parent, html=True)),
+    ]
+)

@@ -1,0 +1,243 @@
+"""The examples, each started as its head says, used, and judged by a check."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import openai
+import pytest
+
+from support.browser import chromium
+from support.live import Simulator, blamed, start_simulator
+from support.served import PATIENCE_S, read_raw, under_uvicorn
+from undam.probe import CheckOptions, Place, Report, report_json, run_check
+
+_EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@contextmanager
+def _running(app: str, folder: Path, log: Path, **environment: str) -> Iterator[str]:
+    """``uvicorn --app-dir FOLDER APP`` on a free port."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
+    command = [sys.executable, "-m", "uvicorn", "--app-dir", str(folder), "--port", "0", app]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env={**kept, "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        )
+    try:
+        yield _listening(process, log)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+
+
+def _listening(process: subprocess.Popen[bytes], log: Path) -> str:
+    give_up = time.monotonic() + PATIENCE_S
+    while True:
+        said = log.read_text(encoding="utf-8")
+        if found := re.search(r"running on (http://127\.0\.0\.1:\d+)", said):
+            return found[1]
+        assert process.poll() is None, said
+        assert time.monotonic() < give_up, said
+        time.sleep(0.02)
+
+
+def _check(url: str) -> Report:
+    return asyncio.run(run_check(CheckOptions(places=(Place("edge", url),))))
+
+
+def _assert_clean(report: Report) -> None:
+    assert report_json(report)["verdict"] == "streaming"
+    assert blamed(report) == {}
+    # What a check says of this machine (UD9…) is no finding about the example.
+    assert [one.code for one in report.findings if not one.code.startswith("UD9")] == []
+
+
+def _ask(url: str) -> tuple[str, str | None]:
+    """The whole answer, and why it ended, as openai-python sees them."""
+    text, reason = "", None
+    messages: Any = [{"role": "user", "content": "Count."}]
+    with (
+        openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client,
+        client.chat.completions.create(model="m", messages=messages, stream=True) as chunks,
+    ):
+        for chunk in chunks:
+            for choice in chunk.choices:
+                text += choice.delta.content or ""
+                reason = choice.finish_reason or reason
+    return text, reason
+
+
+def test_the_chat_with_its_stub_is_streaming_and_documents_itself(tmp_path: Path) -> None:
+    with _running("fastapi_chat:app", _EXAMPLES, tmp_path / "log") as url:
+        text, reason = _ask(url)
+        report = _check(f"{url}/v1/chat/completions")
+        document = read_raw(f"{url}/openapi.json").data.partition(b"\r\n\r\n")[2]
+    assert text == ", ".join(str(number) for number in range(1, 61)) + "."
+    assert reason == "stop"
+    _assert_clean(report)
+    paths = json.loads(document)["paths"]
+    responses = paths["/v1/chat/completions"]["post"]["responses"]
+    assert set(responses["200"]["content"]) == {"text/event-stream"}
+
+
+@pytest.fixture
+def upstream(tmp_path: Path) -> Iterator[Simulator]:
+    started = start_simulator(tmp_path, "--tokens", "40", "--ttft", "50", "--gap", "25")
+    yield started
+    started.stop()
+
+
+def test_the_chat_with_a_model_behind_it_hands_each_token_on(
+    upstream: Simulator, tmp_path: Path
+) -> None:
+    direct, _ = _ask(upstream.url)
+    settings = {"OPENAI_BASE_URL": f"{upstream.url}/v1", "OPENAI_API_KEY": "none"}
+    with _running("fastapi_chat:app", _EXAMPLES, tmp_path / "log", **settings) as url:
+        assert _ask(url) == (direct, "stop")
+        _assert_clean(_check(f"{url}/v1/chat/completions"))
+
+
+def test_the_guard_mends_the_stream_and_leaves_the_page(tmp_path: Path) -> None:
+    with _running("guard_existing:app", _EXAMPLES, tmp_path / "log") as url:
+        report = _check(f"{url}/stream")
+        page = read_raw(f"{url}/")
+    _assert_clean(report)
+    (exchange,) = report.exchanges
+    assert exchange.head is not None
+    assert exchange.head.get("x-accel-buffering") == "no"
+    # The model of the example thinks for longer than its heartbeat.
+    assert b": ping\n\n" in b"".join(arrival.data for arrival in exchange.arrivals)
+    assert page.data.endswith(b"\r\n\r\nhello\n")
+    assert "x-accel-buffering" not in page.head
+
+
+def test_the_pages_server_is_streaming_and_resumes(tmp_path: Path) -> None:
+    with _running("server:app", _EXAMPLES / "browser", tmp_path / "log") as url:
+        report = _check(f"{url}/events?stream=checked")
+        whole = read_raw(f"{url}/events?stream=checked").data
+        ids = re.findall(rb"\nid: (\S+)\n", whole)
+        rest = read_raw(f"{url}/events?stream=checked&last_event_id={ids[4].decode()}").data
+        over = read_raw(f"{url}/events?stream=checked&last_event_id={ids[-1].decode()}")
+    _assert_clean(report)
+    assert len(ids) == 21
+    assert re.findall(rb"\nid: (\S+)\n", rest) == ids[5:]
+    assert over.status == 204
+
+
+_DRIVER = b"""<!doctype html>
+<meta charset="utf-8">
+<iframe></iframe>
+<script type="module">
+  const frame = document.querySelector("iframe");
+  const element = (id) => frame.contentDocument.getElementById(id);
+  const pause = () => new Promise((wake) => setTimeout(wake, 10));
+
+  async function show(act) {
+    const loaded = new Promise((done) => (frame.onload = done));
+    act();
+    await loaded;
+  }
+
+  async function until(holds) {
+    while (!holds()) await pause();
+  }
+
+  async function use(path, begin) {
+    await show(() => (frame.src = path));
+    begin();
+    await until(() => element("answer").textContent.split(", ").length > 5);
+    const before = element("answer").textContent;
+    await show(() => frame.contentWindow.location.reload());
+    const kept = element("answer").textContent;
+    await until(() => element("state").textContent === "complete");
+    const after = element("answer").textContent;
+    await show(() => frame.contentWindow.location.reload());
+    await until(() => element("state").textContent === "complete");
+    return { before, kept, after, again: element("answer").textContent };
+  }
+
+  const report = {
+    eventsource: await use("/", () => {}),
+    fetch: await use("/fetch.html", () => {
+      element("prompt").value = "red green";
+      element("form").requestSubmit();
+    }),
+  };
+  await fetch("/report", { method: "POST", body: JSON.stringify(report) });
+</script>
+"""
+
+
+class _Driven:
+    """The example's application, and beside it a page that uses its pages and reports."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self.report: dict[str, dict[str, str]] = {}
+        self.reported = threading.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or scope["path"] not in {"/driver", "/report"}:
+            await self._app(scope, receive, send)
+            return
+        if scope["path"] == "/report":
+            message, body = await receive(), b""
+            while message.get("more_body", False):
+                body += message["body"]
+                message = await receive()
+            self.report = json.loads(body + message["body"])
+            self.reported.set()
+        headers = [(b"content-type", b"text/html; charset=utf-8")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": _DRIVER})
+
+
+def _load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("examples_browser_server", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_pages_go_on_after_a_reload(tmp_path: Path) -> None:
+    server = _load(_EXAMPLES / "browser" / "server.py")
+    driven = _Driven(server.app)
+    with under_uvicorn(driven) as url, chromium(f"{url}/driver", tmp_path):
+        assert driven.reported.wait(3 * PATIENCE_S), "the page did not report"
+    words = {"eventsource": ("tick", "tock"), "fetch": ("red", "green")}
+    assert driven.report.keys() == words.keys()
+    for name, seen in driven.report.items():
+        whole = "".join(f"{word} {n}, " for n in range(1, 11) for word in words[name])
+        assert seen["after"] == seen["again"] == whole
+        # The reload came in the middle, and what had been read was still there.
+        assert whole.startswith(seen["before"])
+        assert seen["kept"].startswith(seen["before"])
+        assert len(seen["before"]) < len(whole)
+    # A reload starts nothing anew.
+    assert len(server.memory) == 2
