@@ -42,6 +42,7 @@ def response(lines: str, first: str = LLM) -> str:
         ("backend a { .probe = { .c = 1;", 1, 22, "not closed"),
         ("acl a { ", 1, 7, "not closed"),
         ("vcl 4.1", 1, 1, "without its ;"),
+        ("backend a { .b =", 1, 16, "without its ;"),
         ("}", 1, 1, "unexpected"),
         ('set "a\n";', 1, 5, "is not closed"),
         ('set {"a', 1, 5, "is not closed"),

@@ -152,7 +152,8 @@ class _Reader:
         first = self._at
         while self._text() != ";":
             if self._at >= len(self._tokens) or self._text() in {"{", "}"}:
-                raise self._source.error("a statement without its ;", self._tokens[first].start)
+                begun = self._tokens[min(first, len(self._tokens) - 1)]
+                raise self._source.error("a statement without its ;", begun.start)
             self._at += 1
         self._at += 1
         return tuple(self._tokens[first : self._at - 1])
