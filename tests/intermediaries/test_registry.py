@@ -93,7 +93,7 @@ CURES = [
     ("caddy", Trouble.COMPRESSION, "encode {"),
     ("traefik", Trouble.HOLD, "flushInterval: -1"),
     ("traefik", Trouble.COMPRESSION, "- text/event-stream"),
-    ("traefik", Trouble.TOTAL_LIMIT, "readTimeout: 0s"),
+    ("traefik", Trouble.TOTAL_LIMIT, "writeTimeout: 0s"),
     ("lighttpd", Trouble.HOLD, "server.stream-response-body = 1"),
     ("lighttpd", Trouble.HEADERS_HELD, "server.stream-response-body = 1"),
     ("lighttpd", Trouble.CANCEL, "server.stream-response-body = 1"),
