@@ -73,7 +73,7 @@ BODY_SIZE = ConfigRule(
     "SQD403",
     "reply-size-limit-on-streams",
     Severity.WARNING,
-    "every stream is cut after {limit}, for it is longer than reply_body_max_size",
+    "a stream of more than {limit} is cut in the middle: reply_body_max_size",
     """\
 What: `reply_body_max_size` ends a response that grows beyond it; a stream tells no length before.
 Why it hurts: a long answer is cut in the middle, with its headers and status long sent. One of
