@@ -26,7 +26,11 @@ EXIT_TERMINATED = 143
 _COMMANDS = {
     "check": ("undam.cli.check", "Say which hop holds a stream, and what mends it."),
     "explain": ("undam.cli.explain", "Say what a finding means, or what is known of a proxy."),
+    "fix": ("undam.cli.fix", "Mend configurations: as a diff, or in place."),
     "lab": ("undam.cli.lab", "Show every claim on real proxies."),
+    "lint": ("undam.cli.lint", "Say what in configurations holds or cuts a stream."),
+    "render": ("undam.cli.render", "Write a configuration that streams."),
+    "rules": ("undam.cli.rules", "List what lint and check can find."),
     "sim": ("undam.cli.sim", "Run a model server with a known schedule."),
     "watch": ("undam.cli.watch", "Show a stream as it comes, with one line of timing."),
 }

@@ -1,0 +1,125 @@
+"""Lint and fix as processes: exit codes, progress on a terminal only, signals, colour."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from support.command import Run, Start
+
+pytestmark = pytest.mark.slow
+
+BAD = "http {\n server {\n  location /v1/ {\n   proxy_pass http://127.0.0.1:9000;\n  }\n }\n}\n"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Files enough that a bar can be seen."""
+    for number in range(300):
+        (tmp_path / f"{number}.conf").write_text(BAD)
+    return tmp_path
+
+
+def on_terminal(start: Start, *args: str, **env: str) -> tuple[int, str, str]:
+    """Exit code, standard output (a pipe) and what a terminal as standard error gets."""
+    master, slave = pty.openpty()
+    shown = bytearray()
+
+    def read() -> None:
+        try:
+            while more := os.read(master, 4096):
+                shown.extend(more)
+        except OSError:
+            return
+
+    process = start(*args, stderr=slave, env={"TERM": "xterm-256color", **env})
+    os.close(slave)
+    reader = threading.Thread(target=read)
+    reader.start()
+    out, _ = process.communicate(timeout=60)
+    reader.join(60)
+    os.close(master)
+    return process.returncode, out.decode(), shown.decode()
+
+
+def test_progress_is_shown_on_a_terminal_and_nowhere_else(
+    start: Start, run: Run, tree: Path
+) -> None:
+    code, out, shown = on_terminal(start, "lint", str(tree))
+    piped = run("lint", str(tree))
+    assert (code, piped.code) == (1, 1)
+    assert out == piped.out
+    assert piped.err == ""
+    assert "/300" in shown
+    assert re.search(r"\d+\.conf", shown)
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")  # the cursor is there again
+
+
+def test_colours_are_for_terminals_and_can_be_refused(start: Start, tree: Path) -> None:
+    master, slave = pty.openpty()
+    for env, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
+        process = start(
+            "lint", str(tree / "1.conf"), stdout=slave, env={"TERM": "xterm-256color", **env}
+        )
+        process.wait(60)
+        assert (b"\x1b[" in os.read(master, 65536)) is coloured
+    os.close(slave)
+    os.close(master)
+
+
+def test_diff_on_a_terminal_cannot_steer_it(start: Start, tmp_path: Path) -> None:
+    file = tmp_path / "nginx.conf"
+    file.write_text(BAD.replace("  location", "# \x1b]0;evil\x07\n  location"))
+    master, slave = pty.openpty()
+    process = start("fix", str(file), stdout=slave, env={"TERM": "xterm", "NO_COLOR": "1"})
+    process.wait(60)
+    shown = os.read(master, 65536)
+    os.close(slave)
+    os.close(master)
+    assert b"proxy_buffering off;" in shown
+    assert b"\x1b" not in shown
+
+
+def test_usage_errors_are_one_line(run: Run, tmp_path: Path) -> None:
+    for args in (["lint"], ["fix"], ["lint", ".", "--select", "NGX999"], ["render", "nginx"],
+                 ["render", "iis", "--upstream", "http://a:1"]):  # fmt: skip
+        ran = run(*args, cwd=tmp_path)
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.line
+
+
+def test_reader_that_leaves_changes_no_exit_code(start: Start, tree: Path) -> None:
+    for command in (
+        ["lint"],
+        ["fix"],
+        ["lint", "--format", "sarif"],
+        ["lint", "--format", "github"],
+    ):
+        process = start(*command, str(tree))
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(1)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 1
+
+
+def test_signal_while_standard_input_is_awaited(start: Start) -> None:
+    reading, writing = os.pipe()
+    process = start("lint", "-", stdin=reading)
+    os.close(reading)
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):  # it waits
+            process.wait(1.5)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    finally:
+        os.close(writing)
+    assert (process.returncode, err.strip()) == (143, b"undam: terminated")
