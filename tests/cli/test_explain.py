@@ -11,9 +11,12 @@ from click.testing import CliRunner, Result
 
 from undam.cli.explain import command
 from undam.cli.main import main
+from undam.configs import ConfigRule, Safety, config_rules
 from undam.errors import UsageError
 from undam.findings import RULES, Rule
 from undam.intermediaries import INTERMEDIARIES, Intermediary
+
+ALL_RULES: tuple[Rule, ...] = (*RULES, *config_rules())
 
 
 def run(*args: str) -> Result:
@@ -42,6 +45,18 @@ def test_prints_the_whole_text_of_a_rule_by_any_of_its_names(rule: Rule) -> None
     assert run(rule.code.lower()).stdout == run(f" {rule.slug} ").stdout == said.stdout
 
 
+@pytest.mark.parametrize("rule", config_rules(), ids=[rule.code for rule in config_rules()])
+def test_prints_a_rule_of_lint_with_the_safety_of_its_fix(rule: ConfigRule) -> None:
+    said = run(rule.code.lower())
+    assert said.exit_code == 0
+    text, _, safety = said.stdout.rpartition("Safety of the fix: ")
+    assert text.startswith(f"{rule.code} {rule.slug} ({rule.severity.value})\n")
+    assert text.endswith(rule.explain)
+    assert safety.startswith(rule.safety.value)
+    assert ("undam fix" in safety) == (rule.safety is not Safety.NONE)
+    assert said.stdout in run(rule.slug).stdout  # which several dialects may have
+
+
 @pytest.mark.parametrize("known", INTERMEDIARIES, ids=[one.name for one in INTERMEDIARIES])
 def test_prints_what_is_known_of_an_intermediary(known: Intermediary) -> None:
     said = run(known.name.upper())
@@ -61,15 +76,15 @@ def test_prints_what_is_known_of_an_intermediary(known: Intermediary) -> None:
 
 
 def test_rule_and_intermediary_names_do_not_collide() -> None:
-    taken = {name.lower() for rule in RULES for name in (rule.code, rule.slug)}
+    taken = {name.lower() for rule in ALL_RULES for name in (rule.code, rule.slug)}
     assert not taken & {one.name for one in INTERMEDIARIES}
 
 
 def test_without_a_name_lists_everything() -> None:
-    lines = run().stdout.splitlines()
-    for rule, line in zip(RULES, lines, strict=False):
+    lines = [line for line in run().stdout.splitlines() if line]
+    for rule, line in zip(ALL_RULES, lines, strict=False):
         assert line.split() == [rule.code, rule.slug, rule.severity.value]
-    rest = squeezed(" ".join(lines[len(RULES) :]))
+    rest = squeezed(" ".join(lines[len(ALL_RULES) :]))
     assert rest == "Intermediaries: " + ", ".join(one.name for one in INTERMEDIARIES)
 
 
@@ -119,6 +134,18 @@ def test_json_of_a_rule_is_alone_on_standard_output() -> None:
         }
 
 
+def test_json_of_a_rule_of_lint_has_its_safety_and_source() -> None:
+    (told,) = json.loads(run("ngx101", "--json").stdout)["rules"]
+    (rule,) = [rule for rule in config_rules() if rule.code == "NGX101"]
+    assert (told["safety"], told["source"]) == (rule.safety.value, rule.source)
+
+
+def test_an_intermediary_with_a_dialect_names_its_rules() -> None:
+    said = squeezed(run("nginx").stdout)
+    assert "Rules of lint: NGX101, " in said
+    assert "Rules of lint" not in run("cloudflare").stdout
+
+
 def test_json_of_an_intermediary_goes_to_a_file(tmp_path: Path) -> None:
     target = tmp_path / "envoy.json"
     said = run("envoy", "--json", str(target))
@@ -133,7 +160,7 @@ def test_json_of_an_intermediary_goes_to_a_file(tmp_path: Path) -> None:
 
 def test_json_without_a_name_holds_everything() -> None:
     said = json.loads(run("--json").stdout)
-    assert [rule["code"] for rule in said["rules"]] == [rule.code for rule in RULES]
+    assert [rule["code"] for rule in said["rules"]] == [rule.code for rule in ALL_RULES]
     assert [one["name"] for one in said["intermediaries"]] == [one.name for one in INTERMEDIARIES]
 
 

@@ -11,8 +11,9 @@ import click
 
 from undam.cli.main import EXIT_CLEAN
 from undam.cli.output import STDOUT, console, json_option, write_json
+from undam.configs import DIALECTS, ConfigRule, Safety, config_rules
 from undam.errors import UsageError
-from undam.findings import RULES, Rule, Severity, rule_named
+from undam.findings import RULES, Rule, Severity
 from undam.intermediaries import INTERMEDIARIES, Intermediary, intermediary
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 _WIDTH = 92
 _INDENT = "    "
+_SAFETY = {
+    Safety.SAFE: "safe; it changes only how this route streams (undam fix)",
+    Safety.UNSAFE: "unsafe; it changes more than how this route streams (undam fix --unsafe)",
+    Safety.NONE: "none; there is no edit that mends it",
+}
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 
 
@@ -29,60 +35,71 @@ _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "c
 def command(name: str | None, json_to: str | None) -> int:
     """Say what a finding means, why it hurts and what mends it.
 
-    NAME is a finding's code or slug, or the name of an intermediary (nginx, envoy, cloudflare …),
-    of which it tells what it holds and when it cuts. Without NAME: all of both.
+    NAME is the code or slug of a finding of check or lint, or the name of an intermediary (nginx,
+    envoy, cloudflare …), of which it tells what it holds and when it cuts. Several dialects may
+    share a slug; then all are told. Without NAME: a list of everything.
     """
     if name is None and json_to is not None and json_to != STDOUT and _look_up(json_to):
         # `undam explain --json UD101` would otherwise list everything in a file of that name.
         name, json_to = json_to, STDOUT
-    known = None if name is None else _named(name)
+    known = [] if name is None else _named(name)
     if json_to is not None:
-        write_json(_json([*RULES, *INTERMEDIARIES] if known is None else [known]), json_to)
+        write_json(_json(known or [*RULES, *config_rules(), *INTERMEDIARIES]), json_to)
     if json_to != STDOUT:
         _print(known, console())
     return EXIT_CLEAN
 
 
-def _look_up(name: str) -> Rule | Intermediary | None:
+def _look_up(name: str) -> Sequence[Rule | Intermediary]:
+    """All that a name may stand for: slugs of lint are unique only within a dialect."""
+    wanted = name.strip()
+    rules = [
+        rule
+        for rule in (*RULES, *config_rules())
+        if wanted.upper() == rule.code or wanted.lower() == rule.slug
+    ]
+    if rules:
+        return rules
     try:
-        return rule_named(name.strip())
+        return [intermediary(wanted.lower())]
     except KeyError:
-        pass
-    try:
-        return intermediary(name.strip().lower())
-    except KeyError:
-        return None
+        return []
 
 
-def _named(name: str) -> Rule | Intermediary:
+def _named(name: str) -> Sequence[Rule | Intermediary]:
     """What ``name`` stands for; raises UsageError with the nearest names."""
     known = _look_up(name)
-    if known is not None:
+    if known:
         return known
-    codes = {rule.code.lower(): rule.code for rule in RULES}
-    others = [*(rule.slug for rule in RULES), *(one.name for one in INTERMEDIARIES)]
+    rules = [*RULES, *config_rules()]
+    codes = {rule.code.lower(): rule.code for rule in rules}
+    others = [*{rule.slug: None for rule in rules}, *(one.name for one in INTERMEDIARIES)]
     near = difflib.get_close_matches(name.strip().lower(), [*codes, *others], n=3, cutoff=0.5)
     hint = ", ".join(codes.get(one, one) for one in near)
     what = f"nearest: {hint}" if hint else "`undam explain` lists all"
     raise UsageError(f"no finding or intermediary is called {name[:80]!r}; {what}")
 
 
-def _print(known: Rule | Intermediary | None, out: Console) -> None:
-    match known:
-        case None:
-            _print_all(out)
-        case Rule():
-            _print_rule(known, out)
-        case _:
-            _print_intermediary(known, out)
+def _print(known: Sequence[Rule | Intermediary], out: Console) -> None:
+    if not known:
+        _print_all(out)
+    for number, one in enumerate(known):
+        if number:
+            out.print()
+        if isinstance(one, Rule):
+            _print_rule(one, out)
+        else:
+            _print_intermediary(one, out)
 
 
 def _print_all(out: Console) -> None:
-    width = max(len(rule.slug) for rule in RULES)
-    for rule in RULES:
-        out.print(f"{rule.code}  {rule.slug:<{width}}  ", end="")
-        out.print(rule.severity.value, style=_COLOURS[rule.severity])
-    out.print()
+    groups = (RULES, *(dialect.rules for dialect in DIALECTS))
+    width = max(len(rule.slug) for rules in groups for rule in rules)
+    for rules in groups:
+        for rule in rules:
+            out.print(f"{rule.code}  {rule.slug:<{width}}  ", end="")
+            out.print(rule.severity.value, style=_COLOURS[rule.severity])
+        out.print()
     names = ", ".join(one.name for one in INTERMEDIARIES)
     out.print(_wrapped("Intermediaries", names))
 
@@ -93,6 +110,8 @@ def _print_rule(rule: Rule, out: Console) -> None:
     out.print(textwrap.fill(rule.message, _WIDTH))
     out.print()
     out.print(rule.explain, end="")
+    if isinstance(rule, ConfigRule):
+        out.print(_wrapped("Safety of the fix", _SAFETY[rule.safety]))
 
 
 def _print_intermediary(known: Intermediary, out: Console) -> None:
@@ -129,6 +148,9 @@ def _facts(known: Intermediary) -> Iterator[tuple[str, str]]:
         yield "Client leaves", known.client_left
     if known.built_on:
         yield "Built on", known.built_on
+    for dialect in DIALECTS:
+        if dialect.name == known.name:
+            yield "Rules of lint", ", ".join(rule.code for rule in dialect.rules)
 
 
 def _wrapped(label: str, text: str) -> str:
@@ -146,13 +168,16 @@ def _json(known: Sequence[Rule | Intermediary]) -> dict[str, object]:
 
 
 def _rule_json(rule: Rule) -> dict[str, object]:
-    return {
+    known: dict[str, object] = {
         "code": rule.code,
         "slug": rule.slug,
         "severity": rule.severity.value,
         "message": rule.message,
         "explain": rule.explain,
     }
+    if isinstance(rule, ConfigRule):
+        known |= {"safety": rule.safety.value, "source": rule.source}
+    return known
 
 
 def _intermediary_json(known: Intermediary) -> dict[str, object]:
