@@ -136,7 +136,7 @@ for them, is below twice the heartbeat interval of the settings (15 s unless the
 Only a warning: a server that sends its head at once, and heartbeats, is not touched by it.
 Fix: an hour. Unsafe: a dead backend is noticed as late as that.
     .first_byte_timeout = 3600s;
-Measured: varnish 7.1.1 with a limit of 1 s answered 503 where head and first token came after 2.5 s.
+Measured: varnish 7.1.1 with a limit of 1 s answered 503 to a head that came after 2.5 s.
 Source: vcl-backend(7), first_byte_timeout.
 """,
     Safety.UNSAFE,
