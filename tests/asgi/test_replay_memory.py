@@ -1,4 +1,4 @@
-"""`Memory` under `EventStream`: who starts the source, who reads along, what is kept and how long."""
+"""`Memory` under `EventStream`: who starts the source, who reads along, what is kept."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ try:
     from redis.asyncio import Redis
 
     from undam.asgi.redis_log import Entry, Opened, RedisDown, RedisLog, RedisTerms
-    from undam.asgi.redis_writer import Outcome, Writer
+    from undam.asgi.redis_writer import MIN_EVENTS, Outcome, Writer
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError(
         "undam.asgi.redis needs the package redis: pip install 'undam[redis]'", name=missing.name
@@ -88,6 +88,8 @@ class RedisReplay:
         for name, seconds in {"lease_s": lease_s, "timeout_s": timeout_s}.items():
             if not 0 < seconds < float("inf"):
                 raise UsageError(f"{name} must be more than 0 seconds")
+        if max_events < MIN_EVENTS:
+            raise UsageError(f"max_events must be at least {MIN_EVENTS} in Redis")
         if linger_s == 0:
             raise UsageError("linger_s must be more than 0: whoever comes back needs time for it")
         if on_gap not in {"204", "event"}:
@@ -208,6 +210,7 @@ class RedisReplay:
             renew_s=self._check_s,
             linger_s=self._linger_s,
             tell=self._tell,
+            max_bytes=self._bounds.max_bytes,
             down=down,
         )
         running = asyncio.create_task(_run(writer, produce, position), name="undam replay source")
@@ -224,9 +227,12 @@ class RedisReplay:
             elif outcome is None:
                 await self._give_back(entry, "free" if produce.resumable else "lost")
             channel.task = None
-            if outcome in {None, "abandoned"}:
+            if outcome is None or outcome == "abandoned" or outcome == "taken":  # noqa: PLR1714 (for mypy)
+                # What became of it is to be seen in Redis.
                 self._shelf.drop(channel)
-            channel.finish("lost" if outcome is None or outcome == "abandoned" else outcome)
+                channel.finish("lost")
+            else:
+                channel.finish(outcome)
 
     async def _follow(self, channel: Channel, entry: RedisLog, produce: Produce) -> None:
         """Read along what another process writes; take over if it dies."""
@@ -303,12 +309,12 @@ async def _run(writer: Writer, produce: Produce, position: int) -> None:
     try:
         last = await produce(writer.append, position)
     except SourceFailed as failure:
-        writer.finish([failure.last] if failure.last else [], "failed")
+        await writer.finish([failure.last] if failure.last else [], "failed")
     except Exception:
         log.exception("a replay could not run a source")
-        writer.finish([], "lost")
+        await writer.finish([], "lost")
     else:
-        writer.finish(last, "complete")
+        await writer.finish(last, "complete")
 
 
 async def _take_over(channel: Channel, entries: Sequence[Entry]) -> None:

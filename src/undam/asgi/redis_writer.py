@@ -16,15 +16,19 @@ from typing import Literal
 from undam.asgi.channel import Channel, End
 from undam.asgi.redis_log import RedisDown, RedisLog
 
-# What may wait for Redis before the source does.
+# What may wait for Redis before the source does. They are shown all at once, so that a ring has to
+# hold them beside what its readers have not taken.
 _PENDING_EVENTS = 64
 _PENDING_BYTES = 1 << 18
+MIN_EVENTS = 2 * _PENDING_EVENTS
+"""The smallest ring that never drops what its readers are about to take."""
 # What one command carries when an outage is made up for.
 _BATCH = 256
 _RETRY_S = 1.0
 
-Outcome = Literal["complete", "failed", "lost", "abandoned"]
-"""How the writing ended; ``abandoned``: nobody has read for the linger."""
+Outcome = Literal["complete", "failed", "lost", "abandoned", "taken"]
+"""How the writing ended; ``abandoned``: nobody has read for the linger; ``taken``: another process
+goes on with the stream, having taken this one for dead."""
 
 
 class Writer:
@@ -35,6 +39,7 @@ class Writer:
         renew_s: the lease is renewed this often, events or not.
         linger_s: for how long it goes on without readers while Redis cannot be asked for them.
         tell: called with an error when Redis fails, and with ``None`` when it is back.
+        max_bytes: of the ring.
         down: Redis is known to fail.
     """
 
@@ -47,6 +52,7 @@ class Writer:
         renew_s: float,
         linger_s: float,
         tell: Callable[[RedisDown | None], None],
+        max_bytes: int,
         down: bool = False,
     ) -> None:
         self._log = log
@@ -55,6 +61,7 @@ class Writer:
         self._renew_s = renew_s
         self._linger_s = linger_s
         self._tell = tell
+        self._pending_bytes = min(_PENDING_BYTES, max_bytes // 2)
         self._down = down
         # A stream begun without Redis may have been begun elsewhere, too: then it stays here.
         self._only_here = False
@@ -69,22 +76,18 @@ class Writer:
 
     async def append(self, data: bytes) -> str:
         """Take an event; returns its id. Waits while too many are on their way."""
-        ahead = [*self._in_flight, *self._pending, data]
-        await self._channel.make_room(len(ahead), sum(map(len, ahead)))
+        await self._make_room([data])
         if self._down:
             self._work.set()
             return self._channel.publish(data)
         self._pending.append(data)
         self._work.set()
         ring = self._channel.ring
-        number = ring.last + len(self._in_flight) + len(self._pending)
-        while self._is_full():
-            self._room.clear()
-            await self._room.wait()
-        return ring.ident(number)
+        return ring.ident(ring.last + len(self._in_flight) + len(self._pending))
 
-    def finish(self, last: Sequence[bytes], end: End) -> None:
-        """Take what stands at the end; `run` returns when it is written."""
+    async def finish(self, last: Sequence[bytes], end: End) -> None:
+        """Take what stands at the end, together with the fact; `run` returns when it is written."""
+        await self._make_room(last)
         if self._down:
             for data in last:
                 self._channel.publish(data)
@@ -113,8 +116,7 @@ class Writer:
                     continue
                 said = "ok"
             if said == "taken" and not self._began_down:
-                # Another process goes on with it; two tellings of one answer must not mix.
-                return "lost"
+                return "taken"  # Two tellings of one answer must not mix.
             if said != "ok":
                 self._stay_here()
             if not wanted and not self._is_read():
@@ -182,9 +184,16 @@ class Writer:
                 async with asyncio.timeout(left):
                     await self._work.wait()
 
-    def _is_full(self) -> bool:
-        waiting = self._pending
-        return len(waiting) > _PENDING_EVENTS or sum(map(len, waiting)) > _PENDING_BYTES
+    async def _make_room(self, events: Sequence[bytes]) -> None:
+        """Wait until ``events`` can join those on their way, and all of them the readers' ring."""
+        while ahead := [*self._in_flight, *self._pending]:
+            size = sum(map(len, (*ahead, *events)))
+            if len(ahead) + len(events) <= _PENDING_EVENTS and size <= self._pending_bytes:
+                break
+            self._room.clear()
+            await self._room.wait()
+        ahead += events
+        await self._channel.make_room(len(ahead), sum(map(len, ahead)))
 
     def _is_read(self) -> bool:
         now = asyncio.get_running_loop().time()

@@ -1,0 +1,209 @@
+"""Streams in a real Redis server: serving processes that die, and readers who go elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from support.live import miss
+from support.redis_server import redis_url, start_redis
+from support.replays import kept_events
+from support.servers_asgi import UVICORN_ASYNCIO, UVICORN_UVLOOP, Reading, Running, serving
+from undam.lab.proxies import Missing
+
+APP = "support.replay_app:app"
+LEASE_S = 0.6
+COUNT = 200
+
+Serve = Callable[[], Running]
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[str]:
+    try:
+        server = start_redis()
+    except Missing as missing:
+        miss(missing)
+    with server:
+        yield redis_url(server)
+
+
+@pytest.fixture
+def serve(redis: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    """Start a further process that serves the same application."""
+    monkeypatch.setenv("TEST_REDIS", redis)
+    monkeypatch.setenv("TEST_LEASE_S", str(LEASE_S))
+    with contextlib.ExitStack() as running:
+        servers = iter([UVICORN_UVLOOP, UVICORN_ASYNCIO, UVICORN_UVLOOP])
+        yield lambda: running.enter_context(serving(next(servers), APP))
+
+
+def _events(*readings: Reading) -> list[tuple[str, str]]:
+    """(id, data) of every event of one reader's connections, in the order in which they came."""
+    return [event for reading in readings for event in kept_events(reading.body)]
+
+
+def _read(reading: Reading, count: int) -> Reading:
+    return reading.until(
+        lambda: b"\r\n\r\n" in reading.raw and len(kept_events(reading.body)) >= count
+    )
+
+
+def _path(request: pytest.FixtureRequest, *, after: Reading | None = None, more: str = "") -> str:
+    last = "" if after is None else f"&last_event_id={_events(after)[-1][0]}"
+    return f"/{request.node.name}?count={COUNT}{more}{last}"
+
+
+def _kill(server: Running) -> None:
+    os.killpg(server.process.pid, signal.SIGKILL)
+    server.process.wait(10)
+
+
+def _are_whole(events: list[tuple[str, str]]) -> None:
+    numbers = [int(data.split()[0]) for _, data in events]
+    assert numbers == list(range(COUNT))
+    seqs = [int(ident.partition(":")[2]) for ident, _ in events]
+    assert seqs == list(range(1, COUNT + 1))
+    assert len({ident.partition(":")[0] for ident, _ in events}) == 1
+
+
+def _writers(events: list[tuple[str, str]]) -> list[int]:
+    """The processes that ran the source, in order."""
+    pids = [int(re.split(" of ", data)[1]) for _, data in events]
+    return list(dict.fromkeys(pids))
+
+
+def test_the_process_that_serves_and_runs_the_source_is_killed(
+    serve: Serve, request: pytest.FixtureRequest
+) -> None:
+    one, two = serve(), serve()
+    with one.read(_path(request)) as first:
+        _read(first, 50)
+        _kill(one)
+        first.until_end()
+        assert not first.complete
+        with two.read(_path(request, after=first)) as second:
+            second.until_end()
+            assert second.complete
+            events = _events(first, second)
+    _are_whole(events)
+    assert _writers(events) == [one.process.pid, two.process.pid]
+
+
+def test_the_serving_process_is_killed_and_the_producing_one_is_not(
+    serve: Serve, request: pytest.FixtureRequest
+) -> None:
+    one, two, three = serve(), serve(), serve()
+    with one.read(_path(request)) as producing:
+        _read(producing, 5)
+        with two.read(_path(request)) as first:
+            _read(first, 60)
+            _kill(two)
+            first.until_end()
+            assert not first.complete
+            with three.read(_path(request, after=first)) as second:
+                events = _events(first, second.until_end())
+                assert second.complete
+        producing.until_end()
+        assert producing.complete
+        assert _events(producing) == events
+    _are_whole(events)
+    assert _writers(events) == [one.process.pid]
+
+
+def test_a_reader_elsewhere_notices_nothing_when_the_producing_process_is_killed(
+    serve: Serve, request: pytest.FixtureRequest
+) -> None:
+    one, two, three = serve(), serve(), serve()
+    with one.read(_path(request)) as producing:
+        _read(producing, 5)
+        with two.read(_path(request)) as second, three.read(_path(request)) as third:
+            _read(second, 20)
+            _read(third, 20)
+            _kill(one)
+            second.until_end()
+            third.until_end()
+            assert second.complete
+            assert third.complete
+            assert _events(second) == _events(third)
+            events = _events(second)
+    _are_whole(events)
+    assert _writers(events)[0] == one.process.pid
+    assert len(_writers(events)) == 2
+
+
+def test_where_nobody_can_go_on_readers_are_told_and_the_end_is_abnormal(
+    serve: Serve, request: pytest.FixtureRequest
+) -> None:
+    one, two = serve(), serve()
+    path = _path(request, more="&go_on=0")
+    with one.read(path) as producing, contextlib.ExitStack() as others:
+        _read(producing, 1)  # Only then is it sure who runs the source.
+        reading = others.enter_context(two.read(path))
+        _read(reading, 20)
+        _kill(one)
+        reading.until_end()
+        assert not reading.complete
+        assert reading.body.count(b"event: error\n") == 1
+        seen = _events(reading)
+        # Whoever comes later gets what there is, and the same news.
+        with two.read(path) as late, two.read(_path(request, after=reading)) as again:
+            for reader in (late.until_end(), again.until_end()):
+                assert not reader.complete
+                assert reader.body.count(b"event: error\n") == 1
+            assert _events(late) == seen
+            assert _events(again) == []
+    numbers = [int(data.split()[0]) for _, data in seen]
+    assert numbers == list(range(len(seen)))
+    assert 20 <= len(seen) < COUNT
+
+
+def test_a_process_that_was_taken_for_dead_does_not_mix_in(
+    serve: Serve, request: pytest.FixtureRequest
+) -> None:
+    one, two = serve(), serve()
+    with one.read(_path(request)) as producing, contextlib.ExitStack() as others:
+        _read(producing, 1)  # Only then is it sure who runs the source.
+        reading = others.enter_context(two.read(_path(request)))
+        _read(reading, 20)
+        os.killpg(one.process.pid, signal.SIGSTOP)
+        try:
+            reading.until(lambda: len(_writers(_events(reading))) == 2)
+        finally:
+            os.killpg(one.process.pid, signal.SIGCONT)
+        reading.until_end()
+        assert reading.complete
+        producing.until_end()
+        events, before = _events(reading), _events(producing)
+        assert before == events[: len(before)]
+        assert len(before) < COUNT
+        assert not producing.complete
+        with one.read(_path(request, after=producing)) as again:
+            assert before + _events(again.until_end()) == events
+            assert again.complete
+    _are_whole(events)
+
+
+def test_a_process_that_stops_in_good_order_hands_over_before_its_lease_is_over(
+    serve: Serve, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_LEASE_S", "15")
+    one, two = serve(), serve()
+    with one.read(_path(request)) as first:
+        _read(first, 30)
+        one.stop()
+        first.until_end()
+        assert not first.complete
+        began = time.monotonic()
+        with two.read(_path(request, after=first)) as second:
+            events = _events(first, second.until_end())
+            assert second.complete
+    assert time.monotonic() - began < 12
+    _are_whole(events)
+    assert _writers(events) == [one.process.pid, two.process.pid]

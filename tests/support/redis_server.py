@@ -1,0 +1,22 @@
+"""A real Redis server on a free loopback port, without persistence."""
+
+from __future__ import annotations
+
+from undam.lab.proxies import Proxy
+from undam.lab.proxies.plan import Place, Plan
+from undam.lab.proxies.process import start
+
+
+def start_redis() -> Proxy:
+    """Start ``redis-server``. Raises ``Missing`` and ``NotStarted``."""
+
+    def plan(place: Place) -> Plan:
+        config = f'bind 127.0.0.1\nport {place.port}\nsave ""\nappendonly no\n'
+        return Plan(config=config, config_name="redis.conf", arguments=("redis.conf",))
+
+    return start("redis-server", plan)
+
+
+def redis_url(server: Proxy) -> str:
+    """Where it listens, for a client."""
+    return server.url.replace("http:", "redis:")
