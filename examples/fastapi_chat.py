@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI
 from openai import AsyncOpenAI
@@ -25,7 +25,7 @@ class Chat(BaseModel):
 
     messages: list[dict[str, Any]]
     model: str = "stub"
-    stream: bool = True
+    stream: Literal[True] = True  # a request for a whole answer is refused
 
 
 async def ask_stub(chat: Chat) -> AsyncIterator[str | Usage]:
