@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-MODULES = ("sse_parser", "simulator_schedule", "arrival_stamps", "client_reading")
+MODULES = ("sse_parser", "simulator_schedule", "arrival_stamps", "client_reading", "asgi_streams")
 """Each has a docstring whose first line is its title, and ``run() -> list[str]``."""
 
 
