@@ -48,6 +48,26 @@ def test_folders_are_walked_without_what_is_no_configuration() -> None:
     assert found("./a/", "a/z.conf") == wanted
     assert found("a/.cache", "a/readme.md") == ["a/.cache/x.conf", "a/readme.md"]
     assert found("a", exclude=("nginx/", "*.yaml", "a/z*")) == ["a/.hidden.conf"]
+    assert found("a/nginx/site", exclude=("nginx",)) == found("a", exclude=("a",)) == []
+
+
+def test_nothing_is_told_of_what_is_excluded_not_even_where_it_is_included() -> None:
+    put("nginx.conf", MAIN)
+    put("conf.d/app.conf", SERVER)
+    assert places(".", "--exclude", "conf.d") == []
+    assert call("fix", ".", "--write", "--exclude", "app.conf").code == 0
+    assert Path("conf.d/app.conf").read_text() == SERVER
+
+
+def test_name_that_is_no_unicode_has_no_finding_less() -> None:
+    name = os.fsdecode(b"\xff.conf")
+    put(name, SERVER)
+    assert call("lint", ".").out.startswith("\\udcff.conf:1:26 NGX101 ")
+    assert places(".") == [("NGX101", name)]
+    (one,) = call("lint", ".", "--format", "sarif").json["runs"][0]["results"]
+    place = one["locations"][0]["physicalLocation"]["artifactLocation"]
+    assert place["uri"] == "%FF.conf"
+    assert call("fix", ".", "--write").code == 1
 
 
 def test_links_are_followed_to_files_once_and_never_to_folders() -> None:

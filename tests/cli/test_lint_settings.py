@@ -147,6 +147,7 @@ def test_settings_that_are_no_text_are_named() -> None:
     [
         (("--select", "NGX999"), "--select/--ignore: no rule is called 'NGX999'; nearest: "),
         (("--ignore", "@@@"), "no rule is called '@@@'; `undam rules` lists all"),
+        (("--heartbeat", "nan"), "--heartbeat nan: must be a number"),
         (("--config", "gone.toml"), "gone.toml: cannot be read"),
         (("--config", "pyproject.toml"), r"pyproject.toml: has no table \[tool.undam\]"),
     ],

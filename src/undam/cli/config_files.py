@@ -178,7 +178,7 @@ def find_candidates(
             names = _walk(path, exclude, problems) if is_folder else [os.path.normpath(path)]
             for name in names:
                 at = Path(name).stat()
-                if (at.st_dev, at.st_ino) not in seen and not _excluded(name, exclude):
+                if (at.st_dev, at.st_ino) not in seen and not is_excluded(name, exclude):
                     seen.add((at.st_dev, at.st_ino))
                     found.append(Candidate(name, named=not is_folder))
         except (OSError, ValueError) as error:
@@ -198,7 +198,7 @@ def _walk(folder: str, exclude: Sequence[str], problems: list[Problem]) -> Itera
             for name in folders
             if not name.startswith(".")
             and name not in _SKIPPED_FOLDERS
-            and not _excluded(str(Path(here, name)), exclude)
+            and not is_excluded(str(Path(here, name)), exclude)
         )
         for name in sorted(files):
             path = Path(here, name)
@@ -210,12 +210,13 @@ def _may_be_configuration(path: Path) -> bool:
     return path.suffix.lower() not in _SKIPPED_SUFFIXES and not _SKIPPED_NAMES.fullmatch(path.name)
 
 
-def _excluded(path: str, patterns: Iterable[str]) -> bool:
-    """Whether a pattern is that of the path or of its last part."""
+def is_excluded(path: str, patterns: Iterable[str]) -> bool:
+    """Whether a pattern is that of the path or of a folder above it, or of the last part of one."""
     return any(
         fnmatch(name, pattern.rstrip("/"))
         for pattern in patterns
-        for name in (path, Path(path).name)
+        for one in (Path(path), *Path(path).parents)
+        for name in (str(one), one.name)
     )
 
 

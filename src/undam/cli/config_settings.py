@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from undam.cli.config_files import STDIN, reason
+from undam.cli.config_files import STDIN, is_excluded, reason
 from undam.configs import Settings, config_rules, read_settings
 from undam.errors import UsageError
 from undam.findings import RULES
@@ -30,6 +30,7 @@ class Flags:
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     stream: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     heartbeat_s: float | None = None
     config: str | None = None
 
@@ -40,12 +41,16 @@ class PlacedSettings(Settings):
 
     Args:
         folder: of the file; "" where there is none, and patterns start from the working directory.
+        exclude: patterns of files of which nothing is told, not even where another includes them.
     """
 
     folder: str = ""
+    exclude: tuple[str, ...] = ()
 
     def wants(self, code: str, slug: str, path: str) -> bool:
         """Whether a rule applies to a file."""
+        if is_excluded(path, self.exclude):
+            return False
         if self.per_file and path != STDIN:
             path = os.path.relpath(os.path.realpath(path), self.folder or None)
         return super().wants(code, slug, path)
@@ -94,6 +99,7 @@ class SettingsFinder:
             settings,
             select=flags.select or settings.select,
             ignore=(*settings.ignore, *flags.ignore),
+            exclude=flags.exclude,
             stream_paths=flags.stream or settings.stream_paths,
             heartbeat_s=settings.heartbeat_s if flags.heartbeat_s is None else flags.heartbeat_s,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -67,17 +68,20 @@ def request_of(paths: tuple[str, ...], given: dict[str, Any]) -> Request:
         except KeyError:
             known = ", ".join(one.name for one in DIALECTS)
             raise UsageError(f"no dialect is called {dialect[:80]!r}; known: {known}") from None
+    heartbeat = given["heartbeat"]
+    if heartbeat is not None and not math.isfinite(heartbeat):
+        raise UsageError(f"--heartbeat {heartbeat:g}: must be a number of seconds")
     flags = Flags(
         select=_listed(given["select"]),
         ignore=_listed(given["ignore"]),
         stream=given["stream"],
-        heartbeat_s=given["heartbeat"],
+        exclude=given["exclude"],
+        heartbeat_s=heartbeat,
         config=given["config"],
     )
     return Request(
         paths=paths,
         dialect=dialect,
-        exclude=given["exclude"],
         skip_unknown=given["skip_unknown"],
         flags=flags,
     )

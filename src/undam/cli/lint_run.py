@@ -44,7 +44,6 @@ class Request:
 
     paths: tuple[str, ...]
     dialect: str | None = None
-    exclude: tuple[str, ...] = ()
     skip_unknown: bool = False
     flags: Flags = field(default_factory=Flags)
 
@@ -103,7 +102,7 @@ def lint_files(request: Request, tell: Tell = lambda _path, _done, _all: None) -
         UsageError: the request or a file of settings makes no sense.
     """
     settings = SettingsFinder(request.flags)
-    candidates, problems = find_candidates(request.paths, request.exclude)
+    candidates, problems = find_candidates(request.paths, request.flags.exclude)
     files = ConfigFiles()
     report = Report(files, problems=problems)
     for one in candidates:
