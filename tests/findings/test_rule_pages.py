@@ -1,4 +1,4 @@
-"""docs/rules/ says what the catalogue says."""
+"""docs/rules/ says what the rules of check and lint say."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from types import ModuleType
 
 import pytest
 
-from undam.findings import RULES
+from undam.configs import DIALECTS, config_rules
+from undam.findings import RULES, Rule
 
 ROOT = Path(__file__).resolve().parents[2]
+ALL_RULES: tuple[Rule, ...] = (*RULES, *config_rules())
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +36,33 @@ def test_pages_are_in_step_with_the_catalogue(write_docs: ModuleType) -> None:
 
 def test_every_rule_has_a_page_and_a_row(write_docs: ModuleType) -> None:
     pages = write_docs.pages()
-    assert set(pages) == {"README.md"} | {f"{rule.code}.md" for rule in RULES}
-    for rule in RULES:
+    assert set(pages) == {"README.md"} | {f"{rule.code}.md" for rule in ALL_RULES}
+    for rule in ALL_RULES:
         assert pages["README.md"].count(f"| [{rule.code}]({rule.code}.md) | {rule.slug} |") == 1
         assert pages[f"{rule.code}.md"].startswith(f"# {rule.code} {rule.slug}\n")
 
 
+def test_every_dialect_has_a_table_with_the_safety_of_its_fixes(write_docs: ModuleType) -> None:
+    index = write_docs.pages()["README.md"]
+    for dialect in DIALECTS:
+        _, found, rest = index.partition(f"## In a configuration of {dialect.title}: ")
+        assert found
+        table = rest.partition("\n## ")[0]
+        for rule in dialect.rules:
+            (row,) = [line for line in table.splitlines() if f"[{rule.code}]" in line]
+            assert row.split(" | ")[3] == rule.safety.value
+
+
+def test_page_of_a_rule_of_lint_says_how_safe_its_fix_is(write_docs: ModuleType) -> None:
+    pages = write_docs.pages()
+    for rule in config_rules():
+        assert f"**Safety of the fix:** {rule.safety.value}" in pages[f"{rule.code}.md"]
+
+
 def test_page_keeps_every_line_of_the_explain_text(write_docs: ModuleType) -> None:
-    for rule in RULES:
-        page = write_docs.pages()[f"{rule.code}.md"].replace("**", "")
+    pages = write_docs.pages()
+    for rule in ALL_RULES:
+        page = pages[f"{rule.code}.md"].replace("**", "")
         for line in rule.explain.splitlines():
             assert line.removeprefix("    ") in page
 
