@@ -5,7 +5,14 @@ from __future__ import annotations
 import importlib
 import sys
 
-MODULES = ("sse_parser", "simulator_schedule", "arrival_stamps", "client_reading", "asgi_streams")
+MODULES = (
+    "sse_parser",
+    "simulator_schedule",
+    "arrival_stamps",
+    "client_reading",
+    "asgi_streams",
+    "lint_tree",
+)
 """Each has a docstring whose first line is its title, and ``run() -> list[str]``."""
 
 

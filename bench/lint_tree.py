@@ -1,0 +1,130 @@
+"""Seconds per 100 files of `undam lint` on a tree of 1000, on one core.
+
+The tree is a mix as it lies in repositories: configurations of several proxies, each with findings
+and without, some of them long, and more YAML, JSON and text that is none. It is written anew each
+time, so nothing but the disk's cache is warm; the command is a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from undam.timing import median
+
+FILES = 1000
+ROUNDS = 3
+LIMIT_S = 2.0
+"""Per 100 files."""
+
+
+def _nginx(number: int) -> str:
+    places = "".join(
+        f"    location /{'v1' if place == 3 else 'page'}/{place} {{\n"
+        f"        proxy_pass http://127.0.0.1:{9000 + place};\n"
+        "        proxy_set_header Host $host;\n    }\n"
+        for place in range(5 + number % 40)
+    )
+    return f"server {{\n    listen 80;\n{places}}}\n"
+
+
+def _haproxy(number: int) -> str:
+    backends = "".join(
+        f"backend b{place}\n    mode http\n    server s 127.0.0.1:{9000 + place}\n"
+        "    timeout server 30s\n"
+        for place in range(5 + number % 20)
+    )
+    return (
+        "defaults\n    mode http\n    timeout client 30s\nfrontend edge\n    bind :80\n"
+        f"    use_backend b3 if {{ path_beg /v1/ }}\n    default_backend b0\n{backends}"
+    )
+
+
+def _envoy(number: int) -> str:
+    routes = "".join(
+        f"                  - {{match: {{prefix: /{place}/v1/chat}}, route: {{cluster: c}}}}\n"
+        for place in range(1 + number % 30)
+    )
+    manager = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+    return (
+        "static_resources:\n  listeners:\n  - filter_chains:\n    - filters:\n"
+        "      - name: envoy.filters.network.http_connection_manager\n        typed_config:\n"
+        f'          "@type": type.googleapis.com/{manager}\n          route_config:\n'
+        "            virtual_hosts:\n            - name: all\n              domains: ['*']\n"
+        f"              routes:\n{routes}"
+    )
+
+
+def _values(number: int) -> str:
+    return "".join(
+        f"service{place}:\n  image: app:{number}\n  ports: [80, 443]\n" for place in range(100)
+    )
+
+
+def _data(number: int) -> str:
+    return json.dumps([{"id": place, "name": f"item {number}"} for place in range(500)], indent=1)
+
+
+def _words(number: int) -> str:
+    return f"{number} some words and http_proxy=off; no configuration\n" * 200
+
+
+_KINDS: tuple[tuple[str, Callable[[int], str]], ...] = (
+    ("nginx/{}.conf", _nginx),
+    ("haproxy/{}.cfg", _haproxy),
+    ("envoy/{}.yaml", _envoy),
+    ("values/{}.yaml", _values),
+    ("data/{}.json", _data),
+    ("words/{}", _words),
+    ("nginx/more/{}.conf", _nginx),
+    ("values/more/{}.yml", _values),
+    ("notes/{}.cfg", _words),
+    ("data/more/{}.json", _data),
+)
+
+
+def run() -> list[str]:
+    """One line: the median of the rounds, and whether the limit is kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        size = _write(Path(folder))
+        rounds = [_lint(folder) for _ in range(ROUNDS)]
+    seconds = median([took for took, _ in rounds]) * 100 / FILES
+    kept = "kept" if seconds <= LIMIT_S else "NOT KEPT"
+    figures = f"{FILES} files, {size / 1e6:.1f} MB: {seconds:.3f} s per 100 files"
+    limit = f"start of the program included (limit {LIMIT_S:g}: {kept})"
+    return [f"{figures}, {limit}; {rounds[0][1]}"]
+
+
+def _write(folder: Path) -> int:
+    """The files; returns their bytes."""
+    size = 0
+    for number in range(FILES):
+        name, text = _KINDS[number % len(_KINDS)]
+        path = folder / name.format(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        size += path.write_bytes(text(number).encode())
+    return size
+
+
+def _lint(folder: str) -> tuple[float, str]:
+    """Seconds of one core, and the command's last line."""
+    begun = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "undam", "lint", folder],
+        capture_output=True, text=True, check=False, preexec_fn=_on_one_core,
+    )  # fmt: skip
+    took = time.perf_counter() - begun
+    if done.returncode not in {0, 1}:
+        raise RuntimeError(f"lint could not run: {done.stderr[:200]}")
+    return took, done.stdout.splitlines()[-1]
+
+
+def _on_one_core() -> None:
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
