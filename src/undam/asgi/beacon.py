@@ -12,7 +12,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import fields
 from hashlib import sha256
 from typing import Any
 
@@ -32,22 +32,13 @@ from undam.timing.beacon import (
 )
 
 # The same as `undam sim` by default: long enough for several 4 KB blocks, over in 3 s.
-_USUAL = BeaconSchedule(ttft_ms=200, gap_ms=25, before=120, silence_ms=0, after=0, heartbeat_ms=0)
+_USUAL = BeaconSchedule(ttft_ms=200, gap_ms=25, before=120, after=0, heartbeat_ms=0)
 
 # `undam check` asks for none shorter than 250 ms; less would be a way to make the server busy.
 _SHORTEST_HEARTBEAT_MS = 50
 # A check asks about an exchange within seconds; some 200 bytes each.
 _REMEMBERED = 1000
 _TEXT = " It is only a beacon: these words say nothing, and fill the event."
-
-
-@dataclass(frozen=True, slots=True)
-class _Bounds:
-    """What may be asked for: counts, and times in ms."""
-
-    events: int
-    silence_ms: int
-    gap_ms: int
 
 
 class Beacon:
@@ -90,7 +81,15 @@ class Beacon:
         if not 100 <= event_bytes <= 65536:
             raise UsageError("event_bytes must be from 100 to 65536")
         self._token = _digest(token.encode())
-        self._bounds = _Bounds(max_events, round(max_silence_s * 1000), max_gap_ms)
+        silence_ms = round(max_silence_s * 1000)
+        self._most = BeaconSchedule(
+            ttft_ms=silence_ms,
+            gap_ms=max_gap_ms,
+            before=max_events,
+            silence_ms=silence_ms,
+            after=max_events,
+            heartbeat_ms=silence_ms,
+        )
         self._max_streams = max_streams
         self._event_bytes = event_bytes
         self._host = host_name()
@@ -147,26 +146,16 @@ class Beacon:
         Raises:
             UsageError: more than this mount gives. Less than asked for would be measured wrong.
         """
-        bounds = self._bounds
-        limits = {
-            "ttft_ms": bounds.silence_ms,
-            "gap_ms": bounds.gap_ms,
-            "silence_ms": bounds.silence_ms,
-            "before": bounds.events,
-            "after": bounds.events,
-        }
-        values: dict[str, int] = {}
-        for name in ("ttft_ms", "gap_ms", "before", "silence_ms", "after", "heartbeat_ms"):
-            said, usual = getattr(asked, name), getattr(_USUAL, name)
-            most = limits.get(name)
-            if said is not None and most is not None and said > most:
-                raise UsageError(f"{name}={said} is more than this beacon gives: {most}")
-            values[name] = said if said is not None else usual if most is None else min(usual, most)
-        if values["before"] + values["after"] > bounds.events:
-            raise UsageError(f"more events than this beacon gives: {bounds.events}")
-        if values["heartbeat_ms"]:
-            values["heartbeat_ms"] = max(values["heartbeat_ms"], _SHORTEST_HEARTBEAT_MS)
-        return BeaconSchedule(**values)
+        values: dict[str, int | None] = {}
+        for field in fields(BeaconSchedule):
+            said, usual, most = (getattr(one, field.name) for one in (asked, _USUAL, self._most))
+            if said is not None and said > most:
+                raise UsageError(f"{field.name}={said} is more than this beacon gives: {most}")
+            values[field.name] = said if said is not None or usual is None else min(usual, most)
+        schedule = BeaconSchedule(**values)
+        if (schedule.before or 0) + (schedule.after or 0) > (self._most.before or 0):
+            raise UsageError(f"more events than this beacon gives: {self._most.before}")
+        return schedule
 
     def _stream(self, ident: str, schedule: BeaconSchedule, arrived_ns: int) -> EventStream:
         self._open += 1
@@ -180,10 +169,10 @@ class Beacon:
                 self._ends[ident] = (time.time_ns(), reason == "complete")
 
         head = BeaconHead(ident, arrived_ns, self._host)
-        heartbeat_ms = schedule.heartbeat_ms or 0
+        asked_ms = schedule.heartbeat_ms
         return EventStream(
             self._events(schedule, arrived_ns),
-            heartbeat=heartbeat_ms / 1000 if heartbeat_ms else None,
+            heartbeat=max(asked_ms, _SHORTEST_HEARTBEAT_MS) / 1000 if asked_ms else None,
             headers={HEADER: format_head(head)},
             on_close=ended,
         )
@@ -208,21 +197,23 @@ class Beacon:
 
 
 def due_times(schedule: BeaconSchedule, start_ns: int) -> Iterator[int]:
-    """When each event of ``schedule`` is due, and last its end; every field of it has a value.
+    """When each event of ``schedule`` is due, and last its end.
 
     The silence stands in place of a gap, or is added to the wait for the first event, as in
     `undam sim`.
     """
     before, after = schedule.before or 0, schedule.after or 0
-    gap_ns, silence_ns = (schedule.gap_ms or 0) * 1_000_000, (schedule.silence_ms or 0) * 1_000_000
-    at_ns = start_ns + (schedule.ttft_ms or 0) * 1_000_000
-    for number in range(1, before + after + 1):
-        if number == before + 1:
-            at_ns += silence_ns or (gap_ns if before else 0)
-        elif number > 1:
-            at_ns += gap_ns
-        yield at_ns
-    yield at_ns if after else at_ns + silence_ns
+    gap_ms, silence_ms = schedule.gap_ms or 0, schedule.silence_ms
+    at_ms = schedule.ttft_ms or 0
+    for number in range(before + after):
+        if number == before and silence_ms is not None:
+            at_ms += silence_ms
+        elif number:
+            at_ms += gap_ms
+        yield start_ns + at_ms * 1_000_000
+    if not after:
+        at_ms += silence_ms or 0
+    yield start_ns + at_ms * 1_000_000
 
 
 _JSON = (b"content-type", b"application/json")
