@@ -134,8 +134,9 @@ class Tended:
             while True:
                 try:
                     if self._held:
+                        _set_awaited(waiting, False)
                         yield from self._write_held().__await__()
-                        _make_awaited(waiting)
+                        _set_awaited(waiting, True)
                     yield waiting
                 except BaseException as error:
                     self._turn_at = monotonic()
@@ -200,11 +201,10 @@ class Tended:
         self._task.uncancel()
 
 
-def _make_awaited(waiting: Any) -> None:
-    """Put a future back into the state in which ``await`` gave it out.
+def _set_awaited(waiting: Any, awaited: bool) -> None:
+    """Put a future aside, or back into the state in which ``await`` gives it to a task.
 
-    A task takes it only so; while something was written first, another task that waits for the
-    same future may have taken that state for its own.
+    In that state no other task may await it, and a write may take many turns.
     """
-    if getattr(waiting, "_asyncio_future_blocking", None) is False:
-        waiting._asyncio_future_blocking = True
+    if getattr(waiting, "_asyncio_future_blocking", None) is not None:
+        waiting._asyncio_future_blocking = awaited

@@ -1,0 +1,191 @@
+"""Events of one turn that wait for the source to suspend: what can happen to their write."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from support.asgi_calls import Call, run
+from undam.asgi import EventStream, StreamBroken
+
+HELD = b"data: b\n\n"
+
+
+class Server(Call):
+    """Waits, or fails, when it is given the held event."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__()
+        self.error = error
+        self.reached = False
+
+    async def send(self, message: dict[str, Any]) -> None:
+        if message.get("body", b"").startswith(HELD):
+            self.reached = True
+            if self.error is not None:
+                raise self.error
+        else:
+            self.free.set()
+        await super().send(message)
+
+
+class Gated(Server):
+    """Lets everything through but the held event, until it is freed."""
+
+    async def send(self, message: dict[str, Any]) -> None:
+        if message.get("body", b"").startswith(HELD) and not self.reached:
+            self.reached = True
+            gate = self.free = asyncio.Event()
+            await gate.wait()
+        await Call.send(self, message)
+
+
+@pytest.fixture(autouse=True)
+def _long_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A busy machine must not make a turn last its 2 ms.
+    monkeypatch.setattr("undam.asgi.stream.TURN_S", 10.0)
+
+
+def test_a_future_that_others_await_meanwhile_still_wakes_the_source() -> None:
+    async def main() -> None:
+        shared = asyncio.get_running_loop().create_future()
+
+        async def source() -> AsyncIterator[str]:
+            yield "a"
+            yield "b"
+            yield str(await shared)
+
+        call = Gated()
+        task = call.start(EventStream(source))
+        await call.until(lambda: call.reached)
+
+        async def other() -> object:
+            return await shared
+
+        waiting = asyncio.create_task(other())
+        await asyncio.sleep(0)
+        call.free.set()
+        await call.until(lambda: HELD in call.bodies)
+        shared.set_result("c")
+        assert await waiting == "c"
+        await task
+        assert call.bodies == [b": open\n", b"data: a\n\n", HELD, b"data: c\n\n", b""]
+
+    run(main())
+
+
+def test_a_future_that_is_done_when_the_write_is_wakes_it_too() -> None:
+    async def main() -> None:
+        shared = asyncio.get_running_loop().create_future()
+
+        async def source() -> AsyncIterator[str]:
+            yield "a"
+            yield "b"
+            yield str(await shared)
+
+        call = Gated()
+        task = call.start(EventStream(source))
+        await call.until(lambda: call.reached)
+        shared.set_result("c")
+        await asyncio.sleep(0)
+        call.free.set()
+        await task
+        assert call.body.endswith(HELD + b"data: c\n\n")
+
+    run(main())
+
+
+def test_a_client_that_leaves_while_they_are_written_cancels_the_source() -> None:
+    async def main() -> None:
+        finals: list[str] = []
+        reasons: list[str] = []
+
+        async def source() -> AsyncIterator[str]:
+            try:
+                yield "a"
+                yield "b"
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                finals.append("cancelled")
+                raise
+
+        call = Gated()
+        task = call.start(EventStream(source, on_close=reasons.append))
+        await call.until(lambda: call.reached and call.receiving)
+        call.left.set()
+        await task
+        assert finals == ["cancelled"]
+        assert reasons == ["client-left"]
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(BrokenPipeError(), "client-left"), (KeyError("server"), "error")]
+)
+def test_a_write_that_fails_is_not_the_sources_to_see(error: Exception, reason: str) -> None:
+    async def main() -> None:
+        seen: list[str] = []
+        reasons: list[str] = []
+
+        async def source() -> AsyncIterator[str]:
+            try:
+                yield "a"
+                yield "b"
+                await asyncio.sleep(3600)
+            except BaseException as caught:
+                seen.append(type(caught).__name__)
+                raise
+
+        serving = Server(error).serve(EventStream(source, on_close=reasons.append))
+        if reason == "error":
+            with pytest.raises(KeyError):
+                await serving
+        else:
+            await serving
+        assert seen == ["CancelledError"]
+        assert reasons == [reason]
+
+    run(main())
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_nothing_follows_a_write_that_the_sources_own_timeout_interrupted(goes_on: bool) -> None:
+    async def main() -> None:
+        async def source() -> AsyncIterator[str]:
+            yield "a"
+            yield "b"
+            try:
+                async with asyncio.timeout(0.02):
+                    await asyncio.sleep(3600)
+            except TimeoutError:
+                if goes_on:
+                    yield "c"
+
+        reasons: list[str] = []
+        call = Gated()
+        with pytest.raises(RuntimeError, match="interrupted"):
+            await call.serve(EventStream(source, on_close=reasons.append))
+        assert not call.complete
+        assert b"data: c" not in call.body
+        assert reasons == ["error"]
+
+    run(main())
+
+
+def test_what_was_held_goes_before_the_error() -> None:
+    async def main() -> None:
+        async def source() -> AsyncIterator[str]:
+            yield "a"
+            yield "b"
+            raise ValueError
+
+        call = Call()
+        with pytest.raises(StreamBroken):
+            await call.serve(EventStream(source))
+        assert call.bodies[-1].startswith(HELD + b"event: error\n")
+
+    run(main())
