@@ -14,6 +14,8 @@ UndamError
 │   └── TtftTimeout          no content came within the time allowed
 ├── ConfigSyntaxError        a configuration cannot be read; `path`, `line`, `column` say where
 └── UsageError               what the user asked for makes no sense
+
+A room whose failures concern nobody else derives them there: asgi (StreamBroken), lab (Missing).
 """
 
 from __future__ import annotations

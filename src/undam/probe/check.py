@@ -14,7 +14,7 @@ from undam.diagnosis.hop import Hop, figures, judge_hop
 from undam.diagnosis.leaving import Leaving, find_leavings
 from undam.diagnosis.limits import Limits, find_limits
 from undam.diagnosis.reading import read_exchange
-from undam.errors import UndamError
+from undam.errors import UndamError, UsageError
 from undam.findings import Finding, Severity
 from undam.intermediaries import recognise
 from undam.probe.beacon import ask_clock
@@ -73,8 +73,11 @@ async def run_check(options: CheckOptions, progress: Progress | None = None) -> 
 
     Raises:
         NetworkError, RemoteProtocolError, ResponseError: a place could not be asked.
-        UsageError: ``beacon`` without a beacon at the far end.
+        UsageError: ``beacon`` without a beacon at the far end, or ``idle_s`` or ``cancel`` without
+            ``beacon``.
     """
+    if not options.beacon and (options.idle_s is not None or options.cancel):
+        raise UsageError("idle limits and cancels are asked of a beacon: set beacon as well")
     try:
         return await _check(options, progress or Progress())
     except UndamError as error:
