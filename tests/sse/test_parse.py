@@ -241,6 +241,7 @@ def _feed(stream: bytes, read_bytes: int) -> None:
         pytest.param(b"\xef\xbb\xbf", b"", 1, id="BOMs"),
     ],
 )
+@pytest.mark.slow
 def test_linear(unit: bytes, tail: bytes, read_bytes: int) -> None:
     # Eight times the input takes 8 times as long where work is linear and 64 times where it is
     # quadratic; 24 lies between with room on both sides for a machine that is busy.
