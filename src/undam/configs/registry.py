@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from undam.configs import (
+    apache,
     envoy,
     haproxy,
     ingress_nginx,
@@ -20,6 +21,7 @@ DIALECTS: tuple[Dialect, ...] = (
     ingress_nginx.DIALECT,
     envoy.DIALECT,
     haproxy.DIALECT,
+    apache.DIALECT,
     lighttpd.DIALECT,
     nginx.DIALECT,
     traefik.DIALECT,
