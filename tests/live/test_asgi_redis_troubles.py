@@ -481,6 +481,202 @@ def test_readers_of_another_process_are_cut_when_redis_stays_away(server: Proxy,
     run(main())
 
 
+def test_a_store_that_closes_hands_over_long_before_its_lease_is_over(
+    server: Proxy, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with _stores(redis_url(server), 2, lease_s=3) as (one, two):
+            source, key = Source(100, 0.01), f"hands-{time.monotonic_ns()}"
+            here, there = Call(), Call()
+            tasks = [here.start(_stream(one, source, key))]
+            await got(here, 5)
+            tasks.append(there.start(_stream(two, source, key)))
+            await got(there, 5)
+            await one.aclose()
+            assert source.closed == 1
+            with pytest.raises(StreamBroken):
+                await tasks[0]
+            await tasks[1]
+            assert data_of(there) == NUMBERS[:100]
+            assert there.complete
+            assert (source.begun, source.closed) == (2, 2)
+
+    with caplog.at_level(logging.INFO, "undam.asgi"):
+        run(main())
+    assert len(_messages(caplog, "going on with it")) == 1
+
+
+def test_closing_stops_every_source_at_once(server: Proxy, run: Run) -> None:
+    async def main() -> None:
+        # As a user's client is by default, with a limit of its own for each write.
+        async with Redis.from_url(redis_url(server), socket_timeout=5) as client:
+            for number in range(60):
+                store, source = RedisReplay(client), Source(1000)
+                call = Call()
+                task = call.start(_stream(store, source, f"stop-{time.monotonic_ns()}"))
+                await got(call, 1 + number % 5)
+                # A store that waits for its sources to end would take 2 s.
+                async with asyncio.timeout(1):
+                    await store.aclose()
+                assert source.closed == 1
+                with pytest.raises(StreamBroken):
+                    await task
+
+    run(main())
+
+
+def test_a_clients_own_limit_is_no_sign_of_a_dead_redis(
+    server: Proxy, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with Redis.from_url(redis_url(server), socket_timeout=0.8) as client:
+            one, two = (RedisReplay(client, lease_s=3) for _ in range(2))
+            source, key = Source(3, 1.2), f"own-{time.monotonic_ns()}"
+            calls = [Call(), Call()]
+            tasks = [calls[0].start(_stream(one, source, key))]
+            await got(calls[0], 1)
+            tasks.append(calls[1].start(_stream(two, source, key)))
+            await asyncio.gather(*tasks)
+            assert [data_of(call) for call in calls] == [NUMBERS[:3]] * 2
+            await one.aclose()
+            await two.aclose()
+
+    with caplog.at_level(logging.INFO, "undam.asgi"):
+        run(main())
+    assert caplog.records == []
+
+
+def test_a_source_is_taken_over_before_it_gave_anything(server: Proxy, run: Run) -> None:
+    async def main() -> None:
+        async with _stores(redis_url(server), 2) as (one, two):
+            silent, source = Source(10, 60), Source(10)
+            key = f"silent-{time.monotonic_ns()}"
+            here, there, more = Call(), Call(), Call()
+            tasks = [here.start(_stream(one, silent, key))]
+            await here.until(lambda: silent.begun)
+            # Whose source is at hand in the other process has left when it is needed.
+            tasks.append(there.start(_stream(two, source, key)))
+            await there.until(lambda: two.readers)
+            tasks.append(more.start(_stream(two, source, key)))
+            await more.until(lambda: two.readers == 2)
+            there.left.set()
+            await tasks[1]
+            await one.aclose()
+            await tasks[2]
+            assert data_of(more) == NUMBERS[:10]
+            assert more.complete
+            with pytest.raises(StreamBroken):
+                await tasks[0]
+
+    run(main())
+
+
+def test_a_closing_store_says_at_once_that_nobody_can_go_on(server: Proxy, run: Run) -> None:
+    async def main() -> None:
+        async with _stores(redis_url(server), 2, lease_s=3) as (one, two):
+            source, key = Source(1000, 0.01), f"alone-{time.monotonic_ns()}"
+            here, there = Call(), Call()
+            tasks = [here.start(_stream(one, source, key, go_on=False))]
+            await got(here, 5)
+            tasks.append(there.start(_stream(two, source, key, go_on=False)))
+            await got(there, 5)
+            await one.aclose()
+            for task in tasks:
+                with pytest.raises(StreamBroken):
+                    await task
+            late = Call()
+            with pytest.raises(StreamBroken):
+                await late.serve(_stream(two, source, key, go_on=False))
+            assert data_of(late) == data_of(there)
+            assert not late.complete
+            assert source.begun == 1
+
+    run(main())
+
+
+def test_an_error_of_the_source_reaches_every_process_once(
+    server: Proxy, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async def source() -> AsyncIterator[str]:
+            for number in range(5):
+                yield str(number)
+                await asyncio.sleep(0.005)
+            raise RuntimeError("secret")
+
+        async with _stores(redis_url(server), 3) as stores:
+            key = f"error-{time.monotonic_ns()}"
+            calls = [Call() for _ in stores]
+            streams = [EventStream(source, replay=store, replay_key=key) for store in stores]
+            tasks = [call.start(stream) for call, stream in zip(calls, streams, strict=True)]
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            assert [type(one) for one in results] == [StreamBroken] * 3
+            for call, stream in zip(calls, streams, strict=True):
+                assert call.body == calls[0].body
+                assert call.body.count(b"event: error\n") == 1
+                assert b"secret" not in call.body
+                ident = call.body.rpartition(b"id: ")[2].split(b"\n")[0]
+                assert (await coming_back(ident).serve(stream)).status == 204
+
+    with caplog.at_level(logging.INFO, "undam.asgi"):
+        run(main())
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+def test_a_client_that_leaves_while_its_stream_is_opened_leaves_no_lease(
+    server: Proxy, run: Run
+) -> None:
+    async def main() -> None:
+        async with _stores(redis_url(server), 2, lease_s=20, timeout_s=3) as (one, two):
+            source, key = Source(10), f"leaves-{time.monotonic_ns()}"
+            await Call().serve(_stream(one, Source(1), key + "warm"))
+            call = Call()
+            os.kill(server.pid, signal.SIGSTOP)
+            try:
+                task = call.start(_stream(one, source, key))
+                await asyncio.sleep(0.1)  # Its question is on the way.
+                call.left.set()
+                await task
+            finally:
+                os.kill(server.pid, signal.SIGCONT)
+            assert source.begun == 0
+            while one._tasks:
+                await asyncio.wait(one._tasks)
+            began = time.monotonic()
+            assert data_of(await Call().serve(_stream(two, source, key))) == NUMBERS[:10]
+            assert time.monotonic() - began < 10
+
+    run(main())
+
+
+def test_a_stream_that_vanishes_with_its_producer_is_lost_and_said_to_be(
+    server: Proxy, run: Run
+) -> None:
+    async def main() -> None:
+        url = redis_url(server)
+        async with (
+            Relay(server) as relay,
+            _stores(relay.url, 1) as (one,),
+            _stores(url, 1) as (two,),
+        ):
+            source, key = Source(300, 0.01), f"vanishes-{time.monotonic_ns()}"
+            here, there = Call(), Call()
+            tasks = [here.start(_stream(one, source, key))]
+            await got(here, 5)
+            tasks.append(there.start(_stream(two, source, key)))
+            await got(there, 5)
+            relay.cut()
+            async with Redis.from_url(url) as client:
+                await client.delete(*await _keys(url, key))
+            with pytest.raises(StreamBroken):
+                await tasks[1]
+            assert source.begun == 1
+            await tasks[0]
+            assert data_of(here) == NUMBERS[:300]
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -96,7 +96,9 @@ class RedisReplay:
             raise UsageError(f"on_gap is '204' or 'event', not {on_gap!r}")
         self.on_gap: Literal["204", "event"] = on_gap
         self._owns = isinstance(redis, str)
-        self._client = Redis.from_url(redis) if isinstance(redis, str) else redis
+        self._client = (
+            Redis.from_url(redis, socket_timeout=None) if isinstance(redis, str) else redis
+        )
         self._terms = RedisTerms(prefix, _ms(lease_s), _ms(linger_s), timeout_s)
         self._bounds = Bounds(max_events, max_bytes)
         self._linger_s, self._slow_s, self._lease_s = linger_s, slow_s, lease_s

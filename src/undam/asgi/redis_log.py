@@ -23,6 +23,8 @@ from undam.errors import UndamError
 
 # What one XREAD brings: bounded memory, few round trips for a reader who is far behind.
 _PAGE = 200
+# One read waits no longer for an event; then the producer is looked after.
+_BLOCK_MS = 1000
 
 # ARGV: token, epoch, lease_ms, keep_ms, linger_ms, may_start, may_go_on
 _OPEN = """
@@ -155,6 +157,9 @@ class RedisLog:
         self._client = client
         self._terms = terms
         self._token = token
+        # A client may give up a read by itself, and that is no sign of a dead Redis.
+        own_s = client.connection_pool.connection_kwargs.get("socket_timeout")
+        self._longest_ms = _BLOCK_MS if own_s is None else min(_BLOCK_MS, max(1, int(own_s * 500)))
         # The braces make a cluster keep all four in one slot, and quoting keeps them unambiguous.
         name = f"{terms.prefix}{{{quote(key, safe='', errors='replace')}}}"
         self._keys = [f"{name}:{part}" for part in ("events", "about", "lease", "readers")]
@@ -207,8 +212,10 @@ class RedisLog:
         """The entries after number ``after``; if there are none, wait for one.
 
         Args:
-            block_ms: how long to wait at most; ``None``: not at all.
+            block_ms: how long to wait at most, or shorter; ``None``: not at all.
         """
+        if block_ms is not None:
+            block_ms = min(block_ms, self._longest_ms)
         async with self._answering((block_ms or 0) / 1000):
             streams: Any = {self._keys[0]: f"{after}-0"}
             found: Any = await self._client.xread(streams, count=_PAGE, block=block_ms)
@@ -234,6 +241,9 @@ class RedisLog:
 
     @asynccontextmanager
     async def _answering(self, waiting_s: float = 0.0) -> AsyncGenerator[None]:
+        task = asyncio.current_task()
+        assert task is not None
+        cancelling = task.cancelling()
         try:
             async with asyncio.timeout(self._terms.timeout_s + waiting_s):
                 yield
@@ -241,6 +251,10 @@ class RedisLog:
             raise RedisDown(f"no answer within {self._terms.timeout_s:g} s") from None
         except (RedisError, OSError) as error:
             raise RedisDown(f"{type(error).__name__}: {error}") from error
+        if task.cancelling() > cancelling:
+            # The client waits with asyncio.wait_for, which before Python 3.12 swallows it now and
+            # then; a source would go on for ever.
+            raise asyncio.CancelledError
 
 
 def _entry(ident: bytes | str, fields: Any) -> Entry:
