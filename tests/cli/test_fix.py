@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -200,6 +201,15 @@ def test_included_file_is_mended_where_it_stands_and_once() -> None:
     assert (said.code, said.out) == (1, "mended conf.d/app.conf\n1 file mended\n")
     assert text("conf.d/app.conf").count("proxy_buffering off;") == 1
     assert call("fix", ".").code == 0
+
+
+def test_pipe_is_read_and_never_written() -> None:
+    os.mkfifo("nginx.conf")
+    writer = threading.Thread(target=lambda: Path("nginx.conf").write_text(BAD))
+    writer.start()
+    said = call("fix", "nginx.conf", "--write")
+    writer.join()
+    assert (said.code, said.err) == (2, "undam: nginx.conf: is no regular file\n")
 
 
 def test_broken_file_is_named_and_others_are_mended() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.command_lines import call
+from undam.cli import config_includes
 from undam.cli.config_files import MAX_BYTES, find_candidates
 
 SERVER = "server { location /v1/ { proxy_pass http://127.0.0.1:9000; } }\n"
@@ -151,6 +152,26 @@ def test_where_an_include_is_looked_for(linted: str, pattern: str, file: str) ->
     put(str(root / file), SERVER)
     (one,) = call("lint", str(root / linted), "--json").json["findings"]
     assert one["path"] == str((root / file).resolve())
+
+
+def test_include_is_taken_from_the_nearest_place_alone() -> None:
+    put("nginx.conf", "events {}\n")
+    put("sites/app.conf", "http { include more/*.conf; }\n")
+    put("sites/more/near.conf", SERVER)
+    put("more/far.conf", SERVER)
+    assert places("sites/app.conf") == [("NGX101", "sites/more/near.conf")]
+
+
+def test_number_of_included_files_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config_includes, "MAX_FILES", 20)
+    for number in range(30):
+        put(f"conf.d/{number}.conf", SERVER + "include conf.d/*.conf;\n")
+    put("nginx.conf", MAIN)
+    said = call("lint", "nginx.conf", "--json").json
+    assert 0 < len(said["files"]) <= 21
+    assert "which is one of too many included files" in {
+        one["what"].partition(", ")[2] for one in said["unread"]
+    }
 
 
 @pytest.mark.parametrize(

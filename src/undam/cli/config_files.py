@@ -109,7 +109,7 @@ class ConfigFiles:
 
     _names: dict[str, str] = field(default_factory=dict)
     _texts: dict[str, FileText] = field(default_factory=dict)
-    _changed: dict[str, str] = field(default_factory=dict)
+    _sources: dict[str, Source] = field(default_factory=dict)
 
     def call(self, path: str) -> None:
         """Let a file go by this name."""
@@ -135,12 +135,13 @@ class ConfigFiles:
 
     def source(self, path: str) -> Source:
         """The text of a file with the changes made so far. Raises OSError."""
-        changed = self._changed.get(path)
-        return Source(path, self.read(path).text if changed is None else changed)
+        if path not in self._sources:  # kept, since it knows where its lines begin
+            self._sources[path] = Source(path, self.read(path).text)
+        return self._sources[path]
 
     def change(self, path: str, text: str) -> None:
         """Put another text in the place of a file's; nothing is written."""
-        self._changed[path] = text
+        self._sources[path] = Source(path, text)
 
     @property
     def changed(self) -> dict[str, str]:

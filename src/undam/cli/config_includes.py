@@ -35,8 +35,8 @@ _MAIN_FILES = (
 class Includes:
     """``OpenFile`` for one file that is linted.
 
-    A relative pattern starts from the folder of the program's main file, from that of the linted
-    file, or from the one above it: the first that has such a file. Nothing is opened outside the
+    A relative pattern starts from the folder of the linted file, from that of the program's main
+    file, or from the one above: the first that has such a file. Nothing is opened outside the
     working directory, the folders that were named, and these.
 
     Args:
@@ -48,7 +48,7 @@ class Includes:
         self._files = files
         folder = Path.cwd() if linted == STDIN else Path(os.path.realpath(linted)).parent
         main = _main_folder(folder)
-        self._bases = list(dict.fromkeys((main, folder, folder.parent)))
+        self._bases = list(dict.fromkeys((folder, main, folder.parent)))
         reach = [Path(), *map(Path, named), folder, main]
         self._reach = [Path(os.path.realpath(one)) for one in reach]
         self._opened: set[str] = set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from undam.cli.fix_words import changed_lines
@@ -22,12 +22,20 @@ _WIDTH = 100
 _BEFORE = 30
 _TAB = "    "
 _CUT = "…"
+_MARGIN = " " * 5
+
+
+Piece = tuple[str, str]
+"""Text that is safe to show, and its style."""
 
 
 def print_report(report: Report, out: Console) -> None:
     """Findings, then what was not read, then one line that sums up."""
+    from rich.text import Text  # noqa: PLC0415 (only when there is something to show)
+
     for one in report.mistakes:
-        _print_mistake(one, report.source(one), out)
+        # In one go: a console takes as long for a word as for a page.
+        out.print(Text.assemble(*_pieces(one, report.source(one))), end="")
     for unread in report.unread:
         place = f"{unread.path}:{unread.line}"
         out.print(one_line(f"{place}: not read: {unread.what}"), style="dim")
@@ -36,30 +44,29 @@ def print_report(report: Report, out: Console) -> None:
     out.print(_summary(report))
 
 
-def _print_mistake(one: Mistake, source: Source, out: Console) -> None:
-    out.print(one_line(f"{one.path}:{one.line}:{one.column}"), style="bold", end=" ")
-    out.print(one.rule.code, style=COLOURS[one.severity], end=" ")
-    out.print(f"{one.rule.slug}: {one_line(one.message)}")
-    number = f"{one.line:>5}"
+def _pieces(one: Mistake, source: Source) -> Iterator[Piece]:
+    colour = COLOURS[one.severity]
+    yield one_line(f"{one.path}:{one.line}:{one.column}"), "bold"
+    yield f" {one.rule.code}", colour
+    yield f" {one.rule.slug}: {one_line(one.message)}\n", ""
     line, before, under = _marked(source.line(one.line), one.column, one.length)
-    out.print(f"{number} | {line}")
-    out.print(f"{'':5} | {' ' * before}", end="")
-    out.print("^" * under, style=COLOURS[one.severity])
-    _print_fix(one, source, out)
+    yield f"{one.line:>5} | {line}\n{_MARGIN} | {' ' * before}", ""
+    yield f"{'^' * under}\n", colour
+    yield from _fix(one, source)
 
 
-def _print_fix(one: Mistake, source: Source, out: Console) -> None:
+def _fix(one: Mistake, source: Source) -> Iterator[Piece]:
     lines = changed_lines(source, one)
     if not lines:
-        out.print(f"{'':5} = no edit mends it: undam explain {one.rule.code}", style="dim")
+        yield f"{_MARGIN} = no edit mends it: undam explain {one.rule.code}\n", "dim"
         return
     kind = "fix, unsafe (undam fix --unsafe)" if one.rule.safety is Safety.UNSAFE else "fix"
     line, _ = source.place(min(edit.start for edit in one.edits))
     where = "" if abs(line - one.line) <= 1 else f", at line {line}"
-    out.print(f"{'':5} = {kind}{where}:")
+    yield f"{_MARGIN} = {kind}{where}:\n", ""
     for sign, text in ((line[0], line[1:]) for line in lines):
         shown, _, _ = _marked(text, 1, 1)
-        out.print(f"{'':5} {sign} {shown}", style="green" if sign == "+" else "red")
+        yield f"{_MARGIN} {sign} {shown}\n", "green" if sign == "+" else "red"
 
 
 def _marked(line: str, column: int, length: int) -> tuple[str, int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from undam.configs import (
     apache,
+    caddy,
     envoy,
     haproxy,
     ingress_nginx,
@@ -22,6 +23,7 @@ DIALECTS: tuple[Dialect, ...] = (
     envoy.DIALECT,
     haproxy.DIALECT,
     apache.DIALECT,
+    caddy.DIALECT,
     lighttpd.DIALECT,
     nginx.DIALECT,
     traefik.DIALECT,
