@@ -14,11 +14,14 @@ CADDY = Intermediary(
         Sign("server", r"^caddy\b"),  # 2.6 adds a second Server line
     ),
     holds=(
-        "Streams by default, also with `encode gzip`; headers wait for the first body byte. "
-        "buffer_responses holds the whole response, whatever flush_interval says, and so does "
-        "`encode` when it is made to match event streams of any length."
+        "Streams by default; headers wait for the first body byte. buffer_responses holds the "
+        "whole response, whatever flush_interval says. `encode` streams while the first event is "
+        "under its minimum of 512 bytes; with larger ones gzip holds blocks and zstd all."
     ),
-    cuts="No limit found: 68 s of silence survive.",
+    cuts=(
+        "None by default: 68 s of silence survive. A read_timeout of the transport is an idle "
+        "limit, and its cut looks like an end; `timeouts { write … }` of the server is a total one."
+    ),
     fixes={
         Trouble.HOLD: Fix("caddy", "flush_interval -1\n# and no buffer_responses beside it"),
         Trouble.HEADERS_HELD: Fix("caddy", "flush_interval -1"),

@@ -17,7 +17,10 @@ LIGHTTPD = Intermediary(
         "Holds the whole response and adds a Content-Length. From 1.4.83 it honours "
         "`Incremental: ?1` (read in its source)."
     ),
-    cuts="No limit found: 68 s of silence survive.",
+    cuts=(
+        "68 s of silence survive; server.max-write-idle (360 s by default, documented) and a "
+        "read-timeout of the proxy cut silent streams, and heartbeats help."
+    ),
     fixes={
         Trouble.HOLD: _STREAM,
         Trouble.HEADERS_HELD: _STREAM,
