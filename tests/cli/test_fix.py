@@ -205,10 +205,8 @@ def test_included_file_is_mended_where_it_stands_and_once() -> None:
 
 def test_pipe_is_read_and_never_written() -> None:
     os.mkfifo("nginx.conf")
-    writer = threading.Thread(target=lambda: Path("nginx.conf").write_text(BAD))
-    writer.start()
+    threading.Thread(target=lambda: Path("nginx.conf").write_text(BAD), daemon=True).start()
     said = call("fix", "nginx.conf", "--write")
-    writer.join()
     assert (said.code, said.err) == (2, "undam: nginx.conf: is no regular file\n")
 
 

@@ -146,7 +146,8 @@ class ConfigFiles:
     @property
     def changed(self) -> dict[str, str]:
         """The new texts, by name, of those that differ from what is on disk."""
-        return {path: text for path, text in self._changed.items() if text != self.read(path).text}
+        texts = {path: one.text for path, one in self._sources.items()}
+        return {path: text for path, text in texts.items() if text != self.read(path).text}
 
 
 def _bytes(path: str) -> bytes:
