@@ -72,7 +72,9 @@ def test_prints_what_is_known_of_an_intermediary(known: Intermediary) -> None:
     for sign in known.signs:
         assert sign.header in said.stdout
     assert ("unless set otherwise; heartbeats help" in words) == (known.idle_limit_s is not None)
-    assert ("unless set otherwise; heartbeats do not help" in words) == (known.total_limit_s is not None)
+    assert ("unless set otherwise; heartbeats do not help" in words) == (
+        known.total_limit_s is not None
+    )
 
 
 def test_rule_and_intermediary_names_do_not_collide() -> None:
