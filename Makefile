@@ -25,7 +25,7 @@ test: check
 	@scripts/test
 
 test-fast: .venv/ready
-	@$(BIN)/python -m pytest -q -n 2 -m "not live and not slow"
+	@$(BIN)/python -m pytest -q -n 2 -m "not live and not slow" --ignore=tests/live
 
 check: .venv/ready
 	@$(BIN)/ruff check .

@@ -19,6 +19,8 @@ from undam.sse import Event, Parser
 from undam.timing import BeaconQuestion, BeaconSchedule, due_of
 from undam.timing.beacon import HEADER, format_question, parse_head
 
+pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+
 TOKEN = "correct horse battery staple"
 BEARER = (b"authorization", f"Bearer {TOKEN}".encode())
 QUICK = BeaconSchedule(ttft_ms=0, gap_ms=0, before=5, silence_ms=0, after=0, heartbeat_ms=0)

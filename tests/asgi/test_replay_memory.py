@@ -16,6 +16,8 @@ from undam.asgi import EventStream, Memory, StreamBroken
 from undam.asgi.channel import Channel
 from undam.errors import UsageError
 
+pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+
 LONG = 30.0
 
 

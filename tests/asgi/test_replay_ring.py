@@ -87,7 +87,7 @@ def test_an_id_that_is_gone_or_was_never_given_is_a_gap(number: int) -> None:
         f"{EPOCH}:\uff13",  # a digit, full width
         f"{EPOCH}:3:3",
         f"{EPOCH.upper()}:3",
-        f"{new_epoch()}:3",
+        f"{EPOCH[::-1]}:3",  # another stream's
         "\ud800",
         "\U0001f680",
         f"{EPOCH}:" + "9" * 4000,

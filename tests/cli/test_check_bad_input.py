@@ -12,6 +12,8 @@ from support.command import Certificates, Run
 from support.servers import JSON, head, replying, serving, stream, whole
 from undam.cli.main import main
 
+pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+
 # `undam check ARGS` -> a piece of the line that must come.
 USAGE = [
     (["foo"], "did you mean http://foo"),

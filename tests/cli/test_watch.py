@@ -20,6 +20,8 @@ import pytest
 from support.scripted import DONE, HEAD, RESET, STREAM, Script, ScriptedServer, chunk
 from undam.record import read_record
 
+pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+
 _UNDAM = (sys.executable, "-m", "undam", "watch")
 _LIMIT_S = 60
 _WORDS = [f"w{i} " for i in range(12)]

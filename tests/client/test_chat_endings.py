@@ -28,6 +28,8 @@ from undam.client import (
 )
 from undam.errors import NetworkError, ResponseError, UndamError, UsageError
 
+pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+
 Serve = Callable[..., ScriptedServer]
 
 _A = (Text("par"), Text("tial"))

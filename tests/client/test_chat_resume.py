@@ -13,6 +13,8 @@ from support.scripted import DONE, RESET, STREAM, ScriptedServer, chunk
 from undam.client import Finish, IncompleteStream, StreamError, Text, achat, chat
 from undam.errors import UndamError
 
+pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+
 Serve = Callable[..., ScriptedServer]
 
 _FIRST = [STREAM, b"retry: 50\n\n", chunk("a", ident="1"), chunk("b", ident="2"), 0.1, RESET]

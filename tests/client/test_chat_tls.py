@@ -18,6 +18,8 @@ from support.scripted import DONE, STREAM, chunk
 from support.servers import serving
 from undam.client import AnswerError, Finish, IdleTimeout, Text, TtftTimeout, achat, chat
 
+pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+
 
 @pytest.fixture(scope="module")
 def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:

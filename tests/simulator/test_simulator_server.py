@@ -26,6 +26,8 @@ from undam.timing import due_of
 from undam.timing.beacon import parse_head
 from undam.timing.distribution import constant
 
+pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+
 Serve = Callable[..., Any]
 
 STREAMS = ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/sse",

@@ -13,6 +13,8 @@ import pytest
 from undam.record import Ending
 from undam.wire import Request
 
+pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+
 BODY = b"".join(b'data: {"choices": [{"delta": {"content": "tok%d"}}]}\n\n' % i for i in range(300))
 
 

@@ -17,6 +17,8 @@ from undam.errors import NetworkError
 from undam.record import Ending
 from undam.wire import ClientConfig, Request, open_stream
 
+pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 CLOSE = b"HTTP/1.1 200 OK\r\n\r\n"
 

@@ -16,6 +16,7 @@ from undam.wire.reception import Reception
 from undam.wire.stamp import Read
 
 OK = b"HTTP/1.1 200 OK\r\n"
+GZIP_HEAD = OK + b"Content-Encoding: gzip\r\n\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 GZIP = OK + b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -48,7 +49,7 @@ def test_each_read_with_body_bytes_is_an_arrival_with_its_stamp() -> None:
 
 
 def test_a_coded_read_tells_its_coded_size_and_may_be_unreadable_yet() -> None:
-    coded = gzip.compress(b"hello")
+    coded = gzip.compress(b"hello", mtime=0)
     _, arrivals = feed(GZIP, chunk(coded[:10]), chunk(coded[10:]), b"0\r\n\r\n")
     assert arrivals == [
         None,
@@ -84,12 +85,12 @@ def test_a_response_without_a_body_is_complete_with_its_head(
         (OK + b"\r\nab", False, Ending.TRUNCATED, "close_notify"),
         (OK + b"Content-Length: 3\r\n\r\nab", True, Ending.TRUNCATED, "before the end"),
         (CHUNKED + chunk(b"ab"), True, Ending.TRUNCATED, "before the end"),
-        (OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"ab"), True, Ending.CLOSED, None),
+        (GZIP_HEAD + gzip.compress(b"ab", mtime=0), True, Ending.CLOSED, None),
         (
-            OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"ab")[:-1],
+            GZIP_HEAD + gzip.compress(b"ab", mtime=0)[:-1],
             True, Ending.BROKEN, "in the middle of its gzip data",
         ),
-        (OK + b"Content-Encoding: gzip\r\n\r\n", True, Ending.CLOSED, None),
+        (GZIP_HEAD, True, Ending.CLOSED, None),
     ],
 )  # fmt: skip
 def test_what_a_close_means(start: bytes, orderly: bool, ending: Ending, why: str | None) -> None:
@@ -117,7 +118,7 @@ def test_a_close_after_the_end_changes_nothing() -> None:
             "gzip coding of the body is broken",
         ),
         (
-            (GZIP + chunk(gzip.compress(b"ab")[:-2]), b"0\r\n\r\n"),
+            (GZIP + chunk(gzip.compress(b"ab", mtime=0)[:-2]), b"0\r\n\r\n"),
             None,
             "in the middle of its gzip",
         ),
@@ -139,10 +140,18 @@ def test_a_fault_in_the_body_is_an_ending(
     [
         (OK + b"\r\n", b"x" * 1000, (1000, None)),
         (OK + b"\r\n", b"x" * 1001, (1000, Ending.LIMIT)),
-        (OK + b"Content-Encoding: gzip\r\n\r\n", gzip.compress(b"x" * 1000), (1000, None)),
-        (OK + b"Content-Encoding: gzip\r\n\r\n", gzip.compress(b"x" * 1001), (1000, Ending.LIMIT)),
+        (GZIP_HEAD, gzip.compress(b"x" * 1000, mtime=0), (1000, None)),
+        (
+            GZIP_HEAD,
+            gzip.compress(b"x" * 1001, mtime=0),
+            (1000, Ending.LIMIT),
+        ),
         # Nothing to read in it, without end.
-        (OK + b"Content-Encoding: gzip\r\n\r\n", gzip.compress(b"") * 60, (0, Ending.LIMIT)),
+        (
+            GZIP_HEAD,
+            gzip.compress(b"", mtime=0) * 60,
+            (0, Ending.LIMIT),
+        ),
     ],
 )
 def test_the_body_is_bounded_readable_and_coded(

@@ -10,6 +10,8 @@ import pytest
 from undam.errors import RemoteProtocolError
 from undam.wire import Request
 
+pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+
 HERE = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhere"
 SECRETS = ("authorization", "cookie", "proxy-authorization", "x-api-key", "api-key")
 

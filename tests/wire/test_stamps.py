@@ -15,6 +15,8 @@ from undam.record import Ending
 from undam.timing import Arrival
 from undam.wire import ClientConfig, Request, open_stream, stamp
 
+pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's stamps are Linux's")
 

@@ -16,6 +16,8 @@ from undam.errors import NetworkError, UsageError
 from undam.record import Ending
 from undam.wire import Request
 
+pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+
 NO_CONTENT = b"HTTP/1.1 204 No\r\n\r\n"
 
 

@@ -12,6 +12,8 @@ import pytest
 from undam.errors import NetworkError, UsageError
 from undam.wire import Request
 
+pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
 
