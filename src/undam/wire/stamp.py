@@ -86,16 +86,18 @@ class _Warmth:
         if self._fd is not None or not _HAS_STAMPS:
             return
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", 0)) as server:
-            near = socket.create_connection(server.getsockname(), timeout=1)
-            with near, server.accept()[0] as far:
+            # No create_connection: it asks the resolver, and that may be what is broken.
+            with socket.socket() as near:
+                near.connect(server.getsockname())
                 near.setblocking(False)
                 enable(near)
-                await _until_stamped(near, far)
-                if self._fd is None:
-                    # A bare descriptor: it is meant to stay open until the process ends.
-                    keep = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                    enable(keep)
-                    self._fd = keep.detach()
+                with server.accept()[0] as far:
+                    await _until_stamped(near, far)
+            if self._fd is None:
+                # A bare descriptor: it is meant to stay open until the process ends.
+                keep = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                enable(keep)
+                self._fd = keep.detach()
 
 
 async def _until_stamped(near: socket.socket, far: socket.socket) -> None:
