@@ -3,7 +3,7 @@
 
 BIN := .venv/bin
 
-.PHONY: demo test test-fast check bench clean
+.PHONY: demo test test-fast fuzz check bench clean
 .DEFAULT_GOAL := demo
 
 .venv/ready: pyproject.toml scripts/venv
@@ -25,7 +25,10 @@ test: check
 	@scripts/test
 
 test-fast: .venv/ready
-	@$(BIN)/python -m pytest -q -n 2 -m "not live and not slow" --ignore=tests/live
+	@$(BIN)/python -m pytest -q -n 2 -m "not live and not slow and not deep" --ignore=tests/live
+
+fuzz: .venv/ready
+	@$(BIN)/python -m pytest -q -n 2 -m deep tests/configs
 
 check: .venv/ready
 	@$(BIN)/ruff check .

@@ -329,7 +329,7 @@ def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
     lint_whatever(APACHE.dialect, text)
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @given(text=damaged(APACHE.texts))
 @settings(max_examples=10_000, deadline=None)
 def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:

@@ -332,7 +332,7 @@ def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
     lint_whatever(HAPROXY.dialect, text)
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @given(text=damaged(HAPROXY.texts))
 @settings(max_examples=10_000, deadline=None)
 def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:

@@ -40,7 +40,7 @@ def test_a_damaged_text_gives_findings_or_an_error_with_a_place(name: str) -> No
     damage(name, 100)
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @each_dialect
 def test_ten_thousand_damaged_texts(name: str) -> None:
     damage(name, 10_000)
