@@ -11,6 +11,8 @@ from support.command_lines import call
 from undam.cli import config_includes
 from undam.cli.config_files import MAX_BYTES, find_candidates
 
+pytestmark = pytest.mark.slow  # hundreds of streams, or of files
+
 SERVER = "server { location /v1/ { proxy_pass http://127.0.0.1:9000; } }\n"
 MAIN = "events {}\nhttp { include conf.d/*.conf; }\n"
 
