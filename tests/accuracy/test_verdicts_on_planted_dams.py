@@ -25,7 +25,6 @@ from undam.diagnosis.hop import Hop, judge_hop
 from undam.diagnosis.reading import read_exchange
 from undam.findings import Severity, Verdict
 
-
 WORDS = (" a", " of", " the", " stream", " token", " buffer", " waterfall", " un", "dam", ".", " 7")
 
 
