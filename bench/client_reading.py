@@ -118,7 +118,8 @@ def _compared(ours: Read, theirs: Read, url: str) -> str:
             mine, lines, bare = (sorted(run.result()) for run in runs)
     finally:
         gc.enable()
-    counts = {len(mine), len(lines), len(bare)}
+    # The bare socket counts reads: where the machine paused, one brings several events.
+    counts = {len(mine), len(lines)}
     if counts != {EVENTS}:
         raise RuntimeError(f"{counts} events of {EVENTS} came")
     kept = "under" if quantile(mine, 0.99) < LIMIT_MS else "NOT UNDER"
