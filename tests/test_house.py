@@ -31,6 +31,8 @@ PURE_ROOMS = (
     "diagnosis",
     "intermediaries",
     "configs",
+    "figures",
+    "report",
 )
 """Floors 1 and 2."""
 

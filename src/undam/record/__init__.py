@@ -2,6 +2,7 @@
 
 from undam.record.exchange import Ending, Exchange, Head, Stamps
 from undam.record.lines import read_record, record_lines
+from undam.record.measured import ContentRead, Measured, Outcome
 from undam.record.redact import (
     HIDDEN,
     redact_body,
@@ -13,9 +14,12 @@ from undam.record.redact import (
 
 __all__ = [
     "HIDDEN",
+    "ContentRead",
     "Ending",
     "Exchange",
     "Head",
+    "Measured",
+    "Outcome",
     "Stamps",
     "read_record",
     "record_lines",

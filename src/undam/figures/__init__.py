@@ -1,0 +1,1 @@
+"""Requests as measured in, figures out: percentiles, causes in words, comparisons. No I/O."""

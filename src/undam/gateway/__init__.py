@@ -1,0 +1,1 @@
+"""`undam gateway`: a reverse proxy that streams, keeps silence alive, and hedges the tail."""
