@@ -25,6 +25,10 @@ from undam.timing.distribution import Distribution, constant, parse_distribution
         ("LogNormal( 200 , 0.3 )", Distribution("lognormal", 200, 0.3)),
         ("exp(20)", Distribution("exp", 20)),
         ("uniform(10,30)", Distribution("uniform", 10, 30)),
+        (
+            " Mix( 0.03 , 2000, lognormal(50,0.3) )",
+            Distribution("mix", 0.03, parts=(constant(2000), Distribution("lognormal", 50, 0.3))),
+        ),
     ],
 )
 def test_every_form_is_read(text: str, expected: Distribution) -> None:
@@ -35,7 +39,8 @@ def test_every_form_is_read(text: str, expected: Distribution) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "fast", "normal(1,2)", "exp()", "exp(1,2)", "lognormal(1)", "uniform(1)", "constant(1,2)",
-     "exp(1", "exp(a)", "uniform(1,2,3)", "exp((1))"],
+     "exp(1", "exp(a)", "uniform(1,2,3)", "exp((1))", "mix(0.5,1)", "mix(0.5,1,2,3)", "mix()",
+     "mix(0.5,1,exp())", "mix(0.5,1,mix(0.5,1,2))", "mix(1,2)exp(1)"],
 )  # fmt: skip
 def test_what_is_refused_is_told_with_what_is_accepted(text: str) -> None:
     with pytest.raises(UsageError, match=r"number.*lognormal\(MEDIAN,SIGMA\).*uniform\(LO,HI\)"):
@@ -53,6 +58,8 @@ def test_bounds_the_wrong_way_round_and_a_wild_sigma_are_refused() -> None:
         parse_distribution("uniform(3,2)")
     with pytest.raises(UsageError, match="SIGMA is at most 10"):
         parse_distribution("lognormal(1,11)")
+    with pytest.raises(UsageError, match="SHARE is from 0 to 1"):
+        parse_distribution("mix(3,2000,50)")
 
 
 def test_a_constant_is_checked_like_any_text() -> None:
@@ -91,6 +98,15 @@ def test_a_sample_is_never_negative_nan_or_infinite(made: Distribution, seed: in
     value = made.sample(random.Random(seed))
     assert value >= 0
     assert math.isfinite(value)
+
+
+def test_a_mix_draws_its_share_from_the_first_part() -> None:
+    made, rng = parse_distribution("mix(0.03,2000,uniform(40,60))"), random.Random(5)
+    values = [made.sample(rng) for _ in range(10_000)]
+    assert values.count(2000) == pytest.approx(300, rel=0.2)
+    assert all(value == 2000 or 40 <= value <= 60 for value in values)
+    nothing, rng_ = parse_distribution("mix(0,2000,0)"), random.Random(5)
+    assert {nothing.sample(rng_) for _ in range(100)} == {0}
 
 
 def test_the_same_seed_gives_the_same_samples() -> None:

@@ -10,9 +10,12 @@ from typing import Literal
 
 from undam.errors import UsageError
 
-Kind = Literal["constant", "lognormal", "exp", "uniform"]
+Kind = Literal["constant", "lognormal", "exp", "uniform", "mix"]
 
-ACCEPTED = "a number, constant(VALUE), lognormal(MEDIAN,SIGMA), exp(MEAN) or uniform(LO,HI)"
+ACCEPTED = (
+    "a number, constant(VALUE), lognormal(MEDIAN,SIGMA), exp(MEAN), uniform(LO,HI) "
+    "or mix(SHARE,ONE,OTHER)"
+)
 """The forms of `parse_distribution`, for help texts and messages."""
 
 # Beyond this a schedule in nanoseconds leaves 64 bits; no delay or count of tokens comes near it.
@@ -21,6 +24,9 @@ _MAX_VALUE = 1e9
 _MAX_SIGMA = 10.0
 
 _FORM = re.compile(r"\s*([A-Za-z]+)\s*\(([^()]*)\)\s*")
+_MIX = re.compile(r"(?i)\s*mix\s*\((.*)\)\s*", re.DOTALL)
+# The commas of a mix itself, not those within its parts.
+_COMMA = re.compile(r",(?![^()]*\))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +34,21 @@ class Distribution:
     """Where values come from. Build it with `parse_distribution` or `constant`.
 
     Args:
-        a: the value, the median, the mean or the lower bound, by ``kind``.
+        a: the value, the median, the mean, the lower bound or the share of the first part, by
+            ``kind``.
         b: sigma or the upper bound.
+        parts: the two that a mix draws from; no mix themselves.
     """
 
     kind: Kind
     a: float
     b: float = 0.0
+    parts: tuple[Distribution, ...] = ()
 
     def sample(self, rng: random.Random) -> float:
         """One value: never negative, never NaN, never infinite."""
+        if self.parts:
+            return self.parts[rng.random() >= self.a].sample(rng)
         if self.kind == "constant" or self.a == self.b == 0:
             return self.a
         if self.kind == "uniform":
@@ -53,6 +64,8 @@ class Distribution:
             return first
         if self.kind == "exp":
             return f"exp({first})"
+        if self.parts:
+            return f"mix({','.join([first, *map(str, self.parts)])})"
         return f"{self.kind}({first},{second})"
 
 
@@ -67,6 +80,9 @@ def parse_distribution(text: str) -> Distribution:
     Raises:
         UsageError: another form, a negative or endless number, or bounds the wrong way round.
     """
+    mix = _MIX.fullmatch(text)
+    if mix is not None:
+        return _mix(_COMMA.split(mix[1]), text)
     form = _FORM.fullmatch(text)
     if form is None:
         return Distribution("constant", _number(text, text))
@@ -79,12 +95,21 @@ def parse_distribution(text: str) -> Distribution:
     if kind == "lognormal" and len(values) == 2:
         if values[1] > _MAX_SIGMA:
             raise UsageError(f"{text!r}: SIGMA is at most {_MAX_SIGMA:g}")
-        return Distribution("lognormal", *values)
+        return Distribution("lognormal", values[0], values[1])
     if kind == "uniform" and len(values) == 2:
         if values[0] > values[1]:
             raise UsageError(f"{text!r}: LO is above HI")
-        return Distribution("uniform", *values)
+        return Distribution("uniform", values[0], values[1])
     raise _refused(text)
+
+
+def _mix(parts: list[str], whole: str) -> Distribution:
+    if len(parts) != 3 or any(_MIX.fullmatch(part) for part in parts):
+        raise _refused(whole)
+    share = _number(parts[0], whole)
+    if share > 1:
+        raise UsageError(f"{whole!r}: SHARE is from 0 to 1")
+    return Distribution("mix", share, parts=tuple(map(parse_distribution, parts[1:])))
 
 
 def _number(part: str, whole: str) -> float:
