@@ -1,0 +1,76 @@
+"""Texts made of words, for prompts: no file, no network, no tokenizer. Seeded."""
+
+from __future__ import annotations
+
+import random
+
+from undam.timing.distribution import Distribution, parse_distribution
+
+USUAL_LENGTH = parse_distribution("lognormal(60,1)")
+"""Words of a prompt in the built-in mix: the half are short questions, a twentieth is long."""
+
+_FEWEST, _MOST_WORDS = 3, 200_000
+
+# Together they bound what is made before the first request, to some tens of milliseconds.
+_MOST_PROMPTS = 512
+_MOST_WORDS_IN_ALL = 200_000
+
+_TASKS = (
+    "Summarise the following notes in five sentences:",
+    "Explain to a new colleague what is meant here:",
+    "Continue this text in the same tone:",
+    "List the open questions in what follows:",
+    "Rewrite this as a friendly letter:",
+    "Translate into French and keep the order:",
+    "Write a short function that follows this description:",
+    "Answer step by step, and say what is unclear:",
+)
+
+_VOCABULARY = """
+    the of and to in is that it was for on are as with they be at one have this from by not but
+    some what there we can out other were all your when up use word how said an each she which do
+    their time if will way about many then them would like so these her long make thing see him two
+    has look more day could go come did number sound no most people my over know water than call
+    first who may down side been now find any new work part take get place made live where after
+    back little only round man year came show every good give our under name very through just form
+    great think help low line before turn cause same mean differ move right boy old too does tell
+    sentence set three want air well also play small end put home read hand port large spell add
+    even land here must big high such follow act why ask men change went light kind off need house
+    picture try again animal point mother world near build self earth father head stand own page
+    should country found answer school grow study still learn plant cover food sun four thought let
+    keep eye never last door between city tree cross since hard start might story saw far sea draw
+    left late run while press close night real life few stop open seem together next white children
+    begin got walk example ease paper often always music those both mark book letter until mile
+    river car feet care second group carry took rain eat room friend began idea fish mountain north
+    once base hear horse cut sure watch color face wood main enough plain girl usual young ready
+    above ever red list though feel talk bird soon body dog family direct pose leave song measure
+    state product black short numeral class wind question happen complete ship area half rock order
+    fire south problem piece told knew pass farm top whole king size heard best hour better
+"""
+_WORDS = tuple(_VOCABULARY.split())
+
+
+def make_prompts(count: int, length: Distribution | None, seed: int) -> list[str]:
+    """At most ``count`` different prompts; fewer where they would be many or long.
+
+    Each begins with words of its own, so that a server's prefix cache does not make the second
+    one cheaper than the first.
+
+    Args:
+        length: words of each, the task's included; ``None``: the built-in mix.
+    """
+    rng = random.Random(f"prompts {seed}")  # noqa: S311 (texts, no secret)
+    made: list[str] = []
+    left = _MOST_WORDS_IN_ALL
+    while len(made) < min(count, _MOST_PROMPTS) and (left > 0 or not made):
+        words = (length or USUAL_LENGTH).sample(rng)
+        made.append(_prompt(rng, min(max(round(words), _FEWEST), _MOST_WORDS)))
+        left -= len(made[-1].split())
+    return made
+
+
+def _prompt(rng: random.Random, words: int) -> str:
+    task = rng.choice(_TASKS).split()
+    own = rng.choices(_WORDS, k=_FEWEST)
+    rest = rng.choices(_WORDS, k=max(0, words - _FEWEST - len(task)))
+    return " ".join([*own, *task, *rest][:words])
