@@ -1,0 +1,319 @@
+"""What the parts of the gateway know of each other: the relay moves bytes, a director decides, an
+observer counts. Nothing here does anything.
+
+Every moment is in seconds of ``time.monotonic``, taken once by the relay; nobody reads the clock
+again. All calls come from the one thread of the event loop and must return at once.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Collection
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, Protocol
+
+from undam.apis import Api
+
+RawHeaders = list[tuple[bytes, bytes]]
+"""Names as they came; compare them in lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """One model server. Two that are equal share their idle connections.
+
+    Args:
+        name: what logs and metrics call it.
+        base_path: goes before the path of every request; without a slash at its end.
+        tls: how to speak TLS to it; ``None`` for plain text.
+        max_idle: connections kept open for the next request.
+        idle_s: how long one is kept; below the 60 s after which most servers hang up.
+    """
+
+    name: str
+    host: str
+    port: int
+    base_path: str = ""
+    tls: ssl.SSLContext | None = field(default=None, compare=False)
+    max_idle: int = 512
+    idle_s: float = 30.0
+    connect_timeout_s: float = 5.0
+
+    @property
+    def scheme(self) -> str:
+        """``http`` or ``https``."""
+        return "http" if self.tls is None else "https"
+
+    @property
+    def authority(self) -> str:
+        """What its Host header says."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (80 if self.tls is None else 443) else f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What every request is granted. Seconds; ``None`` for no limit.
+
+    Args:
+        heartbeat_s: silence towards the client after which it gets a comment.
+        ttft_timeout_s: how long one upstream may go without content.
+        idle_timeout_s: how long a stream may be silent after its first content.
+        send_timeout_s: how long a client may take nothing while bytes wait for it.
+        request_timeout_s: how long a client may take to send a whole request head or to go on
+            with its body.
+        keep_alive_s: how long a client's connection may rest between two requests.
+        client_buffer_bytes: what may wait for a slow client before its upstream is paused.
+        max_head_bytes: of a request, and of a response.
+        buffer_body_bytes: a larger request body is passed on as it comes, so it can be neither
+            retried nor hedged.
+        retries: further upstreams that one request may be sent to after a failure.
+        tell_incomplete: a stream that ends in good order without saying that it is complete gets
+            an error event and an abnormal end.
+    """
+
+    heartbeat_s: float | None = 15.0
+    ttft_timeout_s: float | None = None
+    idle_timeout_s: float | None = 300.0
+    send_timeout_s: float | None = 60.0
+    request_timeout_s: float = 30.0
+    keep_alive_s: float = 75.0
+    client_buffer_bytes: int = 256 << 10
+    max_head_bytes: int = 32 << 10
+    max_body_bytes: int = 64 << 20
+    buffer_body_bytes: int = 10 << 20
+    retries: int = 2
+    tell_incomplete: bool = False
+
+
+@dataclass(slots=True)
+class RequestFacts:
+    """One request, as far as a decision may depend on it.
+
+    Args:
+        target: path and query, as the client sent them (never a whole URL).
+        headers: without those that concern only the client's connection.
+        api: by the path; ``PLAIN`` for one that is no model API's.
+        streams: the body asks that API for a stream.
+        model: what the body names, of an API's request; "" else.
+        repeatable: sending it twice does no harm: by its method, or a model API's request without
+            ``store`` and ``background``, or one with an Idempotency-Key.
+        body_bytes: of the body, as far as it was read before the decision.
+        request_id: the client's X-Request-Id if it is a sound one, else one made here.
+        client: the address of the client's end.
+        key_name: which of the gateway's keys it came with; set by ``Director.admit``.
+    """
+
+    method: str
+    target: str
+    headers: RawHeaders
+    api: Api
+    streams: bool
+    model: str
+    repeatable: bool
+    body_bytes: int
+    request_id: str
+    client: str
+    key_name: str = ""
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+    def get(self, name: bytes) -> bytes | None:
+        """The first value of a header (name in lower case), or ``None``."""
+        return next((value for key, value in self.headers if key.lower() == name), None)
+
+
+class Verdict(StrEnum):
+    """How one upstream did with one request."""
+
+    OK = "ok"
+    """A whole answer, of any status but those of `STATUS`."""
+    REFUSED = "refused"
+    """No connection."""
+    TIMEOUT = "timeout"
+    """No connection, no content or no further byte in the time allowed."""
+    STATUS = "status"
+    """It answered 502, 503 or 504."""
+    DIED = "died"
+    """The connection broke, or what came was no HTTP."""
+    CANCELLED = "cancelled"
+    """Ended from this side: the client left, or another upstream was first. No fault of its."""
+
+
+class Ending(StrEnum):
+    """Why a passage ended."""
+
+    COMPLETE = "complete"
+    INCOMPLETE = "incomplete"
+    """The upstream ended a stream in good order and did not say that the answer is complete."""
+    CLIENT_LEFT = "client-left"
+    CLIENT_FROZEN = "client-frozen"
+    UPSTREAM_REFUSED = "upstream-refused"
+    UPSTREAM_TIMEOUT = "upstream-timeout"
+    """No content in the time allowed."""
+    UPSTREAM_SILENT = "upstream-silent"
+    """No byte for the idle timeout, after the first content."""
+    UPSTREAM_DIED = "upstream-died"
+    UPSTREAM_ERROR = "upstream-error"
+    """Its error status came after heartbeats and was told as an event."""
+    NO_UPSTREAM = "no-upstream"
+    REFUSED = "refused"
+    """By admission, or because the request cannot be served here (an upgrade)."""
+    BAD_REQUEST = "bad-request"
+    LOCAL = "local"
+    """Answered by the gateway itself."""
+    SHUTDOWN = "shutdown"
+
+
+SentWhy = Literal["first", "retry", "hedge"]
+
+
+@dataclass(slots=True, eq=False)
+class Passage:
+    """One request on its way through, filled in as it goes; an observer reads it.
+
+    Args:
+        request: ``None`` where the request could not be read.
+        upstream: the one whose answer the client got or gets; before that, the last one asked.
+        status: what the client was told; 0 while nothing, or if it left before.
+        bytes_out: towards the client, heads and heartbeats included.
+        hedged: "lost" if the second request was sent and the first won, "won" if the second did.
+        detail: of the ending, one line without anything of the prompt or a key.
+        tracing: headers that replace those of the same names towards upstreams; for
+            ``Observer.began`` to fill.
+        observed: whatever the observer keeps of it.
+    """
+
+    request: RequestFacts | None
+    began_at: float
+    upstream: Upstream | None = None
+    status: int = 0
+    content_at: float | None = None
+    ended_at: float = 0.0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    reads: int = 0
+    heartbeats: int = 0
+    retries: int = 0
+    hedged: Literal["", "sent", "won", "lost"] = ""
+    ending: Ending | None = None
+    detail: str = ""
+    tracing: RawHeaders = field(default_factory=list)
+    observed: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that is not let in: told in the API's own form.
+
+    Args:
+        kind: the error's type as the APIs name it, e.g. ``rate_limit_error``.
+        retry_after_s: becomes Retry-After, rounded up.
+    """
+
+    status: int
+    message: str
+    kind: str
+    retry_after_s: float | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Ticket(Protocol):
+    """A request that was let in."""
+
+    def release(self) -> None:
+        """It is over; called once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An answer of the gateway's own."""
+
+    status: int
+    content_type: bytes
+    body: bytes
+
+
+class Director(Protocol):
+    """Decides where requests go. Read anew for each request, so it may be replaced at any time;
+    what `choose` gave is told to the same director's `began` and `ended`."""
+
+    def page(self, request: RequestFacts) -> Page | Awaitable[Page] | None:
+        """The gateway's own answer (all paths under ``/-/``); ``None``: it goes to an upstream."""
+        ...
+
+    def admit(self, request: RequestFacts) -> Ticket | Refusal | Awaitable[Ticket | Refusal]:
+        """Let it in, now or after a wait in the queue, which is cancelled if the client leaves."""
+        ...
+
+    def choose(self, request: RequestFacts, tried: Collection[Upstream]) -> Upstream | None:
+        """Where to send it, none of ``tried``; ``None`` if there is nowhere (left)."""
+        ...
+
+    def began(self, upstream: Upstream, request: RequestFacts) -> None:
+        """It is about to be sent there."""
+        ...
+
+    def ended(self, upstream: Upstream, request: RequestFacts, verdict: Verdict) -> None:
+        """It is over there; once for each `began`."""
+        ...
+
+    def hedge_after_s(self, request: RequestFacts) -> float | None:
+        """After how long without content a second upstream may be asked; ``None``: never.
+
+        Asked once for each request that is repeatable and streams.
+        """
+        ...
+
+    def may_hedge(self, request: RequestFacts) -> bool:
+        """Whether budget and load allow it right now; a yes is followed by `choose`."""
+        ...
+
+    def saw_first_content(self, upstream: Upstream, request: RequestFacts, ttft_s: float) -> None:
+        """``upstream`` gave its first content ``ttft_s`` after it was asked."""
+        ...
+
+
+class Observer(Protocol):
+    """Is told what happens; moments and counts stand in the passage."""
+
+    def began(self, passage: Passage) -> None:
+        """A whole request was read, or its head where the body is passed on as it comes."""
+        ...
+
+    def sent(self, passage: Passage, upstream: Upstream, why: SentWhy) -> None:
+        """It goes to ``upstream``."""
+        ...
+
+    def hedge_denied(self, passage: Passage) -> None:
+        """It was time to hedge, but budget, load or the number of upstreams did not allow it."""
+        ...
+
+    def first_content(self, passage: Passage) -> None:
+        """``passage.content_at`` is known, and ``upstream`` is the one that won."""
+        ...
+
+    def gaps(self, passage: Passage, stamps: list[float]) -> None:
+        """The moments of the reads that brought bytes of a stream, from the first content on.
+
+        Some hundred at a time and at the end, so that nothing is called per token; the gap from
+        one list's last to the next one's first counts, too. The list is the observer's to keep.
+        """
+        ...
+
+    def heartbeat(self, passage: Passage) -> None:
+        """A comment went to the client."""
+        ...
+
+    def upstream_failed(self, passage: Passage, upstream: Upstream, verdict: Verdict) -> None:
+        """An upstream failed, whether or not the client learns of it."""
+        ...
+
+    def ended(self, passage: Passage) -> None:
+        """It is over; ``passage.ending`` says why. The last call for it, and always made."""
+        ...
