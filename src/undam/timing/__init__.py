@@ -8,6 +8,7 @@ from undam.timing.beacon import (
     Due,
     due_of,
 )
+from undam.timing.histogram import Histogram
 from undam.timing.quantile import median, quantile
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "BeaconQuestion",
     "BeaconSchedule",
     "Due",
+    "Histogram",
     "due_of",
     "median",
     "quantile",
