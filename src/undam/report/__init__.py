@@ -1,1 +1,5 @@
-"""What was measured, as pages: one self-contained HTML file, and logs of histograms. No I/O."""
+"""What was measured, as a page: one self-contained HTML file. No I/O."""
+
+from undam.report.page import page
+
+__all__ = ["page"]

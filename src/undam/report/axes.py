@@ -1,0 +1,93 @@
+"""Scales: from a value to a place in a chart, and which values are worth a line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# Above this ratio of the largest value to the typical one a linear axis shows the typical as zero.
+LOG_RATIO = 12.0
+
+PERCENTILES = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
+"""The lines of a percentile axis: each step halves or takes a tenth of what is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Values from ``low`` to ``high`` onto places from ``start`` to ``end``; outside is clipped."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        inside = min(max(value, self.low), self.high)
+        if self.log:
+            part = math.log(inside / self.low) / math.log(self.high / self.low)
+        else:
+            part = (inside - self.low) / (self.high - self.low)
+        return self.start + part * (self.end - self.start)
+
+    def ticks(self, wanted: int = 5) -> list[float]:
+        """Round values within the scale."""
+        if self.log:
+            return _log_ticks(self.low, self.high)
+        step = _round_step((self.high - self.low) / wanted)
+        first = math.ceil(self.low / step - 1e-9)
+        last = math.floor(self.high / step + 1e-9)
+        return [i * step for i in range(first, last + 1)]
+
+
+def linear(high: float, start: float, end: float) -> Scale:
+    """From zero to at least ``high``."""
+    return Scale(0.0, high if high > 0 else 1.0, start, end)
+
+
+def for_durations(values: Sequence[float], typical: float, start: float, end: float) -> Scale:
+    """Linear from zero, or by powers of ten where the tail is far above what is typical.
+
+    Args:
+        values: in ascending order, not empty.
+    """
+    high = values[-1]
+    if typical > 0 and high / typical > LOG_RATIO:
+        least = next(value for value in values if value > 0)
+        # A few gaps of microseconds must not take half of the picture.
+        low = max(least, typical / 100)
+        return Scale(low * 0.9, high * 1.1, start, end, log=True)
+    return linear(high * 1.08, start, end)
+
+
+def percentile_place(q: float, count: int, start: float, end: float) -> float:
+    """Where quantile ``q`` of ``count`` values stands: evenly by nines, the last value at the end.
+
+    Any quantile above 1 - 1/count is the largest value.
+    """
+    nines = -math.log10(max(1.0 - q, 1.0 / count))
+    return start + (end - start) * nines / max(math.log10(count), 1.0)
+
+
+def percentile_ticks(count: int) -> list[float]:
+    """Those of `PERCENTILES` that ``count`` values can tell apart from their maximum."""
+    return [q for q in PERCENTILES if (1.0 - q) * count >= 1.0 - 1e-9]
+
+
+def percentile_label(q: float) -> str:
+    """0.999 as ``p99.9``."""
+    return f"p{round(q * 100, 4):g}"
+
+
+def _round_step(least: float) -> float:
+    """The next 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(power * part for part in (1, 2, 5, 10) if power * part >= least * (1 - 1e-9))
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    parts = (1, 2, 5) if math.log10(high / low) < 3 else (1,)
+    all_ = [part * 10.0**power for power in powers for part in parts]
+    return [value for value in all_ if low <= value <= high]
