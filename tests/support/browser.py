@@ -14,7 +14,7 @@ from support.live import miss
 from undam.lab.proxies import Missing
 
 # Nothing but the page: no sandbox for root, no HTTP/3, nothing fetched by the browser itself.
-_FLAGS = (
+FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--disable-dev-shm-usage", "--no-proxy-server"),
@@ -33,7 +33,7 @@ def chromium(url: str, folder: Path) -> Iterator[None]:
         miss(Missing("chromium", "apt-get install --no-install-recommends chromium"))
     with (folder / "chromium.log").open("wb") as log:
         process = subprocess.Popen(
-            [program, *_FLAGS, f"--user-data-dir={folder / 'profile'}", url],
+            [program, *FLAGS, f"--user-data-dir={folder / 'profile'}", url],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -1,0 +1,81 @@
+"""The page of a load test in a real browser: its charts are there, by day and by night."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from support.devtools import Tab, browser_tab
+from support.load_runs import ALL_TROUBLES, contract_summary, load_run
+from undam.report import page
+
+_CHARTS = {"ttft", "itl", "timeline", "gaps", "waterfall"}
+
+# Width and height of each chart, and how many of its shapes take any room.
+_BOXES = """
+Object.fromEntries([...document.querySelectorAll("svg")].map((svg) => {
+  const box = svg.getBoundingClientRect();
+  const shapes = [...svg.querySelectorAll("path, rect, circle, line")].filter((shape) => {
+    const { width, height } = shape.getBBox();
+    return width + height > 0;
+  });
+  return [svg.id, [box.width, box.height, shapes.length]];
+}))
+"""
+
+# Contrast of text and ground (WCAG 2.2, 1.4.3): of words, of soft words, and of a chart's ticks.
+_CONTRASTS = """
+(() => {
+  const part = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = (css) => {
+    const [r, g, b] = css.match(/[\\d.]+/g).map(Number);
+    return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
+  };
+  const of = (node, name) => light(getComputedStyle(document.querySelector(node))[name]);
+  const contrast = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  const [body, panel] = [of("body", "backgroundColor"), of("figure", "backgroundColor")];
+  return { ground: body, least: Math.min(
+    contrast(of("body", "color"), body), contrast(of(".sub", "color"), body),
+    contrast(of("figcaption", "color"), panel), contrast(of("svg .tick", "fill"), panel),
+    contrast(of("svg .value", "fill"), panel), contrast(of(".bad", "color"), panel),
+  ) };
+})()
+"""
+
+
+def _artefacts() -> Path:
+    """Where screenshots are kept for people to look at."""
+    named = os.environ.get("UNDAM_ARTEFACTS")
+    folder = Path(named) if named else Path(__file__).parents[2] / "build" / "artefacts"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _seen(tab: Tab, scheme: str) -> float:
+    """Every chart has a box and shapes in it, and words can be read; how light the ground is."""
+    tab.scheme(scheme)
+    boxes = tab.run(_BOXES)
+    assert set(boxes) == _CHARTS
+    for name, (width, height, shapes) in boxes.items():
+        assert width > 600, name
+        assert height > 40, name
+        assert shapes >= 3, name
+    assert boxes["timeline"][2] > 1000
+    colours = tab.run(_CONTRASTS)
+    assert colours["least"] >= 4.5
+    tab.screenshot(_artefacts() / f"bench-page-{scheme}.png")
+    return float(colours["ground"])
+
+
+def test_a_thousand_requests_in_chromium(tmp_path: Path) -> None:
+    run = load_run(1000, ALL_TROUBLES, warmup=20)
+    file = tmp_path / "bench.html"
+    file.write_text(page(contract_summary(run), run, {"url": "http://model/"}), encoding="utf-8")
+    assert file.stat().st_size < 2_000_000
+    with browser_tab(tmp_path) as tab:
+        tab.show(file.as_uri())
+        light, dark = _seen(tab, "light"), _seen(tab, "dark")
+        assert tab.complaints == []
+        assert tab.requested == [file.as_uri()]
+    assert light > 0.8
+    assert dark < 0.05

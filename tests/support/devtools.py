@@ -1,0 +1,149 @@
+"""Chromium driven through its own debugging pipe (Chrome DevTools Protocol): no driver, no port."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from support.browser import FLAGS
+from support.live import miss
+from undam.lab.proxies import Missing
+
+_PATIENCE_S = 30.0
+
+
+class Tab:
+    """One page, and everything that it complained of."""
+
+    def __init__(self, to_browser: int, from_browser: int) -> None:
+        self._to, self._from = to_browser, from_browser
+        self._received = b""
+        self._next = 0
+        self._session: str | None = None
+        self.events: list[dict[str, Any]] = []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **params: object) -> dict[str, Any]:
+        """Send one command and give its result; what else comes is kept in ``events``."""
+        self._next += 1
+        message = {"id": self._next, "method": method, "params": params}
+        if self._session is not None:
+            message["sessionId"] = self._session
+        os.write(self._to, json.dumps(message).encode() + b"\0")
+        while True:
+            got = self._receive()
+            if got.get("id") == self._next:
+                assert "error" not in got, got
+                result = got["result"]
+                assert isinstance(result, dict)
+                return result
+            self.events.append(got)
+
+    def show(self, url: str) -> None:
+        """Load ``url`` and wait until all of it is there."""
+        self.call("Page.navigate", url=url)
+        while not any(one.get("method") == "Page.loadEventFired" for one in self.events):
+            self.events.append(self._receive())
+
+    def scheme(self, name: str) -> None:
+        """What the user prefers: ``light`` or ``dark``."""
+        features = [{"name": "prefers-color-scheme", "value": name}]
+        self.call("Emulation.setEmulatedMedia", features=features)
+
+    def run(self, script: str) -> Any:
+        """The value of an expression in the page."""
+        result = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        assert "exceptionDetails" not in result, result
+        return result["result"]["value"]
+
+    def screenshot(self, to: Path) -> None:
+        """The whole page, as PNG."""
+        shot = self.call("Page.captureScreenshot", captureBeyondViewport=True)
+        to.write_bytes(base64.b64decode(shot["data"]))
+
+    @property
+    def complaints(self) -> list[dict[str, Any]]:
+        """Errors and warnings of the console, and exceptions nobody caught."""
+        said = {"Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"}
+        return [one for one in self.events if one.get("method") in said]
+
+    @property
+    def requested(self) -> list[str]:
+        """Every URL that was asked for."""
+        sent = [one for one in self.events if one.get("method") == "Network.requestWillBeSent"]
+        return [one["params"]["request"]["url"] for one in sent]
+
+    def _receive(self) -> dict[str, Any]:
+        give_up = time.monotonic() + _PATIENCE_S
+        while b"\0" not in self._received:
+            ready, _, _ = select.select([self._from], [], [], give_up - time.monotonic())
+            assert ready, "Chromium says nothing"
+            part = os.read(self._from, 1 << 20)
+            assert part, "Chromium is gone"
+            self._received += part
+        message, _, self._received = self._received.partition(b"\0")
+        value = json.loads(message)
+        assert isinstance(value, dict)
+        return value
+
+
+@contextlib.contextmanager
+def browser_tab(folder: Path) -> Iterator[Tab]:
+    """A tab as long as the block runs; skips the test where there is no Chromium.
+
+    Args:
+        folder: an empty one, for the profile.
+    """
+    program = shutil.which("chromium")
+    if program is None:
+        miss(Missing("chromium", "apt-get install --no-install-recommends chromium"))
+    read_end, to_browser = _high_pipe()
+    from_browser, write_end = _high_pipe()
+    # Chromium reads commands from descriptor 3 and answers on 4.
+    script = f'exec "$@" 3<&{read_end} 4>&{write_end}'
+    flags = [*FLAGS, "--remote-debugging-pipe", "--window-size=1100,900"]
+    flags.append(f"--user-data-dir={folder / 'profile'}")
+    with (folder / "chromium.log").open("wb") as log:
+        process = subprocess.Popen(
+            ["bash", "-c", script, "bash", program, *flags],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "HOME": str(folder)},
+            pass_fds=(read_end, write_end),
+            start_new_session=True,
+        )
+    os.close(read_end)
+    os.close(write_end)
+    try:
+        yield Tab(to_browser, from_browser)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        os.close(to_browser)
+        os.close(from_browser)
+
+
+def _high_pipe() -> tuple[int, int]:
+    """A pipe whose descriptors are neither 3 nor 4, which the browser's own would overwrite."""
+    low = os.pipe()
+    read_end, write_end = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in low)
+    for end in low:
+        os.close(end)
+    return read_end, write_end
