@@ -1,0 +1,135 @@
+"""The access log: what a line says, what it never says, and that it can stop nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from undam.apis import CHAT
+from undam.errors import UsageError
+from undam.gateway import access_log
+from undam.gateway.access_log import AccessLog, entry
+from undam.gateway.gaps import Gaps
+from undam.gateway.seams import Ending, Passage, RequestFacts, Upstream
+
+_TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def _passage(target: str = "/v1/chat/completions", model: str = "llama", **more: Any) -> Passage:
+    headers = [(b"Authorization", b"Bearer sk-secret123456"), (b"Traceparent", _TRACE)]
+    request = RequestFacts(
+        "POST", target, headers, CHAT, True, model, True, 10, "req-1", "10.0.0.1", "team-a"
+    )
+    passage = Passage(request, began_at=time.monotonic() - 1.5, **more)
+    passage.upstream = Upstream("gpu-1", "h", 80)
+    passage.content_at = passage.began_at + 0.25
+    passage.ended_at = passage.began_at + 1.5
+    passage.ending, passage.status = Ending.CLIENT_LEFT, 200
+    return passage
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def test_a_line_says_how_it_went() -> None:
+    gaps = Gaps()
+    gaps.add([0.0, *(0.01 * number for number in range(1, 100)), 2.0])
+    line = entry(_passage(heartbeats=2, retries=1, hedged="won", bytes_out=7), gaps)
+    assert abs(time.time() - 1.5 - _unix(line["time"])) < 1
+    assert {key: line[key] for key in ("request_id", "key", "method", "path", "status", "api")} == {
+        "request_id": "req-1", "key": "team-a", "method": "POST", "path": "/v1/chat/completions",
+        "status": 200, "api": CHAT.name,
+    }  # fmt: skip
+    assert (line["upstream"], line["model"], line["stream"]) == ("gpu-1", "llama", True)
+    assert (line["ttft_ms"], line["gap_p99_ms"], line["duration_ms"]) == (250.0, 10.0, 1500.0)
+    assert (line["heartbeats"], line["retries"], line["hedged"]) == (2, 1, "won")
+    assert (line["ended"], line["trace_id"]) == ("client-left", _TRACE[3:35].decode())
+
+
+def _unix(iso: str) -> float:
+    return datetime.fromisoformat(iso).timestamp()
+
+
+def test_what_could_not_be_read_has_a_line_too() -> None:
+    passage = Passage(None, began_at=time.monotonic(), status=400, ending=Ending.BAD_REQUEST)
+    line = entry(passage, Gaps())
+    assert (line["status"], line["ended"], line["path"]) == (400, "bad-request", None)
+    json.dumps(line)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/v1/chat/completions?api_key=tops3cret", "/x?a=1&token=tops3cret#f", "/sk-tops3cret99/x"],
+)
+def test_no_secret_is_in_a_line(target: str) -> None:
+    text = json.dumps(entry(_passage(target, model="sk-tops3cret99"), Gaps()))
+    assert "tops3cret" not in text
+    assert "secret123456" not in text
+
+
+def test_nobody_can_begin_a_line(tmp_path: Path) -> None:
+    nasty = 'x"}\n{"forged": 1}\r\u2028\x00\ud800' + "\x01" * 5000
+    log = AccessLog(tmp_path / "log")
+    passage = _passage("/" + nasty, model=nasty, detail=nasty)
+    log.write(entry(passage, Gaps()))
+    log.write(entry(_passage(), Gaps()))
+    log.close()
+    raw = (tmp_path / "log").read_bytes()
+    assert raw.isascii()
+    assert raw.count(b"\n") == 2
+    assert all(len(line) < 4096 and "forged" not in json.loads(line) for line in raw.splitlines())
+
+
+def test_lines_are_written_in_order_and_soon(tmp_path: Path) -> None:
+    log = AccessLog(tmp_path / "log")
+    for number in range(500):
+        log.write({"n": number})
+    give_up = time.monotonic() + 10
+    while len(_lines(tmp_path / "log")) < 500 and time.monotonic() < give_up:
+        time.sleep(0.02)
+    assert [line["n"] for line in _lines(tmp_path / "log")] == list(range(500))
+    (tmp_path / "log").rename(tmp_path / "log.1")
+    log.reopen()
+    log.write({"n": 500})
+    log.close()
+    assert [line["n"] for line in _lines(tmp_path / "log")] == [500]
+    assert len(_lines(tmp_path / "log.1")) == 500
+
+
+def test_a_reader_that_stops_costs_lines_and_not_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access_log, "_WAITING_BYTES", 200_000)
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    log = AccessLog(tmp_path / "pipe")
+    begun = time.monotonic()
+    for number in range(5000):
+        log.write({"n": number, "pad": "x" * 100})
+    assert time.monotonic() - begun < 10  # nothing reads: a write that waits would be for ever
+    found, give_up = b"", time.monotonic() + 20
+    os.set_blocking(reader, False)
+    while b"dropped_lines" not in found and time.monotonic() < give_up:
+        try:
+            found += os.read(reader, 65536)
+        except BlockingIOError:
+            time.sleep(0.01)
+    log.close()
+    os.close(reader)
+    lines = [json.loads(line) for line in found.splitlines()]
+    kept = sum(1 for line in lines if "n" in line)
+    dropped = sum(line.get("dropped_lines", 0) for line in lines)
+    assert dropped > 0
+    assert kept + dropped == 5000
+
+
+def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot write the access log"):
+        AccessLog(tmp_path / "no" / "log")

@@ -1,0 +1,166 @@
+"""What the relay tells becomes the right numbers, and nothing stays in flight."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from undam.apis import CHAT, MESSAGES, PLAIN
+from undam.gateway import metric_families as m
+from undam.gateway.access_log import AccessLog
+from undam.gateway.gaps import Gaps
+from undam.gateway.metrics import Metrics
+from undam.gateway.metrics_shared import Board
+from undam.gateway.observing import Telemetry
+from undam.gateway.seams import Ending, Passage, RequestFacts, Upstream, Verdict
+
+A, B = Upstream("a", "h", 1), Upstream("b", "h", 2)
+
+
+@pytest.fixture
+def board() -> Iterator[Board]:
+    board = Board.make(1)
+    yield board
+    os.close(board.fd)
+
+
+def _passage(target: str = "/v1/chat/completions", **facts: Any) -> Passage:
+    given: dict[str, Any] = {"api": CHAT, "streams": True, "model": "llama", **facts}
+    request = RequestFacts(
+        method="POST", target=target, headers=[], repeatable=True, body_bytes=0,
+        request_id="r", client="c", **given,
+    )  # fmt: skip
+    return Passage(request, began_at=100.0)
+
+
+def _found(board: Board) -> dict[tuple[str, ...], list[int]]:
+    """Without what is zero."""
+    found = {tuple(json.loads(key)): numbers for key, numbers in board.snapshot().items()}
+    return {key: numbers for key, numbers in found.items() if any(numbers)}
+
+
+def _count(board: Board, family: m.Family, *labels: str) -> int:
+    numbers = _found(board).get((family.name, *labels), [0, 0])
+    return sum(numbers[:-1]) if family.kind == "histogram" else numbers[0]
+
+
+def test_a_hedged_stream(board: Board, tmp_path: Path) -> None:
+    log = AccessLog(tmp_path / "log")
+    telemetry = Telemetry(Metrics(board.region(0)), access_log=log)
+    passage = _passage()
+    telemetry.began(passage)
+    telemetry.sent(passage, A, "first")
+    telemetry.heartbeat(passage)
+    telemetry.sent(passage, B, "hedge")
+    assert _count(board, m.STREAMS) == _count(board, m.IN_FLIGHT) == 1
+    assert [_count(board, m.UPSTREAM_IN_FLIGHT, name) for name in "ab"] == [1, 1]
+    passage.upstream, passage.content_at, passage.hedged, passage.status = B, 100.3, "won", 200
+    telemetry.first_content(passage)
+    assert [_count(board, m.UPSTREAM_IN_FLIGHT, name) for name in "ab"] == [0, 1]
+    telemetry.gaps(passage, [100.3, 100.32, 100.34])
+    telemetry.gaps(passage, [100.84])
+    passage.ending, passage.ended_at, passage.bytes_out = Ending.COMPLETE, 100.9, 50
+    telemetry.ended(passage)
+    log.close()
+
+    labels = ("b", "llama", "chat", "openai")
+    found = _found(board)
+    ttft = found[m.TTFT.name, *labels]
+    assert (ttft[m.TTFT_S.index(0.5)], ttft[-1]) == (1, 300_000_000)
+    assert sum(found[m.GAP.name, *labels][:-1]) == 3
+    assert round(found[m.GAP.name, *labels][-1] / 1e6) == round(found[m.TPOT.name, *labels][-1] * 3
+                                                               / 1e6) == 540  # fmt: skip
+    assert _count(board, m.DURATION, *labels, "") == 1
+    assert [_count(board, m.HEDGES, one) for one in ("sent", "won", "lost")] == [1, 1, 0]
+    assert _count(board, m.REQUESTS, CHAT.name, "200") == _count(board, m.ENDED, "complete") == 1
+    assert _count(board, m.BYTES, "out") == 50
+    assert _count(board, m.STREAMS) == _count(board, m.IN_FLIGHT) == 0
+    assert not [key for key in found if "in_flight" in key[0]]
+    line = json.loads((tmp_path / "log").read_text())
+    assert (line["upstream"], line["hedged"], line["gap_p99_ms"]) == ("b", "won", 500.0)
+
+
+def test_a_retry_that_fails_and_a_hedge_denied(board: Board) -> None:
+    metrics = Metrics(board.region(0))
+    telemetry = Telemetry(metrics)
+    passage = _passage(api=MESSAGES, model="never-answered")
+    telemetry.began(passage)
+    telemetry.sent(passage, A, "first")
+    telemetry.upstream_failed(passage, A, Verdict.REFUSED)
+    telemetry.sent(passage, B, "retry")
+    metrics.denied_because("budget")
+    telemetry.hedge_denied(passage)
+    telemetry.hedge_denied(passage)
+    telemetry.upstream_failed(passage, B, Verdict.TIMEOUT)
+    passage.upstream, passage.status = B, 504
+    passage.ending, passage.ended_at = Ending.UPSTREAM_TIMEOUT, 101.0
+    telemetry.ended(passage)
+    assert _count(board, m.RETRIES, "b") == 1
+    assert _count(board, m.UPSTREAM_ERRORS, "a", "refused") == 1
+    assert _count(board, m.UPSTREAM_ERRORS, "b", "timeout") == 1
+    assert _count(board, m.HEDGES_DENIED, "budget") == 1
+    assert _count(board, m.HEDGES_DENIED, "no-other-upstream") == 1
+    # A model that never answered has no series of its own.
+    labels = ("b", "other", "chat", "anthropic", "upstream-timeout")
+    assert _count(board, m.DURATION, *labels) == 1
+    assert not [key for key in _found(board) if "in_flight" in key[0] or "never-answered" in key]
+
+
+@pytest.mark.parametrize(("content_at", "phase"), [(None, "prefill"), (100.5, "content")])
+def test_a_client_that_leaves(board: Board, content_at: float | None, phase: str) -> None:
+    telemetry = Telemetry(Metrics(board.region(0)))
+    passage = _passage()
+    telemetry.began(passage)
+    telemetry.sent(passage, A, "first")
+    passage.upstream, passage.content_at = A, content_at
+    if content_at:
+        telemetry.first_content(passage)
+    passage.ending, passage.ended_at = Ending.CLIENT_LEFT, 101.0
+    telemetry.ended(passage)
+    assert _count(board, m.CLIENT_CANCELS, phase) == 1
+    assert not [key for key in _found(board) if "in_flight" in key[0]]
+
+
+def test_its_own_pages_are_not_counted_and_other_requests_have_no_tokens(board: Board) -> None:
+    telemetry = Telemetry(Metrics(board.region(0)))
+    for path in ("/-/metrics", "/v1/models"):
+        passage = _passage(path, api=PLAIN, streams=False, model="")
+        telemetry.began(passage)
+        passage.ending, passage.status, passage.ended_at = Ending.COMPLETE, 200, 100.1
+        telemetry.ended(passage)
+    unread = Passage(None, began_at=1.0, status=400, ending=Ending.BAD_REQUEST, ended_at=1.0)
+    telemetry.ended(unread)
+    assert _count(board, m.REQUESTS, PLAIN.name, "200") == 1
+    assert _count(board, m.REQUESTS, PLAIN.name, "400") == _count(board, m.REFUSED, "400") == 1
+    assert not [key for key in _found(board) if key[0].startswith("gen_ai")]
+
+
+@pytest.mark.parametrize("count", [1, 2, 99, 100, 101, 5000])
+def test_p99_is_exact_however_the_stamps_are_bundled(count: int) -> None:
+    chance = random.Random(count)
+    stamps = [0.0]
+    for _ in range(count):
+        stamps.append(stamps[-1] + chance.expovariate(50))
+    gaps, at = Gaps(), 0
+    while at < len(stamps):
+        size = chance.randint(1, 400)
+        gaps.add(stamps[at : at + size])
+        at += size
+    ordered = sorted(b - a for a, b in pairwise(stamps))
+    assert gaps.count == count
+    assert gaps.p99_s == ordered[-(-99 * count // 100) - 1]
+    assert gaps.mean_s == pytest.approx(stamps[-1] / count)
+
+
+def test_no_gaps_have_no_figures() -> None:
+    gaps = Gaps()
+    assert gaps.add([]) == []
+    gaps.add([5.0])
+    assert (gaps.count, gaps.p99_s, gaps.mean_s) == (0, None, None)

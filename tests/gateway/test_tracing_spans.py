@@ -1,0 +1,178 @@
+"""Trace context is passed on, and spans arrive at an OTLP receiver with what they may say."""
+
+from __future__ import annotations
+
+import gzip
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+)
+
+from undam.apis import CHAT
+from undam.errors import UsageError
+from undam.gateway import tracing
+from undam.gateway.gaps import Gaps
+from undam.gateway.seams import Ending, Passage, RequestFacts, Upstream
+from undam.gateway.traceparent import TraceParent, of_headers, of_passage, parse
+from undam.gateway.tracing import tracing_if_asked
+
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+HEADER = f"00-{TRACE}-{SPAN}-01".encode()
+
+
+@pytest.mark.parametrize(
+    ("value", "good"),
+    [
+        (HEADER, True),
+        (b" " + HEADER + b"\t", True),
+        (HEADER.replace(b"00-", b"cc-", 1) + b"-what-a-later-version-adds", True),
+        (HEADER + b"-more", False),
+        (HEADER.replace(b"00-", b"ff-", 1), False),
+        (HEADER.upper(), False),
+        (f"00-{'0' * 32}-{SPAN}-01".encode(), False),
+        (f"00-{TRACE}-{'0' * 16}-01".encode(), False),
+        (HEADER[:-1], False),
+        (b"", False),
+        (None, False),
+    ],
+)
+def test_which_headers_are_valid(value: bytes | None, good: bool) -> None:
+    found = parse(value)
+    assert found == (TraceParent(TRACE, SPAN, 1) if good else None)
+    assert found is None or parse(found.header()) == found
+
+
+def test_two_of_them_are_none() -> None:
+    assert of_headers([(b"TraceParent", HEADER)]) == parse(HEADER)
+    assert of_headers([(b"traceparent", HEADER)] * 2) is None
+
+
+@pytest.fixture
+def collector() -> Iterator[tuple[str, list[Any]]]:
+    """An OTLP receiver: its endpoint, and the requests it got, decoded."""
+    received: list[Any] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.headers.get("Content-Encoding") == "gzip":
+                body = gzip.decompress(body)
+            assert self.path == "/v1/traces"
+            assert self.headers["Content-Type"] == "application/x-protobuf"
+            received.append(ExportTraceServiceRequest.FromString(body))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Receiver) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", received
+        server.shutdown()
+        thread.join(10)
+
+
+def _passage(*headers: tuple[bytes, bytes]) -> Passage:
+    secret = (b"Authorization", b"Bearer sk-tops3cret99")
+    request = RequestFacts(
+        "POST", "/v1/chat/completions?key=tops3cret99", [secret, *headers], CHAT, True, "llama",
+        True, 10, "req-1", "10.0.0.1", "team-a",
+    )  # fmt: skip
+    return Passage(request, began_at=time.monotonic() - 1)
+
+
+def _trace(endpoint: str, passage: Passage, ending: Ending) -> None:
+    tracer = tracing_if_asked(endpoint, {})
+    assert tracer is not None
+    span = tracer.began(passage)
+    tracer.event(span, "first", "gpu-1")
+    passage.upstream, passage.status = Upstream("gpu-1", "10.1.1.1", 8000), 200
+    passage.content_at, passage.ended_at = passage.began_at + 0.25, passage.began_at + 1
+    passage.ending = ending
+    tracer.ended(span, passage, Gaps())
+    tracer.close()
+
+
+def _spans(received: list[Any]) -> dict[int, Any]:
+    return {
+        span.kind: span
+        for request in received
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    }
+
+
+def _attributes(span: Any) -> dict[str, Any]:
+    return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in span.attributes}
+
+
+def test_the_spans_of_a_stream(collector: tuple[str, list[Any]]) -> None:
+    endpoint, received = collector
+    passage = _passage((b"traceparent", HEADER), (b"tracestate", b"vendor=1"))
+    _trace(endpoint, passage, Ending.COMPLETE)
+    server, client = (_spans(received)[kind] for kind in (2, 3))
+    assert server.trace_id.hex() == client.trace_id.hex() == TRACE
+    assert (server.parent_span_id.hex(), client.parent_span_id) == (SPAN, server.span_id)
+    assert server.trace_state == "vendor=1"
+    told = of_passage(passage)
+    assert told == TraceParent(TRACE, client.span_id.hex(), 1)
+    assert client.name == "chat llama"
+    found = _attributes(client)
+    assert found["gen_ai.operation.name"] == "chat"
+    assert found["gen_ai.provider.name"] == "openai"
+    assert found["gen_ai.request.model"] == "llama"
+    assert found["gen_ai.request.stream"] is True
+    assert found["gen_ai.response.time_to_first_chunk"] == pytest.approx(0.25)
+    assert (found["server.address"], found["server.port"]) == ("10.1.1.1", 8000)
+    assert [event.name for event in client.events] == ["undam.first"]
+    assert client.end_time_unix_nano - client.start_time_unix_nano == pytest.approx(1e9, rel=1e-3)
+    assert abs(client.end_time_unix_nano / 1e9 - time.time()) < 30
+    assert client.status.code == server.status.code == 0
+    names = {one.value.string_value for one in received[0].resource_spans[0].resource.attributes}
+    assert "undam-gateway" in names
+    assert "tops3cret" not in str(received)
+
+
+def test_a_trace_begins_here_and_an_error_is_one(collector: tuple[str, list[Any]]) -> None:
+    endpoint, received = collector
+    passage = _passage((b"traceparent", HEADER.replace(TRACE.encode(), b"0" * 32)))
+    _trace(endpoint, passage, Ending.UPSTREAM_DIED)
+    server, client = (_spans(received)[kind] for kind in (2, 3))
+    assert server.parent_span_id == b""
+    assert server.trace_id.hex() not in {TRACE, "0" * 32}
+    assert (client.status.code, client.status.message) == (2, "upstream-died")
+    assert _attributes(client)["error.type"] == "upstream-died"
+
+
+def test_what_the_caller_does_not_sample_is_passed_on_but_not_sent(
+    collector: tuple[str, list[Any]],
+) -> None:
+    endpoint, received = collector
+    passage = _passage((b"traceparent", HEADER[:-1] + b"0"))
+    _trace(endpoint, passage, Ending.COMPLETE)
+    told = of_passage(passage)
+    assert told is not None
+    assert (told.trace_id, told.flags) == (TRACE, 0)
+    assert received == []
+
+
+def test_it_is_off_unless_somebody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tracing_if_asked(None, {}) is None
+    assert tracing_if_asked("http://x", {"OTEL_SDK_DISABLED": "true"}) is None
+
+    def absent(name: str) -> Any:
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr(tracing, "import_module", absent)
+    with pytest.raises(UsageError, match=r"undam\[otel\]"):
+        tracing_if_asked(None, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"})
