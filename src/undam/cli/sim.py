@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 
 from undam.simulator import Settings, Simulator
-from undam.simulator.clock import without_collector
 from undam.simulator.settings import parse_header, with_texts
 from undam.timing.distribution import ACCEPTED
+from undam.wire.clock import without_collector
 
 _DEFAULTS = Settings()
 

@@ -9,12 +9,12 @@ from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from typing import Protocol
 
 from undam.simulator.answers import Desk, Reply
-from undam.simulator.clock import realtime_offset_ns
 from undam.simulator.http import CONTINUE, Request, RequestReader
 from undam.simulator.outbox import Outbox
 from undam.simulator.stream import Script, State, Stream
 from undam.simulator.truth import EndReason, Truth
 from undam.wire import stamp
+from undam.wire.clock import realtime_offset_ns
 
 # What a reader may be behind before its schedule waits; the kernel keeps some megabytes besides.
 _MAX_HELD_BYTES = 256 << 10

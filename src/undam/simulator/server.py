@@ -18,11 +18,11 @@ from typing import Self
 
 from undam.errors import UsageError
 from undam.simulator.answers import Desk
-from undam.simulator.clock import sharpen_timers, wait_readable
 from undam.simulator.connection import Connection
 from undam.simulator.settings import Settings
 from undam.simulator.truth import Truth
 from undam.wire import stamp
+from undam.wire.clock import sharpen_timers, wait_readable
 
 _BACKLOG = 4096
 # Between two looks at the sockets: so many streams are served, or connections taken.

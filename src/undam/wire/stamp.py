@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 import struct
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 # include/uapi/asm-generic/socket.h; the same number names the option and the control message.
@@ -82,7 +82,8 @@ class _Warmth:
     def __init__(self) -> None:
         self._fd: int | None = None
 
-    async def ensure(self) -> None:
+    def ensure(self) -> Iterator[None]:
+        """Pause for a millisecond at each step, until done."""
         if self._fd is not None or not _HAS_STAMPS:
             return
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", 0)) as server:
@@ -92,7 +93,7 @@ class _Warmth:
                 near.setblocking(False)
                 enable(near)
                 with server.accept()[0] as far:
-                    await _until_stamped(near, far)
+                    yield from _until_stamped(near, far)
             if self._fd is None:
                 # A bare descriptor: it is meant to stay open until the process ends.
                 keep = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -100,13 +101,13 @@ class _Warmth:
                 self._fd = keep.detach()
 
 
-async def _until_stamped(near: socket.socket, far: socket.socket) -> None:
+def _until_stamped(near: socket.socket, far: socket.socket) -> Iterator[None]:
     for _ in range(_WARM_ROUNDS):
         far.send(b".")
         with contextlib.suppress(BlockingIOError):
             if read(near).stamped:
                 return
-        await asyncio.sleep(_WARM_PAUSE_S)
+        yield
 
 
 _WARMTH = _Warmth()
@@ -114,4 +115,14 @@ _WARMTH = _Warmth()
 
 async def warm() -> None:
     """Return once the kernel stamps what arrives, or cannot; the first call takes some ms."""
-    await _WARMTH.ensure()
+    # Not every user of stamps has an event loop, and loading asyncio is slow.
+    import asyncio  # noqa: PLC0415
+
+    for _ in _WARMTH.ensure():
+        await asyncio.sleep(_WARM_PAUSE_S)
+
+
+def warm_now() -> None:
+    """`warm` for a program without an event loop."""
+    for _ in _WARMTH.ensure():
+        time.sleep(_WARM_PAUSE_S)

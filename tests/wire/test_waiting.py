@@ -6,7 +6,7 @@ import gc
 import os
 import time
 
-from undam.simulator.clock import (
+from undam.wire.clock import (
     realtime_offset_ns,
     sharpen_timers,
     wait_readable,
