@@ -111,7 +111,9 @@ def test_a_series_left_half_written_by_a_death_is_given_up(board: Board) -> None
 @pytest.mark.parametrize("accept", ["", "application/openmetrics-text;version=1.0.0,*/*;q=0.1"])
 def test_pages_are_what_they_say(board: Board, accept: str) -> None:
     metrics = Metrics(board.region(0))
-    metrics.count(m.REQUESTS, "chat", "200")
+    for number in range(5):
+        metrics.count(m.REQUESTS, "chat", str(number))
+        metrics.observe(m.TTFT, 0.1, f"gpu-{number}", "", "chat", "openai")
     nasty = 'a"b\\c\n# HELP d\ud800\u2028' + "é" * 200
     metrics.observe(m.TTFT, 0.2, "gpu", clean_label(nasty), "chat", "openai")
     kind, page = render(board.snapshot(), accept)
@@ -120,6 +122,8 @@ def test_pages_are_what_they_say(board: Board, accept: str) -> None:
     assert ("openmetrics" in kind) == bool(accept) == page.endswith(b"# EOF\n")
     families = {family.name: family for family in parse(page.decode())}
     assert set(families) == {family.name for family in m.FAMILIES}
+    assert len(families["undam_gateway_requests"].samples) == 5
+    assert page.count(b"# TYPE") == len(m.FAMILIES)
     model = families[m.TTFT.name].samples[0].labels["gen_ai_request_model"]
     assert model.startswith('a"b\\c\ufffd# HELP d')
     assert len(model.encode()) <= 96

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ _BY_NAME = {family.name: family for family in FAMILIES}
 _EOF = b"# EOF\n"
 # Where the model stands among the labels; only families with more labels than that have one.
 _MODEL_AT = 1
+# Series that are written in one go: a histogram takes about half a millisecond.
+_AT_ONCE = 2
+_ABOUT = re.compile(rb"^# .*\n", re.MULTILINE)
 
 
 def key_of(family: Family, labels: Sequence[str]) -> str:
@@ -136,46 +140,43 @@ def render(snapshot: Snapshot, accept: str = "") -> tuple[str, bytes]:
     Args:
         accept: what the scraper sent as Accept; it gets OpenMetrics where it names that.
     """
-    open_metrics = _wants_openmetrics(accept)
-    parts = [_page(metric, open_metrics) for metric in _metrics(snapshot)]
-    return _joined(parts, open_metrics)
+    return _joined(list(_parts(snapshot, accept)), accept)
 
 
 async def scrape(snapshot: Snapshot, accept: str = "") -> tuple[str, bytes]:
-    """As ``render``, with the streams having their turn after each family: a large page takes
-    longer than a token may be late."""
-    open_metrics = _wants_openmetrics(accept)
+    """As ``render``, with the streams having their turn after every few series: a whole page may
+    take longer than a token may be late."""
     parts = []
-    for metric in _metrics(snapshot):
-        parts.append(_page(metric, open_metrics))
+    for part in _parts(snapshot, accept):
+        parts.append(part)
         await asyncio.sleep(0)
-    return _joined(parts, open_metrics)
+    return _joined(parts, accept)
 
 
 def _wants_openmetrics(accept: str) -> bool:
     return "application/openmetrics-text" in accept
 
 
-def _page(metric: Metric, open_metrics: bool) -> bytes:
-    write: Callable[[Collector], bytes] = as_openmetrics if open_metrics else as_text
-    return write(_One(metric)).removesuffix(_EOF)
-
-
-def _joined(parts: list[bytes], open_metrics: bool) -> tuple[str, bytes]:
-    if open_metrics:
+def _joined(parts: list[bytes], accept: str) -> tuple[str, bytes]:
+    if _wants_openmetrics(accept):
         return OPENMETRICS, b"".join(parts) + _EOF
     return TEXT, b"".join(parts)
 
 
-def _metrics(snapshot: Snapshot) -> Iterator[Metric]:
+def _parts(snapshot: Snapshot, accept: str) -> Iterator[bytes]:
     """Every family with what is known of it, also where that is nothing: a dashboard that asks for
     a name then shows that it exists."""
+    write: Callable[[Collector], bytes]
+    write = as_openmetrics if _wants_openmetrics(accept) else as_text
     found: dict[str, list[tuple[list[str], list[int]]]] = {}
     for key, numbers in sorted(snapshot.items()):
         name, *labels = json.loads(key)
         found.setdefault(name, []).append((labels, numbers))
     for family in FAMILIES:
-        yield _metric(family, found.get(family.name, []))
+        series = found.get(family.name, [])
+        for at in range(0, max(1, len(series)), _AT_ONCE):
+            page = write(_One(_metric(family, series[at : at + _AT_ONCE]))).removesuffix(_EOF)
+            yield page if at == 0 else _ABOUT.sub(b"", page)
 
 
 def _metric(family: Family, series: list[tuple[list[str], list[int]]]) -> Metric:
