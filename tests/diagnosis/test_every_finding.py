@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from support import runs
 from support.judged import (
     DUE,
     END,
@@ -38,8 +39,9 @@ from support.streams import (
 from undam.diagnosis.holds import Offset
 from undam.diagnosis.leaving import Leaving, find_leavings
 from undam.diagnosis.limits import Limits, find_limits
+from undam.figures import Client
 from undam.findings import RULES, Severity
-from undam.record import Ending, Exchange, Head
+from undam.record import Ending, Exchange, Head, Outcome
 
 Case = Callable[[], Findings]
 
@@ -99,6 +101,10 @@ CASES: dict[str, tuple[Case, Case]] = {
     ),
     "UD111": (lambda: judged(_uneven()), lambda: judged(_steps(5, 60))),
     "UD112": (lambda: judged(_steps(3)), lambda: judged(_steps(1))),
+    "UD113": (
+        lambda: runs.findings(runs.run(20, per_write=4)),
+        lambda: runs.findings(runs.run(20, per_write=1)),
+    ),
     "UD201": (
         lambda: with_head(("Cache-Control", "no-transform, max-age=60")),
         lambda: with_head(("Cache-Control", "no-transform, max-age=0")),
@@ -139,6 +145,10 @@ CASES: dict[str, tuple[Case, Case]] = {
         lambda: find_limits("edge", Limits(6.0, heartbeats_arrive=True)),
     ),
     "UD501": (lambda: in_steps_of(16), lambda: in_steps_of(11)),
+    "UD502": (
+        lambda: runs.findings(runs.run(20, stall_ms=260)),
+        lambda: runs.findings(runs.run(20, stall_ms=220)),
+    ),
     "UD601": (
         lambda: found_in(chunk("hi")),
         lambda: found_in(chunk("hi") + chunk("", finish=True)),
@@ -168,6 +178,14 @@ CASES: dict[str, tuple[Case, Case]] = {
         lambda: judged(exchange([], ending=Ending.TIMEOUT, ended_ms=60_000)),
         lambda: judged(exchange([], ending=Ending.COMPLETE, ended_ms=60_000)),
     ),
+    "UD609": (
+        lambda: runs.findings(runs.run(20, failing={3: Outcome.INCOMPLETE})),
+        lambda: runs.findings(runs.run(20, failing={3: Outcome.ABANDONED})),
+    ),
+    "UD610": (
+        lambda: runs.findings(runs.run(20, failing={3: Outcome.ERROR})),
+        lambda: runs.findings(runs.run(20, failing={3: Outcome.ABANDONED})),
+    ),
     "UD901": (
         lambda: judged(exchange(SHORT, late_ns=10_000_001)),
         lambda: judged(exchange(SHORT, late_ns=10_000_000)),
@@ -188,6 +206,18 @@ CASES: dict[str, tuple[Case, Case]] = {
     "UD906": (
         lambda: judged(exchange(SHORT), offset=Offset(0, 2_000_001, 0)),
         lambda: judged(exchange(SHORT), offset=Offset(0, 2_000_000, 0)),
+    ),
+    "UD907": (
+        lambda: runs.findings(runs.run(20, starved_ms=50)),
+        lambda: runs.findings(runs.run(20, starved_ms=2)),
+    ),
+    "UD908": (
+        lambda: runs.findings(runs.run(20, sent_late_ms=10)),
+        lambda: runs.findings(runs.run(20, sent_late_ms=1)),
+    ),
+    "UD909": (
+        lambda: runs.findings(runs.run(20), Client(waited_percent=20.0)),
+        lambda: runs.findings(runs.run(20), Client(waited_percent=19.9)),
     ),
 }
 

@@ -138,4 +138,66 @@ Figures that need no clock of another host (TTFT, gaps, verdicts by pattern or -
 exact as they stand.
 """,
     ),
+    Rule(
+        "UD907",
+        "client-too-slow",
+        Severity.WARNING,
+        "this client was late: {figure} lies between {low_ms} and {high_ms} ms "
+        "(shown: {shown_ms} ms); {gaps} gaps are uncertain",
+        """\
+What: this load generator could not read fast enough, and a figure of its report could be
+off by more than 1 % for that.
+Why it hurts: events that waited here together cannot be told apart any more, so the figure
+says as much about this machine as about the server.
+How it is told: a read with several events bears the kernel's stamp of the last one. Where
+they may have come one by one, their gaps are counted as uncertain, and every percentile is
+computed twice more, with these gaps as short and as long as they can have been. The finding
+names the figure that moves most, by over 1 % and 0.1 ms. Only p99.9: it is but a remark.
+Measured: at 1000 streams other load generators err by 100 to 850 ms in the TTFT, and none
+says that it was late.
+Fix: nothing at the service. Give this program more processors, or ask it for less:
+    undam bench URL --workers 4
+    taskset -c 2,3 undam bench URL            on processors that nothing else uses
+A worker reads some 80 000 events a second; more workers than processors do not help.
+""",
+    ),
+    Rule(
+        "UD908",
+        "sent-late",
+        Severity.WARNING,
+        "requests left late: {delay_ms} ms after they were due at p99; without that "
+        "TTFT {percentile} would be {from_sent_ms} ms (shown: {shown_ms} ms)",
+        """\
+What: requests left later than the plan of the load said, and a TTFT percentile is more
+than 1 % and 2 ms larger for it.
+Why it hurts: TTFT counts from when a request was due, as a user's clock would, so that an
+overloaded client cannot hide what it did not send. But then the wait here is in it.
+How it is told: the time from when each request was due to when its last byte was handed to
+the kernel. This program being late is in it, and so is opening a connection, where none was
+free: with a far-away TLS server the latter is the larger part, and users wait for it, too.
+Fix: nothing at the service. More processes, or less load:
+    undam bench URL --workers 4
+If the delay stays the same with more workers, it is the connecting: look at the network
+path and at the server's accept queue.
+""",
+    ),
+    Rule(
+        "UD909",
+        "client-starved",
+        Severity.WARNING,
+        "this client waited for a processor {waited_percent} % of the time that it wanted one",
+        """\
+What: other programs, or too many workers, took the processors that this client needed.
+Why it hurts: it reads and sends late. The kernel's stamps keep the figures right as long as
+each event is read alone; beyond that they get uncertain (UD907), and a closed loop asks
+more slowly than it could, so the server seems slower than it is.
+How it is told: the system's own account of each worker: how long it was ready to run and
+was not running (/proc/self/schedstat), against how long it ran; from 20 % on.
+Who does it: the server on the same machine, a build, a container's processor limit, more
+workers than processors.
+Fix: nothing at the service. Leave processors to this program alone:
+    taskset -c 2,3 undam bench URL --workers 2
+or run it on another machine than the server.
+""",
+    ),
 )

@@ -29,4 +29,27 @@ server, which is why the recipes raise it. Measure the throughput before and aft
 For TGI, llama.cpp and Ollama no such knob was found.
 """,
     ),
+    Rule(
+        "UD502",
+        "stalled",
+        Severity.WARNING,
+        "the server paused: {stalls} gaps over {limit_ms} ms in {answers} of {of} answers, "
+        "the longest {longest_ms} ms",
+        """\
+What: in the middle of an answer nothing came for far longer than usual.
+Why it hurts: the reader sees the text stand still. In a percentile it hides: one pause of
+500 ms in an answer of a hundred tokens is beyond p99.
+How it is told: gaps over 250 ms that are also over ten times the median gap between
+bursts. The kernel stamped both ends, so the pause was before this machine. Up to one answer
+in a hundred it is only a remark.
+Who does it: an engine that lets prefill of other requests go first, evicts and recomputes
+a KV cache, or collects garbage; a lost packet on the way, at 200 ms and more; a model that
+thinks between text and a tool call, which is none of these.
+Fix: at the engine; it trades throughput for an even flow, so measure both:
+    vLLM:    --enable-chunked-prefill, a lower --max-num-batched-tokens
+    SGLang:  a lower --chunked-prefill-size
+Pauses at all streams at once are the whole server's: see the timeline of the report.
+    undam bench URL --html report.html
+""",
+    ),
 )

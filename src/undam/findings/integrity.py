@@ -185,4 +185,45 @@ changes only streaming. If all are silent it is the model; a heartbeat from the 
 (UD402) would at least tell waiting from dead.
 """,
     ),
+    Rule(
+        "UD609",
+        "incomplete-answers",
+        Severity.ERROR,
+        "{incomplete} of {requests} answers began and did not say that they are complete: {kinds}",
+        """\
+What: under load, streams ended, in good order or not, without [DONE], a finish reason or
+whatever their API ends with.
+Why it hurts: the reader has half an answer. Load generators that look at the status or at
+the framing count it as a success, and a short one at that, so the figures improve.
+How it is told: the kinds: no-end for a clean end that says nothing (UD601 shows who can do
+that), truncated and reset for a broken one, timeout for this program's own limit. They
+count in TTFT and ITL, and not in TPOT, E2E and the requests per second.
+Who does it: workers that die or are redeployed, limits of hops on the duration or on
+silence (UD403, UD404), servers that close instead of answering when they are full.
+Fix: see when they end, and whether always after the same time:
+    undam bench URL --record run.jsonl --html report.html
+    undam check URL --idle 90
+Then it is that limit, or the server's own capacity; no line mends all of these.
+""",
+    ),
+    Rule(
+        "UD610",
+        "requests-failed",
+        Severity.ERROR,
+        "{errors} of {requests} requests failed: {kinds}",
+        """\
+What: no usable stream came back for these requests.
+Why it hurts: besides the failure itself, the rest of the figures then tell of a smaller
+load than was asked for.
+How it is told: the kinds: refused, reset and timeout are the network's or the listener's,
+status-429 and other statuses the server's, not-a-stream an answer that came whole (UD205),
+malformed an event that is no JSON, error-event an error told inside a stream (UD603).
+Failed requests are in no latency, and are never sent again, so that the load stays the one
+that was asked for; what Retry-After asked for is reported.
+Fix: 429 and 503 are a server's honest answer to too much; find what it can take:
+    undam bench URL --find-max --slo 'ttft_p99<1s'
+Refused and reset under load: the listen queue (net.core.somaxconn), or a limit on
+connections at a hop. Nothing in this program changes that.
+""",
+    ),
 )
