@@ -1,0 +1,225 @@
+"""Which upstream gets the next stream: the less busy of two, and none that keeps failing. Pure."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EjectionTerms:
+    """When an upstream is set aside, and for how long.
+
+    Args:
+        failures: in a row, before content; Envoy counts 5, but each here costs a user a retry.
+        base_s: the first time aside; it doubles with each further one.
+        most_s: the longest time aside.
+    """
+
+    failures: int = 3
+    base_s: float = 2.0
+    most_s: float = 60.0
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """An upstream as the balance sees it.
+
+    Args:
+        limit: streams it takes at once; 0 is no limit.
+        outstanding: streams on it now.
+        draining: gets no new stream; goes when its last one ends.
+        well: what the active check says; ``True`` where there is none.
+        failures: in a row.
+        ejections: times aside since it last was well for long.
+        aside_until_s: ``None`` while it takes part.
+        back_since_s: when it last returned.
+        trying: the one request that tries an ejected upstream is under way.
+    """
+
+    name: str
+    limit: int = 0
+    outstanding: int = 0
+    draining: bool = False
+    well: bool = True
+    failures: int = 0
+    ejections: int = 0
+    aside_until_s: float | None = None
+    back_since_s: float = 0.0
+    trying: bool = False
+
+    @property
+    def full(self) -> bool:
+        """Whether it has as many streams as it takes."""
+        return 0 < self.limit <= self.outstanding
+
+    @property
+    def aside(self) -> bool:
+        """Whether it is ejected or its active check fails."""
+        return self.aside_until_s is not None or not self.well
+
+
+@dataclass(slots=True, eq=False)
+class Taken:
+    """A place for one stream on an upstream; given back once, with `Balance.ended`.
+
+    Args:
+        trial: it is the one that tries an ejected upstream.
+    """
+
+    member: Member
+    trial: bool = False
+
+    @property
+    def name(self) -> str:
+        """The upstream's name."""
+        return self.member.name
+
+
+class Balance:
+    """The upstreams of one gateway.
+
+    Args:
+        limits: the upstreams, each with the streams it takes at once (0: no limit).
+        rng: draws the two that are compared.
+    """
+
+    def __init__(
+        self,
+        limits: Mapping[str, int],
+        *,
+        rng: random.Random,
+        terms: EjectionTerms | None = None,
+    ) -> None:
+        self._rng = rng
+        self.terms = terms or EjectionTerms()
+        self._members = {name: Member(name, limit) for name, limit in limits.items()}
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """All, those that drain, too."""
+        return tuple(self._members.values())
+
+    def choose(
+        self, now_s: float, *, without: Container[str] = (), trial: bool = True
+    ) -> Member | None:
+        """Where one more stream should go; ``None`` when no upstream has room.
+
+        Args:
+            without: names not to take, as this request already failed or waits there.
+            trial: whether this request may go to one that is aside.
+        """
+        able = [
+            one
+            for one in self._members.values()
+            if not one.draining and not one.full and one.name not in without
+        ]
+        if trial:
+            for one in able:
+                if _due_for_trial(one, now_s):
+                    return one
+        return self._best(able, rest=trial)
+
+    def began(self, member: Member, now_s: float) -> Taken:
+        """A stream goes to the one that `choose` gave."""
+        member.outstanding += 1
+        trial = _due_for_trial(member, now_s)
+        member.trying = member.trying or trial
+        return Taken(member, trial)
+
+    def has_room(self, reserved: int = 0) -> bool:
+        """Whether the upstreams may take one more stream, besides so many that are on their way."""
+        free = 0
+        for one in self._members.values():
+            if one.draining:
+                continue
+            if not one.limit:
+                return True
+            free += max(0, one.limit - one.outstanding)
+        return free > reserved
+
+    def member(self, name: str) -> Member | None:
+        """One of them, those that drain, too."""
+        return self._members.get(name)
+
+    def succeeded(self, taken: Taken, now_s: float) -> None:
+        """Content came, or an answer that is no failure of the upstream."""
+        one = taken.member
+        one.failures = 0
+        _settle(taken)
+        if one.aside_until_s is not None:
+            one.aside_until_s, one.back_since_s = None, now_s
+
+    def failed(self, taken: Taken, now_s: float) -> bool:
+        """It was refused, timed out, answered 5xx or died before content.
+
+        Returns:
+            Whether that set the upstream aside.
+        """
+        one, terms = taken.member, self.terms
+        one.failures += 1
+        tried = taken.trial and one.trying
+        _settle(taken)
+        if one.aside_until_s is not None and not tried:
+            return False
+        if one.aside_until_s is None:
+            if one.failures < terms.failures:
+                return False
+            if now_s - one.back_since_s > terms.most_s:
+                one.ejections = 0
+        one.aside_until_s = now_s + min(terms.most_s, terms.base_s * 2 ** min(one.ejections, 30))
+        one.ejections += 1
+        return True
+
+    def ended(self, taken: Taken) -> None:
+        """The stream is over, for whatever reason."""
+        one = taken.member
+        one.outstanding -= 1
+        # A trial whose client left told nothing; the next request may try.
+        _settle(taken)
+        if one.draining and not one.outstanding and self._members.get(one.name) is one:
+            del self._members[one.name]
+
+    def checked(self, name: str, *, well: bool) -> None:
+        """Note what an active check found."""
+        if name in self._members:
+            self._members[name].well = well
+
+    def replace(self, limits: Mapping[str, int]) -> tuple[str, ...]:
+        """Serve these from now on. Those that are left out get no new stream and go with their
+        last one; their names come back."""
+        for name, limit in limits.items():
+            one = self._members.setdefault(name, Member(name))
+            one.limit, one.draining = limit, False
+        leaving = tuple(name for name in self._members if name not in limits)
+        for name in leaving:
+            self._members[name].draining = True
+            if not self._members[name].outstanding:
+                del self._members[name]
+        return leaving
+
+    def _best(self, able: list[Member], *, rest: bool) -> Member | None:
+        """The less busy of two; where all are aside, the least bad."""
+        inside = [one for one in able if not one.aside]
+        if not inside:
+            return min(able, key=_badness, default=None) if rest else None
+        if len(inside) == 1:
+            return inside[0]
+        one, other = self._rng.sample(inside, 2)
+        return one if one.outstanding <= other.outstanding else other
+
+
+def _due_for_trial(one: Member, now_s: float) -> bool:
+    """Whether it is ejected, its time has come, and nobody is trying it."""
+    until = one.aside_until_s
+    return until is not None and until <= now_s and one.well and not one.trying
+
+
+def _settle(taken: Taken) -> None:
+    if taken.trial:
+        taken.trial = taken.member.trying = False
+
+
+def _badness(one: Member) -> tuple[bool, int, int]:
+    return (not one.well, one.failures, one.outstanding)

@@ -1,0 +1,102 @@
+"""What TTFT is usual, per model: the last of them, sorted. Pure; memory is bounded whatever names
+clients send."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import OrderedDict, deque
+from statistics import median
+
+WINDOW = 512
+"""Samples that count: with fewer, a p95 jumps; with more, it is slow to follow the load."""
+
+ENOUGH = 40
+"""Samples before a p95 is told: it is then the third largest, so two stalls do not spoil it."""
+
+_STALE_S = 900.0
+_BLOCK = 32
+# A calm time that lies long ago may be of other prompts: in 140 blocks the reference doubles.
+_DRIFT = 1.005
+# Asks of a new name, among the last new ones, before it takes the place of an old one.
+_OFTEN = 8
+
+
+class Usual:
+    """The TTFT of one model, over its last `WINDOW` attempts of at most 15 minutes.
+
+    Attempts that were given up count with the time they had waited: leaving them out would make
+    the quantile smaller with every hedge.
+    """
+
+    __slots__ = ("_block", "_order", "_sorted", "calm_s")
+
+    def __init__(self) -> None:
+        self._order: deque[tuple[float, float]] = deque()
+        self._sorted: list[float] = []
+        self._block: list[float] = []
+        self.calm_s: float | None = None
+        """The median when nothing was busy: the least of any `_BLOCK` in a row, lately."""
+
+    def __len__(self) -> int:
+        return len(self._sorted)
+
+    def add(self, ttft_s: float, now_s: float) -> None:
+        """One attempt's own TTFT, from when it was sent to this upstream."""
+        order = self._order
+        order.append((now_s, ttft_s))
+        insort(self._sorted, ttft_s)
+        while len(order) > WINDOW or now_s - order[0][0] > _STALE_S:
+            _, old = order.popleft()
+            del self._sorted[bisect_left(self._sorted, old)]
+        self._block.append(ttft_s)
+        if len(self._block) == _BLOCK:
+            now_usual = median(self._block)
+            self._block.clear()
+            before = self.calm_s
+            self.calm_s = now_usual if before is None else min(before * _DRIFT, now_usual)
+
+    def quantile(self, q: float) -> float | None:
+        """The nearest-rank quantile; ``None`` of fewer than `ENOUGH`."""
+        count = len(self._sorted)
+        if count < ENOUGH:
+            return None
+        return self._sorted[min(count - 1, int(q * count))]
+
+
+class Models:
+    """A `Usual` for each model that is asked for.
+
+    Args:
+        most: models told apart; of more, the one that was asked for longest ago is forgotten.
+    """
+
+    def __init__(self, most: int = 64) -> None:
+        self._most = most
+        self._known: OrderedDict[str, Usual] = OrderedDict()
+        self._new: OrderedDict[str, int] = OrderedDict()
+        self._others = Usual()
+
+    def of(self, model: str) -> Usual:
+        """The one of ``model``, or of all others while it is too new to have its own.
+
+        When all places are taken, a new name gets one only when it comes often, so a client that
+        makes up a name for each request pushes nobody out.
+        """
+        known = self._known.get(model)
+        if known is not None:
+            self._known.move_to_end(model)
+            return known
+        if len(self._known) >= self._most and not self._again(model):
+            return self._others
+        if len(self._known) >= self._most:
+            self._known.popitem(last=False)
+        return self._known.setdefault(model, Usual())
+
+    def _again(self, model: str) -> bool:
+        seen = self._new.pop(model, 0) + 1
+        if seen >= _OFTEN:
+            return True
+        self._new[model] = seen
+        if len(self._new) > self._most:
+            self._new.popitem(last=False)
+        return False
