@@ -3,6 +3,7 @@
 from undam.record.exchange import Ending, Exchange, Head, Stamps
 from undam.record.lines import read_record, record_lines
 from undam.record.measured import ContentRead, Measured, Outcome
+from undam.record.measured_lines import MeasuredRecord, measured_line, read_measured
 from undam.record.redact import (
     HIDDEN,
     redact_body,
@@ -11,6 +12,7 @@ from undam.record.redact import (
     redact_url,
     secrets_of,
 )
+from undam.record.rows import header_line
 
 __all__ = [
     "HIDDEN",
@@ -19,8 +21,12 @@ __all__ = [
     "Exchange",
     "Head",
     "Measured",
+    "MeasuredRecord",
     "Outcome",
     "Stamps",
+    "header_line",
+    "measured_line",
+    "read_measured",
     "read_record",
     "record_lines",
     "redact_body",

@@ -15,13 +15,18 @@ from typing import Any
 from undam.apis import APIS
 from undam.errors import UsageError
 from undam.record.exchange import Ending, Exchange, Head, Stamps
-from undam.record.redact import redact_body, redact_headers, redact_text, redact_url
+from undam.record.redact import redact_body, redact_headers, redact_url
+from undam.record.rows import (
+    MOST,
+    cleaned,
+    header,
+    header_line,
+    object_of,
+    text_of,
+    whole,
+    whole_or_none,
+)
 from undam.timing import Arrival
-
-SCHEMA = 1
-
-# A larger number is no time, and would overflow the arithmetic of those who judge it.
-_MOST = (1 << 63) - 1
 
 _STAMPS = ("dns_ns", "connect_ns", "proxy_ns", "tls_ns", "sent_ns", "head_ns")
 
@@ -38,9 +43,9 @@ def record_lines(
     hidden = tuple(secrets)
 
     def line(value: Mapping[str, object]) -> str:
-        return json.dumps(_cleaned(value, hidden), ensure_ascii=True) + "\n"
+        return json.dumps(cleaned(value, hidden), ensure_ascii=True) + "\n"
 
-    yield line({"schema": SCHEMA, "kind": "record", **about})
+    yield header_line(about, hidden)
     for number, exchange in enumerate(exchanges):
         yield line(_start(number, exchange))
         bodies = redact_body([arrival.data for arrival in exchange.arrivals], hidden)
@@ -56,17 +61,6 @@ def record_lines(
                 "step_ns": exchange.step_ns,
             }
         )
-
-
-def _cleaned(value: object, secrets: tuple[str, ...]) -> object:
-    """``value`` with every string in it redacted, before escaping can hide a secret's form."""
-    if isinstance(value, str):
-        return redact_text(value, secrets)
-    if isinstance(value, Mapping):
-        return {_cleaned(key, secrets): _cleaned(item, secrets) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_cleaned(item, secrets) for item in value]
-    return value
 
 
 def _start(number: int, exchange: Exchange) -> dict[str, object]:
@@ -118,7 +112,7 @@ def read_record(lines: Iterable[str]) -> tuple[dict[str, object], list[Exchange]
             if not isinstance(row, dict):
                 raise TypeError("no object")
             if about is None:
-                about = _header(row)
+                about = header(row)
             else:
                 _take(row, open_, done)
     except UnicodeDecodeError:
@@ -136,18 +130,12 @@ def read_record(lines: Iterable[str]) -> tuple[dict[str, object], list[Exchange]
 _Open = tuple[dict[str, Any], list[Arrival]]
 
 
-def _header(row: dict[str, object]) -> dict[str, object]:
-    if row["kind"] != "record" or _whole(row["schema"]) != SCHEMA:
-        raise ValueError(f"kind {row['kind']!r}, schema {row['schema']!r}")
-    return row
-
-
 def _take(row: dict[str, object], open_: dict[int, _Open], done: list[Exchange]) -> None:
     """Add one line; kinds that a later version may write are passed over."""
     kind = row["kind"]
     if kind not in {"exchange", "arrival", "end"}:
         return
-    number = _whole(row["exchange"])
+    number = whole(row["exchange"])
     if kind == "exchange":
         if number in open_:
             raise ValueError(f"exchange {number} begins twice")
@@ -161,31 +149,31 @@ def _take(row: dict[str, object], open_: dict[int, _Open], done: list[Exchange])
 
 def _read_arrival(row: dict[str, object]) -> Arrival:
     if "text" in row:
-        data = _text(row["text"]).encode()
+        data = text_of(row["text"]).encode()
     else:
-        data = base64.b64decode(_text(row["base64"]), validate=True)
+        data = base64.b64decode(text_of(row["base64"]), validate=True)
     return Arrival(
-        _whole(row["at_ns"]),
+        whole(row["at_ns"]),
         data,
-        _whole(row.get("late_ns", 0)),
-        _whole_or_none(row.get("wire_bytes")),
+        whole(row.get("late_ns", 0)),
+        whole_or_none(row.get("wire_bytes")),
     )
 
 
 def _read_start(row: dict[str, object]) -> dict[str, Any]:
     """The arguments of ``Exchange`` that its first line tells."""
-    api = _text(row["api"])
+    api = text_of(row["api"])
     if api not in {one.name for one in APIS}:
         raise ValueError(f"unknown API {api!r}")
-    stamps = _object(row["stamps"])
-    others = {name: _whole_or_none(stamps[name]) for name in _STAMPS}
+    stamps = object_of(row["stamps"])
+    others = {name: whole_or_none(stamps[name]) for name in _STAMPS}
     return {
-        "hop": _text(row["hop"]),
-        "url": _text(row["url"]),
+        "hop": text_of(row["hop"]),
+        "url": text_of(row["url"]),
         "api": api,
-        "stamps": Stamps(start_ns=_whole(stamps["start_ns"]), **others),
-        "head": None if row["head"] is None else _read_head(_object(row["head"])),
-        "clock": _text(row["clock"]),
+        "stamps": Stamps(start_ns=whole(stamps["start_ns"]), **others),
+        "head": None if row["head"] is None else _read_head(object_of(row["head"])),
+        "clock": text_of(row["clock"]),
     }
 
 
@@ -195,10 +183,10 @@ def _read_exchange(
     return Exchange(
         **start,
         arrivals=tuple(arrivals),
-        ending=Ending(_text(end["ending"])),
-        ended_ns=_whole(end["at_ns"]),
-        step_ns=_whole(end["step_ns"], lowest=-_MOST),
-        error=None if end["error"] is None else _text(end["error"]),
+        ending=Ending(text_of(end["ending"])),
+        ended_ns=whole(end["at_ns"]),
+        step_ns=whole(end["step_ns"], lowest=-MOST),
+        error=None if end["error"] is None else text_of(end["error"]),
     )
 
 
@@ -207,30 +195,7 @@ def _read_head(row: dict[str, object]) -> Head:
     if not isinstance(headers, list):
         raise TypeError("headers is no array")
     return Head(
-        _whole(row["status"]),
-        _text(row["http_version"]),
-        tuple((_text(name), _text(value)) for name, value in headers),
+        whole(row["status"]),
+        text_of(row["http_version"]),
+        tuple((text_of(name), text_of(value)) for name, value in headers),
     )
-
-
-def _object(value: object) -> dict[str, object]:
-    if not isinstance(value, dict):
-        raise TypeError(f"{value!r} is no object")
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    value.encode()  # half a surrogate pair could be neither shown nor written again
-    return value
-
-
-def _whole(value: object, *, lowest: int = 0) -> int:
-    if type(value) is not int or not lowest <= value <= _MOST:
-        raise TypeError(f"{value!r} is no whole number in the range of a clock")
-    return value
-
-
-def _whole_or_none(value: object) -> int | None:
-    return None if value is None else _whole(value)

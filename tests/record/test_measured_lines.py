@@ -1,0 +1,146 @@
+"""A load test's record: what is written is read, a cut end is told, anything else is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.runs import run
+from undam.errors import UsageError
+from undam.figures import summarise
+from undam.record import (
+    ContentRead,
+    Measured,
+    Outcome,
+    header_line,
+    measured_line,
+    read_measured,
+    read_record,
+)
+
+NS = st.integers(0, (1 << 63) - 1)
+# Anything that redaction leaves alone.
+WORD = st.text(st.characters(codec="utf-8", exclude_characters=":=@?&-_ "), max_size=20)
+READS = st.builds(ContentRead, NS, NS, NS, st.integers(1, 10**6))
+MEASURED = st.builds(
+    Measured,
+    **dict.fromkeys(("number", "worker", "intended_ns", "ended_ns"), NS),
+    **dict.fromkeys(("empties", "heartbeats", "body_bytes"), NS),
+    **{name: st.none() | NS for name in ("started_ns", "head_ns", "status", "tokens")},
+    outcome=st.sampled_from(list(Outcome)),
+    warmup=st.booleans(),
+    stamped=st.booleans(),
+    kind=WORD,
+    message=WORD,
+    reads=st.lists(READS, max_size=4).map(tuple),
+    retry_after_s=st.none() | st.floats(0, 1e9),
+)
+HEADER = header_line({"command": "bench", "undam": "0.1.0"})
+LINE = measured_line(run(1)[0])
+
+
+@given(st.lists(MEASURED, max_size=3))
+def test_what_is_written_is_read(measured: list[Measured]) -> None:
+    lines = [HEADER, *map(measured_line, measured)]
+    assert all(line.endswith("\n") and line.count("\n") == 1 and line.isascii() for line in lines)
+    about, read, lost = read_measured(lines)
+    assert about == {"schema": 1, "kind": "record", "command": "bench", "undam": "0.1.0"}
+    assert (read, lost) == (measured, 0)
+
+
+def test_a_record_has_the_figures_of_the_run() -> None:
+    measured = run(30, per_write=3)
+    again = read_measured([HEADER, *map(measured_line, measured)]).measured
+    assert summarise(again).to_json() == summarise(measured).to_json()
+
+
+@pytest.mark.parametrize("end", [0, 1, 40, len(LINE) - 2])
+def test_a_cut_last_line_is_lost_and_told(end: int) -> None:
+    lines = [HEADER, LINE, *([LINE[:end]] if end else []), *([] if end else ["\n"])]
+    assert read_measured(lines)[1:] == ([run(1)[0]], 1)
+
+
+def test_a_last_line_that_lacks_only_its_newline_is_whole() -> None:
+    assert read_measured([HEADER, LINE.rstrip("\n")])[2] == 0
+
+
+def test_other_kinds_are_passed_over_on_both_sides() -> None:
+    lines = [HEADER, LINE, '{"kind":"note"}\n']
+    assert len(read_measured(lines).measured) == 1
+    assert read_record(lines)[1] == []
+
+
+def test_secrets_are_not_written() -> None:
+    one = Measured(
+        number=0, worker=0, intended_ns=1, ended_ns=2, outcome=Outcome.ERROR,
+        kind="status-401", message="no key sk-abcdef123456 and none of hunter2-hunter2",
+    )  # fmt: skip
+    text = measured_line(one, ["hunter2-hunter2"]) + header_line(
+        {"url": "http://me:pass@host/?key=abcdefgh", "load": {"note": "hunter2-hunter2"}},
+        ["hunter2-hunter2"],
+    )
+    for secret in ("sk-abc", "hunter2", "pass", "abcdefgh"):
+        assert secret not in text
+
+
+@pytest.mark.parametrize(
+    ("line", "lines"),
+    [
+        (1, ["[]\n"]),
+        (1, ['{"kind":"record","schema":2}\n']),
+        (1, ["\x00\n"]),
+        (2, [HEADER, "{\n", LINE]),
+        (3, [HEADER, LINE, "[]\n"]),
+        (2, [HEADER, "[" * 100_000 + "\n", LINE]),
+        (2, [HEADER, "{}\n"]),
+    ],
+)
+def test_damage_is_refused_by_its_line(line: int, lines: list[str]) -> None:
+    with pytest.raises(UsageError, match=f"^line {line} "):
+        read_measured(lines)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"number": -1},
+        {"number": True},
+        {"number": 1 << 63},
+        {"number": 1.0},
+        {"outcome": "fine"},
+        {"outcome": 1},
+        {"stamped": 1},
+        {"failure": None},
+        {"message": "\ud800"},
+        {"retry_after_s": float("inf")},
+        {"retry_after_s": -1},
+        {"retry_after_s": True},
+        {"retry_after_s": 1e300},
+        {"reads": None},
+        {"reads": [5]},
+        {"reads": [[1, 2, 3]]},
+        {"reads": [[1, 2, 3, 0]]},
+        {"reads": [[-(1 << 62), 2, 3, 1]]},
+        {"reads": [[1 << 63, 2, 3, 1]]},
+    ],
+)
+def test_a_hostile_value_is_refused_by_its_line(change: dict[str, Any]) -> None:
+    row = json.loads(LINE) | change
+    with pytest.raises(UsageError, match=r"^line 3 "):
+        read_measured([HEADER, LINE, json.dumps(row) + "\n"])
+
+
+def test_nothing_and_no_text_are_refused() -> None:
+    with pytest.raises(UsageError, match="empty"):
+        read_measured([])
+
+    def undecodable() -> Any:
+        yield HEADER
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    with pytest.raises(UsageError, match="line 2 is no UTF-8"):
+        read_measured(undecodable())
