@@ -178,6 +178,7 @@ class Passage:
 
     Args:
         request: ``None`` where the request could not be read.
+        reads: those of an event stream from its first content on, each one write to the client.
         upstream: the one whose answer the client got or gets; before that, the last one asked.
         status: what the client was told; 0 while nothing, or if it left before.
         bytes_out: towards the client, heads and heartbeats included.
@@ -252,7 +253,10 @@ class Director(Protocol):
         ...
 
     def choose(self, request: RequestFacts, tried: Collection[Upstream]) -> Upstream | None:
-        """Where to send it, none of ``tried``; ``None`` if there is nowhere (left)."""
+        """Where to send it, none of ``tried``; ``None`` if there is nowhere (left).
+
+        Nothing is reserved: it is also asked only to learn whether there is another one.
+        """
         ...
 
     def began(self, upstream: Upstream, request: RequestFacts) -> None:

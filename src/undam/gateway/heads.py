@@ -1,0 +1,181 @@
+"""The heads that the gateway sends: requests towards upstreams, responses towards clients. No I/O.
+
+Headers pass as they came, but for those of the connection they came on (RFC 9110, 7.6.1) and those
+that would let somebody hold a stream.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from undam.asgi.headers import guarded_headers
+from undam.gateway.request import Head
+from undam.gateway.seams import RawHeaders, RequestFacts, Upstream
+
+EVENT_STREAM = b"text/event-stream"
+
+_OF_THE_CONNECTION = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",
+    }
+)
+# Written anew for each request; what stands here from outside would be believed by somebody.
+_WRITTEN_HERE = frozenset(
+    {b"host", b"content-length", b"expect", b"x-request-id", b"x-forwarded-host",
+     b"x-forwarded-proto", b"x-forwarded-for", b"forwarded", b"via"}
+)  # fmt: skip
+# Naming one of these in Connection would take from the upstream what it decides by.
+_NOT_TO_BE_NAMED = frozenset({b"authorization", b"cookie", b"content-type", b"x-api-key"})
+
+OPENED = (
+    b"Content-Type: text/event-stream; charset=utf-8\r\n"
+    b"Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\nIncremental: ?1\r\n"
+)
+"""What the gateway says when it opens a stream before any upstream has answered."""
+
+
+def passing(headers: RawHeaders) -> RawHeaders:
+    """``headers`` without those that concern only the connection they came on."""
+    named = {
+        part.strip().lower()
+        for name, value in headers
+        if name.lower() == b"connection"
+        for part in value.split(b",")
+    }
+    dropped = _OF_THE_CONNECTION | (named - _NOT_TO_BE_NAMED)
+    return [pair for pair in headers if pair[0].lower() not in dropped]
+
+
+class RequestHead:
+    """The head towards upstreams, but for what differs from one upstream to another."""
+
+    __slots__ = ("_before", "_method", "_target")
+
+    def __init__(
+        self, head: Head, facts: RequestFacts, *, secure: bool, tracing: RawHeaders
+    ) -> None:
+        replaced = {name.lower() for name, _ in tracing} | _WRITTEN_HERE
+        if facts.streams:
+            # A stream that is compressed is held by whoever compresses it.
+            replaced |= {b"accept-encoding"}
+        lines = [
+            name + b": " + value + b"\r\n"
+            for name, value in facts.headers
+            if name.lower() not in replaced
+        ]
+        lines += [name + b": " + value + b"\r\n" for name, value in tracing]
+        lines.append(_forwarded(head, facts, secure=secure))
+        if head.length is None:
+            lines.append(b"Transfer-Encoding: chunked\r\n")
+        elif head.length or head.method in ("POST", "PUT", "PATCH"):
+            lines.append(b"Content-Length: %d\r\n" % head.length)
+        self._before = b"".join(lines) + b"\r\n"
+        self._method = head.method
+        self._target = facts.target
+
+    def towards(self, upstream: Upstream) -> bytes:
+        """Its bytes for ``upstream``."""
+        path = self._target if self._target == "*" else upstream.base_path + self._target
+        line = f"{self._method} {path} HTTP/1.1\r\nHost: {upstream.authority}\r\n"
+        return line.encode("ascii") + self._before
+
+
+def _forwarded(head: Head, facts: RequestFacts, *, secure: bool) -> bytes:
+    proto = "https" if secure else "http"
+    node = f'"[{facts.client}]"' if ":" in facts.client else facts.client
+    element = f"for={node or 'unknown'};proto={proto}"
+    host = ""
+    if head.host:
+        element += f';host="{head.host}"'
+        host = f"X-Forwarded-Host: {head.host}\r\n"
+    own = (
+        f"X-Forwarded-Proto: {proto}\r\n{host}Via: {_chain(facts, b'via', f'1.{head.minor} undam')}"
+        f"\r\nX-Forwarded-For: {_chain(facts, b'x-forwarded-for', facts.client or 'unknown')}\r\n"
+        f"Forwarded: {_chain(facts, b'forwarded', element)}\r\nX-Request-Id: {facts.request_id}\r\n"
+    )
+    return own.encode("latin-1")
+
+
+def _chain(facts: RequestFacts, name: bytes, own: str) -> str:
+    given = [value for key, value in facts.headers if key.lower() == name and value]
+    return ", ".join([*(value.decode("latin-1") for value in given), own])
+
+
+class ResponseHead:
+    """What an upstream answered, before its body.
+
+    Attributes:
+        events: it is an event stream whose bytes can be read (not compressed).
+        length: of the body in bytes; ``None`` where the framing tells.
+        chunked: the framing is chunks; if not, and without a length, the connection's end.
+    """
+
+    __slots__ = ("chunked", "events", "headers", "length", "reason", "status")
+
+    def __init__(self, status: int, reason: bytes, headers: RawHeaders) -> None:
+        self.status = status
+        self.reason = reason
+        self.headers = passing(headers)
+        self.length: int | None = None
+        self.chunked = False
+        kind = coding = b""
+        for name, value in headers:
+            low = name.lower()
+            if low == b"content-type":
+                kind = value.partition(b";")[0].strip().lower()
+            elif low == b"content-encoding":
+                coding = value.strip().lower()
+            elif low == b"transfer-encoding":
+                self.chunked = True
+            elif low == b"content-length":
+                self.length = int(value)
+        self.events = kind == EVENT_STREAM and coding in (b"", b"identity")
+        if kind == EVENT_STREAM:
+            self.headers = guarded_headers(self.headers)
+
+    def get(self, name: bytes) -> bytes | None:
+        """The first value of a header (name in lower case), or ``None``."""
+        return next((value for key, value in self.headers if key.lower() == name), None)
+
+
+def response_head(
+    head: ResponseHead, request_id: str, *, framing: bytes, keep_length: bool
+) -> bytes:
+    """The bytes towards the client.
+
+    Args:
+        framing: the header line that says how the body ends and what becomes of the connection.
+        keep_length: Content-Length stays true for the client.
+    """
+    lines = [b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason or phrase(head.status))]
+    lines += [
+        name + b": " + value + b"\r\n"
+        for name, value in head.headers
+        if keep_length or name.lower() != b"content-length"
+    ]
+    if head.get(b"x-request-id") is None:
+        lines.append(b"X-Request-Id: %b\r\n" % request_id.encode("ascii"))
+    return b"".join(lines) + framing + b"\r\n"
+
+
+def own_head(status: int, lines: bytes, request_id: str, framing: bytes) -> bytes:
+    """The bytes of a head that no upstream wrote."""
+    ident = b"X-Request-Id: %b\r\n" % request_id.encode("ascii") if request_id else b""
+    return b"HTTP/1.1 %d %b\r\n%b%b%b\r\n" % (status, phrase(status), lines, ident, framing)
+
+
+def phrase(status: int) -> bytes:
+    """The reason phrase of a status."""
+    try:
+        return HTTPStatus(status).phrase.encode("ascii")
+    except ValueError:
+        return b""

@@ -1,0 +1,60 @@
+"""The beginning of a stream, up to its first content: the only events whose meaning is read."""
+
+from __future__ import annotations
+
+from undam.apis import Api, Kind
+from undam.errors import RemoteProtocolError
+from undam.sse import Comment, Parser
+
+# What is neither content nor a sign that none will follow.
+_NOTHING_YET = frozenset({Kind.EMPTY, Kind.HEARTBEAT, Kind.USAGE})
+
+
+class Opening:
+    """Watches one upstream's event stream until it is decided.
+
+    Attributes:
+        decided: content came, or an error, an end or something unreadable: no other upstream
+            may be asked any more.
+        content: it was content.
+        comments: comments seen so far.
+    """
+
+    __slots__ = ("_parser", "_read", "comments", "content", "decided")
+
+    def __init__(self, api: Api) -> None:
+        self._parser = Parser()
+        self._read = api.read
+        self.decided = False
+        self.content = False
+        self.comments = 0
+
+    def take(self, data: bytes) -> bool:
+        """Read on; returns `decided`."""
+        try:
+            items = self._parser.receive_data(data)
+        except RemoteProtocolError:
+            self.decided = True
+            return True
+        for item in items:
+            if isinstance(item, Comment):
+                self.comments += 1
+                continue
+            kind = self._read(item.event, item.data).kind
+            if kind not in _NOTHING_YET:
+                self.decided = True
+                self.content = kind is Kind.CONTENT
+                break
+        return self.decided
+
+
+def is_announced_end(api: Api, tail: bytes) -> bool:
+    """Whether one of the last events, of which ``tail`` holds the bytes from some point on, says
+    that the answer is complete, or that it failed: either way nothing was cut off in silence."""
+    # Whatever stands before the first line end may be the second half of an event.
+    try:
+        items = Parser().receive_data(tail)
+    except RemoteProtocolError:
+        return True
+    meanings = (api.read(item.event, item.data) for item in items if not isinstance(item, Comment))
+    return any(meaning.ends or meaning.kind is Kind.ERROR for meaning in meanings)

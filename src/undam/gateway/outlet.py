@@ -1,0 +1,147 @@
+"""The way to the client of one answer: framing, heartbeats, and every way to end.
+
+What goes out of an event stream is always whole events, so anything may follow at any moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from email.utils import formatdate
+from time import time
+
+from undam.gateway.boundary import Boundary
+from undam.gateway.heads import OPENED, ResponseHead, own_head, response_head
+from undam.gateway.request import Head
+from undam.gateway.seams import Passage
+from undam.sse import encode_comment
+
+PING = encode_comment("ping")
+"""With one line end: a blank line would make openai-python read an event without data after an
+``id``, and openai-go before 3.43 fail on it always."""
+
+LAST_CHUNK = b"0\r\n\r\n"
+_BODILESS = frozenset({204, 304})
+
+
+class Outlet:
+    """Writes one answer.
+
+    Attributes:
+        opened: a head was written.
+        chunked: the body goes out in chunks.
+        boundary: of an event stream whose bytes can be read; ``None`` for any other body.
+        keep: the connection can take another request after this answer.
+        wrote_at: the last write.
+    """
+
+    __slots__ = (
+        "_head", "_passage", "_request_id", "_transport", "boundary", "chunked", "keep", "opened",
+        "write", "wrote_at",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        head: Head,
+        passage: Passage,
+        *,
+        request_id: str,
+        keep: bool,
+        now: float,
+    ) -> None:
+        self._transport = transport
+        self._head = head
+        self._passage = passage
+        self._request_id = request_id
+        self.write = transport.write
+        self.keep = keep and head.keep_alive
+        self.opened = self.chunked = False
+        self.boundary: Boundary | None = None
+        self.wrote_at = now
+
+    def open(self, head: ResponseHead, now: float) -> None:
+        """Pass an upstream's head on."""
+        self.opened = True
+        self._passage.status = head.status
+        bodiless = self._head.method == "HEAD" or head.status in _BODILESS
+        if head.events and not bodiless:
+            self.boundary = Boundary()
+        keep_length = bodiless or (head.length is not None and self.boundary is None)
+        if not keep_length:
+            self._choose_framing()
+        self._send(
+            response_head(head, self._request_id, framing=self._framing(), keep_length=keep_length),
+            now,
+        )
+
+    def open_events(self, now: float) -> None:
+        """Open a stream that no upstream has answered yet."""
+        self.opened = True
+        self._passage.status = 200
+        self.boundary = Boundary()
+        self._choose_framing()
+        lines = OPENED + b"Date: %b\r\n" % formatdate(time(), usegmt=True).encode("ascii")
+        self._send(own_head(200, lines, self._request_id, self._framing()), now)
+
+    def body(self, data: bytes, now: float) -> None:
+        """Pass what can go of one read's bytes; an event that is not whole waits."""
+        if self.boundary is not None:
+            data = self.boundary.take(data)
+        if data:
+            self._send(b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data, now)
+
+    def heartbeat(self, now: float) -> None:
+        """A comment, if one may stand here; the silence counts from now in any case."""
+        self.wrote_at = now
+        if self.boundary is not None and not self.boundary.torn:
+            self._send(b"%x\r\n%b\r\n" % (len(PING), PING) if self.chunked else PING, now)
+
+    def finish(self) -> None:
+        """End in good order."""
+        rest = self.boundary.flush() if self.boundary is not None else b""
+        if self.chunked:
+            self.write((b"%x\r\n%b\r\n" % (len(rest), rest) if rest else b"") + LAST_CHUNK)
+        elif rest:
+            self.write(rest)
+
+    def break_off(self, event: bytes, now: float) -> None:
+        """End so that nobody takes it for a whole answer: after ``event``, if one may stand here,
+        without the end that the framing asks for.
+
+        An unfinished event is never shown; of one too large to hold, whose beginning has passed,
+        the reader discards what it has (WHATWG HTML, 9.2.6), so nothing may follow it.
+        """
+        self.keep = False
+        if self.boundary is None:
+            # Without framing a close in good order would look like the end of the body.
+            self._transport.abort()
+            return
+        self.boundary.held = b""
+        if not self.boundary.torn:
+            self._send(b"%x\r\n%b\r\n" % (len(event), event) if self.chunked else event, now)
+
+    def answer(self, status: int, lines: bytes, body: bytes, now: float) -> None:
+        """A whole answer of the gateway's own.
+
+        Args:
+            lines: further header lines, each with its line end.
+        """
+        self.opened = True
+        self._passage.status = status
+        date = formatdate(time(), usegmt=True).encode("ascii")
+        lines += b"Content-Length: %d\r\nDate: %b\r\n" % (len(body), date)
+        head = own_head(status, lines, self._request_id, self._framing())
+        self._send(head if self._head.method == "HEAD" else head + body, now)
+
+    def _choose_framing(self) -> None:
+        self.chunked = self._head.minor == 1
+        self.keep = self.keep and self.chunked
+
+    def _framing(self) -> bytes:
+        coding = b"Transfer-Encoding: chunked\r\n" if self.chunked else b""
+        return coding if self.keep else coding + b"Connection: close\r\n"
+
+    def _send(self, data: bytes, now: float) -> None:
+        self.wrote_at = now
+        self._passage.bytes_out += len(data)
+        self.write(data)

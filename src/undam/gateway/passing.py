@@ -1,0 +1,264 @@
+"""An answer on its way to the client, read by read, and the ways it ends.
+
+What is done for each token stands in `Passing.pass_chunk`, and in `upstream.data_received` before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from math import inf
+from time import monotonic
+from typing import Protocol
+
+from undam.gateway.attempt import Attempt
+from undam.gateway.errors_told import SERVER_ERROR, error_body, error_event, told_event
+from undam.gateway.opening import Opening, is_announced_end
+from undam.gateway.outlet import Outlet
+from undam.gateway.race import Race, Rules
+from undam.gateway.seams import Ending, Passage, Ticket, Verdict
+from undam.gateway.upstream import Track
+
+# Handed to the observer together: some seconds of a stream.
+_BATCH = 256
+# The last events of a stream, where an upstream cuts them in pieces.
+_TAIL_BYTES = 8 << 10
+# An upstream's error that is told as an event is short and comes at once, or it is of no use.
+_MAX_TOLD_BYTES = 64 << 10
+_TELLING_S = 2.0
+
+_FAILURES = {
+    None: (503, Ending.NO_UPSTREAM),
+    Verdict.REFUSED: (502, Ending.UPSTREAM_REFUSED),
+    Verdict.DIED: (502, Ending.UPSTREAM_DIED),
+    Verdict.TIMEOUT: (504, Ending.UPSTREAM_TIMEOUT),
+}
+_BOM = b"\xef\xbb\xbf"
+
+
+class Host(Protocol):
+    """What a relay needs of the connection it answers on."""
+
+    def look_at(self, due: float) -> None:
+        """Call ``pulse`` at ``due`` or before."""
+        ...
+
+    def relay_over(self, *, keep: bool) -> None:
+        """The answer is written; ``keep``: the connection can take another request."""
+        ...
+
+    def hold_body(self, hold: bool) -> None:
+        """Read no more of the request's body for now, or do again."""
+        ...
+
+    def cut(self) -> None:
+        """Close the connection at once, whatever waits to be written."""
+        ...
+
+    def unsent_bytes(self) -> int:
+        """What waits for the client to take it."""
+        ...
+
+
+class Passing:
+    """The bytes of one answer; `relay.Relay` adds admission and time.
+
+    Attributes:
+        decided: the stream has content, or none will come; for any other body: it has begun.
+        over: nothing may be called any more.
+    """
+
+    __slots__ = (
+        "_before", "_body", "_bytes", "_host", "_last", "_opening", "_outlet", "_passed_at",
+        "_paused_at", "_race", "_read_at", "_rules", "_stamps", "_stuck_bytes", "_task",
+        "_telling", "_telling_until", "_ticket", "_write", "decided", "over", "passage",
+    )  # fmt: skip
+
+    def __init__(self, host: Host, rules: Rules, passage: Passage, outlet: Outlet) -> None:
+        self.decided = self.over = False
+        self.passage = passage
+        self._host = host
+        self._rules = rules
+        self._outlet = outlet
+        self._race: Race | None = None
+        self._write = outlet.write
+        self._body = b""
+        self._bytes = 0
+        self._before = self._last = b""
+        self._opening: Opening | None = None
+        self._stamps: list[float] = []
+        # Reads of the two ways, short and long; the later one counts.
+        self._passed_at = self._read_at = passage.began_at
+        self._paused_at = inf
+        self._stuck_bytes = 0
+        self._telling: list[bytes] | None = None
+        self._telling_until = inf
+        self._ticket: Ticket | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @abstractmethod
+    def due(self) -> float:
+        """When something is to be done though nothing came."""
+
+    def won(self, attempt: Attempt, now: float) -> None:
+        """See `race.Owner`."""
+        head = attempt.head
+        assert head is not None
+        self._opening = attempt.opening
+        if not self._outlet.opened:
+            self._outlet.open(head, now)
+        elif head.status != 200 or not head.events:
+            self._telling = []
+            self._telling_until = now + _TELLING_S
+            self._host.look_at(self._telling_until)
+        if self._paused_at < inf and attempt.connection is not None:
+            attempt.connection.pause()
+        if attempt.held:
+            data = b"".join(attempt.held)
+            attempt.held = []
+            self.body_came(attempt, data, now)
+        self._host.look_at(self.due())
+
+    def body_came(self, attempt: Attempt, data: bytes, now: float) -> None:
+        """See `race.Owner`."""
+        self._read_at = now
+        passage = self.passage
+        if self._telling is not None:
+            self._telling.append(data)
+            if sum(map(len, self._telling)) > _MAX_TOLD_BYTES:
+                self.tell_upstream_error(attempt)
+            return
+        outlet = self._outlet
+        if not self.decided:
+            if not passage.bytes_in and passage.heartbeats:
+                data = data.removeprefix(_BOM)  # It may stand at the very beginning only.
+            self._look_for_content(attempt, data, now)
+        elif outlet.boundary is not None:
+            self._stamps.append(now)
+            if len(self._stamps) >= _BATCH:
+                self._hand_over()
+        passage.bytes_in += len(data)
+        level = outlet.boundary is None or outlet.boundary.level
+        outlet.body(data, now)
+        self._before = self._last if level else self._before
+        self._last = data if level else (self._last + data)[-_TAIL_BYTES:]
+
+    def _look_for_content(self, attempt: Attempt, data: bytes, now: float) -> None:
+        opening = self._opening
+        if opening is not None and not opening.decided and not opening.take(data):
+            return
+        self.decided = True
+        self._opening = None
+        if opening is None or opening.content:
+            self.passage.content_at = now
+            self._stamps.append(now)
+            rules = self._rules
+            if rules.facts.streams:
+                rules.director.saw_first_content(
+                    attempt.upstream, rules.facts, now - attempt.asked_at
+                )
+            rules.observer.first_content(self.passage)
+        self._host.look_at(self.due())
+
+    def pass_chunk(self, data: bytes) -> None:
+        """See `upstream.Track`: what is done for each token."""
+        self._passed_at = now = monotonic()
+        self._before = self._last
+        self._last = data
+        self._bytes += len(data)
+        self._write(data)
+        stamps = self._stamps
+        stamps.append(now)
+        if len(stamps) >= _BATCH:
+            self._hand_over()
+
+    def track_for(self, attempt: Attempt) -> Track | None:
+        """See `race.Owner`."""
+        outlet = self._outlet
+        boundary = outlet.boundary
+        if boundary is None or not boundary.level or not self.decided:
+            return None
+        return self if outlet.chunked and self._telling is None else None
+
+    def end_came(self, attempt: Attempt) -> None:
+        """See `race.Owner`."""
+        if self._telling is not None:
+            self.tell_upstream_error(attempt)
+            return
+        facts = self._rules.facts
+        events = self._outlet.boundary is not None
+        whole = not (events and facts.streams and facts.api.announces_end) or is_announced_end(
+            facts.api, self._before + self._last
+        )
+        if not whole and self._rules.terms.tell_incomplete:
+            message = "the upstream ended the stream before the answer was complete"
+            self.tell(502, message, SERVER_ERROR)
+            self.end(Ending.INCOMPLETE, message, keep=False)
+            return
+        self._outlet.finish()
+        self.end(Ending.COMPLETE if whole else Ending.INCOMPLETE, keep=self._outlet.keep)
+
+    def broke(self, verdict: Verdict, why: str) -> None:
+        """See `race.Owner`."""
+        status, ending = _FAILURES[verdict]
+        self.tell(status, f"the answer broke off: {why}", SERVER_ERROR)
+        self.end(ending, why, keep=False)
+
+    def nobody(self, verdict: Verdict | None, why: str, now: float) -> None:
+        """See `race.Owner`."""
+        status, ending = _FAILURES[verdict]
+        self.tell(status, why, SERVER_ERROR)
+        self.end(ending, why, keep=self._outlet.keep)
+
+    def tell_upstream_error(self, attempt: Attempt) -> None:
+        """Make an event of an answer that came too late to be passed with its own status."""
+        head, told = attempt.head, self._telling
+        assert head is not None
+        assert told is not None
+        facts = self._rules.facts
+        detail = f"the upstream answered {head.status}"
+        if head.status < 300:
+            kind = (head.get(b"content-type") or b"nothing").decode("latin-1")[:80]
+            detail += f" with {kind}, which is no event stream"
+            event = error_event(facts.api, 502, detail)
+        else:
+            event = told_event(facts.api, head.status, b"".join(told))
+        self._outlet.break_off(event, monotonic())
+        self.end(Ending.UPSTREAM_ERROR, detail, keep=False)
+
+    def tell(self, status: int, message: str, kind: str, lines: bytes = b"") -> None:
+        """Tell of an error by a whole answer while there is none, else by an event."""
+        api = self._rules.facts.api
+        now = monotonic()
+        if self._outlet.opened:
+            self._outlet.break_off(error_event(api, status, message, kind), now)
+        else:
+            lines += b"Content-Type: application/json\r\n"
+            self._outlet.answer(status, lines, error_body(api, status, message, kind), now)
+
+    # The end.
+
+    def _hand_over(self) -> None:
+        stamps, self._stamps = self._stamps, []
+        if stamps and self._outlet.boundary is not None:
+            self.passage.reads += len(stamps)
+            self._rules.observer.gaps(self.passage, stamps)
+
+    def end(self, ending: Ending, detail: str = "", *, keep: bool) -> None:
+        """It is over, for this reason; ``keep``: the client's connection can go on."""
+        if self.over:
+            return
+        self.over = True
+        if self._task is not None:
+            self._task.cancel()
+        if self._race is not None:
+            self._race.cancel()
+        self._hand_over()
+        if self._ticket is not None:
+            self._ticket.release()
+        passage = self.passage
+        passage.bytes_in += self._bytes
+        passage.bytes_out += self._bytes
+        passage.ending, passage.detail, passage.ended_at = ending, detail, monotonic()
+        self._rules.observer.ended(passage)
+        self._host.relay_over(keep=keep)
