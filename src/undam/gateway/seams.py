@@ -249,7 +249,12 @@ class Director(Protocol):
         ...
 
     def admit(self, request: RequestFacts) -> Ticket | Refusal | Awaitable[Ticket | Refusal]:
-        """Let it in, now or after a wait in the queue, which is cancelled if the client leaves."""
+        """Let it in, now or after a wait in the queue.
+
+        It may change ``request.headers`` (the client's key goes, the upstream's comes) and
+        ``request.repeatable``, so both are read after it. What waits is a future: if the client
+        leaves it is cancelled, and a ticket that it already has is released.
+        """
         ...
 
     def choose(self, request: RequestFacts, tried: Collection[Upstream]) -> Upstream | None:
