@@ -48,6 +48,7 @@ class Scripted:
         self.size = 2
         self.told: list[object] = []
         self.dismissed: list[int] = []
+        self._asked = 0
         self._ahead_ns = ahead_ns
         self._script = [list(part) for part in script]
         self._on_stop = list(on_stop)
@@ -63,6 +64,10 @@ class Scripted:
 
     def hear(self, timeout_s: float) -> list[Heard]:
         return self._script.pop(0) if self._script else []
+
+    def account(self, worker: int) -> tuple[int, int] | None:
+        self._asked += 1
+        return (1_000, 500 * self._asked) if worker else None
 
     def dismiss(self, worker: int) -> None:
         self.dismissed.append(worker)
@@ -126,8 +131,10 @@ def test_all_begin_together_and_all_is_heard() -> None:
     starts = [frame for frame in crew.told if isinstance(frame, Start)]
     assert [frame.at_ns for frame in starts] == [ran.start_ns] * 2
     assert told.numbers == [4, 5, 0, 6]
-    assert (ran.losses, ran.missing, ran.planned, ran.interrupted) == ((), 0, 8, False)
+    assert not ran.losses
+    assert (ran.missing, ran.planned, ran.interrupted) == (0, 8, False)
     assert ran.cpu_percent == (50, 50)
+    assert ran.waited_percent == 100, "of what it wanted since the first account"
 
 
 def test_a_lost_worker_keeps_what_it_measured_and_its_share_is_named() -> None:

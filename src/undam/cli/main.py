@@ -24,6 +24,7 @@ EXIT_TERMINATED = 143
 
 # Name -> (module, one line). The line stands here so that --help imports no command.
 _COMMANDS = {
+    "bench": ("undam.cli.bench", "Measure an endpoint under load, and say who is to blame."),
     "check": ("undam.cli.check", "Say which hop holds a stream, and what mends it."),
     "explain": ("undam.cli.explain", "Say what a finding means, or what is known of a proxy."),
     "fix": ("undam.cli.fix", "Mend configurations: as a diff, or in place."),

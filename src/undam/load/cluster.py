@@ -17,13 +17,15 @@ from typing import Any, NamedTuple
 from undam.errors import UndamError, UsageError
 from undam.host import host_name
 from undam.load.crew import Heard, Lost, Processes
-from undam.load.job import Failure, Final, FrameReader, encode
+from undam.load.job import Failure, Final, FrameReader, Status, encode
 
 # Actors start within a second or two; a cluster that is full keeps them waiting for ever.
 _PLACE_S = 60.0
 _CLOCK_ROUNDS = 5
 _CALL_S = 10.0
 _RELAY_TICK_S = 0.25
+
+_LOST, _FRAME, _ACCOUNT = b"\0", b"\1", b"\2"
 
 
 class Where(NamedTuple):
@@ -59,13 +61,17 @@ class Relay:
         self._crew.tell(0, data)
 
     def frames(self) -> Iterator[bytes]:
-        """Encoded frames as they come; after the last, the reason as text if it was lost."""
+        """Encoded frames as they come, each behind a byte that says so. A status is followed by
+        what the system says of the worker; the last word may be why it was lost, as text."""
         while True:
             for one in self._crew.hear(_RELAY_TICK_S):
                 if isinstance(one, Lost):
-                    yield b"\0" + one.why.encode()
+                    yield _LOST + one.why.encode()
                     return
-                yield b"\1" + encode(one)
+                yield _FRAME + encode(one)
+                account = self._crew.account(0)
+                if isinstance(one, Status) and account is not None:
+                    yield _ACCOUNT + b"%d %d" % account
                 if isinstance(one, Final | Failure):
                     return
 
@@ -95,6 +101,7 @@ class RayCrew:
         self._frames = [FrameReader() for _ in range(size)]
         self._offsets = [0] * size
         self._doubts = [0] * size
+        self._accounts: dict[int, tuple[int, int]] = {}
         try:
             self.places = self._place()
             self._ask_clocks()
@@ -174,9 +181,16 @@ class RayCrew:
         except self._ray.exceptions.RayError as error:
             del self._streams[stream]
             return [Lost(worker, f"its Ray actor is gone ({type(error).__name__})")]
-        if data[:1] == b"\0":
+        if data[:1] == _LOST:
             return [Lost(worker, data[1:].decode())]
+        if data[:1] == _ACCOUNT:
+            ran, waited = map(int, data[1:].split())
+            self._accounts[worker] = ran, waited
+            return []
         return list(self._frames[worker].receive_data(data[1:]))
+
+    def account(self, worker: int) -> tuple[int, int] | None:
+        return self._accounts.get(worker)
 
     def dismiss(self, worker: int) -> None:
         with contextlib.suppress(Exception):

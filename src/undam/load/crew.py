@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, NamedTuple, Protocol
 
 from undam.load.job import Failure, Final, Frame, FrameReader
@@ -57,6 +58,10 @@ class Crew(Protocol):
     def hear(self, timeout_s: float) -> list[Heard]:
         """What came, waiting at most so long; each worker's last word is a ``Final``, a
         ``Failure`` or a ``Lost``."""
+
+    def account(self, worker: int) -> tuple[int, int] | None:
+        """Its processor time and how long it was ready and had to wait for one, ns, as the system
+        last said; ``None`` where it says nothing."""
 
     def dismiss(self, worker: int) -> None:
         """End a worker at once; it is then heard as lost."""
@@ -156,6 +161,14 @@ class Processes:
         if code < 0:
             return f"killed by {signal.Signals(-code).name}"
         return f"exit code {code}" + (f": {said[-1].strip()[:200]}" if said else "")
+
+    def account(self, worker: int) -> tuple[int, int] | None:
+        try:
+            text = Path(f"/proc/{self.pid(worker)}/schedstat").read_text("ascii")
+            ran, waited, _ = map(int, text.split())
+        except (OSError, ValueError):
+            return None
+        return ran, waited
 
     def dismiss(self, worker: int) -> None:
         self._hands[worker].process.kill()

@@ -79,6 +79,8 @@ class Ran:
         start_ns: the common start.
         ended_ns: when the last worker had ended its share.
         cpu_percent: of one processor, by worker, as far as it told.
+        waited_percent: of the time in which the worker that fared worst wanted a processor, how
+            much it had none; ``None`` where the system does not say.
         interrupted: it was stopped before its end.
         planned: requests in all, warm-up included, if the load says so.
     """
@@ -88,6 +90,7 @@ class Ran:
     finals: tuple[Final, ...] = ()
     losses: tuple[Loss, ...] = ()
     cpu_percent: tuple[float, ...] = ()
+    waited_percent: float | None = None
     interrupted: bool = False
     planned: int | None = None
 
@@ -108,6 +111,7 @@ class _State:
     statuses: dict[int, Status] = field(default_factory=dict)
     reported: dict[int, int] = field(default_factory=dict)
     heard_at: dict[int, float] = field(default_factory=dict)
+    accounts: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     failure: Failure | None = None
 
     @property
@@ -136,9 +140,11 @@ def run_load(
     start_ns = _begin(crew, state, stopping)
     watcher.started(start_ns)
     interrupted, stop_at = False, math.inf
+    _ask_accounts(crew, state)
     while state.running:
         for one in crew.hear(_TICK_S):
             _take(one, state, crew, watcher)
+        _ask_accounts(crew, state)
         watcher.ticked(list(state.statuses.values()))
         if not interrupted and stopping():
             interrupted, stop_at = True, time.monotonic() + _STOP_S
@@ -190,6 +196,22 @@ def _take(one: Heard, state: _State, crew: Crew, watcher: Watcher) -> None:
             state.lost.setdefault(one.worker, (one.why, time.time_ns()))
 
 
+def _ask_accounts(crew: Crew, state: _State) -> None:
+    """Keep the first account and the last one of each worker."""
+    for worker in state.running:
+        account = crew.account(worker)
+        if account is not None:
+            state.accounts.setdefault(worker, [account])[1:] = [account]
+
+
+def _waited_percent(state: _State) -> float | None:
+    shares = []
+    for first, *rest in state.accounts.values():
+        ran, waited = (b - a for a, b in zip(first, rest[-1] if rest else first, strict=True))
+        shares.append(100 * waited / (ran + waited) if ran + waited > 0 else 0.0)
+    return round(max(shares), 1) if shares else None
+
+
 def _dismiss_silent(crew: Crew, state: _State, stop_at: float) -> None:
     now = time.monotonic()
     for worker in state.running:
@@ -230,6 +252,7 @@ def _told(state: _State, start_ns: int, interrupted: bool) -> Ran:
         ended_ns=time.time_ns(),
         finals=tuple(state.finals[worker] for worker in sorted(state.finals)),
         losses=tuple(_loss(worker, state, start_ns, whole) for worker in sorted(state.lost)),
+        waited_percent=_waited_percent(state),
         cpu_percent=tuple(_cpu(worker, state, start_ns) for worker in range(len(state.jobs))),
         interrupted=interrupted,
         planned=whole,
