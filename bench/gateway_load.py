@@ -1,0 +1,131 @@
+"""Many streams read in one epoll loop: when each first content and each token arrived, by the
+kernel's stamps, so that this program's own lateness is in no figure."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import struct
+import time
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from bench.gateway_events import END, STAMP, request
+
+_SO_TIMESTAMPNS = 35
+_READ_BYTES = 1 << 16
+_ANCILLARY_BYTES = 64
+
+
+@dataclass
+class Seen:
+    """What came in one window. Milliseconds; ``ttft`` counts from the moment of asking."""
+
+    ttft: list[float] = field(default_factory=list)
+    delay: list[float] = field(default_factory=list)
+    tokens: int = 0
+    broken: int = 0
+
+
+class _Reader:
+    __slots__ = ("asked_ns", "sock", "tail", "waiting")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.asked_ns = 0
+        self.waiting = False
+        self.tail = b""
+
+
+class Load:
+    """Streams kept open, each asking anew on its connection when its answer is over.
+
+    Args:
+        url: ``http://127.0.0.1:PORT``.
+        tokens: of each answer.
+        spread_s: the starts are spread over so long.
+    """
+
+    def __init__(
+        self, url: str, streams: int, *, tokens: int, gap_ms: int, spread_s: float = 0.5
+    ) -> None:
+        parts = urlsplit(url)
+        self._address = (parts.hostname or "", parts.port or 80)
+        self._request = request(tokens, gap_ms)
+        self._streams = streams
+        self._spread_s = spread_s
+        self._readers: dict[int, _Reader] = {}
+        self._epoll = select.epoll()
+
+    def __enter__(self) -> Load:
+        begun = time.monotonic()
+        for number in range(self._streams):
+            self._open()
+            self.read(max(0.0, begun + self._spread_s * number / self._streams - time.monotonic()))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for reader in self._readers.values():
+            reader.sock.close()
+        self._epoll.close()
+        time.sleep(0.2)
+
+    def read(self, seconds: float) -> Seen:
+        """Read for so long."""
+        seen = Seen()
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            for number, _ in self._epoll.poll(min(left, 0.05)):
+                self._receive(self._readers[number], seen)
+        return seen
+
+    def _open(self) -> None:
+        sock = socket.create_connection(self._address, timeout=10)
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setblocking(False)
+        reader = self._readers[sock.fileno()] = _Reader(sock)
+        self._epoll.register(sock, select.EPOLLIN)
+        self._ask(reader)
+
+    def _ask(self, reader: _Reader) -> None:
+        reader.asked_ns = time.time_ns()
+        reader.waiting = True
+        reader.sock.send(self._request)
+
+    def _broken(self, reader: _Reader, seen: Seen) -> None:
+        seen.broken += 1
+        self._epoll.unregister(reader.sock)
+        del self._readers[reader.sock.fileno()]
+        reader.sock.close()
+        with contextlib.suppress(OSError):
+            self._open()
+
+    def _receive(self, reader: _Reader, seen: Seen) -> None:
+        try:
+            data, ancillary, _, _ = reader.sock.recvmsg(_READ_BYTES, _ANCILLARY_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._broken(reader, seen)
+            return
+        if not data:
+            self._broken(reader, seen)
+            return
+        at_ns = time.time_ns()
+        for _, kind, value in ancillary:
+            if kind == _SO_TIMESTAMPNS:
+                second, nano = struct.unpack("qq", value)
+                at_ns = second * 10**9 + nano
+        stamps = STAMP.findall(data)
+        if stamps:
+            seen.tokens += len(stamps)
+            seen.delay.extend((at_ns - int(left_ns)) / 1e6 for left_ns in stamps)
+            if reader.waiting:
+                reader.waiting = False
+                seen.ttft.append((at_ns - reader.asked_ns) / 1e6)
+        reader.tail = (reader.tail + data)[-len(END) :]
+        if reader.tail == END:
+            reader.tail = b""
+            self._ask(reader)
