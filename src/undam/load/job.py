@@ -84,7 +84,7 @@ class ClosedLoop:
         count: how many requests this worker starts at most; ``None`` is no bound.
         duration_ns: from the common start; none is started later, those in flight are read to
             their end. ``None`` is no bound; one of both must be given.
-        warmup: requests with a smaller number are warm-up.
+        warmup: this worker's first so many requests are warm-up.
         warmup_ns: requests that start earlier than so long after the start are warm-up.
     """
 

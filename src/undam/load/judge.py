@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
 
 from undam.apis import Api, Meaning, api_named
 from undam.diagnosis.reading import form_of
@@ -28,13 +27,8 @@ _KEPT_BYTES = 4096
 _SNIFFED_BYTES = 64
 
 
-class RawRead(NamedTuple):
-    """A read as it came; the times are those of ``ContentRead``."""
-
-    at_ns: int
-    slack_ns: int
-    late_ns: int
-    data: bytes
+RawRead = tuple[int, int, int, bytes]
+"""A read: ``at_ns``, ``slack_ns`` and ``late_ns`` as of a ``ContentRead``, and its bytes."""
 
 
 class How(Enum):
@@ -111,12 +105,12 @@ class Judge:
         self._last = read
         self._any_bytes = True
         try:
-            body = self._framing.receive_data(read.data)
+            body = self._framing.receive_data(read[3])
         except RemoteProtocolError as error:
             body = self._framing.rest()
             self._fault = _broken(error, "bad-http")
         if self._head_ns is None and self._framing.head is not None:
-            self._head_ns = read.at_ns
+            self._head_ns = read[0]
         if body:
             self._body_bytes += len(body)
             self._take(read, body)
@@ -166,9 +160,9 @@ class Judge:
             self._fault = self._fault or _broken(error, "too-large")
             return
         if events:
-            self._reads.append(ContentRead(read.at_ns, read.slack_ns, read.late_ns, events))
+            self._reads.append(ContentRead(*read[:3], events))
         if counter.ends and self._announced_ns is None:
-            self._announced_ns = read.at_ns
+            self._announced_ns = read[0]
 
     def _open(self, body: bytes) -> Counter | None:
         """Begin to count, once it is clear that this is a stream."""
@@ -204,10 +198,10 @@ class Judge:
         if events:
             last = self._last
             known = self._reads[-1] if self._reads else None
-            if known is not None and known.at_ns == last.at_ns:
+            if known is not None and known.at_ns == last[0]:
                 self._reads[-1] = known._replace(events=known.events + events)
             else:
-                self._reads.append(ContentRead(last.at_ns, last.slack_ns, last.late_ns, events))
+                self._reads.append(ContentRead(*last[:3], events))
 
     def _verdict(self, ended: Ended, head: Head | None) -> tuple[Outcome, str, str]:
         if head is None:

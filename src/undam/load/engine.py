@@ -1,0 +1,364 @@
+"""The loop of a worker: requests that are due are sent, and what waits to be read is read.
+
+Between two looks at all sockets nothing else is done than that; what can wait waits for a moment
+in which no socket is ready.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections import deque
+from collections.abc import Callable
+from select import EPOLLIN, EPOLLOUT
+from typing import TYPE_CHECKING
+
+from undam.errors import NetworkError
+from undam.load.connection import Address, Connection, Fault, State, fault_of
+from undam.load.exchange import Exchange
+from undam.load.judge import How
+from undam.wire.clock import wait_readable
+
+if TYPE_CHECKING:
+    from undam.wire.tls import TlsPump
+
+# How long to sleep at most with answers on their way. A read with several events in it can only be
+# told from several that waited for this program by when the socket was last seen empty.
+LONGEST_SLEEP_NS = 1_000_000
+# A sleep ends some 60 us late, so the last of it before a request is due is spent awake.
+_AWAKE_NS = 80_000
+_LOOK_AT_DEADLINES_NS = 20_000_000
+# Reads in a row from one socket that always has more, so that no other waits for it.
+_FEWEST_EVENTS = 64
+# Connections being opened ahead at one time: many at once would overflow the accept queue, and a
+# refused SYN is only sent again after a second.
+_OPENING = 32
+
+# Faults that say that nobody took the request.
+_UNTAKEN = frozenset({"refused", "unreachable", "local-limit", "tls", "network"})
+
+
+class Engine:
+    """Connections to one target, and the exchanges on them.
+
+    Attributes:
+        over: exchanges that have ended, for the judge.
+        clear_ns: when all sockets were last seen; what was not readable then came later.
+        late_ns: the longest that bytes have waited since this was last set to 0.
+        send_late_ns: the same for a request that was due.
+
+    Args:
+        on_over: called for each exchange that has ended, with whether nobody took it.
+        pump: makes what speaks TLS, for each connection; ``None`` in the clear.
+    """
+
+    def __init__(
+        self,
+        addresses: tuple[Address, ...],
+        *,
+        worker: int,
+        keep_alive: bool,
+        pump: Callable[[], TlsPump] | None,
+        on_over: Callable[[Exchange, bool], None],
+    ) -> None:
+        self.over: deque[Exchange] = deque()
+        self.live: dict[int, Exchange] = {}
+        self.clear_ns = time.time_ns()
+        self.late_ns = 0
+        self.send_late_ns = 0
+        self.connections = 0
+        self.resent = 0
+        self.received_bytes = 0
+        self.backlog_bytes = 0
+        self.sleep_ns = 0
+        self._worker = worker
+        self._addresses = addresses
+        self._address = 0
+        self._reached = False
+        self._keep_alive = keep_alive
+        self._pump = pump
+        self._on_over = on_over
+        self._epoll = select.epoll()
+        self._by_fd: dict[int, Connection] = {}
+        self._others: dict[int, Callable[[], None]] = {}
+        self._idle: list[Connection] = []
+        self._ahead = 0
+        self._opening: set[Connection] = set()
+        self._deadlines_ns = 0
+
+    def watch(self, fd: int, on_ready: Callable[[], None]) -> None:
+        """Call ``on_ready`` when ``fd`` is readable."""
+        self._others[fd] = on_ready
+        self._epoll.register(fd, EPOLLIN)
+
+    def forget(self, fd: int) -> None:
+        """Watch it no more."""
+        if self._others.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    def open_ahead(self, count: int) -> None:
+        """Open so many connections that no exchange needs yet, some at a time."""
+        self._ahead = count if self._keep_alive else 0
+        self._open_some()
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether connections are still being opened ahead."""
+        return bool(self._opening)
+
+    def start(self, exchange: Exchange) -> None:
+        """Send the request of ``exchange`` now, on a connection that is idle or on a new one."""
+        self.live[exchange.due.number] = exchange
+        late_ns = time.time_ns() - exchange.due.intended_ns
+        self.send_late_ns = max(self.send_late_ns, late_ns)
+        self._dispatch(exchange)
+
+    def stop(self) -> None:
+        """End every exchange as stopped, and close every connection."""
+        now_ns = time.time_ns()
+        self._ahead = 0
+        for connection in list(self._by_fd.values()):
+            exchange = connection.exchange
+            self._close(connection, abort=exchange is not None)
+            if exchange is not None:
+                self._end(exchange, now_ns, How.STOPPED)
+
+    def close(self) -> None:
+        """Close every connection and the loop itself; exchanges must have ended."""
+        for connection in list(self._by_fd.values()):
+            self._close(connection)
+        self._epoll.close()
+
+    def turn(self, due_ns: int | None) -> bool:
+        """Read all that is there, or as long as no request is due; whether there was anything."""
+        now_ns = time.time_ns()
+        most = max(_FEWEST_EVENTS, len(self._by_fd) + 8)
+        events = self._epoll.poll(0, most)
+        clear_ns, due_ns = self.clear_ns, due_ns or (1 << 63)
+        by_fd = self._by_fd
+        reading, idle = State.READING, State.IDLE
+        for fd, mask in events:
+            connection = by_fd.get(fd)
+            if connection is None:
+                self._ready(fd)
+            elif connection.state is reading:
+                self._read(connection, clear_ns)
+            elif connection.state is idle:
+                self._idle.remove(connection)
+                self._close(connection)
+            else:
+                self._advance(connection, mask, clear_ns)
+            if time.time_ns() >= due_ns:
+                # The others are told again, and were not seen empty.
+                return True
+        self.clear_ns = now_ns
+        if now_ns >= self._deadlines_ns:
+            self._check_deadlines(now_ns)
+        return bool(events)
+
+    def sleep(self, due_ns: int | None) -> None:
+        """Wait for any socket, but neither past ``due_ns`` nor, with exchanges, for long."""
+        now_ns = time.time_ns()
+        rest_ns = _LOOK_AT_DEADLINES_NS
+        if self.live:
+            rest_ns = LONGEST_SLEEP_NS
+        if due_ns is not None:
+            rest_ns = min(rest_ns, due_ns - now_ns - _AWAKE_NS)
+        if rest_ns > 0:
+            wait_readable(self._epoll.fileno(), rest_ns / 1e9)
+            self.sleep_ns += time.time_ns() - now_ns
+
+    def _ready(self, fd: int) -> None:
+        other = self._others.get(fd)
+        if other is not None:
+            other()
+
+    def _read(self, connection: Connection, clear_ns: int) -> None:
+        try:
+            data, at_ns, now_ns, stamped = connection.read()
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._break(connection, fault_of(error))
+            return
+        exchange = connection.exchange
+        assert exchange is not None
+        fault = None
+        if connection.speaks_tls:
+            size = len(data)
+            data, fault = connection.plain(data)
+            if size and not data and fault is None and not connection.said_goodbye:
+                return
+        late_ns = now_ns - at_ns
+        self.late_ns = max(self.late_ns, late_ns)
+        if data:
+            self.received_bytes += len(data)
+            self.backlog_bytes += len(data)
+            exchange.stamped = exchange.stamped and stamped
+            slack_ns = at_ns - clear_ns
+            read = (at_ns, max(0, slack_ns), max(0, late_ns), data)
+            if exchange.receive(read):
+                self._finish(connection, exchange, at_ns)
+                return
+            if fault is None and not connection.said_goodbye:
+                return
+        if fault is not None:
+            self._break(connection, fault)
+        else:
+            self._closed(connection, at_ns)
+
+    def _finish(self, connection: Connection, exchange: Exchange, at_ns: int) -> None:
+        """The answer is over, and the connection perhaps free."""
+        if exchange.fault is not None:
+            self._close(connection, abort=True)
+            self._end(exchange, at_ns, How.FAULT, exchange.fault)
+            return
+        if exchange.keep and self._keep_alive:
+            connection.exchange = None
+            connection.state = State.IDLE
+            self._idle.append(connection)
+        else:
+            self._close(connection)
+        self._end(exchange, at_ns, How.OVER)
+
+    def _closed(self, connection: Connection, at_ns: int) -> None:
+        """The server has closed in good order."""
+        exchange = connection.exchange
+        if exchange is not None and self._may_resend(connection, exchange):
+            self._resend(connection, exchange)
+            return
+        self._close(connection)
+        if exchange is not None:
+            self._end(exchange, at_ns, How.CLOSED)
+
+    def _break(self, connection: Connection, fault: Fault) -> None:
+        exchange = connection.exchange
+        was_connecting = connection.state is State.CONNECTING
+        if exchange is not None and fault[0] == "reset" and self._may_resend(connection, exchange):
+            self._resend(connection, exchange)
+            return
+        self._close(connection)
+        if was_connecting and not self._reached and self._address + 1 < len(self._addresses):
+            self._address += 1
+            if exchange is not None:
+                self._dispatch(exchange)
+        elif exchange is not None:
+            self._end(exchange, time.time_ns(), How.FAULT, fault)
+        else:
+            self._ahead = 0
+
+    @staticmethod
+    def _may_resend(connection: Connection, exchange: Exchange) -> bool:
+        # RFC 9112 9.3.1: a kept connection may be closed just as a request is sent on it.
+        return connection.pooled and not exchange.size and not exchange.resent
+
+    def _resend(self, connection: Connection, exchange: Exchange) -> None:
+        self._close(connection)
+        exchange.resent = True
+        self.resent += 1
+        self._open(exchange)
+
+    def _dispatch(self, exchange: Exchange) -> None:
+        while self._idle:
+            connection = self._idle.pop()
+            try:
+                connection.assign(exchange)
+            except OSError:
+                # The server closed it a moment ago; the request never left this machine.
+                self._close(connection)
+                continue
+            if connection.wants_write:
+                self._epoll.modify(connection.fd, EPOLLIN | EPOLLOUT)
+            return
+        if self._opening:
+            # On its way already.
+            self._opening.pop().assign(exchange)
+            return
+        self._open(exchange)
+
+    def _open(self, exchange: Exchange | None) -> None:
+        try:
+            connection = Connection(
+                self._addresses[self._address], None if self._pump is None else self._pump()
+            )
+        except OSError as error:
+            self._ahead = 0
+            if exchange is not None:
+                self._end(exchange, time.time_ns(), How.FAULT, fault_of(error))
+            return
+        self.connections += 1
+        if exchange is not None:
+            connection.assign(exchange)
+        else:
+            self._opening.add(connection)
+        self._by_fd[connection.fd] = connection
+        self._epoll.register(connection.fd, EPOLLIN | EPOLLOUT)
+
+    def _open_some(self) -> None:
+        while self._ahead > 0 and len(self._opening) < _OPENING:
+            self._ahead -= 1
+            self._open(None)
+
+    def _advance(self, connection: Connection, mask: int, clear_ns: int) -> None:
+        if connection.state is State.SENDING and mask & ~EPOLLOUT:
+            # An answer before the request is sent: a refusal, as a rule.
+            self._read(connection, clear_ns)
+            return
+        wanted = connection.wants_write
+        try:
+            connection.advance()
+        except OSError as error:
+            self._break(connection, fault_of(error))
+        except NetworkError as error:
+            self._break(connection, ("tls", str(error)))
+        else:
+            if connection.wants_write != wanted:
+                more = EPOLLOUT if connection.wants_write else 0
+                self._epoll.modify(connection.fd, EPOLLIN | more)
+            if connection.state is State.IDLE:
+                self._idle.append(connection)
+                self._opening.discard(connection)
+                self._open_some()
+            self._reached = self._reached or connection.state is not State.CONNECTING
+
+    def _close(self, connection: Connection, *, abort: bool = False) -> None:
+        self._by_fd.pop(connection.fd, None)
+        self._opening.discard(connection)
+        if connection.state is State.IDLE and connection in self._idle:
+            self._idle.remove(connection)
+        connection.close(abort=abort)
+
+    def _end(self, exchange: Exchange, at_ns: int, how: How, fault: Fault = ("", "")) -> None:
+        exchange.end(self._worker, at_ns, how, fault)
+        del self.live[exchange.due.number]
+        self.over.append(exchange)
+        self._on_over(exchange, not exchange.size and fault[0] in _UNTAKEN)
+
+    def _check_deadlines(self, now_ns: int) -> None:
+        self._deadlines_ns = now_ns + _LOOK_AT_DEADLINES_NS
+        # All have the same time, so they are in order.
+        late = []
+        for exchange in self.live.values():
+            if exchange.deadline_ns > now_ns:
+                break
+            late.append(exchange)
+        if not late:
+            return
+        numbers = {exchange.due.number for exchange in late}
+        for connection in list(self._by_fd.values()):
+            exchange_of = connection.exchange
+            if exchange_of is not None and exchange_of.due.number in numbers:
+                self._close(connection, abort=True)
+                said = "the answer was not over in time (--timeout)"
+                self._end(exchange_of, now_ns, How.FAULT, ("timeout", said))
+
+
+def write_all(fd: int, data: bytes) -> bytes:
+    """Write what a pipe that does not block takes; returns the rest."""
+    try:
+        while data:
+            data = data[os.write(fd, data) :]
+    except BlockingIOError:
+        pass
+    return data

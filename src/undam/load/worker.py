@@ -1,0 +1,328 @@
+"""One worker process of a load test: a job in, measured requests out.
+
+While answers come in it sends and reads; it judges and reports in the moments between, and after
+the last answer.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from undam.errors import UndamError, UsageError
+from undam.load.engine import Engine, write_all
+from undam.load.exchange import Exchange
+from undam.load.job import (
+    Batch,
+    ClosedLoop,
+    Failure,
+    Final,
+    Frame,
+    FrameReader,
+    Job,
+    Ready,
+    Start,
+    Status,
+    Stop,
+    Tls,
+    encode,
+)
+from undam.load.judge import Tongue
+from undam.load.sending import Schedule, schedule_of
+from undam.record.measured import Measured
+from undam.record.redact import secrets_of
+from undam.wire import stamp
+from undam.wire.clock import realtime_offset_ns, sharpen_timers
+
+if TYPE_CHECKING:
+    from undam.wire.tls import TlsPump
+
+_PIPE_BYTES = 1 << 20
+_READ_BYTES = 1 << 16
+# Judged in one piece, before the sockets are looked at again: some 0.1 ms.
+_READS_A_PIECE = 32
+_BATCH = 32
+_STATUS_NS = 250_000_000
+_FLUSH_NS = 100_000_000
+# Connections that are not there by then will be opened when they are needed.
+_OPENING_NS = 1_000_000_000
+
+
+class _Pipes:
+    """Frames in and out, without ever blocking while the load is on."""
+
+    def __init__(self, source: int, sink: int) -> None:
+        self.stopped = False
+        self.start_ns: int | None = None
+        self.source = source
+        self._sink = sink
+        self._reader = FrameReader()
+        self._out = b""
+
+    def read_job(self) -> Job | None:
+        """The job; ``None`` where the pipe ends before it."""
+        while data := os.read(self.source, _READ_BYTES):
+            for frame in self._reader.receive_data(data):
+                self._take(frame)
+                if isinstance(frame, Job):
+                    os.set_blocking(self.source, False)
+                    return frame
+        return None
+
+    def receive(self) -> bool:
+        """Read what has come; false at the pipe's end."""
+        try:
+            data = os.read(self.source, _READ_BYTES)
+        except BlockingIOError:
+            return True
+        for frame in self._reader.receive_data(data):
+            self._take(frame)
+        if not data:
+            self.stopped = True
+        return bool(data)
+
+    def send(self, frame: Frame) -> None:
+        """Write as much as the pipe takes, and keep the rest."""
+        self._out += encode(frame)
+        self.flush()
+
+    def flush(self) -> None:
+        """Try again to write what is left."""
+        if self._out:
+            os.set_blocking(self._sink, False)
+            self._out = write_all(self._sink, self._out)
+
+    def finish(self) -> None:
+        """Write all that is left, however long the reader takes."""
+        os.set_blocking(self._sink, True)
+        self._out = write_all(self._sink, self._out)
+
+    def _take(self, frame: Frame) -> None:
+        if isinstance(frame, Start):
+            self.start_ns = frame.at_ns
+        elif isinstance(frame, Stop):
+            self.stopped = True
+
+
+class Worker:
+    """What one process does with one job."""
+
+    def __init__(self, job: Job, pipes: _Pipes) -> None:
+        self._job = job
+        self._pipes = pipes
+        self._tongue = Tongue(job.api, job.content_path, _secrets_in(job.requests))
+        self._engine = Engine(
+            job.addresses,
+            worker=job.worker,
+            keep_alive=job.keep_alive,
+            pump=None if job.tls is None else _pumps(job.tls),
+            on_over=self._over,
+        )
+        self._engine.watch(pipes.source, self._receive)
+        self._schedule: Schedule | None = None
+        self._timeout_ns = round(job.timeout_s * 1e9)
+        self._started = 0
+        self._done = 0
+        self._reported = 0
+        self._judged_busy = 0
+        self._ended_ns = 0
+        self._measured: list[Measured] = []
+        self._status_ns = 0
+        self._flush_ns = 0
+
+    def run(self) -> None:
+        """Do the job and report it."""
+        job, engine = self._job, self._engine
+        ahead = len(job.load.slots) if isinstance(job.load, ClosedLoop) else job.load.ahead
+        engine.open_ahead(ahead)
+        start_ns = self._wait_for_start()
+        offset_ns = realtime_offset_ns()
+        cpu_ns = time.process_time_ns()
+        self._schedule = schedule_of(job, start_ns)
+        self._ended_ns = start_ns
+        if not self._pipes.stopped:
+            self._load(self._schedule)
+        cpu_ns = time.process_time_ns() - cpu_ns
+        step_ns = realtime_offset_ns() - offset_ns
+        engine.stop()
+        while engine.over:
+            self._judge_one(len(engine.over[0].reads))
+        self._report(last=True)
+        self._pipes.send(
+            Final(
+                worker=job.worker,
+                started_ns=start_ns,
+                ended_ns=self._ended_ns,
+                started=self._started,
+                unstarted=self._schedule.unstarted,
+                stopped=self._pipes.stopped,
+                connections=engine.connections,
+                resent=engine.resent,
+                cpu_ns=cpu_ns,
+                step_ns=step_ns,
+                judged_busy=self._judged_busy,
+                sleep_ns=engine.sleep_ns,
+                received_bytes=engine.received_bytes,
+            )
+        )
+        engine.close()
+
+    def _wait_for_start(self) -> int:
+        """Open connections until the start is near; returns when that is."""
+        engine, pipes = self._engine, self._pipes
+        until_ns = time.time_ns() + _OPENING_NS
+        while engine.is_opening and time.time_ns() < until_ns and not pipes.stopped:
+            if self._job.start_ns is not None and time.time_ns() >= self._job.start_ns:
+                break
+            if not engine.turn(None):
+                engine.sleep(None)
+        pipes.send(Ready(worker=self._job.worker, at_ns=time.time_ns()))
+        start_ns = self._job.start_ns
+        while start_ns is None and not pipes.stopped:
+            if not engine.turn(None):
+                engine.sleep(time.time_ns() + 1_000_000)
+            start_ns = pipes.start_ns
+        return time.time_ns() if start_ns is None else start_ns
+
+    def _load(self, schedule: Schedule) -> None:
+        """Send and read until all is over, or a stop."""
+        engine, pipes, job = self._engine, self._pipes, self._job
+        requests = job.requests
+        while not pipes.stopped:
+            due_ns = schedule.due_ns
+            now_ns = time.time_ns()
+            while due_ns is not None and due_ns <= now_ns:
+                due = schedule.take()
+                self._started += 1
+                request = requests[due.request]
+                engine.start(Exchange(due, request, now_ns + self._timeout_ns))
+                due_ns = schedule.due_ns
+                now_ns = time.time_ns()
+            if due_ns is None and not engine.live:
+                return
+            if not engine.turn(due_ns):
+                if not self._work():
+                    engine.sleep(due_ns)
+            elif engine.backlog_bytes > job.backlog_bytes:
+                self._judged_busy += 1
+                self._judge_under_pressure()
+            if now_ns >= self._status_ns:
+                self._tell(now_ns)
+
+    def _receive(self) -> None:
+        if not self._pipes.receive():
+            self._engine.forget(self._pipes.source)
+
+    def _over(self, exchange: Exchange, untaken: bool) -> None:
+        self._done += 1
+        assert exchange.ended is not None
+        self._ended_ns = max(self._ended_ns, exchange.ended.ended_ns)
+        if self._schedule is not None:
+            self._schedule.over(exchange.due.slot, time.time_ns(), rest=untaken)
+
+    def _work(self) -> bool:
+        """Do a little of what can wait; false where there is nothing."""
+        if self._engine.over:
+            self._judge_one(_READS_A_PIECE)
+            return True
+        if self._measured and time.time_ns() >= self._flush_ns:
+            self._report()
+            return True
+        return False
+
+    def _judge_one(self, most: int) -> None:
+        exchange = self._engine.over[0]
+        if self._judge(exchange, most):
+            self._engine.over.popleft()
+            self._measured.append(exchange.measured(self._tongue))
+            if len(self._measured) >= _BATCH:
+                self._report()
+
+    def _judge(self, exchange: Exchange, most: int) -> bool:
+        size = sum([len(read[3]) for read in exchange.reads[:most]])
+        self._engine.backlog_bytes -= size
+        return exchange.judge(self._tongue, most)
+
+    def _judge_under_pressure(self) -> None:
+        if self._engine.over:
+            self._judge_one(_READS_A_PIECE)
+            return
+        most = max(self._engine.live.values(), key=lambda one: len(one.reads))
+        self._judge(most, _READS_A_PIECE)
+
+    def _report(self, *, last: bool = False) -> None:
+        if self._measured:
+            self._reported += len(self._measured)
+            self._pipes.send(Batch(worker=self._job.worker, measured=tuple(self._measured)))
+            self._measured = []
+        self._flush_ns = time.time_ns() + _FLUSH_NS
+        if last:
+            self._tell(time.time_ns())
+
+    def _tell(self, now_ns: int) -> None:
+        engine = self._engine
+        self._status_ns = now_ns + _STATUS_NS
+        self._pipes.send(
+            Status(
+                worker=self._job.worker,
+                at_ns=now_ns,
+                started=self._started,
+                done=self._done,
+                reported=self._reported,
+                late_ns=engine.late_ns,
+                send_late_ns=engine.send_late_ns,
+                cpu_ns=time.process_time_ns(),
+                received_bytes=engine.received_bytes,
+                backlog_bytes=engine.backlog_bytes,
+            )
+        )
+        engine.late_ns = engine.send_late_ns = 0
+
+
+def _pumps(tls: Tls) -> Callable[[], TlsPump]:
+    # Loading OpenSSL takes as long as all the rest; most tests of a model server need none.
+    from undam.wire.config import ClientConfig  # noqa: PLC0415
+    from undam.wire.tls import TlsPump, make_context  # noqa: PLC0415
+
+    config = ClientConfig(cacert=tls.cacert, cert=tls.cert, insecure=tls.insecure)
+    context = make_context(config)
+    return lambda: TlsPump(context, tls.server_name)
+
+
+def _secrets_in(requests: tuple[bytes, ...]) -> tuple[str, ...]:
+    """The values of secret headers of the requests; all requests have the same."""
+    if not requests:
+        return ()
+    lines = requests[0].partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")[1:]
+    return secrets_of(
+        (name, value.strip()) for name, _, value in (line.partition(":") for line in lines)
+    )
+
+
+def serve(source: int, sink: int) -> int:
+    """Read a job from one pipe, do it, and report into the other; returns the exit code."""
+    pipes = _Pipes(source, sink)
+    job = pipes.read_job()
+    if job is None:
+        return 2
+    sharpen_timers()
+    stamp.warm_now()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        Worker(job, pipes).run()
+    except UndamError as error:
+        pipes.send(
+            Failure(worker=job.worker, message=str(error), usage=isinstance(error, UsageError))
+        )
+        pipes.finish()
+        return 2
+    pipes.finish()
+    return 0
+
+
+__all__ = ["Worker", "serve"]
