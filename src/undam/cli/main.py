@@ -28,6 +28,7 @@ _COMMANDS = {
     "check": ("undam.cli.check", "Say which hop holds a stream, and what mends it."),
     "explain": ("undam.cli.explain", "Say what a finding means, or what is known of a proxy."),
     "fix": ("undam.cli.fix", "Mend configurations: as a diff, or in place."),
+    "gateway": ("undam.cli.gateway", "Relay streams so that nothing holds or breaks them."),
     "lab": ("undam.cli.lab", "Show every claim on real proxies."),
     "lint": ("undam.cli.lint", "Say what in configurations holds or cuts a stream."),
     "render": ("undam.cli.render", "Write a configuration that streams."),

@@ -19,8 +19,6 @@ from undam.gateway.seams import Page, Refusal, RequestFacts, Upstream, Verdict
 HEDGE_HEADER = b"x-undam-hedge"
 """``allow`` says that this request may be sent twice, ``deny`` that it must not be hedged."""
 
-_FAILED = frozenset({Verdict.REFUSED, Verdict.TIMEOUT, Verdict.STATUS, Verdict.DIED})
-
 
 @dataclass(slots=True, eq=False)
 class _Attempt:
@@ -39,6 +37,9 @@ class _Going:
     picked: str = ""
     hedged: bool = False
     content: bool = False
+    # A loser is dropped just before the winner's content is told: the upstream, and how long it
+    # had waited.
+    dropped: tuple[str, float] | None = None
     left: bool = False
 
 
@@ -165,7 +166,7 @@ class GatewayDirector:
         if going is None or attempt is None:
             return
         if not attempt.content:
-            self._judge(upstream.name, request, attempt, verdict, lost=going.content)
+            self._judge(request, going, attempt, verdict)
         self.balance.ended(attempt.taken)
         if self.balance.member(upstream.name) is None:
             self._upstreams.pop(upstream.name, None)
@@ -216,6 +217,9 @@ class GatewayDirector:
         if not request.streams or request.api is PLAIN:
             return
         self.hedging.answered(request.model, upstream.name, ttft_s, now)
+        if going.dropped is not None:
+            self.hedging.answered(request.model, *going.dropped, now)
+            going.dropped = None
         if going.delay:
             self.hedging.in_time()
         if going.hedged and not going.content:
@@ -236,17 +240,18 @@ class GatewayDirector:
         return request.path.endswith(self._config.hedge_paths)
 
     def _judge(
-        self, name: str, request: RequestFacts, attempt: _Attempt, verdict: Verdict, *, lost: bool
+        self, request: RequestFacts, going: _Going, attempt: _Attempt, verdict: Verdict
     ) -> None:
         """What an attempt without content says of its upstream."""
-        now = self._clock()
+        now, name = self._clock(), attempt.taken.name
         if verdict is Verdict.OK:
             self._succeeded(attempt, now)
-        elif verdict in _FAILED and self.balance.failed(attempt.taken, now):
+        elif verdict is Verdict.CANCELLED:
+            going.dropped = (name, now - attempt.began_s)
+        elif self.balance.failed(attempt.taken, now):
             self._say(f"upstream {name} is set aside: {verdict.value}")
             self._tell_usable()
-        waited = lost and verdict is Verdict.CANCELLED
-        if request.streams and (waited or verdict is Verdict.TIMEOUT):
+        if request.streams and verdict is Verdict.TIMEOUT:
             # It would have taken longer still.
             self.hedging.answered(request.model, name, now - attempt.began_s, now)
 

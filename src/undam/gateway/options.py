@@ -114,7 +114,7 @@ def read_value(option: Option, given: object) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
         if not (math.isfinite(value) and option.low <= value <= option.high):
             raise ValueError(f"takes {option.wants}")
-    elif isinstance(value, str) and any(ord(one) < 32 for one in value):
+    elif isinstance(value, str) and any(ord(one) < 32 or ord(one) == 127 for one in value):
         raise ValueError("holds a control character")
     return value
 
