@@ -9,7 +9,7 @@ import pytest
 
 from undam.errors import UsageError
 from undam.load import run as run_module
-from undam.load.crew import Heard, Lost
+from undam.load.crew import Account, Heard, Lost
 from undam.load.job import (
     Batch,
     Failure,
@@ -65,9 +65,10 @@ class Scripted:
     def hear(self, timeout_s: float) -> list[Heard]:
         return self._script.pop(0) if self._script else []
 
-    def account(self, worker: int) -> tuple[int, int] | None:
+    def account(self, worker: int) -> Account | None:
         self._asked += 1
-        return (1_000, 500 * self._asked) if worker else None
+        waited = 500 * self._asked if worker else 0
+        return Account(1_000, waited * 1_000_000, self._asked)
 
     def dismiss(self, worker: int) -> None:
         self.dismissed.append(worker)
@@ -133,7 +134,7 @@ def test_all_begin_together_and_all_is_heard() -> None:
     assert told.numbers == [4, 5, 0, 6]
     assert not ran.losses
     assert (ran.missing, ran.planned, ran.interrupted) == (0, 8, False)
-    assert ran.cpu_percent == (50, 50)
+    assert list(ran.cpu_percent) == [50, 50]
     assert ran.waited_percent == 100, "of what it wanted since the first account"
 
 

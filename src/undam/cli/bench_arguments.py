@@ -91,6 +91,7 @@ _OPTIONS = {
     "prompts": "--prompts",
     "prompt_words": "--prompt-words",
     "max_tokens": "--max-tokens",
+    "record": "--record",
     "hlog": "--hlog",
     "html": "--html",
 }
@@ -101,7 +102,7 @@ _EXCLUDE_EACH_OTHER = (
     ("sweep", "rate"),
     *(("data", name) for name in ("prompts", "prompt_words", "max_tokens")),
     ("prompts", "prompt_words"),
-    *((several, name) for several in ("sweep", "find_max") for name in ("hlog", "html")),
+    *((several, name) for several in ("sweep", "find_max") for name in ("record", "hlog", "html")),
 )
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from undam.cli.bench_arguments import Step
 from undam.cli.bench_gauge import Gauge
-from undam.cli.bench_setting import Setting
+from undam.cli.bench_setting import Setting, load_about
 from undam.cli.main import EXIT_CLEAN, EXIT_COULD_NOT_RUN, EXIT_FINDINGS
 from undam.figures import Client, Summary
 from undam.findings import Finding, Severity
 from undam.load.goodput import Goodput
-from undam.load.plan import Load
 from undam.load.run import Ran
 from undam.load.slo import COUNTS, TIMES, Kept, Slo, kept_json, quantile_of
 from undam.record import Outcome
@@ -134,24 +133,3 @@ def measured_for(slo: Slo, summary: Summary, goodput: Goodput) -> float | None:
     if slo.name == "goodput":
         return goodput.percent
     return float(summary.to_json()[slo.name])
-
-
-def load_about(load: Load, workers: int) -> Mapping[str, object]:
-    """The load in words and figures, for JSON and the record."""
-    return {
-        "load": load_words(load),
-        "workers": workers,
-        "concurrency": load.concurrency,
-        "rate": load.rate,
-        "arrivals": load.arrivals if load.is_open else None,
-        "seed": load.seed,
-    }
-
-
-def load_words(load: Load) -> str:
-    """A load in a few words, as "closed loop of 10" or "open loop, 20/s (poisson)"."""
-    if load.concurrency is not None:
-        return f"closed loop of {load.concurrency}"
-    if load.trace_ns:
-        return f"replay of {len(load.trace_ns)} requests"
-    return f"open loop, {load.rate:g}/s ({load.arrivals})"

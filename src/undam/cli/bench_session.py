@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, ModuleType
+from typing import TYPE_CHECKING
 
 from undam.cli.bench_arguments import (
     Step,
@@ -18,9 +19,7 @@ from undam.cli.bench_arguments import (
 from undam.cli.bench_crews import Crews
 from undam.cli.bench_files import Files
 from undam.cli.bench_gauge import Gauge
-from undam.cli.bench_result import Result, load_about, result_of
-from undam.cli.bench_setting import Setting, check_options, setting_from
-from undam.cli.bench_words import print_result, print_search, print_steps
+from undam.cli.bench_setting import Setting, check_options, load_about, setting_from
 from undam.cli.check_arguments import url_and_json
 from undam.cli.main import EXIT_CLEAN, EXIT_COULD_NOT_RUN, EXIT_FINDINGS
 from undam.cli.output import STDOUT, console, write_json
@@ -30,6 +29,9 @@ from undam.load.run import NotRun, run_load
 from undam.load.search import Search
 from undam.load.slo import Slo
 from undam.probe.secrecy import clean_error
+
+if TYPE_CHECKING:
+    from undam.cli.bench_result import Result
 
 
 def run_bench(
@@ -100,7 +102,7 @@ class Bench:
         with Files(self._given, about, secrets) as files:
             result, gauge = self._run(step, files)
             fault = files.finish(result, gauge)
-        _print(json_to, result.json, lambda: print_result(result, console()))
+        _print(json_to, result.json, lambda: _words().print_result(result, console()))
         _raise(fault)
         self._end()
         if result.code == EXIT_COULD_NOT_RUN:
@@ -114,7 +116,9 @@ class Bench:
             results.append(self._run(step, None)[0])
             if self._stopping.asked:
                 break
-        _print(json_to, lambda: _steps_json(results), lambda: print_steps(results, console()))
+        _print(
+            json_to, lambda: _steps_json(results), lambda: _words().print_steps(results, console())
+        )
         self._end()
         if not any(one.has_streams for one in results):
             raise NotRun(_nothing(results[-1]))
@@ -135,7 +139,7 @@ class Bench:
                 break
         told = {"max_rate": search.met, "missed_rate": search.missed, **_steps_json(results)}
         told["stopped_by"] = "client" if results[-1].is_client_late else None
-        _print(json_to, lambda: told, lambda: print_search(search, results, console()))
+        _print(json_to, lambda: told, lambda: _words().print_search(search, results, console()))
         self._end()
         if not any(one.has_streams for one in results):
             raise NotRun(_nothing(results[-1]))
@@ -156,6 +160,9 @@ class Bench:
                 )
         finally:
             gauge.ended()
+        # What judges and prints is loaded when the first request has long left.
+        from undam.cli.bench_result import result_of  # noqa: PLC0415
+
         return result_of(step, self._setting, ran, gauge, self._slos), gauge
 
     def _end(self) -> None:
@@ -163,8 +170,15 @@ class Bench:
             raise KeyboardInterrupt
 
 
+def _words() -> ModuleType:
+    """The module that prints, loaded late."""
+    from undam.cli import bench_words  # noqa: PLC0415
+
+    return bench_words
+
+
 def _print(
-    json_to: str | None, told: Callable[[], Mapping[str, object]], words: Callable[[], None]
+    json_to: str | None, told: Callable[[], Mapping[str, object]], say: Callable[[], None]
 ) -> None:
     """JSON alone on standard output, or words there; a file that fails does not take the words."""
     if json_to == STDOUT:
@@ -176,7 +190,7 @@ def _print(
             write_json(told(), json_to)
         except UndamError as error:
             fault = error
-    words()
+    say()
     _raise(fault)
 
 

@@ -6,12 +6,12 @@ import asyncio
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import undam
 from undam.apis import PLAIN, Api
 from undam.cli.bench_arguments import Step
 from undam.cli.check_arguments import options_from
-from undam.client.call import endpoint
 from undam.errors import UsageError
 from undam.host import host_name
 from undam.load.jobs import Order, requests_of, tls_of
@@ -82,7 +82,11 @@ def check_options(url: str, given: Mapping[str, object]) -> CheckOptions:
     Raises:
         UsageError: a value that makes no sense; no secret is repeated.
     """
-    return options_from(endpoint(url), {**given, **_FIXED})
+    if urlsplit(url).path.rstrip("/").rpartition("/")[2] in {"", "v1"}:
+        from undam.client.call import endpoint  # noqa: PLC0415 (slow, and mostly not needed)
+
+        url = endpoint(url)
+    return options_from(url, {**given, **_FIXED})
 
 
 def setting_from(
@@ -162,3 +166,24 @@ def _prompts(
 def _connections(load: Load, workers: int) -> int:
     """How many one worker certainly has open at once; of an open loop nobody knows."""
     return -(-(load.concurrency or 1) // workers)
+
+
+def load_about(load: Load, workers: int) -> Mapping[str, object]:
+    """The load in words and figures, for JSON and the record."""
+    return {
+        "load": load_words(load),
+        "workers": workers,
+        "concurrency": load.concurrency,
+        "rate": load.rate,
+        "arrivals": load.arrivals if load.is_open else None,
+        "seed": load.seed,
+    }
+
+
+def load_words(load: Load) -> str:
+    """A load in a few words, as "closed loop of 10" or "open loop, 20/s (poisson)"."""
+    if load.concurrency is not None:
+        return f"closed loop of {load.concurrency}"
+    if load.trace_ns:
+        return f"replay of {len(load.trace_ns)} requests"
+    return f"open loop, {load.rate:g}/s ({load.arrivals})"

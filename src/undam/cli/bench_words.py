@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from undam.cli.bench_result import Result, load_words
+from undam.cli.bench_result import Result
+from undam.cli.bench_setting import load_words
 from undam.cli.plain import one_line
 from undam.findings import Finding, Severity
 from undam.load.search import RESOLUTION, Search
@@ -201,8 +202,11 @@ def _failures(told: Mapping[str, Any]) -> list[str]:
     for kind, message in list(told["messages"].items())[:5]:
         if message:
             lines.append(f"{kind}: {message[:200]}")
-    if told["retry_after"]:
-        lines.append(f"Retry-After was counted and not obeyed: {told['retry_after']}")
+    if (again := told["retry_after"])["count"]:
+        lines.append(
+            f"Retry-After was told {again['count']} times, {again['min_s']:g} to "
+            f"{again['max_s']:g} s; counted, not obeyed"
+        )
     return lines
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from undam.errors import UndamError, UsageError
 from undam.host import host_name
-from undam.load.crew import Heard, Lost, Processes
+from undam.load.crew import Account, Heard, Lost, Processes
 from undam.load.job import Failure, Final, FrameReader, Status, encode
 
 # Actors start within a second or two; a cluster that is full keeps them waiting for ever.
@@ -71,7 +71,7 @@ class Relay:
                 yield _FRAME + encode(one)
                 account = self._crew.account(0)
                 if isinstance(one, Status) and account is not None:
-                    yield _ACCOUNT + b"%d %d" % account
+                    yield _ACCOUNT + b"%d %d %d" % account
                 if isinstance(one, Final | Failure):
                     return
 
@@ -101,7 +101,7 @@ class RayCrew:
         self._frames = [FrameReader() for _ in range(size)]
         self._offsets = [0] * size
         self._doubts = [0] * size
-        self._accounts: dict[int, tuple[int, int]] = {}
+        self._accounts: dict[int, Account] = {}
         try:
             self.places = self._place()
             self._ask_clocks()
@@ -184,12 +184,11 @@ class RayCrew:
         if data[:1] == _LOST:
             return [Lost(worker, data[1:].decode())]
         if data[:1] == _ACCOUNT:
-            ran, waited = map(int, data[1:].split())
-            self._accounts[worker] = ran, waited
+            self._accounts[worker] = Account(*map(int, data[1:].split()))
             return []
         return list(self._frames[worker].receive_data(data[1:]))
 
-    def account(self, worker: int) -> tuple[int, int] | None:
+    def account(self, worker: int) -> Account | None:
         return self._accounts.get(worker)
 
     def dismiss(self, worker: int) -> None:

@@ -38,6 +38,15 @@ class Lost(NamedTuple):
 Heard = Frame | Lost
 
 
+class Account(NamedTuple):
+    """The system's account of a process (/proc/PID/schedstat), ns: how long it ran, how long it
+    was ready and had to wait for a processor, and how often it got one."""
+
+    ran: int
+    waited: int
+    turns: int
+
+
 class Crew(Protocol):
     """Some workers, numbered from 0."""
 
@@ -59,9 +68,8 @@ class Crew(Protocol):
         """What came, waiting at most so long; each worker's last word is a ``Final``, a
         ``Failure`` or a ``Lost``."""
 
-    def account(self, worker: int) -> tuple[int, int] | None:
-        """Its processor time and how long it was ready and had to wait for one, ns, as the system
-        last said; ``None`` where it says nothing."""
+    def account(self, worker: int) -> Account | None:
+        """What the system last said of it; ``None`` where it says nothing."""
 
     def dismiss(self, worker: int) -> None:
         """End a worker at once; it is then heard as lost."""
@@ -162,13 +170,12 @@ class Processes:
             return f"killed by {signal.Signals(-code).name}"
         return f"exit code {code}" + (f": {said[-1].strip()[:200]}" if said else "")
 
-    def account(self, worker: int) -> tuple[int, int] | None:
+    def account(self, worker: int) -> Account | None:
         try:
             text = Path(f"/proc/{self.pid(worker)}/schedstat").read_text("ascii")
-            ran, waited, _ = map(int, text.split())
-        except (OSError, ValueError):
+            return Account(*map(int, text.split()))
+        except (OSError, ValueError, TypeError):
             return None
-        return ran, waited
 
     def dismiss(self, worker: int) -> None:
         self._hands[worker].process.kill()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from undam.errors import UndamError, UsageError
-from undam.load.crew import Crew, Heard, Lost
+from undam.load.crew import Account, Crew, Heard, Lost
 from undam.load.job import (
     Batch,
     ClosedLoop,
@@ -34,6 +34,7 @@ _STOP_S = 10.0
 # A status comes four times a second. Judging a full backlog may keep a worker busy for a while.
 _SILENT_S = 60.0
 _TICK_S = 0.25
+_UNFELT_NS = 500_000
 
 
 class NotRun(UndamError):
@@ -111,7 +112,7 @@ class _State:
     statuses: dict[int, Status] = field(default_factory=dict)
     reported: dict[int, int] = field(default_factory=dict)
     heard_at: dict[int, float] = field(default_factory=dict)
-    accounts: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    accounts: dict[int, list[Account]] = field(default_factory=dict)
     failure: Failure | None = None
 
     @property
@@ -205,10 +206,15 @@ def _ask_accounts(crew: Crew, state: _State) -> None:
 
 
 def _waited_percent(state: _State) -> float | None:
+    """Waits of less than `_UNFELT_NS` a turn are left out: a worker that runs for microseconds
+    would soon wait for a fifth of its time, and nobody could tell by any figure."""
     shares = []
     for first, *rest in state.accounts.values():
-        ran, waited = (b - a for a, b in zip(first, rest[-1] if rest else first, strict=True))
-        shares.append(100 * waited / (ran + waited) if ran + waited > 0 else 0.0)
+        last = rest[-1] if rest else first
+        ran, waited = last.ran - first.ran, last.waited - first.waited
+        if waited <= _UNFELT_NS * (last.turns - first.turns):
+            waited = 0
+        shares.append(100 * waited / (ran + waited) if waited else 0.0)
     return round(max(shares), 1) if shares else None
 
 

@@ -30,7 +30,7 @@ async def reach(target: Target, config: ClientConfig) -> tuple[tuple[int, tuple[
             f"{target.authority} did not take a connection within {config.connect_timeout_s:g} s",
             phase="connect",
         ) from None
-    return tuple((address.family, tuple(address.sockaddr)) for address in found)
+    return tuple((int(address.family), tuple(address.sockaddr)) for address in found)
 
 
 def allow_files(wanted: int) -> None:
