@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from support.devtools import Tab, browser_tab
-from support.load_runs import ALL_TROUBLES, contract_summary, load_run
+from support.load_runs import ALL_TROUBLES, load_run
+from undam.figures import summarise
 from undam.report import page
 
 _CHARTS = {"ttft", "itl", "timeline", "gaps", "waterfall"}
@@ -70,7 +71,7 @@ def _seen(tab: Tab, scheme: str) -> float:
 def test_a_thousand_requests_in_chromium(tmp_path: Path) -> None:
     run = load_run(1000, ALL_TROUBLES, warmup=20)
     file = tmp_path / "bench.html"
-    file.write_text(page(contract_summary(run), run, {"url": "http://model/"}), encoding="utf-8")
+    file.write_text(page(summarise(run).to_json(), run), encoding="utf-8")
     assert file.stat().st_size < 2_000_000
     with browser_tab(tmp_path) as tab:
         tab.show(file.as_uri())

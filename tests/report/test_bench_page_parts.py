@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
-from support.load_runs import ALL_TROUBLES, HOSTILE, MS, START_NS, contract_summary, load_run
+from support.load_runs import ALL_TROUBLES, HOSTILE, MS, START_NS, load_run
+from undam.figures import Client, summarise
 from undam.record import ContentRead, Measured, Outcome
 from undam.report import page
 from undam.report.axes import for_durations, linear, percentile_place, percentile_ticks
+from undam.report.curve import Counted, Told, bounds_of, curve_of
 from undam.report.distribution import distribution
-from undam.report.gaps import gaps_of
+from undam.report.dots import MOST_DOTS, thinned
 from undam.report.markup import Markup, count, element, escape, figure_ms, number
-from undam.report.timeline import MOST_DOTS, most_in_flight, thinned
+from undam.report.timeline import most_by_pixel
 from undam.report.waterfall import phases, slowest, stalls, waterfall
+from undam.timing import Histogram
 
 _VOID = {"meta", "br"}
+_ALL = {"ttft", "itl", "timeline", "gaps", "waterfall"}
 
 
 class _Read(HTMLParser):
@@ -47,6 +52,10 @@ class _Read(HTMLParser):
     def text(self) -> str:
         return "".join(self.texts)
 
+    @property
+    def classes(self) -> list[str | None]:
+        return [attrs.get("class") for _, attrs in self.tags]
+
     def ids(self, tag: str) -> set[str | None]:
         return {attrs["id"] for name, attrs in self.tags if name == tag and "id" in attrs}
 
@@ -61,117 +70,155 @@ def _one(**changes: Any) -> Measured:
     return replace(base, **changes)
 
 
+def _summary(run: Sequence[Measured], **about: object) -> dict[str, Any]:
+    return summarise(run).to_json(Client(workers=1, cpu_percent=41.0), about=about)
+
+
 @pytest.fixture(scope="module")
 def troubled() -> list[Measured]:
     return load_run(1000, ALL_TROUBLES, warmup=20)
 
 
-def test_a_troubled_run_is_shown_whole(troubled: list[Measured]) -> None:
+@pytest.fixture(scope="module")
+def told(troubled: list[Measured]) -> dict[str, Any]:
+    return _summary(troubled, url="http://x/", load="closed loop of 50", host="a")
+
+
+def test_a_troubled_run_is_shown_whole(troubled: list[Measured], told: dict[str, Any]) -> None:
     fix = {"where": "undam bench", "text": "--workers 2"}
     findings = [
-        {
-            "code": "UD901",
-            "slug": "client",
-            "severity": "warning",
-            "message": "late",
-            "fix": fix,
-        },
+        {"code": "UD901", "slug": "client", "severity": "warning", "message": "late", "fix": fix},
         {"code": "UD202", "slug": "bursts", "severity": "odd", "message": "four a write"},
     ]
-    about = {
-        "schema": 1, "kind": "record", "url": "http://x/", "command": ["undam", "bench"],
-        "python_version": "3.11", "host": {"cores": 2},
-    }  # fmt: skip
-    html = page({**contract_summary(troubled), "findings": findings, "load": "50 in flight"},
-                troubled, about)  # fmt: skip
+    asked = [{"slo": "ttft_p99<1s", "met": True, "value": 411.0, "unit": "ms"},
+             {"slo": "goodput>99%", "met": False, "value": None, "unit": "%"}]  # fmt: skip
+    about = {"arguments": ["undam", "bench"], "cores": {"model": "x", "count": 2}, "schema": 1}
+    html = page({**told, "findings": findings, "slo": asked}, troubled, about)
     read = _Read(html)
     assert len(html.encode()) < 2_000_000
-    assert read.ids("svg") == {"ttft", "itl", "timeline", "gaps", "waterfall"}
+    assert read.ids("svg") == _ALL
     assert read.text.index("--workers 2") < read.text.index("Time to first token")
-    assert "(50 in flight)" in read.text
-    assert "Band: where this client was late" in read.text
-    assert "status-429" in read.text
-    assert "undam bench" in read.text
-    assert "cores 2" in read.text
-    assert "python version" in read.text
-    assert "kernel clock" in read.text
-    classes = [attrs.get("class") for _, attrs in read.tags]
-    for shown in ("dot", "dot cut", "warm", "cross", "cross cut", "w-stall", "g-together", "band"):
-        assert shown in classes
+    for words in (
+        "980 requests in", "closed loop of 50", "Band: this client was late", "status-429",
+        "undam bench", "model x, count 2", "the kernel's", "of status 429", "(Retry-After)",
+        "warm-up, not counted20", "missed",
+    ):  # fmt: skip
+        assert words in read.text
+    shown = ("dot", "dot cut", "warm", "cross", "cross cut", "w-stall", "g-together", "band")
+    assert set(shown) <= set(read.classes)
+    assert {"g-uncertain", "g-stall", "g-alone", "lateness"} <= set(read.classes)
     # The hop is blamed of nothing, the server and the client are.
-    assert [one for one in classes if one and one.startswith("state")] == [
+    assert [one for one in read.classes if one and one.startswith("state")] == [
         "state", "state found", "state found",
     ]  # fmt: skip
 
 
-def test_every_chart_can_be_read_without_seeing_it(troubled: list[Measured]) -> None:
-    read = _Read(page(contract_summary(troubled), troubled))
+def test_every_chart_can_be_read_without_seeing_it(
+    troubled: list[Measured], told: dict[str, Any]
+) -> None:
+    read = _Read(page(told, troubled))
     for attrs in (attrs for tag, attrs in read.tags if tag == "svg"):
         assert attrs["role"] == "img"
         named = set((attrs["aria-labelledby"] or "").split())
         assert named <= read.ids("title") | read.ids("desc")
         assert len(named) == 2
-    assert read.text.count("Numbers") == 5
+    assert read.text.count("Numbers") == len(_ALL)
 
 
-def test_no_text_of_others_acts(troubled: list[Measured]) -> None:
-    summary = contract_summary(troubled)
-    summary["findings"] = [
-        {"code": HOSTILE, "slug": HOSTILE, "severity": HOSTILE, "message": HOSTILE,
-         "fix": {"where": HOSTILE, "text": HOSTILE}},
-    ]  # fmt: skip
+def test_no_text_of_others_acts(troubled: list[Measured], told: dict[str, Any]) -> None:
+    finding = {"code": HOSTILE, "slug": HOSTILE, "severity": HOSTILE, "message": HOSTILE,
+               "fix": {"where": HOSTILE, "text": HOSTILE}}  # fmt: skip
+    lost = {"worker": 1, "at_s": 1, "why": HOSTILE, "missing_percent": 50}
+    summary = {**told, "findings": [finding], "url": HOSTILE, "load": HOSTILE, "model": HOSTILE,
+               "errors_by_kind": {HOSTILE: 3}, "messages": {HOSTILE: HOSTILE * 50},
+               "lost_workers": [lost], "interrupted": True}  # fmt: skip
     named = [replace(one, kind=one.kind and HOSTILE) for one in troubled]
-    html = page({**summary, "load": HOSTILE}, named, {"url": HOSTILE, HOSTILE: HOSTILE})
+    html = page(summary, named, {HOSTILE: HOSTILE})
     read = _Read(html)
     assert {tag for tag, _ in read.tags} & {"script", "img", "iframe", "link", "a", "base"} == set()
     assert not any(name.startswith("on") for _, attrs in read.tags for name in attrs)
     assert "\x1b" not in html
     assert "\u202e" not in html
-    assert read.text.count("<script>alert(1)</script>") > 5
+    assert read.text.count("<script>alert(1)</script>") > 10
+    assert "50 % of the load is missing" in read.text
     assert html.count("default-src 'none'".replace("'", "&#x27;")) == 1
     for outside in ("http://", "https://", "url(", "@import", "src="):
-        assert outside not in html.replace(str(escape(HOSTILE)), "")
+        assert outside not in html.replace(str(escape(HOSTILE)), "").replace("src=x", "")
 
 
 def test_a_clean_run_names_nothing() -> None:
     run = load_run(60)
-    read = _Read(page(contract_summary(run), run))
+    read = _Read(page(_summary(run), run))
     assert "Nothing found" in read.text
-    assert "What failed" not in read.text
-    assert "found: see above" not in read.text
-    assert "Band:" not in read.text
+    for words in ("What failed", "found: see above", "Band:", "Objectives"):
+        assert words not in read.text
 
 
+def test_the_summary_and_the_slowest_suffice(
+    troubled: list[Measured], told: dict[str, Any]
+) -> None:
+    read = _Read(page(told, slowest([one for one in troubled if not one.warmup])))
+    assert read.ids("svg") == _ALL
+    assert "dot" not in read.classes
+    assert "TTFT p50 of each slice" in read.text
+    assert {"cross", "flight", "lateness"} <= set(read.classes)
+
+
+def test_percentiles_alone_suffice(told: dict[str, Any]) -> None:
+    bare = {name: told[name] for name in ("schema", "command", "requests", "ttft_ms")}
+    read = _Read(page(bare))
+    assert read.ids("svg") == {"ttft"}
+
+
+_REFUSED = _one(reads=(), outcome=Outcome.ERROR, kind="refused", started_ns=None, head_ns=None,
+                status=None, ended_ns=START_NS)  # fmt: skip
+
+
+@pytest.mark.parametrize("all_given", [True, False])
 @pytest.mark.parametrize(
-    "run",
+    ("run", "charts"),
     [
-        [],
-        [_one(reads=(), outcome=Outcome.ERROR, kind="refused", started_ns=None, head_ns=None,
-              status=None, ended_ns=START_NS)],
-        [_one(reads=(), outcome=Outcome.ABANDONED)],
-        [_one(reads=_one().reads[:1])],
-        [_one(warmup=True)],
+        ([], set()),
+        ([_REFUSED], {"timeline", "waterfall"}),
+        ([_one(reads=_one().reads[:1])], {"timeline", "waterfall", "ttft"}),
+        ([_one(outcome=Outcome.INCOMPLETE)], {"timeline", "waterfall", "ttft", "itl", "gaps"}),
+        ([_one(warmup=True)], set()),
     ],
-    ids=["none", "all refused", "abandoned", "one token", "only warm-up"],
-)  # fmt: skip
-def test_a_poor_run_has_its_page(run: list[Measured]) -> None:
-    read = _Read(page({"schema": 1, "command": "bench"}, run))
-    assert ("timeline" in read.ids("svg")) == bool(run)
-    assert ("waterfall" in read.ids("svg")) == any(not one.warmup for one in run)
-    assert ("ttft" in read.ids("svg")) == any(one.reads and not one.warmup for one in run)
+    ids=["none", "all refused", "one token", "no kind", "only warm-up"],
+)
+def test_a_poor_run_has_its_page(run: list[Measured], charts: set[str], all_given: bool) -> None:
+    read = _Read(page(_summary(run), run if all_given else ()))
+    assert read.ids("svg") == (charts if all_given else charts - {"waterfall"})
+    assert ("No request brought any content." in read.text) == (run == [_REFUSED])
 
 
-def test_gaps_are_exact_bounded_or_together() -> None:
+def test_a_curve_is_its_histogram_or_straight_between_percentiles() -> None:
+    histogram = Histogram(bits=11)
+    histogram.record_all([value * MS for value in range(1, 1001)])
+    row = {"count": 1000, "min": 0.0, "p50": 10.0, "p90": 20.0, "p95": 25.0, "p99": 40.0,
+           "p99.9": 80.0, "max": 80.0}  # fmt: skip
+    summary = {"ttft_ms": row, "histograms": {"ttft": histogram.to_sparse()}, "itl_ms": row}
+    counted, told = curve_of(summary, "ttft"), curve_of(summary, "itl")
+    assert isinstance(counted, Counted)
+    assert counted.count == 1000
+    assert counted.at([0.5, 1]) == pytest.approx([500, 1000], rel=0.001)
+    assert isinstance(told, Told)
+    assert told.at([0, 0.5, 0.9, 0.99, 1]) == pytest.approx([0, 10, 20, 40, 80])
+    assert 20 < told.at([0.92])[0] < 25
+    assert curve_of({"ttft_ms": {"count": 0}}, "ttft") is None
+    assert Told(1, {**row, "max": 0.0}).at([0, 1]) == [0, 0]
+
+
+def test_bounds_are_drawn_where_this_client_hid_gaps() -> None:
     first = START_NS + 200 * MS
-    reads = (
-        ContentRead(first, 0, 0, 2),
-        ContentRead(first + 60 * MS, 40 * MS, 8 * MS, 3),
-        ContentRead(first + 80 * MS, 20 * MS, 8 * MS, 1),
-    )
-    gaps = gaps_of([_one(reads=reads)])
-    assert (gaps.together, gaps.uncertain, gaps.alone, gaps.count) == (1, 3, 1, 5)
-    assert gaps.high == [0, 20, 40, 40, 60]
-    assert gaps.low == [0, 0, 0, 20, 20]
+    reads = (ContentRead(first, 0, 0, 1), ContentRead(first + 60 * MS, 60 * MS, 50 * MS, 3))
+    bounds = bounds_of([_one(reads=reads)])
+    assert bounds is not None
+    assert [one.at([1]) for one in bounds] == [[pytest.approx(0)], [pytest.approx(60)]]
+    drawn = distribution("itl", "ITL", bounds[1], bounds)
+    assert 'class="band"' in drawn
+    assert "at most" in drawn
+    assert bounds_of([_one()]) is None
 
 
 def test_phases_follow_each_other() -> None:
@@ -204,17 +251,18 @@ def test_a_row_holds_as_much_as_fits() -> None:
 
 
 def test_a_percentile_that_is_the_maximum_stands_for_it() -> None:
-    thousand = distribution("ttft", "TTFT", [float(i) for i in range(1000)])
+    row = {"min": 1.0, "p50": 2.0, "p90": 3.0, "p95": 4.0, "p99": 5.0, "p99.9": 6.0, "max": 7.0}
+    thousand = distribution("ttft", "TTFT", Told(1000, row))
     assert ">p99.9</text>" in thousand
     assert ">max</text>" not in thousand
-    assert ">max</text>" in distribution("ttft", "TTFT", [float(i) for i in range(700)])
+    assert ">max</text>" in distribution("ttft", "TTFT", Told(700, row))
 
 
 def test_a_crowd_is_thinned_and_nothing_that_stands_out_is_lost() -> None:
     run = [
-        _one(number=i, intended_ns=START_NS + i * MS,
+        _one(number=i, intended_ns=START_NS + i * MS, ended_ns=START_NS + (250 + i) * MS,
              outcome=Outcome.ERROR if i % 50 == 0 else Outcome.COMPLETE)
-        for i in range(10 * MOST_DOTS)
+        for i in range(3 * MOST_DOTS)
     ]  # fmt: skip
     spike = replace(run[777], reads=(ContentRead(START_NS + 99_000 * MS, 0, 0, 1),))
     run[777] = spike
@@ -222,14 +270,15 @@ def test_a_crowd_is_thinned_and_nothing_that_stands_out_is_lost() -> None:
     assert spike in drawn
     assert {one for one in run if one.outcome is Outcome.ERROR} <= set(drawn)
     assert len(drawn) <= MOST_DOTS + 1
-    assert "are drawn" in page({}, run)
+    few = [one for one in run if one.number < MOST_DOTS + 5]
+    assert "are drawn" in page(_summary(few), few)
     assert len(thinned([replace(one, outcome=Outcome.ERROR) for one in run])) <= MOST_DOTS
 
 
-def test_in_flight_is_counted_between_start_and_end() -> None:
-    late = _one(started_ns=START_NS + 125 * MS, ended_ns=START_NS + 250 * MS)
-    most = most_in_flight([_one(), late, _one(started_ns=None)], START_NS, 0.25)
-    assert (most[0], most[10], most[-10]) == (0, 1, 2)
+def test_in_flight_keeps_the_most_of_each_pixel() -> None:
+    x = linear(880.0, 62.0, 942.0)
+    most = most_by_pixel([(0.0, 10.0, 1), (10.2, 10.3, 7), (10.3, 880.0, 2)], x)
+    assert (most[0], most[9], most[10], most[11], most[-1]) == (1, 1, 7, 2, 2)
 
 
 def test_axes_have_round_marks() -> None:

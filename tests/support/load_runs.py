@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from undam.record import ContentRead, Measured, Outcome
-from undam.timing import quantile
 
 START_NS = 1_700_000_000_000_000_000
 MS = 1_000_000
@@ -85,40 +82,3 @@ def _reads(first: int, troubles: Troubles, rng: random.Random) -> list[ContentRe
         reads.append(ContentRead(at, slack, late_ns, events))
         tokens += events
     return reads
-
-
-def contract_summary(run: Sequence[Measured]) -> dict[str, object]:
-    """What `undam bench --json` promises of such a run, figure by figure."""
-    counted = [one for one in run if not one.warmup]
-    pairs = [pair for one in counted for pair in pairwise(one.reads)]
-    e2e = [(one.ended_ns - one.intended_ns) / 1e6 for one in counted]
-    seconds = (max(one.ended_ns for one in run) - run[0].intended_ns) / 1e9
-    events = sum(one.events for one in counted)
-    return {
-        "schema": 1,
-        "command": "bench",
-        "requests": len(counted),
-        "errors": sum(one.outcome is Outcome.ERROR for one in counted),
-        "incomplete": sum(one.outcome is Outcome.INCOMPLETE for one in counted),
-        "duration_s": seconds,
-        "ttft_ms": _figures([(one.ttft_ns or 0) / 1e6 for one in counted if one.reads]),
-        "itl_ms": _figures([(after.at_ns - before.at_ns) / 1e6 for before, after in pairs]),
-        "tpot_ms": _figures([20.0]),
-        "e2e_ms": _figures(e2e),
-        "send_delay_ms": _figures([(one.send_delay_ns or 0) / 1e6 for one in counted]),
-        "events_per_second": events / seconds,
-        "tokens_per_second": events / seconds,
-        "requests_per_second": len(counted) / seconds,
-        "events_per_read": {"p50": 1, "p99": 3, "max": 3},
-        "stalls": 9,
-        "heartbeats": 0,
-        "client": {"clock": "kernel", "late_ms_p99": 0.1, "uncertain_gaps": 9, "cpu_percent": 41},
-        "findings": [],
-    }
-
-
-def _figures(values: list[float]) -> dict[str, float]:
-    values = sorted(values)
-    marks = {f"p{q:g}": quantile(values, q / 100) for q in (50, 90, 95, 99, 99.9)}
-    mean = sum(values) / len(values)
-    return {"count": len(values), "min": values[0], "mean": mean, **marks, "max": values[-1]}

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from undam.report.curve import nines
+
 # Above this ratio of the largest value to the typical one a linear axis shows the typical as zero.
 LOG_RATIO = 12.0
 
@@ -66,8 +68,7 @@ def percentile_place(q: float, count: int, start: float, end: float) -> float:
 
     Any quantile above 1 - 1/count is the largest value.
     """
-    nines = -math.log10(max(1.0 - q, 1.0 / count))
-    return start + (end - start) * nines / max(math.log10(count), 1.0)
+    return start + (end - start) * nines(q, count) / max(math.log10(count), 1.0)
 
 
 def percentile_ticks(count: int) -> list[float]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from undam.report.chart import LEFT, RIGHT, Table, drawing, figure, text, with_title
-from undam.report.gaps import Gaps
 from undam.report.markup import NOTHING, Child, Markup, count, element, escape, figure_ms, join
 
 _HOP, _SERVER, _CLIENT = "hop", "server", "client"
@@ -22,16 +21,29 @@ _LETTER = 6.0
 _LEAST_WIDTH = 2.0
 
 
-def causes(summary: Mapping[str, Any], gaps: Gaps, stalls: int) -> Markup:
+def causes(summary: Mapping[str, Any]) -> Markup:
     """Three cards, and a bar of all gaps by what is known of them."""
     blamed = [_blamed(one) for one in summary.get("findings", ())]
     cards = (
-        _card("The hop sent events together", _HOP in blamed, _hop_rows(summary, gaps)),
-        _card("The server was slow", _SERVER in blamed, _server_rows(summary, stalls)),
+        _card("The hop sent events together", _HOP in blamed, _hop_rows(summary)),
+        _card("The server was slow", _SERVER in blamed, _server_rows(summary)),
         _card("This client was late", _CLIENT in blamed, _client_rows(summary)),
     )
-    bar = _bar(gaps, stalls) if gaps.count else None
-    return join((element("div", *cards, class_="cards"), bar))
+    kinds = [kind for kind in _kinds(summary) if kind[2] > 0]
+    return join((element("div", *cards, class_="cards"), _bar(kinds) if kinds else None))
+
+
+def _kinds(summary: Mapping[str, Any]) -> list[tuple[str, str, int]]:
+    """All gaps by what is known of them: (class, words, how many)."""
+    gaps = summary.get("itl_ms") or {}
+    client = summary.get("client") or {}
+    stalls, uncertain = summary.get("stalls", 0), client.get("uncertain_gaps", 0)
+    return [
+        ("alone", "an event by itself", gaps.get("count", 0) - stalls - uncertain),
+        ("stall", "stalls", stalls),
+        ("together", "sent together", gaps.get("bounded", 0)),
+        ("uncertain", "uncertain: client late", uncertain),
+    ]
 
 
 def _blamed(finding: Mapping[str, Any]) -> str:
@@ -51,22 +63,22 @@ def _card(title: str, found: bool, rows: Sequence[tuple[str, str]]) -> Markup:
     )
 
 
-def _hop_rows(summary: Mapping[str, Any], gaps: Gaps) -> list[tuple[str, str]]:
+def _hop_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     reads = summary.get("events_per_read") or {}
     return [
         ("events per read, p50", _plain(reads.get("p50"))),
         ("events per read, p99", _plain(reads.get("p99"))),
         ("most in one read", _plain(reads.get("max"))),
-        ("gaps within a read", share(gaps.together, gaps.count)),
+        ("gaps within a read", _plain((summary.get("itl_ms") or {}).get("bounded"))),
     ]
 
 
-def _server_rows(summary: Mapping[str, Any], stalls: int) -> list[tuple[str, str]]:
+def _server_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         ("TTFT p99", _quantile(summary, "ttft_ms")),
         ("ITL p99", _quantile(summary, "itl_ms")),
         ("longest gap", _quantile(summary, "itl_ms", "max")),
-        ("stalls", count(stalls)),
+        ("stalls", _plain(summary.get("stalls"))),
     ]
 
 
@@ -92,42 +104,26 @@ def _plain(value: float | None) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """A count with its share of the whole."""
-    if not whole:
-        return NOTHING
+    """A count with its share of the whole, which is not 0."""
     return f"{count(part)} ({part / whole:.1%})".replace("%", "\u202f%")
 
 
-def _bar(gaps: Gaps, stalls: int) -> Markup:
-    kinds = (
-        ("alone", "an event by itself", max(0, gaps.alone - stalls)),
-        ("stall", "stalls", stalls),
-        ("together", "sent together", gaps.together),
-        ("uncertain", "uncertain: client late", gaps.uncertain),
-    )
-    there = [kind for kind in kinds if kind[2]]
-    free = RIGHT - LEFT - _LEAST_WIDTH * len(there)
-    whole = sum(number_ for _, _, number_ in there)
+def _bar(kinds: Sequence[tuple[str, str, int]]) -> Markup:
+    free = RIGHT - LEFT - _LEAST_WIDTH * len(kinds)
+    whole = sum(many for _, _, many in kinds)
     parts: list[Child] = []
     x, label_x = LEFT, LEFT
-    for name, words, number_ in there:
-        width = _LEAST_WIDTH + free * number_ / whole
-        said = f"{words}: {share(number_, whole)}"
-        parts.append(
-            with_title(
-                "rect", said, x=x, y=_BAR_TOP, width=width, height=_BAR_HIGH, class_=f"g-{name}"
-            )
-        )
-        parts.append(
-            element("rect", x=label_x, y=_HEIGHT - 20, width=10, height=10, class_=f"g-{name}")
-        )
+    for name, words, many in kinds:
+        width = _LEAST_WIDTH + free * many / whole
+        said = f"{words}: {share(many, whole)}"
+        box = {"y": _BAR_TOP, "width": width, "height": _BAR_HIGH}
+        parts.append(with_title("rect", said, x=x, class_=f"g-{name}", **box))
+        key = {"y": _HEIGHT - 20, "width": 10.0, "height": 10.0}
+        parts.append(element("rect", x=label_x, class_=f"g-{name}", **key))
         parts.append(text(label_x + 15, _HEIGHT - 11, said, class_="tick"))
         x, label_x = x + width, label_x + 15 + _LETTER * len(said) + 22
-    said = "; ".join(f"{words}: {share(number_, whole)}" for _, words, number_ in there)
+    said = "; ".join(f"{words}: {share(many, whole)}" for _, words, many in kinds)
     picture = drawing("gaps", _HEIGHT, "All gaps by what is known of them", said, parts)
-    rows = [(words, count(number_), share(number_, whole)) for _, words, number_ in there]
-    return figure(
-        picture,
-        escape(f"All {count(whole)} gaps between content events."),
-        Table(("gaps", "count", "share"), [(a, c) for a, _, c in rows]),
-    )
+    rows = [(words, share(many, whole)) for _, words, many in kinds]
+    caption = escape(f"All {count(whole)} gaps between content events.")
+    return figure(picture, caption, Table(("gaps", "count"), rows))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from undam.report.axes import Scale
@@ -65,34 +65,30 @@ def figure(picture: Markup, caption: Child, numbers: Table) -> Markup:
     )
 
 
-def time_rows(y: Scale) -> Markup:
+def duration_rows(y: Scale, wanted: int = 5) -> Markup:
     """Lines across at round durations, each with its value at the left."""
-    return join(
-        part
-        for value in y.ticks()
-        for part in (
-            line(LEFT, y(value), RIGHT, y(value), class_="grid"),
-            text(LEFT - 8, y(value) + 4, tick_ms(value), class_="tick end"),
-        )
-    )
+    return _rows(y, y.ticks(wanted), tick_ms)
 
 
 def count_rows(y: Scale) -> Markup:
     """The same for numbers of things."""
+    return _rows(y, [value for value in y.ticks(2) if value == round(value)], count)
+
+
+def _rows(y: Scale, values: Iterable[float], words: Callable[[float], str]) -> Markup:
     return join(
         part
-        for value in y.ticks(2)
-        if value == round(value)
+        for value in values
         for part in (
             line(LEFT, y(value), RIGHT, y(value), class_="grid"),
-            text(LEFT - 8, y(value) + 4, count(value), class_="tick end"),
+            text(LEFT - 8, y(value) + 4, words(value), class_="tick end"),
         )
     )
 
 
-def seconds_below(x: Scale, y: float, unit: str = "s") -> Markup:
+def seconds_below(x: Scale, y: float) -> Markup:
     """Marks at round times under the chart."""
-    return join(text(x(value), y, f"{value:g} {unit}", class_="tick mid") for value in x.ticks(8))
+    return join(text(x(value), y, f"{value:g} s", class_="tick mid") for value in x.ticks(8))
 
 
 def tick_ms(value: float) -> str:
@@ -110,6 +106,11 @@ def line(x1: float, y1: float, x2: float, y2: float, *, class_: str) -> Markup:
 def text(x: float, y: float, said: str, *, class_: str) -> Markup:
     """Words in a picture."""
     return element("text", said, x=x, y=y, class_=class_)
+
+
+def nothing_came(top: float, bottom: float) -> Markup:
+    """In place of a chart of answers."""
+    return text(LEFT + 8, (top + bottom) / 2, "No request brought any content.", class_="note")
 
 
 def with_title(name: str, title: str, **attributes: str | float | None) -> Markup:

@@ -72,6 +72,7 @@ path.band{fill:var(--band);opacity:.35}
 .cross{fill:none;stroke:var(--bad);stroke-width:1.8}
 .cross.cut{stroke:var(--warn)}
 .flight{fill:var(--ttft);fill-opacity:.18;stroke:var(--ttft);stroke-width:1}
+.lateness{fill:var(--band)}
 .w-send{fill:var(--warn);background:var(--warn)}
 .w-head{fill:var(--idle);background:var(--idle)}
 .w-first{fill:var(--ttft);background:var(--ttft)}

@@ -1,11 +1,12 @@
-"""The run over time: the TTFT of every request, how many were in flight, and what failed."""
+"""The run over time: TTFT, what failed, how many were in flight, and how late this client was."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from undam.record import Measured, Outcome
-from undam.report.axes import Scale, for_durations, linear
+from undam.record import Measured
+from undam.report.axes import Scale, linear
 from undam.report.chart import (
     LEFT,
     RIGHT,
@@ -15,211 +16,172 @@ from undam.report.chart import (
     figure,
     line,
     seconds_below,
-    span,
     text,
-    time_rows,
     with_title,
 )
-from undam.report.markup import (
-    NOTHING,
-    Child,
-    Markup,
-    count,
-    element,
-    escape,
-    figure_ms,
-    join,
-    number,
-)
-from undam.timing import quantile
-
-MOST_DOTS = 2000
-"""More would only cover each other, and a page is to stay under two megabytes."""
+from undam.report.dots import cross, dots, failures, thinned
+from undam.report.markup import NOTHING, Child, Markup, count, element, figure_ms, join, number
+from undam.report.slices import Slice, in_flight, lateness, medians, slices_of
 
 _TOP, _BOTTOM = 26.0, 238.0
 _FAILED_AT = 256.0
-_FLIGHT_TOP, _FLIGHT_BOTTOM = 306.0, 382.0
-_HEIGHT = 412.0
-_FLIGHT_BINS = 440
+_FLIGHT_TOP, _FLIGHT_BOTTOM = 306.0, 376.0
+_LATE_TOP, _LATE_BOTTOM = 416.0, 456.0
+_HEIGHT = 484.0
 _TABLE_ROWS = 20
 
 
-def timeline(requests: Sequence[Measured]) -> Markup:
-    """Two charts over one axis of time, from the first intended start to the last end.
+def timeline(summary: Mapping[str, Any], requests: Sequence[Measured]) -> Markup | None:
+    """Charts over one axis of time; ``None`` where nothing was sent.
 
     Args:
-        requests: at least one.
+        requests: all of them, warm-up too; without any the summary's slices are drawn.
     """
+    slices = slices_of(summary)
+    if not slices:
+        return None
+    if not requests:
+        return _of_slices(summary, slices)
     begin = min(one.intended_ns for one in requests)
+    first = min((one.intended_ns for one in requests if not one.warmup), default=begin)
     end = max(one.ended_ns for one in requests)
     x = linear((end - begin) / 1e9, LEFT, RIGHT)
     drawn = thinned(requests)
-    parts: list[Child] = [
-        text(LEFT, 14, "TTFT of each request, by its intended start", class_="name")
+    parts = [
+        text(LEFT, 14, "TTFT of each request, by its intended start", class_="name"),
+        *dots(drawn, begin, x, _TOP, _BOTTOM),
+        *_failed_line(),
+        failures(drawn, begin, x, _FAILED_AT),
+        *_flight(_steps(requests, begin), x),
+        *lateness(slices, x, (first - begin) / 1e9, _LATE_TOP, _LATE_BOTTOM),
+        seconds_below(x, _HEIGHT - 6),
     ]
-    parts += _dots(drawn, begin, x)
-    parts += _failures(drawn, begin, x)
-    parts += _in_flight(requests, begin, x)
-    parts.append(seconds_below(x, _HEIGHT - 8))
-    picture = drawing("timeline", _HEIGHT, "Timeline of the run", _said(requests), parts)
-    return figure(picture, _caption(len(drawn), len(requests)), _numbers(requests, begin, end))
+    return _figure(summary, parts, slices, _caption(len(drawn), len(requests)))
 
 
-def thinned(requests: Sequence[Measured]) -> list[Measured]:
-    """At most about `MOST_DOTS` of them: every failure first, then the slowest of each slice of
-    time, so that nothing that stands out is lost."""
-    if len(requests) <= MOST_DOTS:
-        return list(requests)
-    ordered = sorted(requests, key=lambda one: one.intended_ns)
-    failed = [one for one in ordered if one.outcome is not Outcome.COMPLETE]
-    failed = failed[:: max(1, len(failed) * 2 // MOST_DOTS)]
-    fine = [one for one in ordered if one.outcome is Outcome.COMPLETE]
-    slice_ = -(-len(fine) // max(1, MOST_DOTS - len(failed)))
-    slowest = [
-        max(fine[i : i + slice_], key=lambda one: one.ttft_ns or 0)
-        for i in range(0, len(fine), max(1, slice_))
-    ]
-    return [*slowest, *failed]
-
-
-def _dots(drawn: Sequence[Measured], begin: int, x: Scale) -> list[Child]:
-    answered = [one for one in drawn if one.reads]
-    if not answered:
-        return [
-            text(LEFT + 8, (_TOP + _BOTTOM) / 2, "No request brought any content.", class_="note")
-        ]
-    values = sorted((one.ttft_ns or 0) / 1e6 for one in answered)
-    y = for_durations(values, quantile(values, 0.5), _BOTTOM, _TOP)
-    return [time_rows(y), element("g", *(_dot(one, begin, x, y) for one in answered))]
-
-
-def _dot(one: Measured, begin: int, x: Scale, y: Scale) -> Markup:
-    at_s, ttft_ms = (one.intended_ns - begin) / 1e9, (one.ttft_ns or 0) / 1e6
-    kind = "warm" if one.warmup else "dot"
-    if one.outcome is Outcome.INCOMPLETE:
-        kind += " cut"
-    return with_title(
-        "circle",
-        f"request {one.number}{', warm-up' if one.warmup else ''}: TTFT {figure_ms(ttft_ms)} "
-        f"at {at_s:.2f} s, {ending(one)}",
-        cx=x(at_s),
-        cy=y(ttft_ms),
-        r=2.4,
-        class_=kind,
-    )
-
-
-def _failures(drawn: Sequence[Measured], begin: int, x: Scale) -> list[Child]:
-    """A cross for each request that failed, where it ended, on a line of their own."""
-    failed = [one for one in drawn if one.outcome in {Outcome.ERROR, Outcome.INCOMPLETE}]
+def _of_slices(summary: Mapping[str, Any], slices: Sequence[Slice]) -> Markup:
+    x = linear(slices[-1].end_s, LEFT, RIGHT)
     crosses = (
         with_title(
             "path",
-            f"request {one.number}: {ending(one)} at {(one.ended_ns - begin) / 1e9:.2f} s",
-            d=_cross(x((one.ended_ns - begin) / 1e9), _FAILED_AT),
-            class_="cross" if one.outcome is Outcome.ERROR else "cross cut",
+            f"{one.start_s:.2f} s: {count(one.failed)} failed",
+            d=cross((x(one.start_s) + x(one.end_s)) / 2, _FAILED_AT),
+            class_="cross",
         )
-        for one in failed
+        for one in slices
+        if one.failed
     )
+    parts = [
+        text(LEFT, 14, "TTFT p50 of each slice of the run, by intended start", class_="name"),
+        *medians(slices, x, _TOP, _BOTTOM),
+        *_failed_line(),
+        element("g", *crosses),
+        *_flight(in_flight(slices), x),
+        *lateness(slices, x, 0.0, _LATE_TOP, _LATE_BOTTOM),
+        seconds_below(x, _HEIGHT - 6),
+    ]
+    width_s = slices[-1].end_s - slices[-1].start_s
+    caption = join(
+        [f"A slice is {width_s:.3g} s; ", _CROSS, " marks one in which requests failed."]
+    )
+    return _figure(summary, parts, slices, caption)
+
+
+_CROSS = element("span", "\u00d7", class_="bad")
+
+
+def _figure(
+    summary: Mapping[str, Any], parts: Sequence[Child], slices: Sequence[Slice], caption: Markup
+) -> Markup:
+    failed = [f"{count(summary.get(name, 0))} {name}" for name in ("errors", "incomplete")]
+    said = f"{count(summary.get('requests', 0))} requests; {', '.join(failed)}."
+    picture = drawing("timeline", _HEIGHT, "Timeline of the run", said, parts)
+    return figure(picture, caption, _numbers(slices))
+
+
+def _failed_line() -> list[Child]:
     return [
         text(LEFT - 8, _FAILED_AT + 4, "failed", class_="tick end"),
         line(LEFT, _FAILED_AT, RIGHT, _FAILED_AT, class_="grid"),
-        element("g", *crosses),
     ]
 
 
-def _cross(x: float, y: float) -> str:
-    left, right, up, down = (number(value) for value in (x - 4, x + 4, y - 4, y + 4))
-    return f"M{left} {up}L{right} {down}M{left} {down}L{right} {up}"
+def _steps(requests: Sequence[Measured], begin: int) -> list[tuple[float, float, int]]:
+    """How many were in flight, from each change to the next."""
+    changes: list[tuple[int, int]] = []
+    for one in requests:
+        if one.started_ns is not None:
+            changes += [(one.started_ns, 1), (one.ended_ns, -1)]
+    changes.sort()
+    now, rows = 0, []
+    for i, (at_ns, change) in enumerate(changes):
+        now += change
+        until = changes[i + 1][0] if i + 1 < len(changes) else at_ns
+        rows.append(((at_ns - begin) / 1e9, (until - begin) / 1e9, now))
+    return rows
 
 
-def _in_flight(requests: Sequence[Measured], begin: int, x: Scale) -> list[Child]:
-    most = most_in_flight(requests, begin, x.high)
-    y = linear(max(most), _FLIGHT_BOTTOM, _FLIGHT_TOP)
-    width = (RIGHT - LEFT) / len(most)
+def _flight(rows: Sequence[tuple[float, float, int]], x: Scale) -> list[Child]:
+    most = max((many for _, _, many in rows), default=0)
+    y = linear(most, _FLIGHT_BOTTOM, _FLIGHT_TOP)
     tops = "".join(
-        f"V{number(y(value))}H{number(LEFT + width * (i + 1))}" for i, value in enumerate(most)
+        f"L{number(LEFT + i)} {number(y(many))}" for i, many in enumerate(most_by_pixel(rows, x))
     )
-    area = f"M{number(LEFT)} {number(_FLIGHT_BOTTOM)}{tops}V{number(_FLIGHT_BOTTOM)}Z"
+    area = (
+        f"M{number(LEFT)} {number(_FLIGHT_BOTTOM)}{tops}L{number(RIGHT)} {number(_FLIGHT_BOTTOM)}Z"
+    )
     return [
-        text(
-            LEFT, _FLIGHT_TOP - 12, f"Requests in flight, {count(max(most))} at most", class_="name"
-        ),
+        text(LEFT, _FLIGHT_TOP - 12, f"Requests in flight, {count(most)} at most", class_="name"),
         count_rows(y),
         element("path", d=area, class_="flight"),
     ]
 
 
-def most_in_flight(requests: Sequence[Measured], begin: int, seconds: float) -> list[int]:
-    """The most that were in flight at once in each of several hundred slices of the run."""
-    steps: list[tuple[int, int]] = []
-    for one in requests:
-        if one.started_ns is not None:
-            steps += [(one.started_ns, 1), (one.ended_ns, -1)]
-    most = [0] * _FLIGHT_BINS
-    now, last = 0, 0
-    for at_ns, step in sorted(steps):
-        place = min(_FLIGHT_BINS - 1, max(0, int((at_ns - begin) / 1e9 / seconds * _FLIGHT_BINS)))
-        for passed in range(last, place):
-            most[passed] = max(most[passed], now)
-        most[place] = max(most[place], now)
-        now, last = now + step, place
-        most[place] = max(most[place], now)
+def most_by_pixel(rows: Sequence[tuple[float, float, int]], x: Scale) -> list[int]:
+    """The most in flight at each pixel of the axis, however many changes fall into one."""
+    most = [0] * (int(RIGHT - LEFT) + 1)
+    for start_s, end_s, many in rows:
+        left, right = int(x(start_s) - LEFT), int(x(end_s) - LEFT)
+        # A row is as long as a slice at most or as its gap, so this stays near one step a pixel.
+        for i in range(left, right + 1):
+            most[i] = max(most[i], many)
     return most
 
 
-def ending(one: Measured) -> str:
-    """How it ended, in words; what the server said is not repeated here."""
-    if one.outcome is Outcome.COMPLETE:
-        return "complete"
-    return f"{one.outcome.value} ({one.kind})" if one.kind else one.outcome.value
-
-
-def _said(requests: Sequence[Measured]) -> str:
-    ttft = sorted((one.ttft_ns or 0) / 1e6 for one in requests if one.reads)
-    errors = sum(one.outcome is Outcome.ERROR for one in requests)
-    cut = sum(one.outcome is Outcome.INCOMPLETE for one in requests)
-    range_ = f"TTFT from {span(ttft)}; " if ttft else ""
-    return (
-        f"{count(len(requests))} requests; {range_}{count(errors)} errors, {count(cut)} incomplete."
-    )
-
-
 def _caption(drawn: int, all_: int) -> Markup:
-    words = [
-        escape("Each dot is a request; "),
-        element("span", "\u00d7", class_="bad"),
-        escape(" an error, "),
+    words: list[Child] = [
+        "Each dot is a request; ",
+        _CROSS,
+        " an error, ",
         element("span", "\u00d7", class_="cutword"),
-        escape(" a stream that ended without saying so, each at its end; grey: warm-up."),
+        " a stream that ended without saying so, each at its end; grey: warm-up.",
     ]
     if drawn < all_:
         words.append(
-            escape(
-                f" {count(drawn)} of {count(all_)} are drawn: failures, and the slowest of each"
-                " slice of time."
-            )
+            f" {count(drawn)} of {count(all_)} are drawn: failures, and the slowest of each"
+            " slice of time."
         )
     return join(words)
 
 
-def _numbers(requests: Sequence[Measured], begin: int, end: int) -> Table:
-    """The run in twenty slices of time, by intended start."""
-    slices: list[list[Measured]] = [[] for _ in range(_TABLE_ROWS)]
-    width = max(1, end - begin) / _TABLE_ROWS
-    for one in requests:
-        slices[min(_TABLE_ROWS - 1, int((one.intended_ns - begin) / width))].append(one)
-    rows = []
-    for i, some in enumerate(slices):
-        ttft = sorted((one.ttft_ns or 0) / 1e6 for one in some if one.reads)
-        failed = sum(one.outcome in {Outcome.ERROR, Outcome.INCOMPLETE} for one in some)
-        rows.append(
-            (
-                f"{i * width / 1e9:.2f} s",
-                count(len(some)),
-                figure_ms(quantile(ttft, 0.5)) if ttft else NOTHING,
-                figure_ms(ttft[-1]) if ttft else NOTHING,
-                count(failed),
-            )
+def _numbers(slices: Sequence[Slice]) -> Table:
+    """The run in some twenty rows."""
+    step = -(-len(slices) // _TABLE_ROWS)
+    groups = [slices[i : i + step] for i in range(0, len(slices), step)]
+    rows = [
+        (
+            f"{some[0].start_s:.2f} s",
+            count(sum(one.started for one in some)),
+            _least_and_most([one.ttft_ms for one in some if one.ttft_ms is not None]),
+            count(sum(one.failed for one in some)),
+            figure_ms(max(one.late_ms for one in some)),
         )
-    return Table(("from", "requests", "TTFT p50", "TTFT max", "failed"), rows)
+        for some in groups
+    ]
+    return Table(("from", "requests", "TTFT p50 of slices", "failed", "client late, at most"), rows)
+
+
+def _least_and_most(values: Sequence[float]) -> str:
+    if not values:
+        return NOTHING
+    return f"{figure_ms(min(values))} to {figure_ms(max(values))}"

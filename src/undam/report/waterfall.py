@@ -18,8 +18,8 @@ from undam.report.chart import (
     text,
     with_title,
 )
+from undam.report.dots import ending
 from undam.report.markup import NOTHING, Child, Markup, element, escape, figure_ms, join, number
-from undam.report.timeline import ending
 
 MOST_ROWS = 14
 _ROW = 24.0
