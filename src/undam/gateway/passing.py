@@ -1,6 +1,6 @@
 """An answer on its way to the client, read by read, and the ways it ends.
 
-What is done for each token stands in `Passing.pass_chunk`, and in `upstream.data_received` before.
+What is done for each token stands in `UpstreamConnection.data_received`, which notes it in a track.
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ from undam.gateway.opening import Opening, is_announced_end
 from undam.gateway.outlet import Outlet
 from undam.gateway.race import Race, Rules
 from undam.gateway.seams import Ending, Passage, Ticket, Verdict
-from undam.gateway.upstream import Track
+from undam.gateway.upstream import BATCH, Track
 
-# Handed to the observer together: some seconds of a stream.
-_BATCH = 256
 # The last events of a stream, where an upstream cuts them in pieces.
 _TAIL_BYTES = 8 << 10
 # An upstream's error that is told as an event is short and comes at once, or it is of no use.
@@ -69,9 +67,9 @@ class Passing:
     """
 
     __slots__ = (
-        "_before", "_body", "_bytes", "_host", "_last", "_opening", "_outlet", "_passed_at",
-        "_paused_at", "_race", "_read_at", "_rules", "_stamps", "_stuck_bytes", "_task",
-        "_telling", "_telling_until", "_ticket", "_write", "decided", "over", "passage",
+        "_body", "_host", "_opening", "_outlet", "_paused_at", "_race", "_read_at", "_rules",
+        "_stuck_bytes", "_task", "_telling", "_telling_until", "_ticket", "_track", "decided",
+        "over", "passage",
     )  # fmt: skip
 
     def __init__(self, host: Host, rules: Rules, passage: Passage, outlet: Outlet) -> None:
@@ -81,14 +79,11 @@ class Passing:
         self._rules = rules
         self._outlet = outlet
         self._race: Race | None = None
-        self._write = outlet.write
         self._body = b""
-        self._bytes = 0
-        self._before = self._last = b""
         self._opening: Opening | None = None
-        self._stamps: list[float] = []
         # Reads of the two ways, short and long; the later one counts.
-        self._passed_at = self._read_at = passage.began_at
+        self._track = Track(outlet.write, self._hand_over, passage.began_at)
+        self._read_at = passage.began_at
         self._paused_at = inf
         self._stuck_bytes = 0
         self._telling: list[bytes] | None = None
@@ -134,14 +129,17 @@ class Passing:
                 data = data.removeprefix(_BOM)  # It may stand at the very beginning only.
             self._look_for_content(attempt, data, now)
         elif outlet.boundary is not None:
-            self._stamps.append(now)
-            if len(self._stamps) >= _BATCH:
+            self._track.stamps.append(now)
+            if len(self._track.stamps) >= BATCH:
                 self._hand_over()
         passage.bytes_in += len(data)
         level = outlet.boundary is None or outlet.boundary.level
         outlet.body(data, now)
-        self._before = self._last if level else self._before
-        self._last = data if level else (self._last + data)[-_TAIL_BYTES:]
+        track = self._track
+        if level:
+            track.before, track.last = track.last, data
+        else:
+            track.last = (track.last + data)[-_TAIL_BYTES:]
 
     def _look_for_content(self, attempt: Attempt, data: bytes, now: float) -> None:
         opening = self._opening
@@ -151,7 +149,7 @@ class Passing:
         self._opening = None
         if opening is None or opening.content:
             self.passage.content_at = now
-            self._stamps.append(now)
+            self._track.stamps.append(now)
             rules = self._rules
             if rules.facts.streams:
                 rules.director.saw_first_content(
@@ -160,25 +158,13 @@ class Passing:
             rules.observer.first_content(self.passage)
         self._host.look_at(self.due())
 
-    def pass_chunk(self, data: bytes) -> None:
-        """See `upstream.Track`: what is done for each token."""
-        self._passed_at = now = monotonic()
-        self._before = self._last
-        self._last = data
-        self._bytes += len(data)
-        self._write(data)
-        stamps = self._stamps
-        stamps.append(now)
-        if len(stamps) >= _BATCH:
-            self._hand_over()
-
     def track_for(self, attempt: Attempt) -> Track | None:
         """See `race.Owner`."""
         outlet = self._outlet
         boundary = outlet.boundary
         if boundary is None or not boundary.level or not self.decided:
             return None
-        return self if outlet.chunked and self._telling is None else None
+        return self._track if outlet.chunked and self._telling is None else None
 
     def end_came(self, attempt: Attempt) -> None:
         """See `race.Owner`."""
@@ -188,7 +174,7 @@ class Passing:
         facts = self._rules.facts
         events = self._outlet.boundary is not None
         whole = not (events and facts.streams and facts.api.announces_end) or is_announced_end(
-            facts.api, self._before + self._last
+            facts.api, self._track.before + self._track.last
         )
         if not whole and self._rules.terms.tell_incomplete:
             message = "the upstream ended the stream before the answer was complete"
@@ -239,7 +225,8 @@ class Passing:
     # The end.
 
     def _hand_over(self) -> None:
-        stamps, self._stamps = self._stamps, []
+        track = self._track
+        stamps, track.stamps = track.stamps, []
         if stamps and self._outlet.boundary is not None:
             self.passage.reads += len(stamps)
             self._rules.observer.gaps(self.passage, stamps)
@@ -257,8 +244,8 @@ class Passing:
         if self._ticket is not None:
             self._ticket.release()
         passage = self.passage
-        passage.bytes_in += self._bytes
-        passage.bytes_out += self._bytes
+        passage.bytes_in += self._track.bytes
+        passage.bytes_out += self._track.bytes
         passage.ending, passage.detail, passage.ended_at = ending, detail, monotonic()
         self._rules.observer.ended(passage)
         self._host.relay_over(keep=keep)

@@ -99,7 +99,7 @@ class Relay(Passing):
                 self._host.look_at(now + self._rules.terms.send_timeout_s)
         else:
             self._paused_at = inf
-            self._passed_at = now  # The upstream was not silent, only not read.
+            self._track.passed_at = now  # The upstream was not silent, only not read.
             if connection is not None:
                 connection.resume()
 
@@ -168,7 +168,7 @@ class Relay(Passing):
         if self._paused_at < inf:
             return min(due, self._paused_at + (terms.send_timeout_s or inf))
         if self.decided and terms.idle_timeout_s is not None:
-            due = min(due, max(self._passed_at, self._read_at) + terms.idle_timeout_s)
+            due = min(due, max(self._track.passed_at, self._read_at) + terms.idle_timeout_s)
         return due
 
     def _beat_due(self) -> float:
@@ -177,7 +177,7 @@ class Relay(Passing):
         wanted = outlet.boundary is not None if outlet.opened else self._rules.facts.streams
         if interval is None or not wanted or self._paused_at < inf:
             return inf
-        passed_at = self._passed_at if self.decided else 0.0
+        passed_at = self._track.passed_at if self.decided else 0.0
         return max(outlet.wrote_at, passed_at) + interval
 
     def _beat(self, now: float) -> None:
@@ -198,7 +198,7 @@ class Relay(Passing):
 
     def _check_silent(self, race: Race, now: float) -> None:
         seconds = self._rules.terms.idle_timeout_s
-        if seconds is None or now - max(self._passed_at, self._read_at) < seconds:
+        if seconds is None or now - max(self._track.passed_at, self._read_at) < seconds:
             return
         why = f"the upstream was silent for {seconds:g} s"
         race.give_up(Verdict.TIMEOUT)

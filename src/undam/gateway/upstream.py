@@ -1,13 +1,15 @@
 """One connection to an upstream: one answer at a time, and the short way of a token.
 
-llhttp reads everything but the reads that are nearly all of a stream's: exactly one chunk with
-whole events. Those pass with their framing, and the parser, which stands between two chunks before
-and after, need not see them.
+llhttp reads everything but the reads that are nearly all of a stream's: whole chunks, nearly always
+one, that end with an event. Those pass with their framing, and the parser, which stands between two
+chunks before and after, need not see them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Callable
 from time import monotonic
 from typing import Protocol, cast
 
@@ -16,18 +18,62 @@ import httptools
 from undam.gateway.heads import ResponseHead
 from undam.gateway.seams import RawHeaders, Upstream
 
-# Ends of a chunk that ends with an event: a blank line in LF or CRLF, then the chunk's own.
-_EVENT_ENDS = (b"\n\n\r\n", b"\n\r\n\r\n")
-# The size of one chunk in hexadecimal digits; a longer one comes in several reads anyway.
-_SIZE_DIGITS = 6
+BATCH = 256
+"""Stamps are handed to the observer together: some seconds of a stream."""
+
+_LF, _CR = b"\n\r"
+_SIZE = re.compile(rb"([0-9A-Fa-f]{1,6})\r\n")
 
 
-class Track(Protocol):
-    """Where the bytes of a stream go on the short way."""
+def _first_line(length: int) -> bytes:
+    """How a read of ``length`` bytes begins if it is exactly one chunk, in lower case; what no
+    read begins with, where there is no such chunk."""
+    for digits in range(1, 5):
+        size = length - digits - 4
+        if size > 0 and len(b"%x" % size) == digits:
+            return b"%x\r\n" % size
+    return b"-"
 
-    def pass_chunk(self, data: bytes) -> None:
-        """One whole chunk of whole events, with its framing."""
-        ...
+
+# By the length of a read; events of model servers have some hundred bytes.
+_SHORT = 2048
+_FIRST_LINES = tuple(map(_first_line, range(_SHORT)))
+_FIRST_LINE_SLICES = tuple(slice(len(line)) for line in _FIRST_LINES)
+
+
+def is_whole_chunks(data: bytes) -> bool:
+    """Whether ``data`` is one or more whole chunks, none of them the last of a body."""
+    at = 0
+    while at < len(data):
+        line = _SIZE.match(data, at)
+        if line is None or not (size := int(line[1], 16)):
+            return False
+        at = line.end() + size + 2
+        if data[at - 2 : at] != b"\r\n":
+            return False
+    return at == len(data)
+
+
+class Track:
+    """Where the reads of a stream go on the short way, and what is noted of them.
+
+    Attributes:
+        passed_at: the last read, or whatever counts as one for the idle timeout.
+        before, last: the last two reads.
+        stamps: when the reads came that ``full`` has not been told of.
+    """
+
+    __slots__ = ("before", "bytes", "full", "last", "passed_at", "stamps", "write")
+
+    def __init__(
+        self, write: Callable[[bytes], None], full: Callable[[], None], now: float
+    ) -> None:
+        self.write = write
+        self.full = full
+        self.passed_at = now
+        self.before = self.last = b""
+        self.bytes = 0
+        self.stamps: list[float] = []
 
 
 class Receiver(Protocol):
@@ -149,13 +195,28 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         track = self._fast
-        if track is not None and data.endswith(_EVENT_ENDS):
-            cut = data.find(b"\r\n", 1, _SIZE_DIGITS + 2)
-            if cut > 0:
-                size, digits = len(data) - cut - 4, data[:cut]
-                if digits == b"%x" % size or digits == b"%X" % size:
-                    track.pass_chunk(data)
-                    return
+        size = len(data)
+        # This is done for each token: numbers are compared, and nothing is called for nothing.
+        if (
+            track is not None
+            and size > 8
+            and data[-3] == _LF
+            and (data[-4] == _LF or (data[-4] == _CR and data[-5] == _LF))
+            and (
+                (size < _SHORT and data[_FIRST_LINE_SLICES[size]] == _FIRST_LINES[size])
+                or is_whole_chunks(data)
+            )
+        ):
+            track.passed_at = now = monotonic()
+            track.before = track.last
+            track.last = data
+            track.bytes += size
+            track.write(data)
+            stamps = track.stamps
+            stamps.append(now)
+            if len(stamps) >= BATCH:
+                track.full()
+            return
         self._feed(data)
 
     def eof_received(self) -> None:
