@@ -12,7 +12,8 @@ from undam.wire.response import ResponseParser
 
 _LINE_END = b"\r\n"
 _END = b"0\r\n\r\n"
-_SIZE = re.compile(rb"[0-9a-fA-F]{1,8}\Z")
+_ZERO = _END[0]
+_SIZE = re.compile(rb"([0-9a-fA-F]{1,8})\r\n")
 # The longest line that a size without extensions makes, with the line end of the chunk before it.
 _LINE_BYTES = 12
 _PRIMING = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -43,15 +44,12 @@ class Chunks:
             RemoteProtocolError: the coding is broken; ``rest`` has the body bytes before that.
         """
         if not self._left and not self._held and not self._open:
-            end = data.find(_LINE_END, 0, _LINE_BYTES)
-            # int() alone would take "+5" and "1_0" for sizes.
-            if end > 0 and data[:end].isalnum() and data[-2:] == _LINE_END:
-                try:
-                    size = int(data[:end], 16)
-                except ValueError:
-                    size = 0
-                if size and end + size + 4 == len(data) and end <= 8:
-                    return data[end + 2 : -2]
+            line = _SIZE.match(data)
+            if line is not None and data[-2:] == _LINE_END:
+                size = int(line[1], 16)
+                begin = line.end()
+                if size and begin + size + 2 == len(data):
+                    return data[begin:-2]
         return self._walk(data) if self._parser is None else self._through_parser(data)
 
     def rest(self) -> bytes:
@@ -62,14 +60,20 @@ class Chunks:
     def _walk(self, data: bytes) -> bytes:
         data, self._held = self._held + data, b""
         body: list[bytes] = []
-        at = 0
-        while at < len(data) and not self.complete:
+        at, size = 0, len(data)
+        while at < size and not self.complete:
             if self._left:
                 piece = data[at : at + self._left]
                 body.append(piece)
                 self._left -= len(piece)
                 at += len(piece)
                 self._open = not self._left
+                if self._open and data[at : at + 2] == _LINE_END:
+                    at += 2
+                    self._open = False
+            elif not self._open and (line := _SIZE.match(data, at)) and data[at] != _ZERO:
+                self._left = int(line[1], 16)
+                at = line.end()
             elif (after := self._take_line(data, at)) < 0:
                 body.append(self._irregular(data[at:], b"".join(body)))
                 break
@@ -95,10 +99,11 @@ class Chunks:
             last = data[begin : begin + len(_END)]
             self.complete = last == _END
             return begin + len(_END) if self.complete else at if _END.startswith(last) else -1
-        if not _SIZE.match(data[begin:end]):
+        line = _SIZE.match(data, begin)
+        if line is None or data[begin] == _ZERO:
             return -1
-        self._left, self._open = int(data[begin:end], 16), False
-        return end + 2 if self._left else -1
+        self._left, self._open = int(line[1], 16), False
+        return line.end()
 
     def _irregular(self, data: bytes, before: bytes) -> bytes:
         self._parser = ResponseParser()

@@ -36,19 +36,15 @@ class Counter:
         self._read = read
         self._templates = templates
         self._next: Template | None = None
-        self._parser: Parser | LineParser
-        if form == "sse":
-            self._parser = Parser(max_event_bytes=MAX_EVENT_BYTES)
-            self._end = b"\n\n"
-        else:
-            self._parser = LineParser(max_line_bytes=MAX_EVENT_BYTES)
-            self._end = b"\n"
-        self._begun = False
+        # Made when an event comes that no template fits.
+        self._parser: Parser | LineParser | None = None
+        self._form = form
+        self._end = b"\n\n" if form == "sse" else b"\n"
 
     @property
     def pending_bytes(self) -> int:
         """Bytes of an event whose end has not come."""
-        return self._parser.pending_bytes
+        return 0 if self._parser is None else self._parser.pending_bytes
 
     def receive_data(self, data: bytes) -> int:
         """How many events with content ``data`` completes.
@@ -57,13 +53,13 @@ class Counter:
             RemoteProtocolError: an event is larger than its bound.
         """
         before = self.contents
-        if not self._begun and data:
-            self._begin(data)
         at = 0
-        if not self._parser.pending_bytes:
+        if self._parser is None or not self._parser.pending_bytes:
             at = self._take_known(data, 0)
         if at < len(data):
-            self._take_slowly(data, at)
+            if self._parser is None:
+                self._parser = self._open(first=data[:1], begun=at > 0 or self._next is not None)
+            self._take_slowly(self._parser, data, at)
         return self.contents - before
 
     def receive_eof(self) -> int:
@@ -76,16 +72,19 @@ class Counter:
         if isinstance(self._parser, LineParser):
             for item in self._parser.receive_eof():
                 self._note(self._read(item.event, item.data))
-        else:
+        elif self._parser is not None:
             self._parser.receive_eof()
         return self.contents - before
 
-    def _begin(self, data: bytes) -> None:
-        self._begun = True
-        if isinstance(self._parser, Parser) and data[:1] != b"\xef":
+    def _open(self, *, first: bytes, begun: bool) -> Parser | LineParser:
+        if self._form != "sse":
+            return LineParser(max_line_bytes=MAX_EVENT_BYTES)
+        parser = Parser(max_event_bytes=MAX_EVENT_BYTES)
+        if begun or first != b"\xef":
             # An empty line between events says nothing, and after it no byte order mark may come,
             # as is right for events that go past the parser.
-            self._parser.receive_data(b"\n")
+            parser.receive_data(b"\n")
+        return parser
 
     def _take_known(self, data: bytes, at: int) -> int:
         """Take the events from ``at`` on that fit a template; where they end."""
@@ -119,17 +118,17 @@ class Counter:
         self._next = last
         return at
 
-    def _take_slowly(self, data: bytes, at: int) -> None:
+    def _take_slowly(self, parser: Parser | LineParser, data: bytes, at: int) -> None:
         """Take the rest event by event, so that what comes between two can be learnt."""
         size = len(data)
         while at < size:
-            alone = not self._parser.pending_bytes
+            alone = not parser.pending_bytes
             end = data.find(self._end, at) + len(self._end)
             if end < len(self._end):
                 end = size
                 alone = False
             block = data[at:end]
-            items = self._parser.receive_data(block)
+            items = parser.receive_data(block)
             for item in items:
                 if isinstance(item, Comment):
                     self.heartbeats += 1
@@ -139,7 +138,7 @@ class Counter:
                 if alone and len(items) == 1:
                     self._templates.learn(block, meaning)
             at = end
-            if at < size and not self._parser.pending_bytes:
+            if at < size and not parser.pending_bytes:
                 at = self._take_known(data, at)
 
     def _note(self, meaning: Meaning) -> None:

@@ -14,6 +14,24 @@ if TYPE_CHECKING:
     from undam.wire.coding import Decoder
 
 _HEAD_END = b"\r\n\r\n"
+_MOST_HEADS = 64
+
+
+class Heads:
+    """Heads that were read before: most servers send few different ones in a second."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, ResponseParser] = {}
+
+    def find(self, data: bytes) -> ResponseParser | None:
+        """What has read just this head, and no body."""
+        return self._known.get(data)
+
+    def keep(self, data: bytes, parser: ResponseParser) -> None:
+        """Remember ``parser``, which has read ``data``."""
+        if len(self._known) >= _MOST_HEADS:
+            self._known.clear()
+        self._known[data] = parser
 
 
 class Framing:
@@ -23,8 +41,9 @@ class Framing:
         complete: the body ended as its framing says; what follows is ignored.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, heads: Heads) -> None:
         self.complete = False
+        self._heads = heads
         self._parser: ResponseParser | None = None
         self._chunks: Chunks | None = None
         self._decoder: Decoder | None = None
@@ -73,15 +92,19 @@ class Framing:
 
     def _begin(self, data: bytes) -> bytes:
         """Take the first read. A head that is all in it may let the body go the short way."""
-        self._parser = ResponseParser(method="POST")
         end = data.find(_HEAD_END) + len(_HEAD_END)
-        # With a bare line feed somewhere, llhttp may see the head's end elsewhere.
-        if end < len(_HEAD_END) or data.count(b"\n", 0, end) != data.count(b"\r\n", 0, end):
-            return self._parse(data)
-        self._parse(data[:end])
-        head, parser = self._parser.head, self._parser
-        if head is None or parser.framing != "chunked" or parser.transfer_codings:
-            return self._parse(data[end:])
+        known = self._heads.find(data[:end])
+        if known is None:
+            self._parser = ResponseParser(method="POST")
+            # With a bare line feed somewhere, llhttp may see the head's end elsewhere.
+            if end < len(_HEAD_END) or data.count(b"\n", 0, end) != data.count(b"\r\n", 0, end):
+                return self._parse(data)
+            self._parse(data[:end])
+            if not _is_plain(self._parser) or self._decoder is not None:
+                return self._parse(data[end:])
+            self._heads.keep(data[:end], self._parser)
+        else:
+            self._parser = known
         self._chunks = Chunks()
         body = self._chunks.receive_data(data[end:]) if len(data) > end else b""
         self.complete = self._chunks.complete
@@ -117,3 +140,8 @@ class Framing:
             self._before = b"".join(pieces)
             raise
         return b"".join(pieces)
+
+
+def _is_plain(parser: ResponseParser) -> bool:
+    """Whether what follows is a chunked body without any coding."""
+    return parser.head is not None and parser.framing == "chunked" and not parser.transfer_codings

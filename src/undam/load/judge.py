@@ -15,7 +15,7 @@ from undam.diagnosis.reading import form_of
 from undam.errors import RemoteProtocolError
 from undam.load.content_path import reader_of
 from undam.load.counting import Counter
-from undam.load.framing import Framing
+from undam.load.framing import Framing, Heads
 from undam.load.refusal import one_line, refusal_of, retry_after_s
 from undam.load.template import Templates
 from undam.record import Head
@@ -78,6 +78,7 @@ class Tongue:
             self.api.read if content_path is None else reader_of(content_path)
         )
         self.templates = Templates(self.read)
+        self.heads = Heads()
         self.secrets = secrets
 
 
@@ -86,7 +87,7 @@ class Judge:
 
     def __init__(self, tongue: Tongue) -> None:
         self._tongue = tongue
-        self._framing = Framing()
+        self._framing = Framing(tongue.heads)
         self._counter: Counter | None = None
         self._reads: list[ContentRead] = []
         self._head_ns: int | None = None
@@ -123,9 +124,13 @@ class Judge:
         outcome, kind, message = self._verdict(ended, head)
         counter = self._counter
         ended_ns = ended.ended_ns
-        if outcome is Outcome.COMPLETE and ended.how in {How.FAULT, How.STOPPED}:
+        cut = ended.how is How.FAULT or ended.how is How.STOPPED
+        if cut and outcome is Outcome.COMPLETE:
             # The answer was whole when it said so, whatever became of the connection.
             ended_ns = self._announced_ns or ended_ns
+        wait_s = None
+        if head is not None and head.status // 100 != 2:
+            wait_s = retry_after_s(head, self._head_ns or 0)
         return Measured(
             number=ended.number,
             worker=ended.worker,
@@ -144,7 +149,7 @@ class Judge:
             heartbeats=0 if counter is None else counter.heartbeats,
             body_bytes=self._body_bytes,
             stamped=ended.stamped,
-            retry_after_s=None if head is None else retry_after_s(head, self._head_ns or 0),
+            retry_after_s=wait_s,
         )
 
     def _take(self, read: RawRead, body: bytes) -> None:
