@@ -26,6 +26,7 @@ EXIT_TERMINATED = 143
 _COMMANDS = {
     "bench": ("undam.cli.bench", "Measure an endpoint under load, and say who is to blame."),
     "check": ("undam.cli.check", "Say which hop holds a stream, and what mends it."),
+    "compare": ("undam.cli.compare", "Say whether one load test was faster or slower."),
     "explain": ("undam.cli.explain", "Say what a finding means, or what is known of a proxy."),
     "fix": ("undam.cli.fix", "Mend configurations: as a diff, or in place."),
     "gateway": ("undam.cli.gateway", "Relay streams so that nothing holds or breaks them."),

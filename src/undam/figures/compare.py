@@ -122,7 +122,7 @@ class Comparison:
                 for metric in self.metrics
             ],
             "regressions": [
-                {"metric": row.metric, "statistic": row.statistic, "ratio": row.ratio}
+                {"metric": row.metric, **_row_json(row)}
                 for row in self.regressions(threshold_percent)
             ],
             "notes": list(self.notes),
@@ -156,7 +156,9 @@ def _rate(rate: str, a: Side, b: Side) -> Compared:
     spans = [side.spans[_RATES[rate]] for side in (a, b)]
     errors = [rate_scatter(counts) for counts in spans]
     values: list[float | None] = [side.rates[rate] for side in (a, b)]
-    row = _judged(rate, "overall", values, errors, min(map(len, spans)))
+    # One answer fills many spans, which then are not so many witnesses.
+    witnesses = min(*map(len, spans), a.requests, b.requests)
+    row = _judged(rate, "overall", values, errors, witnesses)
     turned = {Change.FASTER: Change.SLOWER, Change.SLOWER: Change.FASTER}
     return replace(row, change=turned.get(row.change, row.change))
 

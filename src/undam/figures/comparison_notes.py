@@ -47,6 +47,10 @@ def _unlike_answers(a: Side, b: Side) -> Iterator[str]:
 
 
 def _doubts(side: Side) -> Iterator[str]:
+    if side.about.get("interrupted"):
+        yield f"{side.name} was interrupted, and is not the whole load"
+    if side.about.get("lost_workers"):
+        yield f"{side.name} lost workers, and is not the whole load"
     found = side.about.get("findings")
     for one in found if isinstance(found, list) else ():
         if str(_of(one, "code")).startswith("UD9"):
