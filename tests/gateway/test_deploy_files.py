@@ -1,0 +1,190 @@
+"""deploy/: what stands in one file agrees with the others, and with the program."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from undam.gateway import metric_families as m
+from undam.gateway.config import make_config
+from undam.gateway.config_toml import parse_config
+from undam.gateway.pages import Pages
+from undam.gateway.seams import Page, RequestFacts
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+KINDS = {one["kind"]: one for one in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())}
+POD: dict[str, Any] = KINDS["Deployment"]["spec"]["template"]
+CONTAINER: dict[str, Any] = POD["spec"]["containers"][0]
+DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
+TEXTS = {
+    "gateway.toml": (DEPLOY / "gateway.toml").read_text(),
+    "kubernetes.yaml": KINDS["ConfigMap"]["data"]["gateway.toml"],
+}
+
+
+def _config(name: str) -> Any:
+    return make_config(*parse_config(TEXTS[name], name))
+
+
+def _answers(path: str) -> bool:
+    request = RequestFacts.__new__(RequestFacts)
+    request.method, request.target, request.headers = "GET", path, []
+    page = Pages(lambda: "", None)(request)
+    return isinstance(page, Page) and page.status == 200
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_the_configurations_are_accepted_and_leave_no_option_misspelt(name: str) -> None:
+    config = _config(name)
+    assert config.address == ("0.0.0.0", 8080)
+    assert len(config.upstreams) == 2
+    assert config.hedge == "auto"
+
+
+def test_lint_has_nothing_to_say() -> None:
+    command = [sys.executable, "-m", "undam", "lint", "--heartbeat", "15", "--format", "json"]
+    done = subprocess.run(
+        [*command, DEPLOY / "kubernetes.yaml"], capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode, json.loads(done.stdout)["findings"]) == (0, [])
+    annotations = KINDS["Ingress"]["metadata"]["annotations"]
+    spoiled = (DEPLOY / "kubernetes.yaml").read_text().replace('proxy-buffering: "off"',
+                                                              'proxy-buffering: "on"')  # fmt: skip
+    done = subprocess.run(
+        [*command, "--dialect", "ingress-nginx", "-"], capture_output=True, text=True,
+        input=spoiled, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, "lint does not read this file as what it is"
+    assert all(isinstance(value, str) for value in annotations.values())
+
+
+def test_ports_and_paths_are_the_same_everywhere() -> None:
+    port = CONTAINER["ports"][0]
+    assert port["containerPort"] == _config("kubernetes.yaml").address[1]
+    assert KINDS["Service"]["spec"]["ports"][0]["targetPort"] == port["name"]
+    backend = KINDS["Ingress"]["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
+    assert backend["name"] == KINDS["Service"]["metadata"]["name"]
+    assert backend["port"]["name"] == KINDS["Service"]["spec"]["ports"][0]["name"]
+    for probe, path in (("readinessProbe", "/-/readyz"), ("livenessProbe", "/-/healthz")):
+        assert CONTAINER[probe]["httpGet"] == {"path": path, "port": port["name"]}
+        assert _answers(path)
+    notes = POD["metadata"]["annotations"]
+    assert notes["prometheus.io/port"] == str(port["containerPort"])
+    assert notes["prometheus.io/path"] == "/-/metrics"
+    labels = POD["metadata"]["labels"]
+    for chosen in (
+        KINDS["Service"]["spec"]["selector"],
+        KINDS["Deployment"]["spec"]["selector"]["matchLabels"],
+        KINDS["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+    ):
+        assert chosen.items() <= labels.items()
+    target = KINDS["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
+    assert target["name"] == KINDS["Deployment"]["metadata"]["name"]
+    assert CONTAINER["args"] == ["--config", CONTAINER["volumeMounts"][0]["mountPath"]
+                                 + "/gateway.toml"]  # fmt: skip
+    assert f"EXPOSE {port['containerPort']}" in DOCKERFILE
+
+
+def test_whoever_stops_it_waits_longer_than_the_drain() -> None:
+    pause = int(CONTAINER["lifecycle"]["preStop"]["exec"]["command"][-1])
+    drain = _config("kubernetes.yaml").drain_timeout
+    assert POD["spec"]["terminationGracePeriodSeconds"] >= pause + drain + 10
+    assert int(_unit()["TimeoutStopSec"]) >= _config("gateway.toml").drain_timeout + 10
+
+
+def test_it_is_scaled_by_a_metric_that_exists() -> None:
+    metric = KINDS["HorizontalPodAutoscaler"]["spec"]["metrics"][0]["pods"]
+    assert metric["metric"]["name"] == m.STREAMS.name
+    assert int(metric["target"]["averageValue"]) < _config("kubernetes.yaml").max_streams
+
+
+def test_nothing_runs_with_rights() -> None:
+    pod, container = POD["spec"]["securityContext"], CONTAINER["securityContext"]
+    assert pod["runAsNonRoot"] is True
+    assert f"USER {pod['runAsUser']}:{pod['runAsGroup']}" in DOCKERFILE
+    assert container == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert {"requests", "limits"} == set(CONTAINER["resources"])
+
+
+def test_images_have_versions_and_the_image_what_is_promised() -> None:
+    images = [*re.findall(r"(?m)^FROM (\S+)", DOCKERFILE), CONTAINER["image"]]
+    assert len(images) == 3
+    assert all(re.search(r":\d", image) and "latest" not in image for image in images)
+    for needed in ("[gateway,otel]", "STOPSIGNAL SIGTERM", "HEALTHCHECK", "/-/healthz"):
+        assert needed in DOCKERFILE
+    copied = re.findall(r"(?m)^COPY (?!--from)(.+) \S+$", DOCKERFILE)
+    for name in " ".join(copied).split():
+        assert (DEPLOY.parent / name).exists()
+        assert f"!{name}\n" in (DEPLOY / "Dockerfile.dockerignore").read_text()
+
+
+def _unit() -> configparser.SectionProxy:
+    parser = configparser.RawConfigParser(strict=False)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read(DEPLOY / "undam-gateway.service")
+    return parser["Service"]
+
+
+def test_the_unit() -> None:
+    unit = _unit()
+    assert (unit["Type"], unit["ExecReload"]) == ("notify", "/bin/kill -HUP $MAINPID")
+    assert unit["DynamicUser"] == unit["NoNewPrivileges"] == "yes"
+    assert unit["ProtectSystem"] == "strict"
+    assert "undam gateway --config" in unit["ExecStart"]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not here")
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+    program = tmp_path / "undam"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    text = (DEPLOY / "undam-gateway.service").read_text()
+    copy = tmp_path / "undam-gateway.service"
+    copy.write_text(text.replace("/opt/undam/bin/undam", str(program)))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", copy], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def _shown_names() -> set[str]:
+    """What a scrape calls each metric."""
+    shown = set()
+    for family in m.FAMILIES:
+        endings = {"counter": ["_total"], "gauge": [""]}.get(family.kind)
+        shown |= {family.name + end for end in endings or ["_bucket", "_count", "_sum"]}
+    return shown
+
+
+def test_the_dashboard_asks_for_metrics_and_labels_that_exist() -> None:
+    board = json.loads((DEPLOY / "grafana.json").read_text())
+    asked = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
+    asked += [
+        one["query"]["query"] for one in board["templating"]["list"] if one["type"] == "query"
+    ]
+    names = {name for text in asked for name in re.findall(r"\b(?:undam|gen_ai_server)_\w+", text)}
+    assert names <= _shown_names()
+    used = {re.sub(r"_(total|bucket|count|sum)$", "", name) for name in names}
+    assert {family.name for family in m.FAMILIES} <= used | names, "not on the dashboard"
+    labels = {label for family in m.FAMILIES for label in family.labels} | {"le", "job"}
+    for text in asked:
+        for group in re.findall(r"by \(([^)]*)\)", text):
+            assert {one.strip() for one in group.split(",")} <= labels
+        assert text.count("(") == text.count(")")
+    places = [tuple(panel["gridPos"].values()) for panel in board["panels"]]
+    assert len(set(places)) == len(places)
+    assert len({panel["id"] for panel in board["panels"]}) == len(places)
