@@ -21,6 +21,10 @@ _HIDING_SHARE = 4
 UNFELT_NS = 100_000
 """Below this nothing is hidden that a figure would show."""
 
+LOOK_NS = 2_000_000
+"""A client that has nothing else to do looks each millisecond, and may be woken as late again:
+what it had not seen so long before is no lateness, and gets no bound."""
+
 # What moves a gap by less than a thousandth is not worth a bound.
 _EXACT_SHARE = 1000
 
@@ -109,6 +113,11 @@ def _is_hiding(read: ContentRead, usual_ns: int) -> bool:
     return read.slack_ns > max(UNFELT_NS, usual_ns // _HIDING_SHARE)
 
 
+def is_blurred(told_ns: int, by_ns: int, *, stamped: bool) -> bool:
+    """Whether a duration that can be off by so much needs bounds."""
+    return by_ns > told_ns // _EXACT_SHARE and (by_ns > LOOK_NS or not stamped)
+
+
 def _first(flow: Flow, one: Measured, mean: int) -> None:
     """The first read has no gap before it, but may have some inside."""
     read = one.reads[0]
@@ -148,7 +157,7 @@ def _gap(flow: Flow, read: ContentRead, gap: int, mean: int, blur: int | None) -
         flow.per_read.append(events)
         if events > 1:
             flow.together.append((events - 1, slack))
-    if later - gap + slack > gap // _EXACT_SHARE:
+    if hides or is_blurred(gap, later - gap + slack, stamped=blur is None):
         flow.blurred.append((gap - slack, told, later, 1))
     else:
         flow.gaps.append(gap)

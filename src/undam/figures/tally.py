@@ -14,7 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from undam.figures.bounded import Bounded
-from undam.figures.flow import Flow, flow_of
+from undam.figures.flow import Flow, flow_of, is_blurred
 from undam.figures.lots import Lot, Moment
 from undam.figures.pattern import Pattern
 from undam.figures.sections import Sections
@@ -35,8 +35,6 @@ _FINE = partial(Histogram, bits=16)
 _FINE_GAPS = partial(Histogram, bits=14)
 # 0.1 %, for what is only judged.
 _ROUGH = partial(Histogram, bits=11)
-# What moves a TTFT by less than a thousandth is not worth a bound.
-_EXACT_SHARE = 1000
 
 # So many sections are enough for an interval and few enough for a file.
 _LOTS = 64
@@ -210,11 +208,11 @@ class Tally:
         lot.ttft.record(ttft)
         self.moments.at(one.intended_ns).ttft.record(ttft)
         self.ttft_from_sent.record(max(0, ttft - (one.send_delay_ns or 0)))
-        known = one.stamped and first.events == 1
-        if known or first.slack_ns <= ttft // _EXACT_SHARE:
-            self.ttft.record_all((ttft,))
-        else:
+        can_be_off = first.events > 1 or not one.stamped
+        if can_be_off and is_blurred(ttft, first.slack_ns, stamped=one.stamped):
             self.ttft.record_between(max(0, ttft - first.slack_ns), ttft, ttft)
+        else:
+            self.ttft.record_all((ttft,))
 
     def _add_flow(self, one: Measured, flow: Flow) -> None:
         self.itl.record_all(flow.gaps)
