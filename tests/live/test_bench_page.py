@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 from support.devtools import Tab, browser_tab
+from support.live import CHAT, Simulator
 from support.load_runs import ALL_TROUBLES, load_run
 from undam.figures import summarise
 from undam.report import page
@@ -38,7 +41,7 @@ _CONTRASTS = """
   return { ground: body, least: Math.min(
     contrast(of("body", "color"), body), contrast(of(".sub", "color"), body),
     contrast(of("figcaption", "color"), panel), contrast(of("svg .tick", "fill"), panel),
-    contrast(of("svg .value", "fill"), panel), contrast(of(".bad", "color"), panel),
+    contrast(of("svg .value", "fill"), panel), contrast(of("figcaption .bad", "color"), panel),
   ) };
 })()
 """
@@ -52,7 +55,28 @@ def _artefacts() -> Path:
     return folder
 
 
-def _seen(tab: Tab, scheme: str) -> float:
+def _made(folder: Path) -> Path:
+    """A run in which everything happened, with texts that want to be markup."""
+    run = load_run(1000, ALL_TROUBLES, warmup=20)
+    file = folder / "made.html"
+    file.write_text(page(summarise(run).to_json(), run), encoding="utf-8")
+    return file
+
+
+def _measured(folder: Path, model: Simulator) -> Path:
+    """A thousand real requests."""
+    file = folder / "bench.html"
+    command = [sys.executable, "-m", "undam", "bench", f"{model.url}{CHAT}?ttft=50&gap=5&tokens=20"]
+    done = subprocess.run(
+        [*command, "-n", "1000", "-c", "100", "--html", str(file)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    # Where others keep this machine busy the report has findings, and says so with exit code 1.
+    assert done.returncode in {0, 1}, done.stderr
+    return file
+
+
+def _seen(tab: Tab, file: Path, scheme: str) -> float:
     """Every chart has a box and shapes in it, and words can be read; how light the ground is."""
     tab.scheme(scheme)
     boxes = tab.run(_BOXES)
@@ -60,23 +84,21 @@ def _seen(tab: Tab, scheme: str) -> float:
     for name, (width, height, shapes) in boxes.items():
         assert width > 600, name
         assert height > 40, name
-        assert shapes >= 3, name
+        assert shapes >= 2, name
     assert boxes["timeline"][2] > 1000
     colours = tab.run(_CONTRASTS)
     assert colours["least"] >= 4.5
-    tab.screenshot(_artefacts() / f"bench-page-{scheme}.png")
+    tab.screenshot(_artefacts() / f"{file.stem}-{scheme}.png")
     return float(colours["ground"])
 
 
-def test_a_thousand_requests_in_chromium(tmp_path: Path) -> None:
-    run = load_run(1000, ALL_TROUBLES, warmup=20)
-    file = tmp_path / "bench.html"
-    file.write_text(page(summarise(run).to_json(), run), encoding="utf-8")
-    assert file.stat().st_size < 2_000_000
+def test_a_thousand_requests_in_chromium(tmp_path: Path, model: Simulator) -> None:
+    files = [_measured(tmp_path, model), _made(tmp_path)]
     with browser_tab(tmp_path) as tab:
-        tab.show(file.as_uri())
-        light, dark = _seen(tab, "light"), _seen(tab, "dark")
+        for file in files:
+            assert file.stat().st_size < 2_000_000
+            tab.show(file.as_uri())
+            assert _seen(tab, file, "light") > 0.8
+            assert _seen(tab, file, "dark") < 0.05
         assert tab.complaints == []
-        assert tab.requested == [file.as_uri()]
-    assert light > 0.8
-    assert dark < 0.05
+        assert tab.requested == [file.as_uri() for file in files]

@@ -56,8 +56,9 @@ class Tab:
 
     def show(self, url: str) -> None:
         """Load ``url`` and wait until all of it is there."""
+        before = len(self.events)
         self.call("Page.navigate", url=url)
-        while not any(one.get("method") == "Page.loadEventFired" for one in self.events):
+        while not any(one.get("method") == "Page.loadEventFired" for one in self.events[before:]):
             self.events.append(self._receive())
 
     def scheme(self, name: str) -> None:

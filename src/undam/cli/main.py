@@ -33,6 +33,7 @@ _COMMANDS = {
     "lab": ("undam.cli.lab", "Show every claim on real proxies."),
     "lint": ("undam.cli.lint", "Say what in configurations holds or cuts a stream."),
     "render": ("undam.cli.render", "Write a configuration that streams."),
+    "report": ("undam.cli.report", "Judge a record again: words, JSON, or a page with charts."),
     "rules": ("undam.cli.rules", "List what lint and check can find."),
     "sim": ("undam.cli.sim", "Run a model server with a known schedule."),
     "watch": ("undam.cli.watch", "Show a stream as it comes, with one line of timing."),
