@@ -70,6 +70,7 @@ class Connection:
     """A socket to the target; it begins to connect when it is made.
 
     Attributes:
+        born: the turn of the loop in which it was made.
         pooled: it was idle before it got its exchange, so the server may have closed it by then.
 
     Args:
@@ -80,13 +81,15 @@ class Connection:
     """
 
     __slots__ = (
-        "_out", "_pump", "_recvmsg", "exchange", "fd", "pooled", "sock", "state", "wants_write",
+        "_out", "_pump", "_recvmsg", "born", "exchange", "fd", "pooled", "sock", "state",
+        "wants_write",
     )  # fmt: skip
 
     def __init__(self, address: Address, pump: TlsPump | None) -> None:
         family, sockaddr = address
         self.exchange: Exchange | None = None
         self.pooled = False
+        self.born = 0
         self.state = State.CONNECTING
         self.wants_write = True
         self._out = b""

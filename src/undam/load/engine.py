@@ -23,6 +23,8 @@ from undam.wire.clock import wait_readable
 if TYPE_CHECKING:
     from undam.wire.tls import TlsPump
 
+NEVER_NS = 1 << 63
+
 # How long to sleep at most with answers on their way. A read with several events in it can only be
 # told from several that waited for this program by when the socket was last seen empty.
 LONGEST_SLEEP_NS = 1_000_000
@@ -45,11 +47,13 @@ class Engine:
     Attributes:
         over: exchanges that have ended, for the judge.
         clear_ns: when all sockets were last seen; what was not readable then came later.
+        due_ns: when a request is due next.
         late_ns: the longest that bytes have waited since this was last set to 0.
         send_late_ns: the same for a request that was due.
 
     Args:
         on_over: called for each exchange that has ended, with whether nobody took it.
+        on_due: called at ``due_ns``, to start what is due and set it anew.
         pump: makes what speaks TLS, for each connection; ``None`` in the clear.
     """
 
@@ -61,10 +65,12 @@ class Engine:
         keep_alive: bool,
         pump: Callable[[], TlsPump] | None,
         on_over: Callable[[Exchange, bool], None],
+        on_due: Callable[[], None],
     ) -> None:
         self.over: deque[Exchange] = deque()
         self.live: dict[int, Exchange] = {}
         self.clear_ns = time.time_ns()
+        self.due_ns = NEVER_NS
         self.late_ns = 0
         self.send_late_ns = 0
         self.connections = 0
@@ -79,6 +85,8 @@ class Engine:
         self._keep_alive = keep_alive
         self._pump = pump
         self._on_over = on_over
+        self._on_due = on_due
+        self._turns = 0
         self._epoll = select.epoll()
         self._by_fd: dict[int, Connection] = {}
         self._others: dict[int, Callable[[], None]] = {}
@@ -130,12 +138,12 @@ class Engine:
             self._close(connection)
         self._epoll.close()
 
-    def turn(self, due_ns: int | None) -> bool:
-        """Read all that is there, or as long as no request is due; whether there was anything."""
+    def turn(self) -> bool:
+        """Read all that is there, sending what becomes due meanwhile; whether there was any."""
         now_ns = time.time_ns()
-        most = max(_FEWEST_EVENTS, len(self._by_fd) + 8)
-        events = self._epoll.poll(0, most)
-        clear_ns, due_ns = self.clear_ns, due_ns or (1 << 63)
+        self._turns += 1
+        events = self._epoll.poll(0, max(_FEWEST_EVENTS, len(self._by_fd) + 8))
+        clear_ns, turn = self.clear_ns, self._turns
         by_fd = self._by_fd
         reading, idle = State.READING, State.IDLE
         for fd, mask in events:
@@ -144,27 +152,25 @@ class Engine:
                 self._ready(fd)
             elif connection.state is reading:
                 self._read(connection, clear_ns)
+            elif connection.born == turn:
+                # The event was for another, closed in this turn, that had the same number.
+                continue
             elif connection.state is idle:
-                self._idle.remove(connection)
                 self._close(connection)
             else:
                 self._advance(connection, mask, clear_ns)
-            if time.time_ns() >= due_ns:
-                # The others are told again, and were not seen empty.
-                return True
+            if time.time_ns() >= self.due_ns:
+                self._on_due()
         self.clear_ns = now_ns
         if now_ns >= self._deadlines_ns:
             self._check_deadlines(now_ns)
         return bool(events)
 
-    def sleep(self, due_ns: int | None) -> None:
+    def sleep(self) -> None:
         """Wait for any socket, but neither past ``due_ns`` nor, with exchanges, for long."""
         now_ns = time.time_ns()
-        rest_ns = _LOOK_AT_DEADLINES_NS
-        if self.live:
-            rest_ns = LONGEST_SLEEP_NS
-        if due_ns is not None:
-            rest_ns = min(rest_ns, due_ns - now_ns - _AWAKE_NS)
+        rest_ns = LONGEST_SLEEP_NS if self.live else _LOOK_AT_DEADLINES_NS
+        rest_ns = min(rest_ns, self.due_ns - now_ns - _AWAKE_NS)
         if rest_ns > 0:
             wait_readable(self._epoll.fileno(), rest_ns / 1e9)
             self.sleep_ns += time.time_ns() - now_ns
@@ -288,6 +294,7 @@ class Engine:
                 self._end(exchange, time.time_ns(), How.FAULT, fault_of(error))
             return
         self.connections += 1
+        connection.born = self._turns
         if exchange is not None:
             connection.assign(exchange)
         else:

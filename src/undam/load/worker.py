@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from undam.errors import UndamError, UsageError
-from undam.load.engine import Engine, write_all
+from undam.load.engine import NEVER_NS, Engine, write_all
 from undam.load.exchange import Exchange
 from undam.load.job import (
     Batch,
@@ -120,6 +120,7 @@ class Worker:
             keep_alive=job.keep_alive,
             pump=None if job.tls is None else _pumps(job.tls),
             on_over=self._over,
+            on_due=self._send_due,
         )
         self._engine.watch(pipes.source, self._receive)
         self._schedule: Schedule | None = None
@@ -144,7 +145,7 @@ class Worker:
         self._schedule = schedule_of(job, start_ns)
         self._ended_ns = start_ns
         if not self._pipes.stopped:
-            self._load(self._schedule)
+            self._load()
         cpu_ns = time.process_time_ns() - cpu_ns
         step_ns = realtime_offset_ns() - offset_ns
         engine.stop()
@@ -177,40 +178,51 @@ class Worker:
         while engine.is_opening and time.time_ns() < until_ns and not pipes.stopped:
             if self._job.start_ns is not None and time.time_ns() >= self._job.start_ns:
                 break
-            if not engine.turn(None):
-                engine.sleep(None)
+            if not engine.turn():
+                engine.sleep()
         pipes.send(Ready(worker=self._job.worker, at_ns=time.time_ns()))
-        start_ns = self._job.start_ns
-        while start_ns is None and not pipes.stopped:
-            if not engine.turn(None):
-                engine.sleep(time.time_ns() + 1_000_000)
-            start_ns = pipes.start_ns
-        return time.time_ns() if start_ns is None else start_ns
+        if self._job.start_ns is not None:
+            return self._job.start_ns
+        while pipes.start_ns is None and not pipes.stopped:
+            if not engine.turn():
+                engine.sleep()
+        return pipes.start_ns or time.time_ns()
 
-    def _load(self, schedule: Schedule) -> None:
+    def _load(self) -> None:
         """Send and read until all is over, or a stop."""
-        engine, pipes, job = self._engine, self._pipes, self._job
-        requests = job.requests
+        engine, pipes = self._engine, self._pipes
+        self._look_at_schedule()
         while not pipes.stopped:
-            due_ns = schedule.due_ns
-            now_ns = time.time_ns()
-            while due_ns is not None and due_ns <= now_ns:
-                due = schedule.take()
-                self._started += 1
-                request = requests[due.request]
-                engine.start(Exchange(due, request, now_ns + self._timeout_ns))
-                due_ns = schedule.due_ns
-                now_ns = time.time_ns()
-            if due_ns is None and not engine.live:
+            if time.time_ns() >= engine.due_ns:
+                self._send_due()
+            if engine.due_ns == NEVER_NS and not engine.live:
                 return
-            if not engine.turn(due_ns):
+            if not engine.turn():
                 if not self._work():
-                    engine.sleep(due_ns)
-            elif engine.backlog_bytes > job.backlog_bytes:
+                    engine.sleep()
+            elif engine.backlog_bytes > self._job.backlog_bytes:
                 self._judged_busy += 1
                 self._judge_under_pressure()
+            now_ns = time.time_ns()
             if now_ns >= self._status_ns:
                 self._tell(now_ns)
+
+    def _send_due(self) -> None:
+        """Start every request that is due."""
+        assert self._schedule is not None
+        engine, schedule, requests = self._engine, self._schedule, self._job.requests
+        now_ns = time.time_ns()
+        while now_ns >= engine.due_ns:
+            due = schedule.take()
+            self._started += 1
+            engine.start(Exchange(due, requests[due.request], now_ns + self._timeout_ns))
+            self._look_at_schedule()
+            now_ns = time.time_ns()
+
+    def _look_at_schedule(self) -> None:
+        assert self._schedule is not None
+        due_ns = self._schedule.due_ns
+        self._engine.due_ns = NEVER_NS if due_ns is None else due_ns
 
     def _receive(self) -> None:
         if not self._pipes.receive():
@@ -222,6 +234,7 @@ class Worker:
         self._ended_ns = max(self._ended_ns, exchange.ended.ended_ns)
         if self._schedule is not None:
             self._schedule.over(exchange.due.slot, time.time_ns(), rest=untaken)
+            self._look_at_schedule()
 
     def _work(self) -> bool:
         """Do a little of what can wait; false where there is nothing."""

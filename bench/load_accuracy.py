@@ -1,0 +1,193 @@
+"""Does a load worker measure what happened? 1 to 1000 streams of 50 events/s, against the truth.
+
+The simulator, on one core, writes down when each request came and when each event left; one worker
+reads on another core. What is compared are the figures that a report would print: the percentiles
+of all first tokens and of all gaps. The worker counts a first token from the intended start, so
+the error holds its own delay in sending, too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bench.simulator_schedule import _on_cpu_and_waiting_s, _stolen_s
+from undam.load.job import Batch, ClosedLoop, Final, FrameReader, Job, Ready, Start, Tls, encode
+from undam.record.measured import Measured, Outcome
+from undam.timing import quantile
+
+STREAMS = (1, 50, 200, 1000)
+GAP_MS = 20
+TOKENS = 200
+TTFT = "lognormal(200,0.3)"
+TTFT_LIMIT_MS = 0.1
+ITL_LIMIT_MS = 0.2
+# So many requests at least, one after the other where there are few streams.
+_REQUESTS = 6
+_SPREAD_NS = 1_000_000_000
+_LIMIT_S = 120
+_BODY = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true}'
+
+
+def run() -> list[str]:
+    """One line a number of streams; it says whether the errors are under their limits."""
+    return [_line(_play(streams)) for streams in STREAMS]
+
+
+def request_for(path: str) -> bytes:
+    """A request as a worker takes it."""
+    head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(_BODY)}\r\n\r\n".encode() + _BODY
+
+
+def work(job: Job, core: int) -> tuple[list[Measured], Final, float]:
+    """Let a worker on ``core`` do a job; also the seconds in which others had that core.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    args = [sys.executable, "-m", "undam.load"]
+    with subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        os.sched_setaffinity(process.pid, {core})
+        process.stdin.write(encode(job))
+        process.stdin.flush()
+        reader, said = FrameReader(), []
+        while data := os.read(process.stdout.fileno(), 1 << 20):
+            # Only the first frame is looked at while the load is on.
+            said.append(data)
+            if len(said) == 1:
+                assert isinstance(reader.receive_data(data)[0], Ready)
+                process.stdin.write(encode(Start(at_ns=time.time_ns() + 10_000_000)))
+                process.stdin.flush()
+        process.stdin.close()
+        # It has ended, and nobody has waited for it yet.
+        denied_s = _on_cpu_and_waiting_s(process.pid)[1]
+    frames = [frame for data in said[1:] for frame in reader.receive_data(data)]
+    final = frames[-1] if frames else None
+    if not isinstance(final, Final):
+        raise RuntimeError(f"the worker failed: {final}")
+    return (
+        [one for frame in frames if isinstance(frame, Batch) for one in frame.measured],
+        final,
+        denied_s,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Played:
+    streams: int
+    ttft_ms: tuple[list[float], list[float]]
+    itl_ms: tuple[list[float], list[float]]
+    measured: list[Measured]
+    final: Final
+    denied_s: float
+    stolen_s: float
+
+
+def _line(played: _Played) -> str:
+    errors = {
+        (name, q): quantile(got, q) - quantile(true, q)
+        for name, (got, true) in (("TTFT", played.ttft_ms), ("ITL", played.itl_ms))
+        for q in (0.5, 0.99)
+    }
+    good = (
+        all(abs(errors["TTFT", q]) <= TTFT_LIMIT_MS for q in (0.5, 0.99))
+        and abs(errors["ITL", 0.99]) <= ITL_LIMIT_MS
+    )
+    reads = [read for one in played.measured for read in one.reads]
+    events = sum(read.events for read in reads)
+    late = sorted(read.late_ns / 1e6 for read in reads)
+    sent = sorted((one.send_delay_ns or 0) / 1e6 for one in played.measured)
+    seconds = (played.final.ended_ns - played.final.started_ns) / 1e9
+    return (
+        f"{played.streams:>4} streams: TTFT error p50 {errors['TTFT', 0.5]:+.3f} "
+        f"p99 {errors['TTFT', 0.99]:+.3f} ms, ITL error p50 {errors['ITL', 0.5]:+.3f} "
+        f"p99 {errors['ITL', 0.99]:+.3f} ms (truth p99 {quantile(played.itl_ms[1], 0.99):.2f}): "
+        f"{'within' if good else 'NOT WITHIN'} the limits; late p50 {quantile(late, 0.5):.2f} "
+        f"p99 {quantile(late, 0.99):.2f} ms, sent late p99 {quantile(sent, 0.99):.2f} ms, "
+        f"{events / len(reads):.2f} events a read; {events / seconds:.0f} events/s, "
+        f"{played.final.cpu_ns / 1e3 / events:.1f} us of CPU an event; worker's core taken by "
+        f"others {played.denied_s / seconds:.1%}, by the hypervisor {played.stolen_s:.2f} s"
+    )
+
+
+def _play(streams: int) -> _Played:
+    cores = sorted(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory() as folder:
+        truth = Path(folder) / "truth.jsonl"
+        args = f"-m undam sim --ttft {TTFT} --gap {GAP_MS} --tokens {TOKENS} --truth {truth}"
+        with subprocess.Popen([sys.executable, *args.split()], stdout=subprocess.PIPE) as process:
+            try:
+                assert process.stdout is not None
+                url = urlsplit(process.stdout.readline().decode().split()[-1])
+                os.sched_setaffinity(process.pid, {cores[0]})
+                stolen_s = _stolen_s(cores[-1])
+                job = _job((url.hostname or "", url.port or 0), streams)
+                measured, final, denied_s = work(job, cores[-1])
+                stolen_s = _stolen_s(cores[-1]) - stolen_s
+            finally:
+                process.send_signal(signal.SIGTERM)
+                process.wait(timeout=30)
+        bad = [one for one in measured if one.outcome is not Outcome.COMPLETE]
+        if bad or any(one.events != TOKENS for one in measured):
+            raise RuntimeError(f"{len(bad)} requests failed: {bad[:1]}")
+        true_ttft, true_itl = _truth(truth)
+    return _Played(
+        streams,
+        (sorted((one.ttft_ns or 0) / 1e6 for one in measured), true_ttft),
+        (sorted(gap for one in measured for gap in _gaps_ms(one)), true_itl),
+        measured, final, denied_s, stolen_s,
+    )  # fmt: skip
+
+
+def _job(address: tuple[str, int], streams: int) -> Job:
+    slots = tuple(round(index * _SPREAD_NS / streams) for index in range(streams))
+    return Job(
+        worker=0,
+        addresses=((2, address),),
+        requests=(request_for("/v1/chat/completions"),),
+        api="openai-chat",
+        load=ClosedLoop(slots=slots, count=max(streams, _REQUESTS)),
+        timeout_s=_LIMIT_S,
+    )
+
+
+def _gaps_ms(one: Measured) -> list[float]:
+    """Every gap as it was seen: events of one read have none between them."""
+    times = [read.at_ns for read in one.reads for _ in range(read.events)]
+    return [(after - before) / 1e6 for before, after in pairwise(times)]
+
+
+def _truth(path: Path) -> tuple[list[float], list[float]]:
+    """Sorted TTFTs from the arrival of the request, and sorted gaps, of content events."""
+    arrived: dict[str, int] = {}
+    left: dict[str, list[int]] = defaultdict(list)
+    for text in path.read_text().splitlines():
+        line = json.loads(text)
+        if line["kind"] == "request":
+            arrived[line["id"]] = line["arrived_ns"]
+        elif line["kind"] == "event":
+            # The role chunk is number 0, and the end stands behind the content.
+            if 1 <= line["seq"] <= TOKENS:
+                left[line["id"]].append(line["left_ns"])
+    ttft, gaps = [], []
+    for ident, times in left.items():
+        ttft.append((times[0] - arrived[ident]) / 1e6)
+        gaps += [(after - before) / 1e6 for before, after in pairwise(times)]
+    return sorted(ttft), sorted(gaps)
+
+
+if __name__ == "__main__":
+    print(*run(), sep="\n")
