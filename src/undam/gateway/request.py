@@ -151,7 +151,8 @@ def read_head(data: bytes) -> Head:
         if name.lower() == b"connection"
         for part in value.split(b",")
     }
-    _agree(data)
+    host, length = _host(single, minor), _length(single, minor)
+    _agree(data, line.end(1))
     expect = single.get(b"expect", b"").lower()
     if expect not in (b"", b"100-continue"):
         raise BadRequest(417, "the only expectation known is 100-continue")
@@ -160,8 +161,8 @@ def read_head(data: bytes) -> Head:
         target,
         minor,
         headers,
-        _host(single, minor),
-        _length(single, minor),
+        host,
+        length,
         minor == 1 and b"close" not in tokens,
         expect != b"" and minor == 1,
         single.get(b"upgrade", b"").lower() if b"upgrade" in tokens else b"",
@@ -244,10 +245,11 @@ class _Ends:
         self.complete = True
 
 
-def _agree(data: bytes) -> None:
+def _agree(data: bytes, method_end: int) -> None:
     ends = _Ends()
     try:
-        httptools.HttpRequestParser(ends).feed_data(data)
+        # llhttp has a list of methods; others pass here, too, and are read like POST.
+        httptools.HttpRequestParser(ends).feed_data(b"POST" + data[method_end:])
     except httptools.HttpParserUpgrade:
         return  # It read the head; whether to upgrade is decided elsewhere.
     except httptools.HttpParserError as error:

@@ -1,0 +1,265 @@
+"""What goes through the real gateway goes through as it came, and nothing else does."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from support.gateway_process import Started, started
+from support.played_upstream import (
+    CHAT,
+    DONE,
+    LAST,
+    STREAM_HEAD,
+    PlayedUpstream,
+    Talk,
+    Visit,
+    ask,
+    chunk,
+    event,
+    is_whole,
+    played,
+    request,
+    split,
+)
+
+pytestmark = pytest.mark.live
+
+CLOSE = "Connection: close\r\n"
+_EVENTS = [event(), *(event(f"token {number} \N{SNOWMAN}") for number in range(20)), DONE]
+
+
+def _stream(visit: Visit) -> None:
+    visit.send(STREAM_HEAD)
+    for one in _EVENTS:
+        visit.chunks(one)
+        time.sleep(0.002)
+    visit.send(LAST)
+
+
+def _upper_case(visit: Visit) -> None:
+    """Chunk sizes as Rust's hyper writes them, with zeros, an extension and a trailer."""
+    visit.send(STREAM_HEAD)
+    for one in _EVENTS:
+        visit.send(b"%X\r\n%b\r\n" % (len(one), one))
+    visit.send(b"0003;x=y\r\n: c\r\n", b"2\r\n\n\n\r\n", b"0\r\nX-Trailer: a\r\n\r\n")
+
+
+def _cut_up(visit: Visit) -> None:
+    """Every byte of the framing and the events on its own."""
+    visit.send(STREAM_HEAD)
+    for byte in b"".join(chunk(one) for one in _EVENTS[-4:]) + LAST:
+        visit.send(bytes([byte]))
+
+
+def _all_at_once(visit: Visit) -> None:
+    visit.send(STREAM_HEAD + b"".join(chunk(one) for one in _EVENTS) + LAST)
+
+
+def _crlf(visit: Visit) -> None:
+    visit.send(STREAM_HEAD)
+    visit.chunks(*(one.replace(b"\n", b"\r\n") for one in _EVENTS))
+    visit.send(LAST)
+
+
+def _with_length(visit: Visit) -> None:
+    body = b"".join(_EVENTS)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n"
+    visit.send(head % len(body), body)
+
+
+def _until_close(visit: Visit) -> str:
+    visit.send(b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", *_EVENTS)
+    return "close"
+
+
+def _echo(visit: Visit) -> None:
+    head = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n"
+    )
+    visit.send(head % len(visit.body), visit.body)
+
+
+def _bare_head(visit: Visit) -> str:
+    visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\nX-Own: yes\r\n\r\n")
+    return "close"
+
+
+def _hints(visit: Visit) -> None:
+    visit.send(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+    visit.send(
+        b"HTTP/1.1 201 Fine\r\nConnection: X-Private\r\nX-Private: 1\r\nKeep-Alive: timeout=5\r\n"
+        b"Content-Length: 2\r\n\r\nok"
+    )
+
+
+class Pair(NamedTuple):
+    upstream: PlayedUpstream
+    gateway: Started
+
+    def last(self) -> Visit:
+        return self.upstream.visits[-1]
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    plays = {
+        "stream": _stream, "upper_case": _upper_case, "cut_up": _cut_up, "crlf": _crlf,
+        "all_at_once": _all_at_once, "with_length": _with_length, "until_close": _until_close,
+        "echo": _echo, "bare_head": _bare_head, "hints": _hints,
+    }  # fmt: skip
+    with played(**plays) as upstream, started(tmp_path_factory.mktemp("relay")) as run:
+        gateway = run(
+            "gateway", "--upstream", upstream.url + "/base", "--max-body", str(16 << 20),
+        )  # fmt: skip
+        yield Pair(upstream, gateway)
+
+
+@pytest.mark.parametrize(
+    "play", ["stream", "all-at-once", "with-length", "until-close", "cut-up", "crlf", "upper-case"]
+)
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+def test_an_event_stream_arrives_byte_for_byte(pair: Pair, play: str, version: bytes) -> None:
+    asked = request(play, headers=CLOSE).replace(b"HTTP/1.1", b"HTTP/" + version)
+    answer = ask(pair.gateway.port, asked)
+    head, body = split(answer)
+    expected = b"".join(_EVENTS[-4:] if play == "cut-up" else _EVENTS)
+    if play == "crlf":
+        expected = expected.replace(b"\n", b"\r\n")
+    if play == "upper-case":
+        expected += b": c\n\n"
+    assert body == expected
+    low = head.lower()
+    assert low.startswith(b"http/1.1 200 ")
+    assert (b"transfer-encoding: chunked" in low) is (version == b"1.1")
+    assert is_whole(answer) is (version == b"1.1")
+    for line in (b"no-transform", b"x-accel-buffering: no", b"incremental: ?1"):
+        assert low.count(line) == 1
+    assert b"keep-alive" not in low
+
+
+def test_each_read_of_a_stream_is_one_write(pair: Pair) -> None:
+    with Talk(pair.gateway.port, request("stream", headers=CLOSE)) as talk:
+        talk.rest()
+    # Read as slowly as events come, nearly every one comes alone; a few may share a read.
+    assert len(talk.reads) > len(_EVENTS) * 0.6
+
+
+def test_what_the_upstream_is_told(pair: Pair) -> None:
+    headers = (
+        f"{CLOSE}Authorization: Bearer k\r\nAccept-Encoding: gzip\r\nX-Request-Id: abc-1\r\n"
+        "TE: trailers\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nUpgrade: h2c\r\nX-Hop: 1\r\n"
+        "X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: gopher\r\nForwarded: for=9.9.9.9\r\n"
+        "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"
+    )
+    asked = request("stream", headers=headers).replace(b"close", b"close, X-Hop", 1)
+    answer = ask(pair.gateway.port, asked)
+    visit = pair.last()
+    assert visit.head.startswith(f"POST /base{CHAT} HTTP/1.1\r\n".encode())
+    assert visit.header("host") == f"127.0.0.1:{pair.upstream.port}"
+    assert visit.header("authorization") == "Bearer k"
+    assert visit.header("x-request-id") == "abc-1"
+    assert b"X-Request-Id: abc-1\r\n" in answer
+    for gone in ("accept-encoding", "te", "keep-alive", "proxy-connection", "upgrade", "x-hop",
+                 "connection", "transfer-encoding"):  # fmt: skip
+        assert visit.header(gone) is None, gone
+    assert visit.header("x-forwarded-for") == "9.9.9.9, 127.0.0.1"
+    assert visit.header("x-forwarded-proto") == "http"
+    assert visit.header("x-forwarded-host") == "gw"
+    assert visit.header("forwarded") == 'for=9.9.9.9, for=127.0.0.1;proto=http;host="gw"'
+    assert (visit.header("traceparent") or "").startswith("00-0af7651916cd43dd8448eb211c80319c-")
+    assert visit.head.lower().count(b"x-forwarded-proto") == 1
+
+
+def test_an_unsound_request_id_is_replaced(pair: Pair) -> None:
+    ask(pair.gateway.port, request("stream", headers=CLOSE + "X-Request-Id: a b<c>\r\n"))
+    ident = pair.last().header("x-request-id") or ""
+    assert len(ident) == 32
+    assert ident.isalnum()
+
+
+def test_any_other_path_and_method_pass(pair: Pair) -> None:
+    body = bytes(range(256)) * 20
+    head = (
+        b"FROB /any/path?q=%%2e%%2e&x HTTP/1.1\r\nHost: gw\r\nX-Play: echo\r\nConnection: close\r\n"
+    )
+    length = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    chunks = (
+        head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk(body[:99]) + chunk(body[99:]) + LAST
+    )
+    for asked in (length.replace(b"%%", b"%"), chunks.replace(b"%%", b"%")):
+        assert split(ask(pair.gateway.port, asked))[1] == body
+        assert pair.last().head.startswith(b"FROB /base/any/path?q=%2e%2e&x HTTP/1.1")
+
+
+def test_a_whole_url_becomes_its_path(pair: Pair) -> None:
+    ask(pair.gateway.port, b"GET http://gw/x?y HTTP/1.1\r\nHost: gw\r\nConnection: close\r\n\r\n")
+    assert pair.last().head.startswith(b"GET /base/x?y HTTP/1.1")
+
+
+def test_head_keeps_the_length_and_has_no_body(pair: Pair) -> None:
+    asked = b"HEAD /x HTTP/1.1\r\nHost: gw\r\nX-Play: bare-head\r\nConnection: close\r\n\r\n"
+    head, body = split(ask(pair.gateway.port, asked))
+    assert b"Content-Length: 1234" in head
+    assert body == b""
+
+
+def test_hints_and_headers_of_the_connection_stay_behind(pair: Pair) -> None:
+    answer = ask(pair.gateway.port, request("hints", stream=False, headers=CLOSE))
+    assert answer.startswith(b"HTTP/1.1 201 Fine\r\n")
+    assert answer.endswith(b"\r\n\r\nok")
+    assert b"private" not in answer.lower()
+    assert b"keep-alive" not in answer.lower()
+
+
+def test_pipelined_requests_are_answered_in_order_over_one_upstream_connection(pair: Pair) -> None:
+    asked = [request("echo", stream=False, number=number) for number in range(5)]
+    before = pair.upstream.connections
+    with Talk(pair.gateway.port, b"".join(asked)) as talk:
+        talk.until(b'"number": 4}')
+    places = [talk.data.index(b'"number": %d}' % number) for number in range(5)]
+    assert places == sorted(places)
+    assert pair.upstream.connections - before <= 1
+
+
+def test_a_client_may_ask_before_it_sends_its_body(pair: Pair) -> None:
+    head = b"POST /x HTTP/1.1\r\nHost: gw\r\nX-Play: echo\r\nExpect: 100-continue\r\n"
+    with Talk(pair.gateway.port, head + b"Connection: close\r\nContent-Length: 5\r\n\r\n") as talk:
+        assert talk.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        talk.sock.sendall(b"hello")
+        assert talk.rest().endswith(b"\r\n\r\nhello")
+    assert pair.last().header("expect") is None
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+def test_a_body_too_large_to_keep_is_passed_on_as_it_comes(pair: Pair, framing: str) -> None:
+    body = bytes(range(256)) * (12 << 12)
+    head = b"POST /x HTTP/1.1\r\nHost: gw\r\nX-Play: echo\r\nConnection: close\r\n"
+    if framing == "length":
+        asked = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    else:
+        pieces = (body[at : at + 50_000] for at in range(0, len(body), 50_000))
+        asked = head + b"Transfer-Encoding: chunked\r\n\r\n" + b"".join(map(chunk, pieces)) + LAST
+    answer = ask(pair.gateway.port, asked)
+    got = split(pair.last().head + b"\r\n\r\n" + pair.last().body)[1]
+    assert got == body
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_body_over_the_limit_is_refused_on_the_way(pair: Pair) -> None:
+    head = b"POST /x HTTP/1.1\r\nHost: gw\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with Talk(pair.gateway.port, head) as talk:
+        for _ in range(20):
+            talk.sock.sendall(chunk(bytes(1 << 20)))
+        assert talk.rest().startswith(b"HTTP/1.1 413 ")
+    assert pair.gateway.get("/-/healthz")[0] == 200
+
+
+def test_a_client_that_half_closes_gets_its_plain_answer(pair: Pair) -> None:
+    with Talk(pair.gateway.port, request("echo", stream=False)) as talk:
+        talk.sock.shutdown(socket.SHUT_WR)
+        assert b'"stream": false' in talk.rest()

@@ -1,0 +1,244 @@
+"""An upstream that plays what a test says, each request in a thread of its own, and writes down
+every byte it gets and the moment a reader leaves; and raw requests towards a gateway before it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+CHAT = "/v1/chat/completions"
+STREAM_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
+LAST = b"0\r\n\r\n"
+_LONG_S = 20.0
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def event(text: str = "", **more: object) -> bytes:
+    """A chat chunk as an event; without text, the role chunk."""
+    delta = {"content": text} if text else {"role": "assistant", "content": ""}
+    payload = {"id": "c", "choices": [{"index": 0, "delta": delta, "finish_reason": None}], **more}
+    return b"data: " + json.dumps(payload).encode() + b"\n\n"
+
+
+DONE = b"data: [DONE]\n\n"
+
+
+@dataclass
+class Visit:
+    """One request, being answered."""
+
+    sock: socket.socket
+    head: bytes
+    body: bytes
+    number: int
+    left_at: float | None = None
+
+    def send(self, *parts: bytes) -> None:
+        for part in parts:
+            self.sock.sendall(part)
+
+    def chunks(self, *events: bytes) -> None:
+        """Each as a chunk and a write of its own."""
+        for one in events:
+            self.sock.sendall(chunk(one))
+
+    def wait_left(self, seconds: float = _LONG_S) -> bool:
+        """Wait until the reader leaves; ``left_at`` is when that was seen."""
+        ready, _, _ = select.select([self.sock], [], [], seconds)
+        if not ready:
+            return False
+        with contextlib.suppress(OSError):
+            assert self.sock.recv(65536) == b"", "more bytes instead of an end"
+        self.left_at = time.monotonic()
+        return True
+
+    def header(self, name: str) -> str | None:
+        for line in self.head.decode("latin-1").split("\r\n")[1:]:
+            key, _, value = line.partition(":")
+            if key.lower() == name:
+                return value.strip()
+        return None
+
+
+Play = Callable[[Visit], object]
+
+
+@dataclass
+class PlayedUpstream:
+    """Plays ``plays[X-Play]`` for each request, or ``default``."""
+
+    plays: dict[str, Play] = field(default_factory=dict)
+    default: Play = lambda visit: visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    visits: list[Visit] = field(default_factory=list)
+    received: bytearray = field(default_factory=bytearray)
+    connections: int = 0
+    errors: list[BaseException] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.port = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._sockets: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join(5)
+        self._listener.close()
+        for sock in self._sockets:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._sockets.append(sock)
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        sock.settimeout(_LONG_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with sock:
+            data = b""
+            while True:
+                try:
+                    visit, data = self._read(sock, data)
+                    if visit is None:
+                        return
+                    self.visits.append(visit)
+                    play = self.plays.get(visit.header("x-play") or "", self.default)
+                    if play(visit) == "close":
+                        return
+                except OSError:
+                    return
+                except BaseException as error:
+                    self.errors.append(error)
+                    raise
+
+    def _read(self, sock: socket.socket, data: bytes) -> tuple[Visit | None, bytes]:
+        while b"\r\n\r\n" not in data:
+            more = sock.recv(65536)
+            self.received += more
+            if not more:
+                return None, b""
+            data += more
+        head, _, data = data.partition(b"\r\n\r\n")
+        visit = Visit(sock, head, b"", len(self.visits))
+        length = int(visit.header("content-length") or 0)
+        chunked = visit.header("transfer-encoding") == "chunked"
+        while len(data) < length or (chunked and not data.endswith(LAST)):
+            more = sock.recv(65536)
+            self.received += more
+            if not more:
+                raise ConnectionError("the request's body broke off")
+            data += more
+        visit.body = data if chunked else data[:length]
+        return visit, b"" if chunked else data[length:]
+
+
+@contextlib.contextmanager
+def played(**plays: Play) -> Iterator[PlayedUpstream]:
+    """An upstream with these plays; underscores in their names stand for hyphens."""
+    upstream = PlayedUpstream({name.replace("_", "-"): play for name, play in plays.items()})
+    try:
+        yield upstream
+    finally:
+        upstream.close()
+    assert upstream.errors == []
+
+
+def request(
+    play: str = "", *, path: str = CHAT, stream: bool = True, headers: str = "", **body: object
+) -> bytes:
+    """A chat request as bytes."""
+    said = json.dumps({"model": "m", "messages": [], "stream": stream, **body})
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: gw\r\nX-Play: {play}\r\n{headers}"
+        f"Content-Type: application/json\r\nContent-Length: {len(said)}\r\n\r\n{said}"
+    ).encode()
+
+
+class Talk:
+    """A raw connection to a gateway."""
+
+    def __init__(self, port: int, data: bytes = b"") -> None:
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=_LONG_S)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.data = b""
+        self.reads: list[tuple[float, bytes]] = []
+        if data:
+            self.sock.sendall(data)
+
+    def __enter__(self) -> Talk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sock.close()
+
+    def until(self, mark: bytes) -> bytes:
+        """Read until ``mark`` stands in what came."""
+        while mark not in self.data:
+            assert self.read(), f"the end came before {mark!r}: {self.data!r}"
+        return self.data
+
+    def read(self) -> bytes:
+        piece = self.sock.recv(65536)
+        self.reads.append((time.monotonic(), piece))
+        self.data += piece
+        return piece
+
+    def rest(self) -> bytes:
+        """Read to the end of the connection."""
+        with contextlib.suppress(ConnectionError):
+            while self.read():
+                pass
+        return self.data
+
+
+def ask(port: int, data: bytes) -> bytes:
+    """The whole of what comes back until the connection ends; ask for Connection: close."""
+    with Talk(port, data) as talk:
+        return talk.rest()
+
+
+def split(answer: bytes) -> tuple[bytes, bytes]:
+    """Head and body of an answer, the body without its chunks' framing."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if b"transfer-encoding: chunked" not in head.lower():
+        return head, body
+    out = b""
+    while body:
+        size, _, body = body.partition(b"\r\n")
+        if not int(size, 16):
+            return head, out
+        out, body = out + body[: int(size, 16)], body[int(size, 16) + 2 :]
+    return head, out
+
+
+def is_whole(answer: bytes) -> bool:
+    """The end of a chunked body was told."""
+    return answer.endswith(LAST)
+
+
+def eventually(is_so: Callable[[], bool], seconds: float = 10.0) -> None:
+    give_up = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < give_up, "it never came to be"
+        time.sleep(0.01)
