@@ -29,6 +29,8 @@ from undam.report.markup import Child, Markup, count, element, figure_ms, join, 
 _TOP, _BOTTOM = 24.0, 262.0
 _HEIGHT = 292.0
 _POINTS = 240
+# The width of the longest label on the axis, with some room.
+_LABEL = 60.0
 
 MARKED = (0.5, 0.9, 0.99, 0.999)
 """The percentiles whose values stand in the picture."""
@@ -86,8 +88,9 @@ def _percentiles(n: int) -> Markup:
         x = percentile_place(q, n, LEFT, RIGHT)
         parts.append(line(x, _TOP, x, _BOTTOM, class_="grid"))
         label = percentile_label(q) if q else "min"
-        parts.append(text(x, _BOTTOM + 18, label, class_="tick mid"))
-    if all(RIGHT - percentile_place(q, n, LEFT, RIGHT) > 30 for q in percentile_ticks(n)):
+        place = "end" if x > RIGHT - _LABEL / 2 else "mid"
+        parts.append(text(x, _BOTTOM + 18, label, class_=f"tick {place}"))
+    if all(RIGHT - percentile_place(q, n, LEFT, RIGHT) > _LABEL for q in percentile_ticks(n)):
         parts.append(text(RIGHT, _BOTTOM + 18, "max", class_="tick end"))
     return join(parts)
 
