@@ -1,0 +1,77 @@
+"""Hedging with two real simulators: stalls are repaired within the budget, load is left alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.gateway_process import Crowd, Start, ask_at_random, p, started
+
+STALLS = "mix(0.03,2000,lognormal(40,0.3))"
+# Headers at once, which is the simulator's way, and comments before any hedge is due.
+SIM = ("--ttft", STALLS, "--gap", "2", "--tokens", "5", "--heartbeat", "0.05")
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    with started(tmp_path) as run:
+        yield run
+
+
+def _pair(start: Start, *arguments: str) -> list[str]:
+    sims = [start("sim", *arguments, "--seed", seed) for seed in ("1", "2")]
+    return [word for sim in sims for word in ("--upstream", sim.url)]
+
+
+def test_stalls_are_repaired_for_few_extra_requests(start: Start) -> None:
+    upstreams = _pair(start, *SIM)
+    plain = start("gateway", *upstreams, "--hedge", "off")
+    hedging = start("gateway", *upstreams, "--hedge", "auto")
+
+    async def main() -> None:
+        before, after = await asyncio.gather(
+            ask_at_random(plain.url, 700, 80), ask_at_random(hedging.url, 700, 80, seed=2)
+        )
+        assert all(read.done and read.whole for read in (*before, *after))
+        # What is usual must be known first.
+        slow, cut = ([read.ttft_s for read in reads[150:]] for reads in (before, after))
+        assert p(0.99, slow) > 1.9
+        assert p(0.99, cut) < p(0.99, slow) / 5, (p(0.99, slow), p(0.99, cut))
+
+    asyncio.run(main())
+    sent = hedging.metric("undam_gateway_hedges_total", result="sent")
+    asked = hedging.metric("undam_gateway_upstream_requests_total")
+    assert asked == 700 + sent
+    assert 700 * 0.015 < sent <= 700 * 0.05
+    assert hedging.metric("undam_gateway_hedges_total", result="won") > sent / 2
+    assert plain.metric("undam_gateway_upstream_requests_total") == 700
+
+
+def test_at_full_load_no_hedge_is_sent(start: Start) -> None:
+    limits = ("--upstream-streams", "4", "--queue", "100", "--queue-timeout", "60")
+    gateway = start("gateway", *_pair(start, *SIM), "--hedge", "auto", *limits)
+
+    def hedges(**labels: str) -> float:
+        return gateway.metric("undam_gateway_hedges_total", **labels)
+
+    async def main() -> None:
+        await ask_at_random(gateway.url, 80, 40)
+        sent = await asyncio.to_thread(hedges, result="sent")
+        crowd = Crowd(gateway.url, 24)
+        running = asyncio.create_task(crowd.run())
+        await asyncio.sleep(0.5)
+        begun = await asyncio.to_thread(hedges, result="sent")
+        await asyncio.sleep(4)
+        assert await asyncio.to_thread(hedges, result="sent") == begun
+        assert begun - sent <= 1  # before the queue had built up
+        assert await asyncio.to_thread(gateway.metric, "undam_gateway_queued") > 0
+        crowd.stopped = True
+        await running
+        assert all(read.done for read in crowd.reads)
+        # There were stalls to hedge.
+        assert max(read.ttft_s for read in crowd.reads) > 1.9
+
+    asyncio.run(main())

@@ -1,0 +1,136 @@
+"""Upstreams that come and go under a real gateway: no request suffers, and no stream is dropped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.gateway_process import Crowd, Start, Started, ask, eventually, started
+
+QUICK = ("--ttft", "5", "--gap", "2", "--tokens", "5")
+LONG = ("--ttft", "20", "--gap", "50", "--tokens", "50")
+USABLE = "undam_gateway_upstream_usable"
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    with started(tmp_path) as run:
+        yield run
+
+
+def _children(process: Started) -> list[int]:
+    pid = process.process.pid
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_dead_upstream_is_set_aside_and_comes_back(start: Start) -> None:
+    one, other = start("sim", *QUICK), start("sim", *QUICK)
+    gateway = start(
+        "gateway", "--upstream", one.url, "--upstream", other.url, "--eject-time", "0.3"
+    )
+    name = one.url.removeprefix("http://")
+
+    async def main() -> None:
+        crowd = Crowd(gateway.url, 4)
+        running = asyncio.create_task(crowd.run())
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(one.stop)
+        await eventually(lambda: gateway.metric(USABLE, upstream=name) == 0)
+        start("sim", *QUICK, "--port", str(one.port))
+        await eventually(lambda: gateway.metric(USABLE, upstream=name) == 1)
+        crowd.stopped = True
+        await running
+        # Those that it was answering when it died are told so; all others were retried.
+        broken = [read for read in crowd.reads if not read.done]
+        assert len(broken) <= 4
+        assert all(b"error" in read.body for read in broken)
+
+    asyncio.run(main())
+    assert f"upstream {name} is set aside: refused" in gateway.said()
+    assert f"upstream {name} is back" in gateway.said()
+
+
+def test_a_reload_drains_and_drops_nothing(start: Start, tmp_path: Path) -> None:
+    one, other = start("sim", *LONG), start("sim", *LONG)
+    config = tmp_path / "gateway.toml"
+    config.write_text(f'upstream = ["{one.url}", "{other.url}"]\nheartbeat = 0.5\n')
+    gateway = start("gateway", "--config", str(config))
+    first = one.url.removeprefix("http://")
+
+    def asked() -> float:
+        return gateway.metric("undam_gateway_upstream_requests_total", upstream=first)
+
+    async def main() -> None:
+        streams = [asyncio.create_task(ask(gateway.url)) for _ in range(40)]
+        await eventually(lambda: asked() >= 15)
+        config.write_text('heart_beat = 5\nupstream = "http://127.0.0.1:1"\n')
+        gateway.signal(signal.SIGHUP)
+        await eventually(lambda: "did you mean heartbeat?" in gateway.said())
+        config.write_text(f'upstream = ["{other.url}"]\n')
+        gateway.signal(signal.SIGHUP)
+        await eventually(lambda: f"drains: {first}" in gateway.said())
+        before = await asyncio.to_thread(asked)
+        late = await asyncio.gather(*(ask(gateway.url, tokens=3) for _ in range(10)))
+        assert await asyncio.to_thread(asked) == before
+        reads = [*await asyncio.gather(*streams), *late]
+        assert all(read.done and read.whole for read in reads)
+        assert {read.events for read in reads[:40]} == {50}
+
+    asyncio.run(main())
+    said = gateway.said()
+    assert f"{config}:1:1: there is no key 'heart_beat'" in said
+    assert "the old one stays" in said
+
+
+def test_sigterm_lets_streams_end_and_then_cuts_them_with_a_word(start: Start) -> None:
+    quick, slow = start("sim", *LONG), start("sim", *LONG[:2], "--gap", "500", "--tokens", "100")
+    patient = start("gateway", "--upstream", quick.url)
+    hasty = start("gateway", "--upstream", slow.url, "--drain-timeout", "0.5")
+    firm = start("gateway", "--upstream", slow.url)
+    all_three = (patient, hasty, firm)
+
+    async def main() -> None:
+        streams = [[asyncio.create_task(ask(one.url)) for _ in range(20)] for one in all_three]
+        flying = "undam_gateway_streams_in_flight"
+        await eventually(lambda: all(one.metric(flying) == 20 for one in all_three))
+        for one in all_three:
+            one.signal(signal.SIGTERM)
+        await asyncio.sleep(0.2)
+        refused = [(await ask(one.url)).error for one in all_three]
+        assert all(refused)  # nobody new
+        firm.signal(signal.SIGTERM)
+        whole, cut, cut_at_once = [await asyncio.gather(*reads) for reads in streams]
+        assert all(read.done and read.whole and read.events == 50 for read in whole)
+        for read in (*cut, *cut_at_once):
+            assert b"shutting down" in read.body
+            assert not read.whole
+            assert not read.done
+
+    asyncio.run(main())
+    assert [one.process.wait(5) for one in all_three] == [0, 1, 1]
+
+
+def test_several_workers_share_the_port_and_a_dead_one_is_replaced(start: Start) -> None:
+    sim = start("sim", *LONG)
+    gateway = start("gateway", "--upstream", sim.url, "--workers", "2")
+    assert gateway.get("/-/readyz") == (200, "ready\n")
+
+    async def main() -> None:
+        assert all(read.done for read in await asyncio.gather(ask(gateway.url)))
+        killed, kept = _children(gateway)
+        os.kill(killed, signal.SIGKILL)
+        await eventually(lambda: "starts again" in gateway.said())
+        await eventually(lambda: gateway.get("/-/readyz")[0] == 200)
+        assert kept in _children(gateway)
+        reads = [asyncio.create_task(ask(gateway.url)) for _ in range(20)]
+        await asyncio.sleep(0.5)
+        gateway.signal(signal.SIGTERM)
+        assert all(read.done and read.whole for read in await asyncio.gather(*reads))
+
+    asyncio.run(main())
+    assert gateway.process.wait(10) == 0
