@@ -107,6 +107,7 @@ def test_the_ramp_is_bounded_and_can_be_set() -> None:
         (Load(concurrency=8, requests=20), 2),
         (Load(concurrency=5000, duration_s=60), 100),
         (Load(rate=2.5, duration_s=60), 3),
+        (Load(rate=50, duration_s=2), 10),
         (Load(arrivals="trace", trace_ns=(0, 1), requests=2), 0),
     ],
 )

@@ -41,7 +41,7 @@ class LiveLine:
         if not self._shown:
             return
         self._next = time.monotonic() + _EVERY_S
-        text = text[: self._columns() - 1]
+        text = text[: max(1, self._columns() - 1)]
         self._write("\r" + text.ljust(self._length))
         self._length = len(text)
 
@@ -53,7 +53,8 @@ class LiveLine:
 
     def _columns(self) -> int:
         try:
-            return max(20, os.get_terminal_size(self._out.fileno()).columns)
+            # A terminal that has not been told its size says 0.
+            return os.get_terminal_size(self._out.fileno()).columns or _USUAL_COLUMNS
         except OSError:
             return _USUAL_COLUMNS
 

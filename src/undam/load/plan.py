@@ -94,7 +94,10 @@ def default_warmup(load: Load) -> int:
     if load.trace_ns:
         return 0
     first = load.concurrency if load.concurrency is not None else math.ceil(load.rate or 0)
-    tenth = _MOST_WARMUP if load.requests is None else math.ceil(load.requests / 10)
+    expected = load.requests
+    if load.rate is not None and load.duration_s is not None:
+        expected = math.ceil(load.rate * load.duration_s)
+    tenth = _MOST_WARMUP if expected is None else math.ceil(expected / 10)
     return min(first, tenth, _MOST_WARMUP)
 
 

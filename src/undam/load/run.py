@@ -34,7 +34,7 @@ _STOP_S = 10.0
 # A status comes four times a second. Judging a full backlog may keep a worker busy for a while.
 _SILENT_S = 60.0
 _TICK_S = 0.25
-_UNFELT_NS = 500_000
+_UNFELT_NS = 100_000
 
 
 class NotRun(UndamError):

@@ -9,7 +9,9 @@ RESOLUTION = 1.1
 a shorter step would mostly measure the luck of a run."""
 
 MOST_STEPS = 14
-_LOWEST_RATE = 0.01
+# Below so small a part of the first rate the objective is out of reach rather than the rate too
+# high, and runs of a fixed number of requests would take for ever.
+_LOWEST_PART = 1 / 64
 
 
 class Search:
@@ -22,6 +24,7 @@ class Search:
 
     def __init__(self, first: float) -> None:
         self.rate: float | None = first
+        self._lowest = first * _LOWEST_PART
         self.met: float | None = None
         self.missed: float | None = None
         self.steps = 0
@@ -40,7 +43,7 @@ class Search:
     def _next(self) -> float | None:
         if self.met is None:
             assert self.missed is not None
-            return _round(self.missed / 2) if self.missed / 2 >= _LOWEST_RATE else None
+            return _round(self.missed / 2) if self.missed / 2 >= self._lowest else None
         if self.missed is None:
             return _round(self.met * 2)
         between = _round(math.sqrt(self.met * self.missed))
