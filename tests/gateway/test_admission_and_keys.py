@@ -9,6 +9,7 @@ import pytest
 
 from undam.apis import CHAT
 from undam.errors import ConfigSyntaxError
+from undam.gateway import entrance
 from undam.gateway.admission import Admission, AdmissionTerms
 from undam.gateway.entrance import Entrance, Pass
 from undam.gateway.keys import Usage, find_key, parse_keys, token_of
@@ -182,6 +183,26 @@ def test_two_are_not_let_in_for_one_free_place() -> None:
         world.entrance.stop()
         assert [one.done() for one in waiting] == [True] * 3  # type: ignore[union-attr]
         assert isinstance(world.entrance.enter(_request()), Refusal)
+
+    asyncio.run(main())
+
+
+def test_a_place_that_nobody_takes_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entrance, "_LOST_S", 0.01)
+
+    async def main() -> None:
+        world = _World(queue=3)
+        world.free = 0
+        waiting = [world.entrance.enter(_request()) for _ in range(2)]
+        world.free = 1
+        world.entrance.let_in()
+        assert waiting[0].done()  # type: ignore[union-attr]
+        # Its client left in this very turn; the next one in the queue gets the place.
+        taken = await waiting[1]  # type: ignore[misc]
+        assert isinstance(taken, Pass)
+        taken.release()
+        taken.release()
+        assert world.entrance.admission.under_way == 0
 
     asyncio.run(main())
 

@@ -30,8 +30,9 @@ class _Attempt:
 
 @dataclass(slots=True, eq=False)
 class _Going:
-    """A request on its way."""
+    """A request on its way; kept here, so that its id is nobody else's."""
 
+    request: RequestFacts
     attempts: list[_Attempt] = field(default_factory=list)
     delay: bool = False
     picked: str = ""
@@ -152,7 +153,7 @@ class GatewayDirector:
     def began(self, upstream: Upstream, request: RequestFacts) -> None:
         """See ``Director``."""
         now = self._clock()
-        going = self._going.setdefault(id(request), _Going())
+        going = self._going.setdefault(id(request), _Going(request))
         member = self.balance.member(upstream.name) or Member(upstream.name, draining=True)
         hedge = going.picked == upstream.name
         going.picked = ""
@@ -183,7 +184,7 @@ class GatewayDirector:
         self.hedging.asked()
         delay_s = self.hedging.delay_s(request.model)
         if delay_s is not None:
-            self._going.setdefault(id(request), _Going()).delay = True
+            self._going.setdefault(id(request), _Going(request)).delay = True
         return delay_s
 
     def may_hedge(self, request: RequestFacts) -> bool:

@@ -11,6 +11,10 @@ from undam.gateway.seams import Refusal, RequestFacts
 
 _KEY_HEADERS = frozenset({b"authorization", b"x-api-key", b"api-key"})
 
+# Who is let in from the queue is sent on in the same turn of the loop. If its client left in that
+# very turn, nobody takes the ticket, and its place would be lost for good.
+_LOST_S = 1.0
+
 _STOPPING = Refusal(503, "the gateway is shutting down", "overloaded_error", 1.0)
 _FULL = Refusal(503, "the gateway is full, and so is its queue", "overloaded_error", 1.0)
 _TOO_LATE = Refusal(503, "no place became free in time", "overloaded_error", 1.0)
@@ -23,17 +27,20 @@ _NO_KEY = Refusal(
 
 
 class Pass:
-    """A `Ticket`: given back once, with `release`."""
+    """A `Ticket`; a second `release` does nothing."""
 
-    __slots__ = ("_entrance", "_request")
+    __slots__ = ("_entrance", "released", "request")
 
     def __init__(self, entrance: Entrance, request: RequestFacts) -> None:
         self._entrance = entrance
-        self._request = request
+        self.request = request
+        self.released = False
 
     def release(self) -> None:
         """See ``Ticket``."""
-        self._entrance.left(self._request)
+        if not self.released:
+            self.released = True
+            self._entrance.left(self.request)
 
 
 Answer = Pass | Refusal
@@ -69,7 +76,7 @@ class Entrance:
         self._usage = Usage()
         self._turns: dict[Waiter, tuple[_Turn, RequestFacts]] = {}
         # Let in, but not yet sent to an upstream, which therefore seems to have room.
-        self._coming: set[int] = set()
+        self._coming: dict[int, RequestFacts] = {}
 
     def enter(self, request: RequestFacts) -> Answer | _Turn:
         """Let it in, refuse it, or let it wait; cancel the future if its client leaves. Its key is
@@ -81,7 +88,7 @@ class Entrance:
             return refusal
         entered = self.admission.enter(room=self._room(len(self._coming)))
         if entered == "in":
-            self._coming.add(id(request))
+            self._coming[id(request)] = request
             return Pass(self, request)
         if entered == "queue-full":
             self._usage.give_back(request.key_name)
@@ -90,11 +97,11 @@ class Entrance:
 
     def sent(self, request: RequestFacts) -> None:
         """It goes to an upstream, which counts it from now on."""
-        self._coming.discard(id(request))
+        self._coming.pop(id(request), None)
 
     def left(self, request: RequestFacts) -> None:
         """A request that was let in is over."""
-        self._coming.discard(id(request))
+        self._coming.pop(id(request), None)
         self._usage.give_back(request.key_name)
         self._on_left(request)
         self.admission.leave()
@@ -104,8 +111,10 @@ class Entrance:
         """Something may have become free: those whose turn it is come in."""
         while (waiter := self.admission.next_in(room=self._room(len(self._coming)))) is not None:
             turn, request = self._turns.pop(waiter)
-            self._coming.add(id(request))
-            turn.set_result(Pass(self, request))
+            self._coming[id(request)] = request
+            ticket = Pass(self, request)
+            turn.set_result(ticket)
+            turn.get_loop().call_later(_LOST_S, self._find_lost, ticket)
             self._on_queue(self.admission.waiting)
 
     def stop(self) -> None:
@@ -113,6 +122,10 @@ class Entrance:
         self.stopping = True
         for turn, _ in list(self._turns.values()):
             turn.set_result(_STOPPING)
+
+    def _find_lost(self, ticket: Pass) -> None:
+        if id(ticket.request) in self._coming:
+            ticket.release()
 
     def _queue(self, waiter: Waiter, request: RequestFacts) -> _Turn:
         loop = asyncio.get_running_loop()
