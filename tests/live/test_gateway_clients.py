@@ -1,0 +1,96 @@
+"""Real clients through a real gateway that sends a heartbeat every 50 ms: before the model has
+answered, and between its tokens, with and without ids."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from support.browser import chromium
+from support.gateway_process import Started, started
+from support.served import PATIENCE_S, Gate, Raw, read_raw, under_uvicorn
+from support.stream_clients import (
+    anthropic_pieces,
+    collect,
+    curl_pieces,
+    langchain_pieces,
+    node_pieces,
+    openai_client,
+    openai_pieces,
+)
+from support.stream_site import HEARTBEAT_S, TEXT, TOKENS, Site
+
+# The model sends no heartbeats, and nothing at all for six of the gateway's.
+_SERVING = Site(heartbeat_s=None, silent_s=6 * HEARTBEAT_S)
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    with under_uvicorn(_SERVING) as url, started(tmp_path_factory.mktemp("gateway")) as start:
+        yield start("gateway", "--upstream", url, "--heartbeat", str(HEARTBEAT_S))
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """Serves one test; asserts that its reader saw the first token before the second was sent."""
+    _SERVING.gate = Gate()
+    yield _SERVING
+    assert not _SERVING.gate.held
+
+
+def _openai(base_url: str, _: Path) -> Iterator[str | None]:
+    with openai_client(f"{base_url}/v1") as client:
+        yield from openai_pieces(client)
+
+
+CLIENTS: dict[str, Callable[[str, Path], Iterator[str | None]]] = {
+    "openai-python": _openai,
+    "langchain-openai": lambda url, _: langchain_pieces(f"{url}/v1"),
+    "anthropic-python": lambda url, _: anthropic_pieces(url),
+    "openai-node": lambda url, folder: node_pieces(f"{url}/v1", folder),
+    "curl": lambda url, _: curl_pieces(f"{url}/events"),
+}
+
+
+@pytest.mark.parametrize("form", ["plain", "ids"])
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_client_lives_with_the_gateways_heartbeats(
+    gateway: Started, site: Site, tmp_path: Path, client: str, form: str
+) -> None:
+    before = gateway.metric("undam_gateway_heartbeats_total")
+    assert collect(site, CLIENTS[client](f"{gateway.url}/{form}", tmp_path)) == TEXT
+    # Some before the head, where it is a POST, and some while the gate was shut.
+    assert gateway.metric("undam_gateway_heartbeats_total") - before >= 3
+
+
+def test_where_the_heartbeats_stand(gateway: Started, site: Site) -> None:
+    def on_read(raw: Raw) -> bool:
+        _, came, rest = raw.data.partition(b'"content":"Hel"')
+        if came and rest.count(b": ping\n") >= 3:
+            site.gate.open()
+        return True
+
+    body = json.dumps({"model": "m", "stream": True, "messages": []}).encode()
+    url = f"{gateway.url}/plain/v1/chat/completions"
+    raw = read_raw(url, "POST", body=body, on_read=on_read)
+    first, second = (raw.data.index(b'"content":"%b"' % token) for token in (b"Hel", b"lo"))
+    assert raw.data[:first].count(b": ping\n") >= 2
+    assert raw.data[first:second].count(b": ping\n") >= 3
+    assert not raw.truncated
+
+
+def test_eventsource_and_fetch_in_chromium(gateway: Started, site: Site, tmp_path: Path) -> None:
+    site.held.clear()
+    site.reported.clear()
+    with chromium(f"{gateway.url}/page", tmp_path):
+        assert site.reported.wait(2 * PATIENCE_S), "the page did not report"
+    ids = {"plain": 0, "ids": len(TOKENS)}
+    assert site.report == {
+        f"{name} {form}": {"text": TEXT, "ids": ids[form], "failed": ""}
+        for name in ("byEventSource", "byFetch")
+        for form in ("plain", "ids")
+    }
+    assert site.held == [False] * 4

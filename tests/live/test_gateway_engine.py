@@ -1,0 +1,106 @@
+"""A real engine, llama.cpp's own server, behind a real gateway: docs/decisions/0008."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from support.gateway_process import CHAT, Started, started
+from support.live import miss
+from support.stream_clients import openai_client, openai_pieces
+from undam.lab.proxies import Missing
+
+_ROOT = Path(__file__).parents[2]
+_PYTHON = _ROOT / ".venv-engine" / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if not (_ROOT / ".venv-engine" / "installed.txt").exists():
+        miss(Missing("llama.cpp's server", "scripts/install-engine"))
+    folder = tmp_path_factory.mktemp("engine")
+    with (folder / "engine.log").open("wb") as log:
+        process = subprocess.Popen(
+            [_PYTHON, _ROOT / "scripts" / "engine" / "serve.py", folder],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
+        )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("listening on "), (folder / "engine.log").read_text()
+        yield line.split()[-1]
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        finally:
+            process.kill()
+            process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def gateway(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    with started(tmp_path_factory.mktemp("gateway")) as start:
+        yield start("gateway", "--upstream", engine, "--heartbeat", "0.5", "--hedge", "auto")
+
+
+def test_a_check_says_streaming_and_blames_no_gateway(engine: str, gateway: Started) -> None:
+    command = [sys.executable, "-m", "undam", "check", gateway.url + CHAT, "--json"]
+    for _ in range(3):  # what else the machine does may spoil one
+        done = subprocess.run(
+            [*command, "--hop", f"engine={engine}{CHAT}"],
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        report = json.loads(done.stdout)
+        hops = {hop["name"]: hop for hop in report["hops"]}
+        if hops["engine"]["verdict"] == "streaming" and not report["clock"]["coalesced_reads"]:
+            break
+    assert hops["engine"]["verdict"] == "streaming", report
+    assert hops["edge"]["verdict"] == report["verdict"] == "streaming", report
+    assert hops["edge"]["complete"]
+    assert hops["edge"]["events"] == hops["engine"]["events"] >= 100
+    blamed = [one for one in report["findings"] if one["hop"] == "edge" and one["code"] < "UD9"]
+    assert not [one for one in blamed if one["severity"] != "info"], blamed
+
+
+def test_the_words_are_the_engines_own(engine: str, gateway: Started) -> None:
+    # Its weights and its choice of words are fixed, so the same question has the same answer.
+    texts = []
+    for url in (engine, gateway.url):
+        with openai_client(f"{url}/v1") as client:
+            texts.append("".join(piece or "" for piece in openai_pieces(client)))
+    assert texts[0] == texts[1]
+    assert len(texts[0].split()) == 120
+
+
+def test_its_errors_and_other_pages_pass(engine: str, gateway: Started) -> None:
+    for url in (engine, gateway.url):
+        with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+            assert client.get("/v1/models").json()["data"][0]["id"] == "tiny"
+            wrong = client.post(CHAT, json={"stream": True, "messages": "none"})
+            assert wrong.status_code >= 400
+            assert "error" in wrong.json()
+
+
+def test_a_client_that_leaves_stops_the_engine(engine: str, gateway: Started) -> None:
+    body = {"model": "tiny", "stream": True, "max_tokens": 900,
+            "messages": [{"role": "user", "content": "hi"}]}  # fmt: skip
+    with (
+        httpx.Client(timeout=30, trust_env=False) as client,
+        client.stream("POST", gateway.url + CHAT, json=body) as answer,
+    ):
+        next(answer.iter_raw())
+    # All four of its places are free again long before 900 tokens are made.
+    busy = [True]
+    give_up = time.monotonic() + 1.0
+    while any(busy):
+        assert time.monotonic() < give_up, "the engine goes on for nobody"
+        slots = httpx.get(f"{engine}/slots", timeout=30, trust_env=False).json()
+        busy = [one["is_processing"] for one in slots]

@@ -1,0 +1,150 @@
+"""Real clients of streams, each as an iterator of the pieces that it saw."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import httpx
+import httpx_sse
+import openai
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from support.live import miss
+from support.served import PATIENCE_S
+from support.stream_site import HEARTBEAT_S, Site
+from undam.lab.proxies import Missing
+from undam.sse import Event, Parser
+
+
+def collect(site: Site, pieces: Iterable[str | None]) -> str:
+    """The whole text; opens the gate some heartbeats after the first piece has come."""
+    text = ""
+    for piece in pieces:
+        if piece and not text:
+            # Heartbeats come meanwhile, and the client has to live with them.
+            threading.Timer(5 * HEARTBEAT_S, site.gate.open).start()
+        text += piece or ""
+    return text
+
+
+def openai_client(base_url: str) -> openai.OpenAI:
+    """Without a key and without retries."""
+    return openai.OpenAI(base_url=base_url, api_key="none", max_retries=0)
+
+
+def openai_pieces(client: openai.OpenAI) -> Iterator[str | None]:
+    """By openai-python."""
+    messages: Any = [{"role": "user", "content": "hi"}]
+    with client.chat.completions.create(model="m", messages=messages, stream=True) as chunks:
+        for chunk in chunks:
+            yield chunk.choices[0].delta.content
+
+
+def langchain_pieces(base_url: str) -> Iterator[str]:
+    """By langchain-openai."""
+    key = SecretStr("none")
+    model = ChatOpenAI(base_url=base_url, api_key=key, model="m", max_retries=0)
+    for chunk in model.stream("hi"):
+        yield str(chunk.content)
+
+
+def httpx_sse_events(url: str) -> Iterator[httpx_sse.ServerSentEvent]:
+    """By httpx-sse."""
+    with (
+        httpx.Client(trust_env=False) as client,
+        httpx_sse.connect_sse(client, "GET", url) as source,
+    ):
+        yield from source.iter_sse()
+
+
+def anthropic_pieces(base_url: str) -> Iterator[str]:
+    """By anthropic-python; the answer has to come to its end."""
+    messages: Any = [{"role": "user", "content": "hi"}]
+    with (
+        anthropic.Anthropic(base_url=base_url, api_key="none", max_retries=0) as client,
+        client.messages.stream(model="m", max_tokens=9, messages=messages) as stream,
+    ):
+        yield from stream.text_stream
+        assert stream.get_final_message().stop_reason == "end_turn"
+
+
+_NODE = """
+const OpenAI = require("openai");
+const client = new OpenAI({ baseURL: process.argv[2], apiKey: "none", maxRetries: 0 });
+(async () => {
+  const stream = await client.chat.completions.create({
+    model: "m", stream: true, messages: [{ role: "user", content: "hi" }],
+  });
+  for await (const chunk of stream)
+    console.log(JSON.stringify(chunk.choices[0].delta.content ?? ""));
+})().catch((error) => { console.error(String(error)); process.exit(1); });
+"""
+
+
+def _program(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        miss(Missing(name, f"apt-get install --no-install-recommends {name}"))
+    return path
+
+
+def _node_modules() -> Path:
+    folders = [Path(one) for one in os.environ.get("NODE_PATH", "").split(os.pathsep) if one]
+    folders.append(Path(__file__).parents[2] / ".proxies" / "node_modules")
+    having = [folder for folder in folders if (folder / "openai").is_dir()]
+    if not having:
+        miss(Missing("the Node.js package openai", "scripts/install-proxies all"))
+    return having[0]
+
+
+def _lines(command: list[str], **environment: str) -> Iterator[bytes]:
+    """What a program writes, line by line, as it comes."""
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **environment},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        limit = threading.Timer(PATIENCE_S, process.kill)
+        limit.start()
+        try:
+            yield from process.stdout
+            said = process.stderr.read().decode()
+            assert process.wait() == 0, said
+        finally:
+            limit.cancel()
+            process.kill()
+
+
+def node_pieces(base_url: str, folder: Path) -> Iterator[str]:
+    """By openai-node.
+
+    Args:
+        folder: for the program.
+    """
+    script = folder / "read.js"
+    script.write_text(_NODE)
+    lines = _lines([_program("node"), str(script), base_url], NODE_PATH=str(_node_modules()))
+    for line in lines:
+        yield json.loads(line)
+
+
+def curl_pieces(url: str) -> Iterator[str]:
+    """By curl, and a parser of ours."""
+    parser = Parser()
+    for line in _lines([_program("curl"), "-sSN", url]):
+        for event in parser.receive_data(line):
+            if isinstance(event, Event) and event.event == "message":
+                yield json.loads(event.data)
