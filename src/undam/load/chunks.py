@@ -14,6 +14,8 @@ _LINE_END = b"\r\n"
 _END = b"0\r\n\r\n"
 _ZERO = _END[0]
 _SIZE = re.compile(rb"([0-9a-fA-F]{1,8})\r\n")
+# A line whose end has not come: of another form, it is llhttp's to say what is wrong with it.
+_PART = re.compile(rb"(?:0?|[1-9a-fA-F][0-9a-fA-F]{0,7})\r?\Z")
 # The longest line that a size without extensions makes, with the line end of the chunk before it.
 _LINE_BYTES = 12
 _PRIMING = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -94,7 +96,7 @@ class Chunks:
             return -1
         end = data.find(_LINE_END, begin, begin + _LINE_BYTES)
         if end < 0:
-            return at if len(data) - begin < _LINE_BYTES else -1
+            return at if _PART.match(data, begin) else -1
         if data[begin:end] == b"0":
             last = data[begin : begin + len(_END)]
             self.complete = last == _END

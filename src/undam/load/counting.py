@@ -22,6 +22,7 @@ class Counter:
         contents: events with content.
         tokens: completion tokens, as last told.
         error: the first error told inside the stream; ``None`` for none.
+        leftover_bytes: of an event that was cut off, once the end is noted.
         malformed: the first event whose data should be JSON and is not; ``None`` for none.
     """
 
@@ -32,6 +33,7 @@ class Counter:
         self.empties = 0
         self.heartbeats = 0
         self.error: str | None = None
+        self.leftover_bytes = 0
         self.malformed: str | None = None
         self._read = read
         self._templates = templates
@@ -73,7 +75,7 @@ class Counter:
             for item in self._parser.receive_eof():
                 self._note(self._read(item.event, item.data))
         elif self._parser is not None:
-            self._parser.receive_eof()
+            self.leftover_bytes = self._parser.receive_eof()
         return self.contents - before
 
     def _open(self, *, first: bytes, begun: bool) -> Parser | LineParser:

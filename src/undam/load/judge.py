@@ -258,10 +258,9 @@ class Judge:
         if coding is not None:
             said = f"the body ended in the middle of its {coding} data"
             return Outcome.INCOMPLETE, "truncated", said
-        if counter is None or counter.pending_bytes:
+        if self._kept if counter is None else counter.leftover_bytes:
             said = "the stream ended in the middle of an event"
-            if counter is not None or self._kept:
-                return Outcome.INCOMPLETE, "half-event", said
+            return Outcome.INCOMPLETE, "half-event", said
         if self._tongue.api.announces_end:
             said = "the stream ended without saying that the answer is complete"
             return Outcome.INCOMPLETE, "no-end", said

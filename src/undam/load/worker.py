@@ -150,7 +150,8 @@ class Worker:
         step_ns = realtime_offset_ns() - offset_ns
         engine.stop()
         while engine.over:
-            self._judge_one(len(engine.over[0].reads))
+            self._judge_one(_READS_A_PIECE)
+            self._tell_in_time()
         self._report(last=True)
         self._pipes.send(
             Final(
@@ -203,9 +204,7 @@ class Worker:
             elif engine.backlog_bytes > self._job.backlog_bytes:
                 self._judged_busy += 1
                 self._judge_under_pressure()
-            now_ns = time.time_ns()
-            if now_ns >= self._status_ns:
-                self._tell(now_ns)
+            self._tell_in_time()
 
     def _send_due(self) -> None:
         """Start every request that is due."""
@@ -274,6 +273,11 @@ class Worker:
         self._flush_ns = time.time_ns() + _FLUSH_NS
         if last:
             self._tell(time.time_ns())
+
+    def _tell_in_time(self) -> None:
+        now_ns = time.time_ns()
+        if now_ns >= self._status_ns:
+            self._tell(now_ns)
 
     def _tell(self, now_ns: int) -> None:
         engine = self._engine
