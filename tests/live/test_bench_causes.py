@@ -124,7 +124,11 @@ def test_a_starved_client_says_so_at_the_top(simulator: Callable[..., Simulator]
     url = simulator("--gap", "2", "--tokens", "150", "--ttft", "60").url + CHAT
     cpu = max(os.sched_getaffinity(0))
     with busy(cpu, 3):
-        told = bench(url, "-c", "60", "-n", "60", cpu=cpu)
+        for _ in range(1 + _MORE_TIMES):
+            told = bench(url, "-c", "60", "-n", "60", cpu=cpu)
+            # Whatever these drive off to the simulator's processor may make that one late, too.
+            if "UD907" in codes(told):
+                break
     assert told["findings"][0]["code"] in CLIENT
     assert "UD907" in codes(told)
     assert told["client"]["uncertain_gaps"] > 0

@@ -105,5 +105,5 @@ def _closed(share: Share, load: Load, first: int) -> ClosedLoop:
         duration_ns=None if load.duration_s is None else round(load.duration_s * 1e9),
         first=first,
         stride=stride,
-        warmup=first + share.warmup * stride,
+        warmup=share.warmup,
     )
