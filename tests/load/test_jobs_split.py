@@ -1,4 +1,4 @@
-"""From a load to jobs: each number once, the warm-up first, and requests as they go over the wire."""
+"""From a load to jobs: each number once, the warm-up first, and requests as bytes."""
 
 from __future__ import annotations
 
