@@ -10,8 +10,11 @@ MODULES = (
     "simulator_schedule",
     "arrival_stamps",
     "client_reading",
+    "load_accuracy",
+    "load_ceiling",
     "asgi_streams",
     "lint_tree",
+    "gateway_hedging",
 )
 """Each has a docstring whose first line is its title, and ``run() -> list[str]``."""
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench.simulator_schedule import _on_cpu_and_waiting_s, _stolen_s
-from undam.load.job import Batch, ClosedLoop, Final, FrameReader, Job, Ready, Start, Tls, encode
+from undam.load.job import Batch, ClosedLoop, Final, FrameReader, Job, Ready, Start, encode
 from undam.record.measured import Measured, Outcome
 from undam.timing import quantile
 
@@ -178,10 +178,9 @@ def _truth(path: Path) -> tuple[list[float], list[float]]:
         line = json.loads(text)
         if line["kind"] == "request":
             arrived[line["id"]] = line["arrived_ns"]
-        elif line["kind"] == "event":
-            # The role chunk is number 0, and the end stands behind the content.
-            if 1 <= line["seq"] <= TOKENS:
-                left[line["id"]].append(line["left_ns"])
+        # The role chunk is number 0, and the end stands behind the content.
+        elif line["kind"] == "event" and 1 <= line["seq"] <= TOKENS:
+            left[line["id"]].append(line["left_ns"])
     ttft, gaps = [], []
     for ident, times in left.items():
         ttft.append((times[0] - arrived[ident]) / 1e6)

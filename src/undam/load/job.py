@@ -13,7 +13,7 @@ import struct
 import sys
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 from undam.record.measured import ContentRead, Measured, Outcome
@@ -202,7 +202,8 @@ class Final:
         connections: opened in all.
         resent: requests sent again on a new connection, since the server had closed the kept one
             before any byte of an answer.
-        cpu_ns: processor time from the start to ``ended_ns``.
+        cpu_ns: processor time from the start to the end of the last answer.
+        judging_ns: processor time after that, for what was not judged in idle moments.
         step_ns: how far CLOCK_REALTIME was set in between; figures that span it are wrong.
         judged_busy: requests that had to be judged, in part, while others were in flight, since
             the backlog was full.
@@ -222,6 +223,7 @@ class Final:
     judged_busy: int
     sleep_ns: int
     received_bytes: int
+    judging_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,11 +250,13 @@ def encode(frame: Frame) -> bytes:
     Raises:
         ValueError: it is larger than 4 GB.
     """
-    values: list[Any] = [getattr(frame, name) for name in _NAMES[type(frame)]]
+    if isinstance(frame, Job):
+        # The family is an enumeration as a rule, and marshal takes plain numbers only.
+        plain = tuple((int(family), tuple(to)) for family, to in frame.addresses)
+        frame = replace(frame, addresses=plain)
+    values = [_plain(getattr(frame, name)) for name in _NAMES[type(frame)]]
     if isinstance(frame, Batch):
         values = [frame.worker, [_flat(one) for one in frame.measured]]
-    elif isinstance(frame, Job):
-        values = [_plain(value) for value in values]
     data = marshal.dumps([_KINDS.index(type(frame)), *values], _MARSHAL_VERSION)
     if len(data) > _MAX_FRAME_BYTES:
         raise ValueError("a frame is larger than 4 GB")
@@ -298,7 +302,7 @@ def _decode(data: bytes) -> Frame:
 
 
 def _plain(value: object) -> object:
-    """Values of a job without classes of ours."""
+    """A value without classes of ours."""
     if isinstance(value, OpenLoop):
         return ("open", tuple(map(tuple, value.plan)), value.ahead)
     if isinstance(value, ClosedLoop):

@@ -146,7 +146,7 @@ class Worker:
         self._ended_ns = start_ns
         if not self._pipes.stopped:
             self._load()
-        cpu_ns = time.process_time_ns() - cpu_ns
+        loaded_ns = time.process_time_ns()
         step_ns = realtime_offset_ns() - offset_ns
         engine.stop()
         while engine.over:
@@ -163,7 +163,8 @@ class Worker:
                 stopped=self._pipes.stopped,
                 connections=engine.connections,
                 resent=engine.resent,
-                cpu_ns=cpu_ns,
+                cpu_ns=loaded_ns - cpu_ns,
+                judging_ns=time.process_time_ns() - loaded_ns,
                 step_ns=step_ns,
                 judged_busy=self._judged_busy,
                 sleep_ns=engine.sleep_ns,
