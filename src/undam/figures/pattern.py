@@ -65,6 +65,7 @@ class Pattern:
         events: in bursts that were judged; the last burst of an answer is not.
         together: of these, those that came with another.
         bursts: that were judged.
+        first: events of the first burst of answers that have three or more.
         sizes: events a burst, neither first nor last of their answers.
         sizes_bytes: the same in bytes, by the answer's mean event.
         distances: between the beginnings of such bursts, ns.
@@ -77,6 +78,7 @@ class Pattern:
         "bursts",
         "distances",
         "events",
+        "first",
         "sizes",
         "sizes_bytes",
         "together",
@@ -89,7 +91,7 @@ class Pattern:
     def __init__(self) -> None:
         self.answers = self.bursts = self.events = self.together = self.whole = 0
         self.sizes: Counter[int] = Counter()
-        self.sizes_bytes, self.distances = Moments(), Moments()
+        self.first, self.sizes_bytes, self.distances = Moments(), Moments(), Moments()
         self.whole_events, self.whole_after = Histogram(bits=_BITS), Histogram(bits=_BITS)
         self.whole_within = Histogram(bits=_BITS)
 
@@ -125,6 +127,8 @@ class Pattern:
                 self.bursts += 1
                 self.events += burst.events
                 self.together += burst.events if burst.events > 1 else 0
+        if len(bursts) > 2 and not bursts[0].hidden:
+            self.first.record(bursts[0].events)
         for before, burst in pairwise(bursts[:-1]):
             if not burst.hidden:
                 self.sizes[burst.events] += 1
@@ -138,6 +142,6 @@ class Pattern:
         for name in ("answers", "bursts", "events", "together", "whole"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.sizes.update(other.sizes)
-        names = ("sizes_bytes", "distances", "whole_events", "whole_after", "whole_within")
+        names = ("first", "sizes_bytes", "distances", "whole_events", "whole_after", "whole_within")
         for name in names:
             getattr(self, name).merge(getattr(other, name))

@@ -18,6 +18,7 @@ _SPECULATIVE = 5
 # A writer that counts events gives the same number nearly always; a buffer seldom does.
 _BY_COUNT_SHARE = 0.95
 _FEWEST_BURSTS = 3
+_ROOM_SHARE, _ROOM_EVENTS = 0.4, 0.3
 # Blocks differ by the event that no longer fitted; a buffer's size is a power of two. The rhythm
 # of blocks is the model's, so it is less even than their size, unless the model is a metronome.
 _EVEN = 0.15
@@ -61,10 +62,17 @@ def _together(pattern: Pattern, hop: str) -> Finding:
 
 
 def _is_by_count(pattern: Pattern) -> bool:
+    """Whether someone counts events, and not bytes.
+
+    A block that whole events fill exactly looks the same, but for the first: in that the head or a
+    role took the room of some events. Who counts sends as many at first, or the first token alone.
+    """
     if pattern.sizes.total() < _FEWEST_BURSTS:
         return True
-    ((_, most),) = pattern.sizes.most_common(1)
-    return most >= _BY_COUNT_SHARE * pattern.sizes.total()
+    ((usual, most),) = pattern.sizes.most_common(1)
+    if most < _BY_COUNT_SHARE * pattern.sizes.total():
+        return False
+    return not usual * _ROOM_SHARE < pattern.first.mean < usual - _ROOM_EVENTS
 
 
 def block_of(pattern: Pattern) -> int | None:

@@ -62,7 +62,7 @@ class Sections(Generic[T]):
         return len(self._rows)
 
     def _is_too_long(self) -> bool:
-        return max(self._rows) - min(self._rows) >= self._most
+        return bool(self._rows) and max(self._rows) - min(self._rows) >= self._most
 
     def _widen(self, shift: int) -> None:
         while shift > self.shift:

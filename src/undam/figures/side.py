@@ -65,7 +65,7 @@ def side_of(result: object, name: str) -> Side:
         raise UsageError(f"{name} holds no single run (a sweep?): compare one run with one run")
     try:
         return _side(result, name)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         said = f"{type(error).__name__}: {error}"[:120]
         raise UsageError(f"{name} is damaged ({said})") from None
 
