@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -166,13 +167,18 @@ def test_every_failure_is_counted_by_its_kind() -> None:
     assert work.final.resent == 0
 
 
-def test_nobody_listens() -> None:
+def test_nobody_listens_there_or_only_at_another_address() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     work = done(job(port, ClosedLoop(slots=(0, 0), count=3)))
     assert [one.kind for one in work.measured] == ["refused"] * 3
     # A slot rests after a request that nobody took.
     assert work.measured[2].intended_ns - work.measured[0].ended_ns >= 50_000_000
+    with serving(lambda conn, _: conn.sendall(whole("a"))) as server:
+        asked = job(server.port, ClosedLoop(slots=(0, 0), count=3))
+        nowhere = (socket.AF_INET, ("127.0.0.1", port))
+        work = done(replace(asked, addresses=(nowhere, *asked.addresses)))
+    assert [one.outcome for one in work.measured] == [Outcome.COMPLETE] * 3
 
 
 def test_a_kept_connection_that_was_closed_is_replaced_once_and_counted() -> None:

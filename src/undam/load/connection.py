@@ -70,7 +70,9 @@ class Connection:
     """A socket to the target; it begins to connect when it is made.
 
     Attributes:
+        address: index of the one it goes to.
         born: the turn of the loop in which it was made.
+        clear_ns: when it was last seen empty, after a read that may have left something; else 0.
         pooled: it was idle before it got its exchange, so the server may have closed it by then.
 
     Args:
@@ -81,15 +83,17 @@ class Connection:
     """
 
     __slots__ = (
-        "_out", "_pump", "_recvmsg", "born", "exchange", "fd", "pooled", "sock", "state",
-        "wants_write",
+        "_out", "_pump", "_recvmsg", "address", "born", "clear_ns", "exchange", "fd", "pooled",
+        "sock", "state", "wants_write",
     )  # fmt: skip
 
     def __init__(self, address: Address, pump: TlsPump | None) -> None:
         family, sockaddr = address
         self.exchange: Exchange | None = None
         self.pooled = False
+        self.address = 0
         self.born = 0
+        self.clear_ns = 0
         self.state = State.CONNECTING
         self.wants_write = True
         self._out = b""

@@ -19,6 +19,7 @@ from undam.load.connection import Address, Connection, Fault, State, fault_of
 from undam.load.exchange import Exchange
 from undam.load.judge import How
 from undam.wire.clock import wait_readable
+from undam.wire.stamp import READ_BYTES
 
 if TYPE_CHECKING:
     from undam.wire.tls import TlsPump
@@ -191,6 +192,9 @@ class Engine:
         exchange = connection.exchange
         assert exchange is not None
         fault = None
+        # Behind a full read there may be more that came before the sockets were last seen.
+        clear_ns = connection.clear_ns or clear_ns
+        connection.clear_ns = clear_ns if len(data) == READ_BYTES else 0
         if connection.speaks_tls:
             size = len(data)
             data, fault = connection.plain(data)
@@ -245,14 +249,19 @@ class Engine:
             self._resend(connection, exchange)
             return
         self._close(connection)
-        if was_connecting and not self._reached and self._address + 1 < len(self._addresses):
-            self._address += 1
+        if was_connecting and self._try_next_address(connection.address):
             if exchange is not None:
-                self._dispatch(exchange)
+                self._open(exchange)
         elif exchange is not None:
             self._end(exchange, time.time_ns(), How.FAULT, fault)
         else:
             self._ahead = 0
+
+    def _try_next_address(self, tried: int) -> bool:
+        """Whether to try again, at the address that is next where none has been reached yet."""
+        if tried == self._address and not self._reached:
+            self._address = min(tried + 1, len(self._addresses) - 1)
+        return tried < self._address
 
     @staticmethod
     def _may_resend(connection: Connection, exchange: Exchange) -> bool:
@@ -273,6 +282,7 @@ class Engine:
             except OSError:
                 # The server closed it a moment ago; the request never left this machine.
                 self._close(connection)
+                self.resent += 1
                 continue
             if connection.wants_write:
                 self._epoll.modify(connection.fd, EPOLLIN | EPOLLOUT)
@@ -284,17 +294,20 @@ class Engine:
         self._open(exchange)
 
     def _open(self, exchange: Exchange | None) -> None:
+        tried = self._address
+        pump = None if self._pump is None else self._pump()
         try:
-            connection = Connection(
-                self._addresses[self._address], None if self._pump is None else self._pump()
-            )
+            connection = Connection(self._addresses[tried], pump)
         except OSError as error:
+            if self._try_next_address(tried):
+                self._open(exchange)
+                return
             self._ahead = 0
             if exchange is not None:
                 self._end(exchange, time.time_ns(), How.FAULT, fault_of(error))
             return
         self.connections += 1
-        connection.born = self._turns
+        connection.born, connection.address = self._turns, tried
         if exchange is not None:
             connection.assign(exchange)
         else:
