@@ -9,7 +9,7 @@ import pytest
 
 from undam.errors import UsageError
 from undam.load import run as run_module
-from undam.load.crew import Account, Heard, Lost
+from undam.load.crew import Account, Heard, Lost, Node
 from undam.load.job import (
     Batch,
     Failure,
@@ -41,6 +41,7 @@ class Scripted:
     """A crew that says these, a list for each time it is asked."""
 
     notice_ns = 1_000_000
+    nodes: tuple[Node, ...] = ()
 
     def __init__(
         self, *script: list[Heard], on_stop: Sequence[Heard] = (), ahead_ns: int = 0

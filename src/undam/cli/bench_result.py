@@ -88,6 +88,15 @@ class Result:
         result["interrupted"] = self.ran.interrupted
         result["planned"] = self.ran.planned
         result["missing_percent"] = round(100 * self.ran.missing, 3)
+        result["nodes"] = [
+            {
+                "node": one.node,
+                "host": one.host,
+                "clock_offset_ms": round(one.offset_ns / 1e6, 3),
+                "clock_doubt_ms": round(one.doubt_ns / 1e6, 3),
+            }
+            for one in self.ran.nodes
+        ]
         result["lost_workers"] = [
             {
                 "worker": loss.worker,

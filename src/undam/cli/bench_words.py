@@ -229,6 +229,13 @@ def _conditions(result: Result, told: Mapping[str, Any]) -> list[str]:
     left_out = [f"{told['warmup']} of warm-up"] if told["warmup"] else []
     left_out += [f"{told['abandoned']} abandoned"] if told["abandoned"] else []
     lines = [f"this client: {', '.join(parts)}"]
+    if nodes := told["nodes"]:
+        doubt = max(one["clock_doubt_ms"] for one in nodes)
+        count = _counted(len({one["node"] for one in nodes}), "node")
+        lines.append(
+            f"on {count} of a Ray cluster; each request is timed by one clock, and the clocks "
+            f"agree within {doubt:.1f} ms"
+        )
     if left_out:
         lines.append(f"left out of all figures: {', '.join(left_out)}")
     asked = [f"api {told['api']}"]

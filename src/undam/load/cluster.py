@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from undam.errors import UndamError, UsageError
 from undam.host import host_name
-from undam.load.crew import Account, Heard, Lost, Processes
+from undam.load.crew import Account, Heard, Lost, Node, Processes
 from undam.load.job import Failure, Final, FrameReader, Status, encode
 
 # Actors start within a second or two; a cluster that is full keeps them waiting for ever.
@@ -150,9 +150,13 @@ class RayCrew:
         return best[0], best[1] // 2
 
     @property
-    def clock_doubt_ns(self) -> int:
-        """How wrong a node's clock offset may be at most; 0 on one host."""
-        return max(self._doubts)
+    def nodes(self) -> tuple[Node, ...]:
+        return tuple(
+            Node(place.node, place.host, offset_ns, doubt_ns)
+            for place, offset_ns, doubt_ns in zip(
+                self.places, self._offsets, self._doubts, strict=True
+            )
+        )
 
     def offset_ns(self, worker: int) -> int:
         return self._offsets[worker]
@@ -220,6 +224,7 @@ def _connected(address: str) -> Any:
         import ray  # noqa: PLC0415 (an extra, and slow to load)
     except ImportError:
         raise UsageError("--ray needs Ray: pip install 'undam[ray]'") from None
+    _silence(ray)
     before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
         ray.init(
@@ -236,6 +241,14 @@ def _connected(address: str) -> Any:
         for number, handler in before.items():
             signal.signal(number, handler)
     return ray
+
+
+def _silence(ray: Any) -> None:
+    """Keep Ray's own notices of a lost actor off standard output, whatever its log options: what
+    is there may be JSON, and the report tells the loss itself."""
+    worker = ray._private.worker
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *_args, **_kwargs: None
 
 
 def _first_line(error: BaseException) -> str:

@@ -38,6 +38,22 @@ class Lost(NamedTuple):
 Heard = Frame | Lost
 
 
+class Node(NamedTuple):
+    """Where a worker runs.
+
+    Attributes:
+        node: the cluster's name of it.
+        host: as ``undam.host`` names it: the same name is the same clock.
+        offset_ns: how far its clock is ahead of this process's, and ``doubt_ns`` by how much that
+            may be wrong.
+    """
+
+    node: str
+    host: str
+    offset_ns: int
+    doubt_ns: int
+
+
 class Account(NamedTuple):
     """The system's account of a process (/proc/PID/schedstat), ns: how long it ran, how long it
     was ready and had to wait for a processor, and how often it got one."""
@@ -71,6 +87,10 @@ class Crew(Protocol):
     def account(self, worker: int) -> Account | None:
         """What the system last said of it; ``None`` where it says nothing."""
 
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Where each worker runs; nothing where all run here."""
+
     def dismiss(self, worker: int) -> None:
         """End a worker at once; it is then heard as lost."""
 
@@ -101,6 +121,7 @@ class Processes:
     """
 
     notice_ns = 3_000_000
+    nodes: tuple[Node, ...] = ()
 
     def __init__(self, size: int) -> None:
         self.size = size

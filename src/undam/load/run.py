@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from undam.errors import UndamError, UsageError
-from undam.load.crew import Account, Crew, Heard, Lost
+from undam.load.crew import Account, Crew, Heard, Lost, Node
 from undam.load.job import (
     Batch,
     ClosedLoop,
@@ -84,6 +84,7 @@ class Ran:
             much it had none; ``None`` where the system does not say.
         interrupted: it was stopped before its end.
         planned: requests in all, warm-up included, if the load says so.
+        nodes: where each worker ran, if not all ran here.
     """
 
     start_ns: int
@@ -94,6 +95,7 @@ class Ran:
     waited_percent: float | None = None
     interrupted: bool = False
     planned: int | None = None
+    nodes: tuple[Node, ...] = ()
 
     @property
     def missing(self) -> float:
@@ -152,7 +154,7 @@ def run_load(
             for worker in state.running:
                 crew.tell(worker, encode(Stop()))
         _dismiss_silent(crew, state, stop_at)
-    return _told(state, start_ns, interrupted)
+    return replace(_told(state, start_ns, interrupted), nodes=crew.nodes)
 
 
 def _begin(crew: Crew, state: _State, stopping: Callable[[], bool]) -> int:
