@@ -50,7 +50,7 @@ class Host(Protocol):
         ...
 
     def cut(self) -> None:
-        """Close the connection at once, whatever waits to be written."""
+        """Close the connection at once; what waits to be written is lost, in the kernel, too."""
         ...
 
     def unsent_bytes(self) -> int:

@@ -13,6 +13,7 @@ from math import ceil, inf
 from time import monotonic
 from typing import Any
 
+from undam.apis import PLAIN
 from undam.gateway.errors_told import SERVER_ERROR
 from undam.gateway.heads import RequestHead
 from undam.gateway.passing import Passing
@@ -27,8 +28,9 @@ class Relay(Passing):
 
     @property
     def leaves_with_input(self) -> bool:
-        """A client that sends no more has left: true of streams, whose clients never half-close."""
-        return self._rules.facts.streams or self._outlet.boundary is not None
+        """A client that sends no more has left: no client of a model API is known to half-close,
+        and of one that waits for nothing more every token is wasted."""
+        return self._rules.facts.api is not PLAIN or self._outlet.boundary is not None
 
     def start(self, request: Callable[[], RequestHead], body: bytes) -> None:
         """Let it in and send it on, or answer it here.
@@ -193,8 +195,8 @@ class Relay(Passing):
         if unsent < self._stuck_bytes:
             self._stuck_bytes, self._paused_at = unsent, now
         elif limit is not None and now - self._paused_at >= limit:
-            self._host.cut()
             self.end(Ending.CLIENT_FROZEN, f"it took nothing for {limit:g} s", keep=False)
+            self._host.cut()
 
     def _check_silent(self, race: Race, now: float) -> None:
         seconds = self._rules.terms.idle_timeout_s

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
+import struct
 from math import inf
 from time import monotonic
 from typing import cast
@@ -26,6 +28,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # Of requests that a client sends ahead; more is cut, as reading cannot pause: nobody would notice
 # any more that the client has left.
 _MAX_AHEAD_BYTES = 256 << 10
+_NO_LINGER = struct.pack("ii", 1, 0)
 # How long a client that was refused may go on sending, so that it reads why instead of a reset.
 _LINGER_S = 2.0
 
@@ -312,6 +315,10 @@ class Client(asyncio.Protocol):
 
     def cut(self) -> None:
         """See `passing.Host`."""
+        with contextlib.suppress(OSError):
+            self._transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER
+            )
         self._transport.abort()
         # The loop tells of the loss later; upstreams learn of it now.
         self._leave()

@@ -1,0 +1,111 @@
+"""When a client leaves the real gateway, its upstream learns of it at once, whatever it is doing.
+
+Needs a quiet machine: the moments are this process's own, on one clock.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from support.gateway_process import Started, started
+from support.played_upstream import (
+    STREAM_HEAD,
+    PlayedUpstream,
+    Talk,
+    Visit,
+    chunk,
+    event,
+    eventually,
+    played,
+    request,
+)
+
+pytestmark = pytest.mark.live
+
+_TIMES = 50
+_MOST_S = 0.005
+
+
+def _silent(visit: Visit) -> None:
+    """A prefill: not even a head."""
+    visit.wait_left()
+
+
+def _in_a_gap(visit: Visit) -> None:
+    visit.send(STREAM_HEAD)
+    visit.chunks(event(), event("a"))
+    visit.wait_left()
+
+
+def _before_content(visit: Visit) -> None:
+    visit.send(STREAM_HEAD)
+    visit.chunks(event(), b": working\n\n")
+    visit.wait_left()
+
+
+def _in_an_event(visit: Visit) -> None:
+    visit.send(STREAM_HEAD)
+    visit.chunks(event("a"))
+    visit.send(chunk(event("b"))[:20])
+    visit.wait_left()
+
+
+_PLAYS = {
+    "silent": _silent, "in_a_gap": _in_a_gap, "before_content": _before_content,
+    "in_an_event": _in_an_event,
+}  # fmt: skip
+
+
+class Pair(NamedTuple):
+    upstream: PlayedUpstream
+    gateway: Started
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    with played(**_PLAYS) as upstream, started(tmp_path_factory.mktemp("cancel")) as run:
+        yield Pair(upstream, run("gateway", "--upstream", upstream.url))
+
+
+def _leave(pair: Pair, play: str, how: str, *, stream: bool = True) -> float:
+    """How long after the client left its upstream saw it, in s."""
+    number = len(pair.upstream.visits)
+    talk = Talk(pair.gateway.port, request(play, stream=stream))
+    eventually(lambda: len(pair.upstream.visits) > number)
+    visit = pair.upstream.visits[number]
+    if play in ("in-a-gap", "in-an-event"):
+        talk.until(b'"a"')
+    else:
+        time.sleep(0.002)
+    left_at = time.monotonic()
+    if how == "half":
+        talk.sock.shutdown(socket.SHUT_WR)
+    else:
+        if how == "reset":
+            talk.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        talk.sock.close()
+    eventually(lambda: visit.left_at is not None)
+    talk.sock.close()
+    assert visit.left_at is not None
+    return visit.left_at - left_at
+
+
+@pytest.mark.parametrize("play", ["silent", "in-a-gap"])
+def test_fifty_of_fifty_within_five_milliseconds(pair: Pair, play: str) -> None:
+    taken = sorted(_leave(pair, play, "close") for _ in range(_TIMES))
+    assert taken[int(0.99 * _TIMES)] <= _MOST_S, [f"{one * 1e3:.2f} ms" for one in taken[-5:]]
+
+
+@pytest.mark.parametrize("how", ["close", "half", "reset"])
+@pytest.mark.parametrize("play", ["silent", "in-a-gap", "before-content", "in-an-event"])
+def test_every_way_to_leave_counts_in_every_state(pair: Pair, play: str, how: str) -> None:
+    assert _leave(pair, play, how) < 1.0
+
+
+def test_a_plain_request_is_cancelled_as_well(pair: Pair) -> None:
+    assert _leave(pair, "silent", "close", stream=False) < 1.0
