@@ -15,6 +15,8 @@ MODULES = (
     "asgi_streams",
     "lint_tree",
     "gateway_hedging",
+    "gateway_proxies",
+    "gateway_soak",
 )
 """Each has a docstring whose first line is its title, and ``run() -> list[str]``."""
 
