@@ -31,6 +31,8 @@ def test_there_is_no_delay_until_enough_is_known_and_then_it_is_twice_the_p95() 
     _usual(hedging, 0.1, 1)
     assert hedging.delay_s("m") == pytest.approx(0.2)
     assert hedging.delay_s("another") is None
+    _usual(hedging, 2.0, 8)  # more stalls than a p95 leaves out
+    assert hedging.delay_s("m") == pytest.approx(0.5)
     assert Hedging(HedgeTerms()).delay_s("m") is None
     assert Hedging(HedgeTerms(mode="fixed", fixed_s=0.15)).delay_s("m") == 0.15
 
@@ -41,7 +43,7 @@ def test_a_few_stalls_do_not_move_the_delay_and_old_samples_are_forgotten() -> N
         usual.add(2.0 if number % 33 == 0 else 0.1, now_s=number)
     assert len(usual) == WINDOW
     assert usual.quantile(0.95) == 0.1
-    assert usual.calm_s == pytest.approx(0.1)
+    assert usual.calm_s == pytest.approx(0.15)
     usual.add(0.3, now_s=10_000)
     assert len(usual) == 1
 
@@ -140,11 +142,21 @@ def _both(world: World) -> tuple[Seen, Seen]:
     return play(world, HedgeTerms()), play(world, AUTO)
 
 
-@pytest.mark.parametrize(("replicas", "load"), [(2, 0.5), (4, 0.5), (2, 0.7)])
-def test_stalls_of_single_requests_are_repaired(replicas: int, load: float) -> None:
-    without, hedged = _both(World(load=load, replicas=replicas))
+@pytest.mark.parametrize(
+    ("world", "times"),
+    [
+        (World(load=0.5), 5),
+        (World(load=0.5, replicas=4), 5),
+        (World(load=0.7), 5),
+        (World(load=0.5, stalls=0.045), 5),
+        # Prompts of very different lengths: the delay must be long, and the gate must know.
+        (World(load=0.5, sigma=1.0), 2.5),
+    ],
+)
+def test_stalls_of_single_requests_are_repaired(world: World, times: float) -> None:
+    without, hedged = _both(world)
     assert without.quantile(0.99) > 2
-    assert hedged.quantile(0.99) < without.quantile(0.99) / 5
+    assert hedged.quantile(0.99) < without.quantile(0.99) / times
     assert hedged.hedges <= 0.05 * len(hedged.ttft_s)
 
 
@@ -157,7 +169,7 @@ def test_under_load_hedging_makes_nothing_worse(load: float, limit: int, stalls:
     assert hedged.quantile(0.5) <= 1.05 * without.quantile(0.5)
     if load > 1:
         # While the queues still fill, a stall may be hedged.
-        assert hedged.hedges <= 0.002 * len(hedged.ttft_s)
+        assert hedged.hedges <= 0.003 * len(hedged.ttft_s)
         assert limit == 0 or hedged.hedges <= 2
     if not stalls:
         assert hedged.hedges <= 0.002 * len(hedged.ttft_s)

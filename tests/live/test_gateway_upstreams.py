@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from support.gateway_process import Crowd, Start, Started, ask, eventually, started
 
@@ -113,6 +114,30 @@ def test_sigterm_lets_streams_end_and_then_cuts_them_with_a_word(start: Start) -
 
     asyncio.run(main())
     assert [one.process.wait(5) for one in all_three] == [0, 1, 1]
+
+
+def test_tls_is_spoken_on_both_sides(start: Start, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    files = ("--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem"))
+    sim = start("sim", *QUICK)
+    inner = start("gateway", "--upstream", sim.url, *files)
+    assert inner.url.startswith("https://")
+    trusting = ("--upstream-cacert", str(tmp_path / "ca.pem"), "--health-interval", "0.1")
+    outer = start("gateway", "--upstream", inner.url, *trusting, "--health-path", "/-/healthz")
+    doubting = start("gateway", "--upstream", inner.url)
+
+    async def main() -> None:
+        assert (await ask(outer.url)).done
+        refused = await ask(doubting.url)
+        assert refused.status in (0, 502) or b"error" in refused.body
+        assert not refused.done
+
+    asyncio.run(main())
+    assert outer.metric(USABLE) == 1
 
 
 def test_several_workers_share_the_port_and_a_dead_one_is_replaced(start: Start) -> None:

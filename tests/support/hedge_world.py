@@ -33,7 +33,7 @@ class World:
     prefill_s: float = 0.05
     sigma: float = 0.3
     decode_s: float = 0.15
-    requests: int = 6000
+    requests: int = 4000
     limit: int = 0
     seed: int = 1
     stall_s: float = 2.0

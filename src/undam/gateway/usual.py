@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import OrderedDict, deque
-from statistics import median
 
 WINDOW = 512
 """Samples that count: with fewer, a p95 jumps; with more, it is slow to follow the load."""
@@ -14,9 +13,12 @@ ENOUGH = 40
 """Samples before a p95 is told: it is then the third largest, so two stalls do not spoil it."""
 
 _STALE_S = 900.0
-_BLOCK = 32
-# A calm time that lies long ago may be of other prompts: in 140 blocks the reference doubles.
-_DRIFT = 1.005
+_BLOCK = 64
+# What is calm follows what is quicker at once, and what is slower so slowly that it takes 9000
+# requests to double: a time of load is not taken for the rule, other prompts are in the end.
+_DOWN, _UP = 0.25, 1.005
+# Prompts of one length differ little; a quarter more is then no load yet.
+_LEAST_MORE = 1.5
 # Asks of a new name, among the last new ones, before it takes the place of an old one.
 _OFTEN = 8
 
@@ -35,7 +37,8 @@ class Usual:
         self._sorted: list[float] = []
         self._block: list[float] = []
         self.calm_s: float | None = None
-        """The median when nothing was busy: the least of any `_BLOCK` in a row, lately."""
+        """A TTFT that half of the requests would exceed only under load: the p75, and at least 1.5
+        times the median, of times when nothing was busy."""
 
     def __len__(self) -> int:
         return len(self._sorted)
@@ -50,10 +53,18 @@ class Usual:
             del self._sorted[bisect_left(self._sorted, old)]
         self._block.append(ttft_s)
         if len(self._block) == _BLOCK:
-            now_usual = median(self._block)
+            self._block.sort()
+            self._learn(max(self._block[_BLOCK * 3 // 4], _LEAST_MORE * self._block[_BLOCK // 2]))
             self._block.clear()
-            before = self.calm_s
-            self.calm_s = now_usual if before is None else min(before * _DRIFT, now_usual)
+
+    def _learn(self, now_s: float) -> None:
+        before = self.calm_s
+        if before is None:
+            self.calm_s = now_s
+        elif now_s < before:
+            self.calm_s = before - _DOWN * (before - now_s)
+        else:
+            self.calm_s = min(now_s, before * _UP)
 
     def quantile(self, q: float) -> float | None:
         """The nearest-rank quantile; ``None`` of fewer than `ENOUGH`."""
