@@ -1,0 +1,87 @@
+"""Whole events pass, their bytes unchanged, however they are cut."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from undam.gateway.boundary import Boundary, last_boundary
+from undam.sse import Parser
+
+
+@pytest.mark.parametrize(
+    ("data", "whole"),
+    [
+        (b"", 0),
+        (b"data: a", 0),
+        (b"data: a\n", 0),
+        (b"data: a\n\n", 9),
+        (b"data: a\n\ndata: b", 9),
+        (b"data: a\r\n\r\n", 11),
+        (b"data: a\r\n\r\nda", 11),
+        (b"data: a\r\n\n", 10),
+        (b"data: a\n\r\n", 10),
+        (b"data: a\r\r", 9),
+        (b"data: a\r\rdata: b\r", 9),
+        (b"data: a\n\r", 9),
+        # A line end that may be the first half of one.
+        (b"data: a\r\n\r", 10),
+        (b": comment\n", 10),
+        (b": comment", 0),
+        (b": one\n: two\n: thr", 12),
+        (b"data: a\n\n: comment\r\n", 20),
+        # Within an event a comment ends nothing.
+        (b"data: a\n: comment\n", 0),
+        (b"\n: left over from a CRLF\n", 25),
+        (b"id: 7\n", 0),
+    ],
+)
+def test_where_the_last_whole_event_ends(data: bytes, whole: int) -> None:
+    assert last_boundary(data) == whole
+
+
+_LINES = st.sampled_from(
+    [b"data: x", b"data: {}", b": c", b"", b"", b"id: 1", b"event: e", b"data", b"retry: 3"]
+)
+_ENDS = st.sampled_from([b"\n", b"\n", b"\r\n", b"\r"])
+
+
+@given(
+    st.lists(st.tuples(_LINES, _ENDS), max_size=30),
+    st.lists(st.integers(1, 12), max_size=60),
+    st.integers(1, 40),
+)
+def test_bytes_stay_as_they_are_and_a_comment_fits_between_any_two_pieces(
+    lines: list[tuple[bytes, bytes]], cuts: list[int], most: int
+) -> None:
+    data = b"".join(line + end for line, end in lines)
+    boundary, out, at = Boundary(most), [], 0
+    commented = b""
+    for size in [*cuts, len(data)]:
+        piece = boundary.take(data[at : at + size])
+        at += size
+        out.append(piece)
+        commented += piece
+        if not boundary.torn:
+            commented += b": here\n"
+        assert len(boundary.held) <= most
+    assert b"".join(out) + boundary.flush() == data
+    commented += data[len(b"".join(out)) :]
+
+    def events(text: bytes) -> list[object]:
+        items = Parser().receive_data(text)
+        return [one for one in items if getattr(one, "text", None) != "here"]
+
+    assert events(commented) == events(data)
+
+
+def test_an_event_too_large_to_hold_passes_in_pieces_until_its_end() -> None:
+    boundary = Boundary(10)
+    assert boundary.take(b"data: " + b"x" * 20) == b"data: " + b"x" * 20
+    assert (boundary.torn, boundary.level) == (True, False)
+    assert boundary.take(b"xx\n") == b"xx\n"
+    assert boundary.take(b"\nda") == b"\n"
+    assert (boundary.torn, boundary.held) == (False, b"da")
+    assert boundary.flush() == b"da"
+    assert boundary.level

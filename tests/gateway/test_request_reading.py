@@ -1,0 +1,163 @@
+"""Requests: what is accepted means the same to llhttp, however it is cut into reads."""
+
+from __future__ import annotations
+
+import httptools
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from undam.gateway.request import BadRequest, Head, RequestReader
+
+_MAX = 2000
+
+
+def _read(data: bytes, cuts: list[int]) -> list[tuple[Head, bytes]]:
+    reader, done = RequestReader(_MAX, _MAX), []
+    head: Head | None = None
+    body = b""
+    at = 0
+    for size in [*cuts, len(data)]:
+        reader.receive_data(data[at : at + size])
+        at += size
+        while True:
+            if head is None and (head := reader.head()) is None:
+                break
+            piece, whole = reader.body()
+            body += piece
+            if not whole:
+                break
+            done.append((head, body))
+            head, body = None, b""
+    return done
+
+
+class _Llhttp:
+    def __init__(self) -> None:
+        self.target = self.body = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.done: list[tuple[bytes, list[tuple[bytes, bytes]], bytes]] = []
+        self.complete_head = False
+
+    def on_url(self, url: bytes) -> None:
+        self.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.complete_head:
+            self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        self.complete_head = True
+
+    def on_body(self, data: bytes) -> None:
+        self.body += data
+
+    def on_message_complete(self) -> None:
+        self.done.append((self.target, self.headers, self.body))
+        self.target = self.body = b""
+        self.headers, self.complete_head = [], False
+
+
+_PIECES = st.sampled_from(
+    [
+        b"POST /a HTTP/1.1\r\n", b"GET / HTTP/1.1\r\n", b"POST /b?c HTTP/1.0\r\n", b"Host: gw\r\n",
+        b"Host: gw\r\n\r\n", b"Content-Length: 3\r\n", b"Content-Length: 0\r\n", b"\r\n", b"abc",
+        b"Transfer-Encoding: chunked\r\n", b"3\r\nabc\r\n", b"0\r\n\r\n", b"3;x=y\r\nabc\r\n",
+        b"0\r\nA: b\r\n\r\n", b"\n", b"\r", b" ", b"\x00", b"X-A:  v \t\r\n", b"a:\r\n", b":",
+        b"\xff", b"Transfer-Encoding: gzip\r\n", b"Connection: close\r\n", b"00003\r\nabc\r\n", b"\t",
+    ]
+)  # fmt: skip
+
+
+@given(st.lists(_PIECES, max_size=14), st.lists(st.integers(1, 30), max_size=20))
+@example(
+    [
+        b"POST /a HTTP/1.1\r\n",
+        b"Host: gw\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"\r\n",
+        b"3;x=y\r\nabc\r\n",
+        b"0\r\nA: b\r\n\r\n",
+        b"GET / HTTP/1.1\r\n",
+        b"Host: gw\r\n\r\n",
+    ],
+    [],
+)
+@example([b"POST /a HTTP/1.1\r\n", b"Host: gw\r\n", b"Content-Length: 3\r\n", b"\r\n", b"abc"], [])
+def test_what_is_accepted_means_the_same_to_llhttp(pieces: list[bytes], cuts: list[int]) -> None:
+    data = b"".join(pieces)
+    try:
+        done = _read(data, cuts)
+    except BadRequest:
+        return
+    other = _Llhttp()
+    try:
+        httptools.HttpRequestParser(other).feed_data(data)
+    except httptools.HttpParserError:
+        # What follows the last whole message may be anything so far.
+        assert len(other.done) >= len(done)
+    for (head, body), (target, headers, told) in zip(done, other.done, strict=False):
+        assert head.target.encode() == target
+        assert [(name, value) for name, value in headers] == head.headers
+        assert body == told
+    assert len(other.done) >= len(done)
+
+
+def test_however_it_is_cut_it_reads_the_same() -> None:
+    data = (
+        b"POST /a HTTP/1.1\r\nHost: gw\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"3\r\nabc\r\nA ; e=1\r\n0123456789\r\n0\r\nT: x\r\n\r\n"
+        b"\r\nGET /b HTTP/1.1\r\nHost: gw\r\n\r\n"
+    )
+    whole = _read(data, [])
+    assert [(head.target, body) for head, body in whole] == [("/a", b"abc0123456789"), ("/b", b"")]
+    for size in range(1, 40):
+        assert _read(data, [size] * len(data)) == whole
+
+
+@pytest.mark.parametrize(
+    ("begin", "status"),
+    [
+        (b"\x16\x03\x01", 400),
+        (b"GET / HTTP/1.1\nHost", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\rb", 400),
+        (b"G" * (_MAX + 1), 431),
+        (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 500, 431),
+    ],
+)
+def test_a_head_that_cannot_become_sound_is_not_waited_for(begin: bytes, status: int) -> None:
+    reader = RequestReader(_MAX, _MAX)
+    reader.receive_data(begin)
+    with pytest.raises(BadRequest) as caught:
+        reader.head()
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"zz", b"2\n", b"2\r\nabcd", b"-1\r\n", b"123456789\r\n", b"2;" + b"x" * 300, b"2;\x01\r\n",
+        b"\r\n", b" 2\r\n", b"2 2\r\n", b";x\r\n", b"0\r\nA b\r\n\r\n",
+        b"0\r\n" + b"A: b\r\n" * 900,
+        b"0\r\nA\x00: b\r\n\r\n", b"0\r\n b\r\n\r\n", b"0\r\nA: b\n\n", b"2\r\nab\rx",
+        b"1\r\na\r\n" * 20000,
+    ],
+)  # fmt: skip
+def test_a_malformed_body_is_refused_at_its_fault(body: bytes) -> None:
+    reader = RequestReader(_MAX, 1 << 20)
+    reader.receive_data(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+    assert reader.head() is not None
+    with pytest.raises(BadRequest) as caught:
+        reader.body()
+    assert caught.value.status == 400
+
+
+def test_a_chunked_body_is_bounded() -> None:
+    reader = RequestReader(_MAX, 10)
+    reader.receive_data(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n")
+    assert reader.head() is not None
+    assert reader.body() == (b"", False)
+    reader.receive_data(b"x" * 20)
+    with pytest.raises(BadRequest) as caught:
+        reader.body()
+    assert caught.value.status == 413
