@@ -6,7 +6,6 @@ in which no socket is ready.
 
 from __future__ import annotations
 
-import os
 import select
 import time
 from collections import deque
@@ -18,6 +17,7 @@ from undam.errors import NetworkError
 from undam.load.connection import Address, Connection, Fault, State, fault_of
 from undam.load.exchange import Exchange
 from undam.load.judge import How
+from undam.load.pool import Pool
 from undam.wire.clock import wait_readable
 from undam.wire.stamp import READ_BYTES
 
@@ -32,20 +32,16 @@ LONGEST_SLEEP_NS = 1_000_000
 # A sleep ends some 60 us late, so the last of it before a request is due is spent awake.
 _AWAKE_NS = 80_000
 _LOOK_AT_DEADLINES_NS = 20_000_000
-# Reads in a row from one socket that always has more, so that no other waits for it.
 _FEWEST_EVENTS = 64
-# Connections being opened ahead at one time: many at once would overflow the accept queue, and a
-# refused SYN is only sent again after a second.
-_OPENING = 32
-
 # Faults that say that nobody took the request.
 _UNTAKEN = frozenset({"refused", "unreachable", "local-limit", "tls", "network"})
 
 
 class Engine:
-    """Connections to one target, and the exchanges on them.
+    """The exchanges of one worker, and the loop that serves them.
 
     Attributes:
+        live: exchanges under way, by their number, in the order in which they began.
         over: exchanges that have ended, for the judge.
         clear_ns: when all sockets were last seen; what was not readable then came later.
         due_ns: when a request is due next.
@@ -74,26 +70,16 @@ class Engine:
         self.due_ns = NEVER_NS
         self.late_ns = 0
         self.send_late_ns = 0
-        self.connections = 0
         self.resent = 0
         self.received_bytes = 0
         self.backlog_bytes = 0
         self.sleep_ns = 0
         self._worker = worker
-        self._addresses = addresses
-        self._address = 0
-        self._reached = False
-        self._keep_alive = keep_alive
-        self._pump = pump
         self._on_over = on_over
         self._on_due = on_due
-        self._turns = 0
         self._epoll = select.epoll()
-        self._by_fd: dict[int, Connection] = {}
+        self.pool = Pool(addresses, self._epoll, pump, keep_alive=keep_alive)
         self._others: dict[int, Callable[[], None]] = {}
-        self._idle: list[Connection] = []
-        self._ahead = 0
-        self._opening: set[Connection] = set()
         self._deadlines_ns = 0
 
     def watch(self, fd: int, on_ready: Callable[[], None]) -> None:
@@ -106,46 +92,36 @@ class Engine:
         if self._others.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
-    def open_ahead(self, count: int) -> None:
-        """Open so many connections that no exchange needs yet, some at a time."""
-        self._ahead = count if self._keep_alive else 0
-        self._open_some()
-
-    @property
-    def is_opening(self) -> bool:
-        """Whether connections are still being opened ahead."""
-        return bool(self._opening)
-
     def start(self, exchange: Exchange) -> None:
         """Send the request of ``exchange`` now, on a connection that is idle or on a new one."""
         self.live[exchange.due.number] = exchange
         late_ns = time.time_ns() - exchange.due.intended_ns
         self.send_late_ns = max(self.send_late_ns, late_ns)
-        self._dispatch(exchange)
+        self._send(exchange, self.pool.send)
 
     def stop(self) -> None:
         """End every exchange as stopped, and close every connection."""
         now_ns = time.time_ns()
-        self._ahead = 0
-        for connection in list(self._by_fd.values()):
+        self.pool.stop_ahead()
+        for connection in self.pool:
             exchange = connection.exchange
-            self._close(connection, abort=exchange is not None)
+            self.pool.close(connection, abort=exchange is not None)
             if exchange is not None:
                 self._end(exchange, now_ns, How.STOPPED)
 
     def close(self) -> None:
         """Close every connection and the loop itself; exchanges must have ended."""
-        for connection in list(self._by_fd.values()):
-            self._close(connection)
+        for connection in self.pool:
+            self.pool.close(connection)
         self._epoll.close()
 
     def turn(self) -> bool:
         """Read all that is there, sending what becomes due meanwhile; whether there was any."""
         now_ns = time.time_ns()
-        self._turns += 1
-        events = self._epoll.poll(0, max(_FEWEST_EVENTS, len(self._by_fd) + 8))
-        clear_ns, turn = self.clear_ns, self._turns
-        by_fd = self._by_fd
+        pool, by_fd = self.pool, self.pool.by_fd
+        pool.turn += 1
+        events = self._epoll.poll(0, max(_FEWEST_EVENTS, len(by_fd) + 8))
+        clear_ns, turn = self.clear_ns, pool.turn
         reading, idle = State.READING, State.IDLE
         for fd, mask in events:
             connection = by_fd.get(fd)
@@ -157,7 +133,7 @@ class Engine:
                 # The event was for another, closed in this turn, that had the same number.
                 continue
             elif connection.state is idle:
-                self._close(connection)
+                self.pool.close(connection)
             else:
                 self._advance(connection, mask, clear_ns)
             if time.time_ns() >= self.due_ns:
@@ -221,15 +197,10 @@ class Engine:
     def _finish(self, connection: Connection, exchange: Exchange, at_ns: int) -> None:
         """The answer is over, and the connection perhaps free."""
         if exchange.fault is not None:
-            self._close(connection, abort=True)
+            self.pool.close(connection, abort=True)
             self._end(exchange, at_ns, How.FAULT, exchange.fault)
             return
-        if exchange.keep and self._keep_alive:
-            connection.exchange = None
-            connection.state = State.IDLE
-            self._idle.append(connection)
-        else:
-            self._close(connection)
+        self.pool.release(connection, keep=exchange.keep)
         self._end(exchange, at_ns, How.OVER)
 
     def _closed(self, connection: Connection, at_ns: int) -> None:
@@ -238,7 +209,7 @@ class Engine:
         if exchange is not None and self._may_resend(connection, exchange):
             self._resend(connection, exchange)
             return
-        self._close(connection)
+        self.pool.close(connection)
         if exchange is not None:
             self._end(exchange, at_ns, How.CLOSED)
 
@@ -248,20 +219,13 @@ class Engine:
         if exchange is not None and fault[0] == "reset" and self._may_resend(connection, exchange):
             self._resend(connection, exchange)
             return
-        self._close(connection)
-        if was_connecting and self._try_next_address(connection.address):
-            if exchange is not None:
-                self._open(exchange)
-        elif exchange is not None:
-            self._end(exchange, time.time_ns(), How.FAULT, fault)
+        self.pool.close(connection)
+        if exchange is None:
+            self.pool.stop_ahead()
+        elif was_connecting and self.pool.may_try_again(connection.address):
+            self._send(exchange, self.pool.open)
         else:
-            self._ahead = 0
-
-    def _try_next_address(self, tried: int) -> bool:
-        """Whether to try again, at the address that is next where none has been reached yet."""
-        if tried == self._address and not self._reached:
-            self._address = min(tried + 1, len(self._addresses) - 1)
-        return tried < self._address
+            self._end(exchange, time.time_ns(), How.FAULT, fault)
 
     @staticmethod
     def _may_resend(connection: Connection, exchange: Exchange) -> bool:
@@ -269,63 +233,23 @@ class Engine:
         return connection.pooled and not exchange.size and not exchange.resent
 
     def _resend(self, connection: Connection, exchange: Exchange) -> None:
-        self._close(connection)
+        self.pool.close(connection)
         exchange.resent = True
         self.resent += 1
-        self._open(exchange)
+        self._send(exchange, self.pool.open)
 
-    def _dispatch(self, exchange: Exchange) -> None:
-        while self._idle:
-            connection = self._idle.pop()
-            try:
-                connection.assign(exchange)
-            except OSError:
-                # The server closed it a moment ago; the request never left this machine.
-                self._close(connection)
-                self.resent += 1
-                continue
-            if connection.wants_write:
-                self._epoll.modify(connection.fd, EPOLLIN | EPOLLOUT)
-            return
-        if self._opening:
-            # On its way already.
-            self._opening.pop().assign(exchange)
-            return
-        self._open(exchange)
-
-    def _open(self, exchange: Exchange | None) -> None:
-        tried = self._address
-        pump = None if self._pump is None else self._pump()
+    def _send(self, exchange: Exchange, how: Callable[[Exchange], None]) -> None:
         try:
-            connection = Connection(self._addresses[tried], pump)
+            how(exchange)
         except OSError as error:
-            if self._try_next_address(tried):
-                self._open(exchange)
-                return
-            self._ahead = 0
-            if exchange is not None:
-                self._end(exchange, time.time_ns(), How.FAULT, fault_of(error))
-            return
-        self.connections += 1
-        connection.born, connection.address = self._turns, tried
-        if exchange is not None:
-            connection.assign(exchange)
-        else:
-            self._opening.add(connection)
-        self._by_fd[connection.fd] = connection
-        self._epoll.register(connection.fd, EPOLLIN | EPOLLOUT)
-
-    def _open_some(self) -> None:
-        while self._ahead > 0 and len(self._opening) < _OPENING:
-            self._ahead -= 1
-            self._open(None)
+            self._end(exchange, time.time_ns(), How.FAULT, fault_of(error))
 
     def _advance(self, connection: Connection, mask: int, clear_ns: int) -> None:
         if connection.state is State.SENDING and mask & ~EPOLLOUT:
             # An answer before the request is sent: a refusal, as a rule.
             self._read(connection, clear_ns)
             return
-        wanted = connection.wants_write
+        was_writing = connection.wants_write
         try:
             connection.advance()
         except OSError as error:
@@ -333,21 +257,7 @@ class Engine:
         except NetworkError as error:
             self._break(connection, ("tls", str(error)))
         else:
-            if connection.wants_write != wanted:
-                more = EPOLLOUT if connection.wants_write else 0
-                self._epoll.modify(connection.fd, EPOLLIN | more)
-            if connection.state is State.IDLE:
-                self._idle.append(connection)
-                self._opening.discard(connection)
-                self._open_some()
-            self._reached = self._reached or connection.state is not State.CONNECTING
-
-    def _close(self, connection: Connection, *, abort: bool = False) -> None:
-        self._by_fd.pop(connection.fd, None)
-        self._opening.discard(connection)
-        if connection.state is State.IDLE and connection in self._idle:
-            self._idle.remove(connection)
-        connection.close(abort=abort)
+            self.pool.watch(connection, was_writing=was_writing)
 
     def _end(self, exchange: Exchange, at_ns: int, how: How, fault: Fault = ("", "")) -> None:
         exchange.end(self._worker, at_ns, how, fault)
@@ -366,19 +276,9 @@ class Engine:
         if not late:
             return
         numbers = {exchange.due.number for exchange in late}
-        for connection in list(self._by_fd.values()):
+        for connection in self.pool:
             exchange_of = connection.exchange
             if exchange_of is not None and exchange_of.due.number in numbers:
-                self._close(connection, abort=True)
+                self.pool.close(connection, abort=True)
                 said = "the answer was not over in time (--timeout)"
                 self._end(exchange_of, now_ns, How.FAULT, ("timeout", said))
-
-
-def write_all(fd: int, data: bytes) -> bytes:
-    """Write what a pipe that does not block takes; returns the rest."""
-    try:
-        while data:
-            data = data[os.write(fd, data) :]
-    except BlockingIOError:
-        pass
-    return data

@@ -7,30 +7,25 @@ the last answer.
 from __future__ import annotations
 
 import gc
-import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from undam.errors import UndamError, UsageError
-from undam.load.engine import NEVER_NS, Engine, write_all
+from undam.load.engine import NEVER_NS, Engine
 from undam.load.exchange import Exchange
 from undam.load.job import (
     Batch,
     ClosedLoop,
     Failure,
     Final,
-    Frame,
-    FrameReader,
     Job,
     Ready,
-    Start,
     Status,
-    Stop,
     Tls,
-    encode,
 )
 from undam.load.judge import Tongue
+from undam.load.pipes import Pipes
 from undam.load.sending import Schedule, schedule_of
 from undam.record.measured import Measured
 from undam.record.redact import secrets_of
@@ -40,77 +35,21 @@ from undam.wire.clock import realtime_offset_ns, sharpen_timers
 if TYPE_CHECKING:
     from undam.wire.tls import TlsPump
 
-_PIPE_BYTES = 1 << 20
-_READ_BYTES = 1 << 16
 # Judged in one piece, before the sockets are looked at again: some 0.1 ms.
 _READS_A_PIECE = 32
+# Reported together: packing them takes no longer than judging a piece.
 _BATCH = 32
+_BATCH_READS = 500
 _STATUS_NS = 250_000_000
 _FLUSH_NS = 100_000_000
 # Connections that are not there by then will be opened when they are needed.
 _OPENING_NS = 1_000_000_000
 
 
-class _Pipes:
-    """Frames in and out, without ever blocking while the load is on."""
-
-    def __init__(self, source: int, sink: int) -> None:
-        self.stopped = False
-        self.start_ns: int | None = None
-        self.source = source
-        self._sink = sink
-        self._reader = FrameReader()
-        self._out = b""
-
-    def read_job(self) -> Job | None:
-        """The job; ``None`` where the pipe ends before it."""
-        while data := os.read(self.source, _READ_BYTES):
-            for frame in self._reader.receive_data(data):
-                self._take(frame)
-                if isinstance(frame, Job):
-                    os.set_blocking(self.source, False)
-                    return frame
-        return None
-
-    def receive(self) -> bool:
-        """Read what has come; false at the pipe's end."""
-        try:
-            data = os.read(self.source, _READ_BYTES)
-        except BlockingIOError:
-            return True
-        for frame in self._reader.receive_data(data):
-            self._take(frame)
-        if not data:
-            self.stopped = True
-        return bool(data)
-
-    def send(self, frame: Frame) -> None:
-        """Write as much as the pipe takes, and keep the rest."""
-        self._out += encode(frame)
-        self.flush()
-
-    def flush(self) -> None:
-        """Try again to write what is left."""
-        if self._out:
-            os.set_blocking(self._sink, False)
-            self._out = write_all(self._sink, self._out)
-
-    def finish(self) -> None:
-        """Write all that is left, however long the reader takes."""
-        os.set_blocking(self._sink, True)
-        self._out = write_all(self._sink, self._out)
-
-    def _take(self, frame: Frame) -> None:
-        if isinstance(frame, Start):
-            self.start_ns = frame.at_ns
-        elif isinstance(frame, Stop):
-            self.stopped = True
-
-
 class Worker:
     """What one process does with one job."""
 
-    def __init__(self, job: Job, pipes: _Pipes) -> None:
+    def __init__(self, job: Job, pipes: Pipes) -> None:
         self._job = job
         self._pipes = pipes
         self._tongue = Tongue(job.api, job.content_path, _secrets_in(job.requests))
@@ -131,6 +70,7 @@ class Worker:
         self._judged_busy = 0
         self._ended_ns = 0
         self._measured: list[Measured] = []
+        self._batch_reads = 0
         self._status_ns = 0
         self._flush_ns = 0
 
@@ -138,7 +78,7 @@ class Worker:
         """Do the job and report it."""
         job, engine = self._job, self._engine
         ahead = len(job.load.slots) if isinstance(job.load, ClosedLoop) else job.load.ahead
-        engine.open_ahead(ahead)
+        engine.pool.open_ahead(ahead)
         start_ns = self._wait_for_start()
         offset_ns = realtime_offset_ns()
         cpu_ns = time.process_time_ns()
@@ -161,8 +101,8 @@ class Worker:
                 started=self._started,
                 unstarted=self._schedule.unstarted,
                 stopped=self._pipes.stopped,
-                connections=engine.connections,
-                resent=engine.resent,
+                connections=engine.pool.opened,
+                resent=engine.resent + engine.pool.stale,
                 cpu_ns=loaded_ns - cpu_ns,
                 judging_ns=time.process_time_ns() - loaded_ns,
                 step_ns=step_ns,
@@ -177,7 +117,7 @@ class Worker:
         """Open connections until the start is near; returns when that is."""
         engine, pipes = self._engine, self._pipes
         until_ns = time.time_ns() + _OPENING_NS
-        while engine.is_opening and time.time_ns() < until_ns and not pipes.stopped:
+        while engine.pool.is_opening and time.time_ns() < until_ns and not pipes.stopped:
             if self._job.start_ns is not None and time.time_ns() >= self._job.start_ns:
                 break
             if not engine.turn():
@@ -250,8 +190,10 @@ class Worker:
         exchange = self._engine.over[0]
         if self._judge(exchange, most):
             self._engine.over.popleft()
-            self._measured.append(exchange.measured(self._tongue))
-            if len(self._measured) >= _BATCH:
+            one = exchange.measured(self._tongue)
+            self._measured.append(one)
+            self._batch_reads += len(one.reads)
+            if len(self._measured) >= _BATCH or self._batch_reads >= _BATCH_READS:
                 self._report()
 
     def _judge(self, exchange: Exchange, most: int) -> bool:
@@ -271,6 +213,7 @@ class Worker:
             self._reported += len(self._measured)
             self._pipes.send(Batch(worker=self._job.worker, measured=tuple(self._measured)))
             self._measured = []
+            self._batch_reads = 0
         self._flush_ns = time.time_ns() + _FLUSH_NS
         if last:
             self._tell(time.time_ns())
@@ -322,7 +265,7 @@ def _secrets_in(requests: tuple[bytes, ...]) -> tuple[str, ...]:
 
 def serve(source: int, sink: int) -> int:
     """Read a job from one pipe, do it, and report into the other; returns the exit code."""
-    pipes = _Pipes(source, sink)
+    pipes = Pipes(source, sink)
     job = pipes.read_job()
     if job is None:
         return 2
