@@ -17,7 +17,8 @@ from undam.gateway.metrics import Metrics
 from undam.gateway.seams import Page, Refusal, RequestFacts, Upstream, Verdict
 
 HEDGE_HEADER = b"x-undam-hedge"
-"""``allow`` says that this request may be sent twice, ``deny`` that it must not be hedged."""
+"""``allow`` says that this request may be sent twice whatever its path, ``deny`` that it must not
+be hedged."""
 
 
 @dataclass(slots=True, eq=False)
@@ -128,8 +129,6 @@ class GatewayDirector:
 
     def admit(self, request: RequestFacts) -> Pass | Refusal | Awaitable[Pass | Refusal]:
         """See ``Director``."""
-        if request.get(HEDGE_HEADER) == b"allow":
-            request.repeatable = True
         answer = self.entrance.enter(request)
         if not isinstance(answer, Refusal) and self._upstream_key:
             strip_keys(request)

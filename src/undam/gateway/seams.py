@@ -98,7 +98,7 @@ class RequestFacts:
         streams: the body asks that API for a stream.
         model: what the body names, of an API's request; "" else.
         repeatable: sending it twice does no harm: by its method, or a model API's request without
-            ``store`` and ``background``, or one with an Idempotency-Key.
+            ``store`` and ``background``, or one with an Idempotency-Key or X-Undam-Hedge: allow.
         body_bytes: of the body, as far as it was read before the decision.
         request_id: the client's X-Request-Id if it is a sound one, else one made here.
         client: the address of the client's end.
@@ -251,9 +251,9 @@ class Director(Protocol):
     def admit(self, request: RequestFacts) -> Ticket | Refusal | Awaitable[Ticket | Refusal]:
         """Let it in, now or after a wait in the queue.
 
-        It may change ``request.headers`` (the client's key goes, the upstream's comes) and
-        ``request.repeatable``, so both are read after it. What waits is a future: if the client
-        leaves it is cancelled, and a ticket that it already has is released.
+        It may change ``request.headers`` (the client's key goes, the upstream's comes), so the head
+        towards upstreams is made after it. What waits is a future: if the client leaves it is
+        cancelled, and a ticket that it already has is released.
         """
         ...
 
