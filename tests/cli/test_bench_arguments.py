@@ -136,6 +136,7 @@ def test_a_refusal_is_one_line_and_exit_2(run: Run) -> None:
         (("http://127.0.0.1:9/v1", "--content-path", "a.b"), "says where the text is"),
         (("http://127.0.0.1:9/v1", "--slo", "ttft<5"), "--slo"),
         (("http://127.0.0.1:9/v1", "-n", "0"), "not in the range"),
+        (("http://127.0.0.1:9/v1", "-n", "1", "--workers", "20"), "slot of its own"),
     ):  # fmt: skip
         ran = run("bench", *arguments)
         assert (ran.code, ran.out) == (2, ""), arguments

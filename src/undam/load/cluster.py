@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -218,8 +219,24 @@ def _relay_class(ray: Any) -> type:
     return StreamingRelay
 
 
+def _require_head(address: str) -> None:
+    """Ray itself tries for more than a minute, and writes its log to standard error meanwhile."""
+    if address == "auto":
+        return
+    host, colon, port = address.rpartition(":")
+    if "://" in address or not colon or not port.isdigit():
+        raise UsageError(f"--ray {address}: expected HOST:PORT of the cluster's head, or auto")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CALL_S).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ClusterError(f"--ray {address}: no cluster answers there ({reason})") from None
+
+
 def _connected(address: str) -> Any:
+    _require_head(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray  # noqa: PLC0415 (an extra, and slow to load)
     except ImportError:
