@@ -141,6 +141,14 @@ def test_every_option_is_a_field_and_its_default_can_be_given() -> None:
         assert option.meaning.endswith(".")
 
 
+def test_the_manual_names_every_option() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text(encoding="utf-8")
+    assert [option.name for option in OPTIONS if f"`{option.name}`" not in manual] == []
+    fixed = {option.name for option in OPTIONS if not option.live}
+    marked = [line for line in manual.splitlines() if line.startswith("| `") and "¹" in line]
+    assert {name for name in fixed if any(f"`{name}`" in line for line in marked)} == fixed
+
+
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
