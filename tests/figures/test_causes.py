@@ -177,6 +177,7 @@ def test_a_clock_that_went_back_is_told_and_spoils_no_figure() -> None:
     measured[1] = replace(measured[1], intended_ns=measured[1].ended_ns + 10**9)
     found = findings(measured)
     assert [one.code for one in found] == ["UD903"]
+    assert found[0].evidence["step_ms"] == pytest.approx(-2500, rel=0.5)
     summary = summarise(measured)
     assert summary.backwards == 2
     assert summary.times("itl").count == 19 * 63

@@ -39,7 +39,7 @@ def _changed(found: Comparison) -> set[str]:
     ],
 )  # fmt: skip
 def test_two_runs_of_one_server_are_called_alike(settings: dict[str, Any]) -> None:
-    # Runs that differ only by their seed. Of 480 such pairs of four kinds, 6 were called different.
+    # Runs that differ only by their seed. Of 720 such pairs of seven kinds, 9 were called different.
     sides = [_side(seed=seed, **settings) for seed in range(6)]
     pairs = list(combinations(sides, 2))[:15]
     alarms = sum(bool(_changed(compare(a, b, seed=i))) for i, (a, b) in enumerate(pairs))
@@ -61,12 +61,24 @@ def test_a_fifth_slower_is_found(seed: int) -> None:
     assert back.regressions(0) == found.regressions(60) == []
 
 
-def test_rates_turn_the_other_way() -> None:
-    found = compare(_side(requests=600), _side(requests=600, seed=9, shift=1.6))
+@pytest.mark.parametrize("about", [{}, {"concurrency": 10}])
+def test_rates_turn_the_other_way(about: dict[str, Any]) -> None:
+    slower = _side(requests=600, seed=9, shift=1.6, about=about)
+    found = compare(_side(requests=600, about=about), slower)
     rate = next(row for row in found.rows if row.metric == "events_per_second")
     assert rate.ratio == pytest.approx(1 / 1.6, rel=0.1)
     assert (rate.change, rate in found.regressions(10)) == (Change.SLOWER, True)
     assert rate.worse == pytest.approx(1.6, rel=0.1)
+
+
+def test_the_rate_of_a_closed_loop_is_known_as_its_answers_are() -> None:
+    waves: dict[str, Any] = {"requests": 300, "concurrency": 50, "about": {"concurrency": 50}}
+    found = compare(_side(**waves), _side(**waves, seed=1))
+    rates = [row for row in found.rows if row.metric.endswith("_per_second")]
+    assert {row.change for row in rates} == {Change.SAME}
+    assert all(row.high is not None and row.high < 1.3 for row in rates)
+    few = compare(_side(requests=5, about={"concurrency": 1}), _side())
+    assert few.change_of("requests_per_second") is Change.UNKNOWN
 
 
 def test_less_than_a_percent_is_no_difference() -> None:

@@ -59,7 +59,8 @@ def _find_doubts(tally: Tally, client: Client, hop: str) -> Iterator[Finding]:
     if client.waited_percent is not None and client.waited_percent >= _STARVED_PERCENT:
         yield finding("UD909", hop, waited_percent=round(client.waited_percent))
     if abs(client.step_ns) > _STEP_NS or tally.backwards:
-        yield finding("UD903", hop, step_ms=_ms(client.step_ns), answers=tally.backwards)
+        step = max(client.step_ns, -tally.back_ns, key=abs)
+        yield finding("UD903", hop, step_ms=_ms(step), answers=tally.backwards)
     if tally.unstamped > 0.01 * tally.requests:
         yield finding("UD904", hop, answers=tally.unstamped)
 
@@ -146,4 +147,4 @@ def _find_server(tally: Tally, hop: str) -> Iterator[Finding]:
 
 
 def _ms(ns: int) -> float:
-    return round(ns / 1e6, 1 if ns >= 10_000_000 else 2)
+    return round(ns / 1e6, 1 if abs(ns) >= 10_000_000 else 2)

@@ -60,7 +60,8 @@ class Flow:
         hidden: gaps that this program's lateness hides.
         per_read: events of each read that was not hidden.
         bursts: ``None`` where each read is one of one event.
-        backwards: the clock was set back between two reads.
+        back_ns: by how much the clock was set back between two reads, at the most; then nothing
+            else is told.
         longest: (gap, content events before it) of the longest gap; a gap of 0 where there is none.
     """
 
@@ -71,7 +72,7 @@ class Flow:
     hidden: int = 0
     per_read: list[int] = field(default_factory=list)
     bursts: list[Burst] | None = None
-    backwards: bool = False
+    back_ns: int = 0
     longest: tuple[int, int] = (0, 0)
 
 
@@ -79,8 +80,8 @@ def flow_of(one: Measured) -> Flow:
     """Read ``one``, which has content."""
     reads = one.reads
     gaps = [after.at_ns - before.at_ns for before, after in pairwise(reads)]
-    flow = Flow(backwards=any(gap < 0 for gap in gaps))
-    if flow.backwards:
+    flow = Flow(back_ns=-min(0, *gaps) if gaps else 0)
+    if flow.back_ns:
         return flow
     mean = _mean_gap(one)
     limit = min(_BURST_NS, mean // _BURST_SHARE)

@@ -97,7 +97,7 @@ class Pattern:
 
     def add(self, one: Measured, flow: Flow) -> None:
         """Take one answer."""
-        if one.events < _FEWEST or flow.backwards:
+        if one.events < _FEWEST or flow.back_ns:
             return
         if flow.bursts is None:
             self.answers += 1

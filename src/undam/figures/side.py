@@ -41,6 +41,7 @@ class Side:
     name: str
     requests: int
     failed: int
+    duration_ms: float
     about: Mapping[str, Any]
     times: Mapping[str, Mapping[str, float | None]]
     counts: Mapping[str, int]
@@ -76,6 +77,7 @@ def _side(result: Mapping[str, Any], name: str) -> Side:
         name=name,
         requests=_count(result["requests"]),
         failed=_count(result["errors"]) + _count(result["incomplete"]),
+        duration_ms=1000 * _amount(result["duration_s"]),
         about=result,
         times={
             latency: {key: _amount_or_none(result[f"{latency}_ms"][key]) for key in STATISTICS}

@@ -68,7 +68,7 @@ class Tally:
         events: of all answers; ``untold_events``: of those whose server told no ``tokens``.
         without_content: complete answers without any.
         unstamped: requests with a read that bore no kernel stamp.
-        backwards: requests in which the clock was set back.
+        backwards: requests in which the clock was set back; ``back_ns``: by how much, at the most.
         uncertain: gaps that this program's lateness hides.
         bounded: gaps in reads whose events the hop sent together, by how long they can be.
         within: gaps between the reads of one burst.
@@ -93,6 +93,7 @@ class Tally:
     without_content: int = 0
     unstamped: int = 0
     backwards: int = 0
+    back_ns: int = 0
     uncertain: int = 0
     ttft: Bounded = field(default_factory=partial(Bounded, bits=16))
     itl: Bounded = field(default_factory=partial(Bounded, bits=14))
@@ -103,7 +104,7 @@ class Tally:
     within: Histogram = field(default_factory=_FINE_GAPS)
     bounded: Histogram = field(default_factory=_ROUGH)
     late: Histogram = field(default_factory=_ROUGH)
-    longest: Histogram = field(default_factory=_ROUGH)
+    longest: Histogram = field(default_factory=_FINE_GAPS)
     per_read: Histogram = field(default_factory=_ROUGH)
     pattern: Pattern = field(default_factory=Pattern)
     lots: Sections[Lot] = field(default_factory=lambda: Sections(Lot, most=_LOTS))
@@ -186,7 +187,9 @@ class Tally:
         self.events += one.events
         self.late.record_all([read.late_ns for read in one.reads])
         flow = flow_of(one)
-        self.backwards += flow.backwards or one.reads[0].at_ns < one.intended_ns
+        back_ns = max(flow.back_ns, one.intended_ns - one.reads[0].at_ns)
+        self.backwards += back_ns > 0
+        self.back_ns = max(self.back_ns, back_ns)
         self._add_first(one, lot)
         self._add_flow(one, flow)
         lot.itl.record_all(flow.gaps)
@@ -246,6 +249,7 @@ class Tally:
         """Add what ``other`` took, as if it had been taken here."""
         if other.first_ns is not None and other.last_ns is not None:
             self._span(other.first_ns, other.last_ns)
+        self.back_ns = max(self.back_ns, other.back_ns)
         for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in _MERGED:
