@@ -3,7 +3,7 @@
 
 BIN := .venv/bin
 
-.PHONY: demo test test-fast fuzz check bench clean
+.PHONY: demo test test-fast fuzz check bench bench-peers clean
 .DEFAULT_GOAL := demo
 
 .venv/ready: pyproject.toml scripts/venv
@@ -38,6 +38,11 @@ check: .venv/ready
 
 bench: .venv-bench/ready
 	@.venv-bench/bin/python -m bench
+
+# The other load tools take up to eight gigabytes, so plain `bench` measures only those that are there.
+bench-peers: .venv-bench/ready
+	@scripts/bench-peers
+	@.venv-bench/bin/python -m bench load_peers
 
 clean:
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* .proxies node_modules

@@ -1,0 +1,245 @@
+"""The load tools that are measured side by side: how each is called, and what it then says."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from undam.timing import quantile
+
+MODEL = "undam-sim"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a tool is to do.
+
+    Args:
+        folder: an empty one, for its files.
+    """
+
+    url: str
+    streams: int
+    requests: int
+    tokens: int
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What it reported; times in ms."""
+
+    ttft_p50: float
+    ttft_p99: float
+    itl_p99: float
+    tokens_per_s: float
+    requests_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One of them.
+
+    Args:
+        command: what to run, without the program of its environment that stands before.
+        read: what it said, from the files it wrote.
+        interpolates: its percentiles lie between two values, as numpy's do.
+        quick: it can make ten thousands of requests in a bounded time.
+    """
+
+    name: str
+    command: Callable[[Task], list[str]]
+    read: Callable[[Task], Said]
+    environment: Callable[[Task], dict[str, str]] = lambda _: {}
+    interpolates: bool = False
+    quick: bool = True
+    note: str = ""
+
+
+def home(name: str) -> Path:
+    """The environment of a tool; scripts/bench-peers makes it."""
+    return Path(".venv-peers") / name
+
+
+def _program(name: str, script: str) -> str:
+    return str((home(name) / "bin" / script).resolve())
+
+
+def _undam(task: Task) -> list[str]:
+    return [
+        *(sys.executable, "-m", "undam", "bench", f"{task.url}/v1/chat/completions"),
+        *("-c", str(task.streams), "-n", str(task.requests), "--warmup", "0"),
+        *("--max-tokens", str(task.tokens), "--model", MODEL),
+        *("--json", str(task.folder / "out.json")),
+    ]
+
+
+def _undam_said(task: Task) -> Said:
+    told = json.loads((task.folder / "out.json").read_text())
+    return Said(
+        told["ttft_ms"]["p50"],
+        told["ttft_ms"]["p99"],
+        told["itl_ms"]["p99"] or 0.0,
+        told["events_per_second"],
+        told["requests_per_second"],
+    )
+
+
+# Loads only the extension module: the package's own imports need torch, the client does not.
+_RUST = (
+    "import importlib.util as u, sys; s = u.spec_from_file_location('_bench', sys.argv[1]);"
+    "m = u.module_from_spec(s); s.loader.exec_module(m);"
+    "m.run_argv(['sglang-bench', *sys.argv[2:]])"
+)
+
+
+def _sglang(task: Task) -> list[str]:
+    found = home("sglang").resolve().glob("lib/*/site-packages/sglang/**/_bench*.so")
+    return [
+        *(_program("sglang", "python"), "-c", _RUST, str(next(found))),
+        *("--backend", "vllm-chat", "--base-url", task.url, "--model", MODEL),
+        *("--tokenizer", str(tokenizer(task.folder)), "--disable-retokenize", "--disable-tqdm"),
+        *("--dataset-name", "random-ids", "--random-range-ratio", "1", "--random-input-len", "8"),
+        *("--random-output-len", str(task.tokens), "--num-prompts", str(task.requests)),
+        *("--max-concurrency", str(task.streams), "--warmup-requests", "0"),
+        *("--output-file", str(task.folder / "out.jsonl")),
+    ]
+
+
+def _sglang_said(task: Task) -> Said:
+    told = json.loads((task.folder / "out.jsonl").read_text())
+    return Said(
+        told["median_ttft_ms"],
+        told["p99_ttft_ms"],
+        told["p99_itl_ms"],
+        told["output_throughput"],
+        told["request_throughput"],
+    )
+
+
+def _locust(task: Task) -> list[str]:
+    file = Path(__file__).with_name("load_peers_locust.py")
+    streams = str(task.streams)
+    return [
+        *(_program("locust", "locust"), "-f", str(file), "--headless", "--host", task.url),
+        *("--users", streams, "--spawn-rate", streams, "--run-time", "170s", "--only-summary"),
+    ]
+
+
+def _locust_environment(task: Task) -> dict[str, str]:
+    return {
+        "REQUESTS": str(task.requests),
+        "TOKENS": str(task.tokens),
+        "OUT": str(task.folder / "out.json"),
+    }
+
+
+def _locust_said(task: Task) -> Said:
+    told = json.loads((task.folder / "out.json").read_text())
+    ttft, gaps = sorted(told["ttft_ms"]), sorted(told["gaps_ms"])
+    return Said(
+        quantile(ttft, 0.5),
+        quantile(ttft, 0.99),
+        quantile(gaps, 0.99) if gaps else 0.0,
+        (len(ttft) + len(gaps)) / told["seconds"],
+        len(ttft) / told["seconds"],
+    )
+
+
+def _aiperf(task: Task) -> list[str]:
+    prompts = task.folder / "prompts.jsonl"
+    prompts.write_text('{"text": "w1 w2 w3 w4"}\n' * min(task.requests, 1000))
+    return [
+        *(_program("aiperf", "aiperf"), "profile", "-m", MODEL, "-u", task.url),
+        *("--tokenizer", str(tokenizer(task.folder)), "--use-server-token-count"),
+        *("--endpoint-type", "chat", "--streaming", "--ui", "none"),
+        *("--concurrency", str(task.streams), "--request-count", str(task.requests)),
+        *("--input-file", str(prompts), "--custom-dataset-type", "single_turn"),
+        *("--extra-inputs", f"max_tokens:{task.tokens}"),
+        *("--no-gpu-telemetry", "--no-server-metrics", "--output-artifact-dir", str(task.folder)),
+    ]
+
+
+def _aiperf_said(task: Task) -> Said:
+    told = json.loads((task.folder / "profile_export_aiperf.json").read_text())
+    gaps = told.get("inter_chunk_latency") or told.get("inter_token_latency") or {"p99": 0.0}
+    return Said(
+        told["time_to_first_token"]["p50"],
+        told["time_to_first_token"]["p99"],
+        gaps["p99"],
+        told["output_token_throughput"]["avg"],
+        told["request_throughput"]["avg"],
+    )
+
+
+def _guidellm(task: Task) -> list[str]:
+    sizes = f"prompt_tokens=8,output_tokens={task.tokens}"
+    return [
+        *(_program("guidellm", "guidellm"), "run", "--disable-console"),
+        *("--backend", f"kind=openai_http,target={task.url},model={MODEL},validate_backend=false"),
+        *("--profile", f"kind=concurrent,streams={task.streams}"),
+        *("--constraint", f"kind=max_requests,count={task.requests}"),
+        *("--tokenizer", f"kind=huggingface_auto,model={tokenizer(task.folder)}"),
+        *("--data", f"kind=synthetic_text,{sizes}"),
+        *("--output", f"kind=json,path={task.folder / 'out.json'}"),
+    ]
+
+
+def _guidellm_said(task: Task) -> Said:
+    told = json.loads((task.folder / "out.json").read_text())["benchmarks"][0]
+    metrics = {name: told["metrics"][name]["successful"] for name in (
+        "time_to_first_token_ms", "inter_token_latency_ms")}  # fmt: skip
+    ttft = metrics["time_to_first_token_ms"]
+    done = ttft["count"]
+    return Said(
+        ttft["percentiles"]["p50"],
+        ttft["percentiles"]["p99"],
+        (metrics["inter_token_latency_ms"].get("percentiles") or {"p99": 0.0})["p99"],
+        done * task.tokens / told["duration"],
+        done / told["duration"],
+    )
+
+
+def tokenizer(folder: Path) -> Path:
+    """A tokenizer of a thousand words, made on the spot: nothing is fetched from any hub."""
+    place = folder / "tokenizer"
+    place.mkdir(exist_ok=True)
+    words = ["<unk>", "<s>", "</s>", *(f"w{i}" for i in range(1000))]
+    model = {
+        "type": "WordLevel",
+        "vocab": {word: i for i, word in enumerate(words)},
+        "unk_token": "<unk>",
+    }
+    flags = dict.fromkeys(["single_word", "lstrip", "rstrip", "normalized"], False)
+    special = [
+        {"id": i, "content": word, "special": True, **flags} for i, word in enumerate(words[:3])
+    ]
+    whole = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": special,
+        "normalizer": None,
+        "pre_tokenizer": {"type": "Whitespace"},
+        "post_processor": None,
+        "decoder": None,
+        "model": model,
+    }
+    (place / "tokenizer.json").write_text(json.dumps(whole))
+    names = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
+    kind = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 100000}
+    (place / "tokenizer_config.json").write_text(json.dumps({**kind, **names}))
+    return place.resolve()
+
+
+UNDAM = Tool("undam", _undam, _undam_said)
+
+PEERS = (
+    Tool("sglang", _sglang, _sglang_said, interpolates=True, note="its Rust client"),
+    Tool("locust", _locust, _locust_said, _locust_environment, note="FastHttpUser, lines"),
+    Tool("aiperf", _aiperf, _aiperf_said, interpolates=True, quick=False),
+    Tool("guidellm", _guidellm, _guidellm_said, quick=False, note="its ITL is a mean per request"),
+)
