@@ -39,7 +39,7 @@ def _changed(found: Comparison) -> set[str]:
     ],
 )  # fmt: skip
 def test_two_runs_of_one_server_are_called_alike(settings: dict[str, Any]) -> None:
-    # Runs that differ only by their seed. Of 720 such pairs of seven kinds, 9 were called different.
+    # Runs that differ only by their seed. Of 720 such pairs of seven kinds, 9 were told apart.
     sides = [_side(seed=seed, **settings) for seed in range(6)]
     pairs = list(combinations(sides, 2))[:15]
     alarms = sum(bool(_changed(compare(a, b, seed=i))) for i, (a, b) in enumerate(pairs))
