@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import accumulate
 
 import pytest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import generate_latest as write_text
+from prometheus_client.openmetrics.exposition import generate_latest as write_openmetrics
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as parse_openmetrics,
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
+from prometheus_client.registry import Collector
 
 from undam.gateway import metric_families as m
 from undam.gateway.metric_models import OTHER, ModelLabels, clean_label
@@ -51,6 +62,18 @@ def _samples(page: bytes) -> dict[str, float]:
         for family in parse_text(page.decode())
         for sample in family.samples
     }
+
+
+def _parsed(page: str) -> list[object]:
+    """Line by line: a comment as it is, a series as its name, its sorted labels and its value."""
+    told: list[object] = []
+    for line in page.splitlines():
+        series, _, value = line.rpartition(" ")
+        name, _, labels = series.partition("{")
+        told.append(
+            line if line[0] == "#" else (name, sorted(labels.rstrip("}").split(",")), float(value))
+        )
+    return told
 
 
 def test_one_scrape_tells_of_all_workers_exactly(board: Board) -> None:
@@ -128,6 +151,37 @@ def test_pages_are_what_they_say(board: Board, accept: str) -> None:
     assert model.startswith('a"b\\c\ufffd# HELP d')
     assert len(model.encode()) <= 96
     assert {family.type for family in families.values()} == {"counter", "gauge", "histogram"}
+
+
+@pytest.mark.parametrize("accept", ["", "application/openmetrics-text"])
+def test_the_page_is_what_the_client_of_prometheus_writes(board: Board, accept: str) -> None:
+    metrics = Metrics(board.region(0))
+    metrics.count(m.REQUESTS, 'a\\b"c\nd', "200", by=10**17)
+    metrics.set(m.STREAMS, 7)
+    metrics.observe_sorted(m.GAP, [0.0001, 0.02, 0.02, 31.0], *LABELS)
+    families: list[Metric] = []
+    for family in m.FAMILIES:
+        kind = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}.get(family.kind)
+        found = (kind or HistogramMetricFamily)(family.name, family.about, labels=family.labels)
+        families.append(found)
+        for key, numbers in board.snapshot().items():
+            name, *labels = json.loads(key)
+            if name == family.name and kind is None:
+                edges = [*map(str, map(float, family.bounds_s)), "+Inf"]
+                counts = accumulate(numbers[:-1])
+                found.add_metric(labels, list(zip(edges, counts, strict=True)), numbers[-1] / 1e9)
+            elif name == family.name:
+                found.add_metric(labels, numbers[0])
+
+    class Theirs(Collector):
+        def collect(self) -> list[Metric]:
+            return families
+
+    write: Callable[[Collector], bytes] = write_openmetrics if accept else write_text
+    ours, theirs = render(board.snapshot(), accept)[1].decode(), write(Theirs()).decode()
+
+    # They write every number as a float, and the labels by name.
+    assert _parsed(ours) == _parsed(theirs)
 
 
 def test_names_that_clients_make_up_cost_nothing(board: Board) -> None:
