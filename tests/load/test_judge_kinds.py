@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 from collections.abc import Sequence
 
 import pytest
 
+from undam.load.exchange import Exchange
 from undam.load.judge import Ended, How, Judge, Tongue
+from undam.load.sending import Due
 from undam.record.measured import ContentRead, Measured, Outcome
 
 STREAM = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
@@ -177,3 +180,38 @@ def test_the_last_line_needs_no_end_and_belongs_to_its_read() -> None:
     one = judged([head, b'{"a": "x"}\n{"a"', b': "y"}'], How.CLOSED, api="plain", path="a")
     assert one.reads == (ContentRead(1001, 1, 2, 1), ContentRead(1002, 2, 4, 1))
     assert one.outcome is Outcome.COMPLETE
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [
+        [CHUNKED + chunk(token()) + chunk(DONE) + LAST],
+        [CLOSE + token() + DONE],
+        [CHUNKED, chunk(token()), b"4;ext\r\n"],
+        [CHUNKED, chunk(token()), b"zz\r\n"],
+        [b"HTTP/1.1 429 Slow\r\nContent-Length: 2\r\n\r\nno"],
+    ],
+)
+def test_nothing_is_left_for_a_collector(reads: list[bytes]) -> None:
+    """None runs in a worker, so what answers leave behind in circles would stay for ever."""
+    tongue = Tongue("openai-chat")
+
+    def play(number: int) -> None:
+        exchange = Exchange(Due(number, 0, 0, False), b"", 0)
+        for data in reads:
+            unique = data.replace(b"HTTP/1.1 200 OK", b"HTTP/1.1 200 OK\r\nX: %d" % number)
+            exchange.receive((1, 0, 0, unique))
+        exchange.end(0, 1, How.OVER)
+        assert exchange.judge(tongue, 1000)
+        exchange.measured(tongue)
+
+    for number in range(5):
+        play(number)
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(5, 25):
+            play(number)
+        assert gc.collect() < 20
+    finally:
+        gc.enable()

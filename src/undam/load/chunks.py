@@ -59,6 +59,11 @@ class Chunks:
         assert self._parser is not None
         return self._before + b"".join(self._parser.take_body())
 
+    def close(self) -> None:
+        """See `wire.response.ResponseParser.close`."""
+        if self._parser is not None:
+            self._parser.close()
+
     def _walk(self, data: bytes) -> bytes:
         data, self._held = self._held + data, b""
         body: list[bytes] = []

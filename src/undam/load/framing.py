@@ -28,7 +28,8 @@ class Heads:
         return self._known.get(data)
 
     def keep(self, data: bytes, parser: ResponseParser) -> None:
-        """Remember ``parser``, which has read ``data``."""
+        """Remember ``parser``, which has read ``data`` and need not read any more."""
+        parser.close()
         if len(self._known) >= _MOST_HEADS:
             self._known.clear()
         self._known[data] = parser
@@ -85,6 +86,13 @@ class Framing:
         if self._chunks is not None:
             return self._before + self._chunks.rest()
         return self._before + b"".join(self._parser.take_body())
+
+    def close(self) -> None:
+        """See `wire.response.ResponseParser.close`."""
+        if self._parser is not None:
+            self._parser.close()
+        if self._chunks is not None:
+            self._chunks.close()
 
     def unfinished(self) -> str | None:
         """The content coding whose own end is missing."""

@@ -119,6 +119,7 @@ class Judge:
     def finish(self, ended: Ended) -> Measured:
         """What was measured; nothing may be received after it."""
         head = self._framing.head
+        self._framing.close()
         if self._fault is None and self._counter is not None and self._ended_well(ended):
             self._last_events()
         outcome, kind, message = self._verdict(ended, head)

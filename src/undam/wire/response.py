@@ -78,6 +78,13 @@ class ResponseParser:
         body, self._body = self._body, []
         return body
 
+    def close(self) -> None:
+        """Let go of llhttp, which knows this object: where no collector runs, circles stay.
+
+        Nothing may be received any more.
+        """
+        self.__dict__.pop("_parser", None)
+
     def _has_head(self) -> bool:
         return self.head is not None
 
