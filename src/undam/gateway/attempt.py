@@ -21,10 +21,17 @@ _SURELY_OPEN_S = 2.0
 
 
 class Asker(Protocol):
-    """What an attempt serves."""
+    """What an attempt serves.
+
+    Attributes:
+        repeatable: the request may be sent twice.
+        headless: it is a HEAD request.
+        once: its body is passed on as it comes.
+    """
 
     repeatable: bool
     headless: bool
+    once: bool
 
     def request_bytes(self, upstream: Upstream) -> bytes:
         """What to send there, as far as it is there."""
@@ -119,9 +126,9 @@ class Attempt:
     async def _open(self, pool: Pool) -> None:
         try:
             connection = await pool.open(self.upstream)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # The latter: a name that IDNA has no form for.
             self._task = None
-            why = error.strerror or str(error) or type(error).__name__
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             self._asker.failed(self, Verdict.REFUSED, f"no connection: {why}", monotonic())
             return
         if self._task is None:  # Aborted in the turn in which it was made.
@@ -133,8 +140,9 @@ class Attempt:
     def _send(self, connection: UpstreamConnection) -> None:
         self.connection = connection
         self.sent = True
+        asker = self._asker
         connection.begin(
-            self, self._asker.request_bytes(self.upstream), headless=self._asker.headless
+            self, asker.request_bytes(self.upstream), headless=asker.headless, once=asker.once
         )
         self._asker.connected(self)
 

@@ -35,8 +35,8 @@ class Outlet:
     """
 
     __slots__ = (
-        "_head", "_passage", "_request_id", "_transport", "boundary", "chunked", "keep", "opened",
-        "write", "wrote_at",
+        "_head", "_measured", "_passage", "_request_id", "_transport", "boundary", "chunked",
+        "keep", "opened", "write", "wrote_at",
     )  # fmt: skip
 
     def __init__(
@@ -55,7 +55,7 @@ class Outlet:
         self._request_id = request_id
         self.write = transport.write
         self.keep = keep and head.keep_alive
-        self.opened = self.chunked = False
+        self.opened = self.chunked = self._measured = False
         self.boundary: Boundary | None = None
         self.wrote_at = now
 
@@ -67,6 +67,7 @@ class Outlet:
         if head.events and not bodiless:
             self.boundary = Boundary()
         keep_length = bodiless or (head.length is not None and self.boundary is None)
+        self._measured = keep_length
         if not keep_length:
             self._choose_framing()
         self._send(
@@ -113,8 +114,9 @@ class Outlet:
         """
         self.keep = False
         if self.boundary is None:
-            # Without framing a close in good order would look like the end of the body.
-            self._transport.abort()
+            if not (self.chunked or self._measured):
+                # Without framing a close in good order would look like the end of the body.
+                self._transport.abort()
             return
         self.boundary.held = b""
         if not self.boundary.torn:

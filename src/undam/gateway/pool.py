@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from errno import ECONNRESET
 from math import inf
 from time import monotonic
 
@@ -63,6 +64,8 @@ class Pool:
             # Cancelled in the turn in which it was made, it would stay open for nobody.
             connection.abort()
             raise
+        if connection.closed:
+            raise ConnectionResetError(ECONNRESET, "closed as soon as it was open")
         self._open.add(connection)
         return connection
 

@@ -82,7 +82,8 @@ class Rules:
     """What one race is run by.
 
     Args:
-        repeatable: the request may be sent twice, and is there whole.
+        repeatable: the request may be sent twice.
+        whole: its body is there; if not, it is passed on as it comes, once.
     """
 
     director: Director
@@ -91,6 +92,7 @@ class Rules:
     pool: Pool
     facts: RequestFacts
     repeatable: bool
+    whole: bool
 
 
 class Race:
@@ -103,7 +105,7 @@ class Race:
 
     __slots__ = (
         "_hedge_at", "_owner", "_passage", "_request", "_retries", "_rules", "_tried", "attempts",
-        "headless", "repeatable", "winner",
+        "headless", "once", "repeatable", "winner",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, rules: Rules, passage: Passage, request: RequestHead) -> None:
@@ -111,6 +113,7 @@ class Race:
         self.winner: Attempt | None = None
         self.repeatable = rules.repeatable
         self.headless = rules.facts.method == "HEAD"
+        self.once = not rules.whole
         self._owner = owner
         self._rules = rules
         self._passage = passage

@@ -24,7 +24,7 @@ from undam.gateway.seams import Ending, Page, Refusal, Ticket, Verdict
 class Relay(Passing):
     """See the module."""
 
-    __slots__ = ()
+    __slots__ = ("_request",)
 
     @property
     def leaves_with_input(self) -> bool:
@@ -36,13 +36,14 @@ class Relay(Passing):
         """Let it in and send it on, or answer it here.
 
         Args:
-            request: its head towards upstreams, made when the observer has begun.
+            request: gives its head towards upstreams once it is let in, as who lets it in may
+                take a key from its headers, and who observes may add some.
             body: of the request, as far as it is there, framed.
         """
         rules = self._rules
         self._body = body
         rules.observer.began(self.passage)
-        self._race = Race(self, rules, self.passage, request())
+        self._request = request
         self._host.look_at(self.due())
         self._after(rules.director.page(rules.facts), self._paged)
 
@@ -58,7 +59,7 @@ class Relay(Passing):
         now = monotonic()
         if not isinstance(admitted, Refusal):
             self._ticket = admitted
-            assert self._race is not None
+            self._race = Race(self, self._rules, self.passage, self._request())
             self._race.start(now)
             return
         lines = [name + b": " + value + b"\r\n" for name, value in admitted.headers]
@@ -74,7 +75,13 @@ class Relay(Passing):
             return
 
         async def wait() -> None:
-            result = await given
+            try:
+                result = await given
+            except Exception:
+                self._task = None
+                self.tell(500, "the gateway failed", SERVER_ERROR)
+                self.end(Ending.REFUSED, "the gateway failed", keep=False)
+                raise
             self._task = None
             if not self.over:
                 then(result)
@@ -130,7 +137,7 @@ class Relay(Passing):
     def take_body(self) -> bytes:
         """See `race.Owner`."""
         body = self._body
-        if not self._rules.repeatable:
+        if not self._rules.whole:
             self._body = b""  # It is sent once.
         return body
 
@@ -151,14 +158,14 @@ class Relay(Passing):
     def pulse(self, now: float) -> float:
         """Do what is due; returns when something is next."""
         race = self._race
-        assert race is not None
-        due = race.pulse(now)
-        if not self.over and now >= self._telling_until and race.winner is not None:
-            self.tell_upstream_error(race.winner)
+        due = inf if race is None else race.pulse(now)
+        winner = None if race is None else race.winner
+        if not self.over and now >= self._telling_until and winner is not None:
+            self.tell_upstream_error(winner)
         if not self.over and self._paused_at < inf:
             self._check_frozen(now)
         elif not self.over and self.decided:
-            self._check_silent(race, now)
+            self._check_silent(now)
         if not self.over and self._beat_due() <= now:
             self._beat(now)
         return inf if self.over else min(due, self.due())
@@ -198,11 +205,12 @@ class Relay(Passing):
             self.end(Ending.CLIENT_FROZEN, f"it took nothing for {limit:g} s", keep=False)
             self._host.cut()
 
-    def _check_silent(self, race: Race, now: float) -> None:
+    def _check_silent(self, now: float) -> None:
         seconds = self._rules.terms.idle_timeout_s
         if seconds is None or now - max(self._track.passed_at, self._read_at) < seconds:
             return
         why = f"the upstream was silent for {seconds:g} s"
-        race.give_up(Verdict.TIMEOUT)
+        if self._race is not None:
+            self._race.give_up(Verdict.TIMEOUT)
         self.tell(504, f"the answer broke off: {why}", SERVER_ERROR)
         self.end(Ending.UPSTREAM_SILENT, why, keep=False)

@@ -222,7 +222,7 @@ class Client(asyncio.Protocol):
         )  # fmt: skip
         rules = Rules(
             gateway.director, gateway.observer, gateway.terms, gateway.pool, facts,
-            repeatable=facts.repeatable,
+            repeatable=facts.repeatable, whole=whole,
         )  # fmt: skip
         self._relay = relay = Relay(self, rules, passage, outlet)
         if not whole:
@@ -297,8 +297,7 @@ class Client(asyncio.Protocol):
         elif not whole:
             self._linger()
         else:
-            self._transport.close()
-            self._wait(self._gateway.terms.send_timeout_s or inf)
+            self._close()
 
     def _next(self) -> None:
         if self._relay is None and self._head is None and not self.closed:
@@ -360,13 +359,19 @@ class Client(asyncio.Protocol):
             self._refuse(BadRequest(408, "the request did not come in time"))
             return self._due_at
         else:
-            self._transport.close()
+            self._close()
+            return self._due_at
         return inf
+
+    def _close(self) -> None:
+        """Close the connection when what was written has left, but do not wait for ever."""
+        self._transport.close()
+        self._wait(self._gateway.terms.send_timeout_s or inf)
 
     def close_if_idle(self) -> None:
         """Close it unless a request has begun."""
         if not self.busy and not self._reader.waiting_bytes:
-            self._transport.close()
+            self._close()
 
     def shut_down(self) -> None:
         """End the request under way, and the connection."""

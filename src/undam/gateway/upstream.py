@@ -121,8 +121,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "_answered", "_broken", "_complete", "_fast", "_head", "_headers", "_headless", "_keep",
-        "_max_head", "_owner", "_parser", "_paused", "_pieces", "_reason", "_receiver", "_seen",
-        "_told", "_whole", "closed", "idle_since", "transport", "upstream",
+        "_max_head", "_once", "_owner", "_parser", "_paused", "_pieces", "_reason", "_receiver",
+        "_seen", "_told", "_whole", "closed", "idle_since", "transport", "upstream",
     )  # fmt: skip
 
     def __init__(self, upstream: Upstream, owner: Owner, max_head_bytes: int) -> None:
@@ -136,7 +136,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._receiver: Receiver | None = None
         self._fast: Track | None = None
         self._pieces: list[bytes] = []
-        self._paused = False
+        self._paused = self._once = False
         self._reset(headless=False)
 
     def _reset(self, *, headless: bool) -> None:
@@ -149,13 +149,16 @@ class UpstreamConnection(asyncio.Protocol):
         self._whole = False
         self._broken = ""
 
-    def begin(self, receiver: Receiver, request: bytes, *, headless: bool) -> None:
+    def begin(self, receiver: Receiver, request: bytes, *, headless: bool, once: bool) -> None:
         """Send a request, whose answer goes to ``receiver``.
 
         Args:
             headless: it is a HEAD request, whose answer has no body whatever its head says.
+            once: the connection takes no other request after it: more of its body is still to
+                come when the answer may be whole already.
         """
         assert self.transport is not None
+        self._once = once
         self._reset(headless=headless)
         self._receiver = receiver
         self.transport.write(request)
@@ -289,7 +292,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _finish(self, receiver: Receiver) -> None:
         self._receiver = None
         self.resume()
-        if self._keep and not self._headless and not self._broken:
+        if self._keep and not (self._headless or self._once or self._broken):
             self._owner.give(self)
         else:
             self.abort()
