@@ -25,7 +25,9 @@ def _events() -> bytes:
     """A role, a token, an end, the usage."""
     base = {"id": "x", "object": "chat.completion.chunk", "created": 0, "model": "undam-sim"}
     deltas: tuple[dict[str, str], ...] = ({"role": "assistant", "content": ""}, {"content": "w1"})
-    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    choices: list[dict[str, object]] = [
+        {"index": 0, "delta": delta, "finish_reason": None} for delta in deltas
+    ]
     choices.append({"index": 0, "delta": {}, "finish_reason": "stop"})
     chunks: list[dict[str, object]] = [{**base, "choices": [choice]} for choice in choices]
     usage = {"prompt_tokens": 4, "completion_tokens": 1, "total_tokens": 5}

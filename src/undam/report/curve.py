@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
 
-from undam.figures import summarise
-from undam.record import Measured
+from undam.figures.bounded import Bounded
+from undam.figures.flow import flow_of
+from undam.record import Measured, Outcome
 from undam.timing import Histogram
+
+# 0.1 %, as the histograms of the summary.
+_BITS = 11
 
 _KNOTS = (("min", 0.0), ("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999))
 
@@ -69,7 +73,13 @@ def curve_of(summary: Mapping[str, Any], name: str) -> Curve | None:
 
 def bounds_of(requests: Iterable[Measured]) -> tuple[Curve, Curve] | None:
     """Their gaps as short, and as long, as they can have been; ``None`` where all are exact."""
-    gaps = summarise(requests).itl
+    gaps = Bounded(bits=_BITS)
+    for one in requests:
+        if one.reads and one.outcome is not Outcome.ERROR:
+            flow = flow_of(one)
+            gaps.record_all(flow.gaps)
+            for low, shown, high, many in flow.blurred:
+                gaps.record_between(low, shown, high, many)
     return (Counted(gaps.lowest()), Counted(gaps.highest())) if gaps.blurred else None
 
 

@@ -84,11 +84,13 @@ def _distributions(
 ) -> list[tuple[str, Markup | None]]:
     """TTFT and ITL; bounds are drawn where all requests are there to tell them."""
     ttft, itl = curve_of(summary, "ttft"), curve_of(summary, "itl")
+    is_unsure = (summary.get("client") or {}).get("uncertain_gaps", 0) > 0
+    bounds = bounds_of(counted) if is_unsure else None
     return [
         ("Time to first token", None if ttft is None else distribution("ttft", "TTFT", ttft)),
         (
             "Gaps between tokens",
-            None if itl is None else distribution("itl", "ITL", itl, bounds_of(counted)),
+            None if itl is None else distribution("itl", "ITL", itl, bounds),
         ),
     ]
 
