@@ -33,6 +33,8 @@ LONGEST_SLEEP_NS = 1_000_000
 _AWAKE_NS = 80_000
 _LOOK_AT_DEADLINES_NS = 20_000_000
 _FEWEST_EVENTS = 64
+# What a read costs in memory beside its bytes, so that tiny reads are bounded too.
+READ_OVERHEAD_BYTES = 256
 # Faults that say that nobody took the request.
 _UNTAKEN = frozenset({"refused", "unreachable", "local-limit", "tls", "network"})
 
@@ -180,7 +182,7 @@ class Engine:
         self.late_ns = max(self.late_ns, late_ns)
         if data:
             self.received_bytes += len(data)
-            self.backlog_bytes += len(data)
+            self.backlog_bytes += len(data) + READ_OVERHEAD_BYTES
             exchange.stamped = exchange.stamped and stamped
             slack_ns = at_ns - clear_ns
             read = (at_ns, max(0, slack_ns), max(0, late_ns), data)

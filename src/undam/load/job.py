@@ -205,7 +205,7 @@ class Final:
         cpu_ns: processor time from the start to the end of the last answer.
         judging_ns: processor time after that, for what was not judged in idle moments.
         step_ns: how far CLOCK_REALTIME was set in between; figures that span it are wrong.
-        judged_busy: requests that had to be judged, in part, while others were in flight, since
+        judged_busy: how often something was judged though answers were there to be read, since
             the backlog was full.
         sleep_ns: time in which this worker had nothing to do.
     """

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from undam.errors import UndamError, UsageError
-from undam.load.engine import NEVER_NS, Engine
+from undam.load.engine import NEVER_NS, READ_OVERHEAD_BYTES, Engine
 from undam.load.exchange import Exchange
 from undam.load.job import (
     Batch,
@@ -142,7 +142,7 @@ class Worker:
             if not engine.turn():
                 if not self._work():
                     engine.sleep()
-            elif engine.backlog_bytes > self._job.backlog_bytes:
+            while engine.backlog_bytes > self._job.backlog_bytes:
                 self._judged_busy += 1
                 self._judge_under_pressure()
             self._tell_in_time()
@@ -197,8 +197,8 @@ class Worker:
                 self._report()
 
     def _judge(self, exchange: Exchange, most: int) -> bool:
-        size = sum([len(read[3]) for read in exchange.reads[:most]])
-        self._engine.backlog_bytes -= size
+        for read in exchange.reads[:most]:
+            self._engine.backlog_bytes -= len(read[3]) + READ_OVERHEAD_BYTES
         return exchange.judge(self._tongue, most)
 
     def _judge_under_pressure(self) -> None:
