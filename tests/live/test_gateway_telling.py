@@ -1,0 +1,134 @@
+"""What a real gateway tells: one page of metrics for both workers, an access log that has each
+request once, trace context that is passed on, and spans that arrive."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+)
+
+from support.gateway_process import CHAT, Start, Started, ask, eventually, started
+
+_REQUESTS = 40
+_TRACE, _SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+_SECRET = "sk-tops3cret99"
+
+
+class _Receiver(ThreadingHTTPServer):
+    """Notes what it is sent: spans, and the headers of a model's requests."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Answer)
+        self.spans: list[Any] = []
+        self.headers: list[dict[str, str]] = []
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class _Answer(BaseHTTPRequestHandler):
+    server: _Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        if self.path == "/v1/traces":
+            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                for scope in resource.scope_spans:
+                    self.server.spans += scope.spans
+        else:
+            self.server.headers.append({k.lower(): v for k, v in self.headers.items()})
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def receiver() -> Iterator[_Receiver]:
+    with _Receiver() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join(10)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    with started(tmp_path) as run:
+        yield run
+
+
+def _ask_many(url: str) -> None:
+    async def main() -> None:
+        secret = f"Authorization: Bearer {_SECRET}\r\n"
+        for _ in range(4):
+            together = [ask(url, headers=secret) for _ in range(_REQUESTS // 4)]
+            assert all(read.done for read in await asyncio.gather(*together))
+
+    asyncio.run(main())
+
+
+def test_two_workers_tell_as_one(start: Start, tmp_path: Path) -> None:
+    model = start("sim", "--ttft", "5", "--gap", "1", "--tokens", "10")
+    log = tmp_path / "access.jsonl"
+    gateway = start("gateway", "--upstream", model.url, "--workers", "2", "--access-log", str(log))
+    _ask_many(gateway.url)
+    # Each of these may be answered by either worker.
+    for _ in range(6):
+        assert gateway.metric("undam_gateway_requests_ended_total", reason="complete") == _REQUESTS
+        assert gateway.metric("gen_ai_server_time_to_first_token_seconds_count") == _REQUESTS
+        assert gateway.metric("undam_gateway_requests_in_flight") == 0
+        assert gateway.metric("undam_gateway_workers") == 2
+    gateway.stop()
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert len(lines) == len({line["request_id"] for line in lines}) == _REQUESTS
+    assert {(line["ended"], line["status"], line["path"]) for line in lines} == {
+        ("complete", 200, CHAT)
+    }
+    assert all(0 < line["ttft_ms"] <= line["duration_ms"] for line in lines)
+    assert _SECRET not in log.read_text()
+
+
+def _post(gateway: Started, traceparent: str) -> None:
+    body = b'{"model":"llama","messages":[],"stream":false}'
+    head = f"POST {CHAT} HTTP/1.1\r\nHost: g\r\nConnection: close\r\nTraceparent: {traceparent}\r\n"
+    head += f"Authorization: Bearer {_SECRET}\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", gateway.port), 10) as conn:
+        conn.sendall(head.encode() + body)
+        while conn.recv(65536):
+            pass
+
+
+def test_a_trace_goes_through(
+    start: Start, receiver: _Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = f"00-{_TRACE}-{_SPAN}-01"
+    plain = start("gateway", "--upstream", receiver.url)
+    _post(plain, parent)
+    assert receiver.headers[0]["traceparent"] == parent
+
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+    tracing = start("gateway", "--upstream", receiver.url)
+    _post(tracing, parent)
+    asyncio.run(eventually(lambda: len(receiver.spans) == 2))
+    server, client = sorted(receiver.spans, key=lambda span: int(span.kind))
+    assert server.parent_span_id.hex() == _SPAN
+    assert {server.trace_id.hex(), client.trace_id.hex()} == {_TRACE}
+    assert receiver.headers[1]["traceparent"] == f"00-{_TRACE}-{client.span_id.hex()}-01"
+    assert client.name == "chat llama"
+    assert _SECRET not in str(receiver.spans)
