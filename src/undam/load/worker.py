@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 # Judged in one piece, before the sockets are looked at again: some 0.1 ms.
 _READS_A_PIECE = 32
+_PIECE_NS = 300_000
+# The same with a request due sooner than that.
+_READS_BEFORE_SENDING = 4
 # Reported together: packing them takes no longer than judging a piece.
 _BATCH = 32
 _BATCH_READS = 500
@@ -139,9 +142,8 @@ class Worker:
                 self._send_due()
             if engine.due_ns == NEVER_NS and not engine.live:
                 return
-            if not engine.turn():
-                if not self._work():
-                    engine.sleep()
+            if not engine.turn() and not self._work():
+                engine.sleep()
             while engine.backlog_bytes > self._job.backlog_bytes:
                 self._judged_busy += 1
                 self._judge_under_pressure()
@@ -178,10 +180,12 @@ class Worker:
 
     def _work(self) -> bool:
         """Do a little of what can wait; false where there is nothing."""
+        now_ns = time.time_ns()
+        soon = self._engine.due_ns - now_ns < _PIECE_NS
         if self._engine.over:
-            self._judge_one(_READS_A_PIECE)
+            self._judge_one(_READS_BEFORE_SENDING if soon else _READS_A_PIECE)
             return True
-        if self._measured and time.time_ns() >= self._flush_ns:
+        if self._measured and now_ns >= self._flush_ns and not soon:
             self._report()
             return True
         return False
