@@ -240,7 +240,7 @@ def _connected(address: str) -> Any:
     try:
         import ray  # noqa: PLC0415 (an extra, and slow to load)
     except ImportError:
-        raise UsageError("--ray needs Ray: pip install 'undam[ray]'") from None
+        raise UsageError("--ray needs Ray: pip install ray") from None
     _silence(ray)
     before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
