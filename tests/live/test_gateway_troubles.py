@@ -130,7 +130,19 @@ def _flood(visit: Visit) -> None:
     visit.send(LAST)
 
 
+def _large(visit: Visit) -> None:
+    visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n" + bytes(50_000))
+
+
+def _both_framings(visit: Visit) -> str:
+    visit.send(STREAM_HEAD.replace(b"\r\n\r\n", b"\r\nContent-Length: 5\r\n\r\n"))
+    visit.chunks(event("a"))
+    visit.send(LAST)
+    return "close"
+
+
 _PLAYS = {
+    "large": _large, "both_framings": _both_framings,
     "good": _good, "dies": _dies, "dies_in_an_event": _dies_in_an_event, "nonsense": _nonsense,
     "dies_in_a_chunk": _dies_in_a_chunk, "dies_after_the_role": _dies_after_the_role,
     "short_body": _short_body, "no_http": _no_http, "busy": _busy, "incomplete": _incomplete,
@@ -204,7 +216,12 @@ def test_a_plain_answer_that_breaks_is_cut_short(one: One) -> None:
 
 
 @pytest.mark.parametrize(
-    ("play", "status", "said"), [("no-http", 502, "malformed"), ("no-content", 504, "no content")]
+    ("play", "status", "said"),
+    [
+        ("no-http", 502, "malformed"),
+        ("both-framings", 502, "malformed"),
+        ("no-content", 504, "no content"),
+    ],
 )
 def test_without_another_upstream_the_error_has_its_status_where_nothing_was_sent(
     one: One, play: str, status: int, said: str
@@ -294,6 +311,17 @@ def test_a_client_that_reads_slowly_gets_all(one: One) -> None:
         answer = talk.rest()
     assert is_whole(answer)
     assert split(answer)[1] == _FLOOD * _FLOOD_EVENTS + DONE
+
+
+def test_a_client_that_asks_ahead_and_takes_nothing_gets_no_more(one: One) -> None:
+    pid = one.gateway.process.pid
+    before, visits = _rss_kb(pid), len(one.upstream.visits)
+    with Talk(one.gateway.port) as talk:
+        talk.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        talk.sock.sendall(request("large", stream=False) * 600)
+        time.sleep(0.5)
+        assert len(one.upstream.visits) - visits < 300
+        assert _rss_kb(pid) - before < 4096
 
 
 def test_nothing_is_left_open(one: One) -> None:

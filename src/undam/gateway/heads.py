@@ -138,6 +138,8 @@ class ResponseHead:
                 self.chunked = True
             elif low == b"content-length":
                 self.length = int(value)
+        if self.chunked:
+            self.length = None  # RFC 9112, 6.3: chunks override it.
         self.events = kind == EVENT_STREAM and coding in (b"", b"identity")
         if kind == EVENT_STREAM:
             self.headers = guarded_headers(self.headers)

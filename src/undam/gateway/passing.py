@@ -34,6 +34,10 @@ _FAILURES = {
 _BOM = b"\xef\xbb\xbf"
 
 
+def _nothing() -> None:
+    """Stands for what is over."""
+
+
 class Host(Protocol):
     """What a relay needs of the connection it answers on."""
 
@@ -128,7 +132,7 @@ class Passing:
             if not passage.bytes_in and passage.heartbeats:
                 data = data.removeprefix(_BOM)  # It may stand at the very beginning only.
             self._look_for_content(attempt, data, now)
-        elif outlet.boundary is not None:
+        elif outlet.boundary is not None and not data.startswith(b":"):
             self._track.stamps.append(now)
             if len(self._track.stamps) >= BATCH:
                 self._hand_over()
@@ -238,9 +242,11 @@ class Passing:
         self.over = True
         if self._task is not None:
             self._task.cancel()
-        if self._race is not None:
-            self._race.cancel()
+        race, self._race = self._race, None
+        if race is not None:
+            race.cancel()
         self._hand_over()
+        self._track.full = _nothing  # It is a method of this object: a cycle less to collect.
         if self._ticket is not None:
             self._ticket.release()
         passage = self.passage

@@ -136,6 +136,7 @@ class Race:
         """End all attempts at once."""
         for attempt in list(self.attempts):
             self._drop(attempt, Verdict.CANCELLED)
+        self.winner = None
 
     def give_up(self, verdict: Verdict) -> None:
         """End the winner's attempt, which is at fault."""
@@ -253,10 +254,14 @@ class Race:
         """See `attempt.Asker`."""
         head = attempt.head
         assert head is not None
-        if head.status in SICK and (
-            len(self.attempts) > 1 or (self.repeatable and self._retry(now))
-        ):
-            self._drop(attempt, Verdict.STATUS)
+        sick = head.status in SICK
+        if len(self.attempts) > 1:
+            # What races for the first content is not beaten by a refusal.
+            lost = sick or head.status != 200 or not head.events
+        else:
+            lost = sick and self.repeatable and self._retry(now)
+        if lost:
+            self._drop(attempt, Verdict.STATUS if sick else Verdict.OK)
             return
         if head.events:
             facts = self._rules.facts

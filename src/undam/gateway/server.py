@@ -109,7 +109,8 @@ class Client(asyncio.Protocol):
     """One connection of a client; the `passing.Host` of its relay."""
 
     __slots__ = (
-        "_address", "_body", "_body_bytes", "_discards", "_due_at", "_ended", "_gateway", "_head",
+        "_address", "_body", "_body_bytes", "_discards", "_due_at", "_ended", "_full", "_gateway",
+        "_head",
         "_held", "_reader", "_relay", "_secure", "_streaming", "_transport", "closed", "due",
     )  # fmt: skip
 
@@ -123,7 +124,7 @@ class Client(asyncio.Protocol):
         self._head: Head | None = None
         self._body: list[bytes] = []
         self._body_bytes = 0
-        self._streaming = self._discards = self._ended = self._held = False
+        self._streaming = self._discards = self._ended = self._held = self._full = False
 
     @property
     def busy(self) -> bool:
@@ -147,7 +148,7 @@ class Client(asyncio.Protocol):
             return
         reader = self._reader
         reader.receive_data(data)
-        if self._relay is None or self._streaming:
+        if self._streaming or (self._relay is None and not self._full):
             self._advance()
         elif reader.waiting_bytes > _MAX_AHEAD_BYTES:
             self.cut()
@@ -169,12 +170,16 @@ class Client(asyncio.Protocol):
         gateway.request_over()
 
     def pause_writing(self) -> None:
+        self._full = True
         if self._relay is not None:
             self._relay.client_full(True)
 
     def resume_writing(self) -> None:
+        self._full = False
         if self._relay is not None:
             self._relay.client_full(False)
+        elif self._reader.waiting_bytes:
+            self._next()
 
     # Requests.
 
@@ -291,7 +296,8 @@ class Client(asyncio.Protocol):
             return
         if keep and whole and not self._ended and not self._gateway.draining:
             self._wait(self._gateway.terms.keep_alive_s)
-            if self._reader.waiting_bytes:
+            # A client that takes no answers gets none to the requests that it has sent ahead.
+            if self._reader.waiting_bytes and not self._full:
                 # Not from within the answer before it, which pipelined ones would nest in.
                 self._gateway.loop.call_soon(self._next)
         elif not whole:
@@ -300,7 +306,7 @@ class Client(asyncio.Protocol):
             self._close()
 
     def _next(self) -> None:
-        if self._relay is None and self._head is None and not self.closed:
+        if self._relay is None and self._head is None and not (self.closed or self._discards):
             self._advance()
 
     def hold_body(self, hold: bool) -> None:

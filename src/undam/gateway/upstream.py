@@ -35,6 +35,8 @@ def _first_line(length: int) -> bytes:
     return b"-"
 
 
+# Reads up to this may be comments, which are no token; no event with content is as short.
+_COMMENT_BYTES = 40
 # By the length of a read; events of model servers have some hundred bytes.
 _SHORT = 2048
 _FIRST_LINES = tuple(map(_first_line, range(_SHORT)))
@@ -202,7 +204,7 @@ class UpstreamConnection(asyncio.Protocol):
         # This is done for each token: numbers are compared, and nothing is called for nothing.
         if (
             track is not None
-            and size > 8
+            and size > _COMMENT_BYTES
             and data[-3] == _LF
             and (data[-4] == _LF or (data[-4] == _CR and data[-5] == _LF))
             and (
