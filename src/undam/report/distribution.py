@@ -107,7 +107,9 @@ def _marks(name: str, curve: Curve, y: Scale) -> list[Child]:
             with_title("circle", said, cx=x, cy=y(value), r=3.6, class_=f"mark {name}"),
         )
         # Above the curve, whose slope is upwards, only the left is free.
-        parts.append(text(x - 6, y(value) - 8, figure_ms(value), class_="value end"))
+        parts.append(
+            text(max(x - 6, LEFT + _LABEL), y(value) - 8, figure_ms(value), class_="value end")
+        )
     return parts
 
 
