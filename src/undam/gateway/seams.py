@@ -98,7 +98,7 @@ class RequestFacts:
         streams: the body asks that API for a stream.
         model: what the body names, of an API's request; "" else.
         repeatable: sending it twice does no harm: by its method, or a model API's request without
-            ``store`` and ``background``, or one with an Idempotency-Key or X-Undam-Hedge: allow.
+            ``store`` and ``background``, or one with an Idempotency-Key.
         body_bytes: of the body, as far as it was read before the decision.
         request_id: the client's X-Request-Id if it is a sound one, else one made here.
         client: the address of the client's end.

@@ -262,9 +262,8 @@ class _Worker:
             if duty.number == 0:
                 duty.say(f"{name} changes with the next start only")
         self._config = new
-        # One that stays keeps its connections, and its context of TLS.
-        kept = {one: one for one in self._upstreams}
-        self._upstreams = [kept.get(one, one) for one in upstreams]
+        # One that stays is equal to what it was, so it keeps its connections.
+        self._upstreams = upstreams
         self._gateway.terms = new.terms
         leaving = self._director.apply(new, self._upstreams)
         self._gateway.pool.keep(self._upstreams)
