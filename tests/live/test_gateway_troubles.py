@@ -257,7 +257,7 @@ def test_before_the_first_content_another_upstream_is_asked(
                 upstream = f"http://127.0.0.1:{listener.getsockname()[1]}"
         sick.default = _PLAYS.get(play.replace("-", "_"), _good)
         gateway = run(
-            *("gateway", "--upstream", upstream, "--upstream", well.url, "--ttft-timeout", "0.3"),
+            *("gateway", "--upstream", upstream, "--upstream", well.url, "--ttft-timeout", "0.15"),
             *("--eject-after", "1000"),
         )
         answers = [ask(gateway.port, request(headers=CLOSE)) for _ in range(12)]
