@@ -178,3 +178,31 @@ def test_an_exchange_that_never_began_is_measured_too() -> None:
     one = exchange.measured(Tongue("openai-chat"))
     assert (one.number, one.worker, one.intended_ns, one.ended_ns) == (5, 3, 77, 99)
     assert (one.outcome, one.kind, one.started_ns) == (Outcome.ERROR, "refused", None)
+
+
+_PIECES = st.one_of(
+    st.binary(max_size=30),
+    st.sampled_from([
+        HEAD, b"\r\n", CHUNKED, BODY, b"0\r\n\r\n", b"5\r\n", b"data: {\n\n", b"data: [DONE]\n\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 429 Slow\r\n", b"Retry-After: 99999999999\r\n",
+        b"Content-Encoding: gzip\r\n", b"Content-Length: 10\r\n", b"Transfer-Encoding: gzip\r\n",
+        b"Retry-After: Mon, 99 Foo\r\n", b"Content-Type: application/x-ndjson\r\n", b'{"a": 1}\n',
+    ]),
+)  # fmt: skip
+
+
+@given(st.lists(_PIECES, max_size=8), st.sampled_from(How), st.booleans())
+def test_whatever_a_server_sends_is_measured(pieces: list[bytes], how: How, whole: bool) -> None:
+    exchange = Exchange(Due(0, 0, 0, False), b"", 0)
+    for data in [b"".join(pieces)] if whole else pieces:
+        if data and exchange.receive((1, 0, 0, data)):
+            break
+    fault = exchange.fault or ("reset", "connection reset")
+    exchange.end(0, 9, how, fault if how is How.FAULT else ("", ""))
+    tongue = Tongue("plain", "a.0")
+    while not exchange.judge(tongue, 2):
+        pass
+    one = exchange.measured(tongue)
+    assert bool(one.kind) == (one.outcome in {Outcome.ERROR, Outcome.INCOMPLETE})
+    assert all(read.events > 0 for read in one.reads)
+    assert one.message.isprintable()
