@@ -161,6 +161,8 @@ def _call(tool: Tool, task: Task, core: int) -> None:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HOME": str(task.folder / "hub"),
         "NO_COLOR": "1",
+        # Without its bytecode guidellm, which starts six processes, takes a minute to begin.
+        "PYTHONDONTWRITEBYTECODE": "",
     }
     with (task.folder / "said").open("w+b") as said:
         process = subprocess.Popen(
