@@ -132,12 +132,15 @@ def test_a_sick_upstream_is_found_by_asking(start: Start) -> None:
     asyncio.run(main())
 
 
-def test_systemd_is_told(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_systemd_is_told(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(tmp_path / "notify"))
         sock.settimeout(10)
         monkeypatch.setitem(os.environ, "NOTIFY_SOCKET", str(tmp_path / "notify"))
-        gateway = start("gateway", "--upstream", "http://127.0.0.1:1")
+        gateway = start("gateway", "--upstream", "http://127.0.0.1:1", "--workers", workers)
         assert sock.recv(100) == b"READY=1"
         assert gateway.stop() == 0
         assert sock.recv(100) == b"STOPPING=1"

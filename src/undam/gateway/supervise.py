@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from enum import IntEnum
 
+from undam.gateway.systemd import notify
+
 _PR_SET_PDEATHSIG = 1
 # A worker that crashes at once must not be started in a busy loop, nor stay away for long.
 _FIRST_PAUSE_S = 0.1
@@ -117,6 +119,7 @@ class Supervisor:
         elif number in (signal.SIGTERM, signal.SIGINT):
             self._stops += 1
             if self._stops == 1:
+                notify("STOPPING=1")
                 self._tell(signal.SIGTERM)
             else:
                 self._tell(signal.SIGUSR1)
