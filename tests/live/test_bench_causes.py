@@ -95,7 +95,7 @@ def test_a_clean_run_names_nothing(simulator: Callable[..., Simulator]) -> None:
 def test_four_tokens_per_write_are_named(simulator: Callable[..., Simulator]) -> None:
     url = simulator("--gap", "20", "--tokens", "60", "--ttft", "60", "--burst", "4").url + CHAT
     told = quiet(lambda: bench(url, "-c", "4", "-n", "12"))
-    assert codes(told) == {"UD113"}
+    assert codes(told) - CLIENT == {"UD113"}
     assert "4" in message(told, "UD113")
     # The gaps inside a write are no gaps of the stream, and none is told as zero.
     assert told["itl_ms"]["p50"] > 10
@@ -106,8 +106,8 @@ def test_a_stall_is_named_and_is_the_servers(simulator: Callable[..., Simulator]
     stall = ("--stall-after", "10", "--stall", "500")
     url = simulator("--gap", "20", "--tokens", "40", "--ttft", "60", *stall).url + CHAT
     told = quiet(lambda: bench(url, "-c", "4", "-n", "12"))
-    assert codes(told) == {STALL}
-    assert (told["stalls"], told["stalled_answers"]) == (12, 12)
+    assert codes(told) - CLIENT == {STALL}
+    assert told["stalled_answers"] == 12
     assert told["longest_gaps"][0]["after_events"] == 10
 
 
@@ -115,7 +115,7 @@ def test_a_dam_of_4_kb_is_named(simulator: Callable[..., Simulator], run_proxy: 
     origin = simulator("--gap", "exp(10)", "--tokens", "150", "--ttft", "60")
     edge = run_proxy(start_nginx, origin.url)
     told = quiet(lambda: bench(edge.url + CHAT, "-c", "4", "-n", "8"))
-    assert codes(told) == {"UD102"}
+    assert codes(told) - CLIENT == {"UD102"}
     assert "4096 bytes" in message(told, "UD102")
     assert told["itl_ms"]["max"] > 100
 

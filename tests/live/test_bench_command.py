@@ -109,6 +109,9 @@ def test_exit_codes_and_objectives(url: str) -> None:
     assert code == 2
     assert "3 of 3 requests: status-404" in err
     assert err.count("\n") == 1
+    code, _, err = run(url + QUICK, "-c", "2", "--duration", "0.02", "--warmup", "9")
+    assert code == 2
+    assert "no request counted" in err
     code, _, err = run(url + "/v1/models", "-n", "3", "-c", "1", "--json")
     assert code == 2
     assert "not a stream" in err

@@ -60,7 +60,7 @@ class Result:
     @property
     def code(self) -> int:
         """The exit code of this run alone."""
-        if not self.has_streams and self.summary.requests:
+        if not self.has_streams and not self.ran.losses:
             return EXIT_COULD_NOT_RUN
         asked = {one.slo.name for one in self.kept}
         faults = [

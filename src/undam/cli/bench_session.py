@@ -210,6 +210,11 @@ def _steps_json(results: Sequence[Result]) -> dict[str, object]:
 def _nothing(result: Result) -> str:
     """One line: nothing was measured, and what came instead."""
     summary = result.summary
+    if not summary.requests:
+        return (
+            f"no request counted: {summary.warmup} were warm-up; begin more of them, or take "
+            f"--warmup 0"
+        )
     kinds = sorted(((n, kind) for (_, kind), n in summary.kinds.items()), reverse=True)
     if not kinds:
         return f"no answer of {summary.requests} held any content"
