@@ -6,7 +6,7 @@ import pytest
 
 from undam.configs.edit import Edit, apply_edits
 from undam.configs.source import Source
-from undam.configs.traefik.toml_reader import read_toml
+from undam.configs.toml_reader import read_toml
 from undam.configs.tree import Entry, Node
 from undam.configs.tree_edit import Value, insert_entry, insert_item, remove_item, replace_value
 from undam.configs.yaml_reader import read_yaml

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from undam.configs.source import Source
-from undam.configs.traefik.toml_reader import _Reader, read_toml
+from undam.configs.toml_reader import _Reader, read_toml
 from undam.configs.tree import Node, items_of, walk
 from undam.configs.yaml_reader import Documents, read_yaml
 from undam.errors import ConfigSyntaxError

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from undam.configs.source import Source
-from undam.configs.traefik.toml_reader import read_toml
+from undam.configs.toml_reader import read_toml
 from undam.configs.tree import Entry, Node
 from undam.errors import ConfigSyntaxError, UsageError
 from undam.gateway.config import UpstreamConfig, check_listen, check_upstream, upstream_named

@@ -10,6 +10,7 @@ from undam.configs.joined import joined
 from undam.configs.mistake import Mistake
 from undam.configs.settings import Settings
 from undam.configs.source import Source
+from undam.configs.toml_reader import read_toml
 from undam.configs.traefik.catalogue import RULES
 from undam.configs.traefik.model import Model, streaming_routers
 from undam.configs.traefik.render import render
@@ -19,7 +20,6 @@ from undam.configs.traefik.rules import (
     find_static,
     unread_middlewares,
 )
-from undam.configs.traefik.toml_reader import read_toml
 from undam.configs.tree import Node
 from undam.configs.yaml_reader import read_yaml
 from undam.errors import ConfigSyntaxError
