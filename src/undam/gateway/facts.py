@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import secrets
 from collections.abc import Mapping
 
 from undam.apis import CHAT, COMPLETIONS, MESSAGES, PLAIN, Api, api_for_path
@@ -49,7 +49,7 @@ def read_facts(
     if given is not None and _SOUND_ID.fullmatch(given):
         facts.request_id = given.decode("ascii")
     else:
-        facts.request_id = secrets.token_hex(16)
+        facts.request_id = os.urandom(16).hex()
     return facts
 
 

@@ -6,9 +6,9 @@ that would let somebody hold a stream.
 
 from __future__ import annotations
 
+import time
 from http import HTTPStatus
 
-from undam.asgi.headers import guarded_headers
 from undam.gateway.request import Head
 from undam.gateway.seams import RawHeaders, RequestFacts, Upstream
 
@@ -35,6 +35,9 @@ _WRITTEN_HERE = frozenset(
 )  # fmt: skip
 # Naming one of these in Connection would take from the upstream what it decides by.
 _NOT_TO_BE_NAMED = frozenset({b"authorization", b"cookie", b"content-type", b"x-api-key"})
+
+_DAYS = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
+_MONTHS = tuple(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
 
 OPENED = (
     b"Content-Type: text/event-stream; charset=utf-8\r\n"
@@ -142,7 +145,7 @@ class ResponseHead:
             self.length = None  # RFC 9112, 6.3: chunks override it.
         self.events = kind == EVENT_STREAM and coding in (b"", b"identity")
         if kind == EVENT_STREAM:
-            self.headers = guarded_headers(self.headers)
+            self.headers = _not_to_be_held(self.headers)
 
     def get(self, name: bytes) -> bytes | None:
         """The first value of a header (name in lower case), or ``None``."""
@@ -167,6 +170,32 @@ def response_head(
     if head.get(b"x-request-id") is None:
         lines.append(b"X-Request-Id: %b\r\n" % request_id.encode("ascii"))
     return b"".join(lines) + framing + b"\r\n"
+
+
+def _not_to_be_held(headers: RawHeaders) -> RawHeaders:
+    """An event stream's headers as `undam.asgi` mends them; that room is not imported for its
+    size, which every worker would carry."""
+    cache = [value for name, value in headers if name.lower() == b"cache-control" and value]
+    joined = b", ".join(cache) or b"no-cache"
+    if b"no-transform" not in {part.strip().lower() for part in joined.split(b",")}:
+        joined += b", no-transform"
+    mended = [pair for pair in headers if pair[0].lower() != b"cache-control"]
+    mended.append((b"Cache-Control", joined))
+    given = {name.lower() for name, _ in mended}
+    if b"x-accel-buffering" not in given:
+        mended.append((b"X-Accel-Buffering", b"no"))
+    if b"incremental" not in given:
+        mended.append((b"Incremental", b"?1"))
+    return mended
+
+
+def date_line() -> bytes:
+    """The Date header of an answer that no upstream gave."""
+    # The names are English whatever the locale says, and the email package is large.
+    year, month, day, hour, minute, second, weekday, *_ = time.gmtime()
+    return b"Date: %b, %02d %b %04d %02d:%02d:%02d GMT\r\n" % (
+        _DAYS[weekday], day, _MONTHS[month - 1], year, hour, minute, second,
+    )  # fmt: skip
 
 
 def own_head(status: int, lines: bytes, request_id: str, framing: bytes) -> bytes:

@@ -6,11 +6,9 @@ What goes out of an event stream is always whole events, so anything may follow 
 from __future__ import annotations
 
 import asyncio
-from email.utils import formatdate
-from time import time
 
 from undam.gateway.boundary import Boundary
-from undam.gateway.heads import OPENED, ResponseHead, own_head, response_head
+from undam.gateway.heads import OPENED, ResponseHead, date_line, own_head, response_head
 from undam.gateway.request import Head
 from undam.gateway.seams import Passage
 from undam.sse import encode_comment
@@ -81,8 +79,8 @@ class Outlet:
         self._passage.status = 200
         self.boundary = Boundary()
         self._choose_framing()
-        lines = OPENED + b"Date: %b\r\n" % formatdate(time(), usegmt=True).encode("ascii")
-        self._send(own_head(200, lines, self._request_id, self._framing()), now)
+        head = own_head(200, OPENED + date_line(), self._request_id, self._framing())
+        self._send(head, now)
 
     def body(self, data: bytes, now: float) -> None:
         """Pass what can go of one read's bytes; an event that is not whole waits."""
@@ -130,8 +128,7 @@ class Outlet:
         """
         self.opened = True
         self._passage.status = status
-        date = formatdate(time(), usegmt=True).encode("ascii")
-        lines += b"Content-Length: %d\r\nDate: %b\r\n" % (len(body), date)
+        lines += b"Content-Length: %d\r\n%b" % (len(body), date_line())
         head = own_head(status, lines, self._request_id, self._framing())
         self._send(head if self._head.method == "HEAD" else head + body, now)
 
