@@ -35,8 +35,8 @@ _NGINX_POOL = "upstream origin {{ server {authority}; keepalive 1024; }}"
 _WARM_S = 1.0
 _CPU_S = 2.0
 _DELAY_S = 3.0
-_LEVELS = ((50, 20), (200, 20), (1000, 50))
-"""Streams, and ms between the tokens of each."""
+_LEVELS = ((50, 20, 50), (200, 20, 100), (1000, 50, 100))
+"""Streams, ms between the tokens of each, and tokens of an answer: 50, 100 and 200 requests/s."""
 
 
 @dataclass(frozen=True)
@@ -163,14 +163,14 @@ def _compare(hops: dict[str, Hop]) -> list[str]:
         for name in list(hops) if number % 2 else reversed(list(hops)):
             if name != "direct":
                 cpu[name].append(_cpu_us_per_token(hops[name]))
-            for streams, gap_ms in _LEVELS:
-                first, all_delays = _lateness(hops[name], streams, gap_ms)
+            for streams, gap_ms, tokens in _LEVELS:
+                first, all_delays = _lateness(hops[name], streams, gap_ms, tokens)
                 ttft.setdefault((name, streams), []).append(quantile(first, 0.99))
                 delay.setdefault((name, streams), []).append(quantile(all_delays, 0.99))
                 middle.setdefault((name, streams), []).append(quantile(all_delays, 0.5))
     lines = ["CPU per token, 200 streams x 100/s (us): " + _spreads(cpu),
              _verdict("CPU per token", cpu, {"nginx": 1.2, "envoy": 1.0})]  # fmt: skip
-    for streams, gap_ms in _LEVELS:
+    for streams, gap_ms, _ in _LEVELS:
         load = f"{streams} streams x {1000 // gap_ms}/s"
         for title, figures, bounded in (
             ("first content - 20 ms, p99", ttft, True),
@@ -192,9 +192,8 @@ def _cpu_us_per_token(hop: Hop) -> float:
         return (hop.cpu_ns() - before) / 1000 / max(1, tokens)
 
 
-def _lateness(hop: Hop, streams: int, gap_ms: int) -> tuple[list[float], list[float]]:
+def _lateness(hop: Hop, streams: int, gap_ms: int, tokens: int) -> tuple[list[float], list[float]]:
     """Sorted: what was added to the origin's own TTFT, and from send to arrival of each token."""
-    tokens = 1000 // gap_ms
     with Load(hop.url, streams, tokens=tokens, gap_ms=gap_ms, spread_s=1.0) as load:
         load.read(_WARM_S)
         seen = load.read(_DELAY_S)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
@@ -23,6 +23,8 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 _BY_NAME = {family.name: family for family in FAMILIES}
 # Where the model stands among the labels; only families with more labels than that have one.
 _MODEL_AT = 1
+# Below this a search for each value is less than one for each bucket.
+_FEW = 16
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
@@ -58,13 +60,14 @@ class Metrics:
 
         Where the table is full they are some that nobody reads, and ``metrics_lost`` counts it.
         """
-        found = self._known.get((family.name, *labels))
+        key = (family.name, *labels)
+        found = self._known.get(key)
         if found is None:
             found = self._numbers(family, labels)
             if found is None:
                 self._lost[0] += 1
                 return memoryview(bytearray(8 * family.numbers)).cast("q")
-            self._known[(family.name, *labels)] = found
+            self._known[key] = found
         return found
 
     def count(self, family: Family, *labels: str, by: int = 1) -> None:
@@ -77,11 +80,18 @@ class Metrics:
 
     def observe(self, family: Family, seconds: float, *labels: str) -> None:
         """Add one value to a histogram."""
-        self.observe_sorted(family, [seconds], *labels)
+        numbers = self.series(family, *labels)
+        numbers[bisect_left(family.bounds_s, seconds)] += 1
+        numbers[-1] += int(seconds * 1e9 + 0.5)
 
     def observe_sorted(self, family: Family, seconds: Sequence[float], *labels: str) -> None:
         """Add many at once, in ascending order: one search a bucket, however many they are."""
         numbers = self.series(family, *labels)
+        numbers[-1] += int(sum(seconds) * 1e9 + 0.5)
+        if len(seconds) < _FEW:
+            for one in seconds:
+                numbers[bisect_left(family.bounds_s, one)] += 1
+            return
         before = 0
         for place, bound in enumerate(family.bounds_s):
             upto = bisect_right(seconds, bound, before)
@@ -89,7 +99,6 @@ class Metrics:
                 numbers[place] += upto - before
                 before = upto
         numbers[-2] += len(seconds) - before
-        numbers[-1] += round(sum(seconds) * 1e9)
 
     def denied_because(self, reason: str) -> None:
         """Why the hedge that the director is about to deny is denied; the next

@@ -41,6 +41,8 @@ class Observed:
     asked: list[Upstream] = field(default_factory=list)
     model: str | None = None
     """The label it took, from the first content on."""
+    labels: tuple[str, str, str, str] | None = None
+    """Those of its model's series, from the first content on."""
     counted: bool = False
     span: object = None
 
@@ -57,6 +59,10 @@ class Telemetry:
         self, metrics: Metrics, *, access_log: AccessLog | None = None, tracer: Tracer | None = None
     ) -> None:
         self.metrics = metrics
+        # What every request adds to.
+        self._requests, self._streams = metrics.series(m.IN_FLIGHT), metrics.series(m.STREAMS)
+        self._in, self._out = metrics.series(m.BYTES, "in"), metrics.series(m.BYTES, "out")
+        self._heartbeats = metrics.series(m.HEARTBEATS)
         self._log = access_log
         self._tracer = tracer
 
@@ -73,13 +79,14 @@ class Telemetry:
     def sent(self, passage: Passage, upstream: Upstream, why: SentWhy) -> None:
         """See ``Observer``."""
         metrics, observed = self.metrics, _of(passage)
-        metrics.count(m.UPSTREAM_REQUESTS, clean_label(upstream.name), why)
-        metrics.count(m.UPSTREAM_IN_FLIGHT, clean_label(upstream.name))
+        name = clean_label(upstream.name)
+        metrics.count(m.UPSTREAM_REQUESTS, name, why)
+        metrics.count(m.UPSTREAM_IN_FLIGHT, name)
         observed.asked.append(upstream)
         if why == "hedge":
             metrics.count(m.HEDGES, "sent")
         elif why == "retry":
-            metrics.count(m.RETRIES, clean_label(upstream.name))
+            metrics.count(m.RETRIES, name)
         if self._tracer is not None and observed.span is not None:
             self._tracer.event(observed.span, why, upstream.name)
 
@@ -92,8 +99,9 @@ class Telemetry:
         observed, upstream = _of(passage), passage.upstream
         if passage.request is None or upstream is None or passage.content_at is None:
             return
-        for loser in [one for one in observed.asked if one is not upstream]:
-            self._answered(observed, loser)
+        if len(observed.asked) > 1:
+            for loser in [one for one in observed.asked if one is not upstream]:
+                self._answered(observed, loser)
         observed.model = self.metrics.models.take(passage.request.model, passage.content_at)
         if passage.request.api is not PLAIN:
             waited_s = passage.content_at - passage.began_at
@@ -107,7 +115,7 @@ class Telemetry:
 
     def heartbeat(self, passage: Passage) -> None:
         """See ``Observer``."""
-        self.metrics.count(m.HEARTBEATS)
+        self._heartbeats[0] += 1
 
     def upstream_failed(self, passage: Passage, upstream: Upstream, verdict: Verdict) -> None:
         """See ``Observer``."""
@@ -130,8 +138,8 @@ class Telemetry:
         ending = passage.ending or Ending.LOCAL
         metrics.count(m.REQUESTS, api.name, str(passage.status))
         metrics.count(m.ENDED, ending.value)
-        metrics.count(m.BYTES, "in", by=passage.bytes_in)
-        metrics.count(m.BYTES, "out", by=passage.bytes_out)
+        self._in[0] += passage.bytes_in
+        self._out[0] += passage.bytes_out
         if passage.hedged in {"won", "lost"}:
             metrics.count(m.HEDGES, passage.hedged)
         if ending is Ending.CLIENT_LEFT:
@@ -158,16 +166,22 @@ class Telemetry:
 
     def _labels(self, passage: Passage) -> tuple[str, str, str, str]:
         assert passage.request is not None
-        model = _of(passage).model
+        observed = _of(passage)
+        if observed.labels is not None:
+            return observed.labels
+        model = observed.model
         if model is None:
             model = self.metrics.models.known(passage.request.model)
         upstream = clean_label(passage.upstream.name) if passage.upstream is not None else ""
-        return (upstream, model, *operation_of(passage.request.api))
+        labels = (upstream, model, *operation_of(passage.request.api))
+        if observed.model is not None:
+            observed.labels = labels
+        return labels
 
     def _in_flight(self, passage: Passage, by: int) -> None:
-        self.metrics.count(m.IN_FLIGHT, by=by)
+        self._requests[0] += by
         if passage.request is not None and passage.request.streams:
-            self.metrics.count(m.STREAMS, by=by)
+            self._streams[0] += by
 
     def _answered(self, observed: Observed, upstream: Upstream) -> None:
         for place, one in enumerate(observed.asked):
@@ -194,6 +208,7 @@ def _error(passage: Passage, ending: Ending) -> str:
 
 def _of(passage: Passage) -> Observed:
     observed = passage.observed
-    if not isinstance(observed, Observed):
-        observed = passage.observed = Observed()
+    if type(observed) is Observed:
+        return observed
+    passage.observed = observed = Observed()
     return observed
