@@ -130,6 +130,7 @@ def test_prompts_and_objectives_are_read(tmp_path: Path) -> None:
 def test_a_refusal_is_one_line_and_exit_2(run: Run) -> None:
     key = "sk-very-secret-0123456789"
     for arguments, said in (
+        ((), "undam bench http://"),
         (("http://127.0.0.1:9/v1/chat/completions", "-H", f"Authorization: Bearer {key}"),
          "connection refused"),
         (("http://127.0.0.1:9/sse", "--prompt-words", "9"), "no known API"),

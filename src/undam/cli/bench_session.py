@@ -23,7 +23,7 @@ from undam.cli.bench_setting import Setting, check_options, load_about, setting_
 from undam.cli.check_arguments import url_and_json
 from undam.cli.main import EXIT_CLEAN, EXIT_COULD_NOT_RUN, EXIT_FINDINGS
 from undam.cli.output import STDOUT, console, write_json
-from undam.errors import UndamError
+from undam.errors import UndamError, UsageError
 from undam.load.jobs import jobs_of
 from undam.load.run import NotRun, run_load
 from undam.load.search import Search
@@ -43,7 +43,7 @@ def run_bench(
         UndamError: it could not run; the text holds no secret.
         KeyboardInterrupt: it was stopped; what was measured until then has been printed.
     """
-    url, json_to = url_and_json(url, json_to)
+    url, json_to = _url_and_json(url, json_to)
     prompts, slos = prompts_from(given), slos_from(given)
     steps = steps_from(given, prompts)
     require_files(given, json_to)
@@ -59,6 +59,13 @@ def run_bench(
     except UndamError as error:
         clean_error(error, options.secrets)
         raise
+
+
+def _url_and_json(url: str | None, json_to: str | None) -> tuple[str, str | None]:
+    try:
+        return url_and_json(url, json_to)
+    except UsageError as error:
+        raise UsageError(str(error).replace("undam check", "undam bench")) from None
 
 
 class Stopping:
