@@ -236,7 +236,6 @@ def _require_head(address: str) -> None:
 def _connected(address: str) -> Any:
     _require_head(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray  # noqa: PLC0415 (an extra, and slow to load)
     except ImportError:
