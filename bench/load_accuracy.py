@@ -1,9 +1,10 @@
 """Does a load worker measure what happened? 1 to 1000 streams of 50 events/s, against the truth.
 
-The simulator, on one core, writes down when each request came and when each event left; one worker
-reads on another core. What is compared are the figures that a report would print: the percentiles
-of all first tokens and of all gaps. The worker counts a first token from the intended start, so
-the error holds its own delay in sending, too.
+A server on one core writes down when each request came and when each event left; one worker reads
+on another core. The server is `bench.truth_origin`, since 1000 such streams are more than `undam
+sim` has time for; the last line has that one. What is compared are the figures that a report would
+print: the percentiles of all first tokens and of all gaps. The worker counts a first token from the
+intended start, so the error holds its own delay in sending, too.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from bench.simulator_schedule import _on_cpu_and_waiting_s, _stolen_s
 from undam.load.job import Batch, ClosedLoop, Final, FrameReader, Job, Ready, Start, encode
@@ -29,7 +29,7 @@ from undam.timing import quantile
 STREAMS = (1, 50, 200, 1000)
 GAP_MS = 20
 TOKENS = 200
-TTFT = "lognormal(200,0.3)"
+TTFT_MS, SIGMA = 200, 0.3
 TTFT_LIMIT_MS = 0.1
 ITL_LIMIT_MS = 0.2
 # So many requests at least, one after the other where there are few streams.
@@ -41,7 +41,8 @@ _BODY = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true
 
 def run() -> list[str]:
     """One line a number of streams; it says whether the errors are under their limits."""
-    return [_line(_play(streams)) for streams in STREAMS]
+    lines = [_line("", _play(streams)) for streams in STREAMS]
+    return [*lines, _line("undam sim, ", _play(200, simulator=True))]
 
 
 def request_for(path: str) -> bytes:
@@ -96,7 +97,7 @@ class _Played:
     stolen_s: float
 
 
-def _line(played: _Played) -> str:
+def _line(name: str, played: _Played) -> str:
     errors = {
         (name, q): quantile(got, q) - quantile(true, q)
         for name, (got, true) in (("TTFT", played.ttft_ms), ("ITL", played.itl_ms))
@@ -112,7 +113,7 @@ def _line(played: _Played) -> str:
     sent = sorted((one.send_delay_ns or 0) / 1e6 for one in played.measured)
     seconds = (played.final.ended_ns - played.final.started_ns) / 1e9
     return (
-        f"{played.streams:>4} streams: TTFT error p50 {errors['TTFT', 0.5]:+.3f} "
+        f"{name}{played.streams:>4} streams: TTFT error p50 {errors['TTFT', 0.5]:+.3f} "
         f"p99 {errors['TTFT', 0.99]:+.3f} ms, ITL error p50 {errors['ITL', 0.5]:+.3f} "
         f"p99 {errors['ITL', 0.99]:+.3f} ms (truth p99 {quantile(played.itl_ms[1], 0.99):.2f}): "
         f"{'within' if good else 'NOT WITHIN'} the limits; late p50 {quantile(late, 0.5):.2f} "
@@ -123,23 +124,33 @@ def _line(played: _Played) -> str:
     )
 
 
-def _play(streams: int) -> _Played:
+def _server(truth: Path, *, simulator: bool) -> list[str]:
+    if simulator:
+        ttft = f"lognormal({TTFT_MS},{SIGMA})"
+        args = f"undam sim --ttft {ttft} --gap {GAP_MS} --tokens {TOKENS} --truth {truth}"
+    else:
+        args = f"bench.truth_origin {TTFT_MS} {SIGMA} {GAP_MS} {TOKENS} {truth}"
+    return [sys.executable, "-m", *args.split()]
+
+
+def _play(streams: int, *, simulator: bool = False) -> _Played:
     cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as folder:
         truth = Path(folder) / "truth.jsonl"
-        args = f"-m undam sim --ttft {TTFT} --gap {GAP_MS} --tokens {TOKENS} --truth {truth}"
-        with subprocess.Popen([sys.executable, *args.split()], stdout=subprocess.PIPE) as process:
+        args = _server(truth, simulator=simulator)
+        with subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             try:
+                assert process.stdin is not None
                 assert process.stdout is not None
-                url = urlsplit(process.stdout.readline().decode().split()[-1])
+                port = int(process.stdout.readline().decode().split(":")[-1])
                 os.sched_setaffinity(process.pid, {cores[0]})
                 stolen_s = _stolen_s(cores[-1])
-                job = _job((url.hostname or "", url.port or 0), streams)
-                measured, final, denied_s = work(job, cores[-1])
+                measured, final, denied_s = work(_job(("127.0.0.1", port), streams), cores[-1])
                 stolen_s = _stolen_s(cores[-1]) - stolen_s
             finally:
-                process.send_signal(signal.SIGTERM)
-                process.wait(timeout=30)
+                if simulator:
+                    process.send_signal(signal.SIGTERM)
+                process.communicate(timeout=30)
         bad = [one for one in measured if one.outcome is not Outcome.COMPLETE]
         if bad or any(one.events != TOKENS for one in measured):
             raise RuntimeError(f"{len(bad)} requests failed: {bad[:1]}")

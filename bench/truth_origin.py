@@ -1,0 +1,161 @@
+"""A model server that does next to nothing, and knows when it did it: a truth for 1000 streams.
+
+``python -m bench.truth_origin TTFT_MS SIGMA GAP_MS TOKENS FILE``; its first line of output is the
+port. The first token comes after a lognormal time, then one each gap, each a chunk and a send of
+its own. A send costs it some 8 us where `undam sim`, which does far more, takes 20: 1000 streams of
+50 events/s are more than that has time for. What it did is written to FILE when standard input
+closes, in the form of ``undam sim --truth``.
+"""
+
+from __future__ import annotations
+
+import gc
+import heapq
+import json
+import random
+import select
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from undam.wire import stamp
+from undam.wire.clock import sharpen_timers, wait_readable
+
+_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
+_SENDS = 16
+"""Between two looks at the sockets."""
+
+
+def chunk(delta: dict[str, str], finish: str | None = None) -> bytes:
+    """A chat completion chunk in a chunk of HTTP."""
+    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+    event = json.dumps({
+        "id": "chatcmpl-8f3a", "object": "chat.completion.chunk", "created": 1760000000,
+        "model": "truth", "choices": [choice],
+    })  # fmt: skip
+    data = f"data: {event}\n\n".encode()
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+_ROLE = chunk({"role": "assistant", "content": ""})
+_TOKEN = chunk({"content": "token "})
+_END = chunk({}, "stop") + b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
+
+
+@dataclass(slots=True)
+class _Answer:
+    sock: socket.socket
+    due_ns: int
+    arrived_ns: int
+    left_ns: list[int] = field(default_factory=list)
+
+
+class _Origin:
+    def __init__(self, ttft_ms: float, sigma: float, gap_ms: float, tokens: int) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        stamp.enable(self.listener)
+        self.listener.setblocking(False)
+        self.answers: list[_Answer] = []
+        self._ttft = (ttft_ms, sigma)
+        self._gap_ns = round(gap_ms * 1e6)
+        self._tokens = tokens
+        self._random = random.Random(1)
+        self._socks: dict[int, socket.socket] = {}
+        self._due: list[tuple[int, int, _Answer]] = []
+        self._epoll = select.epoll()
+        self._epoll.register(self.listener, select.EPOLLIN)
+        self._epoll.register(0, select.EPOLLIN)
+
+    def serve(self) -> None:
+        due = self._due
+        while True:
+            self._send_due()
+            wait_s = max(0, due[0][0] - time.time_ns()) / 1e9 if due else None
+            if not wait_readable(self._epoll.fileno(), wait_s):
+                continue
+            for fd, _ in self._epoll.poll(0):
+                if fd == 0:
+                    return
+                if fd == self.listener.fileno():
+                    self._accept()
+                else:
+                    self._request(self._socks[fd])
+
+    def _send_due(self) -> None:
+        due, now = self._due, time.time_ns
+        for _ in range(_SENDS):
+            if not due or due[0][0] > now():
+                return
+            at_ns, number, answer = due[0]
+            left = answer.left_ns
+            try:
+                if len(left) == self._tokens:
+                    heapq.heappop(due)
+                    answer.sock.send(_END)
+                else:
+                    left.append(now())
+                    answer.sock.send(_TOKEN)
+                    heapq.heapreplace(due, (at_ns + self._gap_ns, number, answer))
+            except OSError:  # That reader left, or takes nothing; its answer stays too short.
+                heapq.heappop(due)
+
+    def _accept(self) -> None:
+        try:
+            while True:
+                sock, _ = self.listener.accept()
+                sock.setblocking(False)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._socks[sock.fileno()] = sock
+                self._epoll.register(sock, select.EPOLLIN)
+        except BlockingIOError:
+            pass
+
+    def _request(self, sock: socket.socket) -> None:
+        try:
+            read = stamp.read(sock)
+        except OSError:
+            read = None
+        if read is None or not read.data:
+            self._epoll.unregister(sock)
+            self._socks.pop(sock.fileno()).close()
+            return
+        # Every request of these comparisons is one small segment.
+        sock.send(_HEAD + _ROLE)
+        median_ms, sigma = self._ttft
+        ttft_ms = median_ms * self._random.lognormvariate(0, sigma)
+        answer = _Answer(sock, 0, read.at_ns)
+        due_ns = read.at_ns + round(ttft_ms * 1e6)
+        heapq.heappush(self._due, (due_ns, len(self.answers), answer))
+        self.answers.append(answer)
+
+
+def _lines(answers: list[_Answer]) -> list[str]:
+    lines = []
+    for number, answer in enumerate(answers):
+        ident = str(number)
+        lines.append({"kind": "request", "id": ident, "arrived_ns": answer.arrived_ns})
+        lines += [
+            {"kind": "event", "id": ident, "seq": seq, "left_ns": left_ns}
+            for seq, left_ns in enumerate(answer.left_ns, 1)
+        ]
+    return [json.dumps(line) + "\n" for line in lines]
+
+
+def main(ttft_ms: str, sigma: str, gap_ms: str, tokens: str, file: str) -> None:
+    """Serve until standard input closes, then write what was done."""
+    gc.disable()
+    sharpen_timers()
+    stamp.warm_now()
+    origin = _Origin(float(ttft_ms), float(sigma), float(gap_ms), int(tokens))
+    print(origin.listener.getsockname()[1], flush=True)
+    origin.serve()
+    Path(file).write_text("".join(_lines(origin.answers)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:6])
