@@ -67,7 +67,7 @@ def _missing(tool: Tool) -> str:
 
 
 def _accuracy(tools: list[Tool]) -> tuple[list[str], list[str], list[str], list[str]]:
-    head = f"  {'':<10}" + "".join(f"{f'c={streams}':>18}" for streams, _ in CELLS)
+    head = f"  {'':<10}" + "".join(f"{f'c={streams}':>20}" for streams, _ in CELLS)
     ttft, itl, at_once, faults = [head], [head], [head], []
     for tool in tools:
         rows: tuple[list[str], list[str], list[str]] = ([], [], [])
@@ -80,7 +80,7 @@ def _accuracy(tools: list[Tool]) -> tuple[list[str], list[str], list[str], list[
             else:
                 cells = _cells(said, truth, tool)
             for row, cell in zip(rows, cells, strict=True):
-                row.append(f"{cell:>18}")
+                row.append(f"{cell:>20}")
         note = f"  ({tool.note})" if tool.note else ""
         for table, row in zip((ttft, itl, at_once), rows, strict=True):
             table.append(f"  {tool.name:<10}{''.join(row)}{note}")
