@@ -24,7 +24,7 @@ _MARK = "1234567890123456789"
 EVENT = _chunk(_event({"content": _MARK})).replace(_MARK.encode(), b"%d")
 """A chunk with one event, for the moment in ns: 19 digits, until the year 2286."""
 EVENT_BYTES = len(EVENT % 10**18)
-STAMP = re.compile(rb'"content": "(\d{19})"')
+STAMP = re.compile(rb'"content": ?"(\d{19})"')
 HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n" + _chunk(_event({"role": "assistant", "content": ""}))

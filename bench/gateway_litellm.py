@@ -16,6 +16,12 @@ from pathlib import Path
 from undam.lab.proxies import Missing, NotStarted
 
 _START_S = 90.0
+# Nothing is fetched, and nobody needs a key: it listens on loopback, for this comparison only.
+_ENVIRONMENT = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_TELEMETRY": "False",
+    "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+}
 _BIN = Path(__file__).parents[1] / ".venv-peers" / "litellm" / "bin" / "litellm"
 
 
@@ -38,11 +44,7 @@ def start_litellm(origin: str) -> Iterator[tuple[str, int]]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd=folder,
-            env={
-                **os.environ,
-                "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-                "LITELLM_TELEMETRY": "False",
-            },
+            env={**os.environ, **_ENVIRONMENT},
             start_new_session=True,
         )
         try:

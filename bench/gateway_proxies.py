@@ -225,7 +225,9 @@ def _litellm(stack: contextlib.ExitStack, origin: str, core: int) -> str:
         load.read(3.0)
         before = hop.cpu_ns()
         seen = load.read(5.0)
-        cost_us = (hop.cpu_ns() - before) / 1000 / max(1, seen.tokens)
+        if not seen.tokens:
+            return "LiteLLM is left out: no token came through it"
+        cost_us = (hop.cpu_ns() - before) / 1000 / seen.tokens
     return (
         f"LiteLLM, 10 streams x 50/s: {cost_us:.0f} us of CPU per token, token delay p99 "
         f"{quantile(sorted(seen.delay), 0.99):.1f} ms, {hop.resident_mb():.0f} MB"
