@@ -163,7 +163,8 @@ class Client(asyncio.Protocol):
         chunked = head.length is None
         if whole:
             head.length = len(body)
-        facts = read_facts(head, passing(head.headers), body, client=self._address, whole=whole)
+        headers, head.headers = passing(head.headers), []
+        facts = read_facts(head, headers, body, client=self._address, whole=whole)
         passage = Passage(facts, now)
         outlet = Outlet(
             self._transport, head, passage,

@@ -150,7 +150,11 @@ class Passing:
         if opening is not None and not opening.decided and not opening.take(data):
             return
         self.decided = True
-        self._opening = None
+        # From here on nobody else is asked: a long stream need not keep what that would take.
+        self._opening = attempt.opening = None
+        self._body = b""
+        if self._race is not None:
+            self._race.settle()
         if opening is None or opening.content:
             self.passage.content_at = now
             self._track.stamps.append(now)

@@ -117,7 +117,7 @@ class Race:
         self._owner = owner
         self._rules = rules
         self._passage = passage
-        self._request = request
+        self._request: RequestHead | None = request
         self._retries = rules.terms.retries
         self._tried: list[Upstream] = []
         self._hedge_at = inf
@@ -137,6 +137,12 @@ class Race:
         for attempt in list(self.attempts):
             self._drop(attempt, Verdict.CANCELLED)
         self.winner = None
+
+    def settle(self) -> None:
+        """Nobody else will be asked: let go of what that would take."""
+        self._request = None
+        if self.winner is not None and self.winner.head is not None:
+            self.winner.head.headers = []
 
     def give_up(self, verdict: Verdict) -> None:
         """End the winner's attempt, which is at fault."""
@@ -244,6 +250,7 @@ class Race:
 
     def request_bytes(self, upstream: Upstream) -> bytes:
         """See `attempt.Asker`."""
+        assert self._request is not None
         return self._request.towards(upstream) + self._owner.take_body()
 
     def connected(self, attempt: Attempt) -> None:

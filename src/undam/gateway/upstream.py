@@ -326,6 +326,7 @@ class UpstreamConnection(asyncio.Protocol):
             if name.lower() == b"transfer-encoding" and value.lower() != b"chunked":
                 self._broken = "the upstream uses an unknown transfer coding"
         self._head = ResponseHead(status, self._reason, self._headers)
+        self._headers = []
 
     def on_body(self, data: bytes) -> None:
         if not self._complete:
