@@ -20,7 +20,7 @@ from undam.load.prompts import Prompt, bodies_of
 from undam.load.target import allow_files, reach
 from undam.load.words import make_prompts
 from undam.probe import DEFAULT_PROMPT, CheckOptions
-from undam.probe.check import first_model
+from undam.probe.models import first_model
 from undam.probe.options import api_of, request_for
 from undam.probe.secrecy import clean_text
 from undam.record import redact_url

@@ -12,8 +12,8 @@ from undam.diagnosis.hop import Hop, judge_hop
 from undam.diagnosis.reading import MAX_EVENT_BYTES, form_of, read_exchange
 from undam.errors import RemoteProtocolError
 from undam.findings import Finding
-from undam.probe.check import first_model
 from undam.probe.fetch import finished, require_stream
+from undam.probe.models import first_model
 from undam.probe.options import CheckOptions, api_of, request_for
 from undam.probe.secrecy import clean_finding
 from undam.record import Exchange, Head

@@ -1,7 +1,27 @@
-"""`undam check`: ask every hop for the same answer, and say which one holds it."""
+"""`undam check`: ask every hop for the same answer, and say which one holds it.
 
-from undam.probe.check import Progress, Report, report_json, run_check
-from undam.probe.options import DEFAULT_PROMPT, CheckOptions, Place
+The names here are loaded when they are first asked for: other commands take their options, and not
+the judgement of a check, which takes longer to load than they have before their first request.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from undam.probe.check import Progress, Report, report_json, run_check
+    from undam.probe.options import DEFAULT_PROMPT, CheckOptions, Place
+
+_PLACES = {
+    "DEFAULT_PROMPT": "options",
+    "CheckOptions": "options",
+    "Place": "options",
+    "Progress": "check",
+    "Report": "check",
+    "report_json": "check",
+    "run_check": "check",
+}
 
 __all__ = [
     "DEFAULT_PROMPT",
@@ -12,3 +32,13 @@ __all__ = [
     "report_json",
     "run_check",
 ]
+
+
+def __getattr__(name: str) -> object:
+    try:
+        place = _PLACES[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    found = getattr(importlib.import_module(f"{__name__}.{place}"), name)
+    globals()[name] = found
+    return found

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from undam.apis import MESSAGES, PLAIN
 from undam.diagnosis.diagnose import find_all
 from undam.diagnosis.doubts import coalesced, late_ns
 from undam.diagnosis.holds import Offset
@@ -19,15 +17,14 @@ from undam.findings import Finding, Severity
 from undam.intermediaries import recognise
 from undam.probe.beacon import ask_clock
 from undam.probe.cancel import find_leaving
-from undam.probe.fetch import fetch, fetch_stream, patient
+from undam.probe.fetch import fetch_stream
 from undam.probe.idle import find_idle_limits
+from undam.probe.models import first_model
 from undam.probe.options import CheckOptions, Place, api_of, request_for
 from undam.probe.remedies import with_fixes
 from undam.probe.secrecy import clean_error, clean_finding
 from undam.record import Exchange
 from undam.timing import Arrival
-
-_MODELS_S = 3.0
 
 
 class Progress:
@@ -184,22 +181,3 @@ async def _ask(
         for _ in range(options.streams)
     )
     return list(await asyncio.gather(*tasks))
-
-
-async def first_model(options: CheckOptions) -> str | None:
-    """The first model that the server lists: a model server answers 404 for any other name."""
-    place = options.places[-1]
-    api = api_of(place)
-    if options.model or options.data is not None or api in {PLAIN, MESSAGES}:
-        return None
-    root = place.url.partition("?")[0].rstrip("/").removesuffix("/completions")
-    url = root.removesuffix("/chat").removesuffix("/responses") + "/models"
-    request = replace(request_for(options, place), url=url, method="GET", body=b"")
-    try:
-        config = patient(options.client, min(_MODELS_S, options.client.timeout_s))
-        exchange = await fetch(request, config, hop=place.name, api=PLAIN.name)
-        body = json.loads(b"".join(arrival.data for arrival in exchange.arrivals))
-        name = body["data"][0]["id"]
-    except (UndamError, ValueError, KeyError, IndexError, TypeError, RecursionError):
-        return None
-    return name if isinstance(name, str) else None

@@ -1,0 +1,32 @@
+"""Which model to ask a server for, where nobody named one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from undam.apis import MESSAGES, PLAIN
+from undam.errors import UndamError
+from undam.probe.fetch import fetch, patient
+from undam.probe.options import CheckOptions, api_of, request_for
+
+_MODELS_S = 3.0
+
+
+async def first_model(options: CheckOptions) -> str | None:
+    """The first model that the server lists: a model server answers 404 for any other name."""
+    place = options.places[-1]
+    api = api_of(place)
+    if options.model or options.data is not None or api in {PLAIN, MESSAGES}:
+        return None
+    root = place.url.partition("?")[0].rstrip("/").removesuffix("/completions")
+    url = root.removesuffix("/chat").removesuffix("/responses") + "/models"
+    request = replace(request_for(options, place), url=url, method="GET", body=b"")
+    try:
+        config = patient(options.client, min(_MODELS_S, options.client.timeout_s))
+        exchange = await fetch(request, config, hop=place.name, api=PLAIN.name)
+        body = json.loads(b"".join(arrival.data for arrival in exchange.arrivals))
+        name = body["data"][0]["id"]
+    except (UndamError, ValueError, KeyError, IndexError, TypeError, RecursionError):
+        return None
+    return name if isinstance(name, str) else None
