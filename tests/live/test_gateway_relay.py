@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -257,9 +256,3 @@ def test_a_body_over_the_limit_is_refused_on_the_way(pair: Pair) -> None:
             talk.sock.sendall(chunk(bytes(1 << 20)))
         assert talk.rest().startswith(b"HTTP/1.1 413 ")
     assert pair.gateway.get("/-/healthz")[0] == 200
-
-
-def test_a_client_that_half_closes_gets_its_plain_answer(pair: Pair) -> None:
-    with Talk(pair.gateway.port, request("echo", stream=False, path="/upload")) as talk:
-        talk.sock.shutdown(socket.SHUT_WR)
-        assert b'"stream": false' in talk.rest()

@@ -53,7 +53,7 @@ class Client(asyncio.Protocol):
     """One connection of a client; the `passing.Host` of its relay."""
 
     __slots__ = (
-        "_address", "_body", "_body_bytes", "_discards", "_due_at", "_ended", "_full", "_gateway",
+        "_address", "_body", "_body_bytes", "_discards", "_due_at", "_full", "_gateway",
         "_head",
         "_held", "_reader", "_relay", "_secure", "_streaming", "_transport", "closed", "due",
     )  # fmt: skip
@@ -68,7 +68,7 @@ class Client(asyncio.Protocol):
         self._head: Head | None = None
         self._body: list[bytes] = []
         self._body_bytes = 0
-        self._streaming = self._discards = self._ended = self._held = self._full = False
+        self._streaming = self._discards = self._held = self._full = False
 
     @property
     def busy(self) -> bool:
@@ -97,13 +97,11 @@ class Client(asyncio.Protocol):
         elif reader.waiting_bytes > _MAX_AHEAD_BYTES:
             self.cut()
 
-    def eof_received(self) -> bool:
-        self._ended = True
-        relay = self._relay
-        if relay is None or relay.leaves_with_input or self._streaming:
+    def eof_received(self) -> None:
+        # Half-closed counts as gone, as with nginx and Go: a client that has left for good looks
+        # the same, and every token for it is wasted.
+        if self._relay is not None:
             self.cut()
-            return False
-        return True  # The answer can still be written.
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
@@ -168,7 +166,7 @@ class Client(asyncio.Protocol):
         passage = Passage(facts, now)
         outlet = Outlet(
             self._transport, head, passage,
-            request_id=facts.request_id, keep=not (gateway.draining or self._ended), now=now,
+            request_id=facts.request_id, keep=not gateway.draining, now=now,
         )  # fmt: skip
         rules = Rules(
             gateway.director, gateway.observer, gateway.terms, gateway.pool, facts,
@@ -219,11 +217,9 @@ class Client(asyncio.Protocol):
         self._head = None
         self._discards = True
         self.hold_body(False)
-        if self._transport.can_write_eof() and not self._ended:
+        if self._transport.can_write_eof():
             self._transport.write_eof()
         self._wait(_LINGER_S)
-        if self._ended:
-            self._transport.close()
 
     # What the relay calls; see `passing.Host`.
 
@@ -239,7 +235,7 @@ class Client(asyncio.Protocol):
         self._gateway.request_over()
         if self.closed or self._transport.is_closing():
             return
-        if keep and whole and not self._ended and not self._gateway.draining:
+        if keep and whole and not self._gateway.draining:
             self._wait(self._gateway.terms.keep_alive_s)
             # A client that takes no answers gets none to the requests that it has sent ahead.
             if self._reader.waiting_bytes and not self._full:

@@ -13,7 +13,6 @@ from math import ceil, inf
 from time import monotonic
 from typing import Any
 
-from undam.apis import PLAIN
 from undam.gateway.errors_told import SERVER_ERROR
 from undam.gateway.heads import RequestHead
 from undam.gateway.passing import Passing
@@ -25,12 +24,6 @@ class Relay(Passing):
     """See the module."""
 
     __slots__ = ("_request",)
-
-    @property
-    def leaves_with_input(self) -> bool:
-        """A client that sends no more has left: no client of a model API is known to half-close,
-        and of one that waits for nothing more every token is wasted."""
-        return self._rules.facts.api is not PLAIN or self._outlet.boundary is not None
 
     def start(self, request: Callable[[], RequestHead], body: bytes) -> None:
         """Let it in and send it on, or answer it here.
