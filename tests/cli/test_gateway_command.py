@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -33,6 +34,15 @@ def test_the_configuration_that_would_run_can_be_read_back(run: Run, tmp_path: P
     plain = [line.partition("  #")[0] for line in said.out.splitlines()]
     twice = run("gateway", "--check-config", "--config", str(again))
     assert [line.partition("  #")[0] for line in twice.out.splitlines()] == plain
+
+
+def test_the_configuration_as_json(run: Run, tmp_path: Path) -> None:
+    told = json.loads(run("gateway", "--check-config", *UP, "--hedge", "150", "--json").out)
+    assert (told["schema"], told["command"], told["config"]["hedge"]) == (1, "gateway", 150)
+    assert told["config"]["upstream"][0]["url"] == "http://127.0.0.1:1"
+    both = run("gateway", *UP, "--json", "--access-log", "-")
+    assert both.code == 2
+    assert "--access-log cannot both" in both.line
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,20 @@ def test_it_says_where_it_listens_and_stops_cleanly(number: signal.Signals, tmp_
     assert kinds == ["request", "event", "event", "event", "end"]
 
 
+def test_json_takes_the_place_of_the_first_line_or_goes_to_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "sim.json"
+    for to in ([], [str(file)]):
+        with subprocess.Popen([*SIM, "--json", *to], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            first = process.stdout.readline()
+            process.send_signal(signal.SIGTERM)
+            out = first + process.stdout.read()
+        told = json.loads(file.read_text() if to else out)
+        assert (told["schema"], told["command"]) == (1, "sim")
+        assert told["url"].startswith("http://127.0.0.1:")
+        assert not to or out == f"listening on {told['url']}\n"
+
+
 @pytest.mark.parametrize(
     ("knobs", "said"),
     [

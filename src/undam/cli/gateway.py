@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from undam.cli.gateway_words import shown
+from undam.cli.gateway_words import shown, shown_json
+from undam.cli.output import STDOUT, announce, json_option, write_json
 from undam.cli.plain import one_line
 from undam.errors import UsageError
 from undam.gateway.config import Config, UpstreamConfig, make_config, upstream_named
@@ -64,12 +65,18 @@ def _flag(option: Option) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 )
 @click.option("--check-config", "only_check", is_flag=True, help="Print what would run, and stop.")
 @_with_options
+@json_option
 def command(
-    *, urls: tuple[str, ...], file: Path | None, only_check: bool, **flags: str | bool | None
+    *,
+    urls: tuple[str, ...],
+    file: Path | None,
+    only_check: bool,
+    json_to: str | None,
+    **flags: str | bool | None,
 ) -> int:
     """Relay streams of model servers: nothing held, silence filled, the tail cut.
 
-    The first line on standard output is `listening on http://HOST:PORT`.
+    The first line on standard output is `listening on http://HOST:PORT`, or JSON with the URL.
     """
 
     def load() -> Config:
@@ -78,12 +85,17 @@ def command(
     config = load()
     if only_check:
         check_files(config)
-        click.echo("\n".join(shown(config)))
+        if json_to is not None:
+            write_json(shown_json(config), json_to)
+        if json_to != STDOUT:
+            click.echo("\n".join(shown(config)))
         return 0
+    if STDOUT in {json_to} & {config.access_log}:
+        raise UsageError("--json and --access-log cannot both have standard output: name a file")
     return run_gateway(
         config,
         load=load,
-        announce=lambda url: click.echo(f"listening on {url}"),
+        announce=lambda url: announce("gateway", url, json_to),
         say=lambda text: click.echo(f"undam: {one_line(text)}", err=True),
     )
 

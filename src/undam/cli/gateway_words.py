@@ -26,6 +26,18 @@ def shown(config: Config) -> Iterator[str]:
             yield f"max_streams = {upstream.max_streams}"
 
 
+def shown_json(config: Config) -> dict[str, object]:
+    """The same for a program."""
+    values = {option.name: getattr(config, option.name) for option in OPTIONS}
+    upstreams = [
+        {"url": one.url, "name": one.name, "max_streams": one.max_streams}
+        for one in config.upstreams
+    ]
+    return {
+        "schema": 1, "command": "gateway", "config": {**values, "upstream": upstreams},
+    }  # fmt: skip
+
+
 def _toml(value: object) -> str:
     """A text of TOML's has JSON's escapes, as long as no surrogate stands in it."""
     if isinstance(value, float):

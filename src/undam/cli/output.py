@@ -74,6 +74,18 @@ def write_json(value: object, to: str) -> None:
         forget_stdout()
 
 
+def announce(command: str, url: str, json_to: str | None) -> None:
+    """Say where a server listens: as its first line, or as JSON for whoever started it.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    if json_to is not None:
+        write_json({"schema": 1, "command": command, "url": url}, json_to)
+    if json_to != STDOUT:
+        click.echo(f"listening on {url}")
+
+
 def require_writable(path: str, option: str) -> None:
     """Refuse, before a long run, a file that could not be written after it.
 

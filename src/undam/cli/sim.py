@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from undam.cli.output import announce, json_option
 from undam.simulator import Settings, Simulator
 from undam.simulator.settings import parse_header, with_texts
 from undam.timing.distribution import ACCEPTED
@@ -117,6 +118,7 @@ _DEFAULTS = Settings()
 )
 @click.option("--seed", default="0", show_default=True, metavar="N",
               help="Same seed, same schedules and texts, request by request.")  # fmt: skip
+@json_option
 def command(
     *,
     host: str,
@@ -124,11 +126,12 @@ def command(
     headers: tuple[str, ...],
     headers_late: bool,
     truth: Path | None,
+    json_to: str | None,
     **knobs: str | None,
 ) -> None:
     """Run a model server with a known schedule, until SIGTERM or Ctrl-C.
 
-    The first line on standard output is `listening on http://HOST:PORT`.
+    The first line on standard output is `listening on http://HOST:PORT`, or JSON with the URL.
     """
     settings = Settings(
         host=host,
@@ -142,7 +145,7 @@ def command(
         _raise_file_limit()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: simulator.stop())
-        click.echo(f"listening on {simulator.url}")
+        announce("sim", simulator.url, json_to)
         with without_collector():
             simulator.serve()
 
