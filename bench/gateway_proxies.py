@@ -194,7 +194,9 @@ def _cpu_us_per_token(hop: Hop) -> float:
 
 def _lateness(hop: Hop, streams: int, gap_ms: int, tokens: int) -> tuple[list[float], list[float]]:
     """Sorted: what was added to the origin's own TTFT, and from send to arrival of each token."""
-    with Load(hop.url, streams, tokens=tokens, gap_ms=gap_ms, spread_s=1.0) as load:
+    # Spread over the life of an answer, so that as many begin at any time.
+    spread_s = tokens * gap_ms / 1000
+    with Load(hop.url, streams, tokens=tokens, gap_ms=gap_ms, spread_s=spread_s) as load:
         load.read(_WARM_S)
         seen = load.read(_DELAY_S)
     if seen.broken:
