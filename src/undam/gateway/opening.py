@@ -51,6 +51,9 @@ class Opening:
 def is_announced_end(api: Api, tail: bytes) -> bool:
     """Whether one of the last events, of which ``tail`` holds the bytes from some point on, says
     that the answer is complete, or that it failed: either way nothing was cut off in silence."""
+    # JSON holds no line end, so at the beginning of a line this is no part of an answer.
+    if tail.rstrip().endswith(b"\ndata: [DONE]"):
+        return True
     # Whatever stands before the first line end may be the second half of an event.
     try:
         items = Parser().receive_data(tail)
