@@ -13,7 +13,6 @@ from undam.cli.output import STDOUT, announce, json_option, write_json
 from undam.cli.plain import one_line
 from undam.errors import UsageError
 from undam.gateway.config import Config, UpstreamConfig, make_config, upstream_named
-from undam.gateway.config_toml import parse_config
 from undam.gateway.options import BY_NAME, OPTIONS, Option, read_text
 from undam.gateway.run import check_files, run_gateway
 
@@ -107,6 +106,9 @@ def _load(
     values: dict[str, Any] = {}
     upstreams: list[UpstreamConfig] = []
     if file is not None:
+        # With its parsers it takes 6 MB, in a process that stays.
+        from undam.gateway.config_toml import parse_config  # noqa: PLC0415
+
         try:
             text = file.read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
