@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
-from statistics import median
 from typing import Literal
 
 from undam.gateway.usual import Models
+from undam.timing import median
 
 Mode = Literal["off", "auto", "fixed"]
 
