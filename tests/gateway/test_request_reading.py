@@ -64,7 +64,8 @@ _PIECES = st.sampled_from(
         b"Host: gw\r\n\r\n", b"Content-Length: 3\r\n", b"Content-Length: 0\r\n", b"\r\n", b"abc",
         b"Transfer-Encoding: chunked\r\n", b"3\r\nabc\r\n", b"0\r\n\r\n", b"3;x=y\r\nabc\r\n",
         b"0\r\nA: b\r\n\r\n", b"\n", b"\r", b" ", b"\x00", b"X-A:  v \t\r\n", b"a:\r\n", b":",
-        b"\xff", b"Transfer-Encoding: gzip\r\n", b"Connection: close\r\n", b"00003\r\nabc\r\n", b"\t",
+        b"\xff", b"Transfer-Encoding: gzip\r\n", b"Connection: close\r\n", b"00003\r\nabc\r\n",
+        b"\t",
     ]
 )  # fmt: skip
 
