@@ -22,6 +22,7 @@ demo: .venv-demo/ready
 
 test: check
 	@scripts/install-proxies all
+	@scripts/install-engine
 	@scripts/test
 
 test-fast: .venv/ready

@@ -18,7 +18,7 @@ import httptools
 from undam.gateway.heads import ResponseHead
 from undam.gateway.seams import RawHeaders, Upstream
 
-BATCH = 256
+BATCH = 64
 """Stamps are handed to the observer together: some seconds of a stream."""
 
 _LF, _CR = b"\n\r"
