@@ -77,5 +77,7 @@ def test_a_silence_longer_than_the_limit_is_a_cut(
     code: str, limit: str, simulator: StartSim, run_proxy: RunProxy
 ) -> None:
     shorter = ((f"{limit}10", f"{limit}1"),)
-    reports = both(run_proxy, LIGHTTPD, code, simulator(*SILENT), shorter=shorter, ports=on_ports)
+    # It looks once a second whether more than a whole second has passed: up to three seconds.
+    silent = simulator(*SILENT, "--stall", "4000")
+    reports = both(run_proxy, LIGHTTPD, code, silent, shorter=shorter, ports=on_ports)
     assert completes(reports) == (False, True)
