@@ -27,6 +27,8 @@ from undam.record.measured import Measured, Outcome
 from undam.timing import quantile
 
 ROUNDS = 3
+# Two ticks of the clock by which the kernel counts stolen time; else a round is played again.
+_STOLEN_S = 0.02
 STREAMS = (1, 50, 200, 1000)
 GAP_MS = 20
 TOKENS = 100
@@ -42,8 +44,18 @@ _BODY = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true
 
 def run() -> list[str]:
     """One line a number of streams; it says whether the errors are under their limits."""
-    lines = [_line("", [_play(streams) for _ in range(ROUNDS)]) for streams in STREAMS]
-    return [*lines, _line("undam sim, ", [_play(200, simulator=True) for _ in range(ROUNDS)])]
+    lines = [_line("", _rounds(streams)) for streams in STREAMS]
+    return [*lines, _line("undam sim, ", _rounds(200, simulator=True))]
+
+
+def _rounds(streams: int, *, simulator: bool = False) -> list[_Played]:
+    """Rounds, most of them without what the hypervisor took, where that can be had."""
+    rounds: list[_Played] = []
+    while len(rounds) < 2 * ROUNDS:
+        rounds.append(_play(streams, simulator=simulator))
+        if sum(one.stolen_s <= _STOLEN_S for one in rounds) == ROUNDS:
+            break
+    return sorted(rounds, key=lambda one: one.stolen_s)[:ROUNDS]
 
 
 def request_for(path: str) -> bytes:
