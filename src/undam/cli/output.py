@@ -7,7 +7,6 @@ import json
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,6 +97,8 @@ def require_writable(path: str, option: str) -> None:
             raise UsageError(f"{option} {path}: is a directory")
         if _is_special(target):
             return
+        import tempfile  # noqa: PLC0415 (it brings archives along, and a server stays)
+
         # Trying is the only test that also holds for root, quotas and read-only mounts.
         handle, trial = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.resolve().parent)
         os.close(handle)
@@ -125,6 +126,8 @@ def write_whole(path: str, texts: Iterable[str]) -> None:
 
 
 def _replace(target: Path, texts: Iterable[str]) -> None:
+    import tempfile  # noqa: PLC0415 (as above)
+
     handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:

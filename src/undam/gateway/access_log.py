@@ -88,6 +88,10 @@ class AccessLog:
         self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
         self._thread.start()
 
+    def note(self, passage: Passage, gaps: Gaps) -> None:
+        """Write the line of a passage that has ended."""
+        self.write(entry(passage, gaps))
+
     def write(self, line: dict[str, Any]) -> None:
         """Take a line; dropped, and counted, where too many wait."""
         data = json.dumps(line, separators=(",", ":")).encode() + b"\n"

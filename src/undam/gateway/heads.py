@@ -7,7 +7,6 @@ that would let somebody hold a stream.
 from __future__ import annotations
 
 import time
-from http import HTTPStatus
 
 from undam.gateway.request import Head
 from undam.gateway.seams import RawHeaders, RequestFacts, Upstream
@@ -206,6 +205,8 @@ def own_head(status: int, lines: bytes, request_id: str, framing: bytes) -> byte
 
 def phrase(status: int) -> bytes:
     """The reason phrase of a status."""
+    from http import HTTPStatus  # noqa: PLC0415 (upstreams say theirs themselves)
+
     try:
         return HTTPStatus(status).phrase.encode("ascii")
     except ValueError:

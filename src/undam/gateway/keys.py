@@ -3,8 +3,6 @@ as its SHA-256 only."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -72,10 +70,12 @@ def parse_keys(text: str, path: str) -> tuple[Key, ...]:
 
 def find_key(keys: Iterable[Key], token: str) -> Key | None:
     """The key whose text is ``token``. Takes as long for each, and as long for none."""
-    digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+    from hmac import compare_digest  # noqa: PLC0415 (as below)
+
+    digest = _digest(token.encode("utf-8", "surrogateescape"))
     found = None
     for key in keys:
-        if hmac.compare_digest(key.digest, digest):
+        if compare_digest(key.digest, digest):
             found = key
     return found
 
@@ -95,6 +95,12 @@ def token_of(headers: Sequence[tuple[bytes, bytes]]) -> str:
     return ""
 
 
+def _digest(text: bytes) -> bytes:
+    import hashlib  # noqa: PLC0415 (with its ciphers it is large, and most gateways have no keys)
+
+    return hashlib.sha256(text).digest()
+
+
 def _key(words: Sequence[str]) -> Key:
     if len(words) < 2:
         raise ValueError(f"a line is {FORM}")
@@ -104,7 +110,7 @@ def _key(words: Sequence[str]) -> Key:
     hashed = _HASHED.fullmatch(text)
     if hashed is None and len(text) < _SHORTEST:
         raise ValueError(f"the key of {name!r} has less than {_SHORTEST} characters")
-    digest = bytes.fromhex(hashed[1]) if hashed else hashlib.sha256(text.encode()).digest()
+    digest = bytes.fromhex(hashed[1]) if hashed else _digest(text.encode())
     streams, per_second = 0, 0.0
     for limit in limits:
         what, _, value = limit.partition("=")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from undam.apis import CHAT, COMPLETIONS, MESSAGES, PLAIN, RESPONSES, Api
 from undam.gateway import metric_families as m
-from undam.gateway.access_log import AccessLog, entry
 from undam.gateway.gaps import Gaps
 from undam.gateway.metric_models import clean_label
 from undam.gateway.metrics import Metrics
 from undam.gateway.seams import Ending, Passage, SentWhy, Upstream, Verdict
+
+if TYPE_CHECKING:
+    from undam.gateway.access_log import AccessLog
 
 _OPERATIONS = {
     CHAT.name: ("chat", "openai"),
@@ -151,7 +153,7 @@ class Telemetry:
         if self._tracer is not None and observed.span is not None:
             self._tracer.ended(observed.span, passage, observed.gaps)
         if self._log is not None:
-            self._log.write(entry(passage, observed.gaps))
+            self._log.note(passage, observed.gaps)
         if observed.model is not None:
             metrics.models.release(observed.model)
 

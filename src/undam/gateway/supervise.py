@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import mmap
 import os
 import signal
@@ -197,6 +196,8 @@ class Supervisor:
 
 def _die_with(parent: int) -> None:
     """Let this worker drain when its parent is gone, however that ended."""
+    import ctypes  # noqa: PLC0415 (a lone worker does without)
+
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from undam.errors import UndamError, UsageError
-from undam.gateway.access_log import AccessLog
 from undam.gateway.config import Config, changes, read_key
 from undam.gateway.director import GatewayDirector, Surroundings
 from undam.gateway.health import HealthChecks
@@ -28,6 +28,9 @@ from undam.gateway.server import Gateway
 from undam.gateway.supervise import SIGNALS, Crew, State
 from undam.gateway.systemd import notify
 from undam.gateway.tracing import tracing_if_asked
+
+if TYPE_CHECKING:
+    from undam.gateway.access_log import AccessLog
 
 # How soon a changed key file counts.
 KEYS_EVERY_S = 1.0
@@ -296,6 +299,8 @@ class _Worker:
         path = self._config.access_log
         if not path:
             return None
+        from undam.gateway.access_log import AccessLog  # noqa: PLC0415 (1 MB that most do without)
+
         return AccessLog(None if path == "-" else Path(path))
 
 

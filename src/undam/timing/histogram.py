@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from fractions import Fraction
 from math import ceil
 from typing import Any
 
@@ -116,6 +115,8 @@ class Histogram:
         if not 0 <= q <= 1:
             raise ValueError(f"{q} is no quantile")
         # 0.07 x 100 is a hair over 7 in binary, and must not become rank 8.
+        from fractions import Fraction  # noqa: PLC0415 (most who import this count nothing)
+
         return max(1, ceil(Fraction(str(q)) * self.count))
 
     def count_above(self, value: int) -> int:
