@@ -2,7 +2,8 @@
 
 Each proxy runs alone on one core; the origin and the reader share another. Rounds take turns
 between the proxies, so that what else the machine does falls on all; a ratio is the median over the
-rounds of the two in one round. LiteLLM is measured by itself, with a load that it can bear.
+rounds of the two in one round; a window from which the hypervisor took time is measured again, at
+most twice. LiteLLM is measured by itself, with a load that it can bear.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
+from typing import TypeVar
 
 from bench.gateway_events import TTFT_S
 from bench.gateway_litellm import start_litellm
@@ -28,7 +32,12 @@ from undam.lab.proxies.plan import Place, Plan, upstream_of
 from undam.lab.proxies.process import start
 from undam.timing import quantile
 
-ROUNDS = 5
+ROUNDS = 3
+# A window in which more time was stolen than two of the kernel's ticks is measured again.
+_TRIES = 3
+_STOLEN_S = 0.02
+
+T = TypeVar("T")
 OURS = "undam"
 _NGINX = "proxy_buffering off; proxy_http_version 1.1; proxy_set_header Connection '';"
 _NGINX_POOL = "upstream origin {{ server {authority}; keepalive 1024; }}"
@@ -162,9 +171,10 @@ def _compare(hops: dict[str, Hop]) -> list[str]:
     for number in range(ROUNDS):
         for name in list(hops) if number % 2 else reversed(list(hops)):
             if name != "direct":
-                cpu[name].append(_cpu_us_per_token(hops[name]))
+                cpu[name].append(_undisturbed(_cpu_us_per_token, hops[name]))
             for streams, gap_ms, tokens in _LEVELS:
-                first, all_delays = _lateness(hops[name], streams, gap_ms, tokens)
+                window = partial(_lateness, streams=streams, gap_ms=gap_ms, tokens=tokens)
+                first, all_delays = _undisturbed(window, hops[name])
                 ttft.setdefault((name, streams), []).append(quantile(first, 0.99))
                 delay.setdefault((name, streams), []).append(quantile(all_delays, 0.99))
                 middle.setdefault((name, streams), []).append(quantile(all_delays, 0.5))
@@ -182,6 +192,18 @@ def _compare(hops: dict[str, Hop]) -> list[str]:
             if bounded:
                 lines.append(_verdict(title, found, {"envoy": 1.0}))
     return [*lines, _memory(hops)]
+
+
+def _undisturbed(measure: Callable[[Hop], T], hop: Hop) -> T:
+    """What is measured, of some tries the one in which the hypervisor took least."""
+    tries: list[tuple[float, T]] = []
+    while len(tries) < _TRIES:
+        before_s = _stolen_s()
+        found = measure(hop)
+        tries.append((_stolen_s() - before_s, found))
+        if tries[-1][0] <= _STOLEN_S:
+            break
+    return min(tries, key=itemgetter(0))[1]
 
 
 def _cpu_us_per_token(hop: Hop) -> float:
