@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -109,7 +110,7 @@ class Telemetry:
             waited_s = passage.content_at - passage.began_at
             self.metrics.observe(m.TTFT, waited_s, *self._labels(passage))
 
-    def gaps(self, passage: Passage, stamps: list[float]) -> None:
+    def gaps(self, passage: Passage, stamps: Sequence[float]) -> None:
         """See ``Observer``."""
         found = _of(passage).gaps.add(stamps)
         if found and passage.request is not None and passage.request.api is not PLAIN:

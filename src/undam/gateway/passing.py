@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
+from array import array
 from math import inf
 from time import monotonic
 from typing import Protocol
@@ -153,6 +154,8 @@ class Passing:
         # From here on nobody else is asked: a long stream need not keep what that would take.
         self._opening = attempt.opening = None
         self._body = b""
+        facts = self._rules.facts
+        facts.headers = [one for one in facts.headers if one[0][:5].lower() == b"trace"]
         if self._race is not None:
             self._race.settle()
         if opening is None or opening.content:
@@ -234,7 +237,7 @@ class Passing:
 
     def _hand_over(self) -> None:
         track = self._track
-        stamps, track.stamps = track.stamps, []
+        stamps, track.stamps = track.stamps, array("d")
         if stamps and self._outlet.boundary is not None:
             self.passage.reads += len(stamps)
             self._rules.observer.gaps(self.passage, stamps)

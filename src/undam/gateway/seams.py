@@ -8,7 +8,7 @@ again. All calls come from the one thread of the event loop and must return at o
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
@@ -93,7 +93,8 @@ class RequestFacts:
 
     Args:
         target: path and query, as the client sent them (never a whole URL).
-        headers: without those that concern only the client's connection.
+        headers: without those that concern only the client's connection; from the first content on
+            only those of tracing, as a stream may last.
         api: by the path; ``PLAIN`` for one that is no model API's.
         streams: the body asks that API for a stream.
         model: what the body names, of an API's request; "" else.
@@ -307,7 +308,7 @@ class Observer(Protocol):
         """``passage.content_at`` is known, and ``upstream`` is the one that won."""
         ...
 
-    def gaps(self, passage: Passage, stamps: list[float]) -> None:
+    def gaps(self, passage: Passage, stamps: Sequence[float]) -> None:
         """The moments of the reads that brought bytes of a stream, from the first content on.
 
         Some hundred at a time and at the end, so that nothing is called per token; the gap from
