@@ -127,6 +127,7 @@ def test_prompts_and_objectives_are_read(tmp_path: Path) -> None:
     assert len(slos_from(given(slo=("errors<1%", "errors<1%")))) == 1
 
 
+@pytest.mark.slow
 def test_a_refusal_is_one_line_and_exit_2(run: Run) -> None:
     key = "sk-very-secret-0123456789"
     for arguments, said in (

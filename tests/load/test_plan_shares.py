@@ -115,6 +115,7 @@ def test_warm_up_by_default(load: Load, expected: int) -> None:
     assert default_warmup(load) == expected
 
 
+@pytest.mark.slow
 def test_a_plan_that_no_memory_holds_is_refused() -> None:
     with pytest.raises(UsageError, match="shorten"):
         shares_of(Load(rate=1e9, arrivals="constant", duration_s=10), 1)
