@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+from abc import abstractmethod
 from collections.abc import Coroutine, Generator
 from time import monotonic
 from types import coroutine
@@ -53,9 +54,9 @@ class Tended:
         self._held_bytes = 0
         self.closed = False
 
+    @abstractmethod
     def heartbeat_bytes(self) -> bytes:
         """What to send as a heartbeat just now; empty if the client is inside an event."""
-        raise NotImplementedError
 
     def end(self, reason: Reason) -> None:
         """End it early: what the application waits for is cancelled at once."""

@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import Any
 
 from undam.figures.causes import PERCENTILES
-from undam.findings import Finding
 from undam.record import Measured
 from undam.timing import Histogram
 
@@ -25,20 +24,6 @@ def percentiles(times: Histogram) -> dict[str, Any]:
     row |= {"min": ms(times.min), "mean": ms(times.mean())}
     row |= {name: ms(value) for (name, _), value in zip(PERCENTILES, found, strict=True)}
     return row | {"max": ms(times.max)}
-
-
-def finding_json(found: Finding) -> dict[str, object]:
-    """A finding in the form of every command's JSON."""
-    fix = found.fix
-    return {
-        "code": found.code,
-        "slug": found.slug,
-        "severity": found.severity.value,
-        "hop": found.hop,
-        "message": found.message,
-        "evidence": dict(found.evidence),
-        "fix": None if fix is None else {"where": fix.where, "text": fix.text},
-    }
 
 
 def request_json(one: Measured) -> dict[str, object]:

@@ -7,10 +7,11 @@ from typing import Any
 
 from undam.figures.causes import find_causes
 from undam.figures.client import Client
-from undam.figures.json_form import finding_json, ms, percentiles, request_json
+from undam.figures.json_form import ms, percentiles, request_json
 from undam.figures.stalls import Stalls, stalls_of
 from undam.figures.tally import Tally
 from undam.findings import Finding
+from undam.findings.finding import finding_json
 from undam.record import Measured, Outcome
 from undam.timing import Histogram
 

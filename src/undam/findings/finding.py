@@ -62,3 +62,17 @@ class Finding:
     message: str
     evidence: Mapping[str, object]
     fix: Fix | None = None
+
+
+def finding_json(found: Finding) -> dict[str, object]:
+    """A finding in the form of every command's JSON."""
+    fix = found.fix
+    return {
+        "code": found.code,
+        "slug": found.slug,
+        "severity": found.severity.value,
+        "hop": found.hop,
+        "message": found.message,
+        "evidence": dict(found.evidence),
+        "fix": None if fix is None else {"where": fix.where, "text": fix.text},
+    }

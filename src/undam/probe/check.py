@@ -14,6 +14,7 @@ from undam.diagnosis.limits import Limits, find_limits
 from undam.diagnosis.reading import read_exchange
 from undam.errors import UndamError, UsageError
 from undam.findings import Finding, Severity
+from undam.findings.finding import finding_json
 from undam.intermediaries import recognise
 from undam.probe.beacon import ask_clock
 from undam.probe.cancel import find_leaving
@@ -126,7 +127,7 @@ def report_json(report: Report) -> dict[str, object]:
         "command": "check",
         "verdict": report.hops[0].shape.verdict.value,
         "hops": [{**figures(hop), "error": hop.exchange.error} for hop in report.hops],
-        "findings": [_finding_json(one) for one in report.findings],
+        "findings": [finding_json(one) for one in report.findings],
         "clock": {
             "source": "kernel" if kernel else "user",
             "late_ms_p99": round(late / 1e6, 3),
@@ -153,19 +154,6 @@ def report_json(report: Report) -> dict[str, object]:
             {"when": one.when, "seen_after_ms": one.seen_after_ms} for one in report.leavings
         ]
     return result
-
-
-def _finding_json(found: Finding) -> dict[str, object]:
-    fix = found.fix
-    return {
-        "code": found.code,
-        "slug": found.slug,
-        "severity": found.severity.value,
-        "hop": found.hop,
-        "message": found.message,
-        "evidence": dict(found.evidence),
-        "fix": None if fix is None else {"where": fix.where, "text": fix.text},
-    }
 
 
 async def _ask(
