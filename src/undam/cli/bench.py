@@ -7,6 +7,7 @@ import click
 from undam.cli.bench_arguments import require_sense
 from undam.cli.bench_crews import Crews
 from undam.cli.output import json_option
+from undam.cli.target_options import connection_options, header_option, method_option, model_option
 
 
 @click.command(context_settings={"max_content_width": 100})
@@ -82,9 +83,7 @@ from undam.cli.output import json_option
 @click.option(
     "--seed", type=int, default=0, show_default=True, metavar="N", help="Of arrivals and prompts."
 )
-@click.option(
-    "--model", metavar="M", help="The model to ask for [the first that the server lists]."
-)
+@model_option
 @click.option(
     "--prompts",
     metavar="FILE.jsonl",
@@ -95,16 +94,9 @@ from undam.cli.output import json_option
     "--prompt-words", metavar="N|DIST", help="Length of made-up prompts [lognormal(60,1)]."
 )
 @click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Of each answer.")
-@click.option(
-    "-H",
-    "--header",
-    "headers",
-    multiple=True,
-    metavar="'K: V'",
-    help="A request header; may be given again.",
-)
+@header_option
 @click.option("--data", metavar="@FILE|JSON", help="The request body, instead of prompts.")
-@click.option("--method", metavar="M", help="The request method [POST with a body, else GET].")
+@method_option
 @click.option(
     "--content-path",
     metavar="PATH",
@@ -119,10 +111,7 @@ from undam.cli.output import json_option
     metavar="S",
     help="For each request.",
 )
-@click.option("--cacert", metavar="F", help="Trust the certificates in this PEM file.")
-@click.option("--cert", metavar="F", help="A client certificate with its key, PEM.")
-@click.option("--resolve", multiple=True, metavar="H:P:A", help="Use address A for host H, port P.")
-@click.option("--insecure", is_flag=True, help="Accept any certificate.")
+@connection_options
 @click.option(
     "--record", metavar="FILE", help="Write a line for each request as soon as it is measured."
 )

@@ -13,6 +13,12 @@ from undam.cli.check_progress import live_progress
 from undam.cli.check_words import print_report
 from undam.cli.main import EXIT_CLEAN, EXIT_FINDINGS
 from undam.cli.output import STDOUT, console, json_option, write_json, write_whole
+from undam.cli.target_options import (
+    connection_options,
+    header_option,
+    method_option,
+    model_option,
+)
 from undam.errors import UsageError
 from undam.probe import DEFAULT_PROMPT, CheckOptions, Report, report_json, run_check
 from undam.record import record_lines
@@ -27,20 +33,11 @@ from undam.record import record_lines
     metavar="NAME=URL",
     help="A place further in, outermost first; the last one nearest to the model.",
 )
-@click.option(
-    "--model", metavar="M", help="The model to ask for [the first that the server lists]."
-)
+@model_option
 @click.option("--prompt", metavar="P", default=DEFAULT_PROMPT, help="What to ask it.")
-@click.option(
-    "-H",
-    "--header",
-    "headers",
-    multiple=True,
-    metavar="'K: V'",
-    help="A request header, as 'Authorization: Bearer KEY'; may be given again.",
-)
+@header_option
 @click.option("--data", metavar="@FILE|JSON", help="The request body, instead of the API's own.")
-@click.option("--method", metavar="M", help="The request method [POST with a body, else GET].")
+@method_option
 @click.option(
     "--streams",
     type=click.IntRange(1, 1000),
@@ -72,10 +69,7 @@ from undam.record import record_lines
     help="For each stream, from its start to its end.",
 )
 @click.option("--proxy", metavar="URL", help="An HTTP proxy to go through.")
-@click.option("--cacert", metavar="F", help="Trust the certificates in this PEM file.")
-@click.option("--cert", metavar="F", help="A client certificate with its key, PEM.")
-@click.option("--resolve", multiple=True, metavar="H:P:A", help="Use address A for host H, port P.")
-@click.option("--insecure", is_flag=True, help="Accept any certificate.")
+@connection_options
 @click.option("--record", metavar="FILE", help="Keep all that came, for a later judgement.")
 @json_option
 def command(url: str | None, json_to: str | None, record: str | None, **given: object) -> int:

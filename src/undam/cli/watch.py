@@ -18,6 +18,12 @@ from undam.cli.check_arguments import options_from, require_outputs
 from undam.cli.main import EXIT_CLEAN, EXIT_FINDINGS
 from undam.cli.output import STDOUT, json_option, write_json, write_whole
 from undam.cli.plain import one_line
+from undam.cli.target_options import (
+    connection_options,
+    header_option,
+    method_option,
+    model_option,
+)
 from undam.cli.watch_stream import Watched, watch_stream
 from undam.cli.watch_view import RawView, TextView, View
 from undam.cli.watch_words import closing_line, is_clean, watched_json
@@ -38,19 +44,10 @@ _MAX_PROMPT_BYTES = 16 << 20
 @click.argument("url", required=False)
 @click.argument("prompt", required=False)
 @click.option("--raw", is_flag=True, help="Show events and comments with their arrival times.")
-@click.option(
-    "--model", metavar="M", help="The model to ask for [the first that the server lists]."
-)
-@click.option(
-    "-H",
-    "--header",
-    "headers",
-    multiple=True,
-    metavar="'K: V'",
-    help="A request header; may be given again.",
-)
+@model_option
+@header_option
 @click.option("--data", metavar="@FILE|JSON", help="The request body, instead of the API's own.")
-@click.option("--method", metavar="M", help="The request method [POST with a body, else GET].")
+@method_option
 @click.option(
     "--timeout",
     type=click.FloatRange(0.1, 86400),
@@ -60,10 +57,7 @@ _MAX_PROMPT_BYTES = 16 << 20
     help="For the whole stream.",
 )
 @click.option("--proxy", metavar="URL", help="An HTTP proxy to go through.")
-@click.option("--cacert", metavar="F", help="Trust the certificates in this PEM file.")
-@click.option("--cert", metavar="F", help="A client certificate with its key, PEM.")
-@click.option("--resolve", multiple=True, metavar="H:P:A", help="Use address A for host H, port P.")
-@click.option("--insecure", is_flag=True, help="Accept any certificate.")
+@connection_options
 @click.option("--record", metavar="FILE", help="Keep all that came, for a later judgement.")
 @json_option
 def command(
