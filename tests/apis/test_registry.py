@@ -116,4 +116,6 @@ def test_every_shape_is_read(api: Api, event: str, payload: object) -> None:
 
 @given(st.sampled_from(APIS), st.text(), st.text())
 def test_every_text_is_read(api: Api, event: str, data: str) -> None:
-    api.read(event, data)
+    meaning = api.read(event, data)
+    assert meaning.kind is not Kind.CONTENT or meaning.text
+    assert meaning.tokens is None or meaning.tokens >= 0

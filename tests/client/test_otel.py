@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from undam.client import IdleTimeout, Text, Timing, Usage
 from undam.client.otel import Metrics
@@ -96,8 +98,13 @@ def test_an_old_api_that_knows_no_buckets_does() -> None:
 
 
 def test_the_real_api_takes_it() -> None:
-    pytest.importorskip("opentelemetry.metrics")
-    Metrics().record(_timing(), model="m")
+    reader = InMemoryMetricReader()
+    meter = MeterProvider(metric_readers=[reader]).get_meter("undam")
+    Metrics(meter).record(_timing(), model="m")
+    data = reader.get_metrics_data()
+    assert data is not None
+    told = data.resource_metrics[0].scope_metrics[0].metrics
+    assert "gen_ai.client.operation.duration" in {one.name for one in told}
 
 
 def test_without_the_api_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
