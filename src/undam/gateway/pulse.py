@@ -14,7 +14,7 @@ from typing import Protocol
 
 # Deadlines that fall this close together share one turn of the loop.
 _GATHER_S = 0.002
-# Below this a heap with closed patients in it is not worth the tidying.
+# Below this a heap is not worth the tidying.
 _FEW = 64
 
 
@@ -40,13 +40,16 @@ class Pulse:
         self._heap: list[tuple[float, int, Patient]] = []
         self._order = 0
         self._stale = 0
+        """Entries that were overtaken by an earlier one, or whose patient is closed."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
 
     def at(self, patient: Patient, due: float) -> None:
         """Look at ``patient`` at ``due`` or before."""
         if due < patient.due:
-            patient.due = due
+            overtakes, patient.due = patient.due != inf, due
+            if overtakes:
+                self._leave_one()
             # The number decides between equal times, so patients are never compared.
             self._order += 1
             heapq.heappush(self._heap, (due, self._order, patient))
@@ -54,9 +57,16 @@ class Pulse:
 
     def forget(self, patient: Patient) -> None:
         """``patient`` is closed: let go of it before its time comes."""
+        if patient.due != inf:
+            patient.due = inf
+            self._leave_one()
+
+    def _leave_one(self) -> None:
         self._stale += 1
         if self._stale > _FEW and self._stale * 2 > len(self._heap):
-            self._heap = [entry for entry in self._heap if not entry[2].closed]
+            # A closed patient holds all that its connection had.
+            valid = (entry for entry in self._heap if entry[0] == entry[2].due)
+            self._heap = list({entry[2]: entry for entry in valid}.values())
             heapq.heapify(self._heap)
             self._stale = 0
 
@@ -64,7 +74,7 @@ class Pulse:
         """Look after nobody any more."""
         if self._timer is not None:
             self._timer.cancel()
-        self._timer, self._heap = None, []
+        self._timer, self._heap, self._stale = None, [], 0
 
     def _beat(self) -> None:
         self._timer, self._timer_at = None, inf
@@ -72,8 +82,8 @@ class Pulse:
         heap = self._heap
         while heap and heap[0][0] <= now:
             due, _, patient = heapq.heappop(heap)
-            # An entry with another time than the patient's was overtaken by an earlier one.
-            if patient.closed or due != patient.due:
+            if due != patient.due:
+                self._stale -= 1
                 continue
             patient.due = inf
             again = patient.pulse(now)
