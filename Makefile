@@ -13,7 +13,7 @@ BIN := .venv/bin
 	@scripts/venv .venv-demo
 
 .venv-bench/ready: pyproject.toml bench/peers.txt scripts/venv
-	@scripts/venv .venv-bench test
+	@scripts/venv .venv-bench test proxies
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r bench/peers.txt
 
 demo: .venv-demo/ready

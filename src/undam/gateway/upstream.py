@@ -2,7 +2,7 @@
 
 llhttp reads everything but the reads that are nearly all of a stream's: whole chunks, nearly always
 one, that end with an event. Those pass with their framing, and the parser, which stands between two
-chunks before and after, need not see them.
+chunks before and after, need not see them. It need not even be there.
 """
 
 from __future__ import annotations
@@ -42,6 +42,13 @@ _COMMENT_BYTES = 40
 _SHORT = 2048
 _FIRST_LINES = tuple(map(_first_line, range(_SHORT)))
 _FIRST_LINE_SLICES = tuple(slice(len(line)) for line in _FIRST_LINES)
+
+
+# What brings a new parser to where it stands between two chunks.
+_BETWEEN_CHUNKS = {
+    True: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    False: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
+}
 
 
 def is_whole_chunks(data: bytes) -> bool:
@@ -135,7 +142,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self._owner = owner
         self._max_head = max_head_bytes
-        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser | None = None
         self._receiver: Receiver | None = None
         self._fast: Track | None = None
         self._pieces: list[bytes] = []
@@ -163,6 +170,7 @@ class UpstreamConnection(asyncio.Protocol):
         assert self.transport is not None
         self._once = once
         self._reset(headless=headless)
+        self._parser = httptools.HttpResponseParser(self)
         self._receiver = receiver
         self.transport.write(request)
 
@@ -256,14 +264,14 @@ class UpstreamConnection(asyncio.Protocol):
     def _feed(self, data: bytes) -> None:
         self._fast = None
         receiver = self._receiver
-        if receiver is None or self._parser is None:
+        if receiver is None:
             self.abort()  # Bytes that nobody asked for.
             return
         now = monotonic()
         self._answered = True
         pieces = self._pieces
         try:
-            self._parser.feed_data(data)
+            (self._parser or self._parser_between_chunks()).feed_data(data)
         except httptools.HttpParserUpgrade:
             self._broken = "the upstream switched protocols unasked"
         except httptools.HttpParserError as error:
@@ -290,10 +298,24 @@ class UpstreamConnection(asyncio.Protocol):
             self.abort()
             receiver.died(self._broken, answered=True)
         elif self._whole and data.endswith(b"\r\n"):
-            self._fast = receiver.track()
+            self._look_for_short_way(receiver)
+
+    def _look_for_short_way(self, receiver: Receiver) -> None:
+        assert self._parser is not None
+        self._fast = receiver.track()
+        if self._fast is not None:
+            # The parser has 1 KB, and all that comes now may be tokens, or nothing for minutes.
+            self._keep = bool(self._parser.should_keep_alive())
+            self._parser = None
+
+    def _parser_between_chunks(self) -> httptools.HttpResponseParser:
+        """One that knows what the one that was put away knew."""
+        self._parser = parser = httptools.HttpResponseParser(self)
+        parser.feed_data(_BETWEEN_CHUNKS[self._keep])
+        return parser
 
     def _finish(self, receiver: Receiver) -> None:
-        self._receiver = None
+        self._receiver = self._parser = None
         self.resume()
         if self._keep and not (self._headless or self._once or self._broken):
             self._owner.give(self)
@@ -321,7 +343,7 @@ class UpstreamConnection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if status == 101:
             self._broken = "the upstream switched protocols unasked"
-        if status < 200 or self._complete:
+        if status < 200 or self._complete or self._head is not None:
             return
         for name, value in self._headers:
             if name.lower() == b"transfer-encoding" and value.lower() != b"chunked":
