@@ -3,6 +3,9 @@
 
 BIN := .venv/bin
 
+# Some machines forbid it; then every process that the tests start would compile all that it loads.
+export PYTHONDONTWRITEBYTECODE=
+
 .PHONY: demo test test-fast fuzz check bench bench-peers clean
 .DEFAULT_GOAL := demo
 

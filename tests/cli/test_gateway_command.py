@@ -10,6 +10,8 @@ import pytest
 
 from support.command import Run
 
+pytestmark = pytest.mark.slow  # a process for each
+
 UP = ("--upstream", "http://127.0.0.1:1")
 
 

@@ -308,6 +308,7 @@ def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
         APACHE.dialect.render(RenderRequest(upstream="http://a", path='/"'))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "part",
     [

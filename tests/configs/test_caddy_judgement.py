@@ -226,6 +226,7 @@ def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
         CADDY.dialect.render(RenderRequest(upstream="http://a", path='/"'))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["\\\n", '"', "`", "<<A\n", "#", "encode gzip\n", f"{CHAT}\n"])
 def test_length_costs_no_more_than_its_length(part: str) -> None:
     began = time.perf_counter()

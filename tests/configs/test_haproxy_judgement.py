@@ -318,6 +318,7 @@ def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
         HAPROXY.dialect.render(RenderRequest(upstream="http://a", path="/a b"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["a {", "'", '"', "\\", "#\n", "use_backend a if {\n", "\n"])
 def test_length_costs_no_more_than_its_length(part: str) -> None:
     began = time.perf_counter()

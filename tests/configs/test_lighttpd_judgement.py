@@ -258,6 +258,7 @@ def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
         LIGHTTPD.dialect.render(RenderRequest(upstream="http://a", path='/"'))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "part", ['"', "(", "( 1 ) + ", "#\n", '$HTTP["url"] == "/chat" { }\n', "a=1 "]
 )

@@ -114,6 +114,7 @@ def test_words_that_cannot_stand_in_a_configuration_are_refused(wrong: dict[str,
 # size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

@@ -210,6 +210,7 @@ def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
         SQUID.dialect.render(RenderRequest(upstream="http://a", path="/ #"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["\\\n", "a ", "a\n", "if a\n", "acl a urlpath_regex ^/v\n", "#"])
 def test_length_costs_no_more_than_its_length(part: str) -> None:
     began = time.perf_counter()

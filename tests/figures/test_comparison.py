@@ -30,6 +30,7 @@ def _changed(found: Comparison) -> set[str]:
     return {metric for metric in found.metrics if found.change_of(metric) not in CALM}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

@@ -182,6 +182,7 @@ def test_the_last_line_needs_no_end_and_belongs_to_its_read() -> None:
     assert one.outcome is Outcome.COMPLETE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "reads",
     [

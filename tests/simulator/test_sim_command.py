@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # a process for each
+
 SIM = [sys.executable, "-m", "undam", "sim", "--port", "0"]
 
 

@@ -90,6 +90,7 @@ class TestBound:
             LineParser(max_line_bytes=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("unit", "step"), [(b"x", 1), (b"\n", 64), (b"a\n", 4096)])
 def test_linear(unit: bytes, step: int) -> None:
     def seconds(count: int) -> float:

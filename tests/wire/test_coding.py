@@ -116,6 +116,7 @@ def test_one_byte_of_deflate_is_unfinished() -> None:
     assert decoder.unfinished == "deflate"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind[0])
 def test_a_bomb_stops_at_the_bound(kind: tuple[str, str]) -> None:
     bomb = ENCODERS[kind](bytes(30_000_000))
