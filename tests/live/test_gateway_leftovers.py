@@ -1,0 +1,127 @@
+"""What a request leaves behind is freed at once: the collector, which stops every stream while it
+looks, looks so seldom in the gateway (`gateway/worker.py`) that cycles would pile up."""
+
+from __future__ import annotations
+
+import re
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.played_upstream import (
+    DONE,
+    LAST,
+    STREAM_HEAD,
+    Talk,
+    Visit,
+    ask,
+    event,
+    played,
+    request,
+)
+
+pytestmark = pytest.mark.live
+
+ROUNDS = 30
+CLOSE = "Connection: close\r\n"
+
+# The command as it is, and a thread that tells on demand what only the collector can free: of
+# whom, and how often Python has looked by itself.
+GATEWAY = """
+import gc, sys, threading
+from undam.cli import main
+
+def tell():
+    for _ in sys.stdin:
+        runs = sum(one["collections"] for one in gc.get_stats())
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        gc.set_debug(0)
+        found = [type(one) for one in gc.garbage]
+        ours = sorted(one.__qualname__ for one in found)
+        print("left", len(found), "runs", runs, *ours, flush=True)
+        gc.garbage.clear()
+        gc.collect()
+
+threading.Thread(target=tell, daemon=True).start()
+sys.argv[0] = "undam"
+main()
+"""
+
+
+def _stream(visit: Visit) -> None:
+    visit.send(STREAM_HEAD)
+    visit.chunks(event(), *(event(f"token {number}") for number in range(5)), DONE)
+    visit.send(LAST)
+
+
+def _endless(visit: Visit) -> None:
+    visit.send(STREAM_HEAD)
+    visit.chunks(event(), event("one"))
+    visit.wait_left()
+
+
+def _dying(visit: Visit) -> str:
+    visit.send(STREAM_HEAD)
+    visit.chunks(event(), event("one"))
+    return "close"
+
+
+class Watched:
+    """A gateway that can be asked."""
+
+    def __init__(self, upstream: str, log: Path) -> None:
+        arguments = ["gateway", "--listen", "127.0.0.1:0", "--upstream", upstream]
+        with log.open("wb") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", GATEWAY, *arguments, "--hedge", "auto", "--heartbeat", "15"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, bufsize=1,
+            )  # fmt: skip
+        self.port = int(self._line().rpartition(":")[2])
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], 30)
+        assert ready, "the gateway says nothing"
+        return self._process.stdout.readline().strip()
+
+    def left(self) -> tuple[int, int, str]:
+        """How many objects, after how many of Python's own looks, and what is ours of them."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("tell\n")
+        said = re.fullmatch(r"left (\d+) runs (\d+) ?(.*)", self._line())
+        assert said is not None
+        return int(said[1]), int(said[2]), said[3]
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        self._process.communicate(timeout=10)
+
+
+def _leave(port: int) -> None:
+    with Talk(port, request("endless")) as talk:
+        talk.until(b'"one"')
+
+
+def test_nothing_is_left_for_the_collector(tmp_path: Path) -> None:
+    with played(stream=_stream, endless=_endless, dying=_dying) as upstream:
+        gateway = Watched(upstream.url, tmp_path / "log")
+        try:
+            # What is made once, at the first of its kind, does not count.
+            for rounds in (2, ROUNDS):
+                _, before, _ = gateway.left()
+                for _ in range(rounds):
+                    ask(gateway.port, request("stream", headers=CLOSE))
+                    ask(gateway.port, request("dying", headers=CLOSE))
+                    ask(gateway.port, b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+                    _leave(gateway.port)
+                found, after, ours = gateway.left()
+        finally:
+            gateway.stop()
+    # The looks between are the test's own: with any of Python's it would not see all.
+    assert after - before == 2
+    assert found < ROUNDS, ours
