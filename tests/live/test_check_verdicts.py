@@ -200,8 +200,10 @@ class Bench:
         self._model = model
         self._known: dict[str, Measured | Missing] = {}
 
-    def measured(self, name: str) -> Measured | Missing:
-        if name not in self._known:
+    def measured(self, name: str, *, again: bool) -> Measured | Missing:
+        if again:
+            self._measure([name])
+        elif name not in self._known:
             names = list(CASES)
             first = names.index(name) // self._AT_ONCE * self._AT_ONCE
             self._measure(names[first : first + self._AT_ONCE])
@@ -228,9 +230,11 @@ def bench(model: Simulator) -> Bench:
     return Bench(model)
 
 
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(params=CASES)
 def measured(request: pytest.FixtureRequest, bench: Bench) -> Measured:
-    got = bench.measured(request.param)
+    # A test that is tried again, on a machine that was too busy, needs another measurement.
+    tried = getattr(request.node, "execution_count", 1)
+    got = bench.measured(request.param, again=tried > 1)
     if isinstance(got, Missing):
         miss(got)
     return got
