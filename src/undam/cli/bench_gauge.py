@@ -5,17 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from undam.cli.bench_view import LiveLine, live_text
+from undam.figures import Summary
 from undam.load.goodput import Goodput
 from undam.load.job import Status
 from undam.load.run import Watcher
 from undam.load.slo import Slo
 from undam.record import Measured, Outcome
-
-if TYPE_CHECKING:
-    from undam.figures import Summary
 
 Write = Callable[[Sequence[Measured]], None]
 
@@ -37,7 +34,7 @@ class Gauge(Watcher):
         write: Write | None = None,
         keep: bool = False,
     ) -> None:
-        self.summary: Summary
+        self.summary = Summary()
         self.goodput = Goodput(slos)
         self.kept: list[Measured] = []
         self._clean = clean
@@ -48,11 +45,7 @@ class Gauge(Watcher):
         self._done = 0
 
     def started(self, start_ns: int) -> None:
-        # Loaded while the workers already work.
-        from undam.figures import Summary  # noqa: PLC0415
-
         self._start_ns = start_ns
-        self.summary = Summary()
 
     def measured(self, batch: Sequence[Measured]) -> None:
         cleaned = [self._cleaned(one) for one in batch]

@@ -137,6 +137,8 @@ class Worker:
     def _load(self) -> None:
         """Send and read until all is over, or a stop."""
         engine, pipes = self._engine, self._pipes
+        # Whoever hears a status may have no other core than this one, and requests are due now.
+        self._status_ns = time.time_ns() + _STATUS_NS
         self._look_at_schedule()
         while not pipes.stopped:
             if time.time_ns() >= engine.due_ns:
