@@ -57,7 +57,8 @@ class Exchange:
         self._final = False
         self._framed: int | None = None
         self._judge: Judge | None = None
-        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        # Made when something has come: until the request is sent each microsecond counts.
+        self._parser: httptools.HttpResponseParser | None = None
 
     def receive(self, read: RawRead) -> bool:
         """Take a read; true when nothing more need be read, by ``complete`` or ``fault``."""
@@ -114,8 +115,10 @@ class Exchange:
     def _feed(self) -> None:
         fresh = self.reads[self._fed :]
         self._fed = len(self.reads)
-        if self._parser is None or self.complete or self._watch == _CLOSE:
+        if self.ended is not None or self.complete or self._watch == _CLOSE:
             return
+        if self._parser is None:
+            self._parser = httptools.HttpResponseParser(self)
         try:
             self._parser.feed_data(b"".join([read[3] for read in fresh]))
         except httptools.HttpParserUpgrade:

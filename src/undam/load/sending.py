@@ -91,11 +91,15 @@ class _Closed:
     def due_ns(self) -> int | None:
         if self._load.count is not None and self._count >= self._load.count:
             return None
-        at_ns = min((queue[0][0] for queue in (self._waiting, self._free) if queue), default=None)
-        end_ns = self._load.duration_ns
-        if at_ns is None or (end_ns is not None and at_ns - self._start_ns >= end_ns):
+        waiting, free = self._waiting, self._free
+        if free and not (waiting and waiting[0] < free[0]):
+            at_ns = free[0][0]
+        elif waiting:
+            at_ns = waiting[0][0]
+        else:
             return None
-        return at_ns
+        end_ns = self._load.duration_ns
+        return None if end_ns is not None and at_ns - self._start_ns >= end_ns else at_ns
 
     @property
     def unstarted(self) -> int:
