@@ -92,8 +92,8 @@ def test_no_json_brings_a_reader_down(name: str, event: str, payload: object) ->
     api = {one.name: one for one in (CHAT, COMPLETIONS, RESPONSES, MESSAGES)}[name]
     answer = Answer(api)
     named = f"event: {event}\n" if event else ""
-    answer.receive_data(f"{named}data: {json.dumps(payload)}\n\n".encode())
-    deltas_of(api, event, payload)
+    given_out = answer.receive_data(f"{named}data: {json.dumps(payload)}\n\n".encode())
+    assert all(isinstance(one, Delta) for one in (*given_out, *deltas_of(api, event, payload)))
 
 
 def _fed(api: Api, *payloads: object, choices: int = 1) -> Answer:

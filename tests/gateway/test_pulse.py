@@ -48,10 +48,9 @@ def test_a_patient_is_looked_at_when_it_is_due_and_then_when_it_says() -> None:
     start = monotonic()
     patient.again = [start + 0.06]
     in_loop(lambda pulse: pulse.at(patient, start + 0.02), 0.1)
-    assert [seen >= start + due for seen, due in zip(patient.seen, (0.02, 0.06), strict=True)] == [
-        True,
-        True,
-    ]
+    first, second = patient.seen
+    assert first >= start + 0.02
+    assert second >= start + 0.06
 
 
 def test_the_earlier_of_two_deadlines_counts_and_the_later_is_not_another_visit() -> None:
@@ -75,6 +74,7 @@ def test_a_closed_patient_is_not_looked_at() -> None:
         pulse.at(patient, monotonic() + 0.01)
         patient.closed = True
         pulse.forget(patient)
+        pulse.at(patient, monotonic() + 0.01)
 
     in_loop(play, 0.03)
     assert patient.seen == []

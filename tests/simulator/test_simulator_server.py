@@ -391,6 +391,8 @@ def test_a_simulator_that_was_stopped_before_it_served_returns_at_once() -> None
         simulator.stop()
         simulator.serve()
     simulator.stop()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(simulator.url)
 
 
 def test_a_client_that_resets_is_noticed_too(serve: Serve) -> None:

@@ -55,8 +55,8 @@ def test_all_fields_arrive(data: str, event: str, id_: str, retry_ms: int | None
 
 @given(_TEXT, _ONE_LINE, _ONE_LINE)
 def test_the_wire_is_strict_utf8(data: str, event: str, id_: str) -> None:
-    encode(data, event=event, id=id_).decode("utf-8", "strict")
-    encode_comment(data).decode("utf-8", "strict")
+    assert encode(data, event=event, id=id_).decode("utf-8", "strict").endswith("\n\n")
+    assert encode_comment(data).decode("utf-8", "strict").endswith("\n")
 
 
 @given(_TEXT, _ONE_LINE, _ONE_LINE)

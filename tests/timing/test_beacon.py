@@ -64,9 +64,9 @@ class TestHead:
 
     @given(st.text())
     def test_every_text_is_read(self, value: str) -> None:
-        parse_head(value)
-        parse_head(f"id={value}; arrived=7; host=h")
-        parse_head(f"id=a; arrived={value}; host=h")
+        for text in (value, f"id={value}; arrived=7; host=h", f"id=a; arrived={value}; host=h"):
+            head = parse_head(text)
+            assert head is None or parse_head(format_head(head)) == head
 
 
 class TestQuestion:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from undam.cli.bench_view import LiveLine, live_text
-from undam.figures import Summary
+from undam.figures import Summary  # Before the run: loaded in it, it delays the first requests.
 from undam.load.goodput import Goodput
 from undam.load.job import Status
 from undam.load.run import Watcher

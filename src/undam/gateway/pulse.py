@@ -45,8 +45,8 @@ class Pulse:
         self._timer_at = inf
 
     def at(self, patient: Patient, due: float) -> None:
-        """Look at ``patient`` at ``due`` or before."""
-        if due < patient.due:
+        """Look at ``patient`` at ``due`` or before, unless it is closed."""
+        if due < patient.due and not patient.closed:
             overtakes, patient.due = patient.due != inf, due
             if overtakes:
                 self._leave_one()
@@ -87,8 +87,7 @@ class Pulse:
                 continue
             patient.due = inf
             again = patient.pulse(now)
-            if not patient.closed:
-                self.at(patient, max(again, now + _GATHER_S))
+            self.at(patient, max(again, now + _GATHER_S))
             heap = self._heap
         if heap:
             self._arm(heap[0][0])

@@ -91,22 +91,25 @@ class _Closed:
     def due_ns(self) -> int | None:
         if self._load.count is not None and self._count >= self._load.count:
             return None
-        waiting, free = self._waiting, self._free
-        if free and not (waiting and waiting[0] < free[0]):
-            at_ns = free[0][0]
-        elif waiting:
-            at_ns = waiting[0][0]
+        if self._is_free_next():
+            at_ns = self._free[0][0]
+        elif self._waiting:
+            at_ns = self._waiting[0][0]
         else:
             return None
         end_ns = self._load.duration_ns
         return None if end_ns is not None and at_ns - self._start_ns >= end_ns else at_ns
+
+    def _is_free_next(self) -> bool:
+        free, waiting = self._free, self._waiting
+        return bool(free) and not (waiting and waiting[0] < free[0])
 
     @property
     def unstarted(self) -> int:
         return 0 if self._load.count is None else self._load.count - self._count
 
     def take(self) -> Due:
-        if self._free and not (self._waiting and self._waiting[0] < self._free[0]):
+        if self._is_free_next():
             at_ns, slot = self._free.popleft()
         else:
             at_ns, slot = heapq.heappop(self._waiting)
