@@ -40,6 +40,15 @@ def _stream(visit: Visit) -> None:
     visit.send(LAST)
 
 
+def _once(visit: Visit) -> None:
+    """It says that the connection is good for nothing after this, and leaves closing it to us."""
+    visit.send(STREAM_HEAD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    for one in _EVENTS:
+        visit.chunks(one)
+        time.sleep(0.002)
+    visit.send(LAST)
+
+
 def _upper_case(visit: Visit) -> None:
     """Chunk sizes as Rust's hyper writes them, with zeros, an extension and a trailer."""
     visit.send(STREAM_HEAD)
@@ -110,6 +119,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         "stream": _stream, "upper_case": _upper_case, "cut_up": _cut_up, "crlf": _crlf,
         "all_at_once": _all_at_once, "with_length": _with_length, "until_close": _until_close,
         "echo": _echo, "bare_head": _bare_head, "hints": _hints,
+        "once": _once,
     }  # fmt: skip
     with played(**plays) as upstream, started(tmp_path_factory.mktemp("relay")) as run:
         gateway = run(
@@ -223,6 +233,17 @@ def test_pipelined_requests_are_answered_in_order_over_one_upstream_connection(p
     places = [talk.data.index(b'"number": %d}' % number) for number in range(5)]
     assert places == sorted(places)
     assert pair.upstream.connections - before <= 1
+
+
+@pytest.mark.parametrize(("play", "opened"), [("stream", 0), ("once", 3)])
+def test_a_connection_is_used_again_after_a_stream_if_the_upstream_allows_it(
+    pair: Pair, play: str, opened: int
+) -> None:
+    ask(pair.gateway.port, request("stream", headers=CLOSE))
+    before = pair.upstream.connections
+    for _ in range(4):
+        assert is_whole(ask(pair.gateway.port, request(play, headers=CLOSE)))
+    assert pair.upstream.connections - before == opened
 
 
 def test_a_client_may_ask_before_it_sends_its_body(pair: Pair) -> None:
