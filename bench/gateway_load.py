@@ -4,6 +4,7 @@ kernel's stamps, so that this program's own lateness is in no figure."""
 from __future__ import annotations
 
 import contextlib
+import random
 import select
 import socket
 import struct
@@ -44,7 +45,9 @@ class Load:
     Args:
         url: ``http://127.0.0.1:PORT``.
         tokens: of each answer.
-        spread_s: the starts are spread over so long.
+        spread_s: the starts fall into so long, each at a moment of its own: evenly spaced ones
+            would make the tokens of many streams due at once, where the spacing and the tokens'
+            interval have a common measure.
     """
 
     def __init__(
@@ -60,9 +63,10 @@ class Load:
 
     def __enter__(self) -> Load:
         begun = time.monotonic()
-        for number in range(self._streams):
+        chance = random.Random(self._streams)
+        for start_s in sorted(chance.uniform(0, self._spread_s) for _ in range(self._streams)):
+            self.read(max(0.0, begun + start_s - time.monotonic()))
             self._open()
-            self.read(max(0.0, begun + self._spread_s * number / self._streams - time.monotonic()))
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -28,7 +28,7 @@ from prometheus_client.registry import Collector
 
 from undam.gateway import metric_families as m
 from undam.gateway.metric_models import OTHER, ModelLabels, clean_label
-from undam.gateway.metrics import Metrics, render, scrape
+from undam.gateway.metrics import Metrics, add_sorted, render, scrape
 from undam.gateway.metrics_shared import Board, merge
 
 LABELS = ("gpu-1", "llama", "chat", "openai")
@@ -82,7 +82,7 @@ def test_one_scrape_tells_of_all_workers_exactly(board: Board) -> None:
     for number, worker in enumerate(workers):
         worker.count(m.REQUESTS, "chat", "200", by=10**number)
         worker.set(m.STREAMS, number)
-        worker.observe_sorted(m.GAP, gaps[: number + 3], *LABELS)
+        add_sorted(worker.series(m.GAP, *LABELS), m.GAP, gaps[: number + 3])
     found = _samples(render(board.snapshot())[1])
     assert found["undam_gateway_requests_total[('api', 'chat'), ('status', '200')]"] == 111
     assert found["undam_gateway_streams_in_flight[]"] == 3
@@ -158,7 +158,7 @@ def test_the_page_is_what_the_client_of_prometheus_writes(board: Board, accept: 
     metrics = Metrics(board.region(0))
     metrics.count(m.REQUESTS, 'a\\b"c\nd', "200", by=10**17)
     metrics.set(m.STREAMS, 7)
-    metrics.observe_sorted(m.GAP, [0.0001, 0.02, 0.02, 31.0], *LABELS)
+    add_sorted(metrics.series(m.GAP, *LABELS), m.GAP, [0.0001, 0.02, 0.02, 31.0])
     families: list[Metric] = []
     for family in m.FAMILIES:
         kind = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}.get(family.kind)

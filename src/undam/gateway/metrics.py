@@ -23,8 +23,6 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 _BY_NAME = {family.name: family for family in FAMILIES}
 # Where the model stands among the labels; only families with more labels than that have one.
 _MODEL_AT = 1
-# Below this a search for each value is less than one for each bucket.
-_FEW = 16
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
@@ -84,22 +82,6 @@ class Metrics:
         numbers[bisect_left(family.bounds_s, seconds)] += 1
         numbers[-1] += int(seconds * 1e9 + 0.5)
 
-    def observe_sorted(self, family: Family, seconds: Sequence[float], *labels: str) -> None:
-        """Add many at once, in ascending order: one search a bucket, however many they are."""
-        numbers = self.series(family, *labels)
-        numbers[-1] += int(sum(seconds) * 1e9 + 0.5)
-        if len(seconds) < _FEW:
-            for one in seconds:
-                numbers[bisect_left(family.bounds_s, one)] += 1
-            return
-        before = 0
-        for place, bound in enumerate(family.bounds_s):
-            upto = bisect_right(seconds, bound, before)
-            if upto != before:
-                numbers[place] += upto - before
-                before = upto
-        numbers[-2] += len(seconds) - before
-
     def denied_because(self, reason: str) -> None:
         """Why the hedge that the director is about to deny is denied; the next
         ``Observer.hedge_denied`` counts it under this reason."""
@@ -119,6 +101,21 @@ class Metrics:
 
     def _numbers(self, family: Family, labels: Sequence[str]) -> memoryview[int] | None:
         return self._region.numbers(key_of(family, labels), family.numbers)
+
+
+def add_sorted(series: memoryview[int], family: Family, seconds: Sequence[float]) -> None:
+    """Add many values at once, in ascending order, to a ``series`` of the histogram ``family``:
+    two searches for each bucket that gets some."""
+    series[-1] += int(sum(seconds) * 1e9 + 0.5)
+    bounds_s, many = family.bounds_s, len(seconds)
+    at = 0
+    while at < many:
+        place = bisect_left(bounds_s, seconds[at])
+        upto = many
+        if place < len(bounds_s):
+            upto = bisect_right(seconds, bounds_s[place], at)
+        series[place] += upto - at
+        at = upto
 
 
 def render(snapshot: Snapshot, accept: str = "") -> tuple[str, bytes]:

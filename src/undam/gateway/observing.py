@@ -10,7 +10,7 @@ from undam.apis import CHAT, COMPLETIONS, MESSAGES, PLAIN, RESPONSES, Api
 from undam.gateway import metric_families as m
 from undam.gateway.gaps import Gaps
 from undam.gateway.metric_models import clean_label
-from undam.gateway.metrics import Metrics
+from undam.gateway.metrics import Metrics, add_sorted
 from undam.gateway.seams import Ending, Passage, SentWhy, Upstream, Verdict
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Observed:
     """The label it took, from the first content on."""
     labels: tuple[str, str, str, str] | None = None
     """Those of its model's series, from the first content on."""
+    gap_series: memoryview[int] | None = None
     counted: bool = False
     span: object = None
 
@@ -110,11 +111,17 @@ class Telemetry:
             waited_s = passage.content_at - passage.began_at
             self.metrics.observe(m.TTFT, waited_s, *self._labels(passage))
 
-    def gaps(self, passage: Passage, stamps: Sequence[float]) -> None:
+    def gaps(self, passage: Passage, gaps: Sequence[float]) -> None:
         """See ``Observer``."""
-        found = _of(passage).gaps.add(stamps)
+        observed = _of(passage)
+        found = observed.gaps.add(gaps)
         if found and passage.request is not None and passage.request.api is not PLAIN:
-            self.metrics.observe_sorted(m.GAP, found, *self._labels(passage))
+            series = observed.gap_series
+            if series is None:
+                series = self.metrics.series(m.GAP, *self._labels(passage))
+                if observed.labels is not None:
+                    observed.gap_series = series  # Not dropped while its model has streams.
+            add_sorted(series, m.GAP, found)
 
     def heartbeat(self, passage: Passage) -> None:
         """See ``Observer``."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from array import array
 from math import inf
 from time import monotonic
 from typing import Protocol
@@ -18,7 +17,7 @@ from undam.gateway.opening import Opening, is_announced_end
 from undam.gateway.outlet import Outlet
 from undam.gateway.race import Race, Rules
 from undam.gateway.seams import Ending, Passage, Ticket, Verdict
-from undam.gateway.upstream import BATCH, Track
+from undam.gateway.upstream import Track
 
 # The last events of a stream, where an upstream cuts them in pieces.
 _TAIL_BYTES = 8 << 10
@@ -134,9 +133,7 @@ class Passing:
                 data = data.removeprefix(_BOM)  # It may stand at the very beginning only.
             self._look_for_content(attempt, data, now)
         elif outlet.boundary is not None and not data.startswith(b":"):
-            self._track.stamps.append(now)
-            if len(self._track.stamps) >= BATCH:
-                self._hand_over()
+            self._track.came(now)
         passage.bytes_in += len(data)
         level = outlet.boundary is None or outlet.boundary.level
         outlet.body(data, now)
@@ -151,6 +148,7 @@ class Passing:
         if opening is not None and not opening.decided and not opening.take(data):
             return
         self.decided = True
+        self._track.at = now
         # From here on nobody else is asked: a long stream need not keep what that would take.
         self._opening = attempt.opening = None
         self._body = b""
@@ -160,7 +158,7 @@ class Passing:
             self._race.settle()
         if opening is None or opening.content:
             self.passage.content_at = now
-            self._track.stamps.append(now)
+            self.passage.reads += self._outlet.boundary is not None
             rules = self._rules
             if rules.facts.streams:
                 rules.director.saw_first_content(
@@ -236,11 +234,10 @@ class Passing:
     # The end.
 
     def _hand_over(self) -> None:
-        track = self._track
-        stamps, track.stamps = track.stamps, array("d")
-        if stamps and self._outlet.boundary is not None:
-            self.passage.reads += len(stamps)
-            self._rules.observer.gaps(self.passage, stamps)
+        gaps = self._track.take_gaps()
+        if gaps and self._outlet.boundary is not None:
+            self.passage.reads += len(gaps)
+            self._rules.observer.gaps(self.passage, gaps)
 
     def end(self, ending: Ending, detail: str = "", *, keep: bool) -> None:
         """It is over, for this reason; ``keep``: the client's connection can go on."""

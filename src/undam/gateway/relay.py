@@ -101,7 +101,7 @@ class Relay(Passing):
                 self._host.look_at(now + self._rules.terms.send_timeout_s)
         else:
             self._paused_at = inf
-            self._track.passed_at = now  # The upstream was not silent, only not read.
+            self._track.since = now  # The upstream was not silent, only not read.
             if connection is not None:
                 connection.resume()
 

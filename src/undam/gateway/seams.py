@@ -308,11 +308,11 @@ class Observer(Protocol):
         """``passage.content_at`` is known, and ``upstream`` is the one that won."""
         ...
 
-    def gaps(self, passage: Passage, stamps: Sequence[float]) -> None:
-        """The moments of the reads that brought bytes of a stream, from the first content on.
+    def gaps(self, passage: Passage, gaps: Sequence[float]) -> None:
+        """The seconds between the reads that brought bytes of a stream, from the first content on.
 
-        Some hundred at a time and at the end, so that nothing is called per token; the gap from
-        one list's last to the next one's first counts, too. The list is the observer's to keep.
+        Some hundred at a time and at the end, so that nothing is called per token. The list is
+        the observer's to keep.
         """
         ...
 
