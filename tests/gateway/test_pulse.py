@@ -10,6 +10,7 @@ from math import inf
 from time import monotonic
 
 import pytest
+import uvloop
 
 from undam.gateway.pulse import Pulse
 
@@ -117,3 +118,30 @@ def test_those_that_are_still_open_keep_their_deadlines_when_others_are_let_go()
 
     in_loop(play, 0.1)
     assert [len(patient.seen) for patient in staying] == [1] * 50
+
+
+def test_waiting_for_a_fraction_of_a_millisecond_takes_few_turns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turns = 0
+    beat = Pulse._beat
+
+    def counted(pulse: Pulse) -> None:
+        nonlocal turns
+        turns += 1
+        beat(pulse)
+
+    monkeypatch.setattr(Pulse, "_beat", counted)
+    patients = [Patient() for _ in range(40)]
+
+    async def main() -> None:
+        pulse = Pulse(asyncio.get_running_loop())
+        for number, patient in enumerate(patients):
+            pulse.at(patient, monotonic() + 0.0004 + 0.0051 * number)
+        await asyncio.sleep(0.3)
+        pulse.stop()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+    assert all(patient.closed for patient in patients)
+    assert turns <= 2 * len(patients)

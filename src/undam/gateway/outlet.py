@@ -33,8 +33,8 @@ class Outlet:
     """
 
     __slots__ = (
-        "_head", "_measured", "_passage", "_request_id", "_transport", "boundary", "chunked",
-        "keep", "opened", "write", "wrote_at",
+        "_begun", "_head", "_measured", "_passage", "_request_id", "_transport", "boundary",
+        "chunked", "keep", "opened", "write", "wrote_at",
     )  # fmt: skip
 
     def __init__(
@@ -56,9 +56,10 @@ class Outlet:
         self.opened = self.chunked = self._measured = False
         self.boundary: Boundary | None = None
         self.wrote_at = now
+        self._begun = b""
 
-    def open(self, head: ResponseHead, now: float) -> None:
-        """Pass an upstream's head on."""
+    def open(self, head: ResponseHead, now: float, *, follows: bool = False) -> None:
+        """Pass an upstream's head on; where the body ``follows`` at once, with it or by `flush`."""
         self.opened = True
         self._passage.status = head.status
         bodiless = self._head.method == "HEAD" or head.status in _BODILESS
@@ -68,10 +69,18 @@ class Outlet:
         self._measured = keep_length
         if not keep_length:
             self._choose_framing()
-        self._send(
-            response_head(head, self._request_id, framing=self._framing(), keep_length=keep_length),
-            now,
+        data = response_head(
+            head, self._request_id, framing=self._framing(), keep_length=keep_length
         )
+        if follows:
+            self._begun = data
+        else:
+            self._send(data, now)
+
+    def flush(self) -> None:
+        """Send what still waits for what follows it."""
+        if self._begun:
+            self._send(b"", self.wrote_at)
 
     def open_events(self, now: float) -> None:
         """Open a stream that no upstream has answered yet."""
@@ -82,12 +91,21 @@ class Outlet:
         head = own_head(200, OPENED + date_line(), self._request_id, self._framing())
         self._send(head, now)
 
-    def body(self, data: bytes, now: float) -> None:
-        """Pass what can go of one read's bytes; an event that is not whole waits."""
+    def body(self, data: bytes, now: float, *, follows: bool = False) -> None:
+        """Pass what can go of one read's bytes; an event that is not whole waits.
+
+        Args:
+            follows: the end does at once, by `finish` or `break_off`, and goes with them.
+        """
         if self.boundary is not None:
             data = self.boundary.take(data)
-        if data:
-            self._send(b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data, now)
+        if not data:
+            return
+        data = b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data
+        if follows:
+            self._begun += data
+        else:
+            self._send(data, now)
 
     def heartbeat(self, now: float) -> None:
         """A comment, if one may stand here; the silence counts from now in any case."""
@@ -99,9 +117,9 @@ class Outlet:
         """End in good order."""
         rest = self.boundary.flush() if self.boundary is not None else b""
         if self.chunked:
-            self.write((b"%x\r\n%b\r\n" % (len(rest), rest) if rest else b"") + LAST_CHUNK)
-        elif rest:
-            self.write(rest)
+            rest = (b"%x\r\n%b\r\n" % (len(rest), rest) if rest else b"") + LAST_CHUNK
+        if rest or self._begun:
+            self._send(rest, self.wrote_at)
 
     def break_off(self, event: bytes, now: float) -> None:
         """End so that nobody takes it for a whole answer: after ``event``, if one may stand here,
@@ -111,6 +129,7 @@ class Outlet:
         the reader discards what it has (WHATWG HTML, 9.2.6), so nothing may follow it.
         """
         self.keep = False
+        self.flush()
         if self.boundary is None:
             if not (self.chunked or self._measured):
                 # Without framing a close in good order would look like the end of the body.
@@ -141,6 +160,8 @@ class Outlet:
         return coding if self.keep else coding + b"Connection: close\r\n"
 
     def _send(self, data: bytes, now: float) -> None:
+        if self._begun:
+            data, self._begun = self._begun + data, b""
         self.wrote_at = now
         self._passage.bytes_out += len(data)
         self.write(data)

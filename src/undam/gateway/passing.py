@@ -105,7 +105,7 @@ class Passing:
         assert head is not None
         self._opening = attempt.opening
         if not self._outlet.opened:
-            self._outlet.open(head, now)
+            self._outlet.open(head, now, follows=bool(attempt.held))
         elif head.status != 200 or not head.events:
             self._telling = []
             self._telling_until = now + _TELLING_S
@@ -116,6 +116,7 @@ class Passing:
             data = b"".join(attempt.held)
             attempt.held = []
             self.body_came(attempt, data, now)
+            self._outlet.flush()
         self._host.look_at(self.due())
 
     def body_came(self, attempt: Attempt, data: bytes, now: float) -> None:
@@ -128,15 +129,18 @@ class Passing:
                 self.tell_upstream_error(attempt)
             return
         outlet = self._outlet
-        if not self.decided:
+        undecided = not self.decided
+        if undecided:
             if not passage.bytes_in and passage.heartbeats:
                 data = data.removeprefix(_BOM)  # It may stand at the very beginning only.
-            self._look_for_content(attempt, data, now)
         elif outlet.boundary is not None and not data.startswith(b":"):
             self._track.came(now)
         passage.bytes_in += len(data)
         level = outlet.boundary is None or outlet.boundary.level
-        outlet.body(data, now)
+        connection = attempt.connection
+        outlet.body(data, now, follows=connection is not None and connection.complete)
+        if undecided:
+            self._look_for_content(attempt, data, now)
         track = self._track
         if level:
             track.before, track.last = track.last, data

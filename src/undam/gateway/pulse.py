@@ -14,6 +14,9 @@ from typing import Protocol
 
 # Deadlines that fall this close together share one turn of the loop.
 _GATHER_S = 0.002
+# uvloop's timers count whole milliseconds of a clock that was read as the turn began, and may come
+# that early: the turns until it is time would burn the processor.
+_EARLY_S = 0.001
 # Below this a heap is not worth the tidying.
 _FEW = 64
 
@@ -98,4 +101,4 @@ class Pulse:
                 return
             self._timer.cancel()
         self._timer_at = due
-        self._timer = self._loop.call_later(max(0.0, due - monotonic()), self._beat)
+        self._timer = self._loop.call_later(max(0.0, due - monotonic()) + _EARLY_S, self._beat)

@@ -125,12 +125,13 @@ class Race:
     def start(self, now: float) -> None:
         """Ask the first upstream."""
         rules = self._rules
-        if rules.facts.streams and rules.repeatable:
+        if not self._ask("first", now):
+            self._owner.nobody(None, "no upstream is available", now)
+        elif rules.facts.streams and rules.repeatable:
             after = rules.director.hedge_after_s(rules.facts)
             if after is not None:
                 self._hedge_at = now + after
-        if not self._ask("first", now):
-            self._owner.nobody(None, "no upstream is available", now)
+                self._owner.look_at(self._hedge_at)
 
     def cancel(self) -> None:
         """End all attempts at once."""
@@ -186,8 +187,8 @@ class Race:
         rules.director.began(upstream, rules.facts)
         if why != "hedge":
             self._passage.upstream = upstream
-        rules.observer.sent(self._passage, upstream, why)
         attempt.start(rules.pool)
+        rules.observer.sent(self._passage, upstream, why)
         self._owner.look_at(min(self._limit(attempt)[0], self._hedge_at))
         return True
 

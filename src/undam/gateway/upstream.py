@@ -185,6 +185,11 @@ class UpstreamConnection(asyncio.Protocol):
         self._whole = False
         self._broken = ""
 
+    @property
+    def complete(self) -> bool:
+        """Nothing of the answer is still to come: its end is told when its body has been."""
+        return self._complete
+
     def begin(self, receiver: Receiver, request: bytes, *, headless: bool, once: bool) -> None:
         """Send a request, whose answer goes to ``receiver``.
 

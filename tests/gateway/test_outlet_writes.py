@@ -1,0 +1,94 @@
+"""How often an answer is written: each write is a segment, and wakes its reader."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+import pytest
+
+from undam.gateway.heads import ResponseHead
+from undam.gateway.outlet import PING, Outlet
+from undam.gateway.request import Head
+from undam.gateway.seams import Passage
+
+_EVENT = b"data: a\n\n"
+
+
+class _Transport:
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.writes.append(data)
+
+    def abort(self) -> None:
+        self.writes.append(b"<aborted>")
+
+
+def _outlet(*, events: bool = True, chunked: bool = True) -> tuple[Outlet, _Transport, Passage]:
+    transport, passage = _Transport(), Passage(None, 0.0)
+    asked = Head("POST", "/", 1 if chunked else 0, [], "h", 0, True, False, b"")
+    outlet = Outlet(
+        cast("asyncio.Transport", transport), asked, passage, request_id="r", keep=True, now=0.0
+    )
+    kind = b"text/event-stream" if events else b"text/plain"
+    headers = [(b"Content-Type", kind), (b"Transfer-Encoding", b"chunked")]
+    outlet.open(ResponseHead(200, b"OK", headers), 1.0, follows=True)
+    assert transport.writes == []
+    return outlet, transport, passage
+
+
+def test_the_head_and_the_first_content_are_one_write_and_so_are_the_last_and_the_end() -> None:
+    outlet, transport, passage = _outlet()
+    outlet.body(_EVENT, 1.0)
+    outlet.flush()
+    outlet.body(_EVENT, 2.0, follows=True)
+    assert len(transport.writes) == 1
+    outlet.finish()
+    first, last = transport.writes
+    assert first.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert first.endswith(b"\r\n\r\n9\r\n" + _EVENT + b"\r\n")
+    assert last == b"9\r\n" + _EVENT + b"\r\n0\r\n\r\n"
+    assert passage.bytes_out == len(first) + len(last)
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_what_cannot_go_yet_does_not_keep_the_head(chunked: bool) -> None:
+    outlet, transport, _ = _outlet(chunked=chunked)
+    outlet.body(b"data: half", 1.0)
+    outlet.flush()
+    (head,) = transport.writes
+    assert head.endswith(b"\r\n\r\n")
+    outlet.flush()
+    assert len(transport.writes) == 1
+    outlet.body(b"\n\n", 2.0)
+    outlet.finish()
+    rest = b"".join(transport.writes[1:])
+    event = b"data: half\n\n"
+    assert rest == (b"c\r\n" + event + b"\r\n0\r\n\r\n" if chunked else event)
+
+
+def test_an_answer_that_breaks_off_loses_nothing_that_came() -> None:
+    outlet, transport, _ = _outlet()
+    outlet.body(_EVENT, 1.0, follows=True)
+    outlet.break_off(b"event: error\ndata: {}\n\n", 2.0)
+    told = b"".join(transport.writes)
+    assert told.endswith(b"9\r\n" + _EVENT + b"\r\n17\r\nevent: error\ndata: {}\n\n\r\n")
+    assert not outlet.keep
+
+
+def test_a_body_without_framing_that_breaks_off_is_passed_before_the_reset() -> None:
+    outlet, transport, _ = _outlet(events=False, chunked=False)
+    outlet.body(b"half", 1.0, follows=True)
+    outlet.break_off(b"", 2.0)
+    assert transport.writes[0].endswith(b"\r\n\r\nhalf")
+    assert transport.writes[1:] == [b"<aborted>"]
+
+
+def test_a_heartbeat_goes_at_once() -> None:
+    outlet, transport, _ = _outlet()
+    outlet.flush()
+    outlet.heartbeat(3.0)
+    assert transport.writes[1] == b"%x\r\n%b\r\n" % (len(PING), PING)
+    assert outlet.wrote_at == 3.0
