@@ -45,26 +45,34 @@ class Load:
     Args:
         url: ``http://127.0.0.1:PORT``.
         tokens: of each answer.
-        spread_s: the starts fall into so long, each at a moment of its own: evenly spaced ones
-            would make the tokens of many streams due at once, where the spacing and the tokens'
-            interval have a common measure.
+        spread_s: the starts fall into so long.
+        in_step: they are evenly spaced. As the spacing and the tokens' interval have a common
+            measure, the tokens come in a few clumps, like those of an engine's batches; else each
+            stream has a moment of its own.
     """
 
     def __init__(
-        self, url: str, streams: int, *, tokens: int, gap_ms: int, spread_s: float = 0.5
+        self,
+        url: str,
+        streams: int,
+        *,
+        tokens: int,
+        gap_ms: int,
+        spread_s: float = 0.5,
+        in_step: bool = False,
     ) -> None:
         parts = urlsplit(url)
         self._address = (parts.hostname or "", parts.port or 80)
         self._request = request(tokens, gap_ms)
-        self._streams = streams
-        self._spread_s = spread_s
+        chance = random.Random(streams)
+        shares = [number / streams if in_step else chance.random() for number in range(streams)]
+        self._starts_s = sorted(share * spread_s for share in shares)
         self._readers: dict[int, _Reader] = {}
         self._epoll = select.epoll()
 
     def __enter__(self) -> Load:
         begun = time.monotonic()
-        chance = random.Random(self._streams)
-        for start_s in sorted(chance.uniform(0, self._spread_s) for _ in range(self._streams)):
+        for start_s in self._starts_s:
             self.read(max(0.0, begun + start_s - time.monotonic()))
             self._open()
         return self

@@ -34,7 +34,7 @@ from undam.timing import quantile
 
 ROUNDS = 3
 # One window of CPU time differs from the next by a tenth; they are short, so there are more.
-_CPU_ROUNDS = 9
+_CPU_ROUNDS = 7
 # A window in which more time was stolen than two of the kernel's ticks is measured again.
 _TRIES = 3
 _STOLEN_S = 0.02
@@ -166,17 +166,28 @@ def _nginx(origin: str) -> Proxy:
 
 
 def _compare(hops: dict[str, Hop]) -> list[str]:
+    lines = []
+    for in_step in (False, True):
+        name = "in step" if in_step else "independent"
+        lines += [f"streams {name} of each other:", *_compare_one(hops, in_step=in_step)]
+    return [*lines, _memory(hops)]
+
+
+def _compare_one(hops: dict[str, Hop], *, in_step: bool) -> list[str]:
     cpu: dict[str, list[float]] = {name: [] for name in hops if name != "direct"}
     for number in range(_CPU_ROUNDS):
         for name in list(cpu) if number % 2 else reversed(list(cpu)):
-            cpu[name].append(_undisturbed(_cpu_us_per_token, hops[name]))
+            cost = partial(_cpu_us_per_token, in_step=in_step)
+            cpu[name].append(_undisturbed(cost, hops[name]))
     ttft: dict[tuple[str, int], list[float]] = {}
     delay: dict[tuple[str, int], list[float]] = {}
     middle: dict[tuple[str, int], list[float]] = {}
     for number in range(ROUNDS):
         for name in list(hops) if number % 2 else reversed(list(hops)):
             for streams, gap_ms, tokens in _LEVELS:
-                window = partial(_lateness, streams=streams, gap_ms=gap_ms, tokens=tokens)
+                window = partial(
+                    _lateness, streams=streams, gap_ms=gap_ms, tokens=tokens, in_step=in_step
+                )
                 first, all_delays = _undisturbed(window, hops[name])
                 ttft.setdefault((name, streams), []).append(quantile(first, 0.99))
                 delay.setdefault((name, streams), []).append(quantile(all_delays, 0.99))
@@ -194,7 +205,7 @@ def _compare(hops: dict[str, Hop]) -> list[str]:
             lines.append(f"{title}, {load} (ms): {_spreads(found)}")
             if bounded:
                 lines.append(_verdict(title, found, {"envoy": 1.0}))
-    return [*lines, _memory(hops)]
+    return lines
 
 
 def _undisturbed(measure: Callable[[Hop], T], hop: Hop) -> T:
@@ -209,19 +220,23 @@ def _undisturbed(measure: Callable[[Hop], T], hop: Hop) -> T:
     return min(tries, key=itemgetter(0))[1]
 
 
-def _cpu_us_per_token(hop: Hop) -> float:
-    with Load(hop.url, 200, tokens=10**6, gap_ms=10) as load:
+def _cpu_us_per_token(hop: Hop, *, in_step: bool) -> float:
+    with Load(hop.url, 200, tokens=10**6, gap_ms=10, in_step=in_step) as load:
         load.read(_WARM_S)
         before = hop.cpu_ns()
         tokens = load.read(_CPU_S).tokens
         return (hop.cpu_ns() - before) / 1000 / max(1, tokens)
 
 
-def _lateness(hop: Hop, streams: int, gap_ms: int, tokens: int) -> tuple[list[float], list[float]]:
+def _lateness(
+    hop: Hop, streams: int, gap_ms: int, tokens: int, *, in_step: bool
+) -> tuple[list[float], list[float]]:
     """Sorted: what was added to the origin's own TTFT, and from send to arrival of each token."""
     # Spread over the life of an answer, so that as many begin at any time.
     spread_s = tokens * gap_ms / 1000
-    with Load(hop.url, streams, tokens=tokens, gap_ms=gap_ms, spread_s=spread_s) as load:
+    with Load(
+        hop.url, streams, tokens=tokens, gap_ms=gap_ms, spread_s=spread_s, in_step=in_step
+    ) as load:
         load.read(_WARM_S)
         seen = load.read(_DELAY_S)
     if seen.broken:
