@@ -168,8 +168,8 @@ def _nginx(origin: str) -> Proxy:
 def _compare(hops: dict[str, Hop]) -> list[str]:
     lines = []
     for in_step in (False, True):
-        name = "in step" if in_step else "independent"
-        lines += [f"streams {name} of each other:", *_compare_one(hops, in_step=in_step)]
+        name = "in step with" if in_step else "independent of"
+        lines += [f"streams {name} each other:", *_compare_one(hops, in_step=in_step)]
     return [*lines, _memory(hops)]
 
 
