@@ -85,6 +85,7 @@ _PIECES = st.sampled_from(
     [],
 )
 @example([b"POST /a HTTP/1.1\r\n", b"Host: gw\r\n", b"Content-Length: 3\r\n", b"\r\n", b"abc"], [])
+@example([b"GET / HTTP/1.1\r\n", b"X-A:  v \t\r\n", b"Host: gw\r\n\r\n"], [])
 def test_what_is_accepted_means_the_same_to_llhttp(pieces: list[bytes], cuts: list[int]) -> None:
     data = b"".join(pieces)
     try:
@@ -99,7 +100,8 @@ def test_what_is_accepted_means_the_same_to_llhttp(pieces: list[bytes], cuts: li
         assert len(other.done) >= len(done)
     for (head, body), (target, headers, told) in zip(done, other.done, strict=False):
         assert head.target.encode() == target
-        assert [(name, value) for name, value in headers] == head.headers
+        # llhttp leaves spaces at a value's end, which are no part of it (RFC 9110, 5.5).
+        assert [(name, value.rstrip(b" \t")) for name, value in headers] == head.headers
         assert body == told
     assert len(other.done) >= len(done)
 

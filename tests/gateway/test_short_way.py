@@ -11,7 +11,8 @@ import pytest
 
 from undam.gateway.heads import ResponseHead
 from undam.gateway.seams import Upstream
-from undam.gateway.upstream import BATCH, Track, UpstreamConnection
+from undam.gateway.track import BATCH, Track
+from undam.gateway.upstream import UpstreamConnection
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 _EVENT = b'data: {"choices": [{"delta": {"content": "a"}}]}'

@@ -11,7 +11,8 @@ from undam.gateway.heads import ResponseHead
 from undam.gateway.opening import Opening
 from undam.gateway.pool import Pool
 from undam.gateway.seams import SentWhy, Upstream, Verdict
-from undam.gateway.upstream import Track, UpstreamConnection
+from undam.gateway.track import Track
+from undam.gateway.upstream import UpstreamConnection
 
 # What one upstream may say before its first content while another may still be asked.
 MAX_HELD_BYTES = 64 << 10

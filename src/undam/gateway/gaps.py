@@ -28,7 +28,7 @@ class Gaps:
         """As many as are kept are no shorter."""
 
     def add(self, gaps: Sequence[float]) -> list[float]:
-        """Take some seconds each; returns them sorted."""
+        """Take further gaps (s); returns them sorted."""
         found = sorted(gaps)
         self.count += len(found)
         self._sum_s += sum(found)

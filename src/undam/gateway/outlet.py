@@ -101,25 +101,25 @@ class Outlet:
             data = self.boundary.take(data)
         if not data:
             return
-        data = b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data
         if follows:
-            self._begun += data
+            self._begun += self._framed(data)
         else:
-            self._send(data, now)
+            self._send(self._framed(data), now)
 
     def heartbeat(self, now: float) -> None:
         """A comment, if one may stand here; the silence counts from now in any case."""
         self.wrote_at = now
         if self.boundary is not None and not self.boundary.torn:
-            self._send(b"%x\r\n%b\r\n" % (len(PING), PING) if self.chunked else PING, now)
+            self._send(self._framed(PING), now)
 
     def finish(self) -> None:
         """End in good order."""
         rest = self.boundary.flush() if self.boundary is not None else b""
+        data = self._framed(rest) if rest else b""
         if self.chunked:
-            rest = (b"%x\r\n%b\r\n" % (len(rest), rest) if rest else b"") + LAST_CHUNK
-        if rest or self._begun:
-            self._send(rest, self.wrote_at)
+            data += LAST_CHUNK
+        if data or self._begun:
+            self._send(data, self.wrote_at)
 
     def break_off(self, event: bytes, now: float) -> None:
         """End so that nobody takes it for a whole answer: after ``event``, if one may stand here,
@@ -137,7 +137,7 @@ class Outlet:
             return
         self.boundary.held = b""
         if not self.boundary.torn:
-            self._send(b"%x\r\n%b\r\n" % (len(event), event) if self.chunked else event, now)
+            self._send(self._framed(event), now)
 
     def answer(self, status: int, lines: bytes, body: bytes, now: float) -> None:
         """A whole answer of the gateway's own.
@@ -150,6 +150,9 @@ class Outlet:
         lines += b"Content-Length: %d\r\n%b" % (len(body), date_line())
         head = own_head(status, lines, self._request_id, self._framing())
         self._send(head if self._head.method == "HEAD" else head + body, now)
+
+    def _framed(self, data: bytes) -> bytes:
+        return b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data
 
     def _choose_framing(self) -> None:
         self.chunked = self._head.minor == 1

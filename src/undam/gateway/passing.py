@@ -17,7 +17,7 @@ from undam.gateway.opening import Opening, is_announced_end
 from undam.gateway.outlet import Outlet
 from undam.gateway.race import Race, Rules
 from undam.gateway.seams import Ending, Passage, Ticket, Verdict
-from undam.gateway.upstream import Track
+from undam.gateway.track import Track
 
 # The last events of a stream, where an upstream cuts them in pieces.
 _TAIL_BYTES = 8 << 10

@@ -25,7 +25,7 @@ from undam.gateway.seams import (
     Upstream,
     Verdict,
 )
-from undam.gateway.upstream import Track
+from undam.gateway.track import Track
 
 SICK = frozenset({502, 503, 504})
 """An upstream that answers so does not serve now; another one may."""

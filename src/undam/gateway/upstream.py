@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from array import array
-from collections.abc import Callable
 from time import monotonic
 from typing import Protocol, cast
 
@@ -18,13 +16,9 @@ import httptools
 
 from undam.gateway.heads import ResponseHead
 from undam.gateway.seams import RawHeaders, Upstream
-
-BATCH = 128
-"""Gaps are handed to the observer together, some seconds of a stream: of what that costs, three
-quarters are for code that no processor's cache holds any more."""
+from undam.gateway.track import BATCH, Track
 
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,6})\r\n")
-
 
 # Reads up to this may be comments, which are no token; no event with content is as short.
 _COMMENT_BYTES = 40
@@ -35,9 +29,9 @@ _EVENT_END, _CRLF_EVENT_END = b"\n\n\r\n", b"\r\n\r\n\r\n"
 def _first_line(length: int) -> bytes:
     """How a read of ``length`` bytes begins if it is exactly one chunk, in lower case; what no
     read begins with, where there is no such chunk."""
-    for digits in range(1, 5) if length > _COMMENT_BYTES else ():
+    for digits in range(1, 5):
         size = length - digits - 4
-        if size > 0 and len(b"%x" % size) == digits:
+        if length > _COMMENT_BYTES and len(b"%x" % size) == digits:
             return b"%x\r\n" % size
     return b"-"
 
@@ -69,47 +63,6 @@ def is_whole_events(data: bytes) -> bool:
         if data[at - 2 : at] != b"\r\n":
             return False
     return at == len(data)
-
-
-class Track:
-    """Where the reads of a stream go on the short way, and what is noted of them.
-
-    Attributes:
-        at: when the last one came (s, monotonic).
-        since: a moment that counts as one for the idle timeout, though nothing came.
-        before, last: the last two.
-        bytes: of all that took the short way, with their framing.
-        gaps: the seconds between them that ``full`` has not been told of, to seven digits.
-    """
-
-    __slots__ = ("at", "before", "bytes", "full", "gaps", "last", "since", "write")
-
-    def __init__(
-        self, write: Callable[[bytes], None], full: Callable[[], None], now: float
-    ) -> None:
-        self.write = write
-        self.full = full
-        self.at = self.since = now
-        self.before = self.last = b""
-        self.bytes = 0
-        self.gaps = array("f")  # A list of floats takes eight times as much.
-
-    @property
-    def passed_at(self) -> float:
-        """The last read, or whatever counts as one."""
-        return max(self.at, self.since)
-
-    def came(self, now: float) -> None:
-        """A read that took the long way came at ``now``."""
-        self.gaps.append(now - self.at)
-        self.at = now
-        if len(self.gaps) >= BATCH:
-            self.full()
-
-    def take_gaps(self) -> array[float]:
-        """The ``gaps``, of which there are none from then on."""
-        gaps, self.gaps = self.gaps, array("f")
-        return gaps
 
 
 class Receiver(Protocol):
