@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from undam.configs import Dialect, Linted, Settings, Source, fix_source, lint_source
+from undam.configs import Dialect, Settings, Source, fix_source, lint_source
 from undam.errors import ConfigSyntaxError
 
 _SPRINKLES = (
@@ -69,27 +69,24 @@ def _damage(text: str, changes: list[tuple[str, float, float, str]]) -> str:
     return text
 
 
-def lint_whatever(dialect: Dialect, text: str, settings: Settings | None = None) -> Linted | None:
-    """Lint and fix a text that may be broken: findings, or ``None`` where it is refused.
+def faults_with(dialect: Dialect, text: str, settings: Settings | None = None) -> list[str]:
+    """What is wrong with how a text is linted and fixed that may itself be broken; hopefully none.
 
-    Whatever it is, each place lies in the text, and no fix breaks a text that could be read.
+    Whatever it is, each place lies in the text, and no fix breaks a text that could be read (a
+    ``ConfigSyntaxError`` of the fixed one is raised).
     """
     source, chosen = Source("whatever", text), settings or Settings()
     lines = text.count("\n") + 1
     try:
         found = lint_source(dialect, source, chosen)
     except ConfigSyntaxError as error:
-        _stands_in(lines, error)
-        return None
-    for one in found.mistakes:
-        assert 1 <= one.line <= lines
-        assert 1 <= one.column <= len(source.line(one.line)) + 1
-    assert all(1 <= one.line <= lines for one in found.unread)
+        return [] if 1 <= error.line <= lines and error.column >= 1 else [f"no place: {error}"]
+    outside = [
+        f"{one.line}:{one.column} is not in the text"
+        for one in found.mistakes
+        if not (1 <= one.line <= lines and 1 <= one.column <= len(source.line(one.line)) + 1)
+    ]
+    outside += [f"line {one.line}" for one in found.unread if not 1 <= one.line <= lines]
     fixed = fix_source(dialect, source, chosen, unsafe=True)
     lint_source(dialect, Source("whatever", fixed), chosen)
-    return found
-
-
-def _stands_in(lines: int, error: ConfigSyntaxError) -> None:
-    assert 1 <= error.line <= lines, error
-    assert error.column >= 1, error
+    return outside
