@@ -74,7 +74,7 @@ def load(data: str) -> object:
 
 def mapping(value: object) -> Mapping[str, object]:
     """``value`` if it is a JSON object, else an empty one: hostile payloads read as nothing."""
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def sequence(value: object) -> list[object]:

@@ -110,16 +110,20 @@ class Balance:
             without: names not to take, as this request already failed or waits there.
             trial: whether this request may go to one that is aside.
         """
-        able = [
-            one
-            for one in self._members.values()
-            if not one.draining and not one.full and one.name not in without
-        ]
-        if trial:
-            for one in able:
-                if _due_for_trial(one, now_s):
-                    return one
-        return self._best(able, rest=trial)
+        inside: list[Member] = []
+        outside: list[Member] = []
+        for one in self._members.values():
+            if one.draining or one.full or one.name in without:
+                continue
+            if not one.aside:
+                inside.append(one)
+            elif trial and _due_for_trial(one, now_s):
+                return one
+            else:
+                outside.append(one)
+        if inside:
+            return self._less_busy(inside)
+        return min(outside, key=_badness, default=None) if trial else None
 
     def began(self, member: Member, now_s: float) -> Taken:
         """A stream goes to the one that `choose` gave."""
@@ -199,14 +203,14 @@ class Balance:
                 del self._members[name]
         return leaving
 
-    def _best(self, able: list[Member], *, rest: bool) -> Member | None:
-        """The less busy of two; where all are aside, the least bad."""
-        inside = [one for one in able if not one.aside]
-        if not inside:
-            return min(able, key=_badness, default=None) if rest else None
-        if len(inside) == 1:
-            return inside[0]
-        one, other = self._rng.sample(inside, 2)
+    def _less_busy(self, able: list[Member]) -> Member:
+        """The less busy of two that are drawn."""
+        if len(able) == 1:
+            return able[0]
+        # Two draws without repetition; `Random.sample` is made for many.
+        first = int(self._rng.random() * len(able))
+        second = int(self._rng.random() * (len(able) - 1))
+        one, other = able[first], able[second + (second >= first)]
         return one if one.outstanding <= other.outstanding else other
 
 

@@ -32,6 +32,8 @@ _WRITTEN_HERE = frozenset(
     {b"host", b"content-length", b"expect", b"x-request-id", b"x-forwarded-host",
      b"x-forwarded-proto", b"x-forwarded-for", b"forwarded", b"via"}
 )  # fmt: skip
+_NOT_OF_STREAMS = _WRITTEN_HERE | {b"accept-encoding"}
+_CHAINS = frozenset({b"via", b"x-forwarded-for", b"forwarded"})
 # Naming one of these in Connection would take from the upstream what it decides by.
 _NOT_TO_BE_NAMED = frozenset({b"authorization", b"cookie", b"content-type", b"x-api-key"})
 
@@ -47,6 +49,8 @@ OPENED = (
 
 def passing(headers: RawHeaders) -> RawHeaders:
     """``headers`` without those that concern only the connection they came on."""
+    if _OF_THE_CONNECTION.isdisjoint([name.lower() for name, _ in headers]):
+        return headers
     named = {
         part.strip().lower()
         for name, value in headers
@@ -65,17 +69,20 @@ class RequestHead:
     def __init__(
         self, head: Head, facts: RequestFacts, *, secure: bool, tracing: RawHeaders
     ) -> None:
-        replaced = {name.lower() for name, _ in tracing} | _WRITTEN_HERE
-        if facts.streams:
-            # A stream that is compressed is held by whoever compresses it.
-            replaced |= {b"accept-encoding"}
-        lines = [
-            name + b": " + value + b"\r\n"
-            for name, value in facts.headers
-            if name.lower() not in replaced
-        ]
+        # A stream that is compressed is held by whoever compresses it.
+        replaced = _NOT_OF_STREAMS if facts.streams else _WRITTEN_HERE
+        if tracing:
+            replaced |= {name.lower() for name, _ in tracing}
+        lines: list[bytes] = []
+        given: dict[bytes, list[bytes]] = {}
+        for name, value in facts.headers:
+            low = name.lower()
+            if low not in replaced:
+                lines.append(b"%b: %b\r\n" % (name, value))
+            elif low in _CHAINS and value:
+                given.setdefault(low, []).append(value)
         lines += [name + b": " + value + b"\r\n" for name, value in tracing]
-        lines.append(_forwarded(head, facts, secure=secure))
+        lines.append(_forwarded(head, facts, given, secure=secure))
         if head.length is None:
             lines.append(b"Transfer-Encoding: chunked\r\n")
         elif head.length or head.method in ("POST", "PUT", "PATCH"):
@@ -91,7 +98,10 @@ class RequestHead:
         return line.encode("ascii") + self._before
 
 
-def _forwarded(head: Head, facts: RequestFacts, *, secure: bool) -> bytes:
+def _forwarded(
+    head: Head, facts: RequestFacts, given: dict[bytes, list[bytes]], *, secure: bool
+) -> bytes:
+    """What this hop says of itself, each after what those before it said."""
     proto = "https" if secure else "http"
     node = f'"[{facts.client}]"' if ":" in facts.client else facts.client
     element = f"for={node or 'unknown'};proto={proto}"
@@ -100,16 +110,16 @@ def _forwarded(head: Head, facts: RequestFacts, *, secure: bool) -> bytes:
         element += f';host="{head.host}"'
         host = f"X-Forwarded-Host: {head.host}\r\n"
     own = (
-        f"X-Forwarded-Proto: {proto}\r\n{host}Via: {_chain(facts, b'via', f'1.{head.minor} undam')}"
-        f"\r\nX-Forwarded-For: {_chain(facts, b'x-forwarded-for', facts.client or 'unknown')}\r\n"
-        f"Forwarded: {_chain(facts, b'forwarded', element)}\r\nX-Request-Id: {facts.request_id}\r\n"
+        f"X-Forwarded-Proto: {proto}\r\n{host}Via: {_chain(given, b'via', f'1.{head.minor} undam')}"
+        f"\r\nX-Forwarded-For: {_chain(given, b'x-forwarded-for', facts.client or 'unknown')}\r\n"
+        f"Forwarded: {_chain(given, b'forwarded', element)}\r\nX-Request-Id: {facts.request_id}\r\n"
     )
     return own.encode("latin-1")
 
 
-def _chain(facts: RequestFacts, name: bytes, own: str) -> str:
-    given = [value for key, value in facts.headers if key.lower() == name and value]
-    return ", ".join([*(value.decode("latin-1") for value in given), own])
+def _chain(given: dict[bytes, list[bytes]], name: bytes, own: str) -> str:
+    before = given.get(name)
+    return own if before is None else b", ".join(before).decode("latin-1") + ", " + own
 
 
 class ResponseHead:

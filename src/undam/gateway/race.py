@@ -77,9 +77,9 @@ class Owner(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # Frozen, it would take as long again to make, for each request.
 class Rules:
-    """What one race is run by.
+    """What one race is run by; nobody changes it.
 
     Args:
         repeatable: the request may be sent twice.

@@ -7,7 +7,6 @@ kept from giving up by comments, and the upstream from working for nobody.
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Callable
 from math import ceil, inf
 from time import monotonic
@@ -63,7 +62,7 @@ class Relay(Passing):
 
     def _after(self, given: Any, then: Callable[[Any], None]) -> None:
         """Go on with what a director gives at once or later."""
-        if not inspect.isawaitable(given):
+        if not hasattr(given, "__await__"):
             then(given)
             return
 
