@@ -20,7 +20,10 @@ _BY_PATH = (
 def api_for_path(path: str) -> Api:
     """The API that a URL's path (without its query) belongs to; ``PLAIN`` for any other."""
     trimmed = path.rstrip("/")
-    return next((api for suffix, api in _BY_PATH if trimmed.endswith(suffix)), PLAIN)
+    for suffix, api in _BY_PATH:
+        if trimmed.endswith(suffix):
+            return api
+    return PLAIN
 
 
 def api_named(name: str) -> Api:

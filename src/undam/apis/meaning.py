@@ -94,9 +94,9 @@ def count(value: object) -> int | None:
 
 def error_text(payload: Mapping[str, object]) -> str | None:
     """The message of an ``{"error": …}`` payload in any of the forms in use, or ``None``."""
-    if "error" not in payload or payload["error"] in (None, False, ""):
+    error = payload.get("error")
+    if error is None or error in (False, ""):
         return None
-    error = payload["error"]
     if isinstance(error, str):
         return error
     try:

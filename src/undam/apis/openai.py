@@ -53,11 +53,11 @@ def _choices(payload: Mapping[str, object]) -> tuple[str, bool]:
     ends = False
     for choice in map(mapping, sequence(payload.get("choices"))):
         delta = mapping(choice.get("delta"))
-        parts.append(text(choice.get("text")))
-        parts += [text(delta.get(key)) for key in _DELTA_TEXT]
+        said = [choice.get("text"), *map(delta.get, _DELTA_TEXT)]
         for call in map(mapping, sequence(delta.get("tool_calls"))):
             function = mapping(call.get("function"))
-            parts += [text(function.get("name")), text(function.get("arguments"))]
+            said += [function.get("name"), function.get("arguments")]
+        parts += [one for one in said if isinstance(one, str)]
         ends = ends or bool(text(choice.get("finish_reason")))
     return "".join(parts), ends
 

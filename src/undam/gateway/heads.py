@@ -158,7 +158,10 @@ class ResponseHead:
 
     def get(self, name: bytes) -> bytes | None:
         """The first value of a header (name in lower case), or ``None``."""
-        return next((value for key, value in self.headers if key.lower() == name), None)
+        for key, value in self.headers:
+            if key.lower() == name:
+                return value
+        return None
 
 
 def response_head(
@@ -184,13 +187,20 @@ def response_head(
 def _not_to_be_held(headers: RawHeaders) -> RawHeaders:
     """An event stream's headers as `undam.asgi` mends them; that room is not imported for its
     size, which every worker would carry."""
-    cache = [value for name, value in headers if name.lower() == b"cache-control" and value]
+    mended: RawHeaders = []
+    cache: list[bytes] = []
+    given: set[bytes] = set()
+    for name, value in headers:
+        low = name.lower()
+        given.add(low)
+        if low != b"cache-control":
+            mended.append((name, value))
+        elif value:
+            cache.append(value)
     joined = b", ".join(cache) or b"no-cache"
-    if b"no-transform" not in {part.strip().lower() for part in joined.split(b",")}:
+    if b"no-transform" not in [part.strip().lower() for part in joined.split(b",")]:
         joined += b", no-transform"
-    mended = [pair for pair in headers if pair[0].lower() != b"cache-control"]
     mended.append((b"Cache-Control", joined))
-    given = {name.lower() for name, _ in mended}
     if b"x-accel-buffering" not in given:
         mended.append((b"X-Accel-Buffering", b"no"))
     if b"incremental" not in given:

@@ -142,15 +142,9 @@ def read_head(data: bytes) -> Head:
     headers = [(name, value.rstrip(b" \t")) for name, value in _FIELD.findall(data, line.end())]
     if len(headers) > MAX_HEADERS:
         raise BadRequest(431, f"the request has over {MAX_HEADERS} headers")
-    single = _singles(headers)
+    single, tokens = _look_over(headers)
     minor = int(line[4])
     target = _target(line[1], line[2], single)
-    tokens = {
-        part.strip().lower()
-        for name, value in headers
-        if name.lower() == b"connection"
-        for part in value.split(b",")
-    }
     host, length = _host(single, minor), _length(single, minor)
     _agree(data, line.end(1))
     expect = single.get(b"expect", b"").lower()
@@ -169,18 +163,21 @@ def read_head(data: bytes) -> Head:
     )
 
 
-def _singles(headers: RawHeaders) -> dict[bytes, bytes]:
-    """The headers that must not come twice."""
+def _look_over(headers: RawHeaders) -> tuple[dict[bytes, bytes], set[bytes]]:
+    """The headers that must not come twice, and what Connection names."""
     single: dict[bytes, bytes] = {}
+    tokens: set[bytes] = set()
     for name, value in headers:
         low = name.lower()
-        if b"_" in low and low.replace(b"_", b"-") in _LOOKALIKES:
-            raise BadRequest(400, f"the header {low.decode('ascii')} is not accepted")
         if low in _SINGLE:
             if low in single:
                 raise BadRequest(400, f"more than one {low.decode('ascii')} header")
             single[low] = value
-    return single
+        elif low == b"connection":
+            tokens.update([part.strip().lower() for part in value.split(b",")])
+        elif b"_" in low and low.replace(b"_", b"-") in _LOOKALIKES:
+            raise BadRequest(400, f"the header {low.decode('ascii')} is not accepted")
+    return single, tokens
 
 
 _SINGLE = frozenset(

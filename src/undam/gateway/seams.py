@@ -125,7 +125,10 @@ class RequestFacts:
 
     def get(self, name: bytes) -> bytes | None:
         """The first value of a header (name in lower case), or ``None``."""
-        return next((value for key, value in self.headers if key.lower() == name), None)
+        for key, value in self.headers:
+            if key.lower() == name:
+                return value
+        return None
 
 
 class Verdict(StrEnum):
