@@ -38,7 +38,7 @@ def _config(name: str) -> Any:
 def _answers(path: str) -> bool:
     request = RequestFacts.__new__(RequestFacts)
     request.method, request.target, request.headers = "GET", path, []
-    page = Pages(lambda: "", None)(request)
+    page = Pages(lambda: "", None, lambda: None)(request)
     return isinstance(page, Page) and page.status == 200
 
 

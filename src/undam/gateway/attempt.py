@@ -72,13 +72,14 @@ class Attempt:
 
     Attributes:
         held: bytes of the body that nobody has got yet.
+        unread: those of them that ``opening`` has yet to read.
         opening: reads the stream until it is decided; ``None`` for no stream.
         sent: the request (or some of it) is on its way.
     """
 
     __slots__ = (
         "_asker", "_pool", "_reused", "_task", "asked_at", "asked_for", "connection", "head",
-        "held", "held_bytes", "opening", "sent", "upstream",
+        "held", "held_bytes", "opening", "sent", "unread", "upstream",
     )  # fmt: skip
 
     def __init__(self, asker: Asker, upstream: Upstream, why: SentWhy, now: float) -> None:
@@ -90,6 +91,7 @@ class Attempt:
         self.opening: Opening | None = None
         self.held: list[bytes] = []
         self.held_bytes = 0
+        self.unread = b""
         self.sent = False
         self._asker = asker
         self._pool: Pool | None = None

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections.abc import Callable
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, cast
@@ -131,7 +132,6 @@ class Client(asyncio.Protocol):
                 self._head = self._reader.head()
                 if self._head is None:
                     return
-                self._wait(self._gateway.terms.request_timeout_s)
                 if self._head.upgrade.startswith(b"websocket"):
                     raise BadRequest(501, "WebSocket is not served here; use the streaming API")
                 if self._head.expects_continue and not self._reader.waiting_bytes:
@@ -149,7 +149,9 @@ class Client(asyncio.Protocol):
             self._body_bytes += len(piece)
         if whole:
             self._begin(whole=True)
-        elif self._body_bytes > self._gateway.terms.buffer_body_bytes:
+            return
+        self._gateway.timer.at(self, self._due_at)
+        if self._body_bytes > self._gateway.terms.buffer_body_bytes:
             self._begin(whole=False)
 
     def _begin(self, *, whole: bool) -> None:
@@ -226,6 +228,10 @@ class Client(asyncio.Protocol):
     def look_at(self, due: float) -> None:
         """See `passing.Host`."""
         self._gateway.timer.at(self, due)
+
+    def later(self, job: Callable[[], None]) -> None:
+        """See `passing.Host`."""
+        self._gateway.soon.later(job)
 
     def relay_over(self, *, keep: bool) -> None:
         """See `passing.Host`."""

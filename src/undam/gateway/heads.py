@@ -131,7 +131,10 @@ class ResponseHead:
         chunked: the framing is chunks; if not, and without a length, the connection's end.
     """
 
-    __slots__ = ("chunked", "events", "headers", "length", "reason", "status")
+    __slots__ = (
+        "_length_line", "_lines", "_named", "chunked", "events", "headers", "length", "reason",
+        "status",
+    )  # fmt: skip
 
     def __init__(self, status: int, reason: bytes, headers: RawHeaders) -> None:
         self.status = status
@@ -155,6 +158,37 @@ class ResponseHead:
         self.events = kind == EVENT_STREAM and coding in (b"", b"identity")
         if kind == EVENT_STREAM:
             self.headers = _not_to_be_held(self.headers)
+        # Made now, while the first content is on its way, which nothing is to hold up.
+        self._length_line = b""
+        lines: list[bytes] = []
+        for name, value in self.headers:
+            line = b"%b: %b\r\n" % (name, value)
+            if name.lower() == b"content-length":
+                self._length_line = line
+            else:
+                lines.append(line)
+        self._lines = b"".join(lines)
+        self._named = self.get(b"x-request-id") is not None
+
+    def towards(self, request_id: str, *, framing: bytes, keep_length: bool) -> bytes:
+        """The bytes towards the client.
+
+        Args:
+            framing: the header line that says how the body ends and what becomes of the connection.
+            keep_length: Content-Length stays true for the client.
+        """
+        return b"HTTP/1.1 %d %b\r\n%b%b%b%b\r\n" % (
+            self.status,
+            self.reason or phrase(self.status),
+            self._lines,
+            self._length_line if keep_length else b"",
+            b"" if self._named else b"X-Request-Id: %b\r\n" % request_id.encode("ascii"),
+            framing,
+        )
+
+    def forget(self) -> None:
+        """It was sent: let go of what a long stream need not keep."""
+        self.headers, self._lines = [], b""
 
     def get(self, name: bytes) -> bytes | None:
         """The first value of a header (name in lower case), or ``None``."""
@@ -162,26 +196,6 @@ class ResponseHead:
             if key.lower() == name:
                 return value
         return None
-
-
-def response_head(
-    head: ResponseHead, request_id: str, *, framing: bytes, keep_length: bool
-) -> bytes:
-    """The bytes towards the client.
-
-    Args:
-        framing: the header line that says how the body ends and what becomes of the connection.
-        keep_length: Content-Length stays true for the client.
-    """
-    lines = [b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason or phrase(head.status))]
-    lines += [
-        name + b": " + value + b"\r\n"
-        for name, value in head.headers
-        if keep_length or name.lower() != b"content-length"
-    ]
-    if head.get(b"x-request-id") is None:
-        lines.append(b"X-Request-Id: %b\r\n" % request_id.encode("ascii"))
-    return b"".join(lines) + framing + b"\r\n"
 
 
 def _not_to_be_held(headers: RawHeaders) -> RawHeaders:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from undam.gateway.boundary import Boundary
-from undam.gateway.heads import OPENED, ResponseHead, date_line, own_head, response_head
+from undam.gateway.heads import OPENED, ResponseHead, date_line, own_head
 from undam.gateway.request import Head
 from undam.gateway.seams import Passage
 from undam.sse import encode_comment
@@ -69,9 +69,7 @@ class Outlet:
         self._measured = keep_length
         if not keep_length:
             self._choose_framing()
-        data = response_head(
-            head, self._request_id, framing=self._framing(), keep_length=keep_length
-        )
+        data = head.towards(self._request_id, framing=self._framing(), keep_length=keep_length)
         if follows:
             self._begun = data
         else:

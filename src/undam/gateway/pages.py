@@ -18,11 +18,15 @@ class Pages:
     Args:
         ready: whether all workers listen and none is draining; otherwise why not.
         board: the metrics of all workers; ``None`` where they are off.
+        settle: counts what is over and not counted yet.
     """
 
-    def __init__(self, ready: Callable[[], str], board: Board | None) -> None:
+    def __init__(
+        self, ready: Callable[[], str], board: Board | None, settle: Callable[[], None]
+    ) -> None:
         self._ready = ready
         self._board = board
+        self._settle = settle
 
     def __call__(self, request: RequestFacts) -> Page | Awaitable[Page] | None:
         """The page that is asked for; ``None``: the path is not ours."""
@@ -41,6 +45,7 @@ class Pages:
         return Page(404, _TEXT, b"there are /-/healthz, /-/readyz and /-/metrics\n")
 
     async def _metrics(self, request: RequestFacts, board: Board) -> Page:
+        self._settle()
         accept = (request.get(b"accept") or b"").decode("latin-1")
         kind, body = await scrape(board.snapshot(), accept)
         return Page(200, kind.encode("ascii"), body)

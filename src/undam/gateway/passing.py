@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
+from collections.abc import Callable
 from math import inf
 from time import monotonic
 from typing import Protocol
@@ -45,6 +46,10 @@ class Host(Protocol):
         """Call ``pulse`` at ``due`` or before."""
         ...
 
+    def later(self, job: Callable[[], None]) -> None:
+        """Do ``job`` when others have had their turn."""
+        ...
+
     def relay_over(self, *, keep: bool) -> None:
         """The answer is written; ``keep``: the connection can take another request."""
         ...
@@ -72,8 +77,8 @@ class Passing:
 
     __slots__ = (
         "_body", "_host", "_opening", "_outlet", "_paused_at", "_race", "_read_at", "_rules",
-        "_stuck_bytes", "_task", "_telling", "_telling_until", "_ticket", "_track", "decided",
-        "over", "passage",
+        "_stuck_bytes", "_task", "_telling", "_telling_until", "_ticket", "_track", "_untold",
+        "decided", "over", "passage",
     )  # fmt: skip
 
     def __init__(self, host: Host, rules: Rules, passage: Passage, outlet: Outlet) -> None:
@@ -93,6 +98,7 @@ class Passing:
         self._telling: list[bytes] | None = None
         self._telling_until = inf
         self._ticket: Ticket | None = None
+        self._untold: Attempt | None = None
         self._task: asyncio.Task[None] | None = None
 
     @abstractmethod
@@ -113,14 +119,18 @@ class Passing:
         if self._paused_at < inf and attempt.connection is not None:
             attempt.connection.pause()
         if attempt.held:
-            data = b"".join(attempt.held)
-            attempt.held = []
-            self.body_came(attempt, data, now)
+            data, unread = b"".join(attempt.held), attempt.unread
+            attempt.held, attempt.unread = [], b""
+            self._pass_on(attempt, data, unread, now)
             self._outlet.flush()
         self._host.look_at(self.due())
 
     def body_came(self, attempt: Attempt, data: bytes, now: float) -> None:
         """See `race.Owner`."""
+        self._pass_on(attempt, data, data, now)
+
+    def _pass_on(self, attempt: Attempt, data: bytes, unread: bytes, now: float) -> None:
+        """Pass ``data``, of which the opening has not read ``unread``."""
         self._read_at = now
         passage = self.passage
         if self._telling is not None:
@@ -140,7 +150,7 @@ class Passing:
         connection = attempt.connection
         outlet.body(data, now, follows=connection is not None and connection.complete)
         if undecided:
-            self._look_for_content(attempt, data, now)
+            self._look_for_content(attempt, unread, now)
         track = self._track
         if level:
             track.before, track.last = track.last, data
@@ -163,13 +173,21 @@ class Passing:
         if opening is None or opening.content:
             self.passage.content_at = now
             self.passage.reads += self._outlet.boundary is not None
-            rules = self._rules
-            if rules.facts.streams:
-                rules.director.saw_first_content(
-                    attempt.upstream, rules.facts, now - attempt.asked_at
-                )
-            rules.observer.first_content(self.passage)
+            self._untold = attempt
+            self._host.later(self.tell_content)
         self._host.look_at(self.due())
+
+    def tell_content(self) -> None:
+        """See `race.Owner`."""
+        attempt, self._untold = self._untold, None
+        content_at = self.passage.content_at
+        if attempt is None or content_at is None:
+            return
+        rules = self._rules
+        if rules.facts.streams:
+            waited_s = content_at - attempt.asked_at
+            rules.director.saw_first_content(attempt.upstream, rules.facts, waited_s)
+        rules.observer.first_content(self.passage)
 
     def track_for(self, attempt: Attempt) -> Track | None:
         """See `race.Owner`."""
@@ -253,7 +271,6 @@ class Passing:
         race, self._race = self._race, None
         if race is not None:
             race.cancel()
-        self._hand_over()
         self._track.full = _nothing  # It is a method of this object: a cycle less to collect.
         if self._ticket is not None:
             self._ticket.release()
@@ -261,5 +278,9 @@ class Passing:
         passage.bytes_in += self._track.bytes
         passage.bytes_out += self._track.bytes
         passage.ending, passage.detail, passage.ended_at = ending, detail, monotonic()
-        self._rules.observer.ended(passage)
+        self._host.later(self._close_books)
         self._host.relay_over(keep=keep)
+
+    def _close_books(self) -> None:
+        self._hand_over()
+        self._rules.observer.ended(self.passage)

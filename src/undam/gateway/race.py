@@ -56,6 +56,10 @@ class Owner(Protocol):
         """The winner's answer will not be whole."""
         ...
 
+    def tell_content(self) -> None:
+        """Tell the director of the first content, if it has not been: an attempt is dropped."""
+        ...
+
     def comment_came(self, now: float) -> None:
         """An upstream that may yet win sent a comment."""
         ...
@@ -143,7 +147,7 @@ class Race:
         """Nobody else will be asked: let go of what that would take."""
         self._request = None
         if self.winner is not None and self.winner.head is not None:
-            self.winner.head.headers = []
+            self.winner.head.forget()
 
     def give_up(self, verdict: Verdict) -> None:
         """End the winner's attempt, which is at fault."""
@@ -233,6 +237,7 @@ class Race:
             return
         self.attempts.remove(attempt)
         attempt.abort()
+        self._owner.tell_content()
         rules = self._rules
         rules.director.ended(attempt.upstream, rules.facts, verdict)
         if verdict not in (Verdict.OK, Verdict.CANCELLED):
@@ -288,7 +293,11 @@ class Race:
         attempt.held.append(data)
         attempt.held_bytes += len(data)
         comments = opening.comments
-        if opening.take(data) or attempt.held_bytes > MAX_HELD_BYTES:
+        if opening.looks_like_content(data):
+            # It is passed on first, and read then.
+            attempt.unread = data
+            self._win(attempt, now)
+        elif opening.take(data) or attempt.held_bytes > MAX_HELD_BYTES:
             self._win(attempt, now)
         elif opening.comments > comments:
             self._owner.comment_came(now)

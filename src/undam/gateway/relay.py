@@ -36,8 +36,9 @@ class Relay(Passing):
         self._body = body
         rules.observer.began(self.passage)
         self._request = request
-        self._host.look_at(self.due())
         self._after(rules.director.page(rules.facts), self._paged)
+        if not self.over:
+            self._host.look_at(self.due())
 
     def _paged(self, page: Page | None) -> None:
         if page is None:

@@ -10,6 +10,7 @@ from undam.gateway.client_side import Client
 from undam.gateway.pool import Pool
 from undam.gateway.pulse import Pulse
 from undam.gateway.seams import Director, Observer, Terms
+from undam.gateway.soon import Soon
 
 
 class Gateway:
@@ -27,6 +28,7 @@ class Gateway:
         self.draining = False
         self.loop = asyncio.get_running_loop()
         self.timer = Pulse(self.loop)
+        self.soon = Soon(self.loop)
         self.pool = Pool(self.loop, self.timer, terms.max_head_bytes)
         self.clients: set[Client] = set()
         self._servers: list[asyncio.Server] = []
@@ -78,6 +80,7 @@ class Gateway:
         self.pool.close()
         self.timer.stop()
         await asyncio.sleep(0)
+        self.soon.now()
 
     def request_over(self) -> None:
         """A client is idle again."""

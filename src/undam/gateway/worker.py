@@ -174,7 +174,7 @@ class _Worker:
         self._director = GatewayDirector(
             config,
             self._upstreams,
-            pages=Pages(lambda: duty.crew.not_ready, board),
+            pages=Pages(lambda: duty.crew.not_ready, board, self._settle),
             around=around,
         )
         self._use_keys(config)
@@ -191,6 +191,9 @@ class _Worker:
                 self._log.close()
             if tracer is not None:
                 tracer.close()
+
+    def _settle(self) -> None:
+        self._gateway.soon.now()
 
     async def _serve(self) -> int:
         duty = self._duty

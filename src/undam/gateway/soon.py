@@ -1,0 +1,43 @@
+"""What nobody waits for is done when others have had their turn: a piece a turn of the loop, so
+that what came meanwhile passes in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+# Of what waits, more than one piece a turn where pieces come faster than turns, so that they end.
+_SHARE = 16
+
+
+class Soon:
+    """The pieces of work of one loop, done in the order they came."""
+
+    __slots__ = ("_loop", "_runs", "_waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._runs = False
+
+    def later(self, job: Callable[[], None]) -> None:
+        """Do ``job`` after the loop has read what there is to read."""
+        self._waiting.append(job)
+        if not self._runs:
+            self._runs = True
+            # What is called soon comes before the loop reads again; what that calls, after.
+            self._loop.call_soon(self._loop.call_soon, self._turn)
+
+    def now(self) -> None:
+        """Do all that waits."""
+        while self._waiting:
+            self._waiting.popleft()()
+
+    def _turn(self) -> None:
+        jobs = min(len(self._waiting), 1 + len(self._waiting) // _SHARE)
+        self._runs = len(self._waiting) > jobs
+        if self._runs:
+            self._loop.call_soon(self._turn)
+        for _ in range(jobs):
+            self._waiting.popleft()()
