@@ -93,14 +93,21 @@ class Client(asyncio.Protocol):
             return
         reader = self._reader
         reader.receive_data(data)
-        if self._streaming or (self._relay is None and not self._full):
+        if self._streaming:
             self._advance()
+        elif self._relay is None and not self._full:
+            if self._head is not None:
+                self._advance()
+            else:
+                # A request takes as long as ten tokens: those that came with it go first.
+                self._gateway.loop.call_soon(self._next)
         elif reader.waiting_bytes > _MAX_AHEAD_BYTES:
             self.cut()
 
     def eof_received(self) -> None:
         # Half-closed counts as gone, as with nginx and Go: a client that has left for good looks
-        # the same, and every token for it is wasted.
+        # the same, and every token for it is wasted. What came just before is judged yet.
+        self._next()
         if self._relay is not None:
             self.cut()
 
@@ -253,7 +260,9 @@ class Client(asyncio.Protocol):
             self._close()
 
     def _next(self) -> None:
-        if self._relay is None and self._head is None and not (self.closed or self._discards):
+        if self._relay is not None or self._head is not None:
+            return
+        if not (self.closed or self._discards or self._transport.is_closing()):
             self._advance()
 
     def hold_body(self, hold: bool) -> None:
