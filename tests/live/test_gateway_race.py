@@ -31,6 +31,7 @@ pytestmark = pytest.mark.live
 
 CLOSE = "Connection: close\r\n"
 _HEDGE_MS = 100
+_TTFT = "gen_ai_server_time_to_first_token_seconds"
 
 
 class Two(NamedTuple):
@@ -116,6 +117,29 @@ def test_the_first_may_win_after_all(two: Two) -> None:
     answer = ask(two.gateway.port, request(headers=CLOSE))
     assert split(answer)[1] == _expected("first")
     eventually(lambda: len(asked) == 2 and asked[1].left_at is not None)
+
+
+def test_what_only_looks_like_content_is_passed_on_and_counts_as_none(two: Two) -> None:
+    asked: list[Visit] = []
+    pause_s = 3 * _HEDGE_MS / 1000
+
+    def play(visit: Visit) -> None:
+        asked.append(visit)
+        visit.send(STREAM_HEAD)
+        visit.chunks(event(), event(note={"content": "none yet"}))
+        time.sleep(pause_s)
+        visit.chunks(event("at last"), DONE)
+        visit.send(LAST)
+
+    two.play(play)
+    took_before = two.gateway.metric(_TTFT + "_sum"), two.gateway.metric(_TTFT + "_count")
+    answer = ask(two.gateway.port, request(headers=CLOSE))
+    head, body = split(answer)
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert body == event() + event(note={"content": "none yet"}) + event("at last") + DONE
+    assert len(asked) == 1  # Too late to ask another one: something of the first one was seen.
+    assert two.gateway.metric(_TTFT + "_count") == took_before[1] + 1
+    assert two.gateway.metric(_TTFT + "_sum") - took_before[0] >= pause_s
 
 
 def test_if_one_of_two_fails_the_other_one_goes_on(two: Two) -> None:

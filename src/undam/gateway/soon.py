@@ -22,7 +22,8 @@ class Soon:
         self._runs = False
 
     def later(self, job: Callable[[], None]) -> None:
-        """Do ``job`` after the loop has read what there is to read."""
+        """Do ``job`` after the loop has read what there is to read (uvloop; the standard loop may
+        do two pieces before it does)."""
         self._waiting.append(job)
         if not self._runs:
             self._runs = True

@@ -1,0 +1,97 @@
+"""What nobody waits for: when it is done, and that all of it is."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+import uvloop
+
+from undam.gateway.soon import Soon
+
+
+def test_what_came_meanwhile_is_read_before_each_piece() -> None:
+    done: list[str] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        soon = Soon(loop)
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.setblocking(False)
+
+            def read() -> None:
+                done.append(ours.recv(1).decode())
+
+            def work(name: str) -> Callable[[], None]:
+                def piece() -> None:
+                    done.append(name)
+                    theirs.send(b"r")
+
+                return piece
+
+            loop.add_reader(ours, read)
+            # Both are ready before either piece is done; each piece is followed by a read.
+            theirs.send(b"r")
+            soon.later(work("one"))
+            soon.later(work("two"))
+            await asyncio.sleep(0.05)
+            loop.remove_reader(ours)
+
+    # The standard loop reads before the first piece, too, but then only after the next one.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+    assert done == ["r", "one", "r", "two", "r"]
+
+
+def test_many_take_fewer_turns_than_they_are() -> None:
+    turns = 0
+
+    async def main() -> list[int]:
+        nonlocal turns
+        soon, done = Soon(asyncio.get_running_loop()), list[int]()
+        for number in range(200):
+            soon.later(lambda number=number: done.append(number))  # type: ignore[misc]
+        while len(done) < 200:
+            turns += 1
+            await asyncio.sleep(0)
+        return done
+
+    assert asyncio.run(main()) == list(range(200))
+    assert 16 < turns < 70
+
+
+def test_now_does_all_and_nothing_is_done_twice() -> None:
+    async def main() -> list[str]:
+        soon, done = Soon(asyncio.get_running_loop()), list[str]()
+        soon.later(lambda: done.append("one"))
+        soon.later(lambda: done.append("two"))
+        soon.now()
+        assert done == ["one", "two"]
+        await asyncio.sleep(0.01)
+        soon.later(lambda: done.append("three"))
+        await asyncio.sleep(0.01)
+        return done
+
+    assert asyncio.run(main()) == ["one", "two", "three"]
+
+
+def test_a_piece_that_fails_keeps_no_other_from_being_done() -> None:
+    told: list[str] = []
+
+    async def main() -> list[str]:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: told.append(str(context["exception"])))
+        soon, done = Soon(loop), list[str]()
+
+        def fail() -> None:
+            raise ValueError("this one")
+
+        soon.later(fail)
+        soon.later(lambda: done.append("after"))
+        await asyncio.sleep(0.01)
+        return done
+
+    assert asyncio.run(main()) == ["after"]
+    assert told == ["this one"]
