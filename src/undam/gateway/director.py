@@ -152,7 +152,7 @@ class GatewayDirector:
     def began(self, upstream: Upstream, request: RequestFacts) -> None:
         """See ``Director``."""
         now = self._clock()
-        going = self._going.setdefault(id(request), _Going(request))
+        going = self._going_of(request)
         member = self.balance.member(upstream.name) or Member(upstream.name, draining=True)
         hedge = going.picked == upstream.name
         going.picked = ""
@@ -183,7 +183,7 @@ class GatewayDirector:
         self.hedging.asked()
         delay_s = self.hedging.delay_s(request.model)
         if delay_s is not None:
-            self._going.setdefault(id(request), _Going(request)).delay = True
+            self._going_of(request).delay = True
         return delay_s
 
     def may_hedge(self, request: RequestFacts) -> bool:
@@ -225,6 +225,12 @@ class GatewayDirector:
         if going.hedged and not going.content:
             self.hedging.decided(now, won=attempt.hedge)
         going.content = True
+
+    def _going_of(self, request: RequestFacts) -> _Going:
+        going = self._going.get(id(request))
+        if going is None:
+            going = self._going[id(request)] = _Going(request)
+        return going
 
     def _left(self, request: RequestFacts) -> None:
         going = self._going.get(id(request))
@@ -269,4 +275,7 @@ class GatewayDirector:
 
 
 def _of(going: _Going, name: str) -> _Attempt | None:
-    return next((one for one in going.attempts if one.taken.name == name), None)
+    for one in going.attempts:
+        if one.taken.name == name:
+            return one
+    return None

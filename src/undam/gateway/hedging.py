@@ -129,7 +129,9 @@ class Hedging:
         usual = self._models.of(model)
         usual.add(ttft_s, now_s)
         if usual.calm_s:
-            recent = self._slowness.setdefault(upstream, deque(maxlen=_SLOW_SAMPLES))
+            recent = self._slowness.get(upstream)
+            if recent is None:
+                recent = self._slowness[upstream] = deque(maxlen=_SLOW_SAMPLES)
             recent.append((now_s, ttft_s / usual.calm_s))
 
     def in_time(self) -> None:

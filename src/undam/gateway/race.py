@@ -188,10 +188,11 @@ class Race:
         self._tried.append(upstream)
         attempt = Attempt(self, upstream, why, now)
         self.attempts.append(attempt)
-        rules.director.began(upstream, rules.facts)
         if why != "hedge":
             self._passage.upstream = upstream
         attempt.start(rules.pool)
+        # What is counted need not be waited for.
+        rules.director.began(upstream, rules.facts)
         rules.observer.sent(self._passage, upstream, why)
         self._owner.look_at(min(self._limit(attempt)[0], self._hedge_at))
         return True

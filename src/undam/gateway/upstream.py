@@ -2,7 +2,7 @@
 
 llhttp reads everything but the reads that are nearly all of a stream's: whole chunks, nearly always
 one, that end with an event. Those pass with their framing, and the parser, which stands between two
-chunks before and after, need not see them. It need not even be there.
+chunks before and after, need not see them.
 """
 
 from __future__ import annotations
@@ -40,13 +40,6 @@ def _first_line(length: int) -> bytes:
 _SHORT = 2048
 _FIRST_LINES = tuple(map(_first_line, range(_SHORT)))
 _FIRST_LINE_SLICES = tuple(slice(len(line)) for line in _FIRST_LINES)
-
-
-# What brings a new parser to where it stands between two chunks.
-_BETWEEN_CHUNKS = {
-    True: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-    False: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
-}
 
 
 def is_whole_events(data: bytes) -> bool:
@@ -248,15 +241,15 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _feed(self, data: bytes) -> None:
         self._fast = None
-        receiver = self._receiver
-        if receiver is None:
+        receiver, parser = self._receiver, self._parser
+        if receiver is None or parser is None:
             self.abort()  # Bytes that nobody asked for.
             return
         now = monotonic()
         self._answered = True
         pieces = self._pieces
         try:
-            (self._parser or self._parser_between_chunks()).feed_data(data)
+            parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._broken = "the upstream switched protocols unasked"
         except httptools.HttpParserError as error:
@@ -283,21 +276,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.abort()
             receiver.died(self._broken, answered=True)
         elif self._whole and data.endswith(b"\r\n"):
-            self._look_for_short_way(receiver)
-
-    def _look_for_short_way(self, receiver: Receiver) -> None:
-        assert self._parser is not None
-        self._fast = receiver.track()
-        if self._fast is not None:
-            # The parser has 1 KB, and all that comes now may be tokens, or nothing for minutes.
-            self._keep = bool(self._parser.should_keep_alive())
-            self._parser = None
-
-    def _parser_between_chunks(self) -> httptools.HttpResponseParser:
-        """One that knows what the one that was put away knew."""
-        self._parser = parser = httptools.HttpResponseParser(self)
-        parser.feed_data(_BETWEEN_CHUNKS[self._keep])
-        return parser
+            self._fast = receiver.track()
 
     def _finish(self, receiver: Receiver) -> None:
         self._receiver = self._parser = None
