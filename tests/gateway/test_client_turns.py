@@ -99,6 +99,23 @@ def test_what_came_before_the_end_is_answered_before_the_connection_closes() -> 
     assert endings == ["bad-request"]
 
 
+def test_what_is_over_when_the_gateway_closes_is_counted() -> None:
+    pages = _Pages()
+
+    async def main() -> None:
+        gateway = Gateway(cast("Any", pages), cast("Any", pages), Terms())
+        for _ in range(9):
+            client: Any = Client(gateway)
+            client.connection_made(_Transport())
+            client.data_received(_REQUEST)
+            client.eof_received()
+        assert pages.endings == []
+        await gateway.close()
+
+    asyncio.run(main())
+    assert pages.endings == ["local"] * 9
+
+
 def test_nothing_is_taken_up_once_the_connection_closes() -> None:
     def reads(client: Any, transport: _Transport) -> None:
         client.data_received(_REQUEST)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import json
 import os
 import random
@@ -19,7 +21,8 @@ from undam.gateway.gaps import Gaps
 from undam.gateway.metrics import Metrics
 from undam.gateway.metrics_shared import Board
 from undam.gateway.observing import Telemetry
-from undam.gateway.seams import Ending, Passage, RequestFacts, Upstream, Verdict
+from undam.gateway.pages import Pages
+from undam.gateway.seams import Ending, Page, Passage, RequestFacts, Upstream, Verdict
 
 A, B = Upstream("a", "h", 1), Upstream("b", "h", 2)
 
@@ -140,6 +143,22 @@ def test_its_own_pages_are_not_counted_and_other_requests_have_no_tokens(board: 
     assert _count(board, m.REQUESTS, PLAIN.name, "200") == 1
     assert _count(board, m.REQUESTS, PLAIN.name, "400") == _count(board, m.REFUSED, "400") == 1
     assert not [key for key in _found(board) if key[0].startswith("gen_ai")]
+
+
+def test_a_scrape_shows_what_is_over_and_was_not_counted_yet(board: Board) -> None:
+    metrics = Metrics(board.region(0))
+    pages = Pages(lambda: "", board, lambda: metrics.count(m.ENDED, "complete"))
+    request = _passage("/-/metrics", api=PLAIN, streams=False, model="").request
+    assert request is not None
+    request.method = "GET"
+
+    async def scraped() -> Page:
+        page = pages(request)
+        assert inspect.isawaitable(page)
+        return await page
+
+    body = asyncio.run(scraped()).body.decode()
+    assert f'{m.ENDED.name}_total{{reason="complete"}} 1' in body.splitlines()
 
 
 @pytest.mark.parametrize("count", [1, 2, 99, 100, 101, 5000, 6399])

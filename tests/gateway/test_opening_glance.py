@@ -54,24 +54,17 @@ def _bytes(payload: dict[str, Any], separators: tuple[str, str]) -> bytes:
 
 
 @pytest.mark.parametrize("separators", [(", ", ": "), (",", ":")], ids=["wide", "tight"])
-@pytest.mark.parametrize(("api", "payload"), _CONTENT)
-def test_content_looks_like_it_and_is(
-    api: Api, payload: dict[str, Any], separators: tuple[str, str]
+@pytest.mark.parametrize(
+    ("api", "payload", "is_content"),
+    [(*one, True) for one in _CONTENT] + [(*one, False) for one in _NONE],
+)
+def test_what_looks_like_content_is_and_what_does_not_is_none(
+    api: Api, payload: dict[str, Any], is_content: bool, separators: tuple[str, str]
 ) -> None:
     data, opening = _bytes(payload, separators), Opening(api)
-    assert opening.looks_like_content(data)
-    assert opening.take(data)
-    assert opening.content
-
-
-@pytest.mark.parametrize("separators", [(", ", ": "), (",", ":")], ids=["wide", "tight"])
-@pytest.mark.parametrize(("api", "payload"), _NONE)
-def test_what_is_none_does_not_look_like_it(
-    api: Api, payload: dict[str, Any], separators: tuple[str, str]
-) -> None:
-    data, opening = _bytes(payload, separators), Opening(api)
-    assert not opening.looks_like_content(data)
-    assert not opening.take(data)
+    assert opening.looks_like_content(data) is is_content
+    assert opening.take(data) is is_content
+    assert opening.content is is_content
 
 
 def test_neither_a_text_within_a_text_nor_a_large_event_looks_like_it() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from functools import partial
 
 import uvloop
 
@@ -52,7 +53,7 @@ def test_many_take_fewer_turns_than_they_are() -> None:
         nonlocal turns
         soon, done = Soon(asyncio.get_running_loop()), list[int]()
         for number in range(200):
-            soon.later(lambda number=number: done.append(number))  # type: ignore[misc]
+            soon.later(partial(done.append, number))
         while len(done) < 200:
             turns += 1
             await asyncio.sleep(0)

@@ -81,7 +81,7 @@ class Owner(Protocol):
         ...
 
 
-@dataclass(slots=True)  # Frozen, it would take as long again to make, for each request.
+@dataclass(slots=True)  # Frozen, it takes three times as long to make, for each request.
 class Rules:
     """What one race is run by; nobody changes it.
 

@@ -36,6 +36,7 @@ class Soon:
             self._waiting.popleft()()
 
     def _turn(self) -> None:
+        # There may be none, after `now`.
         jobs = min(len(self._waiting), 1 + len(self._waiting) // _SHARE)
         self._runs = len(self._waiting) > jobs
         if self._runs:

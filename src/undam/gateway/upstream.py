@@ -242,9 +242,10 @@ class UpstreamConnection(asyncio.Protocol):
     def _feed(self, data: bytes) -> None:
         self._fast = None
         receiver, parser = self._receiver, self._parser
-        if receiver is None or parser is None:
+        if receiver is None:
             self.abort()  # Bytes that nobody asked for.
             return
+        assert parser is not None  # It comes and goes with the receiver.
         now = monotonic()
         self._answered = True
         pieces = self._pieces
