@@ -119,27 +119,34 @@ def test_the_first_may_win_after_all(two: Two) -> None:
     eventually(lambda: len(asked) == 2 and asked[1].left_at is not None)
 
 
-def test_what_only_looks_like_content_is_passed_on_and_counts_as_none(two: Two) -> None:
+@pytest.mark.parametrize(
+    ("early", "is_content"),
+    [(event("Here"), True), (event(note={"content": "none yet"}), False)],
+    ids=["content", "what only looks like it"],
+)
+def test_what_looks_like_content_is_passed_on_and_counts_if_it_is(
+    two: Two, early: bytes, is_content: bool
+) -> None:
     asked: list[Visit] = []
     pause_s = 3 * _HEDGE_MS / 1000
 
     def play(visit: Visit) -> None:
         asked.append(visit)
         visit.send(STREAM_HEAD)
-        visit.chunks(event(), event(note={"content": "none yet"}))
+        visit.chunks(event(), early)
         time.sleep(pause_s)
         visit.chunks(event("at last"), DONE)
         visit.send(LAST)
 
     two.play(play)
-    took_before = two.gateway.metric(_TTFT + "_sum"), two.gateway.metric(_TTFT + "_count")
+    took_s, count = (two.gateway.metric(_TTFT + part) for part in ("_sum", "_count"))
     answer = ask(two.gateway.port, request(headers=CLOSE))
     head, body = split(answer)
     assert head.startswith(b"HTTP/1.1 200 ")
-    assert body == event() + event(note={"content": "none yet"}) + event("at last") + DONE
+    assert body == event() + early + event("at last") + DONE
     assert len(asked) == 1  # Too late to ask another one: something of the first one was seen.
-    assert two.gateway.metric(_TTFT + "_count") == took_before[1] + 1
-    assert two.gateway.metric(_TTFT + "_sum") - took_before[0] >= pause_s
+    assert two.gateway.metric(_TTFT + "_count") == count + 1
+    assert (two.gateway.metric(_TTFT + "_sum") - took_s < pause_s) is is_content
 
 
 def test_if_one_of_two_fails_the_other_one_goes_on(two: Two) -> None:
