@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import httptools
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from undam.gateway.request import BadRequest, Head, RequestReader
+from undam.gateway.request import BadRequest, Head, RequestReader, read_head
 
 _MAX = 2000
 
@@ -104,6 +106,42 @@ def test_what_is_accepted_means_the_same_to_llhttp(pieces: list[bytes], cuts: li
         assert [(name, value.rstrip(b" \t")) for name, value in headers] == head.headers
         assert body == told
     assert len(other.done) >= len(done)
+
+
+_NAMES = st.sampled_from(
+    [b"Host", b"content-length", b"Transfer-Encoding", b"Connection", b"Upgrade", b"Expect", b"A",
+     b"x-request-id", b"Content-Type", b"-", b"X_a", b"Proxy-Connection"]
+)  # fmt: skip
+_VALUES = st.sampled_from(
+    [b"gw", b"gw:80", b"3", b"0", b"chunked", b"close", b"upgrade", b"keep-alive, upgrade", b"h2c",
+     b"websocket", b"100-continue", b"a  b", b"a ", b"", b"\xe9", b"a:b", b"\"x\"", b"-1", b"1e3"]
+)  # fmt: skip
+
+
+@given(
+    st.sampled_from([b"GET", b"POST", b"PUT", b"CONNECT"]),
+    st.sampled_from([b"/", b"/v1/chat-completions_", b"/a?b", b"/../a", b"//a", b"*", b"/%2e%2e/"]),
+    st.sampled_from([b"1.1", b"1.0", b"2.0"]),
+    st.lists(st.tuples(_NAMES, _VALUES), max_size=5),
+    st.booleans(),
+)
+def test_the_quick_way_reads_no_head_otherwise(
+    method: bytes, target: bytes, version: bytes, fields: list[tuple[bytes, bytes]], host: bool
+) -> None:
+    fields = [(b"Host", b"gw")] * host + fields
+    lines = b"".join(name + b": " + value + b"\r\n" for name, value in fields)
+    data = b"%b %b HTTP/%b\r\n%b\r\n" % (method, target, version, lines)
+    quick = _verdict(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("undam.gateway.request._PLAIN", re.compile(rb"(?!)"))
+        assert quick == _verdict(data)  # which asks llhttp
+
+
+def _verdict(data: bytes) -> Head | tuple[int, str]:
+    try:
+        return read_head(data)
+    except BadRequest as error:
+        return error.status, str(error)
 
 
 def test_however_it_is_cut_it_reads_the_same() -> None:

@@ -18,6 +18,7 @@ _ASKS_A_MODEL: frozenset[str] = frozenset({CHAT.name, COMPLETIONS.name, MESSAGES
 # What may stand in a log and in a header of somebody else's without being looked at again.
 _SOUND_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _MODEL_CHARS = 200
+_read = json.JSONDecoder().raw_decode
 
 
 def read_facts(
@@ -29,44 +30,55 @@ def read_facts(
         headers: those of the head that may go on.
         whole: ``body`` is all of it; of a part nothing is read.
     """
-    api = api_for_path(head.target.partition("?")[0]) if head.method == "POST" else PLAIN
+    method = head.method
+    api = api_for_path(head.target.partition("?")[0]) if method == "POST" else PLAIN
     said: Mapping[str, object] = _json(body) if api is not PLAIN and whole else {}
     model = said.get("model")
-    facts = RequestFacts(
-        method=head.method,
+    given, repeatable = b"", method in _SAFE_METHODS or _asks_again(api, said)
+    for name, value in headers:
+        low = name.lower()
+        if low == b"x-request-id":
+            given = given or value
+        elif low == b"idempotency-key":
+            repeatable = True
+    sound = given and _SOUND_ID.fullmatch(given)
+    return RequestFacts(
+        method=method,
         target=head.target,
         headers=headers,
         api=api,
         streams=said.get("stream") is True,
         model=model[:_MODEL_CHARS] if isinstance(model, str) else "",
-        repeatable=False,
+        repeatable=whole and repeatable,
         body_bytes=len(body),
-        request_id="",
+        request_id=given.decode("ascii") if sound else os.urandom(16).hex(),
         client=client,
     )
-    facts.repeatable = whole and _repeatable(facts, said)
-    given = facts.get(b"x-request-id")
-    if given is not None and _SOUND_ID.fullmatch(given):
-        facts.request_id = given.decode("ascii")
-    else:
-        facts.request_id = os.urandom(16).hex()
-    return facts
 
 
-def _repeatable(facts: RequestFacts, said: Mapping[str, object]) -> bool:
-    if facts.method in _SAFE_METHODS or facts.get(b"idempotency-key") is not None:
-        return True
-    kept = said.get("store") or said.get("background")
-    return _asks_a_model(facts.api) and bool(said) and not kept
-
-
-def _asks_a_model(api: Api) -> bool:
-    return api.name in _ASKS_A_MODEL
+def _asks_again(api: Api, said: Mapping[str, object]) -> bool:
+    """Whether it asks a model for what it could be asked twice."""
+    return api.name in _ASKS_A_MODEL and bool(said) and not (
+        said.get("store") or said.get("background")
+    )  # fmt: skip
 
 
 def _json(body: bytes) -> Mapping[str, object]:
     try:
-        said = json.loads(body)
+        said = _plain_json(body)
+        if said is None:
+            said = json.loads(body)
     except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
+
+
+def _plain_json(body: bytes) -> object:
+    """What nearly all clients send: JSON in UTF-8 with nothing around it. `json.loads` asks first
+    which encoding it is and what is blank, which takes as long again."""
+    try:
+        text = body.decode()
+        said, end = _read(text)
+    except ValueError:
+        return None
+    return said if end == len(text) else None

@@ -73,21 +73,24 @@ class RequestHead:
         replaced = _NOT_OF_STREAMS if facts.streams else _WRITTEN_HERE
         if tracing:
             replaced |= {name.lower() for name, _ in tracing}
-        lines: list[bytes] = []
+        pieces: list[bytes] = []
         given: dict[bytes, list[bytes]] = {}
         for name, value in facts.headers:
             low = name.lower()
             if low not in replaced:
-                lines.append(b"%b: %b\r\n" % (name, value))
+                pieces += name, b": ", value, b"\r\n"
             elif low in _CHAINS and value:
                 given.setdefault(low, []).append(value)
-        lines += [name + b": " + value + b"\r\n" for name, value in tracing]
-        lines.append(_forwarded(head, facts, given, secure=secure))
+        for name, value in tracing:
+            pieces += name, b": ", value, b"\r\n"
+        pieces.append(_forwarded(head, facts, given, secure=secure))
         if head.length is None:
-            lines.append(b"Transfer-Encoding: chunked\r\n")
+            pieces.append(b"Transfer-Encoding: chunked\r\n\r\n")
         elif head.length or head.method in ("POST", "PUT", "PATCH"):
-            lines.append(b"Content-Length: %d\r\n" % head.length)
-        self._before = b"".join(lines) + b"\r\n"
+            pieces.append(b"Content-Length: %d\r\n\r\n" % head.length)
+        else:
+            pieces.append(b"\r\n")
+        self._before = b"".join(pieces)
         self._method = head.method
         self._target = facts.target
 

@@ -24,6 +24,13 @@ _VALUE = rb"[\t -~\x80-\xff]*+"
 _LINE = re.compile(rb"(" + _TOKEN + rb") ([!-~]++) HTTP/([0-9])\.([0-9])\r\n")
 _FIELD = re.compile(rb"(" + _TOKEN + rb"):[ \t]*+(" + _VALUE + rb")\r\n")
 _FIELDS = re.compile(rb"(?:" + _TOKEN + rb":" + _VALUE + rb"\r\n)*+\r\n")
+# What nearly all clients send: a head on which no two readers differ, so llhttp is not asked. With
+# caches as cold as a stream's request finds them, that alone takes 15 us.
+_PLAIN = re.compile(
+    rb"(GET|POST) (/[A-Za-z0-9/_\-]*+) HTTP/1\.1(?=\r\n)"
+    rb"(?:\r\n[A-Za-z0-9\-]++: [!-~]++(?: ++[!-~]++)*+)++\r\n\r\n"
+)
+_PLAIN_FIELD = re.compile(rb"\r\n([^:\r]++): ([^\r]++)")
 # In a head that has not ended yet: what can only be refused need not be waited for.
 _NEVER = re.compile(rb"(?<!\r)\n|\r[^\n]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
@@ -132,21 +139,19 @@ def read_head(data: bytes) -> Head:
     Raises:
         BadRequest: it breaks a rule of RFC 9112, or two readers could read it differently.
     """
-    line = _LINE.match(data)
-    if line is None:
-        raise BadRequest(400, "the request line is malformed")
-    if line[3] != b"1" or line[4] not in (b"0", b"1"):
-        raise BadRequest(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
-    if _FIELDS.fullmatch(data, line.end()) is None:
-        raise BadRequest(400, "a header line is malformed")
-    headers = [(name, value.rstrip(b" \t")) for name, value in _FIELD.findall(data, line.end())]
+    plain = _PLAIN.fullmatch(data)
+    if plain is not None:
+        line, minor = plain, 1
+        headers: RawHeaders = _PLAIN_FIELD.findall(data, plain.end(2))
+    else:
+        line, minor, headers = _strictly(data)
     if len(headers) > MAX_HEADERS:
         raise BadRequest(431, f"the request has over {MAX_HEADERS} headers")
     single, tokens = _look_over(headers)
-    minor = int(line[4])
-    target = _target(line[1], line[2], single)
+    target = _target(line[1], line[2], single) if plain is None else line[2].decode("ascii")
     host, length = _host(single, minor), _length(single, minor)
-    _agree(data, line.end(1))
+    if plain is None:
+        _agree(data, line.end(1))
     expect = single.get(b"expect", b"").lower()
     if expect not in (b"", b"100-continue"):
         raise BadRequest(417, "the only expectation known is 100-continue")
@@ -161,6 +166,19 @@ def read_head(data: bytes) -> Head:
         expect != b"" and minor == 1,
         single.get(b"upgrade", b"").lower() if b"upgrade" in tokens else b"",
     )
+
+
+def _strictly(data: bytes) -> tuple[re.Match[bytes], int, RawHeaders]:
+    """The request line, the minor version and the headers of any head that can be read."""
+    line = _LINE.match(data)
+    if line is None:
+        raise BadRequest(400, "the request line is malformed")
+    if line[3] != b"1" or line[4] not in (b"0", b"1"):
+        raise BadRequest(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+    if _FIELDS.fullmatch(data, line.end()) is None:
+        raise BadRequest(400, "a header line is malformed")
+    fields = _FIELD.findall(data, line.end())
+    return line, int(line[4]), [(name, value.rstrip(b" \t")) for name, value in fields]
 
 
 def _look_over(headers: RawHeaders) -> tuple[dict[bytes, bytes], set[bytes]]:

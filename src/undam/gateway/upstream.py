@@ -147,9 +147,10 @@ class UpstreamConnection(asyncio.Protocol):
         assert self.transport is not None
         self._once = once
         self._reset(headless=headless)
-        self._parser = httptools.HttpResponseParser(self)
         self._receiver = receiver
         self.transport.write(request)
+        # Made while the request is on its way.
+        self._parser = httptools.HttpResponseParser(self)
 
     def send(self, data: bytes) -> None:
         """More of the request's body."""
