@@ -1,9 +1,10 @@
 """What does a hop cost? nginx, haproxy, Envoy, LiteLLM, and undam with heartbeats and hedging on.
 
-Each proxy runs alone on one core; the origin and the reader share another. Rounds take turns
-between the proxies, so that what else the machine does falls on all; a ratio is the median over the
-rounds of the two in one round; a window from which the hypervisor took time is measured again, at
-most twice. LiteLLM is measured by itself, with a load that it can bear.
+Each proxy runs alone on one core; the origin and the reader share another. Every round starts each
+of them anew, since processes of one program differ by a tenth from each other for as long as they
+live, and takes turns between them, so that what else the machine does falls on all; a ratio is the
+median over the rounds of the two in one round. A window from which the hypervisor took time is
+measured again, at most twice. LiteLLM is measured by itself, with a load that it can bear.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
@@ -32,9 +34,9 @@ from undam.lab.proxies.plan import Place, Plan, upstream_of
 from undam.lab.proxies.process import start
 from undam.timing import quantile
 
-ROUNDS = 3
-# One window of CPU time differs from the next by a tenth; they are short, so there are more.
-_CPU_ROUNDS = 7
+ROUNDS = 7
+# Of what no limit is set by.
+_FEW = 2
 # A window in which more time was stolen than two of the kernel's ticks is measured again.
 _TRIES = 3
 _STOLEN_S = 0.02
@@ -45,9 +47,11 @@ _NGINX = "proxy_buffering off; proxy_http_version 1.1; proxy_set_header Connecti
 _NGINX_POOL = "upstream origin {{ server {authority}; keepalive 1024; }}"
 _WARM_S = 1.0
 _CPU_S = 2.0
-_DELAY_S = 3.0
-_LEVELS = ((50, 20, 50), (200, 20, 100), (1000, 50, 100))
-"""Streams, ms between the tokens of each, and tokens of an answer: 50, 100 and 200 requests/s."""
+_LEVELS = ((50, 20, 50, 6.0), (200, 20, 100, 6.0), (1000, 50, 100, 4.0))
+"""Streams, ms between the tokens of each, tokens of an answer, and the window (s): 50, 100 and 200
+requests/s, so that three first contents or more are above the p99."""
+_BOUNDED = {"nginx": 1.2, "envoy": 1.0}
+"""What CPU per token may be of theirs; the p99s may be Envoy's."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,20 @@ class Hop:
         return found
 
 
+@dataclass
+class Figures:
+    """What the rounds found of one hop; with streams in step or not, and of so many of them."""
+
+    cpu_us: dict[bool, list[float]] = field(default_factory=dict)
+    ttft_ms: dict[tuple[bool, int], list[float]] = field(default_factory=dict)
+    delay_ms: dict[tuple[bool, int], list[float]] = field(default_factory=dict)
+    middle_ms: dict[tuple[bool, int], list[float]] = field(default_factory=dict)
+    memory_mb: list[float] = field(default_factory=list)
+
+
+Starter = Callable[[], AbstractContextManager[Hop]]
+
+
 def run() -> list[str]:
     """The table, and how undam stands to nginx and Envoy."""
     cores = sorted(os.sched_getaffinity(0))
@@ -87,11 +105,18 @@ def run() -> list[str]:
         with contextlib.ExitStack() as stack:
             os.sched_setaffinity(0, {cores[-1]})
             origins = stack.enter_context(_origins(2))
-            os.sched_setaffinity(0, {cores[0]})
-            lines, hops = _start_all(stack, origins)
-            os.sched_setaffinity(0, {cores[-1]})
             stolen_s = _stolen_s()
-            lines += _compare(hops)
+            starters = _starters(origins)
+            found: dict[str, Figures] = {name: Figures() for name in starters}
+            lines = []
+            for number in range(ROUNDS):
+                for name in list(found) if number % 2 else reversed(list(found)):
+                    try:
+                        _round(starters[name], name, found[name], few=number < _FEW, cores=cores)
+                    except Missing as missing:
+                        del found[name]
+                        lines.append(f"{name} is left out: {missing}")
+            lines += [*_told(found, in_step=False), *_told(found, in_step=True), _memory(found)]
             os.sched_setaffinity(0, {cores[0]})
             lines.append(_litellm(stack, origins[0], cores[-1]))
             lines.append(f"the hypervisor took {_stolen_s() - stolen_s:.2f} s in all")
@@ -99,6 +124,37 @@ def run() -> list[str]:
     finally:
         gc.enable()
         os.sched_setaffinity(0, cores)
+
+
+def _round(starter: Starter, name: str, found: Figures, *, few: bool, cores: list[int]) -> None:
+    """Start a hop, measure it and stop it."""
+    with contextlib.ExitStack() as stack:
+        os.sched_setaffinity(0, {cores[0]})
+        try:
+            hop = stack.enter_context(starter())
+        finally:
+            os.sched_setaffinity(0, {cores[-1]})
+        for in_step in (False, True):
+            if hop.group and (few or name == OURS or name in _BOUNDED):
+                cost = _undisturbed(partial(_cpu_us_per_token, in_step=in_step), hop)
+                found.cpu_us.setdefault(in_step, []).append(cost)
+            if not (few or name == OURS or name == "envoy"):
+                continue
+            for streams, gap_ms, tokens, window_s in _LEVELS:
+                load = partial(
+                    Load, hop.url, streams, tokens=tokens, gap_ms=gap_ms, in_step=in_step,
+                    # Spread over the life of an answer, so that as many begin at any time.
+                    spread_s=tokens * gap_ms / 1000,
+                )  # fmt: skip
+                first, delays = _undisturbed(partial(_lateness, load, window_s), hop)
+                key = in_step, streams
+                found.ttft_ms.setdefault(key, []).append(quantile(first, 0.99))
+                found.delay_ms.setdefault(key, []).append(quantile(delays, 0.99))
+                found.middle_ms.setdefault(key, []).append(quantile(delays, 0.5))
+        if hop.group and (few or name == OURS):
+            with Load(hop.url, 1000, tokens=10**6, gap_ms=1000) as full:
+                full.read(2.0)
+                found.memory_mb.append(hop.resident_mb())
 
 
 @contextlib.contextmanager
@@ -129,22 +185,20 @@ def gateway(*upstreams: str, options: tuple[str, ...] = ()) -> Iterator[Hop]:
             process.kill()
 
 
-def _start_all(stack: contextlib.ExitStack, origins: list[str]) -> tuple[list[str], dict[str, Hop]]:
-    """Whatever of them is on this machine, and a line about each that is not."""
-    lines, hops = [], {"direct": Hop(origins[0])}
-    starters: dict[str, Callable[[], Proxy]] = {
-        "nginx": lambda: _nginx(origins[0]),
-        "haproxy": lambda: start_haproxy(origins[0], options="option http-no-delay"),
-        "envoy": lambda: start_envoy(origins[0], route_timeout="0s"),
+def _starters(origins: list[str]) -> dict[str, Starter]:
+    return {
+        "direct": lambda: contextlib.nullcontext(Hop(origins[0])),
+        "nginx": lambda: _through(_nginx(origins[0])),
+        "haproxy": lambda: _through(start_haproxy(origins[0], options="option http-no-delay")),
+        "envoy": lambda: _through(start_envoy(origins[0], route_timeout="0s")),
+        OURS: lambda: gateway(*origins),
     }
-    for name, starter in starters.items():
-        try:
-            proxy = stack.enter_context(starter())
-            hops[name] = Hop(proxy.url, proxy.pid)
-        except Missing as missing:
-            lines.append(f"{name} is left out: {missing}")
-    hops[OURS] = stack.enter_context(gateway(*origins))
-    return lines, hops
+
+
+@contextlib.contextmanager
+def _through(proxy: Proxy) -> Iterator[Hop]:
+    with proxy:
+        yield Hop(proxy.url, proxy.pid)
 
 
 def _nginx(origin: str) -> Proxy:
@@ -165,46 +219,23 @@ def _nginx(origin: str) -> Proxy:
     return start("nginx", plan, version_flag="-v", accounts=("www-data", "nginx", "nobody"))
 
 
-def _compare(hops: dict[str, Hop]) -> list[str]:
-    lines = []
-    for in_step in (False, True):
-        name = "in step with" if in_step else "independent of"
-        lines += [f"streams {name} each other:", *_compare_one(hops, in_step=in_step)]
-    return [*lines, _memory(hops)]
-
-
-def _compare_one(hops: dict[str, Hop], *, in_step: bool) -> list[str]:
-    cpu: dict[str, list[float]] = {name: [] for name in hops if name != "direct"}
-    for number in range(_CPU_ROUNDS):
-        for name in list(cpu) if number % 2 else reversed(list(cpu)):
-            cost = partial(_cpu_us_per_token, in_step=in_step)
-            cpu[name].append(_undisturbed(cost, hops[name]))
-    ttft: dict[tuple[str, int], list[float]] = {}
-    delay: dict[tuple[str, int], list[float]] = {}
-    middle: dict[tuple[str, int], list[float]] = {}
-    for number in range(ROUNDS):
-        for name in list(hops) if number % 2 else reversed(list(hops)):
-            for streams, gap_ms, tokens in _LEVELS:
-                window = partial(
-                    _lateness, streams=streams, gap_ms=gap_ms, tokens=tokens, in_step=in_step
-                )
-                first, all_delays = _undisturbed(window, hops[name])
-                ttft.setdefault((name, streams), []).append(quantile(first, 0.99))
-                delay.setdefault((name, streams), []).append(quantile(all_delays, 0.99))
-                middle.setdefault((name, streams), []).append(quantile(all_delays, 0.5))
-    lines = ["CPU per token, 200 streams x 100/s (us): " + _spreads(cpu),
-             _verdict("CPU per token", cpu, {"nginx": 1.2, "envoy": 1.0})]  # fmt: skip
-    for streams, gap_ms, _ in _LEVELS:
-        load = f"{streams} streams x {1000 // gap_ms}/s"
-        for title, figures, bounded in (
-            ("first content - 20 ms, p99", ttft, True),
-            ("token delay p99", delay, True),
-            ("token delay p50", middle, False),
-        ):
-            found = {name: figures[name, streams] for name in hops}
-            lines.append(f"{title}, {load} (ms): {_spreads(found)}")
-            if bounded:
-                lines.append(_verdict(title, found, {"envoy": 1.0}))
+def _told(found: dict[str, Figures], *, in_step: bool) -> list[str]:
+    costs = {name: one.cpu_us[in_step] for name, one in found.items() if one.cpu_us}
+    lines = [f"streams {'in step with' if in_step else 'independent of'} each other:",
+             "CPU per token, 200 streams x 100/s (us): " + _spreads(costs),
+             _verdict("CPU per token", costs, _BOUNDED)]  # fmt: skip
+    for streams, gap_ms, _, _ in _LEVELS:
+        load, key = f"{streams} streams x {1000 // gap_ms}/s", (in_step, streams)
+        first = {name: one.ttft_ms[key] for name, one in found.items()}
+        delay = {name: one.delay_ms[key] for name, one in found.items()}
+        middle = {name: one.middle_ms[key] for name, one in found.items()}
+        lines += [
+            f"first content - 20 ms, p99, {load} (ms): {_spreads(first)}",
+            _verdict("first content p99", first, {"envoy": 1.0}),
+            f"token delay p99, {load} (ms): {_spreads(delay)}",
+            _verdict("token delay p99", delay, {"envoy": 1.0}),
+            f"token delay p50, {load} (ms): {_spreads(middle)}",
+        ]
     return lines
 
 
@@ -229,32 +260,21 @@ def _cpu_us_per_token(hop: Hop, *, in_step: bool) -> float:
 
 
 def _lateness(
-    hop: Hop, streams: int, gap_ms: int, tokens: int, *, in_step: bool
+    load: Callable[[], Load], window_s: float, hop: Hop
 ) -> tuple[list[float], list[float]]:
     """Sorted: what was added to the origin's own TTFT, and from send to arrival of each token."""
-    # Spread over the life of an answer, so that as many begin at any time.
-    spread_s = tokens * gap_ms / 1000
-    with Load(
-        hop.url, streams, tokens=tokens, gap_ms=gap_ms, spread_s=spread_s, in_step=in_step
-    ) as load:
-        load.read(_WARM_S)
-        seen = load.read(_DELAY_S)
+    with load() as reading:
+        reading.read(_WARM_S)
+        seen = reading.read(window_s)
     if seen.broken:
         raise RuntimeError(f"{seen.broken} of the streams through {hop.url} broke")
     return sorted(one - TTFT_S * 1000 for one in seen.ttft), sorted(seen.delay)
 
 
-def _memory(hops: dict[str, Hop]) -> str:
-    told = []
-    for name, hop in hops.items():
-        if name == "direct":
-            continue
-        with Load(hop.url, 1000, tokens=10**6, gap_ms=1000) as load:
-            load.read(2.0)
-            told.append(f"{name} {hop.resident_mb():.0f}")
-            ours = hop.resident_mb()
-    verdict = "within" if ours <= 40 else "OVER"
-    return f"memory at 1000 streams (MB): {', '.join(told)}; {OURS} {verdict} 40"
+def _memory(found: dict[str, Figures]) -> str:
+    resident = {name: one.memory_mb for name, one in found.items() if one.memory_mb}
+    verdict = "within" if quantile(sorted(resident[OURS]), 0.5) <= 40 else "OVER"
+    return f"memory at 1000 streams (MB): {_spreads(resident, 0)}; {OURS} {verdict} 40"
 
 
 def _litellm(stack: contextlib.ExitStack, origin: str, core: int) -> str:
@@ -281,17 +301,26 @@ def _verdict(title: str, figures: dict[str, list[float]], bounds: dict[str, floa
     for name, bound in bounds.items():
         if name in figures:
             pairs = zip(figures[OURS], figures[name], strict=True)
-            ratio = quantile(sorted(ours / theirs for ours, theirs in pairs), 0.5)
-            told.append(f"{ratio:.2f} x {name}, {'within' if ratio <= bound else 'OVER'} {bound}")
+            ratios = sorted(ours / theirs for ours, theirs in pairs)
+            ratio = quantile(ratios, 0.5)
+            told.append(
+                f"{ratio:.2f} x {name} ({_quartiles(ratios)}), "
+                f"{'within' if ratio <= bound else 'OVER'} {bound}"
+            )
     return f"  {title}: {OURS} is {'; '.join(told) or 'alone'}"
 
 
-def _spreads(figures: dict[str, list[float]]) -> str:
+def _spreads(figures: dict[str, list[float]], digits: int = 2) -> str:
+    """Medians, and the quartiles."""
     told = []
     for name, values in figures.items():
         ordered = sorted(values)
-        told.append(f"{name} {quantile(ordered, 0.5):.2f} ({ordered[0]:.2f}-{ordered[-1]:.2f})")
+        told.append(f"{name} {quantile(ordered, 0.5):.{digits}f} ({_quartiles(ordered, digits)})")
     return ", ".join(told)
+
+
+def _quartiles(ordered: list[float], digits: int = 2) -> str:
+    return "-".join(f"{quantile(ordered, share):.{digits}f}" for share in (0.25, 0.75))
 
 
 def _stolen_s() -> float:
