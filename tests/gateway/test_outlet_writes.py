@@ -26,15 +26,23 @@ class _Transport:
         self.writes.append(b"<aborted>")
 
 
-def _outlet(*, events: bool = True, chunked: bool = True) -> tuple[Outlet, _Transport, Passage]:
+def _head(kind: bytes, *headers: tuple[bytes, bytes]) -> ResponseHead:
+    return ResponseHead(200, b"OK", [(b"Content-Type", kind), *headers])
+
+
+def _closed(*, chunked: bool = True) -> tuple[Outlet, _Transport, Passage]:
     transport, passage = _Transport(), Passage(None, 0.0)
     asked = Head("POST", "/", 1 if chunked else 0, [], "h", 0, True, False, b"")
     outlet = Outlet(
         cast("asyncio.Transport", transport), asked, passage, request_id="r", keep=True, now=0.0
     )
+    return outlet, transport, passage
+
+
+def _outlet(*, events: bool = True, chunked: bool = True) -> tuple[Outlet, _Transport, Passage]:
+    outlet, transport, passage = _closed(chunked=chunked)
     kind = b"text/event-stream" if events else b"text/plain"
-    headers = [(b"Content-Type", kind), (b"Transfer-Encoding", b"chunked")]
-    outlet.open(ResponseHead(200, b"OK", headers), 1.0, follows=True)
+    outlet.open(_head(kind, (b"Transfer-Encoding", b"chunked")), 1.0, follows=True)
     assert transport.writes == []
     return outlet, transport, passage
 
@@ -92,3 +100,34 @@ def test_a_heartbeat_goes_at_once() -> None:
     outlet.heartbeat(3.0)
     assert transport.writes[1] == b"%x\r\n%b\r\n" % (len(PING), PING)
     assert outlet.wrote_at == 3.0
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_head_that_was_made_before_is_the_one_that_would_have_been(chunked: bool) -> None:
+    written = []
+    for before in (True, False):
+        outlet, transport, _ = _closed(chunked=chunked)
+        head = _head(b"text/event-stream")
+        if before:
+            outlet.make(head)
+            head.forget()  # It is not made again.
+        outlet.open(head, 1.0)
+        outlet.body(_EVENT, 1.0)
+        written.append((transport.writes, outlet.keep))
+    assert written[0] == written[1]
+
+
+def test_what_was_made_binds_nobody() -> None:
+    outlet, transport, _ = _closed()
+    outlet.make(_head(b"text/event-stream"))
+    outlet.open(_head(b"application/json", (b"Content-Length", b"2")), 1.0)
+    outlet.body(b"{}", 1.0)
+    outlet.finish()
+    answer = b"".join(transport.writes)
+    assert b"Content-Type: application/json\r\n" in answer
+    assert answer.endswith(b"\r\n\r\n{}")
+    outlet, transport, _ = _closed()
+    outlet.make(_head(b"text/event-stream"))
+    outlet.answer(502, b"", b"{}", 1.0)
+    assert b"chunked" not in transport.writes[0]
+    assert b"Content-Length: 2\r\n" in transport.writes[0]

@@ -209,7 +209,7 @@ def operation_of(api: Api) -> tuple[str, str]:
 
 def _is_local(passage: Passage) -> bool:
     """A page of the gateway's own: scrapes and probes of health would drown all else."""
-    return passage.request is not None and passage.request.path.startswith(_LOCAL_PATHS)
+    return passage.request is not None and passage.request.target.startswith(_LOCAL_PATHS)
 
 
 def _error(passage: Passage, ending: Ending) -> str:

@@ -33,8 +33,8 @@ class Outlet:
     """
 
     __slots__ = (
-        "_begun", "_head", "_measured", "_passage", "_request_id", "_transport", "boundary",
-        "chunked", "keep", "opened", "write", "wrote_at",
+        "_begun", "_head", "_made", "_made_of", "_measured", "_passage", "_request_id",
+        "_transport", "boundary", "chunked", "keep", "opened", "write", "wrote_at",
     )  # fmt: skip
 
     def __init__(
@@ -56,7 +56,19 @@ class Outlet:
         self.opened = self.chunked = self._measured = False
         self.boundary: Boundary | None = None
         self.wrote_at = now
-        self._begun = b""
+        self._begun = self._made = b""
+        self._made_of: ResponseHead | None = None
+
+    def make(self, head: ResponseHead) -> None:
+        """Make of an event stream's head what `open` will send, while nobody waits for it.
+
+        Nothing is settled by that: the answer may yet be another.
+        """
+        if self._head.method != "HEAD" and not self.opened:
+            chunked = self._head.minor == 1
+            framing = _framing(chunked=chunked, keep=self.keep and chunked)
+            self._made = head.towards(self._request_id, framing=framing, keep_length=False)
+            self._made_of = head
 
     def open(self, head: ResponseHead, now: float, *, follows: bool = False) -> None:
         """Pass an upstream's head on; where the body ``follows`` at once, with it or by `flush`."""
@@ -69,7 +81,11 @@ class Outlet:
         self._measured = keep_length
         if not keep_length:
             self._choose_framing()
-        data = head.towards(self._request_id, framing=self._framing(), keep_length=keep_length)
+        if head is self._made_of:
+            data = self._made
+        else:
+            data = head.towards(self._request_id, framing=self._framing(), keep_length=keep_length)
+        self._made, self._made_of = b"", None
         if follows:
             self._begun = data
         else:
@@ -157,8 +173,7 @@ class Outlet:
         self.keep = self.keep and self.chunked
 
     def _framing(self) -> bytes:
-        coding = b"Transfer-Encoding: chunked\r\n" if self.chunked else b""
-        return coding if self.keep else coding + b"Connection: close\r\n"
+        return _framing(chunked=self.chunked, keep=self.keep)
 
     def _send(self, data: bytes, now: float) -> None:
         if self._begun:
@@ -166,3 +181,8 @@ class Outlet:
         self.wrote_at = now
         self._passage.bytes_out += len(data)
         self.write(data)
+
+
+def _framing(*, chunked: bool, keep: bool) -> bytes:
+    coding = b"Transfer-Encoding: chunked\r\n" if chunked else b""
+    return coding if keep else coding + b"Connection: close\r\n"

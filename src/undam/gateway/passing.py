@@ -14,6 +14,7 @@ from typing import Protocol
 
 from undam.gateway.attempt import Attempt
 from undam.gateway.errors_told import SERVER_ERROR, error_body, error_event, told_event
+from undam.gateway.heads import ResponseHead
 from undam.gateway.opening import Opening, is_announced_end
 from undam.gateway.outlet import Outlet
 from undam.gateway.race import Race, Rules
@@ -124,6 +125,10 @@ class Passing:
             self._pass_on(attempt, data, unread, now)
             self._outlet.flush()
         self._host.look_at(self.due())
+
+    def foresee(self, head: ResponseHead) -> None:
+        """See `race.Owner`."""
+        self._outlet.make(head)
 
     def body_came(self, attempt: Attempt, data: bytes, now: float) -> None:
         """See `race.Owner`."""

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from undam.apis import PLAIN
 from undam.gateway.attempt import MAX_HELD_BYTES, Attempt
-from undam.gateway.heads import RequestHead
+from undam.gateway.heads import RequestHead, ResponseHead
 from undam.gateway.opening import Opening
 from undam.gateway.pool import Pool
 from undam.gateway.seams import (
@@ -38,6 +38,10 @@ class Owner(Protocol):
 
     def won(self, attempt: Attempt, now: float) -> None:
         """Its answer is the client's, from ``attempt.head`` and ``attempt.held`` on."""
+        ...
+
+    def foresee(self, head: ResponseHead) -> None:
+        """A stream with this head may win with its first content."""
         ...
 
     def nobody(self, verdict: Verdict | None, why: str, now: float) -> None:
@@ -281,6 +285,7 @@ class Race:
             facts = self._rules.facts
             attempt.opening = Opening(facts.api if facts.streams else PLAIN)
             if facts.streams and head.status == 200 and self._may_switch():
+                self._owner.foresee(head)
                 return
         self._win(attempt, now)
 

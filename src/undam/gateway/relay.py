@@ -63,7 +63,7 @@ class Relay(Passing):
 
     def _after(self, given: Any, then: Callable[[Any], None]) -> None:
         """Go on with what a director gives at once or later."""
-        if not hasattr(given, "__await__"):
+        if given is None or not hasattr(given, "__await__"):
             then(given)
             return
 
