@@ -4,7 +4,8 @@ Each proxy runs alone on one core; the origin and the reader share another. Ever
 of them anew, since processes of one program differ by a tenth from each other for as long as they
 live, and takes turns between them, so that what else the machine does falls on all; a ratio is the
 median over the rounds of the two in one round. A window from which the hypervisor took time is
-measured again, at most twice. LiteLLM is measured by itself, with a load that it can bear.
+measured again, once, and counts for nothing if it took time from that, too. LiteLLM is measured by
+itself, with a load that it can bear.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
-from operator import itemgetter
+from math import isnan, nan
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,7 +39,9 @@ ROUNDS = 7
 # Of what no limit is set by.
 _FEW = 2
 # A window in which more time was stolen than two of the kernel's ticks is measured again.
-_TRIES = 3
+_TRIES = 2
+# Rounds in which both of a pair were undisturbed; of fewer no verdict is given.
+_ENOUGH = 3
 _STOLEN_S = 0.02
 
 T = TypeVar("T")
@@ -137,7 +140,7 @@ def _round(starter: Starter, name: str, found: Figures, *, few: bool, cores: lis
         for in_step in (False, True):
             if hop.group and (few or name == OURS or name in _BOUNDED):
                 cost = _undisturbed(partial(_cpu_us_per_token, in_step=in_step), hop)
-                found.cpu_us.setdefault(in_step, []).append(cost)
+                found.cpu_us.setdefault(in_step, []).append(nan if cost is None else cost)
             if not (few or name == OURS or name == "envoy"):
                 continue
             for streams, gap_ms, tokens, window_s in _LEVELS:
@@ -146,11 +149,11 @@ def _round(starter: Starter, name: str, found: Figures, *, few: bool, cores: lis
                     # Spread over the life of an answer, so that as many begin at any time.
                     spread_s=tokens * gap_ms / 1000,
                 )  # fmt: skip
-                first, delays = _undisturbed(partial(_lateness, load, window_s), hop)
+                p99s = _undisturbed(partial(_lateness, load, window_s), hop) or (nan, nan, nan)
                 key = in_step, streams
-                found.ttft_ms.setdefault(key, []).append(quantile(first, 0.99))
-                found.delay_ms.setdefault(key, []).append(quantile(delays, 0.99))
-                found.middle_ms.setdefault(key, []).append(quantile(delays, 0.5))
+                found.ttft_ms.setdefault(key, []).append(p99s[0])
+                found.delay_ms.setdefault(key, []).append(p99s[1])
+                found.middle_ms.setdefault(key, []).append(p99s[2])
         if hop.group and (few or name == OURS):
             with Load(hop.url, 1000, tokens=10**6, gap_ms=1000) as full:
                 full.read(2.0)
@@ -239,16 +242,14 @@ def _told(found: dict[str, Figures], *, in_step: bool) -> list[str]:
     return lines
 
 
-def _undisturbed(measure: Callable[[Hop], T], hop: Hop) -> T:
-    """What is measured, of some tries the one in which the hypervisor took least."""
-    tries: list[tuple[float, T]] = []
-    while len(tries) < _TRIES:
+def _undisturbed(measure: Callable[[Hop], T], hop: Hop) -> T | None:
+    """What is measured while the hypervisor takes nothing; ``None`` if it did each time."""
+    for _ in range(_TRIES):
         before_s = _stolen_s()
         found = measure(hop)
-        tries.append((_stolen_s() - before_s, found))
-        if tries[-1][0] <= _STOLEN_S:
-            break
-    return min(tries, key=itemgetter(0))[1]
+        if _stolen_s() - before_s <= _STOLEN_S:
+            return found
+    return None
 
 
 def _cpu_us_per_token(hop: Hop, *, in_step: bool) -> float:
@@ -259,16 +260,16 @@ def _cpu_us_per_token(hop: Hop, *, in_step: bool) -> float:
         return (hop.cpu_ns() - before) / 1000 / max(1, tokens)
 
 
-def _lateness(
-    load: Callable[[], Load], window_s: float, hop: Hop
-) -> tuple[list[float], list[float]]:
-    """Sorted: what was added to the origin's own TTFT, and from send to arrival of each token."""
+def _lateness(load: Callable[[], Load], window_s: float, hop: Hop) -> tuple[float, float, float]:
+    """The p99 of what was added to the origin's own TTFT, and p99 and median from send to arrival
+    of each token (ms)."""
     with load() as reading:
         reading.read(_WARM_S)
         seen = reading.read(window_s)
     if seen.broken:
         raise RuntimeError(f"{seen.broken} of the streams through {hop.url} broke")
-    return sorted(one - TTFT_S * 1000 for one in seen.ttft), sorted(seen.delay)
+    first, delays = sorted(seen.ttft), sorted(seen.delay)
+    return quantile(first, 0.99) - TTFT_S * 1000, quantile(delays, 0.99), quantile(delays, 0.5)
 
 
 def _memory(found: dict[str, Figures]) -> str:
@@ -301,10 +302,13 @@ def _verdict(title: str, figures: dict[str, list[float]], bounds: dict[str, floa
     for name, bound in bounds.items():
         if name in figures:
             pairs = zip(figures[OURS], figures[name], strict=True)
-            ratios = sorted(ours / theirs for ours, theirs in pairs)
+            ratios = _known([ours / theirs for ours, theirs in pairs])
+            if len(ratios) < _ENOUGH:
+                told.append(f"unknown beside {name}: {len(ratios)} undisturbed rounds")
+                continue
             ratio = quantile(ratios, 0.5)
             told.append(
-                f"{ratio:.2f} x {name} ({_quartiles(ratios)}), "
+                f"{ratio:.2f} x {name} ({_quartiles(ratios)} in {len(ratios)} rounds), "
                 f"{'within' if ratio <= bound else 'OVER'} {bound}"
             )
     return f"  {title}: {OURS} is {'; '.join(told) or 'alone'}"
@@ -314,9 +318,17 @@ def _spreads(figures: dict[str, list[float]], digits: int = 2) -> str:
     """Medians, and the quartiles."""
     told = []
     for name, values in figures.items():
-        ordered = sorted(values)
-        told.append(f"{name} {quantile(ordered, 0.5):.{digits}f} ({_quartiles(ordered, digits)})")
+        if ordered := _known(values):
+            median = f"{quantile(ordered, 0.5):.{digits}f}"
+            told.append(f"{name} {median} ({_quartiles(ordered, digits)})")
+        else:
+            told.append(f"{name} unknown")
     return ", ".join(told)
+
+
+def _known(values: list[float]) -> list[float]:
+    """Sorted, without what was disturbed."""
+    return sorted(one for one in values if not isnan(one))
 
 
 def _quartiles(ordered: list[float], digits: int = 2) -> str:

@@ -20,6 +20,7 @@ from support.played_upstream import (
     Visit,
     ask,
     event,
+    is_whole,
     played,
     request,
 )
@@ -27,6 +28,9 @@ from support.played_upstream import (
 pytestmark = pytest.mark.live
 
 ROUNDS = 30
+TWICE = 8
+# Requests after which the gateway knows what is usual, and for each of which it may hedge one.
+KNOWN, PER_HEDGE = 50, 25
 CLOSE = "Connection: close\r\n"
 
 # The command as it is, and a thread that tells on demand what only the collector can free: of
@@ -74,8 +78,9 @@ def _dying(visit: Visit) -> str:
 class Watched:
     """A gateway that can be asked."""
 
-    def __init__(self, upstream: str, log: Path) -> None:
-        arguments = ["gateway", "--listen", "127.0.0.1:0", "--upstream", upstream]
+    def __init__(self, *upstreams: str, log: Path) -> None:
+        arguments = ["gateway", "--listen", "127.0.0.1:0"]
+        arguments += [part for url in upstreams for part in ("--upstream", url)]
         with log.open("wb") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", GATEWAY, *arguments, "--hedge", "auto", "--heartbeat", "15"],
@@ -109,7 +114,7 @@ def _leave(port: int) -> None:
 
 def test_nothing_is_left_for_the_collector(tmp_path: Path) -> None:
     with played(stream=_stream, endless=_endless, dying=_dying) as upstream:
-        gateway = Watched(upstream.url, tmp_path / "log")
+        gateway = Watched(upstream.url, log=tmp_path / "log")
         try:
             # What is made once, at the first of its kind, does not count.
             for rounds in (2, ROUNDS):
@@ -125,3 +130,51 @@ def test_nothing_is_left_for_the_collector(tmp_path: Path) -> None:
     # The looks between are the test's own: with any of Python's it would not see all.
     assert after - before == 2
     assert found < ROUNDS, ours
+
+
+def test_nor_of_what_was_asked_twice(tmp_path: Path) -> None:
+    seen: set[str | None] = set()
+
+    def again(visit: Visit) -> bool:
+        ident = visit.header("x-request-id")
+        known = ident in seen
+        seen.add(ident)
+        return known
+
+    def sick(visit: Visit) -> None:
+        if again(visit):
+            _stream(visit)
+        else:
+            visit.send(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+
+    def stalled(visit: Visit) -> str | None:
+        if again(visit):
+            _stream(visit)
+            return None
+        visit.wait_left(2.0)
+        return "close"
+
+    plays = {"stream": _stream, "sick": sick, "stalled": stalled}
+    with played(**plays) as one, played(**plays) as other:
+        gateway = Watched(one.url, other.url, log=tmp_path / "log")
+        try:
+            # Nothing is usual yet, so this one is not hedged but dies, and is asked again.
+            assert is_whole(ask(gateway.port, request("stalled", headers=CLOSE)))
+            for _ in range(KNOWN):
+                ask(gateway.port, request("stream", headers=CLOSE))
+            for rounds in (3, TWICE):
+                _, before, _ = gateway.left()
+                for _ in range(rounds):
+                    for _ in range(PER_HEDGE):
+                        ask(gateway.port, request("stream", headers=CLOSE))
+                    assert is_whole(ask(gateway.port, request("sick", headers=CLOSE)))
+                    assert is_whole(ask(gateway.port, request("stalled", headers=CLOSE)))
+                found, after, ours = gateway.left()
+        finally:
+            gateway.stop()
+    visits = one.visits + other.visits
+    assert len(visits) == 2 + KNOWN + (3 + TWICE) * (PER_HEDGE + 2 + 2)
+    # The first one died; that nobody is hedged while much else goes on is no matter here.
+    assert sum(visit.left_at is not None for visit in visits) >= TWICE // 2
+    assert after - before == 2
+    assert found < TWICE, ours
