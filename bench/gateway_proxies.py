@@ -39,10 +39,10 @@ ROUNDS = 7
 # Of what no limit is set by.
 _FEW = 2
 # A window in which more time was stolen than two of the kernel's ticks is measured again.
+_STOLEN_S = 0.02
 _TRIES = 2
 # Rounds in which both of a pair were undisturbed; of fewer no verdict is given.
 _ENOUGH = 3
-_STOLEN_S = 0.02
 
 T = TypeVar("T")
 OURS = "undam"
@@ -149,11 +149,11 @@ def _round(starter: Starter, name: str, found: Figures, *, few: bool, cores: lis
                     # Spread over the life of an answer, so that as many begin at any time.
                     spread_s=tokens * gap_ms / 1000,
                 )  # fmt: skip
-                p99s = _undisturbed(partial(_lateness, load, window_s), hop) or (nan, nan, nan)
+                late = _undisturbed(partial(_lateness, load, window_s), hop) or (nan, nan, nan)
                 key = in_step, streams
-                found.ttft_ms.setdefault(key, []).append(p99s[0])
-                found.delay_ms.setdefault(key, []).append(p99s[1])
-                found.middle_ms.setdefault(key, []).append(p99s[2])
+                found.ttft_ms.setdefault(key, []).append(late[0])
+                found.delay_ms.setdefault(key, []).append(late[1])
+                found.middle_ms.setdefault(key, []).append(late[2])
         if hop.group and (few or name == OURS):
             with Load(hop.url, 1000, tokens=10**6, gap_ms=1000) as full:
                 full.read(2.0)

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.live
 
 ROUNDS = 30
 TWICE = 8
-# Requests after which the gateway knows what is usual, and for each of which it may hedge one.
+# Requests after which the gateway knows what is usual, and in how many it may hedge one.
 KNOWN, PER_HEDGE = 50, 25
 CLOSE = "Connection: close\r\n"
 

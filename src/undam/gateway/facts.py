@@ -19,6 +19,7 @@ _ASKS_A_MODEL: frozenset[str] = frozenset({CHAT.name, COMPLETIONS.name, MESSAGES
 _SOUND_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _MODEL_CHARS = 200
 _read = json.JSONDecoder().raw_decode
+_BLANK = " \t\r\n"
 
 
 def read_facts(
@@ -74,11 +75,14 @@ def _json(body: bytes) -> Mapping[str, object]:
 
 
 def _plain_json(body: bytes) -> object:
-    """What nearly all clients send: JSON in UTF-8 with nothing around it. `json.loads` asks first
-    which encoding it is and what is blank, which takes as long again."""
+    """What nearly all clients send: JSON in UTF-8 with nothing before it; ``None`` for any other.
+
+    `json.loads` asks first which encoding it is and what is blank: 27 us instead of 17, in place.
+    """
     try:
         text = body.decode()
         said, end = _read(text)
     except ValueError:
         return None
-    return said if end == len(text) else None
+    # A line end behind it is common, and a large body is not to be read twice for that.
+    return None if text[end:].strip(_BLANK) else said

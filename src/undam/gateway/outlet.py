@@ -100,6 +100,7 @@ class Outlet:
         """Open a stream that no upstream has answered yet."""
         self.opened = True
         self._passage.status = 200
+        self._made, self._made_of = b"", None
         self.boundary = Boundary()
         self._choose_framing()
         head = own_head(200, OPENED + date_line(), self._request_id, self._framing())

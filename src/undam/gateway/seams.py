@@ -269,7 +269,7 @@ class Director(Protocol):
         ...
 
     def began(self, upstream: Upstream, request: RequestFacts) -> None:
-        """It is about to be sent there."""
+        """It was sent there, or waits for a connection."""
         ...
 
     def ended(self, upstream: Upstream, request: RequestFacts, verdict: Verdict) -> None:
