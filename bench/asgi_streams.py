@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+from bench import machine
 from bench.asgi_apps import HEARTBEAT_S, PEERS, TOKEN
 from undam.timing import quantile
 
@@ -155,10 +156,10 @@ def _compare(
     with contextlib.ExitStack() as stack:
         servers = {name: stack.enter_context(_serving(name)) for name in names}
         for number in range(2 * rounds):
-            stolen_s, results = _stolen_s(), {}
+            stolen_s, results = machine.stolen_s(), {}
             for name in names if number % 2 else reversed(names):
                 results[name] = measure(servers[name])
-            (kept if _stolen_s() - stolen_s <= _STOLEN_S else spoiled).append(results)
+            (kept if machine.stolen_s() - stolen_s <= _STOLEN_S else spoiled).append(results)
             if len(kept) == rounds:
                 break
     told = f"; {len(spoiled)} rounds spoiled" if spoiled else ""
@@ -171,11 +172,6 @@ def _compare(
         said = "within" if ratio <= bound else "OVER"
         verdicts += f"; {ratio:.2f} ({low:.2f}-{high:.2f}) x {name}, {said} {bound}"
     return [f"{title} ({unit}): {figures}{verdicts}{told}"]
-
-
-def _stolen_s() -> float:
-    """Seconds for which the hypervisor gave a core to somebody else (man 5 proc_stat)."""
-    return int(Path("/proc/stat").read_text().split()[8]) / os.sysconf("SC_CLK_TCK")
 
 
 def _spread(values: list[float]) -> str:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import statistics
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+
+from bench import machine
 
 TTFT = "mix(0.03,2000,lognormal(50,0.3))"
 RATE, REQUESTS, WARM_UP = 60, 900, 150
@@ -29,7 +29,7 @@ def run() -> list[str]:
     """At a fraction of what the upstreams take, and with all their slots taken."""
     with _sims() as upstreams:
         lines = [f"two simulators, TTFT {TTFT} ms, headers at once, a comment each second"]
-        stolen = _stolen_s()
+        stolen = machine.stolen_s()
         quiet = ["--rate", str(RATE), "-n", str(REQUESTS), "--warmup", str(WARM_UP)]
         before, after = _in_turns(upstreams, quiet, [])
         lines += [_line("hedge off ", before), _line("hedge auto", after)]
@@ -40,7 +40,7 @@ def run() -> list[str]:
         before, after = _in_turns(upstreams, full, limits)
         lines.append(f"full load: {CLIENTS} clients for 2 x {SLOTS} slots")
         lines += [_line("hedge off ", before), _line("hedge auto", after)]
-    lines.append(f"taken by the hypervisor: {_stolen_s() - stolen:.2f} s")
+    lines.append(f"taken by the hypervisor: {machine.stolen_s() - stolen:.2f} s")
     return lines
 
 
@@ -117,13 +117,6 @@ def _started(*arguments: str) -> Iterator[str]:
             yield line.split()[-1]
         finally:
             process.terminate()
-
-
-def _stolen_s() -> float:
-    """Seconds for which the hypervisor gave a core to somebody else (man 5 proc_stat)."""
-    name, *ticks = Path("/proc/stat").read_text().splitlines()[0].split()
-    assert name == "cpu"
-    return int(ticks[7]) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

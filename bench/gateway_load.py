@@ -12,11 +12,13 @@ import time
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from bench import machine
 from bench.gateway_events import END, STAMP, request
 
 _SO_TIMESTAMPNS = 35
 _READ_BYTES = 1 << 16
 _ANCILLARY_BYTES = 64
+_SLICE_S = 0.1
 
 
 @dataclass
@@ -27,6 +29,13 @@ class Seen:
     delay: list[float] = field(default_factory=list)
     tokens: int = 0
     broken: int = 0
+
+    def add(self, more: Seen) -> None:
+        """Take in what came later."""
+        self.ttft += more.ttft
+        self.delay += more.delay
+        self.tokens += more.tokens
+        self.broken += more.broken
 
 
 class _Reader:
@@ -61,6 +70,7 @@ class Load:
         spread_s: float = 0.5,
         in_step: bool = False,
     ) -> None:
+        self.url = url
         parts = urlsplit(url)
         self._address = (parts.hostname or "", parts.port or 80)
         self._request = request(tokens, gap_ms)
@@ -91,6 +101,28 @@ class Load:
             for number, _ in self._epoll.poll(min(left, 0.05)):
                 self._receive(self._readers[number], seen)
         return seen
+
+    def read_undisturbed(self, seconds: float) -> tuple[Seen, float]:
+        """Read for so long, and leave out what the hypervisor disturbed.
+
+        That is what came in a tenth of a second in which it took time from any of our cores, in
+        the tenth before, as the kernel tells of it late, and in the tenth after, when what waited
+        is sent.
+
+        Returns:
+            What is left, and how much of the time that is (0 to 1).
+        """
+        slices, taken = [], [machine.stolen_s()]
+        for _ in range(round(seconds / _SLICE_S)):
+            slices.append(self.read(_SLICE_S))
+            taken.append(machine.stolen_s())
+        left, count = Seen(), 0
+        for number, seen in enumerate(slices):
+            if taken[max(0, number - 1)] == taken[min(number + 2, len(slices))]:
+                left.add(seen)
+                count += 1
+        left.broken = sum(seen.broken for seen in slices)
+        return left, count / len(slices)
 
     def _open(self) -> None:
         sock = socket.create_connection(self._address, timeout=10)

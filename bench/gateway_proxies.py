@@ -3,9 +3,9 @@
 Each proxy runs alone on one core; the origin and the reader share another. Every round starts each
 of them anew, since processes of one program differ by a tenth from each other for as long as they
 live, and takes turns between them, so that what else the machine does falls on all; a ratio is the
-median over the rounds of the two in one round. A window from which the hypervisor took time is
-measured again, once, and counts for nothing if it took time from that, too. LiteLLM is measured by
-itself, with a load that it can bear.
+median over the rounds of the two in one round. What the hypervisor disturbs is left out: of the
+delays, the tenths of a second around each theft; of the CPU time, the whole window, which is
+measured again. LiteLLM is measured by itself, with a load that it can bear.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from math import isnan, nan
 from pathlib import Path
 from typing import TypeVar
 
+from bench import machine
 from bench.gateway_events import TTFT_S
 from bench.gateway_litellm import start_litellm
 from bench.gateway_load import Load
@@ -38,9 +39,11 @@ from undam.timing import quantile
 ROUNDS = 7
 # Of what no limit is set by.
 _FEW = 2
-# A window in which more time was stolen than two of the kernel's ticks is measured again.
+# More of the kernel's ticks in a window of CPU time, or less of a window of delays left, and it is
+# measured again.
 _STOLEN_S = 0.02
-_TRIES = 2
+_LEFT = 0.6
+_TRIES = 3
 # Rounds in which both of a pair were undisturbed; of fewer no verdict is given.
 _ENOUGH = 3
 
@@ -108,12 +111,13 @@ def run() -> list[str]:
         with contextlib.ExitStack() as stack:
             os.sched_setaffinity(0, {cores[-1]})
             origins = stack.enter_context(_origins(2))
-            stolen_s = _stolen_s()
+            stolen_s = machine.stolen_s()
             starters = _starters(origins)
             found: dict[str, Figures] = {name: Figures() for name in starters}
             lines = []
             for number in range(ROUNDS):
                 for name in list(found) if number % 2 else reversed(list(found)):
+                    _progress(f"round {number + 1} of {ROUNDS}: {name}")
                     try:
                         _round(starters[name], name, found[name], few=number < _FEW, cores=cores)
                     except Missing as missing:
@@ -122,11 +126,17 @@ def run() -> list[str]:
             lines += [*_told(found, in_step=False), *_told(found, in_step=True), _memory(found)]
             os.sched_setaffinity(0, {cores[0]})
             lines.append(_litellm(stack, origins[0], cores[-1]))
-            lines.append(f"the hypervisor took {_stolen_s() - stolen_s:.2f} s in all")
+            lines.append(f"the hypervisor took {machine.stolen_s() - stolen_s:.2f} s in all")
             return lines
     finally:
         gc.enable()
         os.sched_setaffinity(0, cores)
+
+
+def _progress(text: str) -> None:
+    """On a terminal; a round takes three minutes."""
+    if sys.stderr.isatty():
+        print(f"  {text}", file=sys.stderr, flush=True)
 
 
 def _round(starter: Starter, name: str, found: Figures, *, few: bool, cores: list[int]) -> None:
@@ -139,7 +149,7 @@ def _round(starter: Starter, name: str, found: Figures, *, few: bool, cores: lis
             os.sched_setaffinity(0, {cores[-1]})
         for in_step in (False, True):
             if hop.group and (few or name == OURS or name in _BOUNDED):
-                cost = _undisturbed(partial(_cpu_us_per_token, in_step=in_step), hop)
+                cost = _undisturbed(partial(_cpu_us_per_token, hop, in_step=in_step))
                 found.cpu_us.setdefault(in_step, []).append(nan if cost is None else cost)
             if not (few or name == OURS or name == "envoy"):
                 continue
@@ -149,7 +159,7 @@ def _round(starter: Starter, name: str, found: Figures, *, few: bool, cores: lis
                     # Spread over the life of an answer, so that as many begin at any time.
                     spread_s=tokens * gap_ms / 1000,
                 )  # fmt: skip
-                late = _undisturbed(partial(_lateness, load, window_s), hop) or (nan, nan, nan)
+                late = _undisturbed(partial(_lateness, load, window_s)) or (nan, nan, nan)
                 key = in_step, streams
                 found.ttft_ms.setdefault(key, []).append(late[0])
                 found.delay_ms.setdefault(key, []).append(late[1])
@@ -242,32 +252,33 @@ def _told(found: dict[str, Figures], *, in_step: bool) -> list[str]:
     return lines
 
 
-def _undisturbed(measure: Callable[[Hop], T], hop: Hop) -> T | None:
-    """What is measured while the hypervisor takes nothing; ``None`` if it did each time."""
+def _undisturbed(measure: Callable[[], T | None]) -> T | None:
+    """What is found at last; ``None`` if the hypervisor disturbed each try."""
     for _ in range(_TRIES):
-        before_s = _stolen_s()
-        found = measure(hop)
-        if _stolen_s() - before_s <= _STOLEN_S:
+        if (found := measure()) is not None:
             return found
     return None
 
 
-def _cpu_us_per_token(hop: Hop, *, in_step: bool) -> float:
+def _cpu_us_per_token(hop: Hop, *, in_step: bool) -> float | None:
     with Load(hop.url, 200, tokens=10**6, gap_ms=10, in_step=in_step) as load:
         load.read(_WARM_S)
-        before = hop.cpu_ns()
+        stolen_s, before = machine.stolen_s(), hop.cpu_ns()
         tokens = load.read(_CPU_S).tokens
-        return (hop.cpu_ns() - before) / 1000 / max(1, tokens)
+        cost = (hop.cpu_ns() - before) / 1000 / max(1, tokens)
+        return cost if machine.stolen_s() - stolen_s <= _STOLEN_S else None
 
 
-def _lateness(load: Callable[[], Load], window_s: float, hop: Hop) -> tuple[float, float, float]:
+def _lateness(load: Callable[[], Load], window_s: float) -> tuple[float, float, float] | None:
     """The p99 of what was added to the origin's own TTFT, and p99 and median from send to arrival
     of each token (ms)."""
     with load() as reading:
         reading.read(_WARM_S)
-        seen = reading.read(window_s)
+        seen, left = reading.read_undisturbed(window_s)
     if seen.broken:
-        raise RuntimeError(f"{seen.broken} of the streams through {hop.url} broke")
+        raise RuntimeError(f"{seen.broken} of the streams through {reading.url} broke")
+    if left < _LEFT:
+        return None
     first, delays = sorted(seen.ttft), sorted(seen.delay)
     return quantile(first, 0.99) - TTFT_S * 1000, quantile(delays, 0.99), quantile(delays, 0.5)
 
@@ -333,12 +344,6 @@ def _known(values: list[float]) -> list[float]:
 
 def _quartiles(ordered: list[float], digits: int = 2) -> str:
     return "-".join(f"{quantile(ordered, share):.{digits}f}" for share in (0.25, 0.75))
-
-
-def _stolen_s() -> float:
-    """What the hypervisor gave to others of all cores' time so far (man 5 proc_stat)."""
-    ticks = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
-    return int(ticks[7]) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from bench.simulator_schedule import _on_cpu_and_waiting_s, _stolen_s
+from bench import machine
 from undam.load.job import Batch, ClosedLoop, Final, FrameReader, Job, Ready, Start, encode
 from undam.record.measured import Measured, Outcome
 from undam.timing import quantile
@@ -87,7 +87,7 @@ def work(job: Job, core: int) -> tuple[list[Measured], Final, float]:
                 process.stdin.flush()
         process.stdin.close()
         # It has ended, and nobody has waited for it yet.
-        denied_s = _on_cpu_and_waiting_s(process.pid)[1]
+        denied_s = machine.on_cpu_and_waiting_s(process.pid)[1]
     frames = [frame for data in said[1:] for frame in reader.receive_data(data)]
     final = frames[-1] if frames else None
     if not isinstance(final, Final):
@@ -164,9 +164,9 @@ def _play(streams: int, *, simulator: bool = False) -> _Played:
                 assert process.stdout is not None
                 port = int(process.stdout.readline().decode().split(":")[-1])
                 os.sched_setaffinity(process.pid, {cores[0]})
-                stolen_s = _stolen_s(cores[-1])
+                stolen_s = machine.stolen_s(cores[-1])
                 measured, final, denied_s = work(_job(("127.0.0.1", port), streams), cores[-1])
-                stolen_s = _stolen_s(cores[-1]) - stolen_s
+                stolen_s = machine.stolen_s(cores[-1]) - stolen_s
             finally:
                 if simulator:
                     process.send_signal(signal.SIGTERM)

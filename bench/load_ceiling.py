@@ -12,8 +12,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+from bench import machine
 from bench.load_accuracy import request_for, work
-from bench.simulator_schedule import _stolen_s
 from undam.load.job import ClosedLoop, Final, Job
 from undam.record.measured import Measured, Outcome
 from undam.timing import quantile
@@ -109,9 +109,9 @@ def _play(origin: tuple[str, str], path: str, load: ClosedLoop, *, of: str) -> R
                 load=load,
                 timeout_s=60,
             )
-            stolen_s = _stolen_s(cores[-1])
+            stolen_s = machine.stolen_s(cores[-1])
             measured, final, denied_s = work(job, cores[-1])
-            stolen_s = _stolen_s(cores[-1]) - stolen_s
+            stolen_s = machine.stolen_s(cores[-1]) - stolen_s
         finally:
             process.stdin.close()
             process.wait(timeout=30)

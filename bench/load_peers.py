@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench import machine
 from bench.load_peers_flood import flooding
 from bench.load_peers_tools import PEERS, UNDAM, Said, Task, Tool, home
 from bench.load_peers_truth import Truth, cores, pinned, simulator
@@ -41,7 +42,7 @@ class Failed(RuntimeError):
 
 def run() -> list[str]:
     """Three tables: errors of TTFT, errors of ITL, ceilings; and who is not there."""
-    stolen = _stolen_s()
+    stolen = machine.stolen_s()
     tools = [UNDAM, *(tool for tool in PEERS if _is_there(tool))]
     lines = [_missing(tool) for tool in PEERS if not _is_there(tool)]
     ttft, itl, at_once, faults = _accuracy(tools)
@@ -51,7 +52,7 @@ def run() -> list[str]:
     ceilings, more_faults = _ceilings(tools)
     lines += ["as fast as it can, from one core, by its own account", *ceilings]
     lines += [*faults, *more_faults]
-    lines.append(f"taken by the hypervisor meanwhile: {_stolen_s() - stolen:.2f} s")
+    lines.append(f"taken by the hypervisor meanwhile: {machine.stolen_s() - stolen:.2f} s")
     return lines
 
 
@@ -192,12 +193,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     time.sleep(0.2)
-
-
-def _stolen_s() -> float:
-    """Seconds for which the hypervisor gave our processors to somebody else (man 5 proc_stat)."""
-    first = Path("/proc/stat").read_text().splitlines()[0].split()
-    return int(first[8]) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from bench import machine
 from undam.timing import quantile
 
 STREAMS = 500
@@ -74,34 +75,19 @@ def _play(*, spread_s: float) -> _Played:
                 cores = sorted(os.sched_getaffinity(0))
                 os.sched_setaffinity(process.pid, {cores[0]})
                 os.sched_setaffinity(0, {cores[-1]})
-                before = _on_cpu_and_waiting_s(process.pid)
-                stolen_s = _stolen_s(cores[0])
+                before = machine.on_cpu_and_waiting_s(process.pid)
+                stolen_s = machine.stolen_s(cores[0])
                 try:
                     _read_all((url.hostname or "", url.port or 0), spread_s)
                 finally:
                     os.sched_setaffinity(0, cores)
-                after = _on_cpu_and_waiting_s(process.pid)
-                stolen_s = _stolen_s(cores[0]) - stolen_s
+                after = machine.on_cpu_and_waiting_s(process.pid)
+                stolen_s = machine.stolen_s(cores[0]) - stolen_s
             finally:
                 process.send_signal(signal.SIGTERM)
                 process.wait(timeout=30)
         late_ms, seconds = _lateness(truth)
         return _Played(late_ms, seconds, after[0] - before[0], after[1] - before[1], stolen_s)
-
-
-def _on_cpu_and_waiting_s(pid: int) -> tuple[float, float]:
-    """Seconds the process ran, and was ready but did not run (Documentation/scheduler)."""
-    ran, waited, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
-    return int(ran) / 1e9, int(waited) / 1e9
-
-
-def _stolen_s(core: int) -> float:
-    """Seconds for which the hypervisor gave this core to somebody else (man 5 proc_stat)."""
-    for line in Path("/proc/stat").read_text().splitlines():
-        name, *ticks = line.split()
-        if name == f"cpu{core}":
-            return int(ticks[7]) / os.sysconf("SC_CLK_TCK")
-    return 0.0
 
 
 def _read_all(address: tuple[str, int], spread_s: float) -> None:
