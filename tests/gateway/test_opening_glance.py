@@ -1,4 +1,5 @@
-"""What the first content looks like at a glance, by the events that model servers send."""
+"""What the first content looks like at a glance, by the events that model servers send, and that
+a chunk whose JSON nobody reads means what its JSON says."""
 
 from __future__ import annotations
 
@@ -6,9 +7,13 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from undam.apis import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Api
+from undam.apis import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Api, Kind
+from undam.gateway import opening as module
 from undam.gateway.opening import Opening
+from undam.sse import Comment, Parser
 
 
 def _chat(delta: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -74,3 +79,118 @@ def test_neither_a_text_within_a_text_nor_a_large_event_looks_like_it() -> None:
     assert not opening.looks_like_content(quoted)
     assert not opening.looks_like_content(_bytes(_chat({"content": "x" * 1024}), (", ", ": ")))
     assert not opening.looks_like_content(b": ping\n\n")
+
+
+def _role(**more: Any) -> bytes:
+    return _bytes(_chat({"role": "assistant", "content": "", **more}), (",", ":"))
+
+
+_REAL = {
+    "OpenAI's role": _bytes(
+        {
+            "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1728933352,
+            "model": "gpt-4o", "service_tier": "default", "system_fingerprint": "fp_5796ac6771",
+            "choices": [{"index": 0, "delta": {"role": "assistant", "content": "", "refusal": None},
+                         "logprobs": None, "finish_reason": None}],
+            "usage": None, "obfuscation": "aB3",
+        }, (",", ":")),
+    "llama.cpp's role": _bytes(
+        {
+            "choices": [{"finish_reason": None, "index": 0,
+                         "delta": {"role": "assistant", "content": None}}],
+            "created": 1728933352, "id": "chatcmpl-1", "model": "m", "system_fingerprint": "b1",
+            "object": "chat.completion.chunk",
+        }, (",", ":")),
+    "vLLM's content": _bytes(
+        _chat({"content": 'Say \n"yes" \u00e9\u2028'}) | {"prompt_token_ids": None}, (",", ":")),
+    "spaces": _bytes(_chat({"role": "assistant", "content": "Hi"}), (", ", ": ")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", _REAL)
+def test_the_json_of_usual_chunks_is_not_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(module, "Parser")
+    opening = Opening(CHAT)
+    assert opening.take(_REAL[name]) is ("role" not in name)
+    assert opening.content is ("role" not in name)
+    with pytest.raises(NameError):
+        Opening(CHAT).take(b": ping\n\n")
+
+
+_VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(-(10**20), 10**20), st.floats(width=16),
+    st.sampled_from(["", "", "x", 'a "quote"', "a\\b", "{", "\n", "\u00e9", "content", [], {}]),
+)  # fmt: skip
+_NAMES = st.sampled_from(
+    [
+        "id",
+        "created",
+        "usage",
+        "logprobs",
+        "error",
+        "finish_reason",
+        "text",
+        "delta",
+        "choices",
+        "X",
+    ]
+)
+_BESIDE = st.lists(st.tuples(_NAMES, st.none() | _VALUES), max_size=2)
+_SAYS = st.tuples(
+    st.sampled_from(["role", "content", "content", "refusal", "tool_calls", "reasoning"]),
+    st.sampled_from(["", None]) | _VALUES,
+)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> str:
+    """JSON, also of an object that has a name twice; a `bytes` is JSON already."""
+    texts = (one.decode() if isinstance(one, bytes) else json.dumps(one) for _, one in pairs)
+    names = (json.dumps(name) for name, _ in pairs)
+    return "{" + ", ".join(map(": ".join, zip(names, texts, strict=True))) + "}"
+
+
+@st.composite
+def _chunks(draw: st.DrawFn) -> bytes:
+    """Events like those of chat completions, and what is nearly one."""
+    delta = _object(draw(st.lists(_SAYS, max_size=3))).encode()
+    choice = _object([*draw(_BESIDE), ("delta", delta), *draw(_BESIDE)])
+    text = _object([*draw(_BESIDE), ("choices", f"[{choice}]".encode()), *draw(_BESIDE)])
+    if draw(st.booleans()):
+        text = text.replace(": ", ":").replace(", ", ",")
+    data = f"data: {text}\n\n".encode()
+    for _ in range(draw(st.integers(0, 2))):
+        place, skipped = draw(st.integers(0, len(data))), draw(st.integers(0, 2))
+        put = draw(st.sampled_from([b"", b",", b'"', b"}", b" ", b"\\", b"\n", b"0", b"\xff"]))
+        data = data[:place] + put + data[place + skipped :]
+    return data
+
+
+def _as_read(data: bytes) -> tuple[bool, bool]:
+    """Whether ``data`` decides, and whether by content, read event by event."""
+    for item in Parser().receive_data(data):
+        if not isinstance(item, Comment):
+            kind = CHAT.read(item.event, item.data).kind
+            if kind not in (Kind.EMPTY, Kind.HEARTBEAT, Kind.USAGE):
+                return True, kind is Kind.CONTENT
+    return False, False
+
+
+@given(first=st.sampled_from([b"", _role(), _role(refusal=None)]), data=_chunks())
+@example(b"", b'data: {"choices":[{"delta":{"content":"x","content":""}}]}\n\n')
+@example(b"", b'data: {"choices":[{"delta":{"content":""x""}}]}\n\n')
+@example(b"", b'data: {"choices":[{"delta":{"content":"\\x"}}]}\n\n')
+@example(b"", b'data: {"choices":[{"delta":{"content":"\\u00e"}}]}\n\n')
+@example(b"", b'data: {"choices":[{"delta":{"role":"a""content":"x"}}]}\n\n')
+@example(b"", b'data: {"choices":[{"delta":{"content":"x",}}]}\n\n')
+@example(b"", b'data: {"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}]}\n\n')
+@example(b"", b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n')
+@example(b"", b'data: {"choices":[{"delta":{},"text":"x"}]}\n\n')
+@example(b"", b'data: {"choices":[{"delta":{}}],"error":"x"}\n\n')
+@example(b"", b'data: {"choices":[{"delta":{"content":"x"},"delta":null}]}\n\n')
+@example(b"", b'data: {"choices":[{"delta":{"content":"x"}}],"choices":null}\n\n')
+@example(b"", b'data: {"id":01,"choices":[{"delta":{}}]}\n\n')
+@example(_role(), b'\xef\xbb\xbfdata: {"choices":[{"delta":{"content":"x"}}]}\n\n')
+def test_a_chunk_that_is_not_read_means_what_its_json_says(first: bytes, data: bytes) -> None:
+    opening = Opening(CHAT)
+    taken = [opening.take(one) for one in (first, data) if one and not opening.decided]
+    assert (taken[-1], opening.content) == _as_read(first + data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from undam.apis import Api, Kind
+from undam.apis import CHAT, Api, Kind
 from undam.errors import RemoteProtocolError
 from undam.sse import Comment, Parser
 
@@ -15,6 +15,25 @@ _CONTENT = re.compile(
     rb': ?"[^"]'
 )
 _SHORT = 1024
+
+# One event that is one chunk of chat completions in the words that servers use, with one choice
+# that says nothing but a role and content. What it means is then known without its JSON being read,
+# which takes 45 us, in place. No name that counts may stand in it twice.
+_TEXT = rb'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*"'
+_NUMBER = rb"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,9})?"
+_BESIDE = rb"""(?:"(?!(?:choices|delta|text|error|finish_reason)")[a-z_]+":[ ]?
+                  (?:%b|%b|true|false|null)
+              |"(?:error|finish_reason)":[ ]?null)""" % (_TEXT, _NUMBER)
+_DELTA = rb"""(?:"role":[ ]?%b
+             |"content":[ ]?(?:""|null|(?P<said>%b)(?![^}]*"content"))
+             |"(?!(?:role|content)")[a-z_]+":[ ]?(?:""|null))""" % (_TEXT, _TEXT)
+_CHUNK = re.compile(
+    rb"""data:[ ]?\{(?:%b,[ ]?)*"choices":[ ]?\[\{(?:%b,[ ]?)*
+         "delta":[ ]?\{(?:%b(?:,[ ]?(?=")|(?=\})))*\}
+         (?:,[ ]?%b)*\}\](?:,[ ]?%b)*\}\n\n"""
+    % (_BESIDE, _BESIDE, _DELTA, _BESIDE, _BESIDE),
+    re.VERBOSE,
+)
 
 # What is neither content nor a sign that none will follow.
 _NOTHING_YET = frozenset({Kind.EMPTY, Kind.HEARTBEAT, Kind.USAGE})
@@ -30,10 +49,13 @@ class Opening:
         comments: comments seen so far.
     """
 
-    __slots__ = ("_parser", "_read", "comments", "content", "decided")
+    __slots__ = ("_before", "_chunks", "_parser", "_read", "comments", "content", "decided")
 
     def __init__(self, api: Api) -> None:
-        self._parser = Parser()
+        # From the first event on that only the parser can read, all go through it.
+        self._parser: Parser | None = None
+        self._chunks = api is CHAT
+        self._before = b""
         self._read = api.read
         self.decided = False
         self.content = False
@@ -42,13 +64,20 @@ class Opening:
     def looks_like_content(self, data: bytes) -> bool:
         """Whether the next read brings content at a glance; if not, `take` must tell.
 
-        Reading an event takes half as long as all else until its bytes leave. Where the glance is
-        wrong, no other upstream is asked any more, and nothing else happens.
+        Reading an event may take half as long as all else until its bytes leave. Where the glance
+        is wrong, no other upstream is asked any more, and nothing else happens.
         """
         return len(data) < _SHORT and _CONTENT.search(data) is not None
 
     def take(self, data: bytes) -> bool:
         """Read on; returns `decided`."""
+        if self._parser is None:
+            if self._chunks and len(data) < _SHORT and (chunk := _CHUNK.fullmatch(data)):
+                self._before = b"\n"  # No byte order mark may follow.
+                self.decided = self.content = chunk["said"] is not None
+                return self.decided
+            self._parser = Parser()
+            data = self._before + data
         try:
             items = self._parser.receive_data(data)
         except RemoteProtocolError:
