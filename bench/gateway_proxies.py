@@ -53,9 +53,9 @@ _NGINX = "proxy_buffering off; proxy_http_version 1.1; proxy_set_header Connecti
 _NGINX_POOL = "upstream origin {{ server {authority}; keepalive 1024; }}"
 _WARM_S = 1.0
 _CPU_S = 2.0
-_LEVELS = ((50, 20, 50, 6.0), (200, 20, 100, 6.0), (1000, 50, 100, 4.0))
+_LEVELS = ((50, 20, 50, 12.0), (200, 20, 100, 6.0), (1000, 50, 100, 4.0))
 """Streams, ms between the tokens of each, tokens of an answer, and the window (s): 50, 100 and 200
-requests/s, so that three first contents or more are above the p99."""
+requests/s, so that six first contents or more are above the p99."""
 _BOUNDED = {"nginx": 1.2, "envoy": 1.0}
 """What CPU per token may be of theirs; the p99s may be Envoy's."""
 
