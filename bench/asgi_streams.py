@@ -30,8 +30,6 @@ from bench.asgi_apps import HEARTBEAT_S, PEERS, TOKEN
 from undam.timing import quantile
 
 ROUNDS = 7
-_STOLEN_S = 0.02
-"""Two ticks of the clock by which the kernel counts what was stolen."""
 _EVENT_BYTES = len(f"data: {TOKEN}\n\n") + len("c8\r\n\r\n")
 _STAMP = re.compile(rb"data: (\d{19}) ")
 _SO_TIMESTAMPNS = 35
@@ -159,7 +157,9 @@ def _compare(
             stolen_s, results = machine.stolen_s(), {}
             for name in names if number % 2 else reversed(names):
                 results[name] = measure(servers[name])
-            (kept if machine.stolen_s() - stolen_s <= _STOLEN_S else spoiled).append(results)
+            (kept if machine.stolen_s() - stolen_s <= machine.SPOILED_S else spoiled).append(
+                results
+            )
             if len(kept) == rounds:
                 break
     told = f"; {len(spoiled)} rounds spoiled" if spoiled else ""

@@ -30,13 +30,6 @@ class Seen:
     tokens: int = 0
     broken: int = 0
 
-    def add(self, more: Seen) -> None:
-        """Take in what came later."""
-        self.ttft += more.ttft
-        self.delay += more.delay
-        self.tokens += more.tokens
-        self.broken += more.broken
-
 
 class _Reader:
     __slots__ = ("asked_ns", "sock", "tail", "waiting")
@@ -116,13 +109,19 @@ class Load:
         for _ in range(round(seconds / _SLICE_S)):
             slices.append(self.read(_SLICE_S))
             taken.append(machine.stolen_s())
-        left, count = Seen(), 0
-        for number, seen in enumerate(slices):
-            if taken[max(0, number - 1)] == taken[min(number + 2, len(slices))]:
-                left.add(seen)
-                count += 1
-        left.broken = sum(seen.broken for seen in slices)
-        return left, count / len(slices)
+        kept = [
+            seen
+            for number, seen in enumerate(slices)
+            if taken[max(0, number - 1)] == taken[min(number + 2, len(slices))]
+        ]
+        left = Seen(
+            ttft=[one for seen in kept for one in seen.ttft],
+            delay=[one for seen in kept for one in seen.delay],
+            tokens=sum(seen.tokens for seen in kept),
+            # A stream that breaks is never the hypervisor's doing.
+            broken=sum(seen.broken for seen in slices),
+        )
+        return left, len(kept) / len(slices)
 
     def _open(self) -> None:
         sock = socket.create_connection(self._address, timeout=10)

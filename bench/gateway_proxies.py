@@ -39,9 +39,7 @@ from undam.timing import quantile
 ROUNDS = 7
 # Of what no limit is set by.
 _FEW = 2
-# More of the kernel's ticks in a window of CPU time, or less of a window of delays left, and it is
-# measured again.
-_STOLEN_S = 0.02
+# A window of delays of which the hypervisor left less is measured again.
 _LEFT = 0.6
 _TRIES = 3
 # Rounds in which both of a pair were undisturbed; of fewer no verdict is given.
@@ -266,7 +264,7 @@ def _cpu_us_per_token(hop: Hop, *, in_step: bool) -> float | None:
         stolen_s, before = machine.stolen_s(), hop.cpu_ns()
         tokens = load.read(_CPU_S).tokens
         cost = (hop.cpu_ns() - before) / 1000 / max(1, tokens)
-        return cost if machine.stolen_s() - stolen_s <= _STOLEN_S else None
+        return cost if machine.stolen_s() - stolen_s <= machine.SPOILED_S else None
 
 
 def _lateness(load: Callable[[], Load], window_s: float) -> tuple[float, float, float] | None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+SPOILED_S = 0.02
+"""More than two of the ticks by which the kernel counts what was stolen, and what was measured
+meanwhile is measured again."""
+
 
 def stolen_s(core: int | None = None) -> float:
     """Seconds for which the hypervisor gave this core, or any of ours, to somebody else so far.

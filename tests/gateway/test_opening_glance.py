@@ -177,6 +177,7 @@ def _as_read(data: bytes) -> tuple[bool, bool]:
 
 @given(first=st.sampled_from([b"", _role(), _role(refusal=None)]), data=_chunks())
 @example(b"", b'data: {"choices":[{"delta":{"content":"x","content":""}}]}\n\n')
+@example(b"", b'data: {"choices":[{"delta":{"content":"x","role":"}","content":""}}]}\n\n')
 @example(b"", b'data: {"choices":[{"delta":{"content":""x""}}]}\n\n')
 @example(b"", b'data: {"choices":[{"delta":{"content":"\\x"}}]}\n\n')
 @example(b"", b'data: {"choices":[{"delta":{"content":"\\u00e"}}]}\n\n')

@@ -25,7 +25,7 @@ _BESIDE = rb"""(?:"(?!(?:choices|delta|text|error|finish_reason)")[a-z_]+":[ ]?
                   (?:%b|%b|true|false|null)
               |"(?:error|finish_reason)":[ ]?null)""" % (_TEXT, _NUMBER)
 _DELTA = rb"""(?:"role":[ ]?%b
-             |"content":[ ]?(?:""|null|(?P<said>%b)(?![^}]*"content"))
+             |"content":[ ]?(?:""|null|(?P<said>%b)(?!.*"content"))
              |"(?!(?:role|content)")[a-z_]+":[ ]?(?:""|null))""" % (_TEXT, _TEXT)
 _CHUNK = re.compile(
     rb"""data:[ ]?\{(?:%b,[ ]?)*"choices":[ ]?\[\{(?:%b,[ ]?)*
