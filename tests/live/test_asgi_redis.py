@@ -15,7 +15,7 @@ from support.live import miss
 from support.redis_server import redis_url, start_redis
 from support.replays import kept_events
 from support.servers_asgi import UVICORN_ASYNCIO, UVICORN_UVLOOP, Reading, Running, serving
-from undam.lab.proxies import Missing
+from undam.lab.proxies import Missing, Proxy
 
 APP = "support.replay_app:app"
 LEASE_S = 0.6
@@ -25,19 +25,19 @@ Serve = Callable[[], Running]
 
 
 @pytest.fixture(scope="module")
-def redis() -> Iterator[str]:
+def redis() -> Iterator[Proxy]:
     try:
         server = start_redis()
     except Missing as missing:
         miss(missing)
     with server:
-        yield redis_url(server)
+        yield server
 
 
 @pytest.fixture
-def serve(redis: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+def serve(redis: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     """Start a further process that serves the same application."""
-    monkeypatch.setenv("TEST_REDIS", redis)
+    monkeypatch.setenv("TEST_REDIS", redis_url(redis))
     monkeypatch.setenv("TEST_LEASE_S", str(LEASE_S))
     with contextlib.ExitStack() as running:
         servers = iter([UVICORN_UVLOOP, UVICORN_ASYNCIO, UVICORN_UVLOOP])
@@ -55,9 +55,25 @@ def _read(reading: Reading, count: int) -> Reading:
     )
 
 
-def _path(request: pytest.FixtureRequest, *, after: Reading | None = None, more: str = "") -> str:
+@pytest.fixture
+def key() -> str:
+    """Of a stream of its own, also where a test is tried again: Redis keeps what the first left."""
+    return f"stream-{time.monotonic_ns()}"
+
+
+def _path(key: str, *, after: Reading | None = None, more: str = "") -> str:
     last = "" if after is None else f"&last_event_id={_events(after)[-1][0]}"
-    return f"/{request.node.name}?count={COUNT}{more}{last}"
+    return f"/{key}?count={COUNT}{more}{last}"
+
+
+@contextlib.contextmanager
+def _stopped(pid: int) -> Iterator[None]:
+    """The process stands still meanwhile."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def _kill(server: Running) -> None:
@@ -79,16 +95,14 @@ def _writers(events: list[tuple[str, str]]) -> list[int]:
     return list(dict.fromkeys(pids))
 
 
-def test_the_process_that_serves_and_runs_the_source_is_killed(
-    serve: Serve, request: pytest.FixtureRequest
-) -> None:
+def test_the_process_that_serves_and_runs_the_source_is_killed(serve: Serve, key: str) -> None:
     one, two = serve(), serve()
-    with one.read(_path(request)) as first:
+    with one.read(_path(key)) as first:
         _read(first, 50)
         _kill(one)
         first.until_end()
         assert not first.complete
-        with two.read(_path(request, after=first)) as second:
+        with two.read(_path(key, after=first)) as second:
             second.until_end()
             assert second.complete
             events = _events(first, second)
@@ -96,18 +110,16 @@ def test_the_process_that_serves_and_runs_the_source_is_killed(
     assert _writers(events) == [one.process.pid, two.process.pid]
 
 
-def test_the_serving_process_is_killed_and_the_producing_one_is_not(
-    serve: Serve, request: pytest.FixtureRequest
-) -> None:
+def test_the_serving_process_is_killed_and_the_producing_one_is_not(serve: Serve, key: str) -> None:
     one, two, three = serve(), serve(), serve()
-    with one.read(_path(request)) as producing:
+    with one.read(_path(key)) as producing:
         _read(producing, 5)
-        with two.read(_path(request)) as first:
+        with two.read(_path(key)) as first:
             _read(first, 60)
             _kill(two)
             first.until_end()
             assert not first.complete
-            with three.read(_path(request, after=first)) as second:
+            with three.read(_path(key, after=first)) as second:
                 events = _events(first, second.until_end())
                 assert second.complete
         producing.until_end()
@@ -118,12 +130,12 @@ def test_the_serving_process_is_killed_and_the_producing_one_is_not(
 
 
 def test_a_reader_elsewhere_notices_nothing_when_the_producing_process_is_killed(
-    serve: Serve, request: pytest.FixtureRequest
+    serve: Serve, key: str
 ) -> None:
     one, two, three = serve(), serve(), serve()
-    with one.read(_path(request)) as producing:
+    with one.read(_path(key)) as producing:
         _read(producing, 5)
-        with two.read(_path(request)) as second, three.read(_path(request)) as third:
+        with two.read(_path(key)) as second, three.read(_path(key)) as third:
             _read(second, 20)
             _read(third, 20)
             _kill(one)
@@ -139,10 +151,10 @@ def test_a_reader_elsewhere_notices_nothing_when_the_producing_process_is_killed
 
 
 def test_where_nobody_can_go_on_readers_are_told_and_the_end_is_abnormal(
-    serve: Serve, request: pytest.FixtureRequest
+    serve: Serve, key: str
 ) -> None:
     one, two = serve(), serve()
-    path = _path(request, more="&go_on=0")
+    path = _path(key, more="&go_on=0")
     with one.read(path) as producing, contextlib.ExitStack() as others:
         _read(producing, 1)  # Only then is it sure who runs the source.
         reading = others.enter_context(two.read(path))
@@ -153,7 +165,7 @@ def test_where_nobody_can_go_on_readers_are_told_and_the_end_is_abnormal(
         assert reading.body.count(b"event: error\n") == 1
         seen = _events(reading)
         # Whoever comes later gets what there is, and the same news.
-        with two.read(path) as late, two.read(_path(request, after=reading)) as again:
+        with two.read(path) as late, two.read(_path(key, after=reading)) as again:
             for reader in (late.until_end(), again.until_end()):
                 assert not reader.complete
                 assert reader.body.count(b"event: error\n") == 1
@@ -165,18 +177,18 @@ def test_where_nobody_can_go_on_readers_are_told_and_the_end_is_abnormal(
 
 
 def test_a_process_that_was_taken_for_dead_does_not_mix_in(
-    serve: Serve, request: pytest.FixtureRequest
+    serve: Serve, redis: Proxy, key: str
 ) -> None:
     one, two = serve(), serve()
-    with one.read(_path(request)) as producing, contextlib.ExitStack() as others:
+    with one.read(_path(key)) as producing, contextlib.ExitStack() as others:
         _read(producing, 1)  # Only then is it sure who runs the source.
-        reading = others.enter_context(two.read(_path(request)))
+        reading = others.enter_context(two.read(_path(key)))
         _read(reading, 20)
-        os.killpg(one.process.pid, signal.SIGSTOP)
-        try:
+        with contextlib.ExitStack() as still:
+            with _stopped(redis.pid):
+                time.sleep(0.1)  # Now it waits for an answer, which comes while it stands still.
+                still.enter_context(_stopped(one.process.pid))
             reading.until(lambda: len(_writers(_events(reading))) == 2)
-        finally:
-            os.killpg(one.process.pid, signal.SIGCONT)
         reading.until_end()
         assert reading.complete
         producing.until_end()
@@ -184,24 +196,39 @@ def test_a_process_that_was_taken_for_dead_does_not_mix_in(
         assert before == events[: len(before)]
         assert len(before) < COUNT
         assert not producing.complete
-        with one.read(_path(request, after=producing)) as again:
+        with one.read(_path(key, after=producing)) as again:
             assert before + _events(again.until_end()) == events
             assert again.complete
     _are_whole(events)
 
 
+def test_readers_of_a_process_that_stood_still_for_long_notice_nothing(
+    serve: Serve, key: str
+) -> None:
+    one, two = serve(), serve()
+    with one.read(_path(key)) as producing:
+        _read(producing, 1)
+        with two.read(_path(key)) as reading:
+            _read(reading, 5)
+            with _stopped(two.process.pid):
+                _read(producing, 120)
+            assert _events(reading.until_end()) == _events(producing.until_end())
+            assert reading.complete
+            _are_whole(_events(reading))
+
+
 def test_a_process_that_stops_in_good_order_hands_over_before_its_lease_is_over(
-    serve: Serve, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEST_LEASE_S", "15")
     one, two = serve(), serve()
-    with one.read(_path(request)) as first:
+    with one.read(_path(key)) as first:
         _read(first, 30)
         one.stop()
         first.until_end()
         assert not first.complete
         began = time.monotonic()
-        with two.read(_path(request, after=first)) as second:
+        with two.read(_path(key, after=first)) as second:
             events = _events(first, second.until_end())
             assert second.complete
     assert time.monotonic() - began < 12

@@ -51,7 +51,8 @@ class RedisReplay:
       back, as far as memory reaches; new ones start without it, so that two processes may start
       the same; who comes back with an id to a process that knows nothing of it gets an error
       and an abnormal end, after which an EventSource tries again. No event is held longer than
-      ``timeout_s`` for Redis. It is logged once, and once when it is over.
+      ``timeout_s`` for Redis, or twice that where this process could not renew its lease in
+      time: another may have the stream then. It is logged once, and once when it is over.
 
     Call ``aclose()`` when the application ends: other processes then need not wait for leases.
 
@@ -209,6 +210,7 @@ class RedisReplay:
             entry,
             channel,
             written=position,
+            lease_s=self._lease_s,
             renew_s=self._check_s,
             linger_s=self._linger_s,
             tell=self._tell,
@@ -239,7 +241,8 @@ class RedisReplay:
     async def _follow(self, channel: Channel, entry: RedisLog, produce: Produce) -> None:
         """Read along what another process writes; take over if it dies."""
         loop = asyncio.get_running_loop()
-        answered = touched = loop.time()
+        touched = loop.time()
+        failing_since: float | None = None
         try:
             while channel.end is None:
                 try:
@@ -248,13 +251,15 @@ class RedisReplay:
                         touched = loop.time()
                         await entry.touch()
                     self._tell(None)
-                    answered = loop.time()
+                    failing_since = None
                     await _take_over(channel, entries)
                     if not entries:
                         await self._look_after(channel, entry, produce)
                 except RedisDown as error:
                     self._tell(error)
-                    if loop.time() - answered > self._lease_s:
+                    # Not since it last answered: this process may have stood still.
+                    failing_since = failing_since or loop.time()
+                    if loop.time() - failing_since > self._lease_s:
                         # Longer than a dead producer is waited for; the readers may come back.
                         self._shelf.drop(channel)
                         return

@@ -36,6 +36,7 @@ class Writer:
 
     Args:
         written: events that Redis has already.
+        lease_s: how long after a command another process may hold this one for dead.
         renew_s: the lease is renewed this often, events or not.
         linger_s: for how long it goes on without readers while Redis cannot be asked for them.
         tell: called with an error when Redis fails, and with ``None`` when it is back.
@@ -49,6 +50,7 @@ class Writer:
         channel: Channel,
         *,
         written: int,
+        lease_s: float,
         renew_s: float,
         linger_s: float,
         tell: Callable[[RedisDown | None], None],
@@ -58,6 +60,7 @@ class Writer:
         self._log = log
         self._channel = channel
         self._written = written
+        self._lease_s = lease_s
         self._renew_s = renew_s
         self._linger_s = linger_s
         self._tell = tell
@@ -72,7 +75,7 @@ class Writer:
         self._end_written = False
         self._work = asyncio.Event()
         self._room = asyncio.Event()
-        self._read_at = asyncio.get_running_loop().time()
+        self._leased_at = self._read_at = asyncio.get_running_loop().time()
 
     async def append(self, data: bytes) -> str:
         """Take an event; returns its id. Waits while too many are on their way."""
@@ -98,8 +101,9 @@ class Writer:
 
     async def run(self) -> Outcome:
         """Write until the end, or until nobody wants it any more."""
+        again = False
         while True:
-            if not self._has_work():
+            if not (again or self._has_work()):
                 self._work.clear()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._renew_s):
@@ -107,6 +111,10 @@ class Writer:
             try:
                 said, wanted = ("ok", True) if self._only_here else await self._write()
             except RedisDown as error:
+                again = not again and self._may_be_taken()
+                if again:
+                    self._pending, self._in_flight = self._in_flight + self._pending, []
+                    continue
                 self._go_on_without(error)
                 if self._end is not None:
                     return self._end
@@ -115,6 +123,7 @@ class Writer:
                     await self._rest()
                     continue
                 said = "ok"
+            again = False
             if said == "taken" and not self._began_down:
                 return "taken"  # Two tellings of one answer must not mix.
             if said != "ok":
@@ -133,6 +142,7 @@ class Writer:
         first = max(self._written + 1, ring.first)
         missed = [ring.event(n) for n in range(first, min(ring.last, first + _BATCH - 1) + 1)]
         room = _BATCH - len(missed)
+        asked_at = asyncio.get_running_loop().time()
         self._in_flight, self._pending = self._pending[:room], self._pending[room:]
         batch = [*missed, *self._in_flight]
         all_of_it = first + len(missed) - 1 == ring.last and not self._pending
@@ -146,6 +156,7 @@ class Writer:
             has_readers=self._channel.readers > 0,
         )
         if said == "ok":
+            self._leased_at = asked_at
             self._written = first + len(batch) - 1
             self._end_written = end is not None
             self._publish_in_flight()
@@ -154,6 +165,15 @@ class Writer:
                 self._began_down = False
                 self._tell(None)
         return said, read
+
+    def _may_be_taken(self) -> bool:
+        """Whether Redis has to be asked once more before anything is shown without it.
+
+        A process that stood still, stopped or with its loop blocked, finds that its command took
+        too long. Redis is well then, and the stream may be another's by now.
+        """
+        now = asyncio.get_running_loop().time()
+        return not self._down and now - self._leased_at >= self._lease_s
 
     def _publish_in_flight(self) -> None:
         for data in self._in_flight:
