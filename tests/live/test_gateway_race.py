@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -180,3 +181,35 @@ def test_what_is_not_safe_or_no_stream_is_never_sent_twice(two: Two, more: dict[
     answer = ask(two.gateway.port, request(headers=CLOSE, **more))
     assert split(answer)[1] == _expected("only")
     assert len(two.first.visits) + len(two.second.visits) == 1
+
+
+def test_an_early_head_does_not_end_the_race_where_only_a_hedge_may_follow(
+    tmp_path: Path,
+) -> None:
+    with played() as first, played() as second, started(tmp_path) as run:
+        upstreams = ("--upstream", first.url, "--upstream", second.url)
+        hedging = ("--retries", "0", "--hedge", str(_HEDGE_MS))
+        two = Two(first, second, run("gateway", *upstreams, *hedging))
+        asked: list[Visit] = []
+
+        def play(visit: Visit) -> None:
+            asked.append(visit)
+            if len(asked) > 1:
+                _answer(visit, "second")
+                return
+            visit.send(STREAM_HEAD)  # Before anybody had the time to think of a hedge.
+            visit.wait_left()
+
+        two.play(play)
+        assert split(ask(two.gateway.port, request(headers=CLOSE)))[1] == _expected("second")
+
+
+def test_what_fails_at_once_was_sent_all_the_same(tmp_path: Path) -> None:
+    with played() as upstream, started(tmp_path) as run:
+        upstream.default = lambda _: "close"
+        gateway = run("gateway", "--upstream", upstream.url, "--retries", "0")
+        for _ in range(3):
+            assert ask(gateway.port, request(headers=CLOSE)).startswith(b"HTTP/1.1 502 ")
+        name = "undam_gateway_upstream_requests_total"
+        eventually(lambda: gateway.metric(name, why="first") == 3)
+        assert gateway.metric("undam_gateway_upstream_in_flight") == 0

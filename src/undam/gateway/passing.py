@@ -132,7 +132,10 @@ class Passing:
 
     def body_came(self, attempt: Attempt, data: bytes, now: float) -> None:
         """See `race.Owner`."""
+        decided = self.decided
         self._pass_on(attempt, data, data, now)
+        if self.decided is not decided:
+            self._host.look_at(self.due())
 
     def _pass_on(self, attempt: Attempt, data: bytes, unread: bytes, now: float) -> None:
         """Pass ``data``, of which the opening has not read ``unread``."""
@@ -180,7 +183,6 @@ class Passing:
             self.passage.reads += self._outlet.boundary is not None
             self._untold = attempt
             self._host.later(self.tell_content)
-        self._host.look_at(self.due())
 
     def tell_content(self) -> None:
         """See `race.Owner`."""

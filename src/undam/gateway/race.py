@@ -112,8 +112,8 @@ class Race:
     """
 
     __slots__ = (
-        "_hedge_at", "_owner", "_passage", "_request", "_retries", "_rules", "_tried", "attempts",
-        "headless", "once", "repeatable", "winner",
+        "_hedge_at", "_owner", "_passage", "_request", "_retries", "_rules", "_tried", "_unnoted",
+        "attempts", "headless", "once", "repeatable", "winner",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, rules: Rules, passage: Passage, request: RequestHead) -> None:
@@ -128,18 +128,29 @@ class Race:
         self._request: RequestHead | None = request
         self._retries = rules.terms.retries
         self._tried: list[Upstream] = []
+        self._unnoted: Attempt | None = None
         self._hedge_at = inf
 
     def start(self, now: float) -> None:
-        """Ask the first upstream."""
-        rules = self._rules
+        """Ask the first upstream; `note_start` has to follow."""
         if not self._ask("first", now):
             self._owner.nobody(None, "no upstream is available", now)
-        elif rules.facts.streams and rules.repeatable:
+
+    def note_start(self) -> None:
+        """Note what nobody waits for when the request is sent, and when it may be hedged.
+
+        It is done before anything else is noted of it. Once is enough.
+        """
+        attempt, self._unnoted = self._unnoted, None
+        if attempt is None:
+            return
+        rules = self._rules
+        rules.observer.sent(self._passage, attempt.upstream, attempt.asked_for)
+        if rules.facts.streams and rules.repeatable:
             after = rules.director.hedge_after_s(rules.facts)
             if after is not None:
-                self._hedge_at = now + after
-                self._owner.look_at(self._hedge_at)
+                self._hedge_at = attempt.asked_at + after
+        self._look_at(attempt)
 
     def cancel(self) -> None:
         """End all attempts at once."""
@@ -197,9 +208,15 @@ class Race:
         attempt.start(rules.pool)
         # What is counted need not be waited for.
         rules.director.began(upstream, rules.facts)
-        rules.observer.sent(self._passage, upstream, why)
-        self._owner.look_at(min(self._limit(attempt)[0], self._hedge_at))
+        if why == "first":
+            self._unnoted = attempt
+        else:
+            rules.observer.sent(self._passage, upstream, why)
+            self._look_at(attempt)
         return True
+
+    def _look_at(self, attempt: Attempt) -> None:
+        self._owner.look_at(min(self._limit(attempt)[0], self._hedge_at))
 
     def _hedge(self, now: float) -> None:
         rules = self._rules
@@ -242,6 +259,7 @@ class Race:
             return
         self.attempts.remove(attempt)
         attempt.abort()
+        self.note_start()
         self._owner.tell_content()
         rules = self._rules
         rules.director.ended(attempt.upstream, rules.facts, verdict)
@@ -272,6 +290,7 @@ class Race:
         """See `attempt.Asker`."""
         head = attempt.head
         assert head is not None
+        self.note_start()
         sick = head.status in SICK
         if len(self.attempts) > 1:
             # What races for the first content is not beaten by a refusal.

@@ -37,8 +37,8 @@ class Relay(Passing):
         rules.observer.began(self.passage)
         self._request = request
         self._after(rules.director.page(rules.facts), self._paged)
-        if not self.over:
-            self._host.look_at(self.due())
+        if self._race is None and not self.over:
+            self._host.look_at(self.due())  # It waits for its turn.
 
     def _paged(self, page: Page | None) -> None:
         if page is None:
@@ -54,12 +54,18 @@ class Relay(Passing):
             self._ticket = admitted
             self._race = Race(self, self._rules, self.passage, self._request())
             self._race.start(now)
+            self._host.later(self._note_start)
             return
         lines = [name + b": " + value + b"\r\n" for name, value in admitted.headers]
         if admitted.retry_after_s is not None:
             lines.append(b"Retry-After: %d\r\n" % max(1, ceil(admitted.retry_after_s)))
         self.tell(admitted.status, admitted.message, admitted.kind, b"".join(lines))
         self.end(Ending.REFUSED, admitted.message, keep=self._outlet.keep)
+
+    def _note_start(self) -> None:
+        if self._race is not None:
+            self._race.note_start()
+            self._host.look_at(self.due())
 
     def _after(self, given: Any, then: Callable[[Any], None]) -> None:
         """Go on with what a director gives at once or later."""
