@@ -300,7 +300,8 @@ class Observer(Protocol):
         ...
 
     def sent(self, passage: Passage, upstream: Upstream, why: SentWhy) -> None:
-        """It goes to ``upstream``."""
+        """It goes to ``upstream``; of the first one it is told some ms later, but before anything
+        else is told of it."""
         ...
 
     def hedge_denied(self, passage: Passage) -> None:
