@@ -3,7 +3,8 @@
 While Redis answers, an event is shown only once it is kept, so that whoever takes over knows all
 that anyone has seen. Events that come during one command leave in the next, together. A command
 that fails, or takes longer than its limit, ends that: events are shown at once, and are written
-later from the ring, as far as it reaches back.
+later from the ring, as far as it reaches back. A process that may have lost its lease meanwhile,
+as it stood still, asks once more before.
 """
 
 from __future__ import annotations
