@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from support.live import miss
-from support.redis_server import redis_url, start_redis
+from support.redis_server import redis_url, start_redis, stopped
 from support.replays import kept_events
 from support.servers_asgi import UVICORN_ASYNCIO, UVICORN_UVLOOP, Reading, Running, serving
 from undam.lab.proxies import Missing, Proxy
@@ -64,16 +64,6 @@ def key() -> str:
 def _path(key: str, *, after: Reading | None = None, more: str = "") -> str:
     last = "" if after is None else f"&last_event_id={_events(after)[-1][0]}"
     return f"/{key}?count={COUNT}{more}{last}"
-
-
-@contextlib.contextmanager
-def _stopped(pid: int) -> Iterator[None]:
-    """The process stands still meanwhile."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def _kill(server: Running) -> None:
@@ -185,9 +175,9 @@ def test_a_process_that_was_taken_for_dead_does_not_mix_in(
         reading = others.enter_context(two.read(_path(key)))
         _read(reading, 20)
         with contextlib.ExitStack() as still:
-            with _stopped(redis.pid):
+            with stopped(redis.pid):
                 time.sleep(0.1)  # Now it waits for an answer, which comes while it stands still.
-                still.enter_context(_stopped(one.process.pid))
+                still.enter_context(stopped(one.process.pid))
             reading.until(lambda: len(_writers(_events(reading))) == 2)
         reading.until_end()
         assert reading.complete
@@ -210,7 +200,7 @@ def test_readers_of_a_process_that_stood_still_for_long_notice_nothing(
         _read(producing, 1)
         with two.read(_path(key)) as reading:
             _read(reading, 5)
-            with _stopped(two.process.pid):
+            with stopped(two.process.pid):
                 _read(producing, 120)
             assert _events(reading.until_end()) == _events(producing.until_end())
             assert reading.complete

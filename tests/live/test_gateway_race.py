@@ -4,7 +4,7 @@ never see."""
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,15 +70,24 @@ def _expected(name: str) -> bytes:
     return b": mine is " + name.encode() + b"\n\n" + event() + event(name) + DONE
 
 
-@pytest.mark.parametrize("manner", ["silent", "head", "comments"])
-def test_a_stalled_upstream_is_overtaken_and_nothing_of_it_is_seen(two: Two, manner: str) -> None:
-    asked: list[Visit] = []
+def _overtaken(asked: list[Visit], stall: Callable[[Visit], object]) -> Play:
+    """Whoever is asked first does only what ``stall`` says; the second one answers."""
 
     def play(visit: Visit) -> None:
         asked.append(visit)
         if len(asked) > 1:
             _answer(visit, "second")
-            return
+        else:
+            stall(visit)
+
+    return play
+
+
+@pytest.mark.parametrize("manner", ["silent", "head", "comments"])
+def test_a_stalled_upstream_is_overtaken_and_nothing_of_it_is_seen(two: Two, manner: str) -> None:
+    asked: list[Visit] = []
+
+    def stall(visit: Visit) -> None:
         if manner != "silent":
             visit.send(STREAM_HEAD)
             visit.chunks(event(role="of the loser"))
@@ -87,7 +96,7 @@ def test_a_stalled_upstream_is_overtaken_and_nothing_of_it_is_seen(two: Two, man
             if manner == "comments":
                 visit.chunks(b": of the loser\n\n")
 
-    two.play(play)
+    two.play(_overtaken(asked, stall))
     began = time.monotonic()
     answer = ask(two.gateway.port, request(headers=CLOSE))
     took = time.monotonic() - began
@@ -190,17 +199,12 @@ def test_an_early_head_does_not_end_the_race_where_only_a_hedge_may_follow(
         upstreams = ("--upstream", first.url, "--upstream", second.url)
         hedging = ("--retries", "0", "--hedge", str(_HEDGE_MS))
         two = Two(first, second, run("gateway", *upstreams, *hedging))
-        asked: list[Visit] = []
 
-        def play(visit: Visit) -> None:
-            asked.append(visit)
-            if len(asked) > 1:
-                _answer(visit, "second")
-                return
+        def stall(visit: Visit) -> None:
             visit.send(STREAM_HEAD)  # Before anybody had the time to think of a hedge.
             visit.wait_left()
 
-        two.play(play)
+        two.play(_overtaken([], stall))
         assert split(ask(two.gateway.port, request(headers=CLOSE)))[1] == _expected("second")
 
 

@@ -1,6 +1,11 @@
-"""A real Redis server on a free loopback port, without persistence."""
+"""A real Redis server on a free loopback port, without persistence; a process that stands still."""
 
 from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
 
 from undam.lab.proxies import Proxy
 from undam.lab.proxies.plan import Place, Plan
@@ -20,3 +25,13 @@ def start_redis() -> Proxy:
 def redis_url(server: Proxy) -> str:
     """Where it listens, for a client."""
     return server.url.replace("http:", "redis:")
+
+
+@contextlib.contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """The process stands still meanwhile."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
