@@ -32,7 +32,7 @@ test-fast: .venv/ready
 	@$(BIN)/python -m pytest -q -n 2 -m "not live and not slow and not deep" --ignore=tests/live
 
 fuzz: .venv/ready
-	@$(BIN)/python -m pytest -q -n 2 -m deep tests/configs
+	@$(BIN)/python -m pytest -q -n 2 -m deep tests/lint
 
 check: .venv/ready
 	@$(BIN)/ruff check .

@@ -22,7 +22,7 @@ _SLICE_S = 0.1
 
 
 @dataclass
-class Seen:
+class TimedEvent:
     """What came in one window. Milliseconds; ``ttft`` counts from the moment of asking."""
 
     ttft: list[float] = field(default_factory=list)
@@ -86,16 +86,16 @@ class Load:
         self._epoll.close()
         time.sleep(0.2)
 
-    def read(self, seconds: float) -> Seen:
+    def read(self, seconds: float) -> TimedEvent:
         """Read for so long."""
-        seen = Seen()
+        seen = TimedEvent()
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             for number, _ in self._epoll.poll(min(left, 0.05)):
                 self._receive(self._readers[number], seen)
         return seen
 
-    def read_undisturbed(self, seconds: float) -> tuple[Seen, float]:
+    def read_undisturbed(self, seconds: float) -> tuple[TimedEvent, float]:
         """Read for so long, and leave out what the hypervisor disturbed.
 
         That is what came in a tenth of a second in which it took time from any of our cores, in
@@ -114,7 +114,7 @@ class Load:
             for number, seen in enumerate(slices)
             if taken[max(0, number - 1)] == taken[min(number + 2, len(slices))]
         ]
-        left = Seen(
+        left = TimedEvent(
             ttft=[one for seen in kept for one in seen.ttft],
             delay=[one for seen in kept for one in seen.delay],
             tokens=sum(seen.tokens for seen in kept),
@@ -137,7 +137,7 @@ class Load:
         reader.waiting = True
         reader.sock.send(self._request)
 
-    def _broken(self, reader: _Reader, seen: Seen) -> None:
+    def _broken(self, reader: _Reader, seen: TimedEvent) -> None:
         seen.broken += 1
         self._epoll.unregister(reader.sock)
         del self._readers[reader.sock.fileno()]
@@ -145,7 +145,7 @@ class Load:
         with contextlib.suppress(OSError):
             self._open()
 
-    def _receive(self, reader: _Reader, seen: Seen) -> None:
+    def _receive(self, reader: _Reader, seen: TimedEvent) -> None:
         try:
             data, ancillary, _, _ = reader.sock.recvmsg(_READ_BYTES, _ANCILLARY_BYTES)
         except BlockingIOError:

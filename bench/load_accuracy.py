@@ -22,8 +22,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from bench import machine
-from undam.load.job import Batch, ClosedLoop, Final, FrameReader, Job, Ready, Start, encode
-from undam.record.measured import Measured, Outcome
+from undam.loadtest.protocol import Batch, ClosedLoop, Final, FrameReader, Job, Ready, Start, encode
+from undam.record.request_result import Outcome, RequestResult
 from undam.timing import quantile
 
 ROUNDS = 3
@@ -62,13 +62,13 @@ def request_for(path: str) -> bytes:
     return f"{head}Content-Length: {len(_BODY)}\r\n\r\n".encode() + _BODY
 
 
-def work(job: Job, core: int) -> tuple[list[Measured], Final, float]:
+def work(job: Job, core: int) -> tuple[list[RequestResult], Final, float]:
     """Let a worker on ``core`` do a job; also the seconds in which others had that core.
 
     Raises:
         RuntimeError: it failed.
     """
-    args = [sys.executable, "-m", "undam.load"]
+    args = [sys.executable, "-m", "undam.loadtest"]
     with subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -102,7 +102,7 @@ class _Played:
     streams: int
     ttft_ms: tuple[list[float], list[float]]
     itl_ms: tuple[list[float], list[float]]
-    measured: list[Measured]
+    measured: list[RequestResult]
     final: Final
     denied_s: float
     stolen_s: float
@@ -193,7 +193,7 @@ def _job(address: tuple[str, int], streams: int) -> Job:
     )
 
 
-def _gaps_ms(one: Measured) -> list[float]:
+def _gaps_ms(one: RequestResult) -> list[float]:
     """Every gap as it was seen: events of one read have none between them."""
     times = [read.at_ns for read in one.reads for _ in range(read.events)]
     return [(after - before) / 1e6 for before, after in pairwise(times)]

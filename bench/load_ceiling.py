@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from bench import machine
 from bench.load_accuracy import request_for, work
-from undam.load.job import ClosedLoop, Final, Job
-from undam.record.measured import Measured, Outcome
+from undam.loadtest.protocol import ClosedLoop, Final, Job
+from undam.record.request_result import Outcome, RequestResult
 from undam.timing import quantile
 
 RATES = (40_000, 80_000, 100_000)
@@ -121,7 +121,9 @@ def _play(origin: tuple[str, str], path: str, load: ClosedLoop, *, of: str) -> R
     return _round(measured, final, of, (denied_s, stolen_s))
 
 
-def _round(measured: list[Measured], final: Final, of: str, taken: tuple[float, float]) -> Round:
+def _round(
+    measured: list[RequestResult], final: Final, of: str, taken: tuple[float, float]
+) -> Round:
     reads = [read for one in measured for read in one.reads]
     events = sum(read.events for read in reads)
     count = events if of == "events" else len(measured)

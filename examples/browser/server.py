@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from undam.asgi.replay import Memory
+from undam.asgi.replay.memory import Memory
 from undam.asgi.starlette import EventStreamResponse
 from undam.sse import Event
 

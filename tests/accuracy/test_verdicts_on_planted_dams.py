@@ -19,11 +19,11 @@ from support.streams import (
     timer,
     to_end,
 )
-from undam.diagnosis.dams import find_dams
+from undam.diagnosis.findings.buffering import find_dams
 from undam.diagnosis.holds import Offset
 from undam.diagnosis.hop import Hop, judge_hop
 from undam.diagnosis.reading import read_exchange
-from undam.findings import Severity, Verdict
+from undam.rules import Severity, Verdict
 
 WORDS = (" a", " of", " the", " stream", " token", " buffer", " waterfall", " un", "dam", ".", " 7")
 

@@ -13,7 +13,7 @@ import pytest
 from support.asgi_calls import Call
 from support.replays import coming_back, data_of, got, kept_events, run_on
 from undam.asgi import EventStream, Memory, StreamBroken
-from undam.asgi.channel import Channel
+from undam.asgi.replay.channel import Channel
 from undam.errors import UsageError
 
 pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undam.asgi.replaying import ReplayGap
-from undam.asgi.ring import Bounds, Ring, new_epoch
+from undam.asgi.replay.interface import ReplayGap
+from undam.asgi.replay.ring import Bounds, Ring, new_epoch
 
 EPOCH = "0123456789abcdef01234567"
 

@@ -10,7 +10,7 @@ import pytest
 
 from support.asgi_calls import Call, run
 from undam.asgi import EventStream, Replay, ReplayGap, ReplayOver, SourceFailed, StreamBroken
-from undam.asgi.replaying import Kept, Produce
+from undam.asgi.replay.interface import Kept, Produce
 from undam.sse import Event
 
 

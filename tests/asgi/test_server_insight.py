@@ -12,8 +12,8 @@ import pytest
 
 from support.asgi_calls import Call, run
 from undam.asgi import EventStream
-from undam.asgi.sockets import bound_unread, find_transport
-from undam.asgi.stopping import find_stopping
+from undam.asgi.response.shutdown import find_stopping
+from undam.asgi.response.sockets import bound_unread, find_transport
 
 
 class _Transport:

@@ -11,8 +11,8 @@ from typing import Any
 
 from support.asgi_calls import Call, run
 from undam.asgi import EventStream
-from undam.asgi.heart import Heart, heart_of
 from undam.asgi.interface import Reason
+from undam.asgi.response.stream_timer import Heart, heart_of
 from undam.sse import Event, Parser
 
 BEAT = 0.05

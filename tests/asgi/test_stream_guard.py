@@ -10,7 +10,7 @@ import pytest
 
 from support.asgi_calls import Call, run
 from undam.asgi import StreamGuard, end_streams
-from undam.asgi.tended import TURN_EVENTS
+from undam.asgi.response.driven_response import TURN_EVENTS
 from undam.errors import UsageError
 
 SSE = (b"content-type", b"text/event-stream; charset=utf-8")

@@ -10,7 +10,7 @@ import pytest
 
 from support.asgi_calls import Call, run
 from undam.asgi import EventStream
-from undam.asgi.tended import TURN_EVENTS
+from undam.asgi.response.driven_response import TURN_EVENTS
 
 
 async def _spins(done: asyncio.Event) -> int:
@@ -52,7 +52,7 @@ def test_a_source_that_computes_hands_over_after_a_time() -> None:
 
 
 def test_a_paced_source_costs_no_turns_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("undam.asgi.stream.TURN_S", 0.04)
+    monkeypatch.setattr("undam.asgi.response.stream.TURN_S", 0.04)
     sleeps: list[float] = []
     sleep = asyncio.sleep
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from support.command import Run
-from undam.cli.bench_arguments import (
+from undam.cli.commands.bench.arguments import (
     at_rate,
     prompts_from,
     require_files,
@@ -17,7 +17,7 @@ from undam.cli.bench_arguments import (
     steps_from,
 )
 from undam.errors import ConfigSyntaxError, UsageError
-from undam.load.prompts import Prompt
+from undam.loadtest.setup.prompts import Prompt
 
 NONE: dict[str, Any] = {
     **dict.fromkeys(

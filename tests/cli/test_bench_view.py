@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 
-from undam.cli import bench_view
-from undam.cli.bench_view import LiveLine, live_text
-from undam.load.job import Status
+from undam.cli.commands.bench import progress as bench_view
+from undam.cli.commands.bench.progress import LiveLine, live_text
+from undam.loadtest.protocol import Status
 
 STATUS = Status(
     worker=0,

@@ -9,16 +9,16 @@ import pytest
 
 from support.reports import hop, report
 from support.streams import Sent, blocks, chunk, exchange, to_end
-from undam.cli.check_words import print_report
-from undam.cli.output import console
+from undam.cli.commands.check.text import print_report
+from undam.cli.ui.output import console
+from undam.diagnosis.findings.disconnect import Leaving
+from undam.diagnosis.findings.limits import Limits
 from undam.diagnosis.holds import Offset
 from undam.diagnosis.hop import judge_hop
-from undam.diagnosis.leaving import Leaving
-from undam.diagnosis.limits import Limits
 from undam.diagnosis.reading import read_exchange
-from undam.findings import Fix
 from undam.probe import Report
 from undam.record import Ending
+from undam.rules import Fix
 
 CLEAN = """\
 STREAMING  the stream flows: events come as they are sent

@@ -11,7 +11,7 @@ import pytest
 from support.command_lines import call
 from support.runs import run
 from undam.errors import UsageError
-from undam.figures import summarise
+from undam.metrics import summarise
 from undam.record import header_line, measured_line
 
 ABOUT = {"url": "http://a/v1/chat/completions", "load": "closed loop, 10 at a time"}

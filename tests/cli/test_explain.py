@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from undam.cli.explain import command
+from undam.cli.commands.explain import command
 from undam.cli.main import main
-from undam.configs import ConfigRule, Safety, config_rules
 from undam.errors import UsageError
-from undam.findings import RULES, Rule
 from undam.intermediaries import INTERMEDIARIES, Intermediary
+from undam.lint import ConfigRule, Safety, config_rules
+from undam.rules import RULES, Rule
 
 ALL_RULES: tuple[Rule, ...] = (*RULES, *config_rules())
 

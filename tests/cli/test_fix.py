@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.command_lines import call
-from undam.cli.fix_words import file_diff
+from undam.cli.commands.lint.fix_text import file_diff
 
 BAD = """\
 http {
@@ -170,7 +170,7 @@ def test_file_that_changed_meanwhile_is_left_alone(monkeypatch: pytest.MonkeyPat
         Path(path).write_text("new")
         return list(file_diff(path, before, after))
 
-    monkeypatch.setattr("undam.cli.fix.file_diff", late)
+    monkeypatch.setattr("undam.cli.commands.lint.fix.file_diff", late)
     said = call("fix", name, "--write")
     assert (said.code, said.err) == (
         2, "undam: nginx.conf: has changed since it was read; run again\n"

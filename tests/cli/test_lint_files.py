@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from support.command_lines import call
-from undam.cli import config_includes
-from undam.cli.config_files import MAX_BYTES, find_candidates
+from undam.lint import includes as config_includes
+from undam.lint.files import MAX_BYTES, find_candidates
 
 pytestmark = pytest.mark.slow  # hundreds of streams, or of files
 

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from support.command_lines import call
-from undam.configs import DIALECTS
+from undam.lint import DIALECTS
 
 TESTS = Path(__file__).parents[1]
-CORPUS = sorted(path for path in (TESTS / "configs" / "corpus").rglob("*") if path.is_file())
+CORPUS = sorted(path for path in (TESTS / "lint" / "corpus").rglob("*") if path.is_file())
 _TEXT = """
 server location http frontend backend listen proxy_pass static_resources: apiVersion: include vcl
 http_port sub 4.1; map proxy. CONFIG [http.routers] /v1/ :8080 import
@@ -33,7 +33,7 @@ def test_corpus_is_linted_and_a_fix_stays_a_fix(path: Path) -> None:
 
 
 def test_tree_of_the_project_itself() -> None:
-    assert call("lint", str(TESTS / "configs"), str(TESTS / "rules")).code == 1
+    assert call("lint", str(TESTS / "lint"), str(TESTS / "rules")).code == 1
 
 
 @pytest.mark.parametrize("seed", range(40))

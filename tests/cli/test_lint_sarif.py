@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from support.command_lines import call
 from support.sarif_subset import SARIF_SUBSET
-from undam.configs import Edit, Source, apply_edits, config_rules
+from undam.lint import Edit, Source, apply_edits, config_rules
 
 RULES = Path(__file__).parents[1] / "rules"
 Json = dict[str, Any]

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undam.cli.check_arguments import url_and_json
-from undam.cli.output import STDOUT, require_writable, write_json, write_whole
-from undam.cli.plain import one_line, plain
+from undam.cli.commands.check.arguments import url_and_json
+from undam.cli.ui.output import STDOUT, require_writable, write_json, write_whole
+from undam.cli.ui.sanitize import one_line, plain
 from undam.errors import UsageError
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undam.cli.picture import ASCII, UNICODE, draw, legend
+from undam.cli.ui.sparkline import ASCII, UNICODE, draw, legend
 
 TIMES = st.lists(st.floats(-10, 2000, allow_nan=False), max_size=200)
 

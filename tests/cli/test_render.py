@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from support.command_lines import call
-from undam.configs import DIALECTS
 from undam.errors import UsageError
+from undam.lint import DIALECTS
 
 NAMES = [dialect.name for dialect in DIALECTS]
 each_dialect = pytest.mark.parametrize("name", NAMES)

@@ -14,7 +14,7 @@ from support.reports import hop as hop_of
 from support.reports import report
 from support.streams import timer
 from undam.errors import UsageError
-from undam.probe.again import judge_again
+from undam.probe.reanalyze import judge_again
 from undam.record import header_line, measured_line, record_lines
 
 _ABOUT = {"command": "bench", "url": "http://a/", "load": "closed loop of 50", "workers": 2}

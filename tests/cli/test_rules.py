@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from support.command_lines import call
-from undam.configs import DIALECTS, config_rules
-from undam.findings import RULES
+from undam.lint import DIALECTS, config_rules
+from undam.rules import RULES
 
 
 def test_every_rule_has_a_line_under_its_heading() -> None:

@@ -36,12 +36,12 @@ from support.streams import (
     timer,
     to_end,
 )
+from undam.diagnosis.findings.disconnect import Leaving, find_leavings
+from undam.diagnosis.findings.limits import Limits, find_limits
 from undam.diagnosis.holds import Offset
-from undam.diagnosis.leaving import Leaving, find_leavings
-from undam.diagnosis.limits import Limits, find_limits
-from undam.figures import Client
-from undam.findings import RULES, Severity
+from undam.metrics import Client
 from undam.record import Ending, Exchange, Head, Outcome
+from undam.rules import RULES, Severity
 
 Case = Callable[[], Findings]
 

@@ -28,8 +28,8 @@ from support.streams import (
     to_end,
 )
 from undam.diagnosis.reading import MAX_EVENT_BYTES
-from undam.findings import Severity
 from undam.record import Ending
+from undam.rules import Severity
 
 HEARTBEATS = (
     b"id: 1\ndata: {}\n\n: ping\n\n",

@@ -24,12 +24,12 @@ from support.streams import (
     segments,
     timer,
 )
-from undam.diagnosis.dams import find_dams
+from undam.diagnosis.findings.buffering import find_dams
 from undam.diagnosis.holds import Offset
 from undam.diagnosis.hop import Hop, judge_hop
 from undam.diagnosis.reading import read_exchange
-from undam.findings import Severity, Verdict
 from undam.record import Exchange, Head
+from undam.rules import Severity, Verdict
 
 FINISH = chunk("", finish=True) + b"data: [DONE]\n\n"
 

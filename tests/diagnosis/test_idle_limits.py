@@ -7,7 +7,14 @@ from itertools import product
 import pytest
 
 from support.streams import Sent, answer, every, exchange
-from undam.diagnosis.limits import Fate, Limits, Trial, find_limits, judge_limits, judge_trial
+from undam.diagnosis.findings.limits import (
+    Fate,
+    Limits,
+    Trial,
+    find_limits,
+    judge_limits,
+    judge_trial,
+)
 from undam.diagnosis.reading import read_exchange
 from undam.record import Ending, Head
 

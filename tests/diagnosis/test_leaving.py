@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from undam.diagnosis.leaving import Leaving, find_leavings
+from undam.diagnosis.findings.disconnect import Leaving, find_leavings
 
 SOON, LATE, NEVER = 2.0, 4400.0, None
 

@@ -23,14 +23,14 @@ from support.streams import (
     timer,
     to_end,
 )
-from undam.diagnosis.dams import find_dams
+from undam.diagnosis.findings.buffering import find_dams
+from undam.diagnosis.findings.network import round_trip_ns
 from undam.diagnosis.holds import Offset, holds_by_beacon, is_one_late, offset_from
 from undam.diagnosis.hop import Hop, figures, judge_hop
-from undam.diagnosis.network import round_trip_ns
 from undam.diagnosis.reading import read_exchange
 from undam.diagnosis.shape import Release
-from undam.findings import Verdict
 from undam.record import Ending, Exchange
+from undam.rules import Verdict
 
 BEACON = Offset()
 

@@ -21,12 +21,12 @@ from support.streams import (
     timer,
     to_end,
 )
-from undam.diagnosis.dams import begins_at, find_dams
+from undam.diagnosis.findings.buffering import begins_at, find_dams
 from undam.diagnosis.holds import Offset
 from undam.diagnosis.hop import Hop, judge_hop
 from undam.diagnosis.reading import read_exchange
-from undam.findings import Severity, Verdict
 from undam.record import Exchange
+from undam.rules import Severity, Verdict
 
 NAMES = ("edge", "mid", "model")
 VARIED = [300 + 25 * i + 9 * (i * 7 % 5) for i in range(160)]

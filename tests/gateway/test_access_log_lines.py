@@ -13,10 +13,10 @@ import pytest
 
 from undam.apis import CHAT
 from undam.errors import UsageError
-from undam.gateway import access_log
-from undam.gateway.access_log import AccessLog, entry
-from undam.gateway.gaps import Gaps
-from undam.gateway.seams import Ending, Passage, RequestFacts, Upstream
+from undam.gateway.interfaces import Ending, Passage, RequestFacts, Upstream
+from undam.gateway.telemetry import access_log
+from undam.gateway.telemetry.access_log import AccessLog, entry
+from undam.gateway.telemetry.gap_stats import Gaps
 
 _TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

@@ -9,11 +9,11 @@ import pytest
 
 from undam.apis import CHAT
 from undam.errors import ConfigSyntaxError
-from undam.gateway import entrance
-from undam.gateway.admission import Admission, AdmissionTerms
-from undam.gateway.entrance import Entrance, Pass
-from undam.gateway.keys import Usage, find_key, parse_keys, token_of
-from undam.gateway.seams import RawHeaders, Refusal, RequestFacts
+from undam.gateway.interfaces import RawHeaders, Refusal, RequestFacts
+from undam.gateway.policy import admission_control as entrance
+from undam.gateway.policy.admission_control import Entrance, Pass
+from undam.gateway.policy.admission_queue import Admission, AdmissionTerms
+from undam.gateway.policy.keys import Usage, find_key, parse_keys, token_of
 
 LONG = "gw-0123456789abcdef"
 FILE = f"""

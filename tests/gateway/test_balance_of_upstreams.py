@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from undam.gateway.balance import Balance, EjectionTerms, Taken
+from undam.gateway.policy.load_balancer import Balance, EjectionTerms, Taken
 
 TERMS = EjectionTerms(failures=3, base_s=2.0, most_s=60.0)
 

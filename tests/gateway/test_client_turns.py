@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
-from undam.gateway.client_side import Client
-from undam.gateway.seams import Page, Passage, Terms
-from undam.gateway.server import Gateway
+from undam.gateway.interfaces import Page, Passage, Terms
+from undam.gateway.relay.app import Gateway
+from undam.gateway.relay.client_connection import Client
 
 _REQUEST = b"GET /-/healthz HTTP/1.1\r\nHost: h\r\n\r\n"
 

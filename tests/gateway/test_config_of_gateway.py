@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from undam.errors import ConfigSyntaxError, UsageError
-from undam.gateway.config import (
+from undam.gateway.config.config import (
     Config,
     UpstreamConfig,
     changes,
@@ -16,8 +16,8 @@ from undam.gateway.config import (
     read_key,
     upstream_named,
 )
-from undam.gateway.config_toml import parse_config
-from undam.gateway.options import BY_NAME, OPTIONS, read_text, read_value
+from undam.gateway.config.options import BY_NAME, OPTIONS, read_text, read_value
+from undam.gateway.config.toml import parse_config
 
 ONE = (upstream_named("http://a:1"),)
 

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from undam.gateway import metric_families as m
-from undam.gateway.config import make_config
-from undam.gateway.config_toml import parse_config
-from undam.gateway.pages import Pages
-from undam.gateway.seams import Page, RequestFacts
+from undam.gateway.config.config import make_config
+from undam.gateway.config.toml import parse_config
+from undam.gateway.interfaces import Page, RequestFacts
+from undam.gateway.telemetry import metric_definitions as m
+from undam.gateway.telemetry.admin_endpoints import Pages
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 KINDS = {one["kind"]: one for one in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())}

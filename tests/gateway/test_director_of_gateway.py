@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import pytest
 
 from undam.apis import CHAT, MESSAGES
-from undam.gateway.config import make_config, upstream_named
-from undam.gateway.director import GatewayDirector, Surroundings
-from undam.gateway.entrance import Pass
-from undam.gateway.metrics import Metrics
-from undam.gateway.metrics_shared import Board
-from undam.gateway.seams import RawHeaders, RequestFacts, Upstream, Verdict
+from undam.gateway.config.config import make_config, upstream_named
+from undam.gateway.interfaces import RawHeaders, RequestFacts, Upstream, Verdict
+from undam.gateway.policy.admission_control import Pass
+from undam.gateway.policy.router import GatewayDirector, Surroundings
+from undam.gateway.telemetry.metrics import Metrics
+from undam.gateway.telemetry.shared_memory import Board
 
 
 class _World:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from undam.apis import CHAT, COMPLETIONS, MESSAGES, PLAIN, RESPONSES, Api, Kind
-from undam.gateway.errors_told import error_body, error_event, told_event
+from undam.gateway.http.error_responses import error_body, error_event, told_event
 from undam.sse import Event, Parser
 
 _APIS = [CHAT, COMPLETIONS, RESPONSES, MESSAGES, PLAIN]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undam.gateway.boundary import Boundary, last_boundary
+from undam.gateway.http.event_framer import Boundary, last_boundary
 from undam.sse import Parser
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from support.hedge_world import Seen, World, play
-from undam.gateway.hedging import Denial, HedgeTerms, Hedging, Target
-from undam.gateway.usual import ENOUGH, WINDOW, Models, Usual
+from support.hedge_world import TimedEvent, World, play
+from undam.gateway.policy.hedging import Denial, HedgeTerms, Hedging, Target
+from undam.gateway.policy.ttft_baseline import ENOUGH, WINDOW, Models, Usual
 
 AUTO = HedgeTerms(mode="auto")
 OTHER = Target("other", outstanding=0)
@@ -138,7 +138,7 @@ def test_an_upstream_that_is_gone_leaves_nothing_behind() -> None:
     assert hedging.take(OTHER, 0.2) is None
 
 
-def _both(world: World) -> tuple[Seen, Seen]:
+def _both(world: World) -> tuple[TimedEvent, TimedEvent]:
     return play(world, HedgeTerms()), play(world, AUTO)
 
 

@@ -26,10 +26,10 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.registry import Collector
 
-from undam.gateway import metric_families as m
-from undam.gateway.metric_models import OTHER, ModelLabels, clean_label
-from undam.gateway.metrics import Metrics, add_sorted, render, scrape
-from undam.gateway.metrics_shared import Board, merge
+from undam.gateway.telemetry import metric_definitions as m
+from undam.gateway.telemetry.metrics import Metrics, add_sorted, render, scrape
+from undam.gateway.telemetry.model_labels import OTHER, ModelLabels, clean_label
+from undam.gateway.telemetry.shared_memory import Board, merge
 
 LABELS = ("gpu-1", "llama", "chat", "openai")
 
@@ -44,9 +44,9 @@ def board() -> Iterator[Board]:
 # Another worker, which ends as a crash does.
 _OTHER = """
 import os, sys
-from undam.gateway import metric_families as m
-from undam.gateway.metrics import Metrics
-from undam.gateway.metrics_shared import Board
+from undam.gateway.telemetry import metric_definitions as m
+from undam.gateway.telemetry.metrics import Metrics
+from undam.gateway.telemetry.shared_memory import Board
 
 there = Metrics(Board(int(sys.argv[1]), 3).region(1))
 for _ in range(1000):

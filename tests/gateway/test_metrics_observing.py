@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 
 from undam.apis import CHAT, MESSAGES, PLAIN
-from undam.gateway import metric_families as m
-from undam.gateway.access_log import AccessLog
-from undam.gateway.gaps import Gaps
-from undam.gateway.metrics import Metrics
-from undam.gateway.metrics_shared import Board
-from undam.gateway.observing import Telemetry
-from undam.gateway.pages import Pages
-from undam.gateway.seams import Ending, Page, Passage, RequestFacts, Upstream, Verdict
+from undam.gateway.interfaces import Ending, Page, Passage, RequestFacts, Upstream, Verdict
+from undam.gateway.telemetry import metric_definitions as m
+from undam.gateway.telemetry.access_log import AccessLog
+from undam.gateway.telemetry.admin_endpoints import Pages
+from undam.gateway.telemetry.gap_stats import Gaps
+from undam.gateway.telemetry.metrics import Metrics
+from undam.gateway.telemetry.observer import Telemetry
+from undam.gateway.telemetry.shared_memory import Board
 
 A, B = Upstream("a", "h", 1), Upstream("b", "h", 2)
 

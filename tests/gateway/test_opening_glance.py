@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from undam.apis import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Api, Kind
-from undam.gateway import opening as module
-from undam.gateway.opening import Opening
+from undam.gateway.relay import first_content as module
+from undam.gateway.relay.first_content import Opening
 from undam.sse import Comment, Parser
 
 

@@ -7,10 +7,10 @@ from typing import cast
 
 import pytest
 
-from undam.gateway.heads import ResponseHead
-from undam.gateway.outlet import PING, Outlet
-from undam.gateway.request import Head
-from undam.gateway.seams import Passage
+from undam.gateway.http.headers import ResponseHead
+from undam.gateway.http.request_parser import Head
+from undam.gateway.http.response_writer import PING, Outlet
+from undam.gateway.interfaces import Passage
 
 _EVENT = b"data: a\n\n"
 

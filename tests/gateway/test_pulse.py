@@ -12,7 +12,7 @@ from time import monotonic
 import pytest
 import uvloop
 
-from undam.gateway.pulse import Pulse
+from undam.aio.deadlines import Pulse
 
 MINUTE = 60.0
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from undam.gateway.facts import read_facts
-from undam.gateway.request import read_head
-from undam.gateway.seams import RequestFacts
+from undam.gateway.http.request_parser import read_head
+from undam.gateway.interfaces import RequestFacts
+from undam.gateway.policy.request_info import read_facts
 
 _ASKS = {"model": "größer", "stream": True}
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from undam.gateway.request import BadRequest, Head, RequestReader, read_head
+from undam.gateway.http.request_parser import BadRequest, Head, RequestReader, read_head
 
 _MAX = 2000
 
@@ -133,7 +133,7 @@ def test_the_quick_way_reads_no_head_otherwise(
     data = b"%b %b HTTP/%b\r\n%b\r\n" % (method, target, version, lines)
     quick = _verdict(data)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("undam.gateway.request._PLAIN", re.compile(rb"(?!)"))
+        patch.setattr("undam.gateway.http.request_parser._PLAIN", re.compile(rb"(?!)"))
         assert quick == _verdict(data)  # which asks llhttp
 
 

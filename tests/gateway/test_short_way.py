@@ -9,10 +9,10 @@ from typing import cast
 
 import pytest
 
-from undam.gateway.heads import ResponseHead
-from undam.gateway.seams import Upstream
-from undam.gateway.track import BATCH, Track
-from undam.gateway.upstream import UpstreamConnection
+from undam.gateway.http.fast_path import BATCH, Track
+from undam.gateway.http.headers import ResponseHead
+from undam.gateway.http.upstream_connection import UpstreamConnection
+from undam.gateway.interfaces import Upstream
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 _EVENT = b'data: {"choices": [{"delta": {"content": "a"}}]}'

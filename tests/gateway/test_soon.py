@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 import uvloop
 
-from undam.gateway.soon import Soon
+from undam.aio.deferred import Soon
 
 
 def test_what_came_meanwhile_is_read_before_each_piece() -> None:
@@ -48,7 +48,7 @@ def test_what_came_meanwhile_is_read_before_each_piece() -> None:
 
 
 def test_it_is_not_done_while_a_client_may_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("undam.gateway.soon._LATER_S", 0.3)
+    monkeypatch.setattr("undam.aio.deferred._LATER_S", 0.3)
 
     async def main() -> tuple[list[int], list[int]]:
         soon, done = Soon(asyncio.get_running_loop()), list[int]()

@@ -16,11 +16,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from undam.apis import CHAT
 from undam.errors import UsageError
-from undam.gateway import tracing
-from undam.gateway.gaps import Gaps
-from undam.gateway.seams import Ending, Passage, RequestFacts, Upstream
-from undam.gateway.traceparent import TraceParent, of_headers, of_passage, parse
-from undam.gateway.tracing import tracing_if_asked
+from undam.gateway.interfaces import Ending, Passage, RequestFacts, Upstream
+from undam.gateway.telemetry import tracing
+from undam.gateway.telemetry.gap_stats import Gaps
+from undam.gateway.telemetry.traceparent import TraceParent, of_headers, of_passage, parse
+from undam.gateway.telemetry.tracing import tracing_if_asked
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 HEADER = f"00-{TRACE}-{SPAN}-01".encode()

@@ -8,8 +8,8 @@ import pkgutil
 import pytest
 
 import undam.intermediaries
-from undam.findings import Fix
 from undam.intermediaries import INTERMEDIARIES, Intermediary, Trouble, fix_for, intermediary
+from undam.rules import Fix
 
 
 def test_every_entry_of_every_module_is_registered_once() -> None:

@@ -21,9 +21,9 @@ from undam.asgi import EventStream
 from undam.diagnosis.diagnose import find_all
 from undam.diagnosis.hop import judge_hop
 from undam.diagnosis.reading import read_exchange
-from undam.findings import Finding, Severity
 from undam.probe import CheckOptions, Place, Report, report_json, run_check
 from undam.record import Exchange, Stamps
+from undam.rules import Finding, Severity
 
 _KNOB_2 = """
 import asyncio

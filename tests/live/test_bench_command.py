@@ -18,9 +18,9 @@ import pytest
 
 from support.command import environment
 from support.live import CHAT, Simulator
-from undam.figures import summarise
-from undam.record import Measured
-from undam.record.measured_lines import read_measured
+from undam.metrics import summarise
+from undam.record import RequestResult
+from undam.record.request_result_lines import read_measured
 
 _PATIENCE_S = 40.0
 QUICK = f"{CHAT}?ttft=20&gap=5&tokens=10"
@@ -88,7 +88,7 @@ def eventually(is_so: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def recorded(path: Path) -> list[Measured]:
+def recorded(path: Path) -> list[RequestResult]:
     with path.open(encoding="utf-8") as file:
         return read_measured(file).measured
 

@@ -19,7 +19,7 @@ import trustme
 
 from support.live import Simulator
 from support.servers import PATIENCE_S, chunk, head, reset, serving, token
-from undam.load.job import (
+from undam.loadtest.protocol import (
     Batch,
     ClosedLoop,
     Failure,
@@ -35,7 +35,7 @@ from undam.load.job import (
     Tls,
     encode,
 )
-from undam.record.measured import Measured, Outcome
+from undam.record.request_result import Outcome, RequestResult
 
 DONE = chunk(b"data: [DONE]\n\n")
 LAST = b"0\r\n\r\n"
@@ -46,7 +46,7 @@ class Work:
 
     def __init__(self, job: Job) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "undam.load"],
+            [sys.executable, "-m", "undam.loadtest"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
         )  # fmt: skip
         self.frames: list[Frame] = []
@@ -73,7 +73,7 @@ class Work:
             return process.wait(PATIENCE_S)
 
     @property
-    def measured(self) -> list[Measured]:
+    def measured(self) -> list[RequestResult]:
         every = [one for f in self.frames if isinstance(f, Batch) for one in f.measured]
         return sorted(every, key=lambda one: one.number)
 

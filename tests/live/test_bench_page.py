@@ -10,7 +10,7 @@ from pathlib import Path
 from support.devtools import Tab, browser_tab
 from support.live import CHAT, Simulator
 from support.load_runs import ALL_TROUBLES, load_run
-from undam.figures import summarise
+from undam.metrics import summarise
 from undam.report import page
 
 _CHARTS = {"ttft", "itl", "timeline", "gaps", "waterfall"}

@@ -18,9 +18,9 @@ import pytest
 from support.command import environment
 from support.live import CHAT, Simulator
 from support.ray_cluster import of_cluster, ray_cluster
-from undam.figures import Summary, summarise
-from undam.record import Measured
-from undam.record.measured_lines import read_measured
+from undam.metrics import Summary, summarise
+from undam.record import RequestResult
+from undam.record.request_result_lines import read_measured
 
 QUICK = f"{CHAT}?ttft=20&gap=10&tokens=12"
 _PATIENCE_S = 60.0
@@ -41,7 +41,7 @@ def command(url: str, address: str, *arguments: str) -> list[str]:
     ]
 
 
-def recorded(path: Path) -> list[Measured]:
+def recorded(path: Path) -> list[RequestResult]:
     with path.open(encoding="utf-8") as file:
         return read_measured(file).measured
 
@@ -53,7 +53,7 @@ def figures(summary: Summary) -> dict[str, Any]:
 
 def measuring() -> list[int]:
     """The measuring processes that the cluster runs."""
-    return [pid for pid in of_cluster() if "undam.load" in _command_line(pid)]
+    return [pid for pid in of_cluster() if "undam.loadtest" in _command_line(pid)]
 
 
 def _command_line(pid: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from support.live import Simulator, check, hop_json, miss
-from undam.lab.dam import Dam, Hold
+from undam.lab.buffering_proxy import Dam, Hold
 from undam.lab.proxies import Missing, start_envoy, start_haproxy, start_nginx
 from undam.probe import Report, report_json
 

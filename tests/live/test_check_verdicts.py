@@ -24,7 +24,6 @@ from support.live import (
     proxies,
     ranked,
 )
-from undam.findings import Fix
 from undam.lab.proxies import (
     Missing,
     Proxy,
@@ -40,6 +39,7 @@ from undam.lab.proxies import (
     start_varnish,
 )
 from undam.probe import Report
+from undam.rules import Fix
 
 # A quick stream for the checks that ask several hops one after the other.
 QUICK = "/v1/chat/completions?gap=10"
@@ -179,7 +179,7 @@ CASES = {
 
 
 @dataclass(frozen=True)
-class Measured:
+class RequestResult:
     """One case, checked without a beacon and with one, at the same time."""
 
     case: Case
@@ -198,9 +198,9 @@ class Bench:
 
     def __init__(self, model: Simulator) -> None:
         self._model = model
-        self._known: dict[str, Measured | Missing] = {}
+        self._known: dict[str, RequestResult | Missing] = {}
 
-    def measured(self, name: str, *, again: bool) -> Measured | Missing:
+    def measured(self, name: str, *, again: bool) -> RequestResult | Missing:
         if again:
             self._measure([name])
         elif name not in self._known:
@@ -222,7 +222,7 @@ class Bench:
                 lambda: [check(url, beacon=on) for url in urls.values() for on in (False, True)],
             )
         for index, name in enumerate(urls):
-            self._known[name] = Measured(CASES[name], *reports[2 * index : 2 * index + 2])
+            self._known[name] = RequestResult(CASES[name], *reports[2 * index : 2 * index + 2])
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +231,7 @@ def bench(model: Simulator) -> Bench:
 
 
 @pytest.fixture(params=CASES)
-def measured(request: pytest.FixtureRequest, bench: Bench) -> Measured:
+def measured(request: pytest.FixtureRequest, bench: Bench) -> RequestResult:
     # A test that is tried again, on a machine that was too busy, needs another measurement.
     tried = getattr(request.node, "execution_count", 1)
     got = bench.measured(request.param, again=tried > 1)
@@ -240,7 +240,7 @@ def measured(request: pytest.FixtureRequest, bench: Bench) -> Measured:
     return got
 
 
-def test_the_pattern_gives_the_verdict(measured: Measured) -> None:
+def test_the_pattern_gives_the_verdict(measured: RequestResult) -> None:
     case, hop = measured.case, hop_json(measured.pattern)
     assert hop["verdict"] == (case.pattern or case.verdict)
     assert hop["hold_ms"] is None
@@ -251,14 +251,14 @@ def test_the_pattern_gives_the_verdict(measured: Measured) -> None:
         assert blamed(measured.pattern) == {}
 
 
-def test_the_beacon_gives_the_same_verdict(measured: Measured) -> None:
+def test_the_beacon_gives_the_same_verdict(measured: RequestResult) -> None:
     case, hop = measured.case, hop_json(measured.beacon)
     assert hop["verdict"] == case.verdict
     _assert_release(case, hop)
     assert blamed(measured.beacon) == ({"edge": set(case.blamed)} if case.blamed else {})
 
 
-def test_the_holds_are_those_of_the_truth(measured: Measured, model: Simulator) -> None:
+def test_the_holds_are_those_of_the_truth(measured: RequestResult, model: Simulator) -> None:
     (exchange,) = measured.beacon.exchanges
     came = passages(model, exchange)
     assert len(came) == 120
@@ -277,7 +277,7 @@ def test_the_holds_are_those_of_the_truth(measured: Measured, model: Simulator) 
         assert truth["p50"] > 4 * ranked(lateness_ms(model, exchange), 0.5)
 
 
-def test_who_signed_and_what_mends_it(measured: Measured) -> None:
+def test_who_signed_and_what_mends_it(measured: RequestResult) -> None:
     for report in (measured.pattern, measured.beacon):
         assert hop_json(report)["intermediaries"] == list(measured.case.signed)
         expected = measured.case.fix

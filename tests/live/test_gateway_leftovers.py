@@ -1,5 +1,5 @@
 """What a request leaves behind is freed at once: the collector, which stops every stream while it
-looks, looks so seldom in the gateway (`gateway/worker.py`) that cycles would pile up."""
+looks, looks so seldom in the gateway (`gateway/process/worker.py`) that cycles would pile up."""
 
 from __future__ import annotations
 

@@ -11,10 +11,10 @@ import pytest
 
 from support.live import RunProxy, Simulator, blamed, check, hop_json, measure
 from support.programs import ENVOY, LISTEN_PORT, ORIGIN_PORT, check_text, start_text
-from undam.configs import RenderRequest, dialect_named
 from undam.errors import ResponseError
 from undam.lab.proxies import Proxy
 from undam.lab.proxies.plan import Place
+from undam.lint import RenderRequest, dialect_named
 from undam.probe import Report
 
 RULES = Path(__file__).parents[1] / "rules"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.programs import NGINX, check_text
-from undam.configs.ingress_nginx.rules import _WRITTEN
+from undam.lint.dialects.ingress_nginx.rules import _WRITTEN
 
 _VALUES = {
     "proxy_http_version": "1.1",

@@ -17,9 +17,9 @@ import pytest
 
 from support.live import RunProxy, Simulator, blamed, check, hop_json, measure
 from support.programs import NGINX, check_text, start_text
-from undam.configs import RenderRequest, dialect_named
 from undam.lab.proxies import Proxy
 from undam.lab.proxies.plan import Place
+from undam.lint import RenderRequest, dialect_named
 from undam.probe import Report
 from undam.record import Ending, Head
 

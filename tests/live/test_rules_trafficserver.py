@@ -17,10 +17,10 @@ import pytest
 
 from support.live import RunProxy, Simulator, blamed, check, hop_json, measure, miss
 from support.programs import with_ports
-from undam.configs import RenderRequest, dialect_named
 from undam.lab.proxies import Missing, Proxy, find_program, trafficserver
 from undam.lab.proxies.plan import Place, Plan
 from undam.lab.proxies.process import start
+from undam.lint import RenderRequest, dialect_named
 from undam.probe import Report
 
 RULES = Path(__file__).parents[1] / "rules"

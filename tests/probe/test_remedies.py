@@ -9,9 +9,9 @@ import pytest
 from support.reports import hop, report
 from support.streams import blocks, to_end
 from undam.diagnosis.hop import Hop
-from undam.findings import Finding, Fix, finding
 from undam.intermediaries import Trouble, intermediary
 from undam.probe.remedies import with_fixes
+from undam.rules import Finding, Fix, finding
 
 
 def dam_of(*hops: Hop) -> Finding:

@@ -10,10 +10,10 @@ import pytest
 
 from support.reports import hop, report
 from support.streams import blocks, exchange, to_end
+from undam.diagnosis.findings.disconnect import Leaving
+from undam.diagnosis.findings.limits import Limits
 from undam.diagnosis.holds import Offset
 from undam.diagnosis.hop import judge_hop
-from undam.diagnosis.leaving import Leaving
-from undam.diagnosis.limits import Limits
 from undam.diagnosis.reading import read_exchange
 from undam.probe import Report, report_json
 from undam.record import Ending

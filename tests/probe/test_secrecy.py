@@ -6,7 +6,6 @@ import base64
 import json
 
 from undam.errors import NetworkError
-from undam.findings import finding
 from undam.probe.secrecy import (
     clean_error,
     clean_finding,
@@ -14,6 +13,7 @@ from undam.probe.secrecy import (
     names_secret,
     secrets_in,
 )
+from undam.rules import finding
 
 SECRET = 'p/ss w"rd'
 

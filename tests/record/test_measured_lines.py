@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from support.runs import run
 from undam.errors import UsageError
-from undam.figures import summarise
+from undam.metrics import summarise
 from undam.record import (
     ContentRead,
-    Measured,
     Outcome,
+    RequestResult,
     header_line,
     measured_line,
     read_measured,
@@ -27,7 +27,7 @@ NS = st.integers(0, (1 << 63) - 1)
 WORD = st.text(st.characters(codec="utf-8", exclude_characters=":=@?&-_ "), max_size=20)
 READS = st.builds(ContentRead, NS, NS, NS, st.integers(1, 10**6))
 MEASURED = st.builds(
-    Measured,
+    RequestResult,
     **dict.fromkeys(("number", "worker", "intended_ns", "ended_ns"), NS),
     **dict.fromkeys(("empties", "heartbeats", "body_bytes"), NS),
     **{name: st.none() | NS for name in ("started_ns", "head_ns", "status", "tokens")},
@@ -44,7 +44,7 @@ LINE = measured_line(run(1)[0])
 
 
 @given(st.lists(MEASURED, max_size=3))
-def test_what_is_written_is_read(measured: list[Measured]) -> None:
+def test_what_is_written_is_read(measured: list[RequestResult]) -> None:
     lines = [HEADER, *map(measured_line, measured)]
     assert all(line.endswith("\n") and line.count("\n") == 1 and line.isascii() for line in lines)
     about, read, lost = read_measured(lines)
@@ -75,7 +75,7 @@ def test_other_kinds_are_passed_over_on_both_sides() -> None:
 
 
 def test_secrets_are_not_written() -> None:
-    one = Measured(
+    one = RequestResult(
         number=0, worker=0, intended_ns=1, ended_ns=2, outcome=Outcome.ERROR,
         kind="status-401", message="no key sk-abcdef123456 and none of hunter2-hunter2",
     )  # fmt: skip

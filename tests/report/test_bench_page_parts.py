@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from support.load_runs import ALL_TROUBLES, HOSTILE, MS, START_NS, load_run
-from undam.figures import Client, summarise
-from undam.record import ContentRead, Measured, Outcome
+from undam.metrics import Client, summarise
+from undam.record import ContentRead, Outcome, RequestResult
 from undam.report import page
 from undam.report.axes import for_durations, linear, percentile_place, percentile_ticks
 from undam.report.curve import Counted, Told, bounds_of, curve_of
@@ -60,9 +60,9 @@ class _Read(HTMLParser):
         return {attrs["id"] for name, attrs in self.tags if name == tag and "id" in attrs}
 
 
-def _one(**changes: Any) -> Measured:
+def _one(**changes: Any) -> RequestResult:
     reads = tuple(ContentRead(START_NS + at * MS, 0, 0, 1) for at in (200, 220, 240))
-    base = Measured(
+    base = RequestResult(
         number=0, worker=0, intended_ns=START_NS, started_ns=START_NS + MS, status=200,
         head_ns=START_NS + 3 * MS, ended_ns=START_NS + 250 * MS, outcome=Outcome.COMPLETE,
         reads=reads,
@@ -70,21 +70,21 @@ def _one(**changes: Any) -> Measured:
     return replace(base, **changes)
 
 
-def _summary(run: Sequence[Measured], **about: object) -> dict[str, Any]:
+def _summary(run: Sequence[RequestResult], **about: object) -> dict[str, Any]:
     return summarise(run).to_json(Client(workers=1, cpu_percent=41.0), about=about)
 
 
 @pytest.fixture(scope="module")
-def troubled() -> list[Measured]:
+def troubled() -> list[RequestResult]:
     return load_run(1000, ALL_TROUBLES, warmup=20)
 
 
 @pytest.fixture(scope="module")
-def told(troubled: list[Measured]) -> dict[str, Any]:
+def told(troubled: list[RequestResult]) -> dict[str, Any]:
     return _summary(troubled, url="http://x/", load="closed loop of 50", host="a")
 
 
-def test_a_troubled_run_is_shown_whole(troubled: list[Measured], told: dict[str, Any]) -> None:
+def test_a_troubled_run_is_shown_whole(troubled: list[RequestResult], told: dict[str, Any]) -> None:
     fix = {"where": "undam bench", "text": "--workers 2"}
     findings = [
         {"code": "UD901", "slug": "client", "severity": "warning", "message": "late", "fix": fix},
@@ -114,7 +114,7 @@ def test_a_troubled_run_is_shown_whole(troubled: list[Measured], told: dict[str,
 
 
 def test_every_chart_can_be_read_without_seeing_it(
-    troubled: list[Measured], told: dict[str, Any]
+    troubled: list[RequestResult], told: dict[str, Any]
 ) -> None:
     read = _Read(page(told, troubled))
     for attrs in (attrs for tag, attrs in read.tags if tag == "svg"):
@@ -125,7 +125,7 @@ def test_every_chart_can_be_read_without_seeing_it(
     assert read.text.count("Numbers") == len(_ALL)
 
 
-def test_no_text_of_others_acts(troubled: list[Measured], told: dict[str, Any]) -> None:
+def test_no_text_of_others_acts(troubled: list[RequestResult], told: dict[str, Any]) -> None:
     finding = {"code": HOSTILE, "slug": HOSTILE, "severity": HOSTILE, "message": HOSTILE,
                "fix": {"where": HOSTILE, "text": HOSTILE}}  # fmt: skip
     lost = {"worker": 1, "at_s": 1, "why": HOSTILE, "missing_percent": 50}
@@ -155,7 +155,7 @@ def test_a_clean_run_names_nothing() -> None:
 
 
 def test_the_summary_and_the_slowest_suffice(
-    troubled: list[Measured], told: dict[str, Any]
+    troubled: list[RequestResult], told: dict[str, Any]
 ) -> None:
     read = _Read(page(told, slowest([one for one in troubled if not one.warmup])))
     assert read.ids("svg") == _ALL
@@ -186,7 +186,9 @@ _REFUSED = _one(reads=(), outcome=Outcome.ERROR, kind="refused", started_ns=None
     ],
     ids=["none", "all refused", "one token", "no kind", "only warm-up"],
 )
-def test_a_poor_run_has_its_page(run: list[Measured], charts: set[str], all_given: bool) -> None:
+def test_a_poor_run_has_its_page(
+    run: list[RequestResult], charts: set[str], all_given: bool
+) -> None:
     read = _Read(page(_summary(run), run if all_given else ()))
     assert read.ids("svg") == (charts if all_given else charts - {"waterfall"})
     assert ("No request brought any content." in read.text) == (run == [_REFUSED])

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from undam.configs import (
+from undam.lint import (
     DIALECTS,
     ConfigRule,
     Dialect,
@@ -30,7 +30,7 @@ from undam.configs import (
     read_settings,
     recognise_dialect,
 )
-from undam.findings import RULES, Severity
+from undam.rules import RULES, Severity
 
 HERE = Path(__file__).parent
 KINDS = ("bad", "good", "fixed")

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from undam.apis import Kind, api_for_path
-from undam.simulator.anthropic import MessageForm
-from undam.simulator.call import Call
-from undam.simulator.form import Answer, Form, TimedEvent, timed_events
-from undam.simulator.openai import ChatForm, CompletionForm, ResponseForm
-from undam.simulator.plain import JsonEventForm, NdjsonForm, TokenForm
+from undam.simulator.api_request import Call
+from undam.simulator.apis.anthropic import MessageForm
+from undam.simulator.apis.form import Answer, Form, TimedEvent, timed_events
+from undam.simulator.apis.openai import ChatForm, CompletionForm, ResponseForm
+from undam.simulator.apis.plain import JsonEventForm, NdjsonForm, TokenForm
 from undam.simulator.schedule import Moment
 from undam.simulator.text import Text, text_of
 from undam.timing import Due, due_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from undam.errors import RemoteProtocolError
-from undam.simulator.call import Call, parse_call
+from undam.simulator.api_request import Call, parse_call
 
 
 def test_a_body_is_read() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from undam.simulator.form import TimedEvent
+from undam.simulator.apis.form import TimedEvent
 from undam.simulator.http import LAST_CHUNK, chunk
 from undam.simulator.stream import HEARTBEAT, Script, State, Stream
 

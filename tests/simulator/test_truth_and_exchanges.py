@@ -10,8 +10,8 @@ import pytest
 
 from undam.errors import UsageError
 from undam.simulator.exchanges import Exchanges
+from undam.simulator.ground_truth import Truth
 from undam.simulator.outbox import Outbox
-from undam.simulator.truth import Truth
 
 
 def lines(path: Path) -> list[dict[str, object]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from undam.configs import Linted, Settings, Source, dialect_named, fix_source, lint_source
-from undam.configs.dialect import OpenFile, no_files
+from undam.lint import Linted, Settings, Source, dialect_named, fix_source, lint_source
+from undam.lint.dialect import OpenFile, no_files
 
 _TESTS = Path(__file__).parents[1]
 
@@ -20,7 +20,7 @@ class Asked:
 
     def __init__(self, name: str, letters: str) -> None:
         self.dialect = dialect_named(name)
-        self.corpus = sorted((_TESTS / "configs" / "corpus" / name).glob("*"))
+        self.corpus = sorted((_TESTS / "lint" / "corpus" / name).glob("*"))
         files = [*self.corpus, *sorted((_TESTS / "rules").glob(f"{letters}[1-6]*/*"))]
         self.texts = [file.read_text("utf-8") for file in files]
 

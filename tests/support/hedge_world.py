@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from undam.gateway.balance import Balance, Member, Taken
-from undam.gateway.hedging import HedgeTerms, Hedging, Target
+from undam.gateway.policy.hedging import HedgeTerms, Hedging, Target
+from undam.gateway.policy.load_balancer import Balance, Member, Taken
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class World:
 
 
 @dataclass
-class Seen:
+class TimedEvent:
     """What became of it."""
 
     ttft_s: list[float] = field(default_factory=list)
@@ -71,7 +71,7 @@ class _Request:
 
 class _Play:
     def __init__(self, world: World, terms: HedgeTerms) -> None:
-        self.world, self.seen = world, Seen()
+        self.world, self.seen = world, TimedEvent()
         self._rng = random.Random(world.seed)
         names = {f"replica-{number}": world.limit for number in range(world.replicas)}
         self._balance = Balance(names, rng=random.Random(world.seed + 1))
@@ -82,7 +82,7 @@ class _Play:
         self._order = itertools.count()
         self._waiting: deque[_Request] = deque()
 
-    def run(self) -> Seen:
+    def run(self) -> TimedEvent:
         world, at = self.world, 0.0
         # The mean of a lognormal is above its median; stalls hold a slot, too.
         work = world.prefill_s * 2.718281828 ** (world.sigma**2 / 2) + world.decode_s
@@ -190,6 +190,6 @@ class _Play:
             self._admit(self._waiting.popleft(), now)
 
 
-def play(world: World, terms: HedgeTerms) -> Seen:
+def play(world: World, terms: HedgeTerms) -> TimedEvent:
     """Everything that happens to the requests of ``world``."""
     return _Play(world, terms).run()

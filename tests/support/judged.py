@@ -17,8 +17,8 @@ from undam.diagnosis.diagnose import find_all
 from undam.diagnosis.holds import Offset
 from undam.diagnosis.hop import Hop, judge_hop
 from undam.diagnosis.reading import read_exchange
-from undam.findings import Finding
 from undam.record import Ending, Exchange, Head
+from undam.rules import Finding
 
 Findings = Sequence[Finding]
 

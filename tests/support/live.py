@@ -20,10 +20,10 @@ from typing import Any, NoReturn
 
 import pytest
 
-from undam.findings import Severity
 from undam.lab.proxies import Missing, Proxy
 from undam.probe import CheckOptions, Place, Report, report_json, run_check
 from undam.record import Exchange
+from undam.rules import Severity
 
 CHAT = "/v1/chat/completions"
 

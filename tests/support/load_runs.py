@@ -6,7 +6,7 @@ import heapq
 import random
 from dataclasses import dataclass, replace
 
-from undam.record import ContentRead, Measured, Outcome
+from undam.record import ContentRead, Outcome, RequestResult
 
 START_NS = 1_700_000_000_000_000_000
 MS = 1_000_000
@@ -29,7 +29,7 @@ ALL_TROUBLES = Troubles(errors=0.015, cuts=0.006, stalls=0.01, late_reads=0.03, 
 
 def load_run(
     count: int, troubles: Troubles | None = None, *, streams: int = 50, warmup: int = 0
-) -> list[Measured]:
+) -> list[RequestResult]:
     """A closed loop: TTFT lognormal(200, 0.3) ms, 64 tokens 20 ms apart."""
     rng = random.Random(1)
     free = [START_NS + i * 2 * MS for i in range(streams)]
@@ -41,15 +41,15 @@ def load_run(
     return run
 
 
-def _as_warmup(one: Measured) -> Measured:
+def _as_warmup(one: RequestResult) -> RequestResult:
     return replace(one, warmup=True)
 
 
-def _request(number: int, intended: int, troubles: Troubles, rng: random.Random) -> Measured:
+def _request(number: int, intended: int, troubles: Troubles, rng: random.Random) -> RequestResult:
     started = intended + int(rng.expovariate(1 / 30_000))
     head = started + int(rng.uniform(0.2, 1.0) * MS)
     if rng.random() < troubles.errors:
-        return Measured(
+        return RequestResult(
             number=number, worker=number % 2, intended_ns=intended, started_ns=started,
             head_ns=head, ended_ns=head + 50 * MS, outcome=Outcome.ERROR, kind="status-429",
             status=429, message=HOSTILE, retry_after_s=1.0,
@@ -59,7 +59,7 @@ def _request(number: int, intended: int, troubles: Troubles, rng: random.Random)
     if rng.random() < troubles.cuts:
         reads = reads[: len(reads) // 3]
         outcome, kind, message = Outcome.INCOMPLETE, "no-end", "ended without [DONE]"
-    return Measured(
+    return RequestResult(
         number=number, worker=number % 2, intended_ns=intended, started_ns=started, head_ns=head,
         ended_ns=reads[-1].at_ns + MS, outcome=outcome, kind=kind, status=200, message=message,
         reads=tuple(reads), body_bytes=220 * 64,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from undam.configs import Dialect, Settings, Source, fix_source, lint_source
 from undam.errors import ConfigSyntaxError
+from undam.lint import Dialect, Settings, Source, fix_source, lint_source
 
 _SPRINKLES = (
     *"{}[]()<>;:,#\"'\\$%&|*!?=@~^-\t\n\r \0",

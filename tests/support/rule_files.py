@@ -9,9 +9,9 @@ from typing import Any
 
 from support.live import RunProxy, Simulator, check, hop_json, measure
 from support.programs import Program, start_text, with_ports
-from undam.configs import RenderRequest, dialect_named
 from undam.lab.proxies import Proxy
 from undam.lab.proxies.plan import Place
+from undam.lint import RenderRequest, dialect_named
 from undam.probe import Report
 
 RULES = Path(__file__).parents[1] / "rules"

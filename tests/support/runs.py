@@ -7,9 +7,9 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from undam.figures import Client, summarise
-from undam.findings import Finding
-from undam.record import ContentRead, Measured, Outcome
+from undam.metrics import Client, summarise
+from undam.record import ContentRead, Outcome, RequestResult
+from undam.rules import Finding
 
 MS = 1_000_000
 BEGUN_NS = 1_800_000_000 * 1000 * MS
@@ -50,7 +50,7 @@ class Run:
     seed: int = 0
     shift: float = 1.0
 
-    def measured(self) -> Iterator[Measured]:
+    def measured(self) -> Iterator[RequestResult]:
         """The requests, in the order of the plan."""
         rng = random.Random(self.seed)
         slots = [BEGUN_NS + i * 5 * MS for i in range(self.concurrency)]
@@ -60,13 +60,13 @@ class Run:
             slots[slot] = one.ended_ns + MS // 10
             yield one
 
-    def _one(self, number: int, intended_ns: int, rng: random.Random) -> Measured:
+    def _one(self, number: int, intended_ns: int, rng: random.Random) -> RequestResult:
         started = intended_ns + round(self.sent_late_ms * MS)
         sent, sizes = self._sent(started, rng)
         reads = self._read(self._handed_on(sent, sizes))
         outcome = (self.failing or {}).get(number, Outcome.COMPLETE)
         failed = outcome is not Outcome.COMPLETE
-        return Measured(
+        return RequestResult(
             number=number,
             worker=number % 2,
             intended_ns=intended_ns,
@@ -128,11 +128,11 @@ class Run:
         return reads
 
 
-def run(requests: int, **settings: object) -> list[Measured]:
+def run(requests: int, **settings: object) -> list[RequestResult]:
     """The requests of a `Run` with these settings."""
     return list(replace(Run(requests), **settings).measured())  # type: ignore[arg-type]
 
 
-def findings(measured: Sequence[Measured], client: Client | None = None) -> list[Finding]:
+def findings(measured: Sequence[RequestResult], client: Client | None = None) -> list[Finding]:
     """What is said of a run."""
     return summarise(measured).findings(client)

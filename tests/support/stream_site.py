@@ -11,7 +11,7 @@ from typing import Any
 
 from support.served import Gate
 from undam.asgi import EventStream, OpenAIAnswer
-from undam.asgi.replay import Memory
+from undam.asgi.replay.memory import Memory
 from undam.sse import Event, encode
 
 _READER = Path(__file__).parents[2] / "examples" / "browser" / "reader.mjs"

@@ -114,7 +114,7 @@ def test_a_clock_that_steps_is_told(
     servers: Any, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offsets = iter([0, 5_000_000_000])
-    for module in ("undam.wire.opening", "undam.wire.stream"):
+    for module in ("undam.wire.handshake", "undam.wire.stream"):
         monkeypatch.setattr(f"{module}.clock_offset_ns", lambda: next(offsets))
     stream = client.get(servers.answer(CHUNKED + b"0\r\n\r\n").url()).stream
     assert stream.step_ns == 5_000_000_000

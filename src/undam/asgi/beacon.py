@@ -16,10 +16,10 @@ from dataclasses import fields
 from hashlib import sha256
 from typing import Any
 
-from undam.asgi.event_stream import EventStream
-from undam.asgi.frames import encode_json
-from undam.asgi.headers import RawHeaders
 from undam.asgi.interface import Reason, Receive, Scope, Send
+from undam.asgi.response.event_stream import EventStream
+from undam.asgi.response.frames import encode_json
+from undam.asgi.response.headers import RawHeaders
 from undam.errors import RemoteProtocolError, UsageError
 from undam.host import host_name
 from undam.timing.beacon import (

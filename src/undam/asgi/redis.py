@@ -10,18 +10,18 @@ import weakref
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from typing import Literal
 
-from undam.asgi.channel import Channel
-from undam.asgi.replay import MAX_BYTES, MAX_EVENTS, check_bounds
-from undam.asgi.replaying import Kept, Produce, ReplayOver, SourceFailed, SourceLost
-from undam.asgi.ring import Bounds, Ring, new_epoch
-from undam.asgi.shelf import Shelf
+from undam.asgi.replay.channel import Channel
+from undam.asgi.replay.interface import Kept, Produce, ReplayOver, SourceFailed, SourceLost
+from undam.asgi.replay.memory import MAX_BYTES, MAX_EVENTS, check_bounds
+from undam.asgi.replay.ring import Bounds, Ring, new_epoch
+from undam.asgi.replay.store import Shelf
 from undam.errors import UsageError
 
 try:
     from redis.asyncio import Redis
 
-    from undam.asgi.redis_log import Entry, Opened, RedisDown, RedisLog, RedisTerms
-    from undam.asgi.redis_writer import MIN_EVENTS, Outcome, Writer
+    from undam.asgi.replay.redis_log import Entry, Opened, RedisDown, RedisLog, RedisTerms
+    from undam.asgi.replay.redis_writer import MIN_EVENTS, Outcome, Writer
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError(
         "undam.asgi.redis needs the package redis: pip install 'undam[redis]'", name=missing.name

@@ -9,12 +9,12 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from undam.asgi.answer import OpenAIAnswer
-from undam.asgi.event_stream import EventStream
-from undam.asgi.headers import EVENT_STREAM, stream_headers
-from undam.asgi.replaying import Replay
-from undam.asgi.source import Source
-from undam.asgi.stream import OnClose
+from undam.asgi.replay.interface import Replay
+from undam.asgi.response.event_stream import EventStream
+from undam.asgi.response.headers import EVENT_STREAM, stream_headers
+from undam.asgi.response.openai_answer import OpenAIAnswer
+from undam.asgi.response.source import Source
+from undam.asgi.response.stream import OnClose
 
 
 class EventStreamResponse(Response):

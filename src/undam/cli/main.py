@@ -22,21 +22,33 @@ EXIT_COULD_NOT_RUN = 2
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
-# Name -> (module, one line). The line stands here so that --help imports no command.
+# Name -> (module in undam.cli.commands, summary). Summaries stand here so that --help stays fast.
 _COMMANDS = {
-    "bench": ("undam.cli.bench", "Measure an endpoint under load, and say who is to blame."),
-    "check": ("undam.cli.check", "Say which hop holds a stream, and what mends it."),
-    "compare": ("undam.cli.compare", "Say whether one load test was faster or slower."),
-    "explain": ("undam.cli.explain", "Say what a finding means, or what is known of a proxy."),
-    "fix": ("undam.cli.fix", "Mend configurations: as a diff, or in place."),
-    "gateway": ("undam.cli.gateway", "Relay streams so that nothing holds or breaks them."),
-    "lab": ("undam.cli.lab", "Show every claim on real proxies."),
-    "lint": ("undam.cli.lint", "Say what in configurations holds or cuts a stream."),
-    "render": ("undam.cli.render", "Write a configuration that streams."),
-    "report": ("undam.cli.report", "Judge a record again: words, JSON, or a page with charts."),
-    "rules": ("undam.cli.rules", "List what lint and check can find."),
-    "sim": ("undam.cli.sim", "Run a model server with a known schedule."),
-    "watch": ("undam.cli.watch", "Show a stream as it comes, with one line of timing."),
+    "bench": (
+        "bench",
+        "Measure an endpoint under load, and say who is to blame.",
+    ),
+    "check": ("check", "Say which hop holds a stream, and what mends it."),
+    "compare": ("compare", "Say whether one load test was faster or slower."),
+    "explain": (
+        "explain",
+        "Say what a finding means, or what is known of a proxy.",
+    ),
+    "fix": ("lint.fix", "Mend configurations: as a diff, or in place."),
+    "gateway": (
+        "gateway",
+        "Relay streams so that nothing holds or breaks them.",
+    ),
+    "lab": ("lab", "Show every claim on real proxies."),
+    "lint": ("lint", "Say what in configurations holds or cuts a stream."),
+    "render": ("render", "Write a configuration that streams."),
+    "report": (
+        "report",
+        "Judge a record again: words, JSON, or a page with charts.",
+    ),
+    "rules": ("rules", "List what lint and check can find."),
+    "sim": ("sim", "Run a model server with a known schedule."),
+    "watch": ("watch", "Show a stream as it comes, with one line of timing."),
 }
 
 
@@ -47,7 +59,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command = importlib.import_module(_COMMANDS[cmd_name][0]).command
+        command = importlib.import_module(f"undam.cli.commands.{_COMMANDS[cmd_name][0]}").command
         assert isinstance(command, click.Command)
         return command
 
@@ -125,7 +137,7 @@ def _usage(error: click.UsageError) -> str:
 
 def _complain(text: str) -> None:
     """One line on standard error, whatever the text holds."""
-    from undam.cli.plain import one_line  # noqa: PLC0415 (only when something is wrong)
+    from undam.cli.ui.sanitize import one_line  # noqa: PLC0415 (only when something is wrong)
 
     try:
         click.echo(f"undam: {one_line(text)}", err=True)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from undam.diagnosis.dams import find_dams
-from undam.diagnosis.doubts import find_doubts
-from undam.diagnosis.endings import find_endings
-from undam.diagnosis.heads import find_heads
+from undam.diagnosis.findings.buffering import find_dams
+from undam.diagnosis.findings.caveats import find_doubts
+from undam.diagnosis.findings.endings import find_endings
+from undam.diagnosis.findings.heads import find_heads
+from undam.diagnosis.findings.silences import find_silences
+from undam.diagnosis.findings.tokens import find_packed_tokens
 from undam.diagnosis.holds import Offset
 from undam.diagnosis.hop import Hop
-from undam.diagnosis.silences import find_silences
-from undam.diagnosis.tokens import find_packed_tokens
-from undam.findings import Finding, Severity
+from undam.rules import Finding, Severity
 
 _ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 from undam.diagnosis.bursts import find_bursts
 from undam.diagnosis.reading import Reading
 from undam.diagnosis.shape import Release, Shape, judge_pattern, unknown
-from undam.findings import Verdict
+from undam.rules import Verdict
 from undam.timing import median, quantile
 
 # What a path without any dam shows on a busy machine; half of the smallest hold known to be made

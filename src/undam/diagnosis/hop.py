@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from undam.diagnosis.bursts import find_bursts
+from undam.diagnosis.findings.network import why_jitter
 from undam.diagnosis.holds import (
     NOISE_NS,
     Held,
@@ -16,11 +17,10 @@ from undam.diagnosis.holds import (
     is_one_late_by_inner,
     judge_holds,
 )
-from undam.diagnosis.network import why_jitter
 from undam.diagnosis.reading import Reading
 from undam.diagnosis.shape import MIN_EVENTS, Release, Shape, judge_pattern
-from undam.findings import Verdict
 from undam.record import Ending, Exchange
+from undam.rules import Verdict
 from undam.timing import quantile
 
 # A speculative decoder puts at least every other token with another one.

@@ -17,7 +17,7 @@ MAX_EVENT_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class TimedEvent:
     """An event or a comment at the moment it became readable.
 
     Args:
@@ -51,7 +51,7 @@ class Reading:
 
     exchange: Exchange
     form: str
-    seen: tuple[Seen, ...]
+    seen: tuple[TimedEvent, ...]
     pending: tuple[int, ...]
     problem: str | None
 
@@ -61,7 +61,7 @@ class Reading:
         return api_named(self.exchange.api)
 
     @property
-    def contents(self) -> tuple[Seen, ...]:
+    def contents(self) -> tuple[TimedEvent, ...]:
         """The events that carry tokens."""
         return tuple(item for item in self.seen if item.is_content)
 
@@ -117,7 +117,7 @@ def read_exchange(exchange: Exchange) -> Reading:
     else:
         parser = LineParser(max_line_bytes=MAX_EVENT_BYTES)
     api = api_named(exchange.api)
-    seen: list[Seen] = []
+    seen: list[TimedEvent] = []
     pending: list[int] = []
     problem: str | None = None
     try:
@@ -136,8 +136,8 @@ def read_exchange(exchange: Exchange) -> Reading:
     return Reading(exchange, form, tuple(seen), tuple(pending), problem)
 
 
-def _seen(item: Event | Comment, at_ns: int, read: int, api: Api) -> Seen:
+def _seen(item: Event | Comment, at_ns: int, read: int, api: Api) -> TimedEvent:
     if isinstance(item, Comment):
-        return Seen(at_ns, read, None, item.text)
+        return TimedEvent(at_ns, read, None, item.text)
     meaning = api.read(item.event, item.data)
-    return Seen(at_ns, read, meaning, meaning.text, due_of(meaning.payload))
+    return TimedEvent(at_ns, read, meaning, meaning.text, due_of(meaning.payload))

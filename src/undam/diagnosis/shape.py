@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from undam.diagnosis.blocks import FEW_BURSTS, SPECULATIVE, are_cut, block_of, threshold_of
 from undam.diagnosis.bursts import Burst, find_bursts, together_ns
-from undam.diagnosis.network import (
+from undam.diagnosis.findings.network import (
     is_far,
     round_trip_ns,
     typical_pause_ns,
@@ -24,7 +24,7 @@ from undam.diagnosis.network import (
     why_windows,
 )
 from undam.diagnosis.reading import Reading
-from undam.findings import Verdict
+from undam.rules import Verdict
 from undam.timing import median, quantile
 
 MIN_EVENTS = 8

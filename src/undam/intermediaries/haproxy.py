@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from undam.findings import Fix
 from undam.intermediaries.intermediary import Intermediary, Trouble
+from undam.rules import Fix
 
 _NO_DELAY = Fix("haproxy", "option http-no-delay")
 # Without a list of types it compresses whatever passes; this one leaves event streams out.

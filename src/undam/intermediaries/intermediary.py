@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from undam.findings import Fix
+from undam.rules import Fix
 
 Kind = Literal["cdn", "cloud", "proxy", "framework"]
 """Where it usually stands, outermost first."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from undam.findings import Fix
 from undam.intermediaries.intermediary import Intermediary, Sign, Trouble
+from undam.rules import Fix
 
 _BUFFERING = Fix("nginx", "proxy_buffering off;")
 _HTTP11 = Fix("nginx", "proxy_http_version 1.1;")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from undam.findings import Fix
 from undam.intermediaries.apache import APACHE, APACHE_FCGI
 from undam.intermediaries.caddy import CADDY
 from undam.intermediaries.cdns import (
@@ -37,6 +36,7 @@ from undam.intermediaries.python_servers import GUNICORN, MITMPROXY, STARLETTE_G
 from undam.intermediaries.squid import SQUID
 from undam.intermediaries.trafficserver import TRAFFICSERVER
 from undam.intermediaries.varnish import VARNISH
+from undam.rules import Fix
 
 INTERMEDIARIES: tuple[Intermediary, ...] = (
     NGINX,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from undam.findings import Fix
 from undam.intermediaries.intermediary import Intermediary, Sign, Trouble
+from undam.rules import Fix
 
 SQUID = Intermediary(
     name="squid",

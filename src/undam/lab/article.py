@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from undam.findings import Fix
-from undam.lab.crowd import Waits, read_together
-from undam.lab.dam import Dam, Hold
+from undam.lab.buffering_proxy import Dam, Hold
 from undam.lab.origin import Origin
 from undam.lab.proxies import Missing, start_nginx
+from undam.lab.readers import Waits, read_together
 from undam.probe import CheckOptions, Place, Report, run_check
+from undam.rules import Fix
 from undam.wire import ClientConfig, Request
 
 READERS = 60

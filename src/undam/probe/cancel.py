@@ -7,8 +7,8 @@ import secrets
 import time
 from contextlib import suppress
 
+from undam.diagnosis.findings.disconnect import Leaving
 from undam.diagnosis.holds import Offset
-from undam.diagnosis.leaving import Leaving
 from undam.errors import UsageError
 from undam.probe.beacon import ask_closed
 from undam.probe.fetch import patient

@@ -6,15 +6,13 @@ import asyncio
 from dataclasses import dataclass
 
 from undam.diagnosis.diagnose import find_all
-from undam.diagnosis.doubts import coalesced, late_ns
+from undam.diagnosis.findings.caveats import coalesced, late_ns
+from undam.diagnosis.findings.disconnect import Leaving, find_leavings
+from undam.diagnosis.findings.limits import Limits, find_limits
 from undam.diagnosis.holds import Offset
 from undam.diagnosis.hop import Hop, figures, judge_hop
-from undam.diagnosis.leaving import Leaving, find_leavings
-from undam.diagnosis.limits import Limits, find_limits
 from undam.diagnosis.reading import read_exchange
 from undam.errors import UndamError, UsageError
-from undam.findings import Finding, Severity
-from undam.findings.finding import finding_json
 from undam.intermediaries import recognise
 from undam.probe.beacon import ask_clock
 from undam.probe.cancel import find_leaving
@@ -25,6 +23,8 @@ from undam.probe.options import CheckOptions, Place, api_of, request_for
 from undam.probe.remedies import with_fixes
 from undam.probe.secrecy import clean_error, clean_finding
 from undam.record import Exchange
+from undam.rules import Finding, Severity
+from undam.rules.finding import finding_json
 from undam.timing import Arrival
 
 

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 
-from undam.diagnosis.limits import Fate, Limits, Trial, judge_limits, judge_trial
+from undam.diagnosis.findings.limits import Fate, Limits, Trial, judge_limits, judge_trial
 from undam.diagnosis.reading import read_exchange
 from undam.errors import NetworkError, UndamError
 from undam.probe.beacon import ask_closed, head_of

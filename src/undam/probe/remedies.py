@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from undam.diagnosis.dams import coding_of
+from undam.diagnosis.findings.buffering import coding_of
 from undam.diagnosis.hop import Hop
 from undam.diagnosis.shape import Release
-from undam.findings import Finding, Fix
 from undam.intermediaries import Trouble, fix_for, intermediary, suspects_of_cut, suspects_of_hold
+from undam.rules import Finding, Fix
 
 _TROUBLES = {
     "UD101": Trouble.HOLD,

@@ -11,8 +11,8 @@ from dataclasses import replace
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from undam.errors import UndamError
-from undam.findings import Finding
 from undam.record import redact_text, secrets_of
+from undam.rules import Finding
 
 # A shorter one stands in ordinary text by chance, and hiding it would only mangle a report.
 _SHORTEST = 6

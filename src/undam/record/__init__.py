@@ -2,8 +2,6 @@
 
 from undam.record.exchange import Ending, Exchange, Head, Stamps
 from undam.record.lines import read_record, record_lines
-from undam.record.measured import ContentRead, Measured, Outcome
-from undam.record.measured_lines import MeasuredRecord, measured_line, read_measured
 from undam.record.redact import (
     HIDDEN,
     redact_body,
@@ -12,6 +10,8 @@ from undam.record.redact import (
     redact_url,
     secrets_of,
 )
+from undam.record.request_result import ContentRead, Outcome, RequestResult
+from undam.record.request_result_lines import MeasuredRecord, measured_line, read_measured
 from undam.record.rows import header_line
 
 __all__ = [
@@ -20,9 +20,9 @@ __all__ = [
     "Ending",
     "Exchange",
     "Head",
-    "Measured",
     "MeasuredRecord",
     "Outcome",
+    "RequestResult",
     "Stamps",
     "header_line",
     "measured_line",

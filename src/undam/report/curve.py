@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
 
-from undam.figures.bounded import Bounded
-from undam.figures.flow import flow_of
-from undam.record import Measured, Outcome
+from undam.metrics.gaps import flow_of
+from undam.metrics.interval_histogram import Bounded
+from undam.record import Outcome, RequestResult
 from undam.timing import Histogram
 
 # 0.1 %, as the histograms of the summary.
@@ -71,7 +71,7 @@ def curve_of(summary: Mapping[str, Any], name: str) -> Curve | None:
     return Counted(Histogram.from_sparse(kept))
 
 
-def bounds_of(requests: Iterable[Measured]) -> tuple[Curve, Curve] | None:
+def bounds_of(requests: Iterable[RequestResult]) -> tuple[Curve, Curve] | None:
     """Their gaps as short, and as long, as they can have been; ``None`` where all are exact."""
     gaps = Bounded(bits=_BITS)
     for one in requests:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from undam.record import Measured, Outcome
+from undam.record import Outcome, RequestResult
 from undam.report.axes import Scale, for_durations
 from undam.report.chart import duration_rows, nothing_came, with_title
 from undam.report.markup import Child, Markup, element, figure_ms, number
@@ -14,7 +14,7 @@ MOST_DOTS = 2000
 """More would only cover each other, and a page is to stay under two megabytes."""
 
 
-def thinned(requests: Sequence[Measured]) -> list[Measured]:
+def thinned(requests: Sequence[RequestResult]) -> list[RequestResult]:
     """At most about `MOST_DOTS` of them: failures first, then the slowest of each slice of time,
     so that nothing that stands out is lost."""
     if len(requests) <= MOST_DOTS:
@@ -31,7 +31,9 @@ def thinned(requests: Sequence[Measured]) -> list[Measured]:
     return [*slowest, *failed]
 
 
-def dots(drawn: Sequence[Measured], begin: int, x: Scale, top: float, bottom: float) -> list[Child]:
+def dots(
+    drawn: Sequence[RequestResult], begin: int, x: Scale, top: float, bottom: float
+) -> list[Child]:
     """Their TTFT by their intended start.
 
     Args:
@@ -45,7 +47,7 @@ def dots(drawn: Sequence[Measured], begin: int, x: Scale, top: float, bottom: fl
     return [duration_rows(y), element("g", *(_dot(one, begin, x, y) for one in answered))]
 
 
-def _dot(one: Measured, begin: int, x: Scale, y: Scale) -> Markup:
+def _dot(one: RequestResult, begin: int, x: Scale, y: Scale) -> Markup:
     at_s, ttft_ms = (one.intended_ns - begin) / 1e9, (one.ttft_ns or 0) / 1e6
     kind = "warm" if one.warmup else "dot"
     if one.outcome is Outcome.INCOMPLETE:
@@ -61,7 +63,7 @@ def _dot(one: Measured, begin: int, x: Scale, y: Scale) -> Markup:
     )
 
 
-def failures(drawn: Sequence[Measured], begin: int, x: Scale, y: float) -> Markup:
+def failures(drawn: Sequence[RequestResult], begin: int, x: Scale, y: float) -> Markup:
     """A cross for each request that failed, where it ended, on a line of their own."""
     failed = [one for one in drawn if one.outcome in {Outcome.ERROR, Outcome.INCOMPLETE}]
     return element(
@@ -84,7 +86,7 @@ def cross(x: float, y: float) -> str:
     return f"M{left} {up}L{right} {down}M{left} {down}L{right} {up}"
 
 
-def ending(one: Measured) -> str:
+def ending(one: RequestResult) -> str:
     """How it ended, in words; what the server said is not repeated here."""
     if one.outcome is Outcome.COMPLETE:
         return "complete"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from undam.record import Measured
+from undam.record import RequestResult
 from undam.report.causes import causes
 from undam.report.curve import bounds_of, curve_of
 from undam.report.distribution import distribution
@@ -30,7 +30,7 @@ _DEFINITIONS = (
 
 def page(
     summary: Mapping[str, Any],
-    requests: Iterable[Measured] = (),
+    requests: Iterable[RequestResult] = (),
     about: Mapping[str, object] | None = None,
 ) -> str:
     """One HTML file that needs nothing else.
@@ -80,7 +80,7 @@ def _section(title: str, *parts: Child) -> Markup:
 
 
 def _distributions(
-    summary: Mapping[str, Any], counted: Sequence[Measured]
+    summary: Mapping[str, Any], counted: Sequence[RequestResult]
 ) -> list[tuple[str, Markup | None]]:
     """TTFT and ITL; bounds are drawn where all requests are there to tell them."""
     ttft, itl = curve_of(summary, "ttft"), curve_of(summary, "itl")
@@ -96,7 +96,7 @@ def _distributions(
 
 
 def _charts(
-    summary: Mapping[str, Any], requests: Sequence[Measured]
+    summary: Mapping[str, Any], requests: Sequence[RequestResult]
 ) -> list[tuple[str, Markup | None]]:
     counted = [one for one in requests if not one.warmup]
     are_all = len(counted) >= summary.get("requests", 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from undam.record import Measured
+from undam.record import RequestResult
 from undam.report.axes import Scale, linear
 from undam.report.chart import (
     LEFT,
@@ -31,7 +31,7 @@ _HEIGHT = 484.0
 _TABLE_ROWS = 20
 
 
-def timeline(summary: Mapping[str, Any], requests: Sequence[Measured]) -> Markup | None:
+def timeline(summary: Mapping[str, Any], requests: Sequence[RequestResult]) -> Markup | None:
     """Charts over one axis of time; ``None`` where nothing was sent.
 
     Args:
@@ -106,7 +106,7 @@ def _failed_line() -> list[Child]:
     ]
 
 
-def _steps(requests: Sequence[Measured], begin: int) -> list[tuple[float, float, int]]:
+def _steps(requests: Sequence[RequestResult], begin: int) -> list[tuple[float, float, int]]:
     """How many were in flight, from each change to the next."""
     changes: list[tuple[int, int]] = []
     for one in requests:

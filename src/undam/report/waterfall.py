@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from undam.record import Measured
+from undam.record import RequestResult
 from undam.report.axes import Scale, linear
 from undam.report.chart import (
     LEFT,
@@ -31,11 +31,11 @@ _ROOM_FOR_WORDS = 56.0
 _LEAST_STEP = 0.5
 
 
-def slowest(requests: Sequence[Measured], most: int = MOST_ROWS) -> list[Measured]:
+def slowest(requests: Sequence[RequestResult], most: int = MOST_ROWS) -> list[RequestResult]:
     """Those that kept their reader waiting longest at a stretch, for the first content or amid
     it; the slowest first."""
 
-    def waited(one: Measured) -> int:
+    def waited(one: RequestResult) -> int:
         times = (one.intended_ns, *(read.at_ns for read in one.reads))
         if not one.reads:
             return one.ended_ns - one.intended_ns
@@ -44,7 +44,7 @@ def slowest(requests: Sequence[Measured], most: int = MOST_ROWS) -> list[Measure
     return sorted(requests, key=waited, reverse=True)[:most]
 
 
-def waterfall(requests: Sequence[Measured], stall_ms: float) -> Markup:
+def waterfall(requests: Sequence[RequestResult], stall_ms: float) -> Markup:
     """A row for each request.
 
     Args:
@@ -65,7 +65,7 @@ def waterfall(requests: Sequence[Measured], stall_ms: float) -> Markup:
     return figure(picture, _legend(stall_ms), _numbers(requests, stall_ms))
 
 
-def phases(one: Measured) -> Iterator[tuple[str, str, int, int]]:
+def phases(one: RequestResult) -> Iterator[tuple[str, str, int, int]]:
     """Its parts as (class, words, from, to), in nanoseconds after the intended start."""
     marks = [
         ("send", "send delay", one.started_ns),
@@ -87,7 +87,7 @@ def phases(one: Measured) -> Iterator[tuple[str, str, int, int]]:
         at = until
 
 
-def _row(one: Measured, y: float, x: Scale, stall_ms: float) -> list[Child]:
+def _row(one: RequestResult, y: float, x: Scale, stall_ms: float) -> list[Child]:
     parts: list[Child] = [
         text(LEFT + _LABEL - 10, y + 10, f"request {one.number}", class_="tick end"),
     ]
@@ -111,7 +111,7 @@ def _row(one: Measured, y: float, x: Scale, stall_ms: float) -> list[Child]:
     return parts
 
 
-def _reads(one: Measured, y: float, x: Scale) -> Markup | None:
+def _reads(one: RequestResult, y: float, x: Scale) -> Markup | None:
     """A mark where each read came in; a path, as a title for each would be most of the page."""
     path, last = [], -1.0
     for read in one.reads:
@@ -122,7 +122,7 @@ def _reads(one: Measured, y: float, x: Scale) -> Markup | None:
     return element("path", d="".join(path), class_="reads") if path else None
 
 
-def stalls(one: Measured, stall_ms: float) -> list[tuple[int, int]]:
+def stalls(one: RequestResult, stall_ms: float) -> list[tuple[int, int]]:
     """Its gaps of ``stall_ms`` and more, in nanoseconds after the intended start."""
     return [
         (before.at_ns - one.intended_ns, after.at_ns - one.intended_ns)
@@ -131,7 +131,7 @@ def stalls(one: Measured, stall_ms: float) -> list[tuple[int, int]]:
     ]
 
 
-def _stalls(one: Measured, y: float, x: Scale, stall_ms: float) -> Iterator[Markup]:
+def _stalls(one: RequestResult, y: float, x: Scale, stall_ms: float) -> Iterator[Markup]:
     for start, end in stalls(one, stall_ms):
         left, right = x(start / 1e9), x(end / 1e9)
         lasted = figure_ms((end - start) / 1e6)
@@ -148,7 +148,7 @@ def _stalls(one: Measured, y: float, x: Scale, stall_ms: float) -> Iterator[Mark
             yield text((left + right) / 2, y + 10, lasted, class_="tick mid")
 
 
-def _summary(one: Measured) -> str:
+def _summary(one: RequestResult) -> str:
     return ", ".join(
         f"{words} {figure_ms((end - start) / 1e6)}" for _, words, start, end in phases(one)
     )
@@ -169,7 +169,7 @@ def _legend(stall_ms: float) -> Markup:
     )
 
 
-def _numbers(requests: Sequence[Measured], stall_ms: float) -> Table:
+def _numbers(requests: Sequence[RequestResult], stall_ms: float) -> Table:
     rows = []
     for one in requests:
         parts = {name: end - start for name, _, start, end in phases(one)}

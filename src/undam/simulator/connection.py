@@ -8,11 +8,11 @@ from collections import deque
 from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from typing import Protocol
 
-from undam.simulator.answers import Desk, Reply
+from undam.simulator.dispatcher import Desk, Reply
+from undam.simulator.ground_truth import EndReason, Truth
 from undam.simulator.http import CONTINUE, Request, RequestReader
 from undam.simulator.outbox import Outbox
 from undam.simulator.stream import Script, State, Stream
-from undam.simulator.truth import EndReason, Truth
 from undam.wire import stamp
 from undam.wire.clock import realtime_offset_ns
 

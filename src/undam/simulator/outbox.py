@@ -10,8 +10,8 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
+from undam.simulator.ground_truth import Truth
 from undam.simulator.stream import Mark
-from undam.simulator.truth import Truth
 
 
 class Outbox:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from undam.simulator.form import Form, TimedEvent, compact, timed_events
+from undam.simulator.apis.form import Form, TimedEvent, compact, timed_events
 from undam.simulator.http import BadRequest, Request, head, merged
 from undam.simulator.schedule import Plan, moments
 from undam.simulator.settings import Framing

@@ -17,10 +17,10 @@ from types import TracebackType
 from typing import Self
 
 from undam.errors import UsageError
-from undam.simulator.answers import Desk
 from undam.simulator.connection import Connection
+from undam.simulator.dispatcher import Desk
+from undam.simulator.ground_truth import Truth
 from undam.simulator.settings import Settings
-from undam.simulator.truth import Truth
 from undam.wire import stamp
 from undam.wire.clock import sharpen_timers, wait_readable
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from undam.simulator.form import TimedEvent
+from undam.simulator.apis.form import TimedEvent
 from undam.simulator.http import LAST_CHUNK, chunk
 from undam.timing.heartbeat import Heartbeat
 

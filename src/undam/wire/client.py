@@ -8,7 +8,7 @@ from dataclasses import replace
 from undam.errors import RemoteProtocolError, UsageError
 from undam.wire import stamp
 from undam.wire.config import ClientConfig, Request
-from undam.wire.opening import Opening
+from undam.wire.handshake import Opening
 from undam.wire.request import CREDENTIAL_HEADERS
 from undam.wire.stream import Deadline, Stream
 from undam.wire.url import Target, follow, parse_url, redacted

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
 from typing import Any, NamedTuple, TypedDict
 
-from undam.asgi.answer import ChatFrames, OpenAIAnswer
-from undam.asgi.frames import SOURCE_FAILED, Frames, PlainFrames
-from undam.asgi.headers import GivenHeaders, stream_headers
 from undam.asgi.interface import Reason
-from undam.asgi.limits import check_limits
-from undam.asgi.stream import OPENING, PING, PING_AMONG_IDS, StreamBroken
+from undam.asgi.response.frames import SOURCE_FAILED, Frames, PlainFrames
+from undam.asgi.response.headers import GivenHeaders, stream_headers
+from undam.asgi.response.limits import check_limits
+from undam.asgi.response.openai_answer import ChatFrames, OpenAIAnswer
+from undam.asgi.response.stream import OPENING, PING, PING_AMONG_IDS, StreamBroken
 from undam.wsgi.threads import End, SourceThread, check_plain
 
 log = logging.getLogger("undam.wsgi")

@@ -12,7 +12,7 @@ import threading
 from collections.abc import AsyncIterable, Iterable, Iterator
 from typing import Any
 
-from undam.asgi.source import check_source
+from undam.asgi.response.source import check_source
 from undam.errors import UsageError
 
 # As under ASGI: a fast source does not pay two thread switches per item, and little is in memory.

@@ -1,0 +1,1 @@
+"""Shared parts of programs on an asyncio loop: deadlines and deferred work."""

@@ -1,0 +1,1 @@
+"""StreamGuard, the middleware that keeps streams from being held."""

@@ -1,0 +1,200 @@
+"""One request under a `StreamGuard`: watches what the application sends, and mends a stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from time import monotonic
+
+from undam.asgi.interface import App, Message, Receive, Scope, Send
+from undam.asgi.response.driven_response import TURN_EVENTS, TURN_S, Tended
+from undam.asgi.response.headers import guarded_headers
+from undam.asgi.response.stream import PING, PING_AMONG_IDS
+
+EVENT_STREAM_TYPE = b"text/event-stream"
+NDJSON_TYPES = frozenset(
+    {
+        b"application/x-ndjson",
+        b"application/ndjson",
+        b"application/jsonl",
+        b"application/x-jsonlines",
+        b"application/json-lines",
+    }
+)
+
+# A CR at the very end is left out: the LF of a CRLF may still come, and would end another block.
+_EVENT_ENDS = (b"\n\n", b"\n\r\n", b"\r\r")
+_TAIL = 4
+
+
+@dataclass(frozen=True, slots=True)
+class GuardTerms:
+    """What a `StreamGuard` was told."""
+
+    heartbeat: float | None
+    ndjson_heartbeat: bytes | None
+    buffer_bytes: int
+    send_timeout: float | None
+
+
+class Guarded(Tended):
+    """Passes messages on until a response turns out to be a stream, and then looks after it."""
+
+    __slots__ = ("_arrived", "_count", "_guard_terms", "_ids", "_inbox", "_lines", "_listening",
+                 "_read", "_scope", "_started", "_tail", "_watch")  # fmt: skip
+
+    def __init__(self, terms: GuardTerms, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(receive, send, None, terms.send_timeout)
+        self._guard_terms = terms
+        self._scope = scope
+        self._started = False
+        self._lines = False
+        self._ids = False
+        self._tail = b""
+        self._count = 0
+        self._listening = 0
+        self._watch: asyncio.Task[None] | None = None
+
+    async def run(self, app: App, scope: Scope) -> None:
+        """Serve the request; what the application raises goes on to the server."""
+        self._attend()
+        caught: BaseException | None = None
+        try:
+            await self._watched(_coroutine(app, scope, self.receive, self.send))
+        except (Exception, asyncio.CancelledError) as error:
+            caught = error
+        finally:
+            if self._started and not self.closed:
+                self._detach()
+        if self._ended is not None:
+            await self._take_back_cancel(caught)
+            if self._ended == "send-timeout":
+                await self._abort()
+            if isinstance(caught, asyncio.CancelledError) and not self._is_cancelled_from_outside(
+                caught
+            ):
+                return
+        if caught is not None:
+            raise caught
+
+    async def receive(self) -> Message:
+        """The application's ``receive``."""
+        self._listening += 1
+        try:
+            while self._watch is not None:
+                if self._inbox:
+                    # The last message stays: whoever asks again is told again.
+                    last = self._inbox[0]["type"] == "http.disconnect"
+                    message = self._inbox[0] if last else self._inbox.popleft()
+                    self._read.set()
+                    return message
+                self._arrived.clear()
+                await self._arrived.wait()
+            return await self._receive()
+        finally:
+            self._listening -= 1
+
+    async def send(self, message: Message) -> None:
+        """The application's ``send``."""
+        if self._started:
+            if not self.closed and message["type"] == "http.response.body":
+                await self._send_body(message)
+                return
+        elif message["type"] == "http.response.start":
+            self._started = True
+            headers = list(message.get("headers", ()))
+            if self._is_stream(headers):
+                message = self._start(message, headers)
+            else:
+                self.closed = True
+        await self._send(message)
+
+    def heartbeat_bytes(self) -> bytes:
+        """A comment, or a line as it was told; nothing inside an event or a line."""
+        if self._lines:
+            at_boundary = not self._tail or self._tail.endswith(b"\n")
+            return self._guard_terms.ndjson_heartbeat or b"" if at_boundary else b""
+        if self._tail and not self._tail.endswith(_EVENT_ENDS):
+            return b""
+        return PING_AMONG_IDS if self._ids else PING
+
+    def _is_stream(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        for name, value in headers:
+            if name.lower() == b"content-type":
+                kind = value.split(b";")[0].strip().lower()
+                self._lines = kind in NDJSON_TYPES
+                return self._lines or kind == EVENT_STREAM_TYPE
+        return False
+
+    def _start(self, message: Message, headers: list[tuple[bytes, bytes]]) -> Message:
+        names = {name.lower() for name, _ in headers}
+        terms = self._guard_terms
+        # In a body of stated length, or of compressed bytes, there is no place for a heartbeat.
+        sealed = b"content-length" in names or b"content-encoding" in names
+        wanted = not self._lines or terms.ndjson_heartbeat is not None
+        if wanted and not sealed and self._scope["method"] != "HEAD":
+            self._heartbeat = terms.heartbeat
+        self._begin(self._scope, terms.buffer_bytes)
+        if self._listening == 0:
+            self._watch_client()
+        return {**message, "headers": guarded_headers(headers)}
+
+    async def _send_body(self, message: Message) -> None:
+        last = not message.get("more_body", False)
+        if last:
+            self._detach()
+            if self._beat is not None:
+                await self._beat
+        else:
+            self._note(message.get("body", b""))
+        self._wrote_at = now = monotonic()
+        self._sending = True
+        await self._send(message)
+        self._sending = False
+        self._count += 1
+        if not last and (self._count >= TURN_EVENTS or now - self._turn_at > TURN_S):
+            self._count = 0
+            await asyncio.sleep(0)
+
+    def _note(self, body: bytes) -> None:
+        if self._heartbeat is None:
+            return
+        seen = self._tail + body
+        # Also where it is no field, which only means the more careful form of heartbeat.
+        self._ids = self._ids or b"id:" in seen
+        self._tail = seen[-_TAIL:]
+
+    def _watch_client(self) -> None:
+        self._inbox: deque[Message] = deque()
+        self._arrived, self._read = asyncio.Event(), asyncio.Event()
+        self._watch = self._task.get_loop().create_task(self._collect(), name="undam watch")
+
+    async def _collect(self) -> None:
+        """Receive in the application's place, to learn that the client left; it loses nothing."""
+        message: Message = {}
+        while message.get("type") != "http.disconnect":
+            try:
+                message = await self._receive()
+            except Exception:  # a server that cannot say any more has lost the client
+                message = {"type": "http.disconnect"}
+            self._inbox.append(message)
+            self._arrived.set()
+            if message.get("more_body", False):
+                # The rest of the request's body stays where it is until this part is read.
+                self._read.clear()
+                await self._read.wait()
+        if self._listening == 0:
+            self.end("client-left")
+
+    def _detach(self) -> None:
+        super()._detach()
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+            self._arrived.set()
+
+
+async def _coroutine(app: App, scope: Scope, receive: Receive, send: Send) -> None:
+    await app(scope, receive, send)

@@ -1,0 +1,1 @@
+"""Replay of streams to readers that reconnect, from memory or Redis."""

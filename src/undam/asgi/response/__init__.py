@@ -1,0 +1,1 @@
+"""Event stream responses: sources, frames, headers and the driven response."""

@@ -1,0 +1,241 @@
+"""One response under way: the source's items to the server, and every way it can end.
+
+The request's own task runs the source; one more task waits for the client to leave. Heartbeats
+come from the loop's heart; they are whole comments between whole events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from undam.asgi.interface import Reason, Receive, Scope, Send
+from undam.asgi.replay.interface import ReplayGap, SourceFailed, SourceLost
+from undam.asgi.response.driven_response import TURN_EVENTS, TURN_S, Tended
+from undam.asgi.response.frames import SOURCE_FAILED, Frames
+from undam.asgi.response.headers import RawHeaders
+from undam.asgi.response.source import close_source
+from undam.errors import UndamError
+from undam.sse import encode_comment
+
+log = logging.getLogger("undam.asgi")
+
+OnClose = Callable[[Reason], Awaitable[None] | None]
+
+OPENING = encode_comment("open")
+"""One line end: part of the first event's block, which no client known fails on."""
+PING = encode_comment("ping", blank_line=True)
+PING_AMONG_IDS = encode_comment("ping")
+"""After an id, openai-python takes a comment with a blank line for an event without data."""
+
+LAST_WORDS_S = 1.0
+"""How long an error event may take to get to the server."""
+
+
+class StreamBroken(UndamError):
+    """Raised to the server so that it cuts the response, which must not look complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What one response promises, whoever asks for it."""
+
+    status: int
+    headers: RawHeaders
+    heartbeat: float | None
+    buffer_bytes: int
+    send_timeout: float | None
+    on_close: OnClose | None
+    expose_errors: bool
+
+
+class Stream(Tended):
+    """Runs one response from its head to its end."""
+
+    __slots__ = ("_frames", "_items", "_terms", "_watch")
+
+    def __init__(
+        self, terms: Terms, items: AsyncIterator[Any], frames: Frames, receive: Receive, send: Send
+    ) -> None:
+        super().__init__(receive, send, terms.heartbeat, terms.send_timeout)
+        self._terms = terms
+        self._items = items
+        self._frames = frames
+
+    async def run(self, scope: Scope) -> None:
+        """Serve the stream; returns when it is over, whatever the reason.
+
+        Raises:
+            StreamBroken: the source failed, which was logged and told to the client.
+            CancelledError: the request's task was cancelled from outside.
+        """
+        terms = self._terms
+        self._attend()
+        self._begin(scope, terms.buffer_bytes)
+        self._watch = self._task.get_loop().create_task(
+            self._wait_for_leaving(), name="undam watch"
+        )
+        caught: BaseException | None = None
+        try:
+            await self._open()
+            await self._watched(self._pump())
+            await self._complete()
+        except (Exception, asyncio.CancelledError) as error:
+            caught = error
+        except BaseException:  # the process or the loop ends: nothing can be awaited any more
+            self._detach()
+            raise
+        self._detach()
+        reason = self._reason_for(caught)
+        try:
+            if self._ended is not None:
+                await self._take_back_cancel(caught)
+            await self._say_last_words(reason, caught)
+        finally:
+            try:
+                await close_source(self._items)
+            finally:
+                await tell(terms.on_close, reason)
+        self._raise_to_server(reason, caught)
+
+    async def _open(self) -> None:
+        self._sending = True
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": self._terms.status,
+                "headers": self._terms.headers,
+            }
+        )
+        await self._send({"type": "http.response.body", "body": OPENING, "more_body": True})
+        self._sending = False
+        # uvloop writes at the end of the turn, and the source's first step may block for long.
+        await asyncio.sleep(0)
+
+    async def _pump(self) -> None:
+        """Write what the source gives: the first event of a turn at once, the rest in one.
+
+        So an event that comes alone waits for nothing; and of those that the source has ready none
+        is held for one that is not, as `_watched` writes them when the source suspends.
+        """
+        encode, send = self._frames.encode, self._send
+        room = self._terms.buffer_bytes // 4
+        computes = False
+        async for item in self._items:
+            if not (data := encode(item)):
+                continue
+            if not self._given:
+                self._given = 1
+                self._wrote_at = self._turn_at
+                self._sending = True
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+                self._sending = False
+                # A source that computes between its events without ever waiting must let each
+                # leave before it computes the next; one that waits pays no clock read for that.
+                if not computes or monotonic() - self._turn_at <= TURN_S:
+                    continue
+            elif self._ended is not None:
+                return  # The source has swallowed its cancellation.
+            else:
+                self._check_unbroken()
+                self._hold(data)
+                computes = monotonic() - self._turn_at > TURN_S
+                if not computes and self._held_bytes < room and self._given < TURN_EVENTS:
+                    continue
+                await self._write_held()
+            await asyncio.sleep(0)
+
+    def _hold(self, data: bytes) -> None:
+        if self._held is None:
+            self._held = []
+        self._held.append(data)
+        self._held_bytes += len(data)
+        self._given += 1
+
+    def _check_unbroken(self) -> None:
+        if self._sending:
+            # A timeout of the source's own fired while its events waited for a slow client:
+            # whether they left is unknown, so nothing may follow them.
+            raise RuntimeError("the source's timeout interrupted a write to a slow client")
+
+    async def _complete(self) -> None:
+        if self._ended is None:
+            self._check_unbroken()
+            self._sending = True
+            if self._beat is not None:
+                await self._beat
+            body = self._take_held() + self._frames.finish()
+            await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    def heartbeat_bytes(self) -> bytes:
+        """A comment, in the form that suits what was sent before."""
+        return PING_AMONG_IDS if self._frames.ids else PING
+
+    def _detach(self) -> None:
+        super()._detach()
+        self._watch.cancel()
+
+    def _reason_for(self, caught: BaseException | None) -> Reason:
+        if self._ended is not None:
+            return self._ended
+        if caught is None:
+            return "complete"
+        if self._is_cancelled_from_outside(caught):
+            return "shutdown"
+        return "client-left" if self._sending and isinstance(caught, OSError) else "error"
+
+    async def _say_last_words(self, reason: Reason, caught: BaseException | None) -> None:
+        if reason == "send-timeout":
+            await self._abort()
+        elif reason == "shutdown" and self._ended is not None:
+            await self._try_to_send(self._take_held() + self._frames.stopped())
+        elif reason == "error" and not self._sending:
+            await self._try_to_send(self._take_held() + self._last_event(caught))
+
+    def _last_event(self, caught: BaseException | None) -> bytes:
+        """The event that tells of the source's error, which is logged here."""
+        if isinstance(caught, SourceFailed):
+            return b""  # The store has both done already.
+        if isinstance(caught, SourceLost | ReplayGap):
+            # Nothing failed in this reader's request, and the store has told what did elsewhere.
+            log.warning("a reader of an event stream is cut: %s", caught)
+        else:
+            log.error("the source of an event stream failed", exc_info=caught)
+        expose = self._terms.expose_errors and caught is not None
+        message = (str(caught) or type(caught).__name__) if expose else SOURCE_FAILED
+        return self._frames.failed(message, "server_error")
+
+    async def _try_to_send(self, data: bytes) -> None:
+        if not data:
+            return
+        # The client may be frozen or gone, and nothing cuts this write but the time.
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(LAST_WORDS_S):
+                await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    def _raise_to_server(self, reason: Reason, caught: BaseException | None) -> None:
+        if self._is_cancelled_from_outside(caught):
+            assert caught is not None
+            raise caught
+        if reason == "error":
+            if self._sending and caught is not None:
+                raise self._write_error or caught  # The server's own, or a middleware's.
+            raise StreamBroken("the source failed, so the response is cut") from None
+
+
+async def tell(on_close: OnClose | None, reason: Reason) -> None:
+    """Call ``on_close``; what it raises is logged and goes no further."""
+    if on_close is None:
+        return
+    try:
+        result = on_close(reason)
+        if inspect.isawaitable(result):
+            await result
+    except Exception:
+        log.exception("on_close of an event stream failed")

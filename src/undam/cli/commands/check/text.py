@@ -1,0 +1,172 @@
+"""A check's report in words, for a terminal, a pipe or a ticket."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from undam.cli.ui.output import marks
+from undam.cli.ui.sanitize import one_line
+from undam.cli.ui.sparkline import draw, legend
+from undam.diagnosis.findings.limits import Limits
+from undam.diagnosis.hop import Hop, figures
+from undam.probe import Report
+from undam.record import Ending
+from undam.rules import Finding, Severity, Verdict
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WIDTH = 64
+_COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
+_FAULTY = {Ending.BROKEN, Ending.RESET, Ending.TRUNCATED}
+_VERDICTS = {
+    Verdict.STREAMING: ("bold green", "the stream flows: events come as they are sent"),
+    Verdict.BATCHED: ("bold red", "the stream comes in bursts"),
+    Verdict.LATE: ("bold red", "each event is held until the next one comes"),
+    Verdict.HELD_TO_END: ("bold red", "nothing comes before the end"),
+    Verdict.UNKNOWN: ("bold yellow", "the evidence does not suffice"),
+}
+
+
+def print_report(report: Report, out: Console) -> None:
+    """Verdict, picture, figures, findings with their fixes."""
+    _print_verdict(report, out)
+    out.print()
+    _print_picture(report, out)
+    _print_figures(report.hops, out)
+    _print_faults(report, out)
+    if report.limits is not None:
+        out.print()
+        out.print(_say_limits(report.limits))
+    for leaving in report.leavings:
+        after = leaving.seen_after_ms
+        seen = (
+            "not seen by the origin"
+            if after is None
+            else f"seen by the origin {after:.1f} ms later"
+        )
+        out.print(f"client left {leaving.when}: {seen}")
+    for found in report.findings:
+        out.print()
+        _print_finding(found, out)
+
+
+def _print_verdict(report: Report, out: Console) -> None:
+    verdict = report.hops[0].shape.verdict
+    colour, meaning = _VERDICTS[verdict]
+    guilty = next(
+        (f for f in report.findings if f.code.startswith("UD1") and f.severity is Severity.ERROR),
+        None,
+    )
+    if guilty is not None:
+        meaning = f"{guilty.hop}: {guilty.message}"
+    elif verdict is Verdict.UNKNOWN:
+        worst = next((f for f in report.findings if f.severity is Severity.ERROR), None)
+        reason = report.hops[0].shape.reason
+        meaning = reason if worst is None else f"{worst.hop}: {worst.message}"
+    elif verdict is Verdict.STREAMING and not report.is_clean:
+        worst = report.findings[0]
+        meaning += f", but {worst.message}"
+    out.print(verdict.value.upper(), style=colour, end="  ")
+    out.print(one_line(meaning))
+
+
+def _print_picture(report: Report, out: Console) -> None:
+    rows: list[tuple[str, list[float]]] = []
+    for hop in report.hops:
+        sent = hop.reading.sent_ns
+        rows.append((hop.name, [(s.at_ns - sent) / 1e6 for s in hop.reading.contents]))
+    origin = report.hops[-1]
+    if origin.exact:
+        sent = origin.reading.sent_ns
+        count = len(origin.reading.contents)
+        rows.append(("due", [(h.due_ns - sent) / 1e6 for h in origin.holds[:count]]))
+    end = max((times[-1] for _, times in rows if times), default=0.0)
+    end = max(end, *((h.exchange.ended_ns - h.reading.sent_ns) / 1e6 for h in report.hops))
+    if not any(times for _, times in rows) or end <= 0:
+        return
+    name_width = max(len(name) for name, _ in rows)
+    signs = marks(out)
+    for name, times in rows:
+        out.print(f"  {name:<{name_width}} |{draw(times, end, _WIDTH, signs)}|")
+    out.print(f"  {'':<{name_width}}  {legend(end, _WIDTH, signs)}", style="dim")
+    out.print()
+
+
+def _print_figures(hops: Sequence[Hop], out: Console) -> None:
+    header = (
+        "hop",
+        "verdict",
+        "headers",
+        "TTFT",
+        "hold p50 / p99",
+        "events",
+        "per read",
+        "signed by",
+    )
+    rows = [header, *(_row(hop) for hop in hops)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
+    for number, row in enumerate(rows):
+        text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        out.print(f"  {text.rstrip()}", style="dim" if number == 0 else None)
+
+
+def _print_faults(report: Report, out: Console) -> None:
+    """How a body stopped, where no finding has it in its words."""
+    told = " ".join(found.message for found in report.findings)
+    for hop in report.hops:
+        fault = hop.exchange.error
+        if fault and hop.exchange.ending in _FAULTY and fault not in told:
+            out.print(one_line(f"  {hop.name}: the body stopped: {fault}"))
+
+
+def _row(hop: Hop) -> tuple[str, ...]:
+    row = figures(hop)
+    hold, per_read = row["hold_ms"], row["events_per_read"]
+    assert isinstance(per_read, dict)
+    held = "-"
+    if isinstance(hold, dict):
+        about = "" if hop.exact else "~"
+        held = f"{about}{hold['p50']:.1f} / {hold['p99']:.1f} ms"
+    return (
+        hop.name,
+        hop.shape.verdict.value,
+        _ms(row["headers_ms"]),
+        _ms(row["ttft_ms"]),
+        held,
+        str(row["events"]),
+        f"{per_read['p50']}, max {per_read['max']}",
+        ", ".join(hop.intermediaries) or "-",
+    )
+
+
+def _ms(value: object) -> str:
+    return f"{value:.1f} ms" if isinstance(value, float) else "-"
+
+
+def _print_finding(found: Finding, out: Console) -> None:
+    out.print(f"{found.severity.value} {found.code}", style=_COLOURS[found.severity], end=" ")
+    out.print(f"{found.slug} at {one_line(found.hop)}")
+    out.print(f"  {one_line(found.message)}")
+    if found.fix is not None:
+        first, *more = found.fix.text.splitlines() or [""]
+        lead = f"  fix ({found.fix.where}): "
+        out.print(lead + first, style="green")
+        for line in more:
+            out.print(" " * len(lead) + line, style="green")
+    if found.severity is not Severity.INFO:
+        out.print(f"  more: undam explain {found.code}", style="dim")
+
+
+def _say_limits(limits: Limits) -> str:
+    tried = f"silence up to {limits.tried_s:g} s:"
+    if limits.drop_between_s is not None:
+        low, high = limits.drop_between_s
+        return f"{tried} forgotten without a word between {low:g} and {high:g} s"
+    parts = []
+    if limits.idle_s is not None:
+        parts.append(f"cut after {limits.idle_s:.1f} s without a byte (an idle limit)")
+    if limits.total_s is not None:
+        parts.append(f"cut {limits.total_s:.1f} s after its start (a total limit)")
+    return f"{tried} {' and '.join(parts) or 'survived'}"

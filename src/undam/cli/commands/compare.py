@@ -1,0 +1,168 @@
+"""`undam compare`: whether one load test was faster or slower than another, or neither."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from undam.cli.main import EXIT_CLEAN, EXIT_FINDINGS
+from undam.cli.ui.output import STDOUT, console, json_option, require_writable, write_json
+from undam.cli.ui.sanitize import one_line
+from undam.errors import UsageError
+from undam.metrics import (
+    DEFAULT_THRESHOLD_PERCENT,
+    Change,
+    Compared,
+    Comparison,
+    Side,
+    compare,
+    side_of,
+    summarise,
+)
+from undam.record import read_measured
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_COLOURS = {
+    Change.FASTER: "green",
+    Change.FEWER: "green",
+    Change.SLOWER: "bold red",
+    Change.MORE: "bold red",
+    Change.MIXED: "yellow",
+}
+_HEADER = ("", "", "A", "B", "B / A", "within", "verdict")
+_UNITS = {"requests_per_second": "/s", "events_per_second": "/s", "failures": "%"}
+# Of the header, the rest is the record's own.
+_OF_THE_RECORD = {"schema", "kind", "command"}
+
+
+@click.command()
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="B")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1e6),
+    default=DEFAULT_THRESHOLD_PERCENT,
+    show_default=True,
+    metavar="PERCENT",
+    help="Exit with 1 where B is worse by more than this, and beyond the noise.",
+)
+@json_option
+def command(a: str, b: str, threshold: float, json_to: str | None) -> int:
+    """Compare load test B with load test A, the base.
+
+    Each is a file that `undam bench --json FILE` or `--record FILE` wrote. Every ratio has an
+    interval from the scatter within the two runs; a difference that lies inside is told as none.
+    Exits with 1 on a regression, 2 where the files cannot be compared.
+    """
+    if json_to not in {None, STDOUT}:
+        require_writable(str(json_to), "--json")
+    comparison = compare(_read(a), _read(b))
+    if json_to is not None:
+        write_json(comparison.to_json(threshold), json_to)
+    if json_to != STDOUT:
+        _print(comparison, threshold, console())
+    return EXIT_FINDINGS if comparison.regressions(threshold) else EXIT_CLEAN
+
+
+def _read(path: str) -> Side:
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            first = file.readline()
+            if _is_record(first):
+                return _recorded([first, *file], path)
+            result = json.loads(first + file.read())
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is no UTF-8 text, so no result of undam bench") from None
+    except (ValueError, RecursionError):
+        raise UsageError(f"{path} is neither JSON nor a record of undam bench") from None
+    return side_of(result, path)
+
+
+def _is_record(line: str) -> bool:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(row, dict) and row.get("kind") == "record"
+
+
+def _recorded(lines: list[str], path: str) -> Side:
+    try:
+        about, measured, lost = read_measured(lines)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+    if not measured:
+        raise UsageError(f"{path} is a record without requests of a load test")
+    known: dict[str, Any] = {key: about[key] for key in about.keys() - _OF_THE_RECORD}
+    result = summarise(measured).to_json(about=known)
+    return side_of(result | ({"interrupted": True} if lost else {}), path)
+
+
+def _print(comparison: Comparison, threshold: float, out: Console) -> None:
+    for note in comparison.notes:
+        out.print(f"note: {one_line(note)}", style="yellow")
+    if comparison.notes:
+        out.print()
+    for letter, side in (("A", comparison.a), ("B", comparison.b)):
+        out.print(one_line(f"{letter}  {side.name}: {side.requests} requests"))
+    out.print()
+    rows = [_HEADER, *_rows(comparison)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADER))]
+    styles = ["dim", *(_COLOURS.get(row.change) for row in comparison.rows)]
+    for style, row in zip(styles, rows, strict=True):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        out.print("  ".join(cells).rstrip(), style=style)
+    out.print()
+    for line in _verdict(comparison, threshold):
+        out.print(one_line(line))
+
+
+def _rows(comparison: Comparison) -> Iterator[tuple[str, ...]]:
+    shown = ""
+    for row in comparison.rows:
+        name = "" if row.metric == shown else _name(row.metric)
+        shown = row.metric
+        within = "-"
+        if row.low is not None and row.high is not None:
+            within = f"{row.low:.3f} to {row.high:.3f}"
+        ratio = "-" if row.ratio is None else f"{row.ratio:.3f}"
+        statistic = "" if row.statistic in {"overall", "share"} else row.statistic
+        values = (_value(row, row.a), _value(row, row.b))
+        yield (name, statistic, *values, ratio, within, row.change.value)
+
+
+def _name(metric: str) -> str:
+    if metric in _UNITS:
+        return metric.removesuffix("_per_second").replace("_", " ")
+    return metric.upper()
+
+
+def _value(row: Compared, value: float | None) -> str:
+    unit = _UNITS.get(row.metric, "ms")
+    if value is None:
+        return "-"
+    return f"{100 * value:.2f} %" if unit == "%" else f"{value:.2f} {unit}".replace(" /s", "/s")
+
+
+def _verdict(comparison: Comparison, threshold: float) -> Iterator[str]:
+    told = [(metric, comparison.change_of(metric)) for metric in comparison.metrics]
+    calm = {Change.SAME, Change.UNKNOWN}
+    changed = [f"{_name(metric)} {change}" for metric, change in told if change not in calm]
+    if changed:
+        yield f"B against A: {', '.join(changed)}."
+    elif all(change is Change.UNKNOWN for metric, change in told if metric not in _UNITS):
+        yield "Too little was measured to tell the two apart: ask for some hundred requests each."
+    else:
+        yield "No difference beyond the noise."
+    worse = comparison.regressions(threshold)
+    if worse:
+        listed = ", ".join(f"{_name(row.metric)} {row.statistic}" for row in worse)
+        yield f"Regression over {threshold:g} %: {listed}."

@@ -1,0 +1,45 @@
+"""A gateway's configuration as it would run, in TOML that can be read back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from undam.gateway.config.config import Config
+from undam.gateway.config.options import OPTIONS
+
+
+def shown(config: Config) -> Iterator[str]:
+    """Its lines; keys are told by their place, never by their text."""
+    for option in OPTIONS:
+        value = getattr(config, option.name)
+        default = list(option.default) if isinstance(option.default, tuple) else option.default
+        value = list(value) if isinstance(value, tuple) else value
+        same = "  # default" if value == default else ""
+        yield f"{option.name} = {_toml(value)}{same}"
+    for upstream in config.upstreams:
+        yield ""
+        yield "[[upstream]]"
+        yield f"url = {_toml(upstream.url)}"
+        yield f"name = {_toml(upstream.name)}"
+        if upstream.max_streams:
+            yield f"max_streams = {upstream.max_streams}"
+
+
+def shown_json(config: Config) -> dict[str, object]:
+    """The same for a program."""
+    values = {option.name: getattr(config, option.name) for option in OPTIONS}
+    upstreams = [
+        {"url": one.url, "name": one.name, "max_streams": one.max_streams}
+        for one in config.upstreams
+    ]
+    return {
+        "schema": 1, "command": "gateway", "config": {**values, "upstream": upstreams},
+    }  # fmt: skip
+
+
+def _toml(value: object) -> str:
+    """A text of TOML's has JSON's escapes, as long as no surrogate stands in it."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return json.dumps(value, ensure_ascii=False)

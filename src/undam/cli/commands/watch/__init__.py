@@ -1,0 +1,195 @@
+"""`undam watch`: a stream as it comes, token by token, and one line of timing at its end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+import click
+
+import undam
+from undam.apis import PLAIN
+from undam.cli.commands.check.arguments import options_from, require_outputs
+from undam.cli.commands.watch.stream import Watched, watch_stream
+from undam.cli.commands.watch.text import closing_line, is_clean, watched_json
+from undam.cli.commands.watch.view import RawView, TextView, View
+from undam.cli.main import EXIT_CLEAN, EXIT_FINDINGS
+from undam.cli.ui.output import STDOUT, json_option, write_json, write_whole
+from undam.cli.ui.sanitize import one_line
+from undam.cli.ui.target_options import (
+    connection_options,
+    header_option,
+    method_option,
+    model_option,
+)
+from undam.client.call import endpoint
+from undam.errors import UndamError, UsageError
+from undam.probe import DEFAULT_PROMPT, CheckOptions
+from undam.probe.options import api_of
+from undam.probe.secrecy import clean_error, clean_text
+from undam.record import record_lines
+
+_EXAMPLE = "undam watch http://localhost:8000/v1 'Why is the sky blue?'"
+
+# A prompt larger than this is a mistake in the pipe, and no model takes it.
+_MAX_PROMPT_BYTES = 16 << 20
+
+
+@click.command(context_settings={"max_content_width": 100})
+@click.argument("url", required=False)
+@click.argument("prompt", required=False)
+@click.option("--raw", is_flag=True, help="Show events and comments with their arrival times.")
+@model_option
+@header_option
+@click.option("--data", metavar="@FILE|JSON", help="The request body, instead of the API's own.")
+@method_option
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.1, 86400),
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For the whole stream.",
+)
+@click.option("--proxy", metavar="URL", help="An HTTP proxy to go through.")
+@connection_options
+@click.option("--record", metavar="FILE", help="Keep all that came, for a later judgement.")
+@json_option
+def command(
+    url: str | None,
+    prompt: str | None,
+    raw: bool,
+    record: str | None,
+    json_to: str | None,
+    **given: object,
+) -> int:
+    """Show the stream of URL as it comes, then one line of timing.
+
+    URL is an endpoint, or an API's base (without a path, or one that ends in /v1), whose chat is
+    then asked; without URL, OPENAI_BASE_URL is. The keys in OPENAI_API_KEY and ANTHROPIC_API_KEY
+    are sent to their APIs. PROMPT is read from standard input where it is `-`, or left out and
+    standard input is no terminal.
+
+    The answer goes to standard output, the line of timing to standard error. On a terminal, marks
+    in brackets show heartbeats, stalls and bursts, and reasoning is dim.
+
+    Exits with 0 when the answer flowed and is whole, 1 when not, 2 when it could not run.
+    """
+    url, prompt, json_to = _arguments(url, prompt, json_to, os.environ)
+    fixed: dict[str, object] = {
+        "hops": (), "streams": 1, "beacon": False, "idle": None, "cancel": False,
+    }  # fmt: skip
+    options = options_from(url, {**given, **fixed, "prompt": DEFAULT_PROMPT})
+    require_outputs(record, json_to)
+    options = _with_prompt(options, prompt)
+    view: View = RawView(sys.stdout) if raw else TextView.on(sys.stdout, api_of(options.edge))
+    return _run(options, None if json_to == STDOUT else view, record, json_to)
+
+
+def _run(options: CheckOptions, view: View | None, record: str | None, json_to: str | None) -> int:
+    started = time.monotonic()
+    try:
+        watched = asyncio.run(watch_stream(options, view))
+    except BrokenPipeError:
+        return _without_reader()
+    except KeyboardInterrupt:
+        _say(f"interrupted after {time.monotonic() - started:.1f} s, before an answer began")
+        raise
+    except UndamError as error:
+        clean_error(error, options.secrets)
+        raise
+    try:
+        if view is not None:
+            view.finish()
+    except BrokenPipeError:
+        return _without_reader()
+    _say(clean_text(closing_line(watched), options.secrets))
+    _write_files(watched, options, record, json_to)
+    if watched.interrupted:
+        raise KeyboardInterrupt
+    return EXIT_CLEAN if is_clean(watched) else EXIT_FINDINGS
+
+
+def _without_reader() -> int:
+    """The reader of our output has left (`| head`): nothing is wrong, and nothing more to say."""
+    from undam.cli.ui.console import forget_stdout  # noqa: PLC0415 (it loads rich)
+
+    forget_stdout()
+    return EXIT_CLEAN
+
+
+def _say(line: str) -> None:
+    click.echo(one_line(line), err=True)
+
+
+def _write_files(
+    watched: Watched, options: CheckOptions, record: str | None, json_to: str | None
+) -> None:
+    if record is not None:
+        write_whole(record, record_lines([watched.exchange], _about(), options.secrets))
+    if json_to is not None:
+        told = watched_json(watched)
+        shown = {key: clean_text(told[key], options.secrets) for key in ("url", "text")}
+        write_json({**told, **shown}, json_to)
+
+
+def _arguments(
+    url: str | None, prompt: str | None, json_to: str | None, environ: Mapping[str, str]
+) -> tuple[str, str | None, str | None]:
+    """URL, prompt and the place of the JSON, whichever of them were left out."""
+    if url is None and json_to is not None and "://" in json_to:
+        url, json_to = json_to, STDOUT
+    base = environ.get("OPENAI_BASE_URL", "").strip()
+    if url is not None and prompt is None and base and "://" not in url:
+        url, prompt = None, url
+    if url is None:
+        if not base:
+            raise UsageError(f"no URL is given, and OPENAI_BASE_URL is not set: {_EXAMPLE}")
+        return _chat_of(base), prompt, json_to
+    return endpoint(url) if "://" in url else url, prompt, json_to
+
+
+def _chat_of(base: str) -> str:
+    """The chat endpoint of OPENAI_BASE_URL, as OpenAI's own client makes it."""
+    return f"{base.rstrip('/').removesuffix('/chat/completions')}/chat/completions"
+
+
+def _with_prompt(options: CheckOptions, prompt: str | None) -> CheckOptions:
+    needed = options.data is None and api_of(options.edge) is not PLAIN
+    if prompt not in {None, "-"}:
+        return replace(options, prompt=str(prompt))
+    if prompt == "-" or (needed and not _is_terminal()):
+        text = _read_prompt()
+        if text.strip():
+            return replace(options, prompt=text)
+        if prompt == "-":
+            raise UsageError("there is no prompt on standard input")
+    return options
+
+
+def _is_terminal() -> bool:
+    return sys.stdin is None or sys.stdin.closed or sys.stdin.isatty()
+
+
+def _read_prompt() -> str:
+    try:
+        data = sys.stdin.buffer.read(_MAX_PROMPT_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"standard input: {error.strerror}") from None
+    if len(data) > _MAX_PROMPT_BYTES:
+        raise UsageError(f"the prompt is larger than {_MAX_PROMPT_BYTES >> 20} MB")
+    return data.decode("utf-8", "replace")
+
+
+def _about() -> dict[str, object]:
+    return {
+        "command": "watch",
+        "undam": undam.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+    }

@@ -1,0 +1,151 @@
+"""Where results go: JSON to a file or standard output, words to a terminal or a pipe."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from undam.cli.ui.sparkline import ASCII, UNICODE
+from undam.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# --json without a value; a file of that name would be odd enough.
+STDOUT = "-"
+
+# What JSON may carry raw but a terminal may obey (C1 controls) or UTF-8 cannot hold (surrogates).
+_UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def json_option(command: Any) -> Any:
+    """Add ``--json [FILE]``."""
+    return click.option(
+        "--json",
+        "json_to",
+        metavar="[FILE]",
+        is_flag=False,
+        flag_value=STDOUT,
+        default=None,
+        help="Write the result as JSON to FILE; '-' or nothing is standard output, alone.",
+    )(command)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that obeys NO_COLOR and never wraps what goes into a pipe."""
+    from undam.cli.ui.console import PlainConsole  # noqa: PLC0415 (--help and errors do without)
+
+    return PlainConsole(stderr=stderr)
+
+
+def marks(console_: Console) -> str:
+    """The picture's characters that this output can show."""
+    return UNICODE if "utf" in console_.encoding.lower() else ASCII
+
+
+def write_json(value: object, to: str) -> None:
+    """Write ``value`` to a file, whole or not at all, or to standard output.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n"
+    text = _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    if to != STDOUT:
+        write_whole(to, [text])
+        return
+    if "utf" not in (sys.stdout.encoding or "").lower():
+        text = json.dumps(value, indent=2, default=str) + "\n"
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        from undam.cli.ui.console import forget_stdout  # noqa: PLC0415 (loads rich)
+
+        forget_stdout()
+
+
+def announce(command: str, url: str, json_to: str | None) -> None:
+    """Say where a server listens: as its first line, or as JSON for whoever started it.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    if json_to is not None:
+        write_json({"schema": 1, "command": command, "url": url}, json_to)
+    if json_to != STDOUT:
+        click.echo(f"listening on {url}")
+
+
+def require_writable(path: str, option: str) -> None:
+    """Refuse, before a long run, a file that could not be written after it.
+
+    Raises:
+        UsageError: names ``option`` and the reason.
+    """
+    target = Path(path)
+    try:
+        if target.is_dir():
+            raise UsageError(f"{option} {path}: is a directory")
+        if _is_special(target):
+            return
+        import tempfile  # noqa: PLC0415 (it brings archives along, and a server stays)
+
+        # Trying is the only test that also holds for root, quotas and read-only mounts.
+        handle, trial = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.resolve().parent)
+        os.close(handle)
+        Path(trial).unlink()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{option} {path}: cannot be written ({_reason(error)})") from None
+
+
+def write_whole(path: str, texts: Iterable[str]) -> None:
+    """Write a file so that it is there complete or not at all.
+
+    A pipe or a device is written to; a link's target is replaced, not the link.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    try:
+        if _is_special(Path(path)):
+            with Path(path).open("w", encoding="utf-8", errors="replace") as file:
+                file.writelines(texts)
+        else:
+            _replace(Path(path).resolve(), texts)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot write {path}: {_reason(error)}") from None
+
+
+def _replace(target: Path, texts: Iterable[str]) -> None:
+    import tempfile  # noqa: PLC0415 (as above)
+
+    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
+            file.writelines(texts)
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(temporary).chmod(0o666 & ~umask)
+        Path(temporary).replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _is_special(target: Path) -> bool:
+    """Whether it is a device, a pipe or a socket, which must not be replaced by a file."""
+    return target.exists() and not target.is_file()
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -1,0 +1,1 @@
+"""Findings that a diagnosis can report, one topic a module."""

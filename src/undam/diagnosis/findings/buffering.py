@@ -1,0 +1,100 @@
+"""Findings about holds: which hop, in what pattern."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from undam.diagnosis.bursts import find_bursts
+from undam.diagnosis.hop import Hop
+from undam.diagnosis.shape import Release
+from undam.rules import Finding, Verdict, finding
+
+
+def begins_at(hops: Sequence[Hop], index: int) -> bool:
+    """Whether the hold that hop ``index`` shows begins there: the next one in does not show it.
+
+    A stream that is already held further in cannot be judged again outside, except where the outer
+    hop changes the pattern for the worse. A hop of which nothing is known is looked through.
+    """
+    hop = hops[index]
+    if not hop.shape.held:
+        return False
+    known = (one for one in hops[index + 1 :] if one.shape.verdict is not Verdict.UNKNOWN)
+    inner = next(known, None)
+    if inner is None or not inner.shape.held:
+        return True
+    if inner.shape.verdict is Verdict.LATE:  # which leaves the pace as it was
+        return hop.shape.verdict is not Verdict.LATE
+    worse = hop.shape.verdict is Verdict.HELD_TO_END and inner.shape.verdict is Verdict.BATCHED
+    return worse and not _fits(hop, inner)
+
+
+def _fits(hop: Hop, inner: Hop) -> bool:
+    """Whether the whole answer at ``hop`` was so short that the inner hop lets as much go at once.
+
+    A model does not say the same twice, and an answer shorter than a block comes whole.
+    """
+    most = max((burst.events for burst in find_bursts(inner.reading)), default=0)
+    return len(hop.reading.contents) <= most
+
+
+def find_dams(hops: Sequence[Hop]) -> list[Finding]:
+    """One finding for each place where a hold begins, and what the pattern alone leaves open.
+
+    Args:
+        hops: outermost first.
+    """
+    found: list[Finding] = []
+    for index, hop in enumerate(hops):
+        if begins_at(hops, index):
+            found.append(_name_hold(hop, hops[index + 1 :]))
+            if coding := coding_of(hop):
+                found.append(finding("UD106", hop.name, coding=coding))
+        elif hop.shape.verdict is Verdict.UNKNOWN and hop.reading.seen:
+            # Where no event came at all, that is the finding, and the doubt adds nothing.
+            found.append(finding("UD905", hop.name, reason=hop.shape.reason))
+        elif hop.shape.evidence.get("few_at_a_time") and not hop.holds:
+            found.append(finding("UD112", hop.name, _events_per_burst(hop)))
+    return found
+
+
+def coding_of(hop: Hop) -> str | None:
+    """The content coding of the response, if it has one."""
+    head = hop.exchange.head
+    coding = (head.get("content-encoding") or "").strip().lower() if head else ""
+    return coding if coding not in {"", "identity"} else None
+
+
+def _name_hold(hop: Hop, further_in: Sequence[Hop]) -> Finding:
+    shape = hop.shape
+    evidence: dict[str, object] = {"verdict": shape.verdict.value, **shape.evidence}
+    if further_in and further_in[0].shape.verdict is Verdict.UNKNOWN:
+        evidence["may_begin_at"] = further_in[0].name
+    if shape.release is Release.END:
+        contents = hop.reading.contents
+        first, last = contents[0].at_ns, contents[-1].at_ns
+        evidence |= {
+            "events": len(contents),
+            "within_ms": round((last - first) / 1e6, 3),
+            "after_ms": round((first - hop.reading.sent_ns) / 1e6, 1),
+        }
+        return finding("UD101", hop.name, evidence)
+    if shape.release is Release.NEXT:
+        evidence["late_events"] = evidence.pop("held_events", None)
+        return finding("UD104", hop.name, evidence)
+    evidence |= _events_per_burst(hop)
+    if shape.release is Release.SIZE:
+        return finding("UD102", hop.name, evidence | {"block_bytes": shape.release_bytes})
+    if shape.release is Release.TIMER:
+        every = round(shape.period_ms or 0.0, 1)
+        return finding("UD103", hop.name, evidence | {"every_ms": every})
+    return finding("UD111", hop.name, evidence)
+
+
+def _events_per_burst(hop: Hop) -> dict[str, object]:
+    counts = hop.shape.evidence.get("events_per_burst")
+    if isinstance(counts, dict):
+        typical, most = counts["p50"], counts["max"]
+        text = f"{typical}" if typical == most else f"{typical} to {most}"
+        return {"events_per_burst": text}
+    return {"events_per_burst": "1"}

@@ -1,0 +1,68 @@
+"""Findings about the measurement itself: when its own figures are not to be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from undam.diagnosis.holds import Offset
+from undam.diagnosis.hop import Hop
+from undam.rules import Finding, finding
+from undam.timing import quantile
+
+# A read this late hides gaps that users would feel; below it the kernel's stamps still tell.
+_LATE_NS = 10_000_000
+# NTP slews by 0.5 ms a second at most; a step is more than that over any run.
+_STEP_NS = 20_000_000
+_UNCERTAIN_NS = 2_000_000
+# A read is always taken some microseconds late; what came in one write has no gap to hide.
+_WAITED_NS = 2_000_000
+
+
+def find_doubts(hops: Sequence[Hop], offset: Offset | None) -> list[Finding]:
+    """Everything that makes the figures of these hops less than exact."""
+    found: list[Finding] = []
+    for hop in hops:
+        late = late_ns(hop)
+        if late > _LATE_NS:
+            found.append(finding("UD901", hop.name, late_ms=round(late / 1e6, 1)))
+        reads, longest = coalesced(hop)
+        if reads:
+            found.append(finding("UD902", hop.name, reads=reads, late_ms=round(longest / 1e6, 1)))
+        step = max((abs(r.exchange.step_ns) for r in hop.readings), default=0)
+        if step > _STEP_NS:
+            found.append(finding("UD903", hop.name, step_ms=round(step / 1e6, 1)))
+    if any(reading.exchange.clock != "kernel" for hop in hops for reading in hop.readings):
+        found.append(finding("UD904", hops[0].name))
+    if offset is not None and offset.uncertainty_ns > _UNCERTAIN_NS:
+        off, about = offset.offset_ns / 1e6, offset.uncertainty_ns / 1e6
+        found.append(
+            finding("UD906", hops[0].name, offset_ms=round(off, 1), uncertainty_ms=round(about, 1))
+        )
+    return found
+
+
+def late_ns(hop: Hop) -> int:
+    """The p99 over all reads of how long they lay here before they were taken."""
+    late = sorted(a.late_ns for reading in hop.readings for a in reading.exchange.arrivals)
+    return int(quantile(late, 0.99)) if late else 0
+
+
+def coalesced(hop: Hop) -> tuple[int, int]:
+    """Reads with several events that had waited here longer than the gap between events, so that
+    only their last byte's time is known; and the longest wait among them."""
+    waits: list[int] = []
+    for reading in hop.readings:
+        contents = reading.contents
+        if len(contents) < 2:
+            continue
+        gap = (contents[-1].at_ns - contents[0].at_ns) / (len(contents) - 1)
+        per_read: dict[int, int] = {}
+        for item in contents:
+            per_read[item.read] = per_read.get(item.read, 0) + 1
+        arrivals = reading.exchange.arrivals
+        waits += [
+            arrivals[i].late_ns
+            for i, n in per_read.items()
+            if n > 1 and arrivals[i].late_ns > max(gap, _WAITED_NS)
+        ]
+    return len(waits), max(waits, default=0)

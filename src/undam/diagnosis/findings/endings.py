@@ -1,0 +1,116 @@
+"""Findings about the integrity of a stream: how it ended, and what was wrong inside."""
+
+from __future__ import annotations
+
+from undam.apis import Kind
+from undam.diagnosis.hop import Hop, is_complete
+from undam.diagnosis.reading import Reading
+from undam.record import Ending
+from undam.rules import Finding, finding
+
+# Limits on a whole exchange that people set or products ship with, in seconds: Envoy's route 15,
+# gunicorn's sync worker 30, the usual minute, Cloudflare 100, Tyk 120, then the clouds' minutes.
+# Shorter ones would be met by chance.
+_KNOWN_TOTALS_S = (5, 10, 15, 20, 30, 60, 90, 100, 120, 180, 240, 300, 600, 900, 3600)
+# Clocks and the way explain this much; more would be met by chance. Envoy alone was seen to cut
+# up to a second late, and it signs.
+_TOTAL_EARLY_S, _TOTAL_LATE_S, _ENVOY_LATE_S = 0.1, 0.3, 1.2
+# A stream that was cut in a silence this long was probably cut for being silent.
+_SILENT_S = 2.0
+
+_HOW = {
+    Ending.TRUNCATED: "the connection closed before the last chunk",
+    Ending.RESET: "the connection was reset",
+    Ending.BROKEN: "the bytes make no sense",
+    Ending.COMPLETE: "the body ended cleanly in the middle of an event",
+    Ending.CLOSED: "the connection closed in the middle of an event",
+}
+
+
+def find_endings(hop: Hop) -> list[Finding]:
+    """Judge how one hop's stream ended."""
+    reading = hop.reading
+    if reading.form == "none":
+        return _find_nothing(hop) if not any(a.data for a in hop.exchange.arrivals) else []
+    found = _find_inside(hop)
+    if not reading.seen:
+        return found or _find_nothing(hop)
+    ending = reading.exchange.ending
+    if ending is Ending.TIMEOUT:
+        found.append(finding("UD606", hop.name, after_s=_elapsed_s(reading)))
+    elif ending is Ending.LIMIT:
+        size = sum(len(arrival.data) for arrival in hop.exchange.arrivals)
+        found.append(finding("UD607", hop.name, limit_bytes=size))
+    elif is_complete(reading) is False and not _has_error(reading):
+        found.append(_name_cut(hop))
+    return found
+
+
+def silence_before_end_s(reading: Reading) -> float:
+    """Seconds between the last byte and the end."""
+    arrivals = reading.exchange.arrivals
+    last = arrivals[-1].at_ns if arrivals else reading.sent_ns
+    return max(0.0, (reading.exchange.ended_ns - last) / 1e9)
+
+
+def _name_cut(hop: Hop) -> Finding:
+    """A stream that broke off: at a known total limit, after a silence, or just so."""
+    reading = hop.reading
+    elapsed, silent = _elapsed_s(reading), silence_before_end_s(reading)
+    late_s = _ENVOY_LATE_S if "envoy" in hop.intermediaries else _TOTAL_LATE_S
+    total = next((t for t in _KNOWN_TOTALS_S if t - _TOTAL_EARLY_S <= elapsed <= t + late_s), None)
+    contents = reading.contents
+    if total is not None and silent < _SILENT_S and len(contents) > 1:
+        how = "tokens were coming to the last"
+        return finding("UD404", hop.name, limit_s=total, after_s=elapsed, how=how)
+    ending = reading.exchange.ending
+    if ending in {Ending.COMPLETE, Ending.CLOSED} and not reading.leftover_bytes:
+        return finding("UD601", hop.name, after_s=elapsed, silent_s=round(silent, 1))
+    how = _HOW[ending]
+    if silent >= _SILENT_S:
+        how += f", after {silent:.1f} s of silence"
+    if reading.exchange.error:
+        how += f" ({reading.exchange.error})"
+    return finding("UD602", hop.name, after_s=elapsed, how=how, silent_s=round(silent, 1))
+
+
+def _find_inside(hop: Hop) -> list[Finding]:
+    """Errors and unreadable events in the stream; one finding of each kind."""
+    found: list[Finding] = []
+    head, seen = hop.exchange.head, hop.reading.seen
+    events = [item for item in seen if item.meaning is not None]
+    for number, item in enumerate(events, 1):
+        assert item.meaning is not None
+        if item.meaning.kind is Kind.ERROR:
+            status = head.status if head else 0
+            error = item.text[:300]
+            found.append(finding("UD603", hop.name, status=status, error=error, number=number))
+            break
+    for number, item in enumerate(events, 1):
+        assert item.meaning is not None
+        if item.meaning.kind is Kind.MALFORMED:
+            problem = f"its data is no JSON: {item.text[:60]!r}"
+            found.append(finding("UD605", hop.name, number=number, problem=problem))
+            break
+    if hop.reading.problem is not None:
+        number = len(events) + 1
+        found.append(finding("UD605", hop.name, number=number, problem=hop.reading.problem))
+    return found
+
+
+def _find_nothing(hop: Hop) -> list[Finding]:
+    exchange = hop.exchange
+    if exchange.ending is Ending.TIMEOUT:
+        return [finding("UD608", hop.name, after_s=_elapsed_s(hop.reading))]
+    status = exchange.head.status if exchange.head else 0
+    return [finding("UD604", hop.name, status=status, ending=exchange.ending.value)]
+
+
+def _has_error(reading: Reading) -> bool:
+    return any(
+        item.meaning is not None and item.meaning.kind is Kind.ERROR for item in reading.seen
+    )
+
+
+def _elapsed_s(reading: Reading) -> float:
+    return round((reading.exchange.ended_ns - reading.sent_ns) / 1e9, 2)

@@ -1,0 +1,133 @@
+"""Findings about response heads: what a server should say of its stream, and who ate it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from undam.diagnosis.hop import Hop
+from undam.record import Head
+from undam.rules import Finding, Fix, Severity, finding
+
+# A head and a body byte this close came in one write of the hop.
+_SAME_WRITE_NS = 1_000_000
+# Below this nobody would notice that the head waited.
+_LATE_HEAD_NS = 500_000_000
+
+_CACHEABLE = re.compile(r"(?:^|,)\s*(?:public(?=\s*(?:,|$))|(?:s-maxage|max-age)\s*=\s*\"?0*[1-9])")
+# RFC 9111, 5.2.2.5: whatever else is said, nothing may be kept.
+_NO_STORE = re.compile(r"(?:^|,)\s*no-store\s*(?:,|$)")
+
+_WANTED = (
+    ("Cache-Control: no-cache, no-transform", "cache-control", "no-transform"),
+    ("X-Accel-Buffering: no", "x-accel-buffering", "no"),
+    ("Incremental: ?1", "incremental", "?1"),
+)
+
+
+def find_heads(hops: Sequence[Hop]) -> list[Finding]:
+    """Judge each hop's response head, the innermost for what the origin should say."""
+    found: list[Finding] = []
+    for index, hop in enumerate(hops):
+        head = hop.exchange.head
+        if head is None:
+            continue
+        found += _find_content_type(hop, head)
+        if hop.reading.form == "none":
+            continue
+        inner = hops[index + 1] if index + 1 < len(hops) else None
+        found += _find_framing(hop, head, inner)
+        found += _find_harmful(hop, head)
+        if inner is not None:
+            found += _find_eaten(hops, index)
+        found += _find_late_head(hop)
+    found += _find_missing(hops[-1])
+    return found
+
+
+def _find_content_type(hop: Hop, head: Head) -> list[Finding]:
+    kind = head.get("content-type") or "missing"
+    bare = kind.partition(";")[0].strip().lower()
+    if hop.reading.form == "sse" and bare != "text/event-stream":
+        return [finding("UD204", hop.name, content_type=kind[:100])]
+    if hop.reading.form == "none" and any(a.data for a in hop.exchange.arrivals):
+        return [finding("UD205", hop.name, content_type=kind[:100])]
+    return []
+
+
+def _find_framing(hop: Hop, head: Head, inner: Hop | None) -> list[Finding]:
+    length = head.get("content-length")
+    if length is not None:
+        told = (
+            inner is not None and inner.exchange.head and inner.exchange.head.get("content-length")
+        )
+        if told:
+            return []  # the inner hop is the one that collected it
+        severity = None if hop.shape.held else Severity.INFO
+        return [finding("UD107", hop.name, severity=severity, content_length=length[:20])]
+    if head.http_version == "1.0" or _is_close_delimited(head):
+        version = f"HTTP/{head.http_version}"
+        return [finding("UD108", hop.name, http_version=version)]
+    return []
+
+
+def _is_close_delimited(head: Head) -> bool:
+    return (
+        head.http_version == "1.1"
+        and head.get("content-length") is None
+        and "chunked" not in (head.get("transfer-encoding") or "").lower()
+    )
+
+
+def _find_harmful(hop: Hop, head: Head) -> list[Finding]:
+    found: list[Finding] = []
+    cache_control = ", ".join(head.all("cache-control")).lower()
+    if _CACHEABLE.search(cache_control) and not _NO_STORE.search(cache_control):
+        fix = Fix("origin", "Cache-Control: no-cache, no-transform")
+        found.append(finding("UD201", hop.name, fix=fix, cache_control=cache_control[:100]))
+    connection = head.get("connection")
+    if connection is not None and head.http_version in {"2", "3"}:
+        version = head.http_version
+        found.append(finding("UD203", hop.name, connection=connection[:50], http_version=version))
+    return found
+
+
+def _find_eaten(hops: Sequence[Hop], index: int) -> list[Finding]:
+    """X-Accel-Buffering seen further in and gone here."""
+    hop, inner = hops[index], hops[index + 1]
+    here, there = hop.exchange.head, inner.exchange.head
+    if here is None or there is None:
+        return []
+    if there.get("x-accel-buffering") is None or here.get("x-accel-buffering") is not None:
+        return []
+    harmful = index > 0 and hops[index - 1].shape.held
+    severity = Severity.WARNING if harmful else None
+    return [finding("UD109", hop.name, severity=severity, inner=inner.name)]
+
+
+def _find_late_head(hop: Hop) -> list[Finding]:
+    head_ns, arrivals = hop.exchange.stamps.head_ns, hop.exchange.arrivals
+    if head_ns is None or not arrivals:
+        return []
+    waited = head_ns - hop.reading.sent_ns
+    if waited < _LATE_HEAD_NS or arrivals[0].at_ns - head_ns > _SAME_WRITE_NS:
+        return []
+    return [finding("UD105", hop.name, headers_ms=round(waited / 1e6, 1))]
+
+
+def _find_missing(hop: Hop) -> list[Finding]:
+    head = hop.exchange.head
+    if head is None or hop.reading.form == "none":
+        return []
+    missing = [
+        line
+        for line, name, token in _WANTED
+        if token not in ", ".join(head.all(name)).lower().replace(" ", "").split(",")
+    ]
+    # An nginx on the way takes X-Accel-Buffering off, so its absence proves nothing there.
+    if hop.intermediaries:
+        missing = [line for line in missing if not line.startswith("X-Accel")]
+    if not missing:
+        return []
+    names = ", ".join(missing)
+    return [finding("UD202", hop.name, fix=Fix("origin", "\n".join(missing)), missing=names)]

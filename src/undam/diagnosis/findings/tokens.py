@@ -1,0 +1,49 @@
+"""Findings about the engine: how many tokens it puts into one event."""
+
+from __future__ import annotations
+
+from undam.apis import Meaning
+from undam.apis.meaning import count, mapping
+from undam.diagnosis.hop import Hop
+from undam.rules import Finding, Fix, finding
+from undam.timing import median
+
+# A token is about four characters of English; twelve and more in most events are no single one.
+_CHARS_PER_TOKEN = 4.0
+_MANY_CHARS = 12.0
+_MANY_TOKENS = 1.8
+_MIN_EVENTS = 8
+
+_FIX = Fix("engine", "--stream-interval 1   (vLLM, SGLang; stream_interval in TensorRT-LLM's YAML)")
+
+
+def find_packed_tokens(hop: Hop) -> list[Finding]:
+    """Several tokens per event, told by the usage that the server sent or by their length."""
+    contents = hop.reading.contents
+    if len(contents) < _MIN_EVENTS or not hop.reading.api.announces_end:
+        return []
+    # One long event among single tokens (a tool call's arguments) is no habit of the engine.
+    chars = median([len(item.text) for item in contents])
+    told = [_spoken(s.meaning) for s in hop.reading.seen if s.meaning and s.meaning.tokens]
+    if told:
+        per_event = told[-1] / len(contents)
+        if per_event < _MANY_TOKENS or chars <= _CHARS_PER_TOKEN:
+            return []
+        return [_packed(hop, per_event, "usage")]
+    if chars < _MANY_CHARS:
+        return []
+    return [_packed(hop, chars / _CHARS_PER_TOKEN, "length of the text")]
+
+
+def _spoken(meaning: Meaning) -> int:
+    """The completion tokens less those of reasoning, which most servers count and do not send."""
+    payload = mapping(meaning.payload)
+    usage = mapping(mapping(payload.get("response")).get("usage") or payload.get("usage"))
+    details = mapping(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
+    return (meaning.tokens or 0) - (count(details.get("reasoning_tokens")) or 0)
+
+
+def _packed(hop: Hop, per_event: float, source: str) -> Finding:
+    return finding(
+        "UD501", hop.name, fix=_FIX, tokens_per_event=round(per_event, 1), told_by=source
+    )

@@ -1,0 +1,112 @@
+"""A gateway's TOML file, read so that each mistake is told with its line."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+from undam.errors import ConfigSyntaxError, UsageError
+from undam.gateway.config.config import UpstreamConfig, check_listen, check_upstream, upstream_named
+from undam.gateway.config.options import BY_NAME, Option, read_value
+from undam.textfiles.source import Source
+from undam.textfiles.toml_reader import read_toml
+from undam.textfiles.tree import Entry, Node
+
+_UPSTREAM = {
+    "url": Option("url", "text", "", ""),
+    "name": Option("name", "text", "", ""),
+    "max_streams": Option("max_streams", "count", 0, "", 0, 10**6),
+}
+
+
+def parse_config(text: str, path: str) -> tuple[dict[str, Any], list[UpstreamConfig]]:
+    """The values by option name, and the upstreams.
+
+    ``upstream`` is a URL, a list of URLs, or ``[[upstream]]`` tables with url, name and
+    max_streams.
+
+    Raises:
+        ConfigSyntaxError: no TOML, or a wrong key, type or value; says the line, and for a wrong
+            key the likely right one.
+    """
+    source = Source(path, text)
+    tree = read_toml(source)
+    said = tomllib.loads(text)
+    values: dict[str, Any] = {}
+    upstreams: list[UpstreamConfig] = []
+    for entry in tree.entries:
+        name = entry.key.text
+        if name == "upstream":
+            upstreams = _upstreams(source, entry, said[name])
+            continue
+        option = BY_NAME.get(name)
+        if option is None:
+            raise _unknown(source, entry, [*BY_NAME, "upstream"])
+        values[name] = _value(source, entry, option, said[name])
+    return values, upstreams
+
+
+def _value(source: Source, entry: Entry, option: Option, given: object) -> Any:
+    try:
+        value = read_value(option, given)
+        if option.name == "listen":
+            check_listen(value)
+    except ValueError as problem:
+        raise source.error(f"{option.name} {problem}", entry.key.start) from None
+    except UsageError as problem:
+        raise source.error(str(problem), entry.key.start) from None
+    return value
+
+
+def _upstreams(source: Source, entry: Entry, given: object) -> list[UpstreamConfig]:
+    listed = given if isinstance(given, list) else [given]
+    nodes = entry.value.items if isinstance(given, list) else [entry.value]
+    if not listed:
+        raise source.error("upstream: name one at least", entry.key.start)
+    found: list[UpstreamConfig] = []
+    for node, one in zip(nodes, listed, strict=True):
+        at = node.start if isinstance(given, list) else entry.key.start
+        if isinstance(one, str):
+            made = _checked(source, at, one, {})
+        elif isinstance(one, dict):
+            made = _table(source, at, node, one)
+        else:
+            raise source.error("upstream takes a URL, a list of URLs, or tables", at)
+        if made.name in {other.name for other in found}:
+            raise source.error(f"two upstreams are called {made.name!r}", at)
+        found.append(made)
+    return found
+
+
+def _table(source: Source, at: int, node: Node, given: Mapping[str, object]) -> UpstreamConfig:
+    values: dict[str, Any] = {}
+    for entry in node.entries:
+        option = _UPSTREAM.get(entry.key.text)
+        if option is None:
+            raise _unknown(source, entry, [*_UPSTREAM])
+        values[option.name] = _value(source, entry, option, given[option.name])
+    if "url" not in values:
+        raise source.error("this upstream has no url", at)
+    url = values.pop("url")
+    place = node.entry("url")
+    return _checked(source, place.key.start if place else at, url, values)
+
+
+def _checked(source: Source, at: int, url: str, values: Mapping[str, Any]) -> UpstreamConfig:
+    try:
+        made = upstream_named(url)
+        name = values.get("name") or made.name
+        made = UpstreamConfig(url, name, values.get("max_streams", 0))
+        check_upstream(made)
+    except UsageError as problem:
+        raise source.error(str(problem), at) from None
+    return made
+
+
+def _unknown(source: Source, entry: Entry, names: list[str]) -> ConfigSyntaxError:
+    key = entry.key.text
+    near = difflib.get_close_matches(key.lower().replace("-", "_"), names, n=1, cutoff=0.6)
+    hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(names))}"
+    return source.error(f"there is no key {key[:80]!r}{hint}", entry.key.start)

@@ -1,0 +1,1 @@
+"""Decisions of the gateway: routing, load balancing, hedging, admission, keys."""

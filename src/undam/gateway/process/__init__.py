@@ -1,0 +1,1 @@
+"""Main process, workers, supervision and systemd of the gateway."""

@@ -1,0 +1,1 @@
+"""Relay of one request: client connection, attempts, race and response."""

@@ -1,0 +1,347 @@
+"""A client's connection: its requests, one after the other, each handed to a relay."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import Callable
+from math import inf
+from time import monotonic
+from typing import TYPE_CHECKING, cast
+
+from undam.apis import PLAIN, api_for_path
+from undam.gateway.http.error_responses import error_body
+from undam.gateway.http.headers import RequestHead, own_head, passing
+from undam.gateway.http.request_parser import BadRequest, Head, RequestReader
+from undam.gateway.http.response_writer import Outlet
+from undam.gateway.interfaces import Ending, Passage
+from undam.gateway.policy.request_info import read_facts
+from undam.gateway.relay.race import Rules
+from undam.gateway.relay.relay import Relay
+
+if TYPE_CHECKING:
+    from undam.gateway.relay.app import Gateway
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+# Of requests that a client sends ahead; more is cut, as reading cannot pause: nobody would notice
+# any more that the client has left.
+_MAX_AHEAD_BYTES = 256 << 10
+# Linux and macOS; elsewhere only the transport's own buffer is bounded.
+_NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+_NO_LINGER = struct.pack("ii", 1, 0)
+# How long a client that was refused may go on sending, so that it reads why instead of a reset.
+_LINGER_S = 2.0
+
+
+def _bound_unread(transport: asyncio.Transport, buffer_bytes: int) -> None:
+    """Pause the upstream when at most ``buffer_bytes`` wait on this side of the connection.
+
+    A quarter may wait in the transport and a quarter, unsent, in the kernel; both look only before
+    they take the next read, which may be as large again. What the kernel has sent and the client
+    has not read lies in the client's own socket buffer.
+    """
+    quarter = max(1, buffer_bytes // 4)
+    transport.set_write_buffer_limits(high=quarter)
+    connection = transport.get_extra_info("socket")
+    if _NOTSENT_LOWAT is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError):  # It was closed in the same turn.
+            connection.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, quarter)
+
+
+class Client(asyncio.Protocol):
+    """One connection of a client; the `passing.Host` of its relay."""
+
+    __slots__ = (
+        "_address", "_body", "_body_bytes", "_discards", "_due_at", "_full", "_gateway",
+        "_head",
+        "_held", "_reader", "_relay", "_secure", "_streaming", "_transport", "closed", "due",
+    )  # fmt: skip
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.closed = False
+        self.due = inf
+        self._gateway = gateway
+        terms = gateway.terms
+        self._reader = RequestReader(terms.max_head_bytes, terms.max_body_bytes)
+        self._relay: Relay | None = None
+        self._head: Head | None = None
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._streaming = self._discards = self._held = self._full = False
+
+    @property
+    def busy(self) -> bool:
+        """A request is under way, or its body is being read."""
+        return self._relay is not None or self._head is not None
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's are no subclass of it.
+        self._transport = transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self._address = str(peer[0]) if isinstance(peer, tuple) else ""
+        self._secure = transport.get_extra_info("sslcontext") is not None
+        _bound_unread(transport, self._gateway.terms.client_buffer_bytes)
+        self._gateway.clients.add(self)
+        self._wait(self._gateway.terms.request_timeout_s)
+
+    def data_received(self, data: bytes) -> None:
+        if self._discards:
+            return
+        reader = self._reader
+        reader.receive_data(data)
+        if self._streaming:
+            self._advance()
+        elif self._relay is None and not self._full:
+            if self._head is not None:
+                self._advance()
+            else:
+                # A request takes as long as ten tokens: those that came with it go first.
+                self._gateway.loop.call_soon(self._next)
+        elif reader.waiting_bytes > _MAX_AHEAD_BYTES:
+            self.cut()
+
+    def eof_received(self) -> None:
+        # Half-closed counts as gone, as with nginx and Go: a client that has left for good looks
+        # the same, and every token for it is wasted. What came just before is judged yet.
+        self._next()
+        if self._relay is not None:
+            self.cut()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        gateway = self._gateway
+        gateway.clients.discard(self)
+        gateway.timer.forget(self)
+        self._leave()
+        gateway.request_over()
+
+    def pause_writing(self) -> None:
+        self._full = True
+        if self._relay is not None:
+            self._relay.client_full(True)
+
+    def resume_writing(self) -> None:
+        self._full = False
+        if self._relay is not None:
+            self._relay.client_full(False)
+        elif self._reader.waiting_bytes:
+            self._next()
+
+    # Requests.
+
+    def _advance(self) -> None:
+        try:
+            if self._head is None:
+                self._head = self._reader.head()
+                if self._head is None:
+                    return
+                if self._head.upgrade.startswith(b"websocket"):
+                    raise BadRequest(501, "WebSocket is not served here; use the streaming API")
+                if self._head.expects_continue and not self._reader.waiting_bytes:
+                    self._transport.write(CONTINUE)
+            piece, whole = self._reader.body()
+        except BadRequest as error:
+            self._refuse(error)
+            return
+        self._due_at = monotonic() + self._gateway.terms.request_timeout_s
+        if self._streaming:
+            self._stream_body(piece, whole=whole)
+            return
+        if piece:
+            self._body.append(piece)
+            self._body_bytes += len(piece)
+        if whole:
+            self._begin(whole=True)
+            return
+        self._gateway.timer.at(self, self._due_at)
+        if self._body_bytes > self._gateway.terms.buffer_body_bytes:
+            self._begin(whole=False)
+
+    def _begin(self, *, whole: bool) -> None:
+        gateway, head = self._gateway, self._head
+        assert head is not None
+        now = monotonic()
+        body = b"".join(self._body)
+        self._body, self._body_bytes, self._streaming = [], 0, not whole
+        chunked = head.length is None
+        if whole:
+            head.length = len(body)
+        headers, head.headers = passing(head.headers), []
+        facts = read_facts(head, headers, body, client=self._address, whole=whole)
+        passage = Passage(facts, now)
+        outlet = Outlet(
+            self._transport, head, passage,
+            request_id=facts.request_id, keep=not gateway.draining, now=now,
+        )  # fmt: skip
+        rules = Rules(
+            gateway.director, gateway.observer, gateway.terms, gateway.pool, facts,
+            repeatable=facts.repeatable, whole=whole,
+        )  # fmt: skip
+        self._relay = relay = Relay(self, rules, passage, outlet)
+        if not whole:
+            self.hold_body(True)
+            if chunked:
+                body = b"%x\r\n%b\r\n" % (len(body), body)
+        relay.start(
+            lambda: RequestHead(head, facts, secure=self._secure, tracing=passage.tracing), body
+        )
+
+    def _stream_body(self, piece: bytes, *, whole: bool) -> None:
+        relay, head = self._relay, self._head
+        assert head is not None
+        if relay is None:
+            return
+        if head.length is None:
+            piece = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
+            piece += b"0\r\n\r\n" if whole else b""
+        self._streaming = not whole
+        if piece:
+            relay.more_body(piece)
+
+    def _refuse(self, error: BadRequest) -> None:
+        relay = self._relay
+        if relay is not None:
+            relay.bad_body(error.status, str(error))
+            return
+        head = self._head
+        api = PLAIN if head is None else api_for_path(head.target.partition("?")[0])
+        body = error_body(api, error.status, str(error), "invalid_request_error")
+        lines = b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
+        data = own_head(error.status, lines, "", b"Connection: close\r\n") + body
+        self._transport.write(data)
+        now = monotonic()
+        passage = Passage(None, now, status=error.status, bytes_out=len(data), ended_at=now)
+        passage.ending = Ending.REFUSED if error.status == 501 else Ending.BAD_REQUEST
+        passage.detail = str(error)
+        self._gateway.observer.began(passage)
+        self._gateway.observer.ended(passage)
+        self._linger()
+
+    def _linger(self) -> None:
+        """Say that this was all, and let the client read it before the connection is closed."""
+        self._head = None
+        self._discards = True
+        self.hold_body(False)
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._wait(_LINGER_S)
+
+    # What the relay calls; see `passing.Host`.
+
+    def look_at(self, due: float) -> None:
+        """See `passing.Host`."""
+        self._gateway.timer.at(self, due)
+
+    def later(self, job: Callable[[], None]) -> None:
+        """See `passing.Host`."""
+        self._gateway.soon.later(job)
+
+    def relay_over(self, *, keep: bool) -> None:
+        """See `passing.Host`."""
+        self._relay = None
+        whole, self._streaming = not self._streaming, False
+        self._head = None
+        self._gateway.request_over()
+        if self.closed or self._transport.is_closing():
+            return
+        if keep and whole and not self._gateway.draining:
+            self._wait(self._gateway.terms.keep_alive_s)
+            # A client that takes no answers gets none to the requests that it has sent ahead.
+            if self._reader.waiting_bytes and not self._full:
+                # Not from within the answer before it, which pipelined ones would nest in.
+                self._gateway.loop.call_soon(self._next)
+        elif not whole:
+            self._linger()
+        else:
+            self._close()
+
+    def _next(self) -> None:
+        if self._relay is not None or self._head is not None:
+            return
+        if not (self.closed or self._discards or self._transport.is_closing()):
+            self._advance()
+
+    def hold_body(self, hold: bool) -> None:
+        """See `passing.Host`."""
+        if hold != self._held and (self._streaming or not hold) and not self.closed:
+            self._held = hold
+            if hold:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    def cut(self) -> None:
+        """See `passing.Host`."""
+        with contextlib.suppress(OSError):
+            self._transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER
+            )
+        self._transport.abort()
+        # The loop tells of the loss later; upstreams learn of it now.
+        self._leave()
+
+    def unsent_bytes(self) -> int:
+        """See `passing.Host`."""
+        return self._transport.get_write_buffer_size()
+
+    def _leave(self) -> None:
+        relay = self._relay
+        if relay is not None:
+            relay.client_left()
+            self._relay = None
+
+    # Time and the end.
+
+    def _wait(self, seconds: float) -> None:
+        self._due_at = monotonic() + seconds
+        self._gateway.timer.at(self, self._due_at)
+
+    def pulse(self, now: float) -> float:
+        """See `pulse.Patient`."""
+        relay = self._relay
+        if relay is not None and not self._streaming:
+            return relay.pulse(now)
+        if relay is not None:
+            due = relay.pulse(now)
+            if self._held or relay.over:
+                return due
+            if now < self._due_at:
+                return min(due, self._due_at)
+            relay.bad_body(408, "the request's body did not come in time")
+            return inf
+        if now < self._due_at:
+            return self._due_at
+        if self._transport.is_closing() or self._discards:
+            self._transport.abort()
+        elif self._head is not None or self._reader.waiting_bytes:
+            self._refuse(BadRequest(408, "the request did not come in time"))
+            return self._due_at
+        else:
+            self._close()
+            return self._due_at
+        return inf
+
+    def _close(self) -> None:
+        """Close the connection when what was written has left, but do not wait for ever."""
+        self._transport.close()
+        self._wait(self._gateway.terms.send_timeout_s or inf)
+
+    def close_if_idle(self) -> None:
+        """Close it unless a request has begun."""
+        if not self.busy and not self._reader.waiting_bytes:
+            self._close()
+
+    def shut_down(self) -> None:
+        """End the request under way, and the connection."""
+        if self._relay is not None:
+            self._relay.shut_down()
+        else:
+            self._transport.close()
+
+    def close(self) -> None:
+        """Close the connection at once; what was written still leaves, as far as it can."""
+        self._transport.close()

@@ -1,0 +1,1 @@
+"""Metrics, access log, tracing and the administrative endpoints of the gateway."""

@@ -1,0 +1,178 @@
+"""Spans by OpenTelemetry's SDK over OTLP (http/protobuf), for passages whose caller samples them.
+
+Off unless an endpoint is set. Two spans a request: SERVER for what the client asked of the gateway,
+and below it CLIENT for what the gateway asked of the model, under the names of the gen_ai
+conventions (gen-ai-spans); attempts are events of the second. No prompt, answer, header or query is
+in a span.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from undam.errors import UsageError
+from undam.gateway.interfaces import Ending, Passage
+from undam.gateway.telemetry.gap_stats import Gaps
+from undam.gateway.telemetry.model_labels import clean_label
+from undam.gateway.telemetry.observer import operation_of
+from undam.gateway.telemetry.traceparent import TraceParent, of_headers
+from undam.record.redact import redact_text
+
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_FAULTS = frozenset(Ending) - {Ending.COMPLETE, Ending.LOCAL, Ending.CLIENT_LEFT, Ending.SHUTDOWN}
+_TRACESTATE = b"tracestate"
+
+
+class _Spans:
+    __slots__ = ("model", "offset_s", "server")
+
+    def __init__(self, server: Any, model: Any, offset_s: float) -> None:
+        self.server = server
+        self.model = model
+        self.offset_s = offset_s
+
+
+class Tracing:
+    """Makes the spans of one worker; made after the fork, as exporting has a thread.
+
+    Args:
+        endpoint: the collector's base URL, as OTEL_EXPORTER_OTLP_ENDPOINT has it; ``None``: the
+            environment says. Headers, timeouts, the sampler and the service's name come from the
+            environment's OTEL_ variables in any case.
+
+    Raises:
+        UsageError: the extra ``otel`` is not installed.
+    """
+
+    def __init__(self, endpoint: str | None = None) -> None:
+        try:
+            sdk = import_module("opentelemetry.sdk.trace")
+            export = import_module("opentelemetry.sdk.trace.export")
+            otlp = import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+            resources = import_module("opentelemetry.sdk.resources")
+            self._api = import_module("opentelemetry.trace")
+            self._state = import_module("opentelemetry.trace.span")
+            self._context = import_module("opentelemetry.context")
+        except ModuleNotFoundError:
+            raise UsageError("tracing needs OpenTelemetry: pip install 'undam[otel]'") from None
+        url = None if endpoint is None else endpoint.rstrip("/") + "/v1/traces"
+        named = os.environ.get("OTEL_SERVICE_NAME") or "undam-gateway"
+        resource = resources.Resource.create({"service.name": named})
+        self._provider = sdk.TracerProvider(resource=resource, shutdown_on_exit=False)
+        exporter = otlp.OTLPSpanExporter(endpoint=url)
+        self._provider.add_span_processor(export.BatchSpanProcessor(exporter))
+        self._tracer = self._provider.get_tracer("undam.gateway")
+
+    def began(self, passage: Passage) -> object:
+        """Start both spans, and tell upstreams of the second."""
+        request = passage.request
+        assert request is not None
+        offset_s = time.time() - time.monotonic()
+        begin_ns = round((passage.began_at + offset_s) * 1e9)
+        server = self._tracer.start_span(
+            request.method,
+            context=self._parent(of_headers(request.headers), request.get(_TRACESTATE)),
+            kind=self._api.SpanKind.SERVER,
+            start_time=begin_ns,
+            attributes={
+                "http.request.method": request.method,
+                "url.path": redact_text(clean_label(request.path)),
+                "undam.request_id": request.request_id,
+                **({"undam.key": request.key_name} if request.key_name else {}),
+            },
+        )
+        operation, provider = operation_of(request.api)
+        model = clean_label(request.model)
+        span = self._tracer.start_span(
+            f"{operation} {model}".strip() or request.method,
+            context=self._api.set_span_in_context(server),
+            kind=self._api.SpanKind.CLIENT,
+            start_time=begin_ns,
+            attributes=_filled(
+                {
+                    "gen_ai.operation.name": operation,
+                    "gen_ai.provider.name": provider,
+                    "gen_ai.request.model": model,
+                    "gen_ai.request.stream": request.streams,
+                }
+            ),
+        )
+        context = span.get_span_context()
+        parent = TraceParent(
+            f"{context.trace_id:032x}", f"{context.span_id:016x}", int(context.trace_flags)
+        )
+        passage.tracing.append((b"traceparent", parent.header()))
+        return _Spans(server, span, offset_s)
+
+    def event(self, span: object, name: str, upstream: str) -> None:
+        """An attempt, or what went wrong with one."""
+        assert isinstance(span, _Spans)
+        span.model.add_event(f"undam.{name}", {"undam.upstream": upstream})
+
+    def ended(self, span: object, passage: Passage, gaps: Gaps) -> None:
+        """Say how it went, and end both."""
+        assert isinstance(span, _Spans)
+        ending = passage.ending or Ending.LOCAL
+        known: dict[str, Any] = {
+            "http.response.status_code": passage.status,
+            "undam.ended": ending.value,
+            "undam.heartbeats": passage.heartbeats,
+            "undam.retries": passage.retries,
+            "undam.hedged": passage.hedged,
+        }
+        if passage.content_at is not None:
+            seconds = passage.content_at - passage.began_at
+            known["gen_ai.response.time_to_first_chunk"] = seconds
+        if gaps.p99_s is not None:
+            known["undam.gap_p99_s"] = gaps.p99_s
+        if passage.upstream is not None:
+            known["server.address"] = passage.upstream.host
+            known["server.port"] = passage.upstream.port
+        if ending in _FAULTS or passage.status >= 500:
+            status = self._api.Status(self._api.StatusCode.ERROR, ending.value)
+            known["error.type"] = ending.value if ending in _FAULTS else str(passage.status)
+            span.model.set_status(status)
+            span.server.set_status(status)
+        span.model.set_attributes(_filled(known))
+        span.server.set_attributes(_filled({"http.response.status_code": passage.status}))
+        end_ns = round((max(passage.ended_at, passage.began_at) + span.offset_s) * 1e9)
+        span.model.end(end_ns)
+        span.server.end(end_ns)
+
+    def close(self) -> None:
+        """Send what waits, and stop; blocks for the exporter's timeout at most."""
+        self._provider.shutdown()
+
+    def _parent(self, parent: TraceParent | None, state: bytes | None) -> Any:
+        context = self._context.Context()
+        if parent is None:
+            return context
+        states = self._state.TraceState.from_header([state.decode("latin-1")] if state else [])
+        remote = self._api.SpanContext(
+            int(parent.trace_id, 16), int(parent.span_id, 16), is_remote=True,
+            trace_flags=self._api.TraceFlags(parent.flags & 1), trace_state=states,
+        )  # fmt: skip
+        return self._api.set_span_in_context(self._api.NonRecordingSpan(remote), context)
+
+
+def tracing_if_asked(
+    endpoint: str | None = None, environment: Mapping[str, str] = os.environ
+) -> Tracing | None:
+    """A ``Tracing`` where an endpoint is given here or by OpenTelemetry's own variables.
+
+    Raises:
+        UsageError: it is asked for and not installed.
+    """
+    if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return None
+    if endpoint is None and not any(environment.get(name) for name in _ENDPOINTS):
+        return None
+    return Tracing(endpoint)
+
+
+def _filled(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if value not in ("", None)}

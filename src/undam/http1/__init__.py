@@ -1,0 +1,1 @@
+"""HTTP/1.1 syntax: chunked coding, request parsing and header rules (RFC 9112)."""

@@ -1,0 +1,1 @@
+"""Configuration dialects, one package each."""

@@ -1,0 +1,259 @@
+"""httpd.conf as directives in nested sections, with places (httpd.apache.org, configuring)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from undam.lint.dialect import OpenFile
+from undam.textfiles.source import Source
+from undam.textfiles.unread import Unread
+
+# Deeper ones, and more files, are taken for a loop.
+MAX_SECTIONS = 64
+MAX_INCLUDES = 200
+_MAX_INCLUDE_DEPTH = 16
+
+# Whether these hold is known when the server starts; what stands in them counts as if it did.
+_TRANSPARENT = frozenset(
+    {"ifmodule", "ifdefine", "ifversion", "iffile", "ifdirective", "ifsection"}
+)
+_WORD = re.compile(
+    r"""(?:[ \t\r\v\f]|\\\r?\n)*+
+    (?: "(?P<double>(?:[^"\\]|\\.)*+)"?
+      | '(?P<single>(?:[^'\\]|\\.)*+)'?
+      | (?P<plain>(?:[^ \t\r\v\f\n\\]|\\(?!\r?\n))++) )""",
+    re.VERBOSE | re.DOTALL,
+)
+_ESCAPED = re.compile(r"\\([\"'\\])")
+_VARIABLE = re.compile(r"\$\{([^}\n]{1,80})\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word without its quotes; the offsets are those with them."""
+
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Directive:
+    """One directive.
+
+    Args:
+        name: in lower case.
+        words: its name and arguments.
+        scope: the section it stands in.
+    """
+
+    source: Source
+    name: str
+    words: tuple[Word, ...]
+    scope: Scope
+
+    @property
+    def args(self) -> tuple[Word, ...]:
+        return self.words[1:]
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(word.text for word in self.args)
+
+    @property
+    def start(self) -> int:
+        return self.words[0].start
+
+    @property
+    def end(self) -> int:
+        return self.words[-1].end
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """As much of it as stands on its first line."""
+        text = self.source.text[self.start : self.end]
+        first = text.partition("\n")[0].rstrip("\r")
+        return self.start, self.start + len(first.removesuffix("\\").rstrip())
+
+
+@dataclass(slots=True, eq=False)
+class Scope:
+    """A section, or the file.
+
+    Args:
+        kind: its name in lower case; empty for the file.
+        args: of its opening line.
+    """
+
+    kind: str = ""
+    args: tuple[str, ...] = ()
+    parent: Scope | None = None
+    directives: list[Directive] = field(default_factory=list)
+    children: list[Scope] = field(default_factory=list)
+    _named: dict[str, list[Directive]] = field(default_factory=dict)
+
+    def all_scopes(self) -> Iterator[Scope]:
+        """This one and all below, in the order of the text."""
+        todo = [self]
+        while todo:
+            scope = todo.pop()
+            yield scope
+            todo.extend(reversed(scope.children))
+
+    def named(self, name: str) -> list[Directive]:
+        """The directives of a name that stand in this very section and say something."""
+        if len(self._named) == 0:
+            for one in self.directives:
+                if one.args:
+                    self._named.setdefault(one.name, []).append(one)
+        return self._named.get(name, [])
+
+    def last(self, name: str) -> Directive | None:
+        """The last of them."""
+        return next(reversed(self.named(name)), None)
+
+    @property
+    def server(self) -> Scope:
+        """The virtual host it belongs to, or the main server."""
+        scope = self
+        while scope.parent is not None and scope.kind != "virtualhost":
+            scope = scope.parent
+        return scope
+
+
+@dataclass(slots=True)
+class Config:
+    """A file and those it includes, in the order in which httpd reads them."""
+
+    root: Scope = field(default_factory=Scope)
+    defines: dict[str, str] = field(default_factory=dict)
+    unread: list[Unread] = field(default_factory=list)
+    included: list[Source] = field(default_factory=list)
+
+    def expanded(self, text: str) -> str:
+        """A text with the variables that `Define` gives a value."""
+        return _VARIABLE.sub(lambda found: self.defines.get(found[1], found[0]), text)
+
+
+def read_config(source: Source, open_file: OpenFile) -> Config:
+    """Read a file and those it includes. Raises ConfigSyntaxError."""
+    config = Config()
+    _Reader(source, open_file, config, 0).read(config.root)
+    return config
+
+
+def words_at(source: Source, start: int, end: int) -> tuple[Word, ...]:
+    """The words between two offsets, which may lie on continued lines."""
+    found, at = [], start
+    while match := _WORD.match(source.text, at, end):
+        kind = match.lastgroup or "plain"
+        at = match.end()
+        text = match[kind]
+        first = match.start(kind) - (kind != "plain")
+        if kind != "plain":
+            text = _ESCAPED.sub(r"\1", text)
+        found.append(Word(text, first, at))
+    return tuple(found)
+
+
+class _Reader:
+    """Reads one file into a ``Config``."""
+
+    def __init__(self, source: Source, open_file: OpenFile, config: Config, depth: int) -> None:
+        self._source = source
+        self._open_file = open_file
+        self._config = config
+        self._depth = depth
+
+    def read(self, scope: Scope) -> None:
+        """Read all of it into a section."""
+        opened: list[tuple[str, int, Scope]] = []
+        for start, end in _lines(self._source.text):
+            if self._source.text[start] == "<":
+                scope = self._section(start, end, scope, opened)
+                continue
+            words = words_at(self._source, start, end)
+            if not words:
+                continue
+            one = Directive(self._source, words[0].text.lower(), words, scope)
+            scope.directives.append(one)
+            self._follow(one, scope)
+        if opened:
+            name, start, _ = opened[-1]
+            raise self._source.error(f"<{name}> is not closed", start)
+
+    def _section(
+        self, start: int, end: int, scope: Scope, opened: list[tuple[str, int, Scope]]
+    ) -> Scope:
+        text = self._source.text[start:end].rstrip()
+        if not text.endswith(">"):
+            raise self._source.error("a section whose > is missing", start)
+        words = words_at(self._source, start + 1, start + len(text) - 1)
+        if not words:
+            raise self._source.error("a section without a name", start)
+        name = words[0].text.lower()
+        if name.startswith("/"):
+            if not opened or opened[-1][0] != name[1:]:
+                raise self._source.error(f"<{words[0].text[:40]}> closes nothing", start)
+            return opened.pop()[2]
+        if len(opened) >= MAX_SECTIONS:
+            raise self._source.error(f"more than {MAX_SECTIONS} sections deep", start)
+        opened.append((name, start, scope))
+        if name in _TRANSPARENT:
+            return scope
+        if name == "macro":
+            self._leave(start, f"the macro {' '.join(word.text for word in words[1:2])}")
+        inner = Scope(name, tuple(word.text for word in words[1:]), scope)
+        scope.children.append(inner)
+        return inner
+
+    def _follow(self, one: Directive, scope: Scope) -> None:
+        """What a directive has to say of the reading itself."""
+        if one.name in {"include", "includeoptional"} and one.args:
+            self._include(one, scope)
+        elif one.name == "define" and len(one.args) > 1:
+            # A value of variables would grow without end.
+            self._config.defines[one.texts[0]] = one.texts[1]
+        elif one.name == "use" and one.args:
+            self._leave(one.start, f"Use {one.texts[0]}")
+
+    def _include(self, one: Directive, scope: Scope) -> None:
+        pattern = self._config.expanded(one.texts[0])
+        config = self._config
+        if self._depth >= _MAX_INCLUDE_DEPTH or len(config.included) >= MAX_INCLUDES:
+            self._leave(one.start, f"{pattern}: too many includes")
+            return
+        files = self._open_file(pattern)
+        if not files and "${" in pattern:
+            self._leave(one.start, f"{pattern}, of which a variable is not known")
+        for file in files:
+            if len(config.included) >= MAX_INCLUDES:
+                self._leave(one.start, f"{file.path}: too many includes")
+                return
+            config.included.append(file)
+            _Reader(file, self._open_file, config, self._depth + 1).read(scope)
+
+    def _leave(self, offset: int, what: str) -> None:
+        line = self._source.place(offset)[0]
+        self._config.unread.append(Unread(self._source.path, line, what))
+
+
+def _lines(text: str) -> Iterator[tuple[int, int]]:
+    r"""Offsets of each line that says something, those that a backslash continues as one."""
+    at = 1 if text.startswith("\ufeff") else 0
+    while at < len(text):
+        start = at
+        while True:
+            end = text.find("\n", at)
+            end = len(text) if end < 0 else end
+            at = end + 1
+            stop = end - 1 if end > start and text[end - 1] == "\r" else end
+            if end >= len(text) or stop <= start or text[stop - 1] != "\\":
+                break
+        bare = start
+        while bare < end and text[bare] in " \t\r\v\f":
+            bare += 1
+        if bare < end and text[bare] != "#":
+            yield bare, end

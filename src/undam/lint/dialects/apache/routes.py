@@ -1,0 +1,239 @@
+"""What httpd relays: ProxyPass and its kin, balancers, and the settings that hold for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from undam.lint.dialects.apache.reader import Config, Directive, Scope, Word
+from undam.lint.patterns import Match, judge_pattern, literal_prefix
+from undam.lint.routes import RouteHints, Streams
+
+_LOCATIONS = frozenset({"location", "locationmatch"})
+_PARAMETER = re.compile(r"[A-Za-z]+=")
+_PROXY_FLAG = re.compile(r"(?:^|[\[,])\s*(?:P|proxy)\s*(?:[\],]|$)")
+# Conditions before one RewriteRule; real ones have a handful.
+_MAX_CONDITIONS = 50
+_MAX_PARTS = 50
+# Of sections for the very same path the last ones decide.
+_MAX_SAME = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A server that httpd relays to.
+
+    Args:
+        line: the ProxyPass, BalancerMember, … that names it.
+        url: with its scheme.
+        parameters: words like ``timeout=5`` on its line.
+    """
+
+    line: Directive
+    url: str
+    parameters: tuple[Word, ...]
+
+    @property
+    def scheme(self) -> str:
+        return self.url.rpartition("|")[2].partition(":")[0].lower()
+
+    def parameter(self, name: str) -> Word | None:
+        """The last parameter of a name."""
+        found = [one for one in self.parameters if one.text.lower().startswith(f"{name}=")]
+        return found[-1] if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A relay whose responses stream.
+
+    Args:
+        line: what relays.
+        path: prefix or pattern of the requests.
+        workers: whom it relays to.
+        can_have_parameters: whether its line may say ``name=value`` of its worker.
+    """
+
+    line: Directive
+    path: str
+    match: Match
+    workers: tuple[Worker, ...]
+    can_have_parameters: bool
+
+    @property
+    def prefix(self) -> str:
+        """With what the paths of its requests begin."""
+        return _prefix(self.path, self.match)
+
+
+def streaming_routes(config: Config, hints: RouteHints) -> Iterator[Route]:
+    """The relays that stream, in the order of the text."""
+    balancers = _balancers(config)
+    for scope in config.root.all_scopes():
+        if scope.kind == "proxy":
+            continue
+        conditions: list[str] = []
+        for one in scope.directives:
+            if one.name == "rewritecond":
+                conditions = [*conditions[-_MAX_CONDITIONS:], *one.texts[1:2]]
+                continue
+            route = _relay(one, config, balancers)
+            if one.name == "rewriterule":
+                asked, conditions = conditions, []
+            else:
+                asked = []
+            if route is not None and _streams(route, asked, hints):
+                yield route
+
+
+class Sections:
+    """The sections of a configuration, by what they are for, so that a route finds its own."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._order: dict[int, int] = {}
+        self._by_prefix: dict[tuple[int, str], list[Scope]] = {}
+        self._by_pattern: dict[tuple[int, str], list[Scope]] = {}
+        self._by_url: dict[str, list[Scope]] = {}
+        for scope in config.root.all_scopes():
+            self._order[id(scope)] = len(self._order)
+            if scope.kind == "proxy" and scope.args:
+                url = config.expanded(scope.args[0]).rstrip("/")
+                self._by_url.setdefault(url, []).append(scope)
+            elif scope.kind in _LOCATIONS:
+                self._keep(scope)
+
+    def _keep(self, scope: Scope) -> None:
+        server = id(scope.server)
+        path, match = _path_of(scope)
+        path = self._config.expanded(path)
+        prefix = _prefix(path, match).rstrip("/")
+        if prefix or match is Match.PREFIX:
+            self._by_prefix.setdefault((server, prefix), []).append(scope)
+        else:
+            self._by_pattern.setdefault((server, path), []).append(scope)
+
+    def around(self, route: Route) -> list[Scope]:
+        """The sections whose settings hold for all of a route, in the order of their merging."""
+        server, root = route.line.scope.server, self._config.root
+        servers = [root] if server is root else [root, server]
+        parts = route.prefix.rstrip("/").split("/")[:_MAX_PARTS]
+        prefixes = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
+        found: list[Scope] = []
+        for one in servers:
+            found += self._by_pattern.get((id(one), route.path), [])[-_MAX_SAME:]
+            for prefix in prefixes:
+                found += self._by_prefix.get((id(one), prefix), [])[-_MAX_SAME:]
+        if route.line.scope not in (*servers, *found):
+            found.append(route.line.scope)
+        return [*servers, *sorted(found, key=lambda scope: self._order[id(scope)])]
+
+    def of_worker(self, worker: Worker) -> list[Scope]:
+        """The <Proxy> sections that are for a worker."""
+        named = self._by_url.get(worker.url.rstrip("/"), [])
+        return [*self._by_url.get("*", [])[-_MAX_SAME:], *named[-_MAX_SAME:]]
+
+
+def settings_of(scopes: list[Scope], *names: str) -> list[Directive]:
+    """The directives of these names in some sections, in the order in which httpd merges them."""
+    return [one for scope in scopes for name in names for one in scope.named(name)]
+
+
+def _relay(one: Directive, config: Config, balancers: dict[str, list[Worker]]) -> Route | None:
+    texts = one.texts
+    inside = one.scope.kind in _LOCATIONS
+    path, match = _path_of(one.scope)
+    if one.name in {"proxypass", "proxypassmatch"}:
+        words = one.args if inside else one.args[1:]
+        if not words or words[0].text == "!":
+            return None
+        if not inside:
+            path = texts[0]
+        is_pattern = one.name == "proxypassmatch" or one.scope.kind == "locationmatch"
+        url, parameters = words[0].text, tuple(filter(_is_parameter, words[1:]))
+        route_match = Match.REGEX if is_pattern else Match.PREFIX
+        return _route(one, (path, route_match), (url, parameters), config, balancers)
+    if one.name == "sethandler" and texts and texts[0].lower().startswith("proxy:"):
+        return _route(one, (path, match), (texts[0][6:], None), config, balancers)
+    if one.name == "rewriterule" and len(texts) > 2 and _PROXY_FLAG.search(texts[2]):
+        where = (texts[0], Match.REGEX) if path == "/" else (path, match)
+        return _route(one, where, (texts[1], None), config, balancers)
+    return None
+
+
+def _route(
+    one: Directive,
+    where: tuple[str, Match],
+    target: tuple[str, tuple[Word, ...] | None],
+    config: Config,
+    balancers: dict[str, list[Worker]],
+) -> Route:
+    url, parameters = config.expanded(target[0]), target[1]
+    own = Worker(one, url, parameters or ())
+    members = balancers.get(_balancer_name(url)) if own.scheme == "balancer" else None
+    workers = tuple(members) if members else (own,)
+    path = config.expanded(where[0])
+    return Route(one, path, where[1], workers, parameters is not None)
+
+
+def _path_of(scope: Scope) -> tuple[str, Match]:
+    """The requests that a section is for."""
+    while scope.kind not in _LOCATIONS:
+        if scope.kind in {"files", "filesmatch"} and scope.args:
+            return scope.args[-1], Match.REGEX
+        if scope.parent is None:
+            return "/", Match.PREFIX
+        scope = scope.parent
+    if scope.kind == "location" and scope.args and scope.args[0] != "~":
+        return scope.args[0], Match.PREFIX
+    return (scope.args[-1] if scope.args else "/"), Match.REGEX
+
+
+def _streams(route: Route, conditions: list[str], hints: RouteHints) -> bool:
+    upstreams = [worker.url for worker in route.workers]
+    asked = [(route.path, route.match)]
+    if route.path.strip("^$()/.*?+") == "" or route.match is Match.REGEX:
+        asked += [(one, Match.REGEX) for one in conditions]
+    name = _balancer_target(route)
+    for path, match in asked:
+        if judge_pattern(path, match, [*upstreams, name], hints) is not Streams.NO:
+            return True
+    return False
+
+
+def _balancer_target(route: Route) -> str:
+    """The last word but parameters of the line: where a balancer's own name may tell."""
+    words = [word for word in route.line.texts if not _PARAMETER.match(word)]
+    return next((word for word in words if "://" in word), "")
+
+
+def _balancers(config: Config) -> dict[str, list[Worker]]:
+    found: dict[str, list[Worker]] = {}
+    for scope in config.root.all_scopes():
+        inside = scope.args[0] if scope.kind == "proxy" and scope.args else ""
+        for one in scope.directives:
+            if one.name != "balancermember" or not one.args:
+                continue
+            words = list(one.args)
+            named = words.pop(0).text if words[0].text.startswith("balancer:") else inside
+            if words:
+                url = config.expanded(words[0].text)
+                parameters = tuple(filter(_is_parameter, words[1:]))
+                name = _balancer_name(config.expanded(named))
+                found.setdefault(name, []).append(Worker(one, url, parameters))
+    return found
+
+
+def _balancer_name(url: str) -> str:
+    return url.removeprefix("balancer://").partition("/")[0].lower()
+
+
+def _is_parameter(word: Word) -> bool:
+    return _PARAMETER.match(word.text) is not None
+
+
+def _prefix(path: str, match: Match) -> str:
+    if match is Match.PREFIX:
+        return path
+    return literal_prefix(path) if path.startswith("^") else "/"

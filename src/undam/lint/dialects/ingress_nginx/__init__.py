@@ -1,0 +1,67 @@
+"""ingress-nginx of Kubernetes: annotations of Ingresses, and the ConfigMap of the controller."""
+
+from __future__ import annotations
+
+import re
+
+from undam.lint.diagnostic import Diagnostic
+from undam.lint.dialect import Dialect, Linted, OpenFile
+from undam.lint.dialects.ingress_nginx.catalogue import RULES
+from undam.lint.dialects.ingress_nginx.model import find_config_maps, find_ingresses
+from undam.lint.dialects.ingress_nginx.render import render_ingress
+from undam.lint.dialects.ingress_nginx.rules import find_in_config_map, find_in_ingress
+from undam.lint.settings import Settings
+from undam.textfiles.source import Source
+from undam.textfiles.yaml_reader import read_yaml
+
+__all__ = ["DIALECT", "lint_ingress"]
+
+_KIND = re.compile(
+    r"^[ \t{,-]*[\"']?kind[\"']?[ \t]*:[ \t]*[\"']?(Ingress|ConfigMap)\b", re.MULTILINE
+)
+_OURS = re.compile(
+    r"nginx\.ingress\.kubernetes\.io/|ingress\.?class(?:Name)?[\"']?:[ \t]*[\w\"'.-]*nginx",
+    re.IGNORECASE,
+)
+_CONTROLLER = re.compile(r"^[ \t]*[\"']?name[\"']?[ \t]*:[ \t]*[\"']?[\w-]*nginx", re.MULTILINE)
+_KEY = re.compile(
+    r"^[ \t]*[\"']?(?:proxy-buffering|proxy-read-timeout|proxy-send-timeout|use-gzip|gzip-types"
+    r"|worker-shutdown-timeout|proxy-buffer-size|enable-brotli|brotli-types)[\"']?[ \t]*:",
+    re.MULTILINE,
+)
+
+
+def recognises(path: str, text: str) -> bool:
+    """A manifest with an Ingress of ingress-nginx, or with its ConfigMap."""
+    if not path.lower().endswith((".yaml", ".yml", ".json", "-")):
+        return False
+    kinds = set(_KIND.findall(text))
+    if "Ingress" in kinds and _OURS.search(text):
+        return True
+    return bool("ConfigMap" in kinds and _CONTROLLER.search(text) and _KEY.search(text))
+
+
+def lint_ingress(source: Source, settings: Settings, _open_file: OpenFile) -> Linted:
+    """What is wrong with Ingresses that stream, and remarks on the ConfigMap of all.
+
+    Raises:
+        ConfigSyntaxError: the text is not YAML.
+    """
+    documents = read_yaml(source)
+    mistakes: list[Diagnostic] = []
+    for ingress in find_ingresses(documents.roots, settings.hints):
+        mistakes += find_in_ingress(ingress, source, settings)
+    for data in find_config_maps(documents.roots):
+        mistakes += find_in_config_map(data, source, settings)
+    return Linted(tuple(dict.fromkeys(mistakes)), documents.unread)
+
+
+DIALECT = Dialect(
+    name="ingress-nginx",
+    title="ingress-nginx (Kubernetes)",
+    rules=RULES,
+    recognises=recognises,
+    lint=lint_ingress,
+    render=render_ingress,
+    check_command="kubectl apply --dry-run=server -f FILE",
+)

@@ -1,0 +1,42 @@
+"""A squid.conf that streams."""
+
+from __future__ import annotations
+
+import math
+from urllib.parse import urlsplit
+
+from undam.lint.dialect import RenderRequest
+from undam.lint.plain_words import require_plain_words
+
+
+def render(request: RenderRequest) -> str:
+    """An accelerator before the origin, which caches nothing. Raises UsageError."""
+    require_plain_words(request, "Squid")
+    origin = urlsplit(request.upstream)
+    host = request.listen.rpartition(":")[0]
+    path = request.path if request.path.startswith("/") else f"/{request.path}"
+    pattern = "".join(f"\\{one}" if one in ".*+?()[]{}|^$" else one for one in path)
+    peer = f"{origin.hostname} parent {origin.port or 80} 0 no-query no-digest"
+    return f"""\
+# Squid before a server that streams. Check it with: squid -k parse -f squid.conf
+http_port {request.listen} accel defaultsite={host} no-vhost
+cache_peer {peer} originserver name=origin
+
+acl streaming urlpath_regex ^{pattern}
+http_access allow streaming
+http_access deny all
+never_direct allow all
+
+# Answers of a model are nobody else's.
+cache deny all
+# How long a stream may be silent before it is cut.
+read_timeout {math.ceil(request.idle_s)} seconds
+
+pid_filename none
+access_log none
+cache_log stdio:/dev/null
+coredump_dir /tmp
+visible_hostname undam
+pinger_enable off
+shutdown_lifetime 1 second
+"""

@@ -1,0 +1,97 @@
+"""Traefik's static and dynamic files, in YAML or TOML: buffering and compressing middlewares, and
+the limits of entry points and transports."""
+
+from __future__ import annotations
+
+import re
+
+from undam.errors import ConfigSyntaxError
+from undam.lint.diagnostic import Diagnostic
+from undam.lint.dialect import Dialect, Linted, OpenFile
+from undam.lint.dialects.traefik.catalogue import RULES
+from undam.lint.dialects.traefik.model import Model, streaming_routers
+from undam.lint.dialects.traefik.render import render
+from undam.lint.dialects.traefik.rules import (
+    find_middlewares,
+    find_services,
+    find_static,
+    unread_middlewares,
+)
+from undam.lint.joined import joined
+from undam.lint.settings import Settings
+from undam.textfiles.source import Source
+from undam.textfiles.toml_reader import read_toml
+from undam.textfiles.tree import Node
+from undam.textfiles.unread import Unread
+from undam.textfiles.yaml_reader import read_yaml
+
+_YAML = re.compile(
+    r"^entrypoints[ \t]*:"
+    r"|^http[ \t]*:[ \t]*(?:#[^\n]*)?\r?\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*"
+    r"[ \t]+(?:routers|services|middlewares|serverstransports)[ \t]*:",
+    re.MULTILINE | re.IGNORECASE,
+)
+_TOML = re.compile(
+    r"^[ \t]*\[{1,2}[ \t]*(?:entrypoints|http[ \t]*\.[ \t]*(?:routers|services|middlewares))\b",
+    re.MULTILINE | re.IGNORECASE,
+)
+# Dynamic files may be templates of Go, which are no YAML or TOML before they are filled.
+_TEMPLATE = re.compile(r"\{\{-?\s")
+
+
+def recognises(path: str, text: str) -> bool:
+    """A YAML file with entry points or HTTP routers, a TOML file with their tables."""
+    name = path.lower()
+    if name.endswith((".yaml", ".yml")):
+        return bool(_YAML.search(text))
+    if name.endswith(".toml"):
+        return bool(_TOML.search(text))
+    return path == "-" and bool(_TOML.search(text) or _YAML.search(text))
+
+
+def lint(source: Source, settings: Settings, _open_file: OpenFile) -> Linted:
+    """Every mistake on the routers that stream. Raises ConfigSyntaxError."""
+    try:
+        root, unread = _read(source)
+    except ConfigSyntaxError:
+        template = _TEMPLATE.search(source.text)
+        if template is None:
+            raise
+        line, _ = source.place(template.start())
+        return Linted((), (Unread(source.path, line, "a template, which is read when filled"),))
+    if root is None:
+        return Linted((), tuple(unread))
+    mistakes: list[Diagnostic] = []
+    model = Model(root)
+    routers = list(streaming_routers(model, settings.hints))
+    for router in routers:
+        mistakes += find_middlewares(model, router, source)
+        mistakes += find_services(model, router, source)
+        unread += unread_middlewares(model, router, source)
+    mistakes += find_static(model, routers, source, told=bool(settings.stream_paths))
+    return Linted(joined(mistakes), tuple(dict.fromkeys(unread)))
+
+
+def _read(source: Source) -> tuple[Node | None, list[Unread]]:
+    name = source.path.lower()
+    if name.endswith(".toml") or (
+        not name.endswith((".yaml", ".yml")) and _TOML.search(source.text)
+    ):
+        return read_toml(source), []
+    documents = read_yaml(source)
+    unread = list(documents.unread)
+    for further in documents.roots[1:]:
+        line, _ = source.place(further.start)
+        unread.append(Unread(source.path, line, "a further document, which Traefik does not read"))
+    return (documents.roots[0] if documents.roots else None), unread
+
+
+DIALECT = Dialect(
+    name="traefik",
+    title="Traefik",
+    rules=RULES,
+    recognises=recognises,
+    lint=lint,
+    render=render,
+    check_command="traefik --configFile=FILE",
+)

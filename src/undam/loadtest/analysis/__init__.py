@@ -1,0 +1,1 @@
+"""Analysis of raw responses into request results, outside the hot loop."""

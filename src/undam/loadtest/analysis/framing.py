@@ -1,0 +1,155 @@
+"""One response read by read: a head, and the body bytes that each read made readable. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from undam.errors import RemoteProtocolError
+from undam.loadtest.analysis.chunks import Chunks
+from undam.loadtest.protocol import MAX_BODY_BYTES
+from undam.record import Head
+from undam.wire.response import ResponseParser, listed
+
+if TYPE_CHECKING:
+    from undam.wire.coding import Decoder
+
+_HEAD_END = b"\r\n\r\n"
+_MOST_HEADS = 64
+
+
+class Heads:
+    """Heads that were read before: most servers send few different ones in a second."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, ResponseParser] = {}
+
+    def find(self, data: bytes) -> ResponseParser | None:
+        """What has read just this head, and no body."""
+        return self._known.get(data)
+
+    def keep(self, data: bytes, parser: ResponseParser) -> None:
+        """Remember ``parser``, which has read ``data`` and need not read any more."""
+        parser.close()
+        if len(self._known) >= _MOST_HEADS:
+            self._known.clear()
+        self._known[data] = parser
+
+
+class Framing:
+    """The response to one request.
+
+    Attributes:
+        complete: the body ended as its framing says; what follows is ignored.
+    """
+
+    def __init__(self, heads: Heads) -> None:
+        self.complete = False
+        self._heads = heads
+        self._parser: ResponseParser | None = None
+        self._chunks: Chunks | None = None
+        self._decoder: Decoder | None = None
+        self._before = b""
+
+    @property
+    def head(self) -> Head | None:
+        """The final head, once it is complete."""
+        return None if self._parser is None else self._parser.head
+
+    @property
+    def until_close(self) -> bool:
+        """Whether only the connection's end tells the body's."""
+        return self._parser is not None and self._parser.framing == "close"
+
+    def receive_data(self, data: bytes) -> bytes:
+        """The readable body bytes in ``data``.
+
+        Raises:
+            RemoteProtocolError: HTTP or a coding is broken, or too large; ``rest`` has the body
+                bytes before that.
+        """
+        self._before = b""
+        if self._chunks is not None:
+            coded = self._chunks.receive_data(data)
+            self.complete = self._chunks.complete
+        elif self._parser is None:
+            coded = self._begin(data)
+        else:
+            coded = self._parse(data)
+        if self._decoder is None:
+            return coded
+        return self._decode(coded)
+
+    def rest(self) -> bytes:
+        """After a fault, the body bytes that came before it in the same read."""
+        if self._decoder is not None or self._parser is None:
+            return self._before
+        if self._chunks is not None:
+            return self._before + self._chunks.rest()
+        return self._before + b"".join(self._parser.take_body())
+
+    def close(self) -> None:
+        """See `wire.response.ResponseParser.close`."""
+        if self._parser is not None:
+            self._parser.close()
+        if self._chunks is not None:
+            self._chunks.close()
+
+    def unfinished(self) -> str | None:
+        """The content coding whose own end is missing."""
+        return None if self._decoder is None else self._decoder.unfinished
+
+    def _begin(self, data: bytes) -> bytes:
+        """Take the first read. A head that is all in it may let the body go the short way."""
+        end = data.find(_HEAD_END) + len(_HEAD_END)
+        known = self._heads.find(data[:end])
+        if known is None:
+            self._parser = ResponseParser(method="POST")
+            # With a bare line feed somewhere, llhttp may see the head's end elsewhere.
+            if end < len(_HEAD_END) or data.count(b"\n", 0, end) != data.count(b"\r\n", 0, end):
+                return self._parse(data)
+            self._parse(data[:end])
+            if not _is_plain(self._parser) or self._decoder is not None:
+                return self._parse(data[end:])
+            self._heads.keep(data[:end], self._parser)
+        else:
+            self._parser = known
+        self._chunks = Chunks()
+        body = self._chunks.receive_data(data[end:]) if len(data) > end else b""
+        self.complete = self._chunks.complete
+        return body
+
+    def _parse(self, data: bytes) -> bytes:
+        assert self._parser is not None
+        had_head = self._parser.head is not None
+        body = b"".join(self._parser.receive_data(data))
+        if not had_head and self._parser.head is not None:
+            self._open(self._parser.head)
+        self.complete = self._parser.complete
+        return body
+
+    def _open(self, head: Head) -> None:
+        assert self._parser is not None
+        codings = [c for value in head.all("content-encoding") for c in listed(value)]
+        codings += self._parser.transfer_codings
+        if codings:
+            # Its libraries take longer to load than everything else here, and few answers are
+            # compressed.
+            from undam.wire.coding import Decoder  # noqa: PLC0415
+
+            self._decoder = Decoder(codings, max_bytes=MAX_BODY_BYTES)
+
+    def _decode(self, coded: bytes) -> bytes:
+        assert self._decoder is not None
+        pieces: list[bytes] = []
+        try:
+            for piece in self._decoder.receive_data(coded):
+                pieces.append(piece)  # noqa: PERF402 (what came before a fault is kept)
+        except RemoteProtocolError:
+            self._before = b"".join(pieces)
+            raise
+        return b"".join(pieces)
+
+
+def _is_plain(parser: ResponseParser) -> bool:
+    """Whether what follows is a chunked body without any coding."""
+    return parser.head is not None and parser.framing == "chunked" and not parser.transfer_codings

@@ -1,0 +1,1 @@
+"""Coordinator of a load test: workers, clusters, protocol, search."""

@@ -1,0 +1,1 @@
+"""Preparation of a load test: plan, prompts, objectives, target."""

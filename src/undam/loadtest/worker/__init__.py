@@ -1,0 +1,1 @@
+"""Worker of a load test: sends requests and reads responses with kernel times."""

@@ -1,0 +1,133 @@
+"""Which request is due when. No clock is read: the time comes in as an argument."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from typing import NamedTuple, Protocol
+
+from undam.loadtest.protocol import ClosedLoop, Job, OpenLoop
+
+# After a request that nobody took, so that a server that is down does not turn a closed loop into
+# one that fails twenty thousand times a second.
+REST_NS = 100_000_000
+
+
+class Due(NamedTuple):
+    """A request that should start at ``intended_ns``, on the clock of the start."""
+
+    number: int
+    intended_ns: int
+    request: int
+    warmup: bool
+    slot: int = 0
+
+
+class Schedule(Protocol):
+    """What is still to be sent."""
+
+    @property
+    def due_ns(self) -> int | None:
+        """When the next request is due; ``None`` when nothing is, before another is over."""
+        ...
+
+    @property
+    def unstarted(self) -> int:
+        """How many are left of a plan or a count; 0 where only the time is bounded."""
+        ...
+
+    def take(self) -> Due:
+        """The next request."""
+        ...
+
+    def over(self, slot: int, now_ns: int, *, rest: bool) -> None:
+        """The answer to the request of ``slot`` is over; ``rest`` where nobody took it."""
+        ...
+
+
+class _Open:
+    def __init__(self, load: OpenLoop, start_ns: int) -> None:
+        self._plan = load.plan
+        self._start_ns = start_ns
+        self._next = 0
+        self.due_ns: int | None = None
+        self._look()
+
+    @property
+    def unstarted(self) -> int:
+        return len(self._plan) - self._next
+
+    def take(self) -> Due:
+        number, _, request, warmup = self._plan[self._next]
+        assert self.due_ns is not None
+        due = Due(number, self.due_ns, request, warmup)
+        self._next += 1
+        self._look()
+        return due
+
+    def over(self, slot: int, now_ns: int, *, rest: bool) -> None:
+        """Nothing waits for it."""
+
+    def _look(self) -> None:
+        if self._next < len(self._plan):
+            self.due_ns = self._start_ns + self._plan[self._next].offset_ns
+        else:
+            self.due_ns = None
+
+
+class _Closed:
+    def __init__(self, load: ClosedLoop, start_ns: int, requests: int) -> None:
+        self._load = load
+        self._start_ns = start_ns
+        self._requests = requests
+        self._count = 0
+        # Slots by the time at which each may send; ties go by its number.
+        self._waiting = [(start_ns + offset, slot) for slot, offset in enumerate(load.slots)]
+        heapq.heapify(self._waiting)
+        # Slots that are free now; they need no heap, and there are many.
+        self._free: deque[tuple[int, int]] = deque()
+
+    @property
+    def due_ns(self) -> int | None:
+        if self._load.count is not None and self._count >= self._load.count:
+            return None
+        if self._is_free_next():
+            at_ns = self._free[0][0]
+        elif self._waiting:
+            at_ns = self._waiting[0][0]
+        else:
+            return None
+        end_ns = self._load.duration_ns
+        return None if end_ns is not None and at_ns - self._start_ns >= end_ns else at_ns
+
+    def _is_free_next(self) -> bool:
+        free, waiting = self._free, self._waiting
+        return bool(free) and not (waiting and waiting[0] < free[0])
+
+    @property
+    def unstarted(self) -> int:
+        return 0 if self._load.count is None else self._load.count - self._count
+
+    def take(self) -> Due:
+        if self._is_free_next():
+            at_ns, slot = self._free.popleft()
+        else:
+            at_ns, slot = heapq.heappop(self._waiting)
+        load, index = self._load, self._count
+        number = load.first + index * load.stride
+        warmup = index < load.warmup or at_ns - self._start_ns < load.warmup_ns
+        self._count += 1
+        return Due(number, at_ns, number % self._requests, warmup, slot)
+
+    def over(self, slot: int, now_ns: int, *, rest: bool) -> None:
+        if rest:
+            heapq.heappush(self._waiting, (now_ns + REST_NS, slot))
+        else:
+            self._free.append((now_ns, slot))
+
+
+def schedule_of(job: Job, start_ns: int) -> Schedule:
+    """The schedule of a job whose common start is ``start_ns``."""
+    if isinstance(job.load, OpenLoop):
+        return _Open(job.load, start_ns)
+    return _Closed(job.load, start_ns, len(job.requests))

@@ -1,0 +1,1 @@
+"""Response forms of the simulator, one per streaming API."""

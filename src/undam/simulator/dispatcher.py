@@ -1,0 +1,169 @@
+"""What each request gets: a reply at once, or a script to be played. No socket, no clock."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from undam.errors import RemoteProtocolError, UsageError
+from undam.host import host_name
+from undam.simulator.api_request import DEFAULT_MODEL, Call, parse_call
+from undam.simulator.apis import anthropic, openai
+from undam.simulator.apis.form import Answer, Form, compact
+from undam.simulator.apis.plain import JsonEventForm, NdjsonForm, TokenForm
+from undam.simulator.exchanges import Exchanges
+from undam.simulator.http import BadRequest, Date, Request, head
+from undam.simulator.schedule import plan, with_beacon
+from undam.simulator.scripts import (
+    Opened,
+    connection_headers,
+    stream_headers,
+    stream_script,
+    whole_script,
+)
+from undam.simulator.settings import Settings, with_texts
+from undam.simulator.stream import Script
+from undam.simulator.text import text_of
+from undam.timing.beacon import HEADER, BeaconQuestion, parse_question
+
+_MODEL_FORMS: Mapping[str, Callable[[Answer], Form]] = {
+    "/v1/chat/completions": openai.ChatForm,
+    "/v1/completions": openai.CompletionForm,
+    "/v1/responses": openai.ResponseForm,
+    "/v1/messages": anthropic.MessageForm,
+}
+_PLAIN_FORMS: Mapping[str, Callable[[Answer], Form]] = {
+    "/sse": JsonEventForm,
+    "/ndjson": NdjsonForm,
+    "/v1/stream": TokenForm,
+}
+_FORMS = {**_MODEL_FORMS, **_PLAIN_FORMS}
+
+_MODELS = {
+    "object": "list",
+    "data": [{"id": DEFAULT_MODEL, "object": "model", "created": 0, "owned_by": "undam"}],
+}
+_FIXED: Mapping[str, Mapping[str, object]] = {"/v1/models": _MODELS, "/healthz": {"status": "ok"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer that needs no schedule."""
+
+    data: bytes
+    keep_alive: bool
+
+
+class Desk:
+    """Answers requests; remembers the exchanges it began.
+
+    Args:
+        name: begins the id of every exchange, so that ids of two runs differ.
+    """
+
+    def __init__(self, settings: Settings, *, name: str) -> None:
+        self.exchanges = Exchanges()
+        self._settings = settings
+        self._name = name
+        self._host = host_name()
+        self._date = Date()
+        self._number = 0
+        text_of(settings.seed)  # Made now, so that the first request does not wait for it.
+
+    def answer(self, request: Request, *, start_ns: int, now_ns: int) -> Reply | Script:
+        """What ``request`` gets.
+
+        Args:
+            start_ns: the time from which its schedule counts: its arrival, or for a pipelined
+                request the moment at which its turn came.
+        """
+        try:
+            return self._answer(request, start_ns, now_ns)
+        except BadRequest as problem:
+            return self._refuse(request, problem.status, str(problem))
+        except (RemoteProtocolError, UsageError) as problem:
+            return self._refuse(request, 400, str(problem))
+
+    def last_words(self, problem: BadRequest) -> Reply:
+        """What a request gets that could not be read to its end; the connection is lost with it."""
+        return _json(problem.status, openai.error(str(problem), problem.status), None)
+
+    def _answer(self, request: Request, start_ns: int, now_ns: int) -> Reply | Script:
+        asked = request.get(HEADER.lower())
+        question = None if asked is None else parse_question(asked)
+        if question is not None and question.kind == "clock":
+            said = {"arrived_ns": request.arrived_ns, "left_ns": now_ns, "host": self._host}
+            return _json(200, said, request)
+        if question is not None and question.kind == "closed":
+            return _json(200, self.exchanges.closed(question.id), request)
+        if request.path in _FORMS:
+            _allow(request, "GET", "HEAD", "POST")
+            named = question.id if question is not None else ""
+            opened = self._open(request, start_ns, now_ns, named)
+            return self._perform(opened, question)
+        if request.path in _FIXED:
+            _allow(request, "GET", "HEAD")
+            return _json(200, _FIXED[request.path], request)
+        raise BadRequest(404, f"no such path: {request.path[:200]}")
+
+    def _open(self, request: Request, start_ns: int, now_ns: int, named: str) -> Opened:
+        ident = named or f"{self._name}-{self._number}"
+        return Opened(ident, request, start_ns, self._date.text(now_ns), self._host)
+
+    def _perform(self, opened: Opened, question: BeaconQuestion | None) -> Reply | Script:
+        request = opened.request
+        call = _call(request)
+        settings = with_texts(self._settings, request.query())
+        # An answer's draws depend on the seed and its number only, so a run can be repeated.
+        rng = random.Random(settings.seed << 64 | self._number)  # noqa: S311 (a schedule)
+        if question is not None:
+            # The question is about a path that is to be measured, so it goes before the body.
+            settings = with_beacon(settings, question.schedule, rng)
+            call = replace(call, max_tokens=None)
+        planned = plan(settings, rng, call.max_tokens)
+        text = text_of(settings.seed)
+        created_s = opened.start_ns // 1_000_000_000
+        form = _FORMS[request.path](
+            Answer(call, text, self._number, created_s, planned.tokens, planned.cut)
+        )
+        if request.method == "HEAD":
+            return Reply(head(200, stream_headers(opened, form, planned)), request.keep_alive)
+        if call.stream:
+            script = stream_script(opened, form, planned, text=text, rng=rng)
+        else:
+            script = whole_script(opened, form, planned, rng=rng)
+        self._number += 1
+        self.exchanges.opened(opened.ident)
+        return script
+
+    def _refuse(self, request: Request, status: int, message: str) -> Reply:
+        worded = anthropic.error if request.path == "/v1/messages" else openai.error
+        return _json(status, worded(message, status), request)
+
+
+def _call(request: Request) -> Call:
+    if request.method == "POST" and (request.body or request.path in _MODEL_FORMS):
+        call = parse_call(request.body)
+        # Only a model's API has a form for whole answers that is meant by saying nothing.
+        plain = request.path in _PLAIN_FORMS and call.stream is None
+        return replace(call, stream=True) if plain else call
+    return Call(stream=True)
+
+
+def _allow(request: Request, *methods: str) -> None:
+    if request.method not in methods:
+        raise BadRequest(405, f"{request.path} takes {', '.join(methods)}")
+
+
+def _json(status: int, payload: Mapping[str, object], request: Request | None) -> Reply:
+    """A JSON reply; without a request it is the connection's last."""
+    keep_alive = request is not None and request.keep_alive
+    body = compact(payload).encode()
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    if request is None:
+        headers.append(("Connection", "close"))
+    else:
+        headers += connection_headers(request, keep_alive=keep_alive)
+    bodyless = request is not None and request.method == "HEAD"
+    return Reply(head(status, headers) + (b"" if bodyless else body), keep_alive)

@@ -1,0 +1,337 @@
+"""What httpd's rules say of configurations that are not as plain as the rule files."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+
+from support.dialect_cases import Asked, files
+from support.mutations import damaged, faults_with
+from undam.errors import ConfigSyntaxError, UsageError
+from undam.lint import RenderRequest, Settings, Source, fix_sources, recognise_dialect
+from undam.lint.dialect import no_files
+from undam.lint.dialects.apache.reader import MAX_INCLUDES, MAX_SECTIONS, read_config
+from undam.rules import Severity
+
+APACHE = Asked("apache", "APA")
+HELD = "ProxyPass /chat/ fcgi://10.0.0.1/"
+MATCHED = """\
+ExtFilterDefine f cmd=x
+<LocationMatch /chat/.*>
+    SetOutputFilter f
+</LocationMatch>
+"""
+INNER = "ProxyPass http://a/\n"
+LIMITED = "SetOutputFilter RATE_LIMIT\nSetEnv rate-limit 4\n"
+CHAT = "ProxyPass /chat/ http://10.0.0.1/"
+
+
+# reading
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "what"),
+    [
+        ("A b\n</Location>", 2, 1, "closes nothing"),
+        ("<Location /a>\n</Files>", 2, 1, "closes nothing"),
+        ("A\n <Location /a>\n", 2, 2, "is not closed"),
+        ("<Location /a", 1, 1, "> is missing"),
+        ("<>", 1, 1, "without a name"),
+        ("<A>\n" * (MAX_SECTIONS + 1), MAX_SECTIONS + 1, 1, "deep"),
+    ],
+)
+def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: str) -> None:
+    with pytest.raises(ConfigSyntaxError, match=what) as error:
+        APACHE.linted(text)
+    assert (error.value.line, error.value.column) == (line, column)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('A "b c" \'d\' e"f', ["b c", "d", 'e"f']),
+        ('A "b \\" c" "d', ['b " c', "d"]),
+        ("\ufeffA b \\\n  c\\\r\n d\n", ["b", "c", "d"]),
+        ("A b\\c d\\", ["b\\c", "d\\"]),
+        ("# x \\\n y\nA b\r\n", ["b"]),
+        ("A b # c", ["b", "#", "c"]),
+        ("A\tb\n\n  \n", ["b"]),
+    ],
+)
+def test_lines_are_cut_as_httpd_cuts_them(text: str, expected: list[str]) -> None:
+    (one,) = read_config(Source("f", text), no_files).root.directives
+    assert list(one.texts) == expected
+    assert one.name == "a"
+
+
+def test_nothing_may_stand_on_a_continued_line() -> None:
+    assert APACHE.linted("\\\n") == APACHE.linted("")
+
+
+def test_included_files_stand_where_they_are_included() -> None:
+    inside = files(**{"a.conf": HELD, "b.conf": "ProxyTimeout 5\n"})
+    text = "<VirtualHost *>\nInclude a.conf\n</VirtualHost>\n"
+    found = APACHE.linted(text, inside)
+    assert [(one.path, one.rule.code) for one in found.mistakes] == [("a.conf", "APA101")]
+    assert [one.path for one in found.included] == ["a.conf"]
+    changed = fix_sources(APACHE.dialect, Source("f", text), Settings(), open_file=inside)
+    assert changed == {"a.conf": f"{HELD} flushpackets=on"}
+
+
+def test_a_limit_of_another_file_is_told_at_the_route() -> None:
+    inside = files(limits="ProxyTimeout 5")
+    (found,) = APACHE.linted(f"IncludeOptional limits\n{CHAT}", inside).mistakes
+    assert (found.path, found.line, found.rule.code) == ("f", 2, "APA401")
+
+
+def test_what_is_not_read_is_told() -> None:
+    text = "<Macro m $x>\nA $x\n</Macro>\nUse m 1\nInclude ${D}/x\nInclude gone.conf\n"
+    found = APACHE.linted(text).unread
+    assert [(one.line, one.what) for one in found] == [
+        (1, "the macro m"), (4, "Use m"), (5, "${D}/x, of which a variable is not known"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("times", [1, 20])
+def test_a_file_that_includes_itself_ends(times: int) -> None:
+    found = APACHE.linted("Include a", files(a="Include a\n" * times))
+    assert len(found.included) <= MAX_INCLUDES
+    assert "too many includes" in found.unread[0].what
+
+
+def test_only_so_many_files_are_read() -> None:
+    found = APACHE.linted("Include *", lambda _: [Source("a", "A b")] * (MAX_INCLUDES + 1))
+    assert len(found.included) == MAX_INCLUDES
+    assert [one.what for one in found.unread] == ["a: too many includes"]
+
+
+# routes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HELD,
+        "ProxyPass / fcgi://vllm:80/",
+        'ProxyPassMatch "^/chat/(.*)$" "fcgi://10.0.0.1/$1"',
+        "<Location /chat/>\nProxyPass fcgi://10.0.0.1/\n</Location>",
+        '<Location ~ "/chat$">\nProxyPass fcgi://10.0.0.1/\n</Location>',
+        "<LocationMatch ^/chat/>\nProxyPassMatch fcgi://10.0.0.1/\n</LocationMatch>",
+        '<Location /chat/>\n<If "true">\nSetHandler "proxy:fcgi://10.0.0.1"\n</If>\n</Location>',
+        "<Files events.php>\nSetHandler proxy:unix:/run/x|fcgi://10.0.0.1\n</Files>",
+        "RewriteRule ^/chat/ fcgi://10.0.0.1/ [L,P]",
+        "RewriteCond %{REQUEST_URI} ^/chat\nRewriteRule ^ fcgi://10.0.0.1/ [proxy]",
+        "<Location /chat>\nRewriteRule . ajp://10.0.0.1/ [P]\n</Location>",
+        "<IfModule a>\n<VirtualHost *>\nProxyPass /chat ajp://10.0.0.1/\n</VirtualHost>\n</IfModule>",
+        "ProxyPass /chat fcgi://10.0.0.1/ flushpackets=auto",
+        f"<Proxy fcgi://10.0.0.2 flushpackets=on>\n</Proxy>\n{HELD}",
+        f"<Proxy *>\nProxySet flushpackets=off\n</Proxy>\n{HELD}",
+        "Define U fcgi://10.0.0.1/\nProxyPass /chat ${U}",
+        "<Proxy balancer://b>\nBalancerMember fcgi://10.0.0.1\n</Proxy>\nProxyPass /chat balancer://b/",
+        "BalancerMember balancer://b fcgi://10.0.0.1\nProxyPass /chat balancer://b",
+    ],
+)
+def test_routes_that_stream_are_found(text: str) -> None:
+    assert APACHE.codes(text) == ["APA101"]
+    if "RewriteRule" not in text and "SetHandler" not in text:
+        assert APACHE.codes(APACHE.fixed(text)) == []
+        assert "flushpackets=on" in APACHE.fixed(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ProxyPass /shop fcgi://10.0.0.1/",
+        "ProxyPass /chat/ !\nProxyPass /chat\nProxyPass",
+        "<Location /chat>\nProxyPass !\nProxyPass\n</Location>",
+        "ProxyPass /chat uwsgi://10.0.0.1/\nProxyPass /chat scgi://10.0.0.1/",
+        "ProxyPass /chat balancer://unknown/",
+        "RewriteRule ^/chat/ fcgi://10.0.0.1/ [L]\nRewriteRule ^/chat/ /x",
+        "RewriteCond %{REQUEST_URI} ^/chat\nRewriteRule ^/x /y\nRewriteRule ^/z fcgi://a/ [P]",
+        "<Files x>\nSetHandler proxy:fcgi://10.0.0.1\n</Files>\nSetHandler server-status",
+        "<Files>\nSetHandler proxy:fcgi://10.0.0.1\n</Files>",
+        "<Location>\nSetHandler proxy:fcgi://10.0.0.1\n</Location>",
+        f"<Proxy fcgi://10.0.0.1/ flushpackets=on>\n</Proxy>\n{HELD}",
+        f"<Proxy *>\nProxySet flushpackets=on\n</Proxy>\n{HELD}",
+        "<Proxy fcgi://10.0.0.1/>\nProxyPass /chat fcgi://10.0.0.1/\n</Proxy>",
+        "BalancerMember balancer://b\nBalancerMember\n<Proxy>\n</Proxy>",
+    ],
+)
+def test_of_other_routes_nothing_is_said(text: str) -> None:
+    assert APACHE.codes(text) == []
+
+
+def test_paths_of_the_user_choose_the_relay() -> None:
+    text = f"{HELD}\nProxyPass /api fcgi://10.0.0.1/"
+    assert APACHE.told(text, stream_paths=("/api/x",)) == [("APA101", 2)]
+
+
+# filters, cache, headers
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"SetOutputFilter DEFLATE;RATE_LIMIT\nSetEnvIf A b rate-limit=4\n{CHAT}", ["APA102"]),
+        (f"SetOutputFilter RATE_LIMIT\n{CHAT}", []),
+        (
+            f"{LIMITED}<Location /chat/>\nSetOutputFilter NONE\n</Location>\n{CHAT}",
+            [],
+        ),
+        (f"<Location /shop>\n{LIMITED}</Location>\n{CHAT}", []),
+        (f"ExtFilterDefine f cmd=x\nAddOutputFilterByType f text/event-stream\n{CHAT}", ["APA103"]),
+        (f"ExtFilterDefine f cmd=x mode=input\nSetOutputFilter f\n{CHAT}", []),
+        (f"ExtFilterDefine f cmd=x\nAddOutputFilterByType f text/html\n{CHAT}", []),
+        (
+            f"{MATCHED}ProxyPassMatch /chat/.* http://10.0.0.1/",
+            ["APA103"],
+        ),
+        (f"CacheEnable disk\n{CHAT}", ["APA104"]),
+        (f"CacheEnable disk http://\n{CHAT}", ["APA104"]),
+        (f"CacheEnable disk /chat/\nCacheDisable /\n{CHAT}", []),
+        (f"CacheEnable disk /shop\n{CHAT}", []),
+        ("<Location /chat>\nCacheEnable disk\nProxyPass http://a/\n</Location>", ["APA104"]),
+        (f"<Location /chat>\nCacheEnable disk\nCacheDisable on\n{INNER}</Location>", []),
+        (
+            f"CacheEnable disk /\n<Location /chat>\nCacheDisable on\n{INNER}</Location>",
+            ["APA104"],
+        ),
+        (f"Header always set X-Accel-Buffering no\n{CHAT}", ["APA202"]),
+        (f"RequestHeader set x-accel-buffering no\n{CHAT}", ["APA202"]),
+        (f"Header unset X-Accel-Buffering\nHeader echo X-Accel-Buffering\n{CHAT}", []),
+        (f"Header always unset X-Accel-Buffering\nHeader set A b\n{CHAT}", []),
+        (f"SetEnv force-proxy-request-1.0 1\nSetEnv a b\n{CHAT}", ["APA105"]),
+        (f"SetEnv force-proxy-request-1.0 1\n{HELD} flushpackets=on", []),
+        (f"{CHAT} flushwait=5", ["APA201"]),
+        ("<VirtualHost *>\nHeader set X-Accel-Buffering no\n</VirtualHost>\n" + CHAT, []),
+    ],
+)  # fmt: skip
+def test_what_holds_around_a_route_is_seen(text: str, expected: list[str]) -> None:
+    assert APACHE.codes(text) == expected
+
+
+def test_a_line_on_two_lines_is_left_for_the_reader() -> None:
+    text = f"SetEnv \\\nforce-proxy-request-1.0 1\n{CHAT}\n"
+    assert APACHE.told(text) == [("APA105", 1)]
+    assert APACHE.fixed(text) == text
+
+
+def test_what_many_routes_share_is_told_once() -> None:
+    member = "<Proxy balancer://b>\nBalancerMember http://10.0.0.1 timeout=5\n</Proxy>\n"
+    text = f"Header set X-Accel-Buffering no\n{member}ProxyPass /chat balancer://b\n"
+    text += "ProxyPass /v1 balancer://b\n"
+    assert APACHE.told(text) == [("APA202", 1), ("APA401", 3)]
+
+
+# limits
+
+
+@pytest.mark.parametrize(
+    ("limit", "severity"),
+    [("11", Severity.ERROR), ("20", Severity.WARNING), ("30", None), ("5ms", None), ("x", None)],
+)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Timeout @\n%s",
+        "ProxyTimeout @\nTimeout 5\n%s",
+        "Timeout 5\n<VirtualHost *>\nProxyTimeout @\n%s\n</VirtualHost>",
+        "Timeout 5\n%s timeout=@",
+        "<Proxy http://10.0.0.1>\nProxySet retry=1 timeout=@\n</Proxy>\n%s",
+    ],
+)
+def test_limits_are_judged_by_the_heartbeat(
+    text: str, limit: str, severity: Severity | None
+) -> None:
+    asked = (text % CHAT).replace("@", limit)
+    found = APACHE.linted(asked).mistakes
+    expected = [] if severity is None else [("APA401", severity)]
+    assert [(one.rule.code, one.severity) for one in found] == expected
+    if found:
+        assert f"{CHAT} timeout=3600" in APACHE.fixed(asked)
+        assert APACHE.codes(APACHE.fixed(asked)) == []
+
+
+def test_the_limit_of_nothing_said_is_a_minute() -> None:
+    assert APACHE.codes(CHAT) == []
+    assert APACHE.told(CHAT, heartbeat_s=40.0) == [("APA401", 1)]
+    inner = f"<Proxy http://10.0.0.1/ timeout=5>\n</Proxy>\n{CHAT}"
+    assert APACHE.codes(inner) == []  # its opening line is not measured to hold
+
+
+def test_a_rewrite_takes_no_parameter() -> None:
+    text = "ProxyTimeout 5\nRewriteRule ^/chat http://10.0.0.1/ [P]\n"
+    assert APACHE.told(text) == [("APA401", 1)]
+    assert APACHE.fixed(text) == text
+
+
+# corpus, recognition, render, damage
+
+
+def test_nothing_is_said_of_what_does_not_stream() -> None:
+    assert APACHE.of_corpus("still-shop.conf") == []
+    assert APACHE.of_corpus("still-tools.conf") == []
+    assert APACHE.of_corpus("stream-chat.conf") == [("APA401", 11), ("APA101", 22)]
+
+
+def test_every_file_of_the_corpus_is_recognised() -> None:
+    for text in APACHE.texts:
+        assert recognise_dialect("-", text) is APACHE.dialect
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "expected"),
+    [
+        ("/etc/apache2/sites-enabled/a.conf", "", True),
+        ("httpd.conf", "", True),
+        ("a.conf", "<VirtualHost *:80>\n", True),
+        ("a.xml", "<Location /x>\n", False),
+        ("nginx.conf", "server { listen 80; }", False),
+    ],
+)
+def test_httpd_is_recognised(path: str, text: str, expected: bool) -> None:
+    assert APACHE.dialect.recognises(path, text) is expected
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/", "chat"])
+def test_what_is_rendered_is_clean(path: str) -> None:
+    for scheme in ("http", "https"):
+        text = APACHE.dialect.render(RenderRequest(upstream=f"{scheme}://vllm", path=path))
+        assert APACHE.codes(text) == []
+        assert ("SSLProxyEngine on" in text) is (scheme == "https")
+
+
+def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
+    with pytest.raises(UsageError, match="cannot stand"):
+        APACHE.dialect.render(RenderRequest(upstream="http://a", path='/"'))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "part",
+    [
+        "\\\n", '"', "'\\", f"{HELD}\n", "<Location /chat>\nCacheEnable disk\n</Location>\n",
+        "Header set X-Accel-Buffering no\n", " \t", "RewriteCond a b\n",
+        "<Location /chat/>\nProxyPass http://a/ timeout=1\n</Location>\n",
+    ],
+)  # fmt: skip
+def test_length_costs_no_more_than_its_length(part: str) -> None:
+    began = time.perf_counter()
+    assert faults_with(APACHE.dialect, f"{CHAT}\n{part * 3_000}\n") == []
+    recognise_dialect("-", part * 3_000)
+    assert time.perf_counter() - began < 10  # the square of it would be hours
+
+
+@given(text=damaged(APACHE.texts))
+@settings(max_examples=300, deadline=None)
+def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
+    assert faults_with(APACHE.dialect, text) == []
+
+
+@pytest.mark.deep
+@given(text=damaged(APACHE.texts))
+@settings(max_examples=10_000, deadline=None)
+def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
+    assert faults_with(APACHE.dialect, text) == []

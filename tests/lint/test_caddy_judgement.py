@@ -1,0 +1,248 @@
+"""What Caddy's rules say of configurations that are not as plain as the rule files."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+
+from support.dialect_cases import Asked, files
+from support.mutations import damaged, faults_with
+from undam.errors import ConfigSyntaxError, UsageError
+from undam.lint import RenderRequest, Settings, Source, fix_sources, recognise_dialect
+from undam.lint.dialects.caddy.reader import MAX_BLOCKS, read_caddyfile
+from undam.lint.dialects.caddy.rules import duration_s
+from undam.rules import Severity
+
+CADDY = Asked("caddy", "CAD")
+HELD = "{\n    buffer_responses\n}"
+
+
+def site(*lines: str) -> str:
+    return "\n".join((":80 {", *lines, "}"))
+
+
+# reading
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "what"),
+    [
+        ("a {\n}\n}", 3, 1, "closes nothing"),
+        ("a {\nb {\n}", 1, 3, "not closed"),
+        ('a "b', 1, 3, '" that is not closed'),
+        ("a `b", 1, 3, "` that is not closed"),
+        ("a <<X\nb", 1, 3, "heredoc"),
+        ("{\n" * (MAX_BLOCKS + 1), MAX_BLOCKS + 1, 1, "deep"),
+    ],
+)
+def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: str) -> None:
+    with pytest.raises(ConfigSyntaxError, match=what) as error:
+        CADDY.linted(text)
+    assert (error.value.line, error.value.column) == (line, column)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a b#c # d", ["b#c"]),
+        ('a "b { } c" `d"`', ["b { } c", 'd"']),
+        ("a b \\\n  c \\\r\n d", ["b", "c", "d"]),
+        ("\ufeffa {$B}{http.x}\r\n", ["{$B}{http.x}"]),
+        ("a <<X\n b\n  X c", [" b\n", "c"]),
+        ("a\x0b\u2028b c\\d\\", ["b", "c\\d\\"]),
+    ],
+)
+def test_lines_are_cut_as_caddy_cuts_them(text: str, expected: list[str]) -> None:
+    (one,) = read_caddyfile(Source("f", text))
+    assert (one.name, list(one.texts)) == ("a", expected)
+
+
+def test_snippets_and_files_stand_where_they_are_imported() -> None:
+    inside = files(a=f"reverse_proxy /chat/* up {HELD}", s=f"(t) {{\n}}\n{site()}")
+    text = f"import s\nimport\n(x) {{\nimport a\n}}\n{site('import x', 'import', 'import gone')}"
+    found = CADDY.linted(text, inside)
+    assert [(one.path, one.line, one.rule.code) for one in found.mistakes] == [("a", 2, "CAD101")]
+    changed = fix_sources(CADDY.dialect, Source("f", text), Settings(), open_file=inside)
+    assert changed == {"a": "reverse_proxy /chat/* up {\n}"}
+
+
+def test_imports_that_have_no_end_are_left() -> None:
+    for text in ("(x) {\nimport x\n}\n", "(x) {\nimport x\nimport x\n}\n"):
+        (unread, *_) = CADDY.linted(text + site("import x")).unread
+        assert unread.what == "import x: too many imports"
+    assert CADDY.linted("import a", files(a="import a\nimport a")).unread
+
+
+# routes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        site(f"reverse_proxy /chat/* up {HELD}"),
+        site(f"reverse_proxy vllm:80 {HELD}"),
+        site("reverse_proxy {", "to vllm:80", "response_buffers 4MiB", "}"),
+        site("handle_path /chat/* {", f"reverse_proxy up {HELD}", "}"),
+        site("@c path /x /chat", "route @c {", f"reverse_proxy up {HELD}", "}"),
+        site("@c {", "path_regexp n ^/chat", "method GET", "}", f"reverse_proxy @c up {HELD}"),
+        f":80\nreverse_proxy /chat/* up {HELD}",
+    ],
+)
+def test_routes_that_stream_are_found(text: str) -> None:
+    assert CADDY.codes(text) == ["CAD101"]
+    assert CADDY.codes(CADDY.fixed(text)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        site(f"reverse_proxy up {HELD}", f"reverse_proxy @gone up {HELD}"),
+        site("handle", f"reverse_proxy /shop/* llm {HELD}", "a b").replace("llm", "up"),
+        site("handle /shop/* {", "reverse_proxy up {", "buffer_requests", "}", "}"),
+    ],
+)
+def test_of_other_routes_nothing_is_said(text: str) -> None:
+    assert CADDY.codes(text) == []
+
+
+def test_paths_of_the_user_choose_the_relay() -> None:
+    text = site(f"reverse_proxy /chat/* up {HELD}", f"reverse_proxy /api/* up {HELD}")
+    assert CADDY.told(text, stream_paths=("/api/x",)) == [("CAD101", 6)]
+
+
+# rules
+
+CHAT = "reverse_proxy /chat/* up"
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (("encode gzip", CHAT), ["CAD102"]),
+        (("encode", CHAT), ["CAD102"]),
+        (("encode {", "gzip", "}", CHAT), ["CAD102"]),
+        (("encode {", "minimum_length 1", "}", CHAT), ["CAD102"]),
+        (("encode /shop/* gzip", CHAT), []),
+        (("encode {", "gzip", "match header Content-Type text/*", "}", CHAT), ["CAD102"]),
+        (("encode {", "match {", "header Content-Type text/html", "}", "}", CHAT), []),
+        (("encode {", "match {", "status 200", "}", "}", CHAT), []),
+        (("header {", "+X-Accel-Buffering no", "}", CHAT), ["CAD202"]),
+        (("header /chat/* A b", CHAT), []),
+        ((f"{CHAT} {{", "flush_interval 1s", "}"), ["CAD201"]),
+        ((f"{CHAT} {{", "flush_interval", "flush_interval -1", "}"), []),
+        ((f"{CHAT} {{", "header_down X-Accel-Buffering no", "}"), ["CAD202"]),
+    ],
+)
+def test_what_holds_around_a_route_is_seen(lines: tuple[str, ...], expected: list[str]) -> None:
+    assert CADDY.codes(site(*lines)) == expected
+
+
+def test_a_fix_takes_no_more_than_it_means() -> None:
+    text = site("encode \\", " gzip", f"{CHAT} {{", "flush_interval \\", " 1s", "}")
+    assert CADDY.told(text) == [("CAD102", 2), ("CAD201", 5)]
+    assert CADDY.fixed(text) == text
+    tabs = CADDY.fixed(site("\tencode gzip", CHAT))
+    assert "\n\t\tmatch {\n\t\t\theader Content-Type text/html*\n" in tabs
+
+
+@pytest.mark.parametrize(
+    ("limit", "severity"),
+    [
+        ("11s", Severity.ERROR), ("0.25m", Severity.ERROR), ("20s", Severity.WARNING),
+        ("30s", None), ("0", None), ("{$T}", None), ("", None),
+    ],
+)  # fmt: skip
+def test_limits_are_judged_by_the_heartbeat(limit: str, severity: Severity | None) -> None:
+    text = site(f"{CHAT} {{", "transport http {", f"read_timeout {limit}", "}", "}")
+    found = CADDY.linted(text).mistakes
+    expected = [] if severity is None else [("CAD401", severity)]
+    assert [(one.rule.code, one.severity) for one in found] == expected
+    if found:
+        assert CADDY.fixed(text) == text.replace(limit, "1h")
+
+
+@pytest.mark.parametrize(
+    ("limit", "severity"),
+    [("60s", Severity.ERROR), ("10m", Severity.WARNING), ("1h", None), ("1d", None)],
+)
+def test_a_limit_on_the_whole_response_is_told_where_streams_are(
+    limit: str, severity: Severity | None
+) -> None:
+    options = f"{{\nadmin off\nservers {{\ntimeouts {{\nwrite {limit}\n}}\n}}\n}}\n"
+    found = CADDY.linted(options + site(CHAT)).mistakes
+    expected = [] if severity is None else [("CAD402", severity)]
+    assert [(one.rule.code, one.severity) for one in found] == expected
+    assert CADDY.codes(options + site("reverse_proxy up")) == []
+    assert CADDY.codes(CADDY.fixed(options + site(CHAT))) == []
+
+
+def test_durations_are_those_of_go() -> None:
+    assert [duration_s(text) for text in ("1h30m", "100ms", "-1", "x", "2d")] == [
+        5400, 0.1, None, None, 172800,
+    ]  # fmt: skip
+
+
+# corpus, recognition, render, damage
+
+
+def test_nothing_is_said_of_what_does_not_stream() -> None:
+    assert CADDY.of_corpus("still-blog.caddyfile") == []
+    assert CADDY.of_corpus("still-simple.caddyfile") == []
+    assert CADDY.of_corpus("stream-webui.caddyfile") == [
+        ("CAD102", 3), ("CAD201", 7), ("CAD202", 8), ("CAD401", 11),
+    ]  # fmt: skip
+
+
+def test_every_file_of_the_corpus_is_recognised() -> None:
+    for text in CADDY.texts:
+        assert recognise_dialect("-", text) is CADDY.dialect
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "expected"),
+    [
+        ("/etc/caddy/Caddyfile", "", True),
+        ("a.conf", "reverse_proxy a:1\n", True),
+        ("a.yaml", "reverse_proxy a:1\n", False),
+        ("nginx.conf", "server { listen 80; }", False),
+    ],
+)
+def test_caddy_is_recognised(path: str, text: str, expected: bool) -> None:
+    assert CADDY.dialect.recognises(path, text) is expected
+
+
+@pytest.mark.parametrize("listen", [":80", "127.0.0.1:80"])
+@pytest.mark.parametrize("path", ["/", "/v1/", "chat"])
+def test_what_is_rendered_is_clean(path: str, listen: str) -> None:
+    request = RenderRequest(upstream="http://vllm:80", path=path, listen=listen)
+    assert CADDY.codes(CADDY.dialect.render(request)) == []
+
+
+def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
+    with pytest.raises(UsageError, match="cannot stand"):
+        CADDY.dialect.render(RenderRequest(upstream="http://a", path='/"'))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["\\\n", '"', "`", "<<A\n", "#", "encode gzip\n", f"{CHAT}\n"])
+def test_length_costs_no_more_than_its_length(part: str) -> None:
+    began = time.perf_counter()
+    assert faults_with(CADDY.dialect, f"{CHAT}\n{part * 3_000}\n") == []
+    recognise_dialect("-", part * 3_000)
+    assert time.perf_counter() - began < 10  # the square of it would be hours
+
+
+@given(text=damaged(CADDY.texts))
+@settings(max_examples=300, deadline=None)
+def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
+    assert faults_with(CADDY.dialect, text) == []
+
+
+@pytest.mark.deep
+@given(text=damaged(CADDY.texts))
+@settings(max_examples=10_000, deadline=None)
+def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
+    assert faults_with(CADDY.dialect, text) == []

@@ -1,0 +1,352 @@
+"""What is told of Envoy's configuration: on which routes, how bad, with which edits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from undam.lint import (
+    Linted,
+    RenderRequest,
+    Settings,
+    Source,
+    dialect_named,
+    fix_source,
+    lint_source,
+    recognise_dialect,
+)
+
+HERE = Path(__file__).parent
+ENVOY = dialect_named("envoy")
+CORPUS = sorted((HERE / "corpus" / "envoy").glob("*"))
+_TYPE = "type.googleapis.com/envoy.extensions.filters"
+
+
+def manager(
+    routes: str = "",
+    *,
+    limits: str = "",
+    host: str = "",
+    filters: str = "",
+    clusters: str = "",
+) -> str:
+    """A configuration in flow style."""
+    return f"""\
+static_resources:
+  listeners:
+  - filter_chains:
+    - filters:
+      - typed_config:
+          "@type": {_TYPE}.network.http_connection_manager.v3.HttpConnectionManager
+          {limits}
+          route_config: {{virtual_hosts: [{{name: all, {host} routes: [
+{routes}
+          ]}}]}}
+          http_filters: [{filters}]
+  clusters: [{clusters}]
+"""
+
+
+def route(action: str = "timeout: 0s", match: str = "prefix: /v1/chat", more: str = "") -> str:
+    return f"{{match: {{{match}}}, route: {{cluster: origin, {action}}}, {more}}},"
+
+
+def lint(text: str, chosen: Settings | None = None) -> Linted:
+    return lint_source(ENVOY, Source("f.yaml", text), chosen or Settings())
+
+
+def told(text: str, chosen: Settings | None = None) -> list[str]:
+    return [f"{one.rule.code} {one.severity}" for one in lint(text, chosen).mistakes]
+
+
+def fixed(text: str) -> str:
+    return fix_source(ENVOY, Source("f.yaml", text), Settings(), unsafe=True)
+
+
+@pytest.mark.parametrize("file", CORPUS, ids=lambda file: file.name)
+def test_real_files(file: Path) -> None:
+    text = file.read_text("utf-8")
+    assert recognise_dialect(file.name, text) is ENVOY
+    expected = {
+        "still-front-proxy.yaml": [],
+        "stream-llm-gateway.yaml": [
+            *("ENV405 error", "ENV401 error", "ENV402 warning", "ENV403 warning"),
+        ],
+        "stream-routes.json": ["ENV404 warning", "ENV402 error"],
+    }
+    assert told(text) == expected[file.name]
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "ours"),
+    [
+        ("f.yaml", "static_resources:\n  listeners: []\n", True),
+        ("-", '{"staticResources": {}}', True),
+        ("f.json", '{"@type": "type.googleapis.com/envoy.config.route.v3.X"}', True),
+        ("f.py", "static_resources: {}", False),
+        ("f.yaml", "apiVersion: v1\nstatic_resources: {}", False),
+        ("f.yaml", "services: {}", False),
+    ],
+)
+def test_files_are_recognised(path: str, text: str, ours: bool) -> None:
+    assert ENVOY.recognises(path, text) is ours
+
+
+class TestRoutes:
+    @pytest.mark.parametrize(
+        "match",
+        ["prefix: /v1/", "path: /sse", "path_separated_prefix: /mcp", "pathSeparatedPrefix: /mcp"],
+    )
+    def test_streaming_ones_by_their_path(self, match: str) -> None:
+        assert told(manager(route("", match))) == ["ENV401 error"]
+
+    def test_a_regex(self) -> None:
+        assert told(manager(route("", "safe_regex: {regex: '^/api/stream/.*'}"))) == [
+            "ENV401 error"
+        ]
+        assert told(manager(route("", "safe_regex: {regex: '^/users/.*'}"))) == []
+
+    def test_a_route_of_all_paths_streams_where_its_cluster_is_an_engine(self) -> None:
+        cluster = (
+            "{name: origin, load_assignment: {endpoints: [{lb_endpoints: [{endpoint_name: x},"
+            " {endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: %s}}}}]}]}}"
+        )
+        text = manager(route("", "connect_matcher: {}"), clusters=cluster % 11434)
+        assert told(text) == ["ENV401 error"]
+        text = manager(route("", "connect_matcher: {}"), clusters=cluster % 80)
+        assert told(text) == []
+        assert told(text, Settings(stream_paths=("/v2/",))) == ["ENV401 error"]
+
+    def test_weighted_clusters_by_their_names(self) -> None:
+        weighted = "weighted_clusters: {clusters: [{name: a}, {name: vllm}, {weight: 1}]}"
+        assert told(manager(f"{{match: {{prefix: /}}, route: {{{weighted}}}}},")) == [
+            "ENV401 error"
+        ]
+
+    @pytest.mark.parametrize(
+        "other", ["{match: {prefix: /v1/}, redirect: {}},", "{match: {prefix: /v1/}, route: x},"]
+    )
+    def test_only_routes_to_clusters(self, other: str) -> None:
+        assert told(manager(other)) == []
+
+    def test_parts_from_elsewhere_are_said(self) -> None:
+        text = manager().replace("route_config:", "rds: {config_source: {}}\n          x:")
+        text += "dynamic_resources: {lds_config: {}}\n---\nmore: 1\n"
+        found = lint(text)
+        assert found.mistakes == ()
+        assert sorted(one.line for one in found.unread) == [8, 14, 16]
+        assert "further document" in found.unread[-1].what
+
+    def test_nothing_is_nothing(self) -> None:
+        assert lint("") == lint("x: 1") == lint("- 1") == Linted()
+
+
+class TestLimits:
+    @pytest.mark.parametrize(
+        ("action", "expected"),
+        [
+            ("timeout: 0s", []),
+            ("timeout: 3600s", []),
+            ("timeout: 0.5s", ["ENV402 error"]),
+            ("timeout: {seconds: 90}", ["ENV402 warning"]),
+            ("timeout: {nanos: 1}", []),
+            ("timeout: {seconds: x}", []),
+            ("timeout: soon", []),
+            ("timeout: 0s, idle_timeout: 10s", ["ENV404 error"]),
+            ("timeout: 0s, idle_timeout: 20s", ["ENV404 warning"]),
+            ("timeout: 0s, idle_timeout: 30s", []),
+            ("timeout: 0s, idle_timeout: 0s", []),
+            ("timeout: 0s, idle_timeout: never", []),
+            ("timeout: 0s, max_stream_duration: {max_stream_duration: 9s}", ["ENV403 error"]),
+            ("timeout: 0s, retry_policy: {per_try_timeout: 0s}", []),
+            ("timeout: 0s, retry_policy: {per_try_idle_timeout: 0s}", []),
+        ],
+    )
+    def test_how_bad(self, action: str, expected: list[str]) -> None:
+        assert told(manager(route(action))) == expected
+
+    def test_what_is_no_duration_is_said(self) -> None:
+        found = lint(manager(route("timeout: soon, idle_timeout: late")))
+        assert [one.what for one in found.unread] == [
+            "the duration of timeout",
+            "the duration of idle_timeout",
+        ]
+
+    def test_a_routes_own_goes_before_the_managers(self) -> None:
+        limits = "stream_idle_timeout: 5s\n          "
+        limits += "common_http_protocol_options: {max_stream_duration: 5s}"
+        own = "timeout: 0s, idle_timeout: 60s, max_stream_duration: {max_stream_duration: 0s}"
+        assert told(manager(route(own), limits=limits)) == []
+        assert told(manager(route(), limits=limits)) == ["ENV404 error", "ENV403 error"]
+
+    def test_the_managers_is_mended_at_each_streaming_route_and_told_once(self) -> None:
+        limits = "common_http_protocol_options: {max_stream_duration: 5s}"
+        grpc = "timeout: 0s, max_stream_duration: {grpc_timeout_header_max: 1s}"
+        routes = "\n".join([route(), route(grpc, "prefix: /v1/messages"), route("", "prefix: /x")])
+        text = manager(routes, limits=limits)
+        assert told(text) == ["ENV403 error"]
+        ours = "max_stream_duration: {max_stream_duration: 0s}"
+        theirs = f"{grpc[:-1]}, max_stream_duration: 0s}}"
+        assert fixed(text).splitlines()[8:11] == [
+            f"{{match: {{prefix: /v1/chat}}, route: {{cluster: origin, timeout: 0s, {ours}}}, }},",
+            f"{{match: {{prefix: /v1/messages}}, route: {{cluster: origin, {theirs}}}, }},",
+            "{match: {prefix: /x}, route: {cluster: origin, }, },",
+        ]
+
+    def test_rare_heartbeats_make_the_default_too_short(self) -> None:
+        assert told(manager(route()), Settings(heartbeat_s=200)) == ["ENV404 warning"]
+        unread = manager(route(), limits="stream_idle_timeout: x")
+        assert told(unread, Settings(heartbeat_s=200)) == []
+
+    def test_a_limit_of_a_cluster(self) -> None:
+        options = "common_http_protocol_options: {max_stream_duration: 600s}"
+        kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+        typed = f"typed_extension_protocol_options: {{{kind}: {{{options}}}}}"
+        for cluster in (f"{{name: origin, {options}}}", f"{{name: origin, {typed}}}"):
+            text = manager(route(), clusters=cluster)
+            assert told(text) == ["ENV403 warning"]
+            assert "max_stream_duration: 0s" in fixed(text)
+
+    def test_a_policy_of_the_virtual_host(self) -> None:
+        host = "retry_policy: {per_try_timeout: 1s, per_try_idle_timeout: 1s},"
+        assert told(manager(route(), host=host)) == ["ENV406 warning", "ENV405 error"]
+        own = "timeout: 0s, retry_policy: {retry_on: 5xx}"
+        assert told(manager(route(own), host=host)) == []
+
+    def test_routes_of_an_alias_are_left_as_they_are(self) -> None:
+        text = manager(route("")).replace("routes: [", "routes: &r [")
+        text += "other: *r\n"
+        assert told(text) == ["ENV401 error"]
+        assert fixed(text) == text
+
+
+def http_filter(name: str, kind: str, settings: str) -> str:
+    return f'{{name: {name}, typed_config: {{"@type": {_TYPE}.http.{kind}, {settings}}}}},'
+
+
+def lua(code: str, *, key: str = "default_source_code: {inline_string: %s}") -> str:
+    return http_filter("lua", "lua.v3.Lua", key % f'"{code}"')
+
+
+OFF = (
+    "response_direction_config: {common_config: {enabled: {default_value: false},"
+    " content_type: [text/event-stream]}}"
+)
+BY_ZSTD = (
+    'content_type: [text/event-stream], compressor_library: {typed_config: {"@type": a/b.Zstd}}'
+)
+READS = "function envoy_on_response(h) local b = h : body() end"
+
+
+class TestFilters:
+    @pytest.mark.parametrize(
+        ("code", "held"),
+        [
+            (READS, True),
+            (READS.replace("body", "bodyChunks"), False),
+            ("local x = 1", False),
+            ("function envoy_on_request(h) h:body() end", False),
+            (
+                READS.replace("h : body()", "nil") + " function envoy_on_request(h) h:body() end",
+                False,
+            ),
+            ("function envoy_on_response(h)\\n -- h:body()\\nend", False),
+        ],
+    )
+    def test_lua_that_reads_the_body(self, code: str, held: bool) -> None:
+        assert bool(told(manager(route(), filters=lua(code)))) is held
+
+    def test_where_lua_stands(self) -> None:
+        old = lua(READS, key="inline_code: %s")
+        assert told(manager(route(), filters=old)) == ["ENV101 error"]
+        named = lua("x.lua", key="default_source_code: {filename: %s}")
+        found = lint(manager(route(), filters=named))
+        assert [one.what for one in found.unread] == ["the Lua code in x.lua"]
+        assert lint(manager(filters=named)) == Linted()
+
+    @pytest.mark.parametrize(
+        ("kind", "settings", "expected"),
+        [
+            ("lua.v3.Lua", "", []),
+            ("lua.v3.Lua", "default_source_code: {inline_bytes: x}", []),
+            ("router.v3.Router", "", []),
+            ("buffer.v3.Buffer", "max_request_bytes: 9", []),
+            ("ext_proc.v3.ExternalProcessor", "", []),
+            (
+                "ext_proc.v3.ExternalProcessor",
+                "processing_mode: {response_body_mode: BUFFERED_PARTIAL}",
+                ["ENV102 error"],
+            ),
+            ("file_system_buffer.v3.FileSystemBufferFilterConfig", "", []),
+            (
+                "file_system_buffer.v3.FileSystemBufferFilterConfig",
+                "response: {behavior: {fully_buffer_and_always_inject_content_length: {}}}",
+                ["ENV103 error"],
+            ),
+            ("compressor.v3.Compressor", "", []),
+            ("compressor.v3.Compressor", "content_type: [text/html]", []),
+            ("compressor.v3.Compressor", "contentType: [text/event-stream]", ["ENV105 info"]),
+            (
+                "compressor.v3.Compressor",
+                BY_ZSTD,
+                ["ENV104 error"],
+            ),
+            (
+                "compressor.v3.Compressor",
+                OFF,
+                [],
+            ),
+        ],
+    )
+    def test_what_holds(self, kind: str, settings: str, expected: list[str]) -> None:
+        text = manager(route(), filters=http_filter("one", kind, settings))
+        assert told(text) == expected
+        assert told(manager(route("", "prefix: /x"), filters=http_filter("a", kind, ""))) == []
+
+    @pytest.mark.parametrize("place", ["route", "host"])
+    def test_a_setting_of_the_routes_own_is_respected(self, place: str) -> None:
+        own = "typed_per_filter_config: {lua: {disabled: true}},"
+        text = manager(
+            route(more=own if place == "route" else ""),
+            host=own if place == "host" else "",
+            filters=lua(READS),
+        )
+        assert told(text) == []
+
+    def test_switching_off_adds_to_what_is_there(self) -> None:
+        own = "typed_per_filter_config: {cors: {}}"
+        text = manager(route(more=own), filters=lua(READS))
+        assert '{cors: {}, lua: {"@type": type.' in fixed(text)
+        assert told(fixed(text)) == []
+
+    def test_all_routes_or_none_are_switched_off(self) -> None:
+        text = manager(f"{route()}\n*r,", filters=lua(READS))
+        text = f"r: &r {route(match='prefix: /v1/messages')[:-1]}\n{text}"
+        assert told(text) == ["ENV101 error"]
+        assert fixed(text) == text
+
+    def test_fields_are_spelled_as_the_routes_spell_theirs(self) -> None:
+        text = manager(route(), filters=lua(READS), limits="streamIdleTimeout: 1s")
+        text = text.replace("virtual_hosts", "virtualHosts").replace("route_config", "routeConfig")
+        assert "typedPerFilterConfig: {lua:" in fixed(text)
+        assert "idleTimeout: 3600s" in fixed(text)
+
+    def test_a_name_that_is_written_in_three_ways_is_not_written(self) -> None:
+        odd = lua(READS).replace("name: lua", 'name: "\\u2028"')
+        text = manager(route(), filters=odd)
+        assert told(text) == ["ENV101 error"]
+        assert fixed(text) == text
+
+    def test_filters_without_names_or_settings_are_passed_over(self) -> None:
+        assert told(manager(route(), filters="{name: a}, {typed_config: {}}, b")) == []
+
+
+def test_render_is_silent_for_its_own_lint() -> None:
+    for path in ("/", "/v1/"):
+        request = RenderRequest(upstream="http://llm", path=path, idle_s=90, listen="[::1]:8080")
+        text = ENVOY.render(request)
+        assert lint(text, Settings(stream_paths=("/",))) == Linted()
+        assert "port_value: 80\n" in text
+        assert 'address: "::1"' in text
+        assert recognise_dialect("envoy.yaml", text) is ENVOY

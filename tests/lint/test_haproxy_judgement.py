@@ -1,0 +1,343 @@
+"""What haproxy's rules say of configurations that are not as plain as the rule files."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+
+from support.dialect_cases import Asked
+from support.mutations import damaged, faults_with
+from undam.errors import ConfigSyntaxError, UsageError
+from undam.lint import RenderRequest, Source, recognise_dialect
+from undam.lint.dialects.haproxy.limits import seconds_of
+from undam.lint.dialects.haproxy.reader import read_config
+from undam.rules import Severity
+
+HAPROXY = Asked("haproxy", "HAP")
+MODE = "defaults\n  mode http\n"
+ON = "  option http-no-delay\n"
+SERVER = "  server a 10.0.0.1:80\n"
+
+
+def listen(lines: str = "", name: str = "llm") -> str:
+    return f"{MODE}listen {name}\n{lines}{SERVER}"
+
+
+def routed(choice: str, name: str = "app") -> str:
+    return f"{MODE}frontend f\n{choice}backend {name}\n{SERVER}"
+
+
+# reading
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("a b  c # d", ["a", "b", "c"]),
+        (r"a b\ c\#d \\", ["a", "b c#d", "\\"]),
+        ("a 'b # \"c' \"d 'e\"", ["a", 'b # "c', "d 'e"]),
+        (r'a "b\"c"d', ["a", r"b\"cd"]),
+        ("a#b", ["a"]),
+        ("a \\", ["a", "\n"]),
+    ],
+)
+def test_words_are_cut_as_haproxy_cuts_them(line: str, words: list[str]) -> None:
+    config = read_config(Source("f", f"global\n{line}\n"))
+    assert list(config.sections[0].lines[0].texts) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "what"),
+    [
+        ("mode http\n", 1, 1, "outside"),
+        ("global\n  a 'b\n", 2, 5, "quote"),
+        ('global\n  a "b\\"\n', 2, 5, "quote"),
+        ("frontend\n", 1, 1, "needs a name"),
+        ("backend from a\n", 1, 1, "needs a name"),
+        ("backend a from b\n", 1, 1, "no defaults"),
+    ],
+)
+def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: str) -> None:
+    with pytest.raises(ConfigSyntaxError, match=what) as error:
+        HAPROXY.linted(text)
+    assert (error.value.line, error.value.column) == (line, column)
+
+
+def test_defaults_are_the_last_ones_or_those_that_are_named() -> None:
+    text = "defaults a\n mode http\n{}defaults b from a\n{}defaults c\nbackend llm from b\n"
+    assert HAPROXY.codes(text.format("", "")) == ["HAP101"]
+    assert HAPROXY.codes(text.format(ON, "")) == []
+    assert HAPROXY.codes(text.format(ON, "  no option http-no-delay\n")) == ["HAP101"]
+    assert HAPROXY.codes(text.format(ON, "  default option http-no-delay\n")) == ["HAP101"]
+    assert HAPROXY.codes("defaults\n mode http\ndefaults\nbackend llm\n") == []
+
+
+def test_what_is_not_read_is_told() -> None:
+    text = routed('.if feature(X)\n  use_backend %[var(x)]\n.endif\n  use_backend "" if a\n')
+    found = HAPROXY.linted(text)
+    assert [(one.line, one.what.split(":")[0]) for one in found.unread] == [
+        (4, "a conditional block"),
+        (5, "a backend that is chosen at run time"),
+    ]
+
+
+# routes
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        "  use_backend app if { path_beg /v1/chat }\n",
+        "  use_backend app if { path -i -m beg /v1/chat }\n",
+        "  use_backend app if { path,lower -m reg ^/v[12]/chat }\n",
+        "  use_backend app if { path_reg ^/(chat|sse)/ }\n",
+        "  acl x path_sub chat\n  use_backend app if x\n",
+        "  acl x path_beg /a\n  acl x path_beg /sse\n  use_backend app if !y x\n",
+        "  use_backend app if { req.hdr(accept) -m sub text/event-stream }\n",
+        "  use_backend app if ! { path_beg /a } { path_beg /chat -f more.lst }\n",
+        "  use_backend app if { path_beg /chat\n",
+    ],
+)
+def test_routes_that_stream_are_found(choice: str) -> None:
+    assert HAPROXY.codes(routed(choice)) == ["HAP101"]
+    assert HAPROXY.codes(HAPROXY.fixed(routed(choice))) == []
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        "",
+        "  default_backend app\n",
+        "  default_backend\n  use_backend\n",
+        "  use_backend other if { path_beg /chat }\n",
+        "  use_backend app unless { path_beg /chat }\n",
+        "  use_backend app if !{ req.hdr(accept) -m sub text/event-stream }\n",
+        "  use_backend app if { hdr(host) chat.example.org } or unknown\n",
+        "  use_backend app if { path_beg /assets -m } !\n",
+        "  mode tcp\n  use_backend app if { path_beg /chat }\n",
+    ],
+)
+def test_of_other_routes_nothing_is_said(choice: str) -> None:
+    assert HAPROXY.codes(routed(choice)) == []
+
+
+def test_engines_are_told_by_names_and_servers() -> None:
+    assert HAPROXY.codes(routed("  default_backend vllm\n", "vllm")) == ["HAP101"]
+    assert HAPROXY.codes(routed("", "vllm")) == ["HAP101"]
+    assert HAPROXY.codes(f"{MODE}backend a\n  server-template x 1-4 ollama:11434\n") == ["HAP101"]
+    assert HAPROXY.codes("listen vllm\n  server a llm:1\n") == []  # mode tcp
+
+
+def test_paths_of_the_user_go_to_the_backend_that_takes_them() -> None:
+    text = f"""{MODE}frontend f
+  use_backend api if {{ path_beg /api/ }}
+  use_backend part if {{ path_sub tell }}
+  default_backend rest
+backend api
+backend part
+backend rest
+"""
+    assert HAPROXY.told(text, stream_paths=("/x/tell",)) == [("HAP101", 8), ("HAP101", 9)]
+    assert HAPROXY.told(text, stream_paths=("/api/x",)) == [("HAP101", 7)]
+    assert HAPROXY.told(text, stream_paths=("/x", "/api/x")) == [("HAP101", 7), ("HAP101", 9)]
+
+
+# rules
+
+
+def test_one_side_with_the_option_is_enough() -> None:
+    front = f"  use_backend app if {{ path_beg /chat }}\n{ON}"
+    assert HAPROXY.codes(routed(front)) == []
+
+
+def test_an_option_that_is_taken_back_is_given_back() -> None:
+    text = listen("  no option http-no-delay # why?\n")
+    assert HAPROXY.told(text) == [("HAP101", 4)]
+    assert HAPROXY.fixed(text) == text.replace("no option", "option")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_new_line_is_like_its_neighbours(end: str) -> None:
+    text = f"{MODE}backend vllm\n\tbalance first\n".replace("\n", end)
+    assert HAPROXY.fixed(text) == text.replace(
+        f"vllm{end}", f"vllm{end}\toption http-no-delay{end}"
+    )
+    assert HAPROXY.fixed(f"{MODE}backend vllm") == f"{MODE}backend vllm\n    option http-no-delay"
+
+
+@pytest.mark.parametrize(
+    ("lines", "code", "after"),
+    [
+        ("compression algo gzip\n compression type text/event-stream\n", "HAP102", ""),
+        (
+            "compression algo gzip\n compression type a/b\n compression type text/event-stream\n",
+            "HAP102",
+            "compression algo gzip\n compression type a/b\n",
+        ),
+        ("compression algo gzip\n compression type a/b TEXT/Event-Stream\n", "HAP102", None),
+        (
+            "compression algo-res gzip\n compression type-res text/event-stream a/b\n",
+            "HAP102",
+            None,
+        ),
+        ("compression algo gzip\n compression type text/\n", "HAP103", None),
+        ("compression algo identity\n", "", None),
+        ("compression algo gzip\n http-request del-header Accept-Encoding\n", "", None),
+        ("compression type text/event-stream\n", "", None),
+    ],
+)
+def test_compression_is_told_by_its_types(lines: str, code: str, after: str | None) -> None:
+    text = listen(f"{ON} {lines}")
+    assert HAPROXY.codes(text) == [code] * bool(code)
+    mended = HAPROXY.fixed(text)
+    assert HAPROXY.codes(mended) == []
+    if after is not None:
+        assert mended == listen(f"{ON}{' ' * bool(after)}{after}")
+
+
+def test_types_go_into_the_streaming_section_and_not_into_defaults() -> None:
+    text = f"{MODE}  compression algo gzip\nbackend vllm\n{ON}backend web\n"
+    mended = HAPROXY.fixed(text)
+    assert mended.startswith(f"{MODE}  compression algo gzip\nbackend vllm\n{ON}  compression type")
+    assert mended.endswith("\nbackend web\n")
+
+
+def test_the_frontend_compresses_too() -> None:
+    front = "  use_backend app if { path_beg /chat }\n  compression algo gzip\n"
+    text = routed(f"{ON}{front}")
+    assert HAPROXY.told(text) == [("HAP103", 6)]
+    assert HAPROXY.codes(HAPROXY.fixed(text)) == []
+
+
+@pytest.mark.parametrize(
+    ("rest", "fires", "mends"),
+    [
+        ("", True, True),
+        (" time 1s at-least 100k", True, True),
+        (" time 1s at-least", True, True),
+        (" time 1s at-least 64", False, True),
+        (" time 1s if { status 200 }", True, True),
+        (" time 1s if { status 200 } or { status 201 }", True, False),
+        (" time 1s unless { status 500 }", True, True),
+        (" time 1s if { res.hdr(content-type) -m sub text/event-stream }", True, True),
+        (" time 1s if !{ res.hdr(content-type) text/event-stream }", False, True),
+        (
+            " time 1s unless { status 1 } or { res.hdr(content-type) text/event-stream }",
+            False,
+            True,
+        ),
+    ],
+)
+def test_awaited_bodies_are_judged_by_their_condition(rest: str, fires: bool, mends: bool) -> None:
+    text = listen(f"{ON}  http-response wait-for-body{rest}\n")
+    assert HAPROXY.codes(text) == ["HAP104"] * fires
+    assert (HAPROXY.codes(HAPROXY.fixed(text)) == []) is mends
+
+
+@pytest.mark.parametrize(
+    ("time_", "seconds"),
+    [
+        ("50", 0.05), ("50000", 50), ("1500us", 0.0015), ("50ms", 0.05), ("2m", 120),
+        ("1h", 3600), ("1d", 86400), ("0", None), ("x", None), ("", None), ("-1", None),
+    ],
+)  # fmt: skip
+def test_times_are_read_as_haproxy_reads_them(time_: str, seconds: float | None) -> None:
+    assert seconds_of(time_) == (None if seconds is None else pytest.approx(seconds))
+
+
+@pytest.mark.parametrize(
+    ("limit", "severity"),
+    [("10s", Severity.ERROR), ("20000", Severity.WARNING), ("30s", None), ("0", None), ("", None)],
+)
+def test_a_limit_is_judged_by_the_heartbeat(limit: str, severity: Severity | None) -> None:
+    text = listen(f"{ON}  timeout server {limit}\n")
+    found = HAPROXY.linted(text).mistakes
+    assert [one.severity for one in found] == [severity] * (severity is not None)
+    if found:
+        assert HAPROXY.fixed(text) == text.replace(limit, "1h")
+
+
+def test_a_limit_of_a_request_is_one_too() -> None:
+    text = listen(f"{ON}  http-request set-timeout server 5s\n")
+    assert HAPROXY.codes(text) == ["HAP401"]
+    assert HAPROXY.fixed(text) == text.replace("5s", "1h")
+
+
+def test_a_limit_of_defaults_is_mended_in_each_streaming_section() -> None:
+    sections = "".join(f"backend llm-{n}\n{ON}" for n in range(12))
+    text = f"{MODE}  timeout server 5s\n{sections}backend web\n"
+    mended = HAPROXY.fixed(text)
+    assert mended.count("  timeout server 1h\n") == 12
+    assert HAPROXY.codes(mended) == []
+
+
+def test_the_limit_of_tunnels_is_a_remark_only_where_it_is_the_longer_one() -> None:
+    for tunnel, expected in (("1h", ["HAP201"]), ("40s", []), ("x", [])):
+        lines = f"{ON}  timeout server 40s\n  timeout tunnel {tunnel}\n"
+        assert HAPROXY.codes(listen(lines)) == expected
+
+
+# corpus, recognition, render, damage
+
+
+def test_nothing_is_said_of_what_does_not_stream() -> None:
+    assert HAPROXY.of_corpus("still-shop.cfg") == []
+    assert HAPROXY.of_corpus("still-databases.cfg") == []
+    assert HAPROXY.of_corpus("stream-vllm.cfg") == [("HAP201", 11), ("HAP101", 24)]
+
+
+def test_every_file_of_the_corpus_is_recognised() -> None:
+    for text in HAPROXY.texts:
+        assert recognise_dialect("-", text) is HAPROXY.dialect
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "expected"),
+    [
+        ("/etc/haproxy/haproxy.cfg", "", True),
+        ("x.cfg", "listen a\n  bind :80\n", True),
+        ("setup.cfg", "[metadata]\n", False),
+        ("default.vcl", "backend a {\n  .host = 1;\n}", False),
+    ],
+)
+def test_haproxy_is_recognised(path: str, text: str, expected: bool) -> None:
+    assert HAPROXY.dialect.recognises(path, text) is expected
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/"])
+def test_what_is_rendered_is_clean(path: str) -> None:
+    text = HAPROXY.dialect.render(RenderRequest(upstream="http://vllm", path=path))
+    assert "server origin vllm:80\n" in text
+    assert HAPROXY.codes(text) == []
+
+
+def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
+    with pytest.raises(UsageError, match="cannot stand"):
+        HAPROXY.dialect.render(RenderRequest(upstream="http://a", path="/a b"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["a {", "'", '"', "\\", "#\n", "use_backend a if {\n", "\n"])
+def test_length_costs_no_more_than_its_length(part: str) -> None:
+    began = time.perf_counter()
+    assert (
+        faults_with(HAPROXY.dialect, f"{MODE}frontend llm\n  use_backend a if {part * 10_000}\n")
+        == []
+    )
+    recognise_dialect("-", f"listen {part * 10_000}")
+    assert time.perf_counter() - began < 10  # the square of it would be hours
+
+
+@given(text=damaged(HAPROXY.texts))
+@settings(max_examples=300, deadline=None)
+def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
+    assert faults_with(HAPROXY.dialect, text) == []
+
+
+@pytest.mark.deep
+@given(text=damaged(HAPROXY.texts))
+@settings(max_examples=10_000, deadline=None)
+def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
+    assert faults_with(HAPROXY.dialect, text) == []

@@ -1,0 +1,282 @@
+"""What lighttpd's rules say of configurations that are not as plain as the rule files."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+
+from support.dialect_cases import Asked, files
+from support.mutations import damaged, faults_with
+from undam.errors import ConfigSyntaxError, UsageError
+from undam.lint import RenderRequest, Settings, Source, fix_sources, recognise_dialect
+from undam.lint.dialects.lighttpd.reader import MAX_BLOCKS, MAX_INCLUDES
+from undam.rules import Severity
+
+LIGHTTPD = Asked("lighttpd", "LTD")
+STREAM = "server.stream-response-body = 1"
+
+
+def relay(host: str = "10.0.0.1", port: int = 80, key: str = "", more: str = "") -> str:
+    return f'proxy.server = ( "{key}" => (( "host" => "{host}", "port" => {port}{more} )) )'
+
+
+CHAT = f'$HTTP["url"] =~ "^/chat/" {{\n    {relay()}\n}}\n'
+
+
+# reading
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "what"),
+    [
+        ("a = 1\n}", 2, 1, "closes nothing"),
+        ('$HTTP["a"] == "b" {', 1, 19, "not closed"),
+        ('a = "b', 1, 5, "string is not closed"),
+        ("a = ?", 1, 5, "unexpected character"),
+        ('a = ( "b" => ( 1 )', 1, 5, r"\( that is not closed"),
+        ("a = ( { )", 1, 5, r"\( that is not closed"),
+        ("a = =", 1, 5, "a value expected"),
+        ("a =", 1, 4, "ends before a value"),
+        ("a", 1, 2, "ends before ="),
+        ("a b", 1, 3, "= expected"),
+        ("$HTTP x", 1, 7, r"\[ expected"),
+        ("( )", 1, 1, "unexpected"),
+        ('$HTTP["a"] == "b" {' * (MAX_BLOCKS + 1), 1, 1 + 19 * MAX_BLOCKS, "deep"),
+    ],
+)
+def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: str) -> None:
+    with pytest.raises(ConfigSyntaxError, match=what) as error:
+        LIGHTTPD.linted(text)
+    assert (error.value.line, error.value.column) == (line, column)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'server.name = "a" + var.b + "c" # d\nserver.x := 1',
+        'a = ( "x", ( 1, "}" ) ) + ( )\n global { b = "" }',
+        '$HTTP["a"] == "b" { a = 1 } else if $HTTP["a"] != "c" { a = 2 } elsif $X["y"] !~ "z" { }',
+        '$HTTP["a"] == "b" { } else { c = enable }',
+    ],
+)
+def test_what_lighttpd_allows_is_read(text: str) -> None:
+    assert LIGHTTPD.linted(text) == LIGHTTPD.linted("")
+
+
+def test_included_files_stand_where_they_are_included() -> None:
+    inside = files(**{"a.conf": relay(), "b.conf": STREAM})
+    text = '$HTTP["url"] =~ "^/chat/" {\n    include "a.conf"\n}\n'
+    found = LIGHTTPD.linted(text, inside)
+    assert [(one.path, one.rule.code) for one in found.mistakes] == [("a.conf", "LTD101")]
+    assert [one.path for one in found.included] == ["a.conf"]
+    changed = fix_sources(LIGHTTPD.dialect, Source("f", text), Settings(), open_file=inside)
+    assert changed == {"a.conf": f"{relay()}\n{STREAM}"}
+    assert LIGHTTPD.linted(f'include "b.conf"\n{text}', inside).mistakes == ()
+
+
+def test_a_limit_of_another_file_is_told_at_the_route() -> None:
+    inside = files(limits="server.max-write-idle = 5")
+    text = f'include "limits"\n{STREAM}\n{CHAT}'
+    (found,) = LIGHTTPD.linted(text, inside).mistakes
+    assert (found.path, found.line, found.rule.code) == ("f", 4, "LTD401")
+
+
+def test_what_is_not_read_is_told() -> None:
+    text = 'include_shell "cat x"\ninclude var.dir + "/x"\ninclude "gone.conf"\n'
+    found = LIGHTTPD.linted(text).unread
+    assert [(one.line, one.what) for one in found] == [
+        (1, "include_shell cat x"), (2, "include var.dir + /x"), (3, "include gone.conf"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("times", [1, 20])
+def test_a_file_that_includes_itself_ends(times: int) -> None:
+    found = LIGHTTPD.linted('include "a"', files(a='include "a"\n' * times))
+    assert len(found.included) <= MAX_INCLUDES
+    assert "too many includes" in found.unread[0].what
+
+
+# routes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CHAT,
+        relay(key="/chat/"),
+        relay("vllm"),
+        relay(port=11434),
+        'proxy.server = ( ( "host" => "llm" ) )',
+        'proxy.server = ( "" => ( "vllm" => ( "host" => "10.0.0.1" ) ) )',
+        f'$HTTP["request-uri"] =^ "/sse" {{ {relay()} }}',
+        f'$HTTP["host"] == "a" {{ $HTTP["url"] == "/chat" {{ {relay()} }} }}',
+        f'$HTTP["url"] =$ "/stream" {{ fastcgi{relay()[5:]} }}',
+        f'$HTTP["url"] =~ "^/x/" {{ }} else $HTTP["url"] =~ "/chat$" {{ {relay()} }}',
+        f"server.stream-response-body = 0\n{CHAT}",
+        f'{CHAT}$HTTP["url"] =~ "^/other/" {{ {STREAM} }}',
+        f'$HTTP["url"] =~ "^/x/" {{ }} else {{ {STREAM} }}\n{CHAT}'.replace(STREAM, "a = 1"),
+    ],
+)
+def test_routes_that_stream_are_found(text: str) -> None:
+    assert LIGHTTPD.codes(text) == ["LTD101"]
+    assert LIGHTTPD.codes(LIGHTTPD.fixed(text)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        relay(),
+        relay(key=".php"),
+        f'$HTTP["url"] !~ "^/chat/" {{ {relay()} }}',
+        f'$HTTP["url"] =~ "\\.(js|css)$" {{ {relay()} }}',
+        'proxy.balance = "hash"\nproxy.server = ( )',
+        f"{STREAM}\n{CHAT}",
+        f"server.stream-response-body = var.x\n{CHAT}",
+        f'server.stream-response-body = "2"\n{CHAT}',
+        f"{CHAT.replace('proxy', f'{STREAM} proxy')}server.stream-response-body = 0\n",
+        CHAT.replace("proxy", f"{STREAM}\n    proxy"),
+        f'$HTTP["url"] =~ "^/chat/" {{ {STREAM} }}\n{CHAT}',
+        f'$HTTP["url"] =~ "^/chat/now" {{ {STREAM} }}\n{CHAT}',
+        f'{relay("vllm")}\n$HTTP["url"] =~ "chat" {{ {STREAM} }}',
+        f'{relay("vllm")}\n$HTTP["host"] == "a" {{ {STREAM} }}',
+        f'{CHAT}$HTTP["request-method"] == "POST" {{ {STREAM} }}',
+    ],
+)
+def test_of_other_routes_nothing_is_said(text: str) -> None:
+    assert LIGHTTPD.codes(text) == []
+
+
+def test_paths_of_the_user_choose_the_relay() -> None:
+    other = CHAT.replace("chat", "api").replace("80", "81")
+    assert LIGHTTPD.told(CHAT + other, stream_paths=("/api/x",)) == [("LTD101", 5)]
+    assert LIGHTTPD.told(relay(), stream_paths=("/api/x",)) == [("LTD101", 1)]
+    ends = CHAT.replace('=~ "^/chat/"', '=$ "/ask"')
+    assert LIGHTTPD.told(ends, stream_paths=("/api/ask",)) == [("LTD101", 2)]
+    assert LIGHTTPD.told(ends, stream_paths=("/api/tell",)) == []
+    optional = CHAT.replace("chat/", "chats?/")
+    assert LIGHTTPD.told(optional, stream_paths=("/chat/x",)) == [("LTD101", 2)]
+    part = CHAT.replace("^/chat/", "^(/a|/b)")
+    assert LIGHTTPD.told(part, stream_paths=("/b",)) == [("LTD101", 2)]
+
+
+# where the fix goes
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        (CHAT, CHAT.replace("}\n", f"    {STREAM}\n}}\n")),
+        (
+            f'$HTTP["url"] =~ "^/chat/" {{ {relay()} }}\n',
+            f'$HTTP["url"] =~ "^/chat/" {{ {STREAM}\n{relay()} }}\n',
+        ),
+        (f"  {relay('vllm')} # all\r\n", f"  {relay('vllm')} # all\r\n  {STREAM}\r\n"),
+        (
+            relay(key="/v1/chat.x/"),
+            f'{relay(key="/v1/chat.x/")}\n$HTTP["url"] =~ "^/v1/chat\\.x/" {{\n    {STREAM}\n}}',
+        ),
+        (
+            f"server.stream-response-body = 0 # why?\n{relay('vllm')}\n",
+            f"{STREAM} # why?\n{relay('vllm')}\n",
+        ),
+    ],
+)
+def test_a_fix_touches_the_streaming_route_alone(text: str, after: str) -> None:
+    assert LIGHTTPD.fixed(text) == after
+    assert LIGHTTPD.codes(after) == []
+
+
+def test_a_limit_for_one_prefix_gets_a_condition_of_its_own() -> None:
+    text = f"{STREAM}\nserver.max-write-idle = 20\n{relay(key='/chat')}\n"
+    assert LIGHTTPD.told(text) == [("LTD401", 2)]
+    mended = LIGHTTPD.fixed(text)
+    assert mended == text + '$HTTP["url"] =~ "^/chat" {\n    server.max-write-idle = 3600\n}\n'
+    assert LIGHTTPD.codes(mended) == []
+
+
+# rules
+
+
+@pytest.mark.parametrize(
+    ("limit", "severity"),
+    [("11", Severity.ERROR), ('"20"', Severity.WARNING), ("30", None), ("0", None), ("x", None)],
+)
+def test_limits_are_judged_by_the_heartbeat(limit: str, severity: Severity | None) -> None:
+    write = f"{STREAM}\n{CHAT}".replace("}\n", f"    server.max-write-idle = {limit}\n}}\n")
+    read = f"{STREAM}\n{CHAT}".replace(" )) )", f', "read-timeout" => {limit} )) )')
+    for text, code in ((write, "LTD401"), (read, "LTD402")):
+        found = LIGHTTPD.linted(text).mistakes
+        wanted = [(code, severity)] * (severity is not None)
+        assert [(one.rule.code, one.severity) for one in found] == wanted
+        if found:
+            assert LIGHTTPD.fixed(text) == text.replace(limit.strip('"'), "3600") or '"' in limit
+
+
+def test_the_header_of_nginx_is_a_remark() -> None:
+    header = 'setenv.set-response-header = ( "X-Accel-Buffering" => "no", "A" => "b" )'
+    assert LIGHTTPD.told(f"{STREAM}\n{header}\n{CHAT}") == [("LTD201", 2)]
+
+
+# corpus, recognition, render, damage
+
+
+def test_nothing_is_said_of_what_does_not_stream() -> None:
+    assert LIGHTTPD.of_corpus("still-php.conf") == []
+    assert LIGHTTPD.of_corpus("still-tools.conf") == []
+    assert LIGHTTPD.of_corpus("stream-ollama.conf") == [("LTD101", 9)]
+
+
+def test_every_file_of_the_corpus_is_recognised() -> None:
+    for text in LIGHTTPD.texts:
+        assert recognise_dialect("-", text) is LIGHTTPD.dialect
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "expected"),
+    [
+        ("/etc/lighttpd/lighttpd.conf", "", True),
+        ("10-proxy.conf", '$HTTP["url"] =~ "x" { }', True),
+        ("x.toml", "server.port = 1", False),
+        ("nginx.conf", "server { listen 80; }", False),
+    ],
+)
+def test_lighttpd_is_recognised(path: str, text: str, expected: bool) -> None:
+    assert LIGHTTPD.dialect.recognises(path, text) is expected
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/", "chat"])
+def test_what_is_rendered_is_clean(path: str) -> None:
+    text = LIGHTTPD.dialect.render(RenderRequest(upstream="http://vllm", path=path))
+    assert '"host" => "vllm", "port" => 80' in text
+    assert LIGHTTPD.codes(text) == []
+
+
+def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
+    with pytest.raises(UsageError, match="cannot stand"):
+        LIGHTTPD.dialect.render(RenderRequest(upstream="http://a", path='/"'))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "part", ['"', "(", "( 1 ) + ", "#\n", '$HTTP["url"] == "/chat" { }\n', "a=1 "]
+)
+def test_length_costs_no_more_than_its_length(part: str) -> None:
+    began = time.perf_counter()
+    assert faults_with(LIGHTTPD.dialect, f"{CHAT}a = {part * 3_000}\n") == []
+    recognise_dialect("-", part * 3_000)
+    assert time.perf_counter() - began < 10  # the square of it would be hours
+
+
+@given(text=damaged(LIGHTTPD.texts))
+@settings(max_examples=300, deadline=None)
+def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
+    assert faults_with(LIGHTTPD.dialect, text) == []
+
+
+@pytest.mark.deep
+@given(text=damaged(LIGHTTPD.texts))
+@settings(max_examples=10_000, deadline=None)
+def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
+    assert faults_with(LIGHTTPD.dialect, text) == []

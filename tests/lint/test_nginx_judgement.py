@@ -1,0 +1,325 @@
+"""What nginx's rules say of configurations that are not as plain as the rule files."""
+
+from __future__ import annotations
+
+import pytest
+
+from undam.lint import (
+    Settings,
+    Source,
+    dialect_named,
+    fix_source,
+    fix_sources,
+    lint_source,
+)
+from undam.lint.dialect import OpenFile, no_files
+from undam.lint.dialects.nginx.rules.limits import _seconds
+from undam.rules import Severity
+
+NGINX = dialect_named("nginx")
+UP = "proxy_pass http://127.0.0.1:9000;"
+OFF = "proxy_buffering off;"
+
+
+def told(text: str, open_file: OpenFile = no_files, **options: object) -> list[tuple[str, int]]:
+    """Codes and lines."""
+    chosen = Settings(**options)  # type: ignore[arg-type]
+    found = lint_source(NGINX, Source("f.conf", text), chosen, open_file)
+    return [(one.rule.code, one.line) for one in found.mistakes]
+
+
+def codes(text: str, **options: object) -> list[str]:
+    return [code for code, _ in told(text, **options)]  # type: ignore[arg-type]
+
+
+def fixed(text: str, open_file: OpenFile = no_files) -> str:
+    return fix_source(NGINX, Source("f.conf", text), Settings(), unsafe=True, open_file=open_file)
+
+
+def files(**texts: str) -> OpenFile:
+    return lambda pattern: [Source(pattern, texts[pattern])] if pattern in texts else []
+
+
+# routes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "upstream a { server vllm:8000; } server { location / { proxy_pass http://a/x; } }",
+        "server { set $to http://llm:1; location / { proxy_pass $to; } }",
+        "upstream b { server tgi; } map $uri $a { x.org b; } location / { proxy_pass http://$a; }",
+        "map $a $b { x http://${c}; } map $d $c { x sglang:1; } location / { proxy_pass $b; }",
+        "server { location @api { proxy_pass http://x; } location /chat { try_files /a @api; } }",
+        "server { location /v1 { if ($a) { proxy_pass http://x; } } }",
+        "server { location /a { location /a/chat { proxy_pass http://x; } } }",
+        "http { server { location ~ ^/v1/(a|b) { proxy_pass http://llm; } } }",
+        "location /sse { proxy_pass http://x; }",
+        "server { location /v1 { limit_except GET { proxy_pass http://x; } } }",
+    ],
+)
+def test_routes_that_stream_are_found(text: str) -> None:
+    assert codes(text) == ["NGX101"]
+    assert codes(fixed(text)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "server { location / { proxy_pass http://x; } }",
+        "server { location /chat { root /srv; } }",
+        "server { location /chat { return 200; } location / { proxy_pass http://x; } }",
+        "server { set $a; location / { proxy_pass http://$a$b; } } map x { }",
+        "server { location { proxy_pass http://x; } }",
+        "stream { server { listen 1; proxy_pass llm:1; } }",
+        "if ($x) { proxy_pass http://vllm; }",
+        "server { location /v1/ { grpc_pass grpc://llm:1; } }",
+        "server { location /v1/ { proxy_pass http://x; proxy_buffering OFF; } }",
+        "http { proxy_buffering off; server { location /v1/ { proxy_pass http://x; } } }",
+        "location { set $x; set; } upstream; map; proxy_pass;",
+    ],
+)
+def test_of_other_routes_nothing_is_said(text: str) -> None:
+    assert codes(text) == []
+
+
+def test_paths_of_the_user_choose_the_location_that_nginx_would_choose() -> None:
+    text = """
+server {
+    location / { proxy_pass http://llm; }
+    location /api/ { proxy_pass http://x; }
+    location /api/tell/ { proxy_pass http://x; }
+    location ~ ^/api/ask(/|$) { proxy_pass http://x; }
+    location /api/tell/more { proxy_pass http://x; }
+    location ~ \\.php$ { proxy_pass http://x; }
+}"""
+
+    def lines(*paths: str) -> list[int]:
+        return [line for _, line in told(text, stream_paths=paths)]
+
+    assert lines("/api/tell/") == [5, 7]
+    assert lines("/api/ask") == [6]
+    assert lines("/other") == [3]
+    assert lines("/api/tell/more/and", "/api/x") == [4, 7]
+    assert told("location /a { proxy_pass http://x; }", stream_paths=("/b",)) == []
+
+
+# holds: one finding a route, and the plainest
+
+
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [
+        ("", "NGX101"),
+        ("proxy_buffering on;", "NGX101"),
+        ("proxy_http_version 1.1;", "NGX102"),
+        ("proxy_http_version 2;", "NGX102"),
+        ("gzip on; gzip_types *;", "NGX103"),
+        ("gzip on; gzip_types *; proxy_http_version 1.1; proxy_cache a;", "NGX103"),
+        ("gzip on;", "NGX101"),
+        ("gzip off; gzip_types *;", "NGX101"),
+        ("proxy_http_version 1.1; proxy_cache a;", "NGX104"),
+        ("proxy_http_version 1.1; proxy_cache off;", "NGX102"),
+        ("proxy_cache a;", "NGX101"),
+        ("proxy_ignore_headers Expires x-accel-buffering;", "NGX105"),
+        ("proxy_ignore_headers Expires;", "NGX101"),
+        ("proxy_buffer_size 1k;", "NGX106"),
+        ("proxy_http_version 1.1; proxy_limit_rate 1k; proxy_cache a;", "NGX108"),
+        ("proxy_http_version 1.1; proxy_limit_rate 0;", "NGX102"),
+        ("proxy_limit_rate 1k;", "NGX101"),
+        ("proxy_set_header x-accel-buffering no; proxy_buffer_size 1k;", "NGX201"),
+        ("add_header X-Accel-Buffering no; proxy_request_buffering off;", "NGX202"),
+        ("proxy_request_buffering off; proxy_buffer_size 1k;", "NGX204"),
+        ("proxy_request_buffering off;", "NGX204"),
+        ("proxy_request_buffering on;", "NGX101"),
+        ("proxy_buffering on; proxy_set_header X-Accel-Buffering no;", "NGX101"),
+    ],
+)
+def test_a_held_route_is_told_of_once(lines: str, code: str) -> None:
+    text = f"location /v1/ {{ {UP} {lines} }}"
+    assert codes(text) == [code]
+    after = fixed(text)
+    assert [found for found in codes(after) if found != "NGX201"] == []
+    assert after.count("proxy_buffering") == 1
+
+
+@pytest.mark.parametrize("protocol", ["uwsgi", "fastcgi", "scgi"])
+def test_each_protocol_has_its_own_directive(protocol: str) -> None:
+    text = f"location /sse {{\n  {protocol}_pass x:1;\n  proxy_buffering off;\n}}"
+    assert told(text) == [("NGX109", 2)]
+    assert f"  {protocol}_buffering off;\n" in fixed(text)
+
+
+def test_a_location_may_pass_on_in_two_protocols() -> None:
+    text = "location /sse { if ($a) { fastcgi_pass x; } proxy_pass http://y; }"
+    assert codes(text) == ["NGX109", "NGX101"]
+    assert codes(fixed(text)) == []
+
+
+# where the fix goes
+
+
+def test_a_fix_goes_into_the_location_and_not_into_what_it_includes() -> None:
+    included = files(**{"proxy.conf": UP})
+    text = "location /v1/ {\n    include proxy.conf;\n}\n"
+    assert told(text, included) == [("NGX101", 1)]
+    assert fixed(text, included) == f"location /v1/ {{\n    {OFF}\n    include proxy.conf;\n}}\n"
+
+
+def test_a_wrong_word_is_mended_where_it_stands() -> None:
+    included = files(**{"proxy.conf": "proxy_buffering on;\n"})
+    text = f"location /v1/ {{\n    include proxy.conf;\n    {UP}\n}}\n"
+    source = Source("f.conf", text)
+    changed = fix_sources(NGINX, source, Settings(), open_file=included)
+    assert changed == {"proxy.conf": "proxy_buffering off;\n"}
+
+
+def test_a_file_that_is_included_twice_is_told_of_once() -> None:
+    included = files(api=f"location /v1/ {{ {UP} }}")
+    found = lint_source(
+        NGINX, Source("f", "server { include api; } server { include api; }"), Settings(), included
+    )
+    assert [(one.path, one.rule.code) for one in found.mistakes] == [("api", "NGX101")]
+    assert [one.path for one in found.included] == ["api"]
+
+
+def test_a_supposed_fix_that_keeps_outer_lines_out_stays() -> None:
+    text = f"""\
+proxy_set_header Host $host;
+server {{
+    location /v1/ {{
+        {UP}
+        proxy_set_header X-Accel-Buffering no;
+    }}
+}}
+"""
+    line = "        proxy_set_header X-Accel-Buffering no;\n"
+    after = fixed(text)
+    assert after == text.replace(line, f"{line}        {OFF}\n")
+    # Then it is a remark without a fix.
+    (left,) = lint_source(NGINX, Source("f", after), Settings()).mistakes
+    assert (left.rule.code, left.severity, left.edits) == ("NGX201", Severity.INFO, ())
+
+
+def test_an_inherited_supposed_fix_is_told_at_each_route() -> None:
+    text = f"""\
+server {{
+    proxy_set_header X-Accel-Buffering no;
+    add_header X-Accel-Buffering no;
+    location /v1/ {{
+        {UP}
+    }}
+    location /sse {{
+        {UP}
+        add_header A b;
+        proxy_set_header A b;
+    }}
+}}
+"""
+    assert told(text) == [("NGX201", 5), ("NGX101", 8)]
+    assert codes(fixed(text)) == []
+
+
+def test_a_line_that_does_no_good_beside_the_fix_is_a_remark() -> None:
+    text = f"location /v1/ {{\n {UP}\n {OFF}\n proxy_set_header X-Accel-Buffering no;\n}}"
+    (found,) = lint_source(NGINX, Source("f", text), Settings()).mistakes
+    assert found.severity is Severity.INFO
+    assert fixed(text) == f"location /v1/ {{\n {UP}\n {OFF}\n}}"
+
+
+def test_chunks_that_an_outer_level_takes_away_are_given_back() -> None:
+    text = f"chunked_transfer_encoding off;\nlocation /v1/ {{\n {UP}\n {OFF}\n}}"
+    assert told(text) == [("NGX203", 3)]
+    assert " chunked_transfer_encoding on;\n" in fixed(text)
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "after"),
+    [
+        ("", "sub_filter_types *;", ""),
+        ("", "sub_filter_types * a/b;", "sub_filter_types a/b;"),
+        ("sub_filter_types c/d;", "sub_filter_types *;", None),
+        ("sub_filter_types *;", "", None),
+        ("", "sub_filter_types *; sub_filter_types a/b;", None),
+    ],
+)
+def test_a_filter_loses_the_type_where_that_is_one_line(
+    outer: str, inner: str, after: str | None
+) -> None:
+    start = f"{outer}\nlocation /v1/ {{ {UP} {OFF} sub_filter '\\r\\nx' ''; sub_filter a '';"
+    text = f"{start} {inner}\n}}"
+    assert codes(text) == ["NGX107"]
+    assert fixed(text) == (text if after is None else f"{start}{' ' * bool(after)}{after}\n}}")
+
+
+def test_an_unknown_filter_of_another_file_is_not_edited() -> None:
+    included = files(part="sub_filter '\\nx' '';")
+    text = f"location /v1/ {{ {UP} {OFF} sub_filter_types *; include part; }}"
+    (found,) = lint_source(NGINX, Source("f", text), Settings(), included).mistakes
+    assert (found.path, found.edits) == ("part", ())
+
+
+def test_http_10_from_an_outer_level_is_overruled() -> None:
+    text = f"proxy_http_version 1.0;\nlocation /v1/ {{\n {UP}\n {OFF}\n}}"
+    assert codes(text) == ["NGX110"]
+    assert " proxy_http_version 1.1;\n" in fixed(text)
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "can"),
+    [
+        ("", "proxy_hide_header Server;", True),
+        ("proxy_hide_header Server;", "", False),
+        ("proxy_pass_header Server;", "", False),
+        ("proxy_pass_header Server;", "proxy_pass_header Date;", True),
+    ],
+)
+def test_a_hidden_header_is_passed_where_nothing_else_changes(
+    outer: str, inner: str, can: bool
+) -> None:
+    start = f"{outer}\nlocation /v1/ {{ {UP} {OFF} {inner} "
+    text = f"{start}proxy_hide_header X-Accel-Buffering; }}"
+    assert codes(text) == ["NGX112"]
+    assert fixed(text) == (f"{start}proxy_pass_header X-Accel-Buffering; }}" if can else text)
+
+
+@pytest.mark.parametrize("protocol", ["proxy", "uwsgi", "fastcgi", "scgi"])
+def test_the_abort_that_is_ignored_is_told_for_each_protocol(protocol: str) -> None:
+    text = f"location /v1/ {{ {protocol}_pass http://x; {protocol}_buffering off; }}"
+    assert codes(f"{protocol}_ignore_client_abort on; {text}") == ["NGX111"]
+
+
+# limits
+
+
+@pytest.mark.parametrize(
+    ("limit", "heartbeat_s", "fires"),
+    [
+        ("", 15, False),
+        ("", 30, True),
+        ("proxy_read_timeout 30;", 15, True),
+        ("proxy_read_timeout 30001ms;", 15, False),
+        ("proxy_read_timeout $limit;", 15, False),
+        ("proxy_read_timeout '1m 30s';", 44, False),
+        ("proxy_read_timeout '1m 30s';", 45, True),
+    ],
+)
+def test_a_limit_is_judged_by_the_heartbeat(limit: str, heartbeat_s: float, fires: bool) -> None:
+    text = f"location /v1/ {{ {UP} {OFF} {limit} }}"
+    assert codes(text, heartbeat_s=heartbeat_s) == ["NGX401"] * fires
+
+
+def test_the_limit_of_grpc_is_its_own() -> None:
+    text = "location /v1/ { grpc_pass llm:1; grpc_read_timeout 5s; proxy_read_timeout 1s; }"
+    assert fixed(text) == text.replace("5s", "3600s")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("60", 60), ("1h 30m", 5400), ("1M", 2592000), ("500ms", 0.5), ("1y2w3d", 33_004_800),
+        ("", None), ("x", None), ("5 x", None), ("-1", None),
+    ],
+)  # fmt: skip
+def test_times_are_read_as_nginx_reads_them(text: str, seconds: float | None) -> None:
+    assert _seconds(text) == seconds

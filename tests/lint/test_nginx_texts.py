@@ -1,0 +1,148 @@
+"""Whole texts of nginx: the corpus, recognition, what is rendered, large ones and damaged ones."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+
+from support.mutations import damaged, faults_with
+from undam.errors import UsageError
+from undam.lint import (
+    RenderRequest,
+    Settings,
+    Source,
+    dialect_named,
+    lint_source,
+    recognise_dialect,
+)
+
+HERE = Path(__file__).parent
+CORPUS = sorted((HERE / "corpus" / "nginx").glob("*"))
+TEXTS = [
+    file.read_text("utf-8")
+    for file in [*CORPUS, *sorted((HERE.parent / "rules").glob("NGX*/*.conf"))]
+]
+NGINX = dialect_named("nginx")
+UP = "proxy_pass http://127.0.0.1:9000;"
+OFF = "proxy_buffering off;"
+
+
+def told(text: str, **options: object) -> list[tuple[str, int]]:
+    """Codes and lines."""
+    chosen = Settings(**options)  # type: ignore[arg-type]
+    found = lint_source(NGINX, Source("f.conf", text), chosen)
+    return [(one.rule.code, one.line) for one in found.mistakes]
+
+
+# corpus
+
+
+@pytest.mark.parametrize(
+    "file", [one for one in CORPUS if one.name.startswith("still")], ids=lambda file: file.name
+)
+def test_nothing_is_said_of_what_does_not_stream(file: Path) -> None:
+    found = lint_source(NGINX, Source(str(file), file.read_text("utf-8")), Settings())
+    assert found.mistakes == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("stream-vllm.conf", []),
+        ("stream-chat-app.conf", [("NGX201", 24), ("NGX101", 30)]),
+    ],
+)
+def test_of_what_streams_only_the_held_routes_are_told(
+    name: str, expected: list[tuple[str, int]]
+) -> None:
+    assert told((HERE / "corpus" / "nginx" / name).read_text("utf-8")) == expected
+
+
+def test_every_file_of_the_corpus_is_recognised() -> None:
+    for file in CORPUS:
+        assert recognise_dialect("-", file.read_text("utf-8")) is NGINX, file.name
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "expected"),
+    [
+        ("/etc/nginx/nginx.conf", "", True),
+        ("nginx.conf.template", "", True),
+        ("/etc/nginx/sites-enabled/default", "", True),
+        ("site.conf", "server {\n  listen 80;\n}", True),
+        ("part.conf", "location /x {\n  proxy_pass http://y;\n}", True),
+        ("-", "upstream a { server b:1; }", True),
+        ("consul.hcl", "server {\n  listen 80;\n}", False),
+        ("named.conf", 'zone "a" { type master; };', False),
+        ("x.conf", "server {\n  enabled = true\n}", False),
+        ("haproxy.cfg", "listen a\n  bind :80\n  server b c:1", False),
+        ("default.vcl", 'backend b { .host = "a"; }', False),
+    ],
+)
+def test_nginx_is_recognised(path: str, text: str, expected: bool) -> None:
+    assert NGINX.recognises(path, text) is expected
+
+
+# render
+
+
+@pytest.mark.parametrize("idle_s", [3600.0, 0.5])
+def test_what_is_rendered_is_clean(idle_s: float) -> None:
+    text = NGINX.render(RenderRequest(upstream="http://vllm:8000/", path="/v1/", idle_s=idle_s))
+    assert "proxy_pass http://vllm:8000;" in text
+    assert told(text, heartbeat_s=0.1) == []
+    assert recognise_dialect("-", text) is NGINX
+
+
+def test_an_https_upstream_is_greeted_by_name() -> None:
+    texts = [NGINX.render(RenderRequest(upstream=f"{scheme}://x")) for scheme in ("https", "http")]
+    assert ["proxy_ssl_server_name on;" in text for text in texts] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"path": "/a b"}, {"path": "/}"}, {"listen": "1;2"}, {"upstream": "http://a\n"}]
+)
+def test_words_that_cannot_stand_in_a_configuration_are_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match="cannot stand"):
+        NGINX.render(replace(RenderRequest(upstream="http://a"), **wrong))  # type: ignore[arg-type]
+
+
+# size
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "text",
+    [
+        "server { " + "location / { proxy_pass http://x; }" * 5_000 + "}",
+        "map $a $b { " + "x http://y; z web;" * 5_000 + "}"
+        + "location /x { proxy_pass $b; }" * 5_000,
+        f"location /v1/ {{ {UP} {OFF} " + "proxy_set_header X-Accel-Buffering no;" * 3_000 + "}",
+    ],
+    ids=["locations", "map", "lines"],
+)  # fmt: skip
+def test_large_texts_take_no_long_time(text: str) -> None:
+    started = time.process_time()
+    told(text)
+    told(text, stream_paths=("/v1/",))
+    assert time.process_time() - started < 10  # a tenth of it where nothing is done twice
+
+
+# damage
+
+
+@given(text=damaged(TEXTS))
+@settings(max_examples=300, deadline=None)
+def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
+    assert faults_with(NGINX, text) == []
+
+
+@pytest.mark.deep
+@given(text=damaged(TEXTS))
+@settings(max_examples=10_000, deadline=None)
+def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
+    assert faults_with(NGINX, text) == []

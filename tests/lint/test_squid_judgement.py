@@ -1,0 +1,232 @@
+"""What Squid's rules say of configurations that are not as plain as the rule files."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+
+from support.dialect_cases import Asked, files
+from support.mutations import damaged, faults_with
+from undam.errors import ConfigSyntaxError, UsageError
+from undam.lint import RenderRequest, Settings, Source, fix_sources, recognise_dialect
+from undam.lint.dialects.squid.reader import MAX_INCLUDES
+from undam.rules import Severity
+
+SQUID = Asked("squid", "SQD")
+PEER = "cache_peer 10.0.0.1 parent 80 0 originserver name=vllm\n"
+
+
+# reading
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "what"),
+    [
+        ("if a\n", 1, 1, "without its endif"),
+        ("\nelse\n", 2, 1, "without its if"),
+        ("endif\n", 1, 1, "without its if"),
+        (' "a" b\n', 1, 2, "begins with a directive"),
+    ],
+)
+def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: str) -> None:
+    with pytest.raises(ConfigSyntaxError, match=what) as error:
+        SQUID.linted(text)
+    assert (error.value.line, error.value.column) == (line, column)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lines_are_joined_by_their_last_character(end: str) -> None:
+    text = f"{PEER}read_timeout \\{end}  5 \\{end} seconds # a \\{end}\\{end}"
+    (found,) = SQUID.linted(text).mistakes
+    assert (found.line, found.column, found.length) == (2, 1, len("read_timeout"))
+    assert SQUID.fixed(text) == f"{PEER}read_timeout \\{end}  1 hour # a \\{end}\\{end}"
+
+
+def test_included_files_are_read_and_mended() -> None:
+    inside = files(**{"a.conf": "read_timeout 5\n"})
+    text = f'{PEER}include "a.conf" gone.conf\n'
+    found = SQUID.linted(text, inside)
+    assert [(one.path, one.line) for one in found.mistakes] == [("a.conf", 1)]
+    assert [one.what for one in found.unread] == ["include gone.conf"]
+    source = Source("f", text)
+    changed = fix_sources(SQUID.dialect, source, Settings(), unsafe=True, open_file=inside)
+    assert changed == {"a.conf": "read_timeout 1 hour\n"}
+
+
+@pytest.mark.parametrize("times", [1, 20])
+def test_a_file_that_includes_itself_ends(times: int) -> None:
+    found = SQUID.linted("include a", files(a="include a\n" * times))
+    assert len(found.included) <= MAX_INCLUDES
+    assert found.unread[0].what == "include a"
+
+
+def test_a_conditional_block_is_told_and_read() -> None:
+    found = SQUID.linted(f"{PEER}if 1 = 2\nread_timeout 5\nelse\nendif\n")
+    assert [one.line for one in found.unread] == [2]
+    assert [one.line for one in found.mistakes] == [3]
+
+
+# whether streams pass
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PEER,
+        "cache_peer llm.example.org parent 80 0\n",
+        "cache_peer 10.0.0.1 parent 11434 0\n",
+        "acl a urlpath_regex -i ^/img ^/v1/chat\n",
+        "acl a url_regex ^/sse\n",
+    ],
+)
+def test_a_service_that_streams_is_found(text: str) -> None:
+    assert SQUID.codes(f"{text}read_timeout 5\n") == ["SQD401"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http_port 3128\n",
+        "cache_peer 10.0.0.1 parent 80 0 name=web\n",
+        "cache_peer\nacl a\nacl a src 10.0.0.0/8\nacl b urlpath_regex ^/img\n",
+    ],
+)
+def test_of_another_nothing_is_said(text: str) -> None:
+    assert SQUID.codes(f"{text}read_timeout 5\n") == []
+
+
+def test_paths_of_the_user_decide() -> None:
+    for first, expected in ((PEER, ["SQD401"]), ("http_port 1\n", ["SQD401"]), ("", [])):
+        assert SQUID.codes(f"{first}read_timeout 5\n", stream_paths=("/x",)) == expected
+
+
+# rules
+
+
+@pytest.mark.parametrize(
+    ("limit", "severity"),
+    [
+        ("10 seconds", Severity.ERROR), ("20", Severity.WARNING), ("1 minute", None),
+        ("0.2 minutes", Severity.ERROR), ("500 milliseconds", Severity.ERROR), ("1 Day", None),
+        ("0", None), ("5 x", None), ("x", None), ("1.2.3", None), ("1 fortnight", None),
+    ],
+)  # fmt: skip
+def test_silence_is_judged_by_the_heartbeat(limit: str, severity: Severity | None) -> None:
+    text = f"{PEER}read_timeout 1\nread_timeout {limit} # a\n"
+    found = SQUID.linted(text).mistakes
+    assert [one.severity for one in found] == [severity] * (severity is not None)
+    if found:
+        assert SQUID.fixed(text) == f"{PEER}read_timeout 1\nread_timeout 1 hour # a\n"
+
+
+@pytest.mark.parametrize(
+    ("limit", "severity"),
+    [
+        ("30 seconds", Severity.ERROR), ("30 minutes", Severity.WARNING), ("1 hour", None),
+        ("1 week", None), ("x", None),
+    ],
+)  # fmt: skip
+def test_no_heartbeat_helps_against_a_lifetime(limit: str, severity: Severity | None) -> None:
+    text = f"{PEER}client_lifetime {limit}\n"
+    found = SQUID.linted(text, heartbeat_s=0.1).mistakes
+    assert [one.severity for one in found] == [severity] * (severity is not None)
+
+
+@pytest.mark.parametrize(
+    ("lines", "fires"),
+    [
+        ("delay_parameters 1 4000/4000", True),
+        ("delay_parameters 1 -1/-1 8000/8000", True),
+        ("delay_parameters 1 none", False),
+        ("delay_parameters 1 -1/-1 64000/64000", False),
+        ("delay_parameters 1 0/0", False),
+        ("delay_parameters", False),
+        ("delay_parameters 1 4000/4000\ndelay_access 1 deny a\ndelay_access 1 allow all", False),
+        ("delay_parameters 1 4000/4000\ndelay_access 1 allow a\ndelay_access 1 deny all", True),
+        ("delay_parameters 1 4000/4000\ndelay_access 1 deny", True),
+    ],
+)
+def test_slow_pools_are_told_unless_something_is_left_out(lines: str, fires: bool) -> None:
+    assert SQUID.codes(f"{PEER}{lines}\n") == ["SQD101"] * fires
+
+
+@pytest.mark.parametrize(
+    ("lines", "fires"),
+    [
+        ("reply_body_max_size 1 MB", True),
+        ("reply_body_max_size 5000", True),
+        ("reply_body_max_size 4 KB all", True),
+        ("reply_body_max_size 64 MB", False),
+        ("reply_body_max_size 0", False),
+        ("reply_body_max_size none", False),
+        ("reply_body_max_size none s\nreply_body_max_size 1 MB", False),
+        ("reply_body_max_size 1 KB i\nreply_body_max_size 1 MB", True),
+        ("reply_body_max_size 1 KB i", False),
+        ("reply_body_max_size 1 KB s", True),
+    ],
+)
+def test_the_first_size_that_a_stream_meets_counts(lines: str, fires: bool) -> None:
+    acls = "acl s urlpath_regex ^/v1/chat\nacl i src 10.0.0.0/8\nacl i urlpath_regex ^/img\n"
+    assert SQUID.codes(f"{acls}{PEER}{lines}\n") == ["SQD403"] * fires
+
+
+# corpus, recognition, render, damage
+
+
+def test_nothing_is_said_of_what_does_not_stream() -> None:
+    assert SQUID.of_corpus("still-office.conf") == []
+    assert SQUID.of_corpus("still-wiki.conf") == []
+    assert SQUID.of_corpus("stream-llm.conf") == [("SQD402", 10)]
+
+
+def test_every_file_of_the_corpus_is_recognised() -> None:
+    for text in SQUID.texts:
+        assert recognise_dialect("-", text) is SQUID.dialect
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "expected"),
+    [
+        ("/etc/squid/squid.conf", "", True),
+        ("-", "http_port 3128\nhttp_access deny all\n", True),
+        ("x.conf", "server { }", False),
+    ],
+)
+def test_squid_is_recognised(path: str, text: str, expected: bool) -> None:
+    assert SQUID.dialect.recognises(path, text) is expected
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/", "chat"])
+def test_what_is_rendered_is_clean(path: str) -> None:
+    text = SQUID.dialect.render(RenderRequest(upstream="http://vllm", path=path))
+    assert "cache_peer vllm parent 80 0 " in text
+    assert SQUID.codes(text) == []
+
+
+def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
+    with pytest.raises(UsageError, match="cannot stand"):
+        SQUID.dialect.render(RenderRequest(upstream="http://a", path="/ #"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["\\\n", "a ", "a\n", "if a\n", "acl a urlpath_regex ^/v\n", "#"])
+def test_length_costs_no_more_than_its_length(part: str) -> None:
+    began = time.perf_counter()
+    assert faults_with(SQUID.dialect, f"{PEER}{part * 3_000}") == []
+    recognise_dialect("-", part * 3_000)
+    assert time.perf_counter() - began < 10  # the square of it would be hours
+
+
+@given(text=damaged(SQUID.texts))
+@settings(max_examples=300, deadline=None)
+def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
+    assert faults_with(SQUID.dialect, text) == []
+
+
+@pytest.mark.deep
+@given(text=damaged(SQUID.texts))
+@settings(max_examples=10_000, deadline=None)
+def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
+    assert faults_with(SQUID.dialect, text) == []

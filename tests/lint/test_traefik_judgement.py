@@ -1,0 +1,313 @@
+"""What is told of Traefik's configuration: on which routers, how bad, with which edits."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from undam.errors import ConfigSyntaxError
+from undam.lint import (
+    Linted,
+    RenderRequest,
+    Settings,
+    Source,
+    dialect_named,
+    fix_source,
+    lint_source,
+    recognise_dialect,
+)
+from undam.lint.dialects.traefik.model import seconds_of
+from undam.textfiles.tree import Node
+
+HERE = Path(__file__).parent
+TRAEFIK = dialect_named("traefik")
+CORPUS = sorted((HERE / "corpus" / "traefik").glob("*"))
+CHAT = "PathPrefix(`/v1/chat`)"
+
+
+def dynamic(
+    rule: str = CHAT,
+    *,
+    router: str = "",
+    middlewares: str = "",
+    balancer: str = "",
+    services: str = "",
+    more: str = "",
+) -> str:
+    return f"""\
+http:
+  routers:
+    one: {{rule: "{rule}", service: origin, {router}}}
+  middlewares: {{{middlewares}}}
+  services:
+    {services}
+    origin:
+      loadBalancer: {{servers: [{{url: "http://site:80"}}, {{weight: 1}}], {balancer}}}
+{more}"""
+
+
+def lint(text: str, chosen: Settings | None = None, path: str = "f.yaml") -> Linted:
+    return lint_source(TRAEFIK, Source(path, text), chosen or Settings())
+
+
+def told(text: str, chosen: Settings | None = None, path: str = "f.yaml") -> list[str]:
+    return [f"{one.rule.code} {one.severity}" for one in lint(text, chosen, path).mistakes]
+
+
+def fixed(text: str, path: str = "f.yaml", chosen: Settings | None = None) -> str:
+    return fix_source(TRAEFIK, Source(path, text), chosen or Settings(), unsafe=True)
+
+
+@pytest.mark.parametrize("file", CORPUS, ids=lambda file: file.name)
+def test_real_files(file: Path) -> None:
+    text = file.read_text("utf-8")
+    assert recognise_dialect(file.name, text) is TRAEFIK
+    expected = {
+        "still-static.yml": ["TRF401 info", "TRF402 info"],
+        "still-dynamic.yml": [],
+        "stream-ollama.toml": ["TRF101 error", "TRF102 info", "TRF402 warning"],
+    }
+    assert told(text, path=file.name) == expected[file.name]
+    if file.name.startswith("still"):
+        assert fixed(text, file.name) == text
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "ours"),
+    [
+        ("f.yml", "entryPoints:\n  web: {}\n", True),
+        ("f.yaml", "http:\n  # c\n\n  routers: {}\n", True),
+        ("f.yaml", "HTTP:\r\n  ServersTransports: {}\r\n", True),
+        ("f.toml", "[http.routers.x]\n", True),
+        ("f.toml", " [ entryPoints ]\n", True),
+        ("-", "[[http.services.a.loadBalancer.servers]]\n", True),
+        ("-", "entrypoints: {}\n", True),
+        ("-", "services: {}\n", False),
+        ("f.yaml", "http:\n  port: 80\n", False),
+        ("f.yaml", "[http.routers.x]\n", False),
+        ("f.toml", "[tool.ruff]\n", False),
+        ("f.md", "entryPoints:\n", False),
+    ],
+)
+def test_files_are_recognised(path: str, text: str, ours: bool) -> None:
+    assert TRAEFIK.recognises(path, text) is ours
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        *(("30", 30), ("30s", 30), ("1m30s", 90), ("1.5h", 5400), ("150ms", 0.15), ("0", 0)),
+        *(("2µs", 2e-6), ("-1", None), ("soon", None), ("9" * 40, None), ("1d", None)),
+    ],
+)
+def test_durations(text: str, seconds: float | None) -> None:
+    assert seconds_of(Node("scalar", 0, 0, text)) == seconds
+
+
+def test_what_is_no_text_is_no_duration() -> None:
+    assert seconds_of(None) is seconds_of(Node("list", 0, 0)) is None
+
+
+BUFFER = {"router": "middlewares: [b]", "middlewares": "b: {buffering: {maxRequestBodyBytes: 9}}"}
+
+
+class TestRouters:
+    @pytest.mark.parametrize(
+        ("rule", "streams"),
+        [
+            (CHAT, True),
+            ("Host(`a`) && (Path(`/x`, '/sse'))", True),
+            ("PathRegexp(`^/v1/.*/stream$`)", True),
+            ("Host(`chat.example.com`)", False),
+            ("PathPrefix(`/shop`)", False),
+            ("PathPrefix()", False),
+        ],
+    )
+    def test_by_their_rules(self, rule: str, streams: bool) -> None:
+        assert told(dynamic(rule, **BUFFER)) == (["TRF101 error"] if streams else [])
+
+    @pytest.mark.parametrize(
+        "through",
+        [
+            "weighted: {services: [{weight: 1}, {name: llm}]}",
+            "mirroring: {service: llm}",
+            "failover: {service: origin, fallback: llm@file}",
+        ],
+    )
+    def test_by_the_engine_that_a_service_leads_to(self, through: str) -> None:
+        services = f"main: {{{through}}}\n    llm: {{loadBalancer: {{}}}}"
+        text = dynamic("Host(`a`)", services=services, **BUFFER)
+        assert told(text) == []
+        assert told(text.replace("service: origin, mid", "service: main, mid")) == ["TRF101 error"]
+
+    def test_services_that_lead_to_each_other_are_followed_once(self) -> None:
+        services = "main: {mirroring: {service: other}}\n    other: {mirroring: {service: main}}"
+        text = dynamic("Host(`a`)", services=services).replace("service: origin,", "service: main,")
+        assert told(text) == []
+
+    def test_a_router_without_a_rule_or_service(self) -> None:
+        text = "http:\n  routers:\n    a: {middlewares: [x]}\n    b:\n    c: []\n"
+        assert lint(text, Settings(stream_paths=("/",))).mistakes == ()
+
+    def test_keys_in_any_case(self) -> None:
+        text = dynamic(**BUFFER).replace("routers:", "ROUTERS:").replace("rule:", "Rule:")
+        assert told(text.replace("buffering", "Buffering")) == ["TRF101 error"]
+
+    def test_empty_files_and_further_documents(self) -> None:
+        assert lint("") == lint("http:\n") == Linted()
+        assert [one.line for one in lint("a: 1\na: 2\n---\nb: 1\n").unread] == [2, 4]
+
+    def test_a_template_that_cannot_be_read_is_said(self) -> None:
+        text = dynamic() + '{{ range $i := until 3 }}\n  a: "{{ $i }}"\n{{ end }}\n'
+        found = lint(text)
+        assert [(one.line, "template" in one.what) for one in found.unread] == [(9, True)]
+        with pytest.raises(ConfigSyntaxError):
+            lint("http: [")
+
+
+class TestMiddlewares:
+    def test_only_the_router_that_streams_loses_it(self) -> None:
+        text = dynamic(router="middlewares: [b, c]", middlewares=BUFFER["middlewares"] + ", c: {}")
+        text = text.replace(
+            "  middlewares: {", "    two: {rule: Host(`x`), middlewares: [b]}\n  middlewares: {"
+        )
+        assert fixed(text) == text.replace("[b, c]", "[c]")
+
+    def test_each_of_two_streaming_routers_loses_it_and_it_is_told_once(self) -> None:
+        text = dynamic(router="middlewares: [a, b]", middlewares=BUFFER["middlewares"] + ", a: {}")
+        text = text.replace(
+            "  middlewares: {", f"    two: {{rule: {CHAT}, middlewares: [b, a]}}\n  middlewares: {{"
+        )
+        assert told(text) == ["TRF101 error"]
+        assert fixed(text) == text.replace("[a, b]", "[a]").replace("[b, a]", "[a]")
+
+    def test_through_chains_and_entry_points(self) -> None:
+        chain = "c: {chain: {middlewares: [d@file, c]}}, d: {chain: {middlewares: [b]}}, "
+        text = dynamic(router="middlewares: [c]", middlewares=chain + BUFFER["middlewares"])
+        assert told(text) == ["TRF101 error"]
+        assert fixed(text) == text
+        points = "entryPoints: {web: {http: {middlewares: [b]}}, other: {}}\n"
+        text = dynamic(middlewares=BUFFER["middlewares"], more=points)
+        assert told(text) == ["TRF101 error"]
+        assert told(text.replace("service: origin,", "service: origin, entryPoints: [other]")) == []
+
+    def test_those_that_stand_elsewhere_are_said(self) -> None:
+        text = dynamic(router="middlewares: [auth@docker, b]", middlewares="b: {}")
+        assert [one.what for one in lint(text).unread] == [
+            "the middleware auth@docker, which stands elsewhere"
+        ]
+
+    def test_the_line_that_does_nothing(self) -> None:
+        buffering = "b: {buffering: {disableResponseBuffer: %s}}"
+        for value, code in (("true", "TRF201 warning"), ("false", "TRF101 error")):
+            text = dynamic(router="middlewares: [b]", middlewares=buffering % value)
+            assert told(text) == [code]
+
+    @pytest.mark.parametrize(
+        ("compress", "after"),
+        [
+            ("{}", "{excludedContentTypes: [text/event-stream]}"),
+            ("{excludedContentTypes: [a/b]}", "{excludedContentTypes: [a/b, text/event-stream]}"),
+            ("{includedContentTypes: [a/b, Text/Event-Stream]}", "{includedContentTypes: [a/b]}"),
+            ("{includedContentTypes: [text/event-stream]}", None),
+            ("true", None),
+        ],
+    )
+    def test_compression_of_event_streams(self, compress: str, after: str | None) -> None:
+        text = dynamic(router="middlewares: [z]", middlewares=f"z: {{compress: {compress}}}")
+        assert told(text) == ["TRF102 info"]
+        assert fixed(text) == (text.replace(compress, after) if after else text)
+
+    @pytest.mark.parametrize(
+        "compress",
+        [
+            "false",
+            "{excludedContentTypes: [' text/event-stream']}",
+            "{includedContentTypes: [text/html]}",
+        ],
+    )
+    def test_compression_of_other_types(self, compress: str) -> None:
+        text = dynamic(router="middlewares: [z]", middlewares=f"z: {{compress: {compress}}}")
+        assert told(text) == []
+
+    def test_a_web_of_chains_is_not_followed_to_its_end(self) -> None:
+        names = ", ".join(f"m{n}" for n in range(300))
+        chains = "\n".join(f"    m{n}: {{chain: {{middlewares: [{names}]}}}}" for n in range(300))
+        text = dynamic(router="middlewares: [m0]").replace(
+            "middlewares: {}", f"middlewares:\n{chains}"
+        )
+        began = time.perf_counter()
+        assert told(text) == []
+        assert time.perf_counter() - began < 20
+
+
+class TestServices:
+    @pytest.mark.parametrize(
+        ("interval", "expected"),
+        [("100ms", ["TRF202 info"]), ("1", ["TRF202 info"]), ("-1", []), ("0s", []), ("x", [])],
+    )
+    def test_an_interval_between_flushes(self, interval: str, expected: list[str]) -> None:
+        text = dynamic(balancer=f"responseForwarding: {{flushInterval: {interval}}}")
+        assert told(text) == expected
+        assert fixed(text) == text
+
+    @pytest.mark.parametrize(
+        ("limit", "expected"),
+        [("10s", ["TRF402 warning"]), ("0s", []), ("2m", []), ("x", [])],
+    )
+    def test_a_limit_on_the_head(self, limit: str, expected: list[str]) -> None:
+        more = "  serversTransports: {t: {forwardingTimeouts: {responseHeaderTimeout: %s}}}\n"
+        text = dynamic(balancer="serversTransport: t@file", more=more % limit)
+        assert told(text) == expected
+        assert told(text.replace("t@file", "other")) == []
+
+
+class TestStatic:
+    STATIC = """\
+entryPoints:
+  web: {transport: {respondingTimeouts: {writeTimeout: %s}}}
+  other: {}
+serversTransport: {forwardingTimeouts: {responseHeaderTimeout: 5s}}
+"""
+
+    @pytest.mark.parametrize(
+        ("limit", "expected"),
+        [("30s", "error"), ("300", "warning"), ("0", None), ("1h", None), ("x", None)],
+    )
+    def test_where_the_user_says_that_something_streams(
+        self, limit: str, expected: str | None
+    ) -> None:
+        sure = Settings(stream_paths=("/v1/",))
+        text = self.STATIC % limit
+        writes = [f"TRF401 {expected}"] if expected else []
+        assert told(text, sure) == [*writes, "TRF402 warning"]
+        assert "responseHeaderTimeout: 0s" in fixed(text, chosen=sure)
+
+    def test_without_a_word_it_is_a_remark_and_nothing_is_mended(self) -> None:
+        text = self.STATIC % "30s"
+        assert told(text) == ["TRF401 info", "TRF402 info"]
+        assert fixed(text) == text
+
+    def test_routers_of_the_same_file_decide(self) -> None:
+        text = self.STATIC % "30s" + dynamic()
+        assert told(text) == ["TRF401 error", "TRF402 warning"]
+        elsewhere = text.replace("service: origin,", "service: origin, entryPoints: [other]")
+        assert told(elsewhere) == ["TRF401 info", "TRF402 warning"]
+
+    def test_a_bare_number_stays_one(self) -> None:
+        text = "[entryPoints.web.transport.respondingTimeouts]\nwriteTimeout = 30\n"
+        sure = Settings(stream_paths=("/",))
+        assert fixed(text, "f.toml", sure) == text.replace("30", "0")
+        quoted = text.replace("30", '"30"')
+        assert fixed(quoted, "-", sure) == quoted.replace("30", "0s")
+
+
+def test_render_is_silent_for_its_own_lint() -> None:
+    for path in ("/", "/v1/"):
+        request = RenderRequest(upstream="http://llm:8000", path=path, listen="[::1]:8080")
+        text = TRAEFIK.render(request)
+        assert lint(text, Settings(stream_paths=("/",))) == Linted()
+        assert recognise_dialect("traefik.yaml", text) is TRAEFIK
+        assert 'address: "[::1]:8080"' in text

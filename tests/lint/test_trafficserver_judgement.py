@@ -1,0 +1,223 @@
+"""What is told of Traffic Server's files: compress.config, the records, remap.config."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from undam.lint import (
+    Linted,
+    RenderRequest,
+    Settings,
+    Source,
+    dialect_named,
+    fix_source,
+    lint_source,
+    recognise_dialect,
+)
+from undam.lint.dialect import OpenFile, no_files
+
+HERE = Path(__file__).parent
+ATS = dialect_named("trafficserver")
+CORPUS = sorted((HERE / "corpus" / "trafficserver").glob("*"))
+SURE = Settings(stream_paths=("/v1/",))
+IDLE = "CONFIG proxy.config.http.transaction_no_activity_timeout_out INT"
+ACTIVE = "CONFIG proxy.config.http.transaction_active_timeout_in INT"
+
+
+def lint(text: str, chosen: Settings | None = None, files: OpenFile = no_files) -> Linted:
+    return lint_source(ATS, Source("f.config", text), chosen or Settings(), files)
+
+
+def told(text: str, chosen: Settings | None = None, files: OpenFile = no_files) -> list[str]:
+    return [f"{one.rule.code} {one.severity}" for one in lint(text, chosen, files).mistakes]
+
+
+def fixed(text: str, chosen: Settings | None = None) -> str:
+    return fix_source(ATS, Source("f.config", text), chosen or Settings(), unsafe=True)
+
+
+def beside(maps: str) -> OpenFile:
+    """A remap.config in the same folder."""
+    return lambda name: [Source(name, maps)] if name == "remap.config" else []
+
+
+@pytest.mark.parametrize("file", CORPUS, ids=lambda file: file.name)
+def test_real_files(file: Path) -> None:
+    text = file.read_text("utf-8")
+    assert recognise_dialect(file.name, text) is ATS
+    expected = {
+        "still-compress.config": ["ATS101 info"],
+        "still-records.config": ["ATS401 info", "ATS402 info"],
+        "still-records.yaml": ["ATS401 info", "ATS402 info"],
+        "stream-remap.config": ["ATS401 warning"],
+    }
+    assert told(text) == expected[file.name]
+    if file.name.startswith("still"):
+        assert fixed(text) == text
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "ours"),
+    [
+        ("etc/records.config", "", True),
+        ("C:\\ats\\remap.config", "", True),
+        ("-", "CONFIG proxy.config.x INT 1", True),
+        ("my.config", "flush true\ncompressible-content-type text/*", True),
+        ("maps", "map / http://a/", True),
+        ("a.yaml", "records:\n  http:\n    server_ports: 80\n", True),
+        ("a.yaml", "records:\n  - 1\n", False),
+        ("a.md", "CONFIG proxy.config.x INT 1", False),
+        ("a.config", "<configuration/>", False),
+    ],
+)
+def test_files_are_recognised(path: str, text: str, ours: bool) -> None:
+    assert ATS.recognises(path, text) is ours
+
+
+def test_a_file_of_another_kind_is_passed_over() -> None:
+    assert lint("# nothing\n") == Linted()
+
+
+class TestCompress:
+    @pytest.mark.parametrize(
+        ("types", "expected"),
+        [
+            ("text/event-stream", ["ATS101 error"]),
+            ("text/event-stream*", ["ATS101 error"]),
+            ("*event-stream; charset*  # c", ["ATS101 error"]),
+            ("text/*", ["ATS101 info"]),
+            ("TEXT/***", ["ATS101 info"]),
+            ("text/html", []),
+            ("text/[e]vent-stream", []),
+            ("!text/event-stream*", []),
+            ("*" * 200, []),
+        ],
+    )
+    def test_which_types_are_event_streams(self, types: str, expected: list[str]) -> None:
+        assert told(f"compressible-content-type {types}\nflush false\n") == expected
+
+    def test_the_last_pattern_that_matches_decides(self) -> None:
+        wide, not_streams = "compressible-content-type text/*\n", "!text/event-stream*\n"
+        text = f"{wide}compressible-content-type {not_streams}"
+        assert told(text) == []
+        assert told(text + wide) == ["ATS101 info"]
+        assert told(f"{wide}compressible-content-type !text/event-stream\n") == ["ATS101 info"]
+
+    def test_a_user_who_says_that_something_streams_is_believed(self) -> None:
+        text = "compressible-content-type text/*\n"
+        assert told(text, SURE) == ["ATS101 error"]
+        assert fixed(text, SURE) == "compressible-content-type text/*\nflush true\n"
+        assert fixed(text) == text
+
+    def test_each_site_stands_for_itself(self) -> None:
+        kind = "compressible-content-type text/event-stream\n"
+        text = f"flush true\n{kind}[a]\n{kind}enabled FALSE\n[b]\n  {kind}[c]\n{kind}flush true\n"
+        assert told(text) == ["ATS101 error"]
+        assert fixed(text) == text.replace("[c]", "  flush true\n[c]")
+
+
+class TestRecords:
+    @pytest.mark.parametrize(
+        ("line", "expected"),
+        [
+            (f"{IDLE} 10", ["ATS401 error"]),
+            (f"{IDLE} 29", ["ATS401 warning"]),
+            (f"{IDLE} 30", []),
+            (f"{IDLE} 0", []),
+            (f"{IDLE} 1K", []),
+            (f"{ACTIVE} 60", ["ATS402 error"]),
+            (f"{ACTIVE} 900", ["ATS402 warning"]),
+            (f"{ACTIVE} 0", []),
+            (f"{ACTIVE} 3600", []),
+            (f"{ACTIVE.replace('_in', '_out')} 5", []),
+            ("CONFIG proxy.config.http.cache.http INT 1", []),
+            (f"#{IDLE} 10\nCONFIG proxy.config.x INT 1", []),
+        ],
+    )
+    def test_how_bad(self, line: str, expected: list[str]) -> None:
+        assert told(f"{line}\n", SURE) == expected
+        assert [one.split()[0] for one in told(f"{line}\n")] == [one.split()[0] for one in expected]
+
+    def test_the_last_of_two_counts(self) -> None:
+        assert told(f"{IDLE} 10\n{IDLE} 60\n", SURE) == []
+
+    def test_the_default_where_heartbeats_are_rare(self) -> None:
+        rare = Settings(stream_paths=("/",), heartbeat_s=40)
+        text = "# c\nCONFIG proxy.config.http.cache.http INT 0\n"
+        assert told(text, rare) == ["ATS401 error"]
+        assert fixed(text, rare).count("INT 3600\n") == 2
+        assert told(fixed(text, rare), rare) == []
+        assert told(text, Settings(heartbeat_s=40)) == []
+        assert told("LOCAL proxy.config.http.cache.http INT 0\n", rare) == []
+
+    @pytest.mark.parametrize(
+        ("maps", "expected"),
+        [
+            ("map /v1/ http://a:80/", ["ATS401 error"]),
+            ("regex_map http://x/ http://vllm:80/", ["ATS401 error"]),
+            ("map http://x http://site/", []),
+            ("", []),
+        ],
+    )
+    def test_the_maps_beside_it_decide(self, maps: str, expected: list[str]) -> None:
+        for text in (
+            f"{IDLE} 10\n",
+            "ts:\n  http:\n    transaction_no_activity_timeout_out: 10\n",
+        ):
+            assert told(text, files=beside(maps)) == expected
+
+    def test_yaml(self) -> None:
+        name = "transaction_active_timeout_in"
+        text = f"records:\n  http:\n    {name}: 5\n---\nrecords:\n  http:\n    {name}: 50\n"
+        assert [one.line for one in lint(text, SURE).mistakes] == [7]
+        assert fixed(text, SURE) == text.replace("50", "0")
+        aliased = text.replace("50", "&a 50")
+        assert fixed(aliased, SURE) == aliased
+        assert told("records:\n  exec_thread: {}\n") == []
+        twice = f"records:\n  http:\n    {name}: 0\n    {name}: 0\n"
+        assert [one.line for one in lint(twice, SURE).unread] == [4]
+        assert len(lint(twice, files=beside("")).unread) == 1
+
+
+class TestMaps:
+    def test_parameters_of_streaming_maps(self) -> None:
+        param = "@plugin=conf_remap.so @pparam=proxy.config.http.%s=%s"
+        idle = param % ("transaction_no_activity_timeout_in", 5)
+        active = param % ("transaction_active_timeout_in", 5)
+        other = param % ("cache.http", 0)
+        text = f"map http://a/v1/ http://b/ {idle} {active} {other}\nmap / http://c/ {idle}\n"
+        assert told(text) == ["ATS401 error", "ATS402 error"]
+        assert fixed(text) == text.replace("=5", "=3600", 1).replace(
+            "_active_timeout_in=5", "_active_timeout_in=0"
+        )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "compressible-content-type a\nflush" + " " * 200_000 + "\n",
+        "compressible-content-type " + "*a" * 50_000,
+        "CONFIG proxy." + " " * 200_000,
+        "map / http://" + "@pparam=proxy.config.http." * 8_000,
+        "[" * 100_000 + "\ncompressible-content-type x\n",
+        "compressible-content-type text/*\n" * 20_000,
+    ],
+    ids=range(6),
+)
+def test_long_lines_cost_no_more_than_their_length(text: str) -> None:
+    began = time.perf_counter()
+    told(text, SURE)
+    assert time.perf_counter() - began < 10
+
+
+def test_render_is_silent_for_its_own_lint() -> None:
+    for path in ("/", "v1/"):
+        request = RenderRequest(upstream="http://llm:8000/", path=path, idle_s=60.5)
+        text = ATS.render(request)
+        assert lint(text, SURE) == Linted()
+        assert f"map /{path.strip('/')}" in text
+        assert "_out INT 61" in text
+        assert recognise_dialect("records.config", text) is ATS

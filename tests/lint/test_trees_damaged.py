@@ -1,0 +1,59 @@
+"""Damaged texts of Envoy, Traefik and Traffic Server: findings, or an error with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from support.mutations import damaged, faults_with
+from undam.lint import Settings, Source, dialect_named, lint_source
+
+HERE = Path(__file__).parent
+CODES = {"envoy": "ENV", "traefik": "TRF", "trafficserver": "ATS"}
+SLOW = settings(deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def texts_of(name: str) -> list[str]:
+    corpus = (HERE / "corpus" / name).glob("*")
+    rules = (HERE.parent / "rules").glob(f"{CODES[name]}*/[bgf]*.*")
+    return [file.read_text("utf-8") for file in (*corpus, *rules)]
+
+
+each_dialect = pytest.mark.parametrize("name", CODES)
+SETTINGS = [Settings(), Settings(stream_paths=("/",), heartbeat_s=200)]
+
+
+def texts_tried(name: str, examples: int) -> int:
+    """Damages that many texts of a dialect; none may come out wrong."""
+    tried = 0
+
+    @settings(SLOW, max_examples=examples)
+    @given(damaged(texts_of(name)), st.sampled_from(SETTINGS))
+    def run(text: str, chosen: Settings) -> None:
+        nonlocal tried
+        tried += 1
+        assert faults_with(dialect_named(name), text, chosen) == []
+
+    run()
+    return tried
+
+
+@each_dialect
+def test_a_damaged_text_gives_findings_or_an_error_with_a_place(name: str) -> None:
+    assert texts_tried(name, 100) > 50
+
+
+@pytest.mark.deep
+@each_dialect
+def test_ten_thousand_damaged_texts(name: str) -> None:
+    assert texts_tried(name, 10_000) > 5_000
+
+
+@each_dialect
+def test_an_undamaged_text_is_read(name: str) -> None:
+    for text in texts_of(name):
+        assert lint_source(dialect_named(name), Source(name, text), Settings()) is not None
+        assert faults_with(dialect_named(name), text) == []

@@ -1,0 +1,316 @@
+"""What Varnish's rules say of VCL that is not as plain as the rule files."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+
+from support.dialect_cases import Asked, files
+from support.mutations import damaged, faults_with
+from undam.errors import ConfigSyntaxError, UsageError
+from undam.lint import RenderRequest, Settings, Source, fix_sources, recognise_dialect
+from undam.lint.dialects.varnish.reader import MAX_BLOCKS, MAX_INCLUDES
+from undam.rules import Severity
+
+VARNISH = Asked("varnish", "VRN")
+LLM = 'backend vllm { .host = "10.0.0.1"; }\n'
+WEB = 'backend web { .host = "10.0.0.2"; .port = "80"; }\n'
+GZIP = "set beresp.do_gzip = true;"
+
+
+def response(lines: str, first: str = LLM) -> str:
+    return f"{first}sub vcl_backend_response {{\n    {lines}\n}}\n"
+
+
+# reading
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "what"),
+    [
+        ("sub a {\n  set b;\n", 1, 7, "not closed"),
+        ("sub a {\n  set b\n}", 2, 3, "without its ;"),
+        ("sub a {\n  if (b", 2, 6, "not closed"),
+        ("sub a {\n  if (b; )", 2, 6, "not closed"),
+        ("sub a {\n  if b {", 2, 6, r"\( expected"),
+        ("sub a {\n  if (b) c", 2, 10, r"\{ expected"),
+        ("sub", 1, 4, "ends before a name"),
+        ("sub 1", 1, 5, "a name expected"),
+        ("backend a { .b = 1; 2 }", 1, 21, "an attribute expected"),
+        ("backend a { .probe = { .c = 1;", 1, 22, "not closed"),
+        ("acl a { ", 1, 7, "not closed"),
+        ("vcl 4.1", 1, 1, "without its ;"),
+        ("backend a { .b =", 1, 16, "without its ;"),
+        ("}", 1, 1, "unexpected"),
+        ('set "a\n";', 1, 5, "is not closed"),
+        ('set {"a', 1, 5, "is not closed"),
+        ('set """a""', 1, 5, "is not closed"),
+        ("/* a", 1, 1, "is not closed"),
+        ("C{ a", 1, 1, "is not closed"),
+        ("sub a { ? }", 1, 9, "no token"),
+        ("sub a " + "{" * (MAX_BLOCKS + 2), 1, 7, "deep"),
+    ],
+)
+def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: str) -> None:
+    with pytest.raises(ConfigSyntaxError, match=what) as error:
+        VARNISH.linted(text)
+    assert (error.value.line, error.value.column) == (line, column)
+
+
+def test_what_vcl_allows_is_read() -> None:
+    text = '''vcl 4.1; import std from "/x"; // a
+probe p { .url = "/"; } /* } */ backend none_ none; C{ int a; }C
+acl a { "10.0.0.0"/8; ! "b"; }
+backend b { .host = "1.2.3.4"; .share = 1 + 2; .probe = { .url = "/"; }; .probe = p; }
+sub vcl_recv { { ; } set req.x = {"a"b"} + """c"d""" + 1.5h; std.log("x"); if (!a.b && 1 >= 2) {} }
+'''
+    assert VARNISH.linted(text) == VARNISH.linted("")
+
+
+def test_included_files_are_read_and_mended() -> None:
+    inside = files(a=response(GZIP, ""))
+    text = f'{LLM}include "a";\n'
+    found = VARNISH.linted(text, inside)
+    assert [(one.path, one.line) for one in found.mistakes] == [("a", 2)]
+    changed = fix_sources(VARNISH.dialect, Source("f", text), Settings(), open_file=inside)
+    assert list(changed) == ["a"]
+    assert VARNISH.linted(text, files(**changed)).mistakes == ()
+
+
+def test_what_is_not_read_is_told() -> None:
+    text = response('include "gone";\n if (beresp.status == 200) { set beresp.do_stream = false; }')
+    assert [(one.line, one.what.split(":")[0]) for one in VARNISH.linted(text).unread] == [
+        (3, "include gone"), (4, "beresp.do_stream"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("times", [1, 20])
+def test_a_file_that_includes_itself_ends(times: int) -> None:
+    found = VARNISH.linted('include "a";', files(a='include "a";\n' * times))
+    assert len(found.included) <= MAX_INCLUDES
+    assert "include a" in found.unread[0].what
+
+
+# which statements a stream meets
+
+
+def asked(condition: str) -> str:
+    return response(f"if ({condition}) {{ {GZIP} }}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        response(GZIP),
+        response("set beresp.do_gzip = false;\n" + GZIP),
+        asked('bereq.url ~ "^/v1/chat"'),
+        asked('bereq.url == "/sse" || bereq.url ~ "^/x"'),
+        asked('bereq.url !~ "^/static"'),
+        asked('!(bereq.url ~ "^/static" || beresp.http.content-type ~ "image")'),
+        asked('beresp.http.Content-Type ~ "text"'),
+        asked('beresp.http.Content-Type ~ "^text/(html|event)"'),
+        asked('beresp.http.content-type ~ "(?i)text|json"'),
+        asked('beresp.http.content-type != "text/html"'),
+        asked('bereq.http.host == "a" && bereq.method != "GET"'),
+        response(f'if (bereq.url ~ "^/static") {{ }} else {{ {GZIP} }}'),
+        response(f'if (beresp.status == 1) {{ }} elsif (bereq.url ~ "chat") {{ {GZIP} }}'),
+        response(f'if (bereq.url ~ "x") {{ {GZIP} }} else if (bereq.url ~ "chat") {{ {GZIP} }}'),
+        response(f'if (bereq.url ~ "/x") {{ return (deliver); }} {GZIP}'),
+        response(f"call a; }} sub a {{ call b; }} sub b {{ {GZIP}"),
+        response(GZIP, WEB + 'sub vcl_recv { if (req.url ~ "^/chat") { return (pass); } }\n'),
+        response(
+            f'{GZIP} if (beresp.http.content-type ~ "event-stream") {{ set beresp.ttl = 0s; }}',
+            WEB,
+        ),
+    ],
+)
+def test_statements_that_a_stream_meets_are_found(text: str) -> None:
+    assert set(VARNISH.codes(text)) == {"VRN103"}
+    assert VARNISH.codes(VARNISH.fixed(text)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        response(GZIP, WEB),
+        response(GZIP + " set beresp.do_gzip = false;"),
+        response(f'{GZIP} if (bereq.url ~ "chat") {{ set beresp.do_gzip = false; }}'),
+        response("set beresp.do_gzip = a.b(); set beresp.do_gzip = beresp.do_gzip;"),
+        asked('bereq.url ~ "^/static"'),
+        asked('bereq.url !~ "^/v1/chat"'),
+        asked('beresp.http.Content-Type ~ "^text/(html|css)$"'),
+        asked('beresp.http.Content-Type !~ "event-stream"'),
+        asked('!(beresp.http.Content-Type ~ "text/event-stream")'),
+        asked('beresp.http.Surrogate-Control ~ "ESI"'),
+        asked("bereq.url"),
+        response(f'if (bereq.url ~ "chat") {{ return (deliver); }} {GZIP}'),
+        response(f'if (bereq.url ~ "chat") {{ }} else {{ {GZIP} }}'),
+        response(GZIP, LLM + "sub vcl_recv { return (pipe); }\n"),
+        response(GZIP, WEB + 'sub vcl_recv { if (req.url ~ "chat") { return (pipe); } }\n'),
+        f"{LLM}sub vcl_deliver {{ {GZIP} }}",
+        f"{LLM}sub never {{ {GZIP} }}",
+        f"{LLM}sub a {{ call a; {GZIP} }}",
+        "sub vcl_backend_response { call; set x = 1; }",
+    ],
+)
+def test_of_other_statements_nothing_is_said(text: str) -> None:
+    assert VARNISH.codes(text) == []
+
+
+def test_paths_of_the_user_decide() -> None:
+    pipe = 'sub vcl_recv { if (req.url ~ "^/chat") { return (pipe); } }\n'
+    text = response(f'{GZIP}\n if (bereq.url ~ "^/ask") {{\n set beresp.do_esi = true; }}', WEB)
+    assert VARNISH.told(text, stream_paths=("/ask",)) == [("VRN103", 3), ("VRN102", 5)]
+    assert VARNISH.told(text, stream_paths=("/tell",)) == [("VRN103", 3)]
+    assert VARNISH.told(pipe + text, stream_paths=("/chat",)) == []
+    assert VARNISH.told(pipe + text, stream_paths=("/chat", "/x")) == [("VRN103", 4)]
+
+
+# fixes
+
+
+def test_on_a_route_of_its_own_a_value_is_turned_round() -> None:
+    text = response('if (bereq.url ~ "^/chat") { set beresp.do_stream = false; }')
+    assert VARNISH.fixed(text) == text.replace("false", "true")
+
+
+@pytest.mark.parametrize(("indent", "step"), [("  ", "    "), ("\t", "\t")])
+def test_elsewhere_streams_are_left_out(indent: str, step: str) -> None:
+    text = f"{LLM}sub vcl_backend_response {{\r\n{indent}set beresp.do_esi = true; # a\r\n}}"
+    condition = 'if (beresp.http.Content-Type !~ "text/event-stream") {'
+    mended = VARNISH.fixed(text)
+    assert f"{{\r\n{indent}{condition}" in mended
+    assert f"{indent}{step}set beresp.do_esi = true;" in mended
+    assert mended.endswith(f"{indent}}} # a\r\n}}")
+
+
+# limits
+
+
+def limited(attribute: str, more: str = "") -> str:
+    return f'backend vllm {{ .host = "a"; {attribute} }}\n{more}'
+
+
+@pytest.mark.parametrize(
+    ("limit", "severity"),
+    [
+        ("10s", Severity.ERROR), ("20s", Severity.WARNING), ("1m", None), ("500ms", Severity.ERROR),
+        ("0s", None), ("1.5h", None), ("x", None), ("20", Severity.WARNING),
+    ],
+)  # fmt: skip
+def test_limits_are_judged_by_the_heartbeat(limit: str, severity: Severity | None) -> None:
+    text = limited(f".between_bytes_timeout = {limit};")
+    found = VARNISH.linted(text).mistakes
+    assert [one.severity for one in found] == [severity] * (severity is not None)
+    assert VARNISH.fixed(text) == (text.replace(limit, "3600s") if found else text)
+
+
+def test_a_late_first_byte_is_never_sure() -> None:
+    (found,) = VARNISH.linted(limited(".first_byte_timeout = 1s;")).mistakes
+    assert (found.rule.code, found.severity) == ("VRN402", Severity.WARNING)
+
+
+def test_what_the_fetch_sets_goes_before_the_backend() -> None:
+    fetch = "sub vcl_backend_fetch { set bereq.between_bytes_timeout = %s; }"
+    assert VARNISH.codes(limited(".between_bytes_timeout = 5s;", fetch % "1h")) == []
+    short = limited(".between_bytes_timeout = 1h;", fetch % "5s")
+    assert VARNISH.told(short) == [("VRN401", 2)]
+    assert VARNISH.fixed(short) == short.replace("5s", "3600s")
+
+
+def test_a_limit_that_comes_too_late_is_told() -> None:
+    late = "sub vcl_backend_response { set bereq.first_byte_timeout = 1h; }"
+    assert VARNISH.codes(limited("", late)) == ["VRN201"]
+    assert VARNISH.codes(limited("", late).replace("vllm", "web")) == []
+
+
+TWO = """
+backend web { .host = "a"; .between_bytes_timeout = 5s; }
+backend engine { .host = "b"; .between_bytes_timeout = 5s; }
+sub vcl_recv {
+  if (req.url ~ "^/%s") { set req.backend_hint = engine; }
+}
+"""
+
+
+def test_of_several_backends_those_are_told_that_streams_come_from() -> None:
+    assert VARNISH.told(TWO % "chat") == [("VRN401", 3)]
+    assert VARNISH.told(TWO % "img") == []
+    assert VARNISH.told((TWO % "img").replace("web", "llm")) == [("VRN401", 2)]
+    assert VARNISH.told(TWO % "img", stream_paths=("/img",)) == [("VRN401", 2), ("VRN401", 3)]
+    assert VARNISH.told(TWO % "img", stream_paths=("/x",)) == [("VRN401", 2)]
+    named = (TWO % "img").replace("web", "default")
+    assert VARNISH.told(named, stream_paths=("/x",)) == [("VRN401", 2)]
+
+
+# corpus, recognition, render, damage
+
+
+def test_nothing_is_said_of_what_does_not_stream() -> None:
+    assert VARNISH.of_corpus("still-wordpress.vcl") == []
+    assert VARNISH.of_corpus("still-api.vcl") == []
+    assert VARNISH.of_corpus("stream-chat.vcl") == [("VRN401", 10), ("VRN103", 25)]
+
+
+def test_every_file_of_the_corpus_is_recognised() -> None:
+    for text in VARNISH.texts:
+        assert recognise_dialect("-", text) is VARNISH.dialect
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "expected"),
+    [("a.VCL", "", True), ("-", "sub vcl_recv {\n}", True), ("x.conf", "server { }", False)],
+)
+def test_vcl_is_recognised(path: str, text: str, expected: bool) -> None:
+    assert VARNISH.dialect.recognises(path, text) is expected
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/", "chat.x"])
+def test_what_is_rendered_is_clean(path: str) -> None:
+    text = VARNISH.dialect.render(RenderRequest(upstream="http://vllm", path=path))
+    assert '.host = "vllm";\n    .port = "80";' in text
+    assert VARNISH.codes(text) == []
+
+
+def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
+    with pytest.raises(UsageError, match="cannot stand"):
+        VARNISH.dialect.render(RenderRequest(upstream="http://a", path='/"'))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "part",
+    [
+        '"',
+        '{" ',
+        "C{ ",
+        "/*",
+        "(",
+        "!(",
+        'bereq.url ~ "chat" ||',
+        "#\n",
+        "call a; ",
+        "elsif (a) { set b = c; } ",
+    ],
+)
+def test_length_costs_no_more_than_its_length(part: str) -> None:
+    began = time.perf_counter()
+    for text in (part * 3_000, response(f"if ({part * 3_000}"), response(part * 3_000)):
+        assert faults_with(VARNISH.dialect, text) == []
+    recognise_dialect("-", part * 3_000)
+    assert time.perf_counter() - began < 10  # the square of it would be hours
+
+
+@given(text=damaged(VARNISH.texts))
+@settings(max_examples=300, deadline=None)
+def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
+    assert faults_with(VARNISH.dialect, text) == []
+
+
+@pytest.mark.deep
+@given(text=damaged(VARNISH.texts))
+@settings(max_examples=10_000, deadline=None)
+def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
+    assert faults_with(VARNISH.dialect, text) == []

@@ -1,0 +1,65 @@
+"""From a load to jobs: each number once, the warm-up first, and requests as bytes."""
+
+from __future__ import annotations
+
+import pytest
+
+from undam.loadtest.coordinator.split import Order, jobs_of, requests_of, tls_of
+from undam.loadtest.protocol import ClosedLoop, OpenLoop, Tls
+from undam.loadtest.setup.plan import Load
+from undam.wire import ClientConfig, Request, parse_url
+
+ORDER = Order(addresses=(), requests=(b"a", b"b", b"c"), api="plain", timeout_s=1)
+
+
+def closed(load: Load, workers: int) -> list[ClosedLoop]:
+    found = [job.load for job in jobs_of(load, workers, ORDER)]
+    assert all(isinstance(one, ClosedLoop) for one in found)
+    return [one for one in found if isinstance(one, ClosedLoop)]
+
+
+def test_numbers_of_a_counted_closed_loop_are_ranges() -> None:
+    loops = closed(Load(concurrency=5, requests=40, warmup=7), 3)
+    numbers = [one.first + k for one in loops for k in range(one.count or 0)]
+    assert sorted(numbers) == list(range(47))
+    assert [len(one.slots) for one in loops] == [2, 2, 1]
+    assert sum(one.warmup for one in loops) == 7
+    assert all(one.stride == 1 for one in loops)
+
+
+def test_numbers_of_an_endless_closed_loop_never_meet() -> None:
+    loops = closed(Load(concurrency=5, duration_s=2.5, warmup=4), 2)
+    assert [(one.first, one.stride, one.count) for one in loops] == [(0, 2, None), (1, 2, None)]
+    assert {one.duration_ns for one in loops} == {2_500_000_000}
+
+
+def test_an_open_loop_goes_through_the_prompts_in_turn() -> None:
+    jobs = jobs_of(Load(rate=10, requests=9, warmup=1), 2, ORDER)
+    plans = [job.load.plan for job in jobs if isinstance(job.load, OpenLoop)]
+    every = sorted(planned for plan in plans for planned in plan)
+    assert [(one.number, one.request) for one in every] == [(n, n % 3) for n in range(10)]
+    assert [one.number for one in every if one.warmup] == [0]
+
+
+def test_requests_ask_for_no_compression_unless_told() -> None:
+    target = parse_url("http://host:81/path?x=1")
+    (first, second) = requests_of(Request(url="", method="POST"), target, [b"{}", b"[1]"])
+    assert first.startswith(b"POST /path?x=1 HTTP/1.1\r\nHost: host:81\r\n")
+    assert first.endswith(b"\r\n\r\n{}")
+    assert b"Content-Length: 3\r\n" in second
+    assert b"Accept-Encoding: identity\r\n" in first
+    gzip = Request(url="", headers=(("Accept-Encoding", "gzip"),))
+    (alone,) = requests_of(gzip, target, [])
+    assert alone.count(b"Accept-Encoding") == 1
+    assert b"Accept-Encoding: gzip\r\n" in alone
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://host/", None),
+        ("https://host:444/", Tls(server_name="host", cacert="ca.pem", insecure=True)),
+    ],
+)
+def test_tls_is_of_https(url: str, expected: Tls | None) -> None:
+    assert tls_of(parse_url(url), ClientConfig(cacert="ca.pem", insecure=True)) == expected

@@ -1,0 +1,213 @@
+"""The three causes: what is planted is named, and nothing else; an orderly run is not accused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from support.runs import findings, run
+from undam.metrics import Client, find_causes, summarise
+from undam.record import Outcome
+from undam.rules import Severity
+
+
+def codes(client: Client | None = None, **settings: Any) -> list[str]:
+    requests = settings.pop("requests", 20)
+    return [one.code for one in findings(run(requests, **settings), client)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"gap": lambda rng: 20.0},
+        {"gap": lambda rng: 20 * rng.lognormvariate(0, 0.5)},
+        {"gap": lambda rng: 2 * rng.uniform(0.2, 1.8)},
+        {"events": lambda rng: rng.choice((3, 200))},
+        {"events": lambda rng: 1},
+        {"events": lambda rng: 2},
+        {"heartbeats": 3, "ttft": lambda rng: rng.uniform(20, 9000)},
+        {"gap": lambda rng: 300 * rng.uniform(0.7, 1.3), "events": lambda rng: 20},
+        {"starved_ms": 1},
+        {"starved_ms": 10, "events": lambda rng: 30, "gap": lambda rng: 40 * rng.uniform(0.7, 1.3)},
+        {"ttft": lambda rng: 0.4, "gap": lambda rng: 0.02, "events": lambda rng: 100},
+    ],
+)
+def test_an_orderly_run_is_not_accused(settings: dict[str, Any], seed: int) -> None:
+    assert codes(Client(cpu_percent=99.0, waited_percent=3.0), seed=seed, **settings) == []
+
+
+@pytest.mark.parametrize("per_write", [2, 3, 4, 5, 6, 16, 20, 32])
+def test_events_sent_together_are_the_hops(per_write: int) -> None:
+    (found,) = findings(run(20, per_write=per_write, events=lambda _: 160))
+    assert found.code == "UD113"
+    assert f": {per_write} at a time" in found.message
+    assert (found.severity is Severity.INFO) == (per_write <= 5)
+
+
+def test_short_answers_sent_together_have_no_size_to_tell() -> None:
+    (found,) = findings(run(20, per_write=4, events=lambda _: 7))
+    assert (found.code, "an unknown number of bytes" in found.message) == ("UD113", True)
+
+
+@pytest.mark.parametrize("event_bytes", [30, 60, 170, 205, 250, 333, 600, 1000])
+@pytest.mark.parametrize("block", [4096, 8192])
+@pytest.mark.parametrize("uneven", [0, 20])
+def test_a_dam_is_told_by_its_bytes(event_bytes: int, block: int, uneven: int) -> None:
+    found = findings(
+        run(
+            10,
+            block_bytes=block,
+            event_bytes=lambda rng: event_bytes + rng.randint(-uneven, uneven) // 2,
+            events=lambda _: 8 * block // event_bytes,
+        )
+    )
+    assert [one.code for one in found] == ["UD102"]
+    assert f"about {block} bytes" in found[0].message
+
+
+def test_an_answer_within_one_block_is_held_to_its_end() -> None:
+    assert codes(block_bytes=1 << 16) == ["UD101"]
+    # It came too soon to say so.
+    assert codes(block_bytes=1 << 16, ttft=lambda rng: 10.0, gap=lambda rng: 0.1) == []
+    assert codes(block_bytes=1 << 16, events=lambda _: 7) == []
+
+
+def test_a_timer_is_told_by_its_rhythm() -> None:
+    measured = [
+        replace(one, reads=tuple(_through_timer(one.reads, 200_000_000)))
+        for one in run(10, events=lambda _: 200, gap=lambda rng: 25 * rng.uniform(0.3, 1.7))
+    ]
+    (found,) = findings(measured)
+    assert found.code == "UD103"
+    assert "about 200.0 ms" in found.message
+
+
+def _through_timer(reads: Any, period: int) -> Any:
+    held: dict[int, int] = {}
+    for read in reads:
+        due = -(-read.at_ns // period) * period
+        held[due] = held.get(due, 0) + read.events
+    return [reads[0]._replace(at_ns=due, events=n) for due, n in held.items()]
+
+
+@pytest.mark.parametrize(
+    ("longest", "settings"),
+    [(500, {}), (1100, {"per_write": 4}), (1100, {"gap": lambda rng: 100.0})],
+)
+def test_a_stall_is_the_servers(longest: float, settings: dict[str, Any]) -> None:
+    assert "UD502" in codes(stall_ms=longest, **settings)
+    assert "UD502" not in codes(stall_ms=longest / 2.3, **settings)
+
+
+def test_one_stall_in_many_answers_is_a_remark() -> None:
+    measured = run(120)
+    stalled = run(1, stall_ms=400)
+    (found,) = findings([*measured, *stalled])
+    assert (found.code, found.severity) == ("UD502", Severity.INFO)
+    assert "in 1 of 121 answers" in found.message
+
+
+def test_waiting_for_a_block_is_no_stall() -> None:
+    # 4 KB in three segments each: most gaps are of microseconds, and each wait is of 400 ms.
+    cut = []
+    for one in run(20, per_write=20, events=lambda _: 200):
+        reads = [
+            read._replace(at_ns=read.at_ns + i * 20_000, events=n, slack_ns=20_000)
+            for read in one.reads
+            for i, n in enumerate((7, 7, 6))
+        ]
+        cut.append(replace(one, reads=tuple(reads)))
+    assert [one.code for one in findings(cut)] == ["UD113"]
+    told = summarise(cut).to_json()
+    assert told["itl_ms"]["p50"] == pytest.approx(0.02, rel=1e-3), "what the kernel saw is told"
+
+
+@pytest.mark.parametrize("starved_ms", [30, 60, 200])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_starved_client_blames_only_itself(starved_ms: float, seed: int) -> None:
+    found = findings(run(20, starved_ms=starved_ms, seed=seed), Client(workers=3))
+    assert {one.code for one in found} <= {"UD907", "UD901"}
+    assert found[0].code == "UD907"
+    assert "uncertain" in found[0].message
+    assert found[0].fix is not None
+    assert found[0].fix.text == "--workers 6"
+
+
+def test_a_rare_lateness_only_moves_the_far_tail() -> None:
+    measured = run(100)
+    late = run(1, starved_ms=50, seed=9)
+    (found,) = [one for one in findings([*measured, *late]) if one.code == "UD907"]
+    assert found.severity is Severity.INFO
+    assert "p99.9" in found.message
+    assert "UD907" not in [one.code for one in findings([*run(4000 // 64), *run(1)])]
+
+
+def test_a_first_token_that_may_have_waited_makes_the_ttft_uncertain() -> None:
+    measured = [
+        replace(one, stamped=False, reads=(one.reads[0]._replace(slack_ns=90_000_000),))
+        for one in run(20, events=lambda _: 1)
+    ]
+    found = findings(measured)
+    assert [one.code for one in found] == ["UD907", "UD904"]
+    assert "TTFT" in found[0].message
+
+
+def test_reads_without_stamps_are_in_doubt_by_how_seldom_we_looked() -> None:
+    blind = [replace(one, stamped=False) for one in run(20)]
+    assert [one.code for one in findings(blind)] == ["UD904"]
+    slow = [replace(one, stamped=False) for one in run(20, starved_ms=15)]
+    assert next(one.code for one in findings(slow)) == "UD907"
+
+
+def test_sending_late_is_told_with_what_it_cost() -> None:
+    (found,) = findings(run(20, sent_late_ms=40))
+    assert found.code == "UD908"
+    assert (found.evidence["delay_ms"], found.evidence["shown_ms"]) != (None, None)
+
+
+def test_a_clock_that_went_back_is_told_and_spoils_no_figure() -> None:
+    measured = run(20)
+    first = measured[0]
+    back = first.reads[5]._replace(at_ns=first.reads[5].at_ns - 10**9)
+    measured[0] = replace(first, reads=(*first.reads[:5], back, *first.reads[6:]))
+    measured[1] = replace(measured[1], intended_ns=measured[1].ended_ns + 10**9)
+    found = findings(measured)
+    assert [one.code for one in found] == ["UD903"]
+    assert found[0].evidence["step_ms"] == pytest.approx(-2500, rel=0.5)
+    summary = summarise(measured)
+    assert summary.backwards == 2
+    assert summary.times("itl").count == 19 * 63
+    assert codes(Client(step_ns=-30_000_000)) == ["UD903"]
+    assert codes(Client(waited_percent=35.0)) == ["UD909"]
+
+
+def test_failures_are_told_by_kind_and_doubts_come_first() -> None:
+    kinds = [f"status-{code}" for code in range(500, 507)]
+    failing = dict.fromkeys(range(9), Outcome.ERROR) | {9: Outcome.INCOMPLETE}
+    measured = [
+        replace(one, kind=kinds[i] if i < 7 else "") if i < 9 else one
+        for i, one in enumerate(run(20, failing=failing, starved_ms=60))
+    ]
+    found = findings(measured)
+    assert [one.code[:3] for one in found[-2:]] == ["UD6", "UD6"]
+    assert found[0].code == "UD907"
+    said = found[-2].message
+    assert said == (
+        "9 of 20 requests failed: 2 unknown, 1 status-500, 1 status-501, 1 status-502, "
+        "1 status-503, 3 others"
+    )
+    assert found[-1].message.endswith("1 reset")
+
+
+def test_tokens_of_one_event_are_the_engines() -> None:
+    several = [replace(one, tokens=256) for one in run(20)]
+    assert [one.code for one in findings(several)] == ["UD501"]
+
+
+def test_nothing_says_nothing() -> None:
+    assert find_causes(summarise([])) == []
+    assert codes(failing=dict.fromkeys(range(20), Outcome.ABANDONED)) == []

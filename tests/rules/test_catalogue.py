@@ -1,0 +1,147 @@
+"""The catalogue: complete, well-formed, and each rule's words fit to be shown."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from string import Formatter
+
+import pytest
+
+import undam.rules
+from undam.rules import RULES, Fix, Rule, Severity, finding, rule_named
+
+KNOBS = {
+    "proxy": "1",
+    "server": "2",
+    "client": "3",
+    "heartbeat": "4",
+    "engine": "5",
+    "integrity": "6",
+    "caveats": "9",
+}
+each_rule = pytest.mark.parametrize("rule", RULES, ids=[rule.code for rule in RULES])
+
+
+def rules_by_module() -> dict[str, tuple[Rule, ...]]:
+    """Every RULES tuple of the package's modules, the catalogue's own apart."""
+    found = {}
+    for module in pkgutil.iter_modules(undam.rules.__path__):
+        loaded = importlib.import_module(f"undam.rules.{module.name}")
+        if module.name != "catalogue" and hasattr(loaded, "RULES"):
+            found[module.name] = loaded.RULES
+    return found
+
+
+def placeholders(message: str) -> list[str]:
+    return [name for _, name, _, _ in Formatter().parse(message) if name is not None]
+
+
+def test_catalogue_holds_every_rule_of_the_package_once() -> None:
+    listed = [rule.code for rules in rules_by_module().values() for rule in rules]
+    assert sorted(listed) == sorted(rule.code for rule in RULES)
+    assert len(set(listed)) == len(listed)
+
+
+def test_each_module_is_one_knob() -> None:
+    by_module = rules_by_module()
+    assert set(by_module) == set(KNOBS)
+    for name, rules in by_module.items():
+        for rule in rules:
+            assert re.fullmatch(rf"UD{KNOBS[name]}\d\d", rule.code), f"{rule.code} in {name}"
+
+
+def test_codes_stand_in_order_within_a_knob() -> None:
+    for rules in rules_by_module().values():
+        codes = [rule.code for rule in rules]
+        assert codes == sorted(codes)
+
+
+def test_slugs_are_unique_and_readable() -> None:
+    slugs = [rule.slug for rule in RULES]
+    assert len(set(slugs)) == len(slugs)
+    for slug in slugs:
+        assert re.fullmatch(r"[a-z]+(-[a-z]+)*", slug)
+
+
+@each_rule
+def test_message_is_one_line_with_named_placeholders(rule: Rule) -> None:
+    assert "\n" not in rule.message
+    for name in placeholders(rule.message):
+        # These names are parameters of finding() itself, so no evidence could carry them.
+        assert name.isidentifier()
+        assert name not in {"code", "hop", "evidence", "severity", "fix"}
+
+
+@each_rule
+def test_finding_fills_the_message(rule: Rule) -> None:
+    evidence = {name: f"<{name}>" for name in placeholders(rule.message)}
+    found = finding(rule.code, "edge", evidence)
+    assert (found.code, found.slug, found.hop) == (rule.code, rule.slug, "edge")
+    assert found.severity is rule.severity
+    assert found.fix is None
+    assert found.evidence == evidence
+    assert "{" not in found.message
+    for value in evidence.values():
+        assert value in found.message
+
+
+@each_rule
+def test_explain_has_its_parts_in_order(rule: Rule) -> None:
+    starts = [
+        re.search(rf"^{part}: ", rule.explain, re.MULTILINE)
+        for part in ("What", "Why it hurts", "How it is told", "Fix")
+    ]
+    positions = [found.start() if found else -1 for found in starts]
+    assert positions[0] == 0
+    assert -1 not in positions
+    assert positions == sorted(positions)
+
+
+@each_rule
+def test_explain_fits_a_terminal_and_is_no_stub(rule: Rule) -> None:
+    lines = rule.explain.splitlines()
+    assert rule.explain.endswith("\n")
+    assert 8 <= len(lines) <= 18
+    assert max(map(len, lines)) <= 92
+    assert not any(line != line.rstrip() or not line for line in lines)
+    assert rule.message not in rule.explain
+
+
+@each_rule
+def test_codes_that_an_explain_text_points_to_exist(rule: Rule) -> None:
+    for code in re.findall(r"UD\d{3}", rule.explain):
+        assert code != rule.code
+        rule_named(code)
+
+
+def test_finding_takes_evidence_as_a_mapping_and_as_names() -> None:
+    both = finding("UD102", "edge", {"block_bytes": 4096, "bursts": 3}, events_per_burst="24")
+    assert both.message == "the stream comes in blocks of 4096 bytes, 24 events at a time"
+    assert both.evidence == {"block_bytes": 4096, "bursts": 3, "events_per_burst": "24"}
+
+
+def test_finding_carries_its_own_severity_and_fix() -> None:
+    fix = Fix("nginx", "proxy_buffering off;")
+    found = finding("UD406", "edge", severity=Severity.INFO, fix=fix)
+    assert rule_named("UD406").severity is Severity.WARNING
+    assert found.severity is Severity.INFO
+    assert found.fix == fix
+
+
+def test_finding_without_its_evidence_is_an_error() -> None:
+    with pytest.raises(KeyError, match="events_per_burst"):
+        finding("UD102", "edge", block_bytes=4096)
+
+
+@each_rule
+def test_rule_named_knows_code_and_slug_in_any_case(rule: Rule) -> None:
+    for name in (rule.code, rule.code.lower(), rule.slug, rule.slug.upper()):
+        assert rule_named(name) is rule
+
+
+@pytest.mark.parametrize("name", ["", "UD100", "UD1011", "held to end", "nginx"])
+def test_rule_named_refuses_what_is_no_rule(name: str) -> None:
+    with pytest.raises(KeyError):
+        rule_named(name)

@@ -1,0 +1,76 @@
+"""docs/rules/ says what the rules of check and lint say."""
+
+from __future__ import annotations
+
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from undam.lint import DIALECTS, config_rules
+from undam.rules import RULES, Rule
+
+ROOT = Path(__file__).resolve().parents[2]
+ALL_RULES: tuple[Rule, ...] = (*RULES, *config_rules())
+
+
+@pytest.fixture(scope="module")
+def write_docs() -> ModuleType:
+    """The script, which has no .py suffix and so is no importable module."""
+    loader = SourceFileLoader("write_docs", str(ROOT / "scripts" / "write-docs"))
+    spec = spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+def test_pages_are_in_step_with_the_catalogue(write_docs: ModuleType) -> None:
+    wanted = write_docs.pages()
+    there = {path.name: path.read_text("utf-8") for path in (ROOT / "docs" / "rules").iterdir()}
+    stale = {name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name)}
+    assert not stale, "run .venv/bin/python scripts/write-docs"
+
+
+def test_every_rule_has_a_page_and_a_row(write_docs: ModuleType) -> None:
+    pages = write_docs.pages()
+    assert set(pages) == {"README.md"} | {f"{rule.code}.md" for rule in ALL_RULES}
+    for rule in ALL_RULES:
+        assert pages["README.md"].count(f"| [{rule.code}]({rule.code}.md) | {rule.slug} |") == 1
+        assert pages[f"{rule.code}.md"].startswith(f"# {rule.code} {rule.slug}\n")
+
+
+def test_every_dialect_has_a_table_with_the_safety_of_its_fixes(write_docs: ModuleType) -> None:
+    index = write_docs.pages()["README.md"]
+    for dialect in DIALECTS:
+        _, found, rest = index.partition(f"## In a configuration of {dialect.title}: ")
+        assert found
+        table = rest.partition("\n## ")[0]
+        for rule in dialect.rules:
+            (row,) = [line for line in table.splitlines() if f"[{rule.code}]" in line]
+            assert row.split(" | ")[3] == rule.safety.value
+
+
+def test_page_of_a_rule_of_lint_says_how_safe_its_fix_is(write_docs: ModuleType) -> None:
+    pages = write_docs.pages()
+    for rule in config_rules():
+        assert f"**Safety of the fix:** {rule.safety.value}" in pages[f"{rule.code}.md"]
+
+
+def test_page_keeps_every_line_of_the_explain_text(write_docs: ModuleType) -> None:
+    pages = write_docs.pages()
+    for rule in ALL_RULES:
+        page = pages[f"{rule.code}.md"].replace("**", "")
+        for line in rule.explain.splitlines():
+            assert line.removeprefix("    ") in page
+
+
+def test_writing_removes_the_page_of_a_rule_that_is_gone(
+    write_docs: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_docs, "DOCS", tmp_path)
+    (tmp_path / "UD199.md").write_text("gone", "utf-8")
+    write_docs.main()
+    assert {path.name for path in tmp_path.iterdir()} == set(write_docs.pages())
