@@ -22,7 +22,16 @@ from itertools import pairwise
 from pathlib import Path
 
 from bench import machine
-from undam.loadtest.protocol import Batch, ClosedLoop, Final, FrameReader, Job, Ready, Start, encode
+from undam.loadtest.protocol import (
+    Batch,
+    ClosedLoop,
+    FinalReport,
+    FrameReader,
+    Job,
+    Ready,
+    Start,
+    encode,
+)
 from undam.record.request_result import Outcome, RequestResult
 from undam.timing import quantile
 
@@ -62,7 +71,7 @@ def request_for(path: str) -> bytes:
     return f"{head}Content-Length: {len(_BODY)}\r\n\r\n".encode() + _BODY
 
 
-def work(job: Job, core: int) -> tuple[list[RequestResult], Final, float]:
+def work(job: Job, core: int) -> tuple[list[RequestResult], FinalReport, float]:
     """Let a worker on ``core`` do a job; also the seconds in which others had that core.
 
     Raises:
@@ -88,7 +97,7 @@ def work(job: Job, core: int) -> tuple[list[RequestResult], Final, float]:
         denied_s = machine.on_cpu_and_waiting_s(process.pid)[1]
     frames = [frame for data in said[1:] for frame in reader.receive_data(data)]
     final = frames[-1] if frames else None
-    if not isinstance(final, Final):
+    if not isinstance(final, FinalReport):
         raise RuntimeError(f"the worker failed: {final}")
     return (
         [one for frame in frames if isinstance(frame, Batch) for one in frame.measured],
@@ -103,7 +112,7 @@ class _Played:
     ttft_ms: tuple[list[float], list[float]]
     itl_ms: tuple[list[float], list[float]]
     measured: list[RequestResult]
-    final: Final
+    final: FinalReport
     denied_s: float
     stolen_s: float
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from bench import machine
 from bench.load_accuracy import request_for, work
-from undam.loadtest.protocol import ClosedLoop, Final, Job
+from undam.loadtest.protocol import ClosedLoop, FinalReport, Job
 from undam.record.request_result import Outcome, RequestResult
 from undam.timing import quantile
 
@@ -122,7 +122,7 @@ def _play(origin: tuple[str, str], path: str, load: ClosedLoop, *, of: str) -> R
 
 
 def _round(
-    measured: list[RequestResult], final: Final, of: str, taken: tuple[float, float]
+    measured: list[RequestResult], final: FinalReport, of: str, taken: tuple[float, float]
 ) -> Round:
     reads = [read for one in measured for read in one.reads]
     events = sum(read.events for read in reads)
@@ -133,7 +133,7 @@ def _round(
     return Round(
         rate=count / ((final.ended_ns - begun) / 1e9),
         cpu_us=final.cpu_ns / 1e3 / count,
-        judging_us=final.judging_ns / 1e3 / count,
+        judging_us=final.analysis_ns / 1e3 / count,
         late_p50_ms=quantile(late, 0.5),
         late_p99_ms=quantile(late, 0.99),
         slack_p99_ms=quantile(slack, 0.99),

@@ -11,8 +11,8 @@ from support.command import Run
 from undam.cli.commands.bench.arguments import (
     at_rate,
     prompts_from,
+    require_consistent,
     require_files,
-    require_sense,
     slos_from,
     steps_from,
 )
@@ -33,7 +33,7 @@ def given(**options: Any) -> dict[str, Any]:
 
 
 def load(trace: list[Prompt] | None = None, **options: Any) -> Any:
-    require_sense(given(**options))
+    require_consistent(given(**options))
     (step,) = steps_from(given(**options), trace)
     return step.load
 
@@ -140,7 +140,7 @@ def test_a_refusal_is_one_line_and_exit_2(run: Run) -> None:
         (("http://127.0.0.1:9/v1", "-n", "0"), "not in the range"),
         (("http://127.0.0.1:9/v1", "-n", "1", "--workers", "20"), "slot of its own"),
     ):  # fmt: skip
-        ran = run("bench", *arguments)
-        assert (ran.code, ran.out) == (2, ""), arguments
-        assert said in ran.line
-        assert key not in ran.err
+        run_result = run("bench", *arguments)
+        assert (run_result.code, run_result.out) == (2, ""), arguments
+        assert said in run_result.line
+        assert key not in run_result.err

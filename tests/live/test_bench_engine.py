@@ -23,13 +23,13 @@ from undam.loadtest.protocol import (
     Batch,
     ClosedLoop,
     Failure,
-    Final,
+    FinalReport,
     Frame,
     FrameReader,
     Job,
     OpenLoop,
-    Planned,
     Ready,
+    ScheduledRequest,
     Start,
     Stop,
     Tls,
@@ -51,13 +51,13 @@ class Work:
         )  # fmt: skip
         self.frames: list[Frame] = []
         self._reader = FrameReader()
-        self.tell(job)
+        self.send(job)
 
-    def tell(self, frame: Frame) -> None:
+    def send(self, frame: Frame) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(encode(frame))
 
-    def hear(self, until: Callable[[Frame], bool] = lambda _: False) -> None:
+    def receive(self, until: Callable[[Frame], bool] = lambda _: False) -> None:
         """Take frames until one fits, or the worker has ended."""
         assert self.process.stdout is not None
         while data := os.read(self.process.stdout.fileno(), 1 << 16):
@@ -69,7 +69,7 @@ class Work:
     def end(self) -> int:
         """Hear all that is left; the exit code."""
         with self.process as process:
-            self.hear()
+            self.receive()
             return process.wait(PATIENCE_S)
 
     @property
@@ -78,9 +78,9 @@ class Work:
         return sorted(every, key=lambda one: one.number)
 
     @property
-    def final(self) -> Final:
+    def final(self) -> FinalReport:
         last = self.frames[-1]
-        assert isinstance(last, Final)
+        assert isinstance(last, FinalReport)
         return last
 
 
@@ -150,7 +150,7 @@ def test_every_failure_is_counted_by_its_kind() -> None:
             conn.sendall(answers.get(path, b""))
 
     paths = tuple(expected)
-    plan = tuple(Planned(index, 0, index) for index in range(len(paths)))
+    plan = tuple(ScheduledRequest(index, 0, index) for index in range(len(paths)))
     with serving(script) as server:
         work = done(job(server.port, OpenLoop(plan=plan), *paths, keep_alive=False, timeout_s=1.0))
     found = dict(zip(paths, work.measured, strict=True))
@@ -207,10 +207,10 @@ def test_a_stop_abandons_what_is_in_flight_and_reports_it(how: str) -> None:
         def flowing(frame: Frame) -> bool:
             return getattr(frame, "started", 0) == 3 and getattr(frame, "received_bytes", 0) > 300
 
-        work.hear(flowing)
+        work.receive(flowing)
         stopped_ns = time.time_ns()
         if how == "stop":
-            work.tell(Stop())
+            work.send(Stop())
         elif work.process.stdin is not None:
             work.process.stdin.close()
         assert work.end() == 0
@@ -246,12 +246,14 @@ def test_tls_is_spoken_and_its_failure_named(tmp_path: Path) -> None:
 def test_figures_are_the_simulators(simulator: Callable[..., Simulator], framing: str) -> None:
     origin = simulator("--ttft", "60", "--gap", "10", "--tokens", "20", "--framing", framing)
     port = int(origin.url.rpartition(":")[2].partition("/")[0])
-    plan = tuple(Planned(5 * index, index * 20_000_000, 0, index < 2) for index in range(8))
+    plan = tuple(
+        ScheduledRequest(5 * index, index * 20_000_000, 0, index < 2) for index in range(8)
+    )
     # So small a backlog has to be judged while answers come in; that must not change them.
     work = Work(job(port, OpenLoop(plan=plan, ahead=3), backlog_bytes=1, start_ns=None))
-    work.hear(lambda frame: isinstance(frame, Ready))
+    work.receive(lambda frame: isinstance(frame, Ready))
     start_ns = time.time_ns() + 50_000_000
-    work.tell(Start(at_ns=start_ns))
+    work.send(Start(at_ns=start_ns))
     assert work.end() == 0
     every = work.measured
     assert [one.number for one in every] == [5 * index for index in range(8)]

@@ -7,13 +7,13 @@ import socket
 import pytest
 
 from undam.errors import UsageError
-from undam.loadtest.coordinator.cluster import ClusterError, RayCrew
+from undam.loadtest.coordinator.cluster import ClusterError, RayWorkerPool
 
 
 @pytest.mark.parametrize("address", ["ray://127.0.0.1:10001", "head", "head:", "head:x"])
 def test_an_address_of_another_form(address: str) -> None:
     with pytest.raises(UsageError, match="expected HOST:PORT"):
-        RayCrew(address, 1)
+        RayWorkerPool(address, 1)
 
 
 def test_nobody_answers() -> None:
@@ -21,6 +21,6 @@ def test_nobody_answers() -> None:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
     with pytest.raises(ClusterError, match=r"no cluster answers there \(Connection refused\)"):
-        RayCrew(f"127.0.0.1:{port}", 1)
+        RayWorkerPool(f"127.0.0.1:{port}", 1)
     with pytest.raises(ClusterError, match="no cluster answers"):
-        RayCrew("127.0.0.1:99999999999999999999", 1)
+        RayWorkerPool("127.0.0.1:99999999999999999999", 1)

@@ -9,29 +9,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undam.loadtest.analysis.response_analyzer import How, Tongue
+from undam.loadtest.analysis.response_analyzer import ApiContext, EndCause
 from undam.loadtest.protocol import (
     Batch,
     ClosedLoop,
     Failure,
-    Final,
+    FinalReport,
     Frame,
     FrameReader,
     Job,
     OpenLoop,
-    Planned,
     Ready,
+    ScheduledRequest,
     Start,
     Status,
     Stop,
     Tls,
     encode,
 )
-from undam.loadtest.worker.exchange import Exchange
-from undam.loadtest.worker.schedule import REST_NS, Due, schedule_of
+from undam.loadtest.worker.active_request import ActiveRequest
+from undam.loadtest.worker.schedule import REST_NS, DueRequest, make_schedule
 from undam.record.request_result import ContentRead, Outcome, RequestResult
 
-OPEN = OpenLoop(plan=(Planned(0, 5, 0, True), Planned(7, 9, 1)), ahead=3)
+OPEN = OpenLoop(plan=(ScheduledRequest(0, 5, 0, True), ScheduledRequest(7, 9, 1)), ahead=3)
 CLOSED = ClosedLoop(slots=(0, 10, 20), count=7, first=2, stride=4, warmup=2)
 
 
@@ -57,8 +57,9 @@ FRAMES: tuple[Frame, ...] = (
     Batch(worker=1, measured=(MEASURED, MEASURED)), Batch(worker=2, measured=()),
     Status(worker=1, at_ns=2, started=3, done=1, reported=0, late_ns=4, send_late_ns=5, cpu_ns=6,
            received_bytes=7, backlog_bytes=8),
-    Final(worker=1, started_ns=2, ended_ns=3, started=4, unstarted=5, stopped=True, connections=6,
-          resent=7, cpu_ns=8, step_ns=-9, judged_busy=10, sleep_ns=11, received_bytes=12),
+    FinalReport(worker=1, started_ns=2, ended_ns=3, started=4, unstarted=5, stopped=True,
+                connections=6, resent=7, cpu_ns=8, step_ns=-9, judged_busy=10, sleep_ns=11,
+                received_bytes=12),
     Failure(worker=1, message="x", usage=False),
 )  # fmt: skip
 
@@ -74,23 +75,23 @@ def test_frames_come_as_they_went_however_they_are_cut(cuts: list[int]) -> None:
 
 
 def test_an_open_loop_is_due_as_planned_whatever_became_of_others() -> None:
-    schedule = schedule_of(job(OPEN), 1000)
+    schedule = make_schedule(job(OPEN), 1000)
     assert (schedule.due_ns, schedule.unstarted) == (1005, 2)
-    assert schedule.take() == Due(0, 1005, 0, True)
+    assert schedule.take() == DueRequest(0, 1005, 0, True)
     schedule.over(0, 5000, rest=True)
     assert (schedule.due_ns, schedule.unstarted) == (1009, 1)
-    assert schedule.take() == Due(7, 1009, 1, False)
+    assert schedule.take() == DueRequest(7, 1009, 1, False)
     assert (schedule.due_ns, schedule.unstarted) == (None, 0)
 
 
 def test_a_slot_of_a_closed_loop_sends_again_when_its_answer_is_over() -> None:
-    schedule = schedule_of(job(CLOSED), 1000)
+    schedule = make_schedule(job(CLOSED), 1000)
     first, second = schedule.take(), schedule.take()
-    assert first == Due(2, 1000, 2, True, 0)
-    assert second == Due(6, 1010, 0, True, 1)
+    assert first == DueRequest(2, 1000, 2, True, 0)
+    assert second == DueRequest(6, 1010, 0, True, 1)
     schedule.over(1, 1015, rest=False)
-    assert schedule.take() == Due(10, 1015, 1, False, 1), "before the third slot's first"
-    assert schedule.take() == Due(14, 1020, 2, False, 2)
+    assert schedule.take() == DueRequest(10, 1015, 1, False, 1), "before the third slot's first"
+    assert schedule.take() == DueRequest(14, 1020, 2, False, 2)
     schedule.over(0, 1030, rest=True)
     assert (schedule.due_ns, schedule.unstarted) == (1030 + REST_NS, 3)
     schedule.over(1, 1040, rest=False)
@@ -104,7 +105,7 @@ def test_a_slot_of_a_closed_loop_sends_again_when_its_answer_is_over() -> None:
 
 def test_none_is_started_when_the_time_is_over() -> None:
     load = ClosedLoop(slots=(0, 100), duration_ns=90, warmup_ns=50)
-    schedule = schedule_of(job(load), 1000)
+    schedule = make_schedule(job(load), 1000)
     assert schedule.take().warmup
     schedule.over(0, 1050, rest=False)
     assert not schedule.take().warmup
@@ -130,28 +131,28 @@ BODY = b"4\r\nab\r\n\r\n4\r\n\n\r\n\r\r\n0\r\n\r\n"
 )
 def test_the_end_is_found_with_its_last_byte_however_it_comes(data: bytes, keep: bool) -> None:
     for cut in range(1, len(data)):
-        exchange = Exchange(Due(0, 0, 0, False), b"", 0)
-        assert not exchange.receive((1, 0, 0, data[:cut]))
+        active = ActiveRequest(DueRequest(0, 0, 0, False), b"", 0)
+        assert not active.receive((1, 0, 0, data[:cut]))
         if cut % 3 == 0:
             # Judged in between; that takes its reads.
-            exchange.judge(Tongue("openai-chat"), 5)
-        assert exchange.receive((2, 0, 0, data[cut:])), cut
-        assert exchange.complete
-        assert exchange.keep is keep
-        assert exchange.fault is None
+            active.analyze(ApiContext("openai-chat"), 5)
+        assert active.receive((2, 0, 0, data[cut:])), cut
+        assert active.complete
+        assert active.keep is keep
+        assert active.fault is None
 
 
 def test_an_end_told_by_closing_is_never_found() -> None:
-    exchange = Exchange(Due(0, 0, 0, False), b"", 0)
-    assert not exchange.receive((1, 0, 0, HEAD + b"\r\n" + BODY))
-    assert not exchange.receive((1, 0, 0, BODY))
+    active = ActiveRequest(DueRequest(0, 0, 0, False), b"", 0)
+    assert not active.receive((1, 0, 0, HEAD + b"\r\n" + BODY))
+    assert not active.receive((1, 0, 0, BODY))
 
 
 def test_a_connection_with_more_on_it_than_the_answer_is_not_kept() -> None:
-    exchange = Exchange(Due(0, 0, 0, False), b"", 0)
-    assert exchange.receive((1, 0, 0, CHUNKED + BODY + CHUNKED + BODY))
-    assert exchange.complete
-    assert not exchange.keep
+    active = ActiveRequest(DueRequest(0, 0, 0, False), b"", 0)
+    assert active.receive((1, 0, 0, CHUNKED + BODY + CHUNKED + BODY))
+    assert active.complete
+    assert not active.keep
 
 
 @pytest.mark.parametrize(
@@ -166,16 +167,16 @@ def test_a_connection_with_more_on_it_than_the_answer_is_not_kept() -> None:
     ],
 )
 def test_what_need_not_be_read_to_its_end(reads: list[bytes], kind: str) -> None:
-    exchange = Exchange(Due(0, 0, 0, False), b"", 0)
-    assert [exchange.receive((1, 0, 0, data)) for data in reads].index(True) == len(reads) - 1
-    assert exchange.fault is not None
-    assert exchange.fault[0] == kind
+    active = ActiveRequest(DueRequest(0, 0, 0, False), b"", 0)
+    assert [active.receive((1, 0, 0, data)) for data in reads].index(True) == len(reads) - 1
+    assert active.fault is not None
+    assert active.fault[0] == kind
 
 
 def test_an_exchange_that_never_began_is_measured_too() -> None:
-    exchange = Exchange(Due(5, 77, 0, True), b"", 0)
-    exchange.end(3, 99, How.FAULT, ("refused", "connection refused"))
-    one = exchange.measured(Tongue("openai-chat"))
+    active = ActiveRequest(DueRequest(5, 77, 0, True), b"", 0)
+    active.end(3, 99, EndCause.FAULT, ("refused", "connection refused"))
+    one = active.measured(ApiContext("openai-chat"))
     assert (one.number, one.worker, one.intended_ns, one.ended_ns) == (5, 3, 77, 99)
     assert (one.outcome, one.kind, one.started_ns) == (Outcome.ERROR, "refused", None)
 
@@ -191,18 +192,20 @@ _PIECES = st.one_of(
 )  # fmt: skip
 
 
-@given(st.lists(_PIECES, max_size=8), st.sampled_from(How), st.booleans())
-def test_whatever_a_server_sends_is_measured(pieces: list[bytes], how: How, whole: bool) -> None:
-    exchange = Exchange(Due(0, 0, 0, False), b"", 0)
+@given(st.lists(_PIECES, max_size=8), st.sampled_from(EndCause), st.booleans())
+def test_whatever_a_server_sends_is_measured(
+    pieces: list[bytes], how: EndCause, whole: bool
+) -> None:
+    active = ActiveRequest(DueRequest(0, 0, 0, False), b"", 0)
     for data in [b"".join(pieces)] if whole else pieces:
-        if data and exchange.receive((1, 0, 0, data)):
+        if data and active.receive((1, 0, 0, data)):
             break
-    fault = exchange.fault or ("reset", "connection reset")
-    exchange.end(0, 9, how, fault if how is How.FAULT else ("", ""))
-    tongue = Tongue("plain", "a.0")
-    while not exchange.judge(tongue, 2):
+    fault = active.fault or ("reset", "connection reset")
+    active.end(0, 9, how, fault if how is EndCause.FAULT else ("", ""))
+    context = ApiContext("plain", "a.0")
+    while not active.analyze(context, 2):
         pass
-    one = exchange.measured(tongue)
+    one = active.measured(context)
     assert bool(one.kind) == (one.outcome in {Outcome.ERROR, Outcome.INCOMPLETE})
     assert all(read.events > 0 for read in one.reads)
     assert one.message.isprintable()

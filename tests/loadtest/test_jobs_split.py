@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from undam.loadtest.coordinator.split import Order, jobs_of, requests_of, tls_of
+from undam.loadtest.coordinator.split import JobTemplate, encode_requests, make_jobs, tls_for
 from undam.loadtest.protocol import ClosedLoop, OpenLoop, Tls
 from undam.loadtest.setup.plan import Load
 from undam.wire import ClientConfig, Request, parse_url
 
-ORDER = Order(addresses=(), requests=(b"a", b"b", b"c"), api="plain", timeout_s=1)
+TEMPLATE = JobTemplate(addresses=(), requests=(b"a", b"b", b"c"), api="plain", timeout_s=1)
 
 
 def closed(load: Load, workers: int) -> list[ClosedLoop]:
-    found = [job.load for job in jobs_of(load, workers, ORDER)]
+    found = [job.load for job in make_jobs(load, workers, TEMPLATE)]
     assert all(isinstance(one, ClosedLoop) for one in found)
     return [one for one in found if isinstance(one, ClosedLoop)]
 
@@ -34,7 +34,7 @@ def test_numbers_of_an_endless_closed_loop_never_meet() -> None:
 
 
 def test_an_open_loop_goes_through_the_prompts_in_turn() -> None:
-    jobs = jobs_of(Load(rate=10, requests=9, warmup=1), 2, ORDER)
+    jobs = make_jobs(Load(rate=10, requests=9, warmup=1), 2, TEMPLATE)
     plans = [job.load.plan for job in jobs if isinstance(job.load, OpenLoop)]
     every = sorted(planned for plan in plans for planned in plan)
     assert [(one.number, one.request) for one in every] == [(n, n % 3) for n in range(10)]
@@ -43,13 +43,13 @@ def test_an_open_loop_goes_through_the_prompts_in_turn() -> None:
 
 def test_requests_ask_for_no_compression_unless_told() -> None:
     target = parse_url("http://host:81/path?x=1")
-    (first, second) = requests_of(Request(url="", method="POST"), target, [b"{}", b"[1]"])
+    (first, second) = encode_requests(Request(url="", method="POST"), target, [b"{}", b"[1]"])
     assert first.startswith(b"POST /path?x=1 HTTP/1.1\r\nHost: host:81\r\n")
     assert first.endswith(b"\r\n\r\n{}")
     assert b"Content-Length: 3\r\n" in second
     assert b"Accept-Encoding: identity\r\n" in first
     gzip = Request(url="", headers=(("Accept-Encoding", "gzip"),))
-    (alone,) = requests_of(gzip, target, [])
+    (alone,) = encode_requests(gzip, target, [])
     assert alone.count(b"Accept-Encoding") == 1
     assert b"Accept-Encoding: gzip\r\n" in alone
 
@@ -62,4 +62,4 @@ def test_requests_ask_for_no_compression_unless_told() -> None:
     ],
 )
 def test_tls_is_of_https(url: str, expected: Tls | None) -> None:
-    assert tls_of(parse_url(url), ClientConfig(cacert="ca.pem", insecure=True)) == expected
+    assert tls_for(parse_url(url), ClientConfig(cacert="ca.pem", insecure=True)) == expected

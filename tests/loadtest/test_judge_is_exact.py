@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from undam.apis import APIS, Kind, api_named
 from undam.errors import RemoteProtocolError
-from undam.loadtest.analysis.chunks import Chunks
+from undam.loadtest.analysis.chunks import ChunkDecoder
 from undam.loadtest.analysis.counting import Counter
-from undam.loadtest.analysis.template import Templates
+from undam.loadtest.analysis.template import TemplateSet
 from undam.sse import Comment, LineParser, Parser
 from undam.wire.response import ResponseParser
 
@@ -65,8 +65,8 @@ def _blocks(draw: st.DrawFn) -> bytes:
 def _streams(draw: st.DrawFn) -> list[bytes]:
     # Few blocks, repeated: that is what templates are learnt from.
     blocks = draw(st.lists(_blocks(), min_size=1, max_size=6))
-    order = draw(st.lists(st.integers(0, len(blocks) - 1), max_size=16))
-    data = b"".join(blocks[index] for index in order)
+    template = draw(st.lists(st.integers(0, len(blocks) - 1), max_size=16))
+    data = b"".join(blocks[index] for index in template)
     cuts = sorted(draw(st.lists(st.integers(0, len(data)), max_size=8)))
     edges = [0, *cuts, len(data)]
     return [data[a:b] for a, b in pairwise(edges)]
@@ -118,7 +118,7 @@ class _Plain:
     st.sampled_from(["sse", "ndjson"]),
 )
 def test_templates_change_nothing(streams: list[list[bytes]], api: str, form: str) -> None:
-    templates = Templates(api_named(api).read)
+    templates = TemplateSet(api_named(api).read)
     for stream in streams:
         reads = stream
         if form == "ndjson":
@@ -147,7 +147,7 @@ def test_what_is_usual_is_recognised_after_two_events() -> None:
         reads += 1
         return chat.read(event, data)
 
-    counter = Counter("sse", read, Templates(read))  # type: ignore[arg-type]
+    counter = Counter("sse", read, TemplateSet(read))  # type: ignore[arg-type]
     for number in range(2):
         counter.receive_data(_event(f"t{number}", number))
     learnt = reads
@@ -159,7 +159,7 @@ def test_what_is_usual_is_recognised_after_two_events() -> None:
 
 def test_a_name_is_never_a_hole() -> None:
     read = api_named("openai-chat").read
-    counter = Counter("sse", read, Templates(read))
+    counter = Counter("sse", read, TemplateSet(read))
     for name in ("x1", "x2", "x3"):
         counter.receive_data(_event("a", 1, **{name: "boom"}))
     counter.receive_data(_event("a", 1, error="boom"))
@@ -184,7 +184,7 @@ def test_chunks_are_what_llhttp_says(
     data = b"".join(size % len(body) + b"\r\n" + body + b"\r\n" for body in bodies) + end
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     reads = [data[a:b] for a, b in pairwise(edges) if a < b]
-    parser, chunks = ResponseParser(), Chunks()
+    parser, chunks = ResponseParser(), ChunkDecoder()
     parser.receive_data(HEAD)
     for read in reads:
         fault = other = None

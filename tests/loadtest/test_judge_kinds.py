@@ -9,9 +9,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from undam.loadtest.analysis.response_analyzer import Ended, How, Judge, Tongue
-from undam.loadtest.worker.exchange import Exchange
-from undam.loadtest.worker.schedule import Due
+from undam.loadtest.analysis.response_analyzer import (
+    ApiContext,
+    EndCause,
+    RequestEnd,
+    ResponseAnalyzer,
+)
+from undam.loadtest.worker.active_request import ActiveRequest
+from undam.loadtest.worker.schedule import DueRequest
 from undam.record.request_result import ContentRead, Outcome, RequestResult
 
 STREAM = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
@@ -19,6 +24,7 @@ CHUNKED = f"{STREAM}Transfer-Encoding: chunked\r\n\r\n".encode()
 CLOSE = f"{STREAM}\r\n".encode()
 DONE = b"data: [DONE]\n\n"
 LAST = b"0\r\n\r\n"
+CLOSED, STOPPED = EndCause.CLOSED, EndCause.STOPPED
 
 
 def chunk(data: bytes) -> bytes:
@@ -33,7 +39,7 @@ def token(text: str = "tok", finish: str | None = None, **more: object) -> bytes
 
 def judged(
     reads: Sequence[bytes],
-    how: How = How.OVER,
+    how: EndCause = EndCause.COMPLETE,
     kind: str = "",
     message: str = "",
     *,
@@ -41,14 +47,14 @@ def judged(
     path: str | None = None,
     secrets: tuple[str, ...] = (),
 ) -> RequestResult:
-    judge = Judge(Tongue(api, path, secrets))
+    analyzer = ResponseAnalyzer(ApiContext(api, path, secrets))
     for index, data in enumerate(reads):
-        judge.receive((1000 + index, index, 2 * index, data))
-    ended = Ended(
+        analyzer.receive((1000 + index, index, 2 * index, data))
+    ended = RequestEnd(
         number=7, worker=3, warmup=True, intended_ns=900, started_ns=950, ended_ns=5000,
         how=how, kind=kind, message=message,
     )  # fmt: skip
-    return judge.finish(ended)
+    return analyzer.finish(ended)
 
 
 def test_a_whole_answer_is_told_read_by_read() -> None:
@@ -76,58 +82,61 @@ def test_a_whole_answer_is_told_read_by_read() -> None:
 @pytest.mark.parametrize(
     ("reads", "how", "outcome", "kind", "said"),
     [
-        ([], How.CLOSED, Outcome.ERROR, "closed", "without an answer"),
-        ([], How.STOPPED, Outcome.ABANDONED, "", ""),
-        ([b"HTTP/1.1 200"], How.CLOSED, Outcome.ERROR, "truncated", "within the response head"),
-        ([b"SSH-2.0-x\r\n"], How.CLOSED, Outcome.ERROR, "bad-http", "does not speak HTTP"),
-        ([CLOSE + token(), DONE], How.CLOSED, Outcome.COMPLETE, "", ""),
-        ([CLOSE + token("x", "stop")], How.CLOSED, Outcome.COMPLETE, "", ""),
-        ([CLOSE + token()], How.CLOSED, Outcome.INCOMPLETE, "no-end", "complete"),
-        ([CLOSE], How.CLOSED, Outcome.INCOMPLETE, "no-end", "complete"),
-        ([CLOSE + token(), b'data: {"ch'], How.CLOSED, Outcome.INCOMPLETE, "half-event", "middle"),
-        ([CLOSE + token()], How.STOPPED, Outcome.ABANDONED, "", ""),
-        ([CLOSE + token() + DONE], How.STOPPED, Outcome.COMPLETE, "", ""),
-        ([CHUNKED, chunk(token())], How.CLOSED, Outcome.INCOMPLETE, "truncated", "end of the body"),
-        ([CHUNKED, chunk(token()) + LAST], How.OVER, Outcome.INCOMPLETE, "no-end", "complete"),
-        ([CHUNKED, chunk(token()), b"zz\r\n"], How.CLOSED, Outcome.INCOMPLETE, "bad-http", "chunk"),
-        ([CLOSE + b"data: {nope\n\n", DONE], How.CLOSED, Outcome.ERROR, "malformed", "{nope"),
+        ([], CLOSED, Outcome.ERROR, "closed", "without an answer"),
+        ([], STOPPED, Outcome.ABANDONED, "", ""),
+        ([b"HTTP/1.1 200"], CLOSED, Outcome.ERROR, "truncated", "within the response head"),
+        ([b"SSH-2.0-x\r\n"], CLOSED, Outcome.ERROR, "bad-http", "does not speak HTTP"),
+        ([CLOSE + token(), DONE], CLOSED, Outcome.COMPLETE, "", ""),
+        ([CLOSE + token("x", "stop")], CLOSED, Outcome.COMPLETE, "", ""),
+        ([CLOSE + token()], CLOSED, Outcome.INCOMPLETE, "no-end", "complete"),
+        ([CLOSE], CLOSED, Outcome.INCOMPLETE, "no-end", "complete"),
+        ([CLOSE + token(), b'data: {"ch'], CLOSED, Outcome.INCOMPLETE, "half-event", "middle"),
+        ([CLOSE + token()], STOPPED, Outcome.ABANDONED, "", ""),
+        ([CLOSE + token() + DONE], STOPPED, Outcome.COMPLETE, "", ""),
+        ([CHUNKED, chunk(token())], CLOSED, Outcome.INCOMPLETE, "truncated", "end of the body"),
+        (
+            [CHUNKED, chunk(token()) + LAST],
+            EndCause.COMPLETE, Outcome.INCOMPLETE, "no-end", "complete",
+        ),
+        ([CHUNKED, chunk(token()), b"zz\r\n"], CLOSED, Outcome.INCOMPLETE, "bad-http", "chunk"),
+        ([CLOSE + b"data: {nope\n\n", DONE], CLOSED, Outcome.ERROR, "malformed", "{nope"),
         (
             [CLOSE + token(), b'data: {"error": {"message": "no GPU"}}\n\n', DONE],
-            How.CLOSED, Outcome.ERROR, "error-event", "no GPU",
+            CLOSED, Outcome.ERROR, "error-event", "no GPU",
         ),
         (
             [b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"choices": []}'],
-            How.CLOSED, Outcome.ERROR, "not-a-stream", "application/json, not a stream",
+            CLOSED, Outcome.ERROR, "not-a-stream", "application/json, not a stream",
         ),
         (
             [b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>hello"],
-            How.CLOSED, Outcome.ERROR, "not-a-stream", "text/html, not a stream",
+            CLOSED, Outcome.ERROR, "not-a-stream", "text/html, not a stream",
         ),
-        ([b"HTTP/1.1 204 No\r\n\r\n"], How.OVER, Outcome.ERROR, "not-a-stream", "no body"),
+        ([b"HTTP/1.1 204 No\r\n\r\n"], EndCause.COMPLETE, Outcome.ERROR, "not-a-stream", "no body"),
         (
             [b"HTTP/1.1 503 Busy\r\nContent-Length: 5\r\n\r\nlater"],
-            How.OVER, Outcome.ERROR, "status-503", "503 Service Unavailable: later",
+            EndCause.COMPLETE, Outcome.ERROR, "status-503", "503 Service Unavailable: later",
         ),
-        ([b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000], How.CLOSED, Outcome.ERROR, "too-large",
+        ([b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000], CLOSED, Outcome.ERROR, "too-large",
          "head"),
-        ([CLOSE, *[b"data: " + b"y" * 65536] * 70], How.CLOSED, Outcome.INCOMPLETE, "too-large",
+        ([CLOSE, *[b"data: " + b"y" * 65536] * 70], CLOSED, Outcome.INCOMPLETE, "too-large",
          "event"),
         ([f"{STREAM}Content-Encoding: gzip\r\n\r\n".encode() + gzip.compress(token() + DONE)],
-         How.CLOSED, Outcome.COMPLETE, "", ""),
+         CLOSED, Outcome.COMPLETE, "", ""),
         ([f"{STREAM}Content-Encoding: gzip\r\n\r\n".encode() + gzip.compress(token() * 9)[:-9]],
-         How.CLOSED, Outcome.INCOMPLETE, "truncated", "gzip"),
+         CLOSED, Outcome.INCOMPLETE, "truncated", "gzip"),
         ([f"{STREAM}Content-Encoding: gzip\r\n\r\n".encode(), token()],
-         How.CLOSED, Outcome.INCOMPLETE, "bad-http", "gzip"),
+         CLOSED, Outcome.INCOMPLETE, "bad-http", "gzip"),
         ([f"{STREAM}Content-Encoding: lzma\r\n\r\n".encode(), token()],
-         How.CLOSED, Outcome.INCOMPLETE, "bad-http", "lzma"),
+         CLOSED, Outcome.INCOMPLETE, "bad-http", "lzma"),
         ([b"HTTP/1.1 100 Continue\r\n\r\n" + CHUNKED + chunk(token() + DONE) + LAST],
-         How.OVER, Outcome.COMPLETE, "", ""),
+         EndCause.COMPLETE, Outcome.COMPLETE, "", ""),
         ([f"{STREAM}Content-Length: {len(token() + DONE)}\r\n\r\n".encode(), token() + DONE],
-         How.OVER, Outcome.COMPLETE, "", ""),
+         EndCause.COMPLETE, Outcome.COMPLETE, "", ""),
     ],
 )  # fmt: skip
 def test_every_end_has_its_kind(
-    reads: Sequence[bytes], how: How, outcome: Outcome, kind: str, said: str
+    reads: Sequence[bytes], how: EndCause, outcome: Outcome, kind: str, said: str
 ) -> None:
     one = judged(reads, how)
     assert (one.outcome, one.kind) == (outcome, kind)
@@ -137,10 +146,10 @@ def test_every_end_has_its_kind(
 
 @pytest.mark.parametrize("kind", ["reset", "timeout"])
 def test_a_fault_counts_by_what_was_there_before_it(kind: str) -> None:
-    assert judged([], How.FAULT, kind, "it broke").outcome is Outcome.ERROR
-    begun = judged([CHUNKED, chunk(token())], How.FAULT, kind, "it broke")
+    assert judged([], EndCause.FAULT, kind, "it broke").outcome is Outcome.ERROR
+    begun = judged([CHUNKED, chunk(token())], EndCause.FAULT, kind, "it broke")
     assert (begun.outcome, begun.kind, begun.message) == (Outcome.INCOMPLETE, kind, "it broke")
-    whole = judged([CHUNKED, chunk(token()), chunk(DONE)], How.FAULT, kind, "it broke")
+    whole = judged([CHUNKED, chunk(token()), chunk(DONE)], EndCause.FAULT, kind, "it broke")
     assert (whole.outcome, whole.kind) == (Outcome.COMPLETE, "")
     assert whole.ended_ns == 1002, "the answer was whole long before the fault"
 
@@ -165,19 +174,19 @@ def test_text_is_found_at_a_path_and_done_ends_it() -> None:
         b'{"message": {"content": "b"}, "done": false}\n',
         b'{"message": {"content": ""}, "done": true, "eval_count": 2}',
     ]
-    one = judged([head, *lines], How.CLOSED, api="plain", path="message.content")
+    one = judged([head, *lines], CLOSED, api="plain", path="message.content")
     assert (one.outcome, one.events, one.empties, one.tokens) == (Outcome.COMPLETE, 2, 1, 2)
     listed = judged(
-        [head, b'{"choices": [{"text": 5}]}\n'], How.CLOSED, api="plain", path="choices.0.text"
+        [head, b'{"choices": [{"text": 5}]}\n'], CLOSED, api="plain", path="choices.0.text"
     )
     assert listed.events == 1
-    nothing = judged([head, lines[0]], How.CLOSED, api="plain", path="choices.9.text")
+    nothing = judged([head, lines[0]], CLOSED, api="plain", path="choices.9.text")
     assert (nothing.outcome, nothing.kind) == (Outcome.INCOMPLETE, "empty")
 
 
 def test_the_last_line_needs_no_end_and_belongs_to_its_read() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n"
-    one = judged([head, b'{"a": "x"}\n{"a"', b': "y"}'], How.CLOSED, api="plain", path="a")
+    one = judged([head, b'{"a": "x"}\n{"a"', b': "y"}'], CLOSED, api="plain", path="a")
     assert one.reads == (ContentRead(1001, 1, 2, 1), ContentRead(1002, 2, 4, 1))
     assert one.outcome is Outcome.COMPLETE
 
@@ -195,16 +204,16 @@ def test_the_last_line_needs_no_end_and_belongs_to_its_read() -> None:
 )
 def test_nothing_is_left_for_a_collector(reads: list[bytes]) -> None:
     """None runs in a worker, so what answers leave behind in circles would stay for ever."""
-    tongue = Tongue("openai-chat")
+    context = ApiContext("openai-chat")
 
     def play(number: int) -> None:
-        exchange = Exchange(Due(number, 0, 0, False), b"", 0)
+        active = ActiveRequest(DueRequest(number, 0, 0, False), b"", 0)
         for data in reads:
             unique = data.replace(b"HTTP/1.1 200 OK", b"HTTP/1.1 200 OK\r\nX: %d" % number)
-            exchange.receive((1, 0, 0, unique))
-        exchange.end(0, 1, How.OVER)
-        assert exchange.judge(tongue, 1000)
-        exchange.measured(tongue)
+            active.receive((1, 0, 0, unique))
+        active.end(0, 1, EndCause.COMPLETE)
+        assert active.analyze(context, 1000)
+        active.measured(context)
 
     for number in range(5):
         play(number)

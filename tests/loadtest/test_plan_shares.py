@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from undam.errors import UsageError
-from undam.loadtest.setup.plan import Load, default_warmup, shares_of, split, starts_ns
+from undam.loadtest.setup.plan import Load, default_warmup, split, split_load, starts_ns
 
 WORKERS = st.integers(1, 7)
 
@@ -28,12 +28,12 @@ def test_an_open_loop_dealt_out_is_the_one_schedule(
     requests: int, warmup: int, workers: int
 ) -> None:
     load = Load(rate=50, requests=requests, warmup=warmup, seed=3)
-    shares = shares_of(load, workers)
+    shares = split_load(load, workers)
     dealt = sorted(
         pair for share in shares for pair in zip(share.numbers, share.offsets_ns, strict=True)
     )
     assert [number for number, _ in dealt] == list(range(requests + warmup))
-    alone = shares_of(load, 1)[0].offsets_ns
+    alone = split_load(load, 1)[0].offsets_ns
     assert tuple(at for _, at in dealt) == alone == tuple(sorted(alone))
     assert sum(share.warmup for share in shares) == warmup
     # Those that do not count are the first of the whole plan, whoever sends them.
@@ -57,7 +57,7 @@ def test_a_closed_loop_dealt_out_has_all_slots_and_requests(
         duration_s=None if requests else 1.0,
         warmup=warmup,
     )
-    shares = shares_of(load, workers)
+    shares = split_load(load, workers)
     offsets = sorted(at for share in shares for at in share.offsets_ns)
     assert len(offsets) == (slots if load.total is None else min(slots, load.total))
     assert offsets[0] == 0
@@ -70,30 +70,30 @@ def test_a_closed_loop_dealt_out_has_all_slots_and_requests(
 
 def test_poisson_is_seeded_and_has_its_rate_and_spread() -> None:
     load = Load(rate=100, requests=20_000, seed=1)
-    starts = shares_of(load, 1)[0].offsets_ns
-    assert starts == shares_of(load, 1)[0].offsets_ns
-    assert starts != shares_of(Load(rate=100, requests=20_000, seed=2), 1)[0].offsets_ns
+    starts = split_load(load, 1)[0].offsets_ns
+    assert starts == split_load(load, 1)[0].offsets_ns
+    assert starts != split_load(Load(rate=100, requests=20_000, seed=2), 1)[0].offsets_ns
     gaps = [b - a for a, b in itertools.pairwise(starts)]
     assert statistics.mean(gaps) == pytest.approx(10e6, rel=0.05)
     assert statistics.stdev(gaps) == pytest.approx(statistics.mean(gaps), rel=0.05)
 
 
 def test_constant_arrivals_do_not_drift() -> None:
-    starts = shares_of(Load(rate=3, arrivals="constant", requests=3001), 1)[0].offsets_ns
+    starts = split_load(Load(rate=3, arrivals="constant", requests=3001), 1)[0].offsets_ns
     assert starts[3000] == 1000 * 10**9
 
 
 def test_a_duration_ends_an_open_loop_and_a_trace_keeps_its_times() -> None:
     load = Load(rate=10, arrivals="constant", duration_s=2.0)
-    assert len(shares_of(load, 1)[0].offsets_ns) == 20
+    assert len(split_load(load, 1)[0].offsets_ns) == 20
     trace = Load(arrivals="trace", trace_ns=(0, 5, 5, 9), duration_s=None)
-    assert [share.offsets_ns for share in shares_of(trace, 2)] == [(0, 5), (5, 9)]
+    assert [share.offsets_ns for share in split_load(trace, 2)] == [(0, 5), (5, 9)]
     assert list(starts_ns(trace)) == [0, 5, 5, 9]
 
 
 def test_the_ramp_is_bounded_and_can_be_set() -> None:
     def last(load: Load) -> int:
-        return max(at for share in shares_of(load, 3) for at in share.offsets_ns)
+        return max(at for share in split_load(load, 3) for at in share.offsets_ns)
 
     assert last(Load(concurrency=10, requests=100)) < 50_000_000
     assert 1_900_000_000 < last(Load(concurrency=5000, requests=5000)) < 2_000_000_000
@@ -118,4 +118,4 @@ def test_warm_up_by_default(load: Load, expected: int) -> None:
 @pytest.mark.slow
 def test_a_plan_that_no_memory_holds_is_refused() -> None:
     with pytest.raises(UsageError, match="shorten"):
-        shares_of(Load(rate=1e9, arrivals="constant", duration_s=10), 1)
+        split_load(Load(rate=1e9, arrivals="constant", duration_s=10), 1)

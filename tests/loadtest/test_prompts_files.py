@@ -8,7 +8,7 @@ import pytest
 
 from undam.apis import CHAT, COMPLETIONS, MESSAGES, PLAIN, RESPONSES, Api
 from undam.errors import ConfigSyntaxError, UsageError
-from undam.loadtest.setup.prompts import Prompt, bodies_of, read_prompts
+from undam.loadtest.setup.prompts import Prompt, read_prompts, request_bodies
 from undam.loadtest.setup.synthetic_prompts import make_prompts
 from undam.timing.distribution import parse_distribution
 
@@ -16,7 +16,7 @@ TALK = ({"role": "system", "content": "Be brief."}, {"role": "user", "content": 
 
 
 def body(api: Api, prompt: Prompt, max_tokens: int | None = None) -> dict[str, object]:
-    made = json.loads(bodies_of(api, [prompt], model="m", max_tokens=max_tokens)[0])
+    made = json.loads(request_bodies(api, [prompt], model="m", max_tokens=max_tokens)[0])
     assert isinstance(made, dict)
     assert made["stream"] is True
     assert made["model"] == "m"
@@ -92,7 +92,7 @@ def test_each_api_is_asked_in_its_own_form() -> None:
     assert message["messages"] == [TALK[1]]
     for api, prompt in ((COMPLETIONS, Prompt(messages=TALK)), (PLAIN, Prompt("Hi"))):
         with pytest.raises(UsageError):
-            bodies_of(api, [prompt], model="m", max_tokens=None)
+            request_bodies(api, [prompt], model="m", max_tokens=None)
 
 
 def test_prompts_are_made_seeded_different_and_bounded() -> None:

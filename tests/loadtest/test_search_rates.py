@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undam.loadtest.coordinator.search import MOST_STEPS, RESOLUTION, Search
+from undam.loadtest.coordinator.search import MOST_STEPS, RESOLUTION, RateSearch
 
 
-def search(first: float, limit: float) -> Search:
-    found = Search(first)
+def search(first: float, limit: float) -> RateSearch:
+    found = RateSearch(first)
     while found.rate is not None:
         found.took(found.rate <= limit)
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from undam.errors import UsageError
-from undam.loadtest.setup.slo import Kept, kept_json, parse_slo, quantile_of
+from undam.loadtest.setup.slo import SloResult, parse_slo, quantile_of, slo_json
 
 
 @pytest.mark.parametrize(
@@ -47,14 +47,14 @@ def test_what_cannot(text: str) -> None:
 
 def test_a_miss_says_by_how_much() -> None:
     slo = parse_slo("ttft_p99<500ms")
-    assert Kept(slo, 499.9).is_met
-    assert not Kept(slo, 500.0).is_met
-    assert Kept(slo, 750.0).words == "ttft_p99<500ms: missed, by 50.0%: it is 750.00 ms"
-    assert not Kept(slo, None).is_met
-    assert kept_json(Kept(slo, 750.0))["met"] is False
-    assert Kept(parse_slo("errors<=0"), 1).words == "errors<=0: missed: it is 1"
-    assert Kept(parse_slo("goodput>=95%"), 95.0).is_met
-    assert Kept(parse_slo("goodput>95%"), 96.0).is_met
+    assert SloResult(slo, 499.9).is_met
+    assert not SloResult(slo, 500.0).is_met
+    assert SloResult(slo, 750.0).words == "ttft_p99<500ms: missed, by 50.0%: it is 750.00 ms"
+    assert not SloResult(slo, None).is_met
+    assert slo_json(SloResult(slo, 750.0))["met"] is False
+    assert SloResult(parse_slo("errors<=0"), 1).words == "errors<=0: missed: it is 1"
+    assert SloResult(parse_slo("goodput>=95%"), 95.0).is_met
+    assert SloResult(parse_slo("goodput>95%"), 96.0).is_met
 
 
 def test_a_statistic_is_a_fraction_or_none() -> None:

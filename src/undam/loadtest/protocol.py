@@ -1,9 +1,10 @@
-"""What a worker is told and what it tells: a job, and the frames on its two pipes. No I/O.
+"""Protocol between the coordinator and a worker: frames on the worker's two pipes. No I/O.
 
-Down its standard input go one ``Job``, then perhaps a ``Start``, then perhaps a ``Stop``; closing
-it is a ``Stop``, too. Up its standard output come ``Ready``, any number of ``Batch`` and
-``Status``, and one ``Final``; or a ``Failure`` if it cannot run at all. Both ends are this program,
-of the same version, so nothing here is meant to be read by others.
+The coordinator writes one ``Job`` to the worker's standard input, optionally followed by a
+``Start`` and a ``Stop``; closing the pipe also means ``Stop``. The worker writes ``Ready``, any
+number of ``Batch`` and ``Status`` frames, and one ``FinalReport`` to its standard output; or a
+``Failure`` if it cannot run at all. Both ends are the same version of this program, so the format
+is private.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Tls:
     insecure: bool = False
 
 
-class Planned(NamedTuple):
+class ScheduledRequest(NamedTuple):
     """One request of an open loop.
 
     Attributes:
@@ -68,7 +69,7 @@ class OpenLoop:
         ahead: connections to open before the start, so that the first requests don't wait for one.
     """
 
-    plan: tuple[Planned, ...]
+    plan: tuple[ScheduledRequest, ...]
     ahead: int = 0
 
 
@@ -191,7 +192,7 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Final:
+class FinalReport:
     """The last frame: the sums.
 
     Args:
@@ -223,7 +224,7 @@ class Final:
     judged_busy: int
     sleep_ns: int
     received_bytes: int
-    judging_ns: int = 0
+    analysis_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,9 +240,9 @@ class Failure:
     usage: bool = True
 
 
-Frame = Job | Start | Stop | Ready | Batch | Status | Final | Failure
+Frame = Job | Start | Stop | Ready | Batch | Status | FinalReport | Failure
 
-_KINDS: tuple[type[Any], ...] = (Job, Start, Stop, Ready, Batch, Status, Final, Failure)
+_KINDS: tuple[type[Any], ...] = (Job, Start, Stop, Ready, Batch, Status, FinalReport, Failure)
 
 
 def encode(frame: Frame) -> bytes:
@@ -317,7 +318,7 @@ def _job(job: Job) -> Job:
     values = {name: getattr(job, name) for name in _NAMES[Job]}
     form, *rest = values["load"]
     if form == "open":
-        values["load"] = OpenLoop(plan=tuple(map(Planned._make, rest[0])), ahead=rest[1])
+        values["load"] = OpenLoop(plan=tuple(map(ScheduledRequest._make, rest[0])), ahead=rest[1])
     else:
         values["load"] = ClosedLoop(**dict(zip(_NAMES[ClosedLoop], rest, strict=True)))
     if job.tls is not None:

@@ -23,7 +23,7 @@ _PRIMING = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 _ONE_BYTE = b"1\r\nX"
 
 
-class Chunks:
+class ChunkDecoder:
     """A chunked body from its first byte on.
 
     Attributes:

@@ -9,7 +9,7 @@ from undam.apis.meaning import count, error_text, load, mapping, text
 from undam.apis.plain import PLAIN
 
 
-def reader_of(path: str) -> Callable[[str, str], Meaning]:
+def content_reader(path: str) -> Callable[[str, str], Meaning]:
     """Read events whose text stands at ``path``, as ``message.content`` or ``choices.0.text``.
 
     An event is content if there is a string there that is not empty, or a number. ``[DONE]`` and

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from undam.apis import Kind, Meaning
-from undam.loadtest.analysis.template import Template, Templates
+from undam.loadtest.analysis.template import EventTemplate, TemplateSet
 from undam.sse import Comment, LineParser, Parser
 
 # A chunk of a chat answer is 0.2 KB and a tool call's or an image's may be some MB.
@@ -26,7 +26,7 @@ class Counter:
         malformed: the first event whose data should be JSON and is not; ``None`` for none.
     """
 
-    def __init__(self, form: str, read: Read, templates: Templates) -> None:
+    def __init__(self, form: str, read: Read, templates: TemplateSet) -> None:
         self.ends = False
         self.contents = 0
         self.tokens: int | None = None
@@ -37,7 +37,7 @@ class Counter:
         self.malformed: str | None = None
         self._read = read
         self._templates = templates
-        self._next: Template | None = None
+        self._next: EventTemplate | None = None
         # Made when an event comes that no template fits.
         self._parser: Parser | LineParser | None = None
         self._form = form

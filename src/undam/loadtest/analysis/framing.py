@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from undam.errors import RemoteProtocolError
-from undam.loadtest.analysis.chunks import Chunks
+from undam.loadtest.analysis.chunks import ChunkDecoder
 from undam.loadtest.protocol import MAX_BODY_BYTES
 from undam.record import Head
 from undam.wire.response import ResponseParser, listed
@@ -17,7 +17,7 @@ _HEAD_END = b"\r\n\r\n"
 _MOST_HEADS = 64
 
 
-class Heads:
+class HeadCache:
     """Heads that were read before: most servers send few different ones in a second."""
 
     def __init__(self) -> None:
@@ -35,18 +35,18 @@ class Heads:
         self._known[data] = parser
 
 
-class Framing:
+class ResponseFraming:
     """The response to one request.
 
     Attributes:
         complete: the body ended as its framing says; what follows is ignored.
     """
 
-    def __init__(self, heads: Heads) -> None:
+    def __init__(self, heads: HeadCache) -> None:
         self.complete = False
         self._heads = heads
         self._parser: ResponseParser | None = None
-        self._chunks: Chunks | None = None
+        self._chunks: ChunkDecoder | None = None
         self._decoder: Decoder | None = None
         self._before = b""
 
@@ -113,7 +113,7 @@ class Framing:
             self._heads.keep(data[:end], self._parser)
         else:
             self._parser = known
-        self._chunks = Chunks()
+        self._chunks = ChunkDecoder()
         body = self._chunks.receive_data(data[end:]) if len(data) > end else b""
         self.complete = self._chunks.complete
         return body

@@ -18,7 +18,7 @@ def one_line(text: str, secrets: Iterable[str]) -> str:
     return shown if len(words) <= _SHOWN else f"{shown}…"
 
 
-def refusal_of(head: Head, body: bytes) -> str:
+def describe_refusal(head: Head, body: bytes) -> str:
     """What a response that is no stream is, and how its body begins."""
     said = body.decode("utf-8", "replace").strip()
     kind = (head.get("content-type") or "").partition(";")[0].strip().lower()

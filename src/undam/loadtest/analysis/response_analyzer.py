@@ -13,11 +13,11 @@ from enum import Enum
 from undam.apis import Api, Meaning, api_named
 from undam.diagnosis.reading import form_of
 from undam.errors import RemoteProtocolError
-from undam.loadtest.analysis.content_path import reader_of
+from undam.loadtest.analysis.content_path import content_reader
 from undam.loadtest.analysis.counting import Counter
-from undam.loadtest.analysis.framing import Framing, Heads
-from undam.loadtest.analysis.refusal import one_line, refusal_of, retry_after_s
-from undam.loadtest.analysis.template import Templates
+from undam.loadtest.analysis.framing import HeadCache, ResponseFraming
+from undam.loadtest.analysis.refusal import describe_refusal, one_line, retry_after_s
+from undam.loadtest.analysis.template import TemplateSet
 from undam.record import Head
 from undam.record.request_result import ContentRead, Outcome, RequestResult
 
@@ -31,10 +31,10 @@ RawRead = tuple[int, int, int, bytes]
 """A read: ``at_ns``, ``slack_ns`` and ``late_ns`` as of a ``ContentRead``, and its bytes."""
 
 
-class How(Enum):
+class EndCause(Enum):
     """How the reading of an answer came to its end."""
 
-    OVER = "over"
+    COMPLETE = "over"
     """Its framing says so."""
     CLOSED = "closed"
     """The server closed the connection in good order."""
@@ -45,7 +45,7 @@ class How(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class RequestEnd:
     """All that is known of a request apart from its reads; fields as in ``RequestResult``."""
 
     number: int
@@ -54,13 +54,13 @@ class Ended:
     intended_ns: int
     started_ns: int | None
     ended_ns: int
-    how: How
+    how: EndCause
     kind: str = ""
     message: str = ""
     stamped: bool = True
 
 
-class Tongue:
+class ApiContext:
     """What a worker knows of the language of its answers, and learns of it.
 
     Args:
@@ -75,19 +75,19 @@ class Tongue:
     ) -> None:
         self.api: Api = api_named(api)
         self.read: Callable[[str, str], Meaning] = (
-            self.api.read if content_path is None else reader_of(content_path)
+            self.api.read if content_path is None else content_reader(content_path)
         )
-        self.templates = Templates(self.read)
-        self.heads = Heads()
+        self.templates = TemplateSet(self.read)
+        self.heads = HeadCache()
         self.secrets = secrets
 
 
-class Judge:
+class ResponseAnalyzer:
     """One answer, from its first read to its end."""
 
-    def __init__(self, tongue: Tongue) -> None:
-        self._tongue = tongue
-        self._framing = Framing(tongue.heads)
+    def __init__(self, context: ApiContext) -> None:
+        self._context = context
+        self._framing = ResponseFraming(context.heads)
         self._counter: Counter | None = None
         self._reads: list[ContentRead] = []
         self._head_ns: int | None = None
@@ -116,7 +116,7 @@ class Judge:
             self._body_bytes += len(body)
             self._take(read, body)
 
-    def finish(self, ended: Ended) -> RequestResult:
+    def finish(self, ended: RequestEnd) -> RequestResult:
         """What was measured; nothing may be received after it."""
         head = self._framing.head
         self._framing.close()
@@ -125,7 +125,7 @@ class Judge:
         outcome, kind, message = self._verdict(ended, head)
         counter = self._counter
         ended_ns = ended.ended_ns
-        cut = ended.how is How.FAULT or ended.how is How.STOPPED
+        cut = ended.how is EndCause.FAULT or ended.how is EndCause.STOPPED
         if cut and outcome is Outcome.COMPLETE:
             # The answer was whole when it said so, whatever became of the connection.
             ended_ns = self._announced_ns or ended_ns
@@ -143,7 +143,7 @@ class Judge:
             head_ns=self._head_ns,
             status=None if head is None else head.status,
             kind=kind,
-            message=one_line(message, self._tongue.secrets) if message else "",
+            message=one_line(message, self._context.secrets) if message else "",
             reads=tuple(self._reads),
             tokens=None if counter is None else counter.tokens,
             empties=0 if counter is None else counter.empties,
@@ -186,11 +186,11 @@ class Judge:
         self._form = form
         if form == "none":
             return None
-        self._counter = Counter(form, self._tongue.read, self._tongue.templates)
+        self._counter = Counter(form, self._context.read, self._context.templates)
         return self._counter
 
-    def _ended_well(self, ended: Ended) -> bool:
-        closed = ended.how is How.CLOSED and self._framing.until_close
+    def _ended_well(self, ended: RequestEnd) -> bool:
+        closed = ended.how is EndCause.CLOSED and self._framing.until_close
         return self._framing.complete or closed
 
     def _last_events(self) -> None:
@@ -209,31 +209,31 @@ class Judge:
             else:
                 self._reads.append(ContentRead(*last[:3], events))
 
-    def _verdict(self, ended: Ended, head: Head | None) -> tuple[Outcome, str, str]:
+    def _verdict(self, ended: RequestEnd, head: Head | None) -> tuple[Outcome, str, str]:
         if head is None:
             return self._headless(ended)
         if head.status // 100 != 2:
-            return Outcome.ERROR, f"status-{head.status}", refusal_of(head, self._kept)
+            return Outcome.ERROR, f"status-{head.status}", describe_refusal(head, self._kept)
         if self._counter is not None or form_of(head, self._kept) != "none":
             return self._of_stream(ended)
-        if ended.how is How.STOPPED:
+        if ended.how is EndCause.STOPPED:
             return Outcome.ABANDONED, "", ""
-        if ended.how is How.FAULT and not self._kept:
+        if ended.how is EndCause.FAULT and not self._kept:
             return Outcome.ERROR, ended.kind, ended.message
-        return Outcome.ERROR, "not-a-stream", refusal_of(head, self._kept)
+        return Outcome.ERROR, "not-a-stream", describe_refusal(head, self._kept)
 
-    def _headless(self, ended: Ended) -> tuple[Outcome, str, str]:
+    def _headless(self, ended: RequestEnd) -> tuple[Outcome, str, str]:
         if self._fault is not None:
             return Outcome.ERROR, *self._fault
-        if ended.how is How.STOPPED:
+        if ended.how is EndCause.STOPPED:
             return Outcome.ABANDONED, "", ""
-        if ended.how is How.FAULT:
+        if ended.how is EndCause.FAULT:
             return Outcome.ERROR, ended.kind, ended.message
         if self._any_bytes:
             return Outcome.ERROR, "truncated", "the connection closed within the response head"
         return Outcome.ERROR, "closed", "the server closed the connection without an answer"
 
-    def _of_stream(self, ended: Ended) -> tuple[Outcome, str, str]:
+    def _of_stream(self, ended: RequestEnd) -> tuple[Outcome, str, str]:
         counter = self._counter
         if counter is not None:
             if counter.error is not None:
@@ -245,9 +245,9 @@ class Judge:
                 return Outcome.COMPLETE, "", ""
         if self._fault is not None:
             return Outcome.INCOMPLETE, *self._fault
-        if ended.how is How.STOPPED:
+        if ended.how is EndCause.STOPPED:
             return Outcome.ABANDONED, "", ""
-        if ended.how is How.FAULT:
+        if ended.how is EndCause.FAULT:
             return Outcome.INCOMPLETE, ended.kind, ended.message
         if not self._ended_well(ended):
             said = "the connection closed before the end of the body"
@@ -262,7 +262,7 @@ class Judge:
         if self._kept if counter is None else counter.leftover_bytes:
             said = "the stream ended in the middle of an event"
             return Outcome.INCOMPLETE, "half-event", said
-        if self._tongue.api.announces_end:
+        if self._context.api.announces_end:
             said = "the stream ended without saying that the answer is complete"
             return Outcome.INCOMPLETE, "no-end", said
         if counter is None or not counter.contents:

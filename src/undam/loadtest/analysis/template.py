@@ -37,7 +37,7 @@ Read = Callable[[str, str], Meaning]
 
 
 @dataclass(slots=True, eq=False)
-class Template:
+class EventTemplate:
     """A pattern and what its events mean.
 
     Args:
@@ -49,7 +49,7 @@ class Template:
     kind: Kind
     ends: bool
     tokens: int | None
-    then: Template | None = None
+    then: EventTemplate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +69,16 @@ class _Parts:
         return b"".join(pieces).decode("utf-8", "replace")
 
 
-class Templates:
+class TemplateSet:
     """What has been learnt of one API's events, for all streams of a worker."""
 
     def __init__(self, read: Read) -> None:
-        self.known: list[Template] = []
+        self.known: list[EventTemplate] = []
         self._read = read
         self._seen: dict[tuple[object, ...], _Parts] = {}
         self._trials = 0
 
-    def find(self, data: bytes, at: int) -> tuple[Template, int] | None:
+    def find(self, data: bytes, at: int) -> tuple[EventTemplate, int] | None:
         """The template that fits at ``at``, and where its event ends."""
         for template in self.known:
             if found := template.match(data, at):
@@ -118,7 +118,9 @@ class Templates:
         if not self._holds(parts, holes, meaning):
             return
         pattern = b"".join([*pieces, re.escape(parts.after)])
-        template = Template(re.compile(pattern).match, meaning.kind, meaning.ends, meaning.tokens)
+        template = EventTemplate(
+            re.compile(pattern).match, meaning.kind, meaning.ends, meaning.tokens
+        )
         self.known.insert(0, template)
 
     def _holds(self, parts: _Parts, holes: list[bool], meaning: Meaning) -> bool:

@@ -17,8 +17,14 @@ from typing import Any, NamedTuple
 
 from undam.errors import UndamError, UsageError
 from undam.host import host_name
-from undam.loadtest.coordinator.worker_pool import Account, Heard, Lost, Node, Processes
-from undam.loadtest.protocol import Failure, Final, FrameReader, Status, encode
+from undam.loadtest.coordinator.worker_pool import (
+    LocalWorkerPool,
+    SchedStat,
+    WorkerEvent,
+    WorkerLost,
+    WorkerNode,
+)
+from undam.loadtest.protocol import Failure, FinalReport, FrameReader, Status, encode
 
 # Actors start within a second or two; a cluster that is full keeps them waiting for ever.
 _PLACE_S = 60.0
@@ -29,7 +35,7 @@ _RELAY_TICK_S = 0.25
 _LOST, _FRAME, _ACCOUNT = b"\0", b"\1", b"\2"
 
 
-class Where(NamedTuple):
+class ActorLocation(NamedTuple):
     """A worker's place: Ray's node, the host's name, and the actor's process."""
 
     node: str
@@ -41,11 +47,11 @@ class ClusterError(UndamError):
     """The cluster cannot be reached, or has no room."""
 
 
-class Relay:
+class WorkerActor:
     """What runs on the other machine: one worker process and its two pipes."""
 
     def __init__(self) -> None:
-        self._crew = Processes(1)
+        self._pool = LocalWorkerPool(1)
 
     def where(self) -> tuple[str, str, int]:
         """Ray's node, the host, this process."""
@@ -57,31 +63,31 @@ class Relay:
         """This machine's CLOCK_REALTIME."""
         return time.time_ns()
 
-    def tell(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         """Hand an encoded frame to the worker."""
-        self._crew.tell(0, data)
+        self._pool.send(0, data)
 
     def frames(self) -> Iterator[bytes]:
         """Encoded frames as they come, each behind a byte that says so. A status is followed by
         what the system says of the worker; the last word may be why it was lost, as text."""
         while True:
-            for one in self._crew.hear(_RELAY_TICK_S):
-                if isinstance(one, Lost):
+            for one in self._pool.receive(_RELAY_TICK_S):
+                if isinstance(one, WorkerLost):
                     yield _LOST + one.why.encode()
                     return
                 yield _FRAME + encode(one)
-                account = self._crew.account(0)
-                if isinstance(one, Status) and account is not None:
-                    yield _ACCOUNT + b"%d %d %d" % account
-                if isinstance(one, Final | Failure):
+                sched_stat = self._pool.sched_stat(0)
+                if isinstance(one, Status) and sched_stat is not None:
+                    yield _ACCOUNT + b"%d %d %d" % sched_stat
+                if isinstance(one, FinalReport | Failure):
                     return
 
     def close(self) -> None:
         """End the worker."""
-        self._crew.close()
+        self._pool.close()
 
 
-class RayCrew:
+class RayWorkerPool:
     """Workers on the cluster at ``address`` ("auto", or HOST:PORT of its head).
 
     undam must be importable on every node, in the same version.
@@ -92,58 +98,58 @@ class RayCrew:
     """
 
     # A call to another node takes a few milliseconds; the slowest of many must come in time.
-    notice_ns = 500_000_000
+    start_lead_ns = 500_000_000
 
     def __init__(self, address: str, size: int) -> None:
         self.size = size
         self._ray = _connected(address)
-        self._relays: list[Any] = []
+        self._actors: list[Any] = []
         self._streams: dict[Any, int] = {}
         self._frames = [FrameReader() for _ in range(size)]
         self._offsets = [0] * size
         self._doubts = [0] * size
-        self._accounts: dict[int, Account] = {}
+        self._sched_stats: dict[int, SchedStat] = {}
         try:
             self.places = self._place()
             self._ask_clocks()
-            for worker, relay in enumerate(self._relays):
-                self._streams[relay.frames.remote()] = worker
+            for worker, actor in enumerate(self._actors):
+                self._streams[actor.frames.remote()] = worker
         except BaseException:
             self.close()
             raise
 
-    def _place(self) -> tuple[Where, ...]:
+    def _place(self) -> tuple[ActorLocation, ...]:
         ray, size = self._ray, self.size
         room = int(ray.cluster_resources().get("CPU", 0))
         if room < size:
             raise ClusterError(f"the cluster has {room} processors for {size} workers: --workers")
         actor = ray.remote(
             num_cpus=1, max_restarts=0, max_concurrency=3, scheduling_strategy="SPREAD"
-        )(_relay_class(ray))
-        self._relays = [actor.remote() for _ in range(size)]
+        )(_actor_class(ray))
+        self._actors = [actor.remote() for _ in range(size)]
         try:
-            found = ray.get([relay.where.remote() for relay in self._relays], timeout=_PLACE_S)
+            found = ray.get([actor.where.remote() for actor in self._actors], timeout=_PLACE_S)
         except ray.exceptions.GetTimeoutError:
             raise ClusterError(
                 f"the cluster found no room for {size} workers within {_PLACE_S:.0f} s"
             ) from None
         except ray.exceptions.RayError as error:
             raise ClusterError(f"a worker did not start: {_first_line(error)}") from None
-        return tuple(Where(*one) for one in found)
+        return tuple(ActorLocation(*one) for one in found)
 
     def _ask_clocks(self) -> None:
         """Each node's clock against ours by the quickest of a few exchanges; on one host they
         are the same."""
         here = host_name()
-        for worker, (relay, place) in enumerate(zip(self._relays, self.places, strict=True)):
+        for worker, (actor, place) in enumerate(zip(self._actors, self.places, strict=True)):
             if place.host != here:
-                self._offsets[worker], self._doubts[worker] = self._offset_of(relay)
+                self._offsets[worker], self._doubts[worker] = self._offset_of(actor)
 
-    def _offset_of(self, relay: Any) -> tuple[int, int]:
+    def _offset_of(self, actor: Any) -> tuple[int, int]:
         best: tuple[int, int] | None = None
         for _ in range(_CLOCK_ROUNDS):
             asked = time.time_ns()
-            there = self._ray.get(relay.clock.remote(), timeout=_CALL_S)
+            there = self._ray.get(actor.clock.remote(), timeout=_CALL_S)
             took = time.time_ns() - asked
             if best is None or took < best[1]:
                 best = there - asked - took // 2, took
@@ -151,9 +157,9 @@ class RayCrew:
         return best[0], best[1] // 2
 
     @property
-    def nodes(self) -> tuple[Node, ...]:
+    def nodes(self) -> tuple[WorkerNode, ...]:
         return tuple(
-            Node(place.node, place.host, offset_ns, doubt_ns)
+            WorkerNode(place.node, place.host, offset_ns, doubt_ns)
             for place, offset_ns, doubt_ns in zip(
                 self.places, self._offsets, self._doubts, strict=True
             )
@@ -162,21 +168,21 @@ class RayCrew:
     def offset_ns(self, worker: int) -> int:
         return self._offsets[worker]
 
-    def tell(self, worker: int, data: bytes) -> None:
+    def send(self, worker: int, data: bytes) -> None:
         # Nobody waits for the answer: one that cannot be told is heard as lost.
-        self._relays[worker].tell.remote(data)
+        self._actors[worker].send.remote(data)
 
-    def hear(self, timeout_s: float) -> list[Heard]:
+    def receive(self, timeout_s: float) -> list[WorkerEvent]:
         if not self._streams:
             time.sleep(timeout_s)
             return []
         ready, _ = self._ray.wait(list(self._streams), timeout=timeout_s)
-        heard: list[Heard] = []
+        events: list[WorkerEvent] = []
         for stream in ready:
-            heard += self._next(stream)
-        return heard
+            events += self._next(stream)
+        return events
 
-    def _next(self, stream: Any) -> list[Heard]:
+    def _next(self, stream: Any) -> list[WorkerEvent]:
         worker = self._streams[stream]
         try:
             data: bytes = self._ray.get(next(stream), timeout=_CALL_S)
@@ -185,38 +191,38 @@ class RayCrew:
             return []
         except self._ray.exceptions.RayError as error:
             del self._streams[stream]
-            return [Lost(worker, f"its Ray actor is gone ({type(error).__name__})")]
+            return [WorkerLost(worker, f"its Ray actor is gone ({type(error).__name__})")]
         if data[:1] == _LOST:
-            return [Lost(worker, data[1:].decode())]
+            return [WorkerLost(worker, data[1:].decode())]
         if data[:1] == _ACCOUNT:
-            self._accounts[worker] = Account(*map(int, data[1:].split()))
+            self._sched_stats[worker] = SchedStat(*map(int, data[1:].split()))
             return []
         return list(self._frames[worker].receive_data(data[1:]))
 
-    def account(self, worker: int) -> Account | None:
-        return self._accounts.get(worker)
+    def sched_stat(self, worker: int) -> SchedStat | None:
+        return self._sched_stats.get(worker)
 
-    def dismiss(self, worker: int) -> None:
+    def kill(self, worker: int) -> None:
         with contextlib.suppress(Exception):
-            self._ray.kill(self._relays[worker])
+            self._ray.kill(self._actors[worker])
 
     def close(self) -> None:
-        closing = [relay.close.remote() for relay in self._relays]
+        closing = [actor.close.remote() for actor in self._actors]
         with contextlib.suppress(Exception):
             self._ray.wait(closing, num_returns=len(closing), timeout=_CALL_S)
-        for worker in range(len(self._relays)):
-            self.dismiss(worker)
-        self._relays = []
+        for worker in range(len(self._actors)):
+            self.kill(worker)
+        self._actors = []
         self._ray.shutdown()
 
 
-def _relay_class(ray: Any) -> type:
-    """``Relay`` with its stream marked as one, as Ray wants it."""
+def _actor_class(ray: Any) -> type:
+    """``WorkerActor`` with its stream marked as one, as Ray wants it."""
 
-    class StreamingRelay(Relay):
-        frames = ray.method(num_returns="streaming")(Relay.frames)
+    class StreamingActor(WorkerActor):
+        frames = ray.method(num_returns="streaming")(WorkerActor.frames)
 
-    return StreamingRelay
+    return StreamingActor
 
 
 def _require_head(address: str) -> None:

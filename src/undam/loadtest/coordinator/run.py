@@ -12,12 +12,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from undam.errors import UndamError, UsageError
-from undam.loadtest.coordinator.worker_pool import Account, Crew, Heard, Lost, Node
+from undam.loadtest.coordinator.worker_pool import (
+    SchedStat,
+    WorkerEvent,
+    WorkerLost,
+    WorkerNode,
+    WorkerPool,
+)
 from undam.loadtest.protocol import (
     Batch,
     ClosedLoop,
     Failure,
-    Final,
+    FinalReport,
     Job,
     Ready,
     Start,
@@ -37,11 +43,11 @@ _TICK_S = 0.25
 _UNFELT_NS = 100_000
 
 
-class NotRun(UndamError):
+class RunFailed(UndamError):
     """The run never began; one line says why."""
 
 
-class Watcher:
+class ProgressListener:
     """What a run tells while it goes on; this one is told in vain."""
 
     def started(self, start_ns: int) -> None:
@@ -55,7 +61,7 @@ class Watcher:
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class LostShare:
     """A worker that was lost.
 
     Args:
@@ -73,7 +79,7 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
+class RunResult:
     """How a run went, beside what it measured.
 
     Args:
@@ -89,13 +95,13 @@ class Ran:
 
     start_ns: int
     ended_ns: int
-    finals: tuple[Final, ...] = ()
-    losses: tuple[Loss, ...] = ()
+    finals: tuple[FinalReport, ...] = ()
+    losses: tuple[LostShare, ...] = ()
     cpu_percent: tuple[float, ...] = ()
     waited_percent: float | None = None
     interrupted: bool = False
     planned: int | None = None
-    nodes: tuple[Node, ...] = ()
+    nodes: tuple[WorkerNode, ...] = ()
 
     @property
     def missing(self) -> float:
@@ -104,17 +110,17 @@ class Ran:
 
 
 @dataclass(slots=True)
-class _State:
+class _RunState:
     """What is known of the workers so far."""
 
     jobs: Sequence[Job]
     ready: set[int] = field(default_factory=set)
-    finals: dict[int, Final] = field(default_factory=dict)
+    finals: dict[int, FinalReport] = field(default_factory=dict)
     lost: dict[int, tuple[str, int]] = field(default_factory=dict)
     statuses: dict[int, Status] = field(default_factory=dict)
     reported: dict[int, int] = field(default_factory=dict)
-    heard_at: dict[int, float] = field(default_factory=dict)
-    accounts: dict[int, list[Account]] = field(default_factory=dict)
+    last_event_at: dict[int, float] = field(default_factory=dict)
+    sched_stats: dict[int, list[SchedStat]] = field(default_factory=dict)
     failure: Failure | None = None
 
     @property
@@ -124,12 +130,12 @@ class _State:
 
 
 def run_load(
-    crew: Crew,
+    pool: WorkerPool,
     jobs: Sequence[Job],
-    watcher: Watcher,
+    listener: ProgressListener,
     *,
     stopping: Callable[[], bool] = lambda: False,
-) -> Ran:
+) -> RunResult:
     """Let the crew do these jobs, one a worker.
 
     Args:
@@ -139,98 +145,98 @@ def run_load(
         NotRun: a worker could not begin.
         UsageError: nor could any other with these options.
     """
-    state = _State(jobs)
-    start_ns = _begin(crew, state, stopping)
-    watcher.started(start_ns)
+    state = _RunState(jobs)
+    start_ns = _begin(pool, state, stopping)
+    listener.started(start_ns)
     interrupted, stop_at = False, math.inf
-    _ask_accounts(crew, state)
+    _sample_sched_stats(pool, state)
     while state.running:
-        for one in crew.hear(_TICK_S):
-            _take(one, state, crew, watcher)
-        _ask_accounts(crew, state)
-        watcher.ticked(list(state.statuses.values()))
+        for one in pool.receive(_TICK_S):
+            _take(one, state, pool, listener)
+        _sample_sched_stats(pool, state)
+        listener.ticked(list(state.statuses.values()))
         if not interrupted and stopping():
             interrupted, stop_at = True, time.monotonic() + _STOP_S
             for worker in state.running:
-                crew.tell(worker, encode(Stop()))
-        _dismiss_silent(crew, state, stop_at)
-    return replace(_told(state, start_ns, interrupted), nodes=crew.nodes)
+                pool.send(worker, encode(Stop()))
+        _kill_silent(pool, state, stop_at)
+    return replace(_run_result(state, start_ns, interrupted), nodes=pool.nodes)
 
 
-def _begin(crew: Crew, state: _State, stopping: Callable[[], bool]) -> int:
+def _begin(pool: WorkerPool, state: _RunState, stopping: Callable[[], bool]) -> int:
     """Give out the jobs and start them together; the start's time on this process's clock."""
     for job in state.jobs:
-        crew.tell(job.worker, encode(job))
+        pool.send(job.worker, encode(job))
     give_up = time.monotonic() + _READY_S
     while len(state.ready) < len(state.jobs):
-        for one in crew.hear(_TICK_S):
-            _take(one, state, crew, Watcher())
+        for one in pool.receive(_TICK_S):
+            _take(one, state, pool, ProgressListener())
         if state.failure is not None:
-            fault = UsageError if state.failure.usage else NotRun
+            fault = UsageError if state.failure.usage else RunFailed
             raise fault(state.failure.message)
         for worker, (why, _) in state.lost.items():
-            raise NotRun(f"worker {worker} of {len(state.jobs)} did not start: {why}")
+            raise RunFailed(f"worker {worker} of {len(state.jobs)} did not start: {why}")
         if time.monotonic() > give_up:
-            raise NotRun(f"a worker was not ready after {_READY_S:.0f} s")
+            raise RunFailed(f"a worker was not ready after {_READY_S:.0f} s")
         if stopping():
             raise KeyboardInterrupt
-    start_ns = time.time_ns() + crew.notice_ns
+    start_ns = time.time_ns() + pool.start_lead_ns
     for job in state.jobs:
-        crew.tell(job.worker, encode(Start(at_ns=start_ns + crew.offset_ns(job.worker))))
+        pool.send(job.worker, encode(Start(at_ns=start_ns + pool.offset_ns(job.worker))))
     return start_ns
 
 
-def _take(one: Heard, state: _State, crew: Crew, watcher: Watcher) -> None:
-    state.heard_at[getattr(one, "worker", -1)] = time.monotonic()
+def _take(one: WorkerEvent, state: _RunState, pool: WorkerPool, listener: ProgressListener) -> None:
+    state.last_event_at[getattr(one, "worker", -1)] = time.monotonic()
     match one:
         case Ready():
             state.ready.add(one.worker)
         case Batch():
             state.reported[one.worker] = state.reported.get(one.worker, 0) + len(one.measured)
-            watcher.measured(_on_our_clock(one.measured, crew.offset_ns(one.worker)))
+            listener.measured(_on_local_clock(one.measured, pool.offset_ns(one.worker)))
         case Status():
             state.statuses[one.worker] = one
-        case Final():
+        case FinalReport():
             state.finals[one.worker] = one
         case Failure():
             state.failure = one
             state.lost.setdefault(one.worker, (one.message, time.time_ns()))
-        case Lost():
+        case WorkerLost():
             state.lost.setdefault(one.worker, (one.why, time.time_ns()))
 
 
-def _ask_accounts(crew: Crew, state: _State) -> None:
+def _sample_sched_stats(pool: WorkerPool, state: _RunState) -> None:
     """Keep the first account and the last one of each worker."""
     for worker in state.running:
-        account = crew.account(worker)
-        if account is not None:
-            state.accounts.setdefault(worker, [account])[1:] = [account]
+        sched_stat = pool.sched_stat(worker)
+        if sched_stat is not None:
+            state.sched_stats.setdefault(worker, [sched_stat])[1:] = [sched_stat]
 
 
-def _waited_percent(state: _State) -> float | None:
+def _waited_percent(state: _RunState) -> float | None:
     """Waits of less than `_UNFELT_NS` a turn are left out: a worker that runs for microseconds
     would soon wait for a fifth of its time, and nobody could tell by any figure."""
     shares = []
-    for first, *rest in state.accounts.values():
+    for first, *rest in state.sched_stats.values():
         last = rest[-1] if rest else first
-        ran, waited = last.ran - first.ran, last.waited - first.waited
-        if waited <= _UNFELT_NS * (last.turns - first.turns):
-            waited = 0
-        shares.append(100 * waited / (ran + waited) if waited else 0.0)
+        ran_ns, wait_ns = last.run_ns - first.run_ns, last.wait_ns - first.wait_ns
+        if wait_ns <= _UNFELT_NS * (last.timeslices - first.timeslices):
+            wait_ns = 0
+        shares.append(100 * wait_ns / (ran_ns + wait_ns) if wait_ns else 0.0)
     return round(max(shares), 1) if shares else None
 
 
-def _dismiss_silent(crew: Crew, state: _State, stop_at: float) -> None:
+def _kill_silent(pool: WorkerPool, state: _RunState, stop_at: float) -> None:
     now = time.monotonic()
     for worker in state.running:
-        silent = now - state.heard_at.setdefault(worker, now)
+        silent = now - state.last_event_at.setdefault(worker, now)
         if now > stop_at or silent > _SILENT_S:
             why = "it did not stop" if now > stop_at else f"silent for {silent:.0f} s"
             state.lost.setdefault(worker, (why, time.time_ns()))
-            crew.dismiss(worker)
+            pool.kill(worker)
 
 
-def _on_our_clock(measured: Sequence[RequestResult], offset_ns: int) -> Sequence[RequestResult]:
+def _on_local_clock(measured: Sequence[RequestResult], offset_ns: int) -> Sequence[RequestResult]:
     """The same with the times that this process's clock would have shown. Differences stay exactly
     as they were, so no figure of a request depends on how well the offset is known."""
     if offset_ns == 0:
@@ -252,14 +258,14 @@ def _shifted(one: RequestResult, by_ns: int) -> RequestResult:
     )
 
 
-def _told(state: _State, start_ns: int, interrupted: bool) -> Ran:
-    planned = [planned_of(job) for job in state.jobs]
+def _run_result(state: _RunState, start_ns: int, interrupted: bool) -> RunResult:
+    planned = [planned_requests(job) for job in state.jobs]
     whole = None if None in planned else sum(one or 0 for one in planned)
-    return Ran(
+    return RunResult(
         start_ns=start_ns,
         ended_ns=time.time_ns(),
         finals=tuple(state.finals[worker] for worker in sorted(state.finals)),
-        losses=tuple(_loss(worker, state, start_ns, whole) for worker in sorted(state.lost)),
+        losses=tuple(_lost_share(worker, state, start_ns, whole) for worker in sorted(state.lost)),
         waited_percent=_waited_percent(state),
         cpu_percent=tuple(_cpu(worker, state, start_ns) for worker in range(len(state.jobs))),
         interrupted=interrupted,
@@ -267,18 +273,18 @@ def _told(state: _State, start_ns: int, interrupted: bool) -> Ran:
     )
 
 
-def _loss(worker: int, state: _State, start_ns: int, whole: int | None) -> Loss:
+def _lost_share(worker: int, state: _RunState, start_ns: int, whole: int | None) -> LostShare:
     why, at_ns = state.lost[worker]
     reported = state.reported.get(worker, 0)
-    mine = planned_of(state.jobs[worker])
+    mine = planned_requests(state.jobs[worker])
     if whole is not None and mine is not None:
         missing = (mine - reported) / whole if whole else 0.0
     else:
         missing = _missing_by_time(worker, state, (at_ns - start_ns) / 1e9)
-    return Loss(worker, why, reported, max(0.0, missing), (at_ns - start_ns) / 1e9)
+    return LostShare(worker, why, reported, max(0.0, missing), (at_ns - start_ns) / 1e9)
 
 
-def _missing_by_time(worker: int, state: _State, ran_s: float) -> float:
+def _missing_by_time(worker: int, state: _RunState, ran_s: float) -> float:
     """Of slots that run for a time, the part of their time that they did not."""
     loops = [job.load for job in state.jobs]
     slots = [len(loop.slots) if isinstance(loop, ClosedLoop) else 0 for loop in loops]
@@ -288,12 +294,12 @@ def _missing_by_time(worker: int, state: _State, ran_s: float) -> float:
     return slots[worker] / sum(slots) * max(0.0, 1 - ran_s / (mine.duration_ns / 1e9))
 
 
-def planned_of(job: Job) -> int | None:
+def planned_requests(job: Job) -> int | None:
     """How many requests a job has, warm-up included; ``None``: as many as its time allows."""
     return job.load.count if isinstance(job.load, ClosedLoop) else len(job.load.plan)
 
 
-def _cpu(worker: int, state: _State, start_ns: int) -> float:
+def _cpu(worker: int, state: _RunState, start_ns: int) -> float:
     final, status = state.finals.get(worker), state.statuses.get(worker)
     if final is not None:
         spent, took = final.cpu_ns, final.ended_ns - final.started_ns

@@ -14,7 +14,7 @@ MOST_STEPS = 14
 _LOWEST_PART = 1 / 64
 
 
-class Search:
+class RateSearch:
     """Doubles or halves until one rate met and one missed, then goes between them.
 
     Attributes:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from undam.loadtest.protocol import ClosedLoop, Job, OpenLoop, Planned, Tls
-from undam.loadtest.setup.plan import Load, Share, shares_of
+from undam.loadtest.protocol import ClosedLoop, Job, OpenLoop, ScheduledRequest, Tls
+from undam.loadtest.setup.plan import Load, WorkerShare, split_load
 from undam.wire import ClientConfig, Request, Target
 from undam.wire.request import encode_request
 
@@ -16,7 +16,7 @@ _MOST_AHEAD = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class JobTemplate:
     """What every worker of a test asks, and of whom.
 
     Args:
@@ -34,7 +34,7 @@ class Order:
     tls: Tls | None = None
 
 
-def requests_of(request: Request, target: Target, bodies: Sequence[bytes]) -> tuple[bytes, ...]:
+def encode_requests(request: Request, target: Target, bodies: Sequence[bytes]) -> tuple[bytes, ...]:
     """``request`` as bytes, once with each body; alone where there is none.
 
     Compression is not asked for: it would bundle tokens, and that is `undam check`'s matter.
@@ -49,7 +49,7 @@ def requests_of(request: Request, target: Target, bodies: Sequence[bytes]) -> tu
     )
 
 
-def tls_of(target: Target, config: ClientConfig) -> Tls | None:
+def tls_for(target: Target, config: ClientConfig) -> Tls | None:
     """How to speak TLS to ``target``; ``None`` for http."""
     if target.scheme != "https":
         return None
@@ -61,40 +61,40 @@ def tls_of(target: Target, config: ClientConfig) -> Tls | None:
     )
 
 
-def jobs_of(load: Load, workers: int, order: Order) -> tuple[Job, ...]:
+def make_jobs(load: Load, workers: int, template: JobTemplate) -> tuple[Job, ...]:
     """One job a worker; each waits for a ``Start``.
 
     Raises:
         UsageError: the load cannot be planned.
     """
-    shares = shares_of(load, workers)
+    shares = split_load(load, workers)
     firsts = [sum(share.total or 0 for share in shares[:worker]) for worker in range(workers)]
     return tuple(
         Job(
             worker=share.worker,
-            addresses=order.addresses,
-            requests=order.requests,
-            api=order.api,
-            load=_open(share, load.warmup, len(order.requests))
+            addresses=template.addresses,
+            requests=template.requests,
+            api=template.api,
+            load=_open(share, load.warmup, len(template.requests))
             if load.is_open
             else _closed(share, load, firsts[share.worker]),
-            timeout_s=order.timeout_s,
-            content_path=order.content_path,
-            tls=order.tls,
+            timeout_s=template.timeout_s,
+            content_path=template.content_path,
+            tls=template.tls,
         )
         for share in shares
     )
 
 
-def _open(share: Share, warmup: int, requests: int) -> OpenLoop:
+def _open(share: WorkerShare, warmup: int, requests: int) -> OpenLoop:
     plan = tuple(
-        Planned(number, offset_ns, number % requests, number < warmup)
+        ScheduledRequest(number, offset_ns, number % requests, number < warmup)
         for number, offset_ns in zip(share.numbers, share.offsets_ns, strict=True)
     )
     return OpenLoop(plan=plan, ahead=min(len(plan), _MOST_AHEAD))
 
 
-def _closed(share: Share, load: Load, first: int) -> ClosedLoop:
+def _closed(share: WorkerShare, load: Load, first: int) -> ClosedLoop:
     """Its numbers: a range of its own, or every ``workers``-th where nobody knows how many."""
     endless = share.total is None
     stride = share.workers if endless else 1

@@ -38,12 +38,12 @@ class Goodput:
 
 
 def _keeps(one: RequestResult, limit: Slo) -> bool:
-    value = own_ns(one, limit)
+    value = request_value_ns(one, limit)
     # An answer of one event has no gap to be too long.
     return value is None or limit.holds(value / 1e6)
 
 
-def own_ns(one: RequestResult, limit: Slo) -> float | None:
+def request_value_ns(one: RequestResult, limit: Slo) -> float | None:
     """A request's own figure for an objective; ``None`` where it has none."""
     match limit.name:
         case "ttft":
@@ -56,10 +56,10 @@ def own_ns(one: RequestResult, limit: Slo) -> float | None:
             later = one.events - one.reads[0].events if one.reads else 0
             return (one.reads[-1].at_ns - one.reads[0].at_ns) / later if later else None
         case _:
-            return _own_gap(one, limit.stat)
+            return _request_gap_ns(one, limit.stat)
 
 
-def _own_gap(one: RequestResult, stat: str) -> float | None:
+def _request_gap_ns(one: RequestResult, stat: str) -> float | None:
     gaps = sorted(after.at_ns - before.at_ns for before, after in pairwise(one.reads))
     if not gaps:
         return None

@@ -66,7 +66,7 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class WorkerShare:
     """What one worker does of a load.
 
     Args:
@@ -101,7 +101,7 @@ def default_warmup(load: Load) -> int:
     return min(first, tenth, _MOST_WARMUP)
 
 
-def shares_of(load: Load, workers: int) -> tuple[Share, ...]:
+def split_load(load: Load, workers: int) -> tuple[WorkerShare, ...]:
     """The load split among ``workers``; together they are exactly the load.
 
     A schedule is made once and dealt in turn, so a Poisson process stays one, and each request
@@ -132,12 +132,12 @@ def starts_ns(load: Load) -> Iterator[int]:
         at += rng.expovariate(load.rate) * 1e9
 
 
-def _open(load: Load, workers: int) -> tuple[Share, ...]:
+def _open(load: Load, workers: int) -> tuple[WorkerShare, ...]:
     starts = list(islice(_until_end(load), min(load.total or _MOST_REQUESTS + 1, 1 << 62)))
     if len(starts) > _MOST_REQUESTS:
         raise UsageError(f"more than {_MOST_REQUESTS} requests in one run: shorten it")
     return tuple(
-        Share(
+        WorkerShare(
             worker=worker,
             workers=workers,
             offsets_ns=tuple(starts[worker::workers]),
@@ -157,7 +157,7 @@ def _until_end(load: Load) -> Iterator[int]:
         yield at
 
 
-def _closed(load: Load, workers: int) -> tuple[Share, ...]:
+def _closed(load: Load, workers: int) -> tuple[WorkerShare, ...]:
     assert load.concurrency is not None
     slots = load.concurrency
     if load.total is not None:
@@ -170,7 +170,7 @@ def _closed(load: Load, workers: int) -> tuple[Share, ...]:
     totals = [None] * workers if load.total is None else split(load.total, weights)
     warmups = split(load.warmup, weights)
     return tuple(
-        Share(worker=worker, workers=workers, offsets_ns=some, total=total, warmup=warmup)
+        WorkerShare(worker=worker, workers=workers, offsets_ns=some, total=total, warmup=warmup)
         for worker, (some, total, warmup) in enumerate(zip(dealt, totals, warmups, strict=True))
     )
 

@@ -66,7 +66,7 @@ def read_prompts(lines: Iterable[str], path: str) -> list[Prompt]:
     return _from_first(found) if timed else found
 
 
-def bodies_of(
+def request_bodies(
     api: Api, prompts: Sequence[Prompt], *, model: str, max_tokens: int | None
 ) -> tuple[bytes, ...]:
     """The request body of each prompt, in the API's streaming form.

@@ -60,7 +60,7 @@ class Slo:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class SloResult:
     """An objective with what was measured; ``value`` is ``None`` where nothing was."""
 
     slo: Slo
@@ -125,7 +125,7 @@ def shown_value(value: float, unit: Unit) -> str:
     return f"{value:.2f} %" if unit == "%" else f"{value:g}{unit}"
 
 
-def kept_json(kept: Kept) -> Mapping[str, object]:
+def slo_json(kept: SloResult) -> Mapping[str, object]:
     """One objective in the form that other programs read."""
     return {
         "slo": kept.slo.text,

@@ -15,7 +15,9 @@ from undam.wire.connect import find_addresses, open_connection
 _OTHER_FILES = 64
 
 
-async def reach(target: Target, config: ClientConfig) -> tuple[tuple[int, tuple[Any, ...]], ...]:
+async def resolve_reachable(
+    target: Target, config: ClientConfig
+) -> tuple[tuple[int, tuple[Any, ...]], ...]:
     """The addresses of ``target``, once one of them has taken a connection.
 
     Raises:
@@ -33,7 +35,7 @@ async def reach(target: Target, config: ClientConfig) -> tuple[tuple[int, tuple[
     return tuple((int(address.family), tuple(address.sockaddr)) for address in found)
 
 
-def allow_files(wanted: int) -> None:
+def raise_file_limit(wanted: int) -> None:
     """Let this process and those it starts have as many open files as the system allows.
 
     Args:

@@ -16,7 +16,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from undam.errors import NetworkError
-from undam.loadtest.worker.exchange import Exchange
+from undam.loadtest.worker.active_request import ActiveRequest
 from undam.wire import stamp
 from undam.wire.stamp import READ_BYTES
 
@@ -46,7 +46,7 @@ _KINDS = {
 }
 
 
-def fault_of(error: OSError) -> Fault:
+def fault_from(error: OSError) -> Fault:
     """An error of a socket as a kind and a message."""
     known = _KINDS.get(error.errno or 0)
     if known is not None:
@@ -55,18 +55,18 @@ def fault_of(error: OSError) -> Fault:
     return ("network", said or type(error).__name__)
 
 
-class State(Enum):
+class ConnectionState(Enum):
     """What a connection is doing."""
 
     CONNECTING = "connecting"
-    SHAKING = "shaking hands"
+    HANDSHAKING = "shaking hands"
     IDLE = "idle"
     SENDING = "sending"
     READING = "reading"
     CLOSED = "closed"
 
 
-class Connection:
+class WorkerConnection:
     """A socket to the target; it begins to connect when it is made.
 
     Attributes:
@@ -83,18 +83,28 @@ class Connection:
     """
 
     __slots__ = (
-        "_out", "_pump", "_recvmsg", "address", "born", "clear_ns", "exchange", "fd", "pooled",
-        "sock", "state", "wants_write",
+        "_out",
+        "_pump",
+        "_recvmsg",
+        "active",
+        "address",
+        "born",
+        "clear_ns",
+        "fd",
+        "pooled",
+        "sock",
+        "state",
+        "wants_write",
     )  # fmt: skip
 
     def __init__(self, address: Address, pump: TlsPump | None) -> None:
         family, sockaddr = address
-        self.exchange: Exchange | None = None
+        self.active: ActiveRequest | None = None
         self.pooled = False
         self.address = 0
         self.born = 0
         self.clear_ns = 0
-        self.state = State.CONNECTING
+        self.state = ConnectionState.CONNECTING
         self.wants_write = True
         self._out = b""
         self._pump = pump
@@ -111,15 +121,15 @@ class Connection:
         self.fd = self.sock.fileno()
         self._recvmsg = self.sock.recvmsg
 
-    def assign(self, exchange: Exchange) -> None:
-        """Send the request of ``exchange``, or as soon as the connection is there.
+    def assign(self, active: ActiveRequest) -> None:
+        """Send the request of ``active``, or as soon as the connection is there.
 
         Raises:
             OSError: the connection is broken.
         """
-        self.exchange = exchange
-        self.pooled = self.state is State.IDLE
-        if self.state is State.IDLE:
+        self.active = active
+        self.pooled = self.state is ConnectionState.IDLE
+        if self.state is ConnectionState.IDLE:
             self._begin()
 
     def advance(self) -> None:
@@ -129,20 +139,20 @@ class Connection:
             OSError: the connection is broken, or never came to be.
             NetworkError: TLS failed.
         """
-        if self.state is State.CONNECTING:
+        if self.state is ConnectionState.CONNECTING:
             code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code:
                 raise OSError(code, os.strerror(code))
             if self._pump is None:
                 self._connected()
             else:
-                self.state = State.SHAKING
+                self.state = ConnectionState.HANDSHAKING
                 self._pump.shake_hands(b"")
                 self._out = self._pump.to_send()
                 self._flush()
-        elif self.state is State.SHAKING:
-            self._shake()
-        elif self.state is State.SENDING:
+        elif self.state is ConnectionState.HANDSHAKING:
+            self._handshake()
+        elif self.state is ConnectionState.SENDING:
             self._flush()
 
     def read(self) -> tuple[bytes, int, int, bool]:
@@ -179,39 +189,39 @@ class Connection:
         return text, None
 
     @property
-    def speaks_tls(self) -> bool:
+    def uses_tls(self) -> bool:
         """Whether bytes must go through ``plain``."""
         return self._pump is not None
 
     @property
-    def said_goodbye(self) -> bool:
+    def received_close_notify(self) -> bool:
         """The server has closed TLS in good order."""
         return self._pump is not None and self._pump.closed
 
     def close(self, *, abort: bool = False) -> None:
         """Close at once; ``abort`` resets, so that the server notices."""
-        if self.state is State.CLOSED:
+        if self.state is ConnectionState.CLOSED:
             return
         with contextlib.suppress(OSError):
             if abort:
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             elif self._pump is not None and not self._out:
                 self.sock.send(self._pump.goodbye())
-        self.state = State.CLOSED
-        self.exchange = None
+        self.state = ConnectionState.CLOSED
+        self.active = None
         self.sock.close()
 
     def _connected(self) -> None:
-        self.state = State.IDLE
+        self.state = ConnectionState.IDLE
         self.wants_write = False
-        if self.exchange is not None:
+        if self.active is not None:
             self._begin()
 
     def _begin(self) -> None:
-        assert self.exchange is not None
-        request = self.exchange.request
+        assert self.active is not None
+        request = self.active.request
         self._out = request if self._pump is None else self._pump.encrypt(request)
-        self.state = State.SENDING
+        self.state = ConnectionState.SENDING
         self._flush()
 
     def _flush(self) -> None:
@@ -224,17 +234,17 @@ class Connection:
                 self.wants_write = True
                 return
             self._out = self._out[sent:]
-            if not self._out and self.exchange is not None and self.state is State.SENDING:
-                self.exchange.started_ns = now_ns
+            if not self._out and self.active is not None and self.state is ConnectionState.SENDING:
+                self.active.started_ns = now_ns
         self.wants_write = False
-        if self.state is State.SENDING:
-            self.state = State.READING
+        if self.state is ConnectionState.SENDING:
+            self.state = ConnectionState.READING
 
-    def _shake(self) -> None:
+    def _handshake(self) -> None:
         pump = self._pump
         assert pump is not None
         self._flush()
-        while self.state is State.SHAKING:
+        while self.state is ConnectionState.HANDSHAKING:
             try:
                 data = self.sock.recv(READ_BYTES)
             except BlockingIOError:

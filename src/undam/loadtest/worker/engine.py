@@ -14,10 +14,16 @@ from select import EPOLLIN, EPOLLOUT
 from typing import TYPE_CHECKING
 
 from undam.errors import NetworkError
-from undam.loadtest.analysis.response_analyzer import How
-from undam.loadtest.worker.connection import Address, Connection, Fault, State, fault_of
-from undam.loadtest.worker.exchange import Exchange
-from undam.loadtest.worker.pool import Pool
+from undam.loadtest.analysis.response_analyzer import EndCause
+from undam.loadtest.worker.active_request import ActiveRequest
+from undam.loadtest.worker.connection import (
+    Address,
+    ConnectionState,
+    Fault,
+    WorkerConnection,
+    fault_from,
+)
+from undam.loadtest.worker.pool import WorkerConnectionPool
 from undam.wire.clock import wait_readable
 from undam.wire.stamp import READ_BYTES
 
@@ -63,11 +69,11 @@ class Engine:
         worker: int,
         keep_alive: bool,
         pump: Callable[[], TlsPump] | None,
-        on_over: Callable[[Exchange, bool], None],
+        on_over: Callable[[ActiveRequest, bool], None],
         on_due: Callable[[], None],
     ) -> None:
-        self.over: deque[Exchange] = deque()
-        self.live: dict[int, Exchange] = {}
+        self.over: deque[ActiveRequest] = deque()
+        self.live: dict[int, ActiveRequest] = {}
         self.clear_ns = time.time_ns()
         self.due_ns = NEVER_NS
         self.late_ns = 0
@@ -80,7 +86,7 @@ class Engine:
         self._on_over = on_over
         self._on_due = on_due
         self._epoll = select.epoll()
-        self.pool = Pool(addresses, self._epoll, pump, keep_alive=keep_alive)
+        self.pool = WorkerConnectionPool(addresses, self._epoll, pump, keep_alive=keep_alive)
         self._others: dict[int, Callable[[], None]] = {}
         self._deadlines_ns = 0
 
@@ -94,22 +100,22 @@ class Engine:
         if self._others.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
-    def start(self, exchange: Exchange) -> None:
-        """Send the request of ``exchange`` now, on a connection that is idle or on a new one."""
-        self.live[exchange.due.number] = exchange
-        late_ns = time.time_ns() - exchange.due.intended_ns
+    def start(self, active: ActiveRequest) -> None:
+        """Send the request of ``active`` now, on a connection that is idle or on a new one."""
+        self.live[active.due.number] = active
+        late_ns = time.time_ns() - active.due.intended_ns
         self.send_late_ns = max(self.send_late_ns, late_ns)
-        self._send(exchange, self.pool.send)
+        self._send(active, self.pool.send)
 
     def stop(self) -> None:
         """End every exchange as stopped, and close every connection."""
         now_ns = time.time_ns()
         self.pool.stop_ahead()
         for connection in self.pool:
-            exchange = connection.exchange
-            self.pool.close(connection, abort=exchange is not None)
-            if exchange is not None:
-                self._end(exchange, now_ns, How.STOPPED)
+            active = connection.active
+            self.pool.close(connection, abort=active is not None)
+            if active is not None:
+                self._end(active, now_ns, EndCause.STOPPED)
 
     def close(self) -> None:
         """Close every connection and the loop itself; exchanges must have ended."""
@@ -124,7 +130,7 @@ class Engine:
         pool.turn += 1
         events = self._epoll.poll(0, max(_FEWEST_EVENTS, len(by_fd) + 8))
         clear_ns, turn = self.clear_ns, pool.turn
-        reading, idle = State.READING, State.IDLE
+        reading, idle = ConnectionState.READING, ConnectionState.IDLE
         for fd, mask in events:
             connection = by_fd.get(fd)
             if connection is None:
@@ -159,95 +165,95 @@ class Engine:
         if other is not None:
             other()
 
-    def _read(self, connection: Connection, clear_ns: int) -> None:
+    def _read(self, connection: WorkerConnection, clear_ns: int) -> None:
         try:
             data, at_ns, now_ns, stamped = connection.read()
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
-            self._break(connection, fault_of(error))
+            self._break(connection, fault_from(error))
             return
-        exchange = connection.exchange
-        assert exchange is not None
+        active = connection.active
+        assert active is not None
         fault = None
         # Behind a full read there may be more that came before the sockets were last seen.
         clear_ns = connection.clear_ns or clear_ns
         connection.clear_ns = clear_ns if len(data) == READ_BYTES else 0
-        if connection.speaks_tls:
+        if connection.uses_tls:
             size = len(data)
             data, fault = connection.plain(data)
-            if size and not data and fault is None and not connection.said_goodbye:
+            if size and not data and fault is None and not connection.received_close_notify:
                 return
         late_ns = now_ns - at_ns
         self.late_ns = max(self.late_ns, late_ns)
         if data:
             self.received_bytes += len(data)
             self.backlog_bytes += len(data) + READ_OVERHEAD_BYTES
-            exchange.stamped = exchange.stamped and stamped
+            active.stamped = active.stamped and stamped
             slack_ns = at_ns - clear_ns
             read = (at_ns, max(0, slack_ns), max(0, late_ns), data)
-            if exchange.receive(read):
-                self._finish(connection, exchange, at_ns)
+            if active.receive(read):
+                self._finish(connection, active, at_ns)
                 return
-            if fault is None and not connection.said_goodbye:
+            if fault is None and not connection.received_close_notify:
                 return
         if fault is not None:
             self._break(connection, fault)
         else:
             self._closed(connection, at_ns)
 
-    def _finish(self, connection: Connection, exchange: Exchange, at_ns: int) -> None:
+    def _finish(self, connection: WorkerConnection, active: ActiveRequest, at_ns: int) -> None:
         """The answer is over, and the connection perhaps free."""
-        if exchange.fault is not None:
+        if active.fault is not None:
             self.pool.close(connection, abort=True)
-            self._end(exchange, at_ns, How.FAULT, exchange.fault)
+            self._end(active, at_ns, EndCause.FAULT, active.fault)
             return
-        self.pool.release(connection, keep=exchange.keep)
-        self._end(exchange, at_ns, How.OVER)
+        self.pool.release(connection, keep=active.keep)
+        self._end(active, at_ns, EndCause.COMPLETE)
 
-    def _closed(self, connection: Connection, at_ns: int) -> None:
+    def _closed(self, connection: WorkerConnection, at_ns: int) -> None:
         """The server has closed in good order."""
-        exchange = connection.exchange
-        if exchange is not None and self._may_resend(connection, exchange):
-            self._resend(connection, exchange)
+        active = connection.active
+        if active is not None and self._may_resend(connection, active):
+            self._resend(connection, active)
             return
         self.pool.close(connection)
-        if exchange is not None:
-            self._end(exchange, at_ns, How.CLOSED)
+        if active is not None:
+            self._end(active, at_ns, EndCause.CLOSED)
 
-    def _break(self, connection: Connection, fault: Fault) -> None:
-        exchange = connection.exchange
-        was_connecting = connection.state is State.CONNECTING
-        if exchange is not None and fault[0] == "reset" and self._may_resend(connection, exchange):
-            self._resend(connection, exchange)
+    def _break(self, connection: WorkerConnection, fault: Fault) -> None:
+        active = connection.active
+        was_connecting = connection.state is ConnectionState.CONNECTING
+        if active is not None and fault[0] == "reset" and self._may_resend(connection, active):
+            self._resend(connection, active)
             return
         self.pool.close(connection)
-        if exchange is None:
+        if active is None:
             self.pool.stop_ahead()
         elif was_connecting and self.pool.may_try_again(connection.address):
-            self._send(exchange, self.pool.open)
+            self._send(active, self.pool.open)
         else:
-            self._end(exchange, time.time_ns(), How.FAULT, fault)
+            self._end(active, time.time_ns(), EndCause.FAULT, fault)
 
     @staticmethod
-    def _may_resend(connection: Connection, exchange: Exchange) -> bool:
+    def _may_resend(connection: WorkerConnection, active: ActiveRequest) -> bool:
         # RFC 9112 9.3.1: a kept connection may be closed just as a request is sent on it.
-        return connection.pooled and not exchange.size and not exchange.resent
+        return connection.pooled and not active.size and not active.resent
 
-    def _resend(self, connection: Connection, exchange: Exchange) -> None:
+    def _resend(self, connection: WorkerConnection, active: ActiveRequest) -> None:
         self.pool.close(connection)
-        exchange.resent = True
+        active.resent = True
         self.resent += 1
-        self._send(exchange, self.pool.open)
+        self._send(active, self.pool.open)
 
-    def _send(self, exchange: Exchange, how: Callable[[Exchange], None]) -> None:
+    def _send(self, active: ActiveRequest, how: Callable[[ActiveRequest], None]) -> None:
         try:
-            how(exchange)
+            how(active)
         except OSError as error:
-            self._end(exchange, time.time_ns(), How.FAULT, fault_of(error))
+            self._end(active, time.time_ns(), EndCause.FAULT, fault_from(error))
 
-    def _advance(self, connection: Connection, mask: int, clear_ns: int) -> None:
-        if connection.state is State.SENDING and mask & ~EPOLLOUT:
+    def _advance(self, connection: WorkerConnection, mask: int, clear_ns: int) -> None:
+        if connection.state is ConnectionState.SENDING and mask & ~EPOLLOUT:
             # An answer before the request is sent: a refusal, as a rule.
             self._read(connection, clear_ns)
             return
@@ -255,32 +261,34 @@ class Engine:
         try:
             connection.advance()
         except OSError as error:
-            self._break(connection, fault_of(error))
+            self._break(connection, fault_from(error))
         except NetworkError as error:
             self._break(connection, ("tls", str(error)))
         else:
             self.pool.watch(connection, was_writing=was_writing)
 
-    def _end(self, exchange: Exchange, at_ns: int, how: How, fault: Fault = ("", "")) -> None:
-        exchange.end(self._worker, at_ns, how, fault)
-        del self.live[exchange.due.number]
-        self.over.append(exchange)
-        self._on_over(exchange, not exchange.size and fault[0] in _UNTAKEN)
+    def _end(
+        self, active: ActiveRequest, at_ns: int, how: EndCause, fault: Fault = ("", "")
+    ) -> None:
+        active.end(self._worker, at_ns, how, fault)
+        del self.live[active.due.number]
+        self.over.append(active)
+        self._on_over(active, not active.size and fault[0] in _UNTAKEN)
 
     def _check_deadlines(self, now_ns: int) -> None:
         self._deadlines_ns = now_ns + _LOOK_AT_DEADLINES_NS
         # All have the same time, so they are in order.
         late = []
-        for exchange in self.live.values():
-            if exchange.deadline_ns > now_ns:
+        for active in self.live.values():
+            if active.deadline_ns > now_ns:
                 break
-            late.append(exchange)
+            late.append(active)
         if not late:
             return
-        numbers = {exchange.due.number for exchange in late}
+        numbers = {active.due.number for active in late}
         for connection in self.pool:
-            exchange_of = connection.exchange
+            exchange_of = connection.active
             if exchange_of is not None and exchange_of.due.number in numbers:
                 self.pool.close(connection, abort=True)
                 said = "the answer was not over in time (--timeout)"
-                self._end(exchange_of, now_ns, How.FAULT, ("timeout", said))
+                self._end(exchange_of, now_ns, EndCause.FAULT, ("timeout", said))

@@ -11,7 +11,7 @@ from undam.loadtest.protocol import Frame, FrameReader, Job, Start, Stop, encode
 _READ_BYTES = 1 << 16
 
 
-class Pipes:
+class WorkerPipes:
     """Frames from ``source`` and to ``sink``.
 
     Attributes:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from select import EPOLLIN, EPOLLOUT
 from typing import TYPE_CHECKING
 
-from undam.loadtest.worker.connection import Address, Connection, State
-from undam.loadtest.worker.exchange import Exchange
+from undam.loadtest.worker.active_request import ActiveRequest
+from undam.loadtest.worker.connection import Address, ConnectionState, WorkerConnection
 
 if TYPE_CHECKING:
     from undam.wire.tls import TlsPump
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _OPENING = 32
 
 
-class Pool:
+class WorkerConnectionPool:
     """Connections by their file descriptor, watched by ``epoll``.
 
     Attributes:
@@ -39,7 +39,7 @@ class Pool:
         *,
         keep_alive: bool,
     ) -> None:
-        self.by_fd: dict[int, Connection] = {}
+        self.by_fd: dict[int, WorkerConnection] = {}
         self.opened = 0
         self.stale = 0
         self.turn = 0
@@ -49,11 +49,11 @@ class Pool:
         self._keep_alive = keep_alive
         self._address = 0
         self._reached = False
-        self._idle: list[Connection] = []
+        self._idle: list[WorkerConnection] = []
         self._ahead = 0
-        self._opening: set[Connection] = set()
+        self._opening: set[WorkerConnection] = set()
 
-    def __iter__(self) -> Iterator[Connection]:
+    def __iter__(self) -> Iterator[WorkerConnection]:
         return iter(list(self.by_fd.values()))
 
     @property
@@ -70,8 +70,8 @@ class Pool:
         """Open no more of them."""
         self._ahead = 0
 
-    def send(self, exchange: Exchange) -> None:
-        """Send the request of ``exchange`` on a connection that waits, or on a new one.
+    def send(self, active: ActiveRequest) -> None:
+        """Send the request of ``active`` on a connection that waits, or on a new one.
 
         Raises:
             OSError: no connection can be opened.
@@ -79,7 +79,7 @@ class Pool:
         while self._idle:
             connection = self._idle.pop()
             try:
-                connection.assign(exchange)
+                connection.assign(active)
             except OSError:
                 # The server closed it a moment ago; the request never left this machine.
                 self.close(connection)
@@ -89,12 +89,12 @@ class Pool:
             return
         if self._opening:
             # On its way already.
-            self._opening.pop().assign(exchange)
+            self._opening.pop().assign(active)
             return
-        self.open(exchange)
+        self.open(active)
 
-    def open(self, exchange: Exchange | None) -> None:
-        """Open a connection, and send the request of ``exchange`` when it is there.
+    def open(self, active: ActiveRequest | None) -> None:
+        """Open a connection, and send the request of ``active`` when it is there.
 
         Raises:
             OSError: it cannot be opened, at any address.
@@ -103,7 +103,7 @@ class Pool:
             tried = self._address
             pump = None if self._pump is None else self._pump()
             try:
-                connection = Connection(self._addresses[tried], pump)
+                connection = WorkerConnection(self._addresses[tried], pump)
                 break
             except OSError:
                 self._ahead = 0
@@ -111,10 +111,10 @@ class Pool:
                     raise
         self.opened += 1
         connection.born, connection.address = self.turn, tried
-        if exchange is None:
+        if active is None:
             self._opening.add(connection)
         else:
-            connection.assign(exchange)
+            connection.assign(active)
         self.by_fd[connection.fd] = connection
         self._epoll.register(connection.fd, EPOLLIN | EPOLLOUT)
 
@@ -124,33 +124,33 @@ class Pool:
             self._address = min(tried + 1, len(self._addresses) - 1)
         return tried < self._address
 
-    def watch(self, connection: Connection, *, was_writing: bool) -> None:
+    def watch(self, connection: WorkerConnection, *, was_writing: bool) -> None:
         """Take note of what a connection has become by going on."""
         if connection.wants_write != was_writing:
             more = EPOLLOUT if connection.wants_write else 0
             self._epoll.modify(connection.fd, EPOLLIN | more)
-        if connection.state is State.CONNECTING:
+        if connection.state is ConnectionState.CONNECTING:
             return
         self._reached = True
-        if connection.state is State.IDLE:
+        if connection.state is ConnectionState.IDLE:
             self._idle.append(connection)
             self._opening.discard(connection)
             self._open_some()
 
-    def release(self, connection: Connection, *, keep: bool) -> None:
+    def release(self, connection: WorkerConnection, *, keep: bool) -> None:
         """The exchange of ``connection`` is over; ``keep`` it if it may be used again."""
         if keep and self._keep_alive:
-            connection.exchange = None
-            connection.state = State.IDLE
+            connection.active = None
+            connection.state = ConnectionState.IDLE
             self._idle.append(connection)
         else:
             self.close(connection)
 
-    def close(self, connection: Connection, *, abort: bool = False) -> None:
+    def close(self, connection: WorkerConnection, *, abort: bool = False) -> None:
         """Close a connection, whatever it is doing."""
         self.by_fd.pop(connection.fd, None)
         self._opening.discard(connection)
-        if connection.state is State.IDLE and connection in self._idle:
+        if connection.state is ConnectionState.IDLE and connection in self._idle:
             self._idle.remove(connection)
         connection.close(abort=abort)
 

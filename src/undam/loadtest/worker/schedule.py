@@ -13,7 +13,7 @@ from undam.loadtest.protocol import ClosedLoop, Job, OpenLoop
 REST_NS = 100_000_000
 
 
-class Due(NamedTuple):
+class DueRequest(NamedTuple):
     """A request that should start at ``intended_ns``, on the clock of the start."""
 
     number: int
@@ -36,7 +36,7 @@ class Schedule(Protocol):
         """How many are left of a plan or a count; 0 where only the time is bounded."""
         ...
 
-    def take(self) -> Due:
+    def take(self) -> DueRequest:
         """The next request."""
         ...
 
@@ -45,7 +45,7 @@ class Schedule(Protocol):
         ...
 
 
-class _Open:
+class _OpenLoopSchedule:
     def __init__(self, load: OpenLoop, start_ns: int) -> None:
         self._plan = load.plan
         self._start_ns = start_ns
@@ -57,10 +57,10 @@ class _Open:
     def unstarted(self) -> int:
         return len(self._plan) - self._next
 
-    def take(self) -> Due:
+    def take(self) -> DueRequest:
         number, _, request, warmup = self._plan[self._next]
         assert self.due_ns is not None
-        due = Due(number, self.due_ns, request, warmup)
+        due = DueRequest(number, self.due_ns, request, warmup)
         self._next += 1
         self._look()
         return due
@@ -75,7 +75,7 @@ class _Open:
             self.due_ns = None
 
 
-class _Closed:
+class _ClosedLoopSchedule:
     def __init__(self, load: ClosedLoop, start_ns: int, requests: int) -> None:
         self._load = load
         self._start_ns = start_ns
@@ -108,7 +108,7 @@ class _Closed:
     def unstarted(self) -> int:
         return 0 if self._load.count is None else self._load.count - self._count
 
-    def take(self) -> Due:
+    def take(self) -> DueRequest:
         if self._is_free_next():
             at_ns, slot = self._free.popleft()
         else:
@@ -117,7 +117,7 @@ class _Closed:
         number = load.first + index * load.stride
         warmup = index < load.warmup or at_ns - self._start_ns < load.warmup_ns
         self._count += 1
-        return Due(number, at_ns, number % self._requests, warmup, slot)
+        return DueRequest(number, at_ns, number % self._requests, warmup, slot)
 
     def over(self, slot: int, now_ns: int, *, rest: bool) -> None:
         if rest:
@@ -126,8 +126,8 @@ class _Closed:
             self._free.append((now_ns, slot))
 
 
-def schedule_of(job: Job, start_ns: int) -> Schedule:
+def make_schedule(job: Job, start_ns: int) -> Schedule:
     """The schedule of a job whose common start is ``start_ns``."""
     if isinstance(job.load, OpenLoop):
-        return _Open(job.load, start_ns)
-    return _Closed(job.load, start_ns, len(job.requests))
+        return _OpenLoopSchedule(job.load, start_ns)
+    return _ClosedLoopSchedule(job.load, start_ns, len(job.requests))

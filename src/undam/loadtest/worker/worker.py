@@ -12,21 +12,21 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from undam.errors import UndamError, UsageError
-from undam.loadtest.analysis.response_analyzer import Tongue
+from undam.loadtest.analysis.response_analyzer import ApiContext
 from undam.loadtest.protocol import (
     Batch,
     ClosedLoop,
     Failure,
-    Final,
+    FinalReport,
     Job,
     Ready,
     Status,
     Tls,
 )
+from undam.loadtest.worker.active_request import ActiveRequest
 from undam.loadtest.worker.engine import NEVER_NS, READ_OVERHEAD_BYTES, Engine
-from undam.loadtest.worker.exchange import Exchange
-from undam.loadtest.worker.pipes import Pipes
-from undam.loadtest.worker.schedule import Schedule, schedule_of
+from undam.loadtest.worker.pipes import WorkerPipes
+from undam.loadtest.worker.schedule import Schedule, make_schedule
 from undam.record.redact import secrets_of
 from undam.record.request_result import RequestResult
 from undam.wire import stamp
@@ -50,13 +50,13 @@ _FLUSH_NS = 100_000_000
 _OPENING_NS = 1_000_000_000
 
 
-class Worker:
+class LoadWorker:
     """What one process does with one job."""
 
-    def __init__(self, job: Job, pipes: Pipes) -> None:
+    def __init__(self, job: Job, pipes: WorkerPipes) -> None:
         self._job = job
         self._pipes = pipes
-        self._tongue = Tongue(job.api, job.content_path, _secrets_in(job.requests))
+        self._context = ApiContext(job.api, job.content_path, _secrets_in(job.requests))
         self._engine = Engine(
             job.addresses,
             worker=job.worker,
@@ -71,7 +71,7 @@ class Worker:
         self._started = 0
         self._done = 0
         self._reported = 0
-        self._judged_busy = 0
+        self._analyzed_busy = 0
         self._ended_ns = 0
         self._measured: list[RequestResult] = []
         self._batch_reads = 0
@@ -86,7 +86,7 @@ class Worker:
         start_ns = self._wait_for_start()
         offset_ns = realtime_offset_ns()
         cpu_ns = time.process_time_ns()
-        self._schedule = schedule_of(job, start_ns)
+        self._schedule = make_schedule(job, start_ns)
         self._ended_ns = start_ns
         if not self._pipes.stopped:
             self._load()
@@ -94,11 +94,11 @@ class Worker:
         step_ns = realtime_offset_ns() - offset_ns
         engine.stop()
         while engine.over:
-            self._judge_one(_READS_A_PIECE)
+            self._analyze_next(_READS_A_PIECE)
             self._tell_in_time()
         self._report(last=True)
         self._pipes.send(
-            Final(
+            FinalReport(
                 worker=job.worker,
                 started_ns=start_ns,
                 ended_ns=self._ended_ns,
@@ -108,9 +108,9 @@ class Worker:
                 connections=engine.pool.opened,
                 resent=engine.resent + engine.pool.stale,
                 cpu_ns=loaded_ns - cpu_ns,
-                judging_ns=time.process_time_ns() - loaded_ns,
+                analysis_ns=time.process_time_ns() - loaded_ns,
                 step_ns=step_ns,
-                judged_busy=self._judged_busy,
+                judged_busy=self._analyzed_busy,
                 sleep_ns=engine.sleep_ns,
                 received_bytes=engine.received_bytes,
             )
@@ -148,8 +148,8 @@ class Worker:
             if not engine.turn() and not self._work():
                 engine.sleep()
             while engine.backlog_bytes > self._job.backlog_bytes:
-                self._judged_busy += 1
-                self._judge_under_pressure()
+                self._analyzed_busy += 1
+                self._reduce_backlog()
             self._tell_in_time()
 
     def _send_due(self) -> None:
@@ -160,7 +160,7 @@ class Worker:
         while now_ns >= engine.due_ns:
             due = schedule.take()
             self._started += 1
-            engine.start(Exchange(due, requests[due.request], now_ns + self._timeout_ns))
+            engine.start(ActiveRequest(due, requests[due.request], now_ns + self._timeout_ns))
             self._look_at_schedule()
             now_ns = time.time_ns()
 
@@ -173,12 +173,12 @@ class Worker:
         if not self._pipes.receive():
             self._engine.forget(self._pipes.source)
 
-    def _over(self, exchange: Exchange, untaken: bool) -> None:
+    def _over(self, active: ActiveRequest, untaken: bool) -> None:
         self._done += 1
-        assert exchange.ended is not None
-        self._ended_ns = max(self._ended_ns, exchange.ended.ended_ns)
+        assert active.ended is not None
+        self._ended_ns = max(self._ended_ns, active.ended.ended_ns)
         if self._schedule is not None:
-            self._schedule.over(exchange.due.slot, time.time_ns(), rest=untaken)
+            self._schedule.over(active.due.slot, time.time_ns(), rest=untaken)
             self._look_at_schedule()
 
     def _work(self) -> bool:
@@ -186,34 +186,34 @@ class Worker:
         now_ns = time.time_ns()
         soon = self._engine.due_ns - now_ns < _PIECE_NS
         if self._engine.over:
-            self._judge_one(_READS_BEFORE_SENDING if soon else _READS_A_PIECE)
+            self._analyze_next(_READS_BEFORE_SENDING if soon else _READS_A_PIECE)
             return True
         if self._measured and now_ns >= self._flush_ns and not soon:
             self._report()
             return True
         return False
 
-    def _judge_one(self, most: int) -> None:
-        exchange = self._engine.over[0]
-        if self._judge(exchange, most):
+    def _analyze_next(self, most: int) -> None:
+        active = self._engine.over[0]
+        if self._analyze(active, most):
             self._engine.over.popleft()
-            one = exchange.measured(self._tongue)
+            one = active.measured(self._context)
             self._measured.append(one)
             self._batch_reads += len(one.reads)
             if len(self._measured) >= _BATCH or self._batch_reads >= _BATCH_READS:
                 self._report()
 
-    def _judge(self, exchange: Exchange, most: int) -> bool:
-        for read in exchange.reads[:most]:
+    def _analyze(self, active: ActiveRequest, most: int) -> bool:
+        for read in active.reads[:most]:
             self._engine.backlog_bytes -= len(read[3]) + READ_OVERHEAD_BYTES
-        return exchange.judge(self._tongue, most)
+        return active.analyze(self._context, most)
 
-    def _judge_under_pressure(self) -> None:
+    def _reduce_backlog(self) -> None:
         if self._engine.over:
-            self._judge_one(_READS_A_PIECE)
+            self._analyze_next(_READS_A_PIECE)
             return
         most = max(self._engine.live.values(), key=lambda one: len(one.reads))
-        self._judge(most, _READS_A_PIECE)
+        self._analyze(most, _READS_A_PIECE)
 
     def _report(self, *, last: bool = False) -> None:
         if self._measured:
@@ -272,7 +272,7 @@ def _secrets_in(requests: tuple[bytes, ...]) -> tuple[str, ...]:
 
 def serve(source: int, sink: int) -> int:
     """Read a job from one pipe, do it, and report into the other; returns the exit code."""
-    pipes = Pipes(source, sink)
+    pipes = WorkerPipes(source, sink)
     job = pipes.read_job()
     if job is None:
         return 2
@@ -282,7 +282,7 @@ def serve(source: int, sink: int) -> int:
     gc.freeze()
     gc.disable()
     try:
-        Worker(job, pipes).run()
+        LoadWorker(job, pipes).run()
     except UndamError as error:
         pipes.send(
             Failure(worker=job.worker, message=str(error), usage=isinstance(error, UsageError))
@@ -291,6 +291,3 @@ def serve(source: int, sink: int) -> int:
         return 2
     pipes.finish()
     return 0
-
-
-__all__ = ["Worker", "serve"]

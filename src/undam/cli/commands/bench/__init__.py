@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from undam.cli.commands.bench.arguments import require_sense
-from undam.cli.commands.bench.worker_pools import Crews
+from undam.cli.commands.bench.arguments import require_consistent
+from undam.cli.commands.bench.worker_pools import WorkerPools
 from undam.cli.ui.output import json_option
 from undam.cli.ui.target_options import (
     connection_options,
@@ -135,9 +135,9 @@ def command(url: str | None, json_to: str | None, **given: object) -> int:
     Exits with 0 when all is well, 1 when there is an error or a warning or a missed --slo, 2 when
     nothing could be measured.
     """
-    require_sense(given)
+    require_consistent(given)
     # The workers load while this process does.
-    with Crews(int(str(given["workers"])), given["ray"]) as crews:
+    with WorkerPools(int(str(given["workers"])), given["ray"]) as pools:
         from undam.cli.commands.bench.session import run_bench  # noqa: PLC0415
 
-        return run_bench(url, json_to, given, crews)
+        return run_bench(url, json_to, given, pools)

@@ -62,7 +62,7 @@ def slos_from(given: Mapping[str, object]) -> tuple[Slo, ...]:
     return tuple(dict.fromkeys(parse_slo(text) for text in texts))
 
 
-def require_sense(given: Mapping[str, object]) -> None:
+def require_consistent(given: Mapping[str, object]) -> None:
     """Refuse options that cannot stand together.
 
     Raises:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from undam.cli.commands.bench.progress import LiveLine, live_text
-from undam.loadtest.coordinator.run import Watcher
+from undam.loadtest.coordinator.run import ProgressListener
 from undam.loadtest.protocol import Status
 from undam.loadtest.setup.goodput import Goodput
 from undam.loadtest.setup.slo import Slo
@@ -17,7 +17,7 @@ from undam.record import Outcome, RequestResult
 Write = Callable[[Sequence[RequestResult]], None]
 
 
-class Gauge(Watcher):
+class LiveStats(ProgressListener):
     """Takes what a run tells.
 
     Args:

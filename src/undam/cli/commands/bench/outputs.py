@@ -14,11 +14,11 @@ from undam.record import RequestResult, record_lines
 from undam.record.request_result_lines import measured_line
 
 if TYPE_CHECKING:
-    from undam.cli.commands.bench.live_stats import Gauge
-    from undam.cli.commands.bench.result import Result
+    from undam.cli.commands.bench.live_stats import LiveStats
+    from undam.cli.commands.bench.result import BenchResult
 
 
-class Files:
+class OutputFiles:
     """What one run writes. A file that fails does not end the run: ``finish`` tells it.
 
     Args:
@@ -67,7 +67,7 @@ class Files:
         if self._record is not None:
             self._append(measured_line(one, self._secrets) for one in batch)
 
-    def finish(self, result: Result, gauge: Gauge) -> UsageError | None:
+    def finish(self, result: BenchResult, stats: LiveStats) -> UsageError | None:
         """Write the rest; a fault is handed back, so that the words are still printed."""
         told = result.json()
         if self._record is not None:
@@ -78,7 +78,7 @@ class Files:
             if self._paths["html"] is not None:
                 from undam.report.page import page  # noqa: PLC0415 (few ask for it)
 
-                write_whole(str(self._paths["html"]), [page(told, gauge.kept, self._about)])
+                write_whole(str(self._paths["html"]), [page(told, stats.kept, self._about)])
             if self._paths["hlog"] is not None:
                 from undam.metrics.hlog import hlog_lines  # noqa: PLC0415
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from undam.cli.commands.bench.arguments import Step
-from undam.cli.commands.bench.live_stats import Gauge
-from undam.cli.commands.bench.setup import Setting, load_about
+from undam.cli.commands.bench.live_stats import LiveStats
+from undam.cli.commands.bench.setup import BenchSetup, load_about
 from undam.cli.main import EXIT_CLEAN, EXIT_COULD_NOT_RUN, EXIT_FINDINGS
-from undam.loadtest.coordinator.run import Ran
+from undam.loadtest.coordinator.run import RunResult
 from undam.loadtest.setup.goodput import Goodput
-from undam.loadtest.setup.slo import COUNTS, TIMES, Kept, Slo, kept_json, quantile_of
+from undam.loadtest.setup.slo import COUNTS, TIMES, Slo, SloResult, quantile_of, slo_json
 from undam.metrics import Client, Summary
 from undam.record import Outcome
 from undam.rules import Finding, Severity
@@ -22,14 +22,14 @@ _JUDGED_BY = {"UD610": ("errors", "goodput"), "UD609": ("incomplete", "goodput")
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class BenchResult:
     """What one run gave."""
 
     step: Step
-    setting: Setting
-    ran: Ran
+    setup: BenchSetup
+    run_result: RunResult
     summary: Summary
-    kept: tuple[Kept, ...]
+    kept: tuple[SloResult, ...]
     client: Client
     hop: str
     good_percent: float | None
@@ -60,7 +60,7 @@ class Result:
     @property
     def code(self) -> int:
         """The exit code of this run alone."""
-        if not self.has_streams and not self.ran.losses:
+        if not self.has_streams and not self.run_result.losses:
             return EXIT_COULD_NOT_RUN
         asked = {one.slo.name for one in self.kept}
         faults = [
@@ -69,25 +69,25 @@ class Result:
             if one.severity is not Severity.INFO
             and not asked.intersection(_JUDGED_BY.get(one.code, ()))
         ]
-        if faults or self.ran.losses or not self.meets_slos:
+        if faults or self.run_result.losses or not self.meets_slos:
             return EXIT_FINDINGS
         return EXIT_CLEAN
 
     def json(self) -> dict[str, Any]:
         """As other programs read it."""
-        about = self.setting.about(load_about(self.step.load, self.client.workers))
+        about = self.setup.about(load_about(self.step.load, self.client.workers))
         del about["command"]
         result = self.summary.to_json(self.client, hop=self.hop, about=about)
         result["warmup_asked"] = self.step.load.warmup
         if self.good_percent is not None:
             result["goodput_percent"] = round(self.good_percent, 3)
-        result["client"]["cpu_percent_by_worker"] = list(self.ran.cpu_percent)
-        result["client"]["connections"] = sum(one.connections for one in self.ran.finals)
-        result["client"]["resent"] = sum(one.resent for one in self.ran.finals)
-        result["slo"] = [dict(kept_json(one)) for one in self.kept]
-        result["interrupted"] = self.ran.interrupted
-        result["planned"] = self.ran.planned
-        result["missing_percent"] = round(100 * self.ran.missing, 3)
+        result["client"]["cpu_percent_by_worker"] = list(self.run_result.cpu_percent)
+        result["client"]["connections"] = sum(one.connections for one in self.run_result.finals)
+        result["client"]["resent"] = sum(one.resent for one in self.run_result.finals)
+        result["slo"] = [dict(slo_json(one)) for one in self.kept]
+        result["interrupted"] = self.run_result.interrupted
+        result["planned"] = self.run_result.planned
+        result["missing_percent"] = round(100 * self.run_result.missing, 3)
         result["nodes"] = [
             {
                 "node": one.node,
@@ -95,32 +95,34 @@ class Result:
                 "clock_offset_ms": round(one.offset_ns / 1e6, 3),
                 "clock_doubt_ms": round(one.doubt_ns / 1e6, 3),
             }
-            for one in self.ran.nodes
+            for one in self.run_result.nodes
         ]
         result["lost_workers"] = [
             {
                 "worker": loss.worker,
-                "why": self.setting.clean(loss.why),
+                "why": self.setup.clean(loss.why),
                 "measured": loss.measured,
                 "missing_percent": round(100 * loss.missing, 3),
                 "at_s": round(loss.at_s, 3),
             }
-            for loss in self.ran.losses
+            for loss in self.run_result.losses
         ]
         return result
 
 
-def result_of(step: Step, setting: Setting, ran: Ran, gauge: Gauge, slos: Sequence[Slo]) -> Result:
+def result_of(
+    step: Step, setup: BenchSetup, run_result: RunResult, stats: LiveStats, slos: Sequence[Slo]
+) -> BenchResult:
     """Judge a run."""
     client = Client(
-        workers=len(ran.cpu_percent),
-        cpu_percent=max(ran.cpu_percent, default=None),
-        waited_percent=ran.waited_percent,
-        step_ns=max((one.step_ns for one in ran.finals), key=abs, default=0),
+        workers=len(run_result.cpu_percent),
+        cpu_percent=max(run_result.cpu_percent, default=None),
+        waited_percent=run_result.waited_percent,
+        step_ns=max((one.step_ns for one in run_result.finals), key=abs, default=0),
     )
-    kept = tuple(Kept(slo, measured_for(slo, gauge.summary, gauge.goodput)) for slo in slos)
-    percent = gauge.goodput.percent
-    return Result(step, setting, ran, gauge.summary, kept, client, "target", percent)
+    kept = tuple(SloResult(slo, measured_for(slo, stats.summary, stats.goodput)) for slo in slos)
+    percent = stats.goodput.percent
+    return BenchResult(step, setup, run_result, stats.summary, kept, client, "target", percent)
 
 
 def measured_for(slo: Slo, summary: Summary, goodput: Goodput) -> float | None:

@@ -16,26 +16,26 @@ from undam.cli.commands.bench.arguments import (
     slos_from,
     steps_from,
 )
-from undam.cli.commands.bench.live_stats import Gauge
-from undam.cli.commands.bench.outputs import Files
-from undam.cli.commands.bench.setup import Setting, check_options, load_about, setting_from
-from undam.cli.commands.bench.worker_pools import Crews
+from undam.cli.commands.bench.live_stats import LiveStats
+from undam.cli.commands.bench.outputs import OutputFiles
+from undam.cli.commands.bench.setup import BenchSetup, check_options, load_about, setup_from
+from undam.cli.commands.bench.worker_pools import WorkerPools
 from undam.cli.commands.check.arguments import url_and_json
 from undam.cli.main import EXIT_CLEAN, EXIT_COULD_NOT_RUN, EXIT_FINDINGS
 from undam.cli.ui.output import STDOUT, console, write_json
 from undam.errors import UndamError, UsageError
-from undam.loadtest.coordinator.run import NotRun, run_load
-from undam.loadtest.coordinator.search import Search
-from undam.loadtest.coordinator.split import jobs_of
+from undam.loadtest.coordinator.run import RunFailed, run_load
+from undam.loadtest.coordinator.search import RateSearch
+from undam.loadtest.coordinator.split import make_jobs
 from undam.loadtest.setup.slo import Slo
 from undam.probe.secrecy import clean_error
 
 if TYPE_CHECKING:
-    from undam.cli.commands.bench.result import Result
+    from undam.cli.commands.bench.result import BenchResult
 
 
 def run_bench(
-    url: str | None, json_to: str | None, given: Mapping[str, object], crews: Crews
+    url: str | None, json_to: str | None, given: Mapping[str, object], pools: WorkerPools
 ) -> int:
     """Do what the command line asks, print it, and say how it went.
 
@@ -49,8 +49,8 @@ def run_bench(
     require_files(given, json_to)
     options = check_options(url, given)
     try:
-        setting = setting_from(options, given, prompts, steps)
-        bench = Bench(setting, given, crews, slos)
+        setup = setup_from(options, given, prompts, steps)
+        bench = BenchSession(setup, given, pools, slos)
         if given["find_max"]:
             return bench.search(steps[0], json_to)
         if given["sweep"] is not None:
@@ -68,7 +68,7 @@ def _url_and_json(url: str | None, json_to: str | None) -> tuple[str, str | None
         raise UsageError(str(error).replace("undam check", "undam bench")) from None
 
 
-class Stopping:
+class InterruptFlag:
     """Whether the user asked for an end; asking twice does not wait for the report."""
 
     def __init__(self) -> None:
@@ -78,106 +78,114 @@ class Stopping:
     def listening(self) -> Iterator[None]:
         """Take Ctrl-C, and what comes in its place, as a wish."""
 
-        def hear(_number: int, _frame: FrameType | None) -> None:
+        def receive(_number: int, _frame: FrameType | None) -> None:
             if self.asked:
                 raise KeyboardInterrupt
             self.asked = True
 
-        before = signal.signal(signal.SIGINT, hear)
+        before = signal.signal(signal.SIGINT, receive)
         try:
             yield
         finally:
             signal.signal(signal.SIGINT, before)
 
 
-class Bench:
+class BenchSession:
     """The runs of one command."""
 
     def __init__(
-        self, setting: Setting, given: Mapping[str, object], crews: Crews, slos: Sequence[Slo]
+        self,
+        setup: BenchSetup,
+        given: Mapping[str, object],
+        pools: WorkerPools,
+        slos: Sequence[Slo],
     ) -> None:
-        self._setting = setting
+        self._setup = setup
         self._given = given
-        self._crews = crews
+        self._pools = pools
         self._slos = slos
-        self._stopping = Stopping()
+        self._interrupt = InterruptFlag()
 
     def single(self, step: Step, json_to: str | None) -> int:
         """One run."""
-        about = self._setting.about(load_about(step.load, self._crews.size))
-        secrets = self._setting.options.secrets
-        with Files(self._given, about, secrets) as files:
-            result, gauge = self._run(step, files)
-            fault = files.finish(result, gauge)
-        _print(json_to, result.json, lambda: _words().print_result(result, console()))
+        about = self._setup.about(load_about(step.load, self._pools.size))
+        secrets = self._setup.options.secrets
+        with OutputFiles(self._given, about, secrets) as files:
+            result, stats = self._run(step, files)
+            fault = files.finish(result, stats)
+        _print(json_to, result.json, lambda: _text_module().print_result(result, console()))
         _raise(fault)
         self._end()
         if result.code == EXIT_COULD_NOT_RUN:
-            raise NotRun(_nothing(result))
+            raise RunFailed(_nothing(result))
         return result.code
 
     def sweep(self, steps: Sequence[Step], json_to: str | None) -> int:
         """Several runs, one after the other."""
-        results: list[Result] = []
+        results: list[BenchResult] = []
         for step in steps:
             results.append(self._run(step, None)[0])
-            if self._stopping.asked:
+            if self._interrupt.asked:
                 break
         _print(
-            json_to, lambda: _steps_json(results), lambda: _words().print_steps(results, console())
+            json_to,
+            lambda: _steps_json(results),
+            lambda: _text_module().print_steps(results, console()),
         )
         self._end()
         if not any(one.has_streams for one in results):
-            raise NotRun(_nothing(results[-1]))
+            raise RunFailed(_nothing(results[-1]))
         return EXIT_CLEAN if all(one.code == EXIT_CLEAN for one in results) else EXIT_FINDINGS
 
     def search(self, step: Step, json_to: str | None) -> int:
         """Runs at rates that close in on the highest that meets the objectives."""
         assert step.load.rate is not None
-        search = Search(step.load.rate)
-        results: list[Result] = []
-        while search.rate is not None and not self._stopping.asked:
+        search = RateSearch(step.load.rate)
+        results: list[BenchResult] = []
+        while search.rate is not None and not self._interrupt.asked:
             load = at_rate(step.load, search.rate, self._given)
             results.append(self._run(Step(f"{search.rate:g}/s", load), None)[0])
-            if not self._stopping.asked:
+            if not self._interrupt.asked:
                 search.took(results[-1].meets_slos and results[-1].has_streams)
             if results[-1].is_client_late:
                 # A miss would then be ours, and more load would only be more of it.
                 break
         told = {"max_rate": search.met, "missed_rate": search.missed, **_steps_json(results)}
         told["stopped_by"] = "client" if results[-1].is_client_late else None
-        _print(json_to, lambda: told, lambda: _words().print_search(search, results, console()))
+        _print(
+            json_to, lambda: told, lambda: _text_module().print_search(search, results, console())
+        )
         self._end()
         if not any(one.has_streams for one in results):
-            raise NotRun(_nothing(results[-1]))
+            raise RunFailed(_nothing(results[-1]))
         return EXIT_FINDINGS if search.met is None else EXIT_CLEAN
 
-    def _run(self, step: Step, files: Files | None) -> tuple[Result, Gauge]:
-        jobs = jobs_of(step.load, self._crews.size, self._setting.order)
-        gauge = Gauge(
+    def _run(self, step: Step, files: OutputFiles | None) -> tuple[BenchResult, LiveStats]:
+        jobs = make_jobs(step.load, self._pools.size, self._setup.template)
+        stats = LiveStats(
             self._slos,
-            self._setting.clean,
+            self._setup.clean,
             write=None if files is None else files.write,
             keep=files is not None and files.wants_all,
         )
         try:
-            with self._stopping.listening():
-                ran = run_load(
-                    self._crews.next(), jobs, gauge, stopping=lambda: self._stopping.asked
+            with self._interrupt.listening():
+                run_result = run_load(
+                    self._pools.next(), jobs, stats, stopping=lambda: self._interrupt.asked
                 )
         finally:
-            gauge.ended()
+            stats.ended()
         # What judges and prints is loaded when the first request has long left.
         from undam.cli.commands.bench.result import result_of  # noqa: PLC0415
 
-        return result_of(step, self._setting, ran, gauge, self._slos), gauge
+        return result_of(step, self._setup, run_result, stats, self._slos), stats
 
     def _end(self) -> None:
-        if self._stopping.asked:
+        if self._interrupt.asked:
             raise KeyboardInterrupt
 
 
-def _words() -> ModuleType:
+def _text_module() -> ModuleType:
     """The module that prints, loaded late."""
     from undam.cli.commands.bench import text as bench_words  # noqa: PLC0415
 
@@ -206,7 +214,7 @@ def _raise(fault: UndamError | None) -> None:
         raise fault
 
 
-def _steps_json(results: Sequence[Result]) -> dict[str, object]:
+def _steps_json(results: Sequence[BenchResult]) -> dict[str, object]:
     return {
         "schema": 1,
         "command": "bench",
@@ -214,7 +222,7 @@ def _steps_json(results: Sequence[Result]) -> dict[str, object]:
     }
 
 
-def _nothing(result: Result) -> str:
+def _nothing(result: BenchResult) -> str:
     """One line: nothing was measured, and what came instead."""
     summary = result.summary
     if not summary.requests:

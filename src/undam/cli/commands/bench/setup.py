@@ -14,11 +14,11 @@ from undam.cli.commands.bench.arguments import Step
 from undam.cli.commands.check.arguments import options_from
 from undam.errors import UsageError
 from undam.host import host_name
-from undam.loadtest.coordinator.split import Order, requests_of, tls_of
+from undam.loadtest.coordinator.split import JobTemplate, encode_requests, tls_for
 from undam.loadtest.setup.plan import Load
-from undam.loadtest.setup.prompts import Prompt, bodies_of
+from undam.loadtest.setup.prompts import Prompt, request_bodies
 from undam.loadtest.setup.synthetic_prompts import make_prompts
-from undam.loadtest.setup.target import allow_files, reach
+from undam.loadtest.setup.target import raise_file_limit, resolve_reachable
 from undam.probe import DEFAULT_PROMPT, CheckOptions
 from undam.probe.models import first_model
 from undam.probe.options import api_of, request_for
@@ -36,7 +36,7 @@ _MODEL = "default"
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class BenchSetup:
     """One test's constant part.
 
     Args:
@@ -46,7 +46,7 @@ class Setting:
     """
 
     options: CheckOptions
-    order: Order
+    template: JobTemplate
     model: str
     prompts: int
 
@@ -68,10 +68,10 @@ class Setting:
             "system": f"{platform.system()} {platform.release()} {platform.machine()}",
             "host": host_name(),
             "url": self.url,
-            "api": self.order.api,
+            "api": self.template.api,
             "model": self.clean(self.model),
             "prompts": self.prompts,
-            "timeout_s": self.order.timeout_s,
+            "timeout_s": self.template.timeout_s,
             **load,
         }
 
@@ -89,12 +89,12 @@ def check_options(url: str, given: Mapping[str, object]) -> CheckOptions:
     return options_from(url, {**given, **_FIXED})
 
 
-def setting_from(
+def setup_from(
     options: CheckOptions,
     given: Mapping[str, object],
     prompts: Sequence[Prompt] | None,
     steps: Sequence[Step],
-) -> Setting:
+) -> BenchSetup:
     """Look whether the endpoint is there, and make the requests.
 
     Raises:
@@ -103,32 +103,32 @@ def setting_from(
     """
     api, target = api_of(options.edge), parse_url(options.edge.url)
     _require_fitting(api, given)
-    allow_files(max(_connections(step.load, int(str(given["workers"]))) for step in steps))
+    raise_file_limit(max(_connections(step.load, int(str(given["workers"]))) for step in steps))
     made = _prompts(api, options, given, prompts, steps)
     addresses, listed = asyncio.run(_ask(options, target))
     model = options.model or listed or _MODEL
     limit = given["max_tokens"]
-    bodies = bodies_of(
+    bodies = request_bodies(
         api, made, model=model, max_tokens=None if limit is None else int(str(limit))
     )
     request = request_for(options, options.edge, model=model)
     path = given["content_path"]
-    order = Order(
+    template = JobTemplate(
         addresses=addresses,
-        requests=requests_of(request, target, bodies),
+        requests=encode_requests(request, target, bodies),
         api=api.name,
         timeout_s=options.client.timeout_s,
         content_path=None if path is None else str(path),
-        tls=tls_of(target, options.client),
+        tls=tls_for(target, options.client),
     )
-    return Setting(options, order, model if made else "", len(made))
+    return BenchSetup(options, template, model if made else "", len(made))
 
 
 async def _ask(
     options: CheckOptions, target: Target
 ) -> tuple[tuple[tuple[int, tuple[object, ...]], ...], str | None]:
     """The addresses and the first model; a refusal of the first is told before the second asks."""
-    addresses = await reach(target, options.client)
+    addresses = await resolve_reachable(target, options.client)
     return addresses, await first_model(options)
 
 
@@ -171,7 +171,7 @@ def _connections(load: Load, workers: int) -> int:
 def load_about(load: Load, workers: int) -> Mapping[str, object]:
     """The load in words and figures, for JSON and the record."""
     return {
-        "load": load_words(load),
+        "load": load_text(load),
         "workers": workers,
         "concurrency": load.concurrency,
         "rate": load.rate,
@@ -180,7 +180,7 @@ def load_about(load: Load, workers: int) -> Mapping[str, object]:
     }
 
 
-def load_words(load: Load) -> str:
+def load_text(load: Load) -> str:
     """A load in a few words, as "closed loop of 10" or "open loop, 20/s (poisson)"."""
     if load.concurrency is not None:
         return f"closed loop of {load.concurrency}"

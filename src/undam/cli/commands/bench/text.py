@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from undam.cli.commands.bench.result import Result
-from undam.cli.commands.bench.setup import load_words
+from undam.cli.commands.bench.result import BenchResult
+from undam.cli.commands.bench.setup import load_text
 from undam.cli.ui.sanitize import one_line
-from undam.loadtest.coordinator.search import RESOLUTION, Search
+from undam.loadtest.coordinator.search import RESOLUTION, RateSearch
 from undam.rules import Finding, Severity
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _TIMES = (("ttft", "TTFT"), ("itl", "ITL"), ("tpot", "TPOT"), ("e2e", "E2E"),
 _COLUMNS = ("count", "p50", "p90", "p95", "p99", "p99.9", "max", "mean")
 
 
-def print_result(result: Result, out: Console) -> None:
+def print_result(result: BenchResult, out: Console) -> None:
     """What was run, what must be said of it, its figures, and its conditions."""
     told = result.json()
     out.print(_headline(result, told), style="bold")
@@ -35,7 +35,7 @@ def print_result(result: Result, out: Console) -> None:
         out.print(f"  {one_line(line)}")
 
 
-def print_steps(results: Sequence[Result], out: Console) -> None:
+def print_steps(results: Sequence[BenchResult], out: Console) -> None:
     """A sweep: a row for each run, and what must be said of any."""
     _print_table(_steps_table(results), out)
     for result in results:
@@ -51,14 +51,14 @@ def print_steps(results: Sequence[Result], out: Console) -> None:
         _print_losses(result, told, out)
 
 
-def print_search(search: Search, results: Sequence[Result], out: Console) -> None:
+def print_search(search: RateSearch, results: Sequence[BenchResult], out: Console) -> None:
     """The rate that was found, how sure that is, and the runs that say so."""
     out.print(_verdict(search, results), style="bold")
     out.print()
     print_steps(results, out)
 
 
-def _verdict(search: Search, results: Sequence[Result]) -> str:
+def _verdict(search: RateSearch, results: Sequence[BenchResult]) -> str:
     slos = " and ".join(one.slo.text for one in results[-1].kept)
     if results[-1].is_client_late:
         found = "none" if search.met is None else f"{search.met:g}/s"
@@ -78,11 +78,11 @@ def _verdict(search: Search, results: Sequence[Result]) -> str:
     )
 
 
-def _headline(result: Result, told: Mapping[str, Any]) -> str:
-    load = load_words(result.step.load)
+def _headline(result: BenchResult, told: Mapping[str, Any]) -> str:
+    load = load_text(result.step.load)
     text = f"{told['requests']} requests in {told['duration_s']:.1f} s, {load}, {told['url']}"
-    if result.ran.interrupted:
-        planned = f" of {result.ran.planned}" if result.ran.planned else ""
+    if result.run_result.interrupted:
+        planned = f" of {result.run_result.planned}" if result.run_result.planned else ""
         text = f"interrupted: {text}; {_begun(told)}{planned} requests were begun"
     return one_line(text)
 
@@ -91,13 +91,13 @@ def _begun(told: Mapping[str, Any]) -> int:
     return int(told["requests"] + told["abandoned"] + told["warmup"])
 
 
-def _print_losses(result: Result, told: Mapping[str, Any], out: Console) -> None:
+def _print_losses(result: BenchResult, told: Mapping[str, Any], out: Console) -> None:
     workers = told["workers"]
-    for loss in result.ran.losses:
+    for loss in result.run_result.losses:
         out.print(
             one_line(
                 f"error worker-lost: worker {loss.worker} of {workers} was lost "
-                f"{loss.at_s:.1f} s after the start ({result.setting.clean(loss.why)}); "
+                f"{loss.at_s:.1f} s after the start ({result.setup.clean(loss.why)}); "
                 f"{loss.measured} requests that it had measured are in the figures, "
                 f"{100 * loss.missing:.1f} % of the whole load is missing"
             ),
@@ -114,7 +114,7 @@ def _print_finding(found: Finding, out: Console) -> None:
         out.print(f"  more: undam explain {found.code}", style="dim")
 
 
-def _print_slos(result: Result, out: Console) -> None:
+def _print_slos(result: BenchResult, out: Console) -> None:
     for kept in result.kept:
         out.print(one_line(f"slo {kept.words}"), style="green" if kept.is_met else "bold red")
 
@@ -137,7 +137,7 @@ def _ms(value: float) -> str:
     return f"{value:.2f}" if value < 100 else f"{value:.1f}"
 
 
-def _steps_table(results: Sequence[Result]) -> list[tuple[str, ...]]:
+def _steps_table(results: Sequence[BenchResult]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [
         ("load", "requests", "req/s", "tokens/s", "TTFT p50", "p99", "ITL p50", "p99", "failed",
          "slo"),
@@ -214,7 +214,7 @@ def _kinds(kinds: Mapping[str, int]) -> str:
     return f" ({', '.join(f'{n} {kind}' for kind, n in kinds.items())})" if kinds else ""
 
 
-def _conditions(result: Result, told: Mapping[str, Any]) -> list[str]:
+def _conditions(result: BenchResult, told: Mapping[str, Any]) -> list[str]:
     client = told["client"]
     late = client["late_ms_p99"]
     parts = [
@@ -224,8 +224,8 @@ def _conditions(result: Result, told: Mapping[str, Any]) -> list[str]:
         _counted(told["workers"], "worker"),
         f"{client['cpu_percent'] or 0:.0f} % of a processor at most",
     ]
-    if result.ran.waited_percent is not None:
-        parts.append(f"waited for one {result.ran.waited_percent:.0f} % of the time")
+    if result.run_result.waited_percent is not None:
+        parts.append(f"waited for one {result.run_result.waited_percent:.0f} % of the time")
     left_out = [f"{told['warmup']} of warm-up"] if told["warmup"] else []
     left_out += [f"{told['abandoned']} abandoned"] if told["abandoned"] else []
     lines = [f"this client: {', '.join(parts)}"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from undam.loadtest.coordinator.worker_pool import Crew, Processes
+from undam.loadtest.coordinator.worker_pool import LocalWorkerPool, WorkerPool
 
 
-class Crews:
+class WorkerPools:
     """Gives one crew a run, and ends it after that.
 
     Args:
@@ -19,12 +19,12 @@ class Crews:
     def __init__(self, size: int, ray: object) -> None:
         self.size = size
         self.ray = None if ray is None else str(ray)
-        self._waiting: Crew | None = None
-        self._current: Crew | None = None
+        self._waiting: WorkerPool | None = None
+        self._current: WorkerPool | None = None
 
     def __enter__(self) -> Self:
         if self.ray is None:
-            self._waiting = Processes(self.size)
+            self._waiting = LocalWorkerPool(self.size)
         return self
 
     def __exit__(
@@ -33,12 +33,12 @@ class Crews:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for crew in (self._waiting, self._current):
-            if crew is not None:
-                crew.close()
+        for pool in (self._waiting, self._current):
+            if pool is not None:
+                pool.close()
         self._waiting = self._current = None
 
-    def next(self) -> Crew:
+    def next(self) -> WorkerPool:
         """A crew that has done nothing yet; the last one is ended."""
         if self._current is not None:
             self._current.close()
@@ -46,9 +46,9 @@ class Crews:
         self._current, self._waiting = self._waiting or self._new(), None
         return self._current
 
-    def _new(self) -> Crew:
+    def _new(self) -> WorkerPool:
         if self.ray is None:
-            return Processes(self.size)
-        from undam.loadtest.coordinator.cluster import RayCrew  # noqa: PLC0415 (Ray is an extra)
+            return LocalWorkerPool(self.size)
+        from undam.loadtest.coordinator.cluster import RayWorkerPool  # noqa: PLC0415 (Ray is an extra)
 
-        return RayCrew(self.ray, self.size)
+        return RayWorkerPool(self.ray, self.size)

@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import httptools
 
-from undam.loadtest.analysis.response_analyzer import Ended, How, Judge, RawRead, Tongue
+from undam.loadtest.analysis.response_analyzer import (
+    ApiContext,
+    EndCause,
+    RawRead,
+    RequestEnd,
+    ResponseAnalyzer,
+)
 from undam.loadtest.protocol import MAX_BODY_BYTES
-from undam.loadtest.worker.schedule import Due
+from undam.loadtest.worker.schedule import DueRequest
 from undam.record.request_result import RequestResult
 
 MAX_HEAD_BYTES = 65536
@@ -22,7 +28,7 @@ _LAST_BYTES = b"\r\n\r\n"
 _ANY, _CHUNKED, _CLOSE = range(3)
 
 
-class Exchange:
+class ActiveRequest:
     """A request and its answer so far.
 
     Attributes:
@@ -34,12 +40,27 @@ class Exchange:
     """
 
     __slots__ = (
-        "_fed", "_final", "_framed", "_judge", "_parser", "_watch", "complete", "deadline_ns",
-        "due", "ended", "fault", "keep", "reads", "request", "resent", "size", "stamped",
+        "_analyzer",
+        "_fed",
+        "_final",
+        "_framed",
+        "_parser",
+        "_watch",
+        "complete",
+        "deadline_ns",
+        "due",
+        "ended",
+        "fault",
+        "keep",
+        "reads",
+        "request",
+        "resent",
+        "size",
+        "stamped",
         "started_ns",
     )  # fmt: skip
 
-    def __init__(self, due: Due, request: bytes, deadline_ns: int) -> None:
+    def __init__(self, due: DueRequest, request: bytes, deadline_ns: int) -> None:
         self.due = due
         self.request = request
         self.deadline_ns = deadline_ns
@@ -51,12 +72,12 @@ class Exchange:
         self.fault: tuple[str, str] | None = None
         self.keep = False
         self.resent = False
-        self.ended: Ended | None = None
+        self.ended: RequestEnd | None = None
         self._watch = _ANY
         self._fed = 0
         self._final = False
         self._framed: int | None = None
-        self._judge: Judge | None = None
+        self._analyzer: ResponseAnalyzer | None = None
         # Made when something has come: until the request is sent each microsecond counts.
         self._parser: httptools.HttpResponseParser | None = None
 
@@ -75,31 +96,33 @@ class Exchange:
         self._bound()
         return self.complete or self.fault is not None
 
-    def judge(self, tongue: Tongue, most: int) -> bool:
+    def analyze(self, context: ApiContext, most: int) -> bool:
         """Judge at most so many reads of those that are there; true when none is left."""
         if self._fed < len(self.reads) and not self.complete:
             self._feed()
-        judge = self._judge
-        if judge is None:
-            judge = self._judge = Judge(tongue)
+        analyzer = self._analyzer
+        if analyzer is None:
+            analyzer = self._analyzer = ResponseAnalyzer(context)
         taken = self.reads[:most]
         for read in taken:
-            judge.receive(read)
+            analyzer.receive(read)
         del self.reads[:most]
         self._fed = len(self.reads)
         return not self.reads
 
-    def measured(self, tongue: Tongue) -> RequestResult:
+    def measured(self, context: ApiContext) -> RequestResult:
         """The result, once it has ``ended`` and all reads are judged."""
         assert self.ended is not None
-        return (self._judge or Judge(tongue)).finish(self.ended)
+        return (self._analyzer or ResponseAnalyzer(context)).finish(self.ended)
 
-    def end(self, worker: int, at_ns: int, how: How, fault: tuple[str, str] = ("", "")) -> None:
+    def end(
+        self, worker: int, at_ns: int, how: EndCause, fault: tuple[str, str] = ("", "")
+    ) -> None:
         """Note the end, whatever it is."""
         # It knows this object, and no collector runs that would find the circle.
         self._parser = None
         number, intended_ns, _, warmup, _ = self.due
-        self.ended = Ended(
+        self.ended = RequestEnd(
             number=number,
             worker=worker,
             warmup=warmup,
