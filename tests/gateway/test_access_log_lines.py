@@ -13,7 +13,7 @@ import pytest
 
 from undam.apis import CHAT
 from undam.errors import UsageError
-from undam.gateway.interfaces import Ending, Passage, RequestFacts, Upstream
+from undam.gateway.interfaces import EndReason, RequestInfo, RequestRecord, Upstream
 from undam.gateway.telemetry import access_log
 from undam.gateway.telemetry.access_log import AccessLog, entry
 from undam.gateway.telemetry.gap_stats import Gaps
@@ -21,17 +21,19 @@ from undam.gateway.telemetry.gap_stats import Gaps
 _TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-def _passage(target: str = "/v1/chat/completions", model: str = "llama", **more: Any) -> Passage:
+def _record(
+    target: str = "/v1/chat/completions", model: str = "llama", **more: Any
+) -> RequestRecord:
     headers = [(b"Authorization", b"Bearer sk-secret123456"), (b"Traceparent", _TRACE)]
-    request = RequestFacts(
+    request = RequestInfo(
         "POST", target, headers, CHAT, True, model, True, 10, "req-1", "10.0.0.1", "team-a"
     )
-    passage = Passage(request, began_at=time.monotonic() - 1.5, **more)
-    passage.upstream = Upstream("gpu-1", "h", 80)
-    passage.content_at = passage.began_at + 0.25
-    passage.ended_at = passage.began_at + 1.5
-    passage.ending, passage.status = Ending.CLIENT_LEFT, 200
-    return passage
+    record = RequestRecord(request, began_at=time.monotonic() - 1.5, **more)
+    record.upstream = Upstream("gpu-1", "h", 80)
+    record.content_at = record.began_at + 0.25
+    record.ended_at = record.began_at + 1.5
+    record.end_reason, record.status = EndReason.CLIENT_LEFT, 200
+    return record
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
@@ -41,7 +43,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 def test_a_line_says_how_it_went() -> None:
     gaps = Gaps()
     gaps.add([*[0.01] * 99, 1.01])
-    line = entry(_passage(heartbeats=2, retries=1, hedged="won", bytes_out=7), gaps)
+    line = entry(_record(heartbeats=2, retries=1, hedged="won", bytes_out=7), gaps)
     assert abs(time.time() - 1.5 - _unix(line["time"])) < 1
     assert {key: line[key] for key in ("request_id", "key", "method", "path", "status", "api")} == {
         "request_id": "req-1", "key": "team-a", "method": "POST", "path": "/v1/chat/completions",
@@ -58,8 +60,10 @@ def _unix(iso: str) -> float:
 
 
 def test_what_could_not_be_read_has_a_line_too() -> None:
-    passage = Passage(None, began_at=time.monotonic(), status=400, ending=Ending.BAD_REQUEST)
-    line = entry(passage, Gaps())
+    record = RequestRecord(
+        None, began_at=time.monotonic(), status=400, end_reason=EndReason.BAD_REQUEST
+    )
+    line = entry(record, Gaps())
     assert (line["status"], line["ended"], line["path"]) == (400, "bad-request", None)
     json.dumps(line)
 
@@ -69,7 +73,7 @@ def test_what_could_not_be_read_has_a_line_too() -> None:
     ["/v1/chat/completions?api_key=tops3cret", "/x?a=1&token=tops3cret#f", "/sk-tops3cret99/x"],
 )
 def test_no_secret_is_in_a_line(target: str) -> None:
-    text = json.dumps(entry(_passage(target, model="sk-tops3cret99"), Gaps()))
+    text = json.dumps(entry(_record(target, model="sk-tops3cret99"), Gaps()))
     assert "tops3cret" not in text
     assert "secret123456" not in text
 
@@ -77,9 +81,9 @@ def test_no_secret_is_in_a_line(target: str) -> None:
 def test_nobody_can_begin_a_line(tmp_path: Path) -> None:
     nasty = 'x"}\n{"forged": 1}\r\u2028\x00\ud800' + "\x01" * 5000
     log = AccessLog(tmp_path / "log")
-    passage = _passage("/" + nasty, model=nasty, detail=nasty)
-    log.write(entry(passage, Gaps()))
-    log.write(entry(_passage(), Gaps()))
+    record = _record("/" + nasty, model=nasty, detail=nasty)
+    log.write(entry(record, Gaps()))
+    log.write(entry(_record(), Gaps()))
     log.close()
     raw = (tmp_path / "log").read_bytes()
     assert raw.isascii()

@@ -9,7 +9,7 @@ import pytest
 
 from undam.apis import CHAT
 from undam.errors import ConfigSyntaxError
-from undam.gateway.interfaces import RawHeaders, Refusal, RequestFacts
+from undam.gateway.interfaces import RawHeaders, Refusal, RequestInfo
 from undam.gateway.policy import admission_control as entrance
 from undam.gateway.policy.admission_control import Entrance, Pass
 from undam.gateway.policy.admission_queue import Admission, AdmissionTerms
@@ -23,8 +23,8 @@ bob    sha256:{hashlib.sha256(b"bobs own secret key").hexdigest()} rate=2/s
 """
 
 
-def _request(headers: RawHeaders | None = None) -> RequestFacts:
-    return RequestFacts(
+def _request(headers: RawHeaders | None = None) -> RequestInfo:
+    return RequestInfo(
         method="POST", target="/v1/chat/completions", headers=headers or [], api=CHAT,
         streams=True, model="m", repeatable=True, body_bytes=2, request_id="r", client="c",
     )  # fmt: skip
@@ -132,7 +132,7 @@ class _World:
     def __init__(self, **terms: float) -> None:
         self.free = 1
         self.queue: list[int] = []
-        self.left: list[RequestFacts] = []
+        self.left: list[RequestInfo] = []
         self.entrance = Entrance(
             AdmissionTerms(**terms),  # type: ignore[arg-type]
             clock=asyncio.get_running_loop().time,

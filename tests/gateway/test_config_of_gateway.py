@@ -52,8 +52,8 @@ def test_a_file_is_read_and_defaults_fill_the_rest() -> None:
     )  # fmt: skip
     assert config.address == ("0.0.0.0", 8080)
     assert config.limits == {"one.test:8000/v1": 32, "spare": 0}
-    assert config.terms.idle_timeout_s == 60
-    assert config.terms.ttft_timeout_s is None
+    assert config.request_limits.idle_timeout_s == 60
+    assert config.request_limits.ttft_timeout_s is None
     assert config.hedge_terms.mode == "auto"
     assert dataclasses.replace(config, hedge=150.0).hedge_terms.fixed_s == 0.15
 

@@ -16,7 +16,7 @@ import yaml  # type: ignore[import-untyped]
 
 from undam.gateway.config.config import make_config
 from undam.gateway.config.toml import parse_config
-from undam.gateway.interfaces import Page, RequestFacts
+from undam.gateway.interfaces import LocalResponse, RequestInfo
 from undam.gateway.telemetry import metric_definitions as m
 from undam.gateway.telemetry.admin_endpoints import Pages
 
@@ -36,10 +36,10 @@ def _config(name: str) -> Any:
 
 
 def _answers(path: str) -> bool:
-    request = RequestFacts.__new__(RequestFacts)
+    request = RequestInfo.__new__(RequestInfo)
     request.method, request.target, request.headers = "GET", path, []
     page = Pages(lambda: "", None, lambda: None)(request)
-    return isinstance(page, Page) and page.status == 200
+    return isinstance(page, LocalResponse) and page.status == 200
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -9,7 +9,7 @@ import pytest
 
 from undam.apis import CHAT, MESSAGES
 from undam.gateway.config.config import make_config, upstream_named
-from undam.gateway.interfaces import RawHeaders, RequestFacts, Upstream, Verdict
+from undam.gateway.interfaces import RawHeaders, RequestInfo, Upstream, UpstreamResult
 from undam.gateway.policy.admission_control import Pass
 from undam.gateway.policy.router import GatewayDirector, Surroundings
 from undam.gateway.telemetry.metrics import Metrics
@@ -39,22 +39,22 @@ class _World:
             "api": CHAT, "streams": True, "model": "m", "repeatable": True, "body_bytes": 2,
             "request_id": "r", "client": "c", **changes,
         }  # fmt: skip
-        facts = RequestFacts(**given)  # type: ignore[arg-type]
-        ticket = self.director.admit(facts)
+        info = RequestInfo(**given)  # type: ignore[arg-type]
+        ticket = self.director.admit(info)
         assert isinstance(ticket, Pass)
-        after = self.director.hedge_after_s(facts)
-        upstream = self.director.choose(facts, [])
+        after = self.director.hedge_after_s(info)
+        upstream = self.director.choose(info, [])
         assert upstream is not None
-        self.director.began(upstream, facts)
-        return SimpleNamespace(facts=facts, ticket=ticket, after=after, upstream=upstream)
+        self.director.began(upstream, info)
+        return SimpleNamespace(info=info, ticket=ticket, after=after, upstream=upstream)
 
     def answer(self, ttft_s: float = 0.1) -> None:
         one = self.ask()
-        self.director.saw_first_content(one.upstream, one.facts, ttft_s)
+        self.director.saw_first_content(one.upstream, one.info, ttft_s)
         self.end(one)
 
-    def end(self, one: SimpleNamespace, verdict: Verdict = Verdict.OK) -> None:
-        self.director.ended(one.upstream, one.facts, verdict)
+    def end(self, one: SimpleNamespace, result: UpstreamResult = UpstreamResult.OK) -> None:
+        self.director.ended(one.upstream, one.info, result)
         one.ticket.release()
 
     @property
@@ -69,17 +69,22 @@ def board() -> Board:
 
 def test_failures_eject_are_said_and_success_brings_back(board: Board) -> None:
     world = _World(board, eject_after=2)
-    for verdict in (Verdict.REFUSED, Verdict.STATUS, Verdict.TIMEOUT, Verdict.DIED):
+    for result in (
+        UpstreamResult.REFUSED,
+        UpstreamResult.STATUS,
+        UpstreamResult.TIMEOUT,
+        UpstreamResult.DIED,
+    ):
         one = world.ask()
-        world.director.ended(one.upstream, one.facts, verdict)
-        other = world.director.choose(one.facts, [one.upstream])
+        world.director.ended(one.upstream, one.info, result)
+        other = world.director.choose(one.info, [one.upstream])
         assert other is not None
         assert other is not one.upstream
         one.ticket.release()
     assert [text.partition(" is set aside: ")[2] for text in world.said] == ["timeout", "died"]
     world.now += 2.0
     one = world.ask()
-    world.director.saw_first_content(one.upstream, one.facts, 0.1)
+    world.director.saw_first_content(one.upstream, one.info, 0.1)
     assert world.said[-1] == f"upstream {one.upstream.name} is back"
     world.end(one)
     assert world.outstanding == [0, 0]
@@ -89,10 +94,10 @@ def test_failures_eject_are_said_and_success_brings_back(board: Board) -> None:
 def test_a_client_that_leaves_is_nobodys_failure(board: Board) -> None:
     world = _World(board, eject_after=1)
     for _ in range(5):
-        world.end(world.ask(), Verdict.CANCELLED)
+        world.end(world.ask(), UpstreamResult.CANCELLED)
     one = world.ask()
-    world.director.saw_first_content(one.upstream, one.facts, 0.1)
-    world.end(one, Verdict.DIED)  # after content: nobody else is spared by an ejection
+    world.director.saw_first_content(one.upstream, one.info, 0.1)
+    world.end(one, UpstreamResult.DIED)  # after content: nobody else is spared by an ejection
     assert world.said == []
     assert world.outstanding == [0, 0]
 
@@ -106,19 +111,19 @@ def test_a_hedge_goes_to_another_upstream_once_and_what_it_teaches_is_kept(board
     assert one.after == pytest.approx(0.2)
     world.now += 0.2
     director = world.director
-    assert director.may_hedge(one.facts)
-    second = director.choose(one.facts, [one.upstream])
+    assert director.may_hedge(one.info)
+    second = director.choose(one.info, [one.upstream])
     assert second is not None
     assert second is not one.upstream
-    director.began(second, one.facts)
-    assert not director.may_hedge(one.facts)
+    director.began(second, one.info)
+    assert not director.may_hedge(one.info)
     usual = director.hedging._models.of("m")
     before = len(usual)
-    director.ended(one.upstream, one.facts, Verdict.CANCELLED)
+    director.ended(one.upstream, one.info, UpstreamResult.CANCELLED)
     assert len(usual) == before  # it is not known yet why
-    director.saw_first_content(second, one.facts, 0.1)
+    director.saw_first_content(second, one.info, 0.1)
     assert len(usual) == before + 2
-    director.ended(second, one.facts, Verdict.OK)
+    director.ended(second, one.info, UpstreamResult.OK)
     one.ticket.release()
     assert list(director.hedging._won) == [True]
 
@@ -146,12 +151,12 @@ def test_a_header_or_the_path_says_what_may_be_hedged(
 def test_denials_are_told_with_their_reason(board: Board) -> None:
     world = _World(board, hedge=100.0)
     one = world.ask()
-    assert not world.director.may_hedge(one.facts)
+    assert not world.director.may_hedge(one.info)
     assert world.metrics.take_denial() == "budget"
     world.director.checked(
         next(u.name for u in world.upstreams if u is not one.upstream), well=False
     )
-    assert not world.director.may_hedge(one.facts)
+    assert not world.director.may_hedge(one.info)
     assert world.metrics.take_denial() == "no-other-upstream"
     assert "fails its health check" in world.said[0]
 
@@ -161,11 +166,11 @@ def test_the_upstreams_key_takes_the_place_of_the_clients(board: Board) -> None:
     world.director.use_keys(None, "sk-of-the-upstream")
     headers = [(b"Authorization", b"Bearer mine"), (b"Accept", b"*/*")]
     one = world.ask([*headers])
-    assert one.facts.headers == [headers[1], (b"Authorization", b"Bearer sk-of-the-upstream")]
+    assert one.info.headers == [headers[1], (b"Authorization", b"Bearer sk-of-the-upstream")]
     one = world.ask([*headers], api=MESSAGES)
-    assert one.facts.headers == [headers[1], (b"X-Api-Key", b"sk-of-the-upstream")]
+    assert one.info.headers == [headers[1], (b"X-Api-Key", b"sk-of-the-upstream")]
     world.director.use_keys(None, "")
-    assert world.ask([*headers]).facts.headers == headers
+    assert world.ask([*headers]).info.headers == headers
 
 
 def test_a_reload_keeps_what_streams_hold_until_they_end(board: Board) -> None:
@@ -187,20 +192,20 @@ def test_nothing_is_left_of_requests_however_they_end(board: Board) -> None:
     for _ in range(2000):
         world.now += rng.random() / 10
         one = world.ask()
-        if rng.random() < 0.3 and world.director.may_hedge(one.facts):
-            second = world.director.choose(one.facts, [one.upstream])
+        if rng.random() < 0.3 and world.director.may_hedge(one.info):
+            second = world.director.choose(one.info, [one.upstream])
             assert second is not None
-            world.director.began(second, one.facts)
+            world.director.began(second, one.info)
             if rng.random() < 0.5:
-                world.director.ended(one.upstream, one.facts, Verdict.CANCELLED)
+                world.director.ended(one.upstream, one.info, UpstreamResult.CANCELLED)
                 one.upstream = second
             else:
-                world.director.ended(second, one.facts, Verdict.CANCELLED)
+                world.director.ended(second, one.info, UpstreamResult.CANCELLED)
         if rng.random() < 0.8:
-            world.director.saw_first_content(one.upstream, one.facts, 0.1)
+            world.director.saw_first_content(one.upstream, one.info, 0.1)
         if rng.random() < 0.5:
             one.ticket.release()
-        world.director.ended(one.upstream, one.facts, rng.choice(list(Verdict)))
+        world.director.ended(one.upstream, one.info, rng.choice(list(UpstreamResult)))
         one.ticket.release()
     assert world.outstanding == [0, 0, 0]
     assert world.director._going == {}

@@ -15,7 +15,14 @@ from typing import Any
 import pytest
 
 from undam.apis import CHAT, MESSAGES, PLAIN
-from undam.gateway.interfaces import Ending, Page, Passage, RequestFacts, Upstream, Verdict
+from undam.gateway.interfaces import (
+    EndReason,
+    LocalResponse,
+    RequestInfo,
+    RequestRecord,
+    Upstream,
+    UpstreamResult,
+)
 from undam.gateway.telemetry import metric_definitions as m
 from undam.gateway.telemetry.access_log import AccessLog
 from undam.gateway.telemetry.admin_endpoints import Pages
@@ -34,13 +41,13 @@ def board() -> Iterator[Board]:
     os.close(board.fd)
 
 
-def _passage(target: str = "/v1/chat/completions", **facts: Any) -> Passage:
-    given: dict[str, Any] = {"api": CHAT, "streams": True, "model": "llama", **facts}
-    request = RequestFacts(
+def _record(target: str = "/v1/chat/completions", **info: Any) -> RequestRecord:
+    given: dict[str, Any] = {"api": CHAT, "streams": True, "model": "llama", **info}
+    request = RequestInfo(
         method="POST", target=target, headers=[], repeatable=True, body_bytes=0,
         request_id="r", client="c", **given,
     )  # fmt: skip
-    return Passage(request, began_at=100.0)
+    return RequestRecord(request, began_at=100.0)
 
 
 def _found(board: Board) -> dict[tuple[str, ...], list[int]]:
@@ -57,20 +64,20 @@ def _count(board: Board, family: m.Family, *labels: str) -> int:
 def test_a_hedged_stream(board: Board, tmp_path: Path) -> None:
     log = AccessLog(tmp_path / "log")
     telemetry = Telemetry(Metrics(board.region(0)), access_log=log)
-    passage = _passage()
-    telemetry.began(passage)
-    telemetry.sent(passage, A, "first")
-    telemetry.heartbeat(passage)
-    telemetry.sent(passage, B, "hedge")
+    record = _record()
+    telemetry.began(record)
+    telemetry.sent(record, A, "first")
+    telemetry.heartbeat(record)
+    telemetry.sent(record, B, "hedge")
     assert _count(board, m.STREAMS) == _count(board, m.IN_FLIGHT) == 1
     assert [_count(board, m.UPSTREAM_IN_FLIGHT, name) for name in "ab"] == [1, 1]
-    passage.upstream, passage.content_at, passage.hedged, passage.status = B, 100.3, "won", 200
-    telemetry.first_content(passage)
+    record.upstream, record.content_at, record.hedged, record.status = B, 100.3, "won", 200
+    telemetry.first_content(record)
     assert [_count(board, m.UPSTREAM_IN_FLIGHT, name) for name in "ab"] == [0, 1]
-    telemetry.gaps(passage, [0.02, 0.02])
-    telemetry.gaps(passage, [0.5])
-    passage.ending, passage.ended_at, passage.bytes_out = Ending.COMPLETE, 100.9, 50
-    telemetry.ended(passage)
+    telemetry.gaps(record, [0.02, 0.02])
+    telemetry.gaps(record, [0.5])
+    record.end_reason, record.ended_at, record.bytes_out = EndReason.COMPLETE, 100.9, 50
+    telemetry.ended(record)
     log.close()
 
     labels = ("b", "llama", "chat", "openai")
@@ -93,18 +100,18 @@ def test_a_hedged_stream(board: Board, tmp_path: Path) -> None:
 def test_a_retry_that_fails_and_a_hedge_denied(board: Board) -> None:
     metrics = Metrics(board.region(0))
     telemetry = Telemetry(metrics)
-    passage = _passage(api=MESSAGES, model="never-answered")
-    telemetry.began(passage)
-    telemetry.sent(passage, A, "first")
-    telemetry.upstream_failed(passage, A, Verdict.REFUSED)
-    telemetry.sent(passage, B, "retry")
+    record = _record(api=MESSAGES, model="never-answered")
+    telemetry.began(record)
+    telemetry.sent(record, A, "first")
+    telemetry.upstream_failed(record, A, UpstreamResult.REFUSED)
+    telemetry.sent(record, B, "retry")
     metrics.denied_because("budget")
-    telemetry.hedge_denied(passage)
-    telemetry.hedge_denied(passage)
-    telemetry.upstream_failed(passage, B, Verdict.TIMEOUT)
-    passage.upstream, passage.status = B, 504
-    passage.ending, passage.ended_at = Ending.UPSTREAM_TIMEOUT, 101.0
-    telemetry.ended(passage)
+    telemetry.hedge_denied(record)
+    telemetry.hedge_denied(record)
+    telemetry.upstream_failed(record, B, UpstreamResult.TIMEOUT)
+    record.upstream, record.status = B, 504
+    record.end_reason, record.ended_at = EndReason.UPSTREAM_TIMEOUT, 101.0
+    telemetry.ended(record)
     assert _count(board, m.RETRIES, "b") == 1
     assert _count(board, m.UPSTREAM_ERRORS, "a", "refused") == 1
     assert _count(board, m.UPSTREAM_ERRORS, "b", "timeout") == 1
@@ -119,14 +126,14 @@ def test_a_retry_that_fails_and_a_hedge_denied(board: Board) -> None:
 @pytest.mark.parametrize(("content_at", "phase"), [(None, "prefill"), (100.5, "content")])
 def test_a_client_that_leaves(board: Board, content_at: float | None, phase: str) -> None:
     telemetry = Telemetry(Metrics(board.region(0)))
-    passage = _passage()
-    telemetry.began(passage)
-    telemetry.sent(passage, A, "first")
-    passage.upstream, passage.content_at = A, content_at
+    record = _record()
+    telemetry.began(record)
+    telemetry.sent(record, A, "first")
+    record.upstream, record.content_at = A, content_at
     if content_at:
-        telemetry.first_content(passage)
-    passage.ending, passage.ended_at = Ending.CLIENT_LEFT, 101.0
-    telemetry.ended(passage)
+        telemetry.first_content(record)
+    record.end_reason, record.ended_at = EndReason.CLIENT_LEFT, 101.0
+    telemetry.ended(record)
     assert _count(board, m.CLIENT_CANCELS, phase) == 1
     assert not [key for key in _found(board) if "in_flight" in key[0]]
 
@@ -134,11 +141,13 @@ def test_a_client_that_leaves(board: Board, content_at: float | None, phase: str
 def test_its_own_pages_are_not_counted_and_other_requests_have_no_tokens(board: Board) -> None:
     telemetry = Telemetry(Metrics(board.region(0)))
     for path in ("/-/metrics", "/v1/models"):
-        passage = _passage(path, api=PLAIN, streams=False, model="")
-        telemetry.began(passage)
-        passage.ending, passage.status, passage.ended_at = Ending.COMPLETE, 200, 100.1
-        telemetry.ended(passage)
-    unread = Passage(None, began_at=1.0, status=400, ending=Ending.BAD_REQUEST, ended_at=1.0)
+        record = _record(path, api=PLAIN, streams=False, model="")
+        telemetry.began(record)
+        record.end_reason, record.status, record.ended_at = EndReason.COMPLETE, 200, 100.1
+        telemetry.ended(record)
+    unread = RequestRecord(
+        None, began_at=1.0, status=400, end_reason=EndReason.BAD_REQUEST, ended_at=1.0
+    )
     telemetry.ended(unread)
     assert _count(board, m.REQUESTS, PLAIN.name, "200") == 1
     assert _count(board, m.REQUESTS, PLAIN.name, "400") == _count(board, m.REFUSED, "400") == 1
@@ -148,11 +157,11 @@ def test_its_own_pages_are_not_counted_and_other_requests_have_no_tokens(board: 
 def test_a_scrape_shows_what_is_over_and_was_not_counted_yet(board: Board) -> None:
     metrics = Metrics(board.region(0))
     pages = Pages(lambda: "", board, lambda: metrics.count(m.ENDED, "complete"))
-    request = _passage("/-/metrics", api=PLAIN, streams=False, model="").request
+    request = _record("/-/metrics", api=PLAIN, streams=False, model="").request
     assert request is not None
     request.method = "GET"
 
-    async def scraped() -> Page:
+    async def scraped() -> LocalResponse:
         page = pages(request)
         assert inspect.isawaitable(page)
         return await page

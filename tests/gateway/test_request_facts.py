@@ -7,17 +7,17 @@ import json
 import pytest
 
 from undam.gateway.http.request_parser import read_head
-from undam.gateway.interfaces import RequestFacts
-from undam.gateway.policy.request_info import read_facts
+from undam.gateway.interfaces import RequestInfo
+from undam.gateway.policy.request_info import read_request_info
 
 _ASKS = {"model": "größer", "stream": True}
 
 
-def _facts(body: bytes, *lines: bytes, method: bytes = b"POST") -> RequestFacts:
+def _facts(body: bytes, *lines: bytes, method: bytes = b"POST") -> RequestInfo:
     head = read_head(
         b"%b /v1/chat/completions HTTP/1.1\r\nHost: a\r\n%b\r\n" % (method, b"".join(lines))
     )
-    return read_facts(head, head.headers, body, client="127.0.0.1", whole=True)
+    return read_request_info(head, head.headers, body, client="127.0.0.1", whole=True)
 
 
 @pytest.mark.parametrize(
@@ -31,16 +31,16 @@ def _facts(body: bytes, *lines: bytes, method: bytes = b"POST") -> RequestFacts:
     ],
 )
 def test_a_body_is_read_however_it_is_written(body: bytes) -> None:
-    facts = _facts(body)
-    assert (facts.model, facts.streams, facts.repeatable) == ("größer", True, True)
+    info = _facts(body)
+    assert (info.model, info.streams, info.repeatable) == ("größer", True, True)
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"{", b'{"stream": true} x', b"[true]", b'"stream"', b"\xff", b"[" * 100_000]
 )
 def test_of_what_is_no_object_nothing_is_known(body: bytes) -> None:
-    facts = _facts(body)
-    assert (facts.model, facts.streams, facts.repeatable) == ("", False, False)
+    info = _facts(body)
+    assert (info.model, info.streams, info.repeatable) == ("", False, False)
 
 
 @pytest.mark.parametrize(

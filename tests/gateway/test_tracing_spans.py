@@ -16,10 +16,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from undam.apis import CHAT
 from undam.errors import UsageError
-from undam.gateway.interfaces import Ending, Passage, RequestFacts, Upstream
+from undam.gateway.interfaces import EndReason, RequestInfo, RequestRecord, Upstream
 from undam.gateway.telemetry import tracing
 from undam.gateway.telemetry.gap_stats import Gaps
-from undam.gateway.telemetry.traceparent import TraceParent, of_headers, of_passage, parse
+from undam.gateway.telemetry.traceparent import TraceParent, of_headers, of_record, parse
 from undam.gateway.telemetry.tracing import tracing_if_asked
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -81,24 +81,24 @@ def collector() -> Iterator[tuple[str, list[Any]]]:
         thread.join(10)
 
 
-def _passage(*headers: tuple[bytes, bytes]) -> Passage:
+def _record(*headers: tuple[bytes, bytes]) -> RequestRecord:
     secret = (b"Authorization", b"Bearer sk-tops3cret99")
-    request = RequestFacts(
+    request = RequestInfo(
         "POST", "/v1/chat/completions?key=tops3cret99", [secret, *headers], CHAT, True, "llama",
         True, 10, "req-1", "10.0.0.1", "team-a",
     )  # fmt: skip
-    return Passage(request, began_at=time.monotonic() - 1)
+    return RequestRecord(request, began_at=time.monotonic() - 1)
 
 
-def _trace(endpoint: str, passage: Passage, ending: Ending) -> None:
+def _trace(endpoint: str, record: RequestRecord, end_reason: EndReason) -> None:
     tracer = tracing_if_asked(endpoint, {})
     assert tracer is not None
-    span = tracer.began(passage)
+    span = tracer.began(record)
     tracer.event(span, "first", "gpu-1")
-    passage.upstream, passage.status = Upstream("gpu-1", "10.1.1.1", 8000), 200
-    passage.content_at, passage.ended_at = passage.began_at + 0.25, passage.began_at + 1
-    passage.ending = ending
-    tracer.ended(span, passage, Gaps())
+    record.upstream, record.status = Upstream("gpu-1", "10.1.1.1", 8000), 200
+    record.content_at, record.ended_at = record.began_at + 0.25, record.began_at + 1
+    record.end_reason = end_reason
+    tracer.ended(span, record, Gaps())
     tracer.close()
 
 
@@ -118,13 +118,13 @@ def _attributes(span: Any) -> dict[str, Any]:
 
 def test_the_spans_of_a_stream(collector: tuple[str, list[Any]]) -> None:
     endpoint, received = collector
-    passage = _passage((b"traceparent", HEADER), (b"tracestate", b"vendor=1"))
-    _trace(endpoint, passage, Ending.COMPLETE)
+    record = _record((b"traceparent", HEADER), (b"tracestate", b"vendor=1"))
+    _trace(endpoint, record, EndReason.COMPLETE)
     server, client = (_spans(received)[kind] for kind in (2, 3))
     assert server.trace_id.hex() == client.trace_id.hex() == TRACE
     assert (server.parent_span_id.hex(), client.parent_span_id) == (SPAN, server.span_id)
     assert server.trace_state == "vendor=1"
-    told = of_passage(passage)
+    told = of_record(record)
     assert told == TraceParent(TRACE, client.span_id.hex(), 1)
     assert client.name == "chat llama"
     found = _attributes(client)
@@ -145,8 +145,8 @@ def test_the_spans_of_a_stream(collector: tuple[str, list[Any]]) -> None:
 
 def test_a_trace_begins_here_and_an_error_is_one(collector: tuple[str, list[Any]]) -> None:
     endpoint, received = collector
-    passage = _passage((b"traceparent", HEADER.replace(TRACE.encode(), b"0" * 32)))
-    _trace(endpoint, passage, Ending.UPSTREAM_DIED)
+    record = _record((b"traceparent", HEADER.replace(TRACE.encode(), b"0" * 32)))
+    _trace(endpoint, record, EndReason.UPSTREAM_DIED)
     server, client = (_spans(received)[kind] for kind in (2, 3))
     assert server.parent_span_id == b""
     assert server.trace_id.hex() not in {TRACE, "0" * 32}
@@ -158,9 +158,9 @@ def test_what_the_caller_does_not_sample_is_passed_on_but_not_sent(
     collector: tuple[str, list[Any]],
 ) -> None:
     endpoint, received = collector
-    passage = _passage((b"traceparent", HEADER[:-1] + b"0"))
-    _trace(endpoint, passage, Ending.COMPLETE)
-    told = of_passage(passage)
+    record = _record((b"traceparent", HEADER[:-1] + b"0"))
+    _trace(endpoint, record, EndReason.COMPLETE)
+    told = of_record(record)
     assert told is not None
     assert (told.trace_id, told.flags) == (TRACE, 0)
     assert received == []

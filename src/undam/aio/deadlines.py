@@ -1,104 +1,172 @@
-"""The one timer of an event loop: every deadline of every connection, and nothing done per byte.
+"""One timer for all deadlines of an event loop.
 
-A patient says when it must be looked at the soonest; what moves its deadlines later says nothing,
-and it finds out when it is looked at.
+A connection has several deadlines (heartbeat, idle limit, send limit), and every byte moves them.
+Re-arming a loop timer for each byte would cost more than forwarding the byte. Instead, a connection
+registers only its *earliest* deadline. Extending a deadline is free: when the old one fires, the
+connection reports when it must be called next.
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
+import math
+import weakref
 from math import inf
 from time import monotonic
 from typing import Protocol
 
-# Deadlines that fall this close together share one turn of the loop.
-_GATHER_S = 0.002
-# uvloop's timers count whole milliseconds of a clock that was read as the turn began, and may come
-# that early: the turns until it is time would burn the processor.
-_EARLY_S = 0.001
-# Below this a heap is not worth the tidying.
-_FEW = 64
+# An object is called again this much later at the earliest, so that deadlines that are close
+# together share one wake-up of the loop.
+_COALESCE_S = 0.002
+# uvloop counts whole milliseconds, from a clock that it reads once per iteration, so a timer may
+# fire up to 1 ms early. Without this margin the loop would spin until the deadline is reached.
+_EARLY_FIRE_S = 0.001
+# Fewer stale entries than this are left in the heap: scanning it costs more than they do.
+_MIN_STALE = 64
+# Share of an interval by which `coalesced` may delay a deadline.
+_INTERVAL_SHARE = 1 / 64
 
 
-class Patient(Protocol):
-    """What the pulse looks after."""
+class Timed(Protocol):
+    """Object with deadlines, usually a connection.
 
-    due: float
-    """When it will be looked at, as `Pulse.at` keeps it; ``inf`` at first."""
+    Attributes:
+        next_deadline: the registered deadline (s, monotonic clock), ``inf`` if there is none. Only
+            the timer writes it; initialize it with ``inf``.
+        closed: no deadline counts any more.
+    """
+
+    next_deadline: float
     closed: bool
 
-    def pulse(self, now: float) -> float:
-        """Do what is due at ``now`` (s, monotonic); returns when to be called again."""
+    def on_deadline(self, now: float) -> float:
+        """Handle whatever is due at ``now``.
+
+        Returns:
+            When to call again (s, monotonic clock), or ``inf`` for never.
+        """
         ...
 
 
-class Pulse:
-    """The deadlines of one loop."""
+class DeadlineTimer:
+    """Calls ``on_deadline`` of registered objects, with a single timer of ``loop``.
 
-    __slots__ = ("_heap", "_loop", "_order", "_stale", "_timer", "_timer_at")
+    An entry of the heap is *stale* if an earlier deadline replaced it or its object was cancelled.
+    Stale entries are skipped when they are popped. If more than half of the heap is stale, it is
+    rebuilt, because each entry keeps the buffers of its connection alive.
+    """
+
+    __slots__ = (
+        "__weakref__", "_fires_at", "_handle", "_heap", "_loop", "_sequence", "_stale",
+    )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._heap: list[tuple[float, int, Patient]] = []
-        self._order = 0
+        # `loop_timer` maps loops to timers; a strong reference would keep each loop alive.
+        self._loop = weakref.ref(loop)
+        self._heap: list[tuple[float, int, Timed]] = []
+        self._sequence = 0  # Breaks ties, so that objects are never compared.
         self._stale = 0
-        """Entries that were overtaken by an earlier one, or whose patient is closed."""
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = inf
+        self._handle: asyncio.TimerHandle | None = None
+        self._fires_at = inf
 
-    def at(self, patient: Patient, due: float) -> None:
-        """Look at ``patient`` at ``due`` or before, unless it is closed."""
-        if due < patient.due and not patient.closed:
-            overtakes, patient.due = patient.due != inf, due
-            if overtakes:
-                self._leave_one()
-            # The number decides between equal times, so patients are never compared.
-            self._order += 1
-            heapq.heappush(self._heap, (due, self._order, patient))
-            self._arm(due)
+    def schedule(self, timed: Timed, deadline: float) -> None:
+        """Make sure that ``timed`` is called at ``deadline`` or earlier.
 
-    def forget(self, patient: Patient) -> None:
-        """``patient`` is closed: let go of it before its time comes."""
-        if patient.due != inf:
-            patient.due = inf
-            self._leave_one()
+        A deadline later than the registered one is ignored: ``on_deadline`` will return it.
+        """
+        if timed.closed or deadline >= timed.next_deadline:
+            return
+        replaces = timed.next_deadline != inf
+        timed.next_deadline = deadline
+        self._sequence += 1
+        heapq.heappush(self._heap, (deadline, self._sequence, timed))
+        if replaces:
+            self._add_stale()
+        self._arm(deadline)
 
-    def _leave_one(self) -> None:
+    def cancel(self, timed: Timed) -> None:
+        """Remove ``timed``: it is not called again, and its memory can be freed."""
+        if timed.next_deadline != inf:
+            timed.next_deadline = inf
+            self._add_stale()
+
+    def stop(self) -> None:
+        """Remove all objects and cancel the loop's timer."""
+        for deadline, _, timed in self._heap:
+            if deadline == timed.next_deadline:
+                timed.next_deadline = inf
+        self._clear()
+
+    def _clear(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        self._handle, self._fires_at = None, inf
+        self._heap, self._stale = [], 0
+
+    def _add_stale(self) -> None:
         self._stale += 1
-        if self._stale > _FEW and self._stale * 2 > len(self._heap):
-            # A closed patient holds all that its connection had.
-            valid = (entry for entry in self._heap if entry[0] == entry[2].due)
-            self._heap = list({entry[2]: entry for entry in valid}.values())
+        if self._stale == len(self._heap):
+            self._clear()
+        elif self._stale > _MIN_STALE and self._stale * 2 > len(self._heap):
+            # An object can have two entries for the same deadline; one is enough.
+            live = {
+                id(entry[2]): entry for entry in self._heap if entry[0] == entry[2].next_deadline
+            }
+            self._heap = list(live.values())
             heapq.heapify(self._heap)
             self._stale = 0
 
-    def stop(self) -> None:
-        """Look after nobody any more."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer, self._heap, self._stale = None, [], 0
-
-    def _beat(self) -> None:
-        self._timer, self._timer_at = None, inf
+    def _fire(self) -> None:
+        self._handle, self._fires_at = None, inf
         now = monotonic()
-        heap = self._heap
-        while heap and heap[0][0] <= now:
-            due, _, patient = heapq.heappop(heap)
-            if due != patient.due:
-                self._stale -= 1
-                continue
-            patient.due = inf
-            again = patient.pulse(now)
-            self.at(patient, max(again, now + _GATHER_S))
-            heap = self._heap
-        if heap:
-            self._arm(heap[0][0])
+        try:
+            # `on_deadline` may close other objects and so replace the heap.
+            while self._heap and self._heap[0][0] <= now:
+                deadline, _, timed = heapq.heappop(self._heap)
+                if deadline != timed.next_deadline:
+                    self._stale -= 1
+                    continue
+                timed.next_deadline = inf
+                again = timed.on_deadline(now)
+                if again < inf:
+                    self.schedule(timed, max(again, now + _COALESCE_S))
+        finally:
+            if self._heap:
+                self._arm(self._heap[0][0])
 
-    def _arm(self, due: float) -> None:
-        if self._timer is not None:
-            if due >= self._timer_at:
-                return
-            self._timer.cancel()
-        self._timer_at = due
-        self._timer = self._loop.call_later(max(0.0, due - monotonic()) + _EARLY_S, self._beat)
+    def _arm(self, deadline: float) -> None:
+        if deadline >= self._fires_at:
+            return
+        loop = self._loop()
+        if loop is None:
+            return
+        if self._handle is not None:
+            self._handle.cancel()
+        self._fires_at = deadline
+        delay = max(0.0, deadline - monotonic()) + _EARLY_FIRE_S
+        self._handle = loop.call_later(delay, self._fire)
+
+
+_TIMERS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, DeadlineTimer] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def loop_timer(loop: asyncio.AbstractEventLoop | None = None) -> DeadlineTimer:
+    """Return the timer of ``loop`` (default: the running loop); the first call creates it."""
+    loop = loop or asyncio.get_running_loop()
+    timer = _TIMERS.get(loop)
+    if timer is None:
+        timer = _TIMERS[loop] = DeadlineTimer(loop)
+    return timer
+
+
+def coalesced(deadline: float, interval: float) -> float:
+    """Return ``deadline``, delayed by at most 1/64 of ``interval``.
+
+    Deadlines of the same interval that are close together become equal. Then 1,000 streams with a
+    heartbeat of 15 s cause at most 64 wake-ups in 15 s.
+    """
+    step = interval * _INTERVAL_SHARE
+    return math.ceil(deadline / step) * step if 0 < step < inf else deadline

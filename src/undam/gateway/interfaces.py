@@ -53,7 +53,7 @@ class Upstream:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class RequestLimits:
     """What every request is granted. Seconds; ``None`` for no limit.
 
     Args:
@@ -88,7 +88,7 @@ class Terms:
 
 
 @dataclass(slots=True)
-class RequestFacts:
+class RequestInfo:
     """One request, as far as a decision may depend on it.
 
     Args:
@@ -131,7 +131,7 @@ class RequestFacts:
         return None
 
 
-class Verdict(StrEnum):
+class UpstreamResult(StrEnum):
     """How one upstream did with one request."""
 
     OK = "ok"
@@ -148,8 +148,8 @@ class Verdict(StrEnum):
     """Ended from this side: the client left, or another upstream was first. No fault of its."""
 
 
-class Ending(StrEnum):
-    """Why a passage ended."""
+class EndReason(StrEnum):
+    """Why a record ended."""
 
     COMPLETE = "complete"
     INCOMPLETE = "incomplete"
@@ -173,11 +173,11 @@ class Ending(StrEnum):
     SHUTDOWN = "shutdown"
 
 
-SentWhy = Literal["first", "retry", "hedge"]
+AttemptKind = Literal["first", "retry", "hedge"]
 
 
 @dataclass(slots=True, eq=False)
-class Passage:
+class RequestRecord:
     """One request on its way through, filled in as it goes; an observer reads it.
 
     Args:
@@ -187,13 +187,13 @@ class Passage:
         status: what the client was told; 0 while nothing, or if it left before.
         bytes_out: towards the client, heads and heartbeats included.
         hedged: "lost" if the second request was sent and the first won, "won" if the second did.
-        detail: of the ending, one line without anything of the prompt or a key.
+        detail: of the end_reason, one line without anything of the prompt or a key.
         tracing: headers that replace those of the same names towards upstreams; for
             ``Observer.began`` to fill.
         observed: whatever the observer keeps of it.
     """
 
-    request: RequestFacts | None
+    request: RequestInfo | None
     began_at: float
     upstream: Upstream | None = None
     status: int = 0
@@ -205,7 +205,7 @@ class Passage:
     heartbeats: int = 0
     retries: int = 0
     hedged: Literal["", "sent", "won", "lost"] = ""
-    ending: Ending | None = None
+    end_reason: EndReason | None = None
     detail: str = ""
     tracing: RawHeaders = field(default_factory=list)
     observed: object = None
@@ -236,7 +236,7 @@ class Ticket(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class LocalResponse:
     """An answer of the gateway's own."""
 
     status: int
@@ -248,11 +248,11 @@ class Director(Protocol):
     """Decides where requests go. Read anew for each request, so it may be replaced at any time;
     what `choose` gave is told to the same director's `began` and `ended`."""
 
-    def page(self, request: RequestFacts) -> Page | Awaitable[Page] | None:
+    def page(self, request: RequestInfo) -> LocalResponse | Awaitable[LocalResponse] | None:
         """The gateway's own answer (all paths under ``/-/``); ``None``: it goes to an upstream."""
         ...
 
-    def admit(self, request: RequestFacts) -> Ticket | Refusal | Awaitable[Ticket | Refusal]:
+    def admit(self, request: RequestInfo) -> Ticket | Refusal | Awaitable[Ticket | Refusal]:
         """Let it in, now or after a wait in the queue.
 
         It may change ``request.headers`` (the client's key goes, the upstream's comes), so the head
@@ -261,58 +261,58 @@ class Director(Protocol):
         """
         ...
 
-    def choose(self, request: RequestFacts, tried: Collection[Upstream]) -> Upstream | None:
+    def choose(self, request: RequestInfo, tried: Collection[Upstream]) -> Upstream | None:
         """Where to send it, none of ``tried``; ``None`` if there is nowhere (left).
 
         Nothing is reserved: it is also asked only to learn whether there is another one.
         """
         ...
 
-    def began(self, upstream: Upstream, request: RequestFacts) -> None:
+    def began(self, upstream: Upstream, request: RequestInfo) -> None:
         """It was sent there, or waits for a connection."""
         ...
 
-    def ended(self, upstream: Upstream, request: RequestFacts, verdict: Verdict) -> None:
+    def ended(self, upstream: Upstream, request: RequestInfo, result: UpstreamResult) -> None:
         """It is over there; once for each `began`."""
         ...
 
-    def hedge_after_s(self, request: RequestFacts) -> float | None:
+    def hedge_after_s(self, request: RequestInfo) -> float | None:
         """After how long without content a second upstream may be asked; ``None``: never.
 
         Asked once for each request that is repeatable and streams.
         """
         ...
 
-    def may_hedge(self, request: RequestFacts) -> bool:
+    def may_hedge(self, request: RequestInfo) -> bool:
         """Whether budget and load allow it right now; a yes is followed by `choose`."""
         ...
 
-    def saw_first_content(self, upstream: Upstream, request: RequestFacts, ttft_s: float) -> None:
+    def saw_first_content(self, upstream: Upstream, request: RequestInfo, ttft_s: float) -> None:
         """``upstream`` gave its first content ``ttft_s`` after it was asked."""
         ...
 
 
 class Observer(Protocol):
-    """Is told what happens; moments and counts stand in the passage."""
+    """Is told what happens; moments and counts stand in the record."""
 
-    def began(self, passage: Passage) -> None:
+    def began(self, record: RequestRecord) -> None:
         """A whole request was read, or its head where the body is passed on as it comes."""
         ...
 
-    def sent(self, passage: Passage, upstream: Upstream, why: SentWhy) -> None:
+    def sent(self, record: RequestRecord, upstream: Upstream, why: AttemptKind) -> None:
         """It goes to ``upstream``; of the first one it is told some ms later, but before anything
         else is told of it."""
         ...
 
-    def hedge_denied(self, passage: Passage) -> None:
+    def hedge_denied(self, record: RequestRecord) -> None:
         """It was time to hedge, but budget, load or the number of upstreams did not allow it."""
         ...
 
-    def first_content(self, passage: Passage) -> None:
-        """``passage.content_at`` is known, and ``upstream`` is the one that won."""
+    def first_content(self, record: RequestRecord) -> None:
+        """``record.content_at`` is known, and ``upstream`` is the one that won."""
         ...
 
-    def gaps(self, passage: Passage, gaps: Sequence[float]) -> None:
+    def gaps(self, record: RequestRecord, gaps: Sequence[float]) -> None:
         """The seconds between the reads that brought bytes of a stream, from the first content on.
 
         Some hundred at a time and at the end, so that nothing is called per token. The list is
@@ -320,14 +320,16 @@ class Observer(Protocol):
         """
         ...
 
-    def heartbeat(self, passage: Passage) -> None:
+    def heartbeat(self, record: RequestRecord) -> None:
         """A comment went to the client."""
         ...
 
-    def upstream_failed(self, passage: Passage, upstream: Upstream, verdict: Verdict) -> None:
+    def upstream_failed(
+        self, record: RequestRecord, upstream: Upstream, result: UpstreamResult
+    ) -> None:
         """An upstream failed, whether or not the client learns of it."""
         ...
 
-    def ended(self, passage: Passage) -> None:
-        """It is over; ``passage.ending`` says why. The last call for it, and always made."""
+    def ended(self, record: RequestRecord) -> None:
+        """It is over; ``record.end_reason`` says why. The last call for it, and always made."""
         ...

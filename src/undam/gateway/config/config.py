@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from undam.errors import UsageError
 from undam.gateway.config.options import OPTIONS
-from undam.gateway.interfaces import Terms
+from undam.gateway.interfaces import RequestLimits
 from undam.gateway.policy.admission_queue import AdmissionTerms
 from undam.gateway.policy.hedging import HedgeTerms
 from undam.gateway.policy.load_balancer import EjectionTerms
@@ -80,9 +80,9 @@ class Config:
         return host.removeprefix("[").removesuffix("]"), int(port)
 
     @property
-    def terms(self) -> Terms:
+    def request_limits(self) -> RequestLimits:
         """What the relay grants every request."""
-        return Terms(
+        return RequestLimits(
             heartbeat_s=self.heartbeat or None,
             ttft_timeout_s=self.ttft_timeout or None,
             idle_timeout_s=self.idle_timeout or None,

@@ -33,7 +33,7 @@ def error_event(api: Api, status: int, message: str, kind: str = SERVER_ERROR) -
     return _event(api, _in_stream(api, status, message, kind))
 
 
-def told_event(api: Api, status: int, body: bytes) -> bytes:
+def upstream_error_event(api: Api, status: int, body: bytes) -> bytes:
     """An upstream's answer with an error ``status``, as an event: its own JSON where that has the
     API's form, else what it said as the message."""
     try:

@@ -31,7 +31,7 @@ def last_boundary(data: bytes) -> int:
     return end
 
 
-class Boundary:
+class EventFramer:
     """Lets whole events pass and holds the beginning of the next one.
 
     Attributes:

@@ -10,7 +10,7 @@ BATCH = 128
 quarters are for code that no processor's cache holds any more."""
 
 
-class Track:
+class FastPath:
     """Where the reads of a stream go on the short way, and what is noted of them.
 
     Attributes:

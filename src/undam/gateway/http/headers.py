@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 
-from undam.gateway.http.request_parser import Head
-from undam.gateway.interfaces import RawHeaders, RequestFacts, Upstream
+from undam.gateway.http.request_parser import RequestHead
+from undam.gateway.interfaces import RawHeaders, RequestInfo, Upstream
 
 EVENT_STREAM = b"text/event-stream"
 
@@ -61,21 +61,21 @@ def passing(headers: RawHeaders) -> RawHeaders:
     return [pair for pair in headers if pair[0].lower() not in dropped]
 
 
-class RequestHead:
+class ForwardedHead:
     """The head towards upstreams, but for what differs from one upstream to another."""
 
     __slots__ = ("_before", "_method", "_target")
 
     def __init__(
-        self, head: Head, facts: RequestFacts, *, secure: bool, tracing: RawHeaders
+        self, head: RequestHead, info: RequestInfo, *, secure: bool, tracing: RawHeaders
     ) -> None:
         # A stream that is compressed is held by whoever compresses it.
-        replaced = _NOT_OF_STREAMS if facts.streams else _WRITTEN_HERE
+        replaced = _NOT_OF_STREAMS if info.streams else _WRITTEN_HERE
         if tracing:
             replaced |= {name.lower() for name, _ in tracing}
         pieces: list[bytes] = []
         given: dict[bytes, list[bytes]] = {}
-        for name, value in facts.headers:
+        for name, value in info.headers:
             low = name.lower()
             if low not in replaced:
                 pieces += name, b": ", value, b"\r\n"
@@ -83,7 +83,7 @@ class RequestHead:
                 given.setdefault(low, []).append(value)
         for name, value in tracing:
             pieces += name, b": ", value, b"\r\n"
-        pieces.append(_forwarded(head, facts, given, secure=secure))
+        pieces.append(_forwarded(head, info, given, secure=secure))
         if head.length is None:
             pieces.append(b"Transfer-Encoding: chunked\r\n\r\n")
         elif head.length or head.method in ("POST", "PUT", "PATCH"):
@@ -92,7 +92,7 @@ class RequestHead:
             pieces.append(b"\r\n")
         self._before = b"".join(pieces)
         self._method = head.method
-        self._target = facts.target
+        self._target = info.target
 
     def towards(self, upstream: Upstream) -> bytes:
         """Its bytes for ``upstream``."""
@@ -102,11 +102,11 @@ class RequestHead:
 
 
 def _forwarded(
-    head: Head, facts: RequestFacts, given: dict[bytes, list[bytes]], *, secure: bool
+    head: RequestHead, info: RequestInfo, given: dict[bytes, list[bytes]], *, secure: bool
 ) -> bytes:
     """What this hop says of itself, each after what those before it said."""
     proto = "https" if secure else "http"
-    node = f'"[{facts.client}]"' if ":" in facts.client else facts.client
+    node = f'"[{info.client}]"' if ":" in info.client else info.client
     element = f"for={node or 'unknown'};proto={proto}"
     host = ""
     if head.host:
@@ -114,8 +114,8 @@ def _forwarded(
         host = f"X-Forwarded-Host: {head.host}\r\n"
     own = (
         f"X-Forwarded-Proto: {proto}\r\n{host}Via: {_chain(given, b'via', f'1.{head.minor} undam')}"
-        f"\r\nX-Forwarded-For: {_chain(given, b'x-forwarded-for', facts.client or 'unknown')}\r\n"
-        f"Forwarded: {_chain(given, b'forwarded', element)}\r\nX-Request-Id: {facts.request_id}\r\n"
+        f"\r\nX-Forwarded-For: {_chain(given, b'x-forwarded-for', info.client or 'unknown')}\r\n"
+        f"Forwarded: {_chain(given, b'forwarded', element)}\r\nX-Request-Id: {info.request_id}\r\n"
     )
     return own.encode("latin-1")
 

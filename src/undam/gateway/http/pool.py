@@ -8,20 +8,22 @@ from errno import ECONNRESET
 from math import inf
 from time import monotonic
 
-from undam.aio.deadlines import Pulse
+from undam.aio.deadlines import DeadlineTimer
 from undam.gateway.http.upstream_connection import UpstreamConnection
 from undam.gateway.interfaces import Upstream
 
 
-class Pool:
+class UpstreamPool:
     """The connections of one event loop."""
 
     closed = False
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, pulse: Pulse, max_head_bytes: int) -> None:
-        self.due = inf
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, timer: DeadlineTimer, max_head_bytes: int
+    ) -> None:
+        self.next_deadline = inf
         self._loop = loop
-        self._pulse = pulse
+        self._timer = timer
         self._max_head = max_head_bytes
         self._idle: dict[Upstream, list[UpstreamConnection]] = {}
         self._open: set[UpstreamConnection] = set()
@@ -79,7 +81,7 @@ class Pool:
             return
         connection.idle_since = monotonic()
         idle.append(connection)
-        self._pulse.at(self, connection.idle_since + upstream.idle_s)
+        self._timer.schedule(self, connection.idle_since + upstream.idle_s)
 
     def lost(self, connection: UpstreamConnection) -> None:
         """See `upstream.Owner`."""
@@ -102,7 +104,7 @@ class Pool:
             connection.abort()
         self._idle.clear()
 
-    def pulse(self, now: float) -> float:
+    def on_deadline(self, now: float) -> float:
         """Close what has been idle for too long."""
         due = inf
         for upstream, idle in self._idle.items():

@@ -51,7 +51,7 @@ class BadRequest(RemoteProtocolError):
 
 
 @dataclass(slots=True)
-class Head:
+class RequestHead:
     """A request without its body.
 
     Args:
@@ -96,7 +96,7 @@ class RequestReader:
         """Take one read."""
         self._held = self._held + data if self._held else data
 
-    def head(self) -> Head | None:
+    def head(self) -> RequestHead | None:
         """The next request's head, once it is whole."""
         held = self._held
         # RFC 9112, 2.2: one empty line before a request is to be ignored.
@@ -133,7 +133,7 @@ class RequestReader:
         return piece, whole
 
 
-def read_head(data: bytes) -> Head:
+def read_head(data: bytes) -> RequestHead:
     """Read one head, from its first byte to its blank line.
 
     Raises:
@@ -155,7 +155,7 @@ def read_head(data: bytes) -> Head:
     expect = single.get(b"expect", b"").lower()
     if expect not in (b"", b"100-continue"):
         raise BadRequest(417, "the only expectation known is 100-continue")
-    return Head(
+    return RequestHead(
         line[1].decode("ascii"),
         target,
         minor,

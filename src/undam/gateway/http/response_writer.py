@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 
-from undam.gateway.http.event_framer import Boundary
+from undam.gateway.http.event_framer import EventFramer
 from undam.gateway.http.headers import OPENED, ResponseHead, date_line, own_head
-from undam.gateway.http.request_parser import Head
-from undam.gateway.interfaces import Passage
+from undam.gateway.http.request_parser import RequestHead
+from undam.gateway.interfaces import RequestRecord
 from undam.sse import encode_comment
 
 PING = encode_comment("ping")
@@ -21,27 +21,39 @@ LAST_CHUNK = b"0\r\n\r\n"
 _BODILESS = frozenset({204, 304})
 
 
-class Outlet:
+class ResponseWriter:
     """Writes one answer.
 
     Attributes:
         opened: a head was written.
         chunked: the body goes out in chunks.
-        boundary: of an event stream whose bytes can be read; ``None`` for any other body.
+        framer: of an event stream whose bytes can be read; ``None`` for any other body.
         keep: the connection can take another request after this answer.
         wrote_at: the last write.
     """
 
     __slots__ = (
-        "_begun", "_head", "_made", "_made_of", "_measured", "_passage", "_request_id",
-        "_transport", "boundary", "chunked", "keep", "opened", "write", "wrote_at",
+        "_begun",
+        "_head",
+        "_made",
+        "_made_of",
+        "_measured",
+        "_record",
+        "_request_id",
+        "_transport",
+        "chunked",
+        "framer",
+        "keep",
+        "opened",
+        "write",
+        "wrote_at",
     )  # fmt: skip
 
     def __init__(
         self,
         transport: asyncio.Transport,
-        head: Head,
-        passage: Passage,
+        head: RequestHead,
+        record: RequestRecord,
         *,
         request_id: str,
         keep: bool,
@@ -49,12 +61,12 @@ class Outlet:
     ) -> None:
         self._transport = transport
         self._head = head
-        self._passage = passage
+        self._record = record
         self._request_id = request_id
         self.write = transport.write
         self.keep = keep and head.keep_alive
         self.opened = self.chunked = self._measured = False
-        self.boundary: Boundary | None = None
+        self.framer: EventFramer | None = None
         self.wrote_at = now
         self._begun = self._made = b""
         self._made_of: ResponseHead | None = None
@@ -73,11 +85,11 @@ class Outlet:
     def open(self, head: ResponseHead, now: float, *, follows: bool = False) -> None:
         """Pass an upstream's head on; where the body ``follows`` at once, with it or by `flush`."""
         self.opened = True
-        self._passage.status = head.status
+        self._record.status = head.status
         bodiless = self._head.method == "HEAD" or head.status in _BODILESS
         if head.events and not bodiless:
-            self.boundary = Boundary()
-        keep_length = bodiless or (head.length is not None and self.boundary is None)
+            self.framer = EventFramer()
+        keep_length = bodiless or (head.length is not None and self.framer is None)
         self._measured = keep_length
         if not keep_length:
             self._choose_framing()
@@ -99,9 +111,9 @@ class Outlet:
     def open_events(self, now: float) -> None:
         """Open a stream that no upstream has answered yet."""
         self.opened = True
-        self._passage.status = 200
+        self._record.status = 200
         self._made, self._made_of = b"", None
-        self.boundary = Boundary()
+        self.framer = EventFramer()
         self._choose_framing()
         head = own_head(200, OPENED + date_line(), self._request_id, self._framing())
         self._send(head, now)
@@ -112,8 +124,8 @@ class Outlet:
         Args:
             follows: the end does at once, by `finish` or `break_off`, and goes with them.
         """
-        if self.boundary is not None:
-            data = self.boundary.take(data)
+        if self.framer is not None:
+            data = self.framer.take(data)
         if not data:
             return
         if follows:
@@ -124,12 +136,12 @@ class Outlet:
     def heartbeat(self, now: float) -> None:
         """A comment, if one may stand here; the silence counts from now in any case."""
         self.wrote_at = now
-        if self.boundary is not None and not self.boundary.torn:
+        if self.framer is not None and not self.framer.torn:
             self._send(self._framed(PING), now)
 
     def finish(self) -> None:
         """End in good order."""
-        rest = self.boundary.flush() if self.boundary is not None else b""
+        rest = self.framer.flush() if self.framer is not None else b""
         data = self._framed(rest) if rest else b""
         if self.chunked:
             data += LAST_CHUNK
@@ -145,13 +157,13 @@ class Outlet:
         """
         self.keep = False
         self.flush()
-        if self.boundary is None:
+        if self.framer is None:
             if not (self.chunked or self._measured):
                 # Without framing a close in good order would look like the end of the body.
                 self._transport.abort()
             return
-        self.boundary.held = b""
-        if not self.boundary.torn:
+        self.framer.held = b""
+        if not self.framer.torn:
             self._send(self._framed(event), now)
 
     def answer(self, status: int, lines: bytes, body: bytes, now: float) -> None:
@@ -161,7 +173,7 @@ class Outlet:
             lines: further header lines, each with its line end.
         """
         self.opened = True
-        self._passage.status = status
+        self._record.status = status
         lines += b"Content-Length: %d\r\n%b" % (len(body), date_line())
         head = own_head(status, lines, self._request_id, self._framing())
         self._send(head if self._head.method == "HEAD" else head + body, now)
@@ -180,7 +192,7 @@ class Outlet:
         if self._begun:
             data, self._begun = self._begun + data, b""
         self.wrote_at = now
-        self._passage.bytes_out += len(data)
+        self._record.bytes_out += len(data)
         self.write(data)
 
 

@@ -14,7 +14,7 @@ from typing import Protocol, cast
 
 import httptools
 
-from undam.gateway.http.fast_path import BATCH, Track
+from undam.gateway.http.fast_path import BATCH, FastPath
 from undam.gateway.http.headers import ResponseHead
 from undam.gateway.interfaces import RawHeaders, Upstream
 
@@ -77,7 +77,7 @@ class Receiver(Protocol):
         """The connection broke, or what came is no HTTP; ``answered``: some bytes had come."""
         ...
 
-    def track(self) -> Track | None:
+    def fast_path(self) -> FastPath | None:
         """Where whole chunks of whole events may go from now on; ``None``: not now."""
         ...
 
@@ -116,7 +116,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._max_head = max_head_bytes
         self._parser: httptools.HttpResponseParser | None = None
         self._receiver: Receiver | None = None
-        self._fast: Track | None = None
+        self._fast: FastPath | None = None
         self._pieces: list[bytes] = []
         self._paused = self._once = False
         self._reset(headless=False)
@@ -186,10 +186,10 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass of it.
 
     def data_received(self, data: bytes) -> None:
-        track = self._fast
+        fast_path = self._fast
         size = len(data)
         # This is done for each token: numbers are compared, and nothing is called for nothing.
-        if track is not None and (
+        if fast_path is not None and (
             (
                 size < _SHORT
                 and data[_FIRST_LINE_SLICES[size]] == _FIRST_LINES[size]
@@ -197,18 +197,18 @@ class UpstreamConnection(asyncio.Protocol):
             )
             or is_whole_events(data)
         ):
-            # Not `track.write(data)`: a slot that is called so is looked up anew each time.
-            write = track.write
+            # Not `fast_path.write(data)`: a slot that is called so is looked up anew each time.
+            write = fast_path.write
             write(data)
-            track.before = track.last
-            track.last = data
-            track.bytes += size
+            fast_path.before = fast_path.last
+            fast_path.last = data
+            fast_path.bytes += size
             now = monotonic()
-            gaps = track.gaps
-            gaps.append(now - track.at)
-            track.at = now
+            gaps = fast_path.gaps
+            gaps.append(now - fast_path.at)
+            fast_path.at = now
             if len(gaps) >= BATCH:
-                track.full()
+                fast_path.full()
             return
         self._feed(data)
 
@@ -278,7 +278,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.abort()
             receiver.died(self._broken, answered=True)
         elif self._whole and data.endswith(b"\r\n"):
-            self._fast = receiver.track()
+            self._fast = receiver.fast_path()
 
     def _finish(self, receiver: Receiver) -> None:
         self._receiver = self._parser = None

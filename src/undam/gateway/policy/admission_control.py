@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from undam.gateway.interfaces import Refusal, RequestFacts
+from undam.gateway.interfaces import Refusal, RequestInfo
 from undam.gateway.policy.admission_queue import Admission, AdmissionTerms, Waiter
 from undam.gateway.policy.keys import Key, Usage, find_key, token_of
 
@@ -31,7 +31,7 @@ class Pass:
 
     __slots__ = ("_entrance", "released", "request")
 
-    def __init__(self, entrance: Entrance, request: RequestFacts) -> None:
+    def __init__(self, entrance: Entrance, request: RequestInfo) -> None:
         self._entrance = entrance
         self.request = request
         self.released = False
@@ -63,7 +63,7 @@ class Entrance:
         clock: Callable[[], float],
         room: Callable[[int], bool],
         on_queue: Callable[[int], None],
-        on_left: Callable[[RequestFacts], None],
+        on_left: Callable[[RequestInfo], None],
     ) -> None:
         self.admission = Admission(terms)
         self.keys: tuple[Key, ...] | None = None
@@ -74,11 +74,11 @@ class Entrance:
         self._on_queue = on_queue
         self._on_left = on_left
         self._usage = Usage()
-        self._turns: dict[Waiter, tuple[_Turn, RequestFacts]] = {}
+        self._turns: dict[Waiter, tuple[_Turn, RequestInfo]] = {}
         # Let in, but not yet sent to an upstream, which therefore seems to have room.
-        self._coming: dict[int, RequestFacts] = {}
+        self._coming: dict[int, RequestInfo] = {}
 
-    def enter(self, request: RequestFacts) -> Answer | _Turn:
+    def enter(self, request: RequestInfo) -> Answer | _Turn:
         """Let it in, refuse it, or let it wait; cancel the future if its client leaves. Its key is
         taken off and its name noted."""
         if self.stopping:
@@ -95,11 +95,11 @@ class Entrance:
             return _FULL
         return self._queue(entered, request)
 
-    def sent(self, request: RequestFacts) -> None:
+    def sent(self, request: RequestInfo) -> None:
         """It goes to an upstream, which counts it from now on."""
         self._coming.pop(id(request), None)
 
-    def left(self, request: RequestFacts) -> None:
+    def left(self, request: RequestInfo) -> None:
         """A request that was let in is over."""
         self._coming.pop(id(request), None)
         self._usage.give_back(request.key_name)
@@ -127,7 +127,7 @@ class Entrance:
         if id(ticket.request) in self._coming:
             ticket.release()
 
-    def _queue(self, waiter: Waiter, request: RequestFacts) -> _Turn:
+    def _queue(self, waiter: Waiter, request: RequestInfo) -> _Turn:
         loop = asyncio.get_running_loop()
         turn: _Turn = loop.create_future()
         self._turns[waiter] = (turn, request)
@@ -145,7 +145,7 @@ class Entrance:
         self._on_queue(self.admission.waiting)
         return turn
 
-    def _check_key(self, request: RequestFacts) -> Refusal | None:
+    def _check_key(self, request: RequestInfo) -> Refusal | None:
         if self.keys is None:
             return None
         key = find_key(self.keys, token_of(request.headers))
@@ -159,6 +159,6 @@ class Entrance:
         return None
 
 
-def strip_keys(request: RequestFacts) -> None:
+def strip_keys(request: RequestInfo) -> None:
     """Take from a request what upstreams would take for a key."""
     request.headers[:] = [one for one in request.headers if one[0].lower() not in _KEY_HEADERS]

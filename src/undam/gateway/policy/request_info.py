@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 
 from undam.apis import CHAT, COMPLETIONS, MESSAGES, PLAIN, Api, api_for_path
-from undam.gateway.http.request_parser import Head
-from undam.gateway.interfaces import RawHeaders, RequestFacts
+from undam.gateway.http.request_parser import RequestHead
+from undam.gateway.interfaces import RawHeaders, RequestInfo
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """RFC 9110, 9.2.2: sent twice they do what they do once."""
@@ -22,10 +22,10 @@ _read = json.JSONDecoder().raw_decode
 _BLANK = " \t\r\n"
 
 
-def read_facts(
-    head: Head, headers: RawHeaders, body: bytes, *, client: str, whole: bool
-) -> RequestFacts:
-    """The facts of one request.
+def read_request_info(
+    head: RequestHead, headers: RawHeaders, body: bytes, *, client: str, whole: bool
+) -> RequestInfo:
+    """The info of one request.
 
     Args:
         headers: those of the head that may go on.
@@ -43,7 +43,7 @@ def read_facts(
         elif low == b"idempotency-key":
             repeatable = True
     sound = given and _SOUND_ID.fullmatch(given)
-    return RequestFacts(
+    return RequestInfo(
         method=method,
         target=head.target,
         headers=headers,

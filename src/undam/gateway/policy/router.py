@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from undam.apis import MESSAGES, PLAIN
 from undam.gateway.config.config import Config
-from undam.gateway.interfaces import Page, Refusal, RequestFacts, Upstream, Verdict
+from undam.gateway.interfaces import LocalResponse, Refusal, RequestInfo, Upstream, UpstreamResult
 from undam.gateway.policy.admission_control import Entrance, Pass, strip_keys
 from undam.gateway.policy.hedging import Hedging, Target
 from undam.gateway.policy.keys import Key
@@ -33,7 +33,7 @@ class _Attempt:
 class _Going:
     """A request on its way; kept here, so that its id is nobody else's."""
 
-    request: RequestFacts
+    request: RequestInfo
     attempts: list[_Attempt] = field(default_factory=list)
     delay: bool = False
     picked: str = ""
@@ -74,7 +74,7 @@ class GatewayDirector:
         config: Config,
         upstreams: Collection[Upstream],
         *,
-        pages: Callable[[RequestFacts], Page | Awaitable[Page] | None],
+        pages: Callable[[RequestInfo], LocalResponse | Awaitable[LocalResponse] | None],
         around: Surroundings,
     ) -> None:
         self.page = pages
@@ -127,7 +127,7 @@ class GatewayDirector:
             self._say(f"upstream {name} {'is well again' if well else 'fails its health check'}")
             self._tell_usable()
 
-    def admit(self, request: RequestFacts) -> Pass | Refusal | Awaitable[Pass | Refusal]:
+    def admit(self, request: RequestInfo) -> Pass | Refusal | Awaitable[Pass | Refusal]:
         """See ``Director``."""
         answer = self.entrance.enter(request)
         if not isinstance(answer, Refusal) and self._upstream_key:
@@ -140,7 +140,7 @@ class GatewayDirector:
             )
         return answer
 
-    def choose(self, request: RequestFacts, tried: Collection[Upstream]) -> Upstream | None:
+    def choose(self, request: RequestInfo, tried: Collection[Upstream]) -> Upstream | None:
         """See ``Director``."""
         names = {one.name for one in tried}
         going = self._going.get(id(request))
@@ -149,7 +149,7 @@ class GatewayDirector:
         member = self.balance.choose(self._clock(), without=names)
         return None if member is None else self._upstreams.get(member.name)
 
-    def began(self, upstream: Upstream, request: RequestFacts) -> None:
+    def began(self, upstream: Upstream, request: RequestInfo) -> None:
         """See ``Director``."""
         now = self._clock()
         going = self._going_of(request)
@@ -159,14 +159,14 @@ class GatewayDirector:
         going.attempts.append(_Attempt(self.balance.began(member, now), now, hedge))
         self.entrance.sent(request)
 
-    def ended(self, upstream: Upstream, request: RequestFacts, verdict: Verdict) -> None:
+    def ended(self, upstream: Upstream, request: RequestInfo, result: UpstreamResult) -> None:
         """See ``Director``."""
         going = self._going.get(id(request))
         attempt = None if going is None else _of(going, upstream.name)
         if going is None or attempt is None:
             return
         if not attempt.content:
-            self._judge(request, going, attempt, verdict)
+            self._judge(request, going, attempt, result)
         self.balance.ended(attempt.taken)
         if self.balance.member(upstream.name) is None:
             self._upstreams.pop(upstream.name, None)
@@ -175,7 +175,7 @@ class GatewayDirector:
             del self._going[id(request)]
         self.entrance.let_in()
 
-    def hedge_after_s(self, request: RequestFacts) -> float | None:
+    def hedge_after_s(self, request: RequestInfo) -> float | None:
         """See ``Director``."""
         terms = self.hedging.terms
         if terms.mode == "off" or len(self._upstreams) < 2 or not self._may_repeat(request):
@@ -186,7 +186,7 @@ class GatewayDirector:
             self._going_of(request).delay = True
         return delay_s
 
-    def may_hedge(self, request: RequestFacts) -> bool:
+    def may_hedge(self, request: RequestInfo) -> bool:
         """See ``Director``."""
         going = self._going.get(id(request))
         if going is None or going.hedged:
@@ -205,7 +205,7 @@ class GatewayDirector:
         going.picked, going.hedged = member.name, True
         return True
 
-    def saw_first_content(self, upstream: Upstream, request: RequestFacts, ttft_s: float) -> None:
+    def saw_first_content(self, upstream: Upstream, request: RequestInfo, ttft_s: float) -> None:
         """See ``Director``."""
         going = self._going.get(id(request))
         attempt = None if going is None else _of(going, upstream.name)
@@ -226,38 +226,38 @@ class GatewayDirector:
             self.hedging.decided(now, won=attempt.hedge)
         going.content = True
 
-    def _going_of(self, request: RequestFacts) -> _Going:
+    def _going_of(self, request: RequestInfo) -> _Going:
         going = self._going.get(id(request))
         if going is None:
             going = self._going[id(request)] = _Going(request)
         return going
 
-    def _left(self, request: RequestFacts) -> None:
+    def _left(self, request: RequestInfo) -> None:
         going = self._going.get(id(request))
         if going is not None:
             going.left = True
             if not going.attempts:
                 del self._going[id(request)]
 
-    def _may_repeat(self, request: RequestFacts) -> bool:
+    def _may_repeat(self, request: RequestInfo) -> bool:
         said = request.get(HEDGE_HEADER)
         if said is not None:
             return said.strip().lower() == b"allow"
         return request.path.endswith(self._config.hedge_paths)
 
     def _judge(
-        self, request: RequestFacts, going: _Going, attempt: _Attempt, verdict: Verdict
+        self, request: RequestInfo, going: _Going, attempt: _Attempt, result: UpstreamResult
     ) -> None:
         """What an attempt without content says of its upstream."""
         now, name = self._clock(), attempt.taken.name
-        if verdict is Verdict.OK:
+        if result is UpstreamResult.OK:
             self._succeeded(attempt, now)
-        elif verdict is Verdict.CANCELLED:
+        elif result is UpstreamResult.CANCELLED:
             going.dropped = (name, now - attempt.began_s)
         elif self.balance.failed(attempt.taken, now):
-            self._say(f"upstream {name} is set aside: {verdict.value}")
+            self._say(f"upstream {name} is set aside: {result.value}")
             self._tell_usable()
-        if request.streams and verdict is Verdict.TIMEOUT:
+        if request.streams and result is UpstreamResult.TIMEOUT:
             # It would have taken longer still.
             self.hedging.answered(request.model, name, now - attempt.began_s, now)
 

@@ -182,7 +182,7 @@ class _Worker:
             lambda: self._upstreams, lambda name, well: self._director.checked(name, well=well)
         )
         telemetry = Telemetry(metrics, access_log=self._log, tracer=tracer)
-        self._gateway = Gateway(self._director, telemetry, config.terms)
+        self._gateway = Gateway(self._director, telemetry, config.request_limits)
         try:
             return await self._serve()
         finally:
@@ -193,7 +193,7 @@ class _Worker:
                 tracer.close()
 
     def _settle(self) -> None:
-        self._gateway.soon.now()
+        self._gateway.deferred.flush()
 
     async def _serve(self) -> int:
         duty = self._duty
@@ -285,7 +285,7 @@ class _Worker:
         self._config = new
         # One that stays is equal to what it was, so it keeps its connections.
         self._upstreams = upstreams
-        self._gateway.terms = new.terms
+        self._gateway.limits = new.request_limits
         leaving = self._director.apply(new, self._upstreams)
         self._gateway.pool.keep(self._upstreams)
         self._checks.start(new.health_interval, new.health_path)

@@ -6,31 +6,32 @@ import asyncio
 import socket
 import ssl
 
-from undam.aio.deadlines import Pulse
-from undam.aio.deferred import Soon
-from undam.gateway.http.pool import Pool
-from undam.gateway.interfaces import Director, Observer, Terms
-from undam.gateway.relay.client_connection import Client
+from undam.aio.deadlines import DeadlineTimer
+from undam.aio.deferred import DeferredQueue
+from undam.gateway.http.pool import UpstreamPool
+from undam.gateway.interfaces import Director, Observer, RequestLimits
+from undam.gateway.relay.client_connection import ClientConnection
 
 
 class Gateway:
     """The data plane in one event loop.
 
     Attributes:
-        director, observer, terms: may be replaced at any time; a request keeps those it began with.
+        director, observer, limits: may be replaced at any time; a request keeps the ones it began
+            with.
         draining: answers say that the connection closes, and idle ones are closed.
     """
 
-    def __init__(self, director: Director, observer: Observer, terms: Terms) -> None:
+    def __init__(self, director: Director, observer: Observer, limits: RequestLimits) -> None:
         self.director = director
         self.observer = observer
-        self.terms = terms
+        self.limits = limits
         self.draining = False
         self.loop = asyncio.get_running_loop()
-        self.timer = Pulse(self.loop)
-        self.soon = Soon(self.loop)
-        self.pool = Pool(self.loop, self.timer, terms.max_head_bytes)
-        self.clients: set[Client] = set()
+        self.timer = DeadlineTimer(self.loop)
+        self.deferred = DeferredQueue(self.loop)
+        self.pool = UpstreamPool(self.loop, self.timer, limits.max_head_bytes)
+        self.clients: set[ClientConnection] = set()
         self._servers: list[asyncio.Server] = []
         self._empty = asyncio.Event()
 
@@ -42,7 +43,7 @@ class Gateway:
     async def listen(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Accept clients on a bound socket."""
         server = await self.loop.create_server(
-            lambda: Client(self), sock=listener, ssl=tls, backlog=4096
+            lambda: ClientConnection(self), sock=listener, ssl=tls, backlog=4096
         )
         self._servers.append(server)
 
@@ -80,7 +81,7 @@ class Gateway:
         self.pool.close()
         self.timer.stop()
         await asyncio.sleep(0)
-        self.soon.now()
+        self.deferred.flush()
 
     def request_over(self) -> None:
         """A client is idle again."""

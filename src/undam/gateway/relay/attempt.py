@@ -7,12 +7,12 @@ from math import inf
 from time import monotonic
 from typing import Protocol
 
-from undam.gateway.http.fast_path import Track
+from undam.gateway.http.fast_path import FastPath
 from undam.gateway.http.headers import ResponseHead
-from undam.gateway.http.pool import Pool
+from undam.gateway.http.pool import UpstreamPool
 from undam.gateway.http.upstream_connection import UpstreamConnection
-from undam.gateway.interfaces import SentWhy, Upstream, Verdict
-from undam.gateway.relay.first_content import Opening
+from undam.gateway.interfaces import AttemptKind, Upstream, UpstreamResult
+from undam.gateway.relay.first_content import FirstContentDetector
 
 # What one upstream may say before its first content while another may still be asked.
 MAX_HELD_BYTES = 64 << 10
@@ -54,12 +54,12 @@ class Asker(Protocol):
         """The answer is whole."""
         ...
 
-    def failed(self, attempt: Attempt, verdict: Verdict, why: str, now: float) -> None:
+    def failed(self, attempt: Attempt, result: UpstreamResult, why: str, now: float) -> None:
         """There will be no (more) answer."""
         ...
 
-    def track_for(self, attempt: Attempt) -> Track | None:
-        """See `upstream.Receiver.track`."""
+    def fast_path_for(self, attempt: Attempt) -> FastPath | None:
+        """See `upstream.Receiver.fast_path`."""
         ...
 
     def upstream_full(self, full: bool) -> None:
@@ -72,33 +72,45 @@ class Attempt:
 
     Attributes:
         held: bytes of the body that nobody has got yet.
-        unread: those of them that ``opening`` has yet to read.
-        opening: reads the stream until it is decided; ``None`` for no stream.
+        unread: those of them that ``detector`` has yet to read.
+        detector: reads the stream until it is decided; ``None`` for no stream.
         sent: the request (or some of it) is on its way.
     """
 
     __slots__ = (
-        "_asker", "_pool", "_reused", "_task", "asked_at", "asked_for", "connection", "head",
-        "held", "held_bytes", "opening", "sent", "unread", "upstream",
+        "_asker",
+        "_pool",
+        "_reused",
+        "_task",
+        "asked_at",
+        "asked_for",
+        "connection",
+        "detector",
+        "head",
+        "held",
+        "held_bytes",
+        "sent",
+        "unread",
+        "upstream",
     )  # fmt: skip
 
-    def __init__(self, asker: Asker, upstream: Upstream, why: SentWhy, now: float) -> None:
+    def __init__(self, asker: Asker, upstream: Upstream, why: AttemptKind, now: float) -> None:
         self.upstream = upstream
         self.asked_for = why
         self.asked_at = now
         self.connection: UpstreamConnection | None = None
         self.head: ResponseHead | None = None
-        self.opening: Opening | None = None
+        self.detector: FirstContentDetector | None = None
         self.held: list[bytes] = []
         self.held_bytes = 0
         self.unread = b""
         self.sent = False
         self._asker = asker
-        self._pool: Pool | None = None
+        self._pool: UpstreamPool | None = None
         self._reused = False
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, pool: Pool) -> None:
+    def start(self, pool: UpstreamPool) -> None:
         """Send the request, over an idle connection if there is one."""
         self._pool = pool
         connection = pool.take(self.upstream, inf if self._asker.repeatable else _SURELY_OPEN_S)
@@ -122,17 +134,17 @@ class Attempt:
         if connection is not None:
             connection.abort()
 
-    def _connect(self, pool: Pool) -> None:
+    def _connect(self, pool: UpstreamPool) -> None:
         self._reused = False
         self._task = asyncio.get_running_loop().create_task(self._open(pool))
 
-    async def _open(self, pool: Pool) -> None:
+    async def _open(self, pool: UpstreamPool) -> None:
         try:
             connection = await pool.open(self.upstream)
         except (OSError, UnicodeError) as error:  # The latter: a name that IDNA has no form for.
             self._task = None
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            self._asker.failed(self, Verdict.REFUSED, f"no connection: {why}", monotonic())
+            self._asker.failed(self, UpstreamResult.REFUSED, f"no connection: {why}", monotonic())
             return
         if self._task is None:  # Aborted in the turn in which it was made.
             connection.abort()
@@ -173,11 +185,11 @@ class Attempt:
             assert self._pool is not None
             self._connect(self._pool)
             return
-        self._asker.failed(self, Verdict.DIED, why, monotonic())
+        self._asker.failed(self, UpstreamResult.DIED, why, monotonic())
 
-    def track(self) -> Track | None:
+    def fast_path(self) -> FastPath | None:
         """See `upstream.Receiver`."""
-        return self._asker.track_for(self)
+        return self._asker.fast_path_for(self)
 
     def upstream_full(self, full: bool) -> None:
         """See `upstream.Receiver`."""

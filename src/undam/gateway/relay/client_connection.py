@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, cast
 
 from undam.apis import PLAIN, api_for_path
 from undam.gateway.http.error_responses import error_body
-from undam.gateway.http.headers import RequestHead, own_head, passing
-from undam.gateway.http.request_parser import BadRequest, Head, RequestReader
-from undam.gateway.http.response_writer import Outlet
-from undam.gateway.interfaces import Ending, Passage
-from undam.gateway.policy.request_info import read_facts
+from undam.gateway.http.headers import ForwardedHead, own_head, passing
+from undam.gateway.http.request_parser import BadRequest, RequestHead, RequestReader
+from undam.gateway.http.response_writer import ResponseWriter
+from undam.gateway.interfaces import EndReason, RequestRecord
+from undam.gateway.policy.request_info import read_request_info
 from undam.gateway.relay.race import Rules
 from undam.gateway.relay.relay import Relay
 
@@ -50,23 +50,23 @@ def _bound_unread(transport: asyncio.Transport, buffer_bytes: int) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, quarter)
 
 
-class Client(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """One connection of a client; the `passing.Host` of its relay."""
 
     __slots__ = (
         "_address", "_body", "_body_bytes", "_discards", "_due_at", "_full", "_gateway",
-        "_head",
-        "_held", "_reader", "_relay", "_secure", "_streaming", "_transport", "closed", "due",
+        "_head", "_held", "_reader", "_relay", "_secure", "_streaming", "_transport", "closed",
+        "next_deadline",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway) -> None:
         self.closed = False
-        self.due = inf
+        self.next_deadline = inf
         self._gateway = gateway
-        terms = gateway.terms
-        self._reader = RequestReader(terms.max_head_bytes, terms.max_body_bytes)
+        limits = gateway.limits
+        self._reader = RequestReader(limits.max_head_bytes, limits.max_body_bytes)
         self._relay: Relay | None = None
-        self._head: Head | None = None
+        self._head: RequestHead | None = None
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._streaming = self._discards = self._held = self._full = False
@@ -84,9 +84,9 @@ class Client(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self._address = str(peer[0]) if isinstance(peer, tuple) else ""
         self._secure = transport.get_extra_info("sslcontext") is not None
-        _bound_unread(transport, self._gateway.terms.client_buffer_bytes)
+        _bound_unread(transport, self._gateway.limits.client_buffer_bytes)
         self._gateway.clients.add(self)
-        self._wait(self._gateway.terms.request_timeout_s)
+        self._wait(self._gateway.limits.request_timeout_s)
 
     def data_received(self, data: bytes) -> None:
         if self._discards:
@@ -115,7 +115,7 @@ class Client(asyncio.Protocol):
         self.closed = True
         gateway = self._gateway
         gateway.clients.discard(self)
-        gateway.timer.forget(self)
+        gateway.timer.cancel(self)
         self._leave()
         gateway.request_over()
 
@@ -147,7 +147,7 @@ class Client(asyncio.Protocol):
         except BadRequest as error:
             self._refuse(error)
             return
-        self._due_at = monotonic() + self._gateway.terms.request_timeout_s
+        self._due_at = monotonic() + self._gateway.limits.request_timeout_s
         if self._streaming:
             self._stream_body(piece, whole=whole)
             return
@@ -157,8 +157,8 @@ class Client(asyncio.Protocol):
         if whole:
             self._begin(whole=True)
             return
-        self._gateway.timer.at(self, self._due_at)
-        if self._body_bytes > self._gateway.terms.buffer_body_bytes:
+        self._gateway.timer.schedule(self, self._due_at)
+        if self._body_bytes > self._gateway.limits.buffer_body_bytes:
             self._begin(whole=False)
 
     def _begin(self, *, whole: bool) -> None:
@@ -171,23 +171,23 @@ class Client(asyncio.Protocol):
         if whole:
             head.length = len(body)
         headers, head.headers = passing(head.headers), []
-        facts = read_facts(head, headers, body, client=self._address, whole=whole)
-        passage = Passage(facts, now)
-        outlet = Outlet(
-            self._transport, head, passage,
-            request_id=facts.request_id, keep=not gateway.draining, now=now,
+        info = read_request_info(head, headers, body, client=self._address, whole=whole)
+        record = RequestRecord(info, now)
+        writer = ResponseWriter(
+            self._transport, head, record,
+            request_id=info.request_id, keep=not gateway.draining, now=now,
         )  # fmt: skip
         rules = Rules(
-            gateway.director, gateway.observer, gateway.terms, gateway.pool, facts,
-            repeatable=facts.repeatable, whole=whole,
+            gateway.director, gateway.observer, gateway.limits, gateway.pool, info,
+            repeatable=info.repeatable, whole=whole,
         )  # fmt: skip
-        self._relay = relay = Relay(self, rules, passage, outlet)
+        self._relay = relay = Relay(self, rules, record, writer)
         if not whole:
             self.hold_body(True)
             if chunked:
                 body = b"%x\r\n%b\r\n" % (len(body), body)
         relay.start(
-            lambda: RequestHead(head, facts, secure=self._secure, tracing=passage.tracing), body
+            lambda: ForwardedHead(head, info, secure=self._secure, tracing=record.tracing), body
         )
 
     def _stream_body(self, piece: bytes, *, whole: bool) -> None:
@@ -214,11 +214,11 @@ class Client(asyncio.Protocol):
         data = own_head(error.status, lines, "", b"Connection: close\r\n") + body
         self._transport.write(data)
         now = monotonic()
-        passage = Passage(None, now, status=error.status, bytes_out=len(data), ended_at=now)
-        passage.ending = Ending.REFUSED if error.status == 501 else Ending.BAD_REQUEST
-        passage.detail = str(error)
-        self._gateway.observer.began(passage)
-        self._gateway.observer.ended(passage)
+        record = RequestRecord(None, now, status=error.status, bytes_out=len(data), ended_at=now)
+        record.end_reason = EndReason.REFUSED if error.status == 501 else EndReason.BAD_REQUEST
+        record.detail = str(error)
+        self._gateway.observer.began(record)
+        self._gateway.observer.ended(record)
         self._linger()
 
     def _linger(self) -> None:
@@ -234,11 +234,11 @@ class Client(asyncio.Protocol):
 
     def look_at(self, due: float) -> None:
         """See `passing.Host`."""
-        self._gateway.timer.at(self, due)
+        self._gateway.timer.schedule(self, due)
 
-    def later(self, job: Callable[[], None]) -> None:
+    def defer(self, job: Callable[[], None]) -> None:
         """See `passing.Host`."""
-        self._gateway.soon.later(job)
+        self._gateway.deferred.put(job)
 
     def relay_over(self, *, keep: bool) -> None:
         """See `passing.Host`."""
@@ -249,7 +249,7 @@ class Client(asyncio.Protocol):
         if self.closed or self._transport.is_closing():
             return
         if keep and whole and not self._gateway.draining:
-            self._wait(self._gateway.terms.keep_alive_s)
+            self._wait(self._gateway.limits.keep_alive_s)
             # A client that takes no answers gets none to the requests that it has sent ahead.
             if self._reader.waiting_bytes and not self._full:
                 # Not from within the answer before it, which pipelined ones would nest in.
@@ -298,15 +298,15 @@ class Client(asyncio.Protocol):
 
     def _wait(self, seconds: float) -> None:
         self._due_at = monotonic() + seconds
-        self._gateway.timer.at(self, self._due_at)
+        self._gateway.timer.schedule(self, self._due_at)
 
-    def pulse(self, now: float) -> float:
-        """See `pulse.Patient`."""
+    def on_deadline(self, now: float) -> float:
+        """See `pulse.Timed`."""
         relay = self._relay
         if relay is not None and not self._streaming:
-            return relay.pulse(now)
+            return relay.on_deadline(now)
         if relay is not None:
-            due = relay.pulse(now)
+            due = relay.on_deadline(now)
             if self._held or relay.over:
                 return due
             if now < self._due_at:
@@ -328,7 +328,7 @@ class Client(asyncio.Protocol):
     def _close(self) -> None:
         """Close the connection when what was written has left, but do not wait for ever."""
         self._transport.close()
-        self._wait(self._gateway.terms.send_timeout_s or inf)
+        self._wait(self._gateway.limits.send_timeout_s or inf)
 
     def close_if_idle(self) -> None:
         """Close it unless a request has begun."""

@@ -39,7 +39,7 @@ _CHUNK = re.compile(
 _NOTHING_YET = frozenset({Kind.EMPTY, Kind.HEARTBEAT, Kind.USAGE})
 
 
-class Opening:
+class FirstContentDetector:
     """Watches one upstream's event stream until it is decided.
 
     Attributes:

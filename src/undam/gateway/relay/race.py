@@ -11,21 +11,21 @@ from math import inf
 from typing import Protocol
 
 from undam.apis import PLAIN
-from undam.gateway.http.fast_path import Track
-from undam.gateway.http.headers import RequestHead, ResponseHead
-from undam.gateway.http.pool import Pool
+from undam.gateway.http.fast_path import FastPath
+from undam.gateway.http.headers import ForwardedHead, ResponseHead
+from undam.gateway.http.pool import UpstreamPool
 from undam.gateway.interfaces import (
+    AttemptKind,
     Director,
     Observer,
-    Passage,
-    RequestFacts,
-    SentWhy,
-    Terms,
+    RequestInfo,
+    RequestLimits,
+    RequestRecord,
     Upstream,
-    Verdict,
+    UpstreamResult,
 )
 from undam.gateway.relay.attempt import MAX_HELD_BYTES, Attempt
-from undam.gateway.relay.first_content import Opening
+from undam.gateway.relay.first_content import FirstContentDetector
 
 SICK = frozenset({502, 503, 504})
 """An upstream that answers so does not serve now; another one may."""
@@ -44,7 +44,7 @@ class Owner(Protocol):
         """A stream with this head may win with its first content."""
         ...
 
-    def nobody(self, verdict: Verdict | None, why: str, now: float) -> None:
+    def nobody(self, result: UpstreamResult | None, why: str, now: float) -> None:
         """There is no answer and nobody left to ask; ``None``: there was nobody at all."""
         ...
 
@@ -56,7 +56,7 @@ class Owner(Protocol):
         """The winner's answer is whole."""
         ...
 
-    def broke(self, verdict: Verdict, why: str) -> None:
+    def broke(self, result: UpstreamResult, why: str) -> None:
         """The winner's answer will not be whole."""
         ...
 
@@ -68,8 +68,8 @@ class Owner(Protocol):
         """An upstream that may yet win sent a comment."""
         ...
 
-    def track_for(self, attempt: Attempt) -> Track | None:
-        """See `upstream.Receiver.track`."""
+    def fast_path_for(self, attempt: Attempt) -> FastPath | None:
+        """See `upstream.Receiver.fast_path`."""
         ...
 
     def take_body(self) -> bytes:
@@ -96,9 +96,9 @@ class Rules:
 
     director: Director
     observer: Observer
-    terms: Terms
-    pool: Pool
-    facts: RequestFacts
+    limits: RequestLimits
+    pool: UpstreamPool
+    info: RequestInfo
     repeatable: bool
     whole: bool
 
@@ -112,21 +112,23 @@ class Race:
     """
 
     __slots__ = (
-        "_hedge_at", "_owner", "_passage", "_request", "_retries", "_rules", "_tried", "_unnoted",
+        "_hedge_at", "_owner", "_record", "_request", "_retries", "_rules", "_tried", "_unnoted",
         "attempts", "headless", "once", "repeatable", "winner",
     )  # fmt: skip
 
-    def __init__(self, owner: Owner, rules: Rules, passage: Passage, request: RequestHead) -> None:
+    def __init__(
+        self, owner: Owner, rules: Rules, record: RequestRecord, request: ForwardedHead
+    ) -> None:
         self.attempts: list[Attempt] = []
         self.winner: Attempt | None = None
         self.repeatable = rules.repeatable
-        self.headless = rules.facts.method == "HEAD"
+        self.headless = rules.info.method == "HEAD"
         self.once = not rules.whole
         self._owner = owner
         self._rules = rules
-        self._passage = passage
-        self._request: RequestHead | None = request
-        self._retries = rules.terms.retries
+        self._record = record
+        self._request: ForwardedHead | None = request
+        self._retries = rules.limits.retries
         self._tried: list[Upstream] = []
         self._unnoted: Attempt | None = None
         self._hedge_at = inf
@@ -145,9 +147,9 @@ class Race:
         if attempt is None:
             return
         rules = self._rules
-        rules.observer.sent(self._passage, attempt.upstream, attempt.asked_for)
-        if rules.facts.streams and rules.repeatable:
-            after = rules.director.hedge_after_s(rules.facts)
+        rules.observer.sent(self._record, attempt.upstream, attempt.asked_for)
+        if rules.info.streams and rules.repeatable:
+            after = rules.director.hedge_after_s(rules.info)
             if after is not None:
                 self._hedge_at = attempt.asked_at + after
         self._look_at(attempt)
@@ -155,7 +157,7 @@ class Race:
     def cancel(self) -> None:
         """End all attempts at once."""
         for attempt in list(self.attempts):
-            self._drop(attempt, Verdict.CANCELLED)
+            self._drop(attempt, UpstreamResult.CANCELLED)
         self.winner = None
 
     def settle(self) -> None:
@@ -164,19 +166,19 @@ class Race:
         if self.winner is not None and self.winner.head is not None:
             self.winner.head.forget()
 
-    def give_up(self, verdict: Verdict) -> None:
+    def give_up(self, result: UpstreamResult) -> None:
         """End the winner's attempt, which is at fault."""
         if self.winner is not None:
-            self._drop(self.winner, verdict)
+            self._drop(self.winner, result)
 
-    def pulse(self, now: float) -> float:
+    def on_deadline(self, now: float) -> float:
         """Do what is due; returns when something is next."""
         due = inf
         for attempt in list(self.attempts):
             limit, why = self._limit(attempt)
             if now >= limit:
                 attempt.abort()
-                self._fail(attempt, Verdict.TIMEOUT, why, now)
+                self._fail(attempt, UpstreamResult.TIMEOUT, why, now)
             else:
                 due = min(due, limit)
         if self.winner is None and self._hedge_at <= now:
@@ -186,8 +188,8 @@ class Race:
 
     def _limit(self, attempt: Attempt) -> tuple[float, str]:
         limit, why = inf, ""
-        ttft = self._rules.terms.ttft_timeout_s
-        if ttft is not None and self._rules.facts.streams and not self._owner.decided:
+        ttft = self._rules.limits.ttft_timeout_s
+        if ttft is not None and self._rules.info.streams and not self._owner.decided:
             limit, why = attempt.asked_at + ttft, f"no content within {ttft:g} s"
         if attempt.connecting:
             seconds = attempt.upstream.connect_timeout_s
@@ -195,23 +197,23 @@ class Race:
                 limit, why = attempt.asked_at + seconds, f"no connection within {seconds:g} s"
         return limit, why
 
-    def _ask(self, why: SentWhy, now: float) -> bool:
+    def _ask(self, why: AttemptKind, now: float) -> bool:
         rules = self._rules
-        upstream = rules.director.choose(rules.facts, self._tried)
+        upstream = rules.director.choose(rules.info, self._tried)
         if upstream is None:
             return False
         self._tried.append(upstream)
         attempt = Attempt(self, upstream, why, now)
         self.attempts.append(attempt)
         if why != "hedge":
-            self._passage.upstream = upstream
+            self._record.upstream = upstream
         attempt.start(rules.pool)
         # What is counted need not be waited for.
-        rules.director.began(upstream, rules.facts)
+        rules.director.began(upstream, rules.info)
         if why == "first":
             self._unnoted = attempt
         else:
-            rules.observer.sent(self._passage, upstream, why)
+            rules.observer.sent(self._record, upstream, why)
             self._look_at(attempt)
         return True
 
@@ -222,16 +224,16 @@ class Race:
         rules = self._rules
         if len(self.attempts) != 1:
             return
-        if rules.director.may_hedge(rules.facts) and self._ask("hedge", now):
-            self._passage.hedged = "sent"
+        if rules.director.may_hedge(rules.info) and self._ask("hedge", now):
+            self._record.hedged = "sent"
         else:
-            rules.observer.hedge_denied(self._passage)
+            rules.observer.hedge_denied(self._record)
 
     def _retry(self, now: float) -> bool:
         if self._retries <= 0 or not self._ask("retry", now):
             return False
         self._retries -= 1
-        self._passage.retries += 1
+        self._record.retries += 1
         return True
 
     def _may_switch(self) -> bool:
@@ -241,19 +243,19 @@ class Race:
         if not self.repeatable or (self._retries <= 0 and self._hedge_at == inf):
             return False
         rules = self._rules
-        return rules.director.choose(rules.facts, self._tried) is not None
+        return rules.director.choose(rules.info, self._tried) is not None
 
     def _win(self, attempt: Attempt, now: float) -> None:
         self.winner = attempt
         for other in [one for one in self.attempts if one is not attempt]:
-            self._drop(other, Verdict.CANCELLED)
-        passage = self._passage
-        passage.upstream = attempt.upstream
-        if passage.hedged:
-            passage.hedged = "won" if attempt.asked_for == "hedge" else "lost"
+            self._drop(other, UpstreamResult.CANCELLED)
+        record = self._record
+        record.upstream = attempt.upstream
+        if record.hedged:
+            record.hedged = "won" if attempt.asked_for == "hedge" else "lost"
         self._owner.won(attempt, now)
 
-    def _drop(self, attempt: Attempt, verdict: Verdict) -> None:
+    def _drop(self, attempt: Attempt, result: UpstreamResult) -> None:
         """It is over for ``attempt``, from this side or its own."""
         if attempt not in self.attempts:
             return
@@ -262,18 +264,18 @@ class Race:
         self.note_start()
         self._owner.tell_content()
         rules = self._rules
-        rules.director.ended(attempt.upstream, rules.facts, verdict)
-        if verdict not in (Verdict.OK, Verdict.CANCELLED):
-            rules.observer.upstream_failed(self._passage, attempt.upstream, verdict)
+        rules.director.ended(attempt.upstream, rules.info, result)
+        if result not in (UpstreamResult.OK, UpstreamResult.CANCELLED):
+            rules.observer.upstream_failed(self._record, attempt.upstream, result)
 
-    def _fail(self, attempt: Attempt, verdict: Verdict, why: str, now: float) -> None:
-        self._drop(attempt, verdict)
+    def _fail(self, attempt: Attempt, result: UpstreamResult, why: str, now: float) -> None:
+        self._drop(attempt, result)
         if attempt is self.winner:
-            self._owner.broke(verdict, why)
+            self._owner.broke(result, why)
         elif not self.attempts:
             may = self.repeatable or not attempt.sent
             if not (may and self._retry(now)):
-                self._owner.nobody(verdict, why, now)
+                self._owner.nobody(result, why, now)
 
     # What an attempt calls; see `attempt.Asker`.
 
@@ -298,12 +300,12 @@ class Race:
         else:
             lost = sick and self.repeatable and self._retry(now)
         if lost:
-            self._drop(attempt, Verdict.STATUS if sick else Verdict.OK)
+            self._drop(attempt, UpstreamResult.STATUS if sick else UpstreamResult.OK)
             return
         if head.events:
-            facts = self._rules.facts
-            attempt.opening = Opening(facts.api if facts.streams else PLAIN)
-            if facts.streams and head.status == 200 and self._may_switch():
+            info = self._rules.info
+            attempt.detector = FirstContentDetector(info.api if info.streams else PLAIN)
+            if info.streams and head.status == 200 and self._may_switch():
                 self._owner.foresee(head)
                 return
         self._win(attempt, now)
@@ -313,18 +315,18 @@ class Race:
         if attempt is self.winner:
             self._owner.body_came(attempt, data, now)
             return
-        opening = attempt.opening
-        assert opening is not None
+        detector = attempt.detector
+        assert detector is not None
         attempt.held.append(data)
         attempt.held_bytes += len(data)
-        comments = opening.comments
-        if opening.looks_like_content(data):
+        comments = detector.comments
+        if detector.looks_like_content(data):
             # It is passed on first, and read then.
             attempt.unread = data
             self._win(attempt, now)
-        elif opening.take(data) or attempt.held_bytes > MAX_HELD_BYTES:
+        elif detector.take(data) or attempt.held_bytes > MAX_HELD_BYTES:
             self._win(attempt, now)
-        elif opening.comments > comments:
+        elif detector.comments > comments:
             self._owner.comment_came(now)
 
     def end_came(self, attempt: Attempt, now: float) -> None:
@@ -333,16 +335,16 @@ class Race:
             self._win(attempt, now)
         head = attempt.head
         sick = head is not None and head.status in SICK
-        self._drop(attempt, Verdict.STATUS if sick else Verdict.OK)
+        self._drop(attempt, UpstreamResult.STATUS if sick else UpstreamResult.OK)
         self._owner.end_came(attempt)
 
-    def failed(self, attempt: Attempt, verdict: Verdict, why: str, now: float) -> None:
+    def failed(self, attempt: Attempt, result: UpstreamResult, why: str, now: float) -> None:
         """See `attempt.Asker`."""
-        self._fail(attempt, verdict, why, now)
+        self._fail(attempt, result, why, now)
 
-    def track_for(self, attempt: Attempt) -> Track | None:
+    def fast_path_for(self, attempt: Attempt) -> FastPath | None:
         """See `attempt.Asker`."""
-        return self._owner.track_for(attempt) if attempt is self.winner else None
+        return self._owner.fast_path_for(attempt) if attempt is self.winner else None
 
     def upstream_full(self, full: bool) -> None:
         """See `attempt.Asker`."""

@@ -13,8 +13,8 @@ from time import monotonic
 from typing import Any
 
 from undam.gateway.http.error_responses import SERVER_ERROR
-from undam.gateway.http.headers import RequestHead
-from undam.gateway.interfaces import Ending, Page, Refusal, Ticket, Verdict
+from undam.gateway.http.headers import ForwardedHead
+from undam.gateway.interfaces import EndReason, LocalResponse, Refusal, Ticket, UpstreamResult
 from undam.gateway.relay.race import Race
 from undam.gateway.relay.response_relay import Passing
 
@@ -24,7 +24,7 @@ class Relay(Passing):
 
     __slots__ = ("_request",)
 
-    def start(self, request: Callable[[], RequestHead], body: bytes) -> None:
+    def start(self, request: Callable[[], ForwardedHead], body: bytes) -> None:
         """Let it in and send it on, or answer it here.
 
         Args:
@@ -34,33 +34,33 @@ class Relay(Passing):
         """
         rules = self._rules
         self._body = body
-        rules.observer.began(self.passage)
+        rules.observer.began(self.record)
         self._request = request
-        self._after(rules.director.page(rules.facts), self._paged)
+        self._after(rules.director.page(rules.info), self._paged)
         if self._race is None and not self.over:
             self._host.look_at(self.due())  # It waits for its turn.
 
-    def _paged(self, page: Page | None) -> None:
+    def _paged(self, page: LocalResponse | None) -> None:
         if page is None:
-            self._after(self._rules.director.admit(self._rules.facts), self._admitted)
+            self._after(self._rules.director.admit(self._rules.info), self._admitted)
             return
         lines = b"Content-Type: %b\r\nCache-Control: no-store\r\n" % page.content_type
-        self._outlet.answer(page.status, lines, page.body, monotonic())
-        self.end(Ending.LOCAL, keep=self._outlet.keep)
+        self._writer.answer(page.status, lines, page.body, monotonic())
+        self.end(EndReason.LOCAL, keep=self._writer.keep)
 
     def _admitted(self, admitted: Ticket | Refusal) -> None:
         now = monotonic()
         if not isinstance(admitted, Refusal):
             self._ticket = admitted
-            self._race = Race(self, self._rules, self.passage, self._request())
+            self._race = Race(self, self._rules, self.record, self._request())
             self._race.start(now)
-            self._host.later(self._note_start)
+            self._host.defer(self._note_start)
             return
         lines = [name + b": " + value + b"\r\n" for name, value in admitted.headers]
         if admitted.retry_after_s is not None:
             lines.append(b"Retry-After: %d\r\n" % max(1, ceil(admitted.retry_after_s)))
         self.tell(admitted.status, admitted.message, admitted.kind, b"".join(lines))
-        self.end(Ending.REFUSED, admitted.message, keep=self._outlet.keep)
+        self.end(EndReason.REFUSED, admitted.message, keep=self._writer.keep)
 
     def _note_start(self) -> None:
         if self._race is not None:
@@ -79,7 +79,7 @@ class Relay(Passing):
             except Exception:
                 self._task = None
                 self.tell(500, "the gateway failed", SERVER_ERROR)
-                self.end(Ending.REFUSED, "the gateway failed", keep=False)
+                self.end(EndReason.REFUSED, "the gateway failed", keep=False)
                 raise
             self._task = None
             if not self.over:
@@ -91,7 +91,7 @@ class Relay(Passing):
 
     def client_left(self) -> None:
         """It closed its connection."""
-        self.end(Ending.CLIENT_LEFT, keep=False)
+        self.end(EndReason.CLIENT_LEFT, keep=False)
 
     def client_full(self, full: bool) -> None:
         """It is behind by the bytes allowed, or has caught up."""
@@ -103,11 +103,11 @@ class Relay(Passing):
             self._stuck_bytes = self._host.unsent_bytes()
             if connection is not None:
                 connection.pause()
-            if self._rules.terms.send_timeout_s is not None:
-                self._host.look_at(now + self._rules.terms.send_timeout_s)
+            if self._rules.limits.send_timeout_s is not None:
+                self._host.look_at(now + self._rules.limits.send_timeout_s)
         else:
             self._paused_at = inf
-            self._track.since = now  # The upstream was not silent, only not read.
+            self._fast_path.since = now  # The upstream was not silent, only not read.
             if connection is not None:
                 connection.resume()
 
@@ -123,13 +123,13 @@ class Relay(Passing):
     def shut_down(self) -> None:
         """The gateway stops and waits no longer."""
         self.tell(503, "the gateway is shutting down", SERVER_ERROR)
-        self.end(Ending.SHUTDOWN, keep=False)
+        self.end(EndReason.SHUTDOWN, keep=False)
 
     def bad_body(self, status: int, message: str) -> None:
         """The request's body, which is passed on as it comes, is malformed or too large."""
-        if not self._outlet.opened:
+        if not self._writer.opened:
             self.tell(status, message, "invalid_request_error")
-        self.end(Ending.BAD_REQUEST, message, keep=False)
+        self.end(EndReason.BAD_REQUEST, message, keep=False)
 
     # The race's side; see `race.Owner`.
 
@@ -154,10 +154,10 @@ class Relay(Passing):
 
     # Time.
 
-    def pulse(self, now: float) -> float:
+    def on_deadline(self, now: float) -> float:
         """Do what is due; returns when something is next."""
         race = self._race
-        due = inf if race is None else race.pulse(now)
+        due = inf if race is None else race.on_deadline(now)
         winner = None if race is None else race.winner
         if not self.over and now >= self._telling_until and winner is not None:
             self.tell_upstream_error(winner)
@@ -171,45 +171,45 @@ class Relay(Passing):
 
     def due(self) -> float:
         """See `Passing`."""
-        terms = self._rules.terms
+        limits = self._rules.limits
         due = min(self._beat_due(), self._telling_until)
         if self._paused_at < inf:
-            return min(due, self._paused_at + (terms.send_timeout_s or inf))
-        if self.decided and terms.idle_timeout_s is not None:
-            due = min(due, max(self._track.passed_at, self._read_at) + terms.idle_timeout_s)
+            return min(due, self._paused_at + (limits.send_timeout_s or inf))
+        if self.decided and limits.idle_timeout_s is not None:
+            due = min(due, max(self._fast_path.passed_at, self._read_at) + limits.idle_timeout_s)
         return due
 
     def _beat_due(self) -> float:
-        interval = self._rules.terms.heartbeat_s
-        outlet = self._outlet
-        wanted = outlet.boundary is not None if outlet.opened else self._rules.facts.streams
+        interval = self._rules.limits.heartbeat_s
+        writer = self._writer
+        wanted = writer.framer is not None if writer.opened else self._rules.info.streams
         if interval is None or not wanted or self._paused_at < inf:
             return inf
-        passed_at = self._track.passed_at if self.decided else 0.0
-        return max(outlet.wrote_at, passed_at) + interval
+        passed_at = self._fast_path.passed_at if self.decided else 0.0
+        return max(writer.wrote_at, passed_at) + interval
 
     def _beat(self, now: float) -> None:
-        if not self._outlet.opened:
-            self._outlet.open_events(now)
-        self._outlet.heartbeat(now)
-        self.passage.heartbeats += 1
-        self._rules.observer.heartbeat(self.passage)
+        if not self._writer.opened:
+            self._writer.open_events(now)
+        self._writer.heartbeat(now)
+        self.record.heartbeats += 1
+        self._rules.observer.heartbeat(self.record)
 
     def _check_frozen(self, now: float) -> None:
-        limit = self._rules.terms.send_timeout_s
+        limit = self._rules.limits.send_timeout_s
         unsent = self._host.unsent_bytes()
         if unsent < self._stuck_bytes:
             self._stuck_bytes, self._paused_at = unsent, now
         elif limit is not None and now - self._paused_at >= limit:
-            self.end(Ending.CLIENT_FROZEN, f"it took nothing for {limit:g} s", keep=False)
+            self.end(EndReason.CLIENT_FROZEN, f"it took nothing for {limit:g} s", keep=False)
             self._host.cut()
 
     def _check_silent(self, now: float) -> None:
-        seconds = self._rules.terms.idle_timeout_s
-        if seconds is None or now - max(self._track.passed_at, self._read_at) < seconds:
+        seconds = self._rules.limits.idle_timeout_s
+        if seconds is None or now - max(self._fast_path.passed_at, self._read_at) < seconds:
             return
         why = f"the upstream was silent for {seconds:g} s"
         if self._race is not None:
-            self._race.give_up(Verdict.TIMEOUT)
+            self._race.give_up(UpstreamResult.TIMEOUT)
         self.tell(504, f"the answer broke off: {why}", SERVER_ERROR)
-        self.end(Ending.UPSTREAM_SILENT, why, keep=False)
+        self.end(EndReason.UPSTREAM_SILENT, why, keep=False)

@@ -1,6 +1,6 @@
 """An answer on its way to the client, read by read, and the ways it ends.
 
-What is done for each token stands in `UpstreamConnection.data_received`, which notes it in a track.
+What is done for each token stands in `UpstreamConnection.data_received`, see `FastPath`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,18 @@ from math import inf
 from time import monotonic
 from typing import Protocol
 
-from undam.gateway.http.error_responses import SERVER_ERROR, error_body, error_event, told_event
-from undam.gateway.http.fast_path import Track
+from undam.gateway.http.error_responses import (
+    SERVER_ERROR,
+    error_body,
+    error_event,
+    upstream_error_event,
+)
+from undam.gateway.http.fast_path import FastPath
 from undam.gateway.http.headers import ResponseHead
-from undam.gateway.http.response_writer import Outlet
-from undam.gateway.interfaces import Ending, Passage, Ticket, Verdict
+from undam.gateway.http.response_writer import ResponseWriter
+from undam.gateway.interfaces import EndReason, RequestRecord, Ticket, UpstreamResult
 from undam.gateway.relay.attempt import Attempt
-from undam.gateway.relay.first_content import Opening, is_announced_end
+from undam.gateway.relay.first_content import FirstContentDetector, is_announced_end
 from undam.gateway.relay.race import Race, Rules
 
 # The last events of a stream, where an upstream cuts them in pieces.
@@ -28,10 +33,10 @@ _MAX_TOLD_BYTES = 64 << 10
 _TELLING_S = 2.0
 
 _FAILURES = {
-    None: (503, Ending.NO_UPSTREAM),
-    Verdict.REFUSED: (502, Ending.UPSTREAM_REFUSED),
-    Verdict.DIED: (502, Ending.UPSTREAM_DIED),
-    Verdict.TIMEOUT: (504, Ending.UPSTREAM_TIMEOUT),
+    None: (503, EndReason.NO_UPSTREAM),
+    UpstreamResult.REFUSED: (502, EndReason.UPSTREAM_REFUSED),
+    UpstreamResult.DIED: (502, EndReason.UPSTREAM_DIED),
+    UpstreamResult.TIMEOUT: (504, EndReason.UPSTREAM_TIMEOUT),
 }
 _BOM = b"\xef\xbb\xbf"
 
@@ -47,7 +52,7 @@ class Host(Protocol):
         """Call ``pulse`` at ``due`` or before."""
         ...
 
-    def later(self, job: Callable[[], None]) -> None:
+    def defer(self, job: Callable[[], None]) -> None:
         """Do ``job`` when others have had their turn."""
         ...
 
@@ -77,23 +82,40 @@ class Passing:
     """
 
     __slots__ = (
-        "_body", "_host", "_opening", "_outlet", "_paused_at", "_race", "_read_at", "_rules",
-        "_stuck_bytes", "_task", "_telling", "_telling_until", "_ticket", "_track", "_untold",
-        "decided", "over", "passage",
+        "_body",
+        "_detector",
+        "_fast_path",
+        "_host",
+        "_paused_at",
+        "_race",
+        "_read_at",
+        "_rules",
+        "_stuck_bytes",
+        "_task",
+        "_telling",
+        "_telling_until",
+        "_ticket",
+        "_untold",
+        "_writer",
+        "decided",
+        "over",
+        "record",
     )  # fmt: skip
 
-    def __init__(self, host: Host, rules: Rules, passage: Passage, outlet: Outlet) -> None:
+    def __init__(
+        self, host: Host, rules: Rules, record: RequestRecord, writer: ResponseWriter
+    ) -> None:
         self.decided = self.over = False
-        self.passage = passage
+        self.record = record
         self._host = host
         self._rules = rules
-        self._outlet = outlet
+        self._writer = writer
         self._race: Race | None = None
         self._body = b""
-        self._opening: Opening | None = None
+        self._detector: FirstContentDetector | None = None
         # Reads of the two ways, short and long; the later one counts.
-        self._track = Track(outlet.write, self._hand_over, passage.began_at)
-        self._read_at = passage.began_at
+        self._fast_path = FastPath(writer.write, self._hand_over, record.began_at)
+        self._read_at = record.began_at
         self._paused_at = inf
         self._stuck_bytes = 0
         self._telling: list[bytes] | None = None
@@ -110,9 +132,9 @@ class Passing:
         """See `race.Owner`."""
         head = attempt.head
         assert head is not None
-        self._opening = attempt.opening
-        if not self._outlet.opened:
-            self._outlet.open(head, now, follows=bool(attempt.held))
+        self._detector = attempt.detector
+        if not self._writer.opened:
+            self._writer.open(head, now, follows=bool(attempt.held))
         elif head.status != 200 or not head.events:
             self._telling = []
             self._telling_until = now + _TELLING_S
@@ -123,12 +145,12 @@ class Passing:
             data, unread = b"".join(attempt.held), attempt.unread
             attempt.held, attempt.unread = [], b""
             self._pass_on(attempt, data, unread, now)
-            self._outlet.flush()
+            self._writer.flush()
         self._host.look_at(self.due())
 
     def foresee(self, head: ResponseHead) -> None:
         """See `race.Owner`."""
-        self._outlet.make(head)
+        self._writer.make(head)
 
     def body_came(self, attempt: Attempt, data: bytes, now: float) -> None:
         """See `race.Owner`."""
@@ -138,137 +160,137 @@ class Passing:
             self._host.look_at(self.due())
 
     def _pass_on(self, attempt: Attempt, data: bytes, unread: bytes, now: float) -> None:
-        """Pass ``data``, of which the opening has not read ``unread``."""
+        """Pass ``data``, of which the detector has not read ``unread``."""
         self._read_at = now
-        passage = self.passage
+        record = self.record
         if self._telling is not None:
             self._telling.append(data)
             if sum(map(len, self._telling)) > _MAX_TOLD_BYTES:
                 self.tell_upstream_error(attempt)
             return
-        outlet = self._outlet
+        writer = self._writer
         undecided = not self.decided
         if undecided:
-            if not passage.bytes_in and passage.heartbeats:
+            if not record.bytes_in and record.heartbeats:
                 data = data.removeprefix(_BOM)  # It may stand at the very beginning only.
-        elif outlet.boundary is not None and not data.startswith(b":"):
-            self._track.came(now)
-        passage.bytes_in += len(data)
-        level = outlet.boundary is None or outlet.boundary.level
+        elif writer.framer is not None and not data.startswith(b":"):
+            self._fast_path.came(now)
+        record.bytes_in += len(data)
+        level = writer.framer is None or writer.framer.level
         connection = attempt.connection
-        outlet.body(data, now, follows=connection is not None and connection.complete)
+        writer.body(data, now, follows=connection is not None and connection.complete)
         if undecided:
             self._look_for_content(attempt, unread, now)
-        track = self._track
+        fast_path = self._fast_path
         if level:
-            track.before, track.last = track.last, data
+            fast_path.before, fast_path.last = fast_path.last, data
         else:
-            track.last = (track.last + data)[-_TAIL_BYTES:]
+            fast_path.last = (fast_path.last + data)[-_TAIL_BYTES:]
 
     def _look_for_content(self, attempt: Attempt, data: bytes, now: float) -> None:
-        opening = self._opening
-        if opening is not None and not opening.decided and not opening.take(data):
+        detector = self._detector
+        if detector is not None and not detector.decided and not detector.take(data):
             return
         self.decided = True
-        self._track.at = now
+        self._fast_path.at = now
         # From here on nobody else is asked: a long stream need not keep what that would take.
-        self._opening = attempt.opening = None
+        self._detector = attempt.detector = None
         self._body = b""
-        facts = self._rules.facts
-        facts.headers = [one for one in facts.headers if one[0][:5].lower() == b"trace"]
+        info = self._rules.info
+        info.headers = [one for one in info.headers if one[0][:5].lower() == b"trace"]
         if self._race is not None:
             self._race.settle()
-        if opening is None or opening.content:
-            self.passage.content_at = now
-            self.passage.reads += self._outlet.boundary is not None
+        if detector is None or detector.content:
+            self.record.content_at = now
+            self.record.reads += self._writer.framer is not None
             self._untold = attempt
-            self._host.later(self.tell_content)
+            self._host.defer(self.tell_content)
 
     def tell_content(self) -> None:
         """See `race.Owner`."""
         attempt, self._untold = self._untold, None
-        content_at = self.passage.content_at
+        content_at = self.record.content_at
         if attempt is None or content_at is None:
             return
         rules = self._rules
-        if rules.facts.streams:
+        if rules.info.streams:
             waited_s = content_at - attempt.asked_at
-            rules.director.saw_first_content(attempt.upstream, rules.facts, waited_s)
-        rules.observer.first_content(self.passage)
+            rules.director.saw_first_content(attempt.upstream, rules.info, waited_s)
+        rules.observer.first_content(self.record)
 
-    def track_for(self, attempt: Attempt) -> Track | None:
+    def fast_path_for(self, attempt: Attempt) -> FastPath | None:
         """See `race.Owner`."""
-        outlet = self._outlet
-        boundary = outlet.boundary
-        if boundary is None or not boundary.level or not self.decided:
+        writer = self._writer
+        framer = writer.framer
+        if framer is None or not framer.level or not self.decided:
             return None
-        return self._track if outlet.chunked and self._telling is None else None
+        return self._fast_path if writer.chunked and self._telling is None else None
 
     def end_came(self, attempt: Attempt) -> None:
         """See `race.Owner`."""
         if self._telling is not None:
             self.tell_upstream_error(attempt)
             return
-        facts = self._rules.facts
-        events = self._outlet.boundary is not None
-        whole = not (events and facts.streams and facts.api.announces_end) or is_announced_end(
-            facts.api, self._track.before + self._track.last
+        info = self._rules.info
+        events = self._writer.framer is not None
+        whole = not (events and info.streams and info.api.announces_end) or is_announced_end(
+            info.api, self._fast_path.before + self._fast_path.last
         )
-        if not whole and self._rules.terms.tell_incomplete:
+        if not whole and self._rules.limits.tell_incomplete:
             message = "the upstream ended the stream before the answer was complete"
             self.tell(502, message, SERVER_ERROR)
-            self.end(Ending.INCOMPLETE, message, keep=False)
+            self.end(EndReason.INCOMPLETE, message, keep=False)
             return
-        self._outlet.finish()
-        self.end(Ending.COMPLETE if whole else Ending.INCOMPLETE, keep=self._outlet.keep)
+        self._writer.finish()
+        self.end(EndReason.COMPLETE if whole else EndReason.INCOMPLETE, keep=self._writer.keep)
 
-    def broke(self, verdict: Verdict, why: str) -> None:
+    def broke(self, result: UpstreamResult, why: str) -> None:
         """See `race.Owner`."""
-        status, ending = _FAILURES[verdict]
+        status, end_reason = _FAILURES[result]
         self.tell(status, f"the answer broke off: {why}", SERVER_ERROR)
-        self.end(ending, why, keep=False)
+        self.end(end_reason, why, keep=False)
 
-    def nobody(self, verdict: Verdict | None, why: str, now: float) -> None:
+    def nobody(self, result: UpstreamResult | None, why: str, now: float) -> None:
         """See `race.Owner`."""
-        status, ending = _FAILURES[verdict]
+        status, end_reason = _FAILURES[result]
         self.tell(status, why, SERVER_ERROR)
-        self.end(ending, why, keep=self._outlet.keep)
+        self.end(end_reason, why, keep=self._writer.keep)
 
     def tell_upstream_error(self, attempt: Attempt) -> None:
         """Make an event of an answer that came too late to be passed with its own status."""
         head, told = attempt.head, self._telling
         assert head is not None
         assert told is not None
-        facts = self._rules.facts
+        info = self._rules.info
         detail = f"the upstream answered {head.status}"
         if head.status < 300:
             kind = (head.get(b"content-type") or b"nothing").decode("latin-1")[:80]
             detail += f" with {kind}, which is no event stream"
-            event = error_event(facts.api, 502, detail)
+            event = error_event(info.api, 502, detail)
         else:
-            event = told_event(facts.api, head.status, b"".join(told))
-        self._outlet.break_off(event, monotonic())
-        self.end(Ending.UPSTREAM_ERROR, detail, keep=False)
+            event = upstream_error_event(info.api, head.status, b"".join(told))
+        self._writer.break_off(event, monotonic())
+        self.end(EndReason.UPSTREAM_ERROR, detail, keep=False)
 
     def tell(self, status: int, message: str, kind: str, lines: bytes = b"") -> None:
         """Tell of an error by a whole answer while there is none, else by an event."""
-        api = self._rules.facts.api
+        api = self._rules.info.api
         now = monotonic()
-        if self._outlet.opened:
-            self._outlet.break_off(error_event(api, status, message, kind), now)
+        if self._writer.opened:
+            self._writer.break_off(error_event(api, status, message, kind), now)
         else:
             lines += b"Content-Type: application/json\r\n"
-            self._outlet.answer(status, lines, error_body(api, status, message, kind), now)
+            self._writer.answer(status, lines, error_body(api, status, message, kind), now)
 
     # The end.
 
     def _hand_over(self) -> None:
-        gaps = self._track.take_gaps()
-        if gaps and self._outlet.boundary is not None:
-            self.passage.reads += len(gaps)
-            self._rules.observer.gaps(self.passage, gaps)
+        gaps = self._fast_path.take_gaps()
+        if gaps and self._writer.framer is not None:
+            self.record.reads += len(gaps)
+            self._rules.observer.gaps(self.record, gaps)
 
-    def end(self, ending: Ending, detail: str = "", *, keep: bool) -> None:
+    def end(self, end_reason: EndReason, detail: str = "", *, keep: bool) -> None:
         """It is over, for this reason; ``keep``: the client's connection can go on."""
         if self.over:
             return
@@ -278,16 +300,16 @@ class Passing:
         race, self._race = self._race, None
         if race is not None:
             race.cancel()
-        self._track.full = _nothing  # It is a method of this object: a cycle less to collect.
+        self._fast_path.full = _nothing  # It is a method of this object: a cycle less to collect.
         if self._ticket is not None:
             self._ticket.release()
-        passage = self.passage
-        passage.bytes_in += self._track.bytes
-        passage.bytes_out += self._track.bytes
-        passage.ending, passage.detail, passage.ended_at = ending, detail, monotonic()
-        self._host.later(self._close_books)
+        record = self.record
+        record.bytes_in += self._fast_path.bytes
+        record.bytes_out += self._fast_path.bytes
+        record.end_reason, record.detail, record.ended_at = end_reason, detail, monotonic()
+        self._host.defer(self._close_books)
         self._host.relay_over(keep=keep)
 
     def _close_books(self) -> None:
         self._hand_over()
-        self._rules.observer.ended(self.passage)
+        self._rules.observer.ended(self.record)

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from undam.errors import UsageError
-from undam.gateway.interfaces import Passage
+from undam.gateway.interfaces import RequestRecord
 from undam.gateway.telemetry.gap_stats import Gaps
-from undam.gateway.telemetry.traceparent import of_passage
+from undam.gateway.telemetry.traceparent import of_record
 from undam.record.redact import redact_text
 
 # What may wait for the disk: some 10000 lines.
@@ -34,11 +34,11 @@ _TEXT = 512
 _SHORT = 96
 
 
-def entry(passage: Passage, gaps: Gaps) -> dict[str, Any]:
+def entry(record: RequestRecord, gaps: Gaps) -> dict[str, Any]:
     """A line as a dictionary. Milliseconds and bytes; null for what there was none of."""
-    request, upstream = passage.request, passage.upstream
-    began_s = time.time() - time.monotonic() + passage.began_at
-    trace = of_passage(passage)
+    request, upstream = record.request, record.upstream
+    began_s = time.time() - time.monotonic() + record.began_at
+    trace = of_record(record)
     return {
         "time": datetime.fromtimestamp(began_s, UTC).isoformat(timespec="milliseconds"),
         "request_id": request and request.request_id[:_SHORT],
@@ -46,22 +46,22 @@ def entry(passage: Passage, gaps: Gaps) -> dict[str, Any]:
         "key": request and (request.key_name or None),
         "method": request and request.method[:_SHORT],
         "path": request and redact_text(request.target[:_TEXT]),
-        "status": passage.status or None,
+        "status": record.status or None,
         "api": request and request.api.name,
         "stream": bool(request and request.streams),
         "model": request and (redact_text(request.model[:_SHORT]) or None),
         "upstream": upstream and upstream.name,
-        "ttft_ms": _ms(passage.content_at and passage.content_at - passage.began_at),
+        "ttft_ms": _ms(record.content_at and record.content_at - record.began_at),
         "gap_p99_ms": _ms(gaps.p99_s),
-        "duration_ms": _ms(max(0.0, passage.ended_at - passage.began_at)),
-        "reads": passage.reads,
-        "bytes_in": passage.bytes_in,
-        "bytes_out": passage.bytes_out,
-        "heartbeats": passage.heartbeats,
-        "retries": passage.retries,
-        "hedged": passage.hedged or None,
-        "ended": passage.ending and passage.ending.value,
-        "detail": redact_text(passage.detail[:_TEXT]) or None,
+        "duration_ms": _ms(max(0.0, record.ended_at - record.began_at)),
+        "reads": record.reads,
+        "bytes_in": record.bytes_in,
+        "bytes_out": record.bytes_out,
+        "heartbeats": record.heartbeats,
+        "retries": record.retries,
+        "hedged": record.hedged or None,
+        "ended": record.end_reason and record.end_reason.value,
+        "detail": redact_text(record.detail[:_TEXT]) or None,
         "trace_id": trace and trace.trace_id,
     }
 
@@ -88,9 +88,9 @@ class AccessLog:
         self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
         self._thread.start()
 
-    def note(self, passage: Passage, gaps: Gaps) -> None:
-        """Write the line of a passage that has ended."""
-        self.write(entry(passage, gaps))
+    def note(self, record: RequestRecord, gaps: Gaps) -> None:
+        """Write the line of a record that has ended."""
+        self.write(entry(record, gaps))
 
     def write(self, line: dict[str, Any]) -> None:
         """Take a line; dropped, and counted, where too many wait."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from undam.gateway.interfaces import Page, RequestFacts
+from undam.gateway.interfaces import LocalResponse, RequestInfo
 from undam.gateway.telemetry.metrics import scrape
 from undam.gateway.telemetry.shared_memory import Board
 
@@ -28,24 +28,26 @@ class Pages:
         self._board = board
         self._settle = settle
 
-    def __call__(self, request: RequestFacts) -> Page | Awaitable[Page] | None:
+    def __call__(self, request: RequestInfo) -> LocalResponse | Awaitable[LocalResponse] | None:
         """The page that is asked for; ``None``: the path is not ours."""
         path = request.path
         if not path.startswith(PREFIX):
             return None
         if request.method not in ("GET", "HEAD"):
-            return Page(405, _TEXT, b"only GET and HEAD\n")
+            return LocalResponse(405, _TEXT, b"only GET and HEAD\n")
         if path == "/-/healthz":
-            return Page(200, _TEXT, b"ok\n")
+            return LocalResponse(200, _TEXT, b"ok\n")
         if path == "/-/readyz":
             why_not = self._ready()
-            return Page(503 if why_not else 200, _TEXT, (why_not or "ready").encode() + b"\n")
+            return LocalResponse(
+                503 if why_not else 200, _TEXT, (why_not or "ready").encode() + b"\n"
+            )
         if path == "/-/metrics" and self._board is not None:
             return self._metrics(request, self._board)
-        return Page(404, _TEXT, b"there are /-/healthz, /-/readyz and /-/metrics\n")
+        return LocalResponse(404, _TEXT, b"there are /-/healthz, /-/readyz and /-/metrics\n")
 
-    async def _metrics(self, request: RequestFacts, board: Board) -> Page:
+    async def _metrics(self, request: RequestInfo, board: Board) -> LocalResponse:
         self._settle()
         accept = (request.get(b"accept") or b"").decode("latin-1")
         kind, body = await scrape(board.snapshot(), accept)
-        return Page(200, kind.encode("ascii"), body)
+        return LocalResponse(200, kind.encode("ascii"), body)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from undam.apis import CHAT, COMPLETIONS, MESSAGES, PLAIN, RESPONSES, Api
-from undam.gateway.interfaces import Ending, Passage, SentWhy, Upstream, Verdict
+from undam.gateway.interfaces import AttemptKind, EndReason, RequestRecord, Upstream, UpstreamResult
 from undam.gateway.telemetry import metric_definitions as m
 from undam.gateway.telemetry.gap_stats import Gaps
 from undam.gateway.telemetry.metrics import Metrics, add_sorted
@@ -22,23 +22,23 @@ _OPERATIONS = {
     COMPLETIONS.name: ("text_completion", "openai"),
     MESSAGES.name: ("chat", "anthropic"),
 }
-_GOOD = (Ending.COMPLETE, Ending.LOCAL)
+_GOOD = (EndReason.COMPLETE, EndReason.LOCAL)
 _LOCAL_PATHS = "/-/"
 
 
 class Tracer(Protocol):
-    """Makes a span of a passage; see ``tracing``."""
+    """Makes a span of a record; see ``tracing``."""
 
-    def began(self, passage: Passage) -> object: ...
+    def began(self, record: RequestRecord) -> object: ...
 
     def event(self, span: object, name: str, upstream: str) -> None: ...
 
-    def ended(self, span: object, passage: Passage, gaps: Gaps) -> None: ...
+    def ended(self, span: object, record: RequestRecord, gaps: Gaps) -> None: ...
 
 
 @dataclass(slots=True)
 class Observed:
-    """What is kept of a passage in flight."""
+    """What is kept of a record in flight."""
 
     gaps: Gaps = field(default_factory=Gaps)
     asked: list[Upstream] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Telemetry:
     """An ``Observer``. The director shares its ``metrics`` for what only it knows.
 
     Args:
-        access_log: where a line about each passage goes; the gateway's own pages get none.
+        access_log: where a line about each record goes; the gateway's own pages get none.
         tracer: makes spans, where that is on.
     """
 
@@ -70,19 +70,19 @@ class Telemetry:
         self._log = access_log
         self._tracer = tracer
 
-    def began(self, passage: Passage) -> None:
+    def began(self, record: RequestRecord) -> None:
         """See ``Observer``."""
-        if _is_local(passage):
+        if _is_local(record):
             return
-        observed = _of(passage)
+        observed = _of(record)
         observed.counted = True
-        self._in_flight(passage, 1)
-        if self._tracer is not None and passage.request is not None:
-            observed.span = self._tracer.began(passage)
+        self._in_flight(record, 1)
+        if self._tracer is not None and record.request is not None:
+            observed.span = self._tracer.began(record)
 
-    def sent(self, passage: Passage, upstream: Upstream, why: SentWhy) -> None:
+    def sent(self, record: RequestRecord, upstream: Upstream, why: AttemptKind) -> None:
         """See ``Observer``."""
-        metrics, observed = self.metrics, _of(passage)
+        metrics, observed = self.metrics, _of(record)
         name = clean_label(upstream.name)
         metrics.count(m.UPSTREAM_REQUESTS, name, why)
         metrics.count(m.UPSTREAM_IN_FLIGHT, name)
@@ -94,103 +94,105 @@ class Telemetry:
         if self._tracer is not None and observed.span is not None:
             self._tracer.event(observed.span, why, upstream.name)
 
-    def hedge_denied(self, passage: Passage) -> None:
+    def hedge_denied(self, record: RequestRecord) -> None:
         """See ``Observer``."""
         self.metrics.count(m.HEDGES_DENIED, self.metrics.take_denial())
 
-    def first_content(self, passage: Passage) -> None:
+    def first_content(self, record: RequestRecord) -> None:
         """See ``Observer``."""
-        observed, upstream = _of(passage), passage.upstream
-        if passage.request is None or upstream is None or passage.content_at is None:
+        observed, upstream = _of(record), record.upstream
+        if record.request is None or upstream is None or record.content_at is None:
             return
         if len(observed.asked) > 1:
             for loser in [one for one in observed.asked if one is not upstream]:
                 self._answered(observed, loser)
-        observed.model = self.metrics.models.take(passage.request.model, passage.content_at)
-        if passage.request.api is not PLAIN:
-            waited_s = passage.content_at - passage.began_at
-            self.metrics.observe(m.TTFT, waited_s, *self._labels(passage))
+        observed.model = self.metrics.models.take(record.request.model, record.content_at)
+        if record.request.api is not PLAIN:
+            waited_s = record.content_at - record.began_at
+            self.metrics.observe(m.TTFT, waited_s, *self._labels(record))
 
-    def gaps(self, passage: Passage, gaps: Sequence[float]) -> None:
+    def gaps(self, record: RequestRecord, gaps: Sequence[float]) -> None:
         """See ``Observer``."""
-        observed = _of(passage)
+        observed = _of(record)
         found = observed.gaps.add(gaps)
-        if found and passage.request is not None and passage.request.api is not PLAIN:
+        if found and record.request is not None and record.request.api is not PLAIN:
             series = observed.gap_series
             if series is None:
-                series = self.metrics.series(m.GAP, *self._labels(passage))
+                series = self.metrics.series(m.GAP, *self._labels(record))
                 if observed.labels is not None:
                     observed.gap_series = series  # Not dropped while its model has streams.
             add_sorted(series, m.GAP, found)
 
-    def heartbeat(self, passage: Passage) -> None:
+    def heartbeat(self, record: RequestRecord) -> None:
         """See ``Observer``."""
         self._heartbeats[0] += 1
 
-    def upstream_failed(self, passage: Passage, upstream: Upstream, verdict: Verdict) -> None:
+    def upstream_failed(
+        self, record: RequestRecord, upstream: Upstream, result: UpstreamResult
+    ) -> None:
         """See ``Observer``."""
-        self._answered(_of(passage), upstream)
-        self.metrics.count(m.UPSTREAM_ERRORS, clean_label(upstream.name), verdict.value)
-        observed = _of(passage)
+        self._answered(_of(record), upstream)
+        self.metrics.count(m.UPSTREAM_ERRORS, clean_label(upstream.name), result.value)
+        observed = _of(record)
         if self._tracer is not None and observed.span is not None:
-            self._tracer.event(observed.span, verdict.value, upstream.name)
+            self._tracer.event(observed.span, result.value, upstream.name)
 
-    def ended(self, passage: Passage) -> None:
+    def ended(self, record: RequestRecord) -> None:
         """See ``Observer``."""
-        if _is_local(passage):
+        if _is_local(record):
             return
-        observed, metrics = _of(passage), self.metrics
+        observed, metrics = _of(record), self.metrics
         for upstream in list(observed.asked):
             self._answered(observed, upstream)
         if observed.counted:
-            self._in_flight(passage, -1)
-        api: Api = passage.request.api if passage.request is not None else PLAIN
-        ending = passage.ending or Ending.LOCAL
-        metrics.count(m.REQUESTS, api.name, str(passage.status))
-        metrics.count(m.ENDED, ending.value)
-        self._in[0] += passage.bytes_in
-        self._out[0] += passage.bytes_out
-        if passage.hedged in {"won", "lost"}:
-            metrics.count(m.HEDGES, passage.hedged)
-        if ending is Ending.CLIENT_LEFT:
-            metrics.count(m.CLIENT_CANCELS, "prefill" if passage.content_at is None else "content")
-        elif ending in {Ending.REFUSED, Ending.BAD_REQUEST}:
-            metrics.count(m.REFUSED, str(passage.status))
+            self._in_flight(record, -1)
+        api: Api = record.request.api if record.request is not None else PLAIN
+        end_reason = record.end_reason or EndReason.LOCAL
+        metrics.count(m.REQUESTS, api.name, str(record.status))
+        metrics.count(m.ENDED, end_reason.value)
+        self._in[0] += record.bytes_in
+        self._out[0] += record.bytes_out
+        if record.hedged in {"won", "lost"}:
+            metrics.count(m.HEDGES, record.hedged)
+        if end_reason is EndReason.CLIENT_LEFT:
+            metrics.count(m.CLIENT_CANCELS, "prefill" if record.content_at is None else "content")
+        elif end_reason in {EndReason.REFUSED, EndReason.BAD_REQUEST}:
+            metrics.count(m.REFUSED, str(record.status))
         if api is not PLAIN:
-            self._model_ended(passage, ending)
+            self._model_ended(record, end_reason)
         if self._tracer is not None and observed.span is not None:
-            self._tracer.ended(observed.span, passage, observed.gaps)
+            self._tracer.ended(observed.span, record, observed.gaps)
         if self._log is not None:
-            self._log.note(passage, observed.gaps)
+            self._log.note(record, observed.gaps)
         if observed.model is not None:
             metrics.models.release(observed.model)
 
-    def _model_ended(self, passage: Passage, ending: Ending) -> None:
-        labels = self._labels(passage)
-        error = "" if ending in _GOOD and passage.status < 400 else _error(passage, ending)
-        seconds = max(0.0, passage.ended_at - passage.began_at)
+    def _model_ended(self, record: RequestRecord, end_reason: EndReason) -> None:
+        labels = self._labels(record)
+        error = "" if end_reason in _GOOD and record.status < 400 else _error(record, end_reason)
+        seconds = max(0.0, record.ended_at - record.began_at)
         self.metrics.observe(m.DURATION, seconds, *labels, error)
-        mean_s = _of(passage).gaps.mean_s
+        mean_s = _of(record).gaps.mean_s
         if mean_s is not None and not error:
             self.metrics.observe(m.TPOT, mean_s, *labels)
 
-    def _labels(self, passage: Passage) -> tuple[str, str, str, str]:
-        assert passage.request is not None
-        observed = _of(passage)
+    def _labels(self, record: RequestRecord) -> tuple[str, str, str, str]:
+        assert record.request is not None
+        observed = _of(record)
         if observed.labels is not None:
             return observed.labels
         model = observed.model
         if model is None:
-            model = self.metrics.models.known(passage.request.model)
-        upstream = clean_label(passage.upstream.name) if passage.upstream is not None else ""
-        labels = (upstream, model, *operation_of(passage.request.api))
+            model = self.metrics.models.known(record.request.model)
+        upstream = clean_label(record.upstream.name) if record.upstream is not None else ""
+        labels = (upstream, model, *operation_of(record.request.api))
         if observed.model is not None:
             observed.labels = labels
         return labels
 
-    def _in_flight(self, passage: Passage, by: int) -> None:
+    def _in_flight(self, record: RequestRecord, by: int) -> None:
         self._requests[0] += by
-        if passage.request is not None and passage.request.streams:
+        if record.request is not None and record.request.streams:
             self._streams[0] += by
 
     def _answered(self, observed: Observed, upstream: Upstream) -> None:
@@ -207,18 +209,18 @@ def operation_of(api: Api) -> tuple[str, str]:
     return _OPERATIONS.get(api.name, ("", ""))
 
 
-def _is_local(passage: Passage) -> bool:
+def _is_local(record: RequestRecord) -> bool:
     """A page of the gateway's own: scrapes and probes of health would drown all else."""
-    return passage.request is not None and passage.request.target.startswith(_LOCAL_PATHS)
+    return record.request is not None and record.request.target.startswith(_LOCAL_PATHS)
 
 
-def _error(passage: Passage, ending: Ending) -> str:
-    return str(passage.status) if ending in _GOOD else ending.value
+def _error(record: RequestRecord, end_reason: EndReason) -> str:
+    return str(record.status) if end_reason in _GOOD else end_reason.value
 
 
-def _of(passage: Passage) -> Observed:
-    observed = passage.observed
+def _of(record: RequestRecord) -> Observed:
+    observed = record.observed
     if type(observed) is Observed:
         return observed
-    passage.observed = observed = Observed()
+    record.observed = observed = Observed()
     return observed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from undam.gateway.interfaces import Passage, RawHeaders
+from undam.gateway.interfaces import RawHeaders, RequestRecord
 
 # A later version may have more fields behind these; ff is forbidden (3.2.2).
 _FORM = re.compile(
@@ -47,9 +47,9 @@ def of_headers(headers: RawHeaders) -> TraceParent | None:
     return parse(found[0]) if len(found) == 1 else None
 
 
-def of_passage(passage: Passage) -> TraceParent | None:
+def of_record(record: RequestRecord) -> TraceParent | None:
     """What the upstream is told, or else what the client told."""
-    made = of_headers(passage.tracing)
-    if made is not None or passage.request is None:
+    made = of_headers(record.tracing)
+    if made is not None or record.request is None:
         return made
-    return of_headers(passage.request.headers)
+    return of_headers(record.request.headers)

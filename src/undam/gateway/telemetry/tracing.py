@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from undam.errors import UsageError
-from undam.gateway.interfaces import Ending, Passage
+from undam.gateway.interfaces import EndReason, RequestRecord
 from undam.gateway.telemetry.gap_stats import Gaps
 from undam.gateway.telemetry.model_labels import clean_label
 from undam.gateway.telemetry.observer import operation_of
@@ -23,7 +23,12 @@ from undam.gateway.telemetry.traceparent import TraceParent, of_headers
 from undam.record.redact import redact_text
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-_FAULTS = frozenset(Ending) - {Ending.COMPLETE, Ending.LOCAL, Ending.CLIENT_LEFT, Ending.SHUTDOWN}
+_FAULTS = frozenset(EndReason) - {
+    EndReason.COMPLETE,
+    EndReason.LOCAL,
+    EndReason.CLIENT_LEFT,
+    EndReason.SHUTDOWN,
+}
 _TRACESTATE = b"tracestate"
 
 
@@ -67,12 +72,12 @@ class Tracing:
         self._provider.add_span_processor(export.BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("undam.gateway")
 
-    def began(self, passage: Passage) -> object:
+    def began(self, record: RequestRecord) -> object:
         """Start both spans, and tell upstreams of the second."""
-        request = passage.request
+        request = record.request
         assert request is not None
         offset_s = time.time() - time.monotonic()
-        begin_ns = round((passage.began_at + offset_s) * 1e9)
+        begin_ns = round((record.began_at + offset_s) * 1e9)
         server = self._tracer.start_span(
             request.method,
             context=self._parent(of_headers(request.headers), request.get(_TRACESTATE)),
@@ -105,7 +110,7 @@ class Tracing:
         parent = TraceParent(
             f"{context.trace_id:032x}", f"{context.span_id:016x}", int(context.trace_flags)
         )
-        passage.tracing.append((b"traceparent", parent.header()))
+        record.tracing.append((b"traceparent", parent.header()))
         return _Spans(server, span, offset_s)
 
     def event(self, span: object, name: str, upstream: str) -> None:
@@ -113,33 +118,33 @@ class Tracing:
         assert isinstance(span, _Spans)
         span.model.add_event(f"undam.{name}", {"undam.upstream": upstream})
 
-    def ended(self, span: object, passage: Passage, gaps: Gaps) -> None:
+    def ended(self, span: object, record: RequestRecord, gaps: Gaps) -> None:
         """Say how it went, and end both."""
         assert isinstance(span, _Spans)
-        ending = passage.ending or Ending.LOCAL
+        end_reason = record.end_reason or EndReason.LOCAL
         known: dict[str, Any] = {
-            "http.response.status_code": passage.status,
-            "undam.ended": ending.value,
-            "undam.heartbeats": passage.heartbeats,
-            "undam.retries": passage.retries,
-            "undam.hedged": passage.hedged,
+            "http.response.status_code": record.status,
+            "undam.ended": end_reason.value,
+            "undam.heartbeats": record.heartbeats,
+            "undam.retries": record.retries,
+            "undam.hedged": record.hedged,
         }
-        if passage.content_at is not None:
-            seconds = passage.content_at - passage.began_at
+        if record.content_at is not None:
+            seconds = record.content_at - record.began_at
             known["gen_ai.response.time_to_first_chunk"] = seconds
         if gaps.p99_s is not None:
             known["undam.gap_p99_s"] = gaps.p99_s
-        if passage.upstream is not None:
-            known["server.address"] = passage.upstream.host
-            known["server.port"] = passage.upstream.port
-        if ending in _FAULTS or passage.status >= 500:
-            status = self._api.Status(self._api.StatusCode.ERROR, ending.value)
-            known["error.type"] = ending.value if ending in _FAULTS else str(passage.status)
+        if record.upstream is not None:
+            known["server.address"] = record.upstream.host
+            known["server.port"] = record.upstream.port
+        if end_reason in _FAULTS or record.status >= 500:
+            status = self._api.Status(self._api.StatusCode.ERROR, end_reason.value)
+            known["error.type"] = end_reason.value if end_reason in _FAULTS else str(record.status)
             span.model.set_status(status)
             span.server.set_status(status)
         span.model.set_attributes(_filled(known))
-        span.server.set_attributes(_filled({"http.response.status_code": passage.status}))
-        end_ns = round((max(passage.ended_at, passage.began_at) + span.offset_s) * 1e9)
+        span.server.set_attributes(_filled({"http.response.status_code": record.status}))
+        end_ns = round((max(record.ended_at, record.began_at) + span.offset_s) * 1e9)
         span.model.end(end_ns)
         span.server.end(end_ns)
 

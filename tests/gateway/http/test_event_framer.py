@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undam.gateway.http.event_framer import Boundary, last_boundary
+from undam.gateway.http.event_framer import EventFramer, last_boundary
 from undam.sse import Parser
 
 
@@ -56,17 +56,17 @@ def test_bytes_stay_as_they_are_and_a_comment_fits_between_any_two_pieces(
     lines: list[tuple[bytes, bytes]], cuts: list[int], most: int
 ) -> None:
     data = b"".join(line + end for line, end in lines)
-    boundary, out, at = Boundary(most), [], 0
+    framer, out, at = EventFramer(most), [], 0
     commented = b""
     for size in [*cuts, len(data)]:
-        piece = boundary.take(data[at : at + size])
+        piece = framer.take(data[at : at + size])
         at += size
         out.append(piece)
         commented += piece
-        if not boundary.torn:
+        if not framer.torn:
             commented += b": here\n"
-        assert len(boundary.held) <= most
-    assert b"".join(out) + boundary.flush() == data
+        assert len(framer.held) <= most
+    assert b"".join(out) + framer.flush() == data
     commented += data[len(b"".join(out)) :]
 
     def events(text: bytes) -> list[object]:
@@ -77,11 +77,11 @@ def test_bytes_stay_as_they_are_and_a_comment_fits_between_any_two_pieces(
 
 
 def test_an_event_too_large_to_hold_passes_in_pieces_until_its_end() -> None:
-    boundary = Boundary(10)
-    assert boundary.take(b"data: " + b"x" * 20) == b"data: " + b"x" * 20
-    assert (boundary.torn, boundary.level) == (True, False)
-    assert boundary.take(b"xx\n") == b"xx\n"
-    assert boundary.take(b"\nda") == b"\n"
-    assert (boundary.torn, boundary.held) == (False, b"da")
-    assert boundary.flush() == b"da"
-    assert boundary.level
+    framer = EventFramer(10)
+    assert framer.take(b"data: " + b"x" * 20) == b"data: " + b"x" * 20
+    assert (framer.torn, framer.level) == (True, False)
+    assert framer.take(b"xx\n") == b"xx\n"
+    assert framer.take(b"\nda") == b"\n"
+    assert (framer.torn, framer.held) == (False, b"da")
+    assert framer.flush() == b"da"
+    assert framer.level

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from undam.gateway.http.request_parser import BadRequest, Head, RequestReader, read_head
+from undam.gateway.http.request_parser import BadRequest, RequestHead, RequestReader, read_head
 
 _MAX = 2000
 
 
-def _read(data: bytes, cuts: list[int]) -> list[tuple[Head, bytes]]:
+def _read(data: bytes, cuts: list[int]) -> list[tuple[RequestHead, bytes]]:
     reader, done = RequestReader(_MAX, _MAX), []
-    head: Head | None = None
+    head: RequestHead | None = None
     body = b""
     at = 0
     for size in [*cuts, len(data)]:
@@ -137,7 +137,7 @@ def test_the_quick_way_reads_no_head_otherwise(
         assert quick == _verdict(data)  # which asks llhttp
 
 
-def _verdict(data: bytes) -> Head | tuple[int, str]:
+def _verdict(data: bytes) -> RequestHead | tuple[int, str]:
     try:
         return read_head(data)
     except BadRequest as error:

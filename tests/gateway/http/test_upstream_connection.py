@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from undam.gateway.http.fast_path import BATCH, Track
+from undam.gateway.http.fast_path import BATCH, FastPath
 from undam.gateway.http.headers import ResponseHead
 from undam.gateway.http.upstream_connection import UpstreamConnection
 from undam.gateway.interfaces import Upstream
@@ -46,7 +46,7 @@ class _Receiver:
         self.long: list[bytes] = []
         self.body = b""
         self.ended = self.died_of = ""
-        self.track_of = Track(self._passed, self._full, 0.0)
+        self.track_of = FastPath(self._passed, self._full, 0.0)
         self.bundles: list[int] = []
 
     def _passed(self, data: bytes) -> None:
@@ -69,7 +69,7 @@ class _Receiver:
     def died(self, why: str, *, answered: bool) -> None:
         self.died_of = why
 
-    def track(self) -> Track | None:
+    def fast_path(self) -> FastPath | None:
         return self.track_of if self.body.endswith((b"\n\n", b"\r\n\r\n")) else None
 
     def upstream_full(self, full: bool) -> None: ...

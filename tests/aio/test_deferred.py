@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 import uvloop
 
-from undam.aio.deferred import Soon
+from undam.aio.deferred import DeferredQueue
 
 
 def test_what_came_meanwhile_is_read_before_each_piece() -> None:
@@ -18,7 +18,7 @@ def test_what_came_meanwhile_is_read_before_each_piece() -> None:
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        soon = Soon(loop)
+        queue = DeferredQueue(loop)
         ours, theirs = socket.socketpair()
         with ours, theirs:
             ours.setblocking(False)
@@ -36,8 +36,8 @@ def test_what_came_meanwhile_is_read_before_each_piece() -> None:
             loop.add_reader(ours, read)
             # Both are ready before either piece is done; each piece is followed by a read.
             theirs.send(b"r")
-            soon.later(work("one"))
-            soon.later(work("two"))
+            queue.put(work("one"))
+            queue.put(work("two"))
             await asyncio.sleep(0.05)
             loop.remove_reader(ours)
 
@@ -48,11 +48,11 @@ def test_what_came_meanwhile_is_read_before_each_piece() -> None:
 
 
 def test_it_is_not_done_while_a_client_may_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("undam.aio.deferred._LATER_S", 0.3)
+    monkeypatch.setattr("undam.aio.deferred._DELAY_S", 0.3)
 
     async def main() -> tuple[list[int], list[int]]:
-        soon, done = Soon(asyncio.get_running_loop()), list[int]()
-        soon.later(partial(done.append, 1))
+        queue, done = DeferredQueue(asyncio.get_running_loop()), list[int]()
+        queue.put(partial(done.append, 1))
         await asyncio.sleep(0.02)
         early = list(done)
         await asyncio.sleep(0.5)
@@ -66,9 +66,9 @@ def test_many_take_fewer_turns_than_they_are() -> None:
 
     async def main() -> list[int]:
         nonlocal turns
-        soon, done = Soon(asyncio.get_running_loop()), list[int]()
+        queue, done = DeferredQueue(asyncio.get_running_loop()), list[int]()
         for number in range(200):
-            soon.later(partial(done.append, number))
+            queue.put(partial(done.append, number))
         while len(done) < 200:
             turns += bool(done)
             await asyncio.sleep(0)
@@ -80,13 +80,13 @@ def test_many_take_fewer_turns_than_they_are() -> None:
 
 def test_now_does_all_and_nothing_is_done_twice() -> None:
     async def main() -> list[str]:
-        soon, done = Soon(asyncio.get_running_loop()), list[str]()
-        soon.later(lambda: done.append("one"))
-        soon.later(lambda: done.append("two"))
-        soon.now()
+        queue, done = DeferredQueue(asyncio.get_running_loop()), list[str]()
+        queue.put(lambda: done.append("one"))
+        queue.put(lambda: done.append("two"))
+        queue.flush()
         assert done == ["one", "two"]
         await asyncio.sleep(0.01)
-        soon.later(lambda: done.append("three"))
+        queue.put(lambda: done.append("three"))
         await asyncio.sleep(0.01)
         return done
 
@@ -99,13 +99,13 @@ def test_a_piece_that_fails_keeps_no_other_from_being_done() -> None:
     async def main() -> list[str]:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: told.append(str(context["exception"])))
-        soon, done = Soon(loop), list[str]()
+        queue, done = DeferredQueue(loop), list[str]()
 
         def fail() -> None:
             raise ValueError("this one")
 
-        soon.later(fail)
-        soon.later(lambda: done.append("after"))
+        queue.put(fail)
+        queue.put(lambda: done.append("after"))
         await asyncio.sleep(0.01)
         return done
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from undam.apis import CHAT, COMPLETIONS, MESSAGES, PLAIN, RESPONSES, Api, Kind
-from undam.gateway.http.error_responses import error_body, error_event, told_event
+from undam.gateway.http.error_responses import error_body, error_event, upstream_error_event
 from undam.sse import Event, Parser
 
 _APIS = [CHAT, COMPLETIONS, RESPONSES, MESSAGES, PLAIN]
@@ -24,8 +24,10 @@ def _event(data: bytes) -> Event:
     "data",
     [
         lambda api: error_event(api, 502, "it \n broke"),
-        lambda api: told_event(api, 429, b'{"error": {"message": "it \\n broke", "code": "x"}}'),
-        lambda api: told_event(
+        lambda api: upstream_error_event(
+            api, 429, b'{"error": {"message": "it \\n broke", "code": "x"}}'
+        ),
+        lambda api: upstream_error_event(
             api, 429, b'{"type": "error", "error": {"type": "x", "message": "it \\n broke"}}'
         ),
     ],
@@ -47,7 +49,7 @@ def test_its_own_readers_take_it_for_an_error(api: Api, data: object) -> None:
 def test_what_an_upstream_says_in_another_form_is_told_as_the_message(
     api: Api, body: bytes
 ) -> None:
-    event = _event(told_event(api, 500, body))
+    event = _event(upstream_error_event(api, 500, body))
     meaning = api.read(event.event, event.data)
     assert meaning.kind is Kind.ERROR
     assert meaning.text.startswith("the upstream answered 500")

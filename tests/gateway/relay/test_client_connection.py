@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
-from undam.gateway.interfaces import Page, Passage, Terms
+from undam.gateway.interfaces import LocalResponse, RequestLimits, RequestRecord
 from undam.gateway.relay.app import Gateway
-from undam.gateway.relay.client_connection import Client
+from undam.gateway.relay.client_connection import ClientConnection
 
 _REQUEST = b"GET /-/healthz HTTP/1.1\r\nHost: h\r\n\r\n"
 
@@ -48,22 +48,22 @@ class _Pages:
     def __init__(self) -> None:
         self.endings: list[str] = []
 
-    def page(self, _: object) -> Page:
-        return Page(200, b"text/plain", b"ok\n")
+    def page(self, _: object) -> LocalResponse:
+        return LocalResponse(200, b"text/plain", b"ok\n")
 
-    def began(self, _: Passage) -> None: ...
+    def began(self, _: RequestRecord) -> None: ...
 
-    def ended(self, passage: Passage) -> None:
-        assert passage.ending is not None
-        self.endings.append(passage.ending.value)
+    def ended(self, record: RequestRecord) -> None:
+        assert record.end_reason is not None
+        self.endings.append(record.end_reason.value)
 
 
 def _play(reads: Callable[[Any, _Transport], None]) -> tuple[bytes, list[str], _Transport]:
     pages = _Pages()
 
     async def main() -> _Transport:
-        gateway = Gateway(cast("Any", pages), cast("Any", pages), Terms())
-        client: Any = Client(gateway)
+        gateway = Gateway(cast("Any", pages), cast("Any", pages), RequestLimits())
+        client: Any = ClientConnection(gateway)
         transport = _Transport()
         client.connection_made(transport)
         reads(client, transport)
@@ -103,9 +103,9 @@ def test_what_is_over_when_the_gateway_closes_is_counted() -> None:
     pages = _Pages()
 
     async def main() -> None:
-        gateway = Gateway(cast("Any", pages), cast("Any", pages), Terms())
+        gateway = Gateway(cast("Any", pages), cast("Any", pages), RequestLimits())
         for _ in range(9):
-            client: Any = Client(gateway)
+            client: Any = ClientConnection(gateway)
             client.connection_made(_Transport())
             client.data_received(_REQUEST)
             client.eof_received()

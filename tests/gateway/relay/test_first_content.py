@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from undam.apis import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Api, Kind
 from undam.gateway.relay import first_content as module
-from undam.gateway.relay.first_content import Opening
+from undam.gateway.relay.first_content import FirstContentDetector
 from undam.sse import Comment, Parser
 
 
@@ -66,19 +66,19 @@ def _bytes(payload: dict[str, Any], separators: tuple[str, str]) -> bytes:
 def test_what_looks_like_content_is_and_what_does_not_is_none(
     api: Api, payload: dict[str, Any], is_content: bool, separators: tuple[str, str]
 ) -> None:
-    data, opening = _bytes(payload, separators), Opening(api)
-    assert opening.looks_like_content(data) is is_content
-    assert opening.take(data) is is_content
-    assert opening.content is is_content
+    data, detector = _bytes(payload, separators), FirstContentDetector(api)
+    assert detector.looks_like_content(data) is is_content
+    assert detector.take(data) is is_content
+    assert detector.content is is_content
 
 
 def test_neither_a_text_within_a_text_nor_a_large_event_looks_like_it() -> None:
-    opening = Opening(CHAT)
+    detector = FirstContentDetector(CHAT)
     quoted = _bytes(_chat({"role": '{"content": "x"}', "content": ""}), (", ", ": "))
     assert b'content\\": \\"x' in quoted
-    assert not opening.looks_like_content(quoted)
-    assert not opening.looks_like_content(_bytes(_chat({"content": "x" * 1024}), (", ", ": ")))
-    assert not opening.looks_like_content(b": ping\n\n")
+    assert not detector.looks_like_content(quoted)
+    assert not detector.looks_like_content(_bytes(_chat({"content": "x" * 1024}), (", ", ": ")))
+    assert not detector.looks_like_content(b": ping\n\n")
 
 
 def _role(**more: Any) -> bytes:
@@ -110,11 +110,11 @@ _REAL = {
 @pytest.mark.parametrize("name", _REAL)
 def test_the_json_of_usual_chunks_is_not_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(module, "Parser")
-    opening = Opening(CHAT)
-    assert opening.take(_REAL[name]) is ("role" not in name)
-    assert opening.content is ("role" not in name)
+    detector = FirstContentDetector(CHAT)
+    assert detector.take(_REAL[name]) is ("role" not in name)
+    assert detector.content is ("role" not in name)
     with pytest.raises(NameError):
-        Opening(CHAT).take(b": ping\n\n")
+        FirstContentDetector(CHAT).take(b": ping\n\n")
 
 
 _VALUES = st.one_of(
@@ -192,6 +192,6 @@ def _as_read(data: bytes) -> tuple[bool, bool]:
 @example(b"", b'data: {"id":01,"choices":[{"delta":{}}]}\n\n')
 @example(_role(), b'\xef\xbb\xbfdata: {"choices":[{"delta":{"content":"x"}}]}\n\n')
 def test_a_chunk_that_is_not_read_means_what_its_json_says(first: bytes, data: bytes) -> None:
-    opening = Opening(CHAT)
-    taken = [opening.take(one) for one in (first, data) if one and not opening.decided]
-    assert (taken[-1], opening.content) == _as_read(first + data)
+    detector = FirstContentDetector(CHAT)
+    taken = [detector.take(one) for one in (first, data) if one and not detector.decided]
+    assert (taken[-1], detector.content) == _as_read(first + data)
