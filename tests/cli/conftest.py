@@ -5,8 +5,7 @@ from __future__ import annotations
 import ssl
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 import trustme
 
-from support.command import PATIENCE_S, Certificates, Ran, Run, Start, Wait, environment
+from support.command import PATIENCE_S, Certificates, Ran, Run, Start, environment
 
 
 @pytest.fixture
@@ -62,19 +61,6 @@ def start() -> Iterator[Start]:
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
-
-
-@pytest.fixture
-def eventually() -> Wait:
-    """Wait until something is so."""
-
-    def wait(is_so: Callable[[], bool]) -> None:
-        give_up = time.monotonic() + PATIENCE_S
-        while not is_so():
-            assert time.monotonic() < give_up, "it never came to be"
-            time.sleep(0.02)
-
-    return wait
 
 
 @pytest.fixture(scope="session")

@@ -14,13 +14,12 @@ from pathlib import Path
 import pytest
 
 from support import servers
+from support.chunked import LAST_CHUNK, chunk
 from support.command import Run, Start
 from support.servers import (
     DONE,
     JSON,
-    LAST_CHUNK,
     SSE,
-    chunk,
     head,
     replying,
     serving,

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from support.command import Run, Start, Wait
-from support.servers import chunk, head, serving, stream, token, wait_for_leaving, whole
+from support.chunked import chunk
+from support.command import Run, Start
+from support.eventually import eventually
+from support.servers import head, serving, stream, token, wait_for_leaving, whole
 
 # Each case starts the program, which takes a third of a second.
 pytestmark = pytest.mark.slow
@@ -35,7 +37,7 @@ def endless(conn: socket.socket, _request: bytes) -> None:
 @pytest.mark.parametrize(("number", "code", "line"), SIGNALS)
 @pytest.mark.parametrize("when", ["before the head", "in the stream"])
 def test_signal_in_the_middle(
-    start: Start, eventually: Wait, tmp_path: Path, number: int, code: int, line: bytes, when: str
+    start: Start, tmp_path: Path, number: int, code: int, line: bytes, when: str
 ) -> None:
     script = endless if when == "in the stream" else lambda conn, _: wait_for_leaving(conn)
     with serving(script) as server:
@@ -54,7 +56,7 @@ def test_signal_in_the_middle(
 
 @pytest.mark.parametrize(("number", "code", "line"), SIGNALS)
 def test_signal_while_files_are_written(
-    start: Start, eventually: Wait, tmp_path: Path, number: int, code: int, line: bytes
+    start: Start, tmp_path: Path, number: int, code: int, line: bytes
 ) -> None:
     """A pipe that is full holds the writer, so that the signal meets it there."""
     pipe = tmp_path / "pipe"
@@ -158,7 +160,7 @@ def test_progress_is_shown_on_a_terminal_and_nowhere_else(start: Start, run: Run
 
 @pytest.mark.parametrize(("number", "code", "line"), SIGNALS)
 def test_signal_on_a_terminal_gives_the_cursor_back(
-    start: Start, eventually: Wait, number: int, code: int, line: bytes
+    start: Start, number: int, code: int, line: bytes
 ) -> None:
     master, slave = pty.openpty()
     with serving(endless) as server:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from support.chunked import chunk
 from support.command import Run
-from support.servers import DONE, JSON, SSE, Server, chunk, head, serving, token, whole
+from support.servers import DONE, JSON, SSE, Server, head, serving, token, whole
 
 # Each case starts the program, which takes a third of a second.
 pytestmark = pytest.mark.slow

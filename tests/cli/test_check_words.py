@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from support.reports import hop, report
-from support.streams import Sent, blocks, chunk, exchange, to_end
+from support.streams import Sent, blocks, chat_event, exchange, to_end
 from undam.cli.commands.check.text import print_report
 from undam.cli.ui.output import console
 from undam.diagnosis.findings.disconnect import Leaving
@@ -90,7 +90,7 @@ def test_nothing_came(said: Said) -> None:
 
 
 def test_verdict_is_not_enough_where_the_stream_was_cut(said: Said) -> None:
-    reads = [Sent(20.0 * i, chunk(" tok")) for i in range(1, 60)]
+    reads = [Sent(20.0 * i, chat_event(" tok")) for i in range(1, 60)]
     reading = read_exchange(exchange(reads, ending=Ending.RESET, error="reset by h"))
     first = said(report(judge_hop([reading]))).splitlines()[0]
     assert first.startswith("STREAMING  the stream flows: events come as they are sent, but ")
@@ -101,7 +101,7 @@ def test_how_a_body_stopped_is_told_once(said: Said) -> None:
     broken = exchange([], ending=Ending.BROKEN, error="the body is no gzip\x1b[2J data")
     text = said(report(judge_hop([read_exchange(broken)])))
     assert text.count("edge: the body stopped: the body is no gzip\\x1b[2J data") == 1
-    reset = exchange([Sent(1, chunk(" a"))], ending=Ending.RESET, error="reset by h")
+    reset = exchange([Sent(1, chat_event(" a"))], ending=Ending.RESET, error="reset by h")
     assert said(report(judge_hop([read_exchange(reset)]))).count("body stopped") == 0
 
 

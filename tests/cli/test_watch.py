@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from support.scripted import DONE, HEAD, RESET, STREAM, Script, ScriptedServer, chunk
+from support.scripted import DONE, HEAD, RESET, STREAM, Script, ScriptedServer, chat_chunk
 from undam.record import read_record
 
 pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
@@ -25,9 +25,9 @@ pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
 _UNDAM = (sys.executable, "-m", "undam", "watch")
 _LIMIT_S = 60
 _WORDS = [f"w{i} " for i in range(12)]
-_END = (chunk(finish="stop"), DONE)
-_SLOW: Script = [STREAM, *(part for word in _WORDS for part in (chunk(word), 0.15)), *_END]
-_QUICK: Script = [STREAM, *(part for word in _WORDS for part in (chunk(word), 0.02)), *_END]
+_END = (chat_chunk(finish="stop"), DONE)
+_SLOW: Script = [STREAM, *(part for word in _WORDS for part in (chat_chunk(word), 0.15)), *_END]
+_QUICK: Script = [STREAM, *(part for word in _WORDS for part in (chat_chunk(word), 0.02)), *_END]
 _JSON_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
 _MODELS: Script = [_JSON_HEAD + b'{"data": [{"id": "the-model"}]}']
 _TIMING = re.compile(
@@ -132,7 +132,9 @@ def test_raw_shows_events_and_comments_with_their_times() -> None:
 
 def test_no_control_character_of_a_model_comes_through() -> None:
     said = "a\x1b[2J\x9b31m\rb\tc\nd\x07\u202e\ud800e"
-    with _server([STREAM, chunk(said), chunk(finish="stop"), DONE], models=False) as server:
+    with _server(
+        [STREAM, chat_chunk(said), chat_chunk(finish="stop"), DONE], models=False
+    ) as server:
         url = server.url
         plain = _watch("--model", "m", url, "hi").stdout
         raw = _watch("--model", "m", "--raw", url, "hi").stdout
@@ -143,10 +145,10 @@ def test_no_control_character_of_a_model_comes_through() -> None:
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ([STREAM, chunk("a")], "UD601"),
-        ([STREAM, chunk("a"), 0.1, RESET], "UD602"),
-        ([STREAM, chunk("a"), b'data: {"error": {"message": "boom"}}\n\n', DONE], "boom"),
-        ([STREAM, chunk("a"), b"data: {\n\n", DONE], "no JSON"),
+        ([STREAM, chat_chunk("a")], "UD601"),
+        ([STREAM, chat_chunk("a"), 0.1, RESET], "UD602"),
+        ([STREAM, chat_chunk("a"), b'data: {"error": {"message": "boom"}}\n\n', DONE], "boom"),
+        ([STREAM, chat_chunk("a"), b"data: {\n\n", DONE], "no JSON"),
     ],
 )
 def test_a_bad_end_is_told_and_counts(script: Script, said: str) -> None:
@@ -158,8 +160,8 @@ def test_a_bad_end_is_told_and_counts(script: Script, said: str) -> None:
 
 
 def test_a_held_stream_counts_too() -> None:
-    body = b"".join(chunk(word) for word in _WORDS)
-    with _server([STREAM, 0.5, body + chunk(finish="stop") + DONE], models=False) as server:
+    body = b"".join(chat_chunk(word) for word in _WORDS)
+    with _server([STREAM, 0.5, body + chat_chunk(finish="stop") + DONE], models=False) as server:
         run = _watch("--model", "m", server.url, "hi")
     assert "held-to-end" in run.stderr
     assert "tokens/s" not in run.stderr
@@ -301,8 +303,8 @@ def _pane(tmux: list[str]) -> str:
 
 def test_on_a_terminal_tokens_appear_over_time_with_dim_marks(tmp_path: Path) -> None:
     tmux = [_program("tmux"), "-S", str(tmp_path / "tmux"), "-f", "/dev/null"]
-    burst = b"".join(chunk(f"b{i} ") for i in range(8))
-    script: Script = [*_SLOW[:-2], b": ping\n\n", 1.2, burst, chunk(finish="stop"), DONE]
+    burst = b"".join(chat_chunk(f"b{i} ") for i in range(8))
+    script: Script = [*_SLOW[:-2], b": ping\n\n", 1.2, burst, chat_chunk(finish="stop"), DONE]
     with _server(script, models=False) as server:
         command = f"{' '.join(_UNDAM)} --model m {server.url} hi; echo code $?; sleep 30"
         env = _environ(TERM="screen", LANG="C.UTF-8", LC_ALL="C.UTF-8")

@@ -10,7 +10,8 @@ import httpx
 import httpx2
 import pytest
 
-from support.scripted import DONE, HEAD, RESET, STREAM, Script, ScriptedServer, chunk
+from support.chunked import chunk
+from support.scripted import DONE, HEAD, RESET, STREAM, Script, ScriptedServer, chat_chunk
 from undam.client import (
     AnswerError,
     Delta,
@@ -33,14 +34,14 @@ pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
 Serve = Callable[..., ScriptedServer]
 
 _A = (Text("par"), Text("tial"))
-_PART = (STREAM, chunk("par"), chunk("tial"))
+_PART = (STREAM, chat_chunk("par"), chat_chunk("tial"))
 _CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 _LENGTH = HEAD + b"Content-Length: 100000\r\n\r\n"
 _GZIP = HEAD + b"Content-Encoding: gzip\r\n\r\n"
 
 
 def _coded(*parts: bytes) -> bytes:
-    return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
+    return b"".join(map(chunk, parts))
 
 
 def _error(text: str) -> bytes:
@@ -53,11 +54,11 @@ def _often(data: bytes) -> Script:
 
 BAD_ENDS: dict[str, tuple[Script, type[AnswerError], str]] = {
     "a close without a word": ([*_PART], IncompleteStream, "without saying"),
-    "a last chunk without a word": (
+    "a last chat_chunk without a word": (
         [_CHUNKED, _coded(*_PART[1:]), b"0\r\n\r\n"], IncompleteStream, "without saying",
     ),
     "inside an event": ([*_PART, b'data: {"cho'], IncompleteStream, "without saying"),
-    "before the last chunk": ([_CHUNKED, _coded(*_PART[1:])], IncompleteStream, "broke off"),
+    "before the last chat_chunk": ([_CHUNKED, _coded(*_PART[1:])], IncompleteStream, "broke off"),
     "before the length": ([_LENGTH, *_PART[1:]], IncompleteStream, "broke off"),
     "a reset": ([*_PART, 0.2, RESET], IncompleteStream, "broke off"),
     "an error event": ([*_PART, _error("out of memory"), DONE], StreamError, "out of memory"),
@@ -71,11 +72,11 @@ BAD_ENDS: dict[str, tuple[Script, type[AnswerError], str]] = {
 
 NO_BEGINNINGS: dict[str, tuple[Script, type[AnswerError], str]] = {
     "nothing but a head": ([STREAM], IncompleteStream, "no text had arrived"),
-    "a clean end with only a role": ([STREAM, chunk()], IncompleteStream, "no text"),
+    "a clean end with only a role": ([STREAM, chat_chunk()], IncompleteStream, "no text"),
     "no head in time": ([30.0], TtftTimeout, "within 1 s"),
     "a head and silence": ([STREAM, 30.0], TtftTimeout, "within 1 s"),
     "heartbeats only": ([STREAM, *_often(b": ping\n\n")], TtftTimeout, "heartbeats did"),
-    "roles only": ([STREAM, *_often(chunk())], TtftTimeout, "within 1 s"),
+    "roles only": ([STREAM, *_often(chat_chunk())], TtftTimeout, "within 1 s"),
 }
 
 _LIMITS = {"idle_timeout": 0.5, "max_event_bytes": 4000}
@@ -155,7 +156,7 @@ def test_broken_compression_is_an_incomplete_stream(ask: Ask, library: Any, serv
 @libraries
 def test_the_first_limit_does_not_bound_what_follows(ask: Ask, library: Any, serve: Serve) -> None:
     # Silent after the first content for longer than ttft_timeout, and httpx's own limit is unused.
-    script = [STREAM, 0.2, chunk("a"), 1.5, chunk("b", finish="stop"), DONE]
+    script = [STREAM, 0.2, chat_chunk("a"), 1.5, chat_chunk("b", finish="stop"), DONE]
     found, error = ask(serve(script).url, library, ttft_timeout=1.0, idle_timeout=20)
     assert (error, found) == (None, [Text("a"), Text("b"), Finish("stop")])
 
@@ -174,20 +175,20 @@ def test_reasoning_counts_as_content_and_stands_in_the_error(
 
 WHOLE: dict[str, tuple[Script, list[Delta]]] = {
     "[DONE] alone": ([*_PART, DONE], [*_A]),
-    "finish_reason alone": ([*_PART, chunk(finish="stop")], [*_A, Finish("stop")]),
+    "finish_reason alone": ([*_PART, chat_chunk(finish="stop")], [*_A, Finish("stop")]),
     "finish_reason, then a reset": (
-        [*_PART, chunk(finish="length"), 0.2, RESET], [*_A, Finish("length")],
+        [*_PART, chat_chunk(finish="length"), 0.2, RESET], [*_A, Finish("length")],
     ),
     "finish_reason, then silence": (
-        [*_PART, chunk(finish="stop"), 1.5], [*_A, Finish("stop")],
+        [*_PART, chat_chunk(finish="stop"), 1.5], [*_A, Finish("stop")],
     ),
     "a connection that stays open after [DONE]": ([*_PART, DONE, 30.0], [*_A]),
     "usage behind finish_reason": (
-        [*_PART, chunk(finish="stop"), chunk(usage={"prompt_tokens": 5, "completion_tokens": 2}),
-         DONE],
+        [*_PART, chat_chunk(finish="stop"),
+         chat_chunk(usage={"prompt_tokens": 5, "completion_tokens": 2}), DONE],
         [*_A, Finish("stop"), Usage(5, 2)],
     ),
-    "what follows [DONE]": ([*_PART, DONE + chunk("more")], [*_A]),
+    "what follows [DONE]": ([*_PART, DONE + chat_chunk("more")], [*_A]),
 }  # fmt: skip
 
 
@@ -205,7 +206,7 @@ def test_a_whole_answer_ends_cleanly(name: str, ask: Ask, library: Any, serve: S
 def test_of_two_choices_both_must_be_finished(
     head: bytes, ask: Ask, library: Any, serve: Serve
 ) -> None:
-    first = chunk("a", finish="stop")
+    first = chat_chunk("a", finish="stop")
     second = first.replace(b'"index": 0', b'"index": 1')
     cut = [STREAM, first]
     _, error = ask(serve(cut).url, library, body={"n": 2})
@@ -268,7 +269,7 @@ def test_what_cannot_be_asked_is_told_at_once(url: str, options: Any, said: str)
 
 
 def test_leaving_early_lets_the_server_know(serve: Serve) -> None:
-    server = serve([STREAM, chunk("a"), 20.0])
+    server = serve([STREAM, chat_chunk("a"), 20.0])
     with chat(server.url, "hi", model="m") as answer:
         assert next(answer) == Text("a")
         assert (answer.text, answer.is_complete) == ("a", False)
@@ -277,7 +278,7 @@ def test_leaving_early_lets_the_server_know(serve: Serve) -> None:
 
 
 def test_leaving_early_asynchronously_lets_the_server_know(serve: Serve) -> None:
-    server = serve([STREAM, chunk("a"), 20.0])
+    server = serve([STREAM, chat_chunk("a"), 20.0])
 
     async def run() -> None:
         async with achat(server.url, "hi", model="m") as answer:
@@ -289,7 +290,7 @@ def test_leaving_early_asynchronously_lets_the_server_know(serve: Serve) -> None
 
 
 def test_it_can_be_iterated_without_with(serve: Serve) -> None:
-    server = serve([*_PART, chunk(finish="stop"), DONE])
+    server = serve([*_PART, chat_chunk(finish="stop"), DONE])
     answer = chat(server.url, "hi", model="m")
     assert [delta for delta in answer if isinstance(delta, Text)] == [*_A]
     assert (answer.text, answer.finish_reason, answer.is_complete) == ("partial", "stop", True)

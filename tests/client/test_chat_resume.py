@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.scripted import DONE, RESET, STREAM, ScriptedServer, chunk
+from support.scripted import DONE, RESET, STREAM, ScriptedServer, chat_chunk
 from undam.client import Finish, IncompleteStream, StreamError, Text, achat, chat
 from undam.errors import UndamError
 
@@ -17,8 +17,15 @@ pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
 
 Serve = Callable[..., ScriptedServer]
 
-_FIRST = [STREAM, b"retry: 50\n\n", chunk("a", ident="1"), chunk("b", ident="2"), 0.1, RESET]
-_REST = [STREAM, chunk("c", ident="3"), chunk(finish="stop", ident="4"), DONE]
+_FIRST = [
+    STREAM,
+    b"retry: 50\n\n",
+    chat_chunk("a", ident="1"),
+    chat_chunk("b", ident="2"),
+    0.1,
+    RESET,
+]
+_REST = [STREAM, chat_chunk("c", ident="3"), chat_chunk(finish="stop", ident="4"), DONE]
 _REFUSAL = [b"HTTP/1.1 503 Busy\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"]
 
 
@@ -58,8 +65,8 @@ def test_it_goes_on_after_the_last_id(ask: Ask, serve: Serve) -> None:
 
 @both
 def test_it_goes_on_through_refusals_and_silence(ask: Ask, serve: Serve) -> None:
-    silent = [STREAM, chunk("c", ident="3"), 30.0]
-    last = [STREAM, chunk("d", ident="4"), chunk(finish="stop"), DONE]
+    silent = [STREAM, chat_chunk("c", ident="3"), 30.0]
+    last = [STREAM, chat_chunk("d", ident="4"), chat_chunk(finish="stop"), DONE]
     server = serve(_FIRST, _REFUSAL, [RESET], silent, last)
     said = ask(server.url, resume=True, idle_timeout=0.4)
     assert said == [*map(Text, "abcd"), Finish("stop")]
@@ -68,8 +75,8 @@ def test_it_goes_on_through_refusals_and_silence(ask: Ask, serve: Serve) -> None
 
 @both
 def test_an_event_that_was_cut_is_not_counted_as_seen(ask: Ask, serve: Serve) -> None:
-    cut = [STREAM, b"retry: 1\n\n", chunk("a", ident="1"), chunk("b", ident="2")[:-2]]
-    rest = [STREAM, chunk("b", ident="2"), chunk(finish="stop"), DONE]
+    cut = [STREAM, b"retry: 1\n\n", chat_chunk("a", ident="1"), chat_chunk("b", ident="2")[:-2]]
+    rest = [STREAM, chat_chunk("b", ident="2"), chat_chunk(finish="stop"), DONE]
     assert ask(serve(cut, rest).url, resume=True) == [Text("a"), Text("b"), Finish("stop")]
 
 
@@ -85,7 +92,7 @@ def test_it_gives_up_with_all_that_had_arrived(ask: Ask, serve: Serve) -> None:
 @both
 @pytest.mark.parametrize(
     ("first", "resume"),
-    [(_FIRST, False), ([STREAM, chunk("a"), chunk("b")], True)],
+    [(_FIRST, False), ([STREAM, chat_chunk("a"), chat_chunk("b")], True)],
     ids=["not allowed", "no ids"],
 )
 def test_it_is_left_alone(first: Any, resume: bool, ask: Ask, serve: Serve) -> None:
@@ -98,7 +105,7 @@ def test_it_is_left_alone(first: Any, resume: bool, ask: Ask, serve: Serve) -> N
 
 @both
 def test_a_server_that_begins_anew_is_found_out(ask: Ask, serve: Serve) -> None:
-    server = serve(_FIRST, [STREAM, chunk("a", ident="1"), DONE])
+    server = serve(_FIRST, [STREAM, chat_chunk("a", ident="1"), DONE])
     with pytest.raises(IncompleteStream, match="did not resume: it sent event '1' again") as caught:
         ask(server.url, resume=True)
     assert caught.value.text == "ab"
@@ -107,7 +114,7 @@ def test_a_server_that_begins_anew_is_found_out(ask: Ask, serve: Serve) -> None:
 
 @both
 def test_an_error_that_the_server_told_is_final(ask: Ask, serve: Serve) -> None:
-    told = [STREAM, chunk("a", ident="1"), b'data: {"error": {"message": "boom"}}\n\n']
+    told = [STREAM, chat_chunk("a", ident="1"), b'data: {"error": {"message": "boom"}}\n\n']
     server = serve(told, _REST)
     with pytest.raises(StreamError):
         ask(server.url, resume=True)

@@ -14,7 +14,7 @@ import httpx2
 import pytest
 import trustme
 
-from support.scripted import DONE, STREAM, chunk
+from support.scripted import DONE, STREAM, chat_chunk
 from support.servers import serving
 from undam.client import AnswerError, Finish, IdleTimeout, Text, TtftTimeout, achat, chat
 
@@ -60,9 +60,9 @@ Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
 @libraries
 def test_an_answer_is_read(ask: Ask, library: Any, contexts: Contexts) -> None:
     def script(connection: socket.socket, _request: bytes) -> None:
-        connection.sendall(STREAM + chunk("a"))
+        connection.sendall(STREAM + chat_chunk("a"))
         time.sleep(0.8)
-        connection.sendall(chunk("b", finish="stop") + DONE)
+        connection.sendall(chat_chunk("b", finish="stop") + DONE)
 
     with serving(script, contexts[0]) as server:
         found = ask(library, server.url(scheme="https"), contexts[1], ttft_timeout=0.5)
@@ -75,7 +75,7 @@ def test_an_answer_is_read(ask: Ask, library: Any, contexts: Contexts) -> None:
     ("sent", "limits", "kind"),
     [
         (STREAM, {"ttft_timeout": 0.5}, TtftTimeout),
-        (STREAM + chunk("a"), {"idle_timeout": 0.5}, IdleTimeout),
+        (STREAM + chat_chunk("a"), {"idle_timeout": 0.5}, IdleTimeout),
     ],
 )
 def test_the_limits_hold(

@@ -27,7 +27,7 @@ from support.streams import (
     Sent,
     answer,
     blocks,
-    chunk,
+    chat_event,
     every,
     exchange,
     merged,
@@ -150,12 +150,12 @@ CASES: dict[str, tuple[Case, Case]] = {
         lambda: runs.findings(runs.run(20, stall_ms=220)),
     ),
     "UD601": (
-        lambda: found_in(chunk("hi")),
-        lambda: found_in(chunk("hi") + chunk("", finish=True)),
+        lambda: found_in(chat_event("hi")),
+        lambda: found_in(chat_event("hi") + chat_event("", finish=True)),
     ),
     "UD602": (
-        lambda: found_in(chunk("hi"), ending=Ending.TRUNCATED),
-        lambda: found_in(chunk("hi") + END, ending=Ending.TRUNCATED),
+        lambda: found_in(chat_event("hi"), ending=Ending.TRUNCATED),
+        lambda: found_in(chat_event("hi") + END, ending=Ending.TRUNCATED),
     ),
     "UD603": (
         lambda: found_in(sse({"error": {"message": "no more memory"}})),

@@ -17,16 +17,7 @@ from support.judged import (
     through,
     with_head,
 )
-from support.streams import (
-    Sent,
-    answer,
-    blocks,
-    chunk,
-    every,
-    exchange,
-    no_dam,
-    to_end,
-)
+from support.streams import Sent, answer, blocks, chat_event, every, exchange, no_dam, to_end
 from undam.diagnosis.reading import MAX_EVENT_BYTES
 from undam.record import Ending
 from undam.rules import Severity
@@ -120,7 +111,7 @@ def test_a_cut_in_mid_event_is_told_even_when_the_framing_is_whole() -> None:
         (Ending.COMPLETE, "ended cleanly in the middle"),
         (Ending.CLOSED, "closed in the middle"),
     ):
-        found = found_in(chunk("hi") + chunk("ho")[:-2], ending=ending)
+        found = found_in(chat_event("hi") + chat_event("ho")[:-2], ending=ending)
         assert [one.message for one in found if one.code == "UD602" and words in one.message]
 
 

@@ -15,7 +15,7 @@ from support.streams import (
     Sent,
     answer,
     blocks,
-    chunk,
+    chat_event,
     delayed,
     every,
     exchange,
@@ -31,7 +31,7 @@ from undam.diagnosis.reading import read_exchange
 from undam.record import Exchange, Head
 from undam.rules import Severity, Verdict
 
-FINISH = chunk("", finish=True) + b"data: [DONE]\n\n"
+FINISH = chat_event("", finish=True) + b"data: [DONE]\n\n"
 
 
 def _hop(given: Exchange, offset: Offset | None = None) -> Hop:
@@ -57,7 +57,7 @@ def _with_pauses(gap_ms: float, pauses: Sequence[int], events: int = 300) -> lis
 def _in_choices(count: int, steps: int) -> list[Sent]:
     """An answer with n choices: every step brings an event of each."""
     step = b"".join(
-        chunk("t").replace(b'"index": 0', b'"index": %d' % index) for index in range(count)
+        chat_event("t").replace(b'"index": 0', b'"index": %d' % index) for index in range(count)
     )
     writes = [Sent(300 + 25 * i, step) for i in range(steps)]
     return [*writes, Sent(writes[-1].at_ms + 25, FINISH)]

@@ -14,7 +14,7 @@ from support.streams import (
     Sent,
     answer,
     blocks,
-    chunk,
+    chat_event,
     every,
     exchange,
     far,
@@ -75,7 +75,7 @@ def test_four_steps_are_needed_for_late() -> None:
 @pytest.mark.parametrize("events_per_block", [2, 17, 60])
 def test_blocks_of_one_size_are_measured(events_per_block: int) -> None:
     due = every(20, 400)
-    size = len(chunk(" tok", seq=100, due_ms=5000)) * events_per_block + 3
+    size = len(chat_event(" tok", seq=100, due_ms=5000)) * events_per_block + 3
     given = exchange(blocks(size, first=size - 200)(answer(due), due[-1]))
     for shape in (_hop(given).shape, _hop(given, BEACON).shape):
         assert (shape.verdict, shape.release, shape.release_bytes) == (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.streams import Sent, answer, chunk, every, exchange, segments
+from support.streams import Sent, answer, chat_event, every, exchange, segments
 from undam.apis import APIS
 from undam.diagnosis.bursts import find_bursts, together_ns
 from undam.diagnosis.diagnose import find_all
@@ -62,7 +62,7 @@ def test_a_stream_without_content_has_no_bursts() -> None:
 
 
 def test_bursts_carry_what_a_read_left_behind() -> None:
-    event = chunk("x")
+    event = chat_event("x")
     reads = [Sent(100, event + event[:50]), Sent(200, event[50:]), Sent(300, event[:20])]
     first, second, third = find_bursts(read_exchange(exchange(reads)))
     assert (first.events, first.inside, first.last_event_bytes) == (1, True, len(event))
@@ -90,17 +90,18 @@ def test_how_close_counts_as_together(gaps_ms: list[float], limit_ms: float) -> 
 
 
 def test_choices_side_by_side_are_counted() -> None:
-    two = chunk("x") + chunk("y").replace(b'"index": 0', b'"index": 1')
+    two = chat_event("x") + chat_event("y").replace(b'"index": 0', b'"index": 1')
     assert read_exchange(exchange([Sent(1, two)])).choices == 2
-    odd = chunk("x").replace(b'"index": 0', b'"index": [1]')
+    odd = chat_event("x").replace(b'"index": 0', b'"index": [1]')
     assert read_exchange(exchange([Sent(1, odd)])).choices == 1
     assert read_exchange(exchange([])).choices == 1
 
 
 PIECES = st.sampled_from(
-    [chunk("tok"), chunk("", finish=True), b"data: [DONE]\n\n", b": ping\n\n", b": ping\n",
-     b"id: 1\n", b"data:\n\n", b"event: ping\n\n", b"retry: 1\n\n", b"data: {]\n\n", b"\xff\x00\r",
-     b'data: {"error": {"message": {}}}\n\n', b'data: {"choices": [[], {"index": -1}]}\n\n',
+    [chat_event("tok"), chat_event("", finish=True), b"data: [DONE]\n\n", b": ping\n\n",
+     b": ping\n", b"id: 1\n", b"data:\n\n", b"event: ping\n\n", b"retry: 1\n\n", b"data: {]\n\n",
+     b"\xff\x00\r", b'data: {"error": {"message": {}}}\n\n',
+     b'data: {"choices": [[], {"index": -1}]}\n\n',
      b'data: {"undam": {"seq": 1, "due_ns": 99999999999999999999}}\n\n']
 )  # fmt: skip
 

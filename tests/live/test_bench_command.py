@@ -9,7 +9,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 
 from support.command import environment
+from support.eventually import eventually
 from support.live import CHAT, Simulator
 from undam.metrics import summarise
 from undam.record import RequestResult
@@ -79,13 +79,6 @@ def is_running(pid: int) -> bool:
     except OSError:
         return False
     return text.rpartition(") ")[2][0] not in "ZX"
-
-
-def eventually(is_so: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + _PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < give_up, "it never came to be"
-        time.sleep(0.02)
 
 
 def recorded(path: Path) -> list[RequestResult]:

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 import trustme
 
+from support.chunked import LAST_CHUNK, chunk
 from support.live import Simulator
-from support.servers import PATIENCE_S, chunk, head, reset, serving, token
+from support.servers import PATIENCE_S, head, reset, serving, token
 from undam.loadtest.protocol import (
     Batch,
     ClosedLoop,
@@ -38,7 +39,6 @@ from undam.loadtest.protocol import (
 from undam.record.request_result import Outcome, RequestResult
 
 DONE = chunk(b"data: [DONE]\n\n")
-LAST = b"0\r\n\r\n"
 
 
 class Work:
@@ -108,7 +108,7 @@ def done(job: Job) -> Work:
 
 
 def whole(*texts: str) -> bytes:
-    return head() + b"".join(chunk(token(text)) for text in texts) + DONE + LAST
+    return head() + b"".join(chunk(token(text)) for text in texts) + DONE + LAST_CHUNK
 
 
 def test_every_failure_is_counted_by_its_kind() -> None:
@@ -120,10 +120,10 @@ def test_every_failure_is_counted_by_its_kind() -> None:
         b"Content-Length: 2\r\n\r\n{}",
         "/closed": b"",
         "/cut": head() + chunk(token("a")),
-        "/half": head() + chunk(token("a")) + chunk(b"data: {") + LAST,
-        "/silent-end": head() + chunk(token("a")) + LAST,
-        "/malformed": head() + chunk(b"data: {no\n\n") + DONE + LAST,
-        "/error": head() + chunk(b'data: {"error": "no GPU"}\n\n') + DONE + LAST,
+        "/half": head() + chunk(token("a")) + chunk(b"data: {") + LAST_CHUNK,
+        "/silent-end": head() + chunk(token("a")) + LAST_CHUNK,
+        "/malformed": head() + chunk(b"data: {no\n\n") + DONE + LAST_CHUNK,
+        "/error": head() + chunk(b'data: {"error": "no GPU"}\n\n') + DONE + LAST_CHUNK,
         "/bad-chunk": head() + chunk(token("a")) + b"zz\r\n\r\n",
         "/no-http": b"hello\r\n\r\n",
         "/long-head": b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000,

@@ -8,14 +8,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.command import environment
+from support.eventually import eventually
 from support.live import CHAT, Simulator
 from support.ray_cluster import of_cluster, ray_cluster
 from undam.metrics import Summary, summarise
@@ -61,13 +61,6 @@ def _command_line(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_text("utf-8", "replace").replace("\0", " ")
     except OSError:
         return ""
-
-
-def eventually(is_so: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + _PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < give_up, "it never came to be"
-        time.sleep(0.05)
 
 
 def test_two_nodes_merge_to_what_one_machine_would_have(

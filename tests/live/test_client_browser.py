@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from support.scripted import DONE, RESET, STREAM, Script, ScriptedServer, chunk
+from support.scripted import DONE, RESET, STREAM, Script, ScriptedServer, chat_chunk
 
 _READER = Path(__file__).parents[2] / "examples" / "browser" / "reader.mjs"
 
@@ -93,7 +93,16 @@ def test_it_parses_exactly(step: int) -> None:
 
 
 def test_a_post_is_read_to_its_last_word_with_its_heartbeats() -> None:
-    script: Script = [STREAM, b": one\n\n", chunk("a"), 0.1, b": two\n\n", chunk("b"), DONE, 20.0]
+    script: Script = [
+        STREAM,
+        b": one\n\n",
+        chat_chunk("a"),
+        0.1,
+        b": two\n\n",
+        chat_chunk("b"),
+        DONE,
+        20.0,
+    ]
     found, server = _read(script, headers={"X-Mine": "1"})
     assert found == {"data": ["a", "b", "[DONE]"], "beats": ["one", "two"], "error": None}
     request = server.requests[0].lower()
@@ -108,13 +117,13 @@ def test_a_post_is_read_to_its_last_word_with_its_heartbeats() -> None:
     ids=["a clean end", "a reset", "silence"],
 )
 def test_a_bad_end_is_an_error(rest: list[float | str], name: str) -> None:
-    script: Script = [STREAM, chunk("a", ident="4"), *rest]
+    script: Script = [STREAM, chat_chunk("a", ident="4"), *rest]
     found, _ = _read(script, idleMs=500)
     assert (found["data"], found["error"], found["lastEventId"]) == (["a"], name, "4")
 
 
 def test_a_stream_without_a_last_word_may_just_end() -> None:
-    found, _ = _read([STREAM, chunk("a")], isLast="none")
+    found, _ = _read([STREAM, chat_chunk("a")], isLast="none")
     assert (found["data"], found["error"]) == (["a"], None)
 
 
@@ -126,8 +135,8 @@ def test_a_refusal_is_told() -> None:
 
 
 def test_a_broken_stream_goes_on_where_that_is_allowed() -> None:
-    first = [STREAM, b"retry: 20\n\n", chunk("a", ident="1"), chunk("b", ident="2")[:-3]]
-    rest = [STREAM, chunk("b", ident="2"), DONE]
+    first = [STREAM, b"retry: 20\n\n", chat_chunk("a", ident="1"), chat_chunk("b", ident="2")[:-3]]
+    rest = [STREAM, chat_chunk("b", ident="2"), DONE]
     found, server = _read(first, rest, resume=True)
     assert (found["data"], found["error"]) == (["a", "b", "[DONE]"], None)
     assert b"last-event-id: 1" in server.requests[1].lower()
@@ -136,7 +145,7 @@ def test_a_broken_stream_goes_on_where_that_is_allowed() -> None:
 
 
 def test_it_does_not_go_on_for_ever() -> None:
-    first = [STREAM, b"retry: 5\n\n", chunk("a", ident="1")]
+    first = [STREAM, b"retry: 5\n\n", chat_chunk("a", ident="1")]
     found, server = _read(first, [STREAM], resume=True)
     assert (found["error"], len(server.requests)) == ("IncompleteStream", 4)
 
@@ -156,6 +165,6 @@ def test_one_response_is_read_by_itself() -> None:
 
 
 def test_leaving_the_loop_ends_the_request() -> None:
-    found, server = _read([STREAM, chunk("a"), 20.0], leaveAfter=1)
+    found, server = _read([STREAM, chat_chunk("a"), 20.0], leaveAfter=1)
     assert found["data"] == ["a"]
     assert server.left_early == [True]

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from support.chunked import chunk
 from support.scripted import HEAD, Script, ScriptedServer
 from undam.client import Event, Timing, astream, stream
 from undam.errors import ResponseError, UsageError
@@ -110,7 +111,7 @@ def _script(body: str, *, cut: bool = False) -> Script:
     coder = zlib.compressobj(wbits=31)
 
     def framed(data: bytes) -> bytes:
-        return b"%x\r\n%b\r\n" % (len(data), data) if framing == "chunked" else data
+        return chunk(data) if framing == "chunked" else data
 
     steps: list[bytes | float | str] = [head + b"\r\n"]
     for event in _EVENTS:

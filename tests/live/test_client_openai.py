@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.scripted import DONE, HEAD, STREAM, Script, ScriptedServer, chunk
+from support.scripted import DONE, HEAD, STREAM, Script, ScriptedServer, chat_chunk
 from undam import client
 from undam.client import Finish, Text
 from undam.client.openai import stream_of, tolerant
@@ -18,7 +18,7 @@ from undam.errors import UsageError
 
 openai = pytest.importorskip("openai")
 
-_BODY = (chunk("one"), chunk("two"), chunk(finish="stop"), DONE)
+_BODY = (chat_chunk("one"), chat_chunk("two"), chat_chunk(finish="stop"), DONE)
 _WORDS = ["one", "two"]
 
 CRASHING: dict[str, tuple[bytes, ...]] = {
@@ -27,7 +27,7 @@ CRASHING: dict[str, tuple[bytes, ...]] = {
     "a ping without data": (_BODY[0], b"event: ping\n\n", *_BODY[1:]),
     "an empty data line": (_BODY[0], b"data:\n\n", *_BODY[1:]),
     "an empty data line with a space": (_BODY[0], b"data: \n\n", *_BODY[1:]),
-    "a comment block after an id": (chunk("one", ident="1"), b": ping\n\n", *_BODY[1:]),
+    "a comment block after an id": (chat_chunk("one", ident="1"), b": ping\n\n", *_BODY[1:]),
     "a lone id": (_BODY[0], b"id: 7\n\n", *_BODY[1:]),
     "a bare word": (_BODY[0], b"data: ping\n\n", *_BODY[1:]),
 }

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from support.gateway_process import Start, ask, eventually, started
+from support.eventually import eventually_async
+from support.gateway_process import Start, ask, started
 
 KEY, OTHER = "gw-key-0123456789", "gw-key-abcdefghij"
 
@@ -62,10 +63,10 @@ def test_keys_let_in_stay_here_and_are_read_anew(start: Start, tmp_path: Path) -
         assert len(upstream.heads) == 5
         assert all("sk-upstream-1234" in head and KEY not in head for head in upstream.heads)
         keys.write_text("alice too-short\n")
-        await eventually(lambda: "the old keys stay" in gateway.said())
+        await eventually_async(lambda: "the old keys stay" in gateway.said())
         assert (await ask(gateway.url, headers=bearer)).status == 429
         keys.write_text(f"bob {OTHER}\n")
-        await eventually(lambda: "the keys were read anew" in gateway.said())
+        await eventually_async(lambda: "the keys were read anew" in gateway.said())
         assert (await ask(gateway.url, headers=bearer)).status == 401
         assert (await ask(gateway.url, headers=f"x-api-key: {OTHER}\r\n")).status == 200
         said = await asyncio.to_thread(gateway.said)
@@ -98,10 +99,10 @@ def test_bounds_hold_and_the_queue_is_fair(start: Start) -> None:
         assert came[2] - came[0] > 0.2
         # Those who leave the queue make room at once, and take no place later.
         held = [asyncio.create_task(ask(gateway.url)) for _ in range(6)]
-        await eventually(lambda: gateway.metric("undam_gateway_queued") == 4)
+        await eventually_async(lambda: gateway.metric("undam_gateway_queued") == 4)
         for one in held[2:]:
             one.cancel()
-        await eventually(lambda: gateway.metric("undam_gateway_queued") == 0)
+        await eventually_async(lambda: gateway.metric("undam_gateway_queued") == 0)
         assert all(read.done for read in await asyncio.gather(*held[:2]))
         assert (await ask(gateway.url)).done
 
@@ -119,13 +120,13 @@ def test_a_sick_upstream_is_found_by_asking(start: Start) -> None:
         )  # fmt: skip
         usable = "undam_gateway_upstream_usable"
         first.well = False
-        await eventually(lambda: gateway.metric(usable) == 1)
+        await eventually_async(lambda: gateway.metric(usable) == 1)
         before = len(first.heads)
         for _ in range(8):
             await ask(gateway.url)
         assert (len(first.heads), len(second.heads)) == (before, 8)
         first.well = True
-        await eventually(lambda: gateway.metric(usable) == 2)
+        await eventually_async(lambda: gateway.metric(usable) == 2)
         for one in servers:
             one.close()
 

@@ -12,18 +12,10 @@ from typing import NamedTuple
 
 import pytest
 
+from support.chunked import chunk
+from support.eventually import eventually
 from support.gateway_process import Started, started
-from support.played_upstream import (
-    STREAM_HEAD,
-    PlayedUpstream,
-    Talk,
-    Visit,
-    chunk,
-    event,
-    eventually,
-    played,
-    request,
-)
+from support.played_upstream import STREAM_HEAD, PlayedUpstream, Talk, Visit, event, played, request
 
 pytestmark = pytest.mark.live
 

@@ -11,15 +11,14 @@ from typing import NamedTuple
 
 import pytest
 
+from support.chunked import LAST_CHUNK, chunk
 from support.gateway_process import Started, started
 from support.played_upstream import (
     DONE,
-    LAST,
     STREAM_HEAD,
     PlayedUpstream,
     Visit,
     ask,
-    chunk,
     event,
     is_whole,
     played,
@@ -42,14 +41,14 @@ def _late(visit: Visit) -> None:
     time.sleep(_SILENT_S)
     visit.send(STREAM_HEAD)
     visit.chunks(*_WORDS)
-    visit.send(LAST)
+    visit.send(LAST_CHUNK)
 
 
 def _late_with_bom(visit: Visit) -> None:
     time.sleep(_SILENT_S)
     visit.send(STREAM_HEAD)
     visit.chunks(b"\xef\xbb\xbf" + _WORDS[0], *_WORDS[1:])
-    visit.send(LAST)
+    visit.send(LAST_CHUNK)
 
 
 def _split(visit: Visit) -> None:
@@ -59,7 +58,7 @@ def _split(visit: Visit) -> None:
     for begin, end in itertools.pairwise(cuts):
         visit.chunks(_BODY[begin:end])
         time.sleep(_BEAT_S * 2.5)
-    visit.send(LAST)
+    visit.send(LAST_CHUNK)
 
 
 def _half_a_chunk(visit: Visit) -> None:
@@ -67,7 +66,7 @@ def _half_a_chunk(visit: Visit) -> None:
     whole = chunk(_BODY)
     visit.send(STREAM_HEAD + whole[: len(whole) // 2])
     time.sleep(_SILENT_S)
-    visit.send(whole[len(whole) // 2 :], LAST)
+    visit.send(whole[len(whole) // 2 :], LAST_CHUNK)
 
 
 def _comments(visit: Visit) -> None:
@@ -76,7 +75,7 @@ def _comments(visit: Visit) -> None:
     visit.chunks(b": keep-alive\n\n", *_WORDS[:2], b": processing\n")
     time.sleep(_SILENT_S)
     visit.chunks(*_WORDS[2:])
-    visit.send(LAST)
+    visit.send(LAST_CHUNK)
 
 
 def _busy(visit: Visit) -> None:
@@ -86,7 +85,7 @@ def _busy(visit: Visit) -> None:
         visit.chunks(event("x"))
         time.sleep(_BEAT_S / 10)
     visit.chunks(DONE)
-    visit.send(LAST)
+    visit.send(LAST_CHUNK)
 
 
 def _late_error(visit: Visit) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from support.chunked import LAST_CHUNK
 from support.played_upstream import (
     DONE,
-    LAST,
     STREAM_HEAD,
     Talk,
     Visit,
@@ -60,7 +60,7 @@ main()
 def _stream(visit: Visit) -> None:
     visit.send(STREAM_HEAD)
     visit.chunks(event(), *(event(f"token {number}") for number in range(5)), DONE)
-    visit.send(LAST)
+    visit.send(LAST_CHUNK)
 
 
 def _endless(visit: Visit) -> None:

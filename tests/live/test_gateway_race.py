@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from support.chunked import LAST_CHUNK
+from support.eventually import eventually
 from support.gateway_process import Started, started
 from support.played_upstream import (
     DONE,
-    LAST,
     STREAM_HEAD,
     Play,
     PlayedUpstream,
@@ -21,7 +22,6 @@ from support.played_upstream import (
     Visit,
     ask,
     event,
-    eventually,
     is_whole,
     played,
     request,
@@ -63,7 +63,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
 def _answer(visit: Visit, name: str) -> None:
     visit.send(STREAM_HEAD)
     visit.chunks(b": mine is " + name.encode() + b"\n\n", event(), event(name), DONE)
-    visit.send(LAST)
+    visit.send(LAST_CHUNK)
 
 
 def _expected(name: str) -> bytes:
@@ -146,7 +146,7 @@ def test_what_looks_like_content_is_passed_on_and_counts_if_it_is(
         visit.chunks(event(), early)
         time.sleep(pause_s)
         visit.chunks(event("at last"), DONE)
-        visit.send(LAST)
+        visit.send(LAST_CHUNK)
 
     two.play(play)
     took_s, count = (two.gateway.metric(_TTFT + part) for part in ("_sum", "_count"))

@@ -8,17 +8,16 @@ from typing import NamedTuple
 
 import pytest
 
+from support.chunked import LAST_CHUNK, chunk
 from support.gateway_process import Started, started
 from support.played_upstream import (
     CHAT,
     DONE,
-    LAST,
     STREAM_HEAD,
     PlayedUpstream,
     Talk,
     Visit,
     ask,
-    chunk,
     event,
     is_whole,
     played,
@@ -37,7 +36,7 @@ def _stream(visit: Visit) -> None:
     for one in _EVENTS:
         visit.chunks(one)
         time.sleep(0.002)
-    visit.send(LAST)
+    visit.send(LAST_CHUNK)
 
 
 def _once(visit: Visit) -> None:
@@ -46,7 +45,7 @@ def _once(visit: Visit) -> None:
     for one in _EVENTS:
         visit.chunks(one)
         time.sleep(0.002)
-    visit.send(LAST)
+    visit.send(LAST_CHUNK)
 
 
 def _upper_case(visit: Visit) -> None:
@@ -60,18 +59,18 @@ def _upper_case(visit: Visit) -> None:
 def _cut_up(visit: Visit) -> None:
     """Every byte of the framing and the events on its own."""
     visit.send(STREAM_HEAD)
-    for byte in b"".join(chunk(one) for one in _EVENTS[-4:]) + LAST:
+    for byte in b"".join(chunk(one) for one in _EVENTS[-4:]) + LAST_CHUNK:
         visit.send(bytes([byte]))
 
 
 def _all_at_once(visit: Visit) -> None:
-    visit.send(STREAM_HEAD + b"".join(chunk(one) for one in _EVENTS) + LAST)
+    visit.send(STREAM_HEAD + b"".join(chunk(one) for one in _EVENTS) + LAST_CHUNK)
 
 
 def _crlf(visit: Visit) -> None:
     visit.send(STREAM_HEAD)
     visit.chunks(*(one.replace(b"\n", b"\r\n") for one in _EVENTS))
-    visit.send(LAST)
+    visit.send(LAST_CHUNK)
 
 
 def _with_length(visit: Visit) -> None:
@@ -198,7 +197,11 @@ def test_any_other_path_and_method_pass(pair: Pair) -> None:
     )
     length = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
     chunks = (
-        head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk(body[:99]) + chunk(body[99:]) + LAST
+        head
+        + b"Transfer-Encoding: chunked\r\n\r\n"
+        + chunk(body[:99])
+        + chunk(body[99:])
+        + LAST_CHUNK
     )
     for asked in (length.replace(b"%%", b"%"), chunks.replace(b"%%", b"%")):
         assert split(ask(pair.gateway.port, asked))[1] == body
@@ -263,7 +266,9 @@ def test_a_body_too_large_to_keep_is_passed_on_as_it_comes(pair: Pair, framing: 
         asked = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
     else:
         pieces = (body[at : at + 50_000] for at in range(0, len(body), 50_000))
-        asked = head + b"Transfer-Encoding: chunked\r\n\r\n" + b"".join(map(chunk, pieces)) + LAST
+        asked = (
+            head + b"Transfer-Encoding: chunked\r\n\r\n" + b"".join(map(chunk, pieces)) + LAST_CHUNK
+        )
     answer = ask(pair.gateway.port, asked)
     got = split(pair.last().head + b"\r\n\r\n" + pair.last().body)[1]
     assert got == body

@@ -18,7 +18,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
 )
 
-from support.gateway_process import CHAT, Start, Started, ask, eventually, started
+from support.eventually import eventually_async
+from support.gateway_process import CHAT, Start, Started, ask, started
 
 _REQUESTS = 40
 _TRACE, _SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -91,7 +92,7 @@ def test_two_workers_tell_as_one(start: Start, tmp_path: Path) -> None:
 
     async def all_is_counted() -> None:
         # What the other worker has not counted yet, a scrape does not wait for.
-        await eventually(lambda: gateway.metric(ended, reason="complete") == _REQUESTS)
+        await eventually_async(lambda: gateway.metric(ended, reason="complete") == _REQUESTS)
 
     asyncio.run(all_is_counted())
     # Each of these may be answered by either worker.
@@ -132,7 +133,7 @@ def test_a_trace_goes_through(
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
     tracing = start("gateway", "--upstream", receiver.url)
     _post(tracing, parent)
-    asyncio.run(eventually(lambda: len(receiver.spans) == 2))
+    asyncio.run(eventually_async(lambda: len(receiver.spans) == 2))
     server, client = sorted(receiver.spans, key=lambda span: int(span.kind))
     assert server.parent_span_id.hex() == _SPAN
     assert {server.trace_id.hex(), client.trace_id.hex()} == {_TRACE}

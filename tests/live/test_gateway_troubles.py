@@ -14,18 +14,17 @@ from typing import NamedTuple
 
 import pytest
 
+from support.chunked import LAST_CHUNK, chunk
+from support.eventually import eventually
 from support.gateway_process import Started, started
 from support.played_upstream import (
     DONE,
-    LAST,
     STREAM_HEAD,
     PlayedUpstream,
     Talk,
     Visit,
     ask,
-    chunk,
     event,
-    eventually,
     is_whole,
     played,
     request,
@@ -45,7 +44,7 @@ _SEND_TIMEOUT_S = 1.0
 def _good(visit: Visit) -> None:
     visit.send(STREAM_HEAD)
     visit.chunks(event(), event("good"), DONE)
-    visit.send(LAST)
+    visit.send(LAST_CHUNK)
 
 
 def _dies(visit: Visit) -> str:
@@ -104,7 +103,7 @@ def _busy(visit: Visit) -> None:
 def _incomplete(visit: Visit) -> None:
     visit.send(STREAM_HEAD)
     visit.chunks(event(), event("a"))
-    visit.send(LAST)
+    visit.send(LAST_CHUNK)
 
 
 def _no_content(visit: Visit) -> None:
@@ -127,7 +126,7 @@ def _flood(visit: Visit) -> None:
     for sent in range(_FLOOD_EVENTS):  # noqa: B007
         visit.chunks(_FLOOD)
     visit.chunks(DONE)
-    visit.send(LAST)
+    visit.send(LAST_CHUNK)
 
 
 def _large(visit: Visit) -> None:
@@ -137,7 +136,7 @@ def _large(visit: Visit) -> None:
 def _both_framings(visit: Visit) -> str:
     visit.send(STREAM_HEAD.replace(b"\r\n\r\n", b"\r\nContent-Length: 5\r\n\r\n"))
     visit.chunks(event("a"))
-    visit.send(LAST)
+    visit.send(LAST_CHUNK)
     return "close"
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from support.gateway_process import Crowd, Start, Started, ask, eventually, started
+from support.eventually import eventually_async
+from support.gateway_process import Crowd, Start, Started, ask, started
 
 QUICK = ("--ttft", "5", "--gap", "2", "--tokens", "5")
 LONG = ("--ttft", "20", "--gap", "50", "--tokens", "50")
@@ -41,9 +42,9 @@ def test_a_dead_upstream_is_set_aside_and_comes_back(start: Start) -> None:
         running = asyncio.create_task(crowd.run())
         await asyncio.sleep(0.3)
         await asyncio.to_thread(one.stop)
-        await eventually(lambda: gateway.metric(USABLE, upstream=name) == 0)
+        await eventually_async(lambda: gateway.metric(USABLE, upstream=name) == 0)
         start("sim", *QUICK, "--port", str(one.port))
-        await eventually(lambda: gateway.metric(USABLE, upstream=name) == 1)
+        await eventually_async(lambda: gateway.metric(USABLE, upstream=name) == 1)
         crowd.stopped = True
         await running
         # Those that it was answering when it died are told so; all others were retried.
@@ -68,13 +69,13 @@ def test_a_reload_drains_and_drops_nothing(start: Start, tmp_path: Path) -> None
 
     async def main() -> None:
         streams = [asyncio.create_task(ask(gateway.url)) for _ in range(40)]
-        await eventually(lambda: asked() >= 15)
+        await eventually_async(lambda: asked() >= 15)
         config.write_text('heart_beat = 5\nupstream = "http://127.0.0.1:1"\n')
         gateway.signal(signal.SIGHUP)
-        await eventually(lambda: "did you mean heartbeat?" in gateway.said())
+        await eventually_async(lambda: "did you mean heartbeat?" in gateway.said())
         config.write_text(f'upstream = ["{other.url}"]\n')
         gateway.signal(signal.SIGHUP)
-        await eventually(lambda: f"drains: {first}" in gateway.said())
+        await eventually_async(lambda: f"drains: {first}" in gateway.said())
         before = await asyncio.to_thread(asked)
         late = await asyncio.gather(*(ask(gateway.url, tokens=3) for _ in range(10)))
         assert await asyncio.to_thread(asked) == before
@@ -98,7 +99,7 @@ def test_sigterm_lets_streams_end_and_then_cuts_them_with_a_word(start: Start) -
     async def main() -> None:
         streams = [[asyncio.create_task(ask(one.url)) for _ in range(20)] for one in all_three]
         flying = "undam_gateway_streams_in_flight"
-        await eventually(lambda: all(one.metric(flying) == 20 for one in all_three))
+        await eventually_async(lambda: all(one.metric(flying) == 20 for one in all_three))
         for one in all_three:
             one.signal(signal.SIGTERM)
         await asyncio.sleep(0.2)
@@ -149,8 +150,8 @@ def test_several_workers_share_the_port_and_a_dead_one_is_replaced(start: Start)
         assert all(read.done for read in await asyncio.gather(ask(gateway.url)))
         killed, kept = _children(gateway)
         os.kill(killed, signal.SIGKILL)
-        await eventually(lambda: "starts again" in gateway.said())
-        await eventually(lambda: gateway.get("/-/readyz")[0] == 200)
+        await eventually_async(lambda: "starts again" in gateway.said())
+        await eventually_async(lambda: gateway.get("/-/readyz")[0] == 200)
         assert kept in _children(gateway)
         reads = [asyncio.create_task(ask(gateway.url)) for _ in range(20)]
         await asyncio.sleep(0.5)

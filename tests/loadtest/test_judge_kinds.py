@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from support.chunked import LAST_CHUNK, chunk
 from undam.loadtest.analysis.response_analyzer import (
     ApiContext,
     EndCause,
@@ -23,12 +24,7 @@ STREAM = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 CHUNKED = f"{STREAM}Transfer-Encoding: chunked\r\n\r\n".encode()
 CLOSE = f"{STREAM}\r\n".encode()
 DONE = b"data: [DONE]\n\n"
-LAST = b"0\r\n\r\n"
 CLOSED, STOPPED = EndCause.CLOSED, EndCause.STOPPED
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def token(text: str = "tok", finish: str | None = None, **more: object) -> bytes:
@@ -67,7 +63,7 @@ def test_a_whole_answer_is_told_read_by_read() -> None:
         chunk(token("c"))[:20],
         chunk(token("c"))[20:],
         chunk(token("", "stop")) + usage,
-        chunk(DONE) + LAST,
+        chunk(DONE) + LAST_CHUNK,
     ]
     one = judged(reads)
     assert (one.outcome, one.kind, one.message) == (Outcome.COMPLETE, "", "")
@@ -95,7 +91,7 @@ def test_a_whole_answer_is_told_read_by_read() -> None:
         ([CLOSE + token() + DONE], STOPPED, Outcome.COMPLETE, "", ""),
         ([CHUNKED, chunk(token())], CLOSED, Outcome.INCOMPLETE, "truncated", "end of the body"),
         (
-            [CHUNKED, chunk(token()) + LAST],
+            [CHUNKED, chunk(token()) + LAST_CHUNK],
             EndCause.COMPLETE, Outcome.INCOMPLETE, "no-end", "complete",
         ),
         ([CHUNKED, chunk(token()), b"zz\r\n"], CLOSED, Outcome.INCOMPLETE, "bad-http", "chunk"),
@@ -129,7 +125,7 @@ def test_a_whole_answer_is_told_read_by_read() -> None:
          CLOSED, Outcome.INCOMPLETE, "bad-http", "gzip"),
         ([f"{STREAM}Content-Encoding: lzma\r\n\r\n".encode(), token()],
          CLOSED, Outcome.INCOMPLETE, "bad-http", "lzma"),
-        ([b"HTTP/1.1 100 Continue\r\n\r\n" + CHUNKED + chunk(token() + DONE) + LAST],
+        ([b"HTTP/1.1 100 Continue\r\n\r\n" + CHUNKED + chunk(token() + DONE) + LAST_CHUNK],
          EndCause.COMPLETE, Outcome.COMPLETE, "", ""),
         ([f"{STREAM}Content-Length: {len(token() + DONE)}\r\n\r\n".encode(), token() + DONE],
          EndCause.COMPLETE, Outcome.COMPLETE, "", ""),
@@ -195,7 +191,7 @@ def test_the_last_line_needs_no_end_and_belongs_to_its_read() -> None:
 @pytest.mark.parametrize(
     "reads",
     [
-        [CHUNKED + chunk(token()) + chunk(DONE) + LAST],
+        [CHUNKED + chunk(token()) + chunk(DONE) + LAST_CHUNK],
         [CLOSE + token() + DONE],
         [CHUNKED, chunk(token()), b"4;ext\r\n"],
         [CHUNKED, chunk(token()), b"zz\r\n"],

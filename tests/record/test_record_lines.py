@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.judged import judged
-from support.streams import SSE_HEAD, Sent, answer, blocks, chunk, every, exchange, merged, timer
+from support.streams import (
+    SSE_HEAD,
+    Sent,
+    answer,
+    blocks,
+    chat_event,
+    every,
+    exchange,
+    merged,
+    timer,
+)
 from undam.apis import APIS
 from undam.errors import UsageError
 from undam.record import Ending, Exchange, Head, Stamps, read_record, record_lines
@@ -71,7 +81,9 @@ def test_what_is_written_is_read(exchanges: list[Exchange]) -> None:
         exchange(merged(blocks(4096)(answer(every(25, 200)), 5275))),
         exchange(merged(timer(200)(answer(every(25, 200)), 5275)), late_ns=60_000_000),
         exchange(answer(every(25, 9))[:-1], ending=Ending.RESET, error="reset by peer", step_ns=-5),
-        exchange([Sent(1, b"data: \xff\xfe\n\n"), Sent(2, chunk("ü")[:-2])], ending=Ending.CLOSED),
+        exchange(
+            [Sent(1, b"data: \xff\xfe\n\n"), Sent(2, chat_event("ü")[:-2])], ending=Ending.CLOSED
+        ),
         exchange([], head=None, ending=Ending.TIMEOUT),
         exchange(answer(every(25, 60)), head=replace(SSE_HEAD, http_version="1.0"), coded=True),
     ],

@@ -7,6 +7,8 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+from support.eventually import eventually_async
+
 App = Callable[[Any, Any, Any], Awaitable[None]]
 Result = TypeVar("Result")
 
@@ -78,10 +80,7 @@ class Call:
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for something that must become true."""
-        deadline = time.monotonic() + 10
-        while not condition():
-            assert time.monotonic() < deadline, f"never came; sent so far: {self.sent}"
-            await asyncio.sleep(0.001)
+        await eventually_async(condition, on_loop=True)
 
     @property
     def status(self) -> int:

@@ -46,7 +46,6 @@ class Ran:
 
 Run = Callable[..., Ran]
 Start = Callable[..., "subprocess.Popen[bytes]"]
-Wait = Callable[[Callable[[], bool]], None]
 
 
 def environment(**more: str) -> dict[str, str]:

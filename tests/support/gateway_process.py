@@ -188,14 +188,6 @@ class Crowd:
         await asyncio.gather(*(one() for _ in range(self.clients)))
 
 
-async def eventually(is_so: Callable[[], bool], seconds: float = 15.0) -> None:
-    """Wait until something is so; asked in a thread, as it may wait for an answer itself."""
-    give_up = time.monotonic() + seconds
-    while not await asyncio.to_thread(is_so):
-        assert time.monotonic() < give_up, "it never came to be"
-        await asyncio.sleep(0.05)
-
-
 def p(q: float, values: list[float]) -> float:
     """A quantile by nearest rank."""
     ordered = sorted(values)

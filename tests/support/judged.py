@@ -5,14 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from support.streams import (
-    SSE_HEAD,
-    Sent,
-    answer,
-    chunk,
-    every,
-    exchange,
-)
+from support.streams import SSE_HEAD, Sent, answer, chat_event, every, exchange
 from undam.diagnosis.diagnose import find_all
 from undam.diagnosis.holds import Offset
 from undam.diagnosis.hop import Hop, judge_hop
@@ -24,7 +17,7 @@ Findings = Sequence[Finding]
 
 DUE = every(25, 120)
 SHORT = answer(every(25, 20))
-END = chunk("", finish=True) + b"data: [DONE]\n\n"
+END = chat_event("", finish=True) + b"data: [DONE]\n\n"
 
 
 def judged(

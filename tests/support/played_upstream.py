@@ -12,16 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from support.chunked import LAST_CHUNK, chunk
+
 CHAT = "/v1/chat/completions"
 STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
-LAST = b"0\r\n\r\n"
 _LONG_S = 20.0
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def event(text: str = "", **more: object) -> bytes:
@@ -143,7 +140,7 @@ class PlayedUpstream:
         visit = Visit(sock, head, b"", len(self.visits))
         length = int(visit.header("content-length") or 0)
         chunked = visit.header("transfer-encoding") == "chunked"
-        while len(data) < length or (chunked and not data.endswith(LAST)):
+        while len(data) < length or (chunked and not data.endswith(LAST_CHUNK)):
             more = sock.recv(65536)
             self.received += more
             if not more:
@@ -234,11 +231,4 @@ def split(answer: bytes) -> tuple[bytes, bytes]:
 
 def is_whole(answer: bytes) -> bool:
     """The end of a chunked body was told."""
-    return answer.endswith(LAST)
-
-
-def eventually(is_so: Callable[[], bool], seconds: float = 10.0) -> None:
-    give_up = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < give_up, "it never came to be"
-        time.sleep(0.01)
+    return answer.endswith(LAST_CHUNK)

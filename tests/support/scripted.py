@@ -117,7 +117,9 @@ def _request(connection: socket.socket) -> bytes:
     return head + b"\r\n\r\n" + body
 
 
-def chunk(text: str = "", *, finish: str | None = None, ident: str = "", **more: object) -> bytes:
+def chat_chunk(
+    text: str = "", *, finish: str | None = None, ident: str = "", **more: object
+) -> bytes:
     """One chat chunk as an event, complete enough for openai-python."""
     delta = {"content": text} if text else {}
     payload = {

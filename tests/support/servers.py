@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from support.chunked import LAST_CHUNK, chunk
+
 PATIENCE_S = 20.0
 
 Script = Callable[[socket.socket], None]
@@ -121,14 +123,6 @@ def head(
     if chunked:
         lines.append("Transfer-Encoding: chunked")
     return "\r\n".join([*lines, "", ""]).encode("utf-8")
-
-
-def chunk(data: bytes) -> bytes:
-    """One chunk of the chunked coding."""
-    return b"%x\r\n%s\r\n" % (len(data), data)
-
-
-LAST_CHUNK = b"0\r\n\r\n"
 
 
 def whole(body: bytes, status: str = "200 OK", headers: Iterable[tuple[str, str]] = SSE) -> bytes:

@@ -38,7 +38,9 @@ Dam = Callable[[Sequence[Sent], float], list[Sent]]
 """(writes, when the origin closed) -> what the reader gets, and when."""
 
 
-def chunk(text: str, *, seq: int | None = None, due_ms: float = 0.0, finish: bool = False) -> bytes:
+def chat_event(
+    text: str, *, seq: int | None = None, due_ms: float = 0.0, finish: bool = False
+) -> bytes:
     """One chat chunk as an SSE event, with a beacon's stamp where ``seq`` is given."""
     delta = {"content": text} if text else {}
     reason = "stop" if finish else None
@@ -57,11 +59,11 @@ def answer(
     """An OpenAI answer: a chunk at each due time, then the finish chunk and [DONE]."""
     words = iter(texts) if texts is not None else (" tok" for _ in due_ms)
     writes = [
-        Sent(due, chunk(word, seq=i if stamped else None, due_ms=due))
+        Sent(due, chat_event(word, seq=i if stamped else None, due_ms=due))
         for i, (due, word) in enumerate(zip(due_ms, words, strict=False))
     ]
     last = due_ms[-1] if due_ms else 0.0
-    return [*writes, Sent(last, chunk("", finish=True) + b"data: [DONE]\n\n")]
+    return [*writes, Sent(last, chat_event("", finish=True) + b"data: [DONE]\n\n")]
 
 
 def exchange(

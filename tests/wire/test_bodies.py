@@ -10,6 +10,7 @@ from typing import Any
 import brotli
 import pytest
 
+from support.chunked import chunk
 from undam.record import Ending
 from undam.wire import Request
 
@@ -43,8 +44,8 @@ def reply(coding: str, framing: str, body: bytes = BODY) -> bytes:
         return head + b"Content-Length: %d\r\n\r\n" % len(coded) + coded
     if framing == "close":
         return head + b"\r\n" + coded
-    chunks = [coded[i : i + 999] for i in range(0, len(coded), 999)]
-    framed = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
+    parts = [coded[i : i + 999] for i in range(0, len(coded), 999)]
+    framed = b"".join(map(chunk, parts))
     return head + b"Transfer-Encoding: chunked\r\n\r\n" + framed + b"0\r\n\r\n"
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.chunked import chunk
 from undam.errors import RemoteProtocolError
 from undam.record import Ending
 from undam.timing import Arrival
@@ -19,10 +20,6 @@ OK = b"HTTP/1.1 200 OK\r\n"
 GZIP_HEAD = OK + b"Content-Encoding: gzip\r\n\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 GZIP = OK + b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def feed(

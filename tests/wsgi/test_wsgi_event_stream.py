@@ -12,19 +12,13 @@ from wsgiref.validate import validator
 
 import pytest
 
+from support.eventually import eventually
 from undam.asgi import Finish, OpenAIAnswer, StreamBroken
 from undam.errors import UsageError
 from undam.sse import Event
 from undam.wsgi import StreamBody, event_stream
 
 OPEN = b": open\n"
-
-
-def _until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "never came"
-        time.sleep(0.001)
 
 
 def _rest(body: StreamBody) -> list[bytes]:
@@ -148,7 +142,7 @@ def test_a_comment_comes_in_silence_before_the_first_event_too() -> None:
     body = event_stream(source, heartbeat=0.02).body
     assert [next(body) for _ in range(3)] == [OPEN, b": ping\n\n", b": ping\n\n"]
     source.go.release()
-    _until(lambda: source.given)
+    eventually(lambda: source.given)
     assert next(body) == b"data: 1\n\n"
     assert next(body) == b": ping\n\n"
     body.close()
@@ -211,7 +205,7 @@ def test_the_source_is_paused_where_the_server_does_not_read() -> None:
     given = [next(body) for _ in range(500)]
     assert given[-1] == b"data: 501\n\n"
     body.close()
-    _until(lambda: source.closed)
+    eventually(lambda: source.closed)
     assert source.given < 550
 
 
@@ -223,7 +217,7 @@ def test_close_ends_a_source_that_waits_for_room_in_its_own_thread() -> None:
         source.go.release()
     assert [next(body), next(body)] == [OPEN, b"data: 1\n\n"]
     body.close()
-    _until(lambda: source.closed)
+    eventually(lambda: source.closed)
     body.close()
     assert source.closed == ["undam source"]
     assert reasons == ["client-left"]
@@ -237,7 +231,7 @@ def test_close_does_not_wait_for_a_step_that_blocks() -> None:
     body.close()
     assert source.closed == []
     source.go.release()
-    _until(lambda: source.closed)
+    eventually(lambda: source.closed)
     assert source.given == 1
 
 
@@ -284,7 +278,7 @@ def test_an_item_of_no_known_kind_is_an_error_and_closes_the_source() -> None:
     assert next(body) == OPEN
     assert b"event: error" in next(body)
     source.go.release()
-    _until(lambda: source.closed)
+    eventually(lambda: source.closed)
     body.close()
 
 

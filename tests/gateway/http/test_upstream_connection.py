@@ -9,6 +9,7 @@ from typing import cast
 
 import pytest
 
+from support.chunked import chunk
 from undam.gateway.http.fast_path import BATCH, FastPath
 from undam.gateway.http.headers import ResponseHead
 from undam.gateway.http.upstream_connection import UpstreamConnection
@@ -75,10 +76,6 @@ class _Receiver:
     def upstream_full(self, full: bool) -> None: ...
 
 
-def _chunk(body: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(body), body)
-
-
 def _dechunked(data: bytes) -> bytes:
     body, at = b"", 0
     while at < len(data):
@@ -100,7 +97,7 @@ def _asked() -> tuple[UpstreamConnection, _Receiver]:
 
 def _streaming() -> tuple[UpstreamConnection, _Receiver]:
     connection, receiver = _asked()
-    connection.data_received(_HEAD + _chunk(_EVENT + b"\n\n"))
+    connection.data_received(_HEAD + chunk(_EVENT + b"\n\n"))
     assert (len(receiver.long), receiver.short) == (1, [])
     return connection, receiver
 
@@ -111,14 +108,14 @@ _LF = _EVENT + b"\n\n"
 @pytest.mark.parametrize(
     "read",
     [
-        pytest.param(_chunk(_LF), id="an event"),
-        pytest.param(_chunk(_EVENT + b"\r\n\r\n"), id="with CRLF"),
-        pytest.param(_chunk(_LF) + _chunk(_LF), id="two in two chunks"),
-        pytest.param(_chunk(_LF + _LF), id="two in one"),
+        pytest.param(chunk(_LF), id="an event"),
+        pytest.param(chunk(_EVENT + b"\r\n\r\n"), id="with CRLF"),
+        pytest.param(chunk(_LF) + chunk(_LF), id="two in two chunks"),
+        pytest.param(chunk(_LF + _LF), id="two in one"),
         pytest.param(b"%X\r\n%b\r\n" % (0xFB, b"data: " + b"a" * 243 + b"\n\n"), id="upper case"),
         pytest.param(b"00%x\r\n%b\r\n" % (len(_LF), _LF), id="zeros before the size"),
-        pytest.param(_chunk(b"data: " + b"a" * 2033 + b"\n\n"), id="just not short"),
-        pytest.param(_chunk(b"data: " + b"a" * 9000 + b"\n\n"), id="long"),
+        pytest.param(chunk(b"data: " + b"a" * 2033 + b"\n\n"), id="just not short"),
+        pytest.param(chunk(b"data: " + b"a" * 9000 + b"\n\n"), id="long"),
     ],
 )
 def test_whole_chunks_of_whole_events_pass_as_they_came(read: bytes) -> None:
@@ -134,13 +131,13 @@ def test_whole_chunks_of_whole_events_pass_as_they_came(read: bytes) -> None:
 @pytest.mark.parametrize(
     ("read", "rest"),
     [
-        pytest.param(_chunk(b": ping\n\n"), b"", id="a comment"),
-        pytest.param(_chunk(_EVENT + b"\n"), b"", id="half a blank line"),
-        pytest.param(_chunk(_EVENT + b"\r\n"), b"", id="a line with CRLF"),
-        pytest.param(_chunk(_LF + b"data: "), b"", id="an event and a half"),
-        pytest.param(_chunk(_LF)[:-1], b"\n", id="half the chunk's end"),
-        pytest.param(_chunk(_LF)[:-2], b"\r\n", id="without the chunk's end"),
-        pytest.param(_chunk(_LF) + _chunk(_LF)[:20], _chunk(_LF)[20:], id="a chunk and a half"),
+        pytest.param(chunk(b": ping\n\n"), b"", id="a comment"),
+        pytest.param(chunk(_EVENT + b"\n"), b"", id="half a blank line"),
+        pytest.param(chunk(_EVENT + b"\r\n"), b"", id="a line with CRLF"),
+        pytest.param(chunk(_LF + b"data: "), b"", id="an event and a half"),
+        pytest.param(chunk(_LF)[:-1], b"\n", id="half the chunk's end"),
+        pytest.param(chunk(_LF)[:-2], b"\r\n", id="without the chunk's end"),
+        pytest.param(chunk(_LF) + chunk(_LF)[:20], chunk(_LF)[20:], id="a chunk and a half"),
     ],
 )
 def test_all_else_is_read_and_loses_nothing(read: bytes, rest: bytes) -> None:
@@ -155,7 +152,7 @@ def test_all_else_is_read_and_loses_nothing(read: bytes, rest: bytes) -> None:
 @pytest.mark.parametrize(
     "read",
     [
-        pytest.param(b"%x\r\n%b\r\n" % (len(_LF) + 1, _LF) + _chunk(_LF), id="too large"),
+        pytest.param(b"%x\r\n%b\r\n" % (len(_LF) + 1, _LF) + chunk(_LF), id="too large"),
         pytest.param(b"%x\r\n%b\r\n" % (len(_LF) - 1, _LF), id="too small"),
         pytest.param(b"%x\r\n%bXX" % (len(_LF), _LF), id="no line end after the chunk"),
         pytest.param(b"zz\r\n%b\r\n" % _LF, id="no size"),
@@ -170,7 +167,7 @@ def test_a_chunk_that_lies_about_its_size_never_passes(read: bytes) -> None:
 
 def test_the_end_is_told_and_the_connection_free() -> None:
     connection, receiver = _streaming()
-    connection.data_received(_chunk(_LF))
+    connection.data_received(chunk(_LF))
     connection.data_received(b"0\r\n\r\n")
     assert receiver.ended == "yes"
     assert cast("_Owner", connection._owner).free == [connection]
@@ -179,11 +176,11 @@ def test_the_end_is_told_and_the_connection_free() -> None:
 def test_the_gaps_are_handed_over_in_bundles() -> None:
     connection, receiver = _streaming()
     for _ in range(2 * BATCH + 3):
-        connection.data_received(_chunk(_LF))
+        connection.data_received(chunk(_LF))
     assert receiver.bundles == [BATCH, BATCH]
     assert len(receiver.track_of.gaps) == 3
     assert min(receiver.track_of.gaps) >= 0.0
-    assert receiver.track_of.before == receiver.track_of.last == _chunk(_LF)
+    assert receiver.track_of.before == receiver.track_of.last == chunk(_LF)
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -195,7 +192,7 @@ def test_however_it_is_cut_the_body_is_the_same(seed: int) -> None:
         else chance.choice([b": ping\n\n", b"data: x\n", b"\n", b"data: " + b"y" * 3000 + b"\n\n"])
         for _ in range(60)
     ]
-    data = _HEAD + b"".join(map(_chunk, pieces))
+    data = _HEAD + b"".join(map(chunk, pieces))
     cuts = {len(data)}
     at = len(_HEAD)
     for piece in pieces:
@@ -203,7 +200,7 @@ def test_however_it_is_cut_the_body_is_the_same(seed: int) -> None:
             cuts.add(at)
         if chance.random() < 0.1:
             cuts.add(at + chance.randint(1, len(piece)))
-        at += len(_chunk(piece))
+        at += len(chunk(piece))
     connection, receiver = _asked()
     last = 0
     for cut in sorted(cuts):
