@@ -11,7 +11,7 @@ from support.dialect_cases import Asked, files
 from support.mutations import damaged, faults_with
 from undam.errors import ConfigSyntaxError, UsageError
 from undam.lint import RenderRequest, Settings, Source, fix_sources, recognise_dialect
-from undam.lint.dialect import no_files
+from undam.lint.dialect import no_includes
 from undam.lint.dialects.apache.reader import MAX_INCLUDES, MAX_SECTIONS, read_config
 from undam.rules import Severity
 
@@ -61,7 +61,7 @@ def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: st
     ],
 )
 def test_lines_are_cut_as_httpd_cuts_them(text: str, expected: list[str]) -> None:
-    (one,) = read_config(Source("f", text), no_files).root.directives
+    (one,) = read_config(Source("f", text), no_includes).root.directives
     assert list(one.texts) == expected
     assert one.name == "a"
 
@@ -74,15 +74,15 @@ def test_included_files_stand_where_they_are_included() -> None:
     inside = files(**{"a.conf": HELD, "b.conf": "ProxyTimeout 5\n"})
     text = "<VirtualHost *>\nInclude a.conf\n</VirtualHost>\n"
     found = APACHE.linted(text, inside)
-    assert [(one.path, one.rule.code) for one in found.mistakes] == [("a.conf", "APA101")]
+    assert [(one.path, one.rule.code) for one in found.diagnostics] == [("a.conf", "APA101")]
     assert [one.path for one in found.included] == ["a.conf"]
-    changed = fix_sources(APACHE.dialect, Source("f", text), Settings(), open_file=inside)
+    changed = fix_sources(APACHE.dialect, Source("f", text), Settings(), open_include=inside)
     assert changed == {"a.conf": f"{HELD} flushpackets=on"}
 
 
 def test_a_limit_of_another_file_is_told_at_the_route() -> None:
     inside = files(limits="ProxyTimeout 5")
-    (found,) = APACHE.linted(f"IncludeOptional limits\n{CHAT}", inside).mistakes
+    (found,) = APACHE.linted(f"IncludeOptional limits\n{CHAT}", inside).diagnostics
     assert (found.path, found.line, found.rule.code) == ("f", 2, "APA401")
 
 
@@ -246,7 +246,7 @@ def test_limits_are_judged_by_the_heartbeat(
     text: str, limit: str, severity: Severity | None
 ) -> None:
     asked = (text % CHAT).replace("@", limit)
-    found = APACHE.linted(asked).mistakes
+    found = APACHE.linted(asked).diagnostics
     expected = [] if severity is None else [("APA401", severity)]
     assert [(one.rule.code, one.severity) for one in found] == expected
     if found:

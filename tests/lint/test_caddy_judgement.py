@@ -63,8 +63,10 @@ def test_snippets_and_files_stand_where_they_are_imported() -> None:
     inside = files(a=f"reverse_proxy /chat/* up {HELD}", s=f"(t) {{\n}}\n{site()}")
     text = f"import s\nimport\n(x) {{\nimport a\n}}\n{site('import x', 'import', 'import gone')}"
     found = CADDY.linted(text, inside)
-    assert [(one.path, one.line, one.rule.code) for one in found.mistakes] == [("a", 2, "CAD101")]
-    changed = fix_sources(CADDY.dialect, Source("f", text), Settings(), open_file=inside)
+    assert [(one.path, one.line, one.rule.code) for one in found.diagnostics] == [
+        ("a", 2, "CAD101")
+    ]
+    changed = fix_sources(CADDY.dialect, Source("f", text), Settings(), open_include=inside)
     assert changed == {"a": "reverse_proxy /chat/* up {\n}"}
 
 
@@ -157,7 +159,7 @@ def test_a_fix_takes_no_more_than_it_means() -> None:
 )  # fmt: skip
 def test_limits_are_judged_by_the_heartbeat(limit: str, severity: Severity | None) -> None:
     text = site(f"{CHAT} {{", "transport http {", f"read_timeout {limit}", "}", "}")
-    found = CADDY.linted(text).mistakes
+    found = CADDY.linted(text).diagnostics
     expected = [] if severity is None else [("CAD401", severity)]
     assert [(one.rule.code, one.severity) for one in found] == expected
     if found:
@@ -172,7 +174,7 @@ def test_a_limit_on_the_whole_response_is_told_where_streams_are(
     limit: str, severity: Severity | None
 ) -> None:
     options = f"{{\nadmin off\nservers {{\ntimeouts {{\nwrite {limit}\n}}\n}}\n}}\n"
-    found = CADDY.linted(options + site(CHAT)).mistakes
+    found = CADDY.linted(options + site(CHAT)).diagnostics
     expected = [] if severity is None else [("CAD402", severity)]
     assert [(one.rule.code, one.severity) for one in found] == expected
     assert CADDY.codes(options + site("reverse_proxy up")) == []

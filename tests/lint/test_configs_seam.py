@@ -19,8 +19,8 @@ from undam.lint import (
     Diagnostic,
     Dialect,
     Edit,
-    Linted,
-    OpenFile,
+    IncludeOpener,
+    LintResult,
     RenderRequest,
     Safety,
     Settings,
@@ -34,11 +34,11 @@ from undam.lint import (
     read_settings,
     recognise_dialect,
 )
-from undam.lint.allow import allowed_at
-from undam.lint.dialect import no_files
-from undam.lint.routes import RouteHints, Streams, judge_route
+from undam.lint.dialect import no_includes
+from undam.lint.routes import RouteHints, StreamLikelihood, classify_route
+from undam.lint.suppressions import suppressed_at
 from undam.rules import Severity
-from undam.textfiles.edit import choose_edits
+from undam.textfiles.edits import choose_edits
 
 
 def _rule(code: str, safety: Safety) -> ConfigRule:
@@ -57,11 +57,13 @@ FIXES = {
 }
 
 
-def _lint(source: Source, _settings: Settings, open_file: OpenFile) -> Linted:
+def _lint(source: Source, _settings: Settings, open_include: IncludeOpener) -> LintResult:
     included = [
-        file for found in re.finditer(r"include (\S+)", source.text) for file in open_file(found[1])
+        file
+        for found in re.finditer(r"include (\S+)", source.text)
+        for file in open_include(found[1])
     ]
-    return Linted(tuple(_mistakes(source, *included)), included=tuple(included))
+    return LintResult(tuple(_mistakes(source, *included)), included=tuple(included))
 
 
 def _mistakes(*sources: Source) -> list[Diagnostic]:
@@ -71,7 +73,7 @@ def _mistakes(*sources: Source) -> list[Diagnostic]:
             if word[0] in FIXES:
                 rule, better = FIXES[word[0]]
                 edit = Edit(word.start(), word.end(), better)
-                place = source.place(word.start())
+                place = source.position(word.start())
                 out.append(
                     Diagnostic(rule, rule.severity, "m", source.path, *place, len(word[0]), (edit,))
                 )
@@ -88,11 +90,11 @@ WORDS = Dialect(
 )
 
 
-def files(**texts: str) -> OpenFile:
-    def open_file(pattern: str) -> list[Source]:
+def files(**texts: str) -> IncludeOpener:
+    def open_include(pattern: str) -> list[Source]:
         return [Source(name, text) for name, text in texts.items() if name.startswith(pattern)]
 
-    return open_file
+    return open_include
 
 
 # source
@@ -100,7 +102,7 @@ def files(**texts: str) -> OpenFile:
 
 @given(st.text(alphabet="ab\n\r", max_size=30), st.integers(0, 40))
 def test_a_place_is_where_the_character_stands(text: str, offset: int) -> None:
-    line, column = Source("f", text).place(offset)
+    line, column = Source("f", text).position(offset)
     before = text[:offset]
     assert (line, column) == (before.count("\n") + 1, len(before) - before.rfind("\n"))
 
@@ -166,7 +168,7 @@ def test_what_overlaps_with_nothing_chosen_is_chosen(edits: list[Edit]) -> None:
     ],
 )  # fmt: skip
 def test_paths_of_streaming_apis_are_known(path: str) -> None:
-    assert judge_route(path, (), RouteHints()) is Streams.LIKELY
+    assert classify_route(path, (), RouteHints()) is StreamLikelihood.LIKELY
 
 
 @pytest.mark.parametrize(
@@ -174,7 +176,7 @@ def test_paths_of_streaming_apis_are_known(path: str) -> None:
     ["/", "/static/", "/v1/embeddings", "/v1/users", "/v10/", "/chatter", "/upstream", "/prevents"],
 )
 def test_other_paths_are_not(path: str) -> None:
-    assert judge_route(path, (), RouteHints()) is Streams.NO
+    assert classify_route(path, (), RouteHints()) is StreamLikelihood.NO
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_other_paths_are_not(path: str) -> None:
     ],
 )  # fmt: skip
 def test_upstreams_that_are_engines_are_known(upstream: str) -> None:
-    assert judge_route("/", ("web", upstream), RouteHints()) is Streams.LIKELY
+    assert classify_route("/", ("web", upstream), RouteHints()) is StreamLikelihood.LIKELY
 
 
 @pytest.mark.parametrize(
@@ -197,7 +199,7 @@ def test_upstreams_that_are_engines_are_known(upstream: str) -> None:
     ],
 )  # fmt: skip
 def test_other_upstreams_are_not(upstream: str) -> None:
-    assert judge_route("/", (upstream,), RouteHints()) is Streams.NO
+    assert classify_route("/", (upstream,), RouteHints()) is StreamLikelihood.NO
 
 
 @pytest.mark.parametrize(
@@ -215,37 +217,37 @@ def test_other_upstreams_are_not(upstream: str) -> None:
     ],
 )
 def test_paths_that_the_user_names_decide_alone(path: str, streams: bool) -> None:
-    wanted = Streams.SURE if streams else Streams.NO
-    assert judge_route(path, ("vllm",), RouteHints(("/x", "/api/tell"))) is wanted
+    wanted = StreamLikelihood.CERTAIN if streams else StreamLikelihood.NO
+    assert classify_route(path, ("vllm",), RouteHints(("/x", "/api/tell"))) is wanted
 
 
 @pytest.mark.parametrize("path", ["/health", "/v1/models", "~* \\.(?:css|js)$", "/metrics", "/ui/"])
 def test_what_else_an_engine_serves_is_still(path: str) -> None:
-    assert judge_route(path, ("vllm:8000",), RouteHints()) is Streams.NO
-    assert judge_route(path, ("vllm:8000",), RouteHints((path,))) is Streams.SURE
+    assert classify_route(path, ("vllm:8000",), RouteHints()) is StreamLikelihood.NO
+    assert classify_route(path, ("vllm:8000",), RouteHints((path,))) is StreamLikelihood.CERTAIN
 
 
 # settings
 
 
 def test_settings_choose_rules_by_code_beginning_and_slug() -> None:
-    def wants(**table: object) -> bool:
-        settings = read_settings(table, place="undam.toml")
-        return settings.wants("NGX101", "held-in-blocks", "deploy/site.conf")
+    def is_enabled(**table: object) -> bool:
+        settings = read_settings(table, where="undam.toml")
+        return settings.is_enabled("NGX101", "held-in-blocks", "deploy/site.conf")
 
-    assert wants()
-    assert wants(select=["ngx1"])
-    assert wants(select=["HAP", "held-in-blocks"])
-    assert not wants(select=["NGX2"])
-    assert not wants(ignore=["NGX101"])
-    assert not wants(select=["NGX"], ignore=["Held-in-blocks"])
-    assert not wants(**{"per-file": {"deploy/*": ["NGX1"]}})
-    assert wants(**{"per-file": {"deploy/*": ["NGX2"], "other/*": ["NGX1"]}})
+    assert is_enabled()
+    assert is_enabled(select=["ngx1"])
+    assert is_enabled(select=["HAP", "held-in-blocks"])
+    assert not is_enabled(select=["NGX2"])
+    assert not is_enabled(ignore=["NGX101"])
+    assert not is_enabled(select=["NGX"], ignore=["Held-in-blocks"])
+    assert not is_enabled(**{"per-file": {"deploy/*": ["NGX1"]}})
+    assert is_enabled(**{"per-file": {"deploy/*": ["NGX2"], "other/*": ["NGX1"]}})
 
 
 def test_settings_are_read_from_a_table() -> None:
-    assert read_settings({}, place="undam.toml") == Settings()
-    settings = read_settings({"stream": ["/api"], "heartbeat": 5}, place="undam.toml")
+    assert read_settings({}, where="undam.toml") == Settings()
+    settings = read_settings({"stream": ["/api"], "heartbeat": 5}, where="undam.toml")
     assert settings.hints == RouteHints(("/api",))
     assert settings.heartbeat_s == 5.0
 
@@ -265,7 +267,7 @@ def test_settings_are_read_from_a_table() -> None:
 )
 def test_a_wrong_setting_is_named(table: dict[str, object], words: str) -> None:
     with pytest.raises(UsageError, match=re.escape(f"undam.toml: {words}")):
-        read_settings(table, place="undam.toml")
+        read_settings(table, where="undam.toml")
 
 
 # allow
@@ -285,13 +287,13 @@ def test_a_wrong_setting_is_named(table: dict[str, object], words: str) -> None:
     ],
 )
 def test_a_comment_allows_on_its_line_or_the_next(text: str, names: set[str]) -> None:
-    assert allowed_at(Source("f", text), text.count("\n") + 1) == names
+    assert suppressed_at(Source("f", text), text.count("\n") + 1) == names
 
 
 @pytest.mark.parametrize("name", ["TST101", "tst101", "tst101-WORD"])
 def test_an_allowed_finding_is_taken_back(name: str) -> None:
     source = Source("f", f"# undam: allow {name}\ndam\ndam")
-    (left,) = lint_source(WORDS, source, Settings()).mistakes
+    (left,) = lint_source(WORDS, source, Settings()).diagnostics
     assert left.line == 3
     assert fix_source(WORDS, source, Settings()) == f"# undam: allow {name}\ndam\nflow"
 
@@ -302,20 +304,20 @@ def test_an_allowed_finding_is_taken_back(name: str) -> None:
 def test_findings_come_in_the_order_of_the_text_own_file_first() -> None:
     source = Source("m", "include a\ninclude b\nwall dam")
     found = lint_source(WORDS, source, Settings(), files(b="dam", a="rock\ndam # undam: allow TST"))
-    places = [(one.path, one.line, one.column) for one in found.mistakes]
+    places = [(one.path, one.line, one.column) for one in found.diagnostics]
     assert places == [("m", 3, 1), ("m", 3, 6), ("a", 1, 1), ("a", 2, 1), ("b", 1, 1)]
 
 
 def test_comments_in_included_files_count() -> None:
     opened = files(a="# undam: allow TST101\ndam\nwall")
     found = lint_source(WORDS, Source("m", "include a"), Settings(), opened)
-    assert [one.rule.code for one in found.mistakes] == ["TST102"]
+    assert [one.rule.code for one in found.diagnostics] == ["TST102"]
 
 
 def test_settings_take_findings_out_by_file() -> None:
     settings = Settings(per_file={"a": ("TST101",)}, ignore=("TST102",))
     found = lint_source(WORDS, Source("m", "dam wall include a"), settings, files(a="dam rock"))
-    assert [(one.path, one.rule.code) for one in found.mistakes] == [
+    assert [(one.path, one.rule.code) for one in found.diagnostics] == [
         ("m", "TST101"),
         ("a", "TST103"),
     ]
@@ -340,18 +342,18 @@ def test_fixes_that_undo_each_other_come_to_an_end() -> None:
 def test_included_files_are_fixed_where_they_stand() -> None:
     opened = files(a="moor # dam", b="flow", c="dam")
     source = Source("m", "dam\ninclude a\ninclude b")
-    changed = fix_sources(WORDS, source, Settings(), open_file=opened)
+    changed = fix_sources(WORDS, source, Settings(), open_include=opened)
     assert changed == {"m": "flow\ninclude a\ninclude b", "a": "flow # flow"}
-    assert fix_source(WORDS, source, Settings(), open_file=opened) == changed["m"]
+    assert fix_source(WORDS, source, Settings(), open_include=opened) == changed["m"]
     clean = Source("m", "include a")
-    assert fix_source(WORDS, clean, Settings(), open_file=opened) == clean.text
+    assert fix_source(WORDS, clean, Settings(), open_include=opened) == clean.text
 
 
 # registry and dialect
 
 
 def test_text_that_stands_alone_includes_nothing() -> None:
-    assert no_files("/etc/nginx/*.conf") == []
+    assert no_includes("/etc/nginx/*.conf") == []
 
 
 def test_a_request_to_render_has_an_answer_without_more() -> None:

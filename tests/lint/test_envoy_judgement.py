@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from undam.lint import (
-    Linted,
+    LintResult,
     RenderRequest,
     Settings,
     Source,
@@ -52,12 +52,12 @@ def route(action: str = "timeout: 0s", match: str = "prefix: /v1/chat", more: st
     return f"{{match: {{{match}}}, route: {{cluster: origin, {action}}}, {more}}},"
 
 
-def lint(text: str, chosen: Settings | None = None) -> Linted:
+def lint(text: str, chosen: Settings | None = None) -> LintResult:
     return lint_source(ENVOY, Source("f.yaml", text), chosen or Settings())
 
 
 def told(text: str, chosen: Settings | None = None) -> list[str]:
-    return [f"{one.rule.code} {one.severity}" for one in lint(text, chosen).mistakes]
+    return [f"{one.rule.code} {one.severity}" for one in lint(text, chosen).diagnostics]
 
 
 def fixed(text: str) -> str:
@@ -134,12 +134,12 @@ class TestRoutes:
         text = manager().replace("route_config:", "rds: {config_source: {}}\n          x:")
         text += "dynamic_resources: {lds_config: {}}\n---\nmore: 1\n"
         found = lint(text)
-        assert found.mistakes == ()
+        assert found.diagnostics == ()
         assert sorted(one.line for one in found.unread) == [8, 14, 16]
         assert "further document" in found.unread[-1].what
 
     def test_nothing_is_nothing(self) -> None:
-        assert lint("") == lint("x: 1") == lint("- 1") == Linted()
+        assert lint("") == lint("x: 1") == lint("- 1") == LintResult()
 
 
 class TestLimits:
@@ -263,7 +263,7 @@ class TestFilters:
         named = lua("x.lua", key="default_source_code: {filename: %s}")
         found = lint(manager(route(), filters=named))
         assert [one.what for one in found.unread] == ["the Lua code in x.lua"]
-        assert lint(manager(filters=named)) == Linted()
+        assert lint(manager(filters=named)) == LintResult()
 
     @pytest.mark.parametrize(
         ("kind", "settings", "expected"),
@@ -346,7 +346,7 @@ def test_render_is_silent_for_its_own_lint() -> None:
     for path in ("/", "/v1/"):
         request = RenderRequest(upstream="http://llm", path=path, idle_s=90, listen="[::1]:8080")
         text = ENVOY.render(request)
-        assert lint(text, Settings(stream_paths=("/",))) == Linted()
+        assert lint(text, Settings(stream_paths=("/",))) == LintResult()
         assert "port_value: 80\n" in text
         assert 'address: "::1"' in text
         assert recognise_dialect("envoy.yaml", text) is ENVOY

@@ -253,7 +253,7 @@ def test_times_are_read_as_haproxy_reads_them(time_: str, seconds: float | None)
 )
 def test_a_limit_is_judged_by_the_heartbeat(limit: str, severity: Severity | None) -> None:
     text = listen(f"{ON}  timeout server {limit}\n")
-    found = HAPROXY.linted(text).mistakes
+    found = HAPROXY.linted(text).diagnostics
     assert [one.severity for one in found] == [severity] * (severity is not None)
     if found:
         assert HAPROXY.fixed(text) == text.replace(limit, "1h")

@@ -52,7 +52,7 @@ metadata:
 def told(text: str, **options: object) -> list[tuple[str, int, str]]:
     """Codes, lines and severities."""
     chosen = Settings(**options)  # type: ignore[arg-type]
-    found = lint_source(DIALECT, Source("f.yaml", text), chosen).mistakes
+    found = lint_source(DIALECT, Source("f.yaml", text), chosen).diagnostics
     return [(one.rule.code, one.line, one.severity.value) for one in found]
 
 

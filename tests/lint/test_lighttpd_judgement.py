@@ -69,17 +69,17 @@ def test_included_files_stand_where_they_are_included() -> None:
     inside = files(**{"a.conf": relay(), "b.conf": STREAM})
     text = '$HTTP["url"] =~ "^/chat/" {\n    include "a.conf"\n}\n'
     found = LIGHTTPD.linted(text, inside)
-    assert [(one.path, one.rule.code) for one in found.mistakes] == [("a.conf", "LTD101")]
+    assert [(one.path, one.rule.code) for one in found.diagnostics] == [("a.conf", "LTD101")]
     assert [one.path for one in found.included] == ["a.conf"]
-    changed = fix_sources(LIGHTTPD.dialect, Source("f", text), Settings(), open_file=inside)
+    changed = fix_sources(LIGHTTPD.dialect, Source("f", text), Settings(), open_include=inside)
     assert changed == {"a.conf": f"{relay()}\n{STREAM}"}
-    assert LIGHTTPD.linted(f'include "b.conf"\n{text}', inside).mistakes == ()
+    assert LIGHTTPD.linted(f'include "b.conf"\n{text}', inside).diagnostics == ()
 
 
 def test_a_limit_of_another_file_is_told_at_the_route() -> None:
     inside = files(limits="server.max-write-idle = 5")
     text = f'include "limits"\n{STREAM}\n{CHAT}'
-    (found,) = LIGHTTPD.linted(text, inside).mistakes
+    (found,) = LIGHTTPD.linted(text, inside).diagnostics
     assert (found.path, found.line, found.rule.code) == ("f", 4, "LTD401")
 
 
@@ -207,7 +207,7 @@ def test_limits_are_judged_by_the_heartbeat(limit: str, severity: Severity | Non
     write = f"{STREAM}\n{CHAT}".replace("}\n", f"    server.max-write-idle = {limit}\n}}\n")
     read = f"{STREAM}\n{CHAT}".replace(" )) )", f', "read-timeout" => {limit} )) )')
     for text, code in ((write, "LTD401"), (read, "LTD402")):
-        found = LIGHTTPD.linted(text).mistakes
+        found = LIGHTTPD.linted(text).diagnostics
         wanted = [(code, severity)] * (severity is not None)
         assert [(one.rule.code, one.severity) for one in found] == wanted
         if found:

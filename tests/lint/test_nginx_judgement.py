@@ -12,7 +12,7 @@ from undam.lint import (
     fix_sources,
     lint_source,
 )
-from undam.lint.dialect import OpenFile, no_files
+from undam.lint.dialect import IncludeOpener, no_includes
 from undam.lint.dialects.nginx.rules.limits import _seconds
 from undam.rules import Severity
 
@@ -21,22 +21,26 @@ UP = "proxy_pass http://127.0.0.1:9000;"
 OFF = "proxy_buffering off;"
 
 
-def told(text: str, open_file: OpenFile = no_files, **options: object) -> list[tuple[str, int]]:
+def told(
+    text: str, open_include: IncludeOpener = no_includes, **options: object
+) -> list[tuple[str, int]]:
     """Codes and lines."""
     chosen = Settings(**options)  # type: ignore[arg-type]
-    found = lint_source(NGINX, Source("f.conf", text), chosen, open_file)
-    return [(one.rule.code, one.line) for one in found.mistakes]
+    found = lint_source(NGINX, Source("f.conf", text), chosen, open_include)
+    return [(one.rule.code, one.line) for one in found.diagnostics]
 
 
 def codes(text: str, **options: object) -> list[str]:
     return [code for code, _ in told(text, **options)]  # type: ignore[arg-type]
 
 
-def fixed(text: str, open_file: OpenFile = no_files) -> str:
-    return fix_source(NGINX, Source("f.conf", text), Settings(), unsafe=True, open_file=open_file)
+def fixed(text: str, open_include: IncludeOpener = no_includes) -> str:
+    return fix_source(
+        NGINX, Source("f.conf", text), Settings(), unsafe=True, open_include=open_include
+    )
 
 
-def files(**texts: str) -> OpenFile:
+def files(**texts: str) -> IncludeOpener:
     return lambda pattern: [Source(pattern, texts[pattern])] if pattern in texts else []
 
 
@@ -170,7 +174,7 @@ def test_a_wrong_word_is_mended_where_it_stands() -> None:
     included = files(**{"proxy.conf": "proxy_buffering on;\n"})
     text = f"location /v1/ {{\n    include proxy.conf;\n    {UP}\n}}\n"
     source = Source("f.conf", text)
-    changed = fix_sources(NGINX, source, Settings(), open_file=included)
+    changed = fix_sources(NGINX, source, Settings(), open_include=included)
     assert changed == {"proxy.conf": "proxy_buffering off;\n"}
 
 
@@ -179,7 +183,7 @@ def test_a_file_that_is_included_twice_is_told_of_once() -> None:
     found = lint_source(
         NGINX, Source("f", "server { include api; } server { include api; }"), Settings(), included
     )
-    assert [(one.path, one.rule.code) for one in found.mistakes] == [("api", "NGX101")]
+    assert [(one.path, one.rule.code) for one in found.diagnostics] == [("api", "NGX101")]
     assert [one.path for one in found.included] == ["api"]
 
 
@@ -197,7 +201,7 @@ server {{
     after = fixed(text)
     assert after == text.replace(line, f"{line}        {OFF}\n")
     # Then it is a remark without a fix.
-    (left,) = lint_source(NGINX, Source("f", after), Settings()).mistakes
+    (left,) = lint_source(NGINX, Source("f", after), Settings()).diagnostics
     assert (left.rule.code, left.severity, left.edits) == ("NGX201", Severity.INFO, ())
 
 
@@ -222,7 +226,7 @@ server {{
 
 def test_a_line_that_does_no_good_beside_the_fix_is_a_remark() -> None:
     text = f"location /v1/ {{\n {UP}\n {OFF}\n proxy_set_header X-Accel-Buffering no;\n}}"
-    (found,) = lint_source(NGINX, Source("f", text), Settings()).mistakes
+    (found,) = lint_source(NGINX, Source("f", text), Settings()).diagnostics
     assert found.severity is Severity.INFO
     assert fixed(text) == f"location /v1/ {{\n {UP}\n {OFF}\n}}"
 
@@ -255,7 +259,7 @@ def test_a_filter_loses_the_type_where_that_is_one_line(
 def test_an_unknown_filter_of_another_file_is_not_edited() -> None:
     included = files(part="sub_filter '\\nx' '';")
     text = f"location /v1/ {{ {UP} {OFF} sub_filter_types *; include part; }}"
-    (found,) = lint_source(NGINX, Source("f", text), Settings(), included).mistakes
+    (found,) = lint_source(NGINX, Source("f", text), Settings(), included).diagnostics
     assert (found.path, found.edits) == ("part", ())
 
 

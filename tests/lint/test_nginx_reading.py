@@ -12,7 +12,7 @@ import pytest
 
 from undam.errors import ConfigSyntaxError
 from undam.lint import Source
-from undam.lint.dialect import no_files
+from undam.lint.dialect import no_includes
 from undam.lint.dialects.nginx.lexer import Kind, tokens
 from undam.lint.dialects.nginx.scopes import Scope, read_configuration
 from undam.lint.dialects.nginx.tree import MAX_DEPTH, Directive, read_tree
@@ -36,7 +36,7 @@ def plain(directives: tuple[Directive, ...]) -> list[Any]:
 
 
 def scope_of(text: str, *names: str) -> Scope:
-    scope = read_configuration(Source("f", text), no_files).root
+    scope = read_configuration(Source("f", text), no_includes).root
     for name in names:
         scope = next(child for child in scope.children if child.kind == name)
     return scope
@@ -178,7 +178,7 @@ def _normal(directives: list[Any]) -> list[Any]:
 def test_hostile_texts_take_no_long_time(text: str) -> None:
     started = time.process_time()
     with suppress(ConfigSyntaxError):
-        read_configuration(Source("f", text), no_files)
+        read_configuration(Source("f", text), no_includes)
     assert time.process_time() - started < 5  # linear work takes a tenth of it
 
 
@@ -232,7 +232,7 @@ def test_a_line_can_go_where_no_outer_one_comes_back() -> None:
 
 
 def opened(**texts: str) -> Any:
-    def open_file(pattern: str) -> list[Source]:
+    def open_include(pattern: str) -> list[Source]:
         prefix = pattern.removesuffix("*")
         return [
             Source(name, text)
@@ -240,7 +240,7 @@ def opened(**texts: str) -> Any:
             if name == pattern or (prefix != pattern and name.startswith(prefix))
         ]
 
-    return open_file
+    return open_include
 
 
 def test_included_directives_stand_where_the_include_is() -> None:
@@ -284,7 +284,7 @@ def test_a_fault_in_an_included_file_is_told_with_its_name() -> None:
 
 def test_lua_is_told_as_not_read_and_other_protocols_are_left_alone() -> None:
     text = "stream { server { proxy_pass x; } }\nhttp {\n access_by_lua_block { a() } }"
-    read = read_configuration(Source("f", text), no_files)
+    read = read_configuration(Source("f", text), no_includes)
     assert [(one.line, one.what) for one in read.unread] == [(3, "the Lua of access_by_lua_block")]
     assert [child.kind for child in read.root.children] == ["http"]
 

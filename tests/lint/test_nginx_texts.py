@@ -35,7 +35,7 @@ def told(text: str, **options: object) -> list[tuple[str, int]]:
     """Codes and lines."""
     chosen = Settings(**options)  # type: ignore[arg-type]
     found = lint_source(NGINX, Source("f.conf", text), chosen)
-    return [(one.rule.code, one.line) for one in found.mistakes]
+    return [(one.rule.code, one.line) for one in found.diagnostics]
 
 
 # corpus
@@ -46,7 +46,7 @@ def told(text: str, **options: object) -> list[tuple[str, int]]:
 )
 def test_nothing_is_said_of_what_does_not_stream(file: Path) -> None:
     found = lint_source(NGINX, Source(str(file), file.read_text("utf-8")), Settings())
-    assert found.mistakes == ()
+    assert found.diagnostics == ()
 
 
 @pytest.mark.parametrize(

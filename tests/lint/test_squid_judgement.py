@@ -39,7 +39,7 @@ def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: st
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_lines_are_joined_by_their_last_character(end: str) -> None:
     text = f"{PEER}read_timeout \\{end}  5 \\{end} seconds # a \\{end}\\{end}"
-    (found,) = SQUID.linted(text).mistakes
+    (found,) = SQUID.linted(text).diagnostics
     assert (found.line, found.column, found.length) == (2, 1, len("read_timeout"))
     assert SQUID.fixed(text) == f"{PEER}read_timeout \\{end}  1 hour # a \\{end}\\{end}"
 
@@ -48,10 +48,10 @@ def test_included_files_are_read_and_mended() -> None:
     inside = files(**{"a.conf": "read_timeout 5\n"})
     text = f'{PEER}include "a.conf" gone.conf\n'
     found = SQUID.linted(text, inside)
-    assert [(one.path, one.line) for one in found.mistakes] == [("a.conf", 1)]
+    assert [(one.path, one.line) for one in found.diagnostics] == [("a.conf", 1)]
     assert [one.what for one in found.unread] == ["include gone.conf"]
     source = Source("f", text)
-    changed = fix_sources(SQUID.dialect, source, Settings(), unsafe=True, open_file=inside)
+    changed = fix_sources(SQUID.dialect, source, Settings(), unsafe=True, open_include=inside)
     assert changed == {"a.conf": "read_timeout 1 hour\n"}
 
 
@@ -65,7 +65,7 @@ def test_a_file_that_includes_itself_ends(times: int) -> None:
 def test_a_conditional_block_is_told_and_read() -> None:
     found = SQUID.linted(f"{PEER}if 1 = 2\nread_timeout 5\nelse\nendif\n")
     assert [one.line for one in found.unread] == [2]
-    assert [one.line for one in found.mistakes] == [3]
+    assert [one.line for one in found.diagnostics] == [3]
 
 
 # whether streams pass
@@ -115,7 +115,7 @@ def test_paths_of_the_user_decide() -> None:
 )  # fmt: skip
 def test_silence_is_judged_by_the_heartbeat(limit: str, severity: Severity | None) -> None:
     text = f"{PEER}read_timeout 1\nread_timeout {limit} # a\n"
-    found = SQUID.linted(text).mistakes
+    found = SQUID.linted(text).diagnostics
     assert [one.severity for one in found] == [severity] * (severity is not None)
     if found:
         assert SQUID.fixed(text) == f"{PEER}read_timeout 1\nread_timeout 1 hour # a\n"
@@ -130,7 +130,7 @@ def test_silence_is_judged_by_the_heartbeat(limit: str, severity: Severity | Non
 )  # fmt: skip
 def test_no_heartbeat_helps_against_a_lifetime(limit: str, severity: Severity | None) -> None:
     text = f"{PEER}client_lifetime {limit}\n"
-    found = SQUID.linted(text, heartbeat_s=0.1).mistakes
+    found = SQUID.linted(text, heartbeat_s=0.1).diagnostics
     assert [one.severity for one in found] == [severity] * (severity is not None)
 
 

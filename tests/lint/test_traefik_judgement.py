@@ -9,7 +9,7 @@ import pytest
 
 from undam.errors import ConfigSyntaxError
 from undam.lint import (
-    Linted,
+    LintResult,
     RenderRequest,
     Settings,
     Source,
@@ -48,12 +48,12 @@ http:
 {more}"""
 
 
-def lint(text: str, chosen: Settings | None = None, path: str = "f.yaml") -> Linted:
+def lint(text: str, chosen: Settings | None = None, path: str = "f.yaml") -> LintResult:
     return lint_source(TRAEFIK, Source(path, text), chosen or Settings())
 
 
 def told(text: str, chosen: Settings | None = None, path: str = "f.yaml") -> list[str]:
-    return [f"{one.rule.code} {one.severity}" for one in lint(text, chosen, path).mistakes]
+    return [f"{one.rule.code} {one.severity}" for one in lint(text, chosen, path).diagnostics]
 
 
 def fixed(text: str, path: str = "f.yaml", chosen: Settings | None = None) -> str:
@@ -149,14 +149,14 @@ class TestRouters:
 
     def test_a_router_without_a_rule_or_service(self) -> None:
         text = "http:\n  routers:\n    a: {middlewares: [x]}\n    b:\n    c: []\n"
-        assert lint(text, Settings(stream_paths=("/",))).mistakes == ()
+        assert lint(text, Settings(stream_paths=("/",))).diagnostics == ()
 
     def test_keys_in_any_case(self) -> None:
         text = dynamic(**BUFFER).replace("routers:", "ROUTERS:").replace("rule:", "Rule:")
         assert told(text.replace("buffering", "Buffering")) == ["TRF101 error"]
 
     def test_empty_files_and_further_documents(self) -> None:
-        assert lint("") == lint("http:\n") == Linted()
+        assert lint("") == lint("http:\n") == LintResult()
         assert [one.line for one in lint("a: 1\na: 2\n---\nb: 1\n").unread] == [2, 4]
 
     def test_a_template_that_cannot_be_read_is_said(self) -> None:
@@ -308,6 +308,6 @@ def test_render_is_silent_for_its_own_lint() -> None:
     for path in ("/", "/v1/"):
         request = RenderRequest(upstream="http://llm:8000", path=path, listen="[::1]:8080")
         text = TRAEFIK.render(request)
-        assert lint(text, Settings(stream_paths=("/",))) == Linted()
+        assert lint(text, Settings(stream_paths=("/",))) == LintResult()
         assert recognise_dialect("traefik.yaml", text) is TRAEFIK
         assert 'address: "[::1]:8080"' in text

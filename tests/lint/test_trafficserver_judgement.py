@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from undam.lint import (
-    Linted,
+    LintResult,
     RenderRequest,
     Settings,
     Source,
@@ -17,29 +17,33 @@ from undam.lint import (
     lint_source,
     recognise_dialect,
 )
-from undam.lint.dialect import OpenFile, no_files
+from undam.lint.dialect import IncludeOpener, no_includes
 
 HERE = Path(__file__).parent
 ATS = dialect_named("trafficserver")
 CORPUS = sorted((HERE / "corpus" / "trafficserver").glob("*"))
-SURE = Settings(stream_paths=("/v1/",))
+CERTAIN = Settings(stream_paths=("/v1/",))
 IDLE = "CONFIG proxy.config.http.transaction_no_activity_timeout_out INT"
 ACTIVE = "CONFIG proxy.config.http.transaction_active_timeout_in INT"
 
 
-def lint(text: str, chosen: Settings | None = None, files: OpenFile = no_files) -> Linted:
+def lint(
+    text: str, chosen: Settings | None = None, files: IncludeOpener = no_includes
+) -> LintResult:
     return lint_source(ATS, Source("f.config", text), chosen or Settings(), files)
 
 
-def told(text: str, chosen: Settings | None = None, files: OpenFile = no_files) -> list[str]:
-    return [f"{one.rule.code} {one.severity}" for one in lint(text, chosen, files).mistakes]
+def told(
+    text: str, chosen: Settings | None = None, files: IncludeOpener = no_includes
+) -> list[str]:
+    return [f"{one.rule.code} {one.severity}" for one in lint(text, chosen, files).diagnostics]
 
 
 def fixed(text: str, chosen: Settings | None = None) -> str:
     return fix_source(ATS, Source("f.config", text), chosen or Settings(), unsafe=True)
 
 
-def beside(maps: str) -> OpenFile:
+def beside(maps: str) -> IncludeOpener:
     """A remap.config in the same folder."""
     return lambda name: [Source(name, maps)] if name == "remap.config" else []
 
@@ -78,7 +82,7 @@ def test_files_are_recognised(path: str, text: str, ours: bool) -> None:
 
 
 def test_a_file_of_another_kind_is_passed_over() -> None:
-    assert lint("# nothing\n") == Linted()
+    assert lint("# nothing\n") == LintResult()
 
 
 class TestCompress:
@@ -108,8 +112,8 @@ class TestCompress:
 
     def test_a_user_who_says_that_something_streams_is_believed(self) -> None:
         text = "compressible-content-type text/*\n"
-        assert told(text, SURE) == ["ATS101 error"]
-        assert fixed(text, SURE) == "compressible-content-type text/*\nflush true\n"
+        assert told(text, CERTAIN) == ["ATS101 error"]
+        assert fixed(text, CERTAIN) == "compressible-content-type text/*\nflush true\n"
         assert fixed(text) == text
 
     def test_each_site_stands_for_itself(self) -> None:
@@ -138,11 +142,11 @@ class TestRecords:
         ],
     )
     def test_how_bad(self, line: str, expected: list[str]) -> None:
-        assert told(f"{line}\n", SURE) == expected
+        assert told(f"{line}\n", CERTAIN) == expected
         assert [one.split()[0] for one in told(f"{line}\n")] == [one.split()[0] for one in expected]
 
     def test_the_last_of_two_counts(self) -> None:
-        assert told(f"{IDLE} 10\n{IDLE} 60\n", SURE) == []
+        assert told(f"{IDLE} 10\n{IDLE} 60\n", CERTAIN) == []
 
     def test_the_default_where_heartbeats_are_rare(self) -> None:
         rare = Settings(stream_paths=("/",), heartbeat_s=40)
@@ -172,13 +176,13 @@ class TestRecords:
     def test_yaml(self) -> None:
         name = "transaction_active_timeout_in"
         text = f"records:\n  http:\n    {name}: 5\n---\nrecords:\n  http:\n    {name}: 50\n"
-        assert [one.line for one in lint(text, SURE).mistakes] == [7]
-        assert fixed(text, SURE) == text.replace("50", "0")
+        assert [one.line for one in lint(text, CERTAIN).diagnostics] == [7]
+        assert fixed(text, CERTAIN) == text.replace("50", "0")
         aliased = text.replace("50", "&a 50")
-        assert fixed(aliased, SURE) == aliased
+        assert fixed(aliased, CERTAIN) == aliased
         assert told("records:\n  exec_thread: {}\n") == []
         twice = f"records:\n  http:\n    {name}: 0\n    {name}: 0\n"
-        assert [one.line for one in lint(twice, SURE).unread] == [4]
+        assert [one.line for one in lint(twice, CERTAIN).unread] == [4]
         assert len(lint(twice, files=beside("")).unread) == 1
 
 
@@ -209,7 +213,7 @@ class TestMaps:
 )
 def test_long_lines_cost_no_more_than_their_length(text: str) -> None:
     began = time.perf_counter()
-    told(text, SURE)
+    told(text, CERTAIN)
     assert time.perf_counter() - began < 10
 
 
@@ -217,7 +221,7 @@ def test_render_is_silent_for_its_own_lint() -> None:
     for path in ("/", "v1/"):
         request = RenderRequest(upstream="http://llm:8000/", path=path, idle_s=60.5)
         text = ATS.render(request)
-        assert lint(text, SURE) == Linted()
+        assert lint(text, CERTAIN) == LintResult()
         assert f"map /{path.strip('/')}" in text
         assert "_out INT 61" in text
         assert recognise_dialect("records.config", text) is ATS

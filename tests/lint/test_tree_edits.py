@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from undam.textfiles.edit import Edit, apply_edits
+from undam.textfiles.edits import Edit, apply_edits
 from undam.textfiles.source import Source
 from undam.textfiles.toml_reader import read_toml
 from undam.textfiles.tree import Entry, Node

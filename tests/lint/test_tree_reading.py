@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from undam.errors import ConfigSyntaxError
 from undam.textfiles.source import Source
-from undam.textfiles.toml_reader import _Reader, read_toml
+from undam.textfiles.toml_reader import _TomlReader, read_toml
 from undam.textfiles.tree import Node, items_of, walk
-from undam.textfiles.yaml_reader import Documents, read_yaml
+from undam.textfiles.yaml_reader import YamlDocuments, read_yaml
 
 
-def documents(text: str) -> Documents:
+def documents(text: str) -> YamlDocuments:
     return read_yaml(Source("f.yaml", text))
 
 
@@ -89,7 +89,7 @@ class TestYaml:
     def test_aliases_repeat_the_node_itself(self) -> None:
         tree = root("a: &x {b: &y 1}\nc: *x\nd: *y\n")
         assert tree.get("a") is tree.get("c")
-        shared = [node.text for node in walk(tree) if node.shared and node.kind == "scalar"]
+        shared = [node.text for node in walk(tree) if node.aliased and node.kind == "scalar"]
         assert shared == ["1"]
 
     def test_merges_give_way_to_own_keys(self) -> None:
@@ -195,7 +195,7 @@ class TestToml:
 
     def test_a_text_that_only_tomllib_took_is_refused(self) -> None:
         with pytest.raises(ConfigSyntaxError, match="cannot be read"):
-            _Reader(Source("f.toml", "= 1")).read()
+            _TomlReader(Source("f.toml", "= 1")).read()
 
     @given(
         st.dictionaries(

@@ -73,10 +73,10 @@ def test_included_files_are_read_and_mended() -> None:
     inside = files(a=response(GZIP, ""))
     text = f'{LLM}include "a";\n'
     found = VARNISH.linted(text, inside)
-    assert [(one.path, one.line) for one in found.mistakes] == [("a", 2)]
-    changed = fix_sources(VARNISH.dialect, Source("f", text), Settings(), open_file=inside)
+    assert [(one.path, one.line) for one in found.diagnostics] == [("a", 2)]
+    changed = fix_sources(VARNISH.dialect, Source("f", text), Settings(), open_include=inside)
     assert list(changed) == ["a"]
-    assert VARNISH.linted(text, files(**changed)).mistakes == ()
+    assert VARNISH.linted(text, files(**changed)).diagnostics == ()
 
 
 def test_what_is_not_read_is_told() -> None:
@@ -202,13 +202,13 @@ def limited(attribute: str, more: str = "") -> str:
 )  # fmt: skip
 def test_limits_are_judged_by_the_heartbeat(limit: str, severity: Severity | None) -> None:
     text = limited(f".between_bytes_timeout = {limit};")
-    found = VARNISH.linted(text).mistakes
+    found = VARNISH.linted(text).diagnostics
     assert [one.severity for one in found] == [severity] * (severity is not None)
     assert VARNISH.fixed(text) == (text.replace(limit, "3600s") if found else text)
 
 
 def test_a_late_first_byte_is_never_sure() -> None:
-    (found,) = VARNISH.linted(limited(".first_byte_timeout = 1s;")).mistakes
+    (found,) = VARNISH.linted(limited(".first_byte_timeout = 1s;")).diagnostics
     assert (found.rule.code, found.severity) == ("VRN402", Severity.WARNING)
 
 

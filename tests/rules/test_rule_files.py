@@ -20,7 +20,7 @@ from undam.lint import (
     DIALECTS,
     ConfigRule,
     Dialect,
-    Linted,
+    LintResult,
     Safety,
     Settings,
     Source,
@@ -49,14 +49,14 @@ class Case:
         file = HERE / self.rule.code / "settings.toml"
         if not file.exists():
             return Settings()
-        return read_settings(tomllib.loads(file.read_text("utf-8")), place=str(file))
+        return read_settings(tomllib.loads(file.read_text("utf-8")), where=str(file))
 
     def source(self, kind: str) -> Source:
         (file,) = (HERE / self.rule.code).glob(f"{kind}.*")
         with file.open(encoding="utf-8", newline="") as text:  # line ends as they are
             return Source(file.name, text.read())
 
-    def lint(self, kind: str) -> Linted:
+    def lint(self, kind: str) -> LintResult:
         return lint_source(self.dialect, self.source(kind), self.settings)
 
     def fix(self, source: Source, *, unsafe: bool) -> str:
@@ -118,9 +118,9 @@ def test_files_are_recognised_by_their_content(case: Case) -> None:
 @each_rule
 def test_bad_fires_its_rule_alone_and_in_its_place(case: Case) -> None:
     source, found = case.source("bad"), case.lint("bad")
-    assert {one.rule.code for one in found.mistakes} == {case.rule.code}
+    assert {one.rule.code for one in found.diagnostics} == {case.rule.code}
     assert found.unread == ()
-    for one in found.mistakes:
+    for one in found.diagnostics:
         assert one.path == source.path
         marked = source.line(one.line)[one.column - 1 :][: one.length]
         assert len(marked) == one.length > 0
@@ -130,12 +130,12 @@ def test_bad_fires_its_rule_alone_and_in_its_place(case: Case) -> None:
 
 @each_rule
 def test_good_is_silent(case: Case) -> None:
-    assert case.lint("good") == Linted()
+    assert case.lint("good") == LintResult()
 
 
 @each_rule
 def test_fixed_is_silent_and_stays_as_it_is(case: Case) -> None:
-    assert case.lint("fixed") == Linted()
+    assert case.lint("fixed") == LintResult()
     source = case.source("fixed")
     assert case.fix(source, unsafe=True) == source.text
 
@@ -156,9 +156,9 @@ def test_the_fix_of_bad_is_fixed(case: Case) -> None:
 def test_a_comment_allows_each_finding(case: Case) -> None:
     bad = case.source("bad")
     lines = bad.text.split("\n")
-    for number in sorted({one.line for one in case.lint("bad").mistakes}, reverse=True):
+    for number in sorted({one.line for one in case.lint("bad").diagnostics}, reverse=True):
         indent = " " * (len(lines[number - 1]) - len(lines[number - 1].lstrip()))
         comment = f"{indent}{case.dialect.comment} undam: allow {case.rule.slug}"
         lines.insert(number - 1, comment)
     allowed = Source(bad.path, "\n".join(lines))
-    assert lint_source(case.dialect, allowed, case.settings) == Linted()
+    assert lint_source(case.dialect, allowed, case.settings) == LintResult()

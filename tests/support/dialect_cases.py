@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from undam.lint import Linted, Settings, Source, dialect_named, fix_source, lint_source
-from undam.lint.dialect import OpenFile, no_files
+from undam.lint import LintResult, Settings, Source, dialect_named, fix_source, lint_source
+from undam.lint.dialect import IncludeOpener, no_includes
 
 _TESTS = Path(__file__).parents[1]
 
@@ -24,14 +24,16 @@ class Asked:
         files = [*self.corpus, *sorted((_TESTS / "rules").glob(f"{letters}[1-6]*/*"))]
         self.texts = [file.read_text("utf-8") for file in files]
 
-    def linted(self, text: str, open_file: OpenFile = no_files, **options: object) -> Linted:
+    def linted(
+        self, text: str, open_include: IncludeOpener = no_includes, **options: object
+    ) -> LintResult:
         """All that lint says of a text."""
         chosen = Settings(**options)  # type: ignore[arg-type]
-        return lint_source(self.dialect, Source("f", text), chosen, open_file)
+        return lint_source(self.dialect, Source("f", text), chosen, open_include)
 
     def told(self, text: str, **options: object) -> list[tuple[str, int]]:
         """Codes and lines."""
-        return [(one.rule.code, one.line) for one in self.linted(text, **options).mistakes]  # type: ignore[arg-type]
+        return [(one.rule.code, one.line) for one in self.linted(text, **options).diagnostics]  # type: ignore[arg-type]
 
     def codes(self, text: str, **options: object) -> list[str]:
         """Codes."""
@@ -48,6 +50,6 @@ class Asked:
         return self.told(file.read_text("utf-8"))
 
 
-def files(**texts: str) -> OpenFile:
-    """An ``OpenFile`` that knows these by their names."""
+def files(**texts: str) -> IncludeOpener:
+    """An ``IncludeOpener`` that knows these by their names."""
     return lambda pattern: [Source(pattern, texts[pattern])] if pattern in texts else []

@@ -83,7 +83,7 @@ def faults_with(dialect: Dialect, text: str, settings: Settings | None = None) -
         return [] if 1 <= error.line <= lines and error.column >= 1 else [f"no place: {error}"]
     outside = [
         f"{one.line}:{one.column} is not in the text"
-        for one in found.mistakes
+        for one in found.diagnostics
         if not (1 <= one.line <= lines and 1 <= one.column <= len(source.line(one.line)) + 1)
     ]
     outside += [f"line {one.line}" for one in found.unread if not 1 <= one.line <= lines]

@@ -1,13 +1,12 @@
-"""Configuration text in, findings and edits out. Pure; one dialect a folder."""
+"""Lint of proxy configurations: text in, diagnostics and edits out."""
 
-from undam.lint.diagnostic import ConfigRule, Diagnostic, Safety
-from undam.lint.dialect import Dialect, Linted, OpenFile, RenderRequest
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety
+from undam.lint.dialect import Dialect, IncludeOpener, LintResult, RenderRequest
 from undam.lint.engine import fix_source, fix_sources, lint_source
 from undam.lint.registry import DIALECTS, config_rules, dialect_named, recognise_dialect
 from undam.lint.settings import Settings, read_settings
-from undam.textfiles.edit import Edit, apply_edits
-from undam.textfiles.source import Source
-from undam.textfiles.unread import Unread
+from undam.textfiles.edits import Edit, apply_edits
+from undam.textfiles.source import Source, UnreadPart
 
 __all__ = [
     "DIALECTS",
@@ -15,13 +14,13 @@ __all__ = [
     "Diagnostic",
     "Dialect",
     "Edit",
-    "Linted",
-    "OpenFile",
+    "IncludeOpener",
+    "LintResult",
     "RenderRequest",
     "Safety",
     "Settings",
     "Source",
-    "Unread",
+    "UnreadPart",
     "apply_edits",
     "config_rules",
     "dialect_named",

@@ -1,16 +1,64 @@
-"""A mistake from a rule and a span of a text."""
+"""Diagnostics: the rules that fired, where they fired, and the edits that fix them."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
-from undam.lint.diagnostic import ConfigRule, Diagnostic
-from undam.rules import Severity
-from undam.textfiles.edit import Edit
+from undam.rules import Rule, Severity
+from undam.textfiles.edits import Edit
 from undam.textfiles.source import Source
 
 
-def found_at(
+class Safety(StrEnum):
+    """How much the fix of a rule changes."""
+
+    SAFE = "safe"
+    """Only how the streaming route streams."""
+    UNSAFE = "unsafe"
+    """More than that: other routes, other responses, or a limit that protects the server."""
+    NONE = "none"
+    """No edit fixes it; the text of the rule says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigRule(Rule):
+    """A rule about a line of configuration.
+
+    Args:
+        safety: how much the fix changes.
+        source: where the behaviour was measured or is documented.
+    """
+
+    safety: Safety
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """A rule that fired at a position of a file.
+
+    Args:
+        message: the message of the rule, with the evidence filled in.
+        path: the file of the position, which may be an included file.
+        line, column: the first character of the offending text, counted from 1.
+        length: the number of characters to mark.
+        edits: the fix. All of them change the file at ``path`` and belong together. Empty if
+            no edit fixes the problem.
+    """
+
+    rule: ConfigRule
+    severity: Severity
+    message: str
+    path: str
+    line: int
+    column: int
+    length: int
+    edits: tuple[Edit, ...] = ()
+
+
+def diagnostic_at(
     rule: ConfigRule,
     source: Source,
     span: tuple[int, int],
@@ -18,9 +66,16 @@ def found_at(
     severity: Severity | None = None,
     **evidence: object,
 ) -> Diagnostic:
-    """A mistake at ``span`` (offsets of one line); ``evidence`` fills the rule's message."""
+    """Create a diagnostic for a span of a source text.
+
+    Args:
+        span: start and end offset, on one line.
+        edits: the fix.
+        severity: overrides the severity of the rule.
+        evidence: values for the placeholders in the message of the rule.
+    """
     start, end = span
-    line, column = source.place(start)
+    line, column = source.position(start)
     return Diagnostic(
         rule,
         severity or rule.severity,
@@ -33,12 +88,17 @@ def found_at(
     )
 
 
-def once_each(mistakes: list[Diagnostic]) -> list[Diagnostic]:
-    """Each mistake once, in the order of the text, with the edits of all routes that told it."""
-    at: dict[tuple[str, int, int, str], Diagnostic] = {}
-    edits: dict[tuple[str, int, int, str], dict[Edit, None]] = {}
-    for one in mistakes:
-        key = (one.path, one.line, one.column, one.rule.code)
-        at.setdefault(key, one)
-        edits.setdefault(key, {}).update(dict.fromkeys(one.edits))
-    return [replace(at[key], edits=tuple(edits[key])) for key in sorted(at)]
+def unique_diagnostics(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Merge diagnostics of the same rule at the same position, in the order of the text.
+
+    Several routes can share a line. The merged diagnostic has the edits of all of them, so that
+    one fix covers every route.
+    """
+    merged: dict[tuple[str, int, int, str], list[Diagnostic]] = {}
+    for diagnostic in diagnostics:
+        key = (diagnostic.path, diagnostic.line, diagnostic.column, diagnostic.rule.code)
+        merged.setdefault(key, []).append(diagnostic)
+    return tuple(
+        replace(same[0], edits=tuple(dict.fromkeys(edit for one in same for edit in one.edits)))
+        for _, same in sorted(merged.items(), key=lambda item: item[0])
+    )

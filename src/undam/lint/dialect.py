@@ -1,48 +1,54 @@
-"""What a dialect offers. A dialect is a folder; `registry.py` lists them by hand."""
+"""The interface of a dialect. Each dialect is a package; `registry.py` lists all of them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from undam.lint.diagnostic import ConfigRule, Diagnostic
+from undam.errors import UsageError
+from undam.lint.diagnostics import ConfigRule, Diagnostic
 from undam.lint.settings import Settings
-from undam.textfiles.source import Source
-from undam.textfiles.unread import Unread
+from undam.textfiles.source import Source, UnreadPart
 
-OpenFile = Callable[[str], list[Source]]
-"""``pattern`` of an include as it stands in the text, which may be a glob -> the files it names, in
-the order of their names; those that are not there are left out. Which folder a relative one starts
-from is the caller's to know."""
+IncludeOpener = Callable[[str], list[Source]]
+"""Return the files that an include names, sorted by name; missing files are left out.
+
+The argument is the pattern as written in the configuration, which may be a glob. The opener
+decides which folder a relative pattern starts from."""
+
+# Characters without a special meaning in any dialect.
+_LITERAL = re.compile(r"[A-Za-z0-9_./:\[\]~%@+,=*-]+")
 
 
-def no_files(_pattern: str) -> list[Source]:
-    """An ``OpenFile`` for text that stands alone: includes name nothing."""
+def no_includes(_pattern: str) -> list[Source]:
+    """Return no files: the ``IncludeOpener`` of a text that stands alone."""
     return []
 
 
 @dataclass(frozen=True, slots=True)
-class Linted:
-    """What lint found in one file and those it includes.
+class LintResult:
+    """Diagnostics of one configuration file and the files it includes.
 
     Args:
-        included: the files that were read through ``OpenFile``. A mistake stands in one of them,
-            or in the file that was linted; comments and fixes there need the text.
+        unread: parts that were not understood, and so were not analyzed.
+        included: the files that the ``IncludeOpener`` returned. A diagnostic is located in one of
+            them or in the linted file; suppression comments and fixes need their text.
     """
 
-    mistakes: tuple[Diagnostic, ...] = ()
-    unread: tuple[Unread, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+    unread: tuple[UnreadPart, ...] = ()
     included: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderRequest:
-    """What `undam render` is asked for.
+    """Parameters of a configuration to render.
 
     Args:
-        upstream: ``http://HOST:PORT`` of the origin.
+        upstream: origin server, ``http://HOST:PORT``.
         path: prefix of the streaming route.
-        idle_s: for how long a stream may be silent.
+        idle_s: how long a stream may be silent.
         listen: ``HOST:PORT`` to listen on.
     """
 
@@ -54,21 +60,32 @@ class RenderRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """One kind of configuration.
+    """One kind of configuration file.
 
     Args:
-        name: as in ``--dialect``.
-        recognises: ``(path, text) -> bool``, by name and content.
-        lint: raises ConfigSyntaxError where the text cannot be read.
-        render: a complete configuration that starts as it is.
-        comment: how a comment begins, for ``# undam: allow``.
+        name: the name that ``--dialect`` takes.
+        title: the name of the program, for people.
+        recognises: ``(path, text) -> bool``; decides by file name and content.
+        lint: raises ConfigSyntaxError if the text cannot be parsed.
+        render: returns a complete configuration that the program starts with unchanged.
+        comment: the start of a comment, for ``# undam: allow``.
     """
 
     name: str
     title: str
     rules: tuple[ConfigRule, ...]
     recognises: Callable[[str, str], bool]
-    lint: Callable[[Source, Settings, OpenFile], Linted]
+    lint: Callable[[Source, Settings, IncludeOpener], LintResult]
     render: Callable[[RenderRequest], str]
     comment: str = "#"
-    check_command: str = field(default="")
+
+
+def require_literal_values(request: RenderRequest, program: str) -> None:
+    """Check that no value to render has a special meaning in a configuration of ``program``.
+
+    Raises:
+        UsageError: a value contains a character that could have one.
+    """
+    for value in (request.upstream, request.path, request.listen):
+        if not _LITERAL.fullmatch(value):
+            raise UsageError(f"{value!r} cannot be written in a configuration of {program}")

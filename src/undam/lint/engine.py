@@ -1,39 +1,44 @@
-"""Lint and fix texts, whatever their dialect."""
+"""Lint and fix texts of any dialect, without I/O."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from undam.lint.allow import Allowances
-from undam.lint.diagnostic import Diagnostic, Safety
-from undam.lint.dialect import Dialect, Linted, OpenFile, no_files
+from undam.lint.diagnostics import Diagnostic, Safety
+from undam.lint.dialect import Dialect, IncludeOpener, LintResult, no_includes
 from undam.lint.settings import Settings
-from undam.textfiles.edit import apply_edits, choose_edits
+from undam.lint.suppressions import Suppressions
+from undam.textfiles.edits import apply_edits, choose_edits
 from undam.textfiles.source import Source
 
-# A fix can uncover another mistake, and of two that overlap one waits for the next round; more
-# rounds than this would mean that two fixes undo each other.
-_ROUNDS = 8
+# A fix can reveal another diagnostic, and of two overlapping fixes one has to wait for the next
+# round. Two fixes that undo each other would never end; this bound ends them.
+_MAX_ROUNDS = 8
 
 
 def lint_source(
-    dialect: Dialect, source: Source, settings: Settings, open_file: OpenFile = no_files
-) -> Linted:
-    """Every mistake that the settings want told and no comment allows: those of ``source`` first,
-    then those of each file it includes, in the order of the text.
+    dialect: Dialect,
+    source: Source,
+    settings: Settings,
+    open_include: IncludeOpener = no_includes,
+) -> LintResult:
+    """Return the diagnostics that the settings enable and no comment suppresses.
+
+    Those of ``source`` come first, then those of each file it includes, in the order of the text.
 
     Raises:
-        ConfigSyntaxError: the text cannot be read.
+        ConfigSyntaxError: the text cannot be parsed.
     """
-    found = dialect.lint(source, settings, open_file)
-    allowances = Allowances((*found.included, source))
+    result = dialect.lint(source, settings, open_include)
+    suppressions = Suppressions((*result.included, source))
     kept = [
         one
-        for one in found.mistakes
-        if settings.wants(one.rule.code, one.rule.slug, one.path) and not allowances.hold(one)
+        for one in result.diagnostics
+        if settings.is_enabled(one.rule.code, one.rule.slug, one.path)
+        and not suppressions.covers(one)
     ]
     kept.sort(key=lambda one: (one.path != source.path, one.path, one.line, one.column))
-    return replace(found, mistakes=tuple(kept))
+    return replace(result, diagnostics=tuple(kept))
 
 
 def fix_source(
@@ -42,17 +47,17 @@ def fix_source(
     settings: Settings,
     *,
     unsafe: bool = False,
-    open_file: OpenFile = no_files,
+    open_include: IncludeOpener = no_includes,
 ) -> str:
-    """The text with every fix made that can be made in it; the same text where there is none.
+    """Return the text of ``source`` with every possible fix applied to it.
 
     Args:
-        unsafe: also make fixes that change more than streaming.
+        unsafe: also apply fixes that change more than streaming.
 
     Raises:
-        ConfigSyntaxError: the text cannot be read.
+        ConfigSyntaxError: the text cannot be parsed.
     """
-    changed = fix_sources(dialect, source, settings, unsafe=unsafe, open_file=open_file)
+    changed = fix_sources(dialect, source, settings, unsafe=unsafe, open_include=open_include)
     return changed.get(source.path, source.text)
 
 
@@ -62,31 +67,33 @@ def fix_sources(
     settings: Settings,
     *,
     unsafe: bool = False,
-    open_file: OpenFile = no_files,
+    open_include: IncludeOpener = no_includes,
 ) -> dict[str, str]:
-    """The new text, by path, of each file that a fix changes: ``source`` or one it includes.
+    """Return the new text, by path, of each file that fixes change.
+
+    Such a file is ``source`` or one that it includes.
 
     Args:
-        unsafe: also make fixes that change more than streaming.
+        unsafe: also apply fixes that change more than streaming.
 
     Raises:
-        ConfigSyntaxError: the text cannot be read.
+        ConfigSyntaxError: the text cannot be parsed.
     """
     changed: dict[str, str] = {}
 
-    def as_changed(one: Source) -> Source:
+    def current(one: Source) -> Source:
         return Source(one.path, changed[one.path]) if one.path in changed else one
 
-    def open_changed(pattern: str) -> list[Source]:
-        return [as_changed(one) for one in open_file(pattern)]
+    def open_current(pattern: str) -> list[Source]:
+        return [current(one) for one in open_include(pattern)]
 
-    for _ in range(_ROUNDS):
-        now = as_changed(source)
-        found = lint_source(dialect, now, settings, open_changed)
-        files = {one.path: one for one in (*found.included, now)}
+    for _ in range(_MAX_ROUNDS):
+        root = current(source)
+        result = lint_source(dialect, root, settings, open_current)
+        files = {one.path: one for one in (*result.included, root)}
         before = dict(changed)
-        for path, fixes in _fixes(found.mistakes, unsafe=unsafe).items():
-            edits = choose_edits(one.edits for one in fixes)
+        for path, fixable in _fixable(result.diagnostics, unsafe=unsafe).items():
+            edits = choose_edits(one.edits for one in fixable)
             text = apply_edits(files[path].text, edits)
             if text != files[path].text:
                 changed[path] = text
@@ -95,11 +102,11 @@ def fix_sources(
     return changed
 
 
-def _fixes(mistakes: tuple[Diagnostic, ...], *, unsafe: bool) -> dict[str, list[Diagnostic]]:
-    """By path, the mistakes whose fix may be made."""
-    wanted = {Safety.SAFE, Safety.UNSAFE} if unsafe else {Safety.SAFE}
-    fixes: dict[str, list[Diagnostic]] = {}
-    for one in mistakes:
-        if one.rule.safety in wanted and one.edits:
-            fixes.setdefault(one.path, []).append(one)
-    return fixes
+def _fixable(diagnostics: tuple[Diagnostic, ...], *, unsafe: bool) -> dict[str, list[Diagnostic]]:
+    """Return, by path, the diagnostics whose fix may be applied."""
+    allowed = {Safety.SAFE, Safety.UNSAFE} if unsafe else {Safety.SAFE}
+    fixable: dict[str, list[Diagnostic]] = {}
+    for one in diagnostics:
+        if one.rule.safety in allowed and one.edits:
+            fixable.setdefault(one.path, []).append(one)
+    return fixable

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from undam.lint import Source, Unread
+from undam.lint import Source, UnreadPart
 from undam.lint.files import STDIN, ConfigFiles
 
 # A whole /etc/nginx has some 50 files.
@@ -33,7 +33,7 @@ _MAIN_FILES = (
 
 
 class Includes:
-    """``OpenFile`` for one file that is linted.
+    """``IncludeOpener`` for one file that is linted.
 
     A relative pattern starts from the folder of the linted file, from that of the program's main
     file, or from the one above: the first that has such a file. Nothing is opened outside the
@@ -67,13 +67,13 @@ class Includes:
             self._left.setdefault(pattern, "which is not there")
         return []
 
-    def unread(self, sources: Sequence[Source]) -> list[Unread]:
+    def unread(self, sources: Sequence[Source]) -> list[UnreadPart]:
         """What was not opened, where ``sources`` name it; other patterns were only tried."""
         told = []
         for pattern, why in self._left.items():
             line = next(filter(None, (_line_of(pattern, source) for source in sources)), None)
             if line is not None:
-                told.append(Unread(*line, f"{pattern}, {why}"))
+                told.append(UnreadPart(*line, f"{pattern}, {why}"))
         return told
 
     def _places(self, pattern: str) -> Iterator[str]:
@@ -137,6 +137,6 @@ def _line_of(pattern: str, source: Source) -> tuple[str, int] | None:
     while pattern and at >= 0:
         start, _ = source.line_span(at)
         if not source.text[start:at].lstrip().startswith(("#", "//")):
-            return source.path, source.place(at)[0]
+            return source.path, source.position(at)[0]
         at = source.text.find(pattern, at + 1)
     return None

@@ -47,13 +47,13 @@ class PlacedSettings(Settings):
     folder: str = ""
     exclude: tuple[str, ...] = ()
 
-    def wants(self, code: str, slug: str, path: str) -> bool:
+    def is_enabled(self, code: str, slug: str, path: str) -> bool:
         """Whether a rule applies to a file."""
         if is_excluded(path, self.exclude):
             return False
         if self.per_file and path != STDIN:
             path = os.path.relpath(os.path.realpath(path), self.folder or None)
-        return super().wants(code, slug, path)
+        return super().is_enabled(code, slug, path)
 
 
 class SettingsFinder:
@@ -123,7 +123,7 @@ def _settings_in(file: Path) -> PlacedSettings | None:
         place = f"{place} [tool.undam]"
     if not isinstance(table, Mapping):
         raise UsageError(f"{place}: must be a table")
-    settings = read_settings(table, place=place)
+    settings = read_settings(table, where=place)
     listed = [*settings.select, *settings.ignore]
     _require_known([*listed, *(one for many in settings.per_file.values() for one in many)], place)
     values = {one.name: getattr(settings, one.name) for one in fields(settings)}

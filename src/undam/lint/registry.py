@@ -1,8 +1,8 @@
-"""Every dialect, by hand, and which of them a file is written in."""
+"""The registry of dialects, and the detection of a file's dialect."""
 
 from __future__ import annotations
 
-from undam.lint.diagnostic import ConfigRule
+from undam.lint.diagnostics import ConfigRule
 from undam.lint.dialect import Dialect
 from undam.lint.dialects import (
     apache,
@@ -18,6 +18,7 @@ from undam.lint.dialects import (
     varnish,
 )
 
+# In the order in which they are tried.
 DIALECTS: tuple[Dialect, ...] = (
     ingress_nginx.DIALECT,
     envoy.DIALECT,
@@ -34,15 +35,19 @@ DIALECTS: tuple[Dialect, ...] = (
 
 
 def dialect_named(name: str) -> Dialect:
-    """The dialect with this name; raises KeyError."""
+    """Return the dialect with this name.
+
+    Raises:
+        KeyError: there is no such dialect.
+    """
     return {dialect.name: dialect for dialect in DIALECTS}[name]
 
 
 def recognise_dialect(path: str, text: str) -> Dialect | None:
-    """The dialect that a file is written in, or ``None``."""
-    return next((one for one in DIALECTS if one.recognises(path, text)), None)
+    """Detect the dialect of a file by its name and content; ``None`` if it has none."""
+    return next((dialect for dialect in DIALECTS if dialect.recognises(path, text)), None)
 
 
 def config_rules() -> tuple[ConfigRule, ...]:
-    """The rules of all dialects."""
+    """Return the rules of all dialects."""
     return tuple(rule for dialect in DIALECTS for rule in dialect.rules)

@@ -1,80 +1,125 @@
-"""Which routes stream? Not every location does, and elsewhere a buffer is a good thing."""
+"""Estimates which routes carry event streams: buffering is a fault only on those."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
-# Words that stand in the paths of streaming APIs. `v1` alone says so only where it ends the path:
-# what follows it (`/v1/embeddings`, `/v1/users`) is told by its own name.
-_PATH_WORDS = re.compile(
+# Words in the paths of streaming APIs. `v1` counts only at the end of a path; otherwise the word
+# after it decides (`/v1/embeddings`, `/v1/users`).
+_STREAMING_PATH = re.compile(
     r"(?<![a-z0-9])(?:"
     r"chat|completions?|responses|messages|generate|stream(?:s|ing)?|sse|events|mcp"
     r"|v1(?=[^a-z0-9]*$)"
     r")(?![a-z0-9])",
     re.IGNORECASE,
 )
-# Names under which engines and gateways run in compose files and clusters. The short ones must be
-# words of their own: `fulfillment` has an llm in it, and `postgis` a tgi.
+# Common host names of engines and LLM gateways in compose files and clusters. The short ones must
+# be whole words: `fulfillment` contains "llm", and `postgis` contains "tgi".
 _ENGINE_NAMES = re.compile(
     r"sglang|ollama|llama|triton|lmdeploy|litellm|openai|anthropic|inference"
     r"|(?<![a-z])(?:v?llms?|tgi)(?![a-z])",
     re.IGNORECASE,
 )
-# An engine serves these, too, and none of them streams.
-_STILL_WORDS = re.compile(
+# Engines serve these paths, too, but do not stream on them.
+_NON_STREAMING_PATH = re.compile(
     r"(?<![a-z0-9])(?:healthz?|readyz?|livez?|ping|metrics|status|models|embeddings|rerank|tokenize"
     r"|static|assets|docs|favicon|robots|login|admin|ui"
     r"|css|js|png|jpe?g|gif|svg|ico|woff2?|html?)(?![a-z0-9])",
     re.IGNORECASE,
 )
-# Of the ports that engines come with only Ollama's is its own; 8000, 8080 and 30000 are anybody's.
+# Ollama's default port is unusual. Other engines use 8000, 8080 or 30000, as any server may.
 _ENGINE_PORTS = frozenset({11434})
 _PORT = re.compile(r":(\d{2,5})(?![\d:])")
 
+_NOT_PATH = re.compile(r"[^\w/.-]+")
+_LITERAL_PREFIX = re.compile(r"\^?((?:\\?[/._-]|\w)*)")
+# Shorter fragments occur in too many paths to identify a route.
+_MIN_FRAGMENT = 3
 
-class Streams(IntEnum):
+
+class StreamLikelihood(IntEnum):
     """How likely a route carries event streams."""
 
     NO = 0
     LIKELY = 1
-    SURE = 2
+    CERTAIN = 2
+
+
+class PathMatch(StrEnum):
+    """How a route pattern is compared with a path."""
+
+    PREFIX = "prefix"
+    """With the beginning of the path, or all of it."""
+    PART = "part"
+    """With any part of the path."""
+    REGEX = "regex"
 
 
 @dataclass(frozen=True, slots=True)
 class RouteHints:
-    """What the user says of the routes.
+    """What the user states about the routes.
 
     Args:
-        paths: prefixes that stream (``--stream PATH``); where given, they decide alone.
+        paths: prefixes that stream (``--stream PREFIX``). If there are any, no other route streams.
     """
 
     paths: tuple[str, ...] = ()
 
 
-def judge_route(path: str, upstreams: Iterable[str], hints: RouteHints) -> Streams:
-    """Say whether a route streams.
+def classify_route(path: str, upstreams: Iterable[str], hints: RouteHints) -> StreamLikelihood:
+    """Estimate how likely a route streams.
 
     Args:
-        path: the prefix or pattern of the route, as the configuration has it; "/" for all.
-        upstreams: URLs, names and addresses it goes to.
+        path: prefix or pattern of the route as configured; "/" for all requests.
+        upstreams: URLs, names and addresses of the servers behind it.
     """
     if hints.paths:
-        return Streams.SURE if any(_covers(path, hint) for hint in hints.paths) else Streams.NO
-    if _PATH_WORDS.search(path):
-        return Streams.LIKELY
-    if _STILL_WORDS.search(path):
-        return Streams.NO
+        covered = any(_overlap(path, hint) for hint in hints.paths)
+        return StreamLikelihood.CERTAIN if covered else StreamLikelihood.NO
+    if _STREAMING_PATH.search(path):
+        return StreamLikelihood.LIKELY
+    if _NON_STREAMING_PATH.search(path):
+        return StreamLikelihood.NO
     for upstream in upstreams:
         ports = {int(port) for port in _PORT.findall(upstream)}
         if ports & _ENGINE_PORTS or _ENGINE_NAMES.search(upstream):
-            return Streams.LIKELY
-    return Streams.NO
+            return StreamLikelihood.LIKELY
+    return StreamLikelihood.NO
 
 
-def _covers(path: str, hint: str) -> bool:
-    """Whether a route with prefix ``path`` serves requests under ``hint``, or lies under it."""
-    bare, wanted = path.rstrip("*/") + "/", hint.rstrip("*/") + "/"
-    return wanted.startswith(bare) or bare.startswith(wanted)
+def classify_pattern(
+    pattern: str, match: PathMatch, upstreams: Iterable[str], hints: RouteHints
+) -> StreamLikelihood:
+    """Estimate how likely the route of a pattern streams. Regular expressions are never executed.
+
+    Args:
+        pattern: prefix, part or regular expression, as ``match`` says.
+        upstreams: URLs, names and addresses of the servers behind the route.
+    """
+    if match is PathMatch.PREFIX or not hints.paths:
+        return classify_route(pattern, upstreams, hints)
+    if match is PathMatch.REGEX and pattern.startswith("^"):
+        return classify_route(literal_prefix(pattern), upstreams, hints)
+    parts = (part.strip("/") for part in _NOT_PATH.split(pattern))
+    fragments = [part for part in parts if len(part.strip("/.")) >= _MIN_FRAGMENT]
+    hinted = any(fragment in hint for fragment in fragments for hint in hints.paths)
+    return StreamLikelihood.CERTAIN if hinted else StreamLikelihood.NO
+
+
+def literal_prefix(regex: str) -> str:
+    """Return the path with which every match of an anchored expression begins; "/" if none."""
+    match = _LITERAL_PREFIX.match(regex)
+    assert match is not None  # it matches the empty text, too
+    literal = match[1].replace("\\", "")
+    if regex[match.end() :].startswith(("*", "?", "{")):
+        literal = literal[:-1]  # the last character is optional
+    return literal or "/"
+
+
+def _overlap(path: str, hint: str) -> bool:
+    """Return whether one of two prefixes contains the other."""
+    route, wanted = path.rstrip("*/") + "/", hint.rstrip("*/") + "/"
+    return wanted.startswith(route) or route.startswith(wanted)

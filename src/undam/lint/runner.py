@@ -12,9 +12,9 @@ from undam.errors import ConfigSyntaxError
 from undam.lint import (
     Diagnostic,
     Dialect,
-    Linted,
+    LintResult,
     Source,
-    Unread,
+    UnreadPart,
     dialect_named,
     lint_source,
     recognise_dialect,
@@ -59,8 +59,8 @@ class Root:
     path: str
     dialect: Dialect
     settings: PlacedSettings
-    linted: Linted
-    refused: tuple[Unread, ...] = ()
+    linted: LintResult
+    refused: tuple[UnreadPart, ...] = ()
 
     @property
     def files(self) -> list[str]:
@@ -80,19 +80,19 @@ class Report:
 
     files: ConfigFiles
     roots: list[Root] = field(default_factory=list)
-    mistakes: list[Diagnostic] = field(default_factory=list)
-    unread: list[Unread] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    unread: list[UnreadPart] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     dialects: dict[str, Dialect] = field(default_factory=dict)
 
     @property
     def has_findings(self) -> bool:
         """Whether there is an error or a warning."""
-        return any(one.severity is not Severity.INFO for one in self.mistakes)
+        return any(one.severity is not Severity.INFO for one in self.diagnostics)
 
-    def source(self, mistake: Diagnostic) -> Source:
+    def source(self, diagnostic: Diagnostic) -> Source:
         """The text that a mistake stands in."""
-        return self.files.source(mistake.path)
+        return self.files.source(diagnostic.path)
 
 
 def lint_files(request: Request, tell: Tell = lambda _path, _done, _all: None) -> Report:
@@ -146,7 +146,7 @@ def _dialect(one: Candidate, request: Request, report: Report) -> Dialect | None
         if one.named:
             report.problems.append(Problem(one.path, _TOO_LARGE))
         else:
-            report.unread.append(Unread(one.path, 1, f"the file, which {_TOO_LARGE}"))
+            report.unread.append(UnreadPart(one.path, 1, f"the file, which {_TOO_LARGE}"))
         return None
     return found
 
@@ -155,9 +155,9 @@ def _lint(
     path: str, dialect: Dialect, settings: PlacedSettings, report: Report, folders: Sequence[str]
 ) -> Root | None:
     source = report.files.source(path)
-    open_file = Includes(report.files, path, folders)
+    open_include = Includes(report.files, path, folders)
     try:
-        linted = lint_source(dialect, source, settings, open_file)
+        linted = lint_source(dialect, source, settings, open_include)
     except ConfigSyntaxError as error:
         message = str(error).removeprefix(f"{error.path}:{error.line}:{error.column}: ")
         report.problems.append(Problem(error.path, message, error.line, error.column))
@@ -165,7 +165,7 @@ def _lint(
     except RecursionError:
         report.problems.append(Problem(path, "is nested too deeply to be read"))
         return None
-    refused = open_file.unread([source, *linted.included])
+    refused = open_include.unread([source, *linted.included])
     return Root(path, dialect, settings, linted, tuple(refused))
 
 
@@ -185,7 +185,7 @@ def _merge(report: Report) -> None:
     """Bring together what the roots found; of what two say of one place the worse is kept."""
     places: dict[tuple[str, int, int, str], Diagnostic] = {}
     for root in report.roots:
-        for one in root.linted.mistakes:
+        for one in root.linted.diagnostics:
             key = (one.path, one.line, one.column, one.rule.code)
             known = places.get(key)
             if known is None or _RANK[one.severity] < _RANK[known.severity]:
@@ -193,7 +193,7 @@ def _merge(report: Report) -> None:
         for path in root.files:
             report.dialects.setdefault(path, root.dialect)
         report.unread += [*root.linted.unread, *root.refused]
-    report.mistakes = sorted(places.values(), key=_place)
+    report.diagnostics = sorted(places.values(), key=_place)
     report.unread = sorted(_once(report.unread), key=lambda one: (one.path, one.line))
     report.problems = _once(report.problems)
 

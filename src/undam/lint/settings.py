@@ -1,4 +1,4 @@
-"""What the user sets for lint and fix, from flags, undam.toml or pyproject.toml."""
+"""Settings of the rules: which of them are enabled, and the values they compare with."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ DEFAULT_HEARTBEAT_S = 15.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Settings of lint and fix.
+    """Settings of the rules.
 
     Args:
-        select: codes or beginnings of codes ("NGX", "NGX1"); empty selects all.
-        ignore: the same, taken out again.
-        per_file: glob of paths -> codes that do not apply there.
-        stream_paths: prefixes of the routes that stream; empty: told by their looks.
-        heartbeat_s: how often the servers behind send a heartbeat; limits are judged by it.
+        select: codes, prefixes of codes ("NGX", "NGX1") or slugs to enable; empty enables all.
+        ignore: codes, prefixes or slugs to disable; applied after ``select``.
+        per_file: path pattern -> codes, prefixes or slugs to disable in these files.
+        stream_paths: prefixes of the routes that stream. If empty, routes are recognised by path
+            and upstream.
+        heartbeat_s: interval of the upstream's heartbeats; idle limits are compared with it.
     """
 
     select: tuple[str, ...] = ()
@@ -33,58 +34,58 @@ class Settings:
 
     @property
     def hints(self) -> RouteHints:
-        """What they say of the routes."""
+        """The settings that concern routes."""
         return RouteHints(self.stream_paths)
 
-    def wants(self, code: str, slug: str, path: str) -> bool:
-        """Whether a rule applies to a file."""
-        if self.select and not _named(code, slug, self.select):
+    def is_enabled(self, code: str, slug: str, path: str) -> bool:
+        """Return whether a rule is enabled for a file."""
+        if self.select and not _matches(code, slug, self.select):
             return False
-        if _named(code, slug, self.ignore):
+        if _matches(code, slug, self.ignore):
             return False
         return not any(
-            _named(code, slug, codes)
-            for pattern, codes in self.per_file.items()
+            _matches(code, slug, names)
+            for pattern, names in self.per_file.items()
             if fnmatch(path, pattern)
         )
 
 
-def _named(code: str, slug: str, names: tuple[str, ...]) -> bool:
+def _matches(code: str, slug: str, names: tuple[str, ...]) -> bool:
     return any(code.startswith(name.upper()) or slug == name.lower() for name in names)
 
 
-def read_settings(table: Mapping[str, object], *, place: str) -> Settings:
-    """Settings from a TOML table (``[tool.undam]``, or the whole of undam.toml).
+def read_settings(table: Mapping[str, object], *, where: str) -> Settings:
+    """Read settings from a TOML table (``[tool.undam]``, or the whole of undam.toml).
 
     Args:
-        place: what to call it in errors.
+        where: the name of the table in error messages.
 
     Raises:
-        UsageError: a wrong key or value; names it.
+        UsageError: a key is unknown or a value is invalid; the message names it.
     """
     known = {"select", "ignore", "per-file", "stream", "heartbeat"}
     for key in table:
         if key not in known:
-            raise UsageError(f"{place}: unknown setting {key!r}; known: {', '.join(sorted(known))}")
+            raise UsageError(f"{where}: unknown setting {key!r}; known: {', '.join(sorted(known))}")
     per_file = table.get("per-file", {})
     if not isinstance(per_file, Mapping):
-        raise UsageError(f"{place}: 'per-file' must be a table of pattern = [codes]")
+        raise UsageError(f"{where}: 'per-file' must be a table of pattern = [codes]")
     heartbeat = table.get("heartbeat", DEFAULT_HEARTBEAT_S)
     if isinstance(heartbeat, bool) or not isinstance(heartbeat, int | float) or heartbeat <= 0:
-        raise UsageError(f"{place}: 'heartbeat' must be a number of seconds above 0")
+        raise UsageError(f"{where}: 'heartbeat' must be a number of seconds above 0")
     return Settings(
-        select=_strings(table.get("select", []), "select", place),
-        ignore=_strings(table.get("ignore", []), "ignore", place),
+        select=_strings(table.get("select", []), "select", where),
+        ignore=_strings(table.get("ignore", []), "ignore", where),
         per_file={
-            pattern: _strings(codes, f"per-file.{pattern}", place)
+            pattern: _strings(codes, f"per-file.{pattern}", where)
             for pattern, codes in per_file.items()
         },
-        stream_paths=_strings(table.get("stream", []), "stream", place),
+        stream_paths=_strings(table.get("stream", []), "stream", where),
         heartbeat_s=float(heartbeat),
     )
 
 
-def _strings(value: object, name: str, place: str) -> tuple[str, ...]:
+def _strings(value: object, name: str, where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise UsageError(f"{place}: {name!r} must be a list of strings")
+        raise UsageError(f"{where}: {name!r} must be a list of strings")
     return tuple(value)

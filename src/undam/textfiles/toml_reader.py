@@ -1,5 +1,7 @@
-"""Read TOML into a tree with places: tomllib says whether the text is TOML, and this only where
-each part of it stands."""
+"""Read TOML into a tree with positions.
+
+tomllib validates the text first, so the reader here only has to find where each part stands.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +11,9 @@ import tomllib
 from undam.textfiles.source import Source
 from undam.textfiles.tree import Entry, Node
 
-# Deeper values stand in no real file.
-_DEPTH = 50
-_AT = re.compile(r"\(at line (\d+), column (\d+)\)")
+# Real files stay far below this depth; the bound keeps the recursion shallow.
+_MAX_DEPTH = 50
+_ERROR_POSITION = re.compile(r"\(at line (\d+), column (\d+)\)")
 _SPACE = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _BLANK = re.compile(r"[ \t]*")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -26,37 +28,37 @@ _BARE_VALUE = re.compile(r"[^,\]}#\r\n]*[^,\]}#\r\n \t]")
 
 
 def read_toml(source: Source) -> Node:
-    """The tree of a text.
+    """Parse a text into a tree.
 
     Raises:
-        ConfigSyntaxError: not TOML, or nested too deeply.
+        ConfigSyntaxError: the text is not TOML, or it is nested too deeply.
     """
     try:
         tomllib.loads(source.text)
     except tomllib.TOMLDecodeError as error:
-        found = _AT.search(str(error))
+        found = _ERROR_POSITION.search(str(error))
         at = _offset(source, int(found[1]), int(found[2])) if found else len(source.text)
         raise source.error(f"not TOML: {str(error).partition(' (at ')[0]}", at) from None
     except RecursionError:
         raise source.error("nested too deeply", 0) from None
-    return _Reader(source).read()
+    return _TomlReader(source).read()
 
 
 def _offset(source: Source, line: int, column: int) -> int:
-    # tomllib counts in a text whose line ends are single characters.
+    # tomllib counts lines and columns after it has replaced CR LF by LF.
     lines = source.text.split("\n")
     return sum(len(one) + 1 for one in lines[: line - 1]) + column - 1
 
 
-class _Reader:
-    """Walks a text that is known to be TOML."""
+class _TomlReader:
+    """Recursive descent through a text that is known to be valid TOML."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._text = source.text
         self._at = 0
-        # Tables by the one they stand in and their key: a search in each would cost its length.
-        self._known: dict[tuple[int, str], Node] = {}
+        # Values by the table that contains them and their key, so that a lookup is not a search.
+        self._values: dict[tuple[int, str], Node] = {}
 
     def read(self) -> Node:
         root = Node("map", 0, len(self._text), form="implicit")
@@ -72,14 +74,14 @@ class _Reader:
 
     def _header(self, root: Node) -> Node:
         start = self._at
-        many = self._text.startswith("[[", start)
-        self._at += 2 if many else 1
+        is_array = self._text.startswith("[[", start)
+        self._at += 2 if is_array else 1
         keys = self._keys()
-        self._at += 2 if many else 1
+        self._at += 2 if is_array else 1
         parent = self._descend(root, keys[:-1])
         node = Node("map", start, self._at, form="table")
-        existing = self._known.get((id(parent), keys[-1].text))
-        if many:
+        existing = self._values.get((id(parent), keys[-1].text))
+        if is_array:
             if existing is None:
                 existing = Node("list", start, self._at, form="table")
                 self._add(parent, keys[-1], existing)
@@ -116,8 +118,8 @@ class _Reader:
         return self._bare(_BARE_KEY)
 
     def _value(self, depth: int) -> Node:
-        if depth > _DEPTH:
-            raise self._source.error(f"nested more than {_DEPTH} levels deep", self._at)
+        if depth > _MAX_DEPTH:
+            raise self._source.error(f"nested more than {_MAX_DEPTH} levels deep", self._at)
         first = self._text[self._at]
         if first in "\"'":
             return self._string()
@@ -174,7 +176,7 @@ class _Reader:
     def _match(self, pattern: re.Pattern[str]) -> str:
         found = pattern.match(self._text, self._at)
         if found is None:
-            raise self._source.error("this part of the TOML cannot be read", self._at)
+            raise self._source.error("this part of the TOML text cannot be read", self._at)
         self._at = found.end()
         return found[0]
 
@@ -183,12 +185,15 @@ class _Reader:
 
     def _add(self, node: Node, key: Node, value: Node) -> None:
         node.entries.append(Entry(key, value))
-        self._known[id(node), key.text] = value
+        self._values[id(node), key.text] = value
 
     def _descend(self, node: Node, keys: list[Node]) -> Node:
-        """The map under these keys, made where it is not there yet; of a list, in its last."""
+        """Return the map at a path of keys, creating it if necessary.
+
+        A key of an array of tables leads to the last table of the array.
+        """
         for key in keys:
-            below = self._known.get((id(node), key.text))
+            below = self._values.get((id(node), key.text))
             if below is None:
                 below = Node("map", key.start, key.end, form="implicit")
                 self._add(node, key, below)

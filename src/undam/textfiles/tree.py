@@ -1,4 +1,4 @@
-"""A tree of a YAML, JSON or TOML text that knows where each of its nodes stands."""
+"""Tree of a YAML, JSON or TOML text. Each node records its position."""
 
 from __future__ import annotations
 
@@ -6,53 +6,55 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["scalar", "map", "list"]
-Form = Literal["block", "flow", "table", "inline", "implicit"]
+NodeKind = Literal["scalar", "map", "list"]
+NodeForm = Literal["block", "flow", "table", "inline", "implicit"]
+"""Syntax of a node: `block` and `flow` in YAML, `table` and `inline` in TOML. An `implicit` map has
+no line that opens it; keys such as ``a.b.c`` create it."""
 
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """One value. Equal only to itself, so that what an alias repeats is seen to be the same.
+    """One value. Nodes are compared by identity, so that a node repeated by aliases is one node.
 
     Args:
-        start, end: offsets in the text; of a block map or list, up to the end of its last value.
-        text: of a scalar, without its quotes.
-        quoted: whether a scalar stands in quotes.
-        form: how it is written, YAML's two ways and TOML's three; an `implicit` map is one that no
-            line of its own opens.
-        marked: whether it has an anchor or a tag, so that `start` is not that of the value.
-        shared: whether an alias repeats it, so that an edit would change other places, too.
+        start, end: offsets in the text. A block map or list ends where its last value ends.
+        text: value of a scalar, without its quotes.
+        quoted: the scalar is written in quotes.
+        form: the syntax in which the value is written.
+        has_properties: the node has an anchor or a tag (YAML calls these node properties), so
+            ``start`` is before the value itself.
+        aliased: an alias repeats the node, so an edit would change other places, too.
     """
 
-    kind: Kind
+    kind: NodeKind
     start: int
     end: int
     text: str = ""
     quoted: bool = False
-    form: Form = "block"
-    marked: bool = False
-    shared: bool = False
+    form: NodeForm = "block"
+    has_properties: bool = False
+    aliased: bool = False
     entries: list[Entry] = field(default_factory=list)
     items: list[Node] = field(default_factory=list)
 
-    def entry(self, *names: str, fold: bool = False) -> Entry | None:
-        """The last entry with one of these keys; ``None`` where there is none, or no map.
+    def entry(self, *names: str, ignore_case: bool = False) -> Entry | None:
+        """Return the last entry with one of these keys; ``None`` if there is none.
 
         Args:
-            fold: whether the program reads its keys in any case; ``names`` are lower case then.
+            ignore_case: compare keys without regard to case; ``names`` must be lower case.
         """
         for entry in reversed(self.entries):
-            if (entry.key.text.lower() if fold else entry.key.text) in names:
+            if (entry.key.text.lower() if ignore_case else entry.key.text) in names:
                 return entry
         return None
 
-    def get(self, *names: str, fold: bool = False) -> Node | None:
-        """The value of such an entry."""
-        found = self.entry(*names, fold=fold)
-        return found.value if found else None
+    def get(self, *names: str, ignore_case: bool = False) -> Node | None:
+        """Return the value of the entry that ``entry`` finds."""
+        entry = self.entry(*names, ignore_case=ignore_case)
+        return entry.value if entry else None
 
     def children(self) -> Iterator[Node]:
-        """The values in it."""
+        """Yield the values directly below this node."""
         yield from (entry.value for entry in self.entries)
         yield from self.items
 
@@ -66,20 +68,20 @@ class Entry:
 
 
 def walk(root: Node) -> Iterator[Node]:
-    """Every node once, however many aliases repeat it, from the root on."""
+    """Yield every node of a tree in document order. A node repeated by aliases is yielded once."""
     seen: set[int] = set()
-    todo = [root]
-    while todo:
-        node = todo.pop()
+    pending = [root]
+    while pending:
+        node = pending.pop()
         if id(node) in seen:
             continue
         seen.add(id(node))
         yield node
-        todo.extend(reversed(list(node.children())))
+        pending.extend(reversed(list(node.children())))
 
 
 def items_of(node: Node | None) -> Iterator[Node]:
-    """The items of a list, each once; nothing of anything else."""
+    """Yield the items of a list, each once; nothing if the node is not a list."""
     seen: set[int] = set()
     for item in node.items if node else ():
         if id(item) not in seen:

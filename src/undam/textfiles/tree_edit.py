@@ -1,6 +1,7 @@
-"""Edits to a tree's text: a value replaced, an entry or item put in, an item taken out.
+"""Edits to the text of a tree: replace a value, insert an entry or an item, remove an item.
 
-Each is written as its neighbours are; ``None`` where that cannot be done without touching more.
+New text follows the style of its neighbours. Every function returns ``None`` if the edit would have
+to touch more than the value, for instance a node that aliases repeat.
 """
 
 from __future__ import annotations
@@ -9,25 +10,24 @@ import json
 import re
 from collections.abc import Mapping
 
-from undam.textfiles.edit import Edit
-from undam.textfiles.lines import line_end
+from undam.textfiles.edits import Edit, line_ending
 from undam.textfiles.source import Source
 from undam.textfiles.tree import Entry, Node
 
 Value = str | bool | tuple[str, ...] | Mapping[str, "Value"]
-"""What an edit can put in; texts are quoted where the form needs it."""
+"""A value to insert; strings are quoted if the syntax requires it."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_/-](?:[\w./-]*[\w/])?\Z", re.ASCII)
 _BEFORE_KEY = re.compile(r" *(?:- +)*\Z")
 
 
 def replace_value(source: Source, node: Node | None, text: str) -> Edit | None:
-    """Another text for a scalar, in the quotes that it has."""
+    """Replace the text of a scalar; it keeps its quotes."""
     if (
         node is None
         or node.kind != "scalar"
-        or node.shared
-        or node.marked
+        or node.aliased
+        or node.has_properties
         or node.start == node.end
     ):
         return None
@@ -38,49 +38,49 @@ def replace_value(source: Source, node: Node | None, text: str) -> Edit | None:
 
 
 def insert_entry(source: Source, node: Node, key: str, value: Value) -> Edit | None:
-    """A further entry of a map."""
-    if node.kind != "map" or node.shared or not _writable({key: value}):
+    """Insert an entry into a map."""
+    if node.kind != "map" or node.aliased or not _writable({key: value}):
         return None
     if node.form in {"flow", "inline"}:
         return _into_flow(source, node, key, value)
     if node.form == "table":
         at = node.start + len(_line_from(source, node.start))
         indent = source.indent_at(node.entries[0].key.start if node.entries else node.start)
-        return Edit(at, at, f"{line_end(source)}{indent}{_key(key)} = {_toml(value)}")
+        return Edit(at, at, f"{line_ending(source)}{indent}{_key(key)} = {_toml(value)}")
     return _into_block(source, node, key, value) if node.form == "block" else None
 
 
 def insert_item(source: Source, node: Node, text: str) -> Edit | None:
-    """A further item of a list that has some."""
-    if node.kind != "list" or node.shared or not node.items:
+    """Insert an item at the end of a list that is not empty."""
+    if node.kind != "list" or node.aliased or not node.items:
         return None
     last = node.items[-1]
-    if last.kind != "scalar" or last.shared or last.marked or last.form == "block":
+    if last.kind != "scalar" or last.aliased or last.has_properties or last.form == "block":
         return None
     quote = source.text[last.start] if last.quoted else ""
     item = f"{quote}{text}{quote}" if quote else _yaml(text)
     first, _ = source.line_span(last.start)
     before = source.text[first : last.start]
     if node.form == "flow":
-        parting = f",{line_end(source)}{before}" if not before.strip() else ", "
-        return Edit(last.end, last.end, parting + item)
+        separator = f",{line_ending(source)}{before}" if not before.strip() else ", "
+        return Edit(last.end, last.end, separator + item)
     if before.strip() != "-":
         return None
     at = last.start + len(_line_from(source, last.start))
-    return Edit(at, at, f"{line_end(source)}{before}{item}")
+    return Edit(at, at, f"{line_ending(source)}{before}{item}")
 
 
 def remove_item(source: Source, entry: Entry, item: Node) -> Edit | None:
-    """A list without one of its items; without the whole entry where it was the only one."""
+    """Remove an item of a list, or the whole entry if it is the only item."""
     items = entry.value.items
-    if entry.value.shared or item not in items:
+    if entry.value.aliased or item not in items:
         return None
     if len(items) == 1:
         return _remove_entry(source, entry)
-    place = items.index(item)
+    index = items.index(item)
     if entry.value.form == "flow":
-        if place:
-            return Edit(items[place - 1].end, item.end, "")
+        if index:
+            return Edit(items[index - 1].end, item.end, "")
         return Edit(item.start, items[1].start, "")
     return _remove_lines(source, item.start, item.end, before="-")
 
@@ -90,18 +90,18 @@ def _remove_entry(source: Source, entry: Entry) -> Edit | None:
 
 
 def _remove_lines(source: Source, start: int, end: int, *, before: str) -> Edit | None:
-    """Whole lines, if nothing else stands on them but a comment."""
+    """Remove whole lines, if they contain nothing else than a comment behind the value."""
     first, _ = source.line_span(start)
     _, last = source.line_span(max(start, end - 1))
-    behind = source.text[end:last].strip()
-    if source.text[first:start].strip() != before or (behind and not behind.startswith("#")):
+    after = source.text[end:last].strip()
+    if source.text[first:start].strip() != before or (after and not after.startswith("#")):
         return None
     return Edit(first, last, "")
 
 
 def _into_flow(source: Source, node: Node, key: str, value: Value) -> Edit | None:
     toml = node.form == "inline"
-    own = _own(node)
+    own = _own_entries(node)
     if len(own) < len(node.entries):
         return None
     quoted = not toml and bool(own) and own[-1].key.quoted
@@ -112,14 +112,14 @@ def _into_flow(source: Source, node: Node, key: str, value: Value) -> Edit | Non
         return Edit(at, at, pair) if source.text[node.end - 2 : node.end] == "{}" else None
     last = own[-1]
     before = source.text[source.line_span(last.key.start)[0] : last.key.start]
-    parting = f",{line_end(source)}{before}" if not before.strip() else ", "
-    return Edit(last.value.end, last.value.end, parting + pair)
+    separator = f",{line_ending(source)}{before}" if not before.strip() else ", "
+    return Edit(last.value.end, last.value.end, separator + pair)
 
 
 def _into_block(source: Source, node: Node, key: str, value: Value) -> Edit | None:
-    """Behind the first entry that is one line, so that no value of many lines is cut in two."""
-    for entry in _own(node):
-        if entry.value.form == "block" or entry.key.marked:
+    """Insert after the first entry that takes one line, so that no multi-line value is split."""
+    for entry in _own_entries(node):
+        if entry.value.form == "block" or entry.key.has_properties:
             continue
         first, _ = source.line_span(entry.key.start)
         line = _line_from(source, entry.key.start)
@@ -129,13 +129,13 @@ def _into_block(source: Source, node: Node, key: str, value: Value) -> Edit | No
             at = entry.key.start + len(line)
             indent = " " * (entry.key.start - first)
             lines = _block(key, value, indent)
-            return Edit(at, at, "".join(line_end(source) + one for one in lines))
+            return Edit(at, at, "".join(line_ending(source) + one for one in lines))
     return _before_block(source, node, key, value)
 
 
 def _before_block(source: Source, node: Node, key: str, value: Value) -> Edit | None:
-    own = _own(node)
-    if not own or own[0].key.marked:
+    own = _own_entries(node)
+    if not own or own[0].key.has_properties:
         return None
     start = own[0].key.start
     first, _ = source.line_span(start)
@@ -143,21 +143,21 @@ def _before_block(source: Source, node: Node, key: str, value: Value) -> Edit | 
         return None
     indent = " " * (start - first)
     lines = _block(key, value, indent)
-    text = lines[0].lstrip() + "".join(line_end(source) + one for one in lines[1:])
-    return Edit(start, start, text + line_end(source) + indent)
+    text = lines[0].lstrip() + "".join(line_ending(source) + one for one in lines[1:])
+    return Edit(start, start, text + line_ending(source) + indent)
 
 
-def _own(node: Node) -> list[Entry]:
-    """The entries that stand in the map itself: none that it merges, no value of an alias."""
+def _own_entries(node: Node) -> list[Entry]:
+    """Return the entries written in the map itself, without merged ones and aliased values."""
     return [
         one
         for one in node.entries
-        if node.start <= one.key.start and one.value.end <= node.end and not one.value.shared
+        if node.start <= one.key.start and one.value.end <= node.end and not one.value.aliased
     ]
 
 
 def _writable(value: Value) -> bool:
-    """Whether all of it is written the same in JSON, YAML and TOML."""
+    """Return whether a value is written the same in JSON, YAML and TOML."""
     if isinstance(value, Mapping):
         return all(map(_writable, value)) and all(map(_writable, value.values()))
     if isinstance(value, tuple):

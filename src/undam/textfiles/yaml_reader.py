@@ -1,5 +1,7 @@
-"""Read YAML, and JSON as YAML, into a tree with places. Aliases are never copied, so a text costs
-no more than its length."""
+"""Read YAML, and JSON as a subset of it, into trees with positions.
+
+Aliases refer to the same node and are never copied, so time and memory stay linear in the text.
+"""
 
 from __future__ import annotations
 
@@ -7,60 +9,60 @@ from dataclasses import dataclass, field
 
 import yaml  # type: ignore[import-untyped]
 
-from undam.textfiles.source import Source
+from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.tree import Entry, Node
-from undam.textfiles.unread import Unread
 
-# Real configurations stay below 40; the limit keeps whatever walks a tree from going too deep.
-_DEPTH = 200
-# A chain of merges can repeat keys without end.
-_MERGED = 10_000
-# In C where the package was built with it: 20 times as fast, with the same marks.
+# Real configurations stay below 40; the bound protects every recursive walk over a tree.
+_MAX_DEPTH = 200
+# Chained merge keys (`<<`) can repeat entries exponentially.
+_MAX_MERGED_ENTRIES = 10_000
+# The C parser is 20 times as fast and reports the same positions; PyYAML may be built without it.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _BOM = "\ufeff"
 
 
 @dataclass(frozen=True, slots=True)
-class Documents:
-    """What a text holds.
+class YamlDocuments:
+    """The documents of a text.
 
     Args:
-        roots: of its documents, in their order.
-        unread: keys that stand twice in a map. The last is read, as most programs do.
+        roots: root node of each document, in order.
+        unread: duplicate keys of a map. The last one is read, as most programs do.
     """
 
     roots: tuple[Node, ...]
-    unread: tuple[Unread, ...]
+    unread: tuple[UnreadPart, ...]
 
 
-def read_yaml(source: Source) -> Documents:
-    """The documents of a text; an empty text has none.
+def read_yaml(source: Source) -> YamlDocuments:
+    """Parse the documents of a text; an empty text has none.
 
     Raises:
-        ConfigSyntaxError: not YAML, nested too deeply, an unknown alias or one of itself.
+        ConfigSyntaxError: the text is not YAML, is nested too deeply, or has an alias that is
+            unknown or refers to a node that contains it.
     """
-    skipped = 1 if source.text.startswith(_BOM) else 0
-    text = source.text[skipped:]
+    offset = 1 if source.text.startswith(_BOM) else 0
+    text = source.text[offset:]
     if text.lstrip()[:1] in {"{", "["}:
-        text = text.replace("\t", " ")  # JSON may be indented with them, YAML may not
-    builder = _Builder(source, skipped)
+        text = text.replace("\t", " ")  # JSON may be indented with tabs, YAML may not
+    builder = _TreeBuilder(source, offset)
     try:
         for event in yaml.parse(text, Loader=_LOADER):
             builder.receive(event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        at = mark.index + skipped if mark else 0
+        at = mark.index + offset if mark else 0
         raise source.error(f"not YAML: {error.problem or error.context}", at) from None
     except yaml.reader.ReaderError as error:
-        raise source.error(f"not YAML: {error.reason}", error.position + skipped) from None
+        raise source.error(f"not YAML: {error.reason}", error.position + offset) from None
     except UnicodeEncodeError as error:
-        raise source.error("not YAML: half of a surrogate pair", error.start + skipped) from None
-    return Documents(tuple(builder.roots), tuple(builder.unread))
+        raise source.error("not YAML: half of a surrogate pair", error.start + offset) from None
+    return YamlDocuments(tuple(builder.roots), tuple(builder.unread))
 
 
 @dataclass(slots=True)
-class _Open:
-    """A map or list that has begun."""
+class _OpenCollection:
+    """A map or list whose end has not been parsed."""
 
     node: Node
     anchor: str | None
@@ -70,17 +72,21 @@ class _Open:
     merged: list[Node] = field(default_factory=list)
 
 
-class _Builder:
-    """Makes the tree from the parser's events."""
+class _TreeBuilder:
+    """Builds trees from the events of the YAML parser.
 
-    def __init__(self, source: Source, skipped: int) -> None:
+    Args:
+        offset: number of characters before the text that the parser receives.
+    """
+
+    def __init__(self, source: Source, offset: int) -> None:
         self.roots: list[Node] = []
-        self.unread: list[Unread] = []
+        self.unread: list[UnreadPart] = []
         self._source = source
-        self._skipped = skipped
-        self._open: list[_Open] = []
+        self._offset = offset
+        self._open: list[_OpenCollection] = []
         self._anchors: dict[str, Node | None] = {}
-        self._merges_left = _MERGED
+        self._merges_left = _MAX_MERGED_ENTRIES
 
     def receive(self, event: yaml.Event) -> None:
         if isinstance(event, yaml.ScalarEvent):
@@ -97,57 +103,57 @@ class _Builder:
     def _scalar(self, event: yaml.ScalarEvent) -> Node:
         return Node(
             kind="scalar",
-            start=event.start_mark.index + self._skipped,
-            end=event.end_mark.index + self._skipped,
+            start=event.start_mark.index + self._offset,
+            end=event.end_mark.index + self._offset,
             text=event.value,
             quoted=event.style in {"'", '"'},
             form="block" if event.style in {"|", ">"} else "flow",
-            marked=event.anchor is not None or event.tag is not None,
+            has_properties=event.anchor is not None or event.tag is not None,
         )
 
     def _begin(self, event: yaml.CollectionStartEvent) -> None:
-        at = event.start_mark.index + self._skipped
-        if len(self._open) >= _DEPTH:
-            raise self._source.error(f"nested more than {_DEPTH} levels deep", at)
+        at = event.start_mark.index + self._offset
+        if len(self._open) >= _MAX_DEPTH:
+            raise self._source.error(f"nested more than {_MAX_DEPTH} levels deep", at)
         node = Node(
             kind="map" if isinstance(event, yaml.MappingStartEvent) else "list",
             start=at,
-            end=event.end_mark.index + self._skipped,
+            end=event.end_mark.index + self._offset,
             form="flow" if event.flow_style else "block",
-            marked=event.anchor is not None or event.tag is not None,
+            has_properties=event.anchor is not None or event.tag is not None,
         )
         if event.anchor is not None:
             self._anchors[event.anchor] = None
-        self._open.append(_Open(node, event.anchor, node.end))
+        self._open.append(_OpenCollection(node, event.anchor, node.end))
 
     def _finish(self, event: yaml.CollectionEndEvent) -> None:
         done = self._open.pop()
         node = done.node
         flow = node.form == "flow"
-        node.end = event.end_mark.index + self._skipped if flow else done.end
+        node.end = event.end_mark.index + self._offset if flow else done.end
         self._merge(done)
         self._add(node, done.anchor)
 
-    def _merge(self, done: _Open) -> None:
+    def _merge(self, done: _OpenCollection) -> None:
         node = done.node
         known = {entry.key.text for entry in node.entries}
         for merged in done.merged:
             fresh = [one for one in merged.entries if one.key.text not in known]
             self._merges_left -= len(merged.entries)
             if self._merges_left < 0:
-                raise self._source.error("merges more keys than can be followed", node.start)
+                raise self._source.error(f"merges more than {_MAX_MERGED_ENTRIES} keys", node.start)
             known |= {one.key.text for one in fresh}
             node.entries[:0] = fresh
 
     def _alias(self, event: yaml.AliasEvent) -> None:
-        at = event.start_mark.index + self._skipped
+        at = event.start_mark.index + self._offset
         target = self._anchors.get(event.anchor, self)
         if target is self:
-            raise self._source.error(f"no anchor is called {event.anchor!r}", at)
+            raise self._source.error(f"there is no anchor {event.anchor!r}", at)
         if not isinstance(target, Node):
             raise self._source.error(f"the anchor {event.anchor!r} contains itself", at)
-        _share(target)
-        self._add(target, None, end=event.end_mark.index + self._skipped)
+        _mark_aliased(target)
+        self._add(target, None, end=event.end_mark.index + self._offset)
 
     def _add(self, node: Node, anchor: str | None, *, end: int | None = None) -> None:
         if anchor is not None:
@@ -165,23 +171,23 @@ class _Builder:
             self._add_entry(parent, parent.key, node)
             parent.key = None
 
-    def _add_entry(self, parent: _Open, key: Node, value: Node) -> None:
+    def _add_entry(self, parent: _OpenCollection, key: Node, value: Node) -> None:
         if key.text == "<<" and not key.quoted:
             parent.merged += [value] if value.kind == "map" else value.items
             return
         if key.text in parent.keys:
-            line, _ = self._source.place(key.start)
-            what = f"the key {key.text!r} stands twice; only the last is read"
-            self.unread.append(Unread(self._source.path, line, what))
+            line, _ = self._source.position(key.start)
+            what = f"the key {key.text!r} is duplicate; only the last one is read"
+            self.unread.append(UnreadPart(self._source.path, line, what))
         parent.keys.add(key.text)
         parent.node.entries.append(Entry(key, value))
 
 
-def _share(target: Node) -> None:
-    """Mark what an alias repeats; below a marked node all are marked already."""
-    todo = [target]
-    while todo:
-        node = todo.pop()
-        if not node.shared:
-            node.shared = True
-            todo.extend(node.children())
+def _mark_aliased(target: Node) -> None:
+    """Mark a node and all nodes below it; below a marked node all are marked already."""
+    pending = [target]
+    while pending:
+        node = pending.pop()
+        if not node.aliased:
+            node.aliased = True
+            pending.extend(node.children())

@@ -70,13 +70,13 @@ def fix_files(request: Request, tell: Tell, *, unsafe: bool) -> Report:
     """Lint, then mend in memory: ``report.files.changed`` has the new texts. Raises UsageError."""
     report = lint_files(request, tell)
     for root in report.roots:
-        if not any(one.edits for one in root.linted.mistakes):
+        if not any(one.edits for one in root.linted.diagnostics):
             continue
-        open_file = Includes(report.files, root.path, request.folders)
+        open_include = Includes(report.files, root.path, request.folders)
         source = report.files.source(root.path)
         try:
             mended = fix_sources(
-                root.dialect, source, root.settings, unsafe=unsafe, open_file=open_file
+                root.dialect, source, root.settings, unsafe=unsafe, open_include=open_include
             )
         except ConfigSyntaxError as error:
             # A file that two others include was mended for the first of them.

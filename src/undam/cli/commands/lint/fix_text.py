@@ -13,14 +13,14 @@ MAX_LINES = 12
 _NO_NEWLINE = "\n\\ No newline at end of file\n"
 
 
-def changed_lines(source: Source, mistake: Diagnostic) -> list[str]:
+def changed_lines(source: Source, diagnostic: Diagnostic) -> list[str]:
     """The lines that its edits take out, each behind "-", and put in, each behind "+"; of very many
     the first ``MAX_LINES``."""
-    if not mistake.edits:
+    if not diagnostic.edits:
         return []
-    start, _ = source.line_span(min(edit.start for edit in mistake.edits))
-    _, end = source.line_span(max(edit.end for edit in mistake.edits))
-    moved = [Edit(one.start - start, one.end - start, one.text) for one in mistake.edits]
+    start, _ = source.line_span(min(edit.start for edit in diagnostic.edits))
+    _, end = source.line_span(max(edit.end for edit in diagnostic.edits))
+    moved = [Edit(one.start - start, one.end - start, one.text) for one in diagnostic.edits]
     before = source.text[start:end]
     after = apply_edits(before, moved)
     diff = difflib.unified_diff(_lines(before), _lines(after), n=0)
@@ -30,8 +30,8 @@ def changed_lines(source: Source, mistake: Diagnostic) -> list[str]:
 
 def region(source: Source, edit: Edit) -> dict[str, int]:
     """Where an edit takes text out: places from 1, the end behind the last character."""
-    line, column = source.place(edit.start)
-    end_line, end_column = source.place(edit.end)
+    line, column = source.position(edit.start)
+    end_line, end_column = source.position(edit.end)
     return {"line": line, "column": column, "end_line": end_line, "end_column": end_column}
 
 

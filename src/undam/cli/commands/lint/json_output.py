@@ -21,7 +21,7 @@ def lint_json(report: Report) -> dict[str, object]:
     return {
         "schema": 1,
         "command": "lint",
-        "findings": [_finding(one, report) for one in report.mistakes],
+        "findings": [_finding(one, report) for one in report.diagnostics],
         "unread": [{"path": one.path, "line": one.line, "what": one.what} for one in report.unread],
         "problems": [problem_json(one) for one in report.problems],
         "files": sorted({path for root in report.roots for path in root.files}),
@@ -69,7 +69,7 @@ def _fix(one: Diagnostic, report: Report) -> dict[str, object] | None:
 
 def github_lines(report: Report) -> Iterator[str]:
     """Workflow commands, which GitHub shows at the lines of a pull request."""
-    for one in report.mistakes:
+    for one in report.diagnostics:
         place: _Properties = {
             "file": one.path,
             "line": one.line,

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from undam import __version__
 from undam.cli.commands.lint.fix_text import region
-from undam.lint import ConfigRule, Diagnostic, Edit, Source, Unread, config_rules
+from undam.lint import ConfigRule, Diagnostic, Edit, Source, UnreadPart, config_rules
 from undam.lint.files import STDIN, Problem
 from undam.lint.runner import Report
 from undam.rules import Severity
@@ -40,7 +40,7 @@ def lint_sarif(report: Report) -> Json:
             {"executionSuccessful": not report.problems, "toolExecutionNotifications": notes}
         ],
         "results": [
-            _result(one, report.source(one), places[one.rule.code]) for one in report.mistakes
+            _result(one, report.source(one), places[one.rule.code]) for one in report.diagnostics
         ],
     }
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
@@ -105,7 +105,7 @@ def _problem(problem: Problem) -> Json:
     return _notification("error", problem.message, problem.path, place)
 
 
-def _unread(unread: Unread) -> Json:
+def _unread(unread: UnreadPart) -> Json:
     place = {"startLine": max(1, unread.line)}
     return _notification("note", f"not read: {unread.what}", unread.path, place)
 

@@ -33,13 +33,13 @@ def print_report(report: Report, out: Console) -> None:
     """Findings, then what was not read, then one line that sums up."""
     from rich.text import Text  # noqa: PLC0415 (only when there is something to show)
 
-    for one in report.mistakes:
+    for one in report.diagnostics:
         # In one go: a console takes as long for a word as for a page.
         out.print(Text.assemble(*_pieces(one, report.source(one))), end="")
     for unread in report.unread:
         place = f"{unread.path}:{unread.line}"
         out.print(one_line(f"{place}: not read: {unread.what}"), style="dim")
-    if report.mistakes or report.unread:
+    if report.diagnostics or report.unread:
         out.print()
     out.print(_summary(report))
 
@@ -61,7 +61,7 @@ def _fix(one: Diagnostic, source: Source) -> Iterator[Piece]:
         yield f"{_MARGIN} = no edit mends it: undam explain {one.rule.code}\n", "dim"
         return
     kind = "fix, unsafe (undam fix --unsafe)" if one.rule.safety is Safety.UNSAFE else "fix"
-    line, _ = source.place(min(edit.start for edit in one.edits))
+    line, _ = source.position(min(edit.start for edit in one.edits))
     where = "" if abs(line - one.line) <= 1 else f", at line {line}"
     yield f"{_MARGIN} = {kind}{where}:\n", ""
     for sign, text in ((line[0], line[1:]) for line in lines):
@@ -93,16 +93,16 @@ def _summary(report: Report) -> str:
     if not files:
         return "no configuration that undam knows" if not report.problems else "nothing was linted"
     read = counted(files, "file")
-    if not report.mistakes:
+    if not report.diagnostics:
         return f"no findings in {read}"
-    kinds = Counter(one.severity for one in report.mistakes)
+    kinds = Counter(one.severity for one in report.diagnostics)
     told = ", ".join(counted(kinds[kind], kind.value) for kind in Severity if kinds[kind])
-    return f"{counted(len(report.mistakes), 'finding')} in {read} ({told}){_mending(report)}"
+    return f"{counted(len(report.diagnostics), 'finding')} in {read} ({told}){_mending(report)}"
 
 
 def _mending(report: Report) -> str:
-    safe = _mendable(report.mistakes, Safety.SAFE)
-    unsafe = _mendable(report.mistakes, Safety.UNSAFE)
+    safe = _mendable(report.diagnostics, Safety.SAFE)
+    unsafe = _mendable(report.diagnostics, Safety.UNSAFE)
     if not safe and not unsafe:
         return ""
     more = f", {unsafe} more with --unsafe" if safe and unsafe else ""
@@ -110,8 +110,8 @@ def _mending(report: Report) -> str:
     return f"; {how} mends {safe or unsafe}{more}"
 
 
-def _mendable(mistakes: Iterable[Diagnostic], safety: Safety) -> int:
-    return sum(bool(one.edits) and one.rule.safety is safety for one in mistakes)
+def _mendable(diagnostics: Iterable[Diagnostic], safety: Safety) -> int:
+    return sum(bool(one.edits) and one.rule.safety is safety for one in diagnostics)
 
 
 def counted(number: int, noun: str) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from undam.lint.diagnostic import Diagnostic
-from undam.lint.diagnostics import once_each
-from undam.lint.dialect import Dialect, Linted, OpenFile
+from undam.lint.diagnostics import Diagnostic, unique_diagnostics
+from undam.lint.dialect import Dialect, IncludeOpener, LintResult
 from undam.lint.dialects.apache.catalogue import RULES
 from undam.lint.dialects.apache.reader import read_config
 from undam.lint.dialects.apache.render import render
@@ -37,14 +36,14 @@ def recognises(path: str, text: str) -> bool:
     return not _OTHER_SUFFIXES.search(name) and bool(_SIGN.search(text))
 
 
-def lint(source: Source, settings: Settings, open_file: OpenFile) -> Linted:
+def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:
     """Every mistake on the routes that stream. Raises ConfigSyntaxError."""
-    config = read_config(source, open_file)
+    config = read_config(source, open_include)
     finder = Finder(config, Sections(config), settings.heartbeat_s)
-    mistakes: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     for route in streaming_routes(config, settings.hints):
-        mistakes += finder.find(route)
-    return Linted(tuple(once_each(mistakes)), tuple(config.unread), tuple(config.included))
+        diagnostics += finder.find(route)
+    return LintResult(unique_diagnostics(diagnostics), tuple(config.unread), tuple(config.included))
 
 
 DIALECT = Dialect(
@@ -54,5 +53,4 @@ DIALECT = Dialect(
     recognises=recognises,
     lint=lint,
     render=render,
-    check_command="apache2 -t -f FILE",
 )

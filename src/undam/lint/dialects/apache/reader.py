@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from undam.lint.dialect import OpenFile
-from undam.textfiles.source import Source
-from undam.textfiles.unread import Unread
+from undam.lint.dialect import IncludeOpener
+from undam.textfiles.source import Source, UnreadPart
 
 # Deeper ones, and more files, are taken for a loop.
 MAX_SECTIONS = 64
@@ -129,7 +128,7 @@ class Config:
 
     root: Scope = field(default_factory=Scope)
     defines: dict[str, str] = field(default_factory=dict)
-    unread: list[Unread] = field(default_factory=list)
+    unread: list[UnreadPart] = field(default_factory=list)
     included: list[Source] = field(default_factory=list)
 
     def expanded(self, text: str) -> str:
@@ -137,10 +136,10 @@ class Config:
         return _VARIABLE.sub(lambda found: self.defines.get(found[1], found[0]), text)
 
 
-def read_config(source: Source, open_file: OpenFile) -> Config:
+def read_config(source: Source, open_include: IncludeOpener) -> Config:
     """Read a file and those it includes. Raises ConfigSyntaxError."""
     config = Config()
-    _Reader(source, open_file, config, 0).read(config.root)
+    _Reader(source, open_include, config, 0).read(config.root)
     return config
 
 
@@ -161,9 +160,11 @@ def words_at(source: Source, start: int, end: int) -> tuple[Word, ...]:
 class _Reader:
     """Reads one file into a ``Config``."""
 
-    def __init__(self, source: Source, open_file: OpenFile, config: Config, depth: int) -> None:
+    def __init__(
+        self, source: Source, open_include: IncludeOpener, config: Config, depth: int
+    ) -> None:
         self._source = source
-        self._open_file = open_file
+        self._open_include = open_include
         self._config = config
         self._depth = depth
 
@@ -225,7 +226,7 @@ class _Reader:
         if self._depth >= _MAX_INCLUDE_DEPTH or len(config.included) >= MAX_INCLUDES:
             self._leave(one.start, f"{pattern}: too many includes")
             return
-        files = self._open_file(pattern)
+        files = self._open_include(pattern)
         if not files and "${" in pattern:
             self._leave(one.start, f"{pattern}, of which a variable is not known")
         for file in files:
@@ -233,11 +234,11 @@ class _Reader:
                 self._leave(one.start, f"{file.path}: too many includes")
                 return
             config.included.append(file)
-            _Reader(file, self._open_file, config, self._depth + 1).read(scope)
+            _Reader(file, self._open_include, config, self._depth + 1).read(scope)
 
     def _leave(self, offset: int, what: str) -> None:
-        line = self._source.place(offset)[0]
-        self._config.unread.append(Unread(self._source.path, line, what))
+        line = self._source.position(offset)[0]
+        self._config.unread.append(UnreadPart(self._source.path, line, what))
 
 
 def _lines(text: str) -> Iterator[tuple[int, int]]:

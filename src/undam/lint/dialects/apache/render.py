@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from urllib.parse import urlsplit
 
-from undam.lint.dialect import RenderRequest
-from undam.lint.plain_words import require_plain_words
+from undam.lint.dialect import RenderRequest, require_literal_values
 
 _MODULES = ("mpm_event", "authz_core", "proxy", "proxy_http")
 
 
 def render(request: RenderRequest) -> str:
     """One server, whose requests under the path go to the origin. Raises UsageError."""
-    require_plain_words(request, "httpd")
+    require_literal_values(request, "httpd")
     modules = list(_MODULES)
     path = request.path if request.path.startswith("/") else f"/{request.path}"
     upstream = request.upstream.rstrip("/")

@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from undam.lint.dialects.apache.reader import Config, Directive, Scope, Word
-from undam.lint.patterns import Match, judge_pattern, literal_prefix
-from undam.lint.routes import RouteHints, Streams
+from undam.lint.routes import (
+    PathMatch,
+    RouteHints,
+    StreamLikelihood,
+    classify_pattern,
+    literal_prefix,
+)
 
 _LOCATIONS = frozenset({"location", "locationmatch"})
 _PARAMETER = re.compile(r"[A-Za-z]+=")
@@ -57,7 +62,7 @@ class Route:
 
     line: Directive
     path: str
-    match: Match
+    match: PathMatch
     workers: tuple[Worker, ...]
     can_have_parameters: bool
 
@@ -109,7 +114,7 @@ class Sections:
         path, match = _path_of(scope)
         path = self._config.expanded(path)
         prefix = _prefix(path, match).rstrip("/")
-        if prefix or match is Match.PREFIX:
+        if prefix or match is PathMatch.PREFIX:
             self._by_prefix.setdefault((server, prefix), []).append(scope)
         else:
             self._by_pattern.setdefault((server, path), []).append(scope)
@@ -152,19 +157,19 @@ def _relay(one: Directive, config: Config, balancers: dict[str, list[Worker]]) -
             path = texts[0]
         is_pattern = one.name == "proxypassmatch" or one.scope.kind == "locationmatch"
         url, parameters = words[0].text, tuple(filter(_is_parameter, words[1:]))
-        route_match = Match.REGEX if is_pattern else Match.PREFIX
+        route_match = PathMatch.REGEX if is_pattern else PathMatch.PREFIX
         return _route(one, (path, route_match), (url, parameters), config, balancers)
     if one.name == "sethandler" and texts and texts[0].lower().startswith("proxy:"):
         return _route(one, (path, match), (texts[0][6:], None), config, balancers)
     if one.name == "rewriterule" and len(texts) > 2 and _PROXY_FLAG.search(texts[2]):
-        where = (texts[0], Match.REGEX) if path == "/" else (path, match)
+        where = (texts[0], PathMatch.REGEX) if path == "/" else (path, match)
         return _route(one, where, (texts[1], None), config, balancers)
     return None
 
 
 def _route(
     one: Directive,
-    where: tuple[str, Match],
+    where: tuple[str, PathMatch],
     target: tuple[str, tuple[Word, ...] | None],
     config: Config,
     balancers: dict[str, list[Worker]],
@@ -177,27 +182,27 @@ def _route(
     return Route(one, path, where[1], workers, parameters is not None)
 
 
-def _path_of(scope: Scope) -> tuple[str, Match]:
+def _path_of(scope: Scope) -> tuple[str, PathMatch]:
     """The requests that a section is for."""
     while scope.kind not in _LOCATIONS:
         if scope.kind in {"files", "filesmatch"} and scope.args:
-            return scope.args[-1], Match.REGEX
+            return scope.args[-1], PathMatch.REGEX
         if scope.parent is None:
-            return "/", Match.PREFIX
+            return "/", PathMatch.PREFIX
         scope = scope.parent
     if scope.kind == "location" and scope.args and scope.args[0] != "~":
-        return scope.args[0], Match.PREFIX
-    return (scope.args[-1] if scope.args else "/"), Match.REGEX
+        return scope.args[0], PathMatch.PREFIX
+    return (scope.args[-1] if scope.args else "/"), PathMatch.REGEX
 
 
 def _streams(route: Route, conditions: list[str], hints: RouteHints) -> bool:
     upstreams = [worker.url for worker in route.workers]
     asked = [(route.path, route.match)]
-    if route.path.strip("^$()/.*?+") == "" or route.match is Match.REGEX:
-        asked += [(one, Match.REGEX) for one in conditions]
+    if route.path.strip("^$()/.*?+") == "" or route.match is PathMatch.REGEX:
+        asked += [(one, PathMatch.REGEX) for one in conditions]
     name = _balancer_target(route)
     for path, match in asked:
-        if judge_pattern(path, match, [*upstreams, name], hints) is not Streams.NO:
+        if classify_pattern(path, match, [*upstreams, name], hints) is not StreamLikelihood.NO:
             return True
     return False
 
@@ -233,7 +238,7 @@ def _is_parameter(word: Word) -> bool:
     return _PARAMETER.match(word.text) is not None
 
 
-def _prefix(path: str, match: Match) -> str:
-    if match is Match.PREFIX:
+def _prefix(path: str, match: PathMatch) -> str:
+    if match is PathMatch.PREFIX:
         return path
     return literal_prefix(path) if path.startswith("^") else "/"

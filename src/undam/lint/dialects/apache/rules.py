@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from undam.lint.diagnostic import Diagnostic
-from undam.lint.diagnostics import found_at
+from undam.lint.diagnostics import Diagnostic, diagnostic_at
 from undam.lint.dialects.apache.catalogue import (
     ACCEL_HEADER,
     CACHED,
@@ -19,9 +18,8 @@ from undam.lint.dialects.apache.catalogue import (
 )
 from undam.lint.dialects.apache.reader import Config, Directive, Scope, Word
 from undam.lint.dialects.apache.routes import Route, Sections, Worker, settings_of
-from undam.lint.limits import idle_severity
-from undam.textfiles.edit import Edit
-from undam.textfiles.lines import line_after, without_line
+from undam.lint.limits import idle_limit_severity
+from undam.textfiles.edits import Edit, delete_line, insert_line_after
 
 _EVENT_STREAM = "text/event-stream"
 _HELD_BY = frozenset({"fcgi", "ajp"})
@@ -77,11 +75,11 @@ class Finder:
             what = now.text if now else "flushpackets is off"
             edits = _set_parameter(route, worker, "flushpackets", "on")
             span = (now.start, now.end) if now else worker.line.span
-            yield found_at(FASTCGI_HELD, source, span, *edits, scheme=worker.scheme, what=what)
+            yield diagnostic_at(FASTCGI_HELD, source, span, *edits, scheme=worker.scheme, what=what)
         if worker.scheme in _HTTP:
             for word in worker.parameters:
                 if word.text.lower().startswith(("flushpackets=", "flushwait=")):
-                    yield found_at(
+                    yield diagnostic_at(
                         USELESS_FLUSH,
                         source,
                         (word.start, word.end),
@@ -106,14 +104,14 @@ class Finder:
         if told is None:
             return
         limit, line, span = told
-        severity = idle_severity(limit, self.heartbeat_s)
+        severity = idle_limit_severity(limit, self.heartbeat_s)
         if severity is None:
             return
         edits = _set_parameter(route, worker, "timeout", str(_LONG_S))
         # An edit belongs into the file that the mistake is told of.
         if line.source.path != worker.line.source.path and edits:
             line, span = worker.line, worker.line.span
-        yield found_at(
+        yield diagnostic_at(
             SHORT_TIMEOUT,
             line.source,
             span,
@@ -161,9 +159,9 @@ class Finder:
             for name in word.text.split(";"):
                 span = (word.start, word.end)
                 if name.upper() == "RATE_LIMIT" and is_limited:
-                    yield found_at(RATE_LIMITED, one.source, span)
+                    yield diagnostic_at(RATE_LIMITED, one.source, span)
                 elif name.lower() in self._external:
-                    yield found_at(EXTERNAL_FILTER, one.source, span, name=name)
+                    yield diagnostic_at(EXTERNAL_FILTER, one.source, span, name=name)
 
 
 def _output_filters(scopes: list[Scope]) -> Iterator[tuple[Directive, Word]]:
@@ -191,8 +189,8 @@ def _caches(route: Route, scopes: list[Scope]) -> Iterator[Diagnostic]:
             # A request is looked up in the cache before httpd looks at any <Location>.
             text = f'CacheDisable "{prefix}"'
             indent = one.source.indent_at(one.start)
-            edits = [] if inside else [line_after(one.source, one.end - 1, text, indent)]
-            yield found_at(CACHED, one.source, one.span, *edits, path=route.path)
+            edits = [] if inside else [insert_line_after(one.source, one.end - 1, text, indent)]
+            yield diagnostic_at(CACHED, one.source, one.span, *edits, path=route.path)
 
 
 def _headers(scopes: list[Scope]) -> Iterator[Diagnostic]:
@@ -200,14 +198,14 @@ def _headers(scopes: list[Scope]) -> Iterator[Diagnostic]:
         for word in one.args[:3]:
             is_set = "unset" not in one.texts[:2] and one.texts[0] != "echo"
             if word.text.lower() == _ACCEL and is_set:
-                yield found_at(ACCEL_HEADER, one.source, (word.start, word.end))
+                yield diagnostic_at(ACCEL_HEADER, one.source, (word.start, word.end))
 
 
 def _old_http(scopes: list[Scope]) -> Iterator[Diagnostic]:
     for one in settings_of(scopes, "setenv")[-_MAX_LINES:]:
         if one.texts[0].lower() == "force-proxy-request-1.0":
-            edits = [without_line(one.source, one.start)] if _is_one_line(one) else []
-            yield found_at(HTTP_10, one.source, one.span, *edits)
+            edits = [delete_line(one.source, one.start)] if _is_one_line(one) else []
+            yield diagnostic_at(HTTP_10, one.source, one.span, *edits)
 
 
 def _set_parameter(route: Route, worker: Worker, name: str, value: str) -> list[Edit]:

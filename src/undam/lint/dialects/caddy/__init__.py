@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from undam.lint.diagnostic import Diagnostic
-from undam.lint.diagnostics import once_each
-from undam.lint.dialect import Dialect, Linted, OpenFile
+from undam.lint.diagnostics import Diagnostic, unique_diagnostics
+from undam.lint.dialect import Dialect, IncludeOpener, LintResult
 from undam.lint.dialects.caddy.catalogue import RULES
 from undam.lint.dialects.caddy.render import render
 from undam.lint.dialects.caddy.routes import read_config, streaming_routes
@@ -30,14 +29,14 @@ def recognises(path: str, text: str) -> bool:
     return not _OTHER_SUFFIXES.search(name) and bool(_SIGN.search(text))
 
 
-def lint(source: Source, settings: Settings, open_file: OpenFile) -> Linted:
+def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:
     """Every mistake on the routes that stream. Raises ConfigSyntaxError."""
-    config = read_config(source, open_file)
+    config = read_config(source, open_include)
     routes = list(streaming_routes(config, settings.hints))
-    mistakes: list[Diagnostic] = list(find_global(config)) if routes else []
+    diagnostics: list[Diagnostic] = list(find_global(config)) if routes else []
     for route in routes:
-        mistakes += find_on_route(route, settings.heartbeat_s)
-    return Linted(tuple(once_each(mistakes)), tuple(config.unread), tuple(config.included))
+        diagnostics += find_on_route(route, settings.heartbeat_s)
+    return LintResult(unique_diagnostics(diagnostics), tuple(config.unread), tuple(config.included))
 
 
 DIALECT = Dialect(
@@ -47,5 +46,4 @@ DIALECT = Dialect(
     recognises=recognises,
     lint=lint,
     render=render,
-    check_command="caddy validate --config FILE --adapter caddyfile",
 )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 
-from undam.lint.dialect import RenderRequest
-from undam.lint.plain_words import require_plain_words
+from undam.lint.dialect import RenderRequest, require_literal_values
 
 
 def render(request: RenderRequest) -> str:
     """One site, whose requests under the path go to the origin. Raises UsageError."""
-    require_plain_words(request, "Caddy")
+    require_literal_values(request, "Caddy")
     path = request.path if request.path.startswith("/") else f"/{request.path}"
     matcher = "" if path == "/" else f"{path.rstrip('*')}* "
     host, _, port = request.listen.rpartition(":")

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from undam.lint.dialect import OpenFile
+from undam.lint.dialect import IncludeOpener
 from undam.lint.dialects.caddy.reader import MAX_BLOCKS, Directive, read_caddyfile
-from undam.lint.patterns import Match, judge_pattern
-from undam.lint.routes import RouteHints, Streams
-from undam.textfiles.source import Source
-from undam.textfiles.unread import Unread
+from undam.lint.routes import PathMatch, RouteHints, StreamLikelihood, classify_pattern
+from undam.textfiles.source import Source, UnreadPart
 
 _AROUND = frozenset({"encode", "header"})
 _CONTAINERS = frozenset({"handle", "handle_path", "route", "handle_errors"})
 # A snippet that imports itself would never end.
 _MAX_IMPORTS = 500
 
-Paths = tuple[tuple[str, Match], ...]
+Paths = tuple[tuple[str, PathMatch], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +36,14 @@ class Config:
 
     globals: list[Directive] = field(default_factory=list)
     sites: list[list[Directive]] = field(default_factory=list)
-    unread: list[Unread] = field(default_factory=list)
+    unread: list[UnreadPart] = field(default_factory=list)
     included: list[Source] = field(default_factory=list)
 
 
-def read_config(source: Source, open_file: OpenFile) -> Config:
+def read_config(source: Source, open_include: IncludeOpener) -> Config:
     """Read a file and those it imports. Raises ConfigSyntaxError."""
     config = Config()
-    reader = _Reader(config, open_file)
+    reader = _Reader(config, open_include)
     reader.read_top(read_caddyfile(source))
     return config
 
@@ -57,9 +55,9 @@ def streaming_routes(config: Config, hints: RouteHints) -> Iterator[Route]:
 
 
 class _Reader:
-    def __init__(self, config: Config, open_file: OpenFile) -> None:
+    def __init__(self, config: Config, open_include: IncludeOpener) -> None:
         self._config = config
-        self._open_file = open_file
+        self._open_include = open_include
         self._snippets: dict[str, list[Directive]] = {}
         self._imports = 0
 
@@ -103,7 +101,7 @@ class _Reader:
 
     def _opened(self, one: Directive) -> Iterator[Source]:
         pattern = "".join(one.texts[:1])
-        for file in self._open_file(pattern):
+        for file in self._open_include(pattern):
             if self._may(one):
                 self._config.included.append(file)
                 yield file
@@ -115,8 +113,8 @@ class _Reader:
         return self._imports <= _MAX_IMPORTS
 
     def _leave(self, one: Directive) -> None:
-        line, _ = one.source.place(one.start)
-        told = Unread(one.source.path, line, f"import {one.texts[0]}: too many imports")
+        line, _ = one.source.position(one.start)
+        told = UnreadPart(one.source.path, line, f"import {one.texts[0]}: too many imports")
         if told not in self._config.unread[-1:]:
             self._config.unread.append(told)
 
@@ -150,18 +148,18 @@ def _matchers(lines: Iterable[Directive]) -> dict[str, Paths]:
     return found
 
 
-def _paths_of(test: tuple[str, ...]) -> Iterator[tuple[str, Match]]:
+def _paths_of(test: tuple[str, ...]) -> Iterator[tuple[str, PathMatch]]:
     if test[:1] == ("path",):
-        yield from ((path, Match.PREFIX) for path in test[1:])
+        yield from ((path, PathMatch.PREFIX) for path in test[1:])
     elif test[:1] == ("path_regexp",):
-        yield from ((path, Match.REGEX) for path in test[-1:])
+        yield from ((path, PathMatch.REGEX) for path in test[-1:])
 
 
 def _matched(one: Directive, matchers: dict[str, Paths]) -> Paths:
     first = "".join(one.texts[:1])
     if first.startswith("@"):
         return matchers.get(first, ())
-    return ((first, Match.PREFIX),) if first.startswith("/") else ()
+    return ((first, PathMatch.PREFIX),) if first.startswith("/") else ()
 
 
 def _holds(outer: Paths, route: Paths) -> bool:
@@ -173,8 +171,8 @@ def _holds(outer: Paths, route: Paths) -> bool:
 
 def _streams(paths: Paths, upstreams: list[str], hints: RouteHints) -> bool:
     return any(
-        judge_pattern(path.rstrip("*"), match, upstreams, hints) is not Streams.NO
-        for path, match in paths or (("/", Match.PREFIX),)
+        classify_pattern(path.rstrip("*"), match, upstreams, hints) is not StreamLikelihood.NO
+        for path, match in paths or (("/", PathMatch.PREFIX),)
     )
 
 

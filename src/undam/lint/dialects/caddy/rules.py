@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from undam.lint.diagnostic import Diagnostic
-from undam.lint.diagnostics import found_at
+from undam.lint.diagnostics import Diagnostic, diagnostic_at
 from undam.lint.dialects.caddy.catalogue import (
     ACCEL_HEADER,
     BUFFERED,
@@ -17,9 +16,8 @@ from undam.lint.dialects.caddy.catalogue import (
 )
 from undam.lint.dialects.caddy.reader import Directive
 from undam.lint.dialects.caddy.routes import Config, Route
-from undam.lint.limits import idle_severity, total_severity
-from undam.textfiles.edit import Edit
-from undam.textfiles.lines import line_end, without_line
+from undam.lint.limits import idle_limit_severity, total_limit_severity
+from undam.textfiles.edits import Edit, delete_line, line_ending
 
 _UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _PART = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ns|us|µs|ms|s|m|h|d)")
@@ -32,18 +30,18 @@ def find_on_route(route: Route, heartbeat_s: float) -> Iterator[Diagnostic]:
     """Every mistake on a route."""
     relay = route.relay
     for one in relay.inside("buffer_responses", "response_buffers"):
-        yield found_at(BUFFERED, one.source, one.span, *_removed(one), name=one.name)
+        yield diagnostic_at(BUFFERED, one.source, one.span, *_removed(one), name=one.name)
     for one in relay.inside("flush_interval"):
         value = "".join(one.texts[:1])
         if (duration_s(value) or 0) > 0:
-            yield found_at(FLUSH_INTERVAL, one.source, one.span, *_removed(one), value=value)
+            yield diagnostic_at(FLUSH_INTERVAL, one.source, one.span, *_removed(one), value=value)
     for transport in relay.inside("transport"):
         for one in transport.inside("read_timeout"):
             limit = duration_s("".join(one.texts[:1])) or 0
-            severity = idle_severity(limit, heartbeat_s)
+            severity = idle_limit_severity(limit, heartbeat_s)
             if severity is not None:
                 word = one.words[1]
-                yield found_at(
+                yield diagnostic_at(
                     READ_TIMEOUT,
                     one.source,
                     (word.start, word.end),
@@ -54,7 +52,7 @@ def find_on_route(route: Route, heartbeat_s: float) -> Iterator[Diagnostic]:
                 )
     for one in (*relay.inside("header_up", "header_down"), *route.around):
         if one.name == "encode" and _takes_streams(one):
-            yield found_at(ENCODED, one.source, one.span, *_narrowed(one))
+            yield diagnostic_at(ENCODED, one.source, one.span, *_narrowed(one))
         elif one.name.startswith("header"):
             yield from _headers(one)
 
@@ -67,9 +65,9 @@ def find_global(config: Config) -> Iterator[Diagnostic]:
         for timeouts in servers.inside("timeouts"):
             for one in timeouts.inside("write"):
                 limit = duration_s("".join(one.texts[:1])) or 0
-                severity = total_severity(limit)
+                severity = total_limit_severity(limit)
                 if severity is not None:
-                    yield found_at(
+                    yield diagnostic_at(
                         WRITE_TIMEOUT,
                         one.source,
                         one.span,
@@ -94,7 +92,7 @@ def _headers(one: Directive) -> Iterator[Diagnostic]:
     for line in lines:
         for word in line.words[:3]:
             if word.text.lower().lstrip("+>?") == _ACCEL:
-                yield found_at(ACCEL_HEADER, line.source, (word.start, word.end))
+                yield diagnostic_at(ACCEL_HEADER, line.source, (word.start, word.end))
 
 
 def _takes_streams(encode: Directive) -> bool:
@@ -128,7 +126,7 @@ def _narrowed(encode: Directive) -> list[Edit]:
         "\n"
     ):
         return []
-    source, end = encode.source, line_end(encode.source)
+    source, end = encode.source, line_ending(encode.source)
     indent = source.indent_at(encode.start)
     step = "\t" if "\t" in indent else "    "
     types = "".join(f"{indent}{step * 2}header Content-Type {one}{end}" for one in _TYPES)
@@ -143,4 +141,4 @@ def _removed(one: Directive) -> list[Edit]:
     alone = one.source.text[start : one.start].strip() == "" and one.block is None
     rest = one.source.text[one.words[-1].end : end].strip()
     is_whole = alone and one.words[-1].end <= end and rest[:1] in {"", "#"}
-    return [without_line(one.source, one.start)] if is_whole else []
+    return [delete_line(one.source, one.start)] if is_whole else []

@@ -5,17 +5,15 @@ from __future__ import annotations
 
 import re
 
-from undam.lint.diagnostic import Diagnostic
-from undam.lint.dialect import Dialect, Linted, OpenFile
+from undam.lint.diagnostics import Diagnostic, unique_diagnostics
+from undam.lint.dialect import Dialect, IncludeOpener, LintResult
 from undam.lint.dialects.envoy.catalogue import RULES
 from undam.lint.dialects.envoy.filters import find_holding_filters, unread_code
 from undam.lint.dialects.envoy.limits import find_limits, unread_limits
 from undam.lint.dialects.envoy.model import find_managers, unread_parts
 from undam.lint.dialects.envoy.render import render
-from undam.lint.joined import joined
 from undam.lint.settings import Settings
-from undam.textfiles.source import Source
-from undam.textfiles.unread import Unread
+from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.yaml_reader import read_yaml
 
 _OURS = re.compile(
@@ -33,23 +31,25 @@ def recognises(path: str, text: str) -> bool:
     return suffixed and bool(_OURS.search(text)) and not _KUBERNETES.search(text)
 
 
-def lint(source: Source, settings: Settings, _open_file: OpenFile) -> Linted:
+def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
     """Every mistake on the routes that stream. Raises ConfigSyntaxError."""
     documents = read_yaml(source)
-    mistakes: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     unread = list(documents.unread)
     for root in documents.roots[:1]:
         unread += unread_parts(root, source)
         for manager in find_managers(root, settings.hints):
-            mistakes += find_holding_filters(manager, source)
+            diagnostics += find_holding_filters(manager, source)
             unread += unread_code(manager, source)
             for route in manager.routes:
-                mistakes += find_limits(manager, route, source, settings.heartbeat_s)
+                diagnostics += find_limits(manager, route, source, settings.heartbeat_s)
                 unread += unread_limits(route, source)
     for further in documents.roots[1:]:
-        line, _ = source.place(further.start)
-        unread.append(Unread(source.path, line, "a further document, which Envoy does not take"))
-    return Linted(joined(mistakes), tuple(unread))
+        line, _ = source.position(further.start)
+        unread.append(
+            UnreadPart(source.path, line, "a further document, which Envoy does not take")
+        )
+    return LintResult(unique_diagnostics(diagnostics), tuple(unread))
 
 
 DIALECT = Dialect(
@@ -59,5 +59,4 @@ DIALECT = Dialect(
     recognises=recognises,
     lint=lint,
     render=render,
-    check_command="envoy --mode validate -c FILE",
 )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from undam.lint.diagnostic import ConfigRule, Diagnostic
-from undam.lint.diagnostics import found_at
+from undam.lint.diagnostics import ConfigRule, Diagnostic, diagnostic_at
 from undam.lint.dialects.envoy.catalogue import EXT_PROC_BODY, FILE_BUFFER, GZIP, LUA_BODY, ZSTD
 from undam.lint.dialects.envoy.model import (
     Filter,
@@ -17,11 +16,10 @@ from undam.lint.dialects.envoy.model import (
     field_entry,
     type_of,
 )
-from undam.textfiles.edit import Edit
-from undam.textfiles.source import Source
+from undam.textfiles.edits import Edit
+from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.tree import Entry, Node
 from undam.textfiles.tree_edit import Value, insert_entry
-from undam.textfiles.unread import Unread
 
 _ON_RESPONSE = re.compile(r"\bfunction\s+envoy_on_response\s*\(\s*(\w+)\s*\)")
 _ON_REQUEST = re.compile(r"\bfunction\s+envoy_on_request\b")
@@ -47,16 +45,16 @@ def find_holding_filters(manager: Manager, source: Source) -> Iterator[Diagnosti
         edits = [edit for route in routes if (edit := _switch_off(source, route, one))]
         span = (entry.key.start, entry.key.end)
         whole = len(edits) == len(routes) and rule is not GZIP
-        yield found_at(rule, source, span, *(edits if whole else ()), how=how)
+        yield diagnostic_at(rule, source, span, *(edits if whole else ()), how=how)
 
 
-def unread_code(manager: Manager, source: Source) -> Iterator[Unread]:
+def unread_code(manager: Manager, source: Source) -> Iterator[UnreadPart]:
     """Lua code that stands in files of its own."""
     for one in manager.filters:
         named = field_entry(field(one.config, "default_source_code"), "filename")
         if _is(one, "lua.v3.Lua") and named is not None and manager.routes:
-            line, _ = source.place(named.key.start)
-            yield Unread(source.path, line, f"the Lua code in {named.value.text}")
+            line, _ = source.position(named.key.start)
+            yield UnreadPart(source.path, line, f"the Lua code in {named.value.text}")
 
 
 # The rule, the offending field, and how it holds.

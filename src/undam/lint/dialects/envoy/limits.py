@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from undam.lint.diagnostic import ConfigRule, Diagnostic
-from undam.lint.diagnostics import found_at
+from undam.lint.diagnostics import ConfigRule, Diagnostic, diagnostic_at
 from undam.lint.dialects.envoy.catalogue import (
     DEFAULT_TIMEOUT,
     IDLE,
@@ -24,13 +23,12 @@ from undam.lint.dialects.envoy.model import (
     field,
     field_entry,
 )
-from undam.lint.limits import idle_severity, total_severity
+from undam.lint.limits import idle_limit_severity, total_limit_severity
 from undam.rules import Severity
-from undam.textfiles.edit import Edit
-from undam.textfiles.source import Source
+from undam.textfiles.edits import Edit
+from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.tree import Entry, Node
 from undam.textfiles.tree_edit import insert_entry, replace_value
-from undam.textfiles.unread import Unread
 
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)s", re.ASCII)
 _SECONDS = re.compile(r"\d{1,12}", re.ASCII)
@@ -81,23 +79,23 @@ def find_limits(
     yield from _tries(route, source, heartbeat_s)
 
 
-def unread_limits(route: Route, source: Source) -> Iterator[Unread]:
+def unread_limits(route: Route, source: Source) -> Iterator[UnreadPart]:
     """Limits of a route that are no durations."""
     for name in ("timeout", "idle_timeout"):
         entry = field_entry(route.action, name)
         if entry is not None and seconds_of(entry.value) is None:
-            line, _ = source.place(entry.key.start)
-            yield Unread(source.path, line, f"the duration of {name}")
+            line, _ = source.position(entry.key.start)
+            yield UnreadPart(source.path, line, f"the duration of {name}")
 
 
 def _timeout(route: Route, source: Source) -> Iterator[Diagnostic]:
     if field_entry(route.action, "timeout") is None:
         edit = insert_entry(source, route.action, "timeout", NONE)
         span = (route.entry.key.start, route.entry.key.end)
-        yield found_at(DEFAULT_TIMEOUT, source, span, *_made(edit))
+        yield diagnostic_at(DEFAULT_TIMEOUT, source, span, *_made(edit))
         return
     limit = _limit(route.action, "timeout")
-    severity = total_severity(limit.limit_s) if limit else None
+    severity = total_limit_severity(limit.limit_s) if limit else None
     if limit and severity:
         yield _too_short(TIMEOUT, source, limit, severity, _set(source, limit, NONE))
 
@@ -107,13 +105,13 @@ def _max_duration(manager: Manager, route: Route, source: Source) -> Iterator[Di
     own = _limit(field(route.action, name), name)
     shared = _limit(field(manager.node, "common_http_protocol_options"), name)
     limit = own or shared
-    severity = total_severity(limit.limit_s) if limit else None
+    severity = total_limit_severity(limit.limit_s) if limit else None
     if limit and severity:
         edit = _set(source, limit, NONE) if own else _free(source, route, name)
         yield _too_short(MAX_DURATION, source, limit, severity, edit)
     for cluster in route.clusters:
         limit = _limit(cluster_options(cluster), name)
-        severity = total_severity(limit.limit_s) if limit else None
+        severity = total_limit_severity(limit.limit_s) if limit else None
         if limit and severity:
             edit = _set(source, limit, NONE)
             yield _too_short(MAX_DURATION, source, limit, severity, edit)
@@ -139,7 +137,7 @@ def _idle(
         limit = _limit(manager.node, knob)
         if limit is None and field_entry(manager.node, knob) is None:
             limit = _Limit(route.entry, _DEFAULT_IDLE_S)
-    severity = idle_severity(limit.limit_s, heartbeat_s) if limit else None
+    severity = idle_limit_severity(limit.limit_s, heartbeat_s) if limit else None
     if limit and severity:
         evidence = {"knob": knob, "heartbeat": heartbeat_s}
         yield _too_short(IDLE, source, limit, severity, edit, **evidence)
@@ -149,7 +147,7 @@ def _tries(route: Route, source: Source, heartbeat_s: float) -> Iterator[Diagnos
     own = field(route.action, "retry_policy")
     policy = own or field(route.around[0], "retry_policy")
     idle = _limit(policy, "per_try_idle_timeout")
-    severity = idle_severity(idle.limit_s, heartbeat_s) if idle else None
+    severity = idle_limit_severity(idle.limit_s, heartbeat_s) if idle else None
     if idle and severity:
         edit = _set(source, idle, LONG)
         yield _too_short(TRY_IDLE, source, idle, severity, edit, heartbeat=heartbeat_s)
@@ -171,7 +169,7 @@ def _too_short(
     edit: Edit | None,
     **evidence: object,
 ) -> Diagnostic:
-    return found_at(
+    return diagnostic_at(
         rule,
         source,
         limit.span,

@@ -6,11 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from undam.lint.patterns import Match, judge_pattern
-from undam.lint.routes import RouteHints, Streams
-from undam.textfiles.source import Source
+from undam.lint.routes import PathMatch, RouteHints, StreamLikelihood, classify_pattern
+from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.tree import Entry, Node, items_of, walk
-from undam.textfiles.unread import Unread
 
 _MANAGER = ".HttpConnectionManager"
 _ROUTES = "envoy.config.route.v3.RouteConfiguration"
@@ -94,7 +92,7 @@ def find_managers(root: Node, hints: RouteHints) -> Iterator[Manager]:
             yield Manager(None, (), tuple(_streaming(node, clusters, hints)))
 
 
-def unread_parts(root: Node, source: Source) -> Iterator[Unread]:
+def unread_parts(root: Node, source: Source) -> Iterator[UnreadPart]:
     """Parts that stand elsewhere: routes, listeners and clusters that Envoy asks for."""
     for node in walk(root):
         for entry in node.entries:
@@ -104,7 +102,7 @@ def unread_parts(root: Node, source: Source) -> Iterator[Unread]:
                 what = "dynamic resources come from elsewhere"
             else:
                 continue
-            yield Unread(source.path, source.place(entry.key.start)[0], what)
+            yield UnreadPart(source.path, source.position(entry.key.start)[0], what)
 
 
 def _filters(manager: Node) -> Iterator[Filter]:
@@ -134,18 +132,18 @@ def _streaming(
             used = tuple(clusters[name] for name in names if name in clusters)
             places = [place for cluster in used for place in _addresses(cluster)]
             path, match = _path(node)
-            if judge_pattern(path, match, [*names, *places], hints) > Streams.NO:
+            if classify_pattern(path, match, [*names, *places], hints) > StreamLikelihood.NO:
                 yield Route(node, entry, (host, table), used)
 
 
-def _path(route: Node) -> tuple[str, Match]:
+def _path(route: Node) -> tuple[str, PathMatch]:
     match = route.get("match")
     for name in ("prefix", "path", "path_separated_prefix"):
         found = field(match, name)
         if found is not None:
-            return found.text, Match.PREFIX
+            return found.text, PathMatch.PREFIX
     regex = field(match, "safe_regex", "regex")
-    return (regex.text, Match.REGEX) if regex else ("/", Match.PREFIX)
+    return (regex.text, PathMatch.REGEX) if regex else ("/", PathMatch.PREFIX)
 
 
 def _cluster_names(action: Node) -> list[str]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from undam.lint.diagnostic import Diagnostic
-from undam.lint.diagnostics import once_each
-from undam.lint.dialect import Dialect, Linted, OpenFile
+from undam.lint.diagnostics import Diagnostic, unique_diagnostics
+from undam.lint.dialect import Dialect, IncludeOpener, LintResult
 from undam.lint.dialects.haproxy.buffering import find_awaited_bodies, find_held_packets
 from undam.lint.dialects.haproxy.catalogue import RULES
 from undam.lint.dialects.haproxy.compression import find_compression
@@ -34,17 +33,17 @@ def recognises(path: str, text: str) -> bool:
     return bool(_SECTION.search(text) and _LINE.search(text))
 
 
-def lint(source: Source, settings: Settings, _open_file: OpenFile) -> Linted:
+def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
     """Every mistake on the routes that stream. Raises ConfigSyntaxError."""
     config = read_config(source)
-    mistakes: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     for route in streaming_routes(config, settings.hints):
-        mistakes += find_held_packets(route, source)
-        mistakes += find_compression(route, source)
-        mistakes += find_awaited_bodies(route, source)
-        mistakes += find_limits(route, source, settings.heartbeat_s)
+        diagnostics += find_held_packets(route, source)
+        diagnostics += find_compression(route, source)
+        diagnostics += find_awaited_bodies(route, source)
+        diagnostics += find_limits(route, source, settings.heartbeat_s)
     unread = (*config.unread, *unread_choices(config, source))
-    return Linted(tuple(once_each(mistakes)), unread)
+    return LintResult(unique_diagnostics(diagnostics), unread)
 
 
 DIALECT = Dialect(
@@ -54,5 +53,4 @@ DIALECT = Dialect(
     recognises=recognises,
     lint=lint,
     render=render,
-    check_command="haproxy -c -f FILE",
 )

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from undam.lint.diagnostic import Diagnostic
-from undam.lint.diagnostics import found_at
+from undam.lint.diagnostics import Diagnostic, diagnostic_at
 from undam.lint.dialects.haproxy.catalogue import NO_DELAY, WAITS_FOR_BODY
 from undam.lint.dialects.haproxy.reader import Directive, Section
 from undam.lint.dialects.haproxy.routes import EVENT_STREAM, Route, acls_of, read_condition
-from undam.textfiles.edit import Edit
-from undam.textfiles.lines import line_after
+from undam.textfiles.edits import Edit, insert_line_after
 from undam.textfiles.source import Source
 
 _OPTION = "http-no-delay"
@@ -29,7 +27,7 @@ def find_held_packets(route: Route, source: Source) -> Iterator[Diagnostic]:
     if not edits:
         edits = [line_in(source, back, f"option {_OPTION}", beside=("option", "mode"))]
     span = (off[-1].start, off[-1].end) if off else (back.head.start, back.head.end)
-    yield found_at(NO_DELAY, source, span, *edits, kind=back.kind, name=back.name)
+    yield diagnostic_at(NO_DELAY, source, span, *edits, kind=back.kind, name=back.name)
 
 
 def find_awaited_bodies(route: Route, source: Source) -> Iterator[Diagnostic]:
@@ -41,7 +39,7 @@ def find_awaited_bodies(route: Route, source: Source) -> Iterator[Diagnostic]:
             if _at_least(line) or read_condition(condition, acls).no_events:
                 continue
             span = (line.words[1].start, line.words[1].end)
-            yield found_at(
+            yield diagnostic_at(
                 WAITS_FOR_BODY, source, span, *_without_events(line, condition), time=_time(line)
             )
 
@@ -53,8 +51,8 @@ def line_in(source: Source, section: Section, text: str, *, beside: tuple[str, .
     for word in beside:
         for line in reversed(section.lines):
             if line.begins(word):
-                return line_after(source, line.start, text, indent)
-    return line_after(source, section.head.start, text, indent)
+                return insert_line_after(source, line.start, text, indent)
+    return insert_line_after(source, section.head.start, text, indent)
 
 
 def _is_on(section: Section) -> bool:

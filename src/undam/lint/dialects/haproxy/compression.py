@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from undam.lint.diagnostic import Diagnostic
-from undam.lint.diagnostics import found_at
+from undam.lint.diagnostics import Diagnostic, diagnostic_at
 from undam.lint.dialects.haproxy.buffering import line_in
 from undam.lint.dialects.haproxy.catalogue import EVERY_TYPE, STREAM_TYPE
 from undam.lint.dialects.haproxy.reader import Directive, Section, Word
 from undam.lint.dialects.haproxy.routes import EVENT_STREAM, Route
-from undam.textfiles.edit import Edit
-from undam.textfiles.lines import line_after, without_line
+from undam.textfiles.edits import Edit, delete_line, insert_line_after
 from undam.textfiles.source import Source
 
 _TYPES = "text/html text/plain text/css application/javascript application/json"
@@ -34,12 +32,14 @@ def find_compression(route: Route, source: Source) -> Iterator[Diagnostic]:
         for word in line.words[2:]:
             if word.text.lower() == EVENT_STREAM:
                 edits = _without(source, line, word, types, algos)
-                yield found_at(STREAM_TYPE, source, (word.start, word.end), *edits, type=word.text)
+                yield diagnostic_at(
+                    STREAM_TYPE, source, (word.start, word.end), *edits, type=word.text
+                )
             elif EVENT_STREAM.startswith(word.text.lower()):
                 span = (word.start, word.end)
                 edit = Edit(*span, _TYPES)
                 what = f"'compression type {word.text}'"
-                yield found_at(EVERY_TYPE, source, span, edit, what=what)
+                yield diagnostic_at(EVERY_TYPE, source, span, edit, what=what)
 
 
 def _every_type(route: Route, source: Source, algo: Directive) -> Diagnostic:
@@ -48,9 +48,9 @@ def _every_type(route: Route, source: Source, algo: Directive) -> Diagnostic:
     if owner is None:  # it came from defaults, where other sections would get the list, too
         edit = line_in(source, route.back, text, beside=("compression", "option", "mode"))
     else:
-        edit = line_after(source, algo.start, text)
+        edit = insert_line_after(source, algo.start, text)
     span = (algo.start, algo.end)
-    return found_at(EVERY_TYPE, source, span, edit, what="'compression algo' without types")
+    return diagnostic_at(EVERY_TYPE, source, span, edit, what="'compression algo' without types")
 
 
 def _of_nearest_side(route: Route, keywords: tuple[str, ...]) -> list[Directive]:
@@ -79,7 +79,7 @@ def _without(
     if len(line.words) > 3:
         at = line.words.index(word)
         return [Edit(line.words[at - 1].end, word.end, "")]
-    edits = [without_line(source, line.start)]
+    edits = [delete_line(source, line.start)]
     if len(types) == 1:
-        edits += [without_line(source, algo.start) for algo in algos]
+        edits += [delete_line(source, algo.start) for algo in algos]
     return edits

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from undam.lint.diagnostic import Diagnostic
-from undam.lint.diagnostics import found_at
+from undam.lint.diagnostics import Diagnostic, diagnostic_at
 from undam.lint.dialects.haproxy.buffering import line_in
 from undam.lint.dialects.haproxy.catalogue import SERVER_TIMEOUT, TUNNEL_TIMEOUT
 from undam.lint.dialects.haproxy.reader import Directive
 from undam.lint.dialects.haproxy.routes import Route
-from undam.lint.limits import idle_severity
-from undam.textfiles.edit import Edit
+from undam.lint.limits import idle_limit_severity
+from undam.textfiles.edits import Edit
 from undam.textfiles.source import Source
 
 _TIME = re.compile(r"(\d{1,12})(us|ms|s|m|h|d)?", re.ASCII)
@@ -51,7 +50,7 @@ def _tunnel(route: Route, source: Source, server: Directive | None) -> Iterator[
     if server is None or tunnel is None or limit_s is None or tunnel_s is None:
         return
     if limit_s < tunnel_s:
-        yield found_at(
+        yield diagnostic_at(
             TUNNEL_TIMEOUT,
             source,
             (tunnel.start, tunnel.end),
@@ -65,11 +64,11 @@ def _short(
 ) -> Iterator[Diagnostic]:
     """The time that is word ``at`` of a line, if it is too short; ``edit`` in place of a new word
     there."""
-    severity = idle_severity(_limit_of(line, at) or 0, heartbeat_s)
+    severity = idle_limit_severity(_limit_of(line, at) or 0, heartbeat_s)
     if severity is None:
         return
     word = line.words[at]
-    yield found_at(
+    yield diagnostic_at(
         SERVER_TIMEOUT,
         source,
         (line.start, word.end),

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from undam.textfiles.source import Source
-from undam.textfiles.unread import Unread
+from undam.textfiles.source import Source, UnreadPart
 
 PROXIES = frozenset({"frontend", "backend", "listen"})
 _SECTIONS = PROXIES | {
@@ -92,7 +91,7 @@ class Config:
     """A file that was read."""
 
     sections: tuple[Section, ...]
-    unread: tuple[Unread, ...]
+    unread: tuple[UnreadPart, ...]
 
     def proxies(self, *kinds: str) -> list[Section]:
         """The sections of these kinds."""
@@ -102,14 +101,14 @@ class Config:
 def read_config(source: Source) -> Config:
     """Read a file. Raises ConfigSyntaxError."""
     sections: list[Section] = []
-    unread: list[Unread] = []
+    unread: list[UnreadPart] = []
     defaults: list[Section] = []
     for line in _directives(source):
         keyword = line.words[0].text
         if keyword.startswith("."):
             if keyword == ".if":
                 what = "a conditional block: all its branches were read as if they held"
-                unread.append(Unread(source.path, source.place(line.start)[0], what))
+                unread.append(UnreadPart(source.path, source.position(line.start)[0], what))
         elif keyword in _SECTIONS:
             section = _section(source, line, defaults)
             sections.append(section)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from urllib.parse import urlsplit
 
-from undam.lint.dialect import RenderRequest
-from undam.lint.plain_words import require_plain_words
+from undam.lint.dialect import RenderRequest, require_literal_values
 
 
 def render(request: RenderRequest) -> str:
     """One frontend, whose requests under the path go to the origin. Raises UsageError."""
-    require_plain_words(request, "HAProxy")
+    require_literal_values(request, "HAProxy")
     origin = urlsplit(request.upstream)
     authority = origin.netloc if origin.port is not None else f"{origin.netloc}:80"
     idle = math.ceil(request.idle_s)

@@ -6,16 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from undam.lint.dialects.haproxy.reader import Config, Section
-from undam.lint.patterns import Match, judge_pattern
-from undam.lint.routes import RouteHints, Streams
-from undam.textfiles.source import Source
-from undam.textfiles.unread import Unread
+from undam.lint.routes import PathMatch, RouteHints, StreamLikelihood, classify_pattern
+from undam.textfiles.source import Source, UnreadPart
 
 EVENT_STREAM = "text/event-stream"
 
 # Fetches and matching methods of paths (configuration manual, 7.3.6), told by their beginning.
 _PATH_FETCHES = ("path", "url", "base", "capture.req.uri", "pathq")
-_MATCHES = {"reg": Match.REGEX, "sub": Match.PART, "dir": Match.PART, "end": Match.PART}
+_MATCHES = {
+    "reg": PathMatch.REGEX,
+    "sub": PathMatch.PART,
+    "dir": PathMatch.PART,
+    "end": PathMatch.PART,
+}
 
 
 # haproxy refuses longer lines with its default limits.
@@ -34,7 +37,7 @@ class Condition:
         no_events: it does not hold for them.
     """
 
-    paths: tuple[tuple[str, Match], ...] = ()
+    paths: tuple[tuple[str, PathMatch], ...] = ()
     events: bool = False
     no_events: bool = False
 
@@ -67,7 +70,7 @@ def read_condition(words: tuple[str, ...], acls: Acls) -> Condition:
     """A condition from ``if`` or ``unless`` on; no words are the condition that always holds."""
     if not words or words[0] not in {"if", "unless"}:
         return Condition()
-    paths: list[tuple[str, Match]] = []
+    paths: list[tuple[str, PathMatch]] = []
     events = no_events = False
     for has_mark, terms in _terms(words[1:_MAX_WORDS], acls):
         negated = has_mark is not (words[0] == "unless")
@@ -101,10 +104,12 @@ def streaming_routes(config: Config, hints: RouteHints) -> list[Route]:
     return found
 
 
-def unread_choices(config: Config, source: Source) -> list[Unread]:
+def unread_choices(config: Config, source: Source) -> list[UnreadPart]:
     """Backends that are chosen while it runs."""
     return [
-        Unread(source.path, source.place(line.start)[0], "a backend that is chosen at run time")
+        UnreadPart(
+            source.path, source.position(line.start)[0], "a backend that is chosen at run time"
+        )
         for front in config.proxies("frontend", "listen")
         for line in front.inherited("use_backend")
         if any("%[" in word for word in line.texts[1:2])
@@ -128,15 +133,15 @@ def _streams(condition: Condition, back: Section, hints: RouteHints) -> bool:
     if condition.no_events:
         return False
     upstreams = [back.name, *_servers(back)]
-    for pattern, match in condition.paths or (("/", Match.PREFIX),):
-        if judge_pattern(pattern, match, upstreams, hints) is not Streams.NO:
+    for pattern, match in condition.paths or (("/", PathMatch.PREFIX),):
+        if classify_pattern(pattern, match, upstreams, hints) is not StreamLikelihood.NO:
             return True
     return False
 
 
 def _left(hints: RouteHints, condition: Condition) -> RouteHints:
     """The hints that a later route may still serve: an earlier prefix takes what lies under it."""
-    taken = tuple(pattern for pattern, match in condition.paths if match is Match.PREFIX)
+    taken = tuple(pattern for pattern, match in condition.paths if match is PathMatch.PREFIX)
     paths = tuple(path for path in hints.paths if not (taken and path.startswith(taken)))
     # No hints at all would mean that routes are told by their looks.
     return RouteHints(paths or ("\0",)) if hints.paths else hints
@@ -174,18 +179,18 @@ def _terms(words: tuple[str, ...], acls: Acls) -> Iterator[tuple[bool, list[tupl
         at += 1
 
 
-def _path_patterns(tests: list[tuple[str, ...]]) -> Iterator[tuple[str, Match]]:
+def _path_patterns(tests: list[tuple[str, ...]]) -> Iterator[tuple[str, PathMatch]]:
     for test in tests:
         if not test or not test[0].startswith(_PATH_FETCHES):
             continue
-        fetch, match = test[0], Match.PREFIX
+        fetch, match = test[0], PathMatch.PREFIX
         for suffix, known in _MATCHES.items():
             if fetch.split(",")[0].endswith(f"_{suffix}"):
                 match = known
         flags = iter(test[1:])
         for word in flags:
             if word == "-m":
-                match = _MATCHES.get(next(flags, ""), Match.PREFIX)
+                match = _MATCHES.get(next(flags, ""), PathMatch.PREFIX)
             elif word == "-f":
                 next(flags, "")
             elif not (len(word) == 2 and word[0] == "-"):

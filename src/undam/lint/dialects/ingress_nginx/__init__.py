@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from undam.lint.diagnostic import Diagnostic
-from undam.lint.dialect import Dialect, Linted, OpenFile
+from undam.lint.diagnostics import Diagnostic
+from undam.lint.dialect import Dialect, IncludeOpener, LintResult
 from undam.lint.dialects.ingress_nginx.catalogue import RULES
 from undam.lint.dialects.ingress_nginx.model import find_config_maps, find_ingresses
 from undam.lint.dialects.ingress_nginx.render import render_ingress
@@ -41,19 +41,19 @@ def recognises(path: str, text: str) -> bool:
     return bool("ConfigMap" in kinds and _CONTROLLER.search(text) and _KEY.search(text))
 
 
-def lint_ingress(source: Source, settings: Settings, _open_file: OpenFile) -> Linted:
+def lint_ingress(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
     """What is wrong with Ingresses that stream, and remarks on the ConfigMap of all.
 
     Raises:
         ConfigSyntaxError: the text is not YAML.
     """
     documents = read_yaml(source)
-    mistakes: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     for ingress in find_ingresses(documents.roots, settings.hints):
-        mistakes += find_in_ingress(ingress, source, settings)
+        diagnostics += find_in_ingress(ingress, source, settings)
     for data in find_config_maps(documents.roots):
-        mistakes += find_in_config_map(data, source, settings)
-    return Linted(tuple(dict.fromkeys(mistakes)), documents.unread)
+        diagnostics += find_in_config_map(data, source, settings)
+    return LintResult(tuple(dict.fromkeys(diagnostics)), documents.unread)
 
 
 DIALECT = Dialect(
@@ -63,5 +63,4 @@ DIALECT = Dialect(
     recognises=recognises,
     lint=lint_ingress,
     render=render_ingress,
-    check_command="kubectl apply --dry-run=server -f FILE",
 )

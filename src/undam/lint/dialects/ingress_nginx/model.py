@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from undam.lint.routes import RouteHints, Streams, judge_route
+from undam.lint.routes import RouteHints, StreamLikelihood, classify_route
 from undam.textfiles.tree import Entry, Node, items_of
 
 PREFIX = "nginx.ingress.kubernetes.io/"
@@ -57,9 +57,9 @@ def find_ingresses(roots: Iterable[Node], hints: RouteHints) -> Iterator[Ingress
         annotations = _at(thing, "metadata", "annotations")
         if annotations is None or not _is_ours(thing, annotations):
             continue
-        judged = [judge_route(path, [to], hints) for path, to in _paths(thing)]
-        if any(one is not Streams.NO for one in judged):
-            yield Ingress(Values(annotations, PREFIX), Streams.NO not in judged)
+        judged = [classify_route(path, [to], hints) for path, to in _paths(thing)]
+        if any(one is not StreamLikelihood.NO for one in judged):
+            yield Ingress(Values(annotations, PREFIX), StreamLikelihood.NO not in judged)
 
 
 def find_config_maps(roots: Iterable[Node]) -> Iterator[Values]:

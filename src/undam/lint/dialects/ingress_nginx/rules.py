@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from undam.lint.diagnostic import ConfigRule, Diagnostic
-from undam.lint.diagnostics import found_at
+from undam.lint.diagnostics import ConfigRule, Diagnostic, diagnostic_at
 from undam.lint.dialects.ingress_nginx import catalogue
 from undam.lint.dialects.ingress_nginx.model import CONFIG_KEYS, PREFIX, Ingress, Values
 from undam.lint.dialects.ingress_nginx.snippets import Line, remove_line, snippet_lines
 from undam.lint.settings import Settings
 from undam.rules import Severity
-from undam.textfiles.edit import Edit
+from undam.textfiles.edits import Edit
 from undam.textfiles.source import Source
 from undam.textfiles.tree import Entry
 from undam.textfiles.tree_edit import replace_value
@@ -92,7 +91,7 @@ def _at_value(
     edit = replace_value(source, entry.value, to) if to is not None else None
     # A value without quotes gets them first, from a rule of its own.
     edits = [edit] if edit is not None and entry.value.quoted else []
-    return found_at(rule, source, _span(source, entry), *edits, severity=severity, **evidence)
+    return diagnostic_at(rule, source, _span(source, entry), *edits, severity=severity, **evidence)
 
 
 def _span(source: Source, entry: Entry) -> tuple[int, int]:
@@ -107,8 +106,8 @@ def _unquoted(values: Values, source: Source) -> Iterator[Diagnostic]:
         key, node = entry.key.text, entry.value
         ours = key.startswith(PREFIX) if values.prefix else key in CONFIG_KEYS
         plain = node.kind == "scalar" and not node.quoted and node.form != "block"
-        if ours and plain and not node.marked and _NO_TEXT.fullmatch(node.text):
-            yield found_at(
+        if ours and plain and not node.has_properties and _NO_TEXT.fullmatch(node.text):
+            yield diagnostic_at(
                 catalogue.UNQUOTED, source, _span(source, entry), *_quoted(entry),
                 key=key.removeprefix(PREFIX), value=node.text or "(nothing)",
             )  # fmt: skip
@@ -116,7 +115,7 @@ def _unquoted(values: Values, source: Source) -> Iterator[Diagnostic]:
 
 def _quoted(entry: Entry) -> list[Edit]:
     node = entry.value
-    if node.shared or node.start == node.end:
+    if node.aliased or node.start == node.end:
         return []
     return [Edit(node.start, node.end, f'"{node.text}"')]
 
@@ -156,7 +155,7 @@ def _in_snippet(
     **evidence: object,
 ) -> Diagnostic:
     edits = [edit] if edit is not None else []
-    return found_at(rule, source, span, *edits, severity=severity, **evidence)
+    return diagnostic_at(rule, source, span, *edits, severity=severity, **evidence)
 
 
 def _read_timeout(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from undam.textfiles.edit import Edit
+from undam.textfiles.edits import Edit
 from undam.textfiles.source import Source
 from undam.textfiles.tree import Entry
 
@@ -38,7 +38,7 @@ def snippet_lines(source: Source, entry: Entry) -> Iterator[Line]:
 def remove_line(source: Source, entry: Entry, line: Line) -> Edit | None:
     """The snippet without a line of it; without the whole annotation where that was all."""
     node = entry.value
-    if node.shared or node.marked:
+    if node.aliased or node.has_properties:
         return None
     if node.text.split() == source.text[line.start : line.end].split():
         first, _ = source.line_span(entry.key.start)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from undam.lint.diagnostic import Diagnostic
-from undam.lint.diagnostics import once_each
-from undam.lint.dialect import Dialect, Linted, OpenFile
+from undam.lint.diagnostics import Diagnostic, unique_diagnostics
+from undam.lint.dialect import Dialect, IncludeOpener, LintResult
 from undam.lint.dialects.lighttpd.catalogue import RULES
 from undam.lint.dialects.lighttpd.reader import read_config
 from undam.lint.dialects.lighttpd.render import render
@@ -28,15 +27,15 @@ def recognises(path: str, text: str) -> bool:
     return name.endswith((".conf", "-")) and bool(_SIGN.search(text))
 
 
-def lint(source: Source, settings: Settings, open_file: OpenFile) -> Linted:
+def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:
     """Every mistake on the routes that stream. Raises ConfigSyntaxError."""
-    config = read_config(source, open_file)
-    mistakes: list[Diagnostic] = []
+    config = read_config(source, open_include)
+    diagnostics: list[Diagnostic] = []
     for route in streaming_routes(config, settings.hints):
-        mistakes += find_held(route, config, settings.hints)
-        mistakes += find_headers(route, config)
-        mistakes += find_limits(route, config, settings.hints, settings.heartbeat_s)
-    return Linted(tuple(once_each(mistakes)), tuple(config.unread), tuple(config.included))
+        diagnostics += find_held(route, config, settings.hints)
+        diagnostics += find_headers(route, config)
+        diagnostics += find_limits(route, config, settings.hints, settings.heartbeat_s)
+    return LintResult(unique_diagnostics(diagnostics), tuple(config.unread), tuple(config.included))
 
 
 DIALECT = Dialect(
@@ -46,5 +45,4 @@ DIALECT = Dialect(
     recognises=recognises,
     lint=lint,
     render=render,
-    check_command="lighttpd -tt -f FILE",
 )

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from undam.lint.dialect import OpenFile
-from undam.textfiles.source import Source
-from undam.textfiles.unread import Unread
+from undam.lint.dialect import IncludeOpener
+from undam.textfiles.source import Source, UnreadPart
 
 # Deeper ones, and more files, are taken for a loop.
 MAX_BLOCKS = 64
@@ -79,7 +78,7 @@ class Config:
     """A file and those it includes, in the order in which lighttpd reads them."""
 
     assigns: list[Assign] = field(default_factory=list)
-    unread: list[Unread] = field(default_factory=list)
+    unread: list[UnreadPart] = field(default_factory=list)
     included: list[Source] = field(default_factory=list)
     _named: dict[str, list[Assign]] = field(default_factory=dict)
     _last: dict[tuple[str, tuple[Test, ...]], tuple[int, Assign]] = field(default_factory=dict)
@@ -105,10 +104,10 @@ def number_in(token: Token) -> tuple[int, Token] | None:
     return (int(text), token) if text.isascii() and text.isdecimal() and len(text) < 12 else None
 
 
-def read_config(source: Source, open_file: OpenFile) -> Config:
+def read_config(source: Source, open_include: IncludeOpener) -> Config:
     """Read a file and those it includes. Raises ConfigSyntaxError."""
     config = Config()
-    _Reader(source, open_file, config, ()).read()
+    _Reader(source, open_include, config, ()).read()
     return config
 
 
@@ -116,10 +115,10 @@ class _Reader:
     """Reads one file into a ``Config``."""
 
     def __init__(
-        self, source: Source, open_file: OpenFile, config: Config, around: tuple[Test, ...]
+        self, source: Source, open_include: IncludeOpener, config: Config, around: tuple[Test, ...]
     ) -> None:
         self._source = source
-        self._open_file = open_file
+        self._open_include = open_include
         self._config = config
         self._around = around
         self._tokens = list(_tokens(source))
@@ -231,19 +230,19 @@ class _Reader:
     def _include(self, token: Token, tests: tuple[Test, ...]) -> None:
         self._at += 1
         value = self._value()
-        line = self._source.place(token.start)[0]
+        line = self._source.position(token.start)[0]
         literal = len(value) == 1 and value[0].kind == "string" and token.text == "include"
         what = f"{token.text} {' '.join(one.text for one in value)[:80]}"
         config = self._config
         if self._depth >= _MAX_INCLUDE_DEPTH or len(config.included) >= MAX_INCLUDES:
-            config.unread.append(Unread(self._source.path, line, f"{what}: too many includes"))
+            config.unread.append(UnreadPart(self._source.path, line, f"{what}: too many includes"))
             return
-        files = self._open_file(value[0].text) if literal else []
+        files = self._open_include(value[0].text) if literal else []
         if not files:
-            config.unread.append(Unread(self._source.path, line, what))
+            config.unread.append(UnreadPart(self._source.path, line, what))
         for file in files:
             config.included.append(file)
-            _Reader(file, self._open_file, config, tests).read(self._depth + 1)
+            _Reader(file, self._open_include, config, tests).read(self._depth + 1)
 
 
 def _tokens(source: Source) -> Iterator[Token]:

@@ -6,13 +6,12 @@ import math
 import re
 from urllib.parse import urlsplit
 
-from undam.lint.dialect import RenderRequest
-from undam.lint.plain_words import require_plain_words
+from undam.lint.dialect import RenderRequest, require_literal_values
 
 
 def render(request: RenderRequest) -> str:
     """One listener, whose requests under the path go to the origin. Raises UsageError."""
-    require_plain_words(request, "lighttpd")
+    require_literal_values(request, "lighttpd")
     origin = urlsplit(request.upstream)
     host, _, port = request.listen.rpartition(":")
     path = request.path if request.path.startswith("/") else f"/{request.path}"

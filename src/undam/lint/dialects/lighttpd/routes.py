@@ -8,13 +8,23 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from undam.lint.dialects.lighttpd.reader import Assign, Config, Test, Token
-from undam.lint.patterns import Match, judge_pattern, literal_prefix
-from undam.lint.routes import RouteHints, Streams
+from undam.lint.routes import (
+    PathMatch,
+    RouteHints,
+    StreamLikelihood,
+    classify_pattern,
+    literal_prefix,
+)
 
 _RELAYS = frozenset(
     {"proxy.server", "fastcgi.server", "scgi.server", "uwsgi.server", "ajp13.server"}
 )
-_MATCHES = {"=~": Match.REGEX, "==": Match.PREFIX, "=^": Match.PREFIX, "=$": Match.PART}
+_MATCHES = {
+    "=~": PathMatch.REGEX,
+    "==": PathMatch.PREFIX,
+    "=^": PathMatch.PREFIX,
+    "=$": PathMatch.PART,
+}
 # Of a setting that stands in more places only the first are compared with each relay.
 _LOOKED_AT = 100
 _PATH_FIELDS = frozenset({"url", "request-uri"})
@@ -66,8 +76,8 @@ def elsewhere(config: Config, name: str, relay: Assign, hints: RouteHints) -> It
             yield assign
 
 
-def _prefix(pattern: str, match: Match) -> str:
-    if match is Match.PREFIX:
+def _prefix(pattern: str, match: PathMatch) -> str:
+    if match is PathMatch.PREFIX:
         return pattern
     return literal_prefix(pattern) if pattern.startswith("^") else "/"
 
@@ -82,7 +92,7 @@ def number_of(assign: Assign, key: str) -> Iterator[tuple[int, Token]]:
                 yield int(text), tokens[at + 2]
 
 
-def _paths(tests: tuple[Test, ...]) -> list[tuple[str, Match]]:
+def _paths(tests: tuple[Test, ...]) -> list[tuple[str, PathMatch]]:
     return [
         (test.value, _MATCHES[test.operator])
         for test in tests
@@ -91,15 +101,15 @@ def _paths(tests: tuple[Test, ...]) -> list[tuple[str, Match]]:
 
 
 def _streams(
-    paths: list[tuple[str, Match]], key: str, upstreams: list[str], hints: RouteHints
+    paths: list[tuple[str, PathMatch]], key: str, upstreams: list[str], hints: RouteHints
 ) -> bool:
-    asked = [*paths, (key, Match.PREFIX)] if key.startswith("/") else paths
+    asked = [*paths, (key, PathMatch.PREFIX)] if key.startswith("/") else paths
     if not asked:
-        asked = [(key or "/", Match.PART if key else Match.PREFIX)]
-    judged = [judge_pattern(path, match, upstreams, hints) for path, match in asked]
+        asked = [(key or "/", PathMatch.PART if key else PathMatch.PREFIX)]
+    judged = [classify_pattern(path, match, upstreams, hints) for path, match in asked]
     if hints.paths:
-        return all(one is not Streams.NO for one in judged)
-    return any(one is not Streams.NO for one in judged)
+        return all(one is not StreamLikelihood.NO for one in judged)
+    return any(one is not StreamLikelihood.NO for one in judged)
 
 
 def _keys(relay: Assign) -> list[str]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from undam.lint.diagnostic import Diagnostic
-from undam.lint.diagnostics import found_at
+from undam.lint.diagnostics import Diagnostic, diagnostic_at
 from undam.lint.dialects.lighttpd.catalogue import ACCEL_HEADER, HELD, READ_TIMEOUT, WRITE_IDLE
 from undam.lint.dialects.lighttpd.reader import Assign, Config, number_in
 from undam.lint.dialects.lighttpd.routes import Route, elsewhere, number_of, setting
-from undam.lint.limits import idle_severity
+from undam.lint.limits import idle_limit_severity
 from undam.lint.routes import RouteHints
-from undam.textfiles.edit import Edit
-from undam.textfiles.lines import line_after, line_end
+from undam.textfiles.edits import Edit, insert_line_after, line_ending
 from undam.textfiles.source import Source
 
 _STREAM = "server.stream-response-body"
@@ -31,11 +29,11 @@ def find_held(route: Route, config: Config, hints: RouteHints) -> Iterator[Diagn
     edits, own = _set(route, _STREAM, 1, now)
     if now is not None and own:
         span, what = (now.start, now.end), f"{_STREAM} is 0"
-        yield found_at(HELD, now.source, span, *edits, what=what)
+        yield diagnostic_at(HELD, now.source, span, *edits, what=what)
     else:
         span = (relay.start, relay.start + len(relay.name))
         what = f"{_STREAM} is not set to 1 for this route"
-        yield found_at(HELD, relay.source, span, *edits, what=what)
+        yield diagnostic_at(HELD, relay.source, span, *edits, what=what)
 
 
 def find_headers(route: Route, config: Config) -> Iterator[Diagnostic]:
@@ -46,7 +44,7 @@ def find_headers(route: Route, config: Config) -> Iterator[Diagnostic]:
             continue
         for token in assign.value:
             if token.text.lower() == "x-accel-buffering":
-                yield found_at(ACCEL_HEADER, assign.source, (token.start, token.end))
+                yield diagnostic_at(ACCEL_HEADER, assign.source, (token.start, token.end))
 
 
 def find_limits(
@@ -55,10 +53,10 @@ def find_limits(
     """Limits of silence below two heartbeats."""
     relay = route.relay
     for limit, token in number_of(relay, "read-timeout"):
-        severity = idle_severity(limit, heartbeat_s)
+        severity = idle_limit_severity(limit, heartbeat_s)
         if severity is not None:
             span = (token.start, token.end)
-            yield found_at(
+            yield diagnostic_at(
                 READ_TIMEOUT,
                 relay.source,
                 span,
@@ -69,11 +67,11 @@ def find_limits(
             )
     now = setting(config, _WRITE_IDLE, relay)
     limit = _level(now) or 0
-    severity = idle_severity(limit, heartbeat_s)
+    severity = idle_limit_severity(limit, heartbeat_s)
     if now is None or severity is None:
         return
     others = [_level(one) or 0 for one in elsewhere(config, _WRITE_IDLE, relay, hints)]
-    if any(idle_severity(other, heartbeat_s) is None for other in others):
+    if any(idle_limit_severity(other, heartbeat_s) is None for other in others):
         return
     edits, own = _set(route, _WRITE_IDLE, _LONG_S, now)
     # An edit belongs into the file that the mistake is told of.
@@ -81,7 +79,7 @@ def find_limits(
         span, source = (relay.start, relay.start + len(relay.name)), relay.source
     else:
         span, source = (now.start, now.end), now.source
-    yield found_at(
+    yield diagnostic_at(
         WRITE_IDLE,
         source,
         span,
@@ -109,7 +107,7 @@ def _set(route: Route, name: str, value: int, now: Assign | None) -> tuple[list[
         return [Edit(token.start, token.end, str(value))], True
     if "" in route.keys or relay.tests:
         return [_line_behind(relay, f"{name} = {value}")], False
-    source, end = relay.source, line_end(relay.source)
+    source, end = relay.source, line_ending(relay.source)
     block = "".join(
         f'{end}$HTTP["url"] =~ "^{_escaped(key)}" {{{end}    {name} = {value}{end}}}'
         for key in route.keys
@@ -123,8 +121,8 @@ def _line_behind(relay: Assign, text: str) -> Edit:
     rest = source.text[relay.end : _line_stop(source, relay.end)].strip()
     if rest and not rest.startswith("#"):  # the "}" of its block, behind which it is too late
         indent = source.indent_at(relay.start)
-        return Edit(relay.start, relay.start, f"{text}{line_end(source)}{indent}")
-    return line_after(source, relay.end, text, source.indent_at(relay.start))
+        return Edit(relay.start, relay.start, f"{text}{line_ending(source)}{indent}")
+    return insert_line_after(source, relay.end, text, source.indent_at(relay.start))
 
 
 def _line_stop(source: Source, offset: int) -> int:

@@ -9,8 +9,8 @@ from itertools import islice
 
 from undam.lint.dialects.nginx.scopes import Configuration, Scope
 from undam.lint.dialects.nginx.tree import Directive
-from undam.lint.routes import RouteHints, Streams, judge_route
-from undam.textfiles.edit import Edit
+from undam.lint.routes import RouteHints, StreamLikelihood, classify_route
+from undam.textfiles.edits import Edit
 
 PASSES = ("proxy_pass", "grpc_pass", "uwsgi_pass", "fastcgi_pass", "scgi_pass")
 
@@ -36,7 +36,7 @@ class Route:
     opener: Directive
     passes: tuple[Directive, ...]
     protocol: str
-    streams: Streams
+    streams: StreamLikelihood
 
     def put(self, text: str) -> tuple[Directive, Edit]:
         """Where a new directive goes, to be marked, and the edit that puts it there."""
@@ -149,20 +149,22 @@ def _host(target: str) -> str:
 
 def _judge(
     scope: Scope, passes: tuple[Directive, ...], places: _Places, hints: RouteHints
-) -> Streams:
+) -> StreamLikelihood:
     assert scope.opener is not None
     paths = places.paths(scope.opener)
     if hints.paths:
         paths = [_literal(path) for path in paths]
         wanted = [hint for hint in hints.paths if not _is_taken(hint, paths[0], scope, places)]
-        streams = (judge_route(path, (), RouteHints((hint,))) for path in paths for hint in wanted)
-        return max(streams, default=Streams.NO)
+        streams = (
+            classify_route(path, (), RouteHints((hint,))) for path in paths for hint in wanted
+        )
+        return max(streams, default=StreamLikelihood.NO)
     upstreams = [found for one in passes for found in places.engines(one.value)]
-    return max(judge_route(path, upstreams, hints) for path in paths)
+    return max(classify_route(path, upstreams, hints) for path in paths)
 
 
 def _looks_like_engine(upstream: str) -> bool:
-    return judge_route("/", [upstream], RouteHints()) is not Streams.NO
+    return classify_route("/", [upstream], RouteHints()) is not StreamLikelihood.NO
 
 
 def _is_taken(hint: str, path: str, scope: Scope, places: _Places) -> bool:

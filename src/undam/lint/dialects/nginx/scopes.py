@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from undam.lint.dialect import OpenFile
+from undam.lint.dialect import IncludeOpener
 from undam.lint.dialects.nginx.tree import MAX_DEPTH, Directive, read_tree
-from undam.textfiles.source import Source
-from undam.textfiles.unread import Unread
+from undam.textfiles.source import Source, UnreadPart
 
 # Blocks of other protocols, and of what is no request.
 _OTHERS = frozenset({"stream", "mail", "events", "types", "geo", "split_clients", "geoip2"})
@@ -91,16 +90,16 @@ class Configuration:
 
     root: Scope
     included: tuple[Source, ...]
-    unread: tuple[Unread, ...]
+    unread: tuple[UnreadPart, ...]
 
 
 class _Reader:
-    def __init__(self, open_file: OpenFile) -> None:
-        self._open_file = open_file
+    def __init__(self, open_include: IncludeOpener) -> None:
+        self._open_include = open_include
         self._trees: dict[str, tuple[Directive, ...]] = {}
         self._opened = 0
         self.included: dict[str, Source] = {}
-        self.unread: dict[tuple[str, int], Unread] = {}
+        self.unread: dict[tuple[str, int], UnreadPart] = {}
 
     def read(self, scope: Scope, directives: tuple[Directive, ...], paths: tuple[str, ...]) -> None:
         for one in directives:
@@ -118,7 +117,7 @@ class _Reader:
                 self.read(inner, one.block, paths)
 
     def _include(self, scope: Scope, one: Directive, paths: tuple[str, ...]) -> None:
-        for source in self._open_file(one.value):
+        for source in self._open_include(one.value):
             if source.path in paths or len(paths) > _MAX_PATHS or self._opened >= _MAX_INCLUDED:
                 self._leave(one, f"{source.path}, which is included by itself or too deep")
                 continue
@@ -129,17 +128,17 @@ class _Reader:
             self.read(scope, self._trees[source.path], (*paths, source.path))
 
     def _leave(self, one: Directive, what: str) -> None:
-        line, _ = one.source.place(one.start)
-        self.unread[one.source.path, one.start] = Unread(one.source.path, line, what)
+        line, _ = one.source.position(one.start)
+        self.unread[one.source.path, one.start] = UnreadPart(one.source.path, line, what)
 
 
-def read_configuration(source: Source, open_file: OpenFile) -> Configuration:
+def read_configuration(source: Source, open_include: IncludeOpener) -> Configuration:
     """The levels of a file and of all that it includes.
 
     Raises:
         ConfigSyntaxError: one of the files cannot be read; it names the file.
     """
-    reader, root = _Reader(open_file), Scope()
+    reader, root = _Reader(open_include), Scope()
     reader.read(root, read_tree(source), (source.path,))
     included = {path: one for path, one in reader.included.items() if path != source.path}
     return Configuration(root, tuple(included.values()), tuple(reader.unread.values()))

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from undam.lint.dialects.nginx.lexer import Kind, Token, tokens
-from undam.textfiles.edit import Edit
+from undam.textfiles.edits import Edit
 from undam.textfiles.source import Source
 
 # nginx itself has no limit; real files stay below ten, and what walks the tree calls itself.

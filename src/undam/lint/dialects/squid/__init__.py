@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from undam.lint.diagnostic import Diagnostic
-from undam.lint.diagnostics import once_each
-from undam.lint.dialect import Dialect, Linted, OpenFile
+from undam.lint.diagnostics import Diagnostic, unique_diagnostics
+from undam.lint.dialect import Dialect, IncludeOpener, LintResult
 from undam.lint.dialects.squid.catalogue import RULES
 from undam.lint.dialects.squid.reader import read_config
 from undam.lint.dialects.squid.render import render
@@ -23,15 +22,15 @@ def recognises(path: str, text: str) -> bool:
     return (name.startswith("squid") and name.endswith(".conf")) or bool(_SIGN.search(text))
 
 
-def lint(source: Source, settings: Settings, open_file: OpenFile) -> Linted:
+def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:
     """Every mistake, if streams pass. Raises ConfigSyntaxError."""
-    config = read_config(source, open_file)
-    mistakes: list[Diagnostic] = []
+    config = read_config(source, open_include)
+    diagnostics: list[Diagnostic] = []
     if streams_pass(config, settings.hints):
-        mistakes += find_pools(config)
-        mistakes += find_limits(config, settings.heartbeat_s)
-        mistakes += find_sizes(config, settings.hints)
-    return Linted(tuple(once_each(mistakes)), tuple(config.unread), tuple(config.included))
+        diagnostics += find_pools(config)
+        diagnostics += find_limits(config, settings.heartbeat_s)
+        diagnostics += find_sizes(config, settings.hints)
+    return LintResult(unique_diagnostics(diagnostics), tuple(config.unread), tuple(config.included))
 
 
 DIALECT = Dialect(
@@ -41,5 +40,4 @@ DIALECT = Dialect(
     recognises=recognises,
     lint=lint,
     render=render,
-    check_command="squid -k parse -f FILE",
 )

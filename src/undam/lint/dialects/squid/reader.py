@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from undam.lint.dialect import OpenFile
-from undam.textfiles.source import Source
-from undam.textfiles.unread import Unread
+from undam.lint.dialect import IncludeOpener
+from undam.textfiles.source import Source, UnreadPart
 
 # More of them are taken for a loop; Squid itself stops at a depth of 16.
 MAX_INCLUDES = 200
@@ -47,8 +46,8 @@ class Line:
     @property
     def span(self) -> tuple[int, int]:
         """From the directive to the last word that stands in the same line of the text."""
-        line = self.source.place(self.words[0].start)[0]
-        here = [word for word in self.words if self.source.place(word.start)[0] == line]
+        line = self.source.position(self.words[0].start)[0]
+        here = [word for word in self.words if self.source.position(word.start)[0] == line]
         return here[0].start, here[-1].end
 
 
@@ -56,7 +55,7 @@ class Line:
 class Config:
     """A file and those it includes, in the order in which Squid reads them."""
 
-    unread: list[Unread] = field(default_factory=list)
+    unread: list[UnreadPart] = field(default_factory=list)
     included: list[Source] = field(default_factory=list)
     _named: dict[str, list[Line]] = field(default_factory=dict)
     _acls: dict[str, list[Line]] = field(default_factory=dict)
@@ -82,20 +81,20 @@ class Config:
         return found[-1] if found else None
 
 
-def read_config(source: Source, open_file: OpenFile) -> Config:
+def read_config(source: Source, open_include: IncludeOpener) -> Config:
     """Read a file and those it includes. Raises ConfigSyntaxError."""
     config = Config()
-    _read(source, open_file, config, 0)
+    _read(source, open_include, config, 0)
     return config
 
 
-def _read(source: Source, open_file: OpenFile, config: Config, depth: int) -> None:
+def _read(source: Source, open_include: IncludeOpener, config: Config, depth: int) -> None:
     conditions: list[Word] = []
     for line in _lines(source):
         if line.name in {"if", "else", "endif"}:
             _nest(source, line, conditions, config)
         elif line.name == "include":
-            _include(line, open_file, config, depth)
+            _include(line, open_include, config, depth)
         else:
             config.add(line)
     if conditions:
@@ -106,23 +105,23 @@ def _nest(source: Source, line: Line, conditions: list[Word], config: Config) ->
     if line.name == "if":
         conditions.append(line.words[0])
         what = "a conditional block: all its branches were read as if they held"
-        config.unread.append(Unread(source.path, source.place(line.words[0].start)[0], what))
+        config.unread.append(UnreadPart(source.path, source.position(line.words[0].start)[0], what))
     elif not conditions:
         raise source.error(f"an {line.name} without its if", line.words[0].start)
     elif line.name == "endif":
         conditions.pop()
 
 
-def _include(line: Line, open_file: OpenFile, config: Config, depth: int) -> None:
+def _include(line: Line, open_include: IncludeOpener, config: Config, depth: int) -> None:
     for word in line.words[1:]:
         full = depth >= _MAX_INCLUDE_DEPTH or len(config.included) >= MAX_INCLUDES
-        files = [] if full else open_file(word.text.strip('"'))
+        files = [] if full else open_include(word.text.strip('"'))
         if not files:
-            number = line.source.place(word.start)[0]
-            config.unread.append(Unread(line.source.path, number, f"include {word.text[:80]}"))
+            number = line.source.position(word.start)[0]
+            config.unread.append(UnreadPart(line.source.path, number, f"include {word.text[:80]}"))
         for file in files:
             config.included.append(file)
-            _read(file, open_file, config, depth + 1)
+            _read(file, open_include, config, depth + 1)
 
 
 def _lines(source: Source) -> Iterator[Line]:

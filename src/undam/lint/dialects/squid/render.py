@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from urllib.parse import urlsplit
 
-from undam.lint.dialect import RenderRequest
-from undam.lint.plain_words import require_plain_words
+from undam.lint.dialect import RenderRequest, require_literal_values
 
 
 def render(request: RenderRequest) -> str:
     """An accelerator before the origin, which caches nothing. Raises UsageError."""
-    require_plain_words(request, "Squid")
+    require_literal_values(request, "Squid")
     origin = urlsplit(request.upstream)
     host = request.listen.rpartition(":")[0]
     path = request.path if request.path.startswith("/") else f"/{request.path}"

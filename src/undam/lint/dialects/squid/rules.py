@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from undam.lint.diagnostic import ConfigRule, Diagnostic
-from undam.lint.diagnostics import found_at
+from undam.lint.diagnostics import ConfigRule, Diagnostic, diagnostic_at
 from undam.lint.dialects.squid.catalogue import BODY_SIZE, LIFETIME, READ_TIMEOUT, THROTTLED
 from undam.lint.dialects.squid.reader import Config, Line
-from undam.lint.limits import idle_severity, total_severity
-from undam.lint.patterns import Match, judge_pattern
-from undam.lint.routes import RouteHints, Streams, judge_route
+from undam.lint.limits import idle_limit_severity, total_limit_severity
+from undam.lint.routes import (
+    PathMatch,
+    RouteHints,
+    StreamLikelihood,
+    classify_pattern,
+    classify_route,
+)
 from undam.rules import Severity
-from undam.textfiles.edit import Edit
+from undam.textfiles.edits import Edit
 
 _UNITS = {
     "millisecond": 1e-3,
@@ -38,7 +42,7 @@ def streams_pass(config: Config, hints: RouteHints) -> bool:
     if hints.paths:
         return bool(peers or config.all("http_port", "https_port"))
     names = [text for peer in peers for text in (*peer.texts[:1], *_options(peer))]
-    if peers and judge_route("/", names, hints) is not Streams.NO:
+    if peers and classify_route("/", names, hints) is not StreamLikelihood.NO:
         return True
     return any(is_of_streams(line, hints) for line in config.all("acl"))
 
@@ -49,7 +53,8 @@ def is_of_streams(acl: Line, hints: RouteHints) -> bool:
         return False
     patterns = [text for text in acl.texts[2:] if not text.startswith("-")]
     return any(
-        judge_pattern(pattern, Match.REGEX, (), hints) is not Streams.NO for pattern in patterns
+        classify_pattern(pattern, PathMatch.REGEX, (), hints) is not StreamLikelihood.NO
+        for pattern in patterns
     )
 
 
@@ -58,12 +63,12 @@ def find_limits(config: Config, heartbeat_s: float) -> Iterator[Diagnostic]:
     line = config.last("read_timeout")
     limit_s = _seconds(line)
     if line is not None and limit_s is not None:
-        severity = idle_severity(limit_s, heartbeat_s)
+        severity = idle_limit_severity(limit_s, heartbeat_s)
         yield from _limit(READ_TIMEOUT, line, severity, "1 hour", heartbeat_s)
     line = config.last("client_lifetime")
     limit_s = _seconds(line)
     if line is not None and limit_s is not None:
-        yield from _limit(LIFETIME, line, total_severity(limit_s), "1 day", heartbeat_s)
+        yield from _limit(LIFETIME, line, total_limit_severity(limit_s), "1 day", heartbeat_s)
 
 
 def find_pools(config: Config) -> Iterator[Diagnostic]:
@@ -74,7 +79,7 @@ def find_pools(config: Config) -> Iterator[Diagnostic]:
             continue
         slow = [rate for rate in rates if 0 < (_rate(rate) or 0) < _ENOUGH_RATE]
         if slow:
-            yield found_at(THROTTLED, line.source, line.span, pool=pool, rate=_rate(slow[0]))
+            yield diagnostic_at(THROTTLED, line.source, line.span, pool=pool, rate=_rate(slow[0]))
 
 
 def find_sizes(config: Config, hints: RouteHints) -> Iterator[Diagnostic]:
@@ -89,7 +94,7 @@ def find_sizes(config: Config, hints: RouteHints) -> Iterator[Diagnostic]:
         limit = _bytes(line)
         if limit is not None and 0 < limit < _ENOUGH_BYTES:
             size = " ".join(line.texts[: len(line.texts) - len(acls)])
-            yield found_at(BODY_SIZE, line.source, line.span, limit=size)
+            yield diagnostic_at(BODY_SIZE, line.source, line.span, limit=size)
         return
 
 
@@ -99,7 +104,7 @@ def _limit(
     if severity is not None:
         edit = Edit(line.words[1].start, line.words[-1].end, to)
         limit = " ".join(line.texts)
-        yield found_at(
+        yield diagnostic_at(
             rule,
             line.source,
             line.span,

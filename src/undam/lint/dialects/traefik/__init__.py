@@ -6,8 +6,8 @@ from __future__ import annotations
 import re
 
 from undam.errors import ConfigSyntaxError
-from undam.lint.diagnostic import Diagnostic
-from undam.lint.dialect import Dialect, Linted, OpenFile
+from undam.lint.diagnostics import Diagnostic, unique_diagnostics
+from undam.lint.dialect import Dialect, IncludeOpener, LintResult
 from undam.lint.dialects.traefik.catalogue import RULES
 from undam.lint.dialects.traefik.model import Model, streaming_routers
 from undam.lint.dialects.traefik.render import render
@@ -17,12 +17,10 @@ from undam.lint.dialects.traefik.rules import (
     find_static,
     unread_middlewares,
 )
-from undam.lint.joined import joined
 from undam.lint.settings import Settings
-from undam.textfiles.source import Source
+from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.toml_reader import read_toml
 from undam.textfiles.tree import Node
-from undam.textfiles.unread import Unread
 from undam.textfiles.yaml_reader import read_yaml
 
 _YAML = re.compile(
@@ -49,7 +47,7 @@ def recognises(path: str, text: str) -> bool:
     return path == "-" and bool(_TOML.search(text) or _YAML.search(text))
 
 
-def lint(source: Source, settings: Settings, _open_file: OpenFile) -> Linted:
+def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
     """Every mistake on the routers that stream. Raises ConfigSyntaxError."""
     try:
         root, unread = _read(source)
@@ -57,22 +55,24 @@ def lint(source: Source, settings: Settings, _open_file: OpenFile) -> Linted:
         template = _TEMPLATE.search(source.text)
         if template is None:
             raise
-        line, _ = source.place(template.start())
-        return Linted((), (Unread(source.path, line, "a template, which is read when filled"),))
+        line, _ = source.position(template.start())
+        return LintResult(
+            (), (UnreadPart(source.path, line, "a template, which is read when filled"),)
+        )
     if root is None:
-        return Linted((), tuple(unread))
-    mistakes: list[Diagnostic] = []
+        return LintResult((), tuple(unread))
+    diagnostics: list[Diagnostic] = []
     model = Model(root)
     routers = list(streaming_routers(model, settings.hints))
     for router in routers:
-        mistakes += find_middlewares(model, router, source)
-        mistakes += find_services(model, router, source)
+        diagnostics += find_middlewares(model, router, source)
+        diagnostics += find_services(model, router, source)
         unread += unread_middlewares(model, router, source)
-    mistakes += find_static(model, routers, source, told=bool(settings.stream_paths))
-    return Linted(joined(mistakes), tuple(dict.fromkeys(unread)))
+    diagnostics += find_static(model, routers, source, told=bool(settings.stream_paths))
+    return LintResult(unique_diagnostics(diagnostics), tuple(dict.fromkeys(unread)))
 
 
-def _read(source: Source) -> tuple[Node | None, list[Unread]]:
+def _read(source: Source) -> tuple[Node | None, list[UnreadPart]]:
     name = source.path.lower()
     if name.endswith(".toml") or (
         not name.endswith((".yaml", ".yml")) and _TOML.search(source.text)
@@ -81,8 +81,10 @@ def _read(source: Source) -> tuple[Node | None, list[Unread]]:
     documents = read_yaml(source)
     unread = list(documents.unread)
     for further in documents.roots[1:]:
-        line, _ = source.place(further.start)
-        unread.append(Unread(source.path, line, "a further document, which Traefik does not read"))
+        line, _ = source.position(further.start)
+        unread.append(
+            UnreadPart(source.path, line, "a further document, which Traefik does not read")
+        )
     return (documents.roots[0] if documents.roots else None), unread
 
 
@@ -93,5 +95,4 @@ DIALECT = Dialect(
     recognises=recognises,
     lint=lint,
     render=render,
-    check_command="traefik --configFile=FILE",
 )

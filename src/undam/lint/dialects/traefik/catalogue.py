@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from undam.lint.diagnostic import ConfigRule, Safety
+from undam.lint.diagnostics import ConfigRule, Safety
 from undam.rules import Severity
 
 _MEASURED = "measured on loopback with Traefik 3.7.15"

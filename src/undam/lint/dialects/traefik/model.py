@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from undam.lint.patterns import Match, judge_pattern
-from undam.lint.routes import RouteHints, Streams
+from undam.lint.routes import PathMatch, RouteHints, StreamLikelihood, classify_pattern
 from undam.textfiles.tree import Entry, Node, items_of
 
 _PATHS = re.compile(r"(Path|PathPrefix|PathRegexp)\s*\(([^)]{0,2000})\)")
@@ -24,13 +23,13 @@ _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-
 def at(node: Node | None, *path: str) -> Node | None:
     """The value under these keys, in any case; ``path`` in lower case."""
     for name in path:
-        node = node.get(name, fold=True) if node else None
+        node = node.get(name, ignore_case=True) if node else None
     return node
 
 
 def entry_at(node: Node | None, name: str) -> Entry | None:
     """The entry with this key, in any case."""
-    return node.entry(name, fold=True) if node else None
+    return node.entry(name, ignore_case=True) if node else None
 
 
 def seconds_of(node: Node | None) -> float | None:
@@ -114,14 +113,16 @@ def streaming_routers(model: Model, hints: RouteHints) -> Iterator[Router]:
         router = Router(entry.key.text, entry.value)
         servers = model.places_from(_service_of(router))
         rule = at(router.node, "rule")
-        paths = list(_rule_paths(rule.text if rule else "")) or [("/", Match.PREFIX)]
-        if any(judge_pattern(path, how, servers, hints) > Streams.NO for path, how in paths):
+        paths = list(_rule_paths(rule.text if rule else "")) or [("/", PathMatch.PREFIX)]
+        if any(
+            classify_pattern(path, how, servers, hints) > StreamLikelihood.NO for path, how in paths
+        ):
             yield router
 
 
-def _rule_paths(rule: str) -> Iterator[tuple[str, Match]]:
+def _rule_paths(rule: str) -> Iterator[tuple[str, PathMatch]]:
     for call, arguments in _PATHS.findall(rule):
-        how = Match.REGEX if call == "PathRegexp" else Match.PREFIX
+        how = PathMatch.REGEX if call == "PathRegexp" else PathMatch.PREFIX
         for quoted in _QUOTED.findall(arguments):
             yield next(filter(None, quoted), "/"), how
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from undam.lint.diagnostic import Diagnostic
-from undam.lint.diagnostics import found_at
+from undam.lint.diagnostics import Diagnostic, diagnostic_at
 from undam.lint.dialects.traefik.catalogue import (
     BUFFERING,
     COMPRESS,
@@ -26,13 +25,12 @@ from undam.lint.dialects.traefik.model import (
     seconds_of,
     services_of,
 )
-from undam.lint.limits import total_severity
+from undam.lint.limits import total_limit_severity
 from undam.rules import Severity
-from undam.textfiles.edit import Edit
-from undam.textfiles.source import Source
+from undam.textfiles.edits import Edit
+from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.tree import Entry, Node, items_of
 from undam.textfiles.tree_edit import insert_entry, insert_item, remove_item, replace_value
-from undam.textfiles.unread import Unread
 
 _STREAM = "text/event-stream"
 # A head that is a minute late is late for other reasons than the model.
@@ -47,11 +45,11 @@ def find_middlewares(model: Model, router: Router, source: Source) -> Iterator[D
         yield from _compress(one, source)
 
 
-def unread_middlewares(model: Model, router: Router, source: Source) -> Iterator[Unread]:
+def unread_middlewares(model: Model, router: Router, source: Source) -> Iterator[UnreadPart]:
     """Middlewares of a streaming router that stand in another file or provider."""
     for item in middlewares_of(model, router)[1]:
         what = f"the middleware {item.text}, which stands elsewhere"
-        yield Unread(source.path, source.place(item.start)[0], what)
+        yield UnreadPart(source.path, source.position(item.start)[0], what)
 
 
 def _buffering(one: Middleware, source: Source) -> Iterator[Diagnostic]:
@@ -63,7 +61,7 @@ def _buffering(one: Middleware, source: Source) -> Iterator[Diagnostic]:
     rule, key = (NO_RESPONSE_BUFFER, switch) if vain and switch else (BUFFERING, entry)
     edit = remove_item(source, *one.listed) if one.listed else None
     span = (key.key.start, key.key.end)
-    yield found_at(rule, source, span, *_made(edit), name=one.name)
+    yield diagnostic_at(rule, source, span, *_made(edit), name=one.name)
 
 
 def _compress(one: Middleware, source: Source) -> Iterator[Diagnostic]:
@@ -87,7 +85,7 @@ def _compress(one: Middleware, source: Source) -> Iterator[Diagnostic]:
     else:
         edit = insert_item(source, excluded.value, _STREAM)
     span = (entry.key.start, entry.key.end)
-    yield found_at(COMPRESS, source, span, *_made(edit), name=one.name)
+    yield diagnostic_at(COMPRESS, source, span, *_made(edit), name=one.name)
 
 
 def _is_stream(item: Node) -> bool:
@@ -102,7 +100,7 @@ def find_services(model: Model, router: Router, source: Source) -> Iterator[Diag
         every_s = seconds_of(interval.value) if interval else None
         if interval and every_s:
             span = (interval.key.start, interval.key.end)
-            yield found_at(FLUSH_INTERVAL, source, span, interval=interval.value.text)
+            yield diagnostic_at(FLUSH_INTERVAL, source, span, interval=interval.value.text)
         name = at(balancer, "serverstransport")
         if name is not None:
             used = model.transports.get(local_name(name.text))
@@ -114,7 +112,7 @@ def _header_timeout(transport: Node | None, source: Source, *, sure: bool) -> It
     entry = entry_at(at(transport, "forwardingtimeouts"), "responseheadertimeout")
     limit_s = seconds_of(entry.value) if entry else None
     if entry and limit_s and limit_s < _SLOW_HEAD_S:
-        yield found_at(
+        yield diagnostic_at(
             HEADER_TIMEOUT,
             source,
             (entry.key.start, entry.key.end),
@@ -138,10 +136,10 @@ def find_static(
         timeouts = at(point.value, "transport", "respondingtimeouts")
         entry = entry_at(timeouts, "writetimeout")
         limit_s = seconds_of(entry.value) if entry else None
-        severity = total_severity(limit_s) if limit_s else None
+        severity = total_limit_severity(limit_s) if limit_s else None
         if entry and limit_s and severity:
             sure = told or id(point) in used
-            yield found_at(
+            yield diagnostic_at(
                 WRITE_TIMEOUT,
                 source,
                 (entry.key.start, entry.key.end),

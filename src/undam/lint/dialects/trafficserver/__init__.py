@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from undam.lint.diagnostic import Diagnostic
-from undam.lint.dialect import Dialect, Linted, OpenFile
+from undam.lint.diagnostics import Diagnostic, unique_diagnostics
+from undam.lint.dialect import Dialect, IncludeOpener, LintResult
 from undam.lint.dialects.trafficserver.catalogue import RULES
 from undam.lint.dialects.trafficserver.compress import find_unflushed
 from undam.lint.dialects.trafficserver.limits import (
@@ -17,7 +17,6 @@ from undam.lint.dialects.trafficserver.limits import (
     yaml_records,
 )
 from undam.lint.dialects.trafficserver.render import render
-from undam.lint.joined import joined
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source
 from undam.textfiles.yaml_reader import read_yaml
@@ -49,44 +48,44 @@ def _is_yaml(text: str) -> bool:
     return bool(_YAML.search(text) and _YAML_NAMES.search(text))
 
 
-def lint(source: Source, settings: Settings, open_file: OpenFile) -> Linted:
+def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:
     """Every mistake, by the kind of the file. Raises ConfigSyntaxError."""
     told, heartbeat_s = bool(settings.stream_paths), settings.heartbeat_s
     if _RECORDS.search(source.text):
-        return _lint_records(source, settings, open_file)
+        return _lint_records(source, settings, open_include)
     if _COMPRESS.search(source.text):
-        return Linted(joined(find_unflushed(source, told=told)))
+        return LintResult(unique_diagnostics(find_unflushed(source, told=told)))
     if _REMAP.search(source.text):
         own = list(streaming_parameters(source, settings.hints))
-        return Linted(joined(find_limits(source, own, heartbeat_s, sure=True)))
+        return LintResult(unique_diagnostics(find_limits(source, own, heartbeat_s, sure=True)))
     if _is_yaml(source.text):
         documents = read_yaml(source)
         found = yaml_records(documents.roots)
-        sure = _something_streams(settings, open_file)
+        sure = _something_streams(settings, open_include)
         if sure is False:
-            return Linted((), documents.unread)
-        mistakes = find_limits(source, found, heartbeat_s, sure=bool(sure))
-        return Linted(joined(mistakes), documents.unread)
-    return Linted()
+            return LintResult((), documents.unread)
+        diagnostics = find_limits(source, found, heartbeat_s, sure=bool(sure))
+        return LintResult(unique_diagnostics(diagnostics), documents.unread)
+    return LintResult()
 
 
-def _lint_records(source: Source, settings: Settings, open_file: OpenFile) -> Linted:
-    sure = _something_streams(settings, open_file)
+def _lint_records(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:
+    sure = _something_streams(settings, open_include)
     if sure is False:
-        return Linted()
+        return LintResult()
     found = records(source)
-    mistakes: list[Diagnostic] = []
-    mistakes += find_limits(source, found, settings.heartbeat_s, sure=bool(sure))
+    diagnostics: list[Diagnostic] = []
+    diagnostics += find_limits(source, found, settings.heartbeat_s, sure=bool(sure))
     if sure:
-        mistakes += find_default(source, found, settings.heartbeat_s)
-    return Linted(joined(mistakes))
+        diagnostics += find_default(source, found, settings.heartbeat_s)
+    return LintResult(unique_diagnostics(diagnostics))
 
 
-def _something_streams(settings: Settings, open_file: OpenFile) -> bool | None:
+def _something_streams(settings: Settings, open_include: IncludeOpener) -> bool | None:
     """Whether a map streams; ``None`` where no remap.config says so or denies it."""
     if settings.stream_paths:
         return True
-    maps = open_file("remap.config")
+    maps = open_include("remap.config")
     return any(any_map_streams(one, settings.hints) for one in maps) if maps else None
 
 
@@ -97,5 +96,4 @@ DIALECT = Dialect(
     recognises=recognises,
     lint=lint,
     render=render,
-    check_command="traffic_server -C verify_config",
 )

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import pairwise
 
-from undam.lint.diagnostic import Diagnostic
-from undam.lint.diagnostics import found_at
+from undam.lint.diagnostics import Diagnostic, diagnostic_at
 from undam.lint.dialects.trafficserver.catalogue import NO_FLUSH
 from undam.rules import Severity
-from undam.textfiles.edit import Edit
-from undam.textfiles.lines import line_after
+from undam.textfiles.edits import Edit, insert_line_after
 from undam.textfiles.source import Source
 
 _LINE = re.compile(r"^[ \t]*([\w-]+)[ \t]+([^#\s][^#\r\n]*)", re.MULTILINE)
@@ -47,7 +45,7 @@ def find_unflushed(source: Source, *, told: bool) -> Iterator[Diagnostic]:
             continue
         pattern, start, end = matching
         sure = told or "event-stream" in pattern
-        yield found_at(
+        yield diagnostic_at(
             NO_FLUSH,
             source,
             (start, end),
@@ -59,7 +57,7 @@ def find_unflushed(source: Source, *, told: bool) -> Iterator[Diagnostic]:
 
 def _flushed(source: Source, section: _Section, start: int) -> Edit:
     if section.flush is None:
-        return line_after(source, start, "flush true")
+        return insert_line_after(source, start, "flush true")
     _, first, last = section.flush
     return Edit(first, last, "true")
 

@@ -6,14 +6,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from undam.lint.diagnostic import Diagnostic
-from undam.lint.diagnostics import found_at
+from undam.lint.diagnostics import Diagnostic, diagnostic_at
 from undam.lint.dialects.trafficserver.catalogue import ACTIVE, NO_ACTIVITY
-from undam.lint.limits import idle_severity, total_severity
-from undam.lint.routes import RouteHints, Streams, judge_route
+from undam.lint.limits import idle_limit_severity, total_limit_severity
+from undam.lint.routes import RouteHints, StreamLikelihood, classify_route
 from undam.rules import Severity
-from undam.textfiles.edit import Edit
-from undam.textfiles.lines import line_after
+from undam.textfiles.edits import Edit, insert_line_after
 from undam.textfiles.source import Source
 from undam.textfiles.tree import Node
 from undam.textfiles.tree_edit import replace_value
@@ -89,7 +87,7 @@ def any_map_streams(source: Source, hints: RouteHints) -> bool:
 
 def _map_streams(line: re.Match[str], hints: RouteHints) -> bool:
     place = re.sub(r"^[a-z]*://[^/]*", "", line[1]) or "/"
-    return judge_route(place, [line[2]], hints) > Streams.NO
+    return classify_route(place, [line[2]], hints) > StreamLikelihood.NO
 
 
 def find_limits(
@@ -105,14 +103,14 @@ def find_limits(
             continue
         limit_s = float(one.value)
         if one.name in _IDLE:
-            rule, new, severity = NO_ACTIVITY, LONG, idle_severity(limit_s, heartbeat_s)
+            rule, new, severity = NO_ACTIVITY, LONG, idle_limit_severity(limit_s, heartbeat_s)
         elif one.name == _ACTIVE:
-            rule, new, severity = ACTIVE, "0", total_severity(limit_s)
+            rule, new, severity = ACTIVE, "0", total_limit_severity(limit_s)
         else:
             continue
         if severity:
             edit = _replaced(source, one, new) if sure else None
-            yield found_at(
+            yield diagnostic_at(
                 rule,
                 source,
                 one.span,
@@ -128,7 +126,7 @@ def find_default(
     source: Source, settings: list[Setting], heartbeat_s: float
 ) -> Iterator[Diagnostic]:
     """The default of 30 s, where records.config leaves it as it is and heartbeats are rare."""
-    severity = idle_severity(_DEFAULT_IDLE_S, heartbeat_s)
+    severity = idle_limit_severity(_DEFAULT_IDLE_S, heartbeat_s)
     present = {one.name for one in settings}
     first = _ANY_RECORD.search(source.text)
     if severity is None or first is None:
@@ -136,11 +134,11 @@ def find_default(
     for name in _IDLE:
         if name not in present:
             line = f"CONFIG {_PREFIX}{name} INT {LONG}"
-            yield found_at(
+            yield diagnostic_at(
                 NO_ACTIVITY,
                 source,
                 first.span(1),
-                line_after(source, first.start(1), line),
+                insert_line_after(source, first.start(1), line),
                 severity=severity,
                 name=name,
                 limit=f"{_DEFAULT_IDLE_S:g}",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from undam.lint.diagnostic import Diagnostic
-from undam.lint.diagnostics import once_each
-from undam.lint.dialect import Dialect, Linted, OpenFile
+from undam.lint.diagnostics import Diagnostic, unique_diagnostics
+from undam.lint.dialect import Dialect, IncludeOpener, LintResult
 from undam.lint.dialects.varnish.catalogue import RULES
 from undam.lint.dialects.varnish.reader import read_vcl
 from undam.lint.dialects.varnish.render import render
@@ -23,16 +22,16 @@ def recognises(path: str, text: str) -> bool:
     return path.lower().endswith(".vcl") or bool(_SIGN.search(text))
 
 
-def lint(source: Source, settings: Settings, open_file: OpenFile) -> Linted:
+def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:
     """Every mistake that a stream meets. Raises ConfigSyntaxError."""
-    vcl = read_vcl(source, open_file)
+    vcl = read_vcl(source, open_include)
     routes = Routes(vcl, settings.hints)
-    mistakes: list[Diagnostic] = [
+    diagnostics: list[Diagnostic] = [
         *find_flags(vcl, routes),
         *find_limits(vcl, routes, settings.heartbeat_s),
     ]
     unread = (*vcl.unread, *not_understood(vcl, routes))
-    return Linted(tuple(once_each(mistakes)), unread, tuple(vcl.included))
+    return LintResult(unique_diagnostics(diagnostics), unread, tuple(vcl.included))
 
 
 DIALECT = Dialect(
@@ -42,5 +41,4 @@ DIALECT = Dialect(
     recognises=recognises,
     lint=lint,
     render=render,
-    check_command="varnishd -C -f FILE",
 )

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from undam.lint.dialect import OpenFile
-from undam.textfiles.source import Source
-from undam.textfiles.unread import Unread
+from undam.lint.dialect import IncludeOpener
+from undam.textfiles.source import Source, UnreadPart
 
 # Deeper ones, and more files, are taken for a loop.
 MAX_BLOCKS = 64
@@ -82,7 +81,7 @@ class Vcl:
 
     statements: list[Statement] = field(default_factory=list)
     backends: list[Backend] = field(default_factory=list)
-    unread: list[Unread] = field(default_factory=list)
+    unread: list[UnreadPart] = field(default_factory=list)
     included: list[Source] = field(default_factory=list)
 
 
@@ -95,19 +94,19 @@ class _Block:
     asked: tuple[Condition, ...] = ()
 
 
-def read_vcl(source: Source, open_file: OpenFile) -> Vcl:
+def read_vcl(source: Source, open_include: IncludeOpener) -> Vcl:
     """Read a file and those it includes. Raises ConfigSyntaxError."""
     vcl = Vcl()
-    _Reader(source, open_file, vcl, 0).read()
+    _Reader(source, open_include, vcl, 0).read()
     return vcl
 
 
 class _Reader:
     """Reads one file into a ``Vcl``."""
 
-    def __init__(self, source: Source, open_file: OpenFile, vcl: Vcl, depth: int) -> None:
+    def __init__(self, source: Source, open_include: IncludeOpener, vcl: Vcl, depth: int) -> None:
         self._source = source
-        self._open_file = open_file
+        self._open_include = open_include
         self._vcl = vcl
         self._depth = depth
         self._tokens = list(_tokens(source))
@@ -241,15 +240,15 @@ class _Reader:
 
     def _include(self, tokens: tuple[Token, ...]) -> None:
         vcl, names = self._vcl, [token for token in tokens if token.kind == "string"]
-        line = self._source.place(tokens[0].start)[0]
+        line = self._source.position(tokens[0].start)[0]
         what = f"include {' '.join(name.text for name in names)[:80]}"
         full = self._depth >= _MAX_INCLUDE_DEPTH or len(vcl.included) >= MAX_INCLUDES
-        files = self._open_file(names[0].text) if names and not full else []
+        files = self._open_include(names[0].text) if names and not full else []
         if not files:
-            vcl.unread.append(Unread(self._source.path, line, what))
+            vcl.unread.append(UnreadPart(self._source.path, line, what))
         for file in files:
             vcl.included.append(file)
-            _Reader(file, self._open_file, vcl, self._depth + 1).read()
+            _Reader(file, self._open_include, vcl, self._depth + 1).read()
 
 
 def _tokens(source: Source) -> Iterator[Token]:

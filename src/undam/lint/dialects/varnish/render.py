@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from urllib.parse import urlsplit
 
-from undam.lint.dialect import RenderRequest
-from undam.lint.plain_words import require_plain_words
+from undam.lint.dialect import RenderRequest, require_literal_values
 
 
 def render(request: RenderRequest) -> str:
     """One backend, whose responses under the path are handed on as they come. Raises UsageError."""
-    require_plain_words(request, "Varnish")
+    require_literal_values(request, "Varnish")
     origin = urlsplit(request.upstream)
     idle = math.ceil(request.idle_s)
     path = request.path if request.path.startswith("/") else f"/{request.path}"

@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from undam.lint.dialects.varnish.reader import Backend, Condition, Statement, Token, Vcl
-from undam.lint.patterns import Match, judge_pattern
-from undam.lint.routes import RouteHints, Streams, judge_route
+from undam.lint.routes import (
+    PathMatch,
+    RouteHints,
+    StreamLikelihood,
+    classify_pattern,
+    classify_route,
+)
 
 EVENT_STREAM = "text/event-stream"
 
@@ -35,8 +40,8 @@ class Asked:
         other: something else is asked for that a stream may not have.
     """
 
-    paths: tuple[tuple[str, Match], ...] = ()
-    not_paths: tuple[tuple[str, Match], ...] = ()
+    paths: tuple[tuple[str, PathMatch], ...] = ()
+    not_paths: tuple[tuple[str, PathMatch], ...] = ()
     named: bool = False
     no_events: bool = False
     other: bool = False
@@ -88,7 +93,10 @@ class Routes:
             return True
         if self._hints.paths and self._any:
             return not chosen and backend is self._default()
-        return judge_route("/", _names(backend), self._hints) is not Streams.NO and self._any
+        return (
+            classify_route("/", _names(backend), self._hints) is not StreamLikelihood.NO
+            and self._any
+        )
 
     def _default(self) -> Backend:
         named = [one for one in self._vcl.backends if one.name == "default"]
@@ -102,9 +110,9 @@ class Routes:
             hint
             for hint in self._hints.paths
             if not any(
-                judge_pattern(path, match, (), RouteHints((hint,))) is not Streams.NO
+                classify_pattern(path, match, (), RouteHints((hint,))) is not StreamLikelihood.NO
                 for asked in piped
-                for path, match in asked.paths or (("/", Match.PREFIX),)
+                for path, match in asked.paths or (("/", PathMatch.PREFIX),)
             )
         ]
         return RouteHints(tuple(left) or ("\0",)) if self._hints.paths else self._hints
@@ -121,7 +129,7 @@ class Routes:
         piped = [asked for one in self._pipes() for asked in self._asked[one]]
         if any(not asked.paths or self._on_path(asked) for asked in piped):
             return False
-        if judge_route("/", self._upstreams, self._hints) is not Streams.NO:
+        if classify_route("/", self._upstreams, self._hints) is not StreamLikelihood.NO:
             return True
         return any(
             asked.named or any(self._streams(*path) for path in (*asked.paths, *asked.not_paths))
@@ -139,8 +147,8 @@ class Routes:
     def _on_path(self, asked: Asked) -> bool:
         return any(self._streams(*path) for path in asked.paths)
 
-    def _streams(self, pattern: str, match: Match) -> bool:
-        return judge_pattern(pattern, match, (), self._hints) is not Streams.NO
+    def _streams(self, pattern: str, match: PathMatch) -> bool:
+        return classify_pattern(pattern, match, (), self._hints) is not StreamLikelihood.NO
 
     def _contexts(self, statement: Statement) -> Iterator[Asked]:
         """What is asked for on each way to a statement, through the calls of its sub."""
@@ -171,14 +179,14 @@ def _names(backend: Backend) -> list[str]:
 
 def read_conditions(conditions: tuple[Condition, ...]) -> Asked:
     """All conditions around a statement as one."""
-    paths: list[tuple[str, Match]] = []
-    not_paths: list[tuple[str, Match]] = []
+    paths: list[tuple[str, PathMatch]] = []
+    not_paths: list[tuple[str, PathMatch]] = []
     named = no_events = other = False
     for condition in conditions:
         types: list[tuple[bool, bool]] = []
         for name, holds, operator, value in _comparisons(condition):
             if name in _URL:
-                match = Match.REGEX if "~" in operator else Match.PREFIX
+                match = PathMatch.REGEX if "~" in operator else PathMatch.PREFIX
                 (paths if holds else not_paths).append((value, match))
             elif name == _TYPE:
                 named |= "event-stream" in value.lower()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from undam.lint.diagnostic import ConfigRule, Diagnostic
-from undam.lint.diagnostics import found_at
+from undam.lint.diagnostics import ConfigRule, Diagnostic, diagnostic_at
 from undam.lint.dialects.varnish.catalogue import (
     BETWEEN_BYTES,
     ESI,
@@ -17,12 +16,10 @@ from undam.lint.dialects.varnish.catalogue import (
 )
 from undam.lint.dialects.varnish.reader import Statement, Token, Vcl
 from undam.lint.dialects.varnish.routes import EVENT_STREAM, Routes
-from undam.lint.limits import idle_severity
+from undam.lint.limits import idle_limit_severity
 from undam.rules import Severity
-from undam.textfiles.edit import Edit
-from undam.textfiles.lines import line_end
-from undam.textfiles.source import Source
-from undam.textfiles.unread import Unread
+from undam.textfiles.edits import Edit, line_ending
+from undam.textfiles.source import Source, UnreadPart
 
 _FLAGS = {
     "beresp.do_stream": (NO_STREAM, "false", "true"),
@@ -68,7 +65,7 @@ def find_limits(vcl: Vcl, routes: Routes, heartbeat_s: float) -> Iterator[Diagno
             if one.sub == "vcl_backend_response":
                 word = one.tokens[1]
                 span = (word.start, word.end)
-                yield found_at(TOO_LATE, one.source, span, name=variable)
+                yield diagnostic_at(TOO_LATE, one.source, span, name=variable)
             else:
                 fetches.append(value)
                 yield from _limit(rule, one.source, value, heartbeat_s)
@@ -80,15 +77,15 @@ def find_limits(vcl: Vcl, routes: Routes, heartbeat_s: float) -> Iterator[Diagno
                 yield from _limit(rule, backend.source, limit, heartbeat_s)
 
 
-def not_understood(vcl: Vcl, routes: Routes) -> Iterator[Unread]:
+def not_understood(vcl: Vcl, routes: Routes) -> Iterator[UnreadPart]:
     """Flags that a stream may meet, under conditions that say nothing of it."""
     for one in vcl.statements:
         name, value = _set(one)
         holds = _FLAGS[name][1] if name in _FLAGS else None
         if value is not None and value.text.lower() == holds and routes.may_meet(one):
-            line = one.source.place(one.start)[0]
+            line = one.source.position(one.start)[0]
             what = f"{name}: a condition around it was not understood"
-            yield Unread(one.source.path, line, what)
+            yield UnreadPart(one.source.path, line, what)
 
 
 def _set(one: Statement) -> tuple[str, Token | None]:
@@ -103,15 +100,15 @@ def _flag(rule: ConfigRule, one: Statement, is_own: bool, frees: str) -> Diagnos
     source, value = one.source, one.tokens[3]
     span = (one.tokens[1].start, value.end)
     if is_own:
-        return found_at(rule, source, span, Edit(value.start, value.end, frees))
-    indent, end = source.indent_at(one.start), line_end(source)
+        return diagnostic_at(rule, source, span, Edit(value.start, value.end, frees))
+    indent, end = source.indent_at(one.start), line_ending(source)
     text = source.text[one.start : one.stop]
     step = "\t" if "\t" in indent else "    "
     wrapped = (
         f'if (beresp.http.Content-Type !~ "{EVENT_STREAM}") {{{end}'
         f"{indent}{step}{text}{end}{indent}}}"
     )
-    return found_at(rule, source, span, Edit(one.start, one.stop, wrapped))
+    return diagnostic_at(rule, source, span, Edit(one.start, one.stop, wrapped))
 
 
 def _limit(
@@ -121,10 +118,10 @@ def _limit(
     if found is None:
         return
     limit_s = float(found[1]) * _SECONDS[found[2] or "s"]
-    severity = idle_severity(limit_s, heartbeat_s)
+    severity = idle_limit_severity(limit_s, heartbeat_s)
     if severity is None:
         return
-    yield found_at(
+    yield diagnostic_at(
         rule,
         source,
         (value.start, value.end),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from undam.lint.diagnostic import ConfigRule, Diagnostic
+from undam.lint.diagnostics import ConfigRule, Diagnostic
 from undam.lint.dialects.nginx.routes import Route
 from undam.lint.dialects.nginx.rules import filters, holds, limits, lookalikes, protocol
 from undam.lint.settings import Settings

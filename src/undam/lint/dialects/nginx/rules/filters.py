@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from undam.lint.diagnostic import ConfigRule, Diagnostic, Safety
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety
 from undam.lint.dialects.nginx.marks import told
 from undam.lint.dialects.nginx.routes import Route
 from undam.lint.dialects.nginx.tree import Directive
 from undam.lint.settings import Settings
 from undam.rules import Severity
-from undam.textfiles.edit import Edit
+from undam.textfiles.edits import Edit
 
 _STREAMS = frozenset({"*", "text/event-stream"})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from undam.lint.diagnostic import ConfigRule, Diagnostic, Safety
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety
 from undam.lint.dialects.nginx.marks import told
 from undam.lint.dialects.nginx.routes import Route
 from undam.lint.settings import Settings
