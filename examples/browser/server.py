@@ -16,11 +16,11 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from undam.asgi.replay.memory import Memory
+from undam.asgi import MemoryReplay
 from undam.asgi.starlette import EventStreamResponse
 from undam.sse import Event
 
-memory = Memory(linger_s=60)
+memory = MemoryReplay(linger_s=60)
 
 
 async def tell(prompt: str) -> AsyncIterator[Event]:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from support.served import Gate
-from undam.asgi import EventStream, OpenAIAnswer
-from undam.asgi.replay.memory import Memory
+from undam.asgi import EventStream, MemoryReplay, OpenAIAnswer
 from undam.sse import Event, encode
 
 _READER = Path(__file__).parents[2] / "examples" / "browser" / "reader.mjs"
@@ -37,7 +36,7 @@ class Site:
         self.held: list[bool] = []
         self.report: Any = None
         self.reported = threading.Event()
-        self._memory = Memory()
+        self._memory = MemoryReplay()
         self._keys = 0
 
     async def tokens(self) -> AsyncIterator[str]:

@@ -1,20 +1,23 @@
-"""Serve a stream that cannot be held back: plain ASGI, no dependency."""
+"""Serve event streams that no proxy or framework holds back: plain ASGI, no dependency."""
+
+import warnings
+from typing import Any
 
 from undam.asgi.beacon import Beacon
 from undam.asgi.guard.stream_guard import StreamGuard
 from undam.asgi.interface import Reason
 from undam.asgi.replay.interface import Replay, ReplayGap, ReplayOver, SourceFailed, SourceLost
-from undam.asgi.replay.memory import Memory
+from undam.asgi.replay.memory import MemoryReplay
 from undam.asgi.response.event_stream import EventStream
+from undam.asgi.response.open_streams import end_streams
 from undam.asgi.response.openai_answer import Finish, OpenAIAnswer, Usage
-from undam.asgi.response.stream import StreamBroken
-from undam.asgi.response.stream_timer import end_streams
+from undam.asgi.response.streamed_response import StreamBroken
 
 __all__ = [
     "Beacon",
     "EventStream",
     "Finish",
-    "Memory",
+    "MemoryReplay",
     "OpenAIAnswer",
     "Reason",
     "Replay",
@@ -27,3 +30,11 @@ __all__ = [
     "Usage",
     "end_streams",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Memory":
+        message = "undam.asgi.Memory is deprecated; use undam.asgi.MemoryReplay"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return MemoryReplay
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

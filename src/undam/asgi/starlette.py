@@ -14,7 +14,7 @@ from undam.asgi.response.event_stream import EventStream
 from undam.asgi.response.headers import EVENT_STREAM, stream_headers
 from undam.asgi.response.openai_answer import OpenAIAnswer
 from undam.asgi.response.source import Source
-from undam.asgi.response.stream import OnClose
+from undam.asgi.response.streamed_response import OnClose
 
 
 class EventStreamResponse(Response):

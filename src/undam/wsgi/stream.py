@@ -14,8 +14,8 @@ from undam.asgi.response.frames import SOURCE_FAILED, Frames, PlainFrames
 from undam.asgi.response.headers import GivenHeaders, stream_headers
 from undam.asgi.response.limits import check_limits
 from undam.asgi.response.openai_answer import ChatFrames, OpenAIAnswer
-from undam.asgi.response.stream import OPENING, PING, PING_AMONG_IDS, StreamBroken
-from undam.wsgi.threads import End, SourceThread, check_plain
+from undam.asgi.response.streamed_response import OPENING, PING, PING_AMONG_IDS, StreamBroken
+from undam.wsgi.source_thread import End, SourceThread, check_plain
 
 log = logging.getLogger("undam.wsgi")
 
@@ -170,7 +170,7 @@ class StreamBody(Iterator[bytes]):
         self._source.close()
         log.error("the source of an event stream failed", exc_info=error)
         message = (str(error) or type(error).__name__) if self._expose else SOURCE_FAILED
-        return self._frames.failed(message, "server_error")
+        return self._frames.error_event(message, "server_error")
 
 
 def _status_line(status: int) -> str:

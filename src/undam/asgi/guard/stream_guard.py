@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from undam.asgi.guard.guarded import EVENT_STREAM_TYPE, NDJSON_TYPES, Guarded, GuardTerms
+from undam.asgi.guard.guarded_response import (
+    EVENT_STREAM_TYPE,
+    NDJSON_TYPES,
+    GuardedResponse,
+    GuardSettings,
+)
 from undam.asgi.interface import App, Receive, Scope, Send
 from undam.asgi.response.limits import check_limits
 from undam.errors import UsageError
@@ -56,14 +61,14 @@ class StreamGuard:
             raise UsageError("paths is a collection of beginnings of paths, not one string")
         self._app = app
         self._paths = tuple(paths)
-        self._terms = GuardTerms(heartbeat, ndjson_heartbeat, buffer_bytes, send_timeout)
+        self._settings = GuardSettings(heartbeat, ndjson_heartbeat, buffer_bytes, send_timeout)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request through ``app``."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        guarded = Guarded(self._terms, scope, receive, send)
+        guarded = GuardedResponse(self._settings, scope, receive, send)
         await guarded.run(self._app, self._without_compression(scope))
 
     def _without_compression(self, scope: Scope) -> Scope:

@@ -16,7 +16,7 @@ from undam.errors import UndamError
 Append = Callable[[bytes], Awaitable[str]]
 """Keep one event (bytes without an ``id``); returns its id. May wait, for readers or for room."""
 
-Kept = tuple[str, bytes]
+StoredEvent = tuple[str, bytes]
 """An event's id and its bytes as they were appended."""
 
 
@@ -44,7 +44,7 @@ class SourceLost(UndamError):
     """Whoever ran the source is gone, and nobody can go on where it stopped."""
 
 
-class Produce(Protocol):
+class Producer(Protocol):
     """Runs a source to its end. ``EventStream`` hands it to the store.
 
     Attributes:
@@ -82,8 +82,8 @@ class Replay(Protocol):
     on_gap: Literal["204", "event"]
 
     async def attach(
-        self, key: str, last_id: str | None, produce: Produce
-    ) -> AsyncGenerator[Kept, None]:
+        self, key: str, last_id: str | None, produce: Producer
+    ) -> AsyncGenerator[StoredEvent, None]:
         """Read the stream ``key`` from after ``last_id``.
 
         ``None`` is from its first event; ``""`` from the oldest that is kept, by a reader who

@@ -1,4 +1,4 @@
-"""A replay in this process's memory: `Memory`."""
+"""A replay in this process's memory: `MemoryReplay`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import logging
 from collections.abc import AsyncGenerator
 from typing import Literal
 
-from undam.asgi.replay.channel import Channel
-from undam.asgi.replay.interface import Kept, Produce, ReplayOver, SourceFailed
-from undam.asgi.replay.ring import Bounds, Ring, new_epoch
-from undam.asgi.replay.store import Shelf
+from undam.asgi.replay.event_buffer import Bounds, EventBuffer, new_epoch
+from undam.asgi.replay.interface import Producer, ReplayOver, SourceFailed, StoredEvent
+from undam.asgi.replay.stream_channel import StreamChannel
+from undam.asgi.replay.stream_store import StreamStore
 from undam.errors import UsageError
 
 log = logging.getLogger("undam.asgi")
@@ -21,7 +21,7 @@ MAX_EVENTS = 5000
 MAX_BYTES = 1 << 20
 
 
-class Memory:
+class MemoryReplay:
     """Keeps the newest events of each stream, so that a reader who comes back misses nothing.
 
     For one process: with several workers or replicas, `undam.asgi.redis` is for you. Make one for
@@ -32,7 +32,7 @@ class Memory:
       is kept of an ended stream goes after the same time.
     - A reader whose missed events are gone is told so (see ``on_gap``); one who comes back with
       an id to a stream of which nothing is known gets 204 and starts nothing.
-    - A slow reader pauses the source as soon as the ring would drop what it has not taken; after
+    - A slow reader pauses the source as soon as the buffer would drop what it has not taken; after
       ``slow_s`` seconds in which it took nothing the stream goes on without it, and it is told.
 
     Args:
@@ -62,53 +62,53 @@ class Memory:
         self._bounds = Bounds(max_events, max_bytes)
         self._linger_s = linger_s
         self._slow_s = slow_s
-        self._shelf = Shelf(max_streams)
+        self._store = StreamStore(max_streams)
 
     def __len__(self) -> int:
         """Streams of which something is kept."""
-        return len(self._shelf)
+        return len(self._store)
 
     @property
     def readers(self) -> int:
         """Readers of the streams that are kept."""
-        return sum(channel.readers for channel in self._shelf.values())
+        return sum(channel.readers for channel in self._store.values())
 
     async def attach(
-        self, key: str, last_id: str | None, produce: Produce
-    ) -> AsyncGenerator[Kept, None]:
+        self, key: str, last_id: str | None, produce: Producer
+    ) -> AsyncGenerator[StoredEvent, None]:
         """See `Replay.attach`."""
-        channel = self._shelf.get(key)
+        channel = self._store.get(key)
         if channel is None:
             if last_id is not None:
                 raise ReplayOver("nothing is kept of this stream any more")
             channel = self._start(key, produce)
-        return channel.read(channel.start_of(last_id))
+        return channel.read(channel.start_after(last_id))
 
-    def _start(self, key: str, produce: Produce) -> Channel:
-        ring = Ring(new_epoch(), self._bounds)
-        channel = Channel(ring, slow_s=self._slow_s, on_idle=self._idle)
-        self._shelf.place(key, channel)
+    def _start(self, key: str, produce: Producer) -> StreamChannel:
+        buffer = EventBuffer(new_epoch(), self._bounds)
+        channel = StreamChannel(buffer, slow_s=self._slow_s, on_idle=self._idle)
+        self._store.add(key, channel)
         channel.task = asyncio.get_running_loop().create_task(
             _run(channel, produce), name="undam replay source"
         )
         self._drop_later(channel)  # Until its first reader takes its first step.
         return channel
 
-    def _idle(self, channel: Channel) -> None:
+    def _idle(self, channel: StreamChannel) -> None:
         if channel.kept:
             self._drop_later(channel)
         else:
             channel.stop()  # Nobody can come back to it.
 
-    def _drop_later(self, channel: Channel) -> None:
-        channel.let_go()
+    def _drop_later(self, channel: StreamChannel) -> None:
+        channel.cancel_timer()
         loop = asyncio.get_running_loop()
-        channel.timer = loop.call_later(self._linger_s, self._shelf.drop, channel)
+        channel.timer = loop.call_later(self._linger_s, self._store.drop, channel)
 
 
-async def _run(channel: Channel, produce: Produce) -> None:
+async def _run(channel: StreamChannel, produce: Producer) -> None:
     async def append(data: bytes) -> str:
-        await channel.make_room(1, len(data))
+        await channel.wait_for_space(1, len(data))
         return channel.publish(data)
 
     try:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from undam.asgi.replay.channel import End
+from undam.asgi.replay.stream_channel import End
 from undam.errors import UndamError
 
 # What one XREAD brings: bounded memory, few round trips for a reader who is far behind.
@@ -105,7 +105,7 @@ end
 return redis.call('DEL', lease)
 """
 
-Part = Literal["produce", "follow", "over", "unknown"]
+StreamRole = Literal["produce", "follow", "over", "unknown"]
 """What a process is to do with a stream: run its source, read along, or read what is there."""
 
 
@@ -113,15 +113,15 @@ class RedisDown(UndamError):
     """Redis did not answer in time, or not as it should."""
 
 
-class Opened(NamedTuple):
+class OpenResult(NamedTuple):
     """What Redis says of a stream; ``last`` is the number of its newest event."""
 
-    part: Part
+    part: StreamRole
     epoch: str
     last: int
 
 
-class Entry(NamedTuple):
+class LogEntry(NamedTuple):
     """Event ``number``, or where ``end`` is set, the stream's end."""
 
     number: int
@@ -130,7 +130,7 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class RedisTerms:
+class RedisSettings:
     """Times of every stream, in ms, and how long one command may take, in s."""
 
     prefix: str
@@ -153,9 +153,9 @@ class RedisLog:
         token: names whoever holds the lease; no two productions share one.
     """
 
-    def __init__(self, client: Redis, terms: RedisTerms, key: str, token: str) -> None:
+    def __init__(self, client: Redis, terms: RedisSettings, key: str, token: str) -> None:
         self._client = client
-        self._terms = terms
+        self._settings = terms
         self._token = token
         # A client may give up a read by itself, and that is no sign of a dead Redis.
         own_s = client.connection_pool.connection_kwargs.get("socket_timeout")
@@ -167,19 +167,19 @@ class RedisLog:
         self._append = client.register_script(_APPEND)
         self._release = client.register_script(_RELEASE)
 
-    async def open(self, epoch: str, *, may_start: bool, may_go_on: bool) -> Opened:
+    async def open(self, epoch: str, *, may_start: bool, may_go_on: bool) -> OpenResult:
         """Find out this process's part, and take the lease if it is to produce.
 
         Args:
             may_start: begin the stream, as ``epoch``, if nobody has.
             may_go_on: run the source from the middle, if whoever ran it is gone.
         """
-        terms = self._terms
+        terms = self._settings
         arguments: list[Any] = [self._token, epoch, terms.lease_ms, terms.keep_ms, terms.linger_ms]
         arguments += [int(may_start), int(may_go_on)]
         async with self._answering():
             part, name, last = await self._open(keys=self._keys, args=arguments)
-        return Opened(cast("Part", _text(part)), _text(name), int(last))
+        return OpenResult(cast("StreamRole", _text(part)), _text(name), int(last))
 
     async def append(
         self,
@@ -201,14 +201,14 @@ class RedisLog:
             ``"ok"``, ``"ended"`` (somebody has declared it lost) or ``"taken"`` (somebody else
             holds the lease), and whether anybody has read within the linger.
         """
-        terms = self._terms
+        terms = self._settings
         arguments: list[Any] = [self._token, epoch, terms.lease_ms, terms.keep_ms, terms.linger_ms]
         arguments += [int(has_readers), first, oldest, end or ""]
         async with self._answering():
             said, read = await self._append(keys=self._keys, args=[*arguments, *events])
         return _text(said), bool(read)
 
-    async def read(self, after: int, block_ms: int | None) -> list[Entry]:
+    async def read(self, after: int, block_ms: int | None) -> list[LogEntry]:
         """The entries after number ``after``; if there are none, wait for one.
 
         Args:
@@ -232,12 +232,12 @@ class RedisLog:
     async def touch(self) -> None:
         """Say that somebody reads."""
         async with self._answering():
-            await self._client.set(self._keys[3], 1, px=self._terms.linger_ms)
+            await self._client.set(self._keys[3], 1, px=self._settings.linger_ms)
 
     async def release(self, what: Literal["free", "lost", "forget"]) -> None:
         """Give up the lease, if it is still ours: for others to go on, or for nobody."""
         async with self._answering():
-            await self._release(keys=self._keys, args=[self._token, what, self._terms.keep_ms])
+            await self._release(keys=self._keys, args=[self._token, what, self._settings.keep_ms])
 
     @asynccontextmanager
     async def _answering(self, waiting_s: float = 0.0) -> AsyncGenerator[None]:
@@ -245,10 +245,10 @@ class RedisLog:
         assert task is not None
         cancelling = task.cancelling()
         try:
-            async with asyncio.timeout(self._terms.timeout_s + waiting_s):
+            async with asyncio.timeout(self._settings.timeout_s + waiting_s):
                 yield
         except TimeoutError:
-            raise RedisDown(f"no answer within {self._terms.timeout_s:g} s") from None
+            raise RedisDown(f"no answer within {self._settings.timeout_s:g} s") from None
         except (RedisError, OSError) as error:
             raise RedisDown(f"{type(error).__name__}: {error}") from error
         if task.cancelling() > cancelling:
@@ -257,12 +257,14 @@ class RedisLog:
             raise asyncio.CancelledError
 
 
-def _entry(ident: bytes | str, fields: Any) -> Entry:
+def _entry(ident: bytes | str, fields: Any) -> LogEntry:
     number = int(_text(ident).partition("-")[0])
     pairs = {_text(name): value for name, value in fields.items()}
     data = pairs.get("d", b"")
     end = _text(pairs["s"]) if "s" in pairs else None
-    return Entry(number, data.encode() if isinstance(data, str) else data, cast("End | None", end))
+    return LogEntry(
+        number, data.encode() if isinstance(data, str) else data, cast("End | None", end)
+    )
 
 
 def _text(value: bytes | str) -> str:

@@ -3,7 +3,7 @@
 While Redis answers, an event is shown only once it is kept, so that whoever takes over knows all
 that anyone has seen. Events that come during one command leave in the next, together. A command
 that fails, or takes longer than its limit, ends that: events are shown at once, and are written
-later from the ring, as far as it reaches back. A process that may have lost its lease meanwhile,
+later from the buffer, as far as it reaches back. A process that may have lost its lease meanwhile,
 as it stood still, asks once more before.
 """
 
@@ -14,25 +14,25 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from undam.asgi.replay.channel import Channel, End
 from undam.asgi.replay.redis_log import RedisDown, RedisLog
+from undam.asgi.replay.stream_channel import End, StreamChannel
 
-# What may wait for Redis before the source does. They are shown all at once, so that a ring has to
-# hold them beside what its readers have not taken.
+# What may wait for Redis before the source does. They are shown all at once, so that a buffer has
+# to hold them beside what its readers have not taken.
 _PENDING_EVENTS = 64
 _PENDING_BYTES = 1 << 18
 MIN_EVENTS = 2 * _PENDING_EVENTS
-"""The smallest ring that never drops what its readers are about to take."""
+"""The smallest buffer that never drops what its readers are about to take."""
 # What one command carries when an outage is made up for.
 _BATCH = 256
 _RETRY_S = 1.0
 
-Outcome = Literal["complete", "failed", "lost", "abandoned", "taken"]
+WriteOutcome = Literal["complete", "failed", "lost", "abandoned", "taken"]
 """How the writing ended; ``abandoned``: nobody has read for the linger; ``taken``: another process
 goes on with the stream, having taken this one for dead."""
 
 
-class Writer:
+class RedisWriter:
     """One stream on its way from its source to Redis and from there to its readers here.
 
     Args:
@@ -41,14 +41,14 @@ class Writer:
         renew_s: the lease is renewed this often, events or not.
         linger_s: for how long it goes on without readers while Redis cannot be asked for them.
         tell: called with an error when Redis fails, and with ``None`` when it is back.
-        max_bytes: of the ring.
+        max_bytes: of the buffer.
         down: Redis is known to fail.
     """
 
     def __init__(  # noqa: PLR0913 (one caller, and all are named)
         self,
         log: RedisLog,
-        channel: Channel,
+        channel: StreamChannel,
         *,
         written: int,
         lease_s: float,
@@ -75,23 +75,23 @@ class Writer:
         self._end: End | None = None
         self._end_written = False
         self._work = asyncio.Event()
-        self._room = asyncio.Event()
+        self._space = asyncio.Event()
         self._leased_at = self._read_at = asyncio.get_running_loop().time()
 
     async def append(self, data: bytes) -> str:
         """Take an event; returns its id. Waits while too many are on their way."""
-        await self._make_room([data])
+        await self._wait_for_space([data])
         if self._down:
             self._work.set()
             return self._channel.publish(data)
         self._pending.append(data)
         self._work.set()
-        ring = self._channel.ring
-        return ring.ident(ring.last + len(self._in_flight) + len(self._pending))
+        buffer = self._channel.buffer
+        return buffer.ident(buffer.last + len(self._in_flight) + len(self._pending))
 
     async def finish(self, last: Sequence[bytes], end: End) -> None:
         """Take what stands at the end, together with the fact; `run` returns when it is written."""
-        await self._make_room(last)
+        await self._wait_for_space(last)
         if self._down:
             for data in last:
                 self._channel.publish(data)
@@ -100,7 +100,7 @@ class Writer:
         self._end = end
         self._work.set()
 
-    async def run(self) -> Outcome:
+    async def run(self) -> WriteOutcome:
         """Write until the end, or until nobody wants it any more."""
         again = False
         while True:
@@ -135,24 +135,24 @@ class Writer:
                 return self._end
 
     def _has_work(self) -> bool:
-        behind = not self._only_here and self._written < self._channel.ring.last
+        behind = not self._only_here and self._written < self._channel.buffer.last
         return bool(self._pending) or self._end is not None or behind
 
     async def _write(self) -> tuple[str, bool]:
-        ring = self._channel.ring
-        first = max(self._written + 1, ring.first)
-        missed = [ring.event(n) for n in range(first, min(ring.last, first + _BATCH - 1) + 1)]
+        buffer = self._channel.buffer
+        first = max(self._written + 1, buffer.first)
+        missed = [buffer.event(n) for n in range(first, min(buffer.last, first + _BATCH - 1) + 1)]
         room = _BATCH - len(missed)
         asked_at = asyncio.get_running_loop().time()
         self._in_flight, self._pending = self._pending[:room], self._pending[room:]
         batch = [*missed, *self._in_flight]
-        all_of_it = first + len(missed) - 1 == ring.last and not self._pending
+        all_of_it = first + len(missed) - 1 == buffer.last and not self._pending
         end = self._end if all_of_it else None
         said, read = await self._log.append(
-            ring.epoch,
+            buffer.epoch,
             first,
             batch,
-            oldest=ring.first,
+            oldest=buffer.first,
             end=end,
             has_readers=self._channel.readers > 0,
         )
@@ -161,7 +161,7 @@ class Writer:
             self._written = first + len(batch) - 1
             self._end_written = end is not None
             self._publish_in_flight()
-            if self._down and self._written == ring.last:
+            if self._down and self._written == buffer.last:
                 self._down = False
                 self._began_down = False
                 self._tell(None)
@@ -180,7 +180,7 @@ class Writer:
         for data in self._in_flight:
             self._channel.publish(data)
         self._in_flight = []
-        self._room.set()
+        self._space.set()
 
     def _go_on_without(self, error: RedisDown) -> None:
         self._down = True
@@ -205,16 +205,16 @@ class Writer:
                 async with asyncio.timeout(left):
                     await self._work.wait()
 
-    async def _make_room(self, events: Sequence[bytes]) -> None:
-        """Wait until ``events`` can join those on their way, and all of them the readers' ring."""
+    async def _wait_for_space(self, events: Sequence[bytes]) -> None:
+        """Wait until ``events`` can join those on their way, and all fit the readers' buffer."""
         while ahead := [*self._in_flight, *self._pending]:
             size = sum(map(len, (*ahead, *events)))
             if len(ahead) + len(events) <= _PENDING_EVENTS and size <= self._pending_bytes:
                 break
-            self._room.clear()
-            await self._room.wait()
+            self._space.clear()
+            await self._space.wait()
         ahead += events
-        await self._channel.make_room(len(ahead), sum(map(len, ahead)))
+        await self._channel.wait_for_space(len(ahead), sum(map(len, ahead)))
 
     def _is_read(self) -> bool:
         now = asyncio.get_running_loop().time()

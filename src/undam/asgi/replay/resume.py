@@ -10,7 +10,14 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from undam.asgi.interface import Scope
-from undam.asgi.replay.interface import Append, Kept, Produce, Replay, ReplayGap, SourceFailed
+from undam.asgi.replay.interface import (
+    Append,
+    Producer,
+    Replay,
+    ReplayGap,
+    SourceFailed,
+    StoredEvent,
+)
 from undam.asgi.response.frames import SOURCE_FAILED, Frames
 from undam.asgi.response.source import Items, Source, close_source, open_source
 from undam.sse import Event
@@ -41,8 +48,8 @@ SourceFrom = Callable[[int], Items]
 """Gives a source from a position on: how many of its items became events before."""
 
 
-class Producer:
-    """A `Produce`: runs a source to its end and appends what it gives."""
+class SourceProducer:
+    """A `Producer`: runs a source to its end and appends what it gives."""
 
     __slots__ = ("_closed", "_expose", "_frames", "_source", "_source_from", "_started",
                  "resumable")  # fmt: skip
@@ -71,12 +78,12 @@ class Producer:
         except Exception as error:
             log.error("the source of an event stream failed", exc_info=error)
             message = (str(error) or type(error).__name__) if self._expose else SOURCE_FAILED
-            last = self._frames.failed(message, "server_error")
+            last = self._frames.error_event(message, "server_error")
             raise SourceFailed(SOURCE_FAILED, last) from None
         finally:
             await close_source(items)
 
-    async def leave(self) -> None:
+    async def close_unused(self) -> None:
         """Close the source that no store has started: the request that brought it is over."""
         if not self._started:
             self._closed = True
@@ -84,7 +91,7 @@ class Producer:
 
     def _open(self, position: int) -> AsyncIterator[Any]:
         if position:
-            self._frames.go_on()
+            self._frames.continue_answer()
         if not position and not self._closed:
             self._started = True
             return open_source(self._source)
@@ -108,7 +115,7 @@ def split_events(data: bytes) -> list[bytes]:
     return [part + b"\n\n" for part in data.split(b"\n\n") if part]
 
 
-class KeptFrames:
+class StoredFrames:
     """Gives kept events their ids back. What stands at the end was kept, too."""
 
     __slots__ = ("_frames", "ids")
@@ -128,22 +135,22 @@ class KeptFrames:
     def finish(self) -> bytes:
         return b""
 
-    def failed(self, message: str, kind: str) -> bytes:
-        return self._frames.failed(message, kind)
+    def error_event(self, message: str, kind: str) -> bytes:
+        return self._frames.error_event(message, kind)
 
-    def gap(self, last_event_id: str) -> bytes:
-        return self._frames.gap(last_event_id)
+    def gap_event(self, last_event_id: str) -> bytes:
+        return self._frames.gap_event(last_event_id)
 
-    def go_on(self) -> None:
-        self._frames.go_on()
+    def continue_answer(self) -> None:
+        self._frames.continue_answer()
 
-    def stopped(self) -> bytes:
-        return self._frames.stopped()
+    def shutdown_event(self) -> bytes:
+        return self._frames.shutdown_event()
 
 
 async def read_from_start(
-    replay: Replay, key: str, produce: Produce, frames: Frames
-) -> AsyncGenerator[Kept | bytes, None]:
+    replay: Replay, key: str, produce: Producer, frames: Frames
+) -> AsyncGenerator[StoredEvent | bytes, None]:
     """Attach at the first step only, so that the head need not wait for the store.
 
     Where the beginning is gone the reader is told of the gap, whatever ``on_gap`` says: the head
@@ -152,15 +159,15 @@ async def read_from_start(
     try:
         reading = _reading(await replay.attach(key, None, produce))
     except ReplayGap:
-        reading = _after_gap(replay, key, frames.gap(""), produce)
+        reading = _after_gap(replay, key, frames.gap_event(""), produce)
     async with contextlib.aclosing(reading):
         async for item in reading:
             yield item
 
 
 async def read_after(
-    replay: Replay, key: str, last_id: str, produce: Produce, frames: Frames
-) -> AsyncGenerator[Kept | bytes, None]:
+    replay: Replay, key: str, last_id: str, produce: Producer, frames: Frames
+) -> AsyncGenerator[StoredEvent | bytes, None]:
     """Attach at once, to learn whether anything can be resumed.
 
     Raises:
@@ -172,20 +179,22 @@ async def read_after(
     except ReplayGap:
         if replay.on_gap == "204":
             raise
-        return _after_gap(replay, key, frames.gap(last_id), produce)
+        return _after_gap(replay, key, frames.gap_event(last_id), produce)
     return _reading(kept)
 
 
 async def _after_gap(
-    replay: Replay, key: str, gap: bytes, produce: Produce
-) -> AsyncGenerator[Kept | bytes, None]:
+    replay: Replay, key: str, gap: bytes, produce: Producer
+) -> AsyncGenerator[StoredEvent | bytes, None]:
     yield gap
     async with contextlib.aclosing(await replay.attach(key, "", produce)) as kept:
         async for item in kept:
             yield item
 
 
-async def _reading(kept: AsyncGenerator[Kept, None]) -> AsyncGenerator[Kept | bytes, None]:
+async def _reading(
+    kept: AsyncGenerator[StoredEvent, None],
+) -> AsyncGenerator[StoredEvent | bytes, None]:
     async with contextlib.aclosing(kept):
         async for item in kept:
             yield item

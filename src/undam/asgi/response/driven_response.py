@@ -1,7 +1,7 @@
-"""A response that the loop's heart looks after: heartbeats, early ends, and whose turn it is.
+"""Base of a response that this package drives itself, step by step, in the request's own task.
 
-It runs in the request's own task, so that cancellation, timeouts and context variables mean in
-the application's code what they mean everywhere.
+Running in the request's own task means that cancellation, timeouts and context variables behave in
+the application's code as they do without undam.
 """
 
 from __future__ import annotations
@@ -9,32 +9,39 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Generator
+from math import inf
 from time import monotonic
 from types import coroutine
 from typing import Any
 
+from undam.aio.deadlines import coalesced, loop_timer
 from undam.asgi.interface import Reason, Receive, Scope, Send
-from undam.asgi.response.shutdown import find_stopping
-from undam.asgi.response.sockets import bound_unread, find_transport
-from undam.asgi.response.stream_timer import heart_of
+from undam.asgi.response.open_streams import open_streams
+from undam.asgi.response.shutdown import find_server_state
+from undam.asgi.response.sockets import find_transport, limit_unsent
 
 TURN_EVENTS = 64
 TURN_S = 0.002
-"""A source that never suspends hands over control after so many events, or so long: 64 events
-are some 0.2 ms of work, and 2 ms is what 20 streams of 100 events/s do not notice."""
+"""A source that never suspends yields to the loop after this many events or this many seconds. 64
+events take about 0.2 ms. A pause of 2 ms is not noticeable on 20 streams of 100 events/s."""
 
 
-class Tended:
-    """What `EventStream` and `StreamGuard` have in common.
+class DrivenResponse(ABC):
+    """Common part of `StreamedResponse` and `GuardedResponse`: writes, heartbeats and early ends.
 
-    Every write goes through ``_send`` with ``_sending`` true and ``_wrote_at`` set before.
+    Invariant: before each call of ``_send``, ``_sending`` is set to true and ``_wrote_at`` to the
+    current time. ``_sending`` is reset when the call returns, so it stays true if a write failed or
+    was interrupted.
     """
 
-    __slots__ = ("_beat", "_cancelling", "_context", "_ended", "_given", "_heart", "_heartbeat",
-                 "_held", "_held_bytes", "_receive", "_send", "_send_timeout", "_sending", "_task",
-                 "_transport", "_turn_at", "_write_error", "_wrote_at", "closed")  # fmt: skip
+    __slots__ = (
+        "_cancelling", "_context", "_end_reason", "_heartbeat", "_heartbeat_task", "_open_streams",
+        "_pending", "_pending_bytes", "_receive", "_send", "_send_timeout", "_sending", "_task",
+        "_timer", "_transport", "_turn_at", "_turn_events", "_write_error", "_wrote_at", "closed",
+        "next_deadline",
+    )  # fmt: skip
 
     def __init__(
         self, receive: Receive, send: Send, heartbeat: float | None, send_timeout: float | None
@@ -44,135 +51,143 @@ class Tended:
         self._heartbeat = heartbeat
         self._send_timeout = send_timeout
         self._sending = False
-        self._ended: Reason | None = None
-        self._beat: asyncio.Task[None] | None = None
+        self._end_reason: Reason | None = None
+        self._heartbeat_task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
         self._write_error: Exception | None = None
         self._turn_at = self._wrote_at = monotonic()
-        self._given = 0
-        self._held: list[bytes] | None = None
-        self._held_bytes = 0
+        self._turn_events = 0
+        self._pending: list[bytes] | None = None
+        self._pending_bytes = 0
+        self.next_deadline = inf
         self.closed = False
 
     @abstractmethod
     def heartbeat_bytes(self) -> bytes:
-        """What to send as a heartbeat just now; empty if the client is inside an event."""
+        """Return the heartbeat to send now; empty if the last write ended inside an event."""
 
     def end(self, reason: Reason) -> None:
-        """End it early: what the application waits for is cancelled at once."""
-        if self._ended is None and not self.closed:
-            self._ended = reason
+        """End the response early: cancel the request's task."""
+        if self._end_reason is None and not self.closed:
+            self._end_reason = reason
             self._task.cancel()
 
-    def pulse(self, now: float) -> float:
-        """Send a heartbeat if one is due, or cut a client that takes nothing."""
-        beat, limit = self._heartbeat, self._send_timeout
-        if self._sending or self._beat is not None:
-            # A write is under way, so no heartbeat is needed: the client has bytes to read.
+    def on_deadline(self, now: float) -> float:
+        """Send a heartbeat if one is due; end the response if a write exceeds its time limit."""
+        heartbeat, limit = self._heartbeat, self._send_timeout
+        if self._sending or self._heartbeat_task is not None:
+            # A write is in progress, so no heartbeat is needed: the client has bytes to read.
             if limit is None:
-                return now + (beat or 0.0)
+                return inf if heartbeat is None else coalesced(now + heartbeat, heartbeat)
             if now < self._wrote_at + limit:
-                return self._wrote_at + limit
+                return coalesced(self._wrote_at + limit, limit)
             self.end("send-timeout")
-            return now + limit
-        if beat is None:
-            return now + (limit or 0.0)
-        due = self._wrote_at + beat
+            return inf
+        if heartbeat is None:
+            return inf if limit is None else coalesced(now + limit, limit)
+        due = self._wrote_at + heartbeat
         if due <= now:
-            due = now + beat
+            due = now + heartbeat
             if data := self.heartbeat_bytes():
-                # Counted from this write: a late timer is not made up for.
+                # The next interval starts here, even if the timer fired late.
                 self._wrote_at = now
-                self._beat = self._task.get_loop().create_task(
+                self._heartbeat_task = self._task.get_loop().create_task(
                     self._send_heartbeat(data), name="undam heartbeat", context=self._context
                 )
-        return due if limit is None else min(due, now + limit)
+        due = coalesced(due, heartbeat)
+        return due if limit is None else min(due, coalesced(now + limit, limit))
 
     async def _abort(self) -> None:
-        """Cut the connection, where it can be seen: closing it would wait for a frozen client."""
+        """Abort the connection if its transport is known; closing would wait for the client."""
         if self._transport is not None:
             self._transport.abort()
-            # The server learns of it in the next turn, and then does not miss the rest.
+            # The server is notified in the next loop iteration. Without this pause it would log
+            # that the application ended the response too early.
             await asyncio.sleep(0)
 
-    def _attend(self) -> None:
-        """Note whose task this is; before anything else."""
+    def _bind_task(self) -> None:
+        """Store the current task as the request's task; must be called first."""
         task = asyncio.current_task()
         assert task is not None
         self._task, self._cancelling = task, task.cancelling()
 
-    def _begin(self, scope: Scope, buffer_bytes: int) -> None:
-        """Put it under the heart's care."""
+    def _register(self, scope: Scope, buffer_bytes: int) -> None:
+        """Start the deadlines, and end this response when the server stops."""
         self._context = contextvars.copy_context()
         self._wrote_at = monotonic()
         self._transport = find_transport(scope, self._receive, self._send)
         if self._transport is not None:
-            bound_unread(self._transport, buffer_bytes)
-        heart = self._heart = heart_of(self._task.get_loop())
-        waits = [wait for wait in (self._heartbeat, self._send_timeout) if wait is not None]
-        shortest = min(waits, default=0.0)
-        heart.add(self, self._wrote_at + shortest if waits else None, shortest)
-        if (probe := find_stopping(self._send)) is not None:
-            heart.watch(*probe)
+            limit_unsent(self._transport, buffer_bytes)
+        loop = self._task.get_loop()
+        self._timer = loop_timer(loop)
+        for interval in (self._heartbeat, self._send_timeout):
+            if interval is not None:
+                self._timer.schedule(self, coalesced(self._wrote_at + interval, interval))
+        self._open_streams = open_streams(loop)
+        self._open_streams.add(self)
+        if (state := find_server_state(self._send)) is not None:
+            self._open_streams.poll(*state)
 
     def _detach(self) -> None:
-        """Nothing more happens to it from outside."""
+        """Stop heartbeats, deadlines and early ends; the response is about to finish."""
         self.closed = True
-        self._heart.remove(self)
+        self._timer.cancel(self)
+        self._open_streams.remove(self)
 
     @coroutine
-    def _watched(self, body: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
-        """``await body``; note when each turn of it began, and write what it held at its end.
+    def _drive(self, body: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
+        """Await ``body``; whenever it suspends, first write the events that are pending.
 
-        It hands on what ``body`` yields to the task, and what the task throws into it, as ``await``
-        does (a task sends nothing but None). This is the one place where suspending is seen,
-        whatever the source is made of, and it costs a clock read per suspension instead of a turn
-        of the loop per event.
+        This generator does what ``await`` does: it passes the futures that ``body`` yields to the
+        task, and the exceptions of the task to ``body`` (a task only ever sends None). It is the
+        only place where suspension is visible for every kind of source. The cost is one clock read
+        per suspension, instead of one loop iteration per event.
         """
         send, throw = body.send, body.throw
         try:
-            waiting = send(None)
+            future = send(None)
             while True:
                 try:
-                    if self._held:
-                        _set_awaited(waiting, False)
-                        yield from self._write_held().__await__()
-                        _set_awaited(waiting, True)
-                    yield waiting
+                    if self._pending:
+                        _set_awaited(future, False)
+                        yield from self._write_pending().__await__()
+                        _set_awaited(future, True)
+                    yield future
                 except BaseException as error:
                     self._turn_at = monotonic()
-                    # What it gives next, if anything, is looked at closely.
-                    self._given = TURN_EVENTS
-                    waiting = throw(error)
+                    # The next event takes the checked path, because a write may have been
+                    # interrupted.
+                    self._turn_events = TURN_EVENTS
+                    future = throw(error)
                 else:
                     self._turn_at = monotonic()
-                    self._given = 0
-                    waiting = send(None)
+                    self._turn_events = 0
+                    future = send(None)
         except StopIteration:
             return
 
-    def _take_held(self) -> bytes:
-        """What was given in this turn and not written, which is the caller's to write."""
-        data = b"".join(self._held or ())
-        self._held, self._held_bytes = None, 0
+    def _take_pending(self) -> bytes:
+        """Return the events of this turn that are not written yet; the caller must write them."""
+        data = b"".join(self._pending or ())
+        self._pending, self._pending_bytes = None, 0
         return data
 
-    async def _write_held(self) -> None:
-        data = self._take_held()
+    async def _write_pending(self) -> None:
+        data = self._take_pending()
         self._wrote_at = monotonic()
         self._sending = True
         try:
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
         except Exception as error:
-            # Not the source's to see, in whose place this runs; it is cancelled instead, and
-            # _sending stays true, as after any write that did not come to its end.
+            # This runs inside the source's `await`, so a write error must not surface there; the
+            # source is cancelled instead. `_sending` stays true, as after every failed write.
             self._write_error = error
             self.end("client-left" if isinstance(error, OSError) else "error")
         else:
             self._sending = False
 
-    async def _wait_for_leaving(self) -> None:
-        # A server that cannot say any more whether the client is there has lost it.
+    async def _watch_disconnect(self) -> None:
+        # A server whose `receive` raises has lost the connection.
         with contextlib.suppress(Exception):
             while (await self._receive())["type"] != "http.disconnect":
                 pass
@@ -184,28 +199,29 @@ class Tended:
         except Exception:
             self.end("client-left")
         finally:
-            self._beat = None
+            self._heartbeat_task = None
 
-    def _is_cancelled_from_outside(self, caught: BaseException | None) -> bool:
-        # Code may also raise CancelledError by itself, from a task of its own that was cancelled;
-        # that is an error like any other.
+    def _is_cancelled_externally(self, caught: BaseException | None) -> bool:
+        # Application code may raise CancelledError itself, for instance from another task that was
+        # cancelled. That is an error like any other.
         return (
             isinstance(caught, asyncio.CancelledError)
             and self._task.cancelling() > self._cancelling
         )
 
-    async def _take_back_cancel(self, caught: BaseException | None) -> None:
+    async def _absorb_cancellation(self, caught: BaseException | None) -> None:
+        """Undo the cancellation by `end`, so that the task can go on."""
         if not isinstance(caught, asyncio.CancelledError):
-            # Either it was swallowed, or it is still to come.
+            # The cancellation was suppressed, or is delivered at the next suspension.
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(0)
         self._task.uncancel()
 
 
-def _set_awaited(waiting: Any, awaited: bool) -> None:
-    """Put a future aside, or back into the state in which ``await`` gives it to a task.
+def _set_awaited(future: Any, awaited: bool) -> None:
+    """Set or clear the mark by which a future announces to its task that it is awaited.
 
-    In that state no other task may await it, and a write may take many turns.
+    While the mark is set, no other future can be awaited, and a write may take many iterations.
     """
-    if getattr(waiting, "_asyncio_future_blocking", None) is not None:
-        waiting._asyncio_future_blocking = awaited
+    if getattr(future, "_asyncio_future_blocking", None) is not None:
+        future._asyncio_future_blocking = awaited

@@ -10,9 +10,9 @@ from typing import Any
 from undam.asgi.interface import Receive, Scope, Send
 from undam.asgi.replay.interface import Replay, ReplayGap, ReplayOver
 from undam.asgi.replay.resume import (
-    KeptFrames,
-    Producer,
     SourceFrom,
+    SourceProducer,
+    StoredFrames,
     last_event_id,
     read_after,
     read_from_start,
@@ -28,7 +28,12 @@ from undam.asgi.response.source import (
     is_used_up_by_one,
     open_source,
 )
-from undam.asgi.response.stream import OnClose, Stream, Terms, tell
+from undam.asgi.response.streamed_response import (
+    OnClose,
+    StreamedResponse,
+    StreamSettings,
+    call_on_close,
+)
 from undam.errors import UsageError
 
 
@@ -111,7 +116,7 @@ class EventStream:
         self._replay_key = replay_key or ""
         self._source_from = source_from
         self._served = False
-        self._terms = Terms(
+        self._settings = StreamSettings(
             status=status,
             headers=stream_headers(headers),
             heartbeat=heartbeat,
@@ -129,14 +134,14 @@ class EventStream:
             raise UsageError("source is an iterator, used up by the first request; give a function")
         self._served = True
         if scope["method"] == "HEAD":
-            await self._answer_without_stream(send, self._terms.status, self._terms.headers)
+            await self._answer_without_stream(send, self._settings.status, self._settings.headers)
         elif self._replay is None:
             try:
                 items = open_source(self._source)
             except Exception:
-                await tell(self._terms.on_close, "error")
+                await call_on_close(self._settings.on_close, "error")
                 raise
-            await Stream(self._terms, items, self._frames(), receive, send).run(scope)
+            await StreamedResponse(self._settings, items, self._frames(), receive, send).run(scope)
         else:
             await self._resume(self._replay, scope, receive, send)
 
@@ -152,10 +157,10 @@ class EventStream:
 
     async def _resume(self, replay: Replay, scope: Scope, receive: Receive, send: Send) -> None:
         frames = self._frames()
-        produce = Producer(
+        produce = SourceProducer(
             self._source,
             frames,
-            expose_errors=self._terms.expose_errors,
+            expose_errors=self._settings.expose_errors,
             source_from=self._source_from,
         )
         last_id = last_event_id(scope)
@@ -165,11 +170,13 @@ class EventStream:
                 items = read_from_start(replay, self._replay_key, produce, frames)
             else:
                 items = await read_after(replay, self._replay_key, last_id, produce, frames)
-            await Stream(self._terms, items, KeptFrames(frames), receive, send).run(scope)
+            await StreamedResponse(self._settings, items, StoredFrames(frames), receive, send).run(
+                scope
+            )
         except (ReplayGap, ReplayOver):
             await self._answer_without_stream(send, 204, [(b"cache-control", b"no-store")])
         finally:
-            await produce.leave()
+            await produce.close_unused()
 
     async def _answer_without_stream(self, send: Send, status: int, headers: RawHeaders) -> None:
         try:
@@ -177,4 +184,4 @@ class EventStream:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             await close_source(self._source)
-            await tell(self._terms.on_close, "complete")
+            await call_on_close(self._settings.on_close, "complete")

@@ -42,19 +42,19 @@ class Frames(Protocol):
         """What stands at the end of a complete stream."""
         ...
 
-    def failed(self, message: str, kind: str) -> bytes:
+    def error_event(self, message: str, kind: str) -> bytes:
         """An error event."""
         ...
 
-    def stopped(self) -> bytes:
+    def shutdown_event(self) -> bytes:
         """What a stream that the server cuts short says last."""
         ...
 
-    def gap(self, last_event_id: str) -> bytes:
+    def gap_event(self, last_event_id: str) -> bytes:
         """Tells a reader that events after ``last_event_id`` are no longer to be had."""
         ...
 
-    def go_on(self) -> None:
+    def continue_answer(self) -> None:
         """Note that another process gave the first events of this stream."""
         ...
 
@@ -93,18 +93,18 @@ class PlainFrames:
     def finish(self) -> bytes:
         return b""
 
-    def failed(self, message: str, kind: str) -> bytes:
+    def error_event(self, message: str, kind: str) -> bytes:
         return b"event: error\ndata: " + error_json(message, kind) + b"\n\n"
 
-    def stopped(self) -> bytes:
+    def shutdown_event(self) -> bytes:
         # An EventSource comes back by itself; an event would only be taken for content.
         return b""
 
-    def gap(self, last_event_id: str) -> bytes:
+    def gap_event(self, last_event_id: str) -> bytes:
         said = {"last_event_id": last_event_id[:_ECHOED_CHARS]}
         return b"event: gap\ndata: " + encode_json(said) + b"\n\n"
 
-    def go_on(self) -> None:
+    def continue_answer(self) -> None:
         pass
 
 

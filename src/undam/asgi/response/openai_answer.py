@@ -111,17 +111,17 @@ class ChatFrames(PlainFrames):
         parts.append(b"data: [DONE]\n\n")
         return b"".join(parts)
 
-    def failed(self, message: str, kind: str) -> bytes:
+    def error_event(self, message: str, kind: str) -> bytes:
         return b"data: " + error_json(message, kind) + b"\n\n"
 
-    def gap(self, last_event_id: str) -> bytes:
-        return self.failed("The events after the last event id are gone.", "replay_gap")
+    def gap_event(self, last_event_id: str) -> bytes:
+        return self.error_event("The events after the last event id are gone.", "replay_gap")
 
-    def go_on(self) -> None:
+    def continue_answer(self) -> None:
         self._role = None
 
-    def stopped(self) -> bytes:
-        return self.failed("The server is shutting down.", "server_shutdown")
+    def shutdown_event(self) -> bytes:
+        return self.error_event("The server is shutting down.", "server_shutdown")
 
 
 def _choice(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from undam.asgi.interface import Send
 Probe = tuple[Hashable, Callable[[], bool]]
 
 
-def find_stopping(send: Send) -> Probe | None:
+def find_server_state(send: Send) -> Probe | None:
     """(which server, a function that says whether it stops), or ``None`` if it does not show."""
     return _hypercorn(send) or _uvicorn()
 

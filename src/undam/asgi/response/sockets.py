@@ -35,7 +35,7 @@ def find_transport(scope: Scope, receive: Receive, send: Send) -> asyncio.Transp
     return transport if _is_transport(transport) else None
 
 
-def bound_unread(transport: asyncio.Transport, buffer_bytes: int) -> None:
+def limit_unsent(transport: asyncio.Transport, buffer_bytes: int) -> None:
     """Pause writing when at most ``buffer_bytes`` wait on this side of the connection.
 
     A quarter may wait in the transport and a quarter, unsent, in the kernel; both look only before

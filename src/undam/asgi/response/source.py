@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
-from undam.asgi.response.threads import ThreadedIterator
+from undam.asgi.response.threaded_iterator import ThreadedIterator
 from undam.errors import UsageError
 from undam.sse import Event
 
@@ -53,12 +53,12 @@ def open_source(source: Source) -> AsyncIterator[Any]:
         return source.__aiter__()
     if isinstance(source, list | tuple):
         # They are there already: no step of theirs can block the loop.
-        return _given(source)
+        return _turn_events(source)
     assert isinstance(source, Iterable)
     return ThreadedIterator(source)
 
 
-async def _given(items: Iterable[Any]) -> AsyncIterator[Any]:
+async def _turn_events(items: Iterable[Any]) -> AsyncIterator[Any]:
     for item in items:
         yield item
 

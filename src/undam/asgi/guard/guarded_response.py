@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from time import monotonic
 
 from undam.asgi.interface import App, Message, Receive, Scope, Send
-from undam.asgi.response.driven_response import TURN_EVENTS, TURN_S, Tended
+from undam.asgi.response.driven_response import TURN_EVENTS, TURN_S, DrivenResponse
 from undam.asgi.response.headers import guarded_headers
-from undam.asgi.response.stream import PING, PING_AMONG_IDS
+from undam.asgi.response.streamed_response import PING, PING_AMONG_IDS
 
 EVENT_STREAM_TYPE = b"text/event-stream"
 NDJSON_TYPES = frozenset(
@@ -30,7 +30,7 @@ _TAIL = 4
 
 
 @dataclass(frozen=True, slots=True)
-class GuardTerms:
+class GuardSettings:
     """What a `StreamGuard` was told."""
 
     heartbeat: float | None
@@ -39,15 +39,15 @@ class GuardTerms:
     send_timeout: float | None
 
 
-class Guarded(Tended):
+class GuardedResponse(DrivenResponse):
     """Passes messages on until a response turns out to be a stream, and then looks after it."""
 
-    __slots__ = ("_arrived", "_count", "_guard_terms", "_ids", "_inbox", "_lines", "_listening",
+    __slots__ = ("_arrived", "_count", "_guard_settings", "_ids", "_inbox", "_lines", "_listening",
                  "_read", "_scope", "_started", "_tail", "_watch")  # fmt: skip
 
-    def __init__(self, terms: GuardTerms, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, terms: GuardSettings, scope: Scope, receive: Receive, send: Send) -> None:
         super().__init__(receive, send, None, terms.send_timeout)
-        self._guard_terms = terms
+        self._guard_settings = terms
         self._scope = scope
         self._started = False
         self._lines = False
@@ -59,20 +59,20 @@ class Guarded(Tended):
 
     async def run(self, app: App, scope: Scope) -> None:
         """Serve the request; what the application raises goes on to the server."""
-        self._attend()
+        self._bind_task()
         caught: BaseException | None = None
         try:
-            await self._watched(_coroutine(app, scope, self.receive, self.send))
+            await self._drive(_coroutine(app, scope, self.receive, self.send))
         except (Exception, asyncio.CancelledError) as error:
             caught = error
         finally:
             if self._started and not self.closed:
                 self._detach()
-        if self._ended is not None:
-            await self._take_back_cancel(caught)
-            if self._ended == "send-timeout":
+        if self._end_reason is not None:
+            await self._absorb_cancellation(caught)
+            if self._end_reason == "send-timeout":
                 await self._abort()
-            if isinstance(caught, asyncio.CancelledError) and not self._is_cancelled_from_outside(
+            if isinstance(caught, asyncio.CancelledError) and not self._is_cancelled_externally(
                 caught
             ):
                 return
@@ -115,7 +115,7 @@ class Guarded(Tended):
         """A comment, or a line as it was told; nothing inside an event or a line."""
         if self._lines:
             at_boundary = not self._tail or self._tail.endswith(b"\n")
-            return self._guard_terms.ndjson_heartbeat or b"" if at_boundary else b""
+            return self._guard_settings.ndjson_heartbeat or b"" if at_boundary else b""
         if self._tail and not self._tail.endswith(_EVENT_ENDS):
             return b""
         return PING_AMONG_IDS if self._ids else PING
@@ -130,13 +130,13 @@ class Guarded(Tended):
 
     def _start(self, message: Message, headers: list[tuple[bytes, bytes]]) -> Message:
         names = {name.lower() for name, _ in headers}
-        terms = self._guard_terms
+        terms = self._guard_settings
         # In a body of stated length, or of compressed bytes, there is no place for a heartbeat.
         sealed = b"content-length" in names or b"content-encoding" in names
         wanted = not self._lines or terms.ndjson_heartbeat is not None
         if wanted and not sealed and self._scope["method"] != "HEAD":
             self._heartbeat = terms.heartbeat
-        self._begin(self._scope, terms.buffer_bytes)
+        self._register(self._scope, terms.buffer_bytes)
         if self._listening == 0:
             self._watch_client()
         return {**message, "headers": guarded_headers(headers)}
@@ -145,8 +145,8 @@ class Guarded(Tended):
         last = not message.get("more_body", False)
         if last:
             self._detach()
-            if self._beat is not None:
-                await self._beat
+            if self._heartbeat_task is not None:
+                await self._heartbeat_task
         else:
             self._note(message.get("body", b""))
         self._wrote_at = now = monotonic()

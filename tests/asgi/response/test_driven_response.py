@@ -52,7 +52,7 @@ def test_a_source_that_computes_hands_over_after_a_time() -> None:
 
 
 def test_a_paced_source_costs_no_turns_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("undam.asgi.response.stream.TURN_S", 0.04)
+    monkeypatch.setattr("undam.asgi.response.streamed_response.TURN_S", 0.04)
     sleeps: list[float] = []
     sleep = asyncio.sleep
 

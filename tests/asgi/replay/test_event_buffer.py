@@ -1,4 +1,4 @@
-"""The ring of a replay: bounded in events and bytes, and never mistaken about an id."""
+"""The buffer of a replay: bounded in events and bytes, and never mistaken about an id."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from undam.asgi.replay.event_buffer import Bounds, EventBuffer, new_epoch
 from undam.asgi.replay.interface import ReplayGap
-from undam.asgi.replay.ring import Bounds, Ring, new_epoch
 
 EPOCH = "0123456789abcdef01234567"
 
 
-def _ring(max_events: int = 3, max_bytes: int = 100, *, filled: int = 0) -> Ring:
-    ring = Ring(EPOCH, Bounds(max_events, max_bytes))
+def _ring(max_events: int = 3, max_bytes: int = 100, *, filled: int = 0) -> EventBuffer:
+    buffer = EventBuffer(EPOCH, Bounds(max_events, max_bytes))
     for number in range(1, filled + 1):
-        assert ring.append(b"%d" % number) == number
-    return ring
+        assert buffer.append(b"%d" % number) == number
+    return buffer
 
 
 def test_it_keeps_the_newest_under_their_numbers() -> None:
-    ring = _ring(filled=5)
-    assert (ring.first, ring.last) == (3, 5)
-    assert [ring.event(n) for n in (3, 4, 5)] == [b"3", b"4", b"5"]
+    buffer = _ring(filled=5)
+    assert (buffer.first, buffer.last) == (3, 5)
+    assert [buffer.event(n) for n in (3, 4, 5)] == [b"3", b"4", b"5"]
 
 
 def test_an_empty_one_begins_at_one() -> None:
@@ -30,11 +30,11 @@ def test_an_empty_one_begins_at_one() -> None:
 
 
 def test_the_newest_event_stays_however_large() -> None:
-    ring = _ring(max_bytes=4, filled=2)
-    assert ring.append(b"x" * 1000) == 3
-    assert (ring.first, ring.last) == (3, 3)
-    ring.append(b"y")
-    assert (ring.first, ring.last) == (4, 4)
+    buffer = _ring(max_bytes=4, filled=2)
+    assert buffer.append(b"x" * 1000) == 3
+    assert (buffer.first, buffer.last) == (3, 3)
+    buffer.append(b"y")
+    assert (buffer.first, buffer.last) == (4, 4)
 
 
 @given(
@@ -45,26 +45,26 @@ def test_the_newest_event_stays_however_large() -> None:
 def test_it_holds_no_more_than_its_bounds_and_as_much_as_they_allow(
     max_events: int, max_bytes: int, events: list[bytes]
 ) -> None:
-    ring, model = Ring(EPOCH, Bounds(max_events, max_bytes)), list[bytes]()
+    buffer, model = EventBuffer(EPOCH, Bounds(max_events, max_bytes)), list[bytes]()
     for count, data in enumerate(events, 1):
         model.append(data)
         while len(model) > max_events or (sum(map(len, model)) > max_bytes and len(model) > 1):
             model.pop(0)
-        assert ring.first_after(1, len(data)) == count - len(model) + 1
-        assert ring.append(data) == ring.last == count
-        assert [ring.event(n) for n in range(ring.first, count + 1)] == model
+        assert buffer.first_after(1, len(data)) == count - len(model) + 1
+        assert buffer.append(data) == buffer.last == count
+        assert [buffer.event(n) for n in range(buffer.first, count + 1)] == model
 
 
 def test_an_id_leads_back_to_its_number_while_all_after_it_is_kept() -> None:
-    ring = _ring(filled=5)
-    assert [ring.number_of(ring.ident(n)) for n in (2, 3, 4, 5)] == [2, 3, 4, 5]
+    buffer = _ring(filled=5)
+    assert [buffer.number_of(buffer.ident(n)) for n in (2, 3, 4, 5)] == [2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("number", [1, 6, 999_999_999_999_999])
 def test_an_id_that_is_gone_or_was_never_given_is_a_gap(number: int) -> None:
-    ring = _ring(filled=5)
+    buffer = _ring(filled=5)
     with pytest.raises(ReplayGap):
-        ring.number_of(f"{EPOCH}:{number}")
+        buffer.number_of(f"{EPOCH}:{number}")
 
 
 @pytest.mark.parametrize(
@@ -103,28 +103,28 @@ def test_whatever_else_a_client_sends_is_a_gap(ident: str) -> None:
 
 @given(st.text())
 def test_no_text_is_taken_for_an_id_that_is_none(ident: str) -> None:
-    ring = _ring(filled=5)
+    buffer = _ring(filled=5)
     try:
-        number = ring.number_of(ident)
+        number = buffer.number_of(ident)
     except ReplayGap:
         return
-    assert ring.ident(number) == ident
+    assert buffer.ident(number) == ident
 
 
 def test_ids_of_two_runs_never_meet() -> None:
     epochs = {new_epoch() for _ in range(1000)}
     assert len(epochs) == 1000
-    one, other = _ring(filled=3), Ring(new_epoch(), Bounds(3, 100))
+    one, other = _ring(filled=3), EventBuffer(new_epoch(), Bounds(3, 100))
     other.append(b"1")
     with pytest.raises(ReplayGap):
         other.number_of(one.ident(1))
 
 
 def test_a_hole_leaves_nothing_before_it() -> None:
-    ring = _ring(filled=3)
-    ring.skip_to(7)
-    assert (ring.first, ring.last) == (7, 6)
-    assert ring.number_of(ring.ident(6)) == 6
+    buffer = _ring(filled=3)
+    buffer.skip_to(7)
+    assert (buffer.first, buffer.last) == (7, 6)
+    assert buffer.number_of(buffer.ident(6)) == 6
     with pytest.raises(ReplayGap):
-        ring.number_of(ring.ident(3))
-    assert ring.append(b"7") == 7
+        buffer.number_of(buffer.ident(3))
+    assert buffer.append(b"7") == 7

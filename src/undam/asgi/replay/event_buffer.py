@@ -31,7 +31,7 @@ class Bounds:
     max_bytes: int
 
 
-class Ring:
+class EventBuffer:
     """One run of a stream; ids are ``EPOCH:NUMBER``."""
 
     __slots__ = ("_bounds", "_bytes", "_events", "epoch", "first")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.asgi_calls import run
-from undam.asgi.response.threads import ThreadedIterator
+from undam.asgi.response.threaded_iterator import ThreadedIterator
 
 
 async def _all(iterator: ThreadedIterator) -> list[object]:

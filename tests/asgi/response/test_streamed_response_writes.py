@@ -46,7 +46,7 @@ class Gated(Server):
 @pytest.fixture(autouse=True)
 def _long_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     # A busy machine must not make a turn last its 2 ms.
-    monkeypatch.setattr("undam.asgi.response.stream.TURN_S", 10.0)
+    monkeypatch.setattr("undam.asgi.response.streamed_response.TURN_S", 10.0)
 
 
 def test_a_future_that_others_await_meanwhile_still_wakes_the_source() -> None:

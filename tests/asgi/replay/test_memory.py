@@ -1,4 +1,4 @@
-"""`Memory` under `EventStream`: who starts the source, who reads along, what is kept."""
+"""`MemoryReplay` under `EventStream`: who starts the source, who reads along, what is kept."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 
 from support.asgi_calls import Call
 from support.replays import coming_back, data_of, got, kept_events, run_on
-from undam.asgi import EventStream, Memory, StreamBroken
-from undam.asgi.replay.channel import Channel
+from undam.asgi import EventStream, MemoryReplay, StreamBroken
+from undam.asgi.replay.stream_channel import StreamChannel
 from undam.errors import UsageError
 
 pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
@@ -50,13 +50,13 @@ class Source:
             self.closed += 1
 
 
-def _stream(memory: Memory, source: Callable[[], Any], key: str = "k", **options: Any) -> Any:
+def _stream(memory: MemoryReplay, source: Callable[[], Any], key: str = "k", **options: Any) -> Any:
     return EventStream(source, replay=memory, replay_key=key, **options)
 
 
 def _channels() -> int:
     gc.collect()
-    return sum(isinstance(thing, Channel) for thing in gc.get_objects())
+    return sum(isinstance(thing, StreamChannel) for thing in gc.get_objects())
 
 
 def _numbers(first: int, last: int) -> list[str]:
@@ -65,7 +65,7 @@ def _numbers(first: int, last: int) -> list[str]:
 
 def test_one_source_serves_all_readers_of_a_key(loop: str) -> None:
     async def main() -> None:
-        memory, source = Memory(), Source(20, 0.005)
+        memory, source = MemoryReplay(), Source(20, 0.005)
         calls = [Call() for _ in range(5)]
         tasks = [call.start(_stream(memory, source)) for call in calls[:3]]
         await calls[0].until(lambda: len(data_of(calls[0])) >= 5)
@@ -81,7 +81,7 @@ def test_one_source_serves_all_readers_of_a_key(loop: str) -> None:
 
 def test_a_reader_who_comes_back_misses_nothing_and_gets_nothing_twice(loop: str) -> None:
     async def main() -> None:
-        memory, source = Memory(), Source(60, 0.002)
+        memory, source = MemoryReplay(), Source(60, 0.002)
         seen: list[tuple[str, str]] = []
         ident = ""
         visits = 0
@@ -104,7 +104,7 @@ def test_a_reader_who_comes_back_misses_nothing_and_gets_nothing_twice(loop: str
 
 def test_the_stream_goes_on_while_nobody_reads(loop: str) -> None:
     async def main() -> None:
-        memory, source = Memory(linger_s=LONG), Source(10)
+        memory, source = MemoryReplay(linger_s=LONG), Source(10)
         source.go.clear()
         call = Call()
         task = call.start(_stream(memory, source))
@@ -125,7 +125,7 @@ def test_the_stream_goes_on_while_nobody_reads(loop: str) -> None:
 
 def test_the_source_is_cancelled_once_the_linger_is_over(loop: str) -> None:
     async def main() -> None:
-        memory, source = Memory(linger_s=0.1), Source(10)
+        memory, source = MemoryReplay(linger_s=0.1), Source(10)
         source.go.clear()
         call = Call()
         task = call.start(_stream(memory, source))
@@ -141,7 +141,7 @@ def test_the_source_is_cancelled_once_the_linger_is_over(loop: str) -> None:
 
 def test_a_reader_in_time_takes_the_end_of_the_linger_back(loop: str) -> None:
     async def main() -> None:
-        memory, source = Memory(linger_s=0.2), Source(10)
+        memory, source = MemoryReplay(linger_s=0.2), Source(10)
         source.go.clear()
         for _ in range(3):
             call = Call()
@@ -162,7 +162,7 @@ def test_a_reader_in_time_takes_the_end_of_the_linger_back(loop: str) -> None:
 
 def test_an_ended_stream_is_kept_for_the_linger_and_then_forgotten(loop: str) -> None:
     async def main() -> None:
-        memory, source = Memory(linger_s=0.15), Source(3)
+        memory, source = MemoryReplay(linger_s=0.15), Source(3)
         first = await Call().serve(_stream(memory, source))
         ident = kept_events(first.body)[0][0]
         again = await coming_back(ident).serve(_stream(memory, source))
@@ -178,7 +178,7 @@ def test_an_ended_stream_is_kept_for_the_linger_and_then_forgotten(loop: str) ->
 
 def test_who_has_everything_gets_204(loop: str) -> None:
     async def main() -> None:
-        memory, source = Memory(), Source(3)
+        memory, source = MemoryReplay(), Source(3)
         first = await Call().serve(_stream(memory, source))
         last = kept_events(first.body)[-1][0]
         assert (await coming_back(last).serve(_stream(memory, source))).status == 204
@@ -190,7 +190,7 @@ def test_who_has_everything_gets_204(loop: str) -> None:
 
 def test_a_gap_is_told_and_then_comes_what_is_kept(loop: str) -> None:
     async def main() -> None:
-        memory, source = Memory(max_events=5), Source(20)
+        memory, source = MemoryReplay(max_events=5), Source(20)
         first = Call()
         task = first.start(_stream(memory, source))
         await first.until(lambda: data_of(first))
@@ -209,7 +209,7 @@ def test_a_gap_is_told_and_then_comes_what_is_kept(loop: str) -> None:
 
 def test_a_gap_can_be_answered_with_204(loop: str) -> None:
     async def main() -> None:
-        memory, source = Memory(max_events=5, on_gap="204"), Source(20, 0.001)
+        memory, source = MemoryReplay(max_events=5, on_gap="204"), Source(20, 0.001)
         ident = kept_events((await Call().serve(_stream(memory, source))).body)[0][0]
         assert (await coming_back(ident).serve(_stream(memory, source))).status == 204
 
@@ -219,7 +219,7 @@ def test_a_gap_can_be_answered_with_204(loop: str) -> None:
 def test_who_comes_first_but_late_is_told_that_the_beginning_is_gone(loop: str) -> None:
     async def main() -> None:
         for on_gap in ("event", "204"):
-            memory, source = Memory(max_events=5, on_gap=on_gap), Source(20)
+            memory, source = MemoryReplay(max_events=5, on_gap=on_gap), Source(20)
             await Call().serve(_stream(memory, source))
             late = await Call().serve(_stream(memory, source))
             assert late.body.startswith(b': open\nevent: gap\ndata: {"last_event_id":""}\n\n')
@@ -230,7 +230,7 @@ def test_who_comes_first_but_late_is_told_that_the_beginning_is_gone(loop: str) 
 
 def test_a_gap_in_an_openai_stream_is_an_error_of_its_form(loop: str) -> None:
     async def main() -> None:
-        memory, source = Memory(max_events=5), Source(20)
+        memory, source = MemoryReplay(max_events=5), Source(20)
         await Call().serve(_stream(memory, source, openai=True))
         late = await Call().serve(_stream(memory, source, openai=True))
         assert late.body.startswith(b': open\ndata: {"error":{"message":')
@@ -255,7 +255,7 @@ def test_a_gap_in_an_openai_stream_is_an_error_of_its_form(loop: str) -> None:
 )
 def test_a_hostile_last_event_id_is_a_gap_that_breaks_nothing(loop: str, ident: bytes) -> None:
     async def main() -> None:
-        memory, source = Memory(), Source(3)
+        memory, source = MemoryReplay(), Source(3)
         unknown = await coming_back(ident).serve(_stream(memory, source))
         assert unknown.status == 204
         assert source.begun == 0
@@ -274,7 +274,7 @@ def test_a_hostile_last_event_id_is_a_gap_that_breaks_nothing(loop: str, ident: 
 
 def test_an_id_of_another_stream_or_run_is_a_gap(loop: str) -> None:
     async def main() -> None:
-        memory, source = Memory(linger_s=0.05), Source(3)
+        memory, source = MemoryReplay(linger_s=0.05), Source(3)
         of_other = kept_events((await Call().serve(_stream(memory, source, "other"))).body)[0][0]
         mine = await Call().serve(_stream(memory, source))
         call = await coming_back(of_other).serve(_stream(memory, source))
@@ -291,7 +291,7 @@ def test_an_error_of_the_source_is_an_event_with_an_id_for_all_and_no_clean_end(
     loop: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
-        memory, source = Memory(), Source(3, 0.001, fail=True)
+        memory, source = MemoryReplay(), Source(3, 0.001, fail=True)
         calls = [Call() for _ in range(3)]
         tasks = [call.start(_stream(memory, source)) for call in calls]
         results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -314,7 +314,7 @@ def test_an_error_of_the_source_is_an_event_with_an_id_for_all_and_no_clean_end(
 
 def test_the_end_of_an_openai_answer_can_be_resumed_between_its_events(loop: str) -> None:
     async def main() -> None:
-        memory, source = Memory(), Source(2)
+        memory, source = MemoryReplay(), Source(2)
         whole = await Call().serve(_stream(memory, source, openai=True))
         events = kept_events(whole.body)
         assert events[-1][1] == "[DONE]"
@@ -328,7 +328,7 @@ def test_the_end_of_an_openai_answer_can_be_resumed_between_its_events(loop: str
 
 def test_a_slow_reader_pauses_a_fast_source_and_loses_nothing(loop: str) -> None:
     async def main() -> None:
-        memory, source = Memory(max_events=10), Source(500)
+        memory, source = MemoryReplay(max_events=10), Source(500)
         call = Call()
         task = call.start(_stream(memory, source))
         await call.until(lambda: len(data_of(call)) >= 5)
@@ -351,7 +351,7 @@ def test_a_frozen_reader_holds_the_others_up_for_a_bounded_time_and_is_told(
     loop: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
-        memory, source = Memory(max_events=10, slow_s=0.2), Source(200)
+        memory, source = MemoryReplay(max_events=10, slow_s=0.2), Source(200)
         frozen, other = Call(), Call()
         source.go.clear()
         tasks = [frozen.start(_stream(memory, source)), other.start(_stream(memory, source))]
@@ -375,7 +375,7 @@ def test_a_frozen_reader_holds_the_others_up_for_a_bounded_time_and_is_told(
 
 def test_many_bytes_are_bounded_like_many_events(loop: str) -> None:
     async def main() -> None:
-        memory = Memory(max_bytes=1000)
+        memory = MemoryReplay(max_bytes=1000)
 
         async def source() -> AsyncIterator[str]:
             for number in range(50):
@@ -392,7 +392,7 @@ def test_a_full_store_drops_ended_streams_first_and_running_ones_that_nobody_rea
     loop: str,
 ) -> None:
     async def main() -> None:
-        memory = Memory(max_streams=3)
+        memory = MemoryReplay(max_streams=3)
         ended, read, unread = Source(1), Source(1), Source(1)
         for source in (read, unread):
             source.go.clear()
@@ -433,7 +433,7 @@ def test_beyond_the_last_place_a_stream_is_served_but_not_kept(
     loop: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
-        memory = Memory(max_streams=1)
+        memory = MemoryReplay(max_streams=1)
         kept, further = Source(3), Source(30, 0.005)
         kept.go.clear()
         reader = Call()
@@ -461,7 +461,7 @@ def test_beyond_the_last_place_a_stream_is_served_but_not_kept(
 
 def test_ids_are_unguessable_and_heartbeats_among_them_end_with_one_newline(loop: str) -> None:
     async def main() -> None:
-        memory, source = Memory(), Source(2, 0.1)
+        memory, source = MemoryReplay(), Source(2, 0.1)
         call = await Call().serve(_stream(memory, source, heartbeat=0.03))
         assert b": ping\n" in call.body
         assert b": ping\n\n" not in call.body
@@ -474,7 +474,7 @@ def test_ids_are_unguessable_and_heartbeats_among_them_end_with_one_newline(loop
 
 def test_nothing_is_left_of_streams_whose_linger_is_over(loop: str) -> None:
     async def main() -> None:
-        memory = Memory(linger_s=0.05)
+        memory = MemoryReplay(linger_s=0.05)
         before = _channels()
         for number in range(30):
             source = Source(5, 0.001)
@@ -507,4 +507,4 @@ def test_nothing_is_left_of_streams_whose_linger_is_over(loop: str) -> None:
 )
 def test_a_bound_that_bounds_nothing_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        Memory(**options)
+        MemoryReplay(**options)

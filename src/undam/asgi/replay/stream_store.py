@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from undam.asgi.replay.channel import Channel
+from undam.asgi.replay.stream_channel import StreamChannel
 
 log = logging.getLogger("undam.asgi")
 
 
-class Shelf:
+class StreamStore:
     """Channels by key.
 
     When it is full, room is made by what costs least: an ended stream that nobody reads, then an
@@ -18,22 +18,22 @@ class Shelf:
     """
 
     def __init__(self, max_streams: int) -> None:
-        self._channels: dict[str, Channel] = {}
+        self._channels: dict[str, StreamChannel] = {}
         self._max_streams = max_streams
-        self._told = False
+        self._warned = False
 
     def __len__(self) -> int:
         return len(self._channels)
 
-    def get(self, key: str) -> Channel | None:
+    def get(self, key: str) -> StreamChannel | None:
         """The stream under ``key``, if there is one."""
         return self._channels.get(key)
 
-    def place(self, key: str, channel: Channel) -> bool:
+    def add(self, key: str, channel: StreamChannel) -> bool:
         """Put ``channel`` under ``key``; false if every place is in use by readers."""
         if len(self._channels) >= self._max_streams and not self._evict():
-            if not self._told:
-                self._told = True
+            if not self._warned:
+                self._warned = True
                 log.warning(
                     "all %d streams of a replay have readers: further ones cannot be resumed "
                     "(raise max_streams); told once",
@@ -44,19 +44,19 @@ class Shelf:
         channel.kept = True
         return True
 
-    def drop(self, channel: Channel) -> None:
+    def drop(self, channel: StreamChannel) -> None:
         """Forget ``channel`` and stop what fills it."""
         for key in [key for key, one in self._channels.items() if one is channel]:
             del self._channels[key]
         channel.kept = False
         channel.stop()
 
-    def values(self) -> Iterable[Channel]:
+    def values(self) -> Iterable[StreamChannel]:
         """All of them, as they are now."""
         return list(self._channels.values())
 
     def _evict(self) -> bool:
-        def cost(channel: Channel) -> int:
+        def cost(channel: StreamChannel) -> int:
             return 2 * (channel.end is None) + (channel.readers > 0)
 
         # min() takes the first of equals, and a dict keeps its order.

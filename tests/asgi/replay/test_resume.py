@@ -10,7 +10,7 @@ import pytest
 
 from support.asgi_calls import Call, run
 from undam.asgi import EventStream, Replay, ReplayGap, ReplayOver, SourceFailed, StreamBroken
-from undam.asgi.replay.interface import Kept, Produce
+from undam.asgi.replay.interface import Producer, StoredEvent
 from undam.sse import Event
 
 
@@ -38,8 +38,8 @@ class Store:
         self.news = asyncio.Event()
 
     async def attach(
-        self, key: str, last_id: str | None, produce: Produce
-    ) -> AsyncGenerator[Kept, None]:
+        self, key: str, last_id: str | None, produce: Producer
+    ) -> AsyncGenerator[StoredEvent, None]:
         if self.task is None and last_id:
             raise ReplayOver(f"nothing is known of {key}")
         if self.task is None:
@@ -52,7 +52,7 @@ class Store:
             raise ReplayOver(key)
         return self._read(after, self.task)
 
-    async def _run(self, produce: Produce) -> None:
+    async def _run(self, produce: Producer) -> None:
         try:
             for data in await produce(self.append, 0):
                 await self.append(data)
@@ -63,7 +63,9 @@ class Store:
             # In the next turn, when the task is done.
             asyncio.get_running_loop().call_soon(self._tell)
 
-    async def _read(self, after: int, task: asyncio.Task[None]) -> AsyncGenerator[Kept, None]:
+    async def _read(
+        self, after: int, task: asyncio.Task[None]
+    ) -> AsyncGenerator[StoredEvent, None]:
         self.readers += 1
         try:
             while True:

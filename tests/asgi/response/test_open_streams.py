@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import time
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
+
+import pytest
 
 from support.asgi_calls import Call, run
 from undam.asgi import EventStream
 from undam.asgi.interface import Reason
-from undam.asgi.response.stream_timer import Heart, heart_of
+from undam.asgi.response.open_streams import open_streams
+from undam.asgi.response.streamed_response import StreamedResponse
 from undam.sse import Event, Parser
 
 BEAT = 0.05
@@ -159,140 +161,92 @@ def test_a_heartbeat_that_cannot_be_sent_ends_the_stream() -> None:
     run(main())
 
 
-class _Patient:
-    def __init__(self, every: float) -> None:
-        self.closed = False
-        self.every = every
-        self.pulses: list[float] = []
-
-    def pulse(self, now: float) -> float:
-        self.pulses.append(now)
-        return now + self.every
+class _Stream:
+    def __init__(self) -> None:
+        self.reasons: list[Reason] = []
 
     def end(self, reason: Reason) -> None:
-        self.closed = True
+        self.reasons.append(reason)
 
 
-class _Loop:
-    """Counts the timers that were set and not cancelled, and fires them by hand."""
-
-    def __init__(self) -> None:
-        self.timers: list[_Timer] = []
-
-    def call_later(self, delay: float, call: Callable[[], None]) -> _Timer:
-        timer = _Timer(time.monotonic() + delay, call)
-        self.timers.append(timer)
-        return timer
-
-    def live(self) -> list[_Timer]:
-        return [timer for timer in self.timers if not timer.gone]
-
-    def fire(self) -> None:
-        (timer,) = self.live()
-        time.sleep(max(0.0, timer.at - time.monotonic()))
-        timer.gone = True
-        timer.call()
-
-
-class _Timer:
-    def __init__(self, at: float, call: Callable[[], None]) -> None:
-        self.at, self.call, self.gone = at, call, False
-
-    def cancel(self) -> None:
-        self.gone = True
-
-
-def _heart() -> tuple[Heart, _Loop]:
-    loop: Any = _Loop()
-    return Heart(loop), loop
-
-
-def test_one_timer_serves_all_streams() -> None:
-    heart, loop = _heart()
-    now = time.monotonic()
-    streams = [_Patient(0.02 + i / 10_000) for i in range(50)]
-    for stream in streams:
-        heart.add(stream, now + stream.every, stream.every)
-        assert len(loop.live()) == 1
-    while not all(stream.pulses for stream in streams):
-        loop.fire()
-    assert len(loop.timers) < 50
-    for stream in streams:
-        assert stream.pulses[0] >= now + stream.every
-
-
-def test_an_earlier_stream_pulls_the_timer_forward() -> None:
-    heart, loop = _heart()
-    now = time.monotonic()
-    late, early = _Patient(100.0), _Patient(0.01)
-    heart.add(late, now + late.every, late.every)
-    heart.add(early, now + early.every, early.every)
-    loop.fire()
-    assert early.pulses
-    assert not late.pulses
-
-
-def test_the_timer_is_gone_with_the_last_stream() -> None:
-    heart, loop = _heart()
-    stream = _Patient(10.0)
-    heart.add(stream, time.monotonic() + 10.0, 10.0)
-    stream.closed = True
-    heart.remove(stream)
-    assert loop.live() == []
-
-
-def test_streams_that_came_and_went_are_not_kept() -> None:
-    heart, _ = _heart()
-    stays = _Patient(100.0)
-    heart.add(stays, time.monotonic() + 100.0, 100.0)
-    gone = []
-    for _ in range(1000):
-        stream = _Patient(100.0)
-        heart.add(stream, time.monotonic() + 100.0, 100.0)
-        stream.closed = True
-        heart.remove(stream)
-        gone.append(weakref.ref(stream))
-    del stream
-    gc.collect()
-    assert sum(ref() is not None for ref in gone) < 200
-
-
-def test_a_closed_stream_gets_no_pulse() -> None:
-    heart, loop = _heart()
-    closed, stays = _Patient(0.01), _Patient(0.02)
-    for stream in (closed, stays):
-        heart.add(stream, time.monotonic() + stream.every, stream.every)
-    closed.closed = True
-    heart.remove(closed)
-    while not stays.pulses:
-        loop.fire()
-    assert closed.pulses == []
-
-
-def test_a_server_that_stops_ends_the_streams_that_are_and_that_come() -> None:
+def test_streams_with_the_same_heartbeat_share_wake_ups(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
-        heart = heart_of(asyncio.get_running_loop())
+        fired: list[float] = []
+        on_deadline = StreamedResponse.on_deadline
+
+        def counting(stream: StreamedResponse, now: float) -> float:
+            fired.append(now)
+            return on_deadline(stream, now)
+
+        monkeypatch.setattr(StreamedResponse, "on_deadline", counting)
+        calls = [Call() for _ in range(50)]
+        tasks = [call.start(EventStream(_silent(), heartbeat=0.2)) for call in calls]
+        for call in calls:
+            await call.until(lambda: _beats(call))  # noqa: B023 (awaited in this iteration)
+        assert len(set(fired)) < len(calls) / 2
+        for call, task in zip(calls, tasks, strict=True):
+            await _cut(call, task)
+
+    run(main())
+
+
+def test_a_finished_stream_is_freed() -> None:
+    async def main() -> None:
+        gone: list[weakref.ref[Any]] = []
+        for _ in range(300):
+            call = Call()
+            stream = EventStream([], heartbeat=100.0)
+            await call.serve(stream)
+            gone.append(weakref.ref(call))
+            del call, stream
+        gc.collect()
+        assert sum(ref() is not None for ref in gone) < 200
+
+    run(main())
+
+
+def test_a_server_that_stops_ends_open_and_new_streams() -> None:
+    async def main() -> None:
+        registry = open_streams()
         stopping: list[bool] = []
         reasons: list[str] = []
-        stays = _Patient(100.0)
-        heart.add(stays, None)
-        heart.watch("server", lambda: bool(stopping))
+        stays = _Stream()
+        registry.add(stays)
+        registry.poll("server", lambda: bool(stopping))
         stopping.append(True)
         call = Call()
         await call.serve(EventStream(_silent(), on_close=reasons.append))
         late = Call()
         await late.serve(EventStream(_silent(), on_close=reasons.append))
         assert reasons == ["shutdown"] * 2
-        heart.remove(stays)
+        assert set(stays.reasons) == {"shutdown"}
+        registry.remove(stays)
 
     run(main())
 
 
-def test_a_heart_goes_with_its_loop() -> None:
+def test_polling_stops_with_the_last_stream() -> None:
+    async def main() -> None:
+        registry, stream, polls = open_streams(), _Stream(), list[str]()
+
+        def is_stopping() -> bool:
+            polls.append("poll")
+            return False
+
+        registry.add(stream)
+        registry.poll("server", is_stopping)
+        registry.remove(stream)
+        await asyncio.sleep(0.3)
+        assert polls == []
+
+    run(main())
+
+
+def test_a_registry_is_freed_with_its_loop() -> None:
     loop = asyncio.new_event_loop()
-    heart = weakref.ref(heart_of(loop))
-    assert heart_of(loop) is heart()
+    registry = weakref.ref(open_streams(loop))
+    assert open_streams(loop) is registry()
     loop.close()
     del loop
     gc.collect()
-    assert heart() is None
+    assert registry() is None

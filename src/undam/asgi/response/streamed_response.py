@@ -17,7 +17,7 @@ from typing import Any
 
 from undam.asgi.interface import Reason, Receive, Scope, Send
 from undam.asgi.replay.interface import ReplayGap, SourceFailed, SourceLost
-from undam.asgi.response.driven_response import TURN_EVENTS, TURN_S, Tended
+from undam.asgi.response.driven_response import TURN_EVENTS, TURN_S, DrivenResponse
 from undam.asgi.response.frames import SOURCE_FAILED, Frames
 from undam.asgi.response.headers import RawHeaders
 from undam.asgi.response.source import close_source
@@ -34,7 +34,7 @@ PING = encode_comment("ping", blank_line=True)
 PING_AMONG_IDS = encode_comment("ping")
 """After an id, openai-python takes a comment with a blank line for an event without data."""
 
-LAST_WORDS_S = 1.0
+FINAL_EVENT_TIMEOUT_S = 1.0
 """How long an error event may take to get to the server."""
 
 
@@ -43,7 +43,7 @@ class StreamBroken(UndamError):
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class StreamSettings:
     """What one response promises, whoever asks for it."""
 
     status: int
@@ -55,16 +55,21 @@ class Terms:
     expose_errors: bool
 
 
-class Stream(Tended):
+class StreamedResponse(DrivenResponse):
     """Runs one response from its head to its end."""
 
-    __slots__ = ("_frames", "_items", "_terms", "_watch")
+    __slots__ = ("_frames", "_items", "_settings", "_watch")
 
     def __init__(
-        self, terms: Terms, items: AsyncIterator[Any], frames: Frames, receive: Receive, send: Send
+        self,
+        terms: StreamSettings,
+        items: AsyncIterator[Any],
+        frames: Frames,
+        receive: Receive,
+        send: Send,
     ) -> None:
         super().__init__(receive, send, terms.heartbeat, terms.send_timeout)
-        self._terms = terms
+        self._settings = terms
         self._items = items
         self._frames = frames
 
@@ -75,16 +80,16 @@ class Stream(Tended):
             StreamBroken: the source failed, which was logged and told to the client.
             CancelledError: the request's task was cancelled from outside.
         """
-        terms = self._terms
-        self._attend()
-        self._begin(scope, terms.buffer_bytes)
+        terms = self._settings
+        self._bind_task()
+        self._register(scope, terms.buffer_bytes)
         self._watch = self._task.get_loop().create_task(
-            self._wait_for_leaving(), name="undam watch"
+            self._watch_disconnect(), name="undam watch"
         )
         caught: BaseException | None = None
         try:
             await self._open()
-            await self._watched(self._pump())
+            await self._drive(self._pump())
             await self._complete()
         except (Exception, asyncio.CancelledError) as error:
             caught = error
@@ -94,14 +99,14 @@ class Stream(Tended):
         self._detach()
         reason = self._reason_for(caught)
         try:
-            if self._ended is not None:
-                await self._take_back_cancel(caught)
-            await self._say_last_words(reason, caught)
+            if self._end_reason is not None:
+                await self._absorb_cancellation(caught)
+            await self._send_final_event(reason, caught)
         finally:
             try:
                 await close_source(self._items)
             finally:
-                await tell(terms.on_close, reason)
+                await call_on_close(terms.on_close, reason)
         self._raise_to_server(reason, caught)
 
     async def _open(self) -> None:
@@ -109,8 +114,8 @@ class Stream(Tended):
         await self._send(
             {
                 "type": "http.response.start",
-                "status": self._terms.status,
-                "headers": self._terms.headers,
+                "status": self._settings.status,
+                "headers": self._settings.headers,
             }
         )
         await self._send({"type": "http.response.body", "body": OPENING, "more_body": True})
@@ -122,16 +127,16 @@ class Stream(Tended):
         """Write what the source gives: the first event of a turn at once, the rest in one.
 
         So an event that comes alone waits for nothing; and of those that the source has ready none
-        is held for one that is not, as `_watched` writes them when the source suspends.
+        is held for one that is not, as `_drive` writes them when the source suspends.
         """
         encode, send = self._frames.encode, self._send
-        room = self._terms.buffer_bytes // 4
+        room = self._settings.buffer_bytes // 4
         computes = False
         async for item in self._items:
             if not (data := encode(item)):
                 continue
-            if not self._given:
-                self._given = 1
+            if not self._turn_events:
+                self._turn_events = 1
                 self._wrote_at = self._turn_at
                 self._sending = True
                 await send({"type": "http.response.body", "body": data, "more_body": True})
@@ -140,37 +145,37 @@ class Stream(Tended):
                 # leave before it computes the next; one that waits pays no clock read for that.
                 if not computes or monotonic() - self._turn_at <= TURN_S:
                     continue
-            elif self._ended is not None:
+            elif self._end_reason is not None:
                 return  # The source has swallowed its cancellation.
             else:
-                self._check_unbroken()
-                self._hold(data)
+                self._check_no_write_interrupted()
+                self._add_pending(data)
                 computes = monotonic() - self._turn_at > TURN_S
-                if not computes and self._held_bytes < room and self._given < TURN_EVENTS:
+                if not computes and self._pending_bytes < room and self._turn_events < TURN_EVENTS:
                     continue
-                await self._write_held()
+                await self._write_pending()
             await asyncio.sleep(0)
 
-    def _hold(self, data: bytes) -> None:
-        if self._held is None:
-            self._held = []
-        self._held.append(data)
-        self._held_bytes += len(data)
-        self._given += 1
+    def _add_pending(self, data: bytes) -> None:
+        if self._pending is None:
+            self._pending = []
+        self._pending.append(data)
+        self._pending_bytes += len(data)
+        self._turn_events += 1
 
-    def _check_unbroken(self) -> None:
+    def _check_no_write_interrupted(self) -> None:
         if self._sending:
             # A timeout of the source's own fired while its events waited for a slow client:
             # whether they left is unknown, so nothing may follow them.
             raise RuntimeError("the source's timeout interrupted a write to a slow client")
 
     async def _complete(self) -> None:
-        if self._ended is None:
-            self._check_unbroken()
+        if self._end_reason is None:
+            self._check_no_write_interrupted()
             self._sending = True
-            if self._beat is not None:
-                await self._beat
-            body = self._take_held() + self._frames.finish()
+            if self._heartbeat_task is not None:
+                await self._heartbeat_task
+            body = self._take_pending() + self._frames.finish()
             await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     def heartbeat_bytes(self) -> bytes:
@@ -182,23 +187,23 @@ class Stream(Tended):
         self._watch.cancel()
 
     def _reason_for(self, caught: BaseException | None) -> Reason:
-        if self._ended is not None:
-            return self._ended
+        if self._end_reason is not None:
+            return self._end_reason
         if caught is None:
             return "complete"
-        if self._is_cancelled_from_outside(caught):
+        if self._is_cancelled_externally(caught):
             return "shutdown"
         return "client-left" if self._sending and isinstance(caught, OSError) else "error"
 
-    async def _say_last_words(self, reason: Reason, caught: BaseException | None) -> None:
+    async def _send_final_event(self, reason: Reason, caught: BaseException | None) -> None:
         if reason == "send-timeout":
             await self._abort()
-        elif reason == "shutdown" and self._ended is not None:
-            await self._try_to_send(self._take_held() + self._frames.stopped())
+        elif reason == "shutdown" and self._end_reason is not None:
+            await self._try_to_send(self._take_pending() + self._frames.shutdown_event())
         elif reason == "error" and not self._sending:
-            await self._try_to_send(self._take_held() + self._last_event(caught))
+            await self._try_to_send(self._take_pending() + self._error_event(caught))
 
-    def _last_event(self, caught: BaseException | None) -> bytes:
+    def _error_event(self, caught: BaseException | None) -> bytes:
         """The event that tells of the source's error, which is logged here."""
         if isinstance(caught, SourceFailed):
             return b""  # The store has both done already.
@@ -207,20 +212,20 @@ class Stream(Tended):
             log.warning("a reader of an event stream is cut: %s", caught)
         else:
             log.error("the source of an event stream failed", exc_info=caught)
-        expose = self._terms.expose_errors and caught is not None
+        expose = self._settings.expose_errors and caught is not None
         message = (str(caught) or type(caught).__name__) if expose else SOURCE_FAILED
-        return self._frames.failed(message, "server_error")
+        return self._frames.error_event(message, "server_error")
 
     async def _try_to_send(self, data: bytes) -> None:
         if not data:
             return
         # The client may be frozen or gone, and nothing cuts this write but the time.
         with contextlib.suppress(Exception):
-            async with asyncio.timeout(LAST_WORDS_S):
+            async with asyncio.timeout(FINAL_EVENT_TIMEOUT_S):
                 await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     def _raise_to_server(self, reason: Reason, caught: BaseException | None) -> None:
-        if self._is_cancelled_from_outside(caught):
+        if self._is_cancelled_externally(caught):
             assert caught is not None
             raise caught
         if reason == "error":
@@ -229,7 +234,7 @@ class Stream(Tended):
             raise StreamBroken("the source failed, so the response is cut") from None
 
 
-async def tell(on_close: OnClose | None, reason: Reason) -> None:
+async def call_on_close(on_close: OnClose | None, reason: Reason) -> None:
     """Call ``on_close``; what it raises is logged and goes no further."""
     if on_close is None:
         return

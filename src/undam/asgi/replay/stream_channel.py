@@ -1,6 +1,6 @@
-"""One stream in this process: a ring that one producer fills and any number of readers follow.
+"""One stream in this process: a buffer that one producer fills and any number of readers follow.
 
-A reader never misses an event without being told: where the ring would drop one that a reader
+A reader never misses an event without being told: where the buffer would drop one that a reader
 still has to take, the producer waits, and a reader who takes nothing for long is told of a gap.
 """
 
@@ -11,8 +11,8 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable
 from typing import Literal
 
-from undam.asgi.replay.interface import Kept, ReplayGap, ReplayOver, SourceFailed, SourceLost
-from undam.asgi.replay.ring import Ring
+from undam.asgi.replay.event_buffer import EventBuffer
+from undam.asgi.replay.interface import ReplayGap, ReplayOver, SourceFailed, SourceLost, StoredEvent
 
 End = Literal["complete", "failed", "lost"]
 """How a stream ended: the source did, it raised, or whoever ran it is gone."""
@@ -29,7 +29,7 @@ class _Reader:
         self.waiter: asyncio.Future[None] | None = None
 
 
-class Channel:
+class StreamChannel:
     """A stream being read along.
 
     Args:
@@ -37,18 +37,29 @@ class Channel:
         on_idle: called when nobody reads any more, and when it ends while nobody does.
     """
 
-    __slots__ = ("_on_idle", "_readers", "_room", "_slow_s", "end", "kept", "ring", "task",
-                 "timer")  # fmt: skip
+    __slots__ = (
+        "_on_idle",
+        "_readers",
+        "_slow_s",
+        "_space",
+        "buffer",
+        "end",
+        "kept",
+        "task",
+        "timer",
+    )  # fmt: skip
 
-    def __init__(self, ring: Ring, *, slow_s: float, on_idle: Callable[[Channel], None]) -> None:
-        self.ring = ring
+    def __init__(
+        self, buffer: EventBuffer, *, slow_s: float, on_idle: Callable[[StreamChannel], None]
+    ) -> None:
+        self.buffer = buffer
         self.end: End | None = None
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.kept = False
         """It stands on a shelf, where readers find it who come back."""
         self._readers: set[_Reader] = set()
-        self._room: asyncio.Future[None] | None = None
+        self._space: asyncio.Future[None] | None = None
         self._slow_s = slow_s
         self._on_idle = on_idle
 
@@ -59,9 +70,9 @@ class Channel:
 
     def publish(self, data: bytes) -> str:
         """Keep an event and wake those who wait for it; returns its id."""
-        number = self.ring.append(data)
+        number = self.buffer.append(data)
         self._wake_readers()
-        return self.ring.ident(number)
+        return self.buffer.ident(number)
 
     def finish(self, end: End) -> None:
         """Note that nothing more comes. A second call does nothing."""
@@ -73,61 +84,61 @@ class Channel:
 
     def stop(self) -> None:
         """Cancel whatever fills it, and forget its timer."""
-        self.let_go()
+        self.cancel_timer()
         if self.task is not None:
             self.task.cancel()
 
-    def let_go(self) -> None:
+    def cancel_timer(self) -> None:
         """Forget the timer that was to end it."""
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
 
-    async def make_room(self, count: int, size: int) -> None:
+    async def wait_for_space(self, count: int, size: int) -> None:
         """Wait until ``count`` more events of ``size`` bytes together cost no reader an unread one.
 
         A reader who has taken nothing for ``slow_s`` seconds is not waited for.
         """
         loop = asyncio.get_running_loop()
         while self._readers:
-            first = self.ring.first_after(count, size)
+            first = self.buffer.first_after(count, size)
             patience = loop.time() - self._slow_s
             behind = [one.took_at for one in self._readers if one.next < first]
             waited_for = max(behind, default=patience)
             if waited_for <= patience:
                 return
-            self._room = loop.create_future()
+            self._space = loop.create_future()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(waited_for - patience):
-                    await self._room
+                    await self._space
 
-    def start_of(self, last_id: str | None) -> int:
+    def start_after(self, last_id: str | None) -> int:
         """The number after which a reader begins, by what `Replay.attach` says of ``last_id``.
 
         Raises:
             ReplayGap, ReplayOver: as there.
         """
         if last_id == "":
-            return self.ring.first - 1
+            return self.buffer.first - 1
         if last_id is None:
-            if self.ring.first > 1:
+            if self.buffer.first > 1:
                 raise ReplayGap("the stream's beginning is no longer kept")
             return 0
-        after = self.ring.number_of(last_id)
+        after = self.buffer.number_of(last_id)
         # One who has an error's event has all; one whose stream was lost has not been told.
-        if after == self.ring.last and self.end in {"complete", "failed"}:
+        if after == self.buffer.last and self.end in {"complete", "failed"}:
             raise ReplayOver("the stream is over")
         return after
 
-    async def read(self, after: int) -> AsyncGenerator[Kept, None]:
+    async def read(self, after: int) -> AsyncGenerator[StoredEvent, None]:
         """Give the events after number ``after`` as they come; see `Replay.attach`."""
-        ring, loop = self.ring, asyncio.get_running_loop()
+        buffer, loop = self.buffer, asyncio.get_running_loop()
         reader = _Reader(after + 1, loop.time())
         self._readers.add(reader)
-        self.let_go()
+        self.cancel_timer()
         try:
             while True:
-                while reader.next <= ring.last:
+                while reader.next <= buffer.last:
                     yield self._take(reader, loop.time())
                 if self.end is not None:
                     break
@@ -135,7 +146,7 @@ class Channel:
                 await reader.waiter
         finally:
             self._readers.discard(reader)
-            self._tell_room()
+            self._notify_producer()
             if not self._readers:
                 self._on_idle(self)
         if self.end == "failed":
@@ -143,19 +154,19 @@ class Channel:
         if self.end == "lost":
             raise SourceLost("whoever ran the source of this stream is gone")
 
-    def _take(self, reader: _Reader, now: float) -> Kept:
+    def _take(self, reader: _Reader, now: float) -> StoredEvent:
         number = reader.next
-        if number < self.ring.first:
+        if number < self.buffer.first:
             raise ReplayGap("this reader was too slow: events it has not seen are gone")
-        data = self.ring.event(number)
+        data = self.buffer.event(number)
         reader.next = number + 1
         reader.took_at = now
-        self._tell_room()
-        return self.ring.ident(number), data
+        self._notify_producer()
+        return self.buffer.ident(number), data
 
-    def _tell_room(self) -> None:
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+    def _notify_producer(self) -> None:
+        if self._space is not None and not self._space.done():
+            self._space.set_result(None)
 
     def _wake_readers(self) -> None:
         now = None

@@ -86,7 +86,7 @@ def test_each_event_is_with_the_server_before_the_source_waits_again() -> None:
 
 def test_events_of_one_turn_share_a_write(monkeypatch: pytest.MonkeyPatch) -> None:
     # A busy machine must not make the turn last its 2 ms.
-    monkeypatch.setattr("undam.asgi.response.stream.TURN_S", 10.0)
+    monkeypatch.setattr("undam.asgi.response.streamed_response.TURN_S", 10.0)
 
     async def main() -> None:
         async def source() -> AsyncIterator[str]:

@@ -12,8 +12,8 @@ import pytest
 
 from support.asgi_calls import Call, run
 from undam.asgi import EventStream
-from undam.asgi.response.shutdown import find_stopping
-from undam.asgi.response.sockets import bound_unread, find_transport
+from undam.asgi.response.shutdown import find_server_state
+from undam.asgi.response.sockets import find_transport, limit_unsent
 
 
 class _Transport:
@@ -71,7 +71,7 @@ def test_anything_else_is_no_transport(attribute: Any) -> None:
 def test_a_quarter_may_wait_here_and_a_quarter_unsent_in_the_kernel() -> None:
     with socket.socket() as sock:
         transport: Any = _Transport(sock)
-        bound_unread(transport, 20_000)
+        limit_unsent(transport, 20_000)
         assert transport.high == 5_000
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 5_000
 
@@ -79,12 +79,12 @@ def test_a_quarter_may_wait_here_and_a_quarter_unsent_in_the_kernel() -> None:
 def test_a_unix_socket_and_a_closed_one_are_left_alone() -> None:
     with socket.socket(socket.AF_UNIX) as sock:
         transport: Any = _Transport(sock)
-        bound_unread(transport, 20)
+        limit_unsent(transport, 20)
         assert transport.high == 5
-    bound_unread(_Transport(None), 10)  # type: ignore[arg-type]
+    limit_unsent(_Transport(None), 10)  # type: ignore[arg-type]
     closed = socket.socket()
     closed.close()
-    bound_unread(_Transport(closed), 10)  # type: ignore[arg-type]
+    limit_unsent(_Transport(closed), 10)  # type: ignore[arg-type]
 
 
 def test_a_cut_client_is_not_waited_for() -> None:
@@ -129,7 +129,7 @@ def test_uvicorns_server_is_found_behind_its_signal_handler() -> None:
     server = _Server()
     before = signal.signal(signal.SIGTERM, server.handle_exit)
     try:
-        probe = find_stopping(_bare)
+        probe = find_server_state(_bare)
         assert probe is not None
         assert probe[0] is server
         assert not probe[1]()
@@ -143,7 +143,7 @@ def test_uvicorns_server_is_found_behind_its_signal_handler() -> None:
 def test_hypercorn_tells_through_its_context() -> None:
     event = asyncio.Event()
     context = SimpleNamespace(terminated=event)
-    probe = find_stopping(_Owner(context=context).method)
+    probe = find_server_state(_Owner(context=context).method)
     assert probe is not None
     assert not probe[1]()
     event.set()
@@ -151,5 +151,5 @@ def test_hypercorn_tells_through_its_context() -> None:
 
 
 def test_where_nothing_is_seen_nothing_is_asked() -> None:
-    assert find_stopping(_bare) is None
-    assert find_stopping(_Owner(context=SimpleNamespace()).method) is None
+    assert find_server_state(_bare) is None
+    assert find_server_state(_Owner(context=SimpleNamespace()).method) is None

@@ -35,12 +35,12 @@ class ThreadedIterator:
     its thread, as soon as that step returns, and gives nothing from then on.
     """
 
-    __slots__ = ("_closed", "_items", "_loop", "_queue", "_room", "_thread", "_waiter")
+    __slots__ = ("_closed", "_items", "_loop", "_queue", "_space", "_thread", "_waiter")
 
     def __init__(self, items: Iterable[Any]) -> None:
         self._items = items
         self._queue: deque[Any] = deque()
-        self._room = threading.Semaphore(_AHEAD)
+        self._space = threading.Semaphore(_AHEAD)
         self._closed = False
         self._thread: threading.Thread | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -66,7 +66,7 @@ class ThreadedIterator:
             finally:
                 self._waiter = None
         item = self._queue.popleft()
-        self._room.release()
+        self._space.release()
         if isinstance(item, _End):
             self._closed = True
             if item.error is not None:
@@ -81,7 +81,7 @@ class ThreadedIterator:
         self._closed = True
         if self._thread is None and hasattr(self._items, "__next__"):
             _close(self._items)
-        self._room.release()
+        self._space.release()
 
     def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -98,7 +98,7 @@ class ThreadedIterator:
         try:
             iterator = iter(self._items)
             for item in iterator:
-                self._room.acquire()
+                self._space.acquire()
                 if self._closed:
                     break
                 self._give(item)

@@ -1,0 +1,104 @@
+"""Open streams of each event loop, so that all of them can be ended when the server stops.
+
+While there are streams, the loop polls whether its server is about to stop (see `shutdown`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable, Hashable
+from typing import Protocol
+
+from undam.asgi.interface import Reason
+
+_POLL_S = 0.2
+"""Well below the shortest default grace period of the known servers: hypercorn waits 3 s."""
+
+
+class OpenStream(Protocol):
+    """A response that can be ended before its source is exhausted."""
+
+    def end(self, reason: Reason) -> None:
+        """End the stream early."""
+        ...
+
+
+class OpenStreams:
+    """Registry of the open streams of one loop."""
+
+    __slots__ = ("__weakref__", "_handle", "_loop", "_probes", "_streams")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        # `_REGISTRIES` maps loops to registries; a strong reference would keep each loop alive.
+        self._loop = weakref.ref(loop)
+        self._streams: set[OpenStream] = set()
+        self._handle: asyncio.TimerHandle | None = None
+        self._probes: dict[Hashable, Callable[[], bool]] = {}
+
+    def add(self, stream: OpenStream) -> None:
+        """Register ``stream`` until `remove` is called."""
+        self._streams.add(stream)
+
+    def remove(self, stream: OpenStream) -> None:
+        """Remove ``stream``. Polling stops with the last one."""
+        self._streams.discard(stream)
+        if not self._streams:
+            if self._handle is not None:
+                self._handle.cancel()
+            self._handle = None
+            self._probes = {}
+
+    def poll(self, server: Hashable, is_stopping: Callable[[], bool]) -> None:
+        """Call ``is_stopping`` every 0.2 s, and end all streams when it returns true.
+
+        Args:
+            server: identifies the server; a second probe for the same one replaces the first.
+        """
+        self._probes[server] = is_stopping
+        self._schedule()
+
+    def end_all(self, reason: Reason) -> int:
+        """End every stream and return how many there were."""
+        streams = list(self._streams)
+        for stream in streams:
+            stream.end(reason)
+        return len(streams)
+
+    def _schedule(self) -> None:
+        loop = self._loop()
+        if self._handle is None and loop is not None:
+            self._handle = loop.call_later(_POLL_S, self._check)
+
+    def _check(self) -> None:
+        self._handle = None
+        if any(is_stopping() for is_stopping in self._probes.values()):
+            self.end_all("shutdown")
+        if self._streams:
+            # Polling continues after the server has stopped accepting: a request that was already
+            # in progress may still open a stream.
+            self._schedule()
+
+
+_REGISTRIES: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, OpenStreams] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def open_streams(loop: asyncio.AbstractEventLoop | None = None) -> OpenStreams:
+    """Return the registry of ``loop`` (default: the running loop); the first call creates it."""
+    loop = loop or asyncio.get_running_loop()
+    registry = _REGISTRIES.get(loop)
+    if registry is None:
+        registry = _REGISTRIES[loop] = OpenStreams(loop)
+    return registry
+
+
+def end_streams() -> int:
+    """End every stream of the running loop with the reason ``shutdown``; return their number.
+
+    Needed under servers that do not expose that they are stopping (see docs/servers.md): call it
+    where the application learns of the shutdown. From another thread, use
+    ``loop.call_soon_threadsafe(end_streams)``.
+    """
+    return open_streams().end_all("shutdown")
