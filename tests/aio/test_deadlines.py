@@ -1,4 +1,4 @@
-"""The timer of a loop: who is looked at when, and that it keeps nobody who is closed."""
+"""The deadline timer: when objects are called, and that it does not keep closed ones alive."""
 
 from __future__ import annotations
 
@@ -12,123 +12,162 @@ from time import monotonic
 import pytest
 import uvloop
 
-from undam.aio.deadlines import DeadlineTimer
+from undam.aio.deadlines import DeadlineTimer, coalesced, loop_timer
 
 MINUTE = 60.0
 
 
 class Connection:
-    """Closes itself when it is looked at, unless it has something to wait for."""
+    """Closes itself at its deadline, unless ``next_calls`` holds a later one."""
 
-    def __init__(self) -> None:
+    def __init__(self, *next_calls: float) -> None:
         self.next_deadline = inf
         self.closed = False
-        self.seen: list[float] = []
-        self.again: list[float] = []
+        self.called_at: list[float] = []
+        self.next_calls = list(next_calls)
 
     def on_deadline(self, now: float) -> float:
-        self.seen.append(now)
-        if self.again:
-            return self.again.pop(0)
+        self.called_at.append(now)
+        if self.next_calls:
+            return self.next_calls.pop(0)
         self.closed = True
         return inf
 
 
-def in_loop(play: Callable[[DeadlineTimer], None], seconds: float = 0.0) -> None:
+class FailingConnection(Connection):
+    def on_deadline(self, now: float) -> float:
+        raise ValueError("this one")
+
+
+def run_with_timer(scenario: Callable[[DeadlineTimer], None], seconds: float = 0.0) -> list[str]:
+    """Run ``scenario``, then the loop for ``seconds``.
+
+    Returns:
+        The exceptions that reached the loop's exception handler.
+    """
+    errors: list[str] = []
+
     async def main() -> None:
-        timer = DeadlineTimer(asyncio.get_running_loop())
-        play(timer)
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: errors.append(str(context["exception"])))
+        timer = DeadlineTimer(loop)
+        scenario(timer)
         await asyncio.sleep(seconds)
         timer.stop()
 
     asyncio.run(main())
+    return errors
 
 
-def test_a_connection_is_looked_at_when_it_is_due_and_then_when_it_says() -> None:
-    connection = Connection()
+def close(timer: DeadlineTimer, connection: Connection) -> None:
+    connection.closed = True
+    timer.cancel(connection)
+
+
+def test_an_object_is_called_at_its_deadline_and_at_the_one_it_returns() -> None:
     start = monotonic()
-    connection.again = [start + 0.06]
-    in_loop(lambda timer: timer.schedule(connection, start + 0.02), 0.1)
-    first, second = connection.seen
+    connection = Connection(start + 0.06)
+    run_with_timer(lambda timer: timer.schedule(connection, start + 0.02), 0.1)
+    first, second = connection.called_at
     assert first >= start + 0.02
     assert second >= start + 0.06
 
 
-def test_the_earlier_of_two_deadlines_counts_and_the_later_is_not_another_visit() -> None:
-    connection = Connection()
+def test_only_the_earliest_of_several_deadlines_causes_a_call() -> None:
     start = monotonic()
+    connection = Connection(start + 0.05)
 
-    def play(timer: DeadlineTimer) -> None:
+    def scenario(timer: DeadlineTimer) -> None:
         timer.schedule(connection, start + 0.05)
         timer.schedule(connection, start + 0.02)
         timer.schedule(connection, start + 0.08)
 
-    connection.again = [start + 0.05]
-    in_loop(play, 0.12)
-    assert len(connection.seen) == 2
+    run_with_timer(scenario, 0.12)
+    assert len(connection.called_at) == 2
 
 
-def test_a_closed_connection_is_not_looked_at() -> None:
+def test_a_closed_object_is_not_called() -> None:
     connection = Connection()
 
-    def play(timer: DeadlineTimer) -> None:
+    def scenario(timer: DeadlineTimer) -> None:
         timer.schedule(connection, monotonic() + 0.01)
-        connection.closed = True
-        timer.cancel(connection)
+        close(timer, connection)
         timer.schedule(connection, monotonic() + 0.01)
 
-    in_loop(play, 0.03)
-    assert connection.seen == []
+    run_with_timer(scenario, 0.03)
+    assert connection.called_at == []
 
 
-@pytest.mark.parametrize("deadlines", [(1,), (3, 2, 1)], ids=["one each", "overtaken twice"])
-def test_connections_that_closed_are_let_go_long_before_their_time(
+def test_an_exception_in_one_object_does_not_stop_the_others() -> None:
+    failing, later = FailingConnection(), Connection()
+
+    def scenario(timer: DeadlineTimer) -> None:
+        timer.schedule(failing, monotonic() + 0.005)
+        timer.schedule(later, monotonic() + 0.02)
+
+    assert run_with_timer(scenario, 0.05) == ["this one"]
+    assert len(later.called_at) == 1
+
+
+@pytest.mark.parametrize("deadlines", [(1,), (3, 2, 1)], ids=["one each", "replaced twice"])
+def test_closed_objects_are_released_long_before_their_deadline(
     deadlines: tuple[int, ...],
 ) -> None:
-    """Each holds what its connection held: at one thousand it was 1.5 MB for a minute."""
-    alive: list[weakref.ref[Connection]] = []
+    """Each keeps the buffers of its connection: 1.5 MB for a thousand of them."""
+    references: list[weakref.ref[Connection]] = []
 
-    def play(timer: DeadlineTimer) -> None:
+    def scenario(timer: DeadlineTimer) -> None:
+        timer.schedule(Connection(), monotonic() + MINUTE)
         for _ in range(1000):
             connection = Connection()
-            alive.append(weakref.ref(connection))
+            references.append(weakref.ref(connection))
             for deadline in deadlines:
                 timer.schedule(connection, monotonic() + deadline * MINUTE)
-            connection.closed = True
-            timer.cancel(connection)
+            close(timer, connection)
             del connection
         gc.collect()
-        assert sum(ref() is not None for ref in alive) <= 64
+        assert sum(reference() is not None for reference in references) <= 64
 
-    in_loop(play)
+    run_with_timer(scenario)
 
 
-def test_those_that_are_still_open_keep_their_deadlines_when_others_are_let_go() -> None:
+def test_open_objects_keep_their_deadlines_when_stale_entries_are_removed() -> None:
     staying = [Connection() for _ in range(50)]
 
-    def play(timer: DeadlineTimer) -> None:
+    def scenario(timer: DeadlineTimer) -> None:
         for connection in staying:
             timer.schedule(connection, monotonic() + MINUTE)
             timer.schedule(connection, monotonic() + 0.02)
         for _ in range(1000):
             connection = Connection()
             timer.schedule(connection, monotonic() + 0.01)
-            connection.closed = True
-            timer.cancel(connection)
+            close(timer, connection)
 
-    in_loop(play, 0.1)
-    assert [len(connection.seen) for connection in staying] == [1] * 50
+    run_with_timer(scenario, 0.1)
+    assert [len(connection.called_at) for connection in staying] == [1] * 50
 
 
-def test_waiting_for_a_fraction_of_a_millisecond_takes_few_turns(
+def test_without_objects_the_loop_has_no_timer() -> None:
+    def scenario(timer: DeadlineTimer) -> None:
+        connection = Connection()
+        timer.schedule(connection, monotonic() + MINUTE)
+        handle = timer._handle
+        assert handle is not None
+        close(timer, connection)
+        assert handle.cancelled()
+
+    run_with_timer(scenario)
+
+
+def test_sub_millisecond_deadlines_do_not_make_the_loop_spin(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    turns = 0
+    wake_ups = 0
     fire = DeadlineTimer._fire
 
     def counted(timer: DeadlineTimer) -> None:
-        nonlocal turns
-        turns += 1
+        nonlocal wake_ups
+        wake_ups += 1
         fire(timer)
 
     monkeypatch.setattr(DeadlineTimer, "_fire", counted)
@@ -144,4 +183,43 @@ def test_waiting_for_a_fraction_of_a_millisecond_takes_few_turns(
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
     assert all(connection.closed for connection in connections)
-    assert turns <= 2 * len(connections)
+    assert wake_ups <= 2 * len(connections)
+
+
+def test_a_stopped_timer_accepts_its_objects_again() -> None:
+    connection = Connection()
+
+    def scenario(timer: DeadlineTimer) -> None:
+        timer.schedule(connection, monotonic() + MINUTE)
+        timer.stop()
+        timer.schedule(connection, monotonic() + 0.01)
+
+    run_with_timer(scenario, 0.03)
+    assert len(connection.called_at) == 1
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_each_loop_has_one_timer_and_the_timer_is_released_with_it(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    loop = new_loop()
+    timer = weakref.ref(loop_timer(loop))
+    assert loop_timer(loop) is timer()
+    loop.close()
+    del loop
+    gc.collect()
+    assert timer() is None
+
+
+def test_close_deadlines_of_one_interval_become_equal() -> None:
+    moments = [1000.0 + number / 1000 for number in range(1000)]
+    merged = [coalesced(moment, 15.0) for moment in moments]
+    assert len(set(merged)) <= 6
+    assert all(
+        0 <= after - before <= 15 / 64 for before, after in zip(moments, merged, strict=True)
+    )
+
+
+@pytest.mark.parametrize("interval", [0.0, inf])
+def test_without_an_interval_a_deadline_stays_as_it_is(interval: float) -> None:
+    assert coalesced(5.3, interval) == 5.3

@@ -1,4 +1,4 @@
-"""What nobody waits for: when it is done, and that all of it is."""
+"""The queue of deferred jobs: when they run, and that all of them do."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import uvloop
 from undam.aio.deferred import DeferredQueue
 
 
-def test_what_came_meanwhile_is_read_before_each_piece() -> None:
-    done: list[str] = []
+def test_pending_io_is_served_before_each_job() -> None:
+    order: list[str] = []
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -24,30 +24,30 @@ def test_what_came_meanwhile_is_read_before_each_piece() -> None:
             ours.setblocking(False)
 
             def read() -> None:
-                done.append(ours.recv(1).decode())
+                order.append(ours.recv(1).decode())
 
-            def work(name: str) -> Callable[[], None]:
-                def piece() -> None:
-                    done.append(name)
+            def job_named(name: str) -> Callable[[], None]:
+                def job() -> None:
+                    order.append(name)
                     theirs.send(b"r")
 
-                return piece
+                return job
 
             loop.add_reader(ours, read)
-            # Both are ready before either piece is done; each piece is followed by a read.
+            # Both jobs are queued before either runs; each job makes the socket readable again.
             theirs.send(b"r")
-            queue.put(work("one"))
-            queue.put(work("two"))
+            queue.put(job_named("one"))
+            queue.put(job_named("two"))
             await asyncio.sleep(0.05)
             loop.remove_reader(ours)
 
-    # The standard loop reads before the first piece, too, but then only after the next one.
+    # The standard loop may run two jobs between polls.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
-    assert done == ["r", "one", "r", "two", "r"]
+    assert order == ["r", "one", "r", "two", "r"]
 
 
-def test_it_is_not_done_while_a_client_may_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_waits_for_the_delay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("undam.aio.deferred._DELAY_S", 0.3)
 
     async def main() -> tuple[list[int], list[int]]:
@@ -61,24 +61,24 @@ def test_it_is_not_done_while_a_client_may_ask_again(monkeypatch: pytest.MonkeyP
     assert asyncio.run(main()) == ([], [1])
 
 
-def test_many_take_fewer_turns_than_they_are() -> None:
-    turns = 0
+def test_a_backlog_takes_fewer_iterations_than_it_has_jobs() -> None:
+    iterations = 0
 
     async def main() -> list[int]:
-        nonlocal turns
+        nonlocal iterations
         queue, done = DeferredQueue(asyncio.get_running_loop()), list[int]()
         for number in range(200):
             queue.put(partial(done.append, number))
         while len(done) < 200:
-            turns += bool(done)
+            iterations += bool(done)
             await asyncio.sleep(0)
         return done
 
     assert asyncio.run(main()) == list(range(200))
-    assert 16 < turns < 70
+    assert 16 < iterations < 70
 
 
-def test_now_does_all_and_nothing_is_done_twice() -> None:
+def test_flush_runs_all_jobs_once() -> None:
     async def main() -> list[str]:
         queue, done = DeferredQueue(asyncio.get_running_loop()), list[str]()
         queue.put(lambda: done.append("one"))
@@ -93,12 +93,12 @@ def test_now_does_all_and_nothing_is_done_twice() -> None:
     assert asyncio.run(main()) == ["one", "two", "three"]
 
 
-def test_a_piece_that_fails_keeps_no_other_from_being_done() -> None:
-    told: list[str] = []
+def test_a_job_that_raises_does_not_stop_the_others() -> None:
+    errors: list[str] = []
 
     async def main() -> list[str]:
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _, context: told.append(str(context["exception"])))
+        loop.set_exception_handler(lambda _, context: errors.append(str(context["exception"])))
         queue, done = DeferredQueue(loop), list[str]()
 
         def fail() -> None:
@@ -110,4 +110,4 @@ def test_a_piece_that_fails_keeps_no_other_from_being_done() -> None:
         return done
 
     assert asyncio.run(main()) == ["after"]
-    assert told == ["this one"]
+    assert errors == ["this one"]
