@@ -9,11 +9,12 @@ import pytest
 
 from undam.apis import CHAT
 from undam.errors import ConfigSyntaxError
-from undam.gateway.interfaces import RawHeaders, Refusal, RequestInfo
+from undam.gateway.interfaces import Refusal, RequestInfo
 from undam.gateway.policy import admission_control as entrance
 from undam.gateway.policy.admission_control import Entrance, Pass
 from undam.gateway.policy.admission_queue import Admission, AdmissionTerms
 from undam.gateway.policy.keys import Usage, find_key, parse_keys, token_of
+from undam.http1.headers import RawHeaders
 
 LONG = "gw-0123456789abcdef"
 FILE = f"""

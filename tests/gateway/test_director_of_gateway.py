@@ -9,11 +9,12 @@ import pytest
 
 from undam.apis import CHAT, MESSAGES
 from undam.gateway.config.config import make_config, upstream_named
-from undam.gateway.interfaces import RawHeaders, RequestInfo, Upstream, UpstreamResult
+from undam.gateway.interfaces import RequestInfo, Upstream, UpstreamResult
 from undam.gateway.policy.admission_control import Pass
 from undam.gateway.policy.router import GatewayDirector, Surroundings
 from undam.gateway.telemetry.metrics import Metrics
 from undam.gateway.telemetry.shared_memory import Board
+from undam.http1.headers import RawHeaders
 
 
 class _World:

@@ -6,15 +6,15 @@ import json
 
 import pytest
 
-from undam.gateway.http.request_parser import read_head
 from undam.gateway.interfaces import RequestInfo
 from undam.gateway.policy.request_info import read_request_info
+from undam.http1.request_parser import parse_request_head
 
 _ASKS = {"model": "größer", "stream": True}
 
 
 def _facts(body: bytes, *lines: bytes, method: bytes = b"POST") -> RequestInfo:
-    head = read_head(
+    head = parse_request_head(
         b"%b /v1/chat/completions HTTP/1.1\r\nHost: a\r\n%b\r\n" % (method, b"".join(lines))
     )
     return read_request_info(head, head.headers, body, client="127.0.0.1", whole=True)

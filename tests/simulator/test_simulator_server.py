@@ -186,9 +186,13 @@ def test_what_cannot_be_answered_gets_an_error_in_json(
     [
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
         (b"nonsense\r\n\r\n", 400),
-        (b"GET /sse HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400),
-        (b"GET /sse HTTP/1.1\r\nA: " + b"x" * 100_000 + b"\r\n\r\n", 431),
-        (b"POST /sse HTTP/1.1\r\nContent-Length: 9000000\r\n\r\n" + b"x" * 9_000_000, 413),
+        (b"GET /sse HTTP/1.1\r\nHost: sim\r\nContent-Length: x\r\n\r\n", 400),
+        (b"GET /sse HTTP/1.1\r\nHost: sim\r\nA: " + b"x" * 100_000 + b"\r\n\r\n", 431),
+        (
+            b"POST /sse HTTP/1.1\r\nHost: sim\r\nContent-Length: 9000000\r\n\r\n"
+            + b"x" * 9_000_000,
+            413,
+        ),
     ],
 )
 def test_what_is_no_request_gets_an_error_and_the_close(
@@ -445,7 +449,7 @@ def test_nothing_of_a_finished_exchange_is_kept_without_the_collector(serve: Ser
     gc.disable()
     try:
         for data in (
-            b"GET /sse HTTP/1.1\r\nConnection: close\r\n\r\n",
+            b"GET /sse HTTP/1.1\r\nHost: sim\r\nConnection: close\r\n\r\n",
             b"POST /v1/messages HTTP/1.0\r\nContent-Length: 1\r\n\r\n{",
         ):
             for _ in range(20):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from undam.http1.chunked import LAST_CHUNK, encode_chunk
 from undam.simulator.apis.form import TimedEvent
-from undam.simulator.http import LAST_CHUNK, chunk
 from undam.simulator.stream import HEARTBEAT, Script, State, Stream
 
 
@@ -40,15 +40,15 @@ def test_a_late_turn_puts_nothing_off() -> None:
 def test_the_end_comes_with_the_last_event_and_only_once() -> None:
     playing = stream([event(10)], chunked=True)
     data, marks = playing.take(10)
-    assert data == chunk(b"e\n\n") + LAST_CHUNK
-    assert marks == [(len(chunk(b"e\n\n")), 0, 10, 3)]
+    assert data == encode_chunk(b"e\n\n") + LAST_CHUNK
+    assert marks == [(len(encode_chunk(b"e\n\n")), 0, 10, 3)]
     assert (playing.state, playing.wake_ns) == (State.COMPLETE, None)
     assert playing.take(99) == (b"", [])
 
 
 def test_an_end_without_words_still_has_its_time() -> None:
     playing = stream([event(10), TimedEvent(50, b"", False)], chunked=True)
-    assert playing.take(10)[0] == chunk(b"e\n\n")
+    assert playing.take(10)[0] == encode_chunk(b"e\n\n")
     assert playing.wake_ns == 50
     assert playing.take(50) == (LAST_CHUNK, [])
 
@@ -64,7 +64,7 @@ def test_a_stream_that_is_far_behind_gives_a_bounded_piece() -> None:
 def test_a_death_follows_its_event_without_an_end() -> None:
     playing = stream([event(10), event(10), event(10)], chunked=True, die_after=2)
     data, marks = playing.take(10)
-    assert data == chunk(b"e\n\n") * 2
+    assert data == encode_chunk(b"e\n\n") * 2
     assert len(marks) == 2
     assert (playing.state, playing.wake_ns) == (State.DIED, None)
     assert stream([event(10)], die_after=0).state is State.DIED
@@ -89,7 +89,7 @@ def test_heartbeats_come_in_silence_only_and_from_the_first_second() -> None:
 
 def test_a_late_heartbeat_is_not_made_up_for() -> None:
     playing = stream([event(10_000)], heartbeat_ns=100, chunked=True)
-    assert playing.take(950)[0] == chunk(HEARTBEAT)
+    assert playing.take(950)[0] == encode_chunk(HEARTBEAT)
     assert playing.wake_ns == 1050
 
 

@@ -14,9 +14,7 @@ from enum import StrEnum
 from typing import Literal, Protocol
 
 from undam.apis import Api
-
-RawHeaders = list[tuple[bytes, bytes]]
-"""Names as they came; compare them in lower case."""
+from undam.http1.headers import RawHeaders
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""HTTP/1.1 syntax: chunked coding, request parsing and header rules (RFC 9112)."""
+"""HTTP/1.1 parts that several packages share: chunked coding, request parser, headers, sockets."""

@@ -8,9 +8,10 @@ from collections import deque
 from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from typing import Protocol
 
+from undam.http1.request_parser import CONTINUE
 from undam.simulator.dispatcher import Desk, Reply
 from undam.simulator.ground_truth import EndReason, Truth
-from undam.simulator.http import CONTINUE, Request, RequestReader
+from undam.simulator.http import Request, RequestReader
 from undam.simulator.outbox import Outbox
 from undam.simulator.stream import Script, State, Stream
 from undam.wire import stamp
@@ -119,7 +120,6 @@ class Connection:
         self.closed = True
         self._end(reason)
         self._owner.forget(self)
-        self._reader.close()
         self.sock.close()
 
     def _read(self) -> None:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 
 from undam.errors import RemoteProtocolError, UsageError
 from undam.host import host_name
+from undam.http1.request_parser import BadRequest
 from undam.simulator.api_request import DEFAULT_MODEL, Call, parse_call
 from undam.simulator.apis import anthropic, openai
 from undam.simulator.apis.form import Answer, Form, compact
 from undam.simulator.apis.plain import JsonEventForm, NdjsonForm, TokenForm
 from undam.simulator.exchanges import Exchanges
-from undam.simulator.http import BadRequest, Date, Request, head
+from undam.simulator.http import Date, Request, head
 from undam.simulator.schedule import plan, with_beacon
 from undam.simulator.scripts import (
     Opened,

@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from undam.http1.request_parser import BadRequest
 from undam.simulator.apis.form import Form, TimedEvent, compact, timed_events
-from undam.simulator.http import BadRequest, Request, head, merged
+from undam.simulator.http import Request, head, merged
 from undam.simulator.schedule import Plan, moments
 from undam.simulator.settings import Framing
 from undam.simulator.stream import Script

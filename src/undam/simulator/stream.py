@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from undam.http1.chunked import LAST_CHUNK, encode_chunk
 from undam.simulator.apis.form import TimedEvent
-from undam.simulator.http import LAST_CHUNK, chunk
 from undam.timing.heartbeat import Heartbeat
 
 HEARTBEAT = b": ping\n\n"
@@ -108,7 +108,7 @@ class Stream:
             and size < _TURN_BYTES
         ):
             if event.data:
-                wire = chunk(event.data) if self._chunked else event.data
+                wire = encode_chunk(event.data) if self._chunked else event.data
                 parts.append(wire)
                 size += len(wire)
                 marks.append((size, self._seq, event.due_ns, len(event.data)))
@@ -131,7 +131,7 @@ class Stream:
         beat = self._heartbeat
         if beat is not None:
             if not parts and self.state is State.RUNNING and not beat.wait_ns(now_ns):
-                parts.append(chunk(HEARTBEAT) if self._chunked else HEARTBEAT)
+                parts.append(encode_chunk(HEARTBEAT) if self._chunked else HEARTBEAT)
             if parts:
                 beat.wrote(now_ns)
         if not parts and self.state is not State.COMPLETE:

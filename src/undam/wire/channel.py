@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import struct
 from collections import deque
 
 from undam.errors import NetworkError
+from undam.http1.sockets import reset_on_close
 from undam.wire import stamp
 from undam.wire.stamp import Read
 from undam.wire.tls import TlsPump
@@ -24,7 +24,6 @@ _LOW_BYTES = 1 << 18
 _READ_OVERHEAD_BYTES = 256
 # Reads in one turn of the loop, so that one fast peer does not starve the others.
 _READS_PER_TURN = 16
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Channel:
@@ -131,7 +130,7 @@ class Channel:
         self._wake()
         with contextlib.suppress(OSError):
             if abort:
-                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                reset_on_close(self._sock)
             elif self._pump is not None and self._sent_all and self._fault is None:
                 self._sock.send(self._pump.goodbye())
         self._sock.close()

@@ -8,9 +8,9 @@ from typing import cast
 import pytest
 
 from undam.gateway.http.headers import ResponseHead
-from undam.gateway.http.request_parser import RequestHead
 from undam.gateway.http.response_writer import PING, ResponseWriter
 from undam.gateway.interfaces import RequestRecord
+from undam.http1.request_parser import RequestHead
 
 _EVENT = b"data: a\n\n"
 

@@ -8,25 +8,12 @@ from __future__ import annotations
 
 import time
 
-from undam.gateway.http.request_parser import RequestHead
-from undam.gateway.interfaces import RawHeaders, RequestInfo, Upstream
+from undam.gateway.interfaces import RequestInfo, Upstream
+from undam.http1.headers import NO_BUFFERING, RawHeaders, with_no_buffering, without_hop_by_hop
+from undam.http1.request_parser import RequestHead
 
 EVENT_STREAM = b"text/event-stream"
 
-_OF_THE_CONNECTION = frozenset(
-    {
-        b"connection",
-        b"keep-alive",
-        b"proxy-connection",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-        b"http2-settings",
-    }
-)
 # Written anew for each request; what stands here from outside would be believed by somebody.
 _WRITTEN_HERE = frozenset(
     {b"host", b"content-length", b"expect", b"x-request-id", b"x-forwarded-host",
@@ -34,31 +21,14 @@ _WRITTEN_HERE = frozenset(
 )  # fmt: skip
 _NOT_OF_STREAMS = _WRITTEN_HERE | {b"accept-encoding"}
 _CHAINS = frozenset({b"via", b"x-forwarded-for", b"forwarded"})
-# Naming one of these in Connection would take from the upstream what it decides by.
-_NOT_TO_BE_NAMED = frozenset({b"authorization", b"cookie", b"content-type", b"x-api-key"})
-
 _DAYS = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
 _MONTHS = tuple(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
 
-OPENED = (
-    b"Content-Type: text/event-stream; charset=utf-8\r\n"
-    b"Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\nIncremental: ?1\r\n"
+OPENED = b"".join(
+    b"%b: %b\r\n" % pair
+    for pair in ((b"content-type", b"text/event-stream; charset=utf-8"), *NO_BUFFERING)
 )
 """What the gateway says when it opens a stream before any upstream has answered."""
-
-
-def passing(headers: RawHeaders) -> RawHeaders:
-    """``headers`` without those that concern only the connection they came on."""
-    if _OF_THE_CONNECTION.isdisjoint([name.lower() for name, _ in headers]):
-        return headers
-    named = {
-        part.strip().lower()
-        for name, value in headers
-        if name.lower() == b"connection"
-        for part in value.split(b",")
-    }
-    dropped = _OF_THE_CONNECTION | (named - _NOT_TO_BE_NAMED)
-    return [pair for pair in headers if pair[0].lower() not in dropped]
 
 
 class ForwardedHead:
@@ -142,7 +112,7 @@ class ResponseHead:
     def __init__(self, status: int, reason: bytes, headers: RawHeaders) -> None:
         self.status = status
         self.reason = reason
-        self.headers = passing(headers)
+        self.headers = without_hop_by_hop(headers)
         self.length: int | None = None
         self.chunked = False
         kind = coding = b""
@@ -160,7 +130,7 @@ class ResponseHead:
             self.length = None  # RFC 9112, 6.3: chunks override it.
         self.events = kind == EVENT_STREAM and coding in (b"", b"identity")
         if kind == EVENT_STREAM:
-            self.headers = _not_to_be_held(self.headers)
+            self.headers = with_no_buffering(self.headers)
         # Made now, while the first content is on its way, which nothing is to hold up.
         self._length_line = b""
         lines: list[bytes] = []
@@ -199,30 +169,6 @@ class ResponseHead:
             if key.lower() == name:
                 return value
         return None
-
-
-def _not_to_be_held(headers: RawHeaders) -> RawHeaders:
-    """An event stream's headers as `undam.asgi` mends them; that room is not imported for its
-    size, which every worker would carry."""
-    mended: RawHeaders = []
-    cache: list[bytes] = []
-    given: set[bytes] = set()
-    for name, value in headers:
-        low = name.lower()
-        given.add(low)
-        if low != b"cache-control":
-            mended.append((name, value))
-        elif value:
-            cache.append(value)
-    joined = b", ".join(cache) or b"no-cache"
-    if b"no-transform" not in [part.strip().lower() for part in joined.split(b",")]:
-        joined += b", no-transform"
-    mended.append((b"Cache-Control", joined))
-    if b"x-accel-buffering" not in given:
-        mended.append((b"X-Accel-Buffering", b"no"))
-    if b"incremental" not in given:
-        mended.append((b"Incremental", b"?1"))
-    return mended
 
 
 def date_line() -> bytes:

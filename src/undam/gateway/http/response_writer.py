@@ -9,15 +9,15 @@ import asyncio
 
 from undam.gateway.http.event_framer import EventFramer
 from undam.gateway.http.headers import OPENED, ResponseHead, date_line, own_head
-from undam.gateway.http.request_parser import RequestHead
 from undam.gateway.interfaces import RequestRecord
+from undam.http1.chunked import LAST_CHUNK, encode_chunk
+from undam.http1.request_parser import RequestHead
 from undam.sse import encode_comment
 
 PING = encode_comment("ping")
 """With one line end: a blank line would make openai-python read an event without data after an
 ``id``, and openai-go before 3.43 fail on it always."""
 
-LAST_CHUNK = b"0\r\n\r\n"
 _BODILESS = frozenset({204, 304})
 
 
@@ -179,7 +179,7 @@ class ResponseWriter:
         self._send(head if self._head.method == "HEAD" else head + body, now)
 
     def _framed(self, data: bytes) -> bytes:
-        return b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data
+        return encode_chunk(data) if self.chunked else data
 
     def _choose_framing(self) -> None:
         self.chunked = self._head.minor == 1

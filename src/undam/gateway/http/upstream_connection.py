@@ -16,7 +16,8 @@ import httptools
 
 from undam.gateway.http.fast_path import BATCH, FastPath
 from undam.gateway.http.headers import ResponseHead
-from undam.gateway.interfaces import RawHeaders, Upstream
+from undam.gateway.interfaces import Upstream
+from undam.http1.headers import RawHeaders
 
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,6})\r\n")
 

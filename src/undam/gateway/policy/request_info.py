@@ -8,8 +8,9 @@ import re
 from collections.abc import Mapping
 
 from undam.apis import CHAT, COMPLETIONS, MESSAGES, PLAIN, Api, api_for_path
-from undam.gateway.http.request_parser import RequestHead
-from undam.gateway.interfaces import RawHeaders, RequestInfo
+from undam.gateway.interfaces import RequestInfo
+from undam.http1.headers import RawHeaders
+from undam.http1.request_parser import RequestHead
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """RFC 9110, 9.2.2: sent twice they do what they do once."""

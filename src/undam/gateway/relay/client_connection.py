@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-import struct
 from collections.abc import Callable
 from math import inf
 from time import monotonic
@@ -13,41 +11,25 @@ from typing import TYPE_CHECKING, cast
 
 from undam.apis import PLAIN, api_for_path
 from undam.gateway.http.error_responses import error_body
-from undam.gateway.http.headers import ForwardedHead, own_head, passing
-from undam.gateway.http.request_parser import BadRequest, RequestHead, RequestReader
+from undam.gateway.http.headers import ForwardedHead, own_head
 from undam.gateway.http.response_writer import ResponseWriter
 from undam.gateway.interfaces import EndReason, RequestRecord
 from undam.gateway.policy.request_info import read_request_info
 from undam.gateway.relay.race import Rules
 from undam.gateway.relay.relay import Relay
+from undam.http1.chunked import LAST_CHUNK, encode_chunk
+from undam.http1.headers import without_hop_by_hop
+from undam.http1.request_parser import CONTINUE, BadRequest, RequestHead, RequestParser
+from undam.http1.sockets import limit_unsent, reset_on_close
 
 if TYPE_CHECKING:
     from undam.gateway.relay.app import Gateway
 
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # Of requests that a client sends ahead; more is cut, as reading cannot pause: nobody would notice
 # any more that the client has left.
 _MAX_AHEAD_BYTES = 256 << 10
-# Linux and macOS; elsewhere only the transport's own buffer is bounded.
-_NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-_NO_LINGER = struct.pack("ii", 1, 0)
 # How long a client that was refused may go on sending, so that it reads why instead of a reset.
 _LINGER_S = 2.0
-
-
-def _bound_unread(transport: asyncio.Transport, buffer_bytes: int) -> None:
-    """Pause the upstream when at most ``buffer_bytes`` wait on this side of the connection.
-
-    A quarter may wait in the transport and a quarter, unsent, in the kernel; both look only before
-    they take the next read, which may be as large again. What the kernel has sent and the client
-    has not read lies in the client's own socket buffer.
-    """
-    quarter = max(1, buffer_bytes // 4)
-    transport.set_write_buffer_limits(high=quarter)
-    connection = transport.get_extra_info("socket")
-    if _NOTSENT_LOWAT is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
-        with contextlib.suppress(OSError):  # It was closed in the same turn.
-            connection.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, quarter)
 
 
 class ClientConnection(asyncio.Protocol):
@@ -55,7 +37,7 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "_address", "_body", "_body_bytes", "_discards", "_due_at", "_full", "_gateway",
-        "_head", "_held", "_reader", "_relay", "_secure", "_streaming", "_transport", "closed",
+        "_head", "_held", "_parser", "_relay", "_secure", "_streaming", "_transport", "closed",
         "next_deadline",
     )  # fmt: skip
 
@@ -64,7 +46,7 @@ class ClientConnection(asyncio.Protocol):
         self.next_deadline = inf
         self._gateway = gateway
         limits = gateway.limits
-        self._reader = RequestReader(limits.max_head_bytes, limits.max_body_bytes)
+        self._parser = RequestParser(limits.max_head_bytes, limits.max_body_bytes)
         self._relay: Relay | None = None
         self._head: RequestHead | None = None
         self._body: list[bytes] = []
@@ -84,15 +66,15 @@ class ClientConnection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self._address = str(peer[0]) if isinstance(peer, tuple) else ""
         self._secure = transport.get_extra_info("sslcontext") is not None
-        _bound_unread(transport, self._gateway.limits.client_buffer_bytes)
+        limit_unsent(transport, self._gateway.limits.client_buffer_bytes)
         self._gateway.clients.add(self)
         self._wait(self._gateway.limits.request_timeout_s)
 
     def data_received(self, data: bytes) -> None:
         if self._discards:
             return
-        reader = self._reader
-        reader.receive_data(data)
+        parser = self._parser
+        parser.receive_data(data)
         if self._streaming:
             self._advance()
         elif self._relay is None and not self._full:
@@ -101,7 +83,7 @@ class ClientConnection(asyncio.Protocol):
             else:
                 # A request takes as long as ten tokens: those that came with it go first.
                 self._gateway.loop.call_soon(self._next)
-        elif reader.waiting_bytes > _MAX_AHEAD_BYTES:
+        elif parser.unparsed_bytes > _MAX_AHEAD_BYTES:
             self.cut()
 
     def eof_received(self) -> None:
@@ -128,7 +110,7 @@ class ClientConnection(asyncio.Protocol):
         self._full = False
         if self._relay is not None:
             self._relay.client_full(False)
-        elif self._reader.waiting_bytes:
+        elif self._parser.unparsed_bytes:
             self._next()
 
     # Requests.
@@ -136,14 +118,14 @@ class ClientConnection(asyncio.Protocol):
     def _advance(self) -> None:
         try:
             if self._head is None:
-                self._head = self._reader.head()
+                self._head = self._parser.head()
                 if self._head is None:
                     return
                 if self._head.upgrade.startswith(b"websocket"):
                     raise BadRequest(501, "WebSocket is not served here; use the streaming API")
-                if self._head.expects_continue and not self._reader.waiting_bytes:
+                if self._head.expects_continue and not self._parser.unparsed_bytes:
                     self._transport.write(CONTINUE)
-            piece, whole = self._reader.body()
+            piece, whole = self._parser.body()
         except BadRequest as error:
             self._refuse(error)
             return
@@ -170,7 +152,7 @@ class ClientConnection(asyncio.Protocol):
         chunked = head.length is None
         if whole:
             head.length = len(body)
-        headers, head.headers = passing(head.headers), []
+        headers, head.headers = without_hop_by_hop(head.headers), []
         info = read_request_info(head, headers, body, client=self._address, whole=whole)
         record = RequestRecord(info, now)
         writer = ResponseWriter(
@@ -185,7 +167,7 @@ class ClientConnection(asyncio.Protocol):
         if not whole:
             self.hold_body(True)
             if chunked:
-                body = b"%x\r\n%b\r\n" % (len(body), body)
+                body = encode_chunk(body)
         relay.start(
             lambda: ForwardedHead(head, info, secure=self._secure, tracing=record.tracing), body
         )
@@ -196,8 +178,8 @@ class ClientConnection(asyncio.Protocol):
         if relay is None:
             return
         if head.length is None:
-            piece = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
-            piece += b"0\r\n\r\n" if whole else b""
+            piece = encode_chunk(piece) if piece else b""
+            piece += LAST_CHUNK if whole else b""
         self._streaming = not whole
         if piece:
             relay.more_body(piece)
@@ -251,7 +233,7 @@ class ClientConnection(asyncio.Protocol):
         if keep and whole and not self._gateway.draining:
             self._wait(self._gateway.limits.keep_alive_s)
             # A client that takes no answers gets none to the requests that it has sent ahead.
-            if self._reader.waiting_bytes and not self._full:
+            if self._parser.unparsed_bytes and not self._full:
                 # Not from within the answer before it, which pipelined ones would nest in.
                 self._gateway.loop.call_soon(self._next)
         elif not whole:
@@ -277,9 +259,7 @@ class ClientConnection(asyncio.Protocol):
     def cut(self) -> None:
         """See `passing.Host`."""
         with contextlib.suppress(OSError):
-            self._transport.get_extra_info("socket").setsockopt(
-                socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER
-            )
+            reset_on_close(self._transport.get_extra_info("socket"))
         self._transport.abort()
         # The loop tells of the loss later; upstreams learn of it now.
         self._leave()
@@ -317,7 +297,7 @@ class ClientConnection(asyncio.Protocol):
             return self._due_at
         if self._transport.is_closing() or self._discards:
             self._transport.abort()
-        elif self._head is not None or self._reader.waiting_bytes:
+        elif self._head is not None or self._parser.unparsed_bytes:
             self._refuse(BadRequest(408, "the request did not come in time"))
             return self._due_at
         else:
@@ -332,7 +312,7 @@ class ClientConnection(asyncio.Protocol):
 
     def close_if_idle(self) -> None:
         """Close it unless a request has begun."""
-        if not self.busy and not self._reader.waiting_bytes:
+        if not self.busy and not self._parser.unparsed_bytes:
             self._close()
 
     def shut_down(self) -> None:

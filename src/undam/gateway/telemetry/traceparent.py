@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from undam.gateway.interfaces import RawHeaders, RequestRecord
+from undam.gateway.interfaces import RequestRecord
+from undam.http1.headers import RawHeaders
 
 # A later version may have more fields behind these; ff is forbidden (3.2.2).
 _FORM = re.compile(

@@ -16,6 +16,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from undam.errors import NetworkError
+from undam.http1.sockets import reset_on_close
 from undam.loadtest.worker.active_request import ActiveRequest
 from undam.wire import stamp
 from undam.wire.stamp import READ_BYTES
@@ -27,7 +28,6 @@ Address = tuple[int, tuple[Any, ...]]
 Fault = tuple[str, str]
 
 _NS_PER_S = 1_000_000_000
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _TIMESPEC = struct.Struct("@ll")
 
 _KINDS = {
@@ -204,7 +204,7 @@ class WorkerConnection:
             return
         with contextlib.suppress(OSError):
             if abort:
-                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                reset_on_close(self.sock)
             elif self._pump is not None and not self._out:
                 self.sock.send(self._pump.goodbye())
         self.state = ConnectionState.CLOSED

@@ -1,4 +1,4 @@
-"""Requests: what is accepted means the same to llhttp, however it is cut into reads."""
+"""The request parser: llhttp agrees with whatever it accepts, however the reads are cut."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from undam.gateway.http.request_parser import BadRequest, RequestHead, RequestReader, read_head
+from undam.http1.request_parser import BadRequest, RequestHead, RequestParser, parse_request_head
 
 _MAX = 2000
 
 
 def _read(data: bytes, cuts: list[int]) -> list[tuple[RequestHead, bytes]]:
-    reader, done = RequestReader(_MAX, _MAX), []
+    parser, done = RequestParser(_MAX, _MAX), []
     head: RequestHead | None = None
     body = b""
     at = 0
     for size in [*cuts, len(data)]:
-        reader.receive_data(data[at : at + size])
+        parser.receive_data(data[at : at + size])
         at += size
         while True:
-            if head is None and (head := reader.head()) is None:
+            if head is None and (head := parser.head()) is None:
                 break
-            piece, whole = reader.body()
+            piece, complete = parser.body()
             body += piece
-            if not whole:
+            if not complete:
                 break
             done.append((head, body))
             head, body = None, b""
@@ -88,7 +88,9 @@ _PIECES = st.sampled_from(
 )
 @example([b"POST /a HTTP/1.1\r\n", b"Host: gw\r\n", b"Content-Length: 3\r\n", b"\r\n", b"abc"], [])
 @example([b"GET / HTTP/1.1\r\n", b"X-A:  v \t\r\n", b"Host: gw\r\n\r\n"], [])
-def test_what_is_accepted_means_the_same_to_llhttp(pieces: list[bytes], cuts: list[int]) -> None:
+def test_accepted_requests_are_parsed_the_same_by_llhttp(
+    pieces: list[bytes], cuts: list[int]
+) -> None:
     data = b"".join(pieces)
     try:
         done = _read(data, cuts)
@@ -98,13 +100,13 @@ def test_what_is_accepted_means_the_same_to_llhttp(pieces: list[bytes], cuts: li
     try:
         httptools.HttpRequestParser(other).feed_data(data)
     except httptools.HttpParserError:
-        # What follows the last whole message may be anything so far.
+        # An incomplete message after the last complete one may still be invalid.
         assert len(other.done) >= len(done)
-    for (head, body), (target, headers, told) in zip(done, other.done, strict=False):
+    for (head, body), (target, headers, llhttp_body) in zip(done, other.done, strict=False):
         assert head.target.encode() == target
-        # llhttp leaves spaces at a value's end, which are no part of it (RFC 9110, 5.5).
+        # llhttp keeps trailing spaces, which are not part of the value (RFC 9110, 5.5).
         assert [(name, value.rstrip(b" \t")) for name, value in headers] == head.headers
-        assert body == told
+        assert body == llhttp_body
     assert len(other.done) >= len(done)
 
 
@@ -125,26 +127,26 @@ _VALUES = st.sampled_from(
     st.lists(st.tuples(_NAMES, _VALUES), max_size=5),
     st.booleans(),
 )
-def test_the_quick_way_reads_no_head_otherwise(
+def test_the_plain_pattern_gives_the_same_result_as_llhttp(
     method: bytes, target: bytes, version: bytes, fields: list[tuple[bytes, bytes]], host: bool
 ) -> None:
     fields = [(b"Host", b"gw")] * host + fields
     lines = b"".join(name + b": " + value + b"\r\n" for name, value in fields)
     data = b"%b %b HTTP/%b\r\n%b\r\n" % (method, target, version, lines)
-    quick = _verdict(data)
+    plain = _result(data)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("undam.gateway.http.request_parser._PLAIN", re.compile(rb"(?!)"))
-        assert quick == _verdict(data)  # which asks llhttp
+        patch.setattr("undam.http1.request_parser._PLAIN", re.compile(rb"(?!)"))
+        assert plain == _result(data)
 
 
-def _verdict(data: bytes) -> RequestHead | tuple[int, str]:
+def _result(data: bytes) -> RequestHead | tuple[int, str]:
     try:
-        return read_head(data)
+        return parse_request_head(data)
     except BadRequest as error:
         return error.status, str(error)
 
 
-def test_however_it_is_cut_it_reads_the_same() -> None:
+def test_the_cuts_between_reads_do_not_matter() -> None:
     data = (
         b"POST /a HTTP/1.1\r\nHost: gw\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"3\r\nabc\r\nA ; e=1\r\n0123456789\r\n0\r\nT: x\r\n\r\n"
@@ -166,11 +168,11 @@ def test_however_it_is_cut_it_reads_the_same() -> None:
         (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 500, 431),
     ],
 )
-def test_a_head_that_cannot_become_sound_is_not_waited_for(begin: bytes, status: int) -> None:
-    reader = RequestReader(_MAX, _MAX)
-    reader.receive_data(begin)
+def test_a_head_that_cannot_become_valid_is_refused_at_once(begin: bytes, status: int) -> None:
+    parser = RequestParser(_MAX, _MAX)
+    parser.receive_data(begin)
     with pytest.raises(BadRequest) as caught:
-        reader.head()
+        parser.head()
     assert caught.value.status == status
 
 
@@ -184,21 +186,21 @@ def test_a_head_that_cannot_become_sound_is_not_waited_for(begin: bytes, status:
         b"1\r\na\r\n" * 20000,
     ],
 )  # fmt: skip
-def test_a_malformed_body_is_refused_at_its_fault(body: bytes) -> None:
-    reader = RequestReader(_MAX, 1 << 20)
-    reader.receive_data(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
-    assert reader.head() is not None
+def test_a_malformed_chunked_body_is_refused(body: bytes) -> None:
+    parser = RequestParser(_MAX, 1 << 20)
+    parser.receive_data(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+    assert parser.head() is not None
     with pytest.raises(BadRequest) as caught:
-        reader.body()
+        parser.body()
     assert caught.value.status == 400
 
 
-def test_a_chunked_body_is_bounded() -> None:
-    reader = RequestReader(_MAX, 10)
-    reader.receive_data(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n")
-    assert reader.head() is not None
-    assert reader.body() == (b"", False)
-    reader.receive_data(b"x" * 20)
+def test_a_chunked_body_over_the_limit_is_refused() -> None:
+    parser = RequestParser(_MAX, 10)
+    parser.receive_data(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n")
+    assert parser.head() is not None
+    assert parser.body() == (b"", False)
+    parser.receive_data(b"x" * 20)
     with pytest.raises(BadRequest) as caught:
-        reader.body()
+        parser.body()
     assert caught.value.status == 413
