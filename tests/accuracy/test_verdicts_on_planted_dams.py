@@ -19,9 +19,9 @@ from support.streams import (
     timer,
     to_end,
 )
-from undam.diagnosis.findings.buffering import find_dams
-from undam.diagnosis.holds import Offset
-from undam.diagnosis.hop import Hop, judge_hop
+from undam.diagnosis.findings.buffering import find_buffering
+from undam.diagnosis.holds import ClockOffset
+from undam.diagnosis.hop import Hop, analyze_hop
 from undam.diagnosis.reading import read_exchange
 from undam.rules import Severity, Verdict
 
@@ -90,15 +90,15 @@ def _due(rng: random.Random, gaps: Sequence[float]) -> list[float]:
 def _seen_through(dam: Dam, rng: random.Random, due: Sequence[float]) -> Hop:
     writes = answer(due, [rng.choice(WORDS) for _ in due])
     reads = jittered(dam(writes, due[-1]), rng, most_ms=0.3)
-    return judge_hop([read_exchange(exchange(reads))])
+    return analyze_hop([read_exchange(exchange(reads))])
 
 
 def _with_beacon(hop: Hop) -> Hop:
-    return judge_hop(hop.readings, offset=Offset())
+    return analyze_hop(hop.readings, offset=ClockOffset())
 
 
 def _accused(hop: Hop) -> bool:
-    return any(found.severity is not Severity.INFO for found in find_dams([hop]))
+    return any(found.severity is not Severity.INFO for found in find_buffering([hop]))
 
 
 def test_200_clean_schedules_are_not_accused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -179,7 +179,7 @@ def test_50_hops_that_are_one_event_late_are_found_by_beacon_and_by_inner_hop(
         inner = _seen_through(no_dam(), rng, due)
         for judged, how in (
             (_with_beacon(outer), "beacon"),
-            (judge_hop(outer.readings, inner=inner), "inner hop"),
+            (analyze_hop(outer.readings, inner=inner), "inner hop"),
         ):
             if judged.shape.verdict is not Verdict.LATE or not _accused(judged):
                 missed.append((seed, gaps_of.__name__, f"{how}: {judged.shape}"))

@@ -54,7 +54,7 @@ def test_a_clean_stream_is_clean(run: Run) -> None:
     with answering(lambda conn: stream(conn, 20)) as server:
         ran = run("check", server.url())
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out.startswith("STREAMING  the stream flows")
+    assert ran.out.startswith("STREAMING  events arrive as they are sent")
     assert "\x1b" not in ran.out
 
 

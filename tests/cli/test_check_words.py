@@ -1,4 +1,4 @@
-"""A report in words: the verdict first, the picture, the figures, what was found and its fix."""
+"""Text report: the verdict first, then the picture, the metrics, and findings with their fixes."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from support.reports import hop, report
 from support.streams import Sent, blocks, chat_event, exchange, to_end
 from undam.cli.commands.check.text import print_report
 from undam.cli.ui.output import console
-from undam.diagnosis.findings.disconnect import Leaving
-from undam.diagnosis.findings.limits import Limits
-from undam.diagnosis.holds import Offset
-from undam.diagnosis.hop import judge_hop
+from undam.diagnosis.findings.disconnect import Disconnect
+from undam.diagnosis.findings.limits import PathLimits
+from undam.diagnosis.holds import ClockOffset
+from undam.diagnosis.hop import analyze_hop
 from undam.diagnosis.reading import read_exchange
 from undam.probe import Report
 from undam.record import Ending
 from undam.rules import Fix
 
 CLEAN = """\
-STREAMING  the stream flows: events come as they are sent
+STREAMING  events arrive as they are sent
 
   edge |     ···:··:·:··:··:··:··:·:··:··:··:·:··:··:··:··:·:··:··:··:·:|
         0 to 2.2 s, a column is 34 ms: · one event  : 2-4  ▪ 5-15  █ 16 and more
@@ -71,7 +71,7 @@ def test_dam_between_two_hops(said: Said) -> None:
 
 
 def test_beacon_draws_what_was_due_and_gives_exact_holds(said: Said) -> None:
-    offset = Offset(0, 0, 0)
+    offset = ClockOffset(0, 0, 0)
     text = said(report(hop(dam=to_end(), offset=offset), offset=offset))
     due = next(line for line in text.splitlines() if line.startswith("  due  |"))
     edge = next(line for line in text.splitlines() if line.startswith("  edge |"))
@@ -83,26 +83,26 @@ def test_beacon_draws_what_was_due_and_gives_exact_holds(said: Said) -> None:
 
 def test_nothing_came(said: Said) -> None:
     reading = read_exchange(exchange([], ending=Ending.TIMEOUT, ended_ms=2000))
-    first, blank, figures, *rest = said(report(judge_hop([reading]))).splitlines()
+    first, blank, metrics, *rest = said(report(analyze_hop([reading]))).splitlines()
     assert first == "UNKNOWN  edge: no event came within 2.0 s of the request"
-    assert (blank, figures.split()[0]) == ("", "hop")
+    assert (blank, metrics.split()[0]) == ("", "hop")
     assert rest[0].split()[:2] == ["edge", "unknown"]
 
 
 def test_verdict_is_not_enough_where_the_stream_was_cut(said: Said) -> None:
     reads = [Sent(20.0 * i, chat_event(" tok")) for i in range(1, 60)]
     reading = read_exchange(exchange(reads, ending=Ending.RESET, error="reset by h"))
-    first = said(report(judge_hop([reading]))).splitlines()[0]
-    assert first.startswith("STREAMING  the stream flows: events come as they are sent, but ")
+    first = said(report(analyze_hop([reading]))).splitlines()[0]
+    assert first.startswith("STREAMING  events arrive as they are sent, but ")
     assert "broke off" in first
 
 
 def test_how_a_body_stopped_is_told_once(said: Said) -> None:
     broken = exchange([], ending=Ending.BROKEN, error="the body is no gzip\x1b[2J data")
-    text = said(report(judge_hop([read_exchange(broken)])))
+    text = said(report(analyze_hop([read_exchange(broken)])))
     assert text.count("edge: the body stopped: the body is no gzip\\x1b[2J data") == 1
     reset = exchange([Sent(1, chat_event(" a"))], ending=Ending.RESET, error="reset by h")
-    assert said(report(judge_hop([read_exchange(reset)]))).count("body stopped") == 0
+    assert said(report(analyze_hop([read_exchange(reset)]))).count("body stopped") == 0
 
 
 def test_fix_of_several_lines_is_aligned(said: Said) -> None:
@@ -126,21 +126,24 @@ def test_a_servers_words_cannot_pass_for_a_line_of_ours(said: Said) -> None:
 @pytest.mark.parametrize(
     ("limits", "wanted"),
     [
-        (Limits(3.0), "silence up to 3 s: survived"),
-        (Limits(3.0, idle_s=2.04), "cut after 2.0 s without a byte (an idle limit)"),
-        (Limits(90.0, total_s=15.0), "cut 15.0 s after its start (a total limit)"),
-        (Limits(9.0, drop_between_s=(2.25, 4.5)), "forgotten without a word between 2.25 and 4.5"),
+        (PathLimits(3.0), "silence up to 3 s: survived"),
+        (PathLimits(3.0, idle_s=2.04), "cut after 2.0 s without a byte (an idle limit)"),
+        (PathLimits(90.0, total_s=15.0), "cut 15.0 s after its start (a total limit)"),
+        (
+            PathLimits(9.0, drop_between_s=(2.25, 4.5)),
+            "dropped without closing, between 2.25 and 4.5",
+        ),
     ],
 )
-def test_limits(said: Said, limits: Limits, wanted: str) -> None:
+def test_limits(said: Said, limits: PathLimits, wanted: str) -> None:
     assert wanted in said(replace(report(hop()), limits=limits))
 
 
 def test_leaving(said: Said) -> None:
-    leavings = (Leaving("between tokens", 1.25, 4000), Leaving("in silence", None, 4000))
-    text = said(replace(report(hop()), leavings=leavings))
-    assert "client left between tokens: seen by the origin 1.2 ms later" in text
-    assert "client left in silence: not seen by the origin" in text
+    disconnects = (Disconnect("between tokens", 1.25, 4000), Disconnect("in silence", None, 4000))
+    text = said(replace(report(hop()), disconnects=disconnects))
+    assert "client disconnected between tokens: noticed by the origin 1.2 ms later" in text
+    assert "client disconnected in silence: not noticed by the origin" in text
 
 
 def test_without_unicode_the_picture_is_ascii(

@@ -14,7 +14,7 @@ from support.reports import hop as hop_of
 from support.reports import report
 from support.streams import timer
 from undam.errors import UsageError
-from undam.probe.reanalyze import judge_again
+from undam.probe.reanalyze import reanalyze
 from undam.record import header_line, measured_line, record_lines
 
 _ABOUT = {"command": "bench", "url": "http://a/", "load": "closed loop of 50", "workers": 2}
@@ -88,10 +88,10 @@ def test_of_a_beacon_the_first_stream_counts() -> None:
     assert one.head is not None
     head = type(one.head)(200, "1.1", (*one.head.headers, ("Undam-Beacon", "id=1")))
     beacon = type(one)(**{name: getattr(one, name) for name in one.__slots__} | {"head": head})
-    assert len(judge_again([one, one]).hops[0].readings) == 2
-    assert len(judge_again([beacon, beacon]).hops[0].readings) == 1
+    assert len(reanalyze([one, one]).hops[0].readings) == 2
+    assert len(reanalyze([beacon, beacon]).hops[0].readings) == 1
     with pytest.raises(UsageError, match="no exchange"):
-        judge_again([])
+        reanalyze([])
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_of_a_beacon_the_first_stream_counts() -> None:
         (b"[1]\n", "line 1 is not a line of an undam record"),
         (b"\xff\xfe", "no UTF-8 text"),
         (b'{"schema": 1, "kind": "record", "command": "cook"}\n', "neither a load test nor"),
-        (b'{"schema": 1, "kind": "record", "command": "check"}\n', "holds no exchange"),
+        (b'{"schema": 1, "kind": "record", "command": "check"}\n', "contains no exchange"),
         (b'{"schema": 2, "kind": "record", "command": "bench"}\n', "schema 2"),
     ],
 )

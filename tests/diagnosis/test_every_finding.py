@@ -36,9 +36,9 @@ from support.streams import (
     timer,
     to_end,
 )
-from undam.diagnosis.findings.disconnect import Leaving, find_leavings
-from undam.diagnosis.findings.limits import Limits, find_limits
-from undam.diagnosis.holds import Offset
+from undam.diagnosis.findings.disconnect import Disconnect, find_disconnects
+from undam.diagnosis.findings.limits import PathLimits, find_limits
+from undam.diagnosis.holds import ClockOffset
 from undam.metrics import Client
 from undam.record import Ending, Exchange, Head, Outcome
 from undam.rules import RULES, Severity
@@ -75,8 +75,8 @@ CASES: dict[str, tuple[Case, Case]] = {
         lambda: judged(through(timer(60))),
     ),
     "UD104": (
-        lambda: judged(through(one_late()), offset=Offset()),
-        lambda: judged(through(no_dam()), offset=Offset()),
+        lambda: judged(through(one_late()), offset=ClockOffset()),
+        lambda: judged(through(no_dam()), offset=ClockOffset()),
     ),
     "UD105": (
         lambda: judged(exchange(answer(every(25, 20, first_ms=600)), head_ms=599.9)),
@@ -96,8 +96,8 @@ CASES: dict[str, tuple[Case, Case]] = {
         lambda: _with_accel(inner=True, outer=True),
     ),
     "UD110": (
-        lambda: find_leavings("edge", [Leaving("in silence", 501.0, 3000.0)]),
-        lambda: find_leavings("edge", [Leaving("in silence", 500.0, 3000.0)]),
+        lambda: find_disconnects("edge", [Disconnect("in silence", 501.0, 3000.0)]),
+        lambda: find_disconnects("edge", [Disconnect("in silence", 500.0, 3000.0)]),
     ),
     "UD111": (lambda: judged(_uneven()), lambda: judged(_steps(5, 60))),
     "UD112": (lambda: judged(_steps(3)), lambda: judged(_steps(1))),
@@ -129,20 +129,20 @@ CASES: dict[str, tuple[Case, Case]] = {
     "UD401": (lambda: _silent(1, 20.1), lambda: _silent(1, 19.9)),
     "UD402": (lambda: _silent(20.1, 1), lambda: _silent(19.9, 1)),
     "UD403": (
-        lambda: find_limits("edge", Limits(6.0, idle_s=3.0)),
-        lambda: find_limits("edge", Limits(6.0)),
+        lambda: find_limits("edge", PathLimits(6.0, idle_s=3.0)),
+        lambda: find_limits("edge", PathLimits(6.0)),
     ),
     "UD404": (
         lambda: broken_at(15_020, Ending.TRUNCATED),
         lambda: broken_at(13_300, Ending.RESET),
     ),
     "UD405": (
-        lambda: find_limits("edge", Limits(6.0, drop_between_s=(1.0, 2.0))),
-        lambda: find_limits("edge", Limits(6.0)),
+        lambda: find_limits("edge", PathLimits(6.0, drop_between_s=(1.0, 2.0))),
+        lambda: find_limits("edge", PathLimits(6.0)),
     ),
     "UD406": (
-        lambda: find_limits("edge", Limits(6.0, heartbeats_arrive=False)),
-        lambda: find_limits("edge", Limits(6.0, heartbeats_arrive=True)),
+        lambda: find_limits("edge", PathLimits(6.0, heartbeats_arrive=False)),
+        lambda: find_limits("edge", PathLimits(6.0, heartbeats_arrive=True)),
     ),
     "UD501": (lambda: in_steps_of(16), lambda: in_steps_of(11)),
     "UD502": (
@@ -204,8 +204,8 @@ CASES: dict[str, tuple[Case, Case]] = {
         lambda: judged(exchange(answer(every(25, 8)))),
     ),
     "UD906": (
-        lambda: judged(exchange(SHORT), offset=Offset(0, 2_000_001, 0)),
-        lambda: judged(exchange(SHORT), offset=Offset(0, 2_000_000, 0)),
+        lambda: judged(exchange(SHORT), offset=ClockOffset(0, 2_000_001, 0)),
+        lambda: judged(exchange(SHORT), offset=ClockOffset(0, 2_000_000, 0)),
     ),
     "UD907": (
         lambda: runs.findings(runs.run(20, starved_ms=50)),

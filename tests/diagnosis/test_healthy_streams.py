@@ -24,9 +24,9 @@ from support.streams import (
     segments,
     timer,
 )
-from undam.diagnosis.findings.buffering import find_dams
-from undam.diagnosis.holds import Offset
-from undam.diagnosis.hop import Hop, judge_hop
+from undam.diagnosis.findings.buffering import find_buffering
+from undam.diagnosis.holds import ClockOffset
+from undam.diagnosis.hop import Hop, analyze_hop
 from undam.diagnosis.reading import read_exchange
 from undam.record import Exchange, Head
 from undam.rules import Severity, Verdict
@@ -34,8 +34,8 @@ from undam.rules import Severity, Verdict
 FINISH = chat_event("", finish=True) + b"data: [DONE]\n\n"
 
 
-def _hop(given: Exchange, offset: Offset | None = None) -> Hop:
-    return judge_hop([read_exchange(given)], offset=offset)
+def _hop(given: Exchange, offset: ClockOffset | None = None) -> Hop:
+    return analyze_hop([read_exchange(given)], offset=offset)
 
 
 def _at_once(events: int) -> bytes:
@@ -43,7 +43,7 @@ def _at_once(events: int) -> bytes:
 
 
 def _is_accused(hop: Hop) -> bool:
-    return any(one.severity is not Severity.INFO for one in find_dams([hop]))
+    return any(one.severity is not Severity.INFO for one in find_buffering([hop]))
 
 
 def _with_pauses(gap_ms: float, pauses: Sequence[int], events: int = 300) -> list[Sent]:
@@ -132,7 +132,7 @@ def test_jitter_under_tcp_is_no_dam(gap_ms: float, most_ms: float) -> None:
         reads = delayed(answer(every(gap_ms, 200)), rng, 40, most_ms)
         assert not _is_accused(_hop(far(exchange(reads), 80))), seed
         # On one host the way is known to be 40 ms; between hosts only half the round trip is.
-        for offset in (Offset(0, 0, 40 * MS), Offset(0, 40 * MS, 40 * MS)):
+        for offset in (ClockOffset(0, 0, 40 * MS), ClockOffset(0, 40 * MS, 40 * MS)):
             if most_ms <= 60:
                 assert not _is_accused(_hop(far(exchange(reads), 80), offset)), seed
 
@@ -207,43 +207,43 @@ def test_clocks_that_are_hours_apart(hours: int) -> None:
     moved = tuple(replace(arrival, at_ns=arrival.at_ns - apart) for arrival in ours.arrivals)
     stamps = replace(ours.stamps, start_ns=START_NS - apart, sent_ns=START_NS - apart)
     theirs = replace(ours, arrivals=moved, ended_ns=ours.ended_ns - apart, stamps=stamps)
-    told = _hop(theirs, Offset(apart, 5 * MS, 30 * MS))
+    told = _hop(theirs, ClockOffset(apart, 5 * MS, 30 * MS))
     assert told.shape.verdict is Verdict.STREAMING
     if hours < 0:
         return  # an hour too late cannot be told from an hour's hold
-    wrong = _hop(theirs, Offset())
+    wrong = _hop(theirs, ClockOffset())
     assert (wrong.shape.verdict, _is_accused(wrong)) == (Verdict.UNKNOWN, False)
 
 
 def test_a_constant_path_is_no_hold_where_it_is_known() -> None:
     reads = [Sent(write.at_ms + 60, write.data) for write in answer(every(25, 60))]
-    assert _hop(exchange(reads), Offset(0, 0, 60 * MS)).shape.verdict is Verdict.STREAMING
-    assert _hop(exchange(reads), Offset()).shape.held
+    assert _hop(exchange(reads), ClockOffset(0, 0, 60 * MS)).shape.verdict is Verdict.STREAMING
+    assert _hop(exchange(reads), ClockOffset()).shape.held
 
 
 def test_a_clock_that_was_set_gives_no_verdict() -> None:
     reads = [Sent(write.at_ms + 500, write.data) for write in answer(every(25, 60))]
-    hop = _hop(exchange(reads, step_ns=500 * MS), Offset())
+    hop = _hop(exchange(reads, step_ns=500 * MS), ClockOffset())
     assert (hop.shape.verdict, "clock was set" in hop.shape.reason) == (Verdict.UNKNOWN, True)
 
 
 def test_one_pause_of_a_machine_is_no_hold() -> None:
     reads = [Sent(600 if 500 < w.at_ms < 600 else w.at_ms, w.data) for w in answer(every(5, 120))]
-    assert _hop(exchange(reads), Offset()).shape.verdict is Verdict.STREAMING
+    assert _hop(exchange(reads), ClockOffset()).shape.verdict is Verdict.STREAMING
     brief = [Sent(400, write.data) for write in answer(every(3, 30))]
-    hop = _hop(exchange(brief), Offset())
+    hop = _hop(exchange(brief), ClockOffset())
     assert (hop.shape.verdict, _is_accused(hop)) == (Verdict.UNKNOWN, False)
 
 
 def test_late_events_without_a_rule_are_left_open() -> None:
     rng = random.Random(5)
     reads = delayed(answer(every(60, 80)), rng, 0, 40)
-    hop = _hop(exchange(reads), Offset())
-    assert (hop.shape.verdict, "by no rule" in hop.shape.reason) == (Verdict.UNKNOWN, True)
+    hop = _hop(exchange(reads), ClockOffset())
+    assert (hop.shape.verdict, "without a rule" in hop.shape.reason) == (Verdict.UNKNOWN, True)
 
 
 def test_a_far_end_that_is_no_beacon_gives_no_verdict() -> None:
-    hop = _hop(exchange(answer(every(25, 60), stamped=False)), Offset())
+    hop = _hop(exchange(answer(every(25, 60), stamped=False)), ClockOffset())
     assert "is the far end a beacon" in hop.shape.reason
 
 
@@ -262,4 +262,4 @@ def test_a_busy_machine_is_not_accused_by_its_beacon(most_ms: float) -> None:
         steps = rng.choice((1, 3, 5))
         due = [300 + gap_ms * steps * (i // steps) for i in range(rng.randint(20, 200))]
         reads = delayed(merged(answer(due)), rng, 0, most_ms)
-        assert not _is_accused(_hop(exchange(reads), Offset())), (seed, gap_ms, steps)
+        assert not _is_accused(_hop(exchange(reads), ClockOffset())), (seed, gap_ms, steps)

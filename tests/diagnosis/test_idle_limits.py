@@ -8,34 +8,34 @@ import pytest
 
 from support.streams import Sent, answer, every, exchange
 from undam.diagnosis.findings.limits import (
-    Fate,
-    Limits,
+    PathLimits,
     Trial,
+    TrialEnd,
+    classify_trial,
     find_limits,
-    judge_limits,
-    judge_trial,
+    find_limits_of_path,
 )
 from undam.diagnosis.reading import read_exchange
 from undam.record import Ending, Head
 
-SURVIVED, CUT, DROPPED = Fate.SURVIVED, Fate.CUT, Fate.DROPPED
+SURVIVED, CUT, DROPPED = TrialEnd.SURVIVED, TrialEnd.CUT, TrialEnd.DROPPED
 
 
 def _trial(
-    silence_s: float, fate: Fate, lasted_s: float | None = None, *, beats: int | None = None
+    silence_s: float, fate: TrialEnd, lasted_s: float | None = None, *, beats: int | None = None
 ) -> Trial:
     heartbeat = None if beats is None else 1.0
     lasted = silence_s if lasted_s is None else lasted_s
     return Trial(silence_s, heartbeat, 200, fate, lasted, beats or 0)
 
 
-@pytest.mark.parametrize("fates", list(product(Fate, Fate, (*Fate, None))))
-def test_every_combination_of_fates(fates: tuple[Fate, Fate, Fate | None]) -> None:
+@pytest.mark.parametrize("fates", list(product(TrialEnd, TrialEnd, (*TrialEnd, None))))
+def test_every_combination_of_fates(fates: tuple[TrialEnd, TrialEnd, TrialEnd | None]) -> None:
     short, long, kept = fates
     trials = [_trial(4.0, short, 3.0), _trial(8.0, long, 5.0)]
     if kept is not None:
         trials.append(_trial(8.0, kept, 7.0, beats=3))
-    limits = judge_limits(trials)
+    limits = find_limits_of_path(trials)
     found = {one.code for one in find_limits("edge", limits)}
     assert limits.tried_s == 8.0
     assert (limits.idle_s is not None) == (long is CUT)
@@ -61,19 +61,19 @@ def test_every_combination_of_fates(fates: tuple[Fate, Fate, Fate | None]) -> No
 def test_an_idle_limit_and_a_total_one(
     kept_s: float, idle: float | None, total: float | None
 ) -> None:
-    limits = judge_limits([_trial(60, CUT, 15.2), _trial(60, CUT, kept_s, beats=9)])
+    limits = find_limits_of_path([_trial(60, CUT, 15.2), _trial(60, CUT, kept_s, beats=9)])
     assert (limits.idle_s, limits.total_s) == (idle, total)
     assert limits.heartbeats_save == (kept_s == 40.0)
 
 
 def test_a_cut_sooner_than_another_silence_was_survived_is_no_limit() -> None:
-    limits = judge_limits([_trial(4, SURVIVED), _trial(8, CUT, 0.5)])
+    limits = find_limits_of_path([_trial(4, SURVIVED), _trial(8, CUT, 0.5)])
     assert limits.idle_s is None
     assert find_limits("edge", limits) == []
 
 
 def test_a_silence_as_long_as_the_limit_may_be_survived() -> None:
-    limits = judge_limits([_trial(3, SURVIVED), _trial(6, CUT, 2.998)])
+    limits = find_limits_of_path([_trial(3, SURVIVED), _trial(6, CUT, 2.998)])
     assert limits.idle_s == 2.998
 
 
@@ -81,43 +81,43 @@ def test_a_silence_as_long_as_the_limit_may_be_survived() -> None:
     ("status", "is_limit"), [(429, False), (401, False), (504, True), (408, True)]
 )
 def test_a_refusal_is_no_cut(status: int, is_limit: bool) -> None:
-    limits = judge_limits([Trial(8, None, status, CUT, 3.0, 0)])
+    limits = find_limits_of_path([Trial(8, None, status, CUT, 3.0, 0)])
     assert limits.idle_s == (3.0 if is_limit else None)
 
 
 def test_a_silent_drop_is_bracketed() -> None:
     trials = [_trial(1, SURVIVED), _trial(2, SURVIVED), _trial(4, DROPPED), _trial(8, DROPPED)]
-    limits = judge_limits([*trials, _trial(8, SURVIVED, beats=5)])
+    limits = find_limits_of_path([*trials, _trial(8, SURVIVED, beats=5)])
     assert limits.drop_between_s == (2.0, 4.0)
     (found,) = find_limits("edge", limits)
     assert found.evidence["saved"] == "keep it open"
     # A shorter one that dropped by chance does not turn the bracket round.
-    odd = judge_limits([_trial(1, DROPPED), _trial(2, SURVIVED), _trial(8, DROPPED)])
+    odd = find_limits_of_path([_trial(1, DROPPED), _trial(2, SURVIVED), _trial(8, DROPPED)])
     assert odd.drop_between_s == (2.0, 8.0)
 
 
 def test_heartbeats_that_were_not_tried_are_not_said_to_fail() -> None:
-    (found,) = find_limits("edge", judge_limits([_trial(8, CUT, 3.0)]))
+    (found,) = find_limits("edge", find_limits_of_path([_trial(8, CUT, 3.0)]))
     assert found.evidence["saved"] == "were not tried"
 
 
 def test_heartbeats_that_do_not_arrive_are_told() -> None:
     kept = _trial(8, SURVIVED, beats=0)
-    found = find_limits("edge", judge_limits([_trial(8, SURVIVED), kept]))
+    found = find_limits("edge", find_limits_of_path([_trial(8, SURVIVED), kept]))
     assert [one.code for one in found] == ["UD406"]
 
 
 def test_trials_without_a_silent_one_are_an_error() -> None:
     with pytest.raises(ValueError, match="no silent trial"):
-        judge_limits([_trial(8, SURVIVED, beats=1)])
+        find_limits_of_path([_trial(8, SURVIVED, beats=1)])
 
 
 def test_the_fate_of_a_stream() -> None:
-    def fate(events: int, ending: Ending, *, status: int = 200, whole: bool = False) -> Fate:
+    def fate(events: int, ending: Ending, *, status: int = 200, whole: bool = False) -> TrialEnd:
         writes = answer(every(10, events))[: None if whole else -1]
         head = Head(status, "1.1", (("Content-Type", "text/event-stream"),))
         given = exchange([Sent(1, b": ping\n"), *writes], head=head, ending=ending)
-        trial = judge_trial(3.0, None, read_exchange(given))
+        trial = classify_trial(3.0, None, read_exchange(given))
         assert (trial.heartbeats, trial.status, trial.silence_s) == (1, status, 3.0)
         return trial.fate
 
@@ -130,9 +130,9 @@ def test_the_fate_of_a_stream() -> None:
 
 
 def test_a_stream_without_a_head_was_cut() -> None:
-    trial = judge_trial(3.0, 1.0, read_exchange(exchange([], head=None, ended_ms=2500)))
+    trial = classify_trial(3.0, 1.0, read_exchange(exchange([], head=None, ended_ms=2500)))
     assert (trial.fate, trial.status, trial.lasted_s) == (CUT, None, 2.5)
 
 
 def test_limits_of_which_nothing_is_known_say_nothing() -> None:
-    assert find_limits("edge", Limits(8.0)) == []
+    assert find_limits("edge", PathLimits(8.0)) == []

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from undam.diagnosis.findings.disconnect import Leaving, find_leavings
+from undam.diagnosis.findings.disconnect import Disconnect, find_disconnects
 
 SOON, LATE, NEVER = 2.0, 4400.0, None
 
@@ -14,9 +14,9 @@ SOON, LATE, NEVER = 2.0, 4400.0, None
 @pytest.mark.parametrize("seen", list(product((SOON, LATE, NEVER), repeat=2)))
 def test_every_combination(seen: tuple[float | None, float | None]) -> None:
     flowing, silent = seen
-    found = find_leavings(
+    found = find_disconnects(
         "edge",
-        [Leaving("between tokens", flowing, 3000.0), Leaving("in silence", silent, 3000.0)],
+        [Disconnect("between tokens", flowing, 3000.0), Disconnect("in silence", silent, 3000.0)],
     )
     late = [
         when for when, ms in (("between tokens", flowing), ("in silence", silent)) if ms != SOON
@@ -29,4 +29,4 @@ def test_every_combination(seen: tuple[float | None, float | None]) -> None:
 
 
 def test_nothing_asked_nothing_found() -> None:
-    assert find_leavings("edge", []) == []
+    assert find_disconnects("edge", []) == []

@@ -23,20 +23,20 @@ from support.streams import (
     timer,
     to_end,
 )
-from undam.diagnosis.findings.buffering import find_dams
+from undam.diagnosis.findings.buffering import find_buffering
 from undam.diagnosis.findings.network import round_trip_ns
-from undam.diagnosis.holds import Offset, holds_by_beacon, is_one_late, offset_from
-from undam.diagnosis.hop import Hop, figures, judge_hop
+from undam.diagnosis.holds import ClockOffset, holds_by_beacon, is_one_late, offset_from
+from undam.diagnosis.hop import Hop, analyze_hop, hop_metrics
 from undam.diagnosis.reading import read_exchange
 from undam.diagnosis.shape import Release
 from undam.record import Ending, Exchange
 from undam.rules import Verdict
 
-BEACON = Offset()
+BEACON = ClockOffset()
 
 
-def _hop(given: Exchange, offset: Offset | None = None) -> Hop:
-    return judge_hop([read_exchange(given)], offset=offset)
+def _hop(given: Exchange, offset: ClockOffset | None = None) -> Hop:
+    return analyze_hop([read_exchange(given)], offset=offset)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_the_round_trip_is_the_handshake() -> None:
 def test_the_figures_of_a_hop() -> None:
     due = every(25, 40)
     hop = _hop(exchange(merged(timer(200)(answer(due), due[-1]))), BEACON)
-    shown = figures(hop)
+    shown = hop_metrics(hop)
     assert shown["verdict"] == "batched"
     assert shown["hold_is_exact"] is True
     hold = shown["hold_ms"]
@@ -189,7 +189,7 @@ def test_the_figures_of_a_hop() -> None:
 
 def test_the_figures_of_a_stream_that_never_began() -> None:
     given = exchange([], head=None, ending=Ending.RESET, ended_ms=1500)
-    shown = figures(_hop(replace(given, stamps=replace(given.stamps, sent_ns=None))))
+    shown = hop_metrics(_hop(replace(given, stamps=replace(given.stamps, sent_ns=None))))
     assert (shown["ttft_ms"], shown["hold_ms"], shown["headers_ms"]) == (None, None, None)
     assert (shown["complete"], shown["cut_after_s"], shown["status"]) == (False, 1.501, None)
     assert shown["events_per_read"] == {"p50": 0, "max": 0}
@@ -207,11 +207,11 @@ def test_the_figures_of_a_stream_that_never_began() -> None:
 )
 def test_whether_all_of_it_came(api: str, ending: Ending, complete: bool | None) -> None:
     given = exchange([Sent(300, b"data: {}\n\n")], api=api, ending=ending)
-    assert figures(_hop(given))["complete"] is complete
+    assert hop_metrics(_hop(given))["complete"] is complete
 
 
 def test_a_timer_that_holds_single_events_says_one_at_a_time() -> None:
     due = every(300, 40)
     hop = _hop(exchange(timer(200, from_first_byte=True)(answer(due), due[-1])), BEACON)
-    (found,) = find_dams([hop])
+    (found,) = find_buffering([hop])
     assert (found.code, found.evidence["events_per_burst"]) == ("UD103", "1")

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from support.streams import Sent, answer, chat_event, every, exchange, segments
 from undam.apis import APIS
 from undam.diagnosis.bursts import find_bursts, together_ns
-from undam.diagnosis.diagnose import find_all
-from undam.diagnosis.holds import Offset
-from undam.diagnosis.hop import figures, judge_hop
+from undam.diagnosis.diagnose import find_findings
+from undam.diagnosis.holds import ClockOffset
+from undam.diagnosis.hop import analyze_hop, hop_metrics
 from undam.diagnosis.reading import MAX_EVENT_BYTES, form_of, read_exchange
 from undam.record import Ending, Head
 
@@ -53,7 +53,7 @@ def test_a_line_beyond_the_bound_is_a_problem() -> None:
     body = [Sent(1, b"{}\n" + b"x" * (MAX_EVENT_BYTES + 1)), Sent(2, b"\n{}\n")]
     reading = read_exchange(exchange(body, head=head, api="plain"))
     assert reading.problem is not None
-    assert len(reading.seen) == 1
+    assert len(reading.items) == 1
 
 
 def test_a_stream_without_content_has_no_bursts() -> None:
@@ -128,11 +128,11 @@ def test_whatever_comes_is_judged_without_an_exception(
         reads.append(Sent(at, data))
     head = Head(200, "1.1", (("Content-Type", kind),))
     given_ = exchange(reads, head=head, api=api, ending=ending, late_ns=late_ns)
-    offset = Offset() if beacon else None
-    inner = judge_hop([read_exchange(given_)], offset=offset)
-    outer = judge_hop([read_exchange(given_)] * 2, inner=inner, offset=offset)
-    assert find_all([outer, inner], offset) == find_all([outer, inner], offset)
-    assert figures(outer)["streams"] == 2
+    offset = ClockOffset() if beacon else None
+    inner = analyze_hop([read_exchange(given_)], offset=offset)
+    outer = analyze_hop([read_exchange(given_)] * 2, inner=inner, offset=offset)
+    assert find_findings([outer, inner], offset) == find_findings([outer, inner], offset)
+    assert hop_metrics(outer)["streams"] == 2
 
 
 @pytest.mark.parametrize("size", [1, 7, 100, 1448])
@@ -140,5 +140,5 @@ def test_what_is_read_does_not_depend_on_how_it_was_cut(size: int) -> None:
     writes = answer(every(25, 20))
     whole = read_exchange(exchange(writes))
     cut = read_exchange(exchange(segments(writes, size, 0.0001)))
-    assert [item.text for item in cut.seen] == [item.text for item in whole.seen]
+    assert [item.text for item in cut.items] == [item.text for item in whole.items]
     assert cut.announced_end

@@ -21,9 +21,9 @@ from support.streams import (
     timer,
     to_end,
 )
-from undam.diagnosis.findings.buffering import begins_at, find_dams
-from undam.diagnosis.holds import Offset
-from undam.diagnosis.hop import Hop, judge_hop
+from undam.diagnosis.findings.buffering import begins_at, find_buffering
+from undam.diagnosis.holds import ClockOffset
+from undam.diagnosis.hop import Hop, analyze_hop
 from undam.diagnosis.reading import read_exchange
 from undam.record import Exchange
 from undam.rules import Severity, Verdict
@@ -44,7 +44,9 @@ def _path(*dams: Dam, due: Sequence[float] = VARIED) -> list[Exchange]:
 
 def _named(hops: list[Hop]) -> list[tuple[str, str]]:
     """Which hops are accused, of what."""
-    return [(one.hop, one.code) for one in find_dams(hops) if one.severity is not Severity.INFO]
+    return [
+        (one.hop, one.code) for one in find_buffering(hops) if one.severity is not Severity.INFO
+    ]
 
 
 @pytest.mark.parametrize("guilty", range(3))
@@ -59,7 +61,7 @@ def test_the_guilty_hop_is_named_in_each_position(
 ) -> None:
     dams = [no_dam(), no_dam(), no_dam()]
     dams[guilty] = dam
-    hops = judged_hops(*_path(*dams), offset=Offset() if beacon else None)
+    hops = judged_hops(*_path(*dams), offset=ClockOffset() if beacon else None)
     if code == "UD104" and guilty == 2 and not beacon:
         assert _named(hops) == []  # nothing further in to compare with
     else:
@@ -79,15 +81,15 @@ def test_the_guilty_hop_is_named_in_each_position(
 def test_two_guilty_hops(
     outer: Dam, inner: Dam, found: list[tuple[str, str]], beacon: bool
 ) -> None:
-    hops = judged_hops(*_path(outer, no_dam(), inner), offset=Offset() if beacon else None)
+    hops = judged_hops(*_path(outer, no_dam(), inner), offset=ClockOffset() if beacon else None)
     assert _named(hops) == found
 
 
 @pytest.mark.parametrize("outer", [blocks(4096), to_end()])
 def test_a_hop_that_is_late_does_not_excuse_one_that_holds(outer: Dam) -> None:
-    hops = judged_hops(*_path(outer, no_dam(), one_late()), offset=Offset())
+    hops = judged_hops(*_path(outer, no_dam(), one_late()), offset=ClockOffset())
     assert [hop for hop, _ in _named(hops)] == ["edge", "model"]
-    twice = judged_hops(*_path(one_late(), one_late(), no_dam()), offset=Offset())
+    twice = judged_hops(*_path(one_late(), one_late(), no_dam()), offset=ClockOffset())
     assert twice[0].shape.verdict is not Verdict.STREAMING
 
 
@@ -105,7 +107,7 @@ def test_a_hop_of_which_nothing_is_known_is_looked_through() -> None:
     assert _named(judged_hops(edge, brief, model)) == [("model", "UD101")]
     edge, _, model = _path(to_end(), no_dam(), no_dam())
     hops = judged_hops(edge, brief, model)
-    (found,) = [one for one in find_dams(hops) if one.code == "UD101"]
+    (found,) = [one for one in find_buffering(hops) if one.code == "UD101"]
     assert (found.hop, found.evidence["may_begin_at"]) == ("edge", "mid")
     assert not begins_at(hops, 1)
 
@@ -132,9 +134,9 @@ def test_an_answer_that_begins_later_is_not_called_late(later_ms: float) -> None
 def test_a_dam_in_half_of_the_streams_is_not_proved() -> None:
     free = read_exchange(exchange(answer(every(25, 80))))
     held = read_exchange(exchange(to_end()(answer(every(25, 80)), 2300)))
-    assert judge_hop([held, free]).shape.verdict is Verdict.STREAMING
-    assert judge_hop([held, free]).reading is free
-    assert judge_hop([free, held, held]).shape.verdict is Verdict.HELD_TO_END
+    assert analyze_hop([held, free]).shape.verdict is Verdict.STREAMING
+    assert analyze_hop([held, free]).reading is free
+    assert analyze_hop([free, held, held]).shape.verdict is Verdict.HELD_TO_END
 
 
 def test_jitter_on_the_way_to_the_outer_hop_is_no_hold_beside_an_even_inner_one() -> None:

@@ -18,8 +18,8 @@ import uvicorn
 
 from support.served import PATIENCE_S, under_uvicorn
 from undam.asgi import EventStream
-from undam.diagnosis.diagnose import find_all
-from undam.diagnosis.hop import judge_hop
+from undam.diagnosis.diagnose import find_findings
+from undam.diagnosis.hop import analyze_hop
 from undam.diagnosis.reading import read_exchange
 from undam.probe import CheckOptions, Place, Report, report_json, run_check
 from undam.record import Exchange, Stamps
@@ -156,8 +156,8 @@ def _stretched(exchange: Exchange) -> Exchange:
 def _found(url: str) -> dict[str, Finding]:
     """What a check would find if the clocks were not fast."""
     (exchange,) = _check(url).exchanges
-    hop = judge_hop([read_exchange(_stretched(exchange))])
-    return {one.code: one for one in find_all([hop], None)}
+    hop = analyze_hop([read_exchange(_stretched(exchange))])
+    return {one.code: one for one in find_findings([hop], None)}
 
 
 def test_it_streams_and_lacks_two_of_the_headers() -> None:

@@ -15,7 +15,7 @@ import pytest
 from support.beacon_app import TOKEN
 from support.live import RunProxy, Simulator, blamed, check, hop_json, ranked
 from support.servers_asgi import UVICORN_ASYNCIO, UVICORN_UVLOOP, Running, Server, serving
-from undam.diagnosis.holds import Offset, holds_by_beacon
+from undam.diagnosis.holds import ClockOffset, holds_by_beacon
 from undam.diagnosis.reading import read_exchange
 from undam.errors import UndamError
 from undam.lab.proxies import start_nginx
@@ -87,7 +87,7 @@ def test_behind_nginx_it_streams_thanks_to_its_header(mounted: str, run_proxy: R
     report = _check(run_proxy(start_nginx, mounted).url, idle_s=1.0, cancel=True)
     assert hop_json(report)["verdict"] == "streaming"
     assert blamed(report) == {}
-    assert all(one.seen_after_ms is not None for one in report.leavings)
+    assert all(one.seen_after_ms is not None for one in report.disconnects)
 
 
 def test_behind_an_nginx_that_ignores_the_header_the_hold_is_found(
@@ -148,7 +148,7 @@ def test_its_holds_are_those_that_the_simulator_shows_in_the_same_place(
 
 def _median_hold_ms(report: Report) -> float:
     (exchange,) = report.exchanges
-    holds = holds_by_beacon(read_exchange(exchange), report.offset or Offset())
+    holds = holds_by_beacon(read_exchange(exchange), report.offset or ClockOffset())
     assert len(holds) == 120
     return ranked((one.hold_ns / 1e6 for one in holds), 0.5)
 

@@ -116,4 +116,4 @@ def test_what_the_beacon_said_is_what_the_truth_says(model: Simulator, checked: 
 
 
 def _noticed(report: Report | Missing) -> list[float | None]:
-    return [] if isinstance(report, Missing) else [one.seen_after_ms for one in report.leavings]
+    return [] if isinstance(report, Missing) else [one.seen_after_ms for one in report.disconnects]

@@ -126,7 +126,7 @@ CASES = {
         frozenset({"UD103"}),
         release="timer",
         release_every_ms=200,
-        fix=Fix("haproxy, if that is what stands here", NO_DELAY),
+        fix=Fix("haproxy, if that is in the path", NO_DELAY),
     ),
     "haproxy-no-delay": Case(_haproxy(NO_DELAY), STREAMING),
     "haproxy-gzip-no-delay": Case(
@@ -149,7 +149,7 @@ CASES = {
         TO_END,
         WHOLE | COLLECTED,
         release="end",
-        fix=Fix("lighttpd, if that is what stands here", "server.stream-response-body"),
+        fix=Fix("lighttpd, if that is in the path", "server.stream-response-body"),
     ),
     "lighttpd-streaming": Case(partial(start_lighttpd, stream_response_body=1), STREAMING),
     "trafficserver": Case(start_trafficserver, STREAMING, signed=("trafficserver",)),

@@ -27,7 +27,7 @@ def test_who_signed_gets_its_own_line() -> None:
 def test_who_is_silent_is_guessed_by_its_habit_and_named_as_a_guess() -> None:
     found = dam_of(hop(dam=blocks(4096)))
     assert found.fix is not None
-    assert found.fix.where == "nginx, if that is what stands here"
+    assert found.fix.where == "nginx, if that is in the path"
     assert found.fix.text == intermediary("nginx").fixes[Trouble.HOLD].text
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from support.reports import hop, report
 from support.streams import blocks, exchange, to_end
-from undam.diagnosis.findings.disconnect import Leaving
-from undam.diagnosis.findings.limits import Limits
-from undam.diagnosis.holds import Offset
-from undam.diagnosis.hop import judge_hop
+from undam.diagnosis.findings.disconnect import Disconnect
+from undam.diagnosis.findings.limits import PathLimits
+from undam.diagnosis.holds import ClockOffset
+from undam.diagnosis.hop import analyze_hop
 from undam.diagnosis.reading import read_exchange
 from undam.probe import Report, report_json
 from undam.record import Ending
@@ -57,7 +57,7 @@ def said(made: Report) -> dict[str, Any]:
 def silent() -> Report:
     """A hop of which not even a head came."""
     reading = read_exchange(exchange([], head=None, ending=Ending.TIMEOUT, ended_ms=2000))
-    return report(judge_hop([reading]))
+    return report(analyze_hop([reading]))
 
 
 def nested() -> Report:
@@ -67,12 +67,12 @@ def nested() -> Report:
 
 
 def beaconed() -> Report:
-    offset = Offset(1000, 50_000, 200_000)
+    offset = ClockOffset(1000, 50_000, 200_000)
     made = report(hop(dam=blocks(4096), offset=offset), offset=offset)
     return replace(
         made,
-        limits=Limits(3.0, idle_s=2.5, heartbeats_save=True),
-        leavings=(Leaving("in silence", None, 4000),),
+        limits=PathLimits(3.0, idle_s=2.5, heartbeats_save=True),
+        disconnects=(Disconnect("in silence", None, 4000),),
     )
 
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from support.streams import SSE_HEAD, Sent, answer, chat_event, every, exchange
-from undam.diagnosis.diagnose import find_all
-from undam.diagnosis.holds import Offset
-from undam.diagnosis.hop import Hop, judge_hop
+from support.streams import (
+    SSE_HEAD,
+    Sent,
+    answer,
+    chat_event,
+    every,
+    exchange,
+)
+from undam.diagnosis.diagnose import find_findings
+from undam.diagnosis.holds import ClockOffset
+from undam.diagnosis.hop import Hop, analyze_hop
 from undam.diagnosis.reading import read_exchange
 from undam.record import Ending, Exchange, Head
 from undam.rules import Finding
@@ -21,20 +28,20 @@ END = chat_event("", finish=True) + b"data: [DONE]\n\n"
 
 
 def judged(
-    *exchanges: Exchange, offset: Offset | None = None, signed: tuple[str, ...] = ()
+    *exchanges: Exchange, offset: ClockOffset | None = None, signed: tuple[str, ...] = ()
 ) -> Findings:
     """All findings of hops, given outermost first; ``signed``: intermediaries that each names."""
-    return find_all(judged_hops(*exchanges, offset=offset, signed=signed), offset)
+    return find_findings(judged_hops(*exchanges, offset=offset, signed=signed), offset)
 
 
 def judged_hops(
-    *exchanges: Exchange, offset: Offset | None = None, signed: tuple[str, ...] = ()
+    *exchanges: Exchange, offset: ClockOffset | None = None, signed: tuple[str, ...] = ()
 ) -> list[Hop]:
     """The hops of a path, judged from the innermost on."""
     hops: list[Hop] = []
     for one in reversed(exchanges):
         reading, inner = read_exchange(one), hops[0] if hops else None
-        hops.insert(0, judge_hop([reading], inner=inner, offset=offset, intermediaries=signed))
+        hops.insert(0, analyze_hop([reading], inner=inner, offset=offset, intermediaries=signed))
     return hops
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from support.streams import SSE_HEAD, Dam, Sent, answer, exchange, no_dam
-from undam.diagnosis.diagnose import find_all
-from undam.diagnosis.holds import Offset
-from undam.diagnosis.hop import Hop, judge_hop
+from undam.diagnosis.diagnose import find_findings
+from undam.diagnosis.holds import ClockOffset
+from undam.diagnosis.hop import Hop, analyze_hop
 from undam.diagnosis.reading import read_exchange
 from undam.intermediaries import recognise
 from undam.probe import Report
@@ -21,7 +21,7 @@ def hop(
     *,
     server: str = "",
     inner: Hop | None = None,
-    offset: Offset | None = None,
+    offset: ClockOffset | None = None,
 ) -> Hop:
     """80 tokens, 25 ms apart, through a dam; ``server`` signs, ``offset`` makes it a beacon's."""
     head = SSE_HEAD
@@ -30,11 +30,11 @@ def hop(
     sent = answer(DUE, stamped=offset is not None)
     arrived = [Sent(s.at_ms + 0.1, s.data) for s in (dam or no_dam())(sent, DUE[-1])]
     reading = read_exchange(exchange(arrived, hop=name, head=head))
-    return judge_hop([reading], inner=inner, offset=offset, intermediaries=recognise(head))
+    return analyze_hop([reading], inner=inner, offset=offset, intermediaries=recognise(head))
 
 
-def report(*hops: Hop, offset: Offset | None = None) -> Report:
+def report(*hops: Hop, offset: ClockOffset | None = None) -> Report:
     """The report of these hops, outermost first."""
-    found = with_fixes(find_all(hops, offset), hops)
+    found = with_fixes(find_findings(hops, offset), hops)
     exchanges = tuple(one.exchange for one in reversed(hops))
     return Report(hops, tuple(found), exchanges, offset)

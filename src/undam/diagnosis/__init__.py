@@ -1,1 +1,1 @@
-"""Arrivals and response heads in, verdicts and findings out. Pure."""
+"""Analysis of streams: arrivals and response heads in, verdicts and findings out. Pure."""

@@ -1,4 +1,4 @@
-"""Blocks: bursts that a buffer of fixed size made, told by where they cut the events."""
+"""Blocks: bursts of a fixed-size buffer, recognised by where they cut events."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from undam.diagnosis.bursts import Burst
 from undam.timing import median
 
 SPECULATIVE = 5
-"""Speculative decoders accept up to so many tokens a step (Medusa, EAGLE, vLLM's defaults)."""
+"""Tokens that speculative decoders accept per step at most (Medusa, EAGLE, vLLM's defaults)."""
 
 FEW_BURSTS = 3
-"""One pause, or two, are a model's or a lost segment's; a hop's rule shows from so many on."""
+"""A model or a lost segment causes one or two pauses; a hop's rule needs at least this many."""
 
 
 def are_cut(bursts: Sequence[Burst], trip_ns: int, *, compressed: bool) -> bool:
-    """Whether a hop cuts events in two: servers write whole events, buffers do not.
+    """Return whether a hop cuts events in two: servers write whole events, buffers do not.
 
     A single cut proves nothing (a large event crosses several segments), so most bursts must end
-    inside an event. Then either they are of one size to the byte, or they carry several events and
-    the rest comes later than the network, which repeats a lost segment within two round trips.
+    inside an event. In addition, either all have the same size to the byte, or they carry several
+    events and the rest arrives later than a retransmission, which takes two round trips.
     """
     held = bursts[:-1]
     inside = [burst for burst in held if burst.inside]
@@ -42,22 +42,25 @@ def _sizes(held: Sequence[Burst], *, compressed: bool) -> list[int]:
 
 
 def _are_blocks(sizes: Sequence[int]) -> bool:
-    """Whether all are of one size, or filled a few blocks of it at once."""
+    """Return whether all have one size, or a small multiple of it."""
     block = median(sizes)
     slack = max(2, block // 100)
     return all(abs(size - max(1, round(size / block)) * block) <= slack for size in sizes)
 
 
 def block_of(held: Sequence[Burst], *, compressed: bool) -> int | None:
-    """The size of the blocks in a stream that is cut, where they are of one size."""
+    """Return the block size of a stream that is cut, or ``None`` if the sizes differ."""
     sizes = _sizes(held, compressed=compressed)
-    # A compressor's blocks are even only in what it wrote, which a read shows but roughly.
+    # A compressor's blocks have one size only as written; reads show it approximately.
     return int(median(sizes)) if compressed or _are_blocks(sizes) else None
 
 
 def threshold_of(held: Sequence[Burst]) -> int | None:
-    """N, if every burst reached N bytes with its last event and not before: a buffer that flushes
-    whole events. Constant bursts of equal events qualify, bursts of varying number do not."""
+    """Return N if every burst reached N bytes with its last event and not before, else ``None``.
+
+    That is a buffer that flushes whole events. Constant bursts of equal events qualify, bursts with
+    a varying number of events do not.
+    """
     if len(held) < 4:
         return None
     reached = min(burst.size_bytes for burst in held[1:])

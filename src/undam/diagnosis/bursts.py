@@ -1,4 +1,4 @@
-"""Arrivals grouped into bursts: what came together, and what lay between."""
+"""Grouping of arrivals into bursts."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from itertools import pairwise
 from undam.diagnosis.reading import Reading
 from undam.timing import median
 
-# Two reads closer than this left their last buffer together: real model servers go down to about
-# 0.5 ms a token, and a burst that a hop lets go arrives within tens of microseconds.
+# Two reads closer than this left their last buffer together. Model servers take at least about
+# 0.5 ms per token, while a burst that a hop releases arrives within tens of microseconds.
 _TOGETHER_MIN_NS = 300_000
-# Beyond this a pause is a pause, however slow the stream.
+# A longer gap is always a pause, however slow the stream is.
 _TOGETHER_MAX_NS = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """Reads that came together.
+    """Reads that arrived together.
 
     Args:
-        events: content events that became readable in it.
-        size_bytes: stream bytes in it, after decoding.
-        wire_bytes: coded bytes where the stream is compressed, else the same as ``size_bytes``.
-        inside: it ended in the middle of an event.
-        last_event_bytes: about the size of its last event.
-        late_ns: the latest that one of its reads was taken from the kernel.
+        events: content events that became readable in the burst.
+        size_bytes: stream bytes after decoding.
+        wire_bytes: encoded bytes if the stream is compressed, else the same as ``size_bytes``.
+        inside: the burst ended in the middle of an event.
+        last_event_bytes: approximate size of its last event.
+        late_ns: the longest time that one of its reads waited in the kernel.
     """
 
     start_ns: int
@@ -40,21 +40,21 @@ class Burst:
 
 
 def together_ns(times_ns: Sequence[int]) -> int:
-    """How close two arrivals of this stream must be to count as one burst."""
+    """Return the gap up to which two arrivals of this stream belong to one burst."""
     gaps = [b - a for a, b in pairwise(times_ns)]
     if not gaps:
         return _TOGETHER_MIN_NS
     typical = median(gaps)
     if typical >= _TOGETHER_MIN_NS:
         return int(min(_TOGETHER_MAX_NS, max(_TOGETHER_MIN_NS / 2, typical / 10)))
-    # Most events come together, so the pauses between the bursts are the scale.
+    # Most events arrive together, so the pauses between the bursts set the scale.
     pauses = [gap for gap in gaps if gap >= _TOGETHER_MIN_NS]
     mean = sum(pauses) / len(pauses) if pauses else 0
     return int(min(_TOGETHER_MAX_NS, max(_TOGETHER_MIN_NS, mean / 20)))
 
 
 def find_bursts(reading: Reading) -> list[Burst]:
-    """The bursts of a stream, from its first content on; heartbeats alone are none."""
+    """Return the bursts of a stream from its first content on; heartbeats alone do not count."""
     contents = reading.contents
     if not contents:
         return []
@@ -79,7 +79,7 @@ def _at(reading: Reading, index: int) -> int:
 
 
 def _grew(reading: Reading, index: int) -> bool:
-    """Whether the read brought a piece of an event that it did not finish."""
+    """Return whether the read contained part of an event that it did not finish."""
     before = reading.pending[index - 1] if index else 0
     return reading.pending[index] > before
 

@@ -1,7 +1,7 @@
-"""Exact judgement: how long each event was kept, where its due time is known.
+"""Holds: how long each event was delayed, where its due time is known.
 
-A beacon tells when it meant to send each event; an inner hop tells what the same prompt looked
-like further in. Both give a hold per event, and the shape only names its pattern.
+A beacon states when it meant to send each event; an inner hop shows when the same prompt's events
+arrived further in. Both give a hold per event. The shape only names the pattern.
 """
 
 from __future__ import annotations
@@ -12,37 +12,37 @@ from itertools import pairwise
 
 from undam.diagnosis.bursts import find_bursts
 from undam.diagnosis.reading import Reading
-from undam.diagnosis.shape import Release, Shape, judge_pattern, unknown
+from undam.diagnosis.shape import Release, Shape, classify_pattern, unknown
 from undam.rules import Verdict
 from undam.timing import median, quantile
 
-# What a path without any dam shows on a busy machine; half of the smallest hold known to be made
-# on purpose (a hop that is one event late at 25 ms a token).
+# Delay of a path without a buffering hop on a busy machine. Half of the smallest hold that a hop is
+# known to cause (one event late at 25 ms per token).
 NOISE_NS = 12_000_000
 
-# A stream is held when more than one event in ten is: a single late one is a scheduler's doing.
+# A stream is held when more than one event in ten is; a scheduler delays single events.
 _HELD_SHARE = 0.1
 
-# Events that were late together are late once, by one pause of a machine; a rule shows from the
-# third time on.
+# Events that were late together count once: one pause of a machine explains them. A rule shows from
+# the third time on.
 _FEW_TIMES = 3
 
-# Without any rule to tell, holds must be well beyond noise: a machine that is busier than most
-# delays everything by two or three times as much, and TCP then hands over several at once.
+# Without a recognised rule, holds must be well beyond noise: a very busy machine delays everything
+# two or three times as much, and TCP then delivers several events at once.
 _MUCH = 2.5
 
-# A busy machine stops a program for some tens of ms; an answer that was due within less proves
-# nothing when it comes at once.
+# A busy machine stops a program for some tens of ms, so an answer due within that time proves
+# nothing when it arrives at once.
 _SHORTEST_SPREAD_NS = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Offset:
-    """The far end's clock minus ours, and how long an answer takes that nobody holds.
+class ClockOffset:
+    """Clock of the far end minus ours, and the delay of the path without a hold.
 
     Args:
-        uncertainty_ns: the true offset lies within this of ``offset_ns``; 0 on one host.
-        path_ns: the way back of a short, complete answer; what is beyond it is a hold.
+        uncertainty_ns: maximum error of ``offset_ns``; 0 on one host.
+        path_ns: one-way delay of a short, complete answer; anything beyond it is a hold.
     """
 
     offset_ns: int = 0
@@ -51,67 +51,68 @@ class Offset:
 
     @property
     def noise_ns(self) -> int:
-        """What is no hold yet: a long path jitters by a good part of its own length."""
+        """Return the delay up to which an event is not held; long paths jitter more."""
         return NOISE_NS + self.uncertainty_ns + self.path_ns // 2
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """One event with the time for which it was kept on its way."""
+class EventHold:
+    """Due time and arrival of one event."""
 
     due_ns: int
     at_ns: int
 
     @property
     def hold_ns(self) -> int:
-        """Never below zero: an event cannot come before it left."""
+        """Return how long the event was held, never below zero."""
         return max(0, self.at_ns - self.due_ns)
 
     @property
     def early_ns(self) -> int:
-        """How much sooner it came than it could have, which only a wrong clock explains."""
+        """Return how early the event arrived, which only a wrong clock explains."""
         return self.due_ns - self.at_ns
 
 
 def offset_from(
     sent_ns: int, arrived_ns: int, left_ns: int, received_ns: int, *, same_host: bool
-) -> Offset:
-    """Judge one question and its answer (RFC 5905, 8: the offset, and half the delay).
+) -> ClockOffset:
+    """Compute the clock offset from one exchange (RFC 5905, section 8).
 
     Args:
-        same_host: both ends read the same clock, so the offset is zero and the path is exact.
+        same_host: both ends read the same clock, so the offset is zero and the path delay is exact.
     """
     if same_host:
-        return Offset(0, 0, max(0, received_ns - left_ns))
+        return ClockOffset(0, 0, max(0, received_ns - left_ns))
     delay = max(0, (received_ns - sent_ns) - (left_ns - arrived_ns))
     offset = ((arrived_ns - sent_ns) + (left_ns - received_ns)) // 2
-    return Offset(offset, delay // 2, delay // 2)
+    return ClockOffset(offset, delay // 2, delay // 2)
 
 
-def holds_by_beacon(reading: Reading, offset: Offset) -> list[Held]:
-    """Each content event that carries a due time: when it could have been here, and when it was."""
+def holds_by_beacon(reading: Reading, offset: ClockOffset) -> list[EventHold]:
+    """Return the hold of each content event that carries a due time."""
     shift = offset.path_ns - offset.offset_ns
     return [
-        Held(item.due.due_ns + shift, item.at_ns)
+        EventHold(item.due.due_ns + shift, item.at_ns)
         for item in reading.contents
         if item.due is not None
     ]
 
 
-def holds_by_inner(inner: Reading, outer: Reading) -> list[Held]:
-    """Each content event of ``outer``, as if it had been due when ``inner`` showed it.
+def holds_by_inner(inner: Reading, outer: Reading) -> list[EventHold]:
+    """Estimate how long each event was held between two hops.
 
-    Times count from each request's own start, so this is exact only for a model that keeps the
-    same pace twice; the judgement below asks for coincidences that chance does not give.
+    Event i of ``outer`` is compared with event i of ``inner``, each counted from its own request.
+    The estimate is exact only if the model keeps the same pace twice, so callers require
+    coincidences that chance does not produce.
     """
     return [
-        Held(a.at_ns - inner.sent_ns + outer.sent_ns, b.at_ns)
+        EventHold(a.at_ns - inner.sent_ns + outer.sent_ns, b.at_ns)
         for a, b in zip(inner.contents, outer.contents, strict=False)
     ]
 
 
-def judge_holds(reading: Reading, holds: Sequence[Held], noise_ns: int = NOISE_NS) -> Shape:
-    """Judge a stream by what a beacon told of each event."""
+def classify_holds(reading: Reading, holds: Sequence[EventHold], noise_ns: int = NOISE_NS) -> Shape:
+    """Classify a stream by the holds of its events, measured against a beacon."""
     if not holds:
         return unknown("no event carried a due time: is the far end a beacon?")
     limit = max(noise_ns, NOISE_NS)
@@ -128,29 +129,29 @@ def judge_holds(reading: Reading, holds: Sequence[Held], noise_ns: int = NOISE_N
         return Shape(Verdict.HELD_TO_END, Release.END, evidence=evidence)
     if is_one_late(holds, limit):
         return Shape(Verdict.LATE, Release.NEXT, evidence=evidence)
-    pattern = judge_pattern(reading)
+    pattern = classify_pattern(reading)
     if pattern.verdict is Verdict.BATCHED:
         evidence = {**pattern.evidence, **evidence}
         if pattern.release is not Release.UNCLEAR:
             return replace(pattern, evidence=evidence)
-    return _judge_small(reading, holds, limit, evidence)
+    return _classify_by_holds(reading, holds, limit, evidence)
 
 
-def _why_no_clock(reading: Reading, holds: Sequence[Held], limit: int) -> str:
-    """The reason, where the two clocks do not fit together; else nothing."""
+def _why_no_clock(reading: Reading, holds: Sequence[EventHold], limit: int) -> str:
+    """Return why the two clocks contradict each other, or an empty string."""
     if abs(reading.exchange.step_ns) > limit:
         return "this machine's clock was set during the stream: run the check again"
     early = [item for item in holds if item.early_ns > limit]
     if len(early) > _HELD_SHARE * len(holds):
         return (
-            f"{len(early)} of {len(holds)} events came before they were due, so the clocks differ "
-            f"more than was measured: run the check again"
+            f"{len(early)} of {len(holds)} events arrived before they were due, so the clocks "
+            f"differ by more than was measured: run the check again"
         )
     return ""
 
 
-def _released_by_end(reading: Reading, holds: Sequence[Held], limit: int) -> bool:
-    """All came in one burst, the last hardly held, though they were due over a longer time."""
+def _released_by_end(reading: Reading, holds: Sequence[EventHold], limit: int) -> bool:
+    """Return whether the end released all events: one burst, although they were due one by one."""
     first, last = holds[0], holds[-1]
     spread = last.due_ns - first.due_ns
     together = last.at_ns - first.at_ns
@@ -161,11 +162,11 @@ def _released_by_end(reading: Reading, holds: Sequence[Held], limit: int) -> boo
     )
 
 
-def is_one_late(holds: Sequence[Held], noise_ns: int = NOISE_NS) -> bool:
-    """Whether each event came when the next one was due, and not before.
+def is_one_late(holds: Sequence[EventHold], noise_ns: int = NOISE_NS) -> bool:
+    """Return whether each event arrived when the next one was due, and not before.
 
-    A hop that compresses with a delayed flush does this: what it wrote leaves with the next write.
-    Events due together (a speculative decoder's) say nothing and are left out.
+    A compressor with a delayed flush does this: its output leaves with the next write. Events due
+    together (from a speculative decoder) prove nothing and are left out.
     """
     steps = [
         (this.at_ns - this.due_ns, after.due_ns - this.due_ns, this.at_ns - after.due_ns)
@@ -182,12 +183,12 @@ def is_one_late(holds: Sequence[Held], noise_ns: int = NOISE_NS) -> bool:
     return len(exact) >= 0.8 * len(steps)
 
 
-def is_one_late_by_inner(holds: Sequence[Held]) -> bool:
-    """Whether ``is_one_late`` holds for two answers whose first tokens may have taken unequal time.
+def is_one_late_by_inner(holds: Sequence[EventHold]) -> bool:
+    """Return whether ``is_one_late`` holds for two answers with possibly different TTFT.
 
-    An answer that began one gap later looks the same, where the gaps are even. So either the gaps
-    must vary and the holds with them, or the last event must have come with the one before it, as
-    the end of the response lets it go.
+    With even gaps, an answer that began one gap later looks the same. So either the gaps must vary
+    and the holds with them, or the last event must have arrived with the one before it, because
+    the end of the response releases it.
     """
     if not is_one_late(holds):
         return False
@@ -197,19 +198,19 @@ def is_one_late_by_inner(holds: Sequence[Held]) -> bool:
         return True
     kept = [item.hold_ns for item in holds]
     gaps = [b.due_ns - a.due_ns for a, b in pairwise(holds)]
-    # Had the answer only begun later, each event would be late by the same time.
+    # If the answer had only begun later, each event would be late by the same time.
     same, middle = median(kept), NOISE_NS / 2
     strays = median([abs(hold - same) for hold in kept])
     misses = median([abs(hold - gap) for hold, gap in zip(kept, gaps, strict=False)])
     return strays > max(middle, 4 * misses)
 
 
-def _judge_small(
-    reading: Reading, holds: Sequence[Held], limit: int, evidence: dict[str, object]
+def _classify_by_holds(
+    reading: Reading, holds: Sequence[EventHold], limit: int, evidence: dict[str, object]
 ) -> Shape:
-    """Held, but in a pattern that arrivals alone do not prove: the holds themselves decide.
+    """Classify a held stream whose pattern is not proved by arrivals, from the holds themselves.
 
-    A timer that starts with the first held byte keeps the first event of each burst equally long.
+    A timer that starts with the first held byte holds the first event of each burst equally long.
     """
     bursts = find_bursts(reading)
     starts = {burst.start_ns for burst in bursts[:-1]}
@@ -226,8 +227,8 @@ def _judge_small(
     alone = together < sum(burst.events for burst in bursts) / 2
     if alone or quantile(sorted(item.hold_ns for item in holds), 0.9) <= _MUCH * limit:
         return unknown(
-            "events came late by a little, or one by one, and by no rule: a jittery path or a busy "
-            "machine does that, too; run the check again, or from an idle host",
+            "events arrived slightly late, or late one by one, without a rule; a jittery path or a "
+            "busy machine causes that too: run the check again, or from an idle host",
             **evidence,
         )
     sizes = [burst.size_bytes for burst in bursts[1:-1]]

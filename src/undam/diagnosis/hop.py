@@ -1,4 +1,4 @@
-"""One hop judged: its verdict, its holds, its figures."""
+"""Analysis of one hop: verdict, holds and metrics."""
 
 from __future__ import annotations
 
@@ -10,71 +10,71 @@ from undam.diagnosis.bursts import find_bursts
 from undam.diagnosis.findings.network import why_jitter
 from undam.diagnosis.holds import (
     NOISE_NS,
-    Held,
-    Offset,
+    ClockOffset,
+    EventHold,
+    classify_holds,
     holds_by_beacon,
     holds_by_inner,
     is_one_late_by_inner,
-    judge_holds,
 )
 from undam.diagnosis.reading import Reading
-from undam.diagnosis.shape import MIN_EVENTS, Release, Shape, judge_pattern
+from undam.diagnosis.shape import MIN_EVENTS, Release, Shape, classify_pattern
 from undam.record import Ending, Exchange
 from undam.rules import Verdict
 from undam.timing import quantile
 
-# A speculative decoder puts at least every other token with another one.
+# A speculative decoder emits at least every other token together with another one.
 _SINGLY = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """What one hop showed, over one or more streams of the same prompt.
+    """Result for one hop, from one or more streams of the same prompt.
 
     Args:
-        readings: one a stream; the first with the hop's verdict stands for the others.
-        holds: for each event of every stream, where they are known.
-        exact: the holds come from a beacon, not from the comparison with an inner hop.
-        intermediaries: names of those that signed the response.
+        readings: one per stream; the first represents the others and has the hop's verdict.
+        holds: one per event of every stream, where they are known.
+        exact: the holds come from a beacon, not from a comparison with an inner hop.
+        intermediaries: names of the intermediaries that signed the response.
     """
 
     name: str
     url: str
     readings: tuple[Reading, ...]
     shape: Shape
-    holds: tuple[Held, ...] = ()
+    holds: tuple[EventHold, ...] = ()
     exact: bool = False
     intermediaries: tuple[str, ...] = ()
 
     @property
     def reading(self) -> Reading:
-        """The stream that stands for the others."""
+        """Return the stream that represents the others."""
         return self.readings[0]
 
     @property
     def exchange(self) -> Exchange:
-        """The exchange that stands for the others."""
+        """Return the exchange that represents the others."""
         return self.readings[0].exchange
 
 
-def judge_hop(
+def analyze_hop(
     readings: Sequence[Reading],
     *,
     inner: Hop | None = None,
-    offset: Offset | None = None,
+    offset: ClockOffset | None = None,
     intermediaries: tuple[str, ...] = (),
 ) -> Hop:
-    """Judge one hop.
+    """Analyze one hop.
 
     Args:
         readings: at least one.
         inner: the next hop towards the model, asked for the same prompt.
-        offset: clock and path of the beacon at the far end; ``None`` without a beacon.
+        offset: clock offset and path delay of the beacon at the far end; ``None`` without one.
     """
-    judged = [(reading, *_judge_one(reading, inner, offset)) for reading in readings]
+    judged = [(reading, *_analyze_stream(reading, inner, offset)) for reading in readings]
     counts = Counter(shape.verdict for _, shape, _ in judged)
     free = {shape.verdict for _, shape, _ in judged if not shape.held}
-    # A dam holds every stream, so where as many were free, it is not proved.
+    # A buffering hop holds every stream, so an equal number of free ones disproves it.
     verdict = max(counts, key=lambda one: (counts[one], one in free))
     judged.sort(key=lambda item: item[1].verdict is not verdict)
     first = readings[0].exchange
@@ -89,13 +89,13 @@ def judge_hop(
     )
 
 
-def _judge_one(
-    reading: Reading, inner: Hop | None, offset: Offset | None
-) -> tuple[Shape, list[Held]]:
+def _analyze_stream(
+    reading: Reading, inner: Hop | None, offset: ClockOffset | None
+) -> tuple[Shape, list[EventHold]]:
     if offset is not None:
         holds = holds_by_beacon(reading, offset)
-        return judge_holds(reading, holds, offset.noise_ns), holds
-    pattern = judge_pattern(reading)
+        return classify_holds(reading, holds, offset.noise_ns), holds
+    pattern = classify_pattern(reading)
     if inner is None:
         return pattern, []
     holds = holds_by_inner(inner.reading, reading)
@@ -104,8 +104,8 @@ def _judge_one(
     return pattern, holds
 
 
-def _against_inner(outer: Reading, pattern: Shape, holds: Sequence[Held], inner: Hop) -> Shape:
-    """What the pattern leaves open and the comparison with a streaming inner hop settles."""
+def _against_inner(outer: Reading, pattern: Shape, holds: Sequence[EventHold], inner: Hop) -> Shape:
+    """Decide what the pattern leaves open by comparing with a streaming inner hop."""
     if inner.shape.held or not holds:
         return pattern
     if is_one_late_by_inner(holds):
@@ -132,7 +132,7 @@ def _comes_singly(reading: Reading) -> bool:
     return alone > _SINGLY * len(reading.contents)
 
 
-def figures(hop: Hop) -> dict[str, object]:
+def hop_metrics(hop: Hop) -> dict[str, object]:
     """The hop's entry in the report (`hops` of `undam check --json`), in ms and bytes."""
     exchange, reading = hop.exchange, hop.reading
     stamps, contents = exchange.stamps, reading.contents
@@ -165,7 +165,7 @@ def figures(hop: Hop) -> dict[str, object]:
 
 
 def events_per_read(reading: Reading) -> Mapping[str, int]:
-    """How many content events each read brought, over the reads that brought any."""
+    """Return the content events per read, over the reads that contain any."""
     counts = sorted(Counter(item.read for item in reading.contents).values())
     if not counts:
         return {"p50": 0, "max": 0}
@@ -173,7 +173,7 @@ def events_per_read(reading: Reading) -> Mapping[str, int]:
 
 
 def is_complete(reading: Reading) -> bool | None:
-    """Whether the whole answer came; ``None`` when nothing can prove it either way."""
+    """Return whether the whole answer arrived; ``None`` if that cannot be determined."""
     ending = reading.exchange.ending
     if reading.announced_end:
         return True
@@ -187,13 +187,13 @@ def is_complete(reading: Reading) -> bool | None:
 
 
 def cut_after_s(reading: Reading) -> float | None:
-    """Seconds from the request to the end of a stream that was cut."""
+    """Return the seconds from the request to the end of a stream that was cut, else ``None``."""
     if is_complete(reading) is not False:
         return None
     return round((reading.exchange.ended_ns - reading.sent_ns) / 1e9, 3)
 
 
-def _hold_ms(holds: Sequence[Held]) -> dict[str, float] | None:
+def _hold_ms(holds: Sequence[EventHold]) -> dict[str, float] | None:
     if not holds:
         return None
     ordered = sorted(held.hold_ns for held in holds)

@@ -1,4 +1,4 @@
-"""An exchange read as events: what became readable when. No judgement yet."""
+"""An exchange parsed into events, each with the time at which it became readable."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from undam.record import Ending, Exchange, Head
 from undam.sse import Comment, Event, LineParser, Parser
 from undam.timing import Due, due_of
 
-# A chunk of a chat answer is 0.2 KB and a tool call's or an image's may be some MB; beyond that it
-# is no token stream, and a judge that holds more than this per event could be made to eat memory.
+# A chunk of a chat answer has 0.2 KB; a tool call or an image may have some MB. A larger event is
+# not a token stream, and an unlimited one would let a server exhaust our memory.
 MAX_EVENT_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class TimedEvent:
-    """An event or a comment at the moment it became readable.
+    """An event or a comment, with the time at which it became readable.
 
     Args:
         read: index of the arrival that completed it.
-        meaning: what the event says; ``None`` for a comment.
-        due: when a beacon meant to send it.
+        meaning: the parsed event; ``None`` for a comment.
+        due: the time at which a beacon meant to send it.
     """
 
     at_ns: int
@@ -34,40 +34,40 @@ class TimedEvent:
 
     @property
     def is_content(self) -> bool:
-        """Whether it carries a token."""
+        """Return whether it carries a token."""
         return self.meaning is not None and self.meaning.kind is Kind.CONTENT
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What an exchange's body said, and when.
+    """Parsed body of an exchange.
 
     Args:
         form: "sse", "ndjson", or "none" when the body is neither.
-        seen: every event and comment, in order.
-        pending: for each arrival, how many bytes of an unfinished event were left behind it.
-        problem: why reading stopped before the body's end.
+        items: every event and comment, in order.
+        pending: for each arrival, the bytes of an unfinished event that remained after it.
+        problem: why parsing stopped before the end of the body.
     """
 
     exchange: Exchange
     form: str
-    seen: tuple[TimedEvent, ...]
+    items: tuple[TimedEvent, ...]
     pending: tuple[int, ...]
     problem: str | None
 
     @property
     def api(self) -> Api:
-        """The API whose form the events have."""
+        """Return the API that the events belong to."""
         return api_named(self.exchange.api)
 
     @property
     def contents(self) -> tuple[TimedEvent, ...]:
-        """The events that carry tokens."""
-        return tuple(item for item in self.seen if item.is_content)
+        """Return the events that carry tokens."""
+        return tuple(item for item in self.items if item.is_content)
 
     @property
     def choices(self) -> int:
-        """How many answers run side by side in the stream (the API's ``n``), at least 1."""
+        """Return the number of parallel answers in the stream (the API's ``n``), at least 1."""
         indices = {
             count(mapping(choice).get("index"))
             for item in self.contents
@@ -78,23 +78,23 @@ class Reading:
 
     @property
     def sent_ns(self) -> int:
-        """When the request had left; what TTFT counts from."""
+        """Return when the request had been sent; TTFT counts from here."""
         stamps = self.exchange.stamps
         return stamps.start_ns if stamps.sent_ns is None else stamps.sent_ns
 
     @property
     def announced_end(self) -> bool:
-        """Whether the stream itself said that the answer is complete."""
-        return any(item.meaning is not None and item.meaning.ends for item in self.seen)
+        """Return whether the stream contains the end marker of its API."""
+        return any(item.meaning is not None and item.meaning.ends for item in self.items)
 
     @property
     def leftover_bytes(self) -> int:
-        """Bytes of an event that was never finished."""
+        """Return the bytes of an event that was never finished."""
         return self.pending[-1] if self.pending else 0
 
 
 def form_of(head: Head | None, first_bytes: bytes) -> str:
-    """Which stream form a response has, by its Content-Type, else by how the body begins."""
+    """Return the form of a stream, from its Content-Type or else from the beginning of the body."""
     kind = (head.get("content-type") or "" if head else "").partition(";")[0].strip().lower()
     if kind == "text/event-stream":
         return "sse"
@@ -107,7 +107,7 @@ def form_of(head: Head | None, first_bytes: bytes) -> str:
 
 
 def read_exchange(exchange: Exchange) -> Reading:
-    """Parse an exchange's body; a hostile one ends it with a ``problem``, never raises."""
+    """Parse the body of an exchange. A malformed body sets ``problem``; nothing is raised."""
     form = form_of(exchange.head, b"".join(a.data for a in exchange.arrivals[:8])[:64])
     if form == "none":
         return Reading(exchange, form, (), (0,) * len(exchange.arrivals), None)
@@ -128,7 +128,7 @@ def read_exchange(exchange: Exchange) -> Reading:
         if isinstance(parser, Parser):
             parser.receive_eof()
         elif pending and exchange.ending in {Ending.COMPLETE, Ending.CLOSED}:
-            last = parser.receive_eof()  # a last line needs no newline
+            last = parser.receive_eof()  # The last line needs no newline.
             seen += [_seen(item, exchange.ended_ns, len(pending) - 1, api) for item in last]
             pending[-1] = 0
     except RemoteProtocolError as error:

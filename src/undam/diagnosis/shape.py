@@ -1,8 +1,8 @@
-"""The shape of a stream: is it held, and in what pattern. Judged on arrivals alone.
+"""Shape of a stream: whether it is held, and in what pattern, from its arrivals alone.
 
-What a pattern can prove is bounded, and the bounds are chosen so that a healthy stream is never
-accused: a speculative decoder gives 1 to 5 tokens at a time, a model pauses, a network jitters.
-What remains open is `unknown`, with the reason.
+The bounds are chosen so that a healthy stream is never accused: a speculative decoder emits 1 to 5
+tokens at a time, a model pauses, a network jitters. Anything else that is not proved is `unknown`,
+with the reason.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from undam.rules import Verdict
 from undam.timing import median, quantile
 
 MIN_EVENTS = 8
-"""Fewer content events than this prove nothing, unless a beacon tells when they were due."""
+"""Fewer content events than this prove nothing without a beacon's due times."""
 
-# The fastest engines give a token in about 0.5 ms; an answer that came sooner after its request
-# than that was not generated while we watched, so nothing can be said about how it flows.
+# The fastest engines take about 0.5 ms per token. An answer that arrived sooner was not generated
+# during the request, so its timing shows nothing.
 _FASTEST_TOKEN_NS = 500_000
 _SHORTEST_WAIT_NS = 50_000_000
 
-# A timer of a hop ticks evenly; its ticks differ by at most the gap of the source.
+# Ticks of a hop's timer are even; they differ by at most one gap of the source.
 _EVEN_SPREAD = 0.25
 _SLOW_TICK_NS = 80_000_000
 
 
 class Release(StrEnum):
-    """What makes a hop let go."""
+    """Cause that makes a hop release held events."""
 
     SIZE = "size"
     TIMER = "timer"
@@ -52,13 +52,13 @@ class Release(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A verdict on one stream with what it rests on.
+    """Verdict on one stream, with its evidence.
 
     Args:
-        release: what lets the held events go; ``None`` for a stream that is not held.
-        release_bytes: the block size, for ``Release.SIZE``.
-        period_ms: the timer's period, for ``Release.TIMER``.
-        evidence: figures for the report.
+        release: cause that releases held events; ``None`` for a stream that is not held.
+        release_bytes: block size, for ``Release.SIZE``.
+        period_ms: period of the timer, for ``Release.TIMER``.
+        evidence: measurements for the report.
         reason: why the verdict is ``unknown``, and what to run next.
     """
 
@@ -71,37 +71,37 @@ class Shape:
 
     @property
     def held(self) -> bool:
-        """Whether the stream was held back in any way."""
+        """Return whether the stream was held back in any way."""
         return self.verdict in {Verdict.BATCHED, Verdict.LATE, Verdict.HELD_TO_END}
 
 
 def unknown(reason: str, **evidence: object) -> Shape:
-    """A stream about which the evidence does not suffice."""
+    """Return the shape of a stream with inconclusive evidence."""
     return Shape(Verdict.UNKNOWN, evidence=evidence, reason=reason)
 
 
-def judge_pattern(reading: Reading) -> Shape:
-    """Judge a stream by its arrivals alone."""
+def classify_pattern(reading: Reading) -> Shape:
+    """Classify a stream from its arrivals alone."""
     if reading.form == "none":
         return unknown("the body is neither an event stream nor JSON lines", events=0)
     contents = reading.contents
     if len(contents) < MIN_EVENTS * reading.choices:
         return unknown(
-            f"only {len(contents)} content events came; ask for a longer answer "
+            f"only {len(contents)} content events arrived; ask for a longer answer "
             f"(--prompt, or max_tokens in --data)",
             events=len(contents),
         )
     bursts = find_bursts(reading)
     if len(bursts) == 1:
-        return _judge_single(reading, bursts[0])
+        return _classify_single(reading, bursts[0])
     if _client_was_late(bursts):
-        return unknown("this machine was too busy to tell: run it again, or from an idle host")
-    return _judge_bursts(reading, bursts)
+        return unknown("this machine was too busy to measure: run it again, or from an idle host")
+    return _classify_bursts(reading, bursts)
 
 
-def _judge_single(reading: Reading, burst: Burst) -> Shape:
-    """Every token came at once: held to the end, or never spread in the first place."""
-    # The request and the first byte need a round trip, in which nothing is generated.
+def _classify_single(reading: Reading, burst: Burst) -> Shape:
+    """Classify a stream of one burst: held to the end, or generated too fast to show anything."""
+    # Request and first byte take one round trip, during which nothing is generated.
     wait = burst.start_ns - reading.sent_ns - round_trip_ns(reading.exchange)
     span = burst.end_ns - burst.start_ns
     evidence = {
@@ -111,8 +111,8 @@ def _judge_single(reading: Reading, burst: Burst) -> Shape:
     }
     if wait < max(_SHORTEST_WAIT_NS, burst.events * _FASTEST_TOKEN_NS):
         return unknown(
-            f"the whole answer came {max(0, wait) / 1e6:.0f} ms after the request, too fast to "
-            f"tell; ask for a longer one, or use --beacon",
+            f"the whole answer arrived {max(0, wait) / 1e6:.0f} ms after the request, too fast to "
+            f"analyze; ask for a longer one, or use --beacon",
             **evidence,
         )
     if span > max(_together(reading) * 10, wait // 20):
@@ -132,15 +132,15 @@ def _together(reading: Reading) -> int:
 
 
 def _client_was_late(bursts: Sequence[Burst]) -> bool:
-    """Whether the bursts may be this program's own doing: it came late to most of them."""
+    """Return whether this program itself may have made the bursts, by reading most of them late."""
     many = [burst for burst in bursts if burst.events > 1]
     if not many:
         return False
     return median([burst.late_ns for burst in many]) > typical_pause_ns(bursts) / 4
 
 
-def _judge_bursts(reading: Reading, bursts: Sequence[Burst]) -> Shape:
-    """The pattern's verdict, unless the network or chance could have made the pattern."""
+def _classify_bursts(reading: Reading, bursts: Sequence[Burst]) -> Shape:
+    """Classify bursts, unless the network or chance explains the pattern."""
     shape = _match_pattern(reading, bursts)
     if not shape.held:
         return shape
@@ -150,7 +150,7 @@ def _judge_bursts(reading: Reading, bursts: Sequence[Burst]) -> Shape:
         reason = why_segments(exchange, shape.release_bytes)
     if not reason and few and (shape.release is Release.UNCLEAR or is_far(exchange)):
         reason = (
-            f"only {len(bursts)} bursts came, and one pause proves nothing; ask for a longer "
+            f"only {len(bursts)} bursts arrived, and one pause proves nothing; ask for a longer "
             f"answer (--prompt, or max_tokens in --data)"
         )
     if not reason and shape.release is Release.UNCLEAR:
@@ -159,7 +159,7 @@ def _judge_bursts(reading: Reading, bursts: Sequence[Burst]) -> Shape:
 
 
 def _match_pattern(reading: Reading, bursts: Sequence[Burst]) -> Shape:
-    held = bursts[:-1]  # what the end lets go follows no rule of the hop
+    held = bursts[:-1]  # The end of the response releases the last one, by no rule of the hop.
     counts = [burst.events for burst in held]
     together = sum(n for n in counts if n > 1)
     typical = median(counts)
@@ -172,13 +172,13 @@ def _match_pattern(reading: Reading, bursts: Sequence[Burst]) -> Shape:
         if block is None:
             return Shape(Verdict.BATCHED, Release.UNCLEAR, None, None, evidence)
         return Shape(Verdict.BATCHED, Release.SIZE, block, None, evidence | {"block_bytes": block})
-    # Answers side by side (the API's n) bring an event each at every step.
+    # Parallel answers (the API's n) produce one event each at every step.
     if together < 0.5 * sum(counts) or typical < 2 * reading.choices:
         return Shape(Verdict.STREAMING, evidence=evidence)
     period_ns, even = _period(held)
     evidence["every_ms"] = round(period_ns / 1e6, 1)
     if typical <= SPECULATIVE * reading.choices:
-        return _judge_small_bursts(period_ns, even, evidence)
+        return _classify_small_bursts(period_ns, even, evidence)
     if even and len(held) >= 4:
         return Shape(Verdict.BATCHED, Release.TIMER, None, period_ns / 1e6, evidence)
     threshold = threshold_of(held)
@@ -188,13 +188,13 @@ def _match_pattern(reading: Reading, bursts: Sequence[Burst]) -> Shape:
     return Shape(Verdict.BATCHED, Release.UNCLEAR, None, None, evidence)
 
 
-def _judge_small_bursts(period_ns: float, even: bool, evidence: dict[str, object]) -> Shape:
-    """Bursts of a few whole events each: what a speculative decoder gives, too."""
+def _classify_small_bursts(period_ns: float, even: bool, evidence: dict[str, object]) -> Shape:
+    """Classify bursts of a few whole events each, which a speculative decoder produces as well."""
     evidence["few_at_a_time"] = True
     if even and period_ns >= _SLOW_TICK_NS:
         return unknown(
             f"a few events at a time, every {period_ns / 1e6:.0f} ms: a timer and a speculative "
-            f"decoder look the same from here; use --beacon, or --hop with the model server's URL",
+            f"decoder look alike from here; use --beacon, or --hop with the model server's URL",
             **evidence,
         )
     return Shape(Verdict.STREAMING, evidence=evidence)
@@ -207,7 +207,7 @@ def _is_coded(reading: Reading) -> bool:
 
 
 def _period(held: Sequence[Burst]) -> tuple[float, bool]:
-    """The median time between bursts in ns, and whether they come evenly."""
+    """Return the median time between bursts in ns, and whether the times are even."""
     steps = sorted(b.start_ns - a.start_ns for a, b in pairwise(held))
     if not steps:
         return 0.0, False

@@ -1,7 +1,7 @@
-"""`undam check`: ask every hop for the same answer, and say which one holds it.
+"""`undam check`: sends the same request to every hop and finds the one that holds the stream.
 
-The names here are loaded when they are first asked for: other commands take their options, and not
-the judgement of a check, which takes longer to load than they have before their first request.
+Names are imported on first use: other commands need only the options, and importing the analysis
+would delay their first request.
 """
 
 from __future__ import annotations

@@ -1,55 +1,55 @@
-"""Questions to a beacon: what time is it there, and did you see the client leave?"""
+"""Queries to a beacon: its clock, and whether it noticed a client disconnect."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 
-from undam.diagnosis.holds import Offset, offset_from
+from undam.diagnosis.holds import ClockOffset, offset_from
 from undam.errors import UndamError, UsageError
 from undam.host import host_name
-from undam.probe.fetch import fetch, patient
+from undam.probe.fetch import fetch, with_timeout
 from undam.probe.options import CheckOptions, Place, api_of, request_for
 from undam.record import Exchange, redact_url
 from undam.timing import BeaconHead, BeaconQuestion
 from undam.timing.beacon import HEADER, format_question, parse_head
 
-# The best of a few: one question may meet a busy moment, and the shortest way is the true one.
+# Several queries, because one may meet a busy machine; the one with the shortest path counts.
 _ASKED = 5
 _ANSWER_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """How an exchange ended at the beacon.
+    """End of an exchange as the beacon reports it.
 
     Args:
-        at_ns: when, on the beacon's clock.
-        finished: the whole answer had been given to the kernel by then.
+        at_ns: time of the end, on the beacon's clock.
+        finished: the whole answer had been handed to the kernel by then.
     """
 
     at_ns: int
     finished: bool
 
 
-_NO_BEACON = (
+_NOT_A_BEACON = (
     "{name} ({url}) does not answer as a beacon: --beacon needs `undam sim` or "
     "undam.asgi.Beacon at the far end, and hops that pass its header"
 )
 
 
-async def ask_clock(options: CheckOptions, place: Place) -> Offset:
-    """How the beacon's clock stands to ours, over ``place``.
+async def ask_clock(options: CheckOptions, place: Place) -> ClockOffset:
+    """Return the offset of the beacon's clock, measured through ``place``.
 
     Raises:
-        UsageError: the far end is no beacon.
+        UsageError: the far end is not a beacon.
     """
-    offsets: list[Offset] = []
+    offsets: list[ClockOffset] = []
     for _ in range(_ASKED):
         exchange = await _ask(options, place, BeaconQuestion("clock"))
         answer = _json(exchange)
         if "left_ns" not in answer:
-            raise UsageError(_NO_BEACON.format(name=place.name, url=place.url))
+            raise UsageError(_NOT_A_BEACON.format(name=place.name, url=place.url))
         received = exchange.stamps.head_ns or exchange.ended_ns
         sent = exchange.stamps.sent_ns or exchange.stamps.start_ns
         offsets.append(
@@ -65,27 +65,29 @@ async def ask_clock(options: CheckOptions, place: Place) -> Offset:
 
 
 async def ask_closed(options: CheckOptions, place: Place, ident: str) -> Closed | None:
-    """How exchange ``ident`` ended at the beacon; ``None`` while it goes on.
+    """Return how exchange ``ident`` ended at the beacon; ``None`` while it is open.
 
     Raises:
-        UndamError: the beacon knows no such exchange, so it cannot tell.
+        UndamError: the beacon does not know this exchange.
     """
     answer = _json(await _ask(options, place, BeaconQuestion("closed", ident)))
     if answer.get("known") is not True:
-        raise UndamError(f"{place.name} ({redact_url(place.url)}): its beacon lost an exchange")
+        raise UndamError(
+            f"{place.name} ({redact_url(place.url)}): the beacon does not know the exchange"
+        )
     at_ns = answer.get("closed_ns")
     return Closed(at_ns, answer.get("finished") is True) if type(at_ns) is int else None
 
 
 def head_of(exchange: Exchange) -> BeaconHead | None:
-    """What the beacon said in the response head."""
+    """Return the beacon's header of the response, parsed; ``None`` without one."""
     value = exchange.head.get(HEADER) if exchange.head else None
     return None if value is None else parse_head(value)
 
 
 async def _ask(options: CheckOptions, place: Place, question: BeaconQuestion) -> Exchange:
     request = request_for(options, place, question=format_question(question))
-    config = patient(options.client, _ANSWER_S)
+    config = with_timeout(options.client, _ANSWER_S)
     return await fetch(request, config, hop=place.name, api=api_of(place).name)
 
 
@@ -100,5 +102,5 @@ def _json(exchange: Exchange) -> dict[str, object]:
 def _whole(answer: dict[str, object], name: str) -> int:
     value = answer.get(name)
     if type(value) is not int:
-        raise UndamError(f"the beacon's answer has no {name}")
+        raise UndamError(f"the beacon's answer lacks {name}")
     return value

@@ -1,4 +1,4 @@
-"""Does the origin see its client leave, and how soon? Asked of a beacon."""
+"""Trials with a beacon: whether a client disconnect reaches the origin, and how fast."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import secrets
 import time
 from contextlib import suppress
 
-from undam.diagnosis.findings.disconnect import Leaving
-from undam.diagnosis.holds import Offset
+from undam.diagnosis.findings.disconnect import Disconnect
+from undam.diagnosis.holds import ClockOffset
 from undam.errors import UsageError
 from undam.probe.beacon import ask_closed
-from undam.probe.fetch import patient
+from undam.probe.fetch import with_timeout
 from undam.probe.options import CheckOptions, Place, request_for
 from undam.timing import BeaconQuestion, BeaconSchedule
 from undam.timing.beacon import HEADER, format_question
 from undam.wire import Request, open_stream
 
-# A hop that only notices at the origin's next write does so after the silence below, and before the
-# tokens that follow it have ended.
+# A hop that notices a disconnect only at the origin's next write does so after the silence below,
+# before the tokens that follow it have ended.
 _WAIT_S = 4.0
 _SILENCE_MS = 3000
 _GAP_MS = 25
@@ -31,8 +31,10 @@ _SILENT = BeaconSchedule(
 )
 
 
-async def find_leaving(options: CheckOptions, place: Place, offset: Offset) -> list[Leaving]:
-    """Leave one stream between its tokens and one in its silence, and ask when it was seen."""
+async def probe_disconnects(
+    options: CheckOptions, place: Place, offset: ClockOffset
+) -> list[Disconnect]:
+    """Disconnect from a stream between tokens and from a silent one, and report when it shows."""
     return list(
         await asyncio.gather(
             _leave(options, place, offset, "between tokens", _FLOWING),
@@ -42,9 +44,9 @@ async def find_leaving(options: CheckOptions, place: Place, offset: Offset) -> l
 
 
 async def _leave(
-    options: CheckOptions, place: Place, offset: Offset, when: str, schedule: BeaconSchedule
-) -> Leaving:
-    # Named by us, because a hop that holds everything never gives the head with the beacon's name.
+    options: CheckOptions, place: Place, offset: ClockOffset, when: str, schedule: BeaconSchedule
+) -> Disconnect:
+    # We choose the identifier, because a hop that holds everything never sends the beacon's header.
     ident = secrets.token_hex(8)
     question = format_question(BeaconQuestion("schedule", ident, schedule))
     request = request_for(options, place, question=question)
@@ -54,19 +56,19 @@ async def _leave(
         closed = await ask_closed(options, place, ident)
         if closed is not None:
             seen_ms = max(0.0, round((closed.at_ns - offset.offset_ns - left_ns) / 1e6, 3))
-            # One that finished its answer never saw that nobody read it.
-            return Leaving(when, None if closed.finished else seen_ms, seen_ms)
+            # An origin that finished its answer did not notice the disconnect.
+            return Disconnect(when, None if closed.finished else seen_ms, seen_ms)
         await asyncio.sleep(_ASK_EVERY_S)
-    return Leaving(when, None, _WAIT_S * 1000)
+    return Disconnect(when, None, _WAIT_S * 1000)
 
 
 async def _read_and_leave(options: CheckOptions, request: Request) -> int:
-    """Read for a second, then close as a browser tab does; the time of it."""
-    config = patient(options.client, _READ_S + _WAIT_S)
+    """Read for a second, then close as a browser tab does; return the time of the close."""
+    config = with_timeout(options.client, _READ_S + _WAIT_S)
     with suppress(TimeoutError):
         async with asyncio.timeout(_READ_S), await open_stream(request, config) as stream:
             if stream.head.get(HEADER) is None:
-                raise UsageError("--cancel needs a beacon: no Undam-Beacon header came back")
+                raise UsageError("--cancel needs a beacon: the response has no Undam-Beacon header")
             async for _ in stream:
                 pass
     return time.time_ns()

@@ -1,21 +1,21 @@
-"""A check from its options to its report."""
+"""Running a check: options in, report out."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
 
-from undam.diagnosis.diagnose import find_all
+from undam.diagnosis.diagnose import find_findings
 from undam.diagnosis.findings.caveats import coalesced, late_ns
-from undam.diagnosis.findings.disconnect import Leaving, find_leavings
-from undam.diagnosis.findings.limits import Limits, find_limits
-from undam.diagnosis.holds import Offset
-from undam.diagnosis.hop import Hop, figures, judge_hop
+from undam.diagnosis.findings.disconnect import Disconnect, find_disconnects
+from undam.diagnosis.findings.limits import PathLimits, find_limits
+from undam.diagnosis.holds import ClockOffset
+from undam.diagnosis.hop import Hop, analyze_hop, hop_metrics
 from undam.diagnosis.reading import read_exchange
 from undam.errors import UndamError, UsageError
 from undam.intermediaries import recognise
 from undam.probe.beacon import ask_clock
-from undam.probe.cancel import find_leaving
+from undam.probe.cancel import probe_disconnects
 from undam.probe.fetch import fetch_stream
 from undam.probe.idle import find_idle_limits
 from undam.probe.models import first_model
@@ -29,53 +29,55 @@ from undam.timing import Arrival
 
 
 class Progress:
-    """What a check tells while it runs; this one tells nobody."""
+    """Progress callbacks of a check. The base class ignores them."""
 
     def started(self, place: Place) -> None:
-        """A hop is being asked."""
+        """A request to ``place`` begins."""
 
     def arrived(self, place: Place, arrival: Arrival) -> None:
-        """Something came."""
+        """A read of ``place`` returned data."""
 
     def waiting(self, what: str, seconds: float) -> None:
-        """A part began that takes about this long."""
+        """A step began that takes about ``seconds``."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Report:
-    """What a check found. Its ``repr`` does not write out what came: asyncio takes that of a task's
-    result when it gives SIGINT back, which for 64 MB took 6 s and 500 MB more.
+    """Result of a check.
+
+    ``repr`` leaves out the bodies: asyncio formats a task's result while it handles SIGINT, which
+    took 6 s and 500 MB for 64 MB of data.
 
     Args:
         exchanges: everything that was fetched, for the record.
-        limits, leavings: where they were asked for.
+        limits, disconnects: set if they were requested.
     """
 
     hops: tuple[Hop, ...]
     findings: tuple[Finding, ...]
     exchanges: tuple[Exchange, ...]
-    offset: Offset | None = None
-    limits: Limits | None = None
-    leavings: tuple[Leaving, ...] = ()
+    offset: ClockOffset | None = None
+    limits: PathLimits | None = None
+    disconnects: tuple[Disconnect, ...] = ()
 
     @property
     def is_clean(self) -> bool:
-        """No error and no warning; what is merely good to know does not count."""
+        """Return whether there is neither an error nor a warning."""
         return all(one.severity is Severity.INFO for one in self.findings)
 
 
 async def run_check(options: CheckOptions, progress: Progress | None = None) -> Report:
-    """Ask every place for the same answer, and judge.
+    """Send the same request to every place, and analyze the answers.
 
-    Neither the report nor an error holds a secret of ``options``, whatever the servers say.
+    Neither the report nor an error contains a secret of ``options``, whatever the servers send.
 
     Raises:
-        NetworkError, RemoteProtocolError, ResponseError: a place could not be asked.
+        NetworkError, RemoteProtocolError, ResponseError: a place did not answer with a stream.
         UsageError: ``beacon`` without a beacon at the far end, or ``idle_s`` or ``cancel`` without
             ``beacon``.
     """
     if not options.beacon and (options.idle_s is not None or options.cancel):
-        raise UsageError("idle limits and cancels are asked of a beacon: set beacon as well")
+        raise UsageError("idle_s and cancel need a beacon: set beacon as well")
     try:
         return await _check(options, progress or Progress())
     except UndamError as error:
@@ -95,38 +97,38 @@ async def _check(options: CheckOptions, progress: Progress) -> Report:
         names = recognise(got[0].head) if got[0].head else ()
         hops.insert(
             0,
-            judge_hop(
+            analyze_hop(
                 [read_exchange(one) for one in got],
                 inner=hops[0] if hops else None,
                 offset=offset,
                 intermediaries=names,
             ),
         )
-    found = find_all(hops, offset)
-    limits, leavings = None, []
+    found = find_findings(hops, offset)
+    limits, disconnects = None, []
     if options.idle_s is not None:
         progress.waiting("keeping streams silent", options.idle_s + 2)
         limits, tried = await find_idle_limits(options, options.edge)
         exchanges += tried
         found += find_limits(options.edge.name, limits)
     if options.cancel and offset is not None:
-        progress.waiting("leaving streams", 5)
-        leavings = await find_leaving(options, options.edge, offset)
-        found += find_leavings(options.edge.name, leavings)
+        progress.waiting("disconnecting from streams", 5)
+        disconnects = await probe_disconnects(options, options.edge, offset)
+        found += find_disconnects(options.edge.name, disconnects)
     secrets = options.secrets
     fixed = [clean_finding(one, secrets) for one in with_fixes(found, hops)]
-    return Report(tuple(hops), tuple(fixed), tuple(exchanges), offset, limits, tuple(leavings))
+    return Report(tuple(hops), tuple(fixed), tuple(exchanges), offset, limits, tuple(disconnects))
 
 
 def report_json(report: Report) -> dict[str, object]:
-    """The report in the form that other programs read."""
+    """Return the report as JSON data (contracts: `undam check --json`)."""
     late = max((late_ns(hop) for hop in report.hops), default=0)
     kernel = all(one.clock == "kernel" for one in report.exchanges)
     result: dict[str, object] = {
         "schema": 1,
         "command": "check",
         "verdict": report.hops[0].shape.verdict.value,
-        "hops": [{**figures(hop), "error": hop.exchange.error} for hop in report.hops],
+        "hops": [{**hop_metrics(hop), "error": hop.exchange.error} for hop in report.hops],
         "findings": [finding_json(one) for one in report.findings],
         "clock": {
             "source": "kernel" if kernel else "user",
@@ -149,9 +151,9 @@ def report_json(report: Report) -> dict[str, object]:
             "heartbeats_save": report.limits.heartbeats_save,
             "heartbeats_arrive": report.limits.heartbeats_arrive,
         }
-    if report.leavings:
+    if report.disconnects:
         result["cancel"] = [
-            {"when": one.when, "seen_after_ms": one.seen_after_ms} for one in report.leavings
+            {"when": one.when, "seen_after_ms": one.seen_after_ms} for one in report.disconnects
         ]
     return result
 

@@ -1,4 +1,4 @@
-"""One request, read to its end, as an Exchange."""
+"""Sending one request and reading its response to the end, as an Exchange."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from undam.record import Ending, Exchange, redact_url
 from undam.timing import Arrival
 from undam.wire import ClientConfig, Request, Stream, open_stream
 
-# What is shown of a refusal: enough for a JSON error, no whole page.
+# Shown of an error body: enough for a JSON error, but not a whole page.
 _SHOWN = 600
 _REFUSAL_BYTES = 65_536
 _REFUSAL_S = 5.0
@@ -26,8 +26,8 @@ _HINTS = {
     403: "the key or this address may not use it",
     404: "is the path right? It usually ends in /v1/chat/completions",
     405: "try another --method",
-    407: "the proxy wants a name and a password: --proxy http://USER:PASSWORD@HOST:PORT",
-    422: "the body does not fit: give it with --data, or the model with --model",
+    407: "the proxy requires a name and a password: --proxy http://USER:PASSWORD@HOST:PORT",
+    422: "the body does not match the endpoint: pass it with --data, or the model with --model",
     429: "the server limits requests: wait, or use another key",
 }
 
@@ -47,12 +47,12 @@ Watch = Callable[[Arrival], None]
 async def fetch(
     request: Request, config: ClientConfig, *, hop: str, api: str, watch: Watch | None = None
 ) -> Exchange:
-    """Send ``request`` and read the answer to its end, whatever that is.
+    """Send ``request`` and read the response to its end.
 
-    The exchange's URL and error hold no secret of the request; head and body are as they came.
+    URL and error of the exchange contain no secret of the request; head and body are unchanged.
 
     Raises:
-        NetworkError, RemoteProtocolError: there is no response head.
+        NetworkError, RemoteProtocolError: no response head arrived.
     """
     async with await open_stream(request, config) as stream:
         exchange = await _read(stream, hop=hop, api=api, watch=watch)
@@ -62,10 +62,10 @@ async def fetch(
 async def fetch_stream(
     request: Request, config: ClientConfig, *, hop: str, api: str, watch: Watch | None = None
 ) -> Exchange:
-    """Like ``fetch``, but a refusal or a web page is an error.
+    """Like ``fetch``, but an error status or a web page raises.
 
     Raises:
-        ResponseError: the status is none of success, or the answer is a page.
+        ResponseError: the status is not 2xx, or the response is a web page.
     """
     secrets = _secrets(request, config)
     async with await open_stream(request, config) as stream:
@@ -75,18 +75,18 @@ async def fetch_stream(
 
 
 async def require_stream(stream: Stream, *, hop: str, api: str, secrets: tuple[str, ...]) -> None:
-    """Refuse a response that holds no stream; its body is then read for what it says.
+    """Reject a response that is not a stream; its body is read for the error message.
 
     Raises:
-        ResponseError: the status is none of success, or the answer is a page.
+        ResponseError: the status is not 2xx, or the response is a web page.
     """
     if not 200 <= stream.head.status < 300:
         raise ResponseError(await _refusal(stream, hop, api, secrets))
     kind = (stream.head.get("content-type") or "").lower()
     if kind.startswith("text/html"):
         raise ResponseError(
-            f"{hop} ({_shown_url(stream, secrets)}) answered with a web page (text/html), not "
-            f"with a stream: is the path right?"
+            f"{hop} ({_shown_url(stream, secrets)}) answered with a web page (text/html) "
+            f"instead of a stream: is the path right?"
         )
 
 
@@ -100,7 +100,7 @@ async def _read(stream: Stream, *, hop: str, api: str, watch: Watch | None) -> E
 
 
 def finished(stream: Stream, arrivals: tuple[Arrival, ...], *, hop: str, api: str) -> Exchange:
-    """The exchange of a stream that has been read, or left."""
+    """Return the exchange of a stream that was read to its end or abandoned."""
     last = arrivals[-1].at_ns if arrivals else stream.stamps.start_ns
     return Exchange(
         hop=hop,
@@ -145,22 +145,22 @@ async def _refusal(stream: Stream, hop: str, api: str, secrets: tuple[str, ...])
     except ValueError:
         phrase = ""
     text = f"{hop} ({_shown_url(stream, secrets)}) answered {status} {phrase}".rstrip()
-    # Cleaned before it is cut: half a key would not be recognised.
-    if said := _said(clean_text(body.decode("utf-8", "replace"), secrets)):
+    # Redacted before it is shortened, because half a key would not be recognised.
+    if said := _summary(clean_text(body.decode("utf-8", "replace"), secrets)):
         text += f": {said}"
     if hint := _HINTS_OF_API.get((status, api)) or _HINTS.get(status):
         text += f" [{hint}]"
     return text
 
 
-def _said(body: str) -> str:
-    """The words of an error's body on one line: of a page its title, of anything else the text."""
+def _summary(body: str) -> str:
+    """Return an error body on one line: the title of a web page, else the text."""
     page = _TITLE.search(body) if body.lstrip().startswith("<") else None
     words = " ".join((page[1] if page else body).split())
     shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words[:_SHOWN])
     return shown if len(words) <= _SHOWN else f"{shown}…"
 
 
-def patient(config: ClientConfig, seconds: float) -> ClientConfig:
-    """``config`` with another limit for the whole exchange."""
+def with_timeout(config: ClientConfig, seconds: float) -> ClientConfig:
+    """Return ``config`` with another limit for the whole exchange."""
     return replace(config, timeout_s=seconds)

@@ -1,4 +1,4 @@
-"""How long may a stream be silent? Asked of a beacon that keeps silent on purpose."""
+"""Trials with a beacon that stays silent on purpose: how long a stream may be silent."""
 
 from __future__ import annotations
 
@@ -7,29 +7,36 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 
-from undam.diagnosis.findings.limits import Fate, Limits, Trial, judge_limits, judge_trial
+from undam.diagnosis.findings.limits import (
+    PathLimits,
+    Trial,
+    TrialEnd,
+    classify_trial,
+    find_limits_of_path,
+)
 from undam.diagnosis.reading import read_exchange
 from undam.errors import NetworkError, UndamError
 from undam.probe.beacon import ask_closed, head_of
-from undam.probe.fetch import fetch, patient
+from undam.probe.fetch import fetch, with_timeout
 from undam.probe.options import CheckOptions, Place, api_of, request_for
 from undam.record import Exchange
 from undam.timing import BeaconQuestion, BeaconSchedule
 from undam.timing.beacon import format_question
 
-# Parts of the longest silence that are tried beside it: they bracket a hop that forgets without a
-# word. A cut needs no bracket, for it shows its own time.
+# Shorter silences that run beside the longest one. They bracket the limit of a hop that drops the
+# connection without closing it. A cut needs no bracket, because its time is visible.
 _PARTS = (1.0, 0.5, 0.25, 0.125)
-# How much longer than the silence a stream may take before nothing more is expected: Envoy's cuts
-# were seen a second late.
+# Extra time before a stream counts as dropped: Envoy's cuts were measured a second late.
 _GRACE_S = 2.0
 
 
-async def find_idle_limits(options: CheckOptions, place: Place) -> tuple[Limits, list[Exchange]]:
-    """Keep streams through ``place`` silent for up to ``options.idle_s`` seconds, all at once.
+async def find_idle_limits(
+    options: CheckOptions, place: Place
+) -> tuple[PathLimits, list[Exchange]]:
+    """Keep parallel streams through ``place`` silent, for up to ``options.idle_s`` seconds.
 
-    One more of the longest silence carries heartbeats: if it lives where the silent one was cut,
-    the limit is an idle one; if both are cut at the same time, it is a total one.
+    One more stream of the longest length carries heartbeats. If it survives where the silent one
+    was cut, the limit is an idle limit. If both are cut at the same time, it is a total limit.
     """
     assert options.idle_s is not None
     longest = options.idle_s
@@ -37,7 +44,7 @@ async def find_idle_limits(options: CheckOptions, place: Place) -> tuple[Limits,
     plans = [(longest * part, None) for part in _PARTS] + [(longest, heartbeat)]
     done = await asyncio.gather(*(_try(options, place, *plan) for plan in plans))
     exchanges = [exchange for _, exchange in done if exchange is not None]
-    return judge_limits([trial for trial, _ in done]), exchanges
+    return find_limits_of_path([trial for trial, _ in done]), exchanges
 
 
 async def _try(
@@ -53,17 +60,17 @@ async def _try(
     )
     question = format_question(BeaconQuestion("schedule", schedule=schedule))
     request = request_for(options, place, question=question)
-    config = patient(options.client, silence_s + _GRACE_S)
+    config = with_timeout(options.client, silence_s + _GRACE_S)
     start = time.monotonic()
     try:
         exchange = await fetch(request, config, hop=place.name, api=api_of(place).name)
     except NetworkError:
-        # A hop that holds the head, too, and then cuts or forgets: there is nothing to show.
+        # A hop that holds the head as well and then cuts or drops leaves nothing to show.
         lasted = time.monotonic() - start
-        fate = Fate.CUT if lasted < config.timeout_s else Fate.DROPPED
+        fate = TrialEnd.CUT if lasted < config.timeout_s else TrialEnd.DROPPED
         return Trial(silence_s, heartbeat_s, None, fate, lasted, 0), None
-    trial = judge_trial(silence_s, heartbeat_s, read_exchange(exchange))
-    if trial.fate is Fate.CUT:
+    trial = classify_trial(silence_s, heartbeat_s, read_exchange(exchange))
+    if trial.fate is TrialEnd.CUT:
         trial = replace(trial, lasted_s=await _lasted_s(options, place, exchange, trial.lasted_s))
     return trial, exchange
 
@@ -71,9 +78,9 @@ async def _try(
 async def _lasted_s(
     options: CheckOptions, place: Place, exchange: Exchange, seen_s: float
 ) -> float:
-    """How long a stream lasted: until its first end was closed, the reader's or the origin's.
+    """Return how long a stream lasted, until the reader's or the origin's side was closed.
 
-    Envoy closes towards the origin at its limit, and towards the reader a second later.
+    Envoy closes the upstream connection at its limit, and the downstream one a second later.
     """
     head = head_of(exchange)
     if head is None:

@@ -1,4 +1,4 @@
-"""Which model to ask a server for, where nobody named one."""
+"""Choice of a model when the user named none."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from undam.apis import MESSAGES, PLAIN
 from undam.errors import UndamError
-from undam.probe.fetch import fetch, patient
+from undam.probe.fetch import fetch, with_timeout
 from undam.probe.options import CheckOptions, api_of, request_for
 
 _MODELS_S = 3.0
 
 
 async def first_model(options: CheckOptions) -> str | None:
-    """The first model that the server lists: a model server answers 404 for any other name."""
+    """Return the first model that the server lists; model servers answer 404 for unknown names."""
     place = options.places[-1]
     api = api_of(place)
     if options.model or options.data is not None or api in {PLAIN, MESSAGES}:
@@ -23,7 +23,7 @@ async def first_model(options: CheckOptions) -> str | None:
     url = root.removesuffix("/chat").removesuffix("/responses") + "/models"
     request = replace(request_for(options, place), url=url, method="GET", body=b"")
     try:
-        config = patient(options.client, min(_MODELS_S, options.client.timeout_s))
+        config = with_timeout(options.client, min(_MODELS_S, options.client.timeout_s))
         exchange = await fetch(request, config, hop=place.name, api=PLAIN.name)
         body = json.loads(b"".join(arrival.data for arrival in exchange.arrivals))
         name = body["data"][0]["id"]

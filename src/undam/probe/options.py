@@ -1,4 +1,4 @@
-"""What a check is asked to do, and the request that each URL gets."""
+"""Options of a check, and the request for each URL."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from undam.apis import COMPLETIONS, MESSAGES, PLAIN, Api, api_for_path
 from undam.probe.secrecy import names_secret, secrets_in
 from undam.wire import ClientConfig, Request
 
-# Long enough for several 4 KB blocks of any chunk form, short enough to be over in a few seconds.
+# Long enough for several 4 KB blocks in any chunk form, short enough to end within a few seconds.
 DEFAULT_PROMPT = "Count from 1 to 120 in words, separated by commas. Write nothing else."
 
 _DEFAULT_MODEL = "default"
-# This API alone gives 16 tokens where nothing is said (OpenAI and vLLM), which fit into one block.
+# Only this API defaults to 16 tokens (OpenAI and vLLM), which fit into one block.
 _COMPLETION_TOKENS = 512
 _ANTHROPIC_VERSION = "2023-06-01"
 
@@ -25,7 +25,7 @@ _CREDENTIALS = frozenset({"api-key", "authorization", "x-api-key", "x-goog-api-k
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A URL to ask, with the user's name for it."""
+    """URL of a hop, with the user's name for it."""
 
     name: str
     url: str
@@ -33,13 +33,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOptions:
-    """A check as the user asked for it.
+    """Options of a check.
 
     Args:
         places: outermost first; the last is the one nearest to the model.
         data: a request body instead of the API's own.
-        idle_s: for how long to keep a stream silent on purpose; ``None``: not at all.
-        environ: where API keys may be found.
+        idle_s: longest silence to try on purpose; ``None`` to skip that trial.
+        environ: environment that may contain API keys.
     """
 
     places: tuple[Place, ...]
@@ -57,12 +57,12 @@ class CheckOptions:
 
     @property
     def edge(self) -> Place:
-        """What users reach."""
+        """Return the outermost place, the one that users reach."""
         return self.places[0]
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every value that must not be shown: those given, and those taken from the environment."""
+        """Return all secret values, from the options and from the environment."""
         headers = [header for place in self.places for header in request_headers(self, place)]
         headers += [(name, self.environ[name]) for name in _KEYS if name in self.environ]
         urls = [place.url for place in self.places]
@@ -72,17 +72,17 @@ class CheckOptions:
 
 
 def api_of(place: Place) -> Api:
-    """The API that a place is asked in."""
+    """Return the API to use for a place."""
     return api_for_path(urlsplit(place.url).path)
 
 
 def request_for(
     options: CheckOptions, place: Place, *, model: str | None = None, question: str | None = None
 ) -> Request:
-    """The request that ``place`` gets.
+    """Build the request for ``place``.
 
     Args:
-        model: the model to ask for where the user named none.
+        model: model to use if the user named none.
         question: value of the beacon header, if any.
     """
     api = api_of(place)
@@ -99,10 +99,10 @@ def request_for(
 
 
 def request_headers(options: CheckOptions, place: Place) -> tuple[tuple[str, str], ...]:
-    """The user's headers, and the API key from the environment where the API has one.
+    """Return the user's headers, and the API key from the environment if the API has one.
 
-    A key goes only to paths of its own API: an unknown application has no use for it. Nor is it
-    added where the user named other credentials, in a header or in the URL.
+    A key is sent only to paths of its own API. It is not added if the user gave other credentials,
+    in a header or in the URL.
     """
     headers = list(options.headers)
     api, environ = api_of(place), options.environ

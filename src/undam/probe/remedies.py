@@ -1,4 +1,4 @@
-"""Which line mends a finding: what was found, brought together with who is in the path."""
+"""Fixes for findings, chosen by the intermediaries in the path."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _TROUBLES = {
 
 
 def with_fixes(findings: Sequence[Finding], hops: Sequence[Hop]) -> list[Finding]:
-    """The findings, each with its fix where one is known.
+    """Return the findings, each with its fix where one is known.
 
-    A hop that signed gets its own line. One that did not is guessed by its habits, and the fix
-    says so: "if this is haproxy".
+    An intermediary that signed the response gets its own fix. Otherwise it is guessed from its
+    behaviour, and the fix says so: "if this is haproxy".
     """
     by_name = {hop.name: hop for hop in hops}
     return [
@@ -48,12 +48,12 @@ def _fix(found: Finding, hops: Mapping[str, Hop]) -> Fix | None:
         return fix
     for name in _habits(found, hop, trouble):
         if guess := intermediary(name).fixes.get(trouble):
-            return Fix(f"{name}, if that is what stands here", guess.text)
+            return Fix(f"{name}, if that is in the path", guess.text)
     return None
 
 
 def _suspected(hop: Hop, hops: Mapping[str, Hop]) -> tuple[str, ...]:
-    """Those that signed here and not further in; where all did, all of them."""
+    """Return the intermediaries that signed here but not further in, or all if there are none."""
     names = list(hops)
     inner = names.index(hop.name) + 1
     if inner < len(names):
@@ -64,7 +64,7 @@ def _suspected(hop: Hop, hops: Mapping[str, Hop]) -> tuple[str, ...]:
 
 
 def _habits(found: Finding, hop: Hop, trouble: Trouble) -> tuple[str, ...]:
-    """Who is known to behave like this, signed or not."""
+    """Return the names of intermediaries known to behave like this."""
     if trouble is Trouble.HOLD:
         head = hop.exchange.head
         return suspects_of_hold(

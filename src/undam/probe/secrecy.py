@@ -1,4 +1,4 @@
-"""What a check must never show: the secrets it asks with, taken out of all that comes back."""
+"""Redaction: removes the secrets of a request from everything that is reported."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from undam.errors import UndamError
 from undam.record import redact_text, secrets_of
 from undam.rules import Finding
 
-# A shorter one stands in ordinary text by chance, and hiding it would only mangle a report.
+# Shorter values occur in ordinary text by chance; redacting them would garble a report.
 _SHORTEST = 6
 
 _SECRET_HEADER = re.compile(r"(?i)auth|cookie|credential|key|passw|secret|session|signature|token")
 _SECRET_PARAMETER = re.compile(
     r"(?i)(?:.*[-_.])?(?:api[-_]?key|key|token|auth|code|passw(?:or)?d|secret|sig|signature)"
 )
-# This stands in our own hints, and is nobody's password.
+# Placeholder of our own hints, not a password.
 _EXAMPLE = "http://USER:PASSWORD@"
 
 
 def secrets_in(headers: Iterable[tuple[str, str]], urls: Iterable[str]) -> tuple[str, ...]:
-    """The secrets in these request headers and URLs, longest first.
+    """Return the secrets in these request headers and URLs, longest first.
 
     Args:
-        urls: of hops and of proxies, with their user information.
+        urls: URLs of hops and proxies, with their user information.
     """
     found: list[str] = []
     for name, value in headers:
@@ -43,30 +43,30 @@ def secrets_in(headers: Iterable[tuple[str, str]], urls: Iterable[str]) -> tuple
 
 
 def names_secret(url: str) -> bool:
-    """Whether a URL brings credentials of its own: a user name, or a parameter that holds a key."""
+    """Return whether a URL contains credentials: a user name, or a parameter with a key."""
     split = urlsplit(url)
     parameters = parse_qsl(split.query)
     return "@" in split.netloc or any(_SECRET_PARAMETER.fullmatch(name) for name, _ in parameters)
 
 
 def clean_text(text: str, secrets: Iterable[str]) -> str:
-    """``text`` without these secrets and without what has the form of one."""
+    """Return ``text`` without these secrets and without anything that has the form of one."""
     return _EXAMPLE.join(redact_text(part, secrets) for part in text.split(_EXAMPLE))
 
 
 def clean_error(error: UndamError, secrets: Iterable[str]) -> None:
-    """Take the secrets out of an error's own text, which may quote a server or a URL."""
+    """Redact the message of an error, which may quote a server or a URL."""
     error.args = (clean_text(str(error), secrets), *error.args[1:])
 
 
 def clean_finding(found: Finding, secrets: Sequence[str]) -> Finding:
-    """A finding whose message and evidence hold no secret."""
+    """Return the finding with a redacted message and evidence."""
     evidence = {name: _clean_value(value, secrets) for name, value in found.evidence.items()}
     return replace(found, message=clean_text(found.message, secrets), evidence=evidence)
 
 
 def _of_value(value: str) -> list[str]:
-    """A header's value: whole, without its scheme, and the parts that are secret by themselves."""
+    """Return the secrets of a header value: whole, without its scheme, and secret parts."""
     scheme, _, rest = value.strip().partition(" ")
     found = [value.strip(), rest.strip()]
     found += [pair.partition("=")[2].strip() for pair in value.split(";") if "=" in pair]
@@ -89,7 +89,7 @@ def _of_url(url: str) -> list[str]:
 
 
 def _of_userinfo(userinfo: str) -> list[str]:
-    """The password, or the name where it stands alone, and the pair as Basic credentials."""
+    """Return the password (or a lone user name), and the pair as Basic credentials."""
     if not userinfo:
         return []
     decoded = unquote(userinfo)

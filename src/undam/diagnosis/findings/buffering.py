@@ -1,4 +1,4 @@
-"""Findings about holds: which hop, in what pattern."""
+"""Findings about buffering hops: which hop holds the stream, and in what pattern."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from undam.rules import Finding, Verdict, finding
 
 
 def begins_at(hops: Sequence[Hop], index: int) -> bool:
-    """Whether the hold that hop ``index`` shows begins there: the next one in does not show it.
+    """Return whether the hold seen at hop ``index`` begins there, not further in.
 
-    A stream that is already held further in cannot be judged again outside, except where the outer
-    hop changes the pattern for the worse. A hop of which nothing is known is looked through.
+    A stream that is already held further in cannot be attributed to an outer hop, unless that hop
+    makes the pattern worse. Inner hops with an unknown verdict are skipped.
     """
     hop = hops[index]
     if not hop.shape.held:
@@ -23,23 +23,23 @@ def begins_at(hops: Sequence[Hop], index: int) -> bool:
     inner = next(known, None)
     if inner is None or not inner.shape.held:
         return True
-    if inner.shape.verdict is Verdict.LATE:  # which leaves the pace as it was
+    if inner.shape.verdict is Verdict.LATE:  # A late stream keeps its pace.
         return hop.shape.verdict is not Verdict.LATE
     worse = hop.shape.verdict is Verdict.HELD_TO_END and inner.shape.verdict is Verdict.BATCHED
     return worse and not _fits(hop, inner)
 
 
 def _fits(hop: Hop, inner: Hop) -> bool:
-    """Whether the whole answer at ``hop`` was so short that the inner hop lets as much go at once.
+    """Return whether the whole answer at ``hop`` fits in one burst of the inner hop.
 
-    A model does not say the same twice, and an answer shorter than a block comes whole.
+    Answers to the same prompt differ in length, and one shorter than a block arrives whole.
     """
     most = max((burst.events for burst in find_bursts(inner.reading)), default=0)
     return len(hop.reading.contents) <= most
 
 
-def find_dams(hops: Sequence[Hop]) -> list[Finding]:
-    """One finding for each place where a hold begins, and what the pattern alone leaves open.
+def find_buffering(hops: Sequence[Hop]) -> list[Finding]:
+    """Return a finding for each hop where a hold begins, and infos on what the pattern leaves open.
 
     Args:
         hops: outermost first.
@@ -50,8 +50,8 @@ def find_dams(hops: Sequence[Hop]) -> list[Finding]:
             found.append(_name_hold(hop, hops[index + 1 :]))
             if coding := coding_of(hop):
                 found.append(finding("UD106", hop.name, coding=coding))
-        elif hop.shape.verdict is Verdict.UNKNOWN and hop.reading.seen:
-            # Where no event came at all, that is the finding, and the doubt adds nothing.
+        elif hop.shape.verdict is Verdict.UNKNOWN and hop.reading.items:
+            # If no event arrived at all, that is the finding, and an info would add nothing.
             found.append(finding("UD905", hop.name, reason=hop.shape.reason))
         elif hop.shape.evidence.get("few_at_a_time") and not hop.holds:
             found.append(finding("UD112", hop.name, _events_per_burst(hop)))
@@ -59,7 +59,7 @@ def find_dams(hops: Sequence[Hop]) -> list[Finding]:
 
 
 def coding_of(hop: Hop) -> str | None:
-    """The content coding of the response, if it has one."""
+    """Return the content coding of the response, or ``None``."""
     head = hop.exchange.head
     coding = (head.get("content-encoding") or "").strip().lower() if head else ""
     return coding if coding not in {"", "identity"} else None

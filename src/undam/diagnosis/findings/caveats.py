@@ -1,25 +1,25 @@
-"""Findings about the measurement itself: when its own figures are not to be trusted."""
+"""Findings about the measurement itself: when its results are unreliable."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from undam.diagnosis.holds import Offset
+from undam.diagnosis.holds import ClockOffset
 from undam.diagnosis.hop import Hop
 from undam.rules import Finding, finding
 from undam.timing import quantile
 
-# A read this late hides gaps that users would feel; below it the kernel's stamps still tell.
+# A read this late hides gaps that users would notice; below it, kernel stamps remain reliable.
 _LATE_NS = 10_000_000
-# NTP slews by 0.5 ms a second at most; a step is more than that over any run.
+# NTP slews by at most 0.5 ms per second; a step is more than that over any run.
 _STEP_NS = 20_000_000
 _UNCERTAIN_NS = 2_000_000
-# A read is always taken some microseconds late; what came in one write has no gap to hide.
+# Every read is some microseconds late; events of one write have no gap to hide.
 _WAITED_NS = 2_000_000
 
 
-def find_doubts(hops: Sequence[Hop], offset: Offset | None) -> list[Finding]:
-    """Everything that makes the figures of these hops less than exact."""
+def find_caveats(hops: Sequence[Hop], offset: ClockOffset | None) -> list[Finding]:
+    """Return a finding for everything that makes the measurements of these hops inexact."""
     found: list[Finding] = []
     for hop in hops:
         late = late_ns(hop)
@@ -42,14 +42,17 @@ def find_doubts(hops: Sequence[Hop], offset: Offset | None) -> list[Finding]:
 
 
 def late_ns(hop: Hop) -> int:
-    """The p99 over all reads of how long they lay here before they were taken."""
+    """Return the p99 of the time that reads waited in the kernel before they were taken."""
     late = sorted(a.late_ns for reading in hop.readings for a in reading.exchange.arrivals)
     return int(quantile(late, 0.99)) if late else 0
 
 
 def coalesced(hop: Hop) -> tuple[int, int]:
-    """Reads with several events that had waited here longer than the gap between events, so that
-    only their last byte's time is known; and the longest wait among them."""
+    """Return the number of coalesced reads, and the longest wait among them in ns.
+
+    A coalesced read has several events and waited here longer than the gap between events, so only
+    the arrival of its last byte is known.
+    """
     waits: list[int] = []
     for reading in hop.readings:
         contents = reading.contents

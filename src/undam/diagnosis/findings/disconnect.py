@@ -1,4 +1,4 @@
-"""Whether the origin learns that its reader has left."""
+"""Findings about client disconnects that do not reach the origin."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 
 from undam.rules import Finding, finding
 
-# A hop that watches its client's socket passes the close on within 2 ms; half a second is not
-# watching but waiting for the next write.
+# A hop that watches its client's socket forwards the close within 2 ms. Half a second means that it
+# noticed only at the next write.
 _SOON_MS = 500.0
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
-    """One stream that the client left.
+class Disconnect:
+    """One stream that the client left before its end.
 
     Args:
         when: "between tokens" or "in silence".
-        seen_after_ms: when the origin saw it; ``None``: not while we asked.
-        waited_ms: for how long we asked.
+        seen_after_ms: delay until the origin noticed; ``None`` if it did not within ``waited_ms``.
+        waited_ms: how long the origin was asked.
     """
 
     when: str
@@ -26,9 +26,9 @@ class Leaving:
     waited_ms: float
 
 
-def find_leavings(hop: str, leavings: list[Leaving]) -> list[Finding]:
-    """The moments at which leaving was not passed on at once."""
-    late = [one for one in leavings if one.seen_after_ms is None or one.seen_after_ms > _SOON_MS]
+def find_disconnects(hop: str, disconnects: list[Disconnect]) -> list[Finding]:
+    """Return a finding for each disconnect that was not forwarded at once."""
+    late = [one for one in disconnects if one.seen_after_ms is None or one.seen_after_ms > _SOON_MS]
     if not late:
         return []
     return [
@@ -41,7 +41,7 @@ def find_leavings(hop: str, leavings: list[Leaving]) -> list[Finding]:
     ]
 
 
-def _say(one: Leaving) -> str:
+def _say(one: Disconnect) -> str:
     if one.seen_after_ms is None:
         return f"{one.when}, not within {one.waited_ms / 1000:.0f} s"
     return f"{one.when}, only after {one.seen_after_ms / 1000:.1f} s"

@@ -1,4 +1,4 @@
-"""Findings about the integrity of a stream: how it ended, and what was wrong inside."""
+"""Findings about the integrity of a stream: how it ended, and errors inside it."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from undam.diagnosis.reading import Reading
 from undam.record import Ending
 from undam.rules import Finding, finding
 
-# Limits on a whole exchange that people set or products ship with, in seconds: Envoy's route 15,
-# gunicorn's sync worker 30, the usual minute, Cloudflare 100, Tyk 120, then the clouds' minutes.
-# Shorter ones would be met by chance.
+# Total limits that are configured or shipped as defaults, in seconds: Envoy's route 15, gunicorn's
+# sync worker 30, the usual minute, Cloudflare, Tyk 120, then the limits of clouds. Shorter ones
+# would match by chance.
 _KNOWN_TOTALS_S = (5, 10, 15, 20, 30, 60, 90, 100, 120, 180, 240, 300, 600, 900, 3600)
-# Clocks and the way explain this much; more would be met by chance. Envoy alone was seen to cut
-# up to a second late, and it signs.
+# Tolerance for clocks and the path; a larger one would match by chance. Only Envoy was measured to
+# cut up to a second late, and it signs its responses.
 _TOTAL_EARLY_S, _TOTAL_LATE_S, _ENVOY_LATE_S = 0.1, 0.3, 1.2
-# A stream that was cut in a silence this long was probably cut for being silent.
+# A stream cut after a silence this long was probably cut by an idle limit.
 _SILENT_S = 2.0
 
 _HOW = {
     Ending.TRUNCATED: "the connection closed before the last chunk",
     Ending.RESET: "the connection was reset",
-    Ending.BROKEN: "the bytes make no sense",
+    Ending.BROKEN: "the bytes are malformed",
     Ending.COMPLETE: "the body ended cleanly in the middle of an event",
     Ending.CLOSED: "the connection closed in the middle of an event",
 }
 
 
 def find_endings(hop: Hop) -> list[Finding]:
-    """Judge how one hop's stream ended."""
+    """Return the findings about how a hop's stream ended."""
     reading = hop.reading
     if reading.form == "none":
         return _find_nothing(hop) if not any(a.data for a in hop.exchange.arrivals) else []
     found = _find_inside(hop)
-    if not reading.seen:
+    if not reading.items:
         return found or _find_nothing(hop)
     ending = reading.exchange.ending
     if ending is Ending.TIMEOUT:
@@ -47,21 +47,21 @@ def find_endings(hop: Hop) -> list[Finding]:
 
 
 def silence_before_end_s(reading: Reading) -> float:
-    """Seconds between the last byte and the end."""
+    """Return the seconds between the last byte and the end."""
     arrivals = reading.exchange.arrivals
     last = arrivals[-1].at_ns if arrivals else reading.sent_ns
     return max(0.0, (reading.exchange.ended_ns - last) / 1e9)
 
 
 def _name_cut(hop: Hop) -> Finding:
-    """A stream that broke off: at a known total limit, after a silence, or just so."""
+    """Return the finding for a cut stream: at a known total limit, after a silence, or neither."""
     reading = hop.reading
     elapsed, silent = _elapsed_s(reading), silence_before_end_s(reading)
     late_s = _ENVOY_LATE_S if "envoy" in hop.intermediaries else _TOTAL_LATE_S
     total = next((t for t in _KNOWN_TOTALS_S if t - _TOTAL_EARLY_S <= elapsed <= t + late_s), None)
     contents = reading.contents
     if total is not None and silent < _SILENT_S and len(contents) > 1:
-        how = "tokens were coming to the last"
+        how = "tokens were arriving until the end"
         return finding("UD404", hop.name, limit_s=total, after_s=elapsed, how=how)
     ending = reading.exchange.ending
     if ending in {Ending.COMPLETE, Ending.CLOSED} and not reading.leftover_bytes:
@@ -75,9 +75,9 @@ def _name_cut(hop: Hop) -> Finding:
 
 
 def _find_inside(hop: Hop) -> list[Finding]:
-    """Errors and unreadable events in the stream; one finding of each kind."""
+    """Return findings about error events and unreadable events, one of each kind."""
     found: list[Finding] = []
-    head, seen = hop.exchange.head, hop.reading.seen
+    head, seen = hop.exchange.head, hop.reading.items
     events = [item for item in seen if item.meaning is not None]
     for number, item in enumerate(events, 1):
         assert item.meaning is not None
@@ -89,7 +89,7 @@ def _find_inside(hop: Hop) -> list[Finding]:
     for number, item in enumerate(events, 1):
         assert item.meaning is not None
         if item.meaning.kind is Kind.MALFORMED:
-            problem = f"its data is no JSON: {item.text[:60]!r}"
+            problem = f"its data is not JSON: {item.text[:60]!r}"
             found.append(finding("UD605", hop.name, number=number, problem=problem))
             break
     if hop.reading.problem is not None:
@@ -108,7 +108,7 @@ def _find_nothing(hop: Hop) -> list[Finding]:
 
 def _has_error(reading: Reading) -> bool:
     return any(
-        item.meaning is not None and item.meaning.kind is Kind.ERROR for item in reading.seen
+        item.meaning is not None and item.meaning.kind is Kind.ERROR for item in reading.items
     )
 
 

@@ -1,4 +1,4 @@
-"""Findings about response heads: what a server should say of its stream, and who ate it."""
+"""Findings about response heads: headers that a stream should have, and hops that removed them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from undam.diagnosis.hop import Hop
 from undam.record import Head
 from undam.rules import Finding, Fix, Severity, finding
 
-# A head and a body byte this close came in one write of the hop.
+# A head and a body byte this close came from one write of the hop.
 _SAME_WRITE_NS = 1_000_000
-# Below this nobody would notice that the head waited.
+# A shorter delay of the head goes unnoticed.
 _LATE_HEAD_NS = 500_000_000
 
 _CACHEABLE = re.compile(r"(?:^|,)\s*(?:public(?=\s*(?:,|$))|(?:s-maxage|max-age)\s*=\s*\"?0*[1-9])")
-# RFC 9111, 5.2.2.5: whatever else is said, nothing may be kept.
+# RFC 9111, section 5.2.2.5: no-store overrides the other directives.
 _NO_STORE = re.compile(r"(?:^|,)\s*no-store\s*(?:,|$)")
 
 _WANTED = (
@@ -26,7 +26,7 @@ _WANTED = (
 
 
 def find_heads(hops: Sequence[Hop]) -> list[Finding]:
-    """Judge each hop's response head, the innermost for what the origin should say."""
+    """Return findings about each hop's response head, and the innermost one's missing headers."""
     found: list[Finding] = []
     for index, hop in enumerate(hops):
         head = hop.exchange.head
@@ -62,7 +62,7 @@ def _find_framing(hop: Hop, head: Head, inner: Hop | None) -> list[Finding]:
             inner is not None and inner.exchange.head and inner.exchange.head.get("content-length")
         )
         if told:
-            return []  # the inner hop is the one that collected it
+            return []  # The inner hop collected it.
         severity = None if hop.shape.held else Severity.INFO
         return [finding("UD107", hop.name, severity=severity, content_length=length[:20])]
     if head.http_version == "1.0" or _is_close_delimited(head):
@@ -93,7 +93,7 @@ def _find_harmful(hop: Hop, head: Head) -> list[Finding]:
 
 
 def _find_eaten(hops: Sequence[Hop], index: int) -> list[Finding]:
-    """X-Accel-Buffering seen further in and gone here."""
+    """Return a finding if X-Accel-Buffering is present further in and missing here."""
     hop, inner = hops[index], hops[index + 1]
     here, there = hop.exchange.head, inner.exchange.head
     if here is None or there is None:
@@ -124,7 +124,7 @@ def _find_missing(hop: Hop) -> list[Finding]:
         for line, name, token in _WANTED
         if token not in ", ".join(head.all(name)).lower().replace(" ", "").split(",")
     ]
-    # An nginx on the way takes X-Accel-Buffering off, so its absence proves nothing there.
+    # nginx removes X-Accel-Buffering, so its absence proves nothing behind nginx.
     if hop.intermediaries:
         missing = [line for line in missing if not line.startswith("X-Accel")]
     if not missing:

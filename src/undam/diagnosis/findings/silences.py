@@ -1,4 +1,4 @@
-"""Findings about silence and the form of heartbeats."""
+"""Findings about long silences and the form of heartbeats."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _SILENCE_NS = 20_000_000_000
 
 _MAX_SCANNED_BYTES = 4 << 20
 
-_OPENAI_PYTHON = "openai-python and what is built on it"
+_OPENAI_PYTHON = "openai-python and libraries built on it"
 
 _SAFE = Fix("origin", "one comment line, `: ping` and a newline, in front of the next event")
 
 
 def find_silences(hop: Hop) -> list[Finding]:
-    """Silences that a hop on the way may cut, and heartbeats that readers choke on."""
+    """Return findings about silences that a hop may cut, and heartbeats that break clients."""
     return [*_find_long(hop), *_find_breaking_forms(hop)]
 
 
 def _find_long(hop: Hop) -> list[Finding]:
     arrivals = hop.exchange.arrivals
-    # What is held back may have been heartbeats, too.
+    # The held data may have been heartbeats.
     if not arrivals or hop.shape.held:
         return []
     found: list[Finding] = []
@@ -50,7 +50,7 @@ def _find_breaking_forms(hop: Hop) -> list[Finding]:
 
 
 def breaking_forms(body: bytes) -> list[str]:
-    """The forms in an event stream that were seen to crash openai-python, each once, in order."""
+    """Return the forms in an event stream that crash openai-python, each once, in order."""
     text = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n").removeprefix(b"\xef\xbb\xbf")
     forms: dict[str, None] = {}
     id_seen = False

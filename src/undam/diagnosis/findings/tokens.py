@@ -1,4 +1,4 @@
-"""Findings about the engine: how many tokens it puts into one event."""
+"""Findings about the engine: how many tokens it sends per event."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from undam.diagnosis.hop import Hop
 from undam.rules import Finding, Fix, finding
 from undam.timing import median
 
-# A token is about four characters of English; twelve and more in most events are no single one.
+# A token is about four characters of English. Twelve or more in most events are several tokens.
 _CHARS_PER_TOKEN = 4.0
 _MANY_CHARS = 12.0
 _MANY_TOKENS = 1.8
@@ -18,15 +18,15 @@ _FIX = Fix("engine", "--stream-interval 1   (vLLM, SGLang; stream_interval in Te
 
 
 def find_packed_tokens(hop: Hop) -> list[Finding]:
-    """Several tokens per event, told by the usage that the server sent or by their length."""
+    """Return a finding if events carry several tokens, by the reported usage or by text length."""
     contents = hop.reading.contents
     if len(contents) < _MIN_EVENTS or not hop.reading.api.announces_end:
         return []
-    # One long event among single tokens (a tool call's arguments) is no habit of the engine.
+    # One long event among single tokens (tool arguments) does not show how the engine emits.
     chars = median([len(item.text) for item in contents])
-    told = [_spoken(s.meaning) for s in hop.reading.seen if s.meaning and s.meaning.tokens]
-    if told:
-        per_event = told[-1] / len(contents)
+    usage = [_sent_tokens(s.meaning) for s in hop.reading.items if s.meaning and s.meaning.tokens]
+    if usage:
+        per_event = usage[-1] / len(contents)
         if per_event < _MANY_TOKENS or chars <= _CHARS_PER_TOKEN:
             return []
         return [_packed(hop, per_event, "usage")]
@@ -35,8 +35,8 @@ def find_packed_tokens(hop: Hop) -> list[Finding]:
     return [_packed(hop, chars / _CHARS_PER_TOKEN, "length of the text")]
 
 
-def _spoken(meaning: Meaning) -> int:
-    """The completion tokens less those of reasoning, which most servers count and do not send."""
+def _sent_tokens(meaning: Meaning) -> int:
+    """Return the completion tokens without reasoning tokens, which most servers do not send."""
     payload = mapping(meaning.payload)
     usage = mapping(mapping(payload.get("response")).get("usage") or payload.get("usage"))
     details = mapping(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))

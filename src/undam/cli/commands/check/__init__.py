@@ -1,4 +1,4 @@
-"""`undam check`: which hop holds the stream, how long, in what pattern, and what mends it."""
+"""`undam check`: finds the hop that holds a stream, and the line that fixes it."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ from undam.record import record_lines
     "hops",
     multiple=True,
     metavar="NAME=URL",
-    help="A place further in, outermost first; the last one nearest to the model.",
+    help="A hop further in; outermost first, the one nearest to the model last.",
 )
 @model_option
-@click.option("--prompt", metavar="P", default=DEFAULT_PROMPT, help="What to ask it.")
+@click.option("--prompt", metavar="P", default=DEFAULT_PROMPT, help="Prompt to send.")
 @header_option
-@click.option("--data", metavar="@FILE|JSON", help="The request body, instead of the API's own.")
+@click.option(
+    "--data", metavar="@FILE|JSON", help="Request body, instead of the API's default one."
+)
 @method_option
 @click.option(
     "--streams",
@@ -49,16 +51,18 @@ from undam.record import record_lines
 @click.option(
     "--beacon",
     is_flag=True,
-    help="The far end is `undam sim` or undam.asgi.Beacon: holds become exact.",
+    help="The far end is `undam sim` or undam.asgi.Beacon: measure exact holds.",
 )
 @click.option(
     "--idle",
     type=click.FloatRange(0.5, 3600),
     metavar="SECONDS",
-    help="Find what cuts a stream that is silent for so long (needs --beacon).",
+    help="Keep streams silent for up to S seconds, to find idle limits (needs --beacon).",
 )
 @click.option(
-    "--cancel", is_flag=True, help="Find whether the origin sees its client leave (needs --beacon)."
+    "--cancel",
+    is_flag=True,
+    help="Check that a client disconnect reaches the origin (needs --beacon).",
 )
 @click.option(
     "--timeout",
@@ -66,20 +70,24 @@ from undam.record import record_lines
     default=120.0,
     show_default=True,
     metavar="SECONDS",
-    help="For each stream, from its start to its end.",
+    help="Time limit per stream, in seconds.",
 )
-@click.option("--proxy", metavar="URL", help="An HTTP proxy to go through.")
+@click.option("--proxy", metavar="URL", help="HTTP proxy to use.")
 @connection_options
-@click.option("--record", metavar="FILE", help="Keep all that came, for a later judgement.")
+@click.option(
+    "--record",
+    metavar="FILE",
+    help="Save the raw responses, to re-analyze them with `undam report`.",
+)
 @json_option
 def command(url: str | None, json_to: str | None, record: str | None, **given: object) -> int:
-    """Say which hop holds the stream of URL, how long, in what pattern, and what mends it.
+    """Find the hop that holds the stream of URL, for how long and in what pattern, and the fix.
 
-    URL is what users reach. A path that ends in /chat/completions, /completions, /responses or
-    /messages is called in that API's streaming form; any other is fetched as given. The API key
-    comes from -H, or from OPENAI_API_KEY or ANTHROPIC_API_KEY; it is shown nowhere.
+    URL is the endpoint that users reach. A path ending in /chat/completions, /completions,
+    /responses or /messages is called in that API's streaming form; any other URL is fetched as
+    given. The API key comes from -H, OPENAI_API_KEY or ANTHROPIC_API_KEY, and is never shown.
 
-    Exits with 0 when all is well, 1 when there is an error or a warning, 2 when it could not run.
+    Exit code: 0 without errors and warnings, 1 with any, 2 if the check could not run.
     """
     url, json_to = url_and_json(url, json_to)
     options = options_from(url, given)
@@ -99,7 +107,7 @@ def command(url: str | None, json_to: str | None, record: str | None, **given: o
 def _write_files(
     report: Report, options: CheckOptions, record: str | None, json_to: str | None
 ) -> UsageError | None:
-    """Write what goes into files; a fault is handed back, so that the words are still printed."""
+    """Write the output files; return a failure, so that the report is still printed."""
     try:
         if record is not None:
             write_whole(record, record_lines(report.exchanges, _about(), options.secrets))

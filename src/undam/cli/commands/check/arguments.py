@@ -1,4 +1,4 @@
-"""What stands on the command line of `undam check`, read as options; every fault named at once."""
+"""Command-line arguments of `undam check`, parsed into `CheckOptions`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from undam.probe import CheckOptions, Place
 from undam.probe.options import api_of
 from undam.wire import ClientConfig, parse_resolve, parse_url
 
-# A body larger than this is no prompt.
+# A larger body is not a prompt.
 _MAX_DATA_BYTES = 16 << 20
 
 _EXAMPLE = "undam check http://localhost:8000/v1/chat/completions"
@@ -24,25 +24,27 @@ _LIKE_A_URL = re.compile(r"\w+://|localhost\b|[\w.-]+:\d+(?:/|$)|\[[0-9a-fA-F:]+
 
 
 def url_and_json(url: str | None, json_to: str | None) -> tuple[str, str | None]:
-    """The URL, also where ``--json`` stood before it and took it for its file.
+    """Return the URL and the --json file, even if ``--json`` took the URL as its file.
 
     Raises:
-        UsageError: there is no URL.
+        UsageError: no URL was given.
     """
     if url is not None:
         return url, json_to
     if json_to is not None and _LIKE_A_URL.match(json_to):
         return json_to, STDOUT
     if json_to is not None and json_to != STDOUT:
-        raise UsageError(f"no URL is given (--json took {json_to!r} as its file): {_EXAMPLE}")
-    raise UsageError(f"no URL is given; for instance: {_EXAMPLE}")
+        raise UsageError(
+            f"no URL was given (--json took {json_to!r} as its file). Example: {_EXAMPLE}"
+        )
+    raise UsageError(f"no URL was given. Example: {_EXAMPLE}")
 
 
 def require_outputs(record: str | None, json_to: str | None) -> None:
-    """Refuse, before a measurement, files that cannot take its results.
+    """Reject output files that cannot be written, before anything is measured.
 
     Raises:
-        UsageError: one cannot be written, or both are the same.
+        UsageError: a file cannot be written, or both are the same.
     """
     json_file = None if json_to in {None, STDOUT} else json_to
     if json_file is not None:
@@ -54,13 +56,13 @@ def require_outputs(record: str | None, json_to: str | None) -> None:
 
 
 def options_from(url: str, given: Mapping[str, object]) -> CheckOptions:
-    """The options of a check.
+    """Return the options of a check.
 
     Args:
-        given: the command's other parameters, as click names and types them.
+        given: the other parameters of the command, as click names and types them.
 
     Raises:
-        UsageError: a value that makes no sense; no secret is repeated.
+        UsageError: a value is invalid. The message repeats no secret.
     """
     places = _places(url, _texts(given["hops"]))
     _require_beacon(given)
@@ -95,7 +97,7 @@ def _places(url: str, hops: tuple[str, ...]) -> tuple[Place, ...]:
     names = [place.name for place in places]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise UsageError(f"two hops are called {twice!r}; the URL itself is called 'edge'")
+        raise UsageError(f"two hops have the name {twice!r}; the URL itself has the name 'edge'")
     for place in places:
         parse_url(place.url)
     return places
@@ -103,9 +105,9 @@ def _places(url: str, hops: tuple[str, ...]) -> tuple[Place, ...]:
 
 def _require_beacon(given: Mapping[str, object]) -> None:
     if (given["idle"] is not None or given["cancel"]) and not given["beacon"]:
-        asked = "--idle" if given["idle"] is not None else "--cancel"
+        option = "--idle" if given["idle"] is not None else "--cancel"
         raise UsageError(
-            f"{asked} needs a far end that obeys: add --beacon, with `undam sim` or "
+            f"{option} needs a beacon: add --beacon, with `undam sim` or "
             f"undam.asgi.Beacon behind your proxies"
         )
 
@@ -128,16 +130,16 @@ def _seconds(value: object, option: str) -> float:
 def _hop(text: str) -> Place:
     name, equals, url = text.partition("=")
     if not equals or not name.strip() or "://" in name:
-        # Not repeated: a URL may hold a password.
-        raise UsageError("--hop: expected NAME=URL, as origin=http://10.0.0.5:8000/v1/…")
+        # Not repeated, because a URL may contain a password.
+        raise UsageError("--hop: expected NAME=URL, such as origin=http://10.0.0.5:8000/v1/…")
     return Place(name.strip(), url.strip())
 
 
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
-        # The text may be a key that lost its name, so it is not repeated.
-        raise UsageError("-H: expected 'Name: value', as -H 'Authorization: Bearer KEY'")
+        # Not repeated, because the text may be a key without its header name.
+        raise UsageError("-H: expected 'Name: value', such as -H 'Authorization: Bearer KEY'")
     return name.strip(), value.strip()
 
 
@@ -164,16 +166,16 @@ def _read(text: str) -> bytes:
 
 
 def _require_object(body: bytes, text: str) -> None:
-    """These APIs take a JSON object; a server's own words about any other would be less clear."""
+    """Reject a body that is not a JSON object, with a clearer message than a server would give."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:
         if not text.startswith("@") and _is_file(text):
             raise UsageError(f"--data: to send the file {text}, write --data @{text}") from None
         why = str(error).partition(" (char")[0] if isinstance(error, ValueError) else "too deep"
-        raise UsageError(f"--data: no JSON: {why}") from None
+        raise UsageError(f"--data: not JSON: {why}") from None
     if not isinstance(value, dict):
-        raise UsageError("--data: this API takes a JSON object, as '{\"model\": …}'")
+        raise UsageError("--data: this API expects a JSON object, such as '{\"model\": …}'")
 
 
 def _is_file(text: str) -> bool:

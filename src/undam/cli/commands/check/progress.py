@@ -1,4 +1,4 @@
-"""What a check shows while it runs: on a terminal's standard error only."""
+"""Progress of a check, shown on standard error if that is a terminal."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ class _Live(Progress):
         from rich.status import Status  # noqa: PLC0415 (only on a terminal)
         from rich.text import Text  # noqa: PLC0415
 
-        self.status = Status("asking", console=console(stderr=True))
+        self.status = Status("sending", console=console(stderr=True))
         self._text = Text
         self._reads = 0
         self._bytes = 0
 
     def started(self, place: Place) -> None:
         self._reads = self._bytes = 0
-        self._say(f"{place.name}: waiting for the first byte")
+        self._show(f"{place.name}: waiting for the first byte")
 
     def arrived(self, place: Place, arrival: Arrival) -> None:
         self._reads += 1
         self._bytes += len(arrival.data)
-        self._say(f"{place.name}: {self._reads} reads, {self._bytes} bytes")
+        self._show(f"{place.name}: {self._reads} reads, {self._bytes} bytes")
 
     def waiting(self, what: str, seconds: float) -> None:
-        self._say(f"{what}: about {seconds:.0f} s")
+        self._show(f"{what}: about {seconds:.0f} s")
 
-    def _say(self, text: str) -> None:
-        # A str would be read as markup, and a hop may have any name.
+    def _show(self, text: str) -> None:
+        # A plain str would be parsed as markup, and hop names are arbitrary.
         self.status.update(self._text(one_line(text)))
 
 
 @contextmanager
 def live_progress() -> Iterator[Progress]:
-    """Progress on a terminal, silence in a pipe."""
+    """Show progress on a terminal, and nothing in a pipe."""
     if not sys.stderr.isatty():
         yield Progress()
         return

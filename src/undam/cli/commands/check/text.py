@@ -1,4 +1,4 @@
-"""A check's report in words, for a terminal, a pipe or a ticket."""
+"""Text report of a check, for a terminal, a pipe or a ticket."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from undam.cli.ui.output import marks
 from undam.cli.ui.sanitize import one_line
 from undam.cli.ui.sparkline import draw, legend
-from undam.diagnosis.findings.limits import Limits
-from undam.diagnosis.hop import Hop, figures
+from undam.diagnosis.findings.limits import PathLimits
+from undam.diagnosis.hop import Hop, hop_metrics
 from undam.probe import Report
 from undam.record import Ending
 from undam.rules import Finding, Severity, Verdict
@@ -21,32 +21,32 @@ _WIDTH = 64
 _COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 _FAULTY = {Ending.BROKEN, Ending.RESET, Ending.TRUNCATED}
 _VERDICTS = {
-    Verdict.STREAMING: ("bold green", "the stream flows: events come as they are sent"),
-    Verdict.BATCHED: ("bold red", "the stream comes in bursts"),
-    Verdict.LATE: ("bold red", "each event is held until the next one comes"),
-    Verdict.HELD_TO_END: ("bold red", "nothing comes before the end"),
-    Verdict.UNKNOWN: ("bold yellow", "the evidence does not suffice"),
+    Verdict.STREAMING: ("bold green", "events arrive as they are sent"),
+    Verdict.BATCHED: ("bold red", "events arrive in bursts"),
+    Verdict.LATE: ("bold red", "each event is held until the next one arrives"),
+    Verdict.HELD_TO_END: ("bold red", "nothing arrives before the end"),
+    Verdict.UNKNOWN: ("bold yellow", "inconclusive"),
 }
 
 
 def print_report(report: Report, out: Console) -> None:
-    """Verdict, picture, figures, findings with their fixes."""
+    """Print verdict, arrival picture, metrics, and findings with their fixes."""
     _print_verdict(report, out)
     out.print()
     _print_picture(report, out)
-    _print_figures(report.hops, out)
-    _print_faults(report, out)
+    _print_metrics(report.hops, out)
+    _print_failures(report, out)
     if report.limits is not None:
         out.print()
-        out.print(_say_limits(report.limits))
-    for leaving in report.leavings:
-        after = leaving.seen_after_ms
+        out.print(_limits_text(report.limits))
+    for disconnect in report.disconnects:
+        after = disconnect.seen_after_ms
         seen = (
-            "not seen by the origin"
+            "not noticed by the origin"
             if after is None
-            else f"seen by the origin {after:.1f} ms later"
+            else f"noticed by the origin {after:.1f} ms later"
         )
-        out.print(f"client left {leaving.when}: {seen}")
+        out.print(f"client disconnected {disconnect.when}: {seen}")
     for found in report.findings:
         out.print()
         _print_finding(found, out)
@@ -55,12 +55,12 @@ def print_report(report: Report, out: Console) -> None:
 def _print_verdict(report: Report, out: Console) -> None:
     verdict = report.hops[0].shape.verdict
     colour, meaning = _VERDICTS[verdict]
-    guilty = next(
+    cause = next(
         (f for f in report.findings if f.code.startswith("UD1") and f.severity is Severity.ERROR),
         None,
     )
-    if guilty is not None:
-        meaning = f"{guilty.hop}: {guilty.message}"
+    if cause is not None:
+        meaning = f"{cause.hop}: {cause.message}"
     elif verdict is Verdict.UNKNOWN:
         worst = next((f for f in report.findings if f.severity is Severity.ERROR), None)
         reason = report.hops[0].shape.reason
@@ -94,7 +94,7 @@ def _print_picture(report: Report, out: Console) -> None:
     out.print()
 
 
-def _print_figures(hops: Sequence[Hop], out: Console) -> None:
+def _print_metrics(hops: Sequence[Hop], out: Console) -> None:
     header = (
         "hop",
         "verdict",
@@ -112,17 +112,17 @@ def _print_figures(hops: Sequence[Hop], out: Console) -> None:
         out.print(f"  {text.rstrip()}", style="dim" if number == 0 else None)
 
 
-def _print_faults(report: Report, out: Console) -> None:
-    """How a body stopped, where no finding has it in its words."""
-    told = " ".join(found.message for found in report.findings)
+def _print_failures(report: Report, out: Console) -> None:
+    """Print how a body ended, if no finding mentions it."""
+    reported = " ".join(found.message for found in report.findings)
     for hop in report.hops:
         fault = hop.exchange.error
-        if fault and hop.exchange.ending in _FAULTY and fault not in told:
+        if fault and hop.exchange.ending in _FAULTY and fault not in reported:
             out.print(one_line(f"  {hop.name}: the body stopped: {fault}"))
 
 
 def _row(hop: Hop) -> tuple[str, ...]:
-    row = figures(hop)
+    row = hop_metrics(hop)
     hold, per_read = row["hold_ms"], row["events_per_read"]
     assert isinstance(per_read, dict)
     held = "-"
@@ -159,11 +159,11 @@ def _print_finding(found: Finding, out: Console) -> None:
         out.print(f"  more: undam explain {found.code}", style="dim")
 
 
-def _say_limits(limits: Limits) -> str:
+def _limits_text(limits: PathLimits) -> str:
     tried = f"silence up to {limits.tried_s:g} s:"
     if limits.drop_between_s is not None:
         low, high = limits.drop_between_s
-        return f"{tried} forgotten without a word between {low:g} and {high:g} s"
+        return f"{tried} dropped without closing, between {low:g} and {high:g} s"
     parts = []
     if limits.idle_s is not None:
         parts.append(f"cut after {limits.idle_s:.1f} s without a byte (an idle limit)")

@@ -109,11 +109,11 @@ def _check(lines: list[str], json_to: str | None) -> int:
     """Judge by pattern: a record does not hold the clock of a beacon."""
     from undam.cli.commands.check.text import print_report  # noqa: PLC0415 (loads rich)
     from undam.probe import report_json  # noqa: PLC0415
-    from undam.probe.reanalyze import judge_again  # noqa: PLC0415
+    from undam.probe.reanalyze import reanalyze  # noqa: PLC0415
     from undam.record import read_record  # noqa: PLC0415
 
     _, exchanges = read_record(lines)
-    report = judge_again(exchanges)
+    report = reanalyze(exchanges)
     told = report_json(report)
     _give(told, json_to)
     if json_to != STDOUT:

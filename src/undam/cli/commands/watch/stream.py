@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from undam.cli.commands.watch.view import View
 from undam.diagnosis.findings.endings import find_endings
-from undam.diagnosis.hop import Hop, judge_hop
+from undam.diagnosis.hop import Hop, analyze_hop
 from undam.diagnosis.reading import MAX_EVENT_BYTES, form_of, read_exchange
 from undam.errors import RemoteProtocolError
 from undam.probe.fetch import finished, require_stream
@@ -113,6 +113,6 @@ async def watch_stream(options: CheckOptions, view: View | None) -> Watched:
 
 
 def _judge(exchange: Exchange, interrupted: bool, secrets: tuple[str, ...]) -> Watched:
-    hop = judge_hop([read_exchange(exchange)])
+    hop = analyze_hop([read_exchange(exchange)])
     found = [] if interrupted else find_endings(hop)
     return Watched(hop, interrupted, tuple(clean_finding(one, secrets) for one in found))

@@ -8,7 +8,7 @@ from typing import Any
 
 from undam.cli.commands.watch.stream import Watched
 from undam.client.timing import STALL_MS
-from undam.diagnosis.hop import events_per_read, figures, is_complete
+from undam.diagnosis.hop import events_per_read, hop_metrics, is_complete
 from undam.rules import Severity, Verdict
 from undam.timing import quantile
 
@@ -22,7 +22,7 @@ def is_clean(watched: Watched) -> bool:
 def closing_line(watched: Watched) -> str:
     """TTFT, ITL, rate, size and verdict; what is wrong with its end behind them."""
     hop = watched.hop
-    row, gaps, rate = figures(hop), _gaps_ms(watched), _tokens_per_second(watched)
+    row, gaps, rate = hop_metrics(hop), _gaps_ms(watched), _tokens_per_second(watched)
     parts = []
     if isinstance(ttft := row["ttft_ms"], float):
         parts.append(f"TTFT {ttft:.1f} ms")
@@ -50,7 +50,7 @@ def watched_json(watched: Watched) -> dict[str, Any]:
     """The same for other programs, in milliseconds."""
     hop = watched.hop
     gaps, rate = _gaps_ms(watched), _tokens_per_second(watched)
-    row = figures(hop)
+    row = hop_metrics(hop)
     return {
         "schema": 1,
         "command": "watch",
@@ -111,12 +111,12 @@ def _tokens_per_second(watched: Watched) -> float | None:
 
 
 def _told_tokens(watched: Watched) -> int | None:
-    told = [s.meaning.tokens for s in watched.hop.reading.seen if s.meaning and s.meaning.tokens]
+    told = [s.meaning.tokens for s in watched.hop.reading.items if s.meaning and s.meaning.tokens]
     return told[-1] if told else None
 
 
 def _heartbeats(watched: Watched) -> int:
     return sum(
         item.meaning is None or item.meaning.kind.value == "heartbeat"
-        for item in watched.hop.reading.seen
+        for item in watched.hop.reading.items
     )
