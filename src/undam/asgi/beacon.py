@@ -19,9 +19,9 @@ from typing import Any
 from undam.asgi.interface import Reason, Receive, Scope, Send
 from undam.asgi.response.event_stream import EventStream
 from undam.asgi.response.frames import encode_json
-from undam.asgi.response.headers import RawHeaders
 from undam.errors import RemoteProtocolError, UsageError
 from undam.host import host_name
+from undam.http1.headers import RawHeaders
 from undam.timing.beacon import (
     HEADER,
     BeaconHead,

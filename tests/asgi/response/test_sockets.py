@@ -13,7 +13,7 @@ import pytest
 from support.asgi_calls import Call, run
 from undam.asgi import EventStream
 from undam.asgi.response.shutdown import find_server_state
-from undam.asgi.response.sockets import find_transport, limit_unsent
+from undam.asgi.response.sockets import find_transport, limit_client_buffer
 
 
 class _Transport:
@@ -71,7 +71,7 @@ def test_anything_else_is_no_transport(attribute: Any) -> None:
 def test_a_quarter_may_wait_here_and_a_quarter_unsent_in_the_kernel() -> None:
     with socket.socket() as sock:
         transport: Any = _Transport(sock)
-        limit_unsent(transport, 20_000)
+        limit_client_buffer(transport, 20_000)
         assert transport.high == 5_000
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 5_000
 
@@ -79,12 +79,12 @@ def test_a_quarter_may_wait_here_and_a_quarter_unsent_in_the_kernel() -> None:
 def test_a_unix_socket_and_a_closed_one_are_left_alone() -> None:
     with socket.socket(socket.AF_UNIX) as sock:
         transport: Any = _Transport(sock)
-        limit_unsent(transport, 20)
+        limit_client_buffer(transport, 20)
         assert transport.high == 5
-    limit_unsent(_Transport(None), 10)  # type: ignore[arg-type]
+    limit_client_buffer(_Transport(None), 10)  # type: ignore[arg-type]
     closed = socket.socket()
     closed.close()
-    limit_unsent(_Transport(closed), 10)  # type: ignore[arg-type]
+    limit_client_buffer(_Transport(closed), 10)  # type: ignore[arg-type]
 
 
 def test_a_cut_client_is_not_waited_for() -> None:

@@ -20,7 +20,7 @@ from undam.aio.deadlines import coalesced, loop_timer
 from undam.asgi.interface import Reason, Receive, Scope, Send
 from undam.asgi.response.open_streams import open_streams
 from undam.asgi.response.shutdown import find_server_state
-from undam.asgi.response.sockets import find_transport, limit_unsent
+from undam.asgi.response.sockets import find_transport, limit_client_buffer
 
 TURN_EVENTS = 64
 TURN_S = 0.002
@@ -117,7 +117,7 @@ class DrivenResponse(ABC):
         self._wrote_at = monotonic()
         self._transport = find_transport(scope, self._receive, self._send)
         if self._transport is not None:
-            limit_unsent(self._transport, buffer_bytes)
+            limit_client_buffer(self._transport, buffer_bytes)
         loop = self._task.get_loop()
         self._timer = loop_timer(loop)
         for interval in (self._heartbeat, self._send_timeout):

@@ -18,7 +18,7 @@ from undam.asgi.replay.resume import (
     read_from_start,
 )
 from undam.asgi.response.frames import Frames, PlainFrames
-from undam.asgi.response.headers import GivenHeaders, RawHeaders, stream_headers
+from undam.asgi.response.headers import GivenHeaders, stream_headers
 from undam.asgi.response.limits import check_limits
 from undam.asgi.response.openai_answer import ChatFrames, OpenAIAnswer
 from undam.asgi.response.source import (
@@ -35,6 +35,7 @@ from undam.asgi.response.streamed_response import (
     call_on_close,
 )
 from undam.errors import UsageError
+from undam.http1.headers import RawHeaders
 
 
 class EventStream:

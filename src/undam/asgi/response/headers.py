@@ -5,23 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from undam.errors import UsageError
+from undam.http1.headers import NO_BUFFERING, RawHeaders, with_no_buffering
 
-RawHeaders = list[tuple[bytes, bytes]]
 GivenHeaders = (
     Mapping[str, str] | Mapping[str, str | None] | Iterable[tuple[str | bytes, str | bytes | None]]
 )
 
-NO_HOLD: tuple[tuple[bytes, bytes], ...] = (
-    # no-transform: RFC 9110, 7.7, forbids intermediaries to compress it, which would hold it.
-    (b"cache-control", b"no-cache, no-transform"),
-    # nginx and its kin read it, and eat it.
-    (b"x-accel-buffering", b"no"),
-    # RFC 10036: asks every intermediary to forward each part as it comes.
-    (b"incremental", b"?1"),
-)
 EVENT_STREAM: tuple[tuple[bytes, bytes], ...] = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
-    *NO_HOLD,
+    *NO_BUFFERING,
 )
 
 # RFC 9113, 8.2.2: illegal on HTTP/2, and on HTTP/1.1 the server's own affair.
@@ -51,27 +43,10 @@ def stream_headers(given: GivenHeaders) -> RawHeaders:
 
 
 def guarded_headers(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
-    """The headers of another application's stream, mended."""
-    mended: RawHeaders = []
-    cache: list[bytes] = []
-    for name, value in headers:
-        low = name.lower()
-        if low == b"cache-control":
-            cache.append(value)
-        elif low not in _OF_THE_CONNECTION:
-            mended.append((name, value))
-    present = {name.lower() for name, _ in mended}
-    mended.append((b"cache-control", _no_transform(cache)))
-    mended += [pair for pair in NO_HOLD[1:] if pair[0] not in present]
-    return mended
-
-
-def _no_transform(values: list[bytes]) -> bytes:
-    joined = b", ".join(value.strip() for value in values if value.strip())
-    if not joined:
-        return NO_HOLD[0][1]
-    directives = {part.strip().lower() for part in joined.split(b",")}
-    return joined if b"no-transform" in directives else joined + b", no-transform"
+    """Return the headers of another application's stream, completed by those against buffering."""
+    return with_no_buffering(
+        (name, value) for name, value in headers if name.lower() not in _OF_THE_CONNECTION
+    )
 
 
 def _name(name: str | bytes) -> bytes:

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from typing import Any
 
 from undam.asgi.interface import Receive, Scope, Send
-
-# Linux and macOS; elsewhere only the transport's own buffer is bounded.
-_NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+from undam.http1.sockets import limit_unsent
 
 
 def find_transport(scope: Scope, receive: Receive, send: Send) -> asyncio.Transport | None:
@@ -35,20 +32,13 @@ def find_transport(scope: Scope, receive: Receive, send: Send) -> asyncio.Transp
     return transport if _is_transport(transport) else None
 
 
-def limit_unsent(transport: asyncio.Transport, buffer_bytes: int) -> None:
-    """Pause writing when at most ``buffer_bytes`` wait on this side of the connection.
+def limit_client_buffer(transport: asyncio.Transport, buffer_bytes: int) -> None:
+    """Apply `limit_unsent` to the transport of a server.
 
-    A quarter may wait in the transport and a quarter, unsent, in the kernel; both look only before
-    they take the next piece, which may be as large again. What the kernel has sent and the client
-    has not read lies in the client's own socket buffer.
+    A transport that is closing, or of an unknown kind, keeps its limits.
     """
-    quarter = max(1, buffer_bytes // 4)
-    # A transport that is closing, or of another make, keeps its limits.
     with contextlib.suppress(Exception):
-        transport.set_write_buffer_limits(high=quarter)
-        connection = transport.get_extra_info("socket")
-        if _NOTSENT_LOWAT is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
-            connection.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, quarter)
+        limit_unsent(transport, buffer_bytes)
 
 
 def _owner(method: Any) -> Any:

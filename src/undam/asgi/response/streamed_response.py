@@ -19,9 +19,9 @@ from undam.asgi.interface import Reason, Receive, Scope, Send
 from undam.asgi.replay.interface import ReplayGap, SourceFailed, SourceLost
 from undam.asgi.response.driven_response import TURN_EVENTS, TURN_S, DrivenResponse
 from undam.asgi.response.frames import SOURCE_FAILED, Frames
-from undam.asgi.response.headers import RawHeaders
 from undam.asgi.response.source import close_source
 from undam.errors import UndamError
+from undam.http1.headers import RawHeaders
 from undam.sse import encode_comment
 
 log = logging.getLogger("undam.asgi")
