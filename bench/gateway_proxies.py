@@ -32,7 +32,7 @@ from bench.gateway_load import Load
 from undam.errors import UndamError
 from undam.lab.proxies import Missing, Proxy, start_envoy, start_haproxy
 from undam.lab.proxies.nginx import render
-from undam.lab.proxies.plan import Place, Plan, upstream_of
+from undam.lab.proxies.plan import LaunchPlan, Workspace, upstream_of
 from undam.lab.proxies.process import start
 from undam.timing import quantile
 
@@ -216,13 +216,13 @@ def _nginx(origin: str) -> Proxy:
     """With what a thousand streams need, and with idle connections to the origin kept."""
     upstream = upstream_of(origin)
 
-    def plan(place: Place) -> Plan:
+    def plan(place: Workspace) -> LaunchPlan:
         pool = _NGINX_POOL.format(authority=upstream.authority)
         text = render(upstream, place, location=_NGINX, http=pool)
         text = text.replace("worker_connections 2048", "worker_connections 8192")
         text = "worker_rlimit_nofile 16384;\n" + text
         text = text.replace(f"http://{upstream.authority}", "http://origin")
-        return Plan(
+        return LaunchPlan(
             config=text, config_name="nginx.conf",
             arguments=("-p", f"{place.directory}/", "-c", "nginx.conf", "-e", "error.log"),
         )  # fmt: skip

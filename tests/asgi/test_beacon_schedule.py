@@ -7,8 +7,8 @@ import random
 import pytest
 
 from undam.asgi.beacon import due_times
-from undam.simulator.schedule import moments, plan, with_beacon
-from undam.simulator.settings import Settings
+from undam.simulator.schedule import plan, scheduled_events, with_beacon
+from undam.simulator.settings import SimulatorSettings
 from undam.timing import BeaconSchedule
 
 START_NS = 1_790_000_000_000_000_000
@@ -51,6 +51,6 @@ def test_the_simulator_has_the_same_due_times(
 ) -> None:
     asked = _schedule(before=before, silence_ms=silence_ms, after=after, gap_ms=gap_ms)
     rng = random.Random(1)
-    planned = plan(with_beacon(Settings(), asked, rng), rng, None)
-    simulated = [moment.offset_ns / 1e6 for moment in moments(planned, rng)]
+    planned = plan(with_beacon(SimulatorSettings(), asked, rng), rng, None)
+    simulated = [moment.offset_ns / 1e6 for moment in scheduled_events(planned, rng)]
     assert _offsets_ms(asked) == simulated

@@ -18,7 +18,7 @@ from undam.gateway.config.config import make_config
 from undam.gateway.config.toml import parse_config
 from undam.gateway.interfaces import LocalResponse, RequestInfo
 from undam.gateway.telemetry import metric_definitions as m
-from undam.gateway.telemetry.admin_endpoints import Pages
+from undam.gateway.telemetry.admin_endpoints import AdminEndpoints
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 KINDS = {one["kind"]: one for one in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())}
@@ -38,7 +38,7 @@ def _config(name: str) -> Any:
 def _answers(path: str) -> bool:
     request = RequestInfo.__new__(RequestInfo)
     request.method, request.target, request.headers = "GET", path, []
-    page = Pages(lambda: "", None, lambda: None)(request)
+    page = AdminEndpoints(lambda: "", None, lambda: None)(request)
     return isinstance(page, LocalResponse) and page.status == 200
 
 
@@ -171,10 +171,14 @@ def _shown_names() -> set[str]:
 
 
 def test_the_dashboard_asks_for_metrics_and_labels_that_exist() -> None:
-    board = json.loads((DEPLOY / "grafana.json").read_text())
-    asked = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
+    shared_metrics = json.loads((DEPLOY / "grafana.json").read_text())
+    asked = [
+        target["expr"] for panel in shared_metrics["panels"] for target in panel.get("targets", [])
+    ]
     asked += [
-        one["query"]["query"] for one in board["templating"]["list"] if one["type"] == "query"
+        one["query"]["query"]
+        for one in shared_metrics["templating"]["list"]
+        if one["type"] == "query"
     ]
     names = {name for text in asked for name in re.findall(r"\b(?:undam|gen_ai_server)_\w+", text)}
     assert names <= _shown_names()
@@ -185,6 +189,6 @@ def test_the_dashboard_asks_for_metrics_and_labels_that_exist() -> None:
         for group in re.findall(r"by \(([^)]*)\)", text):
             assert {one.strip() for one in group.split(",")} <= labels
         assert text.count("(") == text.count(")")
-    places = [tuple(panel["gridPos"].values()) for panel in board["panels"]]
+    places = [tuple(panel["gridPos"].values()) for panel in shared_metrics["panels"]]
     assert len(set(places)) == len(places)
-    assert len({panel["id"] for panel in board["panels"]}) == len(places)
+    assert len({panel["id"] for panel in shared_metrics["panels"]}) == len(places)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from support.live import Simulator, check, hop_json, miss
-from undam.lab.buffering_proxy import Dam, Hold
+from undam.lab.buffering_proxy import BufferingProxy, ProxyBehavior
 from undam.lab.proxies import Missing, start_envoy, start_haproxy, start_nginx
 from undam.probe import Report, report_json
 
@@ -31,8 +31,10 @@ PATHS: Mapping[str, Callable[[str], Any]] = {
     "haproxy": partial(start_haproxy, timeout_server="3s", options="option http-no-delay"),
     "envoy-route": partial(start_envoy, route_timeout="3s"),
     "envoy-idle": partial(start_envoy, stream_idle_timeout="3s", route_timeout="0s"),
-    "forgets": lambda upstream: Dam(upstream, Hold(forget_after_s=2)),
-    "forgets-and-holds": lambda upstream: Dam(upstream, Hold(forget_after_s=2, block_bytes=4096)),
+    "forgets": lambda upstream: BufferingProxy(upstream, ProxyBehavior(forget_after_s=2)),
+    "forgets-and-holds": lambda upstream: BufferingProxy(
+        upstream, ProxyBehavior(forget_after_s=2, block_bytes=4096)
+    ),
     "nginx-60s": partial(start_nginx, location="proxy_buffering off;"),
 }
 

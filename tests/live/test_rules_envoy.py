@@ -13,7 +13,7 @@ from support.live import RunProxy, Simulator, blamed, check, hop_json, measure
 from support.programs import ENVOY, LISTEN_PORT, ORIGIN_PORT, check_text, start_text
 from undam.errors import ResponseError
 from undam.lab.proxies import Proxy
-from undam.lab.proxies.plan import Place
+from undam.lab.proxies.plan import Workspace
 from undam.lint import RenderRequest, dialect_named
 from undam.probe import Report
 
@@ -42,7 +42,7 @@ def envoy(run_proxy: RunProxy) -> StartOne:
         assert kind != "bad" or shorter[0] in text
         origin = model.url.rpartition(":")[2]
 
-        def placed(place: Place) -> str:
+        def placed(place: Workspace) -> str:
             ported = text.replace(*shorter).replace(f": {LISTEN_PORT}", f": {place.port}")
             return ported.replace(f": {ORIGIN_PORT}", f": {origin}")
 
@@ -134,7 +134,7 @@ def test_what_render_writes_streams_as_it_is(
 ) -> None:
     model = simulator(*QUICK)
 
-    def text(place: Place) -> str:
+    def text(place: Workspace) -> str:
         listen = f"127.0.0.1:{place.port}"
         request = RenderRequest(upstream=model.url, path=path, listen=listen)
         return dialect_named("envoy").render(request)

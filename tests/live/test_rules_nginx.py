@@ -18,7 +18,7 @@ import pytest
 from support.live import RunProxy, Simulator, blamed, check, hop_json, measure
 from support.programs import NGINX, check_text, start_text
 from undam.lab.proxies import Proxy
-from undam.lab.proxies.plan import Place
+from undam.lab.proxies.plan import Workspace
 from undam.lint import RenderRequest, dialect_named
 from undam.probe import Report
 from undam.record import Ending, Head
@@ -290,7 +290,7 @@ def test_what_render_writes_streams_as_it_is(
 ) -> None:
     model = simulator(*QUICK)
 
-    def text(place: Place) -> str:
+    def text(place: Workspace) -> str:
         listen = f"127.0.0.1:{place.port}"
         request = RenderRequest(upstream=model.url, path=path, listen=listen)
         return dialect_named("nginx").render(request)

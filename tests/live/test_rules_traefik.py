@@ -20,7 +20,7 @@ from support.live import RunProxy, Simulator, blamed, check, hop_json, measure
 from support.programs import Program, start_text
 from undam.errors import ResponseError
 from undam.lab.proxies import Proxy
-from undam.lab.proxies.plan import Place
+from undam.lab.proxies.plan import Workspace
 from undam.lint import RenderRequest, dialect_named
 from undam.probe import Report
 
@@ -148,7 +148,7 @@ def test_what_render_writes_streams_as_it_is(
 ) -> None:
     model = simulator(*QUICK)
 
-    def text(place: Place) -> str:
+    def text(place: Workspace) -> str:
         listen = f"127.0.0.1:{place.port}"
         request = RenderRequest(upstream=model.url, path=path, listen=listen)
         return dialect_named("traefik").render(request)

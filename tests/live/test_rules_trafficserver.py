@@ -18,7 +18,7 @@ import pytest
 from support.live import RunProxy, Simulator, blamed, check, hop_json, measure, miss
 from support.programs import with_ports
 from undam.lab.proxies import Missing, Proxy, find_program, trafficserver
-from undam.lab.proxies.plan import Place, Plan
+from undam.lab.proxies.plan import LaunchPlan, Workspace
 from undam.lab.proxies.process import start
 from undam.lint import RenderRequest, dialect_named
 from undam.probe import Report
@@ -33,7 +33,7 @@ StartSim = Callable[..., Simulator]
 StartOne = Callable[..., Proxy]
 
 
-def environment(place: Place) -> dict[str, str]:
+def environment(place: Workspace) -> dict[str, str]:
     return {
         "PROXY_CONFIG_ADMIN_USER_ID": place.account.user if place.account else "#-1",
         "PROXY_CONFIG_EXEC_THREAD_AUTOCONFIG": "0",
@@ -42,10 +42,10 @@ def environment(place: Place) -> dict[str, str]:
     }
 
 
-def start_files(own: Callable[[Place], Mapping[str, str]], origin: str) -> Proxy:
+def start_files(own: Callable[[Workspace], Mapping[str, str]], origin: str) -> Proxy:
     """Traffic Server with these files in its ``etc``, and what they need around them."""
 
-    def plan(place: Place) -> Plan:
+    def plan(place: Workspace) -> LaunchPlan:
         around = {
             "records.config": trafficserver.render(place),
             "remap.config": f"map / {origin}/\n",
@@ -54,7 +54,7 @@ def start_files(own: Callable[[Place], Mapping[str, str]], origin: str) -> Proxy
             "ip_allow.yaml": trafficserver._ALLOW_LOOPBACK,
         }
         files = {f"etc/{name}": text for name, text in {**around, **own(place)}.items()}
-        return Plan(
+        return LaunchPlan(
             config=files.pop("etc/records.config"),
             config_name="etc/records.config",
             arguments=(f"--run-root={place.directory}/runroot.yaml",),
@@ -82,7 +82,7 @@ def ats(run_proxy: RunProxy) -> StartOne:
         assert kind != "bad" or shorter[0] in text
         origin = int(model.url.rpartition(":")[2])
 
-        def own(place: Place) -> dict[str, str]:
+        def own(place: Workspace) -> dict[str, str]:
             ported = with_ports(text.replace(*shorter), listen=place.port, origin=origin)
             ported = ported.replace("STRING 8080:", f"STRING {place.port}:")
             files = {NAMES[code]: ported}
@@ -106,7 +106,7 @@ def verified(folder: Path, **own: str) -> tuple[bool, str]:
         program = find_program("traffic_server")
     except Missing as missing:
         miss(missing)
-    place = Place(folder, 8080)
+    place = Workspace(folder, 8080)
     for name in ("etc", "run", "log", "cache"):
         (folder / name).mkdir(exist_ok=True)
     (folder / "runroot.yaml").write_text(trafficserver._run_root(place), "utf-8")
@@ -180,7 +180,7 @@ def test_what_render_writes_streams_as_it_is(
     """With the line of remap.config that it names."""
     model = simulator(*QUICK)
 
-    def own(place: Place) -> dict[str, str]:
+    def own(place: Workspace) -> dict[str, str]:
         listen = f"127.0.0.1:{place.port}"
         request = RenderRequest(upstream=model.url, path=path, listen=listen)
         text = dialect_named("trafficserver").render(request)

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from undam.simulator import Settings, Simulator
+from undam.simulator import Simulator, SimulatorSettings
 from undam.timing.distribution import constant
 
-FAST = Settings(ttft=constant(5), gap=constant(1), tokens=constant(5))
+FAST = SimulatorSettings(ttft=constant(5), gap=constant(1), tokens=constant(5))
 
 
 @dataclass

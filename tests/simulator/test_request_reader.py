@@ -13,7 +13,7 @@ from undam.simulator.http import (
     Request,
     RequestReader,
     head,
-    merged,
+    merge_headers,
 )
 
 POST = b"POST /sse?a=1&b=x%20y HTTP/1.1\r\nHost: sim\r\nContent-Length: 3\r\nX: Y\r\n\r\nabc"
@@ -119,7 +119,7 @@ def test_too_many_query_parameters_are_refused() -> None:
 
 
 def test_given_headers_replace_defaults_of_their_name() -> None:
-    assert merged([("A", "1"), ("B", "2")], [("a", "3"), ("a", "4")]) == [
+    assert merge_headers([("A", "1"), ("B", "2")], [("a", "3"), ("a", "4")]) == [
         ("B", "2"), ("a", "3"), ("a", "4"),
     ]  # fmt: skip
     assert head(404, [("A", "1")]) == b"HTTP/1.1 404 Not Found\r\nA: 1\r\n\r\n"

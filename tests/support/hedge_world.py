@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from undam.gateway.policy.hedging import HedgeTerms, Hedging, Target
-from undam.gateway.policy.load_balancer import Balance, Member, Taken
+from undam.gateway.policy.hedging import HedgeLimits, HedgeTarget, Hedging
+from undam.gateway.policy.load_balancer import Backend, Lease, LoadBalancer
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class TimedEvent:
 @dataclass(eq=False)
 class _Attempt:
     request: _Request
-    taken: Taken
+    lease: Lease
     sent_s: float
     hedge: bool
     state: str = "queued"
@@ -70,11 +70,11 @@ class _Request:
 
 
 class _Play:
-    def __init__(self, world: World, terms: HedgeTerms) -> None:
+    def __init__(self, world: World, terms: HedgeLimits) -> None:
         self.world, self.seen = world, TimedEvent()
         self._rng = random.Random(world.seed)
         names = {f"replica-{number}": world.limit for number in range(world.replicas)}
-        self._balance = Balance(names, rng=random.Random(world.seed + 1))
+        self._balance = LoadBalancer(names, rng=random.Random(world.seed + 1))
         self._hedging = Hedging(terms)
         self._queues: dict[str, deque[_Attempt]] = {name: deque() for name in names}
         self._busy = dict.fromkeys(names, 0)
@@ -105,18 +105,18 @@ class _Play:
         self._admit(request, now)
 
     def _admit(self, request: _Request, now: float) -> None:
-        member = self._balance.choose(now)
-        if member is None:
+        backend = self._balance.choose(now)
+        if backend is None:
             self._waiting.append(request)
         else:
-            self._place(request, member, now, hedge=False)
+            self._place(request, backend, now, hedge=False)
 
-    def _place(self, request: _Request, member: Member, now: float, *, hedge: bool) -> None:
-        taken = self._balance.began(member, now)
-        attempt = _Attempt(request, taken, now, hedge)
+    def _place(self, request: _Request, backend: Backend, now: float, *, hedge: bool) -> None:
+        lease = self._balance.began(backend, now)
+        attempt = _Attempt(request, lease, now, hedge)
         request.attempts.append(attempt)
-        self._queues[taken.name].append(attempt)
-        self._serve(taken.name, now)
+        self._queues[lease.name].append(attempt)
+        self._serve(lease.name, now)
         if not hedge:
             delay = self._hedging.delay_s("m")
             if delay is not None:
@@ -128,17 +128,17 @@ class _Play:
             return
         request.hedge_due = False
         first = request.attempts[0]
-        member = self._balance.choose(now, without={first.taken.name}, trial=False)
-        if member is None:
+        backend = self._balance.choose(now, without={first.lease.name}, trial=False)
+        if backend is None:
             self._deny("no-room")
             return
-        target = Target(member.name, member.outstanding, member.limit)
+        target = HedgeTarget(backend.name, backend.outstanding, backend.limit)
         denial = self._hedging.take(target, now, queued=bool(self._waiting))
         if denial is not None:
             self._deny(denial.value)
             return
         self.seen.hedges += 1
-        self._place(request, member, now, hedge=True)
+        self._place(request, backend, now, hedge=True)
 
     def _deny(self, why: str) -> None:
         self.seen.denied[why] = self.seen.denied.get(why, 0) + 1
@@ -160,8 +160,8 @@ class _Play:
         request = attempt.request
         attempt.state, request.done = "decode", True
         self.seen.ttft_s.append(now - request.came_s)
-        self._balance.succeeded(attempt.taken, now)
-        self._hedging.answered("m", attempt.taken.name, now - attempt.sent_s, now)
+        self._balance.succeeded(attempt.lease, now)
+        self._hedging.answered("m", attempt.lease.name, now - attempt.sent_s, now)
         if request.hedge_due:
             self._hedging.in_time()
         if len(request.attempts) > 1:
@@ -172,24 +172,24 @@ class _Play:
                 self._cancel(other, now)
 
     def _cancel(self, attempt: _Attempt, now: float) -> None:
-        name = attempt.taken.name
+        name = attempt.lease.name
         self._hedging.answered("m", name, now - attempt.sent_s, now)
         if attempt.state == "queued":
             self._queues[name].remove(attempt)
             attempt.state = "left"
-            self._balance.ended(attempt.taken)
+            self._balance.ended(attempt.lease)
         else:
             self._leave(attempt, now)
 
     def _leave(self, attempt: _Attempt, now: float) -> None:
         attempt.state = "left"
-        self._balance.ended(attempt.taken)
-        self._busy[attempt.taken.name] -= 1
-        self._serve(attempt.taken.name, now)
+        self._balance.ended(attempt.lease)
+        self._busy[attempt.lease.name] -= 1
+        self._serve(attempt.lease.name, now)
         if self._waiting and self._balance.has_room():
             self._admit(self._waiting.popleft(), now)
 
 
-def play(world: World, terms: HedgeTerms) -> TimedEvent:
+def play(world: World, terms: HedgeLimits) -> TimedEvent:
     """Everything that happens to the requests of ``world``."""
     return _Play(world, terms).run()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from undam.lab.proxies import Proxy, find_program
-from undam.lab.proxies.plan import Place, Plan
+from undam.lab.proxies.plan import LaunchPlan, Workspace
 from undam.lab.proxies.process import start
 
 _CHECK_S = 60.0
@@ -131,7 +131,7 @@ def check_text(
         folder: an empty one, which becomes the program's.
         files: further ones, by names relative to the folder.
     """
-    place = Place(folder, LISTEN_PORT)
+    place = Workspace(folder, LISTEN_PORT)
     for name, content in {program.config_name: text, **(files or {})}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content, encoding="utf-8", newline="")
@@ -154,7 +154,7 @@ def check_text(
 
 def start_text(
     program: Program,
-    text: Callable[[Place], str] | str,
+    text: Callable[[Workspace], str] | str,
     *,
     origin: str = f"http://127.0.0.1:{ORIGIN_PORT}",
     files: Mapping[str, str] | None = None,
@@ -167,8 +167,8 @@ def start_text(
     """
     port = int(origin.rpartition(":")[2].rstrip("/"))
 
-    def plan(place: Place) -> Plan:
-        return Plan(
+    def plan(place: Workspace) -> LaunchPlan:
+        return LaunchPlan(
             config=(
                 with_ports(text, listen=place.port, origin=port)
                 if isinstance(text, str)
@@ -184,18 +184,18 @@ def start_text(
     return start(program.name, plan, version_flag=program.version_flag, accounts=program.accounts)
 
 
-def _filled(program: Program, arguments: tuple[str, ...], place: Place) -> tuple[str, ...]:
+def _filled(program: Program, arguments: tuple[str, ...], place: Workspace) -> tuple[str, ...]:
     return tuple(_fill(program, argument, place) for argument in arguments)
 
 
-def _environment(program: Program, place: Place) -> dict[str, str]:
+def _environment(program: Program, place: Workspace) -> dict[str, str]:
     paths = {"PATH": os.pathsep.join((str(_BIN), os.environ.get("PATH", ""), "/usr/sbin"))}
     return paths | {
         name: _fill(program, value, place) for name, value in program.environment.items()
     }
 
 
-def _fill(program: Program, text: str, place: Place) -> str:
+def _fill(program: Program, text: str, place: Workspace) -> str:
     conf = str(place.directory / program.config_name)
     filled = text.replace("{dir}", str(place.directory)).replace("{conf}", conf)
     account = place.account

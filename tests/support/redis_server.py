@@ -8,16 +8,16 @@ import signal
 from collections.abc import Iterator
 
 from undam.lab.proxies import Proxy
-from undam.lab.proxies.plan import Place, Plan
+from undam.lab.proxies.plan import LaunchPlan, Workspace
 from undam.lab.proxies.process import start
 
 
 def start_redis() -> Proxy:
     """Start ``redis-server``. Raises ``Missing`` and ``NotStarted``."""
 
-    def plan(place: Place) -> Plan:
+    def plan(place: Workspace) -> LaunchPlan:
         config = f'bind 127.0.0.1\nport {place.port}\nsave ""\nappendonly no\n'
-        return Plan(config=config, config_name="redis.conf", arguments=("redis.conf",))
+        return LaunchPlan(config=config, config_name="redis.conf", arguments=("redis.conf",))
 
     return start("redis-server", plan)
 

@@ -10,7 +10,7 @@ from typing import Any
 from support.live import RunProxy, Simulator, check, hop_json, measure
 from support.programs import Program, start_text, with_ports
 from undam.lab.proxies import Proxy
-from undam.lab.proxies.plan import Place
+from undam.lab.proxies.plan import Workspace
 from undam.lint import RenderRequest, dialect_named
 from undam.probe import Report
 
@@ -55,7 +55,7 @@ def start_file(
         return run_proxy(start_text, program, text, origin=model.url)
     origin = int(model.url.rpartition(":")[2])
 
-    def placed(place: Place) -> str:
+    def placed(place: Workspace) -> str:
         return ports(with_ports(text, listen=place.port, origin=origin), place.port, origin)
 
     return run_proxy(start_text, program, placed, origin=model.url)
@@ -97,7 +97,7 @@ def check_rendered(
 ) -> Report:
     """A check through what `render` writes, as it is."""
 
-    def text(place: Place) -> str:
+    def text(place: Workspace) -> str:
         listen = f"127.0.0.1:{place.port}"
         asked = RenderRequest(upstream=model.url, listen=listen, **request)
         return dialect_named(dialect).render(asked)

@@ -1,4 +1,4 @@
-"""What the parts of the gateway know of each other: the relay moves bytes, a director decides, an
+"""What the parts of the gateway know of each other: the relay moves bytes, a router decides, an
 observer counts. Nothing here does anything.
 
 Every moment is in seconds of ``time.monotonic``, taken once by the relay; nobody reads the clock
@@ -101,7 +101,7 @@ class RequestInfo:
         body_bytes: of the body, as far as it was read before the decision.
         request_id: the client's X-Request-Id if it is a sound one, else one made here.
         client: the address of the client's end.
-        key_name: which of the gateway's keys it came with; set by ``Director.admit``.
+        key_name: which of the gateway's keys it came with; set by ``Router.admit``.
     """
 
     method: str
@@ -225,7 +225,7 @@ class Refusal:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-class Ticket(Protocol):
+class Permit(Protocol):
     """A request that was let in."""
 
     def release(self) -> None:
@@ -242,20 +242,20 @@ class LocalResponse:
     body: bytes
 
 
-class Director(Protocol):
+class Router(Protocol):
     """Decides where requests go. Read anew for each request, so it may be replaced at any time;
-    what `choose` gave is told to the same director's `began` and `ended`."""
+    what `choose` gave is told to the same router's `began` and `ended`."""
 
     def page(self, request: RequestInfo) -> LocalResponse | Awaitable[LocalResponse] | None:
         """The gateway's own answer (all paths under ``/-/``); ``None``: it goes to an upstream."""
         ...
 
-    def admit(self, request: RequestInfo) -> Ticket | Refusal | Awaitable[Ticket | Refusal]:
+    def admit(self, request: RequestInfo) -> Permit | Refusal | Awaitable[Permit | Refusal]:
         """Let it in, now or after a wait in the queue.
 
         It may change ``request.headers`` (the client's key goes, the upstream's comes), so the head
         towards upstreams is made after it. What waits is a future: if the client leaves it is
-        cancelled, and a ticket that it already has is released.
+        cancelled, and a permit that it already has is released.
         """
         ...
 

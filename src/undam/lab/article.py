@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from undam.lab.buffering_proxy import Dam, Hold
+from undam.lab.buffering_proxy import BufferingProxy, ProxyBehavior
 from undam.lab.origin import Origin
 from undam.lab.proxies import Missing, start_nginx
-from undam.lab.readers import Waits, read_together
+from undam.lab.readers import FirstTokenTimes, read_together
 from undam.probe import CheckOptions, Place, Report, run_check
 from undam.rules import Fix
 from undam.wire import ClientConfig, Request
@@ -68,12 +68,12 @@ class Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PathResult:
     """What one way did to one form."""
 
     form: Form
     path: str
-    waits: Waits
+    waits: FirstTokenTimes
     report: Report
 
 
@@ -88,16 +88,16 @@ class Result:
     """
 
     proxy: str
-    rows: tuple[Row, ...]
+    rows: tuple[PathResult, ...]
     fixes: tuple[tuple[str, Fix], ...]
     missing: str | None
 
-    def waits(self, form: Form, path: str) -> Waits:
+    def waits(self, form: Form, path: str) -> FirstTokenTimes:
         """The waits of one cell."""
         return next(r.waits for r in self.rows if r.form == form and r.path == path)
 
 
-Tell = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 """``(name of the way, streams ended, streams in all)``"""
 
 DIRECT = Path("direct", None)
@@ -106,11 +106,11 @@ FREED = Path("freed", f"{_CLASSIC}\nproxy_buffering off;")
 GZIPPED = Path("gzip", _GZIP, Fix("nginx", "gzip off;\nproxy_buffering off;"))
 
 
-def run_article(tell: Tell) -> Result:
+def run_article(tell: Progress) -> Result:
     """Run every way, one after the other; takes about 80 seconds."""
     proxy, missing = _find_nginx()
     paths = (DIRECT, DAMMED, FREED) if missing else (DIRECT, DAMMED, FREED, GZIPPED)
-    rows: list[Row] = []
+    rows: list[PathResult] = []
     for path in paths:
         # A new simulator each time: the same seed gives the same answers to the same crowd.
         with Origin(*MODEL) as origin, _way(path, origin.url, real=missing is None) as url:
@@ -136,11 +136,11 @@ def _way(path: Path, origin_url: str, *, real: bool) -> Iterator[str]:
             yield proxy.url
     else:
         block = 0 if path is FREED else 4096
-        with Dam(origin_url, Hold(block_bytes=block)) as dam:
+        with BufferingProxy(origin_url, ProxyBehavior(block_bytes=block)) as dam:
             yield dam.url
 
 
-async def _measure(path: Path, url: str, tell: Tell) -> list[Row]:
+async def _measure(path: Path, url: str, tell: Progress) -> list[PathResult]:
     """Both forms at once, and beside them the check of each."""
     done = 0
     total = len(FORMS) * READERS
@@ -163,9 +163,9 @@ async def _measure(path: Path, url: str, tell: Tell) -> list[Row]:
     checks = [_check(url, form) for form in FORMS]
     *waits, first, second = await asyncio.gather(*crowds, *checks)
     return [
-        Row(form, path.name, wait, report)
+        PathResult(form, path.name, wait, report)
         for form, wait, report in zip(FORMS, waits, (first, second), strict=True)
-        if isinstance(wait, Waits) and isinstance(report, Report)
+        if isinstance(wait, FirstTokenTimes) and isinstance(report, Report)
     ]
 
 

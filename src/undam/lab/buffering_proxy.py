@@ -21,7 +21,7 @@ _MAX_HEAD_BYTES = 65536
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class ProxyBehavior:
     """What the relay does to a response.
 
     Args:
@@ -35,10 +35,10 @@ class Hold:
     forget_after_s: float | None = None
 
 
-class Dam:
+class BufferingProxy:
     """The relay, running in a thread of its own on a free loopback port; a context manager."""
 
-    def __init__(self, upstream: str, hold: Hold) -> None:
+    def __init__(self, upstream: str, hold: ProxyBehavior) -> None:
         target = urlsplit(upstream)
         self._upstream = (target.hostname or "127.0.0.1", target.port or 80)
         self._hold = hold

@@ -14,7 +14,7 @@ from undam.wire import ClientConfig, Request, open_stream
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
+class FirstTokenTimes:
     """How long each reader waited for its first token, ascending, in ms.
 
     Args:
@@ -35,7 +35,7 @@ async def read_together(
     spread_s: float,
     timeout_s: float,
     ended: Callable[[], None],
-) -> Waits:
+) -> FirstTokenTimes:
     """Read every stream to its end, their starts evenly spread over ``spread_s``.
 
     Args:
@@ -54,7 +54,7 @@ async def read_together(
 
     waits = await asyncio.gather(*(one(i, request) for i, request in enumerate(requests)))
     known = sorted(wait for wait in waits if wait is not None)
-    return Waits(tuple(known), len(waits) - len(known))
+    return FirstTokenTimes(tuple(known), len(waits) - len(known))
 
 
 async def _first_token_ms(request: Request, config: ClientConfig) -> float | None:

@@ -21,7 +21,7 @@ _BYTES_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiRequest:
     """What a request asks of the model.
 
     Args:
@@ -35,7 +35,7 @@ class Call:
     prompt_tokens: int = 1
 
 
-def parse_call(body: bytes) -> Call:
+def parse_api_request(body: bytes) -> ApiRequest:
     """Read a body that must be a JSON object.
 
     Raises:
@@ -54,7 +54,7 @@ def parse_call(body: bytes) -> Call:
     if not isinstance(model, str):
         raise RemoteProtocolError("'model' is a string")
     options = said.get("stream_options")
-    return Call(
+    return ApiRequest(
         stream=stream,
         model=model[:_MAX_MODEL_CHARS],
         max_tokens=_max_tokens(said),

@@ -9,11 +9,11 @@ from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from typing import Protocol
 
 from undam.http1.request_parser import CONTINUE
-from undam.simulator.dispatcher import Desk, Reply
-from undam.simulator.ground_truth import EndReason, Truth
+from undam.simulator.dispatcher import Dispatcher, Reply
+from undam.simulator.ground_truth import EndReason, GroundTruthLog
 from undam.simulator.http import Request, RequestReader
-from undam.simulator.outbox import Outbox
-from undam.simulator.stream import Script, State, Stream
+from undam.simulator.outbox import SendBuffer
+from undam.simulator.stream import Script, Stream, StreamState
 from undam.wire import stamp
 from undam.wire.clock import realtime_offset_ns
 
@@ -24,11 +24,11 @@ _MAX_HELD_BYTES = 256 << 10
 _LINGER_NS = 2_000_000_000
 
 
-class Owner(Protocol):
+class ConnectionHost(Protocol):
     """What a connection needs of the server."""
 
-    desk: Desk
-    truth: Truth
+    dispatcher: Dispatcher
+    ground_truth: GroundTruthLog
 
     def wake_at(self, connection: Connection, due_ns: int) -> None:
         """Call ``connection.turn`` at ``due_ns``, CLOCK_MONOTONIC, instead of any time before."""
@@ -47,16 +47,29 @@ class Connection:
     """The state of one accepted socket; the server calls `ready` and `turn`."""
 
     __slots__ = (
-        "_free_ns", "_interest", "_last", "_lingering", "_outbox", "_owner", "_paused", "_reader",
-        "_realtime_ns", "_script", "_stream", "_waiting", "closed", "sock", "wake_ns",
+        "_free_ns",
+        "_host",
+        "_interest",
+        "_last",
+        "_lingering",
+        "_paused",
+        "_reader",
+        "_realtime_ns",
+        "_script",
+        "_send_buffer",
+        "_stream",
+        "_waiting",
+        "closed",
+        "sock",
+        "wake_ns",
     )  # fmt: skip
 
-    def __init__(self, sock: socket.socket, owner: Owner) -> None:
+    def __init__(self, sock: socket.socket, host: ConnectionHost) -> None:
         self.sock = sock
         self.closed = False
         self.wake_ns = 0
-        self._owner = owner
-        self._outbox = Outbox(sock, owner.truth)
+        self._host = host
+        self._send_buffer = SendBuffer(sock, host.ground_truth)
         self._reader = RequestReader()
         self._waiting: deque[Request] = deque()
         self._script: Script | None = None
@@ -94,17 +107,17 @@ class Connection:
         stream = self._stream
         if stream is None:
             return
-        if self._outbox.held > _MAX_HELD_BYTES:
+        if self._send_buffer.held > _MAX_HELD_BYTES:
             self._paused = True
             return
         try:
             data, marks = stream.take(now_ns + self._realtime_ns)
             if data:
-                self._outbox.send(data, marks)
+                self._send_buffer.send(data, marks)
             wake_ns = stream.wake_ns
             if wake_ns is not None:
-                self._owner.wake_at(self, wake_ns - self._realtime_ns)
-                if not self._outbox.held:
+                self._host.wake_at(self, wake_ns - self._realtime_ns)
+                if not self._send_buffer.held:
                     return
             else:
                 self._settle()
@@ -119,7 +132,7 @@ class Connection:
             return
         self.closed = True
         self._end(reason)
-        self._owner.forget(self)
+        self._host.forget(self)
         self.sock.close()
 
     def _read(self) -> None:
@@ -129,51 +142,51 @@ class Connection:
         elif not self._lingering:
             self._waiting.extend(self._reader.receive_data(read.data, read.at_ns))
             if self._reader.take_continue() and not self._waiting:
-                self._outbox.send(CONTINUE)
+                self._send_buffer.send(CONTINUE)
             self._serve()
 
     def _serve(self) -> None:
-        """Answer the requests that are whole, up to the next that takes time."""
+        """ResponseContext the requests that are whole, up to the next that takes time."""
         while self._waiting and self._script is None and not self._last:
             request = self._waiting.popleft()
             now_ns = time.time_ns()
             start_ns = max(request.arrived_ns, self._free_ns)
-            got = self._owner.desk.answer(request, start_ns=start_ns, now_ns=now_ns)
+            got = self._host.dispatcher.answer(request, start_ns=start_ns, now_ns=now_ns)
             if isinstance(got, Reply):
-                self._outbox.send(got.data)
+                self._send_buffer.send(got.data)
                 self._last = not got.keep_alive
             else:
                 self._play(got, now_ns)
         problem = self._reader.problem
         if problem is not None and self._script is None and not self._last:
-            self._outbox.send(self._owner.desk.last_words(problem).data)
+            self._send_buffer.send(self._host.dispatcher.reject_unreadable(problem).data)
             self._last = self._lingering = True
-            self._owner.wake_at(self, time.monotonic_ns() + _LINGER_NS)
+            self._host.wake_at(self, time.monotonic_ns() + _LINGER_NS)
         self._settle()
 
     def _play(self, script: Script, now_ns: int) -> None:
-        self._owner.truth.request(script.ident, script.arrived_ns, script.path)
+        self._host.ground_truth.request(script.exchange_id, script.arrived_ns, script.path)
         # Due times are CLOCK_REALTIME, since a client compares them with its stamps, but the
         # waiting is done on CLOCK_MONOTONIC with the difference as it is now: a step of the
         # clock moves neither this stream nor the others, and the next request sees the new time.
         self._realtime_ns = realtime_offset_ns()
         self._script = script
         self._stream = stream = Stream(script, now_ns)
-        self._outbox.begin(script.ident)
+        self._send_buffer.begin(script.exchange_id)
         if not script.head_late:
-            self._outbox.send(script.head)
+            self._send_buffer.send(script.head)
         if stream.wake_ns is not None:
-            self._owner.wake_at(self, stream.wake_ns - self._realtime_ns)
+            self._host.wake_at(self, stream.wake_ns - self._realtime_ns)
 
     def _settle(self) -> None:
         """Do what follows once all bytes are with the kernel."""
-        if self._outbox.held:
+        if self._send_buffer.held:
             return
         if self._stream is not None:
-            if self._stream.state is State.DIED:
+            if self._stream.state is StreamState.DIED:
                 self.close("died")
                 return
-            if self._stream.state is State.COMPLETE:
+            if self._stream.state is StreamState.COMPLETE:
                 assert self._script is not None
                 self._last = not self._script.keep_alive
                 self._end("complete")
@@ -191,15 +204,17 @@ class Connection:
         if self._script is None:
             return
         at_ns = time.time_ns()
-        self._owner.truth.end(self._script.ident, reason, at_ns)
-        self._owner.desk.exchanges.ended(self._script.ident, at_ns, finished=reason == "complete")
+        self._host.ground_truth.end(self._script.exchange_id, reason, at_ns)
+        self._host.dispatcher.exchanges.ended(
+            self._script.exchange_id, at_ns, finished=reason == "complete"
+        )
         self._script = self._stream = None
 
     def _flush(self) -> None:
-        self._outbox.flush()
-        if self._paused and self._outbox.held <= _MAX_HELD_BYTES:
+        self._send_buffer.flush()
+        if self._paused and self._send_buffer.held <= _MAX_HELD_BYTES:
             self._paused = False
-            self._owner.wake_at(self, 0)
+            self._host.wake_at(self, 0)
         self._settle()
 
     def _watch(self) -> None:
@@ -208,8 +223,8 @@ class Connection:
         mask = EPOLLRDHUP
         if self._lingering or (self._script is None and not self._last):
             mask |= EPOLLIN
-        if self._outbox.held:
+        if self._send_buffer.held:
             mask |= EPOLLOUT
         if mask != self._interest:
             self._interest = mask
-            self._owner.watch(self, mask)
+            self._host.watch(self, mask)

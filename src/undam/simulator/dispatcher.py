@@ -9,37 +9,37 @@ from dataclasses import dataclass, replace
 from undam.errors import RemoteProtocolError, UsageError
 from undam.host import host_name
 from undam.http1.request_parser import BadRequest
-from undam.simulator.api_request import DEFAULT_MODEL, Call, parse_call
+from undam.simulator.api_request import DEFAULT_MODEL, ApiRequest, parse_api_request
 from undam.simulator.apis import anthropic, openai
-from undam.simulator.apis.form import Answer, Form, compact
-from undam.simulator.apis.plain import JsonEventForm, NdjsonForm, TokenForm
-from undam.simulator.exchanges import Exchanges
+from undam.simulator.apis.form import ResponseContext, ResponseFormat, compact
+from undam.simulator.apis.plain import JsonEventFormat, NdjsonFormat, TokenFormat
+from undam.simulator.exchanges import ExchangeLog
 from undam.simulator.http import Date, Request, head
 from undam.simulator.schedule import plan, with_beacon
 from undam.simulator.scripts import (
-    Opened,
+    ExchangeContext,
     connection_headers,
     stream_headers,
     stream_script,
     whole_script,
 )
-from undam.simulator.settings import Settings, with_texts
+from undam.simulator.settings import SimulatorSettings, with_options
 from undam.simulator.stream import Script
-from undam.simulator.text import text_of
+from undam.simulator.text import model_text
 from undam.timing.beacon import HEADER, BeaconQuestion, parse_question
 
-_MODEL_FORMS: Mapping[str, Callable[[Answer], Form]] = {
-    "/v1/chat/completions": openai.ChatForm,
-    "/v1/completions": openai.CompletionForm,
-    "/v1/responses": openai.ResponseForm,
-    "/v1/messages": anthropic.MessageForm,
+_MODEL_FORMATS: Mapping[str, Callable[[ResponseContext], ResponseFormat]] = {
+    "/v1/chat/completions": openai.ChatFormat,
+    "/v1/completions": openai.CompletionFormat,
+    "/v1/responses": openai.ResponsesFormat,
+    "/v1/messages": anthropic.MessagesFormat,
 }
-_PLAIN_FORMS: Mapping[str, Callable[[Answer], Form]] = {
-    "/sse": JsonEventForm,
-    "/ndjson": NdjsonForm,
-    "/v1/stream": TokenForm,
+_PLAIN_FORMATS: Mapping[str, Callable[[ResponseContext], ResponseFormat]] = {
+    "/sse": JsonEventFormat,
+    "/ndjson": NdjsonFormat,
+    "/v1/stream": TokenFormat,
 }
-_FORMS = {**_MODEL_FORMS, **_PLAIN_FORMS}
+_FORMATS = {**_MODEL_FORMATS, **_PLAIN_FORMATS}
 
 _MODELS = {
     "object": "list",
@@ -56,21 +56,21 @@ class Reply:
     keep_alive: bool
 
 
-class Desk:
+class Dispatcher:
     """Answers requests; remembers the exchanges it began.
 
     Args:
         name: begins the id of every exchange, so that ids of two runs differ.
     """
 
-    def __init__(self, settings: Settings, *, name: str) -> None:
-        self.exchanges = Exchanges()
+    def __init__(self, settings: SimulatorSettings, *, name: str) -> None:
+        self.exchanges = ExchangeLog()
         self._settings = settings
         self._name = name
         self._host = host_name()
         self._date = Date()
         self._number = 0
-        text_of(settings.seed)  # Made now, so that the first request does not wait for it.
+        model_text(settings.seed)  # Made now, so that the first request does not wait for it.
 
     def answer(self, request: Request, *, start_ns: int, now_ns: int) -> Reply | Script:
         """What ``request`` gets.
@@ -86,7 +86,7 @@ class Desk:
         except (RemoteProtocolError, UsageError) as problem:
             return self._refuse(request, 400, str(problem))
 
-    def last_words(self, problem: BadRequest) -> Reply:
+    def reject_unreadable(self, problem: BadRequest) -> Reply:
         """What a request gets that could not be read to its end; the connection is lost with it."""
         return _json(problem.status, openai.error(str(problem), problem.status), None)
 
@@ -98,7 +98,7 @@ class Desk:
             return _json(200, said, request)
         if question is not None and question.kind == "closed":
             return _json(200, self.exchanges.closed(question.id), request)
-        if request.path in _FORMS:
+        if request.path in _FORMATS:
             _allow(request, "GET", "HEAD", "POST")
             named = question.id if question is not None else ""
             opened = self._open(request, start_ns, now_ns, named)
@@ -108,14 +108,14 @@ class Desk:
             return _json(200, _FIXED[request.path], request)
         raise BadRequest(404, f"no such path: {request.path[:200]}")
 
-    def _open(self, request: Request, start_ns: int, now_ns: int, named: str) -> Opened:
-        ident = named or f"{self._name}-{self._number}"
-        return Opened(ident, request, start_ns, self._date.text(now_ns), self._host)
+    def _open(self, request: Request, start_ns: int, now_ns: int, named: str) -> ExchangeContext:
+        exchange_id = named or f"{self._name}-{self._number}"
+        return ExchangeContext(exchange_id, request, start_ns, self._date.text(now_ns), self._host)
 
-    def _perform(self, opened: Opened, question: BeaconQuestion | None) -> Reply | Script:
+    def _perform(self, opened: ExchangeContext, question: BeaconQuestion | None) -> Reply | Script:
         request = opened.request
-        call = _call(request)
-        settings = with_texts(self._settings, request.query())
+        call = _api_request(request)
+        settings = with_options(self._settings, request.query())
         # An answer's draws depend on the seed and its number only, so a run can be repeated.
         rng = random.Random(settings.seed << 64 | self._number)  # noqa: S311 (a schedule)
         if question is not None:
@@ -123,10 +123,10 @@ class Desk:
             settings = with_beacon(settings, question.schedule, rng)
             call = replace(call, max_tokens=None)
         planned = plan(settings, rng, call.max_tokens)
-        text = text_of(settings.seed)
+        text = model_text(settings.seed)
         created_s = opened.start_ns // 1_000_000_000
-        form = _FORMS[request.path](
-            Answer(call, text, self._number, created_s, planned.tokens, planned.cut)
+        form = _FORMATS[request.path](
+            ResponseContext(call, text, self._number, created_s, planned.tokens, planned.cut)
         )
         if request.method == "HEAD":
             return Reply(head(200, stream_headers(opened, form, planned)), request.keep_alive)
@@ -135,7 +135,7 @@ class Desk:
         else:
             script = whole_script(opened, form, planned, rng=rng)
         self._number += 1
-        self.exchanges.opened(opened.ident)
+        self.exchanges.opened(opened.exchange_id)
         return script
 
     def _refuse(self, request: Request, status: int, message: str) -> Reply:
@@ -143,13 +143,13 @@ class Desk:
         return _json(status, worded(message, status), request)
 
 
-def _call(request: Request) -> Call:
-    if request.method == "POST" and (request.body or request.path in _MODEL_FORMS):
-        call = parse_call(request.body)
+def _api_request(request: Request) -> ApiRequest:
+    if request.method == "POST" and (request.body or request.path in _MODEL_FORMATS):
+        call = parse_api_request(request.body)
         # Only a model's API has a form for whole answers that is meant by saying nothing.
-        plain = request.path in _PLAIN_FORMS and call.stream is None
+        plain = request.path in _PLAIN_FORMATS and call.stream is None
         return replace(call, stream=True) if plain else call
-    return Call(stream=True)
+    return ApiRequest(stream=True)
 
 
 def _allow(request: Request, *methods: str) -> None:

@@ -9,28 +9,28 @@ from collections.abc import Mapping
 _REMEMBERED = 100_000
 
 
-class Exchanges:
+class ExchangeLog:
     """What became of each exchange; the oldest are forgotten."""
 
     def __init__(self, *, remembered: int = _REMEMBERED) -> None:
         self._remembered = remembered
         self._ends: OrderedDict[str, tuple[int, bool] | None] = OrderedDict()
 
-    def opened(self, ident: str) -> None:
+    def opened(self, exchange_id: str) -> None:
         """Note that an exchange began."""
-        self._ends[ident] = None
+        self._ends[exchange_id] = None
         if len(self._ends) > self._remembered:
             self._ends.popitem(last=False)
 
-    def ended(self, ident: str, at_ns: int, *, finished: bool) -> None:
+    def ended(self, exchange_id: str, at_ns: int, *, finished: bool) -> None:
         """Note its end, and whether the whole answer was given to the kernel."""
-        if ident in self._ends:
-            self._ends[ident] = (at_ns, finished)
+        if exchange_id in self._ends:
+            self._ends[exchange_id] = (at_ns, finished)
 
-    def closed(self, ident: str) -> Mapping[str, object]:
+    def closed(self, exchange_id: str) -> Mapping[str, object]:
         """The answer to the question ``closed``; ``closed_ns`` is null while it goes on."""
-        known = ident in self._ends
-        end = self._ends.get(ident)
+        known = exchange_id in self._ends
+        end = self._ends.get(exchange_id)
         return {
             "known": known,
             "closed_ns": end[0] if end else None,

@@ -19,7 +19,7 @@ _PIECE_LINES = 256
 _PRESSING_PIECES = 4
 
 
-class Truth:
+class GroundTruthLog:
     """Collects lines and writes them when the server has nothing else to do.
 
     Without a path all of it costs nothing and writes nothing.
@@ -50,18 +50,18 @@ class Truth:
     ) -> None:
         self.close()
 
-    def request(self, ident: str, arrived_ns: int, path: str) -> None:
+    def request(self, exchange_id: str, arrived_ns: int, path: str) -> None:
         """A request that a schedule answers came at ``arrived_ns``."""
-        self._add({"kind": "request", "id": ident, "arrived_ns": arrived_ns, "path": path})
+        self._add({"kind": "request", "id": exchange_id, "arrived_ns": arrived_ns, "path": path})
 
-    def event(self, ident: bytes, seq: int, due_ns: int, left_ns: int, size: int) -> None:
+    def event(self, exchange_id: bytes, seq: int, due_ns: int, left_ns: int, size: int) -> None:
         """Event ``seq`` of ``size`` bytes without framing left; ``left_ns`` is before the send."""
         if self._fd >= 0:
-            self._append(_EVENT % (ident, seq, due_ns, left_ns, size))
+            self._append(_EVENT % (exchange_id, seq, due_ns, left_ns, size))
 
-    def end(self, ident: str, reason: EndReason, at_ns: int) -> None:
+    def end(self, exchange_id: str, reason: EndReason, at_ns: int) -> None:
         """The exchange is over."""
-        self._add({"kind": "end", "id": ident, "reason": reason, "at_ns": at_ns})
+        self._add({"kind": "end", "id": exchange_id, "reason": reason, "at_ns": at_ns})
 
     @property
     def waiting(self) -> bool:

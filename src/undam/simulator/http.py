@@ -117,7 +117,7 @@ def head(status: int, headers: Iterable[tuple[str, str]]) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def merged(
+def merge_headers(
     defaults: Iterable[tuple[str, str]], given: Iterable[tuple[str, str]]
 ) -> list[tuple[str, str]]:
     """``defaults`` with those replaced whose name is among the ``given``."""

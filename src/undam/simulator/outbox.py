@@ -10,35 +10,35 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from undam.simulator.ground_truth import Truth
+from undam.simulator.ground_truth import GroundTruthLog
 from undam.simulator.stream import Mark
 
 
-class Outbox:
+class SendBuffer:
     """Sends at once if it can; otherwise in order, when `flush` is called.
 
     Every method that sends raises OSError when the peer is gone.
     """
 
-    __slots__ = ("_held", "_ident", "_marks", "_sent", "_sock", "_truth")
+    __slots__ = ("_exchange_id", "_ground_truth", "_held", "_marks", "_sent", "_sock")
 
-    def __init__(self, sock: socket.socket, truth: Truth) -> None:
+    def __init__(self, sock: socket.socket, truth: GroundTruthLog) -> None:
         self._sock = sock
-        self._truth = truth
+        self._ground_truth = truth
         self._held = bytearray()
         # Events not yet wholly sent, with the position in all of the stream's bytes of their end.
         self._marks: deque[Mark] = deque()
         self._sent = 0
-        self._ident = b""
+        self._exchange_id = b""
 
     @property
     def held(self) -> int:
         """Bytes that wait for the peer to read."""
         return len(self._held)
 
-    def begin(self, ident: str) -> None:
+    def begin(self, exchange_id: str) -> None:
         """Note whose events come next."""
-        self._ident = ident.encode()
+        self._exchange_id = exchange_id.encode()
 
     def send(self, data: bytes, marks: Sequence[Mark] = ()) -> None:
         """Send ``data``, in which lie the events ``marks``."""
@@ -52,7 +52,7 @@ class Outbox:
             size = 0
         if size == len(data):
             for _, seq, due_ns, event_size in marks:
-                self._truth.event(self._ident, seq, due_ns, left_ns, event_size)
+                self._ground_truth.event(self._exchange_id, seq, due_ns, left_ns, event_size)
             return
         self._keep(data, marks)
         self._took(size, left_ns)
@@ -76,4 +76,4 @@ class Outbox:
         self._sent += size
         while self._marks and self._marks[0][0] <= self._sent:
             _, seq, due_ns, event_size = self._marks.popleft()
-            self._truth.event(self._ident, seq, due_ns, left_ns, event_size)
+            self._ground_truth.event(self._exchange_id, seq, due_ns, left_ns, event_size)

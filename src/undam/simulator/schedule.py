@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from undam.simulator.settings import MAX_DELAY_MS, MAX_TOKENS, Settings
+from undam.simulator.settings import MAX_DELAY_MS, MAX_TOKENS, SimulatorSettings
 from undam.timing.beacon import BeaconSchedule
 from undam.timing.distribution import Distribution, constant
 
 _NS_PER_MS = 1_000_000
 
 
-class Moment(NamedTuple):
+class ScheduledEvent(NamedTuple):
     """One content event, due ``offset_ns`` after the request; with 0 tokens: the answer's end."""
 
     offset_ns: int
@@ -23,14 +23,14 @@ class Moment(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ResponsePlan:
     """One answer's settings with its length drawn.
 
     Args:
         cut: the caller's bound on tokens made the answer shorter.
     """
 
-    settings: Settings
+    settings: SimulatorSettings
     tokens: int
     cut: bool
 
@@ -40,15 +40,17 @@ class Plan:
         return -(-self.tokens // self.settings.tokens_per_event)
 
 
-def plan(settings: Settings, rng: random.Random, max_tokens: int | None) -> Plan:
+def plan(settings: SimulatorSettings, rng: random.Random, max_tokens: int | None) -> ResponsePlan:
     """Draw how long the answer is, at most ``max_tokens``."""
     drawn = min(max(1, round(settings.tokens.sample(rng))), MAX_TOKENS)
     if max_tokens is not None and max_tokens < drawn:
-        return Plan(settings, max_tokens, cut=True)
-    return Plan(settings, drawn, cut=False)
+        return ResponsePlan(settings, max_tokens, cut=True)
+    return ResponsePlan(settings, drawn, cut=False)
 
 
-def with_beacon(settings: Settings, asked: BeaconSchedule, rng: random.Random) -> Settings:
+def with_beacon(
+    settings: SimulatorSettings, asked: BeaconSchedule, rng: random.Random
+) -> SimulatorSettings:
     """``settings`` as a beacon's question wants them; values beyond the bounds are cut to them."""
     changes: dict[str, object] = {}
     if asked.ttft_ms is not None:
@@ -70,7 +72,7 @@ def with_beacon(settings: Settings, asked: BeaconSchedule, rng: random.Random) -
     return replace(settings, **changes) if changes else settings  # type: ignore[arg-type]
 
 
-def moments(answer: Plan, rng: random.Random) -> Iterator[Moment]:
+def scheduled_events(answer: ResponsePlan, rng: random.Random) -> Iterator[ScheduledEvent]:
     """The content events of ``answer`` in order, and last its end, which has no tokens.
 
     The first event is due after ``ttft``, each further burst after one gap for every token of
@@ -89,7 +91,7 @@ def moments(answer: Plan, rng: random.Random) -> Iterator[Moment]:
             tokens = min(left, each)
             left -= tokens
             sent += 1
-            yield Moment(at_ns, tokens)
+            yield ScheduledEvent(at_ns, tokens)
             if not left or sent == stall_after:
                 break
         if sent == stall_after:
@@ -97,7 +99,7 @@ def moments(answer: Plan, rng: random.Random) -> Iterator[Moment]:
         elif left:
             at_ns += next(gaps) if each == 1 else sum(itertools.islice(gaps, each))
         if not left:
-            yield Moment(at_ns, 0)
+            yield ScheduledEvent(at_ns, 0)
             return
 
 

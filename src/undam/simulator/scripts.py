@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from undam.http1.request_parser import BadRequest
-from undam.simulator.apis.form import Form, TimedEvent, compact, timed_events
-from undam.simulator.http import Request, head, merged
-from undam.simulator.schedule import Plan, moments
+from undam.simulator.apis.form import DueEvent, ResponseFormat, compact, due_events
+from undam.simulator.http import Request, head, merge_headers
+from undam.simulator.schedule import ResponsePlan, scheduled_events
 from undam.simulator.settings import Framing
 from undam.simulator.stream import Script
-from undam.simulator.text import Text
+from undam.simulator.text import ModelText
 from undam.timing import beacon
 
 # With Content-Length the whole body is made before its first byte leaves.
@@ -26,7 +26,7 @@ Headers = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class ExchangeContext:
     """An exchange that begins.
 
     Args:
@@ -34,7 +34,7 @@ class Opened:
         date: the value of the Date header.
     """
 
-    ident: str
+    exchange_id: str
     request: Request
     start_ns: int
     date: str
@@ -42,7 +42,7 @@ class Opened:
 
     def headers(self, content_type: str) -> Headers:
         """What every scheduled answer says in its head."""
-        said = beacon.BeaconHead(self.ident, self.request.arrived_ns, self.host)
+        said = beacon.BeaconHead(self.exchange_id, self.request.arrived_ns, self.host)
         return [
             ("Content-Type", content_type),
             ("Server", _SERVER),
@@ -58,17 +58,22 @@ def connection_headers(request: Request, *, keep_alive: bool) -> Headers:
     return [("Connection", "keep-alive")] if request.version == "1.0" else []
 
 
-def stream_headers(opened: Opened, form: Form, plan: Plan) -> Headers:
+def stream_headers(opened: ExchangeContext, form: ResponseFormat, plan: ResponsePlan) -> Headers:
     """The head of a stream without its framing: the defaults, and what the settings put there.
 
     No header that tells an intermediary not to hold: an ordinary model server sends none.
     """
     defaults = [*opened.headers(form.content_type), ("Cache-Control", "no-cache")]
-    return merged(defaults, plan.settings.headers)
+    return merge_headers(defaults, plan.settings.headers)
 
 
 def stream_script(
-    opened: Opened, form: Form, plan: Plan, *, text: Text, rng: random.Random
+    opened: ExchangeContext,
+    form: ResponseFormat,
+    plan: ResponsePlan,
+    *,
+    text: ModelText,
+    rng: random.Random,
 ) -> Script:
     """A streamed answer.
 
@@ -76,10 +81,10 @@ def stream_script(
         BadRequest: too long for a Content-Length.
     """
     settings, request = plan.settings, opened.request
-    events = timed_events(
+    events = due_events(
         form,
         text,
-        moments(plan, rng),
+        scheduled_events(plan, rng),
         start_ns=opened.start_ns,
         event_bytes=settings.event_bytes,
     )
@@ -97,7 +102,7 @@ def stream_script(
     headers += connection_headers(request, keep_alive=keep_alive)
     dies = settings.die_after is not None and settings.die_after <= plan.events
     return Script(
-        ident=opened.ident,
+        exchange_id=opened.exchange_id,
         path=request.path,
         arrived_ns=request.arrived_ns,
         head=head(200, headers),
@@ -111,10 +116,12 @@ def stream_script(
     )
 
 
-def whole_script(opened: Opened, form: Form, plan: Plan, *, rng: random.Random) -> Script:
+def whole_script(
+    opened: ExchangeContext, form: ResponseFormat, plan: ResponsePlan, *, rng: random.Random
+) -> Script:
     """The answer to a request that wants no stream: all of it when the last token is due."""
     request = opened.request
-    (last,) = deque(moments(plan, rng), maxlen=1)
+    (last,) = deque(scheduled_events(plan, rng), maxlen=1)
     due_ns = opened.start_ns + last.offset_ns
     stamp = {"seq": 0, "due_ns": due_ns}
     body = compact({**form.whole(), "undam": stamp}).encode()
@@ -122,18 +129,18 @@ def whole_script(opened: Opened, form: Form, plan: Plan, *, rng: random.Random) 
     headers.append(("Content-Length", str(len(body))))
     headers += connection_headers(request, keep_alive=request.keep_alive)
     return Script(
-        ident=opened.ident,
+        exchange_id=opened.exchange_id,
         path=request.path,
         arrived_ns=request.arrived_ns,
         head=head(200, headers),
-        events=iter([TimedEvent(due_ns, body, False)]),
+        events=iter([DueEvent(due_ns, body, False)]),
         chunked=False,
         keep_alive=request.keep_alive,
         head_late=True,
     )
 
 
-def _counted(events: Iterator[TimedEvent], plan: Plan) -> tuple[Iterator[TimedEvent], int]:
+def _counted(events: Iterator[DueEvent], plan: ResponsePlan) -> tuple[Iterator[DueEvent], int]:
     each = max(plan.settings.event_bytes or 0, _TYPICAL_EVENT_BYTES)
     if plan.events * each > _MAX_COUNTED_BYTES:
         raise BadRequest(400, f"a Content-Length of over {_MAX_COUNTED_BYTES} bytes is not made")

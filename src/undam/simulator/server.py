@@ -18,9 +18,9 @@ from typing import Self
 
 from undam.errors import UsageError
 from undam.simulator.connection import Connection
-from undam.simulator.dispatcher import Desk
-from undam.simulator.ground_truth import Truth
-from undam.simulator.settings import Settings
+from undam.simulator.dispatcher import Dispatcher
+from undam.simulator.ground_truth import GroundTruthLog
+from undam.simulator.settings import SimulatorSettings
 from undam.wire import stamp
 from undam.wire.clock import sharpen_timers, wait_readable
 
@@ -45,12 +45,12 @@ class Simulator:
         UsageError: it cannot listen there, or cannot write the truth.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.desk = Desk(settings, name=secrets.token_hex(4))
+    def __init__(self, settings: SimulatorSettings) -> None:
+        self.dispatcher = Dispatcher(settings, name=secrets.token_hex(4))
         self._listener = _listen(settings.host, settings.port)
         self._listening = True
         try:
-            self.truth = Truth(settings.truth)
+            self.ground_truth = GroundTruthLog(settings.truth)
         except UsageError:
             self._listener.close()
             raise
@@ -78,7 +78,7 @@ class Simulator:
         self.close()
 
     def serve(self) -> None:
-        """Answer until `stop`, then end every exchange and write the rest of the truth.
+        """ResponseContext until `stop`, then end every exchange and write the rest of the truth.
 
         Raises:
             UsageError: the truth could not be written.
@@ -109,15 +109,15 @@ class Simulator:
         self._listener.close()
         self._epoll.close()
         os.close(self._wake_fd)
-        self.truth.close()
+        self.ground_truth.close()
 
     def wake_at(self, connection: Connection, due_ns: int) -> None:
-        """See `connection.Owner`."""
+        """See `connection.ConnectionHost`."""
         connection.wake_ns = due_ns
         heapq.heappush(self._due, (due_ns, next(self._order), connection))
 
     def watch(self, connection: Connection, mask: int) -> None:
-        """See `connection.Owner`."""
+        """See `connection.ConnectionHost`."""
         fd = connection.sock.fileno()
         if fd in self._connections:
             self._epoll.modify(fd, mask)
@@ -126,7 +126,7 @@ class Simulator:
             self._epoll.register(fd, mask)
 
     def forget(self, connection: Connection) -> None:
-        """See `connection.Owner`."""
+        """See `connection.ConnectionHost`."""
         fd = connection.sock.fileno()
         if self._connections.pop(fd, None) is not None:
             self._epoll.unregister(fd)
@@ -145,10 +145,12 @@ class Simulator:
 
     def _wait(self) -> None:
         seconds = self._idle_s()
-        if self.truth.pressing or (self.truth.waiting and (seconds is None or seconds > _IDLE_S)):
-            self.truth.write_piece()
+        if self.ground_truth.pressing or (
+            self.ground_truth.waiting and (seconds is None or seconds > _IDLE_S)
+        ):
+            self.ground_truth.write_piece()
             seconds = self._idle_s()
-            if self.truth.waiting:
+            if self.ground_truth.waiting:
                 seconds = 0.0
         if wait_readable(self._epoll.fileno(), seconds):
             for fd, mask in self._epoll.poll(0):

@@ -39,7 +39,7 @@ class Framing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class SimulatorSettings:
     """What the simulator does; every value has the default of `undam sim`.
 
     Args:
@@ -99,7 +99,9 @@ def parse_header(text: str) -> tuple[str, str]:
     return name.strip(), value.strip(" \t")
 
 
-def with_texts(settings: Settings, pairs: Iterable[tuple[str, str]]) -> Settings:
+def with_options(
+    settings: SimulatorSettings, pairs: Iterable[tuple[str, str]]
+) -> SimulatorSettings:
     """``settings`` with the knobs of streams that a command line or a query names.
 
     Names that are no knob are left alone, as a query has others, too.
@@ -109,8 +111,8 @@ def with_texts(settings: Settings, pairs: Iterable[tuple[str, str]]) -> Settings
     """
     changes: dict[str, object] = {}
     for name, text in pairs:
-        if name in _KNOBS:
-            field, read = _KNOBS[name]
+        if name in _STREAM_OPTIONS:
+            field, read = _STREAM_OPTIONS[name]
             try:
                 changes[field] = read(text)
             except UsageError as error:
@@ -155,7 +157,7 @@ def _framing(text: str) -> Framing:
         raise UsageError(f"{text[:40]!r} is none of chunked, close, length") from None
 
 
-_KNOBS: Mapping[str, tuple[str, Callable[[str], object]]] = {
+_STREAM_OPTIONS: Mapping[str, tuple[str, Callable[[str], object]]] = {
     "ttft": ("ttft", parse_distribution),
     "gap": ("gap", parse_distribution),
     "tokens": ("tokens", parse_distribution),

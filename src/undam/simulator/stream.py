@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from undam.http1.chunked import LAST_CHUNK, encode_chunk
-from undam.simulator.apis.form import TimedEvent
+from undam.simulator.apis.form import DueEvent
 from undam.timing.heartbeat import Heartbeat
 
 HEARTBEAT = b": ping\n\n"
@@ -21,7 +21,7 @@ _TURN_EVENTS = 64
 _TURN_BYTES = 64 << 10
 
 
-class State(Enum):
+class StreamState(Enum):
     """Where a stream stands."""
 
     RUNNING = "running"
@@ -47,11 +47,11 @@ class Script:
         keep_alive: the connection may carry another request afterwards.
     """
 
-    ident: str
+    exchange_id: str
     path: str
     arrived_ns: int
     head: bytes
-    events: Iterator[TimedEvent]
+    events: Iterator[DueEvent]
     chunked: bool
     keep_alive: bool
     head_late: bool = False
@@ -68,7 +68,7 @@ class Stream:
     )  # fmt: skip
 
     def __init__(self, script: Script, now_ns: int) -> None:
-        self.state = State.RUNNING
+        self.state = StreamState.RUNNING
         self._events = script.events
         self._next = next(script.events, None)
         self._chunked = script.chunked
@@ -79,12 +79,12 @@ class Stream:
         self._content = 0
         self._seq = 0
         if script.die_after == 0:
-            self.state = State.DIED
+            self.state = StreamState.DIED
 
     @property
     def wake_ns(self) -> int | None:
         """When `take` has something to give; ``None`` when it never will again."""
-        if self._next is None or self.state is not State.RUNNING:
+        if self._next is None or self.state is not StreamState.RUNNING:
             return None
         if self._heartbeat is None:
             return self._next.due_ns
@@ -95,7 +95,7 @@ class Stream:
 
         More may be due than one turn sends; `wake_ns` tells.
         """
-        if self.state is not State.RUNNING:
+        if self.state is not StreamState.RUNNING:
             return b"", []
         parts: list[bytes] = []
         marks: list[Mark] = []
@@ -116,12 +116,12 @@ class Stream:
             if event.content:
                 self._content += 1
                 if self._content == self._die_after:
-                    self.state = State.DIED
+                    self.state = StreamState.DIED
                     break
             event = next(self._events, None)
         self._next = event
         if event is None:
-            self.state = State.COMPLETE
+            self.state = StreamState.COMPLETE
             if self._chunked:
                 parts.append(LAST_CHUNK)
         return self._with_the_rest(parts, now_ns), marks
@@ -130,11 +130,11 @@ class Stream:
         """``parts`` as one, with a heartbeat where they are none, behind a head that waits."""
         beat = self._heartbeat
         if beat is not None:
-            if not parts and self.state is State.RUNNING and not beat.wait_ns(now_ns):
+            if not parts and self.state is StreamState.RUNNING and not beat.wait_ns(now_ns):
                 parts.append(encode_chunk(HEARTBEAT) if self._chunked else HEARTBEAT)
             if parts:
                 beat.wrote(now_ns)
-        if not parts and self.state is not State.COMPLETE:
+        if not parts and self.state is not StreamState.COMPLETE:
             return b""
         if self._unsent:
             parts.insert(0, self._unsent)

@@ -20,7 +20,7 @@ _WORDS = _PROSE.split()
 _PERIOD = 4096
 
 
-class Text:
+class ModelText:
     """The text of one seed, cut into tokens; each token is a space and a word."""
 
     def __init__(self, seed: int) -> None:
@@ -39,6 +39,6 @@ class Text:
 
 
 @lru_cache(maxsize=16)
-def text_of(seed: int) -> Text:
+def model_text(seed: int) -> ModelText:
     """The text of ``seed``, made once."""
-    return Text(seed)
+    return ModelText(seed)

@@ -43,7 +43,7 @@ class _Transport:
 
 
 class _Pages:
-    """A director and an observer that know nothing but one page."""
+    """A router and an observer that know nothing but one page."""
 
     def __init__(self) -> None:
         self.endings: list[str] = []

@@ -24,9 +24,9 @@ from undam.lab.article import (
     MAX_TOKENS,
     READERS,
     Form,
+    PathResult,
+    Progress,
     Result,
-    Row,
-    Tell,
     run_article,
 )
 
@@ -73,7 +73,7 @@ def _introduce(out: Console) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Tell]:
+def _progress() -> Iterator[Progress]:
     """A bar on a terminal, nothing in a pipe."""
     if not sys.stderr.isatty():
         yield lambda _name, _done, _total: None
@@ -144,7 +144,7 @@ def _print_table(result: Result, form: Form, out: Console) -> None:
     out.print(f"  {_ratios(result, form)}")
 
 
-def _why(row: Row) -> str:
+def _why(row: PathResult) -> str:
     guilty = next((f for f in row.report.findings if f.code in {"UD101", "UD102"}), None)
     if guilty is None:
         return ""
@@ -172,7 +172,7 @@ def _print_pictures(result: Result, out: Console) -> None:
     out.print(f"  {'':<{width}}  {legend(end, _WIDTH, signs)}", style="dim")
 
 
-def _end_ms(row: Row) -> float:
+def _end_ms(row: PathResult) -> float:
     reading = row.report.hops[0].reading
     return (reading.exchange.ended_ns - reading.sent_ns) / 1e6
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import click
 
 from undam.cli.ui.output import announce, json_option
-from undam.simulator import Settings, Simulator
-from undam.simulator.settings import parse_header, with_texts
+from undam.simulator import Simulator, SimulatorSettings
+from undam.simulator.settings import parse_header, with_options
 from undam.timing.distribution import ACCEPTED
 from undam.wire.clock import without_collector
 
-_DEFAULTS = Settings()
+_DEFAULTS = SimulatorSettings()
 
 
 @click.command(
@@ -133,7 +133,7 @@ def command(
 
     The first line on standard output is `listening on http://HOST:PORT`, or JSON with the URL.
     """
-    settings = Settings(
+    settings = SimulatorSettings(
         host=host,
         port=port,
         headers=tuple(parse_header(text) for text in headers),
@@ -141,7 +141,7 @@ def command(
         truth=truth,
     )
     given = [(name, text) for name, text in knobs.items() if text is not None]
-    with Simulator(with_texts(settings, given)) as simulator:
+    with Simulator(with_options(settings, given)) as simulator:
         _raise_file_limit()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: simulator.stop())

@@ -12,9 +12,9 @@ from typing import Any, Literal
 from undam.errors import UsageError
 from undam.gateway.config.options import OPTIONS
 from undam.gateway.interfaces import RequestLimits
-from undam.gateway.policy.admission_queue import AdmissionTerms
-from undam.gateway.policy.hedging import HedgeTerms
-from undam.gateway.policy.load_balancer import EjectionTerms
+from undam.gateway.policy.admission_queue import AdmissionLimits
+from undam.gateway.policy.hedging import HedgeLimits
+from undam.gateway.policy.load_balancer import EjectionLimits
 from undam.record import redact_text
 from undam.wire.url import Target, parse_url
 
@@ -94,21 +94,21 @@ class Config:
         )
 
     @property
-    def hedge_terms(self) -> HedgeTerms:
+    def hedge_limits(self) -> HedgeLimits:
         """What hedging may do."""
         if isinstance(self.hedge, str):
-            return HedgeTerms(mode=self.hedge)
-        return HedgeTerms(mode="fixed", fixed_s=self.hedge / 1000)
+            return HedgeLimits(mode=self.hedge)
+        return HedgeLimits(mode="fixed", fixed_s=self.hedge / 1000)
 
     @property
-    def admission_terms(self) -> AdmissionTerms:
+    def admission_limits(self) -> AdmissionLimits:
         """Bounds on what goes on at once."""
-        return AdmissionTerms(self.max_streams, self.queue, self.queue_timeout)
+        return AdmissionLimits(self.max_streams, self.queue, self.queue_timeout)
 
     @property
-    def ejection_terms(self) -> EjectionTerms:
+    def ejection_limits(self) -> EjectionLimits:
         """When an upstream is set aside."""
-        return EjectionTerms(self.eject_after, self.eject_time)
+        return EjectionLimits(self.eject_after, self.eject_time)
 
     @property
     def limits(self) -> dict[str, int]:
@@ -188,7 +188,7 @@ def read_key(name: str, text: str) -> str:
     return key
 
 
-def upstream_named(url: str, *, max_streams: int = 0) -> UpstreamConfig:
+def upstream_from_url(url: str, *, max_streams: int = 0) -> UpstreamConfig:
     """An upstream from a URL alone, named by its authority; raises UsageError."""
     try:
         target = parse_url(url)

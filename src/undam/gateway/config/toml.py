@@ -8,7 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from undam.errors import ConfigSyntaxError, UsageError
-from undam.gateway.config.config import UpstreamConfig, check_listen, check_upstream, upstream_named
+from undam.gateway.config.config import (
+    UpstreamConfig,
+    check_listen,
+    check_upstream,
+    upstream_from_url,
+)
 from undam.gateway.config.options import BY_NAME, Option, read_value
 from undam.textfiles.source import Source
 from undam.textfiles.toml_reader import read_toml
@@ -96,7 +101,7 @@ def _table(source: Source, at: int, node: Node, given: Mapping[str, object]) -> 
 
 def _checked(source: Source, at: int, url: str, values: Mapping[str, Any]) -> UpstreamConfig:
     try:
-        made = upstream_named(url)
+        made = upstream_from_url(url)
         name = values.get("name") or made.name
         made = UpstreamConfig(url, name, values.get("max_streams", 0))
         check_upstream(made)

@@ -8,7 +8,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
-class AdmissionTerms:
+class AdmissionLimits:
     """Bounds on what goes on at once.
 
     Args:
@@ -28,13 +28,13 @@ class Waiter:
     __slots__ = ()
 
 
-class Admission:
+class AdmissionQueue:
     """Counts the requests under way and keeps the queue.
 
     Whoever is let in, by `enter` or `next_in`, is followed by one `leave`.
     """
 
-    def __init__(self, terms: AdmissionTerms) -> None:
+    def __init__(self, terms: AdmissionLimits) -> None:
         self.terms = terms
         self.under_way = 0
         self._queue: OrderedDict[Waiter, None] = OrderedDict()
@@ -46,7 +46,7 @@ class Admission:
 
     @property
     def crowded(self) -> bool:
-        """Whether somebody waits, or nearly all places are taken: no time for extra requests."""
+        """Whether somebody waits, or nearly all slots are taken: no time for extra requests."""
         most = self.terms.max_streams
         return bool(self._queue) or (0 < most <= self.under_way + max(1, most // 10))
 

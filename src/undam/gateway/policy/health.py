@@ -14,7 +14,7 @@ _IN_A_ROW = 2
 _STATUS_LINE_BYTES = 4096
 
 
-async def is_well(upstream: Upstream, path: str, timeout_s: float = TIMEOUT_S) -> bool:
+async def is_healthy(upstream: Upstream, path: str, timeout_s: float = TIMEOUT_S) -> bool:
     """Whether ``GET path`` is answered with a 2xx in time; over a connection of its own."""
     try:
         async with asyncio.timeout(timeout_s):
@@ -81,7 +81,7 @@ class HealthChecks:
 
     async def _one(self, upstream: Upstream, path: str) -> None:
         name = upstream.name
-        well = await is_well(upstream, path)
+        well = await is_healthy(upstream, path)
         self._failed[name] = 0 if well else self._failed.get(name, 0) + 1
         if well or self._failed[name] >= _IN_A_ROW:
             self._checked(name, well)

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from undam.gateway.policy.ttft_baseline import Models
+from undam.gateway.policy.ttft_baseline import ModelBaselines
 from undam.timing import median
 
 Mode = Literal["off", "auto", "fixed"]
 
 
-class Denial(StrEnum):
+class HedgeDenial(StrEnum):
     """Why a hedge that was due is not sent."""
 
     BUDGET = "budget"
@@ -29,7 +29,7 @@ class Denial(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class HedgeTerms:
+class HedgeLimits:
     """What hedging may do.
 
     Args:
@@ -55,7 +55,7 @@ class HedgeTerms:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class HedgeTarget:
     """The upstream that would get the hedge.
 
     Args:
@@ -86,9 +86,9 @@ _SHUT_S = 10.0
 class Hedging:
     """The delay, the budget and the gate of one gateway process."""
 
-    def __init__(self, terms: HedgeTerms) -> None:
+    def __init__(self, terms: HedgeLimits) -> None:
         self.terms = terms
-        self._models = Models()
+        self._models = ModelBaselines()
         # Empty at first: at no time are there more than ``share`` extra requests.
         self._budget = 0.0
         self._slowness: dict[str, deque[tuple[float, float]]] = {}
@@ -112,7 +112,9 @@ class Hedging:
             return None
         return max(terms.least_s, min(terms.times_p95 * p95, terms.times_p75 * p75))
 
-    def take(self, target: Target, now_s: float, *, queued: bool = False) -> Denial | None:
+    def take(
+        self, target: HedgeTarget, now_s: float, *, queued: bool = False
+    ) -> HedgeDenial | None:
         """Ask to send a hedge that is due; ``None`` takes it from the budget.
 
         Args:
@@ -128,11 +130,11 @@ class Hedging:
         """An attempt brought content, ``ttft_s`` after it was sent, or was given up after that."""
         usual = self._models.of(model)
         usual.add(ttft_s, now_s)
-        if usual.calm_s:
+        if usual.baseline_s:
             recent = self._slowness.get(upstream)
             if recent is None:
                 recent = self._slowness[upstream] = deque(maxlen=_SLOW_SAMPLES)
-            recent.append((now_s, ttft_s / usual.calm_s))
+            recent.append((now_s, ttft_s / usual.baseline_s))
 
     def in_time(self) -> None:
         """The content of a request that may be hedged came before a hedge was due."""
@@ -151,20 +153,20 @@ class Hedging:
         """An upstream is gone."""
         self._slowness.pop(upstream, None)
 
-    def _denial(self, target: Target, now_s: float, *, queued: bool) -> Denial | None:
+    def _denial(self, target: HedgeTarget, now_s: float, *, queued: bool) -> HedgeDenial | None:
         if queued:
-            return Denial.QUEUED
+            return HedgeDenial.QUEUED
         if target.limit and target.outstanding + 1 > _ROOM * target.limit:
-            return Denial.TARGET_FULL
+            return HedgeDenial.TARGET_FULL
         late = self._late
         if len(late) == _LATE_WINDOW and sum(late) > _MANY * _LATE_WINDOW:
-            return Denial.MANY_LATE
+            return HedgeDenial.MANY_LATE
         if now_s < self._shut_until_s:
-            return Denial.IN_VAIN
+            return HedgeDenial.IN_VAIN
         if self._is_slow(target.name, now_s):
-            return Denial.TARGET_SLOW
+            return HedgeDenial.TARGET_SLOW
         if self._budget < 1.0:
-            return Denial.BUDGET
+            return HedgeDenial.BUDGET
         return None
 
     def _is_slow(self, upstream: str, now_s: float) -> bool:

@@ -131,7 +131,7 @@ class _Use:
     at_s: float = 0.0
 
 
-class Usage:
+class KeyUsage:
     """What each key uses now; by its name, so that limits may change while streams go on."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class EjectionTerms:
+class EjectionLimits:
     """When an upstream is set aside, and for how long.
 
     Args:
@@ -23,7 +23,7 @@ class EjectionTerms:
 
 
 @dataclass(slots=True, eq=False)
-class Member:
+class Backend:
     """An upstream as the balance sees it.
 
     Args:
@@ -33,9 +33,9 @@ class Member:
         well: what the active check says; ``True`` where there is none.
         failures: in a row.
         ejections: times aside since it last was well for long.
-        aside_until_s: ``None`` while it takes part.
-        back_since_s: when it last returned.
-        trying: the one request that tries an ejected upstream is under way.
+        ejected_until_s: ``None`` while it takes part.
+        restored_at_s: when it last returned.
+        trial_running: the one request that tries an ejected upstream is under way.
     """
 
     name: str
@@ -45,9 +45,9 @@ class Member:
     well: bool = True
     failures: int = 0
     ejections: int = 0
-    aside_until_s: float | None = None
-    back_since_s: float = 0.0
-    trying: bool = False
+    ejected_until_s: float | None = None
+    restored_at_s: float = 0.0
+    trial_running: bool = False
 
     @property
     def full(self) -> bool:
@@ -57,27 +57,27 @@ class Member:
     @property
     def aside(self) -> bool:
         """Whether it is ejected or its active check fails."""
-        return self.aside_until_s is not None or not self.well
+        return self.ejected_until_s is not None or not self.well
 
 
 @dataclass(slots=True, eq=False)
-class Taken:
-    """A place for one stream on an upstream; given back once, with `Balance.ended`.
+class Lease:
+    """A place for one stream on an upstream; given back once, with `LoadBalancer.ended`.
 
     Args:
         trial: it is the one that tries an ejected upstream.
     """
 
-    member: Member
+    backend: Backend
     trial: bool = False
 
     @property
     def name(self) -> str:
         """The upstream's name."""
-        return self.member.name
+        return self.backend.name
 
 
-class Balance:
+class LoadBalancer:
     """The upstreams of one gateway.
 
     Args:
@@ -90,29 +90,29 @@ class Balance:
         limits: Mapping[str, int],
         *,
         rng: random.Random,
-        terms: EjectionTerms | None = None,
+        terms: EjectionLimits | None = None,
     ) -> None:
         self._rng = rng
-        self.terms = terms or EjectionTerms()
-        self._members = {name: Member(name, limit) for name, limit in limits.items()}
+        self.terms = terms or EjectionLimits()
+        self._backends = {name: Backend(name, limit) for name, limit in limits.items()}
 
     @property
-    def members(self) -> tuple[Member, ...]:
+    def backends(self) -> tuple[Backend, ...]:
         """All, those that drain, too."""
-        return tuple(self._members.values())
+        return tuple(self._backends.values())
 
     def choose(
         self, now_s: float, *, without: Container[str] = (), trial: bool = True
-    ) -> Member | None:
+    ) -> Backend | None:
         """Where one more stream should go; ``None`` when no upstream has room.
 
         Args:
             without: names not to take, as this request already failed or waits there.
             trial: whether this request may go to one that is aside.
         """
-        inside: list[Member] = []
-        outside: list[Member] = []
-        for one in self._members.values():
+        inside: list[Backend] = []
+        outside: list[Backend] = []
+        for one in self._backends.values():
             if one.draining or one.full or one.name in without:
                 continue
             if not one.aside:
@@ -123,19 +123,19 @@ class Balance:
                 outside.append(one)
         if inside:
             return self._less_busy(inside)
-        return min(outside, key=_badness, default=None) if trial else None
+        return min(outside, key=_rank, default=None) if trial else None
 
-    def began(self, member: Member, now_s: float) -> Taken:
+    def began(self, backend: Backend, now_s: float) -> Lease:
         """A stream goes to the one that `choose` gave."""
-        member.outstanding += 1
-        trial = _due_for_trial(member, now_s)
-        member.trying = member.trying or trial
-        return Taken(member, trial)
+        backend.outstanding += 1
+        trial = _due_for_trial(backend, now_s)
+        backend.trial_running = backend.trial_running or trial
+        return Lease(backend, trial)
 
     def has_room(self, reserved: int = 0) -> bool:
         """Whether the upstreams may take one more stream, besides so many that are on their way."""
         free = 0
-        for one in self._members.values():
+        for one in self._backends.values():
             if one.draining:
                 continue
             if not one.limit:
@@ -143,67 +143,67 @@ class Balance:
             free += max(0, one.limit - one.outstanding)
         return free > reserved
 
-    def member(self, name: str) -> Member | None:
+    def backend(self, name: str) -> Backend | None:
         """One of them, those that drain, too."""
-        return self._members.get(name)
+        return self._backends.get(name)
 
-    def succeeded(self, taken: Taken, now_s: float) -> None:
+    def succeeded(self, lease: Lease, now_s: float) -> None:
         """Content came, or an answer that is no failure of the upstream."""
-        one = taken.member
+        one = lease.backend
         one.failures = 0
-        _settle(taken)
-        if one.aside_until_s is not None:
-            one.aside_until_s, one.back_since_s = None, now_s
+        _settle(lease)
+        if one.ejected_until_s is not None:
+            one.ejected_until_s, one.restored_at_s = None, now_s
 
-    def failed(self, taken: Taken, now_s: float) -> bool:
+    def failed(self, lease: Lease, now_s: float) -> bool:
         """It was refused, timed out, answered 5xx or died before content.
 
         Returns:
             Whether that set the upstream aside.
         """
-        one, terms = taken.member, self.terms
+        one, terms = lease.backend, self.terms
         one.failures += 1
-        tried = taken.trial and one.trying
-        _settle(taken)
-        if one.aside_until_s is not None and not tried:
+        tried = lease.trial and one.trial_running
+        _settle(lease)
+        if one.ejected_until_s is not None and not tried:
             return False
-        if one.aside_until_s is None:
+        if one.ejected_until_s is None:
             if one.failures < terms.failures:
                 return False
-            if now_s - one.back_since_s > terms.most_s:
+            if now_s - one.restored_at_s > terms.most_s:
                 one.ejections = 0
-        one.aside_until_s = now_s + min(terms.most_s, terms.base_s * 2 ** min(one.ejections, 30))
+        one.ejected_until_s = now_s + min(terms.most_s, terms.base_s * 2 ** min(one.ejections, 30))
         one.ejections += 1
         return True
 
-    def ended(self, taken: Taken) -> None:
+    def ended(self, lease: Lease) -> None:
         """The stream is over, for whatever reason."""
-        one = taken.member
+        one = lease.backend
         one.outstanding -= 1
         # A trial whose client left told nothing; the next request may try.
-        _settle(taken)
-        if one.draining and not one.outstanding and self._members.get(one.name) is one:
-            del self._members[one.name]
+        _settle(lease)
+        if one.draining and not one.outstanding and self._backends.get(one.name) is one:
+            del self._backends[one.name]
 
     def checked(self, name: str, *, well: bool) -> None:
         """Note what an active check found."""
-        if name in self._members:
-            self._members[name].well = well
+        if name in self._backends:
+            self._backends[name].well = well
 
     def replace(self, limits: Mapping[str, int]) -> tuple[str, ...]:
         """Serve these from now on. Those that are left out get no new stream and go with their
         last one; their names come back."""
         for name, limit in limits.items():
-            one = self._members.setdefault(name, Member(name))
+            one = self._backends.setdefault(name, Backend(name))
             one.limit, one.draining = limit, False
-        leaving = tuple(name for name in self._members if name not in limits)
+        leaving = tuple(name for name in self._backends if name not in limits)
         for name in leaving:
-            self._members[name].draining = True
-            if not self._members[name].outstanding:
-                del self._members[name]
+            self._backends[name].draining = True
+            if not self._backends[name].outstanding:
+                del self._backends[name]
         return leaving
 
-    def _less_busy(self, able: list[Member]) -> Member:
+    def _less_busy(self, able: list[Backend]) -> Backend:
         """The less busy of two that are drawn."""
         if len(able) == 1:
             return able[0]
@@ -214,16 +214,16 @@ class Balance:
         return one if one.outstanding <= other.outstanding else other
 
 
-def _due_for_trial(one: Member, now_s: float) -> bool:
-    """Whether it is ejected, its time has come, and nobody is trying it."""
-    until = one.aside_until_s
-    return until is not None and until <= now_s and one.well and not one.trying
+def _due_for_trial(one: Backend, now_s: float) -> bool:
+    """Whether it is ejected, its time has come, and no trial is running."""
+    until = one.ejected_until_s
+    return until is not None and until <= now_s and one.well and not one.trial_running
 
 
-def _settle(taken: Taken) -> None:
-    if taken.trial:
-        taken.trial = taken.member.trying = False
+def _settle(lease: Lease) -> None:
+    if lease.trial:
+        lease.trial = lease.backend.trial_running = False
 
 
-def _badness(one: Member) -> tuple[bool, int, int]:
+def _rank(one: Backend) -> tuple[bool, int, int]:
     return (not one.well, one.failures, one.outstanding)

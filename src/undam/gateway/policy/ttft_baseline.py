@@ -23,20 +23,20 @@ _LEAST_MORE = 1.5
 _OFTEN = 8
 
 
-class Usual:
+class TtftBaseline:
     """The TTFT of one model, over its last `WINDOW` attempts of at most 15 minutes.
 
     Attempts that were given up count with the time they had waited: leaving them out would make
     the quantile smaller with every hedge.
     """
 
-    __slots__ = ("_block", "_order", "_sorted", "calm_s")
+    __slots__ = ("_block", "_order", "_sorted", "baseline_s")
 
     def __init__(self) -> None:
         self._order: deque[tuple[float, float]] = deque()
         self._sorted: list[float] = []
         self._block: list[float] = []
-        self.calm_s: float | None = None
+        self.baseline_s: float | None = None
         """A TTFT that half of the requests would exceed only under load: the p75, and at least 1.5
         times the median, of times when nothing was busy."""
 
@@ -58,13 +58,13 @@ class Usual:
             self._block.clear()
 
     def _learn(self, now_s: float) -> None:
-        before = self.calm_s
+        before = self.baseline_s
         if before is None:
-            self.calm_s = now_s
+            self.baseline_s = now_s
         elif now_s < before:
-            self.calm_s = before - _DOWN * (before - now_s)
+            self.baseline_s = before - _DOWN * (before - now_s)
         else:
-            self.calm_s = min(now_s, before * _UP)
+            self.baseline_s = min(now_s, before * _UP)
 
     def quantile(self, q: float) -> float | None:
         """The nearest-rank quantile; ``None`` of fewer than `ENOUGH`."""
@@ -74,8 +74,8 @@ class Usual:
         return self._sorted[min(count - 1, int(q * count))]
 
 
-class Models:
-    """A `Usual` for each model that is asked for.
+class ModelBaselines:
+    """A `TtftBaseline` for each model that is asked for.
 
     Args:
         most: models told apart; of more, the one that was asked for longest ago is forgotten.
@@ -83,11 +83,11 @@ class Models:
 
     def __init__(self, most: int = 64) -> None:
         self._most = most
-        self._known: OrderedDict[str, Usual] = OrderedDict()
+        self._known: OrderedDict[str, TtftBaseline] = OrderedDict()
         self._new: OrderedDict[str, int] = OrderedDict()
-        self._others = Usual()
+        self._others = TtftBaseline()
 
-    def of(self, model: str) -> Usual:
+    def of(self, model: str) -> TtftBaseline:
         """The one of ``model``, or of all others while it is too new to have its own.
 
         When all places are taken, a new name gets one only when it comes often, so a client that
@@ -101,7 +101,7 @@ class Models:
             return self._others
         if len(self._known) >= self._most:
             self._known.popitem(last=False)
-        return self._known.setdefault(model, Usual())
+        return self._known.setdefault(model, TtftBaseline())
 
     def _again(self, model: str) -> bool:
         seen = self._new.pop(model, 0) + 1

@@ -10,10 +10,16 @@ from dataclasses import replace
 
 from undam.errors import UndamError, UsageError
 from undam.gateway.config.config import Config, read_key
-from undam.gateway.process.supervisor import Crew, Supervisor
+from undam.gateway.process.supervisor import Supervisor, WorkerStates
 from undam.gateway.process.systemd import notify
-from undam.gateway.process.worker import Duty, listener_tls, make_upstreams, read_keys, run_worker
-from undam.gateway.telemetry.shared_memory import Board
+from undam.gateway.process.worker import (
+    WorkerSpec,
+    listener_tls,
+    make_upstreams,
+    read_keys,
+    run_worker,
+)
+from undam.gateway.telemetry.shared_memory import SharedMetrics
 from undam.wire.url import bracketed
 
 
@@ -51,7 +57,7 @@ def run_gateway(
     """
     check_files(config)
     _raise_file_limit()
-    crew, board = Crew(config.workers), Board.make(config.workers)
+    states, shared_metrics = WorkerStates(config.workers), SharedMetrics.make(config.workers)
     with contextlib.closing(_bind(config)) as first:
         url = _url(config, first)
 
@@ -59,38 +65,39 @@ def run_gateway(
             announce(url)
             notify("READY=1")
 
-        duty = Duty(
-            config=config, load=load, number=0, crew=crew, board=board, listener=first,
+        spec = WorkerSpec(
+            config=config, load=load, number=0, states=states,
+            shared_metrics=shared_metrics, listener=first,
             alone=True, ready=ready, say=say,
         )  # fmt: skip
         if config.workers == 1:
-            return run_worker(duty)
-        return _run_several(duty, ready)
+            return run_worker(spec)
+        return _run_several(spec, ready)
 
 
-def _run_several(duty: Duty, ready: Callable[[], None]) -> int:
+def _run_several(spec: WorkerSpec, ready: Callable[[], None]) -> int:
     # The first socket only holds the port: connections go to sockets that listen.
-    port = duty.listener.getsockname()[1]
+    port = spec.listener.getsockname()[1]
 
     def work(number: int) -> int:
         try:
-            with contextlib.closing(_bind(duty.config, port=port)) as own:
+            with contextlib.closing(_bind(spec.config, port=port)) as own:
                 return run_worker(
-                    replace(duty, number=number, listener=own, alone=False, ready=_nothing)
+                    replace(spec, number=number, listener=own, alone=False, ready=_nothing)
                 )
         except UndamError as error:
-            duty.say(f"worker {number}: {error}")
+            spec.say(f"worker {number}: {error}")
             return 2
 
     def accept() -> bool:
         try:
-            check_files(duty.load())
+            check_files(spec.load())
         except UndamError as error:
-            duty.say(f"the new configuration is refused, the old one stays: {error}")
+            spec.say(f"the new configuration is refused, the old one stays: {error}")
             return False
         return True
 
-    supervisor = Supervisor(duty.crew, work, ready=ready, accept=accept, say=duty.say)
+    supervisor = Supervisor(spec.states, work, ready=ready, accept=accept, say=spec.say)
     code = supervisor.run()
     if code == 2:
         raise UsageError("no worker could begin")
@@ -98,7 +105,7 @@ def _run_several(duty: Duty, ready: Callable[[], None]) -> int:
 
 
 def _nothing() -> None:
-    """A worker of several tells its parent by the crew's memory alone."""
+    """A worker of several reports to its parent only through `WorkerStates`."""
 
 
 def _bind(config: Config, *, port: int | None = None) -> socket.socket:

@@ -24,7 +24,7 @@ _TICK_S = 0.05
 SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD})
 
 
-class State(IntEnum):
+class WorkerState(IntEnum):
     """Of a worker, in one byte of shared memory."""
 
     DOWN = 0
@@ -32,14 +32,14 @@ class State(IntEnum):
     DRAINING = 2
 
 
-class Crew:
+class WorkerStates:
     """The states of all workers, in memory that they share; made before they are."""
 
     def __init__(self, count: int) -> None:
         self._states = mmap.mmap(-1, count)
         self.count = count
 
-    def set(self, worker: int, state: State) -> None:
+    def set(self, worker: int, state: WorkerState) -> None:
         """Note it."""
         self._states[worker] = state
 
@@ -47,9 +47,9 @@ class Crew:
     def not_ready(self) -> str:
         """Why the gateway is not ready; "" if it is."""
         states = self._states[:]
-        if State.DRAINING in states:
+        if WorkerState.DRAINING in states:
             return "draining"
-        down = states.count(State.DOWN)
+        down = states.count(WorkerState.DOWN)
         return f"{down} of {self.count} workers do not listen" if down else ""
 
 
@@ -65,14 +65,14 @@ class Supervisor:
 
     def __init__(
         self,
-        crew: Crew,
+        states: WorkerStates,
         work: Callable[[int], int],
         *,
         ready: Callable[[], None],
         accept: Callable[[], bool],
         say: Callable[[str], None],
     ) -> None:
-        self._crew = crew
+        self._states = states
         self._work = work
         self._ready: Callable[[], None] | None = ready
         self._accept = accept
@@ -90,7 +90,7 @@ class Supervisor:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         code = 0
         try:
-            for worker in range(self._crew.count):
+            for worker in range(self._states.count):
                 self._start(worker)
             while self._pids or (self._due and not self._stops):
                 got = signal.sigtimedwait(SIGNALS, _TICK_S if self._ready else self._patience())
@@ -127,7 +127,7 @@ class Supervisor:
     def _go_on(self) -> None:
         """Whatever is due by now."""
         now = time.monotonic()
-        if self._ready is not None and not self._crew.not_ready:
+        if self._ready is not None and not self._states.not_ready:
             ready, self._ready = self._ready, None
             ready()
         if now >= self._kill_at:
@@ -171,7 +171,7 @@ class Supervisor:
             if not ended:
                 continue
             del self._pids[worker]
-            self._crew.set(worker, State.DOWN)
+            self._states.set(worker, WorkerState.DOWN)
             code = os.waitstatus_to_exitcode(status)
             if self._stops:
                 worst = max(worst, 1 if code else 0)

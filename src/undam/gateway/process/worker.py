@@ -20,15 +20,15 @@ from undam.gateway.config.config import Config, changes, read_key
 from undam.gateway.interfaces import Upstream
 from undam.gateway.policy.health import HealthChecks
 from undam.gateway.policy.keys import Key, parse_keys
-from undam.gateway.policy.router import GatewayDirector, Surroundings
-from undam.gateway.process.supervisor import SIGNALS, Crew, State
+from undam.gateway.policy.router import Dependencies, GatewayRouter
+from undam.gateway.process.supervisor import SIGNALS, WorkerState, WorkerStates
 from undam.gateway.process.systemd import notify
 from undam.gateway.relay.app import Gateway
-from undam.gateway.telemetry.admin_endpoints import Pages
-from undam.gateway.telemetry.metrics import Metrics
+from undam.gateway.telemetry.admin_endpoints import AdminEndpoints
+from undam.gateway.telemetry.metrics import WorkerMetrics
 from undam.gateway.telemetry.observer import Telemetry
-from undam.gateway.telemetry.shared_memory import Board
-from undam.gateway.telemetry.tracing import tracing_if_asked
+from undam.gateway.telemetry.shared_memory import SharedMetrics
+from undam.gateway.telemetry.tracing import tracing_if_configured
 
 if TYPE_CHECKING:
     from undam.gateway.telemetry.access_log import AccessLog
@@ -42,7 +42,7 @@ _COLLECT_AFTER = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Duty:
+class WorkerSpec:
     """What a worker is started with.
 
     Args:
@@ -56,18 +56,18 @@ class Duty:
     config: Config
     load: Callable[[], Config]
     number: int
-    crew: Crew
-    board: Board
+    states: WorkerStates
+    shared_metrics: SharedMetrics
     listener: socket.socket
     alone: bool
     ready: Callable[[], None]
     say: Callable[[str], None]
 
 
-def run_worker(duty: Duty) -> int:
+def run_worker(spec: WorkerSpec) -> int:
     """Serve until told to stop; returns 0, or 1 if streams had to be cut."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_Worker(duty).run())
+        return runner.run(_Worker(spec).run())
 
 
 def make_upstreams(config: Config) -> list[Upstream]:
@@ -153,36 +153,36 @@ def _calm_collector() -> None:
 class _Worker:
     """Everything on the loop."""
 
-    def __init__(self, duty: Duty) -> None:
-        self._duty = duty
-        self._config = duty.config
-        self._upstreams = make_upstreams(duty.config)
-        self._tls = listener_tls(duty.config)
+    def __init__(self, spec: WorkerSpec) -> None:
+        self._spec = spec
+        self._config = spec.config
+        self._upstreams = make_upstreams(spec.config)
+        self._tls = listener_tls(spec.config)
         self._seen_keys: tuple[int, int] | None = None
         self._stops = 0
 
     async def run(self) -> int:
-        duty, config = self._duty, self._config
+        spec, config = self._spec, self._config
         self._loop = asyncio.get_running_loop()
         self._stop, self._now = asyncio.Event(), asyncio.Event()
         self._log = self._open_log()
-        metrics = Metrics(duty.board.region(duty.number))
+        metrics = WorkerMetrics(spec.shared_metrics.region(spec.number))
         # Where spans are sent is OpenTelemetry's own to say, by its variables.
-        tracer = tracing_if_asked()
-        board = duty.board if config.metrics == "on" else None
-        around = Surroundings(metrics, time.monotonic, random.Random(), duty.say)  # noqa: S311
-        self._director = GatewayDirector(
+        tracer = tracing_if_configured()
+        shared_metrics = spec.shared_metrics if config.metrics == "on" else None
+        dependencies = Dependencies(metrics, time.monotonic, random.Random(), spec.say)  # noqa: S311
+        self._router = GatewayRouter(
             config,
             self._upstreams,
-            pages=Pages(lambda: duty.crew.not_ready, board, self._settle),
-            around=around,
+            pages=AdminEndpoints(lambda: spec.states.not_ready, shared_metrics, self._settle),
+            dependencies=dependencies,
         )
         self._use_keys(config)
         self._checks = HealthChecks(
-            lambda: self._upstreams, lambda name, well: self._director.checked(name, well=well)
+            lambda: self._upstreams, lambda name, well: self._router.checked(name, well=well)
         )
         telemetry = Telemetry(metrics, access_log=self._log, tracer=tracer)
-        self._gateway = Gateway(self._director, telemetry, config.request_limits)
+        self._gateway = Gateway(self._router, telemetry, config.request_limits)
         try:
             return await self._serve()
         finally:
@@ -196,14 +196,14 @@ class _Worker:
         self._gateway.deferred.flush()
 
     async def _serve(self) -> int:
-        duty = self._duty
+        spec = self._spec
         self._hear_signals()
-        await self._gateway.listen(duty.listener, self._tls)
+        await self._gateway.listen(spec.listener, self._tls)
         self._checks.start(self._config.health_interval, self._config.health_path)
         keys = self._loop.create_task(self._watch_keys())
         _calm_collector()
-        duty.crew.set(duty.number, State.LISTENING)
-        duty.ready()
+        spec.states.set(spec.number, WorkerState.LISTENING)
+        spec.ready()
         try:
             await self._stop.wait()
             return await self._drain()
@@ -212,11 +212,11 @@ class _Worker:
 
     async def _drain(self) -> int:
         """Let what is under way end; what does not in time is cut, and told so."""
-        duty = self._duty
-        duty.crew.set(duty.number, State.DRAINING)
-        if duty.alone:
+        spec = self._spec
+        spec.states.set(spec.number, WorkerState.DRAINING)
+        if spec.alone:
             notify("STOPPING=1")
-        self._director.entrance.stop()
+        self._router.admission.stop()
         drained = self._loop.create_task(self._gateway.drain())
         at_once = self._loop.create_task(self._now.wait())
         await asyncio.wait(
@@ -227,7 +227,7 @@ class _Worker:
         at_once.cancel()
         cut = self._gateway.end_all()
         if cut:
-            duty.say(f"{cut} streams were cut")
+            spec.say(f"{cut} streams were cut")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(drained), _LAST_WORDS_S)
         drained.cancel()
@@ -239,7 +239,7 @@ class _Worker:
         loop.add_signal_handler(signal.SIGTERM, self._asked_to_stop)
         loop.add_signal_handler(signal.SIGUSR1, self._end_now)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
-        if self._duty.alone:
+        if self._spec.alone:
             loop.add_signal_handler(signal.SIGINT, self._asked_to_stop)
         else:
             # Ctrl-C goes to the whole group; the parent tells what it means.
@@ -250,7 +250,7 @@ class _Worker:
         self._stops += 1
         self._stop.set()
         # A parent passes on one stop only, and its service manager may add another.
-        if self._stops > 1 and self._duty.alone:
+        if self._stops > 1 and self._spec.alone:
             self._now.set()
 
     def _end_now(self) -> None:
@@ -259,44 +259,44 @@ class _Worker:
 
     def _reload(self) -> None:
         """Go on under the configuration as it stands now, or under the old one if it is wrong."""
-        duty, old = self._duty, self._config
-        if duty.alone:
+        spec, old = self._spec, self._config
+        if spec.alone:
             notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
-            new = duty.load()
+            new = spec.load()
             upstreams = make_upstreams(new)
             self._use_keys(new)
             if self._tls is not None:
                 _load_chain(self._tls, old)
         except UndamError as error:
-            duty.say(f"the new configuration is refused, the old one stays: {error}")
+            spec.say(f"the new configuration is refused, the old one stays: {error}")
         else:
             self._apply(new, upstreams)
         if self._log is not None:
             self._log.reopen()
-        if duty.alone:
+        if spec.alone:
             notify("READY=1")
 
     def _apply(self, new: Config, upstreams: list[Upstream]) -> None:
-        duty, old = self._duty, self._config
+        spec, old = self._spec, self._config
         for name in changes(old, new):
-            if duty.number == 0:
-                duty.say(f"{name} changes with the next start only")
+            if spec.number == 0:
+                spec.say(f"{name} changes with the next start only")
         self._config = new
         # One that stays is equal to what it was, so it keeps its connections.
         self._upstreams = upstreams
         self._gateway.limits = new.request_limits
-        leaving = self._director.apply(new, self._upstreams)
+        leaving = self._router.apply(new, self._upstreams)
         self._gateway.pool.keep(self._upstreams)
         self._checks.start(new.health_interval, new.health_path)
-        if duty.number == 0:
+        if spec.number == 0:
             drains = f"; drains: {', '.join(leaving)}" if leaving else ""
-            duty.say(f"reloaded: {len(upstreams)} upstreams{drains}")
+            spec.say(f"reloaded: {len(upstreams)} upstreams{drains}")
 
     def _use_keys(self, config: Config) -> None:
         seen = _stamp(config.keys)
         keys = read_keys(config)
-        self._director.use_keys(keys, read_key("upstream_key", config.upstream_key))
+        self._router.use_keys(keys, read_key("upstream_key", config.upstream_key))
         self._seen_keys = seen
 
     async def _watch_keys(self) -> None:
@@ -308,10 +308,10 @@ class _Worker:
                 continue
             try:
                 self._use_keys(self._config)
-                self._duty.say("the keys were read anew")
+                self._spec.say("the keys were read anew")
             except UndamError as error:
                 self._seen_keys = seen
-                self._duty.say(f"the old keys stay: {error}")
+                self._spec.say(f"the old keys stay: {error}")
 
     def _open_log(self) -> AccessLog | None:
         path = self._config.access_log

@@ -9,7 +9,7 @@ import ssl
 from undam.aio.deadlines import DeadlineTimer
 from undam.aio.deferred import DeferredQueue
 from undam.gateway.http.pool import UpstreamPool
-from undam.gateway.interfaces import Director, Observer, RequestLimits
+from undam.gateway.interfaces import Observer, RequestLimits, Router
 from undam.gateway.relay.client_connection import ClientConnection
 
 
@@ -17,13 +17,13 @@ class Gateway:
     """The data plane in one event loop.
 
     Attributes:
-        director, observer, limits: may be replaced at any time; a request keeps the ones it began
+        router, observer, limits: may be replaced at any time; a request keeps the ones it began
             with.
         draining: answers say that the connection closes, and idle ones are closed.
     """
 
-    def __init__(self, director: Director, observer: Observer, limits: RequestLimits) -> None:
-        self.director = director
+    def __init__(self, router: Router, observer: Observer, limits: RequestLimits) -> None:
+        self.router = router
         self.observer = observer
         self.limits = limits
         self.draining = False

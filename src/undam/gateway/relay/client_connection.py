@@ -160,7 +160,7 @@ class ClientConnection(asyncio.Protocol):
             request_id=info.request_id, keep=not gateway.draining, now=now,
         )  # fmt: skip
         rules = Rules(
-            gateway.director, gateway.observer, gateway.limits, gateway.pool, info,
+            gateway.router, gateway.observer, gateway.limits, gateway.pool, info,
             repeatable=info.repeatable, whole=whole,
         )  # fmt: skip
         self._relay = relay = Relay(self, rules, record, writer)

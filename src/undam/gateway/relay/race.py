@@ -16,11 +16,11 @@ from undam.gateway.http.headers import ForwardedHead, ResponseHead
 from undam.gateway.http.pool import UpstreamPool
 from undam.gateway.interfaces import (
     AttemptKind,
-    Director,
     Observer,
     RequestInfo,
     RequestLimits,
     RequestRecord,
+    Router,
     Upstream,
     UpstreamResult,
 )
@@ -61,7 +61,7 @@ class Owner(Protocol):
         ...
 
     def tell_content(self) -> None:
-        """Tell the director of the first content, if it has not been: an attempt is dropped."""
+        """Tell the router of the first content, if it has not been: an attempt is dropped."""
         ...
 
     def comment_came(self, now: float) -> None:
@@ -94,7 +94,7 @@ class Rules:
         whole: its body is there; if not, it is passed on as it comes, once.
     """
 
-    director: Director
+    router: Router
     observer: Observer
     limits: RequestLimits
     pool: UpstreamPool
@@ -149,7 +149,7 @@ class Race:
         rules = self._rules
         rules.observer.sent(self._record, attempt.upstream, attempt.asked_for)
         if rules.info.streams and rules.repeatable:
-            after = rules.director.hedge_after_s(rules.info)
+            after = rules.router.hedge_after_s(rules.info)
             if after is not None:
                 self._hedge_at = attempt.asked_at + after
         self._look_at(attempt)
@@ -199,7 +199,7 @@ class Race:
 
     def _ask(self, why: AttemptKind, now: float) -> bool:
         rules = self._rules
-        upstream = rules.director.choose(rules.info, self._tried)
+        upstream = rules.router.choose(rules.info, self._tried)
         if upstream is None:
             return False
         self._tried.append(upstream)
@@ -209,7 +209,7 @@ class Race:
             self._record.upstream = upstream
         attempt.start(rules.pool)
         # What is counted need not be waited for.
-        rules.director.began(upstream, rules.info)
+        rules.router.began(upstream, rules.info)
         if why == "first":
             self._unnoted = attempt
         else:
@@ -224,7 +224,7 @@ class Race:
         rules = self._rules
         if len(self.attempts) != 1:
             return
-        if rules.director.may_hedge(rules.info) and self._ask("hedge", now):
+        if rules.router.may_hedge(rules.info) and self._ask("hedge", now):
             self._record.hedged = "sent"
         else:
             rules.observer.hedge_denied(self._record)
@@ -243,7 +243,7 @@ class Race:
         if not self.repeatable or (self._retries <= 0 and self._hedge_at == inf):
             return False
         rules = self._rules
-        return rules.director.choose(rules.info, self._tried) is not None
+        return rules.router.choose(rules.info, self._tried) is not None
 
     def _win(self, attempt: Attempt, now: float) -> None:
         self.winner = attempt
@@ -264,7 +264,7 @@ class Race:
         self.note_start()
         self._owner.tell_content()
         rules = self._rules
-        rules.director.ended(attempt.upstream, rules.info, result)
+        rules.router.ended(attempt.upstream, rules.info, result)
         if result not in (UpstreamResult.OK, UpstreamResult.CANCELLED):
             rules.observer.upstream_failed(self._record, attempt.upstream, result)
 

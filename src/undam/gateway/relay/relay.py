@@ -14,7 +14,7 @@ from typing import Any
 
 from undam.gateway.http.error_responses import SERVER_ERROR
 from undam.gateway.http.headers import ForwardedHead
-from undam.gateway.interfaces import EndReason, LocalResponse, Refusal, Ticket, UpstreamResult
+from undam.gateway.interfaces import EndReason, LocalResponse, Permit, Refusal, UpstreamResult
 from undam.gateway.relay.race import Race
 from undam.gateway.relay.response_relay import Passing
 
@@ -36,19 +36,19 @@ class Relay(Passing):
         self._body = body
         rules.observer.began(self.record)
         self._request = request
-        self._after(rules.director.page(rules.info), self._paged)
+        self._after(rules.router.page(rules.info), self._paged)
         if self._race is None and not self.over:
             self._host.look_at(self.due())  # It waits for its turn.
 
     def _paged(self, page: LocalResponse | None) -> None:
         if page is None:
-            self._after(self._rules.director.admit(self._rules.info), self._admitted)
+            self._after(self._rules.router.admit(self._rules.info), self._admitted)
             return
         lines = b"Content-Type: %b\r\nCache-Control: no-store\r\n" % page.content_type
         self._writer.answer(page.status, lines, page.body, monotonic())
         self.end(EndReason.LOCAL, keep=self._writer.keep)
 
-    def _admitted(self, admitted: Ticket | Refusal) -> None:
+    def _admitted(self, admitted: Permit | Refusal) -> None:
         now = monotonic()
         if not isinstance(admitted, Refusal):
             self._ticket = admitted
@@ -68,7 +68,7 @@ class Relay(Passing):
             self._host.look_at(self.due())
 
     def _after(self, given: Any, then: Callable[[Any], None]) -> None:
-        """Go on with what a director gives at once or later."""
+        """Go on with what a router gives at once or later."""
         if given is None or not hasattr(given, "__await__"):
             then(given)
             return

@@ -21,7 +21,7 @@ from undam.gateway.http.error_responses import (
 from undam.gateway.http.fast_path import FastPath
 from undam.gateway.http.headers import ResponseHead
 from undam.gateway.http.response_writer import ResponseWriter
-from undam.gateway.interfaces import EndReason, RequestRecord, Ticket, UpstreamResult
+from undam.gateway.interfaces import EndReason, Permit, RequestRecord, UpstreamResult
 from undam.gateway.relay.attempt import Attempt
 from undam.gateway.relay.first_content import FirstContentDetector, is_announced_end
 from undam.gateway.relay.race import Race, Rules
@@ -120,7 +120,7 @@ class Passing:
         self._stuck_bytes = 0
         self._telling: list[bytes] | None = None
         self._telling_until = inf
-        self._ticket: Ticket | None = None
+        self._ticket: Permit | None = None
         self._untold: Attempt | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -215,7 +215,7 @@ class Passing:
         rules = self._rules
         if rules.info.streams:
             waited_s = content_at - attempt.asked_at
-            rules.director.saw_first_content(attempt.upstream, rules.info, waited_s)
+            rules.router.saw_first_content(attempt.upstream, rules.info, waited_s)
         rules.observer.first_content(self.record)
 
     def fast_path_for(self, attempt: Attempt) -> FastPath | None:

@@ -20,7 +20,7 @@ from typing import Any
 
 from undam.errors import UsageError
 from undam.gateway.interfaces import RequestRecord
-from undam.gateway.telemetry.gap_stats import Gaps
+from undam.gateway.telemetry.gap_stats import GapStats
 from undam.gateway.telemetry.traceparent import of_record
 from undam.record.redact import redact_text
 
@@ -34,7 +34,7 @@ _TEXT = 512
 _SHORT = 96
 
 
-def entry(record: RequestRecord, gaps: Gaps) -> dict[str, Any]:
+def entry(record: RequestRecord, gaps: GapStats) -> dict[str, Any]:
     """A line as a dictionary. Milliseconds and bytes; null for what there was none of."""
     request, upstream = record.request, record.upstream
     began_s = time.time() - time.monotonic() + record.began_at
@@ -88,7 +88,7 @@ class AccessLog:
         self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
         self._thread.start()
 
-    def note(self, record: RequestRecord, gaps: Gaps) -> None:
+    def note(self, record: RequestRecord, gaps: GapStats) -> None:
         """Write the line of a record that has ended."""
         self.write(entry(record, gaps))
 

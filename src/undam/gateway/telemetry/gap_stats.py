@@ -15,7 +15,7 @@ _LONGEST = 64
 _GATHERED = 2 * _LONGEST
 
 
-class Gaps:
+class GapStats:
     """How long a stream was silent between two reads: the longest times, and what p99 needs."""
 
     __slots__ = ("_floor_s", "_longest", "_sum_s", "count")

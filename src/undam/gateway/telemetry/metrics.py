@@ -31,11 +31,11 @@ def key_of(family: Family, labels: Sequence[str]) -> str:
     return json.dumps([family.name, *labels], ensure_ascii=False, separators=(",", ":"))
 
 
-class Metrics:
+class WorkerMetrics:
     """Counts for one worker.
 
     Args:
-        region: the worker's part of a ``Board``. Its gauges start at 0, its counters go on.
+        region: the worker's part of a ``SharedMetrics``. Its gauges start at 0, its counters go on.
     """
 
     def __init__(self, region: Region) -> None:
@@ -83,7 +83,7 @@ class Metrics:
         numbers[-1] += int(seconds * 1e9 + 0.5)
 
     def denied_because(self, reason: str) -> None:
-        """Why the hedge that the director is about to deny is denied; the next
+        """Why the hedge that the router is about to deny is denied; the next
         ``Observer.hedge_denied`` counts it under this reason."""
         self._denial = reason
 

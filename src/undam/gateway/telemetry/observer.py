@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 from undam.apis import CHAT, COMPLETIONS, MESSAGES, PLAIN, RESPONSES, Api
 from undam.gateway.interfaces import AttemptKind, EndReason, RequestRecord, Upstream, UpstreamResult
 from undam.gateway.telemetry import metric_definitions as m
-from undam.gateway.telemetry.gap_stats import Gaps
-from undam.gateway.telemetry.metrics import Metrics, add_sorted
+from undam.gateway.telemetry.gap_stats import GapStats
+from undam.gateway.telemetry.metrics import WorkerMetrics, add_sorted
 from undam.gateway.telemetry.model_labels import clean_label
 
 if TYPE_CHECKING:
@@ -33,14 +33,14 @@ class Tracer(Protocol):
 
     def event(self, span: object, name: str, upstream: str) -> None: ...
 
-    def ended(self, span: object, record: RequestRecord, gaps: Gaps) -> None: ...
+    def ended(self, span: object, record: RequestRecord, gaps: GapStats) -> None: ...
 
 
 @dataclass(slots=True)
-class Observed:
+class RequestTelemetry:
     """What is kept of a record in flight."""
 
-    gaps: Gaps = field(default_factory=Gaps)
+    gaps: GapStats = field(default_factory=GapStats)
     asked: list[Upstream] = field(default_factory=list)
     model: str | None = None
     """The label it took, from the first content on."""
@@ -52,7 +52,7 @@ class Observed:
 
 
 class Telemetry:
-    """An ``Observer``. The director shares its ``metrics`` for what only it knows.
+    """An ``Observer``. The router shares its ``metrics`` for what only it knows.
 
     Args:
         access_log: where a line about each record goes; the gateway's own pages get none.
@@ -60,7 +60,11 @@ class Telemetry:
     """
 
     def __init__(
-        self, metrics: Metrics, *, access_log: AccessLog | None = None, tracer: Tracer | None = None
+        self,
+        metrics: WorkerMetrics,
+        *,
+        access_log: AccessLog | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.metrics = metrics
         # What every request adds to.
@@ -195,7 +199,7 @@ class Telemetry:
         if record.request is not None and record.request.streams:
             self._streams[0] += by
 
-    def _answered(self, observed: Observed, upstream: Upstream) -> None:
+    def _answered(self, observed: RequestTelemetry, upstream: Upstream) -> None:
         for place, one in enumerate(observed.asked):
             if one is upstream:
                 del observed.asked[place]
@@ -218,9 +222,9 @@ def _error(record: RequestRecord, end_reason: EndReason) -> str:
     return str(record.status) if end_reason in _GOOD else end_reason.value
 
 
-def _of(record: RequestRecord) -> Observed:
+def _of(record: RequestRecord) -> RequestTelemetry:
     observed = record.observed
-    if type(observed) is Observed:
+    if type(observed) is RequestTelemetry:
         return observed
-    record.observed = observed = Observed()
+    record.observed = observed = RequestTelemetry()
     return observed

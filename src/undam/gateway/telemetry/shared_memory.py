@@ -1,13 +1,14 @@
 """Counters of several worker processes in one piece of shared memory, so that a scrape of any
 worker tells of all, exactly and at once, and what a worker that died had counted is not lost.
 
-The parent makes a ``Board`` before it forks (or passes ``board.fd`` to what it executes, with
-``pass_fds``, and the child opens it: ``Board(fd, workers)``). Worker number i, also one that takes
-the place of a dead one, writes to ``board.region(i)`` only; ``board.snapshot()`` reads all::
+The parent creates a ``SharedMetrics`` before it forks. To share it with a program that it executes,
+it passes ``shared_metrics.fd`` in ``pass_fds``, and the child opens ``SharedMetrics(fd, workers)``.
+Worker i, or the process that replaces it, writes to ``shared_metrics.region(i)`` only, and
+``shared_metrics.snapshot()`` reads all regions::
 
-    board = Board.make(workers)           # the parent, before fork
-    metrics = Metrics(board.region(i))    # in worker i
-    await scrape(board.snapshot())        # in any of them, for GET /-/metrics
+    shared_metrics = SharedMetrics.make(workers)           # the parent, before fork
+    metrics = WorkerMetrics(shared_metrics.region(i))    # in worker i
+    await scrape(shared_metrics.snapshot())        # in any of them, for GET /-/metrics
 
 Memory is taken page by page as series appear: a worker's region is 2 MB at most.
 """
@@ -32,7 +33,7 @@ _FIRST = 1
 _TRIES = 100
 
 
-class Board:
+class SharedMetrics:
     """Shared memory with a region for each worker.
 
     Args:
@@ -46,14 +47,14 @@ class Board:
         self._slots = memoryview(self._map).cast("q")
 
     @classmethod
-    def make(cls, workers: int = 1) -> Board:
+    def make(cls, workers: int = 1) -> SharedMetrics:
         """A new, empty one, in memory of its own that no file system shows."""
         fd = os.memfd_create("undam-gateway-metrics", os.MFD_CLOEXEC)
         os.ftruncate(fd, workers * _REGION_BYTES)
-        board = cls(fd, workers)
+        shared_metrics = cls(fd, workers)
         for worker in range(workers):
-            board._slots[worker * _REGION] = _FIRST
-        return board
+            shared_metrics._slots[worker * _REGION] = _FIRST
+        return shared_metrics
 
     def region(self, worker: int) -> Region:
         """The region of one worker, with the series that an earlier process of this number left."""

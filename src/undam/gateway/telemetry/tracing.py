@@ -16,7 +16,7 @@ from typing import Any
 
 from undam.errors import UsageError
 from undam.gateway.interfaces import EndReason, RequestRecord
-from undam.gateway.telemetry.gap_stats import Gaps
+from undam.gateway.telemetry.gap_stats import GapStats
 from undam.gateway.telemetry.model_labels import clean_label
 from undam.gateway.telemetry.observer import operation_of
 from undam.gateway.telemetry.traceparent import TraceParent, of_headers
@@ -118,7 +118,7 @@ class Tracing:
         assert isinstance(span, _Spans)
         span.model.add_event(f"undam.{name}", {"undam.upstream": upstream})
 
-    def ended(self, span: object, record: RequestRecord, gaps: Gaps) -> None:
+    def ended(self, span: object, record: RequestRecord, gaps: GapStats) -> None:
         """Say how it went, and end both."""
         assert isinstance(span, _Spans)
         end_reason = record.end_reason or EndReason.LOCAL
@@ -164,7 +164,7 @@ class Tracing:
         return self._api.set_span_in_context(self._api.NonRecordingSpan(remote), context)
 
 
-def tracing_if_asked(
+def tracing_if_configured(
     endpoint: str | None = None, environment: Mapping[str, str] = os.environ
 ) -> Tracing | None:
     """A ``Tracing`` where an endpoint is given here or by OpenTelemetry's own variables.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from undam.lab.proxies.plan import Place, Plan, Upstream, inset, upstream_of
+from undam.lab.proxies.plan import LaunchPlan, Upstream, Workspace, inset, upstream_of
 from undam.lab.proxies.process import Proxy, start
 
 # Debian has these outside the program; they are what a proxy of event streams may be told to use.
@@ -20,8 +20,8 @@ def start_apache(upstream: str, *, extra: str = "", proxy_pass: str = "") -> Pro
     """
     origin = upstream_of(upstream)
 
-    def plan(place: Place) -> Plan:
-        return Plan(
+    def plan(place: Workspace) -> LaunchPlan:
+        return LaunchPlan(
             config=render(origin, place, extra=extra, proxy_pass=proxy_pass),
             config_name="apache.conf",
             arguments=(
@@ -34,7 +34,7 @@ def start_apache(upstream: str, *, extra: str = "", proxy_pass: str = "") -> Pro
     return start("apache", plan, program="apache2", version_flag="-v", accounts=accounts)
 
 
-def render(origin: Upstream, place: Place, *, extra: str = "", proxy_pass: str = "") -> str:
+def render(origin: Upstream, place: Workspace, *, extra: str = "", proxy_pass: str = "") -> str:
     """The text of apache.conf; what is not asked for stays at Apache's own default."""
     modules = "".join(
         f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n" for name in _MODULES

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from undam.lab.proxies.plan import Place, Plan, Upstream, inset, upstream_of
+from undam.lab.proxies.plan import LaunchPlan, Upstream, Workspace, inset, upstream_of
 from undam.lab.proxies.process import Proxy, start
 
 
@@ -14,9 +14,9 @@ def start_caddy(upstream: str, *, extra: str = "", reverse_proxy: str = "") -> P
     """
     origin = upstream_of(upstream)
 
-    def plan(place: Place) -> Plan:
+    def plan(place: Workspace) -> LaunchPlan:
         home = str(place.directory)
-        return Plan(
+        return LaunchPlan(
             config=render(origin, place, extra=extra, reverse_proxy=reverse_proxy),
             config_name="Caddyfile",
             arguments=("run", "--config", "Caddyfile", "--adapter", "caddyfile"),
@@ -27,7 +27,7 @@ def start_caddy(upstream: str, *, extra: str = "", reverse_proxy: str = "") -> P
     return start("caddy", plan, version_flag="version")
 
 
-def render(origin: Upstream, place: Place, *, extra: str = "", reverse_proxy: str = "") -> str:
+def render(origin: Upstream, place: Workspace, *, extra: str = "", reverse_proxy: str = "") -> str:
     """The text of the Caddyfile; what is not asked for stays at Caddy's own default."""
     return f"""\
 {{

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from undam.lab.proxies.plan import Place, Plan, Upstream, upstream_of
+from undam.lab.proxies.plan import LaunchPlan, Upstream, Workspace, upstream_of
 from undam.lab.proxies.process import Proxy, start
 
 _HTTP = "type.googleapis.com/envoy.extensions.filters.http"
@@ -33,8 +33,8 @@ def start_envoy(
     """
     origin = upstream_of(upstream)
 
-    def plan(place: Place) -> Plan:
-        return Plan(
+    def plan(place: Workspace) -> LaunchPlan:
+        return LaunchPlan(
             config=render(
                 origin,
                 place,
@@ -54,7 +54,7 @@ def start_envoy(
 
 def render(
     origin: Upstream,
-    place: Place,
+    place: Workspace,
     *,
     route_timeout: str | None = None,
     stream_idle_timeout: str | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from undam.lab.proxies.plan import Place, Plan, Upstream, inset, upstream_of
+from undam.lab.proxies.plan import LaunchPlan, Upstream, Workspace, inset, upstream_of
 from undam.lab.proxies.process import Proxy, start
 
 
@@ -16,8 +16,8 @@ def start_haproxy(
     """
     origin = upstream_of(upstream)
 
-    def plan(place: Place) -> Plan:
-        return Plan(
+    def plan(place: Workspace) -> LaunchPlan:
+        return LaunchPlan(
             config=render(origin, place, options=options, timeout_server=timeout_server, mode=mode),
             config_name="haproxy.cfg",
             arguments=("-db", "-f", "haproxy.cfg"),
@@ -28,7 +28,7 @@ def start_haproxy(
 
 def render(
     origin: Upstream,
-    place: Place,
+    place: Workspace,
     *,
     options: str = "",
     timeout_server: str = "50s",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from undam.lab.proxies.plan import Place, Plan, Upstream, inset, upstream_of
+from undam.lab.proxies.plan import LaunchPlan, Upstream, Workspace, inset, upstream_of
 from undam.lab.proxies.process import Proxy, start
 
 
@@ -17,8 +17,8 @@ def start_lighttpd(
     """
     origin = upstream_of(upstream)
 
-    def plan(place: Place) -> Plan:
-        return Plan(
+    def plan(place: Workspace) -> LaunchPlan:
+        return LaunchPlan(
             config=render(origin, place, stream_response_body=stream_response_body, extra=extra),
             config_name="lighttpd.conf",
             arguments=("-D", "-f", "lighttpd.conf"),
@@ -28,7 +28,7 @@ def start_lighttpd(
 
 
 def render(
-    origin: Upstream, place: Place, *, stream_response_body: int | None = None, extra: str = ""
+    origin: Upstream, place: Workspace, *, stream_response_body: int | None = None, extra: str = ""
 ) -> str:
     """The text of lighttpd.conf; what is not asked for stays at lighttpd's own default."""
     account = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from undam.lab.proxies.plan import Place, Plan, Upstream, inset, upstream_of
+from undam.lab.proxies.plan import LaunchPlan, Upstream, Workspace, inset, upstream_of
 from undam.lab.proxies.process import Proxy, start
 
 
@@ -14,8 +14,8 @@ def start_nginx(upstream: str, *, location: str = "", http: str = "") -> Proxy:
     """
     origin = upstream_of(upstream)
 
-    def plan(place: Place) -> Plan:
-        return Plan(
+    def plan(place: Workspace) -> LaunchPlan:
+        return LaunchPlan(
             config=render(origin, place, location=location, http=http),
             config_name="nginx.conf",
             # Without -e it first tries the system's log.
@@ -26,7 +26,7 @@ def start_nginx(upstream: str, *, location: str = "", http: str = "") -> Proxy:
     return start("nginx", plan, version_flag="-v", accounts=accounts)
 
 
-def render(origin: Upstream, place: Place, *, location: str = "", http: str = "") -> str:
+def render(origin: Upstream, place: Workspace, *, location: str = "", http: str = "") -> str:
     """The text of nginx.conf; what is not asked for stays at nginx's own default."""
     user = f"user {place.account.user} {place.account.group};\n" if place.account else ""
     return f"""\

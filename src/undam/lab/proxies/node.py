@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from undam.errors import UsageError
-from undam.lab.proxies.plan import Place, Plan, Upstream, upstream_of
+from undam.lab.proxies.plan import LaunchPlan, Upstream, Workspace, upstream_of
 from undam.lab.proxies.process import Proxy, start
 from undam.lab.proxies.programs import Missing, find_program
 
@@ -51,8 +51,8 @@ def start_node(upstream: str, *, app: App = "plain") -> Proxy:
     modules = _modules()
     _require(_NEEDS[app], modules)
 
-    def plan(place: Place) -> Plan:
-        return Plan(
+    def plan(place: Workspace) -> LaunchPlan:
+        return LaunchPlan(
             config=_SCRIPT.read_text(encoding="utf-8"),
             config_name="node.js",
             arguments=arguments(origin, place, app),
@@ -62,7 +62,7 @@ def start_node(upstream: str, *, app: App = "plain") -> Proxy:
     return start(f"node-{app}", plan, program="node")
 
 
-def arguments(origin: Upstream, place: Place, app: App) -> tuple[str, ...]:
+def arguments(origin: Upstream, place: Workspace, app: App) -> tuple[str, ...]:
     """What node is called with: the script, the relay's kind, its port, and the next hop."""
     return ("node.js", app, str(place.port), origin.host.strip("[]"), str(origin.port))
 

@@ -12,7 +12,7 @@ from undam.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class RunAs:
     """Whom a program becomes when root starts it."""
 
     user: str
@@ -22,7 +22,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Workspace:
     """Where a program is to run: a directory of its own, a free port of 127.0.0.1, and as whom.
 
     ``account`` is None when the program runs as the user that starts it.
@@ -30,12 +30,12 @@ class Place:
 
     directory: Path
     port: int
-    account: Account | None = None
+    account: RunAs | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Everything to start one program in a ``Place``.
+class LaunchPlan:
+    """Everything to start one program in a ``Workspace``.
 
     ``config`` is the text that decides its behaviour, written to the file ``config_name``.
     ``files`` (names relative to the directory) and ``folders`` are made as well.

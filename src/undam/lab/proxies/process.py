@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Self
 
 from undam.errors import UndamError
-from undam.lab.proxies.plan import Account, Place, Plan
+from undam.lab.proxies.plan import LaunchPlan, RunAs, Workspace
 from undam.lab.proxies.programs import find_program, version_of
 
 _HOST = "127.0.0.1"
@@ -52,7 +52,7 @@ class Proxy:
         name: str,
         version: str,
         *,
-        place: Place,
+        place: Workspace,
         config: str,
         process: subprocess.Popen[bytes],
     ) -> None:
@@ -95,7 +95,7 @@ class Proxy:
 
 def start(
     name: str,
-    prepare: Callable[[Place], Plan],
+    prepare: Callable[[Workspace], LaunchPlan],
     *,
     program: str | None = None,
     version_flag: str = "--version",
@@ -110,7 +110,7 @@ def start(
     version = version_of(path, version_flag)
     account = _account(accounts)
     for attempt in range(1, _ATTEMPTS + 1):
-        place = Place(Path(tempfile.mkdtemp(prefix=f"undam-{name}-")), _free_port(), account)
+        place = Workspace(Path(tempfile.mkdtemp(prefix=f"undam-{name}-")), _free_port(), account)
         try:
             return _launch(name, version, path, place, prepare)
         except NotStarted as error:
@@ -121,7 +121,7 @@ def start(
 
 
 def _launch(
-    name: str, version: str, path: str, place: Place, prepare: Callable[[Place], Plan]
+    name: str, version: str, path: str, place: Workspace, prepare: Callable[[Workspace], LaunchPlan]
 ) -> Proxy:
     process = None
     try:
@@ -146,7 +146,7 @@ def _launch(
         raise
 
 
-def _furnish(place: Place, plan: Plan) -> None:
+def _furnish(place: Workspace, plan: LaunchPlan) -> None:
     for folder in plan.folders:
         (place.directory / folder).mkdir(parents=True, exist_ok=True)
     for file_name, text in {plan.config_name: plan.config, **plan.files}.items():
@@ -161,7 +161,7 @@ def _furnish(place: Place, plan: Plan) -> None:
             os.chown(inside, place.account.uid, place.account.gid)
 
 
-def _await_port(name: str, process: subprocess.Popen[bytes], place: Place) -> None:
+def _await_port(name: str, process: subprocess.Popen[bytes], place: Workspace) -> None:
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -189,14 +189,14 @@ def _free_port() -> int:
         return int(finder.getsockname()[1])
 
 
-def _account(names: tuple[str, ...]) -> Account | None:
+def _account(names: tuple[str, ...]) -> RunAs | None:
     if os.geteuid() != 0:
         return None
     for name in names:
         with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)
             group = grp.getgrgid(entry.pw_gid).gr_name
-            return Account(name, group, entry.pw_uid, entry.pw_gid)
+            return RunAs(name, group, entry.pw_uid, entry.pw_gid)
     return None
 
 

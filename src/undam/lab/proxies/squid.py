@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from undam.lab.proxies.plan import Place, Plan, Upstream, inset, upstream_of
+from undam.lab.proxies.plan import LaunchPlan, Upstream, Workspace, inset, upstream_of
 from undam.lab.proxies.process import Proxy, start
 
 
@@ -10,8 +10,8 @@ def start_squid(upstream: str, *, extra: str = "") -> Proxy:
     """Start squid before ``upstream`` (``http://HOST:PORT``); ``extra`` are further directives."""
     origin = upstream_of(upstream)
 
-    def plan(place: Place) -> Plan:
-        return Plan(
+    def plan(place: Workspace) -> LaunchPlan:
+        return LaunchPlan(
             config=render(origin, place, extra=extra),
             config_name="squid.conf",
             arguments=("-N", "-f", str(place.directory / "squid.conf")),
@@ -20,7 +20,7 @@ def start_squid(upstream: str, *, extra: str = "") -> Proxy:
     return start("squid", plan, version_flag="-v", accounts=("proxy", "squid", "nobody"))
 
 
-def render(origin: Upstream, place: Place, *, extra: str = "") -> str:
+def render(origin: Upstream, place: Workspace, *, extra: str = "") -> str:
     """The text of squid.conf."""
     account = ""
     if place.account:

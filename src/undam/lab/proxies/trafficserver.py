@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from undam.lab.proxies.plan import Place, Plan, upstream_of
+from undam.lab.proxies.plan import LaunchPlan, Workspace, upstream_of
 from undam.lab.proxies.process import Proxy, start
 
 _FOLDERS = ("etc", "run", "log", "cache")
@@ -18,8 +18,8 @@ def start_trafficserver(upstream: str, *, compress_flush: bool | None = None) ->
     origin = upstream_of(upstream)
     plugin = "" if compress_flush is None else "compress.so compress.config\n"
 
-    def plan(place: Place) -> Plan:
-        return Plan(
+    def plan(place: Workspace) -> LaunchPlan:
+        return LaunchPlan(
             config=render(place),
             config_name="etc/records.config",
             arguments=(f"--run-root={place.directory}/runroot.yaml",),
@@ -43,7 +43,7 @@ def start_trafficserver(upstream: str, *, compress_flush: bool | None = None) ->
     )
 
 
-def render(place: Place) -> str:
+def render(place: Workspace) -> str:
     """The text of records.config."""
     user = place.account.user if place.account else "#-1"
     return f"""\
@@ -79,7 +79,7 @@ ip_allow:
 """
 
 
-def _run_root(place: Place) -> str:
+def _run_root(place: Workspace) -> str:
     base = place.directory
     return f"""\
 prefix: {base}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from undam.lab.proxies.plan import Place, Plan, Upstream, inset, upstream_of
+from undam.lab.proxies.plan import LaunchPlan, Upstream, Workspace, inset, upstream_of
 from undam.lab.proxies.process import Proxy, start
 
 
@@ -14,8 +14,8 @@ def start_varnish(upstream: str, *, vcl_response: str = "", vcl_recv: str = "") 
     """
     origin = upstream_of(upstream)
 
-    def plan(place: Place) -> Plan:
-        return Plan(
+    def plan(place: Workspace) -> LaunchPlan:
+        return LaunchPlan(
             config=render(origin, vcl_response=vcl_response, vcl_recv=vcl_recv),
             config_name="default.vcl",
             arguments=(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from undam.simulator.apis.form import Answer, around, fragment
+from undam.simulator.apis.form import ResponseContext, fragment, split_template
 
-_MARK = "@"
+_PLACEHOLDER = "@"
 
 
 def error(message: str, status: int) -> Mapping[str, object]:
@@ -16,7 +16,7 @@ def error(message: str, status: int) -> Mapping[str, object]:
     return {"type": "error", "error": {"type": kind, "message": message}}
 
 
-class MessageForm:
+class MessagesFormat:
     """POST /v1/messages."""
 
     content_type = "text/event-stream; charset=utf-8"
@@ -24,11 +24,13 @@ class MessageForm:
     terminator = b"\n\n"
     last = b""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: ResponseContext) -> None:
         self._answer = answer
-        delta = {"type": "text_delta", "text": _MARK}
+        delta = {"type": "text_delta", "text": _PLACEHOLDER}
         payload = {"type": "content_block_delta", "index": 0, "delta": delta}
-        self._before, self._after = around(payload, _MARK, event="content_block_delta")
+        self._before, self._after = split_template(
+            payload, _PLACEHOLDER, event="content_block_delta"
+        )
 
     def opening(self) -> Sequence[bytes]:
         """message_start, content_block_start, ping."""

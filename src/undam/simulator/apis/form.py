@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from undam.simulator.api_request import Call
-from undam.simulator.schedule import Moment
-from undam.simulator.text import Text
+from undam.simulator.api_request import ApiRequest
+from undam.simulator.schedule import ScheduledEvent
+from undam.simulator.text import ModelText
 
 
-class TimedEvent(NamedTuple):
+class DueEvent(NamedTuple):
     """Bytes that are due at ``due_ns``; ``content`` tells events with tokens from the rest.
 
     Without data it is no event, only the time before which the stream does not end.
@@ -24,7 +24,7 @@ class TimedEvent(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ResponseContext:
     """Who answers what: the values that every event of one answer repeats.
 
     Args:
@@ -33,15 +33,15 @@ class Answer:
         cut: the caller's bound made the answer shorter.
     """
 
-    call: Call
-    text: Text
+    call: ApiRequest
+    text: ModelText
     number: int
     created_s: int
     tokens: int
     cut: bool
 
 
-class Form(Protocol):
+class ResponseFormat(Protocol):
     """One API's way to say an answer.
 
     A fragment is an event without its end: the stamp and ``terminator`` are put after it, so a
@@ -77,7 +77,9 @@ def fragment(payload: Mapping[str, object], *, event: str = "") -> bytes:
     return f"{name}data: {compact(payload)[:-1]}".encode()
 
 
-def around(payload: Mapping[str, object], mark: str, *, event: str = "") -> tuple[bytes, bytes]:
+def split_template(
+    payload: Mapping[str, object], mark: str, *, event: str = ""
+) -> tuple[bytes, bytes]:
     """The two sides of the value ``mark`` in the fragment of ``payload``.
 
     Built once a stream, so that an event costs one concatenation and no JSON.
@@ -93,37 +95,42 @@ def compact(payload: Mapping[str, object]) -> str:
     return json.dumps(payload, separators=(",", ":"))
 
 
-def timed_events(
-    form: Form, text: Text, moments: Iterable[Moment], *, start_ns: int, event_bytes: int | None
-) -> Iterator[TimedEvent]:
+def due_events(
+    form: ResponseFormat,
+    text: ModelText,
+    scheduled_events: Iterable[ScheduledEvent],
+    *,
+    start_ns: int,
+    event_bytes: int | None,
+) -> Iterator[DueEvent]:
     """Every event of one answer in order, each built when it is asked for.
 
     Args:
-        start_ns: the time from which the moments count, CLOCK_REALTIME.
+        start_ns: the time from which the scheduled_events count, CLOCK_REALTIME.
         event_bytes: content events are padded to this size; one that is larger stays as it is.
     """
     seq = said = 0
-    for offset_ns, tokens in moments:
+    for offset_ns, tokens in scheduled_events:
         due_ns = start_ns + offset_ns
         if not said:
             for opening in form.opening():
-                yield TimedEvent(due_ns, _finish(form, opening, seq, due_ns), False)
+                yield DueEvent(due_ns, _finish(form, opening, seq, due_ns), False)
                 seq += 1
         if tokens:
             data = _finish(form, form.content(text.piece(said, tokens), seq), seq, due_ns)
             if event_bytes is not None and event_bytes > len(data):
                 data = _pad(form, data, event_bytes - len(data))
-            yield TimedEvent(due_ns, data, True)
+            yield DueEvent(due_ns, data, True)
             seq, said = seq + 1, said + tokens
             continue
         for closing in form.closing(seq):
-            yield TimedEvent(due_ns, _finish(form, closing, seq, due_ns), False)
+            yield DueEvent(due_ns, _finish(form, closing, seq, due_ns), False)
             seq += 1
         # The last one may be empty: where the form has no words for the end, it still is due.
-        yield TimedEvent(due_ns, form.last, False)
+        yield DueEvent(due_ns, form.last, False)
 
 
-def _finish(form: Form, unfinished: bytes, seq: int, due_ns: int) -> bytes:
+def _finish(form: ResponseFormat, unfinished: bytes, seq: int, due_ns: int) -> bytes:
     if not form.stamped:
         return unfinished + form.terminator
     return b'%b,"undam":{"seq":%d,"due_ns":%d}}%b' % (unfinished, seq, due_ns, form.terminator)
@@ -132,7 +139,7 @@ def _finish(form: Form, unfinished: bytes, seq: int, due_ns: int) -> bytes:
 _PAD = b',"pad":"%b"}}'
 
 
-def _pad(form: Form, data: bytes, room: int) -> bytes:
+def _pad(form: ResponseFormat, data: bytes, room: int) -> bytes:
     """``data`` made ``room`` bytes longer, inside the stamp where there is one."""
     body = data[: -len(form.terminator)]
     if not form.stamped:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from undam.simulator.apis.form import Answer, around, fragment
+from undam.simulator.apis.form import ResponseContext, fragment, split_template
 
-_MARK = "@"
+_PLACEHOLDER = "@"
 _SSE = "text/event-stream; charset=utf-8"
 
 
@@ -16,7 +16,7 @@ def error(message: str, status: int) -> Mapping[str, object]:
     return {"error": {"message": message, "type": kind, "param": None, "code": None}}
 
 
-def _usage(answer: Answer) -> Mapping[str, int]:
+def _usage(answer: ResponseContext) -> Mapping[str, int]:
     prompt = answer.call.prompt_tokens
     return {
         "prompt_tokens": prompt,
@@ -33,7 +33,7 @@ class _Chunks:
     terminator = b"\n\n"
     last = b"data: [DONE]\n\n"
 
-    def __init__(self, answer: Answer, *, kind: str, prefix: str) -> None:
+    def __init__(self, answer: ResponseContext, *, kind: str, prefix: str) -> None:
         self._answer = answer
         self._kind = kind
         self._prefix = prefix
@@ -61,12 +61,14 @@ class _Chunks:
         return {**self._payload(kind, choices), "usage": _usage(self._answer)}
 
 
-class ChatForm(_Chunks):
+class ChatFormat(_Chunks):
     """POST /v1/chat/completions."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: ResponseContext) -> None:
         super().__init__(answer, kind="chat.completion.chunk", prefix="chatcmpl")
-        self._before, self._after = around(self._chunk({"delta": {"content": _MARK}}), _MARK)
+        self._before, self._after = split_template(
+            self._chunk({"delta": {"content": _PLACEHOLDER}}), _PLACEHOLDER
+        )
 
     def opening(self) -> Sequence[bytes]:
         """The role chunk."""
@@ -86,12 +88,14 @@ class ChatForm(_Chunks):
         return self._whole("chat.completion", {"message": {"role": "assistant", "content": said}})
 
 
-class CompletionForm(_Chunks):
+class CompletionFormat(_Chunks):
     """POST /v1/completions."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: ResponseContext) -> None:
         super().__init__(answer, kind="text_completion", prefix="cmpl")
-        self._before, self._after = around(self._chunk({"text": _MARK, "logprobs": None}), _MARK)
+        self._before, self._after = split_template(
+            self._chunk({"text": _PLACEHOLDER, "logprobs": None}), _PLACEHOLDER
+        )
 
     def opening(self) -> Sequence[bytes]:
         """Nothing: this form has no role."""
@@ -112,7 +116,7 @@ class CompletionForm(_Chunks):
         return self._whole("text_completion", {"text": said, "logprobs": None})
 
 
-class ResponseForm:
+class ResponsesFormat:
     """POST /v1/responses; every event carries its sequence_number."""
 
     content_type = _SSE
@@ -120,7 +124,7 @@ class ResponseForm:
     terminator = b"\n\n"
     last = b""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: ResponseContext) -> None:
         self._answer = answer
         self._item = f"msg_{answer.number}"
         self._delta = b'event: %b\ndata: {"type":"%b","item_id":"%b",' % (

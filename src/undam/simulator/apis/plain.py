@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from undam.simulator.apis.form import Answer
+from undam.simulator.apis.form import ResponseContext
 
 
 class _Plain:
@@ -15,7 +15,7 @@ class _Plain:
     terminator = b"\n\n"
     last = b""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: ResponseContext) -> None:
         self._answer = answer
 
     def opening(self) -> Sequence[bytes]:
@@ -32,7 +32,7 @@ class _Plain:
         return {"text": answer.text.beginning(answer.tokens), "tokens": answer.tokens}
 
 
-class JsonEventForm(_Plain):
+class JsonEventFormat(_Plain):
     """/sse: one JSON object an event."""
 
     def content(self, text: bytes, seq: int) -> bytes:
@@ -40,7 +40,7 @@ class JsonEventForm(_Plain):
         return b'data: {"token":"%b"' % text
 
 
-class NdjsonForm(_Plain):
+class NdjsonFormat(_Plain):
     """/ndjson: one JSON object a line."""
 
     content_type = "application/x-ndjson"
@@ -51,7 +51,7 @@ class NdjsonForm(_Plain):
         return b'{"token":"%b"' % text
 
 
-class TokenForm(_Plain):
+class TokenFormat(_Plain):
     """/v1/stream: ``data: token``, about twelve bytes an event.
 
     There is no room for a stamp: that an event is so small is the point of this form. Padding

@@ -12,7 +12,7 @@ from undam.cli.commands.gateway.text import shown, shown_json
 from undam.cli.ui.output import STDOUT, announce, json_option, write_json
 from undam.cli.ui.sanitize import one_line
 from undam.errors import UsageError
-from undam.gateway.config.config import Config, UpstreamConfig, make_config, upstream_named
+from undam.gateway.config.config import Config, UpstreamConfig, make_config, upstream_from_url
 from undam.gateway.config.options import BY_NAME, OPTIONS, Option, read_text
 from undam.gateway.process.main import check_files, run_gateway
 
@@ -48,7 +48,7 @@ def _flag(option: Option) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 @click.command(
-    epilog="Pages of its own: /-/healthz, /-/readyz, /-/metrics. SIGTERM lets streams end; a "
+    epilog="Endpoints of its own: /-/healthz, /-/readyz, /-/metrics. SIGTERM lets streams end; a "
     "second one cuts them. SIGHUP reads --config and --keys anew: upstreams that are gone get no "
     "new stream, and none is dropped."
 )
@@ -124,5 +124,5 @@ def _load(
         except ValueError as problem:
             raise UsageError(f"{option.flag} {problem}") from None
     if urls:
-        upstreams = [upstream_named(url) for url in urls]
+        upstreams = [upstream_from_url(url) for url in urls]
     return make_config(values, upstreams)

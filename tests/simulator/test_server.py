@@ -20,7 +20,7 @@ import pytest
 
 from undam.apis import Kind, api_for_path
 from undam.errors import UsageError
-from undam.simulator import Framing, Settings, Simulator
+from undam.simulator import Framing, Simulator, SimulatorSettings
 from undam.simulator.connection import Connection
 from undam.timing import due_of
 from undam.timing.beacon import parse_head
@@ -251,8 +251,8 @@ def test_runs_of_one_seed_are_alike(serve: Serve) -> None:
         arrived = {line["id"]: line["arrived_ns"] for line in lines if line["kind"] == "request"}
         events = [line for line in lines if line["kind"] == "event"]
         return [
-            [event["due_ns"] - at_ns for event in events if event["id"] == ident]
-            for ident, at_ns in arrived.items()
+            [event["due_ns"] - at_ns for event in events if event["id"] == exchange_id]
+            for exchange_id, at_ns in arrived.items()
         ]
 
     first, again, other = run(1), run(1), run(2)
@@ -385,13 +385,13 @@ def test_a_place_that_cannot_be_listened_on_is_told(serve: Serve) -> None:
     running = serve()
     port = int(running.simulator.url.rpartition(":")[2])
     with pytest.raises(UsageError, match="--port 0"):
-        Simulator(Settings(port=port))
+        Simulator(SimulatorSettings(port=port))
     with pytest.raises(UsageError, match="cannot listen"):
-        Simulator(Settings(host="no.such.host.invalid"))
+        Simulator(SimulatorSettings(host="no.such.host.invalid"))
 
 
 def test_a_simulator_that_was_stopped_before_it_served_returns_at_once() -> None:
-    with Simulator(Settings()) as simulator:
+    with Simulator(SimulatorSettings()) as simulator:
         simulator.stop()
         simulator.serve()
     simulator.stop()
@@ -463,7 +463,7 @@ def test_nothing_of_a_finished_exchange_is_kept_without_the_collector(serve: Ser
 
 def test_an_address_of_ipv6_is_bracketed_in_the_url() -> None:
     try:
-        simulator = Simulator(Settings(host="::1"))
+        simulator = Simulator(SimulatorSettings(host="::1"))
     except UsageError:
         pytest.skip("this machine has no IPv6 loopback")
     with simulator:
@@ -472,7 +472,7 @@ def test_an_address_of_ipv6_is_bracketed_in_the_url() -> None:
 
 def test_a_truth_that_cannot_be_written_leaves_no_socket_open(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="truth"):
-        Simulator(Settings(truth=tmp_path / "no" / "such"))
+        Simulator(SimulatorSettings(truth=tmp_path / "no" / "such"))
 
 
 @pytest.mark.slow

@@ -18,9 +18,9 @@ from undam.apis import CHAT
 from undam.errors import UsageError
 from undam.gateway.interfaces import EndReason, RequestInfo, RequestRecord, Upstream
 from undam.gateway.telemetry import tracing
-from undam.gateway.telemetry.gap_stats import Gaps
+from undam.gateway.telemetry.gap_stats import GapStats
 from undam.gateway.telemetry.traceparent import TraceParent, of_headers, of_record, parse
-from undam.gateway.telemetry.tracing import tracing_if_asked
+from undam.gateway.telemetry.tracing import tracing_if_configured
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 HEADER = f"00-{TRACE}-{SPAN}-01".encode()
@@ -91,14 +91,14 @@ def _record(*headers: tuple[bytes, bytes]) -> RequestRecord:
 
 
 def _trace(endpoint: str, record: RequestRecord, end_reason: EndReason) -> None:
-    tracer = tracing_if_asked(endpoint, {})
+    tracer = tracing_if_configured(endpoint, {})
     assert tracer is not None
     span = tracer.began(record)
     tracer.event(span, "first", "gpu-1")
     record.upstream, record.status = Upstream("gpu-1", "10.1.1.1", 8000), 200
     record.content_at, record.ended_at = record.began_at + 0.25, record.began_at + 1
     record.end_reason = end_reason
-    tracer.ended(span, record, Gaps())
+    tracer.ended(span, record, GapStats())
     tracer.close()
 
 
@@ -167,12 +167,12 @@ def test_what_the_caller_does_not_sample_is_passed_on_but_not_sent(
 
 
 def test_it_is_off_unless_somebody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert tracing_if_asked(None, {}) is None
-    assert tracing_if_asked("http://x", {"OTEL_SDK_DISABLED": "true"}) is None
+    assert tracing_if_configured(None, {}) is None
+    assert tracing_if_configured("http://x", {"OTEL_SDK_DISABLED": "true"}) is None
 
     def absent(name: str) -> Any:
         raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(tracing, "import_module", absent)
     with pytest.raises(UsageError, match=r"undam\[otel\]"):
-        tracing_if_asked(None, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"})
+        tracing_if_configured(None, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"})

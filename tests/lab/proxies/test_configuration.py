@@ -11,11 +11,11 @@ import pytest
 from undam.errors import UsageError
 from undam.lab.proxies import apache, caddy, envoy, haproxy, lighttpd, nginx, node, squid, varnish
 from undam.lab.proxies import trafficserver as ats
-from undam.lab.proxies.plan import Account, Place, Upstream, inset, upstream_of
+from undam.lab.proxies.plan import RunAs, Upstream, Workspace, inset, upstream_of
 
 ORIGIN = Upstream("127.0.0.1", 9000)
-PLAIN = Place(Path("/room"), 8080)
-AS_ROOT = Place(Path("/room"), 8080, Account("someone", "people", 33, 34))
+PLAIN = Workspace(Path("/room"), 8080)
+AS_ROOT = Workspace(Path("/room"), 8080, RunAs("someone", "people", 33, 34))
 
 
 class TestUpstream:

@@ -7,21 +7,21 @@ from typing import Any
 
 import pytest
 
-from undam.simulator.schedule import Moment, moments, plan, with_beacon
-from undam.simulator.settings import MAX_TOKENS, Settings
+from undam.simulator.schedule import ScheduledEvent, plan, scheduled_events, with_beacon
+from undam.simulator.settings import MAX_TOKENS, SimulatorSettings
 from undam.timing.beacon import BeaconSchedule
 from undam.timing.distribution import constant, parse_distribution
 
 MS = 1_000_000
 
 
-def schedule(**knobs: Any) -> list[Moment]:
-    settings = Settings(**{"ttft": constant(100), "gap": constant(10), **knobs})
+def schedule(**knobs: Any) -> list[ScheduledEvent]:
+    settings = SimulatorSettings(**{"ttft": constant(100), "gap": constant(10), **knobs})
     rng = random.Random(1)
-    return list(moments(plan(settings, rng, None), rng))
+    return list(scheduled_events(plan(settings, rng, None), rng))
 
 
-def at_ms(made: list[Moment]) -> list[float]:
+def at_ms(made: list[ScheduledEvent]) -> list[float]:
     return [moment.offset_ns / MS for moment in made]
 
 
@@ -70,23 +70,27 @@ def test_drawn_gaps_are_repeated_by_the_seed_and_never_fall_back() -> None:
 
 
 def test_the_callers_bound_cuts_and_is_remembered() -> None:
-    settings, rng = Settings(tokens=constant(9)), random.Random(1)
+    settings, rng = SimulatorSettings(tokens=constant(9)), random.Random(1)
     assert (plan(settings, rng, 4).tokens, plan(settings, rng, 4).cut) == (4, True)
     assert (plan(settings, rng, 9).tokens, plan(settings, rng, 9).cut) == (9, False)
 
 
 def test_lengths_and_waits_are_bounded() -> None:
     rng = random.Random(1)
-    assert plan(Settings(tokens=constant(0)), rng, None).tokens == 1
-    assert plan(Settings(tokens=constant(1e9)), rng, None).tokens == MAX_TOKENS
+    assert plan(SimulatorSettings(tokens=constant(0)), rng, None).tokens == 1
+    assert plan(SimulatorSettings(tokens=constant(1e9)), rng, None).tokens == MAX_TOKENS
     assert at_ms(schedule(ttft=constant(1e9), tokens=constant(1)))[0] == 3_600_000
 
 
 def asked(**values: int) -> list[float]:
     rng = random.Random(1)
-    own = Settings(ttft=constant(100), gap=constant(10), tokens=constant(2), burst=constant(3))
+    own = SimulatorSettings(
+        ttft=constant(100), gap=constant(10), tokens=constant(2), burst=constant(3)
+    )
     return at_ms(
-        list(moments(plan(with_beacon(own, BeaconSchedule(**values), rng), rng, None), rng))
+        list(
+            scheduled_events(plan(with_beacon(own, BeaconSchedule(**values), rng), rng, None), rng)
+        )
     )
 
 
@@ -105,9 +109,12 @@ def test_a_beacons_schedule_is_bounded() -> None:
         ttft_ms=10**15, gap_ms=10**15, before=10**15, silence_ms=10**15, after=10**15,
         heartbeat_ms=10**15,
     )  # fmt: skip
-    made = with_beacon(Settings(), wild, rng)
+    made = with_beacon(SimulatorSettings(), wild, rng)
     assert plan(made, rng, None).events == MAX_TOKENS
     assert made.stall_ms == made.heartbeat_s * 1000 == 3_600_000
     assert (
-        with_beacon(Settings(heartbeat_s=3), BeaconSchedule(heartbeat_ms=0), rng).heartbeat_s == 0
+        with_beacon(
+            SimulatorSettings(heartbeat_s=3), BeaconSchedule(heartbeat_ms=0), rng
+        ).heartbeat_s
+        == 0
     )

@@ -5,24 +5,24 @@ from __future__ import annotations
 import pytest
 
 from undam.errors import RemoteProtocolError
-from undam.simulator.api_request import Call, parse_call
+from undam.simulator.api_request import ApiRequest, parse_api_request
 
 
 def test_a_body_is_read() -> None:
     body = b'{"model":"m","stream":true,"max_tokens":7,"stream_options":{"include_usage":true}}'
-    call = parse_call(body)
+    call = parse_api_request(body)
     assert (call.stream, call.model, call.max_tokens, call.include_usage) == (True, "m", 7, True)
     assert call.prompt_tokens == len(body) // 4
 
 
 @pytest.mark.parametrize("key", ["max_tokens", "max_output_tokens", "max_completion_tokens"])
 def test_every_name_of_the_bound_counts(key: str) -> None:
-    assert parse_call(b'{"%b": 3}' % key.encode()).max_tokens == 3
+    assert parse_api_request(b'{"%b": 3}' % key.encode()).max_tokens == 3
 
 
 def test_what_is_not_said_has_a_default() -> None:
-    assert parse_call(b"{}") == Call()
-    assert parse_call(b'{"stream":null,"max_tokens":null,"stream_options":3}') == Call(
+    assert parse_api_request(b"{}") == ApiRequest()
+    assert parse_api_request(b'{"stream":null,"max_tokens":null,"stream_options":3}') == ApiRequest(
         prompt_tokens=13
     )
 
@@ -34,4 +34,4 @@ def test_what_is_not_said_has_a_default() -> None:
 )  # fmt: skip
 def test_what_cannot_be_used_is_refused(body: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
-        parse_call(body)
+        parse_api_request(body)

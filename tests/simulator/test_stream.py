@@ -6,20 +6,20 @@ from collections.abc import Iterable
 from typing import Any
 
 from undam.http1.chunked import LAST_CHUNK, encode_chunk
-from undam.simulator.apis.form import TimedEvent
-from undam.simulator.stream import HEARTBEAT, Script, State, Stream
+from undam.simulator.apis.form import DueEvent
+from undam.simulator.stream import HEARTBEAT, Script, Stream, StreamState
 
 
-def stream(events: Iterable[TimedEvent], **knobs: Any) -> Stream:
+def stream(events: Iterable[DueEvent], **knobs: Any) -> Stream:
     given: dict[str, Any] = {"chunked": False, "keep_alive": True, **knobs}
     script = Script(
-        ident="x", path="/sse", arrived_ns=0, head=b"HEAD", events=iter(list(events)), **given
+        exchange_id="x", path="/sse", arrived_ns=0, head=b"HEAD", events=iter(list(events)), **given
     )
     return Stream(script, 0)
 
 
-def event(due_ns: int, data: bytes = b"e\n\n") -> TimedEvent:
-    return TimedEvent(due_ns, data, True)
+def event(due_ns: int, data: bytes = b"e\n\n") -> DueEvent:
+    return DueEvent(due_ns, data, True)
 
 
 def test_only_what_is_due_is_given() -> None:
@@ -42,12 +42,12 @@ def test_the_end_comes_with_the_last_event_and_only_once() -> None:
     data, marks = playing.take(10)
     assert data == encode_chunk(b"e\n\n") + LAST_CHUNK
     assert marks == [(len(encode_chunk(b"e\n\n")), 0, 10, 3)]
-    assert (playing.state, playing.wake_ns) == (State.COMPLETE, None)
+    assert (playing.state, playing.wake_ns) == (StreamState.COMPLETE, None)
     assert playing.take(99) == (b"", [])
 
 
 def test_an_end_without_words_still_has_its_time() -> None:
-    playing = stream([event(10), TimedEvent(50, b"", False)], chunked=True)
+    playing = stream([event(10), DueEvent(50, b"", False)], chunked=True)
     assert playing.take(10)[0] == encode_chunk(b"e\n\n")
     assert playing.wake_ns == 50
     assert playing.take(50) == (LAST_CHUNK, [])
@@ -66,15 +66,15 @@ def test_a_death_follows_its_event_without_an_end() -> None:
     data, marks = playing.take(10)
     assert data == encode_chunk(b"e\n\n") * 2
     assert len(marks) == 2
-    assert (playing.state, playing.wake_ns) == (State.DIED, None)
-    assert stream([event(10)], die_after=0).state is State.DIED
+    assert (playing.state, playing.wake_ns) == (StreamState.DIED, None)
+    assert stream([event(10)], die_after=0).state is StreamState.DIED
 
 
 def test_opening_events_do_not_count_to_death() -> None:
-    opening = TimedEvent(10, b"role\n\n", False)
+    opening = DueEvent(10, b"role\n\n", False)
     playing = stream([opening, event(10), event(20)], die_after=1)
     assert playing.take(10)[0] == b"role\n\ne\n\n"
-    assert playing.state is State.DIED
+    assert playing.state is StreamState.DIED
 
 
 def test_heartbeats_come_in_silence_only_and_from_the_first_second() -> None:

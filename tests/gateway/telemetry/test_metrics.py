@@ -27,28 +27,28 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from prometheus_client.registry import Collector
 
 from undam.gateway.telemetry import metric_definitions as m
-from undam.gateway.telemetry.metrics import Metrics, add_sorted, render, scrape
+from undam.gateway.telemetry.metrics import WorkerMetrics, add_sorted, render, scrape
 from undam.gateway.telemetry.model_labels import OTHER, ModelLabels, clean_label
-from undam.gateway.telemetry.shared_memory import Board, merge
+from undam.gateway.telemetry.shared_memory import SharedMetrics, merge
 
 LABELS = ("gpu-1", "llama", "chat", "openai")
 
 
 @pytest.fixture
-def board() -> Iterator[Board]:
-    board = Board.make(3)
-    yield board
-    os.close(board.fd)
+def shared_metrics() -> Iterator[SharedMetrics]:
+    shared_metrics = SharedMetrics.make(3)
+    yield shared_metrics
+    os.close(shared_metrics.fd)
 
 
 # Another worker, which ends as a crash does.
 _OTHER = """
 import os, sys
 from undam.gateway.telemetry import metric_definitions as m
-from undam.gateway.telemetry.metrics import Metrics
-from undam.gateway.telemetry.shared_memory import Board
+from undam.gateway.telemetry.metrics import WorkerMetrics
+from undam.gateway.telemetry.shared_memory import SharedMetrics
 
-there = Metrics(Board(int(sys.argv[1]), 3).region(1))
+there = WorkerMetrics(SharedMetrics(int(sys.argv[1]), 3).region(1))
 for _ in range(1000):
     there.count(m.HEARTBEATS)
 there.set(m.STREAMS, 7)
@@ -76,14 +76,14 @@ def _parsed(page: str) -> list[object]:
     return told
 
 
-def test_one_scrape_tells_of_all_workers_exactly(board: Board) -> None:
-    workers = [Metrics(board.region(number)) for number in range(3)]
+def test_one_scrape_tells_of_all_workers_exactly(shared_metrics: SharedMetrics) -> None:
+    workers = [WorkerMetrics(shared_metrics.region(number)) for number in range(3)]
     gaps = [0.0005, 0.02, 0.021, 0.3, 99.0]
     for number, worker in enumerate(workers):
         worker.count(m.REQUESTS, "chat", "200", by=10**number)
         worker.set(m.STREAMS, number)
         add_sorted(worker.series(m.GAP, *LABELS), m.GAP, gaps[: number + 3])
-    found = _samples(render(board.snapshot())[1])
+    found = _samples(render(shared_metrics.snapshot())[1])
     assert found["undam_gateway_requests_total[('api', 'chat'), ('status', '200')]"] == 111
     assert found["undam_gateway_streams_in_flight[]"] == 3
     assert found["undam_gateway_workers[]"] == 3
@@ -96,51 +96,53 @@ def test_one_scrape_tells_of_all_workers_exactly(board: Board) -> None:
     assert math.isclose(total, sum(gaps[:3]) + sum(gaps[:4]) + sum(gaps))
 
 
-def test_a_value_on_a_bound_belongs_to_its_bucket(board: Board) -> None:
-    metrics = Metrics(board.region(0))
+def test_a_value_on_a_bound_belongs_to_its_bucket(shared_metrics: SharedMetrics) -> None:
+    metrics = WorkerMetrics(shared_metrics.region(0))
     for bound in m.TTFT_S:
         metrics.observe(m.TTFT, bound, *LABELS)
     assert metrics.series(m.TTFT, *LABELS).tolist()[:-1] == [1] * len(m.TTFT_S) + [0]
 
 
-def test_two_processes_count_at_once_and_one_that_died_is_not_forgotten(board: Board) -> None:
-    command = [sys.executable, "-c", _OTHER, str(board.fd)]
-    with subprocess.Popen(command, pass_fds=[board.fd]) as child:
-        here = Metrics(board.region(0))
+def test_two_processes_count_at_once_and_one_that_died_is_not_forgotten(
+    shared_metrics: SharedMetrics,
+) -> None:
+    command = [sys.executable, "-c", _OTHER, str(shared_metrics.fd)]
+    with subprocess.Popen(command, pass_fds=[shared_metrics.fd]) as child:
+        here = WorkerMetrics(shared_metrics.region(0))
         for _ in range(1000):
             here.count(m.HEARTBEATS)
         assert child.wait(30) == 0
     key = '["undam_gateway_heartbeats"]'
-    assert board.snapshot()[key] == [2000]
+    assert shared_metrics.snapshot()[key] == [2000]
     # Whoever takes its place goes on with its counters; what it had in flight is gone.
-    successor = Metrics(Board(os.dup(board.fd), 3).region(1))
+    successor = WorkerMetrics(SharedMetrics(os.dup(shared_metrics.fd), 3).region(1))
     successor.count(m.HEARTBEATS)
-    assert board.snapshot()[key] == [2001]
-    assert board.snapshot()['["undam_gateway_streams_in_flight"]'] == [0]
+    assert shared_metrics.snapshot()[key] == [2001]
+    assert shared_metrics.snapshot()['["undam_gateway_streams_in_flight"]'] == [0]
 
 
-def test_a_series_left_half_written_by_a_death_is_given_up(board: Board) -> None:
-    region = board.region(0)
+def test_a_series_left_half_written_by_a_death_is_given_up(shared_metrics: SharedMetrics) -> None:
+    region = shared_metrics.region(0)
     region.numbers("half", 1)
     region.numbers("whole", 1)
     region._slots[1] += 1  # as if it had died while it changed the first
-    assert list(board.snapshot()) == ["whole"]
-    again = board.region(0)
+    assert list(shared_metrics.snapshot()) == ["whole"]
+    again = shared_metrics.region(0)
     assert again.keys() == ["whole"]
     assert again.numbers("new", 1) is not None
-    assert set(board.snapshot()) == {"whole", "new"}
+    assert set(shared_metrics.snapshot()) == {"whole", "new"}
 
 
 @pytest.mark.parametrize("accept", ["", "application/openmetrics-text;version=1.0.0,*/*;q=0.1"])
-def test_pages_are_what_they_say(board: Board, accept: str) -> None:
-    metrics = Metrics(board.region(0))
+def test_pages_are_what_they_say(shared_metrics: SharedMetrics, accept: str) -> None:
+    metrics = WorkerMetrics(shared_metrics.region(0))
     for number in range(5):
         metrics.count(m.REQUESTS, "chat", str(number))
         metrics.observe(m.TTFT, 0.1, f"gpu-{number}", "", "chat", "openai")
     nasty = 'a"b\\c\n# HELP d\ud800\u2028' + "é" * 200
     metrics.observe(m.TTFT, 0.2, "gpu", clean_label(nasty), "chat", "openai")
-    kind, page = render(board.snapshot(), accept)
-    assert asyncio.run(scrape(board.snapshot(), accept)) == (kind, page)
+    kind, page = render(shared_metrics.snapshot(), accept)
+    assert asyncio.run(scrape(shared_metrics.snapshot(), accept)) == (kind, page)
     parse = parse_openmetrics if accept else parse_text
     assert ("openmetrics" in kind) == bool(accept) == page.endswith(b"# EOF\n")
     families = {family.name: family for family in parse(page.decode())}
@@ -154,8 +156,10 @@ def test_pages_are_what_they_say(board: Board, accept: str) -> None:
 
 
 @pytest.mark.parametrize("accept", ["", "application/openmetrics-text"])
-def test_the_page_is_what_the_client_of_prometheus_writes(board: Board, accept: str) -> None:
-    metrics = Metrics(board.region(0))
+def test_the_page_is_what_the_client_of_prometheus_writes(
+    shared_metrics: SharedMetrics, accept: str
+) -> None:
+    metrics = WorkerMetrics(shared_metrics.region(0))
     metrics.count(m.REQUESTS, 'a\\b"c\nd', "200", by=10**17)
     metrics.set(m.STREAMS, 7)
     add_sorted(metrics.series(m.GAP, *LABELS), m.GAP, [0.0001, 0.02, 0.02, 31.0])
@@ -164,7 +168,7 @@ def test_the_page_is_what_the_client_of_prometheus_writes(board: Board, accept: 
         kind = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}.get(family.kind)
         found = (kind or HistogramMetricFamily)(family.name, family.about, labels=family.labels)
         families.append(found)
-        for key, numbers in board.snapshot().items():
+        for key, numbers in shared_metrics.snapshot().items():
             name, *labels = json.loads(key)
             if name == family.name and kind is None:
                 edges = [*map(str, map(float, family.bounds_s)), "+Inf"]
@@ -178,29 +182,29 @@ def test_the_page_is_what_the_client_of_prometheus_writes(board: Board, accept: 
             return families
 
     write: Callable[[Collector], bytes] = write_openmetrics if accept else write_text
-    ours, theirs = render(board.snapshot(), accept)[1].decode(), write(Theirs()).decode()
+    ours, theirs = render(shared_metrics.snapshot(), accept)[1].decode(), write(Theirs()).decode()
 
     # They write every number as a float, and the labels by name.
     assert _parsed(ours) == _parsed(theirs)
 
 
-def test_names_that_clients_make_up_cost_nothing(board: Board) -> None:
-    metrics = Metrics(board.region(0))
+def test_names_that_clients_make_up_cost_nothing(shared_metrics: SharedMetrics) -> None:
+    metrics = WorkerMetrics(shared_metrics.region(0))
     for number in range(5000):
         label = metrics.models.take(f"made-up-{number}", float(number) / 10)
         metrics.observe(m.TTFT, 0.1, "gpu", label, "chat", "openai")
         metrics.models.release(label)
-    series = [key for key in board.snapshot() if m.TTFT.name in key]
+    series = [key for key in shared_metrics.snapshot() if m.TTFT.name in key]
     assert len(series) == 65
-    assert sum(sum(board.snapshot()[key][:-1]) for key in series) == 5000
+    assert sum(sum(shared_metrics.snapshot()[key][:-1]) for key in series) == 5000
     # After an hour without anybody asking, one makes room for another, and the room is used again.
-    used = board.region(0)._slots[0]
+    used = shared_metrics.region(0)._slots[0]
     for number in range(100):
         label = metrics.models.take(f"later-{number}", 1e6)
         metrics.observe(m.TTFT, 0.1, "gpu", label, "chat", "openai")
         metrics.models.release(label)
-    assert len([key for key in board.snapshot() if m.TTFT.name in key]) == 65
-    assert board.region(0)._slots[0] == used
+    assert len([key for key in shared_metrics.snapshot() if m.TTFT.name in key]) == 65
+    assert shared_metrics.region(0)._slots[0] == used
 
 
 def test_a_model_in_flight_keeps_its_place() -> None:
@@ -213,11 +217,11 @@ def test_a_model_in_flight_keeps_its_place() -> None:
     assert [labels.known(name) for name in ("a", "b", "")] == [OTHER, "b", ""]
 
 
-def test_a_full_table_counts_what_it_lost(board: Board) -> None:
-    metrics = Metrics(board.region(0))
+def test_a_full_table_counts_what_it_lost(shared_metrics: SharedMetrics) -> None:
+    metrics = WorkerMetrics(shared_metrics.region(0))
     for number in range(4000):
         metrics.count(m.UPSTREAM_ERRORS, f"u{number}", "died")
-    snapshot = board.snapshot()
+    snapshot = shared_metrics.snapshot()
     kept = sum(1 for key in snapshot if "upstream_errors" in key)
     assert 1000 < kept < 4000
     assert snapshot['["undam_gateway_metrics_lost"]'] == [4000 - kept]

@@ -25,20 +25,20 @@ from undam.gateway.interfaces import (
 )
 from undam.gateway.telemetry import metric_definitions as m
 from undam.gateway.telemetry.access_log import AccessLog
-from undam.gateway.telemetry.admin_endpoints import Pages
-from undam.gateway.telemetry.gap_stats import Gaps
-from undam.gateway.telemetry.metrics import Metrics
+from undam.gateway.telemetry.admin_endpoints import AdminEndpoints
+from undam.gateway.telemetry.gap_stats import GapStats
+from undam.gateway.telemetry.metrics import WorkerMetrics
 from undam.gateway.telemetry.observer import Telemetry
-from undam.gateway.telemetry.shared_memory import Board
+from undam.gateway.telemetry.shared_memory import SharedMetrics
 
 A, B = Upstream("a", "h", 1), Upstream("b", "h", 2)
 
 
 @pytest.fixture
-def board() -> Iterator[Board]:
-    board = Board.make(1)
-    yield board
-    os.close(board.fd)
+def shared_metrics() -> Iterator[SharedMetrics]:
+    shared_metrics = SharedMetrics.make(1)
+    yield shared_metrics
+    os.close(shared_metrics.fd)
 
 
 def _record(target: str = "/v1/chat/completions", **info: Any) -> RequestRecord:
@@ -50,30 +50,30 @@ def _record(target: str = "/v1/chat/completions", **info: Any) -> RequestRecord:
     return RequestRecord(request, began_at=100.0)
 
 
-def _found(board: Board) -> dict[tuple[str, ...], list[int]]:
+def _found(shared_metrics: SharedMetrics) -> dict[tuple[str, ...], list[int]]:
     """Without what is zero."""
-    found = {tuple(json.loads(key)): numbers for key, numbers in board.snapshot().items()}
+    found = {tuple(json.loads(key)): numbers for key, numbers in shared_metrics.snapshot().items()}
     return {key: numbers for key, numbers in found.items() if any(numbers)}
 
 
-def _count(board: Board, family: m.Family, *labels: str) -> int:
-    numbers = _found(board).get((family.name, *labels), [0, 0])
+def _count(shared_metrics: SharedMetrics, family: m.Family, *labels: str) -> int:
+    numbers = _found(shared_metrics).get((family.name, *labels), [0, 0])
     return sum(numbers[:-1]) if family.kind == "histogram" else numbers[0]
 
 
-def test_a_hedged_stream(board: Board, tmp_path: Path) -> None:
+def test_a_hedged_stream(shared_metrics: SharedMetrics, tmp_path: Path) -> None:
     log = AccessLog(tmp_path / "log")
-    telemetry = Telemetry(Metrics(board.region(0)), access_log=log)
+    telemetry = Telemetry(WorkerMetrics(shared_metrics.region(0)), access_log=log)
     record = _record()
     telemetry.began(record)
     telemetry.sent(record, A, "first")
     telemetry.heartbeat(record)
     telemetry.sent(record, B, "hedge")
-    assert _count(board, m.STREAMS) == _count(board, m.IN_FLIGHT) == 1
-    assert [_count(board, m.UPSTREAM_IN_FLIGHT, name) for name in "ab"] == [1, 1]
+    assert _count(shared_metrics, m.STREAMS) == _count(shared_metrics, m.IN_FLIGHT) == 1
+    assert [_count(shared_metrics, m.UPSTREAM_IN_FLIGHT, name) for name in "ab"] == [1, 1]
     record.upstream, record.content_at, record.hedged, record.status = B, 100.3, "won", 200
     telemetry.first_content(record)
-    assert [_count(board, m.UPSTREAM_IN_FLIGHT, name) for name in "ab"] == [0, 1]
+    assert [_count(shared_metrics, m.UPSTREAM_IN_FLIGHT, name) for name in "ab"] == [0, 1]
     telemetry.gaps(record, [0.02, 0.02])
     telemetry.gaps(record, [0.5])
     record.end_reason, record.ended_at, record.bytes_out = EndReason.COMPLETE, 100.9, 50
@@ -81,24 +81,28 @@ def test_a_hedged_stream(board: Board, tmp_path: Path) -> None:
     log.close()
 
     labels = ("b", "llama", "chat", "openai")
-    found = _found(board)
+    found = _found(shared_metrics)
     ttft = found[m.TTFT.name, *labels]
     assert (ttft[m.TTFT_S.index(0.5)], ttft[-1]) == (1, 300_000_000)
     assert sum(found[m.GAP.name, *labels][:-1]) == 3
     assert round(found[m.GAP.name, *labels][-1] / 1e6) == round(found[m.TPOT.name, *labels][-1] * 3
                                                                / 1e6) == 540  # fmt: skip
-    assert _count(board, m.DURATION, *labels, "") == 1
-    assert [_count(board, m.HEDGES, one) for one in ("sent", "won", "lost")] == [1, 1, 0]
-    assert _count(board, m.REQUESTS, CHAT.name, "200") == _count(board, m.ENDED, "complete") == 1
-    assert _count(board, m.BYTES, "out") == 50
-    assert _count(board, m.STREAMS) == _count(board, m.IN_FLIGHT) == 0
+    assert _count(shared_metrics, m.DURATION, *labels, "") == 1
+    assert [_count(shared_metrics, m.HEDGES, one) for one in ("sent", "won", "lost")] == [1, 1, 0]
+    assert (
+        _count(shared_metrics, m.REQUESTS, CHAT.name, "200")
+        == _count(shared_metrics, m.ENDED, "complete")
+        == 1
+    )
+    assert _count(shared_metrics, m.BYTES, "out") == 50
+    assert _count(shared_metrics, m.STREAMS) == _count(shared_metrics, m.IN_FLIGHT) == 0
     assert not [key for key in found if "in_flight" in key[0]]
     line = json.loads((tmp_path / "log").read_text())
     assert (line["upstream"], line["hedged"], line["gap_p99_ms"]) == ("b", "won", 500.0)
 
 
-def test_a_retry_that_fails_and_a_hedge_denied(board: Board) -> None:
-    metrics = Metrics(board.region(0))
+def test_a_retry_that_fails_and_a_hedge_denied(shared_metrics: SharedMetrics) -> None:
+    metrics = WorkerMetrics(shared_metrics.region(0))
     telemetry = Telemetry(metrics)
     record = _record(api=MESSAGES, model="never-answered")
     telemetry.began(record)
@@ -112,20 +116,24 @@ def test_a_retry_that_fails_and_a_hedge_denied(board: Board) -> None:
     record.upstream, record.status = B, 504
     record.end_reason, record.ended_at = EndReason.UPSTREAM_TIMEOUT, 101.0
     telemetry.ended(record)
-    assert _count(board, m.RETRIES, "b") == 1
-    assert _count(board, m.UPSTREAM_ERRORS, "a", "refused") == 1
-    assert _count(board, m.UPSTREAM_ERRORS, "b", "timeout") == 1
-    assert _count(board, m.HEDGES_DENIED, "budget") == 1
-    assert _count(board, m.HEDGES_DENIED, "no-other-upstream") == 1
+    assert _count(shared_metrics, m.RETRIES, "b") == 1
+    assert _count(shared_metrics, m.UPSTREAM_ERRORS, "a", "refused") == 1
+    assert _count(shared_metrics, m.UPSTREAM_ERRORS, "b", "timeout") == 1
+    assert _count(shared_metrics, m.HEDGES_DENIED, "budget") == 1
+    assert _count(shared_metrics, m.HEDGES_DENIED, "no-other-upstream") == 1
     # A model that never answered has no series of its own.
     labels = ("b", "other", "chat", "anthropic", "upstream-timeout")
-    assert _count(board, m.DURATION, *labels) == 1
-    assert not [key for key in _found(board) if "in_flight" in key[0] or "never-answered" in key]
+    assert _count(shared_metrics, m.DURATION, *labels) == 1
+    assert not [
+        key for key in _found(shared_metrics) if "in_flight" in key[0] or "never-answered" in key
+    ]
 
 
 @pytest.mark.parametrize(("content_at", "phase"), [(None, "prefill"), (100.5, "content")])
-def test_a_client_that_leaves(board: Board, content_at: float | None, phase: str) -> None:
-    telemetry = Telemetry(Metrics(board.region(0)))
+def test_a_client_that_leaves(
+    shared_metrics: SharedMetrics, content_at: float | None, phase: str
+) -> None:
+    telemetry = Telemetry(WorkerMetrics(shared_metrics.region(0)))
     record = _record()
     telemetry.began(record)
     telemetry.sent(record, A, "first")
@@ -134,12 +142,14 @@ def test_a_client_that_leaves(board: Board, content_at: float | None, phase: str
         telemetry.first_content(record)
     record.end_reason, record.ended_at = EndReason.CLIENT_LEFT, 101.0
     telemetry.ended(record)
-    assert _count(board, m.CLIENT_CANCELS, phase) == 1
-    assert not [key for key in _found(board) if "in_flight" in key[0]]
+    assert _count(shared_metrics, m.CLIENT_CANCELS, phase) == 1
+    assert not [key for key in _found(shared_metrics) if "in_flight" in key[0]]
 
 
-def test_its_own_pages_are_not_counted_and_other_requests_have_no_tokens(board: Board) -> None:
-    telemetry = Telemetry(Metrics(board.region(0)))
+def test_its_own_pages_are_not_counted_and_other_requests_have_no_tokens(
+    shared_metrics: SharedMetrics,
+) -> None:
+    telemetry = Telemetry(WorkerMetrics(shared_metrics.region(0)))
     for path in ("/-/metrics", "/v1/models"):
         record = _record(path, api=PLAIN, streams=False, model="")
         telemetry.began(record)
@@ -149,14 +159,18 @@ def test_its_own_pages_are_not_counted_and_other_requests_have_no_tokens(board: 
         None, began_at=1.0, status=400, end_reason=EndReason.BAD_REQUEST, ended_at=1.0
     )
     telemetry.ended(unread)
-    assert _count(board, m.REQUESTS, PLAIN.name, "200") == 1
-    assert _count(board, m.REQUESTS, PLAIN.name, "400") == _count(board, m.REFUSED, "400") == 1
-    assert not [key for key in _found(board) if key[0].startswith("gen_ai")]
+    assert _count(shared_metrics, m.REQUESTS, PLAIN.name, "200") == 1
+    assert (
+        _count(shared_metrics, m.REQUESTS, PLAIN.name, "400")
+        == _count(shared_metrics, m.REFUSED, "400")
+        == 1
+    )
+    assert not [key for key in _found(shared_metrics) if key[0].startswith("gen_ai")]
 
 
-def test_a_scrape_shows_what_is_over_and_was_not_counted_yet(board: Board) -> None:
-    metrics = Metrics(board.region(0))
-    pages = Pages(lambda: "", board, lambda: metrics.count(m.ENDED, "complete"))
+def test_a_scrape_shows_what_is_over_and_was_not_counted_yet(shared_metrics: SharedMetrics) -> None:
+    metrics = WorkerMetrics(shared_metrics.region(0))
+    pages = AdminEndpoints(lambda: "", shared_metrics, lambda: metrics.count(m.ENDED, "complete"))
     request = _record("/-/metrics", api=PLAIN, streams=False, model="").request
     assert request is not None
     request.method = "GET"
@@ -175,7 +189,7 @@ def test_p99_is_exact_however_the_gaps_are_bundled(count: int) -> None:
     chance = random.Random(count)
     # As they come from a track: with seven digits.
     every = array("f", (chance.expovariate(50) for _ in range(count)))
-    gaps, at = Gaps(), 0
+    gaps, at = GapStats(), 0
     while at < len(every):
         size = chance.randint(1, 400)
         bundle = every[at : at + size]
@@ -189,7 +203,7 @@ def test_p99_is_exact_however_the_gaps_are_bundled(count: int) -> None:
 def test_of_very_many_gaps_p99_is_never_less_than_the_true_one() -> None:
     chance = random.Random(7)
     every = array("f", (chance.expovariate(50) for _ in range(20_000)))
-    gaps = Gaps()
+    gaps = GapStats()
     for at in range(0, len(every), 128):
         gaps.add(every[at : at + 128])
     ordered = sorted(every)
@@ -197,6 +211,6 @@ def test_of_very_many_gaps_p99_is_never_less_than_the_true_one() -> None:
 
 
 def test_no_gaps_have_no_figures() -> None:
-    gaps = Gaps()
+    gaps = GapStats()
     assert gaps.add([]) == []
     assert (gaps.count, gaps.p99_s, gaps.mean_s) == (0, None, None)

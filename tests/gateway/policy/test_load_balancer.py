@@ -1,4 +1,4 @@
-"""Balance: the less busy of two, ejection with growing pauses, one trial at a time, drain."""
+"""LoadBalancer: the less busy of two, ejection with growing pauses, one trial at a time, drain."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from collections import Counter
 
 import pytest
 
-from undam.gateway.policy.load_balancer import Balance, EjectionTerms, Taken
+from undam.gateway.policy.load_balancer import EjectionLimits, Lease, LoadBalancer
 
-TERMS = EjectionTerms(failures=3, base_s=2.0, most_s=60.0)
-
-
-def _balance(*names: str, limit: int = 0) -> Balance:
-    return Balance(dict.fromkeys(names, limit), rng=random.Random(1), terms=TERMS)
+TERMS = EjectionLimits(failures=3, base_s=2.0, most_s=60.0)
 
 
-def _take(balance: Balance, now: float = 0.0, *without: str) -> Taken:
-    member = balance.choose(now, without=without)
-    assert member is not None
-    return balance.began(member, now)
+def _balance(*names: str, limit: int = 0) -> LoadBalancer:
+    return LoadBalancer(dict.fromkeys(names, limit), rng=random.Random(1), terms=TERMS)
 
 
-def _fail(balance: Balance, name: str, now: float, times: int = 3) -> None:
-    others = [one.name for one in balance.members if one.name != name]
+def _take(balance: LoadBalancer, now: float = 0.0, *without: str) -> Lease:
+    backend = balance.choose(now, without=without)
+    assert backend is not None
+    return balance.began(backend, now)
+
+
+def _fail(balance: LoadBalancer, name: str, now: float, times: int = 3) -> None:
+    others = [one.name for one in balance.backends if one.name != name]
     for _ in range(times):
-        taken = _take(balance, now, *others)
-        balance.failed(taken, now)
-        balance.ended(taken)
+        lease = _take(balance, now, *others)
+        balance.failed(lease, now)
+        balance.ended(lease)
 
 
 def test_streams_spread_evenly_whatever_the_draws() -> None:
     balance = _balance("a", "b", "c", "d")
     for _ in range(400):
         _take(balance)
-    assert all(90 <= one.outstanding <= 110 for one in balance.members)
+    assert all(90 <= one.outstanding <= 110 for one in balance.backends)
     two = _balance("a", "b")
     for _ in range(101):
         _take(two)
-    assert sorted(one.outstanding for one in two.members) == [50, 51]
+    assert sorted(one.outstanding for one in two.backends) == [50, 51]
 
 
 def test_the_less_busy_one_gets_the_next() -> None:
@@ -66,9 +66,9 @@ def test_limits_and_those_already_tried_are_respected() -> None:
 def test_failures_in_a_row_set_aside_and_one_trial_at_a_time_brings_back() -> None:
     balance = _balance("a", "b")
     _fail(balance, "a", 0.0, times=2)
-    taken = _take(balance, 0.0, "b")
-    balance.succeeded(taken, 0.0)  # not in a row
-    balance.ended(taken)
+    lease = _take(balance, 0.0, "b")
+    balance.succeeded(lease, 0.0)  # not in a row
+    balance.ended(lease)
     _fail(balance, "a", 0.0, times=2)
     assert {_take(balance).name for _ in range(4)} == {"a", "b"}
     _fail(balance, "a", 0.0, times=1)
@@ -88,7 +88,7 @@ def test_the_pause_doubles_up_to_its_bound_and_shrinks_when_all_is_well() -> Non
     balance, now, pauses = _balance("a", "b"), 0.0, []
     _fail(balance, "a", now)
     for _ in range(8):
-        until = balance.members[0].aside_until_s
+        until = balance.backends[0].ejected_until_s
         assert until is not None
         pauses.append(until - now)
         now = until
@@ -97,12 +97,12 @@ def test_the_pause_doubles_up_to_its_bound_and_shrinks_when_all_is_well() -> Non
         assert balance.failed(trial, now)
         balance.ended(trial)
     assert pauses == [2, 4, 8, 16, 32, 60, 60, 60]
-    now = balance.members[0].aside_until_s or 0
+    now = balance.backends[0].ejected_until_s or 0
     trial = _take(balance, now)
     balance.succeeded(trial, now)
     balance.ended(trial)
     _fail(balance, "a", now + TERMS.most_s + 1)
-    assert balance.members[0].aside_until_s == now + TERMS.most_s + 1 + TERMS.base_s
+    assert balance.backends[0].ejected_until_s == now + TERMS.most_s + 1 + TERMS.base_s
 
 
 def test_the_last_one_is_used_all_the_same_and_the_least_bad_first() -> None:
@@ -130,28 +130,28 @@ def test_one_that_is_removed_drains_and_may_come_back() -> None:
     kept = _take(balance, 0.0, "b")
     assert balance.replace({"b": 0, "c": 0}) == ("a",)
     assert Counter(_take(balance).name for _ in range(20)).keys() == {"b", "c"}
-    assert balance.member("a") is kept.member
+    assert balance.backend("a") is kept.backend
     balance.replace({"a": 0, "b": 0})
-    assert not kept.member.draining
-    assert kept.member.outstanding == 1
+    assert not kept.backend.draining
+    assert kept.backend.outstanding == 1
     balance.replace({"b": 0})
     balance.ended(kept)
-    assert balance.member("a") is None
+    assert balance.backend("a") is None
     assert balance.replace({"c": 5}) == ("b",)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_nothing_is_lost_whatever_happens(seed: int) -> None:
-    rng, taken = random.Random(seed), []
-    balance = Balance(dict.fromkeys("abc", 5), rng=rng)
+    rng, lease = random.Random(seed), []
+    balance = LoadBalancer(dict.fromkeys("abc", 5), rng=rng)
     for step in range(3000):
         now = step / 50
-        if rng.random() < 0.5 and (member := balance.choose(now)) is not None:
-            taken.append(balance.began(member, now))
-        elif taken:
-            one = taken.pop(rng.randrange(len(taken)))
+        if rng.random() < 0.5 and (backend := balance.choose(now)) is not None:
+            lease.append(balance.began(backend, now))
+        elif lease:
+            one = lease.pop(rng.randrange(len(lease)))
             rng.choice([balance.failed, balance.succeeded])(one, now)
             balance.ended(one)
-        assert sum(one.outstanding for one in balance.members) == len(taken)
-        assert all(0 <= one.outstanding <= 5 for one in balance.members)
-        assert balance.has_room() == (len(taken) < 15)
+        assert sum(one.outstanding for one in balance.backends) == len(lease)
+        assert all(0 <= one.outstanding <= 5 for one in balance.backends)
+        assert balance.has_room() == (len(lease) < 15)

@@ -14,12 +14,12 @@ from undam.gateway.config.config import (
     changes,
     make_config,
     read_key,
-    upstream_named,
+    upstream_from_url,
 )
 from undam.gateway.config.options import BY_NAME, OPTIONS, read_text, read_value
 from undam.gateway.config.toml import parse_config
 
-ONE = (upstream_named("http://a:1"),)
+ONE = (upstream_from_url("http://a:1"),)
 
 WHOLE = """
 # a gateway
@@ -54,8 +54,8 @@ def test_a_file_is_read_and_defaults_fill_the_rest() -> None:
     assert config.limits == {"one.test:8000/v1": 32, "spare": 0}
     assert config.request_limits.idle_timeout_s == 60
     assert config.request_limits.ttft_timeout_s is None
-    assert config.hedge_terms.mode == "auto"
-    assert dataclasses.replace(config, hedge=150.0).hedge_terms.fixed_s == 0.15
+    assert config.hedge_limits.mode == "auto"
+    assert dataclasses.replace(config, hedge=150.0).hedge_limits.fixed_s == 0.15
 
 
 @pytest.mark.parametrize("text", ['upstream = "http://a:1"', 'upstream = ["http://a:1"]'])
@@ -142,7 +142,7 @@ def test_every_option_is_a_field_and_its_default_can_be_given() -> None:
 
 
 def test_the_manual_names_every_option() -> None:
-    manual = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text(encoding="utf-8")
+    manual = (Path(__file__).parents[3] / "docs" / "gateway.md").read_text(encoding="utf-8")
     assert [option.name for option in OPTIONS if f"`{option.name}`" not in manual] == []
     fixed = {option.name for option in OPTIONS if not option.live}
     marked = [line for line in manual.splitlines() if line.startswith("| `") and "¹" in line]

@@ -8,33 +8,40 @@ from collections.abc import Callable
 import pytest
 
 from undam.apis import Kind, api_for_path
-from undam.simulator.api_request import Call
-from undam.simulator.apis.anthropic import MessageForm
-from undam.simulator.apis.form import Answer, Form, TimedEvent, timed_events
-from undam.simulator.apis.openai import ChatForm, CompletionForm, ResponseForm
-from undam.simulator.apis.plain import JsonEventForm, NdjsonForm, TokenForm
-from undam.simulator.schedule import Moment
-from undam.simulator.text import Text, text_of
+from undam.simulator.api_request import ApiRequest
+from undam.simulator.apis.anthropic import MessagesFormat
+from undam.simulator.apis.form import DueEvent, ResponseContext, ResponseFormat, due_events
+from undam.simulator.apis.openai import ChatFormat, CompletionFormat, ResponsesFormat
+from undam.simulator.apis.plain import JsonEventFormat, NdjsonFormat, TokenFormat
+from undam.simulator.schedule import ScheduledEvent
+from undam.simulator.text import ModelText, model_text
 from undam.timing import Due, due_of
 
-MODEL_FORMS: dict[str, Callable[[Answer], Form]] = {
-    "/v1/chat/completions": ChatForm,
-    "/v1/completions": CompletionForm,
-    "/v1/responses": ResponseForm,
-    "/v1/messages": MessageForm,
+MODEL_FORMS: dict[str, Callable[[ResponseContext], ResponseFormat]] = {
+    "/v1/chat/completions": ChatFormat,
+    "/v1/completions": CompletionFormat,
+    "/v1/responses": ResponsesFormat,
+    "/v1/messages": MessagesFormat,
 }
-SSE_FORMS = {**MODEL_FORMS, "/sse": JsonEventForm}
+SSE_FORMS = {**MODEL_FORMS, "/sse": JsonEventFormat}
 START = 1_790_000_000_000_000_000
-TEXT = Text(3)
+TEXT = ModelText(3)
 
 
 def made(
-    form: Callable[[Answer], Form], *, event_bytes: int | None = None, call: Call | None = None,
-    cut: bool = False,
-) -> list[TimedEvent]:  # fmt: skip
-    answer = Answer(call or Call(), TEXT, 7, 1_790_000_000, 5, cut)
-    moments = [Moment(100, 2), Moment(200, 2), Moment(300, 1), Moment(300, 0)]
-    every = timed_events(form(answer), TEXT, moments, start_ns=START, event_bytes=event_bytes)
+    form: Callable[[ResponseContext], ResponseFormat], *, event_bytes: int | None = None,
+    call: ApiRequest | None = None, cut: bool = False,
+) -> list[DueEvent]:  # fmt: skip
+    answer = ResponseContext(call or ApiRequest(), TEXT, 7, 1_790_000_000, 5, cut)
+    scheduled_events = [
+        ScheduledEvent(100, 2),
+        ScheduledEvent(200, 2),
+        ScheduledEvent(300, 1),
+        ScheduledEvent(300, 0),
+    ]
+    every = due_events(
+        form(answer), TEXT, scheduled_events, start_ns=START, event_bytes=event_bytes
+    )
     return [event for event in every if event.data]
 
 
@@ -72,7 +79,7 @@ def test_every_event_but_done_carries_its_number_and_due_time(path: str) -> None
 
 
 def test_the_opening_leaves_with_the_first_content_and_the_end_with_the_last() -> None:
-    events = made(ChatForm)
+    events = made(ChatFormat)
     assert [event.due_ns - START for event in events] == [100, 100, 200, 300, 300, 300]
     role = json.loads(fields(events[0].data)[1])
     assert role["choices"][0]["delta"] == {"role": "assistant", "content": ""}
@@ -80,44 +87,44 @@ def test_the_opening_leaves_with_the_first_content_and_the_end_with_the_last() -
 
 
 def test_a_chat_chunk_has_the_keys_and_about_the_size_of_a_real_one() -> None:
-    chunk = json.loads(fields(made(ChatForm)[1].data)[1])
+    chunk = json.loads(fields(made(ChatFormat)[1].data)[1])
     assert list(chunk) == ["id", "object", "created", "model", "choices", "undam"]
     assert chunk["choices"] == [
         {"index": 0, "delta": {"content": TEXT.beginning(2)}, "finish_reason": None}
     ]
     stamp = len(json.dumps(chunk["undam"], separators=(",", ":"))) + len(',"undam":')
-    assert 150 <= len(made(ChatForm)[1].data) - stamp <= 190
+    assert 150 <= len(made(ChatFormat)[1].data) - stamp <= 190
 
 
 @pytest.mark.parametrize(("cut", "reason"), [(False, "stop"), (True, "length")])
-@pytest.mark.parametrize("form", [ChatForm, CompletionForm])
+@pytest.mark.parametrize("form", [ChatFormat, CompletionFormat])
 def test_the_finish_reason_tells_a_cut(
-    form: Callable[[Answer], Form], cut: bool, reason: str
+    form: Callable[[ResponseContext], ResponseFormat], cut: bool, reason: str
 ) -> None:
     finish = json.loads(fields(made(form, cut=cut)[-2].data)[1])
     assert finish["choices"][0]["finish_reason"] == reason
 
 
 def test_a_cut_response_and_a_cut_message_say_so() -> None:
-    name, data = fields(made(ResponseForm, cut=True)[-1].data)
+    name, data = fields(made(ResponsesFormat, cut=True)[-1].data)
     assert name == "response.incomplete"
     assert json.loads(data)["response"]["incomplete_details"] == {"reason": "max_output_tokens"}
-    delta = json.loads(fields(made(MessageForm, cut=True)[-2].data)[1])
+    delta = json.loads(fields(made(MessagesFormat, cut=True)[-2].data)[1])
     assert delta["delta"]["stop_reason"] == "max_tokens"
     assert delta["usage"] == {"output_tokens": 5}
 
 
 def test_usage_comes_only_when_asked_for() -> None:
-    def kinds(call: Call) -> list[Kind]:
+    def kinds(call: ApiRequest) -> list[Kind]:
         return [api_for_path("/chat/completions").read(*fields(e.data)).kind
-                for e in made(ChatForm, call=call)]  # fmt: skip
+                for e in made(ChatFormat, call=call)]  # fmt: skip
 
-    assert Kind.USAGE not in kinds(Call())
-    assert kinds(Call(include_usage=True))[-2:] == [Kind.USAGE, Kind.DONE]
+    assert Kind.USAGE not in kinds(ApiRequest())
+    assert kinds(ApiRequest(include_usage=True))[-2:] == [Kind.USAGE, Kind.DONE]
 
 
 def test_messages_come_in_anthropics_order() -> None:
-    names = [fields(event.data)[0] for event in made(MessageForm)]
+    names = [fields(event.data)[0] for event in made(MessagesFormat)]
     assert names == [
         "message_start", "content_block_start", "ping", *["content_block_delta"] * 3,
         "content_block_stop", "message_delta", "message_stop",
@@ -125,16 +132,18 @@ def test_messages_come_in_anthropics_order() -> None:
 
 
 def test_sequence_numbers_of_responses_have_no_hole() -> None:
-    payloads = [json.loads(fields(event.data)[1]) for event in made(ResponseForm)]
+    payloads = [json.loads(fields(event.data)[1]) for event in made(ResponsesFormat)]
     assert [payload["sequence_number"] for payload in payloads] == list(range(len(payloads)))
 
 
 @pytest.mark.parametrize(
     ("form", "size"),
-    [(ChatForm, 400), (ChatForm, 4096), (ResponseForm, 512), (MessageForm, 300),
-     (JsonEventForm, 200), (NdjsonForm, 200), (TokenForm, 64)],
+    [(ChatFormat, 400), (ChatFormat, 4096), (ResponsesFormat, 512), (MessagesFormat, 300),
+     (JsonEventFormat, 200), (NdjsonFormat, 200), (TokenFormat, 64)],
 )  # fmt: skip
-def test_content_events_get_the_size_asked_for(form: Callable[[Answer], Form], size: int) -> None:
+def test_content_events_get_the_size_asked_for(
+    form: Callable[[ResponseContext], ResponseFormat], size: int
+) -> None:
     contents = [event.data for event in made(form, event_bytes=size) if event.content]
     assert {len(data) for data in contents} == {size}
     plain = [event.data for event in made(form) if event.content]
@@ -142,44 +151,44 @@ def test_content_events_get_the_size_asked_for(form: Callable[[Answer], Form], s
 
 
 def test_padding_never_makes_an_event_larger_than_asked_nor_breaks_it() -> None:
-    least = len(made(ChatForm)[1].data)
+    least = len(made(ChatFormat)[1].data)
     for size in range(1, least + 12):
-        data = made(ChatForm, event_bytes=size)[1].data
+        data = made(ChatFormat, event_bytes=size)[1].data
         assert len(data) <= max(size, least)
         json.loads(fields(data)[1])
 
 
 def test_a_bare_token_is_about_twelve_bytes_without_a_stamp() -> None:
-    data = [event.data for event in made(TokenForm)]
+    data = [event.data for event in made(TokenFormat)]
     assert data[0] == b"data: " + TEXT.piece(0, 2) + b"\n\n"
     sizes = [len(b"data: \n\n") + len(TEXT.piece(i, 1)) for i in range(1000)]
     assert 11 <= sum(sizes) / len(sizes) <= 13
 
 
 def test_ndjson_is_one_object_a_line() -> None:
-    lines = b"".join(event.data for event in made(NdjsonForm)).splitlines()
+    lines = b"".join(event.data for event in made(NdjsonFormat)).splitlines()
     assert [json.loads(line)["undam"]["seq"] for line in lines] == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
     ("form", "where"),
     [
-        (ChatForm, lambda said: said["choices"][0]["message"]["content"]),
-        (CompletionForm, lambda said: said["choices"][0]["text"]),
-        (ResponseForm, lambda said: said["output"][0]["content"][0]["text"]),
-        (MessageForm, lambda said: said["content"][0]["text"]),
-        (JsonEventForm, lambda said: said["text"]),
+        (ChatFormat, lambda said: said["choices"][0]["message"]["content"]),
+        (CompletionFormat, lambda said: said["choices"][0]["text"]),
+        (ResponsesFormat, lambda said: said["output"][0]["content"][0]["text"]),
+        (MessagesFormat, lambda said: said["content"][0]["text"]),
+        (JsonEventFormat, lambda said: said["text"]),
     ],
 )
 def test_a_whole_answer_has_the_text_of_the_stream(
-    form: Callable[[Answer], Form], where: Callable[..., str]
+    form: Callable[[ResponseContext], ResponseFormat], where: Callable[..., str]
 ) -> None:
-    said = form(Answer(Call(), TEXT, 1, 0, 5, False)).whole()
+    said = form(ResponseContext(ApiRequest(), TEXT, 1, 0, 5, False)).whole()
     assert where(said) == TEXT.beginning(5)
 
 
 def test_a_models_name_cannot_break_an_event() -> None:
-    call = Call(model='@"},"choices":[\n\n')
+    call = ApiRequest(model='@"},"choices":[\n\n')
     for form in MODEL_FORMS.values():
         for event in made(form, call=call):
             _, data = fields(event.data)
@@ -187,7 +196,7 @@ def test_a_models_name_cannot_break_an_event() -> None:
 
 
 def test_every_answer_is_a_beginning_of_the_seeds_text() -> None:
-    assert text_of(3).beginning(10) == TEXT.beginning(10)
+    assert model_text(3).beginning(10) == TEXT.beginning(10)
     assert TEXT.beginning(20).startswith(TEXT.beginning(10))
-    assert TEXT.beginning(10) != Text(4).beginning(10)
+    assert TEXT.beginning(10) != ModelText(4).beginning(10)
     assert TEXT.piece(4096, 2) == TEXT.piece(0, 2)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from undam.errors import UsageError
-from undam.simulator.settings import Framing, Settings, parse_header, with_texts
+from undam.simulator.settings import Framing, SimulatorSettings, parse_header, with_options
 from undam.timing.distribution import parse_distribution
 
 
@@ -33,7 +33,7 @@ from undam.timing.distribution import parse_distribution
 )
 def test_what_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        Settings(**wrong)
+        SimulatorSettings(**wrong)
 
 
 def test_a_header_is_a_name_and_a_value() -> None:
@@ -43,15 +43,15 @@ def test_a_header_is_a_name_and_a_value() -> None:
 
 
 def test_texts_set_knobs_and_leave_other_names_alone() -> None:
-    made = with_texts(
-        Settings(),
+    made = with_options(
+        SimulatorSettings(),
         [("ttft", "exp(3)"), ("heartbeat", "1.5"), ("die_after", "4"), ("framing", "close"),
          ("api-version", "2024")],
     )  # fmt: skip
     assert made.ttft == parse_distribution("exp(3)")
     assert (made.heartbeat_s, made.die_after, made.framing) == (1.5, 4, Framing.CLOSE)
-    unchanged = Settings()
-    assert with_texts(unchanged, [("other", "1")]) is unchanged
+    unchanged = SimulatorSettings()
+    assert with_options(unchanged, [("other", "1")]) is unchanged
 
 
 @pytest.mark.parametrize(
@@ -61,4 +61,4 @@ def test_texts_set_knobs_and_leave_other_names_alone() -> None:
 )  # fmt: skip
 def test_a_text_that_cannot_be_used_names_its_knob(name: str, text: str) -> None:
     with pytest.raises(UsageError, match=name.replace("_", "[-_]")):
-        with_texts(Settings(), [(name, text)])
+        with_options(SimulatorSettings(), [(name, text)])

@@ -10,10 +10,10 @@ import pytest
 from undam.apis import CHAT
 from undam.errors import ConfigSyntaxError
 from undam.gateway.interfaces import Refusal, RequestInfo
-from undam.gateway.policy import admission_control as entrance
-from undam.gateway.policy.admission_control import Entrance, Pass
-from undam.gateway.policy.admission_queue import Admission, AdmissionTerms
-from undam.gateway.policy.keys import Usage, find_key, parse_keys, token_of
+from undam.gateway.policy import admission_control as admission
+from undam.gateway.policy.admission_control import AdmissionControl, AdmissionPermit
+from undam.gateway.policy.admission_queue import AdmissionLimits, AdmissionQueue
+from undam.gateway.policy.keys import KeyUsage, find_key, parse_keys, token_of
 from undam.http1.headers import RawHeaders
 
 LONG = "gw-0123456789abcdef"
@@ -32,7 +32,7 @@ def _request(headers: RawHeaders | None = None) -> RequestInfo:
 
 
 def test_first_come_first_served_and_nobody_overtakes() -> None:
-    admission = Admission(AdmissionTerms(max_streams=2, queue=2))
+    admission = AdmissionQueue(AdmissionLimits(max_streams=2, queue=2))
     assert [admission.enter() for _ in range(2)] == ["in", "in"]
     first, second = admission.enter(), admission.enter()
     assert admission.enter() == "queue-full"
@@ -50,11 +50,11 @@ def test_first_come_first_served_and_nobody_overtakes() -> None:
 
 
 def test_without_bounds_everybody_comes_in_and_nothing_is_crowded() -> None:
-    admission = Admission(AdmissionTerms())
+    admission = AdmissionQueue(AdmissionLimits())
     assert {admission.enter() for _ in range(1000)} == {"in"}
     assert not admission.crowded
     assert admission.enter(room=False) == "queue-full"
-    nearly = Admission(AdmissionTerms(max_streams=20))
+    nearly = AdmissionQueue(AdmissionLimits(max_streams=20))
     for _ in range(17):
         nearly.enter()
     assert not nearly.crowded
@@ -119,7 +119,7 @@ def test_a_key_is_found_wherever_clients_put_it(headers: RawHeaders, token: str)
 
 def test_a_key_is_held_to_its_limits() -> None:
     alice, bob = parse_keys(FILE, "keys.txt")
-    usage = Usage()
+    usage = KeyUsage()
     assert usage.take(alice, 0.0) is None
     assert usage.take(alice, 0.0) == 1.0
     usage.give_back("alice")
@@ -134,8 +134,8 @@ class _World:
         self.free = 1
         self.queue: list[int] = []
         self.left: list[RequestInfo] = []
-        self.entrance = Entrance(
-            AdmissionTerms(**terms),  # type: ignore[arg-type]
+        self.admission = AdmissionControl(
+            AdmissionLimits(**terms),  # type: ignore[arg-type]
             clock=asyncio.get_running_loop().time,
             room=lambda coming: self.free > coming,
             on_queue=self.queue.append,
@@ -146,26 +146,26 @@ class _World:
 def test_the_queue_lets_in_refuses_and_forgets() -> None:
     async def main() -> None:
         world = _World(queue=3, queue_timeout_s=0.05)
-        enter, requests = world.entrance.enter, [_request() for _ in range(5)]
+        enter, requests = world.admission.enter, [_request() for _ in range(5)]
         first = enter(requests[0])
-        assert isinstance(first, Pass)
+        assert isinstance(first, AdmissionPermit)
         waiting = [enter(one) for one in requests[1:4]]
         full = enter(requests[4])
         assert isinstance(full, Refusal)
         assert (full.status, full.retry_after_s) == (503, 1.0)
-        assert not any(isinstance(one, Pass | Refusal) for one in waiting)
+        assert not any(isinstance(one, AdmissionPermit | Refusal) for one in waiting)
         waiting[0].cancel()  # type: ignore[union-attr] # its client left
         await asyncio.sleep(0)
         first.release()
         second = await waiting[1]  # type: ignore[misc]
-        assert isinstance(second, Pass)
+        assert isinstance(second, AdmissionPermit)
         third = await waiting[2]  # type: ignore[misc]
         assert isinstance(third, Refusal)
         assert third.status == 503
-        world.entrance.sent(requests[2])
+        world.admission.sent(requests[2])
         world.free = 0
         second.release()
-        assert (world.entrance.admission.under_way, world.entrance.admission.waiting) == (0, 0)
+        assert (world.admission.queue.under_way, world.admission.queue.waiting) == (0, 0)
         assert world.queue[-1] == 0
         assert world.left == [requests[0], requests[2]]
 
@@ -176,34 +176,34 @@ def test_two_are_not_let_in_for_one_free_place() -> None:
     async def main() -> None:
         world = _World(queue=3)
         world.free = 0
-        waiting = [world.entrance.enter(_request()) for _ in range(3)]
+        waiting = [world.admission.enter(_request()) for _ in range(3)]
         world.free = 1
-        world.entrance.let_in()
-        world.entrance.let_in()
+        world.admission.let_in()
+        world.admission.let_in()
         assert [one.done() for one in waiting] == [True, False, False]  # type: ignore[union-attr]
-        world.entrance.stop()
+        world.admission.stop()
         assert [one.done() for one in waiting] == [True] * 3  # type: ignore[union-attr]
-        assert isinstance(world.entrance.enter(_request()), Refusal)
+        assert isinstance(world.admission.enter(_request()), Refusal)
 
     asyncio.run(main())
 
 
 def test_a_place_that_nobody_takes_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entrance, "_LOST_S", 0.01)
+    monkeypatch.setattr(admission, "_LOST_S", 0.01)
 
     async def main() -> None:
         world = _World(queue=3)
         world.free = 0
-        waiting = [world.entrance.enter(_request()) for _ in range(2)]
+        waiting = [world.admission.enter(_request()) for _ in range(2)]
         world.free = 1
-        world.entrance.let_in()
+        world.admission.let_in()
         assert waiting[0].done()  # type: ignore[union-attr]
         # Its client left in this very turn; the next one in the queue gets the place.
-        taken = await waiting[1]  # type: ignore[misc]
-        assert isinstance(taken, Pass)
-        taken.release()
-        taken.release()
-        assert world.entrance.admission.under_way == 0
+        lease = await waiting[1]  # type: ignore[misc]
+        assert isinstance(lease, AdmissionPermit)
+        lease.release()
+        lease.release()
+        assert world.admission.queue.under_way == 0
 
     asyncio.run(main())
 
@@ -212,22 +212,24 @@ def test_a_key_lets_in_is_named_and_goes_no_further() -> None:
     async def main() -> None:
         world = _World()
         world.free = 10
-        world.entrance.keys = parse_keys(FILE, "keys.txt")
+        world.admission.keys = parse_keys(FILE, "keys.txt")
         request = _request([(b"X-Api-Key", LONG.encode()), (b"Accept", b"*/*")])
-        ticket = world.entrance.enter(request)
-        assert isinstance(ticket, Pass)
+        permit = world.admission.enter(request)
+        assert isinstance(permit, AdmissionPermit)
         assert (request.key_name, request.headers) == ("alice", [(b"Accept", b"*/*")])
-        again = world.entrance.enter(_request([(b"Authorization", b"Bearer " + LONG.encode())]))
+        again = world.admission.enter(_request([(b"Authorization", b"Bearer " + LONG.encode())]))
         assert isinstance(again, Refusal)
         assert (again.status, again.kind) == (429, "rate_limit_error")
-        ticket.release()
-        stranger = world.entrance.enter(_request([(b"Authorization", b"Bearer nobody")]))
+        permit.release()
+        stranger = world.admission.enter(_request([(b"Authorization", b"Bearer nobody")]))
         assert isinstance(stranger, Refusal)
         assert (stranger.status, stranger.headers) == (401, ((b"WWW-Authenticate", b"Bearer"),))
         world.free = 0
-        refused = world.entrance.enter(_request([(b"api-key", LONG.encode())]))
+        refused = world.admission.enter(_request([(b"api-key", LONG.encode())]))
         assert isinstance(refused, Refusal)
         world.free = 1
-        assert isinstance(world.entrance.enter(_request([(b"api-key", LONG.encode())])), Pass)
+        assert isinstance(
+            world.admission.enter(_request([(b"api-key", LONG.encode())])), AdmissionPermit
+        )
 
     asyncio.run(main())

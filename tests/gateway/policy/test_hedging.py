@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from support.hedge_world import TimedEvent, World, play
-from undam.gateway.policy.hedging import Denial, HedgeTerms, Hedging, Target
-from undam.gateway.policy.ttft_baseline import ENOUGH, WINDOW, Models, Usual
+from undam.gateway.policy.hedging import HedgeDenial, HedgeLimits, HedgeTarget, Hedging
+from undam.gateway.policy.ttft_baseline import ENOUGH, WINDOW, ModelBaselines, TtftBaseline
 
-AUTO = HedgeTerms(mode="auto")
-OTHER = Target("other", outstanding=0)
+AUTO = HedgeLimits(mode="auto")
+OTHER = HedgeTarget("other", outstanding=0)
 
 
 def _usual(hedging: Hedging, ttft_s: float, count: int = 100, upstream: str = "one") -> None:
@@ -17,7 +17,7 @@ def _usual(hedging: Hedging, ttft_s: float, count: int = 100, upstream: str = "o
         hedging.answered("m", upstream, ttft_s, number * 0.01)
 
 
-def _funded(terms: HedgeTerms = AUTO, requests: int = 200) -> Hedging:
+def _funded(terms: HedgeLimits = AUTO, requests: int = 200) -> Hedging:
     hedging = Hedging(terms)
     for _ in range(requests):
         hedging.asked()
@@ -33,23 +33,23 @@ def test_there_is_no_delay_until_enough_is_known_and_then_it_is_twice_the_p95() 
     assert hedging.delay_s("another") is None
     _usual(hedging, 2.0, 8)  # more stalls than a p95 leaves out
     assert hedging.delay_s("m") == pytest.approx(0.5)
-    assert Hedging(HedgeTerms()).delay_s("m") is None
-    assert Hedging(HedgeTerms(mode="fixed", fixed_s=0.15)).delay_s("m") == 0.15
+    assert Hedging(HedgeLimits()).delay_s("m") is None
+    assert Hedging(HedgeLimits(mode="fixed", fixed_s=0.15)).delay_s("m") == 0.15
 
 
 def test_a_few_stalls_do_not_move_the_delay_and_old_samples_are_forgotten() -> None:
-    usual = Usual()
+    usual = TtftBaseline()
     for number in range(2 * WINDOW):
         usual.add(2.0 if number % 33 == 0 else 0.1, now_s=number)
     assert len(usual) == WINDOW
     assert usual.quantile(0.95) == 0.1
-    assert usual.calm_s == pytest.approx(0.15)
+    assert usual.baseline_s == pytest.approx(0.15)
     usual.add(0.3, now_s=10_000)
     assert len(usual) == 1
 
 
 def test_names_that_clients_make_up_push_no_model_out() -> None:
-    models = Models(most=4)
+    models = ModelBaselines(most=4)
     real = models.of("real")
     for number in range(10_000):
         models.of(f"made-up-{number}")
@@ -86,15 +86,15 @@ def test_savings_are_bounded() -> None:
     ("target", "queued", "denial"),
     [
         (OTHER, False, None),
-        (OTHER, True, Denial.QUEUED),
-        (Target("other", 7, 10), False, None),
-        (Target("other", 8, 10), False, Denial.TARGET_FULL),
-        (Target("slow", 0), False, Denial.TARGET_SLOW),
-        (Target("recovered", 0), False, None),
+        (OTHER, True, HedgeDenial.QUEUED),
+        (HedgeTarget("other", 7, 10), False, None),
+        (HedgeTarget("other", 8, 10), False, HedgeDenial.TARGET_FULL),
+        (HedgeTarget("slow", 0), False, HedgeDenial.TARGET_SLOW),
+        (HedgeTarget("recovered", 0), False, None),
     ],
 )
 def test_no_hedge_goes_to_a_busy_upstream(
-    target: Target, queued: bool, denial: Denial | None
+    target: HedgeTarget, queued: bool, denial: HedgeDenial | None
 ) -> None:
     hedging = _funded()
     _usual(hedging, 0.1)
@@ -112,8 +112,8 @@ def test_many_late_ones_are_load_and_no_stall() -> None:
         if number % 8:
             hedging.in_time()
         else:
-            hedging.take(Target("other", 9, 10), 0.0)
-    assert hedging.take(OTHER, 0.0) is Denial.MANY_LATE
+            hedging.take(HedgeTarget("other", 9, 10), 0.0)
+    assert hedging.take(OTHER, 0.0) is HedgeDenial.MANY_LATE
     for _ in range(64):
         hedging.in_time()
     assert hedging.take(OTHER, 0.0) is None
@@ -123,23 +123,23 @@ def test_hedges_that_lose_shut_the_gate_for_a_while() -> None:
     hedging = _funded()
     for number in range(12):
         hedging.decided(1.0, won=number % 3 == 0)
-    assert hedging.take(OTHER, 2.0) is Denial.IN_VAIN
+    assert hedging.take(OTHER, 2.0) is HedgeDenial.IN_VAIN
     assert hedging.take(OTHER, 12.0) is None
     assert _funded().take(OTHER, 0.0) is None
-    assert Hedging(AUTO).take(OTHER, 0.0) is Denial.BUDGET
+    assert Hedging(AUTO).take(OTHER, 0.0) is HedgeDenial.BUDGET
 
 
 def test_an_upstream_that_is_gone_leaves_nothing_behind() -> None:
     hedging = _funded()
     _usual(hedging, 0.1)
     _usual(hedging, 0.4, 16, "other")
-    assert hedging.take(OTHER, 0.2) is Denial.TARGET_SLOW
+    assert hedging.take(OTHER, 0.2) is HedgeDenial.TARGET_SLOW
     hedging.forget("other")
     assert hedging.take(OTHER, 0.2) is None
 
 
 def _both(world: World) -> tuple[TimedEvent, TimedEvent]:
-    return play(world, HedgeTerms()), play(world, AUTO)
+    return play(world, HedgeLimits()), play(world, AUTO)
 
 
 @pytest.mark.parametrize(

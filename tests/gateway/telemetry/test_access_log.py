@@ -16,7 +16,7 @@ from undam.errors import UsageError
 from undam.gateway.interfaces import EndReason, RequestInfo, RequestRecord, Upstream
 from undam.gateway.telemetry import access_log
 from undam.gateway.telemetry.access_log import AccessLog, entry
-from undam.gateway.telemetry.gap_stats import Gaps
+from undam.gateway.telemetry.gap_stats import GapStats
 
 _TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -41,7 +41,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def test_a_line_says_how_it_went() -> None:
-    gaps = Gaps()
+    gaps = GapStats()
     gaps.add([*[0.01] * 99, 1.01])
     line = entry(_record(heartbeats=2, retries=1, hedged="won", bytes_out=7), gaps)
     assert abs(time.time() - 1.5 - _unix(line["time"])) < 1
@@ -63,7 +63,7 @@ def test_what_could_not_be_read_has_a_line_too() -> None:
     record = RequestRecord(
         None, began_at=time.monotonic(), status=400, end_reason=EndReason.BAD_REQUEST
     )
-    line = entry(record, Gaps())
+    line = entry(record, GapStats())
     assert (line["status"], line["ended"], line["path"]) == (400, "bad-request", None)
     json.dumps(line)
 
@@ -73,7 +73,7 @@ def test_what_could_not_be_read_has_a_line_too() -> None:
     ["/v1/chat/completions?api_key=tops3cret", "/x?a=1&token=tops3cret#f", "/sk-tops3cret99/x"],
 )
 def test_no_secret_is_in_a_line(target: str) -> None:
-    text = json.dumps(entry(_record(target, model="sk-tops3cret99"), Gaps()))
+    text = json.dumps(entry(_record(target, model="sk-tops3cret99"), GapStats()))
     assert "tops3cret" not in text
     assert "secret123456" not in text
 
@@ -82,8 +82,8 @@ def test_nobody_can_begin_a_line(tmp_path: Path) -> None:
     nasty = 'x"}\n{"forged": 1}\r\u2028\x00\ud800' + "\x01" * 5000
     log = AccessLog(tmp_path / "log")
     record = _record("/" + nasty, model=nasty, detail=nasty)
-    log.write(entry(record, Gaps()))
-    log.write(entry(_record(), Gaps()))
+    log.write(entry(record, GapStats()))
+    log.write(entry(_record(), GapStats()))
     log.close()
     raw = (tmp_path / "log").read_bytes()
     assert raw.isascii()

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from undam.errors import UsageError
-from undam.simulator.exchanges import Exchanges
-from undam.simulator.ground_truth import Truth
-from undam.simulator.outbox import Outbox
+from undam.simulator.exchanges import ExchangeLog
+from undam.simulator.ground_truth import GroundTruthLog
+from undam.simulator.outbox import SendBuffer
 
 
 def lines(path: Path) -> list[dict[str, object]]:
@@ -20,7 +20,7 @@ def lines(path: Path) -> list[dict[str, object]]:
 
 def test_every_kind_of_line_is_json(tmp_path: Path) -> None:
     path = tmp_path / "truth"
-    with Truth(path) as truth:
+    with GroundTruthLog(path) as truth:
         truth.request("a-1", 5, '/sse"\n')
         truth.event(b"a-1", 0, 10, 11, 99)
         truth.end("a-1", "complete", 12)
@@ -33,7 +33,7 @@ def test_every_kind_of_line_is_json(tmp_path: Path) -> None:
 
 def test_much_is_written_in_pieces_and_nothing_is_lost(tmp_path: Path) -> None:
     path = tmp_path / "truth"
-    truth = Truth(path)
+    truth = GroundTruthLog(path)
     for seq in range(2000):
         truth.event(b"a-1", seq, 1, 1, 1)
     assert truth.pressing
@@ -46,7 +46,7 @@ def test_much_is_written_in_pieces_and_nothing_is_lost(tmp_path: Path) -> None:
 
 
 def test_without_a_path_nothing_is_kept() -> None:
-    truth = Truth(None)
+    truth = GroundTruthLog(None)
     truth.request("a", 1, "/")
     truth.event(b"a", 1, 1, 1, 1)
     assert not truth.waiting
@@ -54,15 +54,15 @@ def test_without_a_path_nothing_is_kept() -> None:
 
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot write the truth"):
-        Truth(tmp_path / "no" / "such")
-    full = Truth(Path("/dev/full"))
+        GroundTruthLog(tmp_path / "no" / "such")
+    full = GroundTruthLog(Path("/dev/full"))
     full.end("a", "died", 1)
     with pytest.raises(UsageError, match="No space left"):
         full.close()
 
 
 def test_exchanges_are_known_while_open_and_after_and_then_forgotten() -> None:
-    exchanges = Exchanges(remembered=2)
+    exchanges = ExchangeLog(remembered=2)
     exchanges.opened("a")
     assert exchanges.closed("a") == {"known": True, "closed_ns": None, "finished": False}
     exchanges.ended("a", 7, finished=True)
@@ -76,9 +76,9 @@ def test_exchanges_are_known_while_open_and_after_and_then_forgotten() -> None:
 def test_an_event_has_left_when_its_last_byte_has(tmp_path: Path) -> None:
     path = tmp_path / "truth"
     near, far = socket.socketpair()
-    with near, far, Truth(path) as truth:
+    with near, far, GroundTruthLog(path) as truth:
         near.setblocking(False)
-        outbox = Outbox(near, truth)
+        outbox = SendBuffer(near, truth)
         outbox.begin("a-1")
         size = 2_000_000
         outbox.send(b"x" * size, [(1, 0, 1, 1), (size, 1, 1, size - 1)])

@@ -12,7 +12,7 @@ import pytest
 
 from undam.lab import proxies
 from undam.lab.proxies import Missing, NotStarted, Proxy, find_program
-from undam.lab.proxies.plan import Place, Plan
+from undam.lab.proxies.plan import LaunchPlan, Workspace
 from undam.lab.proxies.process import start
 
 _LISTEN = """\
@@ -29,11 +29,11 @@ _WITH_WORKER = (
 )
 
 
-def _start(code: str, places: list[Place] | None = None) -> Proxy:
-    def plan(place: Place) -> Plan:
+def _start(code: str, places: list[Workspace] | None = None) -> Proxy:
+    def plan(place: Workspace) -> LaunchPlan:
         if places is not None:
             places.append(place)
-        return Plan(
+        return LaunchPlan(
             config=code,
             config_name="program.py",
             arguments=("program.py", str(place.port)),
@@ -77,7 +77,7 @@ def test_its_workers_end_with_it() -> None:
 
 
 def test_a_program_that_dies_fails_with_the_tail_of_its_log() -> None:
-    places: list[Place] = []
+    places: list[Workspace] = []
     with pytest.raises(NotStarted, match="status 7: no such directive") as caught:
         _start('print("no such directive", flush=True); raise SystemExit(7)', places)
     assert "pretender" in str(caught.value)
@@ -86,7 +86,7 @@ def test_a_program_that_dies_fails_with_the_tail_of_its_log() -> None:
 
 
 def test_a_port_taken_meanwhile_is_tried_again_elsewhere() -> None:
-    places: list[Place] = []
+    places: list[Workspace] = []
     with pytest.raises(NotStarted):
         _start('raise OSError("[Errno 98] Address already in use")', places)
     assert len(places) == 3
@@ -98,7 +98,7 @@ def test_a_plan_that_fails_leaves_no_directory(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
-    def plan(place: Place) -> Plan:
+    def plan(place: Workspace) -> LaunchPlan:
         raise RuntimeError("no plan")
 
     with pytest.raises(RuntimeError):
@@ -109,11 +109,11 @@ def test_a_plan_that_fails_leaves_no_directory(
 def test_an_interrupted_owner_leaves_no_process(tmp_path: Path) -> None:
     code = (
         "import sys, time\n"
-        "from undam.lab.proxies.plan import Plan\n"
+        "from undam.lab.proxies.plan import LaunchPlan\n"
         "from undam.lab.proxies.process import start\n"
         "program = 'import socket, sys, time;"
         ' s = socket.create_server(("127.0.0.1", int(sys.argv[1]))); time.sleep(60)\'\n'
-        "it = start('pretender', lambda place: Plan(config=program, config_name='p.py',"
+        "it = start('pretender', lambda place: LaunchPlan(config=program, config_name='p.py',"
         " arguments=('p.py', str(place.port))), program=sys.executable)\n"
         "print(it.pid, it.directory, flush=True)\n"
         "raise KeyboardInterrupt\n"
