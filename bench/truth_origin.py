@@ -21,7 +21,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from undam.wire import stamp
+from undam.wire import timestamps
 
 _HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
@@ -58,7 +58,7 @@ class _Answer:
 class _Origin:
     def __init__(self, ttft_ms: float, sigma: float, gap_ms: float, tokens: int) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
-        stamp.enable(self.listener)
+        timestamps.enable(self.listener)
         self.listener.setblocking(False)
         self.answers: list[_Answer] = []
         self._ttft = (ttft_ms, sigma)
@@ -113,7 +113,7 @@ class _Origin:
 
     def _request(self, sock: socket.socket) -> None:
         try:
-            read = stamp.read(sock)
+            read = timestamps.read(sock)
         except OSError:
             read = None
         if read is None or not read.data:
@@ -145,7 +145,7 @@ def _lines(answers: list[_Answer]) -> list[str]:
 def main(ttft_ms: str, sigma: str, gap_ms: str, tokens: str, file: str) -> None:
     """Serve until standard input closes, then write what was done."""
     gc.disable()
-    stamp.warm_now()
+    timestamps.warm_up_now()
     origin = _Origin(float(ttft_ms), float(sigma), float(gap_ms), int(tokens))
     print(origin.listener.getsockname()[1], flush=True)
     origin.serve()

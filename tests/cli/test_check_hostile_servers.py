@@ -108,7 +108,7 @@ def test_refusal_that_never_ends(run: Run) -> None:
         (b"SSH-2.0-OpenSSH_9.2\r\n", "HTTP"),
         (b"\x00\x01\x02\x03" * 100, "HTTP"),
         (b"", "closed the connection without sending a byte"),
-        (b"HTTP/1.1 200 O", "closed the connection in the response head"),
+        (b"HTTP/1.1 200 O", "closed the connection within the response head"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", "ontent"),
     ],
 )  # fmt: skip

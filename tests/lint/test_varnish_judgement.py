@@ -275,7 +275,7 @@ def test_what_is_rendered_is_clean(path: str) -> None:
 
 
 def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
-    with pytest.raises(UsageError, match="cannot stand"):
+    with pytest.raises(UsageError, match="cannot be written"):
         VARNISH.dialect.render(RenderRequest(upstream="http://a", path='/"'))
 
 

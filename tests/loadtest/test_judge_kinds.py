@@ -81,7 +81,7 @@ def test_a_whole_answer_is_told_read_by_read() -> None:
         ([], CLOSED, Outcome.ERROR, "closed", "without an answer"),
         ([], STOPPED, Outcome.ABANDONED, "", ""),
         ([b"HTTP/1.1 200"], CLOSED, Outcome.ERROR, "truncated", "within the response head"),
-        ([b"SSH-2.0-x\r\n"], CLOSED, Outcome.ERROR, "bad-http", "does not speak HTTP"),
+        ([b"SSH-2.0-x\r\n"], CLOSED, Outcome.ERROR, "bad-http", "does not use HTTP"),
         ([CLOSE + token(), DONE], CLOSED, Outcome.COMPLETE, "", ""),
         ([CLOSE + token("x", "stop")], CLOSED, Outcome.COMPLETE, "", ""),
         ([CLOSE + token()], CLOSED, Outcome.INCOMPLETE, "no-end", "complete"),

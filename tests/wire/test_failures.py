@@ -54,7 +54,9 @@ def test_a_silent_name_server_does_not_hold_the_program(
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", silent)
-    with pytest.raises(NetworkError, match=r"no answer about the name of a\.test within 0\.3 s"):
+    with pytest.raises(
+        NetworkError, match=r"the DNS lookup of a\.test did not finish within 0\.3 s"
+    ):
         client.get("http://a.test/", connect_timeout_s=0.3)
     assert not finished.is_set()  # PATIENCE_S is far longer than the limit of 0.3 s
     over.set()
@@ -83,7 +85,7 @@ def test_all_addresses_are_tried_and_named(servers: Any, client: Any) -> None:
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        (b"SSH-2.0-OpenSSH\r\n", "does not speak HTTP; it sent 'SSH-2.0-OpenSSH"),
+        (b"SSH-2.0-OpenSSH\r\n", "does not use HTTP; it sent 'SSH-2.0-OpenSSH"),
         (b"\x15\x03\x01\x00\x02\x02\x46", "try https://"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000, "head is larger than 65536 bytes"),
     ],
@@ -101,7 +103,7 @@ def test_a_close_before_any_byte_and_within_the_head(servers: Any, client: Any) 
     ) as caught:
         client.get(servers.answer(b"").url())
     assert caught.value.phase == "headers"
-    with pytest.raises(NetworkError, match="in the response head, after 10 bytes"):
+    with pytest.raises(NetworkError, match="within the response head, after 10 bytes"):
         client.get(servers.answer(b"HTTP/1.1 2").url())
 
 
@@ -197,7 +199,7 @@ def test_no_error_shows_a_secret(servers: Any, client: Any) -> None:
     ("script", "phase", "why"),
     [
         (b"", "headers", r"sent no response head within 0\.8 s \(--timeout\)"),
-        (b"HTTP/1.1 ", "headers", r"within 0\.8 s \(--timeout\) \(9 bytes of one came\)"),
+        (b"HTTP/1.1 ", "headers", r"within 0\.8 s \(--timeout\) \(9 bytes of it arrived\)"),
     ],
 )
 def test_a_head_that_never_comes(
@@ -220,7 +222,7 @@ def test_a_request_that_is_never_read(servers: Any, client: Any) -> None:
     done = threading.Event()
     far = servers.start(lambda conn: done.wait(10) and None)
     request = Request(url=far.url(), method="POST", body=b"x" * 50_000_000)
-    with pytest.raises(NetworkError, match="did not take the whole request within") as caught:
+    with pytest.raises(NetworkError, match="did not accept the whole request within") as caught:
         client.get(request, timeout_s=0.5)
     done.set()
     assert caught.value.phase == "send"

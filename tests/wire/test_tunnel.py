@@ -24,7 +24,7 @@ def head_of(conn: socket.socket) -> bytes:
     return data
 
 
-def pump(source: socket.socket, sink: socket.socket) -> None:
+def tls_engine(source: socket.socket, sink: socket.socket) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             sink.sendall(data)
@@ -45,9 +45,9 @@ class Proxies:
             host, _, port = head.split()[1].rpartition(b":")
             with socket.create_connection((host.decode(), int(port)), timeout=10) as far:
                 conn.sendall(b"HTTP/1.1 200 Established\r\nVia: x\r\n\r\n")
-                back = threading.Thread(target=pump, args=(far, conn))
+                back = threading.Thread(target=tls_engine, args=(far, conn))
                 back.start()
-                pump(conn, far)
+                tls_engine(conn, far)
                 back.join()
 
         return f"http://127.0.0.1:{self._servers.start(script).port}"
@@ -125,7 +125,7 @@ def test_a_proxy_that_wants_credentials_is_named(
     [
         (b"HTTP/1.1 403 No\r\n\r\n", "refused a tunnel to a.undam.test: it answered 403"),
         (b"", "closed the connection when asked for a tunnel to a.undam.test"),
-        (b"SSH-2.0-x\r\n", "does not speak HTTP; it sent 'SSH-2.0-x"),
+        (b"SSH-2.0-x\r\n", "does not use HTTP; it sent 'SSH-2.0-x"),
     ],
 )
 def test_a_tunnel_refused(client: Any, proxies: Proxies, reply: bytes, why: str) -> None:

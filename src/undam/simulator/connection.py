@@ -14,7 +14,7 @@ from undam.simulator.ground_truth import EndReason, GroundTruthLog
 from undam.simulator.http import Request, RequestReader
 from undam.simulator.outbox import SendBuffer
 from undam.simulator.stream import Script, Stream, StreamState
-from undam.wire import stamp
+from undam.wire import timestamps
 from undam.wire.clock import realtime_offset_ns
 
 # What a reader may be behind before its schedule waits; the kernel keeps some megabytes besides.
@@ -136,7 +136,7 @@ class Connection:
         self.sock.close()
 
     def _read(self) -> None:
-        read = stamp.read(self.sock)
+        read = timestamps.read(self.sock)
         if not read.data:
             self.close("client-left")
         elif not self._lingering:

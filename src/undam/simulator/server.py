@@ -21,7 +21,7 @@ from undam.simulator.connection import Connection
 from undam.simulator.dispatcher import Dispatcher
 from undam.simulator.ground_truth import GroundTruthLog
 from undam.simulator.settings import SimulatorSettings
-from undam.wire import stamp
+from undam.wire import timestamps
 from undam.wire.clock import sharpen_timers, wait_readable
 
 _BACKLOG = 4096
@@ -196,7 +196,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Set here, since accepted sockets inherit it: the first bytes are stamped, too.
-        stamp.enable(listener)
+        timestamps.enable(listener)
         listener.bind(address)
         listener.listen(_BACKLOG)
         listener.setblocking(False)

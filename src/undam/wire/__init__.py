@@ -1,7 +1,7 @@
-"""HTTP/1.1 on real sockets: a client whose every read bears the kernel's arrival time.
+"""HTTP/1.1 client in which every read carries the arrival time that the kernel recorded.
 
-The names here are loaded when they are first asked for: the client stands on asyncio, which takes
-a worker of a load test longer to load than everything else it needs.
+The names below are imported on first use. The client needs asyncio, which takes longer to import
+than everything else that a load test worker needs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from undam.wire.stream import Stream
     from undam.wire.url import Target, parse_url, redacted
 
-_PLACES = {
+_MODULES = {
     "ClientConfig": "config",
     "Request": "config",
     "Stream": "stream",
@@ -40,9 +40,9 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     try:
-        place = _PLACES[name]
+        module = _MODULES[name]
     except KeyError:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    found = getattr(importlib.import_module(f"{__name__}.{place}"), name)
-    globals()[name] = found
-    return found
+    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value

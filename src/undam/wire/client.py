@@ -1,4 +1,4 @@
-"""Send one request and hand up the response as a stream, following redirects."""
+"""Send one request, follow redirects, and return the response as a stream."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import replace
 
 from undam.errors import RemoteProtocolError, UsageError
-from undam.wire import stamp
+from undam.wire import timestamps
 from undam.wire.config import ClientConfig, Request
-from undam.wire.handshake import Opening
+from undam.wire.exchange_opener import ExchangeOpener
 from undam.wire.request import CREDENTIAL_HEADERS
 from undam.wire.stream import Deadline, Stream
 from undam.wire.url import Target, follow, parse_url, redacted
@@ -18,34 +18,36 @@ _BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding"}
 
 
 async def open_stream(request: Request, config: ClientConfig) -> Stream:
-    """Send ``request`` on a connection of its own; returns when the final head is in.
+    """Send ``request`` on a new connection; return when the final response head has arrived.
 
-    Redirects are followed as RFC 9110 15.4 says and browsers do: 307 and 308 repeat the request,
-    303 becomes a GET, and so does a POST at 301 and 302. Credentials never go to another origin.
+    Redirects are followed as RFC 9110 15.4 defines and browsers do: 307 and 308 repeat the request,
+    303 turns it into a GET, and 301 and 302 turn a POST into a GET. Credentials are never sent to
+    another origin.
 
     Raises:
         UsageError: the URL, the proxy or a certificate file cannot be used.
         LocalProtocolError: the request cannot be written as HTTP.
-        NetworkError: the server could not be reached, or stopped before the head was in.
-        RemoteProtocolError: what came is no HTTP/1 response, or redirects without end.
+        NetworkError: the server could not be reached, or stopped before the head was complete.
+        RemoteProtocolError: the response is not HTTP/1, or the redirects do not end.
     """
     deadline = Deadline(config.timeout_s, asyncio.get_running_loop().time() + config.timeout_s)
-    await stamp.warm()
+    await timestamps.warm_up()
     target = parse_url(request.url)
-    asked: list[tuple[str, str]] = []
+    visited: list[tuple[str, str]] = []
     while True:
-        asked.append((request.method, target.text))
-        stream = await Opening(request, target, config, deadline).open(
-            tuple(url for _, url in asked[:-1])
+        visited.append((request.method, target.text))
+        stream = await ExchangeOpener(request, target, config, deadline).open(
+            tuple(url for _, url in visited[:-1])
         )
         location = stream.head.get("location")
         if not config.max_redirects or stream.head.status not in _REDIRECTS or location is None:
             return stream
         await stream.aclose()
-        found = _follow(target, location)
-        request = _repeated(request, stream.head.status, same=found.origin == target.origin)
-        target = found
-        _bound(asked, (request.method, target.text), config.max_redirects)
+        redirected = _follow(target, location)
+        same_origin = redirected.origin == target.origin
+        request = _redirect(request, stream.head.status, same_origin=same_origin)
+        target = redirected
+        _check_redirects(visited, (request.method, target.text), config.max_redirects)
 
 
 def _follow(target: Target, location: str) -> Target:
@@ -57,22 +59,25 @@ def _follow(target: Target, location: str) -> Target:
         ) from None
 
 
-def _repeated(request: Request, status: int, *, same: bool) -> Request:
-    """The request as it is sent to where a redirect points; ``same`` is for the same origin."""
+def _redirect(request: Request, status: int, *, same_origin: bool) -> Request:
+    """Return the request to send to the target of a redirect."""
     headers = request.headers
-    if not same:
+    if not same_origin:
         dropped = CREDENTIAL_HEADERS | {"host"}
         headers = tuple(line for line in headers if line[0].lower() not in dropped)
-    turned = status == 303 and request.method != "HEAD"
-    if turned or (status in {301, 302} and request.method == "POST"):
+    see_other = status == 303 and request.method != "HEAD"
+    if see_other or (status in {301, 302} and request.method == "POST"):
         headers = tuple(line for line in headers if line[0].lower() not in _BODY_HEADERS)
         return replace(request, method="GET", headers=headers, body=b"")
     return replace(request, headers=headers)
 
 
-def _bound(asked: list[tuple[str, str]], ask: tuple[str, str], most: int) -> None:
-    way = " -> ".join(url for _, url in [*asked, ask])
-    if ask in asked:
-        raise RemoteProtocolError(f"redirect loop: {way}")
-    if len(asked) > most:
-        raise RemoteProtocolError(f"more than {most} redirects: {way}")
+def _check_redirects(
+    visited: list[tuple[str, str]], following: tuple[str, str], maximum: int
+) -> None:
+    """Raise RemoteProtocolError for a loop, or for more redirects than allowed."""
+    chain = " -> ".join(url for _, url in [*visited, following])
+    if following in visited:
+        raise RemoteProtocolError(f"redirect loop: {chain}")
+    if len(visited) > maximum:
+        raise RemoteProtocolError(f"more than {maximum} redirects: {chain}")

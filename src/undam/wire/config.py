@@ -1,4 +1,4 @@
-"""What a user may set about a request and the way it takes."""
+"""The request to send, and the options of the connection."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _MAX_PORT = 65535
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request. Headers given here replace this client's own of the same name.
+    """One request. Its headers replace the client's default headers of the same name.
 
-    Nothing but the method is shown by ``repr``: URL, headers and body may hold secrets.
+    ``repr`` shows only the method, because URL, headers and body may contain secrets.
     """
 
     url: str = field(repr=False)
@@ -29,21 +29,22 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientConfig:
-    """How to reach a server, whom to trust, and when to give up.
+    """Options of a connection: proxy, TLS, addresses, timeouts and bounds.
 
     Args:
-        proxy: URL of an HTTP proxy; always used.
-        environ: where ``HTTPS_PROXY`` and its kin may stand; never used for a loopback host or one
-            that ``resolve`` names.
-        cacert: PEM file; the only authorities trusted.
+        proxy: URL of an HTTP proxy; used for every host.
+        environ: variables such as ``HTTPS_PROXY``; ignored for loopback hosts and for hosts in
+            ``resolve``.
+        cacert: PEM file with the certificate authorities to trust, instead of the system's.
         cert: PEM file with a client certificate and its key.
-        resolve: (host, port, address) triples that replace the name look-up, as in curl.
+        resolve: (host, port, address) triples that replace the DNS lookup, as in curl.
         insecure: accept any certificate.
-        timeout_s: for the whole exchange, redirects included, from its start.
-        connect_timeout_s: for each connection, from the name look-up to the end of the handshake.
-        max_head_bytes: response head, interim responses included; trailers have the same bound.
-        max_body_bytes: readable body; also its coded form, and every form between.
-        max_redirects: 0 hands the redirect itself to the caller.
+        timeout_s: limit of the whole exchange, including redirects.
+        connect_timeout_s: limit of each connection setup, from DNS lookup to TLS handshake.
+        max_head_bytes: bound of the response head, including interim responses. Trailers have the
+            same bound.
+        max_body_bytes: bound of the decoded body, of the coded body, and of every stage between.
+        max_redirects: 0 returns the redirect itself.
     """
 
     proxy: str | None = field(default=None, repr=False)
@@ -63,15 +64,15 @@ def parse_resolve(text: str) -> tuple[str, int, str]:
     """Read curl's ``HOST:PORT:ADDRESS``; IPv6 addresses with or without brackets.
 
     Raises:
-        UsageError: it is not of that form, or the address is no IP address.
+        UsageError: the text does not have that form, or the address is not an IP address.
     """
     match = _RESOLVE.match(text)
     if match is None or not 0 < int(match["port"]) <= _MAX_PORT:
         raise UsageError(
-            f"--resolve {text!a}: expected HOST:PORT:ADDRESS, as api.test:443:10.0.0.1"
+            f"--resolve {text!a}: expected HOST:PORT:ADDRESS, for instance api.test:443:10.0.0.1"
         )
     try:
         address = str(ipaddress.ip_address(match["to"].removeprefix("[").removesuffix("]")))
     except ValueError:
-        raise UsageError(f"--resolve {text!a}: {match['to']!a} is no IP address") from None
+        raise UsageError(f"--resolve {text!a}: {match['to']!a} is not an IP address") from None
     return match["host"].strip("[]").lower(), int(match["port"]), address

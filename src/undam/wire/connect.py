@@ -1,4 +1,4 @@
-"""From a host name to a connected socket that stamps its reads."""
+"""DNS lookup and connection setup, up to a connected socket with receive timestamps."""
 
 from __future__ import annotations
 
@@ -15,76 +15,69 @@ from dataclasses import dataclass
 from typing import Any
 
 from undam.errors import NetworkError
-from undam.wire import stamp
+from undam.wire import timestamps
 from undam.wire.url import bracketed
 
-# RFC 8305 5: how long an address has before the next one is tried beside it.
-_HEAD_START_S = 0.25
+# Connection attempt delay (RFC 8305 5): the next address is tried in parallel after this time.
+_ATTEMPT_DELAY_S = 0.25
 
-_WORDS = {
+_ERROR_TEXTS = {
     errno.ECONNREFUSED: "connection refused",
     errno.ETIMEDOUT: "no answer",
     errno.EHOSTUNREACH: "no route to the host",
     errno.ENETUNREACH: "network is unreachable",
     errno.ECONNRESET: "connection reset",
-    errno.EAFNOSUPPORT: "this machine has no such network",
+    errno.EAFNOSUPPORT: "this machine does not support the address family",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One address of a host, as sockets take it."""
+    """One socket address of a host."""
 
     family: int
     sockaddr: tuple[Any, ...]
 
     @property
     def text(self) -> str:
-        """The address and port as they may be shown."""
+        """Address and port for messages."""
         return f"{bracketed(str(self.sockaddr[0]))}:{self.sockaddr[1]}"
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """A connected socket; ``dns_ns`` is ``None`` where no name was looked up."""
-
-    sock: socket.socket
-    dns_ns: int | None
-    connect_ns: int
 
 
 async def find_addresses(
     host: str, port: int, resolve: tuple[tuple[str, int, str], ...] = ()
 ) -> tuple[list[Address], int | None]:
-    """The addresses of a host, best first, and when the look-up ended (``None``: none was needed).
+    """Return the addresses of a host, best first, and the time at which the DNS lookup ended.
+
+    The time is ``None`` if no lookup was necessary.
 
     Raises:
         NetworkError: phase "dns"; the host has no address.
     """
-    named = [to for name, at, to in resolve if (name, at) == (host.removesuffix("."), port)]
-    literals = named or ([host] if _is_literal(host) else [])
+    overrides = [to for name, at, to in resolve if (name, at) == (host.removesuffix("."), port)]
+    literals = overrides or ([host] if _is_literal(host) else [])
     found: list[Address] = []
     try:
         for literal in literals:
             found += _addresses(socket.getaddrinfo(literal, port, type=socket.SOCK_STREAM))
         if not literals:
-            found += _addresses(await _look_up(host, port))
+            found += _addresses(await _lookup(host, port))
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise NetworkError(f"cannot find host '{host}': {reason}", phase="dns") from None
     return found, None if literals else time.time_ns()
 
 
-async def _look_up(host: str, port: int) -> list[tuple[Any, ...]]:
-    """getaddrinfo in a thread that nobody waits for.
+async def _lookup(host: str, port: int) -> list[tuple[Any, ...]]:
+    """Run getaddrinfo in a daemon thread.
 
-    The loop's own would be waited for at the end of the program, and a resolver may take half a
-    minute to give up on a name server that is silent.
+    asyncio waits for its own resolver threads when the program ends, and a resolver may take half a
+    minute to give up on a name server that does not respond.
     """
     loop = asyncio.get_running_loop()
     found: asyncio.Future[list[tuple[Any, ...]]] = loop.create_future()
 
-    def hand_over(rows: list[tuple[Any, ...]], error: Exception | None) -> None:
+    def deliver(rows: list[tuple[Any, ...]], error: Exception | None) -> None:
         if found.cancelled():
             return
         if error is not None:
@@ -92,7 +85,7 @@ async def _look_up(host: str, port: int) -> list[tuple[Any, ...]]:
         else:
             found.set_result(rows)
 
-    def ask() -> None:
+    def run() -> None:
         rows: list[tuple[Any, ...]] = []
         fault: Exception | None = None
         try:
@@ -101,9 +94,9 @@ async def _look_up(host: str, port: int) -> list[tuple[Any, ...]]:
             fault = error
         # The loop may be closed by now.
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(hand_over, rows, fault)
+            loop.call_soon_threadsafe(deliver, rows, fault)
 
-    threading.Thread(target=ask, name=f"look up {host}", daemon=True).start()
+    threading.Thread(target=run, name=f"DNS lookup of {host}", daemon=True).start()
     return await found
 
 
@@ -112,10 +105,10 @@ def _addresses(rows: Iterable[tuple[Any, ...]]) -> list[Address]:
 
 
 async def open_connection(addresses: list[Address]) -> socket.socket:
-    """Connect to whichever address answers first, each with a head start over the next.
+    """Connect to the first address that accepts (Happy Eyeballs, RFC 8305).
 
     Raises:
-        NetworkError: phase "connect"; names every address and what came of it.
+        NetworkError: phase "connect"; the message lists every address and its error.
     """
     waiting = list(addresses)
     running: dict[asyncio.Task[socket.socket | OSError], Address] = {}
@@ -127,7 +120,7 @@ async def open_connection(addresses: list[Address]) -> socket.socket:
                 running[asyncio.ensure_future(_attempt(address))] = address
             done, _ = await asyncio.wait(
                 running,
-                timeout=_HEAD_START_S if waiting else None,
+                timeout=_ATTEMPT_DELAY_S if waiting else None,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             for task in done:
@@ -136,17 +129,17 @@ async def open_connection(addresses: list[Address]) -> socket.socket:
                     return outcome
                 faults.append((address, outcome))
     finally:
-        await _discard(list(running))
-    raise NetworkError(_refusal(faults), phase="connect")
+        await _cancel(list(running))
+    raise NetworkError(_failure(faults), phase="connect")
 
 
 async def _attempt(address: Address) -> socket.socket | OSError:
-    """A connected socket, or why there is none."""
+    """Return a connected socket, or the error."""
     with contextlib.ExitStack() as undo:
         try:
             sock = undo.enter_context(socket.socket(address.family, socket.SOCK_STREAM))
             sock.setblocking(False)
-            stamp.enable(sock)
+            timestamps.enable(sock)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await asyncio.get_running_loop().sock_connect(sock, address.sockaddr)
         except OSError as error:
@@ -155,15 +148,15 @@ async def _attempt(address: Address) -> socket.socket | OSError:
         return sock
 
 
-async def _discard(losers: list[asyncio.Task[socket.socket | OSError]]) -> None:
-    for task in losers:
+async def _cancel(attempts: list[asyncio.Task[socket.socket | OSError]]) -> None:
+    for task in attempts:
         task.cancel()
-    for outcome in await asyncio.gather(*losers, return_exceptions=True):
+    for outcome in await asyncio.gather(*attempts, return_exceptions=True):
         if isinstance(outcome, socket.socket):
             outcome.close()
 
 
-def _refusal(faults: list[tuple[Address, OSError]]) -> str:
+def _failure(faults: list[tuple[Address, OSError]]) -> str:
     hint = " (is the server running?)"
     refused = all(error.errno == errno.ECONNREFUSED for _, error in faults)
     if len(faults) == 1:
@@ -176,9 +169,9 @@ def _refusal(faults: list[tuple[Address, OSError]]) -> str:
 
 
 def describe(error: OSError) -> str:
-    """What a socket error means, in few words."""
-    if error.errno in _WORDS:
-        return _WORDS[error.errno]
+    """Return a short description of a socket error."""
+    if error.errno in _ERROR_TEXTS:
+        return _ERROR_TEXTS[error.errno]
     return os.strerror(error.errno).lower() if error.errno else str(error) or type(error).__name__
 
 

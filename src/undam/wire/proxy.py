@@ -1,4 +1,4 @@
-"""Which HTTP proxy stands before a target: the one named, or one that the environment names."""
+"""Selection of the HTTP proxy for a target, from ``--proxy`` or the environment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Proxy:
     """An HTTP proxy.
 
     Args:
-        name: its URL without credentials, and who named it, for instance
+        name: its URL without credentials, and the variable that set it, for instance
             ``http://proxy.test:3128 (HTTPS_PROXY)``.
     """
 
@@ -27,18 +27,24 @@ class Proxy:
 
 
 def choose_proxy(target: Target, config: ClientConfig) -> Proxy | None:
-    """The proxy for ``target``; ``None`` for the straight way.
+    """Return the proxy for ``target``; ``None`` for a direct connection.
 
-    An explicit one is used always. One of the environment is not used for this machine itself, for
-    a host whose address the user gave, and for what ``NO_PROXY`` lists.
+    An explicit proxy is always used. A proxy of the environment is not used for loopback hosts, for
+    hosts whose address the user has set, and for hosts that ``NO_PROXY`` lists.
 
     Raises:
-        UsageError: it is no HTTP proxy.
+        UsageError: the proxy is not an HTTP proxy.
     """
     if config.proxy is not None:
         return _parse(config.proxy, "--proxy")
-    given = any((target.host, target.port) == (host, port) for host, port, _ in config.resolve)
-    if given or is_loopback(target.host) or _is_exempt(target, _value(config.environ, "NO_PROXY")):
+    has_address = any(
+        (target.host, target.port) == (host, port) for host, port, _ in config.resolve
+    )
+    if (
+        has_address
+        or is_loopback(target.host)
+        or _is_exempt(target, _value(config.environ, "NO_PROXY"))
+    ):
         return None
     for variable in (f"{target.scheme.upper()}_PROXY", "ALL_PROXY"):
         value = _value(config.environ, variable)
@@ -48,7 +54,7 @@ def choose_proxy(target: Target, config: ClientConfig) -> Proxy | None:
 
 
 def _value(environ: Mapping[str, str], variable: str) -> str:
-    # The lower-case form came first and wins in curl and the other clients.
+    # curl and other clients give precedence to the lower-case name, which is older.
     return (environ.get(variable.lower()) or environ.get(variable) or "").strip()
 
 
@@ -56,7 +62,7 @@ def _parse(text: str, source: str) -> Proxy:
     shown = redacted(text)
     scheme, slashes, _ = text.partition("://")
     if slashes and scheme.lower() != "http":
-        raise UsageError(f"{source} {shown}: only http:// proxies can be used")
+        raise UsageError(f"{source} {shown}: only http:// proxies are supported")
     try:
         target = parse_url(text if slashes else f"http://{text}")
     except UsageError as error:
@@ -71,7 +77,7 @@ def _is_exempt(target: Target, no_proxy: str) -> bool:
 
 
 def _covers(entry: str, target: Target) -> bool:
-    """Whether a member of NO_PROXY means this target: ``*``, a domain, an address, a network."""
+    """Return whether an entry of NO_PROXY (``*``, domain, address or network) covers a target."""
     if entry == "*":
         return True
     host, colon, port = entry.lower().rpartition(":")

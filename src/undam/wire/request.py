@@ -1,4 +1,4 @@
-"""A request as bytes. What is written here cannot be read by a server as anything else."""
+"""Serialization of requests, with validation that prevents request smuggling."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from undam.errors import LocalProtocolError
 from undam.wire.config import Request
 from undam.wire.url import Target
 
-# All that this client can read, so that a hop which compresses shows itself.
+# Every coding that this client decodes, so that a hop that compresses is detected.
 ACCEPT_ENCODING = "gzip, deflate, br, zstd"
 
-# What must not follow a redirect to another origin: the credentials of HTTP and of the model APIs.
+# Credentials of HTTP and of the model APIs: never sent to another origin after a redirect.
 CREDENTIAL_HEADERS = frozenset(
     {"authorization", "cookie", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key"}
 )
@@ -25,28 +25,35 @@ _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
 def encode_request(
     request: Request, target: Target, *, absolute: bool = False, proxy_userinfo: bytes | None = None
 ) -> bytes:
-    """The request for ``target``; ``absolute`` is the form that an HTTP proxy takes.
+    """Serialize a request.
+
+    Args:
+        absolute: write the absolute form of the request target, which HTTP proxies require.
 
     Raises:
-        LocalProtocolError: method or headers that HTTP cannot carry; no value is shown.
+        LocalProtocolError: HTTP cannot carry the method or a header; the message shows no value.
     """
     if not _TOKEN.match(request.method):
-        raise LocalProtocolError(f"{request.method!a} is no HTTP method")
+        raise LocalProtocolError(f"{request.method!a} is not an HTTP method")
     given = {name.lower() for name, _ in request.headers}
-    lines = [(name, value) for name, value in _own(request, target) if name.lower() not in given]
+    lines = [
+        (name, value)
+        for name, value in _default_headers(request, target)
+        if name.lower() not in given
+    ]
     if absolute and proxy_userinfo is not None and "proxy-authorization" not in given:
         lines.append(("Proxy-Authorization", basic(proxy_userinfo)))
     lines += request.headers
     _check(lines, len(request.body))
-    # Host comes first, as RFC 9110 7.2 asks, also when it is the caller's own.
+    # RFC 9110 7.2: Host should be the first header, even if the caller has set it.
     lines.sort(key=lambda line: line[0].lower() != "host")
-    where = target.text if absolute else target.path
-    head = [f"{request.method} {where} HTTP/1.1", *(f"{n}: {v}" for n, v in lines), "", ""]
+    request_target = target.text if absolute else target.path
+    head = [f"{request.method} {request_target} HTTP/1.1", *(f"{n}: {v}" for n, v in lines), "", ""]
     return _bytes("\r\n".join(head)) + request.body
 
 
 def encode_connect(target: Target, proxy_userinfo: bytes | None) -> bytes:
-    """The request that asks a proxy for a tunnel to ``target`` (RFC 9110 9.3.6)."""
+    """Serialize a CONNECT request for a tunnel to ``target`` (RFC 9110 9.3.6)."""
     host = f"[{target.name}]" if ":" in target.name else target.name
     lines = [f"CONNECT {host}:{target.port} HTTP/1.1", f"Host: {host}:{target.port}"]
     if proxy_userinfo is not None:
@@ -55,12 +62,12 @@ def encode_connect(target: Target, proxy_userinfo: bytes | None) -> bytes:
 
 
 def basic(userinfo: bytes) -> str:
-    """Basic credentials (RFC 7617) from ``user:password``."""
+    """Return Basic credentials (RFC 7617) for ``user:password``."""
     pair = userinfo if b":" in userinfo else userinfo + b":"
     return f"Basic {base64.b64encode(pair).decode('ascii')}"
 
 
-def _own(request: Request, target: Target) -> list[tuple[str, str]]:
+def _default_headers(request: Request, target: Target) -> list[tuple[str, str]]:
     lines = [
         ("Host", target.authority),
         ("User-Agent", "undam"),
@@ -78,22 +85,26 @@ def _check(lines: list[tuple[str, str]], body_bytes: int) -> None:
     seen: set[str] = set()
     for name, value in lines:
         if not _TOKEN.match(name):
-            raise LocalProtocolError(f"{name!a} is no header name")
+            raise LocalProtocolError(f"{name!a} is not a header name")
         if _UNSENDABLE.search(value):
-            raise LocalProtocolError(f"header {name}: the value holds a line break or a NUL")
+            raise LocalProtocolError(f"header {name}: the value contains a line break or a NUL")
         lower = name.lower()
         if lower == "transfer-encoding":
-            raise LocalProtocolError("header Transfer-Encoding: the body is sent with its length")
+            raise LocalProtocolError(
+                "header Transfer-Encoding: the body is sent with Content-Length"
+            )
         if lower == "content-length" and value.strip() != str(body_bytes):
             raise LocalProtocolError(f"header Content-Length: the body has {body_bytes} bytes")
         if lower in {"host", "content-length"} and lower in seen:
-            raise LocalProtocolError(f"header {name}: given twice")
+            raise LocalProtocolError(f"header {name}: duplicate")
         seen.add(lower)
 
 
 def _bytes(text: str) -> bytes:
-    # As curl does: what came from a command line goes out as the bytes it was.
+    # As in curl, arguments of the command line are sent as the bytes they were.
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        raise LocalProtocolError("a header holds a lone surrogate, which has no bytes") from None
+        raise LocalProtocolError(
+            "a header contains a lone surrogate, which has no UTF-8 encoding"
+        ) from None

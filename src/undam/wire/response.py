@@ -1,4 +1,4 @@
-"""HTTP/1.1 responses: bytes in, a head and body bytes out. No I/O and no clock."""
+"""Parser of HTTP/1.1 responses, without I/O and without a clock."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ _HTTP2_SETTINGS = 4
 
 
 class ResponseParser:
-    """Read one response, skipping interim (1xx) ones.
-
-    The call that brings the end of the head sets ``head`` and ``framing``; ``complete`` tells that
-    the body ended as its framing says. Bytes after that are ignored.
+    """Parser of one response; interim (1xx) responses are skipped.
 
     Args:
-        method: of the request; the response to HEAD, and a 2xx to CONNECT, has no body.
-        max_head_bytes: for all heads together, and for anything later that is not body.
+        method: method of the request. A response to HEAD and a 2xx to CONNECT have no body.
+        max_head_bytes: bound of all heads together, and of later bytes that are not body.
+
+    Attributes:
+        head, framing: set by the call that receives the end of the head.
+        complete: the body ended as its framing requires. Bytes after it are ignored.
     """
 
     def __init__(self, *, method: str = "GET", max_head_bytes: int = 65536) -> None:
@@ -37,51 +38,52 @@ class ResponseParser:
         self.trailers: tuple[tuple[str, str], ...] = ()
         self.interim = 0
         self.complete = False
-        self.seen_bytes = 0
+        self.received_bytes = 0
         self._method = method
-        self._max = max_head_bytes
+        self._max_head_bytes = max_head_bytes
         self._lines: list[tuple[str, str]] = []
         self._body: list[bytes] = []
         self._first = b""
         self._switched = False
-        self._barren_bytes = 0
+        self._overhead_bytes = 0
         self._parser = httptools.HttpResponseParser(self)
 
     def receive_data(self, data: bytes) -> list[bytes]:
-        """The body bytes in ``data``, without framing.
+        """Return the body bytes in ``data``, without framing.
 
         Raises:
-            RemoteProtocolError: not HTTP/1, or too large a head. Body bytes before the fault are
-                kept for ``take_body``.
+            RemoteProtocolError: the data is not HTTP/1, or the head is too large. ``take_body``
+                returns the body bytes before the fault.
         """
-        self.seen_bytes += len(data)
+        self.received_bytes += len(data)
         if len(self._first) < _SHOWN_BYTES:
             self._first += data[: _SHOWN_BYTES - len(self._first)]
         while data and not self._has_head():
-            # In pieces, so that no more of an endless head is kept than its bound.
-            room = self._max - self._barren_bytes
-            piece, data = data[:room], data[room:]
+            # In pieces, so that an endless head is never buffered beyond its bound.
+            left = self._max_head_bytes - self._overhead_bytes
+            piece, data = data[:left], data[left:]
             self._feed(piece)
             if self._has_head():
-                self._barren_bytes = 0
+                self._overhead_bytes = 0
             else:
                 self._bound(len(piece), "response head")
         self._feed(data)
         if self._body or self.complete:
-            self._barren_bytes = 0
+            self._overhead_bytes = 0
         elif self._has_head():
             self._bound(len(data), "chunk framing")
         return self.take_body()
 
     def take_body(self) -> list[bytes]:
-        """The body bytes that were read and not yet handed out."""
+        """Return the body bytes that were parsed and not returned yet."""
         body, self._body = self._body, []
         return body
 
     def close(self) -> None:
-        """Let go of llhttp, which knows this object: where no collector runs, circles stay.
+        """Release llhttp, which refers back to this object.
 
-        Nothing may be received any more.
+        Without a garbage collector the reference cycle would never be freed. The parser cannot
+        receive any more data.
         """
         self.__dict__.pop("_parser", None)
 
@@ -89,7 +91,7 @@ class ResponseParser:
         return self.head is not None
 
     def _is_over(self) -> bool:
-        # What follows the end, or a switch of protocols, is not this parser's to judge.
+        # Data after the end, or after a protocol switch, is not parsed.
         return self.complete or self._switched
 
     def _feed(self, data: bytes) -> None:
@@ -98,32 +100,36 @@ class ResponseParser:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            pass  # Only 101 does this, and on_headers_complete has noted it.
+            pass  # Only a 101 raises this; on_headers_complete has recorded it.
         except httptools.HttpParserError as error:
             if not self._is_over():
                 raise RemoteProtocolError(self._fault(error)) from None
         if self._switched:
-            raise RemoteProtocolError("the server switched protocols (101) without being asked")
+            raise RemoteProtocolError(
+                "the server switched protocols (101), which was not requested"
+            )
 
     def _bound(self, size: int, what: str) -> None:
-        self._barren_bytes += size
-        if self._barren_bytes >= self._max:
-            raise RemoteProtocolError(f"the {what} is larger than {self._max} bytes")
+        self._overhead_bytes += size
+        if self._overhead_bytes >= self._max_head_bytes:
+            raise RemoteProtocolError(f"the {what} is larger than {self._max_head_bytes} bytes")
 
     def _fault(self, error: Exception) -> str:
         reason = str(error) or type(error).__name__
         if self.head is not None:
-            return f"the response breaks HTTP: {reason}"
+            return f"the response is not valid HTTP: {reason}"
         first = self._first
         if first.startswith(_TLS_RECORDS):
-            return "the server speaks TLS on this port; try https://"
+            return "the server uses TLS on this port; try https://"
         if _is_http2(first):
-            return "the server speaks HTTP/2 only; give the address where it takes HTTP/1.1"
+            return "the server accepts only HTTP/2 here; use an address that accepts HTTP/1.1"
         if first[:5] == b"HTTP/":
-            return f"the response head breaks HTTP: {reason} (it begins with {escaped(first)})"
-        return f"the server does not speak HTTP; it sent {escaped(first)}"
+            return (
+                f"the response head is not valid HTTP: {reason} (it begins with {escaped(first)})"
+            )
+        return f"the server does not use HTTP; it sent {escaped(first)}"
 
-    # What httptools calls.
+    # Callbacks of httptools.
 
     def on_header(self, name: bytes, value: bytes) -> None:
         line = (name.decode("latin-1"), value.decode("latin-1"))
@@ -167,18 +173,18 @@ class ResponseParser:
 
 
 def escaped(data: bytes) -> str:
-    """Bytes of unknown kind as printable ASCII."""
+    """Return arbitrary bytes as printable ASCII, with escapes."""
     return ascii(data)[1:]
 
 
 def listed(value: str) -> list[str]:
-    """The members of a comma-separated header, in lower case, without parameters."""
+    """Return the members of a comma-separated header, in lower case and without parameters."""
     members = (part.partition(";")[0].strip().lower() for part in value.split(","))
     return [member for member in members if member]
 
 
 def _is_http2(first: bytes) -> bool:
-    """Whether a connection begins with a SETTINGS frame on stream 0 (RFC 9113 3.4)."""
+    """Return whether data begins with a SETTINGS frame on stream 0 (RFC 9113 3.4)."""
     return (
         len(first) >= _HTTP2_FRAME_BYTES
         and first[3] == _HTTP2_SETTINGS

@@ -1,4 +1,4 @@
-"""One response as it arrives: its head, then an arrival a read, then how it ended."""
+"""A response as a stream: its head, one arrival per read, and how it ended."""
 
 from __future__ import annotations
 
@@ -13,29 +13,33 @@ from undam.record import Ending, Head, Stamps
 from undam.timing import Arrival
 from undam.wire.channel import Channel
 from undam.wire.connect import describe
-from undam.wire.reception import Reception
+from undam.wire.response_reader import ResponseReader
 
 
-class ExpiredError(OSError):
-    """The time limit of the exchange has passed; raised by the channel, never shown."""
+class DeadlineExpiredError(OSError):
+    """The time limit of the exchange has passed. Raised within this module only."""
 
 
 def clock_offset_ns() -> int:
-    """CLOCK_REALTIME less CLOCK_MONOTONIC: it changes only when the clock is set."""
+    """Return CLOCK_REALTIME minus CLOCK_MONOTONIC, which changes only when the clock is set."""
     return time.time_ns() - time.monotonic_ns()
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When an exchange must be over, on the event loop's clock, and the limit it came from."""
+    """Deadline of an exchange, in event loop time, and the timeout it was computed from."""
 
     timeout_s: float
     at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
-    """How a response came about; ``offset_ns`` is of the exchange's start."""
+class ExchangeInfo:
+    """Facts about an exchange up to its response head.
+
+    Args:
+        offset_ns: `clock_offset_ns` at the start of the exchange.
+    """
 
     url: str
     redirects: tuple[str, ...]
@@ -46,57 +50,63 @@ class Way:
 
 
 class Stream:
-    """A response whose head is in: an async context manager and an async iterator of arrivals.
+    """A response with a complete head: async context manager and async iterator of arrivals.
 
-    What the peer does wrong in the body is never raised; it becomes ``ending`` and ``error``, which
-    are set when iteration ends. Waiting for an arrival may be cancelled without loss; leaving the
-    context closes the connection. Iteration is for one task at a time.
+    A fault in the body is never raised. It is recorded in ``ending`` and ``error``, which are set
+    when iteration ends. Cancelling the wait for an arrival loses no data. Leaving the context
+    closes the connection. Only one task may iterate at a time.
 
     Attributes:
         url: the final URL, without credentials.
         redirects: the URLs that led to it.
-        head: of the final response.
-        stamps: of the final exchange; ``start_ns`` is after the redirects.
-        proxy: the proxy in use without its credentials, with the variable that named it.
-        tls: for instance "TLSv1.3".
-        framing: how the body's end is told: "chunked", "length", "close" or "none" (no body).
-        interim: how many 1xx heads came first.
+        head: head of the final response.
+        stamps: times of the final exchange; ``start_ns`` is after the redirects.
+        proxy: the proxy in use without its credentials, with the variable that set it.
+        tls: TLS version, for instance "TLSv1.3"; ``None`` without TLS.
+        framing: how the end of the body is marked: "chunked", "length", "close" or "none" (no
+            body).
+        interim: number of interim (1xx) responses before the final one.
         ending, ended_ns, error: as in undam.record.Exchange; ``None`` until iteration ends.
-        step_ns: how far CLOCK_REALTIME moved against CLOCK_MONOTONIC; 0 until iteration ends.
+        step_ns: how far CLOCK_REALTIME was set against CLOCK_MONOTONIC; 0 until iteration ends.
     """
 
     def __init__(
-        self, channel: Channel, reception: Reception, way: Way, *, first: Arrival | None
+        self,
+        channel: Channel,
+        reader: ResponseReader,
+        info: ExchangeInfo,
+        *,
+        first: Arrival | None,
     ) -> None:
-        assert reception.head is not None
-        self.url = way.url
-        self.redirects = way.redirects
-        self.head: Head = reception.head
-        self.stamps = way.stamps
-        self.proxy = way.proxy
+        assert reader.head is not None
+        self.url = info.url
+        self.redirects = info.redirects
+        self.head: Head = reader.head
+        self.stamps = info.stamps
+        self.proxy = info.proxy
         self.tls = channel.tls
-        self.framing = reception.framing
-        self.interim = reception.interim
+        self.framing = reader.framing
+        self.interim = reader.interim
         self.ending: Ending | None = None
         self.ended_ns: int | None = None
         self.error: str | None = None
         self.step_ns = 0
         self._channel = channel
-        self._reception = reception
+        self._reader = reader
         self._first = first
-        self._way = way
+        self._info = info
         self._closed = False
-        self._timer = asyncio.get_running_loop().call_at(way.deadline.at, self._expire)
+        self._timer = asyncio.get_running_loop().call_at(info.deadline.at, self._expire)
 
     @property
     def clock(self) -> str:
         """The kernel's stamps, or "user" if any read lacked one."""
-        return self._reception.clock
+        return self._reader.clock
 
     @property
     def trailers(self) -> tuple[tuple[str, str], ...]:
         """Fields that came after a chunked body."""
-        return self._reception.trailers
+        return self._reader.trailers
 
     async def __aenter__(self) -> Self:
         return self
@@ -115,14 +125,14 @@ class Stream:
     async def __anext__(self) -> Arrival:
         first, self._first = self._first, None
         while first is None:
-            if self._closed or self._reception.ending is not None:
+            if self._closed or self._reader.ending is not None:
                 self._settle()
                 raise StopAsyncIteration
             first = await self._next()
         return first
 
     async def aclose(self, *, abort: bool = False) -> None:
-        """Close the connection; ``abort`` resets it. May be called again."""
+        """Close the connection; ``abort`` resets it. Calling it again has no effect."""
         if not self._closed:
             self._closed = True
             self._timer.cancel()
@@ -131,29 +141,29 @@ class Stream:
     async def _next(self) -> Arrival | None:
         try:
             read = await self._channel.read()
-        except ExpiredError:
+        except DeadlineExpiredError:
             limit = (
-                f"the stream was still open after {self._way.deadline.timeout_s:g} s (--timeout)"
+                f"the stream was still open after {self._info.deadline.timeout_s:g} s (--timeout)"
             )
-            self._reception.end(Ending.TIMEOUT, time.time_ns(), limit)
+            self._reader.end(Ending.TIMEOUT, time.time_ns(), limit)
         except NetworkError as error:
-            self._reception.end(Ending.BROKEN, time.time_ns(), str(error))
+            self._reader.end(Ending.BROKEN, time.time_ns(), str(error))
         except OSError as error:
             if not self._closed:
-                self._reception.end(Ending.RESET, time.time_ns(), describe(error))
+                self._reader.end(Ending.RESET, time.time_ns(), describe(error))
         else:
             if read.data:
-                return self._reception.receive(read)
-            self._reception.receive_eof(read.at_ns, orderly=self._channel.orderly)
+                return self._reader.receive(read)
+            self._reader.receive_eof(read.at_ns, clean=self._channel.clean)
         return None
 
     def _settle(self) -> None:
         if self.ending is None:
-            self.ending = self._reception.ending
-            self.ended_ns = self._reception.ended_ns
-            self.error = self._reception.error
-            self.step_ns = clock_offset_ns() - self._way.offset_ns
+            self.ending = self._reader.ending
+            self.ended_ns = self._reader.ended_ns
+            self.error = self._reader.error
+            self.step_ns = clock_offset_ns() - self._info.offset_ns
             self._timer.cancel()
 
     def _expire(self) -> None:
-        self._channel.fail(ExpiredError())
+        self._channel.fail(DeadlineExpiredError())

@@ -1,4 +1,4 @@
-"""TLS without sockets: ciphertext in, plaintext out, and the words for what goes wrong."""
+"""TLS without sockets: ciphertext in, plaintext out, and error messages that state a remedy."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from undam.wire.config import ClientConfig
 _RECORD_BYTES = 16384
 # Content types with which a TLS record can begin (RFC 8446 5.1).
 _RECORD_TYPES = b"\x14\x15\x16\x17"
-# What servers say, in OpenSSL's words, when they miss a client certificate or don't like it.
-_NO_CERTIFICATE = (
+# OpenSSL's texts for the alerts of a server that requires or rejects a client certificate.
+_CERTIFICATE_ALERTS = (
     "certificate required",
     "handshake failure",
     "bad certificate",
@@ -26,15 +26,15 @@ _NO_CERTIFICATE = (
 
 
 def make_context(config: ClientConfig) -> ssl.SSLContext:
-    """A client context for HTTP/1.1 that trusts and presents what ``config`` says.
+    """Create the client context for HTTP/1.1 with the trust and identity of ``config``.
 
     Raises:
-        UsageError: a certificate file is missing or is not what it should be.
+        UsageError: a certificate file is missing or invalid.
     """
     return _make_context(config.cacert, config.cert, config.insecure)
 
 
-# Reading the system's authorities takes tens of milliseconds, which no later stream should pay.
+# Cached: loading the system's certificate authorities takes tens of milliseconds.
 @lru_cache(maxsize=8)
 def _make_context(cacert: str | None, cert: str | None, insecure: bool) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -56,13 +56,15 @@ def _load_authorities(context: ssl.SSLContext, path: str) -> None:
     try:
         context.load_verify_locations(cafile=path)
     except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"--cacert {path}: holds no PEM certificate ({_reason(error)})") from None
+        raise UsageError(
+            f"--cacert {path}: does not contain a PEM certificate ({_reason(error)})"
+        ) from None
 
 
 def _load_identity(context: ssl.SSLContext, path: str) -> None:
     def no_password() -> str:
-        # Without this OpenSSL asks on the terminal.
-        raise UsageError(f"--cert {path}: its key is encrypted; give a file with a plain key")
+        # Without a callback OpenSSL prompts on the terminal.
+        raise UsageError(f"--cert {path}: its key is encrypted; use a file with an unencrypted key")
 
     _require_file(path, "--cert")
     try:
@@ -81,11 +83,17 @@ def _require_file(path: str, option: str) -> None:
         raise UsageError(f"{option} {path}: {error.strerror or error}") from None
 
 
-class TlsPump:
-    """One TLS connection: feed it what the socket gave, send what ``to_send`` returns.
+class TlsEngine:
+    """TLS state of one connection.
+
+    The caller passes in what the socket receives and sends what ``to_send`` returns.
 
     Args:
-        host: the name the certificate must bear.
+        host: the name that the certificate must contain.
+
+    Attributes:
+        closed: the peer has sent close_notify.
+        fault: TLS failed after the plaintext returned so far, by a bad record or an alert.
     """
 
     def __init__(self, context: ssl.SSLContext, host: str) -> None:
@@ -100,18 +108,18 @@ class TlsPump:
 
     @property
     def version(self) -> str | None:
-        """For instance "TLSv1.3"; ``None`` before the handshake."""
+        """TLS version, for instance "TLSv1.3"; ``None`` before the handshake."""
         return self._tls.version() if self.established else None
 
     def to_send(self) -> bytes:
-        """Ciphertext that must go out now, perhaps none."""
+        """Return ciphertext that must be sent now; may be empty."""
         return self._outgoing.read()
 
-    def shake_hands(self, data: bytes) -> bool:
-        """Go on with the handshake after ``data``; true when it is done.
+    def handshake(self, data: bytes) -> bool:
+        """Continue the handshake with ``data``; return whether it is complete.
 
         Raises:
-            NetworkError: phase "tls"; the text says why and what to do.
+            NetworkError: phase "tls"; the message states the reason and a remedy.
         """
         self._first = self._first or data[:1]
         self._incoming.write(data)
@@ -125,18 +133,14 @@ class TlsPump:
         return True
 
     def encrypt(self, data: bytes) -> bytes:
-        """Ciphertext that carries ``data``, with anything else that must go out before it."""
+        """Return the ciphertext of ``data``, after any other ciphertext that must be sent first."""
         view = memoryview(data)
         while view:
             view = view[self._tls.write(view) :]
         return self.to_send()
 
     def decrypt(self, data: bytes) -> bytes:
-        """The plaintext that ``data`` completes.
-
-        ``closed`` tells that the peer has said goodbye, and ``fault`` that TLS broke behind that
-        plaintext, by a bad record or an alert.
-        """
+        """Return the plaintext that ``data`` completes; sets ``closed`` and ``fault``."""
         self._incoming.write(data)
         pieces = []
         try:
@@ -149,31 +153,31 @@ class TlsPump:
             self.fault = self.explain(error)
         return b"".join(pieces)
 
-    def goodbye(self) -> bytes:
-        """The close_notify alert, if one can still be sent."""
+    def close_notify(self) -> bytes:
+        """Return the close_notify alert, if it can still be sent."""
         if self.established:
-            # The peer's own is not waited for.
+            # The close_notify of the peer is not awaited.
             with contextlib.suppress(ssl.SSLError):
                 self._tls.unwrap()
         return self.to_send()
 
     def explain(self, error: ssl.SSLError) -> NetworkError:
-        """An error of OpenSSL in words that say what to do."""
+        """Return an error for an OpenSSL error, with a remedy."""
         host, reason = self._host, _reason(error)
         if isinstance(error, ssl.SSLCertVerificationError):
             text = (
-                f"the certificate of {host} cannot be verified: {error.verify_message}; name its "
-                "authority with --cacert FILE, or accept it with --insecure"
+                f"the certificate of {host} cannot be verified: {error.verify_message}; trust its "
+                "issuer with --cacert FILE, or accept it with --insecure"
             )
         elif not self.established and self._first and self._first not in _RECORD_TYPES:
-            text = f"{host} does not speak TLS on this port; try http://"
-        elif any(word in reason for word in _NO_CERTIFICATE):
+            text = f"{host} does not use TLS on this port; try http://"
+        elif any(text in reason for text in _CERTIFICATE_ALERTS):
             text = (
-                f"{host} refused the TLS connection ({reason}); it may want a client "
+                f"{host} rejected the TLS connection ({reason}); it may require a client "
                 "certificate: --cert FILE"
             )
         elif "no application protocol" in reason:
-            text = f"{host} offers no HTTP/1.1 over TLS"
+            text = f"{host} does not offer HTTP/1.1 over TLS"
         else:
             text = f"TLS with {host} failed: {reason}"
         return NetworkError(text, phase="tls")
@@ -183,6 +187,6 @@ def _reason(error: OSError) -> str:
     reason = getattr(error, "reason", None)
     if reason:
         return str(reason).lower().replace("_", " ")
-    # OpenSSL's text stands between the library's name and a place in Python's source.
+    # Remove the library name before the text and the position in Python's source after it.
     text = error.strerror or str(error)
     return re.sub(r"^\[.*?\] *|\(_ssl\.c:\d+\)", "", text).strip()

@@ -1,4 +1,4 @@
-"""URLs as targets of a request. User names and passwords go in and never come out as text."""
+"""URLs as targets of requests. Credentials in a URL never appear in text made here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from undam.errors import UsageError
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
-# Everything RFC 3986 allows in a path and query, so that what the user wrote is sent as written.
+# Everything that RFC 3986 allows in a path and query, so that a URL is sent as it was written.
 _SAFE = "!#$%&'()*+,/:;=?@[]~-._"
 _UNSENDABLE = re.compile(r"[\x00-\x20\x7f]")
 _REG_NAME = re.compile(r"[a-z0-9._-]+\Z")
@@ -22,13 +22,13 @@ _MAX_LABEL = 63
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a request goes.
+    """Target of a request.
 
     Args:
         scheme: "http" or "https".
-        host: lower-case ASCII name or IP literal without brackets, perhaps with a zone.
-        path: path and query as they stand in the request line; begins with a slash.
-        userinfo: ``user:password`` from the URL, decoded; never part of any text made here.
+        host: lower-case ASCII name, or IP literal without brackets, with its zone if it has one.
+        path: path and query as in the request line; begins with a slash.
+        userinfo: ``user:password`` of the URL, decoded.
     """
 
     scheme: str
@@ -39,35 +39,35 @@ class Target:
 
     @property
     def name(self) -> str:
-        """The host without a zone: what certificates and the Host header know."""
+        """Host without the zone, as in certificates and the Host header."""
         return self.host.partition("%")[0]
 
     @property
     def authority(self) -> str:
-        """``host``, or ``host:port`` where the port is not the scheme's own; IPv6 in brackets."""
+        """``host``, or ``host:port`` if the port is not the default; IPv6 addresses in brackets."""
         host = bracketed(self.name)
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """Two targets may share credentials only if these agree (RFC 6454)."""
+        """Origin (RFC 6454): credentials are shared only between targets of the same origin."""
         return (self.scheme, self.host, self.port)
 
     @property
     def text(self) -> str:
-        """The URL as it may be shown."""
+        """URL without credentials."""
         return f"{self.scheme}://{self.authority}{self.path}"
 
 
 def parse_url(text: str) -> Target:
-    """Read an absolute http or https URL.
+    """Parse an absolute http or https URL.
 
     Raises:
-        UsageError: it is none; the text says what is wrong and shows no credentials.
+        UsageError: the URL is invalid; the message states why and contains no credentials.
     """
     shown = redacted(text)
     if _UNSENDABLE.search(text):
-        raise UsageError(f"{shown!a} is not a URL: it holds a space or a control character")
+        raise UsageError(f"{shown!a} is not a URL: it contains a space or a control character")
     split, port = _split(text, shown)
     _require_scheme(split.scheme, text, shown)
     userinfo = None
@@ -82,13 +82,13 @@ def parse_url(text: str) -> Target:
 
 
 def follow(target: Target, location: str) -> Target:
-    """The target of a redirect from ``target`` (RFC 9110 10.2.2).
+    """Return the target of a redirect from ``target`` (RFC 9110 10.2.2).
 
-    Credentials in ``location`` are dropped: a server does not choose whom to log in as. Those of
-    ``target`` are kept within its origin.
+    Credentials in ``location`` are dropped: a server must not choose the user to log in as. Those
+    of ``target`` are kept within its origin.
 
     Raises:
-        UsageError: ``location`` leads to no http or https URL.
+        UsageError: ``location`` is not an http or https URL.
     """
     try:
         joined = urljoin(target.text, location.strip())
@@ -100,7 +100,7 @@ def follow(target: Target, location: str) -> Target:
 
 
 def redacted(text: str) -> str:
-    """``text`` without anything that could be credentials."""
+    """Return ``text`` without anything that could be credentials."""
     before, at, after = text.rpartition("@")
     scheme, slashes, _ = before.partition("://")
     if not at:
@@ -109,12 +109,12 @@ def redacted(text: str) -> str:
 
 
 def bracketed(host: str) -> str:
-    """A host as it stands before a colon and a port."""
+    """Return a host with brackets if it is an IPv6 address, for use before a port."""
     return f"[{host}]" if ":" in host else host
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine by its very name (RFC 6761 6.3); nothing is looked up."""
+    """Return whether a host is a loopback name (RFC 6761 6.3) or address, without a DNS lookup."""
     if host in {"localhost", "localhost."} or host.endswith((".localhost", ".localhost.")):
         return True
     try:
@@ -131,7 +131,7 @@ def _split(text: str, shown: str) -> tuple[SplitResult, int | None]:
         split = urlsplit(text)
         return split, split.port
     except ValueError as error:
-        # The reason quotes a piece of the URL, which may be a piece of a password.
+        # The error quotes part of the URL, which may be part of a password.
         why = f": {error}" if shown == text else ""
         raise UsageError(f"'{shown}' is not a URL{why}") from None
 
@@ -140,9 +140,9 @@ def _require_scheme(scheme: str, text: str, shown: str) -> None:
     if scheme in DEFAULT_PORTS:
         return
     if "://" in text:
-        raise UsageError(f"'{shown}': only http:// and https:// URLs can be fetched")
+        raise UsageError(f"'{shown}': only http:// and https:// URLs are supported")
     raise UsageError(
-        f"'{shown}' is not a URL: it begins with neither http:// nor https://; "
+        f"'{shown}' is not a URL: it does not begin with http:// or https://; "
         f"did you mean http://{shown.lstrip('/')} ?"
     )
 
@@ -150,17 +150,17 @@ def _require_scheme(scheme: str, text: str, shown: str) -> None:
 def _host(split: SplitResult, shown: str) -> str:
     host = split.hostname or ""
     if not host:
-        raise UsageError(f"'{shown}' is not a URL: it names no host")
+        raise UsageError(f"'{shown}' is not a URL: it has no host")
     if "[" in split.netloc:
         return _ip_literal(host, shown)
     if not host.isascii():
         try:
             host = host.encode("idna").decode("ascii")
         except UnicodeError:
-            raise UsageError(f"'{shown}' is not a URL: the host is no valid name") from None
+            raise UsageError(f"'{shown}' is not a URL: the host is not a valid name") from None
     labels = host.removesuffix(".").split(".")
     if not _REG_NAME.match(host) or len(host) > _MAX_HOST:
-        raise UsageError(f"'{shown}' is not a URL: the host is no valid name")
+        raise UsageError(f"'{shown}' is not a URL: the host is not a valid name")
     if not all(0 < len(label) <= _MAX_LABEL for label in labels):
         raise UsageError(f"'{shown}' is not a URL: the host has an empty or overlong label")
     return host
@@ -172,5 +172,5 @@ def _ip_literal(host: str, shown: str) -> str:
     try:
         literal = str(ipaddress.IPv6Address(address))
     except ValueError:
-        raise UsageError(f"'{shown}' is not a URL: no valid IPv6 address in it") from None
+        raise UsageError(f"'{shown}' is not a URL: it contains an invalid IPv6 address") from None
     return f"{literal}%{zone}" if zone else literal

@@ -11,7 +11,7 @@ from undam.record import Head
 from undam.wire.response import ResponseParser, listed
 
 if TYPE_CHECKING:
-    from undam.wire.coding import Decoder
+    from undam.wire.content_coding import ContentDecoder
 
 _HEAD_END = b"\r\n\r\n"
 _MOST_HEADS = 64
@@ -47,7 +47,7 @@ class ResponseFraming:
         self._heads = heads
         self._parser: ResponseParser | None = None
         self._chunks: ChunkDecoder | None = None
-        self._decoder: Decoder | None = None
+        self._decoder: ContentDecoder | None = None
         self._before = b""
 
     @property
@@ -134,9 +134,9 @@ class ResponseFraming:
         if codings:
             # Its libraries take longer to load than everything else here, and few answers are
             # compressed.
-            from undam.wire.coding import Decoder  # noqa: PLC0415
+            from undam.wire.content_coding import ContentDecoder  # noqa: PLC0415
 
-            self._decoder = Decoder(codings, max_bytes=MAX_BODY_BYTES)
+            self._decoder = ContentDecoder(codings, max_bytes=MAX_BODY_BYTES)
 
     def _decode(self, coded: bytes) -> bytes:
         assert self._decoder is not None

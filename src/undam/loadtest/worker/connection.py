@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 from undam.errors import NetworkError
 from undam.http1.sockets import reset_on_close
 from undam.loadtest.worker.active_request import ActiveRequest
-from undam.wire import stamp
-from undam.wire.stamp import READ_BYTES
+from undam.wire import timestamps
+from undam.wire.timestamps import READ_BYTES
 
 if TYPE_CHECKING:
-    from undam.wire.tls import TlsPump
+    from undam.wire.tls import TlsEngine
 
 Address = tuple[int, tuple[Any, ...]]
 Fault = tuple[str, str]
@@ -97,7 +97,7 @@ class WorkerConnection:
         "wants_write",
     )  # fmt: skip
 
-    def __init__(self, address: Address, pump: TlsPump | None) -> None:
+    def __init__(self, address: Address, pump: TlsEngine | None) -> None:
         family, sockaddr = address
         self.active: ActiveRequest | None = None
         self.pooled = False
@@ -110,7 +110,7 @@ class WorkerConnection:
         self._pump = pump
         self.sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
-            stamp.enable(self.sock)
+            timestamps.enable(self.sock)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             code = self.sock.connect_ex(sockaddr)
             if code not in {0, errno.EINPROGRESS}:
@@ -147,7 +147,7 @@ class WorkerConnection:
                 self._connected()
             else:
                 self.state = ConnectionState.HANDSHAKING
-                self._pump.shake_hands(b"")
+                self._pump.handshake(b"")
                 self._out = self._pump.to_send()
                 self._flush()
         elif self.state is ConnectionState.HANDSHAKING:
@@ -206,7 +206,7 @@ class WorkerConnection:
             if abort:
                 reset_on_close(self.sock)
             elif self._pump is not None and not self._out:
-                self.sock.send(self._pump.goodbye())
+                self.sock.send(self._pump.close_notify())
         self.state = ConnectionState.CLOSED
         self.active = None
         self.sock.close()
@@ -254,7 +254,7 @@ class WorkerConnection:
                     "the server closed the connection in the TLS handshake", phase="tls"
                 )
             try:
-                done = pump.shake_hands(data)
+                done = pump.handshake(data)
             finally:
                 self._out += pump.to_send()
                 with contextlib.suppress(OSError):

@@ -25,10 +25,10 @@ from undam.loadtest.worker.connection import (
 )
 from undam.loadtest.worker.pool import WorkerConnectionPool
 from undam.wire.clock import wait_readable
-from undam.wire.stamp import READ_BYTES
+from undam.wire.timestamps import READ_BYTES
 
 if TYPE_CHECKING:
-    from undam.wire.tls import TlsPump
+    from undam.wire.tls import TlsEngine
 
 NEVER_NS = 1 << 63
 
@@ -68,7 +68,7 @@ class Engine:
         *,
         worker: int,
         keep_alive: bool,
-        pump: Callable[[], TlsPump] | None,
+        pump: Callable[[], TlsEngine] | None,
         on_over: Callable[[ActiveRequest, bool], None],
         on_due: Callable[[], None],
     ) -> None:

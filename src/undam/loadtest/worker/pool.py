@@ -11,7 +11,7 @@ from undam.loadtest.worker.active_request import ActiveRequest
 from undam.loadtest.worker.connection import Address, ConnectionState, WorkerConnection
 
 if TYPE_CHECKING:
-    from undam.wire.tls import TlsPump
+    from undam.wire.tls import TlsEngine
 
 # Connections being opened ahead at one time: many at once would overflow the accept queue, and a
 # refused SYN is only sent again after a second.
@@ -35,7 +35,7 @@ class WorkerConnectionPool:
         self,
         addresses: tuple[Address, ...],
         epoll: select.epoll,
-        pump: Callable[[], TlsPump] | None,
+        pump: Callable[[], TlsEngine] | None,
         *,
         keep_alive: bool,
     ) -> None:

@@ -29,11 +29,11 @@ from undam.loadtest.worker.pipes import WorkerPipes
 from undam.loadtest.worker.schedule import Schedule, make_schedule
 from undam.record.redact import secrets_of
 from undam.record.request_result import RequestResult
-from undam.wire import stamp
+from undam.wire import timestamps
 from undam.wire.clock import realtime_offset_ns, sharpen_timers
 
 if TYPE_CHECKING:
-    from undam.wire.tls import TlsPump
+    from undam.wire.tls import TlsEngine
 
 # Judged in one piece, before the sockets are looked at again: some 0.2 ms.
 _READS_A_PIECE = 12
@@ -250,14 +250,14 @@ class LoadWorker:
         engine.late_ns = engine.send_late_ns = 0
 
 
-def _pumps(tls: Tls) -> Callable[[], TlsPump]:
+def _pumps(tls: Tls) -> Callable[[], TlsEngine]:
     # Loading OpenSSL takes as long as all the rest; most tests of a model server need none.
     from undam.wire.config import ClientConfig  # noqa: PLC0415
-    from undam.wire.tls import TlsPump, make_context  # noqa: PLC0415
+    from undam.wire.tls import TlsEngine, make_context  # noqa: PLC0415
 
     config = ClientConfig(cacert=tls.cacert, cert=tls.cert, insecure=tls.insecure)
     context = make_context(config)
-    return lambda: TlsPump(context, tls.server_name)
+    return lambda: TlsEngine(context, tls.server_name)
 
 
 def _secrets_in(requests: tuple[bytes, ...]) -> tuple[str, ...]:
@@ -277,7 +277,7 @@ def serve(source: int, sink: int) -> int:
     if job is None:
         return 2
     sharpen_timers()
-    stamp.warm_now()
+    timestamps.warm_up_now()
     gc.collect()
     gc.freeze()
     gc.disable()

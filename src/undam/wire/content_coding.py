@@ -1,4 +1,4 @@
-"""Content codings undone as bytes come: what can be read is handed out at once, within bounds."""
+"""Incremental decoding of content codings. Decoded data is returned at once and is bounded."""
 
 from __future__ import annotations
 
@@ -16,34 +16,35 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-# Output is made in pieces of this size, so that a bomb is met by its bound and not by the memory.
+# Output is produced in pieces of this size, so that a decompression bomb hits the bound before it
+# fills the memory.
 _PIECE_BYTES = 65536
-# brotli stops after the first of its blocks (a little under 32 KiB, 64 KiB, …) to reach the limit.
+# brotli exceeds the limit by up to one of its blocks (a little under 32 KiB, 64 KiB, …).
 _BROTLI_LIMIT_BYTES = 32000
-# RFC 9659: a zstd window over the web has at most 8 MB.
+# RFC 9659 limits the zstd window on the web to 8 MB.
 _ZSTD_WINDOW_LOG = 23
-# One is usual, two occur; each multiplies what a hostile byte can cost.
+# One coding is usual and two occur. Each one multiplies the work that a hostile byte can cause.
 _MAX_CODINGS = 3
 _GZIP_WBITS = 16 + zlib.MAX_WBITS
 
 
 class BodyTooLargeError(RemoteProtocolError):
-    """More came out of a coding than the stated bound."""
+    """The decoded body is larger than the bound."""
 
 
 class _Coding(Protocol):
     @property
     def unfinished(self) -> bool:
-        """Whether the end of the coding, or of its last member, has not come."""
+        """Whether the coding, or its last member, is incomplete."""
         ...
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """What can be read after ``data``."""
+        """Yield what ``data`` decodes to."""
         ...
 
 
 class _Zlib:
-    """gzip and zlib; gzip may have several members (RFC 1952 2.2)."""
+    """gzip and zlib. A gzip stream may have several members (RFC 1952 2.2)."""
 
     def __init__(self, wbits: int) -> None:
         self._wbits = wbits
@@ -60,7 +61,7 @@ class _Zlib:
                 yield piece
                 full = len(piece) == _PIECE_BYTES
                 tail = self._inflate.unconsumed_tail
-                # A full piece may have more behind it even when all input is taken.
+                # After a full piece more output may be pending, even if all input was consumed.
                 piece = self._inflate.decompress(tail, _PIECE_BYTES) if full or tail else b""
             if not self._inflate.eof:
                 return
@@ -74,21 +75,21 @@ class _Zlib:
 
 
 class _Deflate:
-    """HTTP's "deflate" is zlib (RFC 9110 8.4.1.2), but some servers send it raw."""
+    """HTTP's "deflate" is zlib (RFC 9110 8.4.1.2), but some servers send raw deflate."""
 
     def __init__(self) -> None:
-        self._held = b""
+        self._pending = b""
         self._coding: _Zlib | None = None
 
     @property
     def unfinished(self) -> bool:
-        return bool(self._held) if self._coding is None else self._coding.unfinished
+        return bool(self._pending) if self._coding is None else self._coding.unfinished
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         if self._coding is None:
-            data, self._held = self._held + data, b""
+            data, self._pending = self._pending + data, b""
             if len(data) < 2:
-                self._held = data
+                self._pending = data
                 return
             is_zlib = data[0] & 0x0F == zlib.DEFLATED and int.from_bytes(data[:2], "big") % 31 == 0
             self._coding = _Zlib(zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS)
@@ -106,13 +107,13 @@ class _Brotli:
         piece = self._decoder.process(data, output_buffer_limit=_BROTLI_LIMIT_BYTES)
         while piece:
             yield piece
-            # can_accept_more_data() says yes also while output is waiting.
+            # can_accept_more_data() is also true while output is pending.
             piece = self._decoder.process(b"", output_buffer_limit=_BROTLI_LIMIT_BYTES)
         self.unfinished = not self._decoder.is_finished()
 
 
 class _Zstd:
-    """zstd, of one frame or several (RFC 8878 3)."""
+    """zstd, with one or several frames (RFC 8878 3)."""
 
     def __init__(self) -> None:
         self._decoder = self._new()
@@ -146,14 +147,14 @@ _CODINGS: dict[str, Callable[[], _Coding]] = {
     "br": _Brotli,
     "zstd": _Zstd,
 }
-_FAULTS = (zlib.error, brotli.error, zstd.ZstdError)
+_ERRORS = (zlib.error, brotli.error, zstd.ZstdError)
 
 
-class Decoder:
-    """Undo codings, listed in the order in which they were applied.
+class ContentDecoder:
+    """Decoder for a body with several codings, listed in the order in which they were applied.
 
     Args:
-        max_bytes: bound on what comes out of each coding.
+        max_bytes: bound on the output of each coding.
 
     Raises:
         RemoteProtocolError: a coding is unknown, or there are too many.
@@ -164,44 +165,44 @@ class Decoder:
         for name in names:
             if name not in _CODINGS:
                 raise RemoteProtocolError(
-                    f"unknown content coding {name!a}; this client reads {', '.join(_CODINGS)}"
+                    f"unknown content coding {name!a}; supported: {', '.join(_CODINGS)}"
                 )
         if len(names) > _MAX_CODINGS:
-            raise RemoteProtocolError(f"{len(names)} content codings on top of each other")
+            raise RemoteProtocolError(
+                f"the body has {len(names)} content codings; at most {_MAX_CODINGS} are supported"
+            )
         self.names = tuple(names)
-        self._max = max_bytes
+        self._max_bytes = max_bytes
         self._stages = [_CODINGS[name]() for name in reversed(names)]
-        self._room = [max_bytes] * len(names)
+        self._left_bytes = [max_bytes] * len(names)
 
     @property
     def unfinished(self) -> str | None:
-        """The name of a coding whose end has not come, if there is one."""
+        """Name of a coding that is incomplete; ``None`` if all are complete."""
         names = zip(reversed(self.names), self._stages, strict=True)
         return next((name for name, stage in names if stage.unfinished), None)
 
     def receive_data(self, data: bytes) -> Iterator[bytes]:
-        """What can be read after ``data``, in pieces of at most 64 KiB where a coding is in force.
+        """Yield what ``data`` decodes to, in pieces of at most 64 KiB if there is a coding.
 
         Raises:
-            BodyTooLargeError: more than ``max_bytes`` in all; those were handed out before.
-            RemoteProtocolError: the coding is broken; the text names it.
+            BodyTooLargeError: the output exceeds ``max_bytes``; that many bytes were yielded.
+            RemoteProtocolError: the coded data is invalid; the message names the coding.
         """
-        return self._through(0, data)
+        return self._decode(0, data)
 
-    def _through(self, index: int, data: bytes) -> Iterator[bytes]:
+    def _decode(self, index: int, data: bytes) -> Iterator[bytes]:
         if index == len(self._stages):
             yield data
             return
         try:
             for piece in self._stages[index].pieces(data):
-                room = self._room[index]
-                self._room[index] = room - len(piece)
-                yield from self._through(index + 1, piece[:room])
-                if len(piece) > room:
-                    raise BodyTooLargeError(f"the body is larger than {self._max} bytes")
-        except _FAULTS as error:
+                left = self._left_bytes[index]
+                self._left_bytes[index] = left - len(piece)
+                yield from self._decode(index + 1, piece[:left])
+                if len(piece) > left:
+                    raise BodyTooLargeError(f"the body is larger than {self._max_bytes} bytes")
+        except _ERRORS as error:
             name = self.names[len(self.names) - 1 - index]
             reason = str(error).strip() or "bad data"
-            raise RemoteProtocolError(
-                f"the {name} coding of the body is broken: {reason}"
-            ) from None
+            raise RemoteProtocolError(f"the body is not valid {name} data: {reason}") from None

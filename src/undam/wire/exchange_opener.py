@@ -1,6 +1,6 @@
-"""One exchange up to its response head: look up, connect, tunnel, handshake, send, wait.
+"""Opens one exchange: DNS lookup, connection, proxy tunnel, TLS, request, response head.
 
-Every way to fail has a text of its own here, and none shows credentials.
+Every failure has its own message. No message contains credentials.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from undam.wire.channel import Channel
 from undam.wire.config import ClientConfig, Request
 from undam.wire.connect import describe, find_addresses, open_connection
 from undam.wire.proxy import Proxy, choose_proxy
-from undam.wire.reception import Reception
 from undam.wire.request import encode_connect, encode_request
 from undam.wire.response import ResponseParser
-from undam.wire.stream import Deadline, Stream, Way, clock_offset_ns
-from undam.wire.tls import TlsPump, make_context
+from undam.wire.response_reader import ResponseReader
+from undam.wire.stream import Deadline, ExchangeInfo, Stream, clock_offset_ns
+from undam.wire.tls import TlsEngine, make_context
 from undam.wire.url import Target
 
 _PROXY_AUTHENTICATION_REQUIRED = 407
 
 
-class Opening:
-    """The way to one response head. Everything that can be done before the clock starts is done
-    by the constructor.
+class ExchangeOpener:
+    """Opens one exchange, up to its response head.
+
+    The constructor does everything that can be done before the clock starts.
 
     Raises:
         UsageError: the proxy or a certificate file cannot be used.
@@ -47,7 +48,7 @@ class Opening:
         absolute = self._proxy is not None and self._context is None
         userinfo = self._proxy.userinfo if self._proxy is not None else None
         self._data = encode_request(request, target, absolute=absolute, proxy_userinfo=userinfo)
-        self._reception = Reception(
+        self._reader = ResponseReader(
             method=request.method,
             max_head_bytes=config.max_head_bytes,
             max_body_bytes=config.max_body_bytes,
@@ -56,38 +57,40 @@ class Opening:
         self._stamps = Stamps(start_ns=0)
 
     async def open(self, redirects: tuple[str, ...]) -> Stream:
-        """Go the whole way. Cancelling it leaves no socket open.
+        """Send the request and return when the response head is complete.
+
+        Cancelling it leaves no socket open.
 
         Raises:
-            NetworkError, RemoteProtocolError: one line on what failed and what to do.
+            NetworkError, RemoteProtocolError: one line that states the failure and what to do.
         """
         offset_ns = clock_offset_ns()
         self._stamps = Stamps(start_ns=time.time_ns())
         with contextlib.ExitStack() as undo:
             try:
                 async with asyncio.timeout_at(self._deadline.at):
-                    channel = await self._reach(undo)
-                    first = await self._ask(channel)
+                    channel = await self._open_channel(undo)
+                    first = await self._send_request(channel)
             except TimeoutError:
-                raise self._overdue(self._config.timeout_s, "--timeout") from None
-            self._refuse_407()
-            assert self._reception.head_ns is not None
-            # A fast answer may be stamped before this program is back from sending.
-            sent_ns = self._stamps.sent_ns and min(self._stamps.sent_ns, self._reception.head_ns)
-            way = Way(
+                raise self._timed_out(self._config.timeout_s, "--timeout") from None
+            self._check_proxy_authentication()
+            assert self._reader.head_ns is not None
+            # A fast response may have a timestamp earlier than the return of the send call.
+            sent_ns = self._stamps.sent_ns and min(self._stamps.sent_ns, self._reader.head_ns)
+            info = ExchangeInfo(
                 url=self._target.text,
                 redirects=redirects,
                 proxy=self._proxy.name if self._proxy is not None else None,
-                stamps=replace(self._stamps, sent_ns=sent_ns, head_ns=self._reception.head_ns),
+                stamps=replace(self._stamps, sent_ns=sent_ns, head_ns=self._reader.head_ns),
                 deadline=self._deadline,
                 offset_ns=offset_ns,
             )
-            stream = Stream(channel, self._reception, way, first=first)
+            stream = Stream(channel, self._reader, info, first=first)
             undo.pop_all()
             return stream
 
-    async def _reach(self, undo: contextlib.ExitStack) -> Channel:
-        """A channel to the target, through proxy and TLS where they are wanted."""
+    async def _open_channel(self, undo: contextlib.ExitStack) -> Channel:
+        """Open a channel to the target, through the proxy and TLS if required."""
         limit = self._config.connect_timeout_s
         try:
             async with asyncio.timeout(limit):
@@ -96,15 +99,15 @@ class Opening:
                 if self._proxy is not None and self._context is not None:
                     await self._tunnel(channel, self._proxy)
                 if self._context is not None:
-                    await self._shake_hands(channel, TlsPump(self._context, self._target.name))
+                    await self._handshake(channel, TlsEngine(self._context, self._target.name))
                 return channel
         except TimeoutError:
-            raise self._overdue(limit, None) from None
+            raise self._timed_out(limit, None) from None
 
     async def _connect(self) -> Channel:
-        near: Target | Proxy = self._proxy or self._target
+        peer: Target | Proxy = self._proxy or self._target
         try:
-            addresses, dns_ns = await find_addresses(near.host, near.port, self._config.resolve)
+            addresses, dns_ns = await find_addresses(peer.host, peer.port, self._config.resolve)
             self._stamps = replace(self._stamps, dns_ns=dns_ns)
             self._phase = "connect"
             sock = await open_connection(addresses)
@@ -137,88 +140,93 @@ class Opening:
             raise _unauthorized(proxy)
         if parser.head.status // 100 != 2:
             raise NetworkError(
-                f"proxy {proxy.name} refused a tunnel to {self._target.authority}: it answered "
-                f"{parser.head.status}",
+                f"proxy {proxy.name} refused a tunnel to {self._target.authority}: "
+                f"it returned {parser.head.status}",
                 phase="proxy",
             )
         self._stamps = replace(self._stamps, proxy_ns=time.time_ns())
 
-    async def _shake_hands(self, channel: Channel, pump: TlsPump) -> None:
+    async def _handshake(self, channel: Channel, tls_engine: TlsEngine) -> None:
         self._phase = "tls"
         host = self._target.authority
         try:
-            await channel.start_tls(pump)
+            await channel.start_tls(tls_engine)
         except EOFError:
-            what = f"{host} closed the connection in the TLS handshake"
+            what = f"{host} closed the connection during the TLS handshake"
         except OSError as error:
-            what = f"{host} broke the TLS handshake off: {describe(error)}"
+            what = f"{host} aborted the TLS handshake: {describe(error)}"
         else:
             self._stamps = replace(self._stamps, tls_ns=time.time_ns())
             return
-        raise NetworkError(f"{what}; if this port speaks no TLS, try http://", phase="tls")
+        raise NetworkError(f"{what}; if this port does not use TLS, try http://", phase="tls")
 
-    async def _ask(self, channel: Channel) -> Arrival | None:
-        """Send the request and wait for the head; the arrival is of body bytes that came along."""
+    async def _send_request(self, channel: Channel) -> Arrival | None:
+        """Send the request and wait for the head.
+
+        Returns:
+            The arrival of body bytes that came with the end of the head, if any.
+        """
         self._phase = "send"
         try:
             await channel.send(self._data)
             self._stamps = replace(self._stamps, sent_ns=time.time_ns())
             self._phase = "headers"
         except OSError:
-            # A server may refuse a request before it has read it all: its answer is what counts.
+            # A server may reject a request before it has read all of it. Its response counts.
             pass
         first = None
-        while self._reception.head is None:
+        while self._reader.head is None:
             try:
                 read = await channel.read()
             except OSError as error:
-                raise self._broken_off(describe(error)) from None
+                raise self._closed_early(describe(error)) from None
             if not read.data:
-                raise self._broken_off(None)
-            first = self._reception.receive(read)
+                raise self._closed_early(None)
+            first = self._reader.receive(read)
         return first
 
-    def _broken_off(self, fault: str | None) -> NetworkError:
-        host, seen = self._target.authority, self._reception.seen_bytes
+    def _closed_early(self, fault: str | None) -> NetworkError:
+        host, received = self._target.authority, self._reader.received_bytes
         after = f": {fault}" if fault else ""
-        if seen:
-            text = f"{host} closed the connection in the response head, after {seen} bytes{after}"
+        if received:
+            where = f"within the response head, after {received} bytes"
+            text = f"{host} closed the connection {where}{after}"
         elif self._phase == "send":
             text = f"{host} closed the connection while the request was being sent{after}"
         elif self._context is None:
             text = (
                 f"{host} closed the connection without sending a byte{after}; "
-                "if this port speaks TLS, try https://"
+                "if this port uses TLS, try https://"
             )
         else:
             text = f"{host} closed the connection without sending a byte{after}"
         return NetworkError(text, phase=self._phase)
 
-    def _refuse_407(self) -> None:
-        head = self._reception.head
+    def _check_proxy_authentication(self) -> None:
+        head = self._reader.head
         assert head is not None
         if self._proxy is not None and head.status == _PROXY_AUTHENTICATION_REQUIRED:
             raise _unauthorized(self._proxy)
 
-    def _overdue(self, limit_s: float, option: str | None) -> NetworkError:
-        host, seen = self._target.authority, self._reception.seen_bytes
+    def _timed_out(self, limit_s: float, option: str | None) -> NetworkError:
+        host, received = self._target.authority, self._reader.received_bytes
         proxy = self._proxy.name if self._proxy is not None else ""
-        near = f"proxy {proxy}" if proxy else host
+        peer = f"proxy {proxy}" if proxy else host
         what = {
-            "dns": f"no answer about the name of {near}",
-            "connect": f"no connection to {near}",
+            "dns": f"the DNS lookup of {peer} did not finish",
+            "connect": f"no connection to {peer}",
             "proxy": f"no tunnel through proxy {proxy} to {host}",
             "tls": f"{host} did not finish the TLS handshake",
-            "send": f"{host} did not take the whole request",
+            "send": f"{host} did not accept the whole request",
             "headers": f"{host} sent no response head",
         }[self._phase]
-        partial = f" ({seen} bytes of one came)" if seen else ""
+        partial = f" ({received} bytes of it arrived)" if received else ""
         how = f" ({option})" if option else ""
         return NetworkError(f"{what} within {limit_s:g} s{how}{partial}", phase=self._phase)
 
 
 def _unauthorized(proxy: Proxy) -> NetworkError:
-    said = "refused the user name and password" if proxy.userinfo else "asks for a user name"
+    reason = "rejected the user name and password" if proxy.userinfo else "requires a user name"
     return NetworkError(
-        f"proxy {proxy.name} {said} (407); give http://USER:PASSWORD@HOST:PORT", phase="proxy"
+        f"proxy {proxy.name} {reason} (407); give http://USER:PASSWORD@HOST:PORT", phase="proxy"
     )

@@ -13,8 +13,8 @@ from support.chunked import chunk
 from undam.errors import RemoteProtocolError
 from undam.record import Ending
 from undam.timing import Arrival
-from undam.wire.reception import Reception
-from undam.wire.stamp import Read
+from undam.wire.response_reader import ResponseReader
+from undam.wire.timestamps import TimestampedRead
 
 OK = b"HTTP/1.1 200 OK\r\n"
 GZIP_HEAD = OK + b"Content-Encoding: gzip\r\n\r\n"
@@ -24,14 +24,14 @@ GZIP = OK + b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 def feed(
     *pieces: bytes, method: str = "GET", most: int = 1000, stamped: bool = True
-) -> tuple[Reception, list[Arrival | None]]:
-    reception = Reception(method=method, max_head_bytes=1000, max_body_bytes=most)
-    reads = [Read(piece, 100 + i, 7, stamped) for i, piece in enumerate(pieces)]
-    return reception, [reception.receive(read) for read in reads]
+) -> tuple[ResponseReader, list[Arrival | None]]:
+    reader = ResponseReader(method=method, max_head_bytes=1000, max_body_bytes=most)
+    reads = [TimestampedRead(piece, 100 + i, 7, stamped) for i, piece in enumerate(pieces)]
+    return reader, [reader.receive(read) for read in reads]
 
 
 def test_each_read_with_body_bytes_is_an_arrival_with_its_stamp() -> None:
-    reception, arrivals = feed(
+    reader, arrivals = feed(
         OK,
         b"Transfer-Encoding: chunked\r\n\r\n" + chunk(b"a"),
         b"1\r\n",
@@ -41,8 +41,16 @@ def test_each_read_with_body_bytes_is_an_arrival_with_its_stamp() -> None:
     )
     assert arrivals == [None, Arrival(101, b"a", 7), None, Arrival(103, b"b", 7),
                         Arrival(104, b"cd", 7), None]  # fmt: skip
-    assert (reception.head_ns, reception.ending, reception.ended_ns) == (101, Ending.COMPLETE, 105)
-    assert (reception.error, reception.clock, reception.framing) == (None, "kernel", "chunked")
+    assert (reader.head_ns, reader.ending, reader.ended_ns) == (
+        101,
+        Ending.COMPLETE,
+        105,
+    )
+    assert (reader.error, reader.clock, reader.framing) == (
+        None,
+        "kernel",
+        "chunked",
+    )
 
 
 def test_a_coded_read_tells_its_coded_size_and_may_be_unreadable_yet() -> None:
@@ -71,12 +79,16 @@ def test_one_read_without_a_stamp_makes_it_the_user_s_clock() -> None:
 def test_a_response_without_a_body_is_complete_with_its_head(
     data: bytes, method: str, framing: str
 ) -> None:
-    reception, arrivals = feed(data, method=method)
-    assert (arrivals, reception.ending, reception.framing) == ([None], Ending.COMPLETE, framing)
+    reader, arrivals = feed(data, method=method)
+    assert (arrivals, reader.ending, reader.framing) == (
+        [None],
+        Ending.COMPLETE,
+        framing,
+    )
 
 
 @pytest.mark.parametrize(
-    ("start", "orderly", "ending", "why"),
+    ("start", "clean", "ending", "why"),
     [
         (OK + b"\r\nab", True, Ending.CLOSED, None),
         (OK + b"\r\nab", False, Ending.TRUNCATED, "close_notify"),
@@ -85,23 +97,23 @@ def test_a_response_without_a_body_is_complete_with_its_head(
         (GZIP_HEAD + gzip.compress(b"ab", mtime=0), True, Ending.CLOSED, None),
         (
             GZIP_HEAD + gzip.compress(b"ab", mtime=0)[:-1],
-            True, Ending.BROKEN, "in the middle of its gzip data",
+            True, Ending.BROKEN, "within its gzip data",
         ),
         (GZIP_HEAD, True, Ending.CLOSED, None),
     ],
 )  # fmt: skip
-def test_what_a_close_means(start: bytes, orderly: bool, ending: Ending, why: str | None) -> None:
-    reception, _ = feed(start)
-    reception.receive_eof(200, orderly=orderly)
-    assert (reception.ending, reception.ended_ns) == (ending, 200)
-    assert (reception.error is None) == (why is None)
-    assert (why or "") in (reception.error or "")
+def test_what_a_close_means(start: bytes, clean: bool, ending: Ending, why: str | None) -> None:
+    reader, _ = feed(start)
+    reader.receive_eof(200, clean=clean)
+    assert (reader.ending, reader.ended_ns) == (ending, 200)
+    assert (reader.error is None) == (why is None)
+    assert (why or "") in (reader.error or "")
 
 
 def test_a_close_after_the_end_changes_nothing() -> None:
-    reception, _ = feed(CHUNKED + b"0\r\n\r\n")
-    reception.receive_eof(200, orderly=True)
-    assert (reception.ending, reception.ended_ns) == (Ending.COMPLETE, 100)
+    reader, _ = feed(CHUNKED + b"0\r\n\r\n")
+    reader.receive_eof(200, clean=True)
+    assert (reader.ending, reader.ended_ns) == (Ending.COMPLETE, 100)
 
 
 @pytest.mark.parametrize(
@@ -112,12 +124,12 @@ def test_a_close_after_the_end_changes_nothing() -> None:
         (
             (GZIP, chunk(b"<html>junk")),
             Arrival(101, b"", 7, 10),
-            "gzip coding of the body is broken",
+            "the body is not valid gzip",
         ),
         (
             (GZIP + chunk(gzip.compress(b"ab", mtime=0)[:-2]), b"0\r\n\r\n"),
             None,
-            "in the middle of its gzip",
+            "within its gzip",
         ),
         ((OK + b"Content-Encoding: foo\r\n\r\nab",), None, "unknown content coding 'foo'"),
     ],
@@ -125,11 +137,11 @@ def test_a_close_after_the_end_changes_nothing() -> None:
 def test_a_fault_in_the_body_is_an_ending(
     pieces: tuple[bytes, ...], last: Arrival | None, why: str
 ) -> None:
-    reception, arrivals = feed(*pieces)
+    reader, arrivals = feed(*pieces)
     assert arrivals[-1] == last
-    assert reception.ending is Ending.BROKEN
-    assert why in (reception.error or "")
-    assert reception.receive(Read(b"more", 900, 0, True)) is None
+    assert reader.ending is Ending.BROKEN
+    assert why in (reader.error or "")
+    assert reader.receive(TimestampedRead(b"more", 900, 0, True)) is None
 
 
 @pytest.mark.parametrize(
@@ -154,9 +166,9 @@ def test_a_fault_in_the_body_is_an_ending(
 def test_the_body_is_bounded_readable_and_coded(
     start: bytes, body: bytes, taken: tuple[int, Ending | None]
 ) -> None:
-    reception, arrivals = feed(start, body)
+    reader, arrivals = feed(start, body)
     assert arrivals[1] is not None
-    assert (len(arrivals[1].data), reception.ending) == taken
+    assert (len(arrivals[1].data), reader.ending) == taken
 
 
 @pytest.mark.parametrize("data", [b"SSH-2.0-x\r\n", b"HTTP/1.1 101 S\r\n\r\n", b"x" * 2000])
@@ -172,7 +184,7 @@ def test_cuts_change_neither_bytes_nor_ending(parts: list[bytes], cuts: list[int
         GZIP + b"".join(chunk(coded[i : i + 40]) for i in range(0, len(coded), 40)) + b"0\r\n\r\n"
     )
     edges = sorted({0, len(data), *(cut % len(data) for cut in cuts)})
-    reception, arrivals = feed(*(data[a:b] for a, b in itertools.pairwise(edges)))
+    reader, arrivals = feed(*(data[a:b] for a, b in itertools.pairwise(edges)))
     assert b"".join(a.data for a in arrivals if a) == b"".join(parts)
     assert sum(a.wire_bytes or 0 for a in arrivals if a) == len(coded)
-    assert reception.ending is Ending.COMPLETE
+    assert reader.ending is Ending.COMPLETE

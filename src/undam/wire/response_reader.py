@@ -1,6 +1,6 @@
-"""What came back: reads in, a head and arrivals out. No I/O and no clock.
+"""Turns the reads of one response into a head and arrivals, without I/O and without a clock.
 
-Until the head is in, a fault of the peer is an exception; after it, an ending.
+A fault of the peer is an exception before the head is complete, and an ending after it.
 """
 
 from __future__ import annotations
@@ -8,27 +8,28 @@ from __future__ import annotations
 from undam.errors import RemoteProtocolError
 from undam.record import Ending, Head
 from undam.timing import Arrival
-from undam.wire.coding import BodyTooLargeError, Decoder
+from undam.wire.content_coding import BodyTooLargeError, ContentDecoder
 from undam.wire.response import ResponseParser, listed
-from undam.wire.stamp import Read
+from undam.wire.timestamps import TimestampedRead
 
 
-class Reception:
-    """One response, from its first byte to its ending.
-
-    ``clock`` is "kernel" as long as every read carried the kernel's stamp. ``ended_ns`` is the
-    arrival of the read that ended the response.
+class ResponseReader:
+    """Reader of one response, from its first byte to its ending.
 
     Args:
-        method: of the request.
-        max_body_bytes: for the readable body, its coded form, and what lies between.
+        method: method of the request.
+        max_body_bytes: bound of the decoded body, of the coded body, and of every stage between.
+
+    Attributes:
+        clock: "kernel" as long as every read carried a kernel timestamp, then "user".
+        ended_ns: arrival of the read that ended the response.
     """
 
     def __init__(self, *, method: str, max_head_bytes: int, max_body_bytes: int) -> None:
         self._parser = ResponseParser(method=method, max_head_bytes=max_head_bytes)
-        self._max = max_body_bytes
-        self._decoder = Decoder((), max_bytes=max_body_bytes)
-        self._coded_room = max_body_bytes
+        self._max_body_bytes = max_body_bytes
+        self._decoder = ContentDecoder((), max_bytes=max_body_bytes)
+        self._coded_left_bytes = max_body_bytes
         self.head_ns: int | None = None
         self.clock = "kernel"
         self.ending: Ending | None = None
@@ -37,34 +38,37 @@ class Reception:
 
     @property
     def head(self) -> Head | None:
-        """The final head, once it is complete."""
+        """Head of the final response; ``None`` until it is complete."""
         return self._parser.head
 
     @property
     def framing(self) -> str:
-        """How the body's end is told: "chunked", "length", "close" or "none" (no body)."""
+        """How the end of the body is marked: "chunked", "length", "close" or "none" (no body)."""
         return self._parser.framing
 
     @property
     def interim(self) -> int:
-        """How many 1xx heads came before the final one."""
+        """Number of interim (1xx) responses before the final one."""
         return self._parser.interim
 
     @property
     def trailers(self) -> tuple[tuple[str, str], ...]:
-        """Fields that came after a chunked body."""
+        """Trailer fields of a chunked body."""
         return self._parser.trailers
 
     @property
-    def seen_bytes(self) -> int:
-        """How much came, framing included."""
-        return self._parser.seen_bytes
+    def received_bytes(self) -> int:
+        """Number of bytes received, including framing."""
+        return self._parser.received_bytes
 
-    def receive(self, read: Read) -> Arrival | None:
-        """Take one read; the arrival of the body bytes in it, if it brought any.
+    def receive(self, read: TimestampedRead) -> Arrival | None:
+        """Process one read.
+
+        Returns:
+            The arrival of the body bytes in it; ``None`` if it has none.
 
         Raises:
-            RemoteProtocolError: there is no head yet, and this is not the beginning of one.
+            RemoteProtocolError: the head is not complete, and the read breaks HTTP.
         """
         if not read.stamped:
             self.clock = "user"
@@ -85,40 +89,44 @@ class Reception:
             self._finish(Ending.COMPLETE, read.at_ns)
         return arrival
 
-    def receive_eof(self, at_ns: int, *, orderly: bool) -> None:
-        """The peer closed; ``orderly`` as its transport protocol asks."""
+    def receive_eof(self, at_ns: int, *, clean: bool) -> None:
+        """End the response because the peer closed the connection.
+
+        Args:
+            clean: the peer closed as its transport protocol requires.
+        """
         if self.framing != "close":
             self.end(Ending.TRUNCATED, at_ns, "the connection closed before the end of the body")
-        elif not orderly:
+        elif not clean:
             self.end(Ending.TRUNCATED, at_ns, "the TLS connection ended without close_notify")
         else:
             self._finish(Ending.CLOSED, at_ns)
 
     def end(self, ending: Ending, at_ns: int, error: str | None = None) -> None:
-        """Set the ending, if there is none yet."""
+        """Set the ending, unless there is one already."""
         if self.ending is None:
             self.ending, self.ended_ns, self.error = ending, at_ns, error
 
     def _open_body(self, head: Head, at_ns: int) -> None:
-        # Codings in the order in which they were applied; transfer codings are the outer ones.
+        # In the order in which the codings were applied: transfer codings are the outer ones.
         codings = [c for value in head.all("content-encoding") for c in listed(value)]
         if self._parser.framing == "none":
             return
         try:
             codings += self._parser.transfer_codings
-            self._decoder = Decoder(codings, max_bytes=self._max)
+            self._decoder = ContentDecoder(codings, max_bytes=self._max_body_bytes)
         except RemoteProtocolError as error:
             self.end(Ending.BROKEN, at_ns, str(error))
 
-    def _arrival(self, read: Read, coded: bytes) -> Arrival:
-        taken = coded[: self._coded_room]
-        self._coded_room -= len(taken)
+    def _arrival(self, read: TimestampedRead, coded: bytes) -> Arrival:
+        accepted = coded[: self._coded_left_bytes]
+        self._coded_left_bytes -= len(accepted)
         pieces = []
         try:
-            for piece in self._decoder.receive_data(taken):
-                pieces.append(piece)  # noqa: PERF402 (what came before a fault is kept)
-            if len(taken) < len(coded):
-                raise BodyTooLargeError(f"the body is larger than {self._max} bytes")
+            for piece in self._decoder.receive_data(accepted):
+                pieces.append(piece)  # noqa: PERF402 (pieces before a fault are kept)
+            if len(accepted) < len(coded):
+                raise BodyTooLargeError(f"the body is larger than {self._max_body_bytes} bytes")
         except BodyTooLargeError as error:
             self.end(Ending.LIMIT, read.at_ns, str(error))
         except RemoteProtocolError as error:
@@ -129,5 +137,5 @@ class Reception:
     def _finish(self, ending: Ending, at_ns: int) -> None:
         unfinished = self._decoder.unfinished
         if unfinished is not None:
-            self.end(Ending.BROKEN, at_ns, f"the body ended in the middle of its {unfinished} data")
+            self.end(Ending.BROKEN, at_ns, f"the body ended within its {unfinished} data")
         self.end(ending, at_ns)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from undam.errors import RemoteProtocolError
-from undam.wire.coding import BodyTooLargeError, Decoder
+from undam.wire.content_coding import BodyTooLargeError, ContentDecoder
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -43,7 +43,7 @@ TEXT = b"data: a token and more of the same\n\n" * 50
 LARGE = random.Random(1).randbytes(200_000) + bytes(300_000)
 
 
-def decode(decoder: Decoder, pieces: list[bytes]) -> bytes:
+def decode(decoder: ContentDecoder, pieces: list[bytes]) -> bytes:
     return b"".join(b"".join(decoder.receive_data(piece)) for piece in pieces)
 
 
@@ -58,7 +58,7 @@ def test_whole_and_in_small_pieces(kind: tuple[str, str], data: bytes) -> None:
     coded = ENCODERS[kind](data)
     size = 1 if len(coded) < 10_000 else 4099
     for pieces in ([coded], [coded[i : i + size] for i in range(0, len(coded), size)]):
-        decoder = Decoder([kind[1]], max_bytes=len(data))
+        decoder = ContentDecoder([kind[1]], max_bytes=len(data))
         assert decode(decoder, pieces) == data
         assert decoder.unfinished is None
 
@@ -74,7 +74,7 @@ def test_any_codings_on_top_of_each_other(
     coded = data
     for kind in kinds:
         coded = ENCODERS[kind](coded)
-    decoder = Decoder([name for _, name in kinds], max_bytes=1 << 20)
+    decoder = ContentDecoder([name for _, name in kinds], max_bytes=1 << 20)
     assert decode(decoder, cut(coded, cuts)) == data
 
 
@@ -93,7 +93,7 @@ def flushed(name: str) -> tuple[Callable[[bytes], bytes], Callable[[], bytes]]:
 @pytest.mark.parametrize("name", ["gzip", "deflate", "br", "zstd"])
 def test_what_the_server_flushed_is_readable_at_once(name: str) -> None:
     encode, finish = flushed(name)
-    decoder = Decoder([name], max_bytes=1 << 20)
+    decoder = ContentDecoder([name], max_bytes=1 << 20)
     for number in range(100):
         event = b'data: {"token": %d}\n\n' % number
         assert decode(decoder, [encode(event)]) == event
@@ -104,14 +104,14 @@ def test_what_the_server_flushed_is_readable_at_once(name: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind[0])
 def test_an_end_that_never_came_is_told(kind: tuple[str, str]) -> None:
-    decoder = Decoder([kind[1]], max_bytes=1 << 20)
+    decoder = ContentDecoder([kind[1]], max_bytes=1 << 20)
     assert decoder.unfinished is None
     decode(decoder, [ENCODERS[kind](TEXT)[:-1]])
     assert decoder.unfinished == kind[1]
 
 
 def test_one_byte_of_deflate_is_unfinished() -> None:
-    decoder = Decoder(["deflate"], max_bytes=10)
+    decoder = ContentDecoder(["deflate"], max_bytes=10)
     assert decode(decoder, [b"\x78"]) == b""
     assert decoder.unfinished == "deflate"
 
@@ -121,7 +121,7 @@ def test_one_byte_of_deflate_is_unfinished() -> None:
 def test_a_bomb_stops_at_the_bound(kind: tuple[str, str]) -> None:
     bomb = ENCODERS[kind](bytes(30_000_000))
     assert len(bomb) < 40_000
-    decoder = Decoder([kind[1]], max_bytes=100_000)
+    decoder = ContentDecoder([kind[1]], max_bytes=100_000)
     sizes: list[int] = []
     with pytest.raises(BodyTooLargeError, match="larger than 100000 bytes"):
         sizes.extend(len(piece) for piece in decoder.receive_data(bomb))
@@ -133,14 +133,14 @@ def test_a_zstd_window_of_more_than_8_mb_is_refused() -> None:
     options = {zstd.CompressionParameter.window_log: 27}
     encoder = zstd.ZstdCompressor(options={int(key): value for key, value in options.items()})
     coded = encoder.compress(TEXT, encoder.FLUSH_BLOCK)
-    with pytest.raises(RemoteProtocolError, match=r"zstd coding of the body is broken: .*memory"):
-        decode(Decoder(["zstd"], max_bytes=1 << 20), [coded])
+    with pytest.raises(RemoteProtocolError, match=r"the body is not valid zstd data: .*memory"):
+        decode(ContentDecoder(["zstd"], max_bytes=1 << 20), [coded])
 
 
 def test_a_bomb_within_a_coding_that_hides_it_stops_too() -> None:
     # The inner coding is a long run of empty members: 20 bytes each, and nothing comes out.
     hidden = gzip.compress(gzip.compress(b"") * 50_000)
-    decoder = Decoder(["gzip", "gzip"], max_bytes=100_000)
+    decoder = ContentDecoder(["gzip", "gzip"], max_bytes=100_000)
     with pytest.raises(BodyTooLargeError):
         decode(decoder, [hidden])
 
@@ -149,30 +149,30 @@ def test_a_bomb_within_a_coding_that_hides_it_stops_too() -> None:
 @pytest.mark.parametrize("end", ["garbage", "trailing"])
 def test_broken_data_is_named(kind: tuple[str, str], end: str) -> None:
     data = b"\xff<html>\xff" * 5 if end == "garbage" else ENCODERS[kind](TEXT) + b"<html>\xff\xff"
-    decoder = Decoder([kind[1]], max_bytes=1 << 20)
-    with pytest.raises(RemoteProtocolError, match=f"the {kind[1]} coding of the body is broken: ."):
+    decoder = ContentDecoder([kind[1]], max_bytes=1 << 20)
+    with pytest.raises(RemoteProtocolError, match=f"the body is not valid {kind[1]} data: ."):
         decode(decoder, [data[:30], data[30:]])
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind[0])
 def test_bytes_after_the_end_are_broken_data(kind: tuple[str, str]) -> None:
-    decoder = Decoder([kind[1]], max_bytes=1 << 20)
+    decoder = ContentDecoder([kind[1]], max_bytes=1 << 20)
     assert decode(decoder, [ENCODERS[kind](TEXT)]) == TEXT
-    with pytest.raises(RemoteProtocolError, match="is broken"):
+    with pytest.raises(RemoteProtocolError, match="is not valid"):
         decode(decoder, [b"<html>"])
 
 
 def test_an_unknown_coding_is_named_with_those_that_are_known() -> None:
     with pytest.raises(RemoteProtocolError, match=r"unknown content coding 'compress'.*gzip.*zstd"):
-        Decoder(["gzip", "compress"], max_bytes=1)
+        ContentDecoder(["gzip", "compress"], max_bytes=1)
 
 
 def test_identity_is_no_coding() -> None:
-    decoder = Decoder(["identity"], max_bytes=1)
+    decoder = ContentDecoder(["identity"], max_bytes=1)
     assert decoder.names == ()
     assert decode(decoder, [b"abc"]) == b"abc"
 
 
 def test_a_tower_of_codings_is_refused() -> None:
     with pytest.raises(RemoteProtocolError, match="4 content codings"):
-        Decoder(["gzip"] * 4, max_bytes=1)
+        ContentDecoder(["gzip"] * 4, max_bytes=1)

@@ -13,7 +13,7 @@ import pytest
 
 from undam.record import Ending
 from undam.timing import Arrival
-from undam.wire import ClientConfig, Request, open_stream, stamp
+from undam.wire import ClientConfig, Request, open_stream, timestamps
 
 pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
 
@@ -114,7 +114,7 @@ def test_a_clock_that_steps_is_told(
     servers: Any, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offsets = iter([0, 5_000_000_000])
-    for module in ("undam.wire.handshake", "undam.wire.stream"):
+    for module in ("undam.wire.exchange_opener", "undam.wire.stream"):
         monkeypatch.setattr(f"{module}.clock_offset_ns", lambda: next(offsets))
     stream = client.get(servers.answer(CHUNKED + b"0\r\n\r\n").url()).stream
     assert stream.step_ns == 5_000_000_000
@@ -123,7 +123,7 @@ def test_a_clock_that_steps_is_told(
 def test_without_stamps_the_user_s_clock_is_used_and_named(
     servers: Any, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stamp, "_HAS_STAMPS", False)
+    monkeypatch.setattr(timestamps, "_HAS_STAMPS", False)
     before_ns = time.time_ns()
     got = client.get(servers.answer(CHUNKED + b"2\r\nab\r\n0\r\n\r\n").url())
     assert (got.stream.clock, got.data, got.ending) == ("user", b"ab", Ending.COMPLETE)
@@ -137,7 +137,7 @@ def test_a_socket_that_refuses_stamps_is_read_all_the_same() -> None:
             raise OSError
 
     with Refusing() as sock:
-        assert stamp.enable(sock) is False
+        assert timestamps.enable(sock) is False
 
 
 @on_linux
@@ -145,16 +145,16 @@ def test_the_first_stream_of_a_process_is_stamped() -> None:
     """Warm for the first call, and no descriptor more from then on."""
 
     async def run() -> bool:
-        await asyncio.gather(stamp.warm(), stamp.warm())
+        await asyncio.gather(timestamps.warm_up(), timestamps.warm_up())
         near, far = socket.socketpair()
         near.close()
         far.close()
         with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as one:
-            stamp.enable(one)
+            timestamps.enable(one)
             one.connect(server.getsockname())
             with server.accept()[0] as other:
                 other.send(b"x")
-                return stamp.read(one).stamped
+                return timestamps.read(one).stamped
 
     assert asyncio.run(run())
 
