@@ -12,9 +12,9 @@ from support.command import Certificates, Run
 from support.servers import JSON, head, replying, serving, stream, whole
 from undam.cli.main import main
 
-pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+pytestmark = pytest.mark.slow  # Real sockets, and waits for data that never arrives.
 
-# `undam check ARGS` -> a piece of the line that must come.
+# Arguments of `undam check` -> part of the expected line.
 USAGE = [
     (["foo"], "did you mean http://foo"),
     (["localhost:8000/v1/chat/completions"],
@@ -61,10 +61,10 @@ USAGE = [
 ]  # fmt: skip
 
 
-def said(
+def run_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *args: str
 ) -> tuple[object, str]:
-    """Exit code and the one line of the whole program, run in this process for speed."""
+    """Run the whole program in this process; return its exit code and its one line."""
     monkeypatch.setattr(sys, "argv", ["undam", *args])
     with pytest.raises(SystemExit) as stopped:
         main()
@@ -84,7 +84,7 @@ def test_usage_fault_is_one_line_and_exit_2(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    code, line = said(monkeypatch, capsys, "check", *args)
+    code, line = run_line(monkeypatch, capsys, "check", *args)
     assert code == 2
     assert piece in line
 
@@ -93,7 +93,7 @@ def test_usage_fault_is_one_line_and_exit_2(
 def test_unknown_commands_and_options_are_one_line_and_exit_2(
     args: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, line = said(monkeypatch, capsys, *args)
+    code, line = run_line(monkeypatch, capsys, *args)
     assert code == 2
     assert "--help" in line
 
@@ -108,12 +108,12 @@ def test_header_that_http_cannot_carry_is_refused_without_its_value(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    code, line = said(monkeypatch, capsys, "check", "http://127.0.0.1:1/", "-H", header)
+    code, line = run_line(monkeypatch, capsys, "check", "http://127.0.0.1:1/", "-H", header)
     assert (code, piece in line) == (2, True)
 
 
 @pytest.mark.parametrize("option", ["--cacert", "--cert"])
-def test_certificate_file_that_is_missing_or_no_pem(
+def test_certificate_file_that_is_missing_or_not_pem(
     option: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -122,18 +122,18 @@ def test_certificate_file_that_is_missing_or_no_pem(
     (tmp_path / "no.pem").write_text("this is no certificate")
     for name, piece in [("missing.pem", "No such file"), ("no.pem", "PEM")]:
         path = str(tmp_path / name)
-        code, line = said(monkeypatch, capsys, "check", "https://127.0.0.1:1/", option, path)
+        code, line = run_line(monkeypatch, capsys, "check", "https://127.0.0.1:1/", option, path)
         assert code == 2
         assert f"{option} {path}" in line
         assert piece in line
 
 
-def test_body_file_without_its_at_sign(
+def test_data_file_without_at_sign_is_explained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     body = tmp_path / "body.json"
     body.write_text("{}")
-    code, line = said(monkeypatch, capsys, "check", "http://h/v1/messages", "--data", str(body))
+    code, line = run_line(monkeypatch, capsys, "check", "http://h/v1/messages", "--data", str(body))
     assert code == 2
     assert f"--data @{body}" in line
 
@@ -142,13 +142,15 @@ def test_json_and_record_in_one_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = str(tmp_path / "out")
-    code, line = said(monkeypatch, capsys, "check", "http://h/", "--json", file, "--record", file)
+    code, line = run_line(
+        monkeypatch, capsys, "check", "http://h/", "--json", file, "--record", file
+    )
     assert code == 2
     assert "both name" in line
     assert list(tmp_path.iterdir()) == []
 
 
-def test_json_before_the_url_does_not_take_it_for_a_file(run: Run, tmp_path: Path) -> None:
+def test_json_option_before_the_url_does_not_consume_it(run: Run, tmp_path: Path) -> None:
     with serving(lambda conn, _: stream(conn, 12)) as server:
         ran = run("check", "--json", server.url(), cwd=tmp_path)
     assert ran.code == 0
@@ -156,7 +158,7 @@ def test_json_before_the_url_does_not_take_it_for_a_file(run: Run, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_output_that_cannot_be_written_is_refused_before_anything_is_asked(run: Run) -> None:
+def test_unwritable_output_is_refused_before_any_request(run: Run) -> None:
     with serving(lambda conn, _: stream(conn, 12)) as server:
         for option in ("--record", "--json"):
             ran = run("check", server.url(), option, "/proc/no/such")
@@ -165,7 +167,7 @@ def test_output_that_cannot_be_written_is_refused_before_anything_is_asked(run: 
     assert server.requests == []
 
 
-def test_devices_are_written_to_and_not_replaced(run: Run) -> None:
+def test_output_to_a_device_writes_and_does_not_replace(run: Run) -> None:
     with serving(lambda conn, _: stream(conn, 12)) as server:
         ran = run("check", server.url(), "--record", "/dev/null", "--json", "/dev/stdout")
     assert ran.code == 0
@@ -194,14 +196,14 @@ def test_refused_connection_and_refused_proxy(run: Run) -> None:
 @pytest.mark.parametrize(
     ("proxy", "piece"), [("socks5://127.0.0.1:1", "only http:// proxies"), ("http://", "--proxy")]
 )
-def test_proxy_that_is_none(run: Run, proxy: str, piece: str) -> None:
+def test_proxy_that_is_not_a_proxy(run: Run, proxy: str, piece: str) -> None:
     ran = run("check", "http://h.test/", "--proxy", proxy)
     assert ran.code == 2
     assert piece in ran.line
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_proxy_that_wants_a_password(run: Run, scheme: str) -> None:
+def test_proxy_that_requires_a_password(run: Run, scheme: str) -> None:
     reply = whole(b"who are you?", "407 Proxy Authentication Required", JSON)
     with replying(reply) as proxy:
         ran = run("check", f"{scheme}://h.test/v1/x", "--proxy", proxy.url(""))
@@ -235,15 +237,15 @@ def test_certificate_that_cannot_be_verified(
         assert run("check", server.url(scheme="https"), "--insecure").code == 0
 
 
-def test_certificate_of_a_named_authority(run: Run, certificates: Certificates) -> None:
+def test_certificate_of_a_given_authority(run: Run, certificates: Certificates) -> None:
     with serving(lambda c, _: stream(c, 12), certificates.good) as server:
         ran = run("check", server.url(scheme="https"), "--cacert", certificates.cacert)
-    # Trusted, and so judged; a machine that is busy just now may be told of itself (1).
+    # Trusted, so the stream is analyzed; a busy machine may add a caveat (exit code 1).
     assert ran.err == ""
     assert ran.code in {0, 1}
 
 
-def test_server_that_wants_a_client_certificate(run: Run, certificates: Certificates) -> None:
+def test_server_that_requires_a_client_certificate(run: Run, certificates: Certificates) -> None:
     trust = ["--cacert", certificates.cacert]
     with serving(lambda c, _: stream(c, 12), certificates.strict) as server:
         url = server.url(scheme="https")
@@ -253,7 +255,7 @@ def test_server_that_wants_a_client_certificate(run: Run, certificates: Certific
         assert run("check", url, *trust, "--cert", certificates.client).code in {0, 1}
 
 
-def test_beacon_asked_of_a_server_that_is_none(run: Run) -> None:
+def test_beacon_option_with_an_ordinary_server(run: Run) -> None:
     with serving(lambda conn, _: stream(conn, 12)) as server:
         ran = run("check", server.url().replace("//", "//me:hunter22@"), "--beacon")
     assert (ran.code, ran.out) == (2, "")

@@ -39,7 +39,7 @@ EVENTS = token() * 12
 
 
 def answering(script: Script) -> AbstractContextManager[servers.Server]:
-    """A server without a list of models, which is asked for before the stream."""
+    """Server without a list of models, which undam requests before the stream."""
 
     def answer(conn: socket.socket, request: bytes) -> None:
         if request.startswith(b"GET /v1/models"):
@@ -59,7 +59,7 @@ def test_a_clean_stream_is_clean(run: Run) -> None:
 
 
 @pytest.mark.parametrize("status", ["401", "403", "404", "422", "429", "500"])
-def test_refusal_is_shown_without_the_key_it_repeats(run: Run, status: str) -> None:
+def test_error_response_is_shown_without_the_key_it_repeats(run: Run, status: str) -> None:
     body = {"error": {"message": f"Incorrect API key provided: {KEY}.", "code": "bad\x1b[31m"}}
     with answering(
         lambda conn: conn.sendall(whole(json.dumps(body).encode(), f"{status} No", JSON))
@@ -77,7 +77,7 @@ def refusing_with(body: bytes) -> Script:
     return lambda conn: conn.sendall(whole(body, "500 No", JSON))
 
 
-def test_key_at_the_place_where_a_refusal_is_cut(run: Run) -> None:
+def test_key_at_the_position_where_an_error_body_is_shortened(run: Run) -> None:
     for room in range(580, 604, 4):
         with answering(refusing_with(b"x" * room + KEY.encode() + b"y" * 300)) as server:
             ran = run("check", server.url(), env={"OPENAI_API_KEY": KEY})
@@ -85,7 +85,7 @@ def test_key_at_the_place_where_a_refusal_is_cut(run: Run) -> None:
         assert len(ran.line) < 900
 
 
-def test_refusal_that_never_ends(run: Run) -> None:
+def test_endless_error_response(run: Run) -> None:
     def script(conn: socket.socket) -> None:
         conn.sendall(head("503 Service Unavailable") + chunk(b"so sorry"))
         wait_for_leaving(conn)
@@ -112,7 +112,7 @@ def test_refusal_that_never_ends(run: Run) -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", "ontent"),
     ],
 )  # fmt: skip
-def test_answer_that_is_no_stream_at_all_is_one_line(run: Run, reply: bytes, piece: str) -> None:
+def test_response_that_is_not_a_stream_is_one_line(run: Run, reply: bytes, piece: str) -> None:
     with answering(lambda conn: conn.sendall(reply)) as server:
         ran = run("check", server.url())
     assert (ran.code, ran.out) == (2, "")
@@ -120,7 +120,7 @@ def test_answer_that_is_no_stream_at_all_is_one_line(run: Run, reply: bytes, pie
     assert len(ran.line) < 500
 
 
-# A reply -> the finding that must come, and the exit code 1.
+# A response -> the expected finding; the exit code is 1.
 FOUND = {
     "json instead of a stream": (whole(b'{"choices": []}', headers=JSON), "UD205"),
     "no content": (head("204 No Content", (), chunked=False), "UD604"),
@@ -146,7 +146,7 @@ FOUND = {
 
 
 @pytest.mark.parametrize("name", FOUND)
-def test_bad_stream_is_a_finding(run: Run, name: str) -> None:
+def test_malformed_stream_is_a_finding(run: Run, name: str) -> None:
     reply, code = FOUND[name]
     with answering(lambda conn: conn.sendall(reply)) as server:
         ran = run("check", server.url(), "--json")
@@ -179,7 +179,7 @@ def test_reset_in_mid_stream(run: Run) -> None:
     assert ran.json["hops"][0]["complete"] is False
 
 
-def test_head_and_then_nothing(run: Run) -> None:
+def test_head_without_a_body(run: Run) -> None:
     def script(conn: socket.socket) -> None:
         conn.sendall(head())
         wait_for_leaving(conn)
@@ -191,14 +191,14 @@ def test_head_and_then_nothing(run: Run) -> None:
     assert "UD608" in ran.out
 
 
-def test_nothing_at_all(run: Run) -> None:
+def test_no_response(run: Run) -> None:
     with serving(lambda conn, _: wait_for_leaving(conn)) as server:
         ran = run("check", server.url(), "--timeout", "1")
     assert (ran.code, ran.out) == (2, "")
     assert "sent no response head within 1 s (--timeout)" in ran.line
 
 
-def test_stream_that_never_ends_is_judged_so_far(run: Run) -> None:
+def test_endless_stream_is_analyzed_up_to_the_timeout(run: Run) -> None:
     def script(conn: socket.socket) -> None:
         stream(conn, 20, 0.02, end=False)
         wait_for_leaving(conn)
@@ -212,8 +212,8 @@ def test_stream_that_never_ends_is_judged_so_far(run: Run) -> None:
 
 
 def peak_kb(process: subprocess.Popen[bytes]) -> int:
-    """The most memory that a process has, in KiB, seen until it ends. (What wait4 tells is no use:
-    it begins with the memory of the process that forked.)"""
+    """Return the peak memory of a process in KiB. (The value of wait4 is unusable:
+    it starts at the memory of the forking process.)"""
     most = 0
     status = Path(f"/proc/{process.pid}/status")
     while process.poll() is None:
@@ -248,7 +248,7 @@ def test_endless_bodies_are_bounded_in_memory(start: Start, tmp_path: Path, form
 
 
 @pytest.mark.parametrize("place", ["event", "error", "header", "refusal", "location"])
-def test_terminal_escapes_and_markup_of_a_server_are_shown_as_text(run: Run, place: str) -> None:
+def test_terminal_escapes_and_markup_from_a_server_are_escaped(run: Run, place: str) -> None:
     evil = "\x1b]0;owned\x07\x1b[31m[bold red]\x9b2J\u202e\nerror UD101 forged"
     wire = evil.replace("\n", " ").encode()
 
@@ -282,7 +282,7 @@ def test_hop_name_with_markup_on_a_terminal(run: Run, start: Start) -> None:
     assert "\x1b" not in ran.out
 
 
-def test_redirect_to_another_host_takes_no_credentials_along(run: Run) -> None:
+def test_redirect_to_another_host_carries_no_credentials(run: Run) -> None:
     with answering(lambda conn: stream(conn, 12)) as far:
         away = (("Location", far.url()), ("Content-Length", "0"))
         with replying(head("307 Temporary Redirect", away, chunked=False)) as near:

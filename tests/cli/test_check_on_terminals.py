@@ -29,14 +29,14 @@ SIGNALS = [
 
 
 def endless(conn: socket.socket, _request: bytes) -> None:
-    """A stream that begins and does not end."""
+    """Serve a stream that begins and never ends."""
     conn.sendall(head() + chunk(token()))
     wait_for_leaving(conn)
 
 
 @pytest.mark.parametrize(("number", "code", "line"), SIGNALS)
 @pytest.mark.parametrize("when", ["before the head", "in the stream"])
-def test_signal_in_the_middle(
+def test_signal_during_a_check(
     start: Start, tmp_path: Path, number: int, code: int, line: bytes, when: str
 ) -> None:
     script = endless if when == "in the stream" else lambda conn, _: wait_for_leaving(conn)
@@ -58,7 +58,7 @@ def test_signal_in_the_middle(
 def test_signal_while_files_are_written(
     start: Start, tmp_path: Path, number: int, code: int, line: bytes
 ) -> None:
-    """A pipe that is full holds the writer, so that the signal meets it there."""
+    """A full pipe blocks the writer, so the signal arrives during the write."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     folder = tmp_path / "out"
@@ -71,7 +71,7 @@ def test_signal_while_files_are_written(
         eventually(lambda: len(server.requests) == 1)
         reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
         try:
-            # Once the header is in, the writer is past the measurement.
+            # Once the header is written, the measurement is over.
             got = b""
 
             def is_writing() -> bool:
@@ -92,7 +92,7 @@ def test_signal_while_files_are_written(
     assert list(folder.iterdir()) == []
 
 
-def test_reader_that_leaves_changes_neither_exit_code_nor_files(
+def test_closed_output_pipe_changes_neither_exit_code_nor_files(
     tmp_path: Path, start: Start
 ) -> None:
     for form, wanted in [([], "UNKNOWN"), (["--json"], "{")]:
@@ -111,7 +111,7 @@ def test_reader_that_leaves_changes_neither_exit_code_nor_files(
         record.unlink()
 
 
-def test_reader_that_was_never_there(start: Start) -> None:
+def test_output_pipe_without_a_reader(start: Start) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -125,7 +125,7 @@ def test_reader_that_was_never_there(start: Start) -> None:
 
 
 def on_terminal(start: Start, *args: str, **env: str) -> tuple[int, str, str]:
-    """Exit code, standard output (a pipe) and what a terminal as standard error gets."""
+    """Return exit code, standard output (a pipe) and the output on a terminal as standard error."""
     master, slave = pty.openpty()
     shown = bytearray()
 
@@ -146,7 +146,7 @@ def on_terminal(start: Start, *args: str, **env: str) -> tuple[int, str, str]:
     return process.returncode, out.decode(), shown.decode()
 
 
-def test_progress_is_shown_on_a_terminal_and_nowhere_else(start: Start, run: Run) -> None:
+def test_progress_is_shown_only_on_a_terminal(start: Start, run: Run) -> None:
     with serving(lambda conn, _: stream(conn, 40, 0.02)) as server:
         code, out, shown = on_terminal(start, "check", server.url(), "--json")
         piped = run("check", server.url(), "--json")
@@ -154,12 +154,12 @@ def test_progress_is_shown_on_a_terminal_and_nowhere_else(start: Start, run: Run
     json.loads(out)
     assert "edge: " in shown
     assert "reads" in shown
-    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")  # the cursor is there again
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")  # The cursor is visible again.
     assert piped.err == ""
 
 
 @pytest.mark.parametrize(("number", "code", "line"), SIGNALS)
-def test_signal_on_a_terminal_gives_the_cursor_back(
+def test_signal_on_a_terminal_restores_the_cursor(
     start: Start, number: int, code: int, line: bytes
 ) -> None:
     master, slave = pty.openpty()
@@ -182,7 +182,7 @@ def test_signal_on_a_terminal_gives_the_cursor_back(
     assert line in shown
 
 
-def test_hop_name_that_looks_like_markup_is_shown_in_the_progress(start: Start) -> None:
+def test_hop_name_with_markup_is_shown_literally_in_the_progress(start: Start) -> None:
     with serving(lambda conn, _: stream(conn, 20, 0.02)) as server:
         code, _, shown = on_terminal(start, "check", server.url(), "--hop", f"[/b]={server.url()}")
     assert code in {0, 1}
@@ -204,12 +204,12 @@ def test_colour_on_a_terminal_unless_no_color(start: Start, no_color: bool) -> N
             pass
         process.communicate(timeout=30)
     os.close(master)
-    assert process.returncode in {0, 1}  # a busy machine may make it hesitate
+    assert process.returncode in {0, 1}  # A busy machine may delay it.
     assert b"edge" in shown
     assert (b"\x1b[" in shown) == (not no_color)
 
 
-def test_output_of_an_encoding_that_lacks_the_characters(run: Run) -> None:
+def test_output_encoding_without_the_characters(run: Run) -> None:
     with serving(lambda conn, _: conn.sendall(whole("data: ä\n\n".encode()))) as server:
         for form in ([], ["--json"]):
             ran = run(

@@ -1,4 +1,4 @@
-"""Keys and passwords: sent where they belong, and shown nowhere, whatever a server echoes."""
+"""Keys and passwords are sent only where they belong, and never shown, whatever a server echoes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from support.servers import DONE, JSON, SSE, Server, head, serving, token, whole
 # Each case starts the program, which takes a third of a second.
 pytestmark = pytest.mark.slow
 
-# Of no vendor's form, so that only knowing them helps; with a character that JSON and URLs escape.
+# Not in any vendor's form, so only exact matches find them; contains characters that get escaped.
 KEY = "kEy/0f+tHe=Us3r"
 PASSWORD = "hunter22-Passw0rd"
 
@@ -41,7 +41,7 @@ WAYS: dict[str, tuple[list[str], dict[str, str], str, str]] = {
 
 
 def forms(secret: str) -> list[str]:
-    """How a secret may be written."""
+    """Return the forms in which a secret may appear."""
     pair = base64.b64encode(f"me:{secret}".encode()).decode()
     alone = base64.b64encode(f"{secret}:".encode()).decode()
     return [secret, secret.replace("/", "\\/"), pair, alone, secret[:-1], secret[3:]]
@@ -58,7 +58,7 @@ def echo_everywhere(conn: socket.socket, request: bytes) -> None:
     event = token(KEY) + token(PASSWORD)
     conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for at in range(0, len(event), 11):
-        time.sleep(0.003)  # a read of its own
+        time.sleep(0.003)  # A separate read.
         conn.sendall(chunk(event[at : at + 11]))
     conn.sendall(chunk(b"data: " + b'{"error":{"message":"no: ' + KEY.encode() + b" "
                        + PASSWORD.encode() + b'"}}\n\n') + chunk(DONE))  # fmt: skip
@@ -87,14 +87,14 @@ def assert_hidden(text: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_secret_is_sent_and_shown_nowhere(run: Run, tmp_path: Path, way: str) -> None:
+def test_secret_is_sent_but_never_shown(run: Run, tmp_path: Path, way: str) -> None:
     record, file = tmp_path / "record", tmp_path / "json"
     with serving(echo_everywhere) as server:
         args, env = asked(server, way)
         ran = run(*args, "--record", str(record), "--json", str(file), env=env)
         assert any(form in server.text for form in [*forms(KEY)[:4], *forms(PASSWORD)[:4]])
     assert ran.code == 1, ran.err
-    # Where the user gave only one of the two, the other is no secret to this check.
+    # If the user gave only one of the two, the other is not a secret of this check.
     secret = PASSWORD if PASSWORD in repr(WAYS[way]) or way == "Basic" else KEY
     texts = [ran.out, ran.err, record.read_text(), file.read_text()]
     decoded = [
@@ -162,7 +162,7 @@ def test_key_of_the_environment_goes_only_to_paths_of_its_api(run: Run) -> None:
         ([], "", "?key=mine"),
     ],
 )
-def test_key_of_the_environment_is_not_added_to_the_users_own(
+def test_key_of_the_environment_is_not_added_to_explicit_credentials(
     run: Run, options: list[str], userinfo: str, query: str
 ) -> None:
     with serving(lambda conn, _: conn.sendall(whole(token() * 9))) as server:
@@ -174,7 +174,7 @@ def test_key_of_the_environment_is_not_added_to_the_users_own(
 
 
 def test_key_of_the_environment_may_end_with_a_newline(run: Run) -> None:
-    """As it does when it was read from a file."""
+    """A key read from a file ends with one."""
     with serving(lambda conn, _: conn.sendall(whole(token() * 9 + DONE))) as server:
         ran = run("check", server.url(), env={"OPENAI_API_KEY": KEY + "\n"})
     assert ran.err == ""

@@ -49,9 +49,7 @@ def on_terminal(start: Start, *args: str, **env: str) -> tuple[int, str, str]:
     return process.returncode, out.decode(), shown.decode()
 
 
-def test_progress_is_shown_on_a_terminal_and_nowhere_else(
-    start: Start, run: Run, tree: Path
-) -> None:
+def test_progress_is_shown_only_on_a_terminal(start: Start, run: Run, tree: Path) -> None:
     code, out, shown = on_terminal(start, "lint", str(tree))
     piped = run("lint", str(tree))
     assert (code, piped.code) == (1, 1)

@@ -1,4 +1,4 @@
-"""Findings at their edges: each form of a fault, its look-alikes, and where it is told."""
+"""Boundaries of findings: each form of a fault, similar healthy forms, and the reported hop."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def test_heartbeats_that_crash_readers(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", SAFE)
-def test_heartbeats_that_crash_nobody(body: bytes) -> None:
+def test_harmless_heartbeats(body: bytes) -> None:
     assert "UD301" not in codes(found_in(body + END))
 
 
-def test_the_forms_of_other_apis_are_not_judged() -> None:
+def test_forms_of_other_apis_are_not_reported() -> None:
     assert "UD301" not in codes(found_in(b"event: ping\n\n", api="anthropic-messages"))
     assert "UD301" not in codes(found_in(b"retry: 3000\n\ndata: x\n\n", api="plain"))
 
@@ -66,7 +66,7 @@ def test_the_forms_of_other_apis_are_not_judged() -> None:
         ("publicity=no", False),
     ],
 )
-def test_what_a_cache_may_keep(value: str, fires: bool) -> None:
+def test_cacheable_responses(value: str, fires: bool) -> None:
     assert ("UD201" in codes(with_head(("Cache-Control", value)))) is fires
 
 
@@ -83,30 +83,30 @@ def test_what_a_cache_may_keep(value: str, fires: bool) -> None:
         ),
     ],
 )
-def test_errors_of_each_api_are_quoted_and_told_once(
+def test_error_events_of_each_api_are_quoted_once(
     api: str, payload: dict[str, object], said: str
 ) -> None:
     found = [
         one for one in found_in(sse(payload, payload), api=api) if one.severity is Severity.ERROR
     ]
-    assert [one.code for one in found] == ["UD603"]  # and neither cut nor unfinished
+    assert [one.code for one in found] == ["UD603"]  # Neither cut nor unfinished.
     assert said in found[0].message
     assert found[0].evidence["number"] == 1
 
 
-def test_an_error_of_a_plain_stream_is_told_by_its_event_name() -> None:
+def test_error_of_a_plain_stream_is_recognised_by_its_event_name() -> None:
     assert "UD603" in codes(found_in(b"event: error\ndata: boom\n\n", api="plain"))
     assert "UD603" not in codes(found_in(b"event: note\ndata: error\n\n", api="plain"))
 
 
-def test_the_end_of_other_apis() -> None:
+def test_end_markers_of_other_apis() -> None:
     stop: dict[str, object] = {"type": "message_stop"}
     assert "UD601" not in codes(found_in(sse(stop), api="anthropic-messages"))
     assert "UD601" in codes(found_in(sse({"type": "message_start"}), api="anthropic-messages"))
     assert "UD601" not in codes(found_in(b"data: x\n\n", api="plain"))
 
 
-def test_a_cut_in_mid_event_is_told_even_when_the_framing_is_whole() -> None:
+def test_cut_within_an_event_is_reported_despite_complete_framing() -> None:
     for ending, words in (
         (Ending.COMPLETE, "ended cleanly in the middle"),
         (Ending.CLOSED, "closed in the middle"),
@@ -115,14 +115,14 @@ def test_a_cut_in_mid_event_is_told_even_when_the_framing_is_whole() -> None:
         assert [one.message for one in found if one.code == "UD602" and words in one.message]
 
 
-def test_a_cut_after_a_silence_says_so_and_quotes_the_error() -> None:
+def test_cut_after_a_silence_mentions_it_and_quotes_the_error() -> None:
     broken = exchange(SHORT[:-1], ending=Ending.RESET, ended_ms=9000, error="reset by peer")
     (found,) = [one for one in judged(broken) if one.code == "UD602"]
     assert "s of silence" in found.message
     assert "reset by peer" in found.message
 
 
-def test_a_total_limit_is_named_only_close_to_one_and_in_flow() -> None:
+def test_total_limit_is_named_only_near_a_known_one_and_without_silence() -> None:
     assert "UD404" not in codes(broken_at(15_600, Ending.TRUNCATED))
     assert "UD404" in codes(broken_at(15_600, Ending.TRUNCATED, signed=("envoy",)))
     assert "UD404" not in codes(broken_at(16_300, Ending.TRUNCATED, signed=("envoy",)))
@@ -130,13 +130,13 @@ def test_a_total_limit_is_named_only_close_to_one_and_in_flow() -> None:
     assert "UD404" not in codes(judged(silent))
 
 
-def test_several_tokens_are_told_by_usage() -> None:
+def test_several_tokens_per_event_are_detected_from_usage() -> None:
     assert "UD501" in codes(in_steps_of(8, tokens=40))
     assert "UD501" not in codes(in_steps_of(8, tokens=35))
-    assert "UD501" not in codes(in_steps_of(20, tokens=20))  # long words, told otherwise
+    assert "UD501" not in codes(in_steps_of(20, tokens=20))  # Long words.
 
 
-def test_reasoning_that_is_counted_and_not_sent_packs_no_tokens() -> None:
+def test_unsent_reasoning_tokens_do_not_count() -> None:
     usage = {
         "choices": [],
         "usage": {
@@ -149,14 +149,14 @@ def test_reasoning_that_is_counted_and_not_sent_packs_no_tokens() -> None:
     assert "UD501" not in codes(judged(exchange(writes)))
 
 
-def test_one_long_tool_call_packs_no_tokens() -> None:
+def test_one_long_tool_call_is_not_several_tokens_per_event() -> None:
     texts = [" tok"] * 19 + ["x" * 20_000]
     assert "UD501" not in codes(judged(exchange(answer(every(25, 20), texts))))
     few = answer(every(25, 7), ["x" * 40] * 7)
     assert "UD501" not in codes(judged(exchange(few)))
 
 
-def test_an_event_beyond_the_bound_ends_the_reading_and_is_told() -> None:
+def test_oversized_event_ends_parsing_and_is_reported() -> None:
     found = found_in(b"data: " + b"x" * (MAX_EVENT_BYTES + 1))
     assert "UD605" in codes(found)
 
@@ -167,12 +167,12 @@ def test_binary_noise_is_one_finding_of_each_kind() -> None:
     assert [one.code for one in found].count("UD605") == 1
 
 
-def test_a_silence_that_a_hold_made_is_not_laid_to_missing_heartbeats() -> None:
+def test_silence_caused_by_a_hold_is_not_blamed_on_missing_heartbeats() -> None:
     due = every(300, 100)
     assert not {"UD401", "UD402"} & codes(judged(through(to_end(), due)))
 
 
-def test_a_length_is_told_where_it_first_appears() -> None:
+def test_content_length_is_reported_where_it_first_appears() -> None:
     sized = head_with(("Content-Length", "9"), ("Transfer-Encoding", None))
     found = judged(
         exchange(SHORT, hop="edge", head=sized), exchange(SHORT, hop="model", head=sized)
@@ -183,7 +183,7 @@ def test_a_length_is_told_where_it_first_appears() -> None:
     assert held.severity is Severity.WARNING
 
 
-def test_an_eaten_header_is_worse_where_the_hop_further_out_holds() -> None:
+def test_removed_header_is_worse_if_an_outer_hop_holds() -> None:
     none = head_with(("X-Accel-Buffering", None))
     found = judged(
         through(blocks(4096), hop="edge", head=none),
@@ -194,19 +194,19 @@ def test_an_eaten_header_is_worse_where_the_hop_further_out_holds() -> None:
     assert (eaten.hop, eaten.severity) == ("inner", Severity.WARNING)
 
 
-def test_an_nginx_on_the_way_excuses_the_missing_header() -> None:
+def test_nginx_in_the_path_excuses_the_missing_header() -> None:
     none = exchange(SHORT, head=head_with(("X-Accel-Buffering", None)))
     assert "UD202" in codes(judged(none))
     assert "UD202" not in codes(judged(none, signed=("nginx",)))
 
 
-def test_a_response_without_a_head_is_judged_without_one() -> None:
+def test_exchange_without_a_head() -> None:
     found = judged(exchange([], head=None, ending=Ending.RESET), exchange(SHORT, hop="model"))
     assert codes(found) == {"UD604"}
     assert codes(judged(exchange(SHORT), exchange(SHORT, head=None, hop="model"))) == set()
 
 
-def test_what_is_wrong_further_in_is_told_once_where_it_begins() -> None:
+def test_fault_of_an_inner_hop_is_reported_once() -> None:
     cut = [
         exchange(SHORT[:-1], hop=hop, ending=Ending.TRUNCATED) for hop in ("edge", "mid", "model")
     ]

@@ -1,4 +1,4 @@
-"""Nobody is accused of what a model, a network or this machine does without any dam."""
+"""No hop is accused of effects that a model, a network or this machine causes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _with_pauses(gap_ms: float, pauses: Sequence[int], events: int = 300) -> lis
 
 
 def _in_choices(count: int, steps: int) -> list[Sent]:
-    """An answer with n choices: every step brings an event of each."""
+    """Answer with n choices: every step has one event of each."""
     step = b"".join(
         chat_event("t").replace(b'"index": 0', b'"index": %d' % index) for index in range(count)
     )
@@ -118,7 +118,7 @@ FAR_AWAY = {
 
 
 @pytest.mark.parametrize("name", sorted(FAR_AWAY))
-def test_healthy_far_away(name: str) -> None:
+def test_healthy_on_a_long_path(name: str) -> None:
     hop = _hop(far(exchange(FAR_AWAY[name]), 80))
     assert not _is_accused(hop), hop.shape
     assert (hop.shape.verdict is Verdict.UNKNOWN) == bool(hop.shape.reason)
@@ -126,19 +126,19 @@ def test_healthy_far_away(name: str) -> None:
 
 @pytest.mark.parametrize("gap_ms", [0.5, 1, 2, 5, 10, 25, 100])
 @pytest.mark.parametrize("most_ms", [45, 60, 90])
-def test_jitter_under_tcp_is_no_dam(gap_ms: float, most_ms: float) -> None:
+def test_jitter_below_tcp_is_not_a_buffering_hop(gap_ms: float, most_ms: float) -> None:
     for seed in range(5):
         rng = random.Random(seed)
         reads = delayed(answer(every(gap_ms, 200)), rng, 40, most_ms)
         assert not _is_accused(_hop(far(exchange(reads), 80))), seed
-        # On one host the way is known to be 40 ms; between hosts only half the round trip is.
+        # On one host the path delay is known to be 40 ms; between hosts only half the round trip.
         for offset in (ClockOffset(0, 0, 40 * MS), ClockOffset(0, 40 * MS, 40 * MS)):
             if most_ms <= 60:
                 assert not _is_accused(_hop(far(exchange(reads), 80), offset)), seed
 
 
 def _bursts_apart(least_ms: float, most_ms: float) -> Exchange:
-    """Bursts of 6 to 18 whole events, so far apart, by no rule."""
+    """Bursts of 6 to 18 whole events at the given distance, without a rule."""
     rng, at, due = random.Random(3), 300.0, []
     for _ in range(30):
         due += [at] * rng.randint(6, 18)
@@ -146,13 +146,13 @@ def _bursts_apart(least_ms: float, most_ms: float) -> Exchange:
     return exchange(merged(answer(due)))
 
 
-def test_bursts_as_jitter_makes_them_are_left_open_and_longer_ones_are_told() -> None:
+def test_bursts_within_jitter_are_unknown_and_longer_ones_are_reported() -> None:
     assert "jitter" in _hop(_bursts_apart(5, 60)).shape.reason
     assert "jitter" in _hop(far(_bursts_apart(50, 250), 300)).shape.reason
     assert _hop(_bursts_apart(50, 250)).shape.verdict is Verdict.BATCHED
 
 
-def test_a_client_that_came_late_to_most_reads_does_not_accuse() -> None:
+def test_late_client_does_not_accuse() -> None:
     reads = timer(220)(answer(every(25, 200)), 5275)
     assert _is_accused(_hop(exchange(reads)))
     late = _hop(exchange(reads, late_ns=150 * MS))
@@ -161,26 +161,26 @@ def test_a_client_that_came_late_to_most_reads_does_not_accuse() -> None:
     assert singles.shape.verdict is Verdict.STREAMING
 
 
-def test_a_pause_after_the_only_burst_proves_nothing() -> None:
+def test_pause_after_the_only_burst_is_unknown() -> None:
     silent = _hop(exchange([Sent(900, _at_once(30))], ended_ms=1900))
     assert silent.shape.verdict is Verdict.UNKNOWN
     held = _hop(exchange([Sent(900, _at_once(30))], ended_ms=950))
     assert held.shape.verdict is Verdict.HELD_TO_END
 
 
-def test_a_very_fast_answer_that_took_its_time_is_a_stream() -> None:
+def test_very_fast_answer_with_a_wait_is_streaming() -> None:
     reads = [Sent(300 + 0.2 * i, write.data) for i, write in enumerate(answer(every(1, 300)))]
     assert _hop(exchange(reads)).shape.verdict is Verdict.STREAMING
 
 
-def test_comments_alone_and_bodies_of_other_kinds_give_no_verdict() -> None:
+def test_comments_alone_and_other_bodies_are_unknown() -> None:
     comments = exchange([Sent(100.0 * i, b": ping\n\n") for i in range(30)])
     assert _hop(comments).shape.verdict is Verdict.UNKNOWN
     page = exchange([Sent(9, b"<p>")], head=Head(200, "1.1", (("Content-Type", "text/html"),)))
     assert "neither an event stream" in _hop(page).shape.reason
 
 
-def test_anthropic_and_json_lines_are_read_in_their_own_way() -> None:
+def test_anthropic_and_json_lines_are_parsed() -> None:
     event = (
         b'event: content_block_delta\ndata: {"type":"content_block_delta","delta":{"text":"a"}}\n\n'
     )
@@ -210,24 +210,24 @@ def test_clocks_that_are_hours_apart(hours: int) -> None:
     told = _hop(theirs, ClockOffset(apart, 5 * MS, 30 * MS))
     assert told.shape.verdict is Verdict.STREAMING
     if hours < 0:
-        return  # an hour too late cannot be told from an hour's hold
+        return  # A clock that is an hour late looks like a hold of an hour.
     wrong = _hop(theirs, ClockOffset())
     assert (wrong.shape.verdict, _is_accused(wrong)) == (Verdict.UNKNOWN, False)
 
 
-def test_a_constant_path_is_no_hold_where_it_is_known() -> None:
+def test_known_path_delay_is_not_a_hold() -> None:
     reads = [Sent(write.at_ms + 60, write.data) for write in answer(every(25, 60))]
     assert _hop(exchange(reads), ClockOffset(0, 0, 60 * MS)).shape.verdict is Verdict.STREAMING
     assert _hop(exchange(reads), ClockOffset()).shape.held
 
 
-def test_a_clock_that_was_set_gives_no_verdict() -> None:
+def test_clock_step_is_unknown() -> None:
     reads = [Sent(write.at_ms + 500, write.data) for write in answer(every(25, 60))]
     hop = _hop(exchange(reads, step_ns=500 * MS), ClockOffset())
     assert (hop.shape.verdict, "clock was set" in hop.shape.reason) == (Verdict.UNKNOWN, True)
 
 
-def test_one_pause_of_a_machine_is_no_hold() -> None:
+def test_one_pause_of_a_machine_is_not_a_hold() -> None:
     reads = [Sent(600 if 500 < w.at_ms < 600 else w.at_ms, w.data) for w in answer(every(5, 120))]
     assert _hop(exchange(reads), ClockOffset()).shape.verdict is Verdict.STREAMING
     brief = [Sent(400, write.data) for write in answer(every(3, 30))]
@@ -235,19 +235,19 @@ def test_one_pause_of_a_machine_is_no_hold() -> None:
     assert (hop.shape.verdict, _is_accused(hop)) == (Verdict.UNKNOWN, False)
 
 
-def test_late_events_without_a_rule_are_left_open() -> None:
+def test_late_events_without_a_rule_are_unknown() -> None:
     rng = random.Random(5)
     reads = delayed(answer(every(60, 80)), rng, 0, 40)
     hop = _hop(exchange(reads), ClockOffset())
     assert (hop.shape.verdict, "without a rule" in hop.shape.reason) == (Verdict.UNKNOWN, True)
 
 
-def test_a_far_end_that_is_no_beacon_gives_no_verdict() -> None:
+def test_far_end_without_due_times_is_unknown() -> None:
     hop = _hop(exchange(answer(every(25, 60), stamped=False)), ClockOffset())
     assert "is the far end a beacon" in hop.shape.reason
 
 
-def test_the_same_block_far_away_needs_a_longer_answer() -> None:
+def test_block_on_a_long_path_needs_a_longer_answer() -> None:
     due = every(25, 31)
     reads = merged(blocks(4096, first=3800)(answer(due), due[-1]))
     assert _hop(exchange(reads)).shape.release_bytes == 3800
@@ -255,7 +255,7 @@ def test_the_same_block_far_away_needs_a_longer_answer() -> None:
 
 
 @pytest.mark.parametrize("most_ms", [5, 30])
-def test_a_busy_machine_is_not_accused_by_its_beacon(most_ms: float) -> None:
+def test_busy_machine_is_not_accused_with_a_beacon(most_ms: float) -> None:
     for seed in range(20):
         rng = random.Random(seed)
         gap_ms = rng.choice((1.5, 4, 25, 120))

@@ -1,4 +1,4 @@
-"""Idle limit, total limit, silent drop: every combination of fates, and what is said of it."""
+"""Idle limit, total limit and silent drop: every combination of trial ends, and its findings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _trial(
 
 
 @pytest.mark.parametrize("fates", list(product(TrialEnd, TrialEnd, (*TrialEnd, None))))
-def test_every_combination_of_fates(fates: tuple[TrialEnd, TrialEnd, TrialEnd | None]) -> None:
+def test_every_combination_of_trial_ends(fates: tuple[TrialEnd, TrialEnd, TrialEnd | None]) -> None:
     short, long, kept = fates
     trials = [_trial(4.0, short, 3.0), _trial(8.0, long, 5.0)]
     if kept is not None:
@@ -53,26 +53,24 @@ def test_every_combination_of_fates(fates: tuple[TrialEnd, TrialEnd, TrialEnd | 
 
 
 @pytest.mark.parametrize(("kept_s", "idle", "total"), [
-    (15.0, None, 15.0),  # both at one time: the whole is limited
+    (15.0, None, 15.0),  # Both at one time: a total limit.
     (16.0, None, 16.0),
-    (40.0, 15.2, 40.0),  # two limits
-    (3.0, 15.2, None),  # sooner than in silence: whatever that was, it is no limit on the whole
+    (40.0, 15.2, 40.0),  # Two limits.
+    (3.0, 15.2, None),  # Sooner than in silence, so it is not a total limit.
 ])  # fmt: skip
-def test_an_idle_limit_and_a_total_one(
-    kept_s: float, idle: float | None, total: float | None
-) -> None:
+def test_idle_limit_and_total_limit(kept_s: float, idle: float | None, total: float | None) -> None:
     limits = find_limits_of_path([_trial(60, CUT, 15.2), _trial(60, CUT, kept_s, beats=9)])
     assert (limits.idle_s, limits.total_s) == (idle, total)
     assert limits.heartbeats_save == (kept_s == 40.0)
 
 
-def test_a_cut_sooner_than_another_silence_was_survived_is_no_limit() -> None:
+def test_cut_before_a_survived_silence_is_not_a_limit() -> None:
     limits = find_limits_of_path([_trial(4, SURVIVED), _trial(8, CUT, 0.5)])
     assert limits.idle_s is None
     assert find_limits("edge", limits) == []
 
 
-def test_a_silence_as_long_as_the_limit_may_be_survived() -> None:
+def test_silence_as_long_as_the_limit_may_survive() -> None:
     limits = find_limits_of_path([_trial(3, SURVIVED), _trial(6, CUT, 2.998)])
     assert limits.idle_s == 2.998
 
@@ -80,7 +78,7 @@ def test_a_silence_as_long_as_the_limit_may_be_survived() -> None:
 @pytest.mark.parametrize(
     ("status", "is_limit"), [(429, False), (401, False), (504, True), (408, True)]
 )
-def test_a_refusal_is_no_cut(status: int, is_limit: bool) -> None:
+def test_refused_request_is_not_a_cut(status: int, is_limit: bool) -> None:
     limits = find_limits_of_path([Trial(8, None, status, CUT, 3.0, 0)])
     assert limits.idle_s == (3.0 if is_limit else None)
 
@@ -91,28 +89,28 @@ def test_a_silent_drop_is_bracketed() -> None:
     assert limits.drop_between_s == (2.0, 4.0)
     (found,) = find_limits("edge", limits)
     assert found.evidence["saved"] == "keep it open"
-    # A shorter one that dropped by chance does not turn the bracket round.
+    # A shorter silence that dropped by chance does not invert the bracket.
     odd = find_limits_of_path([_trial(1, DROPPED), _trial(2, SURVIVED), _trial(8, DROPPED)])
     assert odd.drop_between_s == (2.0, 8.0)
 
 
-def test_heartbeats_that_were_not_tried_are_not_said_to_fail() -> None:
+def test_untried_heartbeats_are_not_reported_as_failing() -> None:
     (found,) = find_limits("edge", find_limits_of_path([_trial(8, CUT, 3.0)]))
     assert found.evidence["saved"] == "were not tried"
 
 
-def test_heartbeats_that_do_not_arrive_are_told() -> None:
+def test_missing_heartbeats_are_reported() -> None:
     kept = _trial(8, SURVIVED, beats=0)
     found = find_limits("edge", find_limits_of_path([_trial(8, SURVIVED), kept]))
     assert [one.code for one in found] == ["UD406"]
 
 
-def test_trials_without_a_silent_one_are_an_error() -> None:
+def test_trials_without_a_silent_one_raise() -> None:
     with pytest.raises(ValueError, match="no silent trial"):
         find_limits_of_path([_trial(8, SURVIVED, beats=1)])
 
 
-def test_the_fate_of_a_stream() -> None:
+def test_trial_end_of_a_stream() -> None:
     def fate(events: int, ending: Ending, *, status: int = 200, whole: bool = False) -> TrialEnd:
         writes = answer(every(10, events))[: None if whole else -1]
         head = Head(status, "1.1", (("Content-Type", "text/event-stream"),))
@@ -134,5 +132,5 @@ def test_a_stream_without_a_head_was_cut() -> None:
     assert (trial.fate, trial.status, trial.lasted_s) == (CUT, None, 2.5)
 
 
-def test_limits_of_which_nothing_is_known_say_nothing() -> None:
+def test_unknown_limits_have_no_findings() -> None:
     assert find_limits("edge", PathLimits(8.0)) == []

@@ -1,4 +1,4 @@
-"""Holds of the kinds that were measured on real proxies: found, and named for what they are."""
+"""Holds as measured on real proxies are found and classified correctly."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def _hop(given: Exchange, offset: ClockOffset | None = None) -> Hop:
     ("gap_ms", "by_pattern", "by_beacon"),
     [
         (25, Verdict.BATCHED, Verdict.BATCHED),
-        (100, Verdict.UNKNOWN, Verdict.BATCHED),  # three at a time: a decoder does that
-        (300, Verdict.STREAMING, Verdict.BATCHED),  # each alone: only due times show it
+        (100, Verdict.UNKNOWN, Verdict.BATCHED),  # Three at a time, as from a speculative decoder.
+        (300, Verdict.STREAMING, Verdict.BATCHED),  # One by one: only due times show it.
     ],
 )
 def test_a_timer_of_200_ms_from_the_first_byte(
@@ -83,13 +83,13 @@ def test_blocks_of_one_size_are_measured(events_per_block: int) -> None:
         )  # fmt: skip
 
 
-def test_blocks_smaller_than_two_events_are_told_by_their_size() -> None:
+def test_blocks_smaller_than_two_events_are_recognised_by_size() -> None:
     due = every(40, 200)
     given = exchange(blocks(300)(answer(due), due[-1]))
     assert _hop(given).shape.release_bytes == 300
 
 
-def test_uneven_cuts_are_a_hold_without_a_size() -> None:
+def test_irregular_cuts_are_a_hold_without_a_size() -> None:
     writes = answer(every(20, 300))
     body = b"".join(write.data for write in writes)
     rng, reads, start, at = random.Random(1), [], 0, 600.0
@@ -129,14 +129,14 @@ def test_a_buffer_that_flushes_whole_events_at_a_size() -> None:
     assert 2048 <= shape.release_bytes < 2048 + 300
 
 
-def test_a_hop_that_waits_for_full_segments_is_named_nearby_and_left_open_far_away() -> None:
+def test_full_segments_are_reported_nearby_and_unknown_on_a_long_path() -> None:
     due = every(20, 300)
     given = exchange(blocks(1448)(answer(due), due[-1]))
     assert _hop(given).shape.release_bytes == 1448
     assert "segments" in _hop(far(given, 20)).shape.reason
 
 
-def test_a_short_timer_is_a_hold_by_beacon_without_a_name() -> None:
+def test_short_timer_with_a_beacon_is_a_hold_without_a_pattern() -> None:
     rng, at, due, reads = random.Random(4), 300.0, [], []
     writes = answer(every(20, 150))
     for start in range(0, 150, 3):
@@ -147,10 +147,10 @@ def test_a_short_timer_is_a_hold_by_beacon_without_a_name() -> None:
     assert shape.verdict is Verdict.BATCHED
 
 
-def test_a_hold_to_the_end_by_beacon() -> None:
+def test_hold_to_the_end_with_a_beacon() -> None:
     given = exchange(to_end()(answer(every(25, 60)), 1775))
     assert _hop(given, BEACON).shape.verdict is Verdict.HELD_TO_END
-    # The last bytes came long before the end: that was no end that let them go.
+    # The last bytes arrived long before the end, so the end did not release them.
     silent = exchange(to_end()(answer(every(25, 60)), 1775), ended_ms=9000)
     assert _hop(silent, BEACON).shape.verdict is not Verdict.HELD_TO_END
 
@@ -169,12 +169,12 @@ def test_the_round_trip_is_the_handshake() -> None:
     assert round_trip_ns(far(given, 80)) == 80 * MS
     unknown = replace(given, stamps=replace(given.stamps, connect_ns=None))
     assert round_trip_ns(unknown) == 0
-    # An address needs no look-up: the handshake counts from the start.
+    # An IP address needs no DNS lookup: the handshake counts from the start.
     literal = replace(given, stamps=replace(given.stamps, dns_ns=None, start_ns=START_NS - 3 * MS))
     assert round_trip_ns(literal) == 3 * MS - MS // 2
 
 
-def test_the_figures_of_a_hop() -> None:
+def test_metrics_of_a_hop() -> None:
     due = every(25, 40)
     hop = _hop(exchange(merged(timer(200)(answer(due), due[-1]))), BEACON)
     shown = hop_metrics(hop)
@@ -187,7 +187,7 @@ def test_the_figures_of_a_hop() -> None:
     assert shown["events_per_read"] == {"p50": 8, "max": 8}
 
 
-def test_the_figures_of_a_stream_that_never_began() -> None:
+def test_metrics_of_a_stream_that_never_began() -> None:
     given = exchange([], head=None, ending=Ending.RESET, ended_ms=1500)
     shown = hop_metrics(_hop(replace(given, stamps=replace(given.stamps, sent_ns=None))))
     assert (shown["ttft_ms"], shown["hold_ms"], shown["headers_ms"]) == (None, None, None)
@@ -205,12 +205,12 @@ def test_the_figures_of_a_stream_that_never_began() -> None:
         ("openai-chat", Ending.CLOSED, False),
     ],
 )
-def test_whether_all_of_it_came(api: str, ending: Ending, complete: bool | None) -> None:
+def test_completeness_of_an_answer(api: str, ending: Ending, complete: bool | None) -> None:
     given = exchange([Sent(300, b"data: {}\n\n")], api=api, ending=ending)
     assert hop_metrics(_hop(given))["complete"] is complete
 
 
-def test_a_timer_that_holds_single_events_says_one_at_a_time() -> None:
+def test_timer_with_single_events_mentions_one_at_a_time() -> None:
     due = every(300, 40)
     hop = _hop(exchange(timer(200, from_first_byte=True)(answer(due), due[-1])), BEACON)
     (found,) = find_buffering([hop])

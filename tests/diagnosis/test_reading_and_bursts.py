@@ -1,4 +1,4 @@
-"""Bodies read as events, and reads grouped into bursts: the edges of both."""
+"""Boundaries of parsing bodies into events and grouping reads into bursts."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def test_the_form_of_a_body(kind: str | None, first: bytes, form: str) -> None:
     assert form_of(Head(200, "1.1", headers), first) == form
 
 
-def test_a_body_without_a_head_is_known_by_its_beginning() -> None:
+def test_form_without_a_head_comes_from_the_first_bytes() -> None:
     assert form_of(None, b"data: x") == "sse"
     assert form_of(None, b"") == "none"
 
 
 @pytest.mark.parametrize("ending", list(Ending))
-def test_the_last_line_counts_without_its_newline_only_where_the_body_ended(ending: Ending) -> None:
+def test_last_line_without_newline_counts_only_in_a_complete_body(ending: Ending) -> None:
     head = Head(200, "1.1", (("Content-Type", "application/x-ndjson"),))
     body = [Sent(1, b'{"a": 1}\n'), Sent(2, b'{"b": 2}')]
     reading = read_exchange(exchange(body, head=head, api="plain", ending=ending))
@@ -48,7 +48,7 @@ def test_the_last_line_counts_without_its_newline_only_where_the_body_ended(endi
     assert reading.leftover_bytes == (0 if whole else 8)
 
 
-def test_a_line_beyond_the_bound_is_a_problem() -> None:
+def test_oversized_line_is_a_problem() -> None:
     head = Head(200, "1.1", (("Content-Type", "application/x-ndjson"),))
     body = [Sent(1, b"{}\n" + b"x" * (MAX_EVENT_BYTES + 1)), Sent(2, b"\n{}\n")]
     reading = read_exchange(exchange(body, head=head, api="plain"))
@@ -61,7 +61,7 @@ def test_a_stream_without_content_has_no_bursts() -> None:
     assert find_bursts(reading) == []
 
 
-def test_bursts_carry_what_a_read_left_behind() -> None:
+def test_burst_includes_pending_bytes() -> None:
     event = chat_event("x")
     reads = [Sent(100, event + event[:50]), Sent(200, event[50:]), Sent(300, event[:20])]
     first, second, third = find_bursts(read_exchange(exchange(reads)))
@@ -82,14 +82,14 @@ def test_bursts_carry_what_a_read_left_behind() -> None:
         ([0.0] * 20 + [400.0], 5.0),
     ],
 )
-def test_how_close_counts_as_together(gaps_ms: list[float], limit_ms: float) -> None:
+def test_gap_that_counts_as_together(gaps_ms: list[float], limit_ms: float) -> None:
     times = [0]
     for gap in gaps_ms:
         times.append(times[-1] + round(gap * 1_000_000))
     assert together_ns(times) == round(limit_ms * 1_000_000)
 
 
-def test_choices_side_by_side_are_counted() -> None:
+def test_parallel_choices_are_counted() -> None:
     two = chat_event("x") + chat_event("y").replace(b'"index": 0', b'"index": 1')
     assert read_exchange(exchange([Sent(1, two)])).choices == 2
     odd = chat_event("x").replace(b'"index": 0', b'"index": [1]')
@@ -114,7 +114,7 @@ PIECES = st.sampled_from(
     late_ns=st.integers(0, 10**9),
     beacon=st.booleans(),
 )
-def test_whatever_comes_is_judged_without_an_exception(
+def test_arbitrary_bodies_never_raise(
     pieces: list[tuple[int, bytes]],
     kind: str,
     api: str,
@@ -124,7 +124,7 @@ def test_whatever_comes_is_judged_without_an_exception(
 ) -> None:
     at, reads = 0.0, []
     for gap, data in pieces:
-        at += gap  # a record may go back in time
+        at += gap  # Times in a record may go backwards.
         reads.append(Sent(at, data))
     head = Head(200, "1.1", (("Content-Type", kind),))
     given_ = exchange(reads, head=head, api=api, ending=ending, late_ns=late_ns)
@@ -136,7 +136,7 @@ def test_whatever_comes_is_judged_without_an_exception(
 
 
 @pytest.mark.parametrize("size", [1, 7, 100, 1448])
-def test_what_is_read_does_not_depend_on_how_it_was_cut(size: int) -> None:
+def test_result_is_independent_of_segmentation(size: int) -> None:
     writes = answer(every(25, 20))
     whole = read_exchange(exchange(writes))
     cut = read_exchange(exchange(segments(writes, size, 0.0001)))

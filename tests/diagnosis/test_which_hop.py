@@ -1,4 +1,4 @@
-"""Several hops: exactly the guilty one is named, wherever it stands, and two where two are."""
+"""With several hops, exactly the buffering ones are named, in every position."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ VARIED = [300 + 25 * i + 9 * (i * 7 % 5) for i in range(160)]
 
 
 def _path(*dams: Dam, due: Sequence[float] = VARIED) -> list[Exchange]:
-    """What is seen at each hop, outermost first; each has what the ones further in let through."""
+    """Return the hops, outermost first; each sees the output of the ones further in."""
     seen: list[Exchange] = []
     writes = answer(due)
     for name, dam in zip(reversed(NAMES), reversed(dams), strict=True):
@@ -43,7 +43,7 @@ def _path(*dams: Dam, due: Sequence[float] = VARIED) -> list[Exchange]:
 
 
 def _named(hops: list[Hop]) -> list[tuple[str, str]]:
-    """Which hops are accused, of what."""
+    """Return the accused hops with their codes."""
     return [
         (one.hop, one.code) for one in find_buffering(hops) if one.severity is not Severity.INFO
     ]
@@ -56,14 +56,14 @@ def _named(hops: list[Hop]) -> list[tuple[str, str]]:
      (one_late(), "UD104")],
 )  # fmt: skip
 @pytest.mark.parametrize("beacon", [True, False])
-def test_the_guilty_hop_is_named_in_each_position(
+def test_buffering_hop_is_named_in_each_position(
     guilty: int, dam: Dam, code: str, beacon: bool
 ) -> None:
     dams = [no_dam(), no_dam(), no_dam()]
     dams[guilty] = dam
     hops = judged_hops(*_path(*dams), offset=ClockOffset() if beacon else None)
     if code == "UD104" and guilty == 2 and not beacon:
-        assert _named(hops) == []  # nothing further in to compare with
+        assert _named(hops) == []  # No inner hop to compare with.
     else:
         assert _named(hops) == [(NAMES[guilty], code)]
 
@@ -78,7 +78,7 @@ def test_the_guilty_hop_is_named_in_each_position(
         (to_end(), to_end(), [("model", "UD101")]),
     ],
 )
-def test_two_guilty_hops(
+def test_two_buffering_hops(
     outer: Dam, inner: Dam, found: list[tuple[str, str]], beacon: bool
 ) -> None:
     hops = judged_hops(*_path(outer, no_dam(), inner), offset=ClockOffset() if beacon else None)
@@ -86,14 +86,14 @@ def test_two_guilty_hops(
 
 
 @pytest.mark.parametrize("outer", [blocks(4096), to_end()])
-def test_a_hop_that_is_late_does_not_excuse_one_that_holds(outer: Dam) -> None:
+def test_late_inner_hop_does_not_excuse_an_outer_hold(outer: Dam) -> None:
     hops = judged_hops(*_path(outer, no_dam(), one_late()), offset=ClockOffset())
     assert [hop for hop, _ in _named(hops)] == ["edge", "model"]
     twice = judged_hops(*_path(one_late(), one_late(), no_dam()), offset=ClockOffset())
     assert twice[0].shape.verdict is not Verdict.STREAMING
 
 
-def test_an_answer_shorter_than_the_inner_block_does_not_blame_the_outer_hop() -> None:
+def test_answer_shorter_than_the_inner_block_does_not_accuse_the_outer_hop() -> None:
     long = _path(no_dam(), blocks(4096), no_dam())
     short = exchange(to_end()(answer(every(25, 15)), 650.0), hop="edge")
     hops = judged_hops(short, *long[1:])
@@ -101,7 +101,7 @@ def test_an_answer_shorter_than_the_inner_block_does_not_blame_the_outer_hop() -
     assert _named(hops) == [("mid", "UD102")]
 
 
-def test_a_hop_of_which_nothing_is_known_is_looked_through() -> None:
+def test_unknown_inner_hop_is_skipped() -> None:
     edge, _, model = _path(no_dam(), no_dam(), to_end())
     brief = exchange(answer(every(25, 4)), hop="mid")
     assert _named(judged_hops(edge, brief, model)) == [("model", "UD101")]
@@ -112,26 +112,26 @@ def test_a_hop_of_which_nothing_is_known_is_looked_through() -> None:
     assert not begins_at(hops, 1)
 
 
-def test_an_inner_hop_shows_that_a_few_at_a_time_are_no_decoders() -> None:
+def test_inner_hop_rules_out_a_speculative_decoder() -> None:
     due = every(30, 160)
     singles = exchange(answer(due), hop="model")
     for period, code in ((100.0, "UD103"), (40.0, "UD111")):
         outer = exchange(timer(period, from_first_byte=True)(answer(due), due[-1]), hop="edge")
         assert _named(judged_hops(outer)) == []
         assert _named(judged_hops(outer, singles)) == [("edge", code)]
-        assert _named(judged_hops(outer, outer)) == []  # the decoder's own
+        assert _named(judged_hops(outer, outer)) == []  # From the decoder itself.
     few = exchange(answer(every(30, 4)), hop="model")
-    assert _named(judged_hops(outer, few)) == []  # too little to tell
+    assert _named(judged_hops(outer, few)) == []  # Inconclusive.
 
 
 @pytest.mark.parametrize("later_ms", [0, 6, 12, 19, 25, 31, 50, 400])
-def test_an_answer_that_begins_later_is_not_called_late(later_ms: float) -> None:
+def test_later_start_is_not_late(later_ms: float) -> None:
     inner = exchange(answer(every(25, 80)), hop="model")
     outer = exchange(answer(every(25, 80, first_ms=300 + later_ms)), hop="edge")
     assert _named(judged_hops(outer, inner)) == []
 
 
-def test_a_dam_in_half_of_the_streams_is_not_proved() -> None:
+def test_hold_in_half_of_the_streams_is_not_proved() -> None:
     free = read_exchange(exchange(answer(every(25, 80))))
     held = read_exchange(exchange(to_end()(answer(every(25, 80)), 2300)))
     assert analyze_hop([held, free]).shape.verdict is Verdict.STREAMING
@@ -139,7 +139,7 @@ def test_a_dam_in_half_of_the_streams_is_not_proved() -> None:
     assert analyze_hop([free, held, held]).shape.verdict is Verdict.HELD_TO_END
 
 
-def test_jitter_on_the_way_to_the_outer_hop_is_no_hold_beside_an_even_inner_one() -> None:
+def test_jitter_before_the_outer_hop_is_not_a_hold() -> None:
     writes = answer(every(2, 200))
     outer = far(exchange(delayed(writes, random.Random(1), 40, 90), hop="edge"), 80)
     assert judged_hops(outer)[0].shape.evidence["few_at_a_time"]

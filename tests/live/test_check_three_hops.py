@@ -50,7 +50,7 @@ def _reports(model: Simulator, chains: list[list[tuple[str, str]]]) -> list[Repo
 
 
 @pytest.mark.parametrize("program", GUILTY)
-def test_the_guilty_hop_is_named_in_each_position(
+def test_buffering_hop_is_named_in_each_position(
     program: str, model: Simulator, run_proxy: RunProxy
 ) -> None:
     start, code = GUILTY[program]

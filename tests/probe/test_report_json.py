@@ -1,4 +1,4 @@
-"""The JSON of a check keeps the contract: these names, these types, whatever was found."""
+"""JSON of a check keeps the contract: names and types, whatever was found."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VERDICTS = {"streaming", "batched", "late", "held-to-end", "unknown"}
 NUMBER = (int, float)
 MAYBE = (int, float, type(None))
 
-# What other programs rely on: name -> type.
+# Fields that other programs rely on: name -> type.
 TOP = {
     "schema": int, "command": str, "verdict": str, "hops": list, "findings": list, "clock": dict,
 }  # fmt: skip
@@ -47,15 +47,15 @@ def assert_has(value: dict[str, Any], wanted: dict[str, Any]) -> None:
         assert kind is int or not isinstance(value[name], bool) or bool in kind, name
 
 
-def said(made: Report) -> dict[str, Any]:
-    """The report as another program reads it."""
+def parsed(made: Report) -> dict[str, Any]:
+    """Return the report as another program reads it."""
     read = json.loads(json.dumps(report_json(made)))
     assert isinstance(read, dict)
     return read
 
 
 def silent() -> Report:
-    """A hop of which not even a head came."""
+    """Return a hop without a response head."""
     reading = read_exchange(exchange([], head=None, ending=Ending.TIMEOUT, ended_ms=2000))
     return report(analyze_hop([reading]))
 
@@ -77,9 +77,9 @@ def beaconed() -> Report:
 
 
 @pytest.mark.parametrize("made", [silent, nested, beaconed, lambda: report(hop())])
-def test_every_name_of_the_contract_is_there(made: Any) -> None:
+def test_every_contract_field_is_present(made: Any) -> None:
     done: Report = made()
-    told = said(done)
+    told = parsed(done)
     assert_has(told, TOP)
     assert (told["schema"], told["command"]) == (1, "check")
     assert told["verdict"] in VERDICTS
@@ -100,34 +100,34 @@ def test_every_name_of_the_contract_is_there(made: Any) -> None:
     assert told["clock"]["source"] in {"kernel", "user"}
 
 
-def test_hold_is_null_without_beacon_and_inner_hop() -> None:
-    edge, middle, model = said(nested())["hops"]
+def test_hold_is_null_without_beacon_or_inner_hop() -> None:
+    edge, middle, model = parsed(nested())["hops"]
     assert model["hold_ms"] is None
     assert middle["hold_ms"]["p99"] > 100
     assert edge["hold_ms"] is not None
-    (exact,) = said(beaconed())["hops"]
+    (exact,) = parsed(beaconed())["hops"]
     assert exact["hold_ms"]["p99"] > 100
     assert exact["hold_is_exact"] is True
 
 
-def test_what_was_asked_for_is_added() -> None:
-    told = said(beaconed())
+def test_optional_parts_are_added_on_request() -> None:
+    told = parsed(beaconed())
     assert told["limits"]["idle_s"] == 2.5
     assert told["cancel"] == [{"when": "in silence", "seen_after_ms": None}]
     assert told["beacon"]["uncertainty_ms"] == 0.05
-    assert not {"limits", "cancel", "beacon"} & set(said(nested()))
+    assert not {"limits", "cancel", "beacon"} & set(parsed(nested()))
 
 
-def test_one_read_without_the_kernels_stamp_makes_the_clock_the_users() -> None:
+def test_one_read_without_a_kernel_stamp_makes_the_clock_user() -> None:
     done = report(hop())
-    assert said(done)["clock"]["source"] == "kernel"
+    assert parsed(done)["clock"]["source"] == "kernel"
     (one,) = done.exchanges
     mixed = replace(done, exchanges=(one, replace(one, clock="user")))
-    assert said(mixed)["clock"]["source"] == "user"
+    assert parsed(mixed)["clock"]["source"] == "user"
 
 
-def test_repr_of_a_report_does_not_hold_what_came() -> None:
-    """asyncio takes it from a finished task, and with all that came that would take seconds."""
+def test_repr_of_a_report_omits_the_bodies() -> None:
+    """asyncio formats it for a finished task; with the bodies that would take seconds."""
     assert len(repr(report(hop()))) < 200
 
 

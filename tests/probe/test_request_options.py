@@ -1,4 +1,4 @@
-"""What each URL is asked: the body of its API, and no key but its own."""
+"""Request for each URL: the body of its API, and only its own key."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def test_body_and_key_of_each_api(path: str, prompt: list[str], key: tuple[str, 
     assert json.loads(asked(f"http://h{path}", model="m", prompt="Hi").body)["model"] == "m"
 
 
-def test_completions_are_asked_for_more_than_their_sixteen_tokens() -> None:
+def test_completions_request_more_than_sixteen_tokens() -> None:
     assert json.loads(asked("http://h/v1/completions").body)["max_tokens"] >= 256
-    # New models of OpenAI refuse it here.
+    # New models of OpenAI reject it here.
     assert "max_tokens" not in json.loads(asked("http://h/v1/chat/completions").body)
 
 
@@ -61,7 +61,7 @@ def test_other_paths_are_fetched_as_given_and_get_no_key(path: str) -> None:
     assert header(request, "content-type") == []
 
 
-def test_what_the_user_gives_wins() -> None:
+def test_user_options_take_precedence() -> None:
     request = asked(
         "http://h/v1/chat/completions", data=b'{"a": 1}', method="PUT", question="clock",
         headers=(("authorization", "Bearer mine"), ("content-type", "text/x"), ("Accept", "a/b")),
@@ -78,7 +78,7 @@ def test_what_the_user_gives_wins() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "  ", "\n"])
-def test_empty_key_is_none(key: str) -> None:
+def test_empty_key_is_ignored(key: str) -> None:
     request = asked("http://h/v1/chat/completions", environ={"OPENAI_API_KEY": key})
     assert header(request, "authorization") == []
 

@@ -1,4 +1,4 @@
-"""What counts as a secret, and that findings and errors hold none."""
+"""Recognition of secrets, and findings and errors without them."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def test_forms_of_a_password() -> None:
     assert secrets_in([("Authorization", "Basic not!base64")], []) != ()
 
 
-def test_short_and_ordinary_values_are_no_secrets() -> None:
+def test_short_and_ordinary_values_are_not_secrets() -> None:
     assert (
         secrets_in([("X-Key", "abc"), ("Accept", "application/json")], ["http://h/?q=abcdef"]) == ()
     )
     assert secrets_in([], ["http://me@h/", "http://[bad"]) == ()
 
 
-def test_urls_that_bring_credentials() -> None:
+def test_urls_with_credentials() -> None:
     assert names_secret("http://u@h/")
     assert names_secret("http://h/?api-version=1&subscription-key=x")
     assert names_secret("http://h/?code=x")

@@ -1,4 +1,4 @@
-"""Each finding: one exchange that must have it, and a close one that must not."""
+"""Each finding: one exchange that has it, and a similar one that does not."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ CASES: dict[str, tuple[Case, Case]] = {
 
 
 def _uneven() -> Exchange:
-    """Bursts of 8 to 16 whole events, by no rule."""
+    """Bursts of 8 to 16 whole events, without a rule."""
     at, due = 300.0, []
     for size, pause in ((8, 300), (16, 700), (9, 200), (13, 900), (15, 250), (10, 800), (3, 10)):
         due += [at] * size
@@ -232,7 +232,7 @@ def _uneven() -> Exchange:
 
 
 def _coalesced(late_ns: int) -> Exchange:
-    """A stream of which one read brought two events, taken so late."""
+    """Stream with one read of two events, taken late."""
     due = every(25, 20)
     due[11] = due[10]
     whole = exchange(merged(answer(due)), late_ns=0)
@@ -241,25 +241,25 @@ def _coalesced(late_ns: int) -> Exchange:
     return replace(whole, arrivals=tuple(arrivals))
 
 
-def test_every_rule_has_its_pair_of_cases() -> None:
+def test_every_rule_has_a_pair_of_cases() -> None:
     assert sorted(CASES) == sorted(rule.code for rule in RULES)
 
 
 @pytest.mark.parametrize("code", sorted(CASES))
-def test_a_finding_fires_where_it_should(code: str) -> None:
+def test_finding_is_reported(code: str) -> None:
     assert code in codes(CASES[code][0]())
 
 
 @pytest.mark.parametrize("code", sorted(CASES))
-def test_a_finding_is_silent_close_by(code: str) -> None:
+def test_finding_is_not_reported_for_a_similar_exchange(code: str) -> None:
     assert code not in codes(CASES[code][1]())
 
 
-def test_an_orderly_stream_has_no_findings_at_all() -> None:
+def test_healthy_stream_has_no_findings() -> None:
     assert judged(exchange(answer(DUE))) == []
 
 
-def test_the_worst_comes_first() -> None:
+def test_worst_finding_is_first() -> None:
     found = judged(through(to_end(), head=head_with(("Incremental", None)), late_ns=11_000_000))
     order = [one.severity for one in found]
     assert set(order) == set(Severity)

@@ -30,9 +30,9 @@ STREAMING  events arrive as they are sent
   edge  streaming  1.0 ms   200.1 ms  -               80      1, max 1  -
 """
 
-Said = Callable[[Report], str]
+TextOf = Callable[[Report], str]
 
-# The words of a finding belong to its rule.
+# The text of a finding belongs to its rule.
 BLOCKS = """\
 BATCHED  edge: {message}
 
@@ -52,7 +52,7 @@ error UD102 held-in-blocks at edge
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Said:
+def text_of(capsys: pytest.CaptureFixture[str]) -> TextOf:
     def words(made: Report) -> str:
         print_report(made, console())
         return capsys.readouterr().out
@@ -60,19 +60,19 @@ def said(capsys: pytest.CaptureFixture[str]) -> Said:
     return words
 
 
-def test_clean_stream(said: Said) -> None:
-    assert said(report(hop())) == CLEAN
+def test_clean_stream(text_of: TextOf) -> None:
+    assert text_of(report(hop())) == CLEAN
 
 
-def test_dam_between_two_hops(said: Said) -> None:
+def test_buffering_hop_between_two_hops(text_of: TextOf) -> None:
     model = hop("model")
     made = report(hop("edge", blocks(4096), server="nginx", inner=model), model)
-    assert said(made) == BLOCKS.format(message=made.findings[0].message)
+    assert text_of(made) == BLOCKS.format(message=made.findings[0].message)
 
 
-def test_beacon_draws_what_was_due_and_gives_exact_holds(said: Said) -> None:
+def test_beacon_adds_due_times_and_exact_holds(text_of: TextOf) -> None:
     offset = ClockOffset(0, 0, 0)
-    text = said(report(hop(dam=to_end(), offset=offset), offset=offset))
+    text = text_of(report(hop(dam=to_end(), offset=offset), offset=offset))
     due = next(line for line in text.splitlines() if line.startswith("  due  |"))
     edge = next(line for line in text.splitlines() if line.startswith("  edge |"))
     assert due == "  due  |     ···:··:·:··:··:··:··:·:··:··:··:·:··:··:··:··:·:··:··:··:·:|"
@@ -81,44 +81,44 @@ def test_beacon_draws_what_was_due_and_gives_exact_holds(said: Said) -> None:
     assert text.startswith("HELD-TO-END  ")
 
 
-def test_nothing_came(said: Said) -> None:
+def test_no_event_arrived(text_of: TextOf) -> None:
     reading = read_exchange(exchange([], ending=Ending.TIMEOUT, ended_ms=2000))
-    first, blank, metrics, *rest = said(report(analyze_hop([reading]))).splitlines()
+    first, blank, metrics, *rest = text_of(report(analyze_hop([reading]))).splitlines()
     assert first == "UNKNOWN  edge: no event came within 2.0 s of the request"
     assert (blank, metrics.split()[0]) == ("", "hop")
     assert rest[0].split()[:2] == ["edge", "unknown"]
 
 
-def test_verdict_is_not_enough_where_the_stream_was_cut(said: Said) -> None:
+def test_cut_stream_is_mentioned_beside_the_verdict(text_of: TextOf) -> None:
     reads = [Sent(20.0 * i, chat_event(" tok")) for i in range(1, 60)]
     reading = read_exchange(exchange(reads, ending=Ending.RESET, error="reset by h"))
-    first = said(report(analyze_hop([reading]))).splitlines()[0]
+    first = text_of(report(analyze_hop([reading]))).splitlines()[0]
     assert first.startswith("STREAMING  events arrive as they are sent, but ")
     assert "broke off" in first
 
 
-def test_how_a_body_stopped_is_told_once(said: Said) -> None:
+def test_end_of_a_body_is_reported_once(text_of: TextOf) -> None:
     broken = exchange([], ending=Ending.BROKEN, error="the body is no gzip\x1b[2J data")
-    text = said(report(analyze_hop([read_exchange(broken)])))
+    text = text_of(report(analyze_hop([read_exchange(broken)])))
     assert text.count("edge: the body stopped: the body is no gzip\\x1b[2J data") == 1
     reset = exchange([Sent(1, chat_event(" a"))], ending=Ending.RESET, error="reset by h")
-    assert said(report(analyze_hop([read_exchange(reset)]))).count("body stopped") == 0
+    assert text_of(report(analyze_hop([read_exchange(reset)]))).count("body stopped") == 0
 
 
-def test_fix_of_several_lines_is_aligned(said: Said) -> None:
+def test_fix_of_several_lines_is_aligned(text_of: TextOf) -> None:
     made = report(hop(dam=blocks(4096), server="nginx"))
     fix = Fix("nginx", "one;\ntwo;")
-    lines = said(replace(made, findings=(replace(made.findings[0], fix=fix),))).splitlines()
+    lines = text_of(replace(made, findings=(replace(made.findings[0], fix=fix),))).splitlines()
     at = lines.index("  fix (nginx): one;")
     assert lines[at + 1] == "               two;"
 
 
-def test_a_servers_words_cannot_pass_for_a_line_of_ours(said: Said) -> None:
+def test_server_text_cannot_imitate_a_line_of_the_report(text_of: TextOf) -> None:
     made = report(hop(dam=blocks(4096)))
     forged = replace(
         made.findings[0], message="x\nerror UD999 forged\x1b[31m", hop="a\nb", fix=None
     )
-    text = said(replace(made, findings=(forged,)))
+    text = text_of(replace(made, findings=(forged,)))
     assert not any(line.startswith("error UD999") for line in text.splitlines())
     assert "\x1b" not in text
 
@@ -135,18 +135,18 @@ def test_a_servers_words_cannot_pass_for_a_line_of_ours(said: Said) -> None:
         ),
     ],
 )
-def test_limits(said: Said, limits: PathLimits, wanted: str) -> None:
-    assert wanted in said(replace(report(hop()), limits=limits))
+def test_limits(text_of: TextOf, limits: PathLimits, wanted: str) -> None:
+    assert wanted in text_of(replace(report(hop()), limits=limits))
 
 
-def test_leaving(said: Said) -> None:
+def test_disconnects(text_of: TextOf) -> None:
     disconnects = (Disconnect("between tokens", 1.25, 4000), Disconnect("in silence", None, 4000))
-    text = said(replace(report(hop()), disconnects=disconnects))
+    text = text_of(replace(report(hop()), disconnects=disconnects))
     assert "client disconnected between tokens: noticed by the origin 1.2 ms later" in text
     assert "client disconnected in silence: not noticed by the origin" in text
 
 
-def test_without_unicode_the_picture_is_ascii(
+def test_picture_is_ascii_without_unicode(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = console()

@@ -1,4 +1,4 @@
-"""Whether the origin learns that its reader left: one finding for all that was late."""
+"""Client disconnects that reach the origin late: one finding for all of them."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ def test_every_combination(seen: tuple[float | None, float | None]) -> None:
         assert ("not within 3 s" in one.message) == (NEVER in seen)
 
 
-def test_nothing_asked_nothing_found() -> None:
+def test_no_disconnects_no_findings() -> None:
     assert find_disconnects("edge", []) == []
