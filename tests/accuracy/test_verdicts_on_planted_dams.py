@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from support.streams import (
+from support.synthetic_streams import (
     Dam,
     answer,
     blocks,

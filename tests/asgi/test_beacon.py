@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from support.asgi_calls import Call
-from support.replays import run_on
+from support.asgi_replay import run_on
 from undam.asgi import Beacon
 from undam.errors import UsageError
 from undam.host import host_name

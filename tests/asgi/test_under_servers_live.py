@@ -9,8 +9,16 @@ from itertools import pairwise
 
 import pytest
 
-from support.asgi_served import EVENT_BYTES
-from support.servers_asgi import GRACE_S, GRANIAN, SERVERS, Reading, Running, Server, serving
+from support.asgi_server_processes import (
+    GRACE_S,
+    GRANIAN,
+    SERVERS,
+    Reading,
+    Running,
+    Server,
+    serving,
+)
+from support.asgi_test_app import EVENT_BYTES
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import trustme
 
-from support.command import PATIENCE_S, Certificates, Ran, Run, Start, environment
+from support.undam_process import PATIENCE_S, Certificates, Ran, Run, Start, environment
 
 
 @pytest.fixture

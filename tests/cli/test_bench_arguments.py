@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support.command import Run
+from support.undam_process import Run
 from undam.cli.commands.bench.arguments import (
     at_rate,
     prompts_from,

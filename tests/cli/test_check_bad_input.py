@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support.command import Certificates, Run
-from support.servers import JSON, head, replying, serving, stream, whole
+from support.threaded_server import JSON, head, replying, serving, stream, whole
+from support.undam_process import Certificates, Run
 from undam.cli.main import main
 
 pytestmark = pytest.mark.slow  # Real sockets, and waits for data that never arrives.

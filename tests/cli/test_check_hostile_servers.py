@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from support import servers
+from support import threaded_server
 from support.chunked import LAST_CHUNK, chunk
-from support.command import Run, Start
-from support.servers import (
+from support.threaded_server import (
     DONE,
     JSON,
     SSE,
@@ -28,6 +27,7 @@ from support.servers import (
     wait_for_leaving,
     whole,
 )
+from support.undam_process import Run, Start
 
 # Each case starts the program, which takes a third of a second.
 pytestmark = pytest.mark.slow
@@ -38,7 +38,7 @@ KEY = "sk-live-0123456789abcdef"
 EVENTS = token() * 12
 
 
-def answering(script: Script) -> AbstractContextManager[servers.Server]:
+def answering(script: Script) -> AbstractContextManager[threaded_server.Server]:
     """Server without a list of models, which undam requests before the stream."""
 
     def answer(conn: socket.socket, request: bytes) -> None:
@@ -170,7 +170,7 @@ def test_reset_in_mid_stream(run: Run) -> None:
     def script(conn: socket.socket) -> None:
         stream(conn, 12, end=False)
         time.sleep(0.1)
-        servers.reset(conn)
+        threaded_server.reset(conn)
 
     with answering(script) as server:
         ran = run("check", server.url(), "--json")
@@ -225,7 +225,7 @@ def peak_kb(process: subprocess.Popen[bytes]) -> int:
 
 @pytest.mark.parametrize("form", ["plain", "bomb"])
 def test_endless_bodies_are_bounded_in_memory(start: Start, tmp_path: Path, form: str) -> None:
-    bomb = servers.gzip_bomb(200)
+    bomb = threaded_server.gzip_bomb(200)
     assert len(bomb) < 1 << 20
 
     def script(conn: socket.socket) -> None:

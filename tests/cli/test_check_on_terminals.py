@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from support.chunked import chunk
-from support.command import Run, Start
 from support.eventually import eventually
-from support.servers import head, serving, stream, token, wait_for_leaving, whole
+from support.threaded_server import head, serving, stream, token, wait_for_leaving, whole
+from support.undam_process import Run, Start
 
 # Each case starts the program, which takes a third of a second.
 pytestmark = pytest.mark.slow

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from support.chunked import chunk
-from support.command import Run
-from support.servers import DONE, JSON, SSE, Server, head, serving, token, whole
+from support.threaded_server import DONE, JSON, SSE, Server, head, serving, token, whole
+from support.undam_process import Run
 
 # Each case starts the program, which takes a third of a second.
 pytestmark = pytest.mark.slow

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from support.reports import hop, report
-from support.streams import Sent, blocks, chat_event, exchange, to_end
+from support.check_reports import hop, report
+from support.synthetic_streams import Sent, blocks, chat_event, exchange, to_end
 from undam.cli.commands.check.text import print_report
 from undam.cli.ui.output import console
 from undam.diagnosis.findings.disconnect import Disconnect

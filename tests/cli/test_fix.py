@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.command_lines import call
+from support.undam_in_process import call
 from undam.cli.commands.lint.fix_text import file_diff
 
 BAD = """\

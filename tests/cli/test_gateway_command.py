@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.command import Run
+from support.undam_process import Run
 
 pytestmark = pytest.mark.slow  # a process for each
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.command_lines import call
+from support.undam_in_process import call
 from undam.errors import UsageError
 
 BAD = """\

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.command_lines import call
+from support.undam_in_process import call
 from undam.lint import includes as config_includes
 from undam.lint.files import MAX_BYTES, find_candidates
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support.command import Run, Start
+from support.undam_process import Run, Start
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.command_lines import call
+from support.undam_in_process import call
 from undam.lint import DIALECTS
 
 TESTS = Path(__file__).parents[1]

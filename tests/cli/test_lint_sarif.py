@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from support.command_lines import call
 from support.sarif_subset import SARIF_SUBSET
+from support.undam_in_process import call
 from undam.lint import Edit, Source, apply_edits, config_rules
 
 RULES = Path(__file__).parents[1] / "rules"

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from support.command_lines import call
-from support.load_runs import Troubles, load_run
-from support.reports import hop as hop_of
-from support.reports import report
-from support.streams import timer
+from support.check_reports import hop as hop_of
+from support.check_reports import report
+from support.random_load_test import Troubles, load_run
+from support.synthetic_streams import timer
+from support.undam_in_process import call
 from undam.errors import UsageError
 from undam.probe.reanalyze import reanalyze
-from undam.record import header_line, measured_line, record_lines
+from undam.record import header_line, record_lines, request_result_line
 
 _ABOUT = {"command": "bench", "url": "http://a/", "load": "closed loop of 50", "workers": 2}
 _MANY = Troubles(errors=0.1, cuts=0.1, late_reads=0.1)
@@ -25,7 +25,7 @@ _LOST = [{"worker": 1, "why": "killed", "missing_percent": 50.0, "at_s": 1.0}]
 def _bench(folder: Path, *, troubled: bool, end: dict[str, object] | None = None) -> str:
     """A load test's record; without ``end`` it was cut off."""
     run = load_run(60, _MANY if troubled else None, warmup=5)
-    lines = [header_line(_ABOUT), *(measured_line(one) for one in run)]
+    lines = [header_line(_ABOUT), *(request_result_line(one) for one in run)]
     if end is not None:
         whole = {"interrupted": False, "planned": 60, "missing_percent": 0.0, "lost_workers": []}
         lines.append(json.dumps({"kind": "end", **whole, **end}) + "\n")

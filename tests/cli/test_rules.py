@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from support.command_lines import call
+from support.undam_in_process import call
 from undam.lint import DIALECTS, config_rules
 from undam.rules import RULES
 

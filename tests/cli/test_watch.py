@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from support.scripted import DONE, HEAD, RESET, STREAM, Script, ScriptedServer, chat_chunk
+from support.scripted_server import DONE, HEAD, RESET, STREAM, Script, ScriptedServer, chat_chunk
 from undam.record import read_record
 
 pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from support.scripted import Script, ScriptedServer
+from support.scripted_server import Script, ScriptedServer
 
 
 @pytest.fixture

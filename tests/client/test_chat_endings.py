@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from support.chunked import chunk
-from support.scripted import DONE, HEAD, RESET, STREAM, Script, ScriptedServer, chat_chunk
+from support.scripted_server import DONE, HEAD, RESET, STREAM, Script, ScriptedServer, chat_chunk
 from undam.client import (
     AnswerError,
     Delta,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.scripted import DONE, RESET, STREAM, ScriptedServer, chat_chunk
+from support.scripted_server import DONE, RESET, STREAM, ScriptedServer, chat_chunk
 from undam.client import Finish, IncompleteStream, StreamError, Text, achat, chat
 from undam.errors import UndamError
 

@@ -14,8 +14,8 @@ import httpx2
 import pytest
 import trustme
 
-from support.scripted import DONE, STREAM, chat_chunk
-from support.servers import serving
+from support.scripted_server import DONE, STREAM, chat_chunk
+from support.threaded_server import serving
 from undam.client import AnswerError, Finish, IdleTimeout, Text, TtftTimeout, achat, chat
 
 pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come

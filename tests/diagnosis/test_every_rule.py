@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from support import runs
-from support.judged import (
+from support import load_test_model
+from support.diagnosis_cases import (
     DUE,
     END,
     SHORT,
@@ -23,7 +23,7 @@ from support.judged import (
     through,
     with_head,
 )
-from support.streams import (
+from support.synthetic_streams import (
     Sent,
     answer,
     blocks,
@@ -39,7 +39,7 @@ from support.streams import (
 from undam.diagnosis.findings.disconnect import Disconnect, find_disconnects
 from undam.diagnosis.findings.limits import PathLimits, find_limits
 from undam.diagnosis.holds import ClockOffset
-from undam.metrics import Client
+from undam.metrics import LoadGeneratorStats
 from undam.record import Ending, Exchange, Head, Outcome
 from undam.rules import RULES, Severity
 
@@ -102,8 +102,8 @@ CASES: dict[str, tuple[Case, Case]] = {
     "UD111": (lambda: judged(_uneven()), lambda: judged(_steps(5, 60))),
     "UD112": (lambda: judged(_steps(3)), lambda: judged(_steps(1))),
     "UD113": (
-        lambda: runs.findings(runs.run(20, per_write=4)),
-        lambda: runs.findings(runs.run(20, per_write=1)),
+        lambda: load_test_model.findings(load_test_model.run(20, per_write=4)),
+        lambda: load_test_model.findings(load_test_model.run(20, per_write=1)),
     ),
     "UD201": (
         lambda: with_head(("Cache-Control", "no-transform, max-age=60")),
@@ -146,8 +146,8 @@ CASES: dict[str, tuple[Case, Case]] = {
     ),
     "UD501": (lambda: in_steps_of(16), lambda: in_steps_of(11)),
     "UD502": (
-        lambda: runs.findings(runs.run(20, stall_ms=260)),
-        lambda: runs.findings(runs.run(20, stall_ms=220)),
+        lambda: load_test_model.findings(load_test_model.run(20, stall_ms=260)),
+        lambda: load_test_model.findings(load_test_model.run(20, stall_ms=220)),
     ),
     "UD601": (
         lambda: found_in(chat_event("hi")),
@@ -179,12 +179,12 @@ CASES: dict[str, tuple[Case, Case]] = {
         lambda: judged(exchange([], ending=Ending.COMPLETE, ended_ms=60_000)),
     ),
     "UD609": (
-        lambda: runs.findings(runs.run(20, failing={3: Outcome.INCOMPLETE})),
-        lambda: runs.findings(runs.run(20, failing={3: Outcome.ABANDONED})),
+        lambda: load_test_model.findings(load_test_model.run(20, failing={3: Outcome.INCOMPLETE})),
+        lambda: load_test_model.findings(load_test_model.run(20, failing={3: Outcome.ABANDONED})),
     ),
     "UD610": (
-        lambda: runs.findings(runs.run(20, failing={3: Outcome.ERROR})),
-        lambda: runs.findings(runs.run(20, failing={3: Outcome.ABANDONED})),
+        lambda: load_test_model.findings(load_test_model.run(20, failing={3: Outcome.ERROR})),
+        lambda: load_test_model.findings(load_test_model.run(20, failing={3: Outcome.ABANDONED})),
     ),
     "UD901": (
         lambda: judged(exchange(SHORT, late_ns=10_000_001)),
@@ -208,16 +208,20 @@ CASES: dict[str, tuple[Case, Case]] = {
         lambda: judged(exchange(SHORT), offset=ClockOffset(0, 2_000_000, 0)),
     ),
     "UD907": (
-        lambda: runs.findings(runs.run(20, starved_ms=50)),
-        lambda: runs.findings(runs.run(20, starved_ms=2)),
+        lambda: load_test_model.findings(load_test_model.run(20, starved_ms=50)),
+        lambda: load_test_model.findings(load_test_model.run(20, starved_ms=2)),
     ),
     "UD908": (
-        lambda: runs.findings(runs.run(20, sent_late_ms=10)),
-        lambda: runs.findings(runs.run(20, sent_late_ms=1)),
+        lambda: load_test_model.findings(load_test_model.run(20, sent_late_ms=10)),
+        lambda: load_test_model.findings(load_test_model.run(20, sent_late_ms=1)),
     ),
     "UD909": (
-        lambda: runs.findings(runs.run(20), Client(waited_percent=20.0)),
-        lambda: runs.findings(runs.run(20), Client(waited_percent=19.9)),
+        lambda: load_test_model.findings(
+            load_test_model.run(20), LoadGeneratorStats(waited_percent=20.0)
+        ),
+        lambda: load_test_model.findings(
+            load_test_model.run(20), LoadGeneratorStats(waited_percent=19.9)
+        ),
     ),
 }
 

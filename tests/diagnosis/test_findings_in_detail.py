@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.judged import (
+from support.diagnosis_cases import (
     END,
     SHORT,
     broken_at,
@@ -17,7 +17,16 @@ from support.judged import (
     through,
     with_head,
 )
-from support.streams import Sent, answer, blocks, chat_event, every, exchange, no_dam, to_end
+from support.synthetic_streams import (
+    Sent,
+    answer,
+    blocks,
+    chat_event,
+    every,
+    exchange,
+    no_dam,
+    to_end,
+)
 from undam.diagnosis.reading import MAX_EVENT_BYTES
 from undam.record import Ending
 from undam.rules import Severity

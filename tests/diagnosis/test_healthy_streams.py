@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from support.judged import codes, judged
-from support.streams import (
+from support.diagnosis_cases import codes, judged
+from support.synthetic_streams import (
     MS,
     START_NS,
     Sent,

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from support.streams import Sent, answer, every, exchange
+from support.synthetic_streams import Sent, answer, every, exchange
 from undam.diagnosis.findings.limits import (
     PathLimits,
     Trial,

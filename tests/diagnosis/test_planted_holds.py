@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from support.streams import (
+from support.synthetic_streams import (
     MS,
     SSE_HEAD,
     START_NS,

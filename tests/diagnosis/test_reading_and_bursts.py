@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.streams import Sent, answer, chat_event, every, exchange, segments
+from support.synthetic_streams import Sent, answer, chat_event, every, exchange, segments
 from undam.apis import APIS
 from undam.diagnosis.bursts import find_bursts, together_ns
 from undam.diagnosis.diagnose import find_findings

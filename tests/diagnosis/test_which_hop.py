@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from support.judged import judged_hops
-from support.streams import (
+from support.diagnosis_cases import judged_hops
+from support.synthetic_streams import (
     Dam,
     answer,
     blocks,

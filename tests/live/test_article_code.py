@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from support.served import PATIENCE_S, under_uvicorn
+from support.uvicorn_thread import PATIENCE_S, under_uvicorn
 from undam.asgi import EventStream
 from undam.diagnosis.diagnose import find_findings
 from undam.diagnosis.hop import analyze_hop

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from support.asgi_server_processes import UVICORN_ASYNCIO, UVICORN_UVLOOP, Running, Server, serving
 from support.beacon_app import TOKEN
 from support.live import RunProxy, Simulator, blamed, check, hop_json, ranked
-from support.servers_asgi import UVICORN_ASYNCIO, UVICORN_UVLOOP, Running, Server, serving
 from undam.diagnosis.holds import ClockOffset, holds_by_beacon
 from undam.diagnosis.reading import read_exchange
 from undam.errors import UndamError

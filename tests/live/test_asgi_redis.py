@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from support.asgi_replay import kept_events
+from support.asgi_server_processes import UVICORN_ASYNCIO, UVICORN_UVLOOP, Reading, Running, serving
 from support.live import miss
 from support.redis_server import redis_url, start_redis, stopped
-from support.replays import kept_events
-from support.servers_asgi import UVICORN_ASYNCIO, UVICORN_UVLOOP, Reading, Running, serving
 from undam.lab.proxies import Missing, Proxy
 
 APP = "support.replay_app:app"

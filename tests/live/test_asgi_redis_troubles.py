@@ -14,9 +14,9 @@ import pytest
 from redis.asyncio import Redis
 
 from support.asgi_calls import Call
+from support.asgi_replay import coming_back, data_of, got, kept_events, run_on
 from support.live import miss
 from support.redis_server import redis_url, start_redis, stopped
-from support.replays import coming_back, data_of, got, kept_events, run_on
 from undam.asgi import EventStream, StreamBroken
 from undam.asgi.redis import RedisReplay
 from undam.errors import UsageError

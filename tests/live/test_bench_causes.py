@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from support.command import environment
 from support.live import CHAT, RunProxy, Simulator
+from support.undam_process import environment
 from undam.lab.proxies import start_nginx
 
 CLIENT = {"UD901", "UD903", "UD904", "UD907", "UD908", "UD909"}

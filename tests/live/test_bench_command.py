@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from support.command import environment
 from support.eventually import eventually
 from support.live import CHAT, Simulator
-from undam.metrics import summarise
+from support.undam_process import environment
+from undam.metrics import summarize
 from undam.record import RequestResult
-from undam.record.request_result_lines import read_measured
+from undam.record.request_result_lines import read_request_results
 
 _PATIENCE_S = 40.0
 QUICK = f"{CHAT}?ttft=20&gap=5&tokens=10"
@@ -83,7 +83,7 @@ def is_running(pid: int) -> bool:
 
 def recorded(path: Path) -> list[RequestResult]:
     with path.open(encoding="utf-8") as file:
-        return read_measured(file).measured
+        return read_request_results(file).measured
 
 
 def lines_of(path: Path) -> int:
@@ -119,7 +119,7 @@ def test_two_workers_share_an_open_loop_and_replay_a_trace(url: str, tmp_path: P
     assert {one.worker for one in measured} == {0, 1}
     assert sum(one.warmup for one in measured) == 4 == told["warmup"]
     # The record is the run: the same figures come out of it.
-    again = summarise(measured).to_json()
+    again = summarize(measured).to_json()
     for name in ("requests", "ttft_ms", "itl_ms", "e2e_ms", "tokens"):
         assert again[name] == told[name]
     prompts.write_text(

@@ -19,7 +19,7 @@ import trustme
 
 from support.chunked import LAST_CHUNK, chunk
 from support.live import Simulator
-from support.servers import PATIENCE_S, head, reset, serving, token
+from support.threaded_server import PATIENCE_S, head, reset, serving, token
 from undam.loadtest.protocol import (
     Batch,
     ClosedLoop,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from support.devtools import Tab, browser_tab
 from support.live import CHAT, Simulator
-from support.load_runs import ALL_TROUBLES, load_run
-from undam.metrics import summarise
+from support.random_load_test import ALL_TROUBLES, load_run
+from undam.metrics import summarize
 from undam.report import page
 
 _CHARTS = {"ttft", "itl", "timeline", "gaps", "waterfall"}
@@ -59,7 +59,7 @@ def _made(folder: Path) -> Path:
     """A run in which everything happened, with texts that want to be markup."""
     run = load_run(1000, ALL_TROUBLES, warmup=20)
     file = folder / "made.html"
-    file.write_text(page(summarise(run).to_json(), run), encoding="utf-8")
+    file.write_text(page(summarize(run).to_json(), run), encoding="utf-8")
     return file
 
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from support.command import environment
 from support.eventually import eventually
 from support.live import CHAT, Simulator
 from support.ray_cluster import of_cluster, ray_cluster
-from undam.metrics import Summary, summarise
+from support.undam_process import environment
+from undam.metrics import Summary, summarize
 from undam.record import RequestResult
-from undam.record.request_result_lines import read_measured
+from undam.record.request_result_lines import read_request_results
 
 QUICK = f"{CHAT}?ttft=20&gap=10&tokens=12"
 _PATIENCE_S = 60.0
@@ -43,7 +43,7 @@ def command(url: str, address: str, *arguments: str) -> list[str]:
 
 def recorded(path: Path) -> list[RequestResult]:
     with path.open(encoding="utf-8") as file:
-        return read_measured(file).measured
+        return read_request_results(file).measured
 
 
 def figures(summary: Summary) -> dict[str, Any]:
@@ -80,11 +80,11 @@ def test_two_nodes_merge_to_what_one_machine_would_have(
     assert len({node["node"] for node in told["nodes"]}) == 2
     assert (told["requests"], told["missing_percent"]) == (40, 0)
     assert sorted(one.number for one in measured) == list(range(44))
-    alone = figures(summarise(measured))
+    alone = figures(summarize(measured))
     assert {name: told[name] for name in _FIGURES} == alone
     merged = Summary()
     for worker in (0, 1):
-        merged.merge(summarise(one for one in measured if one.worker == worker))
+        merged.merge(summarize(one for one in measured if one.worker == worker))
     assert figures(merged) == alone
     starts = [min(one.intended_ns for one in measured if one.worker == w) for w in (0, 1)]
     assert starts[1] - starts[0] == 5_000_000, "a common start, the second slot 5 ms later"
@@ -115,7 +115,7 @@ def test_a_worker_that_is_killed_leaves_an_honest_partial_report(
     assert lost["measured"] == sum(one.worker == lost["worker"] for one in measured) > 0
     assert 5 < lost["missing_percent"] < 50
     assert told["missing_percent"] == lost["missing_percent"]
-    assert {name: told[name] for name in _FIGURES} == figures(summarise(measured))
+    assert {name: told[name] for name in _FIGURES} == figures(summarize(measured))
     text = out.decode()
     assert f"worker {lost['worker']} of 2 was lost" in text
     assert "% of the whole load is missing" in text

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from support.scripted import DONE, RESET, STREAM, Script, ScriptedServer, chat_chunk
+from support.scripted_server import DONE, RESET, STREAM, Script, ScriptedServer, chat_chunk
 
 _READER = Path(__file__).parents[2] / "examples" / "browser" / "reader.mjs"
 

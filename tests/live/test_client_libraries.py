@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from support.chunked import chunk
-from support.scripted import HEAD, Script, ScriptedServer
+from support.scripted_server import HEAD, Script, ScriptedServer
 from undam.client import Event, Timing, astream, stream
 from undam.errors import ResponseError, UsageError
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.scripted import DONE, HEAD, STREAM, Script, ScriptedServer, chat_chunk
+from support.scripted_server import DONE, HEAD, STREAM, Script, ScriptedServer, chat_chunk
 from undam import client
 from undam.client import Finish, Text
 from undam.client.openai import stream_of, tolerant

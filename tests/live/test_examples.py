@@ -23,7 +23,7 @@ import pytest
 
 from support.browser import chromium
 from support.live import Simulator, blamed, start_simulator
-from support.served import PATIENCE_S, read_raw, under_uvicorn
+from support.uvicorn_thread import PATIENCE_S, read_raw, under_uvicorn
 from undam.probe import CheckOptions, Place, Report, report_json, run_check
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -14,8 +14,8 @@ import pytest
 
 from support.chunked import chunk
 from support.eventually import eventually
+from support.fake_upstream import STREAM_HEAD, PlayedUpstream, Talk, Visit, event, played, request
 from support.gateway_process import Started, started
-from support.played_upstream import STREAM_HEAD, PlayedUpstream, Talk, Visit, event, played, request
 
 pytestmark = pytest.mark.live
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from support.browser import chromium
+from support.browser_test_app import HEARTBEAT_S, TEXT, TOKENS, Site
 from support.gateway_process import Started, started
-from support.served import PATIENCE_S, Gate, Raw, read_raw, under_uvicorn
 from support.stream_clients import (
     anthropic_pieces,
     collect,
@@ -21,7 +21,7 @@ from support.stream_clients import (
     openai_client,
     openai_pieces,
 )
-from support.stream_site import HEARTBEAT_S, TEXT, TOKENS, Site
+from support.uvicorn_thread import PATIENCE_S, Gate, Raw, read_raw, under_uvicorn
 
 # The model sends no heartbeats, and nothing at all for six of the gateway's.
 _SERVING = Site(heartbeat_s=None, silent_s=6 * HEARTBEAT_S)

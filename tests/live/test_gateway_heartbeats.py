@@ -12,8 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from support.chunked import LAST_CHUNK, chunk
-from support.gateway_process import Started, started
-from support.played_upstream import (
+from support.fake_upstream import (
     DONE,
     STREAM_HEAD,
     PlayedUpstream,
@@ -25,6 +24,7 @@ from support.played_upstream import (
     request,
     split,
 )
+from support.gateway_process import Started, started
 from undam.sse import Comment, Event, Parser
 
 pytestmark = pytest.mark.live

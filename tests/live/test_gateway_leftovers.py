@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.chunked import LAST_CHUNK
-from support.played_upstream import (
+from support.fake_upstream import (
     DONE,
     STREAM_HEAD,
     Talk,

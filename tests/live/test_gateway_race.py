@@ -12,8 +12,7 @@ import pytest
 
 from support.chunked import LAST_CHUNK
 from support.eventually import eventually
-from support.gateway_process import Started, started
-from support.played_upstream import (
+from support.fake_upstream import (
     DONE,
     STREAM_HEAD,
     Play,
@@ -27,6 +26,7 @@ from support.played_upstream import (
     request,
     split,
 )
+from support.gateway_process import Started, started
 
 pytestmark = pytest.mark.live
 

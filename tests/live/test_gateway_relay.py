@@ -9,8 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from support.chunked import LAST_CHUNK, chunk
-from support.gateway_process import Started, started
-from support.played_upstream import (
+from support.fake_upstream import (
     CHAT,
     DONE,
     STREAM_HEAD,
@@ -24,6 +23,7 @@ from support.played_upstream import (
     request,
     split,
 )
+from support.gateway_process import Started, started
 
 pytestmark = pytest.mark.live
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from support.fake_upstream import PlayedUpstream, Talk, ask, played
 from support.gateway_process import Started, started
-from support.played_upstream import PlayedUpstream, Talk, ask, played
 
 pytestmark = pytest.mark.live
 

@@ -16,8 +16,7 @@ import pytest
 
 from support.chunked import LAST_CHUNK, chunk
 from support.eventually import eventually
-from support.gateway_process import Started, started
-from support.played_upstream import (
+from support.fake_upstream import (
     DONE,
     STREAM_HEAD,
     PlayedUpstream,
@@ -30,6 +29,7 @@ from support.played_upstream import (
     request,
     split,
 )
+from support.gateway_process import Started, started
 from undam.sse import Event, Parser
 
 pytestmark = pytest.mark.live

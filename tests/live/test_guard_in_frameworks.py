@@ -19,7 +19,7 @@ import starlette.responses
 import starlette.routing
 
 from support import django_site
-from support.served import Gate, Raw, read_raw, under_uvicorn
+from support.uvicorn_thread import Gate, Raw, read_raw, under_uvicorn
 from undam.asgi import StreamGuard
 
 PING = b": ping\n\n"

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from support.command import environment
 from support.live import miss
+from support.undam_process import environment
 from undam.lab.proxies import Missing
 
 ROOT = Path(__file__).parents[2]

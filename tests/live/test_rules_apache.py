@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from support.fastcgi import fastcgi_origin
+from support.fastcgi_server import fastcgi_origin
 from support.live import RunProxy, blamed, check, hop_json
-from support.programs import APACHE, check_text, start_text
+from support.proxy_programs import APACHE, check_text, start_text
 from support.rule_files import (
     KINDS,
     QUICK,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.live import RunProxy, blamed, hop_json
-from support.programs import CADDY, check_text
+from support.proxy_programs import CADDY, check_text
 from support.rule_files import (
     KINDS,
     QUICK,

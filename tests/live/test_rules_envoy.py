@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.live import RunProxy, Simulator, blamed, check, hop_json, measure
-from support.programs import ENVOY, LISTEN_PORT, ORIGIN_PORT, check_text, start_text
+from support.proxy_programs import ENVOY, LISTEN_PORT, ORIGIN_PORT, check_text, start_text
 from undam.errors import ResponseError
 from undam.lab.proxies import Proxy
 from undam.lab.proxies.plan import Workspace

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.programs import NGINX, check_text
+from support.proxy_programs import NGINX, check_text
 from undam.lint.dialects.ingress_nginx.rules import _WRITTEN
 
 _VALUES = {

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from support.live import RunProxy, Simulator, blamed, check, hop_json, measure
-from support.programs import NGINX, check_text, start_text
+from support.proxy_programs import NGINX, check_text, start_text
 from undam.lab.proxies import Proxy
 from undam.lab.proxies.plan import Workspace
 from undam.lint import RenderRequest, dialect_named

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from support.live import RunProxy, Simulator, blamed, check, hop_json, measure
-from support.programs import Program, start_text
+from support.proxy_programs import Program, start_text
 from undam.errors import ResponseError
 from undam.lab.proxies import Proxy
 from undam.lab.proxies.plan import Workspace

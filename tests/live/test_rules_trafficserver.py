@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from support.live import RunProxy, Simulator, blamed, check, hop_json, measure, miss
-from support.programs import with_ports
+from support.proxy_programs import with_ports
 from undam.lab.proxies import Missing, Proxy, find_program, trafficserver
 from undam.lab.proxies.plan import LaunchPlan, Workspace
 from undam.lab.proxies.process import start

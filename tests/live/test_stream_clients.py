@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.browser import chromium
-from support.served import PATIENCE_S, Gate, Raw, read_raw, under_uvicorn
+from support.browser_test_app import TEXT, TOKENS, Site
 from support.stream_clients import (
     anthropic_pieces,
     collect,
@@ -20,7 +20,7 @@ from support.stream_clients import (
     openai_client,
     openai_pieces,
 )
-from support.stream_site import TEXT, TOKENS, Site
+from support.uvicorn_thread import PATIENCE_S, Gate, Raw, read_raw, under_uvicorn
 
 _SERVING = Site()
 

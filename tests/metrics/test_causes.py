@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from support.runs import findings, run
-from undam.metrics import Client, find_causes, summarise
+from support.load_test_model import findings, run
+from undam.metrics import LoadGeneratorStats, find_causes, summarize
 from undam.record import Outcome
 from undam.rules import Severity
 
 
-def codes(client: Client | None = None, **settings: Any) -> list[str]:
+def codes(client: LoadGeneratorStats | None = None, **settings: Any) -> list[str]:
     requests = settings.pop("requests", 20)
     return [one.code for one in findings(run(requests, **settings), client)]
 
@@ -37,7 +37,9 @@ def codes(client: Client | None = None, **settings: Any) -> list[str]:
     ],
 )
 def test_an_orderly_run_is_not_accused(settings: dict[str, Any], seed: int) -> None:
-    assert codes(Client(cpu_percent=99.0, waited_percent=3.0), seed=seed, **settings) == []
+    assert (
+        codes(LoadGeneratorStats(cpu_percent=99.0, waited_percent=3.0), seed=seed, **settings) == []
+    )
 
 
 @pytest.mark.parametrize("per_write", [2, 3, 4, 5, 6, 16, 20, 32])
@@ -122,14 +124,14 @@ def test_waiting_for_a_block_is_no_stall() -> None:
         ]
         cut.append(replace(one, reads=tuple(reads)))
     assert [one.code for one in findings(cut)] == ["UD113"]
-    told = summarise(cut).to_json()
+    told = summarize(cut).to_json()
     assert told["itl_ms"]["p50"] == pytest.approx(0.02, rel=1e-3), "what the kernel saw is told"
 
 
 @pytest.mark.parametrize("starved_ms", [30, 60, 200])
 @pytest.mark.parametrize("seed", range(3))
 def test_a_starved_client_blames_only_itself(starved_ms: float, seed: int) -> None:
-    found = findings(run(20, starved_ms=starved_ms, seed=seed), Client(workers=3))
+    found = findings(run(20, starved_ms=starved_ms, seed=seed), LoadGeneratorStats(workers=3))
     assert {one.code for one in found} <= {"UD907", "UD901"}
     assert found[0].code == "UD907"
     assert "uncertain" in found[0].message
@@ -178,11 +180,11 @@ def test_a_clock_that_went_back_is_told_and_spoils_no_figure() -> None:
     found = findings(measured)
     assert [one.code for one in found] == ["UD903"]
     assert found[0].evidence["step_ms"] == pytest.approx(-2500, rel=0.5)
-    summary = summarise(measured)
+    summary = summarize(measured)
     assert summary.backwards == 2
     assert summary.times("itl").count == 19 * 63
-    assert codes(Client(step_ns=-30_000_000)) == ["UD903"]
-    assert codes(Client(waited_percent=35.0)) == ["UD909"]
+    assert codes(LoadGeneratorStats(step_ns=-30_000_000)) == ["UD903"]
+    assert codes(LoadGeneratorStats(waited_percent=35.0)) == ["UD909"]
 
 
 def test_failures_are_told_by_kind_and_doubts_come_first() -> None:
@@ -209,5 +211,5 @@ def test_tokens_of_one_event_are_the_engines() -> None:
 
 
 def test_nothing_says_nothing() -> None:
-    assert find_causes(summarise([])) == []
+    assert find_causes(summarize([])) == []
     assert codes(failing=dict.fromkeys(range(20), Outcome.ABANDONED)) == []

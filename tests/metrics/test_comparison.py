@@ -11,19 +11,19 @@ from typing import Any
 
 import pytest
 
-from support.runs import run
+from support.load_test_model import run
 from undam.errors import UsageError
-from undam.metrics import Change, Comparison, Side, compare, side_of, summarise
+from undam.metrics import Change, Comparison, RunInput, compare, parse_run, summarize
 from undam.metrics.sections import Sections
 from undam.record import Outcome
 
 CALM = {Change.SAME, Change.UNKNOWN}
 
 
-def _side(name: str = "A", about: dict[str, Any] | None = None, **settings: Any) -> Side:
+def _side(name: str = "A", about: dict[str, Any] | None = None, **settings: Any) -> RunInput:
     requests = settings.pop("requests", 200)
     settings = {"events": lambda _: 6, **settings}
-    return side_of(summarise(run(requests, **settings)).to_json(about=about), name)
+    return parse_run(summarize(run(requests, **settings)).to_json(about=about), name)
 
 
 def _changed(found: Comparison) -> set[str]:
@@ -96,7 +96,7 @@ def test_faster_at_the_median_and_slower_in_the_tail_is_both() -> None:
 
 
 def test_failures_beyond_chance_are_a_regression_at_any_threshold() -> None:
-    def failing(n: int, of: int = 200) -> Side:
+    def failing(n: int, of: int = 200) -> RunInput:
         return _side(requests=of, failing=dict.fromkeys(range(n), Outcome.ERROR))
 
     found = compare(failing(0), failing(20))
@@ -150,7 +150,7 @@ def test_notes_say_what_differs_beforehand() -> None:
     bare = compare(_side(about={"concurrency": 1}), _side(about={"findings": 5}))
     assert bare.notes == ("different concurrency: 1 against not told",)
     blind = [replace(one, stamped=False) for one in run(200)]
-    told = side_of(summarise(blind).to_json(), "B")
+    told = parse_run(summarize(blind).to_json(), "B")
     assert "different clocks: kernel against user" in compare(_side(), told).notes
     nothing = compare(_side(requests=0), _side(requests=0))
     assert nothing.notes == ()
@@ -184,7 +184,7 @@ def test_a_damaged_result_is_refused_by_name(edit: Edit) -> None:
     told = copy.deepcopy(_TOLD)
     edit(told)
     with pytest.raises(UsageError, match=r"^b\.json is damaged"):
-        side_of(told, "b.json")
+        parse_run(told, "b.json")
 
 
 @pytest.mark.parametrize(
@@ -197,14 +197,14 @@ def test_a_damaged_result_is_refused_by_name(edit: Edit) -> None:
 )
 def test_what_is_no_run_is_refused(told: object, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        side_of(told, "b.json")
+        parse_run(told, "b.json")
 
 
 def _huge() -> dict[str, Any]:
     return {"bits": 9, "min": 1, "max": 1, "total": 10**19, "counts": f"1:{10**19}"}
 
 
-_TOLD = json.loads(json.dumps(summarise(run(20, events=lambda _: 6)).to_json()))
+_TOLD = json.loads(json.dumps(summarize(run(20, events=lambda _: 6)).to_json()))
 
 
 def test_sections_do_not_depend_on_the_order() -> None:

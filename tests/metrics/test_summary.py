@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.runs import BEGUN_NS, MS, run
-from undam.metrics import TIMES, Client, Summary, summarise
-from undam.metrics.gaps import flow_of
-from undam.metrics.pattern import Moments
+from support.load_test_model import BEGUN_NS, MS, run
+from undam.metrics import TIMES, LoadGeneratorStats, Summary, summarize
+from undam.metrics.gaps import extract_gaps
+from undam.metrics.pattern import MeanAndSpread
 from undam.record import ContentRead, Outcome, RequestResult
 from undam.timing import quantile
 
@@ -42,7 +42,7 @@ def _one(*reads: tuple[int, int, int], **more: Any) -> RequestResult:
 
 def test_exact_gaps_are_the_percentiles_of_a_sorted_list() -> None:
     measured = run(40)
-    told = summarise(measured).to_json()
+    told = summarize(measured).to_json()
     gaps = sorted(b.at_ns - a.at_ns for one in measured for a, b in pairwise(one.reads))
     ttft = sorted(one.ttft_ns or 0 for one in measured)
     for name, values in (("itl_ms", gaps), ("ttft_ms", ttft)):
@@ -68,13 +68,13 @@ def test_merged_workers_are_as_one(workers: list[int]) -> None:
     for part in parts:
         merged.merge(pickle.loads(pickle.dumps(part)))
     told = merged.to_json()
-    assert told == summarise(MIXED).to_json()
-    assert told == summarise(random.Random(str(workers)).sample(MIXED, len(MIXED))).to_json()
+    assert told == summarize(MIXED).to_json()
+    assert told == summarize(random.Random(str(workers)).sample(MIXED, len(MIXED))).to_json()
 
 
 def test_the_contract_is_kept() -> None:
-    client = Client(workers=2, cpu_percent=41.0)
-    told = summarise(MIXED).to_json(client, about={"url": "http://x"})
+    client = LoadGeneratorStats(workers=2, cpu_percent=41.0)
+    told = summarize(MIXED).to_json(client, about={"url": "http://x"})
     assert json.loads(json.dumps(told)) == told
     assert (told["schema"], told["command"], told["url"]) == (1, "bench", "http://x")
     for name in TIMES:
@@ -94,7 +94,7 @@ def test_the_contract_is_kept() -> None:
 
 
 def test_what_does_not_count_is_counted_apart() -> None:
-    told = summarise(MIXED).to_json()
+    told = summarize(MIXED).to_json()
     assert (told["warmup"], told["abandoned"], told["errors"], told["incomplete"]) == (5, 1, 1, 1)
     assert told["requests"] == len(MIXED) - 6
     assert told["e2e_ms"]["count"] == told["complete"] == told["requests"] - 2
@@ -116,7 +116,7 @@ def test_a_run_without_requests_is_null_and_not_zero() -> None:
 
 def test_gaps_inside_a_write_are_bounded_and_no_zero() -> None:
     # Four at a time, seen the moment they came.
-    summary = summarise([_one((100, 1, 4), (180, 1, 4), (260, 1, 4))])
+    summary = summarize([_one((100, 1, 4), (180, 1, 4), (260, 1, 4))])
     told = summary.to_json()
     assert (told["itl_ms"]["count"], told["itl_ms"]["min"]) == (2, 80.0)
     assert told["itl_ms"]["bounded"] == 9
@@ -127,7 +127,7 @@ def test_gaps_inside_a_write_are_bounded_and_no_zero() -> None:
 
 def test_gaps_that_our_lateness_hides_are_spread_and_bounded() -> None:
     # Two in a read that was looked for 30 ms too late, 40 ms after the one before.
-    told = summarise([_one((100, 0, 1), (120, 0, 1), (160, 30, 2), (180, 0, 1))]).to_json()
+    told = summarize([_one((100, 0, 1), (120, 0, 1), (160, 30, 2), (180, 0, 1))]).to_json()
     itl = told["itl_ms"]
     assert told["client"]["uncertain_gaps"] == 2
     assert itl["count"] == 4
@@ -139,46 +139,46 @@ def test_gaps_that_our_lateness_hides_are_spread_and_bounded() -> None:
 
 
 def test_a_slack_that_is_large_but_proves_a_burst_only_blurs_the_gap() -> None:
-    told = summarise([_one((100, 0, 1), (200, 20, 5), (300, 20, 5))]).to_json()
+    told = summarize([_one((100, 0, 1), (200, 20, 5), (300, 20, 5))]).to_json()
     assert (told["client"]["uncertain_gaps"], told["itl_ms"]["bounded"]) == (0, 8)
     assert told["itl_ms"]["lowest"]["min"] == 80.0
     assert told["itl_ms"]["p50"] == 100.0
 
 
 def test_a_first_read_that_waited_hides_its_gaps() -> None:
-    flow = flow_of(_one((100, 90, 3), (120, 0, 1)))
+    flow = extract_gaps(_one((100, 90, 3), (120, 0, 1)))
     assert (flow.hidden, flow.blurred) == (2, [(0, 30 * MS, 90 * MS, 2)])
-    alone = flow_of(_one((900, 10, 3)))
+    alone = extract_gaps(_one((900, 10, 3)))
     assert (alone.hidden, alone.together) == (0, [(2, 10 * MS)])
-    assert flow_of(_one((900, 10, 3), started_ns=None)).together == [(2, 10 * MS)]
+    assert extract_gaps(_one((900, 10, 3), started_ns=None)).together == [(2, 10 * MS)]
 
 
 def test_tokens_are_the_servers_where_it_tells_them() -> None:
     told = _one((100, 0, 1), (200, 0, 1), tokens=11)
     untold = replace(told, tokens=None)
-    assert summarise([told]).to_json()["tpot_ms"]["max"] == 10.0
-    assert summarise([untold]).to_json()["tpot_ms"]["max"] == 100.0
+    assert summarize([told]).to_json()["tpot_ms"]["max"] == 10.0
+    assert summarize([untold]).to_json()["tpot_ms"]["max"] == 100.0
     rows = [
         ([told], "usage", 11),
         ([untold], "events", 2),
         ([told, untold], "usage, else events", 13),
     ]
     for measured, source, tokens in rows:
-        row = summarise(measured).to_json()
+        row = summarize(measured).to_json()
         assert (row["tokens_from"], row["tokens"]) == (source, tokens)
 
 
 def test_what_has_no_content_or_no_sense_is_no_figure() -> None:
     silent = _one(started_ns=None)
-    told = summarise([silent]).to_json()
+    told = summarize([silent]).to_json()
     assert (told["without_content"], told["e2e_ms"]["count"], told["ttft_ms"]["count"]) == (1, 1, 0)
     assert told["slowest"][0]["ttft_ms"] is told["slowest"][0]["send_delay_ms"] is None
     cut = replace(silent, outcome=Outcome.INCOMPLETE)
-    assert summarise([cut]).to_json()["without_content"] == 0
+    assert summarize([cut]).to_json()["without_content"] == 0
     backwards = _one((100, 0, 1), ended_ns=BEGUN_NS - MS)
-    assert summarise([backwards]).to_json()["e2e_ms"]["count"] == 0
-    assert summarise([backwards]).duration_ns == 0
-    one_read = summarise([_one((100, 0, 1))]).to_json()
+    assert summarize([backwards]).to_json()["e2e_ms"]["count"] == 0
+    assert summarize([backwards]).duration_ns == 0
+    one_read = summarize([_one((100, 0, 1))]).to_json()
     assert (one_read["itl_ms"]["count"], one_read["slowest"][0]["longest_gap_ms"]) == (0, None)
     assert one_read["tpot_ms"]["count"] == 0
 
@@ -188,7 +188,7 @@ def test_retry_after_is_told() -> None:
         _one(outcome=Outcome.ERROR, kind="status-429", status=429, retry_after_s=wait)
         for wait in (2.0, 30.0, None)
     ]
-    told = summarise([*refused, _one(outcome=Outcome.ERROR, kind="refused", status=None)]).to_json()
+    told = summarize([*refused, _one(outcome=Outcome.ERROR, kind="refused", status=None)]).to_json()
     assert told["retry_after"] == {"count": 2, "min_s": 2.0, "max_s": 30.0}
     assert told["errors_by_kind"] == {"refused": 1, "status-429": 3}
     assert told["failed_by_status"] == {"429": 3}
@@ -197,7 +197,7 @@ def test_retry_after_is_told() -> None:
 def test_memory_and_the_json_do_not_grow_with_the_run() -> None:
     sizes = []
     for requests in (300, 1200):
-        told = summarise(run(requests, events=lambda _: 12)).to_json()
+        told = summarize(run(requests, events=lambda _: 12)).to_json()
         del told["histograms"]
         sizes.append(len(json.dumps(told)))
         assert len(told["blocks"]["rows"]) <= 64
@@ -206,4 +206,4 @@ def test_memory_and_the_json_do_not_grow_with_the_run() -> None:
 
 
 def test_the_spread_of_nothing_is_endless() -> None:
-    assert (Moments().mean, Moments().spread) == (0.0, float("inf"))
+    assert (MeanAndSpread().mean, MeanAndSpread().spread) == (0.0, float("inf"))

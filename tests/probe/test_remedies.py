@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from support.reports import hop, report
-from support.streams import blocks, to_end
+from support.check_reports import hop, report
+from support.synthetic_streams import blocks, to_end
 from undam.diagnosis.hop import Hop
 from undam.intermediaries import Trouble, intermediary
 from undam.probe.remedies import with_fixes

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from support.reports import hop, report
-from support.streams import blocks, exchange, to_end
+from support.check_reports import hop, report
+from support.synthetic_streams import blocks, exchange, to_end
 from undam.diagnosis.findings.disconnect import Disconnect
 from undam.diagnosis.findings.limits import PathLimits
 from undam.diagnosis.holds import ClockOffset

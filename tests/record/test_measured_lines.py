@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.runs import run
+from support.load_test_model import run
 from undam.errors import UsageError
-from undam.metrics import summarise
+from undam.metrics import summarize
 from undam.record import (
     ContentRead,
     Outcome,
     RequestResult,
     header_line,
-    measured_line,
-    read_measured,
     read_record,
+    read_request_results,
+    request_result_line,
 )
 
 NS = st.integers(0, (1 << 63) - 1)
@@ -40,37 +40,37 @@ MEASURED = st.builds(
     retry_after_s=st.none() | st.floats(0, 1e9),
 )
 HEADER = header_line({"command": "bench", "undam": "0.1.0"})
-LINE = measured_line(run(1)[0])
+LINE = request_result_line(run(1)[0])
 
 
 @given(st.lists(MEASURED, max_size=3))
 def test_what_is_written_is_read(measured: list[RequestResult]) -> None:
-    lines = [HEADER, *map(measured_line, measured)]
+    lines = [HEADER, *map(request_result_line, measured)]
     assert all(line.endswith("\n") and line.count("\n") == 1 and line.isascii() for line in lines)
-    about, read, lost = read_measured(lines)
+    about, read, lost = read_request_results(lines)
     assert about == {"schema": 1, "kind": "record", "command": "bench", "undam": "0.1.0"}
     assert (read, lost) == (measured, 0)
 
 
 def test_a_record_has_the_figures_of_the_run() -> None:
     measured = run(30, per_write=3)
-    again = read_measured([HEADER, *map(measured_line, measured)]).measured
-    assert summarise(again).to_json() == summarise(measured).to_json()
+    again = read_request_results([HEADER, *map(request_result_line, measured)]).measured
+    assert summarize(again).to_json() == summarize(measured).to_json()
 
 
 @pytest.mark.parametrize("end", [0, 1, 40, len(LINE) - 2])
 def test_a_cut_last_line_is_lost_and_told(end: int) -> None:
     lines = [HEADER, LINE, *([LINE[:end]] if end else []), *([] if end else ["\n"])]
-    assert read_measured(lines)[1:] == ([run(1)[0]], 1)
+    assert read_request_results(lines)[1:] == ([run(1)[0]], 1)
 
 
 def test_a_last_line_that_lacks_only_its_newline_is_whole() -> None:
-    assert read_measured([HEADER, LINE.rstrip("\n")])[2] == 0
+    assert read_request_results([HEADER, LINE.rstrip("\n")])[2] == 0
 
 
 def test_other_kinds_are_passed_over_on_both_sides() -> None:
     lines = [HEADER, LINE, '{"kind":"note"}\n']
-    assert len(read_measured(lines).measured) == 1
+    assert len(read_request_results(lines).measured) == 1
     assert read_record(lines)[1] == []
 
 
@@ -79,7 +79,7 @@ def test_secrets_are_not_written() -> None:
         number=0, worker=0, intended_ns=1, ended_ns=2, outcome=Outcome.ERROR,
         kind="status-401", message="no key sk-abcdef123456 and none of hunter2-hunter2",
     )  # fmt: skip
-    text = measured_line(one, ["hunter2-hunter2"]) + header_line(
+    text = request_result_line(one, ["hunter2-hunter2"]) + header_line(
         {"url": "http://me:pass@host/?key=abcdefgh", "load": {"note": "hunter2-hunter2"}},
         ["hunter2-hunter2"],
     )
@@ -101,7 +101,7 @@ def test_secrets_are_not_written() -> None:
 )
 def test_damage_is_refused_by_its_line(line: int, lines: list[str]) -> None:
     with pytest.raises(UsageError, match=f"^line {line} "):
-        read_measured(lines)
+        read_request_results(lines)
 
 
 @pytest.mark.parametrize(
@@ -131,16 +131,16 @@ def test_damage_is_refused_by_its_line(line: int, lines: list[str]) -> None:
 def test_a_hostile_value_is_refused_by_its_line(change: dict[str, Any]) -> None:
     row = json.loads(LINE) | change
     with pytest.raises(UsageError, match=r"^line 3 "):
-        read_measured([HEADER, LINE, json.dumps(row) + "\n"])
+        read_request_results([HEADER, LINE, json.dumps(row) + "\n"])
 
 
 def test_nothing_and_no_text_are_refused() -> None:
     with pytest.raises(UsageError, match="empty"):
-        read_measured([])
+        read_request_results([])
 
     def undecodable() -> Any:
         yield HEADER
         raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
 
     with pytest.raises(UsageError, match="line 2 is no UTF-8"):
-        read_measured(undecodable())
+        read_request_results(undecodable())

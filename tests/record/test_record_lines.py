@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.judged import judged
-from support.streams import (
+from support.diagnosis_cases import judged
+from support.synthetic_streams import (
     SSE_HEAD,
     Sent,
     answer,

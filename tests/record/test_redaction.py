@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.streams import Sent, exchange
+from support.synthetic_streams import Sent, exchange
 from undam.record import (
     HIDDEN,
     Head,

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from support.load_runs import ALL_TROUBLES, HOSTILE, MS, START_NS, load_run
-from undam.metrics import Client, summarise
+from support.random_load_test import ALL_TROUBLES, HOSTILE, MS, START_NS, load_run
+from undam.metrics import LoadGeneratorStats, summarize
 from undam.record import ContentRead, Outcome, RequestResult
 from undam.report import page
 from undam.report.axes import for_durations, linear, percentile_place, percentile_ticks
-from undam.report.curve import Counted, Told, bounds_of, curve_of
+from undam.report.curve import HistogramCurve, PercentileCurve, bounds_of, curve_of
 from undam.report.distribution import distribution
 from undam.report.dots import MOST_DOTS, thinned
 from undam.report.markup import Markup, count, element, escape, figure_ms, number
@@ -71,7 +71,7 @@ def _one(**changes: Any) -> RequestResult:
 
 
 def _summary(run: Sequence[RequestResult], **about: object) -> dict[str, Any]:
-    return summarise(run).to_json(Client(workers=1, cpu_percent=41.0), about=about)
+    return summarize(run).to_json(LoadGeneratorStats(workers=1, cpu_percent=41.0), about=about)
 
 
 @pytest.fixture(scope="module")
@@ -201,14 +201,14 @@ def test_a_curve_is_its_histogram_or_straight_between_percentiles() -> None:
            "p99.9": 80.0, "max": 80.0}  # fmt: skip
     summary = {"ttft_ms": row, "histograms": {"ttft": histogram.to_sparse()}, "itl_ms": row}
     counted, told = curve_of(summary, "ttft"), curve_of(summary, "itl")
-    assert isinstance(counted, Counted)
+    assert isinstance(counted, HistogramCurve)
     assert counted.count == 1000
     assert counted.at([0.5, 1]) == pytest.approx([500, 1000], rel=0.001)
-    assert isinstance(told, Told)
+    assert isinstance(told, PercentileCurve)
     assert told.at([0, 0.5, 0.9, 0.99, 1]) == pytest.approx([0, 10, 20, 40, 80])
     assert 20 < told.at([0.92])[0] < 25
     assert curve_of({"ttft_ms": {"count": 0}}, "ttft") is None
-    assert Told(1, {**row, "max": 0.0}).at([0, 1]) == [0, 0]
+    assert PercentileCurve(1, {**row, "max": 0.0}).at([0, 1]) == [0, 0]
 
 
 def test_bounds_are_drawn_where_this_client_hid_gaps() -> None:
@@ -254,10 +254,10 @@ def test_a_row_holds_as_much_as_fits() -> None:
 
 def test_a_percentile_that_is_the_maximum_stands_for_it() -> None:
     row = {"min": 1.0, "p50": 2.0, "p90": 3.0, "p95": 4.0, "p99": 5.0, "p99.9": 6.0, "max": 7.0}
-    thousand = distribution("ttft", "TTFT", Told(1000, row))
+    thousand = distribution("ttft", "TTFT", PercentileCurve(1000, row))
     assert ">p99.9</text>" in thousand
     assert ">max</text>" not in thousand
-    assert ">max</text>" in distribution("ttft", "TTFT", Told(700, row))
+    assert ">max</text>" in distribution("ttft", "TTFT", PercentileCurve(700, row))
 
 
 def test_a_crowd_is_thinned_and_nothing_that_stands_out_is_lost() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from support.live import RunProxy, Simulator, check, hop_json, measure
-from support.programs import Program, start_text, with_ports
+from support.proxy_programs import Program, start_text, with_ports
 from undam.lab.proxies import Proxy
 from undam.lab.proxies.plan import Workspace
 from undam.lint import RenderRequest, dialect_named

@@ -18,9 +18,9 @@ import openai
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
+from support.browser_test_app import HEARTBEAT_S, Site
 from support.live import miss
-from support.served import PATIENCE_S
-from support.stream_site import HEARTBEAT_S, Site
+from support.uvicorn_thread import PATIENCE_S
 from undam.lab.proxies import Missing
 from undam.sse import Event, Parser
 

@@ -22,7 +22,7 @@ from django.core.wsgi import get_wsgi_application  # type: ignore[import-untyped
 
 from support import django_site
 from support.live import miss
-from support.served import PATIENCE_S, Gate, Raw, read_raw
+from support.uvicorn_thread import PATIENCE_S, Gate, Raw, read_raw
 from undam.lab.proxies import Missing
 from undam.wsgi import event_stream
 from undam.wsgi.flask import event_stream_response

@@ -1,33 +1,33 @@
 """Requests as measured in, figures out: percentiles, causes in words, comparisons. No I/O."""
 
-from undam.metrics.aggregate import Pause, Tally
+from undam.metrics.aggregate import Aggregate, LongGap
 from undam.metrics.causes import find_causes
-from undam.metrics.client import Client
 from undam.metrics.comparison.compare import (
     DEFAULT_THRESHOLD_PERCENT,
     Change,
-    Compared,
+    ComparedStatistic,
     Comparison,
     compare,
 )
-from undam.metrics.comparison.run_input import Side, side_of
+from undam.metrics.comparison.run_input import RunInput, parse_run
+from undam.metrics.load_generator import LoadGeneratorStats
 from undam.metrics.stalls import Stalls
-from undam.metrics.summary import TIMES, Summary, summarise
+from undam.metrics.summary import TIMES, Summary, summarize
 
 __all__ = [
     "DEFAULT_THRESHOLD_PERCENT",
     "TIMES",
+    "Aggregate",
     "Change",
-    "Client",
-    "Compared",
+    "ComparedStatistic",
     "Comparison",
-    "Pause",
-    "Side",
+    "LoadGeneratorStats",
+    "LongGap",
+    "RunInput",
     "Stalls",
     "Summary",
-    "Tally",
     "compare",
     "find_causes",
-    "side_of",
-    "summarise",
+    "parse_run",
+    "summarize",
 ]

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
-from undam.metrics.gaps import Flow, flow_of, is_blurred
-from undam.metrics.interval_histogram import Bounded
+from undam.metrics.gaps import ResponseGaps, extract_gaps, is_blurred
+from undam.metrics.interval_histogram import IntervalHistogram
 from undam.metrics.pattern import Pattern
 from undam.metrics.sections import Sections
-from undam.metrics.time_buckets import Lot, Moment
+from undam.metrics.time_buckets import Block, TimeBucket
 from undam.record import Outcome, RequestResult
 from undam.timing import Histogram
 
@@ -43,7 +43,7 @@ _MOMENTS = 200
 _MOMENT_SHIFT = 20
 
 
-class Pause(NamedTuple):
+class LongGap(NamedTuple):
     """A long gap and its place."""
 
     gap_ns: int
@@ -53,7 +53,7 @@ class Pause(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class Tally:
+class Aggregate:
     """All that the figures of a run are made of; times in ns.
 
     Warm-up and abandoned requests are counted and left out of everything else. Failed ones count
@@ -95,8 +95,8 @@ class Tally:
     backwards: int = 0
     back_ns: int = 0
     uncertain: int = 0
-    ttft: Bounded = field(default_factory=partial(Bounded, bits=16))
-    itl: Bounded = field(default_factory=partial(Bounded, bits=14))
+    ttft: IntervalHistogram = field(default_factory=partial(IntervalHistogram, bits=16))
+    itl: IntervalHistogram = field(default_factory=partial(IntervalHistogram, bits=14))
     tpot: Histogram = field(default_factory=_FINE)
     e2e: Histogram = field(default_factory=_FINE)
     send_delay: Histogram = field(default_factory=_FINE)
@@ -107,12 +107,12 @@ class Tally:
     longest: Histogram = field(default_factory=_FINE_GAPS)
     per_read: Histogram = field(default_factory=_ROUGH)
     pattern: Pattern = field(default_factory=Pattern)
-    lots: Sections[Lot] = field(default_factory=lambda: Sections(Lot, most=_LOTS))
-    moments: Sections[Moment] = field(
-        default_factory=lambda: Sections(Moment, most=_MOMENTS, shift=_MOMENT_SHIFT)
+    blocks: Sections[Block] = field(default_factory=lambda: Sections(Block, most=_LOTS))
+    time_buckets: Sections[TimeBucket] = field(
+        default_factory=lambda: Sections(TimeBucket, most=_MOMENTS, shift=_MOMENT_SHIFT)
     )
     slowest: list[RequestResult] = field(default_factory=list)
-    pauses: list[Pause] = field(default_factory=list)
+    pauses: list[LongGap] = field(default_factory=list)
 
     @property
     def requests(self) -> int:
@@ -135,11 +135,11 @@ class Tally:
         if one.outcome is Outcome.ABANDONED:
             return
         self._span(one.intended_ns, one.ended_ns)
-        lot, failed = self.lots.at(one.number), one.outcome is not Outcome.COMPLETE
-        lot.requests += 1
-        lot.failed += failed
-        self.moments.at(one.intended_ns).started += 1
-        ended = self.moments.at(one.ended_ns)
+        block, failed = self.blocks.at(one.number), one.outcome is not Outcome.COMPLETE
+        block.requests += 1
+        block.failed += failed
+        self.time_buckets.at(one.intended_ns).started += 1
+        ended = self.time_buckets.at(one.ended_ns)
         ended.ended += 1
         ended.failed += failed
         if one.send_delay_ns is not None:
@@ -147,7 +147,7 @@ class Tally:
         if failed:
             self._add_failure(one)
         if one.outcome is not Outcome.ERROR:
-            self._add_answer(one, lot)
+            self._add_answer(one, block)
 
     def add_all(self, many: Iterable[RequestResult]) -> None:
         """Take several requests."""
@@ -165,7 +165,7 @@ class Tally:
     def _say(self, kind: str, said: tuple[int, str]) -> None:
         self.messages[kind] = min(said, self.messages.get(kind, said))
 
-    def _add_answer(self, one: RequestResult, lot: Lot) -> None:
+    def _add_answer(self, one: RequestResult, block: Block) -> None:
         self.empties += one.empties
         self.heartbeats += one.heartbeats
         self.unstamped += not one.stamped
@@ -175,41 +175,41 @@ class Tally:
         else:
             self.tokens += one.tokens
         if one.reads:
-            self._add_reads(one, lot)
+            self._add_reads(one, block)
         elif complete:
             self.without_content += 1
         if complete and one.ended_ns >= one.intended_ns:
             self.e2e.record(one.ended_ns - one.intended_ns)
-            lot.e2e.record(one.ended_ns - one.intended_ns)
+            block.e2e.record(one.ended_ns - one.intended_ns)
         _keep(self.slowest, one)
 
-    def _add_reads(self, one: RequestResult, lot: Lot) -> None:
+    def _add_reads(self, one: RequestResult, block: Block) -> None:
         self.events += one.events
         self.late.record_all([read.late_ns for read in one.reads])
-        flow = flow_of(one)
-        back_ns = max(flow.back_ns, one.intended_ns - one.reads[0].at_ns)
+        response_gaps = extract_gaps(one)
+        back_ns = max(response_gaps.back_ns, one.intended_ns - one.reads[0].at_ns)
         self.backwards += back_ns > 0
         self.back_ns = max(self.back_ns, back_ns)
-        self._add_first(one, lot)
-        self._add_flow(one, flow)
-        lot.itl.record_all(flow.gaps)
-        for _, told, _, n in flow.blurred:
-            lot.itl.record(told, n)
+        self._add_first(one, block)
+        self._add_flow(one, response_gaps)
+        block.itl.record_all(response_gaps.gaps)
+        for _, told, _, n in response_gaps.blurred:
+            block.itl.record(told, n)
         if one.outcome is Outcome.COMPLETE:
-            self._add_tpot(one, lot)
-        moment = self.moments.at(one.intended_ns)
+            self._add_tpot(one, block)
+        time_bucket = self.time_buckets.at(one.intended_ns)
         for read in one.reads:
-            moment = self.moments.at(read.at_ns)
-            moment.events += read.events
-            moment.late_ns = max(moment.late_ns, read.late_ns)
+            time_bucket = self.time_buckets.at(read.at_ns)
+            time_bucket.events += read.events
+            time_bucket.late_ns = max(time_bucket.late_ns, read.late_ns)
 
-    def _add_first(self, one: RequestResult, lot: Lot) -> None:
+    def _add_first(self, one: RequestResult, block: Block) -> None:
         first = one.reads[0]
         ttft = first.at_ns - one.intended_ns
         if ttft < 0:
             return
-        lot.ttft.record(ttft)
-        self.moments.at(one.intended_ns).ttft.record(ttft)
+        block.ttft.record(ttft)
+        self.time_buckets.at(one.intended_ns).ttft.record(ttft)
         self.ttft_from_sent.record(max(0, ttft - (one.send_delay_ns or 0)))
         can_be_off = first.events > 1 or not one.stamped
         if can_be_off and is_blurred(ttft, first.slack_ns, stamped=one.stamped):
@@ -217,35 +217,35 @@ class Tally:
         else:
             self.ttft.record_all((ttft,))
 
-    def _add_flow(self, one: RequestResult, flow: Flow) -> None:
-        self.itl.record_all(flow.gaps)
-        for low, told, high, n in flow.blurred:
+    def _add_flow(self, one: RequestResult, response_gaps: ResponseGaps) -> None:
+        self.itl.record_all(response_gaps.gaps)
+        for low, told, high, n in response_gaps.blurred:
             self.itl.record_between(low, told, high, n)
-        self.within.record_all(flow.within)
-        self.per_read.record_all(flow.per_read)
-        self.uncertain += flow.hidden
-        for n, at_most in flow.together:
+        self.within.record_all(response_gaps.within)
+        self.per_read.record_all(response_gaps.per_read)
+        self.uncertain += response_gaps.hidden
+        for n, at_most in response_gaps.together:
             self.bounded.record(at_most, n)
-        self.pattern.add(one, flow)
-        longest, after = flow.longest
+        self.pattern.add(one, response_gaps)
+        longest, after = response_gaps.longest
         if longest:
             self.longest.record(longest)
         if longest > PAUSE_NS:
             begun = one.reads[0].at_ns - one.intended_ns
-            _keep_pause(self.pauses, Pause(longest, one.number, after, begun))
+            _keep_pause(self.pauses, LongGap(longest, one.number, after, begun))
 
-    def _add_tpot(self, one: RequestResult, lot: Lot) -> None:
+    def _add_tpot(self, one: RequestResult, block: Block) -> None:
         tokens = one.events if one.tokens is None else one.tokens
         span = one.reads[-1].at_ns - one.reads[0].at_ns
         if tokens > 1 and span >= 0:
             self.tpot.record(span // (tokens - 1))
-            lot.tpot.record(span // (tokens - 1))
+            block.tpot.record(span // (tokens - 1))
 
     def _span(self, first_ns: int, last_ns: int) -> None:
         self.first_ns = first_ns if self.first_ns is None else min(self.first_ns, first_ns)
         self.last_ns = last_ns if self.last_ns is None else max(self.last_ns, last_ns)
 
-    def merge(self, other: Tally) -> None:
+    def merge(self, other: Aggregate) -> None:
         """Add what ``other`` took, as if it had been taken here."""
         if other.first_ns is not None and other.last_ns is not None:
             self._span(other.first_ns, other.last_ns)
@@ -259,8 +259,8 @@ class Tally:
         self.statuses.update(other.statuses)
         for kind, said in other.messages.items():
             self._say(kind, said)
-        self.lots += other.lots
-        self.moments += other.moments
+        self.blocks += other.blocks
+        self.time_buckets += other.time_buckets
         for one in other.slowest:
             _keep(self.slowest, one)
         for pause in other.pauses:
@@ -282,6 +282,6 @@ def _keep(kept: list[RequestResult], one: RequestResult) -> None:
     del kept[SLOWEST:]
 
 
-def _keep_pause(kept: list[Pause], pause: Pause) -> None:
+def _keep_pause(kept: list[LongGap], pause: LongGap) -> None:
     insort(kept, pause, key=lambda p: (-p.gap_ns, p.number))
     del kept[PAUSES:]

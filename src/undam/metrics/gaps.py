@@ -49,7 +49,7 @@ class Burst:
 
 
 @dataclass(slots=True)
-class Flow:
+class ResponseGaps:
     """What one answer's reads say.
 
     Attributes:
@@ -76,28 +76,28 @@ class Flow:
     longest: tuple[int, int] = (0, 0)
 
 
-def flow_of(one: RequestResult) -> Flow:
+def extract_gaps(one: RequestResult) -> ResponseGaps:
     """Read ``one``, which has content."""
     reads = one.reads
     gaps = [after.at_ns - before.at_ns for before, after in pairwise(reads)]
-    flow = Flow(back_ns=-min(0, *gaps) if gaps else 0)
-    if flow.back_ns:
-        return flow
+    response_gaps = ResponseGaps(back_ns=-min(0, *gaps) if gaps else 0)
+    if response_gaps.back_ns:
+        return response_gaps
     mean = _mean_gap(one)
     limit = min(_BURST_NS, mean // _BURST_SHARE)
     if one.stamped and one.events == len(reads) and min(gaps, default=limit) >= limit:
-        flow.gaps, flow.per_read = gaps, [1] * len(reads)
+        response_gaps.gaps, response_gaps.per_read = gaps, [1] * len(reads)
     else:
-        _first(flow, one, mean)
+        _first(response_gaps, one, mean)
         for before, read, gap in zip(reads, reads[1:], gaps, strict=False):
-            hides = _gap(flow, read, gap, mean, None if one.stamped else before.slack_ns)
-            _burst(flow, read, gap >= limit, hides)
+            hides = _gap(response_gaps, read, gap, mean, None if one.stamped else before.slack_ns)
+            _burst(response_gaps, read, gap >= limit, hides)
             if gap < limit:
-                flow.within.append(gap)
+                response_gaps.within.append(gap)
     if gaps:
         longest = max(range(len(gaps)), key=gaps.__getitem__)
-        flow.longest = (gaps[longest], sum(read.events for read in reads[: longest + 1]))
-    return flow
+        response_gaps.longest = (gaps[longest], sum(read.events for read in reads[: longest + 1]))
+    return response_gaps
 
 
 def _mean_gap(one: RequestResult) -> int:
@@ -119,22 +119,24 @@ def is_blurred(told_ns: int, by_ns: int, *, stamped: bool) -> bool:
     return by_ns > told_ns // _EXACT_SHARE and (by_ns > LOOK_NS or not stamped)
 
 
-def _first(flow: Flow, one: RequestResult, mean: int) -> None:
+def _first(response_gaps: ResponseGaps, one: RequestResult, mean: int) -> None:
     """The first read has no gap before it, but may have some inside."""
     read = one.reads[0]
     others = read.events - 1
     hides = others > 0 and _is_hiding(read, mean * read.events)
     if hides:
-        flow.hidden += others
-        flow.blurred.append((0, read.slack_ns // read.events, read.slack_ns, others))
+        response_gaps.hidden += others
+        response_gaps.blurred.append((0, read.slack_ns // read.events, read.slack_ns, others))
     else:
-        flow.per_read.append(read.events)
+        response_gaps.per_read.append(read.events)
         if others:
-            flow.together.append((others, read.slack_ns))
-    flow.bursts = [Burst(read.at_ns, read.events, hides)]
+            response_gaps.together.append((others, read.slack_ns))
+    response_gaps.bursts = [Burst(read.at_ns, read.events, hides)]
 
 
-def _gap(flow: Flow, read: ContentRead, gap: int, mean: int, blur: int | None) -> bool:
+def _gap(
+    response_gaps: ResponseGaps, read: ContentRead, gap: int, mean: int, blur: int | None
+) -> bool:
     """Take the gaps that ``read`` ended; say whether our lateness hides them.
 
     Args:
@@ -143,32 +145,32 @@ def _gap(flow: Flow, read: ContentRead, gap: int, mean: int, blur: int | None) -
     """
     events, slack = read.events, min(read.slack_ns, gap)
     if events == 1 and blur is None:
-        flow.gaps.append(gap)
-        flow.per_read.append(1)
+        response_gaps.gaps.append(gap)
+        response_gaps.per_read.append(1)
         return False
     hides = _is_hiding(read, max(gap, mean * events))
     told, later = gap, gap + (blur or 0)
     if hides:
         # Spread over the time in which they can have come, so that their sum stays the gap.
         told = gap - slack * (events - 1) // events
-        flow.hidden += events
+        response_gaps.hidden += events
         if events > 1:
-            flow.blurred.append((0, slack // events, slack, events - 1))
+            response_gaps.blurred.append((0, slack // events, slack, events - 1))
     else:
-        flow.per_read.append(events)
+        response_gaps.per_read.append(events)
         if events > 1:
-            flow.together.append((events - 1, slack))
+            response_gaps.together.append((events - 1, slack))
     if hides or is_blurred(gap, later - gap + slack, stamped=blur is None):
-        flow.blurred.append((gap - slack, told, later, 1))
+        response_gaps.blurred.append((gap - slack, told, later, 1))
     else:
-        flow.gaps.append(gap)
+        response_gaps.gaps.append(gap)
     return hides
 
 
-def _burst(flow: Flow, read: ContentRead, begins: bool, hides: bool) -> None:
-    assert flow.bursts is not None
+def _burst(response_gaps: ResponseGaps, read: ContentRead, begins: bool, hides: bool) -> None:
+    assert response_gaps.bursts is not None
     if begins:
-        flow.bursts.append(Burst(read.at_ns, read.events, hides))
+        response_gaps.bursts.append(Burst(read.at_ns, read.events, hides))
     else:
-        flow.bursts[-1].events += read.events
-        flow.bursts[-1].hidden |= hides
+        response_gaps.bursts[-1].events += read.events
+        response_gaps.bursts[-1].hidden |= hides

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from undam.timing import Histogram
 
 
-class Bounded:
+class IntervalHistogram:
     """Durations in ns; ``exact`` holds those that are known exactly.
 
     ``expected``, ``lowest`` and ``highest`` have one value each for every duration.
@@ -31,7 +31,7 @@ class Bounded:
         self._mid.record(mid, n)
         self._high.record(high, n)
 
-    def merge(self, other: Bounded) -> None:
+    def merge(self, other: IntervalHistogram) -> None:
         """Add what ``other`` counted."""
         for name in self.__slots__:
             getattr(self, name).merge(getattr(other, name))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import sqrt
 
-from undam.metrics.gaps import Burst, Flow
+from undam.metrics.gaps import Burst, ResponseGaps
 from undam.record import RequestResult
 from undam.timing import Histogram
 
@@ -22,7 +22,7 @@ _WHOLE_EACH_NS = 500_000
 _BITS = 9
 
 
-class Moments:
+class MeanAndSpread:
     """Mean and spread of whole numbers, exact under merging."""
 
     __slots__ = ("count", "squares", "total")
@@ -36,7 +36,7 @@ class Moments:
         self.total += value
         self.squares += value * value
 
-    def merge(self, other: Moments) -> None:
+    def merge(self, other: MeanAndSpread) -> None:
         """Add what ``other`` counted."""
         self.count += other.count
         self.total += other.total
@@ -91,23 +91,27 @@ class Pattern:
     def __init__(self) -> None:
         self.answers = self.bursts = self.events = self.together = self.whole = 0
         self.sizes: Counter[int] = Counter()
-        self.first, self.sizes_bytes, self.distances = Moments(), Moments(), Moments()
+        self.first, self.sizes_bytes, self.distances = (
+            MeanAndSpread(),
+            MeanAndSpread(),
+            MeanAndSpread(),
+        )
         self.whole_events, self.whole_after = Histogram(bits=_BITS), Histogram(bits=_BITS)
         self.whole_within = Histogram(bits=_BITS)
 
-    def add(self, one: RequestResult, flow: Flow) -> None:
+    def add(self, one: RequestResult, response_gaps: ResponseGaps) -> None:
         """Take one answer."""
-        if one.events < _FEWEST or flow.back_ns:
+        if one.events < _FEWEST or response_gaps.back_ns:
             return
-        if flow.bursts is None:
+        if response_gaps.bursts is None:
             self.answers += 1
             self.events += one.events - 1
             self.bursts += one.events - 1
-        elif len(flow.bursts) == 1:
-            self._add_whole(one, flow.bursts[0])
+        elif len(response_gaps.bursts) == 1:
+            self._add_whole(one, response_gaps.bursts[0])
         else:
             self.answers += 1
-            self._add_bursts(one, flow.bursts)
+            self._add_bursts(one, response_gaps.bursts)
 
     def _add_whole(self, one: RequestResult, burst: Burst) -> None:
         begun = one.intended_ns if one.started_ns is None else one.started_ns

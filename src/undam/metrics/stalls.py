@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from undam.metrics.aggregate import PAUSE_NS, Tally
+from undam.metrics.aggregate import PAUSE_NS, Aggregate
 from undam.timing import Histogram
 
 _TIMES = 10
@@ -23,11 +23,11 @@ class Stalls:
     answers: int
 
 
-def stalls_of(tally: Tally) -> Stalls:
+def count_stalls(aggregate: Aggregate) -> Stalls:
     """Count the stalls of a run."""
-    itl = tally.itl.expected()
-    limit = max(PAUSE_NS, _TIMES * _median_apart(itl, tally.within))
-    return Stalls(limit, itl.count_above(limit), tally.longest.count_above(limit))
+    itl = aggregate.itl.expected()
+    limit = max(PAUSE_NS, _TIMES * _median_apart(itl, aggregate.within))
+    return Stalls(limit, itl.count_above(limit), aggregate.longest.count_above(limit))
 
 
 def _median_apart(itl: Histogram, within: Histogram) -> int:

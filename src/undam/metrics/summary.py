@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from undam.metrics.aggregate import Tally
+from undam.metrics.aggregate import Aggregate
 from undam.metrics.causes import find_causes
-from undam.metrics.client import Client
 from undam.metrics.json_form import ms, percentiles, request_json
-from undam.metrics.stalls import Stalls, stalls_of
+from undam.metrics.load_generator import LoadGeneratorStats
+from undam.metrics.stalls import Stalls, count_stalls
 from undam.record import Outcome, RequestResult
 from undam.rules import Finding
 from undam.rules.finding import finding_json
@@ -23,8 +23,8 @@ TIMES = ("ttft", "itl", "tpot", "e2e", "send_delay")
 _DRAWN_BITS = 11
 
 
-class Summary(Tally):
-    """A tally that can say what it found. Build it with ``add``, join workers' with ``merge``."""
+class Summary(Aggregate):
+    """Aggregate with derived results: distributions, stalls, findings, JSON."""
 
     __slots__ = ()
 
@@ -35,9 +35,11 @@ class Summary(Tally):
 
     def stalls(self) -> Stalls:
         """Gaps that a reader notices."""
-        return stalls_of(self)
+        return count_stalls(self)
 
-    def findings(self, client: Client | None = None, *, hop: str = "target") -> list[Finding]:
+    def findings(
+        self, client: LoadGeneratorStats | None = None, *, hop: str = "target"
+    ) -> list[Finding]:
         """What must be said about these figures; nothing about an orderly run."""
         return find_causes(self, client, hop=hop)
 
@@ -54,7 +56,7 @@ class Summary(Tally):
 
     def to_json(
         self,
-        client: Client | None = None,
+        client: LoadGeneratorStats | None = None,
         *,
         hop: str = "target",
         about: Mapping[str, object] | None = None,
@@ -66,7 +68,7 @@ class Summary(Tally):
             about: what was measured, by whom and with which load; stands at the top. ``compare``
                 tells in words where ``url``, ``model``, ``api``, ``load`` or ``host`` differ.
         """
-        client = client or Client()
+        client = client or LoadGeneratorStats()
         return {
             "schema": SCHEMA,
             "command": "bench",
@@ -138,7 +140,7 @@ class Summary(Tally):
             "empties": self.empties,
         }
 
-    def _client(self, client: Client) -> dict[str, Any]:
+    def _client(self, client: LoadGeneratorStats) -> dict[str, Any]:
         late = self.late
         return {
             "clock": "user" if self.unstamped > 0.01 * self.requests else "kernel",
@@ -165,36 +167,36 @@ class Summary(Tally):
         """By time from when the first request was due; a row a section in which anything was."""
         begun = self.first_ns or 0
         return {
-            "width_ms": ms(1 << self.moments.shift),
+            "width_ms": ms(1 << self.time_buckets.shift),
             "columns": ["at_ms", "started", "ended", "failed", "events", "ttft_p50_ms", "late_ms"],
             "rows": [
                 [
                     ms(at - begun), row.started, row.ended, row.failed, row.events,
                     ms(row.ttft.quantile(0.5)) if row.ttft.count else None, ms(row.late_ns),
                 ]
-                for at, row in self.moments
+                for at, row in self.time_buckets
             ],
         }  # fmt: skip
 
     def _blocks(self) -> dict[str, Any]:
         return {
-            "requests_each": 1 << self.lots.shift,
+            "requests_each": 1 << self.blocks.shift,
             "rows": [
                 {
                     "first": first,
-                    "requests": lot.requests,
-                    "failed": lot.failed,
+                    "requests": block.requests,
+                    "failed": block.failed,
                     **{
-                        name: getattr(lot, name).to_sparse()
+                        name: getattr(block, name).to_sparse()
                         for name in ("ttft", "itl", "tpot", "e2e")
                     },
                 }
-                for first, lot in self.lots
+                for first, block in self.blocks
             ],
         }
 
 
-def summarise(measured: Iterable[RequestResult]) -> Summary:
+def summarize(measured: Iterable[RequestResult]) -> Summary:
     """The summary of these requests, in any order."""
     summary = Summary()
     summary.add_all(measured)

@@ -8,7 +8,7 @@ from undam.timing import Histogram
 _COARSE = 9
 
 
-class Lot:
+class Block:
     """Requests that followed one another in the plan, for a comparison's noise."""
 
     __slots__ = ("e2e", "failed", "itl", "requests", "tpot", "ttft")
@@ -18,7 +18,7 @@ class Lot:
         self.ttft, self.itl = Histogram(bits=_COARSE), Histogram(bits=_COARSE)
         self.tpot, self.e2e = Histogram(bits=_COARSE), Histogram(bits=_COARSE)
 
-    def merge(self, other: Lot) -> None:
+    def merge(self, other: Block) -> None:
         """Add what ``other`` holds."""
         self.requests += other.requests
         self.failed += other.failed
@@ -26,7 +26,7 @@ class Lot:
             getattr(self, name).merge(getattr(other, name))
 
 
-class Moment:
+class TimeBucket:
     """What happened in one span of time.
 
     Attributes:
@@ -41,7 +41,7 @@ class Moment:
         self.started = self.ended = self.failed = self.events = self.late_ns = 0
         self.ttft = Histogram(bits=_COARSE)
 
-    def merge(self, other: Moment) -> None:
+    def merge(self, other: TimeBucket) -> None:
         """Add what ``other`` holds."""
         for name in ("started", "ended", "failed", "events"):
             setattr(self, name, getattr(self, name) + getattr(other, name))

@@ -1,6 +1,7 @@
 """What was seen on the wire, as data, and its form as JSON lines."""
 
 from undam.record.exchange import Ending, Exchange, Head, Stamps
+from undam.record.line_fields import header_line
 from undam.record.lines import read_record, record_lines
 from undam.record.redact import (
     HIDDEN,
@@ -11,8 +12,11 @@ from undam.record.redact import (
     secrets_of,
 )
 from undam.record.request_result import ContentRead, Outcome, RequestResult
-from undam.record.request_result_lines import MeasuredRecord, measured_line, read_measured
-from undam.record.rows import header_line
+from undam.record.request_result_lines import (
+    LoadTestRecord,
+    read_request_results,
+    request_result_line,
+)
 
 __all__ = [
     "HIDDEN",
@@ -20,18 +24,18 @@ __all__ = [
     "Ending",
     "Exchange",
     "Head",
-    "MeasuredRecord",
+    "LoadTestRecord",
     "Outcome",
     "RequestResult",
     "Stamps",
     "header_line",
-    "measured_line",
-    "read_measured",
     "read_record",
+    "read_request_results",
     "record_lines",
     "redact_body",
     "redact_headers",
     "redact_text",
     "redact_url",
+    "request_result_line",
     "secrets_of",
 ]

@@ -15,17 +15,17 @@ from typing import Any
 from undam.apis import APIS
 from undam.errors import UsageError
 from undam.record.exchange import Ending, Exchange, Head, Stamps
-from undam.record.redact import redact_body, redact_headers, redact_url
-from undam.record.rows import (
-    MOST,
-    cleaned,
+from undam.record.line_fields import (
+    MAX_INTEGER,
     header,
     header_line,
-    object_of,
-    text_of,
-    whole,
-    whole_or_none,
+    integer,
+    integer_or_none,
+    json_object,
+    redacted,
+    string,
 )
+from undam.record.redact import redact_body, redact_headers, redact_url
 from undam.timing import Arrival
 
 _STAMPS = ("dns_ns", "connect_ns", "proxy_ns", "tls_ns", "sent_ns", "head_ns")
@@ -43,7 +43,7 @@ def record_lines(
     hidden = tuple(secrets)
 
     def line(value: Mapping[str, object]) -> str:
-        return json.dumps(cleaned(value, hidden), ensure_ascii=True) + "\n"
+        return json.dumps(redacted(value, hidden), ensure_ascii=True) + "\n"
 
     yield header_line(about, hidden)
     for number, exchange in enumerate(exchanges):
@@ -135,7 +135,7 @@ def _take(row: dict[str, object], open_: dict[int, _Open], done: list[Exchange])
     kind = row["kind"]
     if kind not in {"exchange", "arrival", "end"}:
         return
-    number = whole(row["exchange"])
+    number = integer(row["exchange"])
     if kind == "exchange":
         if number in open_:
             raise ValueError(f"exchange {number} begins twice")
@@ -149,31 +149,31 @@ def _take(row: dict[str, object], open_: dict[int, _Open], done: list[Exchange])
 
 def _read_arrival(row: dict[str, object]) -> Arrival:
     if "text" in row:
-        data = text_of(row["text"]).encode()
+        data = string(row["text"]).encode()
     else:
-        data = base64.b64decode(text_of(row["base64"]), validate=True)
+        data = base64.b64decode(string(row["base64"]), validate=True)
     return Arrival(
-        whole(row["at_ns"]),
+        integer(row["at_ns"]),
         data,
-        whole(row.get("late_ns", 0)),
-        whole_or_none(row.get("wire_bytes")),
+        integer(row.get("late_ns", 0)),
+        integer_or_none(row.get("wire_bytes")),
     )
 
 
 def _read_start(row: dict[str, object]) -> dict[str, Any]:
     """The arguments of ``Exchange`` that its first line tells."""
-    api = text_of(row["api"])
+    api = string(row["api"])
     if api not in {one.name for one in APIS}:
         raise ValueError(f"unknown API {api!r}")
-    stamps = object_of(row["stamps"])
-    others = {name: whole_or_none(stamps[name]) for name in _STAMPS}
+    stamps = json_object(row["stamps"])
+    others = {name: integer_or_none(stamps[name]) for name in _STAMPS}
     return {
-        "hop": text_of(row["hop"]),
-        "url": text_of(row["url"]),
+        "hop": string(row["hop"]),
+        "url": string(row["url"]),
         "api": api,
-        "stamps": Stamps(start_ns=whole(stamps["start_ns"]), **others),
-        "head": None if row["head"] is None else _read_head(object_of(row["head"])),
-        "clock": text_of(row["clock"]),
+        "stamps": Stamps(start_ns=integer(stamps["start_ns"]), **others),
+        "head": None if row["head"] is None else _read_head(json_object(row["head"])),
+        "clock": string(row["clock"]),
     }
 
 
@@ -183,10 +183,10 @@ def _read_exchange(
     return Exchange(
         **start,
         arrivals=tuple(arrivals),
-        ending=Ending(text_of(end["ending"])),
-        ended_ns=whole(end["at_ns"]),
-        step_ns=whole(end["step_ns"], lowest=-MOST),
-        error=None if end["error"] is None else text_of(end["error"]),
+        ending=Ending(string(end["ending"])),
+        ended_ns=integer(end["at_ns"]),
+        step_ns=integer(end["step_ns"], lowest=-MAX_INTEGER),
+        error=None if end["error"] is None else string(end["error"]),
     )
 
 
@@ -195,7 +195,7 @@ def _read_head(row: dict[str, object]) -> Head:
     if not isinstance(headers, list):
         raise TypeError("headers is no array")
     return Head(
-        whole(row["status"]),
-        text_of(row["http_version"]),
-        tuple((text_of(name), text_of(value)) for name, value in headers),
+        integer(row["status"]),
+        string(row["http_version"]),
+        tuple((string(name), string(value)) for name, value in headers),
     )

@@ -12,9 +12,9 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from undam.errors import UsageError
+from undam.record.line_fields import MAX_INTEGER, header, integer, integer_or_none, string
 from undam.record.redact import redact_text
 from undam.record.request_result import ContentRead, Outcome, RequestResult
-from undam.record.rows import MOST, header, text_of, whole, whole_or_none
 
 _WHOLE = ("number", "worker", "intended_ns", "ended_ns", "empties", "heartbeats", "body_bytes")
 _WHOLE_OR_NONE = ("started_ns", "head_ns", "status", "tokens")
@@ -24,7 +24,7 @@ _FLAGS = ("warmup", "stamped")
 _LONGEST_WAIT_S = 1e9
 
 
-class MeasuredRecord(NamedTuple):
+class LoadTestRecord(NamedTuple):
     """A load test as it was recorded.
 
     Attributes:
@@ -38,7 +38,7 @@ class MeasuredRecord(NamedTuple):
     lost: int
 
 
-def measured_line(one: RequestResult, secrets: Iterable[str] = ()) -> str:
+def request_result_line(one: RequestResult, secrets: Iterable[str] = ()) -> str:
     """The line of one request, with its newline.
 
     ``reads`` holds ``[at_ns - intended_ns, slack_ns, late_ns, events]`` of each read.
@@ -60,7 +60,7 @@ def measured_line(one: RequestResult, secrets: Iterable[str] = ()) -> str:
     return json.dumps(row, separators=(",", ":")) + "\n"
 
 
-def read_measured(lines: Iterable[str]) -> MeasuredRecord:
+def read_request_results(lines: Iterable[str]) -> LoadTestRecord:
     """The header and the requests of a record; lines of other kinds are passed over.
 
     Raises:
@@ -69,7 +69,7 @@ def read_measured(lines: Iterable[str]) -> MeasuredRecord:
     """
     reader = _Reader(lines)
     about = reader.about()
-    return MeasuredRecord(about, list(reader), reader.lost)
+    return LoadTestRecord(about, list(reader), reader.lost)
 
 
 class _Reader:
@@ -127,15 +127,15 @@ def _row(text: str) -> dict[str, Any]:
 def _measured(row: dict[str, Any]) -> RequestResult | None:
     if row["kind"] != "measured":
         return None
-    known: dict[str, Any] = {name: whole(row[name]) for name in _WHOLE}
-    known |= {name: whole_or_none(row[name]) for name in _WHOLE_OR_NONE}
+    known: dict[str, Any] = {name: integer(row[name]) for name in _WHOLE}
+    known |= {name: integer_or_none(row[name]) for name in _WHOLE_OR_NONE}
     known |= {name: _flag(row[name]) for name in _FLAGS}
     begun = known["intended_ns"]
     return RequestResult(
         **known,
-        outcome=Outcome(text_of(row["outcome"])),
-        kind=text_of(row["failure"]),
-        message=text_of(row["message"]),
+        outcome=Outcome(string(row["outcome"])),
+        kind=string(row["failure"]),
+        message=string(row["message"]),
         retry_after_s=_seconds(row["retry_after_s"]),
         reads=tuple(_read(read, begun) for read in row["reads"]),
     )
@@ -145,8 +145,8 @@ def _read(value: object, begun_ns: int) -> ContentRead:
     if not isinstance(value, list):
         raise TypeError("a read is no array")
     after, slack, late, events = value
-    at = whole(whole(after, lowest=-MOST) + begun_ns)
-    return ContentRead(at, whole(slack), whole(late), whole(events, lowest=1))
+    at = integer(integer(after, lowest=-MAX_INTEGER) + begun_ns)
+    return ContentRead(at, integer(slack), integer(late), integer(events, lowest=1))
 
 
 def _flag(value: object) -> bool:

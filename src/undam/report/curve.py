@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
 
-from undam.metrics.gaps import flow_of
-from undam.metrics.interval_histogram import Bounded
+from undam.metrics.gaps import extract_gaps
+from undam.metrics.interval_histogram import IntervalHistogram
 from undam.record import Outcome, RequestResult
 from undam.timing import Histogram
 
@@ -31,7 +31,7 @@ class Curve(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class HistogramCurve:
     """All of them, in a histogram of nanoseconds."""
 
     histogram: Histogram
@@ -47,7 +47,7 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class PercentileCurve:
     """Only some percentiles are known; between them it goes straight, by nines."""
 
     count: int
@@ -67,20 +67,20 @@ def curve_of(summary: Mapping[str, Any], name: str) -> Curve | None:
         return None
     kept = (summary.get("histograms") or {}).get(name)
     if kept is None:
-        return Told(row["count"], row)
-    return Counted(Histogram.from_sparse(kept))
+        return PercentileCurve(row["count"], row)
+    return HistogramCurve(Histogram.from_sparse(kept))
 
 
 def bounds_of(requests: Iterable[RequestResult]) -> tuple[Curve, Curve] | None:
     """Their gaps as short, and as long, as they can have been; ``None`` where all are exact."""
-    gaps = Bounded(bits=_BITS)
+    gaps = IntervalHistogram(bits=_BITS)
     for one in requests:
         if one.reads and one.outcome is not Outcome.ERROR:
-            flow = flow_of(one)
+            flow = extract_gaps(one)
             gaps.record_all(flow.gaps)
             for low, shown, high, many in flow.blurred:
                 gaps.record_between(low, shown, high, many)
-    return (Counted(gaps.lowest()), Counted(gaps.highest())) if gaps.blurred else None
+    return (HistogramCurve(gaps.lowest()), HistogramCurve(gaps.highest())) if gaps.blurred else None
 
 
 def nines(q: float, count: int) -> float:

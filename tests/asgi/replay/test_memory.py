@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from support.asgi_calls import Call
-from support.replays import coming_back, data_of, got, kept_events, run_on
+from support.asgi_replay import coming_back, data_of, got, kept_events, run_on
 from undam.asgi import EventStream, MemoryReplay, StreamBroken
 from undam.asgi.replay.stream_channel import StreamChannel
 from undam.errors import UsageError

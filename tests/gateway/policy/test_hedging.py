@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.hedge_world import TimedEvent, World, play
+from support.hedging_simulation import TimedEvent, World, play
 from undam.gateway.policy.hedging import HedgeDenial, HedgeLimits, HedgeTarget, Hedging
 from undam.gateway.policy.ttft_baseline import ENOUGH, WINDOW, ModelBaselines, TtftBaseline
 

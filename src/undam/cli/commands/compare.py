@@ -16,14 +16,14 @@ from undam.errors import UsageError
 from undam.metrics import (
     DEFAULT_THRESHOLD_PERCENT,
     Change,
-    Compared,
+    ComparedStatistic,
     Comparison,
-    Side,
+    RunInput,
     compare,
-    side_of,
-    summarise,
+    parse_run,
+    summarize,
 )
-from undam.record import read_measured
+from undam.record import read_request_results
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,7 +70,7 @@ def command(a: str, b: str, threshold: float, json_to: str | None) -> int:
     return EXIT_FINDINGS if comparison.regressions(threshold) else EXIT_CLEAN
 
 
-def _read(path: str) -> Side:
+def _read(path: str) -> RunInput:
     try:
         with Path(path).open(encoding="utf-8") as file:
             first = file.readline()
@@ -83,7 +83,7 @@ def _read(path: str) -> Side:
         raise UsageError(f"{path} is no UTF-8 text, so no result of undam bench") from None
     except (ValueError, RecursionError):
         raise UsageError(f"{path} is neither JSON nor a record of undam bench") from None
-    return side_of(result, path)
+    return parse_run(result, path)
 
 
 def _is_record(line: str) -> bool:
@@ -94,16 +94,16 @@ def _is_record(line: str) -> bool:
     return isinstance(row, dict) and row.get("kind") == "record"
 
 
-def _recorded(lines: list[str], path: str) -> Side:
+def _recorded(lines: list[str], path: str) -> RunInput:
     try:
-        about, measured, lost = read_measured(lines)
+        about, measured, lost = read_request_results(lines)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
     if not measured:
         raise UsageError(f"{path} is a record without requests of a load test")
     known: dict[str, Any] = {key: about[key] for key in about.keys() - _OF_THE_RECORD}
-    result = summarise(measured).to_json(about=known)
-    return side_of(result | ({"interrupted": True} if lost else {}), path)
+    result = summarize(measured).to_json(about=known)
+    return parse_run(result | ({"interrupted": True} if lost else {}), path)
 
 
 def _print(comparison: Comparison, threshold: float, out: Console) -> None:
@@ -145,7 +145,7 @@ def _name(metric: str) -> str:
     return metric.upper()
 
 
-def _value(row: Compared, value: float | None) -> str:
+def _value(row: ComparedStatistic, value: float | None) -> str:
     unit = _UNITS.get(row.metric, "ms")
     if value is None:
         return "-"

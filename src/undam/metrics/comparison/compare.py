@@ -15,9 +15,9 @@ from typing import Any
 
 from undam.metrics.comparison.notes import notes_on
 from undam.metrics.comparison.resample import FEWEST_BLOCKS, rate_scatter, scatter_of
-from undam.metrics.comparison.run_input import LATENCIES, SCHEMA, Side
+from undam.metrics.comparison.run_input import LATENCIES, SCHEMA, RunInput
 
-JUDGED = {"mean": None, "p50": 0.5, "p90": 0.9, "p99": 0.99}
+COMPARED_STATISTICS = {"mean": None, "p50": 0.5, "p90": 0.9, "p99": 0.99}
 """The statistics of a latency that are judged."""
 
 DEFAULT_THRESHOLD_PERCENT = 10.0
@@ -25,7 +25,7 @@ DEFAULT_THRESHOLD_PERCENT = 10.0
 _RATES = {"requests_per_second": "answers", "events_per_second": "events"}
 _DOUBT = 0.02
 # One interval for each statistic of each latency, each rate, and the failures.
-_INTERVALS = len(LATENCIES) * len(JUDGED) + len(_RATES) + 1
+_INTERVALS = len(LATENCIES) * len(COMPARED_STATISTICS) + len(_RATES) + 1
 # A server that was started anew differs by as much; nobody should act on less.
 _SMALLEST_RATIO = 1.01
 # Beyond a quantile there must be so many values for it to have a scatter.
@@ -50,7 +50,7 @@ class Change(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ComparedStatistic:
     """One statistic of one metric. ``ratio`` is B over A, within ``low`` and ``high``.
 
     Values are in ms, a second, or a share of requests; ``None`` where there is none.
@@ -77,9 +77,9 @@ class Compared:
 class Comparison:
     """All of it; ``notes`` say in words what makes the two runs differ beforehand."""
 
-    a: Side
-    b: Side
-    rows: tuple[Compared, ...]
+    a: RunInput
+    b: RunInput
+    rows: tuple[ComparedStatistic, ...]
     notes: tuple[str, ...]
 
     def change_of(self, metric: str) -> Change:
@@ -95,7 +95,9 @@ class Comparison:
         """In the order of the table."""
         return tuple(dict.fromkeys(row.metric for row in self.rows))
 
-    def regressions(self, threshold_percent: float = DEFAULT_THRESHOLD_PERCENT) -> list[Compared]:
+    def regressions(
+        self, threshold_percent: float = DEFAULT_THRESHOLD_PERCENT
+    ) -> list[ComparedStatistic]:
         """Statistics in which B is worse by more than the threshold and beyond the noise; more
         failures beyond the noise count whatever the threshold."""
         limit = 1 + threshold_percent / 100
@@ -129,7 +131,7 @@ class Comparison:
         }
 
 
-def compare(a: Side, b: Side, *, seed: int = 0) -> Comparison:
+def compare(a: RunInput, b: RunInput, *, seed: int = 0) -> Comparison:
     """Compare run ``b`` with run ``a``, the base."""
     rows = [row for latency in LATENCIES for row in _latency(latency, a, b, seed)]
     rows += [_rate(rate, a, b, seed) for rate in _RATES]
@@ -137,14 +139,14 @@ def compare(a: Side, b: Side, *, seed: int = 0) -> Comparison:
     return Comparison(a, b, tuple(rows), tuple(notes_on(a, b)))
 
 
-def _latency(latency: str, a: Side, b: Side, seed: int) -> Iterator[Compared]:
-    qs = [q for q in JUDGED.values() if q is not None]
+def _latency(latency: str, a: RunInput, b: RunInput, seed: int) -> Iterator[ComparedStatistic]:
+    qs = [q for q in COMPARED_STATISTICS.values() if q is not None]
     scatters = [
         scatter_of(side.blocks[latency], qs, seed=seed + place) for place, side in enumerate((a, b))
     ]
     blocks = min(sum(block.count > 0 for block in side.blocks[latency]) for side in (a, b))
     fewest = min(a.counts[latency], b.counts[latency])
-    for statistic, q in JUDGED.items():
+    for statistic, q in COMPARED_STATISTICS.items():
         errors = [s.mean if q is None else s.quantiles[qs.index(q)] for s in scatters]
         if q is not None and fewest * (1 - q) < _FEWEST_BEYOND - 1e-9:
             errors = [None, None]
@@ -152,7 +154,7 @@ def _latency(latency: str, a: Side, b: Side, seed: int) -> Iterator[Compared]:
         yield _judged(latency, statistic, values, errors, blocks)
 
 
-def _rate(rate: str, a: Side, b: Side, seed: int) -> Compared:
+def _rate(rate: str, a: RunInput, b: RunInput, seed: int) -> ComparedStatistic:
     errors = [_rate_error(rate, side, seed) for side in (a, b)]
     values: list[float | None] = [side.rates[rate] for side in (a, b)]
     row = _judged(rate, "overall", values, errors, min(a.requests, b.requests))
@@ -160,7 +162,7 @@ def _rate(rate: str, a: Side, b: Side, seed: int) -> Compared:
     return replace(row, change=turned.get(row.change, row.change))
 
 
-def _rate_error(rate: str, side: Side, seed: int) -> float | None:
+def _rate_error(rate: str, side: RunInput, seed: int) -> float | None:
     """The standard error of the logarithm of a rate.
 
     In a closed loop the answers make the rate: it scatters as their mean time does, and by when
@@ -180,12 +182,12 @@ def _judged(
     values: list[float | None],
     errors: list[float | None],
     blocks: int,
-) -> Compared:
+) -> ComparedStatistic:
     """The ratio of two values whose logarithms have these standard errors."""
     a, b = values
     ratio = b / a if a is not None and b is not None and a >= _LEAST else None
     if not ratio or errors[0] is None or errors[1] is None or blocks < FEWEST_BLOCKS:
-        return Compared(metric, statistic, a, b, ratio, None, None, Change.UNKNOWN)
+        return ComparedStatistic(metric, statistic, a, b, ratio, None, None, Change.UNKNOWN)
     within = _reach(blocks - 1) * sqrt(errors[0] ** 2 + errors[1] ** 2 + _BUCKET_SHARE**2 / 6)
     low, high = exp(log(ratio) - within), exp(log(ratio) + within)
     change = Change.SAME
@@ -193,7 +195,7 @@ def _judged(
         change = Change.SLOWER
     elif high < 1 and ratio < 1 / _SMALLEST_RATIO:
         change = Change.FASTER
-    return Compared(metric, statistic, a, b, ratio, low, high, change)
+    return ComparedStatistic(metric, statistic, a, b, ratio, low, high, change)
 
 
 def _reach(freedom: int) -> float:
@@ -204,10 +206,10 @@ def _reach(freedom: int) -> float:
     return z + (z**3 + z) / (4 * freedom) + second
 
 
-def _failures(a: Side, b: Side) -> Compared:
+def _failures(a: RunInput, b: RunInput) -> ComparedStatistic:
     """Shares of requests that did not come to a complete answer."""
     if not a.requests or not b.requests:
-        return Compared("failures", "share", None, None, None, None, None, Change.UNKNOWN)
+        return ComparedStatistic("failures", "share", None, None, None, None, None, Change.UNKNOWN)
     shares = [side.failed / side.requests for side in (a, b)]
     # Half a failure more on either side, so that none at all has a scatter, too (Agresti).
     soft = [(side.failed + 0.5) / (side.requests + 1) for side in (a, b)]
@@ -219,10 +221,10 @@ def _failures(a: Side, b: Side) -> Compared:
     if abs(off) > within:
         change = Change.MORE if off > 0 else Change.FEWER
     ratio = shares[1] / shares[0] if shares[0] else None
-    return Compared("failures", "share", shares[0], shares[1], ratio, None, None, change)
+    return ComparedStatistic("failures", "share", shares[0], shares[1], ratio, None, None, change)
 
 
-def _row_json(row: Compared) -> dict[str, Any]:
+def _row_json(row: ComparedStatistic) -> dict[str, Any]:
     rounded = {
         name: None if value is None else round(value, 6)
         for name, value in (("a", row.a), ("b", row.b), ("ratio", row.ratio),

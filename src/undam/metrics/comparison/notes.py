@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from undam.metrics.comparison.run_input import Side
+from undam.metrics.comparison.run_input import RunInput
 
 # What was asked for, or by whom: a difference in the figures may be one of these.
 _CONDITIONS = (
@@ -16,7 +16,7 @@ _CONDITIONS = (
 _UNLIKE_EVENTS = 1.1
 
 
-def notes_on(a: Side, b: Side) -> Iterator[str]:
+def notes_on(a: RunInput, b: RunInput) -> Iterator[str]:
     """One line each."""
     told = set()
     for name in _CONDITIONS:
@@ -36,7 +36,7 @@ def notes_on(a: Side, b: Side) -> Iterator[str]:
         yield f"different clocks: {_words(clocks[0])} against {_words(clocks[1])}"
 
 
-def _unlike_answers(a: Side, b: Side) -> Iterator[str]:
+def _unlike_answers(a: RunInput, b: RunInput) -> Iterator[str]:
     """Answers of another length make another E2E, which is no speed."""
     each = [
         side.counts["itl"] / answers if (answers := side.requests - side.failed) > 0 else 0.0
@@ -46,7 +46,7 @@ def _unlike_answers(a: Side, b: Side) -> Iterator[str]:
         yield f"answers of different length: {each[0]:.1f} gaps on average against {each[1]:.1f}"
 
 
-def _doubts(side: Side) -> Iterator[str]:
+def _doubts(side: RunInput) -> Iterator[str]:
     if side.about.get("interrupted"):
         yield f"{side.name} was interrupted, and is not the whole load"
     if side.about.get("lost_workers"):

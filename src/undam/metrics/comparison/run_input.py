@@ -25,7 +25,7 @@ _MOST_SECTIONS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class RunInput:
     """A run as a comparison sees it.
 
     Attributes:
@@ -50,7 +50,7 @@ class Side:
     spans: Mapping[str, list[int]] = field(default_factory=dict)
 
 
-def side_of(result: object, name: str) -> Side:
+def parse_run(result: object, name: str) -> RunInput:
     """Read the JSON of a run.
 
     Raises:
@@ -71,9 +71,9 @@ def side_of(result: object, name: str) -> Side:
         raise UsageError(f"{name} is damaged ({said})") from None
 
 
-def _side(result: Mapping[str, Any], name: str) -> Side:
+def _side(result: Mapping[str, Any], name: str) -> RunInput:
     rows = result["blocks"]["rows"]
-    return Side(
+    return RunInput(
         name=name,
         requests=_count(result["requests"]),
         failed=_count(result["errors"]) + _count(result["incomplete"]),

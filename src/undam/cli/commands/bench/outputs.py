@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 from undam.cli.ui.output import write_whole
 from undam.errors import UsageError
 from undam.record import RequestResult, record_lines
-from undam.record.request_result_lines import measured_line
+from undam.record.request_result_lines import request_result_line
 
 if TYPE_CHECKING:
     from undam.cli.commands.bench.live_stats import LiveStats
@@ -65,7 +65,7 @@ class OutputFiles:
     def write(self, batch: Sequence[RequestResult]) -> None:
         """Put requests into the record, in the system's hands when this returns."""
         if self._record is not None:
-            self._append(measured_line(one, self._secrets) for one in batch)
+            self._append(request_result_line(one, self._secrets) for one in batch)
 
     def finish(self, result: BenchResult, stats: LiveStats) -> UsageError | None:
         """Write the rest; a fault is handed back, so that the words are still printed."""

@@ -13,7 +13,7 @@ from undam.cli.main import EXIT_CLEAN, EXIT_COULD_NOT_RUN, EXIT_FINDINGS
 from undam.loadtest.coordinator.run import RunResult
 from undam.loadtest.setup.goodput import Goodput
 from undam.loadtest.setup.slo import COUNTS, TIMES, Slo, SloResult, quantile_of, slo_json
-from undam.metrics import Client, Summary
+from undam.metrics import LoadGeneratorStats, Summary
 from undam.record import Outcome
 from undam.rules import Finding, Severity
 
@@ -30,7 +30,7 @@ class BenchResult:
     run_result: RunResult
     summary: Summary
     kept: tuple[SloResult, ...]
-    client: Client
+    client: LoadGeneratorStats
     hop: str
     good_percent: float | None
 
@@ -114,7 +114,7 @@ def result_of(
     step: Step, setup: BenchSetup, run_result: RunResult, stats: LiveStats, slos: Sequence[Slo]
 ) -> BenchResult:
     """Judge a run."""
-    client = Client(
+    client = LoadGeneratorStats(
         workers=len(run_result.cpu_percent),
         cpu_percent=max(run_result.cpu_percent, default=None),
         waited_percent=run_result.waited_percent,

@@ -81,18 +81,18 @@ def _row(line: str) -> dict[str, Any]:
 
 def _bench(lines: list[str], html: str | None, json_to: str | None) -> int:
     from undam.cli.commands.report.text import print_summary  # noqa: PLC0415 (loads rich)
-    from undam.metrics import Client, summarise  # noqa: PLC0415
-    from undam.record import read_measured  # noqa: PLC0415
+    from undam.metrics import LoadGeneratorStats, summarize  # noqa: PLC0415
+    from undam.record import read_request_results  # noqa: PLC0415
 
-    record = read_measured(lines)
+    record = read_request_results(lines)
     about = {key: value for key, value in record.about.items() if key not in {"schema", "kind"}}
     end = _row(lines[-1])
     if end.get("kind") != "end":
         # Whoever wrote it was killed: what is there is right, but it is not all.
         end = {"interrupted": True, "planned": None, "missing_percent": None, "lost_workers": []}
     workers = about.get("workers")
-    summary = summarise(record.measured)
-    told = summary.to_json(Client(workers=workers if isinstance(workers, int) else 1))
+    summary = summarize(record.measured)
+    told = summary.to_json(LoadGeneratorStats(workers=workers if isinstance(workers, int) else 1))
     told |= {"command": "bench", **{name: end.get(name) for name in _TOLD_AT_END}}
     told |= {name: value for name, value in about.items() if name not in told}
     if html is not None:

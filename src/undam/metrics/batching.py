@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import log2
 
-from undam.metrics.aggregate import Tally
+from undam.metrics.aggregate import Aggregate
 from undam.metrics.pattern import Pattern
 from undam.rules import Finding, Severity, finding
 
@@ -28,9 +28,9 @@ _CLOSE_SHARE = 0.06
 _TIMER_SPREAD = 0.1
 
 
-def find_pattern(tally: Tally, hop: str) -> Iterator[Finding]:
+def find_batching(aggregate: Aggregate, hop: str) -> Iterator[Finding]:
     """How events came together, if they did; at most one finding."""
-    pattern = tally.pattern
+    pattern = aggregate.pattern
     if pattern.whole and pattern.whole >= _SHARE * pattern.answers:
         yield finding(
             "UD101", hop,

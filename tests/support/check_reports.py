@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.streams import SSE_HEAD, Dam, Sent, answer, exchange, no_dam
+from support.synthetic_streams import SSE_HEAD, Dam, Sent, answer, exchange, no_dam
 from undam.diagnosis.diagnose import find_findings
 from undam.diagnosis.holds import ClockOffset
 from undam.diagnosis.hop import Hop, analyze_hop

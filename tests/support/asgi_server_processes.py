@@ -154,7 +154,7 @@ class Reading:
 
 
 @contextlib.contextmanager
-def serving(server: Server, app: str = "support.asgi_served:app") -> Iterator[Running]:
+def serving(server: Server, app: str = "support.asgi_test_app:app") -> Iterator[Running]:
     """``server`` with ``app`` on a free port; it is gone afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"

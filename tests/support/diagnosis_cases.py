@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from support.streams import (
+from support.synthetic_streams import (
     SSE_HEAD,
     Sent,
     answer,

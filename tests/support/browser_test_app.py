@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from support.served import Gate
+from support.uvicorn_thread import Gate
 from undam.asgi import EventStream, MemoryReplay, OpenAIAnswer
 from undam.sse import Event, encode
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from undam.metrics import Client, summarise
+from undam.metrics import LoadGeneratorStats, summarize
 from undam.record import ContentRead, Outcome, RequestResult
 from undam.rules import Finding
 
@@ -133,6 +133,8 @@ def run(requests: int, **settings: object) -> list[RequestResult]:
     return list(replace(Run(requests), **settings).measured())  # type: ignore[arg-type]
 
 
-def findings(measured: Sequence[RequestResult], client: Client | None = None) -> list[Finding]:
+def findings(
+    measured: Sequence[RequestResult], client: LoadGeneratorStats | None = None
+) -> list[Finding]:
     """What is said of a run."""
-    return summarise(measured).findings(client)
+    return summarize(measured).findings(client)
