@@ -1,1 +1,1 @@
-"""`undam bench`: measure an endpoint under load, and say when the figures cannot be trusted."""
+"""`undam bench`: measure an endpoint under load, and detect when the results are unreliable."""

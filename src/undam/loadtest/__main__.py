@@ -10,8 +10,8 @@ from undam.loadtest.worker.worker import serve
 
 
 def main() -> int:
-    """Work on standard input and output; returns the exit code."""
-    # Ctrl-C goes to the whole group; whoever started this process says when to stop.
+    """Run one job over standard input and output; return the exit code."""
+    # Ctrl-C reaches the whole process group, but only the coordinator decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(BrokenPipeError):
         return serve(0, 1)

@@ -19,23 +19,23 @@ from typing import Any, NamedTuple
 
 from undam.record.request_result import ContentRead, Outcome, RequestResult
 
-# Newer interpreters have newer formats, and the machines of a cluster may differ.
+# Fixed, because the machines of a cluster may run different Python versions.
 _MARSHAL_VERSION = 4
 _LENGTH = struct.Struct("<I")
 _MAX_FRAME_BYTES = (1 << 32) - 1
 
 DEFAULT_BACKLOG_BYTES = 64 << 20
-"""Bytes not yet judged at which a worker judges even while answers come in."""
+"""Backlog of unanalyzed bytes above which a worker analyzes even while responses arrive."""
 MAX_BODY_BYTES = 64 << 20
-"""Of one answer; a larger one ends with the kind ``too-large``."""
+"""Size limit of one response; a larger one fails with the kind ``too-large``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """How to speak TLS.
+    """TLS settings of a job.
 
     Args:
-        server_name: what the certificate must bear.
+        server_name: the name that the certificate must match.
         cacert, cert, insecure: as in ``wire.ClientConfig``.
     """
 
@@ -49,8 +49,8 @@ class ScheduledRequest(NamedTuple):
     """One request of an open loop.
 
     Attributes:
-        number: its place in the plan over all workers.
-        offset_ns: when it should start, from the common start.
+        number: index of the request in the schedule of all workers.
+        offset_ns: intended start, relative to the common start.
         request: index into ``Job.requests``.
     """
 
@@ -62,11 +62,11 @@ class ScheduledRequest(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenLoop:
-    """Requests that start when they are due, whatever became of earlier ones.
+    """Requests that start at fixed times, regardless of earlier responses.
 
     Args:
-        plan: this worker's share, by ``offset_ns``.
-        ahead: connections to open before the start, so that the first requests don't wait for one.
+        plan: this worker's share of the schedule, sorted by ``offset_ns``.
+        ahead: connections to open before the start, so that the first requests find one ready.
     """
 
     plan: tuple[ScheduledRequest, ...]
@@ -75,18 +75,18 @@ class OpenLoop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosedLoop:
-    """Slots that each send their next request as soon as the answer to the last is over.
+    """Slots that each send their next request as soon as the previous response has ended.
 
-    The k-th request that this worker starts has the number ``first + k * stride``, and sends
-    ``requests[number % len(requests)]``. Each slot has a connection opened before the start.
+    The k-th request that this worker starts has the number ``first + k * stride`` and sends
+    ``requests[number % len(requests)]``. One connection per slot is opened before the start.
 
     Args:
-        slots: when each slot starts, from the common start; sorted.
-        count: how many requests this worker starts at most; ``None`` is no bound.
-        duration_ns: from the common start; none is started later, those in flight are read to
-            their end. ``None`` is no bound; one of both must be given.
-        warmup: this worker's first so many requests are warm-up.
-        warmup_ns: requests that start earlier than so long after the start are warm-up.
+        slots: first start of each slot, relative to the common start; sorted.
+        count: maximum number of requests of this worker; ``None`` means no limit.
+        duration_ns: no request starts later than this after the common start; requests in flight
+            are read to their end. ``None`` means no limit. ``count`` or ``duration_ns`` is set.
+        warmup: number of warm-up requests; they are the first ones.
+        warmup_ns: requests that start earlier than this after the common start are warm-up.
     """
 
     slots: tuple[int, ...]
@@ -100,21 +100,21 @@ class ClosedLoop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """All that one worker does.
+    """Everything one worker needs for its part of a load test.
 
     Args:
-        worker: its index.
-        addresses: (family, sockaddr) of the target as ``socket.connect`` takes them, best first; a
-            worker stays with the first that it could connect to.
-        requests: whole requests, head and body, as they go over the wire.
+        worker: index of the worker.
+        addresses: (family, sockaddr) of the target as ``socket.connect`` takes them, best first. A
+            worker keeps using the first address that accepted a connection.
+        requests: complete requests, head and body, as sent on the wire.
         api: name of one of ``undam.apis``.
-        load: what to send when.
-        start_ns: the common start, CLOCK_REALTIME; ``None`` waits for a ``Start``.
-        timeout_s: for each request, from its start to the end of its answer.
-        content_path: where an event's JSON holds its text, as ``choices.0.delta.content``; only
-            for the API ``plain``. ``None`` takes each event with data as content.
-        keep_alive: reuse connections; without, each request has one of its own, opened as it
-            starts, so its TTFT includes the connecting.
+        load: which requests to send when.
+        start_ns: the common start on CLOCK_REALTIME; ``None`` waits for a ``Start``.
+        timeout_s: limit for each request, from its start to the end of the response.
+        content_path: path of the text in an event's JSON, for example ``choices.0.delta.content``;
+            only for the API ``plain``. With ``None``, each event with data is content.
+        keep_alive: reuse connections. Otherwise each request opens its own connection when it
+            starts, and its TTFT includes the connection setup.
         backlog_bytes: see ``DEFAULT_BACKLOG_BYTES``.
     """
 
@@ -133,19 +133,19 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """The common start, for a job that has none."""
+    """The common start, for a job without ``start_ns``."""
 
     at_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """Start nothing more, abandon what is in flight, report and end."""
+    """Start no more requests, abandon those in flight, report and exit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """The job is understood; what is due at the start will be sent then."""
+    """The worker has read its job and is ready to start."""
 
     worker: int
     at_ns: int
@@ -153,7 +153,10 @@ class Ready:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Requests that are over, in no order. Each request that was started comes exactly once."""
+    """Results of finished requests, in no particular order.
+
+    Each started request is reported exactly once.
+    """
 
     worker: int
     measured: tuple[RequestResult, ...]
@@ -161,17 +164,17 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """How a worker is doing; counts since its beginning, some four times a second.
+    """Progress of a worker, sent about four times per second; counts are cumulative.
 
     Args:
-        started: requests that were begun.
-        done: those whose answer is over, judged or not.
-        reported: those that went out in a ``Batch``.
-        late_ns: the longest that bytes had to wait for this worker since the last status.
-        send_late_ns: the same for a request that was due.
-        cpu_ns: processor time used.
-        received_bytes: read from all connections.
-        backlog_bytes: read and not yet judged.
+        started: requests started.
+        done: requests whose response has ended, analyzed or not.
+        reported: requests sent in a ``Batch``.
+        late_ns: longest time that received bytes waited to be read since the last status.
+        send_late_ns: longest delay of a due request since the last status.
+        cpu_ns: CPU time used.
+        received_bytes: bytes read from all connections.
+        backlog_bytes: bytes read and not yet analyzed.
     """
 
     worker: int
@@ -187,28 +190,26 @@ class Status:
 
     @property
     def in_flight(self) -> int:
-        """Requests whose answer is not over."""
+        """Number of requests whose response has not ended."""
         return self.started - self.done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinalReport:
-    """The last frame: the sums.
+    """Last frame of a worker: totals of its run.
 
     Args:
-        started_ns: the common start as this worker used it.
-        ended_ns: when the last answer was over or given up.
+        started_ns: the common start that this worker used.
+        ended_ns: when the last response ended or was abandoned.
         unstarted: requests of the plan (or of ``count``) that a ``Stop`` left out.
-        stopped: a ``Stop`` ended the run.
-        connections: opened in all.
-        resent: requests sent again on a new connection, since the server had closed the kept one
-            before any byte of an answer.
-        cpu_ns: processor time from the start to the end of the last answer.
-        judging_ns: processor time after that, for what was not judged in idle moments.
-        step_ns: how far CLOCK_REALTIME was set in between; figures that span it are wrong.
-        judged_busy: how often something was judged though answers were there to be read, since
-            the backlog was full.
-        sleep_ns: time in which this worker had nothing to do.
+        stopped: whether a ``Stop`` ended the run.
+        connections: number of connections opened.
+        resent: requests sent again on a new connection because the server had closed the kept
+            connection before the first byte of a response.
+        cpu_ns: CPU time from the start to the end of the last response.
+        analysis_ns: CPU time after that, for responses that were not analyzed while idle.
+        step_ns: how far CLOCK_REALTIME was stepped during the run; times across it are wrong.
+        sleep_ns: time in which this worker was idle.
     """
 
     worker: int
@@ -221,7 +222,6 @@ class FinalReport:
     resent: int
     cpu_ns: int
     step_ns: int
-    judged_busy: int
     sleep_ns: int
     received_bytes: int
     analysis_ns: int = 0
@@ -229,10 +229,11 @@ class FinalReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """The worker could not run; one line says why.
+    """The worker could not run.
 
     Args:
-        usage: what the user asked for is at fault.
+        message: the reason, in one line.
+        usage: whether the options are the cause.
     """
 
     worker: int
@@ -246,64 +247,64 @@ _KINDS: tuple[type[Any], ...] = (Job, Start, Stop, Ready, Batch, Status, FinalRe
 
 
 def encode(frame: Frame) -> bytes:
-    """A frame as bytes: its length (4 bytes, little-endian), then its content.
+    """Encode a frame: its length (4 bytes, little-endian), then its content.
 
     Raises:
-        ValueError: it is larger than 4 GB.
+        ValueError: the frame is larger than 4 GB.
     """
     if isinstance(frame, Job):
-        # The family is an enumeration as a rule, and marshal takes plain numbers only.
+        # The family is usually an IntEnum, and marshal accepts plain integers only.
         plain = tuple((int(family), tuple(to)) for family, to in frame.addresses)
         frame = replace(frame, addresses=plain)
     values = [_plain(getattr(frame, name)) for name in _NAMES[type(frame)]]
     if isinstance(frame, Batch):
-        values = [frame.worker, [_flat(one) for one in frame.measured]]
+        values = [frame.worker, [_pack_result(result) for result in frame.measured]]
     data = marshal.dumps([_KINDS.index(type(frame)), *values], _MARSHAL_VERSION)
     if len(data) > _MAX_FRAME_BYTES:
-        raise ValueError("a frame is larger than 4 GB")
+        raise ValueError("frame is larger than 4 GB")
     return _LENGTH.pack(len(data)) + data
 
 
 class FrameReader:
-    """Turn reads of a pipe into frames."""
+    """Decode frames from the reads of a pipe."""
 
     def __init__(self) -> None:
-        self._held = bytearray()
+        self._buffer = bytearray()
 
     def receive_data(self, data: bytes) -> list[Frame]:
-        """The frames that ``data`` completes."""
-        self._held += data
+        """Return the frames that ``data`` completes."""
+        self._buffer += data
         frames: list[Frame] = []
         at = 0
-        while len(self._held) - at >= _LENGTH.size:
-            (size,) = _LENGTH.unpack_from(self._held, at)
+        while len(self._buffer) - at >= _LENGTH.size:
+            (size,) = _LENGTH.unpack_from(self._buffer, at)
             begin = at + _LENGTH.size
-            if len(self._held) - begin < size:
+            if len(self._buffer) - begin < size:
                 break
             at = begin + size
-            frames.append(_decode(memoryview(self._held)[begin:at].tobytes()))
-        del self._held[:at]
+            frames.append(_decode(memoryview(self._buffer)[begin:at].tobytes()))
+        del self._buffer[:at]
         return frames
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of a frame whose end has not come; at the end of the pipe it was cut."""
-        return len(self._held)
+        """Number of bytes of an incomplete frame; at the end of the pipe, that frame is lost."""
+        return len(self._buffer)
 
 
 def _decode(data: bytes) -> Frame:
-    # Both ends of the pipe are this program; nothing else can write to it.
+    # marshal is safe here: both ends of the pipe are this program, and nobody else writes to it.
     kind, *values = marshal.loads(data)  # noqa: S302
     cls = _KINDS[kind]
     if cls is Batch:
         worker, rows = values
-        return Batch(worker=worker, measured=tuple(map(_measured, rows)))
+        return Batch(worker=worker, measured=tuple(map(_unpack_result, rows)))
     frame: Frame = cls(**dict(zip(_NAMES[cls], values, strict=True)))
-    return _job(frame) if isinstance(frame, Job) else frame
+    return _restore_job(frame) if isinstance(frame, Job) else frame
 
 
 def _plain(value: object) -> object:
-    """A value without classes of ours."""
+    """Convert a value to built-in types, which are all that marshal supports."""
     if isinstance(value, OpenLoop):
         return ("open", tuple(map(tuple, value.plan)), value.ahead)
     if isinstance(value, ClosedLoop):
@@ -313,8 +314,8 @@ def _plain(value: object) -> object:
     return value
 
 
-def _job(job: Job) -> Job:
-    """The job with its classes again."""
+def _restore_job(job: Job) -> Job:
+    """Undo ``_plain`` for the fields of a job."""
     values = {name: getattr(job, name) for name in _NAMES[Job]}
     form, *rest = values["load"]
     if form == "open":
@@ -326,15 +327,15 @@ def _job(job: Job) -> Job:
     return Job(**values)
 
 
-def _flat(one: RequestResult) -> tuple[object, ...]:
-    numbers = array("q", [number for read in one.reads for number in read])
+def _pack_result(result: RequestResult) -> tuple[object, ...]:
+    numbers = array("q", [number for read in result.reads for number in read])
     if sys.byteorder == "big":
         numbers.byteswap()
-    values = [getattr(one, name) for name in _MEASURED_NAMES]
-    return (numbers.tobytes(), one.outcome.value, *values)
+    values = [getattr(result, name) for name in _RESULT_NAMES]
+    return (numbers.tobytes(), result.outcome.value, *values)
 
 
-def _measured(row: tuple[Any, ...]) -> RequestResult:
+def _unpack_result(row: tuple[Any, ...]) -> RequestResult:
     packed, outcome, *values = row
     numbers = array("q", packed)
     if sys.byteorder == "big":
@@ -342,13 +343,13 @@ def _measured(row: tuple[Any, ...]) -> RequestResult:
     every = iter(numbers)
     make: Callable[[tuple[int, ...]], ContentRead] = ContentRead._make
     reads = tuple(map(make, zip(every, every, every, every, strict=True)))
-    named = dict(zip(_MEASURED_NAMES, values, strict=True))
+    named = dict(zip(_RESULT_NAMES, values, strict=True))
     return RequestResult(reads=reads, outcome=Outcome(outcome), **named)
 
 
 _NAMES: dict[type[Any], tuple[str, ...]] = {
-    cls: tuple(one.name for one in fields(cls)) for cls in (*_KINDS, OpenLoop, ClosedLoop, Tls)
+    cls: tuple(spec.name for spec in fields(cls)) for cls in (*_KINDS, OpenLoop, ClosedLoop, Tls)
 }
-_MEASURED_NAMES = tuple(
-    one.name for one in fields(RequestResult) if one.name not in {"reads", "outcome"}
+_RESULT_NAMES = tuple(
+    spec.name for spec in fields(RequestResult) if spec.name not in {"reads", "outcome"}
 )

@@ -1,7 +1,7 @@
-"""The chunked coding taken off (RFC 9112 7.1): most reads are one whole chunk and cost one look.
+"""Decoder of the chunked coding (RFC 9112 7.1), with a fast path for reads of one whole chunk.
 
-Whatever is not plain (extensions, trailers, faults) goes to llhttp, so that what counts as a
-chunk is the same here as everywhere in this program.
+Extensions, trailers and malformed data are passed to llhttp, so that every part of this program
+accepts the same chunks.
 """
 
 from __future__ import annotations
@@ -14,36 +14,36 @@ _LINE_END = b"\r\n"
 _END = b"0\r\n\r\n"
 _ZERO = _END[0]
 _SIZE = re.compile(rb"([0-9a-fA-F]{1,8})\r\n")
-# A line whose end has not come: of another form, it is llhttp's to say what is wrong with it.
-_PART = re.compile(rb"(?:0?|[1-9a-fA-F][0-9a-fA-F]{0,7})\r?\Z")
-# The longest line that a size without extensions makes, with the line end of the chunk before it.
+# Beginning of a plain size line whose end has not arrived; llhttp reports errors of other lines.
+_PARTIAL_SIZE = re.compile(rb"(?:0?|[1-9a-fA-F][0-9a-fA-F]{0,7})\r?\Z")
+# Longest size line without extensions, including the line end of the previous chunk.
 _LINE_BYTES = 12
-_PRIMING = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-# A chunk of one byte: it makes llhttp wait for the line end behind a chunk.
+_HEAD_FOR_PARSER = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+# A chunk of one byte without its line end brings llhttp into the state after chunk data.
 _ONE_BYTE = b"1\r\nX"
 
 
 class ChunkDecoder:
-    """A chunked body from its first byte on.
+    """Decodes a chunked body from its first byte.
 
     Attributes:
-        complete: its end has come; what follows is ignored.
+        complete: whether the end of the body was received; later data is ignored.
     """
 
     def __init__(self) -> None:
         self.complete = False
         self._held = b""
         self._left = 0
-        # The line end behind the data of a chunk has not come.
+        # The line end after the data of a chunk has not arrived.
         self._open = False
         self._before = b""
         self._parser: ResponseParser | None = None
 
     def receive_data(self, data: bytes) -> bytes:
-        """The body bytes in ``data``.
+        """Return the body bytes in ``data``.
 
         Raises:
-            RemoteProtocolError: the coding is broken; ``rest`` has the body bytes before that.
+            RemoteProtocolError: the coding is invalid; ``rest`` returns the body bytes before.
         """
         if not self._left and not self._held and not self._open:
             line = _SIZE.match(data)
@@ -52,19 +52,19 @@ class ChunkDecoder:
                 begin = line.end()
                 if size and begin + size + 2 == len(data):
                     return data[begin:-2]
-        return self._walk(data) if self._parser is None else self._through_parser(data)
+        return self._decode(data) if self._parser is None else self._parse(data)
 
     def rest(self) -> bytes:
-        """After a fault: body bytes that came before it in the same read."""
+        """Return the body bytes of the failed read that precede the error."""
         assert self._parser is not None
         return self._before + b"".join(self._parser.take_body())
 
     def close(self) -> None:
-        """See `wire.response.ResponseParser.close`."""
+        """Free the parser; see `wire.response.ResponseParser.close`."""
         if self._parser is not None:
             self._parser.close()
 
-    def _walk(self, data: bytes) -> bytes:
+    def _decode(self, data: bytes) -> bytes:
         data, self._held = self._held + data, b""
         body: list[bytes] = []
         at, size = 0, len(data)
@@ -82,7 +82,7 @@ class ChunkDecoder:
                 self._left = int(line[1], 16)
                 at = line.end()
             elif (after := self._take_line(data, at)) < 0:
-                body.append(self._irregular(data[at:], b"".join(body)))
+                body.append(self._switch_to_parser(data[at:], b"".join(body)))
                 break
             elif after == at:
                 self._held = data[at:]
@@ -92,16 +92,16 @@ class ChunkDecoder:
         return b"".join(body)
 
     def _take_line(self, data: bytes, at: int) -> int:
-        """Take the line with a size that begins at ``at``; where it ends.
+        """Parse the size line at ``at`` and return its end.
 
-        ``at`` itself means that more must come, and -1 that this is no plain line.
+        Returns ``at`` if the line is incomplete, and -1 if it is not a plain size line.
         """
         begin = at + 2 if self._open else at
         if not _LINE_END.startswith(data[at : min(begin, at + 2)]):
             return -1
         end = data.find(_LINE_END, begin, begin + _LINE_BYTES)
         if end < 0:
-            return at if _PART.match(data, begin) else -1
+            return at if _PARTIAL_SIZE.match(data, begin) else -1
         if data[begin:end] == b"0":
             last = data[begin : begin + len(_END)]
             self.complete = last == _END
@@ -112,15 +112,15 @@ class ChunkDecoder:
         self._left, self._open = int(line[1], 16), False
         return line.end()
 
-    def _irregular(self, data: bytes, before: bytes) -> bytes:
+    def _switch_to_parser(self, data: bytes, before: bytes) -> bytes:
         self._parser = ResponseParser()
-        self._parser.receive_data(_PRIMING + (_ONE_BYTE if self._open else b""))
+        self._parser.receive_data(_HEAD_FOR_PARSER + (_ONE_BYTE if self._open else b""))
         self._before = before
-        body = self._through_parser(data)
+        body = self._parse(data)
         self._before = b""
         return body
 
-    def _through_parser(self, data: bytes) -> bytes:
+    def _parse(self, data: bytes) -> bytes:
         assert self._parser is not None
         body = self._parser.receive_data(data)
         self.complete = self._parser.complete

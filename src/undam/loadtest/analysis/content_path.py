@@ -1,4 +1,4 @@
-"""Streams of an unknown application: where in an event's JSON its text stands. Pure."""
+"""Reader for streams of an unknown API, given the path of the text in an event's JSON. Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from undam.apis.plain import PLAIN
 
 
 def content_reader(path: str) -> Callable[[str, str], Meaning]:
-    """Read events whose text stands at ``path``, as ``message.content`` or ``choices.0.text``.
+    """Return a reader of events with the text at ``path``, for example ``message.content``.
 
-    An event is content if there is a string there that is not empty, or a number. ``[DONE]`` and
-    a true ``done`` beside the path's first key (Ollama) end the answer.
+    List items are numbered, as in ``choices.0.text``. An event is content if the path leads to a
+    non-empty string or a number. ``[DONE]`` and a true ``done`` at the top level (Ollama) end the
+    response.
     """
     steps = path.split(".")
 

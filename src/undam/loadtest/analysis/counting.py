@@ -1,4 +1,4 @@
-"""The events of one answer, counted as they become readable. Pure."""
+"""Counter of the events in one response body, fed read by read. Pure."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from undam.apis import Kind, Meaning
 from undam.loadtest.analysis.template import EventTemplate, TemplateSet
 from undam.sse import Comment, LineParser, Parser
 
-# A chunk of a chat answer is 0.2 KB and a tool call's or an image's may be some MB.
+# A chat chunk has about 0.2 KB; one with a tool call or an image can have several MB.
 MAX_EVENT_BYTES = 4 << 20
 
 Read = Callable[[str, str], Meaning]
 
 
-class Counter:
-    """What a body says, read by read.
+class EventCounter:
+    """Counts the events of a response body by kind.
 
     Attributes:
-        ends: the stream has said that the answer is complete.
-        contents: events with content.
-        tokens: completion tokens, as last told.
-        error: the first error told inside the stream; ``None`` for none.
-        leftover_bytes: of an event that was cut off, once the end is noted.
-        malformed: the first event whose data should be JSON and is not; ``None`` for none.
+        ends: whether an event marked the response as complete.
+        contents: number of events with content.
+        tokens: completion tokens, as last reported by the server.
+        empties: number of events without content.
+        heartbeats: number of heartbeats and comments.
+        error: text of the first error event; ``None`` if there is none.
+        leftover_bytes: size of a truncated last event, after ``receive_eof``.
+        malformed: data of the first event that is not valid JSON; ``None`` if there is none.
     """
 
     def __init__(self, form: str, read: Read, templates: TemplateSet) -> None:
@@ -38,37 +40,39 @@ class Counter:
         self._read = read
         self._templates = templates
         self._next: EventTemplate | None = None
-        # Made when an event comes that no template fits.
+        # Created when the first event matches no template.
         self._parser: Parser | LineParser | None = None
         self._form = form
         self._end = b"\n\n" if form == "sse" else b"\n"
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of an event whose end has not come."""
+        """Number of bytes of an incomplete event."""
         return 0 if self._parser is None else self._parser.pending_bytes
 
     def receive_data(self, data: bytes) -> int:
-        """How many events with content ``data`` completes.
+        """Count the events in ``data``; return how many events with content it completes.
 
         Raises:
-            RemoteProtocolError: an event is larger than its bound.
+            RemoteProtocolError: an event is larger than ``MAX_EVENT_BYTES``.
         """
         before = self.contents
         at = 0
         if self._parser is None or not self._parser.pending_bytes:
-            at = self._take_known(data, 0)
+            at = self._match_templates(data, 0)
         if at < len(data):
             if self._parser is None:
                 self._parser = self._open(first=data[:1], begun=at > 0 or self._next is not None)
-            self._take_slowly(self._parser, data, at)
+            self._parse(self._parser, data, at)
         return self.contents - before
 
     def receive_eof(self) -> int:
-        """Note the orderly end: the last line of NDJSON needs no line end.
+        """Count what is left at the end of the body; return the number of events with content.
+
+        The last line of NDJSON needs no line end.
 
         Raises:
-            RemoteProtocolError: an event was larger than its bound.
+            RemoteProtocolError: an event is larger than ``MAX_EVENT_BYTES``.
         """
         before = self.contents
         if isinstance(self._parser, LineParser):
@@ -83,13 +87,13 @@ class Counter:
             return LineParser(max_line_bytes=MAX_EVENT_BYTES)
         parser = Parser(max_event_bytes=MAX_EVENT_BYTES)
         if begun or first != b"\xef":
-            # An empty line between events says nothing, and after it no byte order mark may come,
-            # as is right for events that go past the parser.
+            # A byte order mark is allowed only at the start of the stream, which the parser has
+            # not seen here. An empty line has no other effect than to leave that state.
             parser.receive_data(b"\n")
         return parser
 
-    def _take_known(self, data: bytes, at: int) -> int:
-        """Take the events from ``at`` on that fit a template; where they end."""
+    def _match_templates(self, data: bytes, at: int) -> int:
+        """Count the events from ``at`` on that match a template; return where they end."""
         size = len(data)
         last = self._next
         while at < size:
@@ -120,8 +124,8 @@ class Counter:
         self._next = last
         return at
 
-    def _take_slowly(self, parser: Parser | LineParser, data: bytes, at: int) -> None:
-        """Take the rest event by event, so that what comes between two can be learnt."""
+    def _parse(self, parser: Parser | LineParser, data: bytes, at: int) -> None:
+        """Parse the rest event by event, so that templates can be learned from single events."""
         size = len(data)
         while at < size:
             alone = not parser.pending_bytes
@@ -141,7 +145,7 @@ class Counter:
                     self._templates.learn(block, meaning)
             at = end
             if at < size and not parser.pending_bytes:
-                at = self._take_known(data, at)
+                at = self._match_templates(data, at)
 
     def _note(self, meaning: Meaning) -> None:
         kind = meaning.kind

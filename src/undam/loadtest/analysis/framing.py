@@ -1,4 +1,4 @@
-"""One response read by read: a head, and the body bytes that each read made readable. Pure."""
+"""Framing of one response, fed read by read: the head, and the decoded body of each read. Pure."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _MOST_HEADS = 64
 
 
 class HeadCache:
-    """Heads that were read before: most servers send few different ones in a second."""
+    """Cache of parsed response heads: most servers send only a few different heads per second."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, ResponseParser] = {}
 
     def find(self, data: bytes) -> ResponseParser | None:
-        """What has read just this head, and no body."""
+        """Return a parser that has parsed exactly this head and no body."""
         return self._known.get(data)
 
     def keep(self, data: bytes, parser: ResponseParser) -> None:
-        """Remember ``parser``, which has read ``data`` and need not read any more."""
+        """Store ``parser``, which has parsed ``data`` and is not used any further."""
         parser.close()
         if len(self._known) >= _MOST_HEADS:
             self._known.clear()
@@ -36,10 +36,10 @@ class HeadCache:
 
 
 class ResponseFraming:
-    """The response to one request.
+    """HTTP framing of the response to one request.
 
     Attributes:
-        complete: the body ended as its framing says; what follows is ignored.
+        complete: whether the body has ended according to its framing; later data is ignored.
     """
 
     def __init__(self, heads: HeadCache) -> None:
@@ -57,15 +57,15 @@ class ResponseFraming:
 
     @property
     def until_close(self) -> bool:
-        """Whether only the connection's end tells the body's."""
+        """Whether only the end of the connection ends the body."""
         return self._parser is not None and self._parser.framing == "close"
 
     def receive_data(self, data: bytes) -> bytes:
-        """The readable body bytes in ``data``.
+        """Return the decoded body bytes in ``data``.
 
         Raises:
-            RemoteProtocolError: HTTP or a coding is broken, or too large; ``rest`` has the body
-                bytes before that.
+            RemoteProtocolError: HTTP or a coding is invalid, or the body is too large; ``rest``
+                returns the body bytes before.
         """
         self._before = b""
         if self._chunks is not None:
@@ -80,7 +80,7 @@ class ResponseFraming:
         return self._decode(coded)
 
     def rest(self) -> bytes:
-        """After a fault, the body bytes that came before it in the same read."""
+        """Return the body bytes of the failed read that precede the error."""
         if self._decoder is not None or self._parser is None:
             return self._before
         if self._chunks is not None:
@@ -88,23 +88,23 @@ class ResponseFraming:
         return self._before + b"".join(self._parser.take_body())
 
     def close(self) -> None:
-        """See `wire.response.ResponseParser.close`."""
+        """Free the parsers; see `wire.response.ResponseParser.close`."""
         if self._parser is not None:
             self._parser.close()
         if self._chunks is not None:
             self._chunks.close()
 
     def unfinished(self) -> str | None:
-        """The content coding whose own end is missing."""
+        """Return the content coding whose data is truncated, or ``None``."""
         return None if self._decoder is None else self._decoder.unfinished
 
     def _begin(self, data: bytes) -> bytes:
-        """Take the first read. A head that is all in it may let the body go the short way."""
+        """Take the first read; if it has the whole head, ``ChunkDecoder`` can decode the body."""
         end = data.find(_HEAD_END) + len(_HEAD_END)
         known = self._heads.find(data[:end])
         if known is None:
             self._parser = ResponseParser(method="POST")
-            # With a bare line feed somewhere, llhttp may see the head's end elsewhere.
+            # With bare line feeds, llhttp may find the end of the head elsewhere.
             if end < len(_HEAD_END) or data.count(b"\n", 0, end) != data.count(b"\r\n", 0, end):
                 return self._parse(data)
             self._parse(data[:end])
@@ -132,8 +132,8 @@ class ResponseFraming:
         codings = [c for value in head.all("content-encoding") for c in listed(value)]
         codings += self._parser.transfer_codings
         if codings:
-            # Its libraries take longer to load than everything else here, and few answers are
-            # compressed.
+            # The decompression libraries take longer to load than everything else here, and few
+            # responses are compressed.
             from undam.wire.content_coding import ContentDecoder  # noqa: PLC0415
 
             self._decoder = ContentDecoder(codings, max_bytes=MAX_BODY_BYTES)
@@ -143,7 +143,7 @@ class ResponseFraming:
         pieces: list[bytes] = []
         try:
             for piece in self._decoder.receive_data(coded):
-                pieces.append(piece)  # noqa: PERF402 (what came before a fault is kept)
+                pieces.append(piece)  # noqa: PERF402 (pieces before an error are kept)
         except RemoteProtocolError:
             self._before = b"".join(pieces)
             raise
@@ -151,5 +151,5 @@ class ResponseFraming:
 
 
 def _is_plain(parser: ResponseParser) -> bool:
-    """Whether what follows is a chunked body without any coding."""
+    """Return whether a chunked body without any other coding follows."""
     return parser.head is not None and parser.framing == "chunked" and not parser.transfer_codings

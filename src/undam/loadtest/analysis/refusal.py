@@ -1,4 +1,4 @@
-"""What a server says instead of a stream, in one line and without secrets. Pure."""
+"""Description of a response that is not a stream, in one line and without secrets. Pure."""
 
 from __future__ import annotations
 
@@ -6,39 +6,42 @@ from collections.abc import Iterable
 
 from undam.record import Head, redact_text
 
-_SHOWN = 200
-_MOST_DIGITS = 9
+_MAX_LINE = 200
+_MAX_DIGITS = 9
 _NS_PER_S = 1_000_000_000
 
 
 def one_line(text: str, secrets: Iterable[str]) -> str:
-    """``text`` as one printable line of bounded length, secrets taken out before it is cut."""
-    words = " ".join(redact_text(text, secrets).split())
-    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words[:_SHOWN])
-    return shown if len(words) <= _SHOWN else f"{shown}…"
+    """Return ``text`` as one printable line of bounded length, with secrets redacted."""
+    # Redacted before it is cut: a truncated secret would not be recognized.
+    line = " ".join(redact_text(text, secrets).split())
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line[:_MAX_LINE])
+    return shown if len(line) <= _MAX_LINE else f"{shown}…"
 
 
 def describe_refusal(head: Head, body: bytes) -> str:
-    """What a response that is no stream is, and how its body begins."""
-    said = body.decode("utf-8", "replace").strip()
-    kind = (head.get("content-type") or "").partition(";")[0].strip().lower()
+    """Describe a response that is not a stream: its status or type, and its body."""
+    text = body.decode("utf-8", "replace").strip()
+    media_type = (head.get("content-type") or "").partition(";")[0].strip().lower()
     if head.status // 100 != 2:
-        begin = f"{head.status} {_phrase(head.status)}".rstrip()
+        summary = f"{head.status} {_phrase(head.status)}".rstrip()
     elif not body:
-        begin = f"the answer ({head.status}) has no body"
+        summary = f"the response ({head.status}) has no body"
+    elif media_type:
+        summary = f"the response is {media_type}, not a stream"
     else:
-        begin = f"the answer is {kind or 'of no stated type'}, not a stream"
-    return f"{begin}: {said}" if said and kind != "text/html" else begin
+        summary = "the response has no Content-Type and is not a stream"
+    return f"{summary}: {text}" if text and media_type != "text/html" else summary
 
 
 def retry_after_s(head: Head, now_ns: int) -> float | None:
-    """The seconds that a response asks to wait (RFC 9110 10.2.3), if it does."""
+    """Return the delay of Retry-After in seconds (RFC 9110 10.2.3), or ``None``."""
     value = (head.get("retry-after") or "").strip()
     if not value:
         return None
     if value.isascii() and value.isdigit():
-        return float(value) if len(value) <= _MOST_DIGITS else None
-    # Loaded only for a server that answers with a date.
+        return float(value) if len(value) <= _MAX_DIGITS else None
+    # Loaded only for a server that sends a date.
     from email.utils import parsedate_to_datetime  # noqa: PLC0415
 
     try:
@@ -49,7 +52,7 @@ def retry_after_s(head: Head, now_ns: int) -> float | None:
 
 
 def _phrase(status: int) -> str:
-    # Loaded only for a refusal.
+    # Loaded only for an error status.
     from http import HTTPStatus  # noqa: PLC0415
 
     try:

@@ -1,7 +1,7 @@
-"""From the raw reads of one answer to what was measured. Pure; it may be fed piece by piece.
+"""Analysis of one response: raw reads in, a request result out. Pure and incremental.
 
-HTTP framing, codings, events and their JSON are all judged here and not as the reads come in, so
-that judging never makes a read late.
+HTTP framing, codings, events and their JSON are parsed here, after the reads were made, so that
+parsing never delays a read.
 """
 
 from __future__ import annotations
@@ -14,39 +14,39 @@ from undam.apis import Api, Meaning, api_named
 from undam.diagnosis.reading import form_of
 from undam.errors import RemoteProtocolError
 from undam.loadtest.analysis.content_path import content_reader
-from undam.loadtest.analysis.counting import Counter
+from undam.loadtest.analysis.counting import EventCounter
 from undam.loadtest.analysis.framing import HeadCache, ResponseFraming
 from undam.loadtest.analysis.refusal import describe_refusal, one_line, retry_after_s
 from undam.loadtest.analysis.template import TemplateSet
 from undam.record import Head
 from undam.record.request_result import ContentRead, Outcome, RequestResult
 
-# Of an answer that is no stream: enough to show what it says.
+# Body bytes kept of a response that is not a stream, to quote them in the message.
 _KEPT_BYTES = 4096
-# A form shows in its first line.
+# The first line of a body shows whether it is a stream.
 _SNIFFED_BYTES = 64
 
 
 RawRead = tuple[int, int, int, bytes]
-"""A read: ``at_ns``, ``slack_ns`` and ``late_ns`` as of a ``ContentRead``, and its bytes."""
+"""A read: ``at_ns``, ``slack_ns`` and ``late_ns`` as in ``ContentRead``, and its bytes."""
 
 
 class EndCause(Enum):
-    """How the reading of an answer came to its end."""
+    """Why the reading of a response ended."""
 
-    COMPLETE = "over"
-    """Its framing says so."""
+    COMPLETE = "complete"
+    """The response is complete according to its framing."""
     CLOSED = "closed"
     """The server closed the connection in good order."""
     FAULT = "fault"
-    """Something went wrong; ``kind`` and ``message`` say what."""
+    """An error occurred; see ``kind`` and ``message``."""
     STOPPED = "stopped"
-    """This program stopped."""
+    """This program stopped reading."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestEnd:
-    """All that is known of a request apart from its reads; fields as in ``RequestResult``."""
+    """End of a request: everything but its reads. Fields are those of ``RequestResult``."""
 
     number: int
     worker: int
@@ -54,20 +54,22 @@ class RequestEnd:
     intended_ns: int
     started_ns: int | None
     ended_ns: int
-    how: EndCause
+    cause: EndCause
     kind: str = ""
     message: str = ""
     stamped: bool = True
 
 
 class ApiContext:
-    """What a worker knows of the language of its answers, and learns of it.
+    """API of the responses of a worker, with caches that its analyzers share.
 
     Args:
-        secrets: what must not appear in messages.
+        api: name of one of ``undam.apis``.
+        content_path: see ``Job``.
+        secrets: values that must not appear in messages.
 
     Raises:
-        KeyError: there is no API of that name.
+        KeyError: there is no API with this name.
     """
 
     def __init__(
@@ -83,12 +85,12 @@ class ApiContext:
 
 
 class ResponseAnalyzer:
-    """One answer, from its first read to its end."""
+    """Analyzes one response, from its first read to its end."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
         self._framing = ResponseFraming(context.heads)
-        self._counter: Counter | None = None
+        self._counter: EventCounter | None = None
         self._reads: list[ContentRead] = []
         self._head_ns: int | None = None
         self._form: str | None = None
@@ -109,7 +111,7 @@ class ResponseAnalyzer:
             body = self._framing.receive_data(read[3])
         except RemoteProtocolError as error:
             body = self._framing.rest()
-            self._fault = _broken(error, "bad-http")
+            self._fault = _fault_from(error, "bad-http")
         if self._head_ns is None and self._framing.head is not None:
             self._head_ns = read[0]
         if body:
@@ -117,17 +119,17 @@ class ResponseAnalyzer:
             self._take(read, body)
 
     def finish(self, ended: RequestEnd) -> RequestResult:
-        """What was measured; nothing may be received after it."""
+        """Return the result; no read may be received afterwards."""
         head = self._framing.head
         self._framing.close()
-        if self._fault is None and self._counter is not None and self._ended_well(ended):
-            self._last_events()
-        outcome, kind, message = self._verdict(ended, head)
+        if self._fault is None and self._counter is not None and self._is_whole(ended):
+            self._finish_events()
+        outcome, kind, message = self._classify(ended, head)
         counter = self._counter
         ended_ns = ended.ended_ns
-        cut = ended.how is EndCause.FAULT or ended.how is EndCause.STOPPED
-        if cut and outcome is Outcome.COMPLETE:
-            # The answer was whole when it said so, whatever became of the connection.
+        aborted = ended.cause is EndCause.FAULT or ended.cause is EndCause.STOPPED
+        if aborted and outcome is Outcome.COMPLETE:
+            # The final event had arrived before the connection failed, so the response ended then.
             ended_ns = self._announced_ns or ended_ns
         wait_s = None
         if head is not None and head.status // 100 != 2:
@@ -163,15 +165,15 @@ class ResponseAnalyzer:
         try:
             events = counter.receive_data(body)
         except RemoteProtocolError as error:
-            self._fault = self._fault or _broken(error, "too-large")
+            self._fault = self._fault or _fault_from(error, "too-large")
             return
         if events:
             self._reads.append(ContentRead(*read[:3], events))
         if counter.ends and self._announced_ns is None:
             self._announced_ns = read[0]
 
-    def _open(self, body: bytes) -> Counter | None:
-        """Begin to count, once it is clear that this is a stream."""
+    def _open(self, body: bytes) -> EventCounter | None:
+        """Create the counter once the response is known to be a stream; ``None`` before that."""
         head = self._framing.head
         if self._form == "none":
             self._kept = (self._kept + body)[:_KEPT_BYTES]
@@ -186,20 +188,21 @@ class ResponseAnalyzer:
         self._form = form
         if form == "none":
             return None
-        self._counter = Counter(form, self._context.read, self._context.templates)
+        self._counter = EventCounter(form, self._context.read, self._context.templates)
         return self._counter
 
-    def _ended_well(self, ended: RequestEnd) -> bool:
-        closed = ended.how is EndCause.CLOSED and self._framing.until_close
+    def _is_whole(self, ended: RequestEnd) -> bool:
+        closed = ended.cause is EndCause.CLOSED and self._framing.until_close
         return self._framing.complete or closed
 
-    def _last_events(self) -> None:
+    def _finish_events(self) -> None:
+        """Count an event that only the end of the body completes."""
         assert self._counter is not None
         assert self._last is not None
         try:
             events = self._counter.receive_eof()
         except RemoteProtocolError as error:
-            self._fault = _broken(error, "too-large")
+            self._fault = _fault_from(error, "too-large")
             return
         if events:
             last = self._last
@@ -209,69 +212,68 @@ class ResponseAnalyzer:
             else:
                 self._reads.append(ContentRead(*last[:3], events))
 
-    def _verdict(self, ended: RequestEnd, head: Head | None) -> tuple[Outcome, str, str]:
+    def _classify(self, ended: RequestEnd, head: Head | None) -> tuple[Outcome, str, str]:
+        """Return the outcome, the kind of failure and its message; both are empty on success."""
         if head is None:
-            return self._headless(ended)
+            return self._classify_without_head(ended)
         if head.status // 100 != 2:
             return Outcome.ERROR, f"status-{head.status}", describe_refusal(head, self._kept)
         if self._counter is not None or form_of(head, self._kept) != "none":
-            return self._of_stream(ended)
-        if ended.how is EndCause.STOPPED:
+            return self._classify_stream(ended)
+        if ended.cause is EndCause.STOPPED:
             return Outcome.ABANDONED, "", ""
-        if ended.how is EndCause.FAULT and not self._kept:
+        if ended.cause is EndCause.FAULT and not self._kept:
             return Outcome.ERROR, ended.kind, ended.message
         return Outcome.ERROR, "not-a-stream", describe_refusal(head, self._kept)
 
-    def _headless(self, ended: RequestEnd) -> tuple[Outcome, str, str]:
+    def _classify_without_head(self, ended: RequestEnd) -> tuple[Outcome, str, str]:
         if self._fault is not None:
             return Outcome.ERROR, *self._fault
-        if ended.how is EndCause.STOPPED:
+        if ended.cause is EndCause.STOPPED:
             return Outcome.ABANDONED, "", ""
-        if ended.how is EndCause.FAULT:
+        if ended.cause is EndCause.FAULT:
             return Outcome.ERROR, ended.kind, ended.message
         if self._any_bytes:
             return Outcome.ERROR, "truncated", "the connection closed within the response head"
-        return Outcome.ERROR, "closed", "the server closed the connection without an answer"
+        return Outcome.ERROR, "closed", "the server closed the connection without a response"
 
-    def _of_stream(self, ended: RequestEnd) -> tuple[Outcome, str, str]:
+    def _classify_stream(self, ended: RequestEnd) -> tuple[Outcome, str, str]:
         counter = self._counter
         if counter is not None:
             if counter.error is not None:
                 return Outcome.ERROR, "error-event", counter.error
             if counter.malformed is not None:
-                said = f"an event is not JSON: {counter.malformed}"
-                return Outcome.ERROR, "malformed", said
+                return Outcome.ERROR, "malformed", f"an event is not JSON: {counter.malformed}"
             if counter.ends:
                 return Outcome.COMPLETE, "", ""
         if self._fault is not None:
             return Outcome.INCOMPLETE, *self._fault
-        if ended.how is EndCause.STOPPED:
+        if ended.cause is EndCause.STOPPED:
             return Outcome.ABANDONED, "", ""
-        if ended.how is EndCause.FAULT:
+        if ended.cause is EndCause.FAULT:
             return Outcome.INCOMPLETE, ended.kind, ended.message
-        if not self._ended_well(ended):
-            said = "the connection closed before the end of the body"
-            return Outcome.INCOMPLETE, "truncated", said
-        return self._of_silent_end(counter)
+        if not self._is_whole(ended):
+            message = "the connection closed before the end of the body"
+            return Outcome.INCOMPLETE, "truncated", message
+        return self._classify_whole_body(counter)
 
-    def _of_silent_end(self, counter: Counter | None) -> tuple[Outcome, str, str]:
+    def _classify_whole_body(self, counter: EventCounter | None) -> tuple[Outcome, str, str]:
+        """Classify a stream without an end event whose body ended in good order."""
         coding = self._framing.unfinished()
         if coding is not None:
-            said = f"the body ended in the middle of its {coding} data"
-            return Outcome.INCOMPLETE, "truncated", said
+            message = f"the body ended in the middle of its {coding} data"
+            return Outcome.INCOMPLETE, "truncated", message
         if self._kept if counter is None else counter.leftover_bytes:
-            said = "the stream ended in the middle of an event"
-            return Outcome.INCOMPLETE, "half-event", said
+            message = "the stream ended in the middle of an event"
+            return Outcome.INCOMPLETE, "half-event", message
         if self._context.api.announces_end:
-            said = "the stream ended without saying that the answer is complete"
-            return Outcome.INCOMPLETE, "no-end", said
+            message = "the stream ended without the event that marks it as complete"
+            return Outcome.INCOMPLETE, "no-end", message
         if counter is None or not counter.contents:
             return Outcome.INCOMPLETE, "empty", "the stream ended without any content"
         return Outcome.COMPLETE, "", ""
 
 
-def _broken(error: RemoteProtocolError, kind: str) -> tuple[str, str]:
-    text = str(error)
-    if "larger than" in text:
-        return "too-large", text
-    return kind, text
+def _fault_from(error: RemoteProtocolError, kind: str) -> tuple[str, str]:
+    message = str(error)
+    return ("too-large" if "larger than" in message else kind), message

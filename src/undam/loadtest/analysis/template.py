@@ -1,9 +1,9 @@
-"""Events recognised by their form, without reading their JSON. Pure, and never a guess.
+"""Fast recognition of events by pattern, without parsing their JSON. Pure, and exact.
 
-The events of a stream differ in few places: the text, a number, a random string. From two events
-with the same keys in the same order a pattern is made that has holes where they differ: for
-strings without escapes, and for whole numbers. It is kept only if the API reads every way of
-filling the holes as the same thing. An event that fits the pattern is then what they were.
+The events of a stream differ in few places: the text, a number, a random ID. Two events with the
+same keys in the same order yield a pattern that accepts any unescaped string or any integer where
+they differ. The pattern is used only if the API's reader gives the same meaning for every sample
+value in each of these places. An event that matches the pattern then has that meaning.
 """
 
 from __future__ import annotations
@@ -14,35 +14,36 @@ from dataclasses import dataclass
 
 from undam.apis import Kind, Meaning
 
-# Names of an object's members are no holes: another name may mean anything.
+# Strings and integers. The names of object members are never variable, because another name can
+# change the meaning of the event.
 _TOKEN = re.compile(
     rb'"(?:[^"\\\x00-\x1f]|\\.)*"([ \t]*:)?'
     rb"|(?<![-+.\w])(?:0|[1-9][0-9]{0,18})(?![-+.\w])"
 )
-_STRING_HOLE = rb'"[^"\\\x00-\x1f]+"'
-_NUMBER_HOLE = rb"(?:0|[1-9][0-9]{0,18})"
-_STRING_FILLINGS = (b'"undam"', b'"0"', b'"\xc3\xa4 {[,:]}"')
-_NUMBER_FILLINGS = (b"0", b"1", b"1987654321012345678")
+_STRING = rb'"[^"\\\x00-\x1f]+"'
+_NUMBER = rb"(?:0|[1-9][0-9]{0,18})"
+_STRING_SAMPLES = (b'"undam"', b'"0"', b'"\xc3\xa4 {[,:]}"')
+_NUMBER_SAMPLES = (b"0", b"1", b"1987654321012345678")
 
 _LEARNABLE = frozenset({Kind.CONTENT, Kind.EMPTY, Kind.FINISH, Kind.DONE, Kind.HEARTBEAT})
 _BLOCK = re.compile(rb"((?:event: [^\r\n]*\n)?data: )([^\r\n]*)(\n\n)\Z")
 _LINE = re.compile(rb"()(\{[^\r\n]*)(\n)\Z")
-_MOST_BYTES = 4096
-_MOST_TEMPLATES = 8
-_MOST_FORMS = 64
-# Events that always differ in a way that matters would be tried for ever.
-_MOST_TRIALS = 500
+_MAX_BYTES = 4096
+_MAX_TEMPLATES = 8
+_MAX_FORMS = 64
+# Without a limit, events that yield no valid pattern would be tried over and over.
+_MAX_TRIALS = 500
 
 Read = Callable[[str, str], Meaning]
 
 
 @dataclass(slots=True, eq=False)
 class EventTemplate:
-    """A pattern and what its events mean.
+    """A pattern and the meaning of the events that match it.
 
     Args:
-        match: of the compiled pattern.
-        then: the template that the next event had, the last time.
+        match: method of the compiled pattern.
+        then: template of the event that followed last time; it is tried first.
     """
 
     match: Callable[[bytes, int], re.Match[bytes] | None]
@@ -54,7 +55,7 @@ class EventTemplate:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """A block as what is fixed and what may be a hole, in turn."""
+    """An event split into fixed parts and, between them, tokens that can be variable."""
 
     name: str
     before: bytes
@@ -70,7 +71,7 @@ class _Parts:
 
 
 class TemplateSet:
-    """What has been learnt of one API's events, for all streams of a worker."""
+    """Templates learned from one API's events, shared by all streams of a worker."""
 
     def __init__(self, read: Read) -> None:
         self.known: list[EventTemplate] = []
@@ -79,19 +80,19 @@ class TemplateSet:
         self._trials = 0
 
     def find(self, data: bytes, at: int) -> tuple[EventTemplate, int] | None:
-        """The template that fits at ``at``, and where its event ends."""
+        """Return the template that matches at ``at``, and the end of the event."""
         for template in self.known:
             if found := template.match(data, at):
                 return template, found.end()
         return None
 
     def learn(self, block: bytes, meaning: Meaning) -> None:
-        """Take note of an event that was read in full; ``block`` is it with its blank line."""
+        """Learn from an event that was parsed; ``block`` includes its final blank line."""
         if (
-            len(block) > _MOST_BYTES
+            len(block) > _MAX_BYTES
             or meaning.kind not in _LEARNABLE
-            or len(self.known) >= _MOST_TEMPLATES
-            or self._trials >= _MOST_TRIALS
+            or len(self.known) >= _MAX_TEMPLATES
+            or self._trials >= _MAX_TRIALS
         ):
             return
         self._trials += 1
@@ -100,22 +101,23 @@ class TemplateSet:
             return
         form = (parts.before, parts.fixed, meaning.kind)
         other = self._seen.get(form)
-        if len(self._seen) < _MOST_FORMS or other is not None:
+        if len(self._seen) < _MAX_FORMS or other is not None:
             self._seen[form] = parts
         if other is not None:
             self._try(parts, other, meaning)
 
     def _try(self, parts: _Parts, other: _Parts, meaning: Meaning) -> None:
-        holes = [a != b for a, b in zip(parts.tokens, other.tokens, strict=True)]
+        """Add the template of two events with the same fixed parts, if it is valid."""
+        variable = [a != b for a, b in zip(parts.tokens, other.tokens, strict=True)]
         pieces = [re.escape(parts.before), re.escape(parts.fixed[0])]
-        rows = zip(holes, parts.tokens, other.tokens, parts.fixed[1:], strict=True)
-        for hole, token, twin, fixed in rows:
-            is_text = token[:1] == b'"'
-            if hole and is_text != (twin[:1] == b'"'):
+        rows = zip(variable, parts.tokens, other.tokens, parts.fixed[1:], strict=True)
+        for varies, token, other_token, fixed in rows:
+            is_string = token[:1] == b'"'
+            if varies and is_string != (other_token[:1] == b'"'):
                 return
-            pattern = _STRING_HOLE if is_text else _NUMBER_HOLE
-            pieces += [pattern if hole else re.escape(token), re.escape(fixed)]
-        if not self._holds(parts, holes, meaning):
+            pattern = _STRING if is_string else _NUMBER
+            pieces += [pattern if varies else re.escape(token), re.escape(fixed)]
+        if not self._is_valid(parts, variable, meaning):
             return
         pattern = b"".join([*pieces, re.escape(parts.after)])
         template = EventTemplate(
@@ -123,31 +125,35 @@ class TemplateSet:
         )
         self.known.insert(0, template)
 
-    def _holds(self, parts: _Parts, holes: list[bool], meaning: Meaning) -> bool:
-        """Whether the holes may be filled in any way, one by one and all together."""
-        said = (meaning.kind, meaning.ends, meaning.tokens)
-        for filling in range(len(_STRING_FILLINGS)):
-            filled = tuple(
-                _filling(token, filling) if hole else token
-                for hole, token in zip(holes, parts.tokens, strict=True)
+    def _is_valid(self, parts: _Parts, variable: list[bool], meaning: Meaning) -> bool:
+        """Return whether the meaning stays the same when variable tokens change.
+
+        Sample values replace each variable token alone, and all of them together.
+        """
+        expected = (meaning.kind, meaning.ends, meaning.tokens)
+        for sample in range(len(_STRING_SAMPLES)):
+            replaced = tuple(
+                _sample(token, sample) if varies else token
+                for varies, token in zip(variable, parts.tokens, strict=True)
             )
-            tries = [filled] + [
-                (*parts.tokens[:at], filled[at], *parts.tokens[at + 1 :])
-                for at, hole in enumerate(holes)
-                if hole
+            tries = [replaced] + [
+                (*parts.tokens[:at], replaced[at], *parts.tokens[at + 1 :])
+                for at, varies in enumerate(variable)
+                if varies
             ]
             for tokens in tries:
                 found = self._read(parts.name, parts.data(tokens))
-                if (found.kind, found.ends, found.tokens) != said:
+                if (found.kind, found.ends, found.tokens) != expected:
                     return False
         return True
 
 
-def _filling(token: bytes, number: int) -> bytes:
-    return (_STRING_FILLINGS if token[:1] == b'"' else _NUMBER_FILLINGS)[number]
+def _sample(token: bytes, number: int) -> bytes:
+    return (_STRING_SAMPLES if token[:1] == b'"' else _NUMBER_SAMPLES)[number]
 
 
 def _parts(block: bytes) -> _Parts | None:
+    """Split an event that has a JSON object as its only data line; ``None`` for other events."""
     match = _BLOCK.match(block) or _LINE.match(block)
     if match is None:
         return None

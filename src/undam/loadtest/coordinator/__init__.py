@@ -1,1 +1,1 @@
-"""Coordinator of a load test: workers, clusters, protocol, search."""
+"""Coordinator of a load test: splits the load, runs the workers, collects their results."""

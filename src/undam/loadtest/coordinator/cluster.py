@@ -1,8 +1,9 @@
-"""Workers on an existing Ray cluster: one actor each, which relays a local worker's frames.
+"""Workers on an existing Ray cluster: one actor per worker, which relays the worker's frames.
 
-The measuring process is the same `undam.loadtest` as on one machine, with the same stamps, analysis
-and metrics. Ray only starts it elsewhere and carries its bytes. Each request is measured by one
-host alone; clocks of hosts are compared only for the common start and the run's timeline.
+The measuring process is the same `undam.loadtest` as on one machine, with the same timestamps,
+analysis and metrics. Ray only starts it on another node and transports its frames. Each request is
+measured by a single host. Clocks of different hosts are compared only for the common start and the
+timeline of the run.
 """
 
 from __future__ import annotations
@@ -26,17 +27,18 @@ from undam.loadtest.coordinator.worker_pool import (
 )
 from undam.loadtest.protocol import Failure, FinalReport, FrameReader, Status, encode
 
-# Actors start within a second or two; a cluster that is full keeps them waiting for ever.
-_PLACE_S = 60.0
+# Actors start within a second or two, but a full cluster queues them without a limit.
+_PLACEMENT_TIMEOUT_S = 60.0
 _CLOCK_ROUNDS = 5
-_CALL_S = 10.0
+_CALL_TIMEOUT_S = 10.0
 _RELAY_TICK_S = 0.25
 
-_LOST, _FRAME, _ACCOUNT = b"\0", b"\1", b"\2"
+# First byte of each item that an actor streams.
+_LOST, _FRAME, _SCHED_STAT = b"\0", b"\1", b"\2"
 
 
 class ActorLocation(NamedTuple):
-    """A worker's place: Ray's node, the host's name, and the actor's process."""
+    """Location of an actor: Ray node ID, host name and process ID."""
 
     node: str
     host: str
@@ -44,42 +46,45 @@ class ActorLocation(NamedTuple):
 
 
 class ClusterError(UndamError):
-    """The cluster cannot be reached, or has no room."""
+    """The cluster cannot be reached or has too few free CPUs."""
 
 
 class WorkerActor:
-    """What runs on the other machine: one worker process and its two pipes."""
+    """Ray actor on the other machine: runs one worker process and relays its frames."""
 
     def __init__(self) -> None:
         self._pool = LocalWorkerPool(1)
 
     def where(self) -> tuple[str, str, int]:
-        """Ray's node, the host, this process."""
-        import ray  # noqa: PLC0415 (an extra; here it is certainly loaded)
+        """Return the fields of an ``ActorLocation``."""
+        import ray  # noqa: PLC0415 (an extra, which is always installed where an actor runs)
 
         return ray.get_runtime_context().get_node_id(), host_name(), os.getpid()
 
     def clock(self) -> int:
-        """This machine's CLOCK_REALTIME."""
+        """Return CLOCK_REALTIME of this machine."""
         return time.time_ns()
 
     def send(self, data: bytes) -> None:
-        """Hand an encoded frame to the worker."""
+        """Send an encoded frame to the worker."""
         self._pool.send(0, data)
 
     def frames(self) -> Iterator[bytes]:
-        """Encoded frames as they come, each behind a byte that says so. A status is followed by
-        what the system says of the worker; the last word may be why it was lost, as text."""
+        """Yield the worker's encoded frames as they arrive, each prefixed with its type byte.
+
+        A status is followed by the worker's scheduler statistics. If the worker is lost, the last
+        item is the reason as text.
+        """
         while True:
-            for one in self._pool.receive(_RELAY_TICK_S):
-                if isinstance(one, WorkerLost):
-                    yield _LOST + one.why.encode()
+            for event in self._pool.receive(_RELAY_TICK_S):
+                if isinstance(event, WorkerLost):
+                    yield _LOST + event.why.encode()
                     return
-                yield _FRAME + encode(one)
+                yield _FRAME + encode(event)
                 sched_stat = self._pool.sched_stat(0)
-                if isinstance(one, Status) and sched_stat is not None:
-                    yield _ACCOUNT + b"%d %d %d" % sched_stat
-                if isinstance(one, FinalReport | Failure):
+                if isinstance(event, Status) and sched_stat is not None:
+                    yield _SCHED_STAT + b"%d %d %d" % sched_stat
+                if isinstance(event, FinalReport | Failure):
                     return
 
     def close(self) -> None:
@@ -88,21 +93,22 @@ class WorkerActor:
 
 
 class RayWorkerPool:
-    """Workers on the cluster at ``address`` ("auto", or HOST:PORT of its head).
+    """Workers on the Ray cluster at ``address`` ("auto", or HOST:PORT of its head).
 
-    undam must be importable on every node, in the same version.
+    The same version of undam must be importable on every node.
 
     Raises:
-        UsageError: Ray is not installed here.
-        ClusterError: the cluster cannot be reached, or has fewer free processors than workers.
+        UsageError: Ray is not installed on this machine.
+        ClusterError: the cluster cannot be reached or has fewer CPUs than workers.
     """
 
-    # A call to another node takes a few milliseconds; the slowest of many must come in time.
+    # A call to another node takes a few milliseconds. The slowest of many calls must still arrive
+    # before the common start.
     start_lead_ns = 500_000_000
 
     def __init__(self, address: str, size: int) -> None:
         self.size = size
-        self._ray = _connected(address)
+        self._ray = _connect(address)
         self._actors: list[Any] = []
         self._streams: dict[Any, int] = {}
         self._frames = [FrameReader() for _ in range(size)]
@@ -111,7 +117,7 @@ class RayWorkerPool:
         self._sched_stats: dict[int, SchedStat] = {}
         try:
             self.places = self._place()
-            self._ask_clocks()
+            self._measure_clock_offsets()
             for worker, actor in enumerate(self._actors):
                 self._streams[actor.frames.remote()] = worker
         except BaseException:
@@ -120,26 +126,33 @@ class RayWorkerPool:
 
     def _place(self) -> tuple[ActorLocation, ...]:
         ray, size = self._ray, self.size
-        room = int(ray.cluster_resources().get("CPU", 0))
-        if room < size:
-            raise ClusterError(f"the cluster has {room} processors for {size} workers: --workers")
+        cpus = int(ray.cluster_resources().get("CPU", 0))
+        if cpus < size:
+            raise ClusterError(
+                f"the cluster has {cpus} CPUs for {size} workers: use fewer --workers"
+            )
         actor = ray.remote(
             num_cpus=1, max_restarts=0, max_concurrency=3, scheduling_strategy="SPREAD"
         )(_actor_class(ray))
         self._actors = [actor.remote() for _ in range(size)]
         try:
-            found = ray.get([actor.where.remote() for actor in self._actors], timeout=_PLACE_S)
+            found = ray.get(
+                [actor.where.remote() for actor in self._actors], timeout=_PLACEMENT_TIMEOUT_S
+            )
         except ray.exceptions.GetTimeoutError:
             raise ClusterError(
-                f"the cluster found no room for {size} workers within {_PLACE_S:.0f} s"
+                f"the cluster did not start {size} workers within {_PLACEMENT_TIMEOUT_S:.0f} s"
             ) from None
         except ray.exceptions.RayError as error:
             raise ClusterError(f"a worker did not start: {_first_line(error)}") from None
-        return tuple(ActorLocation(*one) for one in found)
+        return tuple(ActorLocation(*fields) for fields in found)
 
-    def _ask_clocks(self) -> None:
-        """Each node's clock against ours by the quickest of a few exchanges; on one host they
-        are the same."""
+    def _measure_clock_offsets(self) -> None:
+        """Measure the clock offset of each worker on another host.
+
+        The fastest of several round trips bounds the error best. Workers on this host share its
+        clock.
+        """
         here = host_name()
         for worker, (actor, place) in enumerate(zip(self._actors, self.places, strict=True)):
             if place.host != here:
@@ -148,11 +161,11 @@ class RayWorkerPool:
     def _offset_of(self, actor: Any) -> tuple[int, int]:
         best: tuple[int, int] | None = None
         for _ in range(_CLOCK_ROUNDS):
-            asked = time.time_ns()
-            there = self._ray.get(actor.clock.remote(), timeout=_CALL_S)
-            took = time.time_ns() - asked
-            if best is None or took < best[1]:
-                best = there - asked - took // 2, took
+            sent_ns = time.time_ns()
+            remote_ns = self._ray.get(actor.clock.remote(), timeout=_CALL_TIMEOUT_S)
+            round_trip_ns = time.time_ns() - sent_ns
+            if best is None or round_trip_ns < best[1]:
+                best = remote_ns - sent_ns - round_trip_ns // 2, round_trip_ns
         assert best is not None
         return best[0], best[1] // 2
 
@@ -169,7 +182,7 @@ class RayWorkerPool:
         return self._offsets[worker]
 
     def send(self, worker: int, data: bytes) -> None:
-        # Nobody waits for the answer: one that cannot be told is heard as lost.
+        # The reply is not awaited: if the call fails, ``receive`` reports the worker as lost.
         self._actors[worker].send.remote(data)
 
     def receive(self, timeout_s: float) -> list[WorkerEvent]:
@@ -185,7 +198,7 @@ class RayWorkerPool:
     def _next(self, stream: Any) -> list[WorkerEvent]:
         worker = self._streams[stream]
         try:
-            data: bytes = self._ray.get(next(stream), timeout=_CALL_S)
+            data: bytes = self._ray.get(next(stream), timeout=_CALL_TIMEOUT_S)
         except StopIteration:
             del self._streams[stream]
             return []
@@ -194,7 +207,7 @@ class RayWorkerPool:
             return [WorkerLost(worker, f"its Ray actor is gone ({type(error).__name__})")]
         if data[:1] == _LOST:
             return [WorkerLost(worker, data[1:].decode())]
-        if data[:1] == _ACCOUNT:
+        if data[:1] == _SCHED_STAT:
             self._sched_stats[worker] = SchedStat(*map(int, data[1:].split()))
             return []
         return list(self._frames[worker].receive_data(data[1:]))
@@ -209,7 +222,7 @@ class RayWorkerPool:
     def close(self) -> None:
         closing = [actor.close.remote() for actor in self._actors]
         with contextlib.suppress(Exception):
-            self._ray.wait(closing, num_returns=len(closing), timeout=_CALL_S)
+            self._ray.wait(closing, num_returns=len(closing), timeout=_CALL_TIMEOUT_S)
         for worker in range(len(self._actors)):
             self.kill(worker)
         self._actors = []
@@ -217,7 +230,7 @@ class RayWorkerPool:
 
 
 def _actor_class(ray: Any) -> type:
-    """``WorkerActor`` with its stream marked as one, as Ray wants it."""
+    """Return ``WorkerActor`` with ``frames`` declared as a streaming method for Ray."""
 
     class StreamingActor(WorkerActor):
         frames = ray.method(num_returns="streaming")(WorkerActor.frames)
@@ -226,20 +239,23 @@ def _actor_class(ray: Any) -> type:
 
 
 def _require_head(address: str) -> None:
-    """Ray itself tries for more than a minute, and writes its log to standard error meanwhile."""
+    """Check that something listens at ``address``.
+
+    Ray itself would retry for more than a minute and log to standard error meanwhile.
+    """
     if address == "auto":
         return
     host, colon, port = address.rpartition(":")
     if "://" in address or not colon or not port.isdigit():
         raise UsageError(f"--ray {address}: expected HOST:PORT of the cluster's head, or auto")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _CALL_S).close()
+        socket.create_connection((host.strip("[]"), int(port)), _CALL_TIMEOUT_S).close()
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ClusterError(f"--ray {address}: no cluster answers there ({reason})") from None
+        raise ClusterError(f"--ray {address}: cannot connect to the cluster ({reason})") from None
 
 
-def _connected(address: str) -> Any:
+def _connect(address: str) -> Any:
     _require_head(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -247,7 +263,7 @@ def _connected(address: str) -> Any:
     except ImportError:
         raise UsageError("--ray needs Ray: pip install ray") from None
     _silence(ray)
-    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         ray.init(
             address=address,
@@ -259,15 +275,18 @@ def _connected(address: str) -> Any:
     except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
         raise ClusterError(f"--ray {address}: {_first_line(error)}") from None
     finally:
-        # Ray takes SIGTERM for itself and would leave no partial report.
+        # Ray installs a SIGTERM handler of its own, which would prevent the partial report.
         for number, handler in before.items():
             signal.signal(number, handler)
     return ray
 
 
 def _silence(ray: Any) -> None:
-    """Keep Ray's own notices of a lost actor off standard output, whatever its log options: what
-    is there may be JSON, and the report tells the loss itself."""
+    """Stop Ray from printing to standard output about a lost actor.
+
+    Its log options do not cover these messages. Standard output may be JSON, and the report
+    includes the lost worker anyway.
+    """
     worker = ray._private.worker
     if hasattr(worker, "print_to_stdstream"):
         worker.print_to_stdstream = lambda *_args, **_kwargs: None

@@ -1,7 +1,7 @@
-"""One run of a load test: tell the workers, start them together, hear them out, end them.
+"""One run of a load test: send the jobs, start all workers together, collect results, end them.
 
-What a worker measured counts from the moment it is heard, so that whatever happens afterwards,
-to it or to this process, takes none of it away.
+A result counts from the moment it is received. Whatever happens afterwards, to the worker or to
+this process, does not remove it from the report.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from undam.errors import UndamError, UsageError
 from undam.loadtest.coordinator.worker_pool import (
@@ -33,42 +33,43 @@ from undam.loadtest.protocol import (
 )
 from undam.record import RequestResult
 
-# Python, and reading a job of many prompts, on a machine that is busy with other workers.
-_READY_S = 60.0
-# What is in flight is given up at once, and then judged: seconds at most.
-_STOP_S = 10.0
-# A status comes four times a second. Judging a full backlog may keep a worker busy for a while.
-_SILENT_S = 60.0
+# Time to start Python and read a job with many prompts, on a machine busy with other workers.
+_READY_TIMEOUT_S = 60.0
+# Requests in flight are abandoned at once. Analyzing what they received takes seconds at most.
+_STOP_TIMEOUT_S = 10.0
+# A status arrives four times per second, but a worker with a full backlog may skip some.
+_SILENCE_TIMEOUT_S = 60.0
 _TICK_S = 0.25
-_UNFELT_NS = 100_000
+# Scheduling delays below this average per time slice are too short to affect any metric.
+_NEGLIGIBLE_WAIT_NS = 100_000
 
 
 class RunFailed(UndamError):
-    """The run never began; one line says why."""
+    """The run never started, or nothing was measured."""
 
 
 class ProgressListener:
-    """What a run tells while it goes on; this one is told in vain."""
+    """Progress callbacks of a run. The base class ignores them."""
 
-    def started(self, start_ns: int) -> None:
-        """The common start, on this process's clock."""
+    def on_start(self, start_ns: int) -> None:
+        """Take the common start, on the clock of this process."""
 
-    def measured(self, batch: Sequence[RequestResult]) -> None:
-        """Requests that are over."""
+    def on_results(self, batch: Sequence[RequestResult]) -> None:
+        """Take finished requests."""
 
-    def ticked(self, statuses: Sequence[Status]) -> None:
-        """Some four times a second: the last status of each worker that has told one."""
+    def on_tick(self, statuses: Sequence[Status]) -> None:
+        """Take the latest status of each worker; called about four times per second."""
 
 
 @dataclass(frozen=True, slots=True)
 class LostShare:
-    """A worker that was lost.
+    """The share of the load that was lost with a worker.
 
     Args:
-        why: in a few words.
-        measured: requests that it had reported; they are in the figures.
-        missing: the fraction of the whole load that it did not report.
-        at_s: after the start.
+        why: reason for the loss.
+        measured: results received from the worker before; they are part of the metrics.
+        missing: fraction of the whole load for which no result was received.
+        at_s: time of the loss, relative to the start.
     """
 
     worker: int
@@ -80,17 +81,17 @@ class LostShare:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """How a run went, beside what it measured.
+    """Outcome of a run, apart from the request results.
 
     Args:
         start_ns: the common start.
-        ended_ns: when the last worker had ended its share.
-        cpu_percent: of one processor, by worker, as far as it told.
-        waited_percent: of the time in which the worker that fared worst wanted a processor, how
-            much it had none; ``None`` where the system does not say.
-        interrupted: it was stopped before its end.
-        planned: requests in all, warm-up included, if the load says so.
-        nodes: where each worker ran, if not all ran here.
+        ended_ns: when the last worker had finished.
+        cpu_percent: CPU use of each worker, in percent of one CPU.
+        waited_percent: how much of its runnable time the worst worker was not scheduled; ``None``
+            if the system does not report it.
+        interrupted: whether the run was stopped before its end.
+        planned: number of requests including warm-up, if the load defines it.
+        nodes: where each worker ran; empty if all ran on this machine.
     """
 
     start_ns: int
@@ -105,28 +106,8 @@ class RunResult:
 
     @property
     def missing(self) -> float:
-        """The fraction of the load that lost workers took with them."""
+        """Fraction of the load that was lost with workers."""
         return sum(loss.missing for loss in self.losses)
-
-
-@dataclass(slots=True)
-class _RunState:
-    """What is known of the workers so far."""
-
-    jobs: Sequence[Job]
-    ready: set[int] = field(default_factory=set)
-    finals: dict[int, FinalReport] = field(default_factory=dict)
-    lost: dict[int, tuple[str, int]] = field(default_factory=dict)
-    statuses: dict[int, Status] = field(default_factory=dict)
-    reported: dict[int, int] = field(default_factory=dict)
-    last_event_at: dict[int, float] = field(default_factory=dict)
-    sched_stats: dict[int, list[SchedStat]] = field(default_factory=dict)
-    failure: Failure | None = None
-
-    @property
-    def running(self) -> list[int]:
-        every = range(len(self.jobs))
-        return [one for one in every if one not in self.finals and one not in self.lost]
 
 
 def run_load(
@@ -136,175 +117,214 @@ def run_load(
     *,
     stopping: Callable[[], bool] = lambda: False,
 ) -> RunResult:
-    """Let the crew do these jobs, one a worker.
+    """Run one job on each worker of the pool.
 
     Args:
-        stopping: whether to end the run now, with what was measured so far.
+        stopping: returns whether to end the run now, with the results received so far.
 
     Raises:
-        NotRun: a worker could not begin.
-        UsageError: nor could any other with these options.
+        RunFailed: a worker could not start.
+        UsageError: no worker can start with these options.
     """
-    state = _RunState(jobs)
-    start_ns = _begin(pool, state, stopping)
-    listener.started(start_ns)
-    interrupted, stop_at = False, math.inf
-    _sample_sched_stats(pool, state)
-    while state.running:
-        for one in pool.receive(_TICK_S):
-            _take(one, state, pool, listener)
-        _sample_sched_stats(pool, state)
-        listener.ticked(list(state.statuses.values()))
-        if not interrupted and stopping():
-            interrupted, stop_at = True, time.monotonic() + _STOP_S
-            for worker in state.running:
-                pool.send(worker, encode(Stop()))
-        _kill_silent(pool, state, stop_at)
-    return replace(_run_result(state, start_ns, interrupted), nodes=pool.nodes)
+    return _Run(pool, jobs, listener, stopping).run()
 
 
-def _begin(pool: WorkerPool, state: _RunState, stopping: Callable[[], bool]) -> int:
-    """Give out the jobs and start them together; the start's time on this process's clock."""
-    for job in state.jobs:
-        pool.send(job.worker, encode(job))
-    give_up = time.monotonic() + _READY_S
-    while len(state.ready) < len(state.jobs):
-        for one in pool.receive(_TICK_S):
-            _take(one, state, pool, ProgressListener())
-        if state.failure is not None:
-            fault = UsageError if state.failure.usage else RunFailed
-            raise fault(state.failure.message)
-        for worker, (why, _) in state.lost.items():
-            raise RunFailed(f"worker {worker} of {len(state.jobs)} did not start: {why}")
-        if time.monotonic() > give_up:
-            raise RunFailed(f"a worker was not ready after {_READY_S:.0f} s")
-        if stopping():
-            raise KeyboardInterrupt
-    start_ns = time.time_ns() + pool.start_lead_ns
-    for job in state.jobs:
-        pool.send(job.worker, encode(Start(at_ns=start_ns + pool.offset_ns(job.worker))))
-    return start_ns
+class _Run:
+    def __init__(
+        self,
+        pool: WorkerPool,
+        jobs: Sequence[Job],
+        listener: ProgressListener,
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._pool = pool
+        self._jobs = jobs
+        self._listener = listener
+        self._stopping = stopping
+        self._start_ns = 0
+        self._ready: set[int] = set()
+        self._finals: dict[int, FinalReport] = {}
+        # Reason and time.
+        self._lost: dict[int, tuple[str, int]] = {}
+        self._statuses: dict[int, Status] = {}
+        self._reported: dict[int, int] = {}
+        self._last_event_at: dict[int, float] = {}
+        # The first and the latest value of each worker.
+        self._sched_stats: dict[int, list[SchedStat]] = {}
+        self._failure: Failure | None = None
+
+    def run(self) -> RunResult:
+        """Run the jobs; see ``run_load``."""
+        self._start()
+        self._listener.on_start(self._start_ns)
+        interrupted, stop_at = False, math.inf
+        self._sample_sched_stats()
+        while self._running:
+            self._receive()
+            self._sample_sched_stats()
+            self._listener.on_tick(list(self._statuses.values()))
+            if not interrupted and self._stopping():
+                interrupted, stop_at = True, time.monotonic() + _STOP_TIMEOUT_S
+                for worker in self._running:
+                    self._pool.send(worker, encode(Stop()))
+            self._kill_silent(stop_at)
+        return self._result(interrupted=interrupted)
+
+    @property
+    def _running(self) -> list[int]:
+        workers = range(len(self._jobs))
+        return [one for one in workers if one not in self._finals and one not in self._lost]
+
+    def _start(self) -> None:
+        """Send the jobs, wait until all workers are ready, and start them together."""
+        pool = self._pool
+        for job in self._jobs:
+            pool.send(job.worker, encode(job))
+        give_up = time.monotonic() + _READY_TIMEOUT_S
+        while len(self._ready) < len(self._jobs):
+            self._receive()
+            if self._failure is not None:
+                error = UsageError if self._failure.usage else RunFailed
+                raise error(self._failure.message)
+            for worker, (why, _) in self._lost.items():
+                raise RunFailed(f"worker {worker} of {len(self._jobs)} did not start: {why}")
+            if time.monotonic() > give_up:
+                raise RunFailed(f"a worker was not ready after {_READY_TIMEOUT_S:.0f} s")
+            if self._stopping():
+                raise KeyboardInterrupt
+        self._start_ns = time.time_ns() + pool.start_lead_ns
+        for job in self._jobs:
+            start = Start(at_ns=self._start_ns + pool.offset_ns(job.worker))
+            pool.send(job.worker, encode(start))
+
+    def _receive(self) -> None:
+        for event in self._pool.receive(_TICK_S):
+            self._take(event)
+
+    def _take(self, event: WorkerEvent) -> None:
+        self._last_event_at[getattr(event, "worker", -1)] = time.monotonic()
+        match event:
+            case Ready():
+                self._ready.add(event.worker)
+            case Batch():
+                reported = self._reported.get(event.worker, 0)
+                self._reported[event.worker] = reported + len(event.measured)
+                offset_ns = self._pool.offset_ns(event.worker)
+                self._listener.on_results(_on_local_clock(event.measured, offset_ns))
+            case Status():
+                self._statuses[event.worker] = event
+            case FinalReport():
+                self._finals[event.worker] = event
+            case Failure():
+                self._failure = event
+                self._lost.setdefault(event.worker, (event.message, time.time_ns()))
+            case WorkerLost():
+                self._lost.setdefault(event.worker, (event.why, time.time_ns()))
+
+    def _sample_sched_stats(self) -> None:
+        for worker in self._running:
+            sched_stat = self._pool.sched_stat(worker)
+            if sched_stat is not None:
+                self._sched_stats.setdefault(worker, [sched_stat])[1:] = [sched_stat]
+
+    def _kill_silent(self, stop_at: float) -> None:
+        """Kill workers that did not stop in time or have sent nothing for too long."""
+        now = time.monotonic()
+        for worker in self._running:
+            silent_s = now - self._last_event_at.setdefault(worker, now)
+            if now > stop_at or silent_s > _SILENCE_TIMEOUT_S:
+                why = "it did not stop" if now > stop_at else f"silent for {silent_s:.0f} s"
+                self._lost.setdefault(worker, (why, time.time_ns()))
+                self._pool.kill(worker)
+
+    def _result(self, *, interrupted: bool) -> RunResult:
+        by_worker = [planned_requests(job) for job in self._jobs]
+        planned = None if None in by_worker else sum(count or 0 for count in by_worker)
+        return RunResult(
+            start_ns=self._start_ns,
+            ended_ns=time.time_ns(),
+            finals=tuple(self._finals[worker] for worker in sorted(self._finals)),
+            losses=tuple(self._lost_share(worker, planned) for worker in sorted(self._lost)),
+            waited_percent=self._waited_percent(),
+            cpu_percent=tuple(self._cpu_percent(worker) for worker in range(len(self._jobs))),
+            interrupted=interrupted,
+            planned=planned,
+            nodes=self._pool.nodes,
+        )
+
+    def _lost_share(self, worker: int, planned: int | None) -> LostShare:
+        why, at_ns = self._lost[worker]
+        at_s = (at_ns - self._start_ns) / 1e9
+        reported = self._reported.get(worker, 0)
+        assigned = planned_requests(self._jobs[worker])
+        if planned is not None and assigned is not None:
+            missing = (assigned - reported) / planned if planned else 0.0
+        else:
+            missing = self._missing_by_time(worker, at_s)
+        return LostShare(worker, why, reported, max(0.0, missing), at_s)
+
+    def _missing_by_time(self, worker: int, ran_s: float) -> float:
+        """Return the missing fraction of a load by duration: the slots of the lost worker are
+        missing for the rest of the time."""
+        loops = [job.load for job in self._jobs]
+        slots = [len(loop.slots) if isinstance(loop, ClosedLoop) else 0 for loop in loops]
+        loop = loops[worker]
+        assert isinstance(loop, ClosedLoop)
+        assert loop.duration_ns is not None
+        return slots[worker] / sum(slots) * max(0.0, 1 - ran_s / (loop.duration_ns / 1e9))
+
+    def _waited_percent(self) -> float | None:
+        """Return the highest share of runnable time without a CPU, over all workers.
+
+        A worker that runs for microseconds at a time easily waits for a fifth of its runnable
+        time. Such short waits do not affect any metric and are not counted.
+        """
+        percents = []
+        for first, *rest in self._sched_stats.values():
+            last = rest[-1] if rest else first
+            run_ns, wait_ns = last.run_ns - first.run_ns, last.wait_ns - first.wait_ns
+            if wait_ns <= _NEGLIGIBLE_WAIT_NS * (last.timeslices - first.timeslices):
+                wait_ns = 0
+            percents.append(100 * wait_ns / (run_ns + wait_ns) if wait_ns else 0.0)
+        return round(max(percents), 1) if percents else None
+
+    def _cpu_percent(self, worker: int) -> float:
+        final, status = self._finals.get(worker), self._statuses.get(worker)
+        if final is not None:
+            cpu_ns, elapsed_ns = final.cpu_ns, final.ended_ns - final.started_ns
+        elif status is not None:
+            cpu_ns, elapsed_ns = status.cpu_ns, status.at_ns - self._start_ns
+        else:
+            return 0.0
+        return round(100 * cpu_ns / elapsed_ns, 1) if elapsed_ns > 0 else 0.0
 
 
-def _take(one: WorkerEvent, state: _RunState, pool: WorkerPool, listener: ProgressListener) -> None:
-    state.last_event_at[getattr(one, "worker", -1)] = time.monotonic()
-    match one:
-        case Ready():
-            state.ready.add(one.worker)
-        case Batch():
-            state.reported[one.worker] = state.reported.get(one.worker, 0) + len(one.measured)
-            listener.measured(_on_local_clock(one.measured, pool.offset_ns(one.worker)))
-        case Status():
-            state.statuses[one.worker] = one
-        case FinalReport():
-            state.finals[one.worker] = one
-        case Failure():
-            state.failure = one
-            state.lost.setdefault(one.worker, (one.message, time.time_ns()))
-        case WorkerLost():
-            state.lost.setdefault(one.worker, (one.why, time.time_ns()))
+def planned_requests(job: Job) -> int | None:
+    """Return the number of requests of a job including warm-up; ``None`` if only the time is
+    limited."""
+    return job.load.count if isinstance(job.load, ClosedLoop) else len(job.load.plan)
 
 
-def _sample_sched_stats(pool: WorkerPool, state: _RunState) -> None:
-    """Keep the first account and the last one of each worker."""
-    for worker in state.running:
-        sched_stat = pool.sched_stat(worker)
-        if sched_stat is not None:
-            state.sched_stats.setdefault(worker, [sched_stat])[1:] = [sched_stat]
+def _on_local_clock(results: Sequence[RequestResult], offset_ns: int) -> Sequence[RequestResult]:
+    """Convert the times of another host's clock to the clock of this process.
 
-
-def _waited_percent(state: _RunState) -> float | None:
-    """Waits of less than `_UNFELT_NS` a turn are left out: a worker that runs for microseconds
-    would soon wait for a fifth of its time, and nobody could tell by any figure."""
-    shares = []
-    for first, *rest in state.sched_stats.values():
-        last = rest[-1] if rest else first
-        ran_ns, wait_ns = last.run_ns - first.run_ns, last.wait_ns - first.wait_ns
-        if wait_ns <= _UNFELT_NS * (last.timeslices - first.timeslices):
-            wait_ns = 0
-        shares.append(100 * wait_ns / (ran_ns + wait_ns) if wait_ns else 0.0)
-    return round(max(shares), 1) if shares else None
-
-
-def _kill_silent(pool: WorkerPool, state: _RunState, stop_at: float) -> None:
-    now = time.monotonic()
-    for worker in state.running:
-        silent = now - state.last_event_at.setdefault(worker, now)
-        if now > stop_at or silent > _SILENT_S:
-            why = "it did not stop" if now > stop_at else f"silent for {silent:.0f} s"
-            state.lost.setdefault(worker, (why, time.time_ns()))
-            pool.kill(worker)
-
-
-def _on_local_clock(measured: Sequence[RequestResult], offset_ns: int) -> Sequence[RequestResult]:
-    """The same with the times that this process's clock would have shown. Differences stay exactly
-    as they were, so no figure of a request depends on how well the offset is known."""
+    Differences between times do not change, so the metrics of a request do not depend on the
+    accuracy of the offset.
+    """
     if offset_ns == 0:
-        return measured
-    return [_shifted(one, -offset_ns) for one in measured]
+        return results
+    return [_shifted(result, -offset_ns) for result in results]
 
 
-def _shifted(one: RequestResult, by_ns: int) -> RequestResult:
+def _shifted(result: RequestResult, by_ns: int) -> RequestResult:
     def moved(at_ns: int | None) -> int | None:
         return None if at_ns is None else at_ns + by_ns
 
     return replace(
-        one,
-        intended_ns=one.intended_ns + by_ns,
-        ended_ns=one.ended_ns + by_ns,
-        started_ns=moved(one.started_ns),
-        head_ns=moved(one.head_ns),
-        reads=tuple(read._replace(at_ns=read.at_ns + by_ns) for read in one.reads),
+        result,
+        intended_ns=result.intended_ns + by_ns,
+        ended_ns=result.ended_ns + by_ns,
+        started_ns=moved(result.started_ns),
+        head_ns=moved(result.head_ns),
+        reads=tuple(read._replace(at_ns=read.at_ns + by_ns) for read in result.reads),
     )
-
-
-def _run_result(state: _RunState, start_ns: int, interrupted: bool) -> RunResult:
-    planned = [planned_requests(job) for job in state.jobs]
-    whole = None if None in planned else sum(one or 0 for one in planned)
-    return RunResult(
-        start_ns=start_ns,
-        ended_ns=time.time_ns(),
-        finals=tuple(state.finals[worker] for worker in sorted(state.finals)),
-        losses=tuple(_lost_share(worker, state, start_ns, whole) for worker in sorted(state.lost)),
-        waited_percent=_waited_percent(state),
-        cpu_percent=tuple(_cpu(worker, state, start_ns) for worker in range(len(state.jobs))),
-        interrupted=interrupted,
-        planned=whole,
-    )
-
-
-def _lost_share(worker: int, state: _RunState, start_ns: int, whole: int | None) -> LostShare:
-    why, at_ns = state.lost[worker]
-    reported = state.reported.get(worker, 0)
-    mine = planned_requests(state.jobs[worker])
-    if whole is not None and mine is not None:
-        missing = (mine - reported) / whole if whole else 0.0
-    else:
-        missing = _missing_by_time(worker, state, (at_ns - start_ns) / 1e9)
-    return LostShare(worker, why, reported, max(0.0, missing), (at_ns - start_ns) / 1e9)
-
-
-def _missing_by_time(worker: int, state: _RunState, ran_s: float) -> float:
-    """Of slots that run for a time, the part of their time that they did not."""
-    loops = [job.load for job in state.jobs]
-    slots = [len(loop.slots) if isinstance(loop, ClosedLoop) else 0 for loop in loops]
-    mine = loops[worker]
-    assert isinstance(mine, ClosedLoop)
-    assert mine.duration_ns is not None
-    return slots[worker] / sum(slots) * max(0.0, 1 - ran_s / (mine.duration_ns / 1e9))
-
-
-def planned_requests(job: Job) -> int | None:
-    """How many requests a job has, warm-up included; ``None``: as many as its time allows."""
-    return job.load.count if isinstance(job.load, ClosedLoop) else len(job.load.plan)
-
-
-def _cpu(worker: int, state: _RunState, start_ns: int) -> float:
-    final, status = state.finals.get(worker), state.statuses.get(worker)
-    if final is not None:
-        spent, took = final.cpu_ns, final.ended_ns - final.started_ns
-    elif status is not None:
-        spent, took = status.cpu_ns, status.at_ns - start_ns
-    else:
-        return 0.0
-    return round(100 * spent / took, 1) if took > 0 else 0.0

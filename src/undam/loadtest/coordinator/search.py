@@ -1,44 +1,48 @@
-"""The highest rate that still meets some objectives, in a bounded number of runs. No I/O."""
+"""Search for the highest rate that meets the objectives, in a bounded number of runs. No I/O."""
 
 from __future__ import annotations
 
 import math
 
 RESOLUTION = 1.1
-"""The search ends when the lowest rate that missed is at most so many times the highest that met:
-a shorter step would mostly measure the luck of a run."""
+"""The search ends when the lowest rate that missed is at most this multiple of the highest rate
+that met. Smaller steps would mostly measure the variation between runs."""
 
-MOST_STEPS = 14
-# Below so small a part of the first rate the objective is out of reach rather than the rate too
-# high, and runs of a fixed number of requests would take for ever.
-_LOWEST_PART = 1 / 64
+MAX_STEPS = 14
+# If even this fraction of the first rate misses, no rate is likely to meet the objective. Lower
+# rates would also take very long with a fixed number of requests.
+_LOWEST_FRACTION = 1 / 64
 
 
 class RateSearch:
-    """Doubles or halves until one rate met and one missed, then goes between them.
+    """Double or halve the rate until one met and one missed, then bisect geometrically.
 
     Attributes:
-        rate: to try next; ``None`` when it is over.
-        met, missed: the highest that met, the lowest that missed; ``None`` where there is none.
+        rate: the rate to run next; ``None`` when the search is over.
+        met: the highest rate that met the objectives; ``None`` if there is none.
+        missed: the lowest rate that missed them; ``None`` if there is none.
     """
 
     def __init__(self, first: float) -> None:
         self.rate: float | None = first
-        self._lowest = first * _LOWEST_PART
+        self._lowest = first * _LOWEST_FRACTION
         self.met: float | None = None
         self.missed: float | None = None
         self.steps = 0
 
-    def took(self, met: bool) -> None:
-        """Tell how ``rate`` went. A rate above one that missed is never tried, so noise cannot
-        lead the search astray, only end it lower."""
+    def record(self, met: bool) -> None:
+        """Record the outcome of the run at ``rate``.
+
+        A rate above one that missed is never tried, so noise can only end the search at a lower
+        rate.
+        """
         assert self.rate is not None
         self.steps += 1
         if met:
             self.met = self.rate
         else:
             self.missed = self.rate
-        self.rate = self._next() if self.steps < MOST_STEPS else None
+        self.rate = self._next() if self.steps < MAX_STEPS else None
 
     def _next(self) -> float | None:
         if self.met is None:
@@ -53,5 +57,5 @@ class RateSearch:
 
 
 def _round(rate: float) -> float:
-    """To three digits, so that a report can name it."""
+    """Round to three significant digits, so that reports can name the rate."""
     return float(f"{rate:.3g}")

@@ -1,4 +1,4 @@
-"""From a load and what to ask to the job of each worker. Opens nothing."""
+"""Split a load into one job per worker. No I/O."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from undam.loadtest.setup.plan import Load, WorkerShare, split_load
 from undam.wire import ClientConfig, Request, Target
 from undam.wire.request import encode_request
 
-# More than these are hardly due at once before the first answers free a connection.
-_MOST_AHEAD = 64
+# Before the first response frees a connection, more requests than this are rarely due.
+_MAX_CONNECTIONS_AHEAD = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobTemplate:
-    """What every worker of a test asks, and of whom.
+    """Fields that the jobs of all workers have in common.
 
     Args:
-        addresses: (family, sockaddr), best first.
-        requests: whole requests as they go over the wire; they hold secrets.
+        addresses: (family, sockaddr) pairs, best first.
+        requests: complete requests as sent on the wire; they contain secrets.
         api: name of one of ``undam.apis``.
-        content_path: see ``Job``.
+        timeout_s, content_path, tls: as in ``Job``.
     """
 
     addresses: tuple[tuple[int, tuple[Any, ...]], ...]
@@ -35,12 +35,13 @@ class JobTemplate:
 
 
 def encode_requests(request: Request, target: Target, bodies: Sequence[bytes]) -> tuple[bytes, ...]:
-    """``request`` as bytes, once with each body; alone where there is none.
+    """Encode ``request`` once with each body, or as it is if there are no bodies.
 
-    Compression is not asked for: it would bundle tokens, and that is `undam check`'s matter.
+    Requests ask for no compression unless the user set Accept-Encoding: compression would batch
+    tokens, and `undam check` is the command that tests for it.
 
     Raises:
-        LocalProtocolError: HTTP cannot carry it.
+        LocalProtocolError: the request cannot be sent over HTTP.
     """
     if all(name.lower() != "accept-encoding" for name, _ in request.headers):
         request = replace(request, headers=(*request.headers, ("Accept-Encoding", "identity")))
@@ -50,7 +51,7 @@ def encode_requests(request: Request, target: Target, bodies: Sequence[bytes]) -
 
 
 def tls_for(target: Target, config: ClientConfig) -> Tls | None:
-    """How to speak TLS to ``target``; ``None`` for http."""
+    """Return the TLS settings for ``target``, or ``None`` for an http URL."""
     if target.scheme != "https":
         return None
     return Tls(
@@ -62,7 +63,7 @@ def tls_for(target: Target, config: ClientConfig) -> Tls | None:
 
 
 def make_jobs(load: Load, workers: int, template: JobTemplate) -> tuple[Job, ...]:
-    """One job a worker; each waits for a ``Start``.
+    """Return one job per worker; each waits for a ``Start``.
 
     Raises:
         UsageError: the load cannot be planned.
@@ -75,9 +76,9 @@ def make_jobs(load: Load, workers: int, template: JobTemplate) -> tuple[Job, ...
             addresses=template.addresses,
             requests=template.requests,
             api=template.api,
-            load=_open(share, load.warmup, len(template.requests))
+            load=_open_loop(share, load.warmup, len(template.requests))
             if load.is_open
-            else _closed(share, load, firsts[share.worker]),
+            else _closed_loop(share, load, firsts[share.worker]),
             timeout_s=template.timeout_s,
             content_path=template.content_path,
             tls=template.tls,
@@ -86,16 +87,19 @@ def make_jobs(load: Load, workers: int, template: JobTemplate) -> tuple[Job, ...
     )
 
 
-def _open(share: WorkerShare, warmup: int, requests: int) -> OpenLoop:
+def _open_loop(share: WorkerShare, warmup: int, requests: int) -> OpenLoop:
     plan = tuple(
         ScheduledRequest(number, offset_ns, number % requests, number < warmup)
         for number, offset_ns in zip(share.numbers, share.offsets_ns, strict=True)
     )
-    return OpenLoop(plan=plan, ahead=min(len(plan), _MOST_AHEAD))
+    return OpenLoop(plan=plan, ahead=min(len(plan), _MAX_CONNECTIONS_AHEAD))
 
 
-def _closed(share: WorkerShare, load: Load, first: int) -> ClosedLoop:
-    """Its numbers: a range of its own, or every ``workers``-th where nobody knows how many."""
+def _closed_loop(share: WorkerShare, load: Load, first: int) -> ClosedLoop:
+    """Give the worker request numbers that no other worker uses.
+
+    With a known total, they are a contiguous range; otherwise every ``workers``-th number.
+    """
     endless = share.total is None
     stride = share.workers if endless else 1
     first = share.worker if endless else first

@@ -1,7 +1,7 @@
-"""The workers of a load test as the coordinator sees them: told by frames, heard by frames.
+"""Coordinator side of the load-test workers: sends them jobs and receives results as frames.
 
-However a coordinator ends, no worker outlives it: a worker ends when its standard input closes,
-which the kernel does for a process that was killed.
+A worker exits when its standard input closes. The kernel closes that pipe even if the coordinator
+is killed, so no worker outlives its coordinator.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typing import IO, NamedTuple, Protocol
 from undam.loadtest.protocol import Failure, FinalReport, Frame, FrameReader
 
 COMMAND = (sys.executable, "-P", "-m", "undam.loadtest")
-"""A worker: reads a job from its standard input, writes frames to its standard output."""
+"""Command of a worker process, which reads and writes frames on its standard streams."""
 
 _READ_BYTES = 1 << 20
-# Of what a worker wrote to its standard error, only the end says why it stopped.
+# The reason for an exit is in the last lines of standard error, so only the tail is kept.
 _KEPT_ERROR_BYTES = 4096
-_END_S = 2.0
+_EXIT_TIMEOUT_S = 2.0
 
 
 class WorkerLost(NamedTuple):
@@ -42,10 +42,10 @@ class WorkerNode(NamedTuple):
     """Where a worker runs.
 
     Attributes:
-        node: the cluster's name of it.
-        host: as ``undam.host`` names it: the same name is the same clock.
-        offset_ns: how far its clock is ahead of this process's, and ``doubt_ns`` by how much that
-            may be wrong.
+        node: the cluster's name of the node.
+        host: name from ``undam.host``; workers with the same name share a clock.
+        offset_ns: how far the node's clock is ahead of the clock of this process.
+        doubt_ns: maximum error of ``offset_ns``.
     """
 
     node: str
@@ -55,8 +55,13 @@ class WorkerNode(NamedTuple):
 
 
 class SchedStat(NamedTuple):
-    """The system's account of a process (/proc/PID/schedstat), ns: how long it ran, how long it
-    was ready and had to wait for a processor, and how often it got one."""
+    """Scheduler statistics of a process (/proc/PID/schedstat).
+
+    Attributes:
+        run_ns: time on a CPU.
+        wait_ns: time runnable but not scheduled.
+        timeslices: number of times it was scheduled.
+    """
 
     run_ns: int
     wait_ns: int
@@ -64,48 +69,48 @@ class SchedStat(NamedTuple):
 
 
 class WorkerPool(Protocol):
-    """Some workers, numbered from 0."""
+    """A fixed number of workers, numbered from 0."""
 
     @property
     def size(self) -> int:
-        """How many they were at the beginning."""
+        """Number of workers at the start."""
 
     @property
     def start_lead_ns(self) -> int:
-        """How long before the common start they must be told of it."""
+        """How long before the common start a ``Start`` must be sent."""
 
     def offset_ns(self, worker: int) -> int:
-        """How far that worker's clock is ahead of this process's."""
+        """Return how far the worker's clock is ahead of the clock of this process."""
 
     def send(self, worker: int, data: bytes) -> None:
-        """Send an encoded frame; a worker that is gone hears nothing."""
+        """Send an encoded frame; a no-op if the worker is gone."""
 
     def receive(self, timeout_s: float) -> list[WorkerEvent]:
-        """What came, waiting at most so long; each worker's last word is a ``FinalReport``, a
-        ``Failure`` or a ``WorkerLost``."""
+        """Return the events that arrive within ``timeout_s``.
+
+        The last event of each worker is a ``FinalReport``, a ``Failure`` or a ``WorkerLost``.
+        """
 
     def sched_stat(self, worker: int) -> SchedStat | None:
-        """What the system last said of it; ``None`` where it says nothing."""
+        """Return the latest scheduler statistics, or ``None`` if the system has none."""
 
     @property
     def nodes(self) -> tuple[WorkerNode, ...]:
-        """Where each worker runs; nothing where all run here."""
+        """Where each worker runs; empty if all run on this machine."""
 
     def kill(self, worker: int) -> None:
-        """End a worker at once; it is then heard as lost."""
+        """Kill a worker; ``receive`` then reports it as lost."""
 
     def close(self) -> None:
-        """End them all; afterwards none of them runs."""
+        """End all workers and wait until none is running."""
 
 
 @dataclass(slots=True)
 class _WorkerProcess:
-    """One worker process."""
-
     process: subprocess.Popen[bytes]
     frames: FrameReader
     error: bytearray
-    reported_end: bool = False
+    has_reported: bool = False
 
     def pipe(self, name: str) -> IO[bytes]:
         pipe = getattr(self.process, name)
@@ -114,10 +119,11 @@ class _WorkerProcess:
 
 
 class LocalWorkerPool:
-    """Workers on this machine. Starting them is all that the constructor does, so what they load
-    and what the caller loads meanwhile go side by side.
+    """Worker processes on this machine.
 
-    They have a session of their own: Ctrl-C is the coordinator's to hear.
+    The constructor only starts them and does not wait, so that they load their modules while the
+    caller loads its own. Each runs in a session of its own, because Ctrl-C is handled by the
+    coordinator.
     """
 
     start_lead_ns = 3_000_000
@@ -125,7 +131,7 @@ class LocalWorkerPool:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._processes: list[_WorkerProcess] = []
+        self._workers: list[_WorkerProcess] = []
         self._selector = selectors.DefaultSelector()
         try:
             for worker in range(size):
@@ -134,19 +140,19 @@ class LocalWorkerPool:
             self.close()
             raise
 
-    def _start(self, worker: int) -> None:
+    def _start(self, number: int) -> None:
         pipe = subprocess.PIPE
-        started = subprocess.Popen(
+        process = subprocess.Popen(
             COMMAND, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, start_new_session=True
         )
-        process = _WorkerProcess(started, FrameReader(), bytearray())
-        self._processes.append(process)
+        worker = _WorkerProcess(process, FrameReader(), bytearray())
+        self._workers.append(worker)
         for name in ("stdout", "stderr"):
-            self._selector.register(process.pipe(name), selectors.EVENT_READ, (worker, name))
+            self._selector.register(worker.pipe(name), selectors.EVENT_READ, (number, name))
 
     def pid(self, worker: int) -> int:
-        """Of the worker's process."""
-        return self._processes[worker].process.pid
+        """Return the process ID of a worker."""
+        return self._workers[worker].process.pid
 
     def offset_ns(self, worker: int) -> int:
         return 0
@@ -154,44 +160,44 @@ class LocalWorkerPool:
     def send(self, worker: int, data: bytes) -> None:
         with contextlib.suppress(BrokenPipeError, ValueError):
             view = memoryview(data)
-            pipe = self._processes[worker].pipe("stdin")
+            pipe = self._workers[worker].pipe("stdin")
             while view:
                 view = view[pipe.write(view) :]
 
     def receive(self, timeout_s: float) -> list[WorkerEvent]:
         events: list[WorkerEvent] = []
         for key, _ in self._selector.select(timeout_s):
-            worker, name = key.data
+            number, name = key.data
             data = os.read(key.fd, _READ_BYTES)
-            process = self._processes[worker]
+            worker = self._workers[number]
             if name == "stderr":
-                process.error += data
-                del process.error[:-_KEPT_ERROR_BYTES]
+                worker.error += data
+                del worker.error[:-_KEPT_ERROR_BYTES]
             else:
-                frames = process.frames.receive_data(data)
+                frames = worker.frames.receive_data(data)
                 events += frames
-                process.reported_end |= any(
-                    isinstance(one, FinalReport | Failure) for one in frames
+                worker.has_reported |= any(
+                    isinstance(frame, FinalReport | Failure) for frame in frames
                 )
             if not data:
                 self._selector.unregister(key.fileobj)
-                if name == "stdout" and not process.reported_end:
-                    events.append(WorkerLost(worker, self._why(process)))
+                if name == "stdout" and not worker.has_reported:
+                    events.append(WorkerLost(number, self._exit_reason(worker)))
         return events
 
-    def _why(self, process: _WorkerProcess) -> str:
-        """Why it ended, in a few words: the signal, or the last line it wrote."""
+    def _exit_reason(self, worker: _WorkerProcess) -> str:
+        """Return the signal that ended the process, or its exit code and last line of output."""
         try:
-            code = process.process.wait(_END_S)
+            code = worker.process.wait(_EXIT_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             return "it closed its output"
         with contextlib.suppress(ValueError):
-            os.set_blocking(process.pipe("stderr").fileno(), False)
-            process.error += process.pipe("stderr").read(_READ_BYTES) or b""
-        said = bytes(process.error).decode("utf-8", "replace").strip().splitlines()
+            os.set_blocking(worker.pipe("stderr").fileno(), False)
+            worker.error += worker.pipe("stderr").read(_READ_BYTES) or b""
         if code < 0:
             return f"killed by {signal.Signals(-code).name}"
-        return f"exit code {code}" + (f": {said[-1].strip()[:200]}" if said else "")
+        lines = bytes(worker.error).decode("utf-8", "replace").strip().splitlines()
+        return f"exit code {code}" + (f": {lines[-1].strip()[:200]}" if lines else "")
 
     def sched_stat(self, worker: int) -> SchedStat | None:
         try:
@@ -201,20 +207,20 @@ class LocalWorkerPool:
             return None
 
     def kill(self, worker: int) -> None:
-        self._processes[worker].process.kill()
+        self._workers[worker].process.kill()
 
     def close(self) -> None:
-        give_up = time.monotonic() + _END_S
-        for process in self._processes:
+        give_up = time.monotonic() + _EXIT_TIMEOUT_S
+        for worker in self._workers:
             with contextlib.suppress(OSError):
-                process.pipe("stdin").close()
-        for process in self._processes:
-            # One that has told its last is about to end by itself; any other has no use any more.
+                worker.pipe("stdin").close()
+        for worker in self._workers:
+            # A worker that has sent its last frame exits by itself; any other is not needed.
             with contextlib.suppress(subprocess.TimeoutExpired):
-                if process.reported_end:
-                    process.process.wait(max(0.0, give_up - time.monotonic()))
-            process.process.kill()
-            process.process.wait()
-            process.pipe("stdout").close()
-            process.pipe("stderr").close()
+                if worker.has_reported:
+                    worker.process.wait(max(0.0, give_up - time.monotonic()))
+            worker.process.kill()
+            worker.process.wait()
+            worker.pipe("stdout").close()
+            worker.pipe("stderr").close()
         self._selector.close()

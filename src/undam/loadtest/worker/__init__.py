@@ -1,1 +1,1 @@
-"""Worker of a load test: sends requests and reads responses with kernel times."""
+"""Worker of a load test: sends requests and reads responses with kernel timestamps."""

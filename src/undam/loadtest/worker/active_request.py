@@ -1,7 +1,7 @@
-"""One request under way: what was sent, the raw reads of its answer, and whether it is over.
+"""Request in flight: the raw reads of its response, and detection of the response's end.
 
-Only the end of the answer is looked for here, and mostly by its last bytes. llhttp has the last
-word on it, and reads each byte once; the events wait for the judge.
+Only the end of the response is detected while the load runs, in most cases from the last bytes of
+a read. llhttp confirms it and parses each byte once. Events are analyzed later.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from undam.loadtest.worker.schedule import DueRequest
 from undam.record.request_result import RequestResult
 
 MAX_HEAD_BYTES = 65536
-# The end of a chunked body, with trailers or without.
+# End of a chunked body, with or without trailers.
 _LAST_BYTES = b"\r\n\r\n"
 
-# Which reads may end the answer: any, those that end as a chunked body does, or none but the
-# connection's own end.
+# Which reads can end the response: any read, reads that end like a chunked body, or none (only the
+# end of the connection does).
 _ANY, _CHUNKED, _CLOSE = range(3)
 
 
 class ActiveRequest:
-    """A request and its answer so far.
+    """A request and its response so far.
 
     Attributes:
-        complete: the answer is over, as its framing says.
-        fault: why no more can be read, as (kind, message); ``None`` for nothing.
-        keep: the connection may carry another request after this one.
-        resent: it was sent again on another connection.
-        ended: set when it is over, in whatever way.
+        complete: whether the response has ended, according to its framing.
+        fault: reason to stop reading, as (kind, message); ``None`` if there is none.
+        keep: whether the connection can carry another request.
+        resent: whether the request was sent again on another connection.
+        ended: set when the request has ended for any reason.
     """
 
     __slots__ = (
@@ -58,7 +58,7 @@ class ActiveRequest:
         "size",
         "stamped",
         "started_ns",
-    )  # fmt: skip
+    )
 
     def __init__(self, due: DueRequest, request: bytes, deadline_ns: int) -> None:
         self.due = due
@@ -78,11 +78,11 @@ class ActiveRequest:
         self._final = False
         self._framed: int | None = None
         self._analyzer: ResponseAnalyzer | None = None
-        # Made when something has come: until the request is sent each microsecond counts.
+        # Created with the first read: before the request is sent, every microsecond delays it.
         self._parser: httptools.HttpResponseParser | None = None
 
     def receive(self, read: RawRead) -> bool:
-        """Take a read; true when nothing more need be read, by ``complete`` or ``fault``."""
+        """Take a read; return true if no more need be read (see ``complete`` and ``fault``)."""
         data = read[3]
         self.reads.append(read)
         self.size += len(data)
@@ -93,33 +93,32 @@ class ActiveRequest:
         elif watch == _CLOSE and self.size <= MAX_BODY_BYTES:
             return False
         self._feed()
-        self._bound()
+        self._check_size()
         return self.complete or self.fault is not None
 
-    def analyze(self, context: ApiContext, most: int) -> bool:
-        """Judge at most so many reads of those that are there; true when none is left."""
+    def analyze(self, context: ApiContext, max_reads: int) -> bool:
+        """Analyze at most ``max_reads`` of the pending reads; return true if none is left."""
         if self._fed < len(self.reads) and not self.complete:
             self._feed()
         analyzer = self._analyzer
         if analyzer is None:
             analyzer = self._analyzer = ResponseAnalyzer(context)
-        taken = self.reads[:most]
-        for read in taken:
+        for read in self.reads[:max_reads]:
             analyzer.receive(read)
-        del self.reads[:most]
+        del self.reads[:max_reads]
         self._fed = len(self.reads)
         return not self.reads
 
-    def measured(self, context: ApiContext) -> RequestResult:
-        """The result, once it has ``ended`` and all reads are judged."""
+    def result(self, context: ApiContext) -> RequestResult:
+        """Return the result; the request must have ``ended`` and all its reads be analyzed."""
         assert self.ended is not None
         return (self._analyzer or ResponseAnalyzer(context)).finish(self.ended)
 
     def end(
-        self, worker: int, at_ns: int, how: EndCause, fault: tuple[str, str] = ("", "")
+        self, worker: int, at_ns: int, cause: EndCause, fault: tuple[str, str] = ("", "")
     ) -> None:
-        """Note the end, whatever it is."""
-        # It knows this object, and no collector runs that would find the circle.
+        """Record the end of the request."""
+        # The parser refers to this object. Garbage collection is off, so the cycle is broken here.
         self._parser = None
         number, intended_ns, _, warmup, _ = self.due
         self.ended = RequestEnd(
@@ -129,7 +128,7 @@ class ActiveRequest:
             intended_ns=intended_ns,
             started_ns=self.started_ns,
             ended_ns=at_ns,
-            how=how,
+            cause=cause,
             kind=fault[0],
             message=fault[1],
             stamped=self.stamped,
@@ -147,23 +146,23 @@ class ActiveRequest:
         except httptools.HttpParserUpgrade:
             self.fault = ("bad-http", "the server switched protocols")
         except httptools.HttpParserError as error:
-            # What comes behind a complete answer only means that the connection is spent.
+            # Invalid data after a complete response only means that the connection is unusable.
             self.keep = False
             if not self.complete:
                 self.fault = ("bad-http", str(error) or type(error).__name__)
 
-    def _bound(self) -> None:
+    def _check_size(self) -> None:
         if self.complete:
             return
         if not self._final and self.size >= MAX_HEAD_BYTES:
             self.fault = ("too-large", f"the response head is larger than {MAX_HEAD_BYTES} bytes")
         elif self.size > MAX_BODY_BYTES:
-            self.fault = ("too-large", f"the answer is larger than {MAX_BODY_BYTES} bytes")
+            self.fault = ("too-large", f"the response is larger than {MAX_BODY_BYTES} bytes")
 
-    # What httptools calls.
+    # Callbacks of httptools.
 
     def on_message_begin(self) -> None:
-        # Behind the last answer begins another that nobody asked for.
+        # A second message on the connection is a response without a request.
         self.keep = False
 
     def on_header(self, name: bytes, value: bytes) -> None:

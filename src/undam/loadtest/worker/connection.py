@@ -1,7 +1,7 @@
-"""One connection of a worker: to the target, through TLS perhaps, one request after another.
+"""Connection of a worker to the target, optionally with TLS; carries one request at a time.
 
-Nothing here waits: each call does what can be done now and tells what the socket must be ready
-for next.
+No call blocks. Each does what is possible now and updates ``wants_write``, from which the caller
+knows which socket events to wait for.
 """
 
 from __future__ import annotations
@@ -35,31 +35,31 @@ _KINDS = {
     errno.ECONNRESET: ("reset", "connection reset"),
     errno.EPIPE: ("reset", "connection reset"),
     errno.ECONNABORTED: ("reset", "connection aborted"),
-    errno.ETIMEDOUT: ("timeout", "no answer to the connection"),
-    errno.EHOSTUNREACH: ("unreachable", "no route to the host"),
+    errno.ETIMEDOUT: ("timeout", "connection attempt timed out"),
+    errno.EHOSTUNREACH: ("unreachable", "no route to host"),
     errno.ENETUNREACH: ("unreachable", "network is unreachable"),
-    errno.EMFILE: ("local-limit", "this process has no file descriptor left (ulimit -n)"),
-    errno.ENFILE: ("local-limit", "this system has no file descriptor left"),
-    errno.EADDRNOTAVAIL: ("local-limit", "this machine has no port left for the target"),
+    errno.EMFILE: ("local-limit", "this process is out of file descriptors (ulimit -n)"),
+    errno.ENFILE: ("local-limit", "this system is out of file descriptors"),
+    errno.EADDRNOTAVAIL: ("local-limit", "this machine has no free local port for the target"),
     errno.ENOBUFS: ("local-limit", "this machine has no memory left for sockets"),
     errno.ENOMEM: ("local-limit", "this machine has no memory left for sockets"),
 }
 
 
 def fault_from(error: OSError) -> Fault:
-    """An error of a socket as a kind and a message."""
+    """Convert a socket error to a kind and a message."""
     known = _KINDS.get(error.errno or 0)
     if known is not None:
         return known
-    said = os.strerror(error.errno).lower() if error.errno else str(error)
-    return ("network", said or type(error).__name__)
+    message = os.strerror(error.errno).lower() if error.errno else str(error)
+    return ("network", message or type(error).__name__)
 
 
 class ConnectionState(Enum):
-    """What a connection is doing."""
+    """State of a ``WorkerConnection``."""
 
     CONNECTING = "connecting"
-    HANDSHAKING = "shaking hands"
+    HANDSHAKING = "handshaking"
     IDLE = "idle"
     SENDING = "sending"
     READING = "reading"
@@ -67,19 +67,22 @@ class ConnectionState(Enum):
 
 
 class WorkerConnection:
-    """A socket to the target; it begins to connect when it is made.
+    """Nonblocking socket to the target, which starts to connect when it is created.
 
     Attributes:
-        address: index of the one it goes to.
-        born: the turn of the loop in which it was made.
-        clear_ns: when it was last seen empty, after a read that may have left something; else 0.
-        pooled: it was idle before it got its exchange, so the server may have closed it by then.
+        active: the request that it carries; ``None`` while it is idle.
+        address: index of the target address.
+        created_in: iteration of the event loop in which it was created.
+        drained_ns: when its receive buffer was last known to be empty, if the latest read may have
+            left data in it; otherwise 0.
+        pooled: whether it was idle when the request was assigned, so the server may have closed it.
+        wants_write: whether to wait for the socket to become writable.
 
     Args:
-        pump: speaks TLS; ``None`` for a connection in the clear.
+        pump: TLS engine; ``None`` for plain HTTP.
 
     Raises:
-        OSError: it cannot connect.
+        OSError: the socket cannot connect.
     """
 
     __slots__ = (
@@ -88,8 +91,8 @@ class WorkerConnection:
         "_recvmsg",
         "active",
         "address",
-        "born",
-        "clear_ns",
+        "created_in",
+        "drained_ns",
         "fd",
         "pooled",
         "sock",
@@ -102,8 +105,8 @@ class WorkerConnection:
         self.active: ActiveRequest | None = None
         self.pooled = False
         self.address = 0
-        self.born = 0
-        self.clear_ns = 0
+        self.created_in = 0
+        self.drained_ns = 0
         self.state = ConnectionState.CONNECTING
         self.wants_write = True
         self._out = b""
@@ -122,7 +125,7 @@ class WorkerConnection:
         self._recvmsg = self.sock.recvmsg
 
     def assign(self, active: ActiveRequest) -> None:
-        """Send the request of ``active``, or as soon as the connection is there.
+        """Send the request of ``active`` now, or as soon as the connection is established.
 
         Raises:
             OSError: the connection is broken.
@@ -133,10 +136,10 @@ class WorkerConnection:
             self._begin()
 
     def advance(self) -> None:
-        """Go on after the socket became ready, until it must be waited for again.
+        """Continue to connect, to shake hands or to send, after the socket became ready.
 
         Raises:
-            OSError: the connection is broken, or never came to be.
+            OSError: the connection is broken or could not be established.
             NetworkError: TLS failed.
         """
         if self.state is ConnectionState.CONNECTING:
@@ -156,11 +159,14 @@ class WorkerConnection:
             self._flush()
 
     def read(self) -> tuple[bytes, int, int, bool]:
-        """Read once: the bytes, when they came, when they were taken, and whether the kernel said
-        when. No bytes at all are the end of the connection.
+        """Read once.
+
+        Returns:
+            The bytes (none at the end of the connection), their arrival time, the time of this
+            read, and whether the arrival time is a kernel timestamp.
 
         Raises:
-            BlockingIOError: nothing waits.
+            BlockingIOError: there is nothing to read.
             OSError: the connection is broken.
         """
         data, ancillary, _, _ = self._recvmsg(READ_BYTES, _ANCILLARY_BYTES)
@@ -170,18 +176,18 @@ class WorkerConnection:
             return data, seconds * _NS_PER_S + nanoseconds, now_ns, True
         return data, now_ns, now_ns, False
 
-    def plain(self, data: bytes) -> tuple[bytes, Fault | None]:
-        """What ``data`` says beneath TLS, and why no more can come; EOF is ``b""``."""
+    def decrypt(self, data: bytes) -> tuple[bytes, Fault | None]:
+        """Decrypt ``data``, which is empty at EOF; return the text and a fault, if there is one."""
         pump = self._pump
         if pump is None:
             return data, None
         if not data:
-            said = "the TLS connection ended without close_notify"
-            return b"", None if pump.closed else ("truncated", said)
+            message = "the TLS connection ended without close_notify"
+            return b"", None if pump.closed else ("truncated", message)
         text = pump.decrypt(data)
         if pump.fault is not None:
             return text, ("tls", str(pump.fault))
-        # The answer to a key update; if it can't be sent, a later read says why.
+        # The reply to a key update. If it cannot be sent, a later read reports the reason.
         reply = pump.to_send()
         if reply:
             with contextlib.suppress(OSError):
@@ -190,16 +196,16 @@ class WorkerConnection:
 
     @property
     def uses_tls(self) -> bool:
-        """Whether bytes must go through ``plain``."""
+        """Whether received bytes must be decrypted."""
         return self._pump is not None
 
     @property
     def received_close_notify(self) -> bool:
-        """The server has closed TLS in good order."""
+        """Whether the server has closed the TLS connection in good order."""
         return self._pump is not None and self._pump.closed
 
     def close(self, *, abort: bool = False) -> None:
-        """Close at once; ``abort`` resets, so that the server notices."""
+        """Close at once; ``abort`` sends a reset, so that the server stops generating."""
         if self.state is ConnectionState.CLOSED:
             return
         with contextlib.suppress(OSError):
@@ -225,7 +231,7 @@ class WorkerConnection:
         self._flush()
 
     def _flush(self) -> None:
-        """Send what is left, and note when the kernel was handed the last byte of a request."""
+        """Send buffered bytes, and record when the last byte of a request was sent."""
         while self._out:
             now_ns = time.time_ns()
             try:
@@ -251,7 +257,7 @@ class WorkerConnection:
                 return
             if not data:
                 raise NetworkError(
-                    "the server closed the connection in the TLS handshake", phase="tls"
+                    "the server closed the connection during the TLS handshake", phase="tls"
                 )
             try:
                 done = pump.handshake(data)

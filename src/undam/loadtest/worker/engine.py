@@ -1,7 +1,6 @@
-"""The loop of a worker: requests that are due are sent, and what waits to be read is read.
+"""Event loop of a worker: sends requests that are due and reads what is readable.
 
-Between two looks at all sockets nothing else is done than that; what can wait waits for a moment
-in which no socket is ready.
+Each iteration does only that. All other work runs in iterations in which no socket was ready.
 """
 
 from __future__ import annotations
@@ -32,34 +31,34 @@ if TYPE_CHECKING:
 
 NEVER_NS = 1 << 63
 
-# How long to sleep at most with answers on their way. A read with several events in it can only be
-# told from several that waited for this program by when the socket was last seen empty.
-LONGEST_SLEEP_NS = 1_000_000
-# A sleep ends some 60 us late, so the last of it before a request is due is spent awake.
-_AWAKE_NS = 80_000
-_LOOK_AT_DEADLINES_NS = 20_000_000
-_FEWEST_EVENTS = 64
-# What a read costs in memory beside its bytes, so that tiny reads are bounded too.
+# Longest sleep with requests in flight. If one read returns several events, only the time at which
+# the socket was last empty shows whether they arrived together or waited for this process.
+MAX_SLEEP_NS = 1_000_000
+# A sleep ends about 60 us late, so the last part before a request is due is spent polling.
+_POLLING_NS = 80_000
+_DEADLINE_CHECK_NS = 20_000_000
+_MIN_EPOLL_EVENTS = 64
+# Memory overhead of a read beside its bytes, so that the backlog limit also covers tiny reads.
 READ_OVERHEAD_BYTES = 256
-# Faults that say that nobody took the request.
-_UNTAKEN = frozenset({"refused", "unreachable", "local-limit", "tls", "network"})
+# Faults after which the server has certainly not accepted the request.
+_NOT_ACCEPTED = frozenset({"refused", "unreachable", "local-limit", "tls", "network"})
 
 
 class Engine:
-    """The exchanges of one worker, and the loop that serves them.
+    """Requests in flight of one worker, and the event loop that drives them.
 
     Attributes:
-        live: exchanges under way, by their number, in the order in which they began.
-        over: exchanges that have ended, for the judge.
-        clear_ns: when all sockets were last seen; what was not readable then came later.
-        due_ns: when a request is due next.
-        late_ns: the longest that bytes have waited since this was last set to 0.
-        send_late_ns: the same for a request that was due.
+        active: requests in flight by number, in the order in which they started.
+        ended: requests that have ended and are not yet analyzed.
+        drained_ns: start of the latest poll; data not readable then arrived later.
+        due_ns: when the next request is due.
+        late_ns: longest time that received bytes waited since this was last reset to 0.
+        send_late_ns: longest delay of a due request since this was last reset to 0.
 
     Args:
-        on_over: called for each exchange that has ended, with whether nobody took it.
-        on_due: called at ``due_ns``, to start what is due and set it anew.
-        pump: makes what speaks TLS, for each connection; ``None`` in the clear.
+        on_end: called with each request that has ended, and whether the server did not accept it.
+        on_due: called at ``due_ns``; starts the requests that are due and updates ``due_ns``.
+        pump: creates the TLS engine of a connection; ``None`` for plain HTTP.
     """
 
     def __init__(
@@ -69,12 +68,12 @@ class Engine:
         worker: int,
         keep_alive: bool,
         pump: Callable[[], TlsEngine] | None,
-        on_over: Callable[[ActiveRequest, bool], None],
+        on_end: Callable[[ActiveRequest, bool], None],
         on_due: Callable[[], None],
     ) -> None:
-        self.over: deque[ActiveRequest] = deque()
-        self.live: dict[int, ActiveRequest] = {}
-        self.clear_ns = time.time_ns()
+        self.ended: deque[ActiveRequest] = deque()
+        self.active: dict[int, ActiveRequest] = {}
+        self.drained_ns = time.time_ns()
         self.due_ns = NEVER_NS
         self.late_ns = 0
         self.send_late_ns = 0
@@ -83,32 +82,32 @@ class Engine:
         self.backlog_bytes = 0
         self.sleep_ns = 0
         self._worker = worker
-        self._on_over = on_over
+        self._on_end = on_end
         self._on_due = on_due
         self._epoll = select.epoll()
         self.pool = WorkerConnectionPool(addresses, self._epoll, pump, keep_alive=keep_alive)
-        self._others: dict[int, Callable[[], None]] = {}
-        self._deadlines_ns = 0
+        self._readers: dict[int, Callable[[], None]] = {}
+        self._deadline_check_ns = 0
 
-    def watch(self, fd: int, on_ready: Callable[[], None]) -> None:
-        """Call ``on_ready`` when ``fd`` is readable."""
-        self._others[fd] = on_ready
+    def add_reader(self, fd: int, on_ready: Callable[[], None]) -> None:
+        """Call ``on_ready`` whenever ``fd`` is readable."""
+        self._readers[fd] = on_ready
         self._epoll.register(fd, EPOLLIN)
 
-    def forget(self, fd: int) -> None:
-        """Watch it no more."""
-        if self._others.pop(fd, None) is not None:
+    def remove_reader(self, fd: int) -> None:
+        """Stop watching ``fd``."""
+        if self._readers.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
     def start(self, active: ActiveRequest) -> None:
-        """Send the request of ``active`` now, on a connection that is idle or on a new one."""
-        self.live[active.due.number] = active
+        """Send the request of ``active`` now, on an idle connection or on a new one."""
+        self.active[active.due.number] = active
         late_ns = time.time_ns() - active.due.intended_ns
         self.send_late_ns = max(self.send_late_ns, late_ns)
         self._send(active, self.pool.send)
 
     def stop(self) -> None:
-        """End every exchange as stopped, and close every connection."""
+        """End every request in flight as stopped, and close all connections."""
         now_ns = time.time_ns()
         self.pool.stop_ahead()
         for connection in self.pool:
@@ -118,54 +117,62 @@ class Engine:
                 self._end(active, now_ns, EndCause.STOPPED)
 
     def close(self) -> None:
-        """Close every connection and the loop itself; exchanges must have ended."""
+        """Close all connections and the epoll object; no request may be in flight."""
         for connection in self.pool:
             self.pool.close(connection)
         self._epoll.close()
 
-    def turn(self) -> bool:
-        """Read all that is there, sending what becomes due meanwhile; whether there was any."""
+    def poll(self) -> bool:
+        """Read everything that is readable, and send requests that become due meanwhile.
+
+        Returns:
+            Whether any socket was ready.
+        """
         now_ns = time.time_ns()
         pool, by_fd = self.pool, self.pool.by_fd
-        pool.turn += 1
-        events = self._epoll.poll(0, max(_FEWEST_EVENTS, len(by_fd) + 8))
-        clear_ns, turn = self.clear_ns, pool.turn
+        pool.iteration += 1
+        events = self._epoll.poll(0, max(_MIN_EPOLL_EVENTS, len(by_fd) + 8))
+        drained_ns, iteration = self.drained_ns, pool.iteration
         reading, idle = ConnectionState.READING, ConnectionState.IDLE
         for fd, mask in events:
             connection = by_fd.get(fd)
             if connection is None:
-                self._ready(fd)
+                self._call_reader(fd)
             elif connection.state is reading:
-                self._read(connection, clear_ns)
-            elif connection.born == turn:
-                # The event was for another, closed in this turn, that had the same number.
+                self._read(connection, drained_ns)
+            elif connection.created_in == iteration:
+                # The event belongs to a connection that was closed in this iteration; the new one
+                # has reused its file descriptor.
                 continue
             elif connection.state is idle:
                 self.pool.close(connection)
             else:
-                self._advance(connection, mask, clear_ns)
+                self._advance(connection, mask, drained_ns)
             if time.time_ns() >= self.due_ns:
                 self._on_due()
-        self.clear_ns = now_ns
-        if now_ns >= self._deadlines_ns:
+        self.drained_ns = now_ns
+        if now_ns >= self._deadline_check_ns:
             self._check_deadlines(now_ns)
         return bool(events)
 
     def sleep(self) -> None:
-        """Wait for any socket, but neither past ``due_ns`` nor, with exchanges, for long."""
+        """Sleep until a socket is ready, but not past ``due_ns``.
+
+        With requests in flight, the sleep lasts at most ``MAX_SLEEP_NS``.
+        """
         now_ns = time.time_ns()
-        rest_ns = LONGEST_SLEEP_NS if self.live else _LOOK_AT_DEADLINES_NS
-        rest_ns = min(rest_ns, self.due_ns - now_ns - _AWAKE_NS)
+        rest_ns = MAX_SLEEP_NS if self.active else _DEADLINE_CHECK_NS
+        rest_ns = min(rest_ns, self.due_ns - now_ns - _POLLING_NS)
         if rest_ns > 0:
             wait_readable(self._epoll.fileno(), rest_ns / 1e9)
             self.sleep_ns += time.time_ns() - now_ns
 
-    def _ready(self, fd: int) -> None:
-        other = self._others.get(fd)
-        if other is not None:
-            other()
+    def _call_reader(self, fd: int) -> None:
+        on_ready = self._readers.get(fd)
+        if on_ready is not None:
+            on_ready()
 
-    def _read(self, connection: WorkerConnection, clear_ns: int) -> None:
+    def _read(self, connection: WorkerConnection, drained_ns: int) -> None:
         try:
             data, at_ns, now_ns, stamped = connection.read()
         except (BlockingIOError, InterruptedError):
@@ -176,12 +183,12 @@ class Engine:
         active = connection.active
         assert active is not None
         fault = None
-        # Behind a full read there may be more that came before the sockets were last seen.
-        clear_ns = connection.clear_ns or clear_ns
-        connection.clear_ns = clear_ns if len(data) == READ_BYTES else 0
+        # After a full read, more data may be left that arrived before the latest poll.
+        drained_ns = connection.drained_ns or drained_ns
+        connection.drained_ns = drained_ns if len(data) == READ_BYTES else 0
         if connection.uses_tls:
             size = len(data)
-            data, fault = connection.plain(data)
+            data, fault = connection.decrypt(data)
             if size and not data and fault is None and not connection.received_close_notify:
                 return
         late_ns = now_ns - at_ns
@@ -190,7 +197,7 @@ class Engine:
             self.received_bytes += len(data)
             self.backlog_bytes += len(data) + READ_OVERHEAD_BYTES
             active.stamped = active.stamped and stamped
-            slack_ns = at_ns - clear_ns
+            slack_ns = at_ns - drained_ns
             read = (at_ns, max(0, slack_ns), max(0, late_ns), data)
             if active.receive(read):
                 self._finish(connection, active, at_ns)
@@ -203,7 +210,7 @@ class Engine:
             self._closed(connection, at_ns)
 
     def _finish(self, connection: WorkerConnection, active: ActiveRequest, at_ns: int) -> None:
-        """The answer is over, and the connection perhaps free."""
+        """End a request whose response is complete or invalid."""
         if active.fault is not None:
             self.pool.close(connection, abort=True)
             self._end(active, at_ns, EndCause.FAULT, active.fault)
@@ -212,7 +219,7 @@ class Engine:
         self._end(active, at_ns, EndCause.COMPLETE)
 
     def _closed(self, connection: WorkerConnection, at_ns: int) -> None:
-        """The server has closed in good order."""
+        """Handle a connection that the server has closed in good order."""
         active = connection.active
         if active is not None and self._may_resend(connection, active):
             self._resend(connection, active)
@@ -246,16 +253,16 @@ class Engine:
         self.resent += 1
         self._send(active, self.pool.open)
 
-    def _send(self, active: ActiveRequest, how: Callable[[ActiveRequest], None]) -> None:
+    def _send(self, active: ActiveRequest, send: Callable[[ActiveRequest], None]) -> None:
         try:
-            how(active)
+            send(active)
         except OSError as error:
             self._end(active, time.time_ns(), EndCause.FAULT, fault_from(error))
 
-    def _advance(self, connection: WorkerConnection, mask: int, clear_ns: int) -> None:
+    def _advance(self, connection: WorkerConnection, mask: int, drained_ns: int) -> None:
         if connection.state is ConnectionState.SENDING and mask & ~EPOLLOUT:
-            # An answer before the request is sent: a refusal, as a rule.
-            self._read(connection, clear_ns)
+            # A response before the request is fully sent; usually an error status.
+            self._read(connection, drained_ns)
             return
         was_writing = connection.wants_write
         try:
@@ -268,18 +275,18 @@ class Engine:
             self.pool.watch(connection, was_writing=was_writing)
 
     def _end(
-        self, active: ActiveRequest, at_ns: int, how: EndCause, fault: Fault = ("", "")
+        self, active: ActiveRequest, at_ns: int, cause: EndCause, fault: Fault = ("", "")
     ) -> None:
-        active.end(self._worker, at_ns, how, fault)
-        del self.live[active.due.number]
-        self.over.append(active)
-        self._on_over(active, not active.size and fault[0] in _UNTAKEN)
+        active.end(self._worker, at_ns, cause, fault)
+        del self.active[active.due.number]
+        self.ended.append(active)
+        self._on_end(active, not active.size and fault[0] in _NOT_ACCEPTED)
 
     def _check_deadlines(self, now_ns: int) -> None:
-        self._deadlines_ns = now_ns + _LOOK_AT_DEADLINES_NS
-        # All have the same time, so they are in order.
+        self._deadline_check_ns = now_ns + _DEADLINE_CHECK_NS
+        # All requests have the same timeout, so they are in the order of their deadlines.
         late = []
-        for active in self.live.values():
+        for active in self.active.values():
             if active.deadline_ns > now_ns:
                 break
             late.append(active)
@@ -287,8 +294,8 @@ class Engine:
             return
         numbers = {active.due.number for active in late}
         for connection in self.pool:
-            exchange_of = connection.active
-            if exchange_of is not None and exchange_of.due.number in numbers:
+            expired = connection.active
+            if expired is not None and expired.due.number in numbers:
                 self.pool.close(connection, abort=True)
-                said = "the answer was not over in time (--timeout)"
-                self._end(exchange_of, now_ns, EndCause.FAULT, ("timeout", said))
+                message = "the response did not end in time (--timeout)"
+                self._end(expired, now_ns, EndCause.FAULT, ("timeout", message))

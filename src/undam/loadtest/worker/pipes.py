@@ -1,4 +1,4 @@
-"""The two pipes of a worker: frames in and out, without ever blocking while the load is on."""
+"""Pipes between a worker and the coordinator; they never block while the load is running."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _READ_BYTES = 1 << 16
 
 
 class WorkerPipes:
-    """Frames from ``source`` and to ``sink``.
+    """Reads frames from ``source`` and writes frames to ``sink``.
 
     Attributes:
-        stopped: a ``Stop`` has come, or the end of the pipe.
-        start_ns: what a ``Start`` said.
+        stopped: whether a ``Stop`` or the end of the pipe was received.
+        start_ns: the common start from a ``Start`` frame; ``None`` before it.
     """
 
     def __init__(self, source: int, sink: int) -> None:
@@ -28,7 +28,7 @@ class WorkerPipes:
         self._out: deque[memoryview] = deque()
 
     def read_job(self) -> Job | None:
-        """The job, however long it takes to come; ``None`` where the pipe ends before it."""
+        """Wait for the job and return it; ``None`` if the pipe ends first."""
         job = None
         while job is None and (data := os.read(self.source, _READ_BYTES)):
             for frame in self._reader.receive_data(data):
@@ -40,7 +40,7 @@ class WorkerPipes:
         return job
 
     def receive(self) -> bool:
-        """Read what has come; false at the pipe's end."""
+        """Read available frames; return false at the end of the pipe."""
         try:
             data = os.read(self.source, _READ_BYTES)
         except BlockingIOError:
@@ -52,15 +52,15 @@ class WorkerPipes:
         return bool(data)
 
     def send(self, frame: Frame) -> None:
-        """Write as much as the pipe takes, and keep the rest."""
+        """Write a frame; buffer what the pipe does not accept now."""
         self._out.append(memoryview(encode(frame)))
         self.flush()
 
     def flush(self) -> None:
-        """Try again to write what is left.
+        """Write buffered data.
 
         Raises:
-            BrokenPipeError: nobody reads any more.
+            BrokenPipeError: the coordinator has closed the pipe.
         """
         out = self._out
         with contextlib.suppress(BlockingIOError):
@@ -72,7 +72,11 @@ class WorkerPipes:
                     out.popleft()
 
     def finish(self) -> None:
-        """Write all that is left, however long the reader takes; raises as ``flush``."""
+        """Write all buffered data, blocking until the reader has taken it.
+
+        Raises:
+            BrokenPipeError: the coordinator has closed the pipe.
+        """
         os.set_blocking(self._sink, True)
         self.flush()
 

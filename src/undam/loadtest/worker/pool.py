@@ -1,4 +1,4 @@
-"""The connections of a worker to its target: those in use, those that wait, those being opened."""
+"""Connection pool of a worker: connections in use, idle, and being opened."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from undam.loadtest.worker.connection import Address, ConnectionState, WorkerCon
 if TYPE_CHECKING:
     from undam.wire.tls import TlsEngine
 
-# Connections being opened ahead at one time: many at once would overflow the accept queue, and a
-# refused SYN is only sent again after a second.
-_OPENING = 32
+# Limit of connections opened ahead at the same time. More could overflow the server's accept
+# queue, and a dropped SYN is retransmitted only after a second.
+_MAX_OPENING = 32
 
 
 class WorkerConnectionPool:
-    """Connections by their file descriptor, watched by ``epoll``.
+    """Connections to the target, registered with ``epoll``.
 
     Attributes:
-        by_fd: all that are open.
-        opened: how many were opened in all.
-        stale: requests that found their kept connection closed as they were to be sent.
-        turn: of the loop; connections remember in which they were made.
+        by_fd: all open connections by file descriptor.
+        opened: total number of connections opened.
+        stale: number of idle connections that turned out to be closed when a request was sent.
+        iteration: number of the event loop's iteration; connections record theirs.
 
     Args:
-        pump: makes what speaks TLS, for each connection; ``None`` in the clear.
+        pump: creates the TLS engine of a connection; ``None`` for plain HTTP.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class WorkerConnectionPool:
         self.by_fd: dict[int, WorkerConnection] = {}
         self.opened = 0
         self.stale = 0
-        self.turn = 0
+        self.iteration = 0
         self._addresses = addresses
         self._epoll = epoll
         self._pump = pump
@@ -62,16 +62,16 @@ class WorkerConnectionPool:
         return bool(self._opening)
 
     def open_ahead(self, count: int) -> None:
-        """Open so many connections that no exchange needs yet, some at a time."""
+        """Open ``count`` connections before a request needs them, a few at a time."""
         self._ahead = count if self._keep_alive else 0
         self._open_some()
 
     def stop_ahead(self) -> None:
-        """Open no more of them."""
+        """Stop opening connections ahead."""
         self._ahead = 0
 
     def send(self, active: ActiveRequest) -> None:
-        """Send the request of ``active`` on a connection that waits, or on a new one.
+        """Send the request of ``active`` on an idle connection or on a new one.
 
         Raises:
             OSError: no connection can be opened.
@@ -81,23 +81,22 @@ class WorkerConnectionPool:
             try:
                 connection.assign(active)
             except OSError:
-                # The server closed it a moment ago; the request never left this machine.
+                # The server has just closed it; the request never left this machine.
                 self.close(connection)
                 self.stale += 1
                 continue
             self.watch(connection, was_writing=False)
             return
         if self._opening:
-            # On its way already.
             self._opening.pop().assign(active)
             return
         self.open(active)
 
     def open(self, active: ActiveRequest | None) -> None:
-        """Open a connection, and send the request of ``active`` when it is there.
+        """Open a connection, and send the request of ``active`` once it is established.
 
         Raises:
-            OSError: it cannot be opened, at any address.
+            OSError: no address accepts a connection.
         """
         while True:
             tried = self._address
@@ -110,7 +109,7 @@ class WorkerConnectionPool:
                 if not self.may_try_again(tried):
                     raise
         self.opened += 1
-        connection.born, connection.address = self.turn, tried
+        connection.created_in, connection.address = self.iteration, tried
         if active is None:
             self._opening.add(connection)
         else:
@@ -119,13 +118,16 @@ class WorkerConnectionPool:
         self._epoll.register(connection.fd, EPOLLIN | EPOLLOUT)
 
     def may_try_again(self, tried: int) -> bool:
-        """After a failure at an address, whether another is left; none is, once one was reached."""
+        """Return whether another address is left after a failure at address ``tried``.
+
+        Once a connection was established, only its address is used.
+        """
         if tried == self._address and not self._reached:
             self._address = min(tried + 1, len(self._addresses) - 1)
         return tried < self._address
 
     def watch(self, connection: WorkerConnection, *, was_writing: bool) -> None:
-        """Take note of what a connection has become by going on."""
+        """Update the pool and epoll after a connection has advanced."""
         if connection.wants_write != was_writing:
             more = EPOLLOUT if connection.wants_write else 0
             self._epoll.modify(connection.fd, EPOLLIN | more)
@@ -138,7 +140,7 @@ class WorkerConnectionPool:
             self._open_some()
 
     def release(self, connection: WorkerConnection, *, keep: bool) -> None:
-        """The exchange of ``connection`` is over; ``keep`` it if it may be used again."""
+        """Take back a connection whose request has ended; ``keep`` it if it can be reused."""
         if keep and self._keep_alive:
             connection.active = None
             connection.state = ConnectionState.IDLE
@@ -147,7 +149,7 @@ class WorkerConnectionPool:
             self.close(connection)
 
     def close(self, connection: WorkerConnection, *, abort: bool = False) -> None:
-        """Close a connection, whatever it is doing."""
+        """Close a connection in any state."""
         self.by_fd.pop(connection.fd, None)
         self._opening.discard(connection)
         if connection.state is ConnectionState.IDLE and connection in self._idle:
@@ -155,10 +157,10 @@ class WorkerConnectionPool:
         connection.close(abort=abort)
 
     def _open_some(self) -> None:
-        while self._ahead > 0 and len(self._opening) < _OPENING:
+        while self._ahead > 0 and len(self._opening) < _MAX_OPENING:
             self._ahead -= 1
             try:
                 self.open(None)
             except OSError:
-                # A request that needs one will tell.
+                # The first request that needs a connection reports the error.
                 return

@@ -1,4 +1,4 @@
-"""Which request is due when. No clock is read: the time comes in as an argument."""
+"""Schedule of a worker: which request is due when. Times are arguments; no clock is read."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import NamedTuple, Protocol
 
 from undam.loadtest.protocol import ClosedLoop, Job, OpenLoop
 
-# After a request that nobody took, so that a server that is down does not turn a closed loop into
-# one that fails twenty thousand times a second.
+# Pause of a slot after a request that the server did not accept. Without it, a closed loop against
+# a server that is down would fail thousands of times per second.
 REST_NS = 100_000_000
 
 
 class DueRequest(NamedTuple):
-    """A request that should start at ``intended_ns``, on the clock of the start."""
+    """A request that should start at ``intended_ns`` on CLOCK_REALTIME."""
 
     number: int
     intended_ns: int
@@ -24,24 +24,24 @@ class DueRequest(NamedTuple):
 
 
 class Schedule(Protocol):
-    """What is still to be sent."""
+    """Requests that are still to be sent."""
 
     @property
     def due_ns(self) -> int | None:
-        """When the next request is due; ``None`` when nothing is, before another is over."""
+        """When the next request is due; ``None`` if none is due before another one ends."""
         ...
 
     @property
     def unstarted(self) -> int:
-        """How many are left of a plan or a count; 0 where only the time is bounded."""
+        """Number of requests left of a plan or a count; 0 if only the time is limited."""
         ...
 
     def take(self) -> DueRequest:
-        """The next request."""
+        """Remove and return the next request."""
         ...
 
-    def over(self, slot: int, now_ns: int, *, rest: bool) -> None:
-        """The answer to the request of ``slot`` is over; ``rest`` where nobody took it."""
+    def release(self, slot: int, now_ns: int, *, rest: bool) -> None:
+        """Free ``slot``, whose request has ended; with ``rest``, only after a pause."""
         ...
 
 
@@ -51,7 +51,7 @@ class _OpenLoopSchedule:
         self._start_ns = start_ns
         self._next = 0
         self.due_ns: int | None = None
-        self._look()
+        self._update_due()
 
     @property
     def unstarted(self) -> int:
@@ -62,13 +62,13 @@ class _OpenLoopSchedule:
         assert self.due_ns is not None
         due = DueRequest(number, self.due_ns, request, warmup)
         self._next += 1
-        self._look()
+        self._update_due()
         return due
 
-    def over(self, slot: int, now_ns: int, *, rest: bool) -> None:
-        """Nothing waits for it."""
+    def release(self, slot: int, now_ns: int, *, rest: bool) -> None:
+        """Do nothing: an open loop has no slots."""
 
-    def _look(self) -> None:
+    def _update_due(self) -> None:
         if self._next < len(self._plan):
             self.due_ns = self._start_ns + self._plan[self._next].offset_ns
         else:
@@ -81,10 +81,10 @@ class _ClosedLoopSchedule:
         self._start_ns = start_ns
         self._requests = requests
         self._count = 0
-        # Slots by the time at which each may send; ties go by its number.
+        # Slots by the time at which each may send, then by number.
         self._waiting = [(start_ns + offset, slot) for slot, offset in enumerate(load.slots)]
         heapq.heapify(self._waiting)
-        # Slots that are free now; they need no heap, and there are many.
+        # Slots that became free now, in order. A deque is cheaper than the heap for this many.
         self._free: deque[tuple[int, int]] = deque()
 
     @property
@@ -119,7 +119,7 @@ class _ClosedLoopSchedule:
         self._count += 1
         return DueRequest(number, at_ns, number % self._requests, warmup, slot)
 
-    def over(self, slot: int, now_ns: int, *, rest: bool) -> None:
+    def release(self, slot: int, now_ns: int, *, rest: bool) -> None:
         if rest:
             heapq.heappush(self._waiting, (now_ns + REST_NS, slot))
         else:
@@ -127,7 +127,7 @@ class _ClosedLoopSchedule:
 
 
 def make_schedule(job: Job, start_ns: int) -> Schedule:
-    """The schedule of a job whose common start is ``start_ns``."""
+    """Return the schedule of a job whose common start is ``start_ns``."""
     if isinstance(job.load, OpenLoop):
         return _OpenLoopSchedule(job.load, start_ns)
     return _ClosedLoopSchedule(job.load, start_ns, len(job.requests))

@@ -1,7 +1,7 @@
-"""One worker process of a load test: a job in, measured requests out.
+"""Worker process of a load test: receives a job, reports request results.
 
-While answers come in it sends and reads; it judges and reports in the moments between, and after
-the last answer.
+While responses arrive, it only sends and reads. It analyzes and reports while idle and after the
+last response.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ from undam.wire.clock import realtime_offset_ns, sharpen_timers
 if TYPE_CHECKING:
     from undam.wire.tls import TlsEngine
 
-# Judged in one piece, before the sockets are looked at again: some 0.2 ms.
-_READS_A_PIECE = 12
-_PIECE_NS = 400_000
-# The same with a request due sooner than that.
+# Number of reads analyzed between two polls; takes about 0.2 ms.
+_READS_PER_STEP = 12
+_STEP_NS = 400_000
+# The same if a request is due within ``_STEP_NS``.
 _READS_BEFORE_SENDING = 4
-# Reported together: packing them takes no longer than judging a piece, and whoever takes them in,
-# who may have no other core than this one, does so in less than 0.5 ms.
-_BATCH = 32
+# Size of a batch. Encoding one takes no longer than an analysis step, and decoding it, perhaps on
+# the same CPU, takes less than 0.5 ms.
+_BATCH_RESULTS = 32
 _BATCH_READS = 128
 _STATUS_NS = 250_000_000
 _FLUSH_NS = 100_000_000
-# Connections that are not there by then will be opened when they are needed.
+# Connections not established by then are opened when they are needed.
 _OPENING_NS = 1_000_000_000
 
 
 class LoadWorker:
-    """What one process does with one job."""
+    """Runs one job in one process."""
 
     def __init__(self, job: Job, pipes: WorkerPipes) -> None:
         self._job = job
@@ -61,25 +61,24 @@ class LoadWorker:
             job.addresses,
             worker=job.worker,
             keep_alive=job.keep_alive,
-            pump=None if job.tls is None else _pumps(job.tls),
-            on_over=self._over,
+            pump=None if job.tls is None else _pump_factory(job.tls),
+            on_end=self._on_end,
             on_due=self._send_due,
         )
-        self._engine.watch(pipes.source, self._receive)
+        self._engine.add_reader(pipes.source, self._receive)
         self._schedule: Schedule | None = None
         self._timeout_ns = round(job.timeout_s * 1e9)
         self._started = 0
         self._done = 0
         self._reported = 0
-        self._analyzed_busy = 0
         self._ended_ns = 0
-        self._measured: list[RequestResult] = []
+        self._results: list[RequestResult] = []
         self._batch_reads = 0
         self._status_ns = 0
         self._flush_ns = 0
 
     def run(self) -> None:
-        """Do the job and report it."""
+        """Run the job and report its results."""
         job, engine = self._job, self._engine
         ahead = len(job.load.slots) if isinstance(job.load, ClosedLoop) else job.load.ahead
         engine.pool.open_ahead(ahead)
@@ -89,14 +88,15 @@ class LoadWorker:
         self._schedule = make_schedule(job, start_ns)
         self._ended_ns = start_ns
         if not self._pipes.stopped:
-            self._load()
+            self._run_load()
         loaded_ns = time.process_time_ns()
         step_ns = realtime_offset_ns() - offset_ns
         engine.stop()
-        while engine.over:
-            self._analyze_next(_READS_A_PIECE)
-            self._tell_in_time()
-        self._report(last=True)
+        while engine.ended:
+            self._analyze_next(_READS_PER_STEP)
+            self._send_status_if_due()
+        self._send_batch()
+        self._send_status(time.time_ns())
         self._pipes.send(
             FinalReport(
                 worker=job.worker,
@@ -110,7 +110,6 @@ class LoadWorker:
                 cpu_ns=loaded_ns - cpu_ns,
                 analysis_ns=time.process_time_ns() - loaded_ns,
                 step_ns=step_ns,
-                judged_busy=self._analyzed_busy,
                 sleep_ns=engine.sleep_ns,
                 received_bytes=engine.received_bytes,
             )
@@ -118,39 +117,38 @@ class LoadWorker:
         engine.close()
 
     def _wait_for_start(self) -> int:
-        """Open connections until the start is near; returns when that is."""
+        """Open connections, report readiness, and return the common start."""
         engine, pipes = self._engine, self._pipes
         until_ns = time.time_ns() + _OPENING_NS
         while engine.pool.is_opening and time.time_ns() < until_ns and not pipes.stopped:
             if self._job.start_ns is not None and time.time_ns() >= self._job.start_ns:
                 break
-            if not engine.turn():
+            if not engine.poll():
                 engine.sleep()
         pipes.send(Ready(worker=self._job.worker, at_ns=time.time_ns()))
         if self._job.start_ns is not None:
             return self._job.start_ns
         while pipes.start_ns is None and not pipes.stopped:
-            if not engine.turn():
+            if not engine.poll():
                 engine.sleep()
         return pipes.start_ns or time.time_ns()
 
-    def _load(self) -> None:
-        """Send and read until all is over, or a stop."""
+    def _run_load(self) -> None:
+        """Send and read until all requests have ended or a ``Stop`` arrives."""
         engine, pipes = self._engine, self._pipes
-        # Whoever hears a status may have no other core than this one, and requests are due now.
+        # No status at first: decoding it may use the same CPU, and the first requests are due now.
         self._status_ns = time.time_ns() + _STATUS_NS
-        self._look_at_schedule()
+        self._update_due()
         while not pipes.stopped:
             if time.time_ns() >= engine.due_ns:
                 self._send_due()
-            if engine.due_ns == NEVER_NS and not engine.live:
+            if engine.due_ns == NEVER_NS and not engine.active:
                 return
-            if not engine.turn() and not self._work():
+            if not engine.poll() and not self._work_while_idle():
                 engine.sleep()
             while engine.backlog_bytes > self._job.backlog_bytes:
-                self._analyzed_busy += 1
                 self._reduce_backlog()
-            self._tell_in_time()
+            self._send_status_if_due()
 
     def _send_due(self) -> None:
         """Start every request that is due."""
@@ -161,76 +159,74 @@ class LoadWorker:
             due = schedule.take()
             self._started += 1
             engine.start(ActiveRequest(due, requests[due.request], now_ns + self._timeout_ns))
-            self._look_at_schedule()
+            self._update_due()
             now_ns = time.time_ns()
 
-    def _look_at_schedule(self) -> None:
+    def _update_due(self) -> None:
         assert self._schedule is not None
         due_ns = self._schedule.due_ns
         self._engine.due_ns = NEVER_NS if due_ns is None else due_ns
 
     def _receive(self) -> None:
         if not self._pipes.receive():
-            self._engine.forget(self._pipes.source)
+            self._engine.remove_reader(self._pipes.source)
 
-    def _over(self, active: ActiveRequest, untaken: bool) -> None:
+    def _on_end(self, active: ActiveRequest, not_accepted: bool) -> None:
         self._done += 1
         assert active.ended is not None
         self._ended_ns = max(self._ended_ns, active.ended.ended_ns)
         if self._schedule is not None:
-            self._schedule.over(active.due.slot, time.time_ns(), rest=untaken)
-            self._look_at_schedule()
+            self._schedule.release(active.due.slot, time.time_ns(), rest=not_accepted)
+            self._update_due()
 
-    def _work(self) -> bool:
-        """Do a little of what can wait; false where there is nothing."""
+    def _work_while_idle(self) -> bool:
+        """Do one step of deferred work; return false if there is none."""
         now_ns = time.time_ns()
-        soon = self._engine.due_ns - now_ns < _PIECE_NS
-        if self._engine.over:
-            self._analyze_next(_READS_BEFORE_SENDING if soon else _READS_A_PIECE)
+        due_soon = self._engine.due_ns - now_ns < _STEP_NS
+        if self._engine.ended:
+            self._analyze_next(_READS_BEFORE_SENDING if due_soon else _READS_PER_STEP)
             return True
-        if self._measured and now_ns >= self._flush_ns and not soon:
-            self._report()
+        if self._results and now_ns >= self._flush_ns and not due_soon:
+            self._send_batch()
             return True
         return False
 
-    def _analyze_next(self, most: int) -> None:
-        active = self._engine.over[0]
-        if self._analyze(active, most):
-            self._engine.over.popleft()
-            one = active.measured(self._context)
-            self._measured.append(one)
-            self._batch_reads += len(one.reads)
-            if len(self._measured) >= _BATCH or self._batch_reads >= _BATCH_READS:
-                self._report()
+    def _analyze_next(self, max_reads: int) -> None:
+        active = self._engine.ended[0]
+        if self._analyze(active, max_reads):
+            self._engine.ended.popleft()
+            result = active.result(self._context)
+            self._results.append(result)
+            self._batch_reads += len(result.reads)
+            if len(self._results) >= _BATCH_RESULTS or self._batch_reads >= _BATCH_READS:
+                self._send_batch()
 
-    def _analyze(self, active: ActiveRequest, most: int) -> bool:
-        for read in active.reads[:most]:
+    def _analyze(self, active: ActiveRequest, max_reads: int) -> bool:
+        for read in active.reads[:max_reads]:
             self._engine.backlog_bytes -= len(read[3]) + READ_OVERHEAD_BYTES
-        return active.analyze(self._context, most)
+        return active.analyze(self._context, max_reads)
 
     def _reduce_backlog(self) -> None:
-        if self._engine.over:
-            self._analyze_next(_READS_A_PIECE)
+        if self._engine.ended:
+            self._analyze_next(_READS_PER_STEP)
             return
-        most = max(self._engine.live.values(), key=lambda one: len(one.reads))
-        self._analyze(most, _READS_A_PIECE)
+        longest = max(self._engine.active.values(), key=lambda active: len(active.reads))
+        self._analyze(longest, _READS_PER_STEP)
 
-    def _report(self, *, last: bool = False) -> None:
-        if self._measured:
-            self._reported += len(self._measured)
-            self._pipes.send(Batch(worker=self._job.worker, measured=tuple(self._measured)))
-            self._measured = []
+    def _send_batch(self) -> None:
+        if self._results:
+            self._reported += len(self._results)
+            self._pipes.send(Batch(worker=self._job.worker, measured=tuple(self._results)))
+            self._results = []
             self._batch_reads = 0
         self._flush_ns = time.time_ns() + _FLUSH_NS
-        if last:
-            self._tell(time.time_ns())
 
-    def _tell_in_time(self) -> None:
+    def _send_status_if_due(self) -> None:
         now_ns = time.time_ns()
         if now_ns >= self._status_ns:
-            self._tell(now_ns)
+            self._send_status(now_ns)
 
-    def _tell(self, now_ns: int) -> None:
+    def _send_status(self, now_ns: int) -> None:
         engine = self._engine
         self._status_ns = now_ns + _STATUS_NS
         self._pipes.send(
@@ -250,8 +246,8 @@ class LoadWorker:
         engine.late_ns = engine.send_late_ns = 0
 
 
-def _pumps(tls: Tls) -> Callable[[], TlsEngine]:
-    # Loading OpenSSL takes as long as all the rest; most tests of a model server need none.
+def _pump_factory(tls: Tls) -> Callable[[], TlsEngine]:
+    # Loading OpenSSL takes as long as loading everything else, and plain HTTP does not need it.
     from undam.wire.config import ClientConfig  # noqa: PLC0415
     from undam.wire.tls import TlsEngine, make_context  # noqa: PLC0415
 
@@ -261,7 +257,7 @@ def _pumps(tls: Tls) -> Callable[[], TlsEngine]:
 
 
 def _secrets_in(requests: tuple[bytes, ...]) -> tuple[str, ...]:
-    """The values of secret headers of the requests; all requests have the same."""
+    """Return the values of secret headers; all requests have the same headers."""
     if not requests:
         return ()
     lines = requests[0].partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")[1:]
@@ -271,7 +267,7 @@ def _secrets_in(requests: tuple[bytes, ...]) -> tuple[str, ...]:
 
 
 def serve(source: int, sink: int) -> int:
-    """Read a job from one pipe, do it, and report into the other; returns the exit code."""
+    """Read a job from one pipe, run it, report to the other pipe; return the exit code."""
     pipes = WorkerPipes(source, sink)
     job = pipes.read_job()
     if job is None:

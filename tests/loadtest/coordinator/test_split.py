@@ -1,4 +1,4 @@
-"""From a load to jobs: each number once, the warm-up first, and requests as bytes."""
+"""Jobs of a load: each request number is used once, warm-up comes first."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from undam.wire import ClientConfig, Request, parse_url
 TEMPLATE = JobTemplate(addresses=(), requests=(b"a", b"b", b"c"), api="plain", timeout_s=1)
 
 
-def closed(load: Load, workers: int) -> list[ClosedLoop]:
-    found = [job.load for job in make_jobs(load, workers, TEMPLATE)]
-    assert all(isinstance(one, ClosedLoop) for one in found)
-    return [one for one in found if isinstance(one, ClosedLoop)]
+def closed_loops(load: Load, workers: int) -> list[ClosedLoop]:
+    loops = [job.load for job in make_jobs(load, workers, TEMPLATE)]
+    assert all(isinstance(loop, ClosedLoop) for loop in loops)
+    return [loop for loop in loops if isinstance(loop, ClosedLoop)]
 
 
-def test_numbers_of_a_counted_closed_loop_are_ranges() -> None:
-    loops = closed(Load(concurrency=5, requests=40, warmup=7), 3)
+def test_closed_loop_with_a_count_uses_contiguous_numbers_per_worker() -> None:
+    loops = closed_loops(Load(concurrency=5, requests=40, warmup=7), 3)
     numbers = [one.first + k for one in loops for k in range(one.count or 0)]
     assert sorted(numbers) == list(range(47))
     assert [len(one.slots) for one in loops] == [2, 2, 1]
@@ -27,13 +27,13 @@ def test_numbers_of_a_counted_closed_loop_are_ranges() -> None:
     assert all(one.stride == 1 for one in loops)
 
 
-def test_numbers_of_an_endless_closed_loop_never_meet() -> None:
-    loops = closed(Load(concurrency=5, duration_s=2.5, warmup=4), 2)
+def test_closed_loop_with_a_duration_uses_strided_numbers_per_worker() -> None:
+    loops = closed_loops(Load(concurrency=5, duration_s=2.5, warmup=4), 2)
     assert [(one.first, one.stride, one.count) for one in loops] == [(0, 2, None), (1, 2, None)]
     assert {one.duration_ns for one in loops} == {2_500_000_000}
 
 
-def test_an_open_loop_goes_through_the_prompts_in_turn() -> None:
+def test_open_loop_cycles_through_the_prompts() -> None:
     jobs = make_jobs(Load(rate=10, requests=9, warmup=1), 2, TEMPLATE)
     plans = [job.load.plan for job in jobs if isinstance(job.load, OpenLoop)]
     every = sorted(planned for plan in plans for planned in plan)
@@ -41,7 +41,7 @@ def test_an_open_loop_goes_through_the_prompts_in_turn() -> None:
     assert [one.number for one in every if one.warmup] == [0]
 
 
-def test_requests_ask_for_no_compression_unless_told() -> None:
+def test_requests_refuse_compression_unless_the_user_asks_for_it() -> None:
     target = parse_url("http://host:81/path?x=1")
     (first, second) = encode_requests(Request(url="", method="POST"), target, [b"{}", b"[1]"])
     assert first.startswith(b"POST /path?x=1 HTTP/1.1\r\nHost: host:81\r\n")
@@ -61,5 +61,5 @@ def test_requests_ask_for_no_compression_unless_told() -> None:
         ("https://host:444/", Tls(server_name="host", cacert="ca.pem", insecure=True)),
     ],
 )
-def test_tls_is_of_https(url: str, expected: Tls | None) -> None:
+def test_only_https_urls_use_tls(url: str, expected: Tls | None) -> None:
     assert tls_for(parse_url(url), ClientConfig(cacert="ca.pem", insecure=True)) == expected

@@ -1,4 +1,4 @@
-"""What is made of an answer, from a list of its reads: every outcome and kind of failure."""
+"""Every outcome and kind of failure of a response, from a list of its reads."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def token(text: str = "tok", finish: str | None = None, **more: object) -> bytes
     return f"data: {json.dumps({**event, **more})}\n\n".encode()
 
 
-def judged(
+def analyzed(
     reads: Sequence[bytes],
-    how: EndCause = EndCause.COMPLETE,
+    cause: EndCause = EndCause.COMPLETE,
     kind: str = "",
     message: str = "",
     *,
@@ -48,12 +48,12 @@ def judged(
         analyzer.receive((1000 + index, index, 2 * index, data))
     ended = RequestEnd(
         number=7, worker=3, warmup=True, intended_ns=900, started_ns=950, ended_ns=5000,
-        how=how, kind=kind, message=message,
+        cause=cause, kind=kind, message=message,
     )  # fmt: skip
     return analyzer.finish(ended)
 
 
-def test_a_whole_answer_is_told_read_by_read() -> None:
+def test_complete_response_has_its_content_read_by_read() -> None:
     role = chunk(token("", role="x"))
     usage = chunk(b'data: {"choices": [], "usage": {"completion_tokens": 5}}\n\n')
     reads = [
@@ -65,34 +65,34 @@ def test_a_whole_answer_is_told_read_by_read() -> None:
         chunk(token("", "stop")) + usage,
         chunk(DONE) + LAST_CHUNK,
     ]
-    one = judged(reads)
-    assert (one.outcome, one.kind, one.message) == (Outcome.COMPLETE, "", "")
-    assert one.reads == (ContentRead(1002, 2, 4, 2), ContentRead(1004, 4, 8, 1))
-    assert (one.empties, one.heartbeats, one.tokens) == (1, 1, 5)
-    assert (one.head_ns, one.status, one.ended_ns) == (1000, 200, 5000)
-    assert (one.number, one.worker, one.warmup) == (7, 3, True)
-    assert (one.intended_ns, one.started_ns) == (900, 950)
-    assert one.ttft_ns == 1002 - 900
+    result = analyzed(reads)
+    assert (result.outcome, result.kind, result.message) == (Outcome.COMPLETE, "", "")
+    assert result.reads == (ContentRead(1002, 2, 4, 2), ContentRead(1004, 4, 8, 1))
+    assert (result.empties, result.heartbeats, result.tokens) == (1, 1, 5)
+    assert (result.head_ns, result.status, result.ended_ns) == (1000, 200, 5000)
+    assert (result.number, result.worker, result.warmup) == (7, 3, True)
+    assert (result.intended_ns, result.started_ns) == (900, 950)
+    assert result.ttft_ns == 1002 - 900
 
 
 @pytest.mark.parametrize(
-    ("reads", "how", "outcome", "kind", "said"),
+    ("reads", "cause", "outcome", "kind", "message"),
     [
-        ([], CLOSED, Outcome.ERROR, "closed", "without an answer"),
+        ([], CLOSED, Outcome.ERROR, "closed", "without a response"),
         ([], STOPPED, Outcome.ABANDONED, "", ""),
         ([b"HTTP/1.1 200"], CLOSED, Outcome.ERROR, "truncated", "within the response head"),
         ([b"SSH-2.0-x\r\n"], CLOSED, Outcome.ERROR, "bad-http", "does not use HTTP"),
         ([CLOSE + token(), DONE], CLOSED, Outcome.COMPLETE, "", ""),
         ([CLOSE + token("x", "stop")], CLOSED, Outcome.COMPLETE, "", ""),
-        ([CLOSE + token()], CLOSED, Outcome.INCOMPLETE, "no-end", "complete"),
-        ([CLOSE], CLOSED, Outcome.INCOMPLETE, "no-end", "complete"),
+        ([CLOSE + token()], CLOSED, Outcome.INCOMPLETE, "no-end", "without the event"),
+        ([CLOSE], CLOSED, Outcome.INCOMPLETE, "no-end", "without the event"),
         ([CLOSE + token(), b'data: {"ch'], CLOSED, Outcome.INCOMPLETE, "half-event", "middle"),
         ([CLOSE + token()], STOPPED, Outcome.ABANDONED, "", ""),
         ([CLOSE + token() + DONE], STOPPED, Outcome.COMPLETE, "", ""),
         ([CHUNKED, chunk(token())], CLOSED, Outcome.INCOMPLETE, "truncated", "end of the body"),
         (
             [CHUNKED, chunk(token()) + LAST_CHUNK],
-            EndCause.COMPLETE, Outcome.INCOMPLETE, "no-end", "complete",
+            EndCause.COMPLETE, Outcome.INCOMPLETE, "no-end", "without the event",
         ),
         ([CHUNKED, chunk(token()), b"zz\r\n"], CLOSED, Outcome.INCOMPLETE, "bad-http", "chunk"),
         ([CLOSE + b"data: {nope\n\n", DONE], CLOSED, Outcome.ERROR, "malformed", "{nope"),
@@ -131,38 +131,38 @@ def test_a_whole_answer_is_told_read_by_read() -> None:
          EndCause.COMPLETE, Outcome.COMPLETE, "", ""),
     ],
 )  # fmt: skip
-def test_every_end_has_its_kind(
-    reads: Sequence[bytes], how: EndCause, outcome: Outcome, kind: str, said: str
+def test_outcome_and_kind_of_each_way_to_end(
+    reads: Sequence[bytes], cause: EndCause, outcome: Outcome, kind: str, message: str
 ) -> None:
-    one = judged(reads, how)
-    assert (one.outcome, one.kind) == (outcome, kind)
-    assert said in one.message
-    assert bool(one.message) == bool(kind)
+    result = analyzed(reads, cause)
+    assert (result.outcome, result.kind) == (outcome, kind)
+    assert message in result.message
+    assert bool(result.message) == bool(kind)
 
 
 @pytest.mark.parametrize("kind", ["reset", "timeout"])
-def test_a_fault_counts_by_what_was_there_before_it(kind: str) -> None:
-    assert judged([], EndCause.FAULT, kind, "it broke").outcome is Outcome.ERROR
-    begun = judged([CHUNKED, chunk(token())], EndCause.FAULT, kind, "it broke")
+def test_outcome_after_a_fault_depends_on_what_was_received_before(kind: str) -> None:
+    assert analyzed([], EndCause.FAULT, kind, "it broke").outcome is Outcome.ERROR
+    begun = analyzed([CHUNKED, chunk(token())], EndCause.FAULT, kind, "it broke")
     assert (begun.outcome, begun.kind, begun.message) == (Outcome.INCOMPLETE, kind, "it broke")
-    whole = judged([CHUNKED, chunk(token()), chunk(DONE)], EndCause.FAULT, kind, "it broke")
+    whole = analyzed([CHUNKED, chunk(token()), chunk(DONE)], EndCause.FAULT, kind, "it broke")
     assert (whole.outcome, whole.kind) == (Outcome.COMPLETE, "")
-    assert whole.ended_ns == 1002, "the answer was whole long before the fault"
+    assert whole.ended_ns == 1002, "the response was complete before the fault"
 
 
-def test_a_429_tells_how_long_to_wait_and_no_secret() -> None:
+def test_error_status_has_its_retry_after_and_no_secret() -> None:
     head = b"HTTP/1.1 429 Slow\r\nRetry-After: %b\r\nContent-Length: 34\r\n\r\n"
     body = b"your key sk-abcdefgh1234567 waits."
-    one = judged([head % b"7" + body], secrets=("hidden-secret",))
-    assert (one.kind, one.retry_after_s) == ("status-429", 7.0)
-    assert "sk-abc" not in one.message
-    assert "waits" in one.message
-    dated = judged([head % b"Thu, 01 Jan 1970 00:00:30 GMT" + body])
+    result = analyzed([head % b"7" + body], secrets=("hidden-secret",))
+    assert (result.kind, result.retry_after_s) == ("status-429", 7.0)
+    assert "sk-abc" not in result.message
+    assert "waits" in result.message
+    dated = analyzed([head % b"Thu, 01 Jan 1970 00:00:30 GMT" + body])
     assert dated.retry_after_s == pytest.approx(30, abs=0.01)
-    assert judged([head % b"soon" + body]).retry_after_s is None
+    assert analyzed([head % b"soon" + body]).retry_after_s is None
 
 
-def test_text_is_found_at_a_path_and_done_ends_it() -> None:
+def test_content_path_finds_text_and_done_ends_the_stream() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n"
     lines = [
         b'{"message": {"content": "a"}, "done": false}\n',
@@ -170,21 +170,26 @@ def test_text_is_found_at_a_path_and_done_ends_it() -> None:
         b'{"message": {"content": "b"}, "done": false}\n',
         b'{"message": {"content": ""}, "done": true, "eval_count": 2}',
     ]
-    one = judged([head, *lines], CLOSED, api="plain", path="message.content")
-    assert (one.outcome, one.events, one.empties, one.tokens) == (Outcome.COMPLETE, 2, 1, 2)
-    listed = judged(
+    result = analyzed([head, *lines], CLOSED, api="plain", path="message.content")
+    assert (result.outcome, result.events, result.empties, result.tokens) == (
+        Outcome.COMPLETE,
+        2,
+        1,
+        2,
+    )
+    in_list = analyzed(
         [head, b'{"choices": [{"text": 5}]}\n'], CLOSED, api="plain", path="choices.0.text"
     )
-    assert listed.events == 1
-    nothing = judged([head, lines[0]], CLOSED, api="plain", path="choices.9.text")
-    assert (nothing.outcome, nothing.kind) == (Outcome.INCOMPLETE, "empty")
+    assert in_list.events == 1
+    missing = analyzed([head, lines[0]], CLOSED, api="plain", path="choices.9.text")
+    assert (missing.outcome, missing.kind) == (Outcome.INCOMPLETE, "empty")
 
 
-def test_the_last_line_needs_no_end_and_belongs_to_its_read() -> None:
+def test_last_ndjson_line_needs_no_line_end() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n"
-    one = judged([head, b'{"a": "x"}\n{"a"', b': "y"}'], CLOSED, api="plain", path="a")
-    assert one.reads == (ContentRead(1001, 1, 2, 1), ContentRead(1002, 2, 4, 1))
-    assert one.outcome is Outcome.COMPLETE
+    result = analyzed([head, b'{"a": "x"}\n{"a"', b': "y"}'], CLOSED, api="plain", path="a")
+    assert result.reads == (ContentRead(1001, 1, 2, 1), ContentRead(1002, 2, 4, 1))
+    assert result.outcome is Outcome.COMPLETE
 
 
 @pytest.mark.slow
@@ -198,8 +203,8 @@ def test_the_last_line_needs_no_end_and_belongs_to_its_read() -> None:
         [b"HTTP/1.1 429 Slow\r\nContent-Length: 2\r\n\r\nno"],
     ],
 )
-def test_nothing_is_left_for_a_collector(reads: list[bytes]) -> None:
-    """None runs in a worker, so what answers leave behind in circles would stay for ever."""
+def test_requests_leave_no_reference_cycles(reads: list[bytes]) -> None:
+    """Garbage collection is off in a worker, so cycles would never be freed."""
     context = ApiContext("openai-chat")
 
     def play(number: int) -> None:
@@ -209,7 +214,7 @@ def test_nothing_is_left_for_a_collector(reads: list[bytes]) -> None:
             active.receive((1, 0, 0, unique))
         active.end(0, 1, EndCause.COMPLETE)
         assert active.analyze(context, 1000)
-        active.measured(context)
+        active.result(context)
 
     for number in range(5):
         play(number)
