@@ -32,6 +32,7 @@ from undam.loadtest.protocol import (
     Ready,
     ScheduledRequest,
     Start,
+    Status,
     Stop,
     Tls,
     encode,
@@ -264,7 +265,9 @@ def test_figures_are_the_simulators(simulator: Callable[..., Simulator], framing
     assert all(one.outcome is Outcome.COMPLETE and one.events == 20 for one in every)
     assert all(one.stamped for one in every)
     assert all((one.ttft_ns or 0) >= 60_000_000 for one in every)
-    assert work.final.judged_busy > 0
+    statuses = [frame for frame in work.frames if isinstance(frame, Status)]
+    assert any(status.in_flight for status in statuses)
+    assert all(status.backlog_bytes <= 1 for status in statuses)
     left = {
         (line["id"], line["seq"]): line["left_ns"]
         for line in origin.truth() if line["kind"] == "event"

@@ -1,4 +1,4 @@
-"""A good request is complete and keeps each objective by itself."""
+"""A good request is complete and meets each time objective by itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from undam.record import ContentRead, Outcome, RequestResult
 
 MS = 1_000_000
 # TTFT 100 ms, then gaps of 10, 10 and 40 ms.
-ONE = RequestResult(
+RESULT = RequestResult(
     number=0,
     worker=0,
     intended_ns=0,
@@ -40,19 +40,19 @@ ONE = RequestResult(
         ("errors<1%", True),
     ],
 )
-def test_each_objective_is_asked_of_the_request_itself(text: str, good: bool) -> None:
-    count = Goodput([parse_slo(text)])
-    count.add(ONE)
-    assert (count.good, count.counted) == (int(good), 1)
+def test_objective_applies_to_the_values_of_one_request(text: str, good: bool) -> None:
+    goodput = Goodput([parse_slo(text)])
+    goodput.add(RESULT)
+    assert (goodput.good, goodput.counted) == (int(good), 1)
 
 
-def test_what_does_not_count_and_what_is_never_good() -> None:
-    count = Goodput([parse_slo("itl_p99<1ms")])
-    assert count.percent is None
-    count.add(replace(ONE, warmup=True))
-    count.add(replace(ONE, outcome=Outcome.ABANDONED))
-    assert count.counted == 0
-    count.add(replace(ONE, reads=ONE.reads[:1]))
-    count.add(replace(ONE, outcome=Outcome.INCOMPLETE, reads=ONE.reads[:1]))
-    count.add(replace(ONE, outcome=Outcome.ERROR, reads=(), started_ns=None))
-    assert count.percent == pytest.approx(100 / 3)
+def test_excluded_requests_and_requests_that_are_never_good() -> None:
+    goodput = Goodput([parse_slo("itl_p99<1ms")])
+    assert goodput.percent is None
+    goodput.add(replace(RESULT, warmup=True))
+    goodput.add(replace(RESULT, outcome=Outcome.ABANDONED))
+    assert goodput.counted == 0
+    goodput.add(replace(RESULT, reads=RESULT.reads[:1]))
+    goodput.add(replace(RESULT, outcome=Outcome.INCOMPLETE, reads=RESULT.reads[:1]))
+    goodput.add(replace(RESULT, outcome=Outcome.ERROR, reads=(), started_ns=None))
+    assert goodput.percent == pytest.approx(100 / 3)

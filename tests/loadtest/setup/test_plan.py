@@ -1,4 +1,4 @@
-"""A load split among workers is still exactly that load."""
+"""The shares of all workers add up to exactly the load."""
 
 from __future__ import annotations
 
@@ -10,33 +10,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from undam.errors import UsageError
-from undam.loadtest.setup.plan import Load, default_warmup, split, split_load, starts_ns
+from undam.loadtest.setup.plan import (
+    Load,
+    default_warmup,
+    proportional_parts,
+    split_load,
+    start_offsets_ns,
+)
 
 WORKERS = st.integers(1, 7)
 
 
 @given(total=st.integers(0, 10_000), weights=st.lists(st.integers(0, 50), min_size=1).filter(sum))
-def test_parts_add_up_and_are_fair(total: int, weights: list[int]) -> None:
-    parts = split(total, weights)
+def test_parts_add_up_and_are_proportional(total: int, weights: list[int]) -> None:
+    parts = proportional_parts(total, weights)
     assert sum(parts) == total
     for part, weight in zip(parts, weights, strict=True):
         assert abs(part - total * weight / sum(weights)) < 1
 
 
 @given(requests=st.integers(1, 200), warmup=st.integers(0, 20), workers=WORKERS)
-def test_an_open_loop_dealt_out_is_the_one_schedule(
-    requests: int, warmup: int, workers: int
-) -> None:
+def test_shares_of_an_open_loop_are_one_schedule(requests: int, warmup: int, workers: int) -> None:
     load = Load(rate=50, requests=requests, warmup=warmup, seed=3)
     shares = split_load(load, workers)
-    dealt = sorted(
+    requests_sent = sorted(
         pair for share in shares for pair in zip(share.numbers, share.offsets_ns, strict=True)
     )
-    assert [number for number, _ in dealt] == list(range(requests + warmup))
+    assert [number for number, _ in requests_sent] == list(range(requests + warmup))
     alone = split_load(load, 1)[0].offsets_ns
-    assert tuple(at for _, at in dealt) == alone == tuple(sorted(alone))
+    assert tuple(at for _, at in requests_sent) == alone == tuple(sorted(alone))
     assert sum(share.warmup for share in shares) == warmup
-    # Those that do not count are the first of the whole plan, whoever sends them.
+    # Warm-up requests are the first of the whole plan, regardless of the worker.
     for share in shares:
         assert all(number < warmup for number in share.numbers[: share.warmup])
         assert all(number >= warmup for number in share.numbers[share.warmup :])
@@ -48,7 +52,7 @@ def test_an_open_loop_dealt_out_is_the_one_schedule(
     warmup=st.integers(0, 50),
     workers=WORKERS,
 )
-def test_a_closed_loop_dealt_out_has_all_slots_and_requests(
+def test_shares_of_a_closed_loop_have_all_slots_and_requests(
     slots: int, requests: int | None, warmup: int, workers: int
 ) -> None:
     load = Load(
@@ -61,14 +65,14 @@ def test_a_closed_loop_dealt_out_has_all_slots_and_requests(
     offsets = sorted(at for share in shares for at in share.offsets_ns)
     assert len(offsets) == (slots if load.total is None else min(slots, load.total))
     assert offsets[0] == 0
-    assert len(set(offsets)) == len(offsets), "slots begin one after the other"
+    assert len(set(offsets)) == len(offsets), "slots start one after the other"
     assert sum(share.warmup for share in shares) == warmup
     if load.total is not None:
         assert sum(share.total or 0 for share in shares) == load.total
         assert all(bool(share.total) <= bool(share.offsets_ns) for share in shares)
 
 
-def test_poisson_is_seeded_and_has_its_rate_and_spread() -> None:
+def test_poisson_arrivals_are_seeded_and_have_the_right_rate_and_variance() -> None:
     load = Load(rate=100, requests=20_000, seed=1)
     starts = split_load(load, 1)[0].offsets_ns
     assert starts == split_load(load, 1)[0].offsets_ns
@@ -83,15 +87,15 @@ def test_constant_arrivals_do_not_drift() -> None:
     assert starts[3000] == 1000 * 10**9
 
 
-def test_a_duration_ends_an_open_loop_and_a_trace_keeps_its_times() -> None:
+def test_duration_ends_an_open_loop_and_trace_keeps_its_times() -> None:
     load = Load(rate=10, arrivals="constant", duration_s=2.0)
     assert len(split_load(load, 1)[0].offsets_ns) == 20
     trace = Load(arrivals="trace", trace_ns=(0, 5, 5, 9), duration_s=None)
     assert [share.offsets_ns for share in split_load(trace, 2)] == [(0, 5), (5, 9)]
-    assert list(starts_ns(trace)) == [0, 5, 5, 9]
+    assert list(start_offsets_ns(trace)) == [0, 5, 5, 9]
 
 
-def test_the_ramp_is_bounded_and_can_be_set() -> None:
+def test_ramp_is_limited_by_default_and_can_be_set() -> None:
     def last(load: Load) -> int:
         return max(at for share in split_load(load, 3) for at in share.offsets_ns)
 
@@ -111,11 +115,11 @@ def test_the_ramp_is_bounded_and_can_be_set() -> None:
         (Load(arrivals="trace", trace_ns=(0, 1), requests=2), 0),
     ],
 )
-def test_warm_up_by_default(load: Load, expected: int) -> None:
+def test_default_warmup(load: Load, expected: int) -> None:
     assert default_warmup(load) == expected
 
 
 @pytest.mark.slow
-def test_a_plan_that_no_memory_holds_is_refused() -> None:
+def test_load_with_too_many_requests_is_rejected() -> None:
     with pytest.raises(UsageError, match="shorten"):
         split_load(Load(rate=1e9, arrivals="constant", duration_s=10), 1)

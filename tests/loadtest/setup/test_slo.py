@@ -1,4 +1,4 @@
-"""Objectives: what can be asked, what was kept, and by how much it was missed."""
+"""Objectives: accepted forms, and by how much one was missed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from undam.loadtest.setup.slo import SloResult, parse_slo, quantile_of, slo_json
         ("tokens_per_second>100", "tokens_per_second", "", 100, "/s"),
     ],
 )
-def test_what_can_be_asked(text: str, name: str, stat: str, limit: float, unit: str) -> None:
+def test_valid_slo_is_parsed(text: str, name: str, stat: str, limit: float, unit: str) -> None:
     slo = parse_slo(text)
     assert (slo.name, slo.stat, str(slo.unit)) == (name, stat, unit)
     assert slo.limit == pytest.approx(limit)
@@ -40,23 +40,23 @@ def test_what_can_be_asked(text: str, name: str, stat: str, limit: float, unit: 
         "",
     ],
 )
-def test_what_cannot(text: str) -> None:
+def test_invalid_slo_is_rejected(text: str) -> None:
     with pytest.raises(UsageError, match="--slo"):
         parse_slo(text)
 
 
-def test_a_miss_says_by_how_much() -> None:
+def test_missed_objective_reports_by_how_much() -> None:
     slo = parse_slo("ttft_p99<500ms")
     assert SloResult(slo, 499.9).is_met
     assert not SloResult(slo, 500.0).is_met
-    assert SloResult(slo, 750.0).words == "ttft_p99<500ms: missed, by 50.0%: it is 750.00 ms"
+    assert SloResult(slo, 750.0).text == "ttft_p99<500ms: missed by 50.0%, measured 750.00 ms"
     assert not SloResult(slo, None).is_met
     assert slo_json(SloResult(slo, 750.0))["met"] is False
-    assert SloResult(parse_slo("errors<=0"), 1).words == "errors<=0: missed: it is 1"
+    assert SloResult(parse_slo("errors<=0"), 1).text == "errors<=0: missed, measured 1"
     assert SloResult(parse_slo("goodput>=95%"), 95.0).is_met
     assert SloResult(parse_slo("goodput>95%"), 96.0).is_met
 
 
-def test_a_statistic_is_a_fraction_or_none() -> None:
+def test_only_percentiles_have_a_quantile() -> None:
     assert quantile_of("p99.9") == pytest.approx(0.999)
     assert quantile_of("mean") is None

@@ -1,4 +1,4 @@
-"""Which requests were good: complete, and each within every objective that concerns a time."""
+"""Goodput: the share of requests that are complete and meet every time objective."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from undam.timing import quantile
 
 
 class Goodput:
-    """Counts good requests; warm-up, and what this program abandoned, count neither way.
+    """Counts good requests, excluding warm-up and abandoned requests.
 
-    An objective on a time is asked of each request's own figure: its TTFT, TPOT, E2E and send
-    delay, whatever the statistic; of its gaps that statistic.
+    A time objective applies to the value of each single request. TTFT, TPOT, E2E and send delay
+    have one value per request, so the statistic of the objective is ignored. For ITL, the
+    statistic is computed over the gaps of the request.
     """
 
     def __init__(self, slos: Sequence[Slo]) -> None:
@@ -22,45 +23,46 @@ class Goodput:
         self.good = 0
         self.counted = 0
 
-    def add(self, one: RequestResult) -> None:
-        """Take one request."""
-        if one.warmup or one.outcome is Outcome.ABANDONED:
+    def add(self, result: RequestResult) -> None:
+        """Count one request."""
+        if result.warmup or result.outcome is Outcome.ABANDONED:
             return
         self.counted += 1
-        self.good += one.outcome is Outcome.COMPLETE and all(
-            _keeps(one, limit) for limit in self._limits
+        self.good += result.outcome is Outcome.COMPLETE and all(
+            _meets(result, limit) for limit in self._limits
         )
 
     @property
     def percent(self) -> float | None:
-        """Of all that count; ``None`` of none."""
+        """Percentage of good requests; ``None`` if no request was counted."""
         return 100 * self.good / self.counted if self.counted else None
 
 
-def _keeps(one: RequestResult, limit: Slo) -> bool:
-    value = request_value_ns(one, limit)
-    # An answer of one event has no gap to be too long.
+def _meets(result: RequestResult, limit: Slo) -> bool:
+    value = request_value_ns(result, limit)
+    # A response with one event has no gap that could be too long.
     return value is None or limit.holds(value / 1e6)
 
 
-def request_value_ns(one: RequestResult, limit: Slo) -> float | None:
-    """A request's own figure for an objective; ``None`` where it has none."""
+def request_value_ns(result: RequestResult, limit: Slo) -> float | None:
+    """Return a request's value for an objective, or ``None`` if it has none."""
     match limit.name:
         case "ttft":
-            return one.ttft_ns
+            return result.ttft_ns
         case "e2e":
-            return one.ended_ns - one.intended_ns
+            return result.ended_ns - result.intended_ns
         case "send_delay":
-            return one.send_delay_ns
+            return result.send_delay_ns
         case "tpot":
-            later = one.events - one.reads[0].events if one.reads else 0
-            return (one.reads[-1].at_ns - one.reads[0].at_ns) / later if later else None
+            reads = result.reads
+            later = result.events - reads[0].events if reads else 0
+            return (reads[-1].at_ns - reads[0].at_ns) / later if later else None
         case _:
-            return _request_gap_ns(one, limit.stat)
+            return _gap_ns(result, limit.stat)
 
 
-def _request_gap_ns(one: RequestResult, stat: str) -> float | None:
-    gaps = sorted(after.at_ns - before.at_ns for before, after in pairwise(one.reads))
+def _gap_ns(result: RequestResult, stat: str) -> float | None:
+    gaps = sorted(after.at_ns - before.at_ns for before, after in pairwise(result.reads))
     if not gaps:
         return None
     q = quantile_of(stat)

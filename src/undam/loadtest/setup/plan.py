@@ -1,7 +1,7 @@
-"""When each request of a load test is meant to start, and which worker sends it. Pure and seeded.
+"""Plan of a load test: the intended start of each request, and which worker sends it. Pure.
 
-An open loop sends at times that were fixed beforehand, whatever the server does; a closed loop
-keeps a number of requests under way, each slot starting its next one when the last is over.
+An open loop sends at times fixed in advance, regardless of the server. A closed loop keeps a
+number of requests in flight: each slot starts its next request when the previous one has ended.
 """
 
 from __future__ import annotations
@@ -17,31 +17,32 @@ from undam.errors import UsageError
 
 Arrivals = Literal["poisson", "constant", "trace"]
 
-# Between the starts of two slots. All at once would meet each other in the accept queue and the
-# prefill, and that is no property of a load that has settled; five milliseconds are two hundred
-# new connections a second, which no server minds.
-_APART_NS = 5_000_000
-# A thousand slots are then under way after two seconds, a usual answer's own length.
-_LONGEST_RAMP_NS = 2_000_000_000
+# Time between the first starts of two slots. If all slots started at once, they would compete for
+# the accept queue and the prefill, which a settled load does not do. At 5 ms, 200 connections are
+# opened per second, which any server can handle.
+_SLOT_INTERVAL_NS = 5_000_000
+# Limit of the default ramp: about the length of a typical response.
+_MAX_RAMP_NS = 2_000_000_000
 
-_MOST_WARMUP = 100
-# More would not fit into memory with its results, and no test needs it in one run.
-_MOST_REQUESTS = 10_000_000
+_MAX_WARMUP = 100
+# The plan and the results of more requests would not fit into memory.
+_MAX_REQUESTS = 10_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """The load of one run, as the user means it.
+    """Load of one run.
 
     Args:
-        concurrency: slots of a closed loop; ``None`` is an open one.
+        concurrency: number of slots of a closed loop; ``None`` for an open loop.
         rate: requests per second of an open loop.
-        trace_ns: starts of a replay, from the run's start.
-        requests: how many count; the warm-up comes on top.
-        duration_s: for how long requests are begun, the warm-up included; what is then under way
-            is read to its end.
-        warmup: the first so many are left out of all figures.
-        ramp_s: from the first slot's start to the last one's; ``None``: 5 ms a slot, at most 2 s.
+        trace_ns: start times of a replay, relative to the start of the run.
+        requests: number of measured requests; warm-up requests are extra.
+        duration_s: how long new requests are started, including warm-up; requests in flight are
+            then read to their end.
+        warmup: number of requests at the start that are excluded from all metrics.
+        ramp_s: time from the first slot's start to the last one's; ``None`` means 5 ms per slot,
+            at most 2 s.
     """
 
     concurrency: int | None = None
@@ -56,26 +57,27 @@ class Load:
 
     @property
     def is_open(self) -> bool:
-        """Whether starts do not wait for answers."""
+        """Whether start times do not depend on responses."""
         return self.concurrency is None
 
     @property
     def total(self) -> int | None:
-        """All requests, the warm-up among them; ``None``: as many as the duration allows."""
+        """Number of requests including warm-up; ``None`` if only the duration limits it."""
         return None if self.requests is None else self.requests + self.warmup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerShare:
-    """What one worker does of a load.
+    """One worker's share of a load.
 
     Args:
-        worker: its number, from 0, of ``workers``.
-        offsets_ns: of an open loop the intended starts, of a closed one the first start of each
-            slot; from the run's start, ascending.
-        numbers: of an open loop, the place in the plan of each start.
-        total: of a closed loop, how many requests; ``None``: until the duration is over.
-        warmup: its first so many do not count.
+        worker: index of the worker.
+        workers: number of workers.
+        offsets_ns: intended starts of an open loop, or the first start of each slot of a closed
+            loop; relative to the start of the run, ascending.
+        numbers: index in the whole plan of each start; open loops only.
+        total: number of requests; ``None`` if only the duration limits it.
+        warmup: number of warm-up requests; they are the first ones.
     """
 
     worker: int
@@ -87,9 +89,9 @@ class WorkerShare:
 
 
 def default_warmup(load: Load) -> int:
-    """One request a slot, or one second of the rate; at most a tenth of the run, and 100.
+    """Return one request per slot or one second of the rate, but at most 10 % of the run and 100.
 
-    What comes first meets cold connections and caches. A trace is replayed as it is: none.
+    The first requests meet cold connections and caches. A replayed trace has no warm-up.
     """
     if load.trace_ns:
         return 0
@@ -97,24 +99,25 @@ def default_warmup(load: Load) -> int:
     expected = load.requests
     if load.rate is not None and load.duration_s is not None:
         expected = math.ceil(load.rate * load.duration_s)
-    tenth = _MOST_WARMUP if expected is None else math.ceil(expected / 10)
-    return min(first, tenth, _MOST_WARMUP)
+    tenth = _MAX_WARMUP if expected is None else math.ceil(expected / 10)
+    return min(first, tenth, _MAX_WARMUP)
 
 
 def split_load(load: Load, workers: int) -> tuple[WorkerShare, ...]:
-    """The load split among ``workers``; together they are exactly the load.
+    """Split a load among ``workers``.
 
-    A schedule is made once and dealt in turn, so a Poisson process stays one, and each request
-    keeps its intended start. A worker of a closed loop has slots, and requests in proportion.
+    The schedule of an open loop is generated once and distributed round-robin, so the requests of
+    all workers together are still one Poisson process. The slots of a closed loop are distributed
+    the same way, and its requests in proportion to the slots.
 
     Raises:
-        UsageError: there is nothing to send, or more than a run can hold.
+        UsageError: the load has more requests than a run supports.
     """
-    return _open(load, workers) if load.is_open else _closed(load, workers)
+    return _split_open(load, workers) if load.is_open else _split_closed(load, workers)
 
 
-def starts_ns(load: Load) -> Iterator[int]:
-    """The intended starts of an open loop, from the run's start, without their end."""
+def start_offsets_ns(load: Load) -> Iterator[int]:
+    """Yield the intended starts of an open loop, relative to the start of the run, without end."""
     if load.trace_ns:
         yield from load.trace_ns
         return
@@ -124,18 +127,18 @@ def starts_ns(load: Load) -> Iterator[int]:
         while True:
             yield round(number * 1e9 / load.rate)
             number += 1
-    rng = random.Random(f"arrivals {load.seed}")  # noqa: S311 (a schedule, no secret)
+    rng = random.Random(f"arrivals {load.seed}")  # noqa: S311 (a schedule, not a secret)
     at = 0.0
     while True:
-        # The first request leaves at once: an empty wait would only lengthen the run.
+        # The first request starts at once: waiting for it would only lengthen the run.
         yield round(at)
         at += rng.expovariate(load.rate) * 1e9
 
 
-def _open(load: Load, workers: int) -> tuple[WorkerShare, ...]:
-    starts = list(islice(_until_end(load), min(load.total or _MOST_REQUESTS + 1, 1 << 62)))
-    if len(starts) > _MOST_REQUESTS:
-        raise UsageError(f"more than {_MOST_REQUESTS} requests in one run: shorten it")
+def _split_open(load: Load, workers: int) -> tuple[WorkerShare, ...]:
+    starts = list(islice(_until_end(load), min(load.total or _MAX_REQUESTS + 1, 1 << 62)))
+    if len(starts) > _MAX_REQUESTS:
+        raise UsageError(f"more than {_MAX_REQUESTS} requests in one run: shorten the run")
     return tuple(
         WorkerShare(
             worker=worker,
@@ -151,41 +154,43 @@ def _open(load: Load, workers: int) -> tuple[WorkerShare, ...]:
 
 def _until_end(load: Load) -> Iterator[int]:
     end_ns = math.inf if load.duration_s is None else load.duration_s * 1e9
-    for at in starts_ns(load):
+    for at in start_offsets_ns(load):
         if at >= end_ns:
             return
         yield at
 
 
-def _closed(load: Load, workers: int) -> tuple[WorkerShare, ...]:
+def _split_closed(load: Load, workers: int) -> tuple[WorkerShare, ...]:
     assert load.concurrency is not None
     slots = load.concurrency
     if load.total is not None:
-        # A slot without a request would only be a number in a report.
+        # Slots without a request are pointless.
         slots = min(slots, load.total)
     ramp_ns = _ramp_ns(load, slots)
     offsets = [round(slot * ramp_ns / slots) for slot in range(slots)]
-    dealt = [tuple(offsets[worker::workers]) for worker in range(workers)]
-    weights = [len(some) for some in dealt]
-    totals = [None] * workers if load.total is None else split(load.total, weights)
-    warmups = split(load.warmup, weights)
+    by_worker = [tuple(offsets[worker::workers]) for worker in range(workers)]
+    weights = [len(starts) for starts in by_worker]
+    totals = [None] * workers if load.total is None else proportional_parts(load.total, weights)
+    warmups = proportional_parts(load.warmup, weights)
     return tuple(
-        WorkerShare(worker=worker, workers=workers, offsets_ns=some, total=total, warmup=warmup)
-        for worker, (some, total, warmup) in enumerate(zip(dealt, totals, warmups, strict=True))
+        WorkerShare(worker=worker, workers=workers, offsets_ns=starts, total=total, warmup=warmup)
+        for worker, (starts, total, warmup) in enumerate(
+            zip(by_worker, totals, warmups, strict=True)
+        )
     )
 
 
 def _ramp_ns(load: Load, slots: int) -> float:
     if load.ramp_s is not None:
         return load.ramp_s * 1e9
-    return min(slots * _APART_NS, _LONGEST_RAMP_NS)
+    return min(slots * _SLOT_INTERVAL_NS, _MAX_RAMP_NS)
 
 
-def split(total: int, weights: Sequence[int]) -> list[int]:
-    """``total`` in whole parts proportional to ``weights``, which add up to it exactly."""
+def proportional_parts(total: int, weights: Sequence[int]) -> list[int]:
+    """Split ``total`` into integers proportional to ``weights`` that add up to it exactly."""
     whole = sum(weights)
-    ends, seen = [], 0
+    ends, cumulative = [], 0
     for weight in weights:
-        seen += weight
-        ends.append(total * seen // whole)
+        cumulative += weight
+        ends.append(total * cumulative // whole)
     return [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]

@@ -1,35 +1,35 @@
-"""What is asked in a load test: prompts from a file or made here, and the bodies of requests.
+"""Prompts of a load test, read from a file, and the request bodies made from prompts.
 
-A line of a prompts file is one JSON object: `prompt` (text) or `messages` (a conversation as the
-chat API writes it), perhaps `max_tokens`, and for a replay `timestamp` (seconds) or `timestamp_ms`.
+Each line of a prompts file is a JSON object. It has `prompt` (a string) or `messages` (a
+conversation in the format of the chat API), and optionally `max_tokens`. For a replay it also has
+`timestamp` (seconds) or `timestamp_ms`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from undam.apis import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Api
 from undam.errors import ConfigSyntaxError, UsageError
 
-_KNOWN = frozenset({"prompt", "messages", "max_tokens", "timestamp", "timestamp_ms"})
+# A longer trace is more likely a list of dates, or times in another unit.
+_MAX_TRACE_S = 31 * 86_400
 
-# A trace of a month; beyond it a time is rather a date, or in another unit.
-_LONGEST_TRACE_S = 31 * 86_400
-
-# vLLM and OpenAI answer the completions API with 16 tokens where nothing is said.
+# vLLM and OpenAI limit the completions API to 16 tokens by default.
 _COMPLETION_TOKENS = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One thing to ask.
+    """One prompt.
 
     Args:
-        text: of a plain prompt; "" where there are ``messages``.
-        max_tokens: its own bound of the answer.
-        at_ns: when it is to be sent, from the first one's time.
+        text: a plain prompt; "" if there are ``messages``.
+        messages: a conversation.
+        max_tokens: maximum number of tokens in the response.
+        at_ns: when to send it, relative to the earliest prompt.
     """
 
     text: str = ""
@@ -39,56 +39,63 @@ class Prompt:
 
 
 def read_prompts(lines: Iterable[str], path: str) -> list[Prompt]:
-    """The prompts of a file; times count from the earliest, and are then in order.
+    """Read the prompts of a file.
+
+    Times are relative to the earliest one, and prompts with a time are sorted by it.
 
     Args:
-        path: the file's name, for messages only.
+        path: name of the file, for messages only.
 
     Raises:
-        ConfigSyntaxError: a line that is none, with its place; a key that nobody reads.
-        UsageError: no prompt, or only some with a time.
+        ConfigSyntaxError: a line is invalid or has an unknown key.
+        UsageError: the file has no prompt, or only some prompts have a time.
     """
-    found: list[Prompt] = []
+    prompts: list[Prompt] = []
     number = 0
     try:
         for number, line in enumerate(lines, 1):
             if line.strip():
-                found.append(_prompt(line, path, number))
+                prompts.append(_parse_line(line, path, number))
     except UnicodeDecodeError as error:
         raise ConfigSyntaxError("not UTF-8", path=path, line=number + 1, column=1) from error
-    if not found:
-        raise UsageError(f"{path}: holds no prompt")
-    timed = [one for one in found if one.at_ns is not None]
-    if timed and len(timed) < len(found):
+    if not prompts:
+        raise UsageError(f"{path}: the file has no prompt")
+    timed = [prompt for prompt in prompts if prompt.at_ns is not None]
+    if timed and len(timed) < len(prompts):
         raise UsageError(
-            f"{path}: {len(timed)} of {len(found)} lines have a timestamp: a replay needs all"
+            f"{path}: {len(timed)} of {len(prompts)} lines have a timestamp; a replay needs one "
+            f"in each line"
         )
-    return _from_first(found) if timed else found
+    return _relative_to_first(prompts) if timed else prompts
 
 
 def request_bodies(
     api: Api, prompts: Sequence[Prompt], *, model: str, max_tokens: int | None
 ) -> tuple[bytes, ...]:
-    """The request body of each prompt, in the API's streaming form.
+    """Return the request body of each prompt, in the streaming form of the API.
 
-    A prompt's own ``max_tokens`` goes before the command's.
+    A prompt's own ``max_tokens`` takes precedence over the argument.
 
     Raises:
-        UsageError: the API takes no prompt, or no conversation.
+        UsageError: the API has no prompts, or does not accept conversations.
     """
-    return tuple(_body(api, one, model, one.max_tokens or max_tokens) for one in prompts)
+    return tuple(
+        _request_body(api, prompt, model, prompt.max_tokens or max_tokens) for prompt in prompts
+    )
 
 
-def _body(api: Api, prompt: Prompt, model: str, max_tokens: int | None) -> bytes:
+def _request_body(api: Api, prompt: Prompt, model: str, max_tokens: int | None) -> bytes:
     if api.request is None:
-        raise UsageError("this URL is fetched as given: its body is --data, not prompts")
+        raise UsageError(
+            "this URL belongs to no known API and is fetched as given; set its body with --data"
+        )
     if api is COMPLETIONS and max_tokens is None:
         max_tokens = _COMPLETION_TOKENS
     body = dict(api.request(model, prompt.text, max_tokens))
     if prompt.messages:
         body.update(_conversation(api, prompt.messages))
     if api in {CHAT, COMPLETIONS}:
-        # The tokens as the server counts them; without being asked it tells none.
+        # Without this option, the server does not report its token count.
         body["stream_options"] = {"include_usage": True}
     return json.dumps(body).encode()
 
@@ -100,77 +107,97 @@ def _conversation(api: Api, messages: Sequence[Mapping[str, object]]) -> Mapping
         return {"input": list(messages)}
     if api is not MESSAGES:
         return {"messages": list(messages)}
-    # Anthropic's API has no system role: what has it stands beside the messages.
-    system = [one.get("content") for one in messages if one.get("role") == "system"]
-    rest = [one for one in messages if one.get("role") != "system"]
-    texts = "\n".join(one for one in system if isinstance(one, str))
-    return {"messages": rest, **({"system": texts} if texts else {})}
+    # Anthropic's API has no system role; the system prompt is a separate field.
+    system = [message.get("content") for message in messages if message.get("role") == "system"]
+    rest = [message for message in messages if message.get("role") != "system"]
+    text = "\n".join(content for content in system if isinstance(content, str))
+    return {"messages": rest, **({"system": text} if text else {})}
 
 
-def _prompt(line: str, path: str, number: int) -> Prompt:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ConfigSyntaxError(
-            f"no JSON: {error.msg}", path=path, line=number, column=error.colno
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigSyntaxError(f"no JSON: {error}", path=path, line=number, column=1) from None
-
-    def refuse(key: str, why: str) -> ConfigSyntaxError:
-        at = max(line.find(json.dumps(key)), line.find(f'"{key}"'), 0) + 1
-        return ConfigSyntaxError(why, path=path, line=number, column=at)
-
-    if not isinstance(row, dict):
-        raise refuse("", "expected an object with `prompt` or `messages`")
-    if odd := sorted(set(row) - _KNOWN):
-        raise refuse(odd[0], f"unknown key {odd[0]!r}; there are {', '.join(sorted(_KNOWN))}")
-    if ("prompt" in row) == ("messages" in row):
-        raise refuse("messages", "expected `prompt` or `messages`, one of them")
-    text, messages = row.get("prompt", ""), row.get("messages", [])
-    if "prompt" in row and not (isinstance(text, str) and text):
-        raise refuse("prompt", "`prompt` is to be a text")
-    if "messages" in row and not _is_conversation(messages):
-        raise refuse("messages", "`messages` is to be a list of objects with `role`")
-    tokens = row.get("max_tokens")
-    if tokens is not None and not (type(tokens) is int and tokens > 0):
-        raise refuse("max_tokens", "`max_tokens` is to be a whole number above 0")
-    for key in ("timestamp", "timestamp_ms"):
-        if key in row and not _is_time(row[key]):
-            raise refuse(key, f"`{key}` is to be a number, not negative")
-    if "timestamp" in row and "timestamp_ms" in row:
-        raise refuse("timestamp_ms", "`timestamp` (seconds) and `timestamp_ms` exclude each other")
-    return Prompt(text, tuple(messages), tokens, _at_ns(row))
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
 
 
 def _is_conversation(value: object) -> bool:
     if not isinstance(value, list) or not value:
         return False
-    return all(isinstance(one, dict) and isinstance(one.get("role"), str) for one in value)
+    return all(isinstance(item, dict) and isinstance(item.get("role"), str) for item in value)
+
+
+def _is_token_limit(value: object) -> bool:
+    return value is None or (type(value) is int and value > 0)
 
 
 def _is_time(value: object) -> bool:
-    # NaN fails the comparison; 1e12 s leaves room for a date in milliseconds by mistake.
+    # NaN fails the comparison. The limit still accepts a date in milliseconds given as seconds, so
+    # that the error message about the unit is shown for it.
     return type(value) in {int, float} and 0 <= value < 1e15  # type: ignore[operator]
 
 
-def _at_ns(row: Mapping[str, object]) -> int | None:
-    for key, unit in (("timestamp", 1_000_000_000), ("timestamp_ms", 1_000_000)):
-        if key in row:
-            value = row[key]
-            assert isinstance(value, int | float)
-            return round(value * unit)
+_KEYS: dict[str, tuple[Callable[[object], bool], str]] = {
+    "prompt": (_is_text, "a non-empty string"),
+    "messages": (_is_conversation, "a list of objects with `role`"),
+    "max_tokens": (_is_token_limit, "an integer above 0"),
+    "timestamp": (_is_time, "a number of at least 0"),
+    "timestamp_ms": (_is_time, "a number of at least 0"),
+}
+"""Keys of a line: check of the value, and what the value must be."""
+
+_NS_PER_UNIT = {"timestamp": 1_000_000_000, "timestamp_ms": 1_000_000}
+
+
+def _parse_line(line: str, path: str, number: int) -> Prompt:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        message = f"not valid JSON: {error.msg}"
+        raise ConfigSyntaxError(message, path=path, line=number, column=error.colno) from None
+    except (ValueError, RecursionError) as error:
+        message = f"not valid JSON: {error}"
+        raise ConfigSyntaxError(message, path=path, line=number, column=1) from None
+    problem = _find_problem(row)
+    if problem is not None:
+        key, message = problem
+        column = max(line.find(json.dumps(key)), line.find(f'"{key}"'), 0) + 1
+        raise ConfigSyntaxError(message, path=path, line=number, column=column)
+    return Prompt(
+        text=row.get("prompt", ""),
+        messages=tuple(row.get("messages", ())),
+        max_tokens=row.get("max_tokens"),
+        at_ns=_time_ns(row),
+    )
+
+
+def _find_problem(row: object) -> tuple[str, str] | None:
+    """Return the key at fault and an error message, or ``None`` if the line is valid."""
+    if not isinstance(row, dict):
+        return "", "expected an object with `prompt` or `messages`"
+    if unknown := sorted(row.keys() - _KEYS):
+        known = ", ".join(sorted(_KEYS))
+        return unknown[0], f"unknown key {unknown[0]!r}; known keys are {known}"
+    if ("prompt" in row) == ("messages" in row):
+        return "messages", "expected either `prompt` or `messages`"
+    for key, (is_valid, expected) in _KEYS.items():
+        if key in row and not is_valid(row[key]):
+            return key, f"`{key}` must be {expected}"
+    if "timestamp" in row and "timestamp_ms" in row:
+        return "timestamp_ms", "use either `timestamp` (seconds) or `timestamp_ms`, not both"
     return None
 
 
-def _from_first(prompts: list[Prompt]) -> list[Prompt]:
-    timed = sorted(prompts, key=lambda one: one.at_ns or 0)
-    first, last = timed[0].at_ns or 0, timed[-1].at_ns or 0
-    if last - first > _LONGEST_TRACE_S * 1_000_000_000:
+def _time_ns(row: Mapping[str, float]) -> int | None:
+    for key, ns_per_unit in _NS_PER_UNIT.items():
+        if key in row:
+            return round(row[key] * ns_per_unit)
+    return None
+
+
+def _relative_to_first(prompts: list[Prompt]) -> list[Prompt]:
+    timed = sorted(prompts, key=lambda prompt: prompt.at_ns or 0)
+    first_ns, last_ns = timed[0].at_ns or 0, timed[-1].at_ns or 0
+    if last_ns - first_ns > _MAX_TRACE_S * 1_000_000_000:
         raise UsageError(
-            f"the timestamps span {(last - first) / 1e9:.0f} s: `timestamp` is in seconds, "
+            f"the timestamps span {(last_ns - first_ns) / 1e9:.0f} s: `timestamp` is in seconds, "
             f"`timestamp_ms` in milliseconds"
         )
-    return [
-        Prompt(one.text, one.messages, one.max_tokens, (one.at_ns or 0) - first) for one in timed
-    ]
+    return [replace(prompt, at_ns=(prompt.at_ns or 0) - first_ns) for prompt in timed]

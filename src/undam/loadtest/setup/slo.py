@@ -1,4 +1,4 @@
-"""What a run must keep to pass: `ttft_p99<500ms`, `errors<1%`, `goodput>=95%`. No I/O."""
+"""Service level objectives: `ttft_p99<500ms`, `errors<1%`, `goodput>=95%`. No I/O."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ACCEPTED = (
     "TIME_STAT<500ms (TIME: ttft, itl, tpot, e2e, send_delay; STAT: p50, p99.9, mean, max, …), "
     "errors<1%, incomplete<5, goodput>=95%, requests_per_second>=10, tokens_per_second>=100"
 )
-"""The forms of `parse_slo`, for help texts and messages."""
+"""Forms that `parse_slo` accepts, for messages."""
 
 TIMES = ("ttft", "itl", "tpot", "e2e", "send_delay")
 COUNTS = ("errors", "incomplete")
@@ -33,10 +33,11 @@ class Slo:
     """One objective.
 
     Args:
-        text: as the user wrote it.
-        name: of a time, count or rate, or "goodput".
-        stat: of a time: "p99", "mean", …; "" otherwise.
-        limit: in ms, percent, requests or per second, by ``unit``.
+        text: the objective as the user wrote it.
+        name: name of a time, count or rate, or "goodput".
+        stat: statistic of a time: "p99", "mean", …; otherwise "".
+        sign: comparison operator.
+        limit: threshold in ``unit``.
     """
 
     text: str
@@ -47,7 +48,7 @@ class Slo:
     unit: Unit
 
     def holds(self, value: float) -> bool:
-        """Whether ``value`` keeps the objective."""
+        """Return whether ``value`` meets the objective."""
         match self.sign:
             case "<":
                 return value < self.limit
@@ -61,34 +62,34 @@ class Slo:
 
 @dataclass(frozen=True, slots=True)
 class SloResult:
-    """An objective with what was measured; ``value`` is ``None`` where nothing was."""
+    """An objective and the measured value; ``value`` is ``None`` if nothing was measured."""
 
     slo: Slo
     value: float | None
 
     @property
     def is_met(self) -> bool:
-        """What was not measured is not met."""
+        """Whether the objective is met; false if nothing was measured."""
         return self.value is not None and self.slo.holds(self.value)
 
     @property
-    def words(self) -> str:
-        """One line: the objective, the value, and by how much it was missed."""
+    def text(self) -> str:
+        """One line with the objective, the value, and by how much it was missed."""
         if self.value is None:
             return f"{self.slo.text}: missed, nothing was measured"
-        shown = shown_value(self.value, self.slo.unit)
+        measured = format_value(self.value, self.slo.unit)
         if self.is_met:
-            return f"{self.slo.text}: met, {shown}"
+            return f"{self.slo.text}: met, measured {measured}"
         limit = self.slo.limit
-        by = "" if limit == 0 else f", by {abs(self.value - limit) / limit:.1%}"
-        return f"{self.slo.text}: missed{by}: it is {shown}"
+        by = "" if limit == 0 else f" by {abs(self.value - limit) / limit:.1%}"
+        return f"{self.slo.text}: missed{by}, measured {measured}"
 
 
 def parse_slo(text: str) -> Slo:
-    """Read one of `ACCEPTED`.
+    """Parse an objective in one of the forms of `ACCEPTED`.
 
     Raises:
-        UsageError: another form, or a unit that the figure does not have.
+        UsageError: the form is unknown, or the metric does not have the unit.
     """
     found = _FORM.fullmatch(text)
     if found is None:
@@ -114,23 +115,23 @@ def _units(name: str) -> tuple[str, ...]:
 
 
 def quantile_of(stat: str) -> float | None:
-    """The fraction of a statistic such as "p99.9"; ``None`` of mean, min and max."""
+    """Return the quantile of a percentile such as "p99.9"; ``None`` for mean, min and max."""
     return float(stat[1:]) / 100 if stat.startswith("p") else None
 
 
-def shown_value(value: float, unit: Unit) -> str:
-    """``value`` with its unit, as a report writes it."""
+def format_value(value: float, unit: Unit) -> str:
+    """Format a value with its unit."""
     if unit == "ms":
         return f"{value:.2f} ms"
     return f"{value:.2f} %" if unit == "%" else f"{value:g}{unit}"
 
 
-def slo_json(kept: SloResult) -> Mapping[str, object]:
-    """One objective in the form that other programs read."""
+def slo_json(result: SloResult) -> Mapping[str, object]:
+    """Return one objective as JSON data."""
     return {
-        "slo": kept.slo.text,
-        "met": kept.is_met,
-        "limit": kept.slo.limit,
-        "value": None if kept.value is None else round(kept.value, 4),
-        "unit": kept.slo.unit,
+        "slo": result.slo.text,
+        "met": result.is_met,
+        "limit": result.slo.limit,
+        "value": None if result.value is None else round(result.value, 4),
+        "unit": result.slo.unit,
     }

@@ -1,4 +1,4 @@
-"""Texts made of words, for prompts: no file, no network, no tokenizer. Seeded."""
+"""Synthetic prompts made of common words, from a seed. No file, network or tokenizer is used."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import random
 
 from undam.timing.distribution import Distribution, parse_distribution
 
-USUAL_LENGTH = parse_distribution("lognormal(60,1)")
-"""Words of a prompt in the built-in mix: the half are short questions, a twentieth is long."""
+DEFAULT_LENGTH = parse_distribution("lognormal(60,1)")
+"""Default number of words per prompt: half of the prompts are short questions, 5 % are long."""
 
-_FEWEST, _MOST_WORDS = 3, 200_000
+_MIN_WORDS, _MAX_WORDS = 3, 200_000
 
-# Together they bound what is made before the first request, to some tens of milliseconds.
-_MOST_PROMPTS = 512
-_MOST_WORDS_IN_ALL = 200_000
+# These limits keep the time to generate the prompts, before the first request, below 0.1 s.
+_MAX_PROMPTS = 512
+_MAX_TOTAL_WORDS = 200_000
 
 _TASKS = (
     "Summarise the following notes in five sentences:",
@@ -51,26 +51,26 @@ _WORDS = tuple(_VOCABULARY.split())
 
 
 def make_prompts(count: int, length: Distribution | None, seed: int) -> list[str]:
-    """At most ``count`` different prompts; fewer where they would be many or long.
+    """Return ``count`` different prompts, or fewer if that would take too long.
 
-    Each begins with words of its own, so that a server's prefix cache does not make the second
-    one cheaper than the first.
+    Each prompt starts with different words, so that a server's prefix cache does not make later
+    prompts cheaper than the first.
 
     Args:
-        length: words of each, the task's included; ``None``: the built-in mix.
+        length: number of words per prompt, including the task; ``None`` means the default.
     """
-    rng = random.Random(f"prompts {seed}")  # noqa: S311 (texts, no secret)
-    made: list[str] = []
-    left = _MOST_WORDS_IN_ALL
-    while len(made) < min(count, _MOST_PROMPTS) and (left > 0 or not made):
-        words = (length or USUAL_LENGTH).sample(rng)
-        made.append(_prompt(rng, min(max(round(words), _FEWEST), _MOST_WORDS)))
-        left -= len(made[-1].split())
-    return made
+    rng = random.Random(f"prompts {seed}")  # noqa: S311 (prompts, not secrets)
+    prompts: list[str] = []
+    words_left = _MAX_TOTAL_WORDS
+    while len(prompts) < min(count, _MAX_PROMPTS) and (words_left > 0 or not prompts):
+        words = (length or DEFAULT_LENGTH).sample(rng)
+        prompts.append(_make_prompt(rng, min(max(round(words), _MIN_WORDS), _MAX_WORDS)))
+        words_left -= len(prompts[-1].split())
+    return prompts
 
 
-def _prompt(rng: random.Random, words: int) -> str:
+def _make_prompt(rng: random.Random, words: int) -> str:
     task = rng.choice(_TASKS).split()
-    own = rng.choices(_WORDS, k=_FEWEST)
-    rest = rng.choices(_WORDS, k=max(0, words - _FEWEST - len(task)))
-    return " ".join([*own, *task, *rest][:words])
+    prefix = rng.choices(_WORDS, k=_MIN_WORDS)
+    rest = rng.choices(_WORDS, k=max(0, words - _MIN_WORDS - len(task)))
+    return " ".join([*prefix, *task, *rest][:words])

@@ -1,4 +1,4 @@
-"""Where the requests of a test go: its addresses, and whether anybody listens there."""
+"""Target of a load test: its addresses, a connection check, and the limit of open files."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from undam.errors import NetworkError, UsageError
 from undam.wire import ClientConfig, Target
 from undam.wire.connect import find_addresses, open_connection
 
-# Beside a worker's connections: its pipes, the interpreter's own files, and some room.
+# Open files of a worker beside its connections: pipes, files of the interpreter, and a reserve.
 _OTHER_FILES = 64
 
 
 async def resolve_reachable(
     target: Target, config: ClientConfig
 ) -> tuple[tuple[int, tuple[Any, ...]], ...]:
-    """The addresses of ``target``, once one of them has taken a connection.
+    """Resolve ``target`` and check that it accepts a connection.
 
     Raises:
-        NetworkError: it has none, or nobody listens.
+        NetworkError: the name does not resolve, or no address accepts a connection.
     """
     try:
         async with asyncio.timeout(config.connect_timeout_s):
@@ -29,28 +29,27 @@ async def resolve_reachable(
             (await open_connection(list(found))).close()
     except TimeoutError:
         raise NetworkError(
-            f"{target.authority} did not take a connection within {config.connect_timeout_s:g} s",
+            f"{target.authority} did not accept a connection within {config.connect_timeout_s:g} s",
             phase="connect",
         ) from None
     return tuple((int(address.family), tuple(address.sockaddr)) for address in found)
 
 
 def raise_file_limit(wanted: int) -> None:
-    """Let this process and those it starts have as many open files as the system allows.
+    """Raise the limit of open files to the maximum, for this process and its workers.
 
     Args:
-        wanted: connections of one worker at once.
+        wanted: number of simultaneous connections of one worker.
 
     Raises:
-        UsageError: that is fewer than ``wanted``; says how many workers would do.
+        UsageError: the maximum is too low for ``wanted`` connections.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    room = soft - _OTHER_FILES
-    if soft != resource.RLIM_INFINITY and wanted > room:
+    if soft != resource.RLIM_INFINITY and wanted > soft - _OTHER_FILES:
         raise UsageError(
-            f"{wanted} connections of one worker need more than the {soft} open files that this "
-            f"system allows: raise `ulimit -Hn`, or take more --workers"
+            f"{wanted} connections per worker exceed the limit of {soft} open files: raise "
+            f"`ulimit -Hn`, or use more --workers"
         )

@@ -44,10 +44,10 @@ class LiveStats(ProgressListener):
         self._start_ns = 0
         self._done = 0
 
-    def started(self, start_ns: int) -> None:
+    def on_start(self, start_ns: int) -> None:
         self._start_ns = start_ns
 
-    def measured(self, batch: Sequence[RequestResult]) -> None:
+    def on_results(self, batch: Sequence[RequestResult]) -> None:
         cleaned = [self._cleaned(one) for one in batch]
         if self._write is not None:
             # Before anything else: what is written survives whatever comes.
@@ -62,7 +62,7 @@ class LiveStats(ProgressListener):
     def _cleaned(self, one: RequestResult) -> RequestResult:
         return replace(one, message=self._clean(one.message)) if one.message else one
 
-    def ticked(self, statuses: Sequence[Status]) -> None:
+    def on_tick(self, statuses: Sequence[Status]) -> None:
         if self._line.is_due:
             elapsed_s = max(0.0, (time.time_ns() - self._start_ns) / 1e9)
             self._line.show(live_text(elapsed_s, self._done, self._figures(), statuses))

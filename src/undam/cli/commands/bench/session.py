@@ -146,7 +146,7 @@ class BenchSession:
             load = at_rate(step.load, search.rate, self._given)
             results.append(self._run(Step(f"{search.rate:g}/s", load), None)[0])
             if not self._interrupt.asked:
-                search.took(results[-1].meets_slos and results[-1].has_streams)
+                search.record(results[-1].meets_slos and results[-1].has_streams)
             if results[-1].is_client_late:
                 # A miss would then be ours, and more load would only be more of it.
                 break

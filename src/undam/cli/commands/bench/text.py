@@ -47,7 +47,7 @@ def print_steps(results: Sequence[BenchResult], out: Console) -> None:
             )
         for kept in result.kept:
             if not kept.is_met:
-                out.print(one_line(f"{result.step.label}: {kept.words}"), style="bold red")
+                out.print(one_line(f"{result.step.label}: {kept.text}"), style="bold red")
         _print_losses(result, told, out)
 
 
@@ -116,7 +116,7 @@ def _print_finding(found: Finding, out: Console) -> None:
 
 def _print_slos(result: BenchResult, out: Console) -> None:
     for kept in result.kept:
-        out.print(one_line(f"slo {kept.words}"), style="green" if kept.is_met else "bold red")
+        out.print(one_line(f"slo {kept.text}"), style="green" if kept.is_met else "bold red")
 
 
 def _times_table(told: Mapping[str, Any]) -> list[tuple[str, ...]]:
