@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from undam.errors import RemoteProtocolError
-from undam.loadtest.analysis.chunks import ChunkDecoder
+from undam.loadtest.analysis.chunks import ResponseChunkDecoder
 from undam.wire.response import ResponseParser
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -31,7 +31,7 @@ def test_chunks_decode_as_with_llhttp(
     data = b"".join(size % len(body) + b"\r\n" + body + b"\r\n" for body in bodies) + end
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     reads = [data[a:b] for a, b in pairwise(edges) if a < b]
-    parser, decoder = ResponseParser(), ChunkDecoder()
+    parser, decoder = ResponseParser(), ResponseChunkDecoder()
     parser.receive_data(HEAD)
     for read in reads:
         fault = decoder_fault = None

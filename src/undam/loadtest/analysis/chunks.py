@@ -1,18 +1,18 @@
-"""Decoder of the chunked coding (RFC 9112 7.1), with a fast path for reads of one whole chunk.
+"""Chunked decoder for responses (RFC 9112 7.1), with a fast path for reads of one whole chunk.
 
-Extensions, trailers and malformed data are passed to llhttp, so that every part of this program
-accepts the same chunks.
+Extensions, trailers and malformed data are passed to llhttp, so that a load test accepts the same
+responses as `wire.response`. The stricter decoder of `http1.chunked` is for request bodies.
 """
 
 from __future__ import annotations
 
 import re
 
+from undam.http1.chunked import LAST_CHUNK
 from undam.wire.response import ResponseParser
 
 _LINE_END = b"\r\n"
-_END = b"0\r\n\r\n"
-_ZERO = _END[0]
+_ZERO = LAST_CHUNK[0]
 _SIZE = re.compile(rb"([0-9a-fA-F]{1,8})\r\n")
 # Beginning of a plain size line whose end has not arrived; llhttp reports errors of other lines.
 _PARTIAL_SIZE = re.compile(rb"(?:0?|[1-9a-fA-F][0-9a-fA-F]{0,7})\r?\Z")
@@ -23,7 +23,7 @@ _HEAD_FOR_PARSER = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 _ONE_BYTE = b"1\r\nX"
 
 
-class ChunkDecoder:
+class ResponseChunkDecoder:
     """Decodes a chunked body from its first byte.
 
     Attributes:
@@ -103,9 +103,11 @@ class ChunkDecoder:
         if end < 0:
             return at if _PARTIAL_SIZE.match(data, begin) else -1
         if data[begin:end] == b"0":
-            last = data[begin : begin + len(_END)]
-            self.complete = last == _END
-            return begin + len(_END) if self.complete else at if _END.startswith(last) else -1
+            last = data[begin : begin + len(LAST_CHUNK)]
+            self.complete = last == LAST_CHUNK
+            if self.complete:
+                return begin + len(LAST_CHUNK)
+            return at if LAST_CHUNK.startswith(last) else -1
         line = _SIZE.match(data, begin)
         if line is None or data[begin] == _ZERO:
             return -1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from undam.errors import RemoteProtocolError
-from undam.loadtest.analysis.chunks import ChunkDecoder
+from undam.loadtest.analysis.chunks import ResponseChunkDecoder
 from undam.loadtest.protocol import MAX_BODY_BYTES
 from undam.record import Head
 from undam.wire.response import ResponseParser, listed
@@ -46,7 +46,7 @@ class ResponseFraming:
         self.complete = False
         self._heads = heads
         self._parser: ResponseParser | None = None
-        self._chunks: ChunkDecoder | None = None
+        self._chunks: ResponseChunkDecoder | None = None
         self._decoder: ContentDecoder | None = None
         self._before = b""
 
@@ -99,7 +99,7 @@ class ResponseFraming:
         return None if self._decoder is None else self._decoder.unfinished
 
     def _begin(self, data: bytes) -> bytes:
-        """Take the first read; if it has the whole head, ``ChunkDecoder`` can decode the body."""
+        """Take the first read; if it has the whole head, ``ResponseChunkDecoder`` can decode the body."""
         end = data.find(_HEAD_END) + len(_HEAD_END)
         known = self._heads.find(data[:end])
         if known is None:
@@ -113,7 +113,7 @@ class ResponseFraming:
             self._heads.keep(data[:end], self._parser)
         else:
             self._parser = known
-        self._chunks = ChunkDecoder()
+        self._chunks = ResponseChunkDecoder()
         body = self._chunks.receive_data(data[end:]) if len(data) > end else b""
         self.complete = self._chunks.complete
         return body

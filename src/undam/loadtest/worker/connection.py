@@ -79,7 +79,7 @@ class WorkerConnection:
         wants_write: whether to wait for the socket to become writable.
 
     Args:
-        pump: TLS engine; ``None`` for plain HTTP.
+        tls: TLS engine; ``None`` for plain HTTP.
 
     Raises:
         OSError: the socket cannot connect.
@@ -87,8 +87,8 @@ class WorkerConnection:
 
     __slots__ = (
         "_out",
-        "_pump",
         "_recvmsg",
+        "_tls",
         "active",
         "address",
         "created_in",
@@ -100,7 +100,7 @@ class WorkerConnection:
         "wants_write",
     )  # fmt: skip
 
-    def __init__(self, address: Address, pump: TlsEngine | None) -> None:
+    def __init__(self, address: Address, tls: TlsEngine | None) -> None:
         family, sockaddr = address
         self.active: ActiveRequest | None = None
         self.pooled = False
@@ -110,7 +110,7 @@ class WorkerConnection:
         self.state = ConnectionState.CONNECTING
         self.wants_write = True
         self._out = b""
-        self._pump = pump
+        self._tls = tls
         self.sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             timestamps.enable(self.sock)
@@ -146,12 +146,12 @@ class WorkerConnection:
             code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code:
                 raise OSError(code, os.strerror(code))
-            if self._pump is None:
+            if self._tls is None:
                 self._connected()
             else:
                 self.state = ConnectionState.HANDSHAKING
-                self._pump.handshake(b"")
-                self._out = self._pump.to_send()
+                self._tls.handshake(b"")
+                self._out = self._tls.to_send()
                 self._flush()
         elif self.state is ConnectionState.HANDSHAKING:
             self._handshake()
@@ -178,17 +178,17 @@ class WorkerConnection:
 
     def decrypt(self, data: bytes) -> tuple[bytes, Fault | None]:
         """Decrypt ``data``, which is empty at EOF; return the text and a fault, if there is one."""
-        pump = self._pump
-        if pump is None:
+        tls = self._tls
+        if tls is None:
             return data, None
         if not data:
             message = "the TLS connection ended without close_notify"
-            return b"", None if pump.closed else ("truncated", message)
-        text = pump.decrypt(data)
-        if pump.fault is not None:
-            return text, ("tls", str(pump.fault))
+            return b"", None if tls.closed else ("truncated", message)
+        text = tls.decrypt(data)
+        if tls.fault is not None:
+            return text, ("tls", str(tls.fault))
         # The reply to a key update. If it cannot be sent, a later read reports the reason.
-        reply = pump.to_send()
+        reply = tls.to_send()
         if reply:
             with contextlib.suppress(OSError):
                 self.sock.send(reply)
@@ -197,12 +197,12 @@ class WorkerConnection:
     @property
     def uses_tls(self) -> bool:
         """Whether received bytes must be decrypted."""
-        return self._pump is not None
+        return self._tls is not None
 
     @property
     def received_close_notify(self) -> bool:
         """Whether the server has closed the TLS connection in good order."""
-        return self._pump is not None and self._pump.closed
+        return self._tls is not None and self._tls.closed
 
     def close(self, *, abort: bool = False) -> None:
         """Close at once; ``abort`` sends a reset, so that the server stops generating."""
@@ -211,8 +211,8 @@ class WorkerConnection:
         with contextlib.suppress(OSError):
             if abort:
                 reset_on_close(self.sock)
-            elif self._pump is not None and not self._out:
-                self.sock.send(self._pump.close_notify())
+            elif self._tls is not None and not self._out:
+                self.sock.send(self._tls.close_notify())
         self.state = ConnectionState.CLOSED
         self.active = None
         self.sock.close()
@@ -226,7 +226,7 @@ class WorkerConnection:
     def _begin(self) -> None:
         assert self.active is not None
         request = self.active.request
-        self._out = request if self._pump is None else self._pump.encrypt(request)
+        self._out = request if self._tls is None else self._tls.encrypt(request)
         self.state = ConnectionState.SENDING
         self._flush()
 
@@ -247,8 +247,8 @@ class WorkerConnection:
             self.state = ConnectionState.READING
 
     def _handshake(self) -> None:
-        pump = self._pump
-        assert pump is not None
+        tls = self._tls
+        assert tls is not None
         self._flush()
         while self.state is ConnectionState.HANDSHAKING:
             try:
@@ -260,9 +260,9 @@ class WorkerConnection:
                     "the server closed the connection during the TLS handshake", phase="tls"
                 )
             try:
-                done = pump.handshake(data)
+                done = tls.handshake(data)
             finally:
-                self._out += pump.to_send()
+                self._out += tls.to_send()
                 with contextlib.suppress(OSError):
                     self._flush()
             if done:

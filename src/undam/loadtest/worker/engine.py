@@ -58,7 +58,7 @@ class Engine:
     Args:
         on_end: called with each request that has ended, and whether the server did not accept it.
         on_due: called at ``due_ns``; starts the requests that are due and updates ``due_ns``.
-        pump: creates the TLS engine of a connection; ``None`` for plain HTTP.
+        make_tls: creates the TLS engine of a connection; ``None`` for plain HTTP.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Engine:
         *,
         worker: int,
         keep_alive: bool,
-        pump: Callable[[], TlsEngine] | None,
+        make_tls: Callable[[], TlsEngine] | None,
         on_end: Callable[[ActiveRequest, bool], None],
         on_due: Callable[[], None],
     ) -> None:
@@ -85,7 +85,7 @@ class Engine:
         self._on_end = on_end
         self._on_due = on_due
         self._epoll = select.epoll()
-        self.pool = WorkerConnectionPool(addresses, self._epoll, pump, keep_alive=keep_alive)
+        self.pool = WorkerConnectionPool(addresses, self._epoll, make_tls, keep_alive=keep_alive)
         self._readers: dict[int, Callable[[], None]] = {}
         self._deadline_check_ns = 0
 

@@ -28,14 +28,14 @@ class WorkerConnectionPool:
         iteration: number of the event loop's iteration; connections record theirs.
 
     Args:
-        pump: creates the TLS engine of a connection; ``None`` for plain HTTP.
+        make_tls: creates the TLS engine of a connection; ``None`` for plain HTTP.
     """
 
     def __init__(
         self,
         addresses: tuple[Address, ...],
         epoll: select.epoll,
-        pump: Callable[[], TlsEngine] | None,
+        make_tls: Callable[[], TlsEngine] | None,
         *,
         keep_alive: bool,
     ) -> None:
@@ -45,7 +45,7 @@ class WorkerConnectionPool:
         self.iteration = 0
         self._addresses = addresses
         self._epoll = epoll
-        self._pump = pump
+        self._make_tls = make_tls
         self._keep_alive = keep_alive
         self._address = 0
         self._reached = False
@@ -100,9 +100,9 @@ class WorkerConnectionPool:
         """
         while True:
             tried = self._address
-            pump = None if self._pump is None else self._pump()
+            tls = None if self._make_tls is None else self._make_tls()
             try:
-                connection = WorkerConnection(self._addresses[tried], pump)
+                connection = WorkerConnection(self._addresses[tried], tls)
                 break
             except OSError:
                 self._ahead = 0

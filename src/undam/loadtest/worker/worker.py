@@ -61,7 +61,7 @@ class LoadWorker:
             job.addresses,
             worker=job.worker,
             keep_alive=job.keep_alive,
-            pump=None if job.tls is None else _pump_factory(job.tls),
+            make_tls=None if job.tls is None else _tls_factory(job.tls),
             on_end=self._on_end,
             on_due=self._send_due,
         )
@@ -246,7 +246,7 @@ class LoadWorker:
         engine.late_ns = engine.send_late_ns = 0
 
 
-def _pump_factory(tls: Tls) -> Callable[[], TlsEngine]:
+def _tls_factory(tls: Tls) -> Callable[[], TlsEngine]:
     # Loading OpenSSL takes as long as loading everything else, and plain HTTP does not need it.
     from undam.wire.config import ClientConfig  # noqa: PLC0415
     from undam.wire.tls import TlsEngine, make_context  # noqa: PLC0415
