@@ -99,7 +99,7 @@ class ResponseFraming:
         return None if self._decoder is None else self._decoder.unfinished
 
     def _begin(self, data: bytes) -> bytes:
-        """Take the first read; if it has the whole head, ``ResponseChunkDecoder`` can decode the body."""
+        """Take the first read, and decide which decoder the body gets."""
         end = data.find(_HEAD_END) + len(_HEAD_END)
         known = self._heads.find(data[:end])
         if known is None:
