@@ -1,18 +1,42 @@
-"""What is known of each proxy, CDN, cloud and framework: how it signs, holds, cuts, is mended."""
+"""What is known of each proxy, CDN, cloud, gateway, framework, server and client.
 
+Each entry is a list of claims: when it holds events, when it cuts a stream, how to recognise it and
+how to fix it. Every claim has the versions it holds for, its evidence, and the date of the check.
+"""
+
+from undam.intermediaries.claims import (
+    Aspect,
+    Behaviour,
+    Claim,
+    Evidence,
+    Limit,
+    Remedy,
+    Sign,
+    Trouble,
+)
 from undam.intermediaries.habits import suspects_of_cut, suspects_of_hold
-from undam.intermediaries.intermediary import Intermediary, Sign, Trouble
-from undam.intermediaries.recognise import recognise
+from undam.intermediaries.intermediary import Intermediary, Kind
+from undam.intermediaries.recognise import recognise, versions_of
 from undam.intermediaries.registry import INTERMEDIARIES, fix_for, intermediary
+from undam.intermediaries.schema import problems_of
 
 __all__ = [
     "INTERMEDIARIES",
+    "Aspect",
+    "Behaviour",
+    "Claim",
+    "Evidence",
     "Intermediary",
+    "Kind",
+    "Limit",
+    "Remedy",
     "Sign",
     "Trouble",
     "fix_for",
     "intermediary",
+    "problems_of",
     "recognise",
     "suspects_of_cut",
     "suspects_of_hold",
+    "versions_of",
 ]

@@ -1,10 +1,14 @@
-"""What the silent ones are known by: the form of a hold, the seconds of a cut.
+"""Suspects for a hold or a cut: intermediaries whose usual behaviour it resembles.
 
 A suspect is a proposal ("if this is haproxy: …"), never a recognition.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from undam.intermediaries.claims import Aspect
+from undam.intermediaries.intermediary import Intermediary
 from undam.intermediaries.registry import INTERMEDIARIES
 
 # A cut shows up to this much after the limit (60.06 and 62 s were measured for 60, 31.3 for 30).
@@ -12,6 +16,34 @@ _CUT_LATE = 0.06
 _CUT_EARLY = 0.01
 
 _KIB = 1024
+
+NEVER_BY_TIMER = frozenset({
+    "apache", "caddy", "envoy", "express", "istio", "lighttpd", "nginx", "squid", "trafficserver",
+    "varnish",
+})  # fmt: skip
+"""Intermediaries that were run and release what they hold by size or at the end, by no timer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Evidence from a hop that excludes suspects of a hold by a timer.
+
+    Args:
+        mixed_case: header names arrived with capital letters; HAProxy sends them in lower case.
+        flushed_at_once: the response is an event stream or has no length; Traefik, as every Go
+            reverse proxy, flushes those at once.
+        innermost: no hop further in was measured, so the server itself may hold.
+    """
+
+    mixed_case: bool = False
+    flushed_at_once: bool = False
+    innermost: bool = True
+
+    def excludes(self, name: str) -> bool:
+        """Return whether the evidence contradicts that ``name`` holds here."""
+        if name == "haproxy":
+            return self.mixed_case
+        return self.flushed_at_once if name == "traefik" else name == "puma" and not self.innermost
 
 
 def suspects_of_hold(
@@ -21,8 +53,9 @@ def suspects_of_hold(
     to_end: bool,
     gained_length: bool,
     compressed: bool,
+    place: Place | None = None,
 ) -> tuple[str, ...]:
-    """Names whose habit a hold resembles, the likeliest first; empty where none is known for it.
+    """Return names whose habit a hold resembles, the likeliest first; empty if there is none.
 
     Args:
         block_bytes: size of a release, where events came in blocks.
@@ -30,11 +63,13 @@ def suspects_of_hold(
         to_end: nothing came before the end of the response.
         gained_length: the response carries a Content-Length.
         compressed: the response is compressed.
+        place: what is known of the hop; ``None`` excludes no suspect.
     """
     if to_end:
         return _holders_to_end(gained_length, compressed)
     if timer_ms is not None:
-        return _holders_by_timer(timer_ms)
+        names = _holders_by_timer(timer_ms)
+        return tuple(name for name in names if place is None or not place.excludes(name))
     if block_bytes is not None:
         return _holders_by_block(block_bytes, compressed)
     return ()
@@ -50,8 +85,9 @@ def _holders_to_end(gained_length: bool, compressed: bool) -> tuple[str, ...]:
 
 
 def _holders_by_timer(timer_ms: float) -> tuple[str, ...]:
-    if 170 <= timer_ms <= 260:  # 200 ms of the kernel, and up to one gap of the stream
-        return ("haproxy",)
+    # 200 ms is how long the kernel holds a corked socket; up to one gap of the stream is added.
+    if 170 <= timer_ms <= 260:
+        return ("haproxy", "puma")
     if 80 <= timer_ms <= 130:
         return ("traefik",)
     return ()
@@ -59,28 +95,45 @@ def _holders_by_timer(timer_ms: float) -> tuple[str, ...]:
 
 def _holders_by_block(block_bytes: int, compressed: bool) -> tuple[str, ...]:
     if compressed:
-        # Decoded sizes depend on the text, so only the order is worth anything here.
+        # Decoded sizes depend on the text, so only the order means anything here.
         return ("nginx", "express", "varnish")
     if 1300 <= block_bytes <= 1500:  # one Ethernet segment
         return ("haproxy",)
-    # A block holds whole events, so it falls short of the buffer by up to one of them.
+    # A block holds whole events, so it falls short of the buffer by up to one of them. Kong and
+    # APISIX hold such blocks only from an origin that ends the body with the connection.
     if any(0.8 * size <= block_bytes <= 1.05 * size for size in (4 * _KIB, 8 * _KIB)):
-        return ("nginx", "ingress-nginx", "kong", "apisix", "krakend")
+        return ("nginx", "krakend")
     if any(0.8 * size <= block_bytes <= 1.05 * size for size in (_KIB, 2 * _KIB, 16 * _KIB)):
         return ("nginx",)
     return ()
 
 
 def suspects_of_cut(after_s: float, *, total: bool) -> tuple[str, ...]:
-    """Names whose default limit would cut a stream after so many seconds, in registry order.
+    """Return names whose default limit cuts a stream after so many seconds, in registry order.
 
     Args:
         after_s: from the last byte to the cut; with ``total``, from the start of the request.
         total: whether heartbeats went on until the cut.
     """
-    found = []
-    for known in INTERMEDIARIES:
-        limit_s = known.total_limit_s if total else known.idle_limit_s
-        if limit_s is not None and -_CUT_EARLY <= after_s / limit_s - 1 <= _CUT_LATE:
-            found.append(known.name)
-    return tuple(found)
+    aspect = Aspect.CUTS_TOTAL if total else Aspect.CUTS_IDLE
+    return tuple(
+        known.name
+        for known in INTERMEDIARIES
+        if known.kind != "client"  # undam brings its own client
+        and any(_resembles(after_s, limit) for limit in _default_limits(known, aspect))
+    )
+
+
+def _default_limits(known: Intermediary, aspect: Aspect) -> list[float]:
+    """Return the limits, in seconds, that are in force although nobody has set them."""
+    default_s = known.idle_limit_s if aspect is Aspect.CUTS_IDLE else known.total_limit_s
+    return [
+        limit.seconds
+        for limit in known.limits(aspect)
+        # What depends on a setting counts only if the entry knows no other default.
+        if limit.seconds and ("configuration" not in limit.conditions or limit.seconds == default_s)
+    ]
+
+
+def _resembles(after_s: float, limit_s: float) -> bool:
+    return -_CUT_EARLY <= after_s / limit_s - 1 <= _CUT_LATE

@@ -1,94 +1,156 @@
-"""What one intermediary is known for, as data. Nothing here decides anything."""
+"""One intermediary as data: claims, and the summary that reports show of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from undam.intermediaries.claims import (
+    Aspect,
+    Behaviour,
+    Claim,
+    EvidenceKind,
+    Limit,
+    Remedy,
+    Sign,
+    Trouble,
+)
 from undam.rules import Fix
+from undam.versions import Version
 
-Kind = Literal["cdn", "cloud", "proxy", "framework"]
-"""Where it usually stands, outermost first."""
+Kind = Literal[
+    "cdn", "cloud", "tunnel", "gateway", "proxy", "inspector", "filter", "framework", "server",
+    "client",
+]  # fmt: skip
+"""Its usual place in a path, outermost first."""
 
-Evidence = Literal["measured", "documented"]
-
-
-class Trouble(StrEnum):
-    """What can be wrong at a hop and can be mended there."""
-
-    HOLD = "hold"
-    """Events wait for a full buffer, a timer or the end of the response."""
-    HEADERS_HELD = "headers-held"
-    """The response head waits for the first body byte."""
-    COMPRESSION = "compression"
-    """The stream is compressed without a flush after each event."""
-    ONE_LATE = "one-late"
-    """Each event is held until the next one comes."""
-    CLOSE_DELIMITED = "close-delimited"
-    """The body ends only with the connection, so framing cannot tell an end from a cut."""
-    IDLE_LIMIT = "idle-limit"
-    """A stream that is silent for some seconds is cut; a heartbeat helps."""
-    TOTAL_LIMIT = "total-limit"
-    """A stream is cut some seconds after its start; a heartbeat does not help."""
-    CANCEL = "cancel"
-    """The origin is not told that the client has left."""
-    EATS_X_ACCEL = "eats-x-accel"
-    """X-Accel-Buffering is obeyed and removed, so the next nginx further out holds."""
-    HIDES_CUT = "hides-cut"
-    """A stream that the origin broke off reaches the client as an orderly end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sign:
-    """One way in which an intermediary shows itself in a response head.
-
-    Args:
-        header: its name, lower case. `via` is matched one element at a time.
-        pattern: regular expression searched in the value, case-insensitive. No unbounded
-            repetition, so that a hostile value costs no more than its length.
-        certain: whether nothing else sends it. An uncertain sign is dropped where an
-            intermediary built on this one signs too.
-    """
-
-    header: str
-    pattern: str = ""
-    certain: bool = True
+UNKNOWN = "No source found."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intermediary:
-    """One proxy, CDN, cloud service or framework that a stream can pass through.
+    """A proxy, CDN, cloud service, gateway, framework, server or client that handles streams.
 
     Args:
-        name: the short word used in reports.
-        signs: empty where it leaves no mark on a relayed response.
-        holds: what it holds by default, and when.
-        cuts: its limits, and what ends a stream.
-        fixes: per trouble, the exact lines that mend it; a trouble without a known cure is absent.
-        idle_limit_s: default limit on silence, seconds; ``None`` where none is known.
-        total_limit_s: default limit on the whole response, seconds; ``None`` where none is known.
-        evidence: "measured" by running it, or "documented" by its vendor and not run.
-        version: of the program that was measured; empty for a service.
-        source: whose word it is.
-        origin_lost: what the client sees when the origin breaks off in mid-stream.
-        client_left: how the origin learns that the client has gone.
-        built_on: name of the intermediary inside it, whose marks it may carry.
+        name: the short name used in reports.
+        title: the full name.
+        kind: its usual place in a path.
+        claims: all that is known of it; for one aspect, newest version and default case first.
+        built_on: name of the intermediary inside it, whose fingerprints it may carry.
+        note: its state as a project, for instance that it is retired.
     """
 
     name: str
     title: str
     kind: Kind
-    signs: tuple[Sign, ...]
-    holds: str
-    cuts: str
-    fixes: Mapping[Trouble, Fix]
-    evidence: Evidence
-    source: str
-    version: str = ""
-    idle_limit_s: float | None = None
-    total_limit_s: float | None = None
-    origin_lost: str = ""
-    client_left: str = ""
+    claims: tuple[Claim, ...]
     built_on: str = ""
+    note: str = ""
+
+    def at(self, version: Version) -> Intermediary:
+        """Return the same entry with only the claims that hold for ``version``."""
+        return replace(self, claims=tuple(one for one in self.claims if one.holds_for(version)))
+
+    def about(self, *aspects: Aspect) -> tuple[Claim, ...]:
+        """Return the claims about these aspects, in the order of the aspects."""
+        return tuple(one for aspect in aspects for one in self.claims if one.about is aspect)
+
+    def limits(self, aspect: Aspect) -> tuple[Limit, ...]:
+        """Return the limits of one kind, for every version and condition."""
+        return tuple(one for one in self.claims if isinstance(one, Limit) and one.aspect is aspect)
+
+    def fix_of(self, trouble: Trouble, version: Version | None = None) -> Fix | None:
+        """Return the lines that remove ``trouble`` in ``version`` (``None``: the newest)."""
+        for one in self.claims:
+            if isinstance(one, Remedy) and one.trouble is trouble and one.holds_for(version):
+                return one.fix
+        return None
+
+    @property
+    def signs(self) -> tuple[Sign, ...]:
+        """Its fingerprints; empty if it leaves none on a relayed response."""
+        return tuple(one for one in self.claims if isinstance(one, Sign))
+
+    @property
+    def holds(self) -> str:
+        """What it holds by default, and when."""
+        return _sentences(self.about(Aspect.HOLDS, Aspect.HEAD, Aspect.COMPRESSION)) or UNKNOWN
+
+    @property
+    def cuts(self) -> str:
+        """Its limits on time."""
+        return _sentences(self.about(Aspect.CUTS_IDLE, Aspect.CUTS_TOTAL)) or UNKNOWN
+
+    @property
+    def origin_lost(self) -> str:
+        """What the client receives when the origin breaks off in mid-stream."""
+        return _sentences(self.about(Aspect.BROKEN_ORIGIN))
+
+    @property
+    def client_left(self) -> str:
+        """How the origin learns that the client has gone."""
+        return _sentences(self.about(Aspect.CLIENT_LEAVES))
+
+    @property
+    def fixes(self) -> Mapping[Trouble, Fix]:
+        """For each trouble, the lines that remove it; the newest version where they differ."""
+        known: dict[Trouble, Fix] = {}
+        for one in self.claims:
+            if isinstance(one, Remedy):
+                known.setdefault(one.trouble, one.fix)
+        return known
+
+    @property
+    def idle_limit_s(self) -> float | None:
+        """Default limit on silence, in seconds; ``None`` if none is known."""
+        return _default_s(self.limits(Aspect.CUTS_IDLE))
+
+    @property
+    def total_limit_s(self) -> float | None:
+        """Default limit on the whole response, in seconds; ``None`` if none is known."""
+        return _default_s(self.limits(Aspect.CUTS_TOTAL))
+
+    @property
+    def evidence(self) -> EvidenceKind:
+        """ "measured" if any claim was, otherwise "documented"."""
+        kinds = {one.evidence.kind for one in self.claims}
+        return "measured" if "measured" in kinds else "documented"
+
+    @property
+    def version(self) -> str:
+        """The versions that were measured, in the order of the claims."""
+        return ", ".join(_distinct(one.evidence.version for one in self.claims))
+
+    @property
+    def source(self) -> str:
+        """The sources of all claims."""
+        return "; ".join(_distinct(one.evidence.source for one in self.claims))
+
+    @property
+    def checked(self) -> str:
+        """Year and month of the oldest check among the claims."""
+        return min(one.checked for one in self.claims)
+
+
+def _sentences(claims: Iterable[Claim]) -> str:
+    """Return the texts of claims, each with the versions and conditions that it depends on."""
+    return " ".join(f"{scope_of(one)}{one.text}" for one in claims
+                    if isinstance(one, Behaviour | Limit))  # fmt: skip
+
+
+def scope_of(claim: Claim) -> str:
+    """Return ``From 1.29.7: `` or ``Endpoint regional: ``, to start a sentence, or nothing."""
+    parts = [f"{key.replace('_', ' ')} {value}" for key, value in claim.conditions.items()]
+    if claim.since or claim.until:
+        parts.insert(0, str(claim.versions))
+    scope = ", ".join(parts)
+    return f"{scope[0].upper()}{scope[1:]}: " if scope else ""
+
+
+def _default_s(limits: tuple[Limit, ...]) -> float | None:
+    return limits[0].seconds if limits else None
+
+
+def _distinct(texts: Iterable[str]) -> list[str]:
+    return [text for text in dict.fromkeys(texts) if text]

@@ -1,4 +1,4 @@
-"""A response head in, the intermediaries that signed it out. A guess is no recognition."""
+"""Recognise intermediaries by the fingerprints in a response head. Nothing is guessed."""
 
 from __future__ import annotations
 
@@ -6,31 +6,36 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from undam.intermediaries.intermediary import Intermediary, Sign
+from undam.intermediaries.claims import Sign
+from undam.intermediaries.intermediary import Intermediary, Kind
 from undam.intermediaries.registry import INTERMEDIARIES, intermediary
 from undam.record import Head
+from undam.versions import Version
 
-# A signature is short; what comes after this much of a value is not looked at.
+# A fingerprint is short; the rest of a longer value is ignored.
 _VALUE_CHARS = 2048
 # RFC 9110 sets no bound on Via; a real path has a handful of hops.
 _VIA_ELEMENTS = 64
 
-_OUTERMOST = {"cdn": 0, "cloud": 1, "proxy": 2, "framework": 3}
+_OUTERMOST: dict[Kind, int] = {
+    "cdn": 0, "cloud": 1, "tunnel": 1, "gateway": 2, "proxy": 2, "inspector": 2, "filter": 2,
+    "framework": 3, "server": 3, "client": 4,
+}  # fmt: skip
 
 
 def recognise(head: Head) -> tuple[str, ...]:
-    """Names of the intermediaries whose signature ``head`` bears, outermost first.
+    """Return the names of the intermediaries whose fingerprints are in ``head``, outermost first.
 
-    Via tells the order of those that sign it (RFC 9110, 7.6.3: each appends itself). Otherwise a
-    CDN stands outside a cloud's edge, that outside a proxy, that outside a framework; of two of
+    Via gives the order of those that add to it (RFC 9110, 7.6.3: each appends itself). Otherwise a
+    CDN stands outside a cloud's edge, that outside a proxy, and that outside a framework. Of two of
     one kind, the one whose name is in Server comes first, since it replaced the other's.
 
-    An origin's own name (``Server: uvicorn``) gives nothing, and neither do intermediaries that
-    leave no mark: an empty answer does not mean that there is none.
+    An origin's own name (``Server: uvicorn``) and intermediaries without fingerprints are not
+    reported, so an empty result does not mean that there is no intermediary.
     """
     seen: dict[str, bool] = {}
     by_via: list[str] = []
-    for header, value in _marks(head):
+    for header, value in _fields(head):
         for sign, pattern, name in _signs_of(header):
             if not pattern.search(value):
                 continue
@@ -43,8 +48,21 @@ def recognise(head: Head) -> tuple[str, ...]:
     return _in_order(kept, by_via)
 
 
-def _marks(head: Head) -> Iterator[tuple[str, str]]:
-    """(lower-case header, value) in the order in which they tell of the outermost hop."""
+def versions_of(head: Head) -> dict[str, Version]:
+    """Return the versions that fingerprints in ``head`` give, by the name of the intermediary."""
+    found: dict[str, Version] = {}
+    for header, value in _fields(head):
+        for _, pattern, name in _signs_of(header):
+            match = pattern.search(value)
+            text = match.groupdict().get("version") if match else None
+            version = Version.parse(text) if text else None
+            if version is not None:
+                found.setdefault(name, version)
+    return found
+
+
+def _fields(head: Head) -> Iterator[tuple[str, str]]:
+    """Yield (lower-case header, value), those of the outermost hop first."""
     for value in reversed(head.all("server")):
         yield "server", value[:_VALUE_CHARS]
     elements: list[str] = []
@@ -63,7 +81,7 @@ def _marks(head: Head) -> Iterator[tuple[str, str]]:
 
 @cache
 def _sign_table() -> dict[str, tuple[tuple[Sign, re.Pattern[str], str], ...]]:
-    """All signs by header. Built at the first use, so that an import compiles nothing."""
+    """Return all signs by header. Built on first use, so that an import compiles nothing."""
     table: dict[str, tuple[tuple[Sign, re.Pattern[str], str], ...]] = {}
     for known in INTERMEDIARIES:
         for sign in known.signs:
@@ -77,7 +95,7 @@ def _signs_of(header: str) -> tuple[tuple[Sign, re.Pattern[str], str], ...]:
 
 
 def _in_order(kept: list[Intermediary], by_via: list[str]) -> tuple[str, ...]:
-    """Sort by where each usually stands, then put those that signed Via into Via's own order."""
+    """Sort by the usual place of each, then restore the order of Via for those named there."""
     names = [known.name for known in sorted(kept, key=lambda known: _OUTERMOST[known.kind])]
-    told = iter([name for name in by_via if name in names])
-    return tuple(next(told) if name in by_via else name for name in names)
+    from_via = iter([name for name in by_via if name in names])
+    return tuple(next(from_via) if name in by_via else name for name in names)

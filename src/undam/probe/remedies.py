@@ -1,4 +1,4 @@
-"""Fixes for findings, chosen by the intermediaries in the path."""
+"""Fixes for findings: from the intermediaries recognised at the hop, else from their habits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from dataclasses import replace
 from undam.diagnosis.findings.buffering import coding_of
 from undam.diagnosis.hop import Hop
 from undam.diagnosis.shape import Release
-from undam.intermediaries import Trouble, fix_for, intermediary, suspects_of_cut, suspects_of_hold
+from undam.intermediaries import (
+    Trouble,
+    fix_for,
+    intermediary,
+    suspects_of_cut,
+    suspects_of_hold,
+    versions_of,
+)
+from undam.intermediaries.habits import NEVER_BY_TIMER, Place
+from undam.record import Head
 from undam.rules import Finding, Fix
 
 _TROUBLES = {
@@ -28,11 +37,15 @@ _TROUBLES = {
 }
 
 
-def with_fixes(findings: Sequence[Finding], hops: Sequence[Hop]) -> list[Finding]:
-    """Return the findings, each with its fix where one is known.
+_FLUSH_EACH_EVENT = "Write and flush each event at once: no TCP_CORK, no flush by a timer."
 
-    An intermediary that signed the response gets its own fix. Otherwise it is guessed from its
-    behaviour, and the fix says so: "if this is haproxy".
+
+def with_fixes(findings: Sequence[Finding], hops: Sequence[Hop]) -> list[Finding]:
+    """Return the findings, each with its fix if one is known.
+
+    An intermediary that was recognised at the hop gets its own lines, for its version where the
+    head gives one. Otherwise the fix is for a suspect and says so: "if that is in the path".
+    The server itself is a suspect where no hop further in was measured.
     """
     by_name = {hop.name: hop for hop in hops}
     return [
@@ -44,16 +57,39 @@ def _fix(found: Finding, hops: Mapping[str, Hop]) -> Fix | None:
     trouble, hop = _TROUBLES.get(found.code), hops.get(found.hop)
     if trouble is None or hop is None:
         return None
-    if fix := fix_for(_suspected(hop, hops), trouble):
+    by_timer = trouble is Trouble.HOLD and hop.shape.release is Release.TIMER
+    recognised = _recognised(hop, hops)
+    if by_timer:
+        recognised = tuple(name for name in recognised if name not in NEVER_BY_TIMER)
+    head = hop.exchange.head
+    if fix := fix_for(recognised, trouble, versions_of(head) if head else None):
         return fix
-    for name in _habits(found, hop, trouble):
+    # With a beacon the server is undam's own, which flushes each event.
+    innermost = hop.name == list(hops)[-1] and not hop.exact
+    suspects = _suspects(found, hop, trouble, innermost=innermost)
+    if by_timer and innermost and (not suspects or intermediary(suspects[0]).kind == "server"):
+        return _fix_of_server(hop, suspects)
+    for name in suspects:
         if guess := intermediary(name).fixes.get(trouble):
             return Fix(f"{name}, if that is in the path", guess.text)
     return None
 
 
-def _suspected(hop: Hop, hops: Mapping[str, Hop]) -> tuple[str, ...]:
-    """Return the intermediaries that signed here but not further in, or all if there are none."""
+def _fix_of_server(hop: Hop, suspects: Sequence[str]) -> Fix:
+    """Return the fix for a server that holds its own events by a timer."""
+    head = hop.exchange.head
+    signed = (head.get("server") if head else None) or ""
+    where = f"the server itself (Server: {signed[:60]})" if signed else "the server itself"
+    lines = [_FLUSH_EACH_EVENT]
+    for name in suspects:
+        if known := intermediary(name).fixes.get(Trouble.HOLD):
+            where = f"{where}; {name}, if that is what runs here"
+            lines.append(known.text)
+    return Fix(where, "\n".join(lines))
+
+
+def _recognised(hop: Hop, hops: Mapping[str, Hop]) -> tuple[str, ...]:
+    """Return what was recognised here and not further in; if nothing is left, all of it."""
     names = list(hops)
     inner = names.index(hop.name) + 1
     if inner < len(names):
@@ -63,8 +99,8 @@ def _suspected(hop: Hop, hops: Mapping[str, Hop]) -> tuple[str, ...]:
     return hop.intermediaries
 
 
-def _habits(found: Finding, hop: Hop, trouble: Trouble) -> tuple[str, ...]:
-    """Return the names of intermediaries known to behave like this."""
+def _suspects(found: Finding, hop: Hop, trouble: Trouble, *, innermost: bool) -> tuple[str, ...]:
+    """Return the intermediaries that usually behave like this, recognised or not."""
     if trouble is Trouble.HOLD:
         head = hop.exchange.head
         return suspects_of_hold(
@@ -73,8 +109,24 @@ def _habits(found: Finding, hop: Hop, trouble: Trouble) -> tuple[str, ...]:
             to_end=hop.shape.release is Release.END,
             gained_length=head is not None and head.get("content-length") is not None,
             compressed=coding_of(hop) is not None,
+            place=Place(
+                mixed_case=head is not None and not hop.intermediaries and _mixed_case(head),
+                flushed_at_once=head is not None and _flushed_at_once(head),
+                innermost=innermost,
+            ),
         )
     limit_s = found.evidence.get("limit_s")
     if trouble in {Trouble.IDLE_LIMIT, Trouble.TOTAL_LIMIT} and isinstance(limit_s, int | float):
         return suspects_of_cut(float(limit_s), total=trouble is Trouble.TOTAL_LIMIT)
     return ()
+
+
+def _mixed_case(head: Head) -> bool:
+    """Return whether header names came with capital letters: HTTP/1 only keeps the case."""
+    return any(name != name.lower() for name, _ in head.headers)
+
+
+def _flushed_at_once(head: Head) -> bool:
+    """Return whether Go's reverse proxy flushes such a response after each write."""
+    kind = (head.get("content-type") or "").partition(";")[0].strip().lower()
+    return kind == "text/event-stream" or head.get("content-length") is None

@@ -1,0 +1,208 @@
+"""Claims about an intermediary: each with its versions, its evidence, and the date of the check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from undam.rules import Fix
+from undam.versions import Version, VersionRange
+
+EvidenceKind = Literal["measured", "documented"]
+
+
+class Aspect(StrEnum):
+    """The subject of a claim."""
+
+    HOLDS = "holds"
+    """When events are held, and what releases them."""
+    HEAD = "head"
+    """Whether the response head is sent before the first byte of the body."""
+    COMPRESSION = "compression"
+    """Whether a stream is compressed, and how a compressor delays it."""
+    CUTS_IDLE = "cuts-idle"
+    """A limit on silence; heartbeats prevent the cut."""
+    CUTS_TOTAL = "cuts-total"
+    """A limit on the whole response; heartbeats do not help."""
+    BROKEN_ORIGIN = "broken-origin"
+    """What the client receives when the origin breaks off in mid-stream."""
+    CLIENT_LEAVES = "client-leaves"
+    """How the origin learns that the client has gone."""
+    SIGNS = "signs"
+    """A fingerprint in the response head."""
+    FIX = "fix"
+    """Lines of configuration or code that remove a trouble."""
+
+
+class Trouble(StrEnum):
+    """A fault of a hop that a change at this hop, or at the origin, can remove."""
+
+    HOLD = "hold"
+    """Events wait for a full buffer, a timer or the end of the response."""
+    HEADERS_HELD = "headers-held"
+    """The response head waits for the first body byte."""
+    COMPRESSION = "compression"
+    """The stream is compressed without a flush after each event."""
+    ONE_LATE = "one-late"
+    """Each event is held until the next one comes."""
+    CLOSE_DELIMITED = "close-delimited"
+    """The body ends only with the connection, so framing cannot tell an end from a cut."""
+    IDLE_LIMIT = "idle-limit"
+    """A stream that is silent for some seconds is cut; a heartbeat helps."""
+    TOTAL_LIMIT = "total-limit"
+    """A stream is cut some seconds after its start; a heartbeat does not help."""
+    CANCEL = "cancel"
+    """The origin does not learn that the client has left."""
+    EATS_X_ACCEL = "eats-x-accel"
+    """X-Accel-Buffering is obeyed and removed, so the next nginx further out holds."""
+    HIDES_CUT = "hides-cut"
+    """A stream that the origin broke off reaches the client as an orderly end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """The basis of a claim.
+
+    Args:
+        kind: "measured" by running the program, or "documented": read and not run.
+        source: the page, file, commit or report; for a measurement, where it was made.
+        checked: year and month of the last check, ``2026-11``.
+        version: the release that was measured.
+        command: what was run to measure it.
+    """
+
+    kind: EvidenceKind
+    source: str
+    checked: str
+    version: str = ""
+    command: str = ""
+
+    def __str__(self) -> str:
+        if self.kind == "documented":
+            return f"documented, checked {self.checked}: {self.source}"
+        return f"measured {self.checked} with {self.version}: {self.command}"
+
+
+def measured(version: str, command: str, *, checked: str, source: str = "") -> Evidence:
+    """Return evidence from a run of ``version`` by ``command``; ``source`` supports it further."""
+    where = f"measured on loopback; {source}" if source else "measured on loopback"
+    return Evidence(
+        kind="measured", source=where, checked=checked, version=version, command=command
+    )
+
+
+def documented(source: str, *, checked: str) -> Evidence:
+    """Return evidence that was read in ``source`` and not run."""
+    return Evidence(kind="documented", source=source, checked=checked)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The part that all claims share.
+
+    Args:
+        evidence: its basis, with the date of the check.
+        since: first version that it holds for; empty for no lower bound.
+        until: first version that it no longer holds for; empty for no upper bound.
+        conditions: what else it depends on, such as ``plan``, ``endpoint`` or ``http_version``.
+    """
+
+    evidence: Evidence
+    since: str = ""
+    until: str = ""
+    conditions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def about(self) -> Aspect:
+        """The subject of the claim."""
+        raise NotImplementedError
+
+    @property
+    def checked(self) -> str:
+        """Year and month of the last check."""
+        return self.evidence.checked
+
+    @property
+    def versions(self) -> VersionRange:
+        """The versions that it holds for."""
+        return VersionRange(self.since, self.until)
+
+    def holds_for(self, version: Version | None) -> bool:
+        """Return whether it holds for some release of ``version``; ``None`` is the newest one."""
+        return not self.until if version is None else self.versions.overlaps(version)
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour(Claim):
+    """How a stream is treated, as a sentence or two."""
+
+    aspect: Aspect
+    text: str
+
+    @property
+    def about(self) -> Aspect:
+        """The subject of the claim."""
+        return self.aspect
+
+
+@dataclass(frozen=True, slots=True)
+class Limit(Claim):
+    """A limit on time that is in force unless it is set otherwise.
+
+    Args:
+        aspect: ``CUTS_IDLE`` or ``CUTS_TOTAL``.
+        seconds: the default; ``None`` if there is none, or if no default can be named.
+    """
+
+    aspect: Aspect
+    seconds: float | None
+    text: str
+
+    @property
+    def about(self) -> Aspect:
+        """The subject of the claim."""
+        return self.aspect
+
+
+@dataclass(frozen=True, slots=True)
+class Sign(Claim):
+    """One fingerprint of an intermediary in a response head.
+
+    Args:
+        header: its name, lower case. `via` is matched one element at a time.
+        pattern: regular expression searched in the value, case-insensitive. It has no unbounded
+            repetition, so that a hostile value costs no more than its length. A group named
+            ``version`` gives the version.
+        certain: whether nothing else sends it. An uncertain sign is dropped where an
+            intermediary built on this one signs too.
+    """
+
+    header: str
+    pattern: str = ""
+    certain: bool = True
+
+    @property
+    def about(self) -> Aspect:
+        """The subject of the claim."""
+        return Aspect.SIGNS
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy(Claim):
+    """The exact lines that remove a trouble, and the program that they belong to."""
+
+    trouble: Trouble
+    where: str
+    text: str
+
+    @property
+    def about(self) -> Aspect:
+        """The subject of the claim."""
+        return Aspect.FIX
+
+    @property
+    def fix(self) -> Fix:
+        """The change as findings show it."""
+        return Fix(self.where, self.text)

@@ -1,0 +1,1 @@
+"""One module for each intermediary; `undam.intermediaries.registry` lists them."""

@@ -1,0 +1,39 @@
+"""agentgateway."""
+
+from __future__ import annotations
+
+from undam.intermediaries.claims import Aspect, Behaviour, Limit, Remedy, Trouble, documented
+from undam.intermediaries.intermediary import Intermediary
+
+_SOURCE = documented(
+    "agentgateway, crates/agentgateway/src/http/timeout.rs and llm/policy/mod.rs:281",
+    checked="2026-11",
+)
+
+ENTRY = Intermediary(
+    name="agentgateway",
+    title="agentgateway",
+    kind="gateway",
+    claims=(
+        Behaviour(
+            Aspect.HOLDS,
+            (
+                "Prompt guards leave streams alone unless `streaming: Enabled`; then they "
+                "hold them in windows."
+            ),
+            evidence=_SOURCE,
+        ),
+        Limit(
+            Aspect.CUTS_TOTAL,
+            None,
+            "No requestTimeout by default; where it is set it covers the body.",
+            evidence=_SOURCE,
+        ),
+        Remedy(
+            Trouble.TOTAL_LIMIT,
+            "agentgateway",
+            "# leave requestTimeout out of the policy: it covers the whole body",
+            evidence=_SOURCE,
+        ),
+    ),
+)

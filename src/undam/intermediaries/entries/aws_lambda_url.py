@@ -1,0 +1,30 @@
+"""AWS Lambda function URL."""
+
+from __future__ import annotations
+
+from undam.intermediaries.claims import Aspect, Behaviour, Limit, Remedy, Trouble, documented
+from undam.intermediaries.intermediary import Intermediary
+
+_DOCS = documented(
+    "docs.aws.amazon.com, Lambda configuration-response-streaming", checked="2026-11"
+)
+
+ENTRY = Intermediary(
+    name="aws-lambda-url",
+    title="AWS Lambda function URL",
+    kind="cloud",
+    claims=(
+        Behaviour(
+            Aspect.HOLDS,
+            (
+                "Holds the whole response, 6 MB at most, unless the invoke mode is "
+                "RESPONSE_STREAM. A stream may have 200 MB, at 2 MB/s after 6 MB; it is "
+                "native in Node.js only and not available in a VPC."
+            ),
+            evidence=_DOCS,
+        ),
+        Limit(Aspect.CUTS_TOTAL, None, "The function's own timeout.", evidence=_DOCS),
+        Remedy(Trouble.HOLD, "aws-lambda-url", "InvokeMode: RESPONSE_STREAM", evidence=_DOCS),
+        Remedy(Trouble.TOTAL_LIMIT, "aws-lambda-url", "Timeout: 900", evidence=_DOCS),
+    ),
+)

@@ -1,0 +1,32 @@
+"""Azure OpenAI content filter."""
+
+from __future__ import annotations
+
+from undam.intermediaries.claims import Aspect, Behaviour, Remedy, Trouble, documented
+from undam.intermediaries.intermediary import Intermediary
+
+_DOCS = documented(
+    "learn.microsoft.com, foundry/openai/concepts/content-streaming", checked="2026-11"
+)
+
+ENTRY = Intermediary(
+    name="azure-openai-filter",
+    title="Azure OpenAI content filter",
+    kind="filter",
+    claims=(
+        Behaviour(
+            Aspect.HOLDS,
+            (
+                "By default the content comes in chunks of the filter's buffer, each after "
+                "its check."
+            ),
+            evidence=_DOCS,
+        ),
+        Remedy(
+            Trouble.HOLD,
+            "azure-openai-filter",
+            "Content filter of the deployment: Asynchronous Filter (API 2024-02-01+)",
+            evidence=_DOCS,
+        ),
+    ),
+)

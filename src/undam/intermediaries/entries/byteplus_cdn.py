@@ -1,0 +1,24 @@
+"""BytePlus CDN."""
+
+from __future__ import annotations
+
+from undam.intermediaries.claims import Aspect, Behaviour, documented
+from undam.intermediaries.intermediary import Intermediary
+
+_DOCS = documented("docs.byteplus.com, CDN, SSE", checked="2026-11")
+
+ENTRY = Intermediary(
+    name="byteplus-cdn",
+    title="BytePlus CDN",
+    kind="cdn",
+    claims=(
+        Behaviour(
+            Aspect.HOLDS,
+            (
+                "Passes each event on at once when its SSE option is on; the option and "
+                "WebSocket exclude each other."
+            ),
+            evidence=_DOCS,
+        ),
+    ),
+)

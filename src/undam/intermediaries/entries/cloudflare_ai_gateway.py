@@ -1,0 +1,30 @@
+"""Cloudflare AI Gateway."""
+
+from __future__ import annotations
+
+from undam.intermediaries.claims import Aspect, Behaviour, Limit, documented
+from undam.intermediaries.intermediary import Intermediary
+
+_DOCS = documented("developers.cloudflare.com, AI Gateway changelog 2025-02-05", checked="2026-11")
+_REPORT = documented("MiniMax-M3#22, one report", checked="2026-11")
+
+ENTRY = Intermediary(
+    name="cloudflare-ai-gateway",
+    title="Cloudflare AI Gateway",
+    kind="gateway",
+    built_on="cloudflare",
+    claims=(
+        Behaviour(
+            Aspect.HOLDS,
+            "One report of a response delivered in one piece.",
+            evidence=_REPORT,
+            conditions={"configuration": "own provider key"},
+        ),
+        Limit(
+            Aspect.CUTS_IDLE,
+            None,
+            ("cf-aig-request-timeout, where it is sent, limits the time to the first byte."),
+            evidence=_DOCS,
+        ),
+    ),
+)

@@ -1,0 +1,48 @@
+"""http-proxy-middleware."""
+
+from __future__ import annotations
+
+from undam.intermediaries.claims import Aspect, Behaviour, Limit, Remedy, Trouble, measured
+from undam.intermediaries.intermediary import Intermediary
+
+_RUN_NEW = measured(
+    "4.2.2",
+    "scripts/measure-intermediaries node --idle 75, with NODE_PATH at the library",
+    checked="2026-11",
+)
+_RUN_OLD = measured("3.0.10", "scripts/measure-intermediaries node --idle 75", checked="2026-11")
+_RUN_FIX = measured(
+    "4.2.2", "scripts/measure-intermediaries node, a proxy with ejectPlugins", checked="2026-11"
+)
+
+ENTRY = Intermediary(
+    name="http-proxy-middleware",
+    title="http-proxy-middleware",
+    kind="framework",
+    claims=(
+        Behaviour(Aspect.HOLDS, "Streams.", evidence=_RUN_NEW),
+        Behaviour(Aspect.HEAD, "The head waits for the first byte of the body.", evidence=_RUN_NEW),
+        Limit(
+            Aspect.CUTS_IDLE, None, "None of its own: 75 s of silence survive.", evidence=_RUN_NEW
+        ),
+        Behaviour(
+            Aspect.BROKEN_ORIGIN,
+            (
+                'A reset adds the text "Error occurred while trying to proxy: …" to the '
+                "stream and ends it in good order; an orderly close is passed on as "
+                "truncation."
+            ),
+            evidence=_RUN_NEW,
+            since="4",
+        ),
+        Behaviour(Aspect.BROKEN_ORIGIN, "The client hangs.", evidence=_RUN_OLD, until="4"),
+        Behaviour(Aspect.CLIENT_LEAVES, "Noticed within 5 ms.", evidence=_RUN_NEW),
+        Remedy(
+            Trouble.HIDES_CUT,
+            "http-proxy-middleware",
+            ("ejectPlugins: true,\non: { error: (error, req, res) => res.destroy() },"),
+            evidence=_RUN_FIX,
+            since="4",
+        ),
+    ),
+)

@@ -1,0 +1,19 @@
+"""ngrok AI Gateway."""
+
+from __future__ import annotations
+
+from undam.intermediaries.claims import Aspect, Behaviour, Limit, documented
+from undam.intermediaries.intermediary import Intermediary
+
+_DOCS = documented("ngrok.com/changelog/ai-gateway-longer-streams (2026-10-04)", checked="2026-11")
+
+ENTRY = Intermediary(
+    name="ngrok-ai-gateway",
+    title="ngrok AI Gateway",
+    kind="gateway",
+    claims=(
+        Behaviour(Aspect.HEAD, "60 s to the first byte.", evidence=_DOCS),
+        Limit(Aspect.CUTS_IDLE, 30, "30 s of silence.", evidence=_DOCS),
+        Limit(Aspect.CUTS_TOTAL, 900, "15 min in all (120 s before October 2026).", evidence=_DOCS),
+    ),
+)

@@ -1,0 +1,49 @@
+"""Vercel."""
+
+from __future__ import annotations
+
+from undam.intermediaries.claims import Aspect, Behaviour, Limit, Remedy, Sign, Trouble, documented
+from undam.intermediaries.intermediary import Intermediary
+
+_DOCS = documented(
+    "vercel.com/docs, fluid-compute and functions/duration (2026-08-24)", checked="2026-11"
+)
+_REPORT = documented('vercel.com, changelog "CDN origin timeout"', checked="2026-11")
+
+ENTRY = Intermediary(
+    name="vercel",
+    title="Vercel",
+    kind="cloud",
+    claims=(
+        Sign("x-vercel-id", evidence=_DOCS),
+        Sign("server", "^vercel$", evidence=_DOCS),
+        Behaviour(Aspect.HOLDS, "Streams.", evidence=_DOCS),
+        Limit(
+            Aspect.CUTS_TOTAL,
+            300,
+            ("maxDuration of the function: 300 s for the whole response by default on every plan."),
+            evidence=_DOCS,
+        ),
+        Limit(
+            Aspect.CUTS_TOTAL,
+            None,
+            "Can be raised to 800 s (1800 s in beta); 300 s is the maximum of Hobby.",
+            evidence=_DOCS,
+            conditions={"plan": "Pro"},
+        ),
+        Limit(
+            Aspect.CUTS_IDLE,
+            120,
+            "120 s for the origin.",
+            evidence=_REPORT,
+            conditions={"endpoint": "rewrite to another origin"},
+        ),
+        Remedy(
+            Trouble.TOTAL_LIMIT,
+            "vercel",
+            "export const maxDuration = 800;",
+            evidence=_DOCS,
+            conditions={"plan": "Pro"},
+        ),
+    ),
+)

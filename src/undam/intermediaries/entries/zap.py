@@ -1,0 +1,19 @@
+"""ZAP."""
+
+from __future__ import annotations
+
+from undam.intermediaries.claims import Aspect, Behaviour, documented
+from undam.intermediaries.intermediary import Intermediary
+
+_REPORT = documented("zaproxy#5003", checked="2026-11")
+
+ENTRY = Intermediary(
+    name="zap",
+    title="ZAP",
+    kind="inspector",
+    claims=(
+        Behaviour(
+            Aspect.HOLDS, "Holds the whole response; event streams are passed on.", evidence=_REPORT
+        ),
+    ),
+)
