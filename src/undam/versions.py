@@ -68,7 +68,7 @@ class VersionRange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class DefaultChange:
     """A release from which on a program behaves differently by default.
 
     Args:
@@ -94,50 +94,50 @@ class Change:
         return VersionRange(since=self.since)
 
 
-NGINX_UPSTREAM_HTTP2 = Change(
+NGINX_UPSTREAM_HTTP2 = DefaultChange(
     program="nginx",
     since="1.29.4",
     what="`proxy_http_version 2` exists.",
     source="nginx.org, CHANGES 1.29.4",
 )
-NGINX_UPSTREAM_HTTP11 = Change(
+NGINX_UPSTREAM_HTTP11 = DefaultChange(
     program="nginx",
     since="1.29.7",
     what="nginx speaks HTTP/1.1 to its upstream by default and keeps the connection open.",
     source="nginx.org, CHANGES 1.29.7; nginx/nginx commit 6bb27a631 (2026-03-24)",
 )
-HAPROXY_SSE_UNDELAYED = Change(
+HAPROXY_SSE_UNDELAYED = DefaultChange(
     program="haproxy",
     since="3.4.7",
     what="Event streams are sent without the delay of about 200 ms.",
     source="haproxy mailing list, announcement of 3.4.7 (2026-10-14); not measured",
 )
-CADDY_NO_BUFFER_RESPONSES = Change(
+CADDY_NO_BUFFER_RESPONSES = DefaultChange(
     program="caddy",
     since="2.8",
     what="`buffer_responses` is refused; `response_buffers SIZE` holds SIZE bytes.",
     source="caddyserver/caddy commit 9f97df227 (2024-04-22), first tag 2.8.0",
 )
-CADDY_HEAD_AT_ONCE = Change(
+CADDY_HEAD_AT_ONCE = DefaultChange(
     program="caddy",
     since="2.11.7",
     what="`encode` sends the head of an event stream at once.",
     source="caddyserver/caddy#7905 (df44d6c38, 2026-07-31)",
 )
-LIGHTTPD_INCREMENTAL = Change(
+LIGHTTPD_INCREMENTAL = DefaultChange(
     program="lighttpd",
     since="1.4.83",
     what="`Incremental: ?1` of the origin turns the buffering of the response off.",
     source="lighttpd commit 3d30de28 (2025-10-29), first tag 1.4.83",
 )
-TRAFFICSERVER_RECORDS_YAML = Change(
+TRAFFICSERVER_RECORDS_YAML = DefaultChange(
     program="trafficserver",
     since="10",
     what="Settings are read from records.yaml; records.config is gone.",
     source="apache/trafficserver 10.2, upgrading.en.rst",
 )
 
-CHANGES: tuple[Change, ...] = (
+CHANGES: tuple[DefaultChange, ...] = (
     NGINX_UPSTREAM_HTTP2,
     NGINX_UPSTREAM_HTTP11,
     HAPROXY_SSE_UNDELAYED,

@@ -25,7 +25,7 @@ NEVER_BY_TIMER = frozenset({
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class TimerEvidence:
     """Evidence from a hop that excludes suspects of a hold by a timer.
 
     Args:
@@ -53,7 +53,7 @@ def suspects_of_hold(
     to_end: bool,
     gained_length: bool,
     compressed: bool,
-    place: Place | None = None,
+    place: TimerEvidence | None = None,
 ) -> tuple[str, ...]:
     """Return names whose habit a hold resembles, the likeliest first; empty if there is none.
 

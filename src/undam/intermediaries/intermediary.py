@@ -61,11 +61,15 @@ class Intermediary:
         return tuple(one for one in self.claims if isinstance(one, Limit) and one.aspect is aspect)
 
     def fix_of(self, trouble: Trouble, version: Version | None = None) -> Fix | None:
-        """Return the lines that remove ``trouble`` in ``version`` (``None``: the newest)."""
-        for one in self.claims:
-            if isinstance(one, Remedy) and one.trouble is trouble and one.holds_for(version):
-                return one.fix
-        return None
+        """Return the lines that remove ``trouble`` in ``version``.
+
+        Without a version, the lines for the newest one that has any.
+        """
+        known = [one for one in self.claims if isinstance(one, Remedy) and one.trouble is trouble]
+        fitting = [one for one in known if one.holds_for(version)]
+        if version is None:
+            fitting += known
+        return fitting[0].fix if fitting else None
 
     @property
     def signs(self) -> tuple[Sign, ...]:
@@ -125,7 +129,8 @@ class Intermediary:
     @property
     def source(self) -> str:
         """The sources of all claims."""
-        return "; ".join(_distinct(one.evidence.source for one in self.claims))
+        parts = (part for one in self.claims for part in one.evidence.source.split("; "))
+        return "; ".join(_distinct(parts))
 
     @property
     def checked(self) -> str:

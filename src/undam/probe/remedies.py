@@ -16,7 +16,7 @@ from undam.intermediaries import (
     suspects_of_hold,
     versions_of,
 )
-from undam.intermediaries.habits import NEVER_BY_TIMER, Place
+from undam.intermediaries.habits import NEVER_BY_TIMER, TimerEvidence
 from undam.record import Head
 from undam.rules import Finding, Fix
 
@@ -109,7 +109,7 @@ def _suspects(found: Finding, hop: Hop, trouble: Trouble, *, innermost: bool) ->
             to_end=hop.shape.release is Release.END,
             gained_length=head is not None and head.get("content-length") is not None,
             compressed=coding_of(hop) is not None,
-            place=Place(
+            place=TimerEvidence(
                 mixed_case=head is not None and not hop.intermediaries and _mixed_case(head),
                 flushed_at_once=head is not None and _flushed_at_once(head),
                 innermost=innermost,

@@ -22,6 +22,11 @@ ENTRY = Intermediary(
             "firstByteTimeout: 20 s to the first byte of the response, then 504.",
             evidence=_DOCS,
         ),
+        Behaviour(
+            Aspect.HOLDS,
+            "No source found for buffering by default or for X-Accel-Buffering.",
+            evidence=_GZIP_DOCS,
+        ),
         Behaviour(Aspect.COMPRESSION, "Compression can be switched off.", evidence=_GZIP_DOCS),
         Limit(
             Aspect.CUTS_IDLE,

@@ -89,8 +89,20 @@ ENTRY = Intermediary(
         Remedy(Trouble.HOLD, "nginx", "proxy_buffering off;", evidence=_RULE_TESTS),
         Remedy(Trouble.HEADERS_HELD, "nginx", "proxy_buffering off;", evidence=_RULE_TESTS),
         Remedy(Trouble.COMPRESSION, "nginx", "gzip off;", evidence=_RULE_TESTS),
-        Remedy(Trouble.CLOSE_DELIMITED, "nginx", "proxy_http_version 1.1;", evidence=_RUN_OLD),
-        Remedy(Trouble.HIDES_CUT, "nginx", "proxy_http_version 1.1;", evidence=_RUN_OLD),
+        Remedy(
+            Trouble.CLOSE_DELIMITED,
+            "nginx",
+            "proxy_http_version 1.1;",
+            evidence=_RUN_OLD,
+            until=NGINX_UPSTREAM_HTTP11.since,
+        ),
+        Remedy(
+            Trouble.HIDES_CUT,
+            "nginx",
+            "proxy_http_version 1.1;",
+            evidence=_RUN_OLD,
+            until=NGINX_UPSTREAM_HTTP11.since,
+        ),
         Remedy(Trouble.IDLE_LIMIT, "nginx", "proxy_read_timeout 3600s;", evidence=_RULE_TESTS),
         Remedy(
             Trouble.EATS_X_ACCEL,

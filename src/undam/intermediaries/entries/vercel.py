@@ -8,7 +8,6 @@ from undam.intermediaries.intermediary import Intermediary
 _DOCS = documented(
     "vercel.com/docs, fluid-compute and functions/duration (2026-08-24)", checked="2026-11"
 )
-_REPORT = documented('vercel.com, changelog "CDN origin timeout"', checked="2026-11")
 
 ENTRY = Intermediary(
     name="vercel",
@@ -30,13 +29,6 @@ ENTRY = Intermediary(
             "Can be raised to 800 s (1800 s in beta); 300 s is the maximum of Hobby.",
             evidence=_DOCS,
             conditions={"plan": "Pro"},
-        ),
-        Limit(
-            Aspect.CUTS_IDLE,
-            120,
-            "120 s for the origin.",
-            evidence=_REPORT,
-            conditions={"endpoint": "rewrite to another origin"},
         ),
         Remedy(
             Trouble.TOTAL_LIMIT,
