@@ -135,7 +135,7 @@ def test_a_problem_names_the_file_and_the_key(
     [
         (replace(SAMPLE, name="Some Proxy"), "name:"),
         (replace(SAMPLE, title=""), "title:"),
-        (replace(SAMPLE, kind=cast(Kind, "dam")), "kind:"),
+        (replace(SAMPLE, kind=cast("Kind", "dam")), "kind:"),
         (replace(SAMPLE, claims=(SIGN,)), "claims:"),
         (replace(SAMPLE, built_on="some-proxy"), "built_on:"),
         (replace(SAMPLE, note="retired"), "note:"),
