@@ -92,7 +92,7 @@ def test_the_content_type_is_the_callers_where_one_is_given() -> None:
 def test_what_an_event_stream_refuses_is_refused_where_it_is_made() -> None:
     with pytest.raises(UsageError, match="heartbeat"):
         EventStreamResponse(_tokens(), heartbeat=0)
-    with pytest.raises(UsageError, match="source is one str"):
+    with pytest.raises(UsageError, match="source is a single str"):
         EventStreamResponse("text")
 
 

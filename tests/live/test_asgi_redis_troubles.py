@@ -361,7 +361,7 @@ def test_without_redis_a_stream_is_served_and_resumed_here_only(
 
     with caplog.at_level(logging.INFO, "undam.asgi"):
         run(main())
-    assert len(_messages(caplog, "go on without it")) == 2  # once for each store
+    assert len(_messages(caplog, "continue without it")) == 2  # once for each store
     assert not any(record.exc_info for record in caplog.records)
 
 
@@ -387,8 +387,8 @@ def test_a_redis_that_goes_in_mid_stream_holds_nothing_up_and_learns_the_rest_wh
 
     with caplog.at_level(logging.INFO, "undam.asgi"):
         run(main())
-    assert len(_messages(caplog, "go on without it")) == 1
-    assert len(_messages(caplog, "Redis answers again")) == 1
+    assert len(_messages(caplog, "continue without it")) == 1
+    assert len(_messages(caplog, "Redis is reachable again")) == 1
 
 
 def test_a_redis_that_comes_back_without_memory_is_told_what_is_still_known(
@@ -451,8 +451,8 @@ def test_a_redis_that_does_not_answer_holds_no_event_longer_than_its_limit(
 
     with caplog.at_level(logging.INFO, "undam.asgi"):
         run(main())
-    assert len(_messages(caplog, "go on without it")) == 1
-    assert len(_messages(caplog, "Redis answers again")) == 1
+    assert len(_messages(caplog, "continue without it")) == 1
+    assert len(_messages(caplog, "Redis is reachable again")) == 1
 
 
 def test_a_process_that_lost_its_lease_while_cut_off_does_not_mix_in(
@@ -543,7 +543,7 @@ def test_a_store_that_closes_hands_over_long_before_its_lease_is_over(
 
     with caplog.at_level(logging.INFO, "undam.asgi"):
         run(main())
-    assert len(_messages(caplog, "going on with it")) == 1
+    assert len(_messages(caplog, "continuing it here")) == 1
 
 
 def test_closing_stops_every_source_at_once(server: Proxy, run: Run) -> None:

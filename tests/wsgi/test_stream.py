@@ -299,7 +299,7 @@ async def _async_tokens() -> AsyncIterator[str]:
 @pytest.mark.parametrize(
     ("source", "options", "said"),
     [
-        ("text", {}, "one str"),
+        ("text", {}, "single str"),
         (7, {}, "int"),
         (_async_tokens(), {}, "undam.asgi"),
         ([], {"heartbeat": 0}, "heartbeat"),

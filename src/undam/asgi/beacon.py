@@ -1,7 +1,7 @@
-"""The far end of `undam check --beacon`, to be mounted in one's own application: `Beacon`.
+"""`Beacon`: an endpoint for `undam check --beacon`, to be mounted in an application.
 
-It speaks the protocol of `undam.timing.beacon`, through the same `EventStream` that the application
-itself answers with, so what is measured is what its users get.
+It implements the protocol of `undam.timing.beacon` on `EventStream`, so that the measured streams
+are sent in the same way as those of the application.
 """
 
 from __future__ import annotations
@@ -31,34 +31,34 @@ from undam.timing.beacon import (
     parse_question,
 )
 
-# The same as `undam sim` by default: long enough for several 4 KB blocks, over in 3 s.
-_USUAL = BeaconSchedule(ttft_ms=200, gap_ms=25, before=120, after=0, heartbeat_ms=0)
+# The defaults of `undam sim`: enough for several 4 KB blocks, and finished in about 3 s.
+_DEFAULTS = BeaconSchedule(ttft_ms=200, gap_ms=25, before=120, after=0, heartbeat_ms=0)
 
-# `undam check` asks for none shorter than 250 ms; less would be a way to make the server busy.
-_SHORTEST_HEARTBEAT_MS = 50
-# A check asks about an exchange within seconds; some 200 bytes each.
-_REMEMBERED = 1000
-_TEXT = " It is only a beacon: these words say nothing, and fill the event."
+# `undam check` requests 250 ms or more. A shorter interval could be used to overload the server.
+_MIN_HEARTBEAT_MS = 50
+# A check queries the end of a stream within seconds. One entry takes about 200 bytes.
+_MAX_ENDS = 1000
+_PADDING = " Padding of a beacon event, which makes it as long as a typical event."
 
 
 class Beacon:
-    """A server of streams whose every event says when it was due: mount it, and `undam check` can
-    tell what each hop on the way to this application holds.
+    """ASGI application that serves streams in which every event carries its due time.
 
-    ``app.mount("/_undam", Beacon(token=…))``, then
-    ``undam check https://…/_undam/ --beacon -H 'Authorization: Bearer …'``. docs/beacon.md says
-    what it exposes. To those without the token it answers 401 and nothing else.
+    With it, `undam check` can measure exactly how long each hop in front of the application holds
+    each event. Mount it with ``app.mount("/_undam", Beacon(token=…))``, then run
+    ``undam check https://…/_undam/ --beacon -H 'Authorization: Bearer …'``. A request without the
+    token is answered with 401. docs/beacon.md lists what the beacon exposes.
 
     Args:
-        token: a secret, also taken from the header ``Undam-Token``.
-        max_events: of one stream.
-        max_silence_s: the longest silence, and the longest wait for a stream's first event.
-        max_gap_ms: between two events.
-        max_streams: at a time; further ones get 429.
+        token: secret, accepted as a bearer token or in the header ``Undam-Token``.
+        max_events: maximum number of events per stream.
+        max_silence_s: maximum silence in a stream, and maximum time to its first event.
+        max_gap_ms: maximum time between two events.
+        max_streams: maximum number of concurrent streams; further requests are answered with 429.
         event_bytes: size of one event, from 100 to 65536.
 
     Raises:
-        UsageError: no token, or a bound that bounds nothing.
+        UsageError: the token is empty, or a bound is out of range.
     """
 
     def __init__(
@@ -72,17 +72,17 @@ class Beacon:
         event_bytes: int = 200,
     ) -> None:
         if not token:
-            raise UsageError("a beacon needs a token: whoever may use it can open long streams")
+            raise UsageError("a beacon requires a token, because its users can open long streams")
         for name, count in {"max_events": max_events, "max_streams": max_streams}.items():
             if count < 1:
                 raise UsageError(f"{name} must be at least 1")
         if not (0 <= max_silence_s < float("inf") and max_gap_ms >= 0):
-            raise UsageError("max_silence_s and max_gap_ms must be numbers from 0")
+            raise UsageError("max_silence_s and max_gap_ms must be finite and not negative")
         if not 100 <= event_bytes <= 65536:
             raise UsageError("event_bytes must be from 100 to 65536")
         self._token = _digest(token.encode())
         silence_ms = round(max_silence_s * 1000)
-        self._most = BeaconSchedule(
+        self._maximum = BeaconSchedule(
             ttft_ms=silence_ms,
             gap_ms=max_gap_ms,
             before=max_events,
@@ -97,10 +97,10 @@ class Beacon:
         self._ends: OrderedDict[str, tuple[int, bool] | None] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; as an application by itself also the server's lifespan."""
+        """Serve one request; if served by itself, also handle the server's lifespan."""
         arrived_ns = time.time_ns()
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await _handle_lifespan(receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
@@ -114,20 +114,20 @@ class Beacon:
         if scope["method"] not in {"GET", "HEAD", "POST"}:
             await _reply(send, 405, b"", [(b"allow", b"GET, HEAD, POST")])
             return
-        asked = headers.get(HEADER.lower().encode())
+        value = headers.get(HEADER.lower().encode())
         try:
-            question = BeaconQuestion("schedule") if asked is None else _read(asked)
+            question = BeaconQuestion("schedule") if value is None else _parse(value)
             schedule = self._bounded(question.schedule)
         except (RemoteProtocolError, UsageError) as problem:
             await _reply(send, 400, f"{problem}\n".encode("utf-8", "replace"), [_PLAIN])
             return
         if question.kind == "clock":
-            said = {"arrived_ns": arrived_ns, "left_ns": time.time_ns(), "host": self._host}
-            await _reply(send, 200, encode_json(said), [_JSON])
+            clock = {"arrived_ns": arrived_ns, "left_ns": time.time_ns(), "host": self._host}
+            await _reply(send, 200, encode_json(clock), [_JSON])
         elif question.kind == "closed":
             await _reply(send, 200, encode_json(self._closed(question.id)), [_JSON])
         elif self._open >= self._max_streams:
-            await _reply(send, 429, b"the beacon's streams are all in use\n", [_PLAIN])
+            await _reply(send, 429, b"all streams of the beacon are in use\n", [_PLAIN])
         else:
             stream = self._stream(question.id or secrets.token_hex(8), schedule, arrived_ns)
             await stream(scope, receive, send)
@@ -137,30 +137,37 @@ class Beacon:
         given = [headers.get(b"undam-token", b"").strip()]
         if scheme.lower() == b"bearer":
             given.append(bearer.strip())
-        # Digests are of one length, and every one given is compared: the time tells nothing.
+        # All digests have the same length and all are compared, so the time reveals nothing.
         return sum(hmac.compare_digest(_digest(one), self._token) for one in given) > 0
 
-    def _bounded(self, asked: BeaconSchedule) -> BeaconSchedule:
-        """``asked`` with the usual values where it says nothing.
+    def _bounded(self, requested: BeaconSchedule) -> BeaconSchedule:
+        """Return ``requested`` with defaults for the missing values.
 
         Raises:
-            UsageError: more than this mount gives. Less than asked for would be measured wrong.
+            UsageError: a value exceeds a maximum of this beacon. It is not reduced silently,
+                because the client would measure against the wrong schedule.
         """
         values: dict[str, int | None] = {}
         for field in fields(BeaconSchedule):
-            said, usual, most = (getattr(one, field.name) for one in (asked, _USUAL, self._most))
-            if said is not None and said > most:
-                raise UsageError(f"{field.name}={said} is more than this beacon gives: {most}")
-            values[field.name] = said if said is not None or usual is None else min(usual, most)
+            value, default, most = (
+                getattr(schedule, field.name) for schedule in (requested, _DEFAULTS, self._maximum)
+            )
+            if value is not None and value > most:
+                raise UsageError(f"{field.name}={value} exceeds the maximum of this beacon: {most}")
+            if value is None and default is not None:
+                value = min(default, most)
+            values[field.name] = value
         schedule = BeaconSchedule(**values)
-        if (schedule.before or 0) + (schedule.after or 0) > (self._most.before or 0):
-            raise UsageError(f"more events than this beacon gives: {self._most.before}")
+        if (schedule.before or 0) + (schedule.after or 0) > (self._maximum.before or 0):
+            raise UsageError(
+                f"the number of events exceeds the maximum of this beacon: {self._maximum.before}"
+            )
         return schedule
 
     def _stream(self, ident: str, schedule: BeaconSchedule, arrived_ns: int) -> EventStream:
         self._open += 1
         self._ends[ident] = None
-        if len(self._ends) > _REMEMBERED:
+        if len(self._ends) > _MAX_ENDS:
             self._ends.popitem(last=False)
 
         def ended(reason: Reason) -> None:
@@ -169,22 +176,22 @@ class Beacon:
                 self._ends[ident] = (time.time_ns(), reason == "complete")
 
         head = BeaconHead(ident, arrived_ns, self._host)
-        asked_ms = schedule.heartbeat_ms
+        heartbeat_ms = schedule.heartbeat_ms
         return EventStream(
             self._events(schedule, arrived_ns),
-            heartbeat=max(asked_ms, _SHORTEST_HEARTBEAT_MS) / 1000 if asked_ms else None,
+            heartbeat=max(heartbeat_ms, _MIN_HEARTBEAT_MS) / 1000 if heartbeat_ms else None,
             headers={HEADER: format_head(head)},
             on_close=ended,
         )
 
     async def _events(self, schedule: BeaconSchedule, start_ns: int) -> AsyncIterator[Any]:
-        filling = _filling(self._event_bytes)
+        padding = _padding(self._event_bytes)
         for seq, due_ns in enumerate(due_times(schedule, start_ns)):
-            # Each wait is counted from the schedule, so that a late event never puts off the next.
+            # Each wait is computed from the schedule, so that a late event does not delay the next.
             while (wait_ns := due_ns - time.time_ns()) > 0:  # noqa: ASYNC110 (a timer)
                 await asyncio.sleep(wait_ns / 1e9)
             if seq < (schedule.before or 0) + (schedule.after or 0):
-                yield {"undam": {"seq": seq, "due_ns": due_ns}, "text": filling}
+                yield {"undam": {"seq": seq, "due_ns": due_ns}, "text": padding}
         yield "[DONE]"
 
     def _closed(self, ident: str) -> Mapping[str, object]:
@@ -197,10 +204,9 @@ class Beacon:
 
 
 def due_times(schedule: BeaconSchedule, start_ns: int) -> Iterator[int]:
-    """When each event of ``schedule`` is due, and last its end.
+    """Yield the due time of each event of ``schedule`` and then of its end, in Unix ns.
 
-    The silence stands in place of a gap, or is added to the wait for the first event, as in
-    `undam sim`.
+    The silence replaces a gap, or is added to the time to the first event, as in `undam sim`.
     """
     before, after = schedule.before or 0, schedule.after or 0
     gap_ms, silence_ms = schedule.gap_ms or 0, schedule.silence_ms
@@ -220,13 +226,13 @@ _JSON = (b"content-type", b"application/json")
 _PLAIN = (b"content-type", b"text/plain; charset=utf-8")
 
 
-def _filling(event_bytes: int) -> str:
+def _padding(event_bytes: int) -> str:
     frame = encode_json({"undam": {"seq": 100, "due_ns": time.time_ns()}, "text": ""})
     missing = max(1, event_bytes - len(b"data: \n\n") - len(frame))
-    return (_TEXT * (missing // len(_TEXT) + 1))[:missing]
+    return (_PADDING * (missing // len(_PADDING) + 1))[:missing]
 
 
-def _read(value: bytes) -> BeaconQuestion:
+def _parse(value: bytes) -> BeaconQuestion:
     return parse_question(value.decode("latin-1"))
 
 
@@ -241,7 +247,7 @@ async def _reply(send: Send, status: int, body: bytes, headers: RawHeaders) -> N
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-async def _live(receive: Receive, send: Send) -> None:
+async def _handle_lifespan(receive: Receive, send: Send) -> None:
     while True:
         kind = (await receive())["type"]
         await send({"type": f"{kind}.complete"})

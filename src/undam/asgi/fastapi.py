@@ -1,7 +1,7 @@
-"""A route class with which ``-> EventStreamResponse`` documents itself in FastAPI's OpenAPI.
+"""Route class that documents ``-> EventStreamResponse`` in FastAPI's OpenAPI document.
 
-FastAPI reads the media type of an operation from ``response_class`` alone, and takes an endpoint
-that is annotated with a response for one that returns JSON. The one module that imports fastapi.
+FastAPI reads the media type of an operation only from ``response_class``. An endpoint annotated
+with a response class is documented as JSON. Only this module imports fastapi.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from undam.asgi.starlette import EventStreamResponse
 
 
 class EventStreamRoute(APIRoute):
-    """Takes ``response_class`` from the return annotation where that is an `EventStreamResponse`.
+    """Route that uses an `EventStreamResponse` return annotation as its ``response_class``.
 
-    For a whole application ``app.router.route_class = EventStreamRoute``, before its endpoints are
-    declared; for a router ``APIRouter(route_class=EventStreamRoute)``. A ``response_class`` that is
-    given wins, and other endpoints are as they were.
+    For a whole application, set ``app.router.route_class = EventStreamRoute`` before its endpoints
+    are declared; for one router, use ``APIRouter(route_class=EventStreamRoute)``. An explicit
+    ``response_class`` takes precedence. Other endpoints are not affected.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         returned = _returned(endpoint)
-        # Not a class: FastAPI's mark for "none was given".
+        # If none was given, FastAPI passes a placeholder that is not a class.
         if returned is not None and not isinstance(options.get("response_class"), type):
             options["response_class"] = returned
         super().__init__(path, endpoint, **options)
@@ -33,7 +33,7 @@ class EventStreamRoute(APIRoute):
 def _returned(endpoint: Callable[..., Any]) -> type[EventStreamResponse] | None:
     try:
         returned = get_type_hints(endpoint).get("return")
-    except (NameError, TypeError):  # a name that is not there at run time, or no function
+    except (NameError, TypeError):  # a type-checking-only name, or not a function
         return None
     is_stream = isinstance(returned, type) and issubclass(returned, EventStreamResponse)
     return returned if is_stream else None

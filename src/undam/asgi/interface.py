@@ -1,4 +1,4 @@
-"""The types of ASGI 3 that this room speaks, named as everyone names them."""
+"""Types of ASGI 3 and the reasons for which a stream ends."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Reason = Literal["complete", "client-left", "error", "send-timeout", "shutdown"]
 """Why a stream ended.
 
-complete      the source ended, and everything it gave was handed to the server
+complete      the source ended, and all of its events were passed to the server
 client-left   the client closed the connection first
-error         the source raised
-send-timeout  the client took nothing for ``send_timeout`` seconds
-shutdown      the server stops, or ``end_streams`` was called
+error         the source raised an exception
+send-timeout  the client read nothing for ``send_timeout`` seconds
+shutdown      the server is stopping, or ``end_streams`` was called
 """

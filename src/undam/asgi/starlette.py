@@ -1,4 +1,4 @@
-"""`EventStream` as a response of Starlette and FastAPI. The one module that imports starlette."""
+"""`EventStream` as a response of Starlette and FastAPI. Only this module imports starlette."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from undam.asgi.response.streamed_response import OnClose
 
 
 class EventStreamResponse(Response):
-    """Return it from an endpoint: what `EventStream` promises, as a Starlette response.
+    """Starlette response with the guarantees of `EventStream`, to be returned from an endpoint.
 
-    As FastAPI's ``response_class`` it turns the endpoint's generator into a stream and shows as
-    ``text/event-stream`` in the OpenAPI document; for a return annotation to do that, too, see
-    `undam.asgi.fastapi.EventStreamRoute`. Cookies and headers may be set on it until it is sent.
+    As FastAPI's ``response_class`` it turns the endpoint's generator into a stream and appears as
+    ``text/event-stream`` in the OpenAPI document. To get the same from a return annotation, see
+    `undam.asgi.fastapi.EventStreamRoute`. Cookies and headers may be set until it is sent.
 
-    ``background`` runs when the stream is over, also when the client left; not when ``content``
-    failed or the server cancelled the request, as with Starlette's own responses.
+    ``background`` runs after the stream has ended, also if the client disconnected. As with
+    Starlette's own responses, it does not run if ``content`` failed or the request was cancelled.
 
     Args:
         content: the source, as for `EventStream`.
-        media_type: replaces the content type, unless ``headers`` does.
+        media_type: content type, unless ``headers`` sets one.
 
-    The other arguments, and what is raised, are those of `EventStream`.
+    The other arguments and the exceptions are those of `EventStream`.
     """
 
     media_type = "text/event-stream"
 
-    def __init__(  # noqa: PLR0913 (starlette's five, and each of the others is named)
+    def __init__(  # noqa: PLR0913 (five of Starlette, the others by keyword)
         self,
         content: Source,
         status_code: int = 200,
@@ -64,7 +64,7 @@ class EventStreamResponse(Response):
             "replay": replay,
             "replay_key": replay_key,
         }
-        EventStream(content, **self._options)  # a mistake is raised where it was made
+        EventStream(content, **self._options)  # raises UsageError where the response is created
         self.status_code = status_code
         if media_type is not None:
             self.media_type = media_type
@@ -73,7 +73,7 @@ class EventStreamResponse(Response):
         self.init_headers(headers)
 
     def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
-        """The stream's headers, with the caller's over them."""
+        """Set the default headers of a stream, updated with ``headers``."""
         own = {}
         kind = self.media_type
         if kind != EventStreamResponse.media_type:

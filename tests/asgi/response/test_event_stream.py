@@ -206,7 +206,7 @@ def test_a_function_serves_many_requests_and_an_iterator_one() -> None:
             assert call.body.endswith(b"data: a\n\n")
         once = EventStream(_tokens("a"))
         await Call().serve(once)
-        with pytest.raises(UsageError, match="used up"):
+        with pytest.raises(UsageError, match="exhausted"):
             await Call().serve(once)
 
     run(main())
@@ -230,10 +230,10 @@ def _coroutine() -> Any:
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [
-        ("text", {}, "one str"),
-        (b"text", {}, "one bytes"),
-        ({"a": 1}, {}, "one dict"),
-        (Event("a"), {}, "one Event"),
+        ("text", {}, "single str"),
+        (b"text", {}, "single bytes"),
+        ({"a": 1}, {}, "single dict"),
+        (Event("a"), {}, "single Event"),
         (7, {}, "int"),
         (["a"], {"heartbeat": 0}, "heartbeat"),
         (["a"], {"heartbeat": -1.0}, "heartbeat"),

@@ -1,1 +1,1 @@
-"""StreamGuard, the middleware that keeps streams from being held."""
+"""`StreamGuard`: ASGI middleware for applications that already stream."""

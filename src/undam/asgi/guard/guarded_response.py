@@ -1,4 +1,4 @@
-"""One request under a `StreamGuard`: watches what the application sends, and mends a stream."""
+"""One request under a `StreamGuard`: inspect the application's messages and protect a stream."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ NDJSON_TYPES = frozenset(
     }
 )
 
-# A CR at the very end is left out: the LF of a CRLF may still come, and would end another block.
+# A CR at the very end is not listed: the LF of a CRLF may follow and would end another block.
 _EVENT_ENDS = (b"\n\n", b"\n\r\n", b"\r\r")
 _TAIL = 4
 
 
 @dataclass(frozen=True, slots=True)
 class GuardSettings:
-    """What a `StreamGuard` was told."""
+    """Settings of a `StreamGuard`."""
 
     heartbeat: float | None
     ndjson_heartbeat: bytes | None
@@ -40,29 +40,45 @@ class GuardSettings:
 
 
 class GuardedResponse(DrivenResponse):
-    """Passes messages on until a response turns out to be a stream, and then looks after it."""
+    """Response of the guarded application.
 
-    __slots__ = ("_arrived", "_count", "_guard_settings", "_ids", "_inbox", "_lines", "_listening",
-                 "_read", "_scope", "_started", "_tail", "_watch")  # fmt: skip
+    Messages pass through unchanged until a response turns out to be a stream. From there on this
+    class adds heartbeats, enforces the send limit and detects disconnects.
+    """
 
-    def __init__(self, terms: GuardSettings, scope: Scope, receive: Receive, send: Send) -> None:
-        super().__init__(receive, send, None, terms.send_timeout)
-        self._guard_settings = terms
+    __slots__ = (
+        "_arrived",
+        "_count",
+        "_disconnect_task",
+        "_guard_settings",
+        "_ids",
+        "_inbox",
+        "_is_ndjson",
+        "_listening",
+        "_read",
+        "_scope",
+        "_started",
+        "_tail",
+    )  # fmt: skip
+
+    def __init__(self, settings: GuardSettings, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(receive, send, None, settings.send_timeout)
+        self._guard_settings = settings
         self._scope = scope
         self._started = False
-        self._lines = False
+        self._is_ndjson = False
         self._ids = False
         self._tail = b""
         self._count = 0
         self._listening = 0
-        self._watch: asyncio.Task[None] | None = None
+        self._disconnect_task: asyncio.Task[None] | None = None
 
     async def run(self, app: App, scope: Scope) -> None:
-        """Serve the request; what the application raises goes on to the server."""
+        """Serve the request; exceptions of the application are passed to the server."""
         self._bind_task()
         caught: BaseException | None = None
         try:
-            await self._drive(_coroutine(app, scope, self.receive, self.send))
+            await self._drive(_run_app(app, scope, self.receive, self.send))
         except (Exception, asyncio.CancelledError) as error:
             caught = error
         finally:
@@ -83,9 +99,9 @@ class GuardedResponse(DrivenResponse):
         """The application's ``receive``."""
         self._listening += 1
         try:
-            while self._watch is not None:
+            while self._disconnect_task is not None:
                 if self._inbox:
-                    # The last message stays: whoever asks again is told again.
+                    # The disconnect message stays, so that every later call returns it again.
                     last = self._inbox[0]["type"] == "http.disconnect"
                     message = self._inbox[0] if last else self._inbox.popleft()
                     self._read.set()
@@ -112,8 +128,8 @@ class GuardedResponse(DrivenResponse):
         await self._send(message)
 
     def heartbeat_bytes(self) -> bytes:
-        """A comment, or a line as it was told; nothing inside an event or a line."""
-        if self._lines:
+        """Return a comment or the NDJSON heartbeat; empty inside an event or a line."""
+        if self._is_ndjson:
             at_boundary = not self._tail or self._tail.endswith(b"\n")
             return self._guard_settings.ndjson_heartbeat or b"" if at_boundary else b""
         if self._tail and not self._tail.endswith(_EVENT_ENDS):
@@ -124,19 +140,19 @@ class GuardedResponse(DrivenResponse):
         for name, value in headers:
             if name.lower() == b"content-type":
                 kind = value.split(b";")[0].strip().lower()
-                self._lines = kind in NDJSON_TYPES
-                return self._lines or kind == EVENT_STREAM_TYPE
+                self._is_ndjson = kind in NDJSON_TYPES
+                return self._is_ndjson or kind == EVENT_STREAM_TYPE
         return False
 
     def _start(self, message: Message, headers: list[tuple[bytes, bytes]]) -> Message:
         names = {name.lower() for name, _ in headers}
-        terms = self._guard_settings
-        # In a body of stated length, or of compressed bytes, there is no place for a heartbeat.
-        sealed = b"content-length" in names or b"content-encoding" in names
-        wanted = not self._lines or terms.ndjson_heartbeat is not None
-        if wanted and not sealed and self._scope["method"] != "HEAD":
-            self._heartbeat = terms.heartbeat
-        self._register(self._scope, terms.buffer_bytes)
+        settings = self._guard_settings
+        # A heartbeat cannot be inserted into a body of fixed length or into compressed data.
+        fixed = b"content-length" in names or b"content-encoding" in names
+        wanted = not self._is_ndjson or settings.ndjson_heartbeat is not None
+        if wanted and not fixed and self._scope["method"] != "HEAD":
+            self._heartbeat = settings.heartbeat
+        self._register(self._scope, settings.buffer_bytes)
         if self._listening == 0:
             self._watch_client()
         return {**message, "headers": guarded_headers(headers)}
@@ -148,7 +164,7 @@ class GuardedResponse(DrivenResponse):
             if self._heartbeat_task is not None:
                 await self._heartbeat_task
         else:
-            self._note(message.get("body", b""))
+            self._track(message.get("body", b""))
         self._wrote_at = now = monotonic()
         self._sending = True
         await self._send(message)
@@ -158,31 +174,36 @@ class GuardedResponse(DrivenResponse):
             self._count = 0
             await asyncio.sleep(0)
 
-    def _note(self, body: bytes) -> None:
+    def _track(self, body: bytes) -> None:
         if self._heartbeat is None:
             return
-        seen = self._tail + body
-        # Also where it is no field, which only means the more careful form of heartbeat.
-        self._ids = self._ids or b"id:" in seen
-        self._tail = seen[-_TAIL:]
+        recent = self._tail + body
+        # "id:" may also occur inside data. Then heartbeats only take the more careful form.
+        self._ids = self._ids or b"id:" in recent
+        self._tail = recent[-_TAIL:]
 
     def _watch_client(self) -> None:
         self._inbox: deque[Message] = deque()
         self._arrived, self._read = asyncio.Event(), asyncio.Event()
-        self._watch = self._task.get_loop().create_task(self._collect(), name="undam watch")
+        self._disconnect_task = self._task.get_loop().create_task(
+            self._prefetch_messages(), name="undam disconnect"
+        )
 
-    async def _collect(self) -> None:
-        """Receive in the application's place, to learn that the client left; it loses nothing."""
+    async def _prefetch_messages(self) -> None:
+        """Receive messages on behalf of the application, to detect a disconnect.
+
+        The messages are queued for the application, so none is lost.
+        """
         message: Message = {}
         while message.get("type") != "http.disconnect":
             try:
                 message = await self._receive()
-            except Exception:  # a server that cannot say any more has lost the client
+            except Exception:  # a server whose `receive` raises has lost the client
                 message = {"type": "http.disconnect"}
             self._inbox.append(message)
             self._arrived.set()
             if message.get("more_body", False):
-                # The rest of the request's body stays where it is until this part is read.
+                # Apply backpressure: read the next part only after the application took this one.
                 self._read.clear()
                 await self._read.wait()
         if self._listening == 0:
@@ -190,11 +211,11 @@ class GuardedResponse(DrivenResponse):
 
     def _detach(self) -> None:
         super()._detach()
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
+        if self._disconnect_task is not None:
+            self._disconnect_task.cancel()
+            self._disconnect_task = None
             self._arrived.set()
 
 
-async def _coroutine(app: App, scope: Scope, receive: Receive, send: Send) -> None:
+async def _run_app(app: App, scope: Scope, receive: Receive, send: Send) -> None:
     await app(scope, receive, send)

@@ -1,4 +1,4 @@
-"""A middleware that mends the streams of an application that stays as it is: `StreamGuard`."""
+"""`StreamGuard`: middleware that protects the streams of an unchanged application."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from undam.errors import UsageError
 
 
 class StreamGuard:
-    """Mend every event stream and NDJSON response of ``app``; leave all else alone.
+    """ASGI middleware that protects every event stream and NDJSON response of ``app``.
 
-    A stream gets the headers that ask intermediaries not to hold it and loses ``Connection``. An
-    event stream gets comments as heartbeats while it is silent, only between two events, in the
-    form that no known client chokes on. An application that never suspends hands over control
-    after 64 writes or 2 ms. When the client leaves and the application does not listen for that,
-    it is cancelled; when the server stops, too.
+    A stream gets the headers that ask intermediaries not to buffer it, and loses ``Connection``.
+    While an event stream is silent, comments are sent as heartbeats, only between two events and
+    in a form that every known client accepts. An application that never suspends yields to the
+    loop after 64 writes or 2 ms. The application is cancelled when the server stops, and when the
+    client disconnects while the application does not listen for that.
 
-    Compression holds a stream. Where the request accepts an event stream or NDJSON, or its path is
-    one of ``paths``, ``app`` does not see its ``Accept-Encoding``, and so has no reason to
-    compress; a stream that comes out compressed all the same gets no heartbeats, as none could
-    be put in. A stream with a ``Content-Length`` keeps it and gets none either.
+    Compression buffers a stream. If the request accepts an event stream or NDJSON, or its path
+    starts with one of ``paths``, ``Accept-Encoding`` is hidden from ``app``. A stream that is
+    compressed nevertheless gets no heartbeats, because none could be inserted. The same holds for
+    a stream with a ``Content-Length``.
 
-    Messages of other responses, and other kinds of scope, are handed on as the same objects.
+    Other responses and other kinds of scope are passed through unchanged, as the same objects.
 
     Args:
-        heartbeat: seconds of silence; ``None`` sends none.
-        ndjson_heartbeat: what to send as one between two lines of NDJSON, such as ``b"\\n"``,
-            which must be whole lines; NDJSON has no comments, so none is sent unless told.
-        paths: beginnings of paths whose responses may be streams though the request does not say
-            so, such as ``/v1/chat/completions``.
-        buffer_bytes: as in `EventStream`.
-        send_timeout: as in `EventStream`.
+        heartbeat: seconds of silence; ``None`` disables heartbeats.
+        ndjson_heartbeat: whole lines to send as a heartbeat between two lines of NDJSON, such as
+            ``b"\\n"``. NDJSON has no comments, so by default nothing is sent.
+        paths: prefixes of paths whose responses may be streams although the request headers do not
+            show it, such as ``/v1/chat/completions``.
+        buffer_bytes: as for `EventStream`.
+        send_timeout: as for `EventStream`.
 
     Raises:
-        UsageError: an argument that cannot be used.
+        UsageError: an argument is invalid.
     """
 
     def __init__(
@@ -56,9 +56,11 @@ class StreamGuard:
     ) -> None:
         check_limits(heartbeat, send_timeout, buffer_bytes)
         if ndjson_heartbeat is not None and not ndjson_heartbeat.endswith(b"\n"):
-            raise UsageError("ndjson_heartbeat must end with a newline, or it joins the next line")
+            raise UsageError(
+                "ndjson_heartbeat must end with a newline, or it would join the next line"
+            )
         if isinstance(paths, str):
-            raise UsageError("paths is a collection of beginnings of paths, not one string")
+            raise UsageError("paths must be a collection of path prefixes, not one string")
         self._app = app
         self._paths = tuple(paths)
         self._settings = GuardSettings(heartbeat, ndjson_heartbeat, buffer_bytes, send_timeout)

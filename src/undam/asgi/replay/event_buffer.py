@@ -1,6 +1,6 @@
-"""The newest events of one stream under their numbers, bounded. Pure: no clock, no task.
+"""Bounded buffer with the newest events of one stream. Pure: no clock and no task.
 
-Events are numbered from 1. The numbers kept are always consecutive; what is dropped is the oldest.
+Events are numbered from 1. The stored numbers are always consecutive; the oldest are dropped.
 """
 
 from __future__ import annotations
@@ -12,34 +12,39 @@ from dataclasses import dataclass
 
 from undam.asgi.replay.interface import ReplayGap
 
-# What a client may send as an id is whatever it likes; ours are shorter than this.
+# A client may send any text as an ID. IDs of this package are shorter than this.
 _MAX_ID_CHARS = 64
 _ID = re.compile(r"([0-9a-f]{24}):([1-9][0-9]{0,14})")
 
 
 def new_epoch() -> str:
-    """A name for one run of a stream: 96 bits, so that no id of another run or key is taken for
-    one of this."""
+    """Return a random name for one run of a stream.
+
+    It has 96 bits, so that an ID of another run or key is never accepted.
+    """
     return secrets.token_hex(12)
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much of a stream is kept. Its newest event is, however large."""
+    """Limits of a buffer. The newest event is always kept, whatever its size."""
 
     max_events: int
     max_bytes: int
 
 
 class EventBuffer:
-    """One run of a stream; ids are ``EPOCH:NUMBER``."""
+    """Events of one run of a stream; their IDs are ``EPOCH:NUMBER``.
+
+    Attributes:
+        first: number of the oldest stored event; if the buffer is empty, of the next event.
+    """
 
     __slots__ = ("_bounds", "_bytes", "_events", "epoch", "first")
 
     def __init__(self, epoch: str, bounds: Bounds) -> None:
         self.epoch = epoch
         self.first = 1
-        """Number of the oldest event kept; where none is, of the next to come."""
         self._events: deque[bytes] = deque()
         self._bytes = 0
         self._bounds = bounds
@@ -50,7 +55,7 @@ class EventBuffer:
         return self.first + len(self._events) - 1
 
     def append(self, data: bytes) -> int:
-        """Keep an event as the newest, and drop as many of the oldest as that takes."""
+        """Add an event, drop the oldest as needed and return the number of the new event."""
         for _ in range(self.first_after(1, len(data)) - self.first):
             self._bytes -= len(self._events.popleft())
             self.first += 1
@@ -59,39 +64,39 @@ class EventBuffer:
         return self.last
 
     def first_after(self, count: int, size: int) -> int:
-        """What ``first`` becomes when ``count`` more events of ``size`` bytes together are kept."""
-        kept, held = len(self._events), self._bytes
+        """Return ``first`` as it would be with ``count`` more events of ``size`` bytes in total."""
+        events, stored_bytes = len(self._events), self._bytes
         for data in self._events:
-            fits = held + size <= self._bounds.max_bytes
-            if fits and kept + count <= self._bounds.max_events:
+            fits = stored_bytes + size <= self._bounds.max_bytes
+            if fits and events + count <= self._bounds.max_events:
                 break
-            kept, held = kept - 1, held - len(data)
-        return self.last + 1 - kept
+            events, stored_bytes = events - 1, stored_bytes - len(data)
+        return self.last + 1 - events
 
     def skip_to(self, number: int) -> None:
-        """Drop everything: the events before ``number``, which is the next, cannot be had."""
+        """Drop all events; the next one will be ``number``."""
         self._events.clear()
         self._bytes = 0
         self.first = number
 
     def event(self, number: int) -> bytes:
-        """The bytes of an event that is kept."""
+        """Return the bytes of a stored event."""
         return self._events[number - self.first]
 
     def ident(self, number: int) -> str:
-        """The id of event ``number``."""
+        """Return the ID of event ``number``."""
         return f"{self.epoch}:{number}"
 
     def number_of(self, ident: str) -> int:
-        """The number behind an id whose reader can be given everything that followed.
+        """Return the number of the event with this ID, if all later events are stored.
 
         Raises:
-            ReplayGap: it is no id of this run, or some that followed are gone.
+            ReplayGap: the ID is not of this run, or a later event was dropped.
         """
         match = _ID.fullmatch(ident) if len(ident) <= _MAX_ID_CHARS else None
         if match is None or match[1] != self.epoch:
-            raise ReplayGap("the last event id is not of this stream")
+            raise ReplayGap("the last event ID is not of this stream")
         number = int(match[2])
         if not self.first - 1 <= number <= self.last:
-            raise ReplayGap("the events after the last event id are no longer kept")
+            raise ReplayGap("the events after the last event ID are no longer stored")
         return number

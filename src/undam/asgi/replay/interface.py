@@ -1,9 +1,9 @@
-"""What `EventStream(replay=…)` asks of a store that keeps streams for readers who come back.
+"""Interface between `EventStream(replay=…)` and the store that keeps its events.
 
-With a replay the source does not belong to a connection any more: the store runs it under a key,
-keeps what it gives, and every connection, the first one included, only reads along. The store
-therefore decides what a connection cannot: whether the source runs already (here or in another
-process), how much is kept, and how long it goes on while nobody reads (``linger``).
+With a replay, the source does not belong to a connection. The store runs it under a key and keeps
+its events; every connection, including the first, only reads them. So the store decides what a
+connection cannot: whether the source is running already (here or in another process), how many
+events are kept, and how long the source continues without readers.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from typing import Literal, Protocol
 from undam.errors import UndamError
 
 Append = Callable[[bytes], Awaitable[str]]
-"""Keep one event (bytes without an ``id``); returns its id. May wait, for readers or for room."""
+"""Store one event (bytes without an ID) and return its ID. May wait for readers or for space."""
 
 StoredEvent = tuple[str, bytes]
-"""An event's id and its bytes as they were appended."""
+"""ID of an event, and its bytes as they were appended."""
 
 
 class ReplayGap(UndamError):
-    """What the reader missed is no longer kept, or its id was never given out."""
+    """Events that the reader missed are no longer stored, or its last event ID is unknown."""
 
 
 class ReplayOver(UndamError):
-    """There is nothing left that the reader could be given."""
+    """The stream has ended or is unknown, and there is nothing left for this reader."""
 
 
 class SourceFailed(UndamError):
-    """The source raised, and the error was logged.
+    """The source raised an exception, which was logged.
 
     Args:
-        last: an event that tells so, to be kept behind everything the source gave.
+        last: error event, to be stored behind the events of the source.
     """
 
     def __init__(self, message: str, last: bytes = b"") -> None:
@@ -41,42 +41,42 @@ class SourceFailed(UndamError):
 
 
 class SourceLost(UndamError):
-    """Whoever ran the source is gone, and nobody can go on where it stopped."""
+    """The process that ran the source is gone, and no other process can continue it."""
 
 
 class Producer(Protocol):
-    """Runs a source to its end. ``EventStream`` hands it to the store.
+    """Runs a source to its end. `EventStream` passes one to the store.
 
     Attributes:
-        resumable: it can begin at another ``position`` than 0.
+        resumable: the source can start at a ``position`` other than 0.
     """
 
     resumable: bool
 
     async def __call__(self, append: Append, position: int) -> Sequence[bytes]:
-        """Append the source's events, one by one; cancelling it stops the source.
+        """Append the events of the source, one by one. Cancelling this call stops the source.
 
         Args:
-            position: events that were kept before, by a process that is gone.
+            position: number of events that a previous process has stored.
 
         Returns:
-            The events that stand at the end. They are for the store to keep together with the
-            fact that the stream is complete, so that whoever takes over finds both or neither.
+            The final events. The store must save them in one step with the fact that the stream is
+            complete, so that a process that takes over finds both or neither.
 
         Raises:
-            SourceFailed: the source raised.
+            SourceFailed: the source raised an exception.
         """
         ...
 
 
 class Replay(Protocol):
-    """A store of streams, each under a key.
+    """Store of streams, each under a key.
 
     Attributes:
-        on_gap: what `EventStream` does on `ReplayGap`: ``"204"`` answers 204, which tells an
-            EventSource to stay away; ``"event"`` sends ``event: gap`` with the data
-            ``{"last_event_id": …}`` (with ``openai``: an error in OpenAI's form) and goes on with
-            the oldest event that is kept.
+        on_gap: how `EventStream` handles `ReplayGap`. ``"204"``: answer with status 204, after
+            which an EventSource does not reconnect. ``"event"``: send ``event: gap`` with the data
+            ``{"last_event_id": …}`` (with ``openai``: an error in OpenAI's format) and continue
+            with the oldest stored event.
     """
 
     on_gap: Literal["204", "event"]
@@ -84,26 +84,27 @@ class Replay(Protocol):
     async def attach(
         self, key: str, last_id: str | None, produce: Producer
     ) -> AsyncGenerator[StoredEvent, None]:
-        """Read the stream ``key`` from after ``last_id``.
+        """Return a reader of the stream ``key``, starting after ``last_id``.
 
-        ``None`` is from its first event; ``""`` from the oldest that is kept, by a reader who
-        has been told of the gap.
+        If the key is new, the store starts ``produce`` in a separate task. It never runs twice at
+        the same time. The reader yields the stored events and then new ones, in order, each once.
+        It ends when ``produce`` has returned and all events were read. Closing the reader detaches
+        it. When the last reader is gone, ``produce`` continues for a linger time and is then
+        cancelled.
 
-        The store starts ``produce`` in a task of its own if the key is new, and never twice at a
-        time. The generator gives what is kept and then what comes, in order, each event once; it
-        ends when ``produce`` returned and everything was given. Closing the generator detaches
-        the reader; when the last one has left, ``produce`` goes on for ``linger`` seconds and is
-        cancelled then.
+        The reader raises `SourceFailed` if ``produce`` did, `SourceLost` if the stream cannot
+        continue for another reason, and `ReplayGap` if it was so slow that events which it had not
+        read were dropped.
 
-        The generator raises `SourceFailed` when ``produce`` did, `SourceLost` when the stream
-        cannot go on for another reason, and `ReplayGap` when the reader was so slow that events
-        it has not seen had to go.
+        IDs are ASCII without CR, LF and NUL, and encode whether an event is still stored.
 
-        Ids are ASCII without CR, LF and NUL, and tell whether an event is still kept.
+        Args:
+            last_id: ID of the last event the reader has. ``None`` starts at the first event; ``""``
+                starts at the oldest stored one, for a reader that has already received a gap.
 
         Raises:
-            ReplayGap: events after ``last_id`` are gone, or the id is not of this stream.
-            ReplayOver: the stream has ended and ``last_id`` was its last event, or nothing is
-                known of the key though the reader has an id.
+            ReplayGap: events after ``last_id`` are gone, or the ID is not of this stream.
+            ReplayOver: the stream has ended and ``last_id`` was its last event; or the key is
+                unknown although the reader has an ID.
         """
         ...

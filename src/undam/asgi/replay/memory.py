@@ -1,4 +1,4 @@
-"""A replay in this process's memory: `MemoryReplay`."""
+"""`MemoryReplay`: a replay store in the memory of one process."""
 
 from __future__ import annotations
 
@@ -15,34 +15,39 @@ from undam.errors import UsageError
 
 log = logging.getLogger("undam.asgi")
 
-# The longest answer of today's models has some tens of thousands of tokens; the usual one has less
-# than this, and a chunk of one token in OpenAI's form has 200 bytes.
+# Typical answers have fewer than 5,000 tokens; the longest have tens of thousands. A chunk with one
+# token has about 200 bytes in OpenAI's format.
 MAX_EVENTS = 5000
 MAX_BYTES = 1 << 20
 
 
 class MemoryReplay:
-    """Keeps the newest events of each stream, so that a reader who comes back misses nothing.
+    """Keeps the newest events of each stream, so that a reconnecting reader misses none.
 
-    For one process: with several workers or replicas, `undam.asgi.redis` is for you. Make one for
-    the application, and give it to every `EventStream` with ``replay=``.
+    It works within one process; for several workers or replicas use `undam.asgi.redis`. Create one
+    per application and pass it to every `EventStream` as ``replay``.
 
-    - The first request of a key starts its source; others read along, however many.
-    - The source goes on for ``linger_s`` seconds while nobody reads, and is then cancelled. What
-      is kept of an ended stream goes after the same time.
-    - A reader whose missed events are gone is told so (see ``on_gap``); one who comes back with
-      an id to a stream of which nothing is known gets 204 and starts nothing.
-    - A slow reader pauses the source as soon as the buffer would drop what it has not taken; after
-      ``slow_s`` seconds in which it took nothing the stream goes on without it, and it is told.
+    - The first request for a key starts the source; any number of others read the same stream.
+    - Without readers the source continues for ``linger_s`` seconds and is then cancelled. The
+      events of an ended stream are kept for the same time.
+    - A reader whose missed events are gone is handled as ``on_gap`` says. A reader with an ID of
+      an unknown stream is answered with 204, and no source is started.
+    - A slow reader pauses the source when the buffer would drop an event that it has not read. If
+      it reads nothing for ``slow_s`` seconds, the stream continues without waiting for it, and the
+      reader receives a gap.
 
     Args:
-        max_events, max_bytes: kept of one stream; the newest event is kept whatever its size.
-        max_streams: at a time. When it is reached, ended streams go first, then those that
-            nobody reads; when all have readers, a further one is served but cannot be resumed.
+        max_events: maximum number of events kept per stream.
+        max_bytes: maximum size of the events kept per stream. The newest event is always kept.
+        max_streams: maximum number of streams. When it is reached, ended streams are dropped
+            first, then streams without readers. If all have readers, a further stream is served
+            but cannot be resumed.
+        linger_s: seconds that a stream is kept without readers.
+        slow_s: seconds that the source waits for a reader that reads nothing.
         on_gap: see `Replay`.
 
     Raises:
-        UsageError: a bound that bounds nothing.
+        UsageError: a bound is out of range.
     """
 
     def __init__(
@@ -57,7 +62,7 @@ class MemoryReplay:
     ) -> None:
         check_bounds(max_events, max_bytes, max_streams, linger_s, slow_s)
         if on_gap not in {"204", "event"}:
-            raise UsageError(f"on_gap is '204' or 'event', not {on_gap!r}")
+            raise UsageError(f"on_gap must be '204' or 'event', not {on_gap!r}")
         self.on_gap: Literal["204", "event"] = on_gap
         self._bounds = Bounds(max_events, max_bytes)
         self._linger_s = linger_s
@@ -65,12 +70,12 @@ class MemoryReplay:
         self._store = StreamStore(max_streams)
 
     def __len__(self) -> int:
-        """Streams of which something is kept."""
+        """Return the number of stored streams."""
         return len(self._store)
 
     @property
     def readers(self) -> int:
-        """Readers of the streams that are kept."""
+        """Number of readers of the stored streams."""
         return sum(channel.readers for channel in self._store.values())
 
     async def attach(
@@ -80,7 +85,7 @@ class MemoryReplay:
         channel = self._store.get(key)
         if channel is None:
             if last_id is not None:
-                raise ReplayOver("nothing is kept of this stream any more")
+                raise ReplayOver("this stream is no longer stored")
             channel = self._start(key, produce)
         return channel.read(channel.start_after(last_id))
 
@@ -91,14 +96,14 @@ class MemoryReplay:
         channel.task = asyncio.get_running_loop().create_task(
             _run(channel, produce), name="undam replay source"
         )
-        self._drop_later(channel)  # Until its first reader takes its first step.
+        self._drop_later(channel)  # Cancelled when the first reader starts.
         return channel
 
     def _idle(self, channel: StreamChannel) -> None:
-        if channel.kept:
+        if channel.stored:
             self._drop_later(channel)
         else:
-            channel.stop()  # Nobody can come back to it.
+            channel.stop()  # It is not in the store, so no reader can reconnect to it.
 
     def _drop_later(self, channel: StreamChannel) -> None:
         channel.cancel_timer()
@@ -118,23 +123,23 @@ async def _run(channel: StreamChannel, produce: Producer) -> None:
             await append(failure.last)
         channel.finish("failed")
     except Exception:
-        log.exception("a replay could not run a source")
+        log.exception("the replay store could not run a source")
         channel.finish("lost")
     else:
         for event in last:
             await append(event)
         channel.finish("complete")
     finally:
-        channel.finish("lost")  # It was cancelled; a second end does nothing.
+        channel.finish("lost")  # For a cancelled task; otherwise the end is set already.
 
 
 def check_bounds(
     max_events: int, max_bytes: int, max_streams: int, linger_s: float, slow_s: float
 ) -> None:
-    """Refuse what bounds nothing.
+    """Reject bounds that have no effect.
 
     Raises:
-        UsageError: a count below 1, or a time that is negative or endless.
+        UsageError: a count is below 1, or a time is negative or infinite.
     """
     counts = {"max_events": max_events, "max_bytes": max_bytes, "max_streams": max_streams}
     for name, count in counts.items():
@@ -142,4 +147,4 @@ def check_bounds(
             raise UsageError(f"{name} must be at least 1")
     for name, seconds in {"linger_s": linger_s, "slow_s": slow_s}.items():
         if not 0 <= seconds < float("inf"):
-            raise UsageError(f"{name} must be a number of seconds from 0")
+            raise UsageError(f"{name} must be a finite number of seconds, 0 or more")

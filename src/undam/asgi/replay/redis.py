@@ -29,49 +29,51 @@ except ModuleNotFoundError as missing:
 
 log = logging.getLogger("undam.asgi")
 
-# How often a reader of another process's stream looks whether that process is alive, and a
-# producer renews its lease: three times before it expires.
-_CHECKS = 3
-# What follows another process's stream for nobody is ended this soon; Redis has it all.
-_MIRROR_S = 1.0
+# The lease is renewed, and checked by other processes, this many times within its duration.
+_CHECKS_PER_LEASE = 3
+# A copy of another process's stream without readers is dropped after this time; Redis has it all.
+_UNREAD_COPY_S = 1.0
 _RETRY_S = 0.5
 
 
 class RedisReplay:
-    """Keeps streams in Redis (6.2 or later), so that any process can resume them.
+    """Keeps streams in Redis (6.2 or later), so that a reader can resume them at any process.
 
-    One process runs the source of a stream, and says so with a lease that it renews; the others
-    read along. Every event is in Redis before anyone sees it. What that promises:
+    One process runs the source of a stream and holds a lease, which it renews; the others follow
+    the stream. Every event is stored in Redis before any reader receives it. Guarantees:
 
-    - A process that only serves dies: its readers go on at any other, every event exactly once.
-    - The process that runs the source dies: when its lease is over, another goes on with
-      ``source_from`` of `EventStream`, at the first event that nobody has seen. Without it the
-      stream ends for all its readers with an error, never cleanly.
-    - Redis fails: running streams go on for the readers they have, and are written when it is
-      back, as far as memory reaches; new ones start without it, so that two processes may start
-      the same; who comes back with an id to a process that knows nothing of it gets an error
-      and an abnormal end, after which an EventSource tries again. No event is held longer than
-      ``timeout_s`` for Redis, or twice that where this process could not renew its lease in
-      time: another may have the stream then. It is logged once, and once when it is over.
+    - If a process that only serves readers dies, they can continue at any other process and
+      receive every event exactly once.
+    - If the process that runs the source dies, its lease expires and another process continues
+      with the ``source_from`` of `EventStream`, at the first event that no reader has received.
+      Without ``source_from`` the stream ends with an error for all readers, never cleanly.
+    - If Redis is unreachable, running streams continue for their current readers. They are written
+      when Redis is reachable again, as far as memory reaches. New streams start without Redis, so
+      two processes may start the same stream. A reader that reconnects to a process which does not
+      know its stream receives an error and an abnormal end, after which an EventSource reconnects.
+      An event waits at most ``timeout_s`` for Redis, or twice that if this process could not renew
+      its lease in time, because another process may then hold the stream. The start and the end of
+      an outage are logged once each.
 
-    Call ``aclose()`` when the application ends: other processes then need not wait for leases.
+    Call ``aclose()`` when the application stops, so that other processes need not wait until the
+    leases expire.
 
     Args:
-        redis: a URL, or a client of ``redis.asyncio``, which stays the caller's to close.
-        prefix: of the names of all keys.
+        redis: a URL, or a client of ``redis.asyncio``, which the caller must close.
+        prefix: prefix of all key names.
         max_events, max_bytes, max_streams, linger_s, slow_s, on_gap: as for `MemoryReplay`, with
             these differences. Redis may keep about 100 events more than ``max_events``.
             ``max_streams`` counts per process; a stream in Redis expires when it has not been
             read for ``linger_s`` seconds. ``slow_s`` applies to readers in the source's process.
             A reader elsewhere that falls behind by more than is kept receives a gap.
-        lease_s: how long after its last sign of life a process is taken for dead.
-        timeout_s: how long Redis may take for one command.
+        lease_s: seconds after its last renewal at which a process is considered dead.
+        timeout_s: time limit for one Redis command, in seconds.
 
     Raises:
-        UsageError: a bound that bounds nothing, or a time of 0.
+        UsageError: a bound is out of range, or a time is 0.
     """
 
-    def __init__(  # noqa: PLR0913 (each is a bound of its own, and all but one are named)
+    def __init__(  # noqa: PLR0913 (independent bounds, all but one by keyword)
         self,
         redis: str | Redis,
         *,
@@ -92,9 +94,9 @@ class RedisReplay:
         if max_events < MIN_EVENTS:
             raise UsageError(f"max_events must be at least {MIN_EVENTS} in Redis")
         if linger_s == 0:
-            raise UsageError("linger_s must be more than 0: whoever comes back needs time for it")
+            raise UsageError("linger_s must be more than 0, or no reader could reconnect in time")
         if on_gap not in {"204", "event"}:
-            raise UsageError(f"on_gap is '204' or 'event', not {on_gap!r}")
+            raise UsageError(f"on_gap must be '204' or 'event', not {on_gap!r}")
         self.on_gap: Literal["204", "event"] = on_gap
         self._owns = isinstance(redis, str)
         self._client = (
@@ -103,26 +105,30 @@ class RedisReplay:
         self._settings = RedisSettings(prefix, _ms(lease_s), _ms(linger_s), timeout_s)
         self._bounds = Bounds(max_events, max_bytes)
         self._linger_s, self._slow_s, self._lease_s = linger_s, slow_s, lease_s
-        self._check_s = min(lease_s, linger_s) / _CHECKS
+        self._check_s = min(lease_s, linger_s) / _CHECKS_PER_LEASE
         self._store = StreamStore(max_streams)
         self._opening: weakref.WeakValueDictionary[str, asyncio.Lock]
         self._opening = weakref.WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._mirrors: set[StreamChannel] = set()
-        """What other processes fill: Redis has all of it, so nobody misses it here."""
+        # Copies of streams that other processes run. Redis has all of their events, so a copy can
+        # be dropped at any time.
+        self._copies: set[StreamChannel] = set()
         self._is_down = False
 
     def __len__(self) -> int:
-        """Streams that this process runs or reads."""
+        """Return the number of streams that this process runs or reads."""
         return len(self._store)
 
     @property
     def readers(self) -> int:
-        """Readers of all its streams in this process."""
+        """Number of readers of all streams in this process."""
         return sum(channel.readers for channel in self._store.values())
 
     async def aclose(self) -> None:
-        """Stop every source that runs here, and let others go on with it; close what it opened."""
+        """Stop all local sources, so that other processes can continue them; close the connection.
+
+        A client that was passed to the constructor stays open.
+        """
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -145,75 +151,79 @@ class RedisReplay:
                 try:
                     channel = await self._open(key, produce, may_start=last_id is None)
                 except RedisDown as error:
-                    self._tell(error)
+                    self._log_state(error)
                     return _unavailable()
         return channel.read(channel.start_after(last_id))
 
     async def _open(self, key: str, produce: Producer, *, may_start: bool) -> StreamChannel:
-        entry = RedisLog(self._client, self._settings, key, secrets.token_hex(8))
+        stream_log = RedisLog(self._client, self._settings, key, secrets.token_hex(8))
         epoch, down = new_epoch(), False
         try:
-            opened = await entry.open(epoch, may_start=may_start, may_go_on=produce.resumable)
-            self._tell(None)
+            opened = await stream_log.open(
+                epoch, may_start=may_start, may_continue=produce.resumable
+            )
+            self._log_state(None)
         except RedisDown as error:
             if not may_start:
                 raise
-            self._tell(error)
+            self._log_state(error)
             opened, down = OpenResult("produce", epoch, 0), True
         except asyncio.CancelledError:
-            # The lease may have been taken already, and nobody would produce for it.
-            self._spawn(self._give_back(entry, "free"))
+            # This process may have taken the lease already, and would never use it.
+            self._spawn(self._release(stream_log, "free"))
             raise
-        if opened.part == "unknown":
-            raise ReplayOver("nothing is kept of this stream any more")
+        if opened.role == "unknown":
+            raise ReplayOver("this stream is no longer stored")
         buffer = EventBuffer(opened.epoch, self._bounds)
         channel = StreamChannel(buffer, slow_s=self._slow_s, on_idle=self._idle)
         try:
-            await self._read_up(channel, entry, opened)
+            await self._copy_all(channel, stream_log, opened)
         except BaseException:
-            if opened.part == "produce":
-                self._spawn(self._give_back(entry, "free"))
+            if opened.role == "produce":
+                self._spawn(self._release(stream_log, "free"))
             raise
         self._store.add(key, channel)
         if channel.end is not None:
             self._drop_later(channel, self._linger_s)
-        elif opened.part == "produce":
-            channel.task = self._spawn(self._produce(channel, entry, produce, down=down))
+        elif opened.role == "produce":
+            channel.task = self._spawn(self._produce(channel, stream_log, produce, down=down))
         else:
-            self._mirrors.add(channel)
-            channel.task = self._spawn(self._follow(channel, entry, produce))
-            self._drop_later(channel, _MIRROR_S)
+            self._copies.add(channel)
+            channel.task = self._spawn(self._follow(channel, stream_log, produce))
+            self._drop_later(channel, _UNREAD_COPY_S)
         return channel
 
-    async def _read_up(self, channel: StreamChannel, entry: RedisLog, opened: OpenResult) -> None:
-        """Take over all that Redis has of a stream."""
+    async def _copy_all(
+        self, channel: StreamChannel, stream_log: RedisLog, opened: OpenResult
+    ) -> None:
+        """Copy all events that Redis has into ``channel``."""
         buffer = channel.buffer
-        while channel.end is None and (opened.last > buffer.last or opened.part == "over"):
-            entries = await entry.read(buffer.last, None)
+        while channel.end is None and (opened.last > buffer.last or opened.role == "over"):
+            entries = await stream_log.read(buffer.last, None)
             if not entries:
                 break
             await _copy_entries(channel, entries)
         if buffer.last < opened.last:
-            # Redis was short of memory and dropped events of itself.
+            # Redis was short of memory and evicted events.
             buffer.skip_to(opened.last + 1)
-        if opened.part == "over":
-            channel.finish("lost")  # A second end does nothing.
+        if opened.role == "over":
+            channel.finish("lost")  # No effect if the end is set already.
 
     async def _produce(
-        self, channel: StreamChannel, entry: RedisLog, produce: Producer, *, down: bool = False
+        self, channel: StreamChannel, stream_log: RedisLog, produce: Producer, *, down: bool = False
     ) -> None:
-        """Run the source; the lease is ours. The writer sees to it that somebody reads."""
+        """Run the source. This process holds the lease; the writer stops without readers."""
         channel.cancel_timer()
-        self._mirrors.discard(channel)
+        self._copies.discard(channel)
         position = channel.buffer.last
         writer = RedisWriter(
-            entry,
+            stream_log,
             channel,
             written=position,
             lease_s=self._lease_s,
             renew_s=self._check_s,
             linger_s=self._linger_s,
-            tell=self._tell,
+            on_state=self._log_state,
             max_bytes=self._bounds.max_bytes,
             down=down,
         )
@@ -222,79 +232,86 @@ class RedisReplay:
         try:
             outcome = await writer.run()
         finally:
-            # Also when the process ends: the source has to be closed before others go on with it.
+            # Also at shutdown: the source must be closed before another process continues it.
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await running
             if outcome == "abandoned":
-                await self._give_back(entry, "forget")
+                await self._release(stream_log, "forget")
             elif outcome is None:
-                await self._give_back(entry, "free" if produce.resumable else "lost")
+                await self._release(stream_log, "free" if produce.resumable else "lost")
             channel.task = None
-            if outcome is None or outcome == "abandoned" or outcome == "taken":  # noqa: PLR1714 (for mypy)
-                # What became of it is to be seen in Redis.
+            if outcome is None or outcome == "abandoned" or outcome == "taken":  # noqa: PLR1714 (mypy)
+                # Redis has the current state of the stream.
                 self._store.drop(channel)
                 channel.finish("lost")
             else:
                 channel.finish(outcome)
 
-    async def _follow(self, channel: StreamChannel, entry: RedisLog, produce: Producer) -> None:
-        """Read along what another process writes; take over if it dies."""
+    async def _follow(
+        self, channel: StreamChannel, stream_log: RedisLog, produce: Producer
+    ) -> None:
+        """Copy the events that another process writes; take over if it dies."""
         loop = asyncio.get_running_loop()
         touched = loop.time()
         failing_since: float | None = None
         try:
             while channel.end is None:
                 try:
-                    entries = await entry.read(channel.buffer.last, _ms(self._check_s))
+                    entries = await stream_log.read(channel.buffer.last, _ms(self._check_s))
                     if channel.readers and loop.time() - touched >= self._check_s:
                         touched = loop.time()
-                        await entry.touch()
-                    self._tell(None)
+                        await stream_log.touch()
+                    self._log_state(None)
                     failing_since = None
                     await _copy_entries(channel, entries)
                     if not entries:
-                        await self._look_after(channel, entry, produce)
+                        await self._check_producer(channel, stream_log, produce)
                 except RedisDown as error:
-                    self._tell(error)
-                    # Not since it last answered: this process may have stood still.
+                    self._log_state(error)
+                    # Counted from the first failure, not from the last reply, because this process
+                    # may have been suspended.
                     failing_since = failing_since or loop.time()
                     if loop.time() - failing_since > self._lease_s:
-                        # Longer than a dead producer is waited for; the readers may come back.
+                        # A dead producer would have been replaced by now. Readers can reconnect.
                         self._store.drop(channel)
                         return
                     await asyncio.sleep(_RETRY_S)
         finally:
-            self._mirrors.discard(channel)
+            self._copies.discard(channel)
             channel.task = None
-            channel.finish("lost")  # A second end does nothing.
+            channel.finish("lost")  # No effect if the end is set already.
 
-    async def _look_after(self, channel: StreamChannel, entry: RedisLog, produce: Producer) -> None:
-        """Nothing came for a while: is whoever produces still there?"""
+    async def _check_producer(
+        self, channel: StreamChannel, stream_log: RedisLog, produce: Producer
+    ) -> None:
+        """After a time without events: check that the producer's lease is still valid."""
         epoch = channel.buffer.epoch
-        opened = await entry.open(epoch, may_start=False, may_go_on=produce.resumable)
+        opened = await stream_log.open(epoch, may_start=False, may_continue=produce.resumable)
         if opened.epoch != epoch:
             channel.finish("lost")
-        elif opened.part != "follow":
-            await self._read_up(channel, entry, opened)
-            if opened.part == "produce":
-                log.warning("a process that ran the source of a stream is gone; going on with it")
-                await self._produce(channel, entry, produce)
+        elif opened.role != "follow":
+            await self._copy_all(channel, stream_log, opened)
+            if opened.role == "produce":
+                log.warning(
+                    "the process that ran the source of a stream is gone; continuing it here"
+                )
+                await self._produce(channel, stream_log, produce)
 
     def _idle(self, channel: StreamChannel) -> None:
-        if channel.end is not None and channel.kept:
+        if channel.end is not None and channel.stored:
             self._drop_later(channel, self._linger_s)
-        elif channel in self._mirrors:
-            self._drop_later(channel, _MIRROR_S)
+        elif channel in self._copies:
+            self._drop_later(channel, _UNREAD_COPY_S)
 
     def _drop_later(self, channel: StreamChannel, seconds: float) -> None:
         channel.cancel_timer()
         loop = asyncio.get_running_loop()
         channel.timer = loop.call_later(seconds, self._store.drop, channel)
 
-    async def _give_back(self, entry: RedisLog, what: Literal["free", "lost", "forget"]) -> None:
+    async def _release(self, stream_log: RedisLog, what: Literal["free", "lost", "forget"]) -> None:
         with contextlib.suppress(RedisDown):
-            await entry.release(what)
+            await stream_log.release(what)
 
     def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name="undam replay")
@@ -302,14 +319,14 @@ class RedisReplay:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _tell(self, error: RedisDown | None) -> None:
+    def _log_state(self, error: RedisDown | None) -> None:
         if (error is not None) is self._is_down:
             return
         self._is_down = error is not None
         if error is not None:
-            log.error("Redis fails (%s); event streams go on without it", error)
+            log.error("Redis is unreachable (%s); event streams continue without it", error)
         else:
-            log.warning("Redis answers again; event streams are kept in it")
+            log.warning("Redis is reachable again; event streams are stored in it")
 
 
 async def _run(writer: RedisWriter, produce: Producer, position: int) -> None:
@@ -318,14 +335,14 @@ async def _run(writer: RedisWriter, produce: Producer, position: int) -> None:
     except SourceFailed as failure:
         await writer.finish([failure.last] if failure.last else [], "failed")
     except Exception:
-        log.exception("a replay could not run a source")
+        log.exception("the replay store could not run a source")
         await writer.finish([], "lost")
     else:
         await writer.finish(last, "complete")
 
 
 async def _copy_entries(channel: StreamChannel, entries: Sequence[LogEntry]) -> None:
-    """Show what another process wrote; a hole is told to readers who still have to cross it."""
+    """Publish entries of another process. A hole becomes a gap for the readers before it."""
     buffer = channel.buffer
     for number, data, end in entries:
         if end is not None:
@@ -338,11 +355,14 @@ async def _copy_entries(channel: StreamChannel, entries: Sequence[LogEntry]) -> 
 
 
 async def _unavailable() -> AsyncGenerator[StoredEvent, None]:
-    """An abnormal end, after which an EventSource tries again; it would not after a 503."""
-    nothing: tuple[StoredEvent, ...] = ()
-    for event in nothing:
+    """Raise `SourceLost` at the first step.
+
+    The response then ends abnormally and an EventSource reconnects. After a 503 it would not.
+    """
+    no_events: tuple[StoredEvent, ...] = ()
+    for event in no_events:
         yield event
-    raise SourceLost("Redis fails, so this stream cannot be resumed now")
+    raise SourceLost("Redis is unreachable, so this stream cannot be resumed now")
 
 
 def _ms(seconds: float) -> int:

@@ -1,9 +1,12 @@
-"""One stream in Redis: four keys, and the scripts that change them each in one step.
+"""One stream in Redis: its four keys, and the scripts that change them atomically.
 
-Keys, all in one cluster slot: ``events`` (a Redis stream; entry ``N-0`` is event N, field ``d`` its
-bytes; the last entry has ``s``, how the stream ended), ``about`` (a hash: ``epoch``, ``last``,
-``end``), ``lease`` (whose process runs the source; expires unless renewed) and ``readers`` (expires
-``linger_s`` after anybody read).
+All keys are in one cluster slot:
+
+- ``events``: a Redis stream. Entry ``N-0`` is event N, with its bytes in the field ``d``. The field
+  ``s`` of the last entry is how the stream ended.
+- ``about``: a hash with ``epoch``, ``last`` and ``end``.
+- ``lease``: the token of the process that runs the source. It expires unless renewed.
+- ``readers``: expires ``linger_s`` seconds after the last read.
 """
 
 from __future__ import annotations
@@ -21,12 +24,12 @@ from redis.exceptions import RedisError
 from undam.asgi.replay.stream_channel import End
 from undam.errors import UndamError
 
-# What one XREAD brings: bounded memory, few round trips for a reader who is far behind.
+# Maximum events per XREAD: bounded memory, but few round trips for a reader that is far behind.
 _PAGE = 200
-# One read waits no longer for an event; then the producer is looked after.
+# Maximum time of one blocking read; after it the producer's lease is checked.
 _BLOCK_MS = 1000
 
-# ARGV: token, epoch, lease_ms, keep_ms, linger_ms, may_start, may_go_on
+# ARGV: token, epoch, lease_ms, keep_ms, linger_ms, may_start, may_continue
 _OPEN = """
 local events, about, lease, readers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local epoch = redis.call('HGET', about, 'epoch')
@@ -55,7 +58,7 @@ return {'over', epoch, last}
 """
 
 # ARGV: token, epoch, lease_ms, keep_ms, linger_ms, has_readers, first, oldest, end, events...
-# An event that is there already is left: the answer to an earlier try may have been lost.
+# An event that exists is skipped, because the reply to an earlier attempt may have been lost.
 _APPEND = """
 local events, about, lease, readers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local epoch = redis.call('HGET', about, 'epoch')
@@ -91,7 +94,8 @@ redis.call('PEXPIRE', about, ARGV[4])
 return {'ok', redis.call('EXISTS', readers)}
 """
 
-# ARGV: token, what ('free' the lease, 'lost': nobody goes on, 'forget' all of it), keep_ms
+# ARGV: token, what ('free': delete the lease, 'lost': also end the stream, 'forget': delete all),
+# keep_ms
 _RELEASE = """
 local events, about, lease, readers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 if redis.call('GET', lease) ~= ARGV[1] then return 0 end
@@ -106,23 +110,28 @@ return redis.call('DEL', lease)
 """
 
 StreamRole = Literal["produce", "follow", "over", "unknown"]
-"""What a process is to do with a stream: run its source, read along, or read what is there."""
+"""Role of a process: run the source, follow another process, read an ended stream, or none."""
 
 
 class RedisDown(UndamError):
-    """Redis did not answer in time, or not as it should."""
+    """Redis did not reply in time, or replied with an error."""
 
 
 class OpenResult(NamedTuple):
-    """What Redis says of a stream; ``last`` is the number of its newest event."""
+    """State of a stream in Redis.
 
-    part: StreamRole
+    Attributes:
+        role: role of this process.
+        last: number of the newest event.
+    """
+
+    role: StreamRole
     epoch: str
     last: int
 
 
 class LogEntry(NamedTuple):
-    """Event ``number``, or where ``end`` is set, the stream's end."""
+    """Event ``number``, or the end of the stream if ``end`` is set."""
 
     number: int
     data: bytes
@@ -131,7 +140,7 @@ class LogEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RedisSettings:
-    """Times of every stream, in ms, and how long one command may take, in s."""
+    """Settings of a `RedisReplay`: key prefix, times in ms, and the time limit per command in s."""
 
     prefix: str
     lease_ms: int
@@ -140,46 +149,55 @@ class RedisSettings:
 
     @property
     def keep_ms(self) -> int:
-        """How long keys outlive the last touch: a reader may come until the linger is over."""
+        """Expiry of the keys after the last write; longer than the linger time of the readers."""
         return self.linger_ms + 2 * self.lease_ms
 
 
 class RedisLog:
-    """The stream ``key``, as one process sees it.
+    """Client of one process for the stream ``key``.
 
-    Every method raises `RedisDown` when Redis does not answer within ``timeout_s``.
+    Every method raises `RedisDown` if Redis does not reply within ``timeout_s``.
 
     Args:
-        token: names whoever holds the lease; no two productions share one.
+        token: identifies the holder of the lease; every run of a source has a different one.
     """
 
-    def __init__(self, client: Redis, terms: RedisSettings, key: str, token: str) -> None:
+    def __init__(self, client: Redis, settings: RedisSettings, key: str, token: str) -> None:
         self._client = client
-        self._settings = terms
+        self._settings = settings
         self._token = token
-        # A client may give up a read by itself, and that is no sign of a dead Redis.
+        # A blocking read must end before the client's own socket timeout, which would look like an
+        # outage of Redis.
         own_s = client.connection_pool.connection_kwargs.get("socket_timeout")
-        self._longest_ms = _BLOCK_MS if own_s is None else min(_BLOCK_MS, max(1, int(own_s * 500)))
-        # The braces make a cluster keep all four in one slot, and quoting keeps them unambiguous.
-        name = f"{terms.prefix}{{{quote(key, safe='', errors='replace')}}}"
+        self._max_block_ms = (
+            _BLOCK_MS if own_s is None else min(_BLOCK_MS, max(1, int(own_s * 500)))
+        )
+        # The braces keep all four keys in one cluster slot. Quoting keeps names unambiguous.
+        name = f"{settings.prefix}{{{quote(key, safe='', errors='replace')}}}"
         self._keys = [f"{name}:{part}" for part in ("events", "about", "lease", "readers")]
         self._open = client.register_script(_OPEN)
         self._append = client.register_script(_APPEND)
         self._release = client.register_script(_RELEASE)
 
-    async def open(self, epoch: str, *, may_start: bool, may_go_on: bool) -> OpenResult:
-        """Find out this process's part, and take the lease if it is to produce.
+    async def open(self, epoch: str, *, may_start: bool, may_continue: bool) -> OpenResult:
+        """Determine the role of this process, and take the lease if the role is ``produce``.
 
         Args:
-            may_start: begin the stream, as ``epoch``, if nobody has.
-            may_go_on: run the source from the middle, if whoever ran it is gone.
+            may_start: start the stream with ``epoch`` if it does not exist.
+            may_continue: run the source from the middle if the lease of its process has expired.
         """
-        terms = self._settings
-        arguments: list[Any] = [self._token, epoch, terms.lease_ms, terms.keep_ms, terms.linger_ms]
-        arguments += [int(may_start), int(may_go_on)]
-        async with self._answering():
-            part, name, last = await self._open(keys=self._keys, args=arguments)
-        return OpenResult(cast("StreamRole", _text(part)), _text(name), int(last))
+        settings = self._settings
+        arguments: list[Any] = [
+            self._token,
+            epoch,
+            settings.lease_ms,
+            settings.keep_ms,
+            settings.linger_ms,
+        ]
+        arguments += [int(may_start), int(may_continue)]
+        async with self._redis_errors():
+            role, name, last = await self._open(keys=self._keys, args=arguments)
+        return OpenResult(cast("StreamRole", _text(role)), _text(name), int(last))
 
     async def append(
         self,
@@ -191,37 +209,44 @@ class RedisLog:
         end: End | None,
         has_readers: bool,
     ) -> tuple[str, bool]:
-        """Keep ``events``, numbered from ``first``, and renew the lease.
+        """Store ``events``, numbered from ``first``, and renew the lease.
 
         Args:
-            oldest: number of the oldest event that needs to be kept.
-            end: the stream ends with them.
+            oldest: number of the oldest event that must be kept.
+            end: how the stream ends after these events; ``None`` if it continues.
 
         Returns:
-            ``"ok"``, ``"ended"`` (somebody has declared it lost) or ``"taken"`` (somebody else
-            holds the lease), and whether anybody has read within the linger.
+            A status and whether there was a reader within the linger time. The status is ``"ok"``,
+            ``"ended"`` (another process has ended the stream as lost) or ``"taken"`` (another
+            process holds the lease).
         """
-        terms = self._settings
-        arguments: list[Any] = [self._token, epoch, terms.lease_ms, terms.keep_ms, terms.linger_ms]
+        settings = self._settings
+        arguments: list[Any] = [
+            self._token,
+            epoch,
+            settings.lease_ms,
+            settings.keep_ms,
+            settings.linger_ms,
+        ]
         arguments += [int(has_readers), first, oldest, end or ""]
-        async with self._answering():
-            said, read = await self._append(keys=self._keys, args=[*arguments, *events])
-        return _text(said), bool(read)
+        async with self._redis_errors():
+            status, is_read = await self._append(keys=self._keys, args=[*arguments, *events])
+        return _text(status), bool(is_read)
 
     async def read(self, after: int, block_ms: int | None) -> list[LogEntry]:
-        """The entries after number ``after``; if there are none, wait for one.
+        """Return the entries after number ``after``; if there are none, wait for one.
 
         Args:
-            block_ms: how long to wait at most, or shorter; ``None``: not at all.
+            block_ms: maximum wait; it may be shortened. ``None`` does not wait.
         """
         if block_ms is not None:
-            block_ms = min(block_ms, self._longest_ms)
-        async with self._answering((block_ms or 0) / 1000):
+            block_ms = min(block_ms, self._max_block_ms)
+        async with self._redis_errors((block_ms or 0) / 1000):
             streams: Any = {self._keys[0]: f"{after}-0"}
             found: Any = await self._client.xread(streams, count=_PAGE, block=block_ms)
         if not found:
             return []
-        # RESP2 gives pairs; RESP3, which a client may be set to, a mapping to lists of pages.
+        # RESP2 returns pairs. RESP3, which a client may enable, returns a mapping to page lists.
         pages = (
             [page for pages in found.values() for page in pages]
             if isinstance(found, dict)
@@ -230,30 +255,35 @@ class RedisLog:
         return [_entry(ident, fields) for page in pages for ident, fields in page]
 
     async def touch(self) -> None:
-        """Say that somebody reads."""
-        async with self._answering():
+        """Record that the stream has a reader."""
+        async with self._redis_errors():
             await self._client.set(self._keys[3], 1, px=self._settings.linger_ms)
 
     async def release(self, what: Literal["free", "lost", "forget"]) -> None:
-        """Give up the lease, if it is still ours: for others to go on, or for nobody."""
-        async with self._answering():
+        """Release the lease if this process still holds it.
+
+        Args:
+            what: ``free`` lets another process continue, ``lost`` ends the stream, ``forget``
+                deletes it.
+        """
+        async with self._redis_errors():
             await self._release(keys=self._keys, args=[self._token, what, self._settings.keep_ms])
 
     @asynccontextmanager
-    async def _answering(self, waiting_s: float = 0.0) -> AsyncGenerator[None]:
+    async def _redis_errors(self, block_s: float = 0.0) -> AsyncGenerator[None]:
         task = asyncio.current_task()
         assert task is not None
         cancelling = task.cancelling()
         try:
-            async with asyncio.timeout(self._settings.timeout_s + waiting_s):
+            async with asyncio.timeout(self._settings.timeout_s + block_s):
                 yield
         except TimeoutError:
-            raise RedisDown(f"no answer within {self._settings.timeout_s:g} s") from None
+            raise RedisDown(f"no reply within {self._settings.timeout_s:g} s") from None
         except (RedisError, OSError) as error:
             raise RedisDown(f"{type(error).__name__}: {error}") from error
         if task.cancelling() > cancelling:
-            # The client waits with asyncio.wait_for, which before Python 3.12 swallows it now and
-            # then; a source would go on for ever.
+            # The client uses asyncio.wait_for, which before Python 3.12 sometimes suppresses a
+            # cancellation. The source would then run forever.
             raise asyncio.CancelledError
 
 

@@ -1,10 +1,12 @@
-"""Writes a stream to Redis before its readers see it, and goes on without Redis where it must.
+"""Write a stream to Redis before its readers receive it, and continue without Redis in an outage.
 
-While Redis answers, an event is shown only once it is kept, so that whoever takes over knows all
-that anyone has seen. Events that come during one command leave in the next, together. A command
-that fails, or takes longer than its limit, ends that: events are shown at once, and are written
-later from the buffer, as far as it reaches back. A process that may have lost its lease meanwhile,
-as it stood still, asks once more before.
+While Redis is reachable, an event is published only after it was stored. So a process that takes
+over knows every event that any reader has received. Events that arrive during one command are
+written together by the next one.
+
+A command that fails or times out starts an outage: events are published immediately, and written
+later from the buffer, as far back as it reaches. A process that was suspended may have lost its
+lease meanwhile. Therefore it tries once more before it publishes without Redis.
 """
 
 from __future__ import annotations
@@ -17,35 +19,35 @@ from typing import Literal
 from undam.asgi.replay.redis_log import RedisDown, RedisLog
 from undam.asgi.replay.stream_channel import End, StreamChannel
 
-# What may wait for Redis before the source does. They are shown all at once, so that a buffer has
-# to hold them beside what its readers have not taken.
+# Maximum data that waits for Redis before the source has to wait. It is published all at once, so
+# the buffer must have space for it beside the events that readers have not read yet.
 _PENDING_EVENTS = 64
 _PENDING_BYTES = 1 << 18
 MIN_EVENTS = 2 * _PENDING_EVENTS
-"""The smallest buffer that never drops what its readers are about to take."""
-# What one command carries when an outage is made up for.
+"""Minimum buffer size, in events, at which no event is dropped before its readers can read it."""
+# Maximum events per command after an outage.
 _BATCH = 256
 _RETRY_S = 1.0
 
 WriteOutcome = Literal["complete", "failed", "lost", "abandoned", "taken"]
-"""How the writing ended; ``abandoned``: nobody has read for the linger; ``taken``: another process
-goes on with the stream, having taken this one for dead."""
+"""How writing ended: as the stream (see `End`), or ``abandoned`` (no reader within the linger time)
+or ``taken`` (another process continues the stream, because this one's lease expired)."""
 
 
 class RedisWriter:
-    """One stream on its way from its source to Redis and from there to its readers here.
+    """Carries the events of one stream from its source to Redis, and then to the local readers.
 
     Args:
-        written: events that Redis has already.
-        lease_s: how long after a command another process may hold this one for dead.
-        renew_s: the lease is renewed this often, events or not.
-        linger_s: for how long it goes on without readers while Redis cannot be asked for them.
-        tell: called with an error when Redis fails, and with ``None`` when it is back.
-        max_bytes: of the buffer.
-        down: Redis is known to fail.
+        written: number of events that are in Redis already.
+        lease_s: seconds after a command at which another process may take the lease.
+        renew_s: interval at which the lease is renewed, with or without events.
+        linger_s: seconds that the writer continues without readers during an outage of Redis.
+        on_state: called with the error when an outage starts, and with ``None`` when it ends.
+        max_bytes: size of the buffer.
+        down: Redis is unreachable at the start.
     """
 
-    def __init__(  # noqa: PLR0913 (one caller, and all are named)
+    def __init__(  # noqa: PLR0913 (one caller, all by keyword)
         self,
         log: RedisLog,
         channel: StreamChannel,
@@ -54,7 +56,7 @@ class RedisWriter:
         lease_s: float,
         renew_s: float,
         linger_s: float,
-        tell: Callable[[RedisDown | None], None],
+        on_state: Callable[[RedisDown | None], None],
         max_bytes: int,
         down: bool = False,
     ) -> None:
@@ -64,12 +66,13 @@ class RedisWriter:
         self._lease_s = lease_s
         self._renew_s = renew_s
         self._linger_s = linger_s
-        self._tell = tell
-        self._pending_bytes = min(_PENDING_BYTES, max_bytes // 2)
+        self._on_state = on_state
+        self._max_pending_bytes = min(_PENDING_BYTES, max_bytes // 2)
         self._down = down
-        # A stream begun without Redis may have been begun elsewhere, too: then it stays here.
-        self._only_here = False
-        self._began_down = down
+        # A stream that was started without Redis may also have been started by another process. In
+        # that case it is not written to Redis.
+        self._local_only = False
+        self._started_down = down
         self._pending: list[bytes] = []
         self._in_flight: list[bytes] = []
         self._end: End | None = None
@@ -79,7 +82,7 @@ class RedisWriter:
         self._leased_at = self._read_at = asyncio.get_running_loop().time()
 
     async def append(self, data: bytes) -> str:
-        """Take an event; returns its id. Waits while too many are on their way."""
+        """Accept an event and return its ID. Waits while too many events are being written."""
         await self._wait_for_space([data])
         if self._down:
             self._work.set()
@@ -90,7 +93,7 @@ class RedisWriter:
         return buffer.ident(buffer.last + len(self._in_flight) + len(self._pending))
 
     async def finish(self, last: Sequence[bytes], end: End) -> None:
-        """Take what stands at the end, together with the fact; `run` returns when it is written."""
+        """Accept the final events and the end; `run` returns when both are written."""
         await self._wait_for_space(last)
         if self._down:
             for data in last:
@@ -101,54 +104,54 @@ class RedisWriter:
         self._work.set()
 
     async def run(self) -> WriteOutcome:
-        """Write until the end, or until nobody wants it any more."""
-        again = False
+        """Write until the stream has ended, has no readers any more or was taken."""
+        retrying = False
         while True:
-            if not (again or self._has_work()):
+            if not (retrying or self._has_work()):
                 self._work.clear()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._renew_s):
                         await self._work.wait()
             try:
-                said, wanted = ("ok", True) if self._only_here else await self._write()
+                status, is_read = ("ok", True) if self._local_only else await self._write()
             except RedisDown as error:
-                again = not again and self._may_be_taken()
-                if again:
+                retrying = not retrying and self._lease_may_be_lost()
+                if retrying:
                     self._pending, self._in_flight = self._in_flight + self._pending, []
                     continue
-                self._go_on_without(error)
+                self._start_outage(error)
                 if self._end is not None:
                     return self._end
-                wanted = self._is_read()
-                if wanted:
-                    await self._rest()
+                is_read = self._has_recent_reader()
+                if is_read:
+                    await self._wait_to_retry()
                     continue
-                said = "ok"
-            again = False
-            if said == "taken" and not self._began_down:
-                return "taken"  # Two tellings of one answer must not mix.
-            if said != "ok":
-                self._stay_here()
-            if not wanted and not self._is_read():
+                status = "ok"
+            retrying = False
+            if status == "taken" and not self._started_down:
+                return "taken"  # Events of two runs of the source must not be mixed.
+            if status != "ok":
+                self._continue_locally()
+            if not is_read and not self._has_recent_reader():
                 return "abandoned"
-            if self._end is not None and (self._end_written or self._only_here):
+            if self._end is not None and (self._end_written or self._local_only):
                 return self._end
 
     def _has_work(self) -> bool:
-        behind = not self._only_here and self._written < self._channel.buffer.last
+        behind = not self._local_only and self._written < self._channel.buffer.last
         return bool(self._pending) or self._end is not None or behind
 
     async def _write(self) -> tuple[str, bool]:
         buffer = self._channel.buffer
         first = max(self._written + 1, buffer.first)
         missed = [buffer.event(n) for n in range(first, min(buffer.last, first + _BATCH - 1) + 1)]
-        room = _BATCH - len(missed)
-        asked_at = asyncio.get_running_loop().time()
-        self._in_flight, self._pending = self._pending[:room], self._pending[room:]
+        space = _BATCH - len(missed)
+        sent_at = asyncio.get_running_loop().time()
+        self._in_flight, self._pending = self._pending[:space], self._pending[space:]
         batch = [*missed, *self._in_flight]
-        all_of_it = first + len(missed) - 1 == buffer.last and not self._pending
-        end = self._end if all_of_it else None
-        said, read = await self._log.append(
+        is_last_batch = first + len(missed) - 1 == buffer.last and not self._pending
+        end = self._end if is_last_batch else None
+        status, is_read = await self._log.append(
             buffer.epoch,
             first,
             batch,
@@ -156,22 +159,22 @@ class RedisWriter:
             end=end,
             has_readers=self._channel.readers > 0,
         )
-        if said == "ok":
-            self._leased_at = asked_at
+        if status == "ok":
+            self._leased_at = sent_at
             self._written = first + len(batch) - 1
             self._end_written = end is not None
             self._publish_in_flight()
             if self._down and self._written == buffer.last:
                 self._down = False
-                self._began_down = False
-                self._tell(None)
-        return said, read
+                self._started_down = False
+                self._on_state(None)
+        return status, is_read
 
-    def _may_be_taken(self) -> bool:
-        """Whether Redis has to be asked once more before anything is shown without it.
+    def _lease_may_be_lost(self) -> bool:
+        """Return whether to try once more before events are published without Redis.
 
-        A process that stood still, stopped or with its loop blocked, finds that its command took
-        too long. Redis is well then, and the stream may be another's by now.
+        If this process was suspended or its loop was blocked, its command appears to have timed
+        out. Redis is then reachable, but another process may have taken the stream.
         """
         now = asyncio.get_running_loop().time()
         return not self._down and now - self._leased_at >= self._lease_s
@@ -182,21 +185,21 @@ class RedisWriter:
         self._in_flight = []
         self._space.set()
 
-    def _go_on_without(self, error: RedisDown) -> None:
+    def _start_outage(self, error: RedisDown) -> None:
         self._down = True
-        self._tell(error)
-        self._show_all()
+        self._on_state(error)
+        self._publish_all()
 
-    def _stay_here(self) -> None:
-        self._only_here = self._down = True
-        self._show_all()
+    def _continue_locally(self) -> None:
+        self._local_only = self._down = True
+        self._publish_all()
 
-    def _show_all(self) -> None:
+    def _publish_all(self) -> None:
         self._in_flight += self._pending
         self._pending = []
         self._publish_in_flight()
 
-    async def _rest(self) -> None:
+    async def _wait_to_retry(self) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + _RETRY_S
         while self._end is None and (left := until - loop.time()) > 0:
@@ -206,17 +209,17 @@ class RedisWriter:
                     await self._work.wait()
 
     async def _wait_for_space(self, events: Sequence[bytes]) -> None:
-        """Wait until ``events`` can join those on their way, and all fit the readers' buffer."""
+        """Wait until ``events`` fit beside the unwritten events, and all of them fit the buffer."""
         while ahead := [*self._in_flight, *self._pending]:
             size = sum(map(len, (*ahead, *events)))
-            if len(ahead) + len(events) <= _PENDING_EVENTS and size <= self._pending_bytes:
+            if len(ahead) + len(events) <= _PENDING_EVENTS and size <= self._max_pending_bytes:
                 break
             self._space.clear()
             await self._space.wait()
         ahead += events
         await self._channel.wait_for_space(len(ahead), sum(map(len, ahead)))
 
-    def _is_read(self) -> bool:
+    def _has_recent_reader(self) -> bool:
         now = asyncio.get_running_loop().time()
         if self._channel.readers:
             self._read_at = now

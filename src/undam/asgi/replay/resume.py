@@ -1,4 +1,4 @@
-"""`EventStream` on top of a `Replay`: the source runs for the store, a connection reads along."""
+"""`EventStream` with a `Replay`: the store runs the source, and each connection is a reader."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from undam.sse import Event
 
 log = logging.getLogger("undam.asgi")
 
-# As in a connection's own task: a source that never suspends hands over control.
+# A source that never suspends yields to the loop after this many items, as without a replay.
 _TURN_EVENTS = 64
 
 
 def last_event_id(scope: Scope) -> str | None:
-    """The id a reader comes back with: the header, or ``?last_event_id=`` where it is missing.
+    """Return the ID of a reconnecting reader: the header, or else ``?last_event_id=``.
 
-    An EventSource made anew, as after a reload, cannot set the header.
+    A new EventSource, for instance after a reload, cannot set the header.
     """
     for name, value in scope["headers"]:
         if name == b"last-event-id":
@@ -45,11 +45,11 @@ def last_event_id(scope: Scope) -> str | None:
 
 
 SourceFrom = Callable[[int], Items]
-"""Gives a source from a position on: how many of its items became events before."""
+"""Return the source from a position on: the number of items that became events before."""
 
 
 class SourceProducer:
-    """A `Producer`: runs a source to its end and appends what it gives."""
+    """`Producer` that runs a source to its end and appends its items as events."""
 
     __slots__ = ("_closed", "_expose", "_frames", "_source", "_source_from", "_started",
                  "resumable")  # fmt: skip
@@ -84,7 +84,7 @@ class SourceProducer:
             await close_source(items)
 
     async def close_unused(self) -> None:
-        """Close the source that no store has started: the request that brought it is over."""
+        """Close the source if the store has not started it, because its request has ended."""
         if not self._started:
             self._closed = True
             await close_source(self._source)
@@ -95,14 +95,16 @@ class SourceProducer:
         if not position and not self._closed:
             self._started = True
             return open_source(self._source)
-        assert self._source_from is not None, "the store asks only what is resumable"
+        assert self._source_from is not None, (
+            "the source is not resumable"
+        )
         return open_source(self._source_from(position))
 
     async def _run(self, items: AsyncIterator[Any], append: Append) -> None:
         count = 0
         async for item in items:
             if isinstance(item, Event) and item.id:
-                item = Event(item.data, item.event)  # noqa: PLW2901 (the id is the store's to give)
+                item = Event(item.data, item.event)  # noqa: PLW2901 (the store assigns the IDs)
             if data := self._frames.encode(item):
                 await append(data)
             count += 1
@@ -111,18 +113,18 @@ class SourceProducer:
 
 
 def split_events(data: bytes) -> list[bytes]:
-    """Each event of ``data`` by itself: between two of one id a reader could not resume."""
+    """Split ``data`` into its events, because a reader can resume only between stored events."""
     return [part + b"\n\n" for part in data.split(b"\n\n") if part]
 
 
 class StoredFrames:
-    """Gives kept events their ids back. What stands at the end was kept, too."""
+    """Encoder for stored events: it adds their IDs. The final events are stored as well."""
 
     __slots__ = ("_frames", "ids")
 
     def __init__(self, frames: Frames) -> None:
         self._frames = frames
-        # From the start: the first event may come after a heartbeat, and has an id.
+        # True from the start, because the first event has an ID.
         self.ids = True
 
     def encode(self, item: object) -> bytes:
@@ -151,50 +153,51 @@ class StoredFrames:
 async def read_from_start(
     replay: Replay, key: str, produce: Producer, frames: Frames
 ) -> AsyncGenerator[StoredEvent | bytes, None]:
-    """Attach at the first step only, so that the head need not wait for the store.
+    """Yield a stream from its first event. The store is attached at the first step, so that the
+    response head does not wait for it.
 
-    Where the beginning is gone the reader is told of the gap, whatever ``on_gap`` says: the head
-    is on its way.
+    If the first events are gone, the reader receives a gap event even if ``on_gap`` is ``"204"``,
+    because the head has been sent.
     """
     try:
-        reading = _reading(await replay.attach(key, None, produce))
+        events = _read(await replay.attach(key, None, produce))
     except ReplayGap:
-        reading = _after_gap(replay, key, frames.gap_event(""), produce)
-    async with contextlib.aclosing(reading):
-        async for item in reading:
+        events = _after_gap(replay, key, frames.gap_event(""), produce)
+    async with contextlib.aclosing(events):
+        async for item in events:
             yield item
 
 
 async def read_after(
     replay: Replay, key: str, last_id: str, produce: Producer, frames: Frames
 ) -> AsyncGenerator[StoredEvent | bytes, None]:
-    """Attach at once, to learn whether anything can be resumed.
+    """Attach to the store now, and return the events after ``last_id``.
 
     Raises:
-        ReplayGap: what was missed is gone, and the store wants that answered with 204.
+        ReplayGap: missed events are gone, and the store's ``on_gap`` is ``"204"``.
         ReplayOver: there is nothing left to read.
     """
     try:
-        kept = await replay.attach(key, last_id, produce)
+        stored = await replay.attach(key, last_id, produce)
     except ReplayGap:
         if replay.on_gap == "204":
             raise
         return _after_gap(replay, key, frames.gap_event(last_id), produce)
-    return _reading(kept)
+    return _read(stored)
 
 
 async def _after_gap(
     replay: Replay, key: str, gap: bytes, produce: Producer
 ) -> AsyncGenerator[StoredEvent | bytes, None]:
     yield gap
-    async with contextlib.aclosing(await replay.attach(key, "", produce)) as kept:
-        async for item in kept:
+    async with contextlib.aclosing(await replay.attach(key, "", produce)) as stored:
+        async for item in stored:
             yield item
 
 
-async def _reading(
-    kept: AsyncGenerator[StoredEvent, None],
+async def _read(
+    stored: AsyncGenerator[StoredEvent, None],
 ) -> AsyncGenerator[StoredEvent | bytes, None]:
-    async with contextlib.aclosing(kept):
-        async for item in kept:
+    async with contextlib.aclosing(stored):
+        async for item in stored:
             yield item

@@ -1,7 +1,7 @@
-"""One stream in this process: a buffer that one producer fills and any number of readers follow.
+"""One stream in this process: a buffer with one producer and any number of readers.
 
-A reader never misses an event without being told: where the buffer would drop one that a reader
-still has to take, the producer waits, and a reader who takes nothing for long is told of a gap.
+No reader misses an event silently. If the buffer would drop an event that a reader has not read,
+the producer waits. A reader that reads nothing for too long receives a gap.
 """
 
 from __future__ import annotations
@@ -15,26 +15,29 @@ from undam.asgi.replay.event_buffer import EventBuffer
 from undam.asgi.replay.interface import ReplayGap, ReplayOver, SourceFailed, SourceLost, StoredEvent
 
 End = Literal["complete", "failed", "lost"]
-"""How a stream ended: the source did, it raised, or whoever ran it is gone."""
+"""How a stream ended: the source finished, it raised, or the process that ran it is gone."""
 
 
 class _Reader:
-    """Where one reader stands."""
+    """Position of one reader."""
 
-    __slots__ = ("next", "took_at", "waiter")
+    __slots__ = ("next", "read_at", "waiter")
 
     def __init__(self, number: int, now: float) -> None:
         self.next = number
-        self.took_at = now
+        self.read_at = now
         self.waiter: asyncio.Future[None] | None = None
 
 
 class StreamChannel:
-    """A stream being read along.
+    """Channel from the producer of a stream to its readers.
 
     Args:
-        slow_s: for how long the producer waits for a reader who takes nothing.
-        on_idle: called when nobody reads any more, and when it ends while nobody does.
+        slow_s: seconds that the producer waits for a reader that reads nothing.
+        on_idle: called when the last reader detaches, and when the stream ends without readers.
+
+    Attributes:
+        stored: the channel is in the store, where reconnecting readers can find it.
     """
 
     __slots__ = (
@@ -44,7 +47,7 @@ class StreamChannel:
         "_space",
         "buffer",
         "end",
-        "kept",
+        "stored",
         "task",
         "timer",
     )  # fmt: skip
@@ -56,8 +59,7 @@ class StreamChannel:
         self.end: End | None = None
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
-        self.kept = False
-        """It stands on a shelf, where readers find it who come back."""
+        self.stored = False
         self._readers: set[_Reader] = set()
         self._space: asyncio.Future[None] | None = None
         self._slow_s = slow_s
@@ -65,17 +67,17 @@ class StreamChannel:
 
     @property
     def readers(self) -> int:
-        """How many read along now."""
+        """Number of current readers."""
         return len(self._readers)
 
     def publish(self, data: bytes) -> str:
-        """Keep an event and wake those who wait for it; returns its id."""
+        """Store an event, wake the waiting readers and return the event's ID."""
         number = self.buffer.append(data)
         self._wake_readers()
         return self.buffer.ident(number)
 
     def finish(self, end: End) -> None:
-        """Note that nothing more comes. A second call does nothing."""
+        """Note the end of the stream. A second call has no effect."""
         if self.end is None:
             self.end = end
             self._wake_readers()
@@ -83,55 +85,56 @@ class StreamChannel:
                 self._on_idle(self)
 
     def stop(self) -> None:
-        """Cancel whatever fills it, and forget its timer."""
+        """Cancel the task that fills the channel, and the timer."""
         self.cancel_timer()
         if self.task is not None:
             self.task.cancel()
 
     def cancel_timer(self) -> None:
-        """Forget the timer that was to end it."""
+        """Cancel the timer that would drop the channel."""
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
 
     async def wait_for_space(self, count: int, size: int) -> None:
-        """Wait until ``count`` more events of ``size`` bytes together cost no reader an unread one.
+        """Wait until ``count`` events of ``size`` bytes in total fit without dropping unread ones.
 
-        A reader who has taken nothing for ``slow_s`` seconds is not waited for.
+        A reader that has read nothing for ``slow_s`` seconds does not count.
         """
         loop = asyncio.get_running_loop()
         while self._readers:
             first = self.buffer.first_after(count, size)
-            patience = loop.time() - self._slow_s
-            behind = [one.took_at for one in self._readers if one.next < first]
-            waited_for = max(behind, default=patience)
-            if waited_for <= patience:
+            oldest_wait = loop.time() - self._slow_s
+            behind = [one.read_at for one in self._readers if one.next < first]
+            latest_read = max(behind, default=oldest_wait)
+            if latest_read <= oldest_wait:
                 return
             self._space = loop.create_future()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(waited_for - patience):
+                async with asyncio.timeout(latest_read - oldest_wait):
                     await self._space
 
     def start_after(self, last_id: str | None) -> int:
-        """The number after which a reader begins, by what `Replay.attach` says of ``last_id``.
+        """Return the number of the event after which a reader with ``last_id`` starts.
 
         Raises:
-            ReplayGap, ReplayOver: as there.
+            ReplayGap, ReplayOver: as for `Replay.attach`.
         """
         if last_id == "":
             return self.buffer.first - 1
         if last_id is None:
             if self.buffer.first > 1:
-                raise ReplayGap("the stream's beginning is no longer kept")
+                raise ReplayGap("the first events of the stream are no longer stored")
             return 0
         after = self.buffer.number_of(last_id)
-        # One who has an error's event has all; one whose stream was lost has not been told.
+        # After "failed" the last event is the error event. After "lost" the reader still has to
+        # receive the error.
         if after == self.buffer.last and self.end in {"complete", "failed"}:
-            raise ReplayOver("the stream is over")
+            raise ReplayOver("the stream has ended")
         return after
 
     async def read(self, after: int) -> AsyncGenerator[StoredEvent, None]:
-        """Give the events after number ``after`` as they come; see `Replay.attach`."""
+        """Yield the events after number ``after`` as they arrive; see `Replay.attach`."""
         buffer, loop = self.buffer, asyncio.get_running_loop()
         reader = _Reader(after + 1, loop.time())
         self._readers.add(reader)
@@ -139,7 +142,7 @@ class StreamChannel:
         try:
             while True:
                 while reader.next <= buffer.last:
-                    yield self._take(reader, loop.time())
+                    yield self._next_event(reader, loop.time())
                 if self.end is not None:
                     break
                 reader.waiter = loop.create_future()
@@ -152,15 +155,15 @@ class StreamChannel:
         if self.end == "failed":
             raise SourceFailed("the source of this stream failed")
         if self.end == "lost":
-            raise SourceLost("whoever ran the source of this stream is gone")
+            raise SourceLost("the process that ran the source of this stream is gone")
 
-    def _take(self, reader: _Reader, now: float) -> StoredEvent:
+    def _next_event(self, reader: _Reader, now: float) -> StoredEvent:
         number = reader.next
         if number < self.buffer.first:
-            raise ReplayGap("this reader was too slow: events it has not seen are gone")
+            raise ReplayGap("this reader was too slow: events that it had not read were dropped")
         data = self.buffer.event(number)
         reader.next = number + 1
-        reader.took_at = now
+        reader.read_at = now
         self._notify_producer()
         return self.buffer.ident(number), data
 
@@ -173,9 +176,9 @@ class StreamChannel:
         for reader in self._readers:
             waiter = reader.waiter
             if waiter is not None:
-                # It had all there was, so its time to take the next begins now.
+                # The reader had read everything, so its time to read the next event starts now.
                 now = asyncio.get_running_loop().time() if now is None else now
-                reader.took_at = now
+                reader.read_at = now
                 reader.waiter = None
                 if not waiter.done():
                     waiter.set_result(None)

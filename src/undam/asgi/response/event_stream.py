@@ -1,4 +1,4 @@
-"""A response that cannot be held back: `EventStream`. Nothing runs before it is called."""
+"""`EventStream`: an ASGI response whose events are sent without delay."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from undam.asgi.response.source import (
     Source,
     check_source,
     close_source,
-    is_used_up_by_one,
+    is_iterator,
     open_source,
 )
 from undam.asgi.response.streamed_response import (
@@ -39,57 +39,61 @@ from undam.http1.headers import RawHeaders
 
 
 class EventStream:
-    """Serve what ``source`` gives as an event stream (WHATWG HTML 9.2), each event at once.
+    """ASGI application that serves the items of ``source`` as an event stream (WHATWG HTML 9.2).
 
-    It is an ASGI application, so it can be returned where a response is expected that is one
-    (``await EventStream(…)(scope, receive, send)``), or be an application by itself.
+    It can be returned wherever a framework accepts an ASGI application as a response, called
+    directly (``await EventStream(…)(scope, receive, send)``), or served by itself.
 
-    What it promises:
+    Guarantees:
 
-    - The head and an opening comment leave before ``source`` is asked for anything.
-    - Every event is handed to the server before ``source`` waits for anything. The first one of a
-      turn of the loop goes at once; those that ``source`` gives after it without suspending
-      share one write. A source that never suspends hands over control after 64 events or 2 ms.
-    - A comment goes out after ``heartbeat`` seconds without any write, before the first event
-      too, in the form that no known client chokes on.
-    - When the client leaves, ``source`` is cancelled where it waits and closed; a plain iterator
-      is closed as soon as its step under way returns.
+    - The response head and an opening comment are sent before ``source`` runs.
+    - Each event is passed to the server before ``source`` waits for anything. The first event
+      after a suspension is sent immediately; further events that ``source`` yields without
+      suspending share one write. A source that never suspends yields to the loop after 64 events
+      or 2 ms.
+    - A comment is sent after ``heartbeat`` seconds without a write, also before the first event,
+      in a form that every known client accepts.
+    - When the client disconnects, ``source`` is cancelled at its current ``await`` and closed. A
+      plain iterator is closed as soon as its current step returns.
     - A slow client pauses ``source``.
-    - ``source`` raising gives an error event and an end that no client takes for a complete
-      answer; the error is logged once, on the logger ``undam.asgi``.
+    - If ``source`` raises, an error event is sent and the response does not end cleanly, so that
+      no client mistakes it for a complete answer. The error is logged once, to the logger
+      ``undam.asgi``.
 
-    The request's body is the caller's to read before; what is left of it is thrown away.
+    The application must read the request body before it calls this; the rest of it is discarded.
 
     Args:
-        source: an async iterable, a plain one (it runs in a thread of its own), or a function
-            without arguments that returns one, which then can serve many requests. It gives
-            ``str`` (an event's data), ``bytes`` (the same in UTF-8; never a framed event),
-            ``dict`` (sent as JSON) and ``Event`` (with type and id).
-        heartbeat: seconds; ``None`` sends none.
-        headers: a mapping or pairs. They replace those of the stream by name, ``None`` removes
-            one. ``Connection`` is the server's and is dropped.
-        status: of the response.
+        source: an async iterable, a plain iterable (it runs in its own thread), or a function
+            without arguments that returns one. Only a function can serve several requests. Items
+            are ``str`` (the data of an event), ``bytes`` (UTF-8, the same), ``dict`` (sent as
+            JSON) or ``Event`` (with type and ID). Items must not be framed already.
+        heartbeat: seconds; ``None`` disables heartbeats.
+        headers: a mapping or pairs. They replace the default headers of the same name; ``None``
+            removes one. ``Connection`` is dropped, because only the server may set it.
+        status: status code of the response.
         openai: send strings as the chunks of a chat completion, with role, finish reason, usage
-            and ``[DONE]``; an ``OpenAIAnswer`` says which model, id and so on.
-        buffer_bytes: how much may wait for a slow client in this process and its kernel, where
-            the server lets its socket be seen (see docs/servers.md).
-        send_timeout: seconds after which a client that takes nothing is cut; ``None`` waits.
-        on_close: called exactly once for each request, with why its stream ended; may be a
-            coroutine function.
-        expose_errors: send the text of the source's error to the client.
-        replay: keep the events, so that a request with ``Last-Event-ID`` or ``?last_event_id=``
-            gets what it missed. The store gives the ids; those of the source's are replaced.
-        replay_key: names the stream in ``replay``; whoever knows it can read the stream.
-        source_from: gives the source from a position on, the number of its items that became
-            events before (`Usage` and `Finish` are none). With it, and a store that several
-            processes share, another one goes on where a process that died stopped.
+            and ``[DONE]``. Pass an ``OpenAIAnswer`` to set model, ID and so on.
+        buffer_bytes: maximum data that waits for a slow client in this process and its kernel.
+            It applies under servers that expose their socket (see docs/servers.md).
+        send_timeout: seconds after which a client that reads nothing is disconnected; ``None``
+            waits without limit.
+        on_close: called exactly once per request with the `Reason` for which the stream ended. It
+            may be a coroutine function.
+        expose_errors: send the text of the source's exception to the client.
+        replay: a store for the events. A request with ``Last-Event-ID`` or ``?last_event_id=``
+            then receives the events that it missed. The store assigns the IDs; IDs of the source
+            are replaced.
+        replay_key: name of the stream in ``replay``. Anyone who knows it can read the stream.
+        source_from: returns the source from a position on. The position is the number of items
+            that became events before; `Usage` and `Finish` do not count. With it, and a store that
+            several processes share, another process continues the stream if this one dies.
 
     Raises:
-        UsageError: an argument that cannot be used; on a call: the scope is not HTTP's, or
-            ``source`` is an iterator that an earlier request has used up.
+        UsageError: an argument is invalid. On a call: the scope is not HTTP, or ``source`` is an
+            iterator that an earlier request has exhausted.
     """
 
-    def __init__(  # noqa: PLR0913 (each is a promise of its own, and all are named)
+    def __init__(  # noqa: PLR0913 (independent options, all by keyword)
         self,
         source: Source,
         *,
@@ -108,9 +112,9 @@ class EventStream:
         check_source(source)
         check_limits(heartbeat, send_timeout, buffer_bytes)
         if (replay is None) != (replay_key is None):
-            raise UsageError("replay and replay_key need each other")
+            raise UsageError("replay and replay_key must be given together")
         if source_from is not None and replay is None:
-            raise UsageError("source_from is for a replay, and there is none")
+            raise UsageError("source_from requires replay")
         self._source = source
         self._answer = OpenAIAnswer() if openai is True else openai or None
         self._replay = replay
@@ -131,8 +135,10 @@ class EventStream:
         """Serve one request."""
         if scope["type"] != "http":
             raise UsageError(f"an event stream is served over HTTP, not {scope['type']}")
-        if self._served and is_used_up_by_one(self._source):
-            raise UsageError("source is an iterator, used up by the first request; give a function")
+        if self._served and is_iterator(self._source):
+            raise UsageError(
+                "source is an iterator, exhausted by the first request; pass a function"
+            )
         self._served = True
         if scope["method"] == "HEAD":
             await self._answer_without_stream(send, self._settings.status, self._settings.headers)
@@ -151,7 +157,7 @@ class EventStream:
         if answer is None:
             return PlainFrames()
         if self._replay_key and answer.id is None:
-            # Another process may go on with this answer, and must call it the same.
+            # Another process may continue this answer, and must use the same ID.
             name = hashlib.sha256(self._replay_key.encode("utf-8", "replace")).hexdigest()
             answer = replace(answer, id=f"chatcmpl-{name[:32]}")
         return ChatFrames(answer)

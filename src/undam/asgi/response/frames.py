@@ -1,6 +1,6 @@
-"""What a source gives, as the bytes of events. No I/O.
+"""Encode the items of a source as events. No I/O.
 
-Anything that a client would drop, or take for something else, is refused here or made harmless.
+Items that a client would drop or misread are rejected or escaped here.
 """
 
 from __future__ import annotations
@@ -11,56 +11,58 @@ from typing import Any, Protocol
 
 from undam.sse import Event, encode, encode_event
 
-# JSON may hold these as they are, and some clients (httpx's iter_lines) end a line at each.
+# Valid in JSON strings, but some clients (httpx iter_lines) treat each as a line end.
 _LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 SOURCE_FAILED = "The stream failed on the server."
-"""What a client is told instead of the error's own text."""
+"""Message sent to the client in place of the exception's own text."""
 
-
-# What a reader sent as its last event id may be anything; ours have some 30 characters.
-_ECHOED_CHARS = 100
+# A client may send any text as its last event ID; IDs of this package have about 40 characters.
+_MAX_ECHOED_CHARS = 100
 
 
 class Frames(Protocol):
-    """Turns one stream's items into bytes; it may remember what it gave before."""
+    """Encoder of the items of one stream. It may keep state between items.
+
+    Attributes:
+        ids: an event ID was sent, so from here on a heartbeat must not end with a blank line.
+    """
 
     ids: bool
-    """An id was sent, so a heartbeat must not end with a blank line from here on."""
 
     def encode(self, item: object) -> bytes:
-        """One item as its events; empty for an item that only leaves a note.
+        """Return the events of one item; empty if the item only changes a later event.
 
         Raises:
-            TypeError: it is none of the kinds that a source may give.
-            ValueError: it is a dict that JSON cannot hold.
-            LocalProtocolError: it is an `Event` whose type or id would break the framing.
+            TypeError: the item's type is not supported.
+            ValueError: the item is a dict that cannot be encoded as JSON.
+            LocalProtocolError: the item is an `Event` whose type or ID would break the framing.
         """
         ...
 
     def finish(self) -> bytes:
-        """What stands at the end of a complete stream."""
+        """Return the events that end a complete stream."""
         ...
 
     def error_event(self, message: str, kind: str) -> bytes:
-        """An error event."""
+        """Return an error event."""
         ...
 
     def shutdown_event(self) -> bytes:
-        """What a stream that the server cuts short says last."""
+        """Return the last event of a stream that ends because the server stops."""
         ...
 
     def gap_event(self, last_event_id: str) -> bytes:
-        """Tells a reader that events after ``last_event_id`` are no longer to be had."""
+        """Return an event which reports that the events after ``last_event_id`` are lost."""
         ...
 
     def continue_answer(self) -> None:
-        """Note that another process gave the first events of this stream."""
+        """Note that another process has sent the first events of this stream."""
         ...
 
 
 class PlainFrames:
-    """Items become events one to one."""
+    """Encoder that turns each item into one event."""
 
     __slots__ = ("ids",)
 
@@ -76,7 +78,7 @@ class PlainFrames:
         return self.encode_other(item)
 
     def encode_other(self, item: object) -> bytes:
-        """`encode` without the short way for one line of text."""
+        """Encode an item without the fast path for a single line of text."""
         if isinstance(item, str):
             return encode(item)
         if isinstance(item, Event):
@@ -87,7 +89,7 @@ class PlainFrames:
         if isinstance(item, bytes | bytearray | memoryview):
             return encode(bytes(item).decode("utf-8", "replace"))
         raise TypeError(
-            f"a source gives str, bytes, dict or Event, and this one gave {type(item).__name__}"
+            f"a source yields str, bytes, dict or Event, but this one yielded {type(item).__name__}"
         )
 
     def finish(self) -> bytes:
@@ -97,23 +99,25 @@ class PlainFrames:
         return b"event: error\ndata: " + error_json(message, kind) + b"\n\n"
 
     def shutdown_event(self) -> bytes:
-        # An EventSource comes back by itself; an event would only be taken for content.
+        # An EventSource reconnects by itself, and would treat an event as content.
         return b""
 
     def gap_event(self, last_event_id: str) -> bytes:
-        said = {"last_event_id": last_event_id[:_ECHOED_CHARS]}
-        return b"event: gap\ndata: " + encode_json(said) + b"\n\n"
+        data = {"last_event_id": last_event_id[:_MAX_ECHOED_CHARS]}
+        return b"event: gap\ndata: " + encode_json(data) + b"\n\n"
 
     def continue_answer(self) -> None:
         pass
 
 
 def encode_json(value: Any) -> bytes:
-    """JSON without spaces on one line, also for clients that know more line ends than the format.
+    """Encode ``value`` as compact JSON on one line.
+
+    U+0085, U+2028 and U+2029 are escaped, because some clients treat them as line ends.
 
     Raises:
-        ValueError: a float that is no number, or a reference to itself.
-        TypeError: a value that JSON has no form for.
+        ValueError: a float is NaN or infinite, or the value contains itself.
+        TypeError: the value contains a type that JSON does not support.
     """
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     if text.isascii():
@@ -121,10 +125,10 @@ def encode_json(value: Any) -> bytes:
     try:
         return text.translate(_LINE_ENDS).encode()
     except UnicodeEncodeError:
-        # A surrogate without its partner: escaped, it arrives as it was.
+        # A lone surrogate cannot be encoded in UTF-8, but its JSON escape can be sent.
         return json.dumps(value, separators=(",", ":")).encode()
 
 
 def error_json(message: str, kind: str) -> bytes:
-    """The body of an error as OpenAI's API has it, which other clients can read, too."""
+    """Return an error in the format of OpenAI's API, which other clients understand as well."""
     return encode_json({"error": {"message": message, "type": kind, "param": None, "code": None}})

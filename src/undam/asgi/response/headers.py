@@ -1,4 +1,4 @@
-"""The headers of a stream that no intermediary should hold, and how a caller's own join them."""
+"""Response headers of a stream that intermediaries must not buffer."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ EVENT_STREAM: tuple[tuple[bytes, bytes], ...] = (
     *NO_BUFFERING,
 )
 
-# RFC 9113, 8.2.2: illegal on HTTP/2, and on HTTP/1.1 the server's own affair.
-_OF_THE_CONNECTION = frozenset({b"connection", b"keep-alive", b"proxy-connection"})
+# RFC 9113, 8.2.2: not allowed in HTTP/2; in HTTP/1.1 only the server may set them.
+_CONNECTION_HEADERS = frozenset({b"connection", b"keep-alive", b"proxy-connection"})
 _TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 
 
 def stream_headers(given: GivenHeaders) -> RawHeaders:
-    """The stream's headers with ``given`` over them, names in lower case.
+    """Return the default stream headers, updated with ``given``; names are in lower case.
 
     Raises:
-        UsageError: a name that is no token, or a value that holds a line end or a NUL.
+        UsageError: a name is not a token, or a value contains a line end or a NUL.
     """
     if not given:
         return list(EVENT_STREAM)
@@ -38,21 +38,21 @@ def stream_headers(given: GivenHeaders) -> RawHeaders:
     return own + [
         (name, value)
         for name, value in pairs
-        if value is not None and name not in _OF_THE_CONNECTION
+        if value is not None and name not in _CONNECTION_HEADERS
     ]
 
 
 def guarded_headers(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
     """Return the headers of another application's stream, completed by those against buffering."""
     return with_no_buffering(
-        (name, value) for name, value in headers if name.lower() not in _OF_THE_CONNECTION
+        (name, value) for name, value in headers if name.lower() not in _CONNECTION_HEADERS
     )
 
 
 def _name(name: str | bytes) -> bytes:
     raw = (name.encode("latin-1", "replace") if isinstance(name, str) else bytes(name)).lower()
     if not raw or not _TOKEN.issuperset(raw):
-        raise UsageError(f"headers: {name!r} is no header name")
+        raise UsageError(f"headers: {name!r} is not a valid header name")
     return raw
 
 
@@ -60,7 +60,9 @@ def _value(value: str | bytes) -> bytes:
     try:
         raw = value.encode("latin-1") if isinstance(value, str) else bytes(value)
     except UnicodeEncodeError:
-        raise UsageError(f"headers: {value!r} has characters that a header cannot hold") from None
+        raise UsageError(
+            f"headers: {value!r} contains characters that are not allowed in a header"
+        ) from None
     if b"\r" in raw or b"\n" in raw or b"\0" in raw:
-        raise UsageError(f"headers: {value!r} holds a line end or a NUL")
+        raise UsageError(f"headers: {value!r} contains a line end or a NUL")
     return raw.strip()

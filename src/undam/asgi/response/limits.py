@@ -1,4 +1,4 @@
-"""What the limits of a stream may be."""
+"""Validation of the limits of a stream."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ from undam.errors import UsageError
 
 
 def check_limits(heartbeat: float | None, send_timeout: float | None, buffer_bytes: int) -> None:
-    """Refuse what would never fire, fire without end, or stop every write.
+    """Reject limits that would never fire, fire continuously or block every write.
+
+    Args:
+        heartbeat: seconds, or None.
+        send_timeout: seconds, or None.
+        buffer_bytes: bytes.
 
     Raises:
-        UsageError: says which.
+        UsageError: a limit is out of range; the message names it.
     """
     if heartbeat is not None and not 0 < heartbeat < float("inf"):
         raise UsageError("heartbeat must be more than 0 seconds; None sends none")

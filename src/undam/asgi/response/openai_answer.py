@@ -1,7 +1,7 @@
-"""The form of an OpenAI chat completion: strings in, ``chat.completion.chunk`` events out.
+"""Encode strings as an OpenAI chat completion: ``chat.completion.chunk`` events.
 
-A heartbeat on such a stream is a comment and nothing else, and no event carries an id:
-openai-python fails on a comment that follows one.
+On such a stream every heartbeat is a plain comment and no event has an ID, because openai-python
+fails on a comment that follows an event ID.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from undam.asgi.response.frames import PlainFrames, encode_json, error_json
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens counted; as an item of a source it is sent before the end, in a chunk of its own."""
+    """Token counts. Yielded by a source, they are sent in a separate chunk before the end."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -24,19 +24,20 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Why the model stopped; as an item of a source it replaces ``OpenAIAnswer.finish_reason``."""
+    """Finish reason. Yielded by a source, it replaces ``OpenAIAnswer.finish_reason``."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAIAnswer:
-    """What the chunks of one answer say beside their content.
+    """Metadata in the chunks of one answer.
 
     Args:
-        id: of the answer; a new one for each request if ``None``.
-        created: Unix time in s; that of the request if ``None``.
-        usage: sent before the end; an item `Usage` of the source replaces it.
+        id: ID of the answer; ``None`` generates one for each request.
+        created: Unix time in seconds; ``None`` uses the time of the request.
+        usage: sent before the end, unless the source yields a `Usage`.
+        extra: further members of every chunk, such as ``system_fingerprint``.
     """
 
     model: str = "undam"
@@ -46,16 +47,15 @@ class OpenAIAnswer:
     finish_reason: str = "stop"
     usage: Usage | None = None
     extra: dict[str, Any] = field(default_factory=dict)
-    """Further members of every chunk, such as ``system_fingerprint``."""
 
 
 class ChatFrames(PlainFrames):
-    """Strings become chunks with content; dicts and `Event` go as they are.
+    """Encoder that turns strings into chunks with content; a dict or `Event` is sent unchanged.
 
-    The first chunk with content carries the role, too, so that the first event is the first token.
+    The first chunk with content also has the role, so that the first event is the first token.
     """
 
-    __slots__ = ("_begun", "_finish", "_head", "_role", "_tail", "_usage")
+    __slots__ = ("_finish", "_head", "_prefix", "_role", "_suffix", "_usage")
 
     def __init__(self, answer: OpenAIAnswer) -> None:
         super().__init__()
@@ -66,11 +66,11 @@ class ChatFrames(PlainFrames):
             "model": answer.model,
             **answer.extra,
         }
-        # Only the content differs from chunk to chunk; the rest is made once.
+        # Only the content differs between chunks, so the rest is encoded once.
         before, after = encode_json(
             {**self._head, "choices": [_choice({"content": ""})]}
         ).rsplit(b'""', 1)  # fmt: skip
-        self._begun, self._tail = b"data: " + before, after + b"\n\n"
+        self._prefix, self._suffix = b"data: " + before, after + b"\n\n"
         self._role: str | None = answer.role
         self._finish = answer.finish_reason
         self._usage = answer.usage
@@ -80,7 +80,7 @@ class ChatFrames(PlainFrames):
             item = bytes(item).decode("utf-8", "replace")
         if isinstance(item, str):
             if self._role is None:
-                return self._begun + encode_json(item) + self._tail
+                return self._prefix + encode_json(item) + self._suffix
             return self._first(item)
         if isinstance(item, Usage):
             self._usage = item
@@ -115,7 +115,9 @@ class ChatFrames(PlainFrames):
         return b"data: " + error_json(message, kind) + b"\n\n"
 
     def gap_event(self, last_event_id: str) -> bytes:
-        return self.error_event("The events after the last event id are gone.", "replay_gap")
+        return self.error_event(
+            "The events after the last event ID are no longer available.", "replay_gap"
+        )
 
     def continue_answer(self) -> None:
         self._role = None

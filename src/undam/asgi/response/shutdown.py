@@ -1,7 +1,7 @@
-"""How a stream learns that its server is about to stop, without changing anything of the server.
+"""Detect that the server is about to stop, without modifying the server.
 
-ASGI tells an application so only after its last response ended. Some servers let it be seen
-earlier; each is looked at, never touched, and one that looks different is left alone.
+ASGI notifies an application only after its last response has ended. Some servers expose the fact
+earlier. Their state is only read, and a server of unknown structure is left alone.
 """
 
 from __future__ import annotations
@@ -13,24 +13,25 @@ from typing import Any
 
 from undam.asgi.interface import Send
 
-Probe = tuple[Hashable, Callable[[], bool]]
+ServerState = tuple[Hashable, Callable[[], bool]]
+"""A key for the server, and a function that returns true once the server is stopping."""
 
 
-def find_server_state(send: Send) -> Probe | None:
-    """(which server, a function that says whether it stops), or ``None`` if it does not show."""
+def find_server_state(send: Send) -> ServerState | None:
+    """Return the state of the server behind ``send``, or ``None`` if it is not accessible."""
     return _hypercorn(send) or _uvicorn()
 
 
-def _uvicorn() -> Probe | None:
-    # uvicorn.Server.handle_exit is the handler of the process's signals while it serves.
+def _uvicorn() -> ServerState | None:
+    # While uvicorn serves, uvicorn.Server.handle_exit is the signal handler of the process.
     for number in (signal.SIGTERM, signal.SIGINT):
         server: Any = getattr(signal.getsignal(number), "__self__", None)
         if hasattr(server, "should_exit"):
-            return server, partial(_is_leaving, server)
+            return server, partial(_should_exit, server)
     return None
 
 
-def _hypercorn(send: Send) -> Probe | None:
+def _hypercorn(send: Send) -> ServerState | None:
     context = getattr(getattr(send, "__self__", None), "context", None)
     terminated: Any = getattr(context, "terminated", None)
     is_set = getattr(terminated, "is_set", None)
@@ -39,7 +40,7 @@ def _hypercorn(send: Send) -> Probe | None:
     return context, partial(_is_set, is_set)
 
 
-def _is_leaving(server: Any) -> bool:
+def _should_exit(server: Any) -> bool:
     return server.should_exit is True
 
 

@@ -1,7 +1,7 @@
-"""How much may wait for a slow client: limits on the server's own transport, where it shows it.
+"""Bound the data that waits for a slow client, through the server's own transport.
 
-Nothing of a server is changed but two public settings of the one connection. Where the transport
-cannot be found (docs/servers.md says under which servers), nothing is done.
+Only two public settings of the one connection are changed. If the transport cannot be found
+(docs/servers.md lists the servers that expose it), nothing is changed.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from undam.http1.sockets import limit_unsent
 
 
 def find_transport(scope: Scope, receive: Receive, send: Send) -> asyncio.Transport | None:
-    """The connection that serves this request alone; ``None`` if the server does not show it.
+    """Return the transport that serves only this request, or ``None`` if it is not accessible.
 
-    uvicorn: ``receive`` is a method of an object that has ``transport``. hypercorn: ``send`` leads
-    through the stream and its protocol to ``writer``. A framework that wraps either hides it.
+    Under uvicorn, ``receive`` is a method of an object with a ``transport``. Under hypercorn,
+    ``send`` leads through the stream and its protocol to a ``writer``. A framework that wraps
+    ``receive`` or ``send`` hides the transport.
     """
     if scope.get("http_version", "1.1").startswith(("2", "3")):
-        return None  # Several streams share the connection, and each has a window of its own.
+        return None  # Several streams share the connection, and each has its own window.
     for function in (receive, send):
         transport = getattr(_owner(function), "transport", None)
         if _is_transport(transport):
@@ -45,5 +46,5 @@ def _owner(method: Any) -> Any:
     return getattr(method, "__self__", None)
 
 
-def _is_transport(thing: Any) -> bool:
-    return hasattr(thing, "get_extra_info") and hasattr(thing, "set_write_buffer_limits")
+def _is_transport(candidate: Any) -> bool:
+    return hasattr(candidate, "get_extra_info") and hasattr(candidate, "set_write_buffer_limits")

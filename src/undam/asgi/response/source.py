@@ -1,4 +1,4 @@
-"""Sources: what a stream's items come from, all brought into one shape, an async iterator."""
+"""Sources of items: every supported kind is converted to an async iterator."""
 
 from __future__ import annotations
 
@@ -19,32 +19,34 @@ Source = Items | Callable[[], Items]
 
 
 def check_source(source: object) -> None:
-    """Refuse, when the stream is made, what could only fail when it is served.
+    """Reject a source when the stream is created, instead of failing when it is served.
 
     Raises:
-        UsageError: it is text, one event or a coroutine, or cannot be iterated.
+        UsageError: the source is a string, a single event or a coroutine, or is not iterable.
     """
     if isinstance(source, str | bytes | bytearray | memoryview | Mapping | Event):
         raise UsageError(
-            f"source is one {type(source).__name__}, not an iterator of them; put it in a list"
+            f"source is a single {type(source).__name__}, not an iterable; put it in a list"
         )
     if inspect.iscoroutine(source):
         source.close()
-        raise UsageError("source is a coroutine; give an async generator, or await it first")
+        raise UsageError("source is a coroutine; pass an async generator, or await it first")
     if not (isinstance(source, AsyncIterable | Iterable) or callable(source)):
-        raise UsageError(f"source is a {type(source).__name__}, which cannot be iterated")
+        raise UsageError(f"source is a {type(source).__name__}, which is not iterable")
 
 
-def is_used_up_by_one(source: object) -> bool:
-    """Tell whether it is an iterator, which a second request would find at its end."""
+def is_iterator(source: object) -> bool:
+    """Return whether ``source`` is an iterator, which can serve only one request."""
     return hasattr(source, "__anext__") or hasattr(source, "__next__")
 
 
 def open_source(source: Source) -> AsyncIterator[Any]:
-    """The items of one request. Nothing of ``source`` runs before the first is awaited.
+    """Return an iterator over the items of one request.
+
+    An iterable source does not run before its first item is awaited. A function is called here.
 
     Raises:
-        UsageError: ``source`` is a function and what it returned cannot be used.
+        UsageError: ``source`` is a function that returned something unusable.
     """
     if callable(source) and not isinstance(source, AsyncIterable | Iterable):
         source = source()
@@ -52,21 +54,21 @@ def open_source(source: Source) -> AsyncIterator[Any]:
     if isinstance(source, AsyncIterable):
         return source.__aiter__()
     if isinstance(source, list | tuple):
-        # They are there already: no step of theirs can block the loop.
-        return _turn_events(source)
+        # All items exist already, so no step can block the loop.
+        return _iterate(source)
     assert isinstance(source, Iterable)
     return ThreadedIterator(source)
 
 
-async def _turn_events(items: Iterable[Any]) -> AsyncIterator[Any]:
+async def _iterate(items: Iterable[Any]) -> AsyncIterator[Any]:
     for item in items:
         yield item
 
 
 async def close_source(items: object) -> None:
-    """Close an iterator, plain or not, that may have been left before its end.
+    """Close an iterator, plain or async, that may not be exhausted.
 
-    What it raises is logged: the stream is over, and has its reason already.
+    An exception from it is logged, because the stream has ended and its reason is known.
     """
     try:
         if (aclose := getattr(items, "aclose", None)) is not None:

@@ -1,7 +1,7 @@
-"""One response under way: the source's items to the server, and every way it can end.
+"""Response of an `EventStream`: from the items of a source to the server's ``send``.
 
-The request's own task runs the source; one more task waits for the client to leave. Heartbeats
-come from the loop's heart; they are whole comments between whole events.
+The request's own task runs the source. A second task waits for the client's disconnect. Heartbeats
+are sent by the loop's deadline timer, as whole comments between whole events.
 """
 
 from __future__ import annotations
@@ -29,22 +29,23 @@ log = logging.getLogger("undam.asgi")
 OnClose = Callable[[Reason], Awaitable[None] | None]
 
 OPENING = encode_comment("open")
-"""One line end: part of the first event's block, which no client known fails on."""
+"""One line end only: the comment belongs to the block of the first event. Every known client
+accepts this."""
 PING = encode_comment("ping", blank_line=True)
 PING_AMONG_IDS = encode_comment("ping")
-"""After an id, openai-python takes a comment with a blank line for an event without data."""
+"""After an event ID, openai-python treats a comment with a blank line as an event without data."""
 
 FINAL_EVENT_TIMEOUT_S = 1.0
-"""How long an error event may take to get to the server."""
+"""Time limit for sending the last event, such as an error event."""
 
 
 class StreamBroken(UndamError):
-    """Raised to the server so that it cuts the response, which must not look complete."""
+    """The source failed. Raised to the server, so that it does not end the response cleanly."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
-    """What one response promises, whoever asks for it."""
+    """Settings of an `EventStream`, the same for all of its responses."""
 
     status: int
     headers: RawHeaders
@@ -56,44 +57,44 @@ class StreamSettings:
 
 
 class StreamedResponse(DrivenResponse):
-    """Runs one response from its head to its end."""
+    """One response, from its head to its end."""
 
-    __slots__ = ("_frames", "_items", "_settings", "_watch")
+    __slots__ = ("_disconnect_task", "_frames", "_items", "_settings")
 
     def __init__(
         self,
-        terms: StreamSettings,
+        settings: StreamSettings,
         items: AsyncIterator[Any],
         frames: Frames,
         receive: Receive,
         send: Send,
     ) -> None:
-        super().__init__(receive, send, terms.heartbeat, terms.send_timeout)
-        self._settings = terms
+        super().__init__(receive, send, settings.heartbeat, settings.send_timeout)
+        self._settings = settings
         self._items = items
         self._frames = frames
 
     async def run(self, scope: Scope) -> None:
-        """Serve the stream; returns when it is over, whatever the reason.
+        """Serve the stream and return when it has ended, for whatever reason.
 
         Raises:
-            StreamBroken: the source failed, which was logged and told to the client.
+            StreamBroken: the source failed. The error was logged and sent to the client.
             CancelledError: the request's task was cancelled from outside.
         """
-        terms = self._settings
+        settings = self._settings
         self._bind_task()
-        self._register(scope, terms.buffer_bytes)
-        self._watch = self._task.get_loop().create_task(
-            self._watch_disconnect(), name="undam watch"
+        self._register(scope, settings.buffer_bytes)
+        self._disconnect_task = self._task.get_loop().create_task(
+            self._watch_disconnect(), name="undam disconnect"
         )
         caught: BaseException | None = None
         try:
             await self._open()
-            await self._drive(self._pump())
+            await self._drive(self._send_items())
             await self._complete()
         except (Exception, asyncio.CancelledError) as error:
             caught = error
-        except BaseException:  # the process or the loop ends: nothing can be awaited any more
+        except BaseException:  # the process or the loop ends, so nothing can be awaited
             self._detach()
             raise
         self._detach()
@@ -106,7 +107,7 @@ class StreamedResponse(DrivenResponse):
             try:
                 await close_source(self._items)
             finally:
-                await call_on_close(terms.on_close, reason)
+                await call_on_close(settings.on_close, reason)
         self._raise_to_server(reason, caught)
 
     async def _open(self) -> None:
@@ -120,17 +121,18 @@ class StreamedResponse(DrivenResponse):
         )
         await self._send({"type": "http.response.body", "body": OPENING, "more_body": True})
         self._sending = False
-        # uvloop writes at the end of the turn, and the source's first step may block for long.
+        # uvloop writes at the end of the loop iteration, and the source's first step may block.
         await asyncio.sleep(0)
 
-    async def _pump(self) -> None:
-        """Write what the source gives: the first event of a turn at once, the rest in one.
+    async def _send_items(self) -> None:
+        """Write the events of the source: the first of a turn immediately, the others together.
 
-        So an event that comes alone waits for nothing; and of those that the source has ready none
-        is held for one that is not, as `_drive` writes them when the source suspends.
+        A turn is the time between two suspensions of the source. A single event is never delayed.
+        Several events that are ready share one write, and `_drive` writes them as soon as the
+        source suspends, so no event waits for one that is not ready.
         """
         encode, send = self._frames.encode, self._send
-        room = self._settings.buffer_bytes // 4
+        max_bytes = self._settings.buffer_bytes // 4
         computes = False
         async for item in self._items:
             if not (data := encode(item)):
@@ -141,17 +143,21 @@ class StreamedResponse(DrivenResponse):
                 self._sending = True
                 await send({"type": "http.response.body", "body": data, "more_body": True})
                 self._sending = False
-                # A source that computes between its events without ever waiting must let each
-                # leave before it computes the next; one that waits pays no clock read for that.
+                # If the source computes between events without suspending, each event must leave
+                # before the next is computed. Sources that suspend skip this clock read.
                 if not computes or monotonic() - self._turn_at <= TURN_S:
                     continue
             elif self._end_reason is not None:
-                return  # The source has swallowed its cancellation.
+                return  # The source suppressed its cancellation.
             else:
                 self._check_no_write_interrupted()
                 self._add_pending(data)
                 computes = monotonic() - self._turn_at > TURN_S
-                if not computes and self._pending_bytes < room and self._turn_events < TURN_EVENTS:
+                if (
+                    not computes
+                    and self._pending_bytes < max_bytes
+                    and self._turn_events < TURN_EVENTS
+                ):
                     continue
                 await self._write_pending()
             await asyncio.sleep(0)
@@ -165,8 +171,8 @@ class StreamedResponse(DrivenResponse):
 
     def _check_no_write_interrupted(self) -> None:
         if self._sending:
-            # A timeout of the source's own fired while its events waited for a slow client:
-            # whether they left is unknown, so nothing may follow them.
+            # A timeout inside the source fired while its events waited for a slow client. It is
+            # unknown whether they were sent, so nothing may follow them.
             raise RuntimeError("the source's timeout interrupted a write to a slow client")
 
     async def _complete(self) -> None:
@@ -179,12 +185,12 @@ class StreamedResponse(DrivenResponse):
             await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     def heartbeat_bytes(self) -> bytes:
-        """A comment, in the form that suits what was sent before."""
+        """Return a comment; its form depends on whether an event ID was sent before."""
         return PING_AMONG_IDS if self._frames.ids else PING
 
     def _detach(self) -> None:
         super()._detach()
-        self._watch.cancel()
+        self._disconnect_task.cancel()
 
     def _reason_for(self, caught: BaseException | None) -> Reason:
         if self._end_reason is not None:
@@ -204,12 +210,12 @@ class StreamedResponse(DrivenResponse):
             await self._try_to_send(self._take_pending() + self._error_event(caught))
 
     def _error_event(self, caught: BaseException | None) -> bytes:
-        """The event that tells of the source's error, which is logged here."""
+        """Log the source's error and return the error event for the client."""
         if isinstance(caught, SourceFailed):
-            return b""  # The store has both done already.
+            return b""  # The store has logged the error and kept the error event.
         if isinstance(caught, SourceLost | ReplayGap):
-            # Nothing failed in this reader's request, and the store has told what did elsewhere.
-            log.warning("a reader of an event stream is cut: %s", caught)
+            # The failure is not in this reader's request, and the store has logged it.
+            log.warning("an event stream was cut for one reader: %s", caught)
         else:
             log.error("the source of an event stream failed", exc_info=caught)
         expose = self._settings.expose_errors and caught is not None
@@ -219,7 +225,7 @@ class StreamedResponse(DrivenResponse):
     async def _try_to_send(self, data: bytes) -> None:
         if not data:
             return
-        # The client may be frozen or gone, and nothing cuts this write but the time.
+        # The client may be frozen or gone; only the time limit ends this write.
         with contextlib.suppress(Exception):
             async with asyncio.timeout(FINAL_EVENT_TIMEOUT_S):
                 await self._send({"type": "http.response.body", "body": data, "more_body": True})
@@ -230,12 +236,12 @@ class StreamedResponse(DrivenResponse):
             raise caught
         if reason == "error":
             if self._sending and caught is not None:
-                raise self._write_error or caught  # The server's own, or a middleware's.
+                raise self._write_error or caught  # An error of the server or a middleware.
             raise StreamBroken("the source failed, so the response is cut") from None
 
 
 async def call_on_close(on_close: OnClose | None, reason: Reason) -> None:
-    """Call ``on_close``; what it raises is logged and goes no further."""
+    """Call ``on_close``; an exception from it is logged and suppressed."""
     if on_close is None:
         return
     try:

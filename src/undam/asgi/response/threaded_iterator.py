@@ -1,8 +1,8 @@
-"""A plain iterator, run in a thread of its own and read as an async one.
+"""Read a plain (blocking) iterator as an async one, by running it in its own thread.
 
-A blocking source waits most of its time, so a pool of n threads would serve n streams and starve
-the rest: each iterator has its own thread, made at the first step. At most `_AHEAD` items wait
-between thread and loop; then the thread pauses.
+A blocking source waits most of the time. A pool of n threads would serve n streams and starve the
+others, so each iterator has its own thread, created at the first step. At most `_AHEAD` items are
+queued between the thread and the loop; then the thread blocks.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-# Enough that a fast source does not pay two thread switches per item, and little to have in memory.
+# Large enough that a fast source does not need two thread switches per item, small in memory.
 _AHEAD = 16
 
 
 class _End:
-    """Stands in the queue for the end of the iterator."""
+    """Queue entry that marks the end of the iterator."""
 
     __slots__ = ("error",)
 
@@ -29,10 +29,10 @@ class _End:
 
 
 class ThreadedIterator:
-    """``async for`` over a plain iterable without blocking the loop.
+    """Async iterator over a plain iterable that does not block the loop.
 
-    ``aclose`` does not wait: nothing can interrupt a step that blocks. The iterator is closed, in
-    its thread, as soon as that step returns, and gives nothing from then on.
+    ``aclose`` does not wait, because a blocking step cannot be interrupted. The iterator is closed
+    in its own thread as soon as the current step returns. After ``aclose`` no item is returned.
     """
 
     __slots__ = ("_closed", "_items", "_loop", "_queue", "_space", "_thread", "_waiter")
@@ -57,8 +57,8 @@ class ThreadedIterator:
         while not self._queue:
             assert self._loop is not None
             self._waiter = self._loop.create_future()
-            # The thread appends before it looks for a waiter, so an item that came in between
-            # is seen here, and one that comes later sees the waiter.
+            # The thread appends an item before it checks for a waiter. So an item appended before
+            # this line is found below, and a later one wakes the waiter.
             if self._queue:
                 break
             try:
@@ -75,7 +75,7 @@ class ThreadedIterator:
         return item
 
     async def aclose(self) -> None:
-        """Have the iterator closed; see the class for when that happens."""
+        """Request that the iterator be closed; the class docstring says when that happens."""
         if self._closed:
             return
         self._closed = True
@@ -86,7 +86,7 @@ class ThreadedIterator:
     def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
         context = contextvars.copy_context()
-        # A daemon: a source that blocks for ever must not keep the process from ending.
+        # A daemon thread: a source that blocks forever must not keep the process alive.
         self._thread = threading.Thread(
             target=context.run, args=(self._run,), name="undam source", daemon=True
         )
@@ -101,18 +101,18 @@ class ThreadedIterator:
                 self._space.acquire()
                 if self._closed:
                     break
-                self._give(item)
-        except BaseException as error:  # it is raised again, in the loop
-            end = _in_a_coroutine(error)
+                self._put(item)
+        except BaseException as error:  # raised again on the loop
+            end = _safe_in_coroutine(error)
         finally:
             with contextlib.suppress(Exception):
                 _close(iterator)
-            self._give(_End(end))
+            self._put(_End(end))
 
-    def _give(self, item: object) -> None:
+    def _put(self, item: object) -> None:
         self._queue.append(item)
         if self._waiter is not None and self._loop is not None:
-            # RuntimeError: the loop is closed, and nobody reads any more.
+            # RuntimeError: the loop is closed, so there is no reader left.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._wake)
 
@@ -127,9 +127,9 @@ def _close(items: object) -> None:
         close()
 
 
-def _in_a_coroutine(error: BaseException) -> BaseException:
+def _safe_in_coroutine(error: BaseException) -> BaseException:
     if isinstance(error, StopIteration | StopAsyncIteration):
-        # Either would be taken for the end of something else where it is raised again.
+        # Raised in a coroutine, either of them would end some other iteration.
         replacement = RuntimeError("the source raised StopIteration")
         replacement.__cause__ = error
         return replacement
