@@ -95,9 +95,7 @@ class SourceProducer:
         if not position and not self._closed:
             self._started = True
             return open_source(self._source)
-        assert self._source_from is not None, (
-            "the source is not resumable"
-        )
+        assert self._source_from is not None, "the source is not resumable"
         return open_source(self._source_from(position))
 
     async def _run(self, items: AsyncIterator[Any], append: Append) -> None:
