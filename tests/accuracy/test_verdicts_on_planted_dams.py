@@ -9,15 +9,15 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from support.synthetic_streams import (
-    Dam,
+    HopModel,
     answer,
-    blocks,
+    block_buffer,
     exchange,
+    hold_to_end,
     jittered,
-    no_dam,
-    one_late,
-    timer,
-    to_end,
+    one_write_behind,
+    pass_through,
+    timed_flush,
 )
 from undam.diagnosis.findings.buffering import find_buffering
 from undam.diagnosis.holds import ClockOffset
@@ -87,7 +87,7 @@ def _due(rng: random.Random, gaps: Sequence[float]) -> list[float]:
     return due
 
 
-def _seen_through(dam: Dam, rng: random.Random, due: Sequence[float]) -> Hop:
+def _seen_through(dam: HopModel, rng: random.Random, due: Sequence[float]) -> Hop:
     writes = answer(due, [rng.choice(WORDS) for _ in due])
     reads = jittered(dam(writes, due[-1]), rng, most_ms=0.3)
     return analyze_hop([read_exchange(exchange(reads))])
@@ -108,7 +108,7 @@ def test_200_clean_schedules_are_not_accused(capsys: pytest.CaptureFixture[str])
         rng = random.Random(seed)
         gaps_of = CLEAN[seed % len(CLEAN)]
         due = _due(rng, gaps_of(rng, rng.randint(20, 400)))
-        hop = _seen_through(no_dam(), rng, due)
+        hop = _seen_through(pass_through(), rng, due)
         exact = _with_beacon(hop)
         verdicts[hop.shape.verdict.value] += 1
         for judged, how in ((hop, "pattern"), (exact, "beacon")):
@@ -120,20 +120,20 @@ def test_200_clean_schedules_are_not_accused(capsys: pytest.CaptureFixture[str])
     assert accused == []
 
 
-def _block(rng: random.Random, due: Sequence[float]) -> Dam:
+def _block(rng: random.Random, due: Sequence[float]) -> HopModel:
     size = rng.choice((512, 1024, 2048, 4096, 8192, rng.randint(600, 9000)))
-    return blocks(size, first=rng.choice((None, size - rng.randint(100, 400))))
+    return block_buffer(size, first=rng.choice((None, size - rng.randint(100, 400))))
 
 
-def _timer(rng: random.Random, due: Sequence[float]) -> Dam:
+def _timer(rng: random.Random, due: Sequence[float]) -> HopModel:
     # Shorter ones hold fewer than six events at a time, as speculative decoders do, and are told
     # with a beacon only: see the test below.
     gap = (due[-1] - due[0]) / (len(due) - 1)
-    return timer(gap * rng.uniform(8, 20), from_first_byte=rng.random() < 0.5)
+    return timed_flush(gap * rng.uniform(8, 20), from_first_byte=rng.random() < 0.5)
 
 
-def _end(rng: random.Random, due: Sequence[float]) -> Dam:
-    return to_end()
+def _end(rng: random.Random, due: Sequence[float]) -> HopModel:
+    return hold_to_end()
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def _end(rng: random.Random, due: Sequence[float]) -> Dam:
     ],
 )
 def test_50_planted_dams_are_found_by_pattern_and_by_beacon(
-    plant: Callable[[random.Random, Sequence[float]], Dam],
+    plant: Callable[[random.Random, Sequence[float]], HopModel],
     verdicts: set[Verdict],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -175,8 +175,8 @@ def test_50_hops_that_are_one_event_late_are_found_by_beacon_and_by_inner_hop(
         # Below about 15 ms a token one event is no more than a machine's noise.
         gaps = [max(gap, 15.0) for gap in gaps_of(rng, rng.randint(30, 300))]
         due = _due(rng, gaps)
-        outer = _seen_through(one_late(), rng, due)
-        inner = _seen_through(no_dam(), rng, due)
+        outer = _seen_through(one_write_behind(), rng, due)
+        inner = _seen_through(pass_through(), rng, due)
         for judged, how in (
             (_with_beacon(outer), "beacon"),
             (analyze_hop(outer.readings, inner=inner), "inner hop"),
@@ -193,6 +193,6 @@ def test_a_short_timer_is_found_by_beacon_and_left_open_by_pattern() -> None:
         rng = random.Random(3000 + seed)
         gap = rng.uniform(20, 40)
         due = _due(rng, [gap] * 150)
-        hop = _seen_through(timer(gap * rng.uniform(2.2, 4.8)), rng, due)
+        hop = _seen_through(timed_flush(gap * rng.uniform(2.2, 4.8)), rng, due)
         assert not _accused(hop), seed
         assert _with_beacon(hop).shape.verdict is Verdict.BATCHED, seed

@@ -181,7 +181,7 @@ def test_without_a_question_it_gives_the_usual_schedule(loop: str) -> None:
         first = json.loads(_events(call.body)[0])["undam"]
         assert head is not None
         assert first["due_ns"] - head.arrived_ns == 200_000_000
-        call.left.set()
+        call.disconnected.set()
         await task
 
     run_on(loop, main())
@@ -225,7 +225,7 @@ def test_it_tells_when_a_client_left_and_whether_it_had_everything(loop: str) ->
         await call.until(lambda: _events(call.body))
         assert await closed("mine") == {"known": True, "closed_ns": None, "finished": False}
         left_ns = time.time_ns()
-        call.left.set()
+        call.disconnected.set()
         await task
         said = await closed("mine")
         assert said["known"] is True
@@ -295,7 +295,7 @@ def test_streams_at_a_time_are_bounded_and_each_end_frees_its_place(loop: str) -
             await call.until(lambda one=call: _events(one.body))  # type: ignore[misc]
         assert (await _asking(QUICK).serve(beacon)).status == 429
         assert (await _call("clock").serve(beacon)).status == 200
-        calls[0].left.set()
+        calls[0].disconnected.set()
         await tasks[0]
         assert (await _asking(QUICK).serve(beacon)).status == 200
         tasks[1].cancel()

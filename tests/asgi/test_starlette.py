@@ -145,7 +145,7 @@ def test_background_runs_once_when_the_client_has_left() -> None:
         call = Call()
         serving = call.start(_starlette(response))
         await call.until(lambda: len(call.sent) > 3)
-        call.left.set()
+        call.disconnected.set()
         await serving
 
     run(main())

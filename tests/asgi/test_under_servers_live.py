@@ -13,8 +13,8 @@ from support.asgi_server_processes import (
     GRACE_S,
     GRANIAN,
     SERVERS,
-    Reading,
-    Running,
+    ResponseReader,
+    RunningServer,
     Server,
     serving,
 )
@@ -31,21 +31,21 @@ CANNOT = {
 
 
 @pytest.fixture(params=SERVERS, ids=lambda server: server.name, scope="module")
-def running(request: pytest.FixtureRequest) -> Iterator[Running]:
+def running(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
     with serving(request.param) as server:
         yield server
 
 
-def _can(running: Running, what: str) -> bool:
+def _can(running: RunningServer, what: str) -> bool:
     assert any(what == known for _, known in CANNOT), f"no server fails to {what}"
     return (running.server.name, what) not in CANNOT
 
 
-def _events(reading: Reading) -> int:
+def _events(reading: ResponseReader) -> int:
     return reading.body.count(b"\n\n")
 
 
-def test_the_head_and_a_comment_come_before_any_event(running: Running) -> None:
+def test_the_head_and_a_comment_come_before_any_event(running: RunningServer) -> None:
     with running.read("/gated?as=gate") as reading:
         reading.until(lambda: b"\r\n\r\n" in reading.raw and b": open\n" in reading.raw)
         assert reading.head.startswith(b"http/1.1 200")
@@ -60,7 +60,7 @@ def test_the_head_and_a_comment_come_before_any_event(running: Running) -> None:
         assert reading.until_end().complete
 
 
-def test_a_source_whose_first_step_blocks_does_not_hold_the_head(running: Running) -> None:
+def test_a_source_whose_first_step_blocks_does_not_hold_the_head(running: RunningServer) -> None:
     with running.read("/blocking?seconds=0.5") as reading:
         reading.until_end()
         head = next(i for i, _ in enumerate(reading.reads) if b": open\n" in _before(reading, i))
@@ -70,11 +70,11 @@ def test_a_source_whose_first_step_blocks_does_not_hold_the_head(running: Runnin
         assert reading.at[event] - reading.at[head] > 0.25
 
 
-def _before(reading: Reading, index: int) -> bytes:
+def _before(reading: ResponseReader, index: int) -> bytes:
     return b"".join(reading.reads[: index + 1])
 
 
-def test_paced_events_come_one_by_one(running: Running) -> None:
+def test_paced_events_come_one_by_one(running: RunningServer) -> None:
     with running.read("/paced?count=20&gap=0.03") as reading:
         reading.until_end()
     assert reading.complete
@@ -84,7 +84,7 @@ def test_paced_events_come_one_by_one(running: Running) -> None:
     assert per_read.count(1) >= 15
 
 
-def test_events_of_one_turn_share_a_write(running: Running) -> None:
+def test_events_of_one_turn_share_a_write(running: RunningServer) -> None:
     with running.read("/burst?count=50") as reading:
         reading.until_end()
     assert _events(reading) == 50
@@ -92,13 +92,13 @@ def test_events_of_one_turn_share_a_write(running: Running) -> None:
     assert sum(b"data:" in part for part in reading.reads) <= 10
 
 
-def test_heartbeats_come_in_silence(running: Running) -> None:
+def test_heartbeats_come_in_silence(running: RunningServer) -> None:
     with running.read("/silent?heartbeat=0.1&as=beats") as reading:
         reading.until(lambda: reading.raw.count(b": ping\n\n") >= 3)
         assert b"data:" not in reading.raw
 
 
-def test_the_source_is_cancelled_when_the_client_leaves(running: Running) -> None:
+def test_the_source_is_cancelled_when_the_client_leaves(running: RunningServer) -> None:
     # No heartbeat comes to find the dead connection: the server must have told.
     name = f"left-{running.server.name}"
     with running.read(f"/silent?as={name}") as reading:
@@ -108,7 +108,7 @@ def test_the_source_is_cancelled_when_the_client_leaves(running: Running) -> Non
     assert state["finals"] == 1
 
 
-def test_an_error_is_told_and_never_ends_cleanly(running: Running) -> None:
+def test_an_error_is_told_and_never_ends_cleanly(running: RunningServer) -> None:
     with running.read("/failing") as reading:
         reading.until_end()
     assert reading.ended
@@ -120,7 +120,7 @@ def test_an_error_is_told_and_never_ends_cleanly(running: Running) -> None:
     assert running.state("/failing")["reasons"] == ["error"]
 
 
-def test_an_openai_error_has_no_done(running: Running) -> None:
+def test_an_openai_error_has_no_done(running: RunningServer) -> None:
     with running.read("/failing?openai=1&as=openai") as reading:
         reading.until_end()
     assert not reading.complete
@@ -128,14 +128,14 @@ def test_an_openai_error_has_no_done(running: Running) -> None:
     assert b"[DONE]" not in reading.body
 
 
-def test_a_plain_iterator_streams(running: Running) -> None:
+def test_a_plain_iterator_streams(running: RunningServer) -> None:
     with running.read("/plain") as reading:
         assert reading.until_end().complete
     assert _events(reading) == 5
 
 
 @pytest.mark.parametrize("method", ["POST", "HEAD"])
-def test_other_methods(running: Running, method: str) -> None:
+def test_other_methods(running: RunningServer, method: str) -> None:
     with running.read("/paced?count=3", method=method) as reading:
         if method == "HEAD":
             reading.until(lambda: reading.raw.endswith(b"\r\n\r\n"))
@@ -146,7 +146,7 @@ def test_other_methods(running: Running, method: str) -> None:
             assert _events(reading) == 3
 
 
-def test_a_frozen_reader_pauses_its_source_and_nobody_else(running: Running) -> None:
+def test_a_frozen_reader_pauses_its_source_and_nobody_else(running: RunningServer) -> None:
     name = f"frozen-{running.server.name}"
     with running.read(f"/endless?as={name}") as frozen, running.read("/paced?count=40") as other:
         frozen.until(lambda: b"data:" in frozen.raw)
@@ -162,7 +162,7 @@ def test_a_frozen_reader_pauses_its_source_and_nobody_else(running: Running) -> 
     running.until_state(name, "finals", 1)
 
 
-def test_a_frozen_reader_is_cut(running: Running) -> None:
+def test_a_frozen_reader_is_cut(running: RunningServer) -> None:
     name = f"cut-{running.server.name}"
     with running.read(f"/endless?send_timeout=0.3&as={name}") as frozen:
         frozen.until(lambda: b"data:" in frozen.raw)
@@ -174,7 +174,7 @@ def test_a_frozen_reader_is_cut(running: Running) -> None:
             assert not frozen.complete
 
 
-def test_a_guarded_application_streams_as_well(running: Running) -> None:
+def test_a_guarded_application_streams_as_well(running: RunningServer) -> None:
     with running.read("/guarded") as reading:
         reading.until(lambda: reading.raw.count(b": ping\n\n") >= 2)
         assert b"cache-control: no-cache, no-transform" in reading.head
@@ -182,7 +182,7 @@ def test_a_guarded_application_streams_as_well(running: Running) -> None:
     running.until_state("guarded", "finals", 1)
 
 
-def _p99_gaps(running: Running, streams: int) -> float:
+def _p99_gaps(running: RunningServer, streams: int) -> float:
     readings = [running.read("/paced?count=60&gap=0.02") for _ in range(streams)]
     threads = [threading.Thread(target=reading.until_end) for reading in readings]
     for thread in threads:
@@ -198,8 +198,8 @@ def _p99_gaps(running: Running, streams: int) -> float:
     return sorted(gaps)[int(len(gaps) * 0.99)]
 
 
-def test_a_source_that_never_suspends_starves_nobody(running: Running) -> None:
-    def drain(reading: Reading) -> None:
+def test_a_source_that_never_suspends_starves_nobody(running: RunningServer) -> None:
+    def drain(reading: ResponseReader) -> None:
         with contextlib.suppress(OSError):
             while reading.step():
                 reading.reads.clear()

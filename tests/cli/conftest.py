@@ -13,24 +13,33 @@ from typing import Any
 import pytest
 import trustme
 
-from support.undam_process import PATIENCE_S, Certificates, Ran, Run, Start, environment
+from support.undam_process import (
+    TIMEOUT_S,
+    Certificates,
+    CompletedCommand,
+    RunCommand,
+    StartCommand,
+    environment,
+)
 
 
 @pytest.fixture
-def run() -> Run:
+def run() -> RunCommand:
     """``run("check", URL, …, env={…}, stdin=b"")``: the finished command; no traceback ever."""
 
-    def call(*args: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> Ran:
+    def call(
+        *args: str, env: dict[str, str] | None = None, cwd: Path | None = None
+    ) -> CompletedCommand:
         done = subprocess.run(
             [sys.executable, "-m", "undam", *args],
             env=environment(**(env or {})),
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=PATIENCE_S,
+            timeout=TIMEOUT_S,
             check=False,
         )
-        ran = Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+        ran = CompletedCommand(done.returncode, done.stdout.decode(), done.stderr.decode())
         assert "Traceback" not in ran.out + ran.err, ran.err
         return ran
 
@@ -38,7 +47,7 @@ def run() -> Run:
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
+def start() -> Iterator[StartCommand]:
     """``start("check", …)``: a running command, which is killed if the test leaves it."""
     running: list[subprocess.Popen[bytes]] = []
 
@@ -57,7 +66,7 @@ def start() -> Iterator[Start]:
     for process in running:
         if process.poll() is None:
             process.kill()
-        process.wait(PATIENCE_S)
+        process.wait(TIMEOUT_S)
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()

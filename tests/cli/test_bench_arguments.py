@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support.undam_process import Run
+from support.undam_process import RunCommand
 from undam.cli.commands.bench.arguments import (
     at_rate,
     prompts_from,
@@ -128,7 +128,7 @@ def test_prompts_and_objectives_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_refusal_is_one_line_and_exit_2(run: Run) -> None:
+def test_a_refusal_is_one_line_and_exit_2(run: RunCommand) -> None:
     key = "sk-very-secret-0123456789"
     for arguments, said in (
         ((), "undam bench http://"),

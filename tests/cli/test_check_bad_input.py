@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.threaded_server import JSON, head, replying, serving, stream, whole
-from support.undam_process import Certificates, Run
+from support.undam_process import Certificates, RunCommand
 from undam.cli.main import main
 
 pytestmark = pytest.mark.slow  # Real sockets, and waits for data that never arrives.
@@ -150,7 +150,7 @@ def test_json_and_record_in_one_file(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_json_option_before_the_url_does_not_consume_it(run: Run, tmp_path: Path) -> None:
+def test_json_option_before_the_url_does_not_consume_it(run: RunCommand, tmp_path: Path) -> None:
     with serving(lambda conn, _: stream(conn, 12)) as server:
         ran = run("check", "--json", server.url(), cwd=tmp_path)
     assert ran.code == 0
@@ -158,7 +158,7 @@ def test_json_option_before_the_url_does_not_consume_it(run: Run, tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_unwritable_output_is_refused_before_any_request(run: Run) -> None:
+def test_unwritable_output_is_refused_before_any_request(run: RunCommand) -> None:
     with serving(lambda conn, _: stream(conn, 12)) as server:
         for option in ("--record", "--json"):
             ran = run("check", server.url(), option, "/proc/no/such")
@@ -167,7 +167,7 @@ def test_unwritable_output_is_refused_before_any_request(run: Run) -> None:
     assert server.requests == []
 
 
-def test_output_to_a_device_writes_and_does_not_replace(run: Run) -> None:
+def test_output_to_a_device_writes_and_does_not_replace(run: RunCommand) -> None:
     with serving(lambda conn, _: stream(conn, 12)) as server:
         ran = run("check", server.url(), "--record", "/dev/null", "--json", "/dev/stdout")
     assert ran.code == 0
@@ -175,13 +175,13 @@ def test_output_to_a_device_writes_and_does_not_replace(run: Run) -> None:
     assert not Path("/dev/null").is_file()
 
 
-def test_unknown_host(run: Run) -> None:
+def test_unknown_host(run: RunCommand) -> None:
     ran = run("check", "http://name.invalid/v1/chat/completions")
     assert (ran.code, ran.out) == (2, "")
     assert "cannot find host 'name.invalid'" in ran.line
 
 
-def test_refused_connection_and_refused_proxy(run: Run) -> None:
+def test_refused_connection_and_refused_proxy(run: RunCommand) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     ran = run("check", f"http://127.0.0.1:{port}/v1/chat/completions")
@@ -196,14 +196,14 @@ def test_refused_connection_and_refused_proxy(run: Run) -> None:
 @pytest.mark.parametrize(
     ("proxy", "piece"), [("socks5://127.0.0.1:1", "only http:// proxies"), ("http://", "--proxy")]
 )
-def test_proxy_that_is_not_a_proxy(run: Run, proxy: str, piece: str) -> None:
+def test_proxy_that_is_not_a_proxy(run: RunCommand, proxy: str, piece: str) -> None:
     ran = run("check", "http://h.test/", "--proxy", proxy)
     assert ran.code == 2
     assert piece in ran.line
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_proxy_that_requires_a_password(run: Run, scheme: str) -> None:
+def test_proxy_that_requires_a_password(run: RunCommand, scheme: str) -> None:
     reply = whole(b"who are you?", "407 Proxy Authentication Required", JSON)
     with replying(reply) as proxy:
         ran = run("check", f"{scheme}://h.test/v1/x", "--proxy", proxy.url(""))
@@ -212,7 +212,9 @@ def test_proxy_that_requires_a_password(run: Run, scheme: str) -> None:
     assert "USER:PASSWORD@" in ran.line
 
 
-def test_tls_to_a_plain_port_and_plain_to_a_tls_port(run: Run, certificates: Certificates) -> None:
+def test_tls_to_a_plain_port_and_plain_to_a_tls_port(
+    run: RunCommand, certificates: Certificates
+) -> None:
     with replying(whole(b"")) as server:
         ran = run("check", server.url(scheme="https"))
     assert ran.code == 2
@@ -225,7 +227,7 @@ def test_tls_to_a_plain_port_and_plain_to_a_tls_port(run: Run, certificates: Cer
 
 @pytest.mark.parametrize("which", ["good", "wrong_host", "expired"])
 def test_certificate_that_cannot_be_verified(
-    run: Run, certificates: Certificates, which: str
+    run: RunCommand, certificates: Certificates, which: str
 ) -> None:
     trust = [] if which == "good" else ["--cacert", certificates.cacert]
     with serving(lambda c, _: stream(c, 12), getattr(certificates, which)) as server:
@@ -237,7 +239,7 @@ def test_certificate_that_cannot_be_verified(
         assert run("check", server.url(scheme="https"), "--insecure").code == 0
 
 
-def test_certificate_of_a_given_authority(run: Run, certificates: Certificates) -> None:
+def test_certificate_of_a_given_authority(run: RunCommand, certificates: Certificates) -> None:
     with serving(lambda c, _: stream(c, 12), certificates.good) as server:
         ran = run("check", server.url(scheme="https"), "--cacert", certificates.cacert)
     # Trusted, so the stream is analyzed; a busy machine may add a caveat (exit code 1).
@@ -245,7 +247,9 @@ def test_certificate_of_a_given_authority(run: Run, certificates: Certificates) 
     assert ran.code in {0, 1}
 
 
-def test_server_that_requires_a_client_certificate(run: Run, certificates: Certificates) -> None:
+def test_server_that_requires_a_client_certificate(
+    run: RunCommand, certificates: Certificates
+) -> None:
     trust = ["--cacert", certificates.cacert]
     with serving(lambda c, _: stream(c, 12), certificates.strict) as server:
         url = server.url(scheme="https")
@@ -255,7 +259,7 @@ def test_server_that_requires_a_client_certificate(run: Run, certificates: Certi
         assert run("check", url, *trust, "--cert", certificates.client).code in {0, 1}
 
 
-def test_beacon_option_with_an_ordinary_server(run: Run) -> None:
+def test_beacon_option_with_an_ordinary_server(run: RunCommand) -> None:
     with serving(lambda conn, _: stream(conn, 12)) as server:
         ran = run("check", server.url().replace("//", "//me:hunter22@"), "--beacon")
     assert (ran.code, ran.out) == (2, "")
@@ -263,7 +267,7 @@ def test_beacon_option_with_an_ordinary_server(run: Run) -> None:
     assert "hunter22" not in ran.line
 
 
-def test_redirects_in_a_loop(run: Run) -> None:
+def test_redirects_in_a_loop(run: RunCommand) -> None:
     with replying(head("302 Found", (("Location", "/v1/x"), ("Content-Length", "0")),
                        chunked=False)) as server:  # fmt: skip
         ran = run("check", server.url("/v1/x"))

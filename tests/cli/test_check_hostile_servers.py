@@ -24,10 +24,10 @@ from support.threaded_server import (
     serving,
     stream,
     token,
-    wait_for_leaving,
+    wait_for_disconnect,
     whole,
 )
-from support.undam_process import Run, Start
+from support.undam_process import RunCommand, StartCommand
 
 # Each case starts the program, which takes a third of a second.
 pytestmark = pytest.mark.slow
@@ -50,7 +50,7 @@ def answering(script: Script) -> AbstractContextManager[threaded_server.Server]:
     return serving(answer)
 
 
-def test_a_clean_stream_is_clean(run: Run) -> None:
+def test_a_clean_stream_is_clean(run: RunCommand) -> None:
     with answering(lambda conn: stream(conn, 20)) as server:
         ran = run("check", server.url())
     assert (ran.code, ran.err) == (0, "")
@@ -59,7 +59,7 @@ def test_a_clean_stream_is_clean(run: Run) -> None:
 
 
 @pytest.mark.parametrize("status", ["401", "403", "404", "422", "429", "500"])
-def test_error_response_is_shown_without_the_key_it_repeats(run: Run, status: str) -> None:
+def test_error_response_is_shown_without_the_key_it_repeats(run: RunCommand, status: str) -> None:
     body = {"error": {"message": f"Incorrect API key provided: {KEY}.", "code": "bad\x1b[31m"}}
     with answering(
         lambda conn: conn.sendall(whole(json.dumps(body).encode(), f"{status} No", JSON))
@@ -77,7 +77,7 @@ def refusing_with(body: bytes) -> Script:
     return lambda conn: conn.sendall(whole(body, "500 No", JSON))
 
 
-def test_key_at_the_position_where_an_error_body_is_shortened(run: Run) -> None:
+def test_key_at_the_position_where_an_error_body_is_shortened(run: RunCommand) -> None:
     for room in range(580, 604, 4):
         with answering(refusing_with(b"x" * room + KEY.encode() + b"y" * 300)) as server:
             ran = run("check", server.url(), env={"OPENAI_API_KEY": KEY})
@@ -85,10 +85,10 @@ def test_key_at_the_position_where_an_error_body_is_shortened(run: Run) -> None:
         assert len(ran.line) < 900
 
 
-def test_endless_error_response(run: Run) -> None:
+def test_endless_error_response(run: RunCommand) -> None:
     def script(conn: socket.socket) -> None:
         conn.sendall(head("503 Service Unavailable") + chunk(b"so sorry"))
-        wait_for_leaving(conn)
+        wait_for_disconnect(conn)
 
     with answering(script) as server:
         ran = run("check", server.url())
@@ -112,7 +112,9 @@ def test_endless_error_response(run: Run) -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", "ontent"),
     ],
 )  # fmt: skip
-def test_response_that_is_not_a_stream_is_one_line(run: Run, reply: bytes, piece: str) -> None:
+def test_response_that_is_not_a_stream_is_one_line(
+    run: RunCommand, reply: bytes, piece: str
+) -> None:
     with answering(lambda conn: conn.sendall(reply)) as server:
         ran = run("check", server.url())
     assert (ran.code, ran.out) == (2, "")
@@ -146,7 +148,7 @@ FOUND = {
 
 
 @pytest.mark.parametrize("name", FOUND)
-def test_malformed_stream_is_a_finding(run: Run, name: str) -> None:
+def test_malformed_stream_is_a_finding(run: RunCommand, name: str) -> None:
     reply, code = FOUND[name]
     with answering(lambda conn: conn.sendall(reply)) as server:
         ran = run("check", server.url(), "--json")
@@ -154,7 +156,7 @@ def test_malformed_stream_is_a_finding(run: Run, name: str) -> None:
     assert code in ran.codes
 
 
-def test_error_of_anthropic_inside_a_success(run: Run) -> None:
+def test_error_of_anthropic_inside_a_success(run: RunCommand) -> None:
     body = (
         b"event: error\ndata: "
         b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n'
@@ -166,7 +168,7 @@ def test_error_of_anthropic_inside_a_success(run: Run) -> None:
     assert "Overloaded" in ran.out.splitlines()[0]
 
 
-def test_reset_in_mid_stream(run: Run) -> None:
+def test_reset_in_mid_stream(run: RunCommand) -> None:
     def script(conn: socket.socket) -> None:
         stream(conn, 12, end=False)
         time.sleep(0.1)
@@ -179,10 +181,10 @@ def test_reset_in_mid_stream(run: Run) -> None:
     assert ran.json["hops"][0]["complete"] is False
 
 
-def test_head_without_a_body(run: Run) -> None:
+def test_head_without_a_body(run: RunCommand) -> None:
     def script(conn: socket.socket) -> None:
         conn.sendall(head())
-        wait_for_leaving(conn)
+        wait_for_disconnect(conn)
 
     with answering(script) as server:
         ran = run("check", server.url(), "--timeout", "1")
@@ -191,17 +193,17 @@ def test_head_without_a_body(run: Run) -> None:
     assert "UD608" in ran.out
 
 
-def test_no_response(run: Run) -> None:
-    with serving(lambda conn, _: wait_for_leaving(conn)) as server:
+def test_no_response(run: RunCommand) -> None:
+    with serving(lambda conn, _: wait_for_disconnect(conn)) as server:
         ran = run("check", server.url(), "--timeout", "1")
     assert (ran.code, ran.out) == (2, "")
     assert "sent no response head within 1 s (--timeout)" in ran.line
 
 
-def test_endless_stream_is_analyzed_up_to_the_timeout(run: Run) -> None:
+def test_endless_stream_is_analyzed_up_to_the_timeout(run: RunCommand) -> None:
     def script(conn: socket.socket) -> None:
         stream(conn, 20, 0.02, end=False)
-        wait_for_leaving(conn)
+        wait_for_disconnect(conn)
 
     with answering(script) as server:
         ran = run("check", server.url(), "--timeout", "2", "--json")
@@ -224,7 +226,9 @@ def peak_kb(process: subprocess.Popen[bytes]) -> int:
 
 
 @pytest.mark.parametrize("form", ["plain", "bomb"])
-def test_endless_bodies_are_bounded_in_memory(start: Start, tmp_path: Path, form: str) -> None:
+def test_endless_bodies_are_bounded_in_memory(
+    start: StartCommand, tmp_path: Path, form: str
+) -> None:
     bomb = threaded_server.gzip_bomb(200)
     assert len(bomb) < 1 << 20
 
@@ -248,7 +252,7 @@ def test_endless_bodies_are_bounded_in_memory(start: Start, tmp_path: Path, form
 
 
 @pytest.mark.parametrize("place", ["event", "error", "header", "refusal", "location"])
-def test_terminal_escapes_and_markup_from_a_server_are_escaped(run: Run, place: str) -> None:
+def test_terminal_escapes_and_markup_from_a_server_are_escaped(run: RunCommand, place: str) -> None:
     evil = "\x1b]0;owned\x07\x1b[31m[bold red]\x9b2J\u202e\nerror UD101 forged"
     wire = evil.replace("\n", " ").encode()
 
@@ -274,7 +278,7 @@ def test_terminal_escapes_and_markup_from_a_server_are_escaped(run: Run, place: 
             assert not any(line.startswith("error UD101") for line in shown.splitlines())
 
 
-def test_hop_name_with_markup_on_a_terminal(run: Run, start: Start) -> None:
+def test_hop_name_with_markup_on_a_terminal(run: RunCommand, start: StartCommand) -> None:
     with answering(lambda conn: stream(conn, 12)) as server:
         ran = run("check", server.url(), "--hop", f"[/]\x1b[31m={server.url()}")
     assert ran.code == 0
@@ -282,7 +286,7 @@ def test_hop_name_with_markup_on_a_terminal(run: Run, start: Start) -> None:
     assert "\x1b" not in ran.out
 
 
-def test_redirect_to_another_host_carries_no_credentials(run: Run) -> None:
+def test_redirect_to_another_host_carries_no_credentials(run: RunCommand) -> None:
     with answering(lambda conn: stream(conn, 12)) as far:
         away = (("Location", far.url()), ("Content-Length", "0"))
         with replying(head("307 Temporary Redirect", away, chunked=False)) as near:

@@ -16,8 +16,8 @@ import pytest
 
 from support.chunked import chunk
 from support.eventually import eventually
-from support.threaded_server import head, serving, stream, token, wait_for_leaving, whole
-from support.undam_process import Run, Start
+from support.threaded_server import head, serving, stream, token, wait_for_disconnect, whole
+from support.undam_process import RunCommand, StartCommand
 
 # Each case starts the program, which takes a third of a second.
 pytestmark = pytest.mark.slow
@@ -31,15 +31,15 @@ SIGNALS = [
 def endless(conn: socket.socket, _request: bytes) -> None:
     """Serve a stream that begins and never ends."""
     conn.sendall(head() + chunk(token()))
-    wait_for_leaving(conn)
+    wait_for_disconnect(conn)
 
 
 @pytest.mark.parametrize(("number", "code", "line"), SIGNALS)
 @pytest.mark.parametrize("when", ["before the head", "in the stream"])
 def test_signal_during_a_check(
-    start: Start, tmp_path: Path, number: int, code: int, line: bytes, when: str
+    start: StartCommand, tmp_path: Path, number: int, code: int, line: bytes, when: str
 ) -> None:
-    script = endless if when == "in the stream" else lambda conn, _: wait_for_leaving(conn)
+    script = endless if when == "in the stream" else lambda conn, _: wait_for_disconnect(conn)
     with serving(script) as server:
         process = start(
             "check", server.url("/events"),
@@ -56,7 +56,7 @@ def test_signal_during_a_check(
 
 @pytest.mark.parametrize(("number", "code", "line"), SIGNALS)
 def test_signal_while_files_are_written(
-    start: Start, tmp_path: Path, number: int, code: int, line: bytes
+    start: StartCommand, tmp_path: Path, number: int, code: int, line: bytes
 ) -> None:
     """A full pipe blocks the writer, so the signal arrives during the write."""
     pipe = tmp_path / "pipe"
@@ -93,7 +93,7 @@ def test_signal_while_files_are_written(
 
 
 def test_closed_output_pipe_changes_neither_exit_code_nor_files(
-    tmp_path: Path, start: Start
+    tmp_path: Path, start: StartCommand
 ) -> None:
     for form, wanted in [([], "UNKNOWN"), (["--json"], "{")]:
         record = tmp_path / "record"
@@ -111,7 +111,7 @@ def test_closed_output_pipe_changes_neither_exit_code_nor_files(
         record.unlink()
 
 
-def test_output_pipe_without_a_reader(start: Start) -> None:
+def test_output_pipe_without_a_reader(start: StartCommand) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -124,7 +124,7 @@ def test_output_pipe_without_a_reader(start: Start) -> None:
         os.close(writing)
 
 
-def on_terminal(start: Start, *args: str, **env: str) -> tuple[int, str, str]:
+def on_terminal(start: StartCommand, *args: str, **env: str) -> tuple[int, str, str]:
     """Return exit code, standard output (a pipe) and the output on a terminal as standard error."""
     master, slave = pty.openpty()
     shown = bytearray()
@@ -146,7 +146,7 @@ def on_terminal(start: Start, *args: str, **env: str) -> tuple[int, str, str]:
     return process.returncode, out.decode(), shown.decode()
 
 
-def test_progress_is_shown_only_on_a_terminal(start: Start, run: Run) -> None:
+def test_progress_is_shown_only_on_a_terminal(start: StartCommand, run: RunCommand) -> None:
     with serving(lambda conn, _: stream(conn, 40, 0.02)) as server:
         code, out, shown = on_terminal(start, "check", server.url(), "--json")
         piped = run("check", server.url(), "--json")
@@ -160,7 +160,7 @@ def test_progress_is_shown_only_on_a_terminal(start: Start, run: Run) -> None:
 
 @pytest.mark.parametrize(("number", "code", "line"), SIGNALS)
 def test_signal_on_a_terminal_restores_the_cursor(
-    start: Start, number: int, code: int, line: bytes
+    start: StartCommand, number: int, code: int, line: bytes
 ) -> None:
     master, slave = pty.openpty()
     with serving(endless) as server:
@@ -182,7 +182,7 @@ def test_signal_on_a_terminal_restores_the_cursor(
     assert line in shown
 
 
-def test_hop_name_with_markup_is_shown_literally_in_the_progress(start: Start) -> None:
+def test_hop_name_with_markup_is_shown_literally_in_the_progress(start: StartCommand) -> None:
     with serving(lambda conn, _: stream(conn, 20, 0.02)) as server:
         code, _, shown = on_terminal(start, "check", server.url(), "--hop", f"[/b]={server.url()}")
     assert code in {0, 1}
@@ -190,7 +190,7 @@ def test_hop_name_with_markup_is_shown_literally_in_the_progress(start: Start) -
 
 
 @pytest.mark.parametrize("no_color", [False, True])
-def test_colour_on_a_terminal_unless_no_color(start: Start, no_color: bool) -> None:
+def test_colour_on_a_terminal_unless_no_color(start: StartCommand, no_color: bool) -> None:
     master, slave = pty.openpty()
     env = {"TERM": "xterm-256color"} | ({"NO_COLOR": "1"} if no_color else {})
     with serving(lambda conn, _: stream(conn, 20)) as server:
@@ -209,7 +209,7 @@ def test_colour_on_a_terminal_unless_no_color(start: Start, no_color: bool) -> N
     assert (b"\x1b[" in shown) == (not no_color)
 
 
-def test_output_encoding_without_the_characters(run: Run) -> None:
+def test_output_encoding_without_the_characters(run: RunCommand) -> None:
     with serving(lambda conn, _: conn.sendall(whole("data: ä\n\n".encode()))) as server:
         for form in ([], ["--json"]):
             ran = run(
@@ -235,7 +235,7 @@ def test_help_loads_neither_rich_nor_the_probe() -> None:
         assert command in done.stdout
 
 
-def test_no_command_prints_the_help_and_exits_2(run: Run) -> None:
+def test_no_command_prints_the_help_and_exits_2(run: RunCommand) -> None:
     ran = run()
     assert (ran.code, ran.out) == (2, "")
     assert "Commands:" in ran.err

@@ -13,7 +13,7 @@ import pytest
 
 from support.chunked import chunk
 from support.threaded_server import DONE, JSON, SSE, Server, head, serving, token, whole
-from support.undam_process import Run
+from support.undam_process import RunCommand
 
 # Each case starts the program, which takes a third of a second.
 pytestmark = pytest.mark.slow
@@ -87,7 +87,7 @@ def assert_hidden(text: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_secret_is_sent_but_never_shown(run: Run, tmp_path: Path, way: str) -> None:
+def test_secret_is_sent_but_never_shown(run: RunCommand, tmp_path: Path, way: str) -> None:
     record, file = tmp_path / "record", tmp_path / "json"
     with serving(echo_everywhere) as server:
         args, env = asked(server, way)
@@ -112,7 +112,7 @@ def test_secret_is_sent_but_never_shown(run: Run, tmp_path: Path, way: str) -> N
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("script", [refuse, misdirect])
 def test_error_repeats_no_secret(
-    run: Run, way: str, script: Callable[[socket.socket, bytes], None]
+    run: RunCommand, way: str, script: Callable[[socket.socket, bytes], None]
 ) -> None:
     with serving(script) as server:
         args, env = asked(server, way)
@@ -121,7 +121,7 @@ def test_error_repeats_no_secret(
     assert_hidden(ran.line)
 
 
-def test_password_of_a_proxy(run: Run, tmp_path: Path) -> None:
+def test_password_of_a_proxy(run: RunCommand, tmp_path: Path) -> None:
     record = tmp_path / "record"
     with serving(echo_everywhere) as proxy:
         url = proxy.url("").replace("://", f"://me:{PASSWORD}@")
@@ -135,7 +135,7 @@ def test_password_of_a_proxy(run: Run, tmp_path: Path) -> None:
             assert form not in text
 
 
-def test_key_of_the_environment_goes_only_to_paths_of_its_api(run: Run) -> None:
+def test_key_of_the_environment_goes_only_to_paths_of_its_api(run: RunCommand) -> None:
     env = {"OPENAI_API_KEY": "openai-" + KEY, "ANTHROPIC_API_KEY": "anthropic-" + KEY}
     with serving(lambda conn, _: conn.sendall(whole(token() * 9))) as server:
         for path, wanted in [
@@ -163,7 +163,7 @@ def test_key_of_the_environment_goes_only_to_paths_of_its_api(run: Run) -> None:
     ],
 )
 def test_key_of_the_environment_is_not_added_to_explicit_credentials(
-    run: Run, options: list[str], userinfo: str, query: str
+    run: RunCommand, options: list[str], userinfo: str, query: str
 ) -> None:
     with serving(lambda conn, _: conn.sendall(whole(token() * 9))) as server:
         for path in ("/v1/chat/completions", "/v1/messages"):
@@ -173,7 +173,7 @@ def test_key_of_the_environment_is_not_added_to_explicit_credentials(
     assert KEY not in server.text
 
 
-def test_key_of_the_environment_may_end_with_a_newline(run: Run) -> None:
+def test_key_of_the_environment_may_end_with_a_newline(run: RunCommand) -> None:
     """A key read from a file ends with one."""
     with serving(lambda conn, _: conn.sendall(whole(token() * 9 + DONE))) as server:
         ran = run("check", server.url(), env={"OPENAI_API_KEY": KEY + "\n"})

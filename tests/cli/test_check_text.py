@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from support.check_reports import hop, report
-from support.synthetic_streams import Sent, blocks, chat_event, exchange, to_end
+from support.synthetic_streams import Write, block_buffer, chat_event, exchange, hold_to_end
 from undam.cli.commands.check.text import print_report
 from undam.cli.ui.output import console
 from undam.diagnosis.findings.disconnect import Disconnect
@@ -66,13 +66,13 @@ def test_clean_stream(text_of: TextOf) -> None:
 
 def test_buffering_hop_between_two_hops(text_of: TextOf) -> None:
     model = hop("model")
-    made = report(hop("edge", blocks(4096), server="nginx", inner=model), model)
+    made = report(hop("edge", block_buffer(4096), server="nginx", inner=model), model)
     assert text_of(made) == BLOCKS.format(message=made.findings[0].message)
 
 
 def test_beacon_adds_due_times_and_exact_holds(text_of: TextOf) -> None:
     offset = ClockOffset(0, 0, 0)
-    text = text_of(report(hop(dam=to_end(), offset=offset), offset=offset))
+    text = text_of(report(hop(dam=hold_to_end(), offset=offset), offset=offset))
     due = next(line for line in text.splitlines() if line.startswith("  due  |"))
     edge = next(line for line in text.splitlines() if line.startswith("  edge |"))
     assert due == "  due  |     ···:··:·:··:··:··:··:·:··:··:··:·:··:··:··:··:·:··:··:··:·:|"
@@ -90,7 +90,7 @@ def test_no_event_arrived(text_of: TextOf) -> None:
 
 
 def test_cut_stream_is_mentioned_beside_the_verdict(text_of: TextOf) -> None:
-    reads = [Sent(20.0 * i, chat_event(" tok")) for i in range(1, 60)]
+    reads = [Write(20.0 * i, chat_event(" tok")) for i in range(1, 60)]
     reading = read_exchange(exchange(reads, ending=Ending.RESET, error="reset by h"))
     first = text_of(report(analyze_hop([reading]))).splitlines()[0]
     assert first.startswith("STREAMING  events arrive as they are sent, but ")
@@ -101,12 +101,12 @@ def test_end_of_a_body_is_reported_once(text_of: TextOf) -> None:
     broken = exchange([], ending=Ending.BROKEN, error="the body is no gzip\x1b[2J data")
     text = text_of(report(analyze_hop([read_exchange(broken)])))
     assert text.count("edge: the body stopped: the body is no gzip\\x1b[2J data") == 1
-    reset = exchange([Sent(1, chat_event(" a"))], ending=Ending.RESET, error="reset by h")
+    reset = exchange([Write(1, chat_event(" a"))], ending=Ending.RESET, error="reset by h")
     assert text_of(report(analyze_hop([read_exchange(reset)]))).count("body stopped") == 0
 
 
 def test_fix_of_several_lines_is_aligned(text_of: TextOf) -> None:
-    made = report(hop(dam=blocks(4096), server="nginx"))
+    made = report(hop(dam=block_buffer(4096), server="nginx"))
     fix = Fix("nginx", "one;\ntwo;")
     lines = text_of(replace(made, findings=(replace(made.findings[0], fix=fix),))).splitlines()
     at = lines.index("  fix (nginx): one;")
@@ -114,7 +114,7 @@ def test_fix_of_several_lines_is_aligned(text_of: TextOf) -> None:
 
 
 def test_server_text_cannot_imitate_a_line_of_the_report(text_of: TextOf) -> None:
-    made = report(hop(dam=blocks(4096)))
+    made = report(hop(dam=block_buffer(4096)))
     forged = replace(
         made.findings[0], message="x\nerror UD999 forged\x1b[31m", hop="a\nb", fix=None
     )
@@ -151,5 +151,5 @@ def test_picture_is_ascii_without_unicode(
 ) -> None:
     out = console()
     monkeypatch.setattr(type(out), "encoding", property(lambda _self: "ascii"))
-    print_report(report(hop(dam=blocks(4096))), out)
+    print_report(report(hop(dam=block_buffer(4096))), out)
     assert capsys.readouterr().out.isascii()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.load_test_model import run
+from support.load_test_model import simulate
 from support.undam_in_process import call
 from undam.errors import UsageError
 from undam.metrics import summarize
@@ -19,7 +19,7 @@ ABOUT = {"url": "http://a/v1/chat/completions", "load": "closed loop, 10 at a ti
 
 def _result(path: Path, about: dict[str, Any] | None = None, **settings: Any) -> str:
     settings = {"events": lambda _: 12, **settings}
-    result = summarize(run(200, **settings)).to_json(about={**ABOUT, **(about or {})})
+    result = summarize(simulate(200, **settings)).to_json(about={**ABOUT, **(about or {})})
     path.write_text(json.dumps(result))
     return str(path)
 
@@ -62,7 +62,7 @@ def test_json_is_alone_and_whole(base: str, tmp_path: Path) -> None:
 
 def test_a_record_is_as_good_as_a_result(base: str, tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    lines = [request_result_line(one) for one in run(200, events=lambda _: 12)]
+    lines = [request_result_line(one) for one in simulate(200, events=lambda _: 12)]
     path.write_text(header_line({"command": "bench", **ABOUT}) + "".join(lines) + '{"kind"')
     said = call("compare", base, str(path), "--json").json
     assert {one["ratio"] for metric in said["metrics"][:4] for one in metric["statistics"]} == {1}
@@ -79,7 +79,7 @@ def test_unlike_runs_are_told_in_words(base: str, tmp_path: Path) -> None:
 
 def test_too_little_is_said_to_be(tmp_path: Path) -> None:
     few = tmp_path / "few.json"
-    few.write_text(json.dumps(summarize(run(3)).to_json()))
+    few.write_text(json.dumps(summarize(simulate(3)).to_json()))
     said = call("compare", str(few), str(few))
     assert (said.code, "Too little was measured" in said.out) == (0, True)
 

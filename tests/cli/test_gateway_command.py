@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from support.undam_process import Run
+from support.undam_process import RunCommand
 
 pytestmark = pytest.mark.slow  # a process for each
 
 UP = ("--upstream", "http://127.0.0.1:1")
 
 
-def test_the_configuration_that_would_run_can_be_read_back(run: Run, tmp_path: Path) -> None:
+def test_the_configuration_that_would_run_can_be_read_back(run: RunCommand, tmp_path: Path) -> None:
     file, keys = tmp_path / "g.toml", tmp_path / "keys"
     keys.write_text("alice secret-of-alice-1234\n")
     file.write_text(
@@ -38,7 +38,7 @@ def test_the_configuration_that_would_run_can_be_read_back(run: Run, tmp_path: P
     assert [line.partition("  #")[0] for line in twice.out.splitlines()] == plain
 
 
-def test_the_configuration_as_json(run: Run, tmp_path: Path) -> None:
+def test_the_configuration_as_json(run: RunCommand, tmp_path: Path) -> None:
     told = json.loads(run("gateway", "--check-config", *UP, "--hedge", "150", "--json").out)
     assert (told["schema"], told["command"], told["config"]["hedge"]) == (1, "gateway", 150)
     assert told["config"]["upstream"][0]["url"] == "http://127.0.0.1:1"
@@ -62,7 +62,7 @@ def test_the_configuration_as_json(run: Run, tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_run_is_told_in_one_line(
-    run: Run, arguments: tuple[str, ...], words: str
+    run: RunCommand, arguments: tuple[str, ...], words: str
 ) -> None:
     said = run("gateway", *arguments)
     assert said.code == 2
@@ -71,7 +71,7 @@ def test_what_cannot_run_is_told_in_one_line(
     assert said.out == ""
 
 
-def test_a_wrong_key_of_the_file_is_told_with_its_line(run: Run, tmp_path: Path) -> None:
+def test_a_wrong_key_of_the_file_is_told_with_its_line(run: RunCommand, tmp_path: Path) -> None:
     file = tmp_path / "g.toml"
     file.write_text('upstream = "http://127.0.0.1:1"\n\nheart_beat = 5\n')
     said = run("gateway", "--check-config", "--config", str(file))

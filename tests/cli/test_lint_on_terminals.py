@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support.undam_process import Run, Start
+from support.undam_process import RunCommand, StartCommand
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +27,7 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def on_terminal(start: Start, *args: str, **env: str) -> tuple[int, str, str]:
+def on_terminal(start: StartCommand, *args: str, **env: str) -> tuple[int, str, str]:
     """Exit code, standard output (a pipe) and what a terminal as standard error gets."""
     master, slave = pty.openpty()
     shown = bytearray()
@@ -49,7 +49,9 @@ def on_terminal(start: Start, *args: str, **env: str) -> tuple[int, str, str]:
     return process.returncode, out.decode(), shown.decode()
 
 
-def test_progress_is_shown_only_on_a_terminal(start: Start, run: Run, tree: Path) -> None:
+def test_progress_is_shown_only_on_a_terminal(
+    start: StartCommand, run: RunCommand, tree: Path
+) -> None:
     code, out, shown = on_terminal(start, "lint", str(tree))
     piped = run("lint", str(tree))
     assert (code, piped.code) == (1, 1)
@@ -60,7 +62,7 @@ def test_progress_is_shown_only_on_a_terminal(start: Start, run: Run, tree: Path
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")  # the cursor is there again
 
 
-def test_colours_are_for_terminals_and_can_be_refused(start: Start, tree: Path) -> None:
+def test_colours_are_for_terminals_and_can_be_refused(start: StartCommand, tree: Path) -> None:
     master, slave = pty.openpty()
     for env, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
         process = start(
@@ -72,7 +74,7 @@ def test_colours_are_for_terminals_and_can_be_refused(start: Start, tree: Path) 
     os.close(master)
 
 
-def test_diff_on_a_terminal_cannot_steer_it(start: Start, tmp_path: Path) -> None:
+def test_diff_on_a_terminal_cannot_steer_it(start: StartCommand, tmp_path: Path) -> None:
     file = tmp_path / "nginx.conf"
     file.write_text(BAD.replace("  location", "# \x1b]0;evil\x07\n  location"))
     master, slave = pty.openpty()
@@ -85,7 +87,7 @@ def test_diff_on_a_terminal_cannot_steer_it(start: Start, tmp_path: Path) -> Non
     assert b"\x1b" not in shown
 
 
-def test_usage_errors_are_one_line(run: Run, tmp_path: Path) -> None:
+def test_usage_errors_are_one_line(run: RunCommand, tmp_path: Path) -> None:
     for args in (["lint"], ["fix"], ["lint", ".", "--select", "NGX999"], ["render", "nginx"],
                  ["render", "iis", "--upstream", "http://a:1"]):  # fmt: skip
         ran = run(*args, cwd=tmp_path)
@@ -93,7 +95,7 @@ def test_usage_errors_are_one_line(run: Run, tmp_path: Path) -> None:
         assert ran.line
 
 
-def test_reader_that_leaves_changes_no_exit_code(start: Start, tree: Path) -> None:
+def test_reader_that_leaves_changes_no_exit_code(start: StartCommand, tree: Path) -> None:
     for command in (
         ["lint"],
         ["fix"],
@@ -109,7 +111,7 @@ def test_reader_that_leaves_changes_no_exit_code(start: Start, tree: Path) -> No
         assert process.wait(60) == 1
 
 
-def test_signal_while_standard_input_is_awaited(start: Start) -> None:
+def test_signal_while_standard_input_is_awaited(start: StartCommand) -> None:
     reading, writing = os.pipe()
     process = start("lint", "-", stdin=reading)
     os.close(reading)

@@ -10,21 +10,21 @@ import pytest
 
 from support.check_reports import hop as hop_of
 from support.check_reports import report
-from support.random_load_test import Troubles, load_run
-from support.synthetic_streams import timer
+from support.random_load_test import FaultRates, random_load_test
+from support.synthetic_streams import timed_flush
 from support.undam_in_process import call
 from undam.errors import UsageError
 from undam.probe.reanalyze import reanalyze
 from undam.record import header_line, record_lines, request_result_line
 
 _ABOUT = {"command": "bench", "url": "http://a/", "load": "closed loop of 50", "workers": 2}
-_MANY = Troubles(errors=0.1, cuts=0.1, late_reads=0.1)
+_MANY = FaultRates(errors=0.1, cuts=0.1, late_reads=0.1)
 _LOST = [{"worker": 1, "why": "killed", "missing_percent": 50.0, "at_s": 1.0}]
 
 
 def _bench(folder: Path, *, troubled: bool, end: dict[str, object] | None = None) -> str:
     """A load test's record; without ``end`` it was cut off."""
-    run = load_run(60, _MANY if troubled else None, warmup=5)
+    run = random_load_test(60, _MANY if troubled else None, warmup=5)
     lines = [header_line(_ABOUT), *(request_result_line(one) for one in run)]
     if end is not None:
         whole = {"interrupted": False, "planned": 60, "missing_percent": 0.0, "lost_workers": []}
@@ -70,7 +70,7 @@ def test_one_that_was_cut_off_says_so(tmp_path: Path) -> None:
 
 
 def test_a_check_is_judged_again_by_its_pattern(tmp_path: Path) -> None:
-    held = report(hop_of("edge", timer(200)), hop_of("model"))
+    held = report(hop_of("edge", timed_flush(200)), hop_of("model"))
     file = tmp_path / "check.jsonl"
     file.write_text("".join(record_lines(held.exchanges, {"command": "check"})))
     said = call("report", str(file))

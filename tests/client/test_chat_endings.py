@@ -274,7 +274,7 @@ def test_leaving_early_lets_the_server_know(serve: Serve) -> None:
         assert next(answer) == Text("a")
         assert (answer.text, answer.is_complete) == ("a", False)
     server.close()
-    assert server.left_early == [True]
+    assert server.disconnected_early == [True]
 
 
 def test_leaving_early_asynchronously_lets_the_server_know(serve: Serve) -> None:
@@ -286,7 +286,7 @@ def test_leaving_early_asynchronously_lets_the_server_know(serve: Serve) -> None
 
     asyncio.run(run())
     server.close()
-    assert server.left_early == [True]
+    assert server.disconnected_early == [True]
 
 
 def test_it_can_be_iterated_without_with(serve: Serve) -> None:

@@ -13,28 +13,28 @@ from support.diagnosis_cases import (
     END,
     SHORT,
     Findings,
-    broken_at,
     codes,
-    found_in,
+    diagnose,
+    findings_for_event_size,
+    findings_in_body,
+    findings_of_broken_stream,
+    findings_with_head,
     head_with,
-    in_steps_of,
-    judged,
     sse,
     through,
-    with_head,
 )
 from support.synthetic_streams import (
-    Sent,
+    Write,
     answer,
-    blocks,
+    block_buffer,
     chat_event,
-    every,
+    even_schedule,
     exchange,
+    hold_to_end,
     merged,
-    no_dam,
-    one_late,
-    timer,
-    to_end,
+    one_write_behind,
+    pass_through,
+    timed_flush,
 )
 from undam.diagnosis.findings.disconnect import Disconnect, find_disconnects
 from undam.diagnosis.findings.limits import PathLimits, find_limits
@@ -50,7 +50,7 @@ def _with_accel(*, inner: bool, outer: bool) -> Findings:
     def head(has: bool) -> Head:
         return head_with() if has else head_with(("X-Accel-Buffering", None))
 
-    return judged(
+    return diagnose(
         exchange(SHORT, hop="edge", head=head(outer)),
         exchange(SHORT, hop="model", head=head(inner)),
     )
@@ -61,36 +61,40 @@ def _steps(per_step: int, gap_ms: float = 25.0) -> Exchange:
 
 
 def _silent(before_s: float, within_s: float) -> Findings:
-    late = every(25, 10, first_ms=(before_s + within_s) * 1000)
-    return judged(exchange(answer([before_s * 1000, *late])))
+    late = even_schedule(25, 10, first_ms=(before_s + within_s) * 1000)
+    return diagnose(exchange(answer([before_s * 1000, *late])))
 
 
 HTML = (("Content-Type", "text/html"),)
 
 CASES: dict[str, tuple[Case, Case]] = {
-    "UD101": (lambda: judged(through(to_end())), lambda: judged(through(no_dam()))),
-    "UD102": (lambda: judged(through(blocks(4096))), lambda: judged(_steps(3))),
+    "UD101": (lambda: diagnose(through(hold_to_end())), lambda: diagnose(through(pass_through()))),
+    "UD102": (lambda: diagnose(through(block_buffer(4096))), lambda: diagnose(_steps(3))),
     "UD103": (
-        lambda: judged(through(timer(200, from_first_byte=True))),
-        lambda: judged(through(timer(60))),
+        lambda: diagnose(through(timed_flush(200, from_first_byte=True))),
+        lambda: diagnose(through(timed_flush(60))),
     ),
     "UD104": (
-        lambda: judged(through(one_late()), offset=ClockOffset()),
-        lambda: judged(through(no_dam()), offset=ClockOffset()),
+        lambda: diagnose(through(one_write_behind()), offset=ClockOffset()),
+        lambda: diagnose(through(pass_through()), offset=ClockOffset()),
     ),
     "UD105": (
-        lambda: judged(exchange(answer(every(25, 20, first_ms=600)), head_ms=599.9)),
-        lambda: judged(exchange(answer(every(25, 20, first_ms=600)), head_ms=590)),
+        lambda: diagnose(exchange(answer(even_schedule(25, 20, first_ms=600)), head_ms=599.9)),
+        lambda: diagnose(exchange(answer(even_schedule(25, 20, first_ms=600)), head_ms=590)),
     ),
     "UD106": (
-        lambda: judged(through(to_end(), head=head_with(("Content-Encoding", "gzip")), coded=True)),
-        lambda: judged(through(no_dam(), head=head_with(("Content-Encoding", "gzip")), coded=True)),
+        lambda: diagnose(
+            through(hold_to_end(), head=head_with(("Content-Encoding", "gzip")), coded=True)
+        ),
+        lambda: diagnose(
+            through(pass_through(), head=head_with(("Content-Encoding", "gzip")), coded=True)
+        ),
     ),
     "UD107": (
-        lambda: with_head(("Content-Length", "4321"), ("Transfer-Encoding", None)),
-        with_head,
+        lambda: findings_with_head(("Content-Length", "4321"), ("Transfer-Encoding", None)),
+        findings_with_head,
     ),
-    "UD108": (lambda: with_head(("Transfer-Encoding", None)), with_head),
+    "UD108": (lambda: findings_with_head(("Transfer-Encoding", None)), findings_with_head),
     "UD109": (
         lambda: _with_accel(inner=True, outer=False),
         lambda: _with_accel(inner=True, outer=True),
@@ -99,32 +103,32 @@ CASES: dict[str, tuple[Case, Case]] = {
         lambda: find_disconnects("edge", [Disconnect("in silence", 501.0, 3000.0)]),
         lambda: find_disconnects("edge", [Disconnect("in silence", 500.0, 3000.0)]),
     ),
-    "UD111": (lambda: judged(_uneven()), lambda: judged(_steps(5, 60))),
-    "UD112": (lambda: judged(_steps(3)), lambda: judged(_steps(1))),
+    "UD111": (lambda: diagnose(_uneven()), lambda: diagnose(_steps(5, 60))),
+    "UD112": (lambda: diagnose(_steps(3)), lambda: diagnose(_steps(1))),
     "UD113": (
-        lambda: load_test_model.findings(load_test_model.run(20, per_write=4)),
-        lambda: load_test_model.findings(load_test_model.run(20, per_write=1)),
+        lambda: load_test_model.findings(load_test_model.simulate(20, per_write=4)),
+        lambda: load_test_model.findings(load_test_model.simulate(20, per_write=1)),
     ),
     "UD201": (
-        lambda: with_head(("Cache-Control", "no-transform, max-age=60")),
-        lambda: with_head(("Cache-Control", "no-transform, max-age=0")),
+        lambda: findings_with_head(("Cache-Control", "no-transform, max-age=60")),
+        lambda: findings_with_head(("Cache-Control", "no-transform, max-age=0")),
     ),
-    "UD202": (lambda: with_head(("Incremental", None)), with_head),
+    "UD202": (lambda: findings_with_head(("Incremental", None)), findings_with_head),
     "UD203": (
-        lambda: with_head(("Connection", "keep-alive"), version="2"),
-        lambda: with_head(("Connection", "keep-alive")),
+        lambda: findings_with_head(("Connection", "keep-alive"), version="2"),
+        lambda: findings_with_head(("Connection", "keep-alive")),
     ),
     "UD204": (
-        lambda: with_head(("Content-Type", "text/plain")),
-        lambda: with_head(("Content-Type", "Text/Event-Stream; charset=utf-8")),
+        lambda: findings_with_head(("Content-Type", "text/plain")),
+        lambda: findings_with_head(("Content-Type", "Text/Event-Stream; charset=utf-8")),
     ),
     "UD205": (
-        lambda: judged(exchange([Sent(300, b"<html>")], head=head_with(*HTML))),
-        lambda: judged(exchange([], head=head_with(*HTML))),
+        lambda: diagnose(exchange([Write(300, b"<html>")], head=head_with(*HTML))),
+        lambda: diagnose(exchange([], head=head_with(*HTML))),
     ),
     "UD301": (
-        lambda: found_in(b"id: 1\ndata: {}\n\n: ping\n\n" + END),
-        lambda: found_in(b"id: 1\ndata: {}\n\n: ping\ndata: {}\n\n" + END),
+        lambda: findings_in_body(b"id: 1\ndata: {}\n\n: ping\n\n" + END),
+        lambda: findings_in_body(b"id: 1\ndata: {}\n\n: ping\ndata: {}\n\n" + END),
     ),
     "UD401": (lambda: _silent(1, 20.1), lambda: _silent(1, 19.9)),
     "UD402": (lambda: _silent(20.1, 1), lambda: _silent(19.9, 1)),
@@ -133,8 +137,8 @@ CASES: dict[str, tuple[Case, Case]] = {
         lambda: find_limits("edge", PathLimits(6.0)),
     ),
     "UD404": (
-        lambda: broken_at(15_020, Ending.TRUNCATED),
-        lambda: broken_at(13_300, Ending.RESET),
+        lambda: findings_of_broken_stream(15_020, Ending.TRUNCATED),
+        lambda: findings_of_broken_stream(13_300, Ending.RESET),
     ),
     "UD405": (
         lambda: find_limits("edge", PathLimits(6.0, drop_between_s=(1.0, 2.0))),
@@ -144,83 +148,89 @@ CASES: dict[str, tuple[Case, Case]] = {
         lambda: find_limits("edge", PathLimits(6.0, heartbeats_arrive=False)),
         lambda: find_limits("edge", PathLimits(6.0, heartbeats_arrive=True)),
     ),
-    "UD501": (lambda: in_steps_of(16), lambda: in_steps_of(11)),
+    "UD501": (lambda: findings_for_event_size(16), lambda: findings_for_event_size(11)),
     "UD502": (
-        lambda: load_test_model.findings(load_test_model.run(20, stall_ms=260)),
-        lambda: load_test_model.findings(load_test_model.run(20, stall_ms=220)),
+        lambda: load_test_model.findings(load_test_model.simulate(20, stall_ms=260)),
+        lambda: load_test_model.findings(load_test_model.simulate(20, stall_ms=220)),
     ),
     "UD601": (
-        lambda: found_in(chat_event("hi")),
-        lambda: found_in(chat_event("hi") + chat_event("", finish=True)),
+        lambda: findings_in_body(chat_event("hi")),
+        lambda: findings_in_body(chat_event("hi") + chat_event("", finish=True)),
     ),
     "UD602": (
-        lambda: found_in(chat_event("hi"), ending=Ending.TRUNCATED),
-        lambda: found_in(chat_event("hi") + END, ending=Ending.TRUNCATED),
+        lambda: findings_in_body(chat_event("hi"), ending=Ending.TRUNCATED),
+        lambda: findings_in_body(chat_event("hi") + END, ending=Ending.TRUNCATED),
     ),
     "UD603": (
-        lambda: found_in(sse({"error": {"message": "no more memory"}})),
-        lambda: found_in(sse({"error": None, "choices": []}) + END),
+        lambda: findings_in_body(sse({"error": {"message": "no more memory"}})),
+        lambda: findings_in_body(sse({"error": None, "choices": []}) + END),
     ),
-    "UD604": (lambda: judged(exchange([])), lambda: found_in(b": ping\n\n" + END)),
+    "UD604": (lambda: diagnose(exchange([])), lambda: findings_in_body(b": ping\n\n" + END)),
     "UD605": (
-        lambda: found_in(b"data: {\x00\xff\n\n" + END),
-        lambda: found_in(b"data: {}\n\n" + END),
+        lambda: findings_in_body(b"data: {\x00\xff\n\n" + END),
+        lambda: findings_in_body(b"data: {}\n\n" + END),
     ),
     "UD606": (
-        lambda: judged(exchange(SHORT, ending=Ending.TIMEOUT, ended_ms=60_000)),
-        lambda: judged(exchange(SHORT)),
+        lambda: diagnose(exchange(SHORT, ending=Ending.TIMEOUT, ended_ms=60_000)),
+        lambda: diagnose(exchange(SHORT)),
     ),
     "UD607": (
-        lambda: judged(exchange(SHORT, ending=Ending.LIMIT)),
-        lambda: judged(exchange(SHORT)),
+        lambda: diagnose(exchange(SHORT, ending=Ending.LIMIT)),
+        lambda: diagnose(exchange(SHORT)),
     ),
     "UD608": (
-        lambda: judged(exchange([], ending=Ending.TIMEOUT, ended_ms=60_000)),
-        lambda: judged(exchange([], ending=Ending.COMPLETE, ended_ms=60_000)),
+        lambda: diagnose(exchange([], ending=Ending.TIMEOUT, ended_ms=60_000)),
+        lambda: diagnose(exchange([], ending=Ending.COMPLETE, ended_ms=60_000)),
     ),
     "UD609": (
-        lambda: load_test_model.findings(load_test_model.run(20, failing={3: Outcome.INCOMPLETE})),
-        lambda: load_test_model.findings(load_test_model.run(20, failing={3: Outcome.ABANDONED})),
+        lambda: load_test_model.findings(
+            load_test_model.simulate(20, failing={3: Outcome.INCOMPLETE})
+        ),
+        lambda: load_test_model.findings(
+            load_test_model.simulate(20, failing={3: Outcome.ABANDONED})
+        ),
     ),
     "UD610": (
-        lambda: load_test_model.findings(load_test_model.run(20, failing={3: Outcome.ERROR})),
-        lambda: load_test_model.findings(load_test_model.run(20, failing={3: Outcome.ABANDONED})),
+        lambda: load_test_model.findings(load_test_model.simulate(20, failing={3: Outcome.ERROR})),
+        lambda: load_test_model.findings(
+            load_test_model.simulate(20, failing={3: Outcome.ABANDONED})
+        ),
     ),
     "UD901": (
-        lambda: judged(exchange(SHORT, late_ns=10_000_001)),
-        lambda: judged(exchange(SHORT, late_ns=10_000_000)),
+        lambda: diagnose(exchange(SHORT, late_ns=10_000_001)),
+        lambda: diagnose(exchange(SHORT, late_ns=10_000_000)),
     ),
-    "UD902": (lambda: judged(_coalesced(26_000_000)), lambda: judged(_coalesced(1_900_000))),
+    "UD902": (lambda: diagnose(_coalesced(26_000_000)), lambda: diagnose(_coalesced(1_900_000))),
     "UD903": (
-        lambda: judged(exchange(SHORT, step_ns=-20_000_001)),
-        lambda: judged(exchange(SHORT, step_ns=-20_000_000)),
+        lambda: diagnose(exchange(SHORT, step_ns=-20_000_001)),
+        lambda: diagnose(exchange(SHORT, step_ns=-20_000_000)),
     ),
     "UD904": (
-        lambda: judged(exchange(SHORT, clock="user")),
-        lambda: judged(exchange(SHORT, clock="kernel")),
+        lambda: diagnose(exchange(SHORT, clock="user")),
+        lambda: diagnose(exchange(SHORT, clock="kernel")),
     ),
     "UD905": (
-        lambda: judged(exchange(answer(every(25, 7)))),
-        lambda: judged(exchange(answer(every(25, 8)))),
+        lambda: diagnose(exchange(answer(even_schedule(25, 7)))),
+        lambda: diagnose(exchange(answer(even_schedule(25, 8)))),
     ),
     "UD906": (
-        lambda: judged(exchange(SHORT), offset=ClockOffset(0, 2_000_001, 0)),
-        lambda: judged(exchange(SHORT), offset=ClockOffset(0, 2_000_000, 0)),
+        lambda: diagnose(exchange(SHORT), offset=ClockOffset(0, 2_000_001, 0)),
+        lambda: diagnose(exchange(SHORT), offset=ClockOffset(0, 2_000_000, 0)),
     ),
     "UD907": (
-        lambda: load_test_model.findings(load_test_model.run(20, starved_ms=50)),
-        lambda: load_test_model.findings(load_test_model.run(20, starved_ms=2)),
+        lambda: load_test_model.findings(load_test_model.simulate(20, starved_ms=50)),
+        lambda: load_test_model.findings(load_test_model.simulate(20, starved_ms=2)),
     ),
     "UD908": (
-        lambda: load_test_model.findings(load_test_model.run(20, sent_late_ms=10)),
-        lambda: load_test_model.findings(load_test_model.run(20, sent_late_ms=1)),
+        lambda: load_test_model.findings(load_test_model.simulate(20, sent_late_ms=10)),
+        lambda: load_test_model.findings(load_test_model.simulate(20, sent_late_ms=1)),
     ),
     "UD909": (
         lambda: load_test_model.findings(
-            load_test_model.run(20), LoadGeneratorStats(waited_percent=20.0)
+            load_test_model.simulate(20), LoadGeneratorStats(waited_percent=20.0)
         ),
         lambda: load_test_model.findings(
-            load_test_model.run(20), LoadGeneratorStats(waited_percent=19.9)
+            load_test_model.simulate(20), LoadGeneratorStats(waited_percent=19.9)
         ),
     ),
 }
@@ -237,7 +247,7 @@ def _uneven() -> Exchange:
 
 def _coalesced(late_ns: int) -> Exchange:
     """Stream with one read of two events, taken late."""
-    due = every(25, 20)
+    due = even_schedule(25, 20)
     due[11] = due[10]
     whole = exchange(merged(answer(due)), late_ns=0)
     arrivals = list(whole.arrivals)
@@ -260,11 +270,13 @@ def test_finding_is_not_reported_for_a_similar_exchange(code: str) -> None:
 
 
 def test_healthy_stream_has_no_findings() -> None:
-    assert judged(exchange(answer(DUE))) == []
+    assert diagnose(exchange(answer(DUE))) == []
 
 
 def test_worst_finding_is_first() -> None:
-    found = judged(through(to_end(), head=head_with(("Incremental", None)), late_ns=11_000_000))
+    found = diagnose(
+        through(hold_to_end(), head=head_with(("Incremental", None)), late_ns=11_000_000)
+    )
     order = [one.severity for one in found]
     assert set(order) == set(Severity)
     assert order == sorted(order, key=list(Severity).index)

@@ -7,25 +7,25 @@ import pytest
 from support.diagnosis_cases import (
     END,
     SHORT,
-    broken_at,
     codes,
-    found_in,
+    diagnose,
+    findings_for_event_size,
+    findings_in_body,
+    findings_of_broken_stream,
+    findings_with_head,
     head_with,
-    in_steps_of,
-    judged,
     sse,
     through,
-    with_head,
 )
 from support.synthetic_streams import (
-    Sent,
+    Write,
     answer,
-    blocks,
+    block_buffer,
     chat_event,
-    every,
+    even_schedule,
     exchange,
-    no_dam,
-    to_end,
+    hold_to_end,
+    pass_through,
 )
 from undam.diagnosis.reading import MAX_EVENT_BYTES
 from undam.record import Ending
@@ -49,17 +49,17 @@ SAFE = (
 
 @pytest.mark.parametrize("body", HEARTBEATS)
 def test_heartbeats_that_crash_readers(body: bytes) -> None:
-    assert "UD301" in codes(found_in(body + END))
+    assert "UD301" in codes(findings_in_body(body + END))
 
 
 @pytest.mark.parametrize("body", SAFE)
 def test_harmless_heartbeats(body: bytes) -> None:
-    assert "UD301" not in codes(found_in(body + END))
+    assert "UD301" not in codes(findings_in_body(body + END))
 
 
 def test_forms_of_other_apis_are_not_reported() -> None:
-    assert "UD301" not in codes(found_in(b"event: ping\n\n", api="anthropic-messages"))
-    assert "UD301" not in codes(found_in(b"retry: 3000\n\ndata: x\n\n", api="plain"))
+    assert "UD301" not in codes(findings_in_body(b"event: ping\n\n", api="anthropic-messages"))
+    assert "UD301" not in codes(findings_in_body(b"retry: 3000\n\ndata: x\n\n", api="plain"))
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_forms_of_other_apis_are_not_reported() -> None:
     ],
 )
 def test_cacheable_responses(value: str, fires: bool) -> None:
-    assert ("UD201" in codes(with_head(("Cache-Control", value)))) is fires
+    assert ("UD201" in codes(findings_with_head(("Cache-Control", value)))) is fires
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,9 @@ def test_error_events_of_each_api_are_quoted_once(
     api: str, payload: dict[str, object], said: str
 ) -> None:
     found = [
-        one for one in found_in(sse(payload, payload), api=api) if one.severity is Severity.ERROR
+        one
+        for one in findings_in_body(sse(payload, payload), api=api)
+        if one.severity is Severity.ERROR
     ]
     assert [one.code for one in found] == ["UD603"]  # Neither cut nor unfinished.
     assert said in found[0].message
@@ -104,15 +106,17 @@ def test_error_events_of_each_api_are_quoted_once(
 
 
 def test_error_of_a_plain_stream_is_recognised_by_its_event_name() -> None:
-    assert "UD603" in codes(found_in(b"event: error\ndata: boom\n\n", api="plain"))
-    assert "UD603" not in codes(found_in(b"event: note\ndata: error\n\n", api="plain"))
+    assert "UD603" in codes(findings_in_body(b"event: error\ndata: boom\n\n", api="plain"))
+    assert "UD603" not in codes(findings_in_body(b"event: note\ndata: error\n\n", api="plain"))
 
 
 def test_end_markers_of_other_apis() -> None:
     stop: dict[str, object] = {"type": "message_stop"}
-    assert "UD601" not in codes(found_in(sse(stop), api="anthropic-messages"))
-    assert "UD601" in codes(found_in(sse({"type": "message_start"}), api="anthropic-messages"))
-    assert "UD601" not in codes(found_in(b"data: x\n\n", api="plain"))
+    assert "UD601" not in codes(findings_in_body(sse(stop), api="anthropic-messages"))
+    assert "UD601" in codes(
+        findings_in_body(sse({"type": "message_start"}), api="anthropic-messages")
+    )
+    assert "UD601" not in codes(findings_in_body(b"data: x\n\n", api="plain"))
 
 
 def test_cut_within_an_event_is_reported_despite_complete_framing() -> None:
@@ -120,29 +124,33 @@ def test_cut_within_an_event_is_reported_despite_complete_framing() -> None:
         (Ending.COMPLETE, "ended cleanly in the middle"),
         (Ending.CLOSED, "closed in the middle"),
     ):
-        found = found_in(chat_event("hi") + chat_event("ho")[:-2], ending=ending)
+        found = findings_in_body(chat_event("hi") + chat_event("ho")[:-2], ending=ending)
         assert [one.message for one in found if one.code == "UD602" and words in one.message]
 
 
 def test_cut_after_a_silence_mentions_it_and_quotes_the_error() -> None:
     broken = exchange(SHORT[:-1], ending=Ending.RESET, ended_ms=9000, error="reset by peer")
-    (found,) = [one for one in judged(broken) if one.code == "UD602"]
+    (found,) = [one for one in diagnose(broken) if one.code == "UD602"]
     assert "s of silence" in found.message
     assert "reset by peer" in found.message
 
 
 def test_total_limit_is_named_only_near_a_known_one_and_without_silence() -> None:
-    assert "UD404" not in codes(broken_at(15_600, Ending.TRUNCATED))
-    assert "UD404" in codes(broken_at(15_600, Ending.TRUNCATED, signed=("envoy",)))
-    assert "UD404" not in codes(broken_at(16_300, Ending.TRUNCATED, signed=("envoy",)))
+    assert "UD404" not in codes(findings_of_broken_stream(15_600, Ending.TRUNCATED))
+    assert "UD404" in codes(
+        findings_of_broken_stream(15_600, Ending.TRUNCATED, intermediaries=("envoy",))
+    )
+    assert "UD404" not in codes(
+        findings_of_broken_stream(16_300, Ending.TRUNCATED, intermediaries=("envoy",))
+    )
     silent = exchange(SHORT[:-1], ending=Ending.TRUNCATED, ended_ms=15_020)
-    assert "UD404" not in codes(judged(silent))
+    assert "UD404" not in codes(diagnose(silent))
 
 
 def test_several_tokens_per_event_are_detected_from_usage() -> None:
-    assert "UD501" in codes(in_steps_of(8, tokens=40))
-    assert "UD501" not in codes(in_steps_of(8, tokens=35))
-    assert "UD501" not in codes(in_steps_of(20, tokens=20))  # Long words.
+    assert "UD501" in codes(findings_for_event_size(8, tokens=40))
+    assert "UD501" not in codes(findings_for_event_size(8, tokens=35))
+    assert "UD501" not in codes(findings_for_event_size(20, tokens=20))  # Long words.
 
 
 def test_unsent_reasoning_tokens_do_not_count() -> None:
@@ -153,51 +161,51 @@ def test_unsent_reasoning_tokens_do_not_count() -> None:
             "completion_tokens_details": {"reasoning_tokens": 2000},
         },
     }
-    writes = answer(every(25, 20), [" several"] * 20)
-    writes.insert(-1, Sent(writes[-1].at_ms, sse(usage)))
-    assert "UD501" not in codes(judged(exchange(writes)))
+    writes = answer(even_schedule(25, 20), [" several"] * 20)
+    writes.insert(-1, Write(writes[-1].at_ms, sse(usage)))
+    assert "UD501" not in codes(diagnose(exchange(writes)))
 
 
 def test_one_long_tool_call_is_not_several_tokens_per_event() -> None:
     texts = [" tok"] * 19 + ["x" * 20_000]
-    assert "UD501" not in codes(judged(exchange(answer(every(25, 20), texts))))
-    few = answer(every(25, 7), ["x" * 40] * 7)
-    assert "UD501" not in codes(judged(exchange(few)))
+    assert "UD501" not in codes(diagnose(exchange(answer(even_schedule(25, 20), texts))))
+    few = answer(even_schedule(25, 7), ["x" * 40] * 7)
+    assert "UD501" not in codes(diagnose(exchange(few)))
 
 
 def test_oversized_event_ends_parsing_and_is_reported() -> None:
-    found = found_in(b"data: " + b"x" * (MAX_EVENT_BYTES + 1))
+    found = findings_in_body(b"data: " + b"x" * (MAX_EVENT_BYTES + 1))
     assert "UD605" in codes(found)
 
 
 def test_binary_noise_is_one_finding_of_each_kind() -> None:
     noise = bytes(range(256)) * 64
-    found = found_in(b"data: \xff\xfe\n\n" * 3 + noise, ending=Ending.CLOSED)
+    found = findings_in_body(b"data: \xff\xfe\n\n" * 3 + noise, ending=Ending.CLOSED)
     assert [one.code for one in found].count("UD605") == 1
 
 
 def test_silence_caused_by_a_hold_is_not_blamed_on_missing_heartbeats() -> None:
-    due = every(300, 100)
-    assert not {"UD401", "UD402"} & codes(judged(through(to_end(), due)))
+    due = even_schedule(300, 100)
+    assert not {"UD401", "UD402"} & codes(diagnose(through(hold_to_end(), due)))
 
 
 def test_content_length_is_reported_where_it_first_appears() -> None:
     sized = head_with(("Content-Length", "9"), ("Transfer-Encoding", None))
-    found = judged(
+    found = diagnose(
         exchange(SHORT, hop="edge", head=sized), exchange(SHORT, hop="model", head=sized)
     )
     assert [one.hop for one in found if one.code == "UD107"] == ["model"]
     assert [one.severity for one in found if one.code == "UD107"] == [Severity.INFO]
-    (held,) = [one for one in judged(through(to_end(), head=sized)) if one.code == "UD107"]
+    (held,) = [one for one in diagnose(through(hold_to_end(), head=sized)) if one.code == "UD107"]
     assert held.severity is Severity.WARNING
 
 
 def test_removed_header_is_worse_if_an_outer_hop_holds() -> None:
     none = head_with(("X-Accel-Buffering", None))
-    found = judged(
-        through(blocks(4096), hop="edge", head=none),
-        through(no_dam(), hop="inner", head=none),
-        through(no_dam(), hop="model"),
+    found = diagnose(
+        through(block_buffer(4096), hop="edge", head=none),
+        through(pass_through(), hop="inner", head=none),
+        through(pass_through(), hop="model"),
     )
     (eaten,) = [one for one in found if one.code == "UD109"]
     assert (eaten.hop, eaten.severity) == ("inner", Severity.WARNING)
@@ -205,19 +213,19 @@ def test_removed_header_is_worse_if_an_outer_hop_holds() -> None:
 
 def test_nginx_in_the_path_excuses_the_missing_header() -> None:
     none = exchange(SHORT, head=head_with(("X-Accel-Buffering", None)))
-    assert "UD202" in codes(judged(none))
-    assert "UD202" not in codes(judged(none, signed=("nginx",)))
+    assert "UD202" in codes(diagnose(none))
+    assert "UD202" not in codes(diagnose(none, intermediaries=("nginx",)))
 
 
 def test_exchange_without_a_head() -> None:
-    found = judged(exchange([], head=None, ending=Ending.RESET), exchange(SHORT, hop="model"))
+    found = diagnose(exchange([], head=None, ending=Ending.RESET), exchange(SHORT, hop="model"))
     assert codes(found) == {"UD604"}
-    assert codes(judged(exchange(SHORT), exchange(SHORT, head=None, hop="model"))) == set()
+    assert codes(diagnose(exchange(SHORT), exchange(SHORT, head=None, hop="model"))) == set()
 
 
 def test_fault_of_an_inner_hop_is_reported_once() -> None:
     cut = [
         exchange(SHORT[:-1], hop=hop, ending=Ending.TRUNCATED) for hop in ("edge", "mid", "model")
     ]
-    found = [one for one in judged(*cut) if one.code == "UD602"]
+    found = [one for one in diagnose(*cut) if one.code == "UD602"]
     assert [one.hop for one in found] == ["model"]

@@ -8,21 +8,21 @@ from dataclasses import replace
 
 import pytest
 
-from support.diagnosis_cases import codes, judged
+from support.diagnosis_cases import codes, diagnose
 from support.synthetic_streams import (
     MS,
     START_NS,
-    Sent,
+    Write,
     answer,
-    blocks,
+    block_buffer,
     chat_event,
     delayed,
-    every,
+    even_schedule,
     exchange,
-    far,
     merged,
+    over_long_path,
     segments,
-    timer,
+    timed_flush,
 )
 from undam.diagnosis.findings.buffering import find_buffering
 from undam.diagnosis.holds import ClockOffset
@@ -46,7 +46,7 @@ def _is_accused(hop: Hop) -> bool:
     return any(one.severity is not Severity.INFO for one in find_buffering([hop]))
 
 
-def _with_pauses(gap_ms: float, pauses: Sequence[int], events: int = 300) -> list[Sent]:
+def _with_pauses(gap_ms: float, pauses: Sequence[int], events: int = 300) -> list[Write]:
     at, due = 300.0, []
     for index in range(events):
         at += gap_ms + (900 if index in pauses else 0)
@@ -54,37 +54,42 @@ def _with_pauses(gap_ms: float, pauses: Sequence[int], events: int = 300) -> lis
     return answer(due)
 
 
-def _in_choices(count: int, steps: int) -> list[Sent]:
+def _in_choices(count: int, steps: int) -> list[Write]:
     """Answer with n choices: every step has one event of each."""
     step = b"".join(
         chat_event("t").replace(b'"index": 0', b'"index": %d' % index) for index in range(count)
     )
-    writes = [Sent(300 + 25 * i, step) for i in range(steps)]
-    return [*writes, Sent(writes[-1].at_ms + 25, FINISH)]
+    writes = [Write(300 + 25 * i, step) for i in range(steps)]
+    return [*writes, Write(writes[-1].at_ms + 25, FINISH)]
 
 
 ON_ONE_MACHINE = {
-    "three tokens": answer(every(25, 3)),
+    "three tokens": answer(even_schedule(25, 3)),
     "everything within a millisecond": [
-        Sent(20 + 0.005 * i, write.data) for i, write in enumerate(answer(every(1, 50)))
+        Write(20 + 0.005 * i, write.data) for i, write in enumerate(answer(even_schedule(1, 50)))
     ],
-    "a cached beginning, then paced": merged([*answer([100] * 40)[:-1], *answer(every(25, 100))]),
-    "the last three together": merged([*answer(every(25, 40))[:-1], *answer([1300.0] * 3)]),
+    "a cached beginning, then paced": merged(
+        [*answer([100] * 40)[:-1], *answer(even_schedule(25, 100))]
+    ),
+    "the last three together": merged([*answer(even_schedule(25, 40))[:-1], *answer([1300.0] * 3)]),
     "a fast model that stops now and then": _with_pauses(0.25, (100, 150, 220, 270)),
     "a fast model that stops once": _with_pauses(0.2, (100,)),
     "one pause between two bursts": merged(answer([300.0] * 30 + [900.0] * 12)),
     "eight choices": _in_choices(8, 40),
     "eight choices of one token": _in_choices(8, 1),
-    "20 KB events": segments(answer(every(200, 30), ["x" * 20_000] * 30), 1448, 0.02),
+    "20 KB events": segments(answer(even_schedule(200, 30), ["x" * 20_000] * 30), 1448, 0.02),
     "heartbeats in silence": merged(
         sorted(
-            [*answer(every(2000, 12)), *(Sent(500.0 + 700 * i, b": ping\n") for i in range(30))],
+            [
+                *answer(even_schedule(2000, 12)),
+                *(Write(500.0 + 700 * i, b": ping\n") for i in range(30)),
+            ],
             key=lambda write: write.at_ms,
         )
     ),
     "a stall of the client": [
-        Sent(1300 if 1000 < write.at_ms < 1300 else write.at_ms, write.data)
-        for write in answer(every(25, 100))
+        Write(1300 if 1000 < write.at_ms < 1300 else write.at_ms, write.data)
+        for write in answer(even_schedule(25, 100))
     ],
 }
 
@@ -96,30 +101,30 @@ def test_healthy_on_one_machine(name: str) -> None:
 
 
 FAR_AWAY = {
-    "a cached answer in one flight": [Sent(85, _at_once(50))],
-    "a cached answer in many flights": segments([Sent(85, _at_once(600))], 14_480, 80),
+    "a cached answer in one flight": [Write(85, _at_once(50))],
+    "a cached answer in many flights": segments([Write(85, _at_once(600))], 14_480, 80),
     "a cached answer in growing flights": [
-        Sent(85 + 80 * i, _at_once(1200)[14_480 * (2**i - 1) : 14_480 * (2 ** (i + 1) - 1)])
+        Write(85 + 80 * i, _at_once(1200)[14_480 * (2**i - 1) : 14_480 * (2 ** (i + 1) - 1)])
         for i in range(5)
     ],
-    "a burst whose segments come 30 ms apart": segments([Sent(400, _at_once(20))], 1448, 30),
+    "a burst whose segments come 30 ms apart": segments([Write(400, _at_once(20))], 1448, 30),
     "a burst whose last segment was lost": [
-        Sent(400, _at_once(20)[:4000]),
-        Sent(700, _at_once(20)[4000:]),
+        Write(400, _at_once(20)[:4000]),
+        Write(700, _at_once(20)[4000:]),
     ],
     "a speculative decoder in pieces": segments(
         merged(answer([300.0 + 400 * (i // 4) for i in range(80)])), 700, 30
     ),
     "20 KB events in flights": segments(
-        answer(every(200, 30), ["x" * 20_000] * 30), 14_480, 2
+        answer(even_schedule(200, 30), ["x" * 20_000] * 30), 14_480, 2
     ),
-    "a link slower than the model": segments([Sent(300, _at_once(300))], 1448, 12),
+    "a link slower than the model": segments([Write(300, _at_once(300))], 1448, 12),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(FAR_AWAY))
 def test_healthy_on_a_long_path(name: str) -> None:
-    hop = _hop(far(exchange(FAR_AWAY[name]), 80))
+    hop = _hop(over_long_path(exchange(FAR_AWAY[name]), 80))
     assert not _is_accused(hop), hop.shape
     assert (hop.shape.verdict is Verdict.UNKNOWN) == bool(hop.shape.reason)
 
@@ -129,12 +134,12 @@ def test_healthy_on_a_long_path(name: str) -> None:
 def test_jitter_below_tcp_is_not_a_buffering_hop(gap_ms: float, most_ms: float) -> None:
     for seed in range(5):
         rng = random.Random(seed)
-        reads = delayed(answer(every(gap_ms, 200)), rng, 40, most_ms)
-        assert not _is_accused(_hop(far(exchange(reads), 80))), seed
+        reads = delayed(answer(even_schedule(gap_ms, 200)), rng, 40, most_ms)
+        assert not _is_accused(_hop(over_long_path(exchange(reads), 80))), seed
         # On one host the path delay is known to be 40 ms; between hosts only half the round trip.
         for offset in (ClockOffset(0, 0, 40 * MS), ClockOffset(0, 40 * MS, 40 * MS)):
             if most_ms <= 60:
-                assert not _is_accused(_hop(far(exchange(reads), 80), offset)), seed
+                assert not _is_accused(_hop(over_long_path(exchange(reads), 80), offset)), seed
 
 
 def _bursts_apart(least_ms: float, most_ms: float) -> Exchange:
@@ -148,35 +153,37 @@ def _bursts_apart(least_ms: float, most_ms: float) -> Exchange:
 
 def test_bursts_within_jitter_are_unknown_and_longer_ones_are_reported() -> None:
     assert "jitter" in _hop(_bursts_apart(5, 60)).shape.reason
-    assert "jitter" in _hop(far(_bursts_apart(50, 250), 300)).shape.reason
+    assert "jitter" in _hop(over_long_path(_bursts_apart(50, 250), 300)).shape.reason
     assert _hop(_bursts_apart(50, 250)).shape.verdict is Verdict.BATCHED
 
 
 def test_late_client_does_not_accuse() -> None:
-    reads = timer(220)(answer(every(25, 200)), 5275)
+    reads = timed_flush(220)(answer(even_schedule(25, 200)), 5275)
     assert _is_accused(_hop(exchange(reads)))
     late = _hop(exchange(reads, late_ns=150 * MS))
     assert (late.shape.verdict, _is_accused(late)) == (Verdict.UNKNOWN, False)
-    singles = _hop(exchange(answer(every(25, 50)), late_ns=150 * MS))
+    singles = _hop(exchange(answer(even_schedule(25, 50)), late_ns=150 * MS))
     assert singles.shape.verdict is Verdict.STREAMING
 
 
 def test_pause_after_the_only_burst_is_unknown() -> None:
-    silent = _hop(exchange([Sent(900, _at_once(30))], ended_ms=1900))
+    silent = _hop(exchange([Write(900, _at_once(30))], ended_ms=1900))
     assert silent.shape.verdict is Verdict.UNKNOWN
-    held = _hop(exchange([Sent(900, _at_once(30))], ended_ms=950))
+    held = _hop(exchange([Write(900, _at_once(30))], ended_ms=950))
     assert held.shape.verdict is Verdict.HELD_TO_END
 
 
 def test_very_fast_answer_with_a_wait_is_streaming() -> None:
-    reads = [Sent(300 + 0.2 * i, write.data) for i, write in enumerate(answer(every(1, 300)))]
+    reads = [
+        Write(300 + 0.2 * i, write.data) for i, write in enumerate(answer(even_schedule(1, 300)))
+    ]
     assert _hop(exchange(reads)).shape.verdict is Verdict.STREAMING
 
 
 def test_comments_alone_and_other_bodies_are_unknown() -> None:
-    comments = exchange([Sent(100.0 * i, b": ping\n\n") for i in range(30)])
+    comments = exchange([Write(100.0 * i, b": ping\n\n") for i in range(30)])
     assert _hop(comments).shape.verdict is Verdict.UNKNOWN
-    page = exchange([Sent(9, b"<p>")], head=Head(200, "1.1", (("Content-Type", "text/html"),)))
+    page = exchange([Write(9, b"<p>")], head=Head(200, "1.1", (("Content-Type", "text/html"),)))
     assert "neither an event stream" in _hop(page).shape.reason
 
 
@@ -186,15 +193,15 @@ def test_anthropic_and_json_lines_are_parsed() -> None:
     )
     ping = b'event: ping\ndata: {"type": "ping"}\n\n'
     stop = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
-    writes = [Sent(300 + 25.0 * i, ping if i % 7 == 3 else event) for i in range(60)]
-    hop = _hop(exchange([*writes, Sent(1800, stop)], api="anthropic-messages"))
+    writes = [Write(300 + 25.0 * i, ping if i % 7 == 3 else event) for i in range(60)]
+    hop = _hop(exchange([*writes, Write(1800, stop)], api="anthropic-messages"))
     assert hop.shape.verdict is Verdict.STREAMING
     head = Head(200, "1.1", (("Content-Type", "application/x-ndjson"),))
-    lines = [Sent(300 + 25.0 * i, b'{"response": "a"}\n') for i in range(60)]
-    given = exchange([*lines[:-1], Sent(1775, b'{"response": "a"}')], head=head, api="plain")
+    lines = [Write(300 + 25.0 * i, b'{"response": "a"}\n') for i in range(60)]
+    given = exchange([*lines[:-1], Write(1775, b'{"response": "a"}')], head=head, api="plain")
     hop = _hop(given)
     assert (hop.shape.verdict, len(hop.reading.contents)) == (Verdict.STREAMING, 60)
-    assert "UD602" not in codes(judged(given))
+    assert "UD602" not in codes(diagnose(given))
 
 
 # With a beacon.
@@ -203,7 +210,7 @@ def test_anthropic_and_json_lines_are_parsed() -> None:
 @pytest.mark.parametrize("hours", [3, -3])
 def test_clocks_that_are_hours_apart(hours: int) -> None:
     apart = hours * 3600 * 10**9
-    ours = exchange([Sent(w.at_ms + 30, w.data) for w in answer(every(25, 60))])
+    ours = exchange([Write(w.at_ms + 30, w.data) for w in answer(even_schedule(25, 60))])
     moved = tuple(replace(arrival, at_ns=arrival.at_ns - apart) for arrival in ours.arrivals)
     stamps = replace(ours.stamps, start_ns=START_NS - apart, sent_ns=START_NS - apart)
     theirs = replace(ours, arrivals=moved, ended_ns=ours.ended_ns - apart, stamps=stamps)
@@ -216,42 +223,45 @@ def test_clocks_that_are_hours_apart(hours: int) -> None:
 
 
 def test_known_path_delay_is_not_a_hold() -> None:
-    reads = [Sent(write.at_ms + 60, write.data) for write in answer(every(25, 60))]
+    reads = [Write(write.at_ms + 60, write.data) for write in answer(even_schedule(25, 60))]
     assert _hop(exchange(reads), ClockOffset(0, 0, 60 * MS)).shape.verdict is Verdict.STREAMING
     assert _hop(exchange(reads), ClockOffset()).shape.held
 
 
 def test_clock_step_is_unknown() -> None:
-    reads = [Sent(write.at_ms + 500, write.data) for write in answer(every(25, 60))]
+    reads = [Write(write.at_ms + 500, write.data) for write in answer(even_schedule(25, 60))]
     hop = _hop(exchange(reads, step_ns=500 * MS), ClockOffset())
     assert (hop.shape.verdict, "clock was set" in hop.shape.reason) == (Verdict.UNKNOWN, True)
 
 
 def test_one_pause_of_a_machine_is_not_a_hold() -> None:
-    reads = [Sent(600 if 500 < w.at_ms < 600 else w.at_ms, w.data) for w in answer(every(5, 120))]
+    reads = [
+        Write(600 if 500 < w.at_ms < 600 else w.at_ms, w.data)
+        for w in answer(even_schedule(5, 120))
+    ]
     assert _hop(exchange(reads), ClockOffset()).shape.verdict is Verdict.STREAMING
-    brief = [Sent(400, write.data) for write in answer(every(3, 30))]
+    brief = [Write(400, write.data) for write in answer(even_schedule(3, 30))]
     hop = _hop(exchange(brief), ClockOffset())
     assert (hop.shape.verdict, _is_accused(hop)) == (Verdict.UNKNOWN, False)
 
 
 def test_late_events_without_a_rule_are_unknown() -> None:
     rng = random.Random(5)
-    reads = delayed(answer(every(60, 80)), rng, 0, 40)
+    reads = delayed(answer(even_schedule(60, 80)), rng, 0, 40)
     hop = _hop(exchange(reads), ClockOffset())
     assert (hop.shape.verdict, "without a rule" in hop.shape.reason) == (Verdict.UNKNOWN, True)
 
 
 def test_far_end_without_due_times_is_unknown() -> None:
-    hop = _hop(exchange(answer(every(25, 60), stamped=False)), ClockOffset())
+    hop = _hop(exchange(answer(even_schedule(25, 60), stamped=False)), ClockOffset())
     assert "is the far end a beacon" in hop.shape.reason
 
 
 def test_block_on_a_long_path_needs_a_longer_answer() -> None:
-    due = every(25, 31)
-    reads = merged(blocks(4096, first=3800)(answer(due), due[-1]))
+    due = even_schedule(25, 31)
+    reads = merged(block_buffer(4096, first=3800)(answer(due), due[-1]))
     assert _hop(exchange(reads)).shape.release_bytes == 3800
-    assert "longer answer" in _hop(far(exchange(reads), 60)).shape.reason
+    assert "longer answer" in _hop(over_long_path(exchange(reads), 60)).shape.reason
 
 
 @pytest.mark.parametrize("most_ms", [5, 30])

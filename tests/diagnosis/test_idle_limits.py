@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from support.synthetic_streams import Sent, answer, every, exchange
+from support.synthetic_streams import Write, answer, even_schedule, exchange
 from undam.diagnosis.findings.limits import (
     PathLimits,
     Trial,
@@ -112,9 +112,9 @@ def test_trials_without_a_silent_one_raise() -> None:
 
 def test_trial_end_of_a_stream() -> None:
     def fate(events: int, ending: Ending, *, status: int = 200, whole: bool = False) -> TrialEnd:
-        writes = answer(every(10, events))[: None if whole else -1]
+        writes = answer(even_schedule(10, events))[: None if whole else -1]
         head = Head(status, "1.1", (("Content-Type", "text/event-stream"),))
-        given = exchange([Sent(1, b": ping\n"), *writes], head=head, ending=ending)
+        given = exchange([Write(1, b": ping\n"), *writes], head=head, ending=ending)
         trial = classify_trial(3.0, None, read_exchange(given))
         assert (trial.heartbeats, trial.status, trial.silence_s) == (1, status, 3.0)
         return trial.fate

@@ -11,17 +11,17 @@ from support.synthetic_streams import (
     MS,
     SSE_HEAD,
     START_NS,
-    Sent,
+    Write,
     answer,
-    blocks,
+    block_buffer,
     chat_event,
-    every,
+    even_schedule,
     exchange,
-    far,
+    hold_to_end,
     merged,
-    one_late,
-    timer,
-    to_end,
+    one_write_behind,
+    over_long_path,
+    timed_flush,
 )
 from undam.diagnosis.findings.buffering import find_buffering
 from undam.diagnosis.findings.network import round_trip_ns
@@ -50,8 +50,8 @@ def _hop(given: Exchange, offset: ClockOffset | None = None) -> Hop:
 def test_a_timer_of_200_ms_from_the_first_byte(
     gap_ms: float, by_pattern: Verdict, by_beacon: Verdict
 ) -> None:
-    due = every(gap_ms, 120)
-    given = exchange(timer(200, from_first_byte=True)(answer(due), due[-1]))
+    due = even_schedule(gap_ms, 120)
+    given = exchange(timed_flush(200, from_first_byte=True)(answer(due), due[-1]))
     assert _hop(given).shape.verdict is by_pattern
     exact = _hop(given, BEACON).shape
     assert (exact.verdict, exact.release) == (by_beacon, Release.TIMER)
@@ -60,23 +60,23 @@ def test_a_timer_of_200_ms_from_the_first_byte(
 
 @pytest.mark.parametrize("gap_ms", [25, 300])
 def test_one_event_late(gap_ms: float) -> None:
-    due = every(gap_ms, 60)
-    given = exchange(one_late()(answer(due), due[-1]))
+    due = even_schedule(gap_ms, 60)
+    given = exchange(one_write_behind()(answer(due), due[-1]))
     assert _hop(given, BEACON).shape.verdict is Verdict.LATE
     assert _hop(given).shape.verdict is Verdict.STREAMING
 
 
 def test_four_steps_are_needed_for_late() -> None:
-    due = every(50, 4)
-    given = read_exchange(exchange(one_late()(answer(due), due[-1])))
+    due = even_schedule(50, 4)
+    given = read_exchange(exchange(one_write_behind()(answer(due), due[-1])))
     assert not is_one_late(holds_by_beacon(given, BEACON))
 
 
 @pytest.mark.parametrize("events_per_block", [2, 17, 60])
 def test_blocks_of_one_size_are_measured(events_per_block: int) -> None:
-    due = every(20, 400)
+    due = even_schedule(20, 400)
     size = len(chat_event(" tok", seq=100, due_ms=5000)) * events_per_block + 3
-    given = exchange(blocks(size, first=size - 200)(answer(due), due[-1]))
+    given = exchange(block_buffer(size, first=size - 200)(answer(due), due[-1]))
     for shape in (_hop(given).shape, _hop(given, BEACON).shape):
         assert (shape.verdict, shape.release, shape.release_bytes) == (
             Verdict.BATCHED, Release.SIZE, size,
@@ -84,18 +84,18 @@ def test_blocks_of_one_size_are_measured(events_per_block: int) -> None:
 
 
 def test_blocks_smaller_than_two_events_are_recognised_by_size() -> None:
-    due = every(40, 200)
-    given = exchange(blocks(300)(answer(due), due[-1]))
+    due = even_schedule(40, 200)
+    given = exchange(block_buffer(300)(answer(due), due[-1]))
     assert _hop(given).shape.release_bytes == 300
 
 
 def test_irregular_cuts_are_a_hold_without_a_size() -> None:
-    writes = answer(every(20, 300))
+    writes = answer(even_schedule(20, 300))
     body = b"".join(write.data for write in writes)
     rng, reads, start, at = random.Random(1), [], 0, 600.0
     while start < len(body):
         size = rng.randint(3000, 7000)
-        reads.append(Sent(at, body[start : start + size]))
+        reads.append(Write(at, body[start : start + size]))
         start, at = start + size, at + rng.uniform(200, 900)
     shape = _hop(exchange(reads)).shape
     assert (shape.verdict, shape.release) == (Verdict.BATCHED, Release.UNCLEAR)
@@ -103,26 +103,26 @@ def test_irregular_cuts_are_a_hold_without_a_size() -> None:
 
 def test_a_compressor_without_flush() -> None:
     head = replace(SSE_HEAD, headers=(*SSE_HEAD.headers, ("Content-Encoding", "gzip")))
-    due = every(5, 700)
-    given = exchange(blocks(66_001)(answer(due), due[-1]), head=head, coded=True)
+    due = even_schedule(5, 700)
+    given = exchange(block_buffer(66_001)(answer(due), due[-1]), head=head, coded=True)
     shape = _hop(given).shape
     assert (shape.verdict, shape.release_bytes) == (Verdict.BATCHED, 66_001 // 4)
     identity = replace(SSE_HEAD, headers=(*SSE_HEAD.headers, ("Content-Encoding", "identity")))
-    plain = exchange(blocks(66_001)(answer(due), due[-1]), head=identity)
+    plain = exchange(block_buffer(66_001)(answer(due), due[-1]), head=identity)
     assert _hop(plain).shape.release_bytes == 66_001
 
 
 def test_a_buffer_that_flushes_whole_events_at_a_size() -> None:
-    writes, out, held, rng = answer(every(20, 300)), [], b"", random.Random(2)
+    writes, out, held, rng = answer(even_schedule(20, 300)), [], b"", random.Random(2)
     for write in writes:
         held += write.data
         if len(held) >= 2048:
-            out.append(Sent(write.at_ms + rng.uniform(0, 3), held))
+            out.append(Write(write.at_ms + rng.uniform(0, 3), held))
             held = b""
     at = [300.0]
     for _ in out:
         at.append(at[-1] + (100 if len(at) % 2 else 400))
-    reads = [Sent(when, read.data) for when, read in zip(at, out, strict=False)]
+    reads = [Write(when, read.data) for when, read in zip(at, out, strict=False)]
     shape = _hop(exchange(reads)).shape
     assert shape.release is Release.SIZE
     assert shape.release_bytes is not None
@@ -130,28 +130,28 @@ def test_a_buffer_that_flushes_whole_events_at_a_size() -> None:
 
 
 def test_full_segments_are_reported_nearby_and_unknown_on_a_long_path() -> None:
-    due = every(20, 300)
-    given = exchange(blocks(1448)(answer(due), due[-1]))
+    due = even_schedule(20, 300)
+    given = exchange(block_buffer(1448)(answer(due), due[-1]))
     assert _hop(given).shape.release_bytes == 1448
-    assert "segments" in _hop(far(given, 20)).shape.reason
+    assert "segments" in _hop(over_long_path(given, 20)).shape.reason
 
 
 def test_short_timer_with_a_beacon_is_a_hold_without_a_pattern() -> None:
     rng, at, due, reads = random.Random(4), 300.0, [], []
-    writes = answer(every(20, 150))
+    writes = answer(even_schedule(20, 150))
     for start in range(0, 150, 3):
         at = 300 + 20.0 * start + 40 + rng.uniform(0, 45)
-        reads.append(Sent(at, b"".join(write.data for write in writes[start : start + 3])))
+        reads.append(Write(at, b"".join(write.data for write in writes[start : start + 3])))
         due.append(at)
-    shape = _hop(exchange([*reads, Sent(due[-1], writes[-1].data)]), BEACON).shape
+    shape = _hop(exchange([*reads, Write(due[-1], writes[-1].data)]), BEACON).shape
     assert shape.verdict is Verdict.BATCHED
 
 
 def test_hold_to_the_end_with_a_beacon() -> None:
-    given = exchange(to_end()(answer(every(25, 60)), 1775))
+    given = exchange(hold_to_end()(answer(even_schedule(25, 60)), 1775))
     assert _hop(given, BEACON).shape.verdict is Verdict.HELD_TO_END
     # The last bytes arrived long before the end, so the end did not release them.
-    silent = exchange(to_end()(answer(every(25, 60)), 1775), ended_ms=9000)
+    silent = exchange(hold_to_end()(answer(even_schedule(25, 60)), 1775), ended_ms=9000)
     assert _hop(silent, BEACON).shape.verdict is not Verdict.HELD_TO_END
 
 
@@ -165,8 +165,8 @@ def test_the_offset_of_a_beacon() -> None:
 
 
 def test_the_round_trip_is_the_handshake() -> None:
-    given = exchange(answer(every(25, 8)))
-    assert round_trip_ns(far(given, 80)) == 80 * MS
+    given = exchange(answer(even_schedule(25, 8)))
+    assert round_trip_ns(over_long_path(given, 80)) == 80 * MS
     unknown = replace(given, stamps=replace(given.stamps, connect_ns=None))
     assert round_trip_ns(unknown) == 0
     # An IP address needs no DNS lookup: the handshake counts from the start.
@@ -175,8 +175,8 @@ def test_the_round_trip_is_the_handshake() -> None:
 
 
 def test_metrics_of_a_hop() -> None:
-    due = every(25, 40)
-    hop = _hop(exchange(merged(timer(200)(answer(due), due[-1]))), BEACON)
+    due = even_schedule(25, 40)
+    hop = _hop(exchange(merged(timed_flush(200)(answer(due), due[-1]))), BEACON)
     shown = hop_metrics(hop)
     assert shown["verdict"] == "batched"
     assert shown["hold_is_exact"] is True
@@ -206,12 +206,12 @@ def test_metrics_of_a_stream_that_never_began() -> None:
     ],
 )
 def test_completeness_of_an_answer(api: str, ending: Ending, complete: bool | None) -> None:
-    given = exchange([Sent(300, b"data: {}\n\n")], api=api, ending=ending)
+    given = exchange([Write(300, b"data: {}\n\n")], api=api, ending=ending)
     assert hop_metrics(_hop(given))["complete"] is complete
 
 
 def test_timer_with_single_events_mentions_one_at_a_time() -> None:
-    due = every(300, 40)
-    hop = _hop(exchange(timer(200, from_first_byte=True)(answer(due), due[-1])), BEACON)
+    due = even_schedule(300, 40)
+    hop = _hop(exchange(timed_flush(200, from_first_byte=True)(answer(due), due[-1])), BEACON)
     (found,) = find_buffering([hop])
     assert (found.code, found.evidence["events_per_burst"]) == ("UD103", "1")

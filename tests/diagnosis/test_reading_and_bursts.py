@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.synthetic_streams import Sent, answer, chat_event, every, exchange, segments
+from support.synthetic_streams import Write, answer, chat_event, even_schedule, exchange, segments
 from undam.apis import APIS
 from undam.diagnosis.bursts import find_bursts, together_ns
 from undam.diagnosis.diagnose import find_findings
@@ -41,7 +41,7 @@ def test_form_without_a_head_comes_from_the_first_bytes() -> None:
 @pytest.mark.parametrize("ending", list(Ending))
 def test_last_line_without_newline_counts_only_in_a_complete_body(ending: Ending) -> None:
     head = Head(200, "1.1", (("Content-Type", "application/x-ndjson"),))
-    body = [Sent(1, b'{"a": 1}\n'), Sent(2, b'{"b": 2}')]
+    body = [Write(1, b'{"a": 1}\n'), Write(2, b'{"b": 2}')]
     reading = read_exchange(exchange(body, head=head, api="plain", ending=ending))
     whole = ending in {Ending.COMPLETE, Ending.CLOSED}
     assert len(reading.contents) == (2 if whole else 1)
@@ -50,20 +50,20 @@ def test_last_line_without_newline_counts_only_in_a_complete_body(ending: Ending
 
 def test_oversized_line_is_a_problem() -> None:
     head = Head(200, "1.1", (("Content-Type", "application/x-ndjson"),))
-    body = [Sent(1, b"{}\n" + b"x" * (MAX_EVENT_BYTES + 1)), Sent(2, b"\n{}\n")]
+    body = [Write(1, b"{}\n" + b"x" * (MAX_EVENT_BYTES + 1)), Write(2, b"\n{}\n")]
     reading = read_exchange(exchange(body, head=head, api="plain"))
     assert reading.problem is not None
     assert len(reading.items) == 1
 
 
 def test_a_stream_without_content_has_no_bursts() -> None:
-    reading = read_exchange(exchange([Sent(1, b": ping\n\n")]))
+    reading = read_exchange(exchange([Write(1, b": ping\n\n")]))
     assert find_bursts(reading) == []
 
 
 def test_burst_includes_pending_bytes() -> None:
     event = chat_event("x")
-    reads = [Sent(100, event + event[:50]), Sent(200, event[50:]), Sent(300, event[:20])]
+    reads = [Write(100, event + event[:50]), Write(200, event[50:]), Write(300, event[:20])]
     first, second, third = find_bursts(read_exchange(exchange(reads)))
     assert (first.events, first.inside, first.last_event_bytes) == (1, True, len(event))
     assert (second.events, second.inside, second.last_event_bytes) == (1, False, len(event))
@@ -91,9 +91,9 @@ def test_gap_that_counts_as_together(gaps_ms: list[float], limit_ms: float) -> N
 
 def test_parallel_choices_are_counted() -> None:
     two = chat_event("x") + chat_event("y").replace(b'"index": 0', b'"index": 1')
-    assert read_exchange(exchange([Sent(1, two)])).choices == 2
+    assert read_exchange(exchange([Write(1, two)])).choices == 2
     odd = chat_event("x").replace(b'"index": 0', b'"index": [1]')
-    assert read_exchange(exchange([Sent(1, odd)])).choices == 1
+    assert read_exchange(exchange([Write(1, odd)])).choices == 1
     assert read_exchange(exchange([])).choices == 1
 
 
@@ -125,7 +125,7 @@ def test_arbitrary_bodies_never_raise(
     at, reads = 0.0, []
     for gap, data in pieces:
         at += gap  # Times in a record may go backwards.
-        reads.append(Sent(at, data))
+        reads.append(Write(at, data))
     head = Head(200, "1.1", (("Content-Type", kind),))
     given_ = exchange(reads, head=head, api=api, ending=ending, late_ns=late_ns)
     offset = ClockOffset() if beacon else None
@@ -137,7 +137,7 @@ def test_arbitrary_bodies_never_raise(
 
 @pytest.mark.parametrize("size", [1, 7, 100, 1448])
 def test_result_is_independent_of_segmentation(size: int) -> None:
-    writes = answer(every(25, 20))
+    writes = answer(even_schedule(25, 20))
     whole = read_exchange(exchange(writes))
     cut = read_exchange(exchange(segments(writes, size, 0.0001)))
     assert [item.text for item in cut.items] == [item.text for item in whole.items]

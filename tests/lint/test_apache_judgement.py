@@ -7,15 +7,15 @@ import time
 import pytest
 from hypothesis import given, settings
 
-from support.dialect_cases import Asked, files
-from support.mutations import damaged, faults_with
+from support.dialect_harness import DialectHarness, include_opener
+from support.mutations import damaged_texts, robustness_faults
 from undam.errors import ConfigSyntaxError, UsageError
 from undam.lint import RenderRequest, Settings, Source, fix_sources, recognise_dialect
 from undam.lint.dialect import no_includes
 from undam.lint.dialects.apache.reader import MAX_INCLUDES, MAX_SECTIONS, read_config
 from undam.rules import Severity
 
-APACHE = Asked("apache", "APA")
+APACHE = DialectHarness("apache", "APA")
 HELD = "ProxyPass /chat/ fcgi://10.0.0.1/"
 MATCHED = """\
 ExtFilterDefine f cmd=x
@@ -44,7 +44,7 @@ CHAT = "ProxyPass /chat/ http://10.0.0.1/"
 )
 def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: str) -> None:
     with pytest.raises(ConfigSyntaxError, match=what) as error:
-        APACHE.linted(text)
+        APACHE.lint(text)
     assert (error.value.line, error.value.column) == (line, column)
 
 
@@ -67,13 +67,13 @@ def test_lines_are_cut_as_httpd_cuts_them(text: str, expected: list[str]) -> Non
 
 
 def test_nothing_may_stand_on_a_continued_line() -> None:
-    assert APACHE.linted("\\\n") == APACHE.linted("")
+    assert APACHE.lint("\\\n") == APACHE.lint("")
 
 
 def test_included_files_stand_where_they_are_included() -> None:
-    inside = files(**{"a.conf": HELD, "b.conf": "ProxyTimeout 5\n"})
+    inside = include_opener(**{"a.conf": HELD, "b.conf": "ProxyTimeout 5\n"})
     text = "<VirtualHost *>\nInclude a.conf\n</VirtualHost>\n"
-    found = APACHE.linted(text, inside)
+    found = APACHE.lint(text, inside)
     assert [(one.path, one.rule.code) for one in found.diagnostics] == [("a.conf", "APA101")]
     assert [one.path for one in found.included] == ["a.conf"]
     changed = fix_sources(APACHE.dialect, Source("f", text), Settings(), open_include=inside)
@@ -81,14 +81,14 @@ def test_included_files_stand_where_they_are_included() -> None:
 
 
 def test_a_limit_of_another_file_is_told_at_the_route() -> None:
-    inside = files(limits="ProxyTimeout 5")
-    (found,) = APACHE.linted(f"IncludeOptional limits\n{CHAT}", inside).diagnostics
+    inside = include_opener(limits="ProxyTimeout 5")
+    (found,) = APACHE.lint(f"IncludeOptional limits\n{CHAT}", inside).diagnostics
     assert (found.path, found.line, found.rule.code) == ("f", 2, "APA401")
 
 
 def test_what_is_not_read_is_told() -> None:
     text = "<Macro m $x>\nA $x\n</Macro>\nUse m 1\nInclude ${D}/x\nInclude gone.conf\n"
-    found = APACHE.linted(text).unread
+    found = APACHE.lint(text).unread
     assert [(one.line, one.what) for one in found] == [
         (1, "the macro m"), (4, "Use m"), (5, "${D}/x, of which a variable is not known"),
     ]  # fmt: skip
@@ -96,13 +96,13 @@ def test_what_is_not_read_is_told() -> None:
 
 @pytest.mark.parametrize("times", [1, 20])
 def test_a_file_that_includes_itself_ends(times: int) -> None:
-    found = APACHE.linted("Include a", files(a="Include a\n" * times))
+    found = APACHE.lint("Include a", include_opener(a="Include a\n" * times))
     assert len(found.included) <= MAX_INCLUDES
     assert "too many includes" in found.unread[0].what
 
 
 def test_only_so_many_files_are_read() -> None:
-    found = APACHE.linted("Include *", lambda _: [Source("a", "A b")] * (MAX_INCLUDES + 1))
+    found = APACHE.lint("Include *", lambda _: [Source("a", "A b")] * (MAX_INCLUDES + 1))
     assert len(found.included) == MAX_INCLUDES
     assert [one.what for one in found.unread] == ["a: too many includes"]
 
@@ -136,8 +136,8 @@ def test_only_so_many_files_are_read() -> None:
 def test_routes_that_stream_are_found(text: str) -> None:
     assert APACHE.codes(text) == ["APA101"]
     if "RewriteRule" not in text and "SetHandler" not in text:
-        assert APACHE.codes(APACHE.fixed(text)) == []
-        assert "flushpackets=on" in APACHE.fixed(text)
+        assert APACHE.codes(APACHE.fix(text)) == []
+        assert "flushpackets=on" in APACHE.fix(text)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_of_other_routes_nothing_is_said(text: str) -> None:
 
 def test_paths_of_the_user_choose_the_relay() -> None:
     text = f"{HELD}\nProxyPass /api fcgi://10.0.0.1/"
-    assert APACHE.told(text, stream_paths=("/api/x",)) == [("APA101", 2)]
+    assert APACHE.codes_and_lines(text, stream_paths=("/api/x",)) == [("APA101", 2)]
 
 
 # filters, cache, headers
@@ -214,15 +214,15 @@ def test_what_holds_around_a_route_is_seen(text: str, expected: list[str]) -> No
 
 def test_a_line_on_two_lines_is_left_for_the_reader() -> None:
     text = f"SetEnv \\\nforce-proxy-request-1.0 1\n{CHAT}\n"
-    assert APACHE.told(text) == [("APA105", 1)]
-    assert APACHE.fixed(text) == text
+    assert APACHE.codes_and_lines(text) == [("APA105", 1)]
+    assert APACHE.fix(text) == text
 
 
 def test_what_many_routes_share_is_told_once() -> None:
     member = "<Proxy balancer://b>\nBalancerMember http://10.0.0.1 timeout=5\n</Proxy>\n"
     text = f"Header set X-Accel-Buffering no\n{member}ProxyPass /chat balancer://b\n"
     text += "ProxyPass /v1 balancer://b\n"
-    assert APACHE.told(text) == [("APA202", 1), ("APA401", 3)]
+    assert APACHE.codes_and_lines(text) == [("APA202", 1), ("APA401", 3)]
 
 
 # limits
@@ -246,34 +246,34 @@ def test_limits_are_judged_by_the_heartbeat(
     text: str, limit: str, severity: Severity | None
 ) -> None:
     asked = (text % CHAT).replace("@", limit)
-    found = APACHE.linted(asked).diagnostics
+    found = APACHE.lint(asked).diagnostics
     expected = [] if severity is None else [("APA401", severity)]
     assert [(one.rule.code, one.severity) for one in found] == expected
     if found:
-        assert f"{CHAT} timeout=3600" in APACHE.fixed(asked)
-        assert APACHE.codes(APACHE.fixed(asked)) == []
+        assert f"{CHAT} timeout=3600" in APACHE.fix(asked)
+        assert APACHE.codes(APACHE.fix(asked)) == []
 
 
 def test_the_limit_of_nothing_said_is_a_minute() -> None:
     assert APACHE.codes(CHAT) == []
-    assert APACHE.told(CHAT, heartbeat_s=40.0) == [("APA401", 1)]
+    assert APACHE.codes_and_lines(CHAT, heartbeat_s=40.0) == [("APA401", 1)]
     inner = f"<Proxy http://10.0.0.1/ timeout=5>\n</Proxy>\n{CHAT}"
     assert APACHE.codes(inner) == []  # its opening line is not measured to hold
 
 
 def test_a_rewrite_takes_no_parameter() -> None:
     text = "ProxyTimeout 5\nRewriteRule ^/chat http://10.0.0.1/ [P]\n"
-    assert APACHE.told(text) == [("APA401", 1)]
-    assert APACHE.fixed(text) == text
+    assert APACHE.codes_and_lines(text) == [("APA401", 1)]
+    assert APACHE.fix(text) == text
 
 
 # corpus, recognition, render, damage
 
 
 def test_nothing_is_said_of_what_does_not_stream() -> None:
-    assert APACHE.of_corpus("still-shop.conf") == []
-    assert APACHE.of_corpus("still-tools.conf") == []
-    assert APACHE.of_corpus("stream-chat.conf") == [("APA401", 11), ("APA101", 22)]
+    assert APACHE.corpus_findings("still-shop.conf") == []
+    assert APACHE.corpus_findings("still-tools.conf") == []
+    assert APACHE.corpus_findings("stream-chat.conf") == [("APA401", 11), ("APA101", 22)]
 
 
 def test_every_file_of_the_corpus_is_recognised() -> None:
@@ -319,19 +319,19 @@ def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
 )  # fmt: skip
 def test_length_costs_no_more_than_its_length(part: str) -> None:
     began = time.perf_counter()
-    assert faults_with(APACHE.dialect, f"{CHAT}\n{part * 3_000}\n") == []
+    assert robustness_faults(APACHE.dialect, f"{CHAT}\n{part * 3_000}\n") == []
     recognise_dialect("-", part * 3_000)
     assert time.perf_counter() - began < 10  # the square of it would be hours
 
 
-@given(text=damaged(APACHE.texts))
+@given(text=damaged_texts(APACHE.texts))
 @settings(max_examples=300, deadline=None)
 def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
-    assert faults_with(APACHE.dialect, text) == []
+    assert robustness_faults(APACHE.dialect, text) == []
 
 
 @pytest.mark.deep
-@given(text=damaged(APACHE.texts))
+@given(text=damaged_texts(APACHE.texts))
 @settings(max_examples=10_000, deadline=None)
 def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
-    assert faults_with(APACHE.dialect, text) == []
+    assert robustness_faults(APACHE.dialect, text) == []

@@ -7,15 +7,15 @@ import time
 import pytest
 from hypothesis import given, settings
 
-from support.dialect_cases import Asked, files
-from support.mutations import damaged, faults_with
+from support.dialect_harness import DialectHarness, include_opener
+from support.mutations import damaged_texts, robustness_faults
 from undam.errors import ConfigSyntaxError, UsageError
 from undam.lint import RenderRequest, Settings, Source, fix_sources, recognise_dialect
 from undam.lint.dialects.caddy.reader import MAX_BLOCKS, read_caddyfile
 from undam.lint.dialects.caddy.rules import duration_s
 from undam.rules import Severity
 
-CADDY = Asked("caddy", "CAD")
+CADDY = DialectHarness("caddy", "CAD")
 HELD = "{\n    buffer_responses\n}"
 
 
@@ -39,7 +39,7 @@ def site(*lines: str) -> str:
 )
 def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: str) -> None:
     with pytest.raises(ConfigSyntaxError, match=what) as error:
-        CADDY.linted(text)
+        CADDY.lint(text)
     assert (error.value.line, error.value.column) == (line, column)
 
 
@@ -60,9 +60,9 @@ def test_lines_are_cut_as_caddy_cuts_them(text: str, expected: list[str]) -> Non
 
 
 def test_snippets_and_files_stand_where_they_are_imported() -> None:
-    inside = files(a=f"reverse_proxy /chat/* up {HELD}", s=f"(t) {{\n}}\n{site()}")
+    inside = include_opener(a=f"reverse_proxy /chat/* up {HELD}", s=f"(t) {{\n}}\n{site()}")
     text = f"import s\nimport\n(x) {{\nimport a\n}}\n{site('import x', 'import', 'import gone')}"
-    found = CADDY.linted(text, inside)
+    found = CADDY.lint(text, inside)
     assert [(one.path, one.line, one.rule.code) for one in found.diagnostics] == [
         ("a", 2, "CAD101")
     ]
@@ -72,9 +72,9 @@ def test_snippets_and_files_stand_where_they_are_imported() -> None:
 
 def test_imports_that_have_no_end_are_left() -> None:
     for text in ("(x) {\nimport x\n}\n", "(x) {\nimport x\nimport x\n}\n"):
-        (unread, *_) = CADDY.linted(text + site("import x")).unread
+        (unread, *_) = CADDY.lint(text + site("import x")).unread
         assert unread.what == "import x: too many imports"
-    assert CADDY.linted("import a", files(a="import a\nimport a")).unread
+    assert CADDY.lint("import a", include_opener(a="import a\nimport a")).unread
 
 
 # routes
@@ -94,7 +94,7 @@ def test_imports_that_have_no_end_are_left() -> None:
 )
 def test_routes_that_stream_are_found(text: str) -> None:
     assert CADDY.codes(text) == ["CAD101"]
-    assert CADDY.codes(CADDY.fixed(text)) == []
+    assert CADDY.codes(CADDY.fix(text)) == []
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_of_other_routes_nothing_is_said(text: str) -> None:
 
 def test_paths_of_the_user_choose_the_relay() -> None:
     text = site(f"reverse_proxy /chat/* up {HELD}", f"reverse_proxy /api/* up {HELD}")
-    assert CADDY.told(text, stream_paths=("/api/x",)) == [("CAD101", 6)]
+    assert CADDY.codes_and_lines(text, stream_paths=("/api/x",)) == [("CAD101", 6)]
 
 
 # rules
@@ -144,9 +144,9 @@ def test_what_holds_around_a_route_is_seen(lines: tuple[str, ...], expected: lis
 
 def test_a_fix_takes_no_more_than_it_means() -> None:
     text = site("encode \\", " gzip", f"{CHAT} {{", "flush_interval \\", " 1s", "}")
-    assert CADDY.told(text) == [("CAD102", 2), ("CAD201", 5)]
-    assert CADDY.fixed(text) == text
-    tabs = CADDY.fixed(site("\tencode gzip", CHAT))
+    assert CADDY.codes_and_lines(text) == [("CAD102", 2), ("CAD201", 5)]
+    assert CADDY.fix(text) == text
+    tabs = CADDY.fix(site("\tencode gzip", CHAT))
     assert "\n\t\tmatch {\n\t\t\theader Content-Type text/html*\n" in tabs
 
 
@@ -159,11 +159,11 @@ def test_a_fix_takes_no_more_than_it_means() -> None:
 )  # fmt: skip
 def test_limits_are_judged_by_the_heartbeat(limit: str, severity: Severity | None) -> None:
     text = site(f"{CHAT} {{", "transport http {", f"read_timeout {limit}", "}", "}")
-    found = CADDY.linted(text).diagnostics
+    found = CADDY.lint(text).diagnostics
     expected = [] if severity is None else [("CAD401", severity)]
     assert [(one.rule.code, one.severity) for one in found] == expected
     if found:
-        assert CADDY.fixed(text) == text.replace(limit, "1h")
+        assert CADDY.fix(text) == text.replace(limit, "1h")
 
 
 @pytest.mark.parametrize(
@@ -174,11 +174,11 @@ def test_a_limit_on_the_whole_response_is_told_where_streams_are(
     limit: str, severity: Severity | None
 ) -> None:
     options = f"{{\nadmin off\nservers {{\ntimeouts {{\nwrite {limit}\n}}\n}}\n}}\n"
-    found = CADDY.linted(options + site(CHAT)).diagnostics
+    found = CADDY.lint(options + site(CHAT)).diagnostics
     expected = [] if severity is None else [("CAD402", severity)]
     assert [(one.rule.code, one.severity) for one in found] == expected
     assert CADDY.codes(options + site("reverse_proxy up")) == []
-    assert CADDY.codes(CADDY.fixed(options + site(CHAT))) == []
+    assert CADDY.codes(CADDY.fix(options + site(CHAT))) == []
 
 
 def test_durations_are_those_of_go() -> None:
@@ -191,9 +191,9 @@ def test_durations_are_those_of_go() -> None:
 
 
 def test_nothing_is_said_of_what_does_not_stream() -> None:
-    assert CADDY.of_corpus("still-blog.caddyfile") == []
-    assert CADDY.of_corpus("still-simple.caddyfile") == []
-    assert CADDY.of_corpus("stream-webui.caddyfile") == [
+    assert CADDY.corpus_findings("still-blog.caddyfile") == []
+    assert CADDY.corpus_findings("still-simple.caddyfile") == []
+    assert CADDY.corpus_findings("stream-webui.caddyfile") == [
         ("CAD102", 3), ("CAD201", 7), ("CAD202", 8), ("CAD401", 11),
     ]  # fmt: skip
 
@@ -232,19 +232,19 @@ def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
 @pytest.mark.parametrize("part", ["\\\n", '"', "`", "<<A\n", "#", "encode gzip\n", f"{CHAT}\n"])
 def test_length_costs_no_more_than_its_length(part: str) -> None:
     began = time.perf_counter()
-    assert faults_with(CADDY.dialect, f"{CHAT}\n{part * 3_000}\n") == []
+    assert robustness_faults(CADDY.dialect, f"{CHAT}\n{part * 3_000}\n") == []
     recognise_dialect("-", part * 3_000)
     assert time.perf_counter() - began < 10  # the square of it would be hours
 
 
-@given(text=damaged(CADDY.texts))
+@given(text=damaged_texts(CADDY.texts))
 @settings(max_examples=300, deadline=None)
 def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
-    assert faults_with(CADDY.dialect, text) == []
+    assert robustness_faults(CADDY.dialect, text) == []
 
 
 @pytest.mark.deep
-@given(text=damaged(CADDY.texts))
+@given(text=damaged_texts(CADDY.texts))
 @settings(max_examples=10_000, deadline=None)
 def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
-    assert faults_with(CADDY.dialect, text) == []
+    assert robustness_faults(CADDY.dialect, text) == []

@@ -7,15 +7,15 @@ import time
 import pytest
 from hypothesis import given, settings
 
-from support.dialect_cases import Asked
-from support.mutations import damaged, faults_with
+from support.dialect_harness import DialectHarness
+from support.mutations import damaged_texts, robustness_faults
 from undam.errors import ConfigSyntaxError, UsageError
 from undam.lint import RenderRequest, Source, recognise_dialect
 from undam.lint.dialects.haproxy.limits import seconds_of
 from undam.lint.dialects.haproxy.reader import read_config
 from undam.rules import Severity
 
-HAPROXY = Asked("haproxy", "HAP")
+HAPROXY = DialectHarness("haproxy", "HAP")
 MODE = "defaults\n  mode http\n"
 ON = "  option http-no-delay\n"
 SERVER = "  server a 10.0.0.1:80\n"
@@ -61,7 +61,7 @@ def test_words_are_cut_as_haproxy_cuts_them(line: str, words: list[str]) -> None
 )
 def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: str) -> None:
     with pytest.raises(ConfigSyntaxError, match=what) as error:
-        HAPROXY.linted(text)
+        HAPROXY.lint(text)
     assert (error.value.line, error.value.column) == (line, column)
 
 
@@ -76,7 +76,7 @@ def test_defaults_are_the_last_ones_or_those_that_are_named() -> None:
 
 def test_what_is_not_read_is_told() -> None:
     text = routed('.if feature(X)\n  use_backend %[var(x)]\n.endif\n  use_backend "" if a\n')
-    found = HAPROXY.linted(text)
+    found = HAPROXY.lint(text)
     assert [(one.line, one.what.split(":")[0]) for one in found.unread] == [
         (4, "a conditional block"),
         (5, "a backend that is chosen at run time"),
@@ -102,7 +102,7 @@ def test_what_is_not_read_is_told() -> None:
 )
 def test_routes_that_stream_are_found(choice: str) -> None:
     assert HAPROXY.codes(routed(choice)) == ["HAP101"]
-    assert HAPROXY.codes(HAPROXY.fixed(routed(choice))) == []
+    assert HAPROXY.codes(HAPROXY.fix(routed(choice))) == []
 
 
 @pytest.mark.parametrize(
@@ -139,9 +139,15 @@ backend api
 backend part
 backend rest
 """
-    assert HAPROXY.told(text, stream_paths=("/x/tell",)) == [("HAP101", 8), ("HAP101", 9)]
-    assert HAPROXY.told(text, stream_paths=("/api/x",)) == [("HAP101", 7)]
-    assert HAPROXY.told(text, stream_paths=("/x", "/api/x")) == [("HAP101", 7), ("HAP101", 9)]
+    assert HAPROXY.codes_and_lines(text, stream_paths=("/x/tell",)) == [
+        ("HAP101", 8),
+        ("HAP101", 9),
+    ]
+    assert HAPROXY.codes_and_lines(text, stream_paths=("/api/x",)) == [("HAP101", 7)]
+    assert HAPROXY.codes_and_lines(text, stream_paths=("/x", "/api/x")) == [
+        ("HAP101", 7),
+        ("HAP101", 9),
+    ]
 
 
 # rules
@@ -154,17 +160,15 @@ def test_one_side_with_the_option_is_enough() -> None:
 
 def test_an_option_that_is_taken_back_is_given_back() -> None:
     text = listen("  no option http-no-delay # why?\n")
-    assert HAPROXY.told(text) == [("HAP101", 4)]
-    assert HAPROXY.fixed(text) == text.replace("no option", "option")
+    assert HAPROXY.codes_and_lines(text) == [("HAP101", 4)]
+    assert HAPROXY.fix(text) == text.replace("no option", "option")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_a_new_line_is_like_its_neighbours(end: str) -> None:
     text = f"{MODE}backend vllm\n\tbalance first\n".replace("\n", end)
-    assert HAPROXY.fixed(text) == text.replace(
-        f"vllm{end}", f"vllm{end}\toption http-no-delay{end}"
-    )
-    assert HAPROXY.fixed(f"{MODE}backend vllm") == f"{MODE}backend vllm\n    option http-no-delay"
+    assert HAPROXY.fix(text) == text.replace(f"vllm{end}", f"vllm{end}\toption http-no-delay{end}")
+    assert HAPROXY.fix(f"{MODE}backend vllm") == f"{MODE}backend vllm\n    option http-no-delay"
 
 
 @pytest.mark.parametrize(
@@ -191,7 +195,7 @@ def test_a_new_line_is_like_its_neighbours(end: str) -> None:
 def test_compression_is_told_by_its_types(lines: str, code: str, after: str | None) -> None:
     text = listen(f"{ON} {lines}")
     assert HAPROXY.codes(text) == [code] * bool(code)
-    mended = HAPROXY.fixed(text)
+    mended = HAPROXY.fix(text)
     assert HAPROXY.codes(mended) == []
     if after is not None:
         assert mended == listen(f"{ON}{' ' * bool(after)}{after}")
@@ -199,7 +203,7 @@ def test_compression_is_told_by_its_types(lines: str, code: str, after: str | No
 
 def test_types_go_into_the_streaming_section_and_not_into_defaults() -> None:
     text = f"{MODE}  compression algo gzip\nbackend vllm\n{ON}backend web\n"
-    mended = HAPROXY.fixed(text)
+    mended = HAPROXY.fix(text)
     assert mended.startswith(f"{MODE}  compression algo gzip\nbackend vllm\n{ON}  compression type")
     assert mended.endswith("\nbackend web\n")
 
@@ -207,8 +211,8 @@ def test_types_go_into_the_streaming_section_and_not_into_defaults() -> None:
 def test_the_frontend_compresses_too() -> None:
     front = "  use_backend app if { path_beg /chat }\n  compression algo gzip\n"
     text = routed(f"{ON}{front}")
-    assert HAPROXY.told(text) == [("HAP103", 6)]
-    assert HAPROXY.codes(HAPROXY.fixed(text)) == []
+    assert HAPROXY.codes_and_lines(text) == [("HAP103", 6)]
+    assert HAPROXY.codes(HAPROXY.fix(text)) == []
 
 
 @pytest.mark.parametrize(
@@ -233,7 +237,7 @@ def test_the_frontend_compresses_too() -> None:
 def test_awaited_bodies_are_judged_by_their_condition(rest: str, fires: bool, mends: bool) -> None:
     text = listen(f"{ON}  http-response wait-for-body{rest}\n")
     assert HAPROXY.codes(text) == ["HAP104"] * fires
-    assert (HAPROXY.codes(HAPROXY.fixed(text)) == []) is mends
+    assert (HAPROXY.codes(HAPROXY.fix(text)) == []) is mends
 
 
 @pytest.mark.parametrize(
@@ -253,22 +257,22 @@ def test_times_are_read_as_haproxy_reads_them(time_: str, seconds: float | None)
 )
 def test_a_limit_is_judged_by_the_heartbeat(limit: str, severity: Severity | None) -> None:
     text = listen(f"{ON}  timeout server {limit}\n")
-    found = HAPROXY.linted(text).diagnostics
+    found = HAPROXY.lint(text).diagnostics
     assert [one.severity for one in found] == [severity] * (severity is not None)
     if found:
-        assert HAPROXY.fixed(text) == text.replace(limit, "1h")
+        assert HAPROXY.fix(text) == text.replace(limit, "1h")
 
 
 def test_a_limit_of_a_request_is_one_too() -> None:
     text = listen(f"{ON}  http-request set-timeout server 5s\n")
     assert HAPROXY.codes(text) == ["HAP401"]
-    assert HAPROXY.fixed(text) == text.replace("5s", "1h")
+    assert HAPROXY.fix(text) == text.replace("5s", "1h")
 
 
 def test_a_limit_of_defaults_is_mended_in_each_streaming_section() -> None:
     sections = "".join(f"backend llm-{n}\n{ON}" for n in range(12))
     text = f"{MODE}  timeout server 5s\n{sections}backend web\n"
-    mended = HAPROXY.fixed(text)
+    mended = HAPROXY.fix(text)
     assert mended.count("  timeout server 1h\n") == 12
     assert HAPROXY.codes(mended) == []
 
@@ -283,9 +287,9 @@ def test_the_limit_of_tunnels_is_a_remark_only_where_it_is_the_longer_one() -> N
 
 
 def test_nothing_is_said_of_what_does_not_stream() -> None:
-    assert HAPROXY.of_corpus("still-shop.cfg") == []
-    assert HAPROXY.of_corpus("still-databases.cfg") == []
-    assert HAPROXY.of_corpus("stream-vllm.cfg") == [("HAP201", 11), ("HAP101", 24)]
+    assert HAPROXY.corpus_findings("still-shop.cfg") == []
+    assert HAPROXY.corpus_findings("still-databases.cfg") == []
+    assert HAPROXY.corpus_findings("stream-vllm.cfg") == [("HAP201", 11), ("HAP101", 24)]
 
 
 def test_every_file_of_the_corpus_is_recognised() -> None:
@@ -323,21 +327,23 @@ def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
 def test_length_costs_no_more_than_its_length(part: str) -> None:
     began = time.perf_counter()
     assert (
-        faults_with(HAPROXY.dialect, f"{MODE}frontend llm\n  use_backend a if {part * 10_000}\n")
+        robustness_faults(
+            HAPROXY.dialect, f"{MODE}frontend llm\n  use_backend a if {part * 10_000}\n"
+        )
         == []
     )
     recognise_dialect("-", f"listen {part * 10_000}")
     assert time.perf_counter() - began < 10  # the square of it would be hours
 
 
-@given(text=damaged(HAPROXY.texts))
+@given(text=damaged_texts(HAPROXY.texts))
 @settings(max_examples=300, deadline=None)
 def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
-    assert faults_with(HAPROXY.dialect, text) == []
+    assert robustness_faults(HAPROXY.dialect, text) == []
 
 
 @pytest.mark.deep
-@given(text=damaged(HAPROXY.texts))
+@given(text=damaged_texts(HAPROXY.texts))
 @settings(max_examples=10_000, deadline=None)
 def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
-    assert faults_with(HAPROXY.dialect, text) == []
+    assert robustness_faults(HAPROXY.dialect, text) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from support.mutations import damaged, faults_with
+from support.mutations import damaged_texts, robustness_faults
 from undam.errors import ConfigSyntaxError, UsageError
 from undam.lint import (
     RenderRequest,
@@ -312,14 +312,14 @@ def test_what_cannot_stand_in_a_manifest_is_refused(wrong: dict[str, str]) -> No
         DIALECT.render(replace(RenderRequest(upstream="http://a:1"), **wrong))  # type: ignore[arg-type]
 
 
-@given(text=damaged(TEXTS))
+@given(text=damaged_texts(TEXTS))
 @settings(max_examples=300, deadline=None)
 def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
-    assert faults_with(DIALECT, text) == []
+    assert robustness_faults(DIALECT, text) == []
 
 
 @pytest.mark.deep
-@given(text=damaged(TEXTS))
+@given(text=damaged_texts(TEXTS))
 @settings(max_examples=10_000, deadline=None)
 def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
-    assert faults_with(DIALECT, text) == []
+    assert robustness_faults(DIALECT, text) == []

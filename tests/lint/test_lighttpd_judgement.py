@@ -7,14 +7,14 @@ import time
 import pytest
 from hypothesis import given, settings
 
-from support.dialect_cases import Asked, files
-from support.mutations import damaged, faults_with
+from support.dialect_harness import DialectHarness, include_opener
+from support.mutations import damaged_texts, robustness_faults
 from undam.errors import ConfigSyntaxError, UsageError
 from undam.lint import RenderRequest, Settings, Source, fix_sources, recognise_dialect
 from undam.lint.dialects.lighttpd.reader import MAX_BLOCKS, MAX_INCLUDES
 from undam.rules import Severity
 
-LIGHTTPD = Asked("lighttpd", "LTD")
+LIGHTTPD = DialectHarness("lighttpd", "LTD")
 STREAM = "server.stream-response-body = 1"
 
 
@@ -48,7 +48,7 @@ CHAT = f'$HTTP["url"] =~ "^/chat/" {{\n    {relay()}\n}}\n'
 )
 def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: str) -> None:
     with pytest.raises(ConfigSyntaxError, match=what) as error:
-        LIGHTTPD.linted(text)
+        LIGHTTPD.lint(text)
     assert (error.value.line, error.value.column) == (line, column)
 
 
@@ -62,30 +62,30 @@ def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: st
     ],
 )
 def test_what_lighttpd_allows_is_read(text: str) -> None:
-    assert LIGHTTPD.linted(text) == LIGHTTPD.linted("")
+    assert LIGHTTPD.lint(text) == LIGHTTPD.lint("")
 
 
 def test_included_files_stand_where_they_are_included() -> None:
-    inside = files(**{"a.conf": relay(), "b.conf": STREAM})
+    inside = include_opener(**{"a.conf": relay(), "b.conf": STREAM})
     text = '$HTTP["url"] =~ "^/chat/" {\n    include "a.conf"\n}\n'
-    found = LIGHTTPD.linted(text, inside)
+    found = LIGHTTPD.lint(text, inside)
     assert [(one.path, one.rule.code) for one in found.diagnostics] == [("a.conf", "LTD101")]
     assert [one.path for one in found.included] == ["a.conf"]
     changed = fix_sources(LIGHTTPD.dialect, Source("f", text), Settings(), open_include=inside)
     assert changed == {"a.conf": f"{relay()}\n{STREAM}"}
-    assert LIGHTTPD.linted(f'include "b.conf"\n{text}', inside).diagnostics == ()
+    assert LIGHTTPD.lint(f'include "b.conf"\n{text}', inside).diagnostics == ()
 
 
 def test_a_limit_of_another_file_is_told_at_the_route() -> None:
-    inside = files(limits="server.max-write-idle = 5")
+    inside = include_opener(limits="server.max-write-idle = 5")
     text = f'include "limits"\n{STREAM}\n{CHAT}'
-    (found,) = LIGHTTPD.linted(text, inside).diagnostics
+    (found,) = LIGHTTPD.lint(text, inside).diagnostics
     assert (found.path, found.line, found.rule.code) == ("f", 4, "LTD401")
 
 
 def test_what_is_not_read_is_told() -> None:
     text = 'include_shell "cat x"\ninclude var.dir + "/x"\ninclude "gone.conf"\n'
-    found = LIGHTTPD.linted(text).unread
+    found = LIGHTTPD.lint(text).unread
     assert [(one.line, one.what) for one in found] == [
         (1, "include_shell cat x"), (2, "include var.dir + /x"), (3, "include gone.conf"),
     ]  # fmt: skip
@@ -93,7 +93,7 @@ def test_what_is_not_read_is_told() -> None:
 
 @pytest.mark.parametrize("times", [1, 20])
 def test_a_file_that_includes_itself_ends(times: int) -> None:
-    found = LIGHTTPD.linted('include "a"', files(a='include "a"\n' * times))
+    found = LIGHTTPD.lint('include "a"', include_opener(a='include "a"\n' * times))
     assert len(found.included) <= MAX_INCLUDES
     assert "too many includes" in found.unread[0].what
 
@@ -121,7 +121,7 @@ def test_a_file_that_includes_itself_ends(times: int) -> None:
 )
 def test_routes_that_stream_are_found(text: str) -> None:
     assert LIGHTTPD.codes(text) == ["LTD101"]
-    assert LIGHTTPD.codes(LIGHTTPD.fixed(text)) == []
+    assert LIGHTTPD.codes(LIGHTTPD.fix(text)) == []
 
 
 @pytest.mark.parametrize(
@@ -150,15 +150,15 @@ def test_of_other_routes_nothing_is_said(text: str) -> None:
 
 def test_paths_of_the_user_choose_the_relay() -> None:
     other = CHAT.replace("chat", "api").replace("80", "81")
-    assert LIGHTTPD.told(CHAT + other, stream_paths=("/api/x",)) == [("LTD101", 5)]
-    assert LIGHTTPD.told(relay(), stream_paths=("/api/x",)) == [("LTD101", 1)]
+    assert LIGHTTPD.codes_and_lines(CHAT + other, stream_paths=("/api/x",)) == [("LTD101", 5)]
+    assert LIGHTTPD.codes_and_lines(relay(), stream_paths=("/api/x",)) == [("LTD101", 1)]
     ends = CHAT.replace('=~ "^/chat/"', '=$ "/ask"')
-    assert LIGHTTPD.told(ends, stream_paths=("/api/ask",)) == [("LTD101", 2)]
-    assert LIGHTTPD.told(ends, stream_paths=("/api/tell",)) == []
+    assert LIGHTTPD.codes_and_lines(ends, stream_paths=("/api/ask",)) == [("LTD101", 2)]
+    assert LIGHTTPD.codes_and_lines(ends, stream_paths=("/api/tell",)) == []
     optional = CHAT.replace("chat/", "chats?/")
-    assert LIGHTTPD.told(optional, stream_paths=("/chat/x",)) == [("LTD101", 2)]
+    assert LIGHTTPD.codes_and_lines(optional, stream_paths=("/chat/x",)) == [("LTD101", 2)]
     part = CHAT.replace("^/chat/", "^(/a|/b)")
-    assert LIGHTTPD.told(part, stream_paths=("/b",)) == [("LTD101", 2)]
+    assert LIGHTTPD.codes_and_lines(part, stream_paths=("/b",)) == [("LTD101", 2)]
 
 
 # where the fix goes
@@ -184,14 +184,14 @@ def test_paths_of_the_user_choose_the_relay() -> None:
     ],
 )
 def test_a_fix_touches_the_streaming_route_alone(text: str, after: str) -> None:
-    assert LIGHTTPD.fixed(text) == after
+    assert LIGHTTPD.fix(text) == after
     assert LIGHTTPD.codes(after) == []
 
 
 def test_a_limit_for_one_prefix_gets_a_condition_of_its_own() -> None:
     text = f"{STREAM}\nserver.max-write-idle = 20\n{relay(key='/chat')}\n"
-    assert LIGHTTPD.told(text) == [("LTD401", 2)]
-    mended = LIGHTTPD.fixed(text)
+    assert LIGHTTPD.codes_and_lines(text) == [("LTD401", 2)]
+    mended = LIGHTTPD.fix(text)
     assert mended == text + '$HTTP["url"] =~ "^/chat" {\n    server.max-write-idle = 3600\n}\n'
     assert LIGHTTPD.codes(mended) == []
 
@@ -207,25 +207,25 @@ def test_limits_are_judged_by_the_heartbeat(limit: str, severity: Severity | Non
     write = f"{STREAM}\n{CHAT}".replace("}\n", f"    server.max-write-idle = {limit}\n}}\n")
     read = f"{STREAM}\n{CHAT}".replace(" )) )", f', "read-timeout" => {limit} )) )')
     for text, code in ((write, "LTD401"), (read, "LTD402")):
-        found = LIGHTTPD.linted(text).diagnostics
+        found = LIGHTTPD.lint(text).diagnostics
         wanted = [(code, severity)] * (severity is not None)
         assert [(one.rule.code, one.severity) for one in found] == wanted
         if found:
-            assert LIGHTTPD.fixed(text) == text.replace(limit.strip('"'), "3600") or '"' in limit
+            assert LIGHTTPD.fix(text) == text.replace(limit.strip('"'), "3600") or '"' in limit
 
 
 def test_the_header_of_nginx_is_a_remark() -> None:
     header = 'setenv.set-response-header = ( "X-Accel-Buffering" => "no", "A" => "b" )'
-    assert LIGHTTPD.told(f"{STREAM}\n{header}\n{CHAT}") == [("LTD201", 2)]
+    assert LIGHTTPD.codes_and_lines(f"{STREAM}\n{header}\n{CHAT}") == [("LTD201", 2)]
 
 
 # corpus, recognition, render, damage
 
 
 def test_nothing_is_said_of_what_does_not_stream() -> None:
-    assert LIGHTTPD.of_corpus("still-php.conf") == []
-    assert LIGHTTPD.of_corpus("still-tools.conf") == []
-    assert LIGHTTPD.of_corpus("stream-ollama.conf") == [("LTD101", 9)]
+    assert LIGHTTPD.corpus_findings("still-php.conf") == []
+    assert LIGHTTPD.corpus_findings("still-tools.conf") == []
+    assert LIGHTTPD.corpus_findings("stream-ollama.conf") == [("LTD101", 9)]
 
 
 def test_every_file_of_the_corpus_is_recognised() -> None:
@@ -264,19 +264,19 @@ def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
 )
 def test_length_costs_no_more_than_its_length(part: str) -> None:
     began = time.perf_counter()
-    assert faults_with(LIGHTTPD.dialect, f"{CHAT}a = {part * 3_000}\n") == []
+    assert robustness_faults(LIGHTTPD.dialect, f"{CHAT}a = {part * 3_000}\n") == []
     recognise_dialect("-", part * 3_000)
     assert time.perf_counter() - began < 10  # the square of it would be hours
 
 
-@given(text=damaged(LIGHTTPD.texts))
+@given(text=damaged_texts(LIGHTTPD.texts))
 @settings(max_examples=300, deadline=None)
 def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
-    assert faults_with(LIGHTTPD.dialect, text) == []
+    assert robustness_faults(LIGHTTPD.dialect, text) == []
 
 
 @pytest.mark.deep
-@given(text=damaged(LIGHTTPD.texts))
+@given(text=damaged_texts(LIGHTTPD.texts))
 @settings(max_examples=10_000, deadline=None)
 def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
-    assert faults_with(LIGHTTPD.dialect, text) == []
+    assert robustness_faults(LIGHTTPD.dialect, text) == []

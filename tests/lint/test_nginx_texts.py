@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from support.mutations import damaged, faults_with
+from support.mutations import damaged_texts, robustness_faults
 from undam.errors import UsageError
 from undam.lint import (
     RenderRequest,
@@ -135,14 +135,14 @@ def test_large_texts_take_no_long_time(text: str) -> None:
 # damage
 
 
-@given(text=damaged(TEXTS))
+@given(text=damaged_texts(TEXTS))
 @settings(max_examples=300, deadline=None)
 def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
-    assert faults_with(NGINX, text) == []
+    assert robustness_faults(NGINX, text) == []
 
 
 @pytest.mark.deep
-@given(text=damaged(TEXTS))
+@given(text=damaged_texts(TEXTS))
 @settings(max_examples=10_000, deadline=None)
 def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
-    assert faults_with(NGINX, text) == []
+    assert robustness_faults(NGINX, text) == []

@@ -7,14 +7,14 @@ import time
 import pytest
 from hypothesis import given, settings
 
-from support.dialect_cases import Asked, files
-from support.mutations import damaged, faults_with
+from support.dialect_harness import DialectHarness, include_opener
+from support.mutations import damaged_texts, robustness_faults
 from undam.errors import ConfigSyntaxError, UsageError
 from undam.lint import RenderRequest, Settings, Source, fix_sources, recognise_dialect
 from undam.lint.dialects.squid.reader import MAX_INCLUDES
 from undam.rules import Severity
 
-SQUID = Asked("squid", "SQD")
+SQUID = DialectHarness("squid", "SQD")
 PEER = "cache_peer 10.0.0.1 parent 80 0 originserver name=vllm\n"
 
 
@@ -32,22 +32,22 @@ PEER = "cache_peer 10.0.0.1 parent 80 0 originserver name=vllm\n"
 )
 def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: str) -> None:
     with pytest.raises(ConfigSyntaxError, match=what) as error:
-        SQUID.linted(text)
+        SQUID.lint(text)
     assert (error.value.line, error.value.column) == (line, column)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_lines_are_joined_by_their_last_character(end: str) -> None:
     text = f"{PEER}read_timeout \\{end}  5 \\{end} seconds # a \\{end}\\{end}"
-    (found,) = SQUID.linted(text).diagnostics
+    (found,) = SQUID.lint(text).diagnostics
     assert (found.line, found.column, found.length) == (2, 1, len("read_timeout"))
-    assert SQUID.fixed(text) == f"{PEER}read_timeout \\{end}  1 hour # a \\{end}\\{end}"
+    assert SQUID.fix(text) == f"{PEER}read_timeout \\{end}  1 hour # a \\{end}\\{end}"
 
 
 def test_included_files_are_read_and_mended() -> None:
-    inside = files(**{"a.conf": "read_timeout 5\n"})
+    inside = include_opener(**{"a.conf": "read_timeout 5\n"})
     text = f'{PEER}include "a.conf" gone.conf\n'
-    found = SQUID.linted(text, inside)
+    found = SQUID.lint(text, inside)
     assert [(one.path, one.line) for one in found.diagnostics] == [("a.conf", 1)]
     assert [one.what for one in found.unread] == ["include gone.conf"]
     source = Source("f", text)
@@ -57,13 +57,13 @@ def test_included_files_are_read_and_mended() -> None:
 
 @pytest.mark.parametrize("times", [1, 20])
 def test_a_file_that_includes_itself_ends(times: int) -> None:
-    found = SQUID.linted("include a", files(a="include a\n" * times))
+    found = SQUID.lint("include a", include_opener(a="include a\n" * times))
     assert len(found.included) <= MAX_INCLUDES
     assert found.unread[0].what == "include a"
 
 
 def test_a_conditional_block_is_told_and_read() -> None:
-    found = SQUID.linted(f"{PEER}if 1 = 2\nread_timeout 5\nelse\nendif\n")
+    found = SQUID.lint(f"{PEER}if 1 = 2\nread_timeout 5\nelse\nendif\n")
     assert [one.line for one in found.unread] == [2]
     assert [one.line for one in found.diagnostics] == [3]
 
@@ -115,10 +115,10 @@ def test_paths_of_the_user_decide() -> None:
 )  # fmt: skip
 def test_silence_is_judged_by_the_heartbeat(limit: str, severity: Severity | None) -> None:
     text = f"{PEER}read_timeout 1\nread_timeout {limit} # a\n"
-    found = SQUID.linted(text).diagnostics
+    found = SQUID.lint(text).diagnostics
     assert [one.severity for one in found] == [severity] * (severity is not None)
     if found:
-        assert SQUID.fixed(text) == f"{PEER}read_timeout 1\nread_timeout 1 hour # a\n"
+        assert SQUID.fix(text) == f"{PEER}read_timeout 1\nread_timeout 1 hour # a\n"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_silence_is_judged_by_the_heartbeat(limit: str, severity: Severity | Non
 )  # fmt: skip
 def test_no_heartbeat_helps_against_a_lifetime(limit: str, severity: Severity | None) -> None:
     text = f"{PEER}client_lifetime {limit}\n"
-    found = SQUID.linted(text, heartbeat_s=0.1).diagnostics
+    found = SQUID.lint(text, heartbeat_s=0.1).diagnostics
     assert [one.severity for one in found] == [severity] * (severity is not None)
 
 
@@ -176,9 +176,9 @@ def test_the_first_size_that_a_stream_meets_counts(lines: str, fires: bool) -> N
 
 
 def test_nothing_is_said_of_what_does_not_stream() -> None:
-    assert SQUID.of_corpus("still-office.conf") == []
-    assert SQUID.of_corpus("still-wiki.conf") == []
-    assert SQUID.of_corpus("stream-llm.conf") == [("SQD402", 10)]
+    assert SQUID.corpus_findings("still-office.conf") == []
+    assert SQUID.corpus_findings("still-wiki.conf") == []
+    assert SQUID.corpus_findings("stream-llm.conf") == [("SQD402", 10)]
 
 
 def test_every_file_of_the_corpus_is_recognised() -> None:
@@ -214,19 +214,19 @@ def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
 @pytest.mark.parametrize("part", ["\\\n", "a ", "a\n", "if a\n", "acl a urlpath_regex ^/v\n", "#"])
 def test_length_costs_no_more_than_its_length(part: str) -> None:
     began = time.perf_counter()
-    assert faults_with(SQUID.dialect, f"{PEER}{part * 3_000}") == []
+    assert robustness_faults(SQUID.dialect, f"{PEER}{part * 3_000}") == []
     recognise_dialect("-", part * 3_000)
     assert time.perf_counter() - began < 10  # the square of it would be hours
 
 
-@given(text=damaged(SQUID.texts))
+@given(text=damaged_texts(SQUID.texts))
 @settings(max_examples=300, deadline=None)
 def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
-    assert faults_with(SQUID.dialect, text) == []
+    assert robustness_faults(SQUID.dialect, text) == []
 
 
 @pytest.mark.deep
-@given(text=damaged(SQUID.texts))
+@given(text=damaged_texts(SQUID.texts))
 @settings(max_examples=10_000, deadline=None)
 def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
-    assert faults_with(SQUID.dialect, text) == []
+    assert robustness_faults(SQUID.dialect, text) == []

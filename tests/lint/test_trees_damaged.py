@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.mutations import damaged, faults_with
+from support.mutations import damaged_texts, robustness_faults
 from undam.lint import Settings, Source, dialect_named, lint_source
 
 HERE = Path(__file__).parent
@@ -31,11 +31,11 @@ def texts_tried(name: str, examples: int) -> int:
     tried = 0
 
     @settings(SLOW, max_examples=examples)
-    @given(damaged(texts_of(name)), st.sampled_from(SETTINGS))
+    @given(damaged_texts(texts_of(name)), st.sampled_from(SETTINGS))
     def run(text: str, chosen: Settings) -> None:
         nonlocal tried
         tried += 1
-        assert faults_with(dialect_named(name), text, chosen) == []
+        assert robustness_faults(dialect_named(name), text, chosen) == []
 
     run()
     return tried
@@ -56,4 +56,4 @@ def test_ten_thousand_damaged_texts(name: str) -> None:
 def test_an_undamaged_text_is_read(name: str) -> None:
     for text in texts_of(name):
         assert lint_source(dialect_named(name), Source(name, text), Settings()) is not None
-        assert faults_with(dialect_named(name), text) == []
+        assert robustness_faults(dialect_named(name), text) == []

@@ -7,14 +7,14 @@ import time
 import pytest
 from hypothesis import given, settings
 
-from support.dialect_cases import Asked, files
-from support.mutations import damaged, faults_with
+from support.dialect_harness import DialectHarness, include_opener
+from support.mutations import damaged_texts, robustness_faults
 from undam.errors import ConfigSyntaxError, UsageError
 from undam.lint import RenderRequest, Settings, Source, fix_sources, recognise_dialect
 from undam.lint.dialects.varnish.reader import MAX_BLOCKS, MAX_INCLUDES
 from undam.rules import Severity
 
-VARNISH = Asked("varnish", "VRN")
+VARNISH = DialectHarness("varnish", "VRN")
 LLM = 'backend vllm { .host = "10.0.0.1"; }\n'
 WEB = 'backend web { .host = "10.0.0.2"; .port = "80"; }\n'
 GZIP = "set beresp.do_gzip = true;"
@@ -55,7 +55,7 @@ def response(lines: str, first: str = LLM) -> str:
 )
 def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: str) -> None:
     with pytest.raises(ConfigSyntaxError, match=what) as error:
-        VARNISH.linted(text)
+        VARNISH.lint(text)
     assert (error.value.line, error.value.column) == (line, column)
 
 
@@ -66,29 +66,29 @@ acl a { "10.0.0.0"/8; ! "b"; }
 backend b { .host = "1.2.3.4"; .share = 1 + 2; .probe = { .url = "/"; }; .probe = p; }
 sub vcl_recv { { ; } set req.x = {"a"b"} + """c"d""" + 1.5h; std.log("x"); if (!a.b && 1 >= 2) {} }
 '''
-    assert VARNISH.linted(text) == VARNISH.linted("")
+    assert VARNISH.lint(text) == VARNISH.lint("")
 
 
 def test_included_files_are_read_and_mended() -> None:
-    inside = files(a=response(GZIP, ""))
+    inside = include_opener(a=response(GZIP, ""))
     text = f'{LLM}include "a";\n'
-    found = VARNISH.linted(text, inside)
+    found = VARNISH.lint(text, inside)
     assert [(one.path, one.line) for one in found.diagnostics] == [("a", 2)]
     changed = fix_sources(VARNISH.dialect, Source("f", text), Settings(), open_include=inside)
     assert list(changed) == ["a"]
-    assert VARNISH.linted(text, files(**changed)).diagnostics == ()
+    assert VARNISH.lint(text, include_opener(**changed)).diagnostics == ()
 
 
 def test_what_is_not_read_is_told() -> None:
     text = response('include "gone";\n if (beresp.status == 200) { set beresp.do_stream = false; }')
-    assert [(one.line, one.what.split(":")[0]) for one in VARNISH.linted(text).unread] == [
+    assert [(one.line, one.what.split(":")[0]) for one in VARNISH.lint(text).unread] == [
         (3, "include gone"), (4, "beresp.do_stream"),
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("times", [1, 20])
 def test_a_file_that_includes_itself_ends(times: int) -> None:
-    found = VARNISH.linted('include "a";', files(a='include "a";\n' * times))
+    found = VARNISH.lint('include "a";', include_opener(a='include "a";\n' * times))
     assert len(found.included) <= MAX_INCLUDES
     assert "include a" in found.unread[0].what
 
@@ -128,7 +128,7 @@ def asked(condition: str) -> str:
 )
 def test_statements_that_a_stream_meets_are_found(text: str) -> None:
     assert set(VARNISH.codes(text)) == {"VRN103"}
-    assert VARNISH.codes(VARNISH.fixed(text)) == []
+    assert VARNISH.codes(VARNISH.fix(text)) == []
 
 
 @pytest.mark.parametrize(
@@ -162,10 +162,10 @@ def test_of_other_statements_nothing_is_said(text: str) -> None:
 def test_paths_of_the_user_decide() -> None:
     pipe = 'sub vcl_recv { if (req.url ~ "^/chat") { return (pipe); } }\n'
     text = response(f'{GZIP}\n if (bereq.url ~ "^/ask") {{\n set beresp.do_esi = true; }}', WEB)
-    assert VARNISH.told(text, stream_paths=("/ask",)) == [("VRN103", 3), ("VRN102", 5)]
-    assert VARNISH.told(text, stream_paths=("/tell",)) == [("VRN103", 3)]
-    assert VARNISH.told(pipe + text, stream_paths=("/chat",)) == []
-    assert VARNISH.told(pipe + text, stream_paths=("/chat", "/x")) == [("VRN103", 4)]
+    assert VARNISH.codes_and_lines(text, stream_paths=("/ask",)) == [("VRN103", 3), ("VRN102", 5)]
+    assert VARNISH.codes_and_lines(text, stream_paths=("/tell",)) == [("VRN103", 3)]
+    assert VARNISH.codes_and_lines(pipe + text, stream_paths=("/chat",)) == []
+    assert VARNISH.codes_and_lines(pipe + text, stream_paths=("/chat", "/x")) == [("VRN103", 4)]
 
 
 # fixes
@@ -173,14 +173,14 @@ def test_paths_of_the_user_decide() -> None:
 
 def test_on_a_route_of_its_own_a_value_is_turned_round() -> None:
     text = response('if (bereq.url ~ "^/chat") { set beresp.do_stream = false; }')
-    assert VARNISH.fixed(text) == text.replace("false", "true")
+    assert VARNISH.fix(text) == text.replace("false", "true")
 
 
 @pytest.mark.parametrize(("indent", "step"), [("  ", "    "), ("\t", "\t")])
 def test_elsewhere_streams_are_left_out(indent: str, step: str) -> None:
     text = f"{LLM}sub vcl_backend_response {{\r\n{indent}set beresp.do_esi = true; # a\r\n}}"
     condition = 'if (beresp.http.Content-Type !~ "text/event-stream") {'
-    mended = VARNISH.fixed(text)
+    mended = VARNISH.fix(text)
     assert f"{{\r\n{indent}{condition}" in mended
     assert f"{indent}{step}set beresp.do_esi = true;" in mended
     assert mended.endswith(f"{indent}}} # a\r\n}}")
@@ -202,13 +202,13 @@ def limited(attribute: str, more: str = "") -> str:
 )  # fmt: skip
 def test_limits_are_judged_by_the_heartbeat(limit: str, severity: Severity | None) -> None:
     text = limited(f".between_bytes_timeout = {limit};")
-    found = VARNISH.linted(text).diagnostics
+    found = VARNISH.lint(text).diagnostics
     assert [one.severity for one in found] == [severity] * (severity is not None)
-    assert VARNISH.fixed(text) == (text.replace(limit, "3600s") if found else text)
+    assert VARNISH.fix(text) == (text.replace(limit, "3600s") if found else text)
 
 
 def test_a_late_first_byte_is_never_sure() -> None:
-    (found,) = VARNISH.linted(limited(".first_byte_timeout = 1s;")).diagnostics
+    (found,) = VARNISH.lint(limited(".first_byte_timeout = 1s;")).diagnostics
     assert (found.rule.code, found.severity) == ("VRN402", Severity.WARNING)
 
 
@@ -216,8 +216,8 @@ def test_what_the_fetch_sets_goes_before_the_backend() -> None:
     fetch = "sub vcl_backend_fetch { set bereq.between_bytes_timeout = %s; }"
     assert VARNISH.codes(limited(".between_bytes_timeout = 5s;", fetch % "1h")) == []
     short = limited(".between_bytes_timeout = 1h;", fetch % "5s")
-    assert VARNISH.told(short) == [("VRN401", 2)]
-    assert VARNISH.fixed(short) == short.replace("5s", "3600s")
+    assert VARNISH.codes_and_lines(short) == [("VRN401", 2)]
+    assert VARNISH.fix(short) == short.replace("5s", "3600s")
 
 
 def test_a_limit_that_comes_too_late_is_told() -> None:
@@ -236,22 +236,25 @@ sub vcl_recv {
 
 
 def test_of_several_backends_those_are_told_that_streams_come_from() -> None:
-    assert VARNISH.told(TWO % "chat") == [("VRN401", 3)]
-    assert VARNISH.told(TWO % "img") == []
-    assert VARNISH.told((TWO % "img").replace("web", "llm")) == [("VRN401", 2)]
-    assert VARNISH.told(TWO % "img", stream_paths=("/img",)) == [("VRN401", 2), ("VRN401", 3)]
-    assert VARNISH.told(TWO % "img", stream_paths=("/x",)) == [("VRN401", 2)]
+    assert VARNISH.codes_and_lines(TWO % "chat") == [("VRN401", 3)]
+    assert VARNISH.codes_and_lines(TWO % "img") == []
+    assert VARNISH.codes_and_lines((TWO % "img").replace("web", "llm")) == [("VRN401", 2)]
+    assert VARNISH.codes_and_lines(TWO % "img", stream_paths=("/img",)) == [
+        ("VRN401", 2),
+        ("VRN401", 3),
+    ]
+    assert VARNISH.codes_and_lines(TWO % "img", stream_paths=("/x",)) == [("VRN401", 2)]
     named = (TWO % "img").replace("web", "default")
-    assert VARNISH.told(named, stream_paths=("/x",)) == [("VRN401", 2)]
+    assert VARNISH.codes_and_lines(named, stream_paths=("/x",)) == [("VRN401", 2)]
 
 
 # corpus, recognition, render, damage
 
 
 def test_nothing_is_said_of_what_does_not_stream() -> None:
-    assert VARNISH.of_corpus("still-wordpress.vcl") == []
-    assert VARNISH.of_corpus("still-api.vcl") == []
-    assert VARNISH.of_corpus("stream-chat.vcl") == [("VRN401", 10), ("VRN103", 25)]
+    assert VARNISH.corpus_findings("still-wordpress.vcl") == []
+    assert VARNISH.corpus_findings("still-api.vcl") == []
+    assert VARNISH.corpus_findings("stream-chat.vcl") == [("VRN401", 10), ("VRN103", 25)]
 
 
 def test_every_file_of_the_corpus_is_recognised() -> None:
@@ -298,19 +301,19 @@ def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
 def test_length_costs_no_more_than_its_length(part: str) -> None:
     began = time.perf_counter()
     for text in (part * 3_000, response(f"if ({part * 3_000}"), response(part * 3_000)):
-        assert faults_with(VARNISH.dialect, text) == []
+        assert robustness_faults(VARNISH.dialect, text) == []
     recognise_dialect("-", part * 3_000)
     assert time.perf_counter() - began < 10  # the square of it would be hours
 
 
-@given(text=damaged(VARNISH.texts))
+@given(text=damaged_texts(VARNISH.texts))
 @settings(max_examples=300, deadline=None)
 def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
-    assert faults_with(VARNISH.dialect, text) == []
+    assert robustness_faults(VARNISH.dialect, text) == []
 
 
 @pytest.mark.deep
-@given(text=damaged(VARNISH.texts))
+@given(text=damaged_texts(VARNISH.texts))
 @settings(max_examples=10_000, deadline=None)
 def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
-    assert faults_with(VARNISH.dialect, text) == []
+    assert robustness_faults(VARNISH.dialect, text) == []

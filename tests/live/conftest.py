@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.live import RunProxy, Simulator, miss, proxies, start_simulator
+from support.live import RunProxy, Simulator, proxies, skip_or_fail, start_simulator
 from undam.lab.proxies import Missing, Proxy
 
 
@@ -54,6 +54,6 @@ def run_proxy() -> Iterator[RunProxy]:
             try:
                 return start_one(*arguments, **settings)
             except Missing as missing:
-                miss(missing)
+                skip_or_fail(missing)
 
         yield run

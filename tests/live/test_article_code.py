@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from support.uvicorn_thread import PATIENCE_S, under_uvicorn
+from support.uvicorn_thread import TIMEOUT_S, under_uvicorn
 from undam.asgi import EventStream
 from undam.diagnosis.diagnose import find_findings
 from undam.diagnosis.hop import analyze_hop
@@ -118,14 +118,14 @@ def _fast(app: Any) -> Iterator[str]:
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
-        give_up = time.monotonic() + PATIENCE_S
+        give_up = time.monotonic() + TIMEOUT_S
         while not server.started:
             assert time.monotonic() < give_up, "uvicorn did not start"
             time.sleep(0.005)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(PATIENCE_S)
+        thread.join(TIMEOUT_S)
         listener.close()
         assert not thread.is_alive()
 

@@ -12,9 +12,15 @@ from typing import Any
 
 import pytest
 
-from support.asgi_server_processes import UVICORN_ASYNCIO, UVICORN_UVLOOP, Running, Server, serving
+from support.asgi_server_processes import (
+    UVICORN_ASYNCIO,
+    UVICORN_UVLOOP,
+    RunningServer,
+    Server,
+    serving,
+)
 from support.beacon_app import TOKEN
-from support.live import RunProxy, Simulator, blamed, check, hop_json, ranked
+from support.live import RunProxy, Simulator, check, codes_by_hop, hop_json, quantile
 from undam.diagnosis.holds import ClockOffset, holds_by_beacon
 from undam.diagnosis.reading import read_exchange
 from undam.errors import UndamError
@@ -46,7 +52,7 @@ def holdable() -> Iterator[str]:
         yield _url(running)
 
 
-def _url(running: Running) -> str:
+def _url(running: RunningServer) -> str:
     return f"http://127.0.0.1:{running.port}"
 
 
@@ -86,7 +92,7 @@ def test_the_whole_command_as_the_documentation_gives_it(mounted: str) -> None:
 def test_behind_nginx_it_streams_thanks_to_its_header(mounted: str, run_proxy: RunProxy) -> None:
     report = _check(run_proxy(start_nginx, mounted).url, idle_s=1.0, cancel=True)
     assert hop_json(report)["verdict"] == "streaming"
-    assert blamed(report) == {}
+    assert codes_by_hop(report) == {}
     assert all(one.seen_after_ms is not None for one in report.disconnects)
 
 
@@ -97,7 +103,7 @@ def test_behind_an_nginx_that_ignores_the_header_the_hold_is_found(
     report = _check(proxy.url)
     hop = hop_json(report)
     assert hop["verdict"] == "batched"
-    assert blamed(report) == {"edge": {"UD102"}}
+    assert codes_by_hop(report) == {"edge": {"UD102"}}
     # A block of 4 KB is some 20 events 25 ms apart: the first of them waits for the last.
     assert 300 < hop["hold_ms"]["max"] < 900
 
@@ -150,7 +156,7 @@ def _median_hold_ms(report: Report) -> float:
     (exchange,) = report.exchanges
     holds = holds_by_beacon(read_exchange(exchange), report.offset or ClockOffset())
     assert len(holds) == 120
-    return ranked((one.hold_ns / 1e6 for one in holds), 0.5)
+    return quantile((one.hold_ns / 1e6 for one in holds), 0.5)
 
 
 def test_the_report_says_that_it_was_measured_against_a_beacon(mounted: str) -> None:

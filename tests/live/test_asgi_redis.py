@@ -11,17 +11,23 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from support.asgi_replay import kept_events
-from support.asgi_server_processes import UVICORN_ASYNCIO, UVICORN_UVLOOP, Reading, Running, serving
-from support.live import miss
-from support.redis_server import redis_url, start_redis, stopped
+from support.asgi_replay import events_with_ids
+from support.asgi_server_processes import (
+    UVICORN_ASYNCIO,
+    UVICORN_UVLOOP,
+    ResponseReader,
+    RunningServer,
+    serving,
+)
+from support.live import skip_or_fail
+from support.redis_server import paused, redis_url, start_redis
 from undam.lab.proxies import Missing, Proxy
 
 APP = "support.replay_app:app"
 LEASE_S = 0.6
 COUNT = 200
 
-Serve = Callable[[], Running]
+Serve = Callable[[], RunningServer]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +35,7 @@ def redis() -> Iterator[Proxy]:
     try:
         server = start_redis()
     except Missing as missing:
-        miss(missing)
+        skip_or_fail(missing)
     with server:
         yield server
 
@@ -44,14 +50,14 @@ def serve(redis: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
         yield lambda: running.enter_context(serving(next(servers), APP))
 
 
-def _events(*readings: Reading) -> list[tuple[str, str]]:
+def _events(*readings: ResponseReader) -> list[tuple[str, str]]:
     """(id, data) of every event of one reader's connections, in the order in which they came."""
-    return [event for reading in readings for event in kept_events(reading.body)]
+    return [event for reading in readings for event in events_with_ids(reading.body)]
 
 
-def _read(reading: Reading, count: int) -> Reading:
+def _read(reading: ResponseReader, count: int) -> ResponseReader:
     return reading.until(
-        lambda: b"\r\n\r\n" in reading.raw and len(kept_events(reading.body)) >= count
+        lambda: b"\r\n\r\n" in reading.raw and len(events_with_ids(reading.body)) >= count
     )
 
 
@@ -61,12 +67,12 @@ def key() -> str:
     return f"stream-{time.monotonic_ns()}"
 
 
-def _path(key: str, *, after: Reading | None = None, more: str = "") -> str:
+def _path(key: str, *, after: ResponseReader | None = None, more: str = "") -> str:
     last = "" if after is None else f"&last_event_id={_events(after)[-1][0]}"
     return f"/{key}?count={COUNT}{more}{last}"
 
 
-def _kill(server: Running) -> None:
+def _kill(server: RunningServer) -> None:
     os.killpg(server.process.pid, signal.SIGKILL)
     server.process.wait(10)
 
@@ -175,9 +181,9 @@ def test_a_process_that_was_taken_for_dead_does_not_mix_in(
         reading = others.enter_context(two.read(_path(key)))
         _read(reading, 20)
         with contextlib.ExitStack() as still:
-            with stopped(redis.pid):
+            with paused(redis.pid):
                 time.sleep(0.1)  # Now it waits for an answer, which comes while it stands still.
-                still.enter_context(stopped(one.process.pid))
+                still.enter_context(paused(one.process.pid))
             reading.until(lambda: len(_writers(_events(reading))) == 2)
         reading.until_end()
         assert reading.complete
@@ -200,7 +206,7 @@ def test_readers_of_a_process_that_stood_still_for_long_notice_nothing(
         _read(producing, 1)
         with two.read(_path(key)) as reading:
             _read(reading, 5)
-            with stopped(two.process.pid):
+            with paused(two.process.pid):
                 _read(producing, 120)
             assert _events(reading.until_end()) == _events(producing.until_end())
             assert reading.complete

@@ -14,9 +14,9 @@ import pytest
 from redis.asyncio import Redis
 
 from support.asgi_calls import Call
-from support.asgi_replay import coming_back, data_of, got, kept_events, run_on
-from support.live import miss
-from support.redis_server import redis_url, start_redis, stopped
+from support.asgi_replay import data_of, events_with_ids, reconnect, run_on, wait_for_events
+from support.live import skip_or_fail
+from support.redis_server import paused, redis_url, start_redis
 from undam.asgi import EventStream, StreamBroken
 from undam.asgi.redis import RedisReplay
 from undam.errors import UsageError
@@ -30,7 +30,7 @@ def server() -> Iterator[Proxy]:
     try:
         started = start_redis()
     except Missing as missing:
-        miss(missing)
+        skip_or_fail(missing)
     with started:
         yield started
 
@@ -181,20 +181,20 @@ def test_what_a_reader_missed_is_given_by_any_process(server: Proxy, run: Run) -
             source, key = Source(60), f"missed-{time.monotonic_ns()}"
             seen: list[tuple[str, str]] = []
             for number in range(12):
-                call = coming_back(seen[-1][0]) if seen else Call()
+                call = reconnect(seen[-1][0]) if seen else Call()
                 task = call.start(_stream(stores[number % 3], source, key))
-                await got(call, 5)
-                call.left.set()
+                await wait_for_events(call, 5)
+                call.disconnected.set()
                 await task
-                seen += kept_events(call.body)
+                seen += events_with_ids(call.body)
                 if len(seen) >= 55:
                     break
-            last = await coming_back(seen[-1][0]).serve(_stream(stores[0], source, key))
-            seen += kept_events(last.body)
+            last = await reconnect(seen[-1][0]).serve(_stream(stores[0], source, key))
+            seen += events_with_ids(last.body)
             assert [data for _, data in seen] == NUMBERS[:60]
             assert source.begun == 1
             for store in stores:
-                done = await coming_back(seen[-1][0]).serve(_stream(store, source, key))
+                done = await reconnect(seen[-1][0]).serve(_stream(store, source, key))
                 assert done.status == 204
 
     run(main())
@@ -206,12 +206,12 @@ def test_what_redis_no_longer_keeps_is_a_gap_everywhere(server: Proxy, run: Run)
         async with _stores(url, 2, max_events=128) as (one, two):
             source, key = Source(600, 0), f"gap-{time.monotonic_ns()}"
             first = await Call().serve(_stream(one, source, key))
-            ident = kept_events(first.body)[0][0]
+            ident = events_with_ids(first.body)[0][0]
             for store in (one, two):
-                late = await coming_back(ident).serve(_stream(store, source, key))
+                late = await reconnect(ident).serve(_stream(store, source, key))
                 assert late.body.count(b"event: gap\n") == 1
                 assert data_of(late) == NUMBERS[472:600]
-                seqs = [ident.partition(":")[2] for ident, _ in kept_events(late.body)]
+                seqs = [ident.partition(":")[2] for ident, _ in events_with_ids(late.body)]
                 assert seqs == [str(number) for number in range(473, 601)]
             async with Redis.from_url(url) as client:
                 # Redis trims whole nodes, of a hundred entries by default.
@@ -225,12 +225,12 @@ def test_an_id_of_another_stream_or_nothing_at_all_is_no_way_in(server: Proxy, r
         async with _stores(redis_url(server)) as (one, two):
             source, key = Source(3), f"a-{time.monotonic_ns()}"
             other = await Call().serve(_stream(one, source, key + "other"))
-            ident = kept_events(other.body)[0][0]
-            assert (await coming_back(ident).serve(_stream(two, source, key))).status == 204
+            ident = events_with_ids(other.body)[0][0]
+            assert (await reconnect(ident).serve(_stream(two, source, key))).status == 204
             assert source.begun == 1
             await Call().serve(_stream(one, source, key))
             for hostile in (ident, b"x" * 10_000, b"a\0b", b"\xff", "\U0001f680".encode()):
-                call = await coming_back(hostile).serve(_stream(two, source, key))
+                call = await reconnect(hostile).serve(_stream(two, source, key))
                 assert call.body.count(b"event: gap\n") == 1
                 assert data_of(call) == NUMBERS[:3]
 
@@ -259,13 +259,13 @@ def test_a_reader_elsewhere_keeps_the_source_alive_and_nobody_ends_it(
             source, key = Source(1000, 0.01), f"linger-{time.monotonic_ns()}"
             here, there = Call(), Call()
             tasks = [here.start(_stream(one, source, key))]
-            await got(here, 1)
+            await wait_for_events(here, 1)
             tasks.append(there.start(_stream(two, source, key)))
-            await got(there, 1)
-            here.left.set()
+            await wait_for_events(there, 1)
+            here.disconnected.set()
             await asyncio.sleep(1.8)  # Three times the linger.
             assert source.closed == 0
-            there.left.set()
+            there.disconnected.set()
             left_at = time.monotonic()
             await asyncio.gather(*tasks)
             await there.until(lambda: source.closed)
@@ -293,12 +293,12 @@ def test_nothing_is_left_in_redis_or_here_once_the_linger_is_over(server: Proxy,
                     source = Source(20)
                     calls = [Call(), Call()]
                     tasks = [calls[0].start(_stream(one, source, key))]
-                    await got(calls[0], 2)
+                    await wait_for_events(calls[0], 2)
                     tasks.append(calls[1].start(_stream(two, source, key)))
                     if number % 2:
-                        await got(calls[1], 3)
+                        await wait_for_events(calls[1], 3)
                         for call in calls:
-                            call.left.set()
+                            call.disconnected.set()
                     await asyncio.gather(*tasks)
                 assert len(one) > 0
                 await calls[0].until(lambda: len(one) == len(two) == 0)
@@ -341,17 +341,17 @@ def test_without_redis_a_stream_is_served_and_resumed_here_only(
             source = Source(30)
             calls = [Call(), Call()]
             tasks = [call.start(_stream(one, source, "k")) for call in calls]
-            await got(calls[1], 5)
-            calls[1].left.set()
+            await wait_for_events(calls[1], 5)
+            calls[1].disconnected.set()
             await asyncio.gather(*tasks)
             assert data_of(calls[0]) == NUMBERS[:30]
             assert calls[0].complete
             assert source.begun == 1
-            ident = kept_events(calls[1].body)[-1][0]
-            again = await coming_back(ident).serve(_stream(one, source, "k"))
+            ident = events_with_ids(calls[1].body)[-1][0]
+            again = await reconnect(ident).serve(_stream(one, source, "k"))
             assert data_of(calls[1]) + data_of(again) == NUMBERS[:30]
             # A process that knows nothing of it cannot say that it is over.
-            elsewhere = coming_back(ident)
+            elsewhere = reconnect(ident)
             with pytest.raises(StreamBroken):
                 await elsewhere.serve(_stream(two, source, "k"))
             assert elsewhere.status == 200
@@ -373,9 +373,9 @@ def test_a_redis_that_goes_in_mid_stream_holds_nothing_up_and_learns_the_rest_wh
             source, key = Source(300, 0.01), f"goes-{time.monotonic_ns()}"
             call = Call()
             task = call.start(_stream(one, source, key))
-            await got(call, 20)
+            await wait_for_events(call, 20)
             relay.cut()
-            await got(call, 120)
+            await wait_for_events(call, 120)
             relay.mend()
             await task
             assert data_of(call) == NUMBERS[:300]
@@ -400,7 +400,7 @@ def test_a_redis_that_comes_back_without_memory_is_told_what_is_still_known(
             source, key = Source(100, 0.01), f"forgot-{time.monotonic_ns()}"
             call = Call()
             task = call.start(_stream(one, source, key))
-            await got(call, 30)
+            await wait_for_events(call, 30)
             async with Redis.from_url(url) as client:
                 await client.delete(*await _keys(url, key))
             await task
@@ -429,14 +429,14 @@ def test_a_redis_that_does_not_answer_holds_no_event_longer_than_its_limit(
             class Watched(Call):
                 async def send(self, message: dict[str, Any]) -> None:
                     await super().send(message)
-                    for _, data in kept_events(message.get("body", b"")):
+                    for _, data in events_with_ids(message.get("body", b"")):
                         shown_at[data] = time.monotonic()
 
             call = Watched()
             task = call.start(_stream(store, source, key))
-            await got(call, 10)
-            with stopped(server.pid):
-                await got(call, 60)
+            await wait_for_events(call, 10)
+            with paused(server.pid):
+                await wait_for_events(call, 60)
             await task
             assert data_of(call) == NUMBERS[:220]
             held = sorted(shown_at[number] - source.due_at[number] for number in NUMBERS[:220])
@@ -467,9 +467,9 @@ def test_a_process_that_lost_its_lease_while_cut_off_does_not_mix_in(
             source, key = Source(400, 0.01), f"mix-{time.monotonic_ns()}"
             here, there = Call(), Call()
             tasks = [here.start(_stream(one, source, key))]
-            await got(here, 5)
+            await wait_for_events(here, 5)
             tasks.append(there.start(_stream(two, source, key)))
-            await got(there, 5)
+            await wait_for_events(there, 5)
             relay.cut()
             await there.until(lambda: source.begun == 2)
             relay.mend()
@@ -479,10 +479,10 @@ def test_a_process_that_lost_its_lease_while_cut_off_does_not_mix_in(
             await tasks[1]
             assert data_of(there) == NUMBERS[:400]
             assert there.complete
-            seen = kept_events(here.body)
-            assert seen == kept_events(there.body)[: len(seen)]
+            seen = events_with_ids(here.body)
+            assert seen == events_with_ids(there.body)[: len(seen)]
             # Coming back to the process that was cut off is as good as to any other.
-            again = await coming_back(seen[-1][0]).serve(_stream(one, source, key))
+            again = await reconnect(seen[-1][0]).serve(_stream(one, source, key))
             assert data_of(here) + data_of(again) == NUMBERS[:400]
 
     run(main())
@@ -498,23 +498,23 @@ def test_readers_of_another_process_are_cut_when_redis_stays_away(server: Proxy,
             source, key = Source(1000, 0.01), f"away-{time.monotonic_ns()}"
             here, there = Call(), Call()
             tasks = [here.start(_stream(one, source, key))]
-            await got(here, 1)
+            await wait_for_events(here, 1)
             tasks.append(there.start(_stream(two, source, key)))
-            await got(there, 10)
+            await wait_for_events(there, 10)
             relay.cut()
             with pytest.raises(StreamBroken):
                 await tasks[1]
             assert not there.complete
             assert b"event: error\n" in there.body
-            ident = kept_events(there.body)[-1][0]
+            ident = events_with_ids(there.body)[-1][0]
             relay.mend()
-            back = coming_back(ident)
+            back = reconnect(ident)
             tasks.append(back.start(_stream(two, source, key)))
-            await got(back, 10)
+            await wait_for_events(back, 10)
             seen = data_of(there) + data_of(back)
             assert seen == NUMBERS[: len(seen)]
-            here.left.set()
-            back.left.set()
+            here.disconnected.set()
+            back.disconnected.set()
             await tasks[0]
             await tasks[2]
 
@@ -529,9 +529,9 @@ def test_a_store_that_closes_hands_over_long_before_its_lease_is_over(
             source, key = Source(100, 0.01), f"hands-{time.monotonic_ns()}"
             here, there = Call(), Call()
             tasks = [here.start(_stream(one, source, key))]
-            await got(here, 5)
+            await wait_for_events(here, 5)
             tasks.append(there.start(_stream(two, source, key)))
-            await got(there, 5)
+            await wait_for_events(there, 5)
             await one.aclose()
             assert source.closed == 1
             with pytest.raises(StreamBroken):
@@ -554,7 +554,7 @@ def test_closing_stops_every_source_at_once(server: Proxy, run: Run) -> None:
                 store, source = RedisReplay(client), Source(1000)
                 call = Call()
                 task = call.start(_stream(store, source, f"stop-{time.monotonic_ns()}"))
-                await got(call, 1)
+                await wait_for_events(call, 1)
                 await asyncio.sleep(number / 30_000)  # Also while it writes.
                 # A store that waits for its sources to end would take 2 s.
                 async with asyncio.timeout(1):
@@ -575,7 +575,7 @@ def test_a_clients_own_limit_is_no_sign_of_a_dead_redis(
             source, key = Source(3, 1.2), f"own-{time.monotonic_ns()}"
             calls = [Call(), Call()]
             tasks = [calls[0].start(_stream(one, source, key))]
-            await got(calls[0], 1)
+            await wait_for_events(calls[0], 1)
             tasks.append(calls[1].start(_stream(two, source, key)))
             await asyncio.gather(*tasks)
             assert [data_of(call) for call in calls] == [NUMBERS[:3]] * 2
@@ -600,7 +600,7 @@ def test_a_source_is_taken_over_before_it_gave_anything(server: Proxy, run: Run)
             await there.until(lambda: two.readers)
             tasks.append(more.start(_stream(two, source, key)))
             await more.until(lambda: two.readers == 2)
-            there.left.set()
+            there.disconnected.set()
             await tasks[1]
             await one.aclose()
             await tasks[2]
@@ -618,9 +618,9 @@ def test_a_closing_store_says_at_once_that_nobody_can_go_on(server: Proxy, run: 
             source, key = Source(1000, 0.01), f"alone-{time.monotonic_ns()}"
             here, there = Call(), Call()
             tasks = [here.start(_stream(one, source, key, go_on=False))]
-            await got(here, 5)
+            await wait_for_events(here, 5)
             tasks.append(there.start(_stream(two, source, key, go_on=False)))
-            await got(there, 5)
+            await wait_for_events(there, 5)
             await one.aclose()
             for task in tasks:
                 with pytest.raises(StreamBroken):
@@ -657,7 +657,7 @@ def test_an_error_of_the_source_reaches_every_process_once(
                 assert call.body.count(b"event: error\n") == 1
                 assert b"secret" not in call.body
                 ident = call.body.rpartition(b"id: ")[2].split(b"\n")[0]
-                assert (await coming_back(ident).serve(stream)).status == 204
+                assert (await reconnect(ident).serve(stream)).status == 204
 
     with caplog.at_level(logging.INFO, "undam.asgi"):
         run(main())
@@ -672,10 +672,10 @@ def test_a_client_that_leaves_while_its_stream_is_opened_leaves_no_lease(
             source, key = Source(10), f"leaves-{time.monotonic_ns()}"
             await Call().serve(_stream(one, Source(1), key + "warm"))
             call = Call()
-            with stopped(server.pid):
+            with paused(server.pid):
                 task = call.start(_stream(one, source, key))
                 await asyncio.sleep(0.1)  # Its question is on the way.
-                call.left.set()
+                call.disconnected.set()
                 await task
             assert source.begun == 0
             while one._tasks:
@@ -700,9 +700,9 @@ def test_a_stream_that_vanishes_with_its_producer_is_lost_and_said_to_be(
             source, key = Source(300, 0.01), f"vanishes-{time.monotonic_ns()}"
             here, there = Call(), Call()
             tasks = [here.start(_stream(one, source, key))]
-            await got(here, 5)
+            await wait_for_events(here, 5)
             tasks.append(there.start(_stream(two, source, key)))
-            await got(there, 5)
+            await wait_for_events(there, 5)
             relay.cut()
             async with Redis.from_url(url) as client:
                 await client.delete(*await _keys(url, key))

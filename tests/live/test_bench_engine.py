@@ -19,7 +19,7 @@ import trustme
 
 from support.chunked import LAST_CHUNK, chunk
 from support.live import Simulator
-from support.threaded_server import PATIENCE_S, head, reset, serving, token
+from support.threaded_server import TIMEOUT_S, head, reset, serving, token
 from undam.loadtest.protocol import (
     Batch,
     ClosedLoop,
@@ -71,7 +71,7 @@ class Work:
         """Hear all that is left; the exit code."""
         with self.process as process:
             self.receive()
-            return process.wait(PATIENCE_S)
+            return process.wait(TIMEOUT_S)
 
     @property
     def measured(self) -> list[RequestResult]:
@@ -98,7 +98,7 @@ def job(port: int, load: ClosedLoop | OpenLoop, *paths: str, **more: object) -> 
         requests=tuple(map(request, paths or ("/v1/chat/completions",))),
         api="openai-chat",
         load=load,
-        **{"timeout_s": PATIENCE_S, "start_ns": time.time_ns(), **more},  # type: ignore[arg-type]
+        **{"timeout_s": TIMEOUT_S, "start_ns": time.time_ns(), **more},  # type: ignore[arg-type]
     )
 
 

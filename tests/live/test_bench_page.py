@@ -9,7 +9,7 @@ from pathlib import Path
 
 from support.devtools import Tab, browser_tab
 from support.live import CHAT, Simulator
-from support.random_load_test import ALL_TROUBLES, load_run
+from support.random_load_test import ALL_FAULTS, random_load_test
 from undam.metrics import summarize
 from undam.report import page
 
@@ -57,7 +57,7 @@ def _artefacts() -> Path:
 
 def _made(folder: Path) -> Path:
     """A run in which everything happened, with texts that want to be markup."""
-    run = load_run(1000, ALL_TROUBLES, warmup=20)
+    run = random_load_test(1000, ALL_FAULTS, warmup=20)
     file = folder / "made.html"
     file.write_text(page(summarize(run).to_json(), run), encoding="utf-8")
     return file
@@ -100,5 +100,5 @@ def test_a_thousand_requests_in_chromium(tmp_path: Path, model: Simulator) -> No
             tab.show(file.as_uri())
             assert _seen(tab, file, "light") > 0.8
             assert _seen(tab, file, "dark") < 0.05
-        assert tab.complaints == []
+        assert tab.console_errors == []
         assert tab.requested == [file.as_uri() for file in files]

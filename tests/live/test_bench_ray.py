@@ -16,7 +16,7 @@ import pytest
 
 from support.eventually import eventually
 from support.live import CHAT, Simulator
-from support.ray_cluster import of_cluster, ray_cluster
+from support.ray_cluster import cluster_pids, ray_cluster
 from support.undam_process import environment
 from undam.metrics import Summary, summarize
 from undam.record import RequestResult
@@ -31,7 +31,7 @@ _FIGURES = ("requests", "ttft_ms", "itl_ms", "tpot_ms", "e2e_ms", "send_delay_ms
 def cluster() -> Iterator[str]:
     with ray_cluster() as address:
         yield address
-    assert of_cluster() == [], "no process of the cluster is left"
+    assert cluster_pids() == [], "no process of the cluster is left"
 
 
 def command(url: str, address: str, *arguments: str) -> list[str]:
@@ -53,7 +53,7 @@ def figures(summary: Summary) -> dict[str, Any]:
 
 def measuring() -> list[int]:
     """The measuring processes that the cluster runs."""
-    return [pid for pid in of_cluster() if "undam.loadtest" in _command_line(pid)]
+    return [pid for pid in cluster_pids() if "undam.loadtest" in _command_line(pid)]
 
 
 def _command_line(pid: int) -> str:

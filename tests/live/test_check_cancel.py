@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from support.live import Simulator, check, miss, proxies
+from support.live import Simulator, check, proxies, skip_or_fail
 from undam.lab.proxies import (
     Missing,
     Proxy,
@@ -69,7 +69,7 @@ def _seen(checked: Checked, name: str) -> tuple[dict[str, float | None], list[di
     """When each leaving was seen, ms, and the evidence of every UD110."""
     report = checked[name]
     if isinstance(report, Missing):
-        miss(report)
+        skip_or_fail(report)
     told = report_json(report)["cancel"]
     assert isinstance(told, list)
     seen = {one["when"]: one["seen_after_ms"] for one in told}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.live import Simulator, check, hop_json, miss
+from support.live import Simulator, check, hop_json, skip_or_fail
 from undam.lab.buffering_proxy import BufferingProxy, ProxyBehavior
 from undam.lab.proxies import Missing, start_envoy, start_haproxy, start_nginx
 from undam.probe import Report, report_json
@@ -66,7 +66,7 @@ def _limits(checked: Checked, name: str) -> tuple[dict[str, Any], dict[str, Any]
     """The limits in the report, and the evidence of each finding about silence, by its code."""
     report = checked[name]
     if isinstance(report, Missing):
-        miss(report)
+        skip_or_fail(report)
     limits = report_json(report)["limits"]
     assert isinstance(limits, dict)
     assert limits["tried_s"] == IDLE_S
@@ -126,7 +126,7 @@ def test_each_finding_has_the_line_that_mends_it(checked: Checked) -> None:
     }.items():
         report = checked[name]
         if isinstance(report, Missing):
-            miss(report)
+            skip_or_fail(report)
         (cut,) = [one for one in report.findings if one.code in {IDLE, TOTAL}]
         assert cut.fix is not None, name
         assert line in cut.fix.text, name

@@ -7,7 +7,15 @@ from functools import partial
 
 import pytest
 
-from support.live import RunProxy, Simulator, blamed, check, dams, hop_json, measure
+from support.live import (
+    RunProxy,
+    Simulator,
+    check,
+    codes_by_hop,
+    hold_codes_by_hop,
+    hop_json,
+    measure,
+)
 from undam.lab.proxies import Proxy, start_haproxy, start_lighttpd, start_nginx
 from undam.probe import Report
 
@@ -59,7 +67,7 @@ def test_buffering_hop_is_named_in_each_position(
         starts = [start if name == guilty else FREE for name in NAMES]
         chains.append(_chain(run_proxy, model, starts))
     reports = _reports(model, chains)
-    named = [dams(report) for report in reports]
+    named = [hold_codes_by_hop(report) for report in reports]
     assert named == [{guilty: {code}} for guilty in NAMES for _ in range(2)]
     for guilty, pair in zip(NAMES, (reports[0:2], reports[2:4], reports[4:6]), strict=True):
         for report in pair:
@@ -76,8 +84,8 @@ def _assert_held_from(guilty: str, report: Report) -> None:
 
 def test_no_hop_is_named_where_none_holds(model: Simulator, run_proxy: RunProxy) -> None:
     for report in _reports(model, [_chain(run_proxy, model, [FREE, FREE, FREE])]):
-        assert dams(report) == {}
-        assert blamed(report) == {}
+        assert hold_codes_by_hop(report) == {}
+        assert codes_by_hop(report) == {}
         assert [hop.name for hop in report.hops] == [*NAMES, "origin"]
 
 
@@ -86,4 +94,4 @@ def test_each_of_two_dams_is_named(model: Simulator, run_proxy: RunProxy) -> Non
     would not free the stream."""
     chain = _chain(run_proxy, model, [start_lighttpd, FREE, start_nginx])
     for report in _reports(model, [chain]):
-        assert dams(report) == {"edge": {"UD101"}, "inner": {"UD102"}}
+        assert hold_codes_by_hop(report) == {"edge": {"UD101"}, "inner": {"UD102"}}

@@ -13,16 +13,16 @@ import pytest
 from support.live import (
     RunProxy,
     Simulator,
-    blamed,
     check,
-    dams,
+    codes_by_hop,
+    event_timings,
+    hold_codes_by_hop,
     hop_json,
     lateness_ms,
     measure,
-    miss,
-    passages,
     proxies,
-    ranked,
+    quantile,
+    skip_or_fail,
 )
 from undam.lab.proxies import (
     Missing,
@@ -236,7 +236,7 @@ def measured(request: pytest.FixtureRequest, bench: Bench) -> RequestResult:
     tried = getattr(request.node, "execution_count", 1)
     got = bench.measured(request.param, again=tried > 1)
     if isinstance(got, Missing):
-        miss(got)
+        skip_or_fail(got)
     return got
 
 
@@ -246,44 +246,44 @@ def test_the_pattern_gives_the_verdict(measured: RequestResult) -> None:
     assert hop["hold_ms"] is None
     if case.pattern is None:
         _assert_release(case, hop)
-        assert blamed(measured.pattern) == ({"edge": set(case.blamed)} if case.blamed else {})
+        assert codes_by_hop(measured.pattern) == ({"edge": set(case.blamed)} if case.blamed else {})
     else:
-        assert blamed(measured.pattern) == {}
+        assert codes_by_hop(measured.pattern) == {}
 
 
 def test_the_beacon_gives_the_same_verdict(measured: RequestResult) -> None:
     case, hop = measured.case, hop_json(measured.beacon)
     assert hop["verdict"] == case.verdict
     _assert_release(case, hop)
-    assert blamed(measured.beacon) == ({"edge": set(case.blamed)} if case.blamed else {})
+    assert codes_by_hop(measured.beacon) == ({"edge": set(case.blamed)} if case.blamed else {})
 
 
 def test_the_holds_are_those_of_the_truth(measured: RequestResult, model: Simulator) -> None:
     (exchange,) = measured.beacon.exchanges
-    came = passages(model, exchange)
+    came = event_timings(model, exchange)
     assert len(came) == 120
     assert all(one.at_ns >= one.left_ns for one in came), "an event came before it left"
     holds = [one.hold_ms for one in came]
     truth = {
         "first": holds[0],
-        "p50": ranked(holds, 0.5),
-        "p99": ranked(holds, 0.99),
+        "p50": quantile(holds, 0.5),
+        "p99": quantile(holds, 0.99),
         "max": max(holds),
     }
     told = hop_json(measured.beacon)["hold_ms"]
     assert told == {key: _close_to(ms) for key, ms in truth.items()}
     if measured.case.verdict is not STREAMING:
         # A dam's hold is its own doing, not the lateness of a busy simulator.
-        assert truth["p50"] > 4 * ranked(lateness_ms(model, exchange), 0.5)
+        assert truth["p50"] > 4 * quantile(lateness_ms(model, exchange), 0.5)
 
 
 def test_who_signed_and_what_mends_it(measured: RequestResult) -> None:
     for report in (measured.pattern, measured.beacon):
         assert hop_json(report)["intermediaries"] == list(measured.case.signed)
         expected = measured.case.fix
-        if expected is None or not dams(report):
+        if expected is None or not hold_codes_by_hop(report):
             continue
-        (held,) = [one for one in report.findings if one.code in dams(report)["edge"]]
+        (held,) = [one for one in report.findings if one.code in hold_codes_by_hop(report)["edge"]]
         assert held.fix is not None
         assert held.fix.where == expected.where
         assert expected.text in held.fix.text
@@ -322,10 +322,10 @@ class TestTwoNginx:
         for report in (alone, hops):
             assert hop_json(report)["verdict"] == BATCHED
             assert hop_json(report)["release_bytes"] == pytest.approx(4096, rel=0.01)
-            assert dams(report) == {"edge": {"UD102"}}
+            assert hold_codes_by_hop(report) == {"edge": {"UD102"}}
         assert hop_json(hops, "inner")["verdict"] == STREAMING
         assert [one.hop for one in hops.findings if one.code == "UD109"] == ["inner"]
-        assert blamed(hops) == {"edge": {"UD102"}, "inner": {"UD109"}}
+        assert codes_by_hop(hops) == {"edge": {"UD102"}, "inner": {"UD109"}}
 
     def test_both_stream_when_the_inner_passes_the_header_on(
         self, simulator: Callable[..., Simulator], run_proxy: RunProxy
@@ -337,7 +337,7 @@ class TestTwoNginx:
         further_in = ("inner", inner.url)
         (report,) = measure(origin, lambda: (check(outer.url, further_in, path=QUICK),))
         assert hop_json(report)["verdict"] == STREAMING
-        assert blamed(report) == {}
+        assert codes_by_hop(report) == {}
 
 
 def test_one_event_late_shows_against_the_hop_behind_it(
@@ -348,7 +348,7 @@ def test_one_event_late_shows_against_the_hop_behind_it(
     (report,) = measure(model, lambda: (check(proxy.url, further_in, path=path),))
     assert hop_json(report)["verdict"] == LATE
     assert hop_json(report, "origin")["verdict"] == STREAMING
-    assert dams(report) == {"edge": {"UD104"}}
+    assert hold_codes_by_hop(report) == {"edge": {"UD104"}}
 
 
 @pytest.mark.slow
@@ -365,7 +365,7 @@ def test_envoy_cuts_at_its_total_limit_what_it_streams(
         assert hop["complete"] is False
         # Towards the reader it closes up to a second after it stopped reading.
         assert 14.9 <= hop["cut_after_s"] <= 16.5
-        assert blamed(report) == {"edge": {"UD404"}}
+        assert codes_by_hop(report) == {"edge": {"UD404"}}
         (cut,) = [one for one in report.findings if one.code == "UD404"]
         assert cut.evidence["limit_s"] == 15
         assert cut.fix is not None
@@ -389,10 +389,10 @@ def test_twenty_streams_at_once(
     hop = hop_json(report)
     assert hop["streams"] == len(report.exchanges) == 20
     assert hop["verdict"] == verdict
-    assert dams(report) == codes
-    holds = [one.hold_ms for each in report.exchanges for one in passages(model, each)]
+    assert hold_codes_by_hop(report) == codes
+    holds = [one.hold_ms for each in report.exchanges for one in event_timings(model, each)]
     assert len(holds) == 20 * 120
     told = hop["hold_ms"]
-    assert told["p50"] == _close_to(ranked(holds, 0.5))
-    assert told["p99"] == _close_to(ranked(holds, 0.99))
+    assert told["p50"] == _close_to(quantile(holds, 0.5))
+    assert told["p99"] == _close_to(quantile(holds, 0.99))
     assert told["max"] == _close_to(max(holds))

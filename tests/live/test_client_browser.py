@@ -167,4 +167,4 @@ def test_one_response_is_read_by_itself() -> None:
 def test_leaving_the_loop_ends_the_request() -> None:
     found, server = _read([STREAM, chat_chunk("a"), 20.0], leaveAfter=1)
     assert found["data"] == ["a"]
-    assert server.left_early == [True]
+    assert server.disconnected_early == [True]

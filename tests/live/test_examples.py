@@ -22,8 +22,8 @@ import openai
 import pytest
 
 from support.browser import chromium
-from support.live import Simulator, blamed, start_simulator
-from support.uvicorn_thread import PATIENCE_S, read_raw, under_uvicorn
+from support.live import Simulator, codes_by_hop, start_simulator
+from support.uvicorn_thread import TIMEOUT_S, read_raw, under_uvicorn
 from undam.probe import CheckOptions, Place, Report, report_json, run_check
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -55,7 +55,7 @@ def _running(app: str, folder: Path, log: Path, **environment: str) -> Iterator[
 
 
 def _listening(process: subprocess.Popen[bytes], log: Path) -> str:
-    give_up = time.monotonic() + PATIENCE_S
+    give_up = time.monotonic() + TIMEOUT_S
     while True:
         said = log.read_text(encoding="utf-8")
         if found := re.search(r"running on (http://127\.0\.0\.1:\d+)", said):
@@ -71,7 +71,7 @@ def _check(url: str) -> Report:
 
 def _assert_clean(report: Report) -> None:
     assert report_json(report)["verdict"] == "streaming"
-    assert blamed(report) == {}
+    assert codes_by_hop(report) == {}
     # What a check says of this machine (UD9…) is no finding about the example.
     assert [one.code for one in report.findings if not one.code.startswith("UD9")] == []
 
@@ -229,7 +229,7 @@ def test_the_pages_go_on_after_a_reload(tmp_path: Path) -> None:
     server = _load(_EXAMPLES / "browser" / "server.py")
     driven = _Driven(server.app)
     with under_uvicorn(driven) as url, chromium(f"{url}/driver", tmp_path):
-        assert driven.reported.wait(3 * PATIENCE_S), "the page did not report"
+        assert driven.reported.wait(3 * TIMEOUT_S), "the page did not report"
     words = {"eventsource": ("tick", "tock"), "fetch": ("red", "green")}
     assert driven.report.keys() == words.keys()
     for name, seen in driven.report.items():

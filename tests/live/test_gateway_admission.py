@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from support.eventually import eventually_async
-from support.gateway_process import Start, ask, started
+from support.gateway_process import StartUndam, request_stream, undam_commands
 
 KEY, OTHER = "gw-key-0123456789", "gw-key-abcdefghij"
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    with started(tmp_path) as run:
+def start(tmp_path: Path) -> Iterator[StartUndam]:
+    with undam_commands(tmp_path) as run:
         yield run
 
 
@@ -40,7 +40,7 @@ class _Upstream:
         writer.close()
 
 
-def test_keys_let_in_stay_here_and_are_read_anew(start: Start, tmp_path: Path) -> None:
+def test_keys_let_in_stay_here_and_are_read_anew(start: StartUndam, tmp_path: Path) -> None:
     keys, upstream_key = tmp_path / "keys", tmp_path / "upstream-key"
     keys.write_text(f"alice {KEY} rate=1/h\n")
     upstream_key.write_text("sk-upstream-1234\n")
@@ -54,22 +54,22 @@ def test_keys_let_in_stay_here_and_are_read_anew(start: Start, tmp_path: Path) -
             "--upstream-key", f"file:{upstream_key}",
         )  # fmt: skip
         bearer = f"Authorization: Bearer {KEY}\r\n"
-        refused = await ask(gateway.url)
+        refused = await request_stream(gateway.url)
         assert refused.status == 401
         assert b"www-authenticate: bearer" in refused.body.lower()
-        reads = [await ask(gateway.url, headers=bearer) for _ in range(6)]
+        reads = [await request_stream(gateway.url, headers=bearer) for _ in range(6)]
         assert [read.status for read in reads] == [200] * 5 + [429]
         assert b"retry-after: " in reads[-1].body.lower()
         assert len(upstream.heads) == 5
         assert all("sk-upstream-1234" in head and KEY not in head for head in upstream.heads)
         keys.write_text("alice too-short\n")
-        await eventually_async(lambda: "the old keys stay" in gateway.said())
-        assert (await ask(gateway.url, headers=bearer)).status == 429
+        await eventually_async(lambda: "the old keys stay" in gateway.log_text())
+        assert (await request_stream(gateway.url, headers=bearer)).status == 429
         keys.write_text(f"bob {OTHER}\n")
-        await eventually_async(lambda: "the keys were read anew" in gateway.said())
-        assert (await ask(gateway.url, headers=bearer)).status == 401
-        assert (await ask(gateway.url, headers=f"x-api-key: {OTHER}\r\n")).status == 200
-        said = await asyncio.to_thread(gateway.said)
+        await eventually_async(lambda: "the keys were read anew" in gateway.log_text())
+        assert (await request_stream(gateway.url, headers=bearer)).status == 401
+        assert (await request_stream(gateway.url, headers=f"x-api-key: {OTHER}\r\n")).status == 200
+        said = await asyncio.to_thread(gateway.log_text)
         assert KEY not in said
         assert "too-short" not in said
         server.close()
@@ -77,7 +77,7 @@ def test_keys_let_in_stay_here_and_are_read_anew(start: Start, tmp_path: Path) -
     asyncio.run(main())
 
 
-def test_bounds_hold_and_the_queue_is_fair(start: Start) -> None:
+def test_bounds_hold_and_the_queue_is_fair(start: StartUndam) -> None:
     sim = start("sim", "--ttft", "5", "--gap", "20", "--tokens", "20")
     gateway = start(
         "gateway", "--upstream", sim.url, "--max-streams", "2", "--queue", "4",
@@ -87,7 +87,7 @@ def test_bounds_hold_and_the_queue_is_fair(start: Start) -> None:
     async def main() -> None:
         tasks = []
         for _ in range(7):
-            tasks.append(asyncio.create_task(ask(gateway.url)))
+            tasks.append(asyncio.create_task(request_stream(gateway.url)))
             await asyncio.sleep(0.02)
         reads = await asyncio.gather(*tasks)
         # Two at once, 0.4 s each: two more after that, the next ones after 0.8 s; the seventh
@@ -98,18 +98,18 @@ def test_bounds_hold_and_the_queue_is_fair(start: Start) -> None:
         assert came == sorted(came)
         assert came[2] - came[0] > 0.2
         # Those who leave the queue make room at once, and take no place later.
-        held = [asyncio.create_task(ask(gateway.url)) for _ in range(6)]
+        held = [asyncio.create_task(request_stream(gateway.url)) for _ in range(6)]
         await eventually_async(lambda: gateway.metric("undam_gateway_queued") == 4)
         for one in held[2:]:
             one.cancel()
         await eventually_async(lambda: gateway.metric("undam_gateway_queued") == 0)
         assert all(read.done for read in await asyncio.gather(*held[:2]))
-        assert (await ask(gateway.url)).done
+        assert (await request_stream(gateway.url)).done
 
     asyncio.run(main())
 
 
-def test_a_sick_upstream_is_found_by_asking(start: Start) -> None:
+def test_a_sick_upstream_is_found_by_asking(start: StartUndam) -> None:
     async def main() -> None:
         first, second = _Upstream(), _Upstream()
         servers = [await asyncio.start_server(one, "127.0.0.1", 0) for one in (first, second)]
@@ -123,7 +123,7 @@ def test_a_sick_upstream_is_found_by_asking(start: Start) -> None:
         await eventually_async(lambda: gateway.metric(usable) == 1)
         before = len(first.heads)
         for _ in range(8):
-            await ask(gateway.url)
+            await request_stream(gateway.url)
         assert (len(first.heads), len(second.heads)) == (before, 8)
         first.well = True
         await eventually_async(lambda: gateway.metric(usable) == 2)
@@ -135,7 +135,7 @@ def test_a_sick_upstream_is_found_by_asking(start: Start) -> None:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_systemd_is_told(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str
+    start: StartUndam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str
 ) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(tmp_path / "notify"))

@@ -14,8 +14,16 @@ import pytest
 
 from support.chunked import chunk
 from support.eventually import eventually
-from support.fake_upstream import STREAM_HEAD, PlayedUpstream, Talk, Visit, event, played, request
-from support.gateway_process import Started, started
+from support.fake_upstream import (
+    STREAM_HEAD,
+    FakeUpstream,
+    RawConnection,
+    UpstreamRequest,
+    chat_request,
+    event,
+    fake_upstream,
+)
+from support.gateway_process import ListeningCommand, undam_commands
 
 pytestmark = pytest.mark.live
 
@@ -23,28 +31,28 @@ _TIMES = 50
 _MOST_S = 0.005
 
 
-def _silent(visit: Visit) -> None:
+def _silent(request: UpstreamRequest) -> None:
     """A prefill: not even a head."""
-    visit.wait_left()
+    request.wait_for_disconnect()
 
 
-def _in_a_gap(visit: Visit) -> None:
-    visit.send(STREAM_HEAD)
-    visit.chunks(event(), event("a"))
-    visit.wait_left()
+def _in_a_gap(request: UpstreamRequest) -> None:
+    request.send(STREAM_HEAD)
+    request.chunks(event(), event("a"))
+    request.wait_for_disconnect()
 
 
-def _before_content(visit: Visit) -> None:
-    visit.send(STREAM_HEAD)
-    visit.chunks(event(), b": working\n\n")
-    visit.wait_left()
+def _before_content(request: UpstreamRequest) -> None:
+    request.send(STREAM_HEAD)
+    request.chunks(event(), b": working\n\n")
+    request.wait_for_disconnect()
 
 
-def _in_an_event(visit: Visit) -> None:
-    visit.send(STREAM_HEAD)
-    visit.chunks(event("a"))
-    visit.send(chunk(event("b"))[:20])
-    visit.wait_left()
+def _in_an_event(request: UpstreamRequest) -> None:
+    request.send(STREAM_HEAD)
+    request.chunks(event("a"))
+    request.send(chunk(event("b"))[:20])
+    request.wait_for_disconnect()
 
 
 _PLAYS = {
@@ -54,37 +62,40 @@ _PLAYS = {
 
 
 class Pair(NamedTuple):
-    upstream: PlayedUpstream
-    gateway: Started
+    upstream: FakeUpstream
+    gateway: ListeningCommand
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    with played(**_PLAYS) as upstream, started(tmp_path_factory.mktemp("cancel")) as run:
+    with (
+        fake_upstream(**_PLAYS) as upstream,
+        undam_commands(tmp_path_factory.mktemp("cancel")) as run,
+    ):
         yield Pair(upstream, run("gateway", "--upstream", upstream.url))
 
 
 def _leave(pair: Pair, play: str, how: str, *, stream: bool = True) -> float:
     """How long after the client left its upstream saw it, in s."""
-    number = len(pair.upstream.visits)
-    talk = Talk(pair.gateway.port, request(play, stream=stream))
-    eventually(lambda: len(pair.upstream.visits) > number)
-    visit = pair.upstream.visits[number]
+    number = len(pair.upstream.requests)
+    talk = RawConnection(pair.gateway.port, chat_request(play, stream=stream))
+    eventually(lambda: len(pair.upstream.requests) > number)
+    request = pair.upstream.requests[number]
     if play in ("in-a-gap", "in-an-event"):
         talk.until(b'"a"')
     else:
         time.sleep(0.002)
-    left_at = time.monotonic()
+    disconnected_at = time.monotonic()
     if how == "half":
         talk.sock.shutdown(socket.SHUT_WR)
     else:
         if how == "reset":
             talk.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         talk.sock.close()
-    eventually(lambda: visit.left_at is not None)
+    eventually(lambda: request.disconnected_at is not None)
     talk.sock.close()
-    assert visit.left_at is not None
-    return visit.left_at - left_at
+    assert request.disconnected_at is not None
+    return request.disconnected_at - disconnected_at
 
 
 @pytest.mark.parametrize("play", ["silent", "in-a-gap"])

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from support.browser import chromium
-from support.browser_test_app import HEARTBEAT_S, TEXT, TOKENS, Site
-from support.gateway_process import Started, started
+from support.browser_test_app import HEARTBEAT_S, TEXT, TOKENS, BrowserTestApp
+from support.gateway_process import ListeningCommand, undam_commands
 from support.stream_clients import (
     anthropic_pieces,
     collect,
@@ -21,20 +21,23 @@ from support.stream_clients import (
     openai_client,
     openai_pieces,
 )
-from support.uvicorn_thread import PATIENCE_S, Gate, Raw, read_raw, under_uvicorn
+from support.uvicorn_thread import TIMEOUT_S, Gate, RawResponse, read_raw, under_uvicorn
 
 # The model sends no heartbeats, and nothing at all for six of the gateway's.
-_SERVING = Site(heartbeat_s=None, silent_s=6 * HEARTBEAT_S)
+_SERVING = BrowserTestApp(heartbeat_s=None, silent_s=6 * HEARTBEAT_S)
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
-    with under_uvicorn(_SERVING) as url, started(tmp_path_factory.mktemp("gateway")) as start:
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListeningCommand]:
+    with (
+        under_uvicorn(_SERVING) as url,
+        undam_commands(tmp_path_factory.mktemp("gateway")) as start,
+    ):
         yield start("gateway", "--upstream", url, "--heartbeat", str(HEARTBEAT_S))
 
 
 @pytest.fixture
-def site() -> Iterator[Site]:
+def site() -> Iterator[BrowserTestApp]:
     """Serves one test; asserts that its reader saw the first token before the second was sent."""
     _SERVING.gate = Gate()
     yield _SERVING
@@ -58,7 +61,7 @@ CLIENTS: dict[str, Callable[[str, Path], Iterator[str | None]]] = {
 @pytest.mark.parametrize("form", ["plain", "ids"])
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_client_lives_with_the_gateways_heartbeats(
-    gateway: Started, site: Site, tmp_path: Path, client: str, form: str
+    gateway: ListeningCommand, site: BrowserTestApp, tmp_path: Path, client: str, form: str
 ) -> None:
     before = gateway.metric("undam_gateway_heartbeats_total")
     assert collect(site, CLIENTS[client](f"{gateway.url}/{form}", tmp_path)) == TEXT
@@ -66,8 +69,8 @@ def test_a_client_lives_with_the_gateways_heartbeats(
     assert gateway.metric("undam_gateway_heartbeats_total") - before >= 3
 
 
-def test_where_the_heartbeats_stand(gateway: Started, site: Site) -> None:
-    def on_read(raw: Raw) -> bool:
+def test_where_the_heartbeats_stand(gateway: ListeningCommand, site: BrowserTestApp) -> None:
+    def on_read(raw: RawResponse) -> bool:
         _, came, rest = raw.data.partition(b'"content":"Hel"')
         if came and rest.count(b": ping\n") >= 3:
             site.gate.open()
@@ -82,11 +85,13 @@ def test_where_the_heartbeats_stand(gateway: Started, site: Site) -> None:
     assert not raw.truncated
 
 
-def test_eventsource_and_fetch_in_chromium(gateway: Started, site: Site, tmp_path: Path) -> None:
+def test_eventsource_and_fetch_in_chromium(
+    gateway: ListeningCommand, site: BrowserTestApp, tmp_path: Path
+) -> None:
     site.held.clear()
     site.reported.clear()
     with chromium(f"{gateway.url}/page", tmp_path):
-        assert site.reported.wait(2 * PATIENCE_S), "the page did not report"
+        assert site.reported.wait(2 * TIMEOUT_S), "the page did not report"
     ids = {"plain": 0, "ids": len(TOKENS)}
     assert site.report == {
         f"{name} {form}": {"text": TEXT, "ids": ids[form], "failed": ""}

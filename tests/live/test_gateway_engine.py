@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.gateway_process import CHAT, Started, started
-from support.live import miss
+from support.gateway_process import CHAT, ListeningCommand, undam_commands
+from support.live import skip_or_fail
 from support.stream_clients import openai_client, openai_pieces
 from undam.lab.proxies import Missing
 
@@ -24,7 +24,7 @@ _PYTHON = _ROOT / ".venv-engine" / "bin" / "python"
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if not (_ROOT / ".venv-engine" / "installed.txt").exists():
-        miss(Missing("llama.cpp's server", "scripts/install-engine"))
+        skip_or_fail(Missing("llama.cpp's server", "scripts/install-engine"))
     folder = tmp_path_factory.mktemp("engine")
     with (folder / "engine.log").open("wb") as log:
         process = subprocess.Popen(
@@ -46,12 +46,14 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def gateway(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
-    with started(tmp_path_factory.mktemp("gateway")) as start:
+def gateway(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListeningCommand]:
+    with undam_commands(tmp_path_factory.mktemp("gateway")) as start:
         yield start("gateway", "--upstream", engine, "--heartbeat", "0.5", "--hedge", "auto")
 
 
-def test_a_check_says_streaming_and_blames_no_gateway(engine: str, gateway: Started) -> None:
+def test_a_check_says_streaming_and_blames_no_gateway(
+    engine: str, gateway: ListeningCommand
+) -> None:
     command = [sys.executable, "-m", "undam", "check", gateway.url + CHAT, "--json"]
     for _ in range(3):  # what else the machine does may spoil one
         done = subprocess.run(
@@ -70,7 +72,7 @@ def test_a_check_says_streaming_and_blames_no_gateway(engine: str, gateway: Star
     assert not [one for one in blamed if one["severity"] != "info"], blamed
 
 
-def test_the_words_are_the_engines_own(engine: str, gateway: Started) -> None:
+def test_the_words_are_the_engines_own(engine: str, gateway: ListeningCommand) -> None:
     # Its weights and its choice of words are fixed, so the same question has the same answer.
     texts = []
     for url in (engine, gateway.url):
@@ -80,7 +82,7 @@ def test_the_words_are_the_engines_own(engine: str, gateway: Started) -> None:
     assert len(texts[0].split()) == 120
 
 
-def test_its_errors_and_other_pages_pass(engine: str, gateway: Started) -> None:
+def test_its_errors_and_other_pages_pass(engine: str, gateway: ListeningCommand) -> None:
     for url in (engine, gateway.url):
         with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
             assert client.get("/v1/models").json()["data"][0]["id"] == "tiny"
@@ -89,7 +91,7 @@ def test_its_errors_and_other_pages_pass(engine: str, gateway: Started) -> None:
             assert "error" in wrong.json()
 
 
-def test_a_client_that_leaves_stops_the_engine(engine: str, gateway: Started) -> None:
+def test_a_client_that_leaves_stops_the_engine(engine: str, gateway: ListeningCommand) -> None:
     body = {"model": "tiny", "stream": True, "max_tokens": 900,
             "messages": [{"role": "user", "content": "hi"}]}  # fmt: skip
     with (

@@ -15,16 +15,16 @@ from support.chunked import LAST_CHUNK, chunk
 from support.fake_upstream import (
     DONE,
     STREAM_HEAD,
-    PlayedUpstream,
-    Visit,
-    ask,
+    FakeUpstream,
+    UpstreamRequest,
+    chat_request,
     event,
-    is_whole,
-    played,
-    request,
-    split,
+    fake_upstream,
+    is_complete,
+    send_raw,
+    split_response,
 )
-from support.gateway_process import Started, started
+from support.gateway_process import ListeningCommand, undam_commands
 from undam.sse import Comment, Event, Parser
 
 pytestmark = pytest.mark.live
@@ -37,89 +37,96 @@ _BODY = b"".join(_WORDS)
 _PING = re.compile(rb": ping\n")
 
 
-def _late(visit: Visit) -> None:
+def _late(request: UpstreamRequest) -> None:
     time.sleep(_SILENT_S)
-    visit.send(STREAM_HEAD)
-    visit.chunks(*_WORDS)
-    visit.send(LAST_CHUNK)
+    request.send(STREAM_HEAD)
+    request.chunks(*_WORDS)
+    request.send(LAST_CHUNK)
 
 
-def _late_with_bom(visit: Visit) -> None:
+def _late_with_bom(request: UpstreamRequest) -> None:
     time.sleep(_SILENT_S)
-    visit.send(STREAM_HEAD)
-    visit.chunks(b"\xef\xbb\xbf" + _WORDS[0], *_WORDS[1:])
-    visit.send(LAST_CHUNK)
+    request.send(STREAM_HEAD)
+    request.chunks(b"\xef\xbb\xbf" + _WORDS[0], *_WORDS[1:])
+    request.send(LAST_CHUNK)
 
 
-def _split(visit: Visit) -> None:
+def _split(request: UpstreamRequest) -> None:
     """Events cut in the middle, with silence longer than a heartbeat at each cut."""
-    visit.send(STREAM_HEAD)
+    request.send(STREAM_HEAD)
     cuts = [0, 1, 5, 30, len(_BODY) // 2, len(_BODY) - 1, len(_BODY)]
     for begin, end in itertools.pairwise(cuts):
-        visit.chunks(_BODY[begin:end])
+        request.chunks(_BODY[begin:end])
         time.sleep(_BEAT_S * 2.5)
-    visit.send(LAST_CHUNK)
+    request.send(LAST_CHUNK)
 
 
-def _half_a_chunk(visit: Visit) -> None:
+def _half_a_chunk(request: UpstreamRequest) -> None:
     """Silence within a chunk, its size told and half of it sent."""
     whole = chunk(_BODY)
-    visit.send(STREAM_HEAD + whole[: len(whole) // 2])
+    request.send(STREAM_HEAD + whole[: len(whole) // 2])
     time.sleep(_SILENT_S)
-    visit.send(whole[len(whole) // 2 :], LAST_CHUNK)
+    request.send(whole[len(whole) // 2 :], LAST_CHUNK)
 
 
-def _comments(visit: Visit) -> None:
+def _comments(request: UpstreamRequest) -> None:
     """An engine that sends its own, one of them with a single line end."""
-    visit.send(STREAM_HEAD)
-    visit.chunks(b": keep-alive\n\n", *_WORDS[:2], b": processing\n")
+    request.send(STREAM_HEAD)
+    request.chunks(b": keep-alive\n\n", *_WORDS[:2], b": processing\n")
     time.sleep(_SILENT_S)
-    visit.chunks(*_WORDS[2:])
-    visit.send(LAST_CHUNK)
+    request.chunks(*_WORDS[2:])
+    request.send(LAST_CHUNK)
 
 
-def _busy(visit: Visit) -> None:
-    visit.send(STREAM_HEAD)
+def _busy(request: UpstreamRequest) -> None:
+    request.send(STREAM_HEAD)
     end = time.monotonic() + _SILENT_S
     while time.monotonic() < end:
-        visit.chunks(event("x"))
+        request.chunks(event("x"))
         time.sleep(_BEAT_S / 10)
-    visit.chunks(DONE)
-    visit.send(LAST_CHUNK)
+    request.chunks(DONE)
+    request.send(LAST_CHUNK)
 
 
-def _late_error(visit: Visit) -> None:
+def _late_error(request: UpstreamRequest) -> None:
     time.sleep(_SILENT_S)
-    _error(visit)
+    _error(request)
 
 
-def _error(visit: Visit) -> None:
+def _error(request: UpstreamRequest) -> None:
     body = json.dumps({"error": {"message": "no such model", "type": "invalid_request_error"}})
     head = "HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\n"
-    visit.send(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+    request.send(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
 
 
-def _late_page(visit: Visit) -> None:
+def _late_page(request: UpstreamRequest) -> None:
     time.sleep(_SILENT_S)
-    visit.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\n<hi>")
+    request.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\n<hi>")
 
 
 class Pair(NamedTuple):
-    upstream: PlayedUpstream
-    gateway: Started
+    upstream: FakeUpstream
+    gateway: ListeningCommand
 
-    def ask(self, play: str, *, path: str = "/v1/chat/completions", stream: bool = True) -> bytes:
-        return ask(self.gateway.port, request(play, headers=CLOSE, path=path, stream=stream))
+    def send_raw(
+        self, play: str, *, path: str = "/v1/chat/completions", stream: bool = True
+    ) -> bytes:
+        return send_raw(
+            self.gateway.port, chat_request(play, headers=CLOSE, path=path, stream=stream)
+        )
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    plays = {
+    handlers = {
         "late": _late, "late_with_bom": _late_with_bom, "split": _split, "comments": _comments,
         "half_a_chunk": _half_a_chunk, "busy": _busy, "late_error": _late_error, "error": _error,
         "late_page": _late_page,
     }  # fmt: skip
-    with played(**plays) as upstream, started(tmp_path_factory.mktemp("heartbeats")) as run:
+    with (
+        fake_upstream(**handlers) as upstream,
+        undam_commands(tmp_path_factory.mktemp("heartbeats")) as run,
+    ):
         yield Pair(
             upstream, run("gateway", "--upstream", upstream.url, "--heartbeat", str(_BEAT_S))
         )
@@ -131,11 +138,11 @@ def _items(body: bytes) -> list[Event | Comment]:
 
 @pytest.mark.parametrize("play", ["late", "late-with-bom", "split", "half-a-chunk"])
 def test_silence_is_filled_with_comments_between_whole_events(pair: Pair, play: str) -> None:
-    answer = pair.ask(play)
-    head, body = split(answer)
+    answer = pair.send_raw(play)
+    head, body = split_response(answer)
     assert head.startswith(b"HTTP/1.1 200 ")
     assert b"text/event-stream" in head
-    assert is_whole(answer)
+    assert is_complete(answer)
     assert len(_PING.findall(body)) >= 3
     assert _PING.sub(b"", body) == _BODY
     # No comment stands where a reader is within an event.
@@ -145,7 +152,7 @@ def test_silence_is_filled_with_comments_between_whole_events(pair: Pair, play: 
 
 
 def test_an_upstreams_own_comments_pass(pair: Pair) -> None:
-    _, body = split(pair.ask("comments"))
+    _, body = split_response(pair.send_raw("comments"))
     assert _PING.search(body)
     assert body.index(b": processing\n") < body.index(b": ping\n")
     without = _PING.sub(b"", body)
@@ -155,18 +162,18 @@ def test_an_upstreams_own_comments_pass(pair: Pair) -> None:
 
 
 def test_a_busy_stream_carries_none(pair: Pair) -> None:
-    assert not _PING.search(pair.ask("busy"))
+    assert not _PING.search(pair.send_raw("busy"))
 
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_an_error_before_a_heartbeat_keeps_its_status_and_body(pair: Pair, stream: bool) -> None:
-    head, body = split(pair.ask("error", stream=stream))
+    head, body = split_response(pair.send_raw("error", stream=stream))
     assert head.startswith(b"HTTP/1.1 404 ")
     assert json.loads(body)["error"]["message"] == "no such model"
 
 
 def test_what_is_no_stream_gets_no_heartbeat(pair: Pair) -> None:
-    head, body = split(pair.ask("late-error", stream=False))
+    head, body = split_response(pair.send_raw("late-error", stream=False))
     assert head.startswith(b"HTTP/1.1 404 ")
     assert json.loads(body)["error"]["message"] == "no such model"
 
@@ -186,10 +193,10 @@ def test_what_is_no_stream_gets_no_heartbeat(pair: Pair) -> None:
 def test_an_error_after_heartbeats_is_an_event_and_no_good_end(
     pair: Pair, play: str, said: str, path: str, name: str, where: tuple[str, ...]
 ) -> None:
-    answer = pair.ask(play, path=path)
-    head, body = split(answer)
+    answer = pair.send_raw(play, path=path)
+    head, body = split_response(answer)
     assert head.startswith(b"HTTP/1.1 200 ")
-    assert not is_whole(answer)
+    assert not is_complete(answer)
     (told,) = (item for item in _items(body) if isinstance(item, Event))
     assert told.event == name
     value = json.loads(told.data)

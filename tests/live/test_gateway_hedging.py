@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.gateway_process import Crowd, Start, ask_at_random, p, started
+from support.gateway_process import ClosedLoad, StartUndam, open_load, quantile, undam_commands
 
 STALLS = "mix(0.03,2000,lognormal(40,0.3))"
 # Headers at once, which is the simulator's way, and comments before any hedge is due.
@@ -16,30 +16,33 @@ SIM = ("--ttft", STALLS, "--gap", "2", "--tokens", "5", "--heartbeat", "0.05")
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    with started(tmp_path) as run:
+def start(tmp_path: Path) -> Iterator[StartUndam]:
+    with undam_commands(tmp_path) as run:
         yield run
 
 
-def _pair(start: Start, *arguments: str) -> list[str]:
+def _pair(start: StartUndam, *arguments: str) -> list[str]:
     sims = [start("sim", *arguments, "--seed", seed) for seed in ("1", "2")]
     return [word for sim in sims for word in ("--upstream", sim.url)]
 
 
-def test_stalls_are_repaired_for_few_extra_requests(start: Start) -> None:
+def test_stalls_are_repaired_for_few_extra_requests(start: StartUndam) -> None:
     upstreams = _pair(start, *SIM)
     plain = start("gateway", *upstreams, "--hedge", "off")
     hedging = start("gateway", *upstreams, "--hedge", "auto")
 
     async def main() -> None:
         before, after = await asyncio.gather(
-            ask_at_random(plain.url, 600, 60), ask_at_random(hedging.url, 600, 60, seed=2)
+            open_load(plain.url, 600, 60), open_load(hedging.url, 600, 60, seed=2)
         )
         assert all(read.done and read.whole for read in (*before, *after))
         # What is usual must be known first.
         slow, cut = ([read.ttft_s for read in reads[150:]] for reads in (before, after))
-        assert p(0.99, slow) > 1.9
-        assert p(0.99, cut) < p(0.99, slow) / 5, (p(0.99, slow), p(0.99, cut))
+        assert quantile(0.99, slow) > 1.9
+        assert quantile(0.99, cut) < quantile(0.99, slow) / 5, (
+            quantile(0.99, slow),
+            quantile(0.99, cut),
+        )
 
     asyncio.run(main())
     sent = hedging.metric("undam_gateway_hedges_total", result="sent")
@@ -50,7 +53,7 @@ def test_stalls_are_repaired_for_few_extra_requests(start: Start) -> None:
     assert plain.metric("undam_gateway_upstream_requests_total") == 600
 
 
-def test_at_full_load_no_hedge_is_sent(start: Start) -> None:
+def test_at_full_load_no_hedge_is_sent(start: StartUndam) -> None:
     limits = ("--upstream-streams", "4", "--queue", "100", "--queue-timeout", "60")
     gateway = start("gateway", *_pair(start, *SIM), "--hedge", "auto", *limits)
 
@@ -58,9 +61,9 @@ def test_at_full_load_no_hedge_is_sent(start: Start) -> None:
         return gateway.metric("undam_gateway_hedges_total", **labels)
 
     async def main() -> None:
-        await ask_at_random(gateway.url, 80, 40)
+        await open_load(gateway.url, 80, 40)
         sent = await asyncio.to_thread(hedges, result="sent")
-        crowd = Crowd(gateway.url, 24)
+        crowd = ClosedLoad(gateway.url, 24)
         running = asyncio.create_task(crowd.run())
         await asyncio.sleep(0.5)
         begun = await asyncio.to_thread(hedges, result="sent")

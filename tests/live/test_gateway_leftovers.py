@@ -16,13 +16,13 @@ from support.chunked import LAST_CHUNK
 from support.fake_upstream import (
     DONE,
     STREAM_HEAD,
-    Talk,
-    Visit,
-    ask,
+    RawConnection,
+    UpstreamRequest,
+    chat_request,
     event,
-    is_whole,
-    played,
-    request,
+    fake_upstream,
+    is_complete,
+    send_raw,
 )
 
 pytestmark = pytest.mark.live
@@ -57,21 +57,21 @@ main()
 """
 
 
-def _stream(visit: Visit) -> None:
-    visit.send(STREAM_HEAD)
-    visit.chunks(event(), *(event(f"token {number}") for number in range(5)), DONE)
-    visit.send(LAST_CHUNK)
+def _stream(request: UpstreamRequest) -> None:
+    request.send(STREAM_HEAD)
+    request.chunks(event(), *(event(f"token {number}") for number in range(5)), DONE)
+    request.send(LAST_CHUNK)
 
 
-def _endless(visit: Visit) -> None:
-    visit.send(STREAM_HEAD)
-    visit.chunks(event(), event("one"))
-    visit.wait_left()
+def _endless(request: UpstreamRequest) -> None:
+    request.send(STREAM_HEAD)
+    request.chunks(event(), event("one"))
+    request.wait_for_disconnect()
 
 
-def _dying(visit: Visit) -> str:
-    visit.send(STREAM_HEAD)
-    visit.chunks(event(), event("one"))
+def _dying(request: UpstreamRequest) -> str:
+    request.send(STREAM_HEAD)
+    request.chunks(event(), event("one"))
     return "close"
 
 
@@ -108,21 +108,21 @@ class Watched:
 
 
 def _leave(port: int) -> None:
-    with Talk(port, request("endless")) as talk:
+    with RawConnection(port, chat_request("endless")) as talk:
         talk.until(b'"one"')
 
 
 def test_nothing_is_left_for_the_collector(tmp_path: Path) -> None:
-    with played(stream=_stream, endless=_endless, dying=_dying) as upstream:
+    with fake_upstream(stream=_stream, endless=_endless, dying=_dying) as upstream:
         gateway = Watched(upstream.url, log=tmp_path / "log")
         try:
             # What is made once, at the first of its kind, does not count.
             for rounds in (2, ROUNDS):
                 _, before, _ = gateway.left()
                 for _ in range(rounds):
-                    ask(gateway.port, request("stream", headers=CLOSE))
-                    ask(gateway.port, request("dying", headers=CLOSE))
-                    ask(gateway.port, b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+                    send_raw(gateway.port, chat_request("stream", headers=CLOSE))
+                    send_raw(gateway.port, chat_request("dying", headers=CLOSE))
+                    send_raw(gateway.port, b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
                     _leave(gateway.port)
                 found, after, ours = gateway.left()
         finally:
@@ -135,46 +135,48 @@ def test_nothing_is_left_for_the_collector(tmp_path: Path) -> None:
 def test_nor_of_what_was_asked_twice(tmp_path: Path) -> None:
     seen: set[str | None] = set()
 
-    def again(visit: Visit) -> bool:
-        ident = visit.header("x-request-id")
+    def again(request: UpstreamRequest) -> bool:
+        ident = request.header("x-request-id")
         known = ident in seen
         seen.add(ident)
         return known
 
-    def sick(visit: Visit) -> None:
-        if again(visit):
-            _stream(visit)
+    def sick(request: UpstreamRequest) -> None:
+        if again(request):
+            _stream(request)
         else:
-            visit.send(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+            request.send(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
 
-    def stalled(visit: Visit) -> str | None:
-        if again(visit):
-            _stream(visit)
+    def stalled(request: UpstreamRequest) -> str | None:
+        if again(request):
+            _stream(request)
             return None
-        visit.wait_left(2.0)
+        request.wait_for_disconnect(2.0)
         return "close"
 
-    plays = {"stream": _stream, "sick": sick, "stalled": stalled}
-    with played(**plays) as one, played(**plays) as other:
+    handlers = {"stream": _stream, "sick": sick, "stalled": stalled}
+    with fake_upstream(**handlers) as one, fake_upstream(**handlers) as other:
         gateway = Watched(one.url, other.url, log=tmp_path / "log")
         try:
             # Nothing is usual yet, so this one is not hedged but dies, and is asked again.
-            assert is_whole(ask(gateway.port, request("stalled", headers=CLOSE)))
+            assert is_complete(send_raw(gateway.port, chat_request("stalled", headers=CLOSE)))
             for _ in range(KNOWN):
-                ask(gateway.port, request("stream", headers=CLOSE))
+                send_raw(gateway.port, chat_request("stream", headers=CLOSE))
             for rounds in (3, TWICE):
                 _, before, _ = gateway.left()
                 for _ in range(rounds):
                     for _ in range(PER_HEDGE):
-                        ask(gateway.port, request("stream", headers=CLOSE))
-                    assert is_whole(ask(gateway.port, request("sick", headers=CLOSE)))
-                    assert is_whole(ask(gateway.port, request("stalled", headers=CLOSE)))
+                        send_raw(gateway.port, chat_request("stream", headers=CLOSE))
+                    assert is_complete(send_raw(gateway.port, chat_request("sick", headers=CLOSE)))
+                    assert is_complete(
+                        send_raw(gateway.port, chat_request("stalled", headers=CLOSE))
+                    )
                 found, after, ours = gateway.left()
         finally:
             gateway.stop()
-    visits = one.visits + other.visits
-    assert len(visits) == 2 + KNOWN + (3 + TWICE) * (PER_HEDGE + 2 + 2)
+    requests = one.requests + other.requests
+    assert len(requests) == 2 + KNOWN + (3 + TWICE) * (PER_HEDGE + 2 + 2)
     # The first one died; that nobody is hedged while much else goes on is no matter here.
-    assert sum(visit.left_at is not None for visit in visits) >= TWICE // 2
+    assert sum(request.disconnected_at is not None for request in requests) >= TWICE // 2
     assert after - before == 2
     assert found < TWICE, ours

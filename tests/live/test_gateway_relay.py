@@ -13,17 +13,17 @@ from support.fake_upstream import (
     CHAT,
     DONE,
     STREAM_HEAD,
-    PlayedUpstream,
-    Talk,
-    Visit,
-    ask,
+    FakeUpstream,
+    RawConnection,
+    UpstreamRequest,
+    chat_request,
     event,
-    is_whole,
-    played,
-    request,
-    split,
+    fake_upstream,
+    is_complete,
+    send_raw,
+    split_response,
 )
-from support.gateway_process import Started, started
+from support.gateway_process import ListeningCommand, undam_commands
 
 pytestmark = pytest.mark.live
 
@@ -31,96 +31,99 @@ CLOSE = "Connection: close\r\n"
 _EVENTS = [event(), *(event(f"token {number} \N{SNOWMAN}") for number in range(20)), DONE]
 
 
-def _stream(visit: Visit) -> None:
-    visit.send(STREAM_HEAD)
+def _stream(request: UpstreamRequest) -> None:
+    request.send(STREAM_HEAD)
     for one in _EVENTS:
-        visit.chunks(one)
+        request.chunks(one)
         time.sleep(0.002)
-    visit.send(LAST_CHUNK)
+    request.send(LAST_CHUNK)
 
 
-def _once(visit: Visit) -> None:
+def _once(request: UpstreamRequest) -> None:
     """It says that the connection is good for nothing after this, and leaves closing it to us."""
-    visit.send(STREAM_HEAD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    request.send(STREAM_HEAD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
     for one in _EVENTS:
-        visit.chunks(one)
+        request.chunks(one)
         time.sleep(0.002)
-    visit.send(LAST_CHUNK)
+    request.send(LAST_CHUNK)
 
 
-def _upper_case(visit: Visit) -> None:
+def _upper_case(request: UpstreamRequest) -> None:
     """Chunk sizes as Rust's hyper writes them, with zeros, an extension and a trailer."""
-    visit.send(STREAM_HEAD)
+    request.send(STREAM_HEAD)
     for one in _EVENTS:
-        visit.send(b"%X\r\n%b\r\n" % (len(one), one))
-    visit.send(b"0003;x=y\r\n: c\r\n", b"2\r\n\n\n\r\n", b"0\r\nX-Trailer: a\r\n\r\n")
+        request.send(b"%X\r\n%b\r\n" % (len(one), one))
+    request.send(b"0003;x=y\r\n: c\r\n", b"2\r\n\n\n\r\n", b"0\r\nX-Trailer: a\r\n\r\n")
 
 
-def _cut_up(visit: Visit) -> None:
+def _cut_up(request: UpstreamRequest) -> None:
     """Every byte of the framing and the events on its own."""
-    visit.send(STREAM_HEAD)
+    request.send(STREAM_HEAD)
     for byte in b"".join(chunk(one) for one in _EVENTS[-4:]) + LAST_CHUNK:
-        visit.send(bytes([byte]))
+        request.send(bytes([byte]))
 
 
-def _all_at_once(visit: Visit) -> None:
-    visit.send(STREAM_HEAD + b"".join(chunk(one) for one in _EVENTS) + LAST_CHUNK)
+def _all_at_once(request: UpstreamRequest) -> None:
+    request.send(STREAM_HEAD + b"".join(chunk(one) for one in _EVENTS) + LAST_CHUNK)
 
 
-def _crlf(visit: Visit) -> None:
-    visit.send(STREAM_HEAD)
-    visit.chunks(*(one.replace(b"\n", b"\r\n") for one in _EVENTS))
-    visit.send(LAST_CHUNK)
+def _crlf(request: UpstreamRequest) -> None:
+    request.send(STREAM_HEAD)
+    request.chunks(*(one.replace(b"\n", b"\r\n") for one in _EVENTS))
+    request.send(LAST_CHUNK)
 
 
-def _with_length(visit: Visit) -> None:
+def _with_length(request: UpstreamRequest) -> None:
     body = b"".join(_EVENTS)
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n"
-    visit.send(head % len(body), body)
+    request.send(head % len(body), body)
 
 
-def _until_close(visit: Visit) -> str:
-    visit.send(b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", *_EVENTS)
+def _until_close(request: UpstreamRequest) -> str:
+    request.send(b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", *_EVENTS)
     return "close"
 
 
-def _echo(visit: Visit) -> None:
+def _echo(request: UpstreamRequest) -> None:
     head = (
         b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n"
     )
-    visit.send(head % len(visit.body), visit.body)
+    request.send(head % len(request.body), request.body)
 
 
-def _bare_head(visit: Visit) -> str:
-    visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\nX-Own: yes\r\n\r\n")
+def _bare_head(request: UpstreamRequest) -> str:
+    request.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\nX-Own: yes\r\n\r\n")
     return "close"
 
 
-def _hints(visit: Visit) -> None:
-    visit.send(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
-    visit.send(
+def _hints(request: UpstreamRequest) -> None:
+    request.send(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+    request.send(
         b"HTTP/1.1 201 Fine\r\nConnection: X-Private\r\nX-Private: 1\r\nKeep-Alive: timeout=5\r\n"
         b"Content-Length: 2\r\n\r\nok"
     )
 
 
 class Pair(NamedTuple):
-    upstream: PlayedUpstream
-    gateway: Started
+    upstream: FakeUpstream
+    gateway: ListeningCommand
 
-    def last(self) -> Visit:
-        return self.upstream.visits[-1]
+    def last(self) -> UpstreamRequest:
+        return self.upstream.requests[-1]
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    plays = {
+    handlers = {
         "stream": _stream, "upper_case": _upper_case, "cut_up": _cut_up, "crlf": _crlf,
         "all_at_once": _all_at_once, "with_length": _with_length, "until_close": _until_close,
         "echo": _echo, "bare_head": _bare_head, "hints": _hints,
         "once": _once,
     }  # fmt: skip
-    with played(**plays) as upstream, started(tmp_path_factory.mktemp("relay")) as run:
+    with (
+        fake_upstream(**handlers) as upstream,
+        undam_commands(tmp_path_factory.mktemp("relay")) as run,
+    ):
         gateway = run(
             "gateway", "--upstream", upstream.url + "/base", "--max-body", str(16 << 20),
         )  # fmt: skip
@@ -132,9 +135,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 )
 @pytest.mark.parametrize("version", [b"1.1", b"1.0"])
 def test_an_event_stream_arrives_byte_for_byte(pair: Pair, play: str, version: bytes) -> None:
-    asked = request(play, headers=CLOSE).replace(b"HTTP/1.1", b"HTTP/" + version)
-    answer = ask(pair.gateway.port, asked)
-    head, body = split(answer)
+    asked = chat_request(play, headers=CLOSE).replace(b"HTTP/1.1", b"HTTP/" + version)
+    answer = send_raw(pair.gateway.port, asked)
+    head, body = split_response(answer)
     expected = b"".join(_EVENTS[-4:] if play == "cut-up" else _EVENTS)
     if play == "crlf":
         expected = expected.replace(b"\n", b"\r\n")
@@ -144,14 +147,14 @@ def test_an_event_stream_arrives_byte_for_byte(pair: Pair, play: str, version: b
     low = head.lower()
     assert low.startswith(b"http/1.1 200 ")
     assert (b"transfer-encoding: chunked" in low) is (version == b"1.1")
-    assert is_whole(answer) is (version == b"1.1")
+    assert is_complete(answer) is (version == b"1.1")
     for line in (b"no-transform", b"x-accel-buffering: no", b"incremental: ?1"):
         assert low.count(line) == 1
     assert b"keep-alive" not in low
 
 
 def test_each_read_of_a_stream_is_one_write(pair: Pair) -> None:
-    with Talk(pair.gateway.port, request("stream", headers=CLOSE)) as talk:
+    with RawConnection(pair.gateway.port, chat_request("stream", headers=CLOSE)) as talk:
         talk.rest()
     # Read as slowly as events come, nearly every one comes alone; a few may share a read.
     assert len(talk.reads) > len(_EVENTS) * 0.6
@@ -164,27 +167,27 @@ def test_what_the_upstream_is_told(pair: Pair) -> None:
         "X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: gopher\r\nForwarded: for=9.9.9.9\r\n"
         "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"
     )
-    asked = request("stream", headers=headers).replace(b"close", b"close, X-Hop", 1)
-    answer = ask(pair.gateway.port, asked)
-    visit = pair.last()
-    assert visit.head.startswith(f"POST /base{CHAT} HTTP/1.1\r\n".encode())
-    assert visit.header("host") == f"127.0.0.1:{pair.upstream.port}"
-    assert visit.header("authorization") == "Bearer k"
-    assert visit.header("x-request-id") == "abc-1"
+    asked = chat_request("stream", headers=headers).replace(b"close", b"close, X-Hop", 1)
+    answer = send_raw(pair.gateway.port, asked)
+    request = pair.last()
+    assert request.head.startswith(f"POST /base{CHAT} HTTP/1.1\r\n".encode())
+    assert request.header("host") == f"127.0.0.1:{pair.upstream.port}"
+    assert request.header("authorization") == "Bearer k"
+    assert request.header("x-request-id") == "abc-1"
     assert b"X-Request-Id: abc-1\r\n" in answer
     for gone in ("accept-encoding", "te", "keep-alive", "proxy-connection", "upgrade", "x-hop",
                  "connection", "transfer-encoding"):  # fmt: skip
-        assert visit.header(gone) is None, gone
-    assert visit.header("x-forwarded-for") == "9.9.9.9, 127.0.0.1"
-    assert visit.header("x-forwarded-proto") == "http"
-    assert visit.header("x-forwarded-host") == "gw"
-    assert visit.header("forwarded") == 'for=9.9.9.9, for=127.0.0.1;proto=http;host="gw"'
-    assert (visit.header("traceparent") or "").startswith("00-0af7651916cd43dd8448eb211c80319c-")
-    assert visit.head.lower().count(b"x-forwarded-proto") == 1
+        assert request.header(gone) is None, gone
+    assert request.header("x-forwarded-for") == "9.9.9.9, 127.0.0.1"
+    assert request.header("x-forwarded-proto") == "http"
+    assert request.header("x-forwarded-host") == "gw"
+    assert request.header("forwarded") == 'for=9.9.9.9, for=127.0.0.1;proto=http;host="gw"'
+    assert (request.header("traceparent") or "").startswith("00-0af7651916cd43dd8448eb211c80319c-")
+    assert request.head.lower().count(b"x-forwarded-proto") == 1
 
 
 def test_an_unsound_request_id_is_replaced(pair: Pair) -> None:
-    ask(pair.gateway.port, request("stream", headers=CLOSE + "X-Request-Id: a b<c>\r\n"))
+    send_raw(pair.gateway.port, chat_request("stream", headers=CLOSE + "X-Request-Id: a b<c>\r\n"))
     ident = pair.last().header("x-request-id") or ""
     assert len(ident) == 32
     assert ident.isalnum()
@@ -193,7 +196,8 @@ def test_an_unsound_request_id_is_replaced(pair: Pair) -> None:
 def test_any_other_path_and_method_pass(pair: Pair) -> None:
     body = bytes(range(256)) * 20
     head = (
-        b"FROB /any/path?q=%%2e%%2e&x HTTP/1.1\r\nHost: gw\r\nX-Play: echo\r\nConnection: close\r\n"
+        b"FROB /any/path?q=%%2e%%2e&x HTTP/1.1\r\nHost: gw\r\nX-Handler: echo\r\n"
+        b"Connection: close\r\n"
     )
     length = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
     chunks = (
@@ -204,24 +208,26 @@ def test_any_other_path_and_method_pass(pair: Pair) -> None:
         + LAST_CHUNK
     )
     for asked in (length.replace(b"%%", b"%"), chunks.replace(b"%%", b"%")):
-        assert split(ask(pair.gateway.port, asked))[1] == body
+        assert split_response(send_raw(pair.gateway.port, asked))[1] == body
         assert pair.last().head.startswith(b"FROB /base/any/path?q=%2e%2e&x HTTP/1.1")
 
 
 def test_a_whole_url_becomes_its_path(pair: Pair) -> None:
-    ask(pair.gateway.port, b"GET http://gw/x?y HTTP/1.1\r\nHost: gw\r\nConnection: close\r\n\r\n")
+    send_raw(
+        pair.gateway.port, b"GET http://gw/x?y HTTP/1.1\r\nHost: gw\r\nConnection: close\r\n\r\n"
+    )
     assert pair.last().head.startswith(b"GET /base/x?y HTTP/1.1")
 
 
 def test_head_keeps_the_length_and_has_no_body(pair: Pair) -> None:
-    asked = b"HEAD /x HTTP/1.1\r\nHost: gw\r\nX-Play: bare-head\r\nConnection: close\r\n\r\n"
-    head, body = split(ask(pair.gateway.port, asked))
+    asked = b"HEAD /x HTTP/1.1\r\nHost: gw\r\nX-Handler: bare-head\r\nConnection: close\r\n\r\n"
+    head, body = split_response(send_raw(pair.gateway.port, asked))
     assert b"Content-Length: 1234" in head
     assert body == b""
 
 
 def test_hints_and_headers_of_the_connection_stay_behind(pair: Pair) -> None:
-    answer = ask(pair.gateway.port, request("hints", stream=False, headers=CLOSE))
+    answer = send_raw(pair.gateway.port, chat_request("hints", stream=False, headers=CLOSE))
     assert answer.startswith(b"HTTP/1.1 201 Fine\r\n")
     assert answer.endswith(b"\r\n\r\nok")
     assert b"private" not in answer.lower()
@@ -229,9 +235,9 @@ def test_hints_and_headers_of_the_connection_stay_behind(pair: Pair) -> None:
 
 
 def test_pipelined_requests_are_answered_in_order_over_one_upstream_connection(pair: Pair) -> None:
-    asked = [request("echo", stream=False, number=number) for number in range(5)]
+    asked = [chat_request("echo", stream=False, number=number) for number in range(5)]
     before = pair.upstream.connections
-    with Talk(pair.gateway.port, b"".join(asked)) as talk:
+    with RawConnection(pair.gateway.port, b"".join(asked)) as talk:
         talk.until(b'"number": 4}')
     places = [talk.data.index(b'"number": %d}' % number) for number in range(5)]
     assert places == sorted(places)
@@ -242,16 +248,18 @@ def test_pipelined_requests_are_answered_in_order_over_one_upstream_connection(p
 def test_a_connection_is_used_again_after_a_stream_if_the_upstream_allows_it(
     pair: Pair, play: str, opened: int
 ) -> None:
-    ask(pair.gateway.port, request("stream", headers=CLOSE))
+    send_raw(pair.gateway.port, chat_request("stream", headers=CLOSE))
     before = pair.upstream.connections
     for _ in range(4):
-        assert is_whole(ask(pair.gateway.port, request(play, headers=CLOSE)))
+        assert is_complete(send_raw(pair.gateway.port, chat_request(play, headers=CLOSE)))
     assert pair.upstream.connections - before == opened
 
 
 def test_a_client_may_ask_before_it_sends_its_body(pair: Pair) -> None:
-    head = b"POST /x HTTP/1.1\r\nHost: gw\r\nX-Play: echo\r\nExpect: 100-continue\r\n"
-    with Talk(pair.gateway.port, head + b"Connection: close\r\nContent-Length: 5\r\n\r\n") as talk:
+    head = b"POST /x HTTP/1.1\r\nHost: gw\r\nX-Handler: echo\r\nExpect: 100-continue\r\n"
+    with RawConnection(
+        pair.gateway.port, head + b"Connection: close\r\nContent-Length: 5\r\n\r\n"
+    ) as talk:
         assert talk.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         talk.sock.sendall(b"hello")
         assert talk.rest().endswith(b"\r\n\r\nhello")
@@ -261,7 +269,7 @@ def test_a_client_may_ask_before_it_sends_its_body(pair: Pair) -> None:
 @pytest.mark.parametrize("framing", ["length", "chunks"])
 def test_a_body_too_large_to_keep_is_passed_on_as_it_comes(pair: Pair, framing: str) -> None:
     body = bytes(range(256)) * (43 << 10)
-    head = b"POST /x HTTP/1.1\r\nHost: gw\r\nX-Play: echo\r\nConnection: close\r\n"
+    head = b"POST /x HTTP/1.1\r\nHost: gw\r\nX-Handler: echo\r\nConnection: close\r\n"
     if framing == "length":
         asked = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
     else:
@@ -269,15 +277,15 @@ def test_a_body_too_large_to_keep_is_passed_on_as_it_comes(pair: Pair, framing: 
         asked = (
             head + b"Transfer-Encoding: chunked\r\n\r\n" + b"".join(map(chunk, pieces)) + LAST_CHUNK
         )
-    answer = ask(pair.gateway.port, asked)
-    got = split(pair.last().head + b"\r\n\r\n" + pair.last().body)[1]
+    answer = send_raw(pair.gateway.port, asked)
+    got = split_response(pair.last().head + b"\r\n\r\n" + pair.last().body)[1]
     assert got == body
     assert answer.startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_body_over_the_limit_is_refused_on_the_way(pair: Pair) -> None:
     head = b"POST /x HTTP/1.1\r\nHost: gw\r\nTransfer-Encoding: chunked\r\n\r\n"
-    with Talk(pair.gateway.port, head) as talk:
+    with RawConnection(pair.gateway.port, head) as talk:
         for _ in range(20):
             talk.sock.sendall(chunk(bytes(1 << 20)))
         assert talk.rest().startswith(b"HTTP/1.1 413 ")

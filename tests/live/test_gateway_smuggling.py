@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.fake_upstream import PlayedUpstream, Talk, ask, played
-from support.gateway_process import Started, started
+from support.fake_upstream import FakeUpstream, RawConnection, fake_upstream, send_raw
+from support.gateway_process import ListeningCommand, undam_commands
 
 pytestmark = pytest.mark.live
 
@@ -113,28 +113,28 @@ MALFORMED: dict[str, tuple[bytes, int]] = {
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[PlayedUpstream]:
-    with played() as one:
+def upstream() -> Iterator[FakeUpstream]:
+    with fake_upstream() as one:
         yield one
 
 
 @pytest.fixture(scope="module")
 def gateway(
-    upstream: PlayedUpstream, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Started]:
+    upstream: FakeUpstream, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ListeningCommand]:
     folder: Path = tmp_path_factory.mktemp("smuggling")
-    with started(folder) as run:
+    with undam_commands(folder) as run:
         yield run("gateway", "--upstream", upstream.url)
 
 
 @pytest.mark.parametrize("name", MALFORMED)
 def test_it_is_refused_and_reaches_no_upstream(
-    name: str, gateway: Started, upstream: PlayedUpstream
+    name: str, gateway: ListeningCommand, upstream: FakeUpstream
 ) -> None:
     data, status = MALFORMED[name]
     before = len(upstream.received)
     # What follows a malformed request on the same connection must not be taken for another one.
-    answer = ask(gateway.port, data + (b"" if status in (413, 431) else _SMUGGLED))
+    answer = send_raw(gateway.port, data + (b"" if status in (413, 431) else _SMUGGLED))
     assert answer.startswith(b"HTTP/1.1 %d " % status)
     assert answer.count(b"\r\n\r\n") == 1
     assert b'"message":' in answer
@@ -142,19 +142,21 @@ def test_it_is_refused_and_reaches_no_upstream(
 
 
 def test_a_sound_request_after_all_that_is_served(
-    gateway: Started, upstream: PlayedUpstream
+    gateway: ListeningCommand, upstream: FakeUpstream
 ) -> None:
-    before = len(upstream.visits)
-    assert ask(gateway.port, _get(b"Connection: close\r\n")).endswith(b"\r\n\r\nok")
-    assert len(upstream.visits) == before + 1
+    before = len(upstream.requests)
+    assert send_raw(gateway.port, _get(b"Connection: close\r\n")).endswith(b"\r\n\r\nok")
+    assert len(upstream.requests) == before + 1
 
 
 def test_a_request_behind_a_sound_one_is_checked_too(
-    gateway: Started, upstream: PlayedUpstream
+    gateway: ListeningCommand, upstream: FakeUpstream
 ) -> None:
-    before = len(upstream.visits)
-    with Talk(gateway.port, _get(b"") + _post(b"Content-Length: 1\r\n" + _CHUNKED)) as talk:
+    before = len(upstream.requests)
+    with RawConnection(
+        gateway.port, _get(b"") + _post(b"Content-Length: 1\r\n" + _CHUNKED)
+    ) as talk:
         answers = talk.rest()
     assert answers.startswith(b"HTTP/1.1 200 ")
     assert answers.count(b"HTTP/1.1 400 ") == 1
-    assert len(upstream.visits) == before + 1
+    assert len(upstream.requests) == before + 1

@@ -19,7 +19,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from support.eventually import eventually_async
-from support.gateway_process import CHAT, Start, Started, ask, started
+from support.gateway_process import (
+    CHAT,
+    ListeningCommand,
+    StartUndam,
+    request_stream,
+    undam_commands,
+)
 
 _REQUESTS = 40
 _TRACE, _SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -68,8 +74,8 @@ def receiver() -> Iterator[_Receiver]:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    with started(tmp_path) as run:
+def start(tmp_path: Path) -> Iterator[StartUndam]:
+    with undam_commands(tmp_path) as run:
         yield run
 
 
@@ -77,13 +83,13 @@ def _ask_many(url: str) -> None:
     async def main() -> None:
         secret = f"Authorization: Bearer {_SECRET}\r\n"
         for _ in range(4):
-            together = [ask(url, headers=secret) for _ in range(_REQUESTS // 4)]
+            together = [request_stream(url, headers=secret) for _ in range(_REQUESTS // 4)]
             assert all(read.done for read in await asyncio.gather(*together))
 
     asyncio.run(main())
 
 
-def test_two_workers_tell_as_one(start: Start, tmp_path: Path) -> None:
+def test_two_workers_tell_as_one(start: StartUndam, tmp_path: Path) -> None:
     model = start("sim", "--ttft", "5", "--gap", "1", "--tokens", "10")
     log = tmp_path / "access.jsonl"
     gateway = start("gateway", "--upstream", model.url, "--workers", "2", "--access-log", str(log))
@@ -111,7 +117,7 @@ def test_two_workers_tell_as_one(start: Start, tmp_path: Path) -> None:
     assert _SECRET not in log.read_text()
 
 
-def _post(gateway: Started, traceparent: str) -> None:
+def _post(gateway: ListeningCommand, traceparent: str) -> None:
     body = b'{"model":"llama","messages":[],"stream":false}'
     head = f"POST {CHAT} HTTP/1.1\r\nHost: g\r\nConnection: close\r\nTraceparent: {traceparent}\r\n"
     head += f"Authorization: Bearer {_SECRET}\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -122,7 +128,7 @@ def _post(gateway: Started, traceparent: str) -> None:
 
 
 def test_a_trace_goes_through(
-    start: Start, receiver: _Receiver, monkeypatch: pytest.MonkeyPatch
+    start: StartUndam, receiver: _Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parent = f"00-{_TRACE}-{_SPAN}-01"
     plain = start("gateway", "--upstream", receiver.url)

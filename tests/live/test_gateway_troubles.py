@@ -19,17 +19,17 @@ from support.eventually import eventually
 from support.fake_upstream import (
     DONE,
     STREAM_HEAD,
-    PlayedUpstream,
-    Talk,
-    Visit,
-    ask,
+    FakeUpstream,
+    RawConnection,
+    UpstreamRequest,
+    chat_request,
     event,
-    is_whole,
-    played,
-    request,
-    split,
+    fake_upstream,
+    is_complete,
+    send_raw,
+    split_response,
 )
-from support.gateway_process import Started, started
+from support.gateway_process import ListeningCommand, undam_commands
 from undam.sse import Event, Parser
 
 pytestmark = pytest.mark.live
@@ -41,102 +41,102 @@ _FLOODS = 8
 _SEND_TIMEOUT_S = 1.0
 
 
-def _good(visit: Visit) -> None:
-    visit.send(STREAM_HEAD)
-    visit.chunks(event(), event("good"), DONE)
-    visit.send(LAST_CHUNK)
+def _good(request: UpstreamRequest) -> None:
+    request.send(STREAM_HEAD)
+    request.chunks(event(), event("good"), DONE)
+    request.send(LAST_CHUNK)
 
 
-def _dies(visit: Visit) -> str:
-    visit.send(STREAM_HEAD)
-    visit.chunks(event(), event("a"))
+def _dies(request: UpstreamRequest) -> str:
+    request.send(STREAM_HEAD)
+    request.chunks(event(), event("a"))
     time.sleep(0.05)
     return "close"
 
 
-def _dies_in_an_event(visit: Visit) -> str:
-    visit.send(STREAM_HEAD)
-    visit.chunks(event(), event("a"), b'data: {"choices": [{"del')
+def _dies_in_an_event(request: UpstreamRequest) -> str:
+    request.send(STREAM_HEAD)
+    request.chunks(event(), event("a"), b'data: {"choices": [{"del')
     time.sleep(0.05)
     return "close"
 
 
-def _dies_in_a_chunk(visit: Visit) -> str:
-    visit.send(STREAM_HEAD)
-    visit.chunks(event(), event("a"))
-    visit.send(chunk(event("b"))[:-20])
+def _dies_in_a_chunk(request: UpstreamRequest) -> str:
+    request.send(STREAM_HEAD)
+    request.chunks(event(), event("a"))
+    request.send(chunk(event("b"))[:-20])
     time.sleep(0.05)
     return "close"
 
 
-def _dies_after_the_role(visit: Visit) -> str:
-    visit.send(STREAM_HEAD)
-    visit.chunks(event(), b": working\n\n")
+def _dies_after_the_role(request: UpstreamRequest) -> str:
+    request.send(STREAM_HEAD)
+    request.chunks(event(), b": working\n\n")
     time.sleep(0.02)
     return "close"
 
 
-def _nonsense(visit: Visit) -> str:
-    visit.send(STREAM_HEAD)
-    visit.chunks(event("a"))
+def _nonsense(request: UpstreamRequest) -> str:
+    request.send(STREAM_HEAD)
+    request.chunks(event("a"))
     time.sleep(0.05)
-    visit.send(b"zz\r\n")
-    visit.wait_left(5)
+    request.send(b"zz\r\n")
+    request.wait_for_disconnect(5)
     return "close"
 
 
-def _short_body(visit: Visit) -> str:
-    visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort")
+def _short_body(request: UpstreamRequest) -> str:
+    request.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort")
     return "close"
 
 
-def _no_http(visit: Visit) -> str:
-    visit.send(b"SSH-2.0-OpenSSH\r\n")
-    visit.wait_left(5)
+def _no_http(request: UpstreamRequest) -> str:
+    request.send(b"SSH-2.0-OpenSSH\r\n")
+    request.wait_for_disconnect(5)
     return "close"
 
 
-def _busy(visit: Visit) -> None:
-    visit.send(b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\nX-Own: 1\r\n\r\nbusy")
+def _busy(request: UpstreamRequest) -> None:
+    request.send(b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\nX-Own: 1\r\n\r\nbusy")
 
 
-def _incomplete(visit: Visit) -> None:
-    visit.send(STREAM_HEAD)
-    visit.chunks(event(), event("a"))
-    visit.send(LAST_CHUNK)
+def _incomplete(request: UpstreamRequest) -> None:
+    request.send(STREAM_HEAD)
+    request.chunks(event(), event("a"))
+    request.send(LAST_CHUNK)
 
 
-def _no_content(visit: Visit) -> None:
-    visit.send(STREAM_HEAD)
+def _no_content(request: UpstreamRequest) -> None:
+    request.send(STREAM_HEAD)
     with contextlib.suppress(OSError):
         for _ in range(100):
-            visit.chunks(event(), b": working\n\n")
+            request.chunks(event(), b": working\n\n")
             time.sleep(0.05)
 
 
-def _stalls(visit: Visit) -> None:
-    visit.send(STREAM_HEAD)
-    visit.chunks(event("a"))
-    visit.wait_left(10)
+def _stalls(request: UpstreamRequest) -> None:
+    request.send(STREAM_HEAD)
+    request.chunks(event("a"))
+    request.wait_for_disconnect(10)
 
 
-def _flood(visit: Visit) -> None:
-    visit.send(STREAM_HEAD)
+def _flood(request: UpstreamRequest) -> None:
+    request.send(STREAM_HEAD)
     sent = 0
     for sent in range(_FLOOD_EVENTS):  # noqa: B007
-        visit.chunks(_FLOOD)
-    visit.chunks(DONE)
-    visit.send(LAST_CHUNK)
+        request.chunks(_FLOOD)
+    request.chunks(DONE)
+    request.send(LAST_CHUNK)
 
 
-def _large(visit: Visit) -> None:
-    visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n" + bytes(50_000))
+def _large(request: UpstreamRequest) -> None:
+    request.send(b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n" + bytes(50_000))
 
 
-def _both_framings(visit: Visit) -> str:
-    visit.send(STREAM_HEAD.replace(b"\r\n\r\n", b"\r\nContent-Length: 5\r\n\r\n"))
-    visit.chunks(event("a"))
-    visit.send(LAST_CHUNK)
+def _both_framings(request: UpstreamRequest) -> str:
+    request.send(STREAM_HEAD.replace(b"\r\n\r\n", b"\r\nContent-Length: 5\r\n\r\n"))
+    request.chunks(event("a"))
+    request.send(LAST_CHUNK)
     return "close"
 
 
@@ -150,12 +150,16 @@ _PLAYS = {
 
 
 class One(NamedTuple):
-    upstream: PlayedUpstream
-    gateway: Started
+    upstream: FakeUpstream
+    gateway: ListeningCommand
     log: Path
 
-    def ask(self, play: str, *, stream: bool = True, path: str = "/v1/chat/completions") -> bytes:
-        return ask(self.gateway.port, request(play, headers=CLOSE, stream=stream, path=path))
+    def send_raw(
+        self, play: str, *, stream: bool = True, path: str = "/v1/chat/completions"
+    ) -> bytes:
+        return send_raw(
+            self.gateway.port, chat_request(play, headers=CLOSE, stream=stream, path=path)
+        )
 
     def endings(self) -> list[str]:
         lines = self.log.read_text().splitlines() if self.log.exists() else []
@@ -165,7 +169,7 @@ class One(NamedTuple):
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[One]:
     folder = tmp_path_factory.mktemp("troubles")
-    with played(**_PLAYS) as upstream, started(folder) as run:
+    with fake_upstream(**_PLAYS) as upstream, undam_commands(folder) as run:
         gateway = run(
             *("gateway", "--upstream", upstream.url, "--heartbeat", "0", "--eject-after", "1000"),
             *("--ttft-timeout", "0.4", "--idle-timeout", "0.4", "--tell-incomplete"),
@@ -175,13 +179,13 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[One]:
 
 
 @pytest.fixture
-def sick() -> Iterator[PlayedUpstream]:
-    with played(**_PLAYS) as upstream:
+def sick() -> Iterator[FakeUpstream]:
+    with fake_upstream(**_PLAYS) as upstream:
         yield upstream
 
 
 def _events(answer: bytes) -> list[Event]:
-    items = Parser().receive_data(split(answer)[1])
+    items = Parser().receive_data(split_response(answer)[1])
     return [item for item in items if isinstance(item, Event)]
 
 
@@ -199,8 +203,8 @@ def _events(answer: bytes) -> list[Event]:
 def test_a_stream_that_breaks_ends_with_an_error_and_not_in_good_order(
     one: One, play: str, said: str
 ) -> None:
-    answer = one.ask(play)
-    assert not is_whole(answer)
+    answer = one.send_raw(play)
+    assert not is_complete(answer)
     *words, told = _events(answer)
     assert [json.loads(word.data)["choices"][0]["delta"].get("content") for word in words][
         -1
@@ -211,7 +215,7 @@ def test_a_stream_that_breaks_ends_with_an_error_and_not_in_good_order(
 
 
 def test_a_plain_answer_that_breaks_is_cut_short(one: One) -> None:
-    assert one.ask("short-body", stream=False).endswith(b"\r\n\r\nshort")
+    assert one.send_raw("short-body", stream=False).endswith(b"\r\n\r\nshort")
 
 
 @pytest.mark.parametrize(
@@ -225,18 +229,18 @@ def test_a_plain_answer_that_breaks_is_cut_short(one: One) -> None:
 def test_without_another_upstream_the_error_has_its_status_where_nothing_was_sent(
     one: One, play: str, status: int, said: str
 ) -> None:
-    answer = one.ask(play)
+    answer = one.send_raw(play)
     if play == "no-content":
         # Its head passed at once, as nobody else could be asked.
         assert said in json.loads(_events(answer)[-1].data)["error"]["message"]
-        assert not is_whole(answer)
+        assert not is_complete(answer)
     else:
         assert answer.startswith(b"HTTP/1.1 %d " % status)
-        assert said in json.loads(split(answer)[1])["error"]["message"]
+        assert said in json.loads(split_response(answer)[1])["error"]["message"]
 
 
 def test_a_status_passes_as_it_came_where_nobody_else_can_be_asked(one: One) -> None:
-    answer = one.ask("busy")
+    answer = one.send_raw("busy")
     assert answer.startswith(b"HTTP/1.1 503 Busy\r\n")
     assert b"X-Own: 1" in answer
     assert answer.endswith(b"\r\n\r\nbusy")
@@ -246,9 +250,9 @@ def test_a_status_passes_as_it_came_where_nobody_else_can_be_asked(one: One) -> 
     "play", ["refuses", "busy", "dies-after-the-role", "no-http", "no-content"]
 )
 def test_before_the_first_content_another_upstream_is_asked(
-    tmp_path: Path, sick: PlayedUpstream, play: str
+    tmp_path: Path, sick: FakeUpstream, play: str
 ) -> None:
-    with played() as well, started(tmp_path) as run:
+    with fake_upstream() as well, undam_commands(tmp_path) as run:
         well.default = _good
         upstream = sick.url
         if play == "refuses":
@@ -259,17 +263,19 @@ def test_before_the_first_content_another_upstream_is_asked(
             *("gateway", "--upstream", upstream, "--upstream", well.url, "--ttft-timeout", "0.15"),
             *("--eject-after", "1000"),
         )
-        answers = [ask(gateway.port, request(headers=CLOSE)) for _ in range(12)]
+        answers = [send_raw(gateway.port, chat_request(headers=CLOSE)) for _ in range(12)]
         for answer in answers:
             assert [json.loads(one.data) for one in _events(answer)[:-1]] == [
                 json.loads(one[6:]) for one in (event(), event("good"))
             ]
-            assert is_whole(answer)
-        assert len(well.visits) == len(answers)
-        assert play == "refuses" or sick.visits
+            assert is_complete(answer)
+        assert len(well.requests) == len(answers)
+        assert play == "refuses" or sick.requests
         # What may not be sent twice is sent on only where nothing could have been done.
-        answers = [ask(gateway.port, request(headers=CLOSE, store=True)) for _ in range(12)]
-        passed = sum(is_whole(answer) and b"good" in answer for answer in answers)
+        answers = [
+            send_raw(gateway.port, chat_request(headers=CLOSE, store=True)) for _ in range(12)
+        ]
+        passed = sum(is_complete(answer) and b"good" in answer for answer in answers)
         assert passed == 12 if play == "refuses" else passed < 12
 
 
@@ -281,14 +287,14 @@ def _rss_kb(pid: int) -> int:
 def test_clients_that_do_not_read_cost_little_and_are_cut(one: One) -> None:
     pid = one.gateway.process.pid
     before = _rss_kb(pid)
-    frozen = [Talk(one.gateway.port, request("flood")) for _ in range(_FLOODS)]
+    frozen = [RawConnection(one.gateway.port, chat_request("flood")) for _ in range(_FLOODS)]
     try:
         grown = []
         for _ in range(5):
             time.sleep(0.05)
             grown.append(_rss_kb(pid) - before)
             # Others are served as if nothing were.
-            assert is_whole(one.ask("good"))
+            assert is_complete(one.send_raw("good"))
         whole_kb = _FLOODS * _FLOOD_EVENTS * len(_FLOOD) >> 10
         assert max(grown) < min(_FLOODS * 1024, whole_kb / 10)
         eventually(lambda: one.endings().count("client-frozen") == _FLOODS)
@@ -296,11 +302,11 @@ def test_clients_that_do_not_read_cost_little_and_are_cut(one: One) -> None:
     finally:
         for talk in frozen:
             talk.sock.close()
-    assert not any(is_whole(answer) for answer in got)
+    assert not any(is_complete(answer) for answer in got)
 
 
 def test_a_client_that_reads_slowly_gets_all(one: One) -> None:
-    with Talk(one.gateway.port, request("flood", headers=CLOSE)) as talk:
+    with RawConnection(one.gateway.port, chat_request("flood", headers=CLOSE)) as talk:
         # Twice it rests, each time for less than what counts as frozen but together longer.
         for _ in range(3):
             time.sleep(_SEND_TIMEOUT_S * 0.6)
@@ -308,18 +314,18 @@ def test_a_client_that_reads_slowly_gets_all(one: One) -> None:
             for _ in range(50):
                 talk.read()
         answer = talk.rest()
-    assert is_whole(answer)
-    assert split(answer)[1] == _FLOOD * _FLOOD_EVENTS + DONE
+    assert is_complete(answer)
+    assert split_response(answer)[1] == _FLOOD * _FLOOD_EVENTS + DONE
 
 
 def test_a_client_that_asks_ahead_and_takes_nothing_gets_no_more(one: One) -> None:
     pid = one.gateway.process.pid
-    before, visits = _rss_kb(pid), len(one.upstream.visits)
-    with Talk(one.gateway.port) as talk:
+    before, requests = _rss_kb(pid), len(one.upstream.requests)
+    with RawConnection(one.gateway.port) as talk:
         talk.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        talk.sock.sendall(request("large", stream=False) * 600)
+        talk.sock.sendall(chat_request("large", stream=False) * 600)
         time.sleep(0.5)
-        assert len(one.upstream.visits) - visits < 300
+        assert len(one.upstream.requests) - requests < 300
         assert _rss_kb(pid) - before < 4096
 
 

@@ -12,7 +12,13 @@ import pytest
 import trustme
 
 from support.eventually import eventually_async
-from support.gateway_process import Crowd, Start, Started, ask, started
+from support.gateway_process import (
+    ClosedLoad,
+    ListeningCommand,
+    StartUndam,
+    request_stream,
+    undam_commands,
+)
 
 QUICK = ("--ttft", "5", "--gap", "2", "--tokens", "5")
 LONG = ("--ttft", "20", "--gap", "50", "--tokens", "50")
@@ -20,17 +26,17 @@ USABLE = "undam_gateway_upstream_usable"
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    with started(tmp_path) as run:
+def start(tmp_path: Path) -> Iterator[StartUndam]:
+    with undam_commands(tmp_path) as run:
         yield run
 
 
-def _children(process: Started) -> list[int]:
+def _children(process: ListeningCommand) -> list[int]:
     pid = process.process.pid
     return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def test_a_dead_upstream_is_set_aside_and_comes_back(start: Start) -> None:
+def test_a_dead_upstream_is_set_aside_and_comes_back(start: StartUndam) -> None:
     one, other = start("sim", *QUICK), start("sim", *QUICK)
     gateway = start(
         "gateway", "--upstream", one.url, "--upstream", other.url, "--eject-time", "0.3"
@@ -38,7 +44,7 @@ def test_a_dead_upstream_is_set_aside_and_comes_back(start: Start) -> None:
     name = one.url.removeprefix("http://")
 
     async def main() -> None:
-        crowd = Crowd(gateway.url, 4)
+        crowd = ClosedLoad(gateway.url, 4)
         running = asyncio.create_task(crowd.run())
         await asyncio.sleep(0.3)
         await asyncio.to_thread(one.stop)
@@ -53,11 +59,11 @@ def test_a_dead_upstream_is_set_aside_and_comes_back(start: Start) -> None:
         assert all(b"error" in read.body for read in broken)
 
     asyncio.run(main())
-    assert f"upstream {name} is set aside: refused" in gateway.said()
-    assert f"upstream {name} is back" in gateway.said()
+    assert f"upstream {name} is set aside: refused" in gateway.log_text()
+    assert f"upstream {name} is back" in gateway.log_text()
 
 
-def test_a_reload_drains_and_drops_nothing(start: Start, tmp_path: Path) -> None:
+def test_a_reload_drains_and_drops_nothing(start: StartUndam, tmp_path: Path) -> None:
     one, other = start("sim", *LONG), start("sim", *LONG)
     config = tmp_path / "gateway.toml"
     config.write_text(f'upstream = ["{one.url}", "{other.url}"]\nheartbeat = 0.5\n')
@@ -68,28 +74,28 @@ def test_a_reload_drains_and_drops_nothing(start: Start, tmp_path: Path) -> None
         return gateway.metric("undam_gateway_upstream_requests_total", upstream=first)
 
     async def main() -> None:
-        streams = [asyncio.create_task(ask(gateway.url)) for _ in range(40)]
+        streams = [asyncio.create_task(request_stream(gateway.url)) for _ in range(40)]
         await eventually_async(lambda: asked() >= 15)
         config.write_text('heart_beat = 5\nupstream = "http://127.0.0.1:1"\n')
         gateway.signal(signal.SIGHUP)
-        await eventually_async(lambda: "did you mean heartbeat?" in gateway.said())
+        await eventually_async(lambda: "did you mean heartbeat?" in gateway.log_text())
         config.write_text(f'upstream = ["{other.url}"]\n')
         gateway.signal(signal.SIGHUP)
-        await eventually_async(lambda: f"drains: {first}" in gateway.said())
+        await eventually_async(lambda: f"drains: {first}" in gateway.log_text())
         before = await asyncio.to_thread(asked)
-        late = await asyncio.gather(*(ask(gateway.url, tokens=3) for _ in range(10)))
+        late = await asyncio.gather(*(request_stream(gateway.url, tokens=3) for _ in range(10)))
         assert await asyncio.to_thread(asked) == before
         reads = [*await asyncio.gather(*streams), *late]
         assert all(read.done and read.whole for read in reads)
         assert {read.events for read in reads[:40]} == {50}
 
     asyncio.run(main())
-    said = gateway.said()
+    said = gateway.log_text()
     assert f"{config}:1:1: there is no key 'heart_beat'" in said
     assert "the old one stays" in said
 
 
-def test_sigterm_lets_streams_end_and_then_cuts_them_with_a_word(start: Start) -> None:
+def test_sigterm_lets_streams_end_and_then_cuts_them_with_a_word(start: StartUndam) -> None:
     quick, slow = start("sim", *LONG), start("sim", *LONG[:2], "--gap", "500", "--tokens", "100")
     patient = start("gateway", "--upstream", quick.url)
     hasty = start("gateway", "--upstream", slow.url, "--drain-timeout", "0.5")
@@ -97,13 +103,15 @@ def test_sigterm_lets_streams_end_and_then_cuts_them_with_a_word(start: Start) -
     all_three = (patient, hasty, firm)
 
     async def main() -> None:
-        streams = [[asyncio.create_task(ask(one.url)) for _ in range(20)] for one in all_three]
+        streams = [
+            [asyncio.create_task(request_stream(one.url)) for _ in range(20)] for one in all_three
+        ]
         flying = "undam_gateway_streams_in_flight"
         await eventually_async(lambda: all(one.metric(flying) == 20 for one in all_three))
         for one in all_three:
             one.signal(signal.SIGTERM)
         await asyncio.sleep(0.2)
-        refused = [(await ask(one.url)).error for one in all_three]
+        refused = [(await request_stream(one.url)).error for one in all_three]
         assert all(refused)  # nobody new
         firm.signal(signal.SIGTERM)
         whole, cut, cut_at_once = [await asyncio.gather(*reads) for reads in streams]
@@ -117,7 +125,7 @@ def test_sigterm_lets_streams_end_and_then_cuts_them_with_a_word(start: Start) -
     assert [one.process.wait(5) for one in all_three] == [0, 1, 1]
 
 
-def test_tls_is_spoken_on_both_sides(start: Start, tmp_path: Path) -> None:
+def test_tls_is_spoken_on_both_sides(start: StartUndam, tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     issued = authority.issue_cert("127.0.0.1")
@@ -132,8 +140,8 @@ def test_tls_is_spoken_on_both_sides(start: Start, tmp_path: Path) -> None:
     doubting = start("gateway", "--upstream", inner.url)
 
     async def main() -> None:
-        assert (await ask(outer.url)).done
-        refused = await ask(doubting.url)
+        assert (await request_stream(outer.url)).done
+        refused = await request_stream(doubting.url)
         assert refused.status in (0, 502) or b"error" in refused.body
         assert not refused.done
 
@@ -141,19 +149,19 @@ def test_tls_is_spoken_on_both_sides(start: Start, tmp_path: Path) -> None:
     assert outer.metric(USABLE) == 1
 
 
-def test_several_workers_share_the_port_and_a_dead_one_is_replaced(start: Start) -> None:
+def test_several_workers_share_the_port_and_a_dead_one_is_replaced(start: StartUndam) -> None:
     sim = start("sim", *LONG)
     gateway = start("gateway", "--upstream", sim.url, "--workers", "2")
     assert gateway.get("/-/readyz") == (200, "ready\n")
 
     async def main() -> None:
-        assert all(read.done for read in await asyncio.gather(ask(gateway.url)))
+        assert all(read.done for read in await asyncio.gather(request_stream(gateway.url)))
         killed, kept = _children(gateway)
         os.kill(killed, signal.SIGKILL)
-        await eventually_async(lambda: "starts again" in gateway.said())
+        await eventually_async(lambda: "starts again" in gateway.log_text())
         await eventually_async(lambda: gateway.get("/-/readyz")[0] == 200)
         assert kept in _children(gateway)
-        reads = [asyncio.create_task(ask(gateway.url)) for _ in range(20)]
+        reads = [asyncio.create_task(request_stream(gateway.url)) for _ in range(20)]
         await asyncio.sleep(0.5)
         gateway.signal(signal.SIGTERM)
         assert all(read.done and read.whole for read in await asyncio.gather(*reads))

@@ -19,7 +19,7 @@ import starlette.responses
 import starlette.routing
 
 from support import django_site
-from support.uvicorn_thread import Gate, Raw, read_raw, under_uvicorn
+from support.uvicorn_thread import Gate, RawResponse, read_raw, under_uvicorn
 from undam.asgi import StreamGuard
 
 PING = b": ping\n\n"
@@ -128,7 +128,7 @@ def test_one_line_mends_the_streams_of(name: str) -> None:
         await gate.pass_through()
         yield b"data: two\n\n"
 
-    def on_read(raw: Raw) -> bool:
+    def on_read(raw: RawResponse) -> bool:
         if b"data: one\n\n" in raw.data and raw.data.count(PING) >= 2:
             gate.open()
         return True

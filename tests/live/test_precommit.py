@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from support.live import miss
+from support.live import skip_or_fail
 from support.undam_process import environment
 from undam.lab.proxies import Missing
 
@@ -75,7 +75,7 @@ class Scratch:
 @pytest.fixture
 def scratch(tmp_path: Path) -> Scratch:
     if importlib.util.find_spec("pre_commit") is None:
-        miss(Missing("pre-commit", "pip install pre-commit"))
+        skip_or_fail(Missing("pre-commit", "pip install pre-commit"))
     made = Scratch(tmp_path)
     # What is no configuration is left alone, whatever its name.
     (made.folder / "compose.yaml").write_text("services: {}\n")

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from support.fastcgi_server import fastcgi_origin
-from support.live import RunProxy, blamed, check, hop_json
-from support.proxy_programs import APACHE, check_text, start_text
+from support.live import RunProxy, check, codes_by_hop, hop_json
+from support.proxy_programs import APACHE, start_with_config, validate_config
 from support.rule_files import (
     KINDS,
     QUICK,
     SILENT,
     StartSim,
-    both,
+    check_bad_and_fixed,
     check_rendered,
     codes,
     completes,
@@ -31,12 +31,12 @@ from undam.record import Ending
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("code", codes("APA"))
 def test_httpd_accepts_the_files(code: str, kind: str, tmp_path: Path) -> None:
-    accepted, words = check_text(APACHE, text_of(code, kind), tmp_path)
+    accepted, words = validate_config(APACHE, text_of(code, kind), tmp_path)
     assert accepted, words
 
 
 def test_httpd_refuses_nonsense(tmp_path: Path) -> None:
-    accepted, words = check_text(
+    accepted, words = validate_config(
         APACHE, f"{text_of('APA101', 'good')}NoSuchDirective on\n", tmp_path
     )
     assert not accepted
@@ -49,7 +49,7 @@ def test_what_render_writes_streams_as_it_is(
 ) -> None:
     report = check_rendered(run_proxy, APACHE, "apache", simulator(*QUICK), path=path)
     assert hop_json(report)["verdict"] == "streaming"
-    assert blamed(report) == {}
+    assert codes_by_hop(report) == {}
     assert hop_json(report)["events_per_read"]["p50"] == 1
 
 
@@ -62,7 +62,7 @@ def test_the_rendered_limit_lets_a_silence_pass(simulator: StartSim, run_proxy: 
 
 def through_fastcgi(run_proxy: RunProxy, text: str) -> dict[str, Any]:
     with fastcgi_origin() as origin:
-        proxy = run_proxy(start_text, APACHE, text, origin=origin)
+        proxy = run_proxy(start_with_config, APACHE, text, origin=origin)
         report = asyncio.run(check(proxy.url))
         proxy.stop()
     return hop_json(report)
@@ -86,7 +86,7 @@ def test_the_header_of_nginx_frees_nothing(run_proxy: RunProxy) -> None:
 def test_filters_make_blocks_of_a_stream(
     code: str, simulator: StartSim, run_proxy: RunProxy
 ) -> None:
-    reports = both(run_proxy, APACHE, code, simulator(*QUICK))
+    reports = check_bad_and_fixed(run_proxy, APACHE, code, simulator(*QUICK))
     assert verdicts(reports) == ("batched", "streaming")
 
 
@@ -106,7 +106,7 @@ def test_a_stored_stream_is_given_out_whole(simulator: StartSim, run_proxy: RunP
 
 def test_over_http_10_a_crash_looks_like_an_end(simulator: StartSim, run_proxy: RunProxy) -> None:
     model = simulator(*QUICK, "--die-after", "20")
-    bad, fixed = both(run_proxy, APACHE, "APA105", model)
+    bad, fixed = check_bad_and_fixed(run_proxy, APACHE, "APA105", model)
     assert bad.exchanges[0].ending is Ending.COMPLETE
     assert fixed.exchanges[0].ending is not Ending.COMPLETE
 
@@ -114,7 +114,7 @@ def test_over_http_10_a_crash_looks_like_an_end(simulator: StartSim, run_proxy: 
 def test_flushing_packets_changes_nothing_over_http(
     simulator: StartSim, run_proxy: RunProxy
 ) -> None:
-    reports = both(run_proxy, APACHE, "APA201", simulator(*QUICK))
+    reports = check_bad_and_fixed(run_proxy, APACHE, "APA201", simulator(*QUICK))
     assert verdicts(reports) == ("streaming", "streaming")
 
 

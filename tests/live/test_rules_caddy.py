@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from support.live import RunProxy, blamed, hop_json
-from support.proxy_programs import CADDY, check_text
+from support.live import RunProxy, codes_by_hop, hop_json
+from support.proxy_programs import CADDY, validate_config
 from support.rule_files import (
     KINDS,
     QUICK,
     SILENT,
     StartSim,
-    both,
+    check_bad_and_fixed,
     check_rendered,
     codes,
     completes,
@@ -26,12 +26,12 @@ from support.rule_files import (
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("code", codes("CAD"))
 def test_caddy_accepts_the_files(code: str, kind: str, tmp_path: Path) -> None:
-    accepted, words = check_text(CADDY, text_of(code, kind), tmp_path)
+    accepted, words = validate_config(CADDY, text_of(code, kind), tmp_path)
     assert accepted, words
 
 
 def test_caddy_refuses_nonsense(tmp_path: Path) -> None:
-    accepted, words = check_text(CADDY, ":8080 {\n    no_such_directive\n}\n", tmp_path)
+    accepted, words = validate_config(CADDY, ":8080 {\n    no_such_directive\n}\n", tmp_path)
     assert not accepted
     assert "no_such_directive" in words
 
@@ -42,7 +42,7 @@ def test_what_render_writes_streams_as_it_is(
 ) -> None:
     report = check_rendered(run_proxy, CADDY, "caddy", simulator(*QUICK), path=path)
     assert hop_json(report)["verdict"] == "streaming"
-    assert blamed(report) == {}
+    assert codes_by_hop(report) == {}
     assert hop_json(report)["events_per_read"]["p50"] == 1
 
 
@@ -54,7 +54,7 @@ def test_the_rendered_limit_lets_a_silence_pass(simulator: StartSim, run_proxy: 
 
 
 def test_buffered_responses_come_at_their_end(simulator: StartSim, run_proxy: RunProxy) -> None:
-    reports = both(run_proxy, CADDY, "CAD101", simulator(*QUICK))
+    reports = check_bad_and_fixed(run_proxy, CADDY, "CAD101", simulator(*QUICK))
     assert verdicts(reports) == ("held-to-end", "streaming")
 
 
@@ -62,19 +62,19 @@ def test_buffered_responses_come_at_their_end(simulator: StartSim, run_proxy: Ru
 def test_what_is_encoded_is_held(formats: str, simulator: StartSim, run_proxy: RunProxy) -> None:
     model = simulator(*QUICK, "--event-bytes", "700")
     one = (("encode zstd gzip", f"encode {formats}"),)
-    held, free = verdicts(both(run_proxy, CADDY, "CAD102", model, shorter=one))
+    held, free = verdicts(check_bad_and_fixed(run_proxy, CADDY, "CAD102", model, shorter=one))
     assert held in {"batched", "held-to-end"}
     assert free == "streaming"
 
 
 def test_an_interval_changes_nothing(simulator: StartSim, run_proxy: RunProxy) -> None:
-    reports = both(run_proxy, CADDY, "CAD201", simulator(*QUICK))
+    reports = check_bad_and_fixed(run_proxy, CADDY, "CAD201", simulator(*QUICK))
     assert verdicts(reports) == ("streaming", "streaming")
 
 
 def test_the_header_of_nginx_frees_nothing(simulator: StartSim, run_proxy: RunProxy) -> None:
     dam = (("/v1/* 127.0.0.1:9000\n", "/v1/* 127.0.0.1:9000 {\n buffer_responses\n}\n"),)
-    reports = both(run_proxy, CADDY, "CAD202", simulator(*QUICK), shorter=dam)
+    reports = check_bad_and_fixed(run_proxy, CADDY, "CAD202", simulator(*QUICK), shorter=dam)
     assert verdicts(reports) == ("held-to-end", "held-to-end")
 
 
@@ -84,11 +84,13 @@ def test_a_silence_longer_than_the_limit_is_a_cut(
 ) -> None:
     shorter = (("read_timeout 10s", "read_timeout 1s"),)
     model = simulator(*SILENT, "--heartbeat", heartbeat)
-    reports = both(run_proxy, CADDY, "CAD401", model, shorter=shorter)
+    reports = check_bad_and_fixed(run_proxy, CADDY, "CAD401", model, shorter=shorter)
     assert completes(reports) == (heartbeat != "0", True)
 
 
 def test_a_total_limit_cuts_whatever_is_sent(simulator: StartSim, run_proxy: RunProxy) -> None:
     model = simulator(*SILENT, "--heartbeat", "0.3")
-    reports = both(run_proxy, CADDY, "CAD402", model, shorter=(("write 30s", "write 1s"),))
+    reports = check_bad_and_fixed(
+        run_proxy, CADDY, "CAD402", model, shorter=(("write 30s", "write 1s"),)
+    )
     assert completes(reports) == (False, True)

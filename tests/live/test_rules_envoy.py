@@ -9,8 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from support.live import RunProxy, Simulator, blamed, check, hop_json, measure
-from support.proxy_programs import ENVOY, LISTEN_PORT, ORIGIN_PORT, check_text, start_text
+from support.live import RunProxy, Simulator, check, codes_by_hop, hop_json, measure
+from support.proxy_programs import (
+    ENVOY,
+    LISTEN_PORT,
+    ORIGIN_PORT,
+    start_with_config,
+    validate_config,
+)
 from undam.errors import ResponseError
 from undam.lab.proxies import Proxy
 from undam.lab.proxies.plan import Workspace
@@ -46,7 +52,7 @@ def envoy(run_proxy: RunProxy) -> StartOne:
             ported = text.replace(*shorter).replace(f": {LISTEN_PORT}", f": {place.port}")
             return ported.replace(f": {ORIGIN_PORT}", f": {origin}")
 
-        return run_proxy(start_text, ENVOY, placed)
+        return run_proxy(start_with_config, ENVOY, placed)
 
     return run
 
@@ -58,12 +64,12 @@ def all_at_once(model: Simulator, *proxies: Proxy) -> list[Report]:
 @pytest.mark.parametrize("kind", ["bad", "good", "fixed"])
 @pytest.mark.parametrize("code", CODES)
 def test_envoy_accepts_the_files(code: str, kind: str, tmp_path: Path) -> None:
-    accepted, words = check_text(ENVOY, text_of(code, kind), tmp_path)
+    accepted, words = validate_config(ENVOY, text_of(code, kind), tmp_path)
     assert accepted, words
 
 
 def test_envoy_refuses_nonsense(tmp_path: Path) -> None:
-    accepted, words = check_text(ENVOY, "static_resources: {no_such_field: 1}", tmp_path)
+    accepted, words = validate_config(ENVOY, "static_resources: {no_such_field: 1}", tmp_path)
     assert not accepted
     assert "no_such_field" in words
 
@@ -139,6 +145,6 @@ def test_what_render_writes_streams_as_it_is(
         request = RenderRequest(upstream=model.url, path=path, listen=listen)
         return dialect_named("envoy").render(request)
 
-    (report,) = all_at_once(model, run_proxy(start_text, ENVOY, text))
+    (report,) = all_at_once(model, run_proxy(start_with_config, ENVOY, text))
     assert hop_json(report)["verdict"] == "streaming"
-    assert blamed(report) == {}
+    assert codes_by_hop(report) == {}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.proxy_programs import NGINX, check_text
+from support.proxy_programs import NGINX, validate_config
 from undam.lint.dialects.ingress_nginx.rules import _WRITTEN
 
 _VALUES = {
@@ -30,14 +30,14 @@ def _location(*lines: str) -> str:
 @pytest.mark.parametrize("directive", sorted(_WRITTEN))
 def test_nginx_refuses_a_directive_that_stands_twice(directive: str, tmp_path: Path) -> None:
     line = f"{directive} {_VALUES.get(directive, 'off')};"
-    once, words = check_text(NGINX, _location(line), tmp_path)
+    once, words = validate_config(NGINX, _location(line), tmp_path)
     assert once, words
-    twice, words = check_text(NGINX, _location(line, line), tmp_path)
+    twice, words = validate_config(NGINX, _location(line, line), tmp_path)
     assert not twice
     assert f'"{directive}" directive is duplicate' in words
 
 
 def test_nginx_takes_the_lines_that_may_be_added(tmp_path: Path) -> None:
     lines = ("proxy_set_header A b;", "proxy_set_header A b;", "chunked_transfer_encoding off;")
-    accepted, words = check_text(NGINX, _location(*lines), tmp_path)
+    accepted, words = validate_config(NGINX, _location(*lines), tmp_path)
     assert accepted, words

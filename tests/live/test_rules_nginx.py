@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from support.live import RunProxy, Simulator, blamed, check, hop_json, measure
-from support.proxy_programs import NGINX, check_text, start_text
+from support.live import RunProxy, Simulator, check, codes_by_hop, hop_json, measure
+from support.proxy_programs import NGINX, start_with_config, validate_config
 from undam.lab.proxies import Proxy
 from undam.lab.proxies.plan import Workspace
 from undam.lint import RenderRequest, dialect_named
@@ -45,8 +45,8 @@ def pair(run_proxy: RunProxy) -> StartPair:
         bad, fixed = text_of(code, "bad"), text_of(code, "fixed")
         assert shorter[0] in bad
         return (
-            run_proxy(start_text, NGINX, bad.replace(*shorter), origin=origin),
-            run_proxy(start_text, NGINX, fixed, origin=origin),
+            run_proxy(start_with_config, NGINX, bad.replace(*shorter), origin=origin),
+            run_proxy(start_with_config, NGINX, fixed, origin=origin),
         )
 
     return run
@@ -67,13 +67,13 @@ def head_of(report: Report) -> Head:
 @pytest.mark.parametrize("kind", ["bad", "good", "fixed"])
 @pytest.mark.parametrize("code", CODES)
 def test_nginx_accepts_the_files(code: str, kind: str, tmp_path: Path) -> None:
-    accepted, words = check_text(NGINX, text_of(code, kind), tmp_path)
+    accepted, words = validate_config(NGINX, text_of(code, kind), tmp_path)
     assert accepted, words
     assert "[warn]" not in words
 
 
 def test_nginx_refuses_nonsense(tmp_path: Path) -> None:
-    accepted, words = check_text(NGINX, "events {} http { no_such_directive; }", tmp_path)
+    accepted, words = validate_config(NGINX, "events {} http { no_such_directive; }", tmp_path)
     assert not accepted
     assert "no_such_directive" in words
 
@@ -110,7 +110,7 @@ def test_size_of_the_buffer_is_the_size_of_the_hold(
 ) -> None:
     model = simulator(*QUICK)
     large, _ = pair("NGX106", model.url)
-    default = run_proxy(start_text, NGINX, text_of("NGX101", "bad"), origin=model.url)
+    default = run_proxy(start_with_config, NGINX, text_of("NGX101", "bad"), origin=model.url)
     of_large, of_default = both(model, (large, default))
     assert hop_json(of_large)["release_bytes"] == 4 * hop_json(of_default)["release_bytes"]
 
@@ -202,7 +202,7 @@ def test_other_protocols_hold_and_stream_the_same(
     with gateway_origin(serve) as origin:
         for kind in ("bad", "fixed"):
             text = text_of("NGX109", kind).replace("uwsgi", protocol)
-            proxy = run_proxy(start_text, NGINX, text, origin=origin)
+            proxy = run_proxy(start_with_config, NGINX, text, origin=origin)
             verdicts.append(hop_json(asyncio.run(check(proxy.url)))["verdict"])
     assert verdicts[0] in HELD
     assert verdicts[1] in STREAMS
@@ -227,8 +227,8 @@ def test_an_origin_is_not_told_that_its_reader_has_left(
         )
 
     bad, fixed = asyncio.run(leave_both())
-    assert "UD110" in blamed(bad)["edge"]
-    assert "UD110" not in blamed(fixed).get("edge", set())
+    assert "UD110" in codes_by_hop(bad)["edge"]
+    assert "UD110" not in codes_by_hop(fixed).get("edge", set())
 
 
 def test_the_header_reaches_the_next_nginx(simulator: StartSim, pair: StartPair) -> None:
@@ -244,7 +244,8 @@ def test_an_nginx_before_a_body_without_chunks_holds(
     model = simulator(*QUICK)
     inner = pair("NGX203", model.url)
     outer = [
-        run_proxy(start_text, NGINX, text_of("NGX102", "bad"), origin=one.url) for one in inner
+        run_proxy(start_with_config, NGINX, text_of("NGX102", "bad"), origin=one.url)
+        for one in inner
     ]
     at_bad, at_fixed = both(model, inner)
     assert "UD108" in {one.code for one in at_bad.findings}
@@ -295,8 +296,8 @@ def test_what_render_writes_streams_as_it_is(
         request = RenderRequest(upstream=model.url, path=path, listen=listen)
         return dialect_named("nginx").render(request)
 
-    proxy = run_proxy(start_text, NGINX, text)
+    proxy = run_proxy(start_with_config, NGINX, text)
     (report,) = measure(model, lambda: [check(proxy.url, beacon=True)])
     assert hop_json(report)["verdict"] in STREAMS
-    assert blamed(report) == {}
+    assert codes_by_hop(report) == {}
     assert hop_json(report)["events_per_read"]["p50"] == 1

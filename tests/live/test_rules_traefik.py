@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from support.live import RunProxy, Simulator, blamed, check, hop_json, measure
-from support.proxy_programs import Program, start_text
+from support.live import RunProxy, Simulator, check, codes_by_hop, hop_json, measure
+from support.proxy_programs import Program, start_with_config
 from undam.errors import ResponseError
 from undam.lab.proxies import Proxy
 from undam.lab.proxies.plan import Workspace
@@ -64,7 +64,7 @@ def traefik(run_proxy: RunProxy) -> StartOne:
         text = file.read_text("utf-8")
         assert kind != "bad" or shorter[0] in text
         kind_of_file = program(file.suffix)
-        proxy = run_proxy(start_text, kind_of_file, text.replace(*shorter), origin=model.url)
+        proxy = run_proxy(start_with_config, kind_of_file, text.replace(*shorter), origin=model.url)
         assert routed(proxy), proxy.log()
         return proxy
 
@@ -87,7 +87,7 @@ def test_traefik_refuses_nonsense(run_proxy: RunProxy, model: Simulator) -> None
     text = (RULES / "TRF101" / "good.yaml").read_text("utf-8")
     wrong = text.replace("customRequestHeaders", "noSuchField")
     assert wrong != text
-    proxy = run_proxy(start_text, program(".yaml"), wrong, origin=model.url)
+    proxy = run_proxy(start_with_config, program(".yaml"), wrong, origin=model.url)
     time.sleep(1)
     assert "noSuchField" in proxy.log()
 
@@ -153,9 +153,9 @@ def test_what_render_writes_streams_as_it_is(
         request = RenderRequest(upstream=model.url, path=path, listen=listen)
         return dialect_named("traefik").render(request)
 
-    proxy = run_proxy(start_text, program(".yaml"), text)
+    proxy = run_proxy(start_with_config, program(".yaml"), text)
     assert routed(proxy), proxy.log()
     (report,) = measure(model, lambda: [check(proxy.url, beacon=True)])
     assert hop_json(report)["verdict"] == "streaming"
-    assert blamed(report) == {}
+    assert codes_by_hop(report) == {}
     assert "ERR" not in proxy.log()

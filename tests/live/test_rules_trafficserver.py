@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from support.live import RunProxy, Simulator, blamed, check, hop_json, measure, miss
+from support.live import RunProxy, Simulator, check, codes_by_hop, hop_json, measure, skip_or_fail
 from support.proxy_programs import with_ports
 from undam.lab.proxies import Missing, Proxy, find_program, trafficserver
 from undam.lab.proxies.plan import LaunchPlan, Workspace
@@ -105,7 +105,7 @@ def verified(folder: Path, **own: str) -> tuple[bool, str]:
     try:
         program = find_program("traffic_server")
     except Missing as missing:
-        miss(missing)
+        skip_or_fail(missing)
     place = Workspace(folder, 8080)
     for name in ("etc", "run", "log", "cache"):
         (folder / name).mkdir(exist_ok=True)
@@ -191,4 +191,4 @@ def test_what_render_writes_streams_as_it_is(
     proxy = run_proxy(start_files, own, model.url)
     (report,) = measure(model, lambda: [check(proxy.url, beacon=True)])
     assert hop_json(report)["verdict"] == "streaming"
-    assert blamed(report) == {}
+    assert codes_by_hop(report) == {}

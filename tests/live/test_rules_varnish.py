@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from support.live import RunProxy, blamed, hop_json
-from support.proxy_programs import VARNISH, check_text
+from support.live import RunProxy, codes_by_hop, hop_json
+from support.proxy_programs import VARNISH, validate_config
 from support.rule_files import (
     KINDS,
     QUICK,
     SILENT,
     StartSim,
-    both,
     check_alone,
+    check_bad_and_fixed,
     check_rendered,
     codes,
     completes,
@@ -29,12 +29,12 @@ from undam.errors import ResponseError
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("code", codes("VRN"))
 def test_varnish_accepts_the_files(code: str, kind: str, tmp_path: Path) -> None:
-    accepted, words = check_text(VARNISH, text_of(code, kind), tmp_path)
+    accepted, words = validate_config(VARNISH, text_of(code, kind), tmp_path)
     assert accepted, words
 
 
 def test_varnish_refuses_nonsense(tmp_path: Path) -> None:
-    accepted, _ = check_text(VARNISH, "no such thing", tmp_path)
+    accepted, _ = validate_config(VARNISH, "no such thing", tmp_path)
     assert not accepted
 
 
@@ -44,7 +44,7 @@ def test_what_render_writes_streams_as_it_is(
 ) -> None:
     report = check_rendered(run_proxy, VARNISH, "varnish", simulator(*QUICK), path=path)
     assert hop_json(report)["verdict"] == "streaming"
-    assert blamed(report) == {}
+    assert codes_by_hop(report) == {}
     assert hop_json(report)["events_per_read"]["p50"] == 1
 
 
@@ -59,7 +59,7 @@ def test_the_rendered_limit_lets_a_silence_pass(simulator: StartSim, run_proxy: 
 def test_flags_of_the_response_hold_it_to_its_end(
     code: str, simulator: StartSim, run_proxy: RunProxy
 ) -> None:
-    reports = both(run_proxy, VARNISH, code, simulator(*QUICK))
+    reports = check_bad_and_fixed(run_proxy, VARNISH, code, simulator(*QUICK))
     assert verdicts(reports) == ("held-to-end", "streaming")
 
 
@@ -68,13 +68,13 @@ def test_a_limit_that_is_set_with_the_response_comes_too_late(
 ) -> None:
     backend = '.host = "127.0.0.1:9000";'
     shorter = ((backend, f"{backend} .between_bytes_timeout = 1s;"),)
-    reports = both(run_proxy, VARNISH, "VRN201", simulator(*SILENT), shorter=shorter)
+    reports = check_bad_and_fixed(run_proxy, VARNISH, "VRN201", simulator(*SILENT), shorter=shorter)
     assert completes(reports) == (False, True)
 
 
 def test_a_silence_longer_than_the_limit_is_a_cut(simulator: StartSim, run_proxy: RunProxy) -> None:
     shorter = (("timeout = 20s", "timeout = 1s"),)
-    reports = both(run_proxy, VARNISH, "VRN401", simulator(*SILENT), shorter=shorter)
+    reports = check_bad_and_fixed(run_proxy, VARNISH, "VRN401", simulator(*SILENT), shorter=shorter)
     assert completes(reports) == (False, True)
 
 

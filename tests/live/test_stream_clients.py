@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.browser import chromium
-from support.browser_test_app import TEXT, TOKENS, Site
+from support.browser_test_app import TEXT, TOKENS, BrowserTestApp
 from support.stream_clients import (
     anthropic_pieces,
     collect,
@@ -20,9 +20,9 @@ from support.stream_clients import (
     openai_client,
     openai_pieces,
 )
-from support.uvicorn_thread import PATIENCE_S, Gate, Raw, read_raw, under_uvicorn
+from support.uvicorn_thread import TIMEOUT_S, Gate, RawResponse, read_raw, under_uvicorn
 
-_SERVING = Site()
+_SERVING = BrowserTestApp()
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def url() -> Iterator[str]:
 
 
 @pytest.fixture
-def site() -> Iterator[Site]:
+def site() -> Iterator[BrowserTestApp]:
     """Serves one test; asserts that its reader saw the first token before the second was sent."""
     _SERVING.gate = Gate()
     yield _SERVING
@@ -43,10 +43,12 @@ forms = pytest.mark.parametrize("form", ["plain", "ids"])
 
 
 @forms
-def test_heartbeats_of_both_forms_are_really_on_the_wire(url: str, site: Site, form: str) -> None:
+def test_heartbeats_of_both_forms_are_really_on_the_wire(
+    url: str, site: BrowserTestApp, form: str
+) -> None:
     ping = b": ping\n\n" if form == "plain" else b": ping\n"
 
-    def on_read(raw: Raw) -> bool:
+    def on_read(raw: RawResponse) -> bool:
         if raw.data.count(ping) >= 5:
             site.gate.open()
         return True
@@ -60,56 +62,56 @@ def test_heartbeats_of_both_forms_are_really_on_the_wire(url: str, site: Site, f
 
 
 @forms
-def test_openai_python(url: str, site: Site, form: str) -> None:
+def test_openai_python(url: str, site: BrowserTestApp, form: str) -> None:
     with openai_client(f"{url}/{form}/v1") as client:
         assert collect(site, openai_pieces(client)) == TEXT
 
 
-def test_openai_python_fails_on_the_naive_form(url: str, site: Site) -> None:
+def test_openai_python_fails_on_the_naive_form(url: str, site: BrowserTestApp) -> None:
     with openai_client(f"{url}/naive/v1") as client, pytest.raises(json.JSONDecodeError):
         collect(site, openai_pieces(client))
 
 
 @forms
-def test_langchain_openai(url: str, site: Site, form: str) -> None:
+def test_langchain_openai(url: str, site: BrowserTestApp, form: str) -> None:
     assert collect(site, langchain_pieces(f"{url}/{form}/v1")) == TEXT
 
 
-def test_langchain_openai_fails_on_the_naive_form(url: str, site: Site) -> None:
+def test_langchain_openai_fails_on_the_naive_form(url: str, site: BrowserTestApp) -> None:
     with pytest.raises(json.JSONDecodeError):
         collect(site, langchain_pieces(f"{url}/naive/v1"))
 
 
 @forms
-def test_httpx_sse(url: str, site: Site, form: str) -> None:
+def test_httpx_sse(url: str, site: BrowserTestApp, form: str) -> None:
     events = httpx_sse_events(f"{url}/{form}/events")
     pieces = (json.loads(event.data) for event in events if event.event == "message")
     assert collect(site, pieces) == TEXT
 
 
-def test_httpx_sse_takes_naive_heartbeats_for_events(url: str, site: Site) -> None:
+def test_httpx_sse_takes_naive_heartbeats_for_events(url: str, site: BrowserTestApp) -> None:
     data = [event.data for event in httpx_sse_events(f"{url}/naive/events")]
     assert data.count("") == len(TOKENS)
 
 
 @forms
-def test_anthropic_python(url: str, site: Site, form: str) -> None:
+def test_anthropic_python(url: str, site: BrowserTestApp, form: str) -> None:
     assert collect(site, anthropic_pieces(f"{url}/{form}")) == TEXT
 
 
 @forms
-def test_openai_node(url: str, site: Site, form: str, tmp_path: Path) -> None:
+def test_openai_node(url: str, site: BrowserTestApp, form: str, tmp_path: Path) -> None:
     assert collect(site, node_pieces(f"{url}/{form}/v1", tmp_path)) == TEXT
 
 
 @forms
-def test_curl(url: str, site: Site, form: str) -> None:
+def test_curl(url: str, site: BrowserTestApp, form: str) -> None:
     assert collect(site, curl_pieces(f"{url}/{form}/events")) == TEXT
 
 
-def test_eventsource_and_fetch_in_chromium(url: str, site: Site, tmp_path: Path) -> None:
+def test_eventsource_and_fetch_in_chromium(url: str, site: BrowserTestApp, tmp_path: Path) -> None:
     with chromium(f"{url}/page", tmp_path):
-        assert site.reported.wait(2 * PATIENCE_S), "the page did not report"
+        assert site.reported.wait(2 * TIMEOUT_S), "the page did not report"
     ids = {"plain": 0, "ids": len(TOKENS)}
     assert site.report == {
         f"{name} {form}": {"text": TEXT, "ids": ids[form], "failed": ""}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support.load_test_model import findings, run
+from support.load_test_model import findings, simulate
 from undam.metrics import LoadGeneratorStats, find_causes, summarize
 from undam.record import Outcome
 from undam.rules import Severity
@@ -15,7 +15,7 @@ from undam.rules import Severity
 
 def codes(client: LoadGeneratorStats | None = None, **settings: Any) -> list[str]:
     requests = settings.pop("requests", 20)
-    return [one.code for one in findings(run(requests, **settings), client)]
+    return [one.code for one in findings(simulate(requests, **settings), client)]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -44,14 +44,14 @@ def test_an_orderly_run_is_not_accused(settings: dict[str, Any], seed: int) -> N
 
 @pytest.mark.parametrize("per_write", [2, 3, 4, 5, 6, 16, 20, 32])
 def test_events_sent_together_are_the_hops(per_write: int) -> None:
-    (found,) = findings(run(20, per_write=per_write, events=lambda _: 160))
+    (found,) = findings(simulate(20, per_write=per_write, events=lambda _: 160))
     assert found.code == "UD113"
     assert f": {per_write} at a time" in found.message
     assert (found.severity is Severity.INFO) == (per_write <= 5)
 
 
 def test_short_answers_sent_together_have_no_size_to_tell() -> None:
-    (found,) = findings(run(20, per_write=4, events=lambda _: 7))
+    (found,) = findings(simulate(20, per_write=4, events=lambda _: 7))
     assert (found.code, "an unknown number of bytes" in found.message) == ("UD113", True)
 
 
@@ -60,7 +60,7 @@ def test_short_answers_sent_together_have_no_size_to_tell() -> None:
 @pytest.mark.parametrize("uneven", [0, 20])
 def test_a_dam_is_told_by_its_bytes(event_bytes: int, block: int, uneven: int) -> None:
     found = findings(
-        run(
+        simulate(
             10,
             block_bytes=block,
             event_bytes=lambda rng: event_bytes + rng.randint(-uneven, uneven) // 2,
@@ -81,7 +81,7 @@ def test_an_answer_within_one_block_is_held_to_its_end() -> None:
 def test_a_timer_is_told_by_its_rhythm() -> None:
     measured = [
         replace(one, reads=tuple(_through_timer(one.reads, 200_000_000)))
-        for one in run(10, events=lambda _: 200, gap=lambda rng: 25 * rng.uniform(0.3, 1.7))
+        for one in simulate(10, events=lambda _: 200, gap=lambda rng: 25 * rng.uniform(0.3, 1.7))
     ]
     (found,) = findings(measured)
     assert found.code == "UD103"
@@ -106,8 +106,8 @@ def test_a_stall_is_the_servers(longest: float, settings: dict[str, Any]) -> Non
 
 
 def test_one_stall_in_many_answers_is_a_remark() -> None:
-    measured = run(120)
-    stalled = run(1, stall_ms=400)
+    measured = simulate(120)
+    stalled = simulate(1, stall_ms=400)
     (found,) = findings([*measured, *stalled])
     assert (found.code, found.severity) == ("UD502", Severity.INFO)
     assert "in 1 of 121 answers" in found.message
@@ -116,7 +116,7 @@ def test_one_stall_in_many_answers_is_a_remark() -> None:
 def test_waiting_for_a_block_is_no_stall() -> None:
     # 4 KB in three segments each: most gaps are of microseconds, and each wait is of 400 ms.
     cut = []
-    for one in run(20, per_write=20, events=lambda _: 200):
+    for one in simulate(20, per_write=20, events=lambda _: 200):
         reads = [
             read._replace(at_ns=read.at_ns + i * 20_000, events=n, slack_ns=20_000)
             for read in one.reads
@@ -131,7 +131,7 @@ def test_waiting_for_a_block_is_no_stall() -> None:
 @pytest.mark.parametrize("starved_ms", [30, 60, 200])
 @pytest.mark.parametrize("seed", range(3))
 def test_a_starved_client_blames_only_itself(starved_ms: float, seed: int) -> None:
-    found = findings(run(20, starved_ms=starved_ms, seed=seed), LoadGeneratorStats(workers=3))
+    found = findings(simulate(20, starved_ms=starved_ms, seed=seed), LoadGeneratorStats(workers=3))
     assert {one.code for one in found} <= {"UD907", "UD901"}
     assert found[0].code == "UD907"
     assert "uncertain" in found[0].message
@@ -140,18 +140,18 @@ def test_a_starved_client_blames_only_itself(starved_ms: float, seed: int) -> No
 
 
 def test_a_rare_lateness_only_moves_the_far_tail() -> None:
-    measured = run(100)
-    late = run(1, starved_ms=50, seed=9)
+    measured = simulate(100)
+    late = simulate(1, starved_ms=50, seed=9)
     (found,) = [one for one in findings([*measured, *late]) if one.code == "UD907"]
     assert found.severity is Severity.INFO
     assert "p99.9" in found.message
-    assert "UD907" not in [one.code for one in findings([*run(4000 // 64), *run(1)])]
+    assert "UD907" not in [one.code for one in findings([*simulate(4000 // 64), *simulate(1)])]
 
 
 def test_a_first_token_that_may_have_waited_makes_the_ttft_uncertain() -> None:
     measured = [
         replace(one, stamped=False, reads=(one.reads[0]._replace(slack_ns=90_000_000),))
-        for one in run(20, events=lambda _: 1)
+        for one in simulate(20, events=lambda _: 1)
     ]
     found = findings(measured)
     assert [one.code for one in found] == ["UD907", "UD904"]
@@ -159,20 +159,20 @@ def test_a_first_token_that_may_have_waited_makes_the_ttft_uncertain() -> None:
 
 
 def test_reads_without_stamps_are_in_doubt_by_how_seldom_we_looked() -> None:
-    blind = [replace(one, stamped=False) for one in run(20)]
+    blind = [replace(one, stamped=False) for one in simulate(20)]
     assert [one.code for one in findings(blind)] == ["UD904"]
-    slow = [replace(one, stamped=False) for one in run(20, starved_ms=15)]
+    slow = [replace(one, stamped=False) for one in simulate(20, starved_ms=15)]
     assert next(one.code for one in findings(slow)) == "UD907"
 
 
 def test_sending_late_is_told_with_what_it_cost() -> None:
-    (found,) = findings(run(20, sent_late_ms=40))
+    (found,) = findings(simulate(20, sent_late_ms=40))
     assert found.code == "UD908"
     assert (found.evidence["delay_ms"], found.evidence["shown_ms"]) != (None, None)
 
 
 def test_a_clock_that_went_back_is_told_and_spoils_no_figure() -> None:
-    measured = run(20)
+    measured = simulate(20)
     first = measured[0]
     back = first.reads[5]._replace(at_ns=first.reads[5].at_ns - 10**9)
     measured[0] = replace(first, reads=(*first.reads[:5], back, *first.reads[6:]))
@@ -192,7 +192,7 @@ def test_failures_are_told_by_kind_and_doubts_come_first() -> None:
     failing = dict.fromkeys(range(9), Outcome.ERROR) | {9: Outcome.INCOMPLETE}
     measured = [
         replace(one, kind=kinds[i] if i < 7 else "") if i < 9 else one
-        for i, one in enumerate(run(20, failing=failing, starved_ms=60))
+        for i, one in enumerate(simulate(20, failing=failing, starved_ms=60))
     ]
     found = findings(measured)
     assert [one.code[:3] for one in found[-2:]] == ["UD6", "UD6"]
@@ -206,7 +206,7 @@ def test_failures_are_told_by_kind_and_doubts_come_first() -> None:
 
 
 def test_tokens_of_one_event_are_the_engines() -> None:
-    several = [replace(one, tokens=256) for one in run(20)]
+    several = [replace(one, tokens=256) for one in simulate(20)]
     assert [one.code for one in findings(several)] == ["UD501"]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.load_test_model import run
+from support.load_test_model import simulate
 from undam.errors import UsageError
 from undam.metrics import Change, Comparison, RunInput, compare, parse_run, summarize
 from undam.metrics.sections import Sections
@@ -23,7 +23,7 @@ CALM = {Change.SAME, Change.UNKNOWN}
 def _side(name: str = "A", about: dict[str, Any] | None = None, **settings: Any) -> RunInput:
     requests = settings.pop("requests", 200)
     settings = {"events": lambda _: 6, **settings}
-    return parse_run(summarize(run(requests, **settings)).to_json(about=about), name)
+    return parse_run(summarize(simulate(requests, **settings)).to_json(about=about), name)
 
 
 def _changed(found: Comparison) -> set[str]:
@@ -149,7 +149,7 @@ def test_notes_say_what_differs_beforehand() -> None:
     assert "concurrency" not in notes
     bare = compare(_side(about={"concurrency": 1}), _side(about={"findings": 5}))
     assert bare.notes == ("different concurrency: 1 against not told",)
-    blind = [replace(one, stamped=False) for one in run(200)]
+    blind = [replace(one, stamped=False) for one in simulate(200)]
     told = parse_run(summarize(blind).to_json(), "B")
     assert "different clocks: kernel against user" in compare(_side(), told).notes
     nothing = compare(_side(requests=0), _side(requests=0))
@@ -204,7 +204,7 @@ def _huge() -> dict[str, Any]:
     return {"bits": 9, "min": 1, "max": 1, "total": 10**19, "counts": f"1:{10**19}"}
 
 
-_TOLD = json.loads(json.dumps(summarize(run(20, events=lambda _: 6)).to_json()))
+_TOLD = json.loads(json.dumps(summarize(simulate(20, events=lambda _: 6)).to_json()))
 
 
 def test_sections_do_not_depend_on_the_order() -> None:

@@ -9,14 +9,14 @@ import pytest
 from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
 from hdrh.log import HistogramLogReader  # type: ignore[import-untyped]
 
-from support.load_test_model import run
+from support.load_test_model import simulate
 from undam.metrics import TIMES, Summary, summarize
 from undam.metrics.hlog import hdr_payload, hlog_lines
 from undam.timing import Histogram
 
 
 def test_the_library_reads_back_equal_counts(tmp_path: Path) -> None:
-    summary = summarize(run(40, per_write=2))
+    summary = summarize(simulate(40, per_write=2))
     path = tmp_path / "run.hlog"
     path.write_text("".join(hlog_lines(summary)))
     reader = HistogramLogReader(str(path), HdrHistogram(1, 1 << 40, 3))

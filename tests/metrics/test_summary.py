@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.load_test_model import BEGUN_NS, MS, run
+from support.load_test_model import MS, START_NS, simulate
 from undam.metrics import TIMES, LoadGeneratorStats, Summary, summarize
 from undam.metrics.gaps import extract_gaps
 from undam.metrics.pattern import MeanAndSpread
@@ -22,26 +22,31 @@ from undam.timing import quantile
 
 PERCENTILES = ["p50", "p90", "p95", "p99", "p99.9"]
 MIXED = [
-    *run(30, per_write=3, failing={2: Outcome.ERROR, 5: Outcome.INCOMPLETE, 7: Outcome.ABANDONED}),
-    *(replace(one, number=one.number + 30) for one in run(30, starved_ms=45, seed=1)),
-    *(replace(one, number=one.number + 60) for one in run(10, block_bytes=4096, seed=2)),
-    *(replace(one, number=one.number + 70, warmup=True) for one in run(5, seed=3)),
-    *(replace(one, number=one.number + 80, stamped=False) for one in run(5, stall_ms=400, seed=4)),
+    *simulate(
+        30, per_write=3, failing={2: Outcome.ERROR, 5: Outcome.INCOMPLETE, 7: Outcome.ABANDONED}
+    ),
+    *(replace(one, number=one.number + 30) for one in simulate(30, starved_ms=45, seed=1)),
+    *(replace(one, number=one.number + 60) for one in simulate(10, block_bytes=4096, seed=2)),
+    *(replace(one, number=one.number + 70, warmup=True) for one in simulate(5, seed=3)),
+    *(
+        replace(one, number=one.number + 80, stamped=False)
+        for one in simulate(5, stall_ms=400, seed=4)
+    ),
 ]
 
 
 def _one(*reads: tuple[int, int, int], **more: Any) -> RequestResult:
     """A request of (ms, slack in ms, events) reads."""
     known: dict[str, Any] = {
-        "number": 0, "worker": 0, "intended_ns": BEGUN_NS, "started_ns": BEGUN_NS,
-        "ended_ns": BEGUN_NS + 10_000 * MS, "outcome": Outcome.COMPLETE, "status": 200,
-        "reads": tuple(ContentRead(BEGUN_NS + at * MS, slack * MS, 0, n) for at, slack, n in reads),
+        "number": 0, "worker": 0, "intended_ns": START_NS, "started_ns": START_NS,
+        "ended_ns": START_NS + 10_000 * MS, "outcome": Outcome.COMPLETE, "status": 200,
+        "reads": tuple(ContentRead(START_NS + at * MS, slack * MS, 0, n) for at, slack, n in reads),
     }  # fmt: skip
     return RequestResult(**{**known, **more})
 
 
 def test_exact_gaps_are_the_percentiles_of_a_sorted_list() -> None:
-    measured = run(40)
+    measured = simulate(40)
     told = summarize(measured).to_json()
     gaps = sorted(b.at_ns - a.at_ns for one in measured for a, b in pairwise(one.reads))
     ttft = sorted(one.ttft_ns or 0 for one in measured)
@@ -175,7 +180,7 @@ def test_what_has_no_content_or_no_sense_is_no_figure() -> None:
     assert told["slowest"][0]["ttft_ms"] is told["slowest"][0]["send_delay_ms"] is None
     cut = replace(silent, outcome=Outcome.INCOMPLETE)
     assert summarize([cut]).to_json()["without_content"] == 0
-    backwards = _one((100, 0, 1), ended_ns=BEGUN_NS - MS)
+    backwards = _one((100, 0, 1), ended_ns=START_NS - MS)
     assert summarize([backwards]).to_json()["e2e_ms"]["count"] == 0
     assert summarize([backwards]).duration_ns == 0
     one_read = summarize([_one((100, 0, 1))]).to_json()
@@ -197,7 +202,7 @@ def test_retry_after_is_told() -> None:
 def test_memory_and_the_json_do_not_grow_with_the_run() -> None:
     sizes = []
     for requests in (300, 1200):
-        told = summarize(run(requests, events=lambda _: 12)).to_json()
+        told = summarize(simulate(requests, events=lambda _: 12)).to_json()
         del told["histograms"]
         sizes.append(len(json.dumps(told)))
         assert len(told["blocks"]["rows"]) <= 64

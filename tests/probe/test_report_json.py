@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from support.check_reports import hop, report
-from support.synthetic_streams import blocks, exchange, to_end
+from support.synthetic_streams import block_buffer, exchange, hold_to_end
 from undam.diagnosis.findings.disconnect import Disconnect
 from undam.diagnosis.findings.limits import PathLimits
 from undam.diagnosis.holds import ClockOffset
@@ -62,13 +62,13 @@ def silent() -> Report:
 
 def nested() -> Report:
     model = hop("model")
-    middle = hop("middle", blocks(4096), server="nginx", inner=model)
-    return report(hop("edge", to_end(), inner=middle), middle, model)
+    middle = hop("middle", block_buffer(4096), server="nginx", inner=model)
+    return report(hop("edge", hold_to_end(), inner=middle), middle, model)
 
 
 def beaconed() -> Report:
     offset = ClockOffset(1000, 50_000, 200_000)
-    made = report(hop(dam=blocks(4096), offset=offset), offset=offset)
+    made = report(hop(dam=block_buffer(4096), offset=offset), offset=offset)
     return replace(
         made,
         limits=PathLimits(3.0, idle_s=2.5, heartbeats_save=True),

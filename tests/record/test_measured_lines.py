@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.load_test_model import run
+from support.load_test_model import simulate
 from undam.errors import UsageError
 from undam.metrics import summarize
 from undam.record import (
@@ -40,7 +40,7 @@ MEASURED = st.builds(
     retry_after_s=st.none() | st.floats(0, 1e9),
 )
 HEADER = header_line({"command": "bench", "undam": "0.1.0"})
-LINE = request_result_line(run(1)[0])
+LINE = request_result_line(simulate(1)[0])
 
 
 @given(st.lists(MEASURED, max_size=3))
@@ -53,7 +53,7 @@ def test_what_is_written_is_read(measured: list[RequestResult]) -> None:
 
 
 def test_a_record_has_the_figures_of_the_run() -> None:
-    measured = run(30, per_write=3)
+    measured = simulate(30, per_write=3)
     again = read_request_results([HEADER, *map(request_result_line, measured)]).measured
     assert summarize(again).to_json() == summarize(measured).to_json()
 
@@ -61,7 +61,7 @@ def test_a_record_has_the_figures_of_the_run() -> None:
 @pytest.mark.parametrize("end", [0, 1, 40, len(LINE) - 2])
 def test_a_cut_last_line_is_lost_and_told(end: int) -> None:
     lines = [HEADER, LINE, *([LINE[:end]] if end else []), *([] if end else ["\n"])]
-    assert read_request_results(lines)[1:] == ([run(1)[0]], 1)
+    assert read_request_results(lines)[1:] == ([simulate(1)[0]], 1)
 
 
 def test_a_last_line_that_lacks_only_its_newline_is_whole() -> None:

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.diagnosis_cases import judged
+from support.diagnosis_cases import diagnose
 from support.synthetic_streams import (
     SSE_HEAD,
-    Sent,
+    Write,
     answer,
-    blocks,
+    block_buffer,
     chat_event,
-    every,
+    even_schedule,
     exchange,
     merged,
-    timer,
+    timed_flush,
 )
 from undam.apis import APIS
 from undam.errors import UsageError
@@ -77,34 +77,43 @@ def test_what_is_written_is_read(exchanges: list[Exchange]) -> None:
 @pytest.mark.parametrize(
     "original",
     [
-        exchange(answer(every(25, 60))),
-        exchange(merged(blocks(4096)(answer(every(25, 200)), 5275))),
-        exchange(merged(timer(200)(answer(every(25, 200)), 5275)), late_ns=60_000_000),
-        exchange(answer(every(25, 9))[:-1], ending=Ending.RESET, error="reset by peer", step_ns=-5),
+        exchange(answer(even_schedule(25, 60))),
+        exchange(merged(block_buffer(4096)(answer(even_schedule(25, 200)), 5275))),
         exchange(
-            [Sent(1, b"data: \xff\xfe\n\n"), Sent(2, chat_event("ü")[:-2])], ending=Ending.CLOSED
+            merged(timed_flush(200)(answer(even_schedule(25, 200)), 5275)), late_ns=60_000_000
+        ),
+        exchange(
+            answer(even_schedule(25, 9))[:-1],
+            ending=Ending.RESET,
+            error="reset by peer",
+            step_ns=-5,
+        ),
+        exchange(
+            [Write(1, b"data: \xff\xfe\n\n"), Write(2, chat_event("ü")[:-2])], ending=Ending.CLOSED
         ),
         exchange([], head=None, ending=Ending.TIMEOUT),
-        exchange(answer(every(25, 60)), head=replace(SSE_HEAD, http_version="1.0"), coded=True),
+        exchange(
+            answer(even_schedule(25, 60)), head=replace(SSE_HEAD, http_version="1.0"), coded=True
+        ),
     ],
 )
 def test_a_record_is_judged_as_the_original_was(original: Exchange) -> None:
     _, (read,) = read_record(_lines(original))
-    assert judged(read) == judged(original)
+    assert diagnose(read) == diagnose(original)
 
 
 def test_secrets_in_blocks_do_not_change_the_judgement() -> None:
     texts = [" tok", " sk-abcdefgh", " Bearer abc12345", " http://u:p@h/?key=abc", " hunter2"] * 40
-    writes = answer(every(25, 200), texts)
-    original = exchange(merged(blocks(4096)(writes, 5275)))
+    writes = answer(even_schedule(25, 200), texts)
+    original = exchange(merged(block_buffer(4096)(writes, 5275)))
     lines = list(record_lines([original], {}, ["hunter2"]))
     for secret in ("sk-abcdefgh", "abc12345", "u:p", "key=abc", "hunter2"):
         assert secret not in "".join(lines)
-    assert judged(read_record(lines)[1][0]) == judged(original)
+    assert diagnose(read_record(lines)[1][0]) == diagnose(original)
 
 
 def test_exchanges_may_be_mixed_and_unknown_lines_are_passed_over() -> None:
-    one, two = exchange(answer(every(25, 3))), exchange([], head=None)
+    one, two = exchange(answer(even_schedule(25, 3))), exchange([], head=None)
     head, *rest = _lines(one, two)
     starts = [line for line in rest if '"exchange": 1' in line]
     firsts = [line for line in rest if '"exchange": 0' in line]
@@ -119,7 +128,7 @@ START, ARRIVAL, END = 1, 2, -1
 
 def _damaged(line: int, **changes: object) -> list[str]:
     """A record of one exchange with these fields of one line changed; ``...`` takes one out."""
-    lines = _lines(exchange(answer(every(25, 3))))
+    lines = _lines(exchange(answer(even_schedule(25, 3))))
     row = json.loads(lines[line])
     for name, value in changes.items():
         if value is ...:
@@ -184,14 +193,14 @@ def test_a_damaged_line_is_named(line: int, changes: dict[str, object]) -> None:
 @pytest.mark.parametrize("text", ["", "{", "null", "7", '"kind"', "[]", "[" * 100_000, "\0", "NaN"])
 @pytest.mark.parametrize("at", [0, 1, 2])
 def test_a_line_that_is_no_object_is_named(text: str, at: int) -> None:
-    lines = _lines(exchange(answer(every(25, 3))))
+    lines = _lines(exchange(answer(even_schedule(25, 3))))
     lines.insert(at, text)
     with pytest.raises(UsageError, match=f"^line {at + 1} is not a line"):
         read_record(lines)
 
 
 def test_missing_lines_are_named() -> None:
-    lines = _lines(exchange(answer(every(25, 3))))
+    lines = _lines(exchange(answer(even_schedule(25, 3))))
     with pytest.raises(UsageError, match="the record is empty"):
         read_record([])
     with pytest.raises(UsageError, match=r"^line 1 "):
@@ -206,7 +215,7 @@ def test_missing_lines_are_named() -> None:
 
 
 def test_a_line_of_10_mb_is_read_or_refused_in_one_short_line() -> None:
-    big = _lines(exchange([Sent(1, b"x" * 10_000_000)]))
+    big = _lines(exchange([Write(1, b"x" * 10_000_000)]))
     assert len(read_record(big)[1][0].arrivals[0].data) == 10_000_000
     with pytest.raises(UsageError) as refused:
         read_record([big[0], "x" * 10_000_000])
@@ -257,7 +266,7 @@ def test_random_records_raise_nothing_else(lines: list[str]) -> None:
 
 @given(st.data())
 def test_a_record_with_one_random_field_is_read_and_judged_or_refused(data: st.DataObject) -> None:
-    lines = _lines(exchange(answer(every(25, 9))))
+    lines = _lines(exchange(answer(even_schedule(25, 9))))
     at = data.draw(st.integers(0, len(lines) - 1))
     row = json.loads(lines[at])
     row[data.draw(st.sampled_from(sorted(row)))] = data.draw(JSON)
@@ -268,4 +277,4 @@ def test_a_record_with_one_random_field_is_read_and_judged_or_refused(data: st.D
         assert f"line {at + 1}" in str(error) or "line" in str(error)  # noqa: PT017
     else:
         for one in read:
-            judged(one)
+            diagnose(one)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.synthetic_streams import Sent, exchange
+from support.synthetic_streams import Write, exchange
 from undam.record import (
     HIDDEN,
     Head,
@@ -139,7 +139,7 @@ def test_a_record_holds_no_secret_anywhere() -> None:
     raw = SECRET.encode()
     noise = b"\xff" + raw + b"\xfe"
     given_ = exchange(
-        [Sent(1, b"data: " + raw[:4]), Sent(2, raw[4:] + b"\n\n"), Sent(3, noise)],
+        [Write(1, b"data: " + raw[:4]), Write(2, raw[4:] + b"\n\n"), Write(3, noise)],
         head=Head(200, "1.1", (("Location", f"/?x={SECRET}"), ("Set-Cookie", "k=" + SECRET))),
         error=f"refused {SECRET}",
         hop=f"edge {SECRET}",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.random_load_test import ALL_TROUBLES, HOSTILE, MS, START_NS, load_run
+from support.random_load_test import ALL_FAULTS, HOSTILE, MS, START_NS, random_load_test
 from undam.metrics import LoadGeneratorStats, summarize
 from undam.record import ContentRead, Outcome, RequestResult
 from undam.report import page
@@ -76,7 +76,7 @@ def _summary(run: Sequence[RequestResult], **about: object) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def troubled() -> list[RequestResult]:
-    return load_run(1000, ALL_TROUBLES, warmup=20)
+    return random_load_test(1000, ALL_FAULTS, warmup=20)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def test_no_text_of_others_acts(troubled: list[RequestResult], told: dict[str, A
 
 
 def test_a_clean_run_names_nothing() -> None:
-    run = load_run(60)
+    run = random_load_test(60)
     read = _Read(page(_summary(run), run))
     assert "Nothing found" in read.text
     for words in ("What failed", "found: see above", "Band:", "Objectives"):

@@ -17,11 +17,11 @@ def run(main: Coroutine[Any, Any, Result]) -> Result:
     """``asyncio.run`` that cannot hang, and that shows what a task left unretrieved."""
 
     async def bounded() -> Result:
-        complaints: list[dict[str, Any]] = []
+        errors: list[dict[str, Any]] = []
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _, context: complaints.append(context))
+        loop.set_exception_handler(lambda _, context: errors.append(context))
         result = await asyncio.wait_for(main, 20)
-        assert complaints == []
+        assert errors == []
         return result
 
     return asyncio.run(bounded())
@@ -46,21 +46,21 @@ class Call:
         self.requests: list[dict[str, Any]] = [
             {"type": "http.request", "body": b"", "more_body": False}
         ]
-        self.left = asyncio.Event()
-        self.free = asyncio.Event()
-        self.free.set()
+        self.disconnected = asyncio.Event()
+        self.writable = asyncio.Event()
+        self.writable.set()
         self.receiving = 0
 
     async def receive(self) -> dict[str, Any]:
         if self.requests:
             return self.requests.pop(0)
         self.receiving += 1
-        await self.left.wait()
+        await self.disconnected.wait()
         return {"type": "http.disconnect"}
 
     async def send(self, message: dict[str, Any]) -> None:
-        await self.free.wait()
-        if self.left.is_set():
+        await self.writable.wait()
+        if self.disconnected.is_set():
             return
         self.sent.append(message)
         self.at.append(time.monotonic())

@@ -26,34 +26,34 @@ def run_on(loop: str, main: Coroutine[Any, Any, Result]) -> Result:
     """Run ``main`` on a loop of its own; it cannot hang, and leaves no task and no complaint."""
 
     async def bounded() -> Result:
-        complaints: list[dict[str, Any]] = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, said: complaints.append(said))
+        errors: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, said: errors.append(said))
         result = await asyncio.wait_for(main, 30)
         left = asyncio.all_tasks() - {asyncio.current_task()}
         assert [task.get_name() for task in left] == []
-        assert complaints == []
+        assert errors == []
         return result
 
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         return runner.run(bounded())
 
 
-def kept_events(body: bytes) -> list[tuple[str, str]]:
+def events_with_ids(body: bytes) -> list[tuple[str, str]]:
     """The id and data of each event that has both, in order."""
     return [(ident.decode(), data.decode()) for ident, data in _EVENT.findall(body)]
 
 
 def data_of(call: Call) -> list[str]:
     """The data of a call's events."""
-    return [data for _, data in kept_events(call.body)]
+    return [data for _, data in events_with_ids(call.body)]
 
 
-def coming_back(ident: str | bytes, **scope: Any) -> Call:
+def reconnect(ident: str | bytes, **scope: Any) -> Call:
     """A request that names the last event it has."""
     raw = ident.encode() if isinstance(ident, str) else ident
     return Call(headers=[(b"last-event-id", raw)], **scope)
 
 
-async def got(call: Call, count: int) -> None:
+async def wait_for_events(call: Call, count: int) -> None:
     """Wait until a call has so many events."""
     await call.until(lambda: len(data_of(call)) >= count)

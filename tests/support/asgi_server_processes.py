@@ -52,7 +52,7 @@ SERVERS = (UVICORN_UVLOOP, UVICORN_ASYNCIO, HYPERCORN, GRANIAN)
 
 
 @dataclass
-class Running:
+class RunningServer:
     """A server that serves."""
 
     server: Server
@@ -60,12 +60,12 @@ class Running:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def read(self, path: str, *, method: str = "GET") -> Reading:
+    def read(self, path: str, *, method: str = "GET") -> ResponseReader:
         """Ask for ``path`` on a connection of its own."""
         sock = socket.create_connection(("127.0.0.1", self.port), timeout=_LIMIT_S)
         head = f"{method} {path} HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n"
         sock.sendall(head.encode())
-        return Reading(sock)
+        return ResponseReader(sock)
 
     def state(self, name: str) -> dict[str, Any]:
         """What the application notes of the stream ``name``."""
@@ -91,7 +91,7 @@ class Running:
 
 
 @dataclass
-class Reading:
+class ResponseReader:
     """One response, read by read."""
 
     sock: socket.socket
@@ -99,7 +99,7 @@ class Reading:
     at: list[float] = field(default_factory=list)
     ended: bool = False
 
-    def __enter__(self) -> Reading:
+    def __enter__(self) -> ResponseReader:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -117,13 +117,13 @@ class Reading:
         self.at.append(time.monotonic())
         return data
 
-    def until(self, condition: Any) -> Reading:
+    def until(self, condition: Any) -> ResponseReader:
         """Read until ``condition`` holds; the connection must not end before."""
         while not condition():
             assert self.step(), f"the connection ended: {self.raw[-300:]!r}"
         return self
 
-    def until_end(self) -> Reading:
+    def until_end(self) -> ResponseReader:
         """Read until the body or the connection ends."""
         while not self.complete and self.step():
             pass
@@ -154,7 +154,7 @@ class Reading:
 
 
 @contextlib.contextmanager
-def serving(server: Server, app: str = "support.asgi_test_app:app") -> Iterator[Running]:
+def serving(server: Server, app: str = "support.asgi_test_app:app") -> Iterator[RunningServer]:
     """``server`` with ``app`` on a free port; it is gone afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
@@ -168,7 +168,7 @@ def serving(server: Server, app: str = "support.asgi_test_app:app") -> Iterator[
             )  # fmt: skip
         try:
             _wait_until_it_serves(port, process, log)
-            yield Running(server, port, process, log)
+            yield RunningServer(server, port, process, log)
         finally:
             # Its workers, too: they share the session that was made for it.
             with contextlib.suppress(ProcessLookupError):

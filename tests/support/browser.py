@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from support.live import miss
+from support.live import skip_or_fail
 from undam.lab.proxies import Missing
 
 # Nothing but the page: no sandbox for root, no HTTP/3, nothing fetched by the browser itself.
@@ -30,7 +30,7 @@ def chromium(url: str, folder: Path) -> Iterator[None]:
     """
     program = shutil.which("chromium")
     if program is None:
-        miss(Missing("chromium", "apt-get install --no-install-recommends chromium"))
+        skip_or_fail(Missing("chromium", "apt-get install --no-install-recommends chromium"))
     with (folder / "chromium.log").open("wb") as log:
         process = subprocess.Popen(
             [program, *FLAGS, f"--user-data-dir={folder / 'profile'}", url],

@@ -21,7 +21,7 @@ TEXT = "".join(TOKENS)
 HEARTBEAT_S = 0.05
 
 
-class Site:
+class BrowserTestApp:
     """Serves the tokens in every form. Between the first and the others it waits for the gate.
 
     Args:

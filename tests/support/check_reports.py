@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.synthetic_streams import SSE_HEAD, Dam, Sent, answer, exchange, no_dam
+from support.synthetic_streams import SSE_HEAD, HopModel, Write, answer, exchange, pass_through
 from undam.diagnosis.diagnose import find_findings
 from undam.diagnosis.holds import ClockOffset
 from undam.diagnosis.hop import Hop, analyze_hop
@@ -17,7 +17,7 @@ DUE = [200.0 + 25 * i for i in range(80)]
 
 def hop(
     name: str = "edge",
-    dam: Dam | None = None,
+    dam: HopModel | None = None,
     *,
     server: str = "",
     inner: Hop | None = None,
@@ -28,7 +28,7 @@ def hop(
     if server:
         head = Head(200, "1.1", (*SSE_HEAD.headers, ("Server", server)))
     sent = answer(DUE, stamped=offset is not None)
-    arrived = [Sent(s.at_ms + 0.1, s.data) for s in (dam or no_dam())(sent, DUE[-1])]
+    arrived = [Write(s.at_ms + 0.1, s.data) for s in (dam or pass_through())(sent, DUE[-1])]
     reading = read_exchange(exchange(arrived, hop=name, head=head))
     return analyze_hop([reading], inner=inner, offset=offset, intermediaries=recognise(head))
 

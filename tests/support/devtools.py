@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from support.browser import FLAGS
-from support.live import miss
+from support.live import skip_or_fail
 from undam.lab.proxies import Missing
 
-_PATIENCE_S = 30.0
+_TIMEOUT_S = 30.0
 
 
 class Tab:
@@ -78,7 +78,7 @@ class Tab:
         to.write_bytes(base64.b64decode(shot["data"]))
 
     @property
-    def complaints(self) -> list[dict[str, Any]]:
+    def console_errors(self) -> list[dict[str, Any]]:
         """Errors and warnings of the console, and exceptions nobody caught."""
         said = {"Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"}
         return [one for one in self.events if one.get("method") in said]
@@ -90,7 +90,7 @@ class Tab:
         return [one["params"]["request"]["url"] for one in sent]
 
     def _receive(self) -> dict[str, Any]:
-        give_up = time.monotonic() + _PATIENCE_S
+        give_up = time.monotonic() + _TIMEOUT_S
         while b"\0" not in self._received:
             ready, _, _ = select.select([self._from], [], [], give_up - time.monotonic())
             assert ready, "Chromium says nothing"
@@ -112,7 +112,7 @@ def browser_tab(folder: Path) -> Iterator[Tab]:
     """
     program = shutil.which("chromium")
     if program is None:
-        miss(Missing("chromium", "apt-get install --no-install-recommends chromium"))
+        skip_or_fail(Missing("chromium", "apt-get install --no-install-recommends chromium"))
     read_end, to_browser = _high_pipe()
     from_browser, write_end = _high_pipe()
     # Chromium reads commands from descriptor 3 and answers on 4.

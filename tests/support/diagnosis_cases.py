@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from support.synthetic_streams import (
     SSE_HEAD,
-    Sent,
+    Write,
     answer,
     chat_event,
-    every,
+    even_schedule,
     exchange,
 )
 from undam.diagnosis.diagnose import find_findings
@@ -22,26 +22,35 @@ from undam.rules import Finding
 
 Findings = Sequence[Finding]
 
-DUE = every(25, 120)
-SHORT = answer(every(25, 20))
+DUE = even_schedule(25, 120)
+SHORT = answer(even_schedule(25, 20))
 END = chat_event("", finish=True) + b"data: [DONE]\n\n"
 
 
-def judged(
-    *exchanges: Exchange, offset: ClockOffset | None = None, signed: tuple[str, ...] = ()
+def diagnose(
+    *exchanges: Exchange, offset: ClockOffset | None = None, intermediaries: tuple[str, ...] = ()
 ) -> Findings:
-    """All findings of hops, given outermost first; ``signed``: intermediaries that each names."""
-    return find_findings(judged_hops(*exchanges, offset=offset, signed=signed), offset)
+    """Return all findings of a path.
+
+    Args:
+        exchanges: one per hop, outermost first.
+        intermediaries: products that each response head identifies.
+    """
+    return find_findings(
+        analyze_hops(*exchanges, offset=offset, intermediaries=intermediaries), offset
+    )
 
 
-def judged_hops(
-    *exchanges: Exchange, offset: ClockOffset | None = None, signed: tuple[str, ...] = ()
+def analyze_hops(
+    *exchanges: Exchange, offset: ClockOffset | None = None, intermediaries: tuple[str, ...] = ()
 ) -> list[Hop]:
     """The hops of a path, judged from the innermost on."""
     hops: list[Hop] = []
     for one in reversed(exchanges):
         reading, inner = read_exchange(one), hops[0] if hops else None
-        hops.insert(0, analyze_hop([reading], inner=inner, offset=offset, intermediaries=signed))
+        hops.insert(
+            0, analyze_hop([reading], inner=inner, offset=offset, intermediaries=intermediaries)
+        )
     return hops
 
 
@@ -59,32 +68,34 @@ def head_with(*changes: tuple[str, str | None], version: str = "1.1", status: in
     return Head(status, version, kept + added)
 
 
-def with_head(*changes: tuple[str, str | None], version: str = "1.1") -> Findings:
+def findings_with_head(*changes: tuple[str, str | None], version: str = "1.1") -> Findings:
     """The findings of a short orderly stream with these headers changed."""
-    return judged(exchange(SHORT, head=head_with(*changes, version=version)))
+    return diagnose(exchange(SHORT, head=head_with(*changes, version=version)))
 
 
-def broken_at(at_ms: float, ending: Ending, *, events: int = 400, **more: object) -> Findings:
+def findings_of_broken_stream(
+    at_ms: float, ending: Ending, *, events: int = 400, **more: object
+) -> Findings:
     """A stream without its end, whose tokens came right until ``at_ms``."""
-    due = every((at_ms - 300) / events, events)
+    due = even_schedule((at_ms - 300) / events, events)
     writes = answer(due)[:-1]
     given = exchange(writes, ending=ending, ended_ms=at_ms)
-    return judged(given, **more)  # type: ignore[arg-type]
+    return diagnose(given, **more)  # type: ignore[arg-type]
 
 
-def found_in(
+def findings_in_body(
     body: bytes, *, api: str = "openai-chat", ending: Ending = Ending.COMPLETE
 ) -> Findings:
-    return judged(exchange([Sent(300, body)], api=api, ending=ending))
+    return diagnose(exchange([Write(300, body)], api=api, ending=ending))
 
 
-def in_steps_of(chars: int, tokens: int | None = None) -> Findings:
+def findings_for_event_size(chars: int, tokens: int | None = None) -> Findings:
     """The findings of a stream with so many characters an event, and the usage told at its end."""
-    writes = answer(every(25, 20), ["x" * chars] * 20)
+    writes = answer(even_schedule(25, 20), ["x" * chars] * 20)
     if tokens is not None:
         usage = {"choices": [], "usage": {"completion_tokens": tokens}}
-        writes.insert(-1, Sent(writes[-1].at_ms, b"data: %s\n\n" % json.dumps(usage).encode()))
-    return judged(exchange(writes))
+        writes.insert(-1, Write(writes[-1].at_ms, b"data: %s\n\n" % json.dumps(usage).encode()))
+    return diagnose(exchange(writes))
 
 
 def sse(*payloads: Mapping[str, object]) -> bytes:

@@ -1,5 +1,8 @@
-"""An upstream that plays what a test says, each request in a thread of its own, and writes down
-every byte it gets and the moment a reader leaves; and raw requests towards a gateway before it."""
+"""Upstream with one handler per request kind, and raw client connections to a gateway.
+
+The upstream records every request byte and when a reader disconnects. Each connection runs in its
+own thread.
+"""
 
 from __future__ import annotations
 
@@ -32,14 +35,14 @@ DONE = b"data: [DONE]\n\n"
 
 
 @dataclass
-class Visit:
+class UpstreamRequest:
     """One request, being answered."""
 
     sock: socket.socket
     head: bytes
     body: bytes
     number: int
-    left_at: float | None = None
+    disconnected_at: float | None = None
 
     def send(self, *parts: bytes) -> None:
         for part in parts:
@@ -50,14 +53,14 @@ class Visit:
         for one in events:
             self.sock.sendall(chunk(one))
 
-    def wait_left(self, seconds: float = _LONG_S) -> bool:
-        """Wait until the reader leaves; ``left_at`` is when that was seen."""
+    def wait_for_disconnect(self, seconds: float = _LONG_S) -> bool:
+        """Wait until the reader leaves; ``disconnected_at`` is when that was seen."""
         ready, _, _ = select.select([self.sock], [], [], seconds)
         if not ready:
             return False
         with contextlib.suppress(OSError):
             assert self.sock.recv(65536) == b"", "more bytes instead of an end"
-        self.left_at = time.monotonic()
+        self.disconnected_at = time.monotonic()
         return True
 
     def header(self, name: str) -> str | None:
@@ -68,16 +71,18 @@ class Visit:
         return None
 
 
-Play = Callable[[Visit], object]
+Handler = Callable[[UpstreamRequest], object]
 
 
 @dataclass
-class PlayedUpstream:
-    """Plays ``plays[X-Play]`` for each request, or ``default``."""
+class FakeUpstream:
+    """Plays ``handlers[X-Handler]`` for each request, or ``default``."""
 
-    plays: dict[str, Play] = field(default_factory=dict)
-    default: Play = lambda visit: visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-    visits: list[Visit] = field(default_factory=list)
+    handlers: dict[str, Handler] = field(default_factory=dict)
+    default: Handler = lambda request: request.send(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    )
+    requests: list[UpstreamRequest] = field(default_factory=list)
     received: bytearray = field(default_factory=bytearray)
     connections: int = 0
     errors: list[BaseException] = field(default_factory=list)
@@ -116,12 +121,12 @@ class PlayedUpstream:
             data = b""
             while True:
                 try:
-                    visit, data = self._read(sock, data)
-                    if visit is None:
+                    request, data = self._read(sock, data)
+                    if request is None:
                         return
-                    self.visits.append(visit)
-                    play = self.plays.get(visit.header("x-play") or "", self.default)
-                    if play(visit) == "close":
+                    self.requests.append(request)
+                    play = self.handlers.get(request.header("x-handler") or "", self.default)
+                    if play(request) == "close":
                         return
                 except OSError:
                     return
@@ -129,7 +134,7 @@ class PlayedUpstream:
                     self.errors.append(error)
                     raise
 
-    def _read(self, sock: socket.socket, data: bytes) -> tuple[Visit | None, bytes]:
+    def _read(self, sock: socket.socket, data: bytes) -> tuple[UpstreamRequest | None, bytes]:
         while b"\r\n\r\n" not in data:
             more = sock.recv(65536)
             self.received += more
@@ -137,23 +142,23 @@ class PlayedUpstream:
                 return None, b""
             data += more
         head, _, data = data.partition(b"\r\n\r\n")
-        visit = Visit(sock, head, b"", len(self.visits))
-        length = int(visit.header("content-length") or 0)
-        chunked = visit.header("transfer-encoding") == "chunked"
+        request = UpstreamRequest(sock, head, b"", len(self.requests))
+        length = int(request.header("content-length") or 0)
+        chunked = request.header("transfer-encoding") == "chunked"
         while len(data) < length or (chunked and not data.endswith(LAST_CHUNK)):
             more = sock.recv(65536)
             self.received += more
             if not more:
                 raise ConnectionError("the request's body broke off")
             data += more
-        visit.body = data if chunked else data[:length]
-        return visit, b"" if chunked else data[length:]
+        request.body = data if chunked else data[:length]
+        return request, b"" if chunked else data[length:]
 
 
 @contextlib.contextmanager
-def played(**plays: Play) -> Iterator[PlayedUpstream]:
-    """An upstream with these plays; underscores in their names stand for hyphens."""
-    upstream = PlayedUpstream({name.replace("_", "-"): play for name, play in plays.items()})
+def fake_upstream(**handlers: Handler) -> Iterator[FakeUpstream]:
+    """An upstream with these handlers; underscores in their names stand for hyphens."""
+    upstream = FakeUpstream({name.replace("_", "-"): play for name, play in handlers.items()})
     try:
         yield upstream
     finally:
@@ -161,18 +166,18 @@ def played(**plays: Play) -> Iterator[PlayedUpstream]:
     assert upstream.errors == []
 
 
-def request(
+def chat_request(
     play: str = "", *, path: str = CHAT, stream: bool = True, headers: str = "", **body: object
 ) -> bytes:
     """A chat request as bytes."""
     said = json.dumps({"model": "m", "messages": [], "stream": stream, **body})
     return (
-        f"POST {path} HTTP/1.1\r\nHost: gw\r\nX-Play: {play}\r\n{headers}"
+        f"POST {path} HTTP/1.1\r\nHost: gw\r\nX-Handler: {play}\r\n{headers}"
         f"Content-Type: application/json\r\nContent-Length: {len(said)}\r\n\r\n{said}"
     ).encode()
 
 
-class Talk:
+class RawConnection:
     """A raw connection to a gateway."""
 
     def __init__(self, port: int, data: bytes = b"") -> None:
@@ -183,7 +188,7 @@ class Talk:
         if data:
             self.sock.sendall(data)
 
-    def __enter__(self) -> Talk:
+    def __enter__(self) -> RawConnection:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -209,13 +214,13 @@ class Talk:
         return self.data
 
 
-def ask(port: int, data: bytes) -> bytes:
+def send_raw(port: int, data: bytes) -> bytes:
     """The whole of what comes back until the connection ends; ask for Connection: close."""
-    with Talk(port, data) as talk:
+    with RawConnection(port, data) as talk:
         return talk.rest()
 
 
-def split(answer: bytes) -> tuple[bytes, bytes]:
+def split_response(answer: bytes) -> tuple[bytes, bytes]:
     """Head and body of an answer, the body without its chunks' framing."""
     head, _, body = answer.partition(b"\r\n\r\n")
     if b"transfer-encoding: chunked" not in head.lower():
@@ -229,6 +234,6 @@ def split(answer: bytes) -> tuple[bytes, bytes]:
     return head, out
 
 
-def is_whole(answer: bytes) -> bool:
+def is_complete(answer: bytes) -> bool:
     """The end of a chunked body was told."""
     return answer.endswith(LAST_CHUNK)

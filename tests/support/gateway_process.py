@@ -24,7 +24,7 @@ _START_S = 30.0
 _CONTENT = re.compile(rb'"content":"[^"]')
 
 
-class Started:
+class ListeningCommand:
     """A running command that says where it listens."""
 
     def __init__(self, *arguments: str, log: Path) -> None:
@@ -39,11 +39,11 @@ class Started:
         line = self.process.stdout.readline() if ready else ""
         if not line.startswith("listening on "):
             self.stop()
-            raise AssertionError(f"{arguments[0]} said {line!r} and {self.said()!r}")
+            raise AssertionError(f"{arguments[0]} said {line!r} and {self.log_text()!r}")
         self.url = line.split()[-1]
         self.port = urlsplit(self.url).port or 0
 
-    def said(self) -> str:
+    def log_text(self) -> str:
         """What it wrote on standard error so far."""
         return self._log.read_text(encoding="utf-8")
 
@@ -83,19 +83,19 @@ class Started:
         return found
 
 
-Start = Callable[..., Started]
+StartUndam = Callable[..., ListeningCommand]
 
 
 @contextlib.contextmanager
-def started(folder: Path) -> Iterator[Start]:
+def undam_commands(folder: Path) -> Iterator[StartUndam]:
     """Gives ``run("sim", …)`` and ``run("gateway", …)``, on free ports unless they say others."""
-    running: list[Started] = []
+    running: list[ListeningCommand] = []
 
-    def run(command: str, *arguments: str) -> Started:
+    def run(command: str, *arguments: str) -> ListeningCommand:
         port = ["--port", "0"] if command == "sim" else ["--listen", "127.0.0.1:0"]
         given = [] if any(one in arguments for one in port[:1]) else port
         log = folder / f"{command}-{len(running)}.log"
-        one = Started(command, *given, *arguments, log=log)
+        one = ListeningCommand(command, *given, *arguments, log=log)
         running.append(one)
         return one
 
@@ -107,7 +107,7 @@ def started(folder: Path) -> Iterator[Start]:
 
 
 @dataclass
-class Read:
+class StreamResult:
     """One answer as it came. Moments in seconds of time.monotonic."""
 
     asked_at: float
@@ -125,9 +125,11 @@ class Read:
         return float("inf") if self.content_at is None else self.content_at - self.asked_at
 
 
-async def ask(url: str, *, model: str = "m", headers: str = "", tokens: int = 0) -> Read:
+async def request_stream(
+    url: str, *, model: str = "m", headers: str = "", tokens: int = 0
+) -> StreamResult:
     """Ask for a chat stream, over a connection of its own, and read it to its end."""
-    parts, read = urlsplit(url), Read(time.monotonic())
+    parts, read = urlsplit(url), StreamResult(time.monotonic())
     said: dict[str, object] = {"model": model, "stream": True, "messages": []}
     if tokens:
         said["max_tokens"] = tokens
@@ -159,36 +161,38 @@ async def ask(url: str, *, model: str = "m", headers: str = "", tokens: int = 0)
     return read
 
 
-async def ask_at_random(url: str, count: int, per_second: float, *, seed: int = 1) -> list[Read]:
+async def open_load(
+    url: str, count: int, per_second: float, *, seed: int = 1
+) -> list[StreamResult]:
     """An open load: requests come at random, whatever became of those before."""
     rng, tasks = random.Random(seed), []
     due = time.monotonic()
     for _ in range(count):
         due += rng.expovariate(per_second)
         await asyncio.sleep(max(0.0, due - time.monotonic()))
-        tasks.append(asyncio.create_task(ask(url)))
+        tasks.append(asyncio.create_task(request_stream(url)))
     return list(await asyncio.gather(*tasks))
 
 
 @dataclass
-class Crowd:
+class ClosedLoad:
     """A closed load: so many clients, each with one request at a time, until told to stop."""
 
     url: str
     clients: int
     tokens: int = 0
-    reads: list[Read] = field(default_factory=list)
+    reads: list[StreamResult] = field(default_factory=list)
     stopped: bool = False
 
     async def run(self) -> None:
         async def one() -> None:
             while not self.stopped:
-                self.reads.append(await ask(self.url, tokens=self.tokens))
+                self.reads.append(await request_stream(self.url, tokens=self.tokens))
 
         await asyncio.gather(*(one() for _ in range(self.clients)))
 
 
-def p(q: float, values: list[float]) -> float:
+def quantile(q: float, values: list[float]) -> float:
     """A quantile by nearest rank."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(q * len(ordered)))]

@@ -16,7 +16,7 @@ from undam.gateway.policy.load_balancer import Backend, Lease, LoadBalancer
 
 
 @dataclass(frozen=True)
-class World:
+class SimulationSettings:
     """Replicas of ``slots`` streams each. A request waits for a slot, holds it for its time to
     the first content and for its decoding, and leaves.
 
@@ -40,7 +40,7 @@ class World:
 
 
 @dataclass
-class TimedEvent:
+class SimulationResult:
     """What became of it."""
 
     ttft_s: list[float] = field(default_factory=list)
@@ -69,9 +69,9 @@ class _Request:
     hedge_due: bool = False
 
 
-class _Play:
-    def __init__(self, world: World, terms: HedgeLimits) -> None:
-        self.world, self.seen = world, TimedEvent()
+class _Simulation:
+    def __init__(self, world: SimulationSettings, terms: HedgeLimits) -> None:
+        self.world, self.seen = world, SimulationResult()
         self._rng = random.Random(world.seed)
         names = {f"replica-{number}": world.limit for number in range(world.replicas)}
         self._balance = LoadBalancer(names, rng=random.Random(world.seed + 1))
@@ -82,7 +82,7 @@ class _Play:
         self._order = itertools.count()
         self._waiting: deque[_Request] = deque()
 
-    def run(self) -> TimedEvent:
+    def run(self) -> SimulationResult:
         world, at = self.world, 0.0
         # The mean of a lognormal is above its median; stalls hold a slot, too.
         work = world.prefill_s * 2.718281828 ** (world.sigma**2 / 2) + world.decode_s
@@ -190,6 +190,6 @@ class _Play:
             self._admit(self._waiting.popleft(), now)
 
 
-def play(world: World, terms: HedgeLimits) -> TimedEvent:
+def simulate(world: SimulationSettings, terms: HedgeLimits) -> SimulationResult:
     """Everything that happens to the requests of ``world``."""
-    return _Play(world, terms).run()
+    return _Simulation(world, terms).run()

@@ -33,7 +33,7 @@ _LISTENING = "listening on "
 
 # A verdict starts to doubt a stream at 12 ms of hold. What the machine itself adds must stay well
 # below that for a verdict to say something of the proxy.
-_BUSY_MS = 5.0
+_MAX_MACHINE_DELAY_MS = 5.0
 _MORE_TIMES = 2
 # Of fewer reads the first ones, which wait for this program to start others, are a tenth.
 _MIN_READS = 40
@@ -116,7 +116,7 @@ def proxies() -> Iterator[RunProxy]:
         yield run
 
 
-def miss(missing: Missing) -> NoReturn:
+def skip_or_fail(missing: Missing) -> NoReturn:
     """Skip the test by the name of the program; under CI a missing one is a failure."""
     if os.environ.get("CI", "").lower() in {"true", "1"}:
         pytest.fail(str(missing), pytrace=False)
@@ -142,33 +142,33 @@ def measure(
 
     measured = asyncio.run(together())
     for _ in range(_MORE_TIMES):
-        if all(busy_ms(simulator, report) <= _BUSY_MS for report in measured):
+        if all(machine_delay_ms(simulator, report) <= _MAX_MACHINE_DELAY_MS for report in measured):
             break
         time.sleep(1)  # whatever kept the machine busy may end
         measured = asyncio.run(together())
     return measured
 
 
-def busy_ms(simulator: Simulator, report: Report) -> float:
+def machine_delay_ms(simulator: Simulator, report: Report) -> float:
     """How late the simulator was with a tenth of its events, or this program with a tenth of its
     reads: whoever kept these two waiting kept the proxies waiting, too."""
     late = [0.0]
     for exchange in report.exchanges:
-        late.append(ranked(lateness_ms(simulator, exchange), 0.9))
+        late.append(quantile(lateness_ms(simulator, exchange), 0.9))
         reads = [arrival.late_ns / 1e6 for arrival in exchange.arrivals]
         if len(reads) >= _MIN_READS:
-            late.append(ranked(reads, 0.9))
+            late.append(quantile(reads, 0.9))
     return max(late)
 
 
 def lateness_ms(simulator: Simulator, exchange: Exchange) -> list[float]:
     """For each event of an exchange, how long after its due time it left."""
-    events = simulator.events(ident_of(exchange)).values()
+    events = simulator.events(beacon_id(exchange)).values()
     return [(event["left_ns"] - event["due_ns"]) / 1e6 for event in events]
 
 
 @dataclass(frozen=True)
-class Passage:
+class EventTiming:
     """One content event: due and left by the truth, and when it came; CLOCK_REALTIME."""
 
     due_ns: int
@@ -180,11 +180,11 @@ class Passage:
         return max(0.0, (self.at_ns - self.due_ns) / 1e6)
 
 
-def passages(simulator: Simulator, exchange: Exchange) -> list[Passage]:
+def event_timings(simulator: Simulator, exchange: Exchange) -> list[EventTiming]:
     """Each chat chunk with text: due and left by the truth file, arrived by the read that
     brought its last byte."""
-    events = simulator.events(ident_of(exchange))
-    found: list[Passage] = []
+    events = simulator.events(beacon_id(exchange))
+    found: list[EventTiming] = []
     body, start = b"", 0
     for arrival in exchange.arrivals:
         body += arrival.data
@@ -195,11 +195,11 @@ def passages(simulator: Simulator, exchange: Exchange) -> list[Passage]:
             chunk = json.loads(block.removeprefix(b"data: "))
             if any(choice["delta"].get("content") for choice in chunk["choices"]):
                 event = events[chunk["undam"]["seq"]]
-                found.append(Passage(event["due_ns"], event["left_ns"], arrival.at_ns))
+                found.append(EventTiming(event["due_ns"], event["left_ns"], arrival.at_ns))
     return found
 
 
-def ident_of(exchange: Exchange) -> str:
+def beacon_id(exchange: Exchange) -> str:
     """The beacon's name of an exchange, from its head."""
     head = exchange.head.get("undam-beacon") if exchange.head else None
     assert head is not None, f"{exchange.url}: the beacon's header is missing"
@@ -208,7 +208,7 @@ def ident_of(exchange: Exchange) -> str:
     return ident
 
 
-def ranked(values: Iterable[float], q: float) -> float:
+def quantile(values: Iterable[float], q: float) -> float:
     """The nearest-rank quantile; 0 of nothing."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(q * len(ordered)) - 1)] if ordered else 0.0
@@ -221,7 +221,7 @@ def hop_json(report: Report, name: str = "edge") -> dict[str, Any]:
     return next(hop for hop in hops if hop["name"] == name)
 
 
-def blamed(report: Report) -> dict[str, set[str]]:
+def codes_by_hop(report: Report) -> dict[str, set[str]]:
     """By hop, the codes of its errors and warnings, but for what a check says of this machine:
     that one is true where others keep it busy, and blames no hop."""
     found: dict[str, set[str]] = {}
@@ -234,7 +234,7 @@ def blamed(report: Report) -> dict[str, set[str]]:
 HOLD_CODES = {"UD101", "UD102", "UD103", "UD104", "UD111"}
 
 
-def dams(report: Report) -> dict[str, set[str]]:
+def hold_codes_by_hop(report: Report) -> dict[str, set[str]]:
     """By hop, the codes that say of it that a hold begins there."""
     found: dict[str, set[str]] = {}
     for one in report.findings:

@@ -12,7 +12,7 @@ from undam.record import ContentRead, Outcome, RequestResult
 from undam.rules import Finding
 
 MS = 1_000_000
-BEGUN_NS = 1_800_000_000 * 1000 * MS
+START_NS = 1_800_000_000 * 1000 * MS
 
 # An on-time client had looked 50 µs before, and took what came after 20 µs.
 _SLACK_NS, _LATE_NS = 50_000, 20_000
@@ -22,7 +22,7 @@ Gap = Callable[[random.Random], float]
 
 
 @dataclass(frozen=True)
-class Run:
+class LoadTestModel:
     """A closed loop. Times in ms.
 
     Args:
@@ -53,7 +53,7 @@ class Run:
     def measured(self) -> Iterator[RequestResult]:
         """The requests, in the order of the plan."""
         rng = random.Random(self.seed)
-        slots = [BEGUN_NS + i * 5 * MS for i in range(self.concurrency)]
+        slots = [START_NS + i * 5 * MS for i in range(self.concurrency)]
         for number in range(self.requests):
             slot = min(range(len(slots)), key=slots.__getitem__)
             one = self._one(number, slots[slot], rng)
@@ -128,9 +128,9 @@ class Run:
         return reads
 
 
-def run(requests: int, **settings: object) -> list[RequestResult]:
-    """The requests of a `Run` with these settings."""
-    return list(replace(Run(requests), **settings).measured())  # type: ignore[arg-type]
+def simulate(requests: int, **settings: object) -> list[RequestResult]:
+    """The requests of a `LoadTestModel` with these settings."""
+    return list(replace(LoadTestModel(requests), **settings).measured())  # type: ignore[arg-type]
 
 
 def findings(

@@ -42,7 +42,7 @@ _CHANGE = st.one_of(
 )
 
 
-def damaged(texts: Sequence[str]) -> st.SearchStrategy[str]:
+def damaged_texts(texts: Sequence[str]) -> st.SearchStrategy[str]:
     """One of the texts, with one to six changes."""
     changes = st.lists(_CHANGE, min_size=1, max_size=6)
     return st.builds(_damage, st.sampled_from(sorted(texts)), changes)
@@ -69,7 +69,7 @@ def _damage(text: str, changes: list[tuple[str, float, float, str]]) -> str:
     return text
 
 
-def faults_with(dialect: Dialect, text: str, settings: Settings | None = None) -> list[str]:
+def robustness_faults(dialect: Dialect, text: str, settings: Settings | None = None) -> list[str]:
     """What is wrong with how a text is linted and fixed that may itself be broken; hopefully none.
 
     Whatever it is, each place lies in the text, and no fix breaks a text that could be read (a

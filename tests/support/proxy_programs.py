@@ -34,7 +34,7 @@ class Program:
         check: arguments that make it read the text and end.
         run: arguments that make it stay in the foreground.
         accounts: users it may become when root starts it.
-        refuses: words of its output that mean no although it ended well.
+        error_markers: words of its output that mean no although it ended well.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Program:
     accounts: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    refuses: tuple[str, ...] = ()
+    error_markers: tuple[str, ...] = ()
 
 
 _NGINX = ("-p", "{dir}/", "-c", "{conf}", "-e", "error.log", "-g")
@@ -111,7 +111,7 @@ SQUID = Program(
     check=("-k", "parse", "-f", "{conf}"),
     run=("-N", "-f", "{conf}"),
     accounts=("proxy", "squid", "nobody"),
-    refuses=("unrecognized", "ERROR"),
+    error_markers=("unrecognized", "ERROR"),
 )
 
 
@@ -122,7 +122,7 @@ def with_ports(text: str, *, listen: int, origin: int) -> str:
     return text
 
 
-def check_text(
+def validate_config(
     program: Program, text: str, folder: Path, files: Mapping[str, str] | None = None
 ) -> tuple[bool, str]:
     """Whether the program accepts the text, and what it said. Raises ``Missing``.
@@ -148,11 +148,11 @@ def check_text(
         timeout=_CHECK_S,
         check=False,
     )
-    refused = any(word in done.stdout for word in program.refuses)
+    refused = any(word in done.stdout for word in program.error_markers)
     return done.returncode == 0 and not refused, done.stdout
 
 
-def start_text(
+def start_with_config(
     program: Program,
     text: Callable[[Workspace], str] | str,
     *,

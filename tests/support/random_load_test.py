@@ -14,7 +14,7 @@ HOSTILE = '</script><script>alert(1)</script> "><img src=x onerror=alert(1)> \x1
 
 
 @dataclass(frozen=True, slots=True)
-class Troubles:
+class FaultRates:
     """Which share of requests, or of reads, has what."""
 
     errors: float = 0.0
@@ -24,18 +24,18 @@ class Troubles:
     together: float = 0.0
 
 
-ALL_TROUBLES = Troubles(errors=0.015, cuts=0.006, stalls=0.01, late_reads=0.03, together=0.02)
+ALL_FAULTS = FaultRates(errors=0.015, cuts=0.006, stalls=0.01, late_reads=0.03, together=0.02)
 
 
-def load_run(
-    count: int, troubles: Troubles | None = None, *, streams: int = 50, warmup: int = 0
+def random_load_test(
+    count: int, rates: FaultRates | None = None, *, streams: int = 50, warmup: int = 0
 ) -> list[RequestResult]:
     """A closed loop: TTFT lognormal(200, 0.3) ms, 64 tokens 20 ms apart."""
     rng = random.Random(1)
     free = [START_NS + i * 2 * MS for i in range(streams)]
     run = []
     for number in range(count):
-        one = _request(number, heapq.heappop(free), troubles or Troubles(), rng)
+        one = _request(number, heapq.heappop(free), rates or FaultRates(), rng)
         heapq.heappush(free, one.ended_ns + MS)
         run.append(_as_warmup(one) if number < warmup else one)
     return run
@@ -45,18 +45,18 @@ def _as_warmup(one: RequestResult) -> RequestResult:
     return replace(one, warmup=True)
 
 
-def _request(number: int, intended: int, troubles: Troubles, rng: random.Random) -> RequestResult:
+def _request(number: int, intended: int, rates: FaultRates, rng: random.Random) -> RequestResult:
     started = intended + int(rng.expovariate(1 / 30_000))
     head = started + int(rng.uniform(0.2, 1.0) * MS)
-    if rng.random() < troubles.errors:
+    if rng.random() < rates.errors:
         return RequestResult(
             number=number, worker=number % 2, intended_ns=intended, started_ns=started,
             head_ns=head, ended_ns=head + 50 * MS, outcome=Outcome.ERROR, kind="status-429",
             status=429, message=HOSTILE, retry_after_s=1.0,
         )  # fmt: skip
-    reads = _reads(started + int(rng.lognormvariate(0, 0.3) * 200 * MS), troubles, rng)
+    reads = _reads(started + int(rng.lognormvariate(0, 0.3) * 200 * MS), rates, rng)
     outcome, kind, message = Outcome.COMPLETE, "", ""
-    if rng.random() < troubles.cuts:
+    if rng.random() < rates.cuts:
         reads = reads[: len(reads) // 3]
         outcome, kind, message = Outcome.INCOMPLETE, "no-end", "ended without [DONE]"
     return RequestResult(
@@ -66,12 +66,12 @@ def _request(number: int, intended: int, troubles: Troubles, rng: random.Random)
     )  # fmt: skip
 
 
-def _reads(first: int, troubles: Troubles, rng: random.Random) -> list[ContentRead]:
+def _reads(first: int, rates: FaultRates, rng: random.Random) -> list[ContentRead]:
     reads, at, tokens = [], first, 0
-    stall_at = 32 if rng.random() < troubles.stalls else None
+    stall_at = 32 if rng.random() < rates.stalls else None
     while tokens < 64:
-        late = rng.random() < troubles.late_reads
-        together = rng.random() < troubles.together
+        late = rng.random() < rates.late_reads
+        together = rng.random() < rates.together
         events = min(64 - tokens, 3 if late or together else 1)
         if tokens:
             at += int((20 * events + rng.gauss(0, 0.2)) * MS)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from support.live import miss
+from support.live import skip_or_fail
 from undam.lab.proxies import Missing
 
 HEAD, SECOND = "127.0.0.2", "127.0.0.3"
@@ -55,7 +55,7 @@ def ray_cluster() -> Iterator[str]:
     if importlib.util.find_spec("ray") is None:
         missing = Missing("ray", "pip install ray")
         missing.args = ("ray is not installed: pip install ray",)
-        miss(missing)
+        skip_or_fail(missing)
     # Its sockets lie in there, and a socket's path is short.
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
     running: list[subprocess.Popen[bytes]] = []
@@ -81,7 +81,7 @@ def ray_cluster() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def of_cluster() -> list[int]:
+def cluster_pids() -> list[int]:
     """The processes that this program's cluster started and that still run."""
     mark = f"{_MARK}={_MINE}".encode()
     found = []
@@ -95,7 +95,7 @@ def of_cluster() -> list[int]:
 
 def _kill_all() -> None:
     give_up = time.monotonic() + _START_S
-    while (left := of_cluster()) and time.monotonic() < give_up:
+    while (left := cluster_pids()) and time.monotonic() < give_up:
         for pid in left:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)

@@ -28,7 +28,7 @@ def redis_url(server: Proxy) -> str:
 
 
 @contextlib.contextmanager
-def stopped(pid: int) -> Iterator[None]:
+def paused(pid: int) -> Iterator[None]:
     """The process stands still meanwhile."""
     os.kill(pid, signal.SIGSTOP)
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from support.live import RunProxy, Simulator, check, hop_json, measure
-from support.proxy_programs import Program, start_text, with_ports
+from support.proxy_programs import Program, start_with_config, with_ports
 from undam.lab.proxies import Proxy
 from undam.lab.proxies.plan import Workspace
 from undam.lint import RenderRequest, dialect_named
@@ -52,16 +52,16 @@ def start_file(
             written as HOST:PORT.
     """
     if ports is None:
-        return run_proxy(start_text, program, text, origin=model.url)
+        return run_proxy(start_with_config, program, text, origin=model.url)
     origin = int(model.url.rpartition(":")[2])
 
     def placed(place: Workspace) -> str:
         return ports(with_ports(text, listen=place.port, origin=origin), place.port, origin)
 
-    return run_proxy(start_text, program, placed, origin=model.url)
+    return run_proxy(start_with_config, program, placed, origin=model.url)
 
 
-def both(
+def check_bad_and_fixed(
     run_proxy: RunProxy,
     program: Program,
     code: str,
@@ -102,7 +102,7 @@ def check_rendered(
         asked = RenderRequest(upstream=model.url, listen=listen, **request)
         return dialect_named(dialect).render(asked)
 
-    proxy = run_proxy(start_text, program, text)
+    proxy = run_proxy(start_with_config, program, text)
     (report,) = measure(model, lambda: [check(proxy.url, beacon=True)])
     return report
 

@@ -27,7 +27,7 @@ class ScriptedServer:
 
     scripts: Sequence[Script]
     requests: list[bytes] = field(default_factory=list)
-    left_early: list[bool] = field(default_factory=list)
+    disconnected_early: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -73,9 +73,9 @@ class ScriptedServer:
                 number += 1
                 try:
                     self._play(connection, script)
-                    self.left_early.append(False)
+                    self.disconnected_early.append(False)
                 except OSError:
-                    self.left_early.append(True)
+                    self.disconnected_early.append(True)
 
     def _play(self, connection: socket.socket, script: Script) -> None:
         for step in script:

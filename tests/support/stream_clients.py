@@ -18,14 +18,14 @@ import openai
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from support.browser_test_app import HEARTBEAT_S, Site
-from support.live import miss
-from support.uvicorn_thread import PATIENCE_S
+from support.browser_test_app import HEARTBEAT_S, BrowserTestApp
+from support.live import skip_or_fail
+from support.uvicorn_thread import TIMEOUT_S
 from undam.lab.proxies import Missing
 from undam.sse import Event, Parser
 
 
-def collect(site: Site, pieces: Iterable[str | None]) -> str:
+def collect(site: BrowserTestApp, pieces: Iterable[str | None]) -> str:
     """The whole text; opens the gate some heartbeats after the first piece has come."""
     text = ""
     for piece in pieces:
@@ -93,7 +93,7 @@ const client = new OpenAI({ baseURL: process.argv[2], apiKey: "none", maxRetries
 def _program(name: str) -> str:
     path = shutil.which(name)
     if path is None:
-        miss(Missing(name, f"apt-get install --no-install-recommends {name}"))
+        skip_or_fail(Missing(name, f"apt-get install --no-install-recommends {name}"))
     return path
 
 
@@ -102,7 +102,7 @@ def _node_modules() -> Path:
     folders.append(Path(__file__).parents[2] / ".proxies" / "node_modules")
     having = [folder for folder in folders if (folder / "openai").is_dir()]
     if not having:
-        miss(Missing("the Node.js package openai", "scripts/install-proxies all"))
+        skip_or_fail(Missing("the Node.js package openai", "scripts/install-proxies all"))
     return having[0]
 
 
@@ -117,7 +117,7 @@ def _lines(command: list[str], **environment: str) -> Iterator[bytes]:
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        limit = threading.Timer(PATIENCE_S, process.kill)
+        limit = threading.Timer(TIMEOUT_S, process.kill)
         limit.start()
         try:
             yield from process.stdout

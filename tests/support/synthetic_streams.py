@@ -27,14 +27,14 @@ SSE_HEAD = Head(
 
 
 @dataclass(frozen=True)
-class Sent:
+class Write:
     """What left the origin at once, ms after the request."""
 
     at_ms: float
     data: bytes
 
 
-Dam = Callable[[Sequence[Sent], float], list[Sent]]
+HopModel = Callable[[Sequence[Write], float], list[Write]]
 """(writes, when the origin closed) -> what the reader gets, and when."""
 
 
@@ -55,19 +55,19 @@ def chat_event(
 
 def answer(
     due_ms: Sequence[float], texts: Iterable[str] | None = None, *, stamped: bool = True
-) -> list[Sent]:
+) -> list[Write]:
     """An OpenAI answer: a chunk at each due time, then the finish chunk and [DONE]."""
     words = iter(texts) if texts is not None else (" tok" for _ in due_ms)
     writes = [
-        Sent(due, chat_event(word, seq=i if stamped else None, due_ms=due))
+        Write(due, chat_event(word, seq=i if stamped else None, due_ms=due))
         for i, (due, word) in enumerate(zip(due_ms, words, strict=False))
     ]
     last = due_ms[-1] if due_ms else 0.0
-    return [*writes, Sent(last, chat_event("", finish=True) + b"data: [DONE]\n\n")]
+    return [*writes, Write(last, chat_event("", finish=True) + b"data: [DONE]\n\n")]
 
 
 def exchange(
-    arrived: Sequence[Sent],
+    arrived: Sequence[Write],
     *,
     head: Head | None = SSE_HEAD,
     ending: Ending = Ending.COMPLETE,
@@ -111,94 +111,94 @@ def exchange(
     )
 
 
-def merged(writes: Iterable[Sent]) -> list[Sent]:
+def merged(writes: Iterable[Write]) -> list[Write]:
     """Writes of the same time as one read, which is how the kernel gives them."""
-    out: list[Sent] = []
+    out: list[Write] = []
     for write in writes:
         if out and write.at_ms - out[-1].at_ms < 0.001:
-            out[-1] = Sent(out[-1].at_ms, out[-1].data + write.data)
+            out[-1] = Write(out[-1].at_ms, out[-1].data + write.data)
         else:
             out.append(write)
     return out
 
 
-def blocks(size: int, *, first: int | None = None) -> Dam:
+def block_buffer(size: int, *, first: int | None = None) -> HopModel:
     """A buffer that lets go whole blocks of ``size`` bytes; the first may be smaller (nginx)."""
 
-    def dam(writes: Sequence[Sent], closed_ms: float) -> list[Sent]:
-        out: list[Sent] = []
+    def dam(writes: Sequence[Write], closed_ms: float) -> list[Write]:
+        out: list[Write] = []
         held = b""
         want = size if first is None else first
         for write in writes:
             held += write.data
             while len(held) >= want:
-                out.append(Sent(write.at_ms, held[:want]))
+                out.append(Write(write.at_ms, held[:want]))
                 held, want = held[want:], size
-        return merged([*out, Sent(closed_ms, held)] if held else out)
+        return merged([*out, Write(closed_ms, held)] if held else out)
 
     return dam
 
 
-def timer(period_ms: float, *, from_first_byte: bool = False) -> Dam:
+def timed_flush(period_ms: float, *, from_first_byte: bool = False) -> HopModel:
     """A hop that lets go every ``period_ms``, or so long after the first byte it holds."""
 
-    def dam(writes: Sequence[Sent], closed_ms: float) -> list[Sent]:
-        out: list[Sent] = []
+    def dam(writes: Sequence[Write], closed_ms: float) -> list[Write]:
+        out: list[Write] = []
         held, release = b"", 0.0
         for write in writes:
             if held and write.at_ms > release:
-                out.append(Sent(release, held))
+                out.append(Write(release, held))
                 held = b""
             if not held:
                 ticks = write.at_ms // period_ms + 1
                 release = write.at_ms + period_ms if from_first_byte else ticks * period_ms
             held += write.data
-        return merged([*out, Sent(min(release, max(closed_ms, writes[-1].at_ms)), held)])
+        return merged([*out, Write(min(release, max(closed_ms, writes[-1].at_ms)), held)])
 
     return dam
 
 
-def one_late() -> Dam:
+def one_write_behind() -> HopModel:
     """A hop that lets each write go when the next one comes, and the last at the end."""
 
-    def dam(writes: Sequence[Sent], closed_ms: float) -> list[Sent]:
+    def dam(writes: Sequence[Write], closed_ms: float) -> list[Write]:
         together = merged(writes)
         times = [write.at_ms for write in together[1:]] + [closed_ms]
-        return merged(Sent(time, write.data) for time, write in zip(times, together, strict=True))
+        return merged(Write(time, write.data) for time, write in zip(times, together, strict=True))
 
     return dam
 
 
-def to_end() -> Dam:
+def hold_to_end() -> HopModel:
     """A hop that collects the whole response."""
 
-    def dam(writes: Sequence[Sent], closed_ms: float) -> list[Sent]:
-        return [Sent(closed_ms, b"".join(write.data for write in writes))]
+    def dam(writes: Sequence[Write], closed_ms: float) -> list[Write]:
+        return [Write(closed_ms, b"".join(write.data for write in writes))]
 
     return dam
 
 
-def no_dam() -> Dam:
+def pass_through() -> HopModel:
     """A hop that passes everything on at once."""
     return lambda writes, _closed_ms: merged(writes)
 
 
-def jittered(reads: Sequence[Sent], rng: random.Random, most_ms: float) -> list[Sent]:
+def jittered(reads: Sequence[Write], rng: random.Random, most_ms: float) -> list[Write]:
     """The same reads a little later, never overtaking each other."""
-    out: list[Sent] = []
+    out: list[Write] = []
     before = 0.0
     for read in reads:
         before = max(before, read.at_ms + abs(rng.gauss(0, most_ms / 3)))
-        out.append(Sent(before, read.data))
+        out.append(Write(before, read.data))
     return out
 
 
-def every(gap_ms: float, count: int, *, first_ms: float = 300.0) -> list[float]:
+def even_schedule(gap_ms: float, count: int, *, first_ms: float = 300.0) -> list[float]:
     """Due times of an even model."""
     return [first_ms + gap_ms * i for i in range(count)]
 
 
-def far(near: Exchange, round_trip_ms: float) -> Exchange:
+def over_long_path(near: Exchange, round_trip_ms: float) -> Exchange:
     """The same exchange over a path whose TCP handshake takes this long."""
     stamps = near.stamps
     assert stamps.dns_ns is not None
@@ -206,26 +206,26 @@ def far(near: Exchange, round_trip_ms: float) -> Exchange:
     return replace(near, stamps=replace(stamps, connect_ns=connect_ns))
 
 
-def segments(reads: Iterable[Sent], size: int, apart_ms: float) -> list[Sent]:
+def segments(reads: Iterable[Write], size: int, apart_ms: float) -> list[Write]:
     """Each read cut into segments of ``size`` bytes that come ``apart_ms`` after each other."""
-    out: list[Sent] = []
+    out: list[Write] = []
     now = 0.0
     for read in reads:
         now = max(now, read.at_ms)
         for start in range(0, len(read.data), size):
-            out.append(Sent(now, read.data[start : start + size]))
+            out.append(Write(now, read.data[start : start + size]))
             now += apart_ms
         now -= apart_ms
     return out
 
 
 def delayed(
-    reads: Iterable[Sent], rng: random.Random, least_ms: float, most_ms: float
-) -> list[Sent]:
+    reads: Iterable[Write], rng: random.Random, least_ms: float, most_ms: float
+) -> list[Write]:
     """A path with jitter under TCP: each read late by a random time, and never out of order."""
-    out: list[Sent] = []
+    out: list[Write] = []
     now = 0.0
     for read in reads:
         now = max(now, read.at_ms + rng.uniform(least_ms, most_ms))
-        out.append(Sent(now, read.data))
+        out.append(Write(now, read.data))
     return merged(out)

@@ -17,7 +17,7 @@ from typing import Any
 
 from support.chunked import LAST_CHUNK, chunk
 
-PATIENCE_S = 20.0
+TIMEOUT_S = 20.0
 
 Script = Callable[[socket.socket], None]
 
@@ -52,7 +52,7 @@ def serving(
     over = threading.Event()
 
     def serve(conn: socket.socket) -> None:
-        conn.settimeout(PATIENCE_S)
+        conn.settimeout(TIMEOUT_S)
         with contextlib.suppress(OSError), conn:
             if tls is not None:
                 with tls.wrap_socket(conn, server_side=True) as secure:
@@ -86,7 +86,7 @@ def serving(
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         for thread in [accepting, *threads]:
-            thread.join(PATIENCE_S)
+            thread.join(TIMEOUT_S)
             assert not thread.is_alive(), "a server hangs"
 
 
@@ -150,7 +150,7 @@ def stream(conn: socket.socket, count: int, gap_s: float = 0.01, *, end: bool = 
         conn.sendall(chunk(DONE) + LAST_CHUNK)
 
 
-def wait_for_leaving(conn: socket.socket) -> None:
+def wait_for_disconnect(conn: socket.socket) -> None:
     """Keep the connection open until the peer closes it."""
     with contextlib.suppress(OSError):
         while conn.recv(65536):

@@ -12,7 +12,7 @@ from undam.cli.main import undam
 
 
 @dataclass(frozen=True)
-class Called:
+class CompletedCommand:
     """What a command said. An error that ends the program is raised instead."""
 
     code: int
@@ -32,10 +32,10 @@ class Called:
         return [one["code"] for one in self.json["findings"]]
 
 
-def call(*args: str, stdin: str | bytes = b"") -> Called:
+def call(*args: str, stdin: str | bytes = b"") -> CompletedCommand:
     """``call("lint", "a.conf")``."""
     made = CliRunner().invoke(undam, list(args), input=stdin, standalone_mode=False)
     if made.exception is not None:
         raise made.exception
     code = made.return_value if isinstance(made.return_value, int) else made.exit_code
-    return Called(code, made.stdout, made.stderr, made.stdout_bytes)
+    return CompletedCommand(code, made.stdout, made.stderr, made.stdout_bytes)

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 
 # What may change what a check does or how it prints.
 _OWN = ("_PROXY", "_API_KEY", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "COVERAGE_PROCESS")
 
 
 @dataclass(frozen=True)
-class Ran:
+class CompletedCommand:
     """What a finished command said."""
 
     code: int
@@ -44,8 +44,8 @@ class Ran:
         return {one["code"] for one in self.json["findings"]}
 
 
-Run = Callable[..., Ran]
-Start = Callable[..., "subprocess.Popen[bytes]"]
+RunCommand = Callable[..., CompletedCommand]
+StartCommand = Callable[..., "subprocess.Popen[bytes]"]
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-PATIENCE_S = 20.0
+TIMEOUT_S = 20.0
 
 
 @contextlib.contextmanager
@@ -29,7 +29,7 @@ def under_uvicorn(app: Any, loop: str = "asyncio") -> Iterator[str]:
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     try:
-        give_up = time.monotonic() + PATIENCE_S
+        give_up = time.monotonic() + TIMEOUT_S
         while not server.started:
             assert thread.is_alive(), "uvicorn did not start"
             assert time.monotonic() < give_up, "uvicorn did not start in time"
@@ -37,13 +37,13 @@ def under_uvicorn(app: Any, loop: str = "asyncio") -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(PATIENCE_S)
+        thread.join(TIMEOUT_S)
         listener.close()
         assert not thread.is_alive(), "uvicorn hangs"
 
 
 @dataclass
-class Raw:
+class RawResponse:
     """What came over a socket, read by read, with the head and the framing of the transfer."""
 
     data: bytes = b""
@@ -79,8 +79,8 @@ def read_raw(
     *,
     headers: tuple[str, ...] = (),
     body: bytes = b"",
-    on_read: Callable[[Raw], bool] = lambda raw: True,
-) -> Raw:
+    on_read: Callable[[RawResponse], bool] = lambda raw: True,
+) -> RawResponse:
     """Ask for ``url`` and read until the server closes; ``on_read`` may end it with ``False``."""
     parts = urlsplit(url)
     target = parts.path + (f"?{parts.query}" if parts.query else "")
@@ -88,8 +88,8 @@ def read_raw(
     if body:
         lines += [f"Content-Length: {len(body)}", "Content-Type: application/json"]
     request = "\r\n".join([*lines, *headers, "", ""]).encode() + body
-    raw = Raw()
-    with socket.create_connection((parts.hostname or "", parts.port or 80), PATIENCE_S) as conn:
+    raw = RawResponse()
+    with socket.create_connection((parts.hostname or "", parts.port or 80), TIMEOUT_S) as conn:
         conn.sendall(request)
         while True:
             try:
@@ -122,11 +122,11 @@ class Gate:
 
     def wait(self) -> None:
         """For a source in a thread."""
-        self.held = not self._seen.wait(PATIENCE_S / 2)
+        self.held = not self._seen.wait(TIMEOUT_S / 2)
 
     async def pass_through(self) -> None:
         """For a source in a loop."""
-        give_up = time.monotonic() + PATIENCE_S / 2
+        give_up = time.monotonic() + TIMEOUT_S / 2
         # The reader is in another thread, or in another process.
         while not self._seen.is_set() and time.monotonic() < give_up:  # noqa: ASYNC110
             await asyncio.sleep(0.005)

@@ -21,8 +21,8 @@ import pytest
 from django.core.wsgi import get_wsgi_application  # type: ignore[import-untyped]
 
 from support import django_site
-from support.live import miss
-from support.uvicorn_thread import PATIENCE_S, Gate, Raw, read_raw
+from support.live import skip_or_fail
+from support.uvicorn_thread import TIMEOUT_S, Gate, RawResponse, read_raw
 from undam.lab.proxies import Missing
 from undam.wsgi import event_stream
 from undam.wsgi.flask import event_stream_response
@@ -50,11 +50,11 @@ def _under_wsgiref(app: Any) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(PATIENCE_S)
+        thread.join(TIMEOUT_S)
 
 
-def _opening(gate: Gate) -> Callable[[Raw], bool]:
-    def on_read(raw: Raw) -> bool:
+def _opening(gate: Gate) -> Callable[[RawResponse], bool]:
+    def on_read(raw: RawResponse) -> bool:
         # The first event, and then heartbeats, came while the source still waits.
         if b"data: one\n\n" in raw.data and raw.data.count(PING) >= 3:
             gate.open()
@@ -69,7 +69,7 @@ def _gated(gate: Gate) -> Iterator[str]:
     yield "two"
 
 
-def _assert_streamed(raw: Raw, gate: Gate) -> None:
+def _assert_streamed(raw: RawResponse, gate: Gate) -> None:
     assert not gate.held
     assert raw.data.index(b": open\n") < raw.data.index(b"data: one\n\n") < raw.data.index(PING)
     assert raw.data.rindex(PING) < raw.data.index(b"data: two\n\n")
@@ -125,7 +125,7 @@ def test_a_client_that_leaves_is_noticed_at_a_heartbeat() -> None:
     def app(environ: Any, start_response: Any) -> Any:
         def source() -> Iterator[str]:
             yield "one"
-            told.wait(PATIENCE_S)
+            told.wait(TIMEOUT_S)
 
         def on_close(reason: str) -> None:
             reasons.append(reason)
@@ -137,7 +137,7 @@ def test_a_client_that_leaves_is_noticed_at_a_heartbeat() -> None:
 
     with _under_wsgiref(app) as url:
         read_raw(url, on_read=lambda raw: b"one" not in raw.data)
-        assert told.wait(PATIENCE_S / 2)
+        assert told.wait(TIMEOUT_S / 2)
     assert reasons == ["client-left"]
 
 
@@ -169,7 +169,7 @@ def app(environ, start_response):
 @pytest.fixture(scope="module")
 def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if importlib.util.find_spec("gunicorn") is None:
-        miss(Missing("gunicorn", "pip install gunicorn"))
+        skip_or_fail(Missing("gunicorn", "pip install gunicorn"))
     folder: Path = tmp_path_factory.mktemp("gunicorn")
     (folder / "site_under_test.py").write_text(_SITE)
     listener = socket.create_server(("127.0.0.1", 0))
@@ -189,7 +189,7 @@ def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             env={**os.environ, "HOME": str(folder)},  # it leaves a socket there
         )
     try:
-        give_up = time.monotonic() + PATIENCE_S
+        give_up = time.monotonic() + TIMEOUT_S
         while True:
             try:
                 read_raw(f"{url}/ready", "HEAD", on_read=lambda raw: False)
@@ -210,9 +210,9 @@ def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_gunicorn_hands_on_each_event_and_heartbeat_at_once(gunicorn: str) -> None:
-    asked: list[Raw] = []
+    asked: list[RawResponse] = []
 
-    def on_read(raw: Raw) -> bool:
+    def on_read(raw: RawResponse) -> bool:
         if not asked and b"data: one\n\n" in raw.data and raw.data.count(PING) >= 3:
             asked.append(read_raw(f"{gunicorn}/go"))
         return True

@@ -217,7 +217,7 @@ def test_an_application_that_does_not_listen_is_cancelled_when_the_client_leaves
         call = Call()
         task = call.start(StreamGuard(app))
         await call.until(lambda: call.receiving)
-        call.left.set()
+        call.disconnected.set()
         await task
         assert finals == [True]
 
@@ -244,7 +244,7 @@ def test_an_application_that_listens_is_told_and_not_cancelled() -> None:
         call = Call()
         task = call.start(StreamGuard(app))
         await call.until(lambda: call.receiving)
-        call.left.set()
+        call.disconnected.set()
         await task
         assert heard == ["http.disconnect", "cleaned up"]
 
@@ -272,7 +272,7 @@ def test_what_is_received_while_the_guard_listens_is_not_lost() -> None:
         ]
         task = call.start(StreamGuard(app))
         await call.until(lambda: len(got) == 5)
-        call.left.set()
+        call.disconnected.set()
         await task
         assert got == [b"0", b"1", b"2", b"3", b"4"]
 
@@ -303,7 +303,7 @@ def test_after_the_end_the_application_receives_from_the_server_again() -> None:
         call.requests = []
         task = call.start(StreamGuard(app))
         await call.until(lambda: call.sent and call.complete)
-        call.left.set()
+        call.disconnected.set()
         await task
         assert heard == ["http.disconnect"]
 
@@ -354,7 +354,7 @@ def test_a_client_that_takes_nothing_is_cut() -> None:
         app = _app(b"data: a\n\n", 0.02, b"data: b\n\n", 3600.0)
         task = call.start(StreamGuard(app, heartbeat=None, send_timeout=0.03))
         await call.until(lambda: call.bodies)
-        call.free.clear()
+        call.writable.clear()
         await task
         assert call.bodies == [b"data: a\n\n"]
 

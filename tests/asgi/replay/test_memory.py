@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from support.asgi_calls import Call
-from support.asgi_replay import coming_back, data_of, got, kept_events, run_on
+from support.asgi_replay import data_of, events_with_ids, reconnect, run_on, wait_for_events
 from undam.asgi import EventStream, MemoryReplay, StreamBroken
 from undam.asgi.replay.stream_channel import StreamChannel
 from undam.errors import UsageError
@@ -86,12 +86,12 @@ def test_a_reader_who_comes_back_misses_nothing_and_gets_nothing_twice(loop: str
         ident = ""
         visits = 0
         while len(seen) < 60:
-            call = coming_back(ident) if ident else Call()
+            call = reconnect(ident) if ident else Call()
             task = call.start(_stream(memory, source))
-            await got(call, min(7, 60 - len(seen)))
-            call.left.set()
+            await wait_for_events(call, min(7, 60 - len(seen)))
+            call.disconnected.set()
             await task
-            seen += kept_events(call.body)
+            seen += events_with_ids(call.body)
             ident = seen[-1][0]
             visits += 1
         assert [data for _, data in seen] == _numbers(0, 60)
@@ -109,7 +109,7 @@ def test_the_stream_goes_on_while_nobody_reads(loop: str) -> None:
         call = Call()
         task = call.start(_stream(memory, source))
         await call.until(lambda: source.begun)
-        call.left.set()
+        call.disconnected.set()
         await task
         assert memory.readers == 0
         source.go.set()
@@ -130,7 +130,7 @@ def test_the_source_is_cancelled_once_the_linger_is_over(loop: str) -> None:
         call = Call()
         task = call.start(_stream(memory, source))
         await call.until(lambda: source.begun)
-        call.left.set()
+        call.disconnected.set()
         await task
         assert (len(memory), source.closed) == (1, 0)
         await call.until(lambda: source.closed)
@@ -147,7 +147,7 @@ def test_a_reader_in_time_takes_the_end_of_the_linger_back(loop: str) -> None:
             call = Call()
             task = call.start(_stream(memory, source))
             await asyncio.sleep(0.15)
-            call.left.set()
+            call.disconnected.set()
             await task
         assert (source.begun, source.closed) == (1, 0)
         last = Call()
@@ -164,12 +164,12 @@ def test_an_ended_stream_is_kept_for_the_linger_and_then_forgotten(loop: str) ->
     async def main() -> None:
         memory, source = MemoryReplay(linger_s=0.15), Source(3)
         first = await Call().serve(_stream(memory, source))
-        ident = kept_events(first.body)[0][0]
-        again = await coming_back(ident).serve(_stream(memory, source))
+        ident = events_with_ids(first.body)[0][0]
+        again = await reconnect(ident).serve(_stream(memory, source))
         assert data_of(again) == ["1", "2"]
         await first.until(lambda: len(memory) == 0)
         # Nothing is known of it any more, and nobody who comes back starts it again.
-        late = await coming_back(ident).serve(_stream(memory, source))
+        late = await reconnect(ident).serve(_stream(memory, source))
         assert (late.status, late.body) == (204, b"")
         assert source.begun == 1
 
@@ -180,8 +180,8 @@ def test_who_has_everything_gets_204(loop: str) -> None:
     async def main() -> None:
         memory, source = MemoryReplay(), Source(3)
         first = await Call().serve(_stream(memory, source))
-        last = kept_events(first.body)[-1][0]
-        assert (await coming_back(last).serve(_stream(memory, source))).status == 204
+        last = events_with_ids(first.body)[-1][0]
+        assert (await reconnect(last).serve(_stream(memory, source))).status == 204
         query = f"last_event_id={last}".encode()
         assert (await Call(query_string=query).serve(_stream(memory, source))).status == 204
 
@@ -194,11 +194,11 @@ def test_a_gap_is_told_and_then_comes_what_is_kept(loop: str) -> None:
         first = Call()
         task = first.start(_stream(memory, source))
         await first.until(lambda: data_of(first))
-        first.left.set()
+        first.disconnected.set()
         await task
         await first.until(lambda: source.closed)
-        ident = kept_events(first.body)[0][0]
-        again = await coming_back(ident).serve(_stream(memory, source))
+        ident = events_with_ids(first.body)[0][0]
+        again = await reconnect(ident).serve(_stream(memory, source))
         said = b'event: gap\ndata: {"last_event_id":"%b"}\n\n' % ident.encode()
         assert again.body.startswith(b": open\n" + said)
         assert data_of(again) == _numbers(15, 20)
@@ -210,8 +210,8 @@ def test_a_gap_is_told_and_then_comes_what_is_kept(loop: str) -> None:
 def test_a_gap_can_be_answered_with_204(loop: str) -> None:
     async def main() -> None:
         memory, source = MemoryReplay(max_events=5, on_gap="204"), Source(20, 0.001)
-        ident = kept_events((await Call().serve(_stream(memory, source))).body)[0][0]
-        assert (await coming_back(ident).serve(_stream(memory, source))).status == 204
+        ident = events_with_ids((await Call().serve(_stream(memory, source))).body)[0][0]
+        assert (await reconnect(ident).serve(_stream(memory, source))).status == 204
 
     run_on(loop, main())
 
@@ -256,11 +256,11 @@ def test_a_gap_in_an_openai_stream_is_an_error_of_its_form(loop: str) -> None:
 def test_a_hostile_last_event_id_is_a_gap_that_breaks_nothing(loop: str, ident: bytes) -> None:
     async def main() -> None:
         memory, source = MemoryReplay(), Source(3)
-        unknown = await coming_back(ident).serve(_stream(memory, source))
+        unknown = await reconnect(ident).serve(_stream(memory, source))
         assert unknown.status == 204
         assert source.begun == 0
         await Call().serve(_stream(memory, source))
-        call = await coming_back(ident).serve(_stream(memory, source))
+        call = await reconnect(ident).serve(_stream(memory, source))
         opening, gap, *_ = call.body.split(b"\n\n")
         assert opening.split(b"\n")[:2] == [b": open", b"event: gap"]
         assert len(opening) < 1000
@@ -275,14 +275,16 @@ def test_a_hostile_last_event_id_is_a_gap_that_breaks_nothing(loop: str, ident: 
 def test_an_id_of_another_stream_or_run_is_a_gap(loop: str) -> None:
     async def main() -> None:
         memory, source = MemoryReplay(linger_s=0.05), Source(3)
-        of_other = kept_events((await Call().serve(_stream(memory, source, "other"))).body)[0][0]
+        of_other = events_with_ids((await Call().serve(_stream(memory, source, "other"))).body)[0][
+            0
+        ]
         mine = await Call().serve(_stream(memory, source))
-        call = await coming_back(of_other).serve(_stream(memory, source))
+        call = await reconnect(of_other).serve(_stream(memory, source))
         assert b"event: gap" in call.body
         await call.until(lambda: len(memory) == 0)
         await Call().serve(_stream(memory, source))
-        earlier = kept_events(mine.body)[0][0]
-        assert b"event: gap" in (await coming_back(earlier).serve(_stream(memory, source))).body
+        earlier = events_with_ids(mine.body)[0][0]
+        assert b"event: gap" in (await reconnect(earlier).serve(_stream(memory, source))).body
 
     run_on(loop, main())
 
@@ -301,7 +303,7 @@ def test_an_error_of_the_source_is_an_event_with_an_id_for_all_and_no_clean_end(
             assert b"event: error\ndata: " in call.body
             assert b"secret" not in call.body
         ident = calls[0].body.rpartition(b"id: ")[2].split(b"\n")[0]
-        assert (await coming_back(ident).serve(_stream(memory, source))).status == 204
+        assert (await reconnect(ident).serve(_stream(memory, source))).status == 204
         # One who had not got so far gets the error, too.
         with pytest.raises(StreamBroken):
             await Call().serve(_stream(memory, source))
@@ -316,11 +318,11 @@ def test_the_end_of_an_openai_answer_can_be_resumed_between_its_events(loop: str
     async def main() -> None:
         memory, source = MemoryReplay(), Source(2)
         whole = await Call().serve(_stream(memory, source, openai=True))
-        events = kept_events(whole.body)
+        events = events_with_ids(whole.body)
         assert events[-1][1] == "[DONE]"
         assert '"finish_reason":"stop"' in events[-2][1]
-        again = await coming_back(events[-2][0]).serve(_stream(memory, source, openai=True))
-        assert kept_events(again.body) == events[-1:]
+        again = await reconnect(events[-2][0]).serve(_stream(memory, source, openai=True))
+        assert events_with_ids(again.body) == events[-1:]
         assert again.complete
 
     run_on(loop, main())
@@ -332,7 +334,7 @@ def test_a_slow_reader_pauses_a_fast_source_and_loses_nothing(loop: str) -> None
         call = Call()
         task = call.start(_stream(memory, source))
         await call.until(lambda: len(data_of(call)) >= 5)
-        call.free.clear()
+        call.writable.clear()
         given = -1
         while given != source.given:
             given = source.given
@@ -340,7 +342,7 @@ def test_a_slow_reader_pauses_a_fast_source_and_loses_nothing(loop: str) -> None
         assert source.given < 500
         # What the server has taken, what is in its hand, what is kept, and what waits for room.
         assert source.given <= len(data_of(call)) + 1 + 10 + 1
-        call.free.set()
+        call.writable.set()
         await task
         assert data_of(call) == _numbers(0, 500)
 
@@ -356,11 +358,11 @@ def test_a_frozen_reader_holds_the_others_up_for_a_bounded_time_and_is_told(
         source.go.clear()
         tasks = [frozen.start(_stream(memory, source)), other.start(_stream(memory, source))]
         await other.until(lambda: len(frozen.bodies) == len(other.bodies) == 1)
-        frozen.free.clear()
+        frozen.writable.clear()
         source.go.set()
         await tasks[1]
         assert data_of(other) == _numbers(0, 200)
-        frozen.free.set()
+        frozen.writable.set()
         with pytest.raises(StreamBroken):
             await tasks[0]
         seen = data_of(frozen)
@@ -399,7 +401,7 @@ def test_a_full_store_drops_ended_streams_first_and_running_ones_that_nobody_rea
         left = Call()
         task = left.start(_stream(memory, unread, "unread"))
         await left.until(lambda: unread.begun)
-        left.left.set()
+        left.disconnected.set()
         await task
         await Call().serve(_stream(memory, ended, "ended"))
         reader = Call()
@@ -444,12 +446,12 @@ def test_beyond_the_last_place_a_stream_is_served_but_not_kept(
         left = Call()
         task = left.start(_stream(memory, further, "further"))
         await left.until(lambda: data_of(left))
-        left.left.set()
+        left.disconnected.set()
         await task
         await left.until(lambda: further.closed)
         assert further.given < 30
-        ident = kept_events(left.body)[0][0]
-        assert (await coming_back(ident).serve(_stream(memory, further, "further"))).status == 204
+        ident = events_with_ids(left.body)[0][0]
+        assert (await reconnect(ident).serve(_stream(memory, further, "further"))).status == 204
         assert len(memory) == 1
         kept.go.set()
         await reading
@@ -465,7 +467,7 @@ def test_ids_are_unguessable_and_heartbeats_among_them_end_with_one_newline(loop
         call = await Call().serve(_stream(memory, source, heartbeat=0.03))
         assert b": ping\n" in call.body
         assert b": ping\n\n" not in call.body
-        epochs = {ident.partition(":")[0] for ident, _ in kept_events(call.body)}
+        epochs = {ident.partition(":")[0] for ident, _ in events_with_ids(call.body)}
         assert len(epochs) == 1
         assert len(epochs.pop()) == 24
 
@@ -480,9 +482,9 @@ def test_nothing_is_left_of_streams_whose_linger_is_over(loop: str) -> None:
             source = Source(5, 0.001)
             call = Call()
             task = call.start(_stream(memory, source, str(number)))
-            await got(call, number % 5)
+            await wait_for_events(call, number % 5)
             if number % 2:
-                call.left.set()
+                call.disconnected.set()
             await task
             assert len(memory) > 0
         await call.until(lambda: len(memory) == 0)

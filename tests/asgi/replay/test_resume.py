@@ -113,7 +113,7 @@ def test_a_reader_who_comes_back_gets_what_it_missed_and_the_rest(where: str) ->
         first = Call()
         task = first.start(_stream(store, _numbers(6, 0.02), on_close=reasons.append))
         await first.until(lambda: b"data: n2\n\n" in first.body)
-        first.left.set()
+        first.disconnected.set()
         await task
         assert reasons == ["client-left"]
         assert store.readers == 0

@@ -94,7 +94,7 @@ def test_paced_streams_run_beside_one_that_never_suspends() -> None:
         await asyncio.gather(*(call.serve(EventStream(paced())) for call in calls))
         assert all(call.complete for call in calls)
         assert len(greedy.bodies) > TURN_EVENTS
-        greedy.left.set()
+        greedy.disconnected.set()
         await hog
 
     run(main())

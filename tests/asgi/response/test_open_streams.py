@@ -31,7 +31,7 @@ def _beats(call: Call) -> list[bytes]:
 
 
 async def _cut(call: Call, task: asyncio.Task[None]) -> None:
-    call.left.set()
+    call.disconnected.set()
     await task
 
 
@@ -111,11 +111,11 @@ def test_none_is_added_to_a_write_that_waits() -> None:
         call = Call()
         task = call.start(EventStream(source(), heartbeat=0.02))
         await call.until(lambda: len(call.bodies) > 3)
-        call.free.clear()
+        call.writable.clear()
         before = len(asyncio.all_tasks())
         await asyncio.sleep(0.15)
         assert len(asyncio.all_tasks()) == before
-        call.free.set()
+        call.writable.set()
         await asyncio.sleep(0)
         assert _beats(call) == []
         await _cut(call, task)

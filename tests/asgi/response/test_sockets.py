@@ -109,7 +109,7 @@ def test_a_cut_client_is_not_waited_for() -> None:
             )
         )
         await direct.until(lambda: direct.bodies)
-        direct.free.clear()
+        direct.writable.clear()
         await serving
         assert transport.aborted
         assert transport.high == 2

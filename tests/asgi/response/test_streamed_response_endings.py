@@ -56,7 +56,7 @@ def test_the_source_is_cancelled_the_moment_the_client_leaves() -> None:
         source, call = Source(), Call()
         task = await _started(EventStream(source, on_close=reasons.append), call)
         turns = 0
-        call.left.set()
+        call.disconnected.set()
         while not source.cancelled_at:
             turns += 1
             assert turns < 10, "the cancellation took more than a few turns of the loop"
@@ -73,7 +73,7 @@ def test_on_close_is_told_when_the_source_never_got_its_first_turn() -> None:
     async def main() -> None:
         reasons: list[str] = []
         source, call = Source(), Call()
-        call.left.set()
+        call.disconnected.set()
         call.requests.clear()
         await call.serve(EventStream(source, on_close=reasons.append))
         assert source.finals == 0
@@ -87,14 +87,14 @@ def test_a_source_closed_while_its_event_is_being_written_runs_its_finally() -> 
         class Server(Call):
             async def send(self, message: dict[str, Any]) -> None:
                 await super().send(message)
-                self.free.clear() if len(self.sent) == 2 else None
+                self.writable.clear() if len(self.sent) == 2 else None
 
         source, call = Source(), Server()
         task = call.start(EventStream(source))
-        await call.until(lambda: call.receiving and not call.free.is_set())
+        await call.until(lambda: call.receiving and not call.writable.is_set())
         await asyncio.sleep(0.01)
         assert b"data: a\n\n" not in call.bodies
-        call.left.set()
+        call.disconnected.set()
         await task
         assert source.finals == 1
 
@@ -117,7 +117,7 @@ def test_the_hosts_task_is_not_left_cancelled() -> None:
 
         task = call.start(app)
         await call.until(lambda: call.receiving)
-        call.left.set()
+        call.disconnected.set()
         await task
         assert after == [0, 0]
 
@@ -141,7 +141,7 @@ def test_a_source_that_swallows_its_cancellation_is_ended_all_the_same() -> None
 
         call = Call()
         task = await _started(EventStream(stubborn, on_close=reasons.append), call)
-        call.left.set()
+        call.disconnected.set()
         await task
         assert reasons == ["client-left"]
         assert finals == [True]
@@ -270,7 +270,7 @@ def test_a_client_that_takes_nothing_is_cut_after_send_timeout() -> None:
             EventStream(source, heartbeat=None, send_timeout=0.05, on_close=reasons.append)
         )
         await call.until(lambda: len(call.bodies) > 5)
-        call.free.clear()
+        call.writable.clear()
         began = time.monotonic()
         await task
         assert time.monotonic() - began >= 0.04
@@ -370,7 +370,7 @@ def test_a_plain_iterator_is_closed_when_its_step_returns() -> None:
         reasons: list[str] = []
         call = Call()
         task = await _started(EventStream(source(), on_close=reasons.append), call)
-        call.left.set()
+        call.disconnected.set()
         await task
         await call.until(lambda: closed)
         assert reasons == ["client-left"]

@@ -28,7 +28,7 @@ class Server(Call):
             if self.error is not None:
                 raise self.error
         else:
-            self.free.set()
+            self.writable.set()
         await super().send(message)
 
 
@@ -38,7 +38,7 @@ class Gated(Server):
     async def send(self, message: dict[str, Any]) -> None:
         if message.get("body", b"").startswith(HELD) and not self.reached:
             self.reached = True
-            gate = self.free = asyncio.Event()
+            gate = self.writable = asyncio.Event()
             await gate.wait()
         await Call.send(self, message)
 
@@ -67,7 +67,7 @@ def test_a_future_that_others_await_meanwhile_still_wakes_the_source() -> None:
 
         waiting = asyncio.create_task(other())
         await asyncio.sleep(0)
-        call.free.set()
+        call.writable.set()
         await call.until(lambda: HELD in call.bodies)
         shared.set_result("c")
         assert await waiting == "c"
@@ -91,7 +91,7 @@ def test_a_future_that_is_done_when_the_write_is_wakes_it_too() -> None:
         await call.until(lambda: call.reached)
         shared.set_result("c")
         await asyncio.sleep(0)
-        call.free.set()
+        call.writable.set()
         await task
         assert call.body.endswith(HELD + b"data: c\n\n")
 
@@ -115,7 +115,7 @@ def test_a_client_that_leaves_while_they_are_written_cancels_the_source() -> Non
         call = Gated()
         task = call.start(EventStream(source, on_close=reasons.append))
         await call.until(lambda: call.reached and call.receiving)
-        call.left.set()
+        call.disconnected.set()
         await task
         assert finals == ["cancelled"]
         assert reasons == ["client-left"]

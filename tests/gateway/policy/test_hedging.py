@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.hedging_simulation import TimedEvent, World, play
+from support.hedging_simulation import SimulationResult, SimulationSettings, simulate
 from undam.gateway.policy.hedging import HedgeDenial, HedgeLimits, HedgeTarget, Hedging
 from undam.gateway.policy.ttft_baseline import ENOUGH, WINDOW, ModelBaselines, TtftBaseline
 
@@ -138,22 +138,22 @@ def test_an_upstream_that_is_gone_leaves_nothing_behind() -> None:
     assert hedging.take(OTHER, 0.2) is None
 
 
-def _both(world: World) -> tuple[TimedEvent, TimedEvent]:
-    return play(world, HedgeLimits()), play(world, AUTO)
+def _both(world: SimulationSettings) -> tuple[SimulationResult, SimulationResult]:
+    return simulate(world, HedgeLimits()), simulate(world, AUTO)
 
 
 @pytest.mark.parametrize(
     ("world", "times"),
     [
-        (World(load=0.5), 5),
-        (World(load=0.5, replicas=4), 5),
-        (World(load=0.7), 5),
-        (World(load=0.5, stalls=0.045), 5),
+        (SimulationSettings(load=0.5), 5),
+        (SimulationSettings(load=0.5, replicas=4), 5),
+        (SimulationSettings(load=0.7), 5),
+        (SimulationSettings(load=0.5, stalls=0.045), 5),
         # Prompts of very different lengths: the delay must be long, and the gate must know.
-        (World(load=0.5, sigma=1.0), 2.5),
+        (SimulationSettings(load=0.5, sigma=1.0), 2.5),
     ],
 )
-def test_stalls_of_single_requests_are_repaired(world: World, times: float) -> None:
+def test_stalls_of_single_requests_are_repaired(world: SimulationSettings, times: float) -> None:
     without, hedged = _both(world)
     assert without.quantile(0.99) > 2
     assert hedged.quantile(0.99) < without.quantile(0.99) / times
@@ -164,7 +164,7 @@ def test_stalls_of_single_requests_are_repaired(world: World, times: float) -> N
 @pytest.mark.parametrize("limit", [0, 8])
 @pytest.mark.parametrize("load", [0.85, 1.0, 1.15])
 def test_under_load_hedging_makes_nothing_worse(load: float, limit: int, stalls: float) -> None:
-    without, hedged = _both(World(load=load, limit=limit, stalls=stalls, seed=3))
+    without, hedged = _both(SimulationSettings(load=load, limit=limit, stalls=stalls, seed=3))
     assert hedged.quantile(0.99) <= 1.05 * without.quantile(0.99)
     assert hedged.quantile(0.5) <= 1.05 * without.quantile(0.5)
     if load > 1:

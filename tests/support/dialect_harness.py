@@ -10,7 +10,7 @@ from undam.lint.dialect import IncludeOpener, no_includes
 _TESTS = Path(__file__).parents[1]
 
 
-class Asked:
+class DialectHarness:
     """One dialect, asked about texts.
 
     Args:
@@ -24,32 +24,32 @@ class Asked:
         files = [*self.corpus, *sorted((_TESTS / "rules").glob(f"{letters}[1-6]*/*"))]
         self.texts = [file.read_text("utf-8") for file in files]
 
-    def linted(
+    def lint(
         self, text: str, open_include: IncludeOpener = no_includes, **options: object
     ) -> LintResult:
         """All that lint says of a text."""
         chosen = Settings(**options)  # type: ignore[arg-type]
         return lint_source(self.dialect, Source("f", text), chosen, open_include)
 
-    def told(self, text: str, **options: object) -> list[tuple[str, int]]:
+    def codes_and_lines(self, text: str, **options: object) -> list[tuple[str, int]]:
         """Codes and lines."""
-        return [(one.rule.code, one.line) for one in self.linted(text, **options).diagnostics]  # type: ignore[arg-type]
+        return [(one.rule.code, one.line) for one in self.lint(text, **options).diagnostics]  # type: ignore[arg-type]
 
     def codes(self, text: str, **options: object) -> list[str]:
         """Codes."""
-        return [code for code, _ in self.told(text, **options)]
+        return [code for code, _ in self.codes_and_lines(text, **options)]
 
-    def fixed(self, text: str, **options: object) -> str:
+    def fix(self, text: str, **options: object) -> str:
         """The text with every fix made."""
         chosen = Settings(**options)  # type: ignore[arg-type]
         return fix_source(self.dialect, Source("f", text), chosen, unsafe=True)
 
-    def of_corpus(self, name: str) -> list[tuple[str, int]]:
+    def corpus_findings(self, name: str) -> list[tuple[str, int]]:
         """Codes and lines of a file of the corpus."""
         (file,) = (one for one in self.corpus if one.name == name)
-        return self.told(file.read_text("utf-8"))
+        return self.codes_and_lines(file.read_text("utf-8"))
 
 
-def files(**texts: str) -> IncludeOpener:
+def include_opener(**texts: str) -> IncludeOpener:
     """An ``IncludeOpener`` that knows these by their names."""
     return lambda pattern: [Source(pattern, texts[pattern])] if pattern in texts else []
