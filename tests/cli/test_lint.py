@@ -31,7 +31,7 @@ HTTP/1.0: the stream comes in blocks of 4 KB
       = fix:
       +             proxy_buffering off;
 
-1 finding in 1 file (1 error); undam fix mends 1
+1 finding in 1 file (1 error); undam fix fixes 1
 """
 
 
@@ -100,7 +100,7 @@ def test_missing_unknown_and_binary_files_are_named() -> None:
     assert said.out == "no findings in 1 file\n"
     assert said.err.splitlines() == [
         "undam: gone.conf: No such file or directory",
-        "undam: notes: no dialect that undam knows; name one with --dialect",
+        "undam: notes: is not a configuration of a known dialect; specify it with --dialect",
         "undam: picture: is not text",
     ]
     quiet = call("lint", "notes", "picture", "nginx.conf", "--skip-unknown")
@@ -119,7 +119,7 @@ def test_dialect_can_be_given() -> None:
     part = "location /v1/ { proxy_pass http://127.0.0.1:9000; }\n"
     name = put("part.inc", part)
     assert call("lint", name, "--dialect", "nginx").code == 1
-    with pytest.raises(UsageError, match=r"no dialect is called 'ngnix'; known: .*nginx"):
+    with pytest.raises(UsageError, match=r"there is no dialect 'ngnix'; known: .*nginx"):
         call("lint", name, "--dialect", "ngnix")
 
 
@@ -131,14 +131,14 @@ def test_dialect_takes_only_its_files_from_folders() -> None:
 
 
 def test_no_path_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match="there is no PATH"):
+    with pytest.raises(UsageError, match="missing PATH"):
         call("lint")
 
 
 def test_nothing_to_lint_is_said() -> None:
     Path("empty").mkdir()
     said = call("lint", "empty")
-    assert (said.code, said.out) == (0, "no configuration that undam knows\n")
+    assert (said.code, said.out) == (0, "no configuration of a known dialect\n")
 
 
 def test_json_has_what_is_promised() -> None:
@@ -177,7 +177,7 @@ def test_fix_of_a_finding_that_no_edit_mends_is_null() -> None:
     (one,) = call("lint", str(rules / "ENV105" / "bad.yaml"), "--json").json["findings"]
     assert one["fix"] is None
     text = call("lint", str(rules / "ENV105" / "bad.yaml")).out
-    assert "no edit mends it: undam explain ENV105" in text
+    assert "no automatic fix; see: undam explain ENV105" in text
 
 
 def test_json_goes_to_a_file_beside_the_text() -> None:
@@ -218,7 +218,9 @@ def test_annotations_of_info_and_of_a_broken_file() -> None:
     put("b/nginx.conf", BROKEN)
     lines = call("lint", "a", "b", "--format", "github").out.splitlines()
     assert [line.split(" ", 1)[0] for line in lines] == ["::notice", "::error"]
-    assert lines[1].startswith("::error file=b/nginx.conf,title=undam could not read it,line=2,")
+    assert lines[1].startswith(
+        "::error file=b/nginx.conf,title=undam could not read this file,line=2,"
+    )
 
 
 def test_message_cannot_begin_a_command_of_its_own() -> None:

@@ -121,9 +121,9 @@ def test_patterns_start_from_the_folder_of_their_file(
         ("undam.toml", "colour = 1", r"^undam.toml: unknown setting 'colour'; known: "),
         ("undam.toml", "heartbeat = 'x'", r"^undam.toml: 'heartbeat' must be a number"),
         ("undam.toml", "select = 'NGX'", r"^undam.toml: 'select' must be a list of strings"),
-        ("undam.toml", "select = ['NGX999']", r"no rule is called 'NGX999'; nearest: NGX"),
-        ("undam.toml", "ignore = ['']", r"^undam.toml: no rule is called ''"),
-        ("undam.toml", "per-file = {x = ['y']}", r"^undam.toml: no rule is called 'y'"),
+        ("undam.toml", "select = ['NGX999']", r"there is no rule 'NGX999'; did you mean NGX"),
+        ("undam.toml", "ignore = ['']", r"^undam.toml: there is no rule ''"),
+        ("undam.toml", "per-file = {x = ['y']}", r"^undam.toml: there is no rule 'y'"),
         ("undam.toml", "a = 1\nb =\n", r"^undam.toml: is not TOML: .*line 2"),
         ("undam.toml", "a = " + "[" * 9000, r"^undam.toml: is not TOML: "),
         ("pyproject.toml", "[tool]\nundam = 3", r"^pyproject.toml \[tool.undam\]: must be a table"),
@@ -145,8 +145,8 @@ def test_settings_that_are_no_text_are_named() -> None:
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
-        (("--select", "NGX999"), "--select/--ignore: no rule is called 'NGX999'; nearest: "),
-        (("--ignore", "@@@"), "no rule is called '@@@'; `undam rules` lists all"),
+        (("--select", "NGX999"), "--select/--ignore: there is no rule 'NGX999'; did you mean "),
+        (("--ignore", "@@@"), "there is no rule '@@@'; `undam rules` lists all"),
         (("--heartbeat", "nan"), "--heartbeat nan: must be a number"),
         (("--config", "gone.toml"), "gone.toml: cannot be read"),
         (("--config", "pyproject.toml"), r"pyproject.toml: has no table \[tool.undam\]"),

@@ -59,7 +59,7 @@ def test_forms_of_an_upstream(given: str, written: str) -> None:
 @pytest.mark.parametrize(
     ("args", "complaint"),
     [
-        (("--upstream", "https://model"), "--upstream: .* not HTTPS"),
+        (("--upstream", "https://model"), "--upstream: HTTPS is not supported"),
         (("--upstream", "http://model:9000/v1"), "--upstream .*without a path"),
         (("--upstream", "http://user:pw@model:9000"), "--upstream .*must be http://HOST:PORT"),
         (("--upstream", "http://model:99999"), "--upstream .*must be"),
@@ -91,5 +91,5 @@ def test_what_could_mean_more_in_a_configuration_is_refused(
 
 
 def test_unknown_dialect_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=f"no dialect is called 'iis'; known: {', '.join(NAMES)}"):
+    with pytest.raises(UsageError, match=f"there is no dialect 'iis'; known: {', '.join(NAMES)}"):
         call("render", "iis", *UPSTREAM)

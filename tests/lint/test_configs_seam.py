@@ -364,7 +364,7 @@ def test_dialects_are_found_by_name_and_by_text(monkeypatch: pytest.MonkeyPatch)
     other = replace(WORDS, name="other", recognises=lambda _path, _text: True)
     monkeypatch.setattr("undam.lint.registry.DIALECTS", (WORDS, other))
     assert dialect_named("other") is other
-    with pytest.raises(KeyError):
+    with pytest.raises(UsageError, match="there is no dialect"):
         dialect_named("none")
     assert recognise_dialect("a.words", "") is WORDS
     assert recognise_dialect("a.txt", "") is other

@@ -1,9 +1,23 @@
-"""Lint of proxy configurations: text in, diagnostics and edits out."""
+"""Lint of proxy configurations: which lines hold or cut a stream, and the edits that fix them.
+
+`lint_paths` and `fix_paths` process files and folders. `lint_source` and `fix_source` process texts
+and do no I/O.
+"""
 
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult, RenderRequest
 from undam.lint.engine import fix_source, fix_sources, lint_source
+from undam.lint.files import Problem
+from undam.lint.project_settings import SettingsOverrides
 from undam.lint.registry import DIALECTS, config_rules, dialect_named, recognise_dialect
+from undam.lint.runner import (
+    FileChange,
+    FixReport,
+    LintOptions,
+    LintReport,
+    fix_paths,
+    lint_paths,
+)
 from undam.lint.settings import Settings, read_settings
 from undam.textfiles.edits import Edit, apply_edits
 from undam.textfiles.source import Source, UnreadPart
@@ -14,18 +28,26 @@ __all__ = [
     "Diagnostic",
     "Dialect",
     "Edit",
+    "FileChange",
+    "FixReport",
     "IncludeOpener",
+    "LintOptions",
+    "LintReport",
     "LintResult",
+    "Problem",
     "RenderRequest",
     "Safety",
     "Settings",
+    "SettingsOverrides",
     "Source",
     "UnreadPart",
     "apply_edits",
     "config_rules",
     "dialect_named",
+    "fix_paths",
     "fix_source",
     "fix_sources",
+    "lint_paths",
     "lint_source",
     "read_settings",
     "recognise_dialect",

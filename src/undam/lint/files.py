@@ -1,4 +1,4 @@
-"""Configuration files on disk: which of them a path names, and their text as it was found there."""
+"""Configuration files on disk: discovery below folders, decoding, and a cache of their texts."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from undam.errors import UsageError
-from undam.lint import Source
+from undam.textfiles.source import Source
 
 STDIN = "-"
 
-# The largest configurations that people write by hand have some 100 KB; above this it is data.
+# The largest hand-written configurations have about 100 KB; larger files contain data.
 MAX_BYTES = 1_000_000
 _BOM = b"\xef\xbb\xbf"
-# As much as git looks at to tell binary from text.
-_TELLING_BYTES = 8000
+# Git examines the same number of bytes to distinguish binary files from text.
+_BINARY_CHECK_BYTES = 8000
 
 _SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "site-packages"})
-# What is never a proxy's own file, though it may quote one: prose, programs, pictures, archives.
+# Never configurations, though they may quote one: documentation, programs, images, archives.
 _SKIPPED_SUFFIXES = frozenset({
     ".md", ".rst", ".txt", ".adoc", ".html", ".htm", ".css", ".scss", ".svg", ".xml", ".csv",
     ".log", ".lock", ".diff", ".patch", ".ipynb", ".py", ".pyi", ".pyc", ".js", ".mjs", ".cjs",
@@ -33,7 +33,7 @@ _SKIPPED_SUFFIXES = frozenset({
     ".tar", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".ico", ".pdf", ".woff", ".woff2", ".ttf",
     ".mp4",
 })  # fmt: skip
-# Those of them that have no suffix, wherever they stand: a folder `nginx` often has a Dockerfile.
+# The same without a suffix. A folder `nginx` often contains a Dockerfile.
 _SKIPPED_NAMES = re.compile(
     r"(?:.*\.)?(?:docker|container|make|jenkins|vagrant|proc|gem|pip)file(?:\..*)?"
     r"|(?:license|licence|copying|copyright|readme|changelog|authors|notice|install)(?:[._-].*)?",
@@ -46,8 +46,8 @@ class Candidate:
     """A file that may be a configuration.
 
     Args:
-        path: as the user knows it.
-        named: by the user; the others were found in a folder.
+        path: the path as the user wrote it, or below a folder that the user named.
+        named: the user named the file itself, not a folder above it.
     """
 
     path: str
@@ -56,7 +56,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why something could not be done; line and column from 1, where there is a place."""
+    """Reason why a file was not linted or fixed, with line and column if there is a position."""
 
     path: str
     message: str
@@ -64,17 +64,19 @@ class Problem:
     column: int | None = None
 
     def __str__(self) -> str:
-        place = "" if self.line is None else f":{self.line}:{self.column}"
-        return f"{self.path}{place}: {self.message}"
+        position = "" if self.line is None else f":{self.line}:{self.column}"
+        return f"{self.path}{position}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
 class FileText:
-    """The text of a file, with what is needed to write it as it was.
+    """Text of a file, with everything needed to write it back in the same form.
 
     Args:
-        raw: its bytes, at most one more than ``MAX_BYTES``.
-        text: without the byte order mark; line ends as they are. Empty where it is no text.
+        raw: the bytes of the file, at most one more than ``MAX_BYTES``.
+        text: the decoded text without byte order mark, with its own line endings; empty if the
+            file is binary.
+        is_text: the file is not binary.
     """
 
     raw: bytes
@@ -84,17 +86,18 @@ class FileText:
 
     @property
     def is_too_large(self) -> bool:
+        """Whether the file is larger than ``MAX_BYTES``."""
         return len(self.raw) > MAX_BYTES
 
     def encode(self, text: str) -> bytes:
-        """The bytes of another text in this file."""
+        """Encode another text as this file is encoded."""
         mark = _BOM if self.raw.startswith(_BOM) else b""
         return mark + text.encode(self.encoding)
 
 
 def decode(raw: bytes) -> FileText:
-    """Bytes as UTF-8, or else as Latin-1, in which every byte is a character and stays one."""
-    if b"\0" in raw[:_TELLING_BYTES]:
+    """Decode bytes as UTF-8, or as Latin-1, which preserves every byte, if they are not UTF-8."""
+    if b"\0" in raw[:_BINARY_CHECK_BYTES]:
         return FileText(raw, "", "utf-8", is_text=False)
     body = raw.removeprefix(_BOM)
     try:
@@ -105,47 +108,51 @@ def decode(raw: bytes) -> FileText:
 
 @dataclass
 class ConfigFiles:
-    """The files of one run: each is read once and has one name, however it was reached."""
+    """The files of one run. Each file is read once and has one name, whichever path leads to it."""
 
     _names: dict[str, str] = field(default_factory=dict)
     _texts: dict[str, FileText] = field(default_factory=dict)
     _sources: dict[str, Source] = field(default_factory=dict)
 
-    def call(self, path: str) -> None:
-        """Let a file go by this name."""
+    def copy(self) -> ConfigFiles:
+        """Return a copy, so that changes to its texts do not affect this one."""
+        return ConfigFiles(dict(self._names), dict(self._texts), dict(self._sources))
+
+    def register(self, path: str) -> None:
+        """Use this path as the name of its file."""
         self._names.setdefault(os.path.realpath(path), path)
 
     def name(self, path: str) -> str:
-        """What a file is called: as the user did, or else from the working directory."""
+        """Return the registered path of a file, or one relative to the working directory."""
         real = os.path.realpath(path)
         if real not in self._names:
-            inside = os.path.relpath(real)
-            self._names[real] = real if inside.startswith("..") else inside
+            relative = os.path.relpath(real)
+            self._names[real] = real if relative.startswith("..") else relative
         return self._names[real]
 
     def read(self, path: str) -> FileText:
-        """The file as it is on disk. Raises OSError."""
+        """Return the file as it is on disk. Raises OSError."""
         if path not in self._texts:
             self._texts[path] = decode(_bytes(path))
         return self._texts[path]
 
-    def forget(self, path: str) -> None:
-        """Let go the text of a file that is no configuration."""
+    def discard(self, path: str) -> None:
+        """Free the text of a file that is not a configuration."""
         self._texts.pop(path, None)
 
     def source(self, path: str) -> Source:
-        """The text of a file with the changes made so far. Raises OSError."""
-        if path not in self._sources:  # kept, since it knows where its lines begin
+        """Return the text of a file with the changes made so far. Raises OSError."""
+        if path not in self._sources:  # cached with its index of lines
             self._sources[path] = Source(path, self.read(path).text)
         return self._sources[path]
 
     def change(self, path: str, text: str) -> None:
-        """Put another text in the place of a file's; nothing is written."""
+        """Replace the text of a file in memory; nothing is written."""
         self._sources[path] = Source(path, text)
 
     @property
     def changed(self) -> dict[str, str]:
-        """The new texts, by name, of those that differ from what is on disk."""
+        """The new texts, by name, of the files that differ from those on disk."""
         texts = {path: one.text for path, one in self._sources.items()}
         return {path: text for path, text in texts.items() if text != self.read(path).text}
 
@@ -160,13 +167,17 @@ def _bytes(path: str) -> bytes:
 def find_candidates(
     paths: Sequence[str], exclude: Sequence[str] = ()
 ) -> tuple[list[Candidate], list[Problem]]:
-    """The files that paths name, each once, in the order of the paths and by name in folders.
+    """Return the files that paths name, each once, in the order of the paths.
 
-    In folders these are left out: hidden folders, ``node_modules`` and its like, links to
-    folders, what is no regular file, and files whose name says that they are no configuration.
+    A folder stands for the files below it, sorted by name, except hidden folders, ``node_modules``
+    and the like, links to folders, special files, and files whose name shows that they are not
+    configurations.
 
     Args:
         exclude: patterns of paths to leave out.
+
+    Raises:
+        UsageError: standard input is named twice.
     """
     found: list[Candidate] = []
     problems: list[Problem] = []
@@ -186,7 +197,7 @@ def find_candidates(
         except (OSError, ValueError) as error:
             problems.append(Problem(path, reason(error)))
     if sum(one.path == STDIN for one in found) > 1:
-        raise UsageError("standard input can be read only once; give '-' once")
+        raise UsageError("standard input can be read only once; name '-' once")
     return found, problems
 
 
@@ -213,7 +224,7 @@ def _may_be_configuration(path: Path) -> bool:
 
 
 def is_excluded(path: str, patterns: Iterable[str]) -> bool:
-    """Whether a pattern is that of the path or of a folder above it, or of the last part of one."""
+    """Return whether a pattern matches a path or a folder above it, by its path or its name."""
     return any(
         fnmatch(name, pattern.rstrip("/"))
         for pattern in patterns
@@ -223,5 +234,5 @@ def is_excluded(path: str, patterns: Iterable[str]) -> bool:
 
 
 def reason(error: OSError | ValueError) -> str:
-    """Why a file cannot be had, in words."""
+    """Return a short description of an error."""
     return (isinstance(error, OSError) and error.strerror) or str(error)

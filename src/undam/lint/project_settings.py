@@ -1,4 +1,4 @@
-"""Settings of lint and fix: those of the nearest file of settings, with flags over them."""
+"""Project settings: those of the nearest undam.toml or pyproject.toml, with overrides."""
 
 from __future__ import annotations
 
@@ -10,45 +10,44 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from undam.errors import UsageError
-from undam.lint import Settings, config_rules, read_settings
 from undam.lint.files import STDIN, is_excluded, reason
+from undam.lint.registry import config_rules
+from undam.lint.settings import Settings, read_settings
 from undam.rules import RULES
 
-_OWN = "undam.toml"
-_SHARED = "pyproject.toml"
+_UNDAM_TOML = "undam.toml"
+_PYPROJECT = "pyproject.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Flags:
-    """What the command line says; it goes before the settings of files.
+class SettingsOverrides:
+    """Values that take precedence over the settings of a project.
 
     Args:
-        config: the one file of settings to take; otherwise the nearest.
-        ignore: added to the settings' own; the others take their place.
+        select, stream_paths, heartbeat_s: replace the settings of the same name.
+        ignore: added to the setting of the same name.
     """
 
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
-    stream: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
+    stream_paths: tuple[str, ...] = ()
     heartbeat_s: float | None = None
-    config: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlacedSettings(Settings):
-    """Settings whose patterns of paths start from the folder of their file.
+class ProjectSettings(Settings):
+    """Settings with path patterns that are relative to the folder of the settings file.
 
     Args:
-        folder: of the file; "" where there is none, and patterns start from the working directory.
-        exclude: patterns of files of which nothing is told, not even where another includes them.
+        folder: folder of the settings file; "" stands for the working directory.
+        exclude: path patterns of files without diagnostics, even if another file includes them.
     """
 
     folder: str = ""
     exclude: tuple[str, ...] = ()
 
     def is_enabled(self, code: str, slug: str, path: str) -> bool:
-        """Whether a rule applies to a file."""
+        """Return whether a rule is enabled for a file."""
         if is_excluded(path, self.exclude):
             return False
         if self.per_file and path != STDIN:
@@ -56,94 +55,136 @@ class PlacedSettings(Settings):
         return super().is_enabled(code, slug, path)
 
 
-class SettingsFinder:
-    """Gives each file its settings; every file of settings is read once."""
+class SettingsResolver:
+    """Finds the settings of each file. Every settings file is read once.
 
-    def __init__(self, flags: Flags) -> None:
-        _require_known([*flags.select, *flags.ignore], "--select/--ignore")
-        self._flags = flags
-        self._found: dict[Path, PlacedSettings] = {}
+    Args:
+        settings: settings for all files; no settings file is read.
+        config_file: the settings file for all files.
+        exclude: path patterns of files without diagnostics.
 
-    def of(self, path: str) -> PlacedSettings:
-        """Settings for a file: from its folder upwards, undam.toml before a pyproject.toml with a
-        table [tool.undam]; for standard input from the working directory upwards.
+    Raises:
+        UsageError: ``settings`` or ``overrides`` name a rule that does not exist.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        overrides: SettingsOverrides | None = None,
+        *,
+        config_file: str | None = None,
+        exclude: tuple[str, ...] = (),
+    ) -> None:
+        self._fixed = None if settings is None else _relative_to(settings, "")
+        self._overrides = overrides or SettingsOverrides()
+        self._config_file = config_file
+        self._exclude = exclude
+        self._cache: dict[Path, ProjectSettings] = {}
+        if settings is not None:
+            require_known_rules(_rule_names(settings), "settings")
+        require_known_rules((*self._overrides.select, *self._overrides.ignore), "overrides")
+
+    def settings_for(self, path: str) -> ProjectSettings:
+        """Return the settings of a file.
+
+        The folders from that of the file upwards are searched for undam.toml, then for a
+        pyproject.toml with a table [tool.undam]. For standard input the search starts in the
+        working directory.
 
         Raises:
-            UsageError: a file of settings is wrong; names it and the key.
+            UsageError: a settings file is invalid; the message names the file and the key.
         """
-        if self._flags.config is not None:
-            folder = Path(self._flags.config)
+        if self._fixed is not None:
+            return self._override(self._fixed)
+        if self._config_file is not None:
+            folder = Path(self._config_file)
         else:
             folder = Path.cwd() if path == STDIN else Path(os.path.realpath(path)).parent
-        if folder not in self._found:
-            self._found[folder] = self._under_flags(self._read(folder))
-        return self._found[folder]
+        if folder not in self._cache:
+            self._cache[folder] = self._override(self._read(folder))
+        return self._cache[folder]
 
-    def _read(self, folder: Path) -> PlacedSettings:
-        if self._flags.config is not None:
+    def _read(self, folder: Path) -> ProjectSettings:
+        if self._config_file is not None:
             found = _settings_in(folder)
             if found is None:
                 raise UsageError(f"{folder}: has no table [tool.undam]")
             return found
         for here in (folder, *folder.parents):
-            for name in (_OWN, _SHARED):
+            for name in (_UNDAM_TOML, _PYPROJECT):
                 if (here / name).is_file():
                     found = _settings_in(here / name)
                     if found is not None:
                         return found
-        return PlacedSettings()
+        return ProjectSettings()
 
-    def _under_flags(self, settings: PlacedSettings) -> PlacedSettings:
-        flags = self._flags
+    def _override(self, settings: ProjectSettings) -> ProjectSettings:
+        overrides = self._overrides
         return replace(
             settings,
-            select=flags.select or settings.select,
-            ignore=(*settings.ignore, *flags.ignore),
-            exclude=flags.exclude,
-            stream_paths=flags.stream or settings.stream_paths,
-            heartbeat_s=settings.heartbeat_s if flags.heartbeat_s is None else flags.heartbeat_s,
+            select=overrides.select or settings.select,
+            ignore=(*settings.ignore, *overrides.ignore),
+            exclude=self._exclude,
+            stream_paths=overrides.stream_paths or settings.stream_paths,
+            heartbeat_s=(
+                settings.heartbeat_s if overrides.heartbeat_s is None else overrides.heartbeat_s
+            ),
         )
 
 
-def _settings_in(file: Path) -> PlacedSettings | None:
-    """What a file sets; ``None`` for a pyproject.toml without a table of ours."""
+def _settings_in(file: Path) -> ProjectSettings | None:
+    """Read a settings file; return ``None`` for a pyproject.toml without a table [tool.undam]."""
     name = os.path.relpath(file)
-    place = str(file) if name.startswith("..") else name
+    where = str(file) if name.startswith("..") else name
     try:
         table: object = tomllib.loads(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{place}: cannot be read ({reason(error)})") from None
+        raise UsageError(f"{where}: cannot be read ({reason(error)})") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"{place}: is not TOML: {error}") from None
-    if file.name == _SHARED:
+        raise UsageError(f"{where}: is not TOML: {error}") from None
+    if file.name == _PYPROJECT:
         for key in ("tool", "undam"):
             table = table.get(key) if isinstance(table, Mapping) else None
         if table is None:
             return None
-        place = f"{place} [tool.undam]"
+        where = f"{where} [tool.undam]"
     if not isinstance(table, Mapping):
-        raise UsageError(f"{place}: must be a table")
-    settings = read_settings(table, where=place)
-    listed = [*settings.select, *settings.ignore]
-    _require_known([*listed, *(one for many in settings.per_file.values() for one in many)], place)
+        raise UsageError(f"{where}: must be a table")
+    settings = read_settings(table, where=where)
+    require_known_rules(_rule_names(settings), where)
+    return _relative_to(settings, str(file.resolve().parent))
+
+
+def _relative_to(settings: Settings, folder: str) -> ProjectSettings:
     values = {one.name: getattr(settings, one.name) for one in fields(settings)}
-    return PlacedSettings(**values, folder=str(file.resolve().parent))
+    return ProjectSettings(**{**values, "folder": folder})
 
 
-def _require_known(names: Iterable[str], place: str) -> None:
-    """Refuse a name that no rule has: with a slip of the pen nothing would be told at all."""
+def _rule_names(settings: Settings) -> list[str]:
+    per_file = (name for names in settings.per_file.values() for name in names)
+    return [*settings.select, *settings.ignore, *per_file]
+
+
+def require_known_rules(names: Iterable[str], where: str) -> None:
+    """Check that every name is a code, the beginning of a code, or a slug.
+
+    A misspelt name would otherwise disable every rule without notice.
+
+    Raises:
+        UsageError: a name is unknown; the message suggests the nearest.
+    """
     rules = [*config_rules(), *RULES]
     codes = {rule.code for rule in rules}
     slugs = {rule.slug for rule in rules}
     for name in names:
-        begins = bool(name) and any(code.startswith(name.upper()) for code in codes)
-        if not begins and name.lower() not in slugs:
+        is_prefix = bool(name) and any(code.startswith(name.upper()) for code in codes)
+        if not is_prefix and name.lower() not in slugs:
             raise UsageError(
-                f"{place}: no rule is called {name[:80]!r}; {_hint(name, codes | slugs)}"
+                f"{where}: there is no rule {name[:80]!r}; {_hint(name, codes | slugs)}"
             )
 
 
 def _hint(name: str, known: Iterable[str]) -> str:
     names = {one.lower(): one for one in known}
     near = difflib.get_close_matches(name.lower(), names, n=1)
-    return f"nearest: {names[near[0]]}" if near else "`undam rules` lists all"
+    return f"did you mean {names[near[0]]}?" if near else "`undam rules` lists all rules"

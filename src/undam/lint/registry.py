@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from undam.errors import UsageError
 from undam.lint.diagnostics import ConfigRule
 from undam.lint.dialect import Dialect
 from undam.lint.dialects import (
@@ -38,9 +39,12 @@ def dialect_named(name: str) -> Dialect:
     """Return the dialect with this name.
 
     Raises:
-        KeyError: there is no such dialect.
+        UsageError: there is no such dialect; the message lists all of them.
     """
-    return {dialect.name: dialect for dialect in DIALECTS}[name]
+    dialects = {dialect.name: dialect for dialect in DIALECTS}
+    if name not in dialects:
+        raise UsageError(f"there is no dialect {name[:80]!r}; known: {', '.join(dialects)}")
+    return dialects[name]
 
 
 def recognise_dialect(path: str, text: str) -> Dialect | None:

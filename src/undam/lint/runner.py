@@ -1,204 +1,386 @@
-"""Lints the files that paths name: each once, and included ones with what includes them."""
+"""Lint and fix files and folders: the public API of `undam.lint`.
+
+Each file is linted once. A file that another one includes is linted where it is included, because
+the including file decides what is in force there.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from undam.errors import ConfigSyntaxError
-from undam.lint import (
-    Diagnostic,
-    Dialect,
-    LintResult,
-    Source,
-    UnreadPart,
-    dialect_named,
-    lint_source,
-    recognise_dialect,
-)
-from undam.lint.files import Candidate, ConfigFiles, Problem, find_candidates, reason
+from undam.errors import ConfigSyntaxError, UsageError
+from undam.lint.diagnostics import Diagnostic
+from undam.lint.dialect import Dialect, LintResult
+from undam.lint.engine import fix_sources, lint_source
+from undam.lint.files import STDIN, Candidate, ConfigFiles, Problem, find_candidates, reason
 from undam.lint.includes import Includes
-from undam.lint.project_settings import Flags, PlacedSettings, SettingsFinder
+from undam.lint.project_settings import ProjectSettings, SettingsOverrides, SettingsResolver
+from undam.lint.registry import dialect_named, recognise_dialect
+from undam.lint.replace_file import replace_text
+from undam.lint.settings import Settings
 from undam.rules import Severity
+from undam.textfiles.diff import changed_lines, file_diff
+from undam.textfiles.source import Source, UnreadPart
 
 _T = TypeVar("_T")
 
-Tell = Callable[[str, int, int], None]
-"""``(path, files done, files in all)``."""
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+"""One path or several. "-" is standard input."""
+
+ProgressCallback = Callable[[str, int, int], None]
+"""Called before each file with its path, the number of files done, and the number of all files."""
 
 _RANK = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
-_TOO_LARGE = "is larger than 1 MB"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What lint and fix are asked for.
+class LintOptions:
+    """Options of `lint_paths` and `fix_paths`.
 
     Args:
-        dialect: in which named files are read; in folders only files of this one are taken.
-        skip_unknown: let a named file of no known dialect be, as one in a folder.
+        dialect: name of the dialect of the named files. Below folders only files that are
+            recognised as this dialect are linted.
+        skip_unknown: skip named files of unknown dialect instead of reporting a problem.
+        exclude: path patterns of files and folders to leave out.
+        config_file: settings file for all files, instead of the nearest one.
+        overrides: values that take precedence over the settings.
     """
 
-    paths: tuple[str, ...]
     dialect: str | None = None
     skip_unknown: bool = False
-    flags: Flags = field(default_factory=Flags)
-
-    @property
-    def folders(self) -> list[str]:
-        return [path for path in self.paths if Path(path).is_dir()]
+    exclude: tuple[str, ...] = ()
+    config_file: str | None = None
+    overrides: SettingsOverrides = field(default_factory=SettingsOverrides)
 
 
-@dataclass(frozen=True)
-class Root:
-    """A file that was linted, with all that it includes."""
-
-    path: str
-    dialect: Dialect
-    settings: PlacedSettings
-    linted: LintResult
-    refused: tuple[UnreadPart, ...] = ()
-
-    @property
-    def files(self) -> list[str]:
-        return [self.path, *(one.path for one in self.linted.included)]
-
-
-@dataclass
-class Report:
-    """What came of a run.
+@dataclass(frozen=True, kw_only=True)
+class LintReport:
+    """Result of `lint_paths`.
 
     Args:
-        roots: the files whose findings are told. One that another includes is no root, so that
-            it is judged where it stands in force.
-        mistakes: each once, by path and place.
-        dialects: by path, what each mistake's file is written in.
+        diagnostics: each once, sorted by path and position.
+        files: paths of all files that were linted, including included ones; sorted.
+        unread: parts of files that were not analyzed, with the reason.
+        problems: files that could not be linted, with the reason.
+        dialects: dialect of each file in ``files``.
+        texts: the texts of the files.
     """
 
-    files: ConfigFiles
-    roots: list[Root] = field(default_factory=list)
-    diagnostics: list[Diagnostic] = field(default_factory=list)
-    unread: list[UnreadPart] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    dialects: dict[str, Dialect] = field(default_factory=dict)
+    diagnostics: tuple[Diagnostic, ...]
+    files: tuple[str, ...]
+    unread: tuple[UnreadPart, ...]
+    problems: tuple[Problem, ...]
+    dialects: Mapping[str, Dialect] = field(repr=False)
+    texts: ConfigFiles = field(repr=False)
 
     @property
-    def has_findings(self) -> bool:
-        """Whether there is an error or a warning."""
+    def has_faults(self) -> bool:
+        """Whether there is a diagnostic of severity error or warning."""
         return any(one.severity is not Severity.INFO for one in self.diagnostics)
 
     def source(self, diagnostic: Diagnostic) -> Source:
-        """The text that a mistake stands in."""
-        return self.files.source(diagnostic.path)
+        """Return the text of the file that a diagnostic is located in."""
+        return self.texts.source(diagnostic.path)
+
+    def fix_lines(self, diagnostic: Diagnostic) -> list[str]:
+        """Return the lines that the fix removes, prefixed "-", and adds, prefixed "+"."""
+        return changed_lines(self.source(diagnostic), diagnostic.edits)
 
 
-def lint_files(request: Request, tell: Tell = lambda _path, _done, _all: None) -> Report:
-    """Lint all files of a request.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileChange:
+    """Changes of all fixes in one file.
+
+    Args:
+        before: the text on disk.
+        after: the text with the fixes applied.
+        encoding: encoding of the file.
+        written: the new text was written to the file.
+    """
+
+    path: str
+    dialect: Dialect
+    before: str
+    after: str
+    encoding: str
+    written: bool = False
+
+    def diff(self) -> list[str]:
+        """Return the lines of a unified diff for ``patch -p1`` and ``git apply``."""
+        name = "stdin" if self.path == STDIN else self.path
+        return list(file_diff(name, self.before, self.after))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixReport:
+    """Result of `fix_paths`.
+
+    Args:
+        lint: the report before the fixes.
+        changes: files that the fixes change, sorted by path.
+        problems: files that could not be linted, fixed or written, with the reason.
+    """
+
+    lint: LintReport
+    changes: tuple[FileChange, ...]
+    problems: tuple[Problem, ...]
+
+    def content(self, path: str) -> bytes:
+        """Return the content of a linted file with the fixes applied."""
+        after = {change.path: change.after for change in self.changes}
+        before = self.lint.texts.read(path)
+        return before.encode(after.get(path, before.text))
+
+
+def lint_paths(
+    paths: Paths,
+    settings: Settings | None = None,
+    *,
+    options: LintOptions | None = None,
+    on_progress: ProgressCallback | None = None,
+) -> LintReport:
+    """Lint files and folders.
+
+    Args:
+        paths: files, folders with all files below them, or "-" for standard input.
+        settings: settings for all files. By default each file has those of the nearest undam.toml
+            or pyproject.toml, from its folder upwards.
 
     Raises:
-        UsageError: the request or a file of settings makes no sense.
+        UsageError: an option or a settings file is invalid.
     """
-    settings = SettingsFinder(request.flags)
-    candidates, problems = find_candidates(request.paths, request.flags.exclude)
-    files = ConfigFiles()
-    report = Report(files, problems=problems)
-    for one in candidates:
-        files.call(one.path)
-    roots: list[Root] = []
-    for done, one in enumerate(candidates):
-        tell(one.path, done, len(candidates))
-        dialect = _dialect(one, request, report)
-        if dialect is None:
-            files.forget(one.path)
-            continue
-        root = _lint(one.path, dialect, settings.of(one.path), report, request.folders)
-        if root is not None:
-            roots.append(root)
-    report.roots = _outermost(roots)
-    _merge(report)
-    return report
+    run = _Run(paths, settings, options or LintOptions())
+    run.lint(on_progress)
+    return run.report()
 
 
-def _dialect(one: Candidate, request: Request, report: Report) -> Dialect | None:
-    """What a file is written in; ``None`` where it is not to be linted, told where it was named."""
-    try:
-        text = report.files.read(one.path)
-    except (OSError, ValueError) as error:
-        report.problems.append(Problem(one.path, reason(error)))
-        return None
-    wanted = dialect_named(request.dialect) if request.dialect else None
-    found = wanted if one.named and wanted else recognise_dialect(one.path, text.text)
-    if not text.is_text:
-        if one.named and not request.skip_unknown:
-            report.problems.append(Problem(one.path, "is not text"))
-        return None
-    if found is None:
-        if one.named and not request.skip_unknown:
-            what = "no dialect that undam knows; name one with --dialect"
-            report.problems.append(Problem(one.path, what))
-        return None
-    if wanted is not None and found is not wanted:
-        return None
-    if text.is_too_large:
-        if one.named:
-            report.problems.append(Problem(one.path, _TOO_LARGE))
+def fix_paths(
+    paths: Paths,
+    settings: Settings | None = None,
+    *,
+    options: LintOptions | None = None,
+    unsafe: bool = False,
+    write: bool = False,
+    on_progress: ProgressCallback | None = None,
+) -> FixReport:
+    """Lint files and folders and apply the fixes, in memory or to the files.
+
+    Args:
+        paths: files, folders with all files below them, or "-" for standard input.
+        settings: as for `lint_paths`.
+        unsafe: also apply fixes that change more than streaming.
+        write: write the changed files; standard input is never written.
+
+    Raises:
+        UsageError: an option or a settings file is invalid.
+    """
+    run = _Run(paths, settings, options or LintOptions())
+    run.lint(on_progress)
+    report = run.report()
+    changes = run.fix(unsafe=unsafe)
+    if write:
+        changes = [run.write(change) for change in changes]
+    return FixReport(lint=report, changes=tuple(changes), problems=tuple(_once(run.problems)))
+
+
+@dataclass(frozen=True)
+class _LintedFile:
+    """A file that was linted, with the files it includes."""
+
+    path: str
+    dialect: Dialect
+    settings: ProjectSettings
+    result: LintResult
+    unopened: tuple[UnreadPart, ...]
+
+    @property
+    def files(self) -> list[str]:
+        return [self.path, *(one.path for one in self.result.included)]
+
+
+class _Run:
+    """One run of lint, and of fix after it."""
+
+    def __init__(self, paths: Paths, settings: Settings | None, options: LintOptions) -> None:
+        self._paths = _path_list(paths)
+        self._folders = [path for path in self._paths if Path(path).is_dir()]
+        self._options = options
+        self._dialect = None if options.dialect is None else dialect_named(options.dialect)
+        self._settings = SettingsResolver(
+            settings,
+            options.overrides,
+            config_file=options.config_file,
+            exclude=options.exclude,
+        )
+        self._texts = ConfigFiles()
+        self._linted: list[_LintedFile] = []
+        self._dialects: dict[str, Dialect] = {}
+        self._unread: list[UnreadPart] = []
+        self.problems: list[Problem] = []
+
+    def lint(self, on_progress: ProgressCallback | None) -> None:
+        """Lint every candidate and keep the results of the outermost files."""
+        candidates, self.problems = find_candidates(self._paths, self._options.exclude)
+        for candidate in candidates:
+            self._texts.register(candidate.path)
+        linted: list[_LintedFile] = []
+        for done, candidate in enumerate(candidates):
+            if on_progress is not None:
+                on_progress(candidate.path, done, len(candidates))
+            dialect = self._dialect_of(candidate)
+            if dialect is None:
+                self._texts.discard(candidate.path)
+                continue
+            one = self._lint(candidate.path, dialect)
+            if one is not None:
+                linted.append(one)
+        self._linted = _outermost(linted)
+        for one in self._linted:
+            for path in one.files:
+                self._dialects.setdefault(path, one.dialect)
+
+    def report(self) -> LintReport:
+        """Merge the results. Of two diagnostics at one position the more severe is kept."""
+        merged: dict[tuple[str, int, int, str], Diagnostic] = {}
+        unread = list(self._unread)
+        for linted in self._linted:
+            for one in linted.result.diagnostics:
+                key = _sort_key(one)
+                known = merged.get(key)
+                if known is None or _RANK[one.severity] < _RANK[known.severity]:
+                    merged[key] = one
+            unread += [*linted.result.unread, *linted.unopened]
+        return LintReport(
+            diagnostics=tuple(merged[key] for key in sorted(merged)),
+            files=tuple(sorted(self._dialects)),
+            unread=tuple(sorted(_once(unread), key=lambda one: (one.path, one.line))),
+            problems=tuple(_once(self.problems)),
+            dialects=self._dialects,
+            texts=self._texts,
+        )
+
+    def fix(self, *, unsafe: bool) -> list[FileChange]:
+        """Apply the fixes in memory."""
+        texts = self._texts.copy()
+        for linted in self._linted:
+            if not any(one.edits for one in linted.result.diagnostics):
+                continue
+            open_include = Includes(texts, linted.path, self._folders)
+            source = texts.source(linted.path)
+            try:
+                fixed = fix_sources(
+                    linted.dialect,
+                    source,
+                    linted.settings,
+                    unsafe=unsafe,
+                    open_include=open_include,
+                )
+            except ConfigSyntaxError as error:
+                # A file that two others include was changed by the fixes for the first of them.
+                problem = Problem(linted.path, f"cannot be fixed completely: {error}")
+                self.problems.append(problem)
+                continue
+            for path, text in fixed.items():
+                texts.change(path, text)
+        return [
+            FileChange(
+                path=path,
+                dialect=self._dialects[path],
+                before=texts.read(path).text,
+                after=text,
+                encoding=texts.read(path).encoding,
+            )
+            for path, text in sorted(texts.changed.items())
+        ]
+
+    def write(self, change: FileChange) -> FileChange:
+        """Write a change to its file; on failure record a problem."""
+        if change.path == STDIN:
+            return change
+        try:
+            replace_text(change.path, self._texts.read(change.path), change.after, self._folders)
+        except UsageError as error:
+            message = str(error).removeprefix(f"{change.path}: ")
+            self.problems.append(Problem(change.path, message))
+            return change
+        return replace(change, written=True)
+
+    def _dialect_of(self, candidate: Candidate) -> Dialect | None:
+        """Return the dialect in which to lint a file; ``None`` if it is not to be linted.
+
+        For a file that the user named, the reason is recorded as a problem.
+        """
+        path = candidate.path
+        try:
+            text = self._texts.read(path)
+        except (OSError, ValueError) as error:
+            self.problems.append(Problem(path, reason(error)))
+            return None
+        report_unknown = candidate.named and not self._options.skip_unknown
+        if not text.is_text:
+            if report_unknown:
+                self.problems.append(Problem(path, "is not text"))
+            return None
+        if candidate.named and self._dialect is not None:
+            dialect: Dialect | None = self._dialect
         else:
-            report.unread.append(UnreadPart(one.path, 1, f"the file, which {_TOO_LARGE}"))
-        return None
-    return found
+            dialect = recognise_dialect(path, text.text)
+        if dialect is None:
+            if report_unknown:
+                message = "is not a configuration of a known dialect; specify it with --dialect"
+                self.problems.append(Problem(path, message))
+            return None
+        if self._dialect is not None and dialect is not self._dialect:
+            return None
+        if text.is_too_large:
+            if candidate.named:
+                self.problems.append(Problem(path, "is larger than 1 MB"))
+            else:
+                self._unread.append(UnreadPart(path, 1, "the file (larger than 1 MB)"))
+            return None
+        return dialect
+
+    def _lint(self, path: str, dialect: Dialect) -> _LintedFile | None:
+        settings = self._settings.settings_for(path)
+        source = self._texts.source(path)
+        open_include = Includes(self._texts, path, self._folders)
+        try:
+            result = lint_source(dialect, source, settings, open_include)
+        except ConfigSyntaxError as error:
+            message = str(error).removeprefix(f"{error.path}:{error.line}:{error.column}: ")
+            self.problems.append(Problem(error.path, message, error.line, error.column))
+            return None
+        except RecursionError:
+            self.problems.append(Problem(path, "is nested too deeply"))
+            return None
+        unopened = open_include.unread([source, *result.included])
+        return _LintedFile(path, dialect, settings, result, tuple(unopened))
 
 
-def _lint(
-    path: str, dialect: Dialect, settings: PlacedSettings, report: Report, folders: Sequence[str]
-) -> Root | None:
-    source = report.files.source(path)
-    open_include = Includes(report.files, path, folders)
-    try:
-        linted = lint_source(dialect, source, settings, open_include)
-    except ConfigSyntaxError as error:
-        message = str(error).removeprefix(f"{error.path}:{error.line}:{error.column}: ")
-        report.problems.append(Problem(error.path, message, error.line, error.column))
-        return None
-    except RecursionError:
-        report.problems.append(Problem(path, "is nested too deeply to be read"))
-        return None
-    refused = open_include.unread([source, *linted.included])
-    return Root(path, dialect, settings, linted, tuple(refused))
+def _path_list(paths: Paths) -> list[str]:
+    if isinstance(paths, str | os.PathLike):
+        return [os.fspath(paths)]
+    return [os.fspath(path) for path in paths]
 
 
-def _outermost(roots: list[Root]) -> list[Root]:
-    """Those that no other includes, and the first of those that include each other."""
-    inside = {path for root in roots for path in root.files[1:] if path != root.path}
-    kept = {root.path: root for root in roots if root.path not in inside}
-    reached = {path for root in kept.values() for path in root.files}
-    for root in roots:
-        if root.path not in reached:
-            kept[root.path] = root
-            reached |= set(root.files)
-    return [root for root in roots if root.path in kept]
+def _outermost(linted: list[_LintedFile]) -> list[_LintedFile]:
+    """Return the files that no other includes, and one of those that include each other."""
+    inner = {path for one in linted for path in one.files[1:] if path != one.path}
+    kept = {one.path: one for one in linted if one.path not in inner}
+    reached = {path for one in kept.values() for path in one.files}
+    for one in linted:
+        if one.path not in reached:
+            kept[one.path] = one
+            reached |= set(one.files)
+    return [one for one in linted if one.path in kept]
 
 
-def _merge(report: Report) -> None:
-    """Bring together what the roots found; of what two say of one place the worse is kept."""
-    places: dict[tuple[str, int, int, str], Diagnostic] = {}
-    for root in report.roots:
-        for one in root.linted.diagnostics:
-            key = (one.path, one.line, one.column, one.rule.code)
-            known = places.get(key)
-            if known is None or _RANK[one.severity] < _RANK[known.severity]:
-                places[key] = one
-        for path in root.files:
-            report.dialects.setdefault(path, root.dialect)
-        report.unread += [*root.linted.unread, *root.refused]
-    report.diagnostics = sorted(places.values(), key=_place)
-    report.unread = sorted(_once(report.unread), key=lambda one: (one.path, one.line))
-    report.problems = _once(report.problems)
-
-
-def _place(one: Diagnostic) -> tuple[str, int, int, str]:
+def _sort_key(one: Diagnostic) -> tuple[str, int, int, str]:
+    # The separator sorts first, so that the files of a folder stay together.
     return one.path.replace(os.sep, "\0"), one.line, one.column, one.rule.code
 
 

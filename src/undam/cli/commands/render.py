@@ -1,4 +1,4 @@
-"""`undam render`: a configuration that starts as it is and streams."""
+"""`undam render`: write a complete configuration that streams."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import click
 from undam.cli.main import EXIT_CLEAN
 from undam.cli.ui.output import STDOUT, console, json_option, write_json, write_whole
 from undam.errors import UsageError
-from undam.lint import DIALECTS, RenderRequest, dialect_named
+from undam.lint import RenderRequest, dialect_named
 
 _DEFAULTS = RenderRequest(upstream="")
-# Names, addresses, and IPv6 in brackets: what none of the dialects gives a meaning.
+# Host names, IPv4 addresses, and IPv6 addresses in brackets. No dialect gives their characters a
+# special meaning.
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 _MAX_IDLE_S = 30 * 24 * 3600.0
@@ -22,23 +23,23 @@ _MAX_IDLE_S = 30 * 24 * 3600.0
 
 @click.command()
 @click.argument("dialect")
-@click.option("--upstream", metavar="URL", required=True, help="http://HOST:PORT of the server.")
+@click.option(
+    "--upstream", metavar="URL", required=True, help="Origin server, as http://HOST:PORT."
+)
 @click.option("--path", default=_DEFAULTS.path, show_default=True, metavar="PREFIX",
-              help="Path of the streaming route.")  # fmt: skip
+              help="Path prefix of the streaming route.")  # fmt: skip
 @click.option("--idle", default=_DEFAULTS.idle_s, show_default=True, metavar="S",
-              help="For how many seconds a stream may be silent.")  # fmt: skip
+              help="How long a stream may be silent, in seconds.")  # fmt: skip
 @click.option("--listen", default=_DEFAULTS.listen, show_default=True, metavar="HOST:PORT",
-              help="Where to listen.")  # fmt: skip
-@click.option("--output", metavar="FILE", help="Write to FILE; otherwise to standard output.")
+              help="Address to listen on.")  # fmt: skip
+@click.option("--output", metavar="FILE", help="Write to FILE instead of standard output.")
 @json_option
-def command(dialect: str, output: str | None, json_to: str | None, **asked: Any) -> int:
-    """Write a complete and minimal configuration of DIALECT that starts as it is and streams."""
-    try:
-        writer = dialect_named(dialect)
-    except KeyError:
-        known = ", ".join(one.name for one in DIALECTS)
-        raise UsageError(f"no dialect is called {dialect[:80]!r}; known: {known}") from None
-    text = writer.render(request_of(**asked))
+def command(dialect: str, output: str | None, json_to: str | None, **given: Any) -> int:
+    """Write a complete, minimal configuration of DIALECT that streams.
+
+    The program starts with it unchanged.
+    """
+    text = dialect_named(dialect).render(request_from(**given))
     if output is not None:
         write_whole(output, [text])
     if json_to is not None:
@@ -48,38 +49,44 @@ def command(dialect: str, output: str | None, json_to: str | None, **asked: Any)
     return EXIT_CLEAN
 
 
-def request_of(*, upstream: str, path: str, idle: float, listen: str) -> RenderRequest:
-    """What is asked for, with nothing in it that could mean more in a configuration.
+def request_from(*, upstream: str, path: str, idle: float, listen: str) -> RenderRequest:
+    """Validate the options; no value may have a special meaning in a configuration.
 
     Raises:
-        UsageError: names the option and what it takes.
+        UsageError: an option is invalid; the message names it and the valid form.
     """
     if not _PATH.fullmatch(path):
-        raise UsageError(f"--path {path[:80]!r}: must begin with / and have no odd characters")
+        raise UsageError(
+            f"--path {path[:80]!r}: must begin with / and contain only letters, digits and ._~-/"
+        )
     if not 0 < idle <= _MAX_IDLE_S:
         raise UsageError(f"--idle {idle:g}: must be above 0 and at most {_MAX_IDLE_S:g} seconds")
     host, _, port = listen.rpartition(":")
     if not _HOST.fullmatch(host) or not _is_port(port):
-        raise UsageError(f"--listen {listen[:80]!r}: must be HOST:PORT, as 127.0.0.1:8080")
+        raise UsageError(
+            f"--listen {listen[:80]!r}: must be HOST:PORT, for instance 127.0.0.1:8080"
+        )
     return RenderRequest(upstream=_origin(upstream), path=path, idle_s=idle, listen=listen)
 
 
 def _origin(upstream: str) -> str:
-    """``http://HOST:PORT``, with the port even where it is 80."""
-    asks = "must be http://HOST:PORT"
+    """Return ``http://HOST:PORT``, with the port even if it is 80."""
+    expected = "must be http://HOST:PORT"
     try:
         if not upstream.isprintable():  # urlsplit drops line breaks
             raise ValueError
         url = urlsplit(upstream if "//" in upstream else f"http://{upstream}")
         port = url.port
     except ValueError:
-        raise UsageError(f"--upstream {upstream[:80]!r}: {asks}") from None
+        raise UsageError(f"--upstream {upstream[:80]!r}: {expected}") from None
     if url.scheme == "https":
-        raise UsageError("--upstream: these configurations speak HTTP to the server, not HTTPS")
+        raise UsageError(
+            "--upstream: HTTPS is not supported; rendered configurations use plain HTTP upstream"
+        )
     host = url.netloc.rpartition(":")[0] if port is not None else url.netloc.removesuffix(":")
     rest = url.path.strip("/") or url.query or url.fragment
     if url.scheme != "http" or not _HOST.fullmatch(host) or rest or port == 0:
-        raise UsageError(f"--upstream {upstream[:80]!r}: {asks}, without a path")
+        raise UsageError(f"--upstream {upstream[:80]!r}: {expected}, without a path")
     return f"http://{host}:{80 if port is None else port}"
 
 

@@ -1,21 +1,22 @@
-"""`undam lint`: what in configurations holds or cuts a stream."""
+"""`undam lint`: report lines of proxy configurations that hold or cut a stream."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from undam.cli.commands.lint.json_output import github_lines, lint_json
-from undam.cli.commands.lint.options import lint_options, request_of
+from undam.cli.commands.lint.options import lint_options, options_from
 from undam.cli.commands.lint.progress import lint_progress
 from undam.cli.commands.lint.sarif import lint_sarif
 from undam.cli.commands.lint.text import print_report
 from undam.cli.main import EXIT_CLEAN, EXIT_COULD_NOT_RUN, EXIT_FINDINGS
 from undam.cli.ui.output import STDOUT, console, json_option, require_writable, write_json
 from undam.cli.ui.sanitize import one_line
-from undam.lint.runner import Report, lint_files
+from undam.lint import LintReport, Problem, lint_paths
 
 _FORMATS = ("text", "json", "sarif", "github")
 
@@ -24,36 +25,38 @@ _FORMATS = ("text", "json", "sarif", "github")
 @lint_options
 @click.option(
     "--format",
-    "form",
+    "output_format",
     type=click.Choice(_FORMATS),
     default="text",
     show_default=True,
-    help="What to write to standard output.",
+    help="Format of the report on standard output.",
 )
 @json_option
-def command(paths: tuple[str, ...], form: str, json_to: str | None, **given: Any) -> int:
-    """Say what in configurations holds or cuts a stream, and what mends it.
+def command(paths: tuple[str, ...], output_format: str, json_to: str | None, **given: Any) -> int:
+    """Report lines of proxy configurations that hold or cut a stream, and how to fix them.
 
-    PATH is a file, a folder with all below it, or '-' for standard input. Files that one of them
-    includes are linted with it. Exits 0 clean, 1 with errors or warnings, 2 if a file could not be
-    read; the others are linted all the same.
+    PATH is a file, a folder (with all files below it), or '-' for standard input. Included files
+    are linted with the file that includes them.
+
+    Exit codes: 0 clean, 1 errors or warnings, 2 a file could not be read (all other files are
+    linted nevertheless).
     """
     paths, json_to = paths_and_json(paths, json_to)
-    request = request_of(paths, given)
+    options = options_from(paths, given)
     if json_to not in {None, STDOUT}:
         require_writable(str(json_to), "--json")
-    with lint_progress() as tell:
-        report = lint_files(request, tell)
+    with lint_progress() as on_progress:
+        report = lint_paths(paths, options=options, on_progress=on_progress)
     if json_to is not None:
         write_json(lint_json(report), json_to)
     if json_to != STDOUT:
-        _write(report, form)
-    print_problems(report)
+        _write(report, output_format)
+    print_problems(report.problems)
     return exit_code(report)
 
 
-def _write(report: Report, form: str) -> None:
-    match form:
+def _write(report: LintReport, output_format: str) -> None:
+    match output_format:
         case "json":
             write_json(lint_json(report), STDOUT)
         case "sarif":
@@ -66,25 +69,26 @@ def _write(report: Report, form: str) -> None:
             print_report(report, console())
 
 
-def print_problems(report: Report) -> None:
-    """One line on standard error for each file that could not be linted."""
-    for problem in report.problems:
+def print_problems(problems: Iterable[Problem]) -> None:
+    """Print one line on standard error for each problem."""
+    for problem in problems:
         click.echo(f"undam: {one_line(str(problem))}", err=True)
 
 
-def exit_code(report: Report) -> int:
-    """Of the command; a file that could not be linted goes before findings."""
+def exit_code(report: LintReport) -> int:
+    """Return the exit code; problems take precedence over diagnostics."""
     if report.problems:
         return EXIT_COULD_NOT_RUN
-    return EXIT_FINDINGS if report.has_findings else EXIT_CLEAN
+    return EXIT_FINDINGS if report.has_faults else EXIT_CLEAN
 
 
 def paths_and_json(
     paths: tuple[str, ...], json_to: str | None
 ) -> tuple[tuple[str, ...], str | None]:
-    """``--json nginx.conf`` means that file, not one to write to: click takes what follows.
+    """Treat the value of ``--json nginx.conf`` as a path to lint, not as a file to write.
 
-    A file is written over only if it is empty or holds JSON of ours.
+    Click takes the next argument as the value of the option. A file is overwritten only if it is
+    empty or contains a JSON report.
     """
     if json_to in {None, STDOUT}:
         return paths, json_to
@@ -96,5 +100,5 @@ def paths_and_json(
 
 def _is_report(file: Path) -> bool:
     with file.open("rb") as opened:
-        text = opened.read(100)
-    return not text or (text.startswith(b"{") and b'"schema"' in text)
+        beginning = opened.read(100)
+    return not beginning or (beginning.startswith(b"{") and b'"schema"' in beginning)

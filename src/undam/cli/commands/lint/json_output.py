@@ -1,35 +1,33 @@
-"""Findings for other programs: undam's own JSON, and annotations of GitHub's workflows."""
+"""Reports for other programs: undam's own JSON, and GitHub workflow annotations."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from undam.cli.commands.lint.fix_text import changed_lines, region
 from undam.cli.ui.sanitize import one_line, plain
-from undam.lint import Diagnostic, Source
-from undam.lint.files import Problem
-from undam.lint.runner import Report
+from undam.lint import Diagnostic, LintReport, Problem
 from undam.rules import Severity
+from undam.textfiles.diff import region
 
 _Properties = dict[str, str | int]
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 
 
-def lint_json(report: Report) -> dict[str, object]:
-    """Schema 1."""
+def lint_json(report: LintReport) -> dict[str, object]:
+    """Return the report as JSON, schema 1."""
     return {
         "schema": 1,
         "command": "lint",
         "findings": [_finding(one, report) for one in report.diagnostics],
         "unread": [{"path": one.path, "line": one.line, "what": one.what} for one in report.unread],
         "problems": [problem_json(one) for one in report.problems],
-        "files": sorted({path for root in report.roots for path in root.files}),
+        "files": list(report.files),
     }
 
 
 def problem_json(problem: Problem) -> dict[str, object]:
-    """Why a file was not linted; line and column are null where there is no place."""
+    """Return a problem as JSON; line and column are null if there is no position."""
     return {
         "path": problem.path,
         "line": problem.line,
@@ -38,7 +36,7 @@ def problem_json(problem: Problem) -> dict[str, object]:
     }
 
 
-def _finding(one: Diagnostic, report: Report) -> dict[str, object]:
+def _finding(one: Diagnostic, report: LintReport) -> dict[str, object]:
     return {
         "code": one.rule.code,
         "slug": one.rule.slug,
@@ -53,11 +51,11 @@ def _finding(one: Diagnostic, report: Report) -> dict[str, object]:
     }
 
 
-def _fix(one: Diagnostic, report: Report) -> dict[str, object] | None:
+def _fix(one: Diagnostic, report: LintReport) -> dict[str, object] | None:
     if not one.edits:
         return None
-    source: Source = report.source(one)
-    lines = changed_lines(source, one)
+    source = report.source(one)
+    lines = report.fix_lines(one)
     return {
         "where": report.dialects[one.path].name,
         "text": "\n".join(line[1:].strip() for line in lines if line[0] == "+"),
@@ -67,10 +65,10 @@ def _fix(one: Diagnostic, report: Report) -> dict[str, object] | None:
     }
 
 
-def github_lines(report: Report) -> Iterator[str]:
-    """Workflow commands, which GitHub shows at the lines of a pull request."""
+def github_lines(report: LintReport) -> Iterator[str]:
+    """Yield workflow commands, which GitHub displays at the lines of a pull request."""
     for one in report.diagnostics:
-        place: _Properties = {
+        properties: _Properties = {
             "file": one.path,
             "line": one.line,
             "endLine": one.line,
@@ -78,17 +76,17 @@ def github_lines(report: Report) -> Iterator[str]:
             "endColumn": one.column + one.length,
             "title": f"{one.rule.code} {one.rule.slug}",
         }
-        yield _command(_COMMANDS[one.severity], place, one.message)
+        yield _command(_COMMANDS[one.severity], properties, one.message)
     for problem in report.problems:
-        where: _Properties = {"file": problem.path, "title": "undam could not read it"}
+        properties = {"file": problem.path, "title": "undam could not read this file"}
         if problem.line is not None:
-            where |= {"line": problem.line, "col": problem.column or 1}
-        yield _command("error", where, problem.message)
+            properties |= {"line": problem.line, "col": problem.column or 1}
+        yield _command("error", properties, problem.message)
 
 
 def _command(name: str, properties: _Properties, message: str) -> str:
-    told = ",".join(f"{key}={_property(str(value))}" for key, value in properties.items())
-    return f"::{name} {told}::{_data(one_line(message))}"
+    pairs = ",".join(f"{key}={_property(str(value))}" for key, value in properties.items())
+    return f"::{name} {pairs}::{_data(one_line(message))}"
 
 
 def _data(text: str) -> str:
@@ -96,5 +94,5 @@ def _data(text: str) -> str:
 
 
 def _property(text: str) -> str:
-    """As ``_data``; commas and colons part properties. What no terminal should get is escaped."""
+    """Escape a property: as ``_data``, also commas, colons and terminal control characters."""
     return plain(_data(text)).replace(":", "%3A").replace(",", "%2C")

@@ -1,4 +1,4 @@
-"""The arguments that lint and fix share."""
+"""Arguments and options that lint and fix share."""
 
 from __future__ import annotations
 
@@ -9,84 +9,84 @@ from typing import Any
 import click
 
 from undam.errors import UsageError
-from undam.lint import DIALECTS, dialect_named
-from undam.lint.project_settings import Flags
-from undam.lint.runner import Request
+from undam.lint import DIALECTS, LintOptions, SettingsOverrides, dialect_named
+from undam.lint.project_settings import require_known_rules
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.argument("paths", nargs=-1, metavar="PATH..."),
     click.option(
         "--dialect",
         metavar="NAME",
-        help="Read named files as this, and take only its files from folders: "
-        f"{', '.join(one.name for one in DIALECTS)}.",
+        help="Dialect of the named files. From folders, only files of this dialect are linted. "
+        f"Known dialects: {', '.join(dialect.name for dialect in DIALECTS)}.",
     ),
     click.option("--select", multiple=True, metavar="RULES",
-                 help="Only these: codes, beginnings of codes, or slugs; NGX,HAP1 is both."),
-    click.option("--ignore", multiple=True, metavar="RULES", help="Not these."),
+                 help="Enable only these rules: codes, prefixes of codes, or slugs, for instance "
+                 "NGX,HAP1."),
+    click.option("--ignore", multiple=True, metavar="RULES", help="Disable these rules."),
     click.option(
         "--stream",
         multiple=True,
         metavar="PREFIX",
-        help="A path of the service that streams, as /v1/; then no others do. Otherwise it is told "
-        "by their looks. Repeatable.",
+        help="Path prefix of a route that streams, for instance /v1/. All other routes are then "
+        "skipped. By default, streaming routes are recognised by path and upstream. Repeatable.",
     ),
     click.option(
         "--heartbeat",
         type=click.FloatRange(min=0, min_open=True),
         metavar="S",
-        help="How often the servers behind send a heartbeat; idle limits are judged by it.",
+        help="Heartbeat interval of the servers behind the proxy; idle limits are compared with "
+        "it.",
     ),
     click.option("--exclude", multiple=True, metavar="PATTERN",
-                 help="Leave out files and folders of this path or name. Repeatable."),
+                 help="Leave out files and folders with this path or name. Repeatable."),
     click.option(
         "--config",
         metavar="FILE",
-        help="Take settings from this file; otherwise each file has those of the nearest "
+        help="Read settings from this file. By default, each file has the settings of the nearest "
         "undam.toml or pyproject.toml, from its folder upwards.",
     ),
     click.option("--skip-unknown", is_flag=True,
-                 help="Let named files be that are no configuration undam knows."),
+                 help="Skip named files that are not a configuration of a known dialect."),
 )  # fmt: skip
 
 
 def lint_options(command: Any) -> Any:
-    """Add the arguments; ``request_of`` takes them."""
+    """Add the arguments and options to a command; ``options_from`` reads them."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
-def request_of(paths: tuple[str, ...], given: dict[str, Any]) -> Request:
-    """What is asked for. Raises UsageError."""
+def options_from(paths: tuple[str, ...], given: dict[str, Any]) -> LintOptions:
+    """Validate the options.
+
+    Raises:
+        UsageError: an option is invalid, or there is no path.
+    """
     if not paths:
-        raise UsageError("there is no PATH; `.` is this folder, `-` standard input")
-    dialect = given["dialect"]
-    if dialect is not None:
-        try:
-            dialect_named(dialect)
-        except KeyError:
-            known = ", ".join(one.name for one in DIALECTS)
-            raise UsageError(f"no dialect is called {dialect[:80]!r}; known: {known}") from None
+        raise UsageError("missing PATH; use `.` for this folder, `-` for standard input")
+    if given["dialect"] is not None:
+        dialect_named(given["dialect"])
     heartbeat = given["heartbeat"]
     if heartbeat is not None and not math.isfinite(heartbeat):
         raise UsageError(f"--heartbeat {heartbeat:g}: must be a number of seconds")
-    flags = Flags(
-        select=_listed(given["select"]),
-        ignore=_listed(given["ignore"]),
-        stream=given["stream"],
-        exclude=given["exclude"],
+    overrides = SettingsOverrides(
+        select=_split(given["select"]),
+        ignore=_split(given["ignore"]),
+        stream_paths=given["stream"],
         heartbeat_s=heartbeat,
-        config=given["config"],
     )
-    return Request(
-        paths=paths,
-        dialect=dialect,
+    require_known_rules((*overrides.select, *overrides.ignore), "--select/--ignore")
+    return LintOptions(
+        dialect=given["dialect"],
         skip_unknown=given["skip_unknown"],
-        flags=flags,
+        exclude=given["exclude"],
+        config_file=given["config"],
+        overrides=overrides,
     )
 
 
-def _listed(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Several in one value, parted by commas."""
+def _split(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Split comma-separated values."""
     return tuple(name.strip() for value in values for name in value.split(",") if name.strip())

@@ -1,4 +1,4 @@
-"""What lint and fix show while they run: on a terminal's standard error only."""
+"""Progress bar of lint and fix, on standard error if that is a terminal."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from contextlib import contextmanager
 
 from undam.cli.ui.output import console
 from undam.cli.ui.sanitize import one_line
-from undam.lint.runner import Tell
+from undam.lint.runner import ProgressCallback
 
-# The end of a path; with bar and numbers it has room on 80 columns.
-_WIDTH = 36
+# Characters shown of the end of a path, so that bar and numbers fit into 80 columns.
+_PATH_WIDTH = 36
 
 
 @contextmanager
-def lint_progress() -> Iterator[Tell]:
-    """A bar on a terminal, nothing in a pipe."""
+def lint_progress() -> Iterator[ProgressCallback]:
+    """Show a progress bar on a terminal, and nothing otherwise."""
     if not sys.stderr.isatty():
         yield lambda _path, _done, _all: None
         return
@@ -31,6 +31,6 @@ def lint_progress() -> Iterator[Tell]:
     )
     with Progress(*columns, console=console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
-        yield lambda path, done, every: bar.update(
-            task, description=escape(one_line(path)[-_WIDTH:]), completed=done, total=every
+        yield lambda path, done, total: bar.update(
+            task, description=escape(one_line(path)[-_PATH_WIDTH:]), completed=done, total=total
         )

@@ -1,4 +1,4 @@
-"""Findings as SARIF 2.1.0 (OASIS standard, 2020), with the rules' long texts and the fixes."""
+"""Report as SARIF 2.1.0 (OASIS standard, 2020), with the explanation of each rule and the fixes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,19 @@ from pathlib import Path
 from urllib.parse import quote
 
 from undam import __version__
-from undam.cli.commands.lint.fix_text import region
-from undam.lint import ConfigRule, Diagnostic, Edit, Source, UnreadPart, config_rules
-from undam.lint.files import STDIN, Problem
-from undam.lint.runner import Report
+from undam.lint import (
+    ConfigRule,
+    Diagnostic,
+    Edit,
+    LintReport,
+    Problem,
+    Source,
+    UnreadPart,
+    config_rules,
+)
+from undam.lint.files import STDIN
 from undam.rules import Severity
+from undam.textfiles.diff import region
 
 SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -21,10 +29,10 @@ _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: 
 Json = dict[str, object]
 
 
-def lint_sarif(report: Report) -> Json:
-    """A log with one run. Paths of relative files start from the working directory, %SRCROOT%."""
+def lint_sarif(report: LintReport) -> Json:
+    """Return a log with one run. Relative paths start from the working directory, %SRCROOT%."""
     rules = config_rules()
-    places = {rule.code: place for place, rule in enumerate(rules)}
+    rule_index = {rule.code: index for index, rule in enumerate(rules)}
     driver: Json = {
         "name": "undam",
         "version": __version__,
@@ -40,7 +48,8 @@ def lint_sarif(report: Report) -> Json:
             {"executionSuccessful": not report.problems, "toolExecutionNotifications": notes}
         ],
         "results": [
-            _result(one, report.source(one), places[one.rule.code]) for one in report.diagnostics
+            _result(one, report.source(one), rule_index[one.rule.code])
+            for one in report.diagnostics
         ],
     }
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
@@ -58,8 +67,8 @@ def _rule(rule: ConfigRule) -> Json:
     }
 
 
-def _result(one: Diagnostic, source: Source, rule: int) -> Json:
-    place = {
+def _result(one: Diagnostic, source: Source, rule_index: int) -> Json:
+    position = {
         "startLine": one.line,
         "startColumn": one.column,
         "endLine": one.line,
@@ -67,10 +76,10 @@ def _result(one: Diagnostic, source: Source, rule: int) -> Json:
     }
     result: Json = {
         "ruleId": one.rule.code,
-        "ruleIndex": rule,
+        "ruleIndex": rule_index,
         "level": _LEVELS[one.severity],
         "message": {"text": one.message},
-        "locations": [_location(one.path, place)],
+        "locations": [_location(one.path, position)],
     }
     if one.edits:
         result["fixes"] = [_fix(one, source)]
@@ -82,42 +91,42 @@ def _fix(one: Diagnostic, source: Source) -> Json:
         "artifactLocation": _artifact(one.path),
         "replacements": [_replacement(source, edit) for edit in one.edits],
     }
-    text = f"Mend {one.rule.slug} ({one.rule.safety.value})"
+    text = f"Fix {one.rule.slug} ({one.rule.safety.value})"
     return {"description": {"text": text}, "artifactChanges": [change]}
 
 
 def _replacement(source: Source, edit: Edit) -> Json:
-    at = region(source, edit)
+    replaced = region(source, edit)
     deleted = {
-        "startLine": at["line"],
-        "startColumn": at["column"],
-        "endLine": at["end_line"],
-        "endColumn": at["end_column"],
+        "startLine": replaced["line"],
+        "startColumn": replaced["column"],
+        "endLine": replaced["end_line"],
+        "endColumn": replaced["end_column"],
     }
     return {"deletedRegion": deleted, "insertedContent": {"text": edit.text}}
 
 
 def _problem(problem: Problem) -> Json:
-    place = (
+    position = (
         {} if problem.line is None
         else {"startLine": problem.line, "startColumn": problem.column or 1}
     )  # fmt: skip
-    return _notification("error", problem.message, problem.path, place)
+    return _notification("error", problem.message, problem.path, position)
 
 
 def _unread(unread: UnreadPart) -> Json:
-    place = {"startLine": max(1, unread.line)}
-    return _notification("note", f"not read: {unread.what}", unread.path, place)
+    position = {"startLine": max(1, unread.line)}
+    return _notification("note", f"not read: {unread.what}", unread.path, position)
 
 
-def _notification(level: str, text: str, path: str, place: dict[str, int]) -> Json:
-    return {"level": level, "message": {"text": text}, "locations": [_location(path, place)]}
+def _notification(level: str, text: str, path: str, position: dict[str, int]) -> Json:
+    return {"level": level, "message": {"text": text}, "locations": [_location(path, position)]}
 
 
-def _location(path: str, place: dict[str, int]) -> Json:
+def _location(path: str, position: dict[str, int]) -> Json:
     physical: Json = {"artifactLocation": _artifact(path)}
-    if place:
-        physical["region"] = place
+    if position:
+        physical["region"] = position
     return {"physicalLocation": physical}
 
 

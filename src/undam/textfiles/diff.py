@@ -1,0 +1,52 @@
+"""Descriptions of edits: changed lines, regions by line and column, and unified diffs."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from undam.textfiles.edits import Edit, apply_edits
+from undam.textfiles.source import Source
+
+# A fix usually changes a line or two. The bound is for files with everything on one line.
+MAX_LINES = 12
+_NO_NEWLINE = "\n\\ No newline at end of file\n"
+
+
+def changed_lines(source: Source, edits: Sequence[Edit]) -> list[str]:
+    """Return the lines that edits remove, prefixed "-", and add, prefixed "+".
+
+    At most ``MAX_LINES`` lines are returned.
+    """
+    if not edits:
+        return []
+    start, _ = source.line_span(min(edit.start for edit in edits))
+    _, end = source.line_span(max(edit.end for edit in edits))
+    moved = [Edit(edit.start - start, edit.end - start, edit.text) for edit in edits]
+    before = source.text[start:end]
+    after = apply_edits(before, moved)
+    diff = difflib.unified_diff(_lines(before), _lines(after), n=0)
+    lines = (line.rstrip("\r\n") for line in diff if line[0] in "+-")
+    return list(islice(lines, 2, 2 + MAX_LINES))  # without the two header lines
+
+
+def region(source: Source, edit: Edit) -> dict[str, int]:
+    """Return the region that an edit replaces; the end is the position after the last character."""
+    line, column = source.position(edit.start)
+    end_line, end_column = source.position(edit.end)
+    return {"line": line, "column": column, "end_line": end_line, "end_column": end_column}
+
+
+def file_diff(path: str, before: str, after: str) -> Iterator[str]:
+    """Yield a unified diff for ``patch -p1`` and ``git apply``; line endings stay as they are."""
+    name = path.lstrip("/")
+    for line in difflib.unified_diff(_lines(before), _lines(after), f"a/{name}", f"b/{name}"):
+        yield line if line.endswith("\n") else line + _NO_NEWLINE
+
+
+def _lines(text: str) -> list[str]:
+    """Split a text at line feeds only, as ``diff`` does."""
+    lines = [f"{line}\n" for line in text.split("\n")]
+    last = lines.pop().removesuffix("\n")
+    return [*lines, last] if last else lines
