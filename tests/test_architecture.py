@@ -31,6 +31,7 @@ SHARED_CLASS_NAMES: dict[str, str] = {}
 """Names of classes that several modules define, with the reason."""
 
 PURE_PACKAGES = (
+    "framing",
     "sse",
     "timing",
     "rules",

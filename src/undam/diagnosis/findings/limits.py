@@ -1,4 +1,4 @@
-"""Who cuts a silent stream: judged on streams that a beacon kept silent on purpose."""
+"""Findings about idle limits, total limits and silent drops, from deliberately silent streams."""
 
 from __future__ import annotations
 

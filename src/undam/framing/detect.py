@@ -1,0 +1,174 @@
+"""Detection of a body's framing from its first bytes.
+
+The bytes decide, not the Content-Type: JSON lines are served as text/plain, application/json and
+octet-stream, and event streams without any type. The declared type only breaks ties, for instance
+for a body that has not shown anything yet, or for text that looks like nothing in particular.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import crc32
+from enum import StrEnum
+
+DECIDE_BYTES = 4096
+"""Detection is final after this many bytes, if not earlier."""
+
+_BOM = b"\xef\xbb\xbf"
+_PRELUDE_BYTES = 12
+# Real messages are at most 16 MB; the bound keeps random bytes from passing as a prelude.
+_MAX_MESSAGE_BYTES = 16 << 20
+
+_SSE = re.compile(rb"(?:data|event|id|retry)(?::|\r|\n)|:")
+_SSE_PREFIX = re.compile(rb"d(?:a(?:ta?)?)?|e(?:v(?:e(?:nt?)?)?)?|i(?:d)?|r(?:e(?:t(?:ry?)?)?)?")
+# Vercel AI SDK data stream, version 4: one JSON value per line behind a one-character code.
+_CODED_LINE = re.compile(rb'[0-9a-z]:(?:["{\[]|null|true|false|-?\d)')
+_DELIMITER = re.compile(rb"--[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]\r?\n")
+_BOUNDARY = re.compile(r"""boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))""", re.IGNORECASE)
+
+
+class Framing(StrEnum):
+    """How a body divides into events. Values are those of the JSON output."""
+
+    SSE = "sse"
+    """Server-sent events (WHATWG HTML 9.2)."""
+    NDJSON = "ndjson"
+    """One JSON value per line."""
+    JSON_SEQ = "json-seq"
+    """JSON text sequence: each value follows a record separator (RFC 7464)."""
+    JSON_ARRAY = "json-array"
+    """One JSON array, written element by element (Gemini without ``alt=sse``)."""
+    EVENTSTREAM = "eventstream"
+    """Binary messages with checksums (application/vnd.amazon.eventstream)."""
+    MULTIPART = "multipart"
+    """Body parts between delimiter lines (RFC 2046, section 5.1)."""
+    TEXT = "text"
+    """Plain text without any framing."""
+    BYTES = "bytes"
+    """Binary data without a known framing."""
+
+
+def detect(content_type: str, beginning: bytes, *, complete: bool) -> Framing | None:
+    """Return the framing of a body, or ``None`` if more bytes are needed.
+
+    Args:
+        content_type: value of the Content-Type header; empty if there is none.
+        beginning: the first bytes of the decoded body.
+        complete: no more bytes will come.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    body = beginning.removeprefix(_BOM)
+    final = complete or len(beginning) >= DECIDE_BYTES
+    if not final and (len(beginning) < len(_BOM) and _BOM.startswith(beginning)):
+        return None
+    if body.startswith(b"\x1e"):
+        return Framing.JSON_SEQ
+    eventstream = _is_eventstream(body, final=final)
+    if eventstream is not False:
+        return None if eventstream is None else Framing.EVENTSTREAM
+    if _is_binary(body):
+        return Framing.BYTES
+    return _detect_text(kind, content_type, body.lstrip(b" \t\r\n"), final=final)
+
+
+def boundary_of(content_type: str) -> str:
+    """Return the boundary parameter of a multipart type, or an empty string."""
+    match = _BOUNDARY.search(content_type)
+    return (match[1] or match[2]) if match else ""
+
+
+def is_coded_line(line: bytes) -> bool:
+    """Return whether a line is a one-character code, a colon and a JSON value."""
+    return _CODED_LINE.match(line) is not None
+
+
+def _detect_text(kind: str, content_type: str, body: bytes, *, final: bool) -> Framing | None:
+    if not body:
+        return _declared(kind) if final else None
+    if body[:1] == b":" and kind == "text/plain":
+        return _comment_or_text(body, final=final)
+    if _SSE.match(body):
+        return Framing.SSE
+    if not final and _SSE_PREFIX.fullmatch(body):
+        return None
+    if body[:1] == b"{":
+        return Framing.NDJSON
+    if body[:1] == b"[":
+        return _array_or_lines(body, final=final)
+    if body[:2] == b"--" or (body == b"-" and not final):
+        return _multipart_or_text(content_type, body, final=final)
+    if kind in _LINE_TYPES and body[:1] in b'"-0123456789tfn':
+        return Framing.NDJSON
+    return _declared(kind) if kind in _LINE_TYPES and not body.isascii() else Framing.TEXT
+
+
+_LINE_TYPES = {
+    "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines",
+    "application/stream+json", "application/json-lines",
+}  # fmt: skip
+
+
+def _declared(kind: str) -> Framing:
+    """Return the framing that a body without content would have had."""
+    if kind == "text/event-stream":
+        return Framing.SSE
+    if kind in _LINE_TYPES:
+        return Framing.NDJSON
+    if kind == "application/json-seq":
+        return Framing.JSON_SEQ
+    if kind == "application/vnd.amazon.eventstream":
+        return Framing.EVENTSTREAM
+    return Framing.TEXT if kind.startswith("text/") else Framing.BYTES
+
+
+def _comment_or_text(body: bytes, *, final: bool) -> Framing | None:
+    """Distinguish an event stream that starts with a comment from text such as ":) hello"."""
+    lines = [line for line in body.splitlines(keepends=True) if line.strip()]
+    other = next((line for line in lines if not line.startswith(b":")), b"")
+    if _SSE.match(other):
+        return Framing.SSE
+    may_continue = not final and (not other or _SSE_PREFIX.fullmatch(other) is not None)
+    return None if may_continue else Framing.TEXT
+
+
+def _array_or_lines(body: bytes, *, final: bool) -> Framing | None:
+    """Distinguish one array from a line that holds an array (LangGraph tuples)."""
+    first, newline, rest = body.partition(b"\n")
+    line = first.rstrip()
+    if newline and line.endswith(b"]") and rest.lstrip()[:1] in {b"[", b"{"}:
+        return Framing.NDJSON
+    if newline and line.endswith(b"]") and not final and not rest.strip():
+        return None
+    return Framing.JSON_ARRAY if len(body.rstrip()) > 1 or final else None
+
+
+def _multipart_or_text(content_type: str, body: bytes, *, final: bool) -> Framing | None:
+    boundary = boundary_of(content_type).encode()
+    if boundary:
+        wanted = b"--" + boundary
+        if body.startswith(wanted):
+            return Framing.MULTIPART
+        return None if wanted.startswith(body) and not final else Framing.TEXT
+    if _DELIMITER.match(body):
+        return Framing.MULTIPART
+    return None if b"\n" not in body and len(body) < 80 and not final else Framing.TEXT
+
+
+def _is_eventstream(body: bytes, *, final: bool) -> bool | None:
+    """Return whether ``body`` starts with a message prelude; ``None`` if it is too short to say."""
+    if len(body) < _PRELUDE_BYTES:
+        may_be = body[:1] == b"\0" and not final
+        return None if may_be else False
+    total = int.from_bytes(body[:4], "big")
+    headers = int.from_bytes(body[4:8], "big")
+    if not _PRELUDE_BYTES + headers + 4 <= total <= _MAX_MESSAGE_BYTES:
+        return False
+    return crc32(body[:8]) == int.from_bytes(body[8:12], "big")
+
+
+def _is_binary(body: bytes) -> bool:
+    """Return whether ``body`` contains a NUL byte, or is far from valid UTF-8."""
+    sample = body[:1024]
+    if b"\0" in sample:
+        return True
+    return sample.decode("utf-8", "replace").count("�") > max(2, len(sample) // 20)

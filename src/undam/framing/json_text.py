@@ -1,0 +1,200 @@
+"""JSON text sequences (RFC 7464) and JSON arrays that are written element by element.
+
+Values are found by their delimiters and not parsed here: their meaning is the API's matter. Work is
+linear in the bytes received, however they are cut.
+"""
+
+from __future__ import annotations
+
+import re
+
+from undam.errors import RemoteProtocolError
+from undam.sse import Comment, Event
+
+_RS = b"\x1e"
+_SPACE = b" \t\r\n"
+# Everything that changes the state of the scanner: quotes, brackets, commas.
+_OUTSIDE = re.compile(rb'["\[\]{},]')
+_INSIDE_STRING = re.compile(rb'["\\]')
+# Deeper nesting does not occur; the bound keeps hostile bodies from looking like one event.
+_MAX_DEPTH = 512
+
+
+class SequenceDecoder:
+    """Decodes values that each follow a record separator.
+
+    A value is complete at the next separator or at its newline, which RFC 7464 requires (section
+    2.4): a stream would otherwise always appear one event late.
+
+    Args:
+        max_event_bytes: bound of one value.
+    """
+
+    def __init__(self, max_event_bytes: int) -> None:
+        self._max_bytes = max_event_bytes
+        self._held = bytearray()
+        self._failure = ""
+        self._count = 0
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of the unfinished value."""
+        return len(self._held)
+
+    def receive_data(self, data: bytes) -> list[Event | Comment]:
+        """See `framing.decoder.Decoder`."""
+        if self._failure:
+            raise RemoteProtocolError(self._failure)
+        out: list[Event | Comment] = []
+        for number, piece in enumerate(data.split(_RS)):
+            if number:
+                self._finish(out)
+            lines = piece.split(b"\n")
+            for line in lines[:-1]:
+                self._held += line
+                self._finish(out)
+            self._held += lines[-1]
+        self._count += len(out)
+        if len(self._held) > self._max_bytes:
+            self._failure = f"value {self._count + 1} is larger than {self._max_bytes} bytes"
+            if not out:
+                raise RemoteProtocolError(self._failure)
+        return out
+
+    def receive_eof(self) -> list[Event | Comment]:
+        """See `framing.decoder.Decoder`."""
+        return self.receive_data(b"\n") if self._held or self._failure else []
+
+    def _finish(self, out: list[Event | Comment]) -> None:
+        text = bytes(self._held).strip(_SPACE).decode("utf-8", "replace")
+        self._held.clear()
+        if text:
+            out.append(Event(text))
+
+
+class ArrayDecoder:
+    """Decodes the elements of one JSON array.
+
+    An object or an array is complete at its closing bracket, any other value at the next comma.
+
+    Args:
+        max_event_bytes: bound of one element.
+    """
+
+    def __init__(self, max_event_bytes: int) -> None:
+        self._max_bytes = max_event_bytes
+        self._held = bytearray()
+        self._depth = 0
+        self._in_string = False
+        self._escaped = False
+        self._closed = False
+        self._failure = ""
+        self._count = 0
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of the unfinished element."""
+        return len(bytes(self._held).strip(_SPACE)) if self._depth <= 1 else len(self._held)
+
+    def receive_data(self, data: bytes) -> list[Event | Comment]:
+        """See `framing.decoder.Decoder`."""
+        if self._failure:
+            raise RemoteProtocolError(self._failure)
+        out: list[Event | Comment] = []
+        try:
+            self._scan(data, out)
+            if len(self._held) > self._max_bytes:
+                number = self._count + len(out) + 1
+                raise RemoteProtocolError(
+                    f"element {number} is larger than {self._max_bytes} bytes"
+                )
+        except RemoteProtocolError as error:
+            self._failure = str(error)
+            if not out:
+                raise
+        self._count += len(out)
+        return out
+
+    def receive_eof(self) -> list[Event | Comment]:
+        """Return nothing: an unfinished element stays in ``pending_bytes``.
+
+        Raises:
+            RemoteProtocolError: as ``receive_data``.
+        """
+        if self._failure:
+            raise RemoteProtocolError(self._failure)
+        return []
+
+    def _scan(self, data: bytes, out: list[Event | Comment]) -> None:
+        at = 0
+        while at < len(data):
+            if self._in_string:
+                at = self._scan_string(data, at)
+                continue
+            match = _OUTSIDE.search(data, at)
+            if match is None:
+                self._hold(data[at:])
+                return
+            end = match.end()
+            self._take(data[at : end - 1], match[0], out)
+            at = end
+
+    def _scan_string(self, data: bytes, at: int) -> int:
+        if self._escaped:
+            self._escaped = False
+            self._held += data[at : at + 1]
+            return at + 1
+        match = _INSIDE_STRING.search(data, at)
+        if match is None:
+            self._held += data[at:]
+            return len(data)
+        self._held += data[at : match.end()]
+        if match[0] == b"\\":
+            self._escaped = True
+        else:
+            self._in_string = False
+        return match.end()
+
+    def _take(self, before: bytes, sign: bytes, out: list[Event | Comment]) -> None:
+        """Handle one delimiter and the bytes before it."""
+        self._hold(before)
+        if sign == b'"':
+            self._in_string = True
+            self._held += sign
+        elif sign in b"[{":
+            self._open(sign)
+        elif sign in b"]}":
+            self._close(sign, out)
+        elif self._depth == 1:
+            self._finish(out)
+        else:
+            self._held += sign
+
+    def _open(self, sign: bytes) -> None:
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise RemoteProtocolError(f"the JSON array is nested deeper than {_MAX_DEPTH} levels")
+        if self._depth > 1:
+            self._held += sign
+
+    def _close(self, sign: bytes, out: list[Event | Comment]) -> None:
+        self._depth -= 1
+        if self._depth <= 0:
+            self._finish(out)
+            self._depth, self._closed = 0, True
+            return
+        self._held += sign
+        if self._depth == 1:
+            self._finish(out)
+
+    def _hold(self, data: bytes) -> None:
+        if self._closed and data.strip(_SPACE):
+            raise RemoteProtocolError("there is data after the end of the JSON array")
+        if self._depth and (self._held or data.strip(_SPACE)):
+            self._held += data
+
+    def _finish(self, out: list[Event | Comment]) -> None:
+        text = bytes(self._held).strip(_SPACE).decode("utf-8", "replace")
+        self._held.clear()
+        if text:
+            out.append(Event(text))
