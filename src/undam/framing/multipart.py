@@ -24,7 +24,7 @@ class MultipartDecoder:
     """
 
     def __init__(self, boundary: str, max_event_bytes: int) -> None:
-        self._delimiter = b"--" + boundary.encode() if boundary else b""
+        self._delimiter: bytes = b"--" + boundary.encode() if boundary else b""
         self._max_bytes = max_event_bytes
         self._held = bytearray()
         self._searched = 0
@@ -47,7 +47,7 @@ class MultipartDecoder:
         if self._closed:
             return out
         self._held += data
-        if not self._delimiter and not self._find_delimiter():
+        if self._delimiter == b"" and not self._find_delimiter():
             return out
         while not self._closed and self._next(out):
             pass
