@@ -47,9 +47,9 @@ class MultipartDecoder:
         if self._closed:
             return out
         self._held += data
-        if self._delimiter == b"" and not self._find_delimiter():
+        if not self._delimiter and not self._find_delimiter():
             return out
-        while not self._closed and self._next(out):
+        while self._next(out):
             pass
         self._count += len(out)
         if len(self._held) > self._max_bytes:
@@ -91,7 +91,7 @@ class MultipartDecoder:
         self._closed = self._held[end : end + 2] == b"--"
         del self._held[:end]
         self._searched = 0
-        return True
+        return not self._closed
 
     def _take_sized(self, out: list[Event | Comment]) -> bool:
         """Take a part that is complete by its Content-Length, or because its JSON parses."""
