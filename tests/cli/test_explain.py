@@ -130,6 +130,7 @@ def test_json_of_a_rule_is_alone_on_standard_output() -> None:
                     "severity": "error",
                     "message": rule.message,
                     "explain": rule.explain,
+                    **rule.texts,
                 }
             ],
             "intermediaries": [],

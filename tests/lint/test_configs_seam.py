@@ -42,7 +42,18 @@ from undam.textfiles.edits import choose_edits
 
 
 def _rule(code: str, safety: Safety) -> ConfigRule:
-    return ConfigRule(code, f"{code.lower()}-word", Severity.ERROR, "m", "e\n", safety, "s")
+    return ConfigRule(
+        code=code,
+        slug=f"{code.lower()}-word",
+        severity=Severity.ERROR,
+        message="m",
+        what="w",
+        why="y",
+        detection="d",
+        fix="f",
+        source="s",
+        safety=safety,
+    )
 
 
 # A dialect of words: each of these is a mistake, and what mends it.

@@ -1,4 +1,4 @@
-"""The catalogue: complete, well-formed, and each rule's words fit to be shown."""
+"""The catalogue of probe rules: completeness, codes, messages and texts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import undam.rules
 from undam.rules import RULES, Fix, Rule, Severity, finding, rule_named
 
-KNOBS = {
+CATEGORIES = {
     "proxy": "1",
     "server": "2",
     "client": "3",
@@ -25,7 +25,7 @@ each_rule = pytest.mark.parametrize("rule", RULES, ids=[rule.code for rule in RU
 
 
 def rules_by_module() -> dict[str, tuple[Rule, ...]]:
-    """Every RULES tuple of the package's modules, the catalogue's own apart."""
+    """Return the RULES tuple of each module of the package except the catalogue."""
     found = {}
     for module in pkgutil.iter_modules(undam.rules.__path__):
         loaded = importlib.import_module(f"undam.rules.{module.name}")
@@ -44,15 +44,15 @@ def test_catalogue_holds_every_rule_of_the_package_once() -> None:
     assert len(set(listed)) == len(listed)
 
 
-def test_each_module_is_one_knob() -> None:
+def test_each_module_is_one_category() -> None:
     by_module = rules_by_module()
-    assert set(by_module) == set(KNOBS)
+    assert set(by_module) == set(CATEGORIES)
     for name, rules in by_module.items():
         for rule in rules:
-            assert re.fullmatch(rf"UD{KNOBS[name]}\d\d", rule.code), f"{rule.code} in {name}"
+            assert re.fullmatch(rf"UD{CATEGORIES[name]}\d\d", rule.code), f"{rule.code} in {name}"
 
 
-def test_codes_stand_in_order_within_a_knob() -> None:
+def test_codes_stand_in_order_within_a_category() -> None:
     for rules in rules_by_module().values():
         codes = [rule.code for rule in rules]
         assert codes == sorted(codes)
@@ -88,22 +88,9 @@ def test_finding_fills_the_message(rule: Rule) -> None:
 
 
 @each_rule
-def test_explain_has_its_parts_in_order(rule: Rule) -> None:
-    starts = [
-        re.search(rf"^{part}: ", rule.explain, re.MULTILINE)
-        for part in ("What", "Why it hurts", "How it is told", "Fix")
-    ]
-    positions = [found.start() if found else -1 for found in starts]
-    assert positions[0] == 0
-    assert -1 not in positions
-    assert positions == sorted(positions)
-
-
-@each_rule
-def test_explain_fits_a_terminal_and_is_no_stub(rule: Rule) -> None:
+def test_explain_fits_a_terminal_and_has_substance(rule: Rule) -> None:
     lines = rule.explain.splitlines()
-    assert rule.explain.endswith("\n")
-    assert 8 <= len(lines) <= 18
+    assert 7 <= len(lines) <= 24
     assert max(map(len, lines)) <= 92
     assert not any(line != line.rstrip() or not line for line in lines)
     assert rule.message not in rule.explain

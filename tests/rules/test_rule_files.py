@@ -100,11 +100,7 @@ def test_a_rule_says_what_it_must(case: Case) -> None:
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", rule.slug)
     assert "\n" not in rule.message
     assert rule.message == rule.message.strip(" .")
-    for part in (r"What: ", r"Why it hurts: ", r"How it is told: ", r"Fix\b.*: ?"):
-        assert re.search(f"^{part}", rule.explain, re.MULTILINE), part
-    assert re.search(r"^(Measured|Source): ", rule.explain, re.MULTILINE)
     assert max(map(len, rule.explain.splitlines())) <= 100
-    assert rule.explain.endswith("\n")
     assert rule.source
 
 

@@ -22,13 +22,13 @@ class Safety(StrEnum):
     """No edit fixes it; the text of the rule says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigRule(Rule):
     """A rule about a line of configuration.
 
     Args:
         safety: how much the fix changes.
-        source: where the behaviour was measured or is documented.
+        source: where the behaviour was measured or is documented; required for these rules.
     """
 
     safety: Safety

@@ -12,7 +12,7 @@ from undam.metrics.load_generator import LoadGeneratorStats
 from undam.metrics.stalls import Stalls, count_stalls
 from undam.record import Outcome, RequestResult
 from undam.rules import Finding
-from undam.rules.finding import finding_json
+from undam.rules.model import finding_json
 from undam.timing import Histogram
 
 SCHEMA = 1

@@ -24,7 +24,7 @@ from undam.probe.remedies import with_fixes
 from undam.probe.secrecy import clean_error, clean_finding
 from undam.record import Exchange
 from undam.rules import Finding, Severity
-from undam.rules.finding import finding_json
+from undam.rules.model import finding_json
 from undam.timing import Arrival
 
 

@@ -1,6 +1,6 @@
 """The words of a verdict, and the catalogue of what can be found."""
 
 from undam.rules.catalogue import RULES, finding, rule_named
-from undam.rules.finding import Finding, Fix, Rule, Severity, Verdict
+from undam.rules.model import Finding, Fix, Rule, Severity, Verdict
 
 __all__ = ["RULES", "Finding", "Fix", "Rule", "Severity", "Verdict", "finding", "rule_named"]

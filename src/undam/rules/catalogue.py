@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from undam.rules import caveats, client, engine, heartbeat, integrity, proxy, server
-from undam.rules.finding import Finding, Fix, Rule, Severity
+from undam.rules.model import Finding, Fix, Rule, Severity
 
 RULES: tuple[Rule, ...] = (
     *proxy.RULES,

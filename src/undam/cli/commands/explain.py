@@ -266,9 +266,10 @@ def _rule_json(rule: Rule) -> dict[str, object]:
         "severity": rule.severity.value,
         "message": rule.message,
         "explain": rule.explain,
+        **rule.texts,
     }
     if isinstance(rule, ConfigRule):
-        known |= {"safety": rule.safety.value, "source": rule.source}
+        known["safety"] = rule.safety.value
     return known
 
 

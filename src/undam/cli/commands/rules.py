@@ -1,4 +1,4 @@
-"""`undam rules`: all that check and lint can find."""
+"""`undam rules`: the rules of check and lint."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _CHECK = "a stream (undam check)"
 @click.command()
 @json_option
 def command(json_to: str | None) -> int:
-    """List every rule: code, severity, whether lint can mend it, slug.
+    """List all rules of check and lint.
 
-    `undam explain CODE` has the long text of each.
+    Each line has the code, the severity, whether `undam fix` can fix it, and the name of the rule.
+    `undam explain CODE` explains a rule in full.
     """
     if json_to is not None:
         write_json(_json(), json_to)
@@ -45,27 +46,26 @@ def _print(out: Console) -> None:
 
 
 def _fix(rule: Rule) -> str:
-    """What `undam fix` does about it."""
+    """Describe what `undam fix` does about findings of the rule."""
     if not isinstance(rule, ConfigRule):
         return "-"
     return {"safe": "fix", "unsafe": "unsafe fix", "none": "-"}[rule.safety.value]
 
 
 def _json() -> dict[str, object]:
-    """Schema 1. ``dialect``, ``safety`` and ``source`` are null for what a check finds."""
-    of_check = [_rule(rule, None) for rule in RULES]
-    of_lint = [_rule(rule, one.name) for one in DIALECTS for rule in one.rules]
-    return {"schema": 1, "command": "rules", "rules": of_check + of_lint}
+    """Return schema 1; ``dialect`` and ``safety`` are null for rules of check."""
+    check_rules = [_rule(rule, None) for rule in RULES]
+    lint_rules = [_rule(rule, one.name) for one in DIALECTS for rule in one.rules]
+    return {"schema": 1, "command": "rules", "rules": check_rules + lint_rules}
 
 
 def _rule(rule: Rule, dialect: str | None) -> dict[str, object]:
-    config = rule if isinstance(rule, ConfigRule) else None
     return {
         "code": rule.code,
         "slug": rule.slug,
         "severity": rule.severity.value,
         "message": rule.message,
         "dialect": dialect,
-        "safety": config.safety.value if config else None,
-        "source": config.source if config else None,
+        "safety": rule.safety.value if isinstance(rule, ConfigRule) else None,
+        "source": rule.source,
     }

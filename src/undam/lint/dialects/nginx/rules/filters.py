@@ -15,26 +15,36 @@ from undam.textfiles.edits import Edit
 _STREAMS = frozenset({"*", "text/event-stream"})
 
 SUB_FILTER = ConfigRule(
-    "NGX107",
-    "sub-filter-one-event-late",
-    Severity.WARNING,
-    "sub_filter looks for a text that begins with a line end: "
-    "the end of each event waits for the next event",
-    """\
-What: sub_filter keeps back whatever may be the beginning of what it looks for. Each event ends
-with line ends, so a pattern that begins with one keeps every event incomplete.
-Why it hurts: each event is complete when the next one comes: exactly one event late, and the last
-before a pause waits for the whole pause.
-How it is told: sub_filter_types names text/event-stream (or `*`) on a route that streams, and the
-pattern of a sub_filter begins with \\n or \\r.
-Measured: nginx 1.22.1 with buffering off, one event each 10 ms: with `sub_filter '\\n\\ndata: …'`
-each came 10 ms late. Other patterns, and `ssi on`, passed each event at once (0.2 ms).
-Fix, unsafe, since the filter then leaves event streams alone: take the type away, or begin the
-pattern with a visible character.
-    sub_filter_types text/css;
-""",
-    Safety.UNSAFE,
-    "measured on loopback with nginx 1.22.1; nginx.org, ngx_http_sub_module",
+    code="NGX107",
+    slug="sub-filter-one-event-late",
+    severity=Severity.WARNING,
+    message=(
+        "sub_filter looks for a text that begins with a line end: "
+        "the end of each event waits for the next event"
+    ),
+    safety=Safety.UNSAFE,
+    what="""
+        Sub_filter keeps back whatever may be the beginning of what it looks for. Each event ends
+        with line ends, so a pattern that begins with one keeps every event incomplete.
+    """,
+    why="""
+        Each event is complete when the next one comes: exactly one event late, and the last before
+        a pause waits for the whole pause.
+    """,
+    detection="""
+        Sub_filter_types names text/event-stream (or `*`) on a route that streams, and the pattern
+        of a sub_filter begins with \\n or \\r.
+    """,
+    measured="""
+        nginx 1.22.1 with buffering off, one event each 10 ms: with `sub_filter '\\n\\ndata: …'`
+        each came 10 ms late. Other patterns, and `ssi on`, passed each event at once (0.2 ms).
+    """,
+    fix="""
+        Unsafe, since the filter then leaves event streams alone: take the type away, or begin the
+        pattern with a visible character.
+            sub_filter_types text/css;
+    """,
+    source="measured on loopback with nginx 1.22.1; nginx.org, ngx_http_sub_module",
 )
 
 RULES = (SUB_FILTER,)

@@ -15,168 +15,232 @@ _MEASURED = "measured on loopback with nginx 1.22.1"
 _OFF = "proxy_buffering off;"
 
 BUFFERING_ON = ConfigRule(
-    "NGX101",
-    "proxy-buffering-on",
-    Severity.ERROR,
-    "proxy_buffering is on and the upstream is spoken to in HTTP/1.0: "
-    "the stream comes in blocks of 4 KB",
-    """\
-What: nginx buffers what the upstream sends, and by default speaks HTTP/1.0 to it. Such a body has
-no chunks, so nginx lets it go when a buffer of 4096 bytes is full.
-Why it hurts: the first token waits for the first 4 KB, about 24 chunks of the OpenAI form; the
-response head and every heartbeat wait in the same buffer.
-How it is told: a route that streams has neither `proxy_buffering off` nor `proxy_http_version 1.1`
-in force, here or at an outer level.
-Measured: nginx 1.22.1, 120 events of 60 bytes, one each 25 ms: the first event came 1654 ms late,
-60 events at a time. With the fix: 0.1 ms, one event a read.
-Fix, safe, in the location that streams (it also turns proxy_cache off there):
-    proxy_buffering off;
-An origin that sends `X-Accel-Buffering: no` does the same for its own answers, and cannot be seen
-in this file; where it does, allow this rule. nginx 1.29.7 and later speak HTTP/1.1 by default
-(documented); there this is what NGX102 says.
-""",
-    Safety.SAFE,
-    f"{_MEASURED}; nginx.org, ngx_http_proxy_module, proxy_buffering and proxy_http_version",
+    code="NGX101",
+    slug="proxy-buffering-on",
+    severity=Severity.ERROR,
+    message=(
+        "proxy_buffering is on and the upstream is spoken to in HTTP/1.0: "
+        "the stream comes in blocks of 4 KB"
+    ),
+    safety=Safety.SAFE,
+    what="""
+        nginx buffers what the upstream sends, and by default speaks HTTP/1.0 to it. Such a body has
+        no chunks, so nginx lets it go when a buffer of 4096 bytes is full.
+    """,
+    why="""
+        The first token waits for the first 4 KB, about 24 chunks of the OpenAI form; the response
+        head and every heartbeat wait in the same buffer.
+    """,
+    detection="""
+        A route that streams has neither `proxy_buffering off` nor `proxy_http_version 1.1` in
+        force, here or at an outer level.
+    """,
+    measured="""
+        nginx 1.22.1, 120 events of 60 bytes, one each 25 ms: the first event came 1654 ms late, 60
+        events at a time. With the fix: 0.1 ms, one event a read.
+    """,
+    fix="""
+        Safe, in the location that streams (it also turns proxy_cache off there):
+            proxy_buffering off;
+        An origin that sends `X-Accel-Buffering: no` does the same for its own answers, and cannot
+        be seen in this file; where it does, allow this rule. nginx 1.29.7 and later speak HTTP/1.1
+        by default (documented); there this is what NGX102 says.
+    """,
+    source=f"{_MEASURED}; nginx.org, ngx_http_proxy_module, proxy_buffering and proxy_http_version",
 )
 CLOSE_DELIMITED = ConfigRule(
-    "NGX102",
-    "buffering-of-close-delimited",
-    Severity.INFO,
-    "proxy_buffering is on: over HTTP/1.1 a chunked stream passes, "
-    "but the head waits for the first byte, and a body without chunks comes in blocks",
-    """\
-What: over HTTP/1.1 nginx passes each chunk on although buffering is on. Two things still wait: the
-response head, for the first byte of the body, and a body that ends with its connection.
-Why it hurts: a slow first token keeps the client without any sign of life; and the day the origin
-answers without chunks, the stream falls back to blocks of 4 KB.
-How it is told: `proxy_http_version 1.1` is in force and `proxy_buffering off` is not.
-Measured: nginx 1.22.1: a chunked origin 0.1 ms late, an origin that delimits the body by closing
-1651 ms, 60 events at a time.
-Fix, safe, in the location that streams:
-    proxy_buffering off;
-""",
-    Safety.SAFE,
-    _MEASURED,
+    code="NGX102",
+    slug="buffering-of-close-delimited",
+    severity=Severity.INFO,
+    message=(
+        "proxy_buffering is on: over HTTP/1.1 a chunked stream passes, "
+        "but the head waits for the first byte, and a body without chunks comes in blocks"
+    ),
+    safety=Safety.SAFE,
+    what="""
+        Over HTTP/1.1 nginx passes each chunk on although buffering is on. Two things still wait:
+        the response head, for the first byte of the body, and a body that ends with its connection.
+    """,
+    why="""
+        A slow first token keeps the client without any sign of life; and the day the origin answers
+        without chunks, the stream falls back to blocks of 4 KB.
+    """,
+    detection="`proxy_http_version 1.1` is in force and `proxy_buffering off` is not.",
+    measured="""
+        nginx 1.22.1: a chunked origin 0.1 ms late, an origin that delimits the body by closing 1651
+        ms, 60 events at a time.
+    """,
+    fix="""
+        Safe, in the location that streams:
+            proxy_buffering off;
+    """,
+    source=_MEASURED,
 )
 GZIP = ConfigRule(
-    "NGX103",
-    "gzip-of-event-streams",
-    Severity.ERROR,
-    "gzip compresses text/event-stream here and proxy_buffering is on: "
-    "the stream is held to its end",
-    """\
-What: gzip_types names text/event-stream (or `*`), and the compressor keeps what it gets until it
-has a block of output or the end of the answer.
-Why it hurts: it is the worst hold there is, and HTTP/1.1 to the upstream does not help: a short
-answer comes whole at its end, a long one in steps of about 28 KB of compressed output.
-How it is told: on a route that streams, `gzip on` and such gzip_types are in force, and
-`proxy_buffering off` is not. Clients that do not ask for gzip are not held.
-Measured: nginx 1.22.1, 120 events in 3 s: the first came 3001 ms late, all at once. With the fix
-0.2 ms: then nginx flushes the compressor after each event.
-Fix, safe, in the location that streams; or take text/event-stream out of gzip_types:
-    proxy_buffering off;
-""",
-    Safety.SAFE,
-    f"{_MEASURED}; nginx.org, ngx_http_gzip_module",
+    code="NGX103",
+    slug="gzip-of-event-streams",
+    severity=Severity.ERROR,
+    message=(
+        "gzip compresses text/event-stream here and proxy_buffering is on: "
+        "the stream is held to its end"
+    ),
+    safety=Safety.SAFE,
+    what="""
+        Gzip_types names text/event-stream (or `*`), and the compressor keeps what it gets until it
+        has a block of output or the end of the answer.
+    """,
+    why="""
+        It is the worst hold there is, and HTTP/1.1 to the upstream does not help: a short answer
+        comes whole at its end, a long one in steps of about 28 KB of compressed output.
+    """,
+    detection="""
+        On a route that streams, `gzip on` and such gzip_types are in force, and `proxy_buffering
+        off` is not. Clients that do not ask for gzip are not held.
+    """,
+    measured="""
+        nginx 1.22.1, 120 events in 3 s: the first came 3001 ms late, all at once. With the fix 0.2
+        ms: then nginx flushes the compressor after each event.
+    """,
+    fix="""
+        Safe, in the location that streams; or take text/event-stream out of gzip_types:
+            proxy_buffering off;
+    """,
+    source=f"{_MEASURED}; nginx.org, ngx_http_gzip_module",
 )
 CACHE = ConfigRule(
-    "NGX104",
-    "cache-on-stream",
-    Severity.WARNING,
-    "proxy_cache {zone} is in force on a route that streams",
-    """\
-What: answers of this route can be stored and given to others.
-Why it hurts: a stored event stream is replayed as one block. proxy_cache_lock lets a second reader
-wait for the whole of the first one's stream. Caching needs buffering, so it cannot be turned off
-for the stream while the cache stays.
-How it is told: a proxy_cache other than `off` is in force and `proxy_buffering off` is not.
-Measured: nginx 1.22.1 with proxy_cache: a first reader over HTTP/1.0 waits 1476 ms, over HTTP/1.1
-6.6 ms; a GET that is asked again is answered whole, from the store. With the fix 0.2 ms.
-Fix, safe, in the location that streams; nginx caches nothing that it does not buffer:
-    proxy_buffering off;
-""",
-    Safety.SAFE,
-    f"{_MEASURED}; nginx.org, ngx_http_proxy_module, proxy_cache",
+    code="NGX104",
+    slug="cache-on-stream",
+    severity=Severity.WARNING,
+    message="proxy_cache {zone} is in force on a route that streams",
+    safety=Safety.SAFE,
+    what="Answers of this route can be stored and given to others.",
+    why="""
+        A stored event stream is replayed as one block. proxy_cache_lock lets a second reader wait
+        for the whole of the first one's stream. Caching needs buffering, so it cannot be turned off
+        for the stream while the cache stays.
+    """,
+    detection="A proxy_cache other than `off` is in force and `proxy_buffering off` is not.",
+    measured="""
+        nginx 1.22.1 with proxy_cache: a first reader over HTTP/1.0 waits 1476 ms, over HTTP/1.1 6.6
+        ms; a GET that is asked again is answered whole, from the store. With the fix 0.2 ms.
+    """,
+    fix="""
+        Safe, in the location that streams; nginx caches nothing that it does not buffer:
+            proxy_buffering off;
+    """,
+    source=f"{_MEASURED}; nginx.org, ngx_http_proxy_module, proxy_cache",
 )
 ACCEL_IGNORED = ConfigRule(
-    "NGX105",
-    "x-accel-buffering-ignored",
-    Severity.ERROR,
-    "proxy_ignore_headers takes X-Accel-Buffering away from the origin, "
-    "and proxy_buffering is on: the stream comes in blocks of 4 KB",
-    """\
-What: an origin can turn buffering off for its own answer with `X-Accel-Buffering: no`. This line
-tells nginx not to listen.
-Why it hurts: servers that stream well behind every other nginx are held behind this one, in blocks
-of 4096 bytes.
-How it is told: proxy_ignore_headers names X-Accel-Buffering on a route that streams, over HTTP/1.0
-to the upstream, and `proxy_buffering off` is not in force.
-Measured: nginx 1.22.1 and an origin that sends the header: the first event 1651 ms late, 60 events
-at a time; without the line 0.1 ms.
-Fix, safe, in the location that streams; the line may then stay:
-    proxy_buffering off;
-""",
-    Safety.SAFE,
-    f"{_MEASURED}; nginx.org, ngx_http_proxy_module, proxy_ignore_headers",
+    code="NGX105",
+    slug="x-accel-buffering-ignored",
+    severity=Severity.ERROR,
+    message=(
+        "proxy_ignore_headers takes X-Accel-Buffering away from the origin, "
+        "and proxy_buffering is on: the stream comes in blocks of 4 KB"
+    ),
+    safety=Safety.SAFE,
+    what="""
+        An origin can turn buffering off for its own answer with `X-Accel-Buffering: no`. This line
+        tells nginx not to listen.
+    """,
+    why="""
+        Servers that stream well behind every other nginx are held behind this one, in blocks of
+        4096 bytes.
+    """,
+    detection="""
+        proxy_ignore_headers names X-Accel-Buffering on a route that streams, over HTTP/1.0 to the
+        upstream, and `proxy_buffering off` is not in force.
+    """,
+    measured="""
+        nginx 1.22.1 and an origin that sends the header: the first event 1651 ms late, 60 events at
+        a time; without the line 0.1 ms.
+    """,
+    fix="""
+        Safe, in the location that streams; the line may then stay:
+            proxy_buffering off;
+    """,
+    source=f"{_MEASURED}; nginx.org, ngx_http_proxy_module, proxy_ignore_headers",
 )
 BUFFER_SIZE = ConfigRule(
-    "NGX106",
-    "buffer-size-of-a-hold",
-    Severity.ERROR,
-    "proxy_buffer_size {size} with proxy_buffering on: the first token waits for {size} of stream",
-    """\
-What: buffering is on over HTTP/1.0, and somebody set how much is kept.
-Why it hurts: the size is how long the first token waits: 16k are four times the default. A small
-one makes it shorter, and does not end it. The line is mostly there for large response headers,
-for which it is right.
-How it is told: proxy_buffer_size is in force on a route that streams, with neither
-`proxy_buffering off` nor `proxy_http_version 1.1`.
-Measured: nginx 1.22.1: `proxy_buffer_size 1k; proxy_buffers 8 1k` 376 ms late, 17 events at a
-time; the default (4k) 1654 ms. Of events of 220 bytes, 16k held 72, and 4k 19.
-Fix, safe, in the location that streams; the size may stay and then only bounds the head:
-    proxy_buffering off;
-""",
-    Safety.SAFE,
-    _MEASURED,
+    code="NGX106",
+    slug="buffer-size-of-a-hold",
+    severity=Severity.ERROR,
+    message=(
+        "proxy_buffer_size {size} with proxy_buffering on: the "
+        "first token waits for {size} of stream"
+    ),
+    safety=Safety.SAFE,
+    what="Buffering is on over HTTP/1.0, and somebody set how much is kept.",
+    why="""
+        The size is how long the first token waits: 16k are four times the default. A small one
+        makes it shorter, and does not end it. The line is mostly there for large response headers,
+        for which it is right.
+    """,
+    detection="""
+        proxy_buffer_size is in force on a route that streams, with neither `proxy_buffering off`
+        nor `proxy_http_version 1.1`.
+    """,
+    measured="""
+        nginx 1.22.1: `proxy_buffer_size 1k; proxy_buffers 8 1k` 376 ms late, 17 events at a time;
+        the default (4k) 1654 ms. Of events of 220 bytes, 16k held 72, and 4k 19.
+    """,
+    fix="""
+        Safe, in the location that streams; the size may stay and then only bounds the head:
+            proxy_buffering off;
+    """,
+    source=_MEASURED,
 )
 LIMIT_RATE = ConfigRule(
-    "NGX108",
-    "proxy-limit-rate-on-stream",
-    Severity.ERROR,
-    "proxy_limit_rate {rate} reads a stream in bursts, one each second or so",
-    """\
-What: proxy_limit_rate bounds how fast nginx reads from the upstream. It reads a piece, then waits
-until the average is below the rate again.
-Why it hurts: while it waits no event passes, however slow the stream is.
-How it is told: a rate other than 0 is in force on a route that streams. It only works while
-buffering is on.
-Measured: nginx 1.22.1 over HTTP/1.1, 150 events of 220 bytes, one each 10 ms: with
-`proxy_limit_rate 5k` half of them came over 2 s late, 18 at a time.
-Fix, unsafe, since the rate only works with buffering and no longer holds then:
-    proxy_buffering off;
-limit_rate bounds what a client gets instead, and held nothing back at 2k.
-""",
-    Safety.UNSAFE,
-    f"{_MEASURED}; nginx.org, ngx_http_proxy_module, proxy_limit_rate",
+    code="NGX108",
+    slug="proxy-limit-rate-on-stream",
+    severity=Severity.ERROR,
+    message="proxy_limit_rate {rate} reads a stream in bursts, one each second or so",
+    safety=Safety.UNSAFE,
+    what="""
+        proxy_limit_rate bounds how fast nginx reads from the upstream. It reads a piece, then waits
+        until the average is below the rate again.
+    """,
+    why="While it waits no event passes, however slow the stream is.",
+    detection="""
+        A rate other than 0 is in force on a route that streams. It only works while buffering is
+        on.
+    """,
+    measured="""
+        nginx 1.22.1 over HTTP/1.1, 150 events of 220 bytes, one each 10 ms: with `proxy_limit_rate
+        5k` half of them came over 2 s late, 18 at a time.
+    """,
+    fix="""
+        Unsafe, since the rate only works with buffering and no longer holds then:
+            proxy_buffering off;
+        limit_rate bounds what a client gets instead, and held nothing back at 2k.
+    """,
+    source=f"{_MEASURED}; nginx.org, ngx_http_proxy_module, proxy_limit_rate",
 )
 GATEWAY = ConfigRule(
-    "NGX109",
-    "gateway-buffering-on",
-    Severity.ERROR,
-    "{directive} is on: the stream comes in blocks of 4 KB",
-    """\
-What: responses over uwsgi, FastCGI and SCGI are buffered as those of proxy_pass are.
-Why it hurts: the first token, the head and every heartbeat wait for 4096 bytes.
-How it is told: a route that streams has uwsgi_pass, fastcgi_pass or scgi_pass, and the buffering
-directive of that protocol is not off. grpc_pass has no such buffer.
-Measured: nginx 1.22.1, events of 60 bytes, one each 10 ms: 60 to 69 events at a time over each of
-the three protocols, the first after 0.6 to 0.7 s; with the fix one event a read, at once.
-Fix, safe, in the location that streams:
-    uwsgi_buffering off;   or   fastcgi_buffering off;   or   scgi_buffering off;
-`X-Accel-Buffering: no` from the application does the same.
-""",
-    Safety.SAFE,
-    f"{_MEASURED}; nginx.org, ngx_http_uwsgi_module, ngx_http_fastcgi_module, ngx_http_scgi_module",
+    code="NGX109",
+    slug="gateway-buffering-on",
+    severity=Severity.ERROR,
+    message="{directive} is on: the stream comes in blocks of 4 KB",
+    safety=Safety.SAFE,
+    what="Responses over uwsgi, FastCGI and SCGI are buffered as those of proxy_pass are.",
+    why="The first token, the head and every heartbeat wait for 4096 bytes.",
+    detection="""
+        A route that streams has uwsgi_pass, fastcgi_pass or scgi_pass, and the buffering directive
+        of that protocol is not off. grpc_pass has no such buffer.
+    """,
+    measured="""
+        nginx 1.22.1, events of 60 bytes, one each 10 ms: 60 to 69 events at a time over each of the
+        three protocols, the first after 0.6 to 0.7 s; with the fix one event a read, at once.
+    """,
+    fix="""
+        Safe, in the location that streams:
+            uwsgi_buffering off;   or   fastcgi_buffering off;   or   scgi_buffering off;
+        `X-Accel-Buffering: no` from the application does the same.
+    """,
+    source=(
+        f"{_MEASURED}; nginx.org, ngx_http_uwsgi_module, ngx_http_fastcgi_module, "
+        "ngx_http_scgi_module"
+    ),
 )
 
 RULES = (

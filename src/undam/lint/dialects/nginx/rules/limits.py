@@ -12,43 +12,62 @@ from undam.lint.settings import Settings
 from undam.rules import Severity
 
 READ_TIMEOUT = ConfigRule(
-    "NGX401",
-    "read-timeout-near-heartbeat",
-    Severity.WARNING,
-    "{directive} is {limit} s: a silence of that length ends the stream, "
-    "and heartbeats come each {heartbeat} s",
-    """\
-What: nginx ends a response when the upstream has sent nothing for this long.
-Why it hurts: a long prefill or a tool call is silent for a minute and more. With buffering over
-HTTP/1.0 the cut also throws away the tokens that were already received.
-How it is told: the limit in force on a route that streams, 60 s by default, is not above twice the
-heartbeat interval (setting `heartbeat`, 15 s by default): one late heartbeat is then fatal.
-Measured: nginx 1.22.1: a silent stream was cut after 60.06 s; a comment each second kept it alive.
-Fix, safe, in the location that streams:
-    proxy_read_timeout 3600s;
-An origin that dies closes its connection and is noticed at once; one whose machine vanishes is
-noticed after this limit. Heartbeats from the origin let the limit be short.
-""",
-    Safety.SAFE,
-    "measured on loopback with nginx 1.22.1; nginx.org, ngx_http_proxy_module, proxy_read_timeout",
+    code="NGX401",
+    slug="read-timeout-near-heartbeat",
+    severity=Severity.WARNING,
+    message=(
+        "{directive} is {limit} s: a silence of that length ends the stream, "
+        "and heartbeats come each {heartbeat} s"
+    ),
+    safety=Safety.SAFE,
+    what="nginx ends a response when the upstream has sent nothing for this long.",
+    why="""
+        A long prefill or a tool call is silent for a minute and more. With buffering over HTTP/1.0
+        the cut also throws away the tokens that were already received.
+    """,
+    detection="""
+        The limit in force on a route that streams, 60 s by default, is not above twice the
+        heartbeat interval (setting `heartbeat`, 15 s by default): one late heartbeat is then fatal.
+    """,
+    measured="""
+        nginx 1.22.1: a silent stream was cut after 60.06 s; a comment each second kept it alive.
+    """,
+    fix="""
+        Safe, in the location that streams:
+            proxy_read_timeout 3600s;
+        An origin that dies closes its connection and is noticed at once; one whose machine vanishes
+        is noticed after this limit. Heartbeats from the origin let the limit be short.
+    """,
+    source=(
+        "measured on loopback with nginx 1.22.1; nginx.org, ngx_http_proxy_module, "
+        "proxy_read_timeout"
+    ),
 )
 SEND_TIMEOUT = ConfigRule(
-    "NGX402",
-    "short-send-timeout",
-    Severity.INFO,
-    "send_timeout {limit} s: a reader that stalls for so long loses its stream",
-    """\
-What: nginx drops a client that takes nothing for this long while something waits to be sent.
-Why it hurts: a phone that changes its network, or a page that is busy, takes nothing for some
-seconds, and then finds its answer broken off. Heartbeats do not help; they wait as well.
-How it is told: send_timeout is set to 10 s or less on a route that streams; the default is 60 s.
-Measured: nginx 1.22.1 with `send_timeout 2s`: a reader that paused for 4 s in a long stream got a
-truncated one; with 60 s the whole.
-Fix, unsafe, since the limit also guards against clients that never read:
-    send_timeout 60s;
-""",
-    Safety.UNSAFE,
-    "measured on loopback with nginx 1.22.1; nginx.org, ngx_http_core_module, send_timeout",
+    code="NGX402",
+    slug="short-send-timeout",
+    severity=Severity.INFO,
+    message="send_timeout {limit} s: a reader that stalls for so long loses its stream",
+    safety=Safety.UNSAFE,
+    what="""
+        nginx drops a client that takes nothing for this long while something waits to be sent.
+    """,
+    why="""
+        A phone that changes its network, or a page that is busy, takes nothing for some seconds,
+        and then finds its answer broken off. Heartbeats do not help; they wait as well.
+    """,
+    detection="""
+        Send_timeout is set to 10 s or less on a route that streams; the default is 60 s.
+    """,
+    measured="""
+        nginx 1.22.1 with `send_timeout 2s`: a reader that paused for 4 s in a long stream got a
+        truncated one; with 60 s the whole.
+    """,
+    fix="""
+        Unsafe, since the limit also guards against clients that never read:
+            send_timeout 60s;
+    """,
+    source="measured on loopback with nginx 1.22.1; nginx.org, ngx_http_core_module, send_timeout",
 )
 
 RULES = (READ_TIMEOUT, SEND_TIMEOUT)

@@ -16,82 +16,106 @@ _MEASURED = "measured on loopback with nginx 1.22.1"
 _OFF = "proxy_buffering off;"
 
 SET_HEADER = ConfigRule(
-    "NGX201",
-    "x-accel-buffering-sent-upstream",
-    Severity.ERROR,
-    "proxy_set_header X-Accel-Buffering sends the header to the origin, where it does nothing: "
-    "this nginx still buffers",
-    """\
-What: X-Accel-Buffering is a response header: nginx obeys it when the origin sends it.
-proxy_set_header puts it into the request.
-Why it hurts: the line looks like the fix, and the stream still comes in blocks of 4 KB.
-How it is told: proxy_set_header X-Accel-Buffering is in force on a route that streams. It is an
-error where the route is held, and a remark where `proxy_buffering off` stands beside it.
-Measured: nginx 1.22.1 with this line: the first event 1651 ms late, 60 events at a time; with the
-line below in its place 0.1 ms.
-Fix, safe, in the place of the line:
-    proxy_buffering off;
-The line stays where its going would bring the request headers of an outer level back into force.
-""",
-    Safety.SAFE,
-    f"{_MEASURED}; nginx.org, ngx_http_proxy_module, proxy_set_header",
+    code="NGX201",
+    slug="x-accel-buffering-sent-upstream",
+    severity=Severity.ERROR,
+    message=(
+        "proxy_set_header X-Accel-Buffering sends the header to the origin, where it does nothing: "
+        "this nginx still buffers"
+    ),
+    safety=Safety.SAFE,
+    what="""
+        X-Accel-Buffering is a response header: nginx obeys it when the origin sends it.
+        proxy_set_header puts it into the request.
+    """,
+    why="The line looks like the fix, and the stream still comes in blocks of 4 KB.",
+    detection="""
+        proxy_set_header X-Accel-Buffering is in force on a route that streams. It is an error where
+        the route is held, and a remark where `proxy_buffering off` stands beside it.
+    """,
+    measured="""
+        nginx 1.22.1 with this line: the first event 1651 ms late, 60 events at a time; with the
+        line below in its place 0.1 ms.
+    """,
+    fix="""
+        Safe, in the place of the line:
+            proxy_buffering off;
+        The line stays where its going would bring the request headers of an outer level back into
+        force.
+    """,
+    source=f"{_MEASURED}; nginx.org, ngx_http_proxy_module, proxy_set_header",
 )
 ADD_HEADER = ConfigRule(
-    "NGX202",
-    "x-accel-buffering-added-for-the-client",
-    Severity.ERROR,
-    "add_header X-Accel-Buffering tells the client, not this nginx, which still buffers",
-    """\
-What: add_header writes into the response that leaves nginx. Its own buffer has been decided on by
-then, and only a header that comes from the origin counts.
-Why it hurts: the line looks like the fix, and the stream still comes in blocks of 4 KB.
-How it is told: add_header X-Accel-Buffering is in force on a route that streams and is held.
-Measured: nginx 1.22.1 with this line: the first event 1652 ms late, 60 events at a time; with the
-fix 0.1 ms.
-Fix, safe, beside the line, which does help another nginx further out and so may stay:
-    proxy_buffering off;
-""",
-    Safety.SAFE,
-    f"{_MEASURED}; nginx.org, ngx_http_headers_module",
+    code="NGX202",
+    slug="x-accel-buffering-added-for-the-client",
+    severity=Severity.ERROR,
+    message="add_header X-Accel-Buffering tells the client, not this nginx, which still buffers",
+    safety=Safety.SAFE,
+    what="""
+        Add_header writes into the response that leaves nginx. Its own buffer has been decided on by
+        then, and only a header that comes from the origin counts.
+    """,
+    why="The line looks like the fix, and the stream still comes in blocks of 4 KB.",
+    detection="Add_header X-Accel-Buffering is in force on a route that streams and is held.",
+    measured="""
+        nginx 1.22.1 with this line: the first event 1652 ms late, 60 events at a time; with the fix
+        0.1 ms.
+    """,
+    fix="""
+        Safe, beside the line, which does help another nginx further out and so may stay:
+            proxy_buffering off;
+    """,
+    source=f"{_MEASURED}; nginx.org, ngx_http_headers_module",
 )
 CHUNKS_OFF = ConfigRule(
-    "NGX203",
-    "chunked-transfer-encoding-off",
-    Severity.WARNING,
-    "chunked_transfer_encoding off only takes the chunks away: "
-    "the body ends with the connection, and a cut looks like an end",
-    """\
-What: this line changes how the body is framed for HTTP/1.1 clients, not when it is sent.
-Why it hurts: it stands in many recipes as part of the fix, and does nothing for the hold. Without
-chunks a client cannot tell a cut from an end, each answer costs a connection, and an nginx further
-out goes back to blocks of 4 KB.
-How it is told: `chunked_transfer_encoding off` is in force on a route that streams.
-Measured: nginx 1.22.1 with its other defaults and this line: the first event 1651 ms late, as
-without it. An nginx with HTTP/1.1 before such a hop: 1651 ms, and 0.1 ms before one with chunks.
-Fix, safe: take the line away; where it comes from an outer level:
-    chunked_transfer_encoding on;
-""",
-    Safety.SAFE,
-    f"{_MEASURED}; nginx.org, ngx_http_core_module; RFC 9112, 8",
+    code="NGX203",
+    slug="chunked-transfer-encoding-off",
+    severity=Severity.WARNING,
+    message=(
+        "chunked_transfer_encoding off only takes the chunks away: "
+        "the body ends with the connection, and a cut looks like an end"
+    ),
+    safety=Safety.SAFE,
+    what="This line changes how the body is framed for HTTP/1.1 clients, not when it is sent.",
+    why="""
+        It stands in many recipes as part of the fix, and does nothing for the hold. Without chunks
+        a client cannot tell a cut from an end, each answer costs a connection, and an nginx further
+        out goes back to blocks of 4 KB.
+    """,
+    detection="`chunked_transfer_encoding off` is in force on a route that streams.",
+    measured="""
+        nginx 1.22.1 with its other defaults and this line: the first event 1651 ms late, as without
+        it. An nginx with HTTP/1.1 before such a hop: 1651 ms, and 0.1 ms before one with chunks.
+    """,
+    fix="""
+        Safe: take the line away; where it comes from an outer level:
+            chunked_transfer_encoding on;
+    """,
+    source=f"{_MEASURED}; nginx.org, ngx_http_core_module; RFC 9112, 8",
 )
 REQUEST_BUFFERING = ConfigRule(
-    "NGX204",
-    "request-buffering-is-not-it",
-    Severity.ERROR,
-    "proxy_request_buffering is about uploads: responses of this route are still buffered",
-    """\
-What: proxy_request_buffering off passes the request's body on while it comes in. The response has
-a directive of its own.
-Why it hurts: the line looks like the fix, and the stream still comes in blocks of 4 KB.
-How it is told: proxy_request_buffering is off at a location that streams, and proxy_buffering is
-not.
-Measured: nginx 1.22.1 with this line: blocks of 4096 bytes, as without it; with the fix each event
-comes at once.
-Fix, safe, beside the line, which may stay:
-    proxy_buffering off;
-""",
-    Safety.SAFE,
-    f"{_MEASURED}; nginx.org, ngx_http_proxy_module, proxy_request_buffering",
+    code="NGX204",
+    slug="request-buffering-is-not-it",
+    severity=Severity.ERROR,
+    message="proxy_request_buffering is about uploads: responses of this route are still buffered",
+    safety=Safety.SAFE,
+    what="""
+        proxy_request_buffering off passes the request's body on while it comes in. The response has
+        a directive of its own.
+    """,
+    why="The line looks like the fix, and the stream still comes in blocks of 4 KB.",
+    detection="""
+        proxy_request_buffering is off at a location that streams, and proxy_buffering is not.
+    """,
+    measured="""
+        nginx 1.22.1 with this line: blocks of 4096 bytes, as without it; with the fix each event
+        comes at once.
+    """,
+    fix="""
+        Safe, beside the line, which may stay:
+            proxy_buffering off;
+    """,
+    source=f"{_MEASURED}; nginx.org, ngx_http_proxy_module, proxy_request_buffering",
 )
 
 RULES = (SET_HEADER, ADD_HEADER, CHUNKS_OFF, REQUEST_BUFFERING)
