@@ -1,5 +1,7 @@
-"""`undam bench` tells three things apart: the hop sent events together, the server was slow, this
-client was late. A run with one of them names that one, and a clean run names none."""
+"""`undam bench` distinguishes a batching hop, a slow server and a starved load generator.
+
+A run with one of these causes reports exactly that one, and a clean run reports none.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +19,14 @@ from support.undam_process import environment
 from undam.lab.proxies import start_nginx
 
 CLIENT = {"UD901", "UD903", "UD904", "UD907", "UD908", "UD909"}
-TOGETHER = {"UD101", "UD102", "UD103", "UD113"}
 STALL = "UD502"
 
 _PATIENCE_S = 60.0
-_MORE_TIMES = 2
+_RETRIES = 2
 
 
 def bench(url: str, *arguments: str, cpu: int | None = None) -> dict[str, Any]:
-    """The JSON of a run, on one processor if it is named."""
+    """Return the JSON report of a run, pinned to one CPU if given."""
 
     def pin() -> None:
         if cpu is not None:
@@ -41,36 +42,38 @@ def bench(url: str, *arguments: str, cpu: int | None = None) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode in {0, 1}, done.stderr.decode()
-    assert not done.stderr, "quiet in a pipe"
-    told = json.loads(done.stdout)
-    assert isinstance(told, dict)
-    assert (done.returncode == 0) == all(one["severity"] == "info" for one in told["findings"])
-    return told
+    assert not done.stderr, "nothing on standard error in a pipe"
+    report = json.loads(done.stdout)
+    assert isinstance(report, dict)
+    assert (done.returncode == 0) == all(one["severity"] == "info" for one in report["findings"])
+    return report
 
 
-def codes(told: dict[str, Any]) -> set[str]:
-    return {one["code"] for one in told["findings"]}
+def codes(report: dict[str, Any]) -> set[str]:
+    return {one["code"] for one in report["findings"]}
 
 
-def quiet(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """A run without a doubt about this client; again, twice at most, if a neighbour made it late.
-    What it says of others never decides."""
-    told = measure()
-    for _ in range(_MORE_TIMES):
-        if not codes(told) & CLIENT:
+def undisturbed(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Repeat a run, at most twice, while it has caveats about the load generator.
+
+    Other processes on the machine can cause them. Other findings do not trigger a repetition.
+    """
+    report = measure()
+    for _ in range(_RETRIES):
+        if not codes(report) & CLIENT:
             break
         time.sleep(1)
-        told = measure()
-    return told
+        report = measure()
+    return report
 
 
-def message(told: dict[str, Any], code: str) -> str:
-    return next(str(one["message"]) for one in told["findings"] if one["code"] == code)
+def message(report: dict[str, Any], code: str) -> str:
+    return next(str(one["message"]) for one in report["findings"] if one["code"] == code)
 
 
 @contextmanager
 def busy(cpu: int, loops: int) -> Iterator[None]:
-    """Programs that never rest, on this processor."""
+    """Run busy loops on this CPU."""
     code = (
         f"import os\nos.sched_setaffinity(0, {{{cpu}}})\n"
         f"while os.getppid() == {os.getpid()}: sum(range(9999))"
@@ -79,58 +82,60 @@ def busy(cpu: int, loops: int) -> Iterator[None]:
     try:
         yield
     finally:
-        for one in running:
-            one.kill()
-            one.wait()
+        for process in running:
+            process.kill()
+            process.wait()
 
 
-def test_a_clean_run_names_nothing(simulator: Callable[..., Simulator]) -> None:
+def test_clean_run_has_no_findings(simulator: Callable[..., Simulator]) -> None:
     url = simulator("--gap", "20", "--tokens", "40", "--ttft", "lognormal(60,0.3)").url + CHAT
-    told = quiet(lambda: bench(url, "-c", "4", "-n", "12"))
-    assert told["findings"] == []
-    assert (told["requests"], told["warmup"], told["tokens_from"]) == (12, 2, "usage")
-    assert told["events_per_read"]["max"] == 1
+    report = undisturbed(lambda: bench(url, "-c", "4", "-n", "12"))
+    assert report["findings"] == []
+    assert (report["requests"], report["warmup"], report["tokens_from"]) == (12, 2, "usage")
+    assert report["events_per_read"]["max"] == 1
 
 
-def test_four_tokens_per_write_are_named(simulator: Callable[..., Simulator]) -> None:
+def test_batches_of_four_tokens_are_reported(simulator: Callable[..., Simulator]) -> None:
     url = simulator("--gap", "20", "--tokens", "60", "--ttft", "60", "--burst", "4").url + CHAT
-    told = quiet(lambda: bench(url, "-c", "4", "-n", "12"))
-    assert codes(told) - CLIENT == {"UD113"}
-    assert "4" in message(told, "UD113")
-    # The gaps inside a write are no gaps of the stream, and none is told as zero.
-    assert told["itl_ms"]["p50"] > 10
-    assert told["events_per_read"]["p50"] == 4
+    report = undisturbed(lambda: bench(url, "-c", "4", "-n", "12"))
+    assert codes(report) - CLIENT == {"UD113"}
+    assert "4" in message(report, "UD113")
+    # Gaps within a batch are excluded from ITL, not counted as zero.
+    assert report["itl_ms"]["p50"] > 10
+    assert report["events_per_read"]["p50"] == 4
 
 
-def test_a_stall_is_named_and_is_the_servers(simulator: Callable[..., Simulator]) -> None:
+def test_stall_of_the_server_is_reported(simulator: Callable[..., Simulator]) -> None:
     stall = ("--stall-after", "10", "--stall", "500")
     url = simulator("--gap", "20", "--tokens", "40", "--ttft", "60", *stall).url + CHAT
-    told = quiet(lambda: bench(url, "-c", "4", "-n", "12"))
-    assert codes(told) - CLIENT == {STALL}
-    assert told["stalled_answers"] == 12
-    assert told["longest_gaps"][0]["after_events"] == 10
+    report = undisturbed(lambda: bench(url, "-c", "4", "-n", "12"))
+    assert codes(report) - CLIENT == {STALL}
+    assert report["stalled_answers"] == 12
+    assert report["longest_gaps"][0]["after_events"] == 10
 
 
-def test_a_dam_of_4_kb_is_named(simulator: Callable[..., Simulator], run_proxy: RunProxy) -> None:
+def test_proxy_buffer_of_4_kb_is_reported(
+    simulator: Callable[..., Simulator], run_proxy: RunProxy
+) -> None:
     origin = simulator("--gap", "exp(10)", "--tokens", "150", "--ttft", "60")
     edge = run_proxy(start_nginx, origin.url)
-    told = quiet(lambda: bench(edge.url + CHAT, "-c", "4", "-n", "8"))
-    assert codes(told) - CLIENT == {"UD102"}
-    assert "4096 bytes" in message(told, "UD102")
-    assert told["itl_ms"]["max"] > 100
+    report = undisturbed(lambda: bench(edge.url + CHAT, "-c", "4", "-n", "8"))
+    assert codes(report) - CLIENT == {"UD102"}
+    assert "4096 bytes" in message(report, "UD102")
+    assert report["itl_ms"]["max"] > 100
 
 
-def test_a_starved_client_says_so_at_the_top(simulator: Callable[..., Simulator]) -> None:
+def test_starved_load_generator_is_the_first_finding(simulator: Callable[..., Simulator]) -> None:
     url = simulator("--gap", "2", "--tokens", "150", "--ttft", "60").url + CHAT
     cpu = max(os.sched_getaffinity(0))
     with busy(cpu, 3):
-        for _ in range(1 + _MORE_TIMES):
-            told = bench(url, "-c", "60", "-n", "60", cpu=cpu)
-            # Whatever these drive off to the simulator's processor may make that one late, too.
-            if "UD907" in codes(told):
+        for _ in range(1 + _RETRIES):
+            report = bench(url, "-c", "60", "-n", "60", cpu=cpu)
+            # Processes displaced to the simulator's CPU may delay the simulator as well.
+            if "UD907" in codes(report):
                 break
-    assert told["findings"][0]["code"] in CLIENT
-    assert "UD907" in codes(told)
-    assert told["client"]["uncertain_gaps"] > 0
-    fixes = [one["fix"]["text"] for one in told["findings"] if one["code"] == "UD907"]
+    assert report["findings"][0]["code"] in CLIENT
+    assert "UD907" in codes(report)
+    assert report["client"]["uncertain_gaps"] > 0
+    fixes = [one["fix"]["text"] for one in report["findings"] if one["code"] == "UD907"]
     assert fixes == ["--workers 2"]

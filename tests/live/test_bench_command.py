@@ -1,4 +1,4 @@
-"""`undam bench` as a process: it ends well however it is ended, and leaves nothing behind."""
+"""`undam bench` as a process: exit codes, output, signals, and no process left behind."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         return running[-1]
 
     yield call
-    for one in running:
-        one.kill()
-        one.communicate()
+    for process in running:
+        process.kill()
+        process.communicate()
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
@@ -70,7 +70,7 @@ def run(*arguments: str) -> tuple[int, str, str]:
 
 def children(pid: int) -> list[int]:
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii")
-    return [int(one) for one in text.split()]
+    return [int(pid) for pid in text.split()]
 
 
 def is_running(pid: int) -> bool:
@@ -90,21 +90,21 @@ def lines_of(path: Path) -> int:
     return path.read_text(encoding="utf-8").count("\n") if path.exists() else 0
 
 
-def test_exit_codes_and_objectives(url: str) -> None:
+def test_exit_code_reflects_failures_and_objectives(url: str) -> None:
     met = ("--slo", "ttft_p99<20s", "--slo", "errors<=0", "--slo", "goodput>=100%")
     code, out, err = run(url + QUICK, "-n", "8", "-c", "2", *met)
     assert err == ""
-    assert out.count("slo ") == out.count(": met, ") == 3
+    assert out.count("slo ") == out.count(": met, measured ") == 3
     code, out, _ = run(url + QUICK, "-n", "8", "-c", "2", "--slo", "ttft_p50<1ms")
     assert code == 1
-    assert "missed, by " in out
+    assert "missed by " in out
     code, out, err = run(url + "/nosuch", "-n", "3", "-c", "1")
     assert code == 2
     assert "3 of 3 requests: status-404" in err
     assert err.count("\n") == 1
     code, _, err = run(url + QUICK, "-c", "2", "--duration", "0.02", "--warmup", "9")
     assert code == 2
-    assert "no request counted" in err
+    assert "no request was measured" in err
     code, _, err = run(url + "/v1/models", "-n", "3", "-c", "1", "--json")
     assert code == 2
     assert "not a stream" in err
@@ -114,14 +114,14 @@ def test_two_workers_share_an_open_loop_and_replay_a_trace(url: str, tmp_path: P
     record, prompts = tmp_path / "record.jsonl", tmp_path / "prompts.jsonl"
     load = ("--rate", "60", "-n", "40", "--warmup", "4", "--workers", "2")
     _, out, _ = run(url + QUICK, *load, "--record", str(record), "--json", "-")
-    told, measured = json.loads(out), recorded(record)
-    assert sorted(one.number for one in measured) == list(range(44))
-    assert {one.worker for one in measured} == {0, 1}
-    assert sum(one.warmup for one in measured) == 4 == told["warmup"]
-    # The record is the run: the same figures come out of it.
-    again = summarize(measured).to_json()
+    report, results = json.loads(out), recorded(record)
+    assert sorted(result.number for result in results) == list(range(44))
+    assert {result.worker for result in results} == {0, 1}
+    assert sum(result.warmup for result in results) == 4 == report["warmup"]
+    # The record yields the same metrics as the run.
+    from_record = summarize(results).to_json()
     for name in ("requests", "ttft_ms", "itl_ms", "e2e_ms", "tokens"):
-        assert again[name] == told[name]
+        assert from_record[name] == report[name]
     prompts.write_text(
         "".join(
             json.dumps({"prompt": str(i), "timestamp_ms": 500 + 40 * i, "max_tokens": 3}) + "\n"
@@ -130,32 +130,32 @@ def test_two_workers_share_an_open_loop_and_replay_a_trace(url: str, tmp_path: P
         encoding="utf-8",
     )
     _, out, _ = run(url + QUICK, "--prompts", str(prompts), "--record", str(record), "--json", "-")
-    told, measured = json.loads(out), recorded(record)
-    assert told["load"] == "replay of 6 requests"
-    starts = sorted(one.intended_ns for one in measured)
+    report, results = json.loads(out), recorded(record)
+    assert report["load"] == "replay of 6 requests"
+    starts = sorted(result.intended_ns for result in results)
     assert [at - starts[0] for at in starts] == [i * 40_000_000 for i in range(6)]
-    assert [one.tokens for one in measured] == [3] * 6
+    assert [result.tokens for result in results] == [3] * 6
 
 
-def test_a_sweep_and_a_search_tell_each_step(url: str) -> None:
+def test_sweep_and_search_report_each_step(url: str) -> None:
     _, out, _ = run(url + QUICK, "--sweep", "1,4", "-n", "8", "--json", "-")
-    assert [one["concurrency"] for one in json.loads(out)["sweep"]] == [1, 4]
-    # A schedule of ten requests cannot end faster than its last answer, so this has a limit.
+    assert [step["concurrency"] for step in json.loads(out)["sweep"]] == [1, 4]
+    # Ten requests take at least as long as the last response, so the rate has a limit.
     load = ("--rate", "20", "-n", "10", "--arrivals", "constant", "--warmup", "0")
     slo = "requests_per_second<31"
     _, out, _ = run(url + CHAT + "?ttft=20&gap=20&tokens=3", "--find-max", "--slo", slo, *load,
                     "--json", "-")  # fmt: skip
-    told = json.loads(out)
-    for step in told["sweep"]:
+    report = json.loads(out)
+    for step in report["sweep"]:
         assert step["slo"][0]["met"] == (step["requests_per_second"] < 31)
-    met = [step["rate"] for step in told["sweep"] if step["slo"][0]["met"]]
-    missed = [step["rate"] for step in told["sweep"] if not step["slo"][0]["met"]]
-    assert told["max_rate"] == max(met)
-    if told["stopped_by"] is None:
-        assert told["missed_rate"] == min(missed) <= told["max_rate"] * 1.1
+    met = [step["rate"] for step in report["sweep"] if step["slo"][0]["met"]]
+    missed = [step["rate"] for step in report["sweep"] if not step["slo"][0]["met"]]
+    assert report["max_rate"] == max(met)
+    if report["stopped_by"] is None:
+        assert report["missed_rate"] == min(missed) <= report["max_rate"] * 1.1
 
 
-def test_ctrl_c_on_a_terminal_ends_with_a_partial_report(url: str, tmp_path: Path) -> None:
+def test_ctrl_c_prints_a_partial_report(url: str, tmp_path: Path) -> None:
     record = tmp_path / "record.jsonl"
     pid, terminal = pty.fork()
     if pid == 0:
@@ -188,14 +188,17 @@ def test_ctrl_c_on_a_terminal_ends_with_a_partial_report(url: str, tmp_path: Pat
     text = shown.decode()
     assert os.waitstatus_to_exitcode(status) == 130
     assert "interrupted: " in text
-    assert "TTFT" in text.rpartition("interrupted: ")[0], "a live line"
+    assert "TTFT" in text.rpartition("interrupted: ")[0], "the live line"
     assert not any(map(is_running, workers))
-    measured = recorded(record)
-    counted = [one for one in measured if not one.warmup and one.outcome.value == "complete"]
+    counted = [
+        result
+        for result in recorded(record)
+        if not result.warmup and result.outcome.value == "complete"
+    ]
     assert f"interrupted: {len(counted)} requests in" in text
 
 
-def test_sigterm_is_143_and_a_lost_worker_is_told(
+def test_sigterm_exits_with_143_and_a_lost_worker_is_reported(
     url: str, start: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
     record = tmp_path / "record.jsonl"
@@ -213,10 +216,10 @@ def test_sigterm_is_143_and_a_lost_worker_is_told(
     assert "worker 1 of 2 was lost" in out.decode()
     assert "killed by SIGKILL" in out.decode()
     assert err.decode().strip() == "undam: terminated"
-    assert {one.worker for one in recorded(record)} == {0, 1}
+    assert {result.worker for result in recorded(record)} == {0, 1}
 
 
-def test_a_killed_coordinator_leaves_its_record_and_no_worker(
+def test_killed_coordinator_leaves_its_record_and_no_worker(
     url: str, start: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
     record = tmp_path / "record.jsonl"

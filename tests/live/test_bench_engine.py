@@ -1,4 +1,4 @@
-"""A worker process against real sockets: what it sends, what it counts, and how it stops."""
+"""A worker process against real sockets: requests, failures, connections and stopping."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ from undam.record.request_result import Outcome, RequestResult
 DONE = chunk(b"data: [DONE]\n\n")
 
 
-class Work:
-    """A worker process and what it said."""
+class WorkerRun:
+    """A worker process and the frames it has sent."""
 
     def __init__(self, job: Job) -> None:
         self.process = subprocess.Popen(
@@ -59,7 +59,7 @@ class Work:
         self.process.stdin.write(encode(frame))
 
     def receive(self, until: Callable[[Frame], bool] = lambda _: False) -> None:
-        """Take frames until one fits, or the worker has ended."""
+        """Read frames until one matches or the worker exits."""
         assert self.process.stdout is not None
         while data := os.read(self.process.stdout.fileno(), 1 << 16):
             frames = self._reader.receive_data(data)
@@ -68,15 +68,17 @@ class Work:
                 return
 
     def end(self) -> int:
-        """Hear all that is left; the exit code."""
+        """Read all remaining frames and return the exit code."""
         with self.process as process:
             self.receive()
             return process.wait(TIMEOUT_S)
 
     @property
-    def measured(self) -> list[RequestResult]:
-        every = [one for f in self.frames if isinstance(f, Batch) for one in f.measured]
-        return sorted(every, key=lambda one: one.number)
+    def results(self) -> list[RequestResult]:
+        results = [
+            result for frame in self.frames if isinstance(frame, Batch) for result in frame.measured
+        ]
+        return sorted(results, key=lambda result: result.number)
 
     @property
     def final(self) -> FinalReport:
@@ -102,17 +104,17 @@ def job(port: int, load: ClosedLoop | OpenLoop, *paths: str, **more: object) -> 
     )
 
 
-def done(job: Job) -> Work:
-    work = Work(job)
-    assert work.end() == 0
-    return work
+def finished(job: Job) -> WorkerRun:
+    worker = WorkerRun(job)
+    assert worker.end() == 0
+    return worker
 
 
 def whole(*texts: str) -> bytes:
     return head() + b"".join(chunk(token(text)) for text in texts) + DONE + LAST_CHUNK
 
 
-def test_every_failure_is_counted_by_its_kind() -> None:
+def test_each_failure_has_its_kind() -> None:
     answers = {
         "/good": whole("a", "b"),
         "/status": b"HTTP/1.1 429 Slow\r\nRetry-After: 3\r\nContent-Length: 14\r\n\r\n"
@@ -137,8 +139,8 @@ def test_every_failure_is_counted_by_its_kind() -> None:
         "/late-reset": "reset", "/timeout": "timeout", "/late-timeout": "timeout",
     }  # fmt: skip
 
-    def script(conn: socket.socket, said: bytes) -> None:
-        path = said.split()[1].decode()
+    def script(conn: socket.socket, received: bytes) -> None:
+        path = received.split()[1].decode()
         if path.startswith("/late"):
             conn.sendall(head() + chunk(token("a")))
         if path.endswith("timeout") or path == "/late-reset":
@@ -153,77 +155,79 @@ def test_every_failure_is_counted_by_its_kind() -> None:
     paths = tuple(expected)
     plan = tuple(ScheduledRequest(index, 0, index) for index in range(len(paths)))
     with serving(script) as server:
-        work = done(job(server.port, OpenLoop(plan=plan), *paths, keep_alive=False, timeout_s=1.0))
-    found = dict(zip(paths, work.measured, strict=True))
-    assert {path: one.kind for path, one in found.items()} == expected
-    began = {path for path, one in found.items() if one.outcome is Outcome.INCOMPLETE}
+        worker = finished(
+            job(server.port, OpenLoop(plan=plan), *paths, keep_alive=False, timeout_s=1.0)
+        )
+    found = dict(zip(paths, worker.results, strict=True))
+    assert {path: result.kind for path, result in found.items()} == expected
+    began = {path for path, result in found.items() if result.outcome is Outcome.INCOMPLETE}
     assert began == {
         "/cut", "/half", "/silent-end", "/bad-chunk", "/late-reset", "/late-timeout"
     }  # fmt: skip
     assert found["/good"].outcome is Outcome.COMPLETE
     assert found["/good"].events == 2
     assert found["/status"].retry_after_s == 3
-    assert "hidden-key" not in "".join(one.message for one in work.measured)
-    assert work.final.connections == len(paths)
-    assert work.final.resent == 0
+    assert "hidden-key" not in "".join(result.message for result in worker.results)
+    assert worker.final.connections == len(paths)
+    assert worker.final.resent == 0
 
 
-def test_nobody_listens_there_or_only_at_another_address() -> None:
+def test_refused_connections_and_fallback_to_the_next_address() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    work = done(job(port, ClosedLoop(slots=(0, 0), count=3)))
-    assert [one.kind for one in work.measured] == ["refused"] * 3
-    # A slot rests after a request that nobody took.
-    assert work.measured[2].intended_ns - work.measured[0].ended_ns >= 50_000_000
+    worker = finished(job(port, ClosedLoop(slots=(0, 0), count=3)))
+    assert [result.kind for result in worker.results] == ["refused"] * 3
+    # A slot pauses after a request that the server did not accept.
+    assert worker.results[2].intended_ns - worker.results[0].ended_ns >= 50_000_000
     with serving(lambda conn, _: conn.sendall(whole("a"))) as server:
-        asked = job(server.port, ClosedLoop(slots=(0, 0), count=3))
+        template = job(server.port, ClosedLoop(slots=(0, 0), count=3))
         nowhere = (socket.AF_INET, ("127.0.0.1", port))
-        work = done(replace(asked, addresses=(nowhere, *asked.addresses)))
-    assert [one.outcome for one in work.measured] == [Outcome.COMPLETE] * 3
+        worker = finished(replace(template, addresses=(nowhere, *template.addresses)))
+    assert [result.outcome for result in worker.results] == [Outcome.COMPLETE] * 3
 
 
-def test_a_kept_connection_that_was_closed_is_replaced_once_and_counted() -> None:
-    def script(conn: socket.socket, said: bytes) -> None:
+def test_request_on_a_closed_kept_connection_is_resent_once() -> None:
+    def script(conn: socket.socket, received: bytes) -> None:
         conn.sendall(whole("a"))
-        if b"/swallow" in said:
-            conn.recv(65536)  # and no word about it
+        if b"/swallow" in received:
+            conn.recv(65536)  # and no response
 
     with serving(script) as server:
-        work = done(job(server.port, ClosedLoop(slots=(0,), count=4), "/swallow"))
-    assert [one.outcome for one in work.measured] == [Outcome.COMPLETE] * 4
-    assert work.final.resent == 3
-    assert work.final.connections == 4
+        worker = finished(job(server.port, ClosedLoop(slots=(0,), count=4), "/swallow"))
+    assert [result.outcome for result in worker.results] == [Outcome.COMPLETE] * 4
+    assert worker.final.resent == 3
+    assert worker.final.connections == 4
     assert len(server.requests) == 4
 
 
 @pytest.mark.parametrize("how", ["stop", "close"])
-def test_a_stop_abandons_what_is_in_flight_and_reports_it(how: str) -> None:
-    def script(conn: socket.socket, said: bytes) -> None:
+def test_stop_abandons_and_reports_requests_in_flight(how: str) -> None:
+    def script(conn: socket.socket, received: bytes) -> None:
         conn.sendall(head() + chunk(token("a")))
         conn.recv(1)
 
     with serving(script) as server:
-        work = Work(job(server.port, ClosedLoop(slots=(0, 0, 0), count=50, warmup=1)))
+        worker = WorkerRun(job(server.port, ClosedLoop(slots=(0, 0, 0), count=50, warmup=1)))
 
         def flowing(frame: Frame) -> bool:
             return getattr(frame, "started", 0) == 3 and getattr(frame, "received_bytes", 0) > 300
 
-        work.receive(flowing)
+        worker.receive(flowing)
         stopped_ns = time.time_ns()
         if how == "stop":
-            work.send(Stop())
-        elif work.process.stdin is not None:
-            work.process.stdin.close()
-        assert work.end() == 0
-    assert [one.outcome for one in work.measured] == [Outcome.ABANDONED] * 3
-    assert [one.events for one in work.measured] == [1, 1, 1]
-    assert Counter(one.warmup for one in work.measured) == {True: 1, False: 2}
-    assert all(0 <= one.ended_ns - stopped_ns < 5e9 for one in work.measured)
-    assert work.final.stopped
-    assert work.final.unstarted == 47
+            worker.send(Stop())
+        elif worker.process.stdin is not None:
+            worker.process.stdin.close()
+        assert worker.end() == 0
+    assert [result.outcome for result in worker.results] == [Outcome.ABANDONED] * 3
+    assert [result.events for result in worker.results] == [1, 1, 1]
+    assert Counter(result.warmup for result in worker.results) == {True: 1, False: 2}
+    assert all(0 <= result.ended_ns - stopped_ns < 5e9 for result in worker.results)
+    assert worker.final.stopped
+    assert worker.final.unstarted == 47
 
 
-def test_tls_is_spoken_and_its_failure_named(tmp_path: Path) -> None:
+def test_tls_works_and_its_failure_is_reported(tmp_path: Path) -> None:
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -231,48 +235,52 @@ def test_tls_is_spoken_and_its_failure_named(tmp_path: Path) -> None:
     authority.cert_pem.write_to_path(str(cacert))
     slots = ClosedLoop(slots=(0, 0), count=4)
     with serving(lambda conn, _: conn.sendall(whole("a", "b")), context) as server:
-        good = done(job(server.port, slots, tls=Tls(server_name="127.0.0.1", cacert=str(cacert))))
-        bad = done(job(server.port, slots, tls=Tls(server_name="127.0.0.1")))
-    assert [one.events for one in good.measured] == [2] * 4
-    assert all(one.outcome is Outcome.COMPLETE for one in good.measured)
-    assert [one.kind for one in bad.measured] == ["tls"] * 4
-    assert "certificate" in bad.measured[0].message
-    work = Work(job(1, slots, tls=Tls(server_name="x", cacert=str(tmp_path / "none"))))
-    assert work.end() == 2
-    assert isinstance(work.frames[-1], Failure)
-    assert "--cacert" in work.frames[-1].message
+        good = finished(
+            job(server.port, slots, tls=Tls(server_name="127.0.0.1", cacert=str(cacert)))
+        )
+        bad = finished(job(server.port, slots, tls=Tls(server_name="127.0.0.1")))
+    assert [result.events for result in good.results] == [2] * 4
+    assert all(result.outcome is Outcome.COMPLETE for result in good.results)
+    assert [result.kind for result in bad.results] == ["tls"] * 4
+    assert "certificate" in bad.results[0].message
+    worker = WorkerRun(job(1, slots, tls=Tls(server_name="x", cacert=str(tmp_path / "none"))))
+    assert worker.end() == 2
+    assert isinstance(worker.frames[-1], Failure)
+    assert "--cacert" in worker.frames[-1].message
 
 
 @pytest.mark.parametrize("framing", ["chunked", "close", "length"])
-def test_figures_are_the_simulators(simulator: Callable[..., Simulator], framing: str) -> None:
+def test_times_match_those_of_the_simulator(
+    simulator: Callable[..., Simulator], framing: str
+) -> None:
     origin = simulator("--ttft", "60", "--gap", "10", "--tokens", "20", "--framing", framing)
     port = int(origin.url.rpartition(":")[2].partition("/")[0])
     plan = tuple(
         ScheduledRequest(5 * index, index * 20_000_000, 0, index < 2) for index in range(8)
     )
-    # So small a backlog has to be judged while answers come in; that must not change them.
-    work = Work(job(port, OpenLoop(plan=plan, ahead=3), backlog_bytes=1, start_ns=None))
-    work.receive(lambda frame: isinstance(frame, Ready))
+    # This backlog limit forces analysis while responses arrive, which must not affect the times.
+    worker = WorkerRun(job(port, OpenLoop(plan=plan, ahead=3), backlog_bytes=1, start_ns=None))
+    worker.receive(lambda frame: isinstance(frame, Ready))
     start_ns = time.time_ns() + 50_000_000
-    work.send(Start(at_ns=start_ns))
-    assert work.end() == 0
-    every = work.measured
-    assert [one.number for one in every] == [5 * index for index in range(8)]
-    assert [one.intended_ns - start_ns for one in every] == [
+    worker.send(Start(at_ns=start_ns))
+    assert worker.end() == 0
+    results = worker.results
+    assert [result.number for result in results] == [5 * index for index in range(8)]
+    assert [result.intended_ns - start_ns for result in results] == [
         index * 20_000_000 for index in range(8)
     ]
-    assert [one.warmup for one in every] == [True] * 2 + [False] * 6
-    assert all(one.outcome is Outcome.COMPLETE and one.events == 20 for one in every)
-    assert all(one.stamped for one in every)
-    assert all((one.ttft_ns or 0) >= 60_000_000 for one in every)
-    statuses = [frame for frame in work.frames if isinstance(frame, Status)]
+    assert [result.warmup for result in results] == [True] * 2 + [False] * 6
+    assert all(result.outcome is Outcome.COMPLETE and result.events == 20 for result in results)
+    assert all(result.stamped for result in results)
+    assert all((result.ttft_ns or 0) >= 60_000_000 for result in results)
+    statuses = [frame for frame in worker.frames if isinstance(frame, Status)]
     assert any(status.in_flight for status in statuses)
     assert all(status.backlog_bytes <= 1 for status in statuses)
     left = {
         (line["id"], line["seq"]): line["left_ns"]
         for line in origin.truth() if line["kind"] == "event"
     }  # fmt: skip
-    # An arrival is never before the event left; most come before the next one leaves.
+    # No event arrives before it is sent, and most arrive before the next one is sent.
     firsts = sorted(at for (_, seq), at in left.items() if seq == 1)
-    came = sorted(one.reads[0].at_ns for one in every)
-    assert all(a <= b for a, b in zip(firsts, came, strict=True))
+    arrivals = sorted(result.reads[0].at_ns for result in results)
+    assert all(a <= b for a, b in zip(firsts, arrivals, strict=True))

@@ -1,4 +1,4 @@
-"""The page of a load test in a real browser: its charts are there, by day and by night."""
+"""HTML page of a load test in a real browser: charts are visible in light and dark mode."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from undam.report import page
 
 _CHARTS = {"ttft", "itl", "timeline", "gaps", "waterfall"}
 
-# Width and height of each chart, and how many of its shapes take any room.
+# Width and height of each chart, and the number of its shapes with a non-empty box.
 _BOXES = """
 Object.fromEntries([...document.querySelectorAll("svg")].map((svg) => {
   const box = svg.getBoundingClientRect();
@@ -27,7 +27,7 @@ Object.fromEntries([...document.querySelectorAll("svg")].map((svg) => {
 }))
 """
 
-# Contrast of text and ground (WCAG 2.2, 1.4.3): of words, of soft words, and of a chart's ticks.
+# Contrast of text and background (WCAG 2.2, 1.4.3): body text, subtitles and chart ticks.
 _CONTRASTS = """
 (() => {
   const part = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
@@ -38,7 +38,7 @@ _CONTRASTS = """
   const of = (node, name) => light(getComputedStyle(document.querySelector(node))[name]);
   const contrast = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
   const [body, panel] = [of("body", "backgroundColor"), of("figure", "backgroundColor")];
-  return { ground: body, least: Math.min(
+  return { background: body, least: Math.min(
     contrast(of("body", "color"), body), contrast(of(".sub", "color"), body),
     contrast(of("figcaption", "color"), panel), contrast(of("svg .tick", "fill"), panel),
     contrast(of("svg .value", "fill"), panel), contrast(of("figcaption .bad", "color"), panel),
@@ -48,36 +48,36 @@ _CONTRASTS = """
 
 
 def _artefacts() -> Path:
-    """Where screenshots are kept for people to look at."""
+    """Return the folder of the screenshots, which are kept for review."""
     named = os.environ.get("UNDAM_ARTEFACTS")
     folder = Path(named) if named else Path(__file__).parents[2] / "build" / "artefacts"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def _made(folder: Path) -> Path:
-    """A run in which everything happened, with texts that want to be markup."""
+def _synthetic(folder: Path) -> Path:
+    """Write the page of a synthetic run with every kind of failure and with markup in texts."""
     run = random_load_test(1000, ALL_FAULTS, warmup=20)
-    file = folder / "made.html"
+    file = folder / "synthetic.html"
     file.write_text(page(summarize(run).to_json(), run), encoding="utf-8")
     return file
 
 
 def _measured(folder: Path, model: Simulator) -> Path:
-    """A thousand real requests."""
+    """Write the page of a run of 1,000 requests."""
     file = folder / "bench.html"
     command = [sys.executable, "-m", "undam", "bench", f"{model.url}{CHAT}?ttft=50&gap=5&tokens=20"]
     done = subprocess.run(
         [*command, "-n", "1000", "-c", "100", "--html", str(file)],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    # Where others keep this machine busy the report has findings, and says so with exit code 1.
+    # On a busy machine the report has findings, and the exit code is 1.
     assert done.returncode in {0, 1}, done.stderr
     return file
 
 
-def _seen(tab: Tab, file: Path, scheme: str) -> float:
-    """Every chart has a box and shapes in it, and words can be read; how light the ground is."""
+def _check(tab: Tab, file: Path, scheme: str) -> float:
+    """Check that charts are visible and text is readable; return the background luminance."""
     tab.scheme(scheme)
     boxes = tab.run(_BOXES)
     assert set(boxes) == _CHARTS
@@ -86,19 +86,19 @@ def _seen(tab: Tab, file: Path, scheme: str) -> float:
         assert height > 40, name
         assert shapes >= 2, name
     assert boxes["timeline"][2] > 1000
-    colours = tab.run(_CONTRASTS)
-    assert colours["least"] >= 4.5
+    contrasts = tab.run(_CONTRASTS)
+    assert contrasts["least"] >= 4.5
     tab.screenshot(_artefacts() / f"{file.stem}-{scheme}.png")
-    return float(colours["ground"])
+    return float(contrasts["background"])
 
 
-def test_a_thousand_requests_in_chromium(tmp_path: Path, model: Simulator) -> None:
-    files = [_measured(tmp_path, model), _made(tmp_path)]
+def test_charts_of_1000_requests_in_chromium(tmp_path: Path, model: Simulator) -> None:
+    files = [_measured(tmp_path, model), _synthetic(tmp_path)]
     with browser_tab(tmp_path) as tab:
         for file in files:
             assert file.stat().st_size < 2_000_000
             tab.show(file.as_uri())
-            assert _seen(tab, file, "light") > 0.8
-            assert _seen(tab, file, "dark") < 0.05
+            assert _check(tab, file, "light") > 0.8
+            assert _check(tab, file, "dark") < 0.05
         assert tab.console_errors == []
         assert tab.requested == [file.as_uri() for file in files]

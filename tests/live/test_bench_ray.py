@@ -1,5 +1,4 @@
-"""`undam bench --ray`: the workers on two nodes, their figures merged exactly, and the truth about
-a worker that was lost."""
+"""`undam bench --ray`: workers on two nodes, exact merging of metrics, and lost workers."""
 
 from __future__ import annotations
 
@@ -24,14 +23,14 @@ from undam.record.request_result_lines import read_request_results
 
 QUICK = f"{CHAT}?ttft=20&gap=10&tokens=12"
 _PATIENCE_S = 60.0
-_FIGURES = ("requests", "ttft_ms", "itl_ms", "tpot_ms", "e2e_ms", "send_delay_ms", "tokens")
+_METRICS = ("requests", "ttft_ms", "itl_ms", "tpot_ms", "e2e_ms", "send_delay_ms", "tokens")
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     with ray_cluster() as address:
         yield address
-    assert cluster_pids() == [], "no process of the cluster is left"
+    assert cluster_pids() == [], "the cluster leaves no process"
 
 
 def command(url: str, address: str, *arguments: str) -> list[str]:
@@ -46,13 +45,13 @@ def recorded(path: Path) -> list[RequestResult]:
         return read_request_results(file).measured
 
 
-def figures(summary: Summary) -> dict[str, Any]:
-    told = summary.to_json()
-    return {name: told[name] for name in _FIGURES}
+def metrics(summary: Summary) -> dict[str, Any]:
+    report = summary.to_json()
+    return {name: report[name] for name in _METRICS}
 
 
-def measuring() -> list[int]:
-    """The measuring processes that the cluster runs."""
+def worker_processes() -> list[int]:
+    """Return the load-test workers that run on the cluster."""
     return [pid for pid in cluster_pids() if "undam.loadtest" in _command_line(pid)]
 
 
@@ -63,7 +62,7 @@ def _command_line(pid: int) -> str:
         return ""
 
 
-def test_two_nodes_merge_to_what_one_machine_would_have(
+def test_metrics_of_two_nodes_equal_those_of_one_machine(
     model: Simulator, cluster: str, tmp_path: Path
 ) -> None:
     record = tmp_path / "record.jsonl"
@@ -76,48 +75,48 @@ def test_two_nodes_merge_to_what_one_machine_would_have(
         check=False,
     )
     assert done.returncode in {0, 1}, done.stderr.decode()
-    told, measured = json.loads(done.stdout), recorded(record)
-    assert len({node["node"] for node in told["nodes"]}) == 2
-    assert (told["requests"], told["missing_percent"]) == (40, 0)
-    assert sorted(one.number for one in measured) == list(range(44))
-    alone = figures(summarize(measured))
-    assert {name: told[name] for name in _FIGURES} == alone
+    report, results = json.loads(done.stdout), recorded(record)
+    assert len({node["node"] for node in report["nodes"]}) == 2
+    assert (report["requests"], report["missing_percent"]) == (40, 0)
+    assert sorted(result.number for result in results) == list(range(44))
+    alone = metrics(summarize(results))
+    assert {name: report[name] for name in _METRICS} == alone
     merged = Summary()
     for worker in (0, 1):
-        merged.merge(summarize(one for one in measured if one.worker == worker))
-    assert figures(merged) == alone
-    starts = [min(one.intended_ns for one in measured if one.worker == w) for w in (0, 1)]
+        merged.merge(summarize(result for result in results if result.worker == worker))
+    assert metrics(merged) == alone
+    starts = [min(result.intended_ns for result in results if result.worker == w) for w in (0, 1)]
     assert starts[1] - starts[0] == 5_000_000, "a common start, the second slot 5 ms later"
-    eventually(lambda: not measuring())
+    eventually(lambda: not worker_processes())
 
 
-def test_a_worker_that_is_killed_leaves_an_honest_partial_report(
+def test_killed_worker_leaves_a_correct_partial_report(
     model: Simulator, cluster: str, tmp_path: Path
 ) -> None:
-    record, told_to = tmp_path / "record.jsonl", tmp_path / "told.json"
+    record, report_file = tmp_path / "record.jsonl", tmp_path / "report.json"
     running = subprocess.Popen(
         command(model.url, cluster, "--duration", "4", "--record", str(record),
-                "--json", str(told_to)),
+                "--json", str(report_file)),
         env=environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )  # fmt: skip
     eventually(lambda: record.exists() and record.read_text("utf-8").count("\n") > 12)
-    victim = measuring()[0]
+    victim = worker_processes()[0]
     actor = int(Path(f"/proc/{victim}/stat").read_text("ascii").rpartition(") ")[2].split()[1])
     os.kill(actor, signal.SIGKILL)
     out, err = running.communicate(timeout=_PATIENCE_S)
     assert running.returncode == 1
     assert err == b""
-    told, measured = json.loads(told_to.read_text("utf-8")), recorded(record)
-    (lost,) = told["lost_workers"]
-    assert lost["measured"] == sum(one.worker == lost["worker"] for one in measured) > 0
+    report, results = json.loads(report_file.read_text("utf-8")), recorded(record)
+    (lost,) = report["lost_workers"]
+    assert lost["measured"] == sum(result.worker == lost["worker"] for result in results) > 0
     assert 5 < lost["missing_percent"] < 50
-    assert told["missing_percent"] == lost["missing_percent"]
-    assert {name: told[name] for name in _FIGURES} == figures(summarize(measured))
+    assert report["missing_percent"] == lost["missing_percent"]
+    assert {name: report[name] for name in _METRICS} == metrics(summarize(results))
     text = out.decode()
     assert f"worker {lost['worker']} of 2 was lost" in text
     assert "% of the whole load is missing" in text
-    assert text.startswith(f"{told['requests']} requests in ")
-    eventually(lambda: not measuring())
+    assert text.startswith(f"{report['requests']} requests in ")
+    eventually(lambda: not worker_processes())

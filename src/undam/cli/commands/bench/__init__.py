@@ -1,10 +1,12 @@
-"""`undam bench`: measure an endpoint under load, and say when the figures cannot be trusted."""
+"""`undam bench`: measure an endpoint under load, and detect when the results are unreliable."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from undam.cli.commands.bench.arguments import require_consistent
+from undam.cli.commands.bench.options import BenchOptions
 from undam.cli.commands.bench.worker_pools import WorkerPools
 from undam.cli.ui.output import json_option
 from undam.cli.ui.target_options import (
@@ -22,59 +24,62 @@ from undam.cli.ui.target_options import (
     "--concurrency",
     type=click.IntRange(1, 100_000),
     metavar="N",
-    help="Closed loop: so many requests under way at any time [10].",
+    help="Keep N requests in flight (closed loop) [10].",
 )
 @click.option(
     "--rate",
     type=click.FloatRange(0, 1e6, min_open=True),
     metavar="R",
-    help="Open loop: so many requests a second, whatever the server does.",
+    help="Start R requests per second, regardless of the server (open loop).",
 )
 @click.option(
-    "--arrivals", type=click.Choice(["poisson", "constant"]), help="Of an open loop [poisson]."
+    "--arrivals",
+    type=click.Choice(["poisson", "constant"]),
+    help="Arrival process of an open loop [poisson].",
 )
 @click.option(
     "-n",
     "--requests",
     type=click.IntRange(1, 10_000_000),
     metavar="N",
-    help="Requests that count; the warm-up comes on top [100].",
+    help="Number of measured requests; warm-up requests are extra [100].",
 )
 @click.option(
     "--duration",
     type=click.FloatRange(0, 7 * 86_400, min_open=True),
     metavar="S",
-    help="Begin requests for so long instead; those under way are read to their end.",
+    help="Start requests for S seconds instead of a fixed number; requests in flight are then "
+    "read to their end.",
 )
 @click.option(
     "--warmup",
     type=click.IntRange(0, 1_000_000),
     metavar="N",
-    help="Leave the first N out of all figures [one a slot, or a second of the rate; at "
-    "most a tenth, and 100].",
+    help="Requests to send first and leave out of all metrics [one per slot, or one second of "
+    "--rate; at most 10 % of the run and 100].",
 )
 @click.option(
     "--ramp",
     type=click.FloatRange(0, 3600),
     metavar="S",
-    help="From the first slot's start to the last one's [5 ms a slot, at most 2 s].",
+    help="Time from the first slot's start to the last one's [5 ms per slot, at most 2 s].",
 )
 @click.option(
     "--sweep",
     metavar="LIST",
-    help="Several runs: concurrencies as 1,10,100, or rates as 1/s,5/s,25/s.",
+    help="Run once for each value: concurrencies (1,10,100) or rates (1/s,5/s,25/s).",
 )
 @click.option(
     "--find-max",
     is_flag=True,
-    help="Find the highest rate that still meets each --slo, from --rate [1] on.",
+    help="Find the highest rate that meets each --slo, starting at --rate [1].",
 )
 @click.option(
     "--slo",
     multiple=True,
     metavar="SLO",
-    help="An objective, as 'ttft_p99<500ms', 'errors<1%', 'goodput>=95%'; missed is exit "
-    "code 1. May be given again.",
+    help="Objective, such as 'ttft_p99<500ms', 'errors<1%' or 'goodput>=95%'. Repeatable. Exit "
+    "code 1 if one is missed.",
 )
 @click.option(
     "--workers",
@@ -82,30 +87,43 @@ from undam.cli.ui.target_options import (
     default=1,
     show_default=True,
     metavar="N",
-    help="Processes that send and measure.",
+    help="Number of processes that send requests and measure.",
 )
-@click.option("--ray", metavar="ADDRESS", help="Run them on this Ray cluster (HOST:PORT, or auto).")
 @click.option(
-    "--seed", type=int, default=0, show_default=True, metavar="N", help="Of arrivals and prompts."
+    "--ray",
+    metavar="ADDRESS",
+    help="Run the workers on this Ray cluster (HOST:PORT of its head, or auto).",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Random seed for arrival times and prompts.",
 )
 @model_option
 @click.option(
     "--prompts",
     metavar="FILE.jsonl",
-    help="Lines with `prompt` or `messages`, perhaps `max_tokens`; with `timestamp` "
-    "(seconds) or `timestamp_ms` they are replayed.",
+    help="Prompts: a JSON object per line with `prompt` or `messages`, optionally `max_tokens`. "
+    "With `timestamp` (seconds) or `timestamp_ms`, they are replayed at these times.",
 )
 @click.option(
-    "--prompt-words", metavar="N|DIST", help="Length of made-up prompts [lognormal(60,1)]."
+    "--prompt-words",
+    metavar="N|DIST",
+    help="Number of words in generated prompts [lognormal(60,1)].",
 )
-@click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Of each answer.")
+@click.option(
+    "--max-tokens", type=click.IntRange(1), metavar="N", help="Maximum tokens per response."
+)
 @header_option
-@click.option("--data", metavar="@FILE|JSON", help="The request body, instead of prompts.")
+@click.option("--data", metavar="@FILE|JSON", help="Request body to send instead of prompts.")
 @method_option
 @click.option(
     "--content-path",
     metavar="PATH",
-    help="Where an event's JSON holds its text, as choices.0.delta.content, if the URL "
+    help="Path of the text in an event's JSON, such as choices.0.delta.content, if the URL "
     "belongs to no known API.",
 )
 @click.option(
@@ -114,30 +132,34 @@ from undam.cli.ui.target_options import (
     default=120.0,
     show_default=True,
     metavar="S",
-    help="For each request.",
+    help="Time limit of each request.",
 )
 @connection_options
 @click.option(
-    "--record", metavar="FILE", help="Write a line for each request as soon as it is measured."
+    "--record",
+    metavar="FILE",
+    help="Save the result of each request as soon as it is measured, to re-analyze it with `undam "
+    "report`.",
 )
-@click.option("--hlog", metavar="FILE", help="Write the histograms as an HdrHistogram log.")
-@click.option("--html", metavar="FILE", help="Write one page with charts.")
+@click.option("--hlog", metavar="FILE", help="Save the histograms as an HdrHistogram log.")
+@click.option("--html", metavar="FILE", help="Save an HTML page with charts.")
 @json_option
-def command(url: str | None, json_to: str | None, **given: object) -> int:
-    """Measure the stream of URL under load: TTFT, ITL, rates, and who is to blame for what.
+def command(url: str | None, json_to: str | None, **given: Any) -> int:
+    """Measure the stream of URL under load: TTFT, ITL, rates, and the causes of delays.
 
-    URL is an endpoint, or an API's base (without a path, or one that ends in /v1), whose chat is
-    then asked. The keys in OPENAI_API_KEY and ANTHROPIC_API_KEY are sent to their APIs and shown
-    nowhere. Proxies of the environment are not used.
+    URL is an endpoint or the base URL of an API. A base URL has no path or ends in /v1, and means
+    its chat endpoint. The keys in OPENAI_API_KEY and ANTHROPIC_API_KEY are sent to their APIs and
+    never shown. Proxy settings of the environment are ignored.
 
-    TTFT counts from when a request was meant to start, not from when this program got round to it.
+    TTFT counts from the intended start of a request, so a delay of the load generator is included.
 
-    Exits with 0 when all is well, 1 when there is an error or a warning or a missed --slo, 2 when
+    Exit codes: 0 without findings, 1 if there is an error, a warning or a missed --slo, 2 if
     nothing could be measured.
     """
-    require_consistent(given)
-    # The workers load while this process does.
-    with WorkerPools(int(str(given["workers"])), given["ray"]) as pools:
+    options = BenchOptions(**given)
+    options.require_consistent()
+    # The workers load their modules while this process loads its own.
+    with WorkerPools(options.workers, options.ray) as pools:
         from undam.cli.commands.bench.session import run_bench  # noqa: PLC0415
 
-        return run_bench(url, json_to, given, pools)
+        return run_bench(url, json_to, options, pools)

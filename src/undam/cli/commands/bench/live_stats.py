@@ -1,4 +1,4 @@
-"""What happens to each measured request: it is counted, written down, and shown as a line."""
+"""Live statistics of a run: counts each result, writes it to the record, updates the live line."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from undam.loadtest.coordinator.run import ProgressListener
 from undam.loadtest.protocol import Status
 from undam.loadtest.setup.goodput import Goodput
 from undam.loadtest.setup.slo import Slo
-from undam.metrics import Summary  # Before the run: loaded in it, it delays the first requests.
+from undam.metrics import Summary  # Loading it during the run would delay the first requests.
 from undam.record import Outcome, RequestResult
 
 Write = Callable[[Sequence[RequestResult]], None]
 
 
 class LiveStats(ProgressListener):
-    """Takes what a run tells.
+    """Aggregates the results of a run.
 
     Args:
-        clean: takes secrets out of a message, which may quote the server.
-        write: puts requests into the record; ``None`` for none.
-        keep: whether to hold all requests, for a page.
+        clean: removes secrets from a message, which may quote the server.
+        write: appends results to the record; ``None`` without a record.
+        keep: whether to keep all results, for the HTML page.
     """
 
     def __init__(
@@ -48,36 +48,36 @@ class LiveStats(ProgressListener):
         self._start_ns = start_ns
 
     def on_results(self, batch: Sequence[RequestResult]) -> None:
-        cleaned = [self._cleaned(one) for one in batch]
+        cleaned = [self._without_secrets(result) for result in batch]
         if self._write is not None:
-            # Before anything else: what is written survives whatever comes.
+            # Written first, so that an error below does not lose results.
             self._write(cleaned)
-        for one in cleaned:
-            self.summary.add(one)
-            self.goodput.add(one)
+        for result in cleaned:
+            self.summary.add(result)
+            self.goodput.add(result)
         self._done += len(cleaned)
         if self._keep:
             self.kept += cleaned
 
-    def _cleaned(self, one: RequestResult) -> RequestResult:
-        return replace(one, message=self._clean(one.message)) if one.message else one
-
     def on_tick(self, statuses: Sequence[Status]) -> None:
         if self._line.is_due:
             elapsed_s = max(0.0, (time.time_ns() - self._start_ns) / 1e9)
-            self._line.show(live_text(elapsed_s, self._done, self._figures(), statuses))
+            self._line.show(live_text(elapsed_s, self._done, self._metrics(), statuses))
 
-    def ended(self) -> None:
-        """Take the line off the terminal."""
+    def close(self) -> None:
+        """Remove the live line from the terminal."""
         self._line.clear()
 
-    def _figures(self) -> dict[str, float | None]:
-        found: dict[str, float | None] = {
+    def _without_secrets(self, result: RequestResult) -> RequestResult:
+        return replace(result, message=self._clean(result.message)) if result.message else result
+
+    def _metrics(self) -> dict[str, float | None]:
+        metrics: dict[str, float | None] = {
             "errors": float(self.summary.outcomes[Outcome.ERROR]),
         }
         for name in ("ttft", "itl"):
             times = self.summary.times(name)
             p50, p99 = times.quantiles(0.5, 0.99) if times.count else (None, None)
-            found[f"{name}_p50"] = None if p50 is None else p50 / 1e6
-            found[f"{name}_p99"] = None if p99 is None else p99 / 1e6
-        return found
+            metrics[f"{name}_p50"] = None if p50 is None else p50 / 1e6
+            metrics[f"{name}_p99"] = None if p99 is None else p99 / 1e6
+        return metrics

@@ -1,4 +1,4 @@
-"""The files of a load test: the record while it runs, a page and a histogram log at its end."""
+"""Output files of a load test: the record, the HTML page and the histogram log."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
+from undam.cli.commands.bench.options import BenchOptions
 from undam.cli.ui.output import write_whole
 from undam.errors import UsageError
 from undam.record import RequestResult, record_lines
@@ -19,31 +20,30 @@ if TYPE_CHECKING:
 
 
 class OutputFiles:
-    """What one run writes. A file that fails does not end the run: ``finish`` tells it.
+    """Files of one run. A failure to write does not end the run; ``finish`` returns it.
 
     Args:
-        given: the command's parameters.
-        about: the conditions, without secrets.
-        secrets: what must not be written.
+        about: test conditions, without secrets.
+        secrets: values that must not be written.
 
     Raises:
-        UsageError: the record cannot be begun.
+        UsageError: the record cannot be created.
     """
 
     def __init__(
-        self, given: Mapping[str, object], about: Mapping[str, object], secrets: Sequence[str]
+        self, options: BenchOptions, about: Mapping[str, object], secrets: Sequence[str]
     ) -> None:
-        self._paths = {name: given[name] for name in ("record", "html", "hlog")}
+        self._options = options
         self._about = about
         self._secrets = tuple(secrets)
-        self._fault: UsageError | None = None
+        self._error: UsageError | None = None
         self._record: TextIO | None = None
-        if self._paths["record"] is not None:
+        if options.record is not None:
             try:
-                path = Path(str(self._paths["record"]))
+                path = Path(options.record)
                 self._record = path.open("w", encoding="utf-8")
             except OSError as error:
-                raise self._failed("record", error) from None
+                raise self._record_error(error) from None
             self._append(record_lines([], about, self._secrets))
 
     def __enter__(self) -> Self:
@@ -58,34 +58,35 @@ class OutputFiles:
         self._close()
 
     @property
-    def wants_all(self) -> bool:
-        """Whether the requests themselves are needed at the end."""
-        return self._paths["html"] is not None
+    def needs_results(self) -> bool:
+        """Whether all request results are needed at the end of the run."""
+        return self._options.html is not None
 
     def write(self, batch: Sequence[RequestResult]) -> None:
-        """Put requests into the record, in the system's hands when this returns."""
+        """Append results to the record and flush it."""
         if self._record is not None:
-            self._append(request_result_line(one, self._secrets) for one in batch)
+            self._append(request_result_line(result, self._secrets) for result in batch)
 
     def finish(self, result: BenchResult, stats: LiveStats) -> UsageError | None:
-        """Write the rest; a fault is handed back, so that the words are still printed."""
-        told = result.json()
+        """Write the remaining files; return the first error instead of raising it."""
+        report = result.json()
         if self._record is not None:
             names = ("interrupted", "planned", "missing_percent", "lost_workers")
-            self._append([json.dumps({"kind": "end", **{key: told[key] for key in names}}) + "\n"])
+            end = {"kind": "end", **{name: report[name] for name in names}}
+            self._append([json.dumps(end) + "\n"])
         self._close()
         try:
-            if self._paths["html"] is not None:
-                from undam.report.page import page  # noqa: PLC0415 (few ask for it)
+            if self._options.html is not None:
+                from undam.report.page import page  # noqa: PLC0415 (rarely needed)
 
-                write_whole(str(self._paths["html"]), [page(told, stats.kept, self._about)])
-            if self._paths["hlog"] is not None:
-                from undam.metrics.hlog import hlog_lines  # noqa: PLC0415
+                write_whole(self._options.html, [page(report, stats.kept, self._about)])
+            if self._options.hlog is not None:
+                from undam.metrics.hlog import hlog_lines  # noqa: PLC0415 (rarely needed)
 
-                write_whole(str(self._paths["hlog"]), hlog_lines(result.summary))
+                write_whole(self._options.hlog, hlog_lines(result.summary))
         except UsageError as error:
-            self._fault = self._fault or error
-        return self._fault
+            self._error = self._error or error
+        return self._error
 
     def _append(self, lines: Iterable[str]) -> None:
         assert self._record is not None
@@ -93,7 +94,7 @@ class OutputFiles:
             self._record.writelines(lines)
             self._record.flush()
         except OSError as error:
-            self._fault = self._failed("record", error)
+            self._error = self._record_error(error)
             self._record = None
 
     def _close(self) -> None:
@@ -101,8 +102,8 @@ class OutputFiles:
             try:
                 self._record.close()
             except OSError as error:
-                self._fault = self._failed("record", error)
+                self._error = self._record_error(error)
             self._record = None
 
-    def _failed(self, name: str, error: OSError) -> UsageError:
-        return UsageError(f"--{name} {self._paths[name]}: {error.strerror or error}")
+    def _record_error(self, error: OSError) -> UsageError:
+        return UsageError(f"--record {self._options.record}: {error.strerror or error}")

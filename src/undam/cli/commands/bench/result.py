@@ -1,4 +1,4 @@
-"""One run's outcome: its figures, objectives and losses, as JSON and as an exit code."""
+"""Result of one run: metrics, objectives and lost workers, as JSON and as an exit code."""
 
 from __future__ import annotations
 
@@ -17,85 +17,86 @@ from undam.metrics import LoadGeneratorStats, Summary
 from undam.record import Outcome
 from undam.rules import Finding, Severity
 
-# Failures that an objective of the user's own judges.
-_JUDGED_BY = {"UD610": ("errors", "goodput"), "UD609": ("incomplete", "goodput")}
+# Findings that do not affect the exit code if an objective covers the same failures.
+_COVERED_BY = {"UD610": ("errors", "goodput"), "UD609": ("incomplete", "goodput")}
 
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """What one run gave."""
+    """Result of one run."""
 
     step: Step
     setup: BenchSetup
     run_result: RunResult
     summary: Summary
-    kept: tuple[SloResult, ...]
+    slos: tuple[SloResult, ...]
     client: LoadGeneratorStats
     hop: str
     good_percent: float | None
 
     @property
     def findings(self) -> list[Finding]:
-        """Of the figures, worst doubt first."""
+        """Findings about the run, most severe caveat first."""
         return self.summary.findings(self.client, hop=self.hop)
 
     @property
     def is_client_late(self) -> bool:
-        """Whether the figures are in doubt because of this client."""
+        """Whether the load generator was too slow for reliable results."""
         return any(
-            one.code.startswith("UD90") and one.severity is not Severity.INFO
-            for one in self.findings
+            finding.code.startswith("UD90") and finding.severity is not Severity.INFO
+            for finding in self.findings
         )
 
     @property
     def meets_slos(self) -> bool:
-        """Whether each objective is met."""
-        return all(one.is_met for one in self.kept)
+        """Whether all objectives are met."""
+        return all(slo.is_met for slo in self.slos)
 
     @property
     def has_streams(self) -> bool:
-        """Whether there was anything to measure."""
+        """Whether any content was received."""
         return self.summary.events > 0
 
     @property
-    def code(self) -> int:
-        """The exit code of this run alone."""
+    def exit_code(self) -> int:
+        """Exit code of this run alone."""
         if not self.has_streams and not self.run_result.losses:
             return EXIT_COULD_NOT_RUN
-        asked = {one.slo.name for one in self.kept}
+        objectives = {slo.slo.name for slo in self.slos}
         faults = [
-            one
-            for one in self.findings
-            if one.severity is not Severity.INFO
-            and not asked.intersection(_JUDGED_BY.get(one.code, ()))
+            finding
+            for finding in self.findings
+            if finding.severity is not Severity.INFO
+            and not objectives.intersection(_COVERED_BY.get(finding.code, ()))
         ]
         if faults or self.run_result.losses or not self.meets_slos:
             return EXIT_FINDINGS
         return EXIT_CLEAN
 
     def json(self) -> dict[str, Any]:
-        """As other programs read it."""
+        """Return the result as JSON data."""
         about = self.setup.about(load_about(self.step.load, self.client.workers))
         del about["command"]
         result = self.summary.to_json(self.client, hop=self.hop, about=about)
         result["warmup_asked"] = self.step.load.warmup
         if self.good_percent is not None:
             result["goodput_percent"] = round(self.good_percent, 3)
+        finals = self.run_result.finals
         result["client"]["cpu_percent_by_worker"] = list(self.run_result.cpu_percent)
-        result["client"]["connections"] = sum(one.connections for one in self.run_result.finals)
-        result["client"]["resent"] = sum(one.resent for one in self.run_result.finals)
-        result["slo"] = [dict(slo_json(one)) for one in self.kept]
+        result["client"]["connections"] = sum(final.connections for final in finals)
+        result["client"]["resent"] = sum(final.resent for final in finals)
+        result["slo"] = [dict(slo_json(slo)) for slo in self.slos]
         result["interrupted"] = self.run_result.interrupted
         result["planned"] = self.run_result.planned
         result["missing_percent"] = round(100 * self.run_result.missing, 3)
         result["nodes"] = [
             {
-                "node": one.node,
-                "host": one.host,
-                "clock_offset_ms": round(one.offset_ns / 1e6, 3),
-                "clock_doubt_ms": round(one.doubt_ns / 1e6, 3),
+                "node": node.node,
+                "host": node.host,
+                "clock_offset_ms": round(node.offset_ns / 1e6, 3),
+                "clock_doubt_ms": round(node.doubt_ns / 1e6, 3),
             }
-            for one in self.run_result.nodes
+            for node in self.run_result.nodes
         ]
         result["lost_workers"] = [
             {
@@ -110,23 +111,27 @@ class BenchResult:
         return result
 
 
-def result_of(
+def make_result(
     step: Step, setup: BenchSetup, run_result: RunResult, stats: LiveStats, slos: Sequence[Slo]
 ) -> BenchResult:
-    """Judge a run."""
+    """Return the result of a finished run."""
     client = LoadGeneratorStats(
         workers=len(run_result.cpu_percent),
         cpu_percent=max(run_result.cpu_percent, default=None),
         waited_percent=run_result.waited_percent,
-        step_ns=max((one.step_ns for one in run_result.finals), key=abs, default=0),
+        step_ns=max((final.step_ns for final in run_result.finals), key=abs, default=0),
     )
-    kept = tuple(SloResult(slo, measured_for(slo, stats.summary, stats.goodput)) for slo in slos)
+    slo_results = tuple(
+        SloResult(slo, measured_value(slo, stats.summary, stats.goodput)) for slo in slos
+    )
     percent = stats.goodput.percent
-    return BenchResult(step, setup, run_result, stats.summary, kept, client, "target", percent)
+    return BenchResult(
+        step, setup, run_result, stats.summary, slo_results, client, "target", percent
+    )
 
 
-def measured_for(slo: Slo, summary: Summary, goodput: Goodput) -> float | None:
-    """The figure that an objective is about, in its unit; ``None`` where there is none."""
+def measured_value(slo: Slo, summary: Summary, goodput: Goodput) -> float | None:
+    """Return the measured value of an objective in its unit, or ``None`` if there is none."""
     if slo.name in TIMES:
         times = summary.times(slo.name)
         if not times.count or times.min is None or times.max is None:
@@ -137,10 +142,10 @@ def measured_for(slo: Slo, summary: Summary, goodput: Goodput) -> float | None:
         return {"min": times.min, "max": times.max}.get(slo.stat, times.mean()) / 1e6
     if slo.name in COUNTS:
         outcome = Outcome.ERROR if slo.name == "errors" else Outcome.INCOMPLETE
-        n = summary.outcomes[outcome]
+        count = summary.outcomes[outcome]
         if slo.unit == "%":
-            return 100 * n / summary.requests if summary.requests else None
-        return float(n)
+            return 100 * count / summary.requests if summary.requests else None
+        return float(count)
     if slo.name == "goodput":
         return goodput.percent
     return float(summary.to_json()[slo.name])

@@ -1,4 +1,4 @@
-"""`undam bench` from its command line to its exit code: one run, a sweep of some, or a search."""
+"""One `undam bench` command: a single run, a sweep, or a search for the highest rate."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 from undam.cli.commands.bench.arguments import (
     Step,
     at_rate,
-    prompts_from,
-    require_files,
-    slos_from,
-    steps_from,
+    make_steps,
+    parse_slos,
+    read_prompts_file,
+    require_output_files,
 )
 from undam.cli.commands.bench.live_stats import LiveStats
+from undam.cli.commands.bench.options import BenchOptions
 from undam.cli.commands.bench.outputs import OutputFiles
-from undam.cli.commands.bench.setup import BenchSetup, check_options, load_about, setup_from
+from undam.cli.commands.bench.setup import BenchSetup, check_options, load_about, prepare
 from undam.cli.commands.bench.worker_pools import WorkerPools
 from undam.cli.commands.check.arguments import url_and_json
 from undam.cli.main import EXIT_CLEAN, EXIT_COULD_NOT_RUN, EXIT_FINDINGS
@@ -35,29 +36,29 @@ if TYPE_CHECKING:
 
 
 def run_bench(
-    url: str | None, json_to: str | None, given: Mapping[str, object], pools: WorkerPools
+    url: str | None, json_to: str | None, options: BenchOptions, pools: WorkerPools
 ) -> int:
-    """Do what the command line asks, print it, and say how it went.
+    """Run the load test, print its result, and return the exit code.
 
     Raises:
-        UndamError: it could not run; the text holds no secret.
-        KeyboardInterrupt: it was stopped; what was measured until then has been printed.
+        UndamError: the test could not run; the message contains no secret.
+        KeyboardInterrupt: the user interrupted it; the partial result has been printed.
     """
     url, json_to = _url_and_json(url, json_to)
-    prompts, slos = prompts_from(given), slos_from(given)
-    steps = steps_from(given, prompts)
-    require_files(given, json_to)
-    options = check_options(url, given)
+    prompts, slos = read_prompts_file(options), parse_slos(options)
+    steps = make_steps(options, prompts)
+    require_output_files(options, json_to)
+    endpoint = check_options(url, options)
     try:
-        setup = setup_from(options, given, prompts, steps)
-        bench = BenchSession(setup, given, pools, slos)
-        if given["find_max"]:
-            return bench.search(steps[0], json_to)
-        if given["sweep"] is not None:
-            return bench.sweep(steps, json_to)
-        return bench.single(steps[0], json_to)
+        setup = prepare(endpoint, options, prompts, steps)
+        session = BenchSession(setup, options, pools, slos)
+        if options.find_max:
+            return session.search(steps[0], json_to)
+        if options.sweep is not None:
+            return session.sweep(steps, json_to)
+        return session.single(steps[0], json_to)
     except UndamError as error:
-        clean_error(error, options.secrets)
+        clean_error(error, endpoint.secrets)
         raise
 
 
@@ -69,21 +70,21 @@ def _url_and_json(url: str | None, json_to: str | None) -> tuple[str, str | None
 
 
 class InterruptFlag:
-    """Whether the user asked for an end; asking twice does not wait for the report."""
+    """Set by the first SIGINT; a second one raises ``KeyboardInterrupt`` at once."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.is_set = False
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take Ctrl-C, and what comes in its place, as a wish."""
+    def catching(self) -> Iterator[None]:
+        """Catch SIGINT, which SIGTERM is converted to."""
 
-        def receive(_number: int, _frame: FrameType | None) -> None:
-            if self.asked:
+        def handle(_number: int, _frame: FrameType | None) -> None:
+            if self.is_set:
                 raise KeyboardInterrupt
-            self.asked = True
+            self.is_set = True
 
-        before = signal.signal(signal.SIGINT, receive)
+        before = signal.signal(signal.SIGINT, handle)
         try:
             yield
         finally:
@@ -94,70 +95,65 @@ class BenchSession:
     """The runs of one command."""
 
     def __init__(
-        self,
-        setup: BenchSetup,
-        given: Mapping[str, object],
-        pools: WorkerPools,
-        slos: Sequence[Slo],
+        self, setup: BenchSetup, options: BenchOptions, pools: WorkerPools, slos: Sequence[Slo]
     ) -> None:
         self._setup = setup
-        self._given = given
+        self._options = options
         self._pools = pools
         self._slos = slos
         self._interrupt = InterruptFlag()
 
     def single(self, step: Step, json_to: str | None) -> int:
-        """One run."""
+        """Make one run."""
         about = self._setup.about(load_about(step.load, self._pools.size))
         secrets = self._setup.options.secrets
-        with OutputFiles(self._given, about, secrets) as files:
+        with OutputFiles(self._options, about, secrets) as files:
             result, stats = self._run(step, files)
-            fault = files.finish(result, stats)
-        _print(json_to, result.json, lambda: _text_module().print_result(result, console()))
-        _raise(fault)
-        self._end()
-        if result.code == EXIT_COULD_NOT_RUN:
-            raise RunFailed(_nothing(result))
-        return result.code
+            error = files.finish(result, stats)
+        _print(json_to, result.json, lambda: _text().print_result(result, console()))
+        if error is not None:
+            raise error
+        self._raise_if_interrupted()
+        if result.exit_code == EXIT_COULD_NOT_RUN:
+            raise RunFailed(_why_nothing_measured(result))
+        return result.exit_code
 
     def sweep(self, steps: Sequence[Step], json_to: str | None) -> int:
-        """Several runs, one after the other."""
+        """Make several runs, one after the other."""
         results: list[BenchResult] = []
         for step in steps:
             results.append(self._run(step, None)[0])
-            if self._interrupt.asked:
+            if self._interrupt.is_set:
                 break
         _print(
-            json_to,
-            lambda: _steps_json(results),
-            lambda: _text_module().print_steps(results, console()),
+            json_to, lambda: _steps_json(results), lambda: _text().print_steps(results, console())
         )
-        self._end()
-        if not any(one.has_streams for one in results):
-            raise RunFailed(_nothing(results[-1]))
-        return EXIT_CLEAN if all(one.code == EXIT_CLEAN for one in results) else EXIT_FINDINGS
+        self._raise_if_interrupted()
+        if not any(result.has_streams for result in results):
+            raise RunFailed(_why_nothing_measured(results[-1]))
+        is_clean = all(result.exit_code == EXIT_CLEAN for result in results)
+        return EXIT_CLEAN if is_clean else EXIT_FINDINGS
 
     def search(self, step: Step, json_to: str | None) -> int:
-        """Runs at rates that close in on the highest that meets the objectives."""
+        """Make runs at different rates, to find the highest that meets the objectives."""
         assert step.load.rate is not None
         search = RateSearch(step.load.rate)
         results: list[BenchResult] = []
-        while search.rate is not None and not self._interrupt.asked:
-            load = at_rate(step.load, search.rate, self._given)
-            results.append(self._run(Step(f"{search.rate:g}/s", load), None)[0])
-            if not self._interrupt.asked:
-                search.record(results[-1].meets_slos and results[-1].has_streams)
-            if results[-1].is_client_late:
-                # A miss would then be ours, and more load would only be more of it.
+        while search.rate is not None and not self._interrupt.is_set:
+            load = at_rate(step.load, search.rate, self._options)
+            result = self._run(Step(f"{search.rate:g}/s", load), None)[0]
+            results.append(result)
+            if not self._interrupt.is_set:
+                search.record(result.meets_slos and result.has_streams)
+            if result.is_client_late:
+                # The load generator is the bottleneck, so higher rates would not test the server.
                 break
-        told = {"max_rate": search.met, "missed_rate": search.missed, **_steps_json(results)}
-        told["stopped_by"] = "client" if results[-1].is_client_late else None
-        _print(
-            json_to, lambda: told, lambda: _text_module().print_search(search, results, console())
-        )
-        self._end()
-        if not any(one.has_streams for one in results):
-            raise RunFailed(_nothing(results[-1]))
+        report = {"max_rate": search.met, "missed_rate": search.missed, **_steps_json(results)}
+        report["stopped_by"] = "client" if results[-1].is_client_late else None
+        _print(json_to, lambda: report, lambda: _text().print_search(search, results, console()))
+        self._raise_if_interrupted()
+        if not any(result.has_streams for result in results):
+            raise RunFailed(_why_nothing_measured(results[-1]))
         return EXIT_FINDINGS if search.met is None else EXIT_CLEAN
 
     def _run(self, step: Step, files: OutputFiles | None) -> tuple[BenchResult, LiveStats]:
@@ -166,75 +162,73 @@ class BenchSession:
             self._slos,
             self._setup.clean,
             write=None if files is None else files.write,
-            keep=files is not None and files.wants_all,
+            keep=files is not None and files.needs_results,
         )
         try:
-            with self._interrupt.listening():
+            with self._interrupt.catching():
                 run_result = run_load(
-                    self._pools.next(), jobs, stats, stopping=lambda: self._interrupt.asked
+                    self._pools.next(), jobs, stats, stopping=lambda: self._interrupt.is_set
                 )
         finally:
-            stats.ended()
-        # What judges and prints is loaded when the first request has long left.
-        from undam.cli.commands.bench.result import result_of  # noqa: PLC0415
+            stats.close()
+        # Analysis and printing are loaded after the run, so that they do not delay its start.
+        from undam.cli.commands.bench.result import make_result  # noqa: PLC0415
 
-        return result_of(step, self._setup, run_result, stats, self._slos), stats
+        return make_result(step, self._setup, run_result, stats, self._slos), stats
 
-    def _end(self) -> None:
-        if self._interrupt.asked:
+    def _raise_if_interrupted(self) -> None:
+        if self._interrupt.is_set:
             raise KeyboardInterrupt
 
 
-def _text_module() -> ModuleType:
-    """The module that prints, loaded late."""
-    from undam.cli.commands.bench import text as bench_words  # noqa: PLC0415
+def _text() -> ModuleType:
+    """Return the module that prints, which is loaded after the run."""
+    from undam.cli.commands.bench import text  # noqa: PLC0415
 
-    return bench_words
+    return text
 
 
 def _print(
-    json_to: str | None, told: Callable[[], Mapping[str, object]], say: Callable[[], None]
+    json_to: str | None,
+    make_json: Callable[[], Mapping[str, object]],
+    print_text: Callable[[], None],
 ) -> None:
-    """JSON alone on standard output, or words there; a file that fails does not take the words."""
+    """Print JSON alone, or text and perhaps a JSON file; the text is printed even if that fails."""
     if json_to == STDOUT:
-        write_json(told(), STDOUT)
+        write_json(make_json(), STDOUT)
         return
-    fault = None
+    error = None
     if json_to is not None:
         try:
-            write_json(told(), json_to)
-        except UndamError as error:
-            fault = error
-    say()
-    _raise(fault)
-
-
-def _raise(fault: UndamError | None) -> None:
-    if fault is not None:
-        raise fault
+            write_json(make_json(), json_to)
+        except UndamError as caught:
+            error = caught
+    print_text()
+    if error is not None:
+        raise error
 
 
 def _steps_json(results: Sequence[BenchResult]) -> dict[str, object]:
     return {
         "schema": 1,
         "command": "bench",
-        "sweep": [{"step": one.step.label, **one.json()} for one in results],
+        "sweep": [{"step": result.step.label, **result.json()} for result in results],
     }
 
 
-def _nothing(result: BenchResult) -> str:
-    """One line: nothing was measured, and what came instead."""
+def _why_nothing_measured(result: BenchResult) -> str:
+    """Return one line with the most frequent failure."""
     summary = result.summary
     if not summary.requests:
         return (
-            f"no request counted: {summary.warmup} were warm-up; begin more of them, or take "
-            f"--warmup 0"
+            f"no request was measured: all {summary.warmup} were warm-up; send more requests, or "
+            f"use --warmup 0"
         )
-    kinds = sorted(((n, kind) for (_, kind), n in summary.kinds.items()), reverse=True)
+    kinds = sorted(((count, kind) for (_, kind), count in summary.kinds.items()), reverse=True)
     if not kinds:
-        return f"no answer of {summary.requests} held any content"
-    n, kind = kinds[0]
-    said = summary.messages[kind][1]
-    return f"nothing was measured: {n} of {summary.requests} requests: {kind}" + (
-        f": {said}" if said else ""
+        return f"none of the {summary.requests} responses had any content"
+    count, kind = kinds[0]
+    message = summary.messages[kind][1]
+    return f"nothing was measured: {count} of {summary.requests} requests: {kind}" + (
+        f": {message}" if message else ""
     )

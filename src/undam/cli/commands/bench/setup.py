@@ -1,4 +1,4 @@
-"""What is the same in every run of one `undam bench`: whom to ask, what, and with which secrets."""
+"""Setup of a load test: the target, the requests and the secrets that all its runs share."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import undam
 from undam.apis import PLAIN, Api
 from undam.cli.commands.bench.arguments import Step
+from undam.cli.commands.bench.options import BenchOptions
 from undam.cli.commands.check.arguments import options_from
 from undam.errors import UsageError
 from undam.host import host_name
@@ -27,22 +28,26 @@ from undam.record import redact_url
 from undam.timing.distribution import parse_distribution
 from undam.wire import Target, parse_url
 
-# What an option of `undam check` would be here.
-_FIXED = {
+# Fields of `BenchOptions` that are options of `undam check`, too.
+_SHARED_OPTIONS = (
+    "model", "headers", "data", "method", "timeout", "cacert", "cert", "resolve", "insecure",
+)  # fmt: skip
+# Options that only `undam check` has.
+_CHECK_DEFAULTS = {
     "hops": (), "streams": 1, "beacon": False, "idle": None, "cancel": False, "proxy": None,
     "prompt": DEFAULT_PROMPT,
 }  # fmt: skip
-_MODEL = "default"
+_DEFAULT_MODEL = "default"
 
 
 @dataclass(frozen=True, slots=True)
 class BenchSetup:
-    """One test's constant part.
+    """What all runs of a load test have in common.
 
     Args:
-        options: as `undam check` would ask the same endpoint; they hold the secrets.
-        model: that is asked for; "" where the URL is fetched as given or ``--data`` says it.
-        prompts: how many different ones there are; 0 where none is sent.
+        options: options of an `undam check` of the same endpoint; they contain the secrets.
+        model: the model in the requests; "" if the requests do not come from prompts.
+        prompts: number of different prompts; 0 if the requests do not come from prompts.
     """
 
     options: CheckOptions
@@ -52,15 +57,15 @@ class BenchSetup:
 
     @property
     def url(self) -> str:
-        """The URL without secrets."""
+        """URL without secrets."""
         return self.clean(redact_url(self.options.edge.url))
 
     def clean(self, text: str) -> str:
-        """``text`` without any secret."""
+        """Return ``text`` without secrets."""
         return clean_text(text, self.options.secrets)
 
     def about(self, load: Mapping[str, object]) -> dict[str, object]:
-        """The conditions, for a record or a page."""
+        """Return the test conditions, for JSON, the record and the HTML page."""
         return {
             "command": "bench",
             "undam": undam.__version__,
@@ -76,100 +81,101 @@ class BenchSetup:
         }
 
 
-def check_options(url: str, given: Mapping[str, object]) -> CheckOptions:
-    """The command line as options of a check of the same endpoint.
+def check_options(url: str, options: BenchOptions) -> CheckOptions:
+    """Return the options of a check of the same endpoint.
 
     Raises:
-        UsageError: a value that makes no sense; no secret is repeated.
+        UsageError: a value is invalid. The message repeats no secret.
     """
     if urlsplit(url).path.rstrip("/").rpartition("/")[2] in {"", "v1"}:
-        from undam.client.call import endpoint  # noqa: PLC0415 (slow, and mostly not needed)
+        from undam.client.call import endpoint  # noqa: PLC0415 (slow to load, and rarely needed)
 
         url = endpoint(url)
-    return options_from(url, {**given, **_FIXED})
+    shared = {name: getattr(options, name) for name in _SHARED_OPTIONS}
+    return options_from(url, {**_CHECK_DEFAULTS, **shared})
 
 
-def setup_from(
-    options: CheckOptions,
-    given: Mapping[str, object],
+def prepare(
+    endpoint: CheckOptions,
+    options: BenchOptions,
     prompts: Sequence[Prompt] | None,
     steps: Sequence[Step],
 ) -> BenchSetup:
-    """Look whether the endpoint is there, and make the requests.
+    """Check that the endpoint is reachable, and build the requests.
 
     Raises:
-        NetworkError: nobody listens there.
-        UsageError: options that do not fit its API.
+        NetworkError: the endpoint accepts no connection.
+        UsageError: the options do not fit the endpoint's API.
     """
-    api, target = api_of(options.edge), parse_url(options.edge.url)
-    _require_fitting(api, given)
-    raise_file_limit(max(_connections(step.load, int(str(given["workers"]))) for step in steps))
-    made = _prompts(api, options, given, prompts, steps)
-    addresses, listed = asyncio.run(_ask(options, target))
-    model = options.model or listed or _MODEL
-    limit = given["max_tokens"]
-    bodies = request_bodies(
-        api, made, model=model, max_tokens=None if limit is None else int(str(limit))
-    )
-    request = request_for(options, options.edge, model=model)
-    path = given["content_path"]
+    api, target = api_of(endpoint.edge), parse_url(endpoint.edge.url)
+    _require_fitting(api, options)
+    raise_file_limit(max(_min_connections(step.load, options.workers) for step in steps))
+    used = _choose_prompts(api, endpoint, options, prompts, steps)
+    addresses, listed = asyncio.run(_resolve(endpoint, target))
+    model = endpoint.model or listed or _DEFAULT_MODEL
+    bodies = request_bodies(api, used, model=model, max_tokens=options.max_tokens)
+    request = request_for(endpoint, endpoint.edge, model=model)
     template = JobTemplate(
         addresses=addresses,
         requests=encode_requests(request, target, bodies),
         api=api.name,
-        timeout_s=options.client.timeout_s,
-        content_path=None if path is None else str(path),
-        tls=tls_for(target, options.client),
+        timeout_s=endpoint.client.timeout_s,
+        content_path=options.content_path,
+        tls=tls_for(target, endpoint.client),
     )
-    return BenchSetup(options, template, model if made else "", len(made))
+    return BenchSetup(endpoint, template, model if used else "", len(used))
 
 
-async def _ask(
-    options: CheckOptions, target: Target
+async def _resolve(
+    endpoint: CheckOptions, target: Target
 ) -> tuple[tuple[tuple[int, tuple[object, ...]], ...], str | None]:
-    """The addresses and the first model; a refusal of the first is told before the second asks."""
-    addresses = await resolve_reachable(target, options.client)
-    return addresses, await first_model(options)
+    """Return the addresses of the target and the first model that it lists.
+
+    The connection check comes first, because its error is the clearer one.
+    """
+    addresses = await resolve_reachable(target, endpoint.client)
+    return addresses, await first_model(endpoint)
 
 
-def _require_fitting(api: Api, given: Mapping[str, object]) -> None:
-    if api is not PLAIN and given["content_path"] is not None:
-        raise UsageError(f"--content-path: this URL's API ({api.name}) says where the text is")
+def _require_fitting(api: Api, options: BenchOptions) -> None:
+    if api is not PLAIN and options.content_path is not None:
+        raise UsageError(
+            f"--content-path is only for unknown APIs; the API of this URL is {api.name}"
+        )
     if api is PLAIN:
         for name in ("prompts", "prompt_words", "max_tokens"):
-            if given[name] is not None:
-                option = f"--{name.replace('_', '-')}"
+            if options.is_set(name):
                 raise UsageError(
-                    f"{option}: this URL belongs to no known API, so it is fetched as given; its "
-                    f"body is --data"
+                    f"--{name.replace('_', '-')}: this URL belongs to no known API and is fetched "
+                    f"as given; set its body with --data"
                 )
 
 
-def _prompts(
+def _choose_prompts(
     api: Api,
-    options: CheckOptions,
-    given: Mapping[str, object],
+    endpoint: CheckOptions,
+    options: BenchOptions,
     prompts: Sequence[Prompt] | None,
     steps: Sequence[Step],
 ) -> Sequence[Prompt]:
-    if api.request is None or options.data is not None:
+    """Return the prompts of the file or synthetic ones; none if the body is given."""
+    if api.request is None or endpoint.data is not None:
         return ()
     if prompts is not None:
         return prompts
-    words = given["prompt_words"]
-    length = None if words is None else parse_distribution(str(words))
-    totals = [step.load.total for step in steps]
-    most = max(total or 1 << 30 for total in totals)
-    return [Prompt(text) for text in make_prompts(most, length, int(str(given["seed"])))]
+    words = options.prompt_words
+    length = None if words is None else parse_distribution(words)
+    count = max(step.load.total or 1 << 30 for step in steps)
+    return [Prompt(text) for text in make_prompts(count, length, options.seed)]
 
 
-def _connections(load: Load, workers: int) -> int:
-    """How many one worker certainly has open at once; of an open loop nobody knows."""
+def _min_connections(load: Load, workers: int) -> int:
+    """Return how many connections one worker opens at least; an open loop may need more."""
     return -(-(load.concurrency or 1) // workers)
 
 
 def load_about(load: Load, workers: int) -> Mapping[str, object]:
-    """The load in words and figures, for JSON and the record."""
+    """Return the load for JSON and the record."""
     return {
         "load": load_text(load),
         "workers": workers,
@@ -181,7 +187,7 @@ def load_about(load: Load, workers: int) -> Mapping[str, object]:
 
 
 def load_text(load: Load) -> str:
-    """A load in a few words, as "closed loop of 10" or "open loop, 20/s (poisson)"."""
+    """Describe a load: "closed loop of 10" or "open loop, 20/s (poisson)"."""
     if load.concurrency is not None:
         return f"closed loop of {load.concurrency}"
     if load.trace_ns:

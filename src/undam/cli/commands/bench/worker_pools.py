@@ -1,4 +1,4 @@
-"""The workers of `undam bench`: the first crew starts before all else, a later one when needed."""
+"""Worker pools of `undam bench`: one for each run; the first one starts before anything else."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from undam.loadtest.coordinator.worker_pool import LocalWorkerPool, WorkerPool
 
 
 class WorkerPools:
-    """Gives one crew a run, and ends it after that.
+    """Creates a worker pool for each run and closes it afterwards.
 
     Args:
-        size: workers of each.
-        ray: address of a cluster, or ``None`` for this machine.
+        size: number of workers in each pool.
+        ray: address of a Ray cluster; ``None`` for this machine.
     """
 
-    def __init__(self, size: int, ray: object) -> None:
+    def __init__(self, size: int, ray: str | None) -> None:
         self.size = size
-        self.ray = None if ray is None else str(ray)
-        self._waiting: WorkerPool | None = None
+        self.ray = ray
+        self._started: WorkerPool | None = None
         self._current: WorkerPool | None = None
 
     def __enter__(self) -> Self:
         if self.ray is None:
-            self._waiting = LocalWorkerPool(self.size)
+            self._started = LocalWorkerPool(self.size)
         return self
 
     def __exit__(
@@ -33,22 +33,23 @@ class WorkerPools:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for pool in (self._waiting, self._current):
+        for pool in (self._started, self._current):
             if pool is not None:
                 pool.close()
-        self._waiting = self._current = None
+        self._started = self._current = None
 
     def next(self) -> WorkerPool:
-        """A crew that has done nothing yet; the last one is ended."""
+        """Close the current pool and return an unused one."""
         if self._current is not None:
             self._current.close()
             self._current = None
-        self._current, self._waiting = self._waiting or self._new(), None
+        self._current, self._started = self._started or self._create(), None
         return self._current
 
-    def _new(self) -> WorkerPool:
+    def _create(self) -> WorkerPool:
         if self.ray is None:
             return LocalWorkerPool(self.size)
-        from undam.loadtest.coordinator.cluster import RayWorkerPool  # noqa: PLC0415 (Ray is an extra)
+        # Ray is an optional dependency.
+        from undam.loadtest.coordinator.cluster import RayWorkerPool  # noqa: PLC0415
 
         return RayWorkerPool(self.ray, self.size)

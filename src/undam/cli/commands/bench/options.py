@@ -1,0 +1,97 @@
+"""Options of `undam bench` as one typed object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+from undam.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchOptions:
+    """Options of the command line, named and typed as click passes them.
+
+    ``None`` means that the option is not given. Defaults that depend on other options are applied
+    in `arguments`.
+
+    Args:
+        duration, ramp, timeout: in seconds.
+        slo: texts of the objectives.
+        prompts, record, hlog, html: paths of files.
+        prompt_words: a number or a distribution.
+        data, headers, method, cacert, cert, resolve, insecure: as in `undam check`.
+    """
+
+    concurrency: int | None = None
+    rate: float | None = None
+    arrivals: Literal["poisson", "constant"] | None = None
+    requests: int | None = None
+    duration: float | None = None
+    warmup: int | None = None
+    ramp: float | None = None
+    sweep: str | None = None
+    find_max: bool = False
+    slo: tuple[str, ...] = ()
+    workers: int = 1
+    ray: str | None = None
+    seed: int = 0
+    model: str | None = None
+    prompts: str | None = None
+    prompt_words: str | None = None
+    max_tokens: int | None = None
+    headers: tuple[str, ...] = ()
+    data: str | None = None
+    method: str | None = None
+    content_path: str | None = None
+    timeout: float = 120.0
+    cacert: str | None = None
+    cert: str | None = None
+    resolve: tuple[str, ...] = ()
+    insecure: bool = False
+    record: str | None = None
+    hlog: str | None = None
+    html: str | None = None
+
+    def is_set(self, name: str) -> bool:
+        """Return whether the option with this field name is given."""
+        return getattr(self, name) not in {None, False}
+
+    @property
+    def is_open_loop(self) -> bool:
+        """Whether the options define an open loop (a trace of --prompts aside)."""
+        return self.rate is not None or self.find_max or "/s" in (self.sweep or "")
+
+    def require_consistent(self) -> None:
+        """Reject options that cannot be combined.
+
+        Raises:
+            UsageError: names the options, and what to do.
+        """
+        for first, second in _EXCLUSIVE:
+            if self.is_set(first) and self.is_set(second):
+                raise UsageError(f"use either {_flag(first)} or {_flag(second)}, not both")
+        if self.find_max and not self.slo:
+            raise UsageError("--find-max needs an objective: add --slo 'ttft_p99<500ms'")
+        if self.arrivals is not None and not self.is_open_loop:
+            raise UsageError("--arrivals applies only to an open loop: add --rate R")
+        if self.ramp is not None and self.is_open_loop:
+            raise UsageError("--ramp applies only to a closed loop, and these options define an "
+                             "open loop")  # fmt: skip
+
+
+_EXCLUSIVE = (
+    ("concurrency", "rate"),
+    ("requests", "duration"),
+    *combinations(("sweep", "find_max", "concurrency"), 2),
+    ("sweep", "rate"),
+    *(("data", name) for name in ("prompts", "prompt_words", "max_tokens")),
+    ("prompts", "prompt_words"),
+    *((several, name) for several in ("sweep", "find_max") for name in ("record", "hlog", "html")),
+)
+
+
+def _flag(name: str) -> str:
+    short = {"concurrency": "-c", "requests": "-n"}
+    return short.get(name) or f"--{name.replace('_', '-')}"
