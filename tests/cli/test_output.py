@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from undam.cli.commands.check.arguments import url_and_json
-from undam.cli.ui.output import STDOUT, require_writable, write_json, write_whole
-from undam.cli.ui.sanitize import one_line, plain
+from undam.cli.ui.output import STDOUT, require_writable, write_atomically, write_json
+from undam.cli.ui.sanitize import one_line, sanitize
 from undam.errors import UsageError
 
 
@@ -23,7 +23,7 @@ def test_file_is_written_with_the_mode_of_the_umask(tmp_path: Path) -> None:
     target = tmp_path / "a"
     before = os.umask(0o027)
     try:
-        write_whole(str(target), ["x\n", "y\n"])
+        write_atomically(str(target), ["x\n", "y\n"])
     finally:
         os.umask(before)
     assert target.read_text() == "x\ny\n"
@@ -42,7 +42,7 @@ def test_failed_write_leaves_the_old_file_and_no_other(
         raise fault(28, "No space left on device")
 
     with pytest.raises(UsageError if fault is OSError else fault) as raised:
-        write_whole(str(target), lines())
+        write_atomically(str(target), lines())
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
     if fault is OSError:
@@ -54,7 +54,7 @@ def test_link_stays_a_link(tmp_path: Path) -> None:
     target.parent.mkdir()
     target.write_text("old")
     link.symlink_to(target)
-    write_whole(str(link), ["new"])
+    write_atomically(str(link), ["new"])
     assert link.is_symlink()
     assert target.read_text() == "new"
 
@@ -64,7 +64,7 @@ def test_pipe_and_device_are_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     require_writable(str(pipe), "--json")
-    write_whole(str(pipe), ["through"])
+    write_atomically(str(pipe), ["through"])
     assert os.read(reader, 100) == b"through"
     os.close(reader)
     assert pipe.is_fifo()
@@ -116,21 +116,21 @@ def test_no_url(json_to: str | None) -> None:
 
 @given(st.text())
 def test_plain_text_shows_and_never_steers(text: str) -> None:
-    shown = plain(text)
+    shown = sanitize(text)
     assert shown == "" or shown.isprintable()
-    assert plain(shown) == shown
+    assert sanitize(shown) == shown
     shown.encode("utf-8")
     assert "\n" not in one_line(text)
-    kept = plain(text, keep="\n")
+    kept = sanitize(text, keep="\n")
     assert kept.count("\n") == text.count("\n")
 
 
 def test_plain_escapes() -> None:
-    assert plain("a\x1b[31m\x9b\u202e\ud800\u2028\xa0b") == (
+    assert sanitize("a\x1b[31m\x9b\u202e\ud800\u2028\xa0b") == (
         "a\\x1b[31m\\x9b\\u202e\\ud800\\u2028 b"
     )
     assert one_line("a\r\n\tb\x00") == "a b\\x00"
-    assert plain("größer ☃ 日本") == "größer ☃ 日本"
+    assert sanitize("größer ☃ 日本") == "größer ☃ 日本"
 
 
 @given(st.dictionaries(st.text(), st.text()))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from undam.cli.main import EXIT_CLEAN, EXIT_COULD_NOT_RUN
-from undam.cli.ui.output import STDOUT, console, json_option, marks, write_json
-from undam.cli.ui.sparkline import draw, legend
+from undam.cli.ui.output import STDOUT, console, json_option, sparkline_symbols, write_json
+from undam.cli.ui.sparkline import legend, sparkline
 from undam.errors import UsageError
 from undam.lab.article import (
     CHECK_TOKENS,
@@ -162,13 +162,13 @@ def _print_pictures(result: Result, out: Console) -> None:
     """The check's own stream in the article's form: before and after."""
     rows = [row for row in result.rows if row.form == FORMS[0]]
     end = max(_end_ms(row) for row in rows)
-    signs = marks(out)
+    signs = sparkline_symbols(out)
     width = max(len(row.path) for row in rows)
     out.print(f"one answer of {CHECK_TOKENS[FORMS[0].path]} tokens, as it comes")
     for row in rows:
         reading = row.report.hops[0].reading
         times = [(seen.at_ns - reading.sent_ns) / 1e6 for seen in reading.contents]
-        out.print(f"  {row.path:<{width}} |{draw(times, end, _WIDTH, signs)}|")
+        out.print(f"  {row.path:<{width}} |{sparkline(times, end, _WIDTH, signs)}|")
     out.print(f"  {'':<{width}}  {legend(end, _WIDTH, signs)}", style="dim")
 
 

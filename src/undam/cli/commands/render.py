@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import click
 
 from undam.cli.main import EXIT_CLEAN
-from undam.cli.ui.output import STDOUT, console, json_option, write_json, write_whole
+from undam.cli.ui.output import STDOUT, console, json_option, write_atomically, write_json
 from undam.errors import UsageError
 from undam.lint import RenderRequest, dialect_named
 
@@ -41,7 +41,7 @@ def command(dialect: str, output: str | None, json_to: str | None, **given: Any)
     """
     text = dialect_named(dialect).render(request_from(**given))
     if output is not None:
-        write_whole(output, [text])
+        write_atomically(output, [text])
     if json_to is not None:
         write_json(_json(dialect, text, output), json_to)
     if output is None and json_to != STDOUT:

@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.console import Console
 
-from undam.cli.ui.sanitize import plain
+from undam.cli.ui.sanitize import sanitize
 
 
-class PlainConsole(Console):
+class SafeConsole(Console):
     """Prints text as it is: no markup, no wrapping, nothing that could steer a terminal.
 
     NO_COLOR takes away every escape sequence, not only those of colour. A reader that leaves
@@ -30,16 +30,16 @@ class PlainConsole(Console):
 
     def print(self, *objects: Any, **style: Any) -> None:
         """As rich's own, with the text in ``objects`` made safe."""
-        safe = (plain(item, keep="\n\t") if isinstance(item, str) else item for item in objects)
+        safe = (sanitize(item, keep="\n\t") if isinstance(item, str) else item for item in objects)
         super().print(*safe, **style)
 
     def on_broken_pipe(self) -> None:
         """Go on without a reader; rich's own ends the program with another exit code."""
         self.quiet = True
-        forget_stdout()
+        discard_stdout()
 
 
-def forget_stdout() -> None:
+def discard_stdout() -> None:
     """Let what is still to be written vanish: the flush at exit must not complain of a pipe."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())

@@ -41,12 +41,12 @@ def json_option(command: Any) -> Any:
 
 def console(*, stderr: bool = False) -> Console:
     """A console that obeys NO_COLOR and never wraps what goes into a pipe."""
-    from undam.cli.ui.console import PlainConsole  # noqa: PLC0415 (--help and errors do without)
+    from undam.cli.ui.console import SafeConsole  # noqa: PLC0415 (--help and errors do without)
 
-    return PlainConsole(stderr=stderr)
+    return SafeConsole(stderr=stderr)
 
 
-def marks(console_: Console) -> str:
+def sparkline_symbols(console_: Console) -> str:
     """The picture's characters that this output can show."""
     return UNICODE if "utf" in console_.encoding.lower() else ASCII
 
@@ -60,7 +60,7 @@ def write_json(value: object, to: str) -> None:
     text = json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n"
     text = _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     if to != STDOUT:
-        write_whole(to, [text])
+        write_atomically(to, [text])
         return
     if "utf" not in (sys.stdout.encoding or "").lower():
         text = json.dumps(value, indent=2, default=str) + "\n"
@@ -68,9 +68,9 @@ def write_json(value: object, to: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        from undam.cli.ui.console import forget_stdout  # noqa: PLC0415 (loads rich)
+        from undam.cli.ui.console import discard_stdout  # noqa: PLC0415 (loads rich)
 
-        forget_stdout()
+        discard_stdout()
 
 
 def announce(command: str, url: str, json_to: str | None) -> None:
@@ -107,7 +107,7 @@ def require_writable(path: str, option: str) -> None:
         raise UsageError(f"{option} {path}: cannot be written ({_reason(error)})") from None
 
 
-def write_whole(path: str, texts: Iterable[str]) -> None:
+def write_atomically(path: str, texts: Iterable[str]) -> None:
     """Write a file so that it is there complete or not at all.
 
     A pipe or a device is written to; a link's target is replaced, not the link.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 
-def plain(text: str, *, keep: str = "") -> str:
+def sanitize(text: str, *, keep: str = "") -> str:
     """``text`` with every character that is no visible one written as its Python escape.
 
     That covers control characters (ESC begins the sequences that move a cursor, set a title or
@@ -21,7 +21,7 @@ def plain(text: str, *, keep: str = "") -> str:
 
 def one_line(text: str) -> str:
     """``text`` on a single line, safe to show: line breaks and tabs become spaces."""
-    return plain(" ".join(text.split()))
+    return sanitize(" ".join(text.split()))
 
 
 def _escaped(character: str) -> str:

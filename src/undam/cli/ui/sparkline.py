@@ -11,7 +11,7 @@ ASCII = " .:o#"
 _STEPS = (1, 2, 5, 16)
 
 
-def draw(times_ms: Sequence[float], end_ms: float, width: int, marks: str = UNICODE) -> str:
+def sparkline(times_ms: Sequence[float], end_ms: float, width: int, marks: str = UNICODE) -> str:
     """``width`` characters for 0 to ``end_ms``; each stands for the events that came in its time.
 
     Args:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from undam.cli.commands.bench.options import BenchOptions
-from undam.cli.ui.output import write_whole
+from undam.cli.ui.output import write_atomically
 from undam.errors import UsageError
 from undam.record import RequestResult, record_lines
 from undam.record.request_result_lines import request_result_line
@@ -79,11 +79,11 @@ class OutputFiles:
             if self._options.html is not None:
                 from undam.report.page import page  # noqa: PLC0415 (rarely needed)
 
-                write_whole(self._options.html, [page(report, stats.kept, self._about)])
+                write_atomically(self._options.html, [page(report, stats.kept, self._about)])
             if self._options.hlog is not None:
                 from undam.metrics.hlog import hlog_lines  # noqa: PLC0415 (rarely needed)
 
-                write_whole(self._options.hlog, hlog_lines(result.summary))
+                write_atomically(self._options.hlog, hlog_lines(result.summary))
         except UsageError as error:
             self._error = self._error or error
         return self._error

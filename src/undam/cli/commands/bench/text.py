@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from undam.cli.commands.bench.result import BenchResult
 from undam.cli.commands.bench.setup import load_text
+from undam.cli.ui.numbers import plural
 from undam.cli.ui.sanitize import one_line
 from undam.loadtest.coordinator.search import RESOLUTION, RateSearch
 from undam.rules import Finding, Severity

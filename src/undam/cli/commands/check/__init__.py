@@ -12,7 +12,7 @@ from undam.cli.commands.check.arguments import options_from, require_outputs, ur
 from undam.cli.commands.check.progress import live_progress
 from undam.cli.commands.check.text import print_report
 from undam.cli.main import EXIT_CLEAN, EXIT_FINDINGS
-from undam.cli.ui.output import STDOUT, console, json_option, write_json, write_whole
+from undam.cli.ui.output import STDOUT, console, json_option, write_atomically, write_json
 from undam.cli.ui.target_options import (
     connection_options,
     header_option,
@@ -110,7 +110,7 @@ def _write_files(
     """Write the output files; return a failure, so that the report is still printed."""
     try:
         if record is not None:
-            write_whole(record, record_lines(report.exchanges, _about(), options.secrets))
+            write_atomically(record, record_lines(report.exchanges, _about(), options.secrets))
         if json_to not in {None, STDOUT}:
             assert json_to is not None
             write_json(report_json(report), json_to)

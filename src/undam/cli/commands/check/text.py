@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from undam.cli.ui.output import marks
+from undam.cli.ui.output import sparkline_symbols
 from undam.cli.ui.sanitize import one_line
-from undam.cli.ui.sparkline import draw, legend
+from undam.cli.ui.sparkline import legend, sparkline
 from undam.diagnosis.findings.limits import PathLimits
 from undam.diagnosis.hop import Hop, hop_metrics
 from undam.probe import Report
@@ -87,9 +87,9 @@ def _print_picture(report: Report, out: Console) -> None:
     if not any(times for _, times in rows) or end <= 0:
         return
     name_width = max(len(name) for name, _ in rows)
-    signs = marks(out)
+    signs = sparkline_symbols(out)
     for name, times in rows:
-        out.print(f"  {name:<{name_width}} |{draw(times, end, _WIDTH, signs)}|")
+        out.print(f"  {name:<{name_width}} |{sparkline(times, end, _WIDTH, signs)}|")
     out.print(f"  {'':<{name_width}}  {legend(end, _WIDTH, signs)}", style="dim")
     out.print()
 

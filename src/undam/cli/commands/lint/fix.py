@@ -11,8 +11,8 @@ from undam.cli.commands.lint import paths_and_json, print_problems
 from undam.cli.commands.lint.json_output import problem_json
 from undam.cli.commands.lint.options import lint_options, options_from
 from undam.cli.commands.lint.progress import lint_progress
-from undam.cli.commands.lint.text import counted
 from undam.cli.main import EXIT_CLEAN, EXIT_COULD_NOT_RUN, EXIT_FINDINGS
+from undam.cli.ui.numbers import plural
 from undam.cli.ui.output import STDOUT, console, json_option, require_writable, write_json
 from undam.cli.ui.sanitize import one_line
 from undam.errors import UsageError
@@ -90,7 +90,7 @@ def _summary(report: FixReport, *, write: bool) -> str:
     number = sum(change.written or not write for change in report.changes)
     if not number:
         return "nothing to fix"
-    return f"{counted(number, 'file')} {'fixed' if write else 'to fix; run with --write'}"
+    return f"{plural(number, 'file')} {'fixed' if write else 'to fix; run with --write'}"
 
 
 def _print_bytes(data: bytes) -> None:
@@ -99,9 +99,9 @@ def _print_bytes(data: bytes) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.flush()
     except BrokenPipeError:
-        from undam.cli.ui.console import forget_stdout  # noqa: PLC0415 (loads rich)
+        from undam.cli.ui.console import discard_stdout  # noqa: PLC0415 (loads rich)
 
-        forget_stdout()
+        discard_stdout()
 
 
 def _json(report: FixReport) -> dict[str, object]:

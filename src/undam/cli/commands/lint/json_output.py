@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from undam.cli.ui.sanitize import one_line, plain
+from undam.cli.ui.sanitize import one_line, sanitize
 from undam.lint import Diagnostic, LintReport, Problem
 from undam.rules import Severity
 from undam.textfiles.diff import region
@@ -95,4 +95,4 @@ def _data(text: str) -> str:
 
 def _property(text: str) -> str:
     """Escape a property: as ``_data``, also commas, colons and terminal control characters."""
-    return plain(_data(text)).replace(":", "%3A").replace(",", "%2C")
+    return sanitize(_data(text)).replace(":", "%3A").replace(",", "%2C")

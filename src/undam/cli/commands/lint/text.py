@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from undam.cli.ui.sanitize import one_line, plain
+from undam.cli.ui.numbers import plural
+from undam.cli.ui.sanitize import one_line, sanitize
 from undam.lint import Diagnostic, LintReport, Safety
 from undam.rules import Severity
 
@@ -78,7 +79,7 @@ def _excerpt(line: str, column: int, length: int) -> tuple[str, int, int]:
     start = max(0, column - 1 - _CONTEXT_BEFORE) if len(line) > _WIDTH else 0
     end = start + _WIDTH
     before, marked, after = (
-        plain(part.replace("\t", _TAB))
+        sanitize(part.replace("\t", _TAB))
         for part in (
             line[start : column - 1],
             line[column - 1 : min(end, column - 1 + length)],
@@ -95,13 +96,13 @@ def _summary(report: LintReport) -> str:
         return (
             "no configuration of a known dialect" if not report.problems else "nothing was linted"
         )
-    read = counted(len(report.files), "file")
+    read = plural(len(report.files), "file")
     if not report.diagnostics:
         return f"no findings in {read}"
     kinds = Counter(one.severity for one in report.diagnostics)
-    severities = ", ".join(counted(kinds[kind], kind.value) for kind in Severity if kinds[kind])
+    severities = ", ".join(plural(kinds[kind], kind.value) for kind in Severity if kinds[kind])
     return (
-        f"{counted(len(report.diagnostics), 'finding')} in {read} ({severities}){_fix_hint(report)}"
+        f"{plural(len(report.diagnostics), 'finding')} in {read} ({severities}){_fix_hint(report)}"
     )
 
 
@@ -117,8 +118,3 @@ def _fix_hint(report: LintReport) -> str:
 
 def _count_fixable(diagnostics: Iterable[Diagnostic], safety: Safety) -> int:
     return sum(bool(one.edits) and one.rule.safety is safety for one in diagnostics)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return "1 file", "2 files"; "info" has no plural."""
-    return f"{number} {noun}{'s' if number != 1 and noun != 'info' else ''}"

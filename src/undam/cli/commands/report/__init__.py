@@ -15,8 +15,8 @@ from undam.cli.ui.output import (
     console,
     json_option,
     require_writable,
+    write_atomically,
     write_json,
-    write_whole,
 )
 from undam.errors import UsageError
 
@@ -98,7 +98,7 @@ def _bench(lines: list[str], html: str | None, json_to: str | None) -> int:
     if html is not None:
         from undam.report import page  # noqa: PLC0415
 
-        write_whole(html, [page(told, record.measured, about)])
+        write_atomically(html, [page(told, record.measured, about)])
     _give(told, json_to)
     if json_to != STDOUT:
         print_summary(told, console())

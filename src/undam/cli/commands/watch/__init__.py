@@ -19,7 +19,7 @@ from undam.cli.commands.watch.stream import Watched, watch_stream
 from undam.cli.commands.watch.text import closing_line, is_clean, watched_json
 from undam.cli.commands.watch.view import RawView, TextView, View
 from undam.cli.main import EXIT_CLEAN, EXIT_FINDINGS
-from undam.cli.ui.output import STDOUT, json_option, write_json, write_whole
+from undam.cli.ui.output import STDOUT, json_option, write_atomically, write_json
 from undam.cli.ui.sanitize import one_line
 from undam.cli.ui.target_options import (
     connection_options,
@@ -117,9 +117,9 @@ def _run(options: CheckOptions, view: View | None, record: str | None, json_to: 
 
 def _without_reader() -> int:
     """The reader of our output has left (`| head`): nothing is wrong, and nothing more to say."""
-    from undam.cli.ui.console import forget_stdout  # noqa: PLC0415 (it loads rich)
+    from undam.cli.ui.console import discard_stdout  # noqa: PLC0415 (it loads rich)
 
-    forget_stdout()
+    discard_stdout()
     return EXIT_CLEAN
 
 
@@ -131,7 +131,7 @@ def _write_files(
     watched: Watched, options: CheckOptions, record: str | None, json_to: str | None
 ) -> None:
     if record is not None:
-        write_whole(record, record_lines([watched.exchange], _about(), options.secrets))
+        write_atomically(record, record_lines([watched.exchange], _about(), options.secrets))
     if json_to is not None:
         told = watched_json(watched)
         shown = {key: clean_text(told[key], options.secrets) for key in ("url", "text")}

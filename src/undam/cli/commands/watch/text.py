@@ -31,13 +31,13 @@ def closing_line(watched: Watched) -> str:
     if rate is not None:
         parts.append(f"{rate:.1f} tokens/s")
     seconds = (hop.exchange.ended_ns - hop.reading.sent_ns) / 1e9
-    parts.append(f"{_counted(len(hop.reading.contents), 'event')} in {seconds:.1f} s")
+    parts.append(f"{plural(len(hop.reading.contents), 'event')} in {seconds:.1f} s")
     if (most := events_per_read(hop.reading)["max"]) > 1:
         parts.append(f"up to {most} in one read")
     if stalls := _stalls(gaps):
-        parts.append(_counted(stalls, "stall"))
+        parts.append(plural(stalls, "stall"))
     if beats := _heartbeats(watched):
-        parts.append(_counted(beats, "heartbeat"))
+        parts.append(plural(beats, "heartbeat"))
     line = ", ".join(parts) + f": {hop.shape.verdict.value}"
     if hop.shape.verdict is Verdict.UNKNOWN and hop.shape.reason and not watched.interrupted:
         line += f" ({hop.shape.reason})"
@@ -95,10 +95,6 @@ def _gaps_ms(watched: Watched) -> list[float]:
 
 def _stalls(gaps_ms: Sequence[float]) -> int:
     return sum(gap >= STALL_MS for gap in gaps_ms)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _tokens_per_second(watched: Watched) -> float | None:

@@ -12,7 +12,7 @@ from typing import Protocol, Self, TextIO
 
 from undam.apis import CHAT, Api, Kind
 from undam.apis.meaning import mapping
-from undam.cli.ui.sanitize import plain
+from undam.cli.ui.sanitize import sanitize
 from undam.client.deltas import Delta, Reasoning, Text, ToolCall, deltas_of, readable
 from undam.client.heartbeats import is_heartbeat
 from undam.client.timing import STALL_MS
@@ -103,7 +103,7 @@ class TextView:
 
     def show_bytes(self, at_ns: int, data: bytes) -> None:
         """Write the text in ``data``."""
-        self._write(plain(self._decoder.decode(data), keep=_KEPT))
+        self._write(sanitize(self._decoder.decode(data), keep=_KEPT))
 
     def finish(self) -> None:
         """Close the last line."""
@@ -120,18 +120,18 @@ class TextView:
             for delta in deltas_of(CHAT, event.event, meaning.payload):
                 parts += self._piece(delta)
         elif meaning.kind is Kind.CONTENT:
-            parts.append(plain(meaning.text, keep=_KEPT) + "\n")
+            parts.append(sanitize(meaning.text, keep=_KEPT) + "\n")
         return parts, meaning.kind is Kind.CONTENT
 
     def _piece(self, delta: Delta) -> list[str]:
         match delta:
             case Text(text=text):
-                return [plain(text, keep=_KEPT)]
+                return [sanitize(text, keep=_KEPT)]
             case Reasoning(text=text):
-                return self._aside(plain(text, keep=_KEPT))
+                return self._aside(sanitize(text, keep=_KEPT))
             case ToolCall(name=name, arguments=arguments):
                 called = f"{name}: " if name else ""
-                return self._aside(plain(called + arguments, keep=_KEPT))
+                return self._aside(sanitize(called + arguments, keep=_KEPT))
             case _:
                 return []
 
@@ -184,7 +184,7 @@ class RawView:
 
     def _block(self, at_ns: int, lines: Sequence[str]) -> None:
         clock = f"{at_ns / 1e9:10.4f} s  "
-        first, *rest = (plain(line, keep="\t\u200c\u200d") for line in lines)
+        first, *rest = (sanitize(line, keep="\t\u200c\u200d") for line in lines)
         indent = " " * len(clock)
         text = "".join([f"{clock}{first}\n", *(f"{indent}{line}\n" for line in rest)])
         _write(self._out, text)
