@@ -1,4 +1,4 @@
-"""The command `undam`. A subcommand's module is imported only when it is called."""
+"""The command `undam`. The module of a subcommand is imported only when it runs."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ EXIT_COULD_NOT_RUN = 2
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
-# Name -> (module in undam.cli.commands, summary). Summaries stand here so that --help stays fast.
+# Name -> (module in undam.cli.commands, summary). The summaries are here to keep --help fast.
 _COMMANDS = {
     "bench": (
         "bench",
-        "Measure an endpoint under load, and say who is to blame.",
+        "Measure an endpoint under load and name the cause of slow tokens.",
     ),
-    "check": ("check", "Say which hop holds a stream, and what mends it."),
-    "compare": ("compare", "Say whether one load test was faster or slower."),
+    "check": ("check", "Find the hop that holds a stream, and the line that fixes it."),
+    "compare": ("compare", "Compare two load tests, with the noise taken into account."),
     "explain": (
         "explain",
-        "Say what a finding means, or what is known of a proxy.",
+        "Explain a finding or the behavior of a proxy.",
     ),
-    "fix": ("lint.fix", "Mend configurations: as a diff, or in place."),
+    "fix": ("lint.fix", "Fix configurations: print a diff, or write the files."),
     "gateway": (
         "gateway",
-        "Relay streams so that nothing holds or breaks them.",
+        "Run a gateway that relays streams without delay.",
     ),
-    "lab": ("lab", "Show every claim on real proxies."),
-    "lint": ("lint", "Say what in configurations holds or cuts a stream."),
-    "render": ("render", "Write a configuration that streams."),
+    "lab": ("lab", "Run experiments on real proxies."),
+    "lint": ("lint", "Find lines in configurations that hold or cut streams."),
+    "render": ("render", "Write a proxy configuration that streams."),
     "report": (
         "report",
-        "Judge a record again: words, JSON, or a page with charts.",
+        "Re-analyze a record: text, JSON, or a page with charts.",
     ),
-    "rules": ("rules", "List what lint and check can find."),
-    "sim": ("sim", "Run a model server with a known schedule."),
-    "watch": ("watch", "Show a stream as it comes, with one line of timing."),
+    "rules": ("rules", "List all findings of check, bench and lint."),
+    "sim": ("sim", "Run a simulated model server with a known schedule."),
+    "watch": ("watch", "Print a stream as it arrives, and a line of timing."),
 }
 
 
@@ -82,23 +82,24 @@ def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
-              help="Print the version.")  # fmt: skip
+              help="Print the version and exit.")  # fmt: skip
 @click.pass_context
 def undam(ctx: click.Context) -> None:
-    """Find what dams your LLM token stream, free it, and prove it."""
+    """Find the buffer that holds your LLM token stream, fix it, and prove it."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help(), err=True)
         ctx.exit(EXIT_COULD_NOT_RUN)
 
 
 def main() -> NoReturn:
-    """Run the command line.
+    """Run the command line and exit.
 
-    Exits 0 clean, 1 findings, 2 could not run, 130 interrupted, 143 terminated; in the last three
-    cases with one line on standard error that says why.
+    The exit code is 0 without findings, 1 with findings, 2 if the command could not run, 130 after
+    SIGINT and 143 after SIGTERM. In the last three cases standard error has one line with the
+    reason.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A character that the output's encoding lacks is shown as its escape.
+        # Print an escape for characters that the output's encoding lacks.
         sys.stdout.reconfigure(errors="backslashreplace")
     with _terminable() as signals:
         code = _run(signals)
@@ -111,16 +112,16 @@ def _run(signals: list[int]) -> int:
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except click.UsageError as error:
-        _complain(_usage(error))
+        _print_error(_usage(error))
     except click.ClickException as error:
-        _complain(error.format_message())
+        _print_error(error.format_message())
     except UndamError as error:
-        _complain(str(error))
+        _print_error(str(error))
     except (click.Abort, KeyboardInterrupt):
-        _complain("terminated" if signals else "interrupted")
+        _print_error("terminated" if signals else "interrupted")
         return EXIT_TERMINATED if signals else EXIT_INTERRUPTED
     except OSError as error:
-        _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
+        _print_error(f"{error.filename or 'the system'}: {error.strerror or error}")
     else:
         return code if isinstance(code, int) else EXIT_CLEAN
     return EXIT_COULD_NOT_RUN
@@ -129,30 +130,32 @@ def _run(signals: list[int]) -> int:
 def _usage(error: click.UsageError) -> str:
     text = error.format_message().strip().rstrip(".")
     if text.startswith("Got unexpected extra argument"):
-        # What follows is not repeated: it may be a key from an unquoted header.
-        text = "too many arguments; a value with spaces needs quotes, as -H 'Name: value'"
+        # The argument is not quoted: it may be a key from an unquoted header.
+        text = "too many arguments; quote values that contain spaces, such as -H 'Name: value'"
     command = error.ctx.command_path if error.ctx is not None else "undam"
     return f"{text} (see {command} --help)"
 
 
-def _complain(text: str) -> None:
-    """One line on standard error, whatever the text holds."""
-    from undam.cli.ui.sanitize import one_line  # noqa: PLC0415 (only when something is wrong)
+def _print_error(text: str) -> None:
+    """Print ``text`` to standard error as one sanitized line."""
+    from undam.cli.ui.sanitize import one_line  # noqa: PLC0415 (only needed for errors)
 
     try:
         click.echo(f"undam: {one_line(text)}", err=True)
     except OSError:
-        return  # nobody reads it
+        return  # Standard error is closed.
 
 
 @contextmanager
 def _terminable() -> Iterator[list[int]]:
-    """Let SIGTERM stop a command as Ctrl-C does, with all that is to be put in order; the list
-    then holds the signal."""
-    got: list[int] = []
+    """Make SIGTERM stop a command as Ctrl-C does, with its cleanup.
+
+    The yielded list contains the signal's number after SIGTERM.
+    """
+    received: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
-        got.append(number)
+        received.append(number)
         interrupt = signal.getsignal(signal.SIGINT)
         if callable(interrupt):
             interrupt(signal.SIGINT, frame)
@@ -160,10 +163,10 @@ def _terminable() -> Iterator[list[int]]:
             raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
-        yield got
+        yield received
         return
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        yield got
+        yield received
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -6,14 +6,15 @@ would delay their first request.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from undam.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from undam.probe.check import Progress, Report, report_json, run_check
     from undam.probe.options import DEFAULT_PROMPT, CheckOptions, Place
 
-_PLACES = {
+_MODULES = {
     "DEFAULT_PROMPT": "options",
     "CheckOptions": "options",
     "Place": "options",
@@ -33,12 +34,4 @@ __all__ = [
     "run_check",
 ]
 
-
-def __getattr__(name: str) -> object:
-    try:
-        place = _PLACES[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    found = getattr(importlib.import_module(f"{__name__}.{place}"), name)
-    globals()[name] = found
-    return found
+__getattr__ = lazy_exports(__name__, _MODULES)

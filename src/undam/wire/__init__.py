@@ -6,8 +6,9 @@ than everything else that a load test worker needs.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from undam.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from undam.wire.client import open_stream
@@ -37,12 +38,4 @@ __all__ = [
     "redacted",
 ]
 
-
-def __getattr__(name: str) -> object:
-    try:
-        module = _MODULES[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_exports(__name__, _MODULES)

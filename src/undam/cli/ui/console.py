@@ -1,4 +1,4 @@
-"""The console that all words go through. Loads rich, so only commands that print import it."""
+"""Console for all terminal output. It loads rich, so it is imported only to print."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from undam.cli.ui.sanitize import sanitize
 
 
 class SafeConsole(Console):
-    """Prints text as it is: no markup, no wrapping, nothing that could steer a terminal.
+    """Rich console that prints text unchanged: no markup, no wrapping, no control characters.
 
-    NO_COLOR takes away every escape sequence, not only those of colour. A reader that leaves
-    (``| head``) silences it; the exit code is then still that of the command.
+    NO_COLOR disables every escape sequence, not only colour. After a broken pipe (``| head``) the
+    console is silent, and the exit code is still that of the command.
     """
 
     def __init__(self, *, stderr: bool = False) -> None:
@@ -29,18 +29,18 @@ class SafeConsole(Console):
         )
 
     def print(self, *objects: Any, **style: Any) -> None:
-        """As rich's own, with the text in ``objects`` made safe."""
+        """Print ``objects`` as rich does, with control characters in strings escaped."""
         safe = (sanitize(item, keep="\n\t") if isinstance(item, str) else item for item in objects)
         super().print(*safe, **style)
 
     def on_broken_pipe(self) -> None:
-        """Go on without a reader; rich's own ends the program with another exit code."""
+        """Continue without output. Rich itself would exit with a different code."""
         self.quiet = True
         discard_stdout()
 
 
 def discard_stdout() -> None:
-    """Let what is still to be written vanish: the flush at exit must not complain of a pipe."""
+    """Redirect standard output to /dev/null, so that the flush at exit cannot fail."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
     os.close(null)

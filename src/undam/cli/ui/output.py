@@ -1,4 +1,4 @@
-"""Where results go: JSON to a file or standard output, words to a terminal or a pipe."""
+"""Output of results: JSON to a file or standard output, text to a terminal or a pipe."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from undam.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-# --json without a value; a file of that name would be odd enough.
+# Value of --json without an argument.
 STDOUT = "-"
 
-# What JSON may carry raw but a terminal may obey (C1 controls) or UTF-8 cannot hold (surrogates).
+# Characters that are legal in JSON, but that a terminal may interpret (C1 and bidirectional
+# controls) or that UTF-8 cannot encode (surrogates).
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -35,24 +36,24 @@ def json_option(command: Any) -> Any:
         is_flag=False,
         flag_value=STDOUT,
         default=None,
-        help="Write the result as JSON to FILE; '-' or nothing is standard output, alone.",
+        help="Write the result as JSON to FILE; without FILE or with '-', print only the JSON.",
     )(command)
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that obeys NO_COLOR and never wraps what goes into a pipe."""
-    from undam.cli.ui.console import SafeConsole  # noqa: PLC0415 (--help and errors do without)
+    """Return a console that obeys NO_COLOR and does not wrap lines."""
+    from undam.cli.ui.console import SafeConsole  # noqa: PLC0415 (not needed for --help and errors)
 
     return SafeConsole(stderr=stderr)
 
 
 def sparkline_symbols(console_: Console) -> str:
-    """The picture's characters that this output can show."""
+    """Return the sparkline symbols that the output's encoding supports."""
     return UNICODE if "utf" in console_.encoding.lower() else ASCII
 
 
 def write_json(value: object, to: str) -> None:
-    """Write ``value`` to a file, whole or not at all, or to standard output.
+    """Write ``value`` to a file (atomically) or to standard output.
 
     Raises:
         UsageError: the file cannot be written.
@@ -74,7 +75,7 @@ def write_json(value: object, to: str) -> None:
 
 
 def announce(command: str, url: str, json_to: str | None) -> None:
-    """Say where a server listens: as its first line, or as JSON for whoever started it.
+    """Report where a server listens: as its first line of output, or as JSON.
 
     Raises:
         UsageError: the file cannot be written.
@@ -86,20 +87,20 @@ def announce(command: str, url: str, json_to: str | None) -> None:
 
 
 def require_writable(path: str, option: str) -> None:
-    """Refuse, before a long run, a file that could not be written after it.
+    """Check before a long run that ``path`` can be written at its end.
 
     Raises:
-        UsageError: names ``option`` and the reason.
+        UsageError: the file cannot be written; the message names ``option`` and the reason.
     """
     target = Path(path)
     try:
         if target.is_dir():
-            raise UsageError(f"{option} {path}: is a directory")
+            raise UsageError(f"{option} {path}: the path is a directory")
         if _is_special(target):
             return
-        import tempfile  # noqa: PLC0415 (it brings archives along, and a server stays)
+        import tempfile  # noqa: PLC0415 (large; servers keep it loaded)
 
-        # Trying is the only test that also holds for root, quotas and read-only mounts.
+        # Only an attempt is reliable for root, quotas and read-only mounts.
         handle, trial = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.resolve().parent)
         os.close(handle)
         Path(trial).unlink()
@@ -108,12 +109,12 @@ def require_writable(path: str, option: str) -> None:
 
 
 def write_atomically(path: str, texts: Iterable[str]) -> None:
-    """Write a file so that it is there complete or not at all.
+    """Write a file so that it exists either completely or not at all.
 
-    A pipe or a device is written to; a link's target is replaced, not the link.
+    A pipe or a device is written to directly. For a symbolic link, the target is replaced.
 
     Raises:
-        UsageError: it cannot be written.
+        UsageError: the file cannot be written.
     """
     try:
         if _is_special(Path(path)):
@@ -143,7 +144,7 @@ def _replace(target: Path, texts: Iterable[str]) -> None:
 
 
 def _is_special(target: Path) -> bool:
-    """Whether it is a device, a pipe or a socket, which must not be replaced by a file."""
+    """Return whether ``target`` is a device, a pipe or a socket, which must not be replaced."""
     return target.exists() and not target.is_file()
 
 

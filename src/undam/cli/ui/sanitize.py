@@ -1,4 +1,4 @@
-"""Text of others made safe to show: it cannot steer a terminal, nor pass for a line of ours."""
+"""Make untrusted text safe to print: no terminal control sequences, no forged lines."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import unicodedata
 
 
 def sanitize(text: str, *, keep: str = "") -> str:
-    """``text`` with every character that is no visible one written as its Python escape.
+    """Return ``text`` with every non-printable character replaced by its Python escape.
 
-    That covers control characters (ESC begins the sequences that move a cursor, set a title or
-    answer as if typed), direction marks, lone surrogates and line breaks of any kind.
+    This covers control characters (ESC starts sequences that move the cursor, set the title or
+    inject input), bidirectional marks, lone surrogates and all line breaks.
 
     Args:
-        keep: characters that stay as they are, for instance the newlines of our own texts.
+        keep: characters that stay unchanged, for instance newlines of trusted text.
     """
     if text.isprintable():
         return text
@@ -20,7 +20,7 @@ def sanitize(text: str, *, keep: str = "") -> str:
 
 
 def one_line(text: str) -> str:
-    """``text`` on a single line, safe to show: line breaks and tabs become spaces."""
+    """Return ``text`` sanitized and on one line: line breaks and tabs become spaces."""
     return sanitize(" ".join(text.split()))
 
 

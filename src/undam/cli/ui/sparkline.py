@@ -1,4 +1,4 @@
-"""Arrivals as a row of characters: what came when, readable in a terminal and in a ticket."""
+"""Event arrivals over time as one line of characters."""
 
 from __future__ import annotations
 
@@ -7,29 +7,30 @@ from collections.abc import Sequence
 UNICODE = " ·:▪█"
 ASCII = " .:o#"
 
-# One event, a few, about what a small buffer holds, a block.
+# Least number of events per symbol: one event, a few, a small buffer, a block.
 _STEPS = (1, 2, 5, 16)
 
 
-def sparkline(times_ms: Sequence[float], end_ms: float, width: int, marks: str = UNICODE) -> str:
-    """``width`` characters for 0 to ``end_ms``; each stands for the events that came in its time.
+def sparkline(times_ms: Sequence[float], end_ms: float, width: int, symbols: str = UNICODE) -> str:
+    """Return ``width`` characters for 0 to ``end_ms``, one symbol per column of time.
 
     Args:
-        times_ms: one an event, in any order; those outside are drawn at the nearest end.
-        marks: for no event, one, 2 to 4, 5 to 15, and more.
+        times_ms: arrival time of each event, in any order. Times outside are drawn at the nearest
+            end.
+        symbols: for no event, one, 2 to 4, 5 to 15, and 16 or more.
     """
     counts = [0] * width
     for time in times_ms:
         column = int(min(max(time / end_ms, 0.0), 1.0) * width) if end_ms > 0 else 0
         counts[min(max(column, 0), width - 1)] += 1
-    return "".join(marks[sum(count >= step for step in _STEPS)] for count in counts)
+    return "".join(symbols[sum(count >= step for step in _STEPS)] for count in counts)
 
 
-def legend(end_ms: float, width: int, marks: str = UNICODE) -> str:
-    """What the characters of a picture mean."""
+def legend(end_ms: float, width: int, symbols: str = UNICODE) -> str:
+    """Return the legend for ``sparkline``."""
     column = end_ms / width
     each = f"{column:.0f} ms" if column >= 10 else f"{column:.1f} ms"
     return (
         f"0 to {end_ms / 1000:.1f} s, a column is {each}: "
-        f"{marks[1]} one event  {marks[2]} 2-4  {marks[3]} 5-15  {marks[4]} 16 and more"
+        f"{symbols[1]} one event  {symbols[2]} 2-4  {symbols[3]} 5-15  {symbols[4]} 16 and more"
     )
