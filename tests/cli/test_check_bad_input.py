@@ -57,7 +57,7 @@ USAGE = [
     (["http://h/", "--frobnicate"], "No such option"),
     (["http://h/", "--record", "/no/such/dir/f"], "--record /no/such/dir/f: cannot be written"),
     (["http://h/", "--json", "/no/such/dir/f"], "--json /no/such/dir/f: cannot be written"),
-    (["http://h/", "--json", "/"], "is a directory"),
+    (["http://h/", "--json", "/"], "the path is a directory"),
 ]  # fmt: skip
 
 

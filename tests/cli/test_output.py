@@ -75,7 +75,7 @@ def test_what_cannot_be_written_is_told_beforehand(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("")
     for path, why in [
-        (tmp_path, "is a directory"),
+        (tmp_path, "the path is a directory"),
         (tmp_path / "no" / "x", "No such file"),
         (tmp_path / "file" / "x", "Not a directory"),
         (Path("/proc/x"), "cannot be written"),
@@ -110,7 +110,7 @@ def test_url_behind_json(url: str | None, json_to: str | None, wanted: tuple[str
 
 @pytest.mark.parametrize("json_to", [None, STDOUT, "out.json", "dir/out.json"])
 def test_no_url(json_to: str | None) -> None:
-    with pytest.raises(UsageError, match="no URL is given"):
+    with pytest.raises(UsageError, match="no URL was given"):
         url_and_json(None, json_to)
 
 

@@ -24,28 +24,16 @@ EXIT_TERMINATED = 143
 
 # Name -> (module in undam.cli.commands, summary). The summaries are here to keep --help fast.
 _COMMANDS = {
-    "bench": (
-        "bench",
-        "Measure an endpoint under load and name the cause of slow tokens.",
-    ),
+    "bench": ("bench", "Measure an endpoint under load and name the cause of slow tokens."),
     "check": ("check", "Find the hop that holds a stream, and the line that fixes it."),
     "compare": ("compare", "Compare two load tests, with the noise taken into account."),
-    "explain": (
-        "explain",
-        "Explain a finding or the behavior of a proxy.",
-    ),
+    "explain": ("explain", "Explain a finding or the behavior of a proxy."),
     "fix": ("lint.fix", "Fix configurations: print a diff, or write the files."),
-    "gateway": (
-        "gateway",
-        "Run a gateway that relays streams without delay.",
-    ),
+    "gateway": ("gateway", "Run a gateway that relays streams without delay."),
     "lab": ("lab", "Run experiments on real proxies."),
     "lint": ("lint", "Find lines in configurations that hold or cut streams."),
     "render": ("render", "Write a proxy configuration that streams."),
-    "report": (
-        "report",
-        "Re-analyze a record: text, JSON, or a page with charts.",
-    ),
+    "report": ("report", "Re-analyze a record: text, JSON, or a page with charts."),
     "rules": ("rules", "List all findings of check, bench and lint."),
     "sim": ("sim", "Run a simulated model server with a known schedule."),
     "watch": ("watch", "Print a stream as it arrives, and a line of timing."),

@@ -38,7 +38,10 @@ def connection_options(command: Any) -> Any:
     for option in (
         click.option("--insecure", is_flag=True, help="Do not verify the server's certificate."),
         click.option(
-            "--resolve", multiple=True, metavar="H:P:A", help="Connect to address A for host H and port P."
+            "--resolve",
+            multiple=True,
+            metavar="H:P:A",
+            help="Connect to address A for host H and port P.",
         ),
         click.option("--cert", metavar="F", help="Client certificate with its private key (PEM)."),
         click.option("--cacert", metavar="F", help="Trust the CA certificates in this PEM file."),

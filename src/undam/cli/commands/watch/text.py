@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from undam.cli.commands.watch.stream import Watched
+from undam.cli.ui.numbers import plural
 from undam.client.timing import STALL_MS
 from undam.diagnosis.hop import events_per_read, hop_metrics, is_complete
 from undam.rules import Severity, Verdict
