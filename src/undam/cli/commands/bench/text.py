@@ -189,18 +189,18 @@ def _rates(report: Mapping[str, Any]) -> list[str]:
             f"most {itl['bounded_ms_p99']:.2f} ms apart (p99)"
         )
     lines.append(
-        f"{_counted(report['stalls'], 'stall')} of more than {report['stall_ms']:.0f} ms, "
-        f"{_counted(report['heartbeats'], 'heartbeat')}"
+        f"{plural(report['stalls'], 'stall')} of more than {report['stall_ms']:.0f} ms, "
+        f"{plural(report['heartbeats'], 'heartbeat')}"
     )
     return lines
 
 
 def _failures(report: Mapping[str, Any]) -> list[str]:
-    errors = f"{_counted(report['errors'], 'error')}{_kinds(report['errors_by_kind'])}"
+    errors = f"{plural(report['errors'], 'error')}{_kinds(report['errors_by_kind'])}"
     incomplete = f"{report['incomplete']} incomplete{_kinds(report['incomplete_by_kind'])}"
     lines = [f"{errors}, {incomplete}"]
     if without_content := report["without_content"]:
-        lines.append(f"{_counted(without_content, 'complete response')} without any content")
+        lines.append(f"{plural(without_content, 'complete response')} without any content")
     if report["failed_by_status"]:
         statuses = ", ".join(f"{status}: {n}" for status, n in report["failed_by_status"].items())
         lines.append(f"failures by status: {statuses}")
@@ -209,7 +209,7 @@ def _failures(report: Mapping[str, Any]) -> list[str]:
             lines.append(f"{kind}: {message[:200]}")
     if (retry := report["retry_after"])["count"]:
         lines.append(
-            f"{_counted(retry['count'], 'response')} with Retry-After, {retry['min_s']:g} to "
+            f"{plural(retry['count'], 'response')} with Retry-After, {retry['min_s']:g} to "
             f"{retry['max_s']:g} s; counted, but not obeyed"
         )
     return lines
@@ -223,7 +223,7 @@ def _conditions(result: BenchResult, report: Mapping[str, Any]) -> list[str]:
     lines = [_client_line(result, report)]
     if nodes := report["nodes"]:
         doubt_ms = max(node["clock_doubt_ms"] for node in nodes)
-        count = _counted(len({node["node"] for node in nodes}), "node")
+        count = plural(len({node["node"] for node in nodes}), "node")
         lines.append(
             f"on {count} of a Ray cluster; each request is timed by a single clock, and the clocks "
             f"agree within {doubt_ms:.1f} ms"
@@ -234,7 +234,7 @@ def _conditions(result: BenchResult, report: Mapping[str, Any]) -> list[str]:
         lines.append(f"requests excluded from all metrics: {', '.join(excluded)}")
     settings = [f"api {report['api']}"]
     settings += [f"model {report['model']}"] if report["model"] else []
-    settings += [_counted(report["prompts"], "different prompt")] if report["prompts"] else []
+    settings += [plural(report["prompts"], "different prompt")] if report["prompts"] else []
     lines.append(f"requests: {', '.join(settings)}, seed {report['seed']}")
     return lines
 
@@ -245,15 +245,11 @@ def _client_line(result: BenchResult, report: Mapping[str, Any]) -> str:
     parts = [
         f"{client['clock']} timestamps",
         f"reads late by {late_ms:.2f} ms (p99)" if late_ms is not None else "nothing read",
-        _counted(client["uncertain_gaps"], "uncertain gap"),
-        _counted(report["workers"], "worker"),
+        plural(client["uncertain_gaps"], "uncertain gap"),
+        plural(report["workers"], "worker"),
         f"at most {client['cpu_percent'] or 0:.0f} % of a CPU per worker",
     ]
     waited_percent = result.run_result.waited_percent
     if waited_percent is not None:
         parts.append(f"runnable but not scheduled {waited_percent:.0f} % of the time")
     return f"load generator: {', '.join(parts)}"
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number} {thing}" + ("" if number == 1 else "s")
