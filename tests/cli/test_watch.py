@@ -148,7 +148,7 @@ def test_no_control_character_of_a_model_comes_through() -> None:
         ([STREAM, chat_chunk("a")], "UD601"),
         ([STREAM, chat_chunk("a"), 0.1, RESET], "UD602"),
         ([STREAM, chat_chunk("a"), b'data: {"error": {"message": "boom"}}\n\n', DONE], "boom"),
-        ([STREAM, chat_chunk("a"), b"data: {\n\n", DONE], "no JSON"),
+        ([STREAM, chat_chunk("a"), b"data: {\n\n", DONE], "not JSON"),
     ],
 )
 def test_a_bad_end_is_told_and_counts(script: Script, said: str) -> None:

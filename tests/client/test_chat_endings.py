@@ -53,21 +53,21 @@ def _often(data: bytes) -> Script:
 
 
 BAD_ENDS: dict[str, tuple[Script, type[AnswerError], str]] = {
-    "a close without a word": ([*_PART], IncompleteStream, "without saying"),
-    "a last chat_chunk without a word": (
-        [_CHUNKED, _coded(*_PART[1:]), b"0\r\n\r\n"], IncompleteStream, "without saying",
+    "a close without a finish": ([*_PART], IncompleteStream, "without a sign"),
+    "a last chunk of the body without a finish": (
+        [_CHUNKED, _coded(*_PART[1:]), b"0\r\n\r\n"], IncompleteStream, "without a sign",
     ),
-    "inside an event": ([*_PART, b'data: {"cho'], IncompleteStream, "without saying"),
-    "before the last chat_chunk": ([_CHUNKED, _coded(*_PART[1:])], IncompleteStream, "broke off"),
+    "inside an event": ([*_PART, b'data: {"cho'], IncompleteStream, "without a sign"),
+    "before the last chunk": ([_CHUNKED, _coded(*_PART[1:])], IncompleteStream, "broke off"),
     "before the length": ([_LENGTH, *_PART[1:]], IncompleteStream, "broke off"),
     "a reset": ([*_PART, 0.2, RESET], IncompleteStream, "broke off"),
     "an error event": ([*_PART, _error("out of memory"), DONE], StreamError, "out of memory"),
     "an error event by its name": (
         [*_PART, b"event: error\n" + _error("no more"), DONE], StreamError, "no more",
     ),
-    "no JSON": ([*_PART, b"data: {oops\n\n", DONE], MalformedStream, "no JSON: '{oops'"),
+    "not JSON": ([*_PART, b"data: {oops\n\n", DONE], MalformedStream, "not JSON: '{oops'"),
     "an endless event": ([*_PART, b"data: " + b"x" * 9000], MalformedStream, "larger than 4000"),
-    "silence": ([*_PART, 30.0], IdleTimeout, "no byte came for 0.5 s"),
+    "silence": ([*_PART, 30.0], IdleTimeout, "no byte arrived for 0.5 s"),
 }  # fmt: skip
 
 NO_BEGINNINGS: dict[str, tuple[Script, type[AnswerError], str]] = {
@@ -104,7 +104,7 @@ def _aask(url: str, library: Any, **options: Any) -> tuple[list[Delta], UndamErr
                 achat(url, "hi", model="m", http_client=client, **options) as answer,
             ):
                 async for delta in answer:
-                    found.append(delta)  # noqa: PERF401 (what came before an error counts)
+                    found.append(delta)  # noqa: PERF401 (deltas before an error are needed)
         except UndamError as error:
             return found, error
         return found, None
@@ -123,12 +123,12 @@ libraries = pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "h
 def test_a_bad_end_raises_with_what_had_arrived(
     name: str, ask: Ask, library: Any, serve: Serve
 ) -> None:
-    script, kind, said = BAD_ENDS[name]
+    script, kind, message = BAD_ENDS[name]
     found, error = ask(serve(script).url, library, **_LIMITS)
     assert type(error) is kind, error
     assert isinstance(error, AnswerError)
     assert error.text == "partial"
-    assert said in str(error)
+    assert message in str(error)
     assert "7 characters of text had arrived" in str(error)
     assert tuple(found) == _A  # and it was given before
 
@@ -137,12 +137,12 @@ def test_a_bad_end_raises_with_what_had_arrived(
 @libraries
 @pytest.mark.parametrize("name", NO_BEGINNINGS)
 def test_no_beginning_raises_too(name: str, ask: Ask, library: Any, serve: Serve) -> None:
-    script, kind, said = NO_BEGINNINGS[name]
+    script, kind, message = NO_BEGINNINGS[name]
     found, error = ask(serve(script).url, library, ttft_timeout=1.0)
     assert type(error) is kind, error
     assert isinstance(error, AnswerError)
     assert (error.text, found) == ("", [])
-    assert said in str(error)
+    assert message in str(error)
 
 
 @both
@@ -219,7 +219,7 @@ def test_of_two_choices_both_must_be_finished(
 @both
 @libraries
 @pytest.mark.parametrize(
-    ("script", "kind", "said"),
+    ("script", "kind", "message"),
     [
         ([b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\nno: key-123456789"],
          ResponseError, "answered 401 Unauthorized: no: [redacted]"),
@@ -232,17 +232,17 @@ def test_of_two_choices_both_must_be_finished(
     ],
 )  # fmt: skip
 def test_what_is_no_stream_is_told_before_it(
-    script: Script, kind: type[UndamError], said: str, ask: Ask, library: Any, serve: Serve
+    script: Script, kind: type[UndamError], message: str, ask: Ask, library: Any, serve: Serve
 ) -> None:
     found, error = ask(serve(script).url, library, api_key="key-123456789")
     assert type(error) is kind, error
-    assert said in str(error)
+    assert message in str(error)
     assert found == []
 
 
 @both
 @libraries
-def test_nobody_there_is_a_network_error(ask: Ask, library: Any, serve: Serve) -> None:
+def test_a_refused_connection_is_a_network_error(ask: Ask, library: Any, serve: Serve) -> None:
     server = serve([b""])
     server.close()
     _, error = ask(server.url, library)
@@ -251,24 +251,24 @@ def test_nobody_there_is_a_network_error(ask: Ask, library: Any, serve: Serve) -
 
 
 @pytest.mark.parametrize(
-    ("url", "options", "said"),
+    ("url", "options", "message"),
     [
-        ("localhost:8000/v1", {}, "is no http"),
-        ("http://host/events", {}, "cannot tell the API"),
-        ("http://host/v1", {"api": "grpc"}, "there are openai-chat"),
-        ("http://host/v1", {"idle_timeout": 0}, "idle_timeout=0: seconds"),
-        ("http://host/v1", {"ttft_timeout": True}, "ttft_timeout=True: seconds"),
-        ("http://host/v1", {"http_client": object()}, "no client of httpx or httpx2"),
+        ("localhost:8000/v1", {}, "is not an http"),
+        ("http://host/events", {}, "cannot derive the API"),
+        ("http://host/v1", {"api": "grpc"}, "use one of openai-chat"),
+        ("http://host/v1", {"idle_timeout": 0}, "idle_timeout=0 must be seconds"),
+        ("http://host/v1", {"ttft_timeout": True}, "ttft_timeout=True must be seconds"),
+        ("http://host/v1", {"http_client": object()}, "must be from httpx or httpx2"),
     ],
 )
-def test_what_cannot_be_asked_is_told_at_once(url: str, options: Any, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_an_invalid_argument_raises_immediately(url: str, options: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         chat(url, "hi", model="m", **options)
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         achat(url, "hi", model="m", **options)
 
 
-def test_leaving_early_lets_the_server_know(serve: Serve) -> None:
+def test_leaving_early_closes_the_connection(serve: Serve) -> None:
     server = serve([STREAM, chat_chunk("a"), 20.0])
     with chat(server.url, "hi", model="m") as answer:
         assert next(answer) == Text("a")
@@ -277,7 +277,7 @@ def test_leaving_early_lets_the_server_know(serve: Serve) -> None:
     assert server.disconnected_early == [True]
 
 
-def test_leaving_early_asynchronously_lets_the_server_know(serve: Serve) -> None:
+def test_leaving_early_closes_the_connection_asynchronously(serve: Serve) -> None:
     server = serve([STREAM, chat_chunk("a"), 20.0])
 
     async def run() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from undam.apis import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Api
 from undam.client import Delta, Finish, Reasoning, Text, ToolCall, Usage
-from undam.client.answer import Answer
+from undam.client.answer_assembler import AnswerAssembler
 from undam.client.deltas import deltas_of, readable
 
 
@@ -90,14 +90,14 @@ _TYPES = ["", "message_start", "message_delta", "content_block_start", "response
 @given(st.sampled_from(readable()), st.sampled_from(_TYPES), _JSON)
 def test_no_json_brings_a_reader_down(name: str, event: str, payload: object) -> None:
     api = {one.name: one for one in (CHAT, COMPLETIONS, RESPONSES, MESSAGES)}[name]
-    answer = Answer(api)
+    answer = AnswerAssembler(api)
     named = f"event: {event}\n" if event else ""
     given_out = answer.receive_data(f"{named}data: {json.dumps(payload)}\n\n".encode())
     assert all(isinstance(one, Delta) for one in (*given_out, *deltas_of(api, event, payload)))
 
 
-def _fed(api: Api, *payloads: object, choices: int = 1) -> Answer:
-    answer = Answer(api, choices=choices)
+def _fed(api: Api, *payloads: object, choices: int = 1) -> AnswerAssembler:
+    answer = AnswerAssembler(api, choices=choices)
     for payload in payloads:
         answer.receive_data(f"data: {json.dumps(payload)}\n\n".encode())
     return answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from undam.client.heartbeats import is_heartbeat
-from undam.client.openai import Filter
+from undam.client.openai import HeartbeatFilter
 from undam.sse import Event, Parser
 
 
@@ -42,7 +42,7 @@ _STREAM = (
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 1000])
 def test_only_events_with_something_to_say_pass(step: int) -> None:
-    events = Filter()
+    events = HeartbeatFilter()
     passed = [events.receive_data(_STREAM[at : at + step]) for at in range(0, len(_STREAM), step)]
     assert b"".join(passed) == (
         b'data: {"a": 1}\n\nevent: e\ndata: b\ndata: c\n\ndata: \xe2\x80\xa8\n\ndata: [DONE]\n\n'
@@ -50,13 +50,13 @@ def test_only_events_with_something_to_say_pass(step: int) -> None:
 
 
 def test_an_event_passes_with_its_last_byte() -> None:
-    events = Filter()
+    events = HeartbeatFilter()
     assert events.receive_data(b"data: a\n") == b""
     assert events.receive_data(b"\n: ping") == b"data: a\n\n"
 
 
 def test_what_passes_reads_as_the_same_events() -> None:
-    passed = Parser().receive_data(Filter().receive_data(_STREAM))
+    passed = Parser().receive_data(HeartbeatFilter().receive_data(_STREAM))
     assert [item.data for item in passed if isinstance(item, Event)] == [
         '{"a": 1}', "b\nc", "\u2028", "[DONE]",
     ]  # fmt: skip

@@ -9,7 +9,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from undam.client import IdleTimeout, Text, Timing, Usage
-from undam.client.otel import Metrics
+from undam.client.otel import GenAIMetrics
 from undam.errors import UsageError
 
 MS = 1_000_000
@@ -57,7 +57,7 @@ def _timing() -> Timing:
 
 def test_a_stream_is_told_under_the_names_of_the_conventions() -> None:
     meter = Meter()
-    Metrics(meter).record(
+    GenAIMetrics(meter).record(
         _timing(), model="m", provider="anthropic", attributes={"server.address": "h"}
     )
     known = {
@@ -84,7 +84,7 @@ def test_a_stream_is_told_under_the_names_of_the_conventions() -> None:
 def test_an_error_is_told_and_nothing_is_made_up() -> None:
     meter = Meter()
     timing = Timing()
-    Metrics(meter).record(timing, error=IdleTimeout("silent"))
+    GenAIMetrics(meter).record(timing, error=IdleTimeout("silent"))
     told = {name for name, one in meter.made.items() if one.values}
     assert told == {"gen_ai.client.operation.duration"}
     attributes = meter.made["gen_ai.client.operation.duration"].values[0][1]
@@ -93,14 +93,14 @@ def test_an_error_is_told_and_nothing_is_made_up() -> None:
 
 def test_an_old_api_that_knows_no_buckets_does() -> None:
     meter = OldMeter()
-    Metrics(meter).record(_timing())
+    GenAIMetrics(meter).record(_timing())
     assert meter.made["gen_ai.client.operation.duration"].values
 
 
 def test_the_real_api_takes_it() -> None:
     reader = InMemoryMetricReader()
     meter = MeterProvider(metric_readers=[reader]).get_meter("undam")
-    Metrics(meter).record(_timing(), model="m")
+    GenAIMetrics(meter).record(_timing(), model="m")
     data = reader.get_metrics_data()
     assert data is not None
     told = data.resource_metrics[0].scope_metrics[0].metrics
@@ -110,4 +110,4 @@ def test_the_real_api_takes_it() -> None:
 def test_without_the_api_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "opentelemetry.metrics", None)
     with pytest.raises(UsageError, match=r"pip install 'undam\[otel\]'"):
-        Metrics()
+        GenAIMetrics()

@@ -112,7 +112,7 @@ def test_a_larger_event_than_allowed_is_an_error_after_those_before_it(read: Rea
 
 @both
 def test_text_instead_of_bytes_is_refused_in_words(read: Read) -> None:
-    with pytest.raises(UsageError, match="from bytes, and the source gave str"):
+    with pytest.raises(UsageError, match="from bytes, but the source yielded str"):
         read(["data: a\n\n"])
 
 

@@ -127,17 +127,17 @@ def _script(body: str, *, cut: bool = False) -> Script:
 
 @readers
 @pytest.mark.parametrize("body", ["chunked", "close", "chunked gzip", "close gzip"])
-def test_each_event_is_there_when_it_came(body: str, name: str) -> None:
+def test_each_event_is_returned_when_it_arrives(body: str, name: str) -> None:
     timing = Timing()
     with ScriptedServer([_script(body)]) as server:
         assert _reader(name)(server.url, timing) == _EVENTS
-    # Every gap is one of the sender's; a reader that held would have some of none at all.
+    # The sender pauses before each event; a reader that buffers would have gaps of about 0.
     assert all(gap > _GAP_S * 1e3 / 4 for gap in timing.gaps_ms), timing.gaps_ms
     assert (timing.reads, timing.most_per_read) == (4, 1)
 
 
 @readers
-def test_a_cut_body_is_the_librarys_own_error(name: str) -> None:
+def test_a_cut_body_raises_the_librarys_error(name: str) -> None:
     library = importlib.import_module(name.partition(" ")[0])
     base = {"urllib3": "exceptions.HTTPError", "requests": "exceptions.RequestException",
             "aiohttp": "ClientError"}.get(library.__name__, "HTTPError")  # fmt: skip
@@ -149,49 +149,53 @@ def test_a_cut_body_is_the_librarys_own_error(name: str) -> None:
 
 
 @readers
-def test_one_that_was_read_before_is_refused_in_words(name: str) -> None:
+def test_a_response_that_was_read_before_is_rejected(name: str) -> None:
     with (
         ScriptedServer([[HEAD + b"\r\n", _bytes(_EVENTS[0])]]) as server,
-        pytest.raises(UsageError, match=r"its body was read before undam\.client saw it: open it"),
+        pytest.raises(UsageError, match="the body of the response has been read already: open it"),
     ):
         _reader(name)(server.url, Timing(), read=True)
 
 
 @readers
-def test_a_refusal_is_no_stream(name: str) -> None:
+def test_an_error_status_is_rejected(name: str) -> None:
     head = b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"
     with (
         ScriptedServer([[head]]) as server,
-        pytest.raises(ResponseError, match="answered 503: there is no stream"),
+        pytest.raises(ResponseError, match="answered 503, so there is no stream"),
     ):
         _reader(name)(server.url, Timing())
 
 
 @readers
-def test_a_short_stream_that_came_whole_at_once_is_read(name: str) -> None:
+def test_a_short_stream_in_one_read_is_complete(name: str) -> None:
     script: Script = [HEAD + b"\r\n" + b"".join(_bytes(event) for event in _EVENTS)]
     with ScriptedServer([script]) as server:
         assert _reader(name)(server.url, Timing()) == _EVENTS
 
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
-def test_the_wrong_kind_of_response_is_told(library: str) -> None:
+def test_a_sync_response_in_astream_is_rejected_and_vice_versa(library: str) -> None:
     async def run(url: str) -> None:
         async with _ahttpx(library, url) as response:
             with pytest.raises(UsageError, match=r"asynchronous: astream\(\) reads it"):
                 stream(response)
-        told = pytest.raises(UsageError, match=r"not asynchronous: stream\(\) reads it")
-        with _httpx(library, url) as response, told:
+        rejected = pytest.raises(UsageError, match=r"not asynchronous: stream\(\) reads it")
+        with _httpx(library, url) as response, rejected:
             astream(response)
 
     with ScriptedServer([_script("close")[:2]]) as server:
         asyncio.run(run(server.url))
 
 
-def test_what_is_no_response_is_told() -> None:
-    with pytest.raises(UsageError, match=r"no response that stream\(\) knows: <class 'bytes'>"):
+def test_other_objects_are_rejected() -> None:
+    with pytest.raises(
+        UsageError, match=r"stream\(\) does not support this response: <class 'bytes'>"
+    ):
         stream(b"data: a\n\n")
-    with pytest.raises(UsageError, match=r"no response that astream\(\) knows: <class 'NoneType'>"):
+    with pytest.raises(
+        UsageError, match=r"astream\(\) does not support this response: <class 'NoneType'>"
+    ):
         astream(None)
 
 

@@ -6,8 +6,8 @@ Importing this imports no HTTP library. ``chat`` and ``achat`` send with httpx (
 from __future__ import annotations
 
 from undam.client.achat import AsyncChat, achat
-from undam.client.call import ChatOptions, Messages
 from undam.client.chat import Chat, chat
+from undam.client.chat_request import ChatOptions, Messages
 from undam.client.deltas import Delta, Finish, Reasoning, Text, ToolCall, Usage
 from undam.client.reading import AsyncEvents, Events, aevents, events
 from undam.client.responses import astream, stream

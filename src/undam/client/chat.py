@@ -1,4 +1,4 @@
-"""Ask a model and read its answer as it comes; see ``achat`` for the same asynchronously."""
+"""Send a chat request and read the answer as it arrives; `achat` is the asynchronous form."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Generator, Iterator
 from types import TracebackType
 from typing import Any, Self, Unpack
 
-from undam.client.call import Call, ChatOptions, Messages, call_of
-from undam.client.conversation import REFUSAL_BYTES, Conversation, library_for
+from undam.client.chat_request import ChatOptions, ChatRequest, Messages, build_request
+from undam.client.chat_session import MAX_REFUSAL_BYTES, ChatSession, library_for
 from undam.client.deltas import Delta
 from undam.client.responses import reads_of
 from undam.client.timing import Timing
@@ -27,47 +27,49 @@ def chat(
     timing: Timing | None = None,
     **options: Unpack[ChatOptions],
 ) -> Chat:
-    """Ask the model at ``url``; iterate the result for the deltas of its answer.
+    """Send a chat request to ``url`` and iterate over the deltas of the answer.
 
         with chat("http://localhost:8000/v1", "Why is the sky blue?", model="m") as answer:
             for delta in answer:
                 if isinstance(delta, Text):
                     print(delta.text, end="", flush=True)
 
-    Iteration ends only when the answer is whole. Heartbeats of every form are skipped.
+    Iteration ends normally only if the answer is complete. Heartbeats of every form are skipped.
 
     Args:
-        url: a path of OpenAI's chat, completions or responses or of Anthropic's messages; an API's
-            base (ends in /v1) means its chat.
-        messages: a question, or the messages as the API writes them.
-        http_client: a Client of httpx or httpx2; its own time limits do not count, and it stays
-            open. Without it the call makes one and closes it.
-        timing: made by the caller, for a clock or a stall limit of its own.
-        options: see ChatOptions.
+        url: URL of OpenAI's chat, completions or responses API or of Anthropic's messages API. A
+            base URL (no path, or one that ends in /v1) means the chat API.
+        messages: one user message, or the messages in the API's format.
+        model: name of the model.
+        http_client: a Client of httpx or httpx2. Its timeouts are not used, and it stays open. By
+            default a client is created and closed.
+        timing: a `Timing` of the caller, for instance with another stall limit.
+        options: see `ChatOptions`.
 
     Raises:
-        UsageError: at once, for what cannot be asked.
-        NetworkError, ResponseError: on iteration or on ``with``: there is no stream.
-        IncompleteStream, StreamError, MalformedStream, IdleTimeout, TtftTimeout: on iteration;
-            what had arrived is in the error.
+        UsageError: immediately, if an argument is invalid.
+        NetworkError: on iteration or ``with``: there was no response.
+        ResponseError: on iteration or ``with``: the response is not a stream.
+        IncompleteStream, StreamError, MalformedStream, IdleTimeout, TtftTimeout: on iteration. The
+            error contains the text that had arrived.
     """
-    return Chat(call_of(url, messages, model, options), http_client, timing)
+    return Chat(build_request(url, messages, model, options), http_client, timing)
 
 
-class Chat(Conversation, Iterator[Delta]):
-    """An answer under way: its deltas by iteration, and what arrived so far by its properties.
+class Chat(ChatSession, Iterator[Delta]):
+    """Iterator over the deltas of an answer; properties return what has arrived so far.
 
-    Made by ``chat``; one thread at a time. Leaving the context closes the connection, which is
-    how an answer is cut short.
+    Created by `chat`. Only one thread at a time may use it. Leaving the context closes the
+    connection, which also cancels an unfinished answer.
     """
 
-    def __init__(self, call: Call, client: Any, timing: Timing | None) -> None:
+    def __init__(self, request: ChatRequest, client: Any, timing: Timing | None) -> None:
         library = library_for(client)
-        super().__init__(call, library, timing)
+        super().__init__(request, library, timing)
         self._owns_client = client is None
         self._client = library.Client(timeout=None) if client is None else client
         self._response: Any = None
-        self._flow = self._deltas()
+        self._iterator = self._deltas()
 
     def __enter__(self) -> Self:
         try:
@@ -86,12 +88,12 @@ class Chat(Conversation, Iterator[Delta]):
         self.close()
 
     def __next__(self) -> Delta:
-        return next(self._flow)
+        return next(self._iterator)
 
     def close(self) -> None:
-        """Leave the stream; the server sees its reader go. May be called again."""
-        self._flow.close()
-        self._let_go()
+        """Close the stream, so that the server detects the disconnect. May be called again."""
+        self._iterator.close()
+        self._close_response()
         if self._owns_client:
             self._client.close()
 
@@ -101,53 +103,49 @@ class Chat(Conversation, Iterator[Delta]):
                 try:
                     if self._response is None:
                         self._open()
-                    yield from self._receive()
+                    yield from self._read_body()
                     break
                 except UndamError as error:
-                    self._let_go()
-                    pause = self._pause_s(error)
-                    if pause is None:
-                        final = self._final(error)
-                        raise final from (None if final is error else error)
-                    time.sleep(pause)
+                    self._close_response()
+                    time.sleep(self._pause_or_raise(error))
         finally:
             self.timing.end()
-            self._let_go()
+            self._close_response()
             if self._owns_client:
                 self._client.close()
 
     def _open(self) -> None:
-        request = self._request(self._client)
+        request = self._build_request(self._client)
         try:
             self._response = self._client.send(request, stream=True)
         except (self._lib.HTTPError, self._lib.InvalidURL) as error:
             raise self._translated(error, "headers") from error
-        if self._opened(self._response):
+        if self._receive_head(self._response):
             return
         body = b""
-        with contextlib.suppress(self._lib.HTTPError), self._alarm():
+        with contextlib.suppress(self._lib.HTTPError), self._ttft_alarm():
             for data in self._response.iter_bytes():
                 body += data
-                if len(body) > REFUSAL_BYTES:
+                if len(body) > MAX_REFUSAL_BYTES:
                     break
-        self._let_go()
+        self._close_response()
         raise self._refused(body)
 
-    def _receive(self) -> Iterator[Delta]:
+    def _read_body(self) -> Iterator[Delta]:
         reads = reads_of(self._response)
-        with self._alarm() as alarm:
+        with self._ttft_alarm() as alarm:
             while True:
                 try:
                     data = next(reads, None)
                 except self._lib.HTTPError as error:
                     if alarm.has_fired:
-                        raise self._too_late() from error
+                        raise self._ttft_timeout() from error
                     if self._answer.is_complete:
                         return
                     raise self._translated(error, "body") from error
                 if data is None:
                     break
-                yield from self._took(data)
+                yield from self._receive_data(data)
                 self._answer.check()
                 if self._answer.is_over:
                     return
@@ -155,24 +153,24 @@ class Chat(Conversation, Iterator[Delta]):
                     alarm.cancel()
                 self._ttft_left_s()
         if alarm.has_fired and self._waits_for_content:
-            raise self._too_late()
-        self._ended()
+            raise self._ttft_timeout()
+        self._receive_eof()
 
-    def _alarm(self) -> _Alarm:
-        return _Alarm(self._response, self._ttft_left_s())
+    def _ttft_alarm(self) -> _ReadAlarm:
+        return _ReadAlarm(self._response, self._ttft_left_s())
 
-    def _let_go(self) -> None:
+    def _close_response(self) -> None:
         response, self._response = self._response, None
         if response is not None:
             with contextlib.suppress(self._lib.HTTPError):
                 response.close()
 
 
-class _Alarm:
-    """Wakes a blocking read when the time is over, by shutting the connection down.
+class _ReadAlarm:
+    """Ends a blocking read at a deadline, by shutting down the connection.
 
-    httpx takes one limit for all reads of a body, so a deadline needs another thread. Where the
-    connection is shared (HTTP/2) or no socket, only the reads' own limit is left.
+    httpx has a single timeout for all reads of a body, so a deadline needs another thread. If the
+    connection is shared (HTTP/2) or its socket is not accessible, only the read timeout applies.
     """
 
     def __init__(self, response: Any, seconds: float | None) -> None:
@@ -180,21 +178,21 @@ class _Alarm:
         self._timer: threading.Timer | None = None
         stream = response.extensions.get("network_stream")
         found = stream.get_extra_info("socket") if stream is not None else None
-        alone = response.extensions.get("http_version", b"")[:6] == b"HTTP/1"
-        if seconds is not None and alone and isinstance(found, socket.socket):
+        exclusive = response.extensions.get("http_version", b"")[:6] == b"HTTP/1"
+        if seconds is not None and exclusive and isinstance(found, socket.socket):
             self._socket = found
             self._timer = threading.Timer(seconds, self._fire)
             self._timer.daemon = True
 
     def cancel(self) -> None:
-        """The reads go on without it."""
+        """Cancel the deadline; reads continue without it."""
         if self._timer is not None:
             self._timer.cancel()
 
     def _fire(self) -> None:
         self.has_fired = True
         with contextlib.suppress(OSError):
-            # Not the method of a TLS socket: that one forgets its keys while the reader uses them.
+            # Not SSLSocket.shutdown: it discards the TLS state while the reader is using it.
             socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def __enter__(self) -> Self:

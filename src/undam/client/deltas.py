@@ -1,4 +1,4 @@
-"""What an answer is made of, piece by piece, whichever API speaks."""
+"""Deltas: the pieces of an answer, in one form for all APIs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from undam.apis.meaning import count, mapping, sequence, text
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A piece of what the model says; ``choice`` counts from 0 where several were asked for."""
+    """Piece of the answer's text; ``choice`` is the index of the choice, from 0."""
 
     text: str
     choice: int = 0
@@ -19,7 +19,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """A piece of what the model thinks, where the server shows it."""
+    """Piece of the model's reasoning, if the server sends it."""
 
     text: str
     choice: int = 0
@@ -27,11 +27,11 @@ class Reasoning:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A piece of a call: the first one brings ``id`` and ``name``, all bring ``arguments``.
+    """Piece of a tool call. The first piece has ``id`` and ``name``.
 
     Args:
-        index: which call of this answer it is; pieces with the same one belong together.
-        arguments: a piece of JSON text, to be joined before it is read.
+        index: index of the call in this answer; pieces with the same index belong together.
+        arguments: piece of JSON text; join all pieces before parsing.
     """
 
     index: int
@@ -43,7 +43,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts as far as the server has told them; ``None`` is not told."""
+    """Token counts sent by the server; ``None`` if a count was not sent."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -51,7 +51,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The answer, or one choice of it, is complete; ``reason`` in the API's own word."""
+    """End of the answer, or of one choice; ``reason`` is the API's finish reason."""
 
     reason: str
     choice: int = 0
@@ -60,23 +60,24 @@ class Finish:
 Delta = Text | Reasoning | ToolCall | Usage | Finish
 
 CONTENT = (Text, Reasoning, ToolCall)
-"""The deltas that a reader waits for; TTFT counts to the first of these."""
+"""Deltas with content; the first of them is the first token (TTFT)."""
 
-# Engines put reasoning under different keys: vLLM and DeepSeek the first, OpenRouter the second.
+# Keys of reasoning text: vLLM and DeepSeek use the first, OpenRouter the second.
 _REASONING = ("reasoning_content", "reasoning")
 
 
 def deltas_of(api: Api, event: str, payload: object) -> list[Delta]:
-    """The deltas in one event's JSON; a hostile payload has none.
+    """Return the deltas in the JSON of one event; an invalid payload has none.
 
     Args:
-        event: the event's name, for APIs whose payload may leave its type out.
+        event: name of the event, for APIs whose payload may omit its type.
+        payload: parsed JSON.
     """
     return list(_READERS[api.name](event, mapping(payload)))
 
 
 def readable() -> tuple[str, ...]:
-    """Names of the APIs whose deltas are known here."""
+    """Return the names of the APIs whose deltas can be read."""
     return tuple(_READERS)
 
 
@@ -84,8 +85,8 @@ def _number(value: object) -> int:
     return count(value) or 0
 
 
-def _usage(told: Mapping[str, object], names: tuple[str, str]) -> Iterator[Delta]:
-    found = Usage(count(told.get(names[0])), count(told.get(names[1])))
+def _usage(payload: Mapping[str, object], names: tuple[str, str]) -> Iterator[Delta]:
+    found = Usage(count(payload.get(names[0])), count(payload.get(names[1])))
     if found != Usage():
         yield found
 
@@ -94,12 +95,12 @@ def _chunk(_event: str, payload: Mapping[str, object]) -> Iterator[Delta]:
     for choice in map(mapping, sequence(payload.get("choices"))):
         index, delta = _number(choice.get("index")), mapping(choice.get("delta"))
         for key in _REASONING:
-            if said := text(delta.get(key)):
-                yield Reasoning(said, index)
-        for said in (text(delta.get("content")), text(delta.get("refusal")),
+            if piece := text(delta.get(key)):
+                yield Reasoning(piece, index)
+        for piece in (text(delta.get("content")), text(delta.get("refusal")),
                      text(choice.get("text"))):  # fmt: skip
-            if said:
-                yield Text(said, index)
+            if piece:
+                yield Text(piece, index)
         yield from _tool_calls(delta, index)
         if reason := text(choice.get("finish_reason")):
             yield Finish(reason, index)
@@ -129,14 +130,14 @@ _RESPONSE_CALLS = {"function_call", "mcp_call", "custom_tool_call"}
 
 
 def _response(event: str, payload: Mapping[str, object]) -> Iterator[Delta]:
-    kind, said = text(payload.get("type")) or event, text(payload.get("delta"))
+    kind, piece = text(payload.get("type")) or event, text(payload.get("delta"))
     index = _number(payload.get("output_index"))
-    if kind in _RESPONSE_TEXT and said:
-        yield Text(said)
-    elif kind in _RESPONSE_REASONING and said:
-        yield Reasoning(said)
-    elif kind in _RESPONSE_CALL and said:
-        yield ToolCall(index, arguments=said)
+    if kind in _RESPONSE_TEXT and piece:
+        yield Text(piece)
+    elif kind in _RESPONSE_REASONING and piece:
+        yield Reasoning(piece)
+    elif kind in _RESPONSE_CALL and piece:
+        yield ToolCall(index, arguments=piece)
     elif kind == "response.output_item.added":
         item = mapping(payload.get("item"))
         if text(item.get("type")) in _RESPONSE_CALLS:
@@ -157,19 +158,19 @@ def _message(event: str, payload: Mapping[str, object]) -> Iterator[Delta]:
         yield from _usage(mapping(mapping(payload.get("message")).get("usage")), names)
     elif kind == "content_block_start":
         block = mapping(payload.get("content_block"))
-        if said := text(block.get("text")):
-            yield Text(said)
-        if said := text(block.get("thinking")):
-            yield Reasoning(said)
+        if piece := text(block.get("text")):
+            yield Text(piece)
+        if piece := text(block.get("thinking")):
+            yield Reasoning(piece)
         if name := text(block.get("name")):
             yield ToolCall(index, text(block.get("id")), name)
     elif kind == "content_block_delta":
-        if said := text(delta.get("text")):
-            yield Text(said)
-        if said := text(delta.get("thinking")):
-            yield Reasoning(said)
-        if said := text(delta.get("partial_json")):
-            yield ToolCall(index, arguments=said)
+        if piece := text(delta.get("text")):
+            yield Text(piece)
+        if piece := text(delta.get("thinking")):
+            yield Reasoning(piece)
+        if piece := text(delta.get("partial_json")):
+            yield ToolCall(index, arguments=piece)
     elif kind == "message_delta":
         yield from _usage(mapping(payload.get("usage")), names)
         if reason := text(delta.get("stop_reason")):

@@ -1,4 +1,4 @@
-"""Which events are heartbeats in disguise: a comment is the right form, and servers send others."""
+"""Detect heartbeats that servers send as events instead of comments."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import json
 from undam.sse import Event
 
 NAMES = frozenset({"ping", "heartbeat", "keepalive", "keep-alive", "keep_alive"})
-"""Names that servers give such events; also what they put into their data, bare or as a type."""
+"""Names of such events. Servers also send them as data, either alone or as ``type``."""
 
 _NOTHING = frozenset({"", "null", "{}", "[]"})
-# A heartbeat is short; a longer event is not looked into.
-_LONGEST = 200
+# A heartbeat is short; the data of longer events is not inspected.
+_MAX_DATA_CHARACTERS = 200
 
 
 def is_heartbeat(event: Event) -> bool:
-    """Whether an event of a model's stream carries nothing and only keeps the path open.
+    """Return whether an event has no content and only keeps the connection open.
 
-    True for an event named like one, whatever its data, and for data that is empty, an empty JSON
-    value, one of the names, or a JSON object whose ``type`` is one of them.
+    This is the case if its name is one of `NAMES`, or if its data is empty, an empty JSON value,
+    one of the names, or a JSON object whose ``type`` is one of the names.
     """
     if event.event in NAMES:
         return True
-    if len(event.data) > _LONGEST:
+    if len(event.data) > _MAX_DATA_CHARACTERS:
         return False
-    data = event.data.strip(" \t\n")  # not of U+2028, which is a character like any other
+    data = event.data.strip(" \t\n")  # not U+2028, which is ordinary content
     if data in _NOTHING or data.strip('"').lower() in NAMES:
         return True
     if not data.startswith("{") or '"type"' not in data:

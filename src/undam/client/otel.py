@@ -1,13 +1,14 @@
-"""What a Timing saw, as OpenTelemetry metrics under the names of the gen_ai conventions.
+"""Record a `Timing` as OpenTelemetry metrics, with the names of the gen_ai conventions.
 
-The conventions (semantic-conventions, gen-ai-metrics) have one histogram for what a client sees
-of a whole operation, and, for streams, the time to the first chunk and from chunk to chunk; the
-two of a model server are told from here as a reader saw them, for dashboards that know only
-those. Buckets are the conventions' own where they name some.
+The conventions (semantic-conventions, gen-ai-metrics) define a client histogram of whole operations
+and, for streams, of the time to the first chunk and between chunks. The two server histograms are
+recorded as well, from the client's measurements, for dashboards that only use those. Buckets follow
+the conventions where they specify any.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -24,19 +25,19 @@ _TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304
            67108864)  # fmt: skip
 
 
-class Metrics:
-    """Histograms of one meter, made once; ``record`` adds one finished stream.
+class GenAIMetrics:
+    """Histograms of one meter. Create one instance, and call `record` for each finished stream.
 
-        metrics = Metrics()
+        metrics = GenAIMetrics()
         with chat(url, "hi", model="m") as answer:
             ...
         metrics.record(answer.timing, model="m")
 
     Args:
-        meter: of opentelemetry.metrics; the global provider's by default.
+        meter: a meter of opentelemetry.metrics; by default one of the global provider.
 
     Raises:
-        UsageError: no meter is given and opentelemetry-api is not installed.
+        UsageError: ``meter`` is not given and opentelemetry-api is not installed.
     """
 
     def __init__(self, meter: Any = None) -> None:
@@ -80,12 +81,15 @@ class Metrics:
         error: BaseException | None = None,
         attributes: Mapping[str, str | int] | None = None,
     ) -> None:
-        """Add one stream; what it never reached (a first token, say) is left out.
+        """Record one stream. Values that it did not reach, such as a first token, are omitted.
 
         Args:
-            provider: the API's flavour, as gen_ai.provider.name has it.
-            error: what ended the stream; its class becomes error.type.
-            attributes: more, such as server.address.
+            timing: times of the finished stream.
+            model: value of gen_ai.request.model.
+            provider: value of gen_ai.provider.name.
+            operation: value of gen_ai.operation.name.
+            error: exception that ended the stream; its class becomes error.type.
+            attributes: additional attributes, such as server.address.
         """
         known: dict[str, str | int] = {
             "gen_ai.operation.name": operation,
@@ -117,7 +121,7 @@ class Metrics:
                 description=description,
                 explicit_bucket_boundaries_advisory=buckets,
             )
-        except TypeError:  # before 1.30 a view has to set them
+        except TypeError:  # before version 1.30 only a view can set buckets
             return make(name, unit=unit, description=description)
 
 
@@ -129,3 +133,11 @@ def _global_meter() -> Any:
             "undam.client.otel needs opentelemetry-api: pip install 'undam[otel]'"
         ) from None
     return metrics.get_meter("undam.client")
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Metrics":
+        message = "undam.client.otel.Metrics is deprecated; use undam.client.otel.GenAIMetrics"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return GenAIMetrics
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

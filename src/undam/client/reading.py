@@ -1,4 +1,4 @@
-"""Bytes to events, from any source of bytes; an event is out as soon as its last byte is in."""
+"""Read events from any source of bytes; each is returned as soon as its last byte has arrived."""
 
 from __future__ import annotations
 
@@ -11,117 +11,118 @@ from undam.errors import UsageError
 from undam.sse import Comment, Event, Parser
 
 MAX_EVENT_BYTES = 16 << 20
-"""Bound of one event. A picture in base64 is some MB; a reader that holds more could be made to
-eat memory by a server that never ends its line."""
+"""Default limit of one event. An image in base64 takes some MB. Without a limit, a server that
+never ends a line could exhaust the reader's memory."""
 
 Item = TypeVar("Item")
 
 
-class Observer(Protocol):
-    """Who is told what each read brought, comments included, before anybody sees an event."""
+class ReadObserver(Protocol):
+    """Receives the items of each read, comments included, before the reader returns any of them."""
 
     def read(self, items: Sequence[object]) -> None:
-        """A read brought these; it may be none."""
+        """Handle the items of one read; there may be none."""
         ...
 
     def end(self) -> None:
-        """Nothing more will come. May be told again."""
+        """Handle the end of the stream. May be called more than once."""
         ...
 
 
-class _Inbox:
-    """What both readers share: reads go in, items wait for their reader."""
+class _EventQueue(Generic[Item]):
+    """Part of `Events` and `AsyncEvents` that does no I/O: bytes in, a queue of items out."""
 
-    def __init__(self, comments: bool, max_event_bytes: int) -> None:
-        self.parser = Parser(max_event_bytes=max_event_bytes)
-        self.items: deque[Event | Comment] = deque()
-        self.observer: Observer | None = None
-        self.discarded_bytes = 0
+    def __init__(self, *, comments: bool, max_event_bytes: int) -> None:
+        self._parser = Parser(max_event_bytes=max_event_bytes)
+        self._items: deque[Event | Comment] = deque()
+        self._observer: ReadObserver | None = None
+        self._discarded_bytes = 0
         self._comments = comments
-
-    def receive_data(self, data: object) -> None:
-        if not isinstance(data, bytes):
-            if not isinstance(data, bytearray | memoryview):
-                raise UsageError(
-                    f"events are read from bytes, and the source gave {type(data).__name__}: "
-                    "give the response's bytes, before any decoding or splitting into lines"
-                )
-            data = bytes(data)
-        found = self.parser.receive_data(data)
-        if self.observer is not None:
-            self.observer.read(found)
-        if self._comments:
-            self.items += found
-        else:
-            self.items += [item for item in found if isinstance(item, Event)]
-
-    def receive_eof(self) -> None:
-        self.discarded_bytes = self.parser.receive_eof()
-        self.end()
-
-    def end(self) -> None:
-        if self.observer is not None:
-            self.observer.end()
-
-
-class _Known:
-    """What may be asked of a stream while it is read."""
-
-    _inbox: _Inbox
+        self._over = False
 
     @property
     def last_event_id(self) -> str:
-        """What a reconnect would send as ``Last-Event-ID``; "" where the server gives none."""
-        return self._inbox.parser.last_event_id
+        """Value for ``Last-Event-ID`` on a reconnect; empty if the server sends no IDs."""
+        return self._parser.last_event_id
 
     @property
     def retry_ms(self) -> int | None:
-        """The reconnection time that the server asked for last."""
-        return self._inbox.parser.retry_ms
+        """Reconnection time in ms that the server sent last."""
+        return self._parser.retry_ms
 
     @property
     def discarded_bytes(self) -> int:
-        """Size of an event that the stream's end left unfinished: more than 0 is a cut stream."""
-        return self._inbox.discarded_bytes
+        """Size of the unfinished event at the end of the stream; above 0 the stream was cut."""
+        return self._discarded_bytes
 
-    def observed_by(self, observer: Observer) -> None:
-        """Tell ``observer`` of each read from here on; it is how a Timing sees heartbeats."""
-        self._inbox.observer = observer
+    def observed_by(self, observer: ReadObserver) -> None:
+        """Pass the items of every later read to ``observer``. `Timing` counts heartbeats so."""
+        self._observer = observer
+
+    def _needs_read(self) -> bool:
+        return not self._items and not self._over
+
+    def _take(self) -> Item:
+        return cast("Item", self._items.popleft())
+
+    def _receive_data(self, data: object) -> None:
+        if not isinstance(data, bytes):
+            if not isinstance(data, bytearray | memoryview):
+                raise UsageError(
+                    f"events are read from bytes, but the source yielded {type(data).__name__}: "
+                    "pass the bytes of the response, before any decoding or splitting into lines"
+                )
+            data = bytes(data)
+        items = self._parser.receive_data(data)
+        if self._observer is not None:
+            self._observer.read(items)
+        self._items += (
+            items if self._comments else [item for item in items if isinstance(item, Event)]
+        )
+
+    def _receive_eof(self) -> None:
+        self._over = True
+        self._discarded_bytes = self._parser.receive_eof()
+        self._notify_end()
+
+    def _clear(self) -> None:
+        self._over = True
+        self._items.clear()
+        self._notify_end()
+
+    def _notify_end(self) -> None:
+        if self._observer is not None:
+            self._observer.end()
 
 
-class Events(_Known, Generic[Item]):
-    """The events of a stream of bytes, in order; see ``events``."""
+class Events(_EventQueue[Item]):
+    """Iterator over the events of a stream of bytes, in order; see `events`."""
 
     def __init__(self, source: Iterable[bytes], *, comments: bool, max_event_bytes: int) -> None:
+        super().__init__(comments=comments, max_event_bytes=max_event_bytes)
         self._source = iter(source)
-        self._inbox = _Inbox(comments, max_event_bytes)
-        self._over = False
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Item:
-        inbox = self._inbox
-        while not inbox.items:
-            if self._over:
-                raise StopIteration
+        while self._needs_read():
             try:
                 data = next(self._source)
             except StopIteration:
-                self._over = True
-                inbox.receive_eof()
+                self._receive_eof()
             except BaseException:
-                inbox.end()
+                self._notify_end()
                 raise
             else:
-                inbox.receive_data(data)
-        return cast("Item", inbox.items.popleft())
+                self._receive_data(data)
+        if not self._items:
+            raise StopIteration
+        return self._take()
 
     def close(self) -> None:
-        """Stop reading; what the source holds open is let go."""
-        self._over = True
-        self._inbox.items.clear()
-        self._inbox.end()
+        """Stop reading, and close the source if it can be closed."""
+        self._clear()
         close = getattr(self._source, "close", None)
         if close is not None:
             close()
@@ -138,41 +139,36 @@ class Events(_Known, Generic[Item]):
         self.close()
 
 
-class AsyncEvents(_Known, Generic[Item]):
-    """The events of an asynchronous stream of bytes, in order; see ``aevents``."""
+class AsyncEvents(_EventQueue[Item]):
+    """Async iterator over the events of a stream of bytes, in order; see `aevents`."""
 
     def __init__(
         self, source: AsyncIterable[bytes], *, comments: bool, max_event_bytes: int
     ) -> None:
+        super().__init__(comments=comments, max_event_bytes=max_event_bytes)
         self._source = aiter(source)
-        self._inbox = _Inbox(comments, max_event_bytes)
-        self._over = False
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Item:
-        inbox = self._inbox
-        while not inbox.items:
-            if self._over:
-                raise StopAsyncIteration
+        while self._needs_read():
             try:
                 data = await anext(self._source)
             except StopAsyncIteration:
-                self._over = True
-                inbox.receive_eof()
+                self._receive_eof()
             except BaseException:
-                inbox.end()
+                self._notify_end()
                 raise
             else:
-                inbox.receive_data(data)
-        return cast("Item", inbox.items.popleft())
+                self._receive_data(data)
+        if not self._items:
+            raise StopAsyncIteration
+        return self._take()
 
     async def aclose(self) -> None:
-        """Stop reading; what the source holds open is let go."""
-        self._over = True
-        self._inbox.items.clear()
-        self._inbox.end()
+        """Stop reading, and close the source if it can be closed."""
+        self._clear()
         close = getattr(self._source, "aclose", None)
         if close is not None:
             await close()
@@ -203,19 +199,20 @@ def events(
 def events(
     source: Iterable[bytes], *, comments: bool = False, max_event_bytes: int = MAX_EVENT_BYTES
 ) -> Events[Event] | Events[Event | Comment]:
-    """The events in ``source``, exactly as WHATWG HTML 9.2 reads them, however the bytes are cut.
+    """Return an iterator over the events in ``source``, parsed as in WHATWG HTML 9.2.
 
-    Each is given as soon as the read that brings its last byte is given; the source is never
-    asked for more before. An event that the end leaves unfinished is discarded, as the standard
-    says; ``discarded_bytes`` tells. What the source raises passes through.
+    The result does not depend on how the bytes are split. An event is returned as soon as the read
+    with its last byte arrives; the source is not read further before that. An event that is
+    unfinished at the end is discarded, as the standard requires, and counted in
+    ``discarded_bytes``. Exceptions of the source are passed through.
 
     Args:
-        comments: give the comments, too: servers send them as heartbeats.
-        max_event_bytes: bound of one event.
+        comments: also return comments, which servers send as heartbeats.
+        max_event_bytes: maximum size of one event.
 
     Raises:
-        RemoteProtocolError: an event is larger; those before it were given.
-        UsageError: the source gives something else than bytes.
+        RemoteProtocolError: an event is too large. Earlier events were returned before.
+        UsageError: the source yields something other than bytes.
     """
     return Events(source, comments=comments, max_event_bytes=max_event_bytes)
 
@@ -234,5 +231,5 @@ def aevents(
 def aevents(
     source: AsyncIterable[bytes], *, comments: bool = False, max_event_bytes: int = MAX_EVENT_BYTES
 ) -> AsyncEvents[Event] | AsyncEvents[Event | Comment]:
-    """As ``events``, from an asynchronous source."""
+    """Return an async iterator over the events in ``source``; otherwise as `events`."""
     return AsyncEvents(source, comments=comments, max_event_bytes=max_event_bytes)

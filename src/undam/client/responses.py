@@ -1,7 +1,7 @@
-"""Responses of every HTTP client, each read in the one way that holds nothing back.
+"""Read the responses of every HTTP client, each in the way that does not buffer data.
 
-The library is told by the module of the response's type, so none is imported here. What each way
-costs against the usual ones is measured by bench/client_reading.py.
+The library is recognized by the module of the response's type, so none is imported here.
+bench/client_reading.py compares these ways with the usual ones.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from undam.client.reading import MAX_EVENT_BYTES, AsyncEvents, Events
 from undam.errors import ResponseError, UsageError
 from undam.sse import Comment, Event
 
-# The most that one read takes; it is a bound, never a quantity that is waited for.
+# Maximum size of one read. A read returns as soon as any data is available.
 _READ_BYTES = 65536
 
-_READ_BEFORE = "its body was read before undam.client saw it: open it with {how}"
+_READ_BEFORE = "the body of the response has been read already: open it with {how}"
 
 
 @overload
@@ -31,14 +31,20 @@ def stream(
 def stream(
     response: object, *, comments: bool = False, max_event_bytes: int = MAX_EVENT_BYTES
 ) -> Events[Event] | Events[Event | Comment]:
-    """The events of a response of httpx, httpx2, requests, urllib3 or niquests; see ``events``.
+    """Return an iterator over the events of a response; see `events`.
 
-    The response stays the caller's: close it as its library says. What the library raises when
-    the connection breaks passes through.
+    The caller must close the response. Exceptions of the library are passed through, for instance
+    when the connection breaks.
+
+    Args:
+        response: a streaming response of httpx, httpx2, requests, urllib3 or niquests.
+        comments: also return comments, which servers send as heartbeats.
+        max_event_bytes: maximum size of one event.
 
     Raises:
-        UsageError: it was opened without streaming, was read before, or is of no library known.
-        ResponseError: its status is none of success, so there is no stream in it.
+        UsageError: the response was opened without streaming or read before, or its library is
+            not supported.
+        ResponseError: the status is not 2xx, so the response is not a stream.
     """
     return Events(reads_of(response), comments=comments, max_event_bytes=max_event_bytes)
 
@@ -54,12 +60,15 @@ def astream(
 def astream(
     response: object, *, comments: bool = False, max_event_bytes: int = MAX_EVENT_BYTES
 ) -> AsyncEvents[Event] | AsyncEvents[Event | Comment]:
-    """As ``stream``, for asynchronous responses of httpx, httpx2, aiohttp or niquests."""
+    """Return an async iterator over the events of a response of httpx, httpx2, aiohttp or niquests.
+
+    Arguments and errors are those of `stream`.
+    """
     return AsyncEvents(areads_of(response), comments=comments, max_event_bytes=max_event_bytes)
 
 
 def library_of(thing: object, known: tuple[str, ...]) -> str | None:
-    """Which of these libraries a thing, or what it is derived from, belongs to."""
+    """Return the library that defines the type of ``thing`` or one of its base classes."""
     for kind in type(thing).__mro__:
         root = kind.__module__.partition(".")[0]
         if root in known:
@@ -68,28 +77,32 @@ def library_of(thing: object, known: tuple[str, ...]) -> str | None:
 
 
 def reads_of(response: object) -> Iterator[bytes]:
-    """The decoded body of a response, read by read, as it comes.
+    """Return an iterator over the reads of a response's decoded body.
 
     Raises:
-        UsageError, ResponseError: as ``stream``.
+        UsageError, ResponseError: as for `stream`.
     """
     library = library_of(response, tuple(_SYNC))
     if library is None:
         other = library_of(response, tuple(_ASYNC))
         hint = f"; read it with astream(), as {other} is asynchronous" if other else ""
-        raise UsageError(f"no response that stream() knows: {type(response)!r}{hint}")
+        raise UsageError(f"stream() does not support this response: {type(response)!r}{hint}")
     reads = _SYNC[library](response)
     _check_status(response)
     return reads
 
 
 def areads_of(response: object) -> AsyncIterator[bytes]:
-    """As ``reads_of``, for asynchronous responses."""
+    """Return an async iterator over the reads of a response's decoded body.
+
+    Raises:
+        UsageError, ResponseError: as for `stream`.
+    """
     library = library_of(response, tuple(_ASYNC))
     if library is None:
         other = library_of(response, tuple(_SYNC))
         hint = f"; read it with stream(), as {other} is not asynchronous" if other else ""
-        raise UsageError(f"no response that astream() knows: {type(response)!r}{hint}")
+        raise UsageError(f"astream() does not support this response: {type(response)!r}{hint}")
     reads = _ASYNC[library](response)
     _check_status(response)
     return reads
@@ -98,12 +111,12 @@ def areads_of(response: object) -> AsyncIterator[bytes]:
 def _check_status(response: Any) -> None:
     status = getattr(response, "status_code", None) or getattr(response, "status", None)
     if isinstance(status, int) and not 200 <= status < 300:
-        raise ResponseError(f"the server answered {status}: there is no stream to read")
+        raise ResponseError(f"the server answered {status}, so there is no stream to read")
 
 
 def _httpx(response: Any) -> Iterator[bytes]:
     _check_httpx(response, "client.stream(…)", asynchronous=False)
-    # Without a chunk size; with one, bytes are collected until there are so many.
+    # With a chunk size, httpx would collect that many bytes before it returns any.
     reads: Iterator[bytes] = response.iter_bytes()
     return reads
 
@@ -130,8 +143,8 @@ def _requests(response: Any) -> Iterator[bytes]:
 
 
 def _requests_reads(response: Any) -> Iterator[bytes]:
-    # iter_content() waits for as many bytes as it is asked for, and with chunk_size=None for the
-    # end of a body that is not chunked. What it raises is kept, so that callers can catch it.
+    # iter_content() waits until its chunk size is reached, and with chunk_size=None for the end of
+    # a body that is not chunked. Its exceptions are reproduced, so that callers can catch them.
     raised = sys.modules["requests"].exceptions
     kinds = sys.modules["urllib3"].exceptions
     try:
@@ -158,13 +171,13 @@ def _urllib3(response: Any) -> Iterator[bytes]:
 def _check_urllib3(raw: Any) -> None:
     if not hasattr(raw, "read1"):
         raise UsageError(
-            "this urllib3 has no way to read what is there without waiting for more: "
+            "this version of urllib3 cannot read available data without waiting for more: "
             "pip install 'urllib3>=2.1'"
         )
 
 
 def _urllib3_reads(raw: Any) -> Iterator[bytes]:
-    # stream() and read() wait until so many bytes are there; read1() takes what there is.
+    # stream() and read() wait for the requested size; read1() returns the available data.
     while data := raw.read1(_READ_BYTES, decode_content=True):
         yield data
 
@@ -191,11 +204,11 @@ def _check_niquests(response: Any) -> None:
 
 
 def _aiohttp(response: Any) -> AsyncIterator[bytes]:
-    # A short body may have come whole and closed the response, and nobody has read it yet.
+    # A closed response is allowed: a short body may have arrived completely and be unread.
     if response._body is not None:
-        how = "async with session.get(…), and read() and text() left alone"
+        how = "async with session.get(…), and do not call read() or text()"
         raise UsageError(_READ_BEFORE.format(how=how))
-    # iter_chunked() may do as well, but iter_any() promises it.
+    # Only iter_any() is documented to return data without waiting for more.
     reads: AsyncIterator[bytes] = response.content.iter_any()
     return reads
 

@@ -1,4 +1,4 @@
-"""When a reader saw what: TTFT, gaps, stalls, heartbeats, so that a program can report it."""
+"""Measure a stream in the reading program: TTFT, gaps, stalls and heartbeats."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Protocol, TypeVar, cast
 from undam.apis import Kind, api_named
 from undam.client.deltas import CONTENT, Usage
 from undam.client.heartbeats import is_heartbeat
-from undam.client.reading import Observer
+from undam.client.reading import ReadObserver
 from undam.sse import Comment, Event
 from undam.timing import quantile
 
 Item = TypeVar("Item")
 
 STALL_MS = 1000.0
-"""A gap that a reader notices as a stop. People read about four words a second, so at a second's
-silence they have caught up with any model that speaks faster than they read."""
+"""Default length of a stall. People read about four words per second. After one second without
+text they have caught up with the model and notice the stop."""
 
 
 class _Observed(Protocol):
-    def observed_by(self, observer: Observer) -> None: ...
+    def observed_by(self, observer: ReadObserver) -> None: ...
 
 
 class Timing:
-    """Times of one stream, by this program's clock, from its making on.
+    """Times of one stream by this program's clock, counted from the creation of the object.
 
-    Make it just before the request is sent. Then wrap what is read, and take the figures at any
-    time, also while the stream flows and after it broke:
+    Create it just before the request is sent, and wrap what is read. The results are available at
+    any time, also during the stream and after an error:
 
         timing = Timing()
         with httpx.stream("POST", url, json=body, timeout=60) as response:
@@ -37,20 +37,21 @@ class Timing:
                 ...
         print(timing.summary())
 
-    Events of one read have one time, the read's. Only content counts towards TTFT and gaps: a
-    role chunk, an empty delta and a heartbeat are none.
+    All events of one read have the time of the read. Only content counts for TTFT and gaps; role
+    chunks, empty deltas and heartbeats do not.
 
     Args:
-        stall_ms: gaps from this length on are stalls.
-        api: whose events are watched, by its name in undam.apis; deltas need none. The default
-            knows OpenAI's chunks, and takes any other event with data for content.
-        clock: monotonic nanoseconds.
+        stall_ms: minimum length of a stall, in ms.
+        api: name of the API in undam.apis; not needed for deltas. The default recognizes OpenAI's
+            chunks, and treats any other event with data as content.
+        clock: returns monotonic nanoseconds.
 
     Attributes:
-        heartbeats: comments and events that carry nothing.
-        events: events with content.
-        reads, most_per_read: reads that brought content, and the most events in one of them.
-        output_tokens: as the server told, else ``None``.
+        heartbeats: number of comments and of events without content.
+        events: number of events with content.
+        reads: number of reads with content.
+        most_per_read: maximum number of events in one read.
+        output_tokens: token count sent by the server, else ``None``.
     """
 
     def __init__(
@@ -76,16 +77,16 @@ class Timing:
         self._end_ns: int | None = None
 
     def start(self) -> None:
-        """Count from now; for a Timing that was made long before its request is sent."""
+        """Restart the clock, if the object was created long before the request is sent."""
         self._start_ns = self._last_ns = self._clock()
 
     def head(self) -> None:
-        """Note that the response head is in."""
+        """Record the arrival of the response head."""
         if self._head_ns is None:
             self._head_ns = self._clock()
 
     def read(self, items: Sequence[object]) -> None:
-        """Note what one read brought: events, comments or deltas, or bytes of unknown meaning."""
+        """Record one read: its events, comments or deltas, or raw bytes."""
         contents = 0
         for item in items:
             if isinstance(item, Comment) or (isinstance(item, Event) and is_heartbeat(item)):
@@ -98,12 +99,16 @@ class Timing:
             self._note(contents)
 
     def end(self) -> None:
-        """Note that the stream is over; what a ``watch`` does by itself."""
+        """Record the end of the stream; `watch` does this itself."""
         if self._end_ns is None:
             self._end_ns = self._clock()
 
     def watch(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The same items, timed: events, deltas, or reads of bytes. Closes ``items`` at the end."""
+        """Yield the same items and record their times; close ``items`` at the end.
+
+        Args:
+            items: events, deltas, or reads of bytes.
+        """
         observed = self._observe(items)
         source = iter(items)
         try:
@@ -118,7 +123,7 @@ class Timing:
                 close()
 
     async def awatch(self, items: AsyncIterator[Item]) -> AsyncIterator[Item]:
-        """As ``watch``, for what comes asynchronously."""
+        """Yield the items of an async iterator and record their times; otherwise as `watch`."""
         observed = self._observe(items)
         try:
             async for item in items:
@@ -133,40 +138,43 @@ class Timing:
 
     @property
     def head_ms(self) -> float | None:
-        """From the start to the response head, where ``head`` was told."""
+        """Time from the start to the response head; ``None`` if `head` was not called."""
         return self._since_start(self._head_ns)
 
     @property
     def ttft_ms(self) -> float | None:
-        """From the start to the first content; ``None`` before it."""
+        """Time from the start to the first content; ``None`` before it."""
         return self._since_start(self._first_ns)
 
     @property
     def duration_ms(self) -> float:
-        """From the start to the end, or to now while the stream flows."""
+        """Time from the start to the end, or to now if the stream has not ended."""
         return ((self._end_ns or self._clock()) - self._start_ns) / 1e6
 
     @property
     def gaps_ms(self) -> tuple[float, ...]:
-        """Between each content event and the next; 0 between those of one read."""
+        """Time between each content event and the next; 0 between events of one read."""
         return tuple(gap / 1e6 for gap in self._gaps)
 
     @property
     def stalls_ms(self) -> tuple[float, ...]:
-        """The gaps that were stalls."""
+        """Gaps of at least ``stall_ms``."""
         return tuple(gap for gap in self.gaps_ms if gap >= self._stall_ms)
 
     @property
     def tokens_per_second(self) -> float | None:
-        """From the first content to the last; events stand for tokens the server did not count."""
+        """Rate between the first and the last content.
+
+        If the server sent no token count, each event counts as one token.
+        """
         if self._first_ns is None or self._last_ns == self._first_ns:
             return None
-        # The first token came at the start of that time, not in it.
+        # The first token marks the start of the interval, so it does not count.
         tokens = (self.output_tokens or self.events) - 1
         return tokens / ((self._last_ns - self._first_ns) / 1e9)
 
     def summary(self) -> dict[str, object]:
-        """The figures as JSON: milliseconds, rounded to microseconds."""
+        """Return the results for JSON, in milliseconds, rounded to microseconds."""
         gaps, stalls = sorted(self.gaps_ms), self.stalls_ms
         rate = self.tokens_per_second
         return {

@@ -88,7 +88,7 @@ def check_options(url: str, options: BenchOptions) -> CheckOptions:
         UsageError: a value is invalid. The message repeats no secret.
     """
     if urlsplit(url).path.rstrip("/").rpartition("/")[2] in {"", "v1"}:
-        from undam.client.call import endpoint  # noqa: PLC0415 (slow to load, and rarely needed)
+        from undam.client.chat_request import endpoint  # noqa: PLC0415 (slow and rare)
 
         url = endpoint(url)
     shared = {name: getattr(options, name) for name in _SHARED_OPTIONS}

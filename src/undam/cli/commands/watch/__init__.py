@@ -27,7 +27,7 @@ from undam.cli.ui.target_options import (
     method_option,
     model_option,
 )
-from undam.client.call import endpoint
+from undam.client.chat_request import endpoint
 from undam.errors import UndamError, UsageError
 from undam.probe import DEFAULT_PROMPT, CheckOptions
 from undam.probe.options import api_of

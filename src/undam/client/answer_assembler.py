@@ -1,4 +1,7 @@
-"""An answer as it comes: reads in, deltas out, and whether it came whole. No I/O and no clock."""
+"""Assemble an answer from the reads of its stream, and check that it is complete.
+
+No I/O and no clock.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +23,19 @@ from undam.sse import Comment, Event, Parser
 _SHOWN_CHARACTERS = 80
 
 
-class Answer:
-    """What arrived so far, and what the next read adds to it.
+class AnswerAssembler:
+    """State of one answer: what has arrived, and whether the stream has ended.
 
     Args:
-        choices: how many answers to the same question were asked for (``n``).
+        choices: number of choices that were requested (``n``).
 
     Attributes:
-        usage: the latest counts; ``finish_reason``: of the first choice that told one.
-        is_over: the stream said its last word, so reading on brings nothing.
-        heartbeats: comments and events that carried nothing.
+        usage: latest token counts.
+        finish_reason: finish reason of the first choice that had one.
+        is_over: the last event of the stream has arrived.
+        heartbeats: number of comments and of events without content.
+        last_event_id: ID for ``Last-Event-ID`` on a reconnect.
+        retry_ms: reconnection time that the server sent last.
     """
 
     def __init__(
@@ -57,23 +63,23 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """What the model has said; several choices stand mixed as they came."""
+        """Text so far. The texts of several choices are mixed in order of arrival."""
         return "".join(self._text)
 
     @property
     def reasoning(self) -> str:
-        """What the model has shown of its thinking."""
+        """Reasoning text so far."""
         return "".join(self._reasoning)
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        """The calls, each with all of its pieces joined."""
+        """Tool calls so far, each joined from its pieces."""
         return tuple(self._calls.values())
 
     @property
     def is_complete(self) -> bool:
-        """Whether the stream has proved that the answer is whole."""
-        # A message's stop_reason and a response's last item come before the API's own last word.
+        """Whether the stream has proved that the answer is complete."""
+        # In these APIs the finish reason precedes the final event.
         if self._api in {MESSAGES, RESPONSES}:
             return self.is_over
         wanted = max(self._choices, len(self._begun))
@@ -81,11 +87,11 @@ class Answer:
 
     @property
     def has_failed(self) -> bool:
-        """Whether something came that no new connection can mend."""
+        """Whether an error occurred that a reconnect cannot fix."""
         return self._failure is not None
 
     def receive_data(self, data: bytes) -> list[Delta]:
-        """The deltas in ``data``. An error in it is raised by ``check``, after they were given."""
+        """Return the deltas in ``data``; the next `check` raises an error in it."""
         found: list[Delta] = []
         try:
             items = self._parser.receive_data(data)
@@ -97,65 +103,65 @@ class Answer:
             if isinstance(item, Comment) or is_heartbeat(item):
                 self.heartbeats += 1
             elif not self.is_over and self._failure is None:
-                found += self._take(item)
+                found += self._process(item)
         self.last_event_id = self._parser.last_event_id or self.last_event_id
         return found
 
     def receive_eof(self) -> None:
-        """Note the end of the body; what is wrong with its last event is for ``check``."""
+        """Process the end of the body. An error is raised by the next `check`."""
         try:
             self._parser.receive_eof()
         except RemoteProtocolError as error:
             self._fail(MalformedStream, str(error))
 
     def check(self) -> None:
-        """Raise what the last read brought beside its deltas.
+        """Raise the error that the last read contained, if any.
 
         Raises:
-            StreamError, MalformedStream, IncompleteStream: with what had arrived before.
+            StreamError, MalformedStream, IncompleteStream: with the text that had arrived before.
         """
         if self._failure is not None:
             raise self._failure
 
-    def begin_again(self) -> None:
-        """Note that a new connection goes on after ``last_event_id``."""
+    def start_resumed_stream(self) -> None:
+        """Prepare for a new connection that continues after ``last_event_id``."""
         self._parser = Parser(max_event_bytes=self._max_event_bytes)
         self._id = ""
         self._resumed = True
 
-    def broken(self, kind: type[AnswerError], how: str) -> AnswerError:
-        """The error that says how the answer broke off, with all that arrived in it."""
+    def error(self, kind: type[AnswerError], how: str) -> AnswerError:
+        """Return an error that contains the text and reasoning received so far."""
         count = len(self.text)
         characters = "character" if count == 1 else "characters"
-        came = f"{count} {characters} of text had arrived" if count else "no text had arrived"
-        return kind(f"{how}; {came}", text=self.text, reasoning=self.reasoning)
+        received = f"{count} {characters} of text had arrived" if count else "no text had arrived"
+        return kind(f"{how}; {received}", text=self.text, reasoning=self.reasoning)
 
-    def _take(self, event: Event) -> list[Delta]:
+    def _process(self, event: Event) -> list[Delta]:
         if event.id and not self._is_new(event.id):
             return []
         meaning = self._api.read(event.event, event.data)
         if meaning.kind is Kind.ERROR:
-            self._fail(StreamError, f"the server told an error in the stream: {meaning.text}")
+            self._fail(StreamError, f"the server sent an error event: {meaning.text}")
         elif meaning.kind is Kind.MALFORMED:
             shown = meaning.text[:_SHOWN_CHARACTERS]
-            self._fail(MalformedStream, f"an event's data is no JSON: {shown!r}")
+            self._fail(MalformedStream, f"the data of an event is not JSON: {shown!r}")
         if self._failure is not None:
             return []
         deltas = deltas_of(self._api, event.event, meaning.payload)
         for delta in deltas:
-            self._keep(delta)
-        self.is_over = self._says_end(meaning)
+            self._add(delta)
+        self.is_over = self._is_last(meaning)
         return deltas
 
-    def _says_end(self, meaning: Meaning) -> bool:
-        # After an OpenAI chunk with a finish_reason the usage may come, and other choices.
+    def _is_last(self, meaning: Meaning) -> bool:
+        # In OpenAI's chat API, usage and other choices may follow a chunk with a finish_reason.
         last = self._api in {MESSAGES, RESPONSES} and meaning.ends
         return last or meaning.kind is Kind.DONE
 
     def _is_new(self, ident: str) -> bool:
-        """Whether a resumed stream goes on; the events of one that begins anew are refused."""
+        """Return whether an event is new. If not, the server restarted the stream: an error."""
         if ident == self._id:
-            return True  # an event without one of its own stands under the last
+            return True  # an event without an ID inherits the last one
         self._id = ident
         if self._resumed and ident in self._ids:
             self._fail(
@@ -167,7 +173,7 @@ class Answer:
         self._ids.add(ident)
         return True
 
-    def _keep(self, delta: Delta) -> None:
+    def _add(self, delta: Delta) -> None:
         match delta:
             case Text():
                 self._text.append(delta.text)
@@ -176,10 +182,10 @@ class Answer:
             case ToolCall():
                 self._join(delta)
             case Usage():
-                told_in, told_out = delta.input_tokens, delta.output_tokens
+                new_input, new_output = delta.input_tokens, delta.output_tokens
                 self.usage = Usage(
-                    self.usage.input_tokens if told_in is None else told_in,
-                    self.usage.output_tokens if told_out is None else told_out,
+                    self.usage.input_tokens if new_input is None else new_input,
+                    self.usage.output_tokens if new_output is None else new_output,
                 )
             case Finish():
                 self._finished.add(delta.choice)
@@ -201,4 +207,4 @@ class Answer:
 
     def _fail(self, kind: type[AnswerError], how: str) -> None:
         if self._failure is None:
-            self._failure = self.broken(kind, how)
+            self._failure = self.error(kind, how)

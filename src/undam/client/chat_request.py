@@ -1,4 +1,4 @@
-"""What a call of a model asks for, as one HTTP request."""
+"""Build the HTTP request of a chat call."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from undam.errors import UsageError
 from undam.record import redact_url
 
 Messages = str | Sequence[Mapping[str, object]]
-"""A question, or the whole conversation as the API writes it."""
+"""One user message, or the whole conversation in the API's format."""
 
 IDLE_S = 300.0
-"""Without heartbeats a long prompt is silent until its first token, which takes minutes on a busy
-server; openai-python waits for 600 s. With heartbeats every 15 s, a minute is plenty."""
+"""Without heartbeats a stream is silent until its first token, which may take minutes on a busy
+server; openai-python waits 600 s. With heartbeats every 15 s, 60 s are enough."""
 
 CONNECT_S = 10.0
 
@@ -27,20 +27,21 @@ _ANTHROPIC_VERSION = "2023-06-01"
 
 
 class ChatOptions(TypedDict, total=False):
-    """What may be set about a call, beside its URL, messages and model.
+    """Options of `chat` and `achat`.
 
     Keys:
-        api: "openai-chat", "openai-completions", "openai-responses" or "anthropic-messages"; by
-            default told by the URL's path.
-        api_key: sent as the API wants it; no environment variable is read.
-        headers: more request headers; they replace this client's own.
-        max_tokens: bound of the answer.
-        body: more fields of the request body, such as tools or temperature.
-        idle_timeout: seconds without any byte before IdleTimeout [300]; ``None`` is for ever.
-        ttft_timeout: seconds from the call to the first content before TtftTimeout [none].
-        connect_timeout: seconds to reach the server [10].
-        resume: go on with Last-Event-ID when the connection breaks, if the server gives ids.
-        max_event_bytes: bound of one event [16 MB].
+        api: "openai-chat", "openai-completions", "openai-responses" or "anthropic-messages". By
+            default it is derived from the path of the URL.
+        api_key: API key, sent in the API's header. Environment variables are not read.
+        headers: additional request headers; they replace the defaults of the same name.
+        max_tokens: maximum number of tokens in the answer.
+        body: additional fields of the request body, such as tools or temperature.
+        idle_timeout: seconds without any byte before IdleTimeout (default 300); ``None`` for no
+            limit.
+        ttft_timeout: seconds from the call to the first content before TtftTimeout (no default).
+        connect_timeout: seconds to connect to the server (default 10).
+        resume: after a broken connection, reconnect with Last-Event-ID if the server sends IDs.
+        max_event_bytes: maximum size of one event (default 16 MB).
     """
 
     api: str | None
@@ -56,8 +57,10 @@ class ChatOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """One call, ready to be sent; its headers and body hold secrets and are not shown."""
+class ChatRequest:
+    """Request that is ready to be sent. Its URL, headers and body may be secret, so ``repr`` omits
+    them.
+    """
 
     url: str = field(repr=False)
     api: Api
@@ -72,10 +75,12 @@ class Call:
 
 
 def endpoint(url: str) -> str:
-    """``url``, or where it is only an API's base (no path, or one that ends in /v1), its chat path.
+    """Return the endpoint for ``url``: a base URL gets the path of the chat API.
+
+    A base URL has no path, or one that ends in /v1.
 
     Raises:
-        UsageError: it is no http or https URL.
+        UsageError: ``url`` is not an http or https URL.
     """
     try:
         parts = urlsplit(url)
@@ -84,18 +89,18 @@ def endpoint(url: str) -> str:
         host = None
         parts = urlsplit("")
     if parts.scheme not in {"http", "https"} or not host:
-        raise UsageError(f"{redact_url(url)[:200]!r} is no http:// or https:// URL")
+        raise UsageError(f"{redact_url(url)[:200]!r} is not an http:// or https:// URL")
     path = parts.path.rstrip("/")
     if path and not path.endswith("/v1"):
         return url
     return urlunsplit(parts._replace(path=f"{path or '/v1'}/chat/completions"))
 
 
-def call_of(url: str, messages: Messages, model: str, options: ChatOptions) -> Call:
-    """The call that these ask for.
+def build_request(url: str, messages: Messages, model: str, options: ChatOptions) -> ChatRequest:
+    """Build the request for ``url``.
 
     Raises:
-        UsageError: no API is known for the URL, or a value that cannot be used.
+        UsageError: the API cannot be derived from the URL, or a value is invalid.
     """
     url = endpoint(url)
     api = _api_of(url, options.get("api"))
@@ -104,7 +109,7 @@ def call_of(url: str, messages: Messages, model: str, options: ChatOptions) -> C
     limits = ("idle_timeout", IDLE_S), ("ttft_timeout", None), ("connect_timeout", CONNECT_S)
     idle, ttft, connect = (_seconds(name, options.get(name, usual)) for name, usual in limits)
     choices = extra.get("n")
-    return Call(
+    return ChatRequest(
         url=url,
         api=api,
         headers=_headers(api, options.get("api_key"), options.get("headers") or {}),
@@ -121,12 +126,12 @@ def call_of(url: str, messages: Messages, model: str, options: ChatOptions) -> C
 def _api_of(url: str, name: str | None) -> Api:
     if name is not None:
         if name not in readable():
-            raise UsageError(f"api={name!r}: there are {', '.join(readable())}")
+            raise UsageError(f"api={name!r} is unknown; use one of {', '.join(readable())}")
         return api_named(name)
     api = api_for_path(urlsplit(url).path)
     if api is PLAIN:
         raise UsageError(
-            f"cannot tell the API of {redact_url(url)} by its path: pass api=, one of "
+            f"cannot derive the API of {redact_url(url)} from its path: pass api=, one of "
             f"{', '.join(readable())}"
         )
     return api
@@ -139,7 +144,7 @@ def _body(api: Api, messages: Messages, model: str, max_tokens: int | None) -> d
     if isinstance(messages, str):
         return body
     if api is COMPLETIONS:
-        raise UsageError("the completions API takes a prompt: give messages as one string")
+        raise UsageError("the completions API takes a prompt: pass messages as one string")
     if api is RESPONSES:
         return {**body, "input": list(messages)}
     if api is MESSAGES:
@@ -148,7 +153,7 @@ def _body(api: Api, messages: Messages, model: str, max_tokens: int | None) -> d
 
 
 def _without_system_role(messages: Sequence[Mapping[str, object]]) -> dict[str, object]:
-    """Anthropic's API has no system role: what has it stands beside the messages, as blocks."""
+    """Move system messages to the field ``system``, because Anthropic's API has no system role."""
     blocks: list[object] = []
     for message in messages:
         if message.get("role") == "system":
@@ -161,7 +166,7 @@ def _without_system_role(messages: Sequence[Mapping[str, object]]) -> dict[str, 
 def _headers(api: Api, api_key: str | None, given: Mapping[str, str]) -> dict[str, str]:
     own = {
         "Accept": "text/event-stream",
-        # A hop that compresses a stream holds it back.
+        # Compression makes a hop buffer the stream.
         "Accept-Encoding": "identity",
         "Content-Type": "application/json",
     }
@@ -179,5 +184,5 @@ def _seconds(name: str, value: object) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise UsageError(f"{name}={value!r}: seconds, more than 0, or None for no limit")
+        raise UsageError(f"{name}={value!r} must be seconds, more than 0, or None for no limit")
     return float(value)
