@@ -33,11 +33,13 @@ class TimerEvidence:
         flushed_at_once: the response is an event stream or has no length; Traefik, as every Go
             reverse proxy, flushes those at once.
         innermost: no hop further in was measured, so the server itself may hold.
+        origin_headers: the head has the Server or Date of an origin; Puma sends neither.
     """
 
     mixed_case: bool = False
     flushed_at_once: bool = False
     innermost: bool = True
+    origin_headers: bool = True
 
     def excludes(self, name: str) -> bool:
         """Return whether the evidence contradicts that ``name`` holds here."""
@@ -69,7 +71,10 @@ def suspects_of_hold(
         return _holders_to_end(gained_length, compressed)
     if timer_ms is not None:
         names = _holders_by_timer(timer_ms)
-        return tuple(name for name in names if place is None or not place.excludes(name))
+        if place is None:
+            return names
+        names = tuple(name for name in names if not place.excludes(name))
+        return names if place.origin_headers else tuple(reversed(names))
     if block_bytes is not None:
         return _holders_by_block(block_bytes, compressed)
     return ()

@@ -69,9 +69,11 @@ def _fix(found: Finding, hops: Mapping[str, Hop]) -> Fix | None:
     suspects = _suspects(found, hop, trouble, innermost=innermost)
     if by_timer and innermost and (not suspects or intermediary(suspects[0]).kind == "server"):
         return _fix_of_server(hop, suspects)
+    server = f"\n# or, without a proxy, the server itself: {_FLUSH_EACH_EVENT}"
     for name in suspects:
         if guess := intermediary(name).fixes.get(trouble):
-            return Fix(f"{name}, if that is in the path", guess.text)
+            text = guess.text + server if by_timer and innermost else guess.text
+            return Fix(f"{name}, if that is in the path", text)
     return None
 
 
@@ -82,9 +84,10 @@ def _fix_of_server(hop: Hop, suspects: Sequence[str]) -> Fix:
     where = f"the server itself (Server: {signed[:60]})" if signed else "the server itself"
     lines = [_FLUSH_EACH_EVENT]
     for name in suspects:
-        if known := intermediary(name).fixes.get(Trouble.HOLD):
-            where = f"{where}; {name}, if that is what runs here"
-            lines.append(known.text)
+        known = intermediary(name)
+        if known.kind == "server" and (fix := known.fixes.get(Trouble.HOLD)):
+            where = f"{where}, for instance {name}"
+            lines.append(f"{name}: {fix.text}")
     return Fix(where, "\n".join(lines))
 
 
@@ -113,6 +116,8 @@ def _suspects(found: Finding, hop: Hop, trouble: Trouble, *, innermost: bool) ->
                 mixed_case=head is not None and not hop.intermediaries and _mixed_case(head),
                 flushed_at_once=head is not None and _flushed_at_once(head),
                 innermost=innermost,
+                origin_headers=head is not None
+                and (head.get("server") is not None or head.get("date") is not None),
             ),
         )
     limit_s = found.evidence.get("limit_s")
