@@ -23,6 +23,9 @@ NEVER_BY_TIMER = frozenset({
 })  # fmt: skip
 """Intermediaries that were run and release what they hold by size or at the end, by no timer."""
 
+_ERROR_TEXTS = ((b"Error occurred while trying to proxy", "http-proxy-middleware"),)
+"""Texts in place of the rest of a stream, and the intermediary that writes them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimerEvidence:
@@ -111,6 +114,15 @@ def _holders_by_block(block_bytes: int, compressed: bool) -> tuple[str, ...]:
     if any(0.8 * size <= block_bytes <= 1.05 * size for size in (_KIB, 2 * _KIB, 16 * _KIB)):
         return ("nginx",)
     return ()
+
+
+def writers_of_text(tail: bytes) -> tuple[str, ...]:
+    """Return names of intermediaries that add their own error text to a stream that broke off.
+
+    Args:
+        tail: the last bytes of the body.
+    """
+    return tuple(name for text, name in _ERROR_TEXTS if text in tail)
 
 
 def suspects_of_cut(after_s: float, *, total: bool) -> tuple[str, ...]:

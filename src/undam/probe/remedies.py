@@ -16,7 +16,7 @@ from undam.intermediaries import (
     suspects_of_hold,
     versions_of,
 )
-from undam.intermediaries.habits import NEVER_BY_TIMER, TimerEvidence
+from undam.intermediaries.habits import NEVER_BY_TIMER, TimerEvidence, writers_of_text
 from undam.record import Head
 from undam.rules import Finding, Fix
 
@@ -37,6 +37,10 @@ _TROUBLES = {
 }
 
 
+_BROKEN_OFF = {"UD601", "UD602", "UD603", "UD605"}
+# An error text that replaces the rest of a stream is short.
+_TAIL_BYTES = 4096
+
 _FLUSH_EACH_EVENT = "Write and flush each event at once: no TCP_CORK, no flush by a timer."
 
 
@@ -55,6 +59,8 @@ def with_fixes(findings: Sequence[Finding], hops: Sequence[Hop]) -> list[Finding
 
 def _fix(found: Finding, hops: Mapping[str, Hop]) -> Fix | None:
     trouble, hop = _TROUBLES.get(found.code), hops.get(found.hop)
+    if hop is not None and found.code in _BROKEN_OFF:
+        return _fix_of_writer(hop)
     if trouble is None or hop is None:
         return None
     by_timer = trouble is Trouble.HOLD and hop.shape.release is Release.TIMER
@@ -89,6 +95,16 @@ def _fix_of_server(hop: Hop, suspects: Sequence[str]) -> Fix:
             where = f"{where}, for instance {name}"
             lines.append(f"{name}: {fix.text}")
     return Fix(where, "\n".join(lines))
+
+
+def _fix_of_writer(hop: Hop) -> Fix | None:
+    """Return the fix for an intermediary whose own error text ends a stream that broke off."""
+    tail = b""
+    for arrival in reversed(hop.exchange.arrivals):
+        tail = arrival.data + tail
+        if len(tail) >= _TAIL_BYTES:
+            break
+    return fix_for(writers_of_text(tail[-_TAIL_BYTES:]), Trouble.HIDES_CUT)
 
 
 def _recognised(hop: Hop, hops: Mapping[str, Hop]) -> tuple[str, ...]:

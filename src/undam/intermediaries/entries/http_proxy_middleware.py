@@ -12,7 +12,7 @@ _RUN_NEW = measured(
 )
 _RUN_OLD = measured("3.0.10", "scripts/measure-intermediaries node --idle 75", checked="2026-11")
 _RUN_FIX = measured(
-    "4.2.2", "scripts/measure-intermediaries node, a proxy with ejectPlugins", checked="2026-11"
+    "4.2.2", "a relay with these options: closed and reset streams are truncated", checked="2026-11"
 )
 
 ENTRY = Intermediary(
@@ -28,14 +28,21 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.BROKEN_ORIGIN,
             (
-                'A reset adds the text "Error occurred while trying to proxy: …" to the '
-                "stream and ends it in good order; an orderly close is passed on as "
-                "truncation."
+                'An orderly close is passed on as truncation. A reset adds the text "Error '
+                'occurred while trying to proxy: …" to the stream and ends it in good order.'
             ),
             evidence=_RUN_NEW,
             since="4",
         ),
-        Behaviour(Aspect.BROKEN_ORIGIN, "The client hangs.", evidence=_RUN_OLD, until="4"),
+        Behaviour(
+            Aspect.BROKEN_ORIGIN,
+            (
+                'After an orderly close the client hangs. A reset adds the text "Error '
+                'occurred while trying to proxy: …" to the stream and ends it in good order.'
+            ),
+            evidence=_RUN_OLD,
+            until="4",
+        ),
         Behaviour(Aspect.CLIENT_LEAVES, "Noticed within 5 ms.", evidence=_RUN_NEW),
         Remedy(
             Trouble.HIDES_CUT,

@@ -29,7 +29,11 @@ ENTRY = Intermediary(
         ),
         Behaviour(Aspect.HEAD, "The head waits for the first byte of the body.", evidence=_RUN),
         Limit(Aspect.CUTS_IDLE, None, "None of its own: 75 s of silence survive.", evidence=_RUN),
-        Behaviour(Aspect.BROKEN_ORIGIN, "http-proxy: the client hangs.", evidence=_RUN),
+        Behaviour(
+            Aspect.BROKEN_ORIGIN,
+            "http-proxy: after an orderly close the client hangs; a reset is truncated.",
+            evidence=_RUN,
+        ),
         Behaviour(
             Aspect.CLIENT_LEAVES,
             (
