@@ -174,3 +174,77 @@ def test_json_to_a_file_that_cannot_be_written_is_a_usage_error(tmp_path: Path) 
 
 def test_no_escape_codes_outside_a_terminal() -> None:
     assert "\x1b" not in run("UD101").stdout + run("nginx").stdout + run().stdout
+
+
+def test_version_shows_what_holds_for_it() -> None:
+    old, new = (
+        squeezed(run("nginx", "--version", "1.22").stdout),
+        squeezed(run("nginx", "--version", "1.31").stdout),
+    )
+    assert "HTTP/1.0 to the upstream" in old
+    assert "HTTP/1.1 to the upstream" not in old
+    assert "HTTP/1.1 to the upstream" in new
+    assert "HTTP/1.0 to the upstream" not in new
+    # HTTP/1.1 is the default from 1.29.7 on, so its line fixes nothing there.
+    assert "proxy_http_version 1.1;" in old
+    assert "proxy_http_version 1.1;" not in new
+    assert "Shown: what holds for version 1.22" in old
+
+
+def test_version_in_json() -> None:
+    (old,) = json.loads(run("nginx", "--version", "nginx/1.22.1", "--json").stdout)[
+        "intermediaries"
+    ]
+    (new,) = json.loads(run("nginx", "--version", "1.31", "--json").stdout)["intermediaries"]
+    assert "close-delimited" in old["fixes"]
+    assert "close-delimited" not in new["fixes"]
+    assert {claim["until"] for claim in new["claims"]} == {None}
+    assert json.loads(run("nginx", "--version", "1.31", "--json").stdout)["version"] == "1.31"
+
+
+@pytest.mark.parametrize("known", INTERMEDIARIES, ids=[one.name for one in INTERMEDIARIES])
+def test_every_fact_is_shown_with_its_date_and_evidence(known: Intermediary) -> None:
+    shown = squeezed(run(known.name).stdout)
+    checked = shown.partition("Checked: ")[2]
+    for claim in known.claims:
+        assert squeezed(str(claim.evidence)) in checked
+        assert claim.about.value in checked
+    (written,) = json.loads(run(known.name, "--json").stdout)["intermediaries"]
+    assert len(written["claims"]) == len(known.claims)
+    for claim in written["claims"]:
+        assert claim["checked"].startswith("20")
+        assert claim["evidence"]["source"]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("nginx", "--version", "newest"),
+        ("UD101", "--version", "1.0"),
+        ("--version", "1.0"),
+        ("nginx", "--list"),
+        ("nginx", "--kind", "gateway"),
+        ("--list", "--version", "1"),
+    ],
+)
+def test_options_that_do_not_fit_are_a_usage_error(args: tuple[str, ...]) -> None:
+    assert isinstance(run(*args).exception, UsageError)
+
+
+def test_list_shows_every_intermediary_with_its_limits() -> None:
+    head, *rows = run("--list").stdout.splitlines()
+    assert head.split() == ["name", "kind", "idle", "total", "checked", "evidence"]
+    assert [row.split()[0] for row in rows] == [one.name for one in INTERMEDIARIES]
+    (envoy,) = [row for row in rows if row.startswith("envoy ")]
+    assert envoy.split() == ["envoy", "proxy", "300", "s", "15", "s", "2026-11", "measured"]
+
+
+def test_list_can_be_narrowed_to_a_kind() -> None:
+    rows = run("--list", "--kind", "gateway").stdout.splitlines()[1:]
+    names = [one.name for one in INTERMEDIARIES if one.kind == "gateway"]
+    assert [row.split()[0] for row in rows] == names
+    assert {"kong", "litellm", "portkey", "envoy-ai-gateway"} <= set(names)
+    assert "nginx" not in names
+    written = json.loads(run("--list", "--kind", "gateway", "--json").stdout)
+    assert [one["name"] for one in written["intermediaries"]] == names
+    assert run("--kind", "gateway").stdout == run("--list", "--kind", "gateway").stdout

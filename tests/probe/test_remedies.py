@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from support.check_reports import hop, report
-from support.synthetic_streams import block_buffer, hold_to_end
+from support.synthetic_streams import block_buffer, hold_to_end, timed_flush
 from undam.diagnosis.hop import Hop
-from undam.intermediaries import Trouble, intermediary
+from undam.diagnosis.shape import Release
+from undam.intermediaries import Trouble, intermediary, recognise
 from undam.probe.remedies import with_fixes
+from undam.record import Head
 from undam.rules import Finding, Fix, finding
 
 
@@ -65,3 +67,86 @@ def test_existing_fix_stays_and_other_findings_get_none() -> None:
     lost = replace(buffering_at(hop(dam=block_buffer(4096))), hop="nowhere", fix=None)
     fixes = [one.fix for one in with_fixes([kept, bare, lost], [hop(server="nginx")])]
     assert fixes == [own, None, None]
+
+
+BY_TIMER = Head(200, "1.1", (("content-type", "text/event-stream"), ("date", "now")))
+MIXED_CASE = Head(200, "1.1", (("Content-Type", "text/event-stream"), ("Server", "corky/1.0")))
+BARE = Head(200, "1.1", (("content-type", "text/event-stream"),))
+NGINX = Head(200, "1.1", (("Content-Type", "text/event-stream"), ("Server", "nginx/1.22.1")))
+
+
+def fix_by_timer(head: Head, period_ms: float = 207.0, *, inner: Hop | None = None) -> Fix | None:
+    """The fix for events that one hop releases by a timer, with this response head."""
+    held = hop(dam=timed_flush(period_ms))
+    exchange = replace(held.exchange, head=head)
+    reading = replace(held.reading, exchange=exchange)
+    held = replace(held, readings=(reading,), intermediaries=recognise(head))
+    assert held.shape.release is Release.TIMER
+    hops = [held] if inner is None else [held, inner]
+    (one,) = with_fixes([finding("UD103", "edge", every_ms=period_ms, events_per_burst=9)], hops)
+    return one.fix
+
+
+def test_a_timer_at_a_head_in_mixed_case_is_the_servers_own() -> None:
+    fix = fix_by_timer(MIXED_CASE)
+    assert fix is not None
+    assert fix.where == "the server itself (Server: corky/1.0), for instance puma"
+    assert "no TCP_CORK" in fix.text
+    assert "haproxy" not in fix.text
+
+
+def test_a_timer_at_a_head_without_server_and_date_is_the_servers_own() -> None:
+    fix = fix_by_timer(BARE)
+    assert fix is not None
+    assert fix.where.startswith("the server itself")
+
+
+def test_a_timer_at_a_head_that_haproxy_could_have_sent_suggests_both() -> None:
+    fix = fix_by_timer(BY_TIMER)
+    assert fix is not None
+    assert fix.where == "haproxy, if that is in the path"
+    assert fix.text.startswith("option http-no-delay\n")
+    assert "the server itself" in fix.text
+
+
+def test_a_timer_in_front_of_a_server_that_streams_is_not_the_servers() -> None:
+    inner = hop("inner")
+    assert fix_by_timer(BY_TIMER, inner=inner) == Fix(
+        "haproxy, if that is in the path", "option http-no-delay"
+    )
+    assert fix_by_timer(MIXED_CASE, inner=inner) is None
+
+
+@pytest.mark.parametrize("period_ms", [150.0, 300.0, 400.0])
+def test_a_timer_of_any_period_can_be_the_servers(period_ms: float) -> None:
+    fix = fix_by_timer(BY_TIMER, period_ms)
+    assert fix is not None
+    assert fix.where == "the server itself"
+
+
+def test_nginx_is_not_blamed_for_a_timer() -> None:
+    fix = fix_by_timer(NGINX)
+    assert fix is not None
+    assert "proxy_buffering" not in fix.text
+
+
+def test_a_fix_fits_the_version_in_the_head() -> None:
+    cut = finding("UD403", "edge", limit_s=30.4, saved="keep it open")
+    for server, text in (("ATS/9.2.9", "CONFIG proxy"), ("ATS/10.2", "records:")):
+        (one,) = with_fixes([cut], [hop(server=server)])
+        assert one.fix is not None
+        assert one.fix.text.startswith(text)
+
+
+@pytest.mark.parametrize("code", ["UD601", "UD602"])
+def test_an_error_text_at_the_end_names_the_relay_that_wrote_it(code: str) -> None:
+    broken = hop()
+    last = replace(
+        broken.exchange.arrivals[-1], data=b"Error occurred while trying to proxy: 127.0.0.1:9/"
+    )
+    exchange = replace(broken.exchange, arrivals=(*broken.exchange.arrivals[:-1], last))
+    ending = replace(broken, readings=(replace(broken.reading, exchange=exchange),))
+    found = finding(code, "edge", after_s=1, silent_s=0, how="in the middle of an event")
+    (one,) = with_fixes([found], [ending])
+    assert one.fix is not None
+    assert (one.fix.where, "ejectPlugins" in one.fix.text) == ("http-proxy-middleware", True)
