@@ -44,7 +44,7 @@ def test_api_for_path(path: str, api: Api) -> None:
 
 
 def test_names_lead_back() -> None:
-    assert len({api.name for api in APIS}) == len(APIS) == 5
+    assert len({api.name for api in APIS}) == len(APIS) >= 20
     for api in APIS:
         assert api_named(api.name) is api
     with pytest.raises(KeyError):
@@ -76,7 +76,8 @@ def test_the_messages_api_always_gets_its_limit() -> None:
 
 
 def test_which_streams_announce_their_end() -> None:
-    assert [api for api in APIS if not api.announces_end] == [PLAIN]
+    without = {api.name for api in APIS if not api.announces_end}
+    assert without == {PLAIN.name, "langgraph", "json-rpc", "astream-events"}
 
 
 @pytest.mark.parametrize("api", APIS, ids=lambda api: api.name)

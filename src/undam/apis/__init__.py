@@ -1,12 +1,25 @@
-"""The streaming APIs of model servers: what to ask, and what each event means."""
+"""Streaming APIs of model servers and applications: requests, and what each event means."""
 
 from undam.apis.anthropic import MESSAGES
 from undam.apis.meaning import Api, Kind, Meaning
 from undam.apis.openai import CHAT, COMPLETIONS, RESPONSES
 from undam.apis.plain import PLAIN
+from undam.apis.shape import DATA_STREAM, FORM_APIS, LANGGRAPH, LANGSERVE, ShapeReader
 
-APIS = (CHAT, COMPLETIONS, RESPONSES, MESSAGES, PLAIN)
-"""All of them, for look-up by name."""
+APIS = (
+    CHAT,
+    COMPLETIONS,
+    RESPONSES,
+    MESSAGES,
+    PLAIN,
+    DATA_STREAM,
+    LANGSERVE,
+    LANGGRAPH,
+    *FORM_APIS.values(),
+)
+"""All APIs, for lookup by name."""
+
+_BY_NAME = {api.name: api for api in APIS}
 
 # The longer suffix first: every chat path also ends in "completions".
 _BY_PATH = (
@@ -18,7 +31,7 @@ _BY_PATH = (
 
 
 def api_for_path(path: str) -> Api:
-    """The API that a URL's path (without its query) belongs to; ``PLAIN`` for any other."""
+    """Return the API that a URL's path (without its query) suggests, or ``PLAIN``."""
     trimmed = path.rstrip("/")
     for suffix, api in _BY_PATH:
         if trimmed.endswith(suffix):
@@ -27,8 +40,12 @@ def api_for_path(path: str) -> Api:
 
 
 def api_named(name: str) -> Api:
-    """The API with this name; raises KeyError."""
-    return {api.name: api for api in APIS}[name]
+    """Return the API with this name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return _BY_NAME[name]
 
 
 __all__ = [
@@ -41,6 +58,7 @@ __all__ = [
     "Api",
     "Kind",
     "Meaning",
+    "ShapeReader",
     "api_for_path",
     "api_named",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from undam.apis.meaning import Api, Kind, Meaning, count, error_text, load, mapping, text
 
-# The API refuses a request without max_tokens; this is long enough for a dam to show.
+# The API requires max_tokens; this is long enough for a buffering hop to show.
 _DEFAULT_MAX_TOKENS = 1024
 
 _DELTA_TEXT = ("text", "thinking", "partial_json")
@@ -38,7 +38,8 @@ def read_message(event: str, data: str) -> Meaning:
     delta = mapping(payload.get("delta"))
     content = "".join(text(delta.get(key)) for key in _DELTA_TEXT)
     if kind == "content_block_delta" and content:
-        return Meaning(Kind.CONTENT, content, payload=payload)
+        tool = text(delta.get("partial_json"))
+        return Meaning(Kind.CONTENT, content, payload=payload, tool=tool)
     tokens = count(mapping(payload.get("usage")).get("output_tokens"))
     return Meaning(Kind.EMPTY, tokens=tokens, payload=payload)
 

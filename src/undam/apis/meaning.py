@@ -1,4 +1,4 @@
-"""What one event of a stream means, whichever API speaks."""
+"""Meaning of one event of a stream, for every API."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What an event is to a reader."""
+    """Role of an event for its reader."""
 
     CONTENT = "content"
-    """Non-empty text, reasoning or a tool call's piece: what TTFT waits for."""
+    """Non-empty text, reasoning, audio, or part of a tool call: what TTFT waits for."""
     EMPTY = "empty"
-    """A role, an empty delta, a start or stop of a block: no token."""
+    """A role, an empty delta, metadata, or the start or stop of a block: no token."""
     FINISH = "finish"
     """The answer is complete (finish_reason, message_stop, response.completed)."""
     USAGE = "usage"
-    """The token counts, nothing else."""
+    """Token counts and nothing else."""
     DONE = "done"
     """``[DONE]``."""
     ERROR = "error"
-    """An error told inside the stream."""
+    """An error sent inside the stream."""
     HEARTBEAT = "heartbeat"
     """An event that only keeps the connection alive (Anthropic's ping)."""
     MALFORMED = "malformed"
@@ -31,13 +31,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What an event says.
+    """Parsed event.
 
     Args:
-        text: the content it carries, or the error's message.
-        ends: the answer is complete with this event, also when it carries content.
-        tokens: completion tokens, where the event tells them.
-        payload: the event's JSON, where it is JSON.
+        text: the content of the event, or the message of an error.
+        ends: the answer is complete with this event, also if it carries content.
+        tokens: completion tokens, if the event reports them.
+        payload: the event's JSON; ``None`` if it is not JSON.
+        tool: the part of ``text`` that belongs to the arguments of a tool call.
     """
 
     kind: Kind
@@ -45,6 +46,7 @@ class Meaning:
     ends: bool = False
     tokens: int | None = None
     payload: object = None
+    tool: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,10 @@ class Api:
     """One streaming API.
 
     Args:
-        request: ``(model, prompt, max_tokens) -> JSON body`` of its streaming form, or ``None``
-            where the URL is fetched as given.
+        request: ``(model, prompt, max_tokens) -> JSON body`` of its streaming form, or ``None`` if
+            the URL is fetched as given.
         read: ``(event name, data) -> Meaning``.
-        announces_end: a complete stream always says so, so silence at the end means a cut.
+        announces_end: a complete stream always contains an end marker, so its absence means a cut.
     """
 
     name: str
@@ -65,7 +67,11 @@ class Api:
 
 
 def load(data: str) -> object:
-    """``data`` as JSON; raises ValueError where it is none (too deeply nested counts as none)."""
+    """Parse ``data`` as JSON.
+
+    Raises:
+        ValueError: it is not JSON, or nested too deeply.
+    """
     try:
         return json.loads(data)
     except RecursionError as error:
@@ -73,27 +79,27 @@ def load(data: str) -> object:
 
 
 def mapping(value: object) -> Mapping[str, object]:
-    """``value`` if it is a JSON object, else an empty one: hostile payloads read as nothing."""
+    """Return ``value`` if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def sequence(value: object) -> list[object]:
-    """``value`` if it is a JSON array, else an empty one."""
+    """Return ``value`` if it is a JSON array, else an empty one."""
     return value if isinstance(value, list) else []
 
 
 def text(value: object) -> str:
-    """``value`` if it is a string, else nothing."""
+    """Return ``value`` if it is a string, else an empty one."""
     return value if isinstance(value, str) else ""
 
 
 def count(value: object) -> int | None:
-    """``value`` if it is a whole number of something."""
+    """Return ``value`` if it is a non-negative integer, else ``None``."""
     return value if type(value) is int and value >= 0 else None
 
 
 def error_text(payload: Mapping[str, object]) -> str | None:
-    """The message of an ``{"error": …}`` payload in any of the forms in use, or ``None``."""
+    """Return the message of an ``{"error": …}`` payload in any known form, else ``None``."""
     error = payload.get("error")
     if error is None or error in (False, ""):
         return None
@@ -103,3 +109,31 @@ def error_text(payload: Mapping[str, object]) -> str | None:
         return text(mapping(error).get("message")) or json.dumps(error)[:300]
     except RecursionError:
         return "an error that is nested too deeply to be shown"
+
+
+_MAX_DEPTH = 8
+_SKIPPED_KEYS = {"type", "id", "index", "role", "name", "kind", "signature"}
+
+
+def text_in(value: object, depth: int = _MAX_DEPTH) -> str:
+    """Return all text in a nested value, without types, identifiers and roles."""
+    if isinstance(value, str):
+        return value
+    if depth <= 0:
+        return ""
+    if isinstance(value, list):
+        return "".join(text_in(item, depth - 1) for item in value)
+    if isinstance(value, dict):
+        return "".join(
+            text_in(item, depth - 1) for key, item in value.items() if key not in _SKIPPED_KEYS
+        )
+    return ""
+
+
+def content_or_empty(
+    content: str, payload: object, *, tool: str = "", ends: bool = False, tokens: int | None = None
+) -> Meaning:
+    """Return a content event, or an empty (or finishing) one if there is no content."""
+    if content:
+        return Meaning(Kind.CONTENT, content, ends, tokens, payload, tool)
+    return Meaning(Kind.FINISH if ends else Kind.EMPTY, "", ends, tokens, payload)

@@ -1,4 +1,4 @@
-"""OpenAI's three streaming forms: chat completions, completions, responses."""
+"""OpenAI's streaming APIs: chat completions, completions, responses."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from undam.apis.meaning import (
     mapping,
     sequence,
     text,
+    text_in,
 )
 
-# Engines put reasoning under different keys: vLLM and DeepSeek the first, OpenRouter the next.
+# Engines send reasoning under different keys: vLLM and DeepSeek the first, OpenRouter the second.
 _DELTA_TEXT = ("content", "reasoning_content", "reasoning", "refusal")
 
 
@@ -47,19 +48,52 @@ def _responses_request(model: str, prompt: str, max_tokens: int | None) -> Mappi
     }
 
 
-def _choices(payload: Mapping[str, object]) -> tuple[str, bool]:
-    """The content of all choices, and whether one of them is finished."""
+# Keys of a delta that are not content by themselves.
+_NOT_CONTENT = {"role", "index", "id", "type"}
+
+
+def _choices(payload: Mapping[str, object]) -> tuple[str, str, bool]:
+    """Return the content of all choices, its tool arguments, and whether a choice is finished."""
     parts: list[str] = []
+    tools: list[str] = []
     ends = False
     for choice in map(mapping, sequence(payload.get("choices"))):
         delta = mapping(choice.get("delta"))
-        said = [choice.get("text"), *map(delta.get, _DELTA_TEXT)]
-        for call in map(mapping, sequence(delta.get("tool_calls"))):
-            function = mapping(call.get("function"))
-            said += [function.get("name"), function.get("arguments")]
-        parts += [one for one in said if isinstance(one, str)]
+        values = [choice.get("text"), *map(delta.get, _DELTA_TEXT)]
+        texts = [one for one in values if one and isinstance(one, str)]
+        tools += [part for call in calls_in(delta) for part in _call(mapping(call))]
+        if not texts and not calls_in(delta):
+            texts.append(_other_content(delta))
+        parts += texts
         ends = ends or bool(text(choice.get("finish_reason")))
-    return "".join(parts), ends
+    tool = "".join(tools)
+    return "".join(parts) + tool, tool, ends
+
+
+def calls_in(delta: Mapping[str, object]) -> list[object]:
+    """Return the pieces of tool calls in a delta, in the current and the legacy form."""
+    legacy = delta.get("function_call")
+    return [*sequence(delta.get("tool_calls")), *([legacy] if legacy else [])]
+
+
+def _other_content(delta: Mapping[str, object]) -> str:
+    """Return the text of a delta in a form that is not OpenAI's own.
+
+    A delta that is not empty apart from its role is content: Mistral sends a list of parts, audio
+    models a key of its own, OpenRouter ``reasoning_details``.
+    """
+    return "".join(text_in(value) for key, value in delta.items() if key not in _NOT_CONTENT)
+
+
+def _call(call: Mapping[str, object]) -> list[str]:
+    """Return name and arguments of a tool call's piece, in the current or the legacy form."""
+    function = mapping(call.get("function")) or call
+    values = (
+        function.get("name"),
+        function.get("arguments"),
+        mapping(call.get("custom")).get("input"),
+    )
+    return [one for one in values if isinstance(one, str)]
 
 
 def read_chunk(_event: str, data: str) -> Meaning:
@@ -73,7 +107,7 @@ def read_chunk(_event: str, data: str) -> Meaning:
     error = error_text(payload)
     if error is not None:
         return Meaning(Kind.ERROR, error, payload=payload)
-    content, ends = _choices(payload)
+    content, tool, ends = _choices(payload)
     tokens = count(mapping(payload.get("usage")).get("completion_tokens"))
     if content:
         kind = Kind.CONTENT
@@ -83,7 +117,7 @@ def read_chunk(_event: str, data: str) -> Meaning:
         kind = Kind.USAGE
     else:
         kind = Kind.EMPTY
-    return Meaning(kind, content, ends, tokens, payload)
+    return Meaning(kind, content, ends, tokens, payload, tool)
 
 
 _RESPONSE_ENDS = {"response.completed", "response.incomplete"}
@@ -102,13 +136,14 @@ def read_response(event: str, data: str) -> Meaning:
     response = mapping(payload.get("response"))
     tokens = count(mapping(response.get("usage")).get("output_tokens"))
     if kind in _RESPONSE_ERRORS:
-        said = error_text(response) or error_text(payload) or text(payload.get("message")) or kind
-        return Meaning(Kind.ERROR, said, payload=payload)
+        message = error_text(response) or error_text(payload) or text(payload.get("message"))
+        return Meaning(Kind.ERROR, message or kind, payload=payload)
     if kind in _RESPONSE_ENDS:
         return Meaning(Kind.FINISH, ends=True, tokens=tokens, payload=payload)
-    delta = text(payload.get("delta"))
-    if kind.endswith(".delta") and delta:
-        return Meaning(Kind.CONTENT, delta, payload=payload)
+    delta = text(payload.get("delta")) or text(payload.get("partial_image_b64"))
+    if delta and kind.endswith((".delta", ".partial_image")):
+        tool = delta if "arguments" in kind or "input" in kind else ""
+        return Meaning(Kind.CONTENT, delta, payload=payload, tool=tool)
     error = error_text(payload)
     if error is not None:
         return Meaning(Kind.ERROR, error, payload=payload)

@@ -1,19 +1,26 @@
-"""A stream of an unknown application: every event with data is content."""
+"""Streams of unknown applications: an event with data is content, unless its name rules it out."""
 
 from __future__ import annotations
 
-from undam.apis.meaning import Api, Kind, Meaning, error_text, load, mapping
+from collections.abc import Mapping
+
+from undam.apis.meaning import Api, Kind, Meaning, error_text, load, mapping, text
 from undam.apis.openai import read_chunk
 
-_ERROR_EVENTS = {"error", "exception"}
-_HEARTBEAT_EVENTS = {"ping", "heartbeat", "keepalive", "keep-alive"}
+_ERROR_NAMES = {"error", "exception"}
+HEARTBEAT_NAMES = frozenset({"ping", "pong", "heartbeat", "keepalive", "keep-alive"})
+# Names that applications use around their content, as event name or as "type" of the payload.
+_EMPTY_NAMES = {
+    "start", "begin", "started", "init", "open", "connected", "ready", "metadata", "session",
+    "end", "done", "finish", "finished", "complete", "completed", "close", "stop", "usage",
+}  # fmt: skip
 
 
 def read_plain(event: str, data: str) -> Meaning:
-    """Read one event; JSON in OpenAI's chunk form is read as such, since many servers speak it."""
+    """Read one event of an unknown application."""
     if data.strip() == "[DONE]":
         return Meaning(Kind.DONE, ends=True)
-    if event in _HEARTBEAT_EVENTS:
+    if event in HEARTBEAT_NAMES:
         return Meaning(Kind.HEARTBEAT)
     try:
         payload = mapping(load(data)) if data.startswith("{") else {}
@@ -22,9 +29,19 @@ def read_plain(event: str, data: str) -> Meaning:
     if "choices" in payload:
         return read_chunk(event, data)
     error = error_text(payload)
-    if event in _ERROR_EVENTS or error is not None:
-        return Meaning(Kind.ERROR, error or data[:300], payload=payload)
-    return Meaning(Kind.CONTENT if data else Kind.EMPTY, data, payload=payload)
+    if event in _ERROR_NAMES or error is not None:
+        message = error or text(payload.get("message")) or data[:300]
+        return Meaning(Kind.ERROR, message, payload=payload)
+    names = {event.lower(), _type_of(payload)}
+    if names & HEARTBEAT_NAMES:
+        return Meaning(Kind.HEARTBEAT, payload=payload)
+    if not data or names & _EMPTY_NAMES:
+        return Meaning(Kind.EMPTY, payload=payload)
+    return Meaning(Kind.CONTENT, data, payload=payload)
+
+
+def _type_of(payload: Mapping[str, object]) -> str:
+    return (text(payload.get("type")) or text(payload.get("event"))).lower()
 
 
 PLAIN = Api("plain", None, read_plain, announces_end=False)

@@ -1,0 +1,42 @@
+"""Cohere's chat stream, versions 2 and 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from undam.apis.meaning import Kind, Meaning, content_or_empty, count, mapping, text, text_in
+
+_TYPES = {
+    "message-start", "content-start", "content-delta", "content-end", "tool-plan-delta",
+    "tool-call-start", "tool-call-delta", "tool-call-end", "citation-start", "citation-end",
+    "message-end",
+}  # fmt: skip
+
+
+def is_cohere(_event: str, payload: Mapping[str, object]) -> bool:
+    """Return whether an event belongs to Cohere's chat stream."""
+    return text(payload.get("type")) in _TYPES or "event_type" in payload
+
+
+def read_cohere(_event: str, payload: Mapping[str, object]) -> Meaning:
+    """Read one event of Cohere's chat stream."""
+    if "event_type" in payload:
+        return _read_version_1(payload)
+    kind = text(payload.get("type"))
+    delta = mapping(payload.get("delta"))
+    if kind == "message-end":
+        tokens = count(mapping(mapping(delta.get("usage")).get("tokens")).get("output_tokens"))
+        return Meaning(Kind.FINISH, ends=True, tokens=tokens, payload=payload)
+    if not kind.endswith("-delta") and kind != "tool-call-start":
+        return Meaning(Kind.EMPTY, payload=payload)
+    message = mapping(delta.get("message"))
+    tool = text_in(message.get("tool_calls"))
+    content = text_in(message.get("content")) + text(message.get("tool_plan"))
+    return content_or_empty(content + tool, payload, tool=tool)
+
+
+def _read_version_1(payload: Mapping[str, object]) -> Meaning:
+    if payload.get("is_finished") is True or payload.get("event_type") == "stream-end":
+        return Meaning(Kind.FINISH, ends=True, payload=payload)
+    tool = text_in(payload.get("tool_call_delta"))
+    return content_or_empty(text(payload.get("text")) + tool, payload, tool=tool)

@@ -1,0 +1,171 @@
+"""Recognition of an API by the shape of its events, whatever the path of the URL says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from undam.apis import agents, bedrock, cohere, engines, google, jsonrpc, vercel
+from undam.apis.anthropic import MESSAGES
+from undam.apis.meaning import Api, Kind, Meaning, load, mapping, sequence, text
+from undam.apis.openai import CHAT, COMPLETIONS, RESPONSES
+from undam.apis.plain import HEARTBEAT_NAMES, PLAIN
+
+_Payload = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One recognisable form of events.
+
+    Args:
+        recognises: ``(event name, payload) -> bool``.
+        read: ``(event name, payload) -> Meaning``.
+        announces_end: as for `Api`.
+    """
+
+    name: str
+    recognises: Callable[[str, _Payload], bool]
+    read: Callable[[str, _Payload], Meaning]
+    announces_end: bool
+
+    def read_data(self, event: str, data: str) -> Meaning:
+        """Read one event from its data."""
+        try:
+            return self.read(event, mapping(load(data)))
+        except ValueError:
+            return Meaning(Kind.MALFORMED, data[:200])
+
+
+def _is_a2a(_event: str, payload: _Payload) -> bool:
+    return jsonrpc.is_jsonrpc(_event, payload) and jsonrpc.is_a2a_result(
+        mapping(payload.get("result"))
+    )
+
+
+FORMS: tuple[Form, ...] = (
+    Form("a2a", _is_a2a, jsonrpc.read_jsonrpc, announces_end=True),
+    # A standing MCP stream consists of notifications and never ends by itself.
+    Form("json-rpc", jsonrpc.is_jsonrpc, jsonrpc.read_jsonrpc, announces_end=False),
+    Form("ag-ui", agents.is_agui, agents.read_agui, announces_end=True),
+    Form("cohere", cohere.is_cohere, cohere.read_cohere, announces_end=True),
+    Form("vercel-ui", vercel.is_ui_message, vercel.read_ui_message, announces_end=True),
+    Form("gemini", google.is_gemini, google.read_gemini, announces_end=True),
+    Form("bedrock-converse", bedrock.is_converse, bedrock.read_converse, announces_end=True),
+    Form("dify", agents.is_dify, agents.read_dify, announces_end=True),
+    Form("ollama", engines.is_ollama, engines.read_ollama, announces_end=True),
+    Form("tgi", engines.is_tgi, engines.read_tgi, announces_end=True),
+    Form("llamacpp", engines.is_llamacpp, engines.read_llamacpp, announces_end=True),
+    Form(
+        "astream-events", agents.is_astream_events, agents.read_astream_event, announces_end=False
+    ),
+)
+"""Forms by their payload, the more specific first."""
+
+FORM_APIS: dict[str, Api] = {
+    form.name: Api(form.name, None, form.read_data, form.announces_end) for form in FORMS
+}
+
+DATA_STREAM = Api("vercel-data", None, vercel.read_data_stream, announces_end=True)
+LANGSERVE = Api("langserve", None, agents.read_langchain, announces_end=True)
+LANGGRAPH = Api("langgraph", None, agents.read_langchain, announces_end=False)
+
+_ANTHROPIC_TYPES = {
+    "message_start", "message_delta", "message_stop", "content_block_start",
+    "content_block_delta", "content_block_stop",
+}  # fmt: skip
+_RESPONSE_PREFIXES = ("response.", "transcript.text.", "speech.audio.", "image_generation.")
+_RESPONSE_ENDS = {"transcript.text.done", "speech.audio.done", "image_generation.completed"}
+
+
+class ShapeReader:
+    """Reads the events of one stream and finds out which API they belong to.
+
+    Args:
+        hint: the API that the URL suggests; it decides only where the events do not.
+
+    Attributes:
+        api: the API of the stream so far: that of its first recognised event, else ``hint``.
+    """
+
+    def __init__(self, hint: Api) -> None:
+        self.api = hint
+        self._recognised = False
+
+    def read(self, event: str, data: str) -> Meaning:
+        """Read one event."""
+        if data.strip() == "[DONE]":
+            return Meaning(Kind.DONE, ends=True)
+        if event in HEARTBEAT_NAMES and self.api is not MESSAGES:
+            return Meaning(Kind.HEARTBEAT)
+        if len(event) == 1 and event in vercel.DATA_STREAM_CODES:
+            return self._as(DATA_STREAM, event, data)
+        value = _json(data)
+        payload = mapping(value)
+        api = _api_of(event, payload)
+        if api is not None:
+            return self._as(api, event, data)
+        form = next((form for form in FORMS if form.recognises(event, payload)), None)
+        if form is not None:
+            self._recognise(FORM_APIS[form.name])
+            return form.read(event, payload)
+        inner = bedrock.invoke_chunk(event, payload)
+        if inner is not None:
+            return self.read("message", inner)
+        if self._is_langchain(event, value):
+            return self._as(LANGSERVE if event in {"data", "end"} else LANGGRAPH, event, data)
+        return self._unrecognised(event, data, payload)
+
+    def _as(self, api: Api, event: str, data: str) -> Meaning:
+        self._recognise(api)
+        if api is RESPONSES and _type_of(event, data) in _RESPONSE_ENDS:
+            return Meaning(Kind.FINISH, ends=True)
+        return api.read(event, data)
+
+    def _recognise(self, api: Api) -> None:
+        # One of the two OpenAI forms is as good as the other: the chunk tells them apart.
+        if not self._recognised:
+            self.api, self._recognised = api, True
+
+    def _is_langchain(self, event: str, value: object) -> bool:
+        if not agents.is_langchain_event(event):
+            return False
+        known = self.api in {LANGSERVE, LANGGRAPH}
+        # Applications of their own use the names "data" and "end", too.
+        return known or event != "end" or value is None
+
+    def _unrecognised(self, event: str, data: str, payload: _Payload) -> Meaning:
+        if self._recognised:
+            meaning = self.api.read(event, data)
+            if meaning.kind is not Kind.EMPTY:
+                return meaning
+        elif self.api is not PLAIN and not payload:
+            return self.api.read(event, data)
+        return PLAIN.read(event, data)
+
+
+def _api_of(event: str, payload: _Payload) -> Api | None:
+    """Return the API of a payload in a form of OpenAI or Anthropic."""
+    if isinstance(payload.get("choices"), list):
+        return COMPLETIONS if _has_text(payload) else CHAT
+    kind = text(payload.get("type")) or event
+    if kind.startswith(_RESPONSE_PREFIXES):
+        return RESPONSES
+    return MESSAGES if kind in _ANTHROPIC_TYPES else None
+
+
+def _has_text(payload: _Payload) -> bool:
+    return any("text" in mapping(choice) for choice in sequence(payload.get("choices")))
+
+
+def _json(data: str) -> object:
+    if not data or data[0] not in "{[":
+        return None
+    try:
+        return load(data)
+    except ValueError:
+        return None
+
+
+def _type_of(event: str, data: str) -> str:
+    return text(mapping(_json(data)).get("type")) or event

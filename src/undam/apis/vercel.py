@@ -1,0 +1,67 @@
+"""Vercel AI SDK: the UI message stream (version 5) and the data stream (version 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from undam.apis.meaning import Kind, Meaning, content_or_empty, load, mapping, text, text_in
+
+_TYPES = {
+    "start", "start-step", "text-start", "text-delta", "text-end", "reasoning-start",
+    "reasoning-delta", "reasoning-end", "tool-input-start", "tool-input-delta",
+    "tool-input-available", "tool-input-error", "tool-output-available", "tool-output-error",
+    "source-url", "source-document", "file", "finish-step", "finish", "abort", "message-metadata",
+}  # fmt: skip
+# "start" and "finish" occur in many protocols, so they alone do not identify this one.
+_AMBIGUOUS = {"start", "finish", "file", "abort"}
+
+
+def is_ui_message(_event: str, payload: Mapping[str, object]) -> bool:
+    """Return whether an event belongs to the UI message stream."""
+    kind = text(payload.get("type"))
+    if kind == "start":
+        return "messageId" in payload or payload.keys() == {"type"}
+    return kind in _TYPES - _AMBIGUOUS or kind.startswith("data-") or payload == {"type": "finish"}
+
+
+def read_ui_message(_event: str, payload: Mapping[str, object]) -> Meaning:
+    """Read one event of the UI message stream."""
+    kind = text(payload.get("type"))
+    if kind == "error":
+        return Meaning(Kind.ERROR, text(payload.get("errorText")) or kind, payload=payload)
+    if kind in {"finish", "abort"}:
+        return Meaning(Kind.FINISH, ends=True, payload=payload)
+    if kind in {"text-delta", "reasoning-delta"}:
+        return content_or_empty(text(payload.get("delta")), payload)
+    if kind == "tool-input-delta":
+        tool = text(payload.get("inputTextDelta"))
+        return content_or_empty(tool, payload, tool=tool)
+    if kind == "tool-input-available":
+        tool = text_in(payload.get("input"))
+        return content_or_empty(tool, payload, tool=tool)
+    if kind == "file" or kind.startswith("data-"):
+        return content_or_empty(text_in(payload.get("url") or payload.get("data")), payload)
+    return Meaning(Kind.EMPTY, payload=payload)
+
+
+_TEXT_CODES = {"0", "g", "h"}
+_TOOL_CODES = {"9", "b", "c"}
+DATA_STREAM_CODES = frozenset("0123456789abcdefghijk")
+
+
+def read_data_stream(code: str, data: str) -> Meaning:
+    """Read one line of the data stream: a code and a JSON value."""
+    try:
+        value = load(data)
+    except ValueError:
+        return Meaning(Kind.MALFORMED, data[:200])
+    if code == "3":
+        return Meaning(Kind.ERROR, text(value) or "error", payload=value)
+    if code == "d":
+        return Meaning(Kind.FINISH, ends=True, payload=value)
+    if code in _TEXT_CODES:
+        return content_or_empty(text(value), value)
+    if code in _TOOL_CODES:
+        tool = text_in(mapping(value).get("argsTextDelta") or mapping(value).get("args"))
+        return content_or_empty(tool, value, tool=tool)
+    return Meaning(Kind.EMPTY, payload=value)
