@@ -50,41 +50,6 @@ class Upstream:
         return host if self.port == (80 if self.tls is None else 443) else f"{host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class RequestLimits:
-    """What every request is granted. Seconds; ``None`` for no limit.
-
-    Args:
-        heartbeat_s: silence towards the client after which it gets a comment.
-        ttft_timeout_s: how long one upstream may go without content.
-        idle_timeout_s: how long a stream may be silent after its first content.
-        send_timeout_s: how long a client may take nothing while bytes wait for it.
-        request_timeout_s: how long a client may take to send a whole request head or to go on
-            with its body.
-        keep_alive_s: how long a client's connection may rest between two requests.
-        client_buffer_bytes: what may wait for a slow client before its upstream is paused.
-        max_head_bytes: of a request, and of a response.
-        buffer_body_bytes: a larger request body is passed on as it comes, so it can be neither
-            retried nor hedged.
-        retries: further upstreams that one request may be sent to after a failure.
-        tell_incomplete: a stream that ends in good order without saying that it is complete gets
-            an error event and an abnormal end.
-    """
-
-    heartbeat_s: float | None = 15.0
-    ttft_timeout_s: float | None = None
-    idle_timeout_s: float | None = 300.0
-    send_timeout_s: float | None = 60.0
-    request_timeout_s: float = 30.0
-    keep_alive_s: float = 75.0
-    client_buffer_bytes: int = 256 << 10
-    max_head_bytes: int = 32 << 10
-    max_body_bytes: int = 64 << 20
-    buffer_body_bytes: int = 10 << 20
-    retries: int = 2
-    tell_incomplete: bool = False
-
-
 @dataclass(slots=True)
 class RequestInfo:
     """One request, as far as a decision may depend on it.

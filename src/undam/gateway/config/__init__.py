@@ -1,1 +1,1 @@
-"""Options of the gateway, from the command line and from a TOML file."""
+"""Configuration of the gateway: options, TOML files and limits."""

@@ -1,4 +1,4 @@
-"""What a gateway is to do, checked: from flags, from TOML, or from both."""
+"""Validated configuration of a gateway, from flags, TOML or both."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from undam.errors import UsageError
+from undam.gateway.config.limits import (
+    AdmissionLimits,
+    EjectionLimits,
+    HedgeLimits,
+    RequestLimits,
+)
 from undam.gateway.config.options import OPTIONS
-from undam.gateway.interfaces import RequestLimits
-from undam.gateway.policy.admission_queue import AdmissionLimits
-from undam.gateway.policy.hedging import HedgeLimits
-from undam.gateway.policy.load_balancer import EjectionLimits
 from undam.record import redact_text
 from undam.wire.url import Target, parse_url
 
@@ -23,10 +25,11 @@ _KEY = re.compile(r"(env|file):(.+)")
 
 @dataclass(frozen=True, slots=True)
 class UpstreamConfig:
-    """One upstream as it was asked for.
+    """Configuration of one upstream.
 
     Args:
-        max_streams: that it takes at once, per worker; 0 is no limit.
+        name: name in logs and metrics.
+        max_streams: maximum number of concurrent streams per worker; 0 means no limit.
     """
 
     url: str
@@ -35,13 +38,13 @@ class UpstreamConfig:
 
     @property
     def target(self) -> Target:
-        """The URL's parts; raises UsageError."""
+        """The parsed URL; raises UsageError if it is invalid."""
         return parse_url(self.url)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """One value for each of `OPTIONS`, and the upstreams."""
+    """A value for each option in `OPTIONS`, and the upstreams."""
 
     upstreams: tuple[UpstreamConfig, ...]
     listen: str
@@ -81,7 +84,7 @@ class Config:
 
     @property
     def request_limits(self) -> RequestLimits:
-        """What the relay grants every request."""
+        """Limits of each request."""
         return RequestLimits(
             heartbeat_s=self.heartbeat or None,
             ttft_timeout_s=self.ttft_timeout or None,
@@ -95,101 +98,105 @@ class Config:
 
     @property
     def hedge_limits(self) -> HedgeLimits:
-        """What hedging may do."""
+        """Limits of hedging."""
         if isinstance(self.hedge, str):
             return HedgeLimits(mode=self.hedge)
-        return HedgeLimits(mode="fixed", fixed_s=self.hedge / 1000)
+        return HedgeLimits(mode="fixed", fixed_delay_s=self.hedge / 1000)
 
     @property
     def admission_limits(self) -> AdmissionLimits:
-        """Bounds on what goes on at once."""
+        """Limits of admission control."""
         return AdmissionLimits(self.max_streams, self.queue, self.queue_timeout)
 
     @property
     def ejection_limits(self) -> EjectionLimits:
-        """When an upstream is set aside."""
+        """When an upstream is ejected."""
         return EjectionLimits(self.eject_after, self.eject_time)
 
     @property
-    def limits(self) -> dict[str, int]:
-        """How many streams each upstream takes."""
+    def stream_limits(self) -> dict[str, int]:
+        """Maximum number of concurrent streams by upstream name; 0 means no limit."""
         return {one.name: one.max_streams or self.upstream_streams for one in self.upstreams}
 
 
 def make_config(values: Mapping[str, Any], upstreams: Sequence[UpstreamConfig]) -> Config:
-    """Fill in the defaults and check what belongs together.
+    """Fill in defaults and check values that depend on each other.
 
     Args:
-        values: by option name, each as `options.read_value` gives it.
+        values: by option name, converted by the option's type.
 
     Raises:
-        UsageError: no upstream, two of one name, or values that do not go together.
+        UsageError: there is no upstream, two upstreams have the same name, or values contradict
+            each other.
     """
     if not upstreams:
-        raise UsageError("no upstream: give --upstream http://HOST:PORT, or upstream in --config")
+        raise UsageError("no upstream: use --upstream URL, or set upstream in the --config file")
     for number, one in enumerate(upstreams):
         if one.name in {other.name for other in upstreams[:number]}:
-            raise UsageError(f"two upstreams are called {one.name!r}")
+            raise UsageError(f"two upstreams have the name {one.name!r}")
         check_upstream(one)
     given = {option.name: option.default for option in OPTIONS} | dict(values)
     config = Config(upstreams=tuple(upstreams), **given)
     check_listen(config.listen)
     check_key("upstream_key", config.upstream_key)
     if bool(config.tls_cert) != bool(config.tls_key):
-        raise UsageError("tls_cert and tls_key go together: give both or neither")
+        raise UsageError("tls_cert and tls_key must be set together")
     if not config.health_path.startswith("/"):
-        raise UsageError("health_path begins with a slash")
+        raise UsageError("health_path must begin with a slash")
     return config
 
 
 def check_upstream(upstream: UpstreamConfig) -> None:
-    """Raises UsageError: its URL cannot be used; shows no credentials."""
+    """Raise UsageError, without credentials in its text, if the URL is not usable."""
     target = upstream.target
     if target.userinfo is not None:
-        raise UsageError("an upstream's URL holds no user name or key: use upstream_key")
+        raise UsageError("the URL of an upstream must not contain credentials: use upstream_key")
     if "?" in target.path:
-        raise UsageError("an upstream's URL has no query")
+        raise UsageError("the URL of an upstream must not have a query")
 
 
 def check_listen(text: str) -> None:
-    """Raises UsageError: ``text`` is not HOST:PORT."""
+    """Raise UsageError if ``text`` is not HOST:PORT."""
     host, colon, port = text.rpartition(":")
     good = port.isascii() and port.isdigit() and len(port) < 6 and int(port) <= 65535
     if not (colon and host and good) or (":" in host and not host.startswith("[")):
-        raise UsageError(f"listen {text!r}: give HOST:PORT, or [IPv6]:PORT; port 0 is a free one")
+        raise UsageError(f"listen {text!r}: use HOST:PORT or [IPv6]:PORT; port 0 picks a free one")
 
 
 def check_key(name: str, text: str) -> None:
-    """Raises UsageError: ``text`` names no place of a key. It may be a key, so it is not shown."""
+    """Raise UsageError if ``text`` is not a reference to a key.
+
+    The message does not quote it, since it may be a key.
+    """
     if text and not _KEY.fullmatch(text):
-        raise UsageError(f"{name}: give env:NAME or file:PATH, never the key itself")
+        raise UsageError(f"{name}: use env:NAME or file:PATH, not the key itself")
 
 
 def read_key(name: str, text: str) -> str:
-    """The key at the place that ``text`` names; "" for "".
+    """Return the key that ``text`` refers to; "" for "".
 
     Raises:
-        UsageError: the variable or file is missing or empty.
+        UsageError: the variable or file is missing, or does not contain a key.
     """
     found = _KEY.fullmatch(text)
     if found is None:
         return ""
-    kind, place = found.groups()
+    kind, source = found.groups()
     if kind == "env":
-        key = os.environ.get(place, "").strip()
+        key = os.environ.get(source, "").strip()
     else:
         try:
-            key = Path(place).read_text(encoding="utf-8").strip()
+            key = Path(source).read_text(encoding="utf-8").strip()
         except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or "is no text"
+            why = getattr(error, "strerror", None) or "is not text"
             raise UsageError(f"{name} {text}: {why}") from None
     if not key or any(not 33 <= ord(one) <= 126 for one in key):
-        raise UsageError(f"{name} {text}: holds no key")
+        raise UsageError(f"{name} {text}: does not contain a key")
     return key
 
 
 def upstream_from_url(url: str, *, max_streams: int = 0) -> UpstreamConfig:
-    """An upstream from a URL alone, named by its authority; raises UsageError."""
+    """Return an upstream named after the authority and path of its URL; raises UsageError."""
     try:
         target = parse_url(url)
     except UsageError as problem:
@@ -198,8 +205,8 @@ def upstream_from_url(url: str, *, max_streams: int = 0) -> UpstreamConfig:
     return UpstreamConfig(url, target.authority + path, max_streams)
 
 
-def changes(old: Config, new: Config) -> tuple[str, ...]:
-    """The options that differ and that a running gateway cannot change."""
+def restart_required(old: Config, new: Config) -> tuple[str, ...]:
+    """Return the names of changed options that a running gateway cannot apply."""
     fixed = {option.name for option in OPTIONS if not option.live}
     return tuple(
         field.name

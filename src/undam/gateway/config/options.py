@@ -1,7 +1,7 @@
-"""Every option of the gateway, by flag and in TOML: its name, what it takes, what it means.
+"""Options of the gateway, for flags and TOML keys: name, type, default and help text.
 
-A flag and a key of the same name are read by the same function, so that both are refused in the
-same words.
+A flag and the TOML key of the same name share one type, so that both accept the same values and
+report the same errors.
 """
 
 from __future__ import annotations
@@ -9,20 +9,179 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Protocol
 
-Kind = Literal["text", "seconds", "count", "bytes", "switch", "texts", "hedge", "choice"]
+_HOUR_S, _DAY_S = 3600.0, 86400.0
 
-_WORDS: Mapping[str, str] = {
-    "text": "a text",
-    "seconds": "a number of seconds",
-    "count": "a whole number",
-    "bytes": "a whole number of bytes",
-    "switch": "true or false",
-    "texts": "a list of texts",
-    "hedge": "off, auto or a number of milliseconds",
-}
-_HOUR, _DAY = 3600.0, 86400.0
+
+class OptionType(Protocol):
+    """Converts the values of an option. Conversions raise ValueError for an invalid value.
+
+    The messages complete the sentence "NAME must be …" and do not repeat the value, which may
+    be secret.
+    """
+
+    @property
+    def metavar(self) -> str:
+        """Placeholder of the value in ``--help``."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """Accepted values, for error messages."""
+        ...
+
+    def from_toml(self, value: object) -> Any:
+        """Return the option's value for a parsed TOML value."""
+        ...
+
+    def from_flag(self, text: str) -> Any:
+        """Return the option's value for the text of a flag."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StringType:
+    """A string without control characters."""
+
+    metavar: str = "TEXT"
+    description: str = "a string"
+
+    def from_toml(self, value: object) -> str:
+        """See `OptionType`."""
+        if not isinstance(value, str):
+            raise _wrong_type(self, value)
+        if any(ord(char) < 32 or ord(char) == 127 for char in value):
+            raise ValueError("must be a string without control characters")
+        return value
+
+    def from_flag(self, text: str) -> str:
+        """See `OptionType`."""
+        return self.from_toml(text)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberType:
+    """A number from ``low`` to ``high``.
+
+    Args:
+        unit: for error messages, for instance ``seconds``; "" for a plain number.
+        whole: accept integers only.
+    """
+
+    metavar: str
+    low: float = 0.0
+    high: float = math.inf
+    unit: str = ""
+    whole: bool = True
+
+    @property
+    def description(self) -> str:
+        """See `OptionType`."""
+        noun = ("a whole number" if self.whole else "a number") + (self.unit and f" of {self.unit}")
+        bounds = f" from {self.low:g}" + ("" if math.isinf(self.high) else f" to {self.high:g}")
+        return noun + bounds
+
+    def from_toml(self, value: object) -> float:
+        """See `OptionType`."""
+        if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
+            raise _wrong_type(self, value)
+        if not (math.isfinite(value) and self.low <= value <= self.high):
+            raise ValueError(f"must be {self.description}")
+        return value if self.whole else float(value)
+
+    def from_flag(self, text: str) -> float:
+        """See `OptionType`."""
+        try:
+            # `int` would also accept signs, spaces and underscores.
+            if self.whole and not (text.isascii() and text.isdigit() and len(text) < 16):
+                raise ValueError
+            return self.from_toml(int(text) if self.whole else float(text))
+        except ValueError:
+            raise ValueError(f"must be {self.description}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchType:
+    """True or false; the flag takes no value."""
+
+    metavar: str = ""
+    description: str = "true or false"
+
+    def from_toml(self, value: object) -> bool:
+        """See `OptionType`."""
+        if not isinstance(value, bool):
+            raise _wrong_type(self, value)
+        return value
+
+    def from_flag(self, text: str) -> bool:
+        """See `OptionType`."""
+        return self.from_toml(text)
+
+
+@dataclass(frozen=True, slots=True)
+class ListType:
+    """A non-empty list of strings; the flag separates them with commas."""
+
+    metavar: str = "A,B"
+    description: str = "a list of strings"
+
+    def from_toml(self, value: object) -> tuple[str, ...]:
+        """See `OptionType`."""
+        if not isinstance(value, list) or not value:
+            raise _wrong_type(self, value)
+        if not all(isinstance(part, str) for part in value):
+            raise _wrong_type(self, value)
+        return tuple(value)
+
+    def from_flag(self, text: str) -> tuple[str, ...]:
+        """See `OptionType`."""
+        return self.from_toml([part.strip() for part in text.split(",") if part.strip()])
+
+
+@dataclass(frozen=True, slots=True)
+class OnOffType:
+    """``on`` or ``off``; TOML may also use true and false."""
+
+    metavar: str = "on|off"
+    description: str = "on or off"
+
+    def from_toml(self, value: object) -> str:
+        """See `OptionType`."""
+        if isinstance(value, bool):
+            return "on" if value else "off"
+        if value in ("on", "off"):
+            return value
+        raise _wrong_type(self, value)
+
+    def from_flag(self, text: str) -> str:
+        """See `OptionType`."""
+        return self.from_toml(text)
+
+
+@dataclass(frozen=True, slots=True)
+class HedgeType:
+    """``off``, ``auto`` or a delay in milliseconds."""
+
+    metavar: str = "off|auto|MS"
+    description: str = "off, auto or a number of milliseconds"
+
+    def from_toml(self, value: object) -> str | float:
+        """See `OptionType`."""
+        if value in ("off", "auto"):
+            return value
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise _wrong_type(self, value)
+        if not 0 < value <= _HOUR_S * 1000:
+            raise ValueError(f"must be {self.description}")
+        return float(value)
+
+    def from_flag(self, text: str) -> str | float:
+        """See `OptionType`."""
+        try:
+            return self.from_toml(float(text))
+        except ValueError:
+            return self.from_toml(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,138 +189,100 @@ class Option:
     """One option.
 
     Args:
-        name: its TOML key; the flag has dashes for the underscores.
-        low, high: bounds of a number.
-        choices: of kind ``choice``.
-        live: whether SIGHUP applies a change; the others need a new start.
+        name: TOML key; the flag has dashes instead of underscores.
+        live: whether SIGHUP applies a change. Other options need a restart.
     """
 
     name: str
-    kind: Kind
+    type: OptionType
     default: Any
-    meaning: str
-    low: float = 0.0
-    high: float = math.inf
-    choices: tuple[str, ...] = ()
+    help: str
     live: bool = True
 
     @property
     def flag(self) -> str:
-        """For instance ``--idle-timeout``."""
+        """The flag, for instance ``--idle-timeout``."""
         return "--" + self.name.replace("_", "-")
 
-    @property
-    def wants(self) -> str:
-        """What it takes, in words."""
-        words = " or ".join(self.choices) if self.kind == "choice" else _WORDS[self.kind]
-        if self.kind not in {"seconds", "count", "bytes"}:
-            return words
-        if math.isinf(self.high):
-            return f"{words} from {self.low:g}"
-        return f"{words} from {self.low:g} to {self.high:g}"
 
+def _seconds(high: float, *, low: float = 0.0) -> NumberType:
+    return NumberType("S", low, high, unit="seconds", whole=False)
+
+
+def _count(high: float, *, low: float = 0.0) -> NumberType:
+    return NumberType("N", low, high)
+
+
+def _bytes(low: float, high: float) -> NumberType:
+    return NumberType("BYTES", low, high, unit="bytes")
+
+
+_MANY = 10**6
+_FILE = StringType("FILE")
 
 OPTIONS = (
-    Option("listen", "text", "127.0.0.1:8080", "HOST:PORT; port 0 picks a free one.", live=False),
-    Option("workers", "count", 1, "Processes that share the port.", 1, 256, live=False),
-    Option("heartbeat", "seconds", 15.0, "Silence before a comment; 0 is never.", 0, _HOUR),
-    Option("hedge", "hedge", "off", "When a second upstream is asked: auto is 2 x p95 of TTFT."),
-    Option("hedge_paths", "texts", ("/chat/completions", "/completions", "/messages"),
-           "Ends of the paths that may be hedged."),
-    Option("ttft_timeout", "seconds", 0.0, "Time to the first content; 0 is any.", 0, _DAY),
-    Option("idle_timeout", "seconds", 300.0, "Silence of a stream; 0 is any.", 0, _DAY),
-    Option("send_timeout", "seconds", 60.0, "How long a client may take nothing; 0 is any.", 0,
-           _DAY),
-    Option("drain_timeout", "seconds", 30.0, "What streams get to end after SIGTERM.", 0, _DAY),
-    Option("retries", "count", 2, "Further upstreams to try, before content only.", 0, 16),
-    Option("tell_incomplete", "switch", False,
-           "End a stream that never said it is complete with an error."),
-    Option("max_streams", "count", 0, "Requests at once, per worker; 0 is any.", 0, 10**6),
-    Option("upstream_streams", "count", 0, "Requests at once on one upstream, per worker; 0: any.",
-           0, 10**6),
-    Option("queue", "count", 100, "Requests that may wait for a place.", 0, 10**6),
-    Option("queue_timeout", "seconds", 10.0, "How long one waits.", 0, _HOUR),
-    Option("client_buffer", "bytes", 256 << 10, "What waits for a slow client.", 4096, 1 << 30),
-    Option("max_body", "bytes", 64 << 20, "The largest request body.", 1024, 1 << 40),
-    Option("keys", "text", "", "File of the keys that clients need."),
-    Option("upstream_key", "text", "", "Key sent upstream: env:NAME or file:PATH."),
-    Option("upstream_cacert", "text", "", "Authority of the upstreams' certificates (PEM)."),
-    Option("eject_after", "count", 3, "Failures in a row that set an upstream aside.", 1, 1000),
-    Option("eject_time", "seconds", 2.0, "The first time aside; it doubles, up to 60 s.", 0.01,
-           60),
-    Option("health_interval", "seconds", 0.0, "Time between active checks; 0 is none.", 0, _HOUR),
-    Option("health_path", "text", "/health", "What an active check asks for."),
-    Option("tls_cert", "text", "", "Certificate of the listener (PEM).", live=False),
-    Option("tls_key", "text", "", "Its private key (PEM).", live=False),
-    Option("metrics", "choice", "on", "Whether /-/metrics answers.", choices=("on", "off"),
-           live=False),
-    Option("access_log", "text", "", "File of JSON lines; - is standard output.", live=False),
+    Option("listen", StringType("HOST:PORT"), "127.0.0.1:8080",
+           "Address to listen on; port 0 picks a free one.", live=False),
+    Option("workers", _count(256, low=1), 1,
+           "Number of worker processes that share the port.", live=False),
+    Option("heartbeat", _seconds(_HOUR_S), 15.0,
+           "Silence after which a heartbeat comment is sent; 0 sends none."),
+    Option("hedge", HedgeType(), "off",
+           "Delay before a request without content is also sent to a second upstream; auto means"
+           " twice the p95 TTFT."),
+    Option("hedge_paths", ListType(), ("/chat/completions", "/completions", "/messages"),
+           "Suffixes of the paths that may be hedged."),
+    Option("ttft_timeout", _seconds(_DAY_S), 0.0,
+           "Maximum time to the first content, per upstream; 0 means no limit."),
+    Option("idle_timeout", _seconds(_DAY_S), 300.0,
+           "Maximum silence of a stream after its first content; 0 means no limit."),
+    Option("send_timeout", _seconds(_DAY_S), 60.0,
+           "How long a client may stop reading; 0 means no limit."),
+    Option("drain_timeout", _seconds(_DAY_S), 30.0, "How long open streams may run after SIGTERM."),
+    Option("retries", _count(16), 2,
+           "Number of further upstreams to try after a failure before the first content."),
+    Option("tell_incomplete", SwitchType(), False,
+           "End a stream that lacks its completion marker with an error."),
+    Option("max_streams", _count(_MANY), 0,
+           "Maximum number of concurrent requests per worker; 0 means no limit."),
+    Option("upstream_streams", _count(_MANY), 0,
+           "Maximum number of concurrent requests per upstream and worker; 0 means no limit."),
+    Option("queue", _count(_MANY), 100, "Maximum number of queued requests."),
+    Option("queue_timeout", _seconds(_HOUR_S), 10.0, "How long a request may be queued."),
+    Option("client_buffer", _bytes(4096, 1 << 30), 256 << 10,
+           "Write buffer per client; the upstream is paused when it is full."),
+    Option("max_body", _bytes(1024, 1 << 40), 64 << 20, "Maximum size of a request body."),
+    Option("keys", _FILE, "", "File with the API keys that clients must present."),
+    Option("upstream_key", StringType("env:N|file:F"), "",
+           "API key to send upstream: env:NAME or file:PATH."),
+    Option("upstream_cacert", _FILE, "", "CA certificates that verify the upstreams (PEM)."),
+    Option("eject_after", _count(1000, low=1), 3,
+           "Number of consecutive failures after which an upstream is ejected."),
+    Option("eject_time", _seconds(60, low=0.01), 2.0,
+           "Duration of the first ejection; it doubles each time, up to 60 s."),
+    Option("health_interval", _seconds(_HOUR_S), 0.0,
+           "Time between active health checks; 0 turns them off."),
+    Option("health_path", StringType("PATH"), "/health", "Path of the active health check."),
+    Option("tls_cert", _FILE, "", "Certificate chain of the listener (PEM).", live=False),
+    Option("tls_key", _FILE, "", "Private key of the listener (PEM).", live=False),
+    Option("metrics", OnOffType(), "on", "Whether to serve /-/metrics.", live=False),
+    Option("access_log", StringType("FILE|-"), "",
+           "File for the access log (JSON lines); - means standard output.", live=False),
 )  # fmt: skip
-"""All but ``upstream``, which may be repeated and in TOML is a table of its own."""
+"""All options but ``upstream``: its flag is repeatable, and its TOML key is a table."""
 
 BY_NAME: Mapping[str, Option] = {option.name: option for option in OPTIONS}
 
-
-def read_value(option: Option, given: object) -> Any:
-    """A value as TOML has it.
-
-    Raises:
-        ValueError: of the wrong type or out of bounds; the text does not repeat the value.
-    """
-    value = _typed(option, given)
-    if value is None:
-        raise ValueError(f"takes {option.wants}, not {_type_of(given)}")
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if not (math.isfinite(value) and option.low <= value <= option.high):
-            raise ValueError(f"takes {option.wants}")
-    elif isinstance(value, str) and any(ord(one) < 32 or ord(one) == 127 for one in value):
-        raise ValueError("holds a control character")
-    return value
+_TYPE_NAMES: Mapping[type, str] = {
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    str: "this string",
+    list: "this list",
+    dict: "a table",
+}
 
 
-def read_text(option: Option, text: str) -> Any:
-    """A value as a flag has it; raises as `read_value` does."""
-    if option.kind == "texts":
-        return read_value(option, [part.strip() for part in text.split(",") if part.strip()])
-    if option.kind in {"count", "bytes"} and text.isascii() and text.isdigit() and len(text) < 16:
-        return read_value(option, int(text))
-    if option.kind in {"seconds", "hedge"}:
-        try:
-            return read_value(option, float(text))
-        except ValueError:
-            if option.kind == "seconds":
-                raise ValueError(f"takes {option.wants}") from None
-    if option.kind in {"count", "bytes"}:
-        raise ValueError(f"takes {option.wants}")
-    return read_value(option, text)
-
-
-def _typed(option: Option, given: object) -> Any:
-    """``given`` if it has the option's type, made one of its values; else ``None``."""
-    number = isinstance(given, int | float) and not isinstance(given, bool)
-    kind = option.kind
-    if kind == "text":
-        return given if isinstance(given, str) else None
-    if kind == "switch":
-        return given if isinstance(given, bool) else None
-    if kind == "texts":
-        good = isinstance(given, list) and given and all(isinstance(one, str) for one in given)
-        return tuple(given) if good and isinstance(given, list) else None
-    if kind == "choice":
-        # A switch may be written as one.
-        given = {True: "on", False: "off"}.get(given) if isinstance(given, bool) else given
-        return given if given in option.choices else None
-    if kind == "hedge":
-        if given in ("off", "auto"):
-            return given
-        ok = number and isinstance(given, int | float) and 0 < given <= _HOUR * 1000
-        return float(given) if ok and isinstance(given, int | float) else None
-    if kind == "seconds":
-        return float(given) if number and isinstance(given, int | float) else None
-    return given if isinstance(given, int) and not isinstance(given, bool) else None
-
-
-def _type_of(given: object) -> str:
-    names = {bool: "a switch", int: "a number", float: "a number", str: "this text",
-             list: "this list", dict: "a table"}  # fmt: skip
-    return names.get(type(given), "a date")
+def _wrong_type(expected: OptionType, value: object) -> ValueError:
+    found = _TYPE_NAMES.get(type(value), "a date")
+    return ValueError(f"must be {expected.description}, not {found}")

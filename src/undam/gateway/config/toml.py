@@ -1,4 +1,4 @@
-"""A gateway's TOML file, read so that each mistake is told with its line."""
+"""Reads the gateway's TOML file; every error has a line and column."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ from undam.gateway.config.config import (
     check_upstream,
     upstream_from_url,
 )
-from undam.gateway.config.options import BY_NAME, Option, read_value
+from undam.gateway.config.options import BY_NAME, NumberType, Option, StringType
 from undam.textfiles.source import Source
 from undam.textfiles.toml_reader import read_toml
 from undam.textfiles.tree import Entry, Node
 
 _UPSTREAM = {
-    "url": Option("url", "text", "", ""),
-    "name": Option("name", "text", "", ""),
-    "max_streams": Option("max_streams", "count", 0, "", 0, 10**6),
+    "url": Option("url", StringType(), "", ""),
+    "name": Option("name", StringType(), "", ""),
+    "max_streams": Option("max_streams", NumberType("N", 0, 10**6), 0, ""),
 }
 
 
 def parse_config(text: str, path: str) -> tuple[dict[str, Any], list[UpstreamConfig]]:
-    """The values by option name, and the upstreams.
+    """Return the values by option name, and the upstreams.
 
     ``upstream`` is a URL, a list of URLs, or ``[[upstream]]`` tables with url, name and
     max_streams.
 
     Raises:
-        ConfigSyntaxError: no TOML, or a wrong key, type or value; says the line, and for a wrong
-            key the likely right one.
+        ConfigSyntaxError: the text is not TOML, or a key, type or value is invalid. For an
+            unknown key, the message suggests the closest one.
     """
     source = Source(path, text)
     tree = read_toml(source)
-    said = tomllib.loads(text)
+    parsed = tomllib.loads(text)
     values: dict[str, Any] = {}
     upstreams: list[UpstreamConfig] = []
     for entry in tree.entries:
         name = entry.key.text
         if name == "upstream":
-            upstreams = _upstreams(source, entry, said[name])
+            upstreams = _upstreams(source, entry, parsed[name])
             continue
         option = BY_NAME.get(name)
         if option is None:
             raise _unknown(source, entry, [*BY_NAME, "upstream"])
-        values[name] = _value(source, entry, option, said[name])
+        values[name] = _value(source, entry, option, parsed[name])
     return values, upstreams
 
 
 def _value(source: Source, entry: Entry, option: Option, given: object) -> Any:
     try:
-        value = read_value(option, given)
+        value = option.type.from_toml(given)
         if option.name == "listen":
             check_listen(value)
     except ValueError as problem:
@@ -69,7 +69,7 @@ def _upstreams(source: Source, entry: Entry, given: object) -> list[UpstreamConf
     listed = given if isinstance(given, list) else [given]
     nodes = entry.value.items if isinstance(given, list) else [entry.value]
     if not listed:
-        raise source.error("upstream: name one at least", entry.key.start)
+        raise source.error("upstream must not be empty", entry.key.start)
     found: list[UpstreamConfig] = []
     for node, one in zip(nodes, listed, strict=True):
         at = node.start if isinstance(given, list) else entry.key.start
@@ -78,9 +78,9 @@ def _upstreams(source: Source, entry: Entry, given: object) -> list[UpstreamConf
         elif isinstance(one, dict):
             made = _table(source, at, node, one)
         else:
-            raise source.error("upstream takes a URL, a list of URLs, or tables", at)
+            raise source.error("upstream must be a URL, a list of URLs, or tables", at)
         if made.name in {other.name for other in found}:
-            raise source.error(f"two upstreams are called {made.name!r}", at)
+            raise source.error(f"two upstreams have the name {made.name!r}", at)
         found.append(made)
     return found
 
@@ -93,10 +93,10 @@ def _table(source: Source, at: int, node: Node, given: Mapping[str, object]) -> 
             raise _unknown(source, entry, [*_UPSTREAM])
         values[option.name] = _value(source, entry, option, given[option.name])
     if "url" not in values:
-        raise source.error("this upstream has no url", at)
+        raise source.error('this upstream has no url; add url = "http://HOST:PORT"', at)
     url = values.pop("url")
-    place = node.entry("url")
-    return _checked(source, place.key.start if place else at, url, values)
+    entry_of_url = node.entry("url")
+    return _checked(source, entry_of_url.key.start if entry_of_url else at, url, values)
 
 
 def _checked(source: Source, at: int, url: str, values: Mapping[str, Any]) -> UpstreamConfig:
@@ -113,5 +113,5 @@ def _checked(source: Source, at: int, url: str, values: Mapping[str, Any]) -> Up
 def _unknown(source: Source, entry: Entry, names: list[str]) -> ConfigSyntaxError:
     key = entry.key.text
     near = difflib.get_close_matches(key.lower().replace("-", "_"), names, n=1, cutoff=0.6)
-    hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(names))}"
-    return source.error(f"there is no key {key[:80]!r}{hint}", entry.key.start)
+    hint = f'Did you mean "{near[0]}"?' if near else f"Known keys: {', '.join(sorted(names))}"
+    return source.error(f'unknown key "{key[:80]}". {hint}', entry.key.start)

@@ -1,38 +1,43 @@
-"""The way in: keys first, then a place or the queue. It is `keys` and `admission`, on a loop."""
+"""Admission control: API keys first, then a slot or the queue, on an event loop."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 
+from undam.gateway.config.limits import AdmissionLimits
 from undam.gateway.interfaces import Refusal, RequestInfo
-from undam.gateway.policy.admission_queue import AdmissionLimits, AdmissionQueue, Waiter
+from undam.gateway.policy.admission_queue import AdmissionQueue, Waiter
 from undam.gateway.policy.keys import Key, KeyUsage, find_key, token_of
 
 _KEY_HEADERS = frozenset({b"authorization", b"x-api-key", b"api-key"})
 
-# Who is let in from the queue is sent on in the same turn of the loop. If its client left in that
-# very turn, nobody takes the permit, and its place would be lost for good.
-_LOST_S = 1.0
+# A request admitted from the queue is forwarded in the same loop iteration. If its client
+# disconnects in that very iteration, nobody uses the permit. It is returned after this time.
+_UNUSED_S = 1.0
 
 _STOPPING = Refusal(503, "the gateway is shutting down", "overloaded_error", 1.0)
-_FULL = Refusal(503, "the gateway is full, and so is its queue", "overloaded_error", 1.0)
-_TOO_LATE = Refusal(503, "no place became free in time", "overloaded_error", 1.0)
+_QUEUE_FULL = Refusal(
+    503, "the gateway is at capacity and its queue is full", "overloaded_error", 1.0
+)
+_QUEUE_TIMEOUT = Refusal(
+    503, "the gateway is at capacity; the request timed out in the queue", "overloaded_error", 1.0
+)
 _NO_KEY = Refusal(
     401,
-    "this gateway needs a key: Authorization: Bearer KEY",
+    "this gateway requires an API key: Authorization: Bearer KEY",
     "authentication_error",
     headers=((b"WWW-Authenticate", b"Bearer"),),
 )
 
 
 class AdmissionPermit:
-    """A `Permit`; a second `release` does nothing."""
+    """A `Permit` of `AdmissionControl`; calling ``release`` twice is harmless."""
 
     __slots__ = ("_control", "released", "request")
 
-    def __init__(self, admission: AdmissionControl, request: RequestInfo) -> None:
-        self._control = admission
+    def __init__(self, control: AdmissionControl, request: RequestInfo) -> None:
+        self._control = control
         self.request = request
         self.released = False
 
@@ -40,110 +45,122 @@ class AdmissionPermit:
         """See ``Permit``."""
         if not self.released:
             self.released = True
-            self._control.left(self.request)
+            self._control.finish(self.request)
 
 
-Answer = AdmissionPermit | Refusal
-_Turn = asyncio.Future[Answer]
+Decision = AdmissionPermit | Refusal
+_Pending = asyncio.Future[Decision]
 
 
 class AdmissionControl:
-    """Who comes in, and when.
+    """Admits, queues or refuses requests.
 
     Args:
-        room: whether the upstreams may take one more, besides so many that are let in already.
-        on_queue: told how many wait, whenever that changes.
-        on_left: told of a request that was let in and is over.
+        has_capacity: whether the upstreams can take one more request, besides the given number
+            of requests that are admitted but not yet forwarded.
+        on_queue: called with the number of queued requests whenever it changes.
+        on_finish: called when an admitted request ends.
+
+    Attributes:
+        keys: the accepted API keys; ``None`` admits requests without a key.
+        stopping: refuse every request, because the gateway shuts down.
     """
 
     def __init__(
         self,
-        terms: AdmissionLimits,
+        limits: AdmissionLimits,
         *,
         clock: Callable[[], float],
-        room: Callable[[int], bool],
+        has_capacity: Callable[[int], bool],
         on_queue: Callable[[int], None],
-        on_left: Callable[[RequestInfo], None],
+        on_finish: Callable[[RequestInfo], None],
     ) -> None:
-        self.queue = AdmissionQueue(terms)
+        self.queue = AdmissionQueue(limits)
         self.keys: tuple[Key, ...] | None = None
-        """``None``: nobody needs one."""
         self.stopping = False
         self._clock = clock
-        self._room = room
+        self._has_capacity = has_capacity
         self._on_queue = on_queue
-        self._on_left = on_left
+        self._on_finish = on_finish
         self._key_usage = KeyUsage()
-        self._turns: dict[Waiter, tuple[_Turn, RequestInfo]] = {}
-        # Let in, but not yet sent to an upstream, which therefore seems to have room.
-        self._coming: dict[int, RequestInfo] = {}
+        self._pending: dict[Waiter, tuple[_Pending, RequestInfo]] = {}
+        # Requests that are admitted but not yet forwarded. No upstream counts them yet.
+        self._admitted: dict[int, RequestInfo] = {}
 
-    def enter(self, request: RequestInfo) -> Answer | _Turn:
-        """Let it in, refuse it, or let it wait; cancel the future if its client leaves. Its key is
-        taken off and its name noted."""
+    def enter(self, request: RequestInfo) -> Decision | _Pending:
+        """Return a permit, a refusal, or a future of either if the request is queued.
+
+        The client's key is removed from the headers, and its name is set in ``request``. Cancel
+        the future if the client disconnects.
+        """
         if self.stopping:
             return _STOPPING
         refusal = self._check_key(request)
         if refusal is not None:
             return refusal
-        entered = self.queue.enter(room=self._room(len(self._coming)))
-        if entered == "in":
-            self._coming[id(request)] = request
+        entered = self.queue.enter(capacity=self._has_capacity(len(self._admitted)))
+        if entered == "admitted":
+            self._admitted[id(request)] = request
             return AdmissionPermit(self, request)
         if entered == "queue-full":
-            self._key_usage.give_back(request.key_name)
-            return _FULL
-        return self._queue(entered, request)
+            self._key_usage.release(request.key_name)
+            return _QUEUE_FULL
+        return self._wait(entered, request)
 
-    def sent(self, request: RequestInfo) -> None:
-        """It goes to an upstream, which counts it from now on."""
-        self._coming.pop(id(request), None)
+    def forwarded(self, request: RequestInfo) -> None:
+        """Note that an admitted request was sent to an upstream, which counts it from now on."""
+        self._admitted.pop(id(request), None)
 
-    def left(self, request: RequestInfo) -> None:
-        """A request that was let in is over."""
-        self._coming.pop(id(request), None)
-        self._key_usage.give_back(request.key_name)
-        self._on_left(request)
+    def finish(self, request: RequestInfo) -> None:
+        """End an admitted request."""
+        self._admitted.pop(id(request), None)
+        self._key_usage.release(request.key_name)
+        self._on_finish(request)
         self.queue.leave()
-        self.let_in()
+        self.admit_queued()
 
-    def let_in(self) -> None:
-        """Something may have become free: those whose turn it is come in."""
-        while (waiter := self.queue.next_in(room=self._room(len(self._coming)))) is not None:
-            turn, request = self._turns.pop(waiter)
-            self._coming[id(request)] = request
+    def admit_queued(self) -> None:
+        """Admit as many queued requests as there is capacity for."""
+        while True:
+            waiter = self.queue.admit_next(capacity=self._has_capacity(len(self._admitted)))
+            if waiter is None:
+                return
+            pending, request = self._pending.pop(waiter)
+            self._admitted[id(request)] = request
             permit = AdmissionPermit(self, request)
-            turn.set_result(permit)
-            turn.get_loop().call_later(_LOST_S, self._find_lost, permit)
+            pending.set_result(permit)
+            pending.get_loop().call_later(_UNUSED_S, self._release_unused, permit)
             self._on_queue(self.queue.waiting)
 
     def stop(self) -> None:
-        """Nobody comes in any more; who waits is told so."""
+        """Refuse all queued and future requests."""
         self.stopping = True
-        for turn, _ in list(self._turns.values()):
-            turn.set_result(_STOPPING)
+        for pending, _ in list(self._pending.values()):
+            pending.set_result(_STOPPING)
 
-    def _find_lost(self, permit: AdmissionPermit) -> None:
-        if id(permit.request) in self._coming:
+    def _release_unused(self, permit: AdmissionPermit) -> None:
+        if id(permit.request) in self._admitted:
             permit.release()
 
-    def _queue(self, waiter: Waiter, request: RequestInfo) -> _Turn:
+    def _wait(self, waiter: Waiter, request: RequestInfo) -> _Pending:
         loop = asyncio.get_running_loop()
-        turn: _Turn = loop.create_future()
-        self._turns[waiter] = (turn, request)
-        timer = loop.call_later(self.queue.terms.queue_timeout_s, turn.set_result, _TOO_LATE)
+        pending: _Pending = loop.create_future()
+        self._pending[waiter] = (pending, request)
+        timer = loop.call_later(
+            self.queue.limits.queue_timeout_s, pending.set_result, _QUEUE_TIMEOUT
+        )
 
-        def over(_: _Turn) -> None:
+        def done(_: _Pending) -> None:
             timer.cancel()
-            if self._turns.pop(waiter, None) is not None:
-                # It was refused, or its client left.
-                self.queue.give_up(waiter)
-                self._key_usage.give_back(request.key_name)
+            if self._pending.pop(waiter, None) is not None:
+                # The request was refused, or its client disconnected.
+                self.queue.remove(waiter)
+                self._key_usage.release(request.key_name)
                 self._on_queue(self.queue.waiting)
 
-        turn.add_done_callback(over)
+        pending.add_done_callback(done)
         self._on_queue(self.queue.waiting)
-        return turn
+        return pending
 
     def _check_key(self, request: RequestInfo) -> Refusal | None:
         if self.keys is None:
@@ -151,14 +168,16 @@ class AdmissionControl:
         key = find_key(self.keys, token_of(request.headers))
         if key is None:
             return _NO_KEY
-        wait_s = self._key_usage.take(key, self._clock())
-        if wait_s is not None:
-            return Refusal(429, "this key is used up for now", "rate_limit_error", wait_s)
+        retry_after_s = self._key_usage.acquire(key, self._clock())
+        if retry_after_s is not None:
+            return Refusal(
+                429, "the limit of this API key is reached", "rate_limit_error", retry_after_s
+            )
         request.key_name = key.name
         strip_keys(request)
         return None
 
 
 def strip_keys(request: RequestInfo) -> None:
-    """Take from a request what upstreams would take for a key."""
+    """Remove all headers in which an upstream would look for an API key."""
     request.headers[:] = [one for one in request.headers if one[0].lower() not in _KEY_HEADERS]

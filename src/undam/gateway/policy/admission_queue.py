@@ -1,85 +1,74 @@
-"""Who is let in, who waits, who is refused: first come, first served, within bounds. Pure."""
+"""First-come, first-served admission queue with a bound on requests in flight. Pure."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Literal
 
-
-@dataclass(frozen=True, slots=True)
-class AdmissionLimits:
-    """Bounds on what goes on at once.
-
-    Args:
-        max_streams: requests under way; 0 is no bound.
-        queue: requests that wait for their turn; with 0 nobody waits.
-        queue_timeout_s: how long one waits before it is refused.
-    """
-
-    max_streams: int = 0
-    queue: int = 0
-    queue_timeout_s: float = 10.0
+from undam.gateway.config.limits import AdmissionLimits
 
 
 class Waiter:
-    """A request in the queue."""
+    """A queued request."""
 
     __slots__ = ()
 
 
 class AdmissionQueue:
-    """Counts the requests under way and keeps the queue.
+    """Counts the requests in flight and orders those that wait.
 
-    Whoever is let in, by `enter` or `next_in`, is followed by one `leave`.
+    Each request admitted by `enter` or `admit_next` must be followed by one `leave`.
     """
 
-    def __init__(self, terms: AdmissionLimits) -> None:
-        self.terms = terms
-        self.under_way = 0
+    def __init__(self, limits: AdmissionLimits) -> None:
+        self.limits = limits
+        self.in_flight = 0
         self._queue: OrderedDict[Waiter, None] = OrderedDict()
 
     @property
     def waiting(self) -> int:
-        """Requests in the queue."""
+        """Number of queued requests."""
         return len(self._queue)
 
     @property
     def crowded(self) -> bool:
-        """Whether somebody waits, or nearly all slots are taken: no time for extra requests."""
-        most = self.terms.max_streams
-        return bool(self._queue) or (0 < most <= self.under_way + max(1, most // 10))
+        """Whether requests are queued or over 90 % of the slots are taken.
 
-    def enter(self, *, room: bool = True) -> Waiter | Literal["in", "queue-full"]:
-        """Let a request in, or let it wait, or refuse it.
+        Extra requests, such as hedges, are then out of place.
+        """
+        limit = self.limits.max_streams
+        return bool(self._queue) or (0 < limit <= self.in_flight + max(1, limit // 10))
+
+    def enter(self, *, capacity: bool = True) -> Waiter | Literal["admitted", "queue-full"]:
+        """Admit, queue or refuse a request.
 
         Args:
-            room: whether any upstream can take one more.
+            capacity: whether any upstream can take one more request.
         """
-        # Nobody overtakes those who wait.
-        if room and self._has_place() and not self._queue:
-            self.under_way += 1
-            return "in"
-        if len(self._queue) >= self.terms.queue:
+        # A new request never overtakes queued ones.
+        if capacity and self._has_slot() and not self._queue:
+            self.in_flight += 1
+            return "admitted"
+        if len(self._queue) >= self.limits.queue:
             return "queue-full"
         waiter = Waiter()
         self._queue[waiter] = None
         return waiter
 
     def leave(self) -> None:
-        """A request that was let in is over; ask `next_in` who comes in its place."""
-        self.under_way -= 1
+        """End an admitted request; `admit_next` can then admit a queued one."""
+        self.in_flight -= 1
 
-    def give_up(self, waiter: Waiter) -> None:
-        """Its client left, or its time is over."""
+    def remove(self, waiter: Waiter) -> None:
+        """Remove a request whose client disconnected or whose queue timeout expired."""
         self._queue.pop(waiter, None)
 
-    def next_in(self, *, room: bool = True) -> Waiter | None:
-        """The one whose turn it is, let in; ``None`` if nobody waits or nothing is free."""
-        if not self._queue or not room or not self._has_place():
+    def admit_next(self, *, capacity: bool = True) -> Waiter | None:
+        """Admit the first queued request; return ``None`` if the queue is empty or all is full."""
+        if not self._queue or not capacity or not self._has_slot():
             return None
-        self.under_way += 1
+        self.in_flight += 1
         return self._queue.popitem(last=False)[0]
 
-    def _has_place(self) -> bool:
-        return not self.terms.max_streams or self.under_way < self.terms.max_streams
+    def _has_slot(self) -> bool:
+        return not self.limits.max_streams or self.in_flight < self.limits.max_streams

@@ -1,4 +1,4 @@
-"""Active checks: a small request to each upstream now and then. Off unless asked for."""
+"""Active health checks: a periodic request to each upstream. Off by default."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Callable, Collection
 
 from undam.gateway.interfaces import Upstream
 
-# A check that lasts longer says that the upstream is not well, even if the answer would be 200.
+# A slower answer means that the upstream is unhealthy, whatever its status.
 TIMEOUT_S = 5.0
-# One lost answer is no sickness.
-_IN_A_ROW = 2
+# A single lost answer is not a failure.
+_FAILURES = 2
 _STATUS_LINE_BYTES = 4096
 
 
 async def is_healthy(upstream: Upstream, path: str, timeout_s: float = TIMEOUT_S) -> bool:
-    """Whether ``GET path`` is answered with a 2xx in time; over a connection of its own."""
+    """Return whether ``GET path``, on a new connection, is answered in time with a 2xx status."""
     try:
         async with asyncio.timeout(timeout_s):
-            return await _ask(upstream, path)
+            return await _get(upstream, path)
     except (OSError, TimeoutError, asyncio.LimitOverrunError, ValueError, EOFError):
         return False
 
 
-async def _ask(upstream: Upstream, path: str) -> bool:
+async def _get(upstream: Upstream, path: str) -> bool:
     reader, writer = await asyncio.open_connection(
         upstream.host,
         upstream.port,
@@ -42,46 +42,47 @@ async def _ask(upstream: Upstream, path: str) -> bool:
 
 
 class HealthChecks:
-    """Checks all upstreams every ``interval_s`` and tells what changed its answer.
+    """Checks all upstreams periodically and reports the results.
 
     Args:
-        upstreams: those to check, asked for each time.
-        checked: told of each that is not well, two checks long, and of each that is.
+        upstreams: returns the upstreams to check; called before each round.
+        report: called with the name of an upstream and whether it is healthy. An upstream is
+            reported as unhealthy after two consecutive failed checks.
     """
 
     def __init__(
         self,
         upstreams: Callable[[], Collection[Upstream]],
-        checked: Callable[[str, bool], None],
+        report: Callable[[str, bool], None],
     ) -> None:
         self._upstreams = upstreams
-        self._checked = checked
-        self._failed: dict[str, int] = {}
+        self._report = report
+        self._failures: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
 
     def start(self, interval_s: float, path: str) -> None:
-        """Check from now on; an interval of 0 is never, and all count as well."""
+        """Start checking; with an interval of 0, report all upstreams as healthy instead."""
         self.stop()
         if interval_s > 0:
             self._task = asyncio.get_running_loop().create_task(self._run(interval_s, path))
             return
-        for one in self._upstreams():
-            self._checked(one.name, True)
+        for upstream in self._upstreams():
+            self._report(upstream.name, True)
 
     def stop(self) -> None:
-        """No further check."""
+        """Stop checking."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
 
     async def _run(self, interval_s: float, path: str) -> None:
         while True:
-            await asyncio.gather(*(self._one(one, path) for one in self._upstreams()))
+            await asyncio.gather(*(self._check(one, path) for one in self._upstreams()))
             await asyncio.sleep(interval_s)
 
-    async def _one(self, upstream: Upstream, path: str) -> None:
+    async def _check(self, upstream: Upstream, path: str) -> None:
         name = upstream.name
-        well = await is_healthy(upstream, path)
-        self._failed[name] = 0 if well else self._failed.get(name, 0) + 1
-        if well or self._failed[name] >= _IN_A_ROW:
-            self._checked(name, well)
+        healthy = await is_healthy(upstream, path)
+        self._failures[name] = 0 if healthy else self._failures.get(name, 0) + 1
+        if healthy or self._failures[name] >= _FAILURES:
+            self._report(name, healthy)

@@ -1,4 +1,4 @@
-"""Which upstream gets the next stream: the less busy of two, and none that keeps failing. Pure."""
+"""Load balancing between upstreams: least busy of two random choices, with ejection. Pure."""
 
 from __future__ import annotations
 
@@ -6,43 +6,31 @@ import random
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class EjectionLimits:
-    """When an upstream is set aside, and for how long.
-
-    Args:
-        failures: in a row, before content; Envoy counts 5, but each here costs a user a retry.
-        base_s: the first time aside; it doubles with each further one.
-        most_s: the longest time aside.
-    """
-
-    failures: int = 3
-    base_s: float = 2.0
-    most_s: float = 60.0
+from undam.gateway.config.limits import EjectionLimits
 
 
 @dataclass(slots=True, eq=False)
 class Backend:
-    """An upstream as the balance sees it.
+    """Load and health of one upstream.
 
     Args:
-        limit: streams it takes at once; 0 is no limit.
-        outstanding: streams on it now.
-        draining: gets no new stream; goes when its last one ends.
-        well: what the active check says; ``True`` where there is none.
-        failures: in a row.
-        ejections: times aside since it last was well for long.
-        ejected_until_s: ``None`` while it takes part.
-        restored_at_s: when it last returned.
-        trial_running: the one request that tries an ejected upstream is under way.
+        limit: maximum number of concurrent streams; 0 means no limit.
+        outstanding: current number of streams.
+        draining: the upstream was removed from the configuration. It gets no new streams and is
+            dropped when its last stream ends.
+        healthy: result of the active health check; ``True`` where there is none.
+        failures: number of consecutive failures.
+        ejections: number of ejections since the upstream last worked for a longer time.
+        ejected_until_s: end of the current ejection; ``None`` if the upstream is not ejected.
+        restored_at_s: end of the last ejection.
+        trial_running: one request is testing whether the ejected upstream works again.
     """
 
     name: str
     limit: int = 0
     outstanding: int = 0
     draining: bool = False
-    well: bool = True
+    healthy: bool = True
     failures: int = 0
     ejections: int = 0
     ejected_until_s: float | None = None
@@ -51,21 +39,21 @@ class Backend:
 
     @property
     def full(self) -> bool:
-        """Whether it has as many streams as it takes."""
+        """Whether the stream limit is reached."""
         return 0 < self.limit <= self.outstanding
 
     @property
-    def aside(self) -> bool:
-        """Whether it is ejected or its active check fails."""
-        return self.ejected_until_s is not None or not self.well
+    def available(self) -> bool:
+        """Whether the upstream is healthy and not ejected."""
+        return self.ejected_until_s is None and self.healthy
 
 
 @dataclass(slots=True, eq=False)
 class Lease:
-    """A place for one stream on an upstream; given back once, with `LoadBalancer.ended`.
+    """One stream's slot on a backend; returned once, with `LoadBalancer.release`.
 
     Args:
-        trial: it is the one that tries an ejected upstream.
+        trial: whether this stream tests an ejected backend.
     """
 
     backend: Backend
@@ -73,16 +61,16 @@ class Lease:
 
     @property
     def name(self) -> str:
-        """The upstream's name."""
+        """Name of the upstream."""
         return self.backend.name
 
 
 class LoadBalancer:
-    """The upstreams of one gateway.
+    """The backends of one gateway process.
 
     Args:
-        limits: the upstreams, each with the streams it takes at once (0: no limit).
-        rng: draws the two that are compared.
+        limits: maximum number of concurrent streams by upstream name; 0 means no limit.
+        rng: draws the two backends that are compared.
     """
 
     def __init__(
@@ -90,140 +78,154 @@ class LoadBalancer:
         limits: Mapping[str, int],
         *,
         rng: random.Random,
-        terms: EjectionLimits | None = None,
+        ejection: EjectionLimits | None = None,
     ) -> None:
         self._rng = rng
-        self.terms = terms or EjectionLimits()
+        self.ejection = ejection or EjectionLimits()
         self._backends = {name: Backend(name, limit) for name, limit in limits.items()}
 
     @property
     def backends(self) -> tuple[Backend, ...]:
-        """All, those that drain, too."""
+        """All backends, including those that are draining."""
         return tuple(self._backends.values())
 
     def choose(
-        self, now_s: float, *, without: Container[str] = (), trial: bool = True
+        self, now_s: float, *, exclude: Container[str] = (), allow_trial: bool = True
     ) -> Backend | None:
-        """Where one more stream should go; ``None`` when no upstream has room.
+        """Return the backend for the next stream, or ``None`` if none has capacity.
+
+        If no backend is available, the least bad of the ejected and unhealthy ones is used.
 
         Args:
-            without: names not to take, as this request already failed or waits there.
-            trial: whether this request may go to one that is aside.
+            exclude: names of backends on which this request failed or is in flight.
+            allow_trial: whether the request may go to an ejected or unhealthy backend.
         """
-        inside: list[Backend] = []
-        outside: list[Backend] = []
-        for one in self._backends.values():
-            if one.draining or one.full or one.name in without:
+        available: list[Backend] = []
+        unavailable: list[Backend] = []
+        for backend in self._backends.values():
+            if backend.draining or backend.full or backend.name in exclude:
                 continue
-            if not one.aside:
-                inside.append(one)
-            elif trial and _due_for_trial(one, now_s):
-                return one
+            if backend.available:
+                available.append(backend)
+            elif allow_trial and _due_for_trial(backend, now_s):
+                return backend
             else:
-                outside.append(one)
-        if inside:
-            return self._less_busy(inside)
-        return min(outside, key=_rank, default=None) if trial else None
+                unavailable.append(backend)
+        if available:
+            return self._less_busy(available)
+        return min(unavailable, key=_rank, default=None) if allow_trial else None
 
-    def began(self, backend: Backend, now_s: float) -> Lease:
-        """A stream goes to the one that `choose` gave."""
+    def acquire(self, backend: Backend, now_s: float) -> Lease:
+        """Start a stream on a backend that `choose` returned."""
         backend.outstanding += 1
         trial = _due_for_trial(backend, now_s)
         backend.trial_running = backend.trial_running or trial
         return Lease(backend, trial)
 
-    def has_room(self, reserved: int = 0) -> bool:
-        """Whether the upstreams may take one more stream, besides so many that are on their way."""
+    def has_capacity(self, reserved: int = 0) -> bool:
+        """Return whether one more stream can start, besides ``reserved`` admitted ones."""
         free = 0
-        for one in self._backends.values():
-            if one.draining:
+        for backend in self._backends.values():
+            if backend.draining:
                 continue
-            if not one.limit:
+            if not backend.limit:
                 return True
-            free += max(0, one.limit - one.outstanding)
+            free += max(0, backend.limit - backend.outstanding)
         return free > reserved
 
     def backend(self, name: str) -> Backend | None:
-        """One of them, those that drain, too."""
+        """Return the backend called ``name``, even if it is draining."""
         return self._backends.get(name)
 
     def succeeded(self, lease: Lease, now_s: float) -> None:
-        """Content came, or an answer that is no failure of the upstream."""
-        one = lease.backend
-        one.failures = 0
-        _settle(lease)
-        if one.ejected_until_s is not None:
-            one.ejected_until_s, one.restored_at_s = None, now_s
+        """Record content, or a response that is not a failure of the upstream."""
+        backend = lease.backend
+        backend.failures = 0
+        _end_trial(lease)
+        if backend.ejected_until_s is not None:
+            backend.ejected_until_s, backend.restored_at_s = None, now_s
 
     def failed(self, lease: Lease, now_s: float) -> bool:
-        """It was refused, timed out, answered 5xx or died before content.
+        """Record a refused connection, a timeout, a 5xx status or a broken connection.
+
+        Only failures before the first content count.
 
         Returns:
-            Whether that set the upstream aside.
+            Whether the failure ejected the backend.
         """
-        one, terms = lease.backend, self.terms
-        one.failures += 1
-        tried = lease.trial and one.trial_running
-        _settle(lease)
-        if one.ejected_until_s is not None and not tried:
+        backend, ejection = lease.backend, self.ejection
+        backend.failures += 1
+        trial_failed = lease.trial and backend.trial_running
+        _end_trial(lease)
+        if backend.ejected_until_s is not None and not trial_failed:
             return False
-        if one.ejected_until_s is None:
-            if one.failures < terms.failures:
+        if backend.ejected_until_s is None:
+            if backend.failures < ejection.failures:
                 return False
-            if now_s - one.restored_at_s > terms.most_s:
-                one.ejections = 0
-        one.ejected_until_s = now_s + min(terms.most_s, terms.base_s * 2 ** min(one.ejections, 30))
-        one.ejections += 1
+            if now_s - backend.restored_at_s > ejection.max_s:
+                backend.ejections = 0
+        duration_s = min(ejection.max_s, ejection.base_s * 2 ** min(backend.ejections, 30))
+        backend.ejected_until_s = now_s + duration_s
+        backend.ejections += 1
         return True
 
-    def ended(self, lease: Lease) -> None:
-        """The stream is over, for whatever reason."""
-        one = lease.backend
-        one.outstanding -= 1
-        # A trial whose client left told nothing; the next request may try.
-        _settle(lease)
-        if one.draining and not one.outstanding and self._backends.get(one.name) is one:
-            del self._backends[one.name]
+    def release(self, lease: Lease) -> None:
+        """End a stream, whatever its result."""
+        backend = lease.backend
+        backend.outstanding -= 1
+        # A trial whose client disconnected has no result, so the next request may be a trial.
+        _end_trial(lease)
+        if (
+            backend.draining
+            and not backend.outstanding
+            and self._backends.get(backend.name) is backend
+        ):
+            del self._backends[backend.name]
 
-    def checked(self, name: str, *, well: bool) -> None:
-        """Note what an active check found."""
+    def set_healthy(self, name: str, healthy: bool) -> None:
+        """Record the result of an active health check."""
         if name in self._backends:
-            self._backends[name].well = well
+            self._backends[name].healthy = healthy
 
     def replace(self, limits: Mapping[str, int]) -> tuple[str, ...]:
-        """Serve these from now on. Those that are left out get no new stream and go with their
-        last one; their names come back."""
+        """Replace the set of upstreams.
+
+        Removed upstreams get no new streams and are dropped when their last stream ends.
+
+        Returns:
+            The names of the removed upstreams.
+        """
         for name, limit in limits.items():
-            one = self._backends.setdefault(name, Backend(name))
-            one.limit, one.draining = limit, False
-        leaving = tuple(name for name in self._backends if name not in limits)
-        for name in leaving:
+            backend = self._backends.setdefault(name, Backend(name))
+            backend.limit, backend.draining = limit, False
+        removed = tuple(name for name in self._backends if name not in limits)
+        for name in removed:
             self._backends[name].draining = True
             if not self._backends[name].outstanding:
                 del self._backends[name]
-        return leaving
+        return removed
 
-    def _less_busy(self, able: list[Backend]) -> Backend:
-        """The less busy of two that are drawn."""
-        if len(able) == 1:
-            return able[0]
-        # Two draws without repetition; `Random.sample` is made for many.
-        first = int(self._rng.random() * len(able))
-        second = int(self._rng.random() * (len(able) - 1))
-        one, other = able[first], able[second + (second >= first)]
+    def _less_busy(self, candidates: list[Backend]) -> Backend:
+        """Return the less busy of two random candidates."""
+        if len(candidates) == 1:
+            return candidates[0]
+        # Two draws without replacement; `Random.sample` is slower for so few.
+        first = int(self._rng.random() * len(candidates))
+        second = int(self._rng.random() * (len(candidates) - 1))
+        one, other = candidates[first], candidates[second + (second >= first)]
         return one if one.outstanding <= other.outstanding else other
 
 
-def _due_for_trial(one: Backend, now_s: float) -> bool:
-    """Whether it is ejected, its time has come, and no trial is running."""
-    until = one.ejected_until_s
-    return until is not None and until <= now_s and one.well and not one.trial_running
+def _due_for_trial(backend: Backend, now_s: float) -> bool:
+    """Return whether the ejection has expired and no other request is testing the backend."""
+    until = backend.ejected_until_s
+    return until is not None and until <= now_s and backend.healthy and not backend.trial_running
 
 
-def _settle(lease: Lease) -> None:
+def _end_trial(lease: Lease) -> None:
     if lease.trial:
         lease.trial = lease.backend.trial_running = False
 
 
-def _rank(one: Backend) -> tuple[bool, int, int]:
-    return (not one.well, one.failures, one.outstanding)
+def _rank(backend: Backend) -> tuple[bool, int, int]:
+    return (not backend.healthy, backend.failures, backend.outstanding)

@@ -1,4 +1,4 @@
-"""Decides where each request goes: balance, hedging and the way in, for the relay."""
+"""Routes each request to an upstream: admission, load balancing, hedging and ejection."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from undam.gateway.telemetry.metric_definitions import QUEUED, UPSTREAM_USABLE
 from undam.gateway.telemetry.metrics import WorkerMetrics
 
 HEDGE_HEADER = b"x-undam-hedge"
-"""``allow`` says that this request may be sent twice whatever its path, ``deny`` that it must not
-be hedged."""
+"""Request header: ``allow`` permits a second request on any path, ``deny`` forbids hedging."""
 
 
 @dataclass(slots=True, eq=False)
@@ -31,42 +30,48 @@ class _Attempt:
 
 @dataclass(slots=True, eq=False)
 class _InFlight:
-    """A request on its way; kept here, so that its id is nobody else's."""
+    """State of one request. The reference to the request keeps its ``id`` from being reused.
+
+    Args:
+        hedge_due: a hedge delay is running; content before its end counts as on time.
+        hedge_upstream: name of the upstream to which a granted hedge will be sent.
+        cancelled: upstream and waiting time of the attempt that lost. It is cancelled just before
+            the content of the winner is reported.
+        released: the permit was released.
+    """
 
     request: RequestInfo
     attempts: list[_Attempt] = field(default_factory=list)
-    delay: bool = False
-    picked: str = ""
+    hedge_due: bool = False
+    hedge_upstream: str = ""
     hedged: bool = False
     content: bool = False
-    # A loser is dropped just before the winner's content is told: the upstream, and how long it
-    # had waited.
-    dropped: tuple[str, float] | None = None
-    left: bool = False
+    cancelled: tuple[str, float] | None = None
+    released: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What a router lives among.
+    """Clock, random numbers and outputs of a router.
 
     Args:
-        clock: seconds, as the relay counts them.
+        clock: returns seconds of the same clock as the relay.
         rng: draws upstreams.
-        say: told, in one line, what an operator wants to know.
+        log: writes one line for the operator.
     """
 
     metrics: WorkerMetrics
     clock: Callable[[], float]
     rng: random.Random
-    say: Callable[[str], None]
+    log: Callable[[str], None]
 
 
 class GatewayRouter:
-    """A `Router` over one `Config`, which `apply` may replace while requests go on.
+    """A `Router` for one `Config`, which `apply` may replace while requests are in flight.
 
     Args:
-        upstreams: one for each of the config's, of the same name.
-        pages: answers what is under ``/-/``.
+        upstreams: the upstreams of the config, with the same names.
+        local_responses: answers paths under ``/-/``.
     """
 
     def __init__(
@@ -74,67 +79,70 @@ class GatewayRouter:
         config: Config,
         upstreams: Collection[Upstream],
         *,
-        pages: Callable[[RequestInfo], LocalResponse | Awaitable[LocalResponse] | None],
+        local_responses: Callable[[RequestInfo], LocalResponse | Awaitable[LocalResponse] | None],
         dependencies: Dependencies,
     ) -> None:
-        self.page = pages
+        self.page = local_responses
         self._config = config
         self._clock = dependencies.clock
         self._metrics = dependencies.metrics
-        self._say = dependencies.say
+        self._log = dependencies.log
         self._upstreams = {one.name: one for one in upstreams}
         self._upstream_key = ""
         self.balancer = LoadBalancer(
-            config.limits, rng=dependencies.rng, terms=config.ejection_limits
+            config.stream_limits, rng=dependencies.rng, ejection=config.ejection_limits
         )
         self.hedging = Hedging(config.hedge_limits)
         self.admission = AdmissionControl(
             config.admission_limits,
             clock=dependencies.clock,
-            room=self.balancer.has_room,
+            has_capacity=self.balancer.has_capacity,
             on_queue=lambda count: dependencies.metrics.set(QUEUED, count),
-            on_left=self._left,
+            on_finish=self._release,
         )
         self._in_flight: dict[int, _InFlight] = {}
         self._publish_usable()
 
     def apply(self, config: Config, upstreams: Collection[Upstream]) -> tuple[str, ...]:
-        """Go on under ``config``. The names of the upstreams that get no new stream come back."""
+        """Replace the configuration and return the names of the upstreams it removes.
+
+        Removed upstreams get no new streams.
+        """
         self._config = config
         self._upstreams |= {one.name: one for one in upstreams}
-        leaving = self.balancer.replace(config.limits)
-        for name in leaving:
+        removed = self.balancer.replace(config.stream_limits)
+        for name in removed:
             self.hedging.forget(name)
             self._metrics.set(UPSTREAM_USABLE, 0, name)
         self._upstreams = {
             name: one for name, one in self._upstreams.items() if self.balancer.backend(name)
         }
-        self.balancer.terms = config.ejection_limits
-        self.hedging.terms = config.hedge_limits
-        self.admission.queue.terms = config.admission_limits
-        self.admission.let_in()
+        self.balancer.ejection = config.ejection_limits
+        self.hedging.limits = config.hedge_limits
+        self.admission.queue.limits = config.admission_limits
+        self.admission.admit_queued()
         self._publish_usable()
-        return leaving
+        return removed
 
     def use_keys(self, keys: tuple[Key, ...] | None, upstream_key: str) -> None:
-        """Let in who has one of these (``None``: everybody), and ask upstreams with this one."""
+        """Set the accepted client keys (``None``: no key needed) and the key sent upstream."""
         self.admission.keys = keys
         self._upstream_key = upstream_key
 
-    def checked(self, name: str, *, well: bool) -> None:
-        """An active check of an upstream found it so."""
+    def set_healthy(self, name: str, healthy: bool) -> None:
+        """Record the result of an active health check."""
         backend = self.balancer.backend(name)
-        if backend is not None and backend.well != well:
-            self.balancer.checked(name, well=well)
-            self._say(f"upstream {name} {'is well again' if well else 'fails its health check'}")
+        if backend is not None and backend.healthy != healthy:
+            self.balancer.set_healthy(name, healthy)
+            self._log(f"upstream {name} {'passes' if healthy else 'fails'} its health check")
             self._publish_usable()
 
     def admit(
         self, request: RequestInfo
     ) -> AdmissionPermit | Refusal | Awaitable[AdmissionPermit | Refusal]:
         """See ``Router``."""
-        answer = self.admission.enter(request)
-        if not isinstance(answer, Refusal) and self._upstream_key:
+        decision = self.admission.enter(request)
+        if not isinstance(decision, Refusal) and self._upstream_key:
             strip_keys(request)
             key = self._upstream_key.encode("ascii")
             request.headers.append(
@@ -142,144 +150,148 @@ class GatewayRouter:
                 if request.api.name == MESSAGES.name
                 else (b"Authorization", b"Bearer " + key)
             )
-        return answer
+        return decision
 
     def choose(self, request: RequestInfo, tried: Collection[Upstream]) -> Upstream | None:
         """See ``Router``."""
         names = {one.name for one in tried}
-        entry = self._in_flight.get(id(request))
-        if entry is not None and entry.picked and entry.picked not in names:
-            return self._upstreams.get(entry.picked)
-        backend = self.balancer.choose(self._clock(), without=names)
+        state = self._in_flight.get(id(request))
+        if state is not None and state.hedge_upstream and state.hedge_upstream not in names:
+            return self._upstreams.get(state.hedge_upstream)
+        backend = self.balancer.choose(self._clock(), exclude=names)
         return None if backend is None else self._upstreams.get(backend.name)
 
     def began(self, upstream: Upstream, request: RequestInfo) -> None:
         """See ``Router``."""
         now = self._clock()
-        entry = self._entry(request)
+        state = self._state(request)
         backend = self.balancer.backend(upstream.name) or Backend(upstream.name, draining=True)
-        hedge = entry.picked == upstream.name
-        entry.picked = ""
-        entry.attempts.append(_Attempt(self.balancer.began(backend, now), now, hedge))
-        self.admission.sent(request)
+        hedge = state.hedge_upstream == upstream.name
+        state.hedge_upstream = ""
+        state.attempts.append(_Attempt(self.balancer.acquire(backend, now), now, hedge))
+        self.admission.forwarded(request)
 
     def ended(self, upstream: Upstream, request: RequestInfo, result: UpstreamResult) -> None:
         """See ``Router``."""
-        entry = self._in_flight.get(id(request))
-        attempt = None if entry is None else _attempt_on(entry, upstream.name)
-        if entry is None or attempt is None:
+        state = self._in_flight.get(id(request))
+        attempt = None if state is None else _attempt_on(state, upstream.name)
+        if state is None or attempt is None:
             return
         if not attempt.content:
-            self._judge(request, entry, attempt, result)
-        self.balancer.ended(attempt.lease)
+            self._record_result(request, state, attempt, result)
+        self.balancer.release(attempt.lease)
         if self.balancer.backend(upstream.name) is None:
             self._upstreams.pop(upstream.name, None)
-        entry.attempts.remove(attempt)
-        if entry.left and not entry.attempts:
+        state.attempts.remove(attempt)
+        if state.released and not state.attempts:
             del self._in_flight[id(request)]
-        self.admission.let_in()
+        self.admission.admit_queued()
 
     def hedge_after_s(self, request: RequestInfo) -> float | None:
         """See ``Router``."""
-        terms = self.hedging.terms
-        if terms.mode == "off" or len(self._upstreams) < 2 or not self._may_repeat(request):
+        if (
+            self.hedging.limits.mode == "off"
+            or len(self._upstreams) < 2
+            or not self._hedging_allowed(request)
+        ):
             return None
-        self.hedging.asked()
+        self.hedging.count_request()
         delay_s = self.hedging.delay_s(request.model)
         if delay_s is not None:
-            self._entry(request).delay = True
+            self._state(request).hedge_due = True
         return delay_s
 
     def may_hedge(self, request: RequestInfo) -> bool:
         """See ``Router``."""
-        entry = self._in_flight.get(id(request))
-        if entry is None or entry.hedged:
+        state = self._in_flight.get(id(request))
+        if state is None or state.hedged:
             return False
         now = self._clock()
-        entry.delay = False
-        names = {attempt.lease.name for attempt in entry.attempts}
-        backend = self.balancer.choose(now, without=names, trial=False)
+        state.hedge_due = False
+        names = {attempt.lease.name for attempt in state.attempts}
+        backend = self.balancer.choose(now, exclude=names, allow_trial=False)
         if backend is None:
             return False
         target = HedgeTarget(backend.name, backend.outstanding, backend.limit)
-        denial = self.hedging.take(target, now, queued=self.admission.queue.crowded)
+        denial = self.hedging.request_hedge(target, now, queued=self.admission.queue.crowded)
         if denial is not None:
-            self._metrics.denied_because(denial.value)
+            self._metrics.set_denial_reason(denial.value)
             return False
-        entry.picked, entry.hedged = backend.name, True
+        state.hedge_upstream, state.hedged = backend.name, True
         return True
 
     def saw_first_content(self, upstream: Upstream, request: RequestInfo, ttft_s: float) -> None:
         """See ``Router``."""
-        entry = self._in_flight.get(id(request))
-        attempt = None if entry is None else _attempt_on(entry, upstream.name)
-        if entry is None or attempt is None:
+        state = self._in_flight.get(id(request))
+        attempt = None if state is None else _attempt_on(state, upstream.name)
+        if state is None or attempt is None:
             return
         now = self._clock()
         attempt.content = True
-        self._succeeded(attempt, now)
+        self._record_success(attempt, now)
         if not request.streams or request.api is PLAIN:
             return
-        self.hedging.answered(request.model, upstream.name, ttft_s, now)
-        if entry.dropped is not None:
-            self.hedging.answered(request.model, *entry.dropped, now)
-            entry.dropped = None
-        if entry.delay:
-            self.hedging.in_time()
-        if entry.hedged and not entry.content:
-            self.hedging.decided(now, won=attempt.hedge)
-        entry.content = True
+        self.hedging.record_ttft(request.model, upstream.name, ttft_s, now)
+        if state.cancelled is not None:
+            self.hedging.record_ttft(request.model, *state.cancelled, now)
+            state.cancelled = None
+        if state.hedge_due:
+            self.hedging.record_on_time()
+        if state.hedged and not state.content:
+            self.hedging.record_result(now, won=attempt.hedge)
+        state.content = True
 
-    def _entry(self, request: RequestInfo) -> _InFlight:
-        entry = self._in_flight.get(id(request))
-        if entry is None:
-            entry = self._in_flight[id(request)] = _InFlight(request)
-        return entry
+    def _state(self, request: RequestInfo) -> _InFlight:
+        state = self._in_flight.get(id(request))
+        if state is None:
+            state = self._in_flight[id(request)] = _InFlight(request)
+        return state
 
-    def _left(self, request: RequestInfo) -> None:
-        entry = self._in_flight.get(id(request))
-        if entry is not None:
-            entry.left = True
-            if not entry.attempts:
+    def _release(self, request: RequestInfo) -> None:
+        state = self._in_flight.get(id(request))
+        if state is not None:
+            state.released = True
+            if not state.attempts:
                 del self._in_flight[id(request)]
 
-    def _may_repeat(self, request: RequestInfo) -> bool:
-        said = request.get(HEDGE_HEADER)
-        if said is not None:
-            return said.strip().lower() == b"allow"
+    def _hedging_allowed(self, request: RequestInfo) -> bool:
+        value = request.get(HEDGE_HEADER)
+        if value is not None:
+            return value.strip().lower() == b"allow"
         return request.path.endswith(self._config.hedge_paths)
 
-    def _judge(
-        self, request: RequestInfo, entry: _InFlight, attempt: _Attempt, result: UpstreamResult
+    def _record_result(
+        self, request: RequestInfo, state: _InFlight, attempt: _Attempt, result: UpstreamResult
     ) -> None:
-        """What an attempt without content says of its upstream."""
+        """Update balancing and hedging after an attempt that returned no content."""
         now, name = self._clock(), attempt.lease.name
         if result is UpstreamResult.OK:
-            self._succeeded(attempt, now)
+            self._record_success(attempt, now)
         elif result is UpstreamResult.CANCELLED:
-            entry.dropped = (name, now - attempt.began_s)
+            state.cancelled = (name, now - attempt.began_s)
         elif self.balancer.failed(attempt.lease, now):
-            self._say(f"upstream {name} is set aside: {result.value}")
+            self._log(f"upstream {name} is ejected: {result.value}")
             self._publish_usable()
         if request.streams and result is UpstreamResult.TIMEOUT:
-            # It would have taken longer still.
-            self.hedging.answered(request.model, name, now - attempt.began_s, now)
+            # The true TTFT is at least this long.
+            self.hedging.record_ttft(request.model, name, now - attempt.began_s, now)
 
-    def _succeeded(self, attempt: _Attempt, now: float) -> None:
-        aside = attempt.lease.backend.aside
+    def _record_success(self, attempt: _Attempt, now: float) -> None:
+        backend = attempt.lease.backend
+        was_available = backend.available
         self.balancer.succeeded(attempt.lease, now)
-        if aside and not attempt.lease.backend.aside:
-            self._say(f"upstream {attempt.lease.name} is back")
+        if backend.available and not was_available:
+            self._log(f"upstream {backend.name} is available again")
             self._publish_usable()
 
     def _publish_usable(self) -> None:
-        for one in self.balancer.backends:
-            usable = not one.aside and not one.draining
-            self._metrics.set(UPSTREAM_USABLE, int(usable), one.name)
+        for backend in self.balancer.backends:
+            usable = backend.available and not backend.draining
+            self._metrics.set(UPSTREAM_USABLE, int(usable), backend.name)
 
 
-def _attempt_on(entry: _InFlight, name: str) -> _Attempt | None:
-    for one in entry.attempts:
-        if one.lease.name == name:
-            return one
+def _attempt_on(state: _InFlight, name: str) -> _Attempt | None:
+    for attempt in state.attempts:
+        if attempt.lease.name == name:
+            return attempt
     return None

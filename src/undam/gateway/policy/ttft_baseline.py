@@ -1,5 +1,7 @@
-"""What TTFT is usual, per model: the last of them, sorted. Pure; memory is bounded whatever names
-clients send."""
+"""Rolling TTFT baseline per model, over the last 512 samples. Pure.
+
+Memory is bounded, whatever model names clients send.
+"""
 
 from __future__ import annotations
 
@@ -7,107 +9,111 @@ from bisect import bisect_left, insort
 from collections import OrderedDict, deque
 
 WINDOW = 512
-"""Samples that count: with fewer, a p95 jumps; with more, it is slow to follow the load."""
+"""Number of samples. With fewer, the p95 fluctuates; with more, it follows load changes slowly."""
 
-ENOUGH = 40
-"""Samples before a p95 is told: it is then the third largest, so two stalls do not spoil it."""
+MIN_SAMPLES = 40
+"""Samples needed for a quantile. The p95 of 40 is the third largest, so two stalls do not move
+it."""
 
-_STALE_S = 900.0
+_MAX_AGE_S = 900.0
 _BLOCK = 64
-# What is calm follows what is quicker at once, and what is slower so slowly that it takes 9000
-# requests to double: a time of load is not taken for the rule, other prompts are in the end.
-_DOWN, _UP = 0.25, 1.005
-# Prompts of one length differ little; a quarter more is then no load yet.
-_LEAST_MORE = 1.5
-# Asks of a new name, among the last new ones, before it takes the place of an old one.
-_OFTEN = 8
+# The baseline falls quickly and rises slowly: it takes 9000 requests to double. So a busy period
+# does not raise it, but a lasting change of prompts does.
+_FALL_WEIGHT, _MAX_RISE = 0.25, 1.005
+# Prompts of equal length have nearly equal TTFTs. A margin of 50 % over the median keeps small
+# differences between them from counting as load.
+_MIN_MARGIN = 1.5
+# Number of requests, among recent unknown model names, before a name replaces an old one.
+_REPLACE_AFTER = 8
 
 
 class TtftBaseline:
-    """The TTFT of one model, over its last `WINDOW` attempts of at most 15 minutes.
+    """TTFT of one model, over its last `WINDOW` attempts of at most 15 minutes.
 
-    Attempts that were given up count with the time they had waited: leaving them out would make
-    the quantile smaller with every hedge.
+    Cancelled attempts count with the time they had waited. Without them, every hedge would lower
+    the quantile.
     """
 
-    __slots__ = ("_block", "_order", "_sorted", "baseline_s")
+    __slots__ = ("_block", "_order", "_sorted", "unloaded_s")
 
     def __init__(self) -> None:
         self._order: deque[tuple[float, float]] = deque()
         self._sorted: list[float] = []
         self._block: list[float] = []
-        self.baseline_s: float | None = None
-        """A TTFT that half of the requests would exceed only under load: the p75, and at least 1.5
-        times the median, of times when nothing was busy."""
+        self.unloaded_s: float | None = None
+        """TTFT of an idle upstream: the p75 of quiet periods, at least 1.5 times their median.
+        Half of the requests exceed it only under load. ``None`` until enough is known."""
 
     def __len__(self) -> int:
         return len(self._sorted)
 
     def add(self, ttft_s: float, now_s: float) -> None:
-        """One attempt's own TTFT, from when it was sent to this upstream."""
+        """Add the TTFT of one attempt, counted from when it was sent to its upstream."""
         order = self._order
         order.append((now_s, ttft_s))
         insort(self._sorted, ttft_s)
-        while len(order) > WINDOW or now_s - order[0][0] > _STALE_S:
+        while len(order) > WINDOW or now_s - order[0][0] > _MAX_AGE_S:
             _, old = order.popleft()
             del self._sorted[bisect_left(self._sorted, old)]
         self._block.append(ttft_s)
         if len(self._block) == _BLOCK:
             self._block.sort()
-            self._learn(max(self._block[_BLOCK * 3 // 4], _LEAST_MORE * self._block[_BLOCK // 2]))
+            p75, p50 = self._block[_BLOCK * 3 // 4], self._block[_BLOCK // 2]
+            self._update_unloaded(max(p75, _MIN_MARGIN * p50))
             self._block.clear()
 
-    def _learn(self, now_s: float) -> None:
-        before = self.baseline_s
+    def _update_unloaded(self, block_s: float) -> None:
+        before = self.unloaded_s
         if before is None:
-            self.baseline_s = now_s
-        elif now_s < before:
-            self.baseline_s = before - _DOWN * (before - now_s)
+            self.unloaded_s = block_s
+        elif block_s < before:
+            self.unloaded_s = before - _FALL_WEIGHT * (before - block_s)
         else:
-            self.baseline_s = min(now_s, before * _UP)
+            self.unloaded_s = min(block_s, before * _MAX_RISE)
 
     def quantile(self, q: float) -> float | None:
-        """The nearest-rank quantile; ``None`` of fewer than `ENOUGH`."""
+        """Return the nearest-rank quantile, or ``None`` for fewer than `MIN_SAMPLES` samples."""
         count = len(self._sorted)
-        if count < ENOUGH:
+        if count < MIN_SAMPLES:
             return None
         return self._sorted[min(count - 1, int(q * count))]
 
 
 class ModelBaselines:
-    """A `TtftBaseline` for each model that is asked for.
+    """A `TtftBaseline` for each requested model.
 
     Args:
-        most: models told apart; of more, the one that was asked for longest ago is forgotten.
+        max_models: number of models with a baseline of their own; beyond it, the least recently
+            requested one is dropped.
     """
 
-    def __init__(self, most: int = 64) -> None:
-        self._most = most
+    def __init__(self, max_models: int = 64) -> None:
+        self._max_models = max_models
         self._known: OrderedDict[str, TtftBaseline] = OrderedDict()
-        self._new: OrderedDict[str, int] = OrderedDict()
+        self._unknown: OrderedDict[str, int] = OrderedDict()
         self._others = TtftBaseline()
 
     def of(self, model: str) -> TtftBaseline:
-        """The one of ``model``, or of all others while it is too new to have its own.
+        """Return the baseline of ``model``, or the shared one of all models without their own.
 
-        When all places are taken, a new name gets one only when it comes often, so a client that
-        makes up a name for each request pushes nobody out.
+        When the table is full, a new name replaces an old one only if it is requested often. So
+        a client that invents a name per request displaces no model.
         """
         known = self._known.get(model)
         if known is not None:
             self._known.move_to_end(model)
             return known
-        if len(self._known) >= self._most and not self._again(model):
+        if len(self._known) >= self._max_models and not self._is_frequent(model):
             return self._others
-        if len(self._known) >= self._most:
+        if len(self._known) >= self._max_models:
             self._known.popitem(last=False)
         return self._known.setdefault(model, TtftBaseline())
 
-    def _again(self, model: str) -> bool:
-        seen = self._new.pop(model, 0) + 1
-        if seen >= _OFTEN:
+    def _is_frequent(self, model: str) -> bool:
+        requests = self._unknown.pop(model, 0) + 1
+        if requests >= _REPLACE_AFTER:
             return True
-        self._new[model] = seen
-        if len(self._new) > self._most:
-            self._new.popitem(last=False)
+        self._unknown[model] = requests
+        if len(self._unknown) > self._max_models:
+            self._unknown.popitem(last=False)
         return False

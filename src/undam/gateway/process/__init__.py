@@ -1,1 +1,1 @@
-"""Main process, workers, supervision and systemd of the gateway."""
+"""Processes of the gateway: entry point, workers, supervisor and systemd notification."""

@@ -1,4 +1,4 @@
-"""`undam gateway` as a process: its socket, then one worker or a parent of several."""
+"""Entry point of `undam gateway`: binds the socket, then runs one worker or a supervisor."""
 
 from __future__ import annotations
 
@@ -9,30 +9,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from undam.errors import UndamError, UsageError
-from undam.gateway.config.config import Config, read_key
+from undam.gateway.config.config import Config
+from undam.gateway.process.files import check_files
 from undam.gateway.process.supervisor import Supervisor, WorkerStates
 from undam.gateway.process.systemd import notify
-from undam.gateway.process.worker import (
-    WorkerSpec,
-    listener_tls,
-    make_upstreams,
-    read_keys,
-    run_worker,
-)
+from undam.gateway.process.worker import WorkerSpec, run_worker
 from undam.gateway.telemetry.shared_memory import SharedMetrics
 from undam.wire.url import bracketed
-
-
-def check_files(config: Config) -> None:
-    """Read every file that ``config`` names, as a start would.
-
-    Raises:
-        UsageError, ConfigSyntaxError: one is missing or wrong; shows nothing of a key.
-    """
-    make_upstreams(config)
-    listener_tls(config)
-    read_keys(config)
-    read_key("upstream_key", config.upstream_key)
 
 
 def run_gateway(
@@ -40,78 +23,87 @@ def run_gateway(
     *,
     load: Callable[[], Config],
     announce: Callable[[str], None],
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> int:
     """Serve until SIGTERM or SIGINT.
 
     Args:
-        load: reads the configuration anew, for SIGHUP; raises UndamError.
-        announce: told the gateway's URL, once, when all workers listen.
-        say: told, in one line, what an operator wants to know.
+        load: reads the configuration again, for SIGHUP; raises UndamError.
+        announce: called once with the gateway's URL, when all workers listen.
+        log: writes one line for the operator.
 
     Returns:
-        0 if every stream came to its end, 1 if some were cut.
+        0 if every stream ended by itself, 1 if some were cut.
 
     Raises:
-        UsageError: the address cannot be used, or a file that ``config`` names.
+        UsageError: the address or a file in the configuration is not usable.
     """
     check_files(config)
     _raise_file_limit()
-    states, shared_metrics = WorkerStates(config.workers), SharedMetrics.make(config.workers)
-    with contextlib.closing(_bind(config)) as first:
-        url = _url(config, first)
+    with contextlib.closing(_bind(config)) as listener:
+        url = _url(config, listener)
 
         def ready() -> None:
             announce(url)
             notify("READY=1")
 
         spec = WorkerSpec(
-            config=config, load=load, number=0, states=states,
-            shared_metrics=shared_metrics, listener=first,
-            alone=True, ready=ready, say=say,
-        )  # fmt: skip
-        if config.workers == 1:
-            return run_worker(spec)
-        return _run_several(spec, ready)
+            config=config,
+            load=load,
+            number=0,
+            states=WorkerStates(config.workers),
+            shared_metrics=SharedMetrics.make(config.workers),
+            listener=listener,
+            supervised=False,
+            ready=ready,
+            log=log,
+        )
+        return run_worker(spec) if config.workers == 1 else _supervise(spec)
 
 
-def _run_several(spec: WorkerSpec, ready: Callable[[], None]) -> int:
-    # The first socket only holds the port: connections go to sockets that listen.
+def _supervise(spec: WorkerSpec) -> int:
+    # The socket of ``spec`` only reserves the port and does not listen. Each worker binds its own
+    # socket to the port, and the kernel distributes connections between those that listen.
     port = spec.listener.getsockname()[1]
 
     def work(number: int) -> int:
         try:
-            with contextlib.closing(_bind(spec.config, port=port)) as own:
+            with contextlib.closing(_bind(spec.config, port=port)) as listener:
+                # A supervised worker reports that it is ready through ``WorkerStates`` only.
                 return run_worker(
-                    replace(spec, number=number, listener=own, alone=False, ready=_nothing)
+                    replace(
+                        spec,
+                        number=number,
+                        listener=listener,
+                        supervised=True,
+                        ready=lambda: None,
+                    )
                 )
         except UndamError as error:
-            spec.say(f"worker {number}: {error}")
+            spec.log(f"worker {number}: {error}")
             return 2
 
-    def accept() -> bool:
+    def accept_reload() -> bool:
         try:
             check_files(spec.load())
         except UndamError as error:
-            spec.say(f"the new configuration is refused, the old one stays: {error}")
+            spec.log(f"the new configuration is invalid, keeping the old one: {error}")
             return False
         return True
 
-    supervisor = Supervisor(spec.states, work, ready=ready, accept=accept, say=spec.say)
+    supervisor = Supervisor(
+        spec.states, work, ready=spec.ready, accept_reload=accept_reload, log=spec.log
+    )
     code = supervisor.run()
     if code == 2:
-        raise UsageError("no worker could begin")
+        raise UsageError("no worker could start")
     return code
 
 
-def _nothing() -> None:
-    """A worker of several reports to its parent only through `WorkerStates`."""
-
-
 def _bind(config: Config, *, port: int | None = None) -> socket.socket:
-    """A socket that is bound and does not listen yet."""
-    host, wanted = config.address
-    wanted = wanted if port is None else port
+    """Return a socket that is bound but does not listen yet."""
+    host, configured = config.address
+    wanted = configured if port is None else port
     try:
         found = socket.getaddrinfo(host, wanted, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
@@ -136,7 +128,7 @@ def _url(config: Config, sock: socket.socket) -> str:
 
 
 def _raise_file_limit() -> None:
-    """Allow as many streams as the system does; many shells start with 1024 files."""
+    """Raise the limit of open files to the hard limit; many shells start with 1024."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,4 +1,4 @@
-"""The parent of several workers: starts them, starts a crashed one again, passes signals on."""
+"""Supervisor of several workers: starts them, restarts crashed ones and forwards signals."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from enum import IntEnum
 from undam.gateway.process.systemd import notify
 
 _PR_SET_PDEATHSIG = 1
-# A worker that crashes at once must not be started in a busy loop, nor stay away for long.
-_FIRST_PAUSE_S = 0.1
-_LONGEST_PAUSE_S = 10.0
-_STEADY_S = 60.0
-# After the signal to end at once.
-_MERCY_S = 2.0
-_TICK_S = 0.05
+# Restarts of a worker that crashes at once are spaced, but not too far apart.
+_MIN_PAUSE_S = 0.1
+_MAX_PAUSE_S = 10.0
+_STABLE_S = 60.0
+# Time between the signal to stop at once and SIGKILL.
+_KILL_AFTER_S = 2.0
+_STARTING_POLL_S = 0.05
+_MAX_WAIT_S = 60.0
 SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD})
 
 
 class WorkerState(IntEnum):
-    """Of a worker, in one byte of shared memory."""
+    """State of a worker, in one byte of shared memory."""
 
     DOWN = 0
     LISTENING = 1
@@ -33,14 +34,14 @@ class WorkerState(IntEnum):
 
 
 class WorkerStates:
-    """The states of all workers, in memory that they share; made before they are."""
+    """States of all workers in shared memory, which is allocated before they are forked."""
 
     def __init__(self, count: int) -> None:
         self._states = mmap.mmap(-1, count)
         self.count = count
 
     def set(self, worker: int, state: WorkerState) -> None:
-        """Note it."""
+        """Set the state of one worker."""
         self._states[worker] = state
 
     @property
@@ -50,17 +51,17 @@ class WorkerStates:
         if WorkerState.DRAINING in states:
             return "draining"
         down = states.count(WorkerState.DOWN)
-        return f"{down} of {self.count} workers do not listen" if down else ""
+        return f"{down} of {self.count} workers are not listening" if down else ""
 
 
 class Supervisor:
-    """Runs ``work(number)`` in a process each until it is told to stop.
+    """Runs ``work(number)`` in one process per worker until a signal stops them.
 
     Args:
-        work: returns the exit code; SIGTERM lets it drain, SIGUSR1 end at once.
-        ready: called once, when all listen.
-        accept: called on SIGHUP; false keeps the signal from the workers.
-        say: told, in one line, what an operator wants to know.
+        work: returns the exit code. It drains on SIGTERM and stops at once on SIGUSR1.
+        ready: called once, when all workers listen.
+        accept_reload: called on SIGHUP; if it returns false, the workers do not get the signal.
+        log: writes one line for the operator.
     """
 
     def __init__(
@@ -69,35 +70,39 @@ class Supervisor:
         work: Callable[[int], int],
         *,
         ready: Callable[[], None],
-        accept: Callable[[], bool],
-        say: Callable[[str], None],
+        accept_reload: Callable[[], bool],
+        log: Callable[[str], None],
     ) -> None:
         self._states = states
         self._work = work
         self._ready: Callable[[], None] | None = ready
-        self._accept = accept
-        self._say = say
+        self._accept_reload = accept_reload
+        self._log = log
         self._pids: dict[int, int] = {}
-        self._begun: dict[int, float] = {}
+        self._started: dict[int, float] = {}
         self._pauses: dict[int, float] = {}
-        self._due: dict[int, float] = {}
-        self._stops = 0
+        self._restart_at: dict[int, float] = {}
+        self._stop_signals = 0
         self._kill_at = float("inf")
 
     def run(self) -> int:
-        """Returns 0 after a stop in good order, 1 if workers had to be killed, or the code of a
-        worker that could not even begin."""
+        """Run the workers.
+
+        Returns:
+            0 after a clean stop, 1 if workers failed or were killed, or the exit code of a
+            worker that could not start.
+        """
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         code = 0
         try:
             for worker in range(self._states.count):
                 self._start(worker)
-            while self._pids or (self._due and not self._stops):
-                got = signal.sigtimedwait(SIGNALS, _TICK_S if self._ready else self._patience())
-                if got is not None:
-                    self._obey(got.si_signo)
+            while self._pids or (self._restart_at and not self._stop_signals):
+                received = signal.sigtimedwait(SIGNALS, self._wait_s())
+                if received is not None:
+                    self._handle(received.si_signo)
                 code = max(code, self._reap())
-                self._go_on()
+                self._run_due()
             return code
         finally:
             for pid in self._pids.values():
@@ -106,38 +111,40 @@ class Supervisor:
                     os.waitpid(pid, 0)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def _patience(self) -> float:
-        """Seconds to the next thing that is due by itself."""
-        due = min([*self._due.values(), self._kill_at])
-        return min(60.0, max(0.0, due - time.monotonic()))
+    def _wait_s(self) -> float:
+        """Return the time until the next restart or kill; poll while workers are starting."""
+        if self._ready is not None:
+            return _STARTING_POLL_S
+        due = min([*self._restart_at.values(), self._kill_at])
+        return min(_MAX_WAIT_S, max(0.0, due - time.monotonic()))
 
-    def _obey(self, number: int) -> None:
+    def _handle(self, number: int) -> None:
         if number == signal.SIGHUP:
-            if self._accept():
-                self._tell(signal.SIGHUP)
+            if self._accept_reload():
+                self._signal_all(signal.SIGHUP)
         elif number in (signal.SIGTERM, signal.SIGINT):
-            self._stops += 1
-            if self._stops == 1:
+            self._stop_signals += 1
+            if self._stop_signals == 1:
                 notify("STOPPING=1")
-                self._tell(signal.SIGTERM)
+                self._signal_all(signal.SIGTERM)
             else:
-                self._tell(signal.SIGUSR1)
-                self._kill_at = time.monotonic() + _MERCY_S
+                self._signal_all(signal.SIGUSR1)
+                self._kill_at = time.monotonic() + _KILL_AFTER_S
 
-    def _go_on(self) -> None:
-        """Whatever is due by now."""
+    def _run_due(self) -> None:
+        """Report readiness, kill workers that did not stop, and restart crashed ones."""
         now = time.monotonic()
         if self._ready is not None and not self._states.not_ready:
             ready, self._ready = self._ready, None
             ready()
         if now >= self._kill_at:
-            self._tell(signal.SIGKILL)
-        for worker, due in list(self._due.items()):
-            if due <= now and not self._stops:
-                del self._due[worker]
+            self._signal_all(signal.SIGKILL)
+        for worker, due in list(self._restart_at.items()):
+            if due <= now and not self._stop_signals:
+                del self._restart_at[worker]
                 self._start(worker)
 
-    def _tell(self, number: int) -> None:
+    def _signal_all(self, number: int) -> None:
         for pid in self._pids.values():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
@@ -149,23 +156,23 @@ class Supervisor:
         pid = os.fork()
         if pid:
             self._pids[worker] = pid
-            self._begun[worker] = time.monotonic()
+            self._started[worker] = time.monotonic()
             return
         code = 1
         try:
-            _die_with(parent)
+            _drain_when_orphaned(parent)
             code = self._work(worker)
         except BaseException as error:
-            self._say(f"worker {worker}: {type(error).__name__}: {error}")
+            self._log(f"worker {worker}: {type(error).__name__}: {error}")
         finally:
             with contextlib.suppress(OSError):
                 sys.stderr.flush()
-            # Nothing of the parent's: its cleaning up is its own.
+            # Skip the parent's exit handlers and buffers.
             os._exit(code)
 
     def _reap(self) -> int:
-        """Take note of workers that ended; the worst code that is to be told."""
-        worst = 0
+        """Collect ended workers and return the highest exit code to report."""
+        highest = 0
         for worker, pid in list(self._pids.items()):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if not ended:
@@ -173,30 +180,30 @@ class Supervisor:
             del self._pids[worker]
             self._states.set(worker, WorkerState.DOWN)
             code = os.waitstatus_to_exitcode(status)
-            if self._stops:
-                worst = max(worst, 1 if code else 0)
+            if self._stop_signals:
+                highest = max(highest, 1 if code else 0)
             elif self._ready is not None:
-                # It could not begin, and its next try would end the same way.
-                self._stops += 1
-                self._tell(signal.SIGTERM)
-                worst = max(worst, code if code > 0 else 1)
+                # The worker failed at startup, and another try would fail in the same way.
+                self._stop_signals += 1
+                self._signal_all(signal.SIGTERM)
+                highest = max(highest, code if code > 0 else 1)
             else:
-                self._again(worker, code)
-        return worst
+                self._schedule_restart(worker, code)
+        return highest
 
-    def _again(self, worker: int, code: int) -> None:
+    def _schedule_restart(self, worker: int, code: int) -> None:
         now = time.monotonic()
-        steady = now - self._begun[worker] > _STEADY_S
-        pause = _FIRST_PAUSE_S if steady else self._pauses.get(worker, _FIRST_PAUSE_S)
-        self._pauses[worker] = min(_LONGEST_PAUSE_S, pause * 2)
-        self._due[worker] = now + pause
-        how = f"signal {-code}" if code < 0 else f"code {code}"
-        self._say(f"worker {worker} ended with {how}; it starts again in {pause:g} s")
+        stable = now - self._started[worker] > _STABLE_S
+        pause = _MIN_PAUSE_S if stable else self._pauses.get(worker, _MIN_PAUSE_S)
+        self._pauses[worker] = min(_MAX_PAUSE_S, pause * 2)
+        self._restart_at[worker] = now + pause
+        cause = f"signal {-code}" if code < 0 else f"exit code {code}"
+        self._log(f"worker {worker} ended with {cause}; restarting it in {pause:g} s")
 
 
-def _die_with(parent: int) -> None:
-    """Let this worker drain when its parent is gone, however that ended."""
-    import ctypes  # noqa: PLC0415 (a lone worker does without)
+def _drain_when_orphaned(parent: int) -> None:
+    """Have the kernel send SIGTERM to this worker when its parent dies, for whatever reason."""
+    import ctypes  # noqa: PLC0415 (not needed by a single worker)
 
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:

@@ -1,4 +1,4 @@
-"""Tell systemd what the service does (man 3 sd_notify); without its socket nothing is sent."""
+"""Service notifications for systemd (man 3 sd_notify); without its socket nothing is sent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 
 
 def notify(state: str) -> None:
-    """Send ``READY=1``, ``STOPPING=1`` or ``RELOADING=1``; a failure stops nothing."""
+    """Send ``READY=1``, ``STOPPING=1`` or ``RELOADING=1``; errors are ignored."""
     path = os.environ.get("NOTIFY_SOCKET", "")
     if not path.startswith(("/", "@")):
         return

@@ -8,8 +8,9 @@ import ssl
 
 from undam.aio.deadlines import DeadlineTimer
 from undam.aio.deferred import DeferredQueue
+from undam.gateway.config.limits import RequestLimits
 from undam.gateway.http.pool import UpstreamPool
-from undam.gateway.interfaces import Observer, RequestLimits, Router
+from undam.gateway.interfaces import Observer, Router
 from undam.gateway.relay.client_connection import ClientConnection
 
 

@@ -11,6 +11,7 @@ from math import inf
 from typing import Protocol
 
 from undam.apis import PLAIN
+from undam.gateway.config.limits import RequestLimits
 from undam.gateway.http.fast_path import FastPath
 from undam.gateway.http.headers import ForwardedHead, ResponseHead
 from undam.gateway.http.pool import UpstreamPool
@@ -18,7 +19,6 @@ from undam.gateway.interfaces import (
     AttemptKind,
     Observer,
     RequestInfo,
-    RequestLimits,
     RequestRecord,
     Router,
     Upstream,

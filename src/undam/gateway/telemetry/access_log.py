@@ -1,8 +1,10 @@
-"""One line of JSON for each request, written by a thread of its own: a full disk or a slow reader
-of the pipe stops no stream, it costs lines, and how many is told.
+"""Access log: one line of JSON per request, written by a separate thread.
 
-Nothing of a prompt, an answer or a key is in a line; what a client can choose (path, model, request
-id) is cut, has secrets taken out and is escaped as JSON does, so it can begin no line.
+Logging never blocks a stream. If the disk is full or the reader of a pipe is slow, lines are
+dropped, and their number is logged.
+
+Lines contain no prompts, responses or keys. Values that a client chooses (path, model, request ID)
+are truncated, redacted and escaped as JSON, so that they cannot start a new line.
 """
 
 from __future__ import annotations
@@ -21,35 +23,35 @@ from typing import Any
 from undam.errors import UsageError
 from undam.gateway.interfaces import RequestRecord
 from undam.gateway.telemetry.gap_stats import GapStats
-from undam.gateway.telemetry.traceparent import of_record
+from undam.gateway.telemetry.traceparent import from_record
 from undam.record.redact import redact_text
 
-# What may wait for the disk: some 10000 lines.
-_WAITING_BYTES = 4 << 20
+# Maximum size of the buffer, about 10,000 lines.
+_BUFFER_BYTES = 4 << 20
 _BATCH_S = 0.1
-# A write to a pipe is whole up to this size whoever else writes (PIPE_BUF of Linux), so lines of
-# several workers do not mix.
-_WHOLE_BYTES = 4096
-_TEXT = 512
-_SHORT = 96
+# Writes to a pipe are atomic up to this size (PIPE_BUF on Linux), so that the lines of several
+# workers are not interleaved.
+_ATOMIC_BYTES = 4096
+_TEXT_CHARS = 512
+_SHORT_CHARS = 96
 
 
 def entry(record: RequestRecord, gaps: GapStats) -> dict[str, Any]:
-    """A line as a dictionary. Milliseconds and bytes; null for what there was none of."""
+    """Return a log line as a dictionary; ``None`` for values that do not apply."""
     request, upstream = record.request, record.upstream
     began_s = time.time() - time.monotonic() + record.began_at
-    trace = of_record(record)
+    trace = from_record(record)
     return {
         "time": datetime.fromtimestamp(began_s, UTC).isoformat(timespec="milliseconds"),
-        "request_id": request and request.request_id[:_SHORT],
+        "request_id": request and request.request_id[:_SHORT_CHARS],
         "client": request and request.client,
         "key": request and (request.key_name or None),
-        "method": request and request.method[:_SHORT],
-        "path": request and redact_text(request.target[:_TEXT]),
+        "method": request and request.method[:_SHORT_CHARS],
+        "path": request and redact_text(request.target[:_TEXT_CHARS]),
         "status": record.status or None,
         "api": request and request.api.name,
         "stream": bool(request and request.streams),
-        "model": request and (redact_text(request.model[:_SHORT]) or None),
+        "model": request and (redact_text(request.model[:_SHORT_CHARS]) or None),
         "upstream": upstream and upstream.name,
         "ttft_ms": _ms(record.content_at and record.content_at - record.began_at),
         "gap_p99_ms": _ms(gaps.p99_s),
@@ -61,16 +63,16 @@ def entry(record: RequestRecord, gaps: GapStats) -> dict[str, Any]:
         "retries": record.retries,
         "hedged": record.hedged or None,
         "ended": record.end_reason and record.end_reason.value,
-        "detail": redact_text(record.detail[:_TEXT]) or None,
+        "detail": redact_text(record.detail[:_TEXT_CHARS]) or None,
         "trace_id": trace and trace.trace_id,
     }
 
 
 class AccessLog:
-    """Takes lines at once and writes them in the order taken, a tenth of a second later.
+    """Buffers lines and writes them in order, about 0.1 s later.
 
     Args:
-        path: a file to append to; ``None`` for standard output.
+        path: the file to append to; ``None`` for standard output.
 
     Raises:
         UsageError: the file cannot be opened.
@@ -80,7 +82,7 @@ class AccessLog:
         self._path = path
         self._fd = _open(path)
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._waiting_bytes = 0
+        self._buffered_bytes = 0
         self._dropped = 0
         self._lock = threading.Lock()
         self._reopen = False
@@ -88,30 +90,30 @@ class AccessLog:
         self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
         self._thread.start()
 
-    def note(self, record: RequestRecord, gaps: GapStats) -> None:
-        """Write the line of a record that has ended."""
+    def log(self, record: RequestRecord, gaps: GapStats) -> None:
+        """Write the line of an ended request."""
         self.write(entry(record, gaps))
 
     def write(self, line: dict[str, Any]) -> None:
-        """Take a line; dropped, and counted, where too many wait."""
+        """Buffer a line; if the buffer is full, drop and count it."""
         data = json.dumps(line, separators=(",", ":")).encode() + b"\n"
-        if len(data) > _WHOLE_BYTES:
-            short = {key: one[:_SHORT] if isinstance(one, str) else one
+        if len(data) > _ATOMIC_BYTES:
+            short = {key: one[:_SHORT_CHARS] if isinstance(one, str) else one
                      for key, one in line.items()}  # fmt: skip
             data = json.dumps(short, separators=(",", ":")).encode() + b"\n"
         with self._lock:
-            if self._waiting_bytes + len(data) > _WAITING_BYTES:
+            if self._buffered_bytes + len(data) > _BUFFER_BYTES:
                 self._dropped += 1
                 return
-            self._waiting_bytes += len(data)
+            self._buffered_bytes += len(data)
         self._queue.put(data)
 
     def reopen(self) -> None:
-        """Open the path anew before the next line, since somebody moved the file away."""
+        """Reopen the file before the next line, for log rotation."""
         self._reopen = True
 
     def close(self, timeout_s: float = 2.0) -> None:
-        """Write what waits, for so long at most, and close."""
+        """Write the buffered lines, for at most ``timeout_s``, and close the file."""
         self._closing.set()
         self._queue.put(None)
         self._thread.join(timeout_s)
@@ -119,17 +121,17 @@ class AccessLog:
             os.close(self._fd)
 
     def _run(self) -> None:
-        going_on = True
-        while going_on:
+        running = True
+        while running:
             first = self._queue.get()
-            # One thread's turn for many lines: it takes the interpreter from the streams each time.
+            # Lines are written in batches, since this thread takes the GIL from the streams.
             self._closing.wait(_BATCH_S)
             lines = [] if first is None else [first]
-            going_on = first is not None
+            running = first is not None
             while not self._queue.empty():
                 line = self._queue.get()
                 if line is None:
-                    going_on = False
+                    running = False
                 else:
                     lines.append(line)
             self._write_all(lines)
@@ -137,27 +139,27 @@ class AccessLog:
     def _write_all(self, lines: list[bytes]) -> None:
         if self._reopen:
             self._reopen = False
-            self._open_again()
+            self._reopen_file()
         lost = 0
-        for part in _parts(lines):
+        for batch in _batches(lines):
             try:
-                _write_whole(self._fd, b"".join(part))
+                _write_fully(self._fd, b"".join(batch))
             except OSError:
-                lost += len(part)
+                lost += len(batch)
         with self._lock:
-            self._waiting_bytes -= sum(map(len, lines))
+            self._buffered_bytes -= sum(map(len, lines))
             self._dropped += lost
             dropped = self._dropped
         if dropped and not lost:
             with contextlib.suppress(OSError):
-                told = datetime.now(UTC).isoformat(timespec="milliseconds")
-                text = json.dumps({"time": told, "dropped_lines": dropped}, separators=(",", ":"))
-                _write_whole(self._fd, text.encode() + b"\n")
+                now = datetime.now(UTC).isoformat(timespec="milliseconds")
+                text = json.dumps({"time": now, "dropped_lines": dropped}, separators=(",", ":"))
+                _write_fully(self._fd, text.encode() + b"\n")
                 with self._lock:
                     self._dropped -= dropped
 
-    def _open_again(self) -> None:
-        with contextlib.suppress(UsageError):  # goes on with the old file
+    def _reopen_file(self) -> None:
+        with contextlib.suppress(UsageError):  # keep the old file
             fd = _open(self._path)
             if self._path is not None:
                 os.close(self._fd)
@@ -173,19 +175,20 @@ def _open(path: Path | None) -> int:
         raise UsageError(f"cannot write the access log {path}: {error.strerror}") from None
 
 
-def _parts(lines: list[bytes]) -> list[list[bytes]]:
-    parts: list[list[bytes]] = []
-    size = _WHOLE_BYTES + 1
+def _batches(lines: list[bytes]) -> list[list[bytes]]:
+    """Split lines into batches of at most `_ATOMIC_BYTES`."""
+    batches: list[list[bytes]] = []
+    size = _ATOMIC_BYTES + 1
     for line in lines:
         size += len(line)
-        if size > _WHOLE_BYTES:
-            parts.append([])
+        if size > _ATOMIC_BYTES:
+            batches.append([])
             size = len(line)
-        parts[-1].append(line)
-    return parts
+        batches[-1].append(line)
+    return batches
 
 
-def _write_whole(fd: int, data: bytes) -> None:
+def _write_fully(fd: int, data: bytes) -> None:
     while data:
         data = data[os.write(fd, data) :]
 

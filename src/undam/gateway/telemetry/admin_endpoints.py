@@ -1,4 +1,4 @@
-"""What the gateway itself answers, under ``/-/``: its health, its readiness, its metrics."""
+"""The gateway's own endpoints under ``/-/``: health, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -13,44 +13,45 @@ _TEXT = b"text/plain; charset=utf-8"
 
 
 class AdminEndpoints:
-    """Answers for ``Router.page``.
+    """Answers requests under ``/-/``.
 
     Args:
-        ready: whether all workers listen and none is draining; otherwise why not.
-        shared_metrics: the metrics of all workers; ``None`` where they are off.
-        settle: counts what is over and not counted yet.
+        not_ready: returns why the gateway is not ready; "" if all workers listen and none drains.
+        shared_metrics: metrics of all workers; ``None`` if they are turned off.
+        flush: counts ended requests whose metrics are still deferred.
     """
 
     def __init__(
         self,
-        ready: Callable[[], str],
+        *,
+        not_ready: Callable[[], str],
         shared_metrics: SharedMetrics | None,
-        settle: Callable[[], None],
+        flush: Callable[[], None],
     ) -> None:
-        self._ready = ready
+        self._not_ready = not_ready
         self._shared_metrics = shared_metrics
-        self._settle = settle
+        self._flush = flush
 
     def __call__(self, request: RequestInfo) -> LocalResponse | Awaitable[LocalResponse] | None:
-        """The page that is asked for; ``None``: the path is not ours."""
+        """Return the response to a request, or ``None`` if its path is not under ``/-/``."""
         path = request.path
         if not path.startswith(PREFIX):
             return None
         if request.method not in ("GET", "HEAD"):
-            return LocalResponse(405, _TEXT, b"only GET and HEAD\n")
+            return LocalResponse(405, _TEXT, b"only GET and HEAD are allowed\n")
         if path == "/-/healthz":
             return LocalResponse(200, _TEXT, b"ok\n")
         if path == "/-/readyz":
-            why_not = self._ready()
+            reason = self._not_ready()
             return LocalResponse(
-                503 if why_not else 200, _TEXT, (why_not or "ready").encode() + b"\n"
+                503 if reason else 200, _TEXT, (reason or "ready").encode() + b"\n"
             )
         if path == "/-/metrics" and self._shared_metrics is not None:
             return self._metrics(request, self._shared_metrics)
-        return LocalResponse(404, _TEXT, b"there are /-/healthz, /-/readyz and /-/metrics\n")
+        return LocalResponse(404, _TEXT, b"endpoints: /-/healthz, /-/readyz, /-/metrics\n")
 
     async def _metrics(self, request: RequestInfo, shared_metrics: SharedMetrics) -> LocalResponse:
-        self._settle()
+        self._flush()
         accept = (request.get(b"accept") or b"").decode("latin-1")
-        kind, body = await scrape(shared_metrics.snapshot(), accept)
-        return LocalResponse(200, kind.encode("ascii"), body)
+        content_type, body = await scrape(shared_metrics.snapshot(), accept)
+        return LocalResponse(200, content_type.encode("ascii"), body)

@@ -1,6 +1,6 @@
-"""The gaps of one stream, taken in bundles. Pure: no clock.
+"""Statistics of one stream's gaps, updated in batches. Pure, without a clock.
 
-Work is per bundle, not per gap: sorting some hundred floats in C costs less than one call for each.
+Sorting a batch of some hundred floats in C is faster than one Python call per gap.
 """
 
 from __future__ import annotations
@@ -9,47 +9,49 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 
-# Exact below 6400 gaps. Of more, the p99 is the least of the longest 64: no less than the true one.
-_LONGEST = 64
-# So many are gathered before the longest of them are found.
-_GATHERED = 2 * _LONGEST
+# Number of longest gaps kept. The p99 is exact up to 6400 gaps. Beyond that it is the shortest of
+# the kept gaps, which is an upper bound.
+_KEPT = 64
+# Gaps collected before the longest of them are selected.
+_COLLECTED = 2 * _KEPT
 
 
 class GapStats:
-    """How long a stream was silent between two reads: the longest times, and what p99 needs."""
+    """Number, sum and longest values of the gaps between two reads of a stream."""
 
-    __slots__ = ("_floor_s", "_longest", "_sum_s", "count")
+    __slots__ = ("_longest", "_min_kept_s", "_sum_s", "count")
 
     def __init__(self) -> None:
         self.count = 0
         self._sum_s = 0.0
-        self._longest = array("f")  # Seven digits, in half the memory.
-        self._floor_s = 0.0
-        """As many as are kept are no shorter."""
+        # Single precision has seven digits and takes half the memory.
+        self._longest = array("f")
+        # Shorter gaps are not among the longest.
+        self._min_kept_s = 0.0
 
     def add(self, gaps: Sequence[float]) -> list[float]:
-        """Take further gaps (s); returns them sorted."""
-        found = sorted(gaps)
-        self.count += len(found)
-        self._sum_s += sum(found)
+        """Add gaps, in seconds, and return them sorted."""
+        ordered = sorted(gaps)
+        self.count += len(ordered)
+        self._sum_s += sum(ordered)
         self._longest.fromlist(
-            found[max(bisect_right(found, self._floor_s), len(found) - _LONGEST) :]
+            ordered[max(bisect_right(ordered, self._min_kept_s), len(ordered) - _KEPT) :]
         )
-        if len(self._longest) > _GATHERED:
-            self._longest = array("f", sorted(self._longest)[-_LONGEST:])
-            self._floor_s = self._longest[0]
-        return found
+        if len(self._longest) > _COLLECTED:
+            self._longest = array("f", sorted(self._longest)[-_KEPT:])
+            self._min_kept_s = self._longest[0]
+        return ordered
 
     @property
     def p99_s(self) -> float | None:
-        """The 99th percentile by nearest rank; ``None`` of no gaps."""
+        """The nearest-rank 99th percentile; ``None`` without gaps."""
         if not self.count:
             return None
-        above = self.count // 100  # as many may be longer
-        ordered = sorted(self._longest)[-_LONGEST:]
-        return ordered[max(0, len(ordered) - 1 - above)]
+        longer = self.count // 100  # number of gaps that may exceed the p99
+        ordered = sorted(self._longest)[-_KEPT:]
+        return ordered[max(0, len(ordered) - 1 - longer)]
 
     @property
     def mean_s(self) -> float | None:
-        """``None`` of no gaps."""
+        """The mean; ``None`` without gaps."""
         return self._sum_s / self.count if self.count else None

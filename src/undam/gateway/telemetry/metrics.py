@@ -1,9 +1,10 @@
-"""The numbers of one worker, and the page that tells those of all.
+"""Metrics of one worker, and the exposition text of all workers.
 
-Counting is an addition in shared memory (``metrics_shared``); text is made when somebody scrapes,
-and only then. How many series there are is bounded, whatever names clients make up
-(``metric_models``). prometheus_client would make the text, too, in 17 ms instead of 1 for 27
-histograms, and takes 3.5 MB of each worker; the tests hold this page to its parsers and its writer.
+Counting is an addition in shared memory (``shared_memory``); text is only created for a scrape.
+The number of series is bounded, whatever model names clients send (``model_labels``).
+
+prometheus_client is not used: it takes 17 times as long to create the text and 3.5 MB of memory
+per worker. The tests compare this module's output with its parsers and its own output.
 """
 
 from __future__ import annotations
@@ -21,21 +22,25 @@ from undam.gateway.telemetry.shared_memory import Region, Snapshot
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 _BY_NAME = {family.name: family for family in FAMILIES}
-# Where the model stands among the labels; only families with more labels than that have one.
-_MODEL_AT = 1
+# Index of the model among the labels. Only families with more labels than this have a model.
+_MODEL_INDEX = 1
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
 def key_of(family: Family, labels: Sequence[str]) -> str:
-    """What a series is called in shared memory: JSON of its family's name and its labels."""
+    """Return the key of a series in shared memory: JSON of its family's name and its labels."""
     return json.dumps([family.name, *labels], ensure_ascii=False, separators=(",", ":"))
 
 
 class WorkerMetrics:
-    """Counts for one worker.
+    """Metrics of one worker.
 
     Args:
-        region: the worker's part of a ``SharedMetrics``. Its gauges start at 0, its counters go on.
+        region: the worker's part of a ``SharedMetrics``. Gauges in it are reset to 0; counters
+            of an earlier process continue.
+
+    Attributes:
+        models: which models have series.
     """
 
     def __init__(self, region: Region) -> None:
@@ -44,19 +49,18 @@ class WorkerMetrics:
         self._lost = self._numbers(LOST, ()) or memoryview(bytearray(8)).cast("q")
         self._denial = ""
         self.models = ModelLabels(self._drop_model)
-        """Which models have series."""
-        for key in region.keys():  # noqa: SIM118 (it is no mapping)
+        for key in region.keys():  # noqa: SIM118 (not a mapping)
             name, *labels = json.loads(key)
             if _BY_NAME[name].kind == "gauge":
                 self.set(_BY_NAME[name], 0, *labels)
-            if len(labels) > _MODEL_AT + 1:
-                self.models.adopt(labels[_MODEL_AT])
+            if len(labels) > _MODEL_INDEX + 1:
+                self.models.adopt(labels[_MODEL_INDEX])
         self.set(WORKERS, 1)
 
     def series(self, family: Family, *labels: str) -> memoryview[int]:
-        """The integers of a series, to add to; see ``metric_families`` for what they are.
+        """Return the integers of a series, to be incremented; see ``metric_definitions``.
 
-        Where the table is full they are some that nobody reads, and ``metrics_lost`` counts it.
+        If the table is full, the integers are not exported, and ``metrics_lost`` is incremented.
         """
         key = (family.name, *labels)
         found = self._known.get(key)
@@ -69,11 +73,11 @@ class WorkerMetrics:
         return found
 
     def count(self, family: Family, *labels: str, by: int = 1) -> None:
-        """Add to a counter, or to a gauge."""
+        """Add to a counter or a gauge."""
         self.series(family, *labels)[0] += by
 
     def set(self, family: Family, value: int, *labels: str) -> None:
-        """Let a gauge of this worker be so much; a scrape shows the sum over the workers."""
+        """Set a gauge of this worker; a scrape returns the sum over all workers."""
         self.series(family, *labels)[0] = value
 
     def observe(self, family: Family, seconds: float, *labels: str) -> None:
@@ -82,20 +86,22 @@ class WorkerMetrics:
         numbers[bisect_left(family.bounds_s, seconds)] += 1
         numbers[-1] += int(seconds * 1e9 + 0.5)
 
-    def denied_because(self, reason: str) -> None:
-        """Why the hedge that the router is about to deny is denied; the next
-        ``Observer.hedge_denied`` counts it under this reason."""
+    def set_denial_reason(self, reason: str) -> None:
+        """Set the label for the next ``Observer.hedge_denied``."""
         self._denial = reason
 
-    def take_denial(self) -> str:
-        """The reason given last, once; "no-other-upstream" where none was."""
+    def take_denial_reason(self) -> str:
+        """Return and clear the denial reason; "no-other-upstream" if none was set."""
         reason, self._denial = self._denial or "no-other-upstream", ""
         return reason
 
     def _drop_model(self, model: str) -> None:
         for key in self._region.keys():  # noqa: SIM118
             name, *labels = json.loads(key)
-            if labels[_MODEL_AT : _MODEL_AT + 1] == [model] and len(labels) > _MODEL_AT + 1:
+            if (
+                labels[_MODEL_INDEX : _MODEL_INDEX + 1] == [model]
+                and len(labels) > _MODEL_INDEX + 1
+            ):
                 self._region.drop(key)
                 self._known.pop((name, *labels), None)
 
@@ -104,32 +110,36 @@ class WorkerMetrics:
 
 
 def add_sorted(series: memoryview[int], family: Family, seconds: Sequence[float]) -> None:
-    """Add many values at once, in ascending order, to a ``series`` of the histogram ``family``:
-    two searches for each bucket that gets some."""
+    """Add many values, in ascending order, to a ``series`` of the histogram ``family``.
+
+    The cost is two binary searches for each bucket that gets a value.
+    """
     series[-1] += int(sum(seconds) * 1e9 + 0.5)
-    bounds_s, many = family.bounds_s, len(seconds)
-    at = 0
-    while at < many:
-        place = bisect_left(bounds_s, seconds[at])
-        upto = many
-        if place < len(bounds_s):
-            upto = bisect_right(seconds, bounds_s[place], at)
-        series[place] += upto - at
-        at = upto
+    bounds_s, count = family.bounds_s, len(seconds)
+    start = 0
+    while start < count:
+        bucket = bisect_left(bounds_s, seconds[start])
+        end = count
+        if bucket < len(bounds_s):
+            end = bisect_right(seconds, bounds_s[bucket], start)
+        series[bucket] += end - start
+        start = end
 
 
 def render(snapshot: Snapshot, accept: str = "") -> tuple[str, bytes]:
-    """The whole page at once: its Content-Type and its bytes.
+    """Return the Content-Type and the text of all metrics.
 
     Args:
-        accept: what the scraper sent as Accept; it gets OpenMetrics where it names that.
+        accept: the Accept header of the scrape, which may ask for OpenMetrics.
     """
     return _joined(list(_parts(snapshot, accept)), accept)
 
 
 async def scrape(snapshot: Snapshot, accept: str = "") -> tuple[str, bytes]:
-    """As ``render``, with the streams having their turn after each series: a large page takes
-    longer than a token may be late."""
+    """Do the same as `render`, and yield to the event loop after each series.
+
+    A long text takes longer to create than a token may be delayed.
+    """
     parts = []
     for part in _parts(snapshot, accept):
         parts.append(part)
@@ -148,19 +158,21 @@ def _joined(parts: list[str], accept: str) -> tuple[str, bytes]:
 
 
 def _parts(snapshot: Snapshot, accept: str) -> Iterator[str]:
-    """Every family with what is known of it, also where that is nothing: a dashboard that asks for
-    a name then shows that it exists."""
+    """Yield the lines of every family, including those without series.
+
+    A dashboard then finds each name, even before its first value.
+    """
     open_metrics = _wants_openmetrics(accept)
     found: dict[str, list[tuple[list[str], list[int]]]] = {}
     for key, numbers in sorted(snapshot.items()):
         name, *labels = json.loads(key)
         found.setdefault(name, []).append((labels, numbers))
     for family in FAMILIES:
-        # The older format has the sample's name here, OpenMetrics that of the family.
-        told = family.name
+        # Prometheus text format uses the sample's name here, OpenMetrics that of the family.
+        name = family.name
         if family.kind == "counter" and not open_metrics:
-            told += "_total"
-        yield f"# HELP {told} {family.about}\n# TYPE {told} {family.kind}\n"
+            name += "_total"
+        yield f"# HELP {name} {family.help}\n# TYPE {name} {family.kind}\n"
         for labels, numbers in found.get(family.name, []):
             yield _series(family, labels, numbers)
 

@@ -1,4 +1,4 @@
-"""What the relay tells, turned into metrics, a line of the access log and a span."""
+"""Turns the relay's events into metrics, access-log lines and spans."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LOCAL_PATHS = "/-/"
 
 
 class Tracer(Protocol):
-    """Makes a span of a record; see ``tracing``."""
+    """Creates spans; see ``tracing``."""
 
     def began(self, record: RequestRecord) -> object: ...
 
@@ -38,25 +38,30 @@ class Tracer(Protocol):
 
 @dataclass(slots=True)
 class RequestTelemetry:
-    """What is kept of a record in flight."""
+    """Telemetry state of one request in flight.
+
+    Args:
+        attempts: upstreams to which the request was sent and that have not ended.
+        model: the acquired model label, from the first content on.
+        labels: labels of the model's series, from the first content on.
+        counted: the request is included in the gauges of requests in flight.
+    """
 
     gaps: GapStats = field(default_factory=GapStats)
-    asked: list[Upstream] = field(default_factory=list)
+    attempts: list[Upstream] = field(default_factory=list)
     model: str | None = None
-    """The label it took, from the first content on."""
     labels: tuple[str, str, str, str] | None = None
-    """Those of its model's series, from the first content on."""
     gap_series: memoryview[int] | None = None
     counted: bool = False
     span: object = None
 
 
 class Telemetry:
-    """An ``Observer``. The router shares its ``metrics`` for what only it knows.
+    """An ``Observer`` that counts, logs and traces. The router shares its ``metrics``.
 
     Args:
-        access_log: where a line about each record goes; the gateway's own pages get none.
-        tracer: makes spans, where that is on.
+        access_log: gets a line for each request, except those to the gateway's own endpoints.
+        tracer: creates spans; ``None`` if tracing is off.
     """
 
     def __init__(
@@ -67,7 +72,7 @@ class Telemetry:
         tracer: Tracer | None = None,
     ) -> None:
         self.metrics = metrics
-        # What every request adds to.
+        # Series that every request updates.
         self._requests, self._streams = metrics.series(m.IN_FLIGHT), metrics.series(m.STREAMS)
         self._in, self._out = metrics.series(m.BYTES, "in"), metrics.series(m.BYTES, "out")
         self._heartbeats = metrics.series(m.HEARTBEATS)
@@ -78,54 +83,55 @@ class Telemetry:
         """See ``Observer``."""
         if _is_local(record):
             return
-        observed = _of(record)
-        observed.counted = True
+        telemetry = _of(record)
+        telemetry.counted = True
         self._in_flight(record, 1)
         if self._tracer is not None and record.request is not None:
-            observed.span = self._tracer.began(record)
+            telemetry.span = self._tracer.began(record)
 
     def sent(self, record: RequestRecord, upstream: Upstream, why: AttemptKind) -> None:
         """See ``Observer``."""
-        metrics, observed = self.metrics, _of(record)
+        metrics, telemetry = self.metrics, _of(record)
         name = clean_label(upstream.name)
         metrics.count(m.UPSTREAM_REQUESTS, name, why)
         metrics.count(m.UPSTREAM_IN_FLIGHT, name)
-        observed.asked.append(upstream)
+        telemetry.attempts.append(upstream)
         if why == "hedge":
             metrics.count(m.HEDGES, "sent")
         elif why == "retry":
             metrics.count(m.RETRIES, name)
-        if self._tracer is not None and observed.span is not None:
-            self._tracer.event(observed.span, why, upstream.name)
+        if self._tracer is not None and telemetry.span is not None:
+            self._tracer.event(telemetry.span, why, upstream.name)
 
     def hedge_denied(self, record: RequestRecord) -> None:
         """See ``Observer``."""
-        self.metrics.count(m.HEDGES_DENIED, self.metrics.take_denial())
+        self.metrics.count(m.HEDGES_DENIED, self.metrics.take_denial_reason())
 
     def first_content(self, record: RequestRecord) -> None:
         """See ``Observer``."""
-        observed, upstream = _of(record), record.upstream
+        telemetry, upstream = _of(record), record.upstream
         if record.request is None or upstream is None or record.content_at is None:
             return
-        if len(observed.asked) > 1:
-            for loser in [one for one in observed.asked if one is not upstream]:
-                self._answered(observed, loser)
-        observed.model = self.metrics.models.take(record.request.model, record.content_at)
+        if len(telemetry.attempts) > 1:
+            for loser in [one for one in telemetry.attempts if one is not upstream]:
+                self._attempt_ended(telemetry, loser)
+        telemetry.model = self.metrics.models.acquire(record.request.model, record.content_at)
         if record.request.api is not PLAIN:
             waited_s = record.content_at - record.began_at
             self.metrics.observe(m.TTFT, waited_s, *self._labels(record))
 
     def gaps(self, record: RequestRecord, gaps: Sequence[float]) -> None:
         """See ``Observer``."""
-        observed = _of(record)
-        found = observed.gaps.add(gaps)
-        if found and record.request is not None and record.request.api is not PLAIN:
-            series = observed.gap_series
+        telemetry = _of(record)
+        ordered = telemetry.gaps.add(gaps)
+        if ordered and record.request is not None and record.request.api is not PLAIN:
+            series = telemetry.gap_series
             if series is None:
                 series = self.metrics.series(m.GAP, *self._labels(record))
-                if observed.labels is not None:
-                    observed.gap_series = series  # Not dropped while its model has streams.
-            add_sorted(series, m.GAP, found)
+                if telemetry.labels is not None:
+                    # The series stays valid while its model has streams.
+                    telemetry.gap_series = series
+            add_sorted(series, m.GAP, ordered)
 
     def heartbeat(self, record: RequestRecord) -> None:
         """See ``Observer``."""
@@ -135,20 +141,20 @@ class Telemetry:
         self, record: RequestRecord, upstream: Upstream, result: UpstreamResult
     ) -> None:
         """See ``Observer``."""
-        self._answered(_of(record), upstream)
+        self._attempt_ended(_of(record), upstream)
         self.metrics.count(m.UPSTREAM_ERRORS, clean_label(upstream.name), result.value)
-        observed = _of(record)
-        if self._tracer is not None and observed.span is not None:
-            self._tracer.event(observed.span, result.value, upstream.name)
+        telemetry = _of(record)
+        if self._tracer is not None and telemetry.span is not None:
+            self._tracer.event(telemetry.span, result.value, upstream.name)
 
     def ended(self, record: RequestRecord) -> None:
         """See ``Observer``."""
         if _is_local(record):
             return
-        observed, metrics = _of(record), self.metrics
-        for upstream in list(observed.asked):
-            self._answered(observed, upstream)
-        if observed.counted:
+        telemetry, metrics = _of(record), self.metrics
+        for upstream in list(telemetry.attempts):
+            self._attempt_ended(telemetry, upstream)
+        if telemetry.counted:
             self._in_flight(record, -1)
         api: Api = record.request.api if record.request is not None else PLAIN
         end_reason = record.end_reason or EndReason.LOCAL
@@ -164,12 +170,12 @@ class Telemetry:
             metrics.count(m.REFUSED, str(record.status))
         if api is not PLAIN:
             self._model_ended(record, end_reason)
-        if self._tracer is not None and observed.span is not None:
-            self._tracer.ended(observed.span, record, observed.gaps)
+        if self._tracer is not None and telemetry.span is not None:
+            self._tracer.ended(telemetry.span, record, telemetry.gaps)
         if self._log is not None:
-            self._log.note(record, observed.gaps)
-        if observed.model is not None:
-            metrics.models.release(observed.model)
+            self._log.log(record, telemetry.gaps)
+        if telemetry.model is not None:
+            metrics.models.release(telemetry.model)
 
     def _model_ended(self, record: RequestRecord, end_reason: EndReason) -> None:
         labels = self._labels(record)
@@ -182,16 +188,16 @@ class Telemetry:
 
     def _labels(self, record: RequestRecord) -> tuple[str, str, str, str]:
         assert record.request is not None
-        observed = _of(record)
-        if observed.labels is not None:
-            return observed.labels
-        model = observed.model
+        telemetry = _of(record)
+        if telemetry.labels is not None:
+            return telemetry.labels
+        model = telemetry.model
         if model is None:
             model = self.metrics.models.known(record.request.model)
         upstream = clean_label(record.upstream.name) if record.upstream is not None else ""
         labels = (upstream, model, *operation_of(record.request.api))
-        if observed.model is not None:
-            observed.labels = labels
+        if telemetry.model is not None:
+            telemetry.labels = labels
         return labels
 
     def _in_flight(self, record: RequestRecord, by: int) -> None:
@@ -199,22 +205,27 @@ class Telemetry:
         if record.request is not None and record.request.streams:
             self._streams[0] += by
 
-    def _answered(self, observed: RequestTelemetry, upstream: Upstream) -> None:
-        for place, one in enumerate(observed.asked):
+    def _attempt_ended(self, telemetry: RequestTelemetry, upstream: Upstream) -> None:
+        for index, one in enumerate(telemetry.attempts):
             if one is upstream:
-                del observed.asked[place]
+                del telemetry.attempts[index]
                 self.metrics.count(m.UPSTREAM_IN_FLIGHT, clean_label(upstream.name), by=-1)
                 return
 
 
 def operation_of(api: Api) -> tuple[str, str]:
-    """gen_ai.operation.name and gen_ai.provider.name of an API: whose form it has, whoever
-    serves it."""
+    """Return gen_ai.operation.name and gen_ai.provider.name of an API.
+
+    The provider is the one that defined the API, whoever serves it.
+    """
     return _OPERATIONS.get(api.name, ("", ""))
 
 
 def _is_local(record: RequestRecord) -> bool:
-    """A page of the gateway's own: scrapes and probes of health would drown all else."""
+    """Return whether the gateway answers the request itself.
+
+    Such requests are not counted, since scrapes and health checks would outnumber all others.
+    """
     return record.request is not None and record.request.target.startswith(_LOCAL_PATHS)
 
 
@@ -223,8 +234,8 @@ def _error(record: RequestRecord, end_reason: EndReason) -> str:
 
 
 def _of(record: RequestRecord) -> RequestTelemetry:
-    observed = record.observed
-    if type(observed) is RequestTelemetry:
-        return observed
-    record.observed = observed = RequestTelemetry()
-    return observed
+    telemetry = record.observed
+    if type(telemetry) is RequestTelemetry:
+        return telemetry
+    record.observed = telemetry = RequestTelemetry()
+    return telemetry

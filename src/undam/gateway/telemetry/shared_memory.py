@@ -1,16 +1,18 @@
-"""Counters of several worker processes in one piece of shared memory, so that a scrape of any
-worker tells of all, exactly and at once, and what a worker that died had counted is not lost.
+"""Counters of several worker processes in shared memory.
+
+A scrape of any worker returns the exact sums of all of them, and the counts of a crashed worker
+are kept.
 
 The parent creates a ``SharedMetrics`` before it forks. To share it with a program that it executes,
 it passes ``shared_metrics.fd`` in ``pass_fds``, and the child opens ``SharedMetrics(fd, workers)``.
 Worker i, or the process that replaces it, writes to ``shared_metrics.region(i)`` only, and
 ``shared_metrics.snapshot()`` reads all regions::
 
-    shared_metrics = SharedMetrics.make(workers)           # the parent, before fork
+    shared_metrics = SharedMetrics.make(workers)         # in the parent, before fork
     metrics = WorkerMetrics(shared_metrics.region(i))    # in worker i
-    await scrape(shared_metrics.snapshot())        # in any of them, for GET /-/metrics
+    await scrape(shared_metrics.snapshot())              # in any worker, for GET /-/metrics
 
-Memory is taken page by page as series appear: a worker's region is 2 MB at most.
+The kernel allocates pages as series are added; the region of a worker is at most 2 MB.
 """
 
 from __future__ import annotations
@@ -20,12 +22,13 @@ import os
 from collections.abc import Iterable, Iterator
 
 Snapshot = dict[str, list[int]]
-"""Series by their key (see ``metrics.key_of``), each with its integers."""
+"""Integers of each series, by its key (see ``metrics.key_of``)."""
 
 _REGION_BYTES = 2 << 20
 _REGION = _REGION_BYTES // 8
-# Slot 0 of a region is its used length. A record: its generation (odd while it is being changed),
-# how many integers it has, the bytes of its key (0: it is free); the key; the integers.
+# Slot 0 of a region contains the used length. A record consists of its generation (odd during a
+# change), its number of integers, the length of its key in bytes (0 if the record is free), the
+# key, and the integers.
 _HEAD = 3
 _KEY_SLOTS = 64
 KEY_BYTES = _KEY_SLOTS * 8
@@ -37,7 +40,7 @@ class SharedMetrics:
     """Shared memory with a region for each worker.
 
     Args:
-        fd: of memory that ``make`` created.
+        fd: file descriptor of the memory that ``make`` created.
     """
 
     def __init__(self, fd: int, workers: int) -> None:
@@ -48,41 +51,41 @@ class SharedMetrics:
 
     @classmethod
     def make(cls, workers: int = 1) -> SharedMetrics:
-        """A new, empty one, in memory of its own that no file system shows."""
+        """Allocate the regions of ``workers`` in anonymous memory."""
         fd = os.memfd_create("undam-gateway-metrics", os.MFD_CLOEXEC)
         os.ftruncate(fd, workers * _REGION_BYTES)
-        shared_metrics = cls(fd, workers)
+        metrics = cls(fd, workers)
         for worker in range(workers):
-            shared_metrics._slots[worker * _REGION] = _FIRST
-        return shared_metrics
+            metrics._slots[worker * _REGION] = _FIRST
+        return metrics
 
     def region(self, worker: int) -> Region:
-        """The region of one worker, with the series that an earlier process of this number left."""
+        """Return the region of one worker, with the series of its earlier processes."""
         return Region(self._of(worker))
 
     def snapshot(self) -> Snapshot:
-        """The sum of all workers' series."""
+        """Return the series summed over all workers."""
         return merge(_snapshot(self._of(worker)) for worker in range(self.workers))
 
     def _of(self, worker: int) -> memoryview[int]:
         return self._slots[worker * _REGION : (worker + 1) * _REGION]
 
     def close(self) -> None:
-        """Give the memory back; regions must no longer be in use."""
+        """Release the memory; no region may be in use."""
         self._slots.release()
         self._map.close()
         os.close(self.fd)
 
 
 class Region:
-    """The series of one worker, and only that worker's to write."""
+    """Series of one worker. Only that worker may write to it."""
 
     def __init__(self, slots: memoryview[int]) -> None:
         self._slots = slots
         self._free: dict[int, list[int]] = {}
         self._at: dict[str, int] = {}
         for at in _records(slots):
-            if slots[at] & 1:  # the one before died while it changed this
+            if slots[at] & 1:  # the previous process died while it changed this record
                 slots[at + 2] = 0
                 slots[at] += 1
             found = _read(slots, at)
@@ -92,11 +95,11 @@ class Region:
                 self._at[found[0]] = at
 
     def numbers(self, key: str, count: int) -> memoryview[int] | None:
-        """The integers of a series, to be written in place; ``None`` where there is no room left.
+        """Return the integers of a series, writable in place; ``None`` if the region is full.
 
         Args:
             key: at most KEY_BYTES of UTF-8.
-            count: how many integers it has; the same each time.
+            count: number of integers; the same for each call with this key.
         """
         at = self._at.get(key)
         if at is None:
@@ -109,7 +112,7 @@ class Region:
         return self._slots[start : start + count]
 
     def drop(self, key: str) -> None:
-        """Forget a series; nobody may hold its integers any more."""
+        """Remove a series; its integers may no longer be in use."""
         at = self._at.pop(key, None)
         if at is not None:
             slots = self._slots
@@ -119,7 +122,7 @@ class Region:
             self._free.setdefault(slots[at + 1], []).append(at)
 
     def keys(self) -> list[str]:
-        """The keys of its series."""
+        """Return the keys of all series."""
         return list(self._at)
 
     def _take(self, count: int) -> int | None:
@@ -131,7 +134,8 @@ class Region:
         end = at + _HEAD + _KEY_SLOTS + count
         if end > len(slots):
             return None
-        # Its size first, then that it is there: who reads in between finds an empty record.
+        # The size is written before the used length, so that a concurrent reader finds an empty
+        # record.
         slots[at + 1] = count
         slots[0] = end
         return at
@@ -156,7 +160,10 @@ def _records(slots: memoryview[int]) -> Iterator[int]:
 
 
 def _read(slots: memoryview[int], at: int) -> tuple[str, list[int]] | None:
-    """A series; ``None`` where the record is free, or its worker died while it changed it."""
+    """Return the series of a record.
+
+    Return ``None`` if the record is free, or if its worker died while it changed the record.
+    """
     start = at + _HEAD
     for _ in range(_TRIES):
         generation, count, length = slots[at : at + _HEAD]
@@ -173,7 +180,7 @@ def _snapshot(slots: memoryview[int]) -> Snapshot:
 
 
 def merge(snapshots: Iterable[Snapshot]) -> Snapshot:
-    """The sum of several, series by series."""
+    """Return the sum of several snapshots, series by series."""
     total: Snapshot = {}
     for snapshot in snapshots:
         for key, numbers in snapshot.items():

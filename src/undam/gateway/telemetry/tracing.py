@@ -1,9 +1,9 @@
-"""Spans by OpenTelemetry's SDK over OTLP (http/protobuf), for passages whose caller samples them.
+"""OpenTelemetry spans, exported over OTLP (http/protobuf), for requests whose caller samples them.
 
-Off unless an endpoint is set. Two spans a request: SERVER for what the client asked of the gateway,
-and below it CLIENT for what the gateway asked of the model, under the names of the gen_ai
-conventions (gen-ai-spans); attempts are events of the second. No prompt, answer, header or query is
-in a span.
+Tracing is off unless an endpoint is configured. Each request has two spans: a SERVER span for the
+client's request and, below it, a CLIENT span for the request to the model, named after the gen_ai
+conventions (gen-ai-spans). Attempts are events of the CLIENT span. Spans contain no prompts,
+responses, headers or queries.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from undam.gateway.interfaces import EndReason, RequestRecord
 from undam.gateway.telemetry.gap_stats import GapStats
 from undam.gateway.telemetry.model_labels import clean_label
 from undam.gateway.telemetry.observer import operation_of
-from undam.gateway.telemetry.traceparent import TraceParent, of_headers
+from undam.gateway.telemetry.traceparent import TraceParent, from_headers
 from undam.record.redact import redact_text
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -42,12 +42,12 @@ class _Spans:
 
 
 class Tracing:
-    """Makes the spans of one worker; made after the fork, as exporting has a thread.
+    """Creates the spans of one worker. Create it after the fork, since the exporter has a thread.
 
     Args:
-        endpoint: the collector's base URL, as OTEL_EXPORTER_OTLP_ENDPOINT has it; ``None``: the
-            environment says. Headers, timeouts, the sampler and the service's name come from the
-            environment's OTEL_ variables in any case.
+        endpoint: base URL of the collector, as in OTEL_EXPORTER_OTLP_ENDPOINT; ``None`` uses that
+            variable. Headers, timeouts, the sampler and the service name always come from the
+            OTEL_ variables.
 
     Raises:
         UsageError: the extra ``otel`` is not installed.
@@ -65,22 +65,22 @@ class Tracing:
         except ModuleNotFoundError:
             raise UsageError("tracing needs OpenTelemetry: pip install 'undam[otel]'") from None
         url = None if endpoint is None else endpoint.rstrip("/") + "/v1/traces"
-        named = os.environ.get("OTEL_SERVICE_NAME") or "undam-gateway"
-        resource = resources.Resource.create({"service.name": named})
+        service_name = os.environ.get("OTEL_SERVICE_NAME") or "undam-gateway"
+        resource = resources.Resource.create({"service.name": service_name})
         self._provider = sdk.TracerProvider(resource=resource, shutdown_on_exit=False)
         exporter = otlp.OTLPSpanExporter(endpoint=url)
         self._provider.add_span_processor(export.BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("undam.gateway")
 
     def began(self, record: RequestRecord) -> object:
-        """Start both spans, and tell upstreams of the second."""
+        """Start both spans; the traceparent sent upstream refers to the CLIENT span."""
         request = record.request
         assert request is not None
         offset_s = time.time() - time.monotonic()
         begin_ns = round((record.began_at + offset_s) * 1e9)
         server = self._tracer.start_span(
             request.method,
-            context=self._parent(of_headers(request.headers), request.get(_TRACESTATE)),
+            context=self._parent(from_headers(request.headers), request.get(_TRACESTATE)),
             kind=self._api.SpanKind.SERVER,
             start_time=begin_ns,
             attributes={
@@ -97,7 +97,7 @@ class Tracing:
             context=self._api.set_span_in_context(server),
             kind=self._api.SpanKind.CLIENT,
             start_time=begin_ns,
-            attributes=_filled(
+            attributes=_without_empty(
                 {
                     "gen_ai.operation.name": operation,
                     "gen_ai.provider.name": provider,
@@ -114,15 +114,15 @@ class Tracing:
         return _Spans(server, span, offset_s)
 
     def event(self, span: object, name: str, upstream: str) -> None:
-        """An attempt, or what went wrong with one."""
+        """Add an event for an attempt or its failure."""
         assert isinstance(span, _Spans)
         span.model.add_event(f"undam.{name}", {"undam.upstream": upstream})
 
     def ended(self, span: object, record: RequestRecord, gaps: GapStats) -> None:
-        """Say how it went, and end both."""
+        """Set the result and end both spans."""
         assert isinstance(span, _Spans)
         end_reason = record.end_reason or EndReason.LOCAL
-        known: dict[str, Any] = {
+        attributes: dict[str, Any] = {
             "http.response.status_code": record.status,
             "undam.ended": end_reason.value,
             "undam.heartbeats": record.heartbeats,
@@ -131,25 +131,27 @@ class Tracing:
         }
         if record.content_at is not None:
             seconds = record.content_at - record.began_at
-            known["gen_ai.response.time_to_first_chunk"] = seconds
+            attributes["gen_ai.response.time_to_first_chunk"] = seconds
         if gaps.p99_s is not None:
-            known["undam.gap_p99_s"] = gaps.p99_s
+            attributes["undam.gap_p99_s"] = gaps.p99_s
         if record.upstream is not None:
-            known["server.address"] = record.upstream.host
-            known["server.port"] = record.upstream.port
+            attributes["server.address"] = record.upstream.host
+            attributes["server.port"] = record.upstream.port
         if end_reason in _FAULTS or record.status >= 500:
             status = self._api.Status(self._api.StatusCode.ERROR, end_reason.value)
-            known["error.type"] = end_reason.value if end_reason in _FAULTS else str(record.status)
+            attributes["error.type"] = (
+                end_reason.value if end_reason in _FAULTS else str(record.status)
+            )
             span.model.set_status(status)
             span.server.set_status(status)
-        span.model.set_attributes(_filled(known))
-        span.server.set_attributes(_filled({"http.response.status_code": record.status}))
+        span.model.set_attributes(_without_empty(attributes))
+        span.server.set_attributes(_without_empty({"http.response.status_code": record.status}))
         end_ns = round((max(record.ended_at, record.began_at) + span.offset_s) * 1e9)
         span.model.end(end_ns)
         span.server.end(end_ns)
 
     def close(self) -> None:
-        """Send what waits, and stop; blocks for the exporter's timeout at most."""
+        """Export the remaining spans; blocks for at most the exporter's timeout."""
         self._provider.shutdown()
 
     def _parent(self, parent: TraceParent | None, state: bytes | None) -> Any:
@@ -167,10 +169,10 @@ class Tracing:
 def tracing_if_configured(
     endpoint: str | None = None, environment: Mapping[str, str] = os.environ
 ) -> Tracing | None:
-    """A ``Tracing`` where an endpoint is given here or by OpenTelemetry's own variables.
+    """Return a ``Tracing`` if an endpoint is given or set by OpenTelemetry's variables.
 
     Raises:
-        UsageError: it is asked for and not installed.
+        UsageError: tracing is configured but not installed.
     """
     if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return None
@@ -179,5 +181,5 @@ def tracing_if_configured(
     return Tracing(endpoint)
 
 
-def _filled(attributes: dict[str, Any]) -> dict[str, Any]:
+def _without_empty(attributes: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in attributes.items() if value not in ("", None)}

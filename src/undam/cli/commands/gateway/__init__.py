@@ -1,4 +1,4 @@
-"""`undam gateway`: a reverse proxy that no stream is held in."""
+"""`undam gateway`: a reverse proxy that does not buffer streams."""
 
 from __future__ import annotations
 
@@ -8,23 +8,14 @@ from typing import Any
 
 import click
 
-from undam.cli.commands.gateway.text import shown, shown_json
+from undam.cli.commands.gateway.text import config_json, toml_lines
 from undam.cli.ui.output import STDOUT, announce, json_option, write_json
 from undam.cli.ui.sanitize import one_line
 from undam.errors import UsageError
 from undam.gateway.config.config import Config, UpstreamConfig, make_config, upstream_from_url
-from undam.gateway.config.options import BY_NAME, OPTIONS, Option, read_text
-from undam.gateway.process.main import check_files, run_gateway
-
-_METAVARS = {
-    "text": "TEXT", "seconds": "S", "count": "N", "bytes": "BYTES", "texts": "A,B",
-    "hedge": "off|auto|MS",
-}  # fmt: skip
-_FLAGS = {
-    "listen": "HOST:PORT", "keys": "FILE", "upstream_key": "env:N|file:F",
-    "upstream_cacert": "FILE", "tls_cert": "FILE", "tls_key": "FILE", "access_log": "FILE|-",
-    "health_path": "PATH",
-}  # fmt: skip
+from undam.gateway.config.options import BY_NAME, OPTIONS, Option, SwitchType
+from undam.gateway.process.files import check_files
+from undam.gateway.process.main import run_gateway
 
 
 def _with_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,35 +25,35 @@ def _with_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _flag(option: Option) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    if option.kind == "switch":
-        return click.option(option.flag, option.name, is_flag=True, default=None,
-                            help=option.meaning)  # fmt: skip
-    metavar = _FLAGS.get(option.name) or _METAVARS.get(option.kind) or "|".join(option.choices)
+    if isinstance(option.type, SwitchType):
+        return click.option(option.flag, option.name, is_flag=True, default=None, help=option.help)
     default = option.default
     if isinstance(default, tuple):
         default = ",".join(default)
     elif isinstance(default, float):
         default = f"{default:g}"
-    told = f"{option.meaning}  [default: {default}]" if default != "" else option.meaning
-    return click.option(option.flag, option.name, metavar=metavar, help=told)
+    text = f"{option.help}  [default: {default}]" if default != "" else option.help
+    return click.option(option.flag, option.name, metavar=option.type.metavar, help=text)
 
 
 @click.command(
-    epilog="Endpoints of its own: /-/healthz, /-/readyz, /-/metrics. SIGTERM lets streams end; a "
-    "second one cuts them. SIGHUP reads --config and --keys anew: upstreams that are gone get no "
-    "new stream, and none is dropped."
+    epilog="Endpoints: /-/healthz, /-/readyz, /-/metrics. SIGTERM lets open streams end; a second "
+    "one cuts them. SIGHUP reloads --config and --keys without dropping a stream; upstreams that "
+    "were removed get no new streams."
 )
 @click.option(
-    "--upstream", "urls", multiple=True, metavar="URL", help="A model server. Repeatable."
+    "--upstream", "urls", multiple=True, metavar="URL", help="URL of a model server. Repeatable."
 )
 @click.option(
     "--config",
     "file",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="TOML with keys named as these flags, with underscores; flags win.",
+    help="TOML file; its keys are these flags with underscores. Flags take precedence.",
 )
-@click.option("--check-config", "only_check", is_flag=True, help="Print what would run, and stop.")
+@click.option(
+    "--check-config", "only_check", is_flag=True, help="Check the configuration, print it and exit."
+)
 @_with_options
 @json_option
 def command(
@@ -73,7 +64,7 @@ def command(
     json_to: str | None,
     **flags: str | bool | None,
 ) -> int:
-    """Relay streams of model servers: nothing held, silence filled, the tail cut.
+    """Relay streams from model servers without buffering, with heartbeats and hedging.
 
     The first line on standard output is `listening on http://HOST:PORT`, or JSON with the URL.
     """
@@ -85,42 +76,42 @@ def command(
     if only_check:
         check_files(config)
         if json_to is not None:
-            write_json(shown_json(config), json_to)
+            write_json(config_json(config), json_to)
         if json_to != STDOUT:
-            click.echo("\n".join(shown(config)))
+            click.echo("\n".join(toml_lines(config)))
         return 0
     if STDOUT in {json_to} & {config.access_log}:
-        raise UsageError("--json and --access-log cannot both have standard output: name a file")
+        raise UsageError("--json and --access-log cannot both write to standard output")
     return run_gateway(
         config,
         load=load,
         announce=lambda url: announce("gateway", url, json_to),
-        say=lambda text: click.echo(f"undam: {one_line(text)}", err=True),
+        log=lambda text: click.echo(f"undam: {one_line(text)}", err=True),
     )
 
 
 def _load(
     urls: tuple[str, ...], file: Path | None, flags: Mapping[str, str | bool | None]
 ) -> Config:
-    """The configuration of the file as it stands now, with the flags above it."""
+    """Read the configuration file and apply the flags, which take precedence."""
     values: dict[str, Any] = {}
     upstreams: list[UpstreamConfig] = []
     if file is not None:
-        # With its parsers it takes 6 MB, in a process that stays.
+        # The parsers would take 6 MB in every long-running process.
         from undam.gateway.config.toml import parse_config  # noqa: PLC0415
 
         try:
             text = file.read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or "is no UTF-8"
-            raise UsageError(f"--config {file}: {why}") from None
+            reason = getattr(error, "strerror", None) or "is not UTF-8 text"
+            raise UsageError(f"--config {file}: {reason}") from None
         values, upstreams = parse_config(text, str(file))
     for name, given in flags.items():
         if given is None:
             continue
         option = BY_NAME[name]
         try:
-            values[name] = given if isinstance(given, bool) else read_text(option, given)
+            values[name] = given if isinstance(given, bool) else option.type.from_flag(given)
         except ValueError as problem:
             raise UsageError(f"{option.flag} {problem}") from None
     if urls:

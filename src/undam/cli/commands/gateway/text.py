@@ -1,4 +1,4 @@
-"""A gateway's configuration as it would run, in TOML that can be read back."""
+"""The effective configuration of a gateway as TOML or JSON."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from undam.gateway.config.config import Config
 from undam.gateway.config.options import OPTIONS
 
 
-def shown(config: Config) -> Iterator[str]:
-    """Its lines; keys are told by their place, never by their text."""
+def toml_lines(config: Config) -> Iterator[str]:
+    """Yield the configuration as lines of TOML that `--config` accepts.
+
+    API keys appear as references to their variable or file.
+    """
     for option in OPTIONS:
         value = getattr(config, option.name)
         default = list(option.default) if isinstance(option.default, tuple) else option.default
@@ -26,8 +29,8 @@ def shown(config: Config) -> Iterator[str]:
             yield f"max_streams = {upstream.max_streams}"
 
 
-def shown_json(config: Config) -> dict[str, object]:
-    """The same for a program."""
+def config_json(config: Config) -> dict[str, object]:
+    """Return the configuration for `--json`."""
     values = {option.name: getattr(config, option.name) for option in OPTIONS}
     upstreams = [
         {"url": one.url, "name": one.name, "max_streams": one.max_streams}
@@ -39,7 +42,7 @@ def shown_json(config: Config) -> dict[str, object]:
 
 
 def _toml(value: object) -> str:
-    """A text of TOML's has JSON's escapes, as long as no surrogate stands in it."""
+    """Format a value as TOML; without surrogates, strings have the same escapes in JSON."""
     if isinstance(value, float):
         return f"{value:g}"
     return json.dumps(value, ensure_ascii=False)
