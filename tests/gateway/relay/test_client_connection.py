@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
-from undam.gateway.interfaces import LocalResponse, RequestLimits, RequestRecord
+from undam.gateway.config.limits import RequestLimits
+from undam.gateway.interfaces import LocalResponse, RequestRecord
 from undam.gateway.relay.app import Gateway
 from undam.gateway.relay.client_connection import ClientConnection
 

@@ -98,10 +98,7 @@ class WorkerMetrics:
     def _drop_model(self, model: str) -> None:
         for key in self._region.keys():  # noqa: SIM118
             name, *labels = json.loads(key)
-            if (
-                labels[_MODEL_INDEX : _MODEL_INDEX + 1] == [model]
-                and len(labels) > _MODEL_INDEX + 1
-            ):
+            if len(labels) > _MODEL_INDEX + 1 and labels[_MODEL_INDEX] == model:
                 self._region.drop(key)
                 self._known.pop((name, *labels), None)
 

@@ -52,7 +52,7 @@ class ModelLabels:
         return label if not label or label in self._used_at else OTHER
 
     def acquire(self, model: str, now_s: float) -> str:
-        """Return the label of a model that returned content; ``release`` it when the stream ends."""
+        """Return the label of a model that returned content; `release` it afterwards."""
         label = clean_label(model)
         if not label or label == OTHER:
             return label
