@@ -1,4 +1,4 @@
-"""deploy/: what stands in one file agrees with the others, and with the program."""
+"""deploy/: the files agree with each other and with the program."""
 
 from __future__ import annotations
 
@@ -38,19 +38,20 @@ def _config(name: str) -> Any:
 def _answers(path: str) -> bool:
     request = RequestInfo.__new__(RequestInfo)
     request.method, request.target, request.headers = "GET", path, []
-    page = AdminEndpoints(lambda: "", None, lambda: None)(request)
-    return isinstance(page, LocalResponse) and page.status == 200
+    endpoints = AdminEndpoints(not_ready=lambda: "", shared_metrics=None, flush=lambda: None)
+    response = endpoints(request)
+    return isinstance(response, LocalResponse) and response.status == 200
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_the_configurations_are_accepted_and_leave_no_option_misspelt(name: str) -> None:
+def test_the_configurations_are_valid(name: str) -> None:
     config = _config(name)
     assert config.address == ("0.0.0.0", 8080)
     assert len(config.upstreams) == 2
     assert config.hedge == "auto"
 
 
-def test_lint_has_nothing_to_say() -> None:
+def test_lint_reports_no_findings() -> None:
     command = [sys.executable, "-m", "undam", "lint", "--heartbeat", "15", "--format", "json"]
     done = subprocess.run(
         [*command, DEPLOY / "kubernetes.yaml"], capture_output=True, text=True, timeout=60,

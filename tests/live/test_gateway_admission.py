@@ -63,10 +63,10 @@ def test_keys_let_in_stay_here_and_are_read_anew(start: StartUndam, tmp_path: Pa
         assert len(upstream.heads) == 5
         assert all("sk-upstream-1234" in head and KEY not in head for head in upstream.heads)
         keys.write_text("alice too-short\n")
-        await eventually_async(lambda: "the old keys stay" in gateway.log_text())
+        await eventually_async(lambda: "keeping the old ones" in gateway.log_text())
         assert (await request_stream(gateway.url, headers=bearer)).status == 429
         keys.write_text(f"bob {OTHER}\n")
-        await eventually_async(lambda: "the keys were read anew" in gateway.log_text())
+        await eventually_async(lambda: "reloaded the API keys" in gateway.log_text())
         assert (await request_stream(gateway.url, headers=bearer)).status == 401
         assert (await request_stream(gateway.url, headers=f"x-api-key: {OTHER}\r\n")).status == 200
         said = await asyncio.to_thread(gateway.log_text)

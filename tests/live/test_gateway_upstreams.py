@@ -59,8 +59,8 @@ def test_a_dead_upstream_is_set_aside_and_comes_back(start: StartUndam) -> None:
         assert all(b"error" in read.body for read in broken)
 
     asyncio.run(main())
-    assert f"upstream {name} is set aside: refused" in gateway.log_text()
-    assert f"upstream {name} is back" in gateway.log_text()
+    assert f"upstream {name} is ejected: refused" in gateway.log_text()
+    assert f"upstream {name} is available again" in gateway.log_text()
 
 
 def test_a_reload_drains_and_drops_nothing(start: StartUndam, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_reload_drains_and_drops_nothing(start: StartUndam, tmp_path: Path) ->
         await eventually_async(lambda: asked() >= 15)
         config.write_text('heart_beat = 5\nupstream = "http://127.0.0.1:1"\n')
         gateway.signal(signal.SIGHUP)
-        await eventually_async(lambda: "did you mean heartbeat?" in gateway.log_text())
+        await eventually_async(lambda: 'Did you mean "heartbeat"?' in gateway.log_text())
         config.write_text(f'upstream = ["{other.url}"]\n')
         gateway.signal(signal.SIGHUP)
         await eventually_async(lambda: f"drains: {first}" in gateway.log_text())

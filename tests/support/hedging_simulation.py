@@ -1,5 +1,7 @@
-"""A small discrete simulation: replicas with slots and queues, requests that come at random, and
-the gateway's own balance and hedging in between. Seeded; no clock."""
+"""Discrete simulation of replicas behind the gateway's load balancing and hedging.
+
+Replicas have slots and queues, and requests arrive at random. It is seeded and uses no clock.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +13,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from undam.gateway.policy.hedging import HedgeLimits, HedgeTarget, Hedging
+from undam.gateway.config.limits import HedgeLimits
+from undam.gateway.policy.hedging import HedgeTarget, Hedging
 from undam.gateway.policy.load_balancer import Backend, Lease, LoadBalancer
 
 
 @dataclass(frozen=True)
 class SimulationSettings:
-    """Replicas of ``slots`` streams each. A request waits for a slot, holds it for its time to
-    the first content and for its decoding, and leaves.
+    """Parameters of the replicas and requests.
+
+    A request waits for a slot and occupies it for its prefill and decoding time.
 
     Args:
-        load: offered work by what the replicas can do.
-        stalls: the share of attempts whose content takes 2 s more, without work.
-        limit: what the gateway is told of each replica's slots; 0 is nothing.
+        load: offered load, as a share of the capacity of all replicas.
+        stalls: share of attempts whose content is ``stall_s`` late.
+        slots: concurrent streams per replica.
+        limit: stream limit per replica that the gateway knows; 0 means none.
     """
 
     load: float
@@ -41,7 +46,7 @@ class SimulationSettings:
 
 @dataclass
 class SimulationResult:
-    """What became of it."""
+    """TTFT of each request in order of completion, and hedges sent and denied."""
 
     ttft_s: list[float] = field(default_factory=list)
     hedges: int = 0
@@ -63,19 +68,19 @@ class _Attempt:
 
 @dataclass(eq=False)
 class _Request:
-    came_s: float
+    arrived_s: float
     attempts: list[_Attempt] = field(default_factory=list)
     done: bool = False
     hedge_due: bool = False
 
 
 class _Simulation:
-    def __init__(self, world: SimulationSettings, terms: HedgeLimits) -> None:
-        self.world, self.seen = world, SimulationResult()
-        self._rng = random.Random(world.seed)
-        names = {f"replica-{number}": world.limit for number in range(world.replicas)}
-        self._balance = LoadBalancer(names, rng=random.Random(world.seed + 1))
-        self._hedging = Hedging(terms)
+    def __init__(self, settings: SimulationSettings, limits: HedgeLimits) -> None:
+        self.settings, self.result = settings, SimulationResult()
+        self._rng = random.Random(settings.seed)
+        names = {f"replica-{number}": settings.limit for number in range(settings.replicas)}
+        self._balancer = LoadBalancer(names, rng=random.Random(settings.seed + 1))
+        self._hedging = Hedging(limits)
         self._queues: dict[str, deque[_Attempt]] = {name: deque() for name in names}
         self._busy = dict.fromkeys(names, 0)
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
@@ -83,36 +88,36 @@ class _Simulation:
         self._waiting: deque[_Request] = deque()
 
     def run(self) -> SimulationResult:
-        world, at = self.world, 0.0
-        # The mean of a lognormal is above its median; stalls hold a slot, too.
-        work = world.prefill_s * 2.718281828 ** (world.sigma**2 / 2) + world.decode_s
-        work += world.stalls * world.stall_s
-        rate = world.load * world.replicas * world.slots / work
-        for _ in range(world.requests):
+        settings, at = self.settings, 0.0
+        # The mean of a lognormal distribution exceeds its median. Stalls also occupy a slot.
+        work = settings.prefill_s * 2.718281828 ** (settings.sigma**2 / 2) + settings.decode_s
+        work += settings.stalls * settings.stall_s
+        rate = settings.load * settings.replicas * settings.slots / work
+        for _ in range(settings.requests):
             at += self._rng.expovariate(rate)
-            self._at(at, self._come)
+            self._at(at, self._arrive)
         while self._events:
             now, _, act = heapq.heappop(self._events)
             act(now)
-        return self.seen
+        return self.result
 
     def _at(self, when: float, act: Callable[[float], None]) -> None:
         heapq.heappush(self._events, (when, next(self._order), act))
 
-    def _come(self, now: float) -> None:
+    def _arrive(self, now: float) -> None:
         request = _Request(now)
-        self._hedging.asked()
+        self._hedging.count_request()
         self._admit(request, now)
 
     def _admit(self, request: _Request, now: float) -> None:
-        backend = self._balance.choose(now)
+        backend = self._balancer.choose(now)
         if backend is None:
             self._waiting.append(request)
         else:
-            self._place(request, backend, now, hedge=False)
+            self._send(request, backend, now, hedge=False)
 
-    def _place(self, request: _Request, backend: Backend, now: float, *, hedge: bool) -> None:
-        lease = self._balance.began(backend, now)
+    def _send(self, request: _Request, backend: Backend, now: float, *, hedge: bool) -> None:
+        lease = self._balancer.acquire(backend, now)
         attempt = _Attempt(request, lease, now, hedge)
         request.attempts.append(attempt)
         self._queues[lease.name].append(attempt)
@@ -121,75 +126,75 @@ class _Simulation:
             delay = self._hedging.delay_s("m")
             if delay is not None:
                 request.hedge_due = True
-                self._at(now + delay, partial(self._due, request))
+                self._at(now + delay, partial(self._hedge_due, request))
 
-    def _due(self, request: _Request, now: float) -> None:
+    def _hedge_due(self, request: _Request, now: float) -> None:
         if request.done:
             return
         request.hedge_due = False
         first = request.attempts[0]
-        backend = self._balance.choose(now, without={first.lease.name}, trial=False)
+        backend = self._balancer.choose(now, exclude={first.lease.name}, allow_trial=False)
         if backend is None:
-            self._deny("no-room")
+            self._deny("no-backend")
             return
         target = HedgeTarget(backend.name, backend.outstanding, backend.limit)
-        denial = self._hedging.take(target, now, queued=bool(self._waiting))
+        denial = self._hedging.request_hedge(target, now, queued=bool(self._waiting))
         if denial is not None:
             self._deny(denial.value)
             return
-        self.seen.hedges += 1
-        self._place(request, backend, now, hedge=True)
+        self.result.hedges += 1
+        self._send(request, backend, now, hedge=True)
 
     def _deny(self, why: str) -> None:
-        self.seen.denied[why] = self.seen.denied.get(why, 0) + 1
+        self.result.denied[why] = self.result.denied.get(why, 0) + 1
 
     def _serve(self, name: str, now: float) -> None:
         queue = self._queues[name]
-        while queue and self._busy[name] < self.world.slots:
+        while queue and self._busy[name] < self.settings.slots:
             attempt = queue.popleft()
             self._busy[name] += 1
             attempt.state = "prefill"
-            takes = self.world.prefill_s * self._rng.lognormvariate(0, self.world.sigma)
-            if self._rng.random() < self.world.stalls:
-                takes += self.world.stall_s
-            self._at(now + takes, partial(self._content, attempt))
+            duration_s = self.settings.prefill_s * self._rng.lognormvariate(0, self.settings.sigma)
+            if self._rng.random() < self.settings.stalls:
+                duration_s += self.settings.stall_s
+            self._at(now + duration_s, partial(self._content, attempt))
 
     def _content(self, attempt: _Attempt, now: float) -> None:
         if attempt.state != "prefill":
             return
         request = attempt.request
         attempt.state, request.done = "decode", True
-        self.seen.ttft_s.append(now - request.came_s)
-        self._balance.succeeded(attempt.lease, now)
-        self._hedging.answered("m", attempt.lease.name, now - attempt.sent_s, now)
+        self.result.ttft_s.append(now - request.arrived_s)
+        self._balancer.succeeded(attempt.lease, now)
+        self._hedging.record_ttft("m", attempt.lease.name, now - attempt.sent_s, now)
         if request.hedge_due:
-            self._hedging.in_time()
+            self._hedging.record_on_time()
         if len(request.attempts) > 1:
-            self._hedging.decided(now, won=attempt.hedge)
-        self._at(now + self.world.decode_s, partial(self._leave, attempt))
+            self._hedging.record_result(now, won=attempt.hedge)
+        self._at(now + self.settings.decode_s, partial(self._finish, attempt))
         for other in request.attempts:
             if other is not attempt:
                 self._cancel(other, now)
 
     def _cancel(self, attempt: _Attempt, now: float) -> None:
         name = attempt.lease.name
-        self._hedging.answered("m", name, now - attempt.sent_s, now)
+        self._hedging.record_ttft("m", name, now - attempt.sent_s, now)
         if attempt.state == "queued":
             self._queues[name].remove(attempt)
-            attempt.state = "left"
-            self._balance.ended(attempt.lease)
+            attempt.state = "ended"
+            self._balancer.release(attempt.lease)
         else:
-            self._leave(attempt, now)
+            self._finish(attempt, now)
 
-    def _leave(self, attempt: _Attempt, now: float) -> None:
-        attempt.state = "left"
-        self._balance.ended(attempt.lease)
+    def _finish(self, attempt: _Attempt, now: float) -> None:
+        attempt.state = "ended"
+        self._balancer.release(attempt.lease)
         self._busy[attempt.lease.name] -= 1
         self._serve(attempt.lease.name, now)
-        if self._waiting and self._balance.has_room():
+        if self._waiting and self._balancer.has_capacity():
             self._admit(self._waiting.popleft(), now)
 
 
-def simulate(world: SimulationSettings, terms: HedgeLimits) -> SimulationResult:
-    """Everything that happens to the requests of ``world``."""
-    return _Simulation(world, terms).run()
+def simulate(settings: SimulationSettings, limits: HedgeLimits) -> SimulationResult:
+    """Run all requests and return their TTFTs and hedges."""
+    return _Simulation(settings, limits).run()

@@ -1,4 +1,4 @@
-"""LoadBalancer: the less busy of two, ejection with growing pauses, one trial at a time, drain."""
+"""LoadBalancer: least busy of two, ejection with growing durations, trials and draining."""
 
 from __future__ import annotations
 
@@ -7,151 +7,154 @@ from collections import Counter
 
 import pytest
 
-from undam.gateway.policy.load_balancer import EjectionLimits, Lease, LoadBalancer
+from undam.gateway.config.limits import EjectionLimits
+from undam.gateway.policy.load_balancer import Lease, LoadBalancer
 
-TERMS = EjectionLimits(failures=3, base_s=2.0, most_s=60.0)
-
-
-def _balance(*names: str, limit: int = 0) -> LoadBalancer:
-    return LoadBalancer(dict.fromkeys(names, limit), rng=random.Random(1), terms=TERMS)
+EJECTION = EjectionLimits(failures=3, base_s=2.0, max_s=60.0)
 
 
-def _take(balance: LoadBalancer, now: float = 0.0, *without: str) -> Lease:
-    backend = balance.choose(now, without=without)
+def _balancer(*names: str, limit: int = 0) -> LoadBalancer:
+    return LoadBalancer(dict.fromkeys(names, limit), rng=random.Random(1), ejection=EJECTION)
+
+
+def _acquire(balancer: LoadBalancer, now: float = 0.0, *exclude: str) -> Lease:
+    backend = balancer.choose(now, exclude=exclude)
     assert backend is not None
-    return balance.began(backend, now)
+    return balancer.acquire(backend, now)
 
 
-def _fail(balance: LoadBalancer, name: str, now: float, times: int = 3) -> None:
-    others = [one.name for one in balance.backends if one.name != name]
+def _fail(balancer: LoadBalancer, name: str, now: float, times: int = 3) -> None:
+    others = [one.name for one in balancer.backends if one.name != name]
     for _ in range(times):
-        lease = _take(balance, now, *others)
-        balance.failed(lease, now)
-        balance.ended(lease)
+        lease = _acquire(balancer, now, *others)
+        balancer.failed(lease, now)
+        balancer.release(lease)
 
 
-def test_streams_spread_evenly_whatever_the_draws() -> None:
-    balance = _balance("a", "b", "c", "d")
+def test_streams_are_spread_evenly() -> None:
+    balancer = _balancer("a", "b", "c", "d")
     for _ in range(400):
-        _take(balance)
-    assert all(90 <= one.outstanding <= 110 for one in balance.backends)
-    two = _balance("a", "b")
+        _acquire(balancer)
+    assert all(90 <= one.outstanding <= 110 for one in balancer.backends)
+    two = _balancer("a", "b")
     for _ in range(101):
-        _take(two)
+        _acquire(two)
     assert sorted(one.outstanding for one in two.backends) == [50, 51]
 
 
-def test_the_less_busy_one_gets_the_next() -> None:
-    balance = _balance("a", "b")
-    first = _take(balance)
-    second = _take(balance)
+def test_the_less_busy_backend_gets_the_next_stream() -> None:
+    balancer = _balancer("a", "b")
+    first = _acquire(balancer)
+    second = _acquire(balancer)
     assert {first.name, second.name} == {"a", "b"}
-    balance.ended(first)
-    assert _take(balance).name == first.name
+    balancer.release(first)
+    assert _acquire(balancer).name == first.name
 
 
-def test_limits_and_those_already_tried_are_respected() -> None:
-    balance = _balance("a", "b", limit=1)
-    one = _take(balance, 0.0, "a")
-    assert one.name == "b"
-    assert balance.choose(0.0, without={"a"}) is None
-    assert balance.has_room()
-    assert not balance.has_room(reserved=1)
-    _take(balance)
-    assert balance.choose(0.0) is None
-    assert not balance.has_room()
-    assert _balance("a").has_room(reserved=1000)
+def test_full_and_excluded_backends_are_not_chosen() -> None:
+    balancer = _balancer("a", "b", limit=1)
+    lease = _acquire(balancer, 0.0, "a")
+    assert lease.name == "b"
+    assert balancer.choose(0.0, exclude={"a"}) is None
+    assert balancer.has_capacity()
+    assert not balancer.has_capacity(reserved=1)
+    _acquire(balancer)
+    assert balancer.choose(0.0) is None
+    assert not balancer.has_capacity()
+    assert _balancer("a").has_capacity(reserved=1000)
 
 
-def test_failures_in_a_row_set_aside_and_one_trial_at_a_time_brings_back() -> None:
-    balance = _balance("a", "b")
-    _fail(balance, "a", 0.0, times=2)
-    lease = _take(balance, 0.0, "b")
-    balance.succeeded(lease, 0.0)  # not in a row
-    balance.ended(lease)
-    _fail(balance, "a", 0.0, times=2)
-    assert {_take(balance).name for _ in range(4)} == {"a", "b"}
-    _fail(balance, "a", 0.0, times=1)
-    assert {_take(balance, 1.9).name for _ in range(10)} == {"b"}
-    trial = _take(balance, 2.0)
+def test_consecutive_failures_eject_and_one_trial_at_a_time_restores() -> None:
+    balancer = _balancer("a", "b")
+    _fail(balancer, "a", 0.0, times=2)
+    lease = _acquire(balancer, 0.0, "b")
+    balancer.succeeded(lease, 0.0)  # the failures are no longer consecutive
+    balancer.release(lease)
+    _fail(balancer, "a", 0.0, times=2)
+    assert {_acquire(balancer).name for _ in range(4)} == {"a", "b"}
+    _fail(balancer, "a", 0.0, times=1)
+    assert {_acquire(balancer, 1.9).name for _ in range(10)} == {"b"}
+    trial = _acquire(balancer, 2.0)
     assert (trial.name, trial.trial) == ("a", True)
-    assert {_take(balance, 2.0).name for _ in range(5)} == {"b"}
-    assert balance.choose(2.0, trial=False) is not None
-    balance.ended(trial)  # its client left: it told nothing
-    trial = _take(balance, 2.0)
+    assert {_acquire(balancer, 2.0).name for _ in range(5)} == {"b"}
+    assert balancer.choose(2.0, allow_trial=False) is not None
+    balancer.release(trial)  # the client disconnected, so that the trial has no result
+    trial = _acquire(balancer, 2.0)
     assert trial.name == "a"
-    balance.succeeded(trial, 2.1)
-    assert _take(balance, 2.1).name == "a"
+    balancer.succeeded(trial, 2.1)
+    assert _acquire(balancer, 2.1).name == "a"
 
 
-def test_the_pause_doubles_up_to_its_bound_and_shrinks_when_all_is_well() -> None:
-    balance, now, pauses = _balance("a", "b"), 0.0, []
-    _fail(balance, "a", now)
+def test_ejections_double_up_to_the_maximum_and_start_over_after_a_stable_time() -> None:
+    balancer, now, durations = _balancer("a", "b"), 0.0, []
+    _fail(balancer, "a", now)
     for _ in range(8):
-        until = balance.backends[0].ejected_until_s
+        until = balancer.backends[0].ejected_until_s
         assert until is not None
-        pauses.append(until - now)
+        durations.append(until - now)
         now = until
-        trial = _take(balance, now)
+        trial = _acquire(balancer, now)
         assert trial.trial
-        assert balance.failed(trial, now)
-        balance.ended(trial)
-    assert pauses == [2, 4, 8, 16, 32, 60, 60, 60]
-    now = balance.backends[0].ejected_until_s or 0
-    trial = _take(balance, now)
-    balance.succeeded(trial, now)
-    balance.ended(trial)
-    _fail(balance, "a", now + TERMS.most_s + 1)
-    assert balance.backends[0].ejected_until_s == now + TERMS.most_s + 1 + TERMS.base_s
+        assert balancer.failed(trial, now)
+        balancer.release(trial)
+    assert durations == [2, 4, 8, 16, 32, 60, 60, 60]
+    now = balancer.backends[0].ejected_until_s or 0
+    trial = _acquire(balancer, now)
+    balancer.succeeded(trial, now)
+    balancer.release(trial)
+    later = now + EJECTION.max_s + 1
+    _fail(balancer, "a", later)
+    assert balancer.backends[0].ejected_until_s == later + EJECTION.base_s
 
 
-def test_the_last_one_is_used_all_the_same_and_the_least_bad_first() -> None:
-    alone = _balance("a")
+def test_without_an_available_backend_the_least_bad_one_is_chosen() -> None:
+    alone = _balancer("a")
     _fail(alone, "a", 0.0, times=10)
-    assert _take(alone, 0.1).name == "a"
-    balance = _balance("a", "b")
-    _fail(balance, "a", 0.0, times=3)
-    _fail(balance, "b", 0.0, times=5)
-    assert _take(balance, 0.1).name == "a"
-    assert balance.choose(0.1, trial=False) is None  # no hedge goes to a sick one
+    assert _acquire(alone, 0.1).name == "a"
+    balancer = _balancer("a", "b")
+    _fail(balancer, "a", 0.0, times=3)
+    _fail(balancer, "b", 0.0, times=5)
+    assert _acquire(balancer, 0.1).name == "a"
+    assert balancer.choose(0.1, allow_trial=False) is None  # hedges do not go to ejected backends
 
 
-def test_what_the_active_check_says_counts() -> None:
-    balance = _balance("a", "b")
-    balance.checked("a", well=False)
-    balance.checked("nobody", well=False)
-    assert {_take(balance).name for _ in range(5)} == {"b"}
-    balance.checked("a", well=True)
-    assert _take(balance).name == "a"
+def test_unhealthy_backends_are_not_chosen() -> None:
+    balancer = _balancer("a", "b")
+    balancer.set_healthy("a", False)
+    balancer.set_healthy("unknown", False)
+    assert {_acquire(balancer).name for _ in range(5)} == {"b"}
+    balancer.set_healthy("a", True)
+    assert _acquire(balancer).name == "a"
 
 
-def test_one_that_is_removed_drains_and_may_come_back() -> None:
-    balance = _balance("a", "b")
-    kept = _take(balance, 0.0, "b")
-    assert balance.replace({"b": 0, "c": 0}) == ("a",)
-    assert Counter(_take(balance).name for _ in range(20)).keys() == {"b", "c"}
-    assert balance.backend("a") is kept.backend
-    balance.replace({"a": 0, "b": 0})
-    assert not kept.backend.draining
-    assert kept.backend.outstanding == 1
-    balance.replace({"b": 0})
-    balance.ended(kept)
-    assert balance.backend("a") is None
-    assert balance.replace({"c": 5}) == ("b",)
+def test_a_removed_backend_drains_and_may_be_added_again() -> None:
+    balancer = _balancer("a", "b")
+    lease = _acquire(balancer, 0.0, "b")
+    assert balancer.replace({"b": 0, "c": 0}) == ("a",)
+    assert Counter(_acquire(balancer).name for _ in range(20)).keys() == {"b", "c"}
+    assert balancer.backend("a") is lease.backend
+    balancer.replace({"a": 0, "b": 0})
+    assert not lease.backend.draining
+    assert lease.backend.outstanding == 1
+    balancer.replace({"b": 0})
+    balancer.release(lease)
+    assert balancer.backend("a") is None
+    assert balancer.replace({"c": 5}) == ("b",)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_nothing_is_lost_whatever_happens(seed: int) -> None:
-    rng, lease = random.Random(seed), []
-    balance = LoadBalancer(dict.fromkeys("abc", 5), rng=rng)
+def test_outstanding_streams_always_equal_the_open_leases(seed: int) -> None:
+    rng = random.Random(seed)
+    leases: list[Lease] = []
+    balancer = LoadBalancer(dict.fromkeys("abc", 5), rng=rng)
     for step in range(3000):
         now = step / 50
-        if rng.random() < 0.5 and (backend := balance.choose(now)) is not None:
-            lease.append(balance.began(backend, now))
-        elif lease:
-            one = lease.pop(rng.randrange(len(lease)))
-            rng.choice([balance.failed, balance.succeeded])(one, now)
-            balance.ended(one)
-        assert sum(one.outstanding for one in balance.backends) == len(lease)
-        assert all(0 <= one.outstanding <= 5 for one in balance.backends)
-        assert balance.has_room() == (len(lease) < 15)
+        if rng.random() < 0.5 and (backend := balancer.choose(now)) is not None:
+            leases.append(balancer.acquire(backend, now))
+        elif leases:
+            lease = leases.pop(rng.randrange(len(leases)))
+            rng.choice([balancer.failed, balancer.succeeded])(lease, now)
+            balancer.release(lease)
+        assert sum(one.outstanding for one in balancer.backends) == len(leases)
+        assert all(0 <= one.outstanding <= 5 for one in balancer.backends)
+        assert balancer.has_capacity() == (len(leases) < 15)

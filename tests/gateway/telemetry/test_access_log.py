@@ -1,4 +1,4 @@
-"""The access log: what a line says, what it never says, and that it can stop nothing."""
+"""AccessLog: content of a line, redaction, and writing without blocking."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
-def test_a_line_says_how_it_went() -> None:
+def test_a_line_describes_the_request_and_its_result() -> None:
     gaps = GapStats()
     gaps.add([*[0.01] * 99, 1.01])
     line = entry(_record(heartbeats=2, retries=1, hedged="won", bytes_out=7), gaps)
@@ -59,7 +59,7 @@ def _unix(iso: str) -> float:
     return datetime.fromisoformat(iso).timestamp()
 
 
-def test_what_could_not_be_read_has_a_line_too() -> None:
+def test_an_unparsable_request_has_a_line() -> None:
     record = RequestRecord(
         None, began_at=time.monotonic(), status=400, end_reason=EndReason.BAD_REQUEST
     )
@@ -72,16 +72,16 @@ def test_what_could_not_be_read_has_a_line_too() -> None:
     "target",
     ["/v1/chat/completions?api_key=tops3cret", "/x?a=1&token=tops3cret#f", "/sk-tops3cret99/x"],
 )
-def test_no_secret_is_in_a_line(target: str) -> None:
+def test_secrets_are_redacted(target: str) -> None:
     text = json.dumps(entry(_record(target, model="sk-tops3cret99"), GapStats()))
     assert "tops3cret" not in text
     assert "secret123456" not in text
 
 
-def test_nobody_can_begin_a_line(tmp_path: Path) -> None:
-    nasty = 'x"}\n{"forged": 1}\r\u2028\x00\ud800' + "\x01" * 5000
+def test_client_values_cannot_start_a_new_line(tmp_path: Path) -> None:
+    hostile = 'x"}\n{"forged": 1}\r\u2028\x00\ud800' + "\x01" * 5000
     log = AccessLog(tmp_path / "log")
-    record = _record("/" + nasty, model=nasty, detail=nasty)
+    record = _record("/" + hostile, model=hostile, detail=hostile)
     log.write(entry(record, GapStats()))
     log.write(entry(_record(), GapStats()))
     log.close()
@@ -91,12 +91,12 @@ def test_nobody_can_begin_a_line(tmp_path: Path) -> None:
     assert all(len(line) < 4096 and "forged" not in json.loads(line) for line in raw.splitlines())
 
 
-def test_lines_are_written_in_order_and_soon(tmp_path: Path) -> None:
+def test_lines_are_written_in_order_and_the_file_can_be_rotated(tmp_path: Path) -> None:
     log = AccessLog(tmp_path / "log")
     for number in range(500):
         log.write({"n": number})
-    give_up = time.monotonic() + 10
-    while len(_lines(tmp_path / "log")) < 500 and time.monotonic() < give_up:
+    deadline = time.monotonic() + 10
+    while len(_lines(tmp_path / "log")) < 500 and time.monotonic() < deadline:
         time.sleep(0.02)
     assert [line["n"] for line in _lines(tmp_path / "log")] == list(range(500))
     (tmp_path / "log").rename(tmp_path / "log.1")
@@ -107,20 +107,20 @@ def test_lines_are_written_in_order_and_soon(tmp_path: Path) -> None:
     assert len(_lines(tmp_path / "log.1")) == 500
 
 
-def test_a_reader_that_stops_costs_lines_and_not_time(
+def test_a_blocked_reader_drops_lines_and_never_blocks_the_writer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access_log, "_WAITING_BYTES", 200_000)
+    monkeypatch.setattr(access_log, "_BUFFER_BYTES", 200_000)
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     log = AccessLog(tmp_path / "pipe")
-    begun = time.monotonic()
+    started = time.monotonic()
     for number in range(5000):
         log.write({"n": number, "pad": "x" * 100})
-    assert time.monotonic() - begun < 10  # nothing reads: a write that waits would be for ever
-    found, give_up = b"", time.monotonic() + 20
+    assert time.monotonic() - started < 10  # nobody reads, so a blocking write would never return
+    found, deadline = b"", time.monotonic() + 20
     os.set_blocking(reader, False)
-    while b"dropped_lines" not in found and time.monotonic() < give_up:
+    while b"dropped_lines" not in found and time.monotonic() < deadline:
         try:
             found += os.read(reader, 65536)
         except BlockingIOError:
@@ -134,6 +134,6 @@ def test_a_reader_that_stops_costs_lines_and_not_time(
     assert kept + dropped == 5000
 
 
-def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_an_unwritable_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot write the access log"):
         AccessLog(tmp_path / "no" / "log")

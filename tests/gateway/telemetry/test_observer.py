@@ -1,4 +1,4 @@
-"""What the relay tells becomes the right numbers, and nothing stays in flight."""
+"""Telemetry: metrics and log lines for the relay's events."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import asyncio
 import inspect
 import json
 import os
-import random
-from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,6 @@ from undam.gateway.interfaces import (
 from undam.gateway.telemetry import metric_definitions as m
 from undam.gateway.telemetry.access_log import AccessLog
 from undam.gateway.telemetry.admin_endpoints import AdminEndpoints
-from undam.gateway.telemetry.gap_stats import GapStats
 from undam.gateway.telemetry.metrics import WorkerMetrics
 from undam.gateway.telemetry.observer import Telemetry
 from undam.gateway.telemetry.shared_memory import SharedMetrics
@@ -50,18 +47,20 @@ def _record(target: str = "/v1/chat/completions", **info: Any) -> RequestRecord:
     return RequestRecord(request, began_at=100.0)
 
 
-def _found(shared_metrics: SharedMetrics) -> dict[tuple[str, ...], list[int]]:
-    """Without what is zero."""
+def _nonzero(shared_metrics: SharedMetrics) -> dict[tuple[str, ...], list[int]]:
+    """Return all series whose integers are not all zero."""
     found = {tuple(json.loads(key)): numbers for key, numbers in shared_metrics.snapshot().items()}
     return {key: numbers for key, numbers in found.items() if any(numbers)}
 
 
 def _count(shared_metrics: SharedMetrics, family: m.Family, *labels: str) -> int:
-    numbers = _found(shared_metrics).get((family.name, *labels), [0, 0])
+    numbers = _nonzero(shared_metrics).get((family.name, *labels), [0, 0])
     return sum(numbers[:-1]) if family.kind == "histogram" else numbers[0]
 
 
-def test_a_hedged_stream(shared_metrics: SharedMetrics, tmp_path: Path) -> None:
+def test_a_hedged_stream_is_counted_and_logged(
+    shared_metrics: SharedMetrics, tmp_path: Path
+) -> None:
     log = AccessLog(tmp_path / "log")
     telemetry = Telemetry(WorkerMetrics(shared_metrics.region(0)), access_log=log)
     record = _record()
@@ -81,7 +80,7 @@ def test_a_hedged_stream(shared_metrics: SharedMetrics, tmp_path: Path) -> None:
     log.close()
 
     labels = ("b", "llama", "chat", "openai")
-    found = _found(shared_metrics)
+    found = _nonzero(shared_metrics)
     ttft = found[m.TTFT.name, *labels]
     assert (ttft[m.TTFT_S.index(0.5)], ttft[-1]) == (1, 300_000_000)
     assert sum(found[m.GAP.name, *labels][:-1]) == 3
@@ -101,15 +100,15 @@ def test_a_hedged_stream(shared_metrics: SharedMetrics, tmp_path: Path) -> None:
     assert (line["upstream"], line["hedged"], line["gap_p99_ms"]) == ("b", "won", 500.0)
 
 
-def test_a_retry_that_fails_and_a_hedge_denied(shared_metrics: SharedMetrics) -> None:
+def test_a_failed_retry_and_a_denied_hedge_are_counted(shared_metrics: SharedMetrics) -> None:
     metrics = WorkerMetrics(shared_metrics.region(0))
     telemetry = Telemetry(metrics)
-    record = _record(api=MESSAGES, model="never-answered")
+    record = _record(api=MESSAGES, model="unknown-model")
     telemetry.began(record)
     telemetry.sent(record, A, "first")
     telemetry.upstream_failed(record, A, UpstreamResult.REFUSED)
     telemetry.sent(record, B, "retry")
-    metrics.denied_because("budget")
+    metrics.set_denial_reason("budget")
     telemetry.hedge_denied(record)
     telemetry.hedge_denied(record)
     telemetry.upstream_failed(record, B, UpstreamResult.TIMEOUT)
@@ -121,16 +120,16 @@ def test_a_retry_that_fails_and_a_hedge_denied(shared_metrics: SharedMetrics) ->
     assert _count(shared_metrics, m.UPSTREAM_ERRORS, "b", "timeout") == 1
     assert _count(shared_metrics, m.HEDGES_DENIED, "budget") == 1
     assert _count(shared_metrics, m.HEDGES_DENIED, "no-other-upstream") == 1
-    # A model that never answered has no series of its own.
+    # A model that returned no content has no series of its own.
     labels = ("b", "other", "chat", "anthropic", "upstream-timeout")
     assert _count(shared_metrics, m.DURATION, *labels) == 1
     assert not [
-        key for key in _found(shared_metrics) if "in_flight" in key[0] or "never-answered" in key
+        key for key in _nonzero(shared_metrics) if "in_flight" in key[0] or "unknown-model" in key
     ]
 
 
 @pytest.mark.parametrize(("content_at", "phase"), [(None, "prefill"), (100.5, "content")])
-def test_a_client_that_leaves(
+def test_a_client_disconnect_is_counted_by_phase(
     shared_metrics: SharedMetrics, content_at: float | None, phase: str
 ) -> None:
     telemetry = Telemetry(WorkerMetrics(shared_metrics.region(0)))
@@ -143,10 +142,10 @@ def test_a_client_that_leaves(
     record.end_reason, record.ended_at = EndReason.CLIENT_LEFT, 101.0
     telemetry.ended(record)
     assert _count(shared_metrics, m.CLIENT_CANCELS, phase) == 1
-    assert not [key for key in _found(shared_metrics) if "in_flight" in key[0]]
+    assert not [key for key in _nonzero(shared_metrics) if "in_flight" in key[0]]
 
 
-def test_its_own_pages_are_not_counted_and_other_requests_have_no_tokens(
+def test_local_endpoints_are_not_counted_and_other_paths_have_no_token_metrics(
     shared_metrics: SharedMetrics,
 ) -> None:
     telemetry = Telemetry(WorkerMetrics(shared_metrics.region(0)))
@@ -165,52 +164,24 @@ def test_its_own_pages_are_not_counted_and_other_requests_have_no_tokens(
         == _count(shared_metrics, m.REFUSED, "400")
         == 1
     )
-    assert not [key for key in _found(shared_metrics) if key[0].startswith("gen_ai")]
+    assert not [key for key in _nonzero(shared_metrics) if key[0].startswith("gen_ai")]
 
 
-def test_a_scrape_shows_what_is_over_and_was_not_counted_yet(shared_metrics: SharedMetrics) -> None:
+def test_a_scrape_includes_deferred_counts(shared_metrics: SharedMetrics) -> None:
     metrics = WorkerMetrics(shared_metrics.region(0))
-    pages = AdminEndpoints(lambda: "", shared_metrics, lambda: metrics.count(m.ENDED, "complete"))
+    endpoints = AdminEndpoints(
+        not_ready=lambda: "",
+        shared_metrics=shared_metrics,
+        flush=lambda: metrics.count(m.ENDED, "complete"),
+    )
     request = _record("/-/metrics", api=PLAIN, streams=False, model="").request
     assert request is not None
     request.method = "GET"
 
-    async def scraped() -> LocalResponse:
-        page = pages(request)
-        assert inspect.isawaitable(page)
-        return await page
+    async def get() -> LocalResponse:
+        response = endpoints(request)
+        assert inspect.isawaitable(response)
+        return await response
 
-    body = asyncio.run(scraped()).body.decode()
+    body = asyncio.run(get()).body.decode()
     assert f'{m.ENDED.name}_total{{reason="complete"}} 1' in body.splitlines()
-
-
-@pytest.mark.parametrize("count", [1, 2, 99, 100, 101, 5000, 6399])
-def test_p99_is_exact_however_the_gaps_are_bundled(count: int) -> None:
-    chance = random.Random(count)
-    # As they come from a track: with seven digits.
-    every = array("f", (chance.expovariate(50) for _ in range(count)))
-    gaps, at = GapStats(), 0
-    while at < len(every):
-        size = chance.randint(1, 400)
-        bundle = every[at : at + size]
-        assert gaps.add(bundle) == sorted(bundle)
-        at += size
-    assert gaps.count == count
-    assert gaps.p99_s == sorted(every)[-(-99 * count // 100) - 1]
-    assert gaps.mean_s == pytest.approx(sum(every) / count)
-
-
-def test_of_very_many_gaps_p99_is_never_less_than_the_true_one() -> None:
-    chance = random.Random(7)
-    every = array("f", (chance.expovariate(50) for _ in range(20_000)))
-    gaps = GapStats()
-    for at in range(0, len(every), 128):
-        gaps.add(every[at : at + 128])
-    ordered = sorted(every)
-    assert ordered[-201] <= (gaps.p99_s or 0) == ordered[-64]
-
-
-def test_no_gaps_have_no_figures() -> None:
-    gaps = GapStats()
-    assert gaps.add([]) == []
-    assert (gaps.count, gaps.p99_s, gaps.mean_s) == (0, None, None)

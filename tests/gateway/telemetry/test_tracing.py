@@ -1,4 +1,4 @@
-"""Trace context is passed on, and spans arrive at an OTLP receiver with what they may say."""
+"""Tracing: trace context, and the spans that an OTLP receiver gets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from undam.errors import UsageError
 from undam.gateway.interfaces import EndReason, RequestInfo, RequestRecord, Upstream
 from undam.gateway.telemetry import tracing
 from undam.gateway.telemetry.gap_stats import GapStats
-from undam.gateway.telemetry.traceparent import TraceParent, of_headers, of_record, parse
+from undam.gateway.telemetry.traceparent import TraceParent, from_headers, from_record, parse
 from undam.gateway.telemetry.tracing import tracing_if_configured
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -27,11 +27,11 @@ HEADER = f"00-{TRACE}-{SPAN}-01".encode()
 
 
 @pytest.mark.parametrize(
-    ("value", "good"),
+    ("value", "valid"),
     [
         (HEADER, True),
         (b" " + HEADER + b"\t", True),
-        (HEADER.replace(b"00-", b"cc-", 1) + b"-what-a-later-version-adds", True),
+        (HEADER.replace(b"00-", b"cc-", 1) + b"-field-of-a-later-version", True),
         (HEADER + b"-more", False),
         (HEADER.replace(b"00-", b"ff-", 1), False),
         (HEADER.upper(), False),
@@ -42,20 +42,20 @@ HEADER = f"00-{TRACE}-{SPAN}-01".encode()
         (None, False),
     ],
 )
-def test_which_headers_are_valid(value: bytes | None, good: bool) -> None:
+def test_traceparent_validation(value: bytes | None, valid: bool) -> None:
     found = parse(value)
-    assert found == (TraceParent(TRACE, SPAN, 1) if good else None)
+    assert found == (TraceParent(TRACE, SPAN, 1) if valid else None)
     assert found is None or parse(found.header()) == found
 
 
-def test_two_of_them_are_none() -> None:
-    assert of_headers([(b"TraceParent", HEADER)]) == parse(HEADER)
-    assert of_headers([(b"traceparent", HEADER)] * 2) is None
+def test_duplicate_traceparent_headers_are_invalid() -> None:
+    assert from_headers([(b"TraceParent", HEADER)]) == parse(HEADER)
+    assert from_headers([(b"traceparent", HEADER)] * 2) is None
 
 
 @pytest.fixture
 def collector() -> Iterator[tuple[str, list[Any]]]:
-    """An OTLP receiver: its endpoint, and the requests it got, decoded."""
+    """Start an OTLP receiver; return its endpoint and the decoded requests."""
     received: list[Any] = []
 
     class Receiver(BaseHTTPRequestHandler):
@@ -116,7 +116,7 @@ def _attributes(span: Any) -> dict[str, Any]:
     return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in span.attributes}
 
 
-def test_the_spans_of_a_stream(collector: tuple[str, list[Any]]) -> None:
+def test_spans_and_attributes_of_a_stream(collector: tuple[str, list[Any]]) -> None:
     endpoint, received = collector
     record = _record((b"traceparent", HEADER), (b"tracestate", b"vendor=1"))
     _trace(endpoint, record, EndReason.COMPLETE)
@@ -124,8 +124,8 @@ def test_the_spans_of_a_stream(collector: tuple[str, list[Any]]) -> None:
     assert server.trace_id.hex() == client.trace_id.hex() == TRACE
     assert (server.parent_span_id.hex(), client.parent_span_id) == (SPAN, server.span_id)
     assert server.trace_state == "vendor=1"
-    told = of_record(record)
-    assert told == TraceParent(TRACE, client.span_id.hex(), 1)
+    sent = from_record(record)
+    assert sent == TraceParent(TRACE, client.span_id.hex(), 1)
     assert client.name == "chat llama"
     found = _attributes(client)
     assert found["gen_ai.operation.name"] == "chat"
@@ -143,7 +143,9 @@ def test_the_spans_of_a_stream(collector: tuple[str, list[Any]]) -> None:
     assert "tops3cret" not in str(received)
 
 
-def test_a_trace_begins_here_and_an_error_is_one(collector: tuple[str, list[Any]]) -> None:
+def test_an_invalid_parent_starts_a_new_trace_and_errors_are_marked(
+    collector: tuple[str, list[Any]],
+) -> None:
     endpoint, received = collector
     record = _record((b"traceparent", HEADER.replace(TRACE.encode(), b"0" * 32)))
     _trace(endpoint, record, EndReason.UPSTREAM_DIED)
@@ -154,19 +156,19 @@ def test_a_trace_begins_here_and_an_error_is_one(collector: tuple[str, list[Any]
     assert _attributes(client)["error.type"] == "upstream-died"
 
 
-def test_what_the_caller_does_not_sample_is_passed_on_but_not_sent(
+def test_unsampled_requests_propagate_the_context_but_export_no_spans(
     collector: tuple[str, list[Any]],
 ) -> None:
     endpoint, received = collector
     record = _record((b"traceparent", HEADER[:-1] + b"0"))
     _trace(endpoint, record, EndReason.COMPLETE)
-    told = of_record(record)
-    assert told is not None
-    assert (told.trace_id, told.flags) == (TRACE, 0)
+    sent = from_record(record)
+    assert sent is not None
+    assert (sent.trace_id, sent.flags) == (TRACE, 0)
     assert received == []
 
 
-def test_it_is_off_unless_somebody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tracing_is_off_without_an_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tracing_if_configured(None, {}) is None
     assert tracing_if_configured("http://x", {"OTEL_SDK_DISABLED": "true"}) is None
 
