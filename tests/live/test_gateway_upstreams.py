@@ -63,7 +63,9 @@ def test_a_dead_upstream_is_set_aside_and_comes_back(start: StartUndam) -> None:
     assert f"upstream {name} is available again" in gateway.log_text()
 
 
-def test_a_reload_drains_and_drops_nothing(start: StartUndam, tmp_path: Path) -> None:
+def test_a_reload_drains_removed_upstreams_without_dropping_streams(
+    start: StartUndam, tmp_path: Path
+) -> None:
     one, other = start("sim", *LONG), start("sim", *LONG)
     config = tmp_path / "gateway.toml"
     config.write_text(f'upstream = ["{one.url}", "{other.url}"]\nheartbeat = 0.5\n')
@@ -81,7 +83,7 @@ def test_a_reload_drains_and_drops_nothing(start: StartUndam, tmp_path: Path) ->
         await eventually_async(lambda: 'Did you mean "heartbeat"?' in gateway.log_text())
         config.write_text(f'upstream = ["{other.url}"]\n')
         gateway.signal(signal.SIGHUP)
-        await eventually_async(lambda: f"drains: {first}" in gateway.log_text())
+        await eventually_async(lambda: f"draining: {first}" in gateway.log_text())
         before = await asyncio.to_thread(asked)
         late = await asyncio.gather(*(request_stream(gateway.url, tokens=3) for _ in range(10)))
         assert await asyncio.to_thread(asked) == before
@@ -90,30 +92,30 @@ def test_a_reload_drains_and_drops_nothing(start: StartUndam, tmp_path: Path) ->
         assert {read.events for read in reads[:40]} == {50}
 
     asyncio.run(main())
-    said = gateway.log_text()
-    assert f"{config}:1:1: there is no key 'heart_beat'" in said
-    assert "the old one stays" in said
+    log = gateway.log_text()
+    assert f'{config}:1:1: unknown key "heart_beat"' in log
+    assert "keeping the old one" in log
 
 
-def test_sigterm_lets_streams_end_and_then_cuts_them_with_a_word(start: StartUndam) -> None:
+def test_sigterm_drains_and_then_cuts_streams_with_an_error_event(start: StartUndam) -> None:
     quick, slow = start("sim", *LONG), start("sim", *LONG[:2], "--gap", "500", "--tokens", "100")
-    patient = start("gateway", "--upstream", quick.url)
-    hasty = start("gateway", "--upstream", slow.url, "--drain-timeout", "0.5")
-    firm = start("gateway", "--upstream", slow.url)
-    all_three = (patient, hasty, firm)
+    draining = start("gateway", "--upstream", quick.url)
+    short_timeout = start("gateway", "--upstream", slow.url, "--drain-timeout", "0.5")
+    stopped_twice = start("gateway", "--upstream", slow.url)
+    all_three = (draining, short_timeout, stopped_twice)
 
     async def main() -> None:
         streams = [
             [asyncio.create_task(request_stream(one.url)) for _ in range(20)] for one in all_three
         ]
-        flying = "undam_gateway_streams_in_flight"
-        await eventually_async(lambda: all(one.metric(flying) == 20 for one in all_three))
+        in_flight = "undam_gateway_streams_in_flight"
+        await eventually_async(lambda: all(one.metric(in_flight) == 20 for one in all_three))
         for one in all_three:
             one.signal(signal.SIGTERM)
         await asyncio.sleep(0.2)
         refused = [(await request_stream(one.url)).error for one in all_three]
-        assert all(refused)  # nobody new
-        firm.signal(signal.SIGTERM)
+        assert all(refused)
+        stopped_twice.signal(signal.SIGTERM)
         whole, cut, cut_at_once = [await asyncio.gather(*reads) for reads in streams]
         assert all(read.done and read.whole and read.events == 50 for read in whole)
         for read in (*cut, *cut_at_once):
@@ -125,7 +127,7 @@ def test_sigterm_lets_streams_end_and_then_cuts_them_with_a_word(start: StartUnd
     assert [one.process.wait(5) for one in all_three] == [0, 1, 1]
 
 
-def test_tls_is_spoken_on_both_sides(start: StartUndam, tmp_path: Path) -> None:
+def test_tls_from_clients_and_to_upstreams(start: StartUndam, tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     issued = authority.issue_cert("127.0.0.1")
@@ -137,11 +139,11 @@ def test_tls_is_spoken_on_both_sides(start: StartUndam, tmp_path: Path) -> None:
     assert inner.url.startswith("https://")
     trusting = ("--upstream-cacert", str(tmp_path / "ca.pem"), "--health-interval", "0.1")
     outer = start("gateway", "--upstream", inner.url, *trusting, "--health-path", "/-/healthz")
-    doubting = start("gateway", "--upstream", inner.url)
+    untrusting = start("gateway", "--upstream", inner.url)
 
     async def main() -> None:
         assert (await request_stream(outer.url)).done
-        refused = await request_stream(doubting.url)
+        refused = await request_stream(untrusting.url)
         assert refused.status in (0, 502) or b"error" in refused.body
         assert not refused.done
 
@@ -149,7 +151,7 @@ def test_tls_is_spoken_on_both_sides(start: StartUndam, tmp_path: Path) -> None:
     assert outer.metric(USABLE) == 1
 
 
-def test_several_workers_share_the_port_and_a_dead_one_is_replaced(start: StartUndam) -> None:
+def test_workers_share_the_port_and_a_crashed_one_is_restarted(start: StartUndam) -> None:
     sim = start("sim", *LONG)
     gateway = start("gateway", "--upstream", sim.url, "--workers", "2")
     assert gateway.get("/-/readyz") == (200, "ready\n")
@@ -158,7 +160,7 @@ def test_several_workers_share_the_port_and_a_dead_one_is_replaced(start: StartU
         assert all(read.done for read in await asyncio.gather(request_stream(gateway.url)))
         killed, kept = _children(gateway)
         os.kill(killed, signal.SIGKILL)
-        await eventually_async(lambda: "starts again" in gateway.log_text())
+        await eventually_async(lambda: "restarting it" in gateway.log_text())
         await eventually_async(lambda: gateway.get("/-/readyz")[0] == 200)
         assert kept in _children(gateway)
         reads = [asyncio.create_task(request_stream(gateway.url)) for _ in range(20)]
