@@ -173,7 +173,7 @@ def test_json_has_what_is_promised() -> None:
 
 
 def test_fix_of_a_finding_that_no_edit_mends_is_null() -> None:
-    rules = Path(__file__).parents[1] / "rules"
+    rules = Path(__file__).parents[3] / "rules"
     (one,) = call("lint", str(rules / "ENV105" / "bad.yaml"), "--json").json["findings"]
     assert one["fix"] is None
     text = call("lint", str(rules / "ENV105" / "bad.yaml")).out

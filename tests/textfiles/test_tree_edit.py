@@ -1,4 +1,4 @@
-"""What edits write into YAML, JSON and TOML: in the form of their neighbours, or not at all."""
+"""Edits of YAML, JSON and TOML trees: in the style of their neighbours, or not at all."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def entry_of(tree: Node, name: str = "x") -> Entry:
     return entry
 
 
-def made(text: str, edit: Edit | None) -> str | None:
+def applied(text: str, edit: Edit | None) -> str | None:
     return apply_edits(text, [edit]) if edit else None
 
 
-def put(text: str, value: Value = "0s", key: str = "new") -> str | None:
+def inserted(text: str, value: Value = "0s", key: str = "new") -> str | None:
     source, tree = read(text)
-    return made(text, insert_entry(source, entry_of(tree).value, key, value))
+    return applied(text, insert_entry(source, entry_of(tree).value, key, value))
 
 
 NESTED: Value = {"@type": "a.b/C", "on": True}
@@ -65,10 +65,10 @@ NESTED: Value = {"@type": "a.b/C", "on": True}
         ("x = {}\n", "0s", 'x = {new = "0s"}\n'),
     ],
 )
-def test_an_entry_is_put_in(text: str, value: Value, after: str) -> None:
+def test_an_entry_is_inserted(text: str, value: Value, after: str) -> None:
     source = Source("f", text)
     tree = read_toml(source) if text.startswith(" [x]") else read(text)[1]
-    assert made(text, insert_entry(source, entry_of(tree).value, "new", value)) == after
+    assert applied(text, insert_entry(source, entry_of(tree).value, "new", value)) == after
 
 
 @pytest.mark.parametrize(
@@ -85,15 +85,15 @@ def test_an_entry_is_put_in(text: str, value: Value, after: str) -> None:
         "y: &y 1\nx: {a: *y}\n",
     ],
 )
-def test_an_entry_is_not_put_where_it_would_touch_more(text: str) -> None:
-    assert put(text) is None
+def test_an_entry_is_not_inserted_if_other_values_would_change(text: str) -> None:
+    assert inserted(text) is None
 
 
 @pytest.mark.parametrize("odd", ["é", "\n", "\u2028", "\x7f", "😀"])
-def test_only_what_all_forms_write_the_same_is_put_in(odd: str) -> None:
+def test_only_values_that_need_no_escapes_are_inserted(odd: str) -> None:
     for value in (odd, (odd,), {odd: "x"}, {"x": {"y": odd}}):
-        assert put("x: {a: 1}\n", value) is None
-    assert put("x: {a: 1}\n", "x", odd) is None
+        assert inserted("x: {a: 1}\n", value) is None
+    assert inserted("x: {a: 1}\n", "x", odd) is None
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_only_what_all_forms_write_the_same_is_put_in(odd: str) -> None:
 )
 def test_a_value_is_replaced(text: str, after: str | None) -> None:
     source, tree = read(text)
-    assert made(text, replace_value(source, entry_of(tree).value, "9")) == after
+    assert applied(text, replace_value(source, entry_of(tree).value, "9")) == after
     assert replace_value(source, None, "9") is None
 
 
@@ -132,14 +132,14 @@ def test_a_value_is_replaced(text: str, after: str | None) -> None:
         ("y: &y [a, b]\nx: *y\n", 0, None),
     ],
 )
-def test_an_item_is_taken_out(text: str, at: int, after: str | None) -> None:
+def test_an_item_is_removed(text: str, at: int, after: str | None) -> None:
     source, tree = read(text)
     inner = tree.get("z") or tree
     entry = entry_of(inner)
-    assert made(text, remove_item(source, entry, entry.value.items[at])) == after
+    assert applied(text, remove_item(source, entry, entry.value.items[at])) == after
 
 
-def test_only_an_item_of_the_list_is_taken_out() -> None:
+def test_only_an_item_of_the_list_is_removed() -> None:
     source, tree = read("x: [a]\n")
     assert remove_item(source, entry_of(tree), tree) is None
 
@@ -160,6 +160,6 @@ def test_only_an_item_of_the_list_is_taken_out() -> None:
         ("x:\n  -\n    a\n", None),
     ],
 )
-def test_an_item_is_put_in(text: str, after: str | None) -> None:
+def test_an_item_is_inserted(text: str, after: str | None) -> None:
     source, tree = read(text)
-    assert made(text, insert_item(source, entry_of(tree).value, "t/e")) == after
+    assert applied(text, insert_item(source, entry_of(tree).value, "t/e")) == after

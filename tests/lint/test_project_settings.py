@@ -1,4 +1,4 @@
-"""Settings of lint: flags, and the nearest undam.toml or pyproject.toml."""
+"""Project settings: the nearest undam.toml or pyproject.toml, and overrides."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ http {
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    put("nginx.conf", NGINX)
+    write("nginx.conf", NGINX)
 
 
-def put(name: str, text: str) -> str:
+def write(name: str, text: str) -> str:
     Path(name).parent.mkdir(parents=True, exist_ok=True)
     Path(name).write_text(text, "utf-8")
     return name
 
 
 def codes(*args: str) -> list[str]:
-    """Of the findings, each once, without those that the case does not aim at."""
-    found = call("lint", *args, "--json").codes
-    return [code for code in ("NGX101", "NGX401") if code in found]
+    """Return which of the two rules these tests use are reported."""
+    reported = call("lint", *args, "--json").codes
+    return [code for code in ("NGX101", "NGX401") if code in reported]
 
 
-def test_nothing_is_set() -> None:
+def test_without_settings_the_defaults_apply() -> None:
     assert codes("nginx.conf") == []
 
 
 @pytest.mark.parametrize(
-    ("flags", "wanted"),
+    ("flags", "expected"),
     [
         (("--heartbeat", "30"), ["NGX401"]),
         (("--stream", "/tokens/"), ["NGX101"]),
@@ -60,53 +60,53 @@ def test_nothing_is_set() -> None:
         (("--stream", "/tokens/", "--select", "NGX4"), []),
     ],
 )
-def test_flags(flags: tuple[str, ...], wanted: list[str]) -> None:
-    assert codes("nginx.conf", *flags) == wanted
+def test_options_enable_rules(flags: tuple[str, ...], expected: list[str]) -> None:
+    assert codes("nginx.conf", *flags) == expected
 
 
-def test_nearest_file_of_settings_is_taken() -> None:
-    put("a/b/nginx.conf", NGINX)
-    put("undam.toml", "stream = ['/tokens/']\n")
+def test_the_nearest_settings_file_applies() -> None:
+    write("a/b/nginx.conf", NGINX)
+    write("undam.toml", "stream = ['/tokens/']\n")
     assert codes("a") == ["NGX101"]
-    put("a/pyproject.toml", "[tool.other]\nx = 1\n")  # has none of ours
+    write("a/pyproject.toml", "[tool.other]\nx = 1\n")  # no table [tool.undam]
     assert codes("a") == ["NGX101"]
-    put("a/pyproject.toml", "[tool.undam]\nheartbeat = 30\n")
+    write("a/pyproject.toml", "[tool.undam]\nheartbeat = 30\n")
     assert codes("a") == ["NGX401"]
-    put("a/undam.toml", "")
+    write("a/undam.toml", "")
     assert codes("a") == []
     assert codes("a", "--config", "undam.toml") == ["NGX101"]
     assert codes("a", "--stream", "/tokens/") == ["NGX101"]
 
 
-def test_each_file_has_its_own() -> None:
-    put("a/nginx.conf", NGINX)
-    put("b/nginx.conf", NGINX)
-    put("a/undam.toml", "heartbeat = 30\n")
+def test_each_file_has_the_settings_of_its_folder() -> None:
+    write("a/nginx.conf", NGINX)
+    write("b/nginx.conf", NGINX)
+    write("a/undam.toml", "heartbeat = 30\n")
     assert [one["path"] for one in call("lint", "a", "b", "--json").json["findings"]
             if one["code"] == "NGX401"] == ["a/nginx.conf"]  # fmt: skip
 
 
-def test_standard_input_has_those_of_the_working_directory() -> None:
-    put("undam.toml", "heartbeat = 30\nper-file = { '*' = ['NGX1'] }\n")
+def test_standard_input_has_the_settings_of_the_working_directory() -> None:
+    write("undam.toml", "heartbeat = 30\nper-file = { '*' = ['NGX1'] }\n")
     assert "NGX401" in call("lint", "-", "--json", stdin=NGINX).codes
 
 
-def test_flags_go_before_and_ignored_rules_add_up() -> None:
-    put("undam.toml", "ignore = ['NGX401']\nselect = ['HAP']\nheartbeat = 30\n")
+def test_options_replace_settings_and_ignored_rules_add_up() -> None:
+    write("undam.toml", "ignore = ['NGX401']\nselect = ['HAP']\nheartbeat = 30\n")
     assert codes("nginx.conf", "--select", "NGX") == []
-    put("undam.toml", "select = ['HAP']\nheartbeat = 30\n")
+    write("undam.toml", "select = ['HAP']\nheartbeat = 30\n")
     assert codes("nginx.conf") == []
     assert codes("nginx.conf", "--select", "NGX") == ["NGX401"]
     assert codes("nginx.conf", "--select", "NGX", "--heartbeat", "10") == []
 
 
 @pytest.mark.parametrize("here", [".", "a", "a/old"])
-def test_patterns_start_from_the_folder_of_their_file(
+def test_path_patterns_are_relative_to_the_settings_file(
     here: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put("undam.toml", "heartbeat = 30\n[per-file]\n'a/old/*' = ['NGX4']\n")
-    put("a/old/nginx.conf", NGINX)
-    put("a/new/nginx.conf", NGINX)
+    write("undam.toml", "heartbeat = 30\n[per-file]\n'a/old/*' = ['NGX4']\n")
+    write("a/old/nginx.conf", NGINX)
+    write("a/new/nginx.conf", NGINX)
     monkeypatch.chdir(tmp_path / here)
     for given in ("", str(tmp_path)):
         base = Path(given) if given else Path(*[".."] * len(Path(here).parts))
@@ -116,7 +116,7 @@ def test_patterns_start_from_the_folder_of_their_file(
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "complaint"),
+    ("file", "text", "message"),
     [
         ("undam.toml", "colour = 1", r"^undam.toml: unknown setting 'colour'; known: "),
         ("undam.toml", "heartbeat = 'x'", r"^undam.toml: 'heartbeat' must be a number"),
@@ -130,20 +130,22 @@ def test_patterns_start_from_the_folder_of_their_file(
         ("pyproject.toml", "[tool.undam]\nx = 3", r"^pyproject.toml \[tool.undam\]: unknown"),
     ],
 )  # fmt: skip
-def test_wrong_settings_are_named_by_file_and_key(file: str, text: str, complaint: str) -> None:
-    put(file, text)
-    with pytest.raises(UsageError, match=complaint):
+def test_an_invalid_setting_is_reported_with_file_and_key(
+    file: str, text: str, message: str
+) -> None:
+    write(file, text)
+    with pytest.raises(UsageError, match=message):
         call("lint", "nginx.conf")
 
 
-def test_settings_that_are_no_text_are_named() -> None:
+def test_a_settings_file_that_is_not_text_is_reported() -> None:
     Path("undam.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match=r"^undam.toml: cannot be read"):
         call("lint", "nginx.conf")
 
 
 @pytest.mark.parametrize(
-    ("flags", "complaint"),
+    ("flags", "message"),
     [
         (("--select", "NGX999"), "--select/--ignore: there is no rule 'NGX999'; did you mean "),
         (("--ignore", "@@@"), "there is no rule '@@@'; `undam rules` lists all"),
@@ -152,7 +154,7 @@ def test_settings_that_are_no_text_are_named() -> None:
         (("--config", "pyproject.toml"), r"pyproject.toml: has no table \[tool.undam\]"),
     ],
 )
-def test_wrong_flags_are_named(flags: tuple[str, ...], complaint: str) -> None:
-    put("pyproject.toml", "[tool.other]\n")
-    with pytest.raises(UsageError, match=complaint):
+def test_invalid_options_are_reported(flags: tuple[str, ...], message: str) -> None:
+    write("pyproject.toml", "[tool.other]\n")
+    with pytest.raises(UsageError, match=message):
         call("lint", "nginx.conf", *flags)

@@ -97,7 +97,7 @@ def test_a_second_run_finds_nothing_to_fix() -> None:
 
 
 def test_unsafe_fixes_need_the_option() -> None:
-    bad = Path(__file__).parents[1] / "rules" / "ENV101" / "bad.yaml"
+    bad = Path(__file__).parents[3] / "rules" / "ENV101" / "bad.yaml"
     name = write("envoy.yaml", bad.read_bytes())
     result = call("fix", name)
     assert (result.code, result.out) == (0, "")

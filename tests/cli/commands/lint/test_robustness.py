@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.undam_in_process import call
 from undam.lint import DIALECTS
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[3]
 CORPUS = sorted(path for path in (TESTS / "lint" / "corpus").rglob("*") if path.is_file())
 _TEXT = """
 server location http frontend backend listen proxy_pass static_resources: apiVersion: include vcl

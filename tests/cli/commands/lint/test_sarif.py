@@ -14,7 +14,7 @@ from support.sarif_subset import SARIF_SUBSET
 from support.undam_in_process import call
 from undam.lint import Edit, Source, apply_edits, config_rules
 
-RULES = Path(__file__).parents[1] / "rules"
+RULES = Path(__file__).parents[3] / "rules"
 Json = dict[str, Any]
 
 

@@ -1,0 +1,115 @@
+"""Classification of routes by path, pattern, upstream and hints."""
+
+from __future__ import annotations
+
+import pytest
+
+from undam.lint.routes import (
+    PathMatch,
+    RouteHints,
+    StreamLikelihood,
+    classify_pattern,
+    classify_route,
+    literal_prefix,
+)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1", "/v1/", "^/v1/", "~ ^/(openai|v1)/.*", "/api/chat", "/v1/chat/completions",
+        "^/v1/(chat/)?completions", "/api/generate", "/sse", "/mcp/", "/events", "/Stream",
+        "/event-stream", "/v1/messages", "/v1/responses*",
+    ],
+)  # fmt: skip
+def test_paths_of_streaming_apis_are_likely_to_stream(path: str) -> None:
+    assert classify_route(path, (), RouteHints()) is StreamLikelihood.LIKELY
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/static/", "/v1/embeddings", "/v1/users", "/v10/", "/chatter", "/upstream", "/prevents"],
+)
+def test_other_paths_do_not_stream(path: str) -> None:
+    assert classify_route(path, (), RouteHints()) is StreamLikelihood.NO
+
+
+@pytest.mark.parametrize(
+    "upstream",
+    [
+        "http://127.0.0.1:11434", "http://10.0.0.1:11434/v1", "ollama", "vllm-service:8000", "llm",
+        "http://llm_backend", "tgi.default.svc", "litellm:4000", "LLMs", "my-llama-70b",
+        "text-generation-inference", "http://api.openai.com",
+    ],
+)  # fmt: skip
+def test_routes_to_inference_engines_are_likely_to_stream(upstream: str) -> None:
+    assert classify_route("/", ("web", upstream), RouteHints()) is StreamLikelihood.LIKELY
+
+
+@pytest.mark.parametrize(
+    "upstream",
+    [
+        "http://app:8000", "fulfillment:8080", "postgis", "enrollments", "127.0.0.1:114340",
+        "http://[fd00:11434::1]:80", "nextgi",
+    ],
+)  # fmt: skip
+def test_routes_to_other_upstreams_do_not_stream(upstream: str) -> None:
+    assert classify_route("/", (upstream,), RouteHints()) is StreamLikelihood.NO
+
+
+@pytest.mark.parametrize(
+    ("path", "streams"),
+    [
+        ("/", True),
+        ("/api", True),
+        ("/api/", True),
+        ("/api/*", True),
+        ("/api/answer", True),
+        ("/api/answer/more", True),
+        ("/ap", False),
+        ("/api/answe", False),
+        ("/v1/chat/completions", False),
+    ],
+)
+def test_only_hinted_paths_stream(path: str, streams: bool) -> None:
+    wanted = StreamLikelihood.CERTAIN if streams else StreamLikelihood.NO
+    assert classify_route(path, ("vllm",), RouteHints(("/x", "/api/answer"))) is wanted
+
+
+@pytest.mark.parametrize("path", ["/health", "/v1/models", "~* \\.(?:css|js)$", "/metrics", "/ui/"])
+def test_other_paths_of_an_engine_do_not_stream_unless_hinted(path: str) -> None:
+    assert classify_route(path, ("vllm:8000",), RouteHints()) is StreamLikelihood.NO
+    assert classify_route(path, ("vllm:8000",), RouteHints((path,))) is StreamLikelihood.CERTAIN
+
+
+@pytest.mark.parametrize(
+    ("pattern", "match", "likelihood"),
+    [
+        ("/api", PathMatch.PREFIX, StreamLikelihood.CERTAIN),
+        ("/other", PathMatch.PREFIX, StreamLikelihood.NO),
+        ("^/api", PathMatch.REGEX, StreamLikelihood.CERTAIN),
+        ("^/other", PathMatch.REGEX, StreamLikelihood.NO),
+        ("(foo|answer)$", PathMatch.REGEX, StreamLikelihood.CERTAIN),
+        ("answer", PathMatch.PART, StreamLikelihood.CERTAIN),
+        ("an", PathMatch.PART, StreamLikelihood.NO),
+    ],
+)
+def test_a_pattern_is_compared_with_the_hinted_paths(
+    pattern: str, match: PathMatch, likelihood: StreamLikelihood
+) -> None:
+    assert classify_pattern(pattern, match, (), RouteHints(("/api/answer",))) is likelihood
+
+
+def test_a_pattern_without_hints_is_classified_by_its_text() -> None:
+    for match in PathMatch:
+        assert classify_pattern("/v1/", match, (), RouteHints()) is StreamLikelihood.LIKELY
+
+
+@pytest.mark.parametrize(
+    ("regex", "prefix"),
+    [("^/v1/chat$", "/v1/chat"), ("^/v1/?", "/v1"), ("^/a\\.b", "/a.b"), ("^.*", "/"), ("", "/")],
+)
+def test_the_literal_prefix_of_a_pattern_excludes_optional_characters(
+    regex: str, prefix: str
+) -> None:
+    assert literal_prefix(regex) == prefix

@@ -1,0 +1,51 @@
+"""Settings of the rules: selection, and reading from a table."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from undam.errors import UsageError
+from undam.lint.routes import RouteHints
+from undam.lint.settings import Settings, read_settings
+
+
+def test_rules_are_selected_by_code_prefix_and_slug() -> None:
+    def is_enabled(**table: object) -> bool:
+        settings = read_settings(table, where="undam.toml")
+        return settings.is_enabled("NGX101", "held-in-blocks", "deploy/site.conf")
+
+    assert is_enabled()
+    assert is_enabled(select=["ngx1"])
+    assert is_enabled(select=["HAP", "held-in-blocks"])
+    assert not is_enabled(select=["NGX2"])
+    assert not is_enabled(ignore=["NGX101"])
+    assert not is_enabled(select=["NGX"], ignore=["Held-in-blocks"])
+    assert not is_enabled(**{"per-file": {"deploy/*": ["NGX1"]}})
+    assert is_enabled(**{"per-file": {"deploy/*": ["NGX2"], "other/*": ["NGX1"]}})
+
+
+def test_settings_are_read_from_a_table() -> None:
+    assert read_settings({}, where="undam.toml") == Settings()
+    settings = read_settings({"stream": ["/api"], "heartbeat": 5}, where="undam.toml")
+    assert settings.hints == RouteHints(("/api",))
+    assert settings.heartbeat_s == 5.0
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"selekt": []}, "unknown setting 'selekt'; known: heartbeat, ignore, per-file"),
+        ({"select": "NGX"}, "'select' must be a list of strings"),
+        ({"ignore": [1]}, "'ignore' must be a list of strings"),
+        ({"per-file": []}, "'per-file' must be a table"),
+        ({"per-file": {"a": "NGX"}}, "'per-file.a' must be a list of strings"),
+        ({"heartbeat": True}, "'heartbeat' must be a number"),
+        ({"heartbeat": "15s"}, "'heartbeat' must be a number"),
+        ({"heartbeat": 0}, "'heartbeat' must be a number"),
+    ],
+)
+def test_an_invalid_setting_is_reported(table: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(f"undam.toml: {message}")):
+        read_settings(table, where="undam.toml")
