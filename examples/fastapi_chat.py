@@ -1,8 +1,8 @@
-# A chat endpoint that any OpenAI client can read: a stub, or a model behind it with openai-python.
+# A chat endpoint for OpenAI clients: a stub model, or a real one through openai-python.
 # Run:  pip install undam fastapi uvicorn openai && uvicorn --app-dir examples fastapi_chat:app
-#       (OPENAI_BASE_URL and OPENAI_API_KEY put a real model behind it) and then:
+#       (set OPENAI_BASE_URL and OPENAI_API_KEY to use a real model), and then:
 #       curl -N localhost:8000/v1/chat/completions --json '{"messages": [], "stream": true}'
-"""A FastAPI application whose answers leave token by token."""
+"""A FastAPI application that sends its answers token by token."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from undam.asgi.starlette import EventStreamResponse
 
 
 class Chat(BaseModel):
-    """What is used of an OpenAI chat request."""
+    """The fields of an OpenAI chat request that this example uses."""
 
     messages: list[dict[str, Any]]
     model: str = "stub"
-    stream: Literal[True] = True  # a request for a whole answer is refused
+    stream: Literal[True] = True  # other requests are rejected
 
 
 async def ask_stub(chat: Chat) -> AsyncIterator[str | Usage]:
-    """A model that counts, a word each 20 ms."""
+    """Count, one word every 20 ms."""
     for number in range(1, 61):
         await asyncio.sleep(0.02)
         yield f"{number}, " if number < 60 else f"{number}."
@@ -37,7 +37,7 @@ async def ask_stub(chat: Chat) -> AsyncIterator[str | Usage]:
 
 
 async def ask_upstream(chat: Chat) -> AsyncIterator[str | Finish]:
-    """The answer of the model at OPENAI_BASE_URL; when the reader leaves, the model learns it."""
+    """Relay the answer of the model at OPENAI_BASE_URL; a disconnect cancels its request."""
     key = os.environ.get("OPENAI_API_KEY", "none")
     messages: Any = chat.messages
     async with AsyncOpenAI(api_key=key) as client:

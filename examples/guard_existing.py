@@ -1,9 +1,9 @@
-# One line around an application that streams already: its headers, heartbeats, cancel and fairness.
+# One line for an existing application adds headers, heartbeats, cancellation and fair scheduling.
 # Run:  pip install undam starlette uvicorn && uvicorn --app-dir examples guard_existing:app
 #       and then: curl -N localhost:8000/stream; curl -i localhost:8000/
-"""A Starlette application as one finds it, and the one line that mends its streams.
+"""An ordinary Starlette application, and the line that protects its streams.
 
-The same line elsewhere, with ``from undam.asgi import StreamGuard``:
+The same line for other frameworks, with ``from undam.asgi import StreamGuard``:
 
     FastAPI      app.add_middleware(StreamGuard)
     Litestar     app = StreamGuard(Litestar([...]))
@@ -26,7 +26,7 @@ from undam.asgi import StreamGuard
 
 
 async def tokens() -> AsyncIterator[str]:
-    """A model that thinks for a second and then counts."""
+    """Wait for a second, like a model that processes its prompt, and then count."""
     await asyncio.sleep(1)
     for number in range(1, 41):
         await asyncio.sleep(0.025)
@@ -34,14 +34,14 @@ async def tokens() -> AsyncIterator[str]:
 
 
 async def stream(_request: Request) -> Response:
-    """The stream as it was."""
+    """Return the unchanged stream."""
     return StreamingResponse(tokens(), media_type="text/event-stream")
 
 
 async def page(_request: Request) -> Response:
-    """Something else, which stays as it is."""
+    """Return an ordinary response, which the guard does not change."""
     return PlainTextResponse("hello\n")
 
 
 app = Starlette(routes=[Route("/", page), Route("/stream", stream)])
-app.add_middleware(StreamGuard, heartbeat=0.5)  # the one line; leave out heartbeat for 15 s
+app.add_middleware(StreamGuard, heartbeat=0.5)  # the one line; the default heartbeat is 15 s

@@ -1,4 +1,4 @@
-// Read an event stream from fetch() without holding it: what EventSource does for GET, for POST, too.
+// Read an event stream from fetch() without buffering, for GET and POST.
 //
 //   import { readStream } from "./reader.mjs";
 //   const body = { model: "m", messages: [{ role: "user", content: "hi" }], stream: true };
@@ -6,11 +6,11 @@
 //     if (event.data !== "[DONE]") show(JSON.parse(event.data).choices[0]?.delta?.content ?? "");
 //   }
 //
-// An event is given as soon as its last byte is there (WHATWG HTML 9.2: LF, CR LF and CR, one byte
-// order mark, UTF-8 cut anywhere), and never in part. A stream that stops before its last word is
-// an error, never a clean end. Leaving the loop ends the request. readEvents() reads one response.
+// An event is returned as soon as its last byte has arrived (WHATWG HTML 9.2: LF, CR LF and CR, one
+// byte order mark, UTF-8 split anywhere), and never in part. A stream that ends before its last event
+// is an error. Leaving the loop ends the request. readEvents() reads a single response.
 
-/** The server refused, or answered with something else than an event stream; see `status`. */
+/** The response is not an event stream, or has an error status; see `status`. */
 export class ResponseError extends Error {
   name = "ResponseError";
   constructor(message, status) {
@@ -19,7 +19,7 @@ export class ResponseError extends Error {
   }
 }
 
-/** The stream ended, in good order or not, before its last word. `lastEventId` is where it was. */
+/** The stream ended before its last event. `lastEventId` is the ID of the last one received. */
 export class IncompleteStream extends Error {
   name = "IncompleteStream";
   constructor(message, lastEventId, cause) {
@@ -28,24 +28,24 @@ export class IncompleteStream extends Error {
   }
 }
 
-/** Nothing came for the time allowed, not even a heartbeat. */
+/** No byte arrived within the time limit, not even a heartbeat. */
 export class IdleTimeout extends IncompleteStream {
   name = "IdleTimeout";
 }
 
-/** An event is longer than its bound. */
+/** An event is longer than the limit. */
 export class MalformedStream extends IncompleteStream {
   name = "MalformedStream";
 }
 
-/** Bytes in, events and comments out: {data, type, id} or {comment}. No I/O and no clock. */
+/** Parses bytes into events and comments: {data, type, id} or {comment}. No I/O and no clock. */
 export class Parser {
   lastEventId = "";
   retryMs = null;
-  #decoder = new TextDecoder(); // takes off one byte order mark, and keeps a cut character
+  #decoder = new TextDecoder(); // removes one byte order mark, and keeps a split character
   #maxChars;
-  #held = [];
-  #heldChars = 0;
+  #pending = [];
+  #pendingChars = 0;
   #skipLf = false;
   #data = [];
   #dataChars = 0;
@@ -56,7 +56,7 @@ export class Parser {
     this.#maxChars = maxEventChars;
   }
 
-  /** What these bytes complete, in order. */
+  /** Yields the events and comments that these bytes complete, in order. */
   *receive(bytes) {
     let text = this.#decoder.decode(bytes, { stream: true });
     if (this.#skipLf && text) {
@@ -64,29 +64,29 @@ export class Parser {
       if (text[0] === "\n") text = text.slice(1);
     }
     let start = 0;
-    // Not split(): it would have to look at a held line again with every read.
+    // Not split(): it would scan an unfinished line again with every read.
     for (const found of text.matchAll(/\r\n|\n|\r/g)) {
-      const line = this.#held.join("") + text.slice(start, found.index);
-      this.#held = [];
-      this.#heldChars = 0;
+      const line = this.#pending.join("") + text.slice(start, found.index);
+      this.#pending = [];
+      this.#pendingChars = 0;
       start = found.index + found[0].length;
       yield* this.#line(line);
     }
-    // A lone CR ends its line now; the LF that may belong to it is dropped when it comes.
+    // A lone CR ends its line now; an LF that follows it is dropped when it arrives.
     if (text.endsWith("\r")) this.#skipLf = true;
-    if (start < text.length) this.#hold(text.slice(start));
+    if (start < text.length) this.#addPending(text.slice(start));
   }
 
-  #hold(text) {
-    this.#held.push(text);
-    this.#heldChars += text.length;
-    this.#bound(this.#heldChars);
+  #addPending(text) {
+    this.#pending.push(text);
+    this.#pendingChars += text.length;
+    this.#checkLength(this.#pendingChars);
   }
 
-  #bound(more) {
+  #checkLength(more) {
     if (this.#dataChars + more > this.#maxChars) {
-      const told = `an event is longer than ${this.#maxChars} characters`;
-      throw new MalformedStream(told, this.lastEventId);
+      const message = `an event is longer than ${this.#maxChars} characters`;
+      throw new MalformedStream(message, this.lastEventId);
     }
   }
 
@@ -109,7 +109,7 @@ export class Parser {
       yield { comment: value };
       return;
     }
-    this.#bound(line.length);
+    this.#checkLength(line.length);
     this.#dataChars += line.length;
     if (name === "data") this.#data.push(value);
     else if (name === "event") this.#type = value;
@@ -119,8 +119,8 @@ export class Parser {
 }
 
 /**
- * The events of a response that is there already, for pages that send and resume by themselves. A
- * 204 has none. Nothing tells a cut stream from a whole one here, and nothing ends a silent one.
+ * Yields the events of a response, for pages that send and resume by themselves. A 204 has none.
+ * This function does not detect an incomplete stream, and does not end a silent one.
  */
 export async function* readEvents(response, { onHeartbeat, ...bounds } = {}) {
   if (response.status === 204) return;
@@ -133,7 +133,7 @@ export async function* readEvents(response, { onHeartbeat, ...bounds } = {}) {
   }
 }
 
-/** What each read brought, as soon as it is there. Leaving the loop lets the stream go. */
+/** Yields the items of each read as soon as they arrive. Leaving the loop cancels the stream. */
 async function* reads(response, parser) {
   const reader = response.body.getReader();
   try {
@@ -143,26 +143,27 @@ async function* reads(response, parser) {
       yield parser.receive(value);
     }
   } finally {
-    await reader.cancel().catch(() => {}); // it may have broken already
+    await reader.cancel().catch(() => {}); // the connection may be broken
   }
 }
 
-const ATTEMPTS = 3; // reconnects in a row that bring nothing
+const ATTEMPTS = 3; // reconnects in a row without a new event
 const MAX_PAUSE_MS = 30000;
 
 /**
- * The events of one stream: {data, type, id}, with its last word, which ends the iteration.
+ * Yields the events of one stream: {data, type, id}. The iteration ends after the last event.
  *
  * @param {string} url
  * @param {object} options
- * @param {object|string} [options.body] sent as JSON unless it is text; with it the method is POST.
+ * @param {object|string} [options.body] sent as JSON unless it is a string; the method is then POST.
  * @param {object} [options.headers]
- * @param {(event) => boolean} [options.isLast] tells the last word; `null` where a stream has none,
- *   and then a clean end cannot be told from a cut one. ["[DONE]"]
- * @param {number} [options.idleMs] give up when no byte came for so long. [60000]
- * @param {boolean} [options.resume] go on with Last-Event-ID after a break, if the server gives ids.
- * @param {(text: string, atMs: number) => void} [options.onHeartbeat] told of every comment, so that
- *   a watchdog of the page sees that the server lives.
+ * @param {(event) => boolean} [options.isLast] recognizes the last event. `null`: the stream has
+ *   none, and an incomplete stream is not detected. Default: the data is "[DONE]".
+ * @param {number} [options.idleMs] time without a byte before IdleTimeout. Default: 60000.
+ * @param {boolean} [options.resume] after a broken connection, continue with Last-Event-ID if the
+ *   server sends IDs.
+ * @param {(text: string, atMs: number) => void} [options.onHeartbeat] called for every comment, for
+ *   instance by a watchdog of the page.
  * @param {AbortSignal} [options.signal] ends the request; the iteration then throws its reason.
  * @throws {ResponseError|IncompleteStream|IdleTimeout|MalformedStream}
  */
@@ -177,8 +178,8 @@ export async function* readStream(url, options = {}) {
         if (isLast?.(event)) return;
       }
       if (isLast === null) return;
-      const told = "the stream ended before its last word";
-      throw new IncompleteStream(told, state.lastEventId);
+      const message = "the stream ended before its last event";
+      throw new IncompleteStream(message, state.lastEventId);
     } catch (error) {
       signal?.throwIfAborted();
       const broke = error instanceof IncompleteStream && !(error instanceof MalformedStream);
@@ -198,9 +199,9 @@ async function* readOnce(url, options, state) {
     clearTimeout(timer);
     timer = setTimeout(() => ((idle = true), stop.abort()), idleMs);
   };
-  const leave = () => stop.abort(signal.reason);
+  const abort = () => stop.abort(signal.reason);
   signal?.throwIfAborted();
-  signal?.addEventListener("abort", leave);
+  signal?.addEventListener("abort", abort);
   watch();
   try {
     const response = await fetch(url, request(options, state, stop.signal));
@@ -216,13 +217,13 @@ async function* readOnce(url, options, state) {
       }
     }
   } catch (error) {
-    if (idle) throw new IdleTimeout(`no byte came for ${idleMs} ms`, state.lastEventId, error);
+    if (idle) throw new IdleTimeout(`no byte arrived for ${idleMs} ms`, state.lastEventId, error);
     if (error instanceof ResponseError || error instanceof IncompleteStream) throw error;
     throw new IncompleteStream(`the stream broke off: ${error.message}`, state.lastEventId, error);
   } finally {
     clearTimeout(timer);
-    signal?.removeEventListener("abort", leave);
-    stop.abort(); // also when the loop is left: the server shall see its reader go
+    signal?.removeEventListener("abort", abort);
+    stop.abort(); // also when the loop is left, so that the server detects the disconnect
   }
 }
 
@@ -242,6 +243,6 @@ function request({ body, headers = {}, method }, { lastEventId }, signal) {
 async function requireStream(response) {
   const kind = response.headers.get("content-type") ?? "";
   if (response.ok && response.status !== 204 && kind.startsWith("text/event-stream")) return;
-  const said = (await response.text()).slice(0, 300);
-  throw new ResponseError(`${response.status} ${kind}: ${said}`, response.status);
+  const text = (await response.text()).slice(0, 300);
+  throw new ResponseError(`${response.status} ${kind}: ${text}`, response.status);
 }

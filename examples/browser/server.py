@@ -1,7 +1,7 @@
-# Two pages that read a stream and go on after a reload: one with EventSource, one with fetch.
+# Two pages that read a stream and continue after a reload: one with EventSource, one with fetch.
 # Run:  pip install undam starlette uvicorn && uvicorn --app-dir examples/browser server:app
 #       and open http://localhost:8000/ and http://localhost:8000/fetch.html; reload while it runs.
-"""Streams that are kept in memory, so that a reader who comes back misses nothing."""
+"""Streams that are stored in memory, so that a reconnecting reader misses no event."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from undam.sse import Event
 memory = MemoryReplay(linger_s=60)
 
 
-async def tell(prompt: str) -> AsyncIterator[Event]:
-    """A model that says each word of the prompt a few times, and an event at the end."""
+async def words(prompt: str) -> AsyncIterator[Event]:
+    """Repeat each word of the prompt, and send an event ``end``."""
     for number in range(1, 11):
         for word in prompt.split()[:20]:
             await asyncio.sleep(0.1)
@@ -33,17 +33,17 @@ async def tell(prompt: str) -> AsyncIterator[Event]:
 
 
 async def by_get(request: Request) -> Response:
-    """For EventSource, which can only GET. The page makes the key up: a secret of its reader."""
+    """Serve EventSource, which can only GET. The page generates the key, a secret of its user."""
     return EventStreamResponse(
-        partial(tell, "tick tock"), replay=memory, replay_key=request.query_params["stream"]
+        partial(words, "tick tock"), replay=memory, replay_key=request.query_params["stream"]
     )
 
 
 async def by_post(request: Request) -> Response:
-    """For fetch, which can send a prompt. A reader who comes back sends the same again."""
-    wanted = await request.json()
+    """Serve fetch, which can send a prompt. A reconnecting reader sends the same body again."""
+    body = await request.json()
     return EventStreamResponse(
-        partial(tell, str(wanted["prompt"])), replay=memory, replay_key=str(wanted["stream"])
+        partial(words, str(body["prompt"])), replay=memory, replay_key=str(body["stream"])
     )
 
 

@@ -1,4 +1,4 @@
-"""`event_stream` as a response of Django under WSGI. The one module that imports django."""
+"""`event_stream` as a response of Django under WSGI. Only this module imports django."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from undam.wsgi.stream import Options, Source, event_stream
 
 
 def event_stream_response(source: Source, **options: Unpack[Options]) -> StreamingHttpResponse:
-    """Return it from a view of a site that runs under WSGI.
+    """Return a response for a view of a site that runs under WSGI.
 
-    Under ASGI Django collects a plain iterator before it sends anything: there, stream an async
-    one and put `undam.asgi.StreamGuard` around the site. Django's database connections belong to
-    a thread, and nothing closes that of ``source`` but ``source`` itself.
+    Under ASGI, Django collects a plain iterator completely before it sends anything. There, use an
+    async iterator and wrap the site in `undam.asgi.StreamGuard`. Django's database connections are
+    per thread, so ``source`` must close the connection that it uses.
 
     Raises:
-        UsageError: as `event_stream`.
+        UsageError: as for `event_stream`.
     """
     parts = event_stream(source, **options)
     status, _, reason = parts.status.partition(" ")

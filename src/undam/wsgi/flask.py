@@ -1,4 +1,4 @@
-"""`event_stream` as a response of Flask. The one module that imports flask."""
+"""`event_stream` as a response of Flask. Only this module imports flask."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from undam.wsgi.stream import Options, Source, event_stream
 
 
 def event_stream_response(source: Source, **options: Unpack[Options]) -> Response:
-    """Return it from a view. ``source`` may use ``current_app`` and ``request``: it runs in a copy
-    of the view's context, so ``stream_with_context`` is not needed.
+    """Return a response for a view.
+
+    ``source`` runs in a copy of the view's context. It may use ``current_app`` and ``request``
+    without ``stream_with_context``.
 
     Raises:
-        UsageError: as `event_stream`.
+        UsageError: as for `event_stream`.
     """
     parts = event_stream(source, **options)
     return Response(parts.body, parts.status, parts.headers)

@@ -1,6 +1,6 @@
-"""A plain iterator in a thread of its own, read by the thread that serves the request.
+"""Run a plain iterator in its own thread; the thread that serves the request reads its items.
 
-At most `_AHEAD` items wait between the two; then the source's thread pauses.
+At most `_AHEAD` items are queued between the two; then the source's thread blocks.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any
 from undam.asgi.response.source import check_source
 from undam.errors import UsageError
 
-# As under ASGI: a fast source does not pay two thread switches per item, and little is in memory.
+# As under ASGI: a fast source does not need two thread switches per item, and memory is small.
 _AHEAD = 16
 
 
 class End:
-    """Comes behind the last item, with what the source raised."""
+    """Queue entry after the last item, with the exception of the source, if any."""
 
     __slots__ = ("error",)
 
@@ -29,17 +29,17 @@ class End:
 
 
 class SourceThread:
-    """Runs ``source`` from `start` on, in the context in which this was made.
+    """Thread that runs ``source`` in the context in which the object was created.
 
-    `close` does not wait: nothing can interrupt a step that blocks. The iterator is closed, in its
-    thread, as soon as that step returns.
+    `close` does not wait, because a blocking step cannot be interrupted. The iterator is closed in
+    its thread as soon as the current step returns.
     """
 
     __slots__ = ("_closed", "_context", "_queue", "_source", "_thread")
 
     def __init__(self, source: Any) -> None:
         self._source = source
-        # Of what a framework keeps for a request, its thread knows as much as the view did.
+        # With the context, the thread has the same request-local values as the view.
         self._context = contextvars.copy_context()
         self._queue: queue.Queue[Any] = queue.Queue(_AHEAD)
         self._closed = False
@@ -47,33 +47,33 @@ class SourceThread:
 
     @property
     def started(self) -> bool:
-        """`start` was called."""
+        """Whether `start` was called."""
         return self._thread is not None
 
     def start(self) -> None:
-        """Begin; once."""
-        # A daemon: a source that blocks for ever must not keep the process from ending.
+        """Start the thread. Must be called only once."""
+        # A daemon thread: a source that blocks forever must not keep the process alive.
         self._thread = threading.Thread(
             target=self._context.run, args=(self._run,), name="undam source", daemon=True
         )
         self._thread.start()
 
     def get(self, timeout: float | None) -> Any:
-        """The next item, or `End`.
+        """Return the next item, or `End`.
 
         Raises:
-            queue.Empty: none came within ``timeout`` seconds.
+            queue.Empty: no item arrived within ``timeout`` seconds.
         """
         return self._queue.get(timeout=timeout)
 
     def close(self) -> None:
-        """Have the iterator closed; see the class for when that happens."""
+        """Request that the iterator be closed; the class docstring says when that happens."""
         if self._closed:
             return
         self._closed = True
         if self._thread is None:
             _close(self._source)
-        # Makes room, so that a thread that waits for some comes to see that it is closed.
+        # Empty the queue, so that a blocked thread continues and finds that it is closed.
         with contextlib.suppress(queue.Empty):
             while True:
                 self._queue.get_nowait()
@@ -96,14 +96,14 @@ class SourceThread:
 
 
 def check_plain(source: object) -> None:
-    """Refuse, when the stream is made, what could only fail when it is served.
+    """Reject a source when the stream is created, instead of failing when it is served.
 
     Raises:
-        UsageError: it cannot be iterated in a thread.
+        UsageError: ``source`` cannot be iterated in a thread.
     """
     check_source(source)
     if isinstance(source, AsyncIterable):
-        raise UsageError("source is async, and WSGI has no loop; serve it with undam.asgi")
+        raise UsageError("source is async, but WSGI has no event loop; serve it with undam.asgi")
 
 
 def _opened(source: Any) -> Iterable[Any]:

@@ -1,4 +1,4 @@
-"""An event stream as WSGI has it: a status, headers, and an iterator that the server pulls."""
+"""An event stream for WSGI: a status, headers, and an iterator that the server reads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OnClose = Callable[[Reason], object]
 
 
 class Options(TypedDict, total=False):
-    """The keyword arguments of `event_stream`, for those that pass them on."""
+    """Keyword arguments of `event_stream`, for functions that pass them on."""
 
     heartbeat: float | None
     headers: GivenHeaders
@@ -35,14 +35,14 @@ class Options(TypedDict, total=False):
 
 
 class StreamParts(NamedTuple):
-    """What a WSGI application answers with: ``start_response(status, headers); return body``."""
+    """Parts of a WSGI response: ``start_response(status, headers); return body``."""
 
     status: str
     headers: list[tuple[str, str]]
     body: StreamBody
 
 
-def event_stream(  # noqa: PLR0913 (each is a promise of its own, and all are named)
+def event_stream(  # noqa: PLR0913 (independent options, all by keyword)
     source: Source,
     *,
     heartbeat: float | None = 15.0,
@@ -52,28 +52,29 @@ def event_stream(  # noqa: PLR0913 (each is a promise of its own, and all are na
     on_close: OnClose | None = None,
     expose_errors: bool = False,
 ) -> StreamParts:
-    """Serve what ``source`` gives as an event stream, as `undam.asgi.EventStream` does.
+    """Return the items of ``source`` as an event stream for a WSGI server.
 
-    Framing, headers, heartbeats and endings are the same. What WSGI cannot do, whatever runs it:
+    Framing, headers, heartbeats and endings are those of `undam.asgi.EventStream`. WSGI has these
+    limits under every server:
 
-    - It does not tell that the client has left before a write fails. With heartbeats that is found
-      out at the next one but one, and until then ``source`` goes on.
-    - Each stream holds one of the server's threads, and one of its own for ``source``, which must
-      be a plain iterable.
-    - Whether a write leaves at once is the server's affair (docs/serving.md says which hold it).
-      No ``send_timeout``, no bound on what waits for a slow client, and nothing ends a stream
-      when the server stops.
+    - A disconnect of the client is only detected when a write fails. With heartbeats this happens
+      at the second heartbeat after the disconnect; until then ``source`` continues.
+    - Each stream occupies one thread of the server and one more for ``source``, which must be a
+      plain iterable.
+    - The server decides when a write is sent (docs/serving.md lists servers that buffer). There is
+      no ``send_timeout`` and no limit for data that waits for a slow client, and streams are not
+      ended when the server stops.
 
     Args:
         source: a plain iterable, or a function without arguments that returns one. It runs in a
-            thread, in a copy of the context in which this is called.
-        on_close: called exactly once, by the server's thread, with why the stream ended:
-            ``complete``, ``error``, or ``client-left`` for every other way.
+            thread, in a copy of the context of the caller.
+        on_close: called exactly once, in the server's thread, with the reason for the end of the
+            stream: ``complete``, ``error``, or ``client-left`` in all other cases.
 
     The other arguments are those of `undam.asgi.EventStream`.
 
     Raises:
-        UsageError: an argument that cannot be used.
+        UsageError: an argument is invalid.
     """
     check_plain(source)
     check_limits(heartbeat, None, 1)
@@ -91,10 +92,10 @@ def event_stream(  # noqa: PLR0913 (each is a promise of its own, and all are na
 
 
 class StreamBody(Iterator[bytes]):
-    """Whole events and comments, one each step; a step takes ``heartbeat`` seconds at most.
+    """Iterator over whole events and comments. A step takes at most ``heartbeat`` seconds.
 
-    When the source fails, the last step but one gives an error event, and the last raises
-    `StreamBroken`, so that the server cuts the response. The server must call `close`.
+    If the source fails, an error event is returned, and the next step raises `StreamBroken`, so
+    that the server does not end the response cleanly. The server must call `close`.
     """
 
     __slots__ = ("_expose", "_frames", "_heartbeat", "_on_close", "_opened", "_reason", "_source")
@@ -127,12 +128,12 @@ class StreamBody(Iterator[bytes]):
             self._opened = True
             return OPENING
         if not self._source.started:
-            # Only now: the server has handed on the head, and the source may block at once.
+            # Not earlier, because the source may block: now the server has sent the head.
             self._source.start()
         return self._wait()
 
     def close(self) -> None:
-        """Close the source, and tell ``on_close``; the server calls it, in every case."""
+        """Close the source and call ``on_close``. The server calls this method in every case."""
         self._source.close()
         self._reason = self._reason or "client-left"
         on_close, self._on_close = self._on_close, None
