@@ -1,1 +1,1 @@
-"""Comparisons with peers, each in one run, as ratios: ``python -m bench [NAME…]``."""
+"""Benchmarks against peers and ground truth; see docs/bench.md."""

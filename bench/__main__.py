@@ -1,4 +1,4 @@
-"""Run every comparison, or the ones named, and print what each found."""
+"""Run all benchmarks or those named on the command line: ``python -m bench [NAME …]``."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ MODULES = (
     "gateway_proxies",
     "gateway_soak",
 )
-"""Each has a docstring whose first line is its title, and ``run() -> list[str]``."""
+"""Each module has a docstring whose first line is its title, and ``run() -> list[str]``."""
 
 
 def main(names: list[str]) -> int:
-    """Returns 0, or 2 when a comparison could not be run; the others still are."""
+    """Run the benchmarks; return 0, or 2 if one could not be run."""
     unknown = [name for name in names if name not in MODULES]
     if unknown:
-        print(f"bench: no comparison called {', '.join(unknown)}; there are {', '.join(MODULES)}",
+        print(f"bench: unknown benchmark {', '.join(unknown)}; use one of {', '.join(MODULES)}",
               file=sys.stderr)  # fmt: skip
         return 2
     code = 0
@@ -34,8 +34,8 @@ def main(names: list[str]) -> int:
         try:
             module = importlib.import_module(f"bench.{name}")
         except ModuleNotFoundError as error:
-            print(f"bench: cannot run {name}: there is no module {error.name!r}"
-                  " (peers are installed by: make bench)", file=sys.stderr)  # fmt: skip
+            print(f"bench: cannot run {name}: the module {error.name!r} is not installed"
+                  " (install the peers with: make bench)", file=sys.stderr)  # fmt: skip
             code = 2
             continue
         title = (module.__doc__ or name).splitlines()[0]

@@ -1,8 +1,8 @@
-"""Do the client's arrival stamps tell the truth? 1, 50 and 200 streams of 50 events/s.
+"""Accuracy of the arrival times of `undam check`: 1, 50 and 200 streams of 50 events/s.
 
-The simulator writes down when each event left, one clock read before its send(); the client reads
-with the kernel's stamps on another core. What differs is the way through the kernel. The same
-reads by the program's own clock stand beside it: that is what a client without kernel stamps says.
+The simulator records the time just before it sends each event. The client runs on another core and
+reads with kernel timestamps. The difference is the time in the kernel. The result also has the
+difference for a client without kernel timestamps, which uses the time of its read.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench.progress import Progress
 from undam.diagnosis.reading import read_exchange
 from undam.probe.beacon import head_of
 from undam.probe.fetch import finished
@@ -33,17 +34,22 @@ _LIMIT_S = 60.0
 
 
 def run() -> list[str]:
-    """Three rounds of each: the median and the spread over the rounds."""
+    """Measure each number of streams in several rounds; report medians and ranges."""
+    progress = Progress(len(STREAMS) * ROUNDS)
     lines = []
     for streams in STREAMS:
-        rounds = [_play(streams) for _ in range(ROUNDS)]
+        rounds = []
+        for _ in range(ROUNDS):
+            rounds.append(_measure(streams))
+            progress.finish_round(f"{streams} streams, p99 {quantile(rounds[-1][0], 0.99):.3f} ms")
         p50s, p99s = ([quantile(errors, q) for errors, _, _ in rounds] for q in (0.5, 0.99))
-        own = [quantile(late, 0.99) for _, late, _ in rounds]
+        read_p99s = [quantile(errors, 0.99) for _, errors, _ in rounds]
         kernel = all(stamped for _, _, stamped in rounds)
+        clock = "kernel" if kernel else "USER"
         lines.append(
-            f"{streams:>3} streams: arrival - left p50 {_spread(p50s)} p99 {_spread(p99s)} ms "
-            f"({'kernel' if kernel else 'USER'} clock; {len(rounds[0][0])} events a round); by the "
-            f"program's own clock p99 {_spread(own)} ms; "
+            f"{streams:>3} streams: send to arrival p50 {_spread(p50s)} p99 {_spread(p99s)} ms "
+            f"({clock} clock; {len(rounds[0][0])} events per round); send to read p99 "
+            f"{_spread(read_p99s)} ms; "
             f"{'under' if quantile(sorted(p99s), 0.5) < 0.1 else 'NOT UNDER'} 0.1 ms"
         )
     return lines
@@ -54,7 +60,7 @@ def _spread(values: list[float]) -> str:
     return f"{quantile(ordered, 0.5):.3f} ({ordered[0]:.3f}-{ordered[-1]:.3f})"
 
 
-def _play(streams: int) -> tuple[list[float], list[float], bool]:
+def _measure(streams: int) -> tuple[list[float], list[float], bool]:
     with tempfile.TemporaryDirectory() as folder:
         truth = Path(folder) / "truth.jsonl"
         args = f"-m undam sim --ttft 1000 --gap {GAP_MS} --tokens {TOKENS} --truth {truth}"
@@ -89,21 +95,22 @@ async def _read_all(url: str, streams: int) -> list[Exchange]:
 
 
 def _compare(exchanges: list[Exchange], truth: Path) -> tuple[list[float], list[float], bool]:
+    """Return the sorted delays from send to arrival and to the read in ms, and the clock's kind."""
     rows = (json.loads(line) for line in truth.read_text().splitlines())
-    left = {(r["id"], r["seq"]): r["left_ns"] for r in rows if r["kind"] == "event"}
-    errors: list[float] = []
-    own: list[float] = []
+    sent_ns = {(r["id"], r["seq"]): r["left_ns"] for r in rows if r["kind"] == "event"}
+    arrival_ms: list[float] = []
+    read_ms: list[float] = []
     for exchange in exchanges:
         head = head_of(exchange)
         assert head is not None
-        for seen in read_exchange(exchange).contents:
-            assert seen.due is not None
-            error = seen.at_ns - left[head.id, seen.due.seq]
-            errors.append(error / 1e6)
-            own.append((error + exchange.arrivals[seen.read].late_ns) / 1e6)
-    if len(errors) != len(exchanges) * TOKENS:
-        raise RuntimeError(f"{len(errors)} events of {len(exchanges) * TOKENS} came")
-    return sorted(errors), sorted(own), all(one.clock == "kernel" for one in exchanges)
+        for event in read_exchange(exchange).contents:
+            assert event.due is not None
+            delay_ns = event.at_ns - sent_ns[head.id, event.due.seq]
+            arrival_ms.append(delay_ns / 1e6)
+            read_ms.append((delay_ns + exchange.arrivals[event.read].late_ns) / 1e6)
+    if len(arrival_ms) != len(exchanges) * TOKENS:
+        raise RuntimeError(f"{len(arrival_ms)} of {len(exchanges) * TOKENS} events arrived")
+    return sorted(arrival_ms), sorted(read_ms), all(one.clock == "kernel" for one in exchanges)
 
 
 if __name__ == "__main__":

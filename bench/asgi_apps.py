@@ -1,12 +1,12 @@
-"""The servers of the comparison in asgi_streams.py: one program, `python -m bench.asgi_apps NAME`.
+"""Servers of the benchmark asgi_streams.py: `python -m bench.asgi_apps NAME`.
 
-Every peer serves the same tokens on the same server (uvicorn on uvloop), from the same source:
+Each peer serves the same tokens from the same source on the same server (uvicorn with uvloop):
 
-    /flood      one event per turn of the loop, as fast as the loop turns
-    /paced      one event each gap; its data begins with the time in ns at which it was due
-    /idle       no event at all, and no heartbeat
-    /quiet      no event, a heartbeat each half second
-    /never      one event after the other without ever suspending
+    /flood      one event per iteration of the event loop
+    /paced      one event per gap; its data begins with its due time in ns
+    /idle       no events and no heartbeats
+    /quiet      no events, a heartbeat every half second
+    /never      events without ever suspending
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 TOKEN = "x" * 192
-"""With its framing 200 bytes, what a chat chunk takes."""
+"""200 bytes with its framing, like a chat chunk."""
 
 HEARTBEAT_S = 0.5
 
@@ -53,17 +53,17 @@ async def idle() -> AsyncIterator[str]:
 
 
 async def paced(gap_s: float, start_s: float, *, framed: bool) -> AsyncIterator[str]:
-    """Events due each ``gap_s`` from ``start_s`` on, whenever the one before left."""
-    due = time.monotonic() + start_s
-    ahead = time.time() - time.monotonic()
+    """Yield events that are due every ``gap_s`` from ``start_s`` on, without drift."""
+    due_s = time.monotonic() + start_s
+    offset_s = time.time() - time.monotonic()
     before, after = ("data: ", "\n\n") if framed else ("", "")
     while True:
-        wait = due - time.monotonic()
-        if wait > 0:
-            await asyncio.sleep(wait)
-        stamp = f"{int((due + ahead) * 1e9)} "
-        yield f"{before}{stamp}{TOKEN[len(stamp) :]}{after}"
-        due += gap_s
+        wait_s = due_s - time.monotonic()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+        timestamp = f"{int((due_s + offset_s) * 1e9)} "
+        yield f"{before}{timestamp}{TOKEN[len(timestamp) :]}{after}"
+        due_s += gap_s
 
 
 def _source(scope: Any, *, framed: bool) -> AsyncIterator[str]:
@@ -79,7 +79,7 @@ def _source(scope: Any, *, framed: bool) -> AsyncIterator[str]:
 
 
 async def bare(_: Any, __: Any, send: Any, source: AsyncIterator[str], ___: float | None) -> None:
-    """What ASGI itself costs: no disconnect is noticed, and nothing is promised."""
+    """Serve with plain ASGI messages, without detection of disconnects or any other feature."""
     headers = [(b"content-type", b"text/event-stream")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b": open\n", "more_body": True})
@@ -88,7 +88,7 @@ async def bare(_: Any, __: Any, send: Any, source: AsyncIterator[str], ___: floa
 
 
 def _undam() -> Serve:
-    from undam.asgi import EventStream  # noqa: PLC0415 (each server loads its own peer only)
+    from undam.asgi import EventStream  # noqa: PLC0415 (each server loads only its own library)
 
     async def serve(
         scope: Any, receive: Any, send: Any, source: AsyncIterator[str], heartbeat: float | None
@@ -116,7 +116,7 @@ def _sse_starlette() -> Serve:
     async def serve(
         scope: Any, receive: Any, send: Any, source: AsyncIterator[str], heartbeat: float | None
     ) -> None:
-        # It has no way to send none; the longest pause comes nearest.
+        # Pings cannot be turned off, so the interval is longer than the benchmark.
         response = EventSourceResponse(source, ping=heartbeat or 3600)
         await response(scope, receive, send)
 
@@ -124,7 +124,7 @@ def _sse_starlette() -> Serve:
 
 
 FRAMED = ("bare ASGI", "starlette")
-"""These send what they are given, so their source writes the framing itself."""
+"""Peers that do not frame events, so that their source yields framed text."""
 
 PEERS: dict[str, Callable[[], Serve]] = {
     "bare ASGI": lambda: bare,
@@ -135,7 +135,7 @@ PEERS: dict[str, Callable[[], Serve]] = {
 
 
 def main(name: str) -> None:
-    """Serve ``name`` on a free port, which is the first line printed."""
+    """Serve with the peer ``name`` on a free port, and print the port as the first line."""
     import uvicorn  # noqa: PLC0415
 
     serve = PEERS[name]()

@@ -1,10 +1,10 @@
-"""What does a stream cost to serve, and how late is it? undam.asgi, starlette, sse-starlette.
+"""Cost and lateness of streams served with undam.asgi, Starlette and sse-starlette.
 
-All serve the same events from the same source under uvicorn on uvloop, each server in a process
-of its own on one core, the reader on another. Rounds take turns between the peers, so that what
-else the machine does falls on all; a ratio is the median over the rounds of the two in one round,
-with the quartiles beside it. A round in which the hypervisor gave the cores to somebody else is
-measured again, so often at most as there are rounds; how many were is told.
+All serve the same events from the same source under uvicorn with uvloop. Each server is a process
+of its own on one core; the reader runs on another core. Peers alternate within each round, so that
+other load on the machine affects all of them. A ratio is the median over rounds of the ratio within
+a round, with quartiles. A round with CPU steal is repeated, up to twice the number of rounds in
+total; the result states how many were.
 """
 
 from __future__ import annotations
@@ -27,17 +27,20 @@ from pathlib import Path
 
 from bench import machine
 from bench.asgi_apps import HEARTBEAT_S, PEERS, TOKEN
+from bench.progress import Progress
 from undam.timing import quantile
 
 ROUNDS = 7
+_LATENESS_ROUNDS = 9
+_FAIRNESS_ROUNDS = 5
 _EVENT_BYTES = len(f"data: {TOKEN}\n\n") + len("c8\r\n\r\n")
-_STAMP = re.compile(rb"data: (\d{19}) ")
+_DUE_NS = re.compile(rb"data: (\d{19}) ")
 _SO_TIMESTAMPNS = 35
 _READ_BYTES = 1 << 18
 
 
 def run() -> list[str]:
-    """Every comparison, each with its ratio to the bound that undam.asgi promises."""
+    """Run all comparisons; each result has its ratio and the goal for undam.asgi."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[-1]})
     gc.disable()
@@ -45,14 +48,14 @@ def run() -> list[str]:
         return [
             *_compare("CPU per token, 100 streams", "us", _cpu_per_token, ROUNDS,
                       bounds={"starlette": 1.1, "sse-starlette": 0.5}),
-            *_compare("memory per idle stream, 1000 of them", "KB", _memory, 1,
+            *_compare("memory per idle stream, 1000 streams", "KB", _memory, 1,
                       bounds={"bare ASGI": 1.4, "sse-starlette": 0.5}),
             *_compare("CPU of 2000 heartbeats/s", "%", _heartbeats, 3,
                       bounds={"sse-starlette": 0.65}),
-            *_compare("due to arrival p99, 1000 streams x 20/s", "ms", _lateness(1000, 20), 9,
-                      bounds={"starlette": 1.0, "sse-starlette": 1.0}),
-            *_compare("due to arrival p99, 100 streams x 50/s", "ms", _lateness(100, 50), 9,
-                      bounds={"starlette": 1.0, "sse-starlette": 1.0}),
+            *_compare("due to arrival p99, 1000 streams x 20/s", "ms", _lateness(1000, 20),
+                      _LATENESS_ROUNDS, bounds={"starlette": 1.0, "sse-starlette": 1.0}),
+            *_compare("due to arrival p99, 100 streams x 50/s", "ms", _lateness(100, 50),
+                      _LATENESS_ROUNDS, bounds={"starlette": 1.0, "sse-starlette": 1.0}),
             _fairness(),
         ]  # fmt: skip
     finally:
@@ -66,19 +69,19 @@ class _Server:
     port: int
 
     def cpu_ns(self) -> int:
-        """CPU time of all its threads so far."""
+        """Return the CPU time of all threads so far."""
         tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
 
     def resident_kb(self) -> int:
-        """Memory that is really there."""
+        """Return the resident set size."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0])
 
 
 @dataclass
 class _Readers:
-    """Open streams, read in one loop; what came, and the kernel's stamp of each read."""
+    """Open streams that are read in one loop, with kernel timestamps."""
 
     server: _Server
     paths: list[str]
@@ -100,7 +103,7 @@ class _Readers:
         time.sleep(0.1)
 
     def drain(self, seconds: float) -> int:
-        """Read for so long; returns how many bytes came."""
+        """Read for ``seconds`` and return the number of bytes."""
         buffer, before = bytearray(_READ_BYTES), self.received
         for sock in self._ready(seconds):
             with contextlib.suppress(BlockingIOError):
@@ -108,7 +111,7 @@ class _Readers:
         return self.received - before
 
     def arrivals(self, seconds: float) -> Iterator[tuple[int, int, bytes]]:
-        """Each read: its socket, the kernel's time of arrival in ns, and what it held."""
+        """Yield the file descriptor, the arrival time in ns and the data of each read."""
         for sock in self._ready(seconds):
             try:
                 data, ancillary, _, _ = sock.recvmsg(_READ_BYTES, 64)
@@ -148,30 +151,33 @@ def _compare(
     title: str, unit: str, measure: Callable[[_Server], float], rounds: int,
     *, bounds: dict[str, float],
 ) -> list[str]:  # fmt: skip
-    kept: list[dict[str, float]] = []
-    spoiled: list[dict[str, float]] = []
+    clean: list[dict[str, float]] = []
+    disturbed: list[dict[str, float]] = []
     names = ["undam", *(name for name in PEERS if name in bounds)]
+    progress = Progress(rounds)
     with contextlib.ExitStack() as stack:
         servers = {name: stack.enter_context(_serving(name)) for name in names}
         for number in range(2 * rounds):
-            stolen_s, results = machine.stolen_s(), {}
+            steal_s, results = machine.steal_s(), {}
             for name in names if number % 2 else reversed(names):
                 results[name] = measure(servers[name])
-            (kept if machine.stolen_s() - stolen_s <= machine.SPOILED_S else spoiled).append(
-                results
-            )
-            if len(kept) == rounds:
+            is_clean = machine.steal_s() - steal_s <= machine.MAX_STEAL_S
+            (clean if is_clean else disturbed).append(results)
+            values = ", ".join(f"{name} {value:.2f}" for name, value in results.items())
+            note = "" if is_clean else " (CPU steal: repeated)"
+            progress.finish_round(f"{title} ({unit}), {values}{note}")
+            if len(clean) == rounds:
                 break
-    told = f"; {len(spoiled)} rounds spoiled" if spoiled else ""
-    counted = kept + spoiled[: rounds - len(kept)]
-    figures = ", ".join(f"{name} {_spread([one[name] for one in counted])}" for name in names)
-    verdicts = ""
+    used = clean + disturbed[: rounds - len(clean)]
+    values = ", ".join(f"{name} {_spread([row[name] for row in used])}" for name in names)
+    comparisons = ""
     for name, bound in bounds.items():
-        ratios = sorted(one["undam"] / one[name] for one in counted)
+        ratios = sorted(row["undam"] / row[name] for row in used)
         low, ratio, high = (quantile(ratios, q) for q in (0.25, 0.5, 0.75))
-        said = "within" if ratio <= bound else "OVER"
-        verdicts += f"; {ratio:.2f} ({low:.2f}-{high:.2f}) x {name}, {said} {bound}"
-    return [f"{title} ({unit}): {figures}{verdicts}{told}"]
+        met = "within" if ratio <= bound else "OVER"
+        comparisons += f"; {ratio:.2f} ({low:.2f}-{high:.2f}) x {name}, {met} {bound}"
+    note = f"; {len(disturbed)} rounds with CPU steal" if disturbed else ""
+    return [f"{title} ({unit}): {values}{comparisons}{note}"]
 
 
 def _spread(values: list[float]) -> str:
@@ -188,7 +194,7 @@ def _cpu_per_token(server: _Server) -> float:
 
 
 def _memory(server: _Server) -> float:
-    # The first streams fill the allocator's pools, which is no stream's cost.
+    # The first streams fill the pools of the allocator, which is not a cost per stream.
     with _Readers(server, ["/idle"] * 50) as readers:
         readers.drain(0.3)
     before = server.resident_kb()
@@ -210,42 +216,44 @@ def _lateness(streams: int, per_second: int) -> Callable[[_Server], float]:
 
     def measure(server: _Server) -> float:
         paths = [f"/paced?{gap_ms},{1000 + gap_ms * i / streams}" for i in range(streams)]
-        late: list[int] = []
+        late_ns: list[int] = []
         with _Readers(server, paths) as readers:
             deque(readers.arrivals(1.5), maxlen=0)
             for _, at_ns, data in readers.arrivals(2.0):
-                late += [at_ns - int(due) for due in _STAMP.findall(data)]
-        return quantile(sorted(late), 0.99) / 1e6
+                late_ns += [at_ns - int(due_ns) for due_ns in _DUE_NS.findall(data)]
+        return quantile(sorted(late_ns), 0.99) / 1e6
 
     return measure
 
 
 def _fairness() -> str:
     alone, beside = [], []
+    progress = Progress(_FAIRNESS_ROUNDS)
     with _serving("undam") as server:
-        for _ in range(5):
+        for _ in range(_FAIRNESS_ROUNDS):
             alone.append(_p99_gap(server))
             with _Readers(server, ["/never"]) as greedy:
                 beside.append(_p99_gap(server, greedy))
+            progress.finish_round(f"p99 gap {alone[-1]:.2f} ms alone, {beside[-1]:.2f} ms beside")
     ratio = quantile(sorted(b / a for a, b in zip(alone, beside, strict=True)), 0.5)
     return (
-        f"p99 gap of 20 streams x 50/s (ms): alone {_spread(alone)}, beside one that never "
+        f"p99 gap of 20 streams x 50/s (ms): alone {_spread(alone)}, beside a stream that never "
         f"suspends {_spread(beside)}; {ratio:.2f} x, {'within' if ratio <= 2 else 'OVER'} 2"
     )
 
 
 def _p99_gap(server: _Server, greedy: _Readers | None = None) -> float:
     paths = [f"/paced?20,{500 + i}" for i in range(20)]
-    seen: dict[int, list[int]] = {}
+    arrivals: dict[int, list[int]] = {}
     with _Readers(server, paths) as readers:
         paced = set(readers.sockets)
         if greedy is not None:
             readers.sockets.update(greedy.sockets)
         for number, at_ns, data in readers.arrivals(2.5):
             if number in paced:
-                seen.setdefault(number, []).extend([at_ns] * data.count(b"data: "))
+                arrivals.setdefault(number, []).extend([at_ns] * data.count(b"data: "))
         readers.sockets = {number: readers.sockets[number] for number in paced}
-    gaps = sorted(b - a for times in seen.values() for a, b in pairwise(times))
+    gaps = sorted(b - a for times in arrivals.values() for a, b in pairwise(times))
     return quantile(gaps, 0.99) / 1e6
 
 

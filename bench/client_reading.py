@@ -1,12 +1,12 @@
-"""How late does a program see an event? undam.client beside each library's own line iterator.
+"""Delay from send to receipt of an event with undam.client and with each library's line iterator.
 
-A server in another process writes an event of 100 bytes each 20 ms, with the time at which it
-left, one clock read before its send(). What is counted is from there to the moment at which the
-program has the event, so the way through the kernel is in it.
+A server in another process sends an event of 100 bytes every 20 ms. Each event contains the time
+just before its send. The delay lasts from there until the program has the event, so it includes the
+time in the kernel.
 
-Three readers run side by side, a third of a gap apart, so that a machine that is busy is busy for
-all: undam.client, the library's own lines, and a bare socket, which is the least there can be.
-Both processes ask for real-time priority, so that neighbours count as little as may be.
+Three readers run at the same time, a third of a gap apart, so that other load on the machine
+affects all of them: undam.client, the line iterator of the library, and a plain socket as the lower
+bound. Both processes request real-time priority, to reduce the effect of other programs.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Any
 
+from bench.progress import Progress
 from undam.client import astream, stream
 from undam.timing import quantile
 
@@ -78,7 +79,7 @@ Read = Callable[[str], list[float]]
 
 
 def run() -> list[str]:
-    """A line a library and body: the delays of undam.client, of lines, and of a bare socket."""
+    """Return one line for each library and kind of body."""
     names = ("httpx", "httpx2", "requests", "urllib3", "aiohttp")
     lines = [", ".join(f"{name} {version(name)}" for name in names)]
     cores = sorted(os.sched_getaffinity(0))
@@ -89,52 +90,54 @@ def run() -> list[str]:
             os.sched_setaffinity(process.pid, {cores[0]})
             os.sched_setaffinity(0, {cores[-1]})
             for pid in (process.pid, 0):
-                _hurry(pid, os.SCHED_RR, 1)
-            for name, ours, theirs in _readers():
-                lines += [
-                    f"{name}, {body}: {_compared(ours, theirs, base + body)}" for body in BODIES
-                ]
+                _set_scheduler(pid, os.SCHED_RR, 1)
+            readers = _readers()
+            progress = Progress(len(readers) * len(BODIES))
+            for name, ours, theirs in readers:
+                for body in BODIES:
+                    lines.append(f"{name}, {body}: {_compare(ours, theirs, base + body)}")
+                    progress.finish_round(f"{name}, {body}")
         finally:
-            _hurry(0, os.SCHED_OTHER, 0)
+            _set_scheduler(0, os.SCHED_OTHER, 0)
             os.sched_setaffinity(0, cores)
             process.kill()
     return lines
 
 
-def _hurry(pid: int, policy: int, priority: int) -> None:
+def _set_scheduler(pid: int, policy: int, priority: int) -> None:
     with contextlib.suppress(PermissionError):
         os.sched_setscheduler(pid, policy, os.sched_param(priority))
 
 
-def _compared(ours: Read, theirs: Read, url: str) -> str:
+def _compare(ours: Read, theirs: Read, url: str) -> str:
     gc.collect()
     gc.disable()
     try:
         with ThreadPoolExecutor(3) as threads:
             runs = []
-            for read in (ours, theirs, _bare_socket):
+            for read in (ours, theirs, _plain_socket):
                 runs.append(threads.submit(read, url))
                 time.sleep(GAP_S / 3)
-            mine, lines, bare = (sorted(run.result()) for run in runs)
+            events, lines, plain = (sorted(run.result()) for run in runs)
     finally:
         gc.enable()
-    # The bare socket counts reads: where the machine paused, one brings several events.
-    counts = {len(mine), len(lines)}
+    # The plain socket counts reads. After a pause of the machine, one read has several events.
+    counts = {len(events), len(lines)}
     if counts != {EVENTS}:
-        raise RuntimeError(f"{counts} events of {EVENTS} came")
-    kept = "under" if quantile(mine, 0.99) < LIMIT_MS else "NOT UNDER"
+        raise RuntimeError(f"received {counts} events instead of {EVENTS}")
+    met = "under" if quantile(events, 0.99) < LIMIT_MS else "NOT UNDER"
     return (
-        f"undam.client {_told(mine)}, {kept} {LIMIT_MS:g} ms; "
-        f"lines {_told(lines)}; bare socket {_told(bare)}"
+        f"undam.client {_text(events)}, {met} {LIMIT_MS:g} ms; "
+        f"lines {_text(lines)}; plain socket {_text(plain)}"
     )
 
 
-def _bare_socket(url: str) -> list[float]:
-    """The delay of each read that brings an event's bytes; it parses nothing but the time."""
+def _plain_socket(url: str) -> list[float]:
+    """Return the delay of each read that has the start of an event; parses only the time."""
     host, _, rest = url.removeprefix("http://").partition("/")
     name, _, port = host.partition(":")
     delays = []
-    # The plain form of the same framing: a coded one would need decoding.
+    # The same framing without compression, which would need decoding.
     form = rest.removesuffix("-gzip")
     with socket.create_connection((name, int(port)), _LIMIT_S) as connection:
         connection.sendall(f"GET /{form} HTTP/1.1\r\n\r\n".encode())
@@ -146,7 +149,7 @@ def _bare_socket(url: str) -> list[float]:
     return delays
 
 
-def _told(delays: list[float]) -> str:
+def _text(delays: list[float]) -> str:
     return f"p50 {quantile(delays, 0.5):.2f} p99 {quantile(delays, 0.99):.2f} ms"
 
 
@@ -156,7 +159,7 @@ def _delay_ms(data: str) -> float:
 
 
 def _of_lines(lines: Lines) -> list[float]:
-    """What a program has that reads line by line and takes what begins with ``data:``."""
+    """Read line by line and return the delay of each line that begins with ``data:``."""
     delays = []
     for line in lines:
         now = time.time_ns()
@@ -171,7 +174,7 @@ def _of_events(response: object) -> list[float]:
 
 
 def _readers() -> list[tuple[str, Read, Read]]:
-    import httpx  # noqa: PLC0415 (each has its turn, and a missing one is named)
+    import httpx  # noqa: PLC0415 (so that the error names a missing library)
     import httpx2  # noqa: PLC0415
     import requests  # noqa: PLC0415
     import urllib3  # noqa: PLC0415
@@ -214,10 +217,10 @@ def _readers() -> list[tuple[str, Read, Read]]:
 
 
 def _split(pieces: Iterator[bytes]) -> Lines:
-    """The lines of urllib3's stream(), which has no line iterator of its own for coded bodies."""
-    held = b""
+    """Yield lines from urllib3's stream(), as urllib3 cannot iterate over compressed lines."""
+    rest = b""
     for piece in pieces:
-        *lines, held = (held + piece).split(b"\n")
+        *lines, rest = (rest + piece).split(b"\n")
         yield from lines
 
 
@@ -254,10 +257,10 @@ def _aiohttp(*, ours: bool) -> Read:
 
 
 async def _of_async_lines(lines: AsyncIterable[Any]) -> list[float]:
-    found = []
+    delays = []
     async for line in lines:
-        found += _of_lines(iter([line]))
-    return found
+        delays += _of_lines(iter([line]))
+    return delays
 
 
 if __name__ == "__main__":

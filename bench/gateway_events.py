@@ -1,4 +1,4 @@
-"""What the origin of the gateway's comparison sends, and how its reader knows it again."""
+"""Requests and events of the gateway benchmarks, shared by their origin and their reader."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def _chunk(text: str) -> bytes:
     return b"%x\r\n%s\r\n" % (len(text), text.encode())
 
 
-_MARK = "1234567890123456789"
+_PLACEHOLDER = "1234567890123456789"
 
-EVENT = _chunk(_event({"content": _MARK})).replace(_MARK.encode(), b"%d")
-"""A chunk with one event, for the moment in ns: 19 digits, until the year 2286."""
+EVENT = _chunk(_event({"content": _PLACEHOLDER})).replace(_PLACEHOLDER.encode(), b"%d")
+"""A chunk with one event; the placeholder is for the send time in ns (19 digits until 2286)."""
 EVENT_BYTES = len(EVENT % 10**18)
-STAMP = re.compile(rb'"content": ?"(\d{19})"')
+SEND_TIME = re.compile(rb'"content": ?"(\d{19})"')
 HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n" + _chunk(_event({"role": "assistant", "content": ""}))
@@ -34,7 +34,7 @@ END = b"0\r\n\r\n"
 
 
 def request(tokens: int, gap_ms: int) -> bytes:
-    """A streaming chat request for so many tokens, so far apart."""
+    """Return a streaming chat request for ``tokens`` tokens with gaps of ``gap_ms``."""
     body = json.dumps({
         "model": "bench", "stream": True, "max_tokens": tokens, "gap_ms": gap_ms,
         "messages": [{"role": "user", "content": "Say something of medium length. " * 8}],

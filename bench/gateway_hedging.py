@@ -1,8 +1,8 @@
-"""What hedging does to the tail: two simulators, 3 % of the requests stalled for 2 s.
+"""Effect of hedging on p99 TTFT: two simulators, 3 % of the requests are stalled for 2 s.
 
-Each load is the same requests at the same random moments, without hedging and with it, in turns,
-through a real gateway. The simulators send their headers at once and comments each second, so a
-proxy that waits for headers, or for any byte, would see nothing to hedge.
+The same requests are sent at the same random times, in alternation with and without hedging,
+through a real gateway. The simulators send their headers at once and a comment every second, so a
+proxy that waits only for headers, or for any byte, would never hedge.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench import machine
+from bench.progress import Progress
 
 TTFT = "mix(0.03,2000,lognormal(50,0.3))"
 RATE, REQUESTS, WARM_UP = 60, 900, 150
@@ -26,21 +27,22 @@ _LIMIT_S = 120
 
 
 def run() -> list[str]:
-    """At a fraction of what the upstreams take, and with all their slots taken."""
-    with _sims() as upstreams:
-        lines = [f"two simulators, TTFT {TTFT} ms, headers at once, a comment each second"]
-        stolen = machine.stolen_s()
-        quiet = ["--rate", str(RATE), "-n", str(REQUESTS), "--warmup", str(WARM_UP)]
-        before, after = _in_turns(upstreams, quiet, [])
+    """Measure at low load, and with all slots of the upstreams in use."""
+    progress = Progress(2 * 2 * ROUNDS)
+    with _simulators() as upstreams:
+        lines = [f"two simulators, TTFT {TTFT} ms, headers at once, a comment every second"]
+        steal_s = machine.steal_s()
+        low = ["--rate", str(RATE), "-n", str(REQUESTS), "--warmup", str(WARM_UP)]
+        before, after = _alternate(upstreams, low, [], progress)
         lines += [_line("hedge off ", before), _line("hedge auto", after)]
-        ratios = sorted(one.p99 / two.p99 for one, two in zip(before, after, strict=True))
-        lines.append(f"p99 falls {ratios[0]:.1f} to {ratios[-1]:.1f} times")
+        ratios = sorted(off.p99 / auto.p99 for off, auto in zip(before, after, strict=True))
+        lines.append(f"p99 is {ratios[0]:.1f} to {ratios[-1]:.1f} times lower")
         full = ["-c", str(CLIENTS), "-n", str(REQUESTS), "--warmup", str(WARM_UP)]
         limits = ["--upstream-streams", str(SLOTS), "--queue-timeout", "60"]
-        before, after = _in_turns(upstreams, full, limits)
+        before, after = _alternate(upstreams, full, limits, progress)
         lines.append(f"full load: {CLIENTS} clients for 2 x {SLOTS} slots")
         lines += [_line("hedge off ", before), _line("hedge auto", after)]
-    lines.append(f"taken by the hypervisor: {machine.stolen_s() - stolen:.2f} s")
+    lines.append(f"CPU steal: {machine.steal_s() - steal_s:.2f} s")
     return lines
 
 
@@ -54,24 +56,25 @@ class _Result:
 
 
 def _line(name: str, results: list[_Result]) -> str:
-    p50 = statistics.median(one.p50 for one in results)
-    p99 = [one.p99 for one in results]
-    extra = sum(one.hedges for one in results) / sum(one.requests for one in results)
+    p50 = statistics.median(result.p50 for result in results)
+    p99 = [result.p99 for result in results]
+    extra = sum(result.hedges for result in results) / sum(result.requests for result in results)
     return (
         f"  {name}: TTFT p50 {p50:.0f} ms, p99 {min(p99):.0f} to {max(p99):.0f} ms, "
-        f"extra requests {extra:.1%}, errors {sum(one.errors for one in results)}"
+        f"extra requests {extra:.1%}, errors {sum(result.errors for result in results)}"
     )
 
 
-def _in_turns(
-    upstreams: list[str], load: list[str], limits: list[str]
+def _alternate(
+    upstreams: list[str], load: list[str], limits: list[str], progress: Progress
 ) -> tuple[list[_Result], list[_Result]]:
     results: dict[str, list[_Result]] = {"off": [], "auto": []}
     for number in range(ROUNDS):
-        for mode, found in results.items():
+        for mode, of_mode in results.items():
             with _started("gateway", *upstreams, "--hedge", mode, *limits,
                           "--listen", "127.0.0.1:0") as url:  # fmt: skip
-                found.append(_measure(url, [*load, "--seed", str(number)]))
+                of_mode.append(_measure(url, [*load, "--seed", str(number)]))
+            progress.finish_round(f"hedge {mode}, TTFT p99 {of_mode[-1].p99:.0f} ms")
     return results["off"], results["auto"]
 
 
@@ -83,13 +86,13 @@ def _measure(url: str, load: list[str]) -> _Result:
     )  # fmt: skip
     if done.returncode == 2:
         raise RuntimeError(done.stderr.strip())
-    said = json.loads(done.stdout)
-    with urllib.request.urlopen(f"{url}/-/metrics", timeout=10) as answer:
-        page = answer.read().decode()
-    ttft = said["ttft_ms"]
+    report = json.loads(done.stdout)
+    with urllib.request.urlopen(f"{url}/-/metrics", timeout=10) as response:
+        page = response.read().decode()
+    ttft = report["ttft_ms"]
     first = _metric(page, "undam_gateway_upstream_requests_total", 'why="first"')
     hedges = _metric(page, "undam_gateway_hedges_total", 'result="sent"')
-    return _Result(ttft["p50"], ttft["p99"], first, hedges, said["errors"])
+    return _Result(ttft["p50"], ttft["p99"], first, hedges, report["errors"])
 
 
 def _metric(page: str, name: str, label: str) -> float:
@@ -98,11 +101,13 @@ def _metric(page: str, name: str, label: str) -> float:
 
 
 @contextlib.contextmanager
-def _sims() -> Iterator[list[str]]:
+def _simulators() -> Iterator[list[str]]:
     flags = ["--ttft", TTFT, "--gap", "2", "--tokens", "5", "--heartbeat", "1"]
-    seeds = (["--seed", "1"], ["--seed", "2"])
-    with _started("sim", *flags, *seeds[0]) as one, _started("sim", *flags, *seeds[1]) as two:
-        yield ["--upstream", one, "--upstream", two]
+    with (
+        _started("sim", *flags, "--seed", "1") as first,
+        _started("sim", *flags, "--seed", "2") as second,
+    ):
+        yield ["--upstream", first, "--upstream", second]
 
 
 @contextlib.contextmanager

@@ -1,5 +1,7 @@
-"""LiteLLM's proxy before an origin, from the environment .venv-peers/litellm: it has a hundred
-packages, and none of them belongs where anything else is measured."""
+"""LiteLLM's proxy in front of an origin, from the environment .venv-peers/litellm.
+
+It has an environment of its own because of its hundred packages.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from pathlib import Path
 from undam.lab.proxies import Missing, NotStarted
 
 _START_S = 90.0
-# Nothing is fetched, and nobody needs a key: it listens on loopback, for this comparison only.
+# No downloads, and no key: the proxy listens on loopback and only for this benchmark.
 _ENVIRONMENT = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "LITELLM_TELEMETRY": "False",
@@ -27,7 +29,12 @@ _BIN = Path(__file__).parents[1] / ".venv-peers" / "litellm" / "bin" / "litellm"
 
 @contextlib.contextmanager
 def start_litellm(origin: str) -> Iterator[tuple[str, int]]:
-    """Its URL and its process group; raises Missing and NotStarted."""
+    """Start LiteLLM; yield its URL and its process group.
+
+    Raises:
+        Missing: LiteLLM is not installed.
+        NotStarted: it did not start.
+    """
     if not _BIN.exists():
         install = f"python3 -m venv {_BIN.parents[1]} && {_BIN.parent}/pip install 'litellm[proxy]'"
         raise Missing("litellm", install)
@@ -48,18 +55,18 @@ def start_litellm(origin: str) -> Iterator[tuple[str, int]]:
             start_new_session=True,
         )
         try:
-            _await(process, port)
+            _wait_until_listening(process, port)
             yield f"http://127.0.0.1:{port}", process.pid
         finally:
             process.kill()
             process.wait()
 
 
-def _await(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
     give_up = time.monotonic() + _START_S
     while time.monotonic() < give_up:
         if process.poll() is not None:
-            raise NotStarted(f"litellm ended with status {process.returncode}")
+            raise NotStarted(f"litellm exited with code {process.returncode}")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.2)

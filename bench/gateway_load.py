@@ -1,5 +1,7 @@
-"""Many streams read in one epoll loop: when each first content and each token arrived, by the
-kernel's stamps, so that this program's own lateness is in no figure."""
+"""Reader of many streams in one epoll loop, with the arrival time of each token.
+
+Arrival times are kernel timestamps, so a late read does not affect them.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +15,24 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from bench import machine
-from bench.gateway_events import END, STAMP, request
+from bench.gateway_events import END, SEND_TIME, request
 
 _SO_TIMESTAMPNS = 35
 _READ_BYTES = 1 << 16
 _ANCILLARY_BYTES = 64
-_SLICE_S = 0.1
+_SAMPLE_S = 0.1
 
 
 @dataclass
-class TimedEvent:
-    """What came in one window. Milliseconds; ``ttft`` counts from the moment of asking."""
+class Window:
+    """What arrived in one time window.
+
+    Attributes:
+        ttft: from the request to the first content, in ms.
+        delay: from send to arrival of each token, in ms.
+        tokens: number of tokens.
+        broken: number of streams that failed.
+    """
 
     ttft: list[float] = field(default_factory=list)
     delay: list[float] = field(default_factory=list)
@@ -32,25 +41,25 @@ class TimedEvent:
 
 
 class _Reader:
-    __slots__ = ("asked_ns", "sock", "tail", "waiting")
+    __slots__ = ("sent_ns", "sock", "tail", "waiting")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        self.asked_ns = 0
+        self.sent_ns = 0
         self.waiting = False
         self.tail = b""
 
 
-class Load:
-    """Streams kept open, each asking anew on its connection when its answer is over.
+class StreamLoad:
+    """Closed loop of streams, each of which sends its next request on the same connection.
 
     Args:
         url: ``http://127.0.0.1:PORT``.
-        tokens: of each answer.
-        spread_s: the starts fall into so long.
-        in_step: they are evenly spaced. As the spacing and the tokens' interval have a common
-            measure, the tokens come in a few clumps, like those of an engine's batches; else each
-            stream has a moment of its own.
+        tokens: number of tokens per response.
+        spread_s: time span of the start times.
+        in_step: whether start times are evenly spaced. The spacing and the gaps then have a common
+            divisor, so that tokens of many streams coincide, like those of an engine's batch.
+            Otherwise start times are random.
     """
 
     def __init__(
@@ -67,16 +76,16 @@ class Load:
         parts = urlsplit(url)
         self._address = (parts.hostname or "", parts.port or 80)
         self._request = request(tokens, gap_ms)
-        chance = random.Random(streams)
-        shares = [number / streams if in_step else chance.random() for number in range(streams)]
-        self._starts_s = sorted(share * spread_s for share in shares)
+        rng = random.Random(streams)
+        fractions = [number / streams if in_step else rng.random() for number in range(streams)]
+        self._starts_s = sorted(fraction * spread_s for fraction in fractions)
         self._readers: dict[int, _Reader] = {}
         self._epoll = select.epoll()
 
-    def __enter__(self) -> Load:
-        begun = time.monotonic()
-        for start_s in self._starts_s:
-            self.read(max(0.0, begun + start_s - time.monotonic()))
+    def __enter__(self) -> StreamLoad:
+        start = time.monotonic()
+        for offset_s in self._starts_s:
+            self.read(max(0.0, start + offset_s - time.monotonic()))
             self._open()
         return self
 
@@ -86,42 +95,42 @@ class Load:
         self._epoll.close()
         time.sleep(0.2)
 
-    def read(self, seconds: float) -> TimedEvent:
-        """Read for so long."""
-        seen = TimedEvent()
+    def read(self, seconds: float) -> Window:
+        """Read for ``seconds``."""
+        window = Window()
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             for number, _ in self._epoll.poll(min(left, 0.05)):
-                self._receive(self._readers[number], seen)
-        return seen
+                self._receive(self._readers[number], window)
+        return window
 
-    def read_undisturbed(self, seconds: float) -> tuple[TimedEvent, float]:
-        """Read for so long, and leave out what the hypervisor disturbed.
+    def read_undisturbed(self, seconds: float) -> tuple[Window, float]:
+        """Read for ``seconds`` and discard the samples around CPU steal.
 
-        That is what came in a tenth of a second in which it took time from any of our cores, in
-        the tenth before, as the kernel tells of it late, and in the tenth after, when what waited
+        Samples are 100 ms long. With CPU steal in one of them, the previous one is also discarded,
+        because the kernel updates the counter late, and so is the next one, in which delayed data
         is sent.
 
         Returns:
-            What is left, and how much of the time that is (0 to 1).
+            The remaining samples, and their fraction of the time.
         """
-        slices, taken = [], [machine.stolen_s()]
-        for _ in range(round(seconds / _SLICE_S)):
-            slices.append(self.read(_SLICE_S))
-            taken.append(machine.stolen_s())
+        samples, steal_s = [], [machine.steal_s()]
+        for _ in range(round(seconds / _SAMPLE_S)):
+            samples.append(self.read(_SAMPLE_S))
+            steal_s.append(machine.steal_s())
         kept = [
-            seen
-            for number, seen in enumerate(slices)
-            if taken[max(0, number - 1)] == taken[min(number + 2, len(slices))]
+            sample
+            for number, sample in enumerate(samples)
+            if steal_s[max(0, number - 1)] == steal_s[min(number + 2, len(samples))]
         ]
-        left = TimedEvent(
-            ttft=[one for seen in kept for one in seen.ttft],
-            delay=[one for seen in kept for one in seen.delay],
-            tokens=sum(seen.tokens for seen in kept),
-            # A stream that breaks is never the hypervisor's doing.
-            broken=sum(seen.broken for seen in slices),
+        window = Window(
+            ttft=[value for sample in kept for value in sample.ttft],
+            delay=[value for sample in kept for value in sample.delay],
+            tokens=sum(sample.tokens for sample in kept),
+            # CPU steal never causes a stream to fail.
+            broken=sum(sample.broken for sample in samples),
         )
-        return left, len(kept) / len(slices)
+        return window, len(kept) / len(samples)
 
     def _open(self) -> None:
         sock = socket.create_connection(self._address, timeout=10)
@@ -130,45 +139,45 @@ class Load:
         sock.setblocking(False)
         reader = self._readers[sock.fileno()] = _Reader(sock)
         self._epoll.register(sock, select.EPOLLIN)
-        self._ask(reader)
+        self._send_request(reader)
 
-    def _ask(self, reader: _Reader) -> None:
-        reader.asked_ns = time.time_ns()
+    def _send_request(self, reader: _Reader) -> None:
+        reader.sent_ns = time.time_ns()
         reader.waiting = True
         reader.sock.send(self._request)
 
-    def _broken(self, reader: _Reader, seen: TimedEvent) -> None:
-        seen.broken += 1
+    def _replace(self, reader: _Reader, window: Window) -> None:
+        """Count a failed stream and open another one."""
+        window.broken += 1
         self._epoll.unregister(reader.sock)
         del self._readers[reader.sock.fileno()]
         reader.sock.close()
         with contextlib.suppress(OSError):
             self._open()
 
-    def _receive(self, reader: _Reader, seen: TimedEvent) -> None:
+    def _receive(self, reader: _Reader, window: Window) -> None:
         try:
             data, ancillary, _, _ = reader.sock.recvmsg(_READ_BYTES, _ANCILLARY_BYTES)
         except BlockingIOError:
             return
         except OSError:
-            self._broken(reader, seen)
-            return
+            data = b""
         if not data:
-            self._broken(reader, seen)
+            self._replace(reader, window)
             return
         at_ns = time.time_ns()
         for _, kind, value in ancillary:
             if kind == _SO_TIMESTAMPNS:
                 second, nano = struct.unpack("qq", value)
                 at_ns = second * 10**9 + nano
-        stamps = STAMP.findall(data)
-        if stamps:
-            seen.tokens += len(stamps)
-            seen.delay.extend((at_ns - int(left_ns)) / 1e6 for left_ns in stamps)
+        send_times = SEND_TIME.findall(data)
+        if send_times:
+            window.tokens += len(send_times)
+            window.delay.extend((at_ns - int(sent_ns)) / 1e6 for sent_ns in send_times)
             if reader.waiting:
                 reader.waiting = False
-                seen.ttft.append((at_ns - reader.asked_ns) / 1e6)
+                window.ttft.append((at_ns - reader.sent_ns) / 1e6)
         reader.tail = (reader.tail + data)[-len(END) :]
         if reader.tail == END:
             reader.tail = b""
-            self._ask(reader)
+            self._send_request(reader)

@@ -1,9 +1,9 @@
-"""A model server of one epoll loop, as light as Python allows: `python -m bench.gateway_origin 1`.
+"""Minimal model server in one epoll loop: `python -m bench.gateway_origin PORTS`.
 
-Any POST is answered in the form of chat/completions: head and role at once, the first content 20 ms
-later, then one event every ``gap_ms`` until ``max_tokens``, both from the body. The content of an
-event is the moment just before it was handed to the kernel, CLOCK_REALTIME ns. It listens on so
-many ports, prints them, one a line, and ends with its standard input.
+Every POST gets a chat completion: head and role at once, the first content after 20 ms, and then
+one event every ``gap_ms`` up to ``max_tokens``, both from the body. The content of an event is its
+send time, CLOCK_REALTIME in ns. The server listens on PORTS ports, prints one per line, and exits
+when standard input closes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import time
 from bench.gateway_events import DONE, EVENT, HEAD, TTFT_S
 
 _LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
-_ASKED = re.compile(rb'"(max_tokens|gap_ms)": *(\d+)')
+_PARAMETER = re.compile(rb'"(max_tokens|gap_ms)": *(\d+)')
 
 
 class _Stream:
@@ -32,11 +32,11 @@ class _Stream:
         self.left = 0
         self.gap_s = 0.0
         self.serial = 0
-        """Of the request: what is due for an earlier one is dropped."""
+        """Number of the request; events that are due for an earlier request are dropped."""
 
 
 class Origin:
-    """Streams by their sockets, and a heap of when each is due."""
+    """Streams by file descriptor, and a heap of due times."""
 
     def __init__(self, ports: int) -> None:
         self._epoll = select.epoll()
@@ -52,10 +52,10 @@ class Origin:
         self._epoll.register(sys.stdin, select.EPOLLIN)
 
     def serve(self) -> None:
-        """Until the standard input ends."""
+        """Serve until standard input closes."""
         while True:
             wait_s = self._send_due()
-            # epoll itself waits in whole milliseconds.
+            # The timeout of epoll has a resolution of 1 ms only.
             select.select([self._epoll], [], [], wait_s)
             for number, _ in self._epoll.poll(0):
                 if number == sys.stdin.fileno():
@@ -76,7 +76,7 @@ class Origin:
             try:
                 stream.sock.send(data)
             except BlockingIOError:
-                pass  # an event less
+                pass  # The client is slow: drop the event.
             except OSError:
                 self._close(number)
                 continue
@@ -109,9 +109,9 @@ class Origin:
         length = _LENGTH.search(head)
         if b"\r\n\r\n" in stream.received and len(body) >= int(length[1] if length else 0):
             stream.received = b""
-            asked = dict(_ASKED.findall(body))
-            stream.left = int(asked.get(b"max_tokens", 100))
-            stream.gap_s = int(asked.get(b"gap_ms", 20)) / 1000
+            parameters = dict(_PARAMETER.findall(body))
+            stream.left = int(parameters.get(b"max_tokens", 100))
+            stream.gap_s = int(parameters.get(b"gap_ms", 20)) / 1000
             stream.serial += 1
             heapq.heappush(self._due, (time.monotonic() + TTFT_S, number, stream.serial))
             stream.sock.send(HEAD)

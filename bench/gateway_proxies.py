@@ -1,11 +1,11 @@
-"""What does a hop cost? nginx, haproxy, Envoy, LiteLLM, and undam with heartbeats and hedging on.
+"""Cost of a hop: nginx, HAProxy, Envoy, LiteLLM, and undam with heartbeats and hedging enabled.
 
-Each proxy runs alone on one core; the origin and the reader share another. Every round starts each
-of them anew, since processes of one program differ by a tenth from each other for as long as they
-live, and takes turns between them, so that what else the machine does falls on all; a ratio is the
-median over the rounds of the two in one round. What the hypervisor disturbs is left out: of the
-delays, the tenths of a second around each theft; of the CPU time, the whole window, which is
-measured again. LiteLLM is measured by itself, with a load that it can bear.
+Each proxy runs alone on one core; the origin and the reader share another core. Proxies alternate
+within each round, so that other load on the machine affects all of them. They are restarted in each
+round, because the speed of processes of the same program differs by up to 10 % for their whole
+lifetime. A ratio is the median over rounds of the ratio within a round. Delays near CPU steal are
+discarded in samples of 100 ms; a measurement of CPU time with CPU steal is repeated. LiteLLM is
+measured separately, with a load that it can handle.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from typing import TypeVar
 from bench import machine
 from bench.gateway_events import TTFT_S
 from bench.gateway_litellm import start_litellm
-from bench.gateway_load import Load
+from bench.gateway_load import StreamLoad
+from bench.progress import Progress
 from undam.errors import UndamError
 from undam.lab.proxies import Missing, Proxy, start_envoy, start_haproxy
 from undam.lab.proxies.nginx import render
@@ -37,13 +38,13 @@ from undam.lab.proxies.process import start
 from undam.timing import quantile
 
 ROUNDS = 7
-# Of what no limit is set by.
-_FEW = 2
-# A window of delays of which the hypervisor left less is measured again.
-_LEFT = 0.6
+# Rounds of proxies and metrics that no goal refers to.
+_FEW_ROUNDS = 2
+# A measurement of delays is repeated if less of it is left without CPU steal.
+_MIN_UNDISTURBED = 0.6
 _TRIES = 3
-# Rounds in which both of a pair were undisturbed; of fewer no verdict is given.
-_ENOUGH = 3
+# Minimum number of rounds with an undisturbed pair for a ratio.
+_MIN_PAIRS = 3
 
 T = TypeVar("T")
 OURS = "undam"
@@ -52,21 +53,21 @@ _NGINX_POOL = "upstream origin {{ server {authority}; keepalive 1024; }}"
 _WARM_S = 1.0
 _CPU_S = 2.0
 _LEVELS = ((50, 20, 50, 12.0), (200, 20, 100, 6.0), (1000, 50, 100, 4.0))
-"""Streams, ms between the tokens of each, tokens of an answer, and the window (s): 50, 100 and 200
-requests/s, so that six first contents or more are above the p99."""
-_BOUNDED = {"nginx": 1.2, "envoy": 1.0}
-"""What CPU per token may be of theirs; the p99s may be Envoy's."""
+"""Streams, gap in ms, tokens per response, and measured time in s. These are 50, 100 and 200
+requests/s, so that at least six first contents are above the p99."""
+_CPU_GOALS = {"nginx": 1.2, "envoy": 1.0}
+"""Goals for the ratio of the CPU time per token; the goal for each p99 is that of Envoy."""
 
 
 @dataclass(frozen=True)
 class Hop:
-    """A way to the origin: its URL, and the process group of whom it leads through."""
+    """URL of a proxy or of the origin itself, and the process group of the proxy."""
 
     url: str
     group: int = 0
 
     def cpu_ns(self) -> int:
-        """CPU time of all its threads so far."""
+        """Return the CPU time of all threads so far."""
         return sum(
             int((task / "schedstat").read_text().split()[0])
             for pid in self._pids()
@@ -74,7 +75,7 @@ class Hop:
         )
 
     def resident_mb(self) -> float:
-        """Memory that is really there; what its processes share counts once for each."""
+        """Return the resident set size; memory that processes share is counted for each."""
         texts = (Path(f"/proc/{pid}/status").read_text() for pid in self._pids())
         return sum(int(text.split("VmRSS:")[1].split()[0]) for text in texts) / 1024
 
@@ -88,13 +89,13 @@ class Hop:
 
 
 @dataclass
-class Figures:
-    """What the rounds found of one hop; with streams in step or not, and of so many of them."""
+class HopResults:
+    """Results of one hop in all rounds, by whether streams are in step, and their number."""
 
     cpu_us: dict[bool, list[float]] = field(default_factory=dict)
     ttft_ms: dict[tuple[bool, int], list[float]] = field(default_factory=dict)
     delay_ms: dict[tuple[bool, int], list[float]] = field(default_factory=dict)
-    middle_ms: dict[tuple[bool, int], list[float]] = field(default_factory=dict)
+    median_delay_ms: dict[tuple[bool, int], list[float]] = field(default_factory=dict)
     memory_mb: list[float] = field(default_factory=list)
 
 
@@ -102,43 +103,55 @@ Starter = Callable[[], AbstractContextManager[Hop]]
 
 
 def run() -> list[str]:
-    """The table, and how undam stands to nginx and Envoy."""
+    """Return the results of all hops and the ratios of undam to nginx and Envoy."""
     cores = sorted(os.sched_getaffinity(0))
     gc.disable()
     try:
         with contextlib.ExitStack() as stack:
             os.sched_setaffinity(0, {cores[-1]})
             origins = stack.enter_context(_origins(2))
-            stolen_s = machine.stolen_s()
+            steal_s = machine.steal_s()
             starters = _starters(origins)
-            found: dict[str, Figures] = {name: Figures() for name in starters}
+            results: dict[str, HopResults] = {name: HopResults() for name in starters}
             lines = []
+            progress = Progress(ROUNDS * len(starters))
             for number in range(ROUNDS):
-                for name in list(found) if number % 2 else reversed(list(found)):
-                    _progress(f"round {number + 1} of {ROUNDS}: {name}")
+                full = number < _FEW_ROUNDS
+                for name in list(results) if number % 2 else reversed(list(results)):
                     try:
-                        _round(starters[name], name, found[name], few=number < _FEW, cores=cores)
+                        _run_round(starters[name], name, results[name], full=full, cores=cores)
                     except Missing as missing:
-                        del found[name]
+                        del results[name]
                         lines.append(f"{name} is left out: {missing}")
-            lines += [*_told(found, in_step=False), *_told(found, in_step=True), _memory(found)]
+                        progress.finish_round(f"{name} is not installed")
+                    else:
+                        progress.finish_round(f"{name}, {_latest(results[name])}")
+            lines += _report(results, in_step=False)
+            lines += [*_report(results, in_step=True), _memory(results)]
             os.sched_setaffinity(0, {cores[0]})
             lines.append(_litellm(stack, origins[0], cores[-1]))
-            lines.append(f"the hypervisor took {machine.stolen_s() - stolen_s:.2f} s in all")
+            lines.append(f"CPU steal: {machine.steal_s() - steal_s:.2f} s")
             return lines
     finally:
         gc.enable()
         os.sched_setaffinity(0, cores)
 
 
-def _progress(text: str) -> None:
-    """On a terminal; a round takes three minutes."""
-    if sys.stderr.isatty():
-        print(f"  {text}", file=sys.stderr, flush=True)
+def _latest(results: HopResults) -> str:
+    """Return the results of the last round for the progress line."""
+    cpu = [f"{values[-1]:.1f} us of CPU per token" for values in results.cpu_us.values()]
+    late = [f"p99 delay {values[-1]:.2f} ms" for values in results.delay_ms.values()]
+    return ", ".join([*cpu[:1], *late[:1]])
 
 
-def _round(starter: Starter, name: str, found: Figures, *, few: bool, cores: list[int]) -> None:
-    """Start a hop, measure it and stop it."""
+def _run_round(
+    starter: Starter, name: str, results: HopResults, *, full: bool, cores: list[int]
+) -> None:
+    """Start a hop, measure it and stop it.
+
+    Args:
+        full: also measure what no goal refers to.
+    """
     with contextlib.ExitStack() as stack:
         os.sched_setaffinity(0, {cores[0]})
         try:
@@ -146,26 +159,26 @@ def _round(starter: Starter, name: str, found: Figures, *, few: bool, cores: lis
         finally:
             os.sched_setaffinity(0, {cores[-1]})
         for in_step in (False, True):
-            if hop.group and (few or name == OURS or name in _BOUNDED):
+            if hop.group and (full or name == OURS or name in _CPU_GOALS):
                 cost = _undisturbed(partial(_cpu_us_per_token, hop, in_step=in_step))
-                found.cpu_us.setdefault(in_step, []).append(nan if cost is None else cost)
-            if not (few or name == OURS or name == "envoy"):
+                results.cpu_us.setdefault(in_step, []).append(nan if cost is None else cost)
+            if not (full or name == OURS or name == "envoy"):
                 continue
             for streams, gap_ms, tokens, window_s in _LEVELS:
                 load = partial(
-                    Load, hop.url, streams, tokens=tokens, gap_ms=gap_ms, in_step=in_step,
-                    # Spread over the life of an answer, so that as many begin at any time.
+                    StreamLoad, hop.url, streams, tokens=tokens, gap_ms=gap_ms, in_step=in_step,
+                    # Spread over the duration of a response, so that the request rate is constant.
                     spread_s=tokens * gap_ms / 1000,
                 )  # fmt: skip
-                late = _undisturbed(partial(_lateness, load, window_s)) or (nan, nan, nan)
+                delays = _undisturbed(partial(_delays, load, window_s)) or (nan, nan, nan)
                 key = in_step, streams
-                found.ttft_ms.setdefault(key, []).append(late[0])
-                found.delay_ms.setdefault(key, []).append(late[1])
-                found.middle_ms.setdefault(key, []).append(late[2])
-        if hop.group and (few or name == OURS):
-            with Load(hop.url, 1000, tokens=10**6, gap_ms=1000) as full:
-                full.read(2.0)
-                found.memory_mb.append(hop.resident_mb())
+                results.ttft_ms.setdefault(key, []).append(delays[0])
+                results.delay_ms.setdefault(key, []).append(delays[1])
+                results.median_delay_ms.setdefault(key, []).append(delays[2])
+        if hop.group and (full or name == OURS):
+            with StreamLoad(hop.url, 1000, tokens=10**6, gap_ms=1000) as streams_1000:
+                streams_1000.read(2.0)
+                results.memory_mb.append(hop.resident_mb())
 
 
 @contextlib.contextmanager
@@ -181,7 +194,7 @@ def _origins(count: int) -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def gateway(*upstreams: str, options: tuple[str, ...] = ()) -> Iterator[Hop]:
-    """`undam gateway` with heartbeats, hedging and metrics, in a process group of its own."""
+    """Run `undam gateway` with heartbeats, hedging and metrics in a process group of its own."""
     command = [sys.executable, "-m", "undam", "gateway", "--listen", "127.0.0.1:0"]
     command += ["--heartbeat", "15", "--hedge", "auto", *options]
     command += [part for url in upstreams for part in ("--upstream", url)]
@@ -213,7 +226,7 @@ def _through(proxy: Proxy) -> Iterator[Hop]:
 
 
 def _nginx(origin: str) -> Proxy:
-    """With what a thousand streams need, and with idle connections to the origin kept."""
+    """Start nginx with limits for 1,000 streams and a pool of idle connections to the origin."""
     upstream = upstream_of(origin)
 
     def plan(place: Workspace) -> LaunchPlan:
@@ -230,61 +243,66 @@ def _nginx(origin: str) -> Proxy:
     return start("nginx", plan, version_flag="-v", accounts=("www-data", "nginx", "nobody"))
 
 
-def _told(found: dict[str, Figures], *, in_step: bool) -> list[str]:
-    costs = {name: one.cpu_us[in_step] for name, one in found.items() if one.cpu_us}
+def _report(results: dict[str, HopResults], *, in_step: bool) -> list[str]:
+    costs = {name: hop.cpu_us[in_step] for name, hop in results.items() if hop.cpu_us}
     lines = [f"streams {'in step with' if in_step else 'independent of'} each other:",
              "CPU per token, 200 streams x 100/s (us): " + _spreads(costs),
-             _verdict("CPU per token", costs, _BOUNDED)]  # fmt: skip
+             _compare("CPU per token", costs, _CPU_GOALS)]  # fmt: skip
     for streams, gap_ms, _, _ in _LEVELS:
         load, key = f"{streams} streams x {1000 // gap_ms}/s", (in_step, streams)
-        first = {name: one.ttft_ms[key] for name, one in found.items()}
-        delay = {name: one.delay_ms[key] for name, one in found.items()}
-        middle = {name: one.middle_ms[key] for name, one in found.items()}
+        first = {name: hop.ttft_ms[key] for name, hop in results.items()}
+        delay = {name: hop.delay_ms[key] for name, hop in results.items()}
+        median = {name: hop.median_delay_ms[key] for name, hop in results.items()}
         lines += [
             f"first content - 20 ms, p99, {load} (ms): {_spreads(first)}",
-            _verdict("first content p99", first, {"envoy": 1.0}),
+            _compare("first content p99", first, {"envoy": 1.0}),
             f"token delay p99, {load} (ms): {_spreads(delay)}",
-            _verdict("token delay p99", delay, {"envoy": 1.0}),
-            f"token delay p50, {load} (ms): {_spreads(middle)}",
+            _compare("token delay p99", delay, {"envoy": 1.0}),
+            f"token delay p50, {load} (ms): {_spreads(median)}",
         ]
     return lines
 
 
 def _undisturbed(measure: Callable[[], T | None]) -> T | None:
-    """What is found at last; ``None`` if the hypervisor disturbed each try."""
+    """Repeat a measurement until it is undisturbed; ``None`` if no try was."""
     for _ in range(_TRIES):
-        if (found := measure()) is not None:
-            return found
+        if (result := measure()) is not None:
+            return result
     return None
 
 
 def _cpu_us_per_token(hop: Hop, *, in_step: bool) -> float | None:
-    with Load(hop.url, 200, tokens=10**6, gap_ms=10, in_step=in_step) as load:
+    with StreamLoad(hop.url, 200, tokens=10**6, gap_ms=10, in_step=in_step) as load:
         load.read(_WARM_S)
-        stolen_s, before = machine.stolen_s(), hop.cpu_ns()
+        steal_s, before = machine.steal_s(), hop.cpu_ns()
         tokens = load.read(_CPU_S).tokens
         cost = (hop.cpu_ns() - before) / 1000 / max(1, tokens)
-        return cost if machine.stolen_s() - stolen_s <= machine.SPOILED_S else None
+        return cost if machine.steal_s() - steal_s <= machine.MAX_STEAL_S else None
 
 
-def _lateness(load: Callable[[], Load], window_s: float) -> tuple[float, float, float] | None:
-    """The p99 of what was added to the origin's own TTFT, and p99 and median from send to arrival
-    of each token (ms)."""
-    with load() as reading:
-        reading.read(_WARM_S)
-        seen, left = reading.read_undisturbed(window_s)
-    if seen.broken:
-        raise RuntimeError(f"{seen.broken} of the streams through {reading.url} broke")
-    if left < _LEFT:
+def _delays(
+    make_load: Callable[[], StreamLoad], window_s: float
+) -> tuple[float, float, float] | None:
+    """Measure delays in ms; ``None`` if CPU steal disturbed too much of the time.
+
+    Returns:
+        p99 of the TTFT minus that of the origin, then p99 and median of the tokens' delays.
+    """
+    with make_load() as load:
+        load.read(_WARM_S)
+        window, undisturbed = load.read_undisturbed(window_s)
+    if window.broken:
+        raise RuntimeError(f"{window.broken} streams through {load.url} failed")
+    if undisturbed < _MIN_UNDISTURBED:
         return None
-    first, delays = sorted(seen.ttft), sorted(seen.delay)
+    first, delays = sorted(window.ttft), sorted(window.delay)
     return quantile(first, 0.99) - TTFT_S * 1000, quantile(delays, 0.99), quantile(delays, 0.5)
 
 
-def _memory(found: dict[str, Figures]) -> str:
-    resident = {name: one.memory_mb for name, one in found.items() if one.memory_mb}
-    verdict = "within" if quantile(sorted(resident[OURS]), 0.5) <= 40 else "OVER"
-    return f"memory at 1000 streams (MB): {_spreads(resident, 0)}; {OURS} {verdict} 40"
+def _memory(results: dict[str, HopResults]) -> str:
+    resident = {name: hop.memory_mb for name, hop in results.items() if hop.memory_mb}
+    met = "within" if quantile(sorted(resident[OURS]), 0.5) <= 40 else "OVER"
+    return f"memory at 1000 streams (MB): {_spreads(resident, 0)}; {OURS} is {met} 40"
 
 
 def _litellm(stack: contextlib.ExitStack, origin: str, core: int) -> str:
@@ -293,51 +311,51 @@ def _litellm(stack: contextlib.ExitStack, origin: str, core: int) -> str:
     except UndamError as error:
         return f"LiteLLM is left out: {error}"
     os.sched_setaffinity(0, {core})
-    with Load(hop.url, 10, tokens=10**6, gap_ms=20) as load:
+    with StreamLoad(hop.url, 10, tokens=10**6, gap_ms=20) as load:
         load.read(3.0)
         before = hop.cpu_ns()
-        seen = load.read(5.0)
-        if not seen.tokens:
-            return "LiteLLM is left out: no token came through it"
-        cost_us = (hop.cpu_ns() - before) / 1000 / seen.tokens
+        window = load.read(5.0)
+        if not window.tokens:
+            return "LiteLLM is left out: no token arrived through it"
+        cost_us = (hop.cpu_ns() - before) / 1000 / window.tokens
     return (
         f"LiteLLM, 10 streams x 50/s: {cost_us:.0f} us of CPU per token, token delay p99 "
-        f"{quantile(sorted(seen.delay), 0.99):.1f} ms, {hop.resident_mb():.0f} MB"
+        f"{quantile(sorted(window.delay), 0.99):.1f} ms, {hop.resident_mb():.0f} MB"
     )
 
 
-def _verdict(title: str, figures: dict[str, list[float]], bounds: dict[str, float]) -> str:
-    told = []
-    for name, bound in bounds.items():
-        if name in figures:
-            pairs = zip(figures[OURS], figures[name], strict=True)
-            ratios = _known([ours / theirs for ours, theirs in pairs])
-            if len(ratios) < _ENOUGH:
-                told.append(f"unknown beside {name}: {len(ratios)} undisturbed rounds")
+def _compare(title: str, values: dict[str, list[float]], goals: dict[str, float]) -> str:
+    parts = []
+    for name, goal in goals.items():
+        if name in values:
+            pairs = zip(values[OURS], values[name], strict=True)
+            ratios = _undisturbed_values([ours / theirs for ours, theirs in pairs])
+            if len(ratios) < _MIN_PAIRS:
+                parts.append(f"not comparable with {name}: {len(ratios)} undisturbed rounds")
                 continue
             ratio = quantile(ratios, 0.5)
-            told.append(
+            parts.append(
                 f"{ratio:.2f} x {name} ({_quartiles(ratios)} in {len(ratios)} rounds), "
-                f"{'within' if ratio <= bound else 'OVER'} {bound}"
+                f"{'within' if ratio <= goal else 'OVER'} {goal}"
             )
-    return f"  {title}: {OURS} is {'; '.join(told) or 'alone'}"
+    return f"  {title}: {OURS} is {'; '.join(parts) or 'alone'}"
 
 
-def _spreads(figures: dict[str, list[float]], digits: int = 2) -> str:
-    """Medians, and the quartiles."""
-    told = []
-    for name, values in figures.items():
-        if ordered := _known(values):
+def _spreads(values: dict[str, list[float]], digits: int = 2) -> str:
+    """Return the median and the quartiles of each hop."""
+    parts = []
+    for name, of_hop in values.items():
+        if ordered := _undisturbed_values(of_hop):
             median = f"{quantile(ordered, 0.5):.{digits}f}"
-            told.append(f"{name} {median} ({_quartiles(ordered, digits)})")
+            parts.append(f"{name} {median} ({_quartiles(ordered, digits)})")
         else:
-            told.append(f"{name} unknown")
-    return ", ".join(told)
+            parts.append(f"{name} unknown")
+    return ", ".join(parts)
 
 
-def _known(values: list[float]) -> list[float]:
-    """Sorted, without what was disturbed."""
-    return sorted(one for one in values if not isnan(one))
+def _undisturbed_values(values: list[float]) -> list[float]:
+    """Return the sorted values without those of disturbed measurements."""
+    return sorted(value for value in values if not isnan(value))
 
 
 def _quartiles(ordered: list[float], digits: int = 2) -> str:
@@ -345,5 +363,5 @@ def _quartiles(ordered: list[float], digits: int = 2) -> str:
 
 
 if __name__ == "__main__":
-    begun = time.monotonic()
-    print(*run(), f"{time.monotonic() - begun:.0f} s", sep="\n")
+    start_s = time.monotonic()
+    print(*run(), f"{time.monotonic() - start_s:.0f} s", sep="\n")

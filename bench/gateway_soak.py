@@ -1,8 +1,8 @@
-"""Does the gateway leak? 300 clients that read, leave, stall, reset, go half-way and come again.
+"""Leak test of the gateway: 300 clients that read, disconnect, stall, reset or send half a request.
 
-UNDAM_SOAK_S sets how long, 300 s if it is not given. Memory, files, threads and what is in flight
-are looked at after each round, when all clients are gone; every request that was sent has a line in
-the access log with the reason of its end.
+UNDAM_SOAK_S sets the duration (default 300 s). Memory, open files, threads and requests in flight
+are checked after each round, when all clients are gone. Each request that was sent must have a line
+in the access log with the reason of its end.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import json
 import os
 import random
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -24,15 +23,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from bench.progress import Progress
+from undam.http1.sockets import reset_on_close
+
 CLIENTS = 300
 _ROUNDS = 10
-_CALM_S = 15.0
-# Allocators keep some of what was once in use; a leak of one stream's memory would be far more,
-# as thousands of streams pass in a soak.
+_IDLE_TIMEOUT_S = 15.0
+# Allocators keep some memory. A leak of the memory of each stream would be far more, as there are
+# thousands of streams.
 _GROWTH_MB = 6.0
 _SIM = ("--ttft", "mix(0.03,800,lognormal(120,0.6))", "--gap", "lognormal(12,0.5)", "--tokens",
         "uniform(5,120)")  # fmt: skip
-# More than the buffers on the way take, so that a client that stalls is behind.
+# Larger than all buffers together, so that a stalled client falls behind.
 _LARGE = ("--event-bytes", "30000")
 
 _ENDS = {"complete", "incomplete", "client-left", "client-frozen", "upstream-refused",
@@ -41,8 +43,8 @@ _ENDS = {"complete", "incomplete", "client-left", "client-frozen", "upstream-ref
 
 
 @dataclass(frozen=True)
-class State:
-    """What one process holds."""
+class ProcessState:
+    """Resources that the gateway uses."""
 
     rss_mb: float
     files: int
@@ -51,65 +53,75 @@ class State:
 
 
 @dataclass
-class Soaked:
-    """What a soak found."""
+class SoakResult:
+    """Result of a soak test.
 
-    states: list[State] = field(default_factory=list)
-    asked: int = 0
-    unsure: int = 0
+    Attributes:
+        states: state of the process after each round.
+        sent: number of requests that were sent completely.
+        uncertain: number of these that may not have arrived; see ``Clients``.
+        lines: lines of the access log.
+        errors: tracebacks and warnings of the gateway.
+    """
+
+    states: list[ProcessState] = field(default_factory=list)
+    sent: int = 0
+    uncertain: int = 0
     lines: list[dict[str, object]] = field(default_factory=list)
     errors: str = ""
 
     @property
     def ends(self) -> Counter[str]:
-        """Why requests ended, by the access log."""
+        """Number of requests for each reason of their end, from the access log."""
         return Counter(str(line.get("ended")) for line in self.lines)
 
     def faults(self) -> list[str]:
-        """What is not as it must be; empty if all is well."""
+        """Return a description of each leak or error; empty if there is none."""
         before, after = self.states[0], self.states[-1]
-        found = []
-        # The first rounds fill pools, caches and what the allocator keeps; a leak goes on.
+        faults = []
+        # The first rounds fill pools, caches and the allocator. Only a leak continues to grow.
         third = max(1, len(self.states) // 3)
         early = max(state.rss_mb for state in self.states[: third + 1])
         late = min(state.rss_mb for state in self.states[-third:])
         if late > early + _GROWTH_MB:
-            found.append(f"memory grew from {early:.1f} to {late:.1f} MB")
+            faults.append(f"memory grew from {early:.1f} to {late:.1f} MB")
         if after.files > before.files:
-            found.append(f"open files grew from {before.files} to {after.files}")
+            faults.append(f"open files grew from {before.files} to {after.files}")
         if after.threads > before.threads:
-            found.append(f"threads grew from {before.threads} to {after.threads}")
+            faults.append(f"threads grew from {before.threads} to {after.threads}")
         if any(state.in_flight for state in self.states):
-            found.append("something stayed in flight")
-        if not self.asked - self.unsure <= len(self.lines) <= self.asked:
-            found.append(
-                f"{self.asked} requests, {self.unsure} of which may never have arrived, have "
+            faults.append("requests stayed in flight")
+        if not self.sent - self.uncertain <= len(self.lines) <= self.sent:
+            faults.append(
+                f"{self.sent} requests ({self.uncertain} may not have arrived) have "
                 f"{len(self.lines)} lines in the access log"
             )
-        if strange := set(self.ends) - _ENDS:
-            found.append(f"requests ended as {strange}")
+        if unexpected := set(self.ends) - _ENDS:
+            faults.append(f"requests ended with unexpected reasons: {unexpected}")
         if self.errors:
-            found.append(f"it said {self.errors[-500:]!r}")
-        return found
+            faults.append(f"the gateway logged {self.errors[-500:]!r}")
+        return faults
 
 
 def run() -> list[str]:
-    """A soak, told in some lines."""
+    """Run a soak test and return its result."""
     seconds = float(os.environ.get("UNDAM_SOAK_S", "300"))
-    soaked = soak(seconds, clients=CLIENTS)
-    first, last = soaked.states[0], soaked.states[-1]
-    ends = ", ".join(f"{reason} {count}" for reason, count in soaked.ends.most_common())
+    result = soak(seconds, clients=CLIENTS)
+    first, last = result.states[0], result.states[-1]
+    ends = ", ".join(f"{reason} {count}" for reason, count in result.ends.most_common())
     return [
-        f"{soaked.asked} requests of {CLIENTS} clients at a time in {seconds:.0f} s: {ends}",
-        "memory after each round (MB): " + ", ".join(f"{one.rss_mb:.1f}" for one in soaked.states),
-        f"files {first.files} and {last.files}, threads {first.threads} and {last.threads}",
-        "; ".join(soaked.faults()) or "nothing leaks, and every request has its reason",
+        f"{result.sent} requests from {CLIENTS} concurrent clients in {seconds:.0f} s: {ends}",
+        "memory after each round (MB): "
+        + ", ".join(f"{state.rss_mb:.1f}" for state in result.states),
+        f"files {first.files} to {last.files}, threads {first.threads} to {last.threads}",
+        "; ".join(result.faults()) or "no leak, and every request is logged with its reason",
     ]
 
 
-def soak(seconds: float, *, clients: int, rounds: int = _ROUNDS) -> Soaked:
-    """Let ``clients`` come and go for ``seconds``, with so many looks at the process between."""
-    found = Soaked()
+def soak(seconds: float, *, clients: int, rounds: int = _ROUNDS) -> SoakResult:
+    """Run ``clients`` for ``seconds`` and check the process after each round."""
+    result = SoakResult()
+    progress = Progress(rounds)
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         models = [
@@ -124,16 +136,17 @@ def soak(seconds: float, *, clients: int, rounds: int = _ROUNDS) -> Soaked:
             command += ["--upstream", url]
         url, process = stack.enter_context(_started(command, folder))
         for number in range(rounds):
-            visitors = Visitors(url, random.Random(number))
-            asyncio.run(visitors.visit(clients, seconds / rounds))
-            found.asked += visitors.asked
-            found.unsure += visitors.unsure
-            found.states.append(_look(url, process.pid))
+            visitors = Clients(url, random.Random(number))
+            asyncio.run(visitors.run(clients, seconds / rounds))
+            result.sent += visitors.sent
+            result.uncertain += visitors.uncertain
+            result.states.append(_process_state(url, process.pid))
+            progress.finish_round(f"{result.states[-1].rss_mb:.1f} MB, {result.sent} requests")
         process.terminate()
         process.wait(30)
-        found.lines = [json.loads(line) for line in log.read_text().splitlines()]
-        found.errors = _worrying((folder / "gateway.log").read_text())
-    return found
+        result.lines = [json.loads(line) for line in log.read_text().splitlines()]
+        result.errors = _errors_in((folder / "gateway.log").read_text())
+    return result
 
 
 @contextlib.contextmanager
@@ -153,30 +166,31 @@ def _started(command: list[str], folder: Path) -> Iterator[tuple[str, subprocess
         process.stdout.close()
 
 
-def _worrying(said: str) -> str:
-    """Tracebacks and warnings; upstreams that are set aside and come back are as asked."""
-    return said if "Traceback" in said or "Warning" in said else ""
+def _errors_in(log: str) -> str:
+    """Return the log if it has tracebacks or warnings; ejected upstreams are expected."""
+    return log if "Traceback" in log or "Warning" in log else ""
 
 
-def _look(url: str, pid: int) -> State:
-    """The process when nothing has been under way for some time."""
-    give_up = time.monotonic() + _CALM_S
+def _process_state(url: str, pid: int) -> ProcessState:
+    """Return the state of the process when no request is in flight."""
+    give_up = time.monotonic() + _IDLE_TIMEOUT_S
     while (in_flight := _in_flight(url)) and time.monotonic() < give_up:
         time.sleep(0.2)
-    # Connections to upstreams stay in the pool; they are no leak, and there may be any number.
+    # Idle connections to upstreams in the pool are not a leak, so they are not counted.
     status = Path(f"/proc/{pid}/status").read_text()
-    files = [str(one.readlink()) for one in Path(f"/proc/{pid}/fd").iterdir() if one.is_symlink()]
-    return State(
+    links = Path(f"/proc/{pid}/fd").iterdir()
+    files = [str(link.readlink()) for link in links if link.is_symlink()]
+    return ProcessState(
         rss_mb=int(status.split("VmRSS:")[1].split()[0]) / 1024,
-        files=len([one for one in files if not one.startswith("socket:")])
-        + _clients(urlsplit(url).port or 0),
+        files=len([file for file in files if not file.startswith("socket:")])
+        + _client_connections(urlsplit(url).port or 0),
         threads=int(status.split("Threads:")[1].split()[0]),
         in_flight=in_flight,
     )
 
 
-def _clients(port: int) -> int:
-    """Connections on the gateway's own port that it has not closed (man 5 proc: state 01, 08)."""
+def _client_connections(port: int) -> int:
+    """Count connections to the gateway's port that it has not closed (proc(5): states 01, 08)."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return sum(
         1 for row in rows if int(row[1].split(":")[1], 16) == port and row[3] in {"01", "08"}
@@ -194,56 +208,56 @@ def _in_flight(url: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
-class Visitors:
-    """Clients of every sort.
+class Clients:
+    """Clients with random behavior.
 
     Attributes:
-        asked: requests that were sent whole.
-        unsure: those of them whose client left before it got a byte: a reset throws away what its
-            peer has not read, and on a busy machine that is the request.
+        sent: number of requests that were sent completely.
+        uncertain: number of these whose client disconnected before it received a byte. A reset
+            discards data that the peer has not read; on a busy machine that can be the request.
     """
 
-    def __init__(self, url: str, chance: random.Random) -> None:
+    def __init__(self, url: str, rng: random.Random) -> None:
         parts = urlsplit(url)
         self._address = (parts.hostname or "", parts.port or 0)
-        self._chance = chance
-        self.asked = self.unsure = 0
+        self._rng = rng
+        self.sent = self.uncertain = 0
 
-    async def visit(self, clients: int, seconds: float) -> None:
-        """So many at a time, for so long; then all leave."""
+    async def run(self, clients: int, seconds: float) -> None:
+        """Run ``clients`` concurrent clients for ``seconds``; then all disconnect."""
         until = time.monotonic() + seconds
 
-        async def one() -> None:
-            await asyncio.sleep(self._chance.uniform(0, min(1.0, seconds / 4)))
+        async def client() -> None:
+            await asyncio.sleep(self._rng.uniform(0, min(1.0, seconds / 4)))
             while time.monotonic() < until:
                 with contextlib.suppress(OSError, TimeoutError):
                     await asyncio.wait_for(self._once(), 20)
 
-        await asyncio.gather(*(one() for _ in range(clients)))
+        await asyncio.gather(*(client() for _ in range(clients)))
 
     async def _once(self) -> None:
-        sorts: list[Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]]
-        sorts = [self._read_all] * 5 + [
-            self._leave_early,
-            self._leave_late,
+        behaviors: list[Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]]
+        behaviors = [self._read_all] * 5 + [
+            self._disconnect_early,
+            self._disconnect_late,
             self._stall,
             self._reset,
         ]
-        sorts += [self._read_twice, self._half_a_request, self._not_a_stream]
-        visit = self._chance.choice(sorts)
+        behaviors += [self._read_twice, self._send_half_a_request, self._read_without_streaming]
+        behavior = self._rng.choice(behaviors)
         sock = socket.socket()
         sock.setblocking(False)
-        if visit == self._stall:
-            # Otherwise the kernel takes a whole answer for a client that takes nothing.
+        if behavior == self._stall:
+            # Otherwise the receive buffer of the kernel holds a whole response.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         await asyncio.get_running_loop().sock_connect(sock, self._address)
         reader, writer = await asyncio.open_connection(sock=sock, limit=1 << 14)
         try:
-            await visit(reader, writer)
+            await behavior(reader, writer)
         finally:
             writer.transport.abort()
 
-    def _ask(
+    def _send_request(
         self, writer: asyncio.StreamWriter, *, close: bool = True, stream: bool = True
     ) -> None:
         body = json.dumps({"model": "m", "stream": stream, "messages": [], "max_tokens": 60})
@@ -252,16 +266,16 @@ class Visitors:
         )
         head += "Connection: close\r\n" if close else ""
         writer.write((head + "\r\n" + body).encode())
-        self.asked += 1
+        self.sent += 1
 
     async def _read_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._ask(writer)
+        self._send_request(writer)
         while await reader.read(1 << 14):
             pass
 
     async def _read_twice(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for close in (False, True):
-            self._ask(writer, close=close)
+            self._send_request(writer, close=close)
             tail = b""
             while not tail.endswith(b"0\r\n\r\n"):
                 data = await reader.read(1 << 14)
@@ -269,42 +283,47 @@ class Visitors:
                     return
                 tail = (tail + data)[-5:]
 
-    async def _not_a_stream(
+    async def _read_without_streaming(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        self._ask(writer, stream=False)
+        self._send_request(writer, stream=False)
         while await reader.read(1 << 14):
             pass
 
-    async def _leave_early(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._ask(writer)
+    async def _disconnect_early(
+        self, _: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._send_request(writer)
         await writer.drain()
-        self.unsure += 1
-        await asyncio.sleep(self._chance.uniform(0.01, 0.1))
+        self.uncertain += 1
+        await asyncio.sleep(self._rng.uniform(0.01, 0.1))
 
-    async def _leave_late(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._ask(writer)
-        for _ in range(self._chance.randint(1, 20)):
+    async def _disconnect_late(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._send_request(writer)
+        for _ in range(self._rng.randint(1, 20)):
             await reader.read(1 << 12)
 
     async def _reset(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._ask(writer)
+        self._send_request(writer)
         await reader.read(1 << 12)
-        sock = writer.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset_on_close(writer.get_extra_info("socket"))
 
     async def _stall(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._ask(writer)
+        self._send_request(writer)
         await reader.read(1 << 12)
         writer.transport.pause_reading()  # type: ignore[attr-defined]
-        await asyncio.sleep(self._chance.uniform(0.5, 3.0))
+        await asyncio.sleep(self._rng.uniform(0.5, 3.0))
 
-    async def _half_a_request(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _send_half_a_request(
+        self, _: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         writer.write(
             b"POST /v1/chat/completions HTTP/1.1\r\nHost: soak\r\nContent-Length: 99\r\n\r\n{"
         )
         await writer.drain()
-        await asyncio.sleep(self._chance.uniform(0, 0.5))
+        await asyncio.sleep(self._rng.uniform(0, 0.5))
 
 
 if __name__ == "__main__":

@@ -60,9 +60,9 @@ def _rounds(streams: int, *, simulator: bool = False) -> list[_Played]:
     rounds: list[_Played] = []
     while len(rounds) < 2 * ROUNDS:
         rounds.append(_play(streams, simulator=simulator))
-        if sum(one.stolen_s <= machine.SPOILED_S for one in rounds) == ROUNDS:
+        if sum(one.steal_s <= machine.MAX_STEAL_S for one in rounds) == ROUNDS:
             break
-    return sorted(rounds, key=lambda one: one.stolen_s)[:ROUNDS]
+    return sorted(rounds, key=lambda one: one.steal_s)[:ROUNDS]
 
 
 def request_for(path: str) -> bytes:
@@ -94,7 +94,7 @@ def work(job: Job, core: int) -> tuple[list[RequestResult], FinalReport, float]:
                 process.stdin.flush()
         process.stdin.close()
         # It has ended, and nobody has waited for it yet.
-        denied_s = machine.on_cpu_and_waiting_s(process.pid)[1]
+        wait_s = machine.run_and_wait_s(process.pid)[1]
     frames = [frame for data in said[1:] for frame in reader.receive_data(data)]
     final = frames[-1] if frames else None
     if not isinstance(final, FinalReport):
@@ -102,7 +102,7 @@ def work(job: Job, core: int) -> tuple[list[RequestResult], FinalReport, float]:
     return (
         [one for frame in frames if isinstance(frame, Batch) for one in frame.measured],
         final,
-        denied_s,
+        wait_s,
     )
 
 
@@ -113,8 +113,8 @@ class _Played:
     itl_ms: tuple[list[float], list[float]]
     measured: list[RequestResult]
     final: FinalReport
-    denied_s: float
-    stolen_s: float
+    wait_s: float
+    steal_s: float
 
 
 def _errors(played: _Played) -> dict[str, float]:
@@ -141,13 +141,13 @@ def _line(name: str, rounds: list[_Played]) -> str:
     late = sorted(read.late_ns / 1e6 for read in reads)
     seconds = sum(played.final.ended_ns - played.final.started_ns for played in rounds) / 1e9
     cpu_us = sum(played.final.cpu_ns for played in rounds) / 1e3 / events
-    denied = sum(played.denied_s for played in rounds) / seconds
+    waited = sum(played.wait_s for played in rounds) / seconds
     return (
         f"{name}{rounds[0].streams:>4} streams, error in ms: {', '.join(told)}: "
         f"{'within' if good else 'NOT WITHIN'} the limits; late p50 {quantile(late, 0.5):.2f} "
         f"p99 {quantile(late, 0.99):.2f} ms, {events / len(reads):.2f} events a read; "
         f"{events / seconds:.0f} events/s, {cpu_us:.1f} us of CPU an event; worker's core taken by "
-        f"others {denied:.1%}, by the hypervisor {sum(one.stolen_s for one in rounds):.2f} s"
+        f"others {waited:.1%}, by the hypervisor {sum(one.steal_s for one in rounds):.2f} s"
     )
 
 
@@ -171,9 +171,9 @@ def _play(streams: int, *, simulator: bool = False) -> _Played:
                 assert process.stdout is not None
                 port = int(process.stdout.readline().decode().split(":")[-1])
                 os.sched_setaffinity(process.pid, {cores[0]})
-                stolen_s = machine.stolen_s(cores[-1])
-                measured, final, denied_s = work(_job(("127.0.0.1", port), streams), cores[-1])
-                stolen_s = machine.stolen_s(cores[-1]) - stolen_s
+                steal_s = machine.steal_s(cores[-1])
+                measured, final, wait_s = work(_job(("127.0.0.1", port), streams), cores[-1])
+                steal_s = machine.steal_s(cores[-1]) - steal_s
             finally:
                 if simulator:
                     process.send_signal(signal.SIGTERM)
@@ -186,7 +186,7 @@ def _play(streams: int, *, simulator: bool = False) -> _Played:
         streams,
         (sorted((one.ttft_ns or 0) / 1e6 for one in measured), true_ttft),
         (sorted(gap for one in measured for gap in _gaps_ms(one)), true_itl),
-        measured, final, denied_s, stolen_s,
+        measured, final, wait_s, steal_s,
     )  # fmt: skip
 
 

@@ -57,8 +57,8 @@ class Round:
     late_p99_ms: float
     slack_p99_ms: float
     events_per_read: float
-    denied_s: float
-    stolen_s: float
+    wait_s: float
+    steal_s: float
 
 
 def _line(rounds: list[Round], what: str) -> str:
@@ -69,7 +69,7 @@ def _line(rounds: list[Round], what: str) -> str:
         f"{typical.cpu_us:.1f} us of CPU each and {typical.judging_us:.1f} us judging afterwards; "
         f"late p50 {typical.late_p50_ms:.2f} p99 {typical.late_p99_ms:.2f} ms, slack p99 "
         f"{typical.slack_p99_ms:.2f} ms, {typical.events_per_read:.2f} events a read; core taken "
-        f"by others {typical.denied_s:.2f} s, by the hypervisor {typical.stolen_s:.2f} s"
+        f"by others {typical.wait_s:.2f} s, by the hypervisor {typical.steal_s:.2f} s"
     )
 
 
@@ -109,16 +109,16 @@ def _play(origin: tuple[str, str], path: str, load: ClosedLoop, *, of: str) -> R
                 load=load,
                 timeout_s=60,
             )
-            stolen_s = machine.stolen_s(cores[-1])
-            measured, final, denied_s = work(job, cores[-1])
-            stolen_s = machine.stolen_s(cores[-1]) - stolen_s
+            steal_s = machine.steal_s(cores[-1])
+            measured, final, wait_s = work(job, cores[-1])
+            steal_s = machine.steal_s(cores[-1]) - steal_s
         finally:
             process.stdin.close()
             process.wait(timeout=30)
     bad = [one for one in measured if one.outcome is not Outcome.COMPLETE]
     if bad:
         raise RuntimeError(f"{len(bad)} requests failed: {bad[:1]}")
-    return _round(measured, final, of, (denied_s, stolen_s))
+    return _round(measured, final, of, (wait_s, steal_s))
 
 
 def _round(
@@ -138,8 +138,8 @@ def _round(
         late_p99_ms=quantile(late, 0.99),
         slack_p99_ms=quantile(slack, 0.99),
         events_per_read=events / len(reads),
-        denied_s=taken[0],
-        stolen_s=taken[1],
+        wait_s=taken[0],
+        steal_s=taken[1],
     )
 
 

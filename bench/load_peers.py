@@ -42,7 +42,7 @@ class Failed(RuntimeError):
 
 def run() -> list[str]:
     """Three tables: errors of TTFT, errors of ITL, ceilings; and who is not there."""
-    stolen = machine.stolen_s()
+    steal_s = machine.steal_s()
     tools = [UNDAM, *(tool for tool in PEERS if _is_there(tool))]
     lines = [_missing(tool) for tool in PEERS if not _is_there(tool)]
     ttft, itl, at_once, faults = _accuracy(tools)
@@ -52,7 +52,7 @@ def run() -> list[str]:
     ceilings, more_faults = _ceilings(tools)
     lines += ["as fast as it can, from one core, by its own account", *ceilings]
     lines += [*faults, *more_faults]
-    lines.append(f"taken by the hypervisor meanwhile: {machine.stolen_s() - stolen:.2f} s")
+    lines.append(f"taken by the hypervisor meanwhile: {machine.steal_s() - steal_s:.2f} s")
     return lines
 
 

@@ -1,19 +1,18 @@
-"""What the machine gave to others while something was measured (man 5 proc_stat, proc_pid)."""
+"""CPU time that other programs and other virtual machines took (man 5 proc_stat, proc_pid)."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-SPOILED_S = 0.02
-"""More than two of the ticks by which the kernel counts what was stolen, and what was measured
-meanwhile is measured again."""
+MAX_STEAL_S = 0.02
+"""Measurements with more CPU steal than this, two ticks of the kernel's counter, are repeated."""
 
 
-def stolen_s(core: int | None = None) -> float:
-    """Seconds for which the hypervisor gave this core, or any of ours, to somebody else so far.
+def steal_s(core: int | None = None) -> float:
+    """Return the CPU steal of a core, or of all cores, since boot in seconds.
 
-    The kernel tells it by hundredths: less shows when it has added up to one.
+    The kernel counts in units of 10 ms, so a smaller amount is not visible yet.
     """
     wanted = "cpu" if core is None else f"cpu{core}"
     for line in Path("/proc/stat").read_text().splitlines():
@@ -23,7 +22,7 @@ def stolen_s(core: int | None = None) -> float:
     return 0.0
 
 
-def on_cpu_and_waiting_s(pid: int) -> tuple[float, float]:
-    """Seconds the process ran, and was ready but did not run (Documentation/scheduler)."""
-    ran, waited, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
-    return int(ran) / 1e9, int(waited) / 1e9
+def run_and_wait_s(pid: int) -> tuple[float, float]:
+    """Return how long a process ran and how long it was runnable but not scheduled."""
+    run_ns, wait_ns, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
+    return int(run_ns) / 1e9, int(wait_ns) / 1e9

@@ -1,9 +1,9 @@
-"""Does the simulator keep its schedule? 500 streams of 50 events/s from one core.
+"""Accuracy of the simulator's schedule: 500 streams of 50 events/s from one core.
 
-The simulator runs on one core, a reader that only takes bytes on another. The truth file tells
-when each event was due and when it left. Where there is one core only, both share it. What
-other programs take of that core shows as lateness, too, so the time in which the simulator
-wanted to run and could not is told beside it.
+The simulator runs on one core, and a reader that discards the data runs on another. On a machine
+with a single core, both share it. The ground-truth log has the due time and the send time of each
+event. Other programs on the core also cause lateness, so the result includes the time in which the
+simulator was runnable but not scheduled.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench import machine
+from bench.progress import Progress
 from undam.timing import quantile
 
 STREAMS = 500
@@ -33,38 +34,40 @@ _LIMIT_S = 60
 
 
 def run() -> list[str]:
-    """Play the load twice: streams that started at any time, and all at the same moment.
+    """Measure with random start times, and with a common start of all streams.
 
-    In the second case 500 events are due at once every 20 ms, so the lateness of the last is
-    the time that 500 sends take.
+    With a common start, 500 events are due at once every 20 ms. The lateness of the last one is
+    then the time that 500 sends take.
     """
-    return [
-        _line("spread starts", _play(spread_s=1.0)),
-        _line("one common start", _play(spread_s=0.0)),
-    ]
+    progress = Progress(2)
+    lines = []
+    for name, spread_s in (("random starts", 1.0), ("common start", 0.0)):
+        lines.append(_line(name, _measure(spread_s=spread_s)))
+        progress.finish_round(name)
+    return lines
 
 
 @dataclass(frozen=True, slots=True)
-class _Played:
+class _Measurement:
     late_ms: list[float]
     seconds: float
     cpu_s: float
-    denied_s: float
-    stolen_s: float
+    wait_s: float
+    steal_s: float
 
 
-def _line(name: str, played: _Played) -> str:
-    late_ms, seconds = played.late_ms, played.seconds
+def _line(name: str, result: _Measurement) -> str:
+    late_ms, seconds = result.late_ms, result.seconds
     p50, p99 = quantile(late_ms, 0.5), quantile(late_ms, 0.99)
     return (
-        f"{STREAMS} streams x {1000 // GAP_MS}/s, {name}: left - due p50 {p50:.2f} "
+        f"{STREAMS} streams x {1000 // GAP_MS}/s, {name}: sent late by p50 {p50:.2f} "
         f"p99 {p99:.2f} max {late_ms[-1]:.2f} ms; {len(late_ms) / seconds:.0f} events/s; "
-        f"core used {played.cpu_s / seconds:.0%}, taken by others while it was wanted "
-        f"{played.denied_s / seconds:.1%}, by the hypervisor {played.stolen_s:.2f} s"
+        f"CPU {result.cpu_s / seconds:.0%}, runnable but not scheduled "
+        f"{result.wait_s / seconds:.1%}, CPU steal {result.steal_s:.2f} s"
     )
 
 
-def _play(*, spread_s: float) -> _Played:
+def _measure(*, spread_s: float) -> _Measurement:
     with tempfile.TemporaryDirectory() as folder:
         truth = Path(folder) / "truth.jsonl"
         args = f"-m undam sim --ttft 500 --gap {GAP_MS} --tokens {TOKENS} --truth {truth}"
@@ -75,23 +78,23 @@ def _play(*, spread_s: float) -> _Played:
                 cores = sorted(os.sched_getaffinity(0))
                 os.sched_setaffinity(process.pid, {cores[0]})
                 os.sched_setaffinity(0, {cores[-1]})
-                before = machine.on_cpu_and_waiting_s(process.pid)
-                stolen_s = machine.stolen_s(cores[0])
+                before = machine.run_and_wait_s(process.pid)
+                steal_s = machine.steal_s(cores[0])
                 try:
                     _read_all((url.hostname or "", url.port or 0), spread_s)
                 finally:
                     os.sched_setaffinity(0, cores)
-                after = machine.on_cpu_and_waiting_s(process.pid)
-                stolen_s = machine.stolen_s(cores[0]) - stolen_s
+                after = machine.run_and_wait_s(process.pid)
+                steal_s = machine.steal_s(cores[0]) - steal_s
             finally:
                 process.send_signal(signal.SIGTERM)
                 process.wait(timeout=30)
         late_ms, seconds = _lateness(truth)
-        return _Played(late_ms, seconds, after[0] - before[0], after[1] - before[1], stolen_s)
+        return _Measurement(late_ms, seconds, after[0] - before[0], after[1] - before[1], steal_s)
 
 
 def _read_all(address: tuple[str, int], spread_s: float) -> None:
-    """Open every stream and read it to its end."""
+    """Open all streams and read them to their end."""
     request = b"GET /v1/chat/completions HTTP/1.1\r\nHost: sim\r\nConnection: close\r\n\r\n"
     socks = {
         sock.fileno(): sock for sock in (socket.create_connection(address) for _ in range(STREAMS))
@@ -119,7 +122,7 @@ def _lateness(truth: Path) -> tuple[list[float], float]:
     events = [line for line in lines if line["kind"] == "event"]
     ends = [line for line in lines if line["kind"] == "end"]
     if len(ends) != STREAMS or any(line["reason"] != "complete" for line in ends):
-        raise RuntimeError(f"only {len(ends)} of {STREAMS} streams were read to their end")
+        raise RuntimeError(f"not all streams are complete: {len(ends)} of {STREAMS} ended")
     left = [line["left_ns"] for line in events]
     late_ms = sorted((line["left_ns"] - line["due_ns"]) / 1e6 for line in events)
     return late_ms, (max(left) - min(left)) / 1e9

@@ -1,9 +1,9 @@
-"""Events per second of undam.sse.Parser against httpx-sse, from bytes to events.
+"""Events per second of `undam.sse.Parser`, compared with httpx-sse, from bytes to events.
 
-Both get the same list of reads in the same process, in turns, so that a machine that changes its
-speed changes both. The decoder is httpx-sse's own line and event decoders behind an incremental
-UTF-8 decoder, which is the least that can be between bytes and them; EventSource is what a program
-calls, with httpx's response between.
+Both parse the same list of reads in the same process, in alternation, so that a change of the
+machine's speed affects both. "Decoder" is httpx-sse's line and event decoder with an incremental
+UTF-8 decoder, which is the minimum that a program needs. "EventSource" is the public API of
+httpx-sse and includes httpx's response.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import httpx
 from httpx_sse import EventSource
 from httpx_sse._decoders import SSEDecoder, SSELineDecoder
 
+from bench.progress import Progress
 from undam.sse import Parser
 from undam.timing import median, quantile
 
@@ -35,35 +36,37 @@ _MESSAGES = (
 _SEGMENT_BYTES = 1448
 _LARGE_BYTES = 65_536
 
-# Name, one event, bytes of a read (0: one event a read), the ratio to the decoder to be kept.
+# Name, one event, bytes per read (0: one event per read), goal for the ratio to the decoder.
 _CASES = (
-    ("one event a read", _CHAT, 0, 1.3),
+    ("one event per read", _CHAT, 0, 1.3),
     ("64 KB reads", _CHAT, _LARGE_BYTES, 1.5),
     ("1448-byte reads", _CHAT, _SEGMENT_BYTES, None),
-    ("one event a read, CRLF", _CHAT.replace(b"\n", b"\r\n"), 0, None),
-    ("one named event a read", _MESSAGES, 0, None),
+    ("one event per read, CRLF", _CHAT.replace(b"\n", b"\r\n"), 0, None),
+    ("one named event per read", _MESSAGES, 0, None),
     ("named events, 64 KB reads", _MESSAGES, _LARGE_BYTES, None),
 )
 
 
 def run() -> list[str]:
-    """One line a case: medians, and the ratios with the middle half of their rounds."""
+    """Return one line per case: medians, and ratios with the quartiles of their rounds."""
     peers = f"httpx-sse {version('httpx-sse')}, httpx {version('httpx')}"
-    sizes = f"events of {len(_CHAT)} bytes ({len(_MESSAGES)} where named)"
-    lines = [f"{peers}; {sizes}, {ROUNDS} rounds of {EVENTS} events in turns"]
-    for name, event, read_bytes, wanted in _CASES:
-        reads = _cut(event, read_bytes)
+    sizes = f"events of {len(_CHAT)} bytes ({len(_MESSAGES)} with a name)"
+    lines = [f"{peers}; {sizes}, {ROUNDS} alternating rounds of {EVENTS} events"]
+    progress = Progress(len(_CASES))
+    for name, event, read_bytes, goal in _CASES:
+        reads = _split(event, read_bytes)
         ours, decoder, source = _measure(reads, [_undam, _httpx_sse_decoder, _event_source])
-        kept = "" if wanted is None else f", {_kept(ours, decoder, wanted)}"
+        met = "" if goal is None else f", {_compared_with_goal(ours, decoder, goal)}"
         lines.append(
             f"{name}: undam {median(ours):,.0f} events/s;"
-            f" {_ratio(ours, decoder)} the decoder ({median(decoder):,.0f}){kept};"
+            f" {_ratio(ours, decoder)} the decoder ({median(decoder):,.0f}){met};"
             f" {_ratio(ours, source)} EventSource ({median(source):,.0f})"
         )
+        progress.finish_round(f"{name}, {median(ours):,.0f} events/s")
     return lines
 
 
-def _cut(event: bytes, read_bytes: int) -> list[bytes]:
+def _split(event: bytes, read_bytes: int) -> list[bytes]:
     stream, step = event * EVENTS, read_bytes or len(event)
     return [stream[at : at + step] for at in range(0, len(stream), step)]
 
@@ -107,18 +110,18 @@ def _event_source(reads: Sequence[bytes]) -> int:
 def _measure(
     reads: Sequence[bytes], readers: Sequence[Callable[[Sequence[bytes]], int]]
 ) -> list[list[float]]:
-    """Events per second of each reader in each round."""
+    """Return the events per second of each reader in each round."""
     rates: list[list[float]] = [[] for _ in readers]
-    for round_ in range(ROUNDS + 1):
-        for reader, found in zip(readers, rates, strict=True):
+    for number in range(ROUNDS + 1):
+        for reader, results in zip(readers, rates, strict=True):
             gc.collect()
             start = time.perf_counter()
             count = reader(reads)
             seconds = time.perf_counter() - start
             if count != EVENTS:
-                raise AssertionError(f"{reader.__name__} found {count} of {EVENTS} events")
-            if round_:  # the first one warms up
-                found.append(count / seconds)
+                raise AssertionError(f"{reader.__name__} parsed {count} of {EVENTS} events")
+            if number:  # The first round is warm-up.
+                results.append(count / seconds)
     return rates
 
 
@@ -132,6 +135,6 @@ def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
     return f"{median(ratios):.2f}x ({low:.2f} to {high:.2f})"
 
 
-def _kept(ours: Sequence[float], theirs: Sequence[float], wanted: float) -> str:
-    kept = median(_ratios(ours, theirs)) >= wanted
-    return f"{'at least' if kept else 'BELOW'} {wanted}x"
+def _compared_with_goal(ours: Sequence[float], theirs: Sequence[float], goal: float) -> str:
+    is_met = median(_ratios(ours, theirs)) >= goal
+    return f"{'at least' if is_met else 'BELOW'} {goal}x"

@@ -1,11 +1,11 @@
-"""A model server that does next to nothing, and knows when it did it: a truth for 1000 streams.
+"""Minimal model server with a ground-truth log, for 1,000 streams.
 
-``python -m bench.truth_origin TTFT_MS SIGMA GAP_MS TOKENS FILE``; its first line of output is the
-port. The first token comes after a lognormal time, then one each gap, each a chunk and a send of
-its own. A send costs it some 8 us where `undam sim`, which does far more, takes 20: 1000 streams of
-50 events/s are more than that has time for. It never sleeps: a core that rests takes 0.1 ms to come
-back on a virtual machine, and that would be in the figures of whoever is measured. What it did is
-written to FILE when standard input closes, in the form of ``undam sim --truth``.
+``python -m bench.truth_origin TTFT_MS SIGMA GAP_MS TOKENS FILE`` prints its port as the first line.
+The first token is sent after a lognormal time, and then one token per gap, each as a chunk and a
+send of its own. A send takes about 8 us. `undam sim` has more features and takes 20 us, too long
+for 1,000 streams of 50 events/s. The server never sleeps, because an idle virtual CPU takes 0.1 ms
+to wake up, which would distort the measurement. When standard input closes, it writes the log to
+FILE in the format of ``undam sim --truth``.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n"
 )
-_SENDS = 16
-"""Between two looks at the sockets."""
+_MAX_SENDS = 16
+"""Maximum number of sends between two polls."""
 
 
 def chunk(delta: dict[str, str], finish: str | None = None) -> bytes:
-    """A chat completion chunk in a chunk of HTTP."""
+    """Return a chat completion chunk as one HTTP chunk."""
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
     event = json.dumps({
         "id": "chatcmpl-8f3a", "object": "chat.completion.chunk", "created": 1760000000,
@@ -48,7 +48,7 @@ _END = chunk({}, "stop") + b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
 
 
 @dataclass(slots=True)
-class _Answer:
+class _Response:
     sock: socket.socket
     due_ns: int
     arrived_ns: int
@@ -60,13 +60,13 @@ class _Origin:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
         timestamps.enable(self.listener)
         self.listener.setblocking(False)
-        self.answers: list[_Answer] = []
+        self.responses: list[_Response] = []
         self._ttft = (ttft_ms, sigma)
         self._gap_ns = round(gap_ms * 1e6)
         self._tokens = tokens
         self._random = random.Random(1)
         self._socks: dict[int, socket.socket] = {}
-        self._due: list[tuple[int, int, _Answer]] = []
+        self._due: list[tuple[int, int, _Response]] = []
         self._epoll = select.epoll()
         self._epoll.register(self.listener, select.EPOLLIN)
         self._epoll.register(0, select.EPOLLIN)
@@ -84,20 +84,20 @@ class _Origin:
 
     def _send_due(self) -> None:
         due, now = self._due, time.time_ns
-        for _ in range(_SENDS):
+        for _ in range(_MAX_SENDS):
             if not due or due[0][0] > now():
                 return
-            at_ns, number, answer = due[0]
-            left = answer.left_ns
+            at_ns, number, response = due[0]
+            left = response.left_ns
             try:
                 if len(left) == self._tokens:
                     heapq.heappop(due)
-                    answer.sock.send(_END)
+                    response.sock.send(_END)
                 else:
                     left.append(now())
-                    answer.sock.send(_TOKEN)
-                    heapq.heapreplace(due, (at_ns + self._gap_ns, number, answer))
-            except OSError:  # That reader left, or takes nothing; its answer stays too short.
+                    response.sock.send(_TOKEN)
+                    heapq.heapreplace(due, (at_ns + self._gap_ns, number, response))
+            except OSError:  # The client left or does not read; its response remains truncated.
                 heapq.heappop(due)
 
     def _accept(self) -> None:
@@ -120,36 +120,36 @@ class _Origin:
             self._epoll.unregister(sock)
             self._socks.pop(sock.fileno()).close()
             return
-        # Every request of these comparisons is one small segment.
+        # Each request of these benchmarks fits in one segment.
         sock.send(_HEAD + _ROLE)
         median_ms, sigma = self._ttft
         ttft_ms = median_ms * self._random.lognormvariate(0, sigma)
-        answer = _Answer(sock, 0, read.at_ns)
+        response = _Response(sock, 0, read.at_ns)
         due_ns = read.at_ns + round(ttft_ms * 1e6)
-        heapq.heappush(self._due, (due_ns, len(self.answers), answer))
-        self.answers.append(answer)
+        heapq.heappush(self._due, (due_ns, len(self.responses), response))
+        self.responses.append(response)
 
 
-def _lines(answers: list[_Answer]) -> list[str]:
+def _lines(responses: list[_Response]) -> list[str]:
     lines = []
-    for number, answer in enumerate(answers):
+    for number, response in enumerate(responses):
         ident = str(number)
-        lines.append({"kind": "request", "id": ident, "arrived_ns": answer.arrived_ns})
+        lines.append({"kind": "request", "id": ident, "arrived_ns": response.arrived_ns})
         lines += [
             {"kind": "event", "id": ident, "seq": seq, "left_ns": left_ns}
-            for seq, left_ns in enumerate(answer.left_ns, 1)
+            for seq, left_ns in enumerate(response.left_ns, 1)
         ]
     return [json.dumps(line) + "\n" for line in lines]
 
 
 def main(ttft_ms: str, sigma: str, gap_ms: str, tokens: str, file: str) -> None:
-    """Serve until standard input closes, then write what was done."""
+    """Serve until standard input closes, then write the log."""
     gc.disable()
     timestamps.warm_up_now()
     origin = _Origin(float(ttft_ms), float(sigma), float(gap_ms), int(tokens))
     print(origin.listener.getsockname()[1], flush=True)
     origin.serve()
-    Path(file).write_text("".join(_lines(origin.answers)))
+    Path(file).write_text("".join(_lines(origin.responses)))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Some seconds of the soak (`python -m bench gateway_soak` takes five minutes)."""
+"""A short soak test; `python -m bench gateway_soak` takes five minutes."""
 
 from __future__ import annotations
 
 from bench.gateway_soak import soak
 
 
-def test_clients_that_come_and_go_leave_nothing_behind() -> None:
-    found = soak(9.0, clients=100, rounds=3)
-    assert found.faults() == []
-    assert found.asked > 300
-    # Every sort of end that these clients and models bring about has its own name in the log.
-    assert {"complete", "client-left", "upstream-died", "client-frozen"} <= set(found.ends)
+def test_gateway_leaks_nothing_with_misbehaving_clients() -> None:
+    result = soak(9.0, clients=100, rounds=3)
+    assert result.faults() == []
+    assert result.sent > 300
+    # Each way to end that these clients and models cause has its own name in the log.
+    assert {"complete", "client-left", "upstream-died", "client-frozen"} <= set(result.ends)

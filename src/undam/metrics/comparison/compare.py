@@ -1,7 +1,7 @@
 """Two runs side by side: ratios with an interval, and a verdict that knows what is noise.
 
 The intervals hold together: if nothing differs, then in 98 of 100 comparisons no statistic of the
-whole table is called different. docs/bench.md says how.
+whole table is called different. docs/load-metrics.md describes the method.
 """
 
 from __future__ import annotations
