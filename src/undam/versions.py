@@ -67,6 +67,9 @@ class VersionRange:
         return f"before {self.until}" if self.until else "every version"
 
 
+EVERY_VERSION = VersionRange()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefaultChange:
     """A release from which on a program behaves differently by default.

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from undam.cli.commands.explain import command
 from undam.cli.main import main
 from undam.errors import UsageError
-from undam.intermediaries import INTERMEDIARIES, Intermediary
+from undam.intermediaries import INTERMEDIARIES, Intermediary, intermediary
 from undam.lint import ConfigRule, Safety, config_rules
 from undam.rules import RULES, Rule
 
@@ -248,3 +248,17 @@ def test_list_can_be_narrowed_to_a_kind() -> None:
     written = json.loads(run("--list", "--kind", "gateway", "--json").stdout)
     assert [one["name"] for one in written["intermediaries"]] == names
     assert run("--kind", "gateway").stdout == run("--list", "--kind", "gateway").stdout
+
+
+def test_rule_for_some_versions_states_them() -> None:
+    assert "Affected versions: before 1.29.7" in run("NGX101").stdout
+    assert "Affected versions" not in run("NGX103").stdout
+    (rule,) = json.loads(run("NGX101", "--json").stdout)["rules"]
+    assert rule["affected"] == {"since": None, "until": "1.29.7"}
+
+
+def test_rules_and_facts_share_their_version_bounds() -> None:
+    by_code = {rule.code: rule for rule in config_rules()}
+    for code, name in (("NGX101", "nginx"), ("HAP101", "haproxy")):
+        bounds = {claim.until for claim in intermediary(name).claims}
+        assert by_code[code].affected.until in bounds

@@ -9,6 +9,7 @@ from enum import StrEnum
 from undam.rules import Rule, Severity
 from undam.textfiles.edits import Edit
 from undam.textfiles.source import Source
+from undam.versions import EVERY_VERSION, VersionRange
 
 
 class Safety(StrEnum):
@@ -29,10 +30,12 @@ class ConfigRule(Rule):
     Args:
         safety: how much the fix changes.
         source: where the behaviour was measured or is documented; required for these rules.
+        affected: the versions of the program that the rule holds for.
     """
 
     safety: Safety
     source: str
+    affected: VersionRange = EVERY_VERSION
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ RULES = (
         measured="""
             Cut after 60 s of silence: nginx, apache (its own default); 62 s varnish; 31 s Traffic
             Server; 50 s haproxy's sample configuration. Documented: CloudFront 30 s, AWS ALB 60 s,
-            Cloudflare 100 s. A comment each second kept the stream alive wherever the limit was an
+            Cloudflare 125 s. A comment each second kept the stream alive wherever the limit was an
             idle one.
         """,
         fix="""

@@ -25,7 +25,7 @@ from undam.intermediaries import (
 )
 from undam.lint import DIALECTS, ConfigRule, Safety, config_rules
 from undam.rules import RULES, Rule, Severity
-from undam.versions import Version
+from undam.versions import EVERY_VERSION, Version
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -170,6 +170,8 @@ def _print_rule(rule: Rule, out: Console) -> None:
     out.print(rule.explain, end="")
     if isinstance(rule, ConfigRule):
         out.print(_wrapped("Safety of the fix", _SAFETY[rule.safety]))
+        if rule.affected != EVERY_VERSION:
+            out.print(f"Affected versions: {rule.affected}")
 
 
 def _print_intermediary(known: Intermediary, out: Console, asked: Version | None) -> None:
@@ -270,6 +272,10 @@ def _rule_json(rule: Rule) -> dict[str, object]:
     }
     if isinstance(rule, ConfigRule):
         known["safety"] = rule.safety.value
+        known["affected"] = {
+            "since": rule.affected.since or None,
+            "until": rule.affected.until or None,
+        }
     return known
 
 

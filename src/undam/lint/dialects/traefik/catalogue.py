@@ -78,7 +78,8 @@ NO_RESPONSE_BUFFER = ConfigRule(
     """,
     why="""
         In Traefik 3.7.15 the line is accepted and changes nothing: the whole response is held, as
-        without it. A later version may obey it.
+        without it. The source of 3.7.9 says that the option can be set by code only. A later
+        version may obey it.
     """,
     detection="A router that streams uses a `buffering` middleware that has the line.",
     measured="""

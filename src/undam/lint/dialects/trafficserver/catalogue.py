@@ -63,7 +63,12 @@ NO_ACTIVITY = ConfigRule(
         at 31.3 s. default_inactivity_timeout and keep_alive_no_activity_timeout cut nothing.
     """,
     fix="""
-        Unsafe; in the records it holds for all maps. Or send heartbeats more often.
+        Unsafe; in the records it holds for all maps. Or send heartbeats more often. In
+        records.yaml, the only form from 10 on:
+            records:
+              http:
+                transaction_no_activity_timeout_out: 3600
+        In records.config, before 10:
             CONFIG proxy.config.http.transaction_no_activity_timeout_out INT 3600
     """,
     source=_MEASURED + "; " + _RECORDS,
@@ -90,7 +95,12 @@ ACTIVE = ConfigRule(
         truncated, while events came each 100 ms. transaction_active_timeout_out 2 cut nothing.
     """,
     fix="""
-        Unsafe, since somebody chose this limit; 0 is no limit.
+        Unsafe, since somebody chose this limit; 0 is no limit. In records.yaml, the only form from
+        10 on:
+            records:
+              http:
+                transaction_active_timeout_in: 0
+        In records.config, before 10:
             CONFIG proxy.config.http.transaction_active_timeout_in INT 0
     """,
     source=_MEASURED + "; " + _RECORDS,

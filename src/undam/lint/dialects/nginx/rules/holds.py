@@ -10,6 +10,7 @@ from undam.lint.dialects.nginx.routes import Route
 from undam.lint.dialects.nginx.rules import lookalikes
 from undam.lint.settings import Settings
 from undam.rules import Severity
+from undam.versions import NGINX_UPSTREAM_HTTP11
 
 _MEASURED = "measured on loopback with nginx 1.22.1"
 _OFF = "proxy_buffering off;"
@@ -24,8 +25,8 @@ BUFFERING_ON = ConfigRule(
     ),
     safety=Safety.SAFE,
     what="""
-        nginx buffers what the upstream sends, and by default speaks HTTP/1.0 to it. Such a body has
-        no chunks, so nginx lets it go when a buffer of 4096 bytes is full.
+        nginx buffers what the upstream sends, and before 1.29.7 speaks HTTP/1.0 to it by default.
+        Such a body has no chunks, so nginx sends it on when a buffer of 4096 bytes is full.
     """,
     why="""
         The first token waits for the first 4 KB, about 24 chunks of the OpenAI form; the response
@@ -37,35 +38,38 @@ BUFFERING_ON = ConfigRule(
     """,
     measured="""
         nginx 1.22.1, 120 events of 60 bytes, one each 25 ms: the first event came 1654 ms late, 60
-        events at a time. With the fix: 0.1 ms, one event a read.
+        events at a time. With the fix: 0.1 ms, one event a read. nginx 1.31.3 without the fix: 0.1
+        ms, one event a read.
     """,
     fix="""
         Safe, in the location that streams (it also turns proxy_cache off there):
             proxy_buffering off;
         An origin that sends `X-Accel-Buffering: no` does the same for its own answers, and cannot
-        be seen in this file; where it does, allow this rule. nginx 1.29.7 and later speak HTTP/1.1
-        by default (documented); there this is what NGX102 says.
+        be seen in this file; where it does, allow this rule. nginx 1.29.7 and later (1.30 is
+        the stable series) speak HTTP/1.1 by default; there only what NGX102 describes remains.
     """,
     source=f"{_MEASURED}; nginx.org, ngx_http_proxy_module, proxy_buffering and proxy_http_version",
+    affected=NGINX_UPSTREAM_HTTP11.before,
 )
 CLOSE_DELIMITED = ConfigRule(
     code="NGX102",
     slug="buffering-of-close-delimited",
     severity=Severity.INFO,
     message=(
-        "proxy_buffering is on: over HTTP/1.1 a chunked stream passes, "
+        "proxy_buffering is on: over HTTP/1.1 or HTTP/2 a chunked stream passes, "
         "but the head waits for the first byte, and a body without chunks comes in blocks"
     ),
     safety=Safety.SAFE,
     what="""
-        Over HTTP/1.1 nginx passes each chunk on although buffering is on. Two things still wait:
-        the response head, for the first byte of the body, and a body that ends with its connection.
+        Over HTTP/1.1, and over HTTP/2 to the upstream (from 1.29.4 on), nginx passes each piece of
+        the body on although buffering is on. Two things still wait: the response head, for the
+        first byte of the body, and an HTTP/1 body that ends with its connection.
     """,
     why="""
         A slow first token keeps the client without any sign of life; and the day the origin answers
         without chunks, the stream falls back to blocks of 4 KB.
     """,
-    detection="`proxy_http_version 1.1` is in force and `proxy_buffering off` is not.",
+    detection="`proxy_http_version 1.1` or `2` is in force and `proxy_buffering off` is not.",
     measured="""
         nginx 1.22.1: a chunked origin 0.1 ms late, an origin that delimits the body by closing 1651
         ms, 60 events at a time.
