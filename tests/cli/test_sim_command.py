@@ -1,4 +1,4 @@
-"""`undam sim` as a program: the first line, the exit codes, the truth after a signal."""
+"""`undam sim`: first line, exit codes, and the ground truth after a signal."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow  # a process for each
+pytestmark = pytest.mark.slow  # each test starts a process
 
 SIM = [sys.executable, "-m", "undam", "sim", "--port", "0"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_says_where_it_listens_and_stops_cleanly(number: signal.Signals, tmp_path: Path) -> None:
+def test_the_first_line_is_the_url_and_signals_stop_cleanly(
+    number: signal.Signals, tmp_path: Path
+) -> None:
     truth = tmp_path / "truth.jsonl"
-    knobs = ["--ttft", "1", "--gap", "uniform(0,1)", "--tokens", "3", "--truth", str(truth)]
+    options = ["--ttft", "1", "--gap", "uniform(0,1)", "--tokens", "3", "--truth", str(truth)]
     with subprocess.Popen(
-        [*SIM, *knobs, "--header", "X-Accel-Buffering: no"],
+        [*SIM, *options, "--header", "X-Accel-Buffering: no"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -39,7 +41,7 @@ def test_it_says_where_it_listens_and_stops_cleanly(number: signal.Signals, tmp_
     assert kinds == ["request", "event", "event", "event", "end"]
 
 
-def test_json_takes_the_place_of_the_first_line_or_goes_to_a_file(tmp_path: Path) -> None:
+def test_json_replaces_the_first_line_or_is_written_to_a_file(tmp_path: Path) -> None:
     file = tmp_path / "sim.json"
     for to in ([], [str(file)]):
         with subprocess.Popen([*SIM, "--json", *to], stdout=subprocess.PIPE, text=True) as process:
@@ -47,33 +49,33 @@ def test_json_takes_the_place_of_the_first_line_or_goes_to_a_file(tmp_path: Path
             first = process.stdout.readline()
             process.send_signal(signal.SIGTERM)
             out = first + process.stdout.read()
-        told = json.loads(file.read_text() if to else out)
-        assert (told["schema"], told["command"]) == (1, "sim")
-        assert told["url"].startswith("http://127.0.0.1:")
-        assert not to or out == f"listening on {told['url']}\n"
+        output = json.loads(file.read_text() if to else out)
+        assert (output["schema"], output["command"]) == (1, "sim")
+        assert output["url"].startswith("http://127.0.0.1:")
+        assert not to or out == f"listening on {output['url']}\n"
 
 
 @pytest.mark.parametrize(
-    ("knobs", "said"),
+    ("options", "message"),
     [
         (["--ttft", "soon"], "ttft: cannot use 'soon': give a number"),
         (["--header", "A: b\r\nC: d"], "line break"),
         (["--framing", "length", "--heartbeat", "1"], "--framing length"),
-        (["--truth", "/no/such/folder/truth"], "cannot write the truth"),
+        (["--truth", "/no/such/folder/truth"], "cannot write the ground truth"),
         (["--host", "no.such.host.invalid"], "cannot listen"),
     ],
 )
-def test_what_cannot_be_run_is_one_line_and_exit_2(knobs: list[str], said: str) -> None:
-    done = subprocess.run([*SIM, *knobs], capture_output=True, text=True, timeout=20, check=False)
+def test_errors_are_reported_in_one_line_with_exit_code_2(options: list[str], message: str) -> None:
+    done = subprocess.run([*SIM, *options], capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
 
 
-def test_the_help_tells_every_knob() -> None:
+def test_the_help_lists_every_option() -> None:
     done = subprocess.run([*SIM[:4], "--help"], capture_output=True, text=True, check=True)
-    for knob in ("host", "port", "ttft", "gap", "tokens", "tokens-per-event", "event-bytes",
+    for option in ("host", "port", "ttft", "gap", "tokens", "tokens-per-event", "event-bytes",
                  "heartbeat", "stall-after", "stall", "die-after", "framing", "header", "truth",
                  "seed"):  # fmt: skip
-        assert f"--{knob} " in done.stdout
+        assert f"--{option} " in done.stdout

@@ -1,4 +1,4 @@
-"""A simulator in a thread, and the barest client: bytes out, bytes in."""
+"""A simulator in a thread, and a client on plain sockets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Running:
         return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10)
 
     def ask(self, request: str, *, body: bytes = b"", headers: str = "") -> bytes:
-        """The whole response to one request on a connection of its own."""
+        """Return the complete response to a request on a new connection."""
         length = f"Content-Length: {len(body)}\r\n" if body else ""
         head = f"{request} HTTP/1.1\r\nHost: sim\r\nConnection: close\r\n{length}{headers}\r\n"
         return self.raw(head.encode() + body)
@@ -46,12 +46,12 @@ class Running:
             return read_to_end(sock)
 
     def truth(self) -> list[dict[str, Any]]:
-        """Stop, and read the truth."""
+        """Stop the simulator and return the lines of the ground truth."""
         self.stop()
         return [json.loads(line) for line in self.truth_path.read_text().splitlines()]
 
     def wait_for_end(self) -> None:
-        """Wait until the truth file tells of an ended exchange."""
+        """Wait until the ground truth contains the end of an exchange."""
         deadline = time.monotonic() + 10
         while b'"end"' not in self.truth_path.read_bytes():
             assert time.monotonic() < deadline, "no exchange ended"
@@ -73,7 +73,7 @@ def read_to_end(sock: socket.socket) -> bytes:
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Running]]:
-    """``serve(knob=value, …)``: a fast simulator with these settings."""
+    """Return ``serve(option=value, …)``, which starts a fast simulator."""
     started: list[Running] = []
 
     def start(**changes: Any) -> Running:

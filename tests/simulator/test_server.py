@@ -1,4 +1,4 @@
-"""The server on loopback: framing, knobs, bad input, slow and leaving readers, the truth."""
+"""Simulator on loopback: framing, options, invalid input, slow readers, disconnects."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from undam.timing import due_of
 from undam.timing.beacon import parse_head
 from undam.timing.distribution import constant
 
-pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+pytestmark = pytest.mark.slow  # real sockets and timeouts
 
 Serve = Callable[..., Any]
 
@@ -40,7 +40,7 @@ def split(response: bytes) -> tuple[bytes, bytes]:
 
 
 def unchunk(body: bytes) -> bytes:
-    """The body of chunked coding; fails where the last chunk is missing."""
+    """Decode a chunked body; fail if the last chunk is missing."""
     out = b""
     while True:
         size, _, rest = body.partition(b"\r\n")
@@ -52,7 +52,7 @@ def unchunk(body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("path", STREAMS)
-def test_every_path_streams_chunked_and_says_who_answers(serve: Serve, path: str) -> None:
+def test_every_path_streams_chunked_with_beacon_and_server_headers(serve: Serve, path: str) -> None:
     head, body = split(serve().ask(f"GET {path}"))
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
     for line in (b"Transfer-Encoding: chunked", b"Cache-Control: no-cache", b"Server: undam-sim"):
@@ -64,14 +64,14 @@ def test_every_path_streams_chunked_and_says_who_answers(serve: Serve, path: str
     assert unchunk(body).endswith(b"\n")
 
 
-def test_each_event_has_a_send_of_its_own_and_the_truth_knows_it(serve: Serve) -> None:
+def test_each_event_is_sent_separately_and_recorded(serve: Serve) -> None:
     running = serve(gap=constant(50))
     reads: list[bytes] = []
     with running.connect() as sock:
         sock.sendall(b"GET /sse HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         while read := sock.recv(65536):
             reads.append(read)
-    # The head and five events; a busy machine may let two of them meet.
+    # The head and five events. On a busy machine, two of them may arrive together.
     assert 4 <= len(reads) <= 6
     lines = running.truth()
     events = [line for line in lines if line["kind"] == "event"]
@@ -88,11 +88,13 @@ def test_each_event_has_a_send_of_its_own_and_the_truth_knows_it(serve: Serve) -
 
 
 @pytest.mark.parametrize("path", STREAMS[:4])
-def test_a_request_without_stream_gets_one_answer_when_all_is_due(serve: Serve, path: str) -> None:
+def test_a_non_streaming_response_is_sent_when_its_last_token_is_due(
+    serve: Serve, path: str
+) -> None:
     running = serve(gap=constant(20))
-    begun = time.monotonic_ns()
+    started_ns = time.monotonic_ns()
     head, body = split(running.ask(f"POST {path}", body=b'{"messages":[],"max_tokens":4}'))
-    assert time.monotonic_ns() - begun >= (5 + 3 * 20) * 1_000_000
+    assert time.monotonic_ns() - started_ns >= (5 + 3 * 20) * 1_000_000
     assert b"Content-Type: application/json" in head
     assert b"Content-Length: %d" % len(body) in head
     usage = json.loads(body)["usage"]
@@ -106,7 +108,7 @@ def test_a_request_without_stream_gets_one_answer_when_all_is_due(serve: Serve, 
     assert json.dumps(text).encode() in body
 
 
-def test_framings_end_as_they_promise(serve: Serve) -> None:
+def test_framings_mark_the_end(serve: Serve) -> None:
     head, body = split(serve(framing=Framing.CLOSE).ask("GET /sse"))
     assert b"Connection: close" in head
     assert b"chunked" not in head
@@ -116,14 +118,14 @@ def test_framings_end_as_they_promise(serve: Serve) -> None:
     assert body.endswith(b"data: [DONE]\n\n")
 
 
-def test_a_client_of_http_1_0_gets_a_body_without_chunks(serve: Serve) -> None:
+def test_http_1_0_clients_get_no_chunks(serve: Serve) -> None:
     head, body = split(serve().raw(b"GET /sse HTTP/1.0\r\n\r\n"))
     assert b"chunked" not in head
     assert body.startswith(b"data: ")
     assert body.count(b"\n\n") == 5
 
 
-def test_head_gets_the_head_alone(serve: Serve) -> None:
+def test_head_requests_get_no_body(serve: Serve) -> None:
     running = serve()
     head, body = split(running.ask("HEAD /sse"))
     assert b"text/event-stream" in head
@@ -131,7 +133,7 @@ def test_head_gets_the_head_alone(serve: Serve) -> None:
     assert split(running.ask("HEAD /healthz"))[1] == b""
 
 
-def test_a_connection_carries_requests_one_after_the_other(serve: Serve) -> None:
+def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:
     running = serve()
     one = b"GET /sse HTTP/1.1\r\nHost: a\r\n\r\n"
     last = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -141,11 +143,11 @@ def test_a_connection_carries_requests_one_after_the_other(serve: Serve) -> None
     lines = running.truth()
     ends = [line["at_ns"] for line in lines if line["kind"] == "end"]
     first_due = [line["due_ns"] for line in lines if line.get("seq") == 0]
-    # The second one's schedule counts from its turn: a pipelined answer is no burst.
+    # The schedule of the second request starts at the end of the first response.
     assert first_due[1] - ends[0] >= 5_000_000
 
 
-def test_a_body_waits_for_continue(serve: Serve) -> None:
+def test_continue_is_sent_before_the_body(serve: Serve) -> None:
     with serve().connect() as sock:
         sock.sendall(
             b"POST /sse HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\n"
@@ -171,12 +173,12 @@ def test_a_body_waits_for_continue(serve: Serve) -> None:
         ("GET /sse?framing=length&tokens=100000&event_bytes=1000000", b"", 400),
     ],
 )
-def test_what_cannot_be_answered_gets_an_error_in_json(
+def test_invalid_requests_get_a_json_error(
     serve: Serve, request_line: str, body: bytes, status: int
 ) -> None:
-    head, said = split(serve().ask(request_line, body=body))
+    head, error_body = split(serve().ask(request_line, body=body))
     assert head.startswith(b"HTTP/1.1 %d " % status)
-    error = json.loads(said)
+    error = json.loads(error_body)
     assert error["error"]["message"]
     assert ("type" in error) is request_line.endswith("/v1/messages")
 
@@ -195,34 +197,34 @@ def test_what_cannot_be_answered_gets_an_error_in_json(
         ),
     ],
 )
-def test_what_is_no_request_gets_an_error_and_the_close(
+def test_unparsable_requests_get_an_error_and_a_close(
     serve: Serve, data: bytes, status: int
 ) -> None:
-    head, said = split(serve().raw(data))
+    head, error_body = split(serve().raw(data))
     assert head.startswith(b"HTTP/1.1 %d " % status)
     assert b"Connection: close" in head
-    assert json.loads(said)["error"]["message"]
+    assert json.loads(error_body)["error"]["message"]
 
 
-def test_a_death_is_a_body_without_its_end(serve: Serve) -> None:
+def test_die_after_closes_the_body_early(serve: Serve) -> None:
     running = serve(die_after=3)
     _, body = split(running.ask("GET /v1/chat/completions"))
-    assert body.count(b"data: ") == 4  # The role and three contents.
+    assert body.count(b"data: ") == 4  # the role and three content chunks
     assert not body.endswith(b"0\r\n\r\n")
     assert running.truth()[-1]["reason"] == "died"
 
 
-def test_heartbeats_fill_the_silence_before_the_first_token(serve: Serve) -> None:
+def test_heartbeats_are_sent_before_the_first_token(serve: Serve) -> None:
     _, body = split(serve(ttft=constant(600), heartbeat_s=0.06).ask("GET /sse"))
     text = unchunk(body)
-    # Ten gaps of silence have nine heartbeats; each that is late makes room for fewer.
+    # Ten intervals of silence allow nine heartbeats, and fewer if some are late.
     assert 1 <= text.count(b": ping\n\n") <= 9
     assert text.rindex(b": ping") < text.index(b"data:")
     _, body = split(serve(ttft=constant(60), heartbeat_s=0.02).ask("GET /ndjson"))
     assert b"ping" not in body
 
 
-def test_given_headers_replace_the_defaults_of_streams(serve: Serve) -> None:
+def test_given_headers_replace_default_headers(serve: Serve) -> None:
     running = serve(headers=(("cache-control", "no-store"), ("X-Accel-Buffering", "no")))
     head, _ = split(running.ask("GET /sse"))
     assert b"cache-control: no-store" in head
@@ -230,19 +232,19 @@ def test_given_headers_replace_the_defaults_of_streams(serve: Serve) -> None:
     assert b"X-Accel-Buffering: no" in head
 
 
-def test_a_late_head_comes_with_the_first_event(serve: Serve) -> None:
+def test_a_late_head_is_sent_with_the_first_event(serve: Serve) -> None:
     with serve(headers_late=True, ttft=constant(50)).connect() as sock:
         sock.sendall(b"GET /sse HTTP/1.1\r\nHost: a\r\n\r\n")
         assert b"data: " in sock.recv(65536)
 
 
-def test_a_query_sets_knobs_of_one_answer(serve: Serve) -> None:
+def test_a_query_sets_options_of_one_response(serve: Serve) -> None:
     running = serve()
     assert unchunk(split(running.ask("GET /sse?tokens=9&gap=0"))[1]).count(b"\n\n") == 9
     assert unchunk(split(running.ask("GET /sse"))[1]).count(b"\n\n") == 5
 
 
-def test_runs_of_one_seed_are_alike(serve: Serve) -> None:
+def test_runs_with_the_same_seed_are_equal(serve: Serve) -> None:
     def run(seed: int) -> list[list[int]]:
         running = serve(seed=seed)
         for _ in range(2):
@@ -255,8 +257,8 @@ def test_runs_of_one_seed_are_alike(serve: Serve) -> None:
             for exchange_id, at_ns in arrived.items()
         ]
 
-    first, again, other = run(1), run(1), run(2)
-    assert first == again
+    first, second, other = run(1), run(1), run(2)
+    assert first == second
     assert first != other
     assert first[0] != first[1]
 
@@ -267,11 +269,11 @@ def read_to_end(sock: socket.socket) -> bytes:
 
 def beacon(running: Any, question: str, path: str = "/sse") -> dict[str, Any]:
     _, body = split(running.ask(f"GET {path}", headers=f"Undam-Beacon: {question}\r\n"))
-    made: dict[str, Any] = json.loads(body)
-    return made
+    answer: dict[str, Any] = json.loads(body)
+    return answer
 
 
-def test_the_beacon_tells_its_clock_and_what_became_of_an_exchange(serve: Serve) -> None:
+def test_beacon_queries_return_the_clock_and_the_end_of_an_exchange(serve: Serve) -> None:
     running = serve()
     before = time.time_ns()
     clock = beacon(running, "clock")
@@ -291,7 +293,7 @@ def test_the_beacon_tells_its_clock_and_what_became_of_an_exchange(serve: Serve)
     assert "Undam-Beacon" in beacon(running, "weather")["error"]["message"]
 
 
-def test_the_beacon_plays_the_schedule_it_is_asked_for(serve: Serve) -> None:
+def test_a_beacon_query_sets_the_schedule(serve: Serve) -> None:
     running = serve(tokens=constant(50))
     question = "schedule; ttft_ms=0; gap_ms=2; before=3; silence_ms=500; after=2; heartbeat_ms=100"
     body = running.ask(
@@ -307,7 +309,7 @@ def test_the_beacon_plays_the_schedule_it_is_asked_for(serve: Serve) -> None:
     assert gaps == [2, 2, 500, 2]
 
 
-def test_a_client_that_leaves_is_noticed_at_once(serve: Serve) -> None:
+def test_a_client_disconnect_is_detected_immediately(serve: Serve) -> None:
     running = serve(ttft=constant(60_000))
     with running.connect() as sock:
         sock.sendall(b"GET /sse HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -319,7 +321,7 @@ def test_a_client_that_leaves_is_noticed_at_once(serve: Serve) -> None:
     assert left_ns <= end["at_ns"] < left_ns + 10_000_000_000
 
 
-def test_stopping_ends_what_is_open_and_writes_the_truth(serve: Serve) -> None:
+def test_stopping_ends_exchanges_and_writes_the_ground_truth(serve: Serve) -> None:
     running = serve(ttft=constant(60_000))
     with running.connect() as sock:
         sock.sendall(b"GET /sse HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -330,7 +332,7 @@ def test_stopping_ends_what_is_open_and_writes_the_truth(serve: Serve) -> None:
         assert sock.recv(10) == b""
 
 
-def test_a_slow_reader_stops_its_own_schedule_only(serve: Serve) -> None:
+def test_a_slow_reader_pauses_only_its_own_stream(serve: Serve) -> None:
     running = serve()
     with running.connect() as slow:
         slow.sendall(
@@ -348,12 +350,12 @@ def test_a_slow_reader_stops_its_own_schedule_only(serve: Serve) -> None:
     slow_id = lines[0]["id"]
     left = [line["left_ns"] for line in lines if line["id"] == slow_id and line["kind"] == "event"]
     assert len(left) == 400
-    # What did not fit into buffers left only after the reader began to read.
+    # Events beyond the buffers are sent only after the reader starts reading.
     assert left == sorted(left)
     assert left[-1] - left[0] > 150_000_000
 
 
-def test_many_streams_at_once_are_all_whole(serve: Serve) -> None:
+def test_concurrent_streams_are_complete(serve: Serve) -> None:
     running = serve(tokens=constant(20))
     bodies: list[bytes] = []
     threads = [
@@ -381,7 +383,7 @@ def test_httpx_reads_a_stream_and_reuses_the_connection(serve: Serve) -> None:
         assert client.get("/v1/models").json()["object"] == "list"
 
 
-def test_a_place_that_cannot_be_listened_on_is_told(serve: Serve) -> None:
+def test_listen_errors_are_reported(serve: Serve) -> None:
     running = serve()
     port = int(running.simulator.url.rpartition(":")[2])
     with pytest.raises(UsageError, match="--port 0"):
@@ -390,7 +392,7 @@ def test_a_place_that_cannot_be_listened_on_is_told(serve: Serve) -> None:
         Simulator(SimulatorSettings(host="no.such.host.invalid"))
 
 
-def test_a_simulator_that_was_stopped_before_it_served_returns_at_once() -> None:
+def test_serve_returns_at_once_after_stop() -> None:
     with Simulator(SimulatorSettings()) as simulator:
         simulator.stop()
         simulator.serve()
@@ -399,7 +401,7 @@ def test_a_simulator_that_was_stopped_before_it_served_returns_at_once() -> None
         httpx.get(simulator.url)
 
 
-def test_a_client_that_resets_is_noticed_too(serve: Serve) -> None:
+def test_a_connection_reset_is_detected(serve: Serve) -> None:
     running = serve(gap=constant(20), tokens=constant(1000))
     with running.connect() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -409,24 +411,24 @@ def test_a_client_that_resets_is_noticed_too(serve: Serve) -> None:
     assert running.truth()[-1]["reason"] == "client-left"
 
 
-def test_who_was_refused_and_stays_is_closed_in_the_end(
+def test_a_client_that_ignores_the_error_is_disconnected(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("undam.simulator.connection._LINGER_NS", 20_000_000)
     with serve().connect() as sock:
         sock.sendall(b"nonsense\r\n\r\n")
-        assert read_to_end(sock).startswith(b"HTTP/1.1 400")  # Half-closed; it still listens.
+        assert read_to_end(sock).startswith(b"HTTP/1.1 400")  # half-closed; the server still reads
 
-        def go_on() -> None:
+        def keep_sending() -> None:
             for _ in range(1000):
                 time.sleep(0.01)
                 sock.sendall(b"more")
 
         with pytest.raises(OSError, match=r"Broken pipe|reset"):
-            go_on()
+            keep_sending()
 
 
-def test_without_a_free_file_descriptor_taking_connections_rests(
+def test_accepting_pauses_without_a_free_file_descriptor(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accept = socket.socket.accept
@@ -440,10 +442,10 @@ def test_without_a_free_file_descriptor_taking_connections_rests(
 
     monkeypatch.setattr(socket.socket, "accept", none_free)
     assert serve().ask("GET /healthz").endswith(b'{"status":"ok"}')
-    assert refused[1] - refused[0] >= 0.09  # It did not try again and again.
+    assert refused[1] - refused[0] >= 0.09  # no busy loop
 
 
-def test_nothing_of_a_finished_exchange_is_kept_without_the_collector(serve: Serve) -> None:
+def test_finished_exchanges_leave_no_reference_cycles(serve: Serve) -> None:
     running = serve()
     gc.collect()
     gc.disable()
@@ -455,13 +457,13 @@ def test_nothing_of_a_finished_exchange_is_kept_without_the_collector(serve: Ser
             for _ in range(20):
                 running.raw(data)
         time.sleep(0.05)
-        kept = [made for made in gc.get_objects() if isinstance(made, Connection)]
+        kept = [one for one in gc.get_objects() if isinstance(one, Connection)]
     finally:
         gc.enable()
-    assert len(kept) <= 2  # The loop's own variables may hold the last.
+    assert len(kept) <= 2  # local variables may refer to the last one
 
 
-def test_an_address_of_ipv6_is_bracketed_in_the_url() -> None:
+def test_ipv6_addresses_have_brackets_in_the_url() -> None:
     try:
         simulator = Simulator(SimulatorSettings(host="::1"))
     except UsageError:
@@ -470,13 +472,13 @@ def test_an_address_of_ipv6_is_bracketed_in_the_url() -> None:
         assert simulator.url.startswith("http://[::1]:")
 
 
-def test_a_truth_that_cannot_be_written_leaves_no_socket_open(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="truth"):
+def test_an_unwritable_ground_truth_leaves_no_socket_open(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="ground truth"):
         Simulator(SimulatorSettings(truth=tmp_path / "no" / "such"))
 
 
 @pytest.mark.slow
-def test_the_schedule_is_kept_by_many_streams(serve: Serve) -> None:
+def test_many_streams_keep_their_schedule(serve: Serve) -> None:
     running = serve(ttft=constant(100), gap=constant(20), tokens=constant(150))
     threads = [
         threading.Thread(target=lambda: running.ask("GET /v1/chat/completions")) for _ in range(50)
@@ -489,5 +491,5 @@ def test_the_schedule_is_kept_by_many_streams(serve: Serve) -> None:
     assert len(events) == 50 * 153
     late = sorted(event["left_ns"] - event["due_ns"] for event in events)
     assert late[0] >= 0
-    # Were lateness handed on, half of all events would be late by many gaps of 20 ms.
+    # If delays added up, half of the events would be late by many gaps of 20 ms.
     assert late[len(late) // 2] < 10_000_000

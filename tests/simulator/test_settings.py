@@ -1,4 +1,4 @@
-"""Knobs: bounds, texts, and headers that cannot break out of the head."""
+"""SimulatorSettings: bounds, options as text, and header injection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from undam.timing.distribution import parse_distribution
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "values",
     [
         {"port": 65536},
         {"tokens_per_event": 0},
@@ -31,25 +31,25 @@ from undam.timing.distribution import parse_distribution
         {"headers": (("transfer-encoding", "chunked"),)},
     ],
 )
-def test_what_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_settings_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        SimulatorSettings(**wrong)
+        SimulatorSettings(**values)
 
 
-def test_a_header_is_a_name_and_a_value() -> None:
+def test_a_header_is_split_at_its_colon() -> None:
     assert parse_header("X-Accel-Buffering:  no ") == ("X-Accel-Buffering", "no")
     with pytest.raises(UsageError, match="no colon"):
         parse_header("X-Accel-Buffering")
 
 
-def test_texts_set_knobs_and_leave_other_names_alone() -> None:
-    made = with_options(
+def test_options_change_settings_and_unknown_names_are_ignored() -> None:
+    settings = with_options(
         SimulatorSettings(),
         [("ttft", "exp(3)"), ("heartbeat", "1.5"), ("die_after", "4"), ("framing", "close"),
          ("api-version", "2024")],
     )  # fmt: skip
-    assert made.ttft == parse_distribution("exp(3)")
-    assert (made.heartbeat_s, made.die_after, made.framing) == (1.5, 4, Framing.CLOSE)
+    assert settings.ttft == parse_distribution("exp(3)")
+    assert (settings.heartbeat_s, settings.die_after, settings.framing) == (1.5, 4, Framing.CLOSE)
     unchanged = SimulatorSettings()
     assert with_options(unchanged, [("other", "1")]) is unchanged
 
@@ -59,6 +59,6 @@ def test_texts_set_knobs_and_leave_other_names_alone() -> None:
     [("ttft", "soon"), ("stall", "nan"), ("stall", "x"), ("seed", "-1"), ("seed", "²"),
      ("framing", "http3"), ("tokens_per_event", "0"), ("heartbeat", "1e999")],
 )  # fmt: skip
-def test_a_text_that_cannot_be_used_names_its_knob(name: str, text: str) -> None:
+def test_an_invalid_value_is_reported_with_its_option(name: str, text: str) -> None:
     with pytest.raises(UsageError, match=name.replace("_", "[-_]")):
         with_options(SimulatorSettings(), [(name, text)])

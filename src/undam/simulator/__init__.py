@@ -1,4 +1,4 @@
-"""A model server with a known schedule: what it sends, and when, is the truth of every test."""
+"""A simulated model server with a known schedule; its ground truth checks the other tools."""
 
 from undam.simulator.server import Simulator
 from undam.simulator.settings import Framing, SimulatorSettings

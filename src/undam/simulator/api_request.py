@@ -1,4 +1,4 @@
-"""What a request's JSON body asks of the model. Pure."""
+"""Parses the JSON body of a model request. Pure."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from dataclasses import dataclass
 
 from undam.errors import RemoteProtocolError
 
-# Echoed into every event, so it is kept short.
+# The model name is repeated in every event, so it is kept short.
 _MAX_MODEL_CHARS = 100
 
 DEFAULT_MODEL = "undam-sim"
-"""The model that /v1/models lists; any other name is answered, too."""
+"""The model in /v1/models. Requests may use any other name."""
 
 _MAX_TOKENS_KEYS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 
-# A rule of thumb for English; only the usage figures depend on it.
+# Rule of thumb for English text; used for the usage counts only.
 _BYTES_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """What a request asks of the model.
+    """Parameters of a model request.
 
     Args:
-        stream: ``None`` where the request does not say.
+        stream: ``None`` if the request does not contain the field.
     """
 
     stream: bool | None = None
@@ -36,39 +36,39 @@ class ApiRequest:
 
 
 def parse_api_request(body: bytes) -> ApiRequest:
-    """Read a body that must be a JSON object.
+    """Parse a request body.
 
     Raises:
-        RemoteProtocolError: no JSON, no object, or a value of the wrong type.
+        RemoteProtocolError: the body is not a JSON object, or a value has the wrong type.
     """
     try:
-        said = json.loads(body)
+        fields = json.loads(body)
     except (ValueError, RecursionError):
         raise RemoteProtocolError("the request body is not JSON") from None
-    if not isinstance(said, Mapping):
+    if not isinstance(fields, Mapping):
         raise RemoteProtocolError("the request body is not a JSON object")
-    stream = said.get("stream")
+    stream = fields.get("stream")
     if not (stream is None or isinstance(stream, bool)):
-        raise RemoteProtocolError("'stream' is true or false")
-    model = said.get("model", DEFAULT_MODEL)
+        raise RemoteProtocolError("'stream' must be true or false")
+    model = fields.get("model", DEFAULT_MODEL)
     if not isinstance(model, str):
-        raise RemoteProtocolError("'model' is a string")
-    options = said.get("stream_options")
+        raise RemoteProtocolError("'model' must be a string")
+    options = fields.get("stream_options")
     return ApiRequest(
         stream=stream,
         model=model[:_MAX_MODEL_CHARS],
-        max_tokens=_max_tokens(said),
+        max_tokens=_max_tokens(fields),
         include_usage=isinstance(options, Mapping) and options.get("include_usage") is True,
         prompt_tokens=max(1, len(body) // _BYTES_PER_TOKEN),
     )
 
 
-def _max_tokens(said: Mapping[str, object]) -> int | None:
+def _max_tokens(fields: Mapping[str, object]) -> int | None:
     for key in _MAX_TOKENS_KEYS:
-        value = said.get(key)
+        value = fields.get(key)
         if value is None:
             continue
         if type(value) is not int or value < 1:
-            raise RemoteProtocolError(f"'{key}' is a whole number from 1")
+            raise RemoteProtocolError(f"'{key}' must be a positive whole number")
         return value
     return None

@@ -1,4 +1,4 @@
-"""One connection of the simulator: requests in, scripts played, one after the other."""
+"""One client connection of the simulator; answers its requests one after the other."""
 
 from __future__ import annotations
 
@@ -11,40 +11,42 @@ from typing import Protocol
 from undam.http1.request_parser import CONTINUE
 from undam.simulator.dispatcher import Dispatcher, Reply
 from undam.simulator.ground_truth import EndReason, GroundTruthLog
-from undam.simulator.http import Request, RequestReader
-from undam.simulator.outbox import SendBuffer
-from undam.simulator.stream import Script, Stream, StreamState
+from undam.simulator.http import HttpRequest, RequestReader
+from undam.simulator.send_buffer import SendBuffer
+from undam.simulator.stream import ScheduledStream, Script, StreamState
 from undam.wire import timestamps
 from undam.wire.clock import realtime_offset_ns
 
-# What a reader may be behind before its schedule waits; the kernel keeps some megabytes besides.
-_MAX_HELD_BYTES = 256 << 10
+# Unsent bytes at which the schedule of a slow reader is paused. The kernel buffers some more
+# megabytes.
+_MAX_UNSENT_BYTES = 256 << 10
 
-# How long a client that was refused may go on sending, so that it reads why instead of a reset.
+# How long a connection stays open after an error, so that a client that still sends its request
+# receives the error instead of a reset.
 _LINGER_NS = 2_000_000_000
 
 
 class ConnectionHost(Protocol):
-    """What a connection needs of the server."""
+    """The part of the server that a connection uses."""
 
     dispatcher: Dispatcher
     ground_truth: GroundTruthLog
 
     def wake_at(self, connection: Connection, due_ns: int) -> None:
-        """Call ``connection.turn`` at ``due_ns``, CLOCK_MONOTONIC, instead of any time before."""
+        """Call ``connection.on_due`` at ``due_ns`` (CLOCK_MONOTONIC); replaces an earlier time."""
         ...
 
     def watch(self, connection: Connection, mask: int) -> None:
-        """Watch the socket for ``mask``."""
+        """Watch the connection's socket for the epoll events in ``mask``."""
         ...
 
     def forget(self, connection: Connection) -> None:
-        """Watch it no more."""
+        """Stop watching the connection."""
         ...
 
 
 class Connection:
-    """The state of one accepted socket; the server calls `ready` and `turn`."""
+    """State of one accepted socket; the server calls `on_ready` and `on_due`."""
 
     __slots__ = (
         "_free_ns",
@@ -55,10 +57,10 @@ class Connection:
         "_paused",
         "_reader",
         "_realtime_ns",
+        "_requests",
         "_script",
         "_send_buffer",
         "_stream",
-        "_waiting",
         "closed",
         "sock",
         "wake_ns",
@@ -71,9 +73,9 @@ class Connection:
         self._host = host
         self._send_buffer = SendBuffer(sock, host.ground_truth)
         self._reader = RequestReader()
-        self._waiting: deque[Request] = deque()
+        self._requests: deque[HttpRequest] = deque()
         self._script: Script | None = None
-        self._stream: Stream | None = None
+        self._stream: ScheduledStream | None = None
         self._realtime_ns = 0
         self._free_ns = 0
         self._interest = 0
@@ -82,15 +84,16 @@ class Connection:
         self._lingering = False
         self._watch()
 
-    def ready(self, mask: int) -> None:
-        """The socket is ready for ``mask``."""
+    def on_ready(self, mask: int) -> None:
+        """Handle the epoll events in ``mask``."""
         try:
             if mask & EPOLLOUT:
                 self._flush()
             if mask & EPOLLIN and not self.closed:
                 self._read()
             if mask & ~(EPOLLIN | EPOLLOUT) and not (self.closed or mask & EPOLLIN):
-                # Half-closed counts as gone, as with nginx: no client of these APIs half-closes.
+                # A half-closed connection counts as closed, as in nginx. Clients of these APIs do
+                # not half-close.
                 self.close("client-left")
         except BlockingIOError:
             pass
@@ -99,15 +102,15 @@ class Connection:
         if not self.closed:
             self._watch()
 
-    def turn(self, now_ns: int) -> None:
-        """The time asked for has come; ``now_ns`` is CLOCK_MONOTONIC."""
+    def on_due(self, now_ns: int) -> None:
+        """Send what is due at ``now_ns`` (CLOCK_MONOTONIC)."""
         if self._lingering:
             self.close("complete")
             return
         stream = self._stream
         if stream is None:
             return
-        if self._send_buffer.held > _MAX_HELD_BYTES:
+        if self._send_buffer.unsent > _MAX_UNSENT_BYTES:
             self._paused = True
             return
         try:
@@ -117,7 +120,7 @@ class Connection:
             wake_ns = stream.wake_ns
             if wake_ns is not None:
                 self._host.wake_at(self, wake_ns - self._realtime_ns)
-                if not self._send_buffer.held:
+                if not self._send_buffer.unsent:
                     return
             else:
                 self._settle()
@@ -127,7 +130,7 @@ class Connection:
             self._watch()
 
     def close(self, reason: EndReason) -> None:
-        """Close the socket; an exchange that is still open ended for ``reason``."""
+        """Close the socket; ``reason`` is recorded for an exchange in progress."""
         if self.closed:
             return
         self.closed = True
@@ -140,23 +143,23 @@ class Connection:
         if not read.data:
             self.close("client-left")
         elif not self._lingering:
-            self._waiting.extend(self._reader.receive_data(read.data, read.at_ns))
-            if self._reader.take_continue() and not self._waiting:
+            self._requests.extend(self._reader.receive_data(read.data, read.at_ns))
+            if self._reader.take_continue() and not self._requests:
                 self._send_buffer.send(CONTINUE)
             self._serve()
 
     def _serve(self) -> None:
-        """ResponseContext the requests that are whole, up to the next that takes time."""
-        while self._waiting and self._script is None and not self._last:
-            request = self._waiting.popleft()
+        """Answer complete requests, up to the first whose response has a schedule."""
+        while self._requests and self._script is None and not self._last:
+            request = self._requests.popleft()
             now_ns = time.time_ns()
             start_ns = max(request.arrived_ns, self._free_ns)
-            got = self._host.dispatcher.answer(request, start_ns=start_ns, now_ns=now_ns)
-            if isinstance(got, Reply):
-                self._send_buffer.send(got.data)
-                self._last = not got.keep_alive
+            answer = self._host.dispatcher.answer(request, start_ns=start_ns, now_ns=now_ns)
+            if isinstance(answer, Reply):
+                self._send_buffer.send(answer.data)
+                self._last = not answer.keep_alive
             else:
-                self._play(got, now_ns)
+                self._start(answer, now_ns)
         problem = self._reader.problem
         if problem is not None and self._script is None and not self._last:
             self._send_buffer.send(self._host.dispatcher.reject_unreadable(problem).data)
@@ -164,14 +167,14 @@ class Connection:
             self._host.wake_at(self, time.monotonic_ns() + _LINGER_NS)
         self._settle()
 
-    def _play(self, script: Script, now_ns: int) -> None:
+    def _start(self, script: Script, now_ns: int) -> None:
         self._host.ground_truth.request(script.exchange_id, script.arrived_ns, script.path)
-        # Due times are CLOCK_REALTIME, since a client compares them with its stamps, but the
-        # waiting is done on CLOCK_MONOTONIC with the difference as it is now: a step of the
-        # clock moves neither this stream nor the others, and the next request sees the new time.
+        # Due times are CLOCK_REALTIME, because clients compare them with their timestamps. Timers
+        # use CLOCK_MONOTONIC, with the current offset between the two. So a clock step does not
+        # move any running stream, and the next request uses the new time.
         self._realtime_ns = realtime_offset_ns()
         self._script = script
-        self._stream = stream = Stream(script, now_ns)
+        self._stream = stream = ScheduledStream(script, now_ns)
         self._send_buffer.begin(script.exchange_id)
         if not script.head_late:
             self._send_buffer.send(script.head)
@@ -179,8 +182,8 @@ class Connection:
             self._host.wake_at(self, stream.wake_ns - self._realtime_ns)
 
     def _settle(self) -> None:
-        """Do what follows once all bytes are with the kernel."""
-        if self._send_buffer.held:
+        """Continue or close the connection once all bytes are handed to the kernel."""
+        if self._send_buffer.unsent:
             return
         if self._stream is not None:
             if self._stream.state is StreamState.DIED:
@@ -212,18 +215,18 @@ class Connection:
 
     def _flush(self) -> None:
         self._send_buffer.flush()
-        if self._paused and self._send_buffer.held <= _MAX_HELD_BYTES:
+        if self._paused and self._send_buffer.unsent <= _MAX_UNSENT_BYTES:
             self._paused = False
             self._host.wake_at(self, 0)
         self._settle()
 
     def _watch(self) -> None:
-        # While an answer is on its way nothing is read: what a client sends ahead waits in the
-        # kernel, and that it leaves is told by EPOLLRDHUP.
+        # During a response nothing is read: pipelined requests stay in the kernel's buffer, and
+        # EPOLLRDHUP reports that the client disconnected.
         mask = EPOLLRDHUP
         if self._lingering or (self._script is None and not self._last):
             mask |= EPOLLIN
-        if self._send_buffer.held:
+        if self._send_buffer.unsent:
             mask |= EPOLLOUT
         if mask != self._interest:
             self._interest = mask

@@ -1,4 +1,4 @@
-"""What each request gets: a reply at once, or a script to be played. No socket, no clock."""
+"""Answers each request with an immediate reply or a script. No socket, no clock."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from undam.host import host_name
 from undam.http1.request_parser import BadRequest
 from undam.simulator.api_request import DEFAULT_MODEL, ApiRequest, parse_api_request
 from undam.simulator.apis import anthropic, openai
-from undam.simulator.apis.form import ResponseContext, ResponseFormat, compact
 from undam.simulator.apis.plain import JsonEventFormat, NdjsonFormat, TokenFormat
+from undam.simulator.apis.response_format import ResponseContext, ResponseFormat, compact
 from undam.simulator.exchanges import ExchangeLog
-from undam.simulator.http import Date, Request, head
+from undam.simulator.http import Date, HttpRequest, head
 from undam.simulator.schedule import plan, with_beacon
 from undam.simulator.scripts import (
     ExchangeContext,
@@ -50,17 +50,17 @@ _FIXED: Mapping[str, Mapping[str, object]] = {"/v1/models": _MODELS, "/healthz":
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer that needs no schedule."""
+    """A response without a schedule."""
 
     data: bytes
     keep_alive: bool
 
 
 class Dispatcher:
-    """Answers requests; remembers the exchanges it began.
+    """Answers requests and logs their exchanges.
 
     Args:
-        name: begins the id of every exchange, so that ids of two runs differ.
+        name: prefix of exchange IDs, so that IDs of two runs differ.
     """
 
     def __init__(self, settings: SimulatorSettings, *, name: str) -> None:
@@ -70,14 +70,14 @@ class Dispatcher:
         self._host = host_name()
         self._date = Date()
         self._number = 0
-        model_text(settings.seed)  # Made now, so that the first request does not wait for it.
+        model_text(settings.seed)  # created now, so that the first request is not delayed
 
-    def answer(self, request: Request, *, start_ns: int, now_ns: int) -> Reply | Script:
-        """What ``request`` gets.
+    def answer(self, request: HttpRequest, *, start_ns: int, now_ns: int) -> Reply | Script:
+        """Return the response to a request.
 
         Args:
-            start_ns: the time from which its schedule counts: its arrival, or for a pipelined
-                request the moment at which its turn came.
+            start_ns: origin of its schedule: its arrival, or the end of the previous response
+                for a pipelined request.
         """
         try:
             return self._answer(request, start_ns, now_ns)
@@ -87,78 +87,85 @@ class Dispatcher:
             return self._refuse(request, 400, str(problem))
 
     def reject_unreadable(self, problem: BadRequest) -> Reply:
-        """What a request gets that could not be read to its end; the connection is lost with it."""
+        """Return the reply to a request that cannot be parsed; it closes the connection."""
         return _json(problem.status, openai.error(str(problem), problem.status), None)
 
-    def _answer(self, request: Request, start_ns: int, now_ns: int) -> Reply | Script:
-        asked = request.get(HEADER.lower())
-        question = None if asked is None else parse_question(asked)
+    def _answer(self, request: HttpRequest, start_ns: int, now_ns: int) -> Reply | Script:
+        header = request.get(HEADER.lower())
+        question = None if header is None else parse_question(header)
         if question is not None and question.kind == "clock":
-            said = {"arrived_ns": request.arrived_ns, "left_ns": now_ns, "host": self._host}
-            return _json(200, said, request)
+            times = {"arrived_ns": request.arrived_ns, "left_ns": now_ns, "host": self._host}
+            return _json(200, times, request)
         if question is not None and question.kind == "closed":
             return _json(200, self.exchanges.closed(question.id), request)
         if request.path in _FORMATS:
             _allow(request, "GET", "HEAD", "POST")
-            named = question.id if question is not None else ""
-            opened = self._open(request, start_ns, now_ns, named)
-            return self._perform(opened, question)
+            exchange_id = question.id if question is not None else ""
+            exchange = self._open(request, start_ns, now_ns, exchange_id)
+            return self._respond(exchange, question)
         if request.path in _FIXED:
             _allow(request, "GET", "HEAD")
             return _json(200, _FIXED[request.path], request)
-        raise BadRequest(404, f"no such path: {request.path[:200]}")
+        raise BadRequest(404, f"unknown path: {request.path[:200]}")
 
-    def _open(self, request: Request, start_ns: int, now_ns: int, named: str) -> ExchangeContext:
+    def _open(
+        self, request: HttpRequest, start_ns: int, now_ns: int, named: str
+    ) -> ExchangeContext:
         exchange_id = named or f"{self._name}-{self._number}"
         return ExchangeContext(exchange_id, request, start_ns, self._date.text(now_ns), self._host)
 
-    def _perform(self, opened: ExchangeContext, question: BeaconQuestion | None) -> Reply | Script:
-        request = opened.request
-        call = _api_request(request)
+    def _respond(
+        self, exchange: ExchangeContext, question: BeaconQuestion | None
+    ) -> Reply | Script:
+        request = exchange.request
+        api_request = _api_request(request)
         settings = with_options(self._settings, request.query())
-        # An answer's draws depend on the seed and its number only, so a run can be repeated.
+        # The random draws depend only on the seed and the number of the response, so that a run can
+        # be repeated.
         rng = random.Random(settings.seed << 64 | self._number)  # noqa: S311 (a schedule)
         if question is not None:
-            # The question is about a path that is to be measured, so it goes before the body.
+            # The beacon query measures a path, so it takes precedence over the request body.
             settings = with_beacon(settings, question.schedule, rng)
-            call = replace(call, max_tokens=None)
-        planned = plan(settings, rng, call.max_tokens)
+            api_request = replace(api_request, max_tokens=None)
+        planned = plan(settings, rng, api_request.max_tokens)
         text = model_text(settings.seed)
-        created_s = opened.start_ns // 1_000_000_000
-        form = _FORMATS[request.path](
-            ResponseContext(call, text, self._number, created_s, planned.tokens, planned.cut)
+        created_s = exchange.start_ns // 1_000_000_000
+        response_format = _FORMATS[request.path](
+            ResponseContext(api_request, text, self._number, created_s, planned.tokens, planned.cut)
         )
         if request.method == "HEAD":
-            return Reply(head(200, stream_headers(opened, form, planned)), request.keep_alive)
-        if call.stream:
-            script = stream_script(opened, form, planned, text=text, rng=rng)
+            return Reply(
+                head(200, stream_headers(exchange, response_format, planned)), request.keep_alive
+            )
+        if api_request.stream:
+            script = stream_script(exchange, response_format, planned, text=text, rng=rng)
         else:
-            script = whole_script(opened, form, planned, rng=rng)
+            script = whole_script(exchange, response_format, planned, rng=rng)
         self._number += 1
-        self.exchanges.opened(opened.exchange_id)
+        self.exchanges.opened(exchange.exchange_id)
         return script
 
-    def _refuse(self, request: Request, status: int, message: str) -> Reply:
-        worded = anthropic.error if request.path == "/v1/messages" else openai.error
-        return _json(status, worded(message, status), request)
+    def _refuse(self, request: HttpRequest, status: int, message: str) -> Reply:
+        error = anthropic.error if request.path == "/v1/messages" else openai.error
+        return _json(status, error(message, status), request)
 
 
-def _api_request(request: Request) -> ApiRequest:
+def _api_request(request: HttpRequest) -> ApiRequest:
     if request.method == "POST" and (request.body or request.path in _MODEL_FORMATS):
-        call = parse_api_request(request.body)
-        # Only a model's API has a form for whole answers that is meant by saying nothing.
-        plain = request.path in _PLAIN_FORMATS and call.stream is None
-        return replace(call, stream=True) if plain else call
+        api_request = parse_api_request(request.body)
+        # Model APIs default to a non-streaming response; the other paths default to a stream.
+        plain = request.path in _PLAIN_FORMATS and api_request.stream is None
+        return replace(api_request, stream=True) if plain else api_request
     return ApiRequest(stream=True)
 
 
-def _allow(request: Request, *methods: str) -> None:
+def _allow(request: HttpRequest, *methods: str) -> None:
     if request.method not in methods:
-        raise BadRequest(405, f"{request.path} takes {', '.join(methods)}")
+        raise BadRequest(405, f"{request.path} supports {', '.join(methods)} only")
 
 
-def _json(status: int, payload: Mapping[str, object], request: Request | None) -> Reply:
-    """A JSON reply; without a request it is the connection's last."""
+def _json(status: int, payload: Mapping[str, object], request: HttpRequest | None) -> Reply:
+    """Return a JSON reply; without a request, it closes the connection."""
     keep_alive = request is not None and request.keep_alive
     body = compact(payload).encode()
     headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]

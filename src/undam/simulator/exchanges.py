@@ -1,34 +1,38 @@
-"""What the simulator, as a beacon, remembers of its exchanges. Bounded."""
+"""Log of recent exchanges, for beacon queries. Bounded."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
 
-# Enough for every exchange of a long load run; some 200 bytes each.
-_REMEMBERED = 100_000
+# Enough for a long load test; each entry takes about 200 bytes.
+_MAX_EXCHANGES = 100_000
 
 
 class ExchangeLog:
-    """What became of each exchange; the oldest are forgotten."""
+    """End of each exchange; the oldest ones are dropped."""
 
-    def __init__(self, *, remembered: int = _REMEMBERED) -> None:
-        self._remembered = remembered
+    def __init__(self, *, max_exchanges: int = _MAX_EXCHANGES) -> None:
+        self._max_exchanges = max_exchanges
         self._ends: OrderedDict[str, tuple[int, bool] | None] = OrderedDict()
 
     def opened(self, exchange_id: str) -> None:
-        """Note that an exchange began."""
+        """Record the start of an exchange."""
         self._ends[exchange_id] = None
-        if len(self._ends) > self._remembered:
+        if len(self._ends) > self._max_exchanges:
             self._ends.popitem(last=False)
 
     def ended(self, exchange_id: str, at_ns: int, *, finished: bool) -> None:
-        """Note its end, and whether the whole answer was given to the kernel."""
+        """Record the end of an exchange.
+
+        Args:
+            finished: the complete response was handed to the kernel.
+        """
         if exchange_id in self._ends:
             self._ends[exchange_id] = (at_ns, finished)
 
     def closed(self, exchange_id: str) -> Mapping[str, object]:
-        """The answer to the question ``closed``; ``closed_ns`` is null while it goes on."""
+        """Return the response to a ``closed`` query; ``closed_ns`` is null until the end."""
         known = exchange_id in self._ends
         end = self._ends.get(exchange_id)
         return {

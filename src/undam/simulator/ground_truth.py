@@ -1,4 +1,4 @@
-"""The truth: a file of JSON lines that says when each request came and each event left."""
+"""Ground truth: JSON lines with the arrival of each request and the send time of each event."""
 
 from __future__ import annotations
 
@@ -13,23 +13,21 @@ from undam.errors import UsageError
 
 EndReason = Literal["complete", "client-left", "died", "server-stopped"]
 
-# One write of so many lines, some 30 KB, takes 20 us into the page cache: no schedule notices.
-_PIECE_LINES = 256
-# A busy server has no idle moment: with so many pieces full, one is written between two events.
-_PRESSING_PIECES = 4
+# Lines per write. These 30 KB take about 20 us into the page cache, which delays no event
+# noticeably.
+_BLOCK_LINES = 256
+# A busy server is never idle. With this many full blocks, one is written between two events.
+_MAX_BLOCKS = 4
 
 
 class GroundTruthLog:
-    """Collects lines and writes them when the server has nothing else to do.
-
-    Without a path all of it costs nothing and writes nothing.
-    """
+    """Buffers lines and writes them while the server is idle. Without a path it does nothing."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        # Small pieces and no long buffer, whose growth would copy it between two events.
+        # Small blocks instead of one buffer, which would be copied when it grows.
         self._lines: list[bytes] = []
-        self._pieces: deque[list[bytes]] = deque()
+        self._blocks: deque[list[bytes]] = deque()
         self._fd = -1
         if path is not None:
             try:
@@ -37,7 +35,7 @@ class GroundTruthLog:
                     path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644
                 )
             except OSError as error:
-                raise UsageError(f"cannot write the truth to {path}: {error.strerror}") from None
+                raise UsageError(_cannot_write(path, error)) from None
 
     def __enter__(self) -> Self:
         return self
@@ -51,31 +49,36 @@ class GroundTruthLog:
         self.close()
 
     def request(self, exchange_id: str, arrived_ns: int, path: str) -> None:
-        """A request that a schedule answers came at ``arrived_ns``."""
+        """Record a request whose response has a schedule."""
         self._add({"kind": "request", "id": exchange_id, "arrived_ns": arrived_ns, "path": path})
 
     def event(self, exchange_id: bytes, seq: int, due_ns: int, left_ns: int, size: int) -> None:
-        """Event ``seq`` of ``size`` bytes without framing left; ``left_ns`` is before the send."""
+        """Record that event ``seq`` was sent.
+
+        Args:
+            left_ns: time just before the ``send`` call.
+            size: bytes without framing.
+        """
         if self._fd >= 0:
             self._append(_EVENT % (exchange_id, seq, due_ns, left_ns, size))
 
     def end(self, exchange_id: str, reason: EndReason, at_ns: int) -> None:
-        """The exchange is over."""
+        """Record the end of an exchange."""
         self._add({"kind": "end", "id": exchange_id, "reason": reason, "at_ns": at_ns})
 
     @property
-    def waiting(self) -> bool:
-        """Whether there are lines to write."""
-        return bool(self._lines or self._pieces)
+    def pending(self) -> bool:
+        """Whether there are buffered lines."""
+        return bool(self._lines or self._blocks)
 
     @property
-    def pressing(self) -> bool:
-        """Whether so many lines wait that they must be written even between events."""
-        return len(self._pieces) >= _PRESSING_PIECES
+    def full(self) -> bool:
+        """Whether a block must be written even between two events."""
+        return len(self._blocks) >= _MAX_BLOCKS
 
-    def write_piece(self) -> None:
-        """Write some lines, bounded in time; raises UsageError when the file cannot take them."""
-        lines = self._pieces.popleft() if self._pieces else self._lines
+    def write_block(self) -> None:
+        """Write one block of lines; raises UsageError if the file cannot be written."""
+        lines = self._blocks.popleft() if self._blocks else self._lines
         if lines is self._lines:
             self._lines = []
         data = b"".join(lines)
@@ -83,16 +86,16 @@ class GroundTruthLog:
             while data:
                 data = data[os.write(self._fd, data) :]
         except OSError as error:
-            self._lines, self._pieces = [], deque()
-            raise UsageError(f"cannot write the truth to {self._path}: {error.strerror}") from None
+            self._lines, self._blocks = [], deque()
+            raise UsageError(_cannot_write(self._path, error)) from None
 
     def close(self) -> None:
-        """Write all that is left and close the file; a second call does nothing."""
+        """Write all buffered lines and close the file; a second call does nothing."""
         if self._fd < 0:
             return
         try:
-            while self.waiting:
-                self.write_piece()
+            while self.pending:
+                self.write_block()
         finally:
             os.close(self._fd)
             self._fd = -1
@@ -103,9 +106,13 @@ class GroundTruthLog:
 
     def _append(self, line: bytes) -> None:
         self._lines.append(line)
-        if len(self._lines) >= _PIECE_LINES:
-            self._pieces.append(self._lines)
+        if len(self._lines) >= _BLOCK_LINES:
+            self._blocks.append(self._lines)
             self._lines = []
+
+
+def _cannot_write(path: Path | None, error: OSError) -> str:
+    return f"cannot write the ground truth to {path}: {error.strerror}"
 
 
 _EVENT = b'{"kind": "event", "id": "%b", "seq": %d, "due_ns": %d, "left_ns": %d, "bytes": %d}\n'

@@ -1,4 +1,4 @@
-"""HTTP/1.1 of the simulator: bytes to requests, and the bytes of heads and chunks. Bounded."""
+"""HTTP/1.1 of the simulator: parses requests and formats response heads."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from urllib.parse import parse_qsl
 from undam.http1.request_parser import BadRequest, RequestHead, RequestParser
 
 MAX_HEAD_BYTES = 32 << 10
-"""nginx takes 32 KB of request head, Apache 8 KB a line, Node 16 KB."""
+"""Maximum size of a request head. nginx allows 32 KB, Apache 8 KB per line, Node.js 16 KB."""
 
 MAX_BODY_BYTES = 4 << 20
-"""A million tokens of prompt; parsing it costs 30 ms, which every other stream waits for."""
+"""Maximum size of a request body: a million tokens. Parsing it blocks all streams for 30 ms."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """One whole request.
+class HttpRequest:
+    """One complete request.
 
     Args:
         headers: names in lower case.
-        arrived_ns: when its last byte reached this machine, CLOCK_REALTIME.
+        arrived_ns: arrival of the last byte at this machine (CLOCK_REALTIME).
     """
 
     method: str
@@ -35,7 +35,7 @@ class Request:
     arrived_ns: int
 
     def get(self, name: str) -> str | None:
-        """The first value of a header (name in lower case), or ``None``."""
+        """Return the first value of a header (name in lower case), or ``None``."""
         return next((value for key, value in self.headers if key == name), None)
 
     @property
@@ -44,11 +44,11 @@ class Request:
         return self.target.partition("?")[0]
 
     def query(self) -> list[tuple[str, str]]:
-        """The query's pairs in order; raises BadRequest for too many."""
+        """Return the query's pairs in order; raises BadRequest if there are too many."""
         try:
             return parse_qsl(self.target.partition("?")[2], max_num_fields=50)
         except ValueError:
-            raise BadRequest(400, "the query cannot be read") from None
+            raise BadRequest(400, "the query has too many fields") from None
 
 
 class RequestReader:
@@ -65,10 +65,10 @@ class RequestReader:
         self._body: list[bytes] = []
         self._expects_continue = False
 
-    def receive_data(self, data: bytes, at_ns: int) -> list[Request]:
+    def receive_data(self, data: bytes, at_ns: int) -> list[HttpRequest]:
         """Return the requests that ``data``, which arrived at ``at_ns``, completes."""
         self._parser.receive_data(data)
-        requests: list[Request] = []
+        requests: list[HttpRequest] = []
         try:
             while (request := self._next_request(at_ns)) is not None:
                 requests.append(request)
@@ -83,7 +83,7 @@ class RequestReader:
         self._expects_continue = False
         return wanted
 
-    def _next_request(self, at_ns: int) -> Request | None:
+    def _next_request(self, at_ns: int) -> HttpRequest | None:
         if self._head is None:
             self._head = self._parser.head()
             if self._head is None:
@@ -98,7 +98,7 @@ class RequestReader:
         return _request(head, body, at_ns)
 
 
-def _request(head: RequestHead, body: bytes, at_ns: int) -> Request:
+def _request(head: RequestHead, body: bytes, at_ns: int) -> HttpRequest:
     headers = tuple(
         (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in head.headers
     )
@@ -107,11 +107,13 @@ def _request(head: RequestHead, body: bytes, at_ns: int) -> Request:
         keep_alive = ("connection", "keep-alive") in (
             (name, text.lower()) for name, text in headers
         )
-    return Request(head.method, head.target, f"1.{head.minor}", headers, body, keep_alive, at_ns)
+    return HttpRequest(
+        head.method, head.target, f"1.{head.minor}", headers, body, keep_alive, at_ns
+    )
 
 
 def head(status: int, headers: Iterable[tuple[str, str]]) -> bytes:
-    """The bytes of a response head."""
+    """Return the bytes of a response head."""
     phrase = HTTPStatus(status).phrase
     lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in headers)]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
@@ -120,21 +122,21 @@ def head(status: int, headers: Iterable[tuple[str, str]]) -> bytes:
 def merge_headers(
     defaults: Iterable[tuple[str, str]], given: Iterable[tuple[str, str]]
 ) -> list[tuple[str, str]]:
-    """``defaults`` with those replaced whose name is among the ``given``."""
+    """Return ``defaults`` with the ``given`` headers added; equal names are replaced."""
     given = list(given)
     replaced = {name.lower() for name, _ in given}
     return [pair for pair in defaults if pair[0].lower() not in replaced] + given
 
 
 class Date:
-    """The value of the Date header, made once a second."""
+    """The value of the Date header, formatted once per second."""
 
     def __init__(self) -> None:
         self._second = -1
         self._text = ""
 
     def text(self, now_ns: int) -> str:
-        """The date at ``now_ns``, CLOCK_REALTIME."""
+        """Return the date at ``now_ns`` (CLOCK_REALTIME)."""
         second = now_ns // 1_000_000_000
         if second != self._second:
             self._second, self._text = second, formatdate(second, usegmt=True)

@@ -1,4 +1,4 @@
-"""When each event of an answer is due, as offsets from the request. Pure: no clock, no socket."""
+"""Schedule of a response: due times of its events, as offsets from the request. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NS_PER_MS = 1_000_000
 
 
 class ScheduledEvent(NamedTuple):
-    """One content event, due ``offset_ns`` after the request; with 0 tokens: the answer's end."""
+    """A content event, due ``offset_ns`` after the request; with 0 tokens, the end."""
 
     offset_ns: int
     tokens: int
@@ -24,10 +24,10 @@ class ScheduledEvent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ResponsePlan:
-    """One answer's settings with its length drawn.
+    """Settings of one response, with its length drawn.
 
     Args:
-        cut: the caller's bound on tokens made the answer shorter.
+        cut: the token limit of the request shortened the response.
     """
 
     settings: SimulatorSettings
@@ -36,12 +36,12 @@ class ResponsePlan:
 
     @property
     def events(self) -> int:
-        """Content events of the answer."""
+        """Number of content events."""
         return -(-self.tokens // self.settings.tokens_per_event)
 
 
 def plan(settings: SimulatorSettings, rng: random.Random, max_tokens: int | None) -> ResponsePlan:
-    """Draw how long the answer is, at most ``max_tokens``."""
+    """Draw the length of a response, at most ``max_tokens``."""
     drawn = min(max(1, round(settings.tokens.sample(rng))), MAX_TOKENS)
     if max_tokens is not None and max_tokens < drawn:
         return ResponsePlan(settings, max_tokens, cut=True)
@@ -49,37 +49,37 @@ def plan(settings: SimulatorSettings, rng: random.Random, max_tokens: int | None
 
 
 def with_beacon(
-    settings: SimulatorSettings, asked: BeaconSchedule, rng: random.Random
+    settings: SimulatorSettings, query: BeaconSchedule, rng: random.Random
 ) -> SimulatorSettings:
-    """``settings`` as a beacon's question wants them; values beyond the bounds are cut to them."""
+    """Return ``settings`` changed by a beacon's query; values are limited to their bounds."""
     changes: dict[str, object] = {}
-    if asked.ttft_ms is not None:
-        changes["ttft"] = constant(min(asked.ttft_ms, MAX_DELAY_MS))
-    if asked.gap_ms is not None:
-        changes["gap"] = constant(min(asked.gap_ms, MAX_DELAY_MS))
-    if asked.heartbeat_ms is not None:
-        changes["heartbeat_s"] = min(asked.heartbeat_ms, MAX_DELAY_MS) / 1000
-    if (asked.before, asked.silence_ms, asked.after) != (None, None, None):
-        before = plan(settings, rng, None).events if asked.before is None else asked.before
-        before, after = min(before, MAX_TOKENS), min(asked.after or 0, MAX_TOKENS)
+    if query.ttft_ms is not None:
+        changes["ttft"] = constant(min(query.ttft_ms, MAX_DELAY_MS))
+    if query.gap_ms is not None:
+        changes["gap"] = constant(min(query.gap_ms, MAX_DELAY_MS))
+    if query.heartbeat_ms is not None:
+        changes["heartbeat_s"] = min(query.heartbeat_ms, MAX_DELAY_MS) / 1000
+    if (query.before, query.silence_ms, query.after) != (None, None, None):
+        before = plan(settings, rng, None).events if query.before is None else query.before
+        before, after = min(before, MAX_TOKENS), min(query.after or 0, MAX_TOKENS)
         events = min(max(1, before + after), MAX_TOKENS // settings.tokens_per_event)
         changes |= {
             "tokens": constant(events * settings.tokens_per_event),
             "burst": constant(1),
-            "stall_after": None if asked.silence_ms is None else before,
-            "stall_ms": min(asked.silence_ms or 0, MAX_DELAY_MS),
+            "stall_after": None if query.silence_ms is None else before,
+            "stall_ms": min(query.silence_ms or 0, MAX_DELAY_MS),
         }
     return replace(settings, **changes) if changes else settings  # type: ignore[arg-type]
 
 
-def scheduled_events(answer: ResponsePlan, rng: random.Random) -> Iterator[ScheduledEvent]:
-    """The content events of ``answer`` in order, and last its end, which has no tokens.
+def scheduled_events(plan: ResponsePlan, rng: random.Random) -> Iterator[ScheduledEvent]:
+    """Yield the content events of a response in order, and then its end.
 
-    The first event is due after ``ttft``, each further burst after one gap for every token of
-    an event. A stall stands in place of the gap: before the first event it is added to ``ttft``,
-    after the last one it holds back the end only.
+    The first event is due after ``ttft``. Each further burst is due after one gap per token of an
+    event. A stall replaces the gap. A stall before the first event is added to ``ttft``, and one
+    after the last event delays only the end.
     """
-    settings, left, sent = answer.settings, answer.tokens, 0
+    settings, left, sent = plan.settings, plan.tokens, 0
     each, stall_after = settings.tokens_per_event, settings.stall_after
     stall_ns = int(settings.stall_ms * _NS_PER_MS)
     gaps, bursts = _delays_ns(settings.gap, rng), _sizes(settings.burst, rng)
@@ -107,7 +107,7 @@ def _delays_ns(milliseconds: Distribution, rng: random.Random) -> Iterator[int]:
     def delay() -> int:
         return int(min(milliseconds.sample(rng), MAX_DELAY_MS) * _NS_PER_MS)
 
-    # The common case costs no sampling: an answer is made while others are being sent.
+    # Constants are not sampled again, since a response is prepared while others are being sent.
     return itertools.repeat(delay()) if milliseconds.kind == "constant" else iter(delay, None)
 
 

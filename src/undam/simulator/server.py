@@ -1,6 +1,6 @@
-"""The simulator's server: one thread, one epoll, a heap of due times.
+"""The simulator's server: one thread with one epoll instance and a heap of due times.
 
-A stream is sent at its due time whatever the others do; lateness never adds up.
+Every event is sent at its due time. A late event does not delay the next one.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from undam.wire import timestamps
 from undam.wire.clock import sharpen_timers, wait_readable
 
 _BACKLOG = 4096
-# Between two looks at the sockets: so many streams are served, or connections taken.
+# Maximum number of due streams and of new connections handled between two polls of the sockets.
 _TURNS = 64
 _ACCEPTS = 64
-# With no file descriptor left, taking connections rests for so long; the others go on.
-_REST_NS = 100_000_000
-# An idle moment long enough to write a piece of the truth into the page cache.
+# Pause before the next accept when no file descriptor is left.
+_ACCEPT_PAUSE_NS = 100_000_000
+# Idle time that suffices to write a block of the ground truth into the page cache.
 _IDLE_S = 0.0003
 _SELECT_LIMIT = 1024
 
@@ -38,11 +38,11 @@ _SELECT_LIMIT = 1024
 class Simulator:
     """A model server with a known schedule.
 
-    It listens as soon as it is made; `serve` answers until `stop` is called, from any thread or
-    signal handler. Leaving the ``with`` block closes what is left.
+    It listens from its creation. `serve` answers requests until `stop` is called from any thread
+    or signal handler. Leaving the ``with`` block closes all connections.
 
     Raises:
-        UsageError: it cannot listen there, or cannot write the truth.
+        UsageError: the address or the ground-truth file is not usable.
     """
 
     def __init__(self, settings: SimulatorSettings) -> None:
@@ -78,13 +78,15 @@ class Simulator:
         self.close()
 
     def serve(self) -> None:
-        """ResponseContext until `stop`, then end every exchange and write the rest of the truth.
+        """Answer requests until `stop`, then end all exchanges and write the ground truth.
 
         Raises:
-            UsageError: the truth could not be written.
+            UsageError: the ground truth cannot be written.
         """
         if self._epoll.fileno() >= _SELECT_LIMIT:
-            raise UsageError(f"the process has over {_SELECT_LIMIT} files open: start it apart")
+            raise UsageError(
+                f"over {_SELECT_LIMIT} files are open; run the simulator in its own process"
+            )
         sharpen_timers()
         try:
             while not self._stopping:
@@ -94,13 +96,13 @@ class Simulator:
             self.close()
 
     def stop(self) -> None:
-        """Let `serve` return; before it is called, it will return at once."""
+        """Make `serve` return, also if it is called later."""
         self._stopping = True
-        with contextlib.suppress(OSError):  # Closed already.
+        with contextlib.suppress(OSError):  # already closed
             os.eventfd_write(self._wake_fd, 1)
 
     def close(self) -> None:
-        """Close every socket; the exchanges that were open end as ``server-stopped``."""
+        """Close every socket; exchanges in progress end as ``server-stopped``."""
         if self._closed:
             return
         self._closed = self._stopping = True
@@ -139,18 +141,18 @@ class Simulator:
             due_ns, _, connection = heapq.heappop(due)
             if connection is None:
                 self._epoll.register(self._listener, select.EPOLLIN)
-            # A connection that was told another time since, or closed, has left a dead entry.
+            # Entries of closed connections, or with a replaced due time, are stale.
             elif connection.wake_ns == due_ns and not connection.closed:
-                connection.turn(now_ns)
+                connection.on_due(now_ns)
 
     def _wait(self) -> None:
         seconds = self._idle_s()
-        if self.ground_truth.pressing or (
-            self.ground_truth.waiting and (seconds is None or seconds > _IDLE_S)
+        if self.ground_truth.full or (
+            self.ground_truth.pending and (seconds is None or seconds > _IDLE_S)
         ):
-            self.ground_truth.write_piece()
+            self.ground_truth.write_block()
             seconds = self._idle_s()
-            if self.ground_truth.waiting:
+            if self.ground_truth.pending:
                 seconds = 0.0
         if wait_readable(self._epoll.fileno(), seconds):
             for fd, mask in self._epoll.poll(0):
@@ -163,7 +165,7 @@ class Simulator:
 
     def _ready(self, fd: int, mask: int) -> None:
         if fd in self._connections:
-            self._connections[fd].ready(mask)
+            self._connections[fd].on_ready(mask)
         elif fd == self._listener.fileno():
             self._accept()
 
@@ -177,8 +179,8 @@ class Simulator:
                 continue
             except OSError:
                 self._epoll.unregister(self._listener)
-                rest_ns = time.monotonic_ns() + _REST_NS
-                heapq.heappush(self._due, (rest_ns, next(self._order), None))
+                resume_ns = time.monotonic_ns() + _ACCEPT_PAUSE_NS
+                heapq.heappush(self._due, (resume_ns, next(self._order), None))
                 return
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -195,7 +197,7 @@ def _listen(host: str, port: int) -> socket.socket:
         raise UsageError(f"cannot listen on {host!r}: {error.strerror}") from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Set here, since accepted sockets inherit it: the first bytes are stamped, too.
+        # Accepted sockets inherit this option, so that their first bytes have timestamps, too.
         timestamps.enable(listener)
         listener.bind(address)
         listener.listen(_BACKLOG)

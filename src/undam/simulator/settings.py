@@ -1,4 +1,4 @@
-"""The knobs of the simulator: what may be set, within which bounds, and from which texts."""
+"""Settings of the simulator: bounds, and conversion from flags and queries."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from undam.errors import UsageError
 from undam.timing.distribution import Distribution, constant, parse_distribution
 
 MAX_TOKENS = 100_000
-"""Tokens, and so events, of one answer: twice the longest answer of today's models."""
+"""Maximum tokens, and so events, per response: twice the limit of today's models."""
 
 MAX_DELAY_MS = 3_600_000
-"""The longest single wait, one hour: no idle limit on a path is longer."""
+"""Longest single delay: one hour, longer than usual idle timeouts."""
 
 MAX_EVENT_BYTES = 1 << 20
-"""The largest event; readers bound theirs at this size, too."""
+"""Largest event; readers have the same limit."""
 
-# RFC 9110, 5.6.2 and 5.5. A control character would let a value add lines of its own to the head.
+# RFC 9110, 5.6.2 and 5.5. With control characters, a value could add lines to the head.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\x80-\xff\t]*")
 _FRAMING_HEADERS = {"content-length", "transfer-encoding", "connection"}
@@ -31,7 +31,7 @@ _TTFT, _GAP, _TOKENS, _BURST = constant(200), constant(25), constant(120), const
 
 
 class Framing(StrEnum):
-    """How a streamed body says where it ends."""
+    """How the end of a streamed body is marked."""
 
     CHUNKED = "chunked"
     CLOSE = "close"
@@ -40,23 +40,24 @@ class Framing(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatorSettings:
-    """What the simulator does; every value has the default of `undam sim`.
+    """Settings of a simulator; the defaults are those of `undam sim`.
 
     Args:
         ttft: milliseconds from the request to the first content.
         gap: milliseconds between tokens (with ``burst``: between bursts).
-        tokens: tokens of one answer; at least 1, at most `MAX_TOKENS`.
-        tokens_per_event: tokens in one event, which then comes after as many gaps.
-        burst: events that leave together, as from a speculative decoder.
-        event_bytes: size of a content event; ``None`` is as it comes.
-        heartbeat_s: seconds of silence before a comment is sent; 0 is never.
-        stall_after: content events before the one stall of ``stall_ms``; ``None`` is no stall.
-        die_after: content events after which the connection is closed unfinished.
-        headers: of streams; a name given here replaces the default of that name.
-        headers_late: send the response head only with the first bytes of the body.
+        tokens: tokens per response; at least 1, at most `MAX_TOKENS`.
+        tokens_per_event: tokens per event, which is due after as many gaps.
+        burst: events that are sent together, as from a speculative decoder.
+        event_bytes: size to which content events are padded; ``None`` adds no padding.
+        heartbeat_s: seconds of silence after which a comment is sent; 0 sends none.
+        stall_after: content events before the stall of ``stall_ms``; ``None`` for no stall.
+        die_after: content events after which the connection is closed early.
+        headers: headers of streams; they replace defaults of the same name.
+        headers_late: send the response head together with the first bytes of the body.
+        truth: file for the ground truth.
 
     Raises:
-        UsageError: a value out of its bounds, or two that do not go together.
+        UsageError: a value is out of bounds, or two values contradict each other.
     """
 
     host: str = "127.0.0.1"
@@ -86,28 +87,28 @@ class SimulatorSettings:
         _within("stall", self.stall_ms, 0, MAX_DELAY_MS)
         _within("die-after", self.die_after, 0, MAX_TOKENS)
         if self.heartbeat_s and self.framing is Framing.LENGTH:
-            raise UsageError("heartbeats cannot be counted in advance: not with --framing length")
+            raise UsageError("--heartbeat cannot be combined with --framing length")
         for name, value in self.headers:
             _check_header(name, value)
 
 
 def parse_header(text: str) -> tuple[str, str]:
-    """``'K: V'`` as name and value; raises UsageError without a colon."""
+    """Split ``'K: V'`` into name and value; raises UsageError without a colon."""
     name, colon, value = text.partition(":")
     if not colon:
-        raise UsageError(f"header {text[:80]!r} has no colon: write 'Name: value'")
+        raise UsageError(f"header {text[:80]!r} has no colon; use 'Name: value'")
     return name.strip(), value.strip(" \t")
 
 
 def with_options(
     settings: SimulatorSettings, pairs: Iterable[tuple[str, str]]
 ) -> SimulatorSettings:
-    """``settings`` with the knobs of streams that a command line or a query names.
+    """Return ``settings`` changed by the options of a command line or query.
 
-    Names that are no knob are left alone, as a query has others, too.
+    Unknown names are ignored, since a query may contain others.
 
     Raises:
-        UsageError: a knob whose text cannot be used.
+        UsageError: the value of an option is invalid.
     """
     changes: dict[str, object] = {}
     for name, text in pairs:
@@ -122,21 +123,21 @@ def with_options(
 
 def _within(name: str, value: float | None, low: float, high: float) -> None:
     if value is not None and not low <= value <= high:
-        raise UsageError(f"{name} {value!r}: from {low:g} to {high:g}")
+        raise UsageError(f"{name} must be from {low:g} to {high:g}, not {value!r}")
 
 
 def _check_header(name: str, value: str) -> None:
     if not _HEADER_NAME.fullmatch(name):
-        raise UsageError(f"{name[:80]!r} is no header name")
+        raise UsageError(f"{name[:80]!r} is not a valid header name")
     if not _HEADER_VALUE.fullmatch(value):
-        raise UsageError(f"the value of header {name} holds a line break or a control character")
+        raise UsageError(f"the value of header {name} contains a line break or control character")
     if name.lower() in _FRAMING_HEADERS:
-        raise UsageError(f"header {name} belongs to the framing: use --framing")
+        raise UsageError(f"header {name} is set by the framing: use --framing")
 
 
 def _whole(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 10):
-        raise UsageError(f"{text[:40]!r} is no whole number")
+        raise UsageError(f"{text[:40]!r} is not a whole number")
     return int(text)
 
 
@@ -146,7 +147,7 @@ def _number(text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise UsageError(f"{text[:40]!r} is no number")
+        raise UsageError(f"{text[:40]!r} is not a number")
     return value
 
 
@@ -154,7 +155,7 @@ def _framing(text: str) -> Framing:
     try:
         return Framing(text)
     except ValueError:
-        raise UsageError(f"{text[:40]!r} is none of chunked, close, length") from None
+        raise UsageError(f"{text[:40]!r} is not one of chunked, close, length") from None
 
 
 _STREAM_OPTIONS: Mapping[str, tuple[str, Callable[[str], object]]] = {

@@ -1,6 +1,6 @@
-"""One answer on its way: which bytes are due now, and when to come back. Pure: no clock, no socket.
+"""A response in progress: which bytes are due, and when the next ones are. Pure.
 
-Due times come from the schedule alone, so a late send never puts off the next.
+Due times depend on the schedule only, so a late send does not delay the next one.
 """
 
 from __future__ import annotations
@@ -10,41 +10,41 @@ from dataclasses import dataclass
 from enum import Enum
 
 from undam.http1.chunked import LAST_CHUNK, encode_chunk
-from undam.simulator.apis.form import DueEvent
+from undam.simulator.apis.response_format import DueEvent
 from undam.timing.heartbeat import Heartbeat
 
 HEARTBEAT = b": ping\n\n"
-"""A comment and a blank line: the form that every client knows, as these streams have no ids."""
+"""A comment line and a blank line."""
 
-# What one turn sends at most, so that a stream that is far behind does not starve the others.
-_TURN_EVENTS = 64
-_TURN_BYTES = 64 << 10
+# Limits of one `take`, so that a stream that is far behind does not starve the others.
+_MAX_EVENTS = 64
+_MAX_BYTES = 64 << 10
 
 
 class StreamState(Enum):
-    """Where a stream stands."""
+    """State of a stream."""
 
     RUNNING = "running"
     COMPLETE = "complete"
     DIED = "died"
 
 
-Mark = tuple[int, int, int, int]
-"""An event in some bytes: where it ends, its number, its due time, its size without framing.
+EventEnd = tuple[int, int, int, int]
+"""An event in a byte string: its end, number, due time, and size without framing.
 
-A bare tuple, as one is made for every event in the moment at which that event is due.
+It is a plain tuple, because one is created for every event at its due time.
 """
 
 
 @dataclass(slots=True)
 class Script:
-    """Everything that one exchange is going to send.
+    """The complete response of one exchange.
 
     Args:
-        head_late: the head leaves with the first bytes of the body.
-        die_after: content events after which the connection closes unfinished; ``None`` is never.
-        heartbeat_ns: silence before a comment; 0 is none.
-        keep_alive: the connection may carry another request afterwards.
+        keep_alive: the connection can be used for another request afterwards.
+        head_late: send the head together with the first bytes of the body.
+        die_after: number of content events after which the connection is closed early.
+        heartbeat_ns: silence after which a comment is sent; 0 sends none.
     """
 
     exchange_id: str
@@ -59,8 +59,8 @@ class Script:
     heartbeat_ns: int = 0
 
 
-class Stream:
-    """A `Script` and how far it got."""
+class ScheduledStream:
+    """A `Script` and its progress."""
 
     __slots__ = (
         "_chunked", "_content", "_die_after", "_events", "_heartbeat", "_next", "_seq", "_unsent",
@@ -73,7 +73,7 @@ class Stream:
         self._next = next(script.events, None)
         self._chunked = script.chunked
         self._die_after = script.die_after
-        # Bytes that wait for the next send without an event of their own: a late head.
+        # A late head, which is sent with the next bytes.
         self._unsent = script.head if script.head_late else b""
         self._heartbeat = Heartbeat(script.heartbeat_ns, now_ns) if script.heartbeat_ns else None
         self._content = 0
@@ -83,35 +83,35 @@ class Stream:
 
     @property
     def wake_ns(self) -> int | None:
-        """When `take` has something to give; ``None`` when it never will again."""
+        """When the next bytes are due; ``None`` after the end."""
         if self._next is None or self.state is not StreamState.RUNNING:
             return None
         if self._heartbeat is None:
             return self._next.due_ns
         return min(self._next.due_ns, self._heartbeat.due_ns)
 
-    def take(self, now_ns: int) -> tuple[bytes, list[Mark]]:
-        """The bytes that are due at ``now_ns``, to be sent at once, and the events in them.
+    def take(self, now_ns: int) -> tuple[bytes, list[EventEnd]]:
+        """Return the bytes that are due at ``now_ns`` and the events in them.
 
-        More may be due than one turn sends; `wake_ns` tells.
+        The result is limited in size; `wake_ns` is in the past if more bytes are due.
         """
         if self.state is not StreamState.RUNNING:
             return b"", []
         parts: list[bytes] = []
-        marks: list[Mark] = []
+        event_ends: list[EventEnd] = []
         size = len(self._unsent)
         event = self._next
         while (
             event is not None
             and event.due_ns <= now_ns
-            and len(marks) < _TURN_EVENTS
-            and size < _TURN_BYTES
+            and len(event_ends) < _MAX_EVENTS
+            and size < _MAX_BYTES
         ):
             if event.data:
                 wire = encode_chunk(event.data) if self._chunked else event.data
                 parts.append(wire)
                 size += len(wire)
-                marks.append((size, self._seq, event.due_ns, len(event.data)))
+                event_ends.append((size, self._seq, event.due_ns, len(event.data)))
                 self._seq += 1
             if event.content:
                 self._content += 1
@@ -124,10 +124,10 @@ class Stream:
             self.state = StreamState.COMPLETE
             if self._chunked:
                 parts.append(LAST_CHUNK)
-        return self._with_the_rest(parts, now_ns), marks
+        return self._assemble(parts, now_ns), event_ends
 
-    def _with_the_rest(self, parts: list[bytes], now_ns: int) -> bytes:
-        """``parts`` as one, with a heartbeat where they are none, behind a head that waits."""
+    def _assemble(self, parts: list[bytes], now_ns: int) -> bytes:
+        """Join ``parts`` after a late head; without parts, return a heartbeat if one is due."""
         beat = self._heartbeat
         if beat is not None:
             if not parts and self.state is StreamState.RUNNING and not beat.wait_ns(now_ns):

@@ -1,12 +1,12 @@
-"""What the simulated model says: one endless text a seed, of which every answer is a beginning."""
+"""Text of the simulated model: one endless text per seed; each response is a prefix of it."""
 
 from __future__ import annotations
 
 import random
 from functools import lru_cache
 
-# Short common words, so that a token with its space is about four bytes, as in real vocabularies.
-# Plain letters only: they need no escape in JSON and no care in an event.
+# Short common words, so that a token with its space has about four bytes, as in real vocabularies.
+# Plain letters need no escaping in JSON or SSE.
 _PROSE = (
     "the of and a to in is you that it he was for on are as with his they at be this have from or "
     "one had by word but not what all were we when your can said there use an each which she do "
@@ -16,29 +16,29 @@ _PROSE = (
 )
 _WORDS = _PROSE.split()
 
-# The text comes round after this many tokens; long enough that a reader can't tell.
+# Number of tokens after which the text repeats.
 _PERIOD = 4096
 
 
 class ModelText:
-    """The text of one seed, cut into tokens; each token is a space and a word."""
+    """The text of one seed as tokens; each token is a space and a word."""
 
     def __init__(self, seed: int) -> None:
         rng = random.Random(seed)  # noqa: S311 (a text)
         self._tokens = tuple(b" " + rng.choice(_WORDS).encode() for _ in range(_PERIOD))
 
     def piece(self, start: int, count: int) -> bytes:
-        """Tokens ``start`` to ``start + count`` as one text."""
+        """Return tokens ``start`` to ``start + count`` as one string of bytes."""
         if count == 1:
             return self._tokens[start % _PERIOD]
         return b"".join(self._tokens[i % _PERIOD] for i in range(start, start + count))
 
-    def beginning(self, count: int) -> str:
-        """The first ``count`` tokens: a whole answer of that length."""
+    def prefix(self, count: int) -> str:
+        """Return the first ``count`` tokens, which is a complete response of that length."""
         return self.piece(0, count).decode()
 
 
 @lru_cache(maxsize=16)
 def model_text(seed: int) -> ModelText:
-    """The text of ``seed``, made once."""
+    """Return the cached text of ``seed``."""
     return ModelText(seed)

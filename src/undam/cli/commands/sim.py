@@ -20,9 +20,9 @@ _DEFAULTS = SimulatorSettings()
 
 @click.command(
     epilog="Paths: /v1/chat/completions, /v1/completions, /v1/responses, /v1/messages, /v1/models, "
-    "/sse, /ndjson, /v1/stream (bare `data: token`, which has no room for a stamp), /healthz. "
-    "Every event but [DONE] and those of /v1/stream carries its due time. A request may set "
-    "knobs of its own in the query: ?ttft=0&gap=exp(20)&tokens=50&heartbeat=5."
+    "/sse, /ndjson, /v1/stream (plain `data: token`), /healthz. Every event has its due time, "
+    "except [DONE] and the events of /v1/stream. A request can override options in its query: "
+    "?ttft=0&gap=exp(20)&tokens=50&heartbeat=5."
 )
 @click.option("--host", default=_DEFAULTS.host, show_default=True, help="Address to listen on.")
 @click.option("--port", default=0, show_default=True, help="Port to listen on; 0 picks a free one.")
@@ -45,79 +45,79 @@ _DEFAULTS = SimulatorSettings()
     default=str(_DEFAULTS.tokens),
     show_default=True,
     metavar="N|DIST",
-    help="Length of an answer; a request's max_tokens may cut it.",
+    help="Tokens per response; max_tokens of a request may shorten it.",
 )
 @click.option(
     "--tokens-per-event",
     default="1",
     show_default=True,
     metavar="N",
-    help="Tokens in one event, which comes after N gaps: an engine's stream interval.",
+    help="Tokens per event, which follows N gaps; like the stream interval of an engine.",
 )
 @click.option(
     "--burst",
     default=str(_DEFAULTS.burst),
     show_default=True,
     metavar="N|DIST",
-    help="Events that leave together, one gap after the last ones: a speculative "
-    "decoder is uniform(1,5).",
+    help="Events sent together, one gap after the previous ones; uniform(1,5) resembles "
+    "speculative decoding.",
 )
 @click.option(
     "--event-bytes",
     metavar="N",
-    help="Pad content events to N bytes, framing apart. The least is what the API needs: "
-    "about 13 of /v1/stream, 75 of /sse, 220 of a chat chunk; less changes nothing.",
+    help="Pad content events to N bytes, not counting the framing. Events have at least about "
+    "13 bytes on /v1/stream, 75 on /sse, and 220 as chat chunks.",
 )
 @click.option(
     "--heartbeat",
     default="0",
     show_default=True,
     metavar="S",
-    help="Send the comment `: ping` after S silent seconds, before the first token, "
-    "too; 0 is never. Not on /ndjson.",
+    help="Send the comment `: ping` after S seconds of silence, also before the first token; "
+    "0 sends none. Not on /ndjson.",
 )
 @click.option(
-    "--stall-after", metavar="N", help="Fall silent once, after N content events, for --stall."
+    "--stall-after", metavar="N", help="Stall once, after N content events, for --stall ms."
 )
 @click.option(
     "--stall",
     default="0",
     show_default=True,
     metavar="MS",
-    help="How long the one stall lasts; it stands in place of a gap.",
+    help="Duration of the stall, which replaces a gap.",
 )
 @click.option(
     "--die-after",
     metavar="N",
-    help="Close the connection after N content events, without the body's end: a crashed model.",
+    help="Close the connection after N content events, before the end of the body.",
 )
 @click.option(
     "--framing",
     metavar="chunked|close|length",
     default=_DEFAULTS.framing.value,
     show_default=True,
-    help="How a stream says where it ends; `length` sends a Content-Length up front.",
+    help="How the end of a stream is marked; `length` sends a Content-Length.",
 )
 @click.option(
     "--header",
     "headers",
     multiple=True,
     metavar="'K: V'",
-    help="A header of streams; replaces the default of its name. Repeatable.",
+    help="Header of streams; replaces a default of the same name. Repeatable.",
 )
 @click.option(
     "--headers-late",
     is_flag=True,
-    help="Send the response head only with the first bytes of the body.",
+    help="Send the response head together with the first bytes of the body.",
 )
 @click.option(
     "--truth",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write JSON lines: when each request came, each event was due and left.",
+    help="Write JSON lines with the arrival of requests, and due and send times of events.",
 )
 @click.option("--seed", default="0", show_default=True, metavar="N",
-              help="Same seed, same schedules and texts, request by request.")  # fmt: skip
+              help="Random seed; equal seeds repeat all schedules and texts.")  # fmt: skip
 @json_option
 def command(
     *,
@@ -127,9 +127,9 @@ def command(
     headers_late: bool,
     truth: Path | None,
     json_to: str | None,
-    **knobs: str | None,
+    **options: str | None,
 ) -> None:
-    """Run a model server with a known schedule, until SIGTERM or Ctrl-C.
+    """Run a simulated model server with a known schedule, until SIGTERM or Ctrl-C.
 
     The first line on standard output is `listening on http://HOST:PORT`, or JSON with the URL.
     """
@@ -140,8 +140,8 @@ def command(
         headers_late=headers_late,
         truth=truth,
     )
-    given = [(name, text) for name, text in knobs.items() if text is not None]
-    with Simulator(with_options(settings, given)) as simulator:
+    changes = [(name, text) for name, text in options.items() if text is not None]
+    with Simulator(with_options(settings, changes)) as simulator:
         _raise_file_limit()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: simulator.stop())
@@ -151,7 +151,7 @@ def command(
 
 
 def _raise_file_limit() -> None:
-    """Allow as many streams as the system does; many shells start with 1024 files."""
+    """Raise the limit of open files to the hard limit; many shells start with 1024."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

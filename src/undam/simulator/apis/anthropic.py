@@ -1,16 +1,16 @@
-"""Anthropic's form of an answer: messages. Pure."""
+"""Response format of Anthropic: messages. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from undam.simulator.apis.form import ResponseContext, fragment, split_template
+from undam.simulator.apis.response_format import ResponseContext, fragment, split_template
 
 _PLACEHOLDER = "@"
 
 
 def error(message: str, status: int) -> Mapping[str, object]:
-    """A refusal, as Anthropic words it."""
+    """Return an error body in Anthropic's format."""
     kinds = {404: "not_found_error", 413: "request_too_large"}
     kind = kinds.get(status, "invalid_request_error" if status < 500 else "api_error")
     return {"type": "error", "error": {"type": kind, "message": message}}
@@ -33,7 +33,7 @@ class MessagesFormat:
         )
 
     def opening(self) -> Sequence[bytes]:
-        """message_start, content_block_start, ping."""
+        """Return message_start, content_block_start and ping."""
         block = {"index": 0, "content_block": {"type": "text", "text": ""}}
         return [
             _event("message_start", {"message": self._message([], None, 1)}),
@@ -42,11 +42,11 @@ class MessagesFormat:
         ]
 
     def content(self, text: bytes, seq: int) -> bytes:
-        """A content_block_delta."""
+        """Return a content_block_delta."""
         return self._before + text + self._after
 
     def closing(self, seq: int) -> Sequence[bytes]:
-        """content_block_stop, message_delta with the usage, message_stop."""
+        """Return content_block_stop, message_delta with the usage, and message_stop."""
         delta = {"stop_reason": self._reason(), "stop_sequence": None}
         usage = {"output_tokens": self._answer.tokens}
         return [
@@ -56,9 +56,9 @@ class MessagesFormat:
         ]
 
     def whole(self) -> Mapping[str, object]:
-        """A message object."""
-        said = self._answer.text.beginning(self._answer.tokens)
-        content = [{"type": "text", "text": said}]
+        """Return a message object."""
+        text = self._answer.text.prefix(self._answer.tokens)
+        content = [{"type": "text", "text": text}]
         return self._message(content, self._reason(), self._answer.tokens)
 
     def _reason(self) -> str:
@@ -67,12 +67,12 @@ class MessagesFormat:
     def _message(
         self, content: list[dict[str, str]], reason: str | None, output_tokens: int
     ) -> Mapping[str, object]:
-        prompt = self._answer.call.prompt_tokens
+        prompt = self._answer.request.prompt_tokens
         return {
             "id": f"msg_{self._answer.number}",
             "type": "message",
             "role": "assistant",
-            "model": self._answer.call.model,
+            "model": self._answer.request.model,
             "content": content,
             "stop_reason": reason,
             "stop_sequence": None,

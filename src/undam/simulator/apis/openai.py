@@ -1,23 +1,23 @@
-"""OpenAI's three forms of an answer: chat completions, completions, responses. Pure."""
+"""Response formats of OpenAI: chat completions, completions and responses. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from undam.simulator.apis.form import ResponseContext, fragment, split_template
+from undam.simulator.apis.response_format import ResponseContext, fragment, split_template
 
 _PLACEHOLDER = "@"
 _SSE = "text/event-stream; charset=utf-8"
 
 
 def error(message: str, status: int) -> Mapping[str, object]:
-    """A refusal, as OpenAI words it."""
+    """Return an error body in OpenAI's format."""
     kind = "invalid_request_error" if status < 500 else "server_error"
     return {"error": {"message": message, "type": kind, "param": None, "code": None}}
 
 
 def _usage(answer: ResponseContext) -> Mapping[str, int]:
-    prompt = answer.call.prompt_tokens
+    prompt = answer.request.prompt_tokens
     return {
         "prompt_tokens": prompt,
         "completion_tokens": answer.tokens,
@@ -26,7 +26,7 @@ def _usage(answer: ResponseContext) -> Mapping[str, int]:
 
 
 class _Chunks:
-    """What chat completions and completions share."""
+    """Shared parts of chat completions and completions."""
 
     content_type = _SSE
     stamped = True
@@ -44,7 +44,7 @@ class _Chunks:
             "id": f"{self._prefix}-{self._answer.number}",
             "object": kind,
             "created": self._answer.created_s,
-            "model": self._answer.call.model,
+            "model": self._answer.request.model,
             "choices": choices,
         }
 
@@ -52,7 +52,7 @@ class _Chunks:
         return self._payload(self._kind, [{"index": 0, **piece, "finish_reason": reason}])
 
     def _usage_chunks(self) -> list[bytes]:
-        if not self._answer.call.include_usage:
+        if not self._answer.request.include_usage:
             return []
         return [fragment({**self._payload(self._kind, []), "usage": _usage(self._answer)})]
 
@@ -71,21 +71,21 @@ class ChatFormat(_Chunks):
         )
 
     def opening(self) -> Sequence[bytes]:
-        """The role chunk."""
+        """Return the role chunk."""
         return [fragment(self._chunk({"delta": {"role": "assistant", "content": ""}}))]
 
     def content(self, text: bytes, seq: int) -> bytes:
-        """A content chunk."""
+        """Return a content chunk."""
         return self._before + text + self._after
 
     def closing(self, seq: int) -> Sequence[bytes]:
-        """The finish chunk and, where asked for, the usage chunk."""
+        """Return the finish chunk and, if requested, the usage chunk."""
         return [fragment(self._chunk({"delta": {}}, self._reason)), *self._usage_chunks()]
 
     def whole(self) -> Mapping[str, object]:
-        """A chat.completion object."""
-        said = self._answer.text.beginning(self._answer.tokens)
-        return self._whole("chat.completion", {"message": {"role": "assistant", "content": said}})
+        """Return a chat.completion object."""
+        text = self._answer.text.prefix(self._answer.tokens)
+        return self._whole("chat.completion", {"message": {"role": "assistant", "content": text}})
 
 
 class CompletionFormat(_Chunks):
@@ -98,22 +98,22 @@ class CompletionFormat(_Chunks):
         )
 
     def opening(self) -> Sequence[bytes]:
-        """Nothing: this form has no role."""
+        """Return nothing, since this format has no role."""
         return ()
 
     def content(self, text: bytes, seq: int) -> bytes:
-        """A chunk of text."""
+        """Return a text chunk."""
         return self._before + text + self._after
 
     def closing(self, seq: int) -> Sequence[bytes]:
-        """The finish chunk and, where asked for, the usage chunk."""
+        """Return the finish chunk and, if requested, the usage chunk."""
         finish = self._chunk({"text": "", "logprobs": None}, self._reason)
         return [fragment(finish), *self._usage_chunks()]
 
     def whole(self) -> Mapping[str, object]:
-        """A text_completion object."""
-        said = self._answer.text.beginning(self._answer.tokens)
-        return self._whole("text_completion", {"text": said, "logprobs": None})
+        """Return a text_completion object."""
+        text = self._answer.text.prefix(self._answer.tokens)
+        return self._whole("text_completion", {"text": text, "logprobs": None})
 
 
 class ResponsesFormat:
@@ -134,10 +134,10 @@ class ResponsesFormat:
         )
 
     def opening(self) -> Sequence[bytes]:
-        """response.created to response.content_part.added."""
+        """Return response.created to response.content_part.added."""
         started: Mapping[str, object] = {"response": self._response("in_progress")}
         item: Mapping[str, object] = {"output_index": 0, "item": self._message("in_progress", [])}
-        part = {**self._place(), "part": _part("")}
+        part = {**self._position(), "part": _part("")}
         kinds: tuple[tuple[str, Mapping[str, object]], ...] = (
             ("response.created", started),
             ("response.in_progress", started),
@@ -147,7 +147,7 @@ class ResponsesFormat:
         return [self._event(kind, seq, rest) for seq, (kind, rest) in enumerate(kinds)]
 
     def content(self, text: bytes, seq: int) -> bytes:
-        """A response.output_text.delta."""
+        """Return a response.output_text.delta."""
         return b'%b"output_index":0,"content_index":0,"sequence_number":%d,"delta":"%b"' % (
             self._delta,
             seq,
@@ -155,36 +155,36 @@ class ResponsesFormat:
         )
 
     def closing(self, seq: int) -> Sequence[bytes]:
-        """response.output_text.done to response.completed (or incomplete)."""
-        said = self._answer.text.beginning(self._answer.tokens)
+        """Return response.output_text.done to response.completed (or incomplete)."""
+        text = self._answer.text.prefix(self._answer.tokens)
         status = "incomplete" if self._answer.cut else "completed"
-        item = self._message(status, [_part(said)])
+        item = self._message(status, [_part(text)])
         kinds: tuple[tuple[str, Mapping[str, object]], ...] = (
-            ("response.output_text.done", {**self._place(), "text": said}),
-            ("response.content_part.done", {**self._place(), "part": _part(said)}),
+            ("response.output_text.done", {**self._position(), "text": text}),
+            ("response.content_part.done", {**self._position(), "part": _part(text)}),
             ("response.output_item.done", {"output_index": 0, "item": item}),
             (f"response.{status}", {"response": self.whole()}),
         )
         return [self._event(kind, number, rest) for number, (kind, rest) in enumerate(kinds, seq)]
 
     def whole(self) -> Mapping[str, object]:
-        """A finished response object."""
+        """Return a finished response object."""
         answer = self._answer
         status = "incomplete" if answer.cut else "completed"
-        said = _part(answer.text.beginning(answer.tokens))
+        text = _part(answer.text.prefix(answer.tokens))
         usage = {
-            "input_tokens": answer.call.prompt_tokens,
+            "input_tokens": answer.request.prompt_tokens,
             "output_tokens": answer.tokens,
-            "total_tokens": answer.call.prompt_tokens + answer.tokens,
+            "total_tokens": answer.request.prompt_tokens + answer.tokens,
         }
         why = {"incomplete_details": {"reason": "max_output_tokens"}} if answer.cut else {}
-        done = {"output": [self._message(status, [said])], "usage": usage}
+        done = {"output": [self._message(status, [text])], "usage": usage}
         return {**self._response(status), **why, **done}
 
     def _event(self, kind: str, seq: int, rest: Mapping[str, object]) -> bytes:
         return fragment({"type": kind, "sequence_number": seq, **rest}, event=kind)
 
-    def _place(self) -> Mapping[str, object]:
+    def _position(self) -> Mapping[str, object]:
         return {"item_id": self._item, "output_index": 0, "content_index": 0}
 
     def _response(self, status: str) -> dict[str, object]:
@@ -193,7 +193,7 @@ class ResponsesFormat:
             "object": "response",
             "created_at": self._answer.created_s,
             "status": status,
-            "model": self._answer.call.model,
+            "model": self._answer.request.model,
             "output": [],
             "usage": None,
         }
@@ -211,5 +211,5 @@ class ResponsesFormat:
 _DELTA = b"response.output_text.delta"
 
 
-def _part(said: str) -> Mapping[str, object]:
-    return {"type": "output_text", "text": said, "annotations": []}
+def _part(text: str) -> Mapping[str, object]:
+    return {"type": "output_text", "text": text, "annotations": []}

@@ -1,14 +1,14 @@
-"""Answers of applications that speak no model's API: SSE with JSON, NDJSON, bare tokens. Pure."""
+"""Response formats of applications without a model API: SSE with JSON, NDJSON, tokens. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from undam.simulator.apis.form import ResponseContext
+from undam.simulator.apis.response_format import ResponseContext
 
 
 class _Plain:
-    """No opening and no closing: the framing alone says where the answer ends."""
+    """A format without opening and closing events; the framing marks the end."""
 
     content_type = "text/event-stream; charset=utf-8"
     stamped = True
@@ -19,47 +19,46 @@ class _Plain:
         self._answer = answer
 
     def opening(self) -> Sequence[bytes]:
-        """Nothing."""
+        """Return nothing."""
         return ()
 
     def closing(self, seq: int) -> Sequence[bytes]:
-        """Nothing."""
+        """Return nothing."""
         return ()
 
     def whole(self) -> Mapping[str, object]:
-        """The text and the number of its tokens."""
+        """Return the text and its number of tokens."""
         answer = self._answer
-        return {"text": answer.text.beginning(answer.tokens), "tokens": answer.tokens}
+        return {"text": answer.text.prefix(answer.tokens), "tokens": answer.tokens}
 
 
 class JsonEventFormat(_Plain):
-    """/sse: one JSON object an event."""
+    """/sse: one JSON object per event."""
 
     def content(self, text: bytes, seq: int) -> bytes:
-        """``data: {"token": " word", …}``."""
+        """Return ``data: {"token": " word", …}``."""
         return b'data: {"token":"%b"' % text
 
 
 class NdjsonFormat(_Plain):
-    """/ndjson: one JSON object a line."""
+    """/ndjson: one JSON object per line."""
 
     content_type = "application/x-ndjson"
     terminator = b"\n"
 
     def content(self, text: bytes, seq: int) -> bytes:
-        """``{"token": " word", …}``."""
+        """Return ``{"token": " word", …}``."""
         return b'{"token":"%b"' % text
 
 
 class TokenFormat(_Plain):
-    """/v1/stream: ``data: token``, about twelve bytes an event.
+    """/v1/stream: ``data: token``, about twelve bytes per event.
 
-    There is no room for a stamp: that an event is so small is the point of this form. Padding
-    lengthens the token.
+    Events have no stamp, to keep them this small. Padding lengthens the token.
     """
 
     stamped = False
 
     def content(self, text: bytes, seq: int) -> bytes:
-        """``data: `` and the token with its space."""
+        """Return ``data: `` and the token with its space."""
         return b"data: " + text

@@ -1,4 +1,4 @@
-"""Requests: whole, byte by byte, several at once, malformed, too large."""
+"""RequestReader and response heads: fragmentation, limits and errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from undam.simulator.http import (
     MAX_BODY_BYTES,
     MAX_HEAD_BYTES,
     Date,
-    Request,
+    HttpRequest,
     RequestReader,
     head,
     merge_headers,
@@ -19,7 +19,7 @@ from undam.simulator.http import (
 POST = b"POST /sse?a=1&b=x%20y HTTP/1.1\r\nHost: sim\r\nContent-Length: 3\r\nX: Y\r\n\r\nabc"
 
 
-def test_a_request_is_the_same_whole_and_byte_by_byte() -> None:
+def test_the_result_does_not_depend_on_fragmentation() -> None:
     (whole,) = RequestReader().receive_data(POST, 7)
     reader = RequestReader()
     parts = [request for byte in POST for request in reader.receive_data(bytes([byte]), 7)]
@@ -31,14 +31,14 @@ def test_a_request_is_the_same_whole_and_byte_by_byte() -> None:
     assert whole.arrived_ns == 7
 
 
-def test_requests_in_one_read_are_all_given() -> None:
+def test_all_requests_of_one_read_are_returned() -> None:
     reader = RequestReader()
     assert [r.body for r in reader.receive_data(POST * 3 + POST[:-1], 0)] == [b"abc"] * 3
     assert [r.body for r in reader.receive_data(b"c", 0)] == [b"abc"]
     assert reader.problem is None
 
 
-def test_what_was_whole_before_a_problem_still_counts() -> None:
+def test_complete_requests_before_an_error_are_returned() -> None:
     reader = RequestReader()
     assert len(reader.receive_data(POST + b"nonsense\r\n\r\n", 0)) == 1
     assert reader.problem is not None
@@ -46,7 +46,7 @@ def test_what_was_whole_before_a_problem_still_counts() -> None:
 
 
 @pytest.mark.parametrize("size", [100, 65536])
-def test_an_endless_head_is_refused_whatever_the_reads(size: int) -> None:
+def test_an_endless_head_is_refused(size: int) -> None:
     reader = RequestReader()
     data = b"GET / HTTP/1.1\r\n" + b"A: " + b"x" * (MAX_HEAD_BYTES + 70_000)
     for start in range(0, len(data), size):
@@ -65,17 +65,17 @@ def test_a_head_that_is_too_large_in_one_read_is_refused() -> None:
     assert reader.problem.status == 431
 
 
-def test_a_large_body_within_the_bound_is_no_large_head() -> None:
+def test_a_body_does_not_count_towards_the_head_limit() -> None:
     reader = RequestReader()
     body = b"x" * (MAX_HEAD_BYTES * 3)
     data = b"POST / HTTP/1.1\r\nHost: sim\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-    got = [request for i in range(0, len(data), 50_000)
+    requests = [request for i in range(0, len(data), 50_000)
            for request in reader.receive_data(data[i : i + 50_000], 0)]  # fmt: skip
-    assert [request.body for request in got] == [body]
+    assert [request.body for request in requests] == [body]
     assert reader.problem is None
 
 
-def test_a_body_over_the_bound_is_refused() -> None:
+def test_a_body_over_the_limit_is_refused() -> None:
     reader = RequestReader()
     reader.receive_data(b"POST / HTTP/1.1\r\nHost: sim\r\nTransfer-Encoding: chunked\r\n\r\n", 0)
     for _ in range(MAX_BODY_BYTES // 65536 + 1):
@@ -85,15 +85,15 @@ def test_a_body_over_the_bound_is_refused() -> None:
     assert reader.problem.status == 413
 
 
-def test_continue_is_wanted_once_and_only_while_the_body_is_missing() -> None:
+def test_continue_is_needed_once_and_only_before_the_body() -> None:
     expecting = b"POST / HTTP/1.1\r\nHost: sim\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
     reader = RequestReader()
     reader.receive_data(expecting, 0)
     assert reader.take_continue()
     assert not reader.take_continue()
-    impatient = RequestReader()
-    impatient.receive_data(expecting + b"abc", 0)
-    assert not impatient.take_continue()
+    with_body = RequestReader()
+    with_body.receive_data(expecting + b"abc", 0)
+    assert not with_body.take_continue()
 
 
 def test_an_offer_to_upgrade_is_answered_as_a_plain_request() -> None:
@@ -105,7 +105,7 @@ def test_an_offer_to_upgrade_is_answered_as_a_plain_request() -> None:
     assert request.keep_alive
 
 
-def test_a_target_that_is_a_whole_url_has_a_path() -> None:
+def test_absolute_form_targets_have_a_path() -> None:
     (request,) = RequestReader().receive_data(
         b"GET http://sim:80/sse?x=1 HTTP/1.1\r\nHost: sim:80\r\n\r\n", 0
     )
@@ -113,12 +113,12 @@ def test_a_target_that_is_a_whole_url_has_a_path() -> None:
 
 
 def test_too_many_query_parameters_are_refused() -> None:
-    request = Request("GET", "/?" + "&".join(["a=1"] * 60), "1.1", (), b"", True, 0)
+    request = HttpRequest("GET", "/?" + "&".join(["a=1"] * 60), "1.1", (), b"", True, 0)
     with pytest.raises(BadRequest):
         request.query()
 
 
-def test_given_headers_replace_defaults_of_their_name() -> None:
+def test_given_headers_replace_defaults_of_the_same_name() -> None:
     assert merge_headers([("A", "1"), ("B", "2")], [("a", "3"), ("a", "4")]) == [
         ("B", "2"), ("a", "3"), ("a", "4"),
     ]  # fmt: skip

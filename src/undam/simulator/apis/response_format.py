@@ -1,0 +1,156 @@
+"""Shared parts of all response formats: the beacon stamp and the order of events. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from undam.simulator.api_request import ApiRequest
+from undam.simulator.schedule import ScheduledEvent
+from undam.simulator.text import ModelText
+
+
+class DueEvent(NamedTuple):
+    """Bytes that are due at ``due_ns``; ``content`` marks events with tokens.
+
+    An entry without data is not an event; it sets the earliest end of the stream.
+    """
+
+    due_ns: int
+    data: bytes
+    content: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseContext:
+    """Values that all events of one response share.
+
+    Args:
+        number: sequence number since the simulator started; part of the response ID.
+        tokens: length of the response.
+        cut: the token limit of the request shortened the response.
+    """
+
+    request: ApiRequest
+    text: ModelText
+    number: int
+    created_s: int
+    tokens: int
+    cut: bool
+
+
+class ResponseFormat(Protocol):
+    """Response format of one API.
+
+    A fragment is an event without its end: the stamp and ``terminator`` are appended to it. So a
+    JSON fragment lacks its last brace.
+    """
+
+    content_type: str
+    stamped: bool
+    terminator: bytes
+    last: bytes
+    """Last bytes of the stream, without a stamp; may be empty."""
+
+    def opening(self) -> Sequence[bytes]:
+        """Return fragments to send together with the first content."""
+        ...
+
+    def content(self, text: bytes, seq: int) -> bytes:
+        """Return the fragment of some text, which is event ``seq`` of the stream."""
+        ...
+
+    def closing(self, seq: int) -> Sequence[bytes]:
+        """Return fragments that end the response; the first is event ``seq`` of the stream."""
+        ...
+
+    def whole(self) -> Mapping[str, object]:
+        """Return the body of a non-streaming response."""
+        ...
+
+
+def fragment(payload: Mapping[str, object], *, event: str = "") -> bytes:
+    """Return the SSE event of ``payload`` without its last brace."""
+    name = f"event: {event}\n" if event else ""
+    return f"{name}data: {compact(payload)[:-1]}".encode()
+
+
+def split_template(
+    payload: Mapping[str, object], placeholder: str, *, event: str = ""
+) -> tuple[bytes, bytes]:
+    """Return the fragment of ``payload`` before and after the value ``placeholder``.
+
+    It is called once per stream, so that an event needs a concatenation and no JSON encoding.
+    """
+    # The placeholder is the last value, so `rpartition` finds it even if a model has its name.
+    before, _, after = fragment(payload, event=event).rpartition(placeholder.encode())
+    return before, after
+
+
+def compact(payload: Mapping[str, object]) -> str:
+    """Return JSON without spaces, as model servers send it."""
+    return json.dumps(payload, separators=(",", ":"))
+
+
+def due_events(
+    response_format: ResponseFormat,
+    text: ModelText,
+    scheduled_events: Iterable[ScheduledEvent],
+    *,
+    start_ns: int,
+    event_bytes: int | None,
+) -> Iterator[DueEvent]:
+    """Yield the events of one response in order, each created on demand.
+
+    Args:
+        start_ns: origin of the schedule (CLOCK_REALTIME).
+        event_bytes: size to which content events are padded; larger ones are not changed.
+    """
+    seq = sent = 0
+    for offset_ns, tokens in scheduled_events:
+        due_ns = start_ns + offset_ns
+        if not sent:
+            for opening in response_format.opening():
+                yield DueEvent(due_ns, _finish(response_format, opening, seq, due_ns), False)
+                seq += 1
+        if tokens:
+            data = _finish(
+                response_format, response_format.content(text.piece(sent, tokens), seq), seq, due_ns
+            )
+            if event_bytes is not None and event_bytes > len(data):
+                data = _pad(response_format, data, event_bytes - len(data))
+            yield DueEvent(due_ns, data, True)
+            seq, sent = seq + 1, sent + tokens
+            continue
+        for closing in response_format.closing(seq):
+            yield DueEvent(due_ns, _finish(response_format, closing, seq, due_ns), False)
+            seq += 1
+        # ``last`` may be empty; its due time still delays the end of the stream.
+        yield DueEvent(due_ns, response_format.last, False)
+
+
+def _finish(response_format: ResponseFormat, unfinished: bytes, seq: int, due_ns: int) -> bytes:
+    if not response_format.stamped:
+        return unfinished + response_format.terminator
+    return b'%b,"undam":{"seq":%d,"due_ns":%d}}%b' % (
+        unfinished,
+        seq,
+        due_ns,
+        response_format.terminator,
+    )
+
+
+_PAD = b',"pad":"%b"}}'
+
+
+def _pad(response_format: ResponseFormat, data: bytes, padding: int) -> bytes:
+    """Lengthen ``data`` by ``padding`` bytes, inside the stamp if there is one."""
+    body = data[: -len(response_format.terminator)]
+    if not response_format.stamped:
+        return body + b"x" * padding + response_format.terminator
+    padding -= len(_PAD) - len(b"%b}}")
+    if padding < 0:
+        return data
+    return body[:-2] + _PAD % (b"x" * padding) + response_format.terminator
