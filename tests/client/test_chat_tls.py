@@ -91,7 +91,5 @@ def test_the_limits_hold(
         while connection.recv(1000):
             pass
 
-    started = time.monotonic()
     with serving(script, contexts[0]) as server, pytest.raises(kind):
         ask(library, server.url(scheme="https"), contexts[1], **limits)
-    assert time.monotonic() - started < 10

@@ -53,7 +53,8 @@ def on_both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..
     run.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=[*signature.parameters.values(), loop], return_annotation=None
     )
-    return pytest.mark.parametrize("loop", ["asyncio", "uvloop"])(run)
+    parametrized: Callable[..., None] = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])(run)
+    return parametrized
 
 
 @pytest.fixture

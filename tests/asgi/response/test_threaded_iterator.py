@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from support.asgi_calls import run
+from support.eventually import eventually_async
 from undam.asgi.response.threaded_iterator import ThreadedIterator
 
 
@@ -138,10 +138,7 @@ def test_closing_it_closes_the_generator_once_in_its_own_thread() -> None:
         iterator = ThreadedIterator(source())
         await anext(iterator)
         await iterator.aclose()
-        deadline = time.monotonic() + 10
-        while not finals:
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.001)
+        await eventually_async(lambda: finals, on_loop=True)
 
     run(main())
     assert finals == threads
