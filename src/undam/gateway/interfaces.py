@@ -1,8 +1,8 @@
-"""What the parts of the gateway know of each other: the relay moves bytes, a router decides, an
-observer counts. Nothing here does anything.
+"""Interfaces between the parts of the gateway: the relay moves bytes, a router decides, an observer
+counts. This module contains data types and protocols only.
 
-Every moment is in seconds of ``time.monotonic``, taken once by the relay; nobody reads the clock
-again. All calls come from the one thread of the event loop and must return at once.
+All times are seconds of ``time.monotonic``. The relay reads the clock once per event and passes the
+time on. All calls come from the thread of the event loop and must return at once.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from undam.http1.headers import RawHeaders
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """One model server. Two that are equal share their idle connections.
+    """One model server. Equal upstreams share their idle connections.
 
     Args:
-        name: what logs and metrics call it.
-        base_path: goes before the path of every request; without a slash at its end.
-        tls: how to speak TLS to it; ``None`` for plain text.
-        max_idle: connections kept open for the next request.
-        idle_s: how long one is kept; below the 60 s after which most servers hang up.
+        name: shown in logs and metrics.
+        base_path: prepended to the path of every request; no trailing slash.
+        tls: context for TLS; ``None`` for plain text.
+        max_idle: idle connections kept for the next request.
+        idle_s: how long a connection may be idle. Most servers close idle connections after 60 s,
+            so this must be lower.
     """
 
     name: str
@@ -45,28 +46,28 @@ class Upstream:
 
     @property
     def authority(self) -> str:
-        """What its Host header says."""
+        """Value of the Host header; the default port is left out."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (80 if self.tls is None else 443) else f"{host}:{self.port}"
 
 
 @dataclass(slots=True)
 class RequestInfo:
-    """One request, as far as a decision may depend on it.
+    """The properties of a request that decisions depend on.
 
     Args:
-        target: path and query, as the client sent them (never a whole URL).
-        headers: without those that concern only the client's connection; from the first content on
-            only those of tracing, as a stream may last.
-        api: by the path; ``PLAIN`` for one that is no model API's.
-        streams: the body asks that API for a stream.
-        model: what the body names, of an API's request; "" else.
-        repeatable: sending it twice does no harm: by its method, or a model API's request without
-            ``store`` and ``background``, or one with an Idempotency-Key.
-        body_bytes: of the body, as far as it was read before the decision.
-        request_id: the client's X-Request-Id if it is a sound one, else one made here.
-        client: the address of the client's end.
-        key_name: which of the gateway's keys it came with; set by ``Router.admit``.
+        target: path and query as sent by the client; never an absolute URL.
+        headers: without hop-by-hop headers. After the first content only the tracing headers
+            remain, to save memory while a long stream runs.
+        api: the API of this path; ``PLAIN`` if the path is not a known model API.
+        streams: the body requests a stream from that API.
+        model: the model named in the body; "" if the path is not a model API.
+        repeatable: sending the request twice is harmless. True for safe methods, for requests of a
+            model API without ``store`` and ``background``, and with an Idempotency-Key header.
+        body_bytes: size of the body, or of the part read before the decision.
+        request_id: the X-Request-Id of the client if it is well-formed, else a generated one.
+        client: address of the client.
+        key_name: name of the API key in use; set by ``Router.admit``.
     """
 
     method: str
@@ -87,7 +88,7 @@ class RequestInfo:
         return self.target.partition("?")[0]
 
     def get(self, name: bytes) -> bytes | None:
-        """The first value of a header (name in lower case), or ``None``."""
+        """Return the first value of a header (``name`` in lower case), or ``None``."""
         for key, value in self.headers:
             if key.lower() == name:
                 return value
@@ -95,41 +96,42 @@ class RequestInfo:
 
 
 class UpstreamResult(StrEnum):
-    """How one upstream did with one request."""
+    """Result of one request at one upstream."""
 
     OK = "ok"
-    """A whole answer, of any status but those of `STATUS`."""
+    """A complete response with any status except those of `STATUS`."""
     REFUSED = "refused"
     """No connection."""
     TIMEOUT = "timeout"
-    """No connection, no content or no further byte in the time allowed."""
+    """No connection, no content or no further data within the limit."""
     STATUS = "status"
-    """It answered 502, 503 or 504."""
+    """The status was 502, 503 or 504."""
     DIED = "died"
-    """The connection broke, or what came was no HTTP."""
+    """The connection broke, or the response was not valid HTTP."""
     CANCELLED = "cancelled"
-    """Ended from this side: the client left, or another upstream was first. No fault of its."""
+    """Ended by the gateway: the client left, or another upstream answered first. Not the
+    upstream's fault."""
 
 
 class EndReason(StrEnum):
-    """Why a record ended."""
+    """Why a request ended."""
 
     COMPLETE = "complete"
     INCOMPLETE = "incomplete"
-    """The upstream ended a stream in good order and did not say that the answer is complete."""
+    """The upstream closed the stream properly, but without the end marker of its API."""
     CLIENT_LEFT = "client-left"
     CLIENT_FROZEN = "client-frozen"
     UPSTREAM_REFUSED = "upstream-refused"
     UPSTREAM_TIMEOUT = "upstream-timeout"
-    """No content in the time allowed."""
+    """No content within the limit."""
     UPSTREAM_SILENT = "upstream-silent"
-    """No byte for the idle timeout, after the first content."""
+    """No data for the idle timeout, after the first content."""
     UPSTREAM_DIED = "upstream-died"
     UPSTREAM_ERROR = "upstream-error"
-    """Its error status came after heartbeats and was told as an event."""
+    """The error status came after heartbeats and was sent as an event."""
     NO_UPSTREAM = "no-upstream"
     REFUSED = "refused"
-    """By admission, or because the request cannot be served here (an upgrade)."""
+    """Refused by admission control, or not supported (an upgrade)."""
     BAD_REQUEST = "bad-request"
     LOCAL = "local"
     """Answered by the gateway itself."""
@@ -141,19 +143,20 @@ AttemptKind = Literal["first", "retry", "hedge"]
 
 @dataclass(slots=True, eq=False)
 class RequestRecord:
-    """One request on its way through, filled in as it goes; an observer reads it.
+    """Record of one request, filled in while the request runs and read by an observer.
 
     Args:
-        request: ``None`` where the request could not be read.
-        reads: those of an event stream from its first content on, each one write to the client.
-        upstream: the one whose answer the client got or gets; before that, the last one asked.
-        status: what the client was told; 0 while nothing, or if it left before.
-        bytes_out: towards the client, heads and heartbeats included.
-        hedged: "lost" if the second request was sent and the first won, "won" if the second did.
-        detail: of the end_reason, one line without anything of the prompt or a key.
-        tracing: headers that replace those of the same names towards upstreams; for
-            ``Observer.began`` to fill.
-        observed: whatever the observer keeps of it.
+        request: ``None`` if the request could not be parsed.
+        reads: reads of an event stream from its first content on; each is one write to the client.
+        upstream: the upstream whose response the client gets; before that is known, the last one
+            the request was sent to.
+        status: status sent to the client; 0 if none was sent.
+        bytes_out: bytes sent to the client, heads and heartbeats included.
+        hedged: "sent" if a second request was sent, then "won" or "lost" for the second request.
+        detail: one line about the end, without parts of the prompt or of a key.
+        tracing: headers that replace those of the same names towards upstreams; filled in by
+            ``Observer.began``.
+        observed: state of the observer.
     """
 
     request: RequestInfo | None
@@ -176,11 +179,11 @@ class RequestRecord:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A request that is not let in: told in the API's own form.
+    """A request that is not admitted. The client gets it in the form of its API.
 
     Args:
-        kind: the error's type as the APIs name it, e.g. ``rate_limit_error``.
-        retry_after_s: becomes Retry-After, rounded up.
+        kind: error type as the APIs name it, for instance ``rate_limit_error``.
+        retry_after_s: value for Retry-After, which is rounded up.
     """
 
     status: int
@@ -191,16 +194,16 @@ class Refusal:
 
 
 class Permit(Protocol):
-    """A request that was let in."""
+    """Permission to run one request."""
 
     def release(self) -> None:
-        """It is over; called once."""
+        """Give the permit back; called once, when the request is over."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class LocalResponse:
-    """An answer of the gateway's own."""
+    """A response of the gateway itself."""
 
     status: int
     content_type: bytes
@@ -208,91 +211,96 @@ class LocalResponse:
 
 
 class Router(Protocol):
-    """Decides where requests go. Read anew for each request, so it may be replaced at any time;
-    what `choose` gave is told to the same router's `began` and `ended`."""
+    """Decides where requests go.
+
+    The router may be replaced at any time. A request keeps the router it started with, so that
+    `began` and `ended` reach the router that chose the upstream.
+    """
 
     def page(self, request: RequestInfo) -> LocalResponse | Awaitable[LocalResponse] | None:
-        """The gateway's own answer (all paths under ``/-/``); ``None``: it goes to an upstream."""
+        """Return the gateway's own response (for paths under ``/-/``), or ``None`` to forward."""
         ...
 
     def admit(self, request: RequestInfo) -> Permit | Refusal | Awaitable[Permit | Refusal]:
-        """Let it in, now or after a wait in the queue.
+        """Admit the request, at once or after a wait in a queue.
 
-        It may change ``request.headers`` (the client's key goes, the upstream's comes), so the head
-        towards upstreams is made after it. What waits is a future: if the client leaves it is
-        cancelled, and a permit that it already has is released.
+        This may change ``request.headers`` (the client's key is removed, the upstream's is added),
+        so the forwarded head is built afterwards. If the client leaves during the wait, the
+        awaitable is cancelled; a permit that was already granted must then be released by it.
         """
         ...
 
     def choose(self, request: RequestInfo, tried: Collection[Upstream]) -> Upstream | None:
-        """Where to send it, none of ``tried``; ``None`` if there is nowhere (left).
+        """Return an upstream that is not in ``tried``, or ``None`` if there is none.
 
-        Nothing is reserved: it is also asked only to learn whether there is another one.
+        Nothing is reserved. The call may only serve to find out whether there is another upstream.
         """
         ...
 
     def began(self, upstream: Upstream, request: RequestInfo) -> None:
-        """It was sent there, or waits for a connection."""
+        """Record that the request was sent to ``upstream``, or waits for a connection to it."""
         ...
 
     def ended(self, upstream: Upstream, request: RequestInfo, result: UpstreamResult) -> None:
-        """It is over there; once for each `began`."""
+        """Record the result at ``upstream``; called once for each `began`."""
         ...
 
     def hedge_after_s(self, request: RequestInfo) -> float | None:
-        """After how long without content a second upstream may be asked; ``None``: never.
+        """Return after how long without content to hedge; ``None`` for never.
 
-        Asked once for each request that is repeatable and streams.
+        Called once for each request that streams and is repeatable.
         """
         ...
 
     def may_hedge(self, request: RequestInfo) -> bool:
-        """Whether budget and load allow it right now; a yes is followed by `choose`."""
+        """Return whether budget and load allow a hedge now; if so, `choose` is called next."""
         ...
 
     def saw_first_content(self, upstream: Upstream, request: RequestInfo, ttft_s: float) -> None:
-        """``upstream`` gave its first content ``ttft_s`` after it was asked."""
+        """Record that the first content came ``ttft_s`` after the request went to ``upstream``."""
         ...
 
 
 class Observer(Protocol):
-    """Is told what happens; moments and counts stand in the record."""
+    """Receives the events of requests. Times and counts are in the record."""
 
     def began(self, record: RequestRecord) -> None:
-        """A whole request was read, or its head where the body is passed on as it comes."""
+        """Handle a request that was read completely, or its head if its body is streamed."""
         ...
 
     def sent(self, record: RequestRecord, upstream: Upstream, why: AttemptKind) -> None:
-        """It goes to ``upstream``; of the first one it is told some ms later, but before anything
-        else is told of it."""
+        """Handle an attempt at ``upstream``.
+
+        The first attempt is reported a few milliseconds late, but before any other event.
+        """
         ...
 
     def hedge_denied(self, record: RequestRecord) -> None:
-        """It was time to hedge, but budget, load or the number of upstreams did not allow it."""
+        """Handle a hedge that was due, but not possible: budget, load, or no other upstream."""
         ...
 
     def first_content(self, record: RequestRecord) -> None:
-        """``record.content_at`` is known, and ``upstream`` is the one that won."""
+        """Handle the first content; ``record.content_at`` and ``record.upstream`` are final."""
         ...
 
     def gaps(self, record: RequestRecord, gaps: Sequence[float]) -> None:
-        """The seconds between the reads that brought bytes of a stream, from the first content on.
+        """Handle the seconds between reads of a stream, from the first content on.
 
-        Some hundred at a time and at the end, so that nothing is called per token. The list is
-        the observer's to keep.
+        They are reported in batches of more than a hundred and at the end, so that nothing is
+        called per token. The observer may keep the sequence.
         """
         ...
 
     def heartbeat(self, record: RequestRecord) -> None:
-        """A comment went to the client."""
+        """Handle a comment that was sent to the client."""
         ...
 
     def upstream_failed(
         self, record: RequestRecord, upstream: Upstream, result: UpstreamResult
     ) -> None:
-        """An upstream failed, whether or not the client learns of it."""
+        """Handle the failure of an upstream, whether or not it affects the client."""
         ...
 
     def ended(self, record: RequestRecord) -> None:
-        """It is over; ``record.end_reason`` says why. The last call for it, and always made."""
+        """Handle the end of the request. This is the last call for it, and is always made."""
         ...

@@ -1,4 +1,4 @@
-"""Errors in the form of each API, for a status and in mid-stream."""
+"""Errors in the format of each API, as a body and as an event."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def _event(data: bytes) -> Event:
         ),
     ],
 )
-def test_its_own_readers_take_it_for_an_error(api: Api, data: object) -> None:
+def test_the_api_reads_the_event_as_an_error(api: Api, data: object) -> None:
     assert callable(data)
     event = _event(data(api))
     meaning = api.read(event.event, event.data)
     assert meaning.kind is Kind.ERROR
     assert meaning.text == "it \n broke"
-    # Chat clients take named events for something else.
+    # Chat clients do not handle named events.
     assert (event.event == "message") is (api in (CHAT, COMPLETIONS))
 
 
@@ -46,9 +46,7 @@ def test_its_own_readers_take_it_for_an_error(api: Api, data: object) -> None:
     "body", [b"", b"<h1>Bad  \r\n Gateway</h1>", b"[" * 100_000, b'{"error": "text"}', b"\xff" * 9]
 )
 @pytest.mark.parametrize("api", _APIS, ids=lambda api: api.name)
-def test_what_an_upstream_says_in_another_form_is_told_as_the_message(
-    api: Api, body: bytes
-) -> None:
+def test_an_error_body_in_another_format_becomes_the_message(api: Api, body: bytes) -> None:
     event = _event(upstream_error_event(api, 500, body))
     meaning = api.read(event.event, event.data)
     assert meaning.kind is Kind.ERROR
@@ -56,9 +54,9 @@ def test_what_an_upstream_says_in_another_form_is_told_as_the_message(
     assert len(meaning.text) < 600
 
 
-def test_anthropic_names_the_kind_by_the_status() -> None:
-    said = json.loads(error_body(MESSAGES, 503, "none"))
-    assert said == {"type": "error", "error": {"type": "overloaded_error", "message": "none"}}
+def test_the_error_type_of_anthropic_depends_on_the_status() -> None:
+    payload = json.loads(error_body(MESSAGES, 503, "none"))
+    assert payload == {"type": "error", "error": {"type": "overloaded_error", "message": "none"}}
     assert json.loads(error_body(CHAT, 503, "none"))["error"]["type"] == "server_error"
     refused = json.loads(error_body(MESSAGES, 401, "no", "authentication_error"))
     assert refused["error"]["type"] == "authentication_error"

@@ -1,4 +1,4 @@
-"""Whole events pass, their bytes unchanged, however they are cut."""
+"""Event framer: it returns whole events with unchanged bytes, whatever the cuts."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from undam.sse import Parser
         (b"data: a\r\r", 9),
         (b"data: a\r\rdata: b\r", 9),
         (b"data: a\n\r", 9),
-        # A line end that may be the first half of one.
+        # A line end that may be the first half of a CRLF.
         (b"data: a\r\n\r", 10),
         (b": comment\n", 10),
         (b": comment", 0),
         (b": one\n: two\n: thr", 12),
         (b"data: a\n\n: comment\r\n", 20),
-        # Within an event a comment ends nothing.
+        # A comment inside an event is not a boundary.
         (b"data: a\n: comment\n", 0),
         (b"\n: left over from a CRLF\n", 25),
         (b"id: 7\n", 0),
     ],
 )
-def test_where_the_last_whole_event_ends(data: bytes, whole: int) -> None:
+def test_the_last_boundary_is_found(data: bytes, whole: int) -> None:
     assert last_boundary(data) == whole
 
 
@@ -52,7 +52,7 @@ _ENDS = st.sampled_from([b"\n", b"\n", b"\r\n", b"\r"])
     st.lists(st.integers(1, 12), max_size=60),
     st.integers(1, 40),
 )
-def test_bytes_stay_as_they_are_and_a_comment_fits_between_any_two_pieces(
+def test_a_comment_between_any_two_pieces_does_not_change_the_events(
     lines: list[tuple[bytes, bytes]], cuts: list[int], most: int
 ) -> None:
     data = b"".join(line + end for line, end in lines)
@@ -63,7 +63,7 @@ def test_bytes_stay_as_they_are_and_a_comment_fits_between_any_two_pieces(
         at += size
         out.append(piece)
         commented += piece
-        if not framer.torn:
+        if not framer.inside_event:
             commented += b": here\n"
         assert len(framer.held) <= most
     assert b"".join(out) + framer.flush() == data
@@ -76,12 +76,12 @@ def test_bytes_stay_as_they_are_and_a_comment_fits_between_any_two_pieces(
     assert events(commented) == events(data)
 
 
-def test_an_event_too_large_to_hold_passes_in_pieces_until_its_end() -> None:
+def test_an_event_too_large_to_hold_is_returned_in_pieces() -> None:
     framer = EventFramer(10)
     assert framer.take(b"data: " + b"x" * 20) == b"data: " + b"x" * 20
-    assert (framer.torn, framer.level) == (True, False)
+    assert (framer.inside_event, framer.at_boundary) == (True, False)
     assert framer.take(b"xx\n") == b"xx\n"
     assert framer.take(b"\nda") == b"\n"
-    assert (framer.torn, framer.held) == (False, b"da")
+    assert (framer.inside_event, framer.held) == (False, b"da")
     assert framer.flush() == b"da"
-    assert framer.level
+    assert framer.at_boundary

@@ -1,4 +1,4 @@
-"""Which reads of an upstream pass as they came, and that the bytes are the same on either way."""
+"""Connection to an upstream: which reads take the fast path; no byte is lost or changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import cast
 
 import pytest
 
-from support.chunked import chunk
+from support.chunked import LAST_CHUNK, chunk
+from undam.gateway.http.event_framer import EventFramer
 from undam.gateway.http.fast_path import BATCH, FastPath
 from undam.gateway.http.headers import ResponseHead
 from undam.gateway.http.upstream_connection import UpstreamConnection
@@ -17,63 +18,68 @@ from undam.gateway.interfaces import Upstream
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 _EVENT = b'data: {"choices": [{"delta": {"content": "a"}}]}'
+_LF = _EVENT + b"\n\n"
 _CHUNK = re.compile(rb"([0-9A-Fa-f]+)\r\n")
 
 
-class _Owner:
+class _Pool:
     def __init__(self) -> None:
-        self.free: list[UpstreamConnection] = []
+        self.idle: list[UpstreamConnection] = []
 
-    def give(self, connection: UpstreamConnection) -> None:
-        self.free.append(connection)
+    def connection_idle(self, connection: UpstreamConnection) -> None:
+        self.idle.append(connection)
 
-    def lost(self, connection: UpstreamConnection) -> None: ...
+    def connection_closed(self, connection: UpstreamConnection) -> None: ...
 
 
 class _Transport:
-    closed = False
+    aborted = False
 
     def write(self, data: bytes) -> None: ...
 
     def abort(self) -> None:
-        self.closed = True
+        self.aborted = True
 
 
 class _Receiver:
-    """Keeps what came by which way, and allows the short one where an event may begin."""
+    """Records what came on which path, and frames events as a response writer does."""
 
     def __init__(self) -> None:
-        self.short: list[bytes] = []
-        self.long: list[bytes] = []
+        self.connection: UpstreamConnection | None = None
+        self.fast: list[bytes] = []
+        self.parsed: list[bytes] = []
         self.body = b""
-        self.ended = self.died_of = ""
-        self.track_of = FastPath(self._passed, self._full, 0.0)
-        self.bundles: list[int] = []
+        self.complete = False
+        self.failure = ""
+        self.batches: list[int] = []
+        self.fast_path = FastPath(self._write, self._take_batch, 0.0)
+        self.fast_path.framer = EventFramer()
 
-    def _passed(self, data: bytes) -> None:
-        self.short.append(data)
+    def _write(self, data: bytes) -> None:
+        self.fast.append(data)
         self.body += _dechunked(data)
 
-    def _full(self) -> None:
-        self.bundles.append(len(self.track_of.take_gaps()))
+    def _take_batch(self) -> None:
+        self.batches.append(len(self.fast_path.take_gaps()))
 
-    def head_came(self, head: ResponseHead, now: float) -> None:
+    def head_received(self, head: ResponseHead, now: float) -> None:
         assert head.status == 200
+        assert self.connection is not None
+        self.connection.fast_path = self.fast_path
 
-    def body_came(self, data: bytes, now: float) -> None:
-        self.long.append(data)
+    def body_received(self, data: bytes, now: float) -> None:
+        self.parsed.append(data)
         self.body += data
+        assert self.fast_path.framer is not None
+        self.fast_path.framer.take(data)
 
-    def end_came(self) -> None:
-        self.ended = "yes"
+    def response_complete(self) -> None:
+        self.complete = True
 
-    def died(self, why: str, *, answered: bool) -> None:
-        self.died_of = why
+    def connection_lost(self, why: str, *, started: bool) -> None:
+        self.failure = why
 
-    def fast_path(self) -> FastPath | None:
-        return self.track_of if self.body.endswith((b"\n\n", b"\r\n\r\n")) else None
-
-    def upstream_full(self, full: bool) -> None: ...
+    def request_paused(self, paused: bool) -> None: ...
 
 
 def _dechunked(data: bytes) -> bytes:
@@ -87,22 +93,20 @@ def _dechunked(data: bytes) -> bytes:
     return body
 
 
-def _asked() -> tuple[UpstreamConnection, _Receiver]:
-    connection = UpstreamConnection(Upstream("a", "127.0.0.1", 1), _Owner(), 16 << 10)
+def _requested(*, without_body: bool = False) -> tuple[UpstreamConnection, _Receiver, _Pool]:
+    pool, receiver = _Pool(), _Receiver()
+    connection = UpstreamConnection(Upstream("a", "127.0.0.1", 1), pool, 16 << 10)
     connection.connection_made(cast("asyncio.BaseTransport", _Transport()))
-    receiver = _Receiver()
-    connection.begin(receiver, b"", headless=False, once=False)
-    return connection, receiver
+    receiver.connection = connection
+    connection.begin(receiver, b"", without_body=without_body, single_use=False)
+    return connection, receiver, pool
 
 
 def _streaming() -> tuple[UpstreamConnection, _Receiver]:
-    connection, receiver = _asked()
-    connection.data_received(_HEAD + chunk(_EVENT + b"\n\n"))
-    assert (len(receiver.long), receiver.short) == (1, [])
+    connection, receiver, _ = _requested()
+    connection.data_received(_HEAD + chunk(_LF))
+    assert (len(receiver.parsed), receiver.fast) == (1, [])
     return connection, receiver
-
-
-_LF = _EVENT + b"\n\n"
 
 
 @pytest.mark.parametrize(
@@ -111,21 +115,21 @@ _LF = _EVENT + b"\n\n"
         pytest.param(chunk(_LF), id="an event"),
         pytest.param(chunk(_EVENT + b"\r\n\r\n"), id="with CRLF"),
         pytest.param(chunk(_LF) + chunk(_LF), id="two in two chunks"),
-        pytest.param(chunk(_LF + _LF), id="two in one"),
+        pytest.param(chunk(_LF + _LF), id="two in one chunk"),
         pytest.param(b"%X\r\n%b\r\n" % (0xFB, b"data: " + b"a" * 243 + b"\n\n"), id="upper case"),
         pytest.param(b"00%x\r\n%b\r\n" % (len(_LF), _LF), id="zeros before the size"),
-        pytest.param(chunk(b"data: " + b"a" * 2033 + b"\n\n"), id="just not short"),
+        pytest.param(chunk(b"data: " + b"a" * 2033 + b"\n\n"), id="just above the table"),
         pytest.param(chunk(b"data: " + b"a" * 9000 + b"\n\n"), id="long"),
     ],
 )
-def test_whole_chunks_of_whole_events_pass_as_they_came(read: bytes) -> None:
+def test_whole_chunks_of_whole_events_take_the_fast_path(read: bytes) -> None:
     connection, receiver = _streaming()
     connection.data_received(read)
-    assert receiver.short == [read]
-    assert len(receiver.long) == 1
-    assert receiver.track_of.last == read
-    assert receiver.track_of.bytes == len(read)
-    assert len(receiver.track_of.gaps) == 1
+    assert receiver.fast == [read]
+    assert len(receiver.parsed) == 1
+    assert receiver.fast_path.tail.endswith(read)
+    assert receiver.fast_path.bytes == len(read)
+    assert len(receiver.fast_path.gaps) == 1
 
 
 @pytest.mark.parametrize(
@@ -135,18 +139,27 @@ def test_whole_chunks_of_whole_events_pass_as_they_came(read: bytes) -> None:
         pytest.param(chunk(_EVENT + b"\n"), b"", id="half a blank line"),
         pytest.param(chunk(_EVENT + b"\r\n"), b"", id="a line with CRLF"),
         pytest.param(chunk(_LF + b"data: "), b"", id="an event and a half"),
-        pytest.param(chunk(_LF)[:-1], b"\n", id="half the chunk's end"),
-        pytest.param(chunk(_LF)[:-2], b"\r\n", id="without the chunk's end"),
+        pytest.param(chunk(_LF)[:-1], b"\n", id="half the line end of the chunk"),
+        pytest.param(chunk(_LF)[:-2], b"\r\n", id="without the line end of the chunk"),
         pytest.param(chunk(_LF) + chunk(_LF)[:20], chunk(_LF)[20:], id="a chunk and a half"),
     ],
 )
-def test_all_else_is_read_and_loses_nothing(read: bytes, rest: bytes) -> None:
+def test_other_reads_are_parsed_without_loss(read: bytes, rest: bytes) -> None:
     connection, receiver = _streaming()
     connection.data_received(read)
-    assert receiver.short == []
+    assert receiver.fast == []
     connection.data_received(rest)
     assert receiver.body == _LF + _dechunked(read + rest)
-    assert not receiver.died_of
+    assert not receiver.failure
+
+
+def test_an_event_in_progress_keeps_the_fast_path_off() -> None:
+    connection, receiver = _streaming()
+    connection.data_received(chunk(b"data: half"))
+    connection.data_received(chunk(b" of it\ndata: the rest of the event\n\n"))
+    assert receiver.fast == []
+    connection.data_received(chunk(_LF))
+    assert receiver.fast == [chunk(_LF)]
 
 
 @pytest.mark.parametrize(
@@ -158,33 +171,93 @@ def test_all_else_is_read_and_loses_nothing(read: bytes, rest: bytes) -> None:
         pytest.param(b"zz\r\n%b\r\n" % _LF, id="no size"),
     ],
 )
-def test_a_chunk_that_lies_about_its_size_never_passes(read: bytes) -> None:
+def test_a_chunk_with_a_wrong_size_is_an_error(read: bytes) -> None:
     connection, receiver = _streaming()
     connection.data_received(read)
-    assert receiver.short == []
-    assert "malformed" in receiver.died_of
+    assert receiver.fast == []
+    assert "malformed" in receiver.failure
 
 
-def test_the_end_is_told_and_the_connection_free() -> None:
-    connection, receiver = _streaming()
+def test_a_complete_response_frees_the_connection() -> None:
+    connection, receiver, pool = _requested()
+    connection.data_received(_HEAD + chunk(_LF))
     connection.data_received(chunk(_LF))
-    connection.data_received(b"0\r\n\r\n")
-    assert receiver.ended == "yes"
-    assert cast("_Owner", connection._owner).free == [connection]
+    connection.data_received(LAST_CHUNK)
+    assert receiver.complete
+    assert pool.idle == [connection]
 
 
-def test_the_gaps_are_handed_over_in_bundles() -> None:
+@pytest.mark.parametrize("extra", [b"HTTP/1.1 200 OK\r\n", b"junk"])
+def test_bytes_after_the_response_prevent_reuse(extra: bytes) -> None:
+    connection, receiver, pool = _requested()
+    connection.data_received(_HEAD + chunk(_LF) + LAST_CHUNK + extra)
+    assert receiver.complete
+    assert receiver.body == _LF
+    assert pool.idle == []
+    assert connection.closed
+
+
+def test_bytes_without_a_request_close_the_connection() -> None:
+    connection, _, _ = _requested()
+    connection.data_received(_HEAD + LAST_CHUNK)
+    connection.data_received(b"HTTP/1.1 200 OK\r\n")
+    assert connection.closed
+
+
+def test_the_response_to_head_has_no_body() -> None:
+    connection, receiver, pool = _requested(without_body=True)
+    connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+    assert (receiver.complete, receiver.body, pool.idle) == (True, b"", [])
+
+
+def test_interim_responses_are_dropped() -> None:
+    connection, receiver, _ = _requested()
+    connection.data_received(
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n"
+    )
+    connection.data_received(_HEAD + chunk(_LF) + LAST_CHUNK)
+    assert (receiver.complete, receiver.body) == (True, _LF)
+
+
+def test_a_body_without_framing_ends_with_the_connection() -> None:
+    connection, receiver, _ = _requested()
+    connection.data_received(b"HTTP/1.1 200 OK\r\n\r\nhalf")
+    connection.connection_lost(None)
+    assert (receiver.complete, receiver.body) == (True, b"half")
+
+
+@pytest.mark.parametrize(
+    ("data", "failure"),
+    [
+        (b"", "the upstream closed the connection"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", "the upstream closed the connection"),
+        (b"nonsense\r\n\r\n", "malformed"),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "switched protocols"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "unsupported"),
+        (b"HTTP/1.1 200 OK\r\nA: " + b"x" * (17 << 10), "over 16384 bytes"),
+    ],
+)
+def test_a_response_that_cannot_become_complete_is_an_error(data: bytes, failure: str) -> None:
+    connection, receiver, pool = _requested()
+    connection.data_received(data)
+    connection.connection_lost(None)
+    assert failure in receiver.failure
+    assert not receiver.complete
+    assert pool.idle == []
+
+
+def test_gaps_are_reported_in_batches() -> None:
     connection, receiver = _streaming()
     for _ in range(2 * BATCH + 3):
         connection.data_received(chunk(_LF))
-    assert receiver.bundles == [BATCH, BATCH]
-    assert len(receiver.track_of.gaps) == 3
-    assert min(receiver.track_of.gaps) >= 0.0
-    assert receiver.track_of.before == receiver.track_of.last == chunk(_LF)
+    assert receiver.batches == [BATCH, BATCH]
+    assert len(receiver.fast_path.gaps) == 3
+    assert min(receiver.fast_path.gaps) >= 0.0
+    assert receiver.fast_path.tail == chunk(_LF) * 2
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_however_it_is_cut_the_body_is_the_same(seed: int) -> None:
+def test_the_cuts_between_reads_do_not_change_the_body(seed: int) -> None:
     chance = random.Random(seed)
     pieces = [
         _EVENT + chance.choice([b"\n\n", b"\n\n", b"\r\n\r\n"]) * chance.choice([1, 1, 1, 2])
@@ -201,13 +274,13 @@ def test_however_it_is_cut_the_body_is_the_same(seed: int) -> None:
         if chance.random() < 0.1:
             cuts.add(at + chance.randint(1, len(piece)))
         at += len(chunk(piece))
-    connection, receiver = _asked()
+    connection, receiver, _ = _requested()
     last = 0
     for cut in sorted(cuts):
         connection.data_received(data[last:cut])
         last = cut
     assert receiver.body == b"".join(pieces)
-    assert receiver.short
-    assert not receiver.died_of
-    connection.data_received(b"0\r\n\r\n")
-    assert receiver.ended == "yes"
+    assert receiver.fast
+    assert not receiver.failure
+    connection.data_received(LAST_CHUNK)
+    assert receiver.complete

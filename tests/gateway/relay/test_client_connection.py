@@ -1,4 +1,4 @@
-"""When a client's connection takes a request up: after what came with it, and before its end."""
+"""Client connection: when a request is handled, and what happens when the connection closes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class _Transport:
     def __init__(self) -> None:
         self.written = b""
         self.closing = False
+        self.reading = True
 
     def write(self, data: bytes) -> None:
         assert not self.closing
@@ -43,11 +44,11 @@ class _Transport:
         self.closing = True
 
 
-class _Pages:
-    """A router and an observer that know nothing but one page."""
+class _LocalResponses:
+    """A router and an observer that only answer locally."""
 
     def __init__(self) -> None:
-        self.endings: list[str] = []
+        self.end_reasons: list[str] = []
 
     def page(self, _: object) -> LocalResponse:
         return LocalResponse(200, b"text/plain", b"ok\n")
@@ -56,71 +57,86 @@ class _Pages:
 
     def ended(self, record: RequestRecord) -> None:
         assert record.end_reason is not None
-        self.endings.append(record.end_reason.value)
+        self.end_reasons.append(record.end_reason.value)
 
 
-def _play(reads: Callable[[Any, _Transport], None]) -> tuple[bytes, list[str], _Transport]:
-    pages = _Pages()
+def _run(scenario: Callable[[Any, _Transport], None]) -> tuple[bytes, list[str], _Transport]:
+    """Run ``scenario`` with a client connection; return the response and the end reasons."""
+    responses = _LocalResponses()
 
     async def main() -> _Transport:
-        gateway = Gateway(cast("Any", pages), cast("Any", pages), RequestLimits())
-        client: Any = ClientConnection(gateway)
+        gateway = Gateway(cast("Any", responses), cast("Any", responses), RequestLimits())
+        client: Any = ClientConnection(gateway.context, gateway._clients)
         transport = _Transport()
         client.connection_made(transport)
-        reads(client, transport)
+        scenario(client, transport)
         await asyncio.sleep(0.01)
-        gateway.timer.stop()
+        gateway.context.timer.stop()
         return transport
 
     transport = asyncio.run(main())
-    return transport.written, pages.endings, transport
+    return transport.written, responses.end_reasons, transport
 
 
-def test_a_request_is_taken_up_when_its_turn_of_the_loop_is_over() -> None:
-    def reads(client: Any, transport: _Transport) -> None:
+def test_a_request_is_handled_in_the_next_loop_iteration() -> None:
+    def scenario(client: Any, transport: _Transport) -> None:
         client.data_received(_REQUEST[:20])
         client.data_received(_REQUEST[20:])
         assert not transport.written
 
-    written, endings, _ = _play(reads)
+    written, end_reasons, _ = _run(scenario)
     assert written.startswith(b"HTTP/1.1 200 OK\r\n")
     assert written.count(b"HTTP/1.1") == 1
-    assert endings == ["local"]
+    assert end_reasons == ["local"]
 
 
-def test_what_came_before_the_end_is_answered_before_the_connection_closes() -> None:
-    def reads(client: Any, transport: _Transport) -> None:
+def test_a_malformed_request_before_the_end_of_the_connection_is_answered() -> None:
+    def scenario(client: Any, transport: _Transport) -> None:
         client.data_received(b"GET / HTTP/1.1\r\nHost : h\r\n\r\n")
         client.eof_received()
         assert transport.written.startswith(b"HTTP/1.1 400 ")
-        transport.close()  # As transports do when `eof_received` gives nothing.
+        transport.close()  # As transports do when `eof_received` returns None.
 
-    written, endings, _ = _play(reads)
+    written, end_reasons, _ = _run(scenario)
     assert written.count(b"HTTP/1.1") == 1
-    assert endings == ["bad-request"]
+    assert end_reasons == ["bad-request"]
 
 
-def test_what_is_over_when_the_gateway_closes_is_counted() -> None:
-    pages = _Pages()
+def test_a_body_that_arrives_while_the_client_is_slow_is_parsed_when_it_has_caught_up() -> None:
+    def scenario(client: Any, transport: _Transport) -> None:
+        client.data_received(b"POST /-/ HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\na")
+        client._next_request()
+        client.pause_writing()
+        client.data_received(b"b")
+        assert not transport.written
+        client.resume_writing()
+
+    written, end_reasons, _ = _run(scenario)
+    assert written.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert end_reasons == ["local"]
+
+
+def test_ended_requests_are_reported_when_the_gateway_closes() -> None:
+    responses = _LocalResponses()
 
     async def main() -> None:
-        gateway = Gateway(cast("Any", pages), cast("Any", pages), RequestLimits())
+        gateway = Gateway(cast("Any", responses), cast("Any", responses), RequestLimits())
         for _ in range(9):
-            client: Any = ClientConnection(gateway)
+            client: Any = ClientConnection(gateway.context, gateway._clients)
             client.connection_made(_Transport())
             client.data_received(_REQUEST)
             client.eof_received()
-        assert pages.endings == []
+        assert responses.end_reasons == []
         await gateway.close()
 
     asyncio.run(main())
-    assert pages.endings == ["local"] * 9
+    assert responses.end_reasons == ["local"] * 9
 
 
-def test_nothing_is_taken_up_once_the_connection_closes() -> None:
-    def reads(client: Any, transport: _Transport) -> None:
+def test_no_request_is_handled_once_the_connection_closes() -> None:
+    def scenario(client: Any, transport: _Transport) -> None:
         client.data_received(_REQUEST)
         transport.close()
 
-    written, endings, _ = _play(reads)
-    assert (written, endings) == (b"", [])
+    written, end_reasons, _ = _run(scenario)
+    assert (written, end_reasons) == (b"", [])

@@ -1,5 +1,4 @@
-"""What the first content looks like at a glance, by the events that model servers send, and that
-a chunk whose JSON nobody reads means what its JSON says."""
+"""First content: the short cuts agree with the JSON parser on the events that servers send."""
 
 from __future__ import annotations
 
@@ -40,7 +39,7 @@ _CONTENT: list[tuple[Api, dict[str, Any]]] = [
     (MESSAGES, {"type": "content_block_delta", "delta": {"partial_json": "{"}}),
     (RESPONSES, {"type": "response.output_text.delta", "delta": "Hi"}),
 ]
-_NONE: list[tuple[Api, dict[str, Any]]] = [
+_NO_CONTENT: list[tuple[Api, dict[str, Any]]] = [
     (CHAT, _chat({"role": "assistant", "content": ""})),
     (CHAT, _chat({"role": "assistant", "content": None, "reasoning_content": None})),
     (CHAT, {"choices": [], "usage": {"completion_tokens": 0}}),
@@ -61,9 +60,9 @@ def _bytes(payload: dict[str, Any], separators: tuple[str, str]) -> bytes:
 @pytest.mark.parametrize("separators", [(", ", ": "), (",", ":")], ids=["wide", "tight"])
 @pytest.mark.parametrize(
     ("api", "payload", "is_content"),
-    [(*one, True) for one in _CONTENT] + [(*one, False) for one in _NONE],
+    [(*one, True) for one in _CONTENT] + [(*one, False) for one in _NO_CONTENT],
 )
-def test_what_looks_like_content_is_and_what_does_not_is_none(
+def test_looks_like_content_is_right_for_events_of_model_servers(
     api: Api, payload: dict[str, Any], is_content: bool, separators: tuple[str, str]
 ) -> None:
     data, detector = _bytes(payload, separators), FirstContentDetector(api)
@@ -72,7 +71,7 @@ def test_what_looks_like_content_is_and_what_does_not_is_none(
     assert detector.content is is_content
 
 
-def test_neither_a_text_within_a_text_nor_a_large_event_looks_like_it() -> None:
+def test_quoted_json_and_large_events_do_not_look_like_content() -> None:
     detector = FirstContentDetector(CHAT)
     quoted = _bytes(_chat({"role": '{"content": "x"}', "content": ""}), (", ", ": "))
     assert b'content\\": \\"x' in quoted
@@ -85,7 +84,7 @@ def _role(**more: Any) -> bytes:
     return _bytes(_chat({"role": "assistant", "content": "", **more}), (",", ":"))
 
 
-_REAL = {
+_SERVER_CHUNKS = {
     "OpenAI's role": _bytes(
         {
             "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1728933352,
@@ -107,11 +106,13 @@ _REAL = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", _REAL)
-def test_the_json_of_usual_chunks_is_not_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", _SERVER_CHUNKS)
+def test_chunks_of_common_servers_are_matched_by_the_pattern(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delattr(module, "Parser")
     detector = FirstContentDetector(CHAT)
-    assert detector.take(_REAL[name]) is ("role" not in name)
+    assert detector.take(_SERVER_CHUNKS[name]) is ("role" not in name)
     assert detector.content is ("role" not in name)
     with pytest.raises(NameError):
         FirstContentDetector(CHAT).take(b": ping\n\n")
@@ -135,15 +136,15 @@ _NAMES = st.sampled_from(
         "X",
     ]
 )
-_BESIDE = st.lists(st.tuples(_NAMES, st.none() | _VALUES), max_size=2)
-_SAYS = st.tuples(
+_OTHER_MEMBERS = st.lists(st.tuples(_NAMES, st.none() | _VALUES), max_size=2)
+_DELTA_MEMBERS = st.tuples(
     st.sampled_from(["role", "content", "content", "refusal", "tool_calls", "reasoning"]),
     st.sampled_from(["", None]) | _VALUES,
 )
 
 
 def _object(pairs: list[tuple[str, Any]]) -> str:
-    """JSON, also of an object that has a name twice; a `bytes` is JSON already."""
+    """Return JSON; names may be repeated, and `bytes` values are JSON already."""
     texts = (one.decode() if isinstance(one, bytes) else json.dumps(one) for _, one in pairs)
     names = (json.dumps(name) for name, _ in pairs)
     return "{" + ", ".join(map(": ".join, zip(names, texts, strict=True))) + "}"
@@ -151,10 +152,12 @@ def _object(pairs: list[tuple[str, Any]]) -> str:
 
 @st.composite
 def _chunks(draw: st.DrawFn) -> bytes:
-    """Events like those of chat completions, and what is nearly one."""
-    delta = _object(draw(st.lists(_SAYS, max_size=3))).encode()
-    choice = _object([*draw(_BESIDE), ("delta", delta), *draw(_BESIDE)])
-    text = _object([*draw(_BESIDE), ("choices", f"[{choice}]".encode()), *draw(_BESIDE)])
+    """Events of chat completions, and some that are almost valid."""
+    delta = _object(draw(st.lists(_DELTA_MEMBERS, max_size=3))).encode()
+    choice = _object([*draw(_OTHER_MEMBERS), ("delta", delta), *draw(_OTHER_MEMBERS)])
+    text = _object(
+        [*draw(_OTHER_MEMBERS), ("choices", f"[{choice}]".encode()), *draw(_OTHER_MEMBERS)]
+    )
     if draw(st.booleans()):
         text = text.replace(": ", ":").replace(", ", ",")
     data = f"data: {text}\n\n".encode()
@@ -165,8 +168,8 @@ def _chunks(draw: st.DrawFn) -> bytes:
     return data
 
 
-def _as_read(data: bytes) -> tuple[bool, bool]:
-    """Whether ``data`` decides, and whether by content, read event by event."""
+def _parsed(data: bytes) -> tuple[bool, bool]:
+    """Return `decided` and `content` as the SSE and JSON parsers determine them."""
     for item in Parser().receive_data(data):
         if not isinstance(item, Comment):
             kind = CHAT.read(item.event, item.data).kind
@@ -191,7 +194,7 @@ def _as_read(data: bytes) -> tuple[bool, bool]:
 @example(b"", b'data: {"choices":[{"delta":{"content":"x"}}],"choices":null}\n\n')
 @example(b"", b'data: {"id":01,"choices":[{"delta":{}}]}\n\n')
 @example(_role(), b'\xef\xbb\xbfdata: {"choices":[{"delta":{"content":"x"}}]}\n\n')
-def test_a_chunk_that_is_not_read_means_what_its_json_says(first: bytes, data: bytes) -> None:
+def test_the_pattern_agrees_with_the_json_parser(first: bytes, data: bytes) -> None:
     detector = FirstContentDetector(CHAT)
     taken = [detector.take(one) for one in (first, data) if one and not detector.decided]
-    assert (taken[-1], detector.content) == _as_read(first + data)
+    assert (taken[-1], detector.content) == _parsed(first + data)

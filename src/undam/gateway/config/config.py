@@ -93,7 +93,7 @@ class Config:
             client_buffer_bytes=self.client_buffer,
             max_body_bytes=self.max_body,
             retries=self.retries,
-            tell_incomplete=self.tell_incomplete,
+            report_incomplete=self.tell_incomplete,
         )
 
     @property

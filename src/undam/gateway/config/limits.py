@@ -26,7 +26,7 @@ class RequestLimits:
         buffer_body_bytes: a larger request body is forwarded while it is read, so that the
             request can be neither retried nor hedged.
         retries: number of further upstreams to try after a failure.
-        tell_incomplete: end a stream that closes cleanly without its completion marker with an
+        report_incomplete: end a stream that closes cleanly without its completion marker with an
             error event and an abnormal close.
     """
 
@@ -41,7 +41,7 @@ class RequestLimits:
     max_body_bytes: int = 64 << 20
     buffer_body_bytes: int = 10 << 20
     retries: int = 2
-    tell_incomplete: bool = False
+    report_incomplete: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Errors as the client's API tells them: a whole answer, or an event inside a stream. No I/O."""
+"""Errors in the format of the client's API: as a JSON body, or as an event in a stream. No I/O."""
 
 from __future__ import annotations
 
@@ -24,30 +24,34 @@ _MAX_CHARS = 500
 
 
 def error_body(api: Api, status: int, message: str, kind: str = SERVER_ERROR) -> bytes:
-    """The JSON body of an error that has a status of its own."""
+    """Return the JSON body for an error response with ``status``."""
     return _encode(_payload(api, status, message, kind))
 
 
 def error_event(api: Api, status: int, message: str, kind: str = SERVER_ERROR) -> bytes:
-    """The event that tells of an error where the status was sent long ago."""
-    return _event(api, _in_stream(api, status, message, kind))
+    """Return the event that reports an error after the head was sent."""
+    return _event(api, _stream_payload(api, status, message, kind))
 
 
 def upstream_error_event(api: Api, status: int, body: bytes) -> bytes:
-    """An upstream's answer with an error ``status``, as an event: its own JSON where that has the
-    API's form, else what it said as the message."""
+    """Return an upstream's error response as an event.
+
+    If ``body`` is a JSON error of the API, it becomes the data of the event; else its text becomes
+    the message.
+    """
     try:
-        said = json.loads(body)
+        payload = json.loads(body)
     except (ValueError, RecursionError):
-        said = None
-    error = said.get("error") if isinstance(said, Mapping) else None
+        payload = None
+    error = payload.get("error") if isinstance(payload, Mapping) else None
     if isinstance(error, Mapping) and api.name != RESPONSES.name:
-        if api.name == MESSAGES.name and said.get("type") != "error":
-            said = {"type": "error", "error": error}
-        return _event(api, said)
+        if api.name == MESSAGES.name and payload.get("type") != "error":
+            payload = {"type": "error", "error": error}
+        return _event(api, payload)
     if isinstance(error, Mapping):
         message = str(error.get("message") or f"the upstream answered {status}")
-        return _event(api, _in_stream(api, status, message, str(error.get("code") or SERVER_ERROR)))
+        kind = str(error.get("code") or SERVER_ERROR)
+        return _event(api, _stream_payload(api, status, message, kind))
     text = " ".join(body.decode("utf-8", "replace").split())[:_MAX_CHARS]
     message = f"the upstream answered {status}" + (f": {text}" if text else "")
     return error_event(api, status, message)
@@ -58,18 +62,18 @@ def _payload(api: Api, status: int, message: str, kind: str) -> dict[str, object
         if kind == SERVER_ERROR:
             kind = _ANTHROPIC_KINDS.get(status, "api_error")
         return {"type": "error", "error": {"type": kind, "message": message}}
-    # OpenAI's form is also what other clients can read at need.
+    # Clients of other APIs can read OpenAI's format too.
     return {"error": {"message": message, "type": kind, "param": None, "code": status}}
 
 
-def _in_stream(api: Api, status: int, message: str, kind: str) -> dict[str, object]:
+def _stream_payload(api: Api, status: int, message: str, kind: str) -> dict[str, object]:
     if api.name == RESPONSES.name:
         return {"type": "error", "code": kind, "message": message, "param": None}
     return _payload(api, status, message, kind)
 
 
 def _event(api: Api, payload: object) -> bytes:
-    # Chat clients know no named events; every other one tells errors by the name.
+    # Chat clients do not handle named events; the other APIs identify errors by the event name.
     name = b"" if api.name in _OPENAI else b"event: error\n"
     return name + b"data: " + _encode(payload) + b"\n\n"
 

@@ -1,7 +1,7 @@
-"""The heads that the gateway sends: requests towards upstreams, responses towards clients. No I/O.
+"""Heads that the gateway sends: requests to upstreams and responses to clients. No I/O.
 
-Headers pass as they came, but for those of the connection they came on (RFC 9110, 7.6.1) and those
-that would let somebody hold a stream.
+Headers are forwarded as received, except hop-by-hop headers (RFC 9110, 7.6.1) and headers that
+would allow an intermediary to buffer a stream.
 """
 
 from __future__ import annotations
@@ -14,67 +14,73 @@ from undam.http1.request_parser import RequestHead
 
 EVENT_STREAM = b"text/event-stream"
 
-# Written anew for each request; what stands here from outside would be believed by somebody.
-_WRITTEN_HERE = frozenset(
+# Set by the gateway on each request. A client's value would be trusted by some upstream.
+_REPLACED = frozenset(
     {b"host", b"content-length", b"expect", b"x-request-id", b"x-forwarded-host",
      b"x-forwarded-proto", b"x-forwarded-for", b"forwarded", b"via"}
 )  # fmt: skip
-_NOT_OF_STREAMS = _WRITTEN_HERE | {b"accept-encoding"}
-_CHAINS = frozenset({b"via", b"x-forwarded-for", b"forwarded"})
+_REPLACED_IN_STREAMS = _REPLACED | {b"accept-encoding"}
+_APPENDED = frozenset({b"via", b"x-forwarded-for", b"forwarded"})
+
 _DAYS = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
 _MONTHS = tuple(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
 
-OPENED = b"".join(
+STREAM_HEAD_LINES = b"".join(
     b"%b: %b\r\n" % pair
-    for pair in ((b"content-type", b"text/event-stream; charset=utf-8"), *NO_BUFFERING)
+    for pair in ((b"content-type", EVENT_STREAM + b"; charset=utf-8"), *NO_BUFFERING)
 )
-"""What the gateway says when it opens a stream before any upstream has answered."""
+"""Header lines of a stream that the gateway opens before any upstream has answered."""
 
 
 class ForwardedHead:
-    """The head towards upstreams, but for what differs from one upstream to another."""
+    """Head of a request to upstreams. Only its first two lines depend on the upstream.
 
-    __slots__ = ("_before", "_method", "_target")
+    Args:
+        secure: the client connection uses TLS.
+        tracing: headers that replace the client's headers of the same names.
+    """
+
+    __slots__ = ("_lines", "_method", "_target")
 
     def __init__(
         self, head: RequestHead, info: RequestInfo, *, secure: bool, tracing: RawHeaders
     ) -> None:
-        # A stream that is compressed is held by whoever compresses it.
-        replaced = _NOT_OF_STREAMS if info.streams else _WRITTEN_HERE
+        # Whoever compresses a stream also buffers it.
+        replaced = _REPLACED_IN_STREAMS if info.streams else _REPLACED
         if tracing:
             replaced |= {name.lower() for name, _ in tracing}
         pieces: list[bytes] = []
-        given: dict[bytes, list[bytes]] = {}
+        received: dict[bytes, list[bytes]] = {}
         for name, value in info.headers:
-            low = name.lower()
-            if low not in replaced:
+            lower = name.lower()
+            if lower not in replaced:
                 pieces += name, b": ", value, b"\r\n"
-            elif low in _CHAINS and value:
-                given.setdefault(low, []).append(value)
+            elif lower in _APPENDED and value:
+                received.setdefault(lower, []).append(value)
         for name, value in tracing:
             pieces += name, b": ", value, b"\r\n"
-        pieces.append(_forwarded(head, info, given, secure=secure))
+        pieces.append(_forwarding_lines(head, info, received, secure=secure))
         if head.length is None:
             pieces.append(b"Transfer-Encoding: chunked\r\n\r\n")
         elif head.length or head.method in ("POST", "PUT", "PATCH"):
             pieces.append(b"Content-Length: %d\r\n\r\n" % head.length)
         else:
             pieces.append(b"\r\n")
-        self._before = b"".join(pieces)
+        self._lines = b"".join(pieces)
         self._method = head.method
         self._target = info.target
 
-    def towards(self, upstream: Upstream) -> bytes:
-        """Its bytes for ``upstream``."""
+    def encode(self, upstream: Upstream) -> bytes:
+        """Return the bytes for ``upstream``."""
         path = self._target if self._target == "*" else upstream.base_path + self._target
         line = f"{self._method} {path} HTTP/1.1\r\nHost: {upstream.authority}\r\n"
-        return line.encode("ascii") + self._before
+        return line.encode("ascii") + self._lines
 
 
-def _forwarded(
-    head: RequestHead, info: RequestInfo, given: dict[bytes, list[bytes]], *, secure: bool
+def _forwarding_lines(
+    head: RequestHead, info: RequestInfo, received: dict[bytes, list[bytes]], *, secure: bool
 ) -> bytes:
-    """What this hop says of itself, each after what those before it said."""
+    """Return the lines that describe this hop; each is appended to those of previous hops."""
     proto = "https" if secure else "http"
     node = f'"[{info.client}]"' if ":" in info.client else info.client
     element = f"for={node or 'unknown'};proto={proto}"
@@ -82,31 +88,33 @@ def _forwarded(
     if head.host:
         element += f';host="{head.host}"'
         host = f"X-Forwarded-Host: {head.host}\r\n"
-    own = (
-        f"X-Forwarded-Proto: {proto}\r\n{host}Via: {_chain(given, b'via', f'1.{head.minor} undam')}"
-        f"\r\nX-Forwarded-For: {_chain(given, b'x-forwarded-for', info.client or 'unknown')}\r\n"
-        f"Forwarded: {_chain(given, b'forwarded', element)}\r\nX-Request-Id: {info.request_id}\r\n"
+    via = _appended(received, b"via", f"1.{head.minor} undam")
+    forwarded_for = _appended(received, b"x-forwarded-for", info.client or "unknown")
+    forwarded = _appended(received, b"forwarded", element)
+    lines = (
+        f"X-Forwarded-Proto: {proto}\r\n{host}Via: {via}\r\nX-Forwarded-For: {forwarded_for}\r\n"
+        f"Forwarded: {forwarded}\r\nX-Request-Id: {info.request_id}\r\n"
     )
-    return own.encode("latin-1")
+    return lines.encode("latin-1")
 
 
-def _chain(given: dict[bytes, list[bytes]], name: bytes, own: str) -> str:
-    before = given.get(name)
-    return own if before is None else b", ".join(before).decode("latin-1") + ", " + own
+def _appended(received: dict[bytes, list[bytes]], name: bytes, value: str) -> str:
+    previous = received.get(name)
+    return value if previous is None else b", ".join(previous).decode("latin-1") + ", " + value
 
 
 class ResponseHead:
-    """What an upstream answered, before its body.
+    """Head of an upstream's response.
 
     Attributes:
-        events: it is an event stream whose bytes can be read (not compressed).
-        length: of the body in bytes; ``None`` where the framing tells.
-        chunked: the framing is chunks; if not, and without a length, the connection's end.
+        events: the body is an uncompressed event stream.
+        length: bytes of the body; ``None`` if the framing determines it.
+        chunked: the body is chunked. If not, and without a length, it ends with the connection.
     """
 
     __slots__ = (
-        "_length_line", "_lines", "_named", "chunked", "events", "headers", "length", "reason",
-        "status",
+        "_has_request_id", "_length_line", "_lines", "chunked", "events", "headers", "length",
+        "reason", "status",
     )  # fmt: skip
 
     def __init__(self, status: int, reason: bytes, headers: RawHeaders) -> None:
@@ -115,23 +123,23 @@ class ResponseHead:
         self.headers = without_hop_by_hop(headers)
         self.length: int | None = None
         self.chunked = False
-        kind = coding = b""
+        media_type = coding = b""
         for name, value in headers:
-            low = name.lower()
-            if low == b"content-type":
-                kind = value.partition(b";")[0].strip().lower()
-            elif low == b"content-encoding":
+            lower = name.lower()
+            if lower == b"content-type":
+                media_type = value.partition(b";")[0].strip().lower()
+            elif lower == b"content-encoding":
                 coding = value.strip().lower()
-            elif low == b"transfer-encoding":
+            elif lower == b"transfer-encoding":
                 self.chunked = True
-            elif low == b"content-length":
+            elif lower == b"content-length":
                 self.length = int(value)
         if self.chunked:
-            self.length = None  # RFC 9112, 6.3: chunks override it.
-        self.events = kind == EVENT_STREAM and coding in (b"", b"identity")
-        if kind == EVENT_STREAM:
+            self.length = None  # RFC 9112, 6.3: Transfer-Encoding overrides Content-Length.
+        self.events = media_type == EVENT_STREAM and coding in (b"", b"identity")
+        if media_type == EVENT_STREAM:
             self.headers = with_no_buffering(self.headers)
-        # Made now, while the first content is on its way, which nothing is to hold up.
+        # Built before the first content arrives, so that it is not delayed.
         self._length_line = b""
         lines: list[bytes] = []
         for name, value in self.headers:
@@ -141,30 +149,30 @@ class ResponseHead:
             else:
                 lines.append(line)
         self._lines = b"".join(lines)
-        self._named = self.get(b"x-request-id") is not None
+        self._has_request_id = self.get(b"x-request-id") is not None
 
-    def towards(self, request_id: str, *, framing: bytes, keep_length: bool) -> bytes:
-        """The bytes towards the client.
+    def encode(self, request_id: str, *, framing: bytes, keep_length: bool) -> bytes:
+        """Return the bytes for the client.
 
         Args:
-            framing: the header line that says how the body ends and what becomes of the connection.
-            keep_length: Content-Length stays true for the client.
+            framing: header lines for the framing of the body and the end of the connection.
+            keep_length: Content-Length is also valid for the client.
         """
         return b"HTTP/1.1 %d %b\r\n%b%b%b%b\r\n" % (
             self.status,
-            self.reason or phrase(self.status),
+            self.reason or reason_phrase(self.status),
             self._lines,
             self._length_line if keep_length else b"",
-            b"" if self._named else b"X-Request-Id: %b\r\n" % request_id.encode("ascii"),
+            b"" if self._has_request_id else b"X-Request-Id: %b\r\n" % request_id.encode("ascii"),
             framing,
         )
 
-    def forget(self) -> None:
-        """It was sent: let go of what a long stream need not keep."""
+    def release(self) -> None:
+        """Free the headers once they were sent; a stream may last long."""
         self.headers, self._lines = [], b""
 
     def get(self, name: bytes) -> bytes | None:
-        """The first value of a header (name in lower case), or ``None``."""
+        """Return the first value of a header (``name`` in lower case), or ``None``."""
         for key, value in self.headers:
             if key.lower() == name:
                 return value
@@ -172,8 +180,8 @@ class ResponseHead:
 
 
 def date_line() -> bytes:
-    """The Date header of an answer that no upstream gave."""
-    # The names are English whatever the locale says, and the email package is large.
+    """Return the Date header line for a response of the gateway itself."""
+    # `strftime` depends on the locale, and the email package takes memory in each worker.
     year, month, day, hour, minute, second, weekday, *_ = time.gmtime()
     return b"Date: %b, %02d %b %04d %02d:%02d:%02d GMT\r\n" % (
         _DAYS[weekday], day, _MONTHS[month - 1], year, hour, minute, second,
@@ -181,14 +189,16 @@ def date_line() -> bytes:
 
 
 def own_head(status: int, lines: bytes, request_id: str, framing: bytes) -> bytes:
-    """The bytes of a head that no upstream wrote."""
-    ident = b"X-Request-Id: %b\r\n" % request_id.encode("ascii") if request_id else b""
-    return b"HTTP/1.1 %d %b\r\n%b%b%b\r\n" % (status, phrase(status), lines, ident, framing)
+    """Return the head of a response of the gateway itself."""
+    request_id_line = b"X-Request-Id: %b\r\n" % request_id.encode("ascii") if request_id else b""
+    return b"HTTP/1.1 %d %b\r\n%b%b%b\r\n" % (
+        status, reason_phrase(status), lines, request_id_line, framing,
+    )  # fmt: skip
 
 
-def phrase(status: int) -> bytes:
-    """The reason phrase of a status."""
-    from http import HTTPStatus  # noqa: PLC0415 (upstreams say theirs themselves)
+def reason_phrase(status: int) -> bytes:
+    """Return the reason phrase of ``status``; empty if the status is unknown."""
+    from http import HTTPStatus  # noqa: PLC0415 (rarely needed: upstreams send a phrase)
 
     try:
         return HTTPStatus(status).phrase.encode("ascii")

@@ -1,4 +1,4 @@
-"""The connections to upstreams that wait for a request, the one used last first."""
+"""Pool of connections to upstreams; the most recently used connection is reused first."""
 
 from __future__ import annotations
 
@@ -14,28 +14,22 @@ from undam.gateway.interfaces import Upstream
 
 
 class UpstreamPool:
-    """The connections of one event loop."""
-
-    closed = False
+    """The upstream connections of one event loop."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, timer: DeadlineTimer, max_head_bytes: int
     ) -> None:
+        self.closed = False
         self.next_deadline = inf
         self._loop = loop
         self._timer = timer
-        self._max_head = max_head_bytes
+        self._max_head_bytes = max_head_bytes
         self._idle: dict[Upstream, list[UpstreamConnection]] = {}
         self._open: set[UpstreamConnection] = set()
         self._kept: frozenset[Upstream] | None = None
 
-    @property
-    def open_connections(self) -> int:
-        """How many there are, in use or idle."""
-        return len(self._open)
-
     def take(self, upstream: Upstream, max_idle_s: float = inf) -> UpstreamConnection | None:
-        """One that is free, and was used within the last ``max_idle_s``."""
+        """Return an idle connection that was used within the last ``max_idle_s`` seconds."""
         idle = self._idle.get(upstream)
         while idle:
             connection = idle[-1]
@@ -48,12 +42,12 @@ class UpstreamPool:
         return None
 
     async def open(self, upstream: Upstream) -> UpstreamConnection:
-        """A new one.
+        """Open a new connection.
 
         Raises:
-            OSError: it is refused, cannot be resolved, or its certificate is not trusted.
+            OSError: it was refused, the name cannot be resolved, or the certificate is not trusted.
         """
-        connection = UpstreamConnection(upstream, self, self._max_head)
+        connection = UpstreamConnection(upstream, self, self._max_head_bytes)
         try:
             await self._loop.create_connection(
                 lambda: connection,
@@ -63,16 +57,16 @@ class UpstreamPool:
                 server_hostname=None if upstream.tls is None else upstream.host,
             )
         except BaseException:
-            # Cancelled in the turn in which it was made, it would stay open for nobody.
+            # If the task is cancelled just after the connection was made, it would stay open.
             connection.abort()
             raise
         if connection.closed:
-            raise ConnectionResetError(ECONNRESET, "closed as soon as it was open")
+            raise ConnectionResetError(ECONNRESET, "the connection closed at once")
         self._open.add(connection)
         return connection
 
-    def give(self, connection: UpstreamConnection) -> None:
-        """See `upstream.Owner`."""
+    def connection_idle(self, connection: UpstreamConnection) -> None:
+        """Keep ``connection`` for the next request, or close it if there are enough."""
         upstream = connection.upstream
         idle = self._idle.setdefault(upstream, [])
         unwanted = self._kept is not None and upstream not in self._kept
@@ -83,33 +77,33 @@ class UpstreamPool:
         idle.append(connection)
         self._timer.schedule(self, connection.idle_since + upstream.idle_s)
 
-    def lost(self, connection: UpstreamConnection) -> None:
-        """See `upstream.Owner`."""
+    def connection_closed(self, connection: UpstreamConnection) -> None:
+        """Forget ``connection``."""
         self._open.discard(connection)
         idle = self._idle.get(connection.upstream)
         if idle and connection in idle:
             idle.remove(connection)
 
     def keep(self, upstreams: Collection[Upstream]) -> None:
-        """Close what is idle towards any other, now and from now on."""
+        """Keep idle connections only to these upstreams; close all others."""
         self._kept = frozenset(upstreams)
         for upstream in [one for one in self._idle if one not in self._kept]:
             for connection in self._idle.pop(upstream):
                 connection.abort()
 
     def close(self) -> None:
-        """Close all, also those in use."""
+        """Close all connections, including those in use."""
         self.closed = True
         for connection in list(self._open):
             connection.abort()
         self._idle.clear()
 
     def on_deadline(self, now: float) -> float:
-        """Close what has been idle for too long."""
-        due = inf
+        """Close connections that have been idle too long; return the next deadline."""
+        deadline = inf
         for upstream, idle in self._idle.items():
             while idle and idle[0].idle_since + upstream.idle_s <= now:
                 idle.pop(0).abort()
             if idle:
-                due = min(due, idle[0].idle_since + upstream.idle_s)
-        return due
+                deadline = min(deadline, idle[0].idle_since + upstream.idle_s)
+        return deadline

@@ -178,7 +178,7 @@ class _Worker:
                 self._tracer.close()
 
     def _count_ended(self) -> None:
-        self._gateway.deferred.flush()
+        self._gateway.context.deferred.flush()
 
     async def _serve(self) -> int:
         spec = self._spec
@@ -271,9 +271,9 @@ class _Worker:
         self._config = new
         # An unchanged upstream compares equal, so that it keeps its connections.
         self._upstreams = upstreams
-        self._gateway.limits = new.request_limits
+        self._gateway.context.limits = new.request_limits
         removed = self._router.apply(new, self._upstreams)
-        self._gateway.pool.keep(self._upstreams)
+        self._gateway.context.pool.keep(self._upstreams)
         self._checks.start(new.health_interval, new.health_path)
         if spec.number == 0:
             draining = f"; draining: {', '.join(removed)}" if removed else ""

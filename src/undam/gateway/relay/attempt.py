@@ -1,4 +1,4 @@
-"""One request at one upstream, from the choice of a connection to the end of the answer."""
+"""One attempt to get a response from one upstream, from the choice of a connection on."""
 
 from __future__ import annotations
 
@@ -7,97 +7,76 @@ from math import inf
 from time import monotonic
 from typing import Protocol
 
-from undam.gateway.http.fast_path import FastPath
 from undam.gateway.http.headers import ResponseHead
 from undam.gateway.http.pool import UpstreamPool
 from undam.gateway.http.upstream_connection import UpstreamConnection
 from undam.gateway.interfaces import AttemptKind, Upstream, UpstreamResult
 from undam.gateway.relay.first_content import FirstContentDetector
+from undam.gateway.relay.outgoing_request import OutgoingRequest
 
-# What one upstream may say before its first content while another may still be asked.
 MAX_HELD_BYTES = 64 << 10
-# A request that must not be sent twice goes over a connection that its upstream has hardly had
-# the time to give up: uvicorn and node close theirs after 5 s.
+"""Data of one upstream that is held before its first content, while another one may still win."""
+# A request that must not be sent twice uses an idle connection only if it was used this recently.
+# Servers close idle connections after 5 s (uvicorn, node) or later.
 _SURELY_OPEN_S = 2.0
 
 
-class Asker(Protocol):
-    """What an attempt serves.
+class AttemptListener(Protocol):
+    """Receives the response of an attempt, in order.
 
-    Attributes:
-        repeatable: the request may be sent twice.
-        headless: it is a HEAD request.
-        once: its body is passed on as it comes.
+    A race listens to its attempts. It passes the response of the winner on to the relay, which
+    implements the same interface.
     """
 
-    repeatable: bool
-    headless: bool
-    once: bool
-
-    def request_bytes(self, upstream: Upstream) -> bytes:
-        """What to send there, as far as it is there."""
+    def head_received(self, attempt: Attempt, now: float) -> None:
+        """Handle ``attempt.head``."""
         ...
 
-    def connected(self, attempt: Attempt) -> None:
-        """The request was sent, as far as it was there."""
+    def body_received(self, attempt: Attempt, data: bytes, now: float) -> None:
+        """Handle body bytes, without framing."""
         ...
 
-    def head_came(self, attempt: Attempt, now: float) -> None:
-        """``attempt.head`` is there."""
+    def response_complete(self, attempt: Attempt, now: float) -> None:
+        """Handle the end of the response."""
         ...
 
-    def body_came(self, attempt: Attempt, data: bytes, now: float) -> None:
-        """Bytes of the body."""
+    def attempt_failed(
+        self, attempt: Attempt, result: UpstreamResult, why: str, now: float
+    ) -> None:
+        """Handle a failure: there will be no (more) response."""
         ...
 
-    def end_came(self, attempt: Attempt, now: float) -> None:
-        """The answer is whole."""
-        ...
-
-    def failed(self, attempt: Attempt, result: UpstreamResult, why: str, now: float) -> None:
-        """There will be no (more) answer."""
-        ...
-
-    def fast_path_for(self, attempt: Attempt) -> FastPath | None:
-        """See `upstream.Receiver.fast_path`."""
-        ...
-
-    def upstream_full(self, full: bool) -> None:
-        """See `upstream.Receiver.upstream_full`."""
+    def request_paused(self, paused: bool) -> None:
+        """Stop taking the request's body from the client for now, or continue."""
         ...
 
 
 class Attempt:
-    """A `upstream.Receiver` that knows for which request, at which upstream and since when.
+    """One attempt; the receiver of its connection's response.
 
     Attributes:
-        held: bytes of the body that nobody has got yet.
-        unread: those of them that ``detector`` has yet to read.
-        detector: reads the stream until it is decided; ``None`` for no stream.
-        sent: the request (or some of it) is on its way.
+        held: body bytes that were not forwarded yet.
+        unread: the part of ``held`` that the detector has not read.
+        detector: reads an event stream until it is decided; ``None`` for other bodies.
+        sent: the request was sent, at least in part.
     """
 
     __slots__ = (
-        "_asker",
-        "_pool",
-        "_reused",
-        "_task",
-        "asked_at",
-        "asked_for",
-        "connection",
-        "detector",
-        "head",
-        "held",
-        "held_bytes",
-        "sent",
-        "unread",
-        "upstream",
+        "_listener", "_pool", "_request", "_reused", "_task", "connection", "detector", "head",
+        "held", "held_bytes", "kind", "sent", "started_at", "unread", "upstream",
     )  # fmt: skip
 
-    def __init__(self, asker: Asker, upstream: Upstream, why: AttemptKind, now: float) -> None:
+    def __init__(
+        self,
+        listener: AttemptListener,
+        request: OutgoingRequest,
+        upstream: Upstream,
+        kind: AttemptKind,
+        now: float,
+    ) -> None:
         self.upstream = upstream
-        self.asked_for = why
-        self.asked_at = now
+        self.kind = kind
+        self.started_at = now
         self.connection: UpstreamConnection | None = None
         self.head: ResponseHead | None = None
         self.detector: FirstContentDetector | None = None
@@ -105,34 +84,47 @@ class Attempt:
         self.held_bytes = 0
         self.unread = b""
         self.sent = False
-        self._asker = asker
+        self._listener = listener
+        self._request = request
         self._pool: UpstreamPool | None = None
         self._reused = False
         self._task: asyncio.Task[None] | None = None
-
-    def start(self, pool: UpstreamPool) -> None:
-        """Send the request, over an idle connection if there is one."""
-        self._pool = pool
-        connection = pool.take(self.upstream, inf if self._asker.repeatable else _SURELY_OPEN_S)
-        self._reused = connection is not None
-        if connection is not None:
-            self._send(connection)
-        else:
-            self._connect(pool)
 
     @property
     def connecting(self) -> bool:
         """There is no connection yet."""
         return self._task is not None
 
+    def start(self, pool: UpstreamPool) -> None:
+        """Send the request on an idle connection, or on a new one if there is none."""
+        self._pool = pool
+        max_idle_s = inf if self._request.repeatable else _SURELY_OPEN_S
+        connection = pool.take(self.upstream, max_idle_s)
+        self._reused = connection is not None
+        if connection is not None:
+            self._send(connection)
+        else:
+            self._connect(pool)
+
     def abort(self) -> None:
-        """End it from this side, at once; nobody is told."""
+        """End the attempt at once; nothing is reported to the listener."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
         connection, self.connection = self.connection, None
         if connection is not None:
             connection.abort()
+
+    def hold(self, data: bytes) -> None:
+        """Keep body bytes until it is known whether this attempt wins."""
+        self.held.append(data)
+        self.held_bytes += len(data)
+
+    def take_held(self) -> tuple[bytes, bytes]:
+        """Return the held bytes, and the part that the detector has not read."""
+        data, unread = b"".join(self.held), self.unread
+        self.held, self.unread = [], b""
+        return data, unread
 
     def _connect(self, pool: UpstreamPool) -> None:
         self._reused = False
@@ -141,12 +133,14 @@ class Attempt:
     async def _open(self, pool: UpstreamPool) -> None:
         try:
             connection = await pool.open(self.upstream)
-        except (OSError, UnicodeError) as error:  # The latter: a name that IDNA has no form for.
+        except (OSError, UnicodeError) as error:  # UnicodeError: IDNA cannot encode the name.
             self._task = None
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            self._asker.failed(self, UpstreamResult.REFUSED, f"no connection: {why}", monotonic())
+            self._listener.attempt_failed(
+                self, UpstreamResult.REFUSED, f"no connection: {why}", monotonic()
+            )
             return
-        if self._task is None:  # Aborted in the turn in which it was made.
+        if self._task is None:  # Aborted in the loop iteration in which the connection was made.
             connection.abort()
             return
         self._task = None
@@ -155,42 +149,41 @@ class Attempt:
     def _send(self, connection: UpstreamConnection) -> None:
         self.connection = connection
         self.sent = True
-        asker = self._asker
+        request = self._request
         connection.begin(
-            self, asker.request_bytes(self.upstream), headless=asker.headless, once=asker.once
+            self,
+            request.encode(self.upstream),
+            without_body=request.is_head,
+            single_use=not request.body_complete,
         )
-        self._asker.connected(self)
+        self._listener.request_paused(False)
 
-    # What the connection calls.
+    # Calls of the connection.
 
-    def head_came(self, head: ResponseHead, now: float) -> None:
-        """See `upstream.Receiver`."""
+    def head_received(self, head: ResponseHead, now: float) -> None:
+        """Keep the head, and report it."""
         self.head = head
-        self._asker.head_came(self, now)
+        self._listener.head_received(self, now)
 
-    def body_came(self, data: bytes, now: float) -> None:
-        """See `upstream.Receiver`."""
-        self._asker.body_came(self, data, now)
+    def body_received(self, data: bytes, now: float) -> None:
+        """Report body bytes."""
+        self._listener.body_received(self, data, now)
 
-    def end_came(self) -> None:
-        """See `upstream.Receiver`."""
+    def response_complete(self) -> None:
+        """Report the end; the connection belongs to the pool again."""
         self.connection = None
-        self._asker.end_came(self, monotonic())
+        self._listener.response_complete(self, monotonic())
 
-    def died(self, why: str, *, answered: bool) -> None:
-        """See `upstream.Receiver`."""
+    def connection_lost(self, why: str, *, started: bool) -> None:
+        """Report the failure, or connect again if an idle connection turned out to be closed."""
         self.connection = None
-        if self._reused and not answered and self._asker.repeatable:
-            # The upstream closed an idle connection just as it was used again: no fault of its.
+        if self._reused and not started and self._request.repeatable:
+            # The upstream closed an idle connection just as it was reused, which is not a failure.
             assert self._pool is not None
             self._connect(self._pool)
             return
-        self._asker.failed(self, UpstreamResult.DIED, why, monotonic())
+        self._listener.attempt_failed(self, UpstreamResult.DIED, why, monotonic())
 
-    def fast_path(self) -> FastPath | None:
-        """See `upstream.Receiver`."""
-        return self._asker.fast_path_for(self)
-
-    def upstream_full(self, full: bool) -> None:
-        """See `upstream.Receiver`."""
-        self._asker.upstream_full(full)
+    def request_paused(self, paused: bool) -> None:
+        """Report whether the connection accepts more of the request's body."""
+        self._listener.request_paused(paused)

@@ -1,13 +1,14 @@
-"""A client's connection: its requests, one after the other, each handed to a relay."""
+"""Connection of a client: its requests, one after the other, each handled by a relay."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import Callable
+from enum import Enum
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from undam.apis import PLAIN, api_for_path
 from undam.gateway.http.error_responses import error_body
@@ -15,179 +16,225 @@ from undam.gateway.http.headers import ForwardedHead, own_head
 from undam.gateway.http.response_writer import ResponseWriter
 from undam.gateway.interfaces import EndReason, RequestRecord
 from undam.gateway.policy.request_info import read_request_info
-from undam.gateway.relay.race import Rules
-from undam.gateway.relay.relay import Relay
+from undam.gateway.relay.gateway_context import GatewayContext
+from undam.gateway.relay.outgoing_request import OutgoingRequest
+from undam.gateway.relay.race import RequestContext
+from undam.gateway.relay.response_relay import ResponseRelay
 from undam.http1.chunked import LAST_CHUNK, encode_chunk
 from undam.http1.headers import without_hop_by_hop
 from undam.http1.request_parser import CONTINUE, BadRequest, RequestHead, RequestParser
 from undam.http1.sockets import limit_unsent, reset_on_close
 
-if TYPE_CHECKING:
-    from undam.gateway.relay.app import Gateway
-
-# Of requests that a client sends ahead; more is cut, as reading cannot pause: nobody would notice
-# any more that the client has left.
-_MAX_AHEAD_BYTES = 256 << 10
-# How long a client that was refused may go on sending, so that it reads why instead of a reset.
+# Pipelined requests beyond this size reset the connection. Reading cannot be paused, because then
+# the gateway would not notice that the client has left.
+_MAX_PIPELINED_BYTES = 256 << 10
+# How long a refused client may continue to send. It then reads the response instead of a reset.
 _LINGER_S = 2.0
 
 
+class ClientState(Enum):
+    """What a client connection is doing."""
+
+    IDLE = "idle"
+    """No request head has been parsed."""
+    READING = "reading"
+    """The body of the request is read into memory."""
+    RELAYING = "relaying"
+    """A relay handles the request, which has been read completely."""
+    UPLOADING = "uploading"
+    """A relay handles the request while its body is still arriving."""
+    LINGERING = "lingering"
+    """The last response was sent; data that arrives is discarded."""
+    CLOSING = "closing"
+    """The connection closes once all data has been sent."""
+
+
+_RELAYED = frozenset({ClientState.RELAYING, ClientState.UPLOADING})
+
+
 class ClientConnection(asyncio.Protocol):
-    """One connection of a client; the `passing.Host` of its relay."""
+    """One connection of a client.
+
+    Args:
+        context: state shared by all connections of the loop.
+        connections: the open connections, in which this one registers itself.
+    """
 
     __slots__ = (
-        "_address", "_body", "_body_bytes", "_discards", "_due_at", "_full", "_gateway",
-        "_head", "_held", "_parser", "_relay", "_secure", "_streaming", "_transport", "closed",
-        "next_deadline",
+        "_address", "_body", "_body_bytes", "_connections", "_context", "_deadline", "_head",
+        "_parser", "_reading_paused", "_relay", "_secure", "_state", "_transport",
+        "_writing_paused", "closed", "next_deadline",
     )  # fmt: skip
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, context: GatewayContext, connections: set[ClientConnection]) -> None:
         self.closed = False
         self.next_deadline = inf
-        self._gateway = gateway
-        limits = gateway.limits
+        self._context = context
+        self._connections = connections
+        limits = context.limits
         self._parser = RequestParser(limits.max_head_bytes, limits.max_body_bytes)
-        self._relay: Relay | None = None
+        self._state = ClientState.IDLE
+        self._relay: ResponseRelay | None = None
         self._head: RequestHead | None = None
         self._body: list[bytes] = []
         self._body_bytes = 0
-        self._streaming = self._discards = self._held = self._full = False
+        # Limit of the current state, unless a relay sets the deadlines.
+        self._deadline = inf
+        self._reading_paused = self._writing_paused = False
+        self._transport = cast("asyncio.Transport", None)  # Set before any other callback.
+        self._address = ""
+        self._secure = False
 
     @property
     def busy(self) -> bool:
-        """A request is under way, or its body is being read."""
-        return self._relay is not None or self._head is not None
+        """A request is in flight, or its body is being read."""
+        return self._state is ClientState.READING or self._state in _RELAYED
 
-    # What the event loop calls.
+    # Callbacks of the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's are no subclass of it.
+        # uvloop's transports are not subclasses of asyncio.Transport.
         self._transport = transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self._address = str(peer[0]) if isinstance(peer, tuple) else ""
         self._secure = transport.get_extra_info("sslcontext") is not None
-        limit_unsent(transport, self._gateway.limits.client_buffer_bytes)
-        self._gateway.clients.add(self)
-        self._wait(self._gateway.limits.request_timeout_s)
+        limit_unsent(transport, self._context.limits.client_buffer_bytes)
+        self._connections.add(self)
+        self._set_deadline(self._context.limits.request_timeout_s)
 
     def data_received(self, data: bytes) -> None:
-        if self._discards:
+        state = self._state
+        if state is ClientState.LINGERING:
             return
         parser = self._parser
         parser.receive_data(data)
-        if self._streaming:
-            self._advance()
-        elif self._relay is None and not self._full:
-            if self._head is not None:
-                self._advance()
-            else:
-                # A request takes as long as ten tokens: those that came with it go first.
-                self._gateway.loop.call_soon(self._next)
-        elif parser.unparsed_bytes > _MAX_AHEAD_BYTES:
-            self.cut()
+        if state is ClientState.UPLOADING:
+            self._parse()
+        elif state is ClientState.RELAYING or self._writing_paused:
+            if parser.unparsed_bytes > _MAX_PIPELINED_BYTES:
+                self.reset()
+        elif state is ClientState.READING:
+            self._parse()
+        else:
+            # Handling a request takes as long as forwarding ten tokens. So tokens that arrived in
+            # the same loop iteration are forwarded first.
+            self._context.loop.call_soon(self._next_request)
 
     def eof_received(self) -> None:
-        # Half-closed counts as gone, as with nginx and Go: a client that has left for good looks
-        # the same, and every token for it is wasted. What came just before is judged yet.
-        self._next()
+        # A half-closed connection counts as closed, as in nginx and Go: a client that has left
+        # looks the same, and every token for it would be wasted. A request that came just before
+        # is still parsed, so that a malformed one is answered.
+        self._next_request()
         if self._relay is not None:
-            self.cut()
+            self.reset()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
-        gateway = self._gateway
-        gateway.clients.discard(self)
-        gateway.timer.cancel(self)
+        self._connections.discard(self)
+        self._context.timer.cancel(self)
         self._leave()
-        gateway.request_over()
+        self._context.request_finished.set()
 
     def pause_writing(self) -> None:
-        self._full = True
+        self._writing_paused = True
         if self._relay is not None:
-            self._relay.client_full(True)
+            self._relay.client_paused(True)
 
     def resume_writing(self) -> None:
-        self._full = False
+        self._writing_paused = False
         if self._relay is not None:
-            self._relay.client_full(False)
+            self._relay.client_paused(False)
+        elif self._state is ClientState.READING:
+            self._parse()
         elif self._parser.unparsed_bytes:
-            self._next()
+            self._next_request()
 
     # Requests.
 
-    def _advance(self) -> None:
+    def _next_request(self) -> None:
+        if self._state is ClientState.IDLE and not (self.closed or self._transport.is_closing()):
+            self._parse()
+
+    def _parse(self) -> None:
+        """Parse what has arrived of the current request, or of the next one."""
         try:
-            if self._head is None:
+            if self._state is ClientState.IDLE:
                 self._head = self._parser.head()
                 if self._head is None:
                     return
+                self._state = ClientState.READING
                 if self._head.upgrade.startswith(b"websocket"):
-                    raise BadRequest(501, "WebSocket is not served here; use the streaming API")
+                    raise BadRequest(501, "WebSocket is not supported; use the streaming API")
                 if self._head.expects_continue and not self._parser.unparsed_bytes:
                     self._transport.write(CONTINUE)
-            piece, whole = self._parser.body()
+            piece, complete = self._parser.body()
         except BadRequest as error:
             self._refuse(error)
             return
-        self._due_at = monotonic() + self._gateway.limits.request_timeout_s
-        if self._streaming:
-            self._stream_body(piece, whole=whole)
+        self._deadline = monotonic() + self._context.limits.request_timeout_s
+        if self._state is ClientState.UPLOADING:
+            self._upload(piece, complete=complete)
             return
         if piece:
             self._body.append(piece)
             self._body_bytes += len(piece)
-        if whole:
-            self._begin(whole=True)
+        if complete:
+            self._start_relay(complete=True)
             return
-        self._gateway.timer.schedule(self, self._due_at)
-        if self._body_bytes > self._gateway.limits.buffer_body_bytes:
-            self._begin(whole=False)
+        self._context.timer.schedule(self, self._deadline)
+        if self._body_bytes > self._context.limits.buffer_body_bytes:
+            self._start_relay(complete=False)
 
-    def _begin(self, *, whole: bool) -> None:
-        gateway, head = self._gateway, self._head
+    def _start_relay(self, *, complete: bool) -> None:
+        context, head = self._context, self._head
         assert head is not None
         now = monotonic()
         body = b"".join(self._body)
-        self._body, self._body_bytes, self._streaming = [], 0, not whole
+        self._body, self._body_bytes = [], 0
+        self._state = ClientState.RELAYING if complete else ClientState.UPLOADING
         chunked = head.length is None
-        if whole:
+        if complete:
             head.length = len(body)
         headers, head.headers = without_hop_by_hop(head.headers), []
-        info = read_request_info(head, headers, body, client=self._address, whole=whole)
+        info = read_request_info(head, headers, body, client=self._address, whole=complete)
         record = RequestRecord(info, now)
         writer = ResponseWriter(
             self._transport, head, record,
-            request_id=info.request_id, keep=not gateway.draining, now=now,
+            request_id=info.request_id, keep=not context.draining, now=now,
         )  # fmt: skip
-        rules = Rules(
-            gateway.router, gateway.observer, gateway.limits, gateway.pool, info,
-            repeatable=info.repeatable, whole=whole,
-        )  # fmt: skip
-        self._relay = relay = Relay(self, rules, record, writer)
-        if not whole:
-            self.hold_body(True)
+        if not complete:
+            self.pause_request(True)
             if chunked:
                 body = encode_chunk(body)
-        relay.start(
-            lambda: ForwardedHead(head, info, secure=self._secure, tracing=record.tracing), body
+        secure = self._secure
+        request = OutgoingRequest(
+            lambda: ForwardedHead(head, info, secure=secure, tracing=record.tracing), body,
+            is_head=head.method == "HEAD", repeatable=info.repeatable, body_complete=complete,
+        )  # fmt: skip
+        request_context = RequestContext(
+            context.router, context.observer, context.limits, context.pool, info
         )
+        self._relay = ResponseRelay(self, request_context, record, writer, request)
+        self._relay.start()
 
-    def _stream_body(self, piece: bytes, *, whole: bool) -> None:
+    def _upload(self, piece: bytes, *, complete: bool) -> None:
+        """Pass on more of a request body that is streamed to the upstream."""
         relay, head = self._relay, self._head
         assert head is not None
         if relay is None:
             return
         if head.length is None:
             piece = encode_chunk(piece) if piece else b""
-            piece += LAST_CHUNK if whole else b""
-        self._streaming = not whole
+            piece += LAST_CHUNK if complete else b""
+        if complete:
+            self._state = ClientState.RELAYING
         if piece:
-            relay.more_body(piece)
+            relay.add_request_body(piece)
 
     def _refuse(self, error: BadRequest) -> None:
-        relay = self._relay
-        if relay is not None:
-            relay.bad_body(error.status, str(error))
+        """Answer a malformed request, after which the connection closes."""
+        if self._relay is not None:
+            self._relay.bad_request_body(error.status, str(error))
             return
         head = self._head
         api = PLAIN if head is None else api_for_path(head.target.partition("?")[0])
@@ -199,129 +246,121 @@ class ClientConnection(asyncio.Protocol):
         record = RequestRecord(None, now, status=error.status, bytes_out=len(data), ended_at=now)
         record.end_reason = EndReason.REFUSED if error.status == 501 else EndReason.BAD_REQUEST
         record.detail = str(error)
-        self._gateway.observer.began(record)
-        self._gateway.observer.ended(record)
+        self._context.observer.began(record)
+        self._context.observer.ended(record)
         self._linger()
 
     def _linger(self) -> None:
-        """Say that this was all, and let the client read it before the connection is closed."""
+        """Send the end of the data, and give the client time to read it before the close."""
         self._head = None
-        self._discards = True
-        self.hold_body(False)
+        self._state = ClientState.LINGERING
+        self.pause_request(False)
         if self._transport.can_write_eof():
             self._transport.write_eof()
-        self._wait(_LINGER_S)
+        self._set_deadline(_LINGER_S)
 
-    # What the relay calls; see `passing.Host`.
+    # Calls of the relay.
 
-    def look_at(self, due: float) -> None:
-        """See `passing.Host`."""
-        self._gateway.timer.schedule(self, due)
+    def schedule(self, deadline: float) -> None:
+        """Make sure that `on_deadline` is called at ``deadline`` or earlier."""
+        self._context.timer.schedule(self, deadline)
 
     def defer(self, job: Callable[[], None]) -> None:
-        """See `passing.Host`."""
-        self._gateway.deferred.put(job)
+        """Run ``job`` in a few milliseconds, when pending I/O was served."""
+        self._context.deferred.put(job)
 
-    def relay_over(self, *, keep: bool) -> None:
-        """See `passing.Host`."""
-        self._relay = None
-        whole, self._streaming = not self._streaming, False
-        self._head = None
-        self._gateway.request_over()
+    def response_finished(self, *, keep: bool) -> None:
+        """Take the next request, or close the connection if ``keep`` is false."""
+        self._relay = self._head = None
+        complete = self._state is ClientState.RELAYING
+        self._state = ClientState.IDLE
+        self._context.request_finished.set()
         if self.closed or self._transport.is_closing():
             return
-        if keep and whole and not self._gateway.draining:
-            self._wait(self._gateway.limits.keep_alive_s)
-            # A client that takes no answers gets none to the requests that it has sent ahead.
-            if self._parser.unparsed_bytes and not self._full:
-                # Not from within the answer before it, which pipelined ones would nest in.
-                self._gateway.loop.call_soon(self._next)
-        elif not whole:
+        self.pause_request(False)
+        if not complete:
             self._linger()
+        elif keep and not self._context.draining:
+            self._set_deadline(self._context.limits.keep_alive_s)
+            # A client that does not read its responses gets no further ones.
+            if self._parser.unparsed_bytes and not self._writing_paused:
+                # `call_soon`, because pipelined requests would otherwise nest.
+                self._context.loop.call_soon(self._next_request)
         else:
-            self._close()
+            self._close_when_sent()
 
-    def _next(self) -> None:
-        if self._relay is not None or self._head is not None:
-            return
-        if not (self.closed or self._discards or self._transport.is_closing()):
-            self._advance()
-
-    def hold_body(self, hold: bool) -> None:
-        """See `passing.Host`."""
-        if hold != self._held and (self._streaming or not hold) and not self.closed:
-            self._held = hold
-            if hold:
+    def pause_request(self, paused: bool) -> None:
+        """Stop reading a streamed request body for now, or continue."""
+        uploading = self._state is ClientState.UPLOADING
+        if paused != self._reading_paused and (uploading or not paused) and not self.closed:
+            self._reading_paused = paused
+            if paused:
                 self._transport.pause_reading()
             else:
                 self._transport.resume_reading()
 
-    def cut(self) -> None:
-        """See `passing.Host`."""
+    def reset(self) -> None:
+        """Reset the connection; unsent data is lost, also in the kernel."""
         with contextlib.suppress(OSError):
             reset_on_close(self._transport.get_extra_info("socket"))
         self._transport.abort()
-        # The loop tells of the loss later; upstreams learn of it now.
+        # The loop calls `connection_lost` later; the upstream is cancelled now.
         self._leave()
 
     def unsent_bytes(self) -> int:
-        """See `passing.Host`."""
+        """Return how many bytes the client has yet to take."""
         return self._transport.get_write_buffer_size()
 
     def _leave(self) -> None:
-        relay = self._relay
-        if relay is not None:
-            relay.client_left()
-            self._relay = None
+        if self._relay is not None:
+            self._relay.client_left()
 
-    # Time and the end.
+    # Deadlines and the end.
 
-    def _wait(self, seconds: float) -> None:
-        self._due_at = monotonic() + seconds
-        self._gateway.timer.schedule(self, self._due_at)
+    def _set_deadline(self, seconds: float) -> None:
+        self._deadline = monotonic() + seconds
+        self._context.timer.schedule(self, self._deadline)
 
     def on_deadline(self, now: float) -> float:
-        """See `pulse.Timed`."""
+        """Handle whatever is due at ``now``; return the next deadline."""
         relay = self._relay
-        if relay is not None and not self._streaming:
-            return relay.on_deadline(now)
         if relay is not None:
-            due = relay.on_deadline(now)
-            if self._held or relay.over:
-                return due
-            if now < self._due_at:
-                return min(due, self._due_at)
-            relay.bad_body(408, "the request's body did not come in time")
+            deadline = relay.on_deadline(now)
+            if self._state is not ClientState.UPLOADING or self._reading_paused or relay.over:
+                return deadline
+            if now < self._deadline:
+                return min(deadline, self._deadline)
+            relay.bad_request_body(408, "the request body did not arrive in time")
             return inf
-        if now < self._due_at:
-            return self._due_at
-        if self._transport.is_closing() or self._discards:
+        if now < self._deadline:
+            return self._deadline
+        if self._transport.is_closing() or self._state is ClientState.LINGERING:
             self._transport.abort()
-        elif self._head is not None or self._parser.unparsed_bytes:
-            self._refuse(BadRequest(408, "the request did not come in time"))
-            return self._due_at
+            return inf
+        if self._state is ClientState.READING or self._parser.unparsed_bytes:
+            self._refuse(BadRequest(408, "the request did not arrive in time"))
         else:
-            self._close()
-            return self._due_at
-        return inf
+            self._close_when_sent()
+        return self._deadline
 
-    def _close(self) -> None:
-        """Close the connection when what was written has left, but do not wait for ever."""
+    def _close_when_sent(self) -> None:
+        """Close the connection when all data was sent, or the client reads nothing any more."""
+        self._state = ClientState.CLOSING
         self._transport.close()
-        self._wait(self._gateway.limits.send_timeout_s or inf)
+        self._set_deadline(self._context.limits.send_timeout_s or inf)
 
     def close_if_idle(self) -> None:
-        """Close it unless a request has begun."""
-        if not self.busy and not self._parser.unparsed_bytes:
-            self._close()
+        """Close the connection unless a request has begun."""
+        if self._state is ClientState.IDLE and not self._parser.unparsed_bytes:
+            self._close_when_sent()
 
     def shut_down(self) -> None:
-        """End the request under way, and the connection."""
+        """End the request in flight, and the connection."""
         if self._relay is not None:
             self._relay.shut_down()
         else:
             self._transport.close()
 
     def close(self) -> None:
-        """Close the connection at once; what was written still leaves, as far as it can."""
+        """Close the connection; data that was written is still sent if possible."""
         self._transport.close()

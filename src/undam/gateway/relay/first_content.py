@@ -1,4 +1,13 @@
-"""The beginning of a stream, up to its first content: the only events whose meaning is read."""
+"""Detects the first content of a stream; only the events up to it are interpreted.
+
+Three methods of increasing cost apply:
+
+1. `FirstContentDetector.looks_like_content` searches for a content field. A hit means that the read
+   is forwarded at once, and parsed afterwards.
+2. `_CHAT_CHUNK` matches one chat chunk in the form that common servers send, so that its JSON need
+   not be parsed (45 µs with cold CPU caches).
+3. The SSE parser and `Api.read` handle everything else.
+"""
 
 from __future__ import annotations
 
@@ -8,76 +17,87 @@ from undam.apis import CHAT, Api, Kind
 from undam.errors import RemoteProtocolError
 from undam.sse import Comment, Parser
 
-# What an event with content holds, whichever API speaks. Text within a text has its quotes escaped,
-# so only the names of a deeper object could be taken for these; large events may hold such.
-_CONTENT = re.compile(
+# A non-empty content field of any API. Inside a JSON string the quotes are escaped, so only a key
+# of a nested object could match by mistake. That is more likely in large events.
+_CONTENT_FIELD = re.compile(
     rb'"(?:content|text|delta|thinking|reasoning|reasoning_content|refusal|arguments|partial_json)"'
     rb': ?"[^"]'
 )
-_SHORT = 1024
+_MAX_SHORT_BYTES = 1024
 
-# One event that is one chunk of chat completions in the words that servers use, with one choice
-# that says nothing but a role and content. What it means is then known without its JSON being read,
-# which takes 45 us, in place. No name that counts may stand in it twice.
-_TEXT = rb'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*"'
+# The grammar below accepts one event with one chat chunk with one choice, for instance
+#
+#   data: {"id":"c","choices":[{"index":0,"delta":{"role":"assistant","content":"Hi"},
+#          "logprobs":null,"finish_reason":null}]}
+#
+# It rejects what could mean something else: a key that counts and occurs twice, another field of
+# the delta with text in it, an error, a finish reason, more than one choice, nested objects.
+# tests/gateway/relay/test_first_content.py compares it with the JSON parser.
+_STRING = rb'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*"'
 _NUMBER = rb"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,9})?"
-_BESIDE = rb"""(?:"(?!(?:choices|delta|text|error|finish_reason)")[a-z_]+":[ ]?
-                  (?:%b|%b|true|false|null)
-              |"(?:error|finish_reason)":[ ]?null)""" % (_TEXT, _NUMBER)
-_DELTA = rb"""(?:"role":[ ]?%b
-             |"content":[ ]?(?:""|null|(?P<said>%b)(?!.*"content"))
-             |"(?!(?:role|content)")[a-z_]+":[ ]?(?:""|null))""" % (_TEXT, _TEXT)
-_CHUNK = re.compile(
+# A member of the chunk or of the choice that has no effect on the meaning.
+_OTHER_MEMBER = rb"""(?:"(?!(?:choices|delta|text|error|finish_reason)")[a-z_]+":[ ]?
+                        (?:%b|%b|true|false|null)
+                    |"(?:error|finish_reason)":[ ]?null)""" % (_STRING, _NUMBER)
+# A member of the delta. The group `content` matches only text that is not empty.
+_DELTA_MEMBER = rb"""(?:"role":[ ]?%b
+                    |"content":[ ]?(?:""|null|(?P<content>%b)(?!.*"content"))
+                    |"(?!(?:role|content)")[a-z_]+":[ ]?(?:""|null))""" % (_STRING, _STRING)
+_CHAT_CHUNK = re.compile(
     rb"""data:[ ]?\{(?:%b,[ ]?)*"choices":[ ]?\[\{(?:%b,[ ]?)*
          "delta":[ ]?\{(?:%b(?:,[ ]?(?=")|(?=\})))*\}
          (?:,[ ]?%b)*\}\](?:,[ ]?%b)*\}\n\n"""
-    % (_BESIDE, _BESIDE, _DELTA, _BESIDE, _BESIDE),
+    % (_OTHER_MEMBER, _OTHER_MEMBER, _DELTA_MEMBER, _OTHER_MEMBER, _OTHER_MEMBER),
     re.VERBOSE,
 )
 
-# What is neither content nor a sign that none will follow.
-_NOTHING_YET = frozenset({Kind.EMPTY, Kind.HEARTBEAT, Kind.USAGE})
+# Events after which content may still follow.
+_UNDECIDED = frozenset({Kind.EMPTY, Kind.HEARTBEAT, Kind.USAGE})
 
 
 class FirstContentDetector:
-    """Watches one upstream's event stream until it is decided.
+    """Reads the event stream of one upstream until it is decided.
 
     Attributes:
-        decided: content came, or an error, an end or something unreadable: no other upstream
-            may be asked any more.
+        decided: content, an error, an end or something unreadable has arrived, so no other upstream
+            may be tried any more.
         content: it was content.
-        comments: comments seen so far.
+        comments: number of comments so far.
     """
 
-    __slots__ = ("_before", "_chunks", "_parser", "_read", "comments", "content", "decided")
+    __slots__ = ("_carry", "_parser", "_read", "_try_pattern", "comments", "content", "decided")
 
     def __init__(self, api: Api) -> None:
-        # From the first event on that only the parser can read, all go through it.
+        # The pattern applies until the first event that only the parser can read.
         self._parser: Parser | None = None
-        self._chunks = api is CHAT
-        self._before = b""
+        self._try_pattern = api is CHAT
+        self._carry = b""
         self._read = api.read
         self.decided = False
         self.content = False
         self.comments = 0
 
     def looks_like_content(self, data: bytes) -> bool:
-        """Whether the next read brings content at a glance; if not, `take` must tell.
+        """Return whether ``data`` seems to contain content.
 
-        Reading an event may take half as long as all else until its bytes leave. Where the glance
-        is wrong, no other upstream is asked any more, and nothing else happens.
+        Parsing an event may take half as long as everything else until its bytes are sent. If the
+        result is wrong, the only consequence is that no other upstream is tried.
         """
-        return len(data) < _SHORT and _CONTENT.search(data) is not None
+        return len(data) < _MAX_SHORT_BYTES and _CONTENT_FIELD.search(data) is not None
 
     def take(self, data: bytes) -> bool:
-        """Read on; returns `decided`."""
+        """Read more of the stream; return `decided`."""
         if self._parser is None:
-            if self._chunks and len(data) < _SHORT and (chunk := _CHUNK.fullmatch(data)):
-                self._before = b"\n"  # No byte order mark may follow.
-                self.decided = self.content = chunk["said"] is not None
+            if (
+                self._try_pattern
+                and len(data) < _MAX_SHORT_BYTES
+                and (chunk := _CHAT_CHUNK.fullmatch(data))
+            ):
+                self._carry = b"\n"  # A byte order mark is only valid before the first event.
+                self.decided = self.content = chunk["content"] is not None
                 return self.decided
             self._parser = Parser()
-            data = self._before + data
+            data = self._carry + data
         try:
             items = self._parser.receive_data(data)
         except RemoteProtocolError:
@@ -88,20 +108,23 @@ class FirstContentDetector:
                 self.comments += 1
                 continue
             kind = self._read(item.event, item.data).kind
-            if kind not in _NOTHING_YET:
+            if kind not in _UNDECIDED:
                 self.decided = True
                 self.content = kind is Kind.CONTENT
                 break
         return self.decided
 
 
-def is_announced_end(api: Api, tail: bytes) -> bool:
-    """Whether one of the last events, of which ``tail`` holds the bytes from some point on, says
-    that the answer is complete, or that it failed: either way nothing was cut off in silence."""
-    # JSON holds no line end, so at the beginning of a line this is no part of an answer.
+def has_announced_end(api: Api, tail: bytes) -> bool:
+    """Return whether the last events report that the response is complete, or that it failed.
+
+    Args:
+        tail: the last bytes of the stream, from an arbitrary byte on.
+    """
+    # JSON has no raw line ends, so at the beginning of a line this cannot be part of a payload.
     if tail.rstrip().endswith(b"\ndata: [DONE]"):
         return True
-    # Whatever stands before the first line end may be the second half of an event.
+    # The first event may be incomplete; the parser then ignores it or reads it as another field.
     try:
         items = Parser().receive_data(tail)
     except RemoteProtocolError:

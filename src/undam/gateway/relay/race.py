@@ -1,7 +1,8 @@
-"""Which upstream answers: the first one asked, the next after a failure, or the faster of two.
+"""Selects the upstream whose response the client gets.
 
-Nothing of a loser reaches the client. While another upstream may still be asked, what the first one
-says before its content is kept back; from the content on there is one winner and no way back.
+That is the first upstream the request is sent to, the next one after a failure, or the faster of
+two. Nothing of a loser reaches the client. While another upstream may still win, the data before
+the first content is held. From the content on there is one winner, which does not change.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from typing import Protocol
 
 from undam.apis import PLAIN
 from undam.gateway.config.limits import RequestLimits
-from undam.gateway.http.fast_path import FastPath
-from undam.gateway.http.headers import ForwardedHead, ResponseHead
+from undam.gateway.http.headers import ResponseHead
 from undam.gateway.http.pool import UpstreamPool
 from undam.gateway.interfaces import (
     AttemptKind,
@@ -24,135 +24,123 @@ from undam.gateway.interfaces import (
     Upstream,
     UpstreamResult,
 )
-from undam.gateway.relay.attempt import MAX_HELD_BYTES, Attempt
+from undam.gateway.relay.attempt import MAX_HELD_BYTES, Attempt, AttemptListener
 from undam.gateway.relay.first_content import FirstContentDetector
+from undam.gateway.relay.outgoing_request import OutgoingRequest
 
-SICK = frozenset({502, 503, 504})
-"""An upstream that answers so does not serve now; another one may."""
+UNAVAILABLE_STATUS = frozenset({502, 503, 504})
+"""With such a status an upstream does not serve now, but another one may."""
 
 
-class Owner(Protocol):
-    """What the race is run for."""
+class RaceListener(AttemptListener, Protocol):
+    """Receives the response of the winner, and what the client should know before."""
 
-    decided: bool
-
-    def won(self, attempt: Attempt, now: float) -> None:
-        """Its answer is the client's, from ``attempt.head`` and ``attempt.held`` on."""
+    def no_response(self, result: UpstreamResult | None, why: str, now: float) -> None:
+        """Handle the failure of all attempts; ``None`` if there was no upstream at all."""
         ...
 
-    def foresee(self, head: ResponseHead) -> None:
-        """A stream with this head may win with its first content."""
+    def head_expected(self, head: ResponseHead) -> None:
+        """Prepare for an event stream with this head, which may win with its first content."""
         ...
 
-    def nobody(self, result: UpstreamResult | None, why: str, now: float) -> None:
-        """There is no answer and nobody left to ask; ``None``: there was nobody at all."""
+    def comment_received(self, now: float) -> None:
+        """Handle a comment of an upstream that may still win; its bytes are held."""
         ...
 
-    def body_came(self, attempt: Attempt, data: bytes, now: float) -> None:
-        """More of the winner's body."""
-        ...
-
-    def end_came(self, attempt: Attempt) -> None:
-        """The winner's answer is whole."""
-        ...
-
-    def broke(self, result: UpstreamResult, why: str) -> None:
-        """The winner's answer will not be whole."""
-        ...
-
-    def tell_content(self) -> None:
-        """Tell the router of the first content, if it has not been: an attempt is dropped."""
-        ...
-
-    def comment_came(self, now: float) -> None:
-        """An upstream that may yet win sent a comment."""
-        ...
-
-    def fast_path_for(self, attempt: Attempt) -> FastPath | None:
-        """See `upstream.Receiver.fast_path`."""
-        ...
-
-    def take_body(self) -> bytes:
-        """The request's body as far as it is there, framed."""
-        ...
-
-    def hold_body(self, hold: bool) -> None:
-        """Let no more of the request's body come for now, or do again."""
-        ...
-
-    def look_at(self, due: float) -> None:
-        """Call `Race.pulse` at ``due`` or before."""
+    def schedule(self, deadline: float) -> None:
+        """Make sure that `Race.on_deadline` is called at ``deadline`` or earlier."""
         ...
 
 
-@dataclass(slots=True)  # Frozen, it takes three times as long to make, for each request.
-class Rules:
-    """What one race is run by; nobody changes it.
-
-    Args:
-        repeatable: the request may be sent twice.
-        whole: its body is there; if not, it is passed on as it comes, once.
-    """
+@dataclass(slots=True)  # A frozen class would take three times as long to create, per request.
+class RequestContext:
+    """The parts of the gateway that serve one request. They do not change while it runs."""
 
     router: Router
     observer: Observer
     limits: RequestLimits
     pool: UpstreamPool
     info: RequestInfo
-    repeatable: bool
-    whole: bool
 
 
 class Race:
     """The attempts of one request.
 
     Attributes:
-        attempts: those that are under way, the winner included.
-        winner: the one whose answer the client gets.
+        attempts: the running attempts, including the winner.
+        winner: the attempt whose response the client gets.
+        decided: the winner's stream has content, or will have none; for another body: it began.
     """
 
     __slots__ = (
-        "_hedge_at", "_owner", "_record", "_request", "_retries", "_rules", "_tried", "_unnoted",
-        "attempts", "headless", "once", "repeatable", "winner",
+        "_context", "_hedge_at", "_listener", "_record", "_request", "_retries", "_tried",
+        "_unreported_content", "_unreported_start", "attempts", "decided", "winner",
     )  # fmt: skip
 
     def __init__(
-        self, owner: Owner, rules: Rules, record: RequestRecord, request: ForwardedHead
+        self,
+        listener: RaceListener,
+        context: RequestContext,
+        record: RequestRecord,
+        request: OutgoingRequest,
     ) -> None:
         self.attempts: list[Attempt] = []
         self.winner: Attempt | None = None
-        self.repeatable = rules.repeatable
-        self.headless = rules.info.method == "HEAD"
-        self.once = not rules.whole
-        self._owner = owner
-        self._rules = rules
+        self.decided = False
+        self._listener = listener
+        self._context = context
         self._record = record
-        self._request: ForwardedHead | None = request
-        self._retries = rules.limits.retries
+        self._request = request
+        self._retries = context.limits.retries
         self._tried: list[Upstream] = []
-        self._unnoted: Attempt | None = None
+        # Reports that are deferred. They must precede the report of an attempt's end.
+        self._unreported_start: Attempt | None = None
+        self._unreported_content: Attempt | None = None
         self._hedge_at = inf
 
     def start(self, now: float) -> None:
-        """Ask the first upstream; `note_start` has to follow."""
-        if not self._ask("first", now):
-            self._owner.nobody(None, "no upstream is available", now)
+        """Send the request to the first upstream; call `finish_start` a little later."""
+        if not self._start_attempt("first", now):
+            self._listener.no_response(None, "no upstream is available", now)
 
-    def note_start(self) -> None:
-        """Note what nobody waits for when the request is sent, and when it may be hedged.
-
-        It is done before anything else is noted of it. Once is enough.
-        """
-        attempt, self._unnoted = self._unnoted, None
+    def finish_start(self) -> None:
+        """Report the first attempt, and decide when to hedge. A second call does nothing."""
+        attempt, self._unreported_start = self._unreported_start, None
         if attempt is None:
             return
-        rules = self._rules
-        rules.observer.sent(self._record, attempt.upstream, attempt.asked_for)
-        if rules.info.streams and rules.repeatable:
-            after = rules.router.hedge_after_s(rules.info)
-            if after is not None:
-                self._hedge_at = attempt.asked_at + after
-        self._look_at(attempt)
+        context = self._context
+        context.observer.sent(self._record, attempt.upstream, attempt.kind)
+        if context.info.streams and self._request.repeatable:
+            delay_s = context.router.hedge_after_s(context.info)
+            if delay_s is not None:
+                self._hedge_at = attempt.started_at + delay_s
+        self._schedule(attempt)
+
+    def decide(self, attempt: Attempt, *, content: bool) -> None:
+        """Record that no other upstream will be tried, and free what that would need.
+
+        Args:
+            content: content has arrived; call `report_content` a little later.
+        """
+        self.decided = True
+        attempt.detector = None
+        self._request.release()
+        if attempt.head is not None:
+            attempt.head.release()
+        if content:
+            self._unreported_content = attempt
+
+    def report_content(self) -> None:
+        """Report the first content. A second call does nothing."""
+        attempt, self._unreported_content = self._unreported_content, None
+        content_at = self._record.content_at
+        if attempt is None or content_at is None:
+            return
+        context = self._context
+        if context.info.streams:
+            ttft_s = content_at - attempt.started_at
+            context.router.saw_first_content(attempt.upstream, context.info, ttft_s)
+        context.observer.first_content(self._record)
 
     def cancel(self) -> None:
         """End all attempts at once."""
@@ -160,90 +148,96 @@ class Race:
             self._drop(attempt, UpstreamResult.CANCELLED)
         self.winner = None
 
-    def settle(self) -> None:
-        """Nobody else will be asked: let go of what that would take."""
-        self._request = None
-        if self.winner is not None and self.winner.head is not None:
-            self.winner.head.forget()
-
-    def give_up(self, result: UpstreamResult) -> None:
-        """End the winner's attempt, which is at fault."""
+    def fail_winner(self, result: UpstreamResult) -> None:
+        """End the winner's attempt because of a fault of its upstream; the listener knows."""
         if self.winner is not None:
             self._drop(self.winner, result)
 
+    def send_body(self, data: bytes) -> bool:
+        """Send more of the request's body; return whether there was a connection for it."""
+        connection = self.attempts[0].connection if self.attempts else None
+        if connection is None:
+            return False
+        connection.send(data)
+        return True
+
     def on_deadline(self, now: float) -> float:
-        """Do what is due; returns when something is next."""
-        due = inf
+        """Handle whatever is due at ``now``; return the next deadline."""
+        deadline = inf
         for attempt in list(self.attempts):
-            limit, why = self._limit(attempt)
+            limit, why = self._time_limit(attempt)
             if now >= limit:
                 attempt.abort()
                 self._fail(attempt, UpstreamResult.TIMEOUT, why, now)
             else:
-                due = min(due, limit)
+                deadline = min(deadline, limit)
         if self.winner is None and self._hedge_at <= now:
             self._hedge_at = inf
             self._hedge(now)
-        return due if self.winner is not None else min(due, self._hedge_at)
+        return deadline if self.winner is not None else min(deadline, self._hedge_at)
 
-    def _limit(self, attempt: Attempt) -> tuple[float, str]:
-        limit, why = inf, ""
-        ttft = self._rules.limits.ttft_timeout_s
-        if ttft is not None and self._rules.info.streams and not self._owner.decided:
-            limit, why = attempt.asked_at + ttft, f"no content within {ttft:g} s"
-        if attempt.connecting:
-            seconds = attempt.upstream.connect_timeout_s
-            if attempt.asked_at + seconds < limit:
-                limit, why = attempt.asked_at + seconds, f"no connection within {seconds:g} s"
-        return limit, why
+    # Attempts.
 
-    def _ask(self, why: AttemptKind, now: float) -> bool:
-        rules = self._rules
-        upstream = rules.router.choose(rules.info, self._tried)
+    def _start_attempt(self, kind: AttemptKind, now: float) -> bool:
+        context = self._context
+        upstream = context.router.choose(context.info, self._tried)
         if upstream is None:
             return False
         self._tried.append(upstream)
-        attempt = Attempt(self, upstream, why, now)
+        attempt = Attempt(self, self._request, upstream, kind, now)
         self.attempts.append(attempt)
-        if why != "hedge":
+        if kind != "hedge":
             self._record.upstream = upstream
-        attempt.start(rules.pool)
-        # What is counted need not be waited for.
-        rules.router.began(upstream, rules.info)
-        if why == "first":
-            self._unnoted = attempt
+        attempt.start(context.pool)
+        # Reported after the request was sent, so that counting does not delay it.
+        context.router.began(upstream, context.info)
+        if kind == "first":
+            self._unreported_start = attempt
         else:
-            rules.observer.sent(self._record, upstream, why)
-            self._look_at(attempt)
+            context.observer.sent(self._record, upstream, kind)
+            self._schedule(attempt)
         return True
 
-    def _look_at(self, attempt: Attempt) -> None:
-        self._owner.look_at(min(self._limit(attempt)[0], self._hedge_at))
+    def _schedule(self, attempt: Attempt) -> None:
+        self._listener.schedule(min(self._time_limit(attempt)[0], self._hedge_at))
+
+    def _time_limit(self, attempt: Attempt) -> tuple[float, str]:
+        """Return when the attempt fails, and the reason."""
+        limit, why = inf, ""
+        ttft_s = self._context.limits.ttft_timeout_s
+        if ttft_s is not None and self._context.info.streams and not self.decided:
+            limit, why = attempt.started_at + ttft_s, f"no content within {ttft_s:g} s"
+        if attempt.connecting:
+            connect_s = attempt.upstream.connect_timeout_s
+            if attempt.started_at + connect_s < limit:
+                limit = attempt.started_at + connect_s
+                why = f"no connection within {connect_s:g} s"
+        return limit, why
 
     def _hedge(self, now: float) -> None:
-        rules = self._rules
+        context = self._context
         if len(self.attempts) != 1:
             return
-        if rules.router.may_hedge(rules.info) and self._ask("hedge", now):
+        if context.router.may_hedge(context.info) and self._start_attempt("hedge", now):
             self._record.hedged = "sent"
         else:
-            rules.observer.hedge_denied(self._record)
+            context.observer.hedge_denied(self._record)
 
     def _retry(self, now: float) -> bool:
-        if self._retries <= 0 or not self._ask("retry", now):
+        if self._retries <= 0 or not self._start_attempt("retry", now):
             return False
         self._retries -= 1
         self._record.retries += 1
         return True
 
     def _may_switch(self) -> bool:
-        """Another upstream may still give the answer instead."""
+        """Return whether another upstream may still win."""
         if len(self.attempts) > 1:
             return True
-        if not self.repeatable or (self._retries <= 0 and self._hedge_at == inf):
+        if not self._request.repeatable or (self._retries <= 0 and self._hedge_at == inf):
             return False
-        rules = self._rules
-        return rules.router.choose(rules.info, self._tried) is not None
+        context = self._context
+        return context.router.choose(context.info, self._tried) is not None
 
     def _win(self, attempt: Attempt, now: float) -> None:
         self.winner = attempt
@@ -252,100 +246,88 @@ class Race:
         record = self._record
         record.upstream = attempt.upstream
         if record.hedged:
-            record.hedged = "won" if attempt.asked_for == "hedge" else "lost"
-        self._owner.won(attempt, now)
+            record.hedged = "won" if attempt.kind == "hedge" else "lost"
+        self._listener.head_received(attempt, now)
 
     def _drop(self, attempt: Attempt, result: UpstreamResult) -> None:
-        """It is over for ``attempt``, from this side or its own."""
+        """Remove an attempt that has ended or is ended here, and report its result."""
         if attempt not in self.attempts:
             return
         self.attempts.remove(attempt)
         attempt.abort()
-        self.note_start()
-        self._owner.tell_content()
-        rules = self._rules
-        rules.router.ended(attempt.upstream, rules.info, result)
+        self.finish_start()
+        self.report_content()
+        context = self._context
+        context.router.ended(attempt.upstream, context.info, result)
         if result not in (UpstreamResult.OK, UpstreamResult.CANCELLED):
-            rules.observer.upstream_failed(self._record, attempt.upstream, result)
+            context.observer.upstream_failed(self._record, attempt.upstream, result)
 
     def _fail(self, attempt: Attempt, result: UpstreamResult, why: str, now: float) -> None:
         self._drop(attempt, result)
         if attempt is self.winner:
-            self._owner.broke(result, why)
+            self._listener.attempt_failed(attempt, result, why, now)
         elif not self.attempts:
-            may = self.repeatable or not attempt.sent
-            if not (may and self._retry(now)):
-                self._owner.nobody(result, why, now)
+            may_retry = self._request.repeatable or not attempt.sent
+            if not (may_retry and self._retry(now)):
+                self._listener.no_response(result, why, now)
 
-    # What an attempt calls; see `attempt.Asker`.
+    # Calls of the attempts.
 
-    def request_bytes(self, upstream: Upstream) -> bytes:
-        """See `attempt.Asker`."""
-        assert self._request is not None
-        return self._request.towards(upstream) + self._owner.take_body()
-
-    def connected(self, attempt: Attempt) -> None:
-        """See `attempt.Asker`."""
-        self._owner.hold_body(False)
-
-    def head_came(self, attempt: Attempt, now: float) -> None:
-        """See `attempt.Asker`."""
+    def head_received(self, attempt: Attempt, now: float) -> None:
+        """Let the attempt win, retry elsewhere, or wait for content while others may win."""
         head = attempt.head
         assert head is not None
-        self.note_start()
-        sick = head.status in SICK
+        self.finish_start()
+        unavailable = head.status in UNAVAILABLE_STATUS
         if len(self.attempts) > 1:
-            # What races for the first content is not beaten by a refusal.
-            lost = sick or head.status != 200 or not head.events
+            # An error does not win against an attempt that may still bring content.
+            lost = unavailable or head.status != 200 or not head.events
         else:
-            lost = sick and self.repeatable and self._retry(now)
+            lost = unavailable and self._request.repeatable and self._retry(now)
         if lost:
-            self._drop(attempt, UpstreamResult.STATUS if sick else UpstreamResult.OK)
+            self._drop(attempt, UpstreamResult.STATUS if unavailable else UpstreamResult.OK)
             return
         if head.events:
-            info = self._rules.info
+            info = self._context.info
             attempt.detector = FirstContentDetector(info.api if info.streams else PLAIN)
             if info.streams and head.status == 200 and self._may_switch():
-                self._owner.foresee(head)
+                self._listener.head_expected(head)
                 return
         self._win(attempt, now)
 
-    def body_came(self, attempt: Attempt, data: bytes, now: float) -> None:
-        """See `attempt.Asker`."""
+    def body_received(self, attempt: Attempt, data: bytes, now: float) -> None:
+        """Pass on the winner's body; look for the first content in the body of the others."""
         if attempt is self.winner:
-            self._owner.body_came(attempt, data, now)
+            self._listener.body_received(attempt, data, now)
             return
         detector = attempt.detector
         assert detector is not None
-        attempt.held.append(data)
-        attempt.held_bytes += len(data)
+        attempt.hold(data)
         comments = detector.comments
         if detector.looks_like_content(data):
-            # It is passed on first, and read then.
+            # Forwarded first, and parsed afterwards.
             attempt.unread = data
             self._win(attempt, now)
         elif detector.take(data) or attempt.held_bytes > MAX_HELD_BYTES:
             self._win(attempt, now)
         elif detector.comments > comments:
-            self._owner.comment_came(now)
+            self._listener.comment_received(now)
 
-    def end_came(self, attempt: Attempt, now: float) -> None:
-        """See `attempt.Asker`."""
+    def response_complete(self, attempt: Attempt, now: float) -> None:
+        """Report the result of the attempt, which wins if no other has won."""
         if attempt is not self.winner:
             self._win(attempt, now)
         head = attempt.head
-        sick = head is not None and head.status in SICK
-        self._drop(attempt, UpstreamResult.STATUS if sick else UpstreamResult.OK)
-        self._owner.end_came(attempt)
+        unavailable = head is not None and head.status in UNAVAILABLE_STATUS
+        self._drop(attempt, UpstreamResult.STATUS if unavailable else UpstreamResult.OK)
+        self._listener.response_complete(attempt, now)
 
-    def failed(self, attempt: Attempt, result: UpstreamResult, why: str, now: float) -> None:
-        """See `attempt.Asker`."""
+    def attempt_failed(
+        self, attempt: Attempt, result: UpstreamResult, why: str, now: float
+    ) -> None:
+        """Retry elsewhere if possible; if the winner failed, the response breaks off."""
         self._fail(attempt, result, why, now)
 
-    def fast_path_for(self, attempt: Attempt) -> FastPath | None:
-        """See `attempt.Asker`."""
-        return self._owner.fast_path_for(attempt) if attempt is self.winner else None
-
-    def upstream_full(self, full: bool) -> None:
-        """See `attempt.Asker`."""
-        self._owner.hold_body(full)
+    def request_paused(self, paused: bool) -> None:
+        """Pass on whether the connection accepts more of the request's body."""
+        self._listener.request_paused(paused)

@@ -1,36 +1,35 @@
-"""An answer on its way to the client, read by read, and the ways it ends.
+"""Relays one request: admission, the race for an upstream, the response, and every way it can end.
 
-What is done for each token stands in `UpstreamConnection.data_received`, see `FastPath`.
+Heartbeat comments keep the client from giving up, and an upstream whose client has left is
+cancelled at once. The work per token is in `gateway.http.fast_path`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from abc import abstractmethod
 from collections.abc import Callable
-from math import inf
+from math import ceil, inf
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
-from undam.gateway.http.error_responses import (
-    SERVER_ERROR,
-    error_body,
-    error_event,
-    upstream_error_event,
-)
+from undam.gateway.http.error_responses import SERVER_ERROR, error_body, error_event
 from undam.gateway.http.fast_path import FastPath
 from undam.gateway.http.headers import ResponseHead
 from undam.gateway.http.response_writer import ResponseWriter
-from undam.gateway.interfaces import EndReason, Permit, RequestRecord, UpstreamResult
+from undam.gateway.interfaces import (
+    EndReason,
+    LocalResponse,
+    Permit,
+    Refusal,
+    RequestRecord,
+    UpstreamResult,
+)
 from undam.gateway.relay.attempt import Attempt
-from undam.gateway.relay.first_content import FirstContentDetector, is_announced_end
-from undam.gateway.relay.race import Race, Rules
-
-# The last events of a stream, where an upstream cuts them in pieces.
-_TAIL_BYTES = 8 << 10
-# An upstream's error that is told as an event is short and comes at once, or it is of no use.
-_MAX_TOLD_BYTES = 64 << 10
-_TELLING_S = 2.0
+from undam.gateway.relay.client_backpressure import ClientBackpressure
+from undam.gateway.relay.first_content import has_announced_end
+from undam.gateway.relay.late_error import LateError
+from undam.gateway.relay.outgoing_request import OutgoingRequest
+from undam.gateway.relay.race import Race, RequestContext
 
 _FAILURES = {
     None: (503, EndReason.NO_UPSTREAM),
@@ -38,260 +37,391 @@ _FAILURES = {
     UpstreamResult.DIED: (502, EndReason.UPSTREAM_DIED),
     UpstreamResult.TIMEOUT: (504, EndReason.UPSTREAM_TIMEOUT),
 }
-_BOM = b"\xef\xbb\xbf"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def _nothing() -> None:
-    """Stands for what is over."""
+def _ignore_batch() -> None:
+    """Replace the batch callback of a relay that has ended."""
 
 
-class Host(Protocol):
-    """What a relay needs of the connection it answers on."""
+class ClientSide(Protocol):
+    """The client connection, as the relay uses it."""
 
-    def look_at(self, due: float) -> None:
-        """Call ``pulse`` at ``due`` or before."""
+    def schedule(self, deadline: float) -> None:
+        """Make sure that `ResponseRelay.on_deadline` is called at ``deadline`` or earlier."""
         ...
 
     def defer(self, job: Callable[[], None]) -> None:
-        """Do ``job`` when others have had their turn."""
+        """Run ``job`` in a few milliseconds, when pending I/O was served."""
         ...
 
-    def relay_over(self, *, keep: bool) -> None:
-        """The answer is written; ``keep``: the connection can take another request."""
+    def response_finished(self, *, keep: bool) -> None:
+        """Take the next request, or close the connection if ``keep`` is false."""
         ...
 
-    def hold_body(self, hold: bool) -> None:
-        """Read no more of the request's body for now, or do again."""
+    def pause_request(self, paused: bool) -> None:
+        """Stop reading the request's body for now, or continue."""
         ...
 
-    def cut(self) -> None:
-        """Close the connection at once; what waits to be written is lost, in the kernel, too."""
+    def reset(self) -> None:
+        """Reset the connection; unsent data is lost, also in the kernel."""
         ...
 
     def unsent_bytes(self) -> int:
-        """What waits for the client to take it."""
+        """Return how many bytes the client has yet to take."""
         ...
 
 
-class Passing:
-    """The bytes of one answer; `relay.Relay` adds admission and time.
+class ResponseRelay:
+    """Relays one request and its response.
 
     Attributes:
-        decided: the stream has content, or none will come; for any other body: it has begun.
-        over: nothing may be called any more.
+        record: record of the request.
+        over: the request has ended; no method may be called any more.
     """
 
     __slots__ = (
-        "_body",
-        "_detector",
-        "_fast_path",
-        "_host",
-        "_paused_at",
-        "_race",
-        "_read_at",
-        "_rules",
-        "_stuck_bytes",
-        "_task",
-        "_telling",
-        "_telling_until",
-        "_ticket",
-        "_untold",
-        "_writer",
-        "decided",
-        "over",
-        "record",
+        "_backpressure", "_client", "_context", "_fast_path", "_late_error", "_permit", "_race",
+        "_read_at", "_request", "_task", "_writer", "over", "record",
     )  # fmt: skip
 
     def __init__(
-        self, host: Host, rules: Rules, record: RequestRecord, writer: ResponseWriter
+        self,
+        client: ClientSide,
+        context: RequestContext,
+        record: RequestRecord,
+        writer: ResponseWriter,
+        request: OutgoingRequest,
     ) -> None:
-        self.decided = self.over = False
         self.record = record
-        self._host = host
-        self._rules = rules
+        self.over = False
+        self._client = client
+        self._context = context
         self._writer = writer
+        self._request = request
         self._race: Race | None = None
-        self._body = b""
-        self._detector: FirstContentDetector | None = None
-        # Reads of the two ways, short and long; the later one counts.
-        self._fast_path = FastPath(writer.write, self._hand_over, record.began_at)
-        self._read_at = record.began_at
-        self._paused_at = inf
-        self._stuck_bytes = 0
-        self._telling: list[bytes] | None = None
-        self._telling_until = inf
-        self._ticket: Permit | None = None
-        self._untold: Attempt | None = None
+        self._permit: Permit | None = None
         self._task: asyncio.Task[None] | None = None
+        self._fast_path = FastPath(writer.write, self._report_gaps, record.began_at)
+        # Time of the last read on the normal path.
+        self._read_at = record.began_at
+        self._backpressure = ClientBackpressure()
+        self._late_error: LateError | None = None
 
-    @abstractmethod
-    def due(self) -> float:
-        """When something is to be done though nothing came."""
+    @property
+    def _decided(self) -> bool:
+        return self._race is not None and self._race.decided
 
-    def won(self, attempt: Attempt, now: float) -> None:
-        """See `race.Owner`."""
+    # Start: a response of the gateway itself, a refusal, or the race.
+
+    def start(self) -> None:
+        """Answer the request here, or admit it and send it to an upstream."""
+        context = self._context
+        context.observer.began(self.record)
+        self._continue_with(context.router.page(context.info), self._respond_locally)
+        if self._race is None and not self.over:
+            self._client.schedule(self._next_deadline())  # It waits for admission.
+
+    def _respond_locally(self, response: LocalResponse | None) -> None:
+        if response is None:
+            context = self._context
+            self._continue_with(context.router.admit(context.info), self._handle_admission)
+            return
+        lines = b"Content-Type: %b\r\nCache-Control: no-store\r\n" % response.content_type
+        self._writer.respond(response.status, lines, response.body, monotonic())
+        self._end(EndReason.LOCAL, keep=self._writer.keep)
+
+    def _handle_admission(self, admission: Permit | Refusal) -> None:
+        if not isinstance(admission, Refusal):
+            self._permit = admission
+            self._race = Race(self, self._context, self.record, self._request)
+            self._race.start(monotonic())
+            self._client.defer(self._finish_start)
+            return
+        lines = [name + b": " + value + b"\r\n" for name, value in admission.headers]
+        if admission.retry_after_s is not None:
+            lines.append(b"Retry-After: %d\r\n" % max(1, ceil(admission.retry_after_s)))
+        self._send_error(admission.status, admission.message, admission.kind, b"".join(lines))
+        self._end(EndReason.REFUSED, admission.message, keep=self._writer.keep)
+
+    def _finish_start(self) -> None:
+        if self._race is not None:
+            self._race.finish_start()
+            self._client.schedule(self._next_deadline())
+
+    def _continue_with(self, result: Any, then: Callable[[Any], None]) -> None:
+        """Call ``then`` with ``result``, or with what ``result`` gives if it is awaitable."""
+        if not hasattr(result, "__await__"):
+            then(result)
+            return
+
+        async def wait() -> None:
+            try:
+                value = await result
+            except Exception:
+                self._task = None
+                self._send_error(500, "internal error of the gateway")
+                self._end(EndReason.REFUSED, "internal error of the gateway", keep=False)
+                raise
+            self._task = None
+            if not self.over:
+                then(value)
+
+        self._task = asyncio.get_running_loop().create_task(wait())
+
+    # Calls of the client connection.
+
+    def client_left(self) -> None:
+        """End the request: the client has closed its connection."""
+        self._end(EndReason.CLIENT_LEFT, keep=False)
+
+    def client_paused(self, paused: bool) -> None:
+        """Pause the upstream while the client's write buffer is full, or resume it."""
+        now = monotonic()
+        winner = self._race.winner if self._race is not None else None
+        connection = winner.connection if winner is not None else None
+        if paused:
+            self._backpressure.pause(now, self._client.unsent_bytes())
+            if connection is not None:
+                connection.pause()
+            self._client.schedule(self._backpressure.deadline(self._context.limits.send_timeout_s))
+        else:
+            self._backpressure.resume()
+            self._fast_path.resumed_at = now  # The upstream was not silent, only paused.
+            if connection is not None:
+                connection.resume()
+
+    def add_request_body(self, data: bytes) -> None:
+        """Send more of a streamed request body, with its framing."""
+        if self._race is None or not self._race.send_body(data):
+            self._request.add_body(data)
+            self._client.pause_request(True)
+
+    def bad_request_body(self, status: int, message: str) -> None:
+        """End the request: its streamed body is malformed, too large or late."""
+        if not self._writer.opened:
+            self._send_error(status, message, "invalid_request_error")
+        self._end(EndReason.BAD_REQUEST, message, keep=False)
+
+    def shut_down(self) -> None:
+        """End the request: the gateway stops."""
+        self._send_error(503, "the gateway is shutting down")
+        self._end(EndReason.SHUTDOWN, keep=False)
+
+    def on_deadline(self, now: float) -> float:
+        """Handle whatever is due at ``now``; return the next deadline."""
+        race = self._race
+        race_deadline = inf if race is None else race.on_deadline(now)
+        if not self.over and self._late_error is not None and now >= self._late_error.deadline:
+            self._send_late_error(self._late_error)
+        if not self.over and self._backpressure.paused:
+            self._check_client(now)
+        elif not self.over and self._decided:
+            self._check_upstream(now)
+        if not self.over and self._heartbeat_due_at() <= now:
+            self._send_heartbeat(now)
+        return inf if self.over else min(race_deadline, self._next_deadline())
+
+    # Calls of the race.
+
+    def head_received(self, attempt: Attempt, now: float) -> None:
+        """Open the response with the winner's head, and forward what was held."""
         head = attempt.head
         assert head is not None
-        self._detector = attempt.detector
         if not self._writer.opened:
-            self._writer.open(head, now, follows=bool(attempt.held))
+            self._writer.open(head, now, body_follows=bool(attempt.held))
         elif head.status != 200 or not head.events:
-            self._telling = []
-            self._telling_until = now + _TELLING_S
-            self._host.look_at(self._telling_until)
-        if self._paused_at < inf and attempt.connection is not None:
+            self._late_error = LateError(head, now)
+        if self._backpressure.paused and attempt.connection is not None:
             attempt.connection.pause()
         if attempt.held:
-            data, unread = b"".join(attempt.held), attempt.unread
-            attempt.held, attempt.unread = [], b""
-            self._pass_on(attempt, data, unread, now)
+            data, unread = attempt.take_held()
+            self._forward(attempt, data, unread, now)
             self._writer.flush()
-        self._host.look_at(self.due())
+        if not self.over:
+            self._client.schedule(self._next_deadline())
 
-    def foresee(self, head: ResponseHead) -> None:
-        """See `race.Owner`."""
-        self._writer.make(head)
+    def head_expected(self, head: ResponseHead) -> None:
+        """Prepare the head of the response while no data is waiting."""
+        self._writer.prepare(head)
 
-    def body_came(self, attempt: Attempt, data: bytes, now: float) -> None:
-        """See `race.Owner`."""
-        decided = self.decided
-        self._pass_on(attempt, data, data, now)
-        if self.decided is not decided:
-            self._host.look_at(self.due())
+    def body_received(self, attempt: Attempt, data: bytes, now: float) -> None:
+        """Forward body bytes of the winner."""
+        was_decided = self._decided
+        self._forward(attempt, data, data, now)
+        if self._decided is not was_decided and not self.over:
+            self._client.schedule(self._next_deadline())
 
-    def _pass_on(self, attempt: Attempt, data: bytes, unread: bytes, now: float) -> None:
-        """Pass ``data``, of which the detector has not read ``unread``."""
-        self._read_at = now
-        record = self.record
-        if self._telling is not None:
-            self._telling.append(data)
-            if sum(map(len, self._telling)) > _MAX_TOLD_BYTES:
-                self.tell_upstream_error(attempt)
+    def response_complete(self, attempt: Attempt, now: float) -> None:
+        """End the response as the upstream has ended it."""
+        if self._late_error is not None:
+            self._send_late_error(self._late_error)
             return
-        writer = self._writer
-        undecided = not self.decided
-        if undecided:
-            if not record.bytes_in and record.heartbeats:
-                data = data.removeprefix(_BOM)  # It may stand at the very beginning only.
-        elif writer.framer is not None and not data.startswith(b":"):
-            self._fast_path.came(now)
-        record.bytes_in += len(data)
-        level = writer.framer is None or writer.framer.level
-        connection = attempt.connection
-        writer.body(data, now, follows=connection is not None and connection.complete)
-        if undecided:
-            self._look_for_content(attempt, unread, now)
-        fast_path = self._fast_path
-        if level:
-            fast_path.before, fast_path.last = fast_path.last, data
+        if self._ends_properly():
+            self._writer.finish()
+            self._end(EndReason.COMPLETE, keep=self._writer.keep)
+        elif self._context.limits.report_incomplete:
+            message = "the upstream ended the stream before the response was complete"
+            self._send_error(502, message)
+            self._end(EndReason.INCOMPLETE, message, keep=False)
         else:
-            fast_path.last = (fast_path.last + data)[-_TAIL_BYTES:]
+            self._writer.finish()
+            self._end(EndReason.INCOMPLETE, keep=self._writer.keep)
+
+    def attempt_failed(
+        self, attempt: Attempt, result: UpstreamResult, why: str, now: float
+    ) -> None:
+        """Break the response off: the winner has failed."""
+        status, end_reason = _FAILURES[result]
+        self._send_error(status, f"the response broke off: {why}")
+        self._end(end_reason, why, keep=False)
+
+    def no_response(self, result: UpstreamResult | None, why: str, now: float) -> None:
+        """Answer with an error: every attempt has failed."""
+        status, end_reason = _FAILURES[result]
+        self._send_error(status, why)
+        self._end(end_reason, why, keep=self._writer.keep)
+
+    def comment_received(self, now: float) -> None:
+        """Send a heartbeat: an upstream is alive, although its data is held."""
+        self._send_heartbeat(now)
+
+    def request_paused(self, paused: bool) -> None:
+        """Read no more of the request's body for now, or continue."""
+        self._client.pause_request(paused)
+
+    def schedule(self, deadline: float) -> None:
+        """Make sure that `on_deadline` is called at ``deadline`` or earlier."""
+        self._client.schedule(deadline)
+
+    # The body.
+
+    def _forward(self, attempt: Attempt, data: bytes, unread: bytes, now: float) -> None:
+        """Forward ``data``; ``unread`` is the part that the detector has not read."""
+        self._read_at = now
+        if self._late_error is not None:
+            if not self._late_error.add(data):
+                self._send_late_error(self._late_error)
+            return
+        record, framer, decided = self.record, self._writer.framer, self._decided
+        if not decided:
+            if not record.bytes_in and record.heartbeats:
+                # A byte order mark is valid only at the very beginning, before the heartbeats.
+                data = data.removeprefix(_BYTE_ORDER_MARK)
+        elif framer is not None and not data.startswith(b":"):
+            self._fast_path.record_read(now)
+        record.bytes_in += len(data)
+        at_boundary = framer is None or framer.at_boundary
+        connection = attempt.connection
+        end_follows = connection is not None and connection.response_complete
+        self._writer.body(data, now, end_follows=end_follows)
+        if not decided:
+            self._look_for_content(attempt, unread, now)
+        self._fast_path.keep_tail(data, at_boundary=at_boundary)
 
     def _look_for_content(self, attempt: Attempt, data: bytes, now: float) -> None:
-        detector = self._detector
+        detector = attempt.detector
         if detector is not None and not detector.decided and not detector.take(data):
             return
-        self.decided = True
-        self._fast_path.at = now
-        # From here on nobody else is asked: a long stream need not keep what that would take.
-        self._detector = attempt.detector = None
-        self._body = b""
-        info = self._rules.info
-        info.headers = [one for one in info.headers if one[0][:5].lower() == b"trace"]
-        if self._race is not None:
-            self._race.settle()
-        if detector is None or detector.content:
+        race, framer = self._race, self._writer.framer
+        assert race is not None
+        content = detector is None or detector.content
+        self._fast_path.read_at = now
+        if content:
             self.record.content_at = now
-            self.record.reads += self._writer.framer is not None
-            self._untold = attempt
-            self._host.defer(self.tell_content)
+            self.record.reads += framer is not None
+        race.decide(attempt, content=content)
+        info = self._context.info
+        info.headers = [pair for pair in info.headers if pair[0][:5].lower() == b"trace"]
+        if content:
+            self._client.defer(race.report_content)
+        if framer is not None and self._writer.chunked and attempt.connection is not None:
+            self._fast_path.framer = framer
+            attempt.connection.fast_path = self._fast_path
 
-    def tell_content(self) -> None:
-        """See `race.Owner`."""
-        attempt, self._untold = self._untold, None
-        content_at = self.record.content_at
-        if attempt is None or content_at is None:
-            return
-        rules = self._rules
-        if rules.info.streams:
-            waited_s = content_at - attempt.asked_at
-            rules.router.saw_first_content(attempt.upstream, rules.info, waited_s)
-        rules.observer.first_content(self.record)
+    def _ends_properly(self) -> bool:
+        """Return whether the upstream's response is complete by the rules of its API."""
+        info = self._context.info
+        if self._writer.framer is None or not (info.streams and info.api.announces_end):
+            return True
+        return has_announced_end(info.api, self._fast_path.tail)
 
-    def fast_path_for(self, attempt: Attempt) -> FastPath | None:
-        """See `race.Owner`."""
+    def _report_gaps(self) -> None:
+        gaps = self._fast_path.take_gaps()
+        if gaps and self._writer.framer is not None:
+            self.record.reads += len(gaps)
+            self._context.observer.gaps(self.record, gaps)
+
+    # Heartbeats and timeouts.
+
+    def _next_deadline(self) -> float:
+        limits = self._context.limits
+        deadline = self._heartbeat_due_at()
+        if self._late_error is not None:
+            deadline = min(deadline, self._late_error.deadline)
+        if self._backpressure.paused:
+            return min(deadline, self._backpressure.deadline(limits.send_timeout_s))
+        if self._decided and limits.idle_timeout_s is not None:
+            deadline = min(deadline, self._active_at() + limits.idle_timeout_s)
+        return deadline
+
+    def _active_at(self) -> float:
+        """Return when the upstream was last active."""
+        return max(self._fast_path.active_at, self._read_at)
+
+    def _heartbeat_due_at(self) -> float:
+        interval_s = self._context.limits.heartbeat_s
         writer = self._writer
-        framer = writer.framer
-        if framer is None or not framer.level or not self.decided:
-            return None
-        return self._fast_path if writer.chunked and self._telling is None else None
+        streams = writer.framer is not None if writer.opened else self._context.info.streams
+        if interval_s is None or not streams or self._backpressure.paused:
+            return inf
+        forwarded_at = self._fast_path.active_at if self._decided else 0.0
+        return max(writer.wrote_at, forwarded_at) + interval_s
 
-    def end_came(self, attempt: Attempt) -> None:
-        """See `race.Owner`."""
-        if self._telling is not None:
-            self.tell_upstream_error(attempt)
+    def _send_heartbeat(self, now: float) -> None:
+        if not self._writer.opened:
+            self._writer.open_event_stream(now)
+        self._writer.heartbeat(now)
+        self.record.heartbeats += 1
+        self._context.observer.heartbeat(self.record)
+
+    def _check_client(self, now: float) -> None:
+        limit_s = self._context.limits.send_timeout_s
+        if self._backpressure.is_stalled(now, self._client.unsent_bytes(), limit_s):
+            why = f"the client read nothing for {limit_s:g} s"
+            self._end(EndReason.CLIENT_FROZEN, why, keep=False)
+            self._client.reset()
+
+    def _check_upstream(self, now: float) -> None:
+        limit_s = self._context.limits.idle_timeout_s
+        if limit_s is None or now - self._active_at() < limit_s:
             return
-        info = self._rules.info
-        events = self._writer.framer is not None
-        whole = not (events and info.streams and info.api.announces_end) or is_announced_end(
-            info.api, self._fast_path.before + self._fast_path.last
-        )
-        if not whole and self._rules.limits.tell_incomplete:
-            message = "the upstream ended the stream before the answer was complete"
-            self.tell(502, message, SERVER_ERROR)
-            self.end(EndReason.INCOMPLETE, message, keep=False)
-            return
-        self._writer.finish()
-        self.end(EndReason.COMPLETE if whole else EndReason.INCOMPLETE, keep=self._writer.keep)
+        why = f"the upstream was silent for {limit_s:g} s"
+        if self._race is not None:
+            self._race.fail_winner(UpstreamResult.TIMEOUT)
+        self._send_error(504, f"the response broke off: {why}")
+        self._end(EndReason.UPSTREAM_SILENT, why, keep=False)
 
-    def broke(self, result: UpstreamResult, why: str) -> None:
-        """See `race.Owner`."""
-        status, end_reason = _FAILURES[result]
-        self.tell(status, f"the answer broke off: {why}", SERVER_ERROR)
-        self.end(end_reason, why, keep=False)
+    # Errors and the end.
 
-    def nobody(self, result: UpstreamResult | None, why: str, now: float) -> None:
-        """See `race.Owner`."""
-        status, end_reason = _FAILURES[result]
-        self.tell(status, why, SERVER_ERROR)
-        self.end(end_reason, why, keep=self._writer.keep)
-
-    def tell_upstream_error(self, attempt: Attempt) -> None:
-        """Make an event of an answer that came too late to be passed with its own status."""
-        head, told = attempt.head, self._telling
-        assert head is not None
-        assert told is not None
-        info = self._rules.info
-        detail = f"the upstream answered {head.status}"
-        if head.status < 300:
-            kind = (head.get(b"content-type") or b"nothing").decode("latin-1")[:80]
-            detail += f" with {kind}, which is no event stream"
-            event = error_event(info.api, 502, detail)
-        else:
-            event = upstream_error_event(info.api, head.status, b"".join(told))
-        self._writer.break_off(event, monotonic())
-        self.end(EndReason.UPSTREAM_ERROR, detail, keep=False)
-
-    def tell(self, status: int, message: str, kind: str, lines: bytes = b"") -> None:
-        """Tell of an error by a whole answer while there is none, else by an event."""
-        api = self._rules.info.api
+    def _send_error(
+        self, status: int, message: str, kind: str = SERVER_ERROR, lines: bytes = b""
+    ) -> None:
+        """Send an error response, or an error event if the response was opened."""
+        api = self._context.info.api
         now = monotonic()
         if self._writer.opened:
             self._writer.break_off(error_event(api, status, message, kind), now)
         else:
             lines += b"Content-Type: application/json\r\n"
-            self._writer.answer(status, lines, error_body(api, status, message, kind), now)
+            self._writer.respond(status, lines, error_body(api, status, message, kind), now)
 
-    # The end.
+    def _send_late_error(self, error: LateError) -> None:
+        self._writer.break_off(error.event(self._context.info.api), monotonic())
+        self._end(EndReason.UPSTREAM_ERROR, error.detail, keep=False)
 
-    def _hand_over(self) -> None:
-        gaps = self._fast_path.take_gaps()
-        if gaps and self._writer.framer is not None:
-            self.record.reads += len(gaps)
-            self._rules.observer.gaps(self.record, gaps)
-
-    def end(self, end_reason: EndReason, detail: str = "", *, keep: bool) -> None:
-        """It is over, for this reason; ``keep``: the client's connection can go on."""
+    def _end(self, end_reason: EndReason, detail: str = "", *, keep: bool) -> None:
+        """End the request; ``keep``: the client connection can serve another request."""
         if self.over:
             return
         self.over = True
@@ -300,16 +430,17 @@ class Passing:
         race, self._race = self._race, None
         if race is not None:
             race.cancel()
-        self._fast_path.full = _nothing  # It is a method of this object: a cycle less to collect.
-        if self._ticket is not None:
-            self._ticket.release()
+        # A bound method of this object would form a reference cycle.
+        self._fast_path.on_batch = _ignore_batch
+        if self._permit is not None:
+            self._permit.release()
         record = self.record
         record.bytes_in += self._fast_path.bytes
         record.bytes_out += self._fast_path.bytes
         record.end_reason, record.detail, record.ended_at = end_reason, detail, monotonic()
-        self._host.defer(self._close_books)
-        self._host.relay_over(keep=keep)
+        self._client.defer(self._report_end)
+        self._client.response_finished(keep=keep)
 
-    def _close_books(self) -> None:
-        self._hand_over()
-        self._rules.observer.ended(self.record)
+    def _report_end(self) -> None:
+        self._report_gaps()
+        self._context.observer.ended(self.record)

@@ -1,0 +1,33 @@
+"""State that all client connections of one event loop share."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from undam.aio.deadlines import DeadlineTimer
+from undam.aio.deferred import DeferredQueue
+from undam.gateway.config.limits import RequestLimits
+from undam.gateway.http.pool import UpstreamPool
+from undam.gateway.interfaces import Observer, Router
+
+
+@dataclass(slots=True, eq=False)
+class GatewayContext:
+    """Shared state of one event loop.
+
+    Args:
+        router, observer, limits: may be replaced at any time. A request keeps those it began with.
+        draining: responses close the client connection.
+        request_finished: set whenever a request has ended.
+    """
+
+    router: Router
+    observer: Observer
+    limits: RequestLimits
+    loop: asyncio.AbstractEventLoop
+    timer: DeadlineTimer
+    deferred: DeferredQueue
+    pool: UpstreamPool
+    draining: bool = False
+    request_finished: asyncio.Event = field(default_factory=asyncio.Event)

@@ -1,0 +1,47 @@
+"""An upstream's error response that arrives after the gateway has opened the stream. No I/O.
+
+After a heartbeat the status 200 is sent already. So the error is collected, and sent as an event.
+"""
+
+from __future__ import annotations
+
+from undam.apis import Api
+from undam.gateway.http.error_responses import error_event, upstream_error_event
+from undam.gateway.http.headers import ResponseHead
+
+# An error body is short and complete at once. Of a longer one the beginning is enough.
+_MAX_BYTES = 64 << 10
+_MAX_WAIT_S = 2.0
+
+
+class LateError:
+    """Collects the body of one error response.
+
+    Attributes:
+        deadline: when to stop waiting for more of the body.
+        detail: description for logs.
+    """
+
+    __slots__ = ("_head", "_pieces", "_size", "deadline", "detail")
+
+    def __init__(self, head: ResponseHead, now: float) -> None:
+        self.deadline = now + _MAX_WAIT_S
+        self.detail = f"the upstream answered {head.status}"
+        if head.status < 300:
+            media_type = (head.get(b"content-type") or b"nothing").decode("latin-1")[:80]
+            self.detail += f" with {media_type}, which is not an event stream"
+        self._head = head
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def add(self, data: bytes) -> bool:
+        """Add body bytes; return whether more of them would be of use."""
+        self._pieces.append(data)
+        self._size += len(data)
+        return self._size <= _MAX_BYTES
+
+    def event(self, api: Api) -> bytes:
+        """Return the error as an event of ``api``."""
+        if self._head.status < 300:
+            return error_event(api, 502, self.detail)
+        return upstream_error_event(api, self._head.status, b"".join(self._pieces))
