@@ -188,7 +188,7 @@ def test_what_is_no_stream_gets_no_heartbeat(pair: Pair) -> None:
     ],
 )
 @pytest.mark.parametrize(
-    ("play", "said"), [("late-error", "no such model"), ("late-page", "no event stream")]
+    ("play", "said"), [("late-error", "no such model"), ("late-page", "not an event stream")]
 )
 def test_an_error_after_heartbeats_is_an_event_and_no_good_end(
     pair: Pair, play: str, said: str, path: str, name: str, where: tuple[str, ...]

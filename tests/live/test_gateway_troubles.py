@@ -197,7 +197,7 @@ def _events(answer: bytes) -> list[Event]:
         ("dies-in-a-chunk", "closed the connection"),
         ("nonsense", "malformed"),
         ("stalls", "silent for 0.4 s"),
-        ("incomplete", "before the answer was complete"),
+        ("incomplete", "before the response was complete"),
     ],
 )
 def test_a_stream_that_breaks_ends_with_an_error_and_not_in_good_order(
