@@ -70,7 +70,9 @@ def _run(scenario: Callable[[Any, _Transport], None]) -> tuple[bytes, list[str],
         transport = _Transport()
         client.connection_made(transport)
         scenario(client, transport)
-        await asyncio.sleep(0.01)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        gateway.context.deferred.flush()
         gateway.context.timer.stop()
         return transport
 
