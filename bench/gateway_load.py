@@ -51,7 +51,7 @@ class _Reader:
 
 
 class StreamLoad:
-    """Closed loop of streams, each of which sends its next request on the same connection.
+    """Closed loop of streams. Each stream sends its next request on the same connection.
 
     Args:
         url: ``http://127.0.0.1:PORT``.

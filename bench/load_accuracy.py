@@ -1,10 +1,10 @@
-"""Does a load worker measure what happened? 1 to 1000 streams of 50 events/s, against the truth.
+"""Accuracy of a load-test worker: 1 to 1,000 streams of 50 events/s, compared with ground truth.
 
-A server on one core writes down when each request came and when each event left; one worker reads
-on another core. The server is `bench.truth_origin`, since 1000 such streams are more than `undam
-sim` has time for; the last line has that one. What is compared are the figures that a report would
-print: the percentiles of all first tokens and of all gaps, each the median of three rounds. The
-worker counts a first token from the intended start, so the error holds its own delay in sending.
+A server on one core records when each request arrives and when each event is sent. One worker reads
+on another core. The server is `bench.truth_origin`, because `undam sim` is too slow for 1,000 such
+streams; the last line is for `undam sim` with 200 streams. Compared are the percentiles that a
+report prints: those of all TTFTs and of all gaps. Each value is the median of three rounds. TTFT
+counts from the intended start, so the error includes the worker's send delay.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from bench import machine
+from bench.progress import Progress
 from undam.loadtest.protocol import (
     Batch,
     ClosedLoop,
@@ -42,40 +43,46 @@ TOKENS = 100
 TTFT_MS, SIGMA = 200, 0.3
 TTFT_LIMIT_MS = 0.1
 ITL_LIMIT_MS = 0.2
-# So many requests at least, one after the other where there are few streams.
-_REQUESTS = 12
+# With few streams, more requests are sent one after the other.
+_MIN_REQUESTS = 12
 _SPREAD_NS = 1_000_000_000
 _LIMIT_S = 120
 _BODY = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true}'
 
 
 def run() -> list[str]:
-    """One line a number of streams; it says whether the errors are under their limits."""
-    lines = [_line("", _rounds(streams)) for streams in STREAMS]
-    return [*lines, _line("undam sim, ", _rounds(200, simulator=True))]
+    """Return one line for each number of streams, with the errors and the goals."""
+    progress = Progress(ROUNDS * (len(STREAMS) + 1))
+    lines = [_line("", _run_rounds(streams, progress)) for streams in STREAMS]
+    return [*lines, _line("undam sim, ", _run_rounds(200, progress, simulator=True))]
 
 
-def _rounds(streams: int, *, simulator: bool = False) -> list[_Played]:
-    """Rounds, most of them without what the hypervisor took, where that can be had."""
-    rounds: list[_Played] = []
+def _run_rounds(streams: int, progress: Progress, *, simulator: bool = False) -> list[_Measurement]:
+    """Repeat rounds with CPU steal, and return those with the least."""
+    rounds: list[_Measurement] = []
     while len(rounds) < 2 * ROUNDS:
-        rounds.append(_play(streams, simulator=simulator))
-        if sum(one.steal_s <= machine.MAX_STEAL_S for one in rounds) == ROUNDS:
+        rounds.append(_measure(streams, simulator=simulator))
+        name = "undam sim" if simulator else "truth_origin"
+        progress.finish_round(f"{name}, {streams} streams, CPU steal {rounds[-1].steal_s:.2f} s")
+        if sum(result.steal_s <= machine.MAX_STEAL_S for result in rounds) == ROUNDS:
             break
-    return sorted(rounds, key=lambda one: one.steal_s)[:ROUNDS]
+    return sorted(rounds, key=lambda result: result.steal_s)[:ROUNDS]
 
 
-def request_for(path: str) -> bytes:
-    """A request as a worker takes it."""
+def encode_request(path: str) -> bytes:
+    """Return a request as bytes for a job."""
     head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(_BODY)}\r\n\r\n".encode() + _BODY
 
 
-def work(job: Job, core: int) -> tuple[list[RequestResult], FinalReport, float]:
-    """Let a worker on ``core`` do a job; also the seconds in which others had that core.
+def run_job(job: Job, core: int) -> tuple[list[RequestResult], FinalReport, float]:
+    """Run a job in a worker on ``core``.
+
+    Returns:
+        The results, the final report, and the seconds in which the worker was not scheduled.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: the worker failed.
     """
     args = [sys.executable, "-m", "undam.loadtest"]
     with subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -84,70 +91,72 @@ def work(job: Job, core: int) -> tuple[list[RequestResult], FinalReport, float]:
         os.sched_setaffinity(process.pid, {core})
         process.stdin.write(encode(job))
         process.stdin.flush()
-        reader, said = FrameReader(), []
+        reader, reads = FrameReader(), []
         while data := os.read(process.stdout.fileno(), 1 << 20):
-            # Only the first frame is looked at while the load is on.
-            said.append(data)
-            if len(said) == 1:
+            # Frames are decoded after the run, so that decoding does not disturb it.
+            reads.append(data)
+            if len(reads) == 1:
                 assert isinstance(reader.receive_data(data)[0], Ready)
                 process.stdin.write(encode(Start(at_ns=time.time_ns() + 10_000_000)))
                 process.stdin.flush()
         process.stdin.close()
-        # It has ended, and nobody has waited for it yet.
+        # The worker has exited, but its /proc entry exists until it is waited for.
         wait_s = machine.run_and_wait_s(process.pid)[1]
-    frames = [frame for data in said[1:] for frame in reader.receive_data(data)]
+    frames = [frame for data in reads[1:] for frame in reader.receive_data(data)]
     final = frames[-1] if frames else None
     if not isinstance(final, FinalReport):
         raise RuntimeError(f"the worker failed: {final}")
     return (
-        [one for frame in frames if isinstance(frame, Batch) for one in frame.measured],
+        [result for frame in frames if isinstance(frame, Batch) for result in frame.measured],
         final,
         wait_s,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Played:
+class _Measurement:
     streams: int
     ttft_ms: tuple[list[float], list[float]]
     itl_ms: tuple[list[float], list[float]]
-    measured: list[RequestResult]
+    results: list[RequestResult]
     final: FinalReport
     wait_s: float
     steal_s: float
 
 
-def _errors(played: _Played) -> dict[str, float]:
-    """Reported minus true, ms."""
-    pairs = {"TTFT": played.ttft_ms, "ITL": played.itl_ms}
+def _errors(measurement: _Measurement) -> dict[str, float]:
+    """Return the reported value minus the true one of each percentile, in ms."""
+    pairs = {"TTFT": measurement.ttft_ms, "ITL": measurement.itl_ms}
     return {
-        f"{name} p{q * 100:g}": quantile(got, q) - quantile(true, q)
-        for name, (got, true) in pairs.items()
+        f"{name} p{q * 100:g}": quantile(reported, q) - quantile(true, q)
+        for name, (reported, true) in pairs.items()
         for q in (0.5, 0.99)
     }
 
 
-def _line(name: str, rounds: list[_Played]) -> str:
-    errors = [_errors(played) for played in rounds]
-    told, good = [], True
-    for figure in errors[0]:
-        values = sorted(one[figure] for one in errors)
-        middle = quantile(values, 0.5)
-        told.append(f"{figure} {middle:+.3f} ({values[0]:+.3f} to {values[-1]:+.3f})")
-        limit_ms = TTFT_LIMIT_MS if figure.startswith("TTFT") else ITL_LIMIT_MS
-        good = good and (figure == "ITL p50" or abs(middle) <= limit_ms)
-    reads = [read for played in rounds for one in played.measured for read in one.reads]
+def _line(name: str, rounds: list[_Measurement]) -> str:
+    errors = [_errors(measurement) for measurement in rounds]
+    parts, is_met = [], True
+    for metric in errors[0]:
+        values = sorted(of_round[metric] for of_round in errors)
+        median = quantile(values, 0.5)
+        parts.append(f"{metric} {median:+.3f} ({values[0]:+.3f} to {values[-1]:+.3f})")
+        limit_ms = TTFT_LIMIT_MS if metric.startswith("TTFT") else ITL_LIMIT_MS
+        is_met = is_met and (metric == "ITL p50" or abs(median) <= limit_ms)
+    results = [result for measurement in rounds for result in measurement.results]
+    reads = [read for result in results for read in result.reads]
     events = sum(read.events for read in reads)
-    late = sorted(read.late_ns / 1e6 for read in reads)
-    seconds = sum(played.final.ended_ns - played.final.started_ns for played in rounds) / 1e9
-    cpu_us = sum(played.final.cpu_ns for played in rounds) / 1e3 / events
-    waited = sum(played.wait_s for played in rounds) / seconds
+    late_ms = sorted(read.late_ns / 1e6 for read in reads)
+    p50, p99 = (quantile(late_ms, q) for q in (0.5, 0.99))
+    seconds = sum(one.final.ended_ns - one.final.started_ns for one in rounds) / 1e9
+    cpu_us = sum(one.final.cpu_ns for one in rounds) / 1e3 / events
+    waited = sum(one.wait_s for one in rounds) / seconds
     return (
-        f"{name}{rounds[0].streams:>4} streams, error in ms: {', '.join(told)}: "
-        f"{'within' if good else 'NOT WITHIN'} the limits; late p50 {quantile(late, 0.5):.2f} "
-        f"p99 {quantile(late, 0.99):.2f} ms, {events / len(reads):.2f} events a read; "
-        f"{events / seconds:.0f} events/s, {cpu_us:.1f} us of CPU an event; worker's core taken by "
-        f"others {waited:.1%}, by the hypervisor {sum(one.steal_s for one in rounds):.2f} s"
+        f"{name}{rounds[0].streams:>4} streams, error in ms: {', '.join(parts)}: "
+        f"{'within' if is_met else 'NOT WITHIN'} the limits; reads late by p50 "
+        f"{p50:.2f} p99 {p99:.2f} ms, {events / len(reads):.2f} events per read; "
+        f"{events / seconds:.0f} events/s, {cpu_us:.1f} us of CPU per event; worker runnable but "
+        f"not scheduled {waited:.1%}, CPU steal {sum(one.steal_s for one in rounds):.2f} s"
     )
 
 
@@ -160,7 +169,7 @@ def _server(truth: Path, *, simulator: bool) -> list[str]:
     return [sys.executable, "-m", *args.split()]
 
 
-def _play(streams: int, *, simulator: bool = False) -> _Played:
+def _measure(streams: int, *, simulator: bool = False) -> _Measurement:
     cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as folder:
         truth = Path(folder) / "truth.jsonl"
@@ -172,21 +181,21 @@ def _play(streams: int, *, simulator: bool = False) -> _Played:
                 port = int(process.stdout.readline().decode().split(":")[-1])
                 os.sched_setaffinity(process.pid, {cores[0]})
                 steal_s = machine.steal_s(cores[-1])
-                measured, final, wait_s = work(_job(("127.0.0.1", port), streams), cores[-1])
+                results, final, wait_s = run_job(_job(("127.0.0.1", port), streams), cores[-1])
                 steal_s = machine.steal_s(cores[-1]) - steal_s
             finally:
                 if simulator:
                     process.send_signal(signal.SIGTERM)
                 process.communicate(timeout=30)
-        bad = [one for one in measured if one.outcome is not Outcome.COMPLETE]
-        if bad or any(one.events != TOKENS for one in measured):
-            raise RuntimeError(f"{len(bad)} requests failed: {bad[:1]}")
+        failed = [result for result in results if result.outcome is not Outcome.COMPLETE]
+        if failed or any(result.events != TOKENS for result in results):
+            raise RuntimeError(f"{len(failed)} requests failed: {failed[:1]}")
         true_ttft, true_itl = _truth(truth)
-    return _Played(
+    return _Measurement(
         streams,
-        (sorted((one.ttft_ns or 0) / 1e6 for one in measured), true_ttft),
-        (sorted(gap for one in measured for gap in _gaps_ms(one)), true_itl),
-        measured, final, wait_s, steal_s,
+        (sorted((result.ttft_ns or 0) / 1e6 for result in results), true_ttft),
+        (sorted(gap for result in results for gap in _gaps_ms(result)), true_itl),
+        results, final, wait_s, steal_s,
     )  # fmt: skip
 
 
@@ -195,32 +204,32 @@ def _job(address: tuple[str, int], streams: int) -> Job:
     return Job(
         worker=0,
         addresses=((2, address),),
-        requests=(request_for("/v1/chat/completions"),),
+        requests=(encode_request("/v1/chat/completions"),),
         api="openai-chat",
-        load=ClosedLoop(slots=slots, count=max(streams, _REQUESTS)),
+        load=ClosedLoop(slots=slots, count=max(streams, _MIN_REQUESTS)),
         timeout_s=_LIMIT_S,
     )
 
 
-def _gaps_ms(one: RequestResult) -> list[float]:
-    """Every gap as it was seen: events of one read have none between them."""
-    times = [read.at_ns for read in one.reads for _ in range(read.events)]
+def _gaps_ms(result: RequestResult) -> list[float]:
+    """Return all gaps; those between events of one read are 0."""
+    times = [read.at_ns for read in result.reads for _ in range(read.events)]
     return [(after - before) / 1e6 for before, after in pairwise(times)]
 
 
 def _truth(path: Path) -> tuple[list[float], list[float]]:
-    """Sorted TTFTs from the arrival of the request, and sorted gaps, of content events."""
+    """Return the sorted TTFTs, from the arrival of the request, and the sorted gaps in ms."""
     arrived: dict[str, int] = {}
-    left: dict[str, list[int]] = defaultdict(list)
+    sent: dict[str, list[int]] = defaultdict(list)
     for text in path.read_text().splitlines():
         line = json.loads(text)
         if line["kind"] == "request":
             arrived[line["id"]] = line["arrived_ns"]
-        # The role chunk is number 0, and the end stands behind the content.
+        # Event 0 has the role, and the events after the content mark the end.
         elif line["kind"] == "event" and 1 <= line["seq"] <= TOKENS:
-            left[line["id"]].append(line["left_ns"])
+            sent[line["id"]].append(line["left_ns"])
     ttft, gaps = [], []
-    for ident, times in left.items():
+    for ident, times in sent.items():
         ttft.append((times[0] - arrived[ident]) / 1e6)
         gaps += [(after - before) / 1e6 for before, after in pairwise(times)]
     return sorted(ttft), sorted(gaps)

@@ -1,8 +1,8 @@
-"""How much does one load worker take in on one core? Events of many streams, and whole requests.
+"""Maximum throughput of one load-test worker on one core, in events and requests per second.
 
-The origin writes prepared bytes from the other core, each event of a stream a segment of its own,
-and keeps to a rate. Reported is what came in, what it cost, and how late the worker was: above its
-ceiling a worker is late, or several events share a read, and the report of a test says so.
+The origin runs on the other core and sends prepared bytes at a fixed rate, each event as a segment
+of its own. The result has the measured rate, its CPU time, and how late the worker read. Above its
+maximum, a worker reads late or gets several events per read, and a load test reports that.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import sys
 from dataclasses import dataclass
 
 from bench import machine
-from bench.load_accuracy import request_for, work
+from bench.load_accuracy import encode_request, run_job
+from bench.progress import Progress
 from undam.loadtest.protocol import ClosedLoop, FinalReport, Job
 from undam.record.request_result import Outcome, RequestResult
 from undam.timing import quantile
@@ -30,17 +31,24 @@ _SPREAD_NS = 200_000_000
 
 
 def run() -> list[str]:
-    """Three rounds of each; the median by rate, with the spread."""
+    """Return the round with the median rate of each load, and the range of the rates."""
+    progress = Progress(ROUNDS * (len(RATES) + 1))
     lines = []
     for rate in RATES:
-        rounds = [_flood(rate) for _ in range(ROUNDS)]
+        rounds = []
+        for _ in range(ROUNDS):
+            rounds.append(_measure_events(rate))
+            progress.finish_round(f"{rounds[-1].rate:.0f} of {rate} events/s")
         goal = f", {_met(rounds, EVENTS_TARGET)} {EVENTS_TARGET}" if rate >= EVENTS_TARGET else ""
         lines.append(
             f"{rate} events/s offered on {STREAMS} streams: {_line(rounds, 'events')}{goal}"
         )
-    rounds = [_one_token() for _ in range(ROUNDS)]
+    rounds = []
+    for _ in range(ROUNDS):
+        rounds.append(_measure_requests())
+        progress.finish_round(f"{rounds[-1].rate:.0f} requests/s")
     lines.append(
-        f"requests of one token on {CONNECTIONS} kept connections: {_line(rounds, 'requests')}, "
+        f"requests with one token on {CONNECTIONS} kept connections: {_line(rounds, 'requests')}, "
         f"{_met(rounds, REQUESTS_TARGET)} {REQUESTS_TARGET}"
     )
     return lines
@@ -48,11 +56,11 @@ def run() -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one worker took in: rates are per second, times as named."""
+    """Result of one round; rates are per second."""
 
     rate: float
     cpu_us: float
-    judging_us: float
+    analysis_us: float
     late_p50_ms: float
     late_p99_ms: float
     slack_p99_ms: float
@@ -62,37 +70,37 @@ class Round:
 
 
 def _line(rounds: list[Round], what: str) -> str:
-    by_rate = sorted(rounds, key=lambda one: one.rate)
+    by_rate = sorted(rounds, key=lambda result: result.rate)
     typical = by_rate[len(by_rate) // 2]
     return (
         f"{typical.rate:.0f} {what}/s ({by_rate[0].rate:.0f}-{by_rate[-1].rate:.0f}), "
-        f"{typical.cpu_us:.1f} us of CPU each and {typical.judging_us:.1f} us judging afterwards; "
-        f"late p50 {typical.late_p50_ms:.2f} p99 {typical.late_p99_ms:.2f} ms, slack p99 "
-        f"{typical.slack_p99_ms:.2f} ms, {typical.events_per_read:.2f} events a read; core taken "
-        f"by others {typical.wait_s:.2f} s, by the hypervisor {typical.steal_s:.2f} s"
+        f"{typical.cpu_us:.1f} us of CPU each and {typical.analysis_us:.1f} us for analysis "
+        f"afterwards; reads late by p50 {typical.late_p50_ms:.2f} p99 {typical.late_p99_ms:.2f} "
+        f"ms, slack p99 {typical.slack_p99_ms:.2f} ms, {typical.events_per_read:.2f} events "
+        f"per read; runnable but not scheduled {typical.wait_s:.2f} s, CPU steal {typical.steal_s:.2f} s"
     )
 
 
 def _met(rounds: list[Round], target: float) -> str:
-    best = max(one.rate for one in rounds)
-    # The origin keeps to its rate, so a little under it is all there was to take.
+    best = max(result.rate for result in rounds)
+    # The origin never exceeds its rate, so the measured rate is always slightly lower.
     return "at least" if best >= 0.98 * target else "UNDER"
 
 
-def _flood(rate: int) -> Round:
+def _measure_events(rate: int) -> Round:
     events = int(rate * _STREAM_S / STREAMS)
     slots = tuple(round(index * _SPREAD_NS / STREAMS) for index in range(STREAMS))
-    return _play(
+    return _measure(
         (str(rate), str(events)), "/stream", ClosedLoop(slots=slots, count=STREAMS), of="events"
     )
 
 
-def _one_token() -> Round:
+def _measure_requests() -> Round:
     load = ClosedLoop(slots=(0,) * CONNECTIONS, count=_REQUESTS)
-    return _play(("1", "1"), "/one", load, of="requests")
+    return _measure(("1", "1"), "/one", load, of="requests")
 
 
-def _play(origin: tuple[str, str], path: str, load: ClosedLoop, *, of: str) -> Round:
+def _measure(origin: tuple[str, str], path: str, load: ClosedLoop, *, of: str) -> Round:
     cores = sorted(os.sched_getaffinity(0))
     args = [sys.executable, "-m", "bench.load_origin", *origin]
     with subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -104,42 +112,42 @@ def _play(origin: tuple[str, str], path: str, load: ClosedLoop, *, of: str) -> R
             job = Job(
                 worker=0,
                 addresses=((2, ("127.0.0.1", port)),),
-                requests=(request_for(path),),
+                requests=(encode_request(path),),
                 api="openai-chat",
                 load=load,
                 timeout_s=60,
             )
             steal_s = machine.steal_s(cores[-1])
-            measured, final, wait_s = work(job, cores[-1])
+            results, final, wait_s = run_job(job, cores[-1])
             steal_s = machine.steal_s(cores[-1]) - steal_s
         finally:
             process.stdin.close()
             process.wait(timeout=30)
-    bad = [one for one in measured if one.outcome is not Outcome.COMPLETE]
-    if bad:
-        raise RuntimeError(f"{len(bad)} requests failed: {bad[:1]}")
-    return _round(measured, final, of, (wait_s, steal_s))
+    failed = [result for result in results if result.outcome is not Outcome.COMPLETE]
+    if failed:
+        raise RuntimeError(f"{len(failed)} requests failed: {failed[:1]}")
+    return _round(results, final, of, (wait_s, steal_s))
 
 
 def _round(
-    measured: list[RequestResult], final: FinalReport, of: str, taken: tuple[float, float]
+    results: list[RequestResult], final: FinalReport, of: str, disturbance_s: tuple[float, float]
 ) -> Round:
-    reads = [read for one in measured for read in one.reads]
+    reads = [read for result in results for read in result.reads]
     events = sum(read.events for read in reads)
-    count = events if of == "events" else len(measured)
-    begun = min(one.started_ns or one.intended_ns for one in measured)
+    count = events if of == "events" else len(results)
+    start_ns = min(result.started_ns or result.intended_ns for result in results)
     late = sorted(read.late_ns / 1e6 for read in reads)
     slack = sorted(read.slack_ns / 1e6 for read in reads)
     return Round(
-        rate=count / ((final.ended_ns - begun) / 1e9),
+        rate=count / ((final.ended_ns - start_ns) / 1e9),
         cpu_us=final.cpu_ns / 1e3 / count,
-        judging_us=final.analysis_ns / 1e3 / count,
+        analysis_us=final.analysis_ns / 1e3 / count,
         late_p50_ms=quantile(late, 0.5),
         late_p99_ms=quantile(late, 0.99),
         slack_p99_ms=quantile(slack, 0.99),
         events_per_read=events / len(reads),
-        wait_s=taken[0],
-        steal_s=taken[1],
+        wait_s=disturbance_s[0],
+        steal_s=disturbance_s[1],
     )
 
 

@@ -1,9 +1,8 @@
-"""A server that only writes prepared bytes: streams as fast as asked for, or one-token answers.
+"""Server that sends prepared bytes: streams at a fixed total rate, or responses with one token.
 
-``python -m bench.load_origin RATE EVENTS``; its first line of output is the port. A path that
-begins with /one gets a whole answer of one token at once; any other one is a stream of EVENTS
-events, and all streams together carry RATE events a second, each event a chunk and a segment of
-its own, until the streams are over.
+``python -m bench.load_origin RATE EVENTS`` prints its port as the first line. A path that begins
+with /one gets a complete response with one token at once. Any other path gets a stream of EVENTS
+events. All streams together have RATE events per second, each a chunk and a segment of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _HEAD = (
     b"Transfer-Encoding: chunked\r\n\r\n"
 )
 _WORDS = ("the ", "a ", "stream ", "of ", "tokens ", "that ", "never ", "ends ")
-_LOOK_EVERY = 64
+_SENDS_PER_POLL = 64
 
 
 def _chunk(text: str, finish: str | None = None) -> bytes:
@@ -58,10 +57,10 @@ def _serve(listener: socket.socket, rate: float, events: int) -> None:
     epoll.register(listener, select.EPOLLIN)
     epoll.register(0, select.EPOLLIN)
     socks: dict[int, socket.socket] = {}
-    ring: list[tuple[socket.socket, list[int]]] = []
-    at, begun, sent = 0, 0.0, 0
+    streams: list[tuple[socket.socket, list[int]]] = []
+    at, start_s, sent = 0, 0.0, 0
     while True:
-        for fd, _ in epoll.poll(0 if ring else 1):
+        for fd, _ in epoll.poll(0 if streams else 1):
             if fd == 0:
                 return
             if fd == listener.fileno():
@@ -85,27 +84,27 @@ def _serve(listener: socket.socket, rate: float, events: int) -> None:
                 sock.send(one)
             else:
                 sock.send(_HEAD)
-                if not ring:
-                    begun, sent = time.monotonic(), 0
-                ring.append((sock, [0]))
-        due = (time.monotonic() - begun) * rate
-        for _ in range(_LOOK_EVERY):
-            if not ring or sent >= due:
+                if not streams:
+                    start_s, sent = time.monotonic(), 0
+                streams.append((sock, [0]))
+        due = (time.monotonic() - start_s) * rate
+        for _ in range(_SENDS_PER_POLL):
+            if not streams or sent >= due:
                 break
-            at = at % len(ring)
-            sock, count = ring[at]
+            at = at % len(streams)
+            sock, count = streams[at]
             try:
                 if count[0] == events:
                     sock.send(_END)
-                    del ring[at]
+                    del streams[at]
                     continue
                 sock.send(chunks[count[0] % len(chunks)])
                 count[0] += 1
                 sent += 1
             except BlockingIOError:
-                due += 1  # That reader is behind; the others are not to wait for it.
+                due += 1  # This reader is slow, and the others must not wait for it.
             except OSError:
-                del ring[at]
+                del streams[at]
                 continue
             at += 1
 

@@ -1,8 +1,8 @@
-"""A server that answers every chat at once with one token, and costs next to nothing itself.
+"""Minimal server that responds to every chat request at once with one token.
 
-``undam sim`` keeps a schedule and a diary for each answer and makes some 6 000 answers a second on
-a core, fewer than the tools can ask for. This one knows no schedule: it waits for the whole
-request and sends bytes that were made beforehand. Its first line on standard output is the same.
+``undam sim`` has a schedule and a ground-truth log, and sends about 6,000 responses per second on
+one core, fewer than the tools can request. This server waits for the whole request and sends
+prepared bytes. It prints the same first line as ``undam sim``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
 
 def _events() -> bytes:
-    """A role, a token, an end, the usage."""
+    """Return the events of a response: role, token, end and usage."""
     base = {"id": "x", "object": "chat.completion.chunk", "created": 0, "model": "undam-sim"}
     deltas: tuple[dict[str, str], ...] = ({"role": "assistant", "content": ""}, {"content": "w1"})
     choices: list[dict[str, object]] = [
@@ -35,7 +35,7 @@ def _events() -> bytes:
     return b"".join(b"data: %s\n\n" % json.dumps(chunk).encode() for chunk in chunks)
 
 
-def _answer() -> bytes:
+def _response() -> bytes:
     body = _events() + b"data: [DONE]\n\n"
     return (
         b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -44,19 +44,22 @@ def _answer() -> bytes:
 
 
 _MODELS = b'{"object":"list","data":[{"id":"undam-sim","object":"model"}]}'
-_LISTED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
-    len(_MODELS),
-    _MODELS,
+_MODELS_RESPONSE = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+    % (
+        len(_MODELS),
+        _MODELS,
+    )
 )
 
 
 def serve() -> None:
-    """Answer until killed."""
-    answer = _answer()
+    """Serve until killed."""
+    response = _response()
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
     listener.setblocking(False)
     print(f"listening on http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-    epoll, socks, held = select.epoll(), {}, {}
+    epoll, socks, pending = select.epoll(), {}, {}
     epoll.register(listener.fileno(), select.EPOLLIN)
     while True:
         for fd, _ in epoll.poll():
@@ -65,25 +68,25 @@ def serve() -> None:
                     sock, _ = listener.accept()
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     socks[sock.fileno()] = sock
-                    held[sock.fileno()] = b""
+                    pending[sock.fileno()] = b""
                     epoll.register(sock.fileno(), select.EPOLLIN)
                 continue
             try:
                 data = socks[fd].recv(1 << 16)
-                held[fd] += data
-                while size := _size(held[fd]):
-                    get, held[fd] = held[fd].startswith(b"GET"), held[fd][size:]
-                    socks[fd].sendall(_LISTED if get else answer)
+                pending[fd] += data
+                while size := _size(pending[fd]):
+                    get, pending[fd] = pending[fd].startswith(b"GET"), pending[fd][size:]
+                    socks[fd].sendall(_MODELS_RESPONSE if get else response)
             except OSError:
                 data = b""
             if not data:
                 epoll.unregister(fd)
                 socks.pop(fd).close()
-                del held[fd]
+                del pending[fd]
 
 
 def _size(data: bytes) -> int:
-    """Of the first request, 0 as long as it is not whole."""
+    """Return the size of the first request, or 0 if it is incomplete."""
     end = data.find(b"\r\n\r\n")
     if end < 0:
         return 0
@@ -94,7 +97,7 @@ def _size(data: bytes) -> int:
 
 @contextlib.contextmanager
 def flooding(core: int) -> Iterator[str]:
-    """Run it on this core; gives its URL."""
+    """Run the server on this core and yield its URL."""
     command = [sys.executable, "-m", "bench.load_peers_flood"]
     with subprocess.Popen(pinned(core, command), stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

@@ -1,7 +1,7 @@
-"""A locustfile, as a user of locust writes it: stream a chat, note when each content line came.
+"""Typical locustfile: streams a chat response and records the time of each line with content.
 
-It runs in locust's own environment, so it imports nothing of undam. REQUESTS and OUT say how many
-requests to make and where to write the times.
+It runs in locust's own environment, so it does not import undam. The environment variables REQUESTS
+and OUT set the number of requests and the file for the times.
 """
 # mypy: ignore-errors
 
@@ -13,31 +13,31 @@ from pathlib import Path
 import gevent
 from locust import FastHttpUser, events, task
 
-_WANTED = int(os.environ["REQUESTS"])
+_REQUESTS = int(os.environ["REQUESTS"])
 _BODY = {
     "model": "undam-sim",
     "stream": True,
     "max_tokens": int(os.environ["TOKENS"]),
     "messages": [{"role": "user", "content": "hi"}],
 }
-_made = {"begun": 0, "done": 0}
-_ttft_ms, _gaps_ms, _seen = [], [], []
+_counts = {"started": 0, "done": 0}
+_ttft_ms, _gaps_ms, _times = [], [], []
 
 
 class Reader(FastHttpUser):
     @task
     def chat(self):
-        if _made["begun"] == _WANTED:
+        if _counts["started"] == _REQUESTS:
             time.sleep(1)
             return
-        _made["begun"] += 1
+        _counts["started"] += 1
         start = last = time.perf_counter()
-        _seen.append(start)
+        _times.append(start)
         with self.client.post(
             "/v1/chat/completions", json=_BODY, stream=True, catch_response=True
         ) as response:
             first = True
-            # Its own iter_lines waits until a kilobyte is there.
+            # iter_lines buffers until it has a kilobyte.
             raw = response._response
             while line := raw.readline(b"\n"):
                 if not line.startswith(b"data: {"):
@@ -48,15 +48,15 @@ class Reader(FastHttpUser):
                 now = time.perf_counter()
                 (_ttft_ms if first else _gaps_ms).append((now - last) * 1000)
                 first, last = False, now
-        _seen.append(time.perf_counter())
-        _made["done"] += 1
-        if _made["done"] == _WANTED:
-            # Quitting kills this very user, so somebody else must do it.
+        _times.append(time.perf_counter())
+        _counts["done"] += 1
+        if _counts["done"] == _REQUESTS:
+            # quit() kills this greenlet, so it must run in another one.
             gevent.spawn(self.environment.runner.quit)
 
 
 @events.quitting.add_listener
 def _write(**_):
-    seconds = max(_seen) - min(_seen)
-    told = {"ttft_ms": _ttft_ms, "gaps_ms": _gaps_ms, "seconds": seconds}
-    Path(os.environ["OUT"]).write_text(json.dumps(told))
+    seconds = max(_times) - min(_times)
+    results = {"ttft_ms": _ttft_ms, "gaps_ms": _gaps_ms, "seconds": seconds}
+    Path(os.environ["OUT"]).write_text(json.dumps(results))

@@ -1,4 +1,4 @@
-"""The load tools that are measured side by side: how each is called, and what it then says."""
+"""Load-test tools of the benchmark load_peers: command line, and parsing of their results."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ MODEL = "undam-sim"
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a tool is to do.
+    """Load for a tool.
 
     Args:
-        folder: an empty one, for its files.
+        folder: empty folder for its files.
     """
 
     url: str
@@ -29,8 +29,8 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What it reported; times in ms."""
+class ToolResult:
+    """Results that a tool reports; times in ms."""
 
     ttft_p50: float
     ttft_p99: float
@@ -41,18 +41,18 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One of them.
+    """A load-test tool.
 
     Args:
-        command: what to run, without the program of its environment that stands before.
-        read: what it said, from the files it wrote.
-        interpolates: its percentiles lie between two values, as numpy's do.
-        quick: it can make ten thousands of requests in a bounded time.
+        command: returns the command line.
+        read: parses the result from the files of the tool.
+        interpolates: whether its percentiles are interpolated, as in numpy.
+        quick: whether it can make tens of thousands of requests within the time limit.
     """
 
     name: str
     command: Callable[[Task], list[str]]
-    read: Callable[[Task], Said]
+    read: Callable[[Task], ToolResult]
     environment: Callable[[Task], dict[str, str]] = lambda _: {}
     interpolates: bool = False
     quick: bool = True
@@ -60,7 +60,7 @@ class Tool:
 
 
 def home(name: str) -> Path:
-    """The environment of a tool; scripts/bench-peers makes it."""
+    """Return the environment of a tool, which scripts/bench-peers creates."""
     return Path(".venv-peers") / name
 
 
@@ -77,18 +77,18 @@ def _undam(task: Task) -> list[str]:
     ]
 
 
-def _undam_said(task: Task) -> Said:
-    told = json.loads((task.folder / "out.json").read_text())
-    return Said(
-        told["ttft_ms"]["p50"],
-        told["ttft_ms"]["p99"],
-        told["itl_ms"]["p99"] or 0.0,
-        told["events_per_second"],
-        told["requests_per_second"],
+def _read_undam(task: Task) -> ToolResult:
+    report = json.loads((task.folder / "out.json").read_text())
+    return ToolResult(
+        report["ttft_ms"]["p50"],
+        report["ttft_ms"]["p99"],
+        report["itl_ms"]["p99"] or 0.0,
+        report["events_per_second"],
+        report["requests_per_second"],
     )
 
 
-# Loads only the extension module: the package's own imports need torch, the client does not.
+# Loads only the extension module: the imports of the package need torch, but the client does not.
 _RUST = (
     "import importlib.util as u, sys; s = u.spec_from_file_location('_bench', sys.argv[1]);"
     "m = u.module_from_spec(s); s.loader.exec_module(m);"
@@ -109,14 +109,14 @@ def _sglang(task: Task) -> list[str]:
     ]
 
 
-def _sglang_said(task: Task) -> Said:
-    told = json.loads((task.folder / "out.jsonl").read_text())
-    return Said(
-        told["median_ttft_ms"],
-        told["p99_ttft_ms"],
-        told["p99_itl_ms"],
-        told["output_throughput"],
-        told["request_throughput"],
+def _read_sglang(task: Task) -> ToolResult:
+    report = json.loads((task.folder / "out.jsonl").read_text())
+    return ToolResult(
+        report["median_ttft_ms"],
+        report["p99_ttft_ms"],
+        report["p99_itl_ms"],
+        report["output_throughput"],
+        report["request_throughput"],
     )
 
 
@@ -137,15 +137,15 @@ def _locust_environment(task: Task) -> dict[str, str]:
     }
 
 
-def _locust_said(task: Task) -> Said:
-    told = json.loads((task.folder / "out.json").read_text())
-    ttft, gaps = sorted(told["ttft_ms"]), sorted(told["gaps_ms"])
-    return Said(
+def _read_locust(task: Task) -> ToolResult:
+    report = json.loads((task.folder / "out.json").read_text())
+    ttft, gaps = sorted(report["ttft_ms"]), sorted(report["gaps_ms"])
+    return ToolResult(
         quantile(ttft, 0.5),
         quantile(ttft, 0.99),
         quantile(gaps, 0.99) if gaps else 0.0,
-        (len(ttft) + len(gaps)) / told["seconds"],
-        len(ttft) / told["seconds"],
+        (len(ttft) + len(gaps)) / report["seconds"],
+        len(ttft) / report["seconds"],
     )
 
 
@@ -163,15 +163,15 @@ def _aiperf(task: Task) -> list[str]:
     ]
 
 
-def _aiperf_said(task: Task) -> Said:
-    told = json.loads((task.folder / "profile_export_aiperf.json").read_text())
-    gaps = told.get("inter_chunk_latency") or told.get("inter_token_latency") or {"p99": 0.0}
-    return Said(
-        told["time_to_first_token"]["p50"],
-        told["time_to_first_token"]["p99"],
+def _read_aiperf(task: Task) -> ToolResult:
+    report = json.loads((task.folder / "profile_export_aiperf.json").read_text())
+    gaps = report.get("inter_chunk_latency") or report.get("inter_token_latency") or {"p99": 0.0}
+    return ToolResult(
+        report["time_to_first_token"]["p50"],
+        report["time_to_first_token"]["p99"],
         gaps["p99"],
-        told["output_token_throughput"]["avg"],
-        told["request_throughput"]["avg"],
+        report["output_token_throughput"]["avg"],
+        report["request_throughput"]["avg"],
     )
 
 
@@ -188,25 +188,25 @@ def _guidellm(task: Task) -> list[str]:
     ]
 
 
-def _guidellm_said(task: Task) -> Said:
-    told = json.loads((task.folder / "out.json").read_text())["benchmarks"][0]
-    metrics = {name: told["metrics"][name]["successful"] for name in (
+def _read_guidellm(task: Task) -> ToolResult:
+    report = json.loads((task.folder / "out.json").read_text())["benchmarks"][0]
+    metrics = {name: report["metrics"][name]["successful"] for name in (
         "time_to_first_token_ms", "inter_token_latency_ms")}  # fmt: skip
     ttft = metrics["time_to_first_token_ms"]
     done = ttft["count"]
-    return Said(
+    return ToolResult(
         ttft["percentiles"]["p50"],
         ttft["percentiles"]["p99"],
         (metrics["inter_token_latency_ms"].get("percentiles") or {"p99": 0.0})["p99"],
-        done * task.tokens / told["duration"],
-        done / told["duration"],
+        done * task.tokens / report["duration"],
+        done / report["duration"],
     )
 
 
 def tokenizer(folder: Path) -> Path:
-    """A tokenizer of a thousand words, made on the spot: nothing is fetched from any hub."""
-    place = folder / "tokenizer"
-    place.mkdir(exist_ok=True)
+    """Create a tokenizer with 1,000 words, so that nothing is downloaded."""
+    target = folder / "tokenizer"
+    target.mkdir(exist_ok=True)
     words = ["<unk>", "<s>", "</s>", *(f"w{i}" for i in range(1000))]
     model = {
         "type": "WordLevel",
@@ -228,18 +228,18 @@ def tokenizer(folder: Path) -> Path:
         "decoder": None,
         "model": model,
     }
-    (place / "tokenizer.json").write_text(json.dumps(whole))
+    (target / "tokenizer.json").write_text(json.dumps(whole))
     names = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
     kind = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 100000}
-    (place / "tokenizer_config.json").write_text(json.dumps({**kind, **names}))
-    return place.resolve()
+    (target / "tokenizer_config.json").write_text(json.dumps({**kind, **names}))
+    return target.resolve()
 
 
-UNDAM = Tool("undam", _undam, _undam_said)
+UNDAM = Tool("undam", _undam, _read_undam)
 
 PEERS = (
-    Tool("sglang", _sglang, _sglang_said, interpolates=True, note="its Rust client"),
-    Tool("locust", _locust, _locust_said, _locust_environment, note="FastHttpUser, lines"),
-    Tool("aiperf", _aiperf, _aiperf_said, interpolates=True, quick=False),
-    Tool("guidellm", _guidellm, _guidellm_said, quick=False, note="its ITL is a mean per request"),
+    Tool("sglang", _sglang, _read_sglang, interpolates=True, note="its Rust client"),
+    Tool("locust", _locust, _read_locust, _locust_environment, note="FastHttpUser, lines"),
+    Tool("aiperf", _aiperf, _read_aiperf, interpolates=True, quick=False),
+    Tool("guidellm", _guidellm, _read_guidellm, quick=False, note="its ITL is a mean per request"),
 )

@@ -1,4 +1,4 @@
-"""What really happened in a load test: from the simulator's truth file, and from nothing else."""
+"""Ground truth of a load test, from the log of the simulator alone."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from undam.timing import quantile
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What left the server.
+    """Times at the server.
 
     Attributes:
-        ttft_ms, itl_ms: ascending.
-        requests: that were answered to their end.
-        most_at_once: the most requests under way at any time.
+        ttft_ms, itl_ms: sorted.
+        requests: number of complete responses.
+        max_in_flight: maximum number of requests in flight.
     """
 
     ttft_ms: list[float]
     itl_ms: list[float]
     requests: int
-    most_at_once: int
+    max_in_flight: int
 
     def ttft(self, q: float, *, interpolated: bool) -> float:
-        """A quantile as the tool that is compared defines it."""
+        """Return a quantile of TTFT, with or without interpolation."""
         return (_interpolated if interpolated else quantile)(self.ttft_ms, q)
 
     def itl(self, q: float, *, interpolated: bool) -> float:
-        """The same of gaps."""
+        """Return a quantile of the gaps, with or without interpolation."""
         return (_interpolated if interpolated else quantile)(self.itl_ms, q)
 
 
 class Simulator:
-    """A running ``undam sim`` on a core of its own."""
+    """``undam sim`` on a core of its own."""
 
     def __init__(self, url: str, file: Path, process: subprocess.Popen[bytes]) -> None:
         self.url = url
@@ -50,12 +50,12 @@ class Simulator:
         self._process = process
 
     def truth(self, tokens: int) -> Truth:
-        """Stop it, so that all is written, and read."""
+        """Stop the simulator, so that its log is complete, and read the log."""
         self.stop()
         return read_truth(self._file, tokens)
 
     def stop(self) -> None:
-        """As a user does."""
+        """Stop the simulator with SIGTERM."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         self._process.wait(timeout=30)
@@ -63,7 +63,7 @@ class Simulator:
 
 @contextlib.contextmanager
 def simulator(core: int, *arguments: str) -> Iterator[Simulator]:
-    """Start one on a free port."""
+    """Run the simulator on a free port."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "truth.jsonl"
         command = [sys.executable, "-m", "undam", "sim", "--truth", str(file), *arguments]
@@ -78,7 +78,7 @@ def simulator(core: int, *arguments: str) -> Iterator[Simulator]:
 
 
 def pinned(core: int, command: list[str]) -> list[str]:
-    """``command`` so that it, and all that it starts, runs on this core alone."""
+    """Return a command that runs ``command`` and its children on this core only."""
     program = (
         "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])});"
         "os.execvp(sys.argv[2], sys.argv[2:])"
@@ -87,15 +87,15 @@ def pinned(core: int, command: list[str]) -> list[str]:
 
 
 def cores() -> tuple[int, int]:
-    """One for the simulator and one for the client; the same where there is only one."""
+    """Return a core for the simulator and one for the client; they may be the same."""
     usable = sorted(os.sched_getaffinity(0))
     return usable[0], usable[-1]
 
 
 def read_truth(file: Path, tokens: int) -> Truth:
-    """Requests of chats that ended well and had so many content events."""
+    """Read the log; only complete chat responses with ``tokens`` content events count."""
     arrived: dict[str, int] = {}
-    left: dict[str, list[int]] = {}
+    sent: dict[str, list[int]] = {}
     ends: dict[str, int] = {}
     for line in file.read_text().splitlines():
         row = json.loads(line)
@@ -104,29 +104,31 @@ def read_truth(file: Path, tokens: int) -> Truth:
             if row["path"].startswith("/v1/chat/"):
                 arrived[ident] = row["arrived_ns"]
         elif row["kind"] == "event":
-            # The role is number 0; finish_reason, the usage and [DONE] stand behind the content.
+            # Event 0 has the role; finish_reason, usage and [DONE] follow the content.
             if 1 <= row["seq"] <= tokens:
-                left.setdefault(ident, []).append(row["left_ns"])
+                sent.setdefault(ident, []).append(row["left_ns"])
         elif row["reason"] == "complete":
             ends[ident] = row["at_ns"]
-    whole = [ident for ident in arrived if ident in ends and len(left[ident]) == tokens]
-    ttft = sorted((left[ident][0] - arrived[ident]) / 1e6 for ident in whole)
-    pairs = (pair for ident in whole for pair in pairwise(left[ident]))
+    complete = [ident for ident in arrived if ident in ends and len(sent[ident]) == tokens]
+    ttft = sorted((sent[ident][0] - arrived[ident]) / 1e6 for ident in complete)
+    pairs = (pair for ident in complete for pair in pairwise(sent[ident]))
     itl = sorted((after - before) / 1e6 for before, after in pairs)
-    return Truth(ttft, itl, len(whole), _most_at_once([(arrived[i], ends[i]) for i in whole]))
+    return Truth(
+        ttft, itl, len(complete), _max_in_flight([(arrived[i], ends[i]) for i in complete])
+    )
 
 
-def _most_at_once(spans: list[tuple[int, int]]) -> int:
-    now = most = 0
+def _max_in_flight(spans: list[tuple[int, int]]) -> int:
+    current = highest = 0
     for _, step in sorted([(start, 1) for start, _ in spans] + [(end, -1) for _, end in spans]):
-        now += step
-        most = max(most, now)
-    return most
+        current += step
+        highest = max(highest, current)
+    return highest
 
 
 def _interpolated(ordered: list[float], q: float) -> float:
-    """As numpy.percentile does it by default."""
-    place = q * (len(ordered) - 1)
-    below = int(place)
+    """Return a quantile as numpy.percentile does by default."""
+    position = q * (len(ordered) - 1)
+    below = int(position)
     above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
