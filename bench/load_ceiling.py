@@ -72,12 +72,13 @@ class Round:
 def _line(rounds: list[Round], what: str) -> str:
     by_rate = sorted(rounds, key=lambda result: result.rate)
     typical = by_rate[len(by_rate) // 2]
+    low, high = by_rate[0].rate, by_rate[-1].rate
     return (
-        f"{typical.rate:.0f} {what}/s ({by_rate[0].rate:.0f}-{by_rate[-1].rate:.0f}), "
-        f"{typical.cpu_us:.1f} us of CPU each and {typical.analysis_us:.1f} us for analysis "
-        f"afterwards; reads late by p50 {typical.late_p50_ms:.2f} p99 {typical.late_p99_ms:.2f} "
-        f"ms, slack p99 {typical.slack_p99_ms:.2f} ms, {typical.events_per_read:.2f} events "
-        f"per read; runnable but not scheduled {typical.wait_s:.2f} s, CPU steal {typical.steal_s:.2f} s"
+        f"{typical.rate:.0f} {what}/s ({low:.0f}-{high:.0f}), {typical.cpu_us:.1f} us of CPU each "
+        f"and {typical.analysis_us:.1f} us for analysis afterwards; reads late by p50 "
+        f"{typical.late_p50_ms:.2f} p99 {typical.late_p99_ms:.2f} ms, slack p99 "
+        f"{typical.slack_p99_ms:.2f} ms, {typical.events_per_read:.2f} events per read; runnable "
+        f"but not scheduled {typical.wait_s:.2f} s, CPU steal {typical.steal_s:.2f} s"
     )
 
 
