@@ -1,4 +1,4 @@
-"""One name for all processes of a boot, that tells nothing of the host."""
+"""Host name: the same for all processes of one boot, and anonymous."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from undam.host import host_name
 from undam.timing.beacon import BeaconHead, format_head, parse_head
 
 
-def test_two_processes_give_the_same_name() -> None:
+def test_processes_have_the_same_name() -> None:
     program = "from undam.host import host_name; print(host_name())"
     run = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
@@ -22,7 +22,7 @@ def test_two_processes_give_the_same_name() -> None:
     assert run.stdout.strip() == host_name()
 
 
-def test_it_fits_into_a_beacon_head_and_shows_neither_name_nor_boot_id() -> None:
+def test_name_fits_a_beacon_header_and_is_anonymous() -> None:
     name = host_name()
     head = BeaconHead("a", 1, name)
     assert parse_head(format_head(head)) == head
@@ -30,7 +30,7 @@ def test_it_fits_into_a_beacon_head_and_shows_neither_name_nor_boot_id() -> None
     assert name != socket.gethostname()
 
 
-def test_without_proc_the_hosts_own_name_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_proc_the_hostname_is_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(*_: object) -> str:
         raise FileNotFoundError
 

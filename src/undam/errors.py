@@ -1,21 +1,21 @@
-"""Every exception undam raises on purpose. Who is at fault is the first question a name answers.
+"""Exception tree. The name of each class states which side caused the error.
 
 UndamError
-├── ProtocolError            the bytes are not what the protocol allows
-│   ├── LocalProtocolError   and it was this program that would have sent them
-│   └── RemoteProtocolError  and it was the peer that sent them
-├── NetworkError             the peer could not be reached, or stopped; `phase` says where
-├── ResponseError            the server answered, but not with a stream
-├── AnswerError              an answer did not come whole; `text` is what of it arrived
-│   ├── IncompleteStream     it ended without saying that it is complete
-│   ├── StreamError          the server told an error inside the stream
-│   ├── MalformedStream      an event of it cannot be read
-│   ├── IdleTimeout          no byte came for the time allowed
-│   └── TtftTimeout          no content came within the time allowed
-├── ConfigSyntaxError        a configuration cannot be read; `path`, `line`, `column` say where
-└── UsageError               what the user asked for makes no sense
+├── ProtocolError            bytes violate a protocol
+│   ├── LocalProtocolError   this program was about to send them
+│   └── RemoteProtocolError  the peer sent them
+├── NetworkError             the peer is unreachable or disconnected; see `phase`
+├── ResponseError            the response is not a stream
+├── AnswerError              the answer is not complete; see `text`
+│   ├── IncompleteStream     the stream ended without its end marker
+│   ├── StreamError          the server sent an error event
+│   ├── MalformedStream      an event cannot be parsed
+│   ├── IdleTimeout          no byte arrived within the time limit
+│   └── TtftTimeout          no content arrived within the time limit
+├── ConfigSyntaxError        a configuration cannot be parsed; see `path`, `line`, `column`
+└── UsageError               invalid argument, option or input file
 
-A room whose failures concern nobody else derives them there: asgi (StreamBroken), lab (Missing).
+Packages define further classes for errors that only they raise: asgi (StreamBroken), lab (Missing).
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ Phase = Literal["dns", "connect", "proxy", "tls", "send", "headers", "body"]
 
 
 class UndamError(Exception):
-    """Base of all; its text is one line that says what happened and what to do."""
+    """Base class; the message is one line with what happened and what to do."""
 
 
 class ProtocolError(UndamError):
-    """Bytes that break a protocol's rules."""
+    """Bytes violate a protocol."""
 
 
 class LocalProtocolError(ProtocolError):
-    """This program was about to send something the protocol forbids."""
+    """This program was about to send something that the protocol forbids."""
 
 
 class RemoteProtocolError(ProtocolError):
-    """The peer sent something the protocol forbids, or more than the stated bound."""
+    """The peer sent something that the protocol forbids, or exceeded a limit."""
 
 
 class NetworkError(UndamError):
-    """The peer could not be reached, or the conversation broke off in ``phase``."""
+    """The peer could not be reached, or the connection failed in ``phase``."""
 
     def __init__(self, message: str, *, phase: Phase) -> None:
         super().__init__(message)
@@ -50,15 +50,15 @@ class NetworkError(UndamError):
 
 
 class ResponseError(UndamError):
-    """The server's answer is a refusal or a page, not a stream; says what it said."""
+    """The response is an error or a page instead of a stream; the message quotes it."""
 
 
 class AnswerError(UndamError):
-    """An answer broke off.
+    """The answer is not complete.
 
     Args:
-        text: what had arrived of it; "" for nothing.
-        reasoning: what had arrived of the model's reasoning.
+        text: the part of the answer that arrived.
+        reasoning: the part of the model's reasoning that arrived.
     """
 
     def __init__(self, message: str, *, text: str = "", reasoning: str = "") -> None:
@@ -68,27 +68,27 @@ class AnswerError(UndamError):
 
 
 class IncompleteStream(AnswerError):
-    """The stream ended, in good order or not, before it said that the answer is complete."""
+    """The stream ended without its end marker."""
 
 
 class StreamError(AnswerError):
-    """The server told an error inside the stream; the message is the server's."""
+    """The server sent an error event; the message is the server's."""
 
 
 class MalformedStream(AnswerError):
-    """An event is larger than its bound, or its data is not what the API sends."""
+    """An event is too large, or its data does not follow the API."""
 
 
 class IdleTimeout(AnswerError):
-    """No byte came for the time allowed, not even a heartbeat."""
+    """No byte arrived within the time limit, not even a heartbeat."""
 
 
 class TtftTimeout(AnswerError):
-    """No content came within the time allowed, whatever else did."""
+    """No content arrived within the time limit."""
 
 
 class ConfigSyntaxError(UndamError):
-    """A configuration file that cannot be read, at ``path``, ``line``, ``column`` (from 1)."""
+    """A configuration cannot be parsed at ``path``, ``line``, ``column`` (from 1)."""
 
     def __init__(self, message: str, *, path: str, line: int, column: int) -> None:
         super().__init__(f"{path}:{line}:{column}: {message}")
@@ -98,4 +98,4 @@ class ConfigSyntaxError(UndamError):
 
 
 class UsageError(UndamError):
-    """An argument, option or file that cannot be used; says which and why."""
+    """An argument, option or file is invalid; the message names it and the reason."""

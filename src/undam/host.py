@@ -1,4 +1,4 @@
-"""Which host this is, by a name that tells nothing about it."""
+"""Anonymous name of this host."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def host_name() -> str:
-    """A hash that is the same for all processes of one boot of one host.
+    """Return a hash that is the same for all processes during one boot of one host.
 
-    Two ends with the same name read the same clock. Containers on one kernel share it, as they
-    share the clock; without /proc the host's own name takes its place.
+    Processes with the same name share a clock, so their timestamps are comparable. Containers on
+    one kernel have the same name. Without /proc, the hash is that of the host name.
     """
     try:
         text = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()

@@ -16,8 +16,8 @@ from undam.asgi import Beacon
 from undam.errors import UsageError
 from undam.host import host_name
 from undam.sse import Event, Parser
-from undam.timing import BeaconQuestion, BeaconSchedule, due_of
-from undam.timing.beacon import HEADER, format_question, parse_head
+from undam.timing import BeaconQuery, BeaconSchedule, due_of
+from undam.timing.beacon import HEADER, format_query, parse_head
 
 pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
 
@@ -31,16 +31,16 @@ def loop(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def _call(question: str | bytes | None = None, *, method: str = "GET", **scope: Any) -> Call:
+def _call(query: str | bytes | None = None, *, method: str = "GET", **scope: Any) -> Call:
     headers = [BEARER]
-    if question is not None:
-        raw = question.encode() if isinstance(question, str) else question
+    if query is not None:
+        raw = query.encode() if isinstance(query, str) else query
         headers.append((HEADER.lower().encode(), raw))
     return Call(method, headers=headers, **scope)
 
 
 def _asking(schedule: BeaconSchedule, ident: str = "") -> Call:
-    return _call(format_question(BeaconQuestion("schedule", ident, schedule)))
+    return _call(format_query(BeaconQuery("schedule", ident, schedule)))
 
 
 def _beacon(**options: Any) -> Beacon:
@@ -84,8 +84,8 @@ def _json(call: Call) -> Any:
 def test_without_the_token_it_says_401_and_nothing_else(
     loop: str, headers: list[tuple[bytes, bytes]], method: str
 ) -> None:
-    for question in (None, b"clock", b"closed; id=a", b"nonsense"):
-        asked = [] if question is None else [(b"undam-beacon", question)]
+    for query in (None, b"clock", b"closed; id=a", b"nonsense"):
+        asked = [] if query is None else [(b"undam-beacon", query)]
         call = _serve(loop, Call(method, headers=[*headers, *asked]))
         assert (call.status, call.body) == (401, b"")
         assert set(call.headers) == {"www-authenticate", "content-length", "cache-control"}
@@ -152,8 +152,8 @@ def test_no_event_leaves_before_it_is_due_and_a_late_one_puts_off_none(loop: str
             await super().send(message)
 
     schedule = BeaconSchedule(ttft_ms=0, gap_ms=20, before=15, silence_ms=0, after=0)
-    question = format_question(BeaconQuestion("schedule", schedule=schedule))
-    slow = Slow(headers=[BEARER, (b"undam-beacon", question.encode())])
+    query = format_query(BeaconQuery("schedule", schedule=schedule))
+    slow = Slow(headers=[BEARER, (b"undam-beacon", query.encode())])
     call = _serve(loop, slow)
     due = [json.loads(data)["undam"]["due_ns"] for data in _data(call)[:-1]]
     assert [b - a for a, b in itertools.pairwise(due)] == [20_000_000] * 14
@@ -244,7 +244,7 @@ def test_it_tells_when_a_client_left_and_whether_it_had_everything(loop: str) ->
 
 
 @pytest.mark.parametrize(
-    "question",
+    "query",
     [
         "nonsense",
         "",
@@ -267,10 +267,8 @@ def test_it_tells_when_a_client_left_and_whether_it_had_everything(loop: str) ->
         "clock; before=3000",
     ],
 )
-def test_what_it_cannot_or_will_not_do_is_a_400_in_one_line(
-    loop: str, question: str | bytes
-) -> None:
-    call = _serve(loop, _call(question))
+def test_what_it_cannot_or_will_not_do_is_a_400_in_one_line(loop: str, query: str | bytes) -> None:
+    call = _serve(loop, _call(query))
     assert call.status == 400
     assert call.body.count(b"\n") == 1
     assert len(call.body) < 300
@@ -330,8 +328,8 @@ def test_other_methods_are_refused(loop: str, method: str) -> None:
 
 
 def test_a_posted_body_is_thrown_away(loop: str) -> None:
-    question = format_question(BeaconQuestion("schedule", schedule=QUICK))
-    assert len(_data(_serve(loop, _call(question, method="POST")))) == 6
+    query = format_query(BeaconQuery("schedule", schedule=QUICK))
+    assert len(_data(_serve(loop, _call(query, method="POST")))) == 6
 
 
 def test_a_head_request_gets_the_head(loop: str) -> None:

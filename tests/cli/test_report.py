@@ -100,7 +100,7 @@ def test_of_a_beacon_the_first_stream_counts() -> None:
         (b"", "the record is empty"),
         (b"nonsense\n", "line 1 is not a line of an undam record"),
         (b"[1]\n", "line 1 is not a line of an undam record"),
-        (b"\xff\xfe", "no UTF-8 text"),
+        (b"\xff\xfe", "not UTF-8"),
         (b'{"schema": 1, "kind": "record", "command": "cook"}\n', "neither a load test nor"),
         (b'{"schema": 1, "kind": "record", "command": "check"}\n', "contains no exchange"),
         (b'{"schema": 2, "kind": "record", "command": "bench"}\n', "schema 2"),

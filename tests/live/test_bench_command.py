@@ -83,7 +83,7 @@ def is_running(pid: int) -> bool:
 
 def recorded(path: Path) -> list[RequestResult]:
     with path.open(encoding="utf-8") as file:
-        return read_request_results(file).measured
+        return read_request_results(file).results
 
 
 def lines_of(path: Path) -> int:

@@ -42,7 +42,7 @@ def command(url: str, address: str, *arguments: str) -> list[str]:
 
 def recorded(path: Path) -> list[RequestResult]:
     with path.open(encoding="utf-8") as file:
-        return read_request_results(file).measured
+        return read_request_results(file).results
 
 
 def metrics(summary: Summary) -> dict[str, Any]:

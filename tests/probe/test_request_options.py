@@ -14,10 +14,10 @@ from undam.wire import ClientConfig, Request
 KEYS = {"OPENAI_API_KEY": "openai-key", "ANTHROPIC_API_KEY": "anthropic-key"}
 
 
-def asked(url: str, question: str | None = None, model: str | None = None, **more: Any) -> Request:
+def asked(url: str, query: str | None = None, model: str | None = None, **more: Any) -> Request:
     place = Place("edge", url)
     options = CheckOptions(places=(place,), **{"environ": KEYS, **more})
-    return request_for(options, place, model=model, question=question)
+    return request_for(options, place, model=model, query=query)
 
 
 def header(request: Request, name: str) -> list[str]:
@@ -63,7 +63,7 @@ def test_other_paths_are_fetched_as_given_and_get_no_key(path: str) -> None:
 
 def test_user_options_take_precedence() -> None:
     request = asked(
-        "http://h/v1/chat/completions", data=b'{"a": 1}', method="PUT", question="clock",
+        "http://h/v1/chat/completions", data=b'{"a": 1}', method="PUT", query="clock",
         headers=(("authorization", "Bearer mine"), ("content-type", "text/x"), ("Accept", "a/b")),
     )  # fmt: skip
     assert (request.method, request.body) == ("PUT", b'{"a": 1}')

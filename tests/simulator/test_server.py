@@ -267,8 +267,8 @@ def read_to_end(sock: socket.socket) -> bytes:
     return b"".join(iter(lambda: sock.recv(65536), b""))
 
 
-def beacon(running: Any, question: str, path: str = "/sse") -> dict[str, Any]:
-    _, body = split(running.ask(f"GET {path}", headers=f"Undam-Beacon: {question}\r\n"))
+def beacon(running: Any, query: str, path: str = "/sse") -> dict[str, Any]:
+    _, body = split(running.ask(f"GET {path}", headers=f"Undam-Beacon: {query}\r\n"))
     answer: dict[str, Any] = json.loads(body)
     return answer
 
@@ -295,11 +295,11 @@ def test_beacon_queries_return_the_clock_and_the_end_of_an_exchange(serve: Serve
 
 def test_a_beacon_query_sets_the_schedule(serve: Serve) -> None:
     running = serve(tokens=constant(50))
-    question = "schedule; ttft_ms=0; gap_ms=2; before=3; silence_ms=500; after=2; heartbeat_ms=100"
+    query = "schedule; ttft_ms=0; gap_ms=2; before=3; silence_ms=500; after=2; heartbeat_ms=100"
     body = running.ask(
         "POST /v1/messages",
         body=b'{"stream":true,"max_tokens":1}',
-        headers=f"Undam-Beacon: {question}\r\n",
+        headers=f"Undam-Beacon: {query}\r\n",
     )
     text = unchunk(split(body)[1])
     assert text.count(b"content_block_delta\n") == 5

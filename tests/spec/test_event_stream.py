@@ -1,6 +1,6 @@
-"""What the event-stream format says of bytes: a table, fed whole, byte by byte and at random cuts.
+"""Conformance vectors of the event-stream format, parsed whole, byte by byte and at random cuts.
 
-The first vectors are the examples of WHATWG HTML 9.2.6, word for word.
+The first vectors are the examples of WHATWG HTML 9.2.6.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import pytest
 from undam.sse import Comment, Event, Parser
 
 CUTS = 10_000
-"""Random cuts in total, spread evenly over the vectors."""
+"""Total number of random cuts, distributed over all vectors."""
 
 
 class Vector(NamedTuple):
-    """Bytes, and everything that a parser must have said at their end."""
+    """Input bytes, and the expected results at their end."""
 
     name: str
     stream: bytes
-    given: tuple[Event | Comment, ...] = ()
+    parsed: tuple[Event | Comment, ...] = ()
     last_event_id: str = ""
     retry_ms: int | None = None
     discarded: int = 0
@@ -46,7 +46,7 @@ VECTORS = (
         ),
     ),
     Vector(
-        "spec: two empty events and a block that never ends",
+        "spec: two empty events and an unfinished block",
         b"data\n\ndata\ndata\n\ndata:",
         (Event(""), Event("\n")),
         discarded=5,
@@ -80,9 +80,9 @@ VECTORS = (
         b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\ndata: b\n\n",
         (Event("b"),),
     ),
-    Vector("no BOM later on", b"data: a\n\n\xef\xbb\xbfdata: b\n\n", (Event("a"),)),
+    Vector("BOM only at the start", b"data: a\n\n\xef\xbb\xbfdata: b\n\n", (Event("a"),)),
     Vector("BOM inside data stays", b"data: \xef\xbb\xbfa\n\n", (Event("\ufeffa"),)),
-    Vector("a broken BOM is no BOM", b"\xef\xbbdata: a\n\ndata: b\n\n", (Event("b"),)),
+    Vector("incomplete BOM", b"\xef\xbbdata: a\n\ndata: b\n\n", (Event("b"),)),
     Vector("BOM alone", b"\xef\xbb\xbf"),
     Vector("half a BOM", b"\xef\xbb", discarded=2),
     Vector("comment", b": hello\n\n", (Comment("hello"),)),
@@ -100,7 +100,7 @@ VECTORS = (
     Vector("data with a colon only", b"data:\n\n", (Event(""),)),
     Vector("data with a space only", b"data: \n\n", (Event(""),)),
     Vector("data with two spaces", b"data:  \n\n", (Event(" "),)),
-    Vector("a tab is no space", b"data:\ta\n\n", (Event("\ta"),)),
+    Vector("a tab is not removed", b"data:\ta\n\n", (Event("\ta"),)),
     Vector("a space before the colon makes another field", b"data : a\n\n"),
     Vector("a space before the name makes another field", b" data: a\n\n"),
     Vector("field names are case-sensitive", b"Data: a\nDATA: b\n\n"),
@@ -123,16 +123,14 @@ VECTORS = (
         "7",
     ),
     Vector("ID without data", b"id: 7\n\ndata: a\n\n", (Event("a", id="7"),), "7"),
-    Vector("ID alone counts", b"id: 7\n\n", (), "7"),
-    Vector(
-        "ID of an unfinished event does not", b"id: 7\n\nid: 8\ndata: x\n", (), "7", discarded=12
-    ),
+    Vector("ID without an event", b"id: 7\n\n", (), "7"),
+    Vector("ID of an unfinished event", b"id: 7\n\nid: 8\ndata: x\n", (), "7", discarded=12),
     Vector("ID with NUL is ignored", b"id: 7\nid: 8\0\ndata: a\n\n", (Event("a", id="7"),), "7"),
-    Vector("ID taken back", b"id: 7\n\nid\ndata: a\n\n", (Event("a"),)),
+    Vector("ID reset", b"id: 7\n\nid\ndata: a\n\n", (Event("a"),)),
     Vector("ID keeps a second space", b"id:  7 \ndata: a\n\n", (Event("a", id=" 7 "),), " 7 "),
-    Vector("ID of no ASCII", "id: ü\ndata: a\n\n".encode(), (Event("a", id="ü"),), "ü"),
+    Vector("ID outside ASCII", "id: ü\ndata: a\n\n".encode(), (Event("a", id="ü"),), "ü"),
     Vector("retry", b"retry: 1500\n\n", retry_ms=1500),
-    Vector("retry counts before the blank line", b"retry: 1500\n", retry_ms=1500, discarded=11),
+    Vector("retry before the blank line", b"retry: 1500\n", retry_ms=1500, discarded=11),
     Vector("retry of zeros", b"retry: 000\n", retry_ms=0, discarded=10),
     Vector("retry with leading zeros", b"retry: 0000000000000000000009\n\n", retry_ms=9),
     Vector("retry that is empty", b"retry: 5\nretry\nretry:\n\n", retry_ms=5),
@@ -140,10 +138,10 @@ VECTORS = (
     Vector("retry with a point", b"retry: 5\nretry: 1.5\nretry: 1e3\n\n", retry_ms=5),
     Vector("retry with white space", b"retry: 5\nretry:  6\nretry: 7 \nretry: 1_0\n\n", retry_ms=5),
     Vector("retry in other digits", "retry: 5\nretry: ٣\nretry: ²\n\n".encode(), retry_ms=5),
-    Vector("retry beyond all time", b"retry: 5\nretry: " + b"9" * 5000 + b"\n\n", retry_ms=5),
+    Vector("retry with too many digits", b"retry: 5\nretry: " + b"9" * 5000 + b"\n\n", retry_ms=5),
     Vector("UTF-8", "data: žluťoučký 馬 🐎\n\n".encode(), (Event("žluťoučký 馬 🐎"),)),
     Vector(
-        "Unicode's own line ends",
+        "Unicode line separators",
         "data: a\u2028b\x85c\x0b\x0c\x1d\n\n".encode(),
         (Event("a\u2028b\x85c\x0b\x0c\x1d"),),
     ),
@@ -190,16 +188,16 @@ VECTORS = (
 
 def _check(vector: Vector, reads: Iterable[bytes]) -> None:
     parser = Parser()
-    given: list[Event | Comment] = []
+    parsed: list[Event | Comment] = []
     for read in reads:
-        given += parser.receive_data(read)
+        parsed += parser.receive_data(read)
     discarded = parser.receive_eof()
-    said = (tuple(given), parser.last_event_id, parser.retry_ms, discarded)
-    assert said == vector[2:]
+    results = (tuple(parsed), parser.last_event_id, parser.retry_ms, discarded)
+    assert results == vector[2:]
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.name)
-def test_whole(vector: Vector) -> None:
+def test_one_read(vector: Vector) -> None:
     _check(vector, [vector.stream])
 
 
@@ -209,7 +207,7 @@ def test_byte_by_byte(vector: Vector) -> None:
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.name)
-def test_every_cut_in_two(vector: Vector) -> None:
+def test_two_reads(vector: Vector) -> None:
     short = vector.stream[:300]
     for at in range(len(short) + 1):
         _check(vector, [vector.stream[:at], b"", vector.stream[at:]])
@@ -227,5 +225,5 @@ def test_random_cuts() -> None:
         done += 1
 
 
-def test_vectors_have_names_of_their_own() -> None:
+def test_vector_names_are_unique() -> None:
     assert len({vector.name for vector in VECTORS}) == len(VECTORS)

@@ -1,4 +1,4 @@
-"""The encoder: what it sends, what it refuses, and that a reader gets back what was given."""
+"""Encoder: output, rejected input, and round trips through the parser."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from undam.errors import LocalProtocolError
 from undam.sse import Comment, Event, Parser, encode, encode_comment, encode_event
 
-# Every code point, lone surrogates too, with line ends more often than chance has them.
+# All code points including lone surrogates, with line ends more often than at random.
 _CHARACTERS = st.one_of(
     st.characters(), st.sampled_from("\r\n\u2028\u2029\x85\x0b\0\ufeff\ud800\udc00: ")
 )
@@ -20,7 +20,7 @@ _ONE_LINE = _TEXT.map(lambda text: re.sub("[\r\n\0]", "", text))
 
 
 def _arrives(text: str) -> str:
-    """What the format can carry of ``text``."""
+    """Return ``text`` as the format can carry it."""
     text = re.sub("\r\n|\r", "\n", text)
     text = re.sub("[\ud800-\udbff][\udc00-\udfff]", lambda pair: _join(pair[0]), text)
     return re.sub("[\ud800-\udfff]", "\ufffd", text)
@@ -38,12 +38,12 @@ def _join(pair: str) -> str:
 @example("\ud83d\udc0e")
 @example("\udc0e\ud83d")
 @example("\ufeff")
-def test_data_of_any_content_arrives(data: str) -> None:
+def test_data_round_trips(data: str) -> None:
     assert Parser().receive_data(encode(data)) == [Event(_arrives(data))]
 
 
 @given(_TEXT, _ONE_LINE, _ONE_LINE, st.none() | st.integers(0, 10**15 - 1))
-def test_all_fields_arrive(data: str, event: str, id_: str, retry_ms: int | None) -> None:
+def test_all_fields_round_trip(data: str, event: str, id_: str, retry_ms: int | None) -> None:
     parser = Parser()
     wire = encode(data, event=event, id=id_, retry_ms=retry_ms)
     assert parser.receive_data(wire) == [
@@ -54,27 +54,27 @@ def test_all_fields_arrive(data: str, event: str, id_: str, retry_ms: int | None
 
 
 @given(_TEXT, _ONE_LINE, _ONE_LINE)
-def test_the_wire_is_strict_utf8(data: str, event: str, id_: str) -> None:
+def test_output_is_valid_utf8(data: str, event: str, id_: str) -> None:
     assert encode(data, event=event, id=id_).decode("utf-8", "strict").endswith("\n\n")
     assert encode_comment(data).decode("utf-8", "strict").endswith("\n")
 
 
 @given(_TEXT, _ONE_LINE, _ONE_LINE)
-def test_an_event_arrives_as_it_was(data: str, event: str, id_: str) -> None:
+def test_encode_event_round_trips(data: str, event: str, id_: str) -> None:
     arrived = Event(_arrives(data), _arrives(event) or "message", _arrives(id_))
     assert Parser().receive_data(encode_event(arrived)) == [arrived]
 
 
 @given(_TEXT, st.booleans())
 @example("a\n\ndata: x\n\n", False)
-def test_a_comment_stays_a_comment(text: str, blank_line: bool) -> None:
+def test_comment_text_cannot_inject_events(text: str, blank_line: bool) -> None:
     parser = Parser()
-    given_ = parser.receive_data(encode_comment(text, blank_line=blank_line))
-    assert given_ == [Comment(line) for line in _arrives(text).split("\n")]
+    parsed = parser.receive_data(encode_comment(text, blank_line=blank_line))
+    assert parsed == [Comment(line) for line in _arrives(text).split("\n")]
     assert parser.pending_bytes == 0
 
 
-def test_the_bytes() -> None:
+def test_output_bytes() -> None:
     assert encode("a") == b"data: a\n\n"
     assert encode("") == b"data: \n\n"
     assert encode("a\r\nb\rc\nd") == b"data: a\ndata: b\ndata: c\ndata: d\n\n"
@@ -88,7 +88,7 @@ def test_the_bytes() -> None:
     assert encode_comment("c", blank_line=True) == b": c\n\n"
 
 
-def test_surrogates() -> None:
+def test_surrogate_pairs_are_joined_and_lone_ones_replaced() -> None:
     assert encode("\ud83d\udc0e") == "data: \U0001f40e\n\n".encode()
     assert encode("a\ud83db") == "data: a\ufffdb\n\n".encode()
     assert encode('{"text": "\\ud83d"}') == b'data: {"text": "\\ud83d"}\n\n'
@@ -96,25 +96,25 @@ def test_surrogates() -> None:
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
 @pytest.mark.parametrize("field", ["event", "id"])
-def test_a_line_end_in_event_or_id_is_refused(field: str, end: str) -> None:
+def test_line_end_in_event_or_id_is_rejected(field: str, end: str) -> None:
     for value in (end, f"a{end}data: injected", f"{end}a", f"a{end}"):
-        with pytest.raises(LocalProtocolError, match=f"^{field} holds a line end"):
+        with pytest.raises(LocalProtocolError, match=f"^{field} contains a line end"):
             encode("a", **{field: value})  # type: ignore[arg-type]
 
 
-def test_a_nul_in_id_is_refused() -> None:
+def test_nul_in_id_is_rejected() -> None:
     with pytest.raises(LocalProtocolError, match="NUL"):
         encode("a", id="1\0")
     assert Parser().receive_data(encode("a", event="\0")) == [Event("a", "\0")]
 
 
 @pytest.mark.parametrize("retry_ms", [-1, -(10**20), 10**15, 10**999])
-def test_a_retry_that_no_reader_takes_is_refused(retry_ms: int) -> None:
+def test_retry_out_of_range_is_rejected(retry_ms: int) -> None:
     with pytest.raises(LocalProtocolError, match="retry_ms"):
         encode("a", retry_ms=retry_ms)
 
 
-def test_the_longest_retry_arrives() -> None:
+def test_largest_retry_round_trips() -> None:
     parser = Parser()
     parser.receive_data(encode("a", retry_ms=10**15 - 1))
     assert parser.retry_ms == 10**15 - 1

@@ -1,4 +1,4 @@
-"""Events and comments are values."""
+"""Events and comments are immutable values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_defaults() -> None:
     assert repr(event) == "Event(data='a', event='message', id='')"
 
 
-def test_equal_by_value() -> None:
+def test_equality_by_value() -> None:
     assert Event("a", "b", "c") == Event("a", "b", "c")
     assert len({Event("a"), Event("a"), Event("b"), Event("a", "b"), Event("a", id="b")}) == 4
     both: list[object] = [Event("a"), Comment("a")]
@@ -24,10 +24,10 @@ def test_equal_by_value() -> None:
 
 
 @pytest.mark.parametrize("name", ["data", "event", "id"])
-def test_cannot_be_changed(name: str) -> None:
+def test_event_is_immutable(name: str) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(Event("a"), name, "b")
 
 
-def test_replace() -> None:
+def test_dataclasses_replace() -> None:
     assert dataclasses.replace(Event("a", "b", "c"), data="d") == Event("d", "b", "c")

@@ -1,4 +1,4 @@
-"""An arrival is a value."""
+"""Arrivals are immutable values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_defaults() -> None:
     )
 
 
-def test_equal_by_value_and_unchangeable() -> None:
+def test_equality_by_value_and_immutability() -> None:
     assert Arrival(5, b"abc", 1, 2) == Arrival(5, b"abc", late_ns=1, wire_bytes=2)
     assert len({Arrival(5, b"abc"), Arrival(5, b"abc"), Arrival(6, b"abc")}) == 2
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -1,4 +1,4 @@
-"""Distributions: what is read, what is refused, and what a sample never is."""
+"""Distributions: accepted forms, rejected forms, and properties of samples."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from undam.timing.distribution import Distribution, constant, parse_distribution
         ),
     ],
 )
-def test_every_form_is_read(text: str, expected: Distribution) -> None:
+def test_all_forms_are_parsed(text: str, expected: Distribution) -> None:
     assert parse_distribution(text) == expected
     assert parse_distribution(str(expected)) == expected
 
@@ -42,33 +42,33 @@ def test_every_form_is_read(text: str, expected: Distribution) -> None:
      "exp(1", "exp(a)", "uniform(1,2,3)", "exp((1))", "mix(0.5,1)", "mix(0.5,1,2,3)", "mix()",
      "mix(0.5,1,exp())", "mix(0.5,1,mix(0.5,1,2))", "mix(1,2)exp(1)"],
 )  # fmt: skip
-def test_what_is_refused_is_told_with_what_is_accepted(text: str) -> None:
+def test_error_lists_the_accepted_forms(text: str) -> None:
     with pytest.raises(UsageError, match=r"number.*lognormal\(MEDIAN,SIGMA\).*uniform\(LO,HI\)"):
         parse_distribution(text)
 
 
 @pytest.mark.parametrize("text", ["-1", "nan", "inf", "1e10", "exp(-3)", "uniform(-1,2)"])
-def test_numbers_that_are_no_delay_are_refused(text: str) -> None:
+def test_numbers_out_of_range_are_rejected(text: str) -> None:
     with pytest.raises(UsageError, match="from 0 to"):
         parse_distribution(text)
 
 
-def test_bounds_the_wrong_way_round_and_a_wild_sigma_are_refused() -> None:
-    with pytest.raises(UsageError, match="LO is above HI"):
+def test_invalid_parameters_are_rejected() -> None:
+    with pytest.raises(UsageError, match="LO must not be above HI"):
         parse_distribution("uniform(3,2)")
-    with pytest.raises(UsageError, match="SIGMA is at most 10"):
+    with pytest.raises(UsageError, match="SIGMA must be at most 10"):
         parse_distribution("lognormal(1,11)")
-    with pytest.raises(UsageError, match="SHARE is from 0 to 1"):
+    with pytest.raises(UsageError, match="SHARE must be from 0 to 1"):
         parse_distribution("mix(3,2000,50)")
 
 
-def test_a_constant_is_checked_like_any_text() -> None:
+def test_constant_checks_its_value() -> None:
     assert constant(7).sample(random.Random(1)) == 7
     with pytest.raises(UsageError):
         constant(math.nan)
 
 
-def test_samples_have_the_centre_that_was_asked_for() -> None:
+def test_samples_have_the_requested_location() -> None:
     rng = random.Random(7)
 
     def samples(text: str) -> list[float]:
@@ -94,13 +94,13 @@ _NUMBER = st.floats(0, 1e9)
     ),
     st.integers(),
 )
-def test_a_sample_is_never_negative_nan_or_infinite(made: Distribution, seed: int) -> None:
+def test_samples_are_finite_and_not_negative(made: Distribution, seed: int) -> None:
     value = made.sample(random.Random(seed))
     assert value >= 0
     assert math.isfinite(value)
 
 
-def test_a_mix_draws_its_share_from_the_first_part() -> None:
+def test_mix_draws_its_share_from_the_first_part() -> None:
     made, rng = parse_distribution("mix(0.03,2000,uniform(40,60))"), random.Random(5)
     values = [made.sample(rng) for _ in range(10_000)]
     assert values.count(2000) == pytest.approx(300, rel=0.2)
@@ -109,7 +109,7 @@ def test_a_mix_draws_its_share_from_the_first_part() -> None:
     assert {nothing.sample(rng_) for _ in range(100)} == {0}
 
 
-def test_the_same_seed_gives_the_same_samples() -> None:
+def test_same_seed_gives_the_same_samples() -> None:
     made = parse_distribution("exp(20)")
     one, two = random.Random(3), random.Random(3)
     assert [made.sample(one) for _ in range(5)] == [made.sample(two) for _ in range(5)]

@@ -1,4 +1,4 @@
-"""Heartbeats: due when idle, counted from the last write, never in a row to catch up."""
+"""Heartbeats are due after idle time, and are not sent in bursts to catch up."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import pytest
 from undam.timing.heartbeat import Heartbeat
 
 
-def test_one_is_due_an_interval_after_the_start() -> None:
+def test_first_heartbeat_is_due_one_interval_after_the_start() -> None:
     heartbeat = Heartbeat(100, 1000)
     assert heartbeat.due_ns == 1100
     assert heartbeat.wait_ns(1030) == 70
     assert heartbeat.wait_ns(1100) == 0
 
 
-def test_a_write_puts_it_off() -> None:
+def test_write_postpones_the_heartbeat() -> None:
     heartbeat = Heartbeat(100, 1000)
     heartbeat.wrote(1099)
     assert heartbeat.wait_ns(1100) == 99
 
 
-def test_a_late_wake_up_is_not_followed_by_a_burst() -> None:
+def test_late_wake_up_causes_no_burst() -> None:
     heartbeat = Heartbeat(100, 1000)
     assert heartbeat.wait_ns(1950) == 0
     heartbeat.wrote(1950)
@@ -28,6 +28,6 @@ def test_a_late_wake_up_is_not_followed_by_a_burst() -> None:
 
 
 @pytest.mark.parametrize("interval_ns", [0, -1])
-def test_none_is_said_by_leaving_it_out(interval_ns: int) -> None:
-    with pytest.raises(ValueError, match="leave the heartbeat out"):
+def test_interval_must_be_positive(interval_ns: int) -> None:
+    with pytest.raises(ValueError, match="must be positive"):
         Heartbeat(interval_ns, 0)

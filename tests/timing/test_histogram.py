@@ -1,4 +1,4 @@
-"""The histogram: no value is lost, merging is exact, quantiles are nearest rank."""
+"""Histogram: no value is lost, merging is exact, quantiles are nearest rank."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _of(values: list[int], bits: int = 16) -> Histogram:
 
 
 @given(VALUES, BITS, st.sampled_from(SHOWN))
-def test_a_quantile_is_the_nearest_rank_within_its_bucket(
+def test_quantile_is_the_nearest_rank_within_its_bucket(
     values: list[int], bits: int, q: float
 ) -> None:
     exact = quantile(sorted(values), q)
@@ -37,7 +37,7 @@ def test_a_quantile_is_the_nearest_rank_within_its_bucket(
 
 
 @given(VALUES, VALUES, BITS)
-def test_merging_is_as_recording_both(a: list[int], b: list[int], bits: int) -> None:
+def test_merge_equals_recording_all_values(a: list[int], b: list[int], bits: int) -> None:
     merged, one_by_one = _of(a, bits), Histogram(bits=bits)
     merged += _of(b, bits)
     for value in a + b:
@@ -49,7 +49,7 @@ def test_merging_is_as_recording_both(a: list[int], b: list[int], bits: int) -> 
 
 
 @given(VALUES, BITS)
-def test_each_value_lies_in_its_bucket_and_buckets_tile(values: list[int], bits: int) -> None:
+def test_each_value_is_in_exactly_one_bucket(values: list[int], bits: int) -> None:
     rows = list(_of(values, bits).buckets())
     assert sum(n for _, _, n in rows) == len(values)
     for value in values:
@@ -59,25 +59,25 @@ def test_each_value_lies_in_its_bucket_and_buckets_tile(values: list[int], bits:
 
 
 @pytest.mark.parametrize("bits", [2, 3, 11])
-def test_no_number_falls_between_buckets(bits: int) -> None:
+def test_buckets_are_contiguous(bits: int) -> None:
     rows = list(_of(list(range(1 << 12)), bits).buckets())
     assert [upper + 1 for _, upper, _ in rows][:-1] == [lower for lower, _, _ in rows][1:]
     assert all(n == upper - lower + 1 for lower, upper, n in rows)
 
 
 @given(VALUES, st.integers(2, 16))
-def test_a_coarser_one_is_that_of_the_same_values(values: list[int], bits: int) -> None:
+def test_coarser_equals_recording_with_fewer_bits(values: list[int], bits: int) -> None:
     assert _of(values).coarser(bits) == _of(values, bits)
 
 
 @given(VALUES, BITS)
-def test_it_survives_json_and_pickle(values: list[int], bits: int) -> None:
+def test_json_and_pickle_round_trip(values: list[int], bits: int) -> None:
     histogram = _of(values, bits)
     assert Histogram.from_sparse(json.loads(json.dumps(histogram.to_sparse()))) == histogram
     assert pickle.loads(pickle.dumps(histogram)) == histogram
 
 
-def test_hdrhistogram_agrees() -> None:
+def test_equals_hdrhistogram() -> None:
     rng = random.Random(7)
     values = [int(rng.lognormvariate(16, 1.5)) for _ in range(5000)]
     oracle = HdrHistogram(1, 1 << 40, 3)
@@ -96,7 +96,7 @@ def test_count_above_is_of_whole_buckets() -> None:
     assert [histogram.count_above(value) for value in (0, 5, 9)] == [4, 1, 0]
 
 
-def test_a_count_of_none_changes_nothing() -> None:
+def test_recording_nothing_changes_nothing() -> None:
     histogram = Histogram()
     histogram.record(5, 0)
     histogram.record_all([])
@@ -108,13 +108,13 @@ def test_a_count_of_none_changes_nothing() -> None:
     assert "0 values" in repr(histogram)
 
 
-def test_what_has_no_answer_is_refused() -> None:
+def test_invalid_calls_raise() -> None:
     empty = Histogram()
-    for ask in (empty.mean, lambda: empty.quantile(0.5)):
+    for call in (empty.mean, lambda: empty.quantile(0.5)):
         with pytest.raises(ValueError, match="no values"):
-            ask()
+            call()
     full = _of([1, 2])
-    refused: list[Any] = [
+    invalid: list[Any] = [
         lambda: full.record(-1),
         lambda: full.record(1, -1),
         lambda: full.record_all([3, -1]),
@@ -123,9 +123,9 @@ def test_what_has_no_answer_is_refused() -> None:
         lambda: full.coarser(17),
         lambda: Histogram(bits=1),
     ]
-    for ask in refused:
+    for call in invalid:
         with pytest.raises(ValueError):
-            ask()
+            call()
     assert full == _of([1, 2])
 
 
@@ -148,7 +148,7 @@ def test_what_has_no_answer_is_refused() -> None:
         {"counts": ""},
     ],
 )
-def test_a_damaged_one_is_refused(change: dict[str, Any]) -> None:
+def test_damaged_json_is_rejected(change: dict[str, Any]) -> None:
     sparse = _of([1, 5]).to_sparse()
     with pytest.raises(ValueError):
         Histogram.from_sparse(sparse | change)

@@ -25,10 +25,10 @@ from undam.http1.headers import RawHeaders
 from undam.timing.beacon import (
     HEADER,
     BeaconHead,
-    BeaconQuestion,
+    BeaconQuery,
     BeaconSchedule,
     format_head,
-    parse_question,
+    parse_query,
 )
 
 # The defaults of `undam sim`: enough for several 4 KB blocks, and finished in about 3 s.
@@ -116,20 +116,20 @@ class Beacon:
             return
         value = headers.get(HEADER.lower().encode())
         try:
-            question = BeaconQuestion("schedule") if value is None else _parse(value)
-            schedule = self._bounded(question.schedule)
+            query = BeaconQuery("schedule") if value is None else _parse(value)
+            schedule = self._bounded(query.schedule)
         except (RemoteProtocolError, UsageError) as problem:
             await _reply(send, 400, f"{problem}\n".encode("utf-8", "replace"), [_PLAIN])
             return
-        if question.kind == "clock":
+        if query.kind == "clock":
             clock = {"arrived_ns": arrived_ns, "left_ns": time.time_ns(), "host": self._host}
             await _reply(send, 200, encode_json(clock), [_JSON])
-        elif question.kind == "closed":
-            await _reply(send, 200, encode_json(self._closed(question.id)), [_JSON])
+        elif query.kind == "closed":
+            await _reply(send, 200, encode_json(self._closed(query.id)), [_JSON])
         elif self._open >= self._max_streams:
             await _reply(send, 429, b"all streams of the beacon are in use\n", [_PLAIN])
         else:
-            stream = self._stream(question.id or secrets.token_hex(8), schedule, arrived_ns)
+            stream = self._stream(query.id or secrets.token_hex(8), schedule, arrived_ns)
             await stream(scope, receive, send)
 
     def _is_allowed(self, headers: Mapping[bytes, bytes]) -> bool:
@@ -232,8 +232,8 @@ def _padding(event_bytes: int) -> str:
     return (_PADDING * (missing // len(_PADDING) + 1))[:missing]
 
 
-def _parse(value: bytes) -> BeaconQuestion:
-    return parse_question(value.decode("latin-1"))
+def _parse(value: bytes) -> BeaconQuery:
+    return parse_query(value.decode("latin-1"))
 
 
 def _digest(token: bytes) -> bytes:

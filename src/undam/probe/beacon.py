@@ -11,8 +11,8 @@ from undam.host import host_name
 from undam.probe.fetch import fetch, with_timeout
 from undam.probe.options import CheckOptions, Place, api_of, request_for
 from undam.record import Exchange, redact_url
-from undam.timing import BeaconHead, BeaconQuestion
-from undam.timing.beacon import HEADER, format_question, parse_head
+from undam.timing import BeaconHead, BeaconQuery
+from undam.timing.beacon import HEADER, format_query, parse_head
 
 # Several queries, because one may meet a busy machine; the one with the shortest path counts.
 _ASKED = 5
@@ -46,7 +46,7 @@ async def ask_clock(options: CheckOptions, place: Place) -> ClockOffset:
     """
     offsets: list[ClockOffset] = []
     for _ in range(_ASKED):
-        exchange = await _ask(options, place, BeaconQuestion("clock"))
+        exchange = await _ask(options, place, BeaconQuery("clock"))
         answer = _json(exchange)
         if "left_ns" not in answer:
             raise UsageError(_NOT_A_BEACON.format(name=place.name, url=place.url))
@@ -70,7 +70,7 @@ async def ask_closed(options: CheckOptions, place: Place, ident: str) -> Closed 
     Raises:
         UndamError: the beacon does not know this exchange.
     """
-    answer = _json(await _ask(options, place, BeaconQuestion("closed", ident)))
+    answer = _json(await _ask(options, place, BeaconQuery("closed", ident)))
     if answer.get("known") is not True:
         raise UndamError(
             f"{place.name} ({redact_url(place.url)}): the beacon does not know the exchange"
@@ -85,8 +85,8 @@ def head_of(exchange: Exchange) -> BeaconHead | None:
     return None if value is None else parse_head(value)
 
 
-async def _ask(options: CheckOptions, place: Place, question: BeaconQuestion) -> Exchange:
-    request = request_for(options, place, question=format_question(question))
+async def _ask(options: CheckOptions, place: Place, query: BeaconQuery) -> Exchange:
+    request = request_for(options, place, query=format_query(query))
     config = with_timeout(options.client, _ANSWER_S)
     return await fetch(request, config, hop=place.name, api=api_of(place).name)
 

@@ -13,8 +13,8 @@ from undam.errors import UsageError
 from undam.probe.beacon import ask_closed
 from undam.probe.fetch import with_timeout
 from undam.probe.options import CheckOptions, Place, request_for
-from undam.timing import BeaconQuestion, BeaconSchedule
-from undam.timing.beacon import HEADER, format_question
+from undam.timing import BeaconQuery, BeaconSchedule
+from undam.timing.beacon import HEADER, format_query
 from undam.wire import Request, open_stream
 
 # A hop that notices a disconnect only at the origin's next write does so after the silence below,
@@ -48,8 +48,8 @@ async def _leave(
 ) -> Disconnect:
     # We choose the identifier, because a hop that holds everything never sends the beacon's header.
     ident = secrets.token_hex(8)
-    question = format_question(BeaconQuestion("schedule", ident, schedule))
-    request = request_for(options, place, question=question)
+    query = format_query(BeaconQuery("schedule", ident, schedule))
+    request = request_for(options, place, query=query)
     left_ns = await _read_and_leave(options, request)
     give_up = time.monotonic() + _WAIT_S
     while time.monotonic() < give_up:

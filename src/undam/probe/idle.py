@@ -20,8 +20,8 @@ from undam.probe.beacon import ask_closed, head_of
 from undam.probe.fetch import fetch, with_timeout
 from undam.probe.options import CheckOptions, Place, api_of, request_for
 from undam.record import Exchange
-from undam.timing import BeaconQuestion, BeaconSchedule
-from undam.timing.beacon import format_question
+from undam.timing import BeaconQuery, BeaconSchedule
+from undam.timing.beacon import format_query
 
 # Shorter silences that run beside the longest one. They bracket the limit of a hop that drops the
 # connection without closing it. A cut needs no bracket, because its time is visible.
@@ -58,8 +58,8 @@ async def _try(
         after=1,
         heartbeat_ms=0 if heartbeat_s is None else round(heartbeat_s * 1000),
     )
-    question = format_question(BeaconQuestion("schedule", schedule=schedule))
-    request = request_for(options, place, question=question)
+    query = format_query(BeaconQuery("schedule", schedule=schedule))
+    request = request_for(options, place, query=query)
     config = with_timeout(options.client, silence_s + _GRACE_S)
     start = time.monotonic()
     try:

@@ -77,13 +77,13 @@ def api_of(place: Place) -> Api:
 
 
 def request_for(
-    options: CheckOptions, place: Place, *, model: str | None = None, question: str | None = None
+    options: CheckOptions, place: Place, *, model: str | None = None, query: str | None = None
 ) -> Request:
     """Build the request for ``place``.
 
     Args:
         model: model to use if the user named none.
-        question: value of the beacon header, if any.
+        query: value of the beacon header, if any.
     """
     api = api_of(place)
     headers = list(request_headers(options, place))
@@ -93,8 +93,8 @@ def request_for(
         _default(headers, "Content-Type", "application/json")
     accept = "text/event-stream, application/x-ndjson;q=0.9, */*;q=0.1"
     _default(headers, "Accept", accept)
-    if question is not None:
-        headers.append(("Undam-Beacon", question))
+    if query is not None:
+        headers.append(("Undam-Beacon", query))
     return Request(url=place.url, method=method, headers=tuple(headers), body=body or b"")
 
 

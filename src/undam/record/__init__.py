@@ -1,8 +1,8 @@
-"""What was seen on the wire, as data, and its form as JSON lines."""
+"""Recorded exchanges and request results: data types, JSON lines, redaction of secrets."""
 
 from undam.record.exchange import Ending, Exchange, Head, Stamps
-from undam.record.line_fields import header_line
-from undam.record.lines import read_record, record_lines
+from undam.record.exchange_lines import read_record, record_lines
+from undam.record.header import header_line
 from undam.record.redact import (
     HIDDEN,
     redact_body,

@@ -1,4 +1,4 @@
-"""One request and what came back, as data. Everything above the wire judges these."""
+"""One request and its response as data: the input of every analysis."""
 
 from __future__ import annotations
 
@@ -9,48 +9,52 @@ from undam.timing import Arrival
 
 
 class Ending(StrEnum):
-    """How the response body stopped."""
+    """How the response body ended."""
 
     COMPLETE = "complete"
-    """The framing said so: last chunk, or Content-Length reached."""
+    """The framing marked the end: last chunk, or Content-Length reached."""
     CLOSED = "closed"
-    """A close-delimited body ended with an orderly close: the framing cannot tell more."""
+    """A close-delimited body ended with an orderly close, the only end its framing has."""
     TRUNCATED = "truncated"
-    """The connection closed in an orderly way before the framing's end."""
+    """The connection closed in an orderly way before the end that the framing requires."""
     RESET = "reset"
     """The connection was reset."""
     TIMEOUT = "timeout"
-    """Our own time limit; the stream was still open."""
+    """The client's time limit was reached; the stream was still open."""
     LIMIT = "limit"
-    """Our own size limit; the stream was still open."""
+    """The client's size limit was reached; the stream was still open."""
     BROKEN = "broken"
-    """The peer broke HTTP or the content coding in mid-body."""
+    """The body violated HTTP or its content coding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A response head. Names keep the case in which they were sent."""
+    """Response head. Header names keep the case in which they were sent."""
 
     status: int
     http_version: str
     headers: tuple[tuple[str, str], ...]
 
     def get(self, name: str) -> str | None:
-        """The first value of a header, or ``None``."""
+        """Return the first value of a header, or ``None``."""
         return next(iter(self.all(name)), None)
 
     def all(self, name: str) -> tuple[str, ...]:
-        """Every value of a header, in the order sent."""
+        """Return every value of a header, in the order sent."""
         wanted = name.lower()
         return tuple(value for key, value in self.headers if key.lower() == wanted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamps:
-    """When each step of the exchange was done, CLOCK_REALTIME ns; ``None`` where it was not taken.
+    """Times at which the steps of an exchange were done, CLOCK_REALTIME ns.
 
-    ``start_ns`` is before the name look-up, ``sent_ns`` when the whole request was handed to the
-    kernel, ``head_ns`` the arrival of the read that completed the response head.
+    A step that was not needed is ``None``.
+
+    Attributes:
+        start_ns: before the DNS lookup.
+        sent_ns: when the whole request had been passed to the kernel.
+        head_ns: arrival of the read that completed the response head.
     """
 
     start_ns: int
@@ -64,14 +68,14 @@ class Stamps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """A finished exchange, whatever its end.
+    """Finished exchange, complete or not.
 
     Args:
-        hop: the user's name for the place that was asked.
-        api: name of the API in undam.apis whose streaming form was asked for.
-        clock: "kernel" when every read carried the kernel's receive stamp, else "user".
-        step_ns: how far CLOCK_REALTIME moved against CLOCK_MONOTONIC in the meantime.
-        error: one line about an ending that was not orderly.
+        hop: the user's name for the server that received the request.
+        api: name of the API (see ``undam.apis``) that was requested.
+        clock: "kernel" if every read has the kernel's receive timestamp, otherwise "user".
+        step_ns: change of CLOCK_REALTIME relative to CLOCK_MONOTONIC during the exchange.
+        error: one line about an end that was not orderly.
     """
 
     hop: str

@@ -1,9 +1,9 @@
-"""Secrets taken out of everything that is shown, logged or recorded."""
+"""Redaction of secrets in everything that is printed, logged or recorded."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 HIDDEN = "[redacted]"
@@ -25,38 +25,38 @@ _SECRET_HEADERS = frozenset(
         "x-goog-api-key",
     }
 )
-# A value ends where a URL's would, and where the JSON or HTML around it goes on.
+# A value ends at a URL delimiter, or at a quote or bracket of surrounding JSON or HTML.
 _SECRET_PARAMETERS = re.compile(
     r"(?i)[?&](?:api[-_]?key|key|token|access_token|auth|password|secret|sig|signature)="
     r"(?P<secret>(?:[^&#\s\"'<>\\]|\\/)+)"
 )
 _USERINFO = re.compile(r"(?i)\b[a-z][a-z0-9+.-]{0,20}://(?P<secret>[^/?#@\s\"'<>\\]*@)")
-# Keys as the vendors print them in their own errors, and what stands behind "Bearer": a word
-# without any digit is rather the next word of the sentence.
+# Keys in the form that vendors print in their errors, and credentials after "Bearer". A word
+# without a digit after "Bearer" is probably prose.
 _KEY = re.compile(r"\b(?P<secret>(?:sk|pk|rk|hf|gsk|xai)[-_][A-Za-z0-9_*-]{6,})")
 _BEARER = re.compile(
     r"(?i)\b(?:bearer|basic)\s+(?P<secret>(?=[A-Za-z._~+/-]*[0-9=])[A-Za-z0-9._~+/=-]{6,})"
 )
 _FORMS = (_KEY, _BEARER, _SECRET_PARAMETERS)
 
-# A shorter secret stands in ordinary text by chance, and hiding it would only mangle a report.
+# Shorter secrets occur in ordinary text by chance; redacting them would only garble a report.
 _SHORTEST_SECRET = 6
 
 
 def redact_url(url: str) -> str:
-    """``url`` without user information and without the values of parameters that name secrets."""
+    """Return ``url`` without user information, and with values of secret parameters redacted."""
     return _hidden(_SECRET_PARAMETERS, _hidden(_USERINFO, url, by=""))
 
 
 def redact_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Headers with the values of those that carry secrets hidden."""
+    """Return ``headers`` with the values of those that carry secrets redacted."""
     return tuple(
         (name, HIDDEN if name.lower() in _SECRET_HEADERS else value) for name, value in headers
     )
 
 
 def secrets_of(headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """The secret values in request headers, also without their scheme, for ``redact_text``."""
+    """Return secret values in request headers, with and without their scheme."""
     found: list[str] = []
     for name, value in headers:
         if name.lower() in _SECRET_HEADERS:
@@ -65,8 +65,11 @@ def secrets_of(headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def redact_text(text: str, secrets: Iterable[str] = ()) -> str:
-    """``text`` without these secrets, however JSON or a URL escapes them, and without what has the
-    form of one."""
+    """Return ``text`` with secrets redacted.
+
+    Redacts the given ``secrets`` in any form in which JSON or a URL may escape them, and everything
+    that has the form of a secret.
+    """
     for secret in _longest_first(secrets):
         text = _pattern_of(secret).sub(HIDDEN, text)
     for form in _FORMS:
@@ -74,16 +77,31 @@ def redact_text(text: str, secrets: Iterable[str] = ()) -> str:
     return _hidden(_USERINFO, text, by="")
 
 
+def redact_value(value: object, secrets: tuple[str, ...]) -> object:
+    """Return a JSON value with every string in it redacted, before escaping can hide a secret."""
+    if isinstance(value, str):
+        return redact_text(value, secrets)
+    if isinstance(value, Mapping):
+        items = value.items()
+        return {redact_value(key, secrets): redact_value(item, secrets) for key, item in items}
+    if isinstance(value, list | tuple):
+        return [redact_value(item, secrets) for item in value]
+    return value
+
+
 def redact_body(reads: Sequence[bytes], secrets: Iterable[str] = ()) -> list[bytes]:
-    """The reads of a body with every secret overwritten by as many asterisks (numbers by ones),
-    also one that several reads share, so that sizes, and what is judged by them, stay."""
+    """Return the reads of a body with every secret overwritten by asterisks (digits by ones).
+
+    Sizes stay the same, so the analysis of a redacted record gives the same result. A secret that
+    spans several reads is redacted, too.
+    """
     body = bytearray(b"".join(reads))
-    text = body.decode("latin-1")  # one character a byte, and every byte is one
+    text = body.decode("latin-1")  # One character per byte; every byte is valid.
     patterns = [_pattern_of(secret, coded=True) for secret in _longest_first(secrets)]
     for pattern in (*patterns, *_FORMS, _USERINFO):
         for match in pattern.finditer(text):
             start, end = match.span("secret")
-            mark = b"1" if match["secret"].isdigit() else b"*"  # JSON allows no 00
+            mark = b"1" if match["secret"].isdigit() else b"*"  # JSON does not allow 00.
             body[start:end] = mark * (end - start)
     out, at = [], 0
     for read in reads:
@@ -101,16 +119,16 @@ def _hidden(pattern: re.Pattern[str], text: str, *, by: str = HIDDEN) -> str:
 
 
 def _longest_first(secrets: Iterable[str]) -> list[str]:
-    # An empty one would stand everywhere.
+    # The empty string would match everywhere.
     return sorted({one for one in secrets if one}, key=lambda one: (-len(one), one))
 
 
 @lru_cache(maxsize=64)
 def _pattern_of(secret: str, *, coded: bool = False) -> re.Pattern[str]:
-    """``secret`` with any of its characters as JSON or a URL may write it.
+    """Return a pattern that matches ``secret`` with any character escaped as in JSON or a URL.
 
     Args:
-        coded: for text that has one character for each byte of UTF-8.
+        coded: for text with one character per byte of UTF-8.
     """
     return re.compile("(?P<secret>" + "".join(_any_form(one, coded) for one in secret) + ")")
 

@@ -1,7 +1,7 @@
-"""One request of a load test as it was measured, and its form as a line of a record.
+"""Result of one request of a load test.
 
-All times are CLOCK_REALTIME nanoseconds of the host that measured. Only content counts as an event
-here: a role, a comment, an empty delta and the usage are counted apart and never start a TTFT.
+All times are CLOCK_REALTIME nanoseconds of the measuring host. Only content counts as an event:
+roles, comments, empty deltas and usage are counted separately and do not end the TTFT.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from typing import NamedTuple
 
 
 class Outcome(StrEnum):
-    """How a request ended, as the one who reads the answer would say."""
+    """How a request ended, from the reader's point of view."""
 
     COMPLETE = "complete"
-    """The stream said that it is complete; where its API says nothing, its framing did."""
+    """The stream marked its end; if its API has no end marker, the framing did."""
     INCOMPLETE = "incomplete"
-    """A stream began and ended, in good order or not, without saying that it is complete."""
+    """The stream started, and ended without its end marker."""
     ERROR = "error"
-    """No usable stream: refused, a status, no answer in time, an error told inside the stream."""
+    """No usable stream: connection refused, error status, timeout, or an error event."""
     ABANDONED = "abandoned"
-    """This program stopped before the answer was over; it counts neither for nor against."""
+    """The load generator stopped before the response ended; excluded from all metrics."""
 
 
 class ContentRead(NamedTuple):
-    """A read that completed at least one content event.
+    """Read that completed at least one content event.
 
     Attributes:
-        at_ns: when its last byte arrived (the kernel's stamp, or the time of the read).
-        slack_ns: the read's earlier events arrived at most so long before ``at_ns``: nothing was
-            there to be read at ``at_ns - slack_ns``.
-        late_ns: how long the bytes waited in the kernel for this program.
-        events: how many content events it completed.
+        at_ns: arrival of its last byte (kernel timestamp, or the time of the read).
+        slack_ns: upper bound of how long before ``at_ns`` its earlier events arrived. At
+            ``at_ns - slack_ns`` the socket had nothing to read.
+        late_ns: how long the bytes waited in the kernel for the load generator.
+        events: number of content events that it completed.
     """
 
     at_ns: int
@@ -43,27 +43,27 @@ class ContentRead(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestResult:
-    """One measured request.
+    """Result of one request.
 
     Args:
-        number: its place in the plan, from 0, over all workers.
-        worker: which worker sent it.
-        warmup: it is left out of all figures.
-        intended_ns: when it should have started; TTFT counts from here.
-        started_ns: when its last byte was handed to the kernel; ``None`` if it never was.
-        head_ns: when the response's head was in.
-        ended_ns: when the answer was over, or given up.
-        status: of the response.
-        kind: of the failure, one word: refused, reset, timeout, status-429, not-a-stream,
-            malformed, error-event, truncated, no-end, …; "" for a complete answer.
-        message: one line about it, without secrets.
-        reads: those with content, in order.
-        tokens: completion tokens, where the server told them.
-        empties: role chunks, empty deltas and the like.
-        heartbeats: comments and events that only keep the connection alive.
-        body_bytes: of the body, as read.
-        stamped: every read bore the kernel's stamp.
-        retry_after_s: what a 429 or 503 asked for; it was not obeyed.
+        number: position in the plan, from 0, over all workers.
+        worker: number of the worker that sent it.
+        warmup: whether it is excluded from all metrics.
+        intended_ns: intended start; TTFT counts from here.
+        started_ns: when its last byte was passed to the kernel; ``None`` if it was not sent.
+        head_ns: when the response head was complete.
+        ended_ns: when the response ended or was abandoned.
+        status: HTTP status of the response.
+        kind: kind of failure: refused, reset, timeout, status-429, not-a-stream, malformed,
+            error-event, truncated, no-end, …; "" for a complete response.
+        message: one line about the failure, without secrets.
+        reads: reads that completed content, in order.
+        tokens: completion tokens, if the server reported usage.
+        empties: number of role chunks, empty deltas and similar events.
+        heartbeats: number of comments and keep-alive events.
+        body_bytes: size of the body as read.
+        stamped: whether every read has a kernel timestamp.
+        retry_after_s: ``Retry-After`` of a 429 or 503; the load generator does not obey it.
     """
 
     number: int
@@ -87,15 +87,15 @@ class RequestResult:
 
     @property
     def events(self) -> int:
-        """Content events in all."""
+        """Number of content events."""
         return sum(read.events for read in self.reads)
 
     @property
     def ttft_ns(self) -> int | None:
-        """From the intended start to the read that brought the first content."""
+        """Time from the intended start to the read with the first content."""
         return self.reads[0].at_ns - self.intended_ns if self.reads else None
 
     @property
     def send_delay_ns(self) -> int | None:
-        """How late this program was in sending it."""
+        """Delay between the intended and the actual start."""
         return None if self.started_ns is None else max(0, self.started_ns - self.intended_ns)

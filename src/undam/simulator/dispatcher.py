@@ -26,7 +26,7 @@ from undam.simulator.scripts import (
 from undam.simulator.settings import SimulatorSettings, with_options
 from undam.simulator.stream import Script
 from undam.simulator.text import model_text
-from undam.timing.beacon import HEADER, BeaconQuestion, parse_question
+from undam.timing.beacon import HEADER, BeaconQuery, parse_query
 
 _MODEL_FORMATS: Mapping[str, Callable[[ResponseContext], ResponseFormat]] = {
     "/v1/chat/completions": openai.ChatFormat,
@@ -92,17 +92,17 @@ class Dispatcher:
 
     def _answer(self, request: HttpRequest, start_ns: int, now_ns: int) -> Reply | Script:
         header = request.get(HEADER.lower())
-        question = None if header is None else parse_question(header)
-        if question is not None and question.kind == "clock":
+        query = None if header is None else parse_query(header)
+        if query is not None and query.kind == "clock":
             times = {"arrived_ns": request.arrived_ns, "left_ns": now_ns, "host": self._host}
             return _json(200, times, request)
-        if question is not None and question.kind == "closed":
-            return _json(200, self.exchanges.closed(question.id), request)
+        if query is not None and query.kind == "closed":
+            return _json(200, self.exchanges.closed(query.id), request)
         if request.path in _FORMATS:
             _allow(request, "GET", "HEAD", "POST")
-            exchange_id = question.id if question is not None else ""
+            exchange_id = query.id if query is not None else ""
             exchange = self._open(request, start_ns, now_ns, exchange_id)
-            return self._respond(exchange, question)
+            return self._respond(exchange, query)
         if request.path in _FIXED:
             _allow(request, "GET", "HEAD")
             return _json(200, _FIXED[request.path], request)
@@ -114,18 +114,16 @@ class Dispatcher:
         exchange_id = named or f"{self._name}-{self._number}"
         return ExchangeContext(exchange_id, request, start_ns, self._date.text(now_ns), self._host)
 
-    def _respond(
-        self, exchange: ExchangeContext, question: BeaconQuestion | None
-    ) -> Reply | Script:
+    def _respond(self, exchange: ExchangeContext, query: BeaconQuery | None) -> Reply | Script:
         request = exchange.request
         api_request = _api_request(request)
         settings = with_options(self._settings, request.query())
         # The random draws depend only on the seed and the number of the response, so that a run can
         # be repeated.
         rng = random.Random(settings.seed << 64 | self._number)  # noqa: S311 (a schedule)
-        if question is not None:
+        if query is not None:
             # The beacon query measures a path, so it takes precedence over the request body.
-            settings = with_beacon(settings, question.schedule, rng)
+            settings = with_beacon(settings, query.schedule, rng)
             api_request = replace(api_request, max_tokens=None)
         planned = plan(settings, rng, api_request.max_tokens)
         text = model_text(settings.seed)

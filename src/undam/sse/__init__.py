@@ -1,4 +1,4 @@
-"""Bytes to events and back (WHATWG HTML 9.2.5 and 9.2.6), and lines of JSON to events."""
+"""SSE parser and encoder (WHATWG HTML 9.2.5 and 9.2.6), and a parser for JSON lines."""
 
 from undam.sse.encode import encode, encode_comment, encode_event
 from undam.sse.event import Comment, Event

@@ -1,10 +1,10 @@
-"""Event-stream encoding: text in, bytes out that no field can break out of.
+"""Event-stream encoding. No value can inject another field.
 
-The format carries Unicode text in lines, so two things cannot arrive as they were given. CR and
-CRLF inside data arrive as LF. A surrogate that has no partner arrives as U+FFFD, as it does from
-a browser's TextEncoder: its own bytes would be no UTF-8, and a client that decodes strictly would
-lose the whole stream over them. Two surrogates that make a pair arrive as the character they
-mean. JSON with escaped surrogates (``json.dumps`` by default) is plain ASCII and arrives whole.
+The format carries lines of Unicode text, so two kinds of text change in transit. CR and CRLF
+inside data arrive as LF. A lone surrogate arrives as U+FFFD, as with a browser's TextEncoder: its
+own bytes would not be valid UTF-8, and a client that decodes strictly would fail. A pair of
+surrogates arrives as the character that it encodes. JSON with escaped surrogates (the default of
+``json.dumps``) is ASCII and arrives unchanged.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from undam.errors import LocalProtocolError
 from undam.sse.event import Event
 from undam.sse.parse import MAX_RETRY_DIGITS
 
-# These three and no others: str.splitlines() also splits on U+2028, which JSON may hold.
+# Not str.splitlines(), which also splits at U+2028; JSON may contain it.
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
@@ -23,27 +23,27 @@ def encode(
     data: str,
     *,
     event: str | None = None,
-    id: str | None = None,  # noqa: A002 (the field's name in the format)
+    id: str | None = None,  # noqa: A002 (name of the field in the format)
     retry_ms: int | None = None,
 ) -> bytes:
-    """One event, up to and including its blank line.
+    """Return one event, including its blank line.
 
     Args:
-        event: its type; ``None`` and ``""`` mean "message" and are not written.
-        id: the last event ID from here on; ``""`` takes it back. ``None`` leaves it.
-        retry_ms: the reconnection time to ask for.
+        event: type of the event; ``None`` and ``""`` mean "message" and are not written.
+        id: new last event ID; ``""`` resets it, ``None`` keeps it.
+        retry_ms: reconnection time for the client.
 
     Raises:
-        LocalProtocolError: ``event`` or ``id`` holds a CR or LF, or ``id`` a NUL, or ``retry_ms``
-            is negative or has more than 15 digits. Nothing that a reader would drop or take for
-            another field is sent.
+        LocalProtocolError: ``event`` or ``id`` contains CR or LF, ``id`` contains NUL, or
+            ``retry_ms`` is negative or has more than 15 digits. A parser would ignore such a field
+            or read it as another one.
     """
     head = ""
     if event:
         head = _field("event", event)
     if id is not None:
         if "\0" in id:
-            raise LocalProtocolError("id holds a NUL, which makes a reader ignore it")
+            raise LocalProtocolError("id contains NUL; parsers ignore such an id")
         head += _field("id", id)
     if retry_ms is not None:
         if not 0 <= retry_ms < 10**MAX_RETRY_DIGITS:
@@ -57,26 +57,26 @@ def encode(
 
 
 def encode_event(event: Event) -> bytes:
-    """``event`` as bytes; an empty ``id`` is not written, so it cannot take back an earlier one.
+    """Return ``event`` as bytes. An empty ``id`` is not written, so the last event ID is kept.
 
     Raises:
-        LocalProtocolError: as ``encode``.
+        LocalProtocolError: see ``encode``.
     """
     kind = None if event.event == "message" else event.event
     return encode(event.data, event=kind, id=event.id or None)
 
 
 def encode_comment(text: str, *, blank_line: bool = False) -> bytes:
-    """A comment, which every reader skips: a heartbeat. Several lines become several comments.
+    """Return a comment, which clients ignore: a heartbeat. Each line of ``text`` is one comment.
 
-    It may be sent only between two events.
+    Send it only between two events.
 
     Args:
-        blank_line: end it with an empty line, too. Without one the comment becomes part of the
-            next event's block and is safe for every client known. With one it is the form most
-            servers send and passes relays that go block by block, but openai-python takes it for
-            an event with no data, and fails, once the stream has carried an ``id``; openai-go
-            before 3.43 always fails.
+        blank_line: whether to add an empty line. Without it, the comment becomes part of the next
+            event's block, which every known client accepts. With it, the comment has the form that
+            most servers send, and passes relays that forward whole blocks. However, openai-python
+            treats it as an event without data and fails if the stream has carried an ``id``;
+            openai-go before 3.43 always fails.
     """
     lines = _LINE_END.sub("\n: ", text)
     return _utf8(f": {lines}\n\n" if blank_line else f": {lines}\n")
@@ -85,7 +85,7 @@ def encode_comment(text: str, *, blank_line: bool = False) -> bytes:
 def _field(name: str, value: str) -> str:
     if "\n" in value or "\r" in value:
         raise LocalProtocolError(
-            f"{name} holds a line end, so what follows would be read as a field"
+            f"{name} contains a line end; the rest would be parsed as another field"
         )
     return f"{name}: {value}\n"
 
@@ -94,6 +94,6 @@ def _utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        # UTF-16 joins the pairs and shows which surrogates stand alone.
+        # UTF-16 joins surrogate pairs, and the decoder replaces lone surrogates.
         halves = text.encode("utf-16-le", "surrogatepass")
         return halves.decode("utf-16-le", "replace").encode()

@@ -1,4 +1,4 @@
-"""What an event stream carries: events and comments."""
+"""Contents of an event stream: events and comments."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, init=False)
 class Event:
-    """One dispatched event (WHATWG HTML 9.2.6).
+    """Dispatched event (WHATWG HTML 9.2.6).
 
     Args:
-        id: the last event ID in force when it was dispatched, whichever event set it.
+        id: last event ID when the event was dispatched, even if an earlier event set it.
     """
 
     data: str
@@ -21,10 +21,10 @@ class Event:
         self,
         data: str,
         event: str = "message",
-        id: str = "",  # noqa: A002 (the field's name in the format)
+        id: str = "",  # noqa: A002 (name of the field in the format)
     ) -> None:
-        # A frozen dataclass's own constructor takes more than twice as long, and this one is
-        # most of the cost of parsing a stream.
+        # The generated constructor of a frozen dataclass takes more than twice as long, and
+        # constructing events is most of the cost of parsing.
         _set_data(self, data)
         _set_event(self, event)
         _set_id(self, id)
@@ -37,6 +37,6 @@ _set_id = Event.__dict__["id"].__set__
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """A line that starts with a colon; servers send it as a heartbeat."""
+    """Comment line (it starts with a colon); servers send it as a heartbeat."""
 
     text: str

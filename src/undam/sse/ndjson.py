@@ -1,6 +1,6 @@
-"""Lines of JSON: bytes in, one event a line out. No I/O and no clock.
+"""JSON lines: bytes in, one event per line out. No I/O and no clock.
 
-The lines are not read as JSON here: what they mean is the API's matter.
+The lines are not parsed as JSON; that is up to the API (see ``undam.apis``).
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from undam.sse.parse import DEFAULT_MAX_BYTES
 
 
 class LineParser:
-    """Turn reads of any size into one event for each line that is not blank.
+    """Convert reads of any size into one event per non-blank line.
 
-    A line ends in LF and is returned by the call that brings it; a CR before the LF and white
-    space around the line are dropped. Bytes that are no UTF-8 become U+FFFD.
+    A line ends with LF and is returned by the call that completes it. A CR before the LF and white
+    space around the line are removed. Invalid UTF-8 becomes U+FFFD.
 
     Args:
-        max_line_bytes: bound of one line without its LF.
+        max_line_bytes: maximum length of a line without its LF.
     """
 
     def __init__(self, *, max_line_bytes: int = DEFAULT_MAX_BYTES) -> None:
@@ -26,20 +26,20 @@ class LineParser:
         self._max_bytes = max_line_bytes
         self._held = bytearray()
         self._failure = ""
-        self._given = 0
+        self._returned = 0
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of the unfinished line held now; 0 when the last read ended with a line."""
+        """Bytes of the unfinished line; 0 if the last read ended with a complete line."""
         return len(self._held)
 
     def receive_data(self, data: bytes) -> list[Event]:
-        """What ``data`` completes, in order.
+        """Return the events that ``data`` completes, in order.
 
         Raises:
-            RemoteProtocolError: a line is larger than ``max_line_bytes``. If the same read
-                completed others before it, those are returned and the next call raises. Every
-                later call raises again.
+            RemoteProtocolError: a line is longer than ``max_line_bytes``. If the same read
+                completed lines before it, these are returned and the next call raises. Every later
+                call raises, too.
         """
         if self._failure:
             raise RemoteProtocolError(self._failure)
@@ -49,14 +49,14 @@ class LineParser:
         except RemoteProtocolError:
             if not out:
                 raise
-        self._given += len(out)
+        self._returned += len(out)
         return out
 
     def receive_eof(self) -> list[Event]:
-        """Note the end of the stream; the last line counts without its LF, too.
+        """Handle the end of the stream; a last line without LF is returned.
 
         Raises:
-            RemoteProtocolError: as ``receive_data``, when the last read left an error behind.
+            RemoteProtocolError: a line was too long (see ``receive_data``).
         """
         return self.receive_data(b"\n") if self._held or self._failure else []
 
@@ -76,6 +76,6 @@ class LineParser:
 
     def _check_size(self, line_bytes: int, out: list[Event]) -> None:
         if line_bytes > self._max_bytes:
-            number = self._given + len(out) + 1
+            number = self._returned + len(out) + 1
             self._failure = f"line {number} is larger than {self._max_bytes} bytes"
             raise RemoteProtocolError(self._failure)

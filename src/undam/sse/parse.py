@@ -1,7 +1,7 @@
 """Event-stream parsing: bytes in, events and comments out. No I/O and no clock.
 
-The lines of the unfinished event are kept as fields, never as raw bytes to be scanned again, so
-the work is linear in the bytes received however they are cut.
+Lines of an unfinished event are stored as parsed fields and not scanned again. The work is
+therefore linear in the number of bytes, however the stream is divided into reads.
 """
 
 from __future__ import annotations
@@ -10,31 +10,31 @@ from undam.errors import RemoteProtocolError
 from undam.sse.event import Comment, Event
 
 DEFAULT_MAX_BYTES = 1 << 20
-"""Bound of one event or line. Model servers send a few hundred bytes; images as base64 fit in."""
+"""Maximum size of an event or line. Typical events have a few hundred bytes; base64 images fit."""
 
 MAX_RETRY_DIGITS = 15
-"""A longer ``retry`` is ignored: it is 30 000 years, and int() is quadratic in the digits."""
+"""A longer ``retry`` (30 000 years) is ignored, because int() is quadratic in the digits."""
 
 _BOM = b"\xef\xbb\xbf"
-_LF, _CR = b"\n\r"  # as numbers: looking for a number in bytes is six times faster
+_LF, _CR = b"\n\r"  # Integers: finding an integer in bytes is six times faster.
 
 
 class Parser:
-    """Turn reads of any size into events and comments (WHATWG HTML 9.2.5 and 9.2.6).
+    """Convert reads of any size into events and comments (WHATWG HTML 9.2.5 and 9.2.6).
 
-    An event is returned by the call that brings the end of its blank line, a comment by the call
-    that brings the end of its line. A lone CR is such an end at once; the LF that may follow it
-    is dropped when it comes. How the stream is cut into reads changes nothing else.
+    An event is returned by the call that completes its blank line, a comment by the call that
+    completes its line. A lone CR ends a line at once; an LF that follows it is ignored. The result
+    does not depend otherwise on how the stream is divided into reads.
 
-    Bytes that are no UTF-8 become U+FFFD; no event is lost over them.
+    Invalid UTF-8 becomes U+FFFD, and no event is lost because of it.
 
     Args:
-        max_event_bytes: bound of the lines of one event together, without their line ends. A
-            comment counts only until its line is complete.
+        max_event_bytes: maximum size of all lines of one event, without line ends. A comment
+            counts only until its line is complete.
 
     Attributes:
-        last_event_id: what a reconnect would send as ``Last-Event-ID``.
-        retry_ms: the last reconnection time asked for; ``None`` before the first.
+        last_event_id: value of ``Last-Event-ID`` for a reconnect.
+        retry_ms: last reconnection time that the server sent, or ``None``.
     """
 
     def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_BYTES) -> None:
@@ -43,12 +43,12 @@ class Parser:
         self.last_event_id = ""
         self.retry_ms: int | None = None
         self._max_bytes = max_event_bytes
-        self._bom_may_come = True
+        self._expect_bom = True
         self._skip_lf = False
         self._failure = ""
-        self._given = 0
+        self._returned = 0
         self._comments = 0
-        # The unfinished line, then what is known of the unfinished event.
+        # The unfinished line, then the fields of the unfinished event.
         self._held = bytearray()
         self._line_bytes = 0
         self._data: list[bytes] = []
@@ -57,20 +57,20 @@ class Parser:
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of the unfinished event held now; 0 when the last read ended between events."""
+        """Bytes of the unfinished event; 0 if the last read ended between two events."""
         return self._line_bytes + len(self._held)
 
     def receive_data(self, data: bytes) -> list[Event | Comment]:
-        """What ``data`` completes, in order.
+        """Return the events and comments that ``data`` completes, in order.
 
         Raises:
             RemoteProtocolError: an event is larger than ``max_event_bytes``. If the same read
-                completed others before it, those are returned and the next call raises. Every
-                later call raises again.
+                completed events before it, these are returned and the next call raises. Every later
+                call raises, too.
         """
         if self._failure:
             raise RemoteProtocolError(self._failure)
-        if self._bom_may_come:
+        if self._expect_bom:
             data = self._without_bom(data)
         if self._skip_lf and data:
             self._skip_lf = False
@@ -79,10 +79,10 @@ class Parser:
             self._skip_lf = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if self._held and not self._line_bytes and _LF in data:
-            # Every byte held is joined once, as its line ends with this read.
+            # The line ends in this read, so each buffered byte is joined only once.
             data = bytes(self._held) + data
             self._held.clear()
-        # One event a read is what a stream brings that nothing dams, so it is looked for first.
+        # Fast path: an unbuffered stream has one event per read.
         if (
             data[:6] == b"data: "
             and data.find(b"\n") == len(data) - 2
@@ -91,22 +91,22 @@ class Parser:
             and not self._line_bytes
             and not self._held
         ):
-            self._given += 1
+            self._returned += 1
             return [Event(data[6:-2].decode("utf-8", "replace"), "message", self._id)]
         out: list[Event | Comment] = []
         try:
-            self._take(data, out)
+            self._parse(data, out)
         except RemoteProtocolError:
             if not out:
                 raise
-        self._given += len(out)
+        self._returned += len(out)
         return out
 
     def receive_eof(self) -> int:
-        """Note the end of the stream; returns how many bytes of an unfinished event it discards.
+        """Handle the end of the stream; return the size of the discarded unfinished event.
 
         Raises:
-            RemoteProtocolError: as ``receive_data``, when the last read left an error behind.
+            RemoteProtocolError: an event was too large (see ``receive_data``).
         """
         if self._failure:
             raise RemoteProtocolError(self._failure)
@@ -121,31 +121,31 @@ class Parser:
         if len(data) < len(_BOM) and _BOM.startswith(data):
             self._held += data
             return b""
-        self._bom_may_come = False
+        self._expect_bom = False
         return data.removeprefix(_BOM)
 
-    def _take(self, data: bytes, out: list[Event | Comment]) -> None:
+    def _parse(self, data: bytes, out: list[Event | Comment]) -> None:
         if self._line_bytes:
-            # Inside an event: go line by line up to a place that is surely between two.
+            # Inside an event: parse line by line up to a position that is between two events.
             end = data.find(b"\n\n") + 2
             if end == 1:
-                self._take_lines(data, out)
+                self._parse_lines(data, out)
                 return
-            self._take_lines(data[:end], out)
+            self._parse_lines(data[:end], out)
             data = data[end:]
         end = data.rfind(b"\n\n") + 2
         if end > 1:
-            self._take_blocks(data[:end], out)
+            self._parse_blocks(data[:end], out)
             data = data[end:]
         if data:
-            self._take_lines(data, out)
+            self._parse_lines(data, out)
 
-    def _take_blocks(self, data: bytes, out: list[Event | Comment]) -> None:
-        """Take bytes that begin between two events and end with a blank line.
+    def _parse_blocks(self, data: bytes, out: list[Event | Comment]) -> None:
+        """Parse bytes that start between two events and end with a blank line.
 
-        Nearly every event of a model server is one line of data. Where all are, as the number
-        of line ends proves, one split finds what they carry. Where some are, or have a type
-        before the data, those at least go a short way.
+        Nearly every event of a model server is one line of data. If all are (the number of line
+        ends proves it), one split yields the data of each. Otherwise, events with one line of data,
+        or an event type before it, still have a fast path.
         """
         if data.startswith(b"data: ") and len(data) <= self._max_bytes:
             texts = data[6:-2].decode("utf-8", "replace").split("\n\ndata: ")
@@ -163,9 +163,9 @@ class Parser:
                 kind = head[7:-1].decode("utf-8", "replace") or "message"
                 out.append(Event(text.decode("utf-8", "replace"), kind, self._id))
             else:
-                self._take_lines(block + b"\n\n", out)
+                self._parse_lines(block + b"\n\n", out)
 
-    def _take_lines(self, data: bytes, out: list[Event | Comment]) -> None:
+    def _parse_lines(self, data: bytes, out: list[Event | Comment]) -> None:
         *lines, rest = data.split(b"\n")
         for part in lines:
             line = part
@@ -174,13 +174,13 @@ class Parser:
                 self._held.clear()
             if line:
                 self._check_size(len(line), out)
-                self._take_line(line, out)
+                self._parse_line(line, out)
             else:
                 self._dispatch(out)
         self._held += rest
         self._check_size(len(self._held), out)
 
-    def _take_line(self, line: bytes, out: list[Event | Comment]) -> None:
+    def _parse_line(self, line: bytes, out: list[Event | Comment]) -> None:
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if not name:
@@ -201,7 +201,7 @@ class Parser:
                 self.retry_ms = int(digits or b"0")
 
     def _dispatch(self, out: list[Event | Comment]) -> None:
-        # The ID counts also when the block has no data and gives no event.
+        # The ID is also set by a block without data, which is not dispatched.
         self.last_event_id = self._id
         if self._data:
             text = b"\n".join(self._data).decode("utf-8", "replace")
@@ -216,6 +216,6 @@ class Parser:
 
     def _check_size(self, more_bytes: int, out: list[Event | Comment]) -> None:
         if self._line_bytes + more_bytes > self._max_bytes:
-            number = self._given + len(out) - self._comments + 1
+            number = self._returned + len(out) - self._comments + 1
             self._failure = f"event {number} is larger than {self._max_bytes} bytes"
             raise RemoteProtocolError(self._failure)

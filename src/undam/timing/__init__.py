@@ -1,24 +1,26 @@
-"""Time as data: arrivals, due times, quantiles. No clock is read here."""
+"""Time as data: arrivals, beacons, histograms, quantiles. Nothing here reads a clock."""
 
 from undam.timing.arrival import Arrival
 from undam.timing.beacon import (
     BeaconHead,
-    BeaconQuestion,
+    BeaconQuery,
     BeaconSchedule,
     Due,
     due_of,
 )
 from undam.timing.histogram import Histogram
 from undam.timing.quantile import median, quantile
+from undam.timing.units import to_ms
 
 __all__ = [
     "Arrival",
     "BeaconHead",
-    "BeaconQuestion",
+    "BeaconQuery",
     "BeaconSchedule",
     "Due",
     "Histogram",
     "due_of",
     "median",
     "quantile",
+    "to_ms",
 ]

@@ -1,4 +1,4 @@
-"""One read of a stream with the time at which its bytes reached this machine."""
+"""One read of a stream, with the time at which its bytes reached this machine."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What one read brought, and when.
+    """Bytes of one read, and when they arrived.
 
     Args:
         at_ns: CLOCK_REALTIME nanoseconds at which the last byte of the read arrived: the kernel's
-            receive stamp where there is one, otherwise the time of the read.
-        data: readable body bytes, after transfer and content coding are taken off. Empty when
-            compressed bytes came that cannot be read yet.
-        late_ns: how long the bytes lay in the kernel before the program took them; 0 without
-            a kernel stamp.
-        wire_bytes: size of the coded body in this read; ``None`` means the same as ``len(data)``.
+            receive timestamp if there is one, otherwise the time of the read.
+        data: body bytes with transfer and content coding removed. Empty if the read had only
+            compressed bytes that cannot be decoded yet.
+        late_ns: how long the bytes waited in the kernel before the program read them; 0 without
+            a kernel timestamp.
+        wire_bytes: size of the coded body in this read; ``None`` means ``len(data)``.
     """
 
     at_ns: int

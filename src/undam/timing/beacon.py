@@ -1,20 +1,20 @@
-"""The beacon: how a far end tells `check` when it meant to send what.
+"""Beacon protocol: the server reports when it meant to send each event.
 
-A beacon is a server that knows its own schedule (`undam sim`, `undam.asgi.Beacon`). Three things
-make its answers exact:
+A beacon is a server that knows its own schedule (`undam sim`, `undam.asgi.Beacon`), so that `check`
+can compute exact holds:
 
-- every event carries ``"undam": {"seq": 7, "due_ns": 1790000000000000000}``, the time at which it
-  should have left, on the server's CLOCK_REALTIME;
-- the response head carries ``Undam-Beacon: id=…; arrived=…; host=…``: a name for the exchange,
-  when the request came, and a hash that is the same for all processes of one boot of one host;
-- a request may carry ``Undam-Beacon``, too, with one of the questions below.
+- Every event carries ``"undam": {"seq": 7, "due_ns": 1790000000000000000}``, its due time on the
+  server's CLOCK_REALTIME.
+- The response head carries ``Undam-Beacon: id=…; arrived=…; host=…``: an ID of the exchange, the
+  arrival of the request, and a hash that is the same for all processes of one boot of one host.
+- A request can carry ``Undam-Beacon`` with one of these queries:
 
-    clock                          answer at once with {"arrived_ns", "left_ns", "host"}
-    closed; id=ID                  of an earlier exchange: {"known", "closed_ns", "finished"}
-    schedule; silence_ms=3000; …   stream, with these values instead of the server's own
+    clock                          respond at once with {"arrived_ns", "left_ns", "host"}
+    closed; id=ID                  respond with {"known", "closed_ns", "finished"} of that exchange
+    schedule; silence_ms=3000; …   stream with these values instead of the server's own
 
-A schedule may carry an ``id``, too: the exchange then has that name, and can be asked about even if
-its head never came. It is the asker's to make it unique.
+A schedule can carry an ``id``. The exchange then has this ID, and can be queried even if its
+response head did not arrive. The client has to choose a unique ID.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class BeaconHead:
-    """What a beacon says in the response head."""
+    """Beacon header of a response."""
 
     id: str
     arrived_ns: int
@@ -42,11 +42,11 @@ class BeaconHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeaconSchedule:
-    """A stream asked of a beacon; ``None`` leaves the beacon's own value.
+    """Stream that a client requests from a beacon; ``None`` keeps the beacon's own value.
 
-    The stream is ``before`` events ``gap_ms`` apart, then ``silence_ms`` without any event, then
-    ``after`` events, then the API's proper end. ``heartbeat_ms`` counts from the last write; 0 is
-    none.
+    The stream has ``before`` events ``gap_ms`` apart, then ``silence_ms`` without events, then
+    ``after`` events and the regular end of the API. ``heartbeat_ms`` counts from the last write; 0
+    disables heartbeats.
     """
 
     ttft_ms: int | None = None
@@ -58,8 +58,8 @@ class BeaconSchedule:
 
 
 @dataclass(frozen=True, slots=True)
-class BeaconQuestion:
-    """What a request asks of a beacon beside its ordinary meaning."""
+class BeaconQuery:
+    """Beacon header of a request."""
 
     kind: str
     id: str = ""
@@ -68,19 +68,19 @@ class BeaconQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """When event ``seq`` (from 0, in one stream) should have left its origin."""
+    """Due time of event ``seq`` (from 0 in each stream) at its origin."""
 
     seq: int
     due_ns: int
 
 
 def format_head(head: BeaconHead) -> str:
-    """The value of the response header."""
+    """Return the value of the response header."""
     return f"id={head.id}; arrived={head.arrived_ns}; host={head.host}"
 
 
 def parse_head(value: str) -> BeaconHead | None:
-    """Read a response header's value; ``None`` when it is not one."""
+    """Parse the value of the response header; return ``None`` if it is malformed."""
     pairs = _pairs(value.split(";"))
     ident, arrived, host = pairs.get("id", ""), pairs.get("arrived", ""), pairs.get("host", "")
     if not (_ID.fullmatch(ident) and _ID.fullmatch(host)) or not _digits(arrived):
@@ -88,28 +88,28 @@ def parse_head(value: str) -> BeaconHead | None:
     return BeaconHead(ident, int(arrived), host)
 
 
-def format_question(question: BeaconQuestion) -> str:
-    """The value of the request header."""
-    parts = [question.kind]
-    if question.id:
-        parts.append(f"id={question.id}")
+def format_query(query: BeaconQuery) -> str:
+    """Return the value of the request header."""
+    parts = [query.kind]
+    if query.id:
+        parts.append(f"id={query.id}")
     for field in fields(BeaconSchedule):
-        value = getattr(question.schedule, field.name)
+        value = getattr(query.schedule, field.name)
         if value is not None:
             parts.append(f"{field.name}={value}")
     return "; ".join(parts)
 
 
-def parse_question(value: str) -> BeaconQuestion:
-    """Read a request header's value.
+def parse_query(value: str) -> BeaconQuery:
+    """Parse the value of the request header.
 
     Raises:
-        RemoteProtocolError: an unknown question, or a value that is no number.
+        RemoteProtocolError: the query is unknown or malformed.
     """
     kind, *rest = value.split(";")
     kind, pairs = kind.strip(), _pairs(rest)
     if kind not in {"clock", "closed", "schedule"}:
-        raise RemoteProtocolError(f"{HEADER}: unknown question {kind[:40]!r}")
+        raise RemoteProtocolError(f"{HEADER}: unknown query {kind[:40]!r}")
     ident = pairs.pop("id", "")
     if (ident or kind == "closed") and not _ID.fullmatch(ident):
         raise RemoteProtocolError(f"{HEADER}: {kind!r} needs an id")
@@ -117,13 +117,13 @@ def parse_question(value: str) -> BeaconQuestion:
     known = {field.name for field in fields(BeaconSchedule)}
     for name, text in pairs.items():
         if name not in known or not _digits(text):
-            raise RemoteProtocolError(f"{HEADER}: cannot use {name[:40]}={text[:40]!r}")
+            raise RemoteProtocolError(f"{HEADER}: invalid value {name[:40]}={text[:40]!r}")
         values[name] = int(text)
-    return BeaconQuestion(kind, ident, BeaconSchedule(**values))
+    return BeaconQuery(kind, ident, BeaconSchedule(**values))
 
 
 def due_of(payload: object) -> Due | None:
-    """The beacon stamp of one event's JSON payload, if it is there and whole."""
+    """Return the due time in an event's JSON payload, or ``None`` if missing or malformed."""
     stamp = payload.get("undam") if isinstance(payload, Mapping) else None
     if not isinstance(stamp, Mapping):
         return None

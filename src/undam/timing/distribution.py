@@ -1,4 +1,4 @@
-"""A number that may vary: how schedules are written on a command line. No clock is read here."""
+"""Random distributions of delays and counts, as written on a command line."""
 
 from __future__ import annotations
 
@@ -18,26 +18,25 @@ ACCEPTED = (
 )
 """The forms of `parse_distribution`, for help texts and messages."""
 
-# Beyond this a schedule in nanoseconds leaves 64 bits; no delay or count of tokens comes near it.
+# Larger values would overflow 64 bits in nanoseconds; no delay or token count comes close.
 _MAX_VALUE = 1e9
-# A sigma of 10 already spreads over 18 orders of magnitude; more would only overflow.
+# A sigma of 10 already spans 18 orders of magnitude; more would only overflow.
 _MAX_SIGMA = 10.0
 
 _FORM = re.compile(r"\s*([A-Za-z]+)\s*\(([^()]*)\)\s*")
 _MIX = re.compile(r"(?i)\s*mix\s*\((.*)\)\s*", re.DOTALL)
-# The commas of a mix itself, not those within its parts.
+# Commas of the mix itself, not those inside its parts.
 _COMMA = re.compile(r",(?![^()]*\))")
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """Where values come from. Build it with `parse_distribution` or `constant`.
+    """Distribution of values. Build it with `parse_distribution` or `constant`.
 
     Args:
-        a: the value, the median, the mean, the lower bound or the share of the first part, by
-            ``kind``.
+        a: depending on ``kind``, the value, median, mean, lower bound, or share of the first part.
         b: sigma or the upper bound.
-        parts: the two that a mix draws from; no mix themselves.
+        parts: the two distributions of a mix; these are not mixes themselves.
     """
 
     kind: Kind
@@ -46,7 +45,7 @@ class Distribution:
     parts: tuple[Distribution, ...] = ()
 
     def sample(self, rng: random.Random) -> float:
-        """One value: never negative, never NaN, never infinite."""
+        """Return one random value; it is finite and not negative."""
         if self.parts:
             return self.parts[rng.random() >= self.a].sample(rng)
         if self.kind == "constant" or self.a == self.b == 0:
@@ -58,7 +57,7 @@ class Distribution:
         return rng.lognormvariate(math.log(self.a), self.b) if self.a else 0.0
 
     def __str__(self) -> str:
-        """The text that `parse_distribution` reads back."""
+        """Return the text that `parse_distribution` accepts."""
         first, second = (repr(value).removesuffix(".0") for value in (self.a, self.b))
         if self.kind == "constant":
             return first
@@ -70,15 +69,15 @@ class Distribution:
 
 
 def constant(value: float) -> Distribution:
-    """The distribution that is always ``value``; raises UsageError where no delay can be that."""
+    """Return the distribution of a constant; raise UsageError if ``value`` is out of range."""
     return Distribution("constant", _number(str(value), str(value)))
 
 
 def parse_distribution(text: str) -> Distribution:
-    """Read one of `ACCEPTED`.
+    """Parse one of the forms of `ACCEPTED`.
 
     Raises:
-        UsageError: another form, a negative or endless number, or bounds the wrong way round.
+        UsageError: the text has another form, a number is out of range, or LO is above HI.
     """
     mix = _MIX.fullmatch(text)
     if mix is not None:
@@ -94,21 +93,21 @@ def parse_distribution(text: str) -> Distribution:
         return Distribution("exp", values[0])
     if kind == "lognormal" and len(values) == 2:
         if values[1] > _MAX_SIGMA:
-            raise UsageError(f"{text!r}: SIGMA is at most {_MAX_SIGMA:g}")
+            raise UsageError(f"{text!r}: SIGMA must be at most {_MAX_SIGMA:g}")
         return Distribution("lognormal", values[0], values[1])
     if kind == "uniform" and len(values) == 2:
         if values[0] > values[1]:
-            raise UsageError(f"{text!r}: LO is above HI")
+            raise UsageError(f"{text!r}: LO must not be above HI")
         return Distribution("uniform", values[0], values[1])
-    raise _refused(text)
+    raise _invalid(text)
 
 
 def _mix(parts: list[str], whole: str) -> Distribution:
     if len(parts) != 3 or any(_MIX.fullmatch(part) for part in parts):
-        raise _refused(whole)
+        raise _invalid(whole)
     share = _number(parts[0], whole)
     if share > 1:
-        raise UsageError(f"{whole!r}: SHARE is from 0 to 1")
+        raise UsageError(f"{whole!r}: SHARE must be from 0 to 1")
     return Distribution("mix", share, parts=tuple(map(parse_distribution, parts[1:])))
 
 
@@ -116,11 +115,11 @@ def _number(part: str, whole: str) -> float:
     try:
         value = float(part)
     except ValueError:
-        raise _refused(whole) from None
+        raise _invalid(whole) from None
     if not 0 <= value <= _MAX_VALUE:
-        raise UsageError(f"{whole!r}: every number is from 0 to {_MAX_VALUE:g}")
+        raise UsageError(f"{whole!r}: every number must be from 0 to {_MAX_VALUE:g}")
     return value
 
 
-def _refused(text: str) -> UsageError:
-    return UsageError(f"cannot use {text!r}: give {ACCEPTED}")
+def _invalid(text: str) -> UsageError:
+    return UsageError(f"invalid distribution {text!r}: expected {ACCEPTED}")

@@ -1,34 +1,34 @@
-"""When to send a heartbeat. Time comes in as an argument; no clock is read."""
+"""Deadline of the next heartbeat. Times are arguments; no clock is read."""
 
 from __future__ import annotations
 
 
 class Heartbeat:
-    """Keep an idle event stream from being cut by a timeout on the way.
+    """Heartbeat timer that prevents idle timeouts on the path.
 
-    A heartbeat is due ``interval_ns`` after the last write of any kind, so a stream that is
-    already flowing carries no heartbeats at all.
+    A heartbeat is due ``interval_ns`` after the last write of any kind. A stream with shorter gaps
+    therefore carries no heartbeats.
     """
 
     __slots__ = ("_due_ns", "_interval_ns")
 
     def __init__(self, interval_ns: int, now_ns: int) -> None:
         if interval_ns <= 0:
-            raise ValueError("interval_ns must be positive; for none, leave the heartbeat out")
+            raise ValueError("interval_ns must be positive")
         self._interval_ns = interval_ns
         self._due_ns = now_ns + interval_ns
 
     @property
     def due_ns(self) -> int:
-        """When the next one is due, on the clock of the ``now_ns`` that were given."""
+        """When the next heartbeat is due, on the clock of the ``now_ns`` arguments."""
         return self._due_ns
 
     def wrote(self, now_ns: int) -> None:
-        """Note that something was written at ``now_ns``, be it a heartbeat."""
-        # Counted from the write, not from the previous deadline: a late wake-up must not be
-        # followed by a burst of heartbeats that make up for it.
+        """Record a write at ``now_ns``, of data or of a heartbeat."""
+        # Counted from the write, not from the previous deadline: a late wake-up must not cause a
+        # burst of heartbeats to catch up.
         self._due_ns = now_ns + self._interval_ns
 
     def wait_ns(self, now_ns: int) -> int:
-        """How long to sleep before one is due; 0 means send it now."""
+        """Return how long to wait for the next heartbeat; 0 means that it is due now."""
         return max(0, self._due_ns - now_ns)

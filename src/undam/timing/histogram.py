@@ -1,8 +1,8 @@
-"""A log-linear histogram: fixed relative error, no upper bound, no lost values, exact merging.
+"""Log-linear histogram: fixed relative error, no upper bound, no lost values, exact merging.
 
-A value's bucket is its leading ``bits`` binary digits, so a bucket is at most ``2 ** (1 - bits)``
-of its values wide. With 11 bits the indices are those of an HdrHistogram of three digits, and a
-coarser histogram's buckets are always whole unions of a finer one's.
+The bucket of a value is given by its leading ``bits`` binary digits, so the relative width of a
+bucket is at most ``2 ** (1 - bits)``. With 11 bits, bucket indices equal those of an HdrHistogram
+with three digits. Each bucket of a coarser histogram is a union of buckets of a finer one.
 """
 
 from __future__ import annotations
@@ -12,30 +12,33 @@ from collections.abc import Collection, Iterator, Mapping
 from math import ceil
 from typing import Any
 
-# Two digits are the least that makes buckets narrower than their values; more than 32 would
-# keep every nanosecond of 4 s apart, which is a list and no histogram.
-_FEWEST_BITS, _MOST_BITS = 2, 32
+from undam.json_values import require_int
 
-# No clock gives more, and a text with longer numbers is hostile.
-_LONGEST_NUMBER = 20
-_MOST_VALUE_BITS = 64
+# With fewer than two bits, buckets would be wider than their values; with more than 32, every
+# nanosecond up to 4 s would have its own bucket.
+_MIN_BITS, _MAX_BITS = 2, 32
+
+# Bounds of valid input: larger values do not come from a clock.
+_MAX_DIGITS = 20
+_MAX_VALUE_BITS = 64
+_MAX_TOTAL = 1 << 128
 
 
 class Histogram:
-    """Whole numbers, counted by their leading digits.
+    """Histogram of non-negative integers.
 
-    Count, sum, least and greatest are exact. A quantile is the upper end of its bucket: never
-    below the nearest-rank value, and above it by less than ``2 ** (1 - bits)`` of it.
+    Count, sum, minimum and maximum are exact. A quantile is the upper end of its bucket: never
+    below the nearest-rank value, and above it by a factor of less than ``1 + 2 ** (1 - bits)``.
 
     Args:
-        bits: leading binary digits that are kept; values below ``2 ** bits`` are exact.
+        bits: number of leading binary digits to keep; values below ``2 ** bits`` are exact.
     """
 
     __slots__ = ("_counts", "bits", "count", "max", "min", "total")
 
     def __init__(self, *, bits: int = 16) -> None:
-        if not _FEWEST_BITS <= bits <= _MOST_BITS:
-            raise ValueError(f"bits must be from {_FEWEST_BITS} to {_MOST_BITS}")
+        if not _MIN_BITS <= bits <= _MAX_BITS:
+            raise ValueError(f"bits must be from {_MIN_BITS} to {_MAX_BITS}")
         self.bits = bits
         self.count = 0
         self.total = 0
@@ -44,20 +47,20 @@ class Histogram:
         self._counts: defaultdict[int, int] = defaultdict(int)
 
     def record(self, value: int, n: int = 1) -> None:
-        """Count ``value`` ``n`` times; raises ValueError where it is negative."""
+        """Count ``value`` ``n`` times; raise ValueError if it is negative."""
         if value < 0 or n < 0:
-            raise ValueError(f"negative: {value} counted {n} times")
+            raise ValueError(f"negative value or count: {value} counted {n} times")
         if n:
             self._counts[_index(value, self.bits)] += n
             self._widen(value, value, n, value * n)
 
     def record_all(self, values: Collection[int]) -> None:
-        """Count each of ``values``; raises ValueError, and counts none, where one is negative."""
+        """Count each of ``values``; raise ValueError and count none if one is negative."""
         if not values:
             return
         least = min(values)
         if least < 0:
-            raise ValueError(f"negative: {least}")
+            raise ValueError(f"negative value: {least}")
         counts, bits, half = self._counts, self.bits, 1 << (self.bits - 1)
         for value in values:
             shift = value.bit_length() - bits
@@ -65,10 +68,10 @@ class Histogram:
         self._widen(least, max(values), len(values), sum(values))
 
     def merge(self, other: Histogram) -> None:
-        """Add what ``other`` counted, as if it had been recorded here.
+        """Add the values of ``other``.
 
         Raises:
-            ValueError: ``other`` keeps another number of bits.
+            ValueError: ``other`` has another number of bits.
         """
         if other.bits != self.bits:
             raise ValueError(f"{other.bits} bits cannot be merged into {self.bits}")
@@ -89,17 +92,21 @@ class Histogram:
         self.max = greatest if self.max is None else max(self.max, greatest)
 
     def mean(self) -> float:
-        """The exact mean; raises ValueError where there is no value."""
+        """Return the exact mean; raise ValueError if there is no value."""
         if not self.count:
             raise ValueError("no values")
         return self.total / self.count
 
     def quantile(self, q: float) -> int:
-        """The nearest-rank ``q``-quantile within the bucket's width; raises ValueError if empty."""
+        """Return the nearest-rank ``q``-quantile, within the bucket's width.
+
+        Raises:
+            ValueError: there is no value.
+        """
         return self.quantiles(q)[0]
 
     def quantiles(self, *qs: float) -> list[int]:
-        """Several quantiles for the price of one, in the order asked."""
+        """Return several quantiles in the order of ``qs``, in one pass."""
         if self.max is None:
             raise ValueError("no values")
         found: dict[int, int] = {}
@@ -113,35 +120,35 @@ class Histogram:
 
     def _rank(self, q: float) -> int:
         if not 0 <= q <= 1:
-            raise ValueError(f"{q} is no quantile")
-        # 0.07 x 100 is a hair over 7 in binary, and must not become rank 8.
-        from fractions import Fraction  # noqa: PLC0415 (most who import this count nothing)
+            raise ValueError(f"{q} is not between 0 and 1")
+        # In floating point 0.07 * 100 is slightly above 7 and must not become rank 8.
+        from fractions import Fraction  # noqa: PLC0415 (slow to import, and rarely used)
 
         return max(1, ceil(Fraction(str(q)) * self.count))
 
     def count_above(self, value: int) -> int:
-        """How many values lie in buckets wholly above ``value``."""
+        """Return the number of values in buckets entirely above ``value``."""
         return sum(n for lower, _, n in self.buckets() if lower > value)
 
     def buckets(self) -> Iterator[tuple[int, int, int]]:
-        """Each bucket with values, ascending: its least and greatest possible value, its count."""
+        """Yield (lower bound, upper bound, count) of each non-empty bucket, ascending."""
         for index, n in sorted(self._counts.items()):
             yield _lower(index, self.bits), _upper(index, self.bits), n
 
     def indices(self) -> list[tuple[int, int]]:
-        """Each bucket's index and its count, ascending."""
+        """Return (bucket index, count) of each non-empty bucket, ascending."""
         return sorted(self._counts.items())
 
     def coarser(self, bits: int) -> Histogram:
-        """The histogram of the same values with fewer bits; exact, since buckets nest."""
+        """Return the same values with fewer bits. The result is exact, because buckets nest."""
         if bits > self.bits:
-            raise ValueError(f"{self.bits} bits cannot be made {bits}")
+            raise ValueError(f"cannot convert {self.bits} bits to {bits}")
         other = Histogram(bits=bits)
         other.merge_coarsely(self)
         return other
 
     def merge_coarsely(self, other: Histogram) -> None:
-        """As ``merge``, of a histogram that has at least as many bits."""
+        """Add the values of ``other``, which has at least as many bits."""
         if other.min is None or other.max is None:
             return
         for index, n in other._counts.items():
@@ -159,7 +166,7 @@ class Histogram:
         return f"<Histogram {self.count} values from {self.min} to {self.max}>"
 
     def to_sparse(self) -> dict[str, Any]:
-        """All of it as JSON: ``counts`` is ``"index:count index:count …"``, ascending."""
+        """Return the histogram as JSON; ``counts`` is ``"index:count …"``, ascending."""
         return {
             "bits": self.bits,
             "min": self.min,
@@ -170,29 +177,30 @@ class Histogram:
 
     @classmethod
     def from_sparse(cls, value: Mapping[str, Any]) -> Histogram:
-        """What ``to_sparse`` gave.
+        """Return the histogram of a value made by ``to_sparse``.
 
         Raises:
-            ValueError: it is no such value, or contradicts itself.
+            ValueError: the value has another form or contradicts itself.
         """
         try:
-            histogram = cls(bits=_whole(value["bits"]))
+            histogram = cls(bits=require_int(value["bits"]))
             for pair in value["counts"].split():
                 index, n = (_digits(part) for part in pair.split(":"))
-                if index > _index((1 << _MOST_VALUE_BITS) - 1, histogram.bits):
-                    raise TypeError(f"{index} is the bucket of no duration")
+                if index > _index((1 << _MAX_VALUE_BITS) - 1, histogram.bits):
+                    raise TypeError(f"bucket {index} is out of range")
                 histogram._counts[index] += n
                 histogram.count += n
             if histogram.count:
-                histogram.min, histogram.max = _whole(value["min"]), _whole(value["max"])
-            histogram.total = _whole(value["total"])
+                histogram.min = require_int(value["min"])
+                histogram.max = require_int(value["max"])
+            histogram.total = require_int(value["total"], most=_MAX_TOTAL)
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"no histogram: {type(error).__name__} {error}") from None
+            raise ValueError(f"not a histogram: {type(error).__name__} {error}") from None
         histogram._check()
         return histogram
 
     def _check(self) -> None:
-        """Refuse bounds that the counts contradict: quantiles and means would be nonsense."""
+        """Raise ValueError if the bounds or the total contradict the counts."""
         rows = list(self.buckets())
         least = sum(lower * n for lower, _, n in rows)
         most = sum(upper * n for _, upper, n in rows)
@@ -201,7 +209,7 @@ class Histogram:
             sound &= rows[0][0] <= self.min <= rows[0][1] and self.min <= self.max
             sound &= rows[-1][0] <= self.max <= rows[-1][1]
         if not sound:
-            raise ValueError("no histogram: its counts contradict its bounds")
+            raise ValueError("not a histogram: its counts contradict its bounds")
 
 
 def _index(value: int, bits: int) -> int:
@@ -218,13 +226,7 @@ def _upper(index: int, bits: int) -> int:
     return _lower(index + 1, bits) - 1
 
 
-def _whole(value: object) -> int:
-    if type(value) is not int or value < 0:
-        raise TypeError(f"{value!r} is no whole number")
-    return value
-
-
 def _digits(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER):
-        raise TypeError(f"{text!r} is no number")
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
+        raise TypeError(f"{text!r} is not a number")
     return int(text)

@@ -80,7 +80,7 @@ def _read(path: str) -> RunInput:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{path} is no UTF-8 text, so no result of undam bench") from None
+        raise UsageError(f"{path} is not UTF-8, so it is not a result of undam bench") from None
     except (ValueError, RecursionError):
         raise UsageError(f"{path} is neither JSON nor a record of undam bench") from None
     return parse_run(result, path)

@@ -60,7 +60,7 @@ def _lines(record: str) -> list[str]:
         with Path(record).open(encoding="utf-8") as file:
             return list(file)
     except UnicodeDecodeError:
-        raise UsageError(f"{record} is no UTF-8 text, so no undam record") from None
+        raise UsageError(f"{record} is not UTF-8, so it is not an undam record") from None
     except OSError as error:
         raise UsageError(f"cannot read {record}: {error.strerror or error}") from None
 
@@ -91,14 +91,14 @@ def _bench(lines: list[str], html: str | None, json_to: str | None) -> int:
         # Whoever wrote it was killed: what is there is right, but it is not all.
         end = {"interrupted": True, "planned": None, "missing_percent": None, "lost_workers": []}
     workers = about.get("workers")
-    summary = summarize(record.measured)
+    summary = summarize(record.results)
     told = summary.to_json(LoadGeneratorStats(workers=workers if isinstance(workers, int) else 1))
     told |= {"command": "bench", **{name: end.get(name) for name in _TOLD_AT_END}}
     told |= {name: value for name, value in about.items() if name not in told}
     if html is not None:
         from undam.report import page  # noqa: PLC0415
 
-        write_atomically(html, [page(told, record.measured, about)])
+        write_atomically(html, [page(told, record.results, about)])
     _give(told, json_to)
     if json_to != STDOUT:
         print_summary(told, console())

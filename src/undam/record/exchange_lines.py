@@ -1,8 +1,8 @@
-"""A record: exchanges as JSON lines, so that what was seen once can be judged many times.
+"""Exchanges as JSON lines, to be re-analyzed later.
 
-The first line is the header, ``{"schema": 1, "kind": "record", …}``. Then each exchange is one
-line ``exchange``, a line ``arrival`` for each read, and one line ``end``. Secrets are taken out
-before anything is written; request headers and bodies are not written at all.
+The first line is the header, ``{"schema": 1, "kind": "record", …}``. Each exchange is one line of
+kind ``exchange``, one ``arrival`` per read, and one ``end``. Secrets are redacted before writing;
+request headers and bodies are not written at all.
 """
 
 from __future__ import annotations
@@ -14,18 +14,10 @@ from typing import Any
 
 from undam.apis import APIS
 from undam.errors import UsageError
+from undam.json_values import MAX_INT, require_array, require_int, require_object, require_text
 from undam.record.exchange import Ending, Exchange, Head, Stamps
-from undam.record.line_fields import (
-    MAX_INTEGER,
-    header,
-    header_line,
-    integer,
-    integer_or_none,
-    json_object,
-    redacted,
-    string,
-)
-from undam.record.redact import redact_body, redact_headers, redact_url
+from undam.record.header import check_header, header_line
+from undam.record.redact import redact_body, redact_headers, redact_url, redact_value
 from undam.timing import Arrival
 
 _STAMPS = ("dns_ns", "connect_ns", "proxy_ns", "tls_ns", "sent_ns", "head_ns")
@@ -34,16 +26,16 @@ _STAMPS = ("dns_ns", "connect_ns", "proxy_ns", "tls_ns", "sent_ns", "head_ns")
 def record_lines(
     exchanges: Iterable[Exchange], about: Mapping[str, object], secrets: Iterable[str] = ()
 ) -> Iterator[str]:
-    """The lines of a record, each with its newline.
+    """Yield the lines of a record, each with its newline.
 
     Args:
-        about: versions, command, host and clock, for the header.
-        secrets: strings that must not appear anywhere.
+        about: versions, command, host and clock for the header.
+        secrets: strings that must not appear in any line.
     """
     hidden = tuple(secrets)
 
     def line(value: Mapping[str, object]) -> str:
-        return json.dumps(redacted(value, hidden), ensure_ascii=True) + "\n"
+        return json.dumps(redact_value(value, hidden), ensure_ascii=True) + "\n"
 
     yield header_line(about, hidden)
     for number, exchange in enumerate(exchanges):
@@ -97,33 +89,36 @@ def _arrival(number: int, arrival: Arrival, body: bytes) -> dict[str, object]:
 
 
 def read_record(lines: Iterable[str]) -> tuple[dict[str, object], list[Exchange]]:
-    """The header and the exchanges of a record.
+    """Return the header and the exchanges of a record.
 
     Raises:
-        UsageError: not a record, another schema, or a damaged or missing line; names the line.
+        UsageError: the input is not a record, or has another schema, or a damaged or missing line;
+            the message names the line.
     """
     about: dict[str, object] | None = None
     open_: dict[int, _Open] = {}
     done: list[Exchange] = []
     number = 0
     try:
-        for number, text in enumerate(lines, 1):  # noqa: B007 (the errors tell it)
+        for number, text in enumerate(lines, 1):  # noqa: B007 (the errors name it)
             row = json.loads(text)
             if not isinstance(row, dict):
-                raise TypeError("no object")
+                raise TypeError("not an object")
             if about is None:
-                about = header(row)
+                about = check_header(row)
             else:
                 _take(row, open_, done)
     except UnicodeDecodeError:
-        raise UsageError(f"line {number + 1} is no UTF-8 text, so no undam record") from None
+        raise UsageError(
+            f"line {number + 1} is not UTF-8, so this is not an undam record"
+        ) from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        said = f"{type(error).__name__}: {error}"[:120]
-        raise UsageError(f"line {number} is not a line of an undam record ({said})") from None
+        reason = f"{type(error).__name__}: {error}"[:120]
+        raise UsageError(f"line {number} is not a line of an undam record ({reason})") from None
     if about is None:
         raise UsageError("the record is empty")
     if open_:
-        raise UsageError(f"line {number} is the last, and exchange {min(open_)} has no end")
+        raise UsageError(f"the record ends at line {number}, but exchange {min(open_)} has no end")
     return about, done
 
 
@@ -131,14 +126,14 @@ _Open = tuple[dict[str, Any], list[Arrival]]
 
 
 def _take(row: dict[str, object], open_: dict[int, _Open], done: list[Exchange]) -> None:
-    """Add one line; kinds that a later version may write are passed over."""
+    """Add one line; lines of an unknown kind (from a later version) are skipped."""
     kind = row["kind"]
     if kind not in {"exchange", "arrival", "end"}:
         return
-    number = integer(row["exchange"])
+    number = require_int(row["exchange"])
     if kind == "exchange":
         if number in open_:
-            raise ValueError(f"exchange {number} begins twice")
+            raise ValueError(f"exchange {number} starts twice")
         open_[number] = (_read_start(row), [])
     elif kind == "arrival":
         open_[number][1].append(_read_arrival(row))
@@ -149,31 +144,31 @@ def _take(row: dict[str, object], open_: dict[int, _Open], done: list[Exchange])
 
 def _read_arrival(row: dict[str, object]) -> Arrival:
     if "text" in row:
-        data = string(row["text"]).encode()
+        data = require_text(row["text"]).encode()
     else:
-        data = base64.b64decode(string(row["base64"]), validate=True)
+        data = base64.b64decode(require_text(row["base64"]), validate=True)
     return Arrival(
-        integer(row["at_ns"]),
+        require_int(row["at_ns"]),
         data,
-        integer(row.get("late_ns", 0)),
-        integer_or_none(row.get("wire_bytes")),
+        require_int(row.get("late_ns", 0)),
+        _int_or_none(row.get("wire_bytes")),
     )
 
 
 def _read_start(row: dict[str, object]) -> dict[str, Any]:
-    """The arguments of ``Exchange`` that its first line tells."""
-    api = string(row["api"])
+    """Return the arguments of ``Exchange`` that its first line holds."""
+    api = require_text(row["api"])
     if api not in {one.name for one in APIS}:
         raise ValueError(f"unknown API {api!r}")
-    stamps = json_object(row["stamps"])
-    others = {name: integer_or_none(stamps[name]) for name in _STAMPS}
+    stamps = require_object(row["stamps"])
+    others = {name: _int_or_none(stamps[name]) for name in _STAMPS}
     return {
-        "hop": string(row["hop"]),
-        "url": string(row["url"]),
+        "hop": require_text(row["hop"]),
+        "url": require_text(row["url"]),
         "api": api,
-        "stamps": Stamps(start_ns=integer(stamps["start_ns"]), **others),
-        "head": None if row["head"] is None else _read_head(json_object(row["head"])),
-        "clock": string(row["clock"]),
+        "stamps": Stamps(start_ns=require_int(stamps["start_ns"]), **others),
+        "head": None if row["head"] is None else _read_head(require_object(row["head"])),
+        "clock": require_text(row["clock"]),
     }
 
 
@@ -183,19 +178,21 @@ def _read_exchange(
     return Exchange(
         **start,
         arrivals=tuple(arrivals),
-        ending=Ending(string(end["ending"])),
-        ended_ns=integer(end["at_ns"]),
-        step_ns=integer(end["step_ns"], lowest=-MAX_INTEGER),
-        error=None if end["error"] is None else string(end["error"]),
+        ending=Ending(require_text(end["ending"])),
+        ended_ns=require_int(end["at_ns"]),
+        step_ns=require_int(end["step_ns"], least=-MAX_INT),
+        error=None if end["error"] is None else require_text(end["error"]),
     )
 
 
 def _read_head(row: dict[str, object]) -> Head:
-    headers = row["headers"]
-    if not isinstance(headers, list):
-        raise TypeError("headers is no array")
+    pairs = (require_array(pair) for pair in require_array(row["headers"]))
     return Head(
-        integer(row["status"]),
-        string(row["http_version"]),
-        tuple((string(name), string(value)) for name, value in headers),
+        require_int(row["status"]),
+        require_text(row["http_version"]),
+        tuple((require_text(name), require_text(value)) for name, value in pairs),
     )
+
+
+def _int_or_none(value: object) -> int | None:
+    return None if value is None else require_int(value)

@@ -1,4 +1,4 @@
-"""Secrets do not get into what is shown or kept, and what is none stays readable."""
+"""Redaction removes secrets and does not change other text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SECRET = 'p\u00e4ss/w"rd\\9'
 
 
 @pytest.mark.parametrize(
-    ("url", "shown"),
+    ("url", "redacted"),
     [
         ("https://me:pass@host/v1?x=1", "https://host/v1?x=1"),
         ("https://host/v1?key=abc&x=1#top", f"https://host/v1?key={HIDDEN}&x=1#top"),
@@ -35,9 +35,9 @@ SECRET = 'p\u00e4ss/w"rd\\9'
         ("https://host/@me?monkey=1", "https://host/@me?monkey=1"),
     ],
 )
-def test_urls(url: str, shown: str) -> None:
-    assert redact_url(url) == shown
-    assert redact_url(shown) == shown
+def test_urls(url: str, redacted: str) -> None:
+    assert redact_url(url) == redacted
+    assert redact_url(redacted) == redacted
 
 
 @pytest.mark.parametrize(
@@ -51,11 +51,11 @@ def test_urls(url: str, shown: str) -> None:
         'the body was {"url": "http://h/?token=hunter22"}',
     ],
 )
-def test_what_has_the_form_of_a_secret(text: str) -> None:
-    shown = redact_text(text)
+def test_text_with_the_form_of_a_secret(text: str) -> None:
+    redacted = redact_text(text)
     for secret in ("abcd", "abc.def", "dXNl", "hunter22", "user:"):
-        assert secret not in shown
-    assert redact_text(shown) == shown
+        assert secret not in redacted
+    assert redact_text(redacted) == redacted
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_what_has_the_form_of_a_secret(text: str) -> None:
         '"http://a", "me@b"',
     ],
 )
-def test_ordinary_text_stays(text: str) -> None:
+def test_ordinary_text_is_unchanged(text: str) -> None:
     assert redact_text(text) == text
 
 
-def test_the_text_around_a_parameter_stays_whole() -> None:
+def test_text_around_a_secret_parameter_is_unchanged() -> None:
     text = json.dumps({"content": "http://h/?key=abc", "finish_reason": None})
     assert json.loads(redact_text(text)) == {
         "content": f"http://h/?key={HIDDEN}",
@@ -90,23 +90,23 @@ def test_the_text_around_a_parameter_stays_whole() -> None:
         "p%C3%A4ss%2fw%22rd%5C9",
     ],
 )
-def test_a_secret_is_known_in_every_escape(form: str) -> None:
+def test_secret_is_found_in_every_escape(form: str) -> None:
     assert redact_text(f"<{form}>", [SECRET]) == f"<{HIDDEN}>"
     (body,) = redact_body([f"<{form}>".encode()], [SECRET])
     assert body == b"<" + b"*" * len(form.encode()) + b">"
 
 
-def test_the_longest_secret_goes_first_and_an_empty_one_hides_nothing() -> None:
+def test_longest_secret_first_and_empty_secret_ignored() -> None:
     assert redact_text("abcdef abc", ["abc", "abcdef", ""]) == f"{HIDDEN} {HIDDEN}"
 
 
-def test_characters_beyond_the_basic_plane() -> None:
+def test_secret_outside_the_basic_plane() -> None:
     secret = "key\U0001f511key"
     assert redact_text(json.dumps(secret), [secret]) == f'"{HIDDEN}"'
 
 
 @given(st.binary(max_size=40), st.binary(max_size=40), st.data())
-def test_a_secret_that_reads_share_is_hidden_and_every_size_stays(
+def test_secret_across_reads_is_redacted_and_sizes_are_kept(
     before: bytes, after: bytes, data: st.DataObject
 ) -> None:
     secret = b"s3cret/t\xc3\xb6ken"
@@ -118,34 +118,34 @@ def test_a_secret_that_reads_share_is_hidden_and_every_size_stays(
     assert secret not in b"".join(hidden)
 
 
-def test_a_number_stays_a_number() -> None:
+def test_redacted_number_is_still_a_number() -> None:
     (body,) = redact_body([b'{"pin": 12345678}'], ["12345678"])
     assert json.loads(body) == {"pin": 11111111}
 
 
-def test_headers_that_carry_secrets() -> None:
-    given_ = (("Set-Cookie", "a=b"), ("X-API-Key", "k"), ("Content-Type", "text/html"))
-    assert redact_headers(given_) == (
+def test_secret_headers() -> None:
+    headers = (("Set-Cookie", "a=b"), ("X-API-Key", "k"), ("Content-Type", "text/html"))
+    assert redact_headers(headers) == (
         ("Set-Cookie", HIDDEN), ("X-API-Key", HIDDEN), ("Content-Type", "text/html"),
     )  # fmt: skip
 
 
-def test_the_secrets_of_a_request() -> None:
+def test_secrets_of_request_headers() -> None:
     found = secrets_of([("Authorization", "Bearer abcdefg"), ("api-key", "short"), ("Accept", "x")])
     assert found == ("Bearer abcdefg", "abcdefg")
 
 
-def test_a_record_holds_no_secret_anywhere() -> None:
+def test_record_contains_no_secret() -> None:
     raw = SECRET.encode()
     noise = b"\xff" + raw + b"\xfe"
-    given_ = exchange(
+    recorded = exchange(
         [Write(1, b"data: " + raw[:4]), Write(2, raw[4:] + b"\n\n"), Write(3, noise)],
         head=Head(200, "1.1", (("Location", f"/?x={SECRET}"), ("Set-Cookie", "k=" + SECRET))),
         error=f"refused {SECRET}",
         hop=f"edge {SECRET}",
     )
     about = {"argv": ("check", SECRET), SECRET: [{"deep": SECRET}], "n": 1}
-    lines = list(record_lines([given_], about, [SECRET]))
+    lines = list(record_lines([recorded], about, [SECRET]))
     read = repr(read_record(lines))
     for text in ("".join(lines), read):
         assert SECRET not in text

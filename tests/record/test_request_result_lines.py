@@ -1,4 +1,4 @@
-"""A load test's record: what is written is read, a cut end is told, anything else is refused."""
+"""Records of load tests: round trips, a cut last line, and rejected input."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from undam.record import (
 )
 
 NS = st.integers(0, (1 << 63) - 1)
-# Anything that redaction leaves alone.
+# Text that redaction does not change.
 WORD = st.text(st.characters(codec="utf-8", exclude_characters=":=@?&-_ "), max_size=20)
 READS = st.builds(ContentRead, NS, NS, NS, st.integers(1, 10**6))
-MEASURED = st.builds(
+RESULTS = st.builds(
     RequestResult,
     **dict.fromkeys(("number", "worker", "intended_ns", "ended_ns"), NS),
     **dict.fromkeys(("empties", "heartbeats", "body_bytes"), NS),
@@ -43,38 +43,38 @@ HEADER = header_line({"command": "bench", "undam": "0.1.0"})
 LINE = request_result_line(simulate(1)[0])
 
 
-@given(st.lists(MEASURED, max_size=3))
-def test_what_is_written_is_read(measured: list[RequestResult]) -> None:
-    lines = [HEADER, *map(request_result_line, measured)]
+@given(st.lists(RESULTS, max_size=3))
+def test_round_trip(results: list[RequestResult]) -> None:
+    lines = [HEADER, *map(request_result_line, results)]
     assert all(line.endswith("\n") and line.count("\n") == 1 and line.isascii() for line in lines)
-    about, read, lost = read_request_results(lines)
+    about, read, truncated_lines = read_request_results(lines)
     assert about == {"schema": 1, "kind": "record", "command": "bench", "undam": "0.1.0"}
-    assert (read, lost) == (measured, 0)
+    assert (read, truncated_lines) == (results, 0)
 
 
-def test_a_record_has_the_figures_of_the_run() -> None:
-    measured = simulate(30, per_write=3)
-    again = read_request_results([HEADER, *map(request_result_line, measured)]).measured
-    assert summarize(again).to_json() == summarize(measured).to_json()
+def test_record_gives_the_metrics_of_the_run() -> None:
+    results = simulate(30, per_write=3)
+    read = read_request_results([HEADER, *map(request_result_line, results)]).results
+    assert summarize(read).to_json() == summarize(results).to_json()
 
 
 @pytest.mark.parametrize("end", [0, 1, 40, len(LINE) - 2])
-def test_a_cut_last_line_is_lost_and_told(end: int) -> None:
+def test_cut_last_line_is_counted(end: int) -> None:
     lines = [HEADER, LINE, *([LINE[:end]] if end else []), *([] if end else ["\n"])]
     assert read_request_results(lines)[1:] == ([simulate(1)[0]], 1)
 
 
-def test_a_last_line_that_lacks_only_its_newline_is_whole() -> None:
+def test_last_line_without_newline_is_read() -> None:
     assert read_request_results([HEADER, LINE.rstrip("\n")])[2] == 0
 
 
-def test_other_kinds_are_passed_over_on_both_sides() -> None:
+def test_lines_of_other_kinds_are_skipped() -> None:
     lines = [HEADER, LINE, '{"kind":"note"}\n']
-    assert len(read_request_results(lines).measured) == 1
+    assert len(read_request_results(lines).results) == 1
     assert read_record(lines)[1] == []
 
 
-def test_secrets_are_not_written() -> None:
+def test_secrets_are_redacted() -> None:
     one = RequestResult(
         number=0, worker=0, intended_ns=1, ended_ns=2, outcome=Outcome.ERROR,
         kind="status-401", message="no key sk-abcdef123456 and none of hunter2-hunter2",
@@ -99,7 +99,7 @@ def test_secrets_are_not_written() -> None:
         (2, [HEADER, "{}\n"]),
     ],
 )
-def test_damage_is_refused_by_its_line(line: int, lines: list[str]) -> None:
+def test_error_names_the_damaged_line(line: int, lines: list[str]) -> None:
     with pytest.raises(UsageError, match=f"^line {line} "):
         read_request_results(lines)
 
@@ -128,13 +128,13 @@ def test_damage_is_refused_by_its_line(line: int, lines: list[str]) -> None:
         {"reads": [[1 << 63, 2, 3, 1]]},
     ],
 )
-def test_a_hostile_value_is_refused_by_its_line(change: dict[str, Any]) -> None:
+def test_error_names_the_line_of_an_invalid_value(change: dict[str, Any]) -> None:
     row = json.loads(LINE) | change
     with pytest.raises(UsageError, match=r"^line 3 "):
         read_request_results([HEADER, LINE, json.dumps(row) + "\n"])
 
 
-def test_nothing_and_no_text_are_refused() -> None:
+def test_empty_and_undecodable_input_is_rejected() -> None:
     with pytest.raises(UsageError, match="empty"):
         read_request_results([])
 
@@ -142,5 +142,5 @@ def test_nothing_and_no_text_are_refused() -> None:
         yield HEADER
         raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
 
-    with pytest.raises(UsageError, match="line 2 is no UTF-8"):
+    with pytest.raises(UsageError, match="line 2 is not UTF-8"):
         read_request_results(undecodable())

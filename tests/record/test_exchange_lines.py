@@ -1,4 +1,4 @@
-"""Records: what is written is what is read, and a damaged one is refused by the line."""
+"""Records of exchanges: round trips, and errors that name the damaged line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from undam.record import Ending, Exchange, Head, Stamps, read_record, record_lin
 from undam.timing import Arrival
 
 NS = st.integers(0, (1 << 63) - 1)
-# Anything that redaction leaves alone: it has tests of its own.
+# Text that redaction does not change; redaction is tested in test_redact.py.
 WORD = st.text(st.characters(codec="utf-8", exclude_characters=":=@?&-_ "), max_size=20)
 BODY = st.one_of(st.binary(max_size=60), WORD.map(str.encode)).filter(
     lambda body: not set(body) & set(b":=@?&-_ ")
@@ -66,7 +66,7 @@ def _lines(*exchanges: Exchange) -> list[str]:
 
 
 @given(st.lists(EXCHANGES, max_size=3))
-def test_what_is_written_is_read(exchanges: list[Exchange]) -> None:
+def test_round_trip(exchanges: list[Exchange]) -> None:
     lines = _lines(*exchanges)
     assert all(line.endswith("\n") and line.count("\n") == 1 and line.isascii() for line in lines)
     about, read = read_record(lines)
@@ -97,12 +97,12 @@ def test_what_is_written_is_read(exchanges: list[Exchange]) -> None:
         ),
     ],
 )
-def test_a_record_is_judged_as_the_original_was(original: Exchange) -> None:
+def test_record_gives_the_same_findings(original: Exchange) -> None:
     _, (read,) = read_record(_lines(original))
     assert diagnose(read) == diagnose(original)
 
 
-def test_secrets_in_blocks_do_not_change_the_judgement() -> None:
+def test_redaction_does_not_change_the_findings() -> None:
     texts = [" tok", " sk-abcdefgh", " Bearer abc12345", " http://u:p@h/?key=abc", " hunter2"] * 40
     writes = answer(even_schedule(25, 200), texts)
     original = exchange(merged(block_buffer(4096)(writes, 5275)))
@@ -112,7 +112,7 @@ def test_secrets_in_blocks_do_not_change_the_judgement() -> None:
     assert diagnose(read_record(lines)[1][0]) == diagnose(original)
 
 
-def test_exchanges_may_be_mixed_and_unknown_lines_are_passed_over() -> None:
+def test_interleaved_exchanges_and_unknown_lines() -> None:
     one, two = exchange(answer(even_schedule(25, 3))), exchange([], head=None)
     head, *rest = _lines(one, two)
     starts = [line for line in rest if '"exchange": 1' in line]
@@ -121,13 +121,11 @@ def test_exchanges_may_be_mixed_and_unknown_lines_are_passed_over() -> None:
     assert read_record(mixed)[1] == [two, one]
 
 
-# Hostile records.
-
 START, ARRIVAL, END = 1, 2, -1
 
 
 def _damaged(line: int, **changes: object) -> list[str]:
-    """A record of one exchange with these fields of one line changed; ``...`` takes one out."""
+    """Return a record of one exchange with fields of one line changed; ``...`` removes a field."""
     lines = _lines(exchange(answer(even_schedule(25, 3))))
     row = json.loads(lines[line])
     for name, value in changes.items():
@@ -183,7 +181,7 @@ HEAD = {"status": 200, "http_version": "1.1", "headers": []}
         (END, {"at_ns": ...}),
     ],
 )
-def test_a_damaged_line_is_named(line: int, changes: dict[str, object]) -> None:
+def test_error_names_the_damaged_line(line: int, changes: dict[str, object]) -> None:
     lines = _damaged(line, **changes)
     number = range(1, len(lines) + 1)[line]
     with pytest.raises(UsageError, match=f"^line {number} is not a line of an undam record"):
@@ -192,46 +190,48 @@ def test_a_damaged_line_is_named(line: int, changes: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "null", "7", '"kind"', "[]", "[" * 100_000, "\0", "NaN"])
 @pytest.mark.parametrize("at", [0, 1, 2])
-def test_a_line_that_is_no_object_is_named(text: str, at: int) -> None:
+def test_error_names_a_line_that_is_not_an_object(text: str, at: int) -> None:
     lines = _lines(exchange(answer(even_schedule(25, 3))))
     lines.insert(at, text)
     with pytest.raises(UsageError, match=f"^line {at + 1} is not a line"):
         read_record(lines)
 
 
-def test_missing_lines_are_named() -> None:
+def test_error_names_the_missing_line() -> None:
     lines = _lines(exchange(answer(even_schedule(25, 3))))
     with pytest.raises(UsageError, match="the record is empty"):
         read_record([])
     with pytest.raises(UsageError, match=r"^line 1 "):
         read_record(lines[1:])
     with pytest.raises(UsageError, match=r"^line 2 "):
-        read_record([lines[0], *lines[2:]])  # an arrival before its exchange
+        read_record([lines[0], *lines[2:]])  # An arrival before its exchange.
     last = len(lines) - 1
-    with pytest.raises(UsageError, match=rf"^line {last} is the last, and exchange 0 has no end"):
+    with pytest.raises(
+        UsageError, match=rf"^the record ends at line {last}, but exchange 0 has no end"
+    ):
         read_record(lines[:-1])
-    with pytest.raises(UsageError, match=r"^line 3 .*begins twice"):
+    with pytest.raises(UsageError, match=r"^line 3 .*starts twice"):
         read_record([*lines[:2], lines[1]])
 
 
-def test_a_line_of_10_mb_is_read_or_refused_in_one_short_line() -> None:
+def test_error_about_a_10_mb_line_is_short() -> None:
     big = _lines(exchange([Write(1, b"x" * 10_000_000)]))
     assert len(read_record(big)[1][0].arrivals[0].data) == 10_000_000
-    with pytest.raises(UsageError) as refused:
+    with pytest.raises(UsageError) as not_json:
         read_record([big[0], "x" * 10_000_000])
-    assert len(str(refused.value)) < 250
-    with pytest.raises(UsageError) as wrong:
+    assert len(str(not_json.value)) < 250
+    with pytest.raises(UsageError) as wrong_type:
         read_record(_damaged(ARRIVAL, at_ns="x" * 10_000_000))
-    assert len(str(wrong.value)) < 250
+    assert len(str(wrong_type.value)) < 250
 
 
-def test_a_file_that_is_no_text_is_refused_by_the_line() -> None:
-    def opened() -> Iterator[str]:
+def test_error_names_the_line_that_is_not_utf8() -> None:
+    def undecodable() -> Iterator[str]:
         yield from _lines()
         yield b"\xff\xfe".decode()
 
-    with pytest.raises(UsageError, match=r"^line 2 is no UTF-8"):
-        read_record(opened())
+    with pytest.raises(UsageError, match=r"^line 2 is not UTF-8"):
+        read_record(undecodable())
 
 
 JSON = st.recursive(
@@ -256,16 +256,16 @@ JSON = st.recursive(
         max_size=5,
     )
 )
-def test_random_records_raise_nothing_else(lines: list[str]) -> None:
-    for given_ in (lines, [*_lines(), *lines]):
+def test_random_lines_raise_only_usage_errors(lines: list[str]) -> None:
+    for record in (lines, [*_lines(), *lines]):
         try:
-            read_record(given_)
+            read_record(record)
         except UsageError as error:
-            assert str(error).startswith(("line ", "the record is empty"))  # noqa: PT017
+            assert str(error).startswith(("line ", "the record "))  # noqa: PT017
 
 
 @given(st.data())
-def test_a_record_with_one_random_field_is_read_and_judged_or_refused(data: st.DataObject) -> None:
+def test_record_with_one_random_field_is_analyzed_or_rejected(data: st.DataObject) -> None:
     lines = _lines(exchange(answer(even_schedule(25, 9))))
     at = data.draw(st.integers(0, len(lines) - 1))
     row = json.loads(lines[at])
@@ -274,7 +274,7 @@ def test_a_record_with_one_random_field_is_read_and_judged_or_refused(data: st.D
     try:
         _, read = read_record(lines)
     except UsageError as error:
-        assert f"line {at + 1}" in str(error) or "line" in str(error)  # noqa: PT017
+        assert "line" in str(error)  # noqa: PT017
     else:
         for one in read:
             diagnose(one)
