@@ -1,4 +1,4 @@
-"""action.yml: its last step, run as GitHub's runner runs it."""
+"""action.yml: its last step, executed as GitHub's runner executes it."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ BAD = (ROOT / "tests" / "rules" / "NGX101" / "bad.conf").read_text("utf-8")
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash"),
+    pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed"),
 ]
 
 
 @pytest.fixture(scope="module")
 def action() -> dict[str, Any]:
-    found = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
-    assert isinstance(found, dict)
-    return found
+    definition = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
+    assert isinstance(definition, dict)
+    return definition
 
 
 def run_step(
     action: dict[str, Any], folder: Path, **inputs: str
 ) -> subprocess.CompletedProcess[str]:
     step = action["runs"]["steps"][-1]
-    given = {name: str(one["default"]) for name, one in action["inputs"].items()} | inputs
+    values = {name: str(one["default"]) for name, one in action["inputs"].items()} | inputs
     env = {
-        name: given[text.removeprefix("${{ inputs.").removesuffix(" }}")]
+        name: values[text.removeprefix("${{ inputs.").removesuffix(" }}")]
         for name, text in step["env"].items()
     }
     program = folder / "runner" / "undam" / "bin" / "undam"
@@ -52,10 +52,10 @@ def run_step(
     )  # fmt: skip
 
 
-def test_it_is_a_composite_action_without_expressions_in_its_scripts(
+def test_no_script_of_the_composite_action_has_an_expression(
     action: dict[str, Any],
 ) -> None:
-    """An expression in a script would let an input run commands."""
+    """An expression in a script would allow an input to run commands."""
     assert action["runs"]["using"] == "composite"
     for step in action["runs"]["steps"]:
         assert "${{" not in step.get("run", "")
@@ -72,14 +72,14 @@ def test_it_is_a_composite_action_without_expressions_in_its_scripts(
         ({"paths": "--help"}, 2),
     ],
 )
-def test_step_annotates_and_its_exit_code_is_that_of_lint(
+def test_the_step_annotates_and_has_the_exit_code_of_lint(
     action: dict[str, Any], tmp_path: Path, inputs: dict[str, str], code: int
 ) -> None:
     file = tmp_path / "work" / "a b" / "nginx.conf"
     file.parent.mkdir(parents=True)
     file.write_text(BAD)
-    said = run_step(action, tmp_path, **inputs)
-    assert said.returncode == code, said.stdout + said.stderr
-    annotated = "::error file=a b/nginx.conf,line=10," in said.stdout
+    result = run_step(action, tmp_path, **inputs)
+    assert result.returncode == code, result.stdout + result.stderr
+    annotated = "::error file=a b/nginx.conf,line=10," in result.stdout
     assert annotated is (code == 1 or "a b" in inputs.get("paths", ""))
     assert not (tmp_path / "work" / "evil").exists()

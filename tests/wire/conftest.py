@@ -1,4 +1,4 @@
-"""Scripted servers on loopback: a test writes what the far end does with each connection."""
+"""Scripted servers on loopback: each test defines how the server treats a connection."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from undam.wire import ClientConfig, Request, Stream, open_stream
 T = TypeVar("T")
 Script = Callable[[socket.socket], None]
 
-PATIENCE_S = 20
+TIMEOUT_S = 20
 
 
 @dataclass
-class Far:
-    """A listening scripted server; ``heads`` are the request heads its scripts have read."""
+class RunningServer:
+    """A listening scripted server; ``heads`` are the requests its scripts have read."""
 
     port: int
     heads: list[bytes] = field(default_factory=list)
@@ -39,28 +39,28 @@ class Far:
 
 
 class Servers:
-    """Starts scripted servers; all are gone when the test is over."""
+    """Starts scripted servers, and stops them when the test ends."""
 
     def __init__(self) -> None:
         self._threads: list[threading.Thread] = []
         self._listeners: list[socket.socket] = []
 
-    def start(self, script: Script, tls: ssl.SSLContext | None = None) -> Far:
+    def start(self, script: Script, tls: ssl.SSLContext | None = None) -> RunningServer:
         listener = socket.create_server(("127.0.0.1", 0))
-        far = Far(listener.getsockname()[1])
+        server = RunningServer(listener.getsockname()[1])
         self._listeners.append(listener)
-        self._run(self._accept, listener, far, script, tls)
-        return far
+        self._run(self._accept, listener, server, script, tls)
+        return server
 
-    def answer(self, reply: bytes, tls: ssl.SSLContext | None = None) -> Far:
-        """A server that reads a request, with its body, and gives one reply."""
+    def answer(self, reply: bytes, tls: ssl.SSLContext | None = None) -> RunningServer:
+        """Start a server that reads a request with its body and sends one reply."""
 
         def script(conn: socket.socket) -> None:
-            far.heads.append(read_request(conn))
+            server.heads.append(read_request(conn))
             conn.sendall(reply)
 
-        far = self.start(script, tls)
-        return far
+        server = self.start(script, tls)
+        return server
 
     def stop(self) -> None:
         for listener in self._listeners:
@@ -68,8 +68,8 @@ class Servers:
                 listener.shutdown(socket.SHUT_RDWR)
             listener.close()
         for thread in self._threads:
-            thread.join(PATIENCE_S)
-            assert not thread.is_alive(), "a scripted server hangs"
+            thread.join(TIMEOUT_S)
+            assert not thread.is_alive(), "a scripted server did not end"
 
     def _run(self, target: Callable[..., None], *args: Any) -> None:
         thread = threading.Thread(target=target, args=args, daemon=True)
@@ -77,19 +77,23 @@ class Servers:
         thread.start()
 
     def _accept(
-        self, listener: socket.socket, far: Far, script: Script, tls: ssl.SSLContext | None
+        self,
+        listener: socket.socket,
+        server: RunningServer,
+        script: Script,
+        tls: ssl.SSLContext | None,
     ) -> None:
         while True:
             try:
                 conn, _ = listener.accept()
             except OSError:
                 return
-            self._run(self._serve, conn, far, script, tls)
+            self._run(self._serve, conn, server, script, tls)
 
     def _serve(
-        self, conn: socket.socket, far: Far, script: Script, tls: ssl.SSLContext | None
+        self, conn: socket.socket, server: RunningServer, script: Script, tls: ssl.SSLContext | None
     ) -> None:
-        conn.settimeout(PATIENCE_S)
+        conn.settimeout(TIMEOUT_S)
         try:
             with conn:
                 if tls is None:
@@ -98,14 +102,14 @@ class Servers:
                 with tls.wrap_socket(conn, server_side=True) as secure:
                     script(secure)
                     with contextlib.suppress(OSError, ValueError):
-                        # Sends close_notify, and waits for the client's; unless the script closed.
+                        # Sends close_notify and waits for the client's, unless the script closed.
                         secure.unwrap().close()
         except OSError as error:
-            far.faults.append(error)
+            server.faults.append(error)
 
 
 def read_request(conn: socket.socket) -> bytes:
-    """One request, head and body of a stated length."""
+    """Read one request, with a body of the stated length."""
     data = b""
     while b"\r\n\r\n" not in data:
         more = conn.recv(65536)
@@ -122,8 +126,8 @@ def read_request(conn: socket.socket) -> bytes:
 
 
 @dataclass
-class Got:
-    """A stream read to its end."""
+class Received:
+    """A stream that was read to its end."""
 
     stream: Stream
     arrivals: list[Arrival]
@@ -138,29 +142,29 @@ class Got:
 
 
 class Client:
-    """What tests call; each call runs an event loop of its own."""
+    """Client of the tests; each call runs its own event loop."""
 
-    def get(self, request: Request | str, **config: Any) -> Got:
+    def get(self, request: Request | str, **config: Any) -> Received:
         """Open a stream and read it to its end."""
 
-        async def run() -> Got:
-            asked = Request(url=request) if isinstance(request, str) else request
-            async with await open_stream(asked, ClientConfig(**config)) as stream:
+        async def run() -> Received:
+            sent = Request(url=request) if isinstance(request, str) else request
+            async with await open_stream(sent, ClientConfig(**config)) as stream:
                 arrivals = [arrival async for arrival in stream]
-            return Got(stream, arrivals)
+            return Received(stream, arrivals)
 
         return self.run(run())
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         async def bounded() -> T:
-            return await asyncio.wait_for(main, PATIENCE_S)
+            return await asyncio.wait_for(main, TIMEOUT_S)
 
         return asyncio.run(bounded())
 
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate authority with a server and a client that it vouches for."""
+    """A certificate authority with certificates for a server and a client."""
 
     cacert: str
     client_cert: str
@@ -173,7 +177,7 @@ def servers() -> Iterator[Servers]:
     running = Servers()
     yield running
     running.stop()
-    # A socket that was forgotten shows as a ResourceWarning here, and warnings are errors.
+    # An unclosed socket raises a ResourceWarning here, and warnings are errors.
     gc.collect()
 
 
@@ -190,10 +194,10 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     identity = ca.issue_cert("client@undam.test")
     identity.private_key_and_cert_chain_pem.write_to_path(folder / "client.pem")
     contexts = []
-    for wanted in (ssl.CERT_NONE, ssl.CERT_REQUIRED):
+    for verify_mode in (ssl.CERT_NONE, ssl.CERT_REQUIRED):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         ca.issue_cert("127.0.0.1", "localhost", "api.undam.test").configure_cert(context)
         ca.configure_trust(context)
-        context.verify_mode = wanted
+        context.verify_mode = verify_mode
         contexts.append(context)
     return Authority(str(folder / "ca.pem"), str(folder / "client.pem"), *contexts)

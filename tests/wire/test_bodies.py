@@ -1,4 +1,4 @@
-"""Bodies over real sockets: every framing with every coding, in the clear and through TLS."""
+"""Bodies over sockets: every framing with every coding, with and without TLS."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.chunked import chunk
 from undam.record import Ending
 from undam.wire import Request
 
-pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+pytestmark = pytest.mark.slow  # uses sockets and waits for timeouts
 
 BODY = b"".join(b'data: {"choices": [{"delta": {"content": "tok%d"}}]}\n\n' % i for i in range(300))
 
@@ -52,35 +52,35 @@ def reply(coding: str, framing: str, body: bytes = BODY) -> bytes:
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("coding", CODINGS)
 @pytest.mark.parametrize("framing", ENDINGS)
-def test_a_body_comes_whole(
+def test_a_body_is_received_completely(
     servers: Any, client: Any, authority: Any, framing: str, coding: str, secure: bool
 ) -> None:
-    far = servers.answer(reply(coding, framing), authority.server if secure else None)
-    got = client.get(far.url("/", "https" if secure else "http"), cacert=authority.cacert)
-    assert got.data == BODY
-    assert (got.ending, got.stream.error) == (ENDINGS[framing], None)
-    assert got.stream.framing == framing
-    assert got.stream.head.get("content-type") == "text/event-stream"
-    assert (got.stream.tls is not None) == secure
+    server = servers.answer(reply(coding, framing), authority.server if secure else None)
+    received = client.get(server.url("/", "https" if secure else "http"), cacert=authority.cacert)
+    assert received.data == BODY
+    assert (received.ending, received.stream.error) == (ENDINGS[framing], None)
+    assert received.stream.framing == framing
+    assert received.stream.head.get("content-type") == "text/event-stream"
+    assert (received.stream.tls is not None) == secure
     if coding != "identity":
-        assert sum(a.wire_bytes for a in got.arrivals) == len(CODINGS[coding](BODY))
+        assert sum(a.wire_bytes for a in received.arrivals) == len(CODINGS[coding](BODY))
 
 
-def test_a_large_body_comes_whole_and_in_order(servers: Any, client: Any) -> None:
+def test_a_large_body_is_received_in_order(servers: Any, client: Any) -> None:
     body = b"".join(b"%08d" % i for i in range(1_000_000))
-    got = client.get(servers.answer(reply("identity", "length", body)).url())
-    assert got.data == body
-    assert got.ending is Ending.COMPLETE
+    received = client.get(servers.answer(reply("identity", "length", body)).url())
+    assert received.data == body
+    assert received.ending is Ending.COMPLETE
 
 
-def test_a_large_request_goes_whole(servers: Any, client: Any, authority: Any) -> None:
+def test_a_large_request_is_sent_completely(servers: Any, client: Any, authority: Any) -> None:
     body = b"x" * 8_000_000
     for tls in (None, authority.server):
-        far = servers.answer(b"HTTP/1.1 204 No\r\n\r\n", tls)
-        url = far.url("/", "http" if tls is None else "https")
-        got = client.get(Request(url=url, method="POST", body=body), cacert=authority.cacert)
-        assert got.stream.head.status == 204
-        assert far.heads[0].endswith(b"\r\n\r\n" + body)
+        server = servers.answer(b"HTTP/1.1 204 No\r\n\r\n", tls)
+        url = server.url("/", "http" if tls is None else "https")
+        received = client.get(Request(url=url, method="POST", body=body), cacert=authority.cacert)
+        assert received.stream.head.status == 204
+        assert server.heads[0].endswith(b"\r\n\r\n" + body)
 
 
 @pytest.mark.parametrize(
@@ -91,18 +91,24 @@ def test_a_large_request_goes_whole(servers: Any, client: Any, authority: Any) -
         ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "length"),
     ],
 )
-def test_no_body(servers: Any, client: Any, method: str, data: bytes, framing: str) -> None:
-    got = client.get(Request(url=servers.answer(data).url(), method=method))
-    assert (got.arrivals, got.ending, got.stream.framing) == ([], Ending.COMPLETE, framing)
+def test_a_response_without_a_body_is_complete(
+    servers: Any, client: Any, method: str, data: bytes, framing: str
+) -> None:
+    received = client.get(Request(url=servers.answer(data).url(), method=method))
+    assert (received.arrivals, received.ending, received.stream.framing) == (
+        [],
+        Ending.COMPLETE,
+        framing,
+    )
 
 
-def test_interim_heads_are_skipped_and_counted(servers: Any, client: Any) -> None:
+def test_interim_responses_are_skipped_and_counted(servers: Any, client: Any) -> None:
     data = (
         b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"
     )
-    got = client.get(servers.answer(data).url())
-    assert (got.stream.interim, got.data) == (1, b"a")
-    assert got.stream.head.get("link") is None
+    received = client.get(servers.answer(data).url())
+    assert (received.stream.interim, received.data) == (1, b"a")
+    assert received.stream.head.get("link") is None
 
 
 def test_trailers_are_kept(servers: Any, client: Any) -> None:
@@ -110,14 +116,14 @@ def test_trailers_are_kept(servers: Any, client: Any) -> None:
     assert client.get(servers.answer(data).url()).stream.trailers == (("X-Sum", "1"),)
 
 
-def test_an_error_status_is_a_response_like_any_other(servers: Any, client: Any) -> None:
+def test_an_error_status_is_not_an_error_of_the_client(servers: Any, client: Any) -> None:
     data = b'HTTP/1.1 429 Slow\r\nContent-Length: 14\r\n\r\n{"error": "x"}'
-    got = client.get(servers.answer(data).url())
-    assert (got.stream.head.status, got.data) == (429, b'{"error": "x"}')
+    received = client.get(servers.answer(data).url())
+    assert (received.stream.head.status, received.data) == (429, b'{"error": "x"}')
 
 
 @pytest.mark.parametrize("drained", [True, False])
-def test_an_answer_before_the_request_is_read_counts(
+def test_a_response_before_the_request_is_read_counts(
     servers: Any, client: Any, drained: bool
 ) -> None:
     def script(conn: Any) -> None:
@@ -127,16 +133,18 @@ def test_an_answer_before_the_request_is_read_counts(
             pass
 
     request = Request(url=servers.start(script).url(), method="POST", body=b"x" * 20_000_000)
-    got = client.get(request)
-    assert (got.stream.head.status, got.data) == (413, b"no")
-    assert (got.stream.stamps.sent_ns is not None) == drained
+    received = client.get(request)
+    assert (received.stream.head.status, received.data) == (413, b"no")
+    assert (received.stream.stamps.sent_ns is not None) == drained
 
 
-def test_the_request_as_it_arrives(servers: Any, client: Any) -> None:
-    far = servers.answer(b"HTTP/1.1 204 No\r\n\r\n")
-    client.get(Request(url=far.url("/v1?a=b#c"), method="POST", headers=(("X", "y"),), body=b"{}"))
-    assert far.heads[0] == (
+def test_the_request_line_and_headers_sent(servers: Any, client: Any) -> None:
+    server = servers.answer(b"HTTP/1.1 204 No\r\n\r\n")
+    client.get(
+        Request(url=server.url("/v1?a=b#c"), method="POST", headers=(("X", "y"),), body=b"{}")
+    )
+    assert server.heads[0] == (
         b"POST /v1?a=b HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUser-Agent: undam\r\nAccept: */*\r\n"
         b"Accept-Encoding: gzip, deflate, br, zstd\r\nContent-Length: 2\r\nX: y\r\n\r\n{}"
-        % far.port
+        % server.port
     )

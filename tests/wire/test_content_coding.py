@@ -1,4 +1,4 @@
-"""Content codings: incremental, bounded, and honest about broken data."""
+"""Decoding of content codings: incremental, bounded, with errors for invalid data."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def cut(data: bytes, cuts: list[int]) -> list[bytes]:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind[0])
 @pytest.mark.parametrize("data", [b"", b"x", TEXT, LARGE], ids=["empty", "byte", "text", "large"])
-def test_whole_and_in_small_pieces(kind: tuple[str, str], data: bytes) -> None:
+def test_data_is_decoded_in_pieces_of_any_size(kind: tuple[str, str], data: bytes) -> None:
     coded = ENCODERS[kind](data)
     size = 1 if len(coded) < 10_000 else 4099
     for pieces in ([coded], [coded[i : i + size] for i in range(0, len(coded), size)]):
@@ -68,7 +68,7 @@ def test_whole_and_in_small_pieces(kind: tuple[str, str], data: bytes) -> None:
     st.binary(max_size=3000),
     st.lists(st.integers(0, 10_000), max_size=10),
 )
-def test_any_codings_on_top_of_each_other(
+def test_combined_codings_are_decoded(
     kinds: list[tuple[str, str]], data: bytes, cuts: list[int]
 ) -> None:
     coded = data
@@ -91,7 +91,7 @@ def flushed(name: str) -> tuple[Callable[[bytes], bytes], Callable[[], bytes]]:
 
 
 @pytest.mark.parametrize("name", ["gzip", "deflate", "br", "zstd"])
-def test_what_the_server_flushed_is_readable_at_once(name: str) -> None:
+def test_flushed_data_is_decoded_at_once(name: str) -> None:
     encode, finish = flushed(name)
     decoder = ContentDecoder([name], max_bytes=1 << 20)
     for number in range(100):
@@ -103,7 +103,7 @@ def test_what_the_server_flushed_is_readable_at_once(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind[0])
-def test_an_end_that_never_came_is_told(kind: tuple[str, str]) -> None:
+def test_a_truncated_coding_is_unfinished(kind: tuple[str, str]) -> None:
     decoder = ContentDecoder([kind[1]], max_bytes=1 << 20)
     assert decoder.unfinished is None
     decode(decoder, [ENCODERS[kind](TEXT)[:-1]])
@@ -118,7 +118,7 @@ def test_one_byte_of_deflate_is_unfinished() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind[0])
-def test_a_bomb_stops_at_the_bound(kind: tuple[str, str]) -> None:
+def test_a_decompression_bomb_stops_at_the_bound(kind: tuple[str, str]) -> None:
     bomb = ENCODERS[kind](bytes(30_000_000))
     assert len(bomb) < 40_000
     decoder = ContentDecoder([kind[1]], max_bytes=100_000)
@@ -129,7 +129,7 @@ def test_a_bomb_stops_at_the_bound(kind: tuple[str, str]) -> None:
     assert max(sizes) <= 65536
 
 
-def test_a_zstd_window_of_more_than_8_mb_is_refused() -> None:
+def test_a_zstd_window_of_more_than_8_mb_is_rejected() -> None:
     options = {zstd.CompressionParameter.window_log: 27}
     encoder = zstd.ZstdCompressor(options={int(key): value for key, value in options.items()})
     coded = encoder.compress(TEXT, encoder.FLUSH_BLOCK)
@@ -137,8 +137,8 @@ def test_a_zstd_window_of_more_than_8_mb_is_refused() -> None:
         decode(ContentDecoder(["zstd"], max_bytes=1 << 20), [coded])
 
 
-def test_a_bomb_within_a_coding_that_hides_it_stops_too() -> None:
-    # The inner coding is a long run of empty members: 20 bytes each, and nothing comes out.
+def test_a_nested_decompression_bomb_stops_at_the_bound() -> None:
+    # The inner coding is a long run of empty members: 20 bytes each, without output.
     hidden = gzip.compress(gzip.compress(b"") * 50_000)
     decoder = ContentDecoder(["gzip", "gzip"], max_bytes=100_000)
     with pytest.raises(BodyTooLargeError):
@@ -147,7 +147,7 @@ def test_a_bomb_within_a_coding_that_hides_it_stops_too() -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind[0])
 @pytest.mark.parametrize("end", ["garbage", "trailing"])
-def test_broken_data_is_named(kind: tuple[str, str], end: str) -> None:
+def test_invalid_data_is_reported_with_the_coding(kind: tuple[str, str], end: str) -> None:
     data = b"\xff<html>\xff" * 5 if end == "garbage" else ENCODERS[kind](TEXT) + b"<html>\xff\xff"
     decoder = ContentDecoder([kind[1]], max_bytes=1 << 20)
     with pytest.raises(RemoteProtocolError, match=f"the body is not valid {kind[1]} data: ."):
@@ -155,24 +155,24 @@ def test_broken_data_is_named(kind: tuple[str, str], end: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind[0])
-def test_bytes_after_the_end_are_broken_data(kind: tuple[str, str]) -> None:
+def test_bytes_after_the_end_are_invalid(kind: tuple[str, str]) -> None:
     decoder = ContentDecoder([kind[1]], max_bytes=1 << 20)
     assert decode(decoder, [ENCODERS[kind](TEXT)]) == TEXT
     with pytest.raises(RemoteProtocolError, match="is not valid"):
         decode(decoder, [b"<html>"])
 
 
-def test_an_unknown_coding_is_named_with_those_that_are_known() -> None:
+def test_an_unknown_coding_is_reported_with_the_supported_ones() -> None:
     with pytest.raises(RemoteProtocolError, match=r"unknown content coding 'compress'.*gzip.*zstd"):
         ContentDecoder(["gzip", "compress"], max_bytes=1)
 
 
-def test_identity_is_no_coding() -> None:
+def test_identity_is_ignored() -> None:
     decoder = ContentDecoder(["identity"], max_bytes=1)
     assert decoder.names == ()
     assert decode(decoder, [b"abc"]) == b"abc"
 
 
-def test_a_tower_of_codings_is_refused() -> None:
+def test_too_many_codings_are_rejected() -> None:
     with pytest.raises(RemoteProtocolError, match="4 content codings"):
         ContentDecoder(["gzip"] * 4, max_bytes=1)

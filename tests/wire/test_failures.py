@@ -1,4 +1,4 @@
-"""Every way to fail has one clear line, and none shows a secret."""
+"""Failures: each has a one-line message without secrets."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from undam.errors import LocalProtocolError, NetworkError, RemoteProtocolError, 
 from undam.record import Ending
 from undam.wire import ClientConfig, Request, open_stream
 
-pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+pytestmark = pytest.mark.slow  # uses sockets and waits for timeouts
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 SECRET = "s3cret"
-PATIENCE_S = 10
+TIMEOUT_S = 10
 
 
 def reset(conn: socket.socket) -> None:
@@ -32,24 +32,24 @@ def closed_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def test_an_unknown_host_is_named(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_host_is_reported(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: Any, **__: Any) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    wanted = "cannot find host 'no-such-host.test': Name or service not known"
-    with pytest.raises(NetworkError, match=wanted) as caught:
+    message = "cannot find host 'no-such-host.test': Name or service not known"
+    with pytest.raises(NetworkError, match=message) as caught:
         client.get("http://no-such-host.test/")
     assert caught.value.phase == "dns"
 
 
-def test_a_silent_name_server_does_not_hold_the_program(
+def test_a_silent_name_server_does_not_block_the_program(
     client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    over, finished = threading.Event(), threading.Event()
+    released, finished = threading.Event(), threading.Event()
 
     def silent(*_: Any, **__: Any) -> list[Any]:
-        over.wait(PATIENCE_S)
+        released.wait(TIMEOUT_S)
         finished.set()
         return []
 
@@ -58,46 +58,46 @@ def test_a_silent_name_server_does_not_hold_the_program(
         NetworkError, match=r"the DNS lookup of a\.test did not finish within 0\.3 s"
     ):
         client.get("http://a.test/", connect_timeout_s=0.3)
-    assert not finished.is_set()  # PATIENCE_S is far longer than the limit of 0.3 s
-    over.set()
-    assert finished.wait(PATIENCE_S)
+    assert not finished.is_set()  # TIMEOUT_S is much longer than the limit of 0.3 s
+    released.set()
+    assert finished.wait(TIMEOUT_S)
 
 
-def test_a_refused_connection_names_the_address(client: Any) -> None:
+def test_a_refused_connection_is_reported_with_the_address(client: Any) -> None:
     port = closed_port()
-    wanted = rf"connection refused by 127\.0\.0\.1:{port} \(is the server running\?\)"
-    with pytest.raises(NetworkError, match=wanted) as caught:
+    message = rf"connection refused by 127\.0\.0\.1:{port} \(is the server running\?\)"
+    with pytest.raises(NetworkError, match=message) as caught:
         client.get(f"http://127.0.0.1:{port}/")
     assert caught.value.phase == "connect"
 
 
-def test_all_addresses_are_tried_and_named(servers: Any, client: Any) -> None:
+def test_all_addresses_are_tried_and_reported(servers: Any, client: Any) -> None:
     port = closed_port()
     resolve = (("a.test", port, "127.0.0.1"), ("a.test", port, "127.0.0.2"))
     with pytest.raises(NetworkError, match=r"any address: 127\.0\.0\.\d:.*; 127\.0\.0\.\d:"):
         client.get(f"http://a.test:{port}/", resolve=resolve)
-    far = servers.answer(b"HTTP/1.1 204 No\r\n\r\n")
-    resolve = (("a.test", far.port, "127.0.0.2"), ("a.test", far.port, "127.0.0.1"))
-    assert client.get(far.url(host="a.test"), resolve=resolve).stream.head.status == 204
-    assert far.heads[0].startswith(b"GET / HTTP/1.1\r\nHost: a.test:%d\r\n" % far.port)
+    server = servers.answer(b"HTTP/1.1 204 No\r\n\r\n")
+    resolve = (("a.test", server.port, "127.0.0.2"), ("a.test", server.port, "127.0.0.1"))
+    assert client.get(server.url(host="a.test"), resolve=resolve).stream.head.status == 204
+    assert server.heads[0].startswith(b"GET / HTTP/1.1\r\nHost: a.test:%d\r\n" % server.port)
 
 
 @pytest.mark.parametrize(
-    ("said", "why"),
+    ("reply", "message"),
     [
         (b"SSH-2.0-OpenSSH\r\n", "does not use HTTP; it sent 'SSH-2.0-OpenSSH"),
         (b"\x15\x03\x01\x00\x02\x02\x46", "try https://"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000, "head is larger than 65536 bytes"),
     ],
 )
-def test_a_peer_that_speaks_something_else(
-    servers: Any, client: Any, said: bytes, why: str
+def test_a_response_that_is_not_http_is_reported(
+    servers: Any, client: Any, reply: bytes, message: str
 ) -> None:
-    with pytest.raises(RemoteProtocolError, match=why):
-        client.get(servers.answer(said).url())
+    with pytest.raises(RemoteProtocolError, match=message):
+        client.get(servers.answer(reply).url())
 
 
-def test_a_close_before_any_byte_and_within_the_head(servers: Any, client: Any) -> None:
+def test_a_close_before_or_within_the_head_is_reported(servers: Any, client: Any) -> None:
     with pytest.raises(
         NetworkError, match=r"without sending a byte.*try https|use https"
     ) as caught:
@@ -107,7 +107,7 @@ def test_a_close_before_any_byte_and_within_the_head(servers: Any, client: Any) 
         client.get(servers.answer(b"HTTP/1.1 2").url())
 
 
-def test_a_reset_before_the_head(servers: Any, client: Any) -> None:
+def test_a_reset_before_the_head_is_reported(servers: Any, client: Any) -> None:
     def script(conn: socket.socket) -> None:
         conn.recv(1)
         reset(conn)
@@ -124,32 +124,32 @@ def test_a_reset_before_the_head(servers: Any, client: Any) -> None:
         (b"2\r\nab\r\n0\r\n\r\n", Ending.COMPLETE, b"ab", None),
     ],
 )
-def test_endings(
+def test_the_ending_of_a_body_is_recorded(
     servers: Any, client: Any, body: bytes, ending: Ending, data: bytes, why: str | None
 ) -> None:
-    got = client.get(servers.answer(CHUNKED + body).url())
-    assert (got.ending, got.data) == (ending, data)
-    assert (why or "") in (got.stream.error or "")
-    assert got.stream.ended_ns >= got.stream.stamps.head_ns
+    received = client.get(servers.answer(CHUNKED + body).url())
+    assert (received.ending, received.data) == (ending, data)
+    assert (why or "") in (received.stream.error or "")
+    assert received.stream.ended_ns >= received.stream.stamps.head_ns
 
 
-def test_a_reset_in_the_body(servers: Any, client: Any) -> None:
-    got_it = threading.Event()
+def test_a_reset_within_the_body_is_an_ending(servers: Any, client: Any) -> None:
+    first_received = threading.Event()
 
     def script(conn: socket.socket) -> None:
         conn.recv(65536)
         conn.sendall(CHUNKED + b"2\r\nab\r\n")
-        assert got_it.wait(10)
+        assert first_received.wait(10)
         reset(conn)
 
     async def run() -> Any:
         async with await open_stream(Request(url=servers.start(script).url()), ClientConfig()) as s:
-            data = [a.data async for a in watch(s)]
+            data = [a.data async for a in noted(s)]
         return s, data
 
-    async def watch(stream: Any) -> Any:
+    async def noted(stream: Any) -> Any:
         async for arrival in stream:
-            got_it.set()
+            first_received.set()
             yield arrival
 
     stream, data = client.run(run())
@@ -163,36 +163,38 @@ def test_a_reset_in_the_body(servers: Any, client: Any) -> None:
         (Request(url="http://127.0.0.1/", headers=(("X", "a\nb"),)), LocalProtocolError),
     ],
 )
-def test_what_cannot_be_asked_is_refused_without_a_connection(
+def test_an_invalid_request_is_rejected_before_the_connection(
     client: Any, request_: Request, kind: type[Exception]
 ) -> None:
     with pytest.raises(kind):
         client.get(request_)
 
 
-def test_no_error_shows_a_secret(servers: Any, client: Any) -> None:
-    def hang_up(conn: socket.socket) -> None:
+def test_no_error_contains_a_secret(servers: Any, client: Any) -> None:
+    def close_early(conn: socket.socket) -> None:
         conn.recv(65536)
 
     headers = (("Authorization", f"Bearer {SECRET}"), ("Cookie", SECRET))
-    dead = f"127.0.0.1:{closed_port()}"
-    away = servers.answer(b"HTTP/1.1 302 F\r\nLocation: ftp://u:%b@x/\r\n\r\n" % SECRET.encode())
+    closed = f"127.0.0.1:{closed_port()}"
+    redirect = servers.answer(
+        b"HTTP/1.1 302 F\r\nLocation: ftp://u:%b@x/\r\n\r\n" % SECRET.encode()
+    )
     urls = [
-        f"http://u:{SECRET}@{dead}/",
-        f"http://u:{SECRET}@127.0.0.1:{servers.start(hang_up).port}/",
+        f"http://u:{SECRET}@{closed}/",
+        f"http://u:{SECRET}@127.0.0.1:{servers.start(close_early).port}/",
         f"http://u:{SECRET}@127.0.0.1:{servers.answer(b'junk junk').port}/",
-        f"http://u:{SECRET}@127.0.0.1:{away.port}/",
-        f"https://u:{SECRET}@127.0.0.1:{servers.start(hang_up).port}/",
+        f"http://u:{SECRET}@127.0.0.1:{redirect.port}/",
+        f"https://u:{SECRET}@127.0.0.1:{servers.start(close_early).port}/",
     ]
-    said = []
+    messages = []
     for url in urls:
-        for proxy in (None, f"http://u:{SECRET}@{dead}"):
+        for proxy in (None, f"http://u:{SECRET}@{closed}"):
             try:
                 client.get(Request(url=url, headers=headers), proxy=proxy)
             except (NetworkError, RemoteProtocolError) as error:
-                said.append(f"{error!r} {error}")
-    assert len(said) == 2 * len(urls)
-    assert not [text for text in said if SECRET in text or "\n" in text]
+                messages.append(f"{error!r} {error}")
+    assert len(messages) == 2 * len(urls)
+    assert not [text for text in messages if SECRET in text or "\n" in text]
 
 
 @pytest.mark.parametrize(
@@ -202,7 +204,7 @@ def test_no_error_shows_a_secret(servers: Any, client: Any) -> None:
         (b"HTTP/1.1 ", "headers", r"within 0\.8 s \(--timeout\) \(9 bytes of it arrived\)"),
     ],
 )
-def test_a_head_that_never_comes(
+def test_a_missing_head_times_out(
     servers: Any, client: Any, script: bytes, phase: str, why: str
 ) -> None:
     done = threading.Event()
@@ -218,19 +220,19 @@ def test_a_head_that_never_comes(
     assert caught.value.phase == phase
 
 
-def test_a_request_that_is_never_read(servers: Any, client: Any) -> None:
+def test_a_request_that_the_server_does_not_read_times_out(servers: Any, client: Any) -> None:
     done = threading.Event()
-    far = servers.start(lambda conn: done.wait(10) and None)
-    request = Request(url=far.url(), method="POST", body=b"x" * 50_000_000)
+    server = servers.start(lambda conn: done.wait(10) and None)
+    request = Request(url=server.url(), method="POST", body=b"x" * 50_000_000)
     with pytest.raises(NetworkError, match="did not accept the whole request within") as caught:
         client.get(request, timeout_s=0.5)
     done.set()
     assert caught.value.phase == "send"
 
 
-def test_a_request_that_is_cut_off(servers: Any, client: Any) -> None:
-    far = servers.start(lambda conn: conn.recv(1000) and None)
-    request = Request(url=far.url(), method="POST", body=b"x" * 50_000_000)
+def test_a_connection_closed_while_sending_is_reported(servers: Any, client: Any) -> None:
+    server = servers.start(lambda conn: conn.recv(1000) and None)
+    request = Request(url=server.url(), method="POST", body=b"x" * 50_000_000)
     with pytest.raises(
         NetworkError, match="closed the connection while the request was being sent"
     ):
@@ -238,8 +240,8 @@ def test_a_request_that_is_cut_off(servers: Any, client: Any) -> None:
 
 
 @contextlib.contextmanager
-def deaf_server(host: str, port: int = 0) -> Iterator[int]:
-    """A port whose connections stay unanswered, because its queue is full."""
+def unresponsive_server(host: str, port: int = 0) -> Iterator[int]:
+    """A port that does not respond to connections, because its backlog is full."""
     with contextlib.ExitStack() as undo:
         listener = undo.enter_context(socket.socket())
         listener.bind((host, port))
@@ -251,24 +253,22 @@ def deaf_server(host: str, port: int = 0) -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def test_an_address_that_does_not_answer_does_not_hold_up_the_next(
-    servers: Any, client: Any
-) -> None:
-    far = servers.answer(b"HTTP/1.1 204 No\r\n\r\n")
-    with deaf_server("127.0.0.2", far.port):
-        resolve = (("a.test", far.port, "127.0.0.2"), ("a.test", far.port, "127.0.0.1"))
-        got = client.get(far.url(host="a.test"), resolve=resolve, connect_timeout_s=8)
-    assert got.stream.head.status == 204
+def test_an_unresponsive_address_does_not_delay_the_next(servers: Any, client: Any) -> None:
+    server = servers.answer(b"HTTP/1.1 204 No\r\n\r\n")
+    with unresponsive_server("127.0.0.2", server.port):
+        resolve = (("a.test", server.port, "127.0.0.2"), ("a.test", server.port, "127.0.0.1"))
+        received = client.get(server.url(host="a.test"), resolve=resolve, connect_timeout_s=8)
+    assert received.stream.head.status == 204
 
 
-def test_a_connection_that_cannot_be_made_is_described(client: Any) -> None:
-    # TCP to a broadcast address is refused by this machine itself.
+def test_a_failed_connection_is_reported_with_its_reason(client: Any) -> None:
+    # The local kernel rejects TCP to a broadcast address.
     with pytest.raises(NetworkError, match=r"cannot connect to 255\.255\.255\.255:80: \w+"):
         client.get("http://255.255.255.255/", timeout_s=5)
 
 
-def test_a_connection_that_is_never_accepted(client: Any) -> None:
-    with deaf_server("127.0.0.1") as port:
+def test_a_connection_that_is_not_accepted_times_out(client: Any) -> None:
+    with unresponsive_server("127.0.0.1") as port:
         url = f"http://127.0.0.1:{port}/"
         with pytest.raises(NetworkError, match=r"no connection to 127.* within 0\.3 s") as caught:
             client.get(url, connect_timeout_s=0.3)

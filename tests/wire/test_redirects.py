@@ -10,7 +10,7 @@ import pytest
 from undam.errors import RemoteProtocolError
 from undam.wire import Request
 
-pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+pytestmark = pytest.mark.slow  # uses sockets and waits for timeouts
 
 HERE = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhere"
 SECRETS = ("authorization", "cookie", "proxy-authorization", "x-api-key", "api-key")
@@ -30,23 +30,23 @@ def names(head: bytes) -> set[str]:
 
 @pytest.fixture
 def site(servers: Any) -> Any:
-    """A server whose answers go by path; set ``site.pages``."""
+    """A server with one reply per path; set ``site.pages``."""
     pages: dict[str, bytes] = {"/here": HERE}
 
     def script(conn: Any) -> None:
         data = b""
         while b"\r\n\r\n" not in data:
             data += conn.recv(65536)
-        far.heads.append(data)
+        server.heads.append(data)
         conn.sendall(pages[data.split()[1].decode()])
 
-    far = servers.start(script)
-    far.pages = pages
-    return far
+    server = servers.start(script)
+    server.pages = pages
+    return server
 
 
 @pytest.mark.parametrize(
-    ("status", "method", "then"),
+    ("status", "method", "next_method"),
     [
         (301, "GET", "GET"),
         (302, "POST", "GET"),
@@ -57,17 +57,17 @@ def site(servers: Any) -> Any:
         (308, "POST", "POST"),
     ],
 )
-def test_the_method_follows_the_standard(
-    site: Any, client: Any, status: int, method: str, then: str
+def test_the_method_changes_as_the_standard_defines(
+    site: Any, client: Any, status: int, method: str, next_method: str
 ) -> None:
     site.pages["/"] = to("/here", status)
     body = b"" if method in {"GET", "HEAD"} else b"{}"
     headers = (("Content-Type", "application/json"),)
-    got = client.get(Request(url=site.url(), method=method, headers=headers, body=body))
-    assert got.stream.url == site.url("/here")
-    assert got.stream.redirects == (site.url("/"),)
-    assert site.heads[1].startswith(then.encode() + b" /here ")
-    kept = then == method
+    received = client.get(Request(url=site.url(), method=method, headers=headers, body=body))
+    assert received.stream.url == site.url("/here")
+    assert received.stream.redirects == (site.url("/"),)
+    assert site.heads[1].startswith(next_method.encode() + b" /here ")
+    kept = next_method == method
     assert ("content-type" in names(site.heads[1])) == kept
     assert site.heads[1].endswith(b"\r\n\r\n" + (body if kept else b""))
 
@@ -77,9 +77,9 @@ def test_credentials_stay_with_their_origin(site: Any, servers: Any, client: Any
     site.pages |= {"/": to("/next"), "/next": to(other.url("/"), 307)}
     headers = (*((name, "k") for name in SECRETS), ("X-Mine", "1"), ("Host", "a.test"))
     request = Request(url=site.url("/", host="u:p@127.0.0.1"), headers=headers, body=b"x")
-    got = client.get(request)
-    assert got.data == b"here"
-    assert "p@" not in f"{got.stream.url} {got.stream.redirects}"
+    received = client.get(request)
+    assert received.data == b"here"
+    assert "p@" not in f"{received.stream.url} {received.stream.redirects}"
     for head in site.heads:
         assert set(SECRETS) < names(head)
     assert not names(other.heads[0]) & set(SECRETS)
@@ -97,32 +97,34 @@ def test_basic_credentials_of_the_url_stay_with_their_origin(
     assert b"Authorization" not in other.heads[0]
 
 
-def test_from_http_to_https(site: Any, servers: Any, client: Any, authority: Any) -> None:
+def test_a_redirect_from_http_to_https_is_followed(
+    site: Any, servers: Any, client: Any, authority: Any
+) -> None:
     secure = servers.answer(HERE, authority.server)
     site.pages["/"] = to(secure.url("/", "https"))
-    got = client.get(site.url(), cacert=authority.cacert)
-    assert (got.data, got.stream.url) == (b"here", secure.url("/", "https"))
+    received = client.get(site.url(), cacert=authority.cacert)
+    assert (received.data, received.stream.url) == (b"here", secure.url("/", "https"))
 
 
-def test_the_start_is_that_of_the_final_exchange(site: Any, servers: Any, client: Any) -> None:
-    answered: list[int] = []
+def test_the_start_time_is_that_of_the_final_exchange(site: Any, servers: Any, client: Any) -> None:
+    replied_ns: list[int] = []
 
     def script(conn: Any) -> None:
         conn.recv(65536)
-        answered.append(time.time_ns())
+        replied_ns.append(time.time_ns())
         conn.sendall(to(site.url("/here")))
 
-    got = client.get(servers.start(script).url())
-    assert got.stream.stamps.start_ns > answered[0]
+    received = client.get(servers.start(script).url())
+    assert received.stream.stamps.start_ns > replied_ns[0]
 
 
-def test_a_loop_is_named(site: Any, client: Any) -> None:
+def test_a_redirect_loop_is_reported(site: Any, client: Any) -> None:
     site.pages |= {"/": to("/b"), "/b": to("/")}
     with pytest.raises(RemoteProtocolError, match=r"redirect loop: \S+/ -> \S+/b -> \S+/$"):
         client.get(site.url())
 
 
-def test_a_post_may_come_back_as_a_get(site: Any, client: Any) -> None:
+def test_a_post_redirected_to_itself_as_get_is_not_yet_a_loop(site: Any, client: Any) -> None:
     site.pages["/"] = to("/", 303)
     with pytest.raises(RemoteProtocolError, match="redirect loop"):
         client.get(Request(url=site.url(), method="POST"))
@@ -137,18 +139,18 @@ def test_redirects_are_bounded(site: Any, client: Any) -> None:
     assert len(client.get(site.url("/0"), max_redirects=3).stream.redirects) == 3
 
 
-def test_no_redirects_wanted_hands_up_the_redirect(site: Any, client: Any) -> None:
+def test_with_max_redirects_0_the_redirect_is_returned(site: Any, client: Any) -> None:
     site.pages["/"] = to("/here")
-    got = client.get(site.url(), max_redirects=0)
-    assert (got.stream.head.status, got.stream.redirects) == (302, ())
+    received = client.get(site.url(), max_redirects=0)
+    assert (received.stream.head.status, received.stream.redirects) == (302, ())
 
 
-def test_a_redirect_to_nowhere_is_a_response(servers: Any, client: Any) -> None:
-    far = servers.answer(b"HTTP/1.1 302 Found\r\nContent-Length: 2\r\n\r\nno")
-    assert client.get(far.url()).data == b"no"
+def test_a_redirect_without_location_is_a_response(servers: Any, client: Any) -> None:
+    server = servers.answer(b"HTTP/1.1 302 Found\r\nContent-Length: 2\r\n\r\nno")
+    assert client.get(server.url()).data == b"no"
 
 
-def test_a_redirect_that_cannot_be_followed_is_named(site: Any, client: Any) -> None:
+def test_a_redirect_to_another_scheme_is_reported(site: Any, client: Any) -> None:
     site.pages["/"] = to("ftp://u:s3cret@a.test/")
     with pytest.raises(RemoteProtocolError, match=r"redirects to 'ftp://.*a\.test/'") as caught:
         client.get(site.url())

@@ -1,4 +1,4 @@
-"""Requests as bytes: nothing can be smuggled, and secrets stay out of errors."""
+"""Serialization of requests: no smuggling, and no secrets in errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def lines(request: Request, url: str = TARGET.text) -> list[str]:
     return data.partition(b"\r\n\r\n")[0].decode().split("\r\n")
 
 
-def test_a_plain_request() -> None:
+def test_a_request_has_the_default_headers() -> None:
     assert lines(Request(url=TARGET.text)) == [
         "GET /v1?x=1 HTTP/1.1",
         "Host: a.test:8000",
@@ -29,14 +29,14 @@ def test_a_plain_request() -> None:
     ]
 
 
-def test_a_body_goes_with_its_length() -> None:
+def test_a_body_is_sent_with_content_length() -> None:
     data = encode_request(Request(url="", method="POST", body=b"{}"), TARGET)
     assert b"\r\nContent-Length: 2\r\n" in data
     assert data.endswith(b"\r\n\r\n{}")
     assert "Content-Length: 0" in lines(Request(url="", method="POST"))
 
 
-def test_headers_given_replace_the_client_s_own_and_host_stays_first() -> None:
+def test_given_headers_replace_defaults_and_host_stays_first() -> None:
     headers = (("accept-encoding", "identity"), ("HOST", "b.test"), ("X", "1"), ("X", "2"))
     assert lines(Request(url="", headers=headers)) == [
         "GET /v1?x=1 HTTP/1.1",
@@ -53,20 +53,20 @@ def test_user_and_password_of_the_url_become_basic_credentials() -> None:
     url = "http://Aladdin:open%20sesame@a.test/"
     assert "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==" in lines(Request(url=url), url)
     assert "Authorization: Basic dTo=" in lines(Request(url=url), "http://u@a.test/")
-    mine = Request(url=url, headers=(("authorization", "Bearer k"),))
-    assert [line for line in lines(mine, url) if line.lower().startswith("auth")] == [
+    own = Request(url=url, headers=(("authorization", "Bearer k"),))
+    assert [line for line in lines(own, url) if line.lower().startswith("auth")] == [
         "authorization: Bearer k"
     ]
 
 
-def test_a_proxy_is_asked_in_absolute_form_with_its_own_credentials() -> None:
+def test_a_request_to_a_proxy_has_the_absolute_form_and_proxy_credentials() -> None:
     data = encode_request(Request(url=""), TARGET, absolute=True, proxy_userinfo=b"u:p")
     assert data.startswith(b"GET http://a.test:8000/v1?x=1 HTTP/1.1\r\nHost: a.test:8000\r\n")
     assert b"\r\nProxy-Authorization: Basic dTpw\r\n" in data
     assert b"Proxy-Auth" not in encode_request(Request(url=""), TARGET, proxy_userinfo=b"u:p")
 
 
-def test_a_tunnel_is_asked_for_by_host_and_port() -> None:
+def test_a_connect_request_names_host_and_port() -> None:
     assert encode_connect(parse_url("https://[::1]/"), b"u:p") == (
         b"CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\nProxy-Authorization: Basic dTpw\r\n\r\n"
     )
@@ -88,20 +88,20 @@ def test_a_tunnel_is_asked_for_by_host_and_port() -> None:
         (("X", "\ud800s3cret"),),
     ],
 )
-def test_what_http_cannot_carry_is_refused(headers: tuple[tuple[str, str], ...]) -> None:
+def test_invalid_headers_are_rejected(headers: tuple[tuple[str, str], ...]) -> None:
     with pytest.raises(LocalProtocolError) as caught:
         encode_request(Request(url="", headers=headers), TARGET)
     assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("method", ["", "G T", "GET\r\n", "GËT"])
-def test_a_method_is_a_token(method: str) -> None:
+def test_a_method_that_is_not_a_token_is_rejected(method: str) -> None:
     with pytest.raises(LocalProtocolError):
         encode_request(Request(url="", method=method), TARGET)
 
 
 @given(st.text(), st.text())
-def test_no_header_adds_a_line(name: str, value: str) -> None:
+def test_no_header_injects_a_line(name: str, value: str) -> None:
     try:
         data = encode_request(Request(url="", headers=((name, value),)), TARGET)
     except LocalProtocolError:
@@ -111,7 +111,7 @@ def test_no_header_adds_a_line(name: str, value: str) -> None:
     assert b"\0" not in data
 
 
-def test_no_repr_shows_secrets() -> None:
+def test_no_repr_contains_secrets() -> None:
     request = Request(url="http://u:s3cret@a/", headers=(("X", "s3cret"),), body=b"s3cret")
     config = ClientConfig(proxy="http://u:s3cret@p/", environ={"K": "s3cret"})
     assert "s3cret" not in repr(request) + repr(config)
@@ -126,13 +126,13 @@ def test_no_repr_shows_secrets() -> None:
         ("[::2]:80:127.0.0.1", ("::2", 80, "127.0.0.1")),
     ],
 )
-def test_resolve_is_read_as_in_curl(text: str, entry: tuple[str, int, str]) -> None:
+def test_resolve_has_the_syntax_of_curl(text: str, entry: tuple[str, int, str]) -> None:
     assert parse_resolve(text) == entry
 
 
 @pytest.mark.parametrize(
     "text", ["", "a", "a:1", "a:1:", "a:x:1.2.3.4", "a:0:1.2.3.4", "a:70000:1.2.3.4", "a:1:host"]
 )
-def test_a_resolve_that_cannot_be_used_is_refused(text: str) -> None:
+def test_an_invalid_resolve_is_rejected(text: str) -> None:
     with pytest.raises(UsageError, match="--resolve"):
         parse_resolve(text)

@@ -1,4 +1,4 @@
-"""Responses cut in every way: whole, byte by byte, and at random places."""
+"""Parsing of responses: whole, byte by byte, and cut at random offsets."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def feed(parser: ResponseParser, pieces: list[bytes]) -> None:
 
 def check(index: int, cuts: list[int]) -> None:
     data, method, status, framing, body, complete = RESPONSES[index]
-    parser, got = parse(data, method, cuts)
+    parser, received = parse(data, method, cuts)
     assert parser.head is not None
-    assert (parser.head.status, parser.framing, got, parser.complete) == (
+    assert (parser.head.status, parser.framing, received, parser.complete) == (
         status,
         framing,
         body,
@@ -71,13 +71,13 @@ def check(index: int, cuts: list[int]) -> None:
 
 
 @pytest.mark.parametrize("index", range(len(RESPONSES)))
-def test_whole_and_byte_by_byte(index: int) -> None:
+def test_a_response_is_parsed_whole_and_byte_by_byte(index: int) -> None:
     check(index, [])
     check(index, list(range(len(RESPONSES[index][0]))))
 
 
 @given(st.integers(0, len(RESPONSES) - 1), st.lists(st.integers(0, 10_000), max_size=12))
-def test_cut_anywhere(index: int, cuts: list[int]) -> None:
+def test_a_response_is_parsed_with_any_cuts(index: int, cuts: list[int]) -> None:
     check(index, cuts)
 
 
@@ -111,13 +111,13 @@ def test_head_trailers_interim_and_transfer_codings_are_kept() -> None:
         (b"HTTP/1.1 101 S\r\n\r\n", "switched protocols"),
     ],
 )
-def test_what_is_no_response_is_named(data: bytes, why: str) -> None:
+def test_an_invalid_response_is_reported(data: bytes, why: str) -> None:
     with pytest.raises(RemoteProtocolError) as caught:
         ResponseParser().receive_data(data)
     assert why in str(caught.value)
 
 
-def test_a_broken_chunk_leaves_what_came_before_it() -> None:
+def test_body_bytes_before_an_invalid_chunk_are_kept() -> None:
     parser = ResponseParser()
     with pytest.raises(RemoteProtocolError, match="chunk size"):
         parser.receive_data(OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n")
@@ -126,7 +126,7 @@ def test_a_broken_chunk_leaves_what_came_before_it() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000, 65536])
-def test_a_head_without_end_is_bounded(size: int) -> None:
+def test_an_endless_head_is_bounded(size: int) -> None:
     parser = ResponseParser(max_head_bytes=5000)
     endless = [OK, *[b"X-Filler: " + b"y" * size + b"\r\n"] * 1000]
     with pytest.raises(RemoteProtocolError, match="head is larger than 5000 bytes"):
@@ -134,21 +134,21 @@ def test_a_head_without_end_is_bounded(size: int) -> None:
     assert parser.received_bytes < 5000 + len(endless[-1])
 
 
-def test_interim_heads_count_into_the_bound() -> None:
+def test_interim_heads_count_towards_the_bound() -> None:
     parser = ResponseParser(max_head_bytes=1000)
     with pytest.raises(RemoteProtocolError, match="larger than 1000"):
         feed(parser, [b"HTTP/1.1 100 Continue\r\n\r\n"] * 100)
 
 
 @pytest.mark.parametrize("filler", [b"T: " + b"x" * 90 + b"\r\n", b"x" * 95])
-def test_trailers_without_end_are_bounded(filler: bytes) -> None:
+def test_endless_trailers_are_bounded(filler: bytes) -> None:
     parser = ResponseParser(max_head_bytes=1000)
     parser.receive_data(OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nT: ")
     with pytest.raises(RemoteProtocolError, match="larger than 1000"):
         feed(parser, [filler] * 100)
 
 
-def test_a_long_body_does_not_count_into_the_bound() -> None:
+def test_the_body_does_not_count_towards_the_bound() -> None:
     parser = ResponseParser(max_head_bytes=1000)
     parser.receive_data(OK + b"Transfer-Encoding: chunked\r\n\r\n")
     for _ in range(1000):
@@ -156,12 +156,12 @@ def test_a_long_body_does_not_count_into_the_bound() -> None:
 
 
 @given(st.lists(st.binary(max_size=60), max_size=6))
-def test_no_bytes_break_the_parser(pieces: list[bytes]) -> None:
+def test_errors_are_one_line_for_any_bytes(pieces: list[bytes]) -> None:
     for start in (b"", OK, OK + b"Transfer-Encoding: chunked\r\n\r\n"):
         parser = ResponseParser(max_head_bytes=200)
-        said = ""
+        message = ""
         try:
             feed(parser, [start, *pieces])
         except RemoteProtocolError as error:
-            said = str(error)
-        assert "\n" not in said
+            message = str(error)
+        assert "\n" not in message

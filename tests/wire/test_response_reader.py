@@ -1,4 +1,4 @@
-"""Reads in, head and arrivals out; faults become endings."""
+"""Head, arrivals and endings of a response, from its reads."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ GZIP = OK + b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def feed(
-    *pieces: bytes, method: str = "GET", most: int = 1000, stamped: bool = True
+    *pieces: bytes, method: str = "GET", max_body_bytes: int = 1000, stamped: bool = True
 ) -> tuple[ResponseReader, list[Arrival | None]]:
-    reader = ResponseReader(method=method, max_head_bytes=1000, max_body_bytes=most)
+    reader = ResponseReader(method=method, max_head_bytes=1000, max_body_bytes=max_body_bytes)
     reads = [TimestampedRead(piece, 100 + i, 7, stamped) for i, piece in enumerate(pieces)]
     return reader, [reader.receive(read) for read in reads]
 
 
-def test_each_read_with_body_bytes_is_an_arrival_with_its_stamp() -> None:
+def test_each_read_with_body_bytes_is_an_arrival_with_its_timestamp() -> None:
     reader, arrivals = feed(
         OK,
         b"Transfer-Encoding: chunked\r\n\r\n" + chunk(b"a"),
@@ -53,7 +53,7 @@ def test_each_read_with_body_bytes_is_an_arrival_with_its_stamp() -> None:
     )
 
 
-def test_a_coded_read_tells_its_coded_size_and_may_be_unreadable_yet() -> None:
+def test_an_arrival_of_coded_data_has_its_coded_size() -> None:
     coded = gzip.compress(b"hello", mtime=0)
     _, arrivals = feed(GZIP, chunk(coded[:10]), chunk(coded[10:]), b"0\r\n\r\n")
     assert arrivals == [
@@ -64,7 +64,7 @@ def test_a_coded_read_tells_its_coded_size_and_may_be_unreadable_yet() -> None:
     ]
 
 
-def test_one_read_without_a_stamp_makes_it_the_user_s_clock() -> None:
+def test_one_read_without_a_timestamp_makes_the_clock_user() -> None:
     assert feed(CHUNKED, chunk(b"a"), stamped=False)[0].clock == "user"
 
 
@@ -102,7 +102,9 @@ def test_a_response_without_a_body_is_complete_with_its_head(
         (GZIP_HEAD, True, Ending.CLOSED, None),
     ],
 )  # fmt: skip
-def test_what_a_close_means(start: bytes, clean: bool, ending: Ending, why: str | None) -> None:
+def test_the_ending_after_a_close_depends_on_the_framing(
+    start: bytes, clean: bool, ending: Ending, why: str | None
+) -> None:
     reader, _ = feed(start)
     reader.receive_eof(200, clean=clean)
     assert (reader.ending, reader.ended_ns) == (ending, 200)
@@ -145,7 +147,7 @@ def test_a_fault_in_the_body_is_an_ending(
 
 
 @pytest.mark.parametrize(
-    ("start", "body", "taken"),
+    ("start", "body", "expected"),
     [
         (OK + b"\r\n", b"x" * 1000, (1000, None)),
         (OK + b"\r\n", b"x" * 1001, (1000, Ending.LIMIT)),
@@ -155,7 +157,7 @@ def test_a_fault_in_the_body_is_an_ending(
             gzip.compress(b"x" * 1001, mtime=0),
             (1000, Ending.LIMIT),
         ),
-        # Nothing to read in it, without end.
+        # Coded data without output, beyond the bound.
         (
             GZIP_HEAD,
             gzip.compress(b"", mtime=0) * 60,
@@ -163,12 +165,12 @@ def test_a_fault_in_the_body_is_an_ending(
         ),
     ],
 )
-def test_the_body_is_bounded_readable_and_coded(
-    start: bytes, body: bytes, taken: tuple[int, Ending | None]
+def test_the_decoded_and_the_coded_body_are_bounded(
+    start: bytes, body: bytes, expected: tuple[int, Ending | None]
 ) -> None:
     reader, arrivals = feed(start, body)
     assert arrivals[1] is not None
-    assert (len(arrivals[1].data), reader.ending) == taken
+    assert (len(arrivals[1].data), reader.ending) == expected
 
 
 @pytest.mark.parametrize("data", [b"SSH-2.0-x\r\n", b"HTTP/1.1 101 S\r\n\r\n", b"x" * 2000])
@@ -178,7 +180,7 @@ def test_a_fault_before_the_head_is_raised(data: bytes) -> None:
 
 
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=8), st.lists(st.integers(0, 2000)))
-def test_cuts_change_neither_bytes_nor_ending(parts: list[bytes], cuts: list[int]) -> None:
+def test_the_result_does_not_depend_on_the_cuts(parts: list[bytes], cuts: list[int]) -> None:
     coded = gzip.compress(b"".join(parts))
     data = (
         GZIP + b"".join(chunk(coded[i : i + 40]) for i in range(0, len(coded), 40)) + b"0\r\n\r\n"

@@ -1,4 +1,4 @@
-"""URLs: what they say, what they hide, and what is refused."""
+"""URLs: parsing, redaction of credentials, and rejection of invalid ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from undam.wire.url import Target, follow, is_loopback, parse_url, redacted
         ("http://a.test:/", Target("http", "a.test", 80, "/")),
     ],
 )
-def test_a_url_is_read(text: str, target: Target) -> None:
+def test_a_url_is_parsed(text: str, target: Target) -> None:
     assert parse_url(text) == target
 
 
@@ -52,7 +52,7 @@ def test_a_url_is_read(text: str, target: Target) -> None:
         ("http://ü" + "a" * 80 + ".test/", "not a valid name"),
     ],
 )
-def test_what_is_no_url_is_refused_with_the_reason(text: str, why: str) -> None:
+def test_an_invalid_url_is_rejected_with_the_reason(text: str, why: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_url(text)
     assert why in str(caught.value)
@@ -70,20 +70,20 @@ def test_what_is_no_url_is_refused_with_the_reason(text: str, why: str) -> None:
         "http://user:hunter2 @a.test/",
     ],
 )
-def test_no_refusal_shows_credentials(text: str) -> None:
+def test_no_error_contains_credentials(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_url(text)
     assert "hunter2" not in str(caught.value)
 
 
-def test_no_text_of_a_target_shows_credentials() -> None:
+def test_no_text_of_a_target_contains_credentials() -> None:
     target = parse_url("https://user:hunter2@a.test:8443/x")
     assert target.text == "https://a.test:8443/x"
     assert "hunter2" not in repr(target)
     assert redacted("https://user:hunter2@a.test/x") == "https://…@a.test/x"
 
 
-def test_the_authority_leaves_out_the_default_port_and_the_zone() -> None:
+def test_the_authority_omits_the_default_port_and_the_zone() -> None:
     assert parse_url("https://a.test:443/").authority == "a.test"
     assert parse_url("http://[fe80::1%25eth0]:8000/").authority == "[fe80::1]:8000"
 
@@ -110,13 +110,13 @@ def test_a_redirect_keeps_credentials_within_the_origin_only() -> None:
 
 
 @pytest.mark.parametrize("location", ["mailto:x@a.test", "http://[", "gopher://a.test/"])
-def test_a_redirect_to_what_is_no_url_is_refused(location: str) -> None:
+def test_a_redirect_to_an_invalid_url_is_rejected(location: str) -> None:
     with pytest.raises(UsageError):
         follow(parse_url("http://a.test/"), location)
 
 
 @pytest.mark.parametrize(
-    ("host", "here"),
+    ("host", "loopback"),
     [
         ("localhost", True),
         ("api.localhost.", True),
@@ -131,19 +131,19 @@ def test_a_redirect_to_what_is_no_url_is_refused(location: str) -> None:
         ("fe80::1%eth0", False),
     ],
 )
-def test_loopback_is_known_by_name(host: str, here: bool) -> None:
-    assert is_loopback(host) is here
+def test_loopback_hosts_are_detected_by_name_and_address(host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback
 
 
 @given(st.text(max_size=40))
 def test_any_text_is_a_url_or_a_usage_error(text: str) -> None:
     for candidate in (text, f"http://{text}", f"http://a.test/{text}"):
-        said, target = "", Target("http", "a", 80, "/")
+        message, target = "", Target("http", "a", 80, "/")
         try:
             target = parse_url(candidate)
         except UsageError as error:
-            said = str(error)
-        assert "\n" not in said
+            message = str(error)
+        assert "\n" not in message
         assert target.path.startswith("/")
         assert (target.host + target.path).isascii()
         assert not any(c in target.host + target.path for c in "\r\n \0")

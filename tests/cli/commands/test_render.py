@@ -1,4 +1,4 @@
-"""`undam render`: complete texts of every dialect, and nothing in them that was not meant."""
+"""`undam render`: complete configurations of every dialect, and validation of its options."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ UPSTREAM = ("--upstream", "http://127.0.0.1:9123")
 
 
 @each_dialect
-def test_what_is_written_names_the_upstream_and_is_clean(name: str) -> None:
-    said = call("render", name, *UPSTREAM, "--path", "/v1/", "--idle", "600")
-    assert said.code == 0
-    assert "127.0.0.1" in said.out
-    assert "9123" in said.out
-    assert said.out.endswith("\n")
-    linted = call("lint", "-", "--dialect", name, stdin=said.out)
+def test_a_rendered_configuration_names_the_upstream_and_is_clean(name: str) -> None:
+    result = call("render", name, *UPSTREAM, "--path", "/v1/", "--idle", "600")
+    assert result.code == 0
+    assert "127.0.0.1" in result.out
+    assert "9123" in result.out
+    assert result.out.endswith("\n")
+    linted = call("lint", "-", "--dialect", name, stdin=result.out)
     assert (linted.code, "no findings" in linted.out) == (0, True), linted.out
 
 
 @each_dialect
-def test_it_is_recognised_for_what_it_is(name: str) -> None:
+def test_a_rendered_configuration_is_recognised_as_its_dialect(name: str) -> None:
     text = call("render", name, *UPSTREAM, "--path", "/v1/").out
     assert call("lint", "-", "--dialect", name, "--json", stdin=text).json["problems"] == []
 
 
-def test_it_goes_to_a_file_or_into_json(tmp_path: Path) -> None:
+def test_output_goes_to_a_file_or_into_json(tmp_path: Path) -> None:
     text = call("render", "nginx", *UPSTREAM).out
     file = tmp_path / "nginx.conf"
-    said = call("render", "nginx", *UPSTREAM, "--output", str(file))
-    assert (said.out, file.read_text()) == ("", text)
-    told = call("render", "nginx", *UPSTREAM, "--json").json
-    assert told == {
+    result = call("render", "nginx", *UPSTREAM, "--output", str(file))
+    assert (result.out, file.read_text()) == ("", text)
+    output = call("render", "nginx", *UPSTREAM, "--json").json
+    assert output == {
         "schema": 1, "command": "render", "dialect": "nginx", "text": text, "output": None
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("given", "written"),
+    ("upstream", "origin"),
     [
         ("http://model:9000", "http://model:9000"),
         ("model:9000/", "http://model:9000"),
@@ -52,12 +52,12 @@ def test_it_goes_to_a_file_or_into_json(tmp_path: Path) -> None:
         ("HTTP://[::1]:9000", "http://[::1]:9000"),
     ],
 )
-def test_forms_of_an_upstream(given: str, written: str) -> None:
-    assert f"proxy_pass {written};" in call("render", "nginx", "--upstream", given).out
+def test_an_upstream_is_normalized_to_an_origin(upstream: str, origin: str) -> None:
+    assert f"proxy_pass {origin};" in call("render", "nginx", "--upstream", upstream).out
 
 
 @pytest.mark.parametrize(
-    ("args", "complaint"),
+    ("args", "message"),
     [
         (("--upstream", "https://model"), "--upstream: HTTPS is not supported"),
         (("--upstream", "http://model:9000/v1"), "--upstream .*without a path"),
@@ -83,13 +83,11 @@ def test_forms_of_an_upstream(given: str, written: str) -> None:
         ((*UPSTREAM, "--listen", "127.0.0.1:٣"), "--listen"),
     ],
 )  # fmt: skip
-def test_what_could_mean_more_in_a_configuration_is_refused(
-    args: tuple[str, ...], complaint: str
-) -> None:
-    with pytest.raises(UsageError, match=complaint):
+def test_values_with_special_characters_are_rejected(args: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         call("render", "nginx", *args)
 
 
-def test_unknown_dialect_is_answered_with_the_known_ones() -> None:
+def test_an_unknown_dialect_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(UsageError, match=f"there is no dialect 'iis'; known: {', '.join(NAMES)}"):
         call("render", "iis", *UPSTREAM)

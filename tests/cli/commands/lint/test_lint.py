@@ -1,4 +1,4 @@
-"""`undam lint`: what it says, in which form, and how it ends."""
+"""`undam lint`: output formats, exit codes and error messages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ http {
 """
 GOOD = BAD.replace("proxy_pass", "proxy_buffering off;\n            proxy_pass")
 INFO = GOOD.replace("proxy_pass", "proxy_set_header X-Accel-Buffering no;\n            proxy_pass")
-BROKEN = "events {}\nhttp {\n"
+INVALID = "events {}\nhttp {\n"
 TEXT = """\
 nginx.conf:5:13 NGX101 proxy-buffering-on: proxy_buffering is on and the upstream is spoken to in \
 HTTP/1.0: the stream comes in blocks of 4 KB
@@ -36,118 +36,118 @@ HTTP/1.0: the stream comes in blocks of 4 KB
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def put(name: str, text: str) -> str:
-    """A file in the working directory."""
+def write(name: str, text: str) -> str:
+    """Write a file below the working directory and return its path."""
     Path(name).parent.mkdir(parents=True, exist_ok=True)
     Path(name).write_text(text, "utf-8", newline="")
     return name
 
 
-def test_text_has_the_line_a_caret_the_fix_and_a_summary() -> None:
-    said = call("lint", put("nginx.conf", BAD))
-    assert (said.code, said.out, said.err) == (1, TEXT, "")
+def test_text_shows_the_line_carets_the_fix_and_a_summary() -> None:
+    result = call("lint", write("nginx.conf", BAD))
+    assert (result.code, result.out, result.err) == (1, TEXT, "")
 
 
-def test_caret_stands_under_the_word_behind_tabs_wide_and_odd_characters() -> None:
+def test_carets_are_aligned_after_tabs_wide_and_escaped_characters() -> None:
     odd = BAD.replace("            proxy_pass", "\t\t# \n\tset $a 表\x9b; proxy_pass")
     assert odd != BAD
-    said = call("lint", put("nginx.conf", odd)).out
-    _, line, marks, *_ = said.splitlines()
+    out = call("lint", write("nginx.conf", odd)).out
+    _, line, marks, *_ = out.splitlines()
     assert line.endswith("    set $a 表\\x9b; proxy_pass http://127.0.0.1:9000;")
     # The wide character takes two cells.
     assert marks.index("^") == line.index("proxy_pass") + 1
-    assert "\x9b" not in said
+    assert "\x9b" not in out
 
 
-def test_of_a_very_long_line_the_part_around_the_word_is_shown() -> None:
+def test_a_long_line_is_shortened_around_the_marked_text() -> None:
     long = BAD.replace("proxy_pass", f"set $a {'x' * 5000}; proxy_pass").replace(
         "9000;", f"9000; set $b {'y' * 5000};"
     )
-    said = call("lint", put("nginx.conf", long)).out
-    assert max(map(len, said.splitlines())) < 200
-    line, marks = said.splitlines()[1:3]
+    out = call("lint", write("nginx.conf", long)).out
+    assert max(map(len, out.splitlines())) < 200
+    line, marks = out.splitlines()[1:3]
     assert line[marks.index("^") :].startswith("proxy_pass http")
 
 
-def test_clean_and_info_exit_0() -> None:
-    said = call("lint", put("nginx.conf", GOOD))
-    assert (said.code, said.out) == (0, "no findings in 1 file\n")
-    said = call("lint", put("nginx.conf", INFO))
-    assert said.code == 0
-    assert "1 info" in said.out
+def test_the_exit_code_is_0_without_errors_and_warnings() -> None:
+    result = call("lint", write("nginx.conf", GOOD))
+    assert (result.code, result.out) == (0, "no findings in 1 file\n")
+    result = call("lint", write("nginx.conf", INFO))
+    assert result.code == 0
+    assert "1 info" in result.out
 
 
-def test_syntax_error_is_named_with_its_place_and_others_are_linted() -> None:
-    put("conf/broken/nginx.conf", BROKEN)
-    put("conf/bad/nginx.conf", BAD)
+def test_a_syntax_error_is_reported_with_its_position_and_other_files_are_linted() -> None:
+    write("conf/invalid/nginx.conf", INVALID)
+    write("conf/bad/nginx.conf", BAD)
     for form in ("text", "json", "sarif", "github"):
-        said = call("lint", "conf", "--format", form)
-        assert said.code == 2
-        assert "NGX101" in said.out
-        assert said.err.startswith("undam: conf/broken/nginx.conf:2:1: ")
-        assert len(said.err.splitlines()) == 1
+        result = call("lint", "conf", "--format", form)
+        assert result.code == 2
+        assert "NGX101" in result.out
+        assert result.err.startswith("undam: conf/invalid/nginx.conf:2:1: ")
+        assert len(result.err.splitlines()) == 1
 
 
-def test_missing_unknown_and_binary_files_are_named() -> None:
-    put("notes", "just words\n")
+def test_missing_unknown_and_binary_files_are_reported() -> None:
+    write("notes", "plain text\n")
     Path("picture").write_bytes(b"\0\1\2")
-    said = call("lint", "gone.conf", "notes", "picture", put("nginx.conf", GOOD))
-    assert said.code == 2
-    assert said.out == "no findings in 1 file\n"
-    assert said.err.splitlines() == [
+    result = call("lint", "gone.conf", "notes", "picture", write("nginx.conf", GOOD))
+    assert result.code == 2
+    assert result.out == "no findings in 1 file\n"
+    assert result.err.splitlines() == [
         "undam: gone.conf: No such file or directory",
         "undam: notes: is not a configuration of a known dialect; specify it with --dialect",
         "undam: picture: is not text",
     ]
-    quiet = call("lint", "notes", "picture", "nginx.conf", "--skip-unknown")
-    assert (quiet.code, quiet.err) == (0, "")
+    skipped = call("lint", "notes", "picture", "nginx.conf", "--skip-unknown")
+    assert (skipped.code, skipped.err) == (0, "")
 
 
-def test_standard_input_is_read_once() -> None:
-    said = call("lint", "-", stdin=BAD)
-    assert said.code == 1
-    assert said.out.startswith("-:5:13 NGX101 ")
+def test_standard_input_is_linted_once() -> None:
+    result = call("lint", "-", stdin=BAD)
+    assert result.code == 1
+    assert result.out.startswith("-:5:13 NGX101 ")
     with pytest.raises(UsageError, match="only once"):
         call("lint", "-", "-", stdin=BAD)
 
 
-def test_dialect_can_be_given() -> None:
-    part = "location /v1/ { proxy_pass http://127.0.0.1:9000; }\n"
-    name = put("part.inc", part)
+def test_the_dialect_of_a_named_file_can_be_set() -> None:
+    text = "location /v1/ { proxy_pass http://127.0.0.1:9000; }\n"
+    name = write("part.inc", text)
     assert call("lint", name, "--dialect", "nginx").code == 1
     with pytest.raises(UsageError, match=r"there is no dialect 'ngnix'; known: .*nginx"):
         call("lint", name, "--dialect", "ngnix")
 
 
-def test_dialect_takes_only_its_files_from_folders() -> None:
-    put("a/nginx.conf", BAD)
-    put("a/haproxy.cfg", "frontend a\n    bind :80\n")
-    put("a/words", "words\n")
+def test_only_files_of_the_given_dialect_are_linted_in_folders() -> None:
+    write("a/nginx.conf", BAD)
+    write("a/haproxy.cfg", "frontend a\n    bind :80\n")
+    write("a/words", "words\n")
     assert call("lint", "a", "--dialect", "nginx", "--json").json["files"] == ["a/nginx.conf"]
 
 
-def test_no_path_is_a_usage_error() -> None:
+def test_a_missing_path_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="missing PATH"):
         call("lint")
 
 
-def test_nothing_to_lint_is_said() -> None:
+def test_a_folder_without_configurations_is_reported() -> None:
     Path("empty").mkdir()
-    said = call("lint", "empty")
-    assert (said.code, said.out) == (0, "no configuration of a known dialect\n")
+    result = call("lint", "empty")
+    assert (result.code, result.out) == (0, "no configuration of a known dialect\n")
 
 
-def test_json_has_what_is_promised() -> None:
-    said = call("lint", put("nginx.conf", BAD), "--format", "json")
-    (one,) = said.json["findings"]
-    assert said.json["schema"] == 1
-    assert said.json["command"] == "lint"
-    assert said.json["files"] == ["nginx.conf"]
-    assert said.json["problems"] == said.json["unread"] == []
+def test_json_has_the_documented_fields() -> None:
+    result = call("lint", write("nginx.conf", BAD), "--format", "json")
+    (one,) = result.json["findings"]
+    assert result.json["schema"] == 1
+    assert result.json["command"] == "lint"
+    assert result.json["files"] == ["nginx.conf"]
+    assert result.json["problems"] == result.json["unread"] == []
     assert one.pop("message").startswith("proxy_buffering is on")
     edit = one["fix"]["edits"][0]
     assert (edit["line"], edit["column"]) == (edit["end_line"], edit["end_column"])
@@ -169,10 +169,10 @@ def test_json_has_what_is_promised() -> None:
             "diff": ["+            proxy_buffering off;"],
         },
     }
-    assert call("lint", "nginx.conf", "--json").out == said.out
+    assert call("lint", "nginx.conf", "--json").out == result.out
 
 
-def test_fix_of_a_finding_that_no_edit_mends_is_null() -> None:
+def test_a_finding_without_a_fix_has_null_in_json() -> None:
     rules = Path(__file__).parents[3] / "rules"
     (one,) = call("lint", str(rules / "ENV105" / "bad.yaml"), "--json").json["findings"]
     assert one["fix"] is None
@@ -180,9 +180,9 @@ def test_fix_of_a_finding_that_no_edit_mends_is_null() -> None:
     assert "no automatic fix; see: undam explain ENV105" in text
 
 
-def test_json_goes_to_a_file_beside_the_text() -> None:
-    name = put("nginx.conf", BAD)
-    for _ in range(2):  # a report of ours is written over
+def test_json_in_a_file_is_written_in_addition_to_the_text() -> None:
+    name = write("nginx.conf", BAD)
+    for _ in range(2):  # an earlier report is overwritten
         assert call("lint", name, "--json", "out.json").out == TEXT
         assert json.loads(Path("out.json").read_text())["command"] == "lint"
 
@@ -190,22 +190,22 @@ def test_json_goes_to_a_file_beside_the_text() -> None:
 @pytest.mark.parametrize(
     "args", [("--json", "nginx.conf"), ("--json", "nginx.conf", "b.conf"), ("--json", "a")]
 )
-def test_json_before_a_path_never_writes_over_it(args: tuple[str, ...]) -> None:
-    put("nginx.conf", BAD)
-    put("b.conf", GOOD)
-    put("a/nginx.conf", BAD)
-    said = call("lint", *args)
-    assert said.codes == ["NGX101"]
+def test_json_before_a_path_does_not_overwrite_the_file(args: tuple[str, ...]) -> None:
+    write("nginx.conf", BAD)
+    write("b.conf", GOOD)
+    write("a/nginx.conf", BAD)
+    result = call("lint", *args)
+    assert result.codes == ["NGX101"]
     assert Path("nginx.conf").read_text() == BAD
 
 
-def test_unwritable_json_is_told_before_the_run() -> None:
+def test_an_unwritable_json_file_is_reported_before_the_run() -> None:
     with pytest.raises(UsageError, match="--json no/such"):
-        call("lint", put("nginx.conf", BAD), "--json", "no/such")
+        call("lint", write("nginx.conf", BAD), "--json", "no/such")
 
 
-def test_annotations_escape_what_parts_them() -> None:
-    name = put("a,b:c%d\ne/nginx.conf", BAD)
+def test_annotations_escape_separators() -> None:
+    name = write("a,b:c%d\ne/nginx.conf", BAD)
     (line,) = call("lint", name, "--format", "github").out.splitlines()
     assert line.startswith(
         "::error file=a%2Cb%3Ac%25d%0Ae/nginx.conf,line=5,endLine=5,col=13,endColumn=45,"
@@ -213,9 +213,9 @@ def test_annotations_escape_what_parts_them() -> None:
     )
 
 
-def test_annotations_of_info_and_of_a_broken_file() -> None:
-    put("a/nginx.conf", INFO)
-    put("b/nginx.conf", BROKEN)
+def test_annotations_of_an_info_and_of_an_invalid_file() -> None:
+    write("a/nginx.conf", INFO)
+    write("b/nginx.conf", INVALID)
     lines = call("lint", "a", "b", "--format", "github").out.splitlines()
     assert [line.split(" ", 1)[0] for line in lines] == ["::notice", "::error"]
     assert lines[1].startswith(
@@ -223,23 +223,23 @@ def test_annotations_of_info_and_of_a_broken_file() -> None:
     )
 
 
-def test_message_cannot_begin_a_command_of_its_own() -> None:
-    evil = BAD.replace("http://127.0.0.1:9000", '"http://a\n::set-output name=x::y"')
+def test_a_message_cannot_inject_a_workflow_command() -> None:
+    hostile = BAD.replace("http://127.0.0.1:9000", '"http://a\n::set-output name=x::y"')
     for form in ("github", "text"):
-        out = call("lint", put("nginx.conf", evil), "--format", form).out
+        out = call("lint", write("nginx.conf", hostile), "--format", form).out
         assert not [line for line in out.splitlines() if line.startswith("::set")]
 
 
-def test_names_and_lines_cannot_steer_a_terminal() -> None:
-    evil = BAD.replace("9000", "9000\x1b]0;title\x07")
-    said = call("lint", put("a\x1b[2J/nginx.conf", evil), put("b\x1b[2J.conf", BROKEN))
-    assert "\x1b" not in said.out + said.err
-    assert "\x07" not in said.out + said.err
+def test_names_and_lines_cannot_control_the_terminal() -> None:
+    hostile = BAD.replace("9000", "9000\x1b]0;title\x07")
+    result = call("lint", write("a\x1b[2J/nginx.conf", hostile), write("b\x1b[2J.conf", INVALID))
+    assert "\x1b" not in result.out + result.err
+    assert "\x07" not in result.out + result.err
 
 
-def test_unread_parts_are_told() -> None:
+def test_unread_parts_are_reported() -> None:
     lua = BAD.replace("proxy_pass", "content_by_lua_block { a() }\n            proxy_pass")
-    said = call("lint", put("nginx.conf", lua))
-    assert "nginx.conf:5: not read: the Lua of content_by_lua_block\n" in said.out
-    told = call("lint", "nginx.conf", "--json").json["unread"]
-    assert told == [{"path": "nginx.conf", "line": 5, "what": "the Lua of content_by_lua_block"}]
+    result = call("lint", write("nginx.conf", lua))
+    assert "nginx.conf:5: not read: the Lua of content_by_lua_block\n" in result.out
+    unread = call("lint", "nginx.conf", "--json").json["unread"]
+    assert unread == [{"path": "nginx.conf", "line": 5, "what": "the Lua of content_by_lua_block"}]

@@ -1,4 +1,4 @@
-"""Lint on whatever lies in folders: findings or a named problem, never a crash."""
+"""Lint and fix of arbitrary files: findings or a reported problem, never a crash."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ WORDS = (*_TEXT.split(), "\n", "\n", "\r\n", "\n\n", "\t")
 
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_corpus_is_linted_and_a_fix_stays_a_fix(path: Path) -> None:
-    said = call("lint", str(path), "--json")
-    assert said.code in {0, 1}
-    assert said.json["problems"] == []
-    mended = call("fix", "-", "--write", "--unsafe", stdin=path.read_bytes())
-    if mended.code == 1:
-        assert call("fix", "-", "--write", "--unsafe", stdin=mended.raw).code == 0
+def test_the_corpus_is_linted_and_a_second_fix_changes_nothing(path: Path) -> None:
+    result = call("lint", str(path), "--json")
+    assert result.code in {0, 1}
+    assert result.json["problems"] == []
+    fixed = call("fix", "-", "--write", "--unsafe", stdin=path.read_bytes())
+    if fixed.code == 1:
+        assert call("fix", "-", "--write", "--unsafe", stdin=fixed.raw).code == 0
 
 
-def test_tree_of_the_project_itself() -> None:
+def test_the_project_itself_is_linted() -> None:
     assert call("lint", str(TESTS / "lint"), str(TESTS / "rules")).code == 1
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_random_words_under_any_name(seed: int, tmp_path: Path) -> None:
-    chosen = random.Random(seed)
+def test_random_words_in_files_of_any_name(seed: int, tmp_path: Path) -> None:
+    rng = random.Random(seed)
     for name in (
         "nginx.conf", "haproxy.cfg", "envoy.yaml", "traefik.toml", "default.vcl", "squid.conf",
         "lighttpd.conf", "records.config", "Caddyfile", "httpd.conf", "values.json", "odd", "x.yml",
     ):  # fmt: skip
-        text = " ".join(chosen.choices(WORDS, k=chosen.randrange(60)))
+        text = " ".join(rng.choices(WORDS, k=rng.randrange(60)))
         (tmp_path / name).write_bytes(text.encode("utf-8", "surrogateescape"))
-    said = call("lint", str(tmp_path))
-    assert said.code in {0, 1, 2}
-    assert (said.code == 2) == bool(said.err)
+    result = call("lint", str(tmp_path))
+    assert result.code in {0, 1, 2}
+    assert (result.code == 2) == bool(result.err)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=300), st.sampled_from([dialect.name for dialect in DIALECTS]))
-def test_any_bytes_as_any_dialect(data: bytes, dialect: str) -> None:
+def test_random_bytes_as_any_dialect(data: bytes, dialect: str) -> None:
     for command in (("lint",), ("fix", "--unsafe")):
-        said = call(*command, "-", "--dialect", dialect, stdin=data)
-        assert (said.code == 2) == bool(said.err)
+        result = call(*command, "-", "--dialect", dialect, stdin=data)
+        assert (result.code == 2) == bool(result.err)

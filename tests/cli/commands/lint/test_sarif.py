@@ -1,4 +1,4 @@
-"""SARIF of lint: what the standard asks, with fixes that other programs can make by regions."""
+"""SARIF of lint: valid by the standard, with fixes that other programs can apply by region."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def log() -> Json:
-    """Of every bad file of every rule, and of a file that is broken."""
+    """Return the log of the bad files of all rules."""
     bad = [str(path) for path in sorted(RULES.glob("*/bad.*"))]
     return call("lint", *bad, "--format", "sarif").json
 
@@ -31,41 +31,40 @@ def results(log: Json) -> list[Json]:
     return list(found)
 
 
-def faults(log: Json) -> list[str]:
-    """What the standard would not take."""
-    found = Draft202012Validator(SARIF_SUBSET).iter_errors(log)
-    return [f"{one.json_path}: {one.message}" for one in found]
+def schema_errors(log: Json) -> list[str]:
+    """Return the violations of the standard's schema."""
+    errors = Draft202012Validator(SARIF_SUBSET).iter_errors(log)
+    return [f"{one.json_path}: {one.message}" for one in errors]
 
 
-def regions(found: Any) -> Iterator[Json]:
-    """Every region anywhere in a log."""
-    if isinstance(found, dict):
-        for key, value in found.items():
+def regions(value: Any) -> Iterator[Json]:
+    """Yield every region of a log."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
             if key in {"region", "deletedRegion"}:
-                yield value
-            yield from regions(value)
-    elif isinstance(found, list):
-        for one in found:
-            yield from regions(one)
+                yield inner
+            yield from regions(inner)
+    elif isinstance(value, list):
+        for item in value:
+            yield from regions(item)
 
 
-def test_log_is_what_the_standard_asks(log: Json) -> None:
+def test_the_log_is_valid_by_the_standard(log: Json) -> None:
     Draft202012Validator.check_schema(SARIF_SUBSET)
-    assert faults(log) == []
+    assert schema_errors(log) == []
     assert "sarif-schema-2.1.0.json" in log["$schema"]
 
 
 @pytest.mark.parametrize(
     "wrong", [{"level": "notice"}, {"colour": "red"}, {"message": "text"}, {"locations": [{}]}]
 )
-def test_what_is_no_sarif_is_refused(log: Json, wrong: Json) -> None:
-    """So that the test above can fail."""
+def test_the_schema_rejects_invalid_logs(log: Json, wrong: Json) -> None:
     run = log["runs"][0]
     result = {**run["results"][0], **wrong}
-    assert len(faults({**log, "runs": [{**run, "results": [result]}]})) == 1
+    assert len(schema_errors({**log, "runs": [{**run, "results": [result]}]})) == 1
 
 
-def test_regions_are_in_order_and_count_from_1(log: Json) -> None:
+def test_regions_are_ordered_and_count_from_1(log: Json) -> None:
     found = list(regions(log))
     assert found
     for one in found:
@@ -74,7 +73,7 @@ def test_regions_are_in_order_and_count_from_1(log: Json) -> None:
         assert start <= (one.get("endLine", start[0]), one.get("endColumn", start[1]))
 
 
-def test_rules_are_all_there_and_results_point_to_theirs(log: Json) -> None:
+def test_all_rules_are_listed_and_results_refer_to_them(log: Json) -> None:
     rules = log["runs"][0]["tool"]["driver"]["rules"]
     assert [rule["id"] for rule in rules] == [rule.code for rule in config_rules()]
     for rule, known in zip(rules, config_rules(), strict=True):
@@ -83,12 +82,12 @@ def test_rules_are_all_there_and_results_point_to_theirs(log: Json) -> None:
         assert rules[one["ruleIndex"]]["id"] == one["ruleId"]
 
 
-def test_replacements_are_the_edits(log: Json) -> None:
-    """Made by regions alone, as another program would, one fix gives what ours gives."""
-    told = {one["path"]: one for one in call(
+def test_replacements_equal_the_edits_in_json(log: Json) -> None:
+    """Apply fixes by region only, as another program would, and compare them with the JSON."""
+    expected = {one["path"]: one for one in call(
         "lint", *[str(path) for path in sorted(RULES.glob("*/bad.*"))], "--json"
     ).json["findings"] if one["fix"]}  # fmt: skip
-    seen = 0
+    equal = 0
     for one in results(log):
         for fix in one.get("fixes", []):
             (change,) = fix["artifactChanges"]
@@ -97,11 +96,11 @@ def test_replacements_are_the_edits(log: Json) -> None:
             edits = [_edit(source, replacement) for replacement in change["replacements"]]
             assert apply_edits(source.text, edits) != source.text
             added = [edit.text for edit in edits]
-            if told[path]["code"] == one["ruleId"] and len(told[path]["fix"]["edits"]) == len(
-                edits
-            ):
-                seen += [edit["text"] for edit in told[path]["fix"]["edits"]] == added
-    assert seen > 30
+            if expected[path]["code"] == one["ruleId"] and len(
+                expected[path]["fix"]["edits"]
+            ) == len(edits):
+                equal += [edit["text"] for edit in expected[path]["fix"]["edits"]] == added
+    assert equal > 30
 
 
 def _edit(source: Source, replacement: Json) -> Edit:
@@ -126,23 +125,23 @@ def test_problems_and_unread_parts_are_notifications(
     Path("lua.conf").write_text(
         "server {\n listen 1;\n location /v1/ { set_by_lua_block $a { b() } }\n}\n"
     )
-    said = call("lint", ".", "gone", "--format", "sarif")
-    assert said.code == 2
-    assert faults(said.json) == []
-    (told,) = said.json["runs"][0]["invocations"]
-    assert told["executionSuccessful"] is False
-    levels = [one["level"] for one in told["toolExecutionNotifications"]]
+    result = call("lint", ".", "gone", "--format", "sarif")
+    assert result.code == 2
+    assert schema_errors(result.json) == []
+    (invocation,) = result.json["runs"][0]["invocations"]
+    assert invocation["executionSuccessful"] is False
+    levels = [one["level"] for one in invocation["toolExecutionNotifications"]]
     assert levels == ["error", "error", "note"]
     uris = {
         one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
-        for one in told["toolExecutionNotifications"]
+        for one in invocation["toolExecutionNotifications"]
     }
     assert uris == {"a%20b/nginx.conf", "gone", "lua.conf"}
-    base = said.json["runs"][0]["originalUriBaseIds"]["%SRCROOT%"]["uri"]
+    base = result.json["runs"][0]["originalUriBaseIds"]["%SRCROOT%"]["uri"]
     assert base == f"{tmp_path.as_uri()}/"
 
 
-def test_standard_input_has_a_place_too() -> None:
+def test_standard_input_has_a_location() -> None:
     text = "server { location /v1/ { proxy_pass http://127.0.0.1:9000; } }\n"
     (one,) = call("lint", "-", "--format", "sarif", stdin=text).json["runs"][0]["results"]
     assert one["locations"][0]["physicalLocation"]["artifactLocation"] == {"uri": "stdin"}

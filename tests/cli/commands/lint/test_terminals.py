@@ -1,4 +1,4 @@
-"""Lint and fix as processes: exit codes, progress on a terminal only, signals, colour."""
+"""Lint and fix as processes: progress, colour, closed pipes and signals."""
 
 from __future__ import annotations
 
@@ -21,21 +21,25 @@ BAD = "http {\n server {\n  location /v1/ {\n   proxy_pass http://127.0.0.1:9000
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Files enough that a bar can be seen."""
+    """Create enough files for the progress bar to appear."""
     for number in range(300):
         (tmp_path / f"{number}.conf").write_text(BAD)
     return tmp_path
 
 
 def on_terminal(start: StartCommand, *args: str, **env: str) -> tuple[int, str, str]:
-    """Exit code, standard output (a pipe) and what a terminal as standard error gets."""
+    """Run a command with a terminal as standard error.
+
+    Returns:
+        Exit code, standard output, and the bytes that the terminal received, decoded.
+    """
     master, slave = pty.openpty()
-    shown = bytearray()
+    received = bytearray()
 
     def read() -> None:
         try:
-            while more := os.read(master, 4096):
-                shown.extend(more)
+            while data := os.read(master, 4096):
+                received.extend(data)
         except OSError:
             return
 
@@ -46,7 +50,7 @@ def on_terminal(start: StartCommand, *args: str, **env: str) -> tuple[int, str, 
     out, _ = process.communicate(timeout=60)
     reader.join(60)
     os.close(master)
-    return process.returncode, out.decode(), shown.decode()
+    return process.returncode, out.decode(), received.decode()
 
 
 def test_progress_is_shown_only_on_a_terminal(
@@ -59,10 +63,10 @@ def test_progress_is_shown_only_on_a_terminal(
     assert piped.err == ""
     assert "/300" in shown
     assert re.search(r"\d+\.conf", shown)
-    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")  # the cursor is there again
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")  # the cursor is visible again
 
 
-def test_colours_are_for_terminals_and_can_be_refused(start: StartCommand, tree: Path) -> None:
+def test_no_color_disables_colours_on_a_terminal(start: StartCommand, tree: Path) -> None:
     master, slave = pty.openpty()
     for env, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
         process = start(
@@ -74,9 +78,9 @@ def test_colours_are_for_terminals_and_can_be_refused(start: StartCommand, tree:
     os.close(master)
 
 
-def test_diff_on_a_terminal_cannot_steer_it(start: StartCommand, tmp_path: Path) -> None:
+def test_a_diff_cannot_control_the_terminal(start: StartCommand, tmp_path: Path) -> None:
     file = tmp_path / "nginx.conf"
-    file.write_text(BAD.replace("  location", "# \x1b]0;evil\x07\n  location"))
+    file.write_text(BAD.replace("  location", "# \x1b]0;hostile\x07\n  location"))
     master, slave = pty.openpty()
     process = start("fix", str(file), stdout=slave, env={"TERM": "xterm", "NO_COLOR": "1"})
     process.wait(60)
@@ -95,7 +99,7 @@ def test_usage_errors_are_one_line(run: RunCommand, tmp_path: Path) -> None:
         assert ran.line
 
 
-def test_reader_that_leaves_changes_no_exit_code(start: StartCommand, tree: Path) -> None:
+def test_a_closed_pipe_does_not_change_the_exit_code(start: StartCommand, tree: Path) -> None:
     for command in (
         ["lint"],
         ["fix"],
@@ -111,12 +115,12 @@ def test_reader_that_leaves_changes_no_exit_code(start: StartCommand, tree: Path
         assert process.wait(60) == 1
 
 
-def test_signal_while_standard_input_is_awaited(start: StartCommand) -> None:
+def test_a_signal_ends_the_wait_for_standard_input(start: StartCommand) -> None:
     reading, writing = os.pipe()
     process = start("lint", "-", stdin=reading)
     os.close(reading)
     try:
-        with pytest.raises(subprocess.TimeoutExpired):  # it waits
+        with pytest.raises(subprocess.TimeoutExpired):  # it is waiting
             process.wait(1.5)
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=60)

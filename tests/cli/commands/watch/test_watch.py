@@ -1,4 +1,4 @@
-"""`undam watch` as a user meets it: on a terminal, in a pipe, interrupted, with JSON."""
+"""`undam watch` on a terminal, in a pipe, interrupted, and with JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import pytest
 from support.scripted_server import DONE, HEAD, RESET, STREAM, Script, ScriptedServer, chat_chunk
 from undam.record import read_record
 
-pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+pytestmark = pytest.mark.slow  # uses sockets and waits for timeouts
 
 _UNDAM = (sys.executable, "-m", "undam", "watch")
 _LIMIT_S = 60
@@ -36,8 +36,8 @@ _TIMING = re.compile(
 
 
 def _environ(**more: str) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "ANTHROPIC_"))}
-    return {**kept, "PYTHONUNBUFFERED": "", **more}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "ANTHROPIC_"))}
+    return {**inherited, "PYTHONUNBUFFERED": "", **more}
 
 
 def _watch(
@@ -54,13 +54,13 @@ def _server(*scripts: Script, models: bool = True) -> ScriptedServer:
     return ScriptedServer([_MODELS, *scripts] if models else scripts)
 
 
-def _asked(server: ScriptedServer) -> dict[str, Any]:
+def _request_body(server: ScriptedServer) -> dict[str, Any]:
     body = json.loads(server.requests[-1].partition(b"\r\n\r\n")[2])
     assert isinstance(body, dict)
     return body
 
 
-def test_in_a_pipe_the_text_is_plain_and_the_timing_on_standard_error() -> None:
+def test_in_a_pipe_the_text_is_plain_and_the_timing_goes_to_standard_error() -> None:
     script = [STREAM, b": ping\n\n", *_QUICK[1:]]
     with _server(script) as server:
         run = _watch(server.url, "hi")
@@ -70,56 +70,57 @@ def test_in_a_pipe_the_text_is_plain_and_the_timing_on_standard_error() -> None:
     assert run.returncode == 0
 
 
-def test_it_asks_for_what_it_was_told() -> None:
+def test_the_request_has_the_prompt_the_headers_and_the_key() -> None:
     with _server(_QUICK) as server:
         _watch(server.url, "Why?", "-H", "X-Mine: 1", env=_environ(OPENAI_API_KEY="secret-key-1"))
-        asked = _asked(server)
+        body = _request_body(server)
         head = server.requests[-1].lower()
-    assert asked["messages"] == [{"role": "user", "content": "Why?"}]
-    assert asked["model"] == "the-model"
+    assert body["messages"] == [{"role": "user", "content": "Why?"}]
+    assert body["model"] == "the-model"
     assert b"authorization: bearer secret-key-1" in head
     assert b"x-mine: 1" in head
 
 
 @pytest.mark.parametrize("arguments", [(), ("-",)])
-def test_the_prompt_may_come_from_standard_input(arguments: tuple[str, ...]) -> None:
+def test_the_prompt_can_be_read_from_standard_input(arguments: tuple[str, ...]) -> None:
     with _server(_QUICK, models=False) as server:
         _watch("--model", "m", server.url, *arguments, stdin="from a pipe")
-        assert _asked(server)["messages"][0]["content"] == "from a pipe"
+        assert _request_body(server)["messages"][0]["content"] == "from a pipe"
 
 
-def test_an_empty_standard_input_is_a_fault_only_where_it_was_asked_for() -> None:
+def test_an_empty_standard_input_is_an_error_only_for_a_dash() -> None:
     with _server(_QUICK, models=False) as server:
         assert _watch("--model", "m", server.url).returncode == 0
-        assert "120" in _asked(server)["messages"][0]["content"]
+        assert "120" in _request_body(server)["messages"][0]["content"]
         run = _watch("--model", "m", server.url, "-")
     assert run.returncode == 2
-    assert run.stderr == "undam: there is no prompt on standard input\n"
+    assert run.stderr == "undam: the prompt on standard input is empty\n"
 
 
 @pytest.mark.parametrize("base", ["/v1", "/v1/", ""])
-def test_a_base_is_asked_for_its_chat(base: str) -> None:
+def test_a_base_url_means_its_chat_endpoint(base: str) -> None:
     with _server(_QUICK, models=False) as server:
         url = server.url.removesuffix("/v1/chat/completions") + base
         assert _watch("--model", "m", url, "hi").returncode == 0
         assert server.requests[0].startswith(b"POST /v1/chat/completions ")
 
 
-def test_the_base_may_come_from_the_environment() -> None:
+def test_the_base_url_can_be_read_from_the_environment() -> None:
     with _server(_QUICK, models=False) as server:
         base = server.url.removesuffix("/chat/completions")
         run = _watch("--model", "m", "a prompt", env=_environ(OPENAI_BASE_URL=base))
         assert (run.returncode, run.stdout) == (0, "".join(_WORDS) + "\n")
-        assert _asked(server)["messages"][0]["content"] == "a prompt"
+        assert _request_body(server)["messages"][0]["content"] == "a prompt"
 
 
-def test_without_any_url_it_says_what_to_write() -> None:
+def test_a_missing_url_is_an_error_with_an_example() -> None:
     run = _watch()
     assert run.returncode == 2
-    assert run.stderr.startswith("undam: no URL is given, and OPENAI_BASE_URL is not set: undam")
+    message = "undam: missing URL, and OPENAI_BASE_URL is not set; example: undam"
+    assert run.stderr.startswith(message)
 
 
-def test_raw_shows_events_and_comments_with_their_times() -> None:
+def test_raw_shows_events_and_comments_with_arrival_times() -> None:
     body: Script = [STREAM, b"id: 7\nevent: e\ndata: a\ndata: b\n\n", 0.2, b": ping\n\n"]
     with _server(body, models=False) as server:
         url = server.url.replace("/v1/chat/completions", "/events")
@@ -130,10 +131,10 @@ def test_raw_shows_events_and_comments_with_their_times() -> None:
     assert times[1] - times[0] > 0.15
 
 
-def test_no_control_character_of_a_model_comes_through() -> None:
-    said = "a\x1b[2J\x9b31m\rb\tc\nd\x07\u202e\ud800e"
+def test_control_characters_of_the_model_are_escaped() -> None:
+    text = "a\x1b[2J\x9b31m\rb\tc\nd\x07\u202e\ud800e"
     with _server(
-        [STREAM, chat_chunk(said), chat_chunk(finish="stop"), DONE], models=False
+        [STREAM, chat_chunk(text), chat_chunk(finish="stop"), DONE], models=False
     ) as server:
         url = server.url
         plain = _watch("--model", "m", url, "hi").stdout
@@ -143,7 +144,7 @@ def test_no_control_character_of_a_model_comes_through() -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "said"),
+    ("script", "message"),
     [
         ([STREAM, chat_chunk("a")], "UD601"),
         ([STREAM, chat_chunk("a"), 0.1, RESET], "UD602"),
@@ -151,15 +152,15 @@ def test_no_control_character_of_a_model_comes_through() -> None:
         ([STREAM, chat_chunk("a"), b"data: {\n\n", DONE], "not JSON"),
     ],
 )
-def test_a_bad_end_is_told_and_counts(script: Script, said: str) -> None:
+def test_a_faulty_end_is_reported_with_exit_code_1(script: Script, message: str) -> None:
     with _server(script, models=False) as server:
         run = _watch("--model", "m", server.url, "hi")
     assert run.stdout == "a\n"
-    assert said in run.stderr
+    assert message in run.stderr
     assert run.returncode == 1
 
 
-def test_a_held_stream_counts_too() -> None:
+def test_a_held_stream_has_exit_code_1() -> None:
     body = b"".join(chat_chunk(word) for word in _WORDS)
     with _server([STREAM, 0.5, body + chat_chunk(finish="stop") + DONE], models=False) as server:
         run = _watch("--model", "m", server.url, "hi")
@@ -168,7 +169,7 @@ def test_a_held_stream_counts_too() -> None:
     assert run.returncode == 1
 
 
-def test_a_refusal_is_one_line() -> None:
+def test_a_rejected_request_is_one_line_without_secrets() -> None:
     body = b'{"error": "no such key: secret-key-1"}'
     head = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: %d\r\n\r\n" % len(body)
     with _server([head + body], models=False) as server:
@@ -179,26 +180,26 @@ def test_a_refusal_is_one_line() -> None:
     assert "secret-key-1" not in run.stderr
 
 
-def test_a_body_that_is_no_stream_is_shown_as_it_is() -> None:
+def test_a_body_that_is_not_a_stream_is_shown_unchanged() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
     with _server([head + "grüße".encode()], models=False) as server:
         run = _watch(server.url.replace("/v1/chat/completions", "/page"))
     assert run.stdout == "grüße\n"
 
 
-def test_json_stands_alone_on_standard_output() -> None:
+def test_json_on_standard_output_is_the_only_output() -> None:
     with _server(_QUICK, models=False) as server:
         run = _watch("--json", "--model", "m", server.url, "hi")
-    found = json.loads(run.stdout)
+    result = json.loads(run.stdout)
     assert run.returncode == 0
-    assert (found["command"], found["verdict"], found["events"]) == ("watch", "streaming", 12)
-    assert found["text"] == "".join(_WORDS)
-    assert found["complete"] is True
-    assert found["ttft_ms"] < found["e2e_ms"]
-    assert found["itl_ms"]["p50"] <= found["itl_ms"]["p99"] <= found["itl_ms"]["max"]
+    assert (result["command"], result["verdict"], result["events"]) == ("watch", "streaming", 12)
+    assert result["text"] == "".join(_WORDS)
+    assert result["complete"] is True
+    assert result["ttft_ms"] < result["e2e_ms"]
+    assert result["itl_ms"]["p50"] <= result["itl_ms"]["p99"] <= result["itl_ms"]["max"]
 
 
-def test_json_in_a_file_leaves_the_text_on_standard_output(tmp_path: Path) -> None:
+def test_with_json_in_a_file_the_text_stays_on_standard_output(tmp_path: Path) -> None:
     file = tmp_path / "watched.json"
     with _server(_QUICK, models=False) as server:
         run = _watch("--json", str(file), "--model", "m", server.url, "hi")
@@ -206,7 +207,7 @@ def test_json_in_a_file_leaves_the_text_on_standard_output(tmp_path: Path) -> No
     assert json.loads(file.read_text())["schema"] == 1
 
 
-def test_a_record_holds_all_that_came(tmp_path: Path) -> None:
+def test_a_record_contains_the_whole_body(tmp_path: Path) -> None:
     file = tmp_path / "watched.undam"
     with _server(_QUICK, models=False) as server:
         _watch("--record", str(file), "--model", "m", server.url, "hi")
@@ -218,12 +219,12 @@ def test_a_record_holds_all_that_came(tmp_path: Path) -> None:
 
 @pytest.fixture
 def slow() -> Iterator[ScriptedServer]:
-    """A server whose answer takes about two seconds."""
+    """A server whose response takes about two seconds."""
     with _server(_SLOW, models=False) as server:
         yield server
 
 
-def test_tokens_are_in_the_pipe_when_they_come(slow: ScriptedServer) -> None:
+def test_tokens_are_written_when_they_arrive(slow: ScriptedServer) -> None:
     with subprocess.Popen(
         [*_UNDAM, "--model", "m", slow.url, "hi"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as run:
@@ -234,11 +235,11 @@ def test_tokens_are_in_the_pipe_when_they_come(slow: ScriptedServer) -> None:
         assert first.startswith(b"w0 ")
         assert len(first) < len("".join(_WORDS)) / 2
         assert first + rest == "".join(_WORDS).encode() + b"\n"
-        # More than half of the gaps were still to come.
+        # More than half of the stream was still to arrive.
         assert time.monotonic() - at > 0.5
 
 
-def test_a_reader_that_leaves_is_no_fault(slow: ScriptedServer) -> None:
+def test_an_exited_reader_is_not_an_error(slow: ScriptedServer) -> None:
     script = f"{' '.join(_UNDAM)} --raw --model m {slow.url} hi | head -1; exit ${{PIPESTATUS[0]}}"
     run = subprocess.run(
         ["bash", "-c", script], capture_output=True, text=True, timeout=_LIMIT_S, check=False,
@@ -251,7 +252,7 @@ def test_a_reader_that_leaves_is_no_fault(slow: ScriptedServer) -> None:
 @pytest.mark.parametrize(
     ("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "terminated"]
 )
-def test_interrupted_it_still_tells_the_timing(
+def test_an_interrupted_stream_is_reported_with_its_timing(
     slow: ScriptedServer, sent: signal.Signals, code: int
 ) -> None:
     with subprocess.Popen(
@@ -261,12 +262,12 @@ def test_interrupted_it_still_tells_the_timing(
         assert run.stdout is not None
         os.read(run.stdout.fileno(), 65536)
         run.send_signal(sent)
-        _, said = run.communicate(timeout=_LIMIT_S)
-    assert re.match(r"TTFT \d+\.\d ms, .*: unknown; interrupted\n", said), said
+        _, err = run.communicate(timeout=_LIMIT_S)
+    assert re.match(r"TTFT \d+\.\d ms, .*: unknown; interrupted\n", err), err
     assert run.returncode == code
 
 
-def test_interrupted_before_the_answer_it_says_so() -> None:
+def test_an_interruption_before_the_response_is_reported() -> None:
     with (
         _server([10.0], models=False) as server,
         subprocess.Popen(
@@ -278,19 +279,19 @@ def test_interrupted_before_the_answer_it_says_so() -> None:
         while not server.requests and time.monotonic() < deadline:
             time.sleep(0.02)
         run.send_signal(signal.SIGINT)
-        said, complaint = run.communicate(timeout=_LIMIT_S)
-    assert said == ""
-    assert "before an answer began" in complaint
+        out, err = run.communicate(timeout=_LIMIT_S)
+    assert out == ""
+    assert "before the response" in err
     assert run.returncode == 130
 
 
 def _program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         if os.environ.get("CI", "").lower() in {"true", "1"}:
             pytest.fail(f"{name} is not installed: scripts/install-proxies all", pytrace=False)
         pytest.skip(f"{name} is not installed")
-    return found
+    return path
 
 
 def _pane(tmux: list[str]) -> str:
@@ -313,16 +314,16 @@ def test_on_a_terminal_tokens_appear_over_time_with_dim_marks(tmp_path: Path) ->
             check=True, timeout=_LIMIT_S, env=env,
         )  # fmt: skip
         try:
-            seen: list[str] = []
+            screens: list[str] = []
             deadline = time.monotonic() + _LIMIT_S
-            while time.monotonic() < deadline and not (seen and "code " in seen[-1]):
-                seen.append(_pane(tmux))
+            while time.monotonic() < deadline and not (screens and "code " in screens[-1]):
+                screens.append(_pane(tmux))
                 time.sleep(0.1)
         finally:
             subprocess.run([*tmux, "kill-server"], check=False, timeout=_LIMIT_S)
-    counts = {len(re.findall(r"\bw\d+ ", pane)) for pane in seen}
-    assert len(counts) >= 3, counts  # it grew word by word
-    last = seen[-1]
+    counts = {len(re.findall(r"\bw\d+ ", pane)) for pane in screens}
+    assert len(counts) >= 3, counts  # the text grew over time
+    last = screens[-1]
     assert "\x1b[2m·" in last
     assert re.search(r"\[1\.\d s\]", last)
     assert "[x8]" in last
@@ -330,7 +331,7 @@ def test_on_a_terminal_tokens_appear_over_time_with_dim_marks(tmp_path: Path) ->
     assert "code 0" in last
 
 
-def test_no_color_takes_the_escapes_and_leaves_the_marks() -> None:
+def test_no_color_removes_escapes_but_not_marks() -> None:
     with _server([STREAM, b": ping\n\n", *_QUICK[1:]], models=False) as server:
         command = f"{' '.join(_UNDAM)} --model m {server.url} hi"
         run = subprocess.run(
@@ -342,7 +343,7 @@ def test_no_color_takes_the_escapes_and_leaves_the_marks() -> None:
     assert run.stdout.startswith("·w0 ")
 
 
-def test_a_gzipped_stream_is_watched_as_well() -> None:
+def test_a_gzipped_stream_is_decoded() -> None:
     coder = zlib.compressobj(wbits=31)
     parts = [
         coder.compress(step) + coder.flush(zlib.Z_SYNC_FLUSH) if isinstance(step, bytes) else step

@@ -1,4 +1,4 @@
-"""`undam watch`: a stream as it comes, token by token, and one line of timing at its end."""
+"""`undam watch`: print a stream token by token, and one line of timing at the end."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from undam.record import record_lines
 
 _EXAMPLE = "undam watch http://localhost:8000/v1 'Why is the sky blue?'"
 
-# A prompt larger than this is a mistake in the pipe, and no model takes it.
+# A larger prompt is a mistake in the pipe; no model accepts it.
 _MAX_PROMPT_BYTES = 16 << 20
 
 
@@ -46,7 +46,9 @@ _MAX_PROMPT_BYTES = 16 << 20
 @click.option("--raw", is_flag=True, help="Show events and comments with their arrival times.")
 @model_option
 @header_option
-@click.option("--data", metavar="@FILE|JSON", help="The request body, instead of the API's own.")
+@click.option(
+    "--data", metavar="@FILE|JSON", help="Request body, instead of the default body of the API."
+)
 @method_option
 @click.option(
     "--timeout",
@@ -54,11 +56,15 @@ _MAX_PROMPT_BYTES = 16 << 20
     default=600.0,
     show_default=True,
     metavar="SECONDS",
-    help="For the whole stream.",
+    help="Time limit of the whole stream.",
 )
-@click.option("--proxy", metavar="URL", help="An HTTP proxy to go through.")
+@click.option("--proxy", metavar="URL", help="URL of an HTTP proxy.")
 @connection_options
-@click.option("--record", metavar="FILE", help="Keep all that came, for a later judgement.")
+@click.option(
+    "--record",
+    metavar="FILE",
+    help="Save the raw response, to re-analyze it later with `undam report`.",
+)
 @json_option
 def command(
     url: str | None,
@@ -68,17 +74,17 @@ def command(
     json_to: str | None,
     **given: object,
 ) -> int:
-    """Show the stream of URL as it comes, then one line of timing.
+    """Print the stream of URL as it arrives, then one line of timing.
 
-    URL is an endpoint, or an API's base (without a path, or one that ends in /v1), whose chat is
-    then asked; without URL, OPENAI_BASE_URL is. The keys in OPENAI_API_KEY and ANTHROPIC_API_KEY
-    are sent to their APIs. PROMPT is read from standard input where it is `-`, or left out and
-    standard input is no terminal.
+    URL is an endpoint, or the base URL of an API (without a path, or with a path that ends in /v1),
+    whose chat endpoint is then used. The default is OPENAI_BASE_URL. The keys in OPENAI_API_KEY and
+    ANTHROPIC_API_KEY are sent to their APIs. PROMPT is read from standard input if it is `-`, or if
+    it is omitted and standard input is not a terminal.
 
-    The answer goes to standard output, the line of timing to standard error. On a terminal, marks
-    in brackets show heartbeats, stalls and bursts, and reasoning is dim.
+    The response is written to standard output and the line of timing to standard error. On a
+    terminal, brackets mark heartbeats, stalls and bursts, and reasoning is dim.
 
-    Exits with 0 when the answer flowed and is whole, 1 when not, 2 when it could not run.
+    Exit codes: 0 the response streamed and is complete, 1 it did not or is not, 2 could not run.
     """
     url, prompt, json_to = _arguments(url, prompt, json_to, os.environ)
     fixed: dict[str, object] = {
@@ -96,9 +102,9 @@ def _run(options: CheckOptions, view: View | None, record: str | None, json_to: 
     try:
         watched = asyncio.run(watch_stream(options, view))
     except BrokenPipeError:
-        return _without_reader()
+        return _output_closed()
     except KeyboardInterrupt:
-        _say(f"interrupted after {time.monotonic() - started:.1f} s, before an answer began")
+        _print_line(f"interrupted after {time.monotonic() - started:.1f} s, before the response")
         raise
     except UndamError as error:
         clean_error(error, options.secrets)
@@ -107,23 +113,23 @@ def _run(options: CheckOptions, view: View | None, record: str | None, json_to: 
         if view is not None:
             view.finish()
     except BrokenPipeError:
-        return _without_reader()
-    _say(clean_text(closing_line(watched), options.secrets))
+        return _output_closed()
+    _print_line(clean_text(closing_line(watched), options.secrets))
     _write_files(watched, options, record, json_to)
     if watched.interrupted:
         raise KeyboardInterrupt
     return EXIT_CLEAN if is_clean(watched) else EXIT_FINDINGS
 
 
-def _without_reader() -> int:
-    """The reader of our output has left (`| head`): nothing is wrong, and nothing more to say."""
-    from undam.cli.ui.console import discard_stdout  # noqa: PLC0415 (it loads rich)
+def _output_closed() -> int:
+    """End quietly because the reader of standard output has exited (`| head`)."""
+    from undam.cli.ui.console import discard_stdout  # noqa: PLC0415 (loads rich)
 
     discard_stdout()
     return EXIT_CLEAN
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     click.echo(one_line(line), err=True)
 
 
@@ -131,17 +137,17 @@ def _write_files(
     watched: Watched, options: CheckOptions, record: str | None, json_to: str | None
 ) -> None:
     if record is not None:
-        write_atomically(record, record_lines([watched.exchange], _about(), options.secrets))
+        write_atomically(record, record_lines([watched.exchange], _environment(), options.secrets))
     if json_to is not None:
-        told = watched_json(watched)
-        shown = {key: clean_text(told[key], options.secrets) for key in ("url", "text")}
-        write_json({**told, **shown}, json_to)
+        result = watched_json(watched)
+        cleaned = {key: clean_text(result[key], options.secrets) for key in ("url", "text")}
+        write_json({**result, **cleaned}, json_to)
 
 
 def _arguments(
     url: str | None, prompt: str | None, json_to: str | None, environ: Mapping[str, str]
 ) -> tuple[str, str | None, str | None]:
-    """URL, prompt and the place of the JSON, whichever of them were left out."""
+    """Return URL, prompt and JSON target, given that any of them may be omitted."""
     if url is None and json_to is not None and "://" in json_to:
         url, json_to = json_to, STDOUT
     base = environ.get("OPENAI_BASE_URL", "").strip()
@@ -149,13 +155,13 @@ def _arguments(
         url, prompt = None, url
     if url is None:
         if not base:
-            raise UsageError(f"no URL is given, and OPENAI_BASE_URL is not set: {_EXAMPLE}")
+            raise UsageError(f"missing URL, and OPENAI_BASE_URL is not set; example: {_EXAMPLE}")
         return _chat_of(base), prompt, json_to
     return endpoint(url) if "://" in url else url, prompt, json_to
 
 
 def _chat_of(base: str) -> str:
-    """The chat endpoint of OPENAI_BASE_URL, as OpenAI's own client makes it."""
+    """Return the chat endpoint of OPENAI_BASE_URL, as OpenAI's own client builds it."""
     return f"{base.rstrip('/').removesuffix('/chat/completions')}/chat/completions"
 
 
@@ -168,7 +174,7 @@ def _with_prompt(options: CheckOptions, prompt: str | None) -> CheckOptions:
         if text.strip():
             return replace(options, prompt=text)
         if prompt == "-":
-            raise UsageError("there is no prompt on standard input")
+            raise UsageError("the prompt on standard input is empty")
     return options
 
 
@@ -186,7 +192,7 @@ def _read_prompt() -> str:
     return data.decode("utf-8", "replace")
 
 
-def _about() -> dict[str, object]:
+def _environment() -> dict[str, object]:
     return {
         "command": "watch",
         "undam": undam.__version__,

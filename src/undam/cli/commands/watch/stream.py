@@ -1,4 +1,4 @@
-"""One stream, shown while it is read, and kept for the judgement."""
+"""Reads one stream, shows it while it arrives, and analyzes it at the end."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _FIRST_BYTES = 64
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A stream that was shown.
+    """Result of one stream.
 
     Args:
-        interrupted: the user left before its end, so its end tells nothing.
-        findings: about its end.
+        interrupted: the user stopped it, so its end is not analyzed.
+        findings: findings about its end.
     """
 
     hop: Hop
@@ -40,12 +40,12 @@ class Watched:
 
     @property
     def exchange(self) -> Exchange:
-        """All that came, as it came."""
+        """The recorded exchange."""
         return self.hop.exchange
 
 
-class _Live:
-    """Parses reads as they come. What cannot be read is left to the judgement at the end."""
+class _LiveParser:
+    """Parses reads as they arrive; the final analysis reports parse errors."""
 
     def __init__(self, head: Head) -> None:
         self._head = head
@@ -54,7 +54,7 @@ class _Live:
         self._is_stream = True
 
     def receive(self, arrival: Arrival) -> list[Event | Comment] | None:
-        """What the read completed; ``None`` when the body is no stream of events."""
+        """Return the items that the read completes; ``None`` if the body is not an event stream."""
         if self._parser is None and self._is_stream:
             self._first = (self._first + arrival.data)[:_FIRST_BYTES]
             if not self._first:
@@ -78,11 +78,11 @@ class _Live:
 
 
 async def watch_stream(options: CheckOptions, view: View | None) -> Watched:
-    """Ask the edge, show the answer in ``view``, and judge it.
+    """Send the request, show the response in ``view``, and analyze it.
 
     Raises:
-        NetworkError, RemoteProtocolError, ResponseError: there is no answer.
-        BrokenPipeError: the view's reader has left.
+        NetworkError, RemoteProtocolError, ResponseError: there is no response.
+        BrokenPipeError: the reader of the view's output has exited.
     """
     place = options.edge
     api = api_of(place).name
@@ -92,27 +92,27 @@ async def watch_stream(options: CheckOptions, view: View | None) -> Watched:
     async with await open_stream(request, options.client) as stream:
         await require_stream(stream, hop=_HOP, api=api, secrets=options.secrets)
         sent_ns = stream.stamps.sent_ns or stream.stamps.start_ns
-        live = _Live(stream.head)
+        parser = _LiveParser(stream.head)
         try:
             async for arrival in stream:
                 arrivals.append(arrival)
                 if view is not None:
-                    items = live.receive(arrival)
+                    items = parser.receive(arrival)
                     at_ns = arrival.at_ns - sent_ns
                     if items is None:
                         view.show_bytes(at_ns, arrival.data)
                     else:
                         view.show(at_ns, items)
         except asyncio.CancelledError:
-            # Ctrl-C: what came is still judged, and the command says that it was left.
+            # Ctrl-C: the data received so far is still analyzed and reported as interrupted.
             interrupted = True
         exchange = finished(stream, tuple(arrivals), hop=_HOP, api=api)
     if interrupted:
         exchange = replace(exchange, ended_ns=max(exchange.ended_ns, time.time_ns()))
-    return _judge(exchange, interrupted, options.secrets)
+    return _analyze(exchange, interrupted, options.secrets)
 
 
-def _judge(exchange: Exchange, interrupted: bool, secrets: tuple[str, ...]) -> Watched:
+def _analyze(exchange: Exchange, interrupted: bool, secrets: tuple[str, ...]) -> Watched:
     hop = analyze_hop([read_exchange(exchange)])
     found = [] if interrupted else find_endings(hop)
     return Watched(hop, interrupted, tuple(clean_finding(one, secrets) for one in found))

@@ -1,4 +1,4 @@
-"""What `undam watch` says when a stream is over: one line, or JSON."""
+"""Result of `undam watch`, as one line or as JSON."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from undam.timing import quantile
 
 
 def is_clean(watched: Watched) -> bool:
-    """Whether the stream flowed, as far as can be told, and came whole."""
+    """Return whether the stream was not held, as far as is known, and is complete."""
     worst = {one.severity for one in watched.findings} - {Severity.INFO}
     return not worst and not watched.hop.shape.held
 
 
 def closing_line(watched: Watched) -> str:
-    """TTFT, ITL, rate, size and verdict; what is wrong with its end behind them."""
+    """Return TTFT, ITL, rate, size and verdict, then the findings about the end."""
     hop = watched.hop
     row, gaps, rate = hop_metrics(hop), _gaps_ms(watched), _tokens_per_second(watched)
     parts = []
@@ -48,7 +48,7 @@ def closing_line(watched: Watched) -> str:
 
 
 def watched_json(watched: Watched) -> dict[str, Any]:
-    """The same for other programs, in milliseconds."""
+    """Return the result as JSON, schema 1, with times in milliseconds."""
     hop = watched.hop
     gaps, rate = _gaps_ms(watched), _tokens_per_second(watched)
     row = hop_metrics(hop)
@@ -73,7 +73,7 @@ def watched_json(watched: Watched) -> dict[str, Any]:
         "events_per_read": row["events_per_read"],
         "stalls": _stalls(gaps),
         "heartbeats": _heartbeats(watched),
-        "output_tokens": _told_tokens(watched),
+        "output_tokens": _output_tokens(watched),
         "text": "".join(item.text for item in hop.reading.contents),
         "complete": None if watched.interrupted else is_complete(hop.reading),
         "interrupted": watched.interrupted,
@@ -87,7 +87,10 @@ def watched_json(watched: Watched) -> dict[str, Any]:
 
 
 def _gaps_ms(watched: Watched) -> list[float]:
-    """Between reads that brought content, ascending: events of one read have no gap to measure."""
+    """Return the gaps between reads with content, ascending.
+
+    Events of the same read have no measurable gap.
+    """
     times: dict[int, int] = {}
     for item in watched.hop.reading.contents:
         times[item.read] = item.at_ns
@@ -101,15 +104,15 @@ def _stalls(gaps_ms: Sequence[float]) -> int:
 def _tokens_per_second(watched: Watched) -> float | None:
     contents = watched.hop.reading.contents
     if watched.hop.shape.verdict is Verdict.HELD_TO_END or len(contents) < 2:
-        return None  # the rate of a hop that lets go says nothing of the model's
+        return None  # the rate of the burst is not that of the model
     span_s = (contents[-1].at_ns - contents[0].at_ns) / 1e9
-    tokens = _told_tokens(watched) or len(contents)
+    tokens = _output_tokens(watched) or len(contents)
     return (tokens - 1) / span_s if span_s > 0 else None
 
 
-def _told_tokens(watched: Watched) -> int | None:
-    told = [s.meaning.tokens for s in watched.hop.reading.items if s.meaning and s.meaning.tokens]
-    return told[-1] if told else None
+def _output_tokens(watched: Watched) -> int | None:
+    counts = [s.meaning.tokens for s in watched.hop.reading.items if s.meaning and s.meaning.tokens]
+    return counts[-1] if counts else None
 
 
 def _heartbeats(watched: Watched) -> int:

@@ -1,6 +1,6 @@
-"""How `undam watch` shows a stream: as text with marks, or as events with a clock.
+"""Views of `undam watch`: text with marks, or events with their arrival times.
 
-Nothing of what a model says reaches a terminal as a command: see undam.cli.ui.sanitize.
+Text of the model is sanitized, so that it cannot control the terminal: see undam.cli.ui.sanitize.
 """
 
 from __future__ import annotations
@@ -18,38 +18,38 @@ from undam.client.heartbeats import is_heartbeat
 from undam.client.timing import STALL_MS
 from undam.sse import Comment, Event
 
-# A speculative decoder accepts up to five tokens a step; more in one read were held by something.
+# Speculative decoding emits up to five tokens per step. More events in one read were held.
 _BURST_EVENTS = 6
 
-# Joiners make one picture of several (families, flags); escaped they would spoil every emoji.
+# Zero-width joiners combine emoji and shape letters, and are harmless, so they are not escaped.
 _KEPT = "\n\t\u200c\u200d"
 
 _DIM, _PLAIN = "\x1b[2m", "\x1b[22m"
 
 
 class View(Protocol):
-    """What shows a stream; times count from the request, in ns."""
+    """Output of a stream. Times are in ns since the request was sent."""
 
     def show(self, at_ns: int, items: Sequence[Event | Comment]) -> None:
-        """One read brought these."""
+        """Show the items of one read."""
         ...
 
     def show_bytes(self, at_ns: int, data: bytes) -> None:
-        """One read of a body that holds no events."""
+        """Show one read of a body that is not an event stream."""
         ...
 
     def finish(self) -> None:
-        """End what is shown with a line's end."""
+        """End the last line."""
         ...
 
 
 class TextView:
-    """The answer's text and nothing else; on a terminal also marks, and reasoning, dim.
+    """The text of the response; on a terminal also marks and reasoning, dim.
 
     Args:
-        marked: show marks and all that is no answer.
-        dim: the sequences around these.
-        beat: the sign of a heartbeat.
+        marked: show marks, reasoning and tool calls.
+        dim: escape sequences before and after these.
+        heartbeat_mark: the mark of a heartbeat.
     """
 
     def __init__(
@@ -59,20 +59,20 @@ class TextView:
         *,
         marked: bool = False,
         dim: tuple[str, str] = ("", ""),
-        beat: str = ".",
+        heartbeat_mark: str = ".",
     ) -> None:
         self._out = out
         self._api = api
         self._marked = marked
         self._dim = dim
-        self._beat = beat
+        self._heartbeat_mark = heartbeat_mark
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._last_ns: int | None = None
         self._line_is_open = False
 
     @classmethod
     def on(cls, out: TextIO, api: Api, environ: Mapping[str, str] = os.environ) -> Self:
-        """The view that ``out`` can show: marked on a terminal, plain in a pipe."""
+        """Create the view for an output: with marks on a terminal, plain otherwise."""
         if not out.isatty():
             return cls(out, api)
         escapes = not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
@@ -82,19 +82,19 @@ class TextView:
             api,
             marked=True,
             dim=(_DIM, _PLAIN) if escapes else ("", ""),
-            beat="·" if utf8 else ".",
+            heartbeat_mark="·" if utf8 else ".",
         )
 
     def show(self, at_ns: int, items: Sequence[Event | Comment]) -> None:
-        """Write at once what the read brought."""
+        """Write the items of one read at once."""
         parts: list[str] = []
         contents = 0
         for item in items:
             if isinstance(item, Comment) or is_heartbeat(item):
-                parts += self._mark(self._beat)
+                parts += self._mark(self._heartbeat_mark)
                 continue
-            said, has_content = self._said(item)
-            parts += said
+            text, has_content = self._text_of(item)
+            parts += text
             contents += has_content
         if contents:
             parts = self._marks_before(at_ns, contents) + parts
@@ -110,28 +110,28 @@ class TextView:
         if self._line_is_open:
             self._write("\n")
 
-    def _said(self, event: Event) -> tuple[list[str], bool]:
+    def _text_of(self, event: Event) -> tuple[list[str], bool]:
         meaning = self._api.read(event.event, event.data)
         parts: list[str] = []
         if self._api.name in readable():
             for delta in deltas_of(self._api, event.event, meaning.payload):
-                parts += self._piece(delta)
+                parts += self._delta(delta)
         elif "choices" in mapping(meaning.payload):
             for delta in deltas_of(CHAT, event.event, meaning.payload):
-                parts += self._piece(delta)
+                parts += self._delta(delta)
         elif meaning.kind is Kind.CONTENT:
             parts.append(sanitize(meaning.text, keep=_KEPT) + "\n")
         return parts, meaning.kind is Kind.CONTENT
 
-    def _piece(self, delta: Delta) -> list[str]:
+    def _delta(self, delta: Delta) -> list[str]:
         match delta:
             case Text(text=text):
                 return [sanitize(text, keep=_KEPT)]
             case Reasoning(text=text):
-                return self._aside(sanitize(text, keep=_KEPT))
+                return self._dimmed(sanitize(text, keep=_KEPT))
             case ToolCall(name=name, arguments=arguments):
                 called = f"{name}: " if name else ""
-                return self._aside(sanitize(called + arguments, keep=_KEPT))
+                return self._dimmed(sanitize(called + arguments, keep=_KEPT))
             case _:
                 return []
 
@@ -144,9 +144,9 @@ class TextView:
         return marks
 
     def _mark(self, text: str) -> list[str]:
-        return self._aside(text)
+        return self._dimmed(text)
 
-    def _aside(self, text: str) -> list[str]:
+    def _dimmed(self, text: str) -> list[str]:
         return [f"{self._dim[0]}{text}{self._dim[1]}"] if self._marked and text else []
 
     def _write(self, text: str) -> None:
@@ -156,7 +156,7 @@ class TextView:
 
 
 class RawView:
-    """Events and comments as lines, each block with the time at which it arrived."""
+    """Events and comments as lines, each block with its arrival time."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -164,16 +164,16 @@ class RawView:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def show(self, at_ns: int, items: Sequence[Event | Comment]) -> None:
-        """Write a block for each."""
+        """Write one block per item."""
         for item in items:
             self._block(at_ns, [f": {item.text}"] if isinstance(item, Comment) else self._of(item))
 
     def show_bytes(self, at_ns: int, data: bytes) -> None:
-        """Write the text of the read as it is."""
+        """Write the text of the read unchanged."""
         self._block(at_ns, self._decoder.decode(data).splitlines() or [""])
 
     def finish(self) -> None:
-        """Every block ends its line by itself."""
+        """Do nothing: every block ends its own line."""
 
     def _of(self, event: Event) -> list[str]:
         lines = [] if event.id == self._id else [f"id: {event.id}"]
@@ -183,14 +183,14 @@ class RawView:
         return lines + [f"data: {line}" for line in event.data.split("\n")]
 
     def _block(self, at_ns: int, lines: Sequence[str]) -> None:
-        clock = f"{at_ns / 1e9:10.4f} s  "
+        time = f"{at_ns / 1e9:10.4f} s  "
         first, *rest = (sanitize(line, keep="\t\u200c\u200d") for line in lines)
-        indent = " " * len(clock)
-        text = "".join([f"{clock}{first}\n", *(f"{indent}{line}\n" for line in rest)])
+        indent = " " * len(time)
+        text = "".join([f"{time}{first}\n", *(f"{indent}{line}\n" for line in rest)])
         _write(self._out, text)
 
 
 def _write(out: TextIO, text: str) -> None:
-    # Flushed at once: that is what watching is.
+    # Flushed at once, so that the output shows when the data arrived.
     out.write(text)
     out.flush()

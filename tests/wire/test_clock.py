@@ -1,4 +1,4 @@
-"""Waiting, the two clocks, and the collector that is kept out."""
+"""Waits, the offset of the clocks, and the disabled garbage collector."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from undam.wire.clock import (
 )
 
 
-def test_a_wait_ends_early_or_in_time_but_never_at_once() -> None:
+def test_a_wait_is_shortened_only_slightly() -> None:
     sharpen_timers()
     fd = os.eventfd(0)
     try:
         due = time.monotonic() + 0.05
         waits = 0
-        while (left := due - time.monotonic()) > 0:
-            assert not wait_readable(fd, left)
+        while (left_s := due - time.monotonic()) > 0:
+            assert not wait_readable(fd, left_s)
             waits += 1
         assert 1 <= waits < 10
         os.eventfd_write(fd, 1)
@@ -30,14 +30,14 @@ def test_a_wait_ends_early_or_in_time_but_never_at_once() -> None:
         os.close(fd)
 
 
-def test_the_offset_turns_one_clock_into_the_other() -> None:
+def test_the_offset_converts_monotonic_to_realtime() -> None:
     before = time.time_ns()
-    made = time.monotonic_ns() + realtime_offset_ns()
-    # A millisecond is far more than two readings are apart, and far less than any mistake.
-    assert before - 1_000_000 <= made <= time.time_ns() + 1_000_000
+    converted_ns = time.monotonic_ns() + realtime_offset_ns()
+    # A millisecond is much longer than two clock readings and much shorter than any error.
+    assert before - 1_000_000 <= converted_ns <= time.time_ns() + 1_000_000
 
 
-def test_the_collector_comes_back() -> None:
+def test_the_garbage_collector_is_enabled_again() -> None:
     assert gc.isenabled()
     with without_collector():
         assert not gc.isenabled()

@@ -1,4 +1,4 @@
-"""Which proxy stands before a target."""
+"""Selection of the proxy for a target."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def name(url: str, environ: dict[str, str], **config: object) -> str | None:
     return proxy.name if proxy is not None else None
 
 
-def test_the_environment_s_proxy_is_named_with_its_variable_and_without_credentials() -> None:
+def test_a_proxy_of_the_environment_is_named_with_its_variable() -> None:
     assert name("http://a.test/", ENVIRON) == "http://p.test:3128 (HTTP_PROXY)"
     assert name("https://a.test/", ENVIRON) == "http://q.test (HTTPS_PROXY)"
     assert name("https://a.test/", {"ALL_PROXY": "r:1"}) == "http://r:1 (ALL_PROXY)"
@@ -31,13 +31,13 @@ def test_the_environment_s_proxy_is_named_with_its_variable_and_without_credenti
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "x.localhost", "127.1"])
-def test_the_environment_is_never_used_for_loopback_and_an_explicit_proxy_is(host: str) -> None:
+def test_loopback_hosts_use_only_an_explicit_proxy(host: str) -> None:
     for scheme in ("http", "https"):
         assert name(f"{scheme}://{host}:8000/", ENVIRON) is None
         assert name(f"{scheme}://{host}/", ENVIRON, proxy="e.test:1") == "http://e.test:1"
 
 
-def test_the_environment_is_not_used_where_the_user_gave_the_address() -> None:
+def test_hosts_with_a_given_address_ignore_the_environment() -> None:
     resolve = (("a.test", 80, "10.0.0.1"),)
     assert name("http://a.test/", ENVIRON, resolve=resolve) is None
     assert name("http://a.test:81/", ENVIRON, resolve=resolve) is not None
@@ -63,7 +63,7 @@ def test_the_environment_is_not_used_where_the_user_gave_the_address() -> None:
         (",.,", "http://a.test/", False),
     ],
 )
-def test_no_proxy(no_proxy: str, url: str, exempt: bool) -> None:
+def test_no_proxy_exempts_hosts(no_proxy: str, url: str, exempt: bool) -> None:
     environ = {**ENVIRON, "no_proxy": no_proxy}
     assert (name(url, environ) is None) is exempt
 
@@ -71,7 +71,7 @@ def test_no_proxy(no_proxy: str, url: str, exempt: bool) -> None:
 @pytest.mark.parametrize(
     "proxy", ["socks5://u:s3cret@p:1", "https://p", "http://", "http://[", "a b"]
 )
-def test_what_is_no_http_proxy_is_refused_with_its_source(proxy: str) -> None:
+def test_a_proxy_that_is_not_http_is_rejected_with_its_source(proxy: str) -> None:
     with pytest.raises(UsageError, match="--proxy") as caught:
         name("http://a.test/", {}, proxy=proxy)
     assert "s3cret" not in str(caught.value)
