@@ -25,14 +25,14 @@ KINDS = {one["kind"]: one for one in yaml.safe_load_all((DEPLOY / "kubernetes.ya
 POD: dict[str, Any] = KINDS["Deployment"]["spec"]["template"]
 CONTAINER: dict[str, Any] = POD["spec"]["containers"][0]
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
-TEXTS = {
+CONFIGS = {
     "gateway.toml": (DEPLOY / "gateway.toml").read_text(),
     "kubernetes.yaml": KINDS["ConfigMap"]["data"]["gateway.toml"],
 }
 
 
 def _config(name: str) -> Any:
-    return make_config(*parse_config(TEXTS[name], name))
+    return make_config(*parse_config(CONFIGS[name], name))
 
 
 def _answers(path: str) -> bool:
@@ -43,7 +43,7 @@ def _answers(path: str) -> bool:
     return isinstance(response, LocalResponse) and response.status == 200
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("name", CONFIGS)
 def test_the_configurations_are_valid(name: str) -> None:
     config = _config(name)
     assert config.address == ("0.0.0.0", 8080)
@@ -59,17 +59,17 @@ def test_lint_reports_no_findings() -> None:
     )  # fmt: skip
     assert (done.returncode, json.loads(done.stdout)["findings"]) == (0, [])
     annotations = KINDS["Ingress"]["metadata"]["annotations"]
-    spoiled = (DEPLOY / "kubernetes.yaml").read_text().replace('proxy-buffering: "off"',
+    modified = (DEPLOY / "kubernetes.yaml").read_text().replace('proxy-buffering: "off"',
                                                               'proxy-buffering: "on"')  # fmt: skip
     done = subprocess.run(
         [*command, "--dialect", "ingress-nginx", "-"], capture_output=True, text=True,
-        input=spoiled, timeout=60, check=False,
+        input=modified, timeout=60, check=False,
     )  # fmt: skip
-    assert done.returncode == 1, "lint does not read this file as what it is"
+    assert done.returncode == 1, "lint does not recognize the file"
     assert all(isinstance(value, str) for value in annotations.values())
 
 
-def test_ports_and_paths_are_the_same_everywhere() -> None:
+def test_ports_and_paths_match() -> None:
     port = CONTAINER["ports"][0]
     assert port["containerPort"] == _config("kubernetes.yaml").address[1]
     assert KINDS["Service"]["spec"]["ports"][0]["targetPort"] == port["name"]
@@ -79,16 +79,16 @@ def test_ports_and_paths_are_the_same_everywhere() -> None:
     for probe, path in (("readinessProbe", "/-/readyz"), ("livenessProbe", "/-/healthz")):
         assert CONTAINER[probe]["httpGet"] == {"path": path, "port": port["name"]}
         assert _answers(path)
-    notes = POD["metadata"]["annotations"]
-    assert notes["prometheus.io/port"] == str(port["containerPort"])
-    assert notes["prometheus.io/path"] == "/-/metrics"
+    annotations = POD["metadata"]["annotations"]
+    assert annotations["prometheus.io/port"] == str(port["containerPort"])
+    assert annotations["prometheus.io/path"] == "/-/metrics"
     labels = POD["metadata"]["labels"]
-    for chosen in (
+    for selector in (
         KINDS["Service"]["spec"]["selector"],
         KINDS["Deployment"]["spec"]["selector"]["matchLabels"],
         KINDS["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
     ):
-        assert chosen.items() <= labels.items()
+        assert selector.items() <= labels.items()
     target = KINDS["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
     assert target["name"] == KINDS["Deployment"]["metadata"]["name"]
     assert CONTAINER["args"] == ["--config", CONTAINER["volumeMounts"][0]["mountPath"]
@@ -96,20 +96,20 @@ def test_ports_and_paths_are_the_same_everywhere() -> None:
     assert f"EXPOSE {port['containerPort']}" in DOCKERFILE
 
 
-def test_whoever_stops_it_waits_longer_than_the_drain() -> None:
+def test_stop_timeouts_exceed_the_drain_timeout() -> None:
     pause = int(CONTAINER["lifecycle"]["preStop"]["exec"]["command"][-1])
     drain = _config("kubernetes.yaml").drain_timeout
     assert POD["spec"]["terminationGracePeriodSeconds"] >= pause + drain + 10
     assert int(_unit()["TimeoutStopSec"]) >= _config("gateway.toml").drain_timeout + 10
 
 
-def test_it_is_scaled_by_a_metric_that_exists() -> None:
+def test_the_autoscaler_uses_an_existing_metric() -> None:
     metric = KINDS["HorizontalPodAutoscaler"]["spec"]["metrics"][0]["pods"]
     assert metric["metric"]["name"] == m.STREAMS.name
     assert int(metric["target"]["averageValue"]) < _config("kubernetes.yaml").max_streams
 
 
-def test_nothing_runs_with_rights() -> None:
+def test_the_container_is_unprivileged() -> None:
     pod, container = POD["spec"]["securityContext"], CONTAINER["securityContext"]
     assert pod["runAsNonRoot"] is True
     assert f"USER {pod['runAsUser']}:{pod['runAsGroup']}" in DOCKERFILE
@@ -121,12 +121,12 @@ def test_nothing_runs_with_rights() -> None:
     assert {"requests", "limits"} == set(CONTAINER["resources"])
 
 
-def test_images_have_versions_and_the_image_what_is_promised() -> None:
+def test_images_are_pinned_and_the_dockerfile_is_complete() -> None:
     images = [*re.findall(r"(?m)^FROM (\S+)", DOCKERFILE), CONTAINER["image"]]
     assert len(images) == 3
     assert all(re.search(r":\d", image) and "latest" not in image for image in images)
-    for needed in ("[gateway,otel]", "STOPSIGNAL SIGTERM", "HEALTHCHECK", "/-/healthz"):
-        assert needed in DOCKERFILE
+    for instruction in ("[gateway,otel]", "STOPSIGNAL SIGTERM", "HEALTHCHECK", "/-/healthz"):
+        assert instruction in DOCKERFILE
     copied = re.findall(r"(?m)^COPY (?!--from)(.+) \S+$", DOCKERFILE)
     for name in " ".join(copied).split():
         assert (DEPLOY.parent / name).exists()
@@ -140,7 +140,7 @@ def _unit() -> configparser.SectionProxy:
     return parser["Service"]
 
 
-def test_the_unit() -> None:
+def test_the_unit_notifies_systemd_and_is_sandboxed() -> None:
     unit = _unit()
     assert (unit["Type"], unit["ExecReload"]) == ("notify", "/bin/kill -HUP $MAINPID")
     assert unit["DynamicUser"] == unit["NoNewPrivileges"] == "yes"
@@ -148,7 +148,7 @@ def test_the_unit() -> None:
     assert "undam gateway --config" in unit["ExecStart"]
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not here")
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     program = tmp_path / "undam"
     program.write_text("#!/bin/sh\n")
@@ -162,34 +162,34 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def _shown_names() -> set[str]:
-    """What a scrape calls each metric."""
-    shown = set()
+def _sample_names() -> set[str]:
+    """Return the names of all samples in a scrape."""
+    samples = set()
     for family in m.FAMILIES:
-        endings = {"counter": ["_total"], "gauge": [""]}.get(family.kind)
-        shown |= {family.name + end for end in endings or ["_bucket", "_count", "_sum"]}
-    return shown
+        suffixes = {"counter": ["_total"], "gauge": [""]}.get(family.kind)
+        samples |= {family.name + suffix for suffix in suffixes or ["_bucket", "_count", "_sum"]}
+    return samples
 
 
-def test_the_dashboard_asks_for_metrics_and_labels_that_exist() -> None:
-    shared_metrics = json.loads((DEPLOY / "grafana.json").read_text())
-    asked = [
-        target["expr"] for panel in shared_metrics["panels"] for target in panel.get("targets", [])
+def test_the_dashboard_queries_existing_metrics_and_labels() -> None:
+    dashboard = json.loads((DEPLOY / "grafana.json").read_text())
+    queries = [
+        target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])
     ]
-    asked += [
-        one["query"]["query"]
-        for one in shared_metrics["templating"]["list"]
-        if one["type"] == "query"
+    queries += [
+        one["query"]["query"] for one in dashboard["templating"]["list"] if one["type"] == "query"
     ]
-    names = {name for text in asked for name in re.findall(r"\b(?:undam|gen_ai_server)_\w+", text)}
-    assert names <= _shown_names()
+    names = {
+        name for text in queries for name in re.findall(r"\b(?:undam|gen_ai_server)_\w+", text)
+    }
+    assert names <= _sample_names()
     used = {re.sub(r"_(total|bucket|count|sum)$", "", name) for name in names}
     assert {family.name for family in m.FAMILIES} <= used | names, "not on the dashboard"
     labels = {label for family in m.FAMILIES for label in family.labels} | {"le", "job"}
-    for text in asked:
+    for text in queries:
         for group in re.findall(r"by \(([^)]*)\)", text):
             assert {one.strip() for one in group.split(",")} <= labels
         assert text.count("(") == text.count(")")
-    places = [tuple(panel["gridPos"].values()) for panel in shared_metrics["panels"]]
-    assert len(set(places)) == len(places)
-    assert len({panel["id"] for panel in shared_metrics["panels"]}) == len(places)
+    positions = [tuple(panel["gridPos"].values()) for panel in dashboard["panels"]]
+    assert len(set(positions)) == len(positions)
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(positions)
