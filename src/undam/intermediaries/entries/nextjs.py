@@ -14,15 +14,13 @@ from undam.intermediaries.claims import (
 )
 from undam.intermediaries.intermediary import Intermediary
 
-_SOURCE = documented(
-    ("next 16.4.6, pipe-readable.js and router-utils/proxy-request.js:37; nextjs.org, compress"),
-    checked="2026-11",
-)
 _RUN = measured(
-    "httpxy 0.5.6",
-    "a rewrite with proxyTimeout 1 s: a flowing stream of 3 s passes, a silence is cut after 1.0 s",
+    "16.4.6",
+    "next build && next start, a route handler and a rewrite to the origin of scripts/measure-intermediaries",
     checked="2026-11",
+    source="nextjs.org, compress",
 )
+_SOURCE = documented("next 16.4.6, router-utils/proxy-request.js:37", checked="2026-11")
 _ISSUE = documented("next.js#66263", checked="2026-11")
 
 ENTRY = Intermediary(
@@ -34,21 +32,42 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             "Route handlers stream: the compressor is flushed per chunk.",
-            evidence=_SOURCE,
+            evidence=_RUN,
         ),
         Behaviour(
             Aspect.HOLDS,
             (
-                "What rewrites() relays is compressed without a flush, so a client that "
-                "accepts gzip gets blocks."
+                "What rewrites() relays is compressed without a flush: 60 events came in one "
+                "read at the end."
             ),
-            evidence=_SOURCE,
-            conditions={"configuration": "rewrites() or a raw res.write"},
+            evidence=_RUN,
+            conditions={"configuration": "rewrites() and a client that accepts gzip"},
+        ),
+        Behaviour(
+            Aspect.HEAD,
+            "The head waits for the first byte of the body.",
+            evidence=_RUN,
+            conditions={"configuration": "rewrites()"},
         ),
         Limit(
             Aspect.CUTS_IDLE,
             30,
             ("`experimental.proxyTimeout`: 30 s of silence, then the stream is truncated."),
+            evidence=_RUN,
+            conditions={"configuration": "rewrites()"},
+        ),
+        Behaviour(
+            Aspect.BROKEN_ORIGIN,
+            (
+                "An orderly close is passed on as truncation; a reset adds the text "
+                '"Internal Server Error" and ends the stream in good order.'
+            ),
+            evidence=_RUN,
+            conditions={"configuration": "rewrites()"},
+        ),
+        Behaviour(
+            Aspect.CLIENT_LEAVES,
+            "Noticed within 2 ms.",
             evidence=_RUN,
             conditions={"configuration": "rewrites()"},
         ),
