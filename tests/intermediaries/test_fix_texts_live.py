@@ -1,4 +1,4 @@
-"""The real programs accept the lines proposed for them. They only parse: nothing is started."""
+"""The real programs accept the proposed fixes. They only parse them; nothing is started."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ _PARSERS: dict[str, tuple[list[str], dict[str, str]]] = {
         },
     ),
 }
-_MARKS = {"envoy": "@@"}
+_PLACEHOLDERS = {"envoy": "@@"}
 
 _CASES = [
     (program, entry, trouble)
@@ -110,15 +110,15 @@ _CASES = [
 ]
 
 
-def _verdict(program: str, trouble: Trouble, text: str, folder: Path) -> tuple[int, str]:
-    """Exit code and words of the program about its configuration with ``text`` in it."""
+def _parse(program: str, trouble: Trouble, text: str, folder: Path) -> tuple[int, str]:
+    """Return the exit code and the output of the program for a configuration with ``text``."""
     if shutil.which(program_command := _PARSERS[program][0][0], path=_PATH) is None:
-        message = f"{program_command} is not installed: its fix texts were not tried"
+        message = f"{program_command} is not installed, so its fixes were not tested"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
     command, surroundings = _PARSERS[program]
     template = surroundings.get(trouble, surroundings[""])
     conf = folder / "conf.yaml"  # Envoy goes by the name
-    filled = template.replace(_MARKS.get(program, "@"), text).replace("{dir}", str(folder))
+    filled = template.replace(_PLACEHOLDERS.get(program, "@"), text).replace("{dir}", str(folder))
     conf.write_text(filled)
     done = subprocess.run(
         [part.replace("{dir}", str(folder)).replace("{conf}", str(conf)) for part in command],
@@ -135,14 +135,14 @@ def _verdict(program: str, trouble: Trouble, text: str, folder: Path) -> tuple[i
 def test_the_program_accepts_its_fix(
     program: str, entry: str, trouble: Trouble, tmp_path: Path
 ) -> None:
-    code, words = _verdict(program, trouble, intermediary(entry).fixes[trouble].text, tmp_path)
-    assert code == 0, words
-    assert "unrecognized" not in words.lower()  # squid goes on without the line
+    code, output = _parse(program, trouble, intermediary(entry).fixes[trouble].text, tmp_path)
+    assert code == 0, output
+    assert "unrecognized" not in output.lower()  # squid ignores the line
 
 
 @pytest.mark.parametrize("program", _PARSERS)
-def test_the_program_refuses_nonsense_there(program: str, tmp_path: Path) -> None:
-    code, words = _verdict(program, Trouble.HOLD, "no_such_directive: 1;", tmp_path)
-    assert code != 0 or "unrecognized" in words.lower(), words
-    # Refused for the nonsense, and not for what stands around it.
-    assert "no_such_directive" in words or program == "lighttpd", words
+def test_the_program_rejects_an_unknown_directive(program: str, tmp_path: Path) -> None:
+    code, output = _parse(program, Trouble.HOLD, "no_such_directive: 1;", tmp_path)
+    assert code != 0 or "unrecognized" in output.lower(), output
+    # The reason is the unknown directive and not the configuration around it.
+    assert "no_such_directive" in output or program == "lighttpd", output

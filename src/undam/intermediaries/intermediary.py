@@ -144,9 +144,15 @@ def _sentences(claims: Iterable[Claim]) -> str:
                     if isinstance(one, Behaviour | Limit))  # fmt: skip
 
 
+_CONDITION_TEXTS = {"configuration": "with {}", "http_version": "over HTTP/{}", "platform": "on {}"}
+
+
 def scope_of(claim: Claim) -> str:
     """Return ``From 1.29.7: `` or ``Endpoint regional: ``, to start a sentence, or nothing."""
-    parts = [f"{key.replace('_', ' ')} {value}" for key, value in claim.conditions.items()]
+    parts = [
+        _CONDITION_TEXTS.get(key, f"{key} {{}}").format(value)
+        for key, value in claim.conditions.items()
+    ]
     if claim.since or claim.until:
         parts.insert(0, str(claim.versions))
     scope = ", ".join(parts)

@@ -40,7 +40,7 @@ ENTRY = Intermediary(
             None,
             "A stream whose reader stalls for 30 s is reset.",
             evidence=_DOCS,
-            conditions={"http_version": "2, asgi worker"},
+            conditions={"http_version": "2 with the asgi worker"},
         ),
         Remedy(
             Trouble.TOTAL_LIMIT,

@@ -16,7 +16,7 @@ from undam.intermediaries.intermediary import Intermediary
 
 _RUN = measured(
     "16.4.6",
-    "next build && next start, a route handler and a rewrite to the origin of scripts/measure-intermediaries",
+    "next start with a route handler and a rewrite to the origin of the script",
     checked="2026-11",
     source="nextjs.org, compress",
 )

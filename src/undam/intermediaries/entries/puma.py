@@ -32,7 +32,7 @@ ENTRY = Intermediary(
                 "Unix socket is not corked."
             ),
             evidence=_SOURCE,
-            since="6",
+            since="8",
         ),
         Remedy(
             Trouble.HOLD,
