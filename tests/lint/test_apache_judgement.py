@@ -12,7 +12,7 @@ from support.mutations import damaged_texts, robustness_faults
 from undam.errors import ConfigSyntaxError, UsageError
 from undam.lint import RenderRequest, Settings, Source, fix_sources, recognise_dialect
 from undam.lint.dialect import no_includes
-from undam.lint.dialects.apache.reader import MAX_INCLUDES, MAX_SECTIONS, read_config
+from undam.lint.dialects.apache.parser import MAX_INCLUDES, MAX_SECTIONS, read_config
 from undam.rules import Severity
 
 APACHE = DialectHarness("apache", "APA")
@@ -34,11 +34,11 @@ CHAT = "ProxyPass /chat/ http://10.0.0.1/"
 @pytest.mark.parametrize(
     ("text", "line", "column", "what"),
     [
-        ("A b\n</Location>", 2, 1, "closes nothing"),
-        ("<Location /a>\n</Files>", 2, 1, "closes nothing"),
+        ("A b\n</Location>", 2, 1, "no matching"),
+        ("<Location /a>\n</Files>", 2, 1, "no matching"),
         ("A\n <Location /a>\n", 2, 2, "is not closed"),
-        ("<Location /a", 1, 1, "> is missing"),
-        ("<>", 1, 1, "without a name"),
+        ("<Location /a", 1, 1, "> of this section is missing"),
+        ("<>", 1, 1, "has no name"),
         ("<A>\n" * (MAX_SECTIONS + 1), MAX_SECTIONS + 1, 1, "deep"),
     ],
 )
@@ -90,7 +90,7 @@ def test_what_is_not_read_is_told() -> None:
     text = "<Macro m $x>\nA $x\n</Macro>\nUse m 1\nInclude ${D}/x\nInclude gone.conf\n"
     found = APACHE.lint(text).unread
     assert [(one.line, one.what) for one in found] == [
-        (1, "the macro m"), (4, "Use m"), (5, "${D}/x, of which a variable is not known"),
+        (1, "the macro m"), (4, "Use m"), (5, "${D}/x, which contains an unknown variable"),
     ]  # fmt: skip
 
 

@@ -11,8 +11,7 @@ from support.dialect_harness import DialectHarness, include_opener
 from support.mutations import damaged_texts, robustness_faults
 from undam.errors import ConfigSyntaxError, UsageError
 from undam.lint import RenderRequest, Settings, Source, fix_sources, recognise_dialect
-from undam.lint.dialects.caddy.reader import MAX_BLOCKS, read_caddyfile
-from undam.lint.dialects.caddy.rules import duration_s
+from undam.lint.dialects.caddy.parser import MAX_BLOCKS, duration_s, read_caddyfile
 from undam.rules import Severity
 
 CADDY = DialectHarness("caddy", "CAD")
@@ -29,10 +28,10 @@ def site(*lines: str) -> str:
 @pytest.mark.parametrize(
     ("text", "line", "column", "what"),
     [
-        ("a {\n}\n}", 3, 1, "closes nothing"),
+        ("a {\n}\n}", 3, 1, "no matching"),
         ("a {\nb {\n}", 1, 3, "not closed"),
-        ('a "b', 1, 3, '" that is not closed'),
-        ("a `b", 1, 3, "` that is not closed"),
+        ('a "b', 1, 3, '" is not closed'),
+        ("a `b", 1, 3, "` is not closed"),
         ("a <<X\nb", 1, 3, "heredoc"),
         ("{\n" * (MAX_BLOCKS + 1), MAX_BLOCKS + 1, 1, "deep"),
     ],

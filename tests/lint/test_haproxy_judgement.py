@@ -11,8 +11,7 @@ from support.dialect_harness import DialectHarness
 from support.mutations import damaged_texts, robustness_faults
 from undam.errors import ConfigSyntaxError, UsageError
 from undam.lint import RenderRequest, Source, recognise_dialect
-from undam.lint.dialects.haproxy.limits import seconds_of
-from undam.lint.dialects.haproxy.reader import read_config
+from undam.lint.dialects.haproxy.parser import read_config, seconds_of
 from undam.rules import Severity
 
 HAPROXY = DialectHarness("haproxy", "HAP")
@@ -56,7 +55,7 @@ def test_words_are_cut_as_haproxy_cuts_them(line: str, words: list[str]) -> None
         ('global\n  a "b\\"\n', 2, 5, "quote"),
         ("frontend\n", 1, 1, "needs a name"),
         ("backend from a\n", 1, 1, "needs a name"),
-        ("backend a from b\n", 1, 1, "no defaults"),
+        ("backend a from b\n", 1, 1, "not name a defaults"),
     ],
 )
 def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: str) -> None:
@@ -79,7 +78,7 @@ def test_what_is_not_read_is_told() -> None:
     found = HAPROXY.lint(text)
     assert [(one.line, one.what.split(":")[0]) for one in found.unread] == [
         (4, "a conditional block"),
-        (5, "a backend that is chosen at run time"),
+        (5, "a backend that is computed at run time"),
     ]
 
 

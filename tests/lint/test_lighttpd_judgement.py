@@ -11,7 +11,7 @@ from support.dialect_harness import DialectHarness, include_opener
 from support.mutations import damaged_texts, robustness_faults
 from undam.errors import ConfigSyntaxError, UsageError
 from undam.lint import RenderRequest, Settings, Source, fix_sources, recognise_dialect
-from undam.lint.dialects.lighttpd.reader import MAX_BLOCKS, MAX_INCLUDES
+from undam.lint.dialects.lighttpd.parser import MAX_BLOCKS, MAX_INCLUDES
 from undam.rules import Severity
 
 LIGHTTPD = DialectHarness("lighttpd", "LTD")
@@ -31,12 +31,12 @@ CHAT = f'$HTTP["url"] =~ "^/chat/" {{\n    {relay()}\n}}\n'
 @pytest.mark.parametrize(
     ("text", "line", "column", "what"),
     [
-        ("a = 1\n}", 2, 1, "closes nothing"),
+        ("a = 1\n}", 2, 1, "no matching"),
         ('$HTTP["a"] == "b" {', 1, 19, "not closed"),
         ('a = "b', 1, 5, "string is not closed"),
         ("a = ?", 1, 5, "unexpected character"),
-        ('a = ( "b" => ( 1 )', 1, 5, r"\( that is not closed"),
-        ("a = ( { )", 1, 5, r"\( that is not closed"),
+        ('a = ( "b" => ( 1 )', 1, 5, r"\( is not closed"),
+        ("a = ( { )", 1, 5, r"\( is not closed"),
         ("a = =", 1, 5, "a value expected"),
         ("a =", 1, 4, "ends before a value"),
         ("a", 1, 2, "ends before ="),

@@ -11,7 +11,7 @@ from support.dialect_harness import DialectHarness, include_opener
 from support.mutations import damaged_texts, robustness_faults
 from undam.errors import ConfigSyntaxError, UsageError
 from undam.lint import RenderRequest, Settings, Source, fix_sources, recognise_dialect
-from undam.lint.dialects.squid.reader import MAX_INCLUDES
+from undam.lint.dialects.squid.parser import MAX_INCLUDES
 from undam.rules import Severity
 
 SQUID = DialectHarness("squid", "SQD")
@@ -24,10 +24,10 @@ PEER = "cache_peer 10.0.0.1 parent 80 0 originserver name=vllm\n"
 @pytest.mark.parametrize(
     ("text", "line", "column", "what"),
     [
-        ("if a\n", 1, 1, "without its endif"),
-        ("\nelse\n", 2, 1, "without its if"),
-        ("endif\n", 1, 1, "without its if"),
-        (' "a" b\n', 1, 2, "begins with a directive"),
+        ("if a\n", 1, 1, "has no endif"),
+        ("\nelse\n", 2, 1, "has no if"),
+        ("endif\n", 1, 1, "has no if"),
+        (' "a" b\n', 1, 2, "begin with a directive"),
     ],
 )
 def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: str) -> None:

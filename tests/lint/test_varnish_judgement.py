@@ -11,7 +11,7 @@ from support.dialect_harness import DialectHarness, include_opener
 from support.mutations import damaged_texts, robustness_faults
 from undam.errors import ConfigSyntaxError, UsageError
 from undam.lint import RenderRequest, Settings, Source, fix_sources, recognise_dialect
-from undam.lint.dialects.varnish.reader import MAX_BLOCKS, MAX_INCLUDES
+from undam.lint.dialects.varnish.parser import MAX_BLOCKS, MAX_INCLUDES
 from undam.rules import Severity
 
 VARNISH = DialectHarness("varnish", "VRN")
@@ -31,7 +31,7 @@ def response(lines: str, first: str = LLM) -> str:
     ("text", "line", "column", "what"),
     [
         ("sub a {\n  set b;\n", 1, 7, "not closed"),
-        ("sub a {\n  set b\n}", 2, 3, "without its ;"),
+        ("sub a {\n  set b\n}", 2, 3, "has no ;"),
         ("sub a {\n  if (b", 2, 6, "not closed"),
         ("sub a {\n  if (b; )", 2, 6, "not closed"),
         ("sub a {\n  if b {", 2, 6, r"\( expected"),
@@ -41,15 +41,15 @@ def response(lines: str, first: str = LLM) -> str:
         ("backend a { .b = 1; 2 }", 1, 21, "an attribute expected"),
         ("backend a { .probe = { .c = 1;", 1, 22, "not closed"),
         ("acl a { ", 1, 7, "not closed"),
-        ("vcl 4.1", 1, 1, "without its ;"),
-        ("backend a { .b =", 1, 16, "without its ;"),
+        ("vcl 4.1", 1, 1, "has no ;"),
+        ("backend a { .b =", 1, 16, "has no ;"),
         ("}", 1, 1, "unexpected"),
         ('set "a\n";', 1, 5, "is not closed"),
         ('set {"a', 1, 5, "is not closed"),
         ('set """a""', 1, 5, "is not closed"),
         ("/* a", 1, 1, "is not closed"),
         ("C{ a", 1, 1, "is not closed"),
-        ("sub a { ? }", 1, 9, "no token"),
+        ("sub a { ? }", 1, 9, "not a token"),
         ("sub a " + "{" * (MAX_BLOCKS + 2), 1, 7, "deep"),
     ],
 )

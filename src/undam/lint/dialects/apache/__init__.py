@@ -1,16 +1,15 @@
-"""httpd.conf: FastCGI's buffer, filters that hold, the cache, timeouts."""
+"""httpd.conf: FastCGI buffers, filters that hold, the cache and timeouts."""
 
 from __future__ import annotations
 
 import re
 
-from undam.lint.diagnostics import Diagnostic, unique_diagnostics
+from undam.lint.diagnostics import unique_diagnostics
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult
-from undam.lint.dialects.apache.catalogue import RULES
-from undam.lint.dialects.apache.reader import read_config
+from undam.lint.dialects.apache.parser import read_config
 from undam.lint.dialects.apache.render import render
-from undam.lint.dialects.apache.routes import Sections, streaming_routes
-from undam.lint.dialects.apache.rules import Finder
+from undam.lint.dialects.apache.routes import streaming_routes
+from undam.lint.dialects.apache.rules import RULES, find
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source
 
@@ -20,7 +19,7 @@ _NAME = re.compile(
 _OTHER_SUFFIXES = re.compile(
     r"\.(?:ya?ml|json|toml|vcl|py|js|ts|go|rs|c|h|java|rb|php|sh|md|rst|html?|xml|cfg|lua)$"
 )
-_SIGN = re.compile(
+_CONTENT = re.compile(
     r"^[ \t]*(?:<(?:VirtualHost|Location|LocationMatch|Directory|IfModule|Proxy)[ \t][^>\n]*>"
     r"|ProxyPass(?:Match|Reverse)?[ \t]+[^\n;]*$|LoadModule[ \t]+\w+_module[ \t]"
     r"|Rewrite(?:Rule|Cond)[ \t]+\S)",
@@ -29,21 +28,23 @@ _SIGN = re.compile(
 
 
 def recognises(path: str, text: str) -> bool:
-    """httpd.conf, apache2.conf and their parts, by name or by directives of httpd alone."""
+    """Return whether httpd reads a file, by its name or by directives that only httpd has."""
     name = path.replace("\\", "/").lower()
     if _NAME.search(name):
         return True
-    return not _OTHER_SUFFIXES.search(name) and bool(_SIGN.search(text))
+    return not _OTHER_SUFFIXES.search(name) and bool(_CONTENT.search(text))
 
 
 def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:
-    """Every mistake on the routes that stream. Raises ConfigSyntaxError."""
+    """Find the problems of the streaming routes.
+
+    Raises:
+        ConfigSyntaxError: a file cannot be parsed.
+    """
     config = read_config(source, open_include)
-    finder = Finder(config, Sections(config), settings.heartbeat_s)
-    diagnostics: list[Diagnostic] = []
-    for route in streaming_routes(config, settings.hints):
-        diagnostics += finder.find(route)
-    return LintResult(unique_diagnostics(diagnostics), tuple(config.unread), tuple(config.included))
+    routes = streaming_routes(config, settings.hints)
+    diagnostics = unique_diagnostics(find(config, routes, settings))
+    return LintResult(diagnostics, tuple(config.unread), tuple(config.included))
 
 
 DIALECT = Dialect(

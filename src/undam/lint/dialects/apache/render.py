@@ -1,4 +1,4 @@
-"""An httpd.conf that streams."""
+"""Rendering of an httpd.conf that streams."""
 
 from __future__ import annotations
 
@@ -11,25 +11,29 @@ _MODULES = ("mpm_event", "authz_core", "proxy", "proxy_http")
 
 
 def render(request: RenderRequest) -> str:
-    """One server, whose requests under the path go to the origin. Raises UsageError."""
+    """Return an httpd.conf that proxies the path to the origin.
+
+    Raises:
+        UsageError: a value has a special meaning in httpd.conf.
+    """
     require_literal_values(request, "httpd")
     modules = list(_MODULES)
     path = request.path if request.path.startswith("/") else f"/{request.path}"
     upstream = request.upstream.rstrip("/")
-    greeting = ""
+    tls = ""
     if urlsplit(upstream).scheme == "https":
         modules.append("ssl")
-        greeting = "SSLProxyEngine on\n"
+        tls = "SSLProxyEngine on\n"
     loads = "".join(
         f"    LoadModule {name}_module ${{MODULES}}/mod_{name}.so\n" for name in modules
     )
     host, _, port = request.listen.rpartition(":")
     return f"""\
-# Apache httpd before a server that streams. Check it with: apache2 -t -f FILE
+# Apache httpd in front of a streaming server. Check with: apache2 -t -f FILE
 Define MODULES /usr/lib/apache2/modules
 <IfModule !proxy_http_module>
 {loads}</IfModule>
-# Whom it becomes when root starts it.
+# The account that it switches to when root starts it.
 <IfModule unixd_module>
     User www-data
     Group www-data
@@ -40,8 +44,8 @@ Listen {request.listen}
 DefaultRuntimeDir /tmp
 PidFile /tmp/undam-apache-{port}.pid
 ErrorLog /dev/stderr
-{greeting}
-# mod_proxy_http passes each event on at once; flushpackets is for FastCGI and AJP alone.
-# How long a stream may be silent before it is cut.
+{tls}
+# mod_proxy_http passes each event on at once; flushpackets is only for FastCGI and AJP.
+# timeout cuts a stream after this much silence.
 ProxyPass "{path}" "{upstream}{path}" timeout={math.ceil(request.idle_s)}
 """

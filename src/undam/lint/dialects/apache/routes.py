@@ -1,4 +1,4 @@
-"""What httpd relays: ProxyPass and its kin, balancers, and the settings that hold for them."""
+"""Routes that httpd proxies (ProxyPass and similar), balancers, and the sections that apply."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from undam.lint.dialects.apache.reader import Config, Directive, Scope, Word
+from undam.lint.dialects.apache.parser import ApacheConfig, ApacheDirective, ApacheScope
 from undam.lint.routes import (
     PathMatch,
     RouteHints,
@@ -14,28 +14,33 @@ from undam.lint.routes import (
     classify_pattern,
     literal_prefix,
 )
+from undam.textfiles.edits import Edit
+from undam.textfiles.tokens import Word
 
 _LOCATIONS = frozenset({"location", "locationmatch"})
 _PARAMETER = re.compile(r"[A-Za-z]+=")
 _PROXY_FLAG = re.compile(r"(?:^|[\[,])\s*(?:P|proxy)\s*(?:[\],]|$)")
-# Conditions before one RewriteRule; real ones have a handful.
+# Conditions before one RewriteRule; real rules have a few.
 _MAX_CONDITIONS = 50
 _MAX_PARTS = 50
-# Of sections for the very same path the last ones decide.
+# Of several sections for the same path, the last ones decide.
 _MAX_SAME = 5
+_HTTP = frozenset({"http", "https"})
+MAX_COMPARED = 200
+"""The most lines of one kind that are compared with each route; real files have a few."""
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
-    """A server that httpd relays to.
+class ProxyWorker:
+    """A server that httpd proxies to.
 
     Args:
-        line: the ProxyPass, BalancerMember, … that names it.
-        url: with its scheme.
-        parameters: words like ``timeout=5`` on its line.
+        line: the ProxyPass, BalancerMember or similar line that names it.
+        url: URL with its scheme.
+        parameters: words such as ``timeout=5`` on the line.
     """
 
-    line: Directive
+    line: ApacheDirective
     url: str
     parameters: tuple[Word, ...]
 
@@ -43,37 +48,41 @@ class Worker:
     def scheme(self) -> str:
         return self.url.rpartition("|")[2].partition(":")[0].lower()
 
+    @property
+    def is_http(self) -> bool:
+        return self.scheme in _HTTP
+
     def parameter(self, name: str) -> Word | None:
-        """The last parameter of a name."""
+        """Return the last parameter of this name."""
         found = [one for one in self.parameters if one.text.lower().startswith(f"{name}=")]
         return found[-1] if found else None
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """A relay whose responses stream.
+class ApacheRoute:
+    """A proxied route whose responses stream.
 
     Args:
-        line: what relays.
+        line: the directive that proxies.
         path: prefix or pattern of the requests.
-        workers: whom it relays to.
-        can_have_parameters: whether its line may say ``name=value`` of its worker.
+        workers: the servers that it proxies to.
+        can_have_parameters: the line may set parameters of its worker as ``name=value``.
     """
 
-    line: Directive
+    line: ApacheDirective
     path: str
     match: PathMatch
-    workers: tuple[Worker, ...]
+    workers: tuple[ProxyWorker, ...]
     can_have_parameters: bool
 
     @property
     def prefix(self) -> str:
-        """With what the paths of its requests begin."""
+        """The prefix that the paths of all requests share."""
         return _prefix(self.path, self.match)
 
 
-def streaming_routes(config: Config, hints: RouteHints) -> Iterator[Route]:
-    """The relays that stream, in the order of the text."""
+def streaming_routes(config: ApacheConfig, hints: RouteHints) -> Iterator[ApacheRoute]:
+    """Yield the routes that stream, in the order of the text."""
     balancers = _balancers(config)
     for scope in config.root.all_scopes():
         if scope.kind == "proxy":
@@ -85,22 +94,22 @@ def streaming_routes(config: Config, hints: RouteHints) -> Iterator[Route]:
                 continue
             route = _relay(one, config, balancers)
             if one.name == "rewriterule":
-                asked, conditions = conditions, []
+                patterns, conditions = conditions, []
             else:
-                asked = []
-            if route is not None and _streams(route, asked, hints):
+                patterns = []
+            if route is not None and _streams(route, patterns, hints):
                 yield route
 
 
-class Sections:
-    """The sections of a configuration, by what they are for, so that a route finds its own."""
+class SectionIndex:
+    """The sections of a configuration by path and URL, so that lookups by route are fast."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: ApacheConfig) -> None:
         self._config = config
         self._order: dict[int, int] = {}
-        self._by_prefix: dict[tuple[int, str], list[Scope]] = {}
-        self._by_pattern: dict[tuple[int, str], list[Scope]] = {}
-        self._by_url: dict[str, list[Scope]] = {}
+        self._by_prefix: dict[tuple[int, str], list[ApacheScope]] = {}
+        self._by_pattern: dict[tuple[int, str], list[ApacheScope]] = {}
+        self._by_url: dict[str, list[ApacheScope]] = {}
         for scope in config.root.all_scopes():
             self._order[id(scope)] = len(self._order)
             if scope.kind == "proxy" and scope.args:
@@ -109,7 +118,7 @@ class Sections:
             elif scope.kind in _LOCATIONS:
                 self._keep(scope)
 
-    def _keep(self, scope: Scope) -> None:
+    def _keep(self, scope: ApacheScope) -> None:
         server = id(scope.server)
         path, match = _path_of(scope)
         path = self._config.expanded(path)
@@ -119,13 +128,13 @@ class Sections:
         else:
             self._by_pattern.setdefault((server, path), []).append(scope)
 
-    def around(self, route: Route) -> list[Scope]:
-        """The sections whose settings hold for all of a route, in the order of their merging."""
+    def around(self, route: ApacheRoute) -> list[ApacheScope]:
+        """Return the sections that apply to a whole route, in httpd's merging order."""
         server, root = route.line.scope.server, self._config.root
         servers = [root] if server is root else [root, server]
         parts = route.prefix.rstrip("/").split("/")[:_MAX_PARTS]
         prefixes = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
-        found: list[Scope] = []
+        found: list[ApacheScope] = []
         for one in servers:
             found += self._by_pattern.get((id(one), route.path), [])[-_MAX_SAME:]
             for prefix in prefixes:
@@ -134,18 +143,30 @@ class Sections:
             found.append(route.line.scope)
         return [*servers, *sorted(found, key=lambda scope: self._order[id(scope)])]
 
-    def of_worker(self, worker: Worker) -> list[Scope]:
-        """The <Proxy> sections that are for a worker."""
+    def of_worker(self, worker: ProxyWorker) -> list[ApacheScope]:
+        """Return the <Proxy> sections that apply to a worker."""
         named = self._by_url.get(worker.url.rstrip("/"), [])
         return [*self._by_url.get("*", [])[-_MAX_SAME:], *named[-_MAX_SAME:]]
 
 
-def settings_of(scopes: list[Scope], *names: str) -> list[Directive]:
-    """The directives of these names in some sections, in the order in which httpd merges them."""
+def set_parameter(route: ApacheRoute, worker: ProxyWorker, name: str, value: str) -> list[Edit]:
+    """Set a parameter of a worker; no edits if its line takes no parameters."""
+    parameter, line = worker.parameter(name), worker.line
+    if parameter is not None:
+        return [Edit(*parameter.span, f"{name}={value}")]
+    if line is route.line and not route.can_have_parameters:
+        return []
+    return [Edit(line.end, line.end, f" {name}={value}")]
+
+
+def settings_of(scopes: list[ApacheScope], *names: str) -> list[ApacheDirective]:
+    """Return the directives of these names, in the order in which httpd merges the sections."""
     return [one for scope in scopes for name in names for one in scope.named(name)]
 
 
-def _relay(one: Directive, config: Config, balancers: dict[str, list[Worker]]) -> Route | None:
+def _relay(
+    one: ApacheDirective, config: ApacheConfig, balancers: dict[str, list[ProxyWorker]]
+) -> ApacheRoute | None:
     texts = one.texts
     inside = one.scope.kind in _LOCATIONS
     path, match = _path_of(one.scope)
@@ -168,22 +189,22 @@ def _relay(one: Directive, config: Config, balancers: dict[str, list[Worker]]) -
 
 
 def _route(
-    one: Directive,
+    one: ApacheDirective,
     where: tuple[str, PathMatch],
     target: tuple[str, tuple[Word, ...] | None],
-    config: Config,
-    balancers: dict[str, list[Worker]],
-) -> Route:
+    config: ApacheConfig,
+    balancers: dict[str, list[ProxyWorker]],
+) -> ApacheRoute:
     url, parameters = config.expanded(target[0]), target[1]
-    own = Worker(one, url, parameters or ())
+    own = ProxyWorker(one, url, parameters or ())
     members = balancers.get(_balancer_name(url)) if own.scheme == "balancer" else None
     workers = tuple(members) if members else (own,)
     path = config.expanded(where[0])
-    return Route(one, path, where[1], workers, parameters is not None)
+    return ApacheRoute(one, path, where[1], workers, parameters is not None)
 
 
-def _path_of(scope: Scope) -> tuple[str, PathMatch]:
-    """The requests that a section is for."""
+def _path_of(scope: ApacheScope) -> tuple[str, PathMatch]:
+    """Return the path pattern of the requests that a section applies to."""
     while scope.kind not in _LOCATIONS:
         if scope.kind in {"files", "filesmatch"} and scope.args:
             return scope.args[-1], PathMatch.REGEX
@@ -195,26 +216,26 @@ def _path_of(scope: Scope) -> tuple[str, PathMatch]:
     return (scope.args[-1] if scope.args else "/"), PathMatch.REGEX
 
 
-def _streams(route: Route, conditions: list[str], hints: RouteHints) -> bool:
+def _streams(route: ApacheRoute, conditions: list[str], hints: RouteHints) -> bool:
     upstreams = [worker.url for worker in route.workers]
-    asked = [(route.path, route.match)]
+    patterns = [(route.path, route.match)]
     if route.path.strip("^$()/.*?+") == "" or route.match is PathMatch.REGEX:
-        asked += [(one, PathMatch.REGEX) for one in conditions]
+        patterns += [(one, PathMatch.REGEX) for one in conditions]
     name = _balancer_target(route)
-    for path, match in asked:
+    for path, match in patterns:
         if classify_pattern(path, match, [*upstreams, name], hints) is not StreamLikelihood.NO:
             return True
     return False
 
 
-def _balancer_target(route: Route) -> str:
-    """The last word but parameters of the line: where a balancer's own name may tell."""
+def _balancer_target(route: ApacheRoute) -> str:
+    """Return the target URL on the line; the name of a balancer may identify an engine."""
     words = [word for word in route.line.texts if not _PARAMETER.match(word)]
     return next((word for word in words if "://" in word), "")
 
 
-def _balancers(config: Config) -> dict[str, list[Worker]]:
-    found: dict[str, list[Worker]] = {}
+def _balancers(config: ApacheConfig) -> dict[str, list[ProxyWorker]]:
+    found: dict[str, list[ProxyWorker]] = {}
     for scope in config.root.all_scopes():
         inside = scope.args[0] if scope.kind == "proxy" and scope.args else ""
         for one in scope.directives:
@@ -226,7 +247,7 @@ def _balancers(config: Config) -> dict[str, list[Worker]]:
                 url = config.expanded(words[0].text)
                 parameters = tuple(filter(_is_parameter, words[1:]))
                 name = _balancer_name(config.expanded(named))
-                found.setdefault(name, []).append(Worker(one, url, parameters))
+                found.setdefault(name, []).append(ProxyWorker(one, url, parameters))
     return found
 
 

@@ -1,4 +1,4 @@
-"""A Caddyfile that streams."""
+"""Rendering of a Caddyfile that streams."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from undam.lint.dialect import RenderRequest, require_literal_values
 
 
 def render(request: RenderRequest) -> str:
-    """One site, whose requests under the path go to the origin. Raises UsageError."""
+    """Return a Caddyfile with one site that proxies the path to the origin.
+
+    Raises:
+        UsageError: a value has a special meaning in a Caddyfile.
+    """
     require_literal_values(request, "Caddy")
     path = request.path if request.path.startswith("/") else f"/{request.path}"
     matcher = "" if path == "/" else f"{path.rstrip('*')}* "
     host, _, port = request.listen.rpartition(":")
     bind = f"    bind {host.strip('[]')}\n" if host else ""
     return f"""\
-# Caddy before a server that streams. Check it with: caddy validate --config Caddyfile
+# Caddy in front of a streaming server. Check with: caddy validate --config Caddyfile
 {{
     admin off
     auto_https off
@@ -23,12 +27,12 @@ def render(request: RenderRequest) -> str:
 
 http://:{port} {{
 {bind}\
-    # No "encode" here: before 2.9 it holds what it compresses.
+    # Do not add "encode": before 2.9 it holds what it compresses.
     reverse_proxy {matcher}{request.upstream.rstrip("/")} {{
-        # The response's headers leave at once, too.
+        # Send the response headers at once as well.
         flush_interval -1
         transport http {{
-            # How long a stream may be silent before it is cut; there is no limit by default.
+            # Cut a stream after this much silence; by default there is no limit.
             read_timeout {math.ceil(request.idle_s)}s
         }}
     }}

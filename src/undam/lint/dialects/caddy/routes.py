@@ -1,4 +1,4 @@
-"""Which `reverse_proxy` carries streams, and what holds around it."""
+"""The `reverse_proxy` directives that carry streams, and the directives that apply to them."""
 
 from __future__ import annotations
 
@@ -6,65 +6,70 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from undam.lint.dialect import IncludeOpener
-from undam.lint.dialects.caddy.reader import MAX_BLOCKS, Directive, read_caddyfile
+from undam.lint.dialects.caddy.parser import MAX_BLOCKS, CaddyDirective, read_caddyfile
 from undam.lint.routes import PathMatch, RouteHints, StreamLikelihood, classify_pattern
 from undam.textfiles.source import Source, UnreadPart
 
 _AROUND = frozenset({"encode", "header"})
 _CONTAINERS = frozenset({"handle", "handle_path", "route", "handle_errors"})
-# A snippet that imports itself would never end.
+# Snippets may import themselves, directly or through others.
 _MAX_IMPORTS = 500
 
 Paths = tuple[tuple[str, PathMatch], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class CaddyRoute:
     """A reverse_proxy whose responses stream.
 
     Args:
-        around: the directives of outer levels that hold for it.
+        around: the directives of outer levels that apply to it.
     """
 
-    relay: Directive
-    around: tuple[Directive, ...]
+    relay: CaddyDirective
+    around: tuple[CaddyDirective, ...]
 
 
 @dataclass(slots=True)
-class Config:
-    """A file and what it imports."""
+class CaddyConfig:
+    """A file and the files that it imports."""
 
-    globals: list[Directive] = field(default_factory=list)
-    sites: list[list[Directive]] = field(default_factory=list)
+    globals: list[CaddyDirective] = field(default_factory=list)
+    sites: list[list[CaddyDirective]] = field(default_factory=list)
     unread: list[UnreadPart] = field(default_factory=list)
     included: list[Source] = field(default_factory=list)
 
 
-def read_config(source: Source, open_include: IncludeOpener) -> Config:
-    """Read a file and those it imports. Raises ConfigSyntaxError."""
-    config = Config()
-    reader = _Reader(config, open_include)
+def read_config(source: Source, open_include: IncludeOpener) -> CaddyConfig:
+    """Parse a file and the files that it imports.
+
+    Raises:
+        ConfigSyntaxError: one of the files cannot be parsed.
+    """
+    config = CaddyConfig()
+    reader = _CaddyReader(config, open_include)
     reader.read_top(read_caddyfile(source))
     return config
 
 
-def streaming_routes(config: Config, hints: RouteHints) -> Iterator[Route]:
-    """The relays that stream, in the order of the text."""
+def streaming_routes(config: CaddyConfig, hints: RouteHints) -> Iterator[CaddyRoute]:
+    """Yield the routes that stream, in the order of the text."""
     for site in config.sites:
         yield from _walk(site, (), (), {}, hints)
 
 
-class _Reader:
-    def __init__(self, config: Config, open_include: IncludeOpener) -> None:
+class _CaddyReader:
+    def __init__(self, config: CaddyConfig, open_include: IncludeOpener) -> None:
         self._config = config
         self._open_include = open_include
-        self._snippets: dict[str, list[Directive]] = {}
+        self._snippets: dict[str, list[CaddyDirective]] = {}
         self._imports = 0
 
-    def read_top(self, top: list[Directive]) -> None:
-        """Global options, snippets and sites of a file."""
+    def read_top(self, top: list[CaddyDirective]) -> None:
+        """Collect the global options, snippets and sites of a file."""
         loose = [one for one in top if one.block is None and one.name != "import"]
-        if loose and loose[0] is top[0]:  # one site without braces: the first line is its address
+        if loose and loose[0] is top[0]:
+            # A single site without braces; its first line is the address.
             self._config.sites.append(self._imported(top[1:], 0))
             return
         for one in top:
@@ -78,15 +83,15 @@ class _Reader:
             elif one.block is not None:
                 self._config.sites.append(self._imported(one.block, 0))
 
-    def _imported(self, lines: list[Directive], depth: int) -> list[Directive]:
-        """The lines, with snippets and files in the place of their imports."""
-        found: list[Directive] = []
+    def _imported(self, lines: list[CaddyDirective], depth: int) -> list[CaddyDirective]:
+        """Return the lines with each import replaced by the lines of its snippet or files."""
+        found: list[CaddyDirective] = []
         for one in lines:
             if one.name == "import" and one.texts:
                 if depth > MAX_BLOCKS:
                     self._leave(one)
                 elif one.texts[0] in self._snippets:
-                    if self._may(one):
+                    if self._count_import(one):
                         found += self._imported(self._snippets[one.texts[0]], depth + 1)
                 else:
                     for file in self._opened(one):
@@ -94,38 +99,38 @@ class _Reader:
                 continue
             if one.block is not None:
                 block = self._imported(one.block, depth + 1)
-                found.append(Directive(one.source, one.start, one.words, block))
+                found.append(CaddyDirective(one.source, one.start, one.words, block))
             else:
                 found.append(one)
         return found
 
-    def _opened(self, one: Directive) -> Iterator[Source]:
+    def _opened(self, one: CaddyDirective) -> Iterator[Source]:
         pattern = "".join(one.texts[:1])
         for file in self._open_include(pattern):
-            if self._may(one):
+            if self._count_import(one):
                 self._config.included.append(file)
                 yield file
 
-    def _may(self, one: Directive) -> bool:
+    def _count_import(self, one: CaddyDirective) -> bool:
         self._imports += 1
         if self._imports > _MAX_IMPORTS:
             self._leave(one)
         return self._imports <= _MAX_IMPORTS
 
-    def _leave(self, one: Directive) -> None:
+    def _leave(self, one: CaddyDirective) -> None:
         line, _ = one.source.position(one.start)
-        told = UnreadPart(one.source.path, line, f"import {one.texts[0]}: too many imports")
-        if told not in self._config.unread[-1:]:
-            self._config.unread.append(told)
+        unread = UnreadPart(one.source.path, line, f"import {one.texts[0]}: too many imports")
+        if unread not in self._config.unread[-1:]:
+            self._config.unread.append(unread)
 
 
 def _walk(
-    lines: list[Directive],
+    lines: list[CaddyDirective],
     paths: Paths,
-    around: tuple[Directive, ...],
+    around: tuple[CaddyDirective, ...],
     matchers: dict[str, Paths],
     hints: RouteHints,
-) -> Iterator[Route]:
+) -> Iterator[CaddyRoute]:
     known = {**matchers, **_matchers(lines)}
     around = (*around, *(one for one in lines if one.name in _AROUND))
     for one in lines:
@@ -133,11 +138,11 @@ def _walk(
         if one.name in _CONTAINERS:
             yield from _walk(one.block or [], here, around, known, hints)
         elif one.name == "reverse_proxy" and _streams(here, _upstreams(one), hints):
-            holding = (outer for outer in around if _holds(_matched(outer, known), here))
-            yield Route(one, tuple(holding))
+            applying = (outer for outer in around if _applies(_matched(outer, known), here))
+            yield CaddyRoute(one, tuple(applying))
 
 
-def _matchers(lines: Iterable[Directive]) -> dict[str, Paths]:
+def _matchers(lines: Iterable[CaddyDirective]) -> dict[str, Paths]:
     found: dict[str, Paths] = {}
     for one in lines:
         if one.name.startswith("@"):
@@ -155,15 +160,15 @@ def _paths_of(test: tuple[str, ...]) -> Iterator[tuple[str, PathMatch]]:
         yield from ((path, PathMatch.REGEX) for path in test[-1:])
 
 
-def _matched(one: Directive, matchers: dict[str, Paths]) -> Paths:
+def _matched(one: CaddyDirective, matchers: dict[str, Paths]) -> Paths:
     first = "".join(one.texts[:1])
     if first.startswith("@"):
         return matchers.get(first, ())
     return ((first, PathMatch.PREFIX),) if first.startswith("/") else ()
 
 
-def _holds(outer: Paths, route: Paths) -> bool:
-    """Whether what has these paths holds for one of the route's."""
+def _applies(outer: Paths, route: Paths) -> bool:
+    """Return whether a directive that matches ``outer`` applies to one of the route's paths."""
     if not outer:
         return True
     return any(path.startswith(prefix.rstrip("*")) for prefix, _ in outer for path, _ in route)
@@ -176,6 +181,6 @@ def _streams(paths: Paths, upstreams: list[str], hints: RouteHints) -> bool:
     )
 
 
-def _upstreams(relay: Directive) -> list[str]:
+def _upstreams(relay: CaddyDirective) -> list[str]:
     to = [text for one in relay.inside("to") for text in one.texts]
     return [text for text in (*relay.texts, *to) if not text.startswith(("/", "@", "*"))]

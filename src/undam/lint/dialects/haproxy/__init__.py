@@ -1,18 +1,15 @@
-"""haproxy.cfg: the kernel's 200 ms, compression, awaited bodies, timeouts."""
+"""haproxy.cfg: delayed packets, compression, awaited bodies and timeouts."""
 
 from __future__ import annotations
 
 import re
 
-from undam.lint.diagnostics import Diagnostic, unique_diagnostics
+from undam.lint.diagnostics import unique_diagnostics
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult
-from undam.lint.dialects.haproxy.buffering import find_awaited_bodies, find_held_packets
-from undam.lint.dialects.haproxy.catalogue import RULES
-from undam.lint.dialects.haproxy.compression import find_compression
-from undam.lint.dialects.haproxy.limits import find_limits
-from undam.lint.dialects.haproxy.reader import read_config
+from undam.lint.dialects.haproxy.parser import read_config
 from undam.lint.dialects.haproxy.render import render
 from undam.lint.dialects.haproxy.routes import streaming_routes, unread_choices
+from undam.lint.dialects.haproxy.rules import RULES, find
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source
 
@@ -26,7 +23,7 @@ _LINE = re.compile(
 
 
 def recognises(path: str, text: str) -> bool:
-    """haproxy*.cfg, or sections of haproxy with their lines."""
+    """Return whether a file is a haproxy.cfg, by its name or by sections that only haproxy has."""
     name = path.replace("\\", "/").rpartition("/")[2].lower()
     if "haproxy" in name and name.endswith((".cfg", ".conf")):
         return True
@@ -34,16 +31,18 @@ def recognises(path: str, text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
-    """Every mistake on the routes that stream. Raises ConfigSyntaxError."""
+    """Find the problems of the streaming routes.
+
+    Raises:
+        ConfigSyntaxError: the file cannot be parsed.
+    """
     config = read_config(source)
-    diagnostics: list[Diagnostic] = []
-    for route in streaming_routes(config, settings.hints):
-        diagnostics += find_held_packets(route, source)
-        diagnostics += find_compression(route, source)
-        diagnostics += find_awaited_bodies(route, source)
-        diagnostics += find_limits(route, source, settings.heartbeat_s)
-    unread = (*config.unread, *unread_choices(config, source))
-    return LintResult(unique_diagnostics(diagnostics), unread)
+    diagnostics = unique_diagnostics(
+        diagnostic
+        for route in streaming_routes(config, settings.hints)
+        for diagnostic in find(route, source, settings)
+    )
+    return LintResult(diagnostics, (*config.unread, *unread_choices(config, source)))
 
 
 DIALECT = Dialect(

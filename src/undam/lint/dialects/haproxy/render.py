@@ -1,4 +1,4 @@
-"""A haproxy.cfg that streams."""
+"""Rendering of a haproxy.cfg that streams."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from undam.lint.dialect import RenderRequest, require_literal_values
 
 
 def render(request: RenderRequest) -> str:
-    """One frontend, whose requests under the path go to the origin. Raises UsageError."""
+    """Return a haproxy.cfg with one frontend that proxies the path to the origin.
+
+    Raises:
+        UsageError: a value has a special meaning in haproxy.cfg.
+    """
     require_literal_values(request, "HAProxy")
     origin = urlsplit(request.upstream)
     authority = origin.netloc if origin.port is not None else f"{origin.netloc}:80"
@@ -22,16 +26,16 @@ def render(request: RenderRequest) -> str:
             f"    use_backend streaming if {{ path_beg {request.path} }}"
         )
     return f"""\
-# haproxy before a server that streams. Check it with: haproxy -c -f haproxy.cfg
+# haproxy in front of a streaming server. Check with: haproxy -c -f haproxy.cfg
 global
     maxconn 2000
 
 defaults
     mode http
     timeout connect 5s
-    # For clients that send their request slowly; it does not end a silent stream.
+    # For clients that send their request slowly; it does not cut a silent stream.
     timeout client 60s
-    # How long a stream may be silent before it is cut.
+    # Cut a stream after this much silence.
     timeout server {idle}s
 
 frontend edge
@@ -39,8 +43,8 @@ frontend edge
 {choice}
 
 backend streaming
-    # Without it the kernel keeps each event for about 200 ms.
+    # Without this the kernel holds each event for about 200 ms.
     option http-no-delay
-    # No "compression" here: it would keep each event until the next one comes.
+    # Do not add "compression": it holds each event until the next one.
     server origin {authority}
 """

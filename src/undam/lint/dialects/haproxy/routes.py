@@ -1,17 +1,17 @@
-"""Which pairs of frontend and backend carry streams: `use_backend` with its conditions on paths."""
+"""Pairs of frontend and backend that carry streams, by the path conditions of `use_backend`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from undam.lint.dialects.haproxy.reader import Config, Section
+from undam.lint.dialects.haproxy.parser import HaproxyConfig, HaproxySection
 from undam.lint.routes import PathMatch, RouteHints, StreamLikelihood, classify_pattern
 from undam.textfiles.source import Source, UnreadPart
 
 EVENT_STREAM = "text/event-stream"
 
-# Fetches and matching methods of paths (configuration manual, 7.3.6), told by their beginning.
+# Sample fetches of paths by their prefix, and match methods (configuration manual, 7.3.6).
 _PATH_FETCHES = ("path", "url", "base", "capture.req.uri", "pathq")
 _MATCHES = {
     "reg": PathMatch.REGEX,
@@ -21,20 +21,20 @@ _MATCHES = {
 }
 
 
-# haproxy refuses longer lines with its default limits.
+# By default haproxy rejects longer lines.
 _MAX_WORDS = 64
 
 Acls = dict[str, list[tuple[str, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
-    """What a condition asks for, as far as paths and event streams go.
+class PathCondition:
+    """The requirements of a condition on the path and on event streams.
 
     Args:
-        paths: patterns of which one must match; empty: any path.
-        events: it holds for requests or responses that name text/event-stream.
-        no_events: it does not hold for them.
+        paths: patterns, one of which must match; empty means any path.
+        events: the condition requires that text/event-stream is named.
+        no_events: the condition excludes text/event-stream.
     """
 
     paths: tuple[tuple[str, PathMatch], ...] = ()
@@ -43,72 +43,76 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """A way that streams: ``front`` is the same as ``back`` for `listen`, and ``None`` where no
-    frontend of this file leads to the backend."""
+class HaproxyRoute:
+    """A route that streams.
 
-    front: Section | None
-    back: Section
+    Args:
+        front: the frontend; the same section as ``back`` for `listen`, and ``None`` if no frontend
+            of this file uses the backend.
+    """
+
+    front: HaproxySection | None
+    back: HaproxySection
 
     @property
-    def sides(self) -> tuple[Section, ...]:
-        """The sections that its responses pass, the backend first."""
+    def sides(self) -> tuple[HaproxySection, ...]:
+        """The sections that responses pass through, backend first."""
         if self.front is None or self.front is self.back:
             return (self.back,)
         return (self.back, self.front)
 
 
-def acls_of(section: Section) -> Acls:
-    """The tests of each acl that a section knows by its name."""
+def acls_of(section: HaproxySection) -> Acls:
+    """Return the tests of each ACL that a section can use, by name."""
     acls: Acls = {}
     for line in section.inherited("acl"):
         acls.setdefault("".join(line.texts[1:2]), []).append(line.texts[2:])
     return acls
 
 
-def read_condition(words: tuple[str, ...], acls: Acls) -> Condition:
-    """A condition from ``if`` or ``unless`` on; no words are the condition that always holds."""
+def read_condition(words: tuple[str, ...], acls: Acls) -> PathCondition:
+    """Read a condition that starts with ``if`` or ``unless``; without words it is always true."""
     if not words or words[0] not in {"if", "unless"}:
-        return Condition()
+        return PathCondition()
     paths: list[tuple[str, PathMatch]] = []
     events = no_events = False
-    for has_mark, terms in _terms(words[1:_MAX_WORDS], acls):
-        negated = has_mark is not (words[0] == "unless")
+    for is_negated, terms in _terms(words[1:_MAX_WORDS], acls):
+        negated = is_negated is not (words[0] == "unless")
         names_events = any(EVENT_STREAM in word for term in terms for word in term)
         events |= names_events and not negated
         no_events |= names_events and negated
         if not negated:
             paths += _path_patterns(terms)
-    return Condition(tuple(paths), events, no_events)
+    return PathCondition(tuple(paths), events, no_events)
 
 
-def streaming_routes(config: Config, hints: RouteHints) -> list[Route]:
-    """The routes over HTTP that stream."""
+def streaming_routes(config: HaproxyConfig, hints: RouteHints) -> list[HaproxyRoute]:
+    """Return the HTTP routes that stream."""
     backends = {one.name: one for one in config.proxies("backend", "listen")}
-    found: list[Route] = []
+    routes: list[HaproxyRoute] = []
     reached: set[str] = set()
     for front in config.proxies("frontend", "listen"):
-        left = hints
+        remaining = hints
         for name, condition in _choices(front, acls_of(front)):
             back = backends.get(name)
             if back is None:
                 continue
             reached.add(name)
-            if _streams(condition, back, left) and _speaks_http(front, back):
-                found.append(Route(front, back))
-            left = _left(left, condition)
+            if _streams(condition, back, remaining) and _speaks_http(front, back):
+                routes.append(HaproxyRoute(front, back))
+            remaining = _remaining(remaining, condition)
     for back in config.proxies("backend"):
         unreached = back.name not in reached and _speaks_http(back)
-        if unreached and _streams(Condition(), back, hints):
-            found.append(Route(None, back))
-    return found
+        if unreached and _streams(PathCondition(), back, hints):
+            routes.append(HaproxyRoute(None, back))
+    return routes
 
 
-def unread_choices(config: Config, source: Source) -> list[UnreadPart]:
-    """Backends that are chosen while it runs."""
+def unread_choices(config: HaproxyConfig, source: Source) -> list[UnreadPart]:
+    """Return the `use_backend` lines whose backend is computed at run time."""
     return [
         UnreadPart(
-            source.path, source.position(line.start)[0], "a backend that is chosen at run time"
+            source.path, source.position(line.start)[0], "a backend that is computed at run time"
         )
         for front in config.proxies("frontend", "listen")
         for line in front.inherited("use_backend")
@@ -116,18 +120,18 @@ def unread_choices(config: Config, source: Source) -> list[UnreadPart]:
     ]
 
 
-def _choices(front: Section, acls: Acls) -> Iterator[tuple[str, Condition]]:
+def _choices(front: HaproxySection, acls: Acls) -> Iterator[tuple[str, PathCondition]]:
     for line in front.inherited("use_backend"):
         if len(line.words) > 1:
             yield line.texts[1], read_condition(line.texts[2:], acls)
     default = front.nearest("default_backend")
     if default is not None and len(default.words) > 1:
-        yield default.texts[1], Condition()
+        yield default.texts[1], PathCondition()
     elif front.kind == "listen":
-        yield front.name, Condition()
+        yield front.name, PathCondition()
 
 
-def _streams(condition: Condition, back: Section, hints: RouteHints) -> bool:
+def _streams(condition: PathCondition, back: HaproxySection, hints: RouteHints) -> bool:
     if condition.events:
         return True
     if condition.no_events:
@@ -139,15 +143,18 @@ def _streams(condition: Condition, back: Section, hints: RouteHints) -> bool:
     return False
 
 
-def _left(hints: RouteHints, condition: Condition) -> RouteHints:
-    """The hints that a later route may still serve: an earlier prefix takes what lies under it."""
+def _remaining(hints: RouteHints, condition: PathCondition) -> RouteHints:
+    """Return the hints that later routes may still serve.
+
+    An earlier prefix takes all requests under it.
+    """
     taken = tuple(pattern for pattern, match in condition.paths if match is PathMatch.PREFIX)
     paths = tuple(path for path in hints.paths if not (taken and path.startswith(taken)))
-    # No hints at all would mean that routes are told by their looks.
+    # Without any hint, routes would be classified by path and upstream instead.
     return RouteHints(paths or ("\0",)) if hints.paths else hints
 
 
-def _speaks_http(*sections: Section) -> bool:
+def _speaks_http(*sections: HaproxySection) -> bool:
     for section in sections:
         mode = section.nearest("mode")
         if mode is None or not mode.begins("mode", "http"):
@@ -155,14 +162,14 @@ def _speaks_http(*sections: Section) -> bool:
     return True
 
 
-def _servers(back: Section) -> Iterator[str]:
+def _servers(back: HaproxySection) -> Iterator[str]:
     for line in back.lines:
         if line.texts[0] in {"server", "server-template"}:
             yield from line.texts[1:4]
 
 
 def _terms(words: tuple[str, ...], acls: Acls) -> Iterator[tuple[bool, list[tuple[str, ...]]]]:
-    """Each term of a condition: whether it is negated, and the tests that it stands for."""
+    """Yield whether each term of a condition is negated, and the tests that it stands for."""
     at = 0
     while at < len(words):
         word = words[at]

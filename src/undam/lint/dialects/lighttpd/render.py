@@ -1,4 +1,4 @@
-"""A lighttpd.conf that streams."""
+"""Rendering of a lighttpd.conf that streams."""
 
 from __future__ import annotations
 
@@ -10,22 +10,26 @@ from undam.lint.dialect import RenderRequest, require_literal_values
 
 
 def render(request: RenderRequest) -> str:
-    """One listener, whose requests under the path go to the origin. Raises UsageError."""
+    """Return a lighttpd.conf with one listener that proxies the path to the origin.
+
+    Raises:
+        UsageError: a value has a special meaning in lighttpd.conf.
+    """
     require_literal_values(request, "lighttpd")
     origin = urlsplit(request.upstream)
     host, _, port = request.listen.rpartition(":")
     path = request.path if request.path.startswith("/") else f"/{request.path}"
     return f"""\
-# lighttpd before a server that streams. Check it with: lighttpd -tt -f lighttpd.conf
+# lighttpd in front of a streaming server. Check with: lighttpd -tt -f lighttpd.conf
 server.modules = ( "mod_proxy" )
 server.document-root = "/tmp"
 server.bind = "{host}"
 server.port = {port}
 
 $HTTP["url"] =~ "^{re.escape(path)}" {{
-    # Without it lighttpd keeps the whole response until its end.
+    # Without this lighttpd holds the whole response until its end.
     server.stream-response-body = 1
-    # How long a stream may be silent before it is cut.
+    # Cut a stream after this much silence.
     server.max-write-idle = {math.ceil(request.idle_s)}
     proxy.server = ( "" => (( "host" => "{origin.hostname}", "port" => {origin.port or 80} )) )
 }}

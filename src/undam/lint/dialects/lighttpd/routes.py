@@ -1,4 +1,4 @@
-"""Which `proxy.server` carries streams, and which settings hold there."""
+"""The `proxy.server` assignments that carry streams, and the settings that apply to them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from undam.lint.dialects.lighttpd.reader import Assign, Config, Test, Token
+from undam.lint.dialects.lighttpd.parser import Assignment, LighttpdConfig, UrlCondition, number_in
 from undam.lint.routes import (
     PathMatch,
     RouteHints,
@@ -15,6 +15,9 @@ from undam.lint.routes import (
     classify_pattern,
     literal_prefix,
 )
+from undam.textfiles.edits import Edit, insert_line_after, line_ending
+from undam.textfiles.source import Source
+from undam.textfiles.tokens import Token
 
 _RELAYS = frozenset(
     {"proxy.server", "fastcgi.server", "scgi.server", "uwsgi.server", "ajp13.server"}
@@ -25,55 +28,60 @@ _MATCHES = {
     "=^": PathMatch.PREFIX,
     "=$": PathMatch.PART,
 }
-# Of a setting that stands in more places only the first are compared with each relay.
-_LOOKED_AT = 100
+# The most assignments of one name that are compared with each route; real files have a few.
+_MAX_COMPARED = 100
 _PATH_FIELDS = frozenset({"url", "request-uri"})
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """A relay whose responses stream.
+class LighttpdRoute:
+    """A `proxy.server`, or similar, whose responses stream.
 
     Args:
-        keys: the path prefixes in its array that stream; "" for all.
+        keys: the path prefixes in its array that stream; "" means all.
     """
 
-    relay: Assign
+    relay: Assignment
     keys: tuple[str, ...]
 
 
-def streaming_routes(config: Config, hints: RouteHints) -> Iterator[Route]:
-    """The relays that stream, in the order of the text."""
-    for assign in config.assigns:
-        if assign.name in _RELAYS:
-            upstreams = _upstreams(assign)
-            paths = _paths(assign.tests)
-            keys = tuple(key for key in _keys(assign) if _streams(paths, key, upstreams, hints))
+def streaming_routes(config: LighttpdConfig, hints: RouteHints) -> Iterator[LighttpdRoute]:
+    """Yield the routes that stream, in the order of the text."""
+    for assignment in config.assignments:
+        if assignment.name in _RELAYS:
+            upstreams = _upstreams(assignment)
+            paths = _paths(assignment.conditions)
+            keys = tuple(key for key in _keys(assignment) if _streams(paths, key, upstreams, hints))
             if keys:
-                yield Route(assign, keys)
+                yield LighttpdRoute(assignment, keys)
 
 
-def setting(config: Config, name: str, relay: Assign) -> Assign | None:
-    """The assignment of ``name`` that holds at a relay: of those under its conditions, or the outer
-    ones of them, the last one; a global one only where there is no other."""
-    depths = range(len(relay.tests), 0, -1)
-    found = [config.last(name, relay.tests[:depth]) for depth in depths]
+def effective(config: LighttpdConfig, name: str, relay: Assignment) -> Assignment | None:
+    """Return the assignment of ``name`` that applies to a route.
+
+    It is the last one under the route's conditions or the outer ones of them. A global assignment
+    applies only if there is no other.
+    """
+    depths = range(len(relay.conditions), 0, -1)
+    found = [config.last(name, relay.conditions[:depth]) for depth in depths]
     latest = max((one for one in found if one is not None), key=lambda one: one[0], default=None)
     latest = latest or config.last(name, ())
     return latest[1] if latest else None
 
 
-def elsewhere(config: Config, name: str, relay: Assign, hints: RouteHints) -> Iterator[Assign]:
-    """Assignments of ``name`` under further conditions, which the relay's streams may meet."""
-    there = set(relay.tests)
-    around = [_prefix(*path) for path in _paths(relay.tests)]
-    for assign in config.named(name)[:_LOOKED_AT]:
-        if there.issuperset(assign.tests):
+def under_other_conditions(
+    config: LighttpdConfig, name: str, relay: Assignment, hints: RouteHints
+) -> Iterator[Assignment]:
+    """Yield assignments of ``name`` under further conditions, which the streams may satisfy."""
+    relay_conditions = set(relay.conditions)
+    around = [_prefix(*path) for path in _paths(relay.conditions)]
+    for assignment in config.named(name)[:_MAX_COMPARED]:
+        if relay_conditions.issuperset(assignment.conditions):
             continue
-        paths = _paths(assign.tests)
-        lies_in = all(_prefix(*path).startswith(one) for path in paths for one in around)
-        if lies_in and (not paths or _streams(paths, "", [], hints)):
-            yield assign
+        paths = _paths(assignment.conditions)
+        is_inside = all(_prefix(*path).startswith(one) for path in paths for one in around)
+        if is_inside and (not paths or _streams(paths, "", [], hints)):
+            yield assignment
 
 
 def _prefix(pattern: str, match: PathMatch) -> str:
@@ -82,9 +90,9 @@ def _prefix(pattern: str, match: PathMatch) -> str:
     return literal_prefix(pattern) if pattern.startswith("^") else "/"
 
 
-def number_of(assign: Assign, key: str) -> Iterator[tuple[int, Token]]:
-    """The numbers that stand as ``"key" => NUMBER`` in an array."""
-    tokens = assign.value
+def numbers_of(assignment: Assignment, key: str) -> Iterator[tuple[int, Token]]:
+    """Yield the numbers written as ``"key" => NUMBER`` in an array, with their tokens."""
+    tokens = assignment.value
     for at in range(len(tokens) - 2):
         if tokens[at].text == key and tokens[at + 1].text == "=>":
             text = tokens[at + 2].text
@@ -92,28 +100,28 @@ def number_of(assign: Assign, key: str) -> Iterator[tuple[int, Token]]:
                 yield int(text), tokens[at + 2]
 
 
-def _paths(tests: tuple[Test, ...]) -> list[tuple[str, PathMatch]]:
+def _paths(conditions: tuple[UrlCondition, ...]) -> list[tuple[str, PathMatch]]:
     return [
-        (test.value, _MATCHES[test.operator])
-        for test in tests
-        if test.field in _PATH_FIELDS and test.operator in _MATCHES
+        (condition.value, _MATCHES[condition.operator])
+        for condition in conditions
+        if condition.field in _PATH_FIELDS and condition.operator in _MATCHES
     ]
 
 
 def _streams(
     paths: list[tuple[str, PathMatch]], key: str, upstreams: list[str], hints: RouteHints
 ) -> bool:
-    asked = [*paths, (key, PathMatch.PREFIX)] if key.startswith("/") else paths
-    if not asked:
-        asked = [(key or "/", PathMatch.PART if key else PathMatch.PREFIX)]
-    judged = [classify_pattern(path, match, upstreams, hints) for path, match in asked]
+    patterns = [*paths, (key, PathMatch.PREFIX)] if key.startswith("/") else paths
+    if not patterns:
+        patterns = [(key or "/", PathMatch.PART if key else PathMatch.PREFIX)]
+    likelihoods = [classify_pattern(path, match, upstreams, hints) for path, match in patterns]
     if hints.paths:
-        return all(one is not StreamLikelihood.NO for one in judged)
-    return any(one is not StreamLikelihood.NO for one in judged)
+        return all(one is not StreamLikelihood.NO for one in likelihoods)
+    return any(one is not StreamLikelihood.NO for one in likelihoods)
 
 
-def _keys(relay: Assign) -> list[str]:
-    """The prefixes or suffixes of paths that an array of servers is divided by."""
+def _keys(relay: Assignment) -> list[str]:
+    """Return the path prefixes or suffixes that are the keys of an array of servers."""
     keys, depth = [], 0
     for token, behind in pairwise(relay.value):
         if token.kind == "op":
@@ -123,14 +131,75 @@ def _keys(relay: Assign) -> list[str]:
     return keys or [""]
 
 
-def _upstreams(relay: Assign) -> list[str]:
+def _upstreams(relay: Assignment) -> list[str]:
     tokens = relay.value
     hosts = [
         tokens[at + 2].text
         for at in range(len(tokens) - 2)
         if tokens[at].text == "host" and tokens[at + 1].text == "=>"
     ]
-    ports = [f":{port}" for port, _ in number_of(relay, "port")]
-    # A name behind another bracket is a label of the server.
+    ports = [f":{port}" for port, _ in numbers_of(relay, "port")]
+    # Other strings may be labels of servers, which can name an engine.
     labels = [token.text for token in tokens if token.kind == "string"]
     return [*hosts, *ports, *(label for label in labels if re.fullmatch(r"[\w.-]{3,}", label))]
+
+
+@dataclass(frozen=True, slots=True)
+class SettingChange:
+    """Edits that set a directive for one route.
+
+    Args:
+        changes_current: the edits change the value that applies now, instead of adding a line.
+    """
+
+    edits: tuple[Edit, ...]
+    changes_current: bool
+
+
+def set_for_route(
+    route: LighttpdRoute, name: str, value: int, current: Assignment | None
+) -> SettingChange:
+    """Set a directive for a route only.
+
+    Args:
+        current: the assignment that applies now.
+    """
+    relay = route.relay
+    if (
+        current is not None
+        and set(current.conditions) == set(relay.conditions)
+        and "" in route.keys
+    ):
+        token = current.value[0]
+        assert number_in(token) is not None  # callers have read its number
+        return SettingChange((Edit(*token.span, str(value)),), changes_current=True)
+    if "" in route.keys or relay.conditions:
+        edit = _insert_beside(relay, f"{name} = {value}")
+    else:
+        at, end = _line_stop(relay.source, relay.end), line_ending(relay.source)
+        blocks = "".join(
+            f'{end}$HTTP["url"] =~ "^{_escaped(key)}" {{{end}    {name} = {value}{end}}}'
+            for key in route.keys
+            if key.startswith("/")
+        )
+        edit = Edit(at, at, blocks)
+    return SettingChange((edit,), changes_current=False)
+
+
+def _insert_beside(relay: Assignment, text: str) -> Edit:
+    source = relay.source
+    rest = source.text[relay.end : _line_stop(source, relay.end)].strip()
+    if rest and not rest.startswith("#"):  # the "}" of the block, so insert before the relay
+        indent = source.indent_at(relay.start)
+        return Edit(relay.start, relay.start, f"{text}{line_ending(source)}{indent}")
+    return insert_line_after(source, relay.end, text, source.indent_at(relay.start))
+
+
+def _line_stop(source: Source, offset: int) -> int:
+    """Return the offset of the end of a line, before its line ending."""
+    start, end = source.line_span(offset)
+    return start + len(source.text[start:end].rstrip("\r\n"))
+
+
+def _escaped(path: str) -> str:
+    return "".join("\\" + one if one in ".*+?()[]{}|^$\\" else one for one in path)

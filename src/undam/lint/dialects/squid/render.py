@@ -1,4 +1,4 @@
-"""A squid.conf that streams."""
+"""Rendering of a squid.conf that streams."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from undam.lint.dialect import RenderRequest, require_literal_values
 
 
 def render(request: RenderRequest) -> str:
-    """An accelerator before the origin, which caches nothing. Raises UsageError."""
+    """Return a squid.conf of an accelerator in front of the origin, without a cache.
+
+    Raises:
+        UsageError: a value has a special meaning in squid.conf.
+    """
     require_literal_values(request, "Squid")
     origin = urlsplit(request.upstream)
     host = request.listen.rpartition(":")[0]
@@ -17,7 +21,7 @@ def render(request: RenderRequest) -> str:
     pattern = "".join(f"\\{one}" if one in ".*+?()[]{}|^$" else one for one in path)
     peer = f"{origin.hostname} parent {origin.port or 80} 0 no-query no-digest"
     return f"""\
-# Squid before a server that streams. Check it with: squid -k parse -f squid.conf
+# Squid in front of a streaming server. Check with: squid -k parse -f squid.conf
 http_port {request.listen} accel defaultsite={host} no-vhost
 cache_peer {peer} originserver name=origin
 
@@ -26,9 +30,9 @@ http_access allow streaming
 http_access deny all
 never_direct allow all
 
-# Answers of a model are nobody else's.
+# Answers of a model must not be shared between users.
 cache deny all
-# How long a stream may be silent before it is cut.
+# Cut a stream after this much silence.
 read_timeout {math.ceil(request.idle_s)} seconds
 
 pid_filename none

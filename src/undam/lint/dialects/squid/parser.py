@@ -1,4 +1,4 @@
-"""squid.conf as lines of words with places (squid.conf.documented, Squid 5)."""
+"""Parser of squid.conf: lines of words (squid.conf.documented, Squid 5)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from undam.lint.dialect import IncludeOpener
 from undam.textfiles.source import Source, UnreadPart
+from undam.textfiles.tokens import Word
 
-# More of them are taken for a loop; Squid itself stops at a depth of 16.
+# Real configurations stay far below; Squid itself stops at a depth of 16.
 MAX_INCLUDES = 200
 _MAX_INCLUDE_DEPTH = 16
 
@@ -18,17 +19,8 @@ _WORD = re.compile(r"\S+")
 _JOIN = re.compile(r"\\\r?\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One word and where it stands."""
-
-    text: str
-    start: int
-    end: int
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class Line:
+class SquidLine:
     """A directive with its arguments."""
 
     source: Source
@@ -45,50 +37,54 @@ class Line:
 
     @property
     def span(self) -> tuple[int, int]:
-        """From the directive to the last word that stands in the same line of the text."""
+        """The span from the directive to the last word on the same line of the text."""
         line = self.source.position(self.words[0].start)[0]
         here = [word for word in self.words if self.source.position(word.start)[0] == line]
         return here[0].start, here[-1].end
 
 
 @dataclass(slots=True)
-class Config:
-    """A file and those it includes, in the order in which Squid reads them."""
+class SquidConfig:
+    """A file and the files it includes, in the order in which Squid reads them."""
 
     unread: list[UnreadPart] = field(default_factory=list)
     included: list[Source] = field(default_factory=list)
-    _named: dict[str, list[Line]] = field(default_factory=dict)
-    _acls: dict[str, list[Line]] = field(default_factory=dict)
+    _named: dict[str, list[SquidLine]] = field(default_factory=dict)
+    _acls: dict[str, list[SquidLine]] = field(default_factory=dict)
 
-    def add(self, line: Line) -> None:
-        """Keep a line, if it has an argument."""
+    def add(self, line: SquidLine) -> None:
+        """Add a line; lines without arguments are dropped."""
         if len(line.words) > 1:
             self._named.setdefault(line.name, []).append(line)
             if line.name == "acl":
                 self._acls.setdefault(line.texts[0], []).append(line)
 
-    def all(self, *names: str) -> list[Line]:
-        """The lines of these directives."""
+    def all(self, *names: str) -> list[SquidLine]:
+        """Return the lines of these directives."""
         return [line for name in names for line in self._named.get(name, [])]
 
-    def acl(self, name: str) -> list[Line]:
-        """The lines of an acl."""
+    def acl(self, name: str) -> list[SquidLine]:
+        """Return the lines of an ACL."""
         return self._acls.get(name, [])
 
-    def last(self, name: str) -> Line | None:
-        """The line that holds where the last one counts."""
+    def last(self, name: str) -> SquidLine | None:
+        """Return the last line of a directive, which is the effective one for simple settings."""
         found = self.all(name)
         return found[-1] if found else None
 
 
-def read_config(source: Source, open_include: IncludeOpener) -> Config:
-    """Read a file and those it includes. Raises ConfigSyntaxError."""
-    config = Config()
+def read_config(source: Source, open_include: IncludeOpener) -> SquidConfig:
+    """Parse a file and the files that it includes.
+
+    Raises:
+        ConfigSyntaxError: a conditional block is not closed, or a line begins with a quote.
+    """
+    config = SquidConfig()
     _read(source, open_include, config, 0)
     return config
 
 
-def _read(source: Source, open_include: IncludeOpener, config: Config, depth: int) -> None:
+def _read(source: Source, open_include: IncludeOpener, config: SquidConfig, depth: int) -> None:
     conditions: list[Word] = []
     for line in _lines(source):
         if line.name in {"if", "else", "endif"}:
@@ -98,21 +94,21 @@ def _read(source: Source, open_include: IncludeOpener, config: Config, depth: in
         else:
             config.add(line)
     if conditions:
-        raise source.error("an if without its endif", conditions[-1].start)
+        raise source.error("this if has no endif", conditions[-1].start)
 
 
-def _nest(source: Source, line: Line, conditions: list[Word], config: Config) -> None:
+def _nest(source: Source, line: SquidLine, conditions: list[Word], config: SquidConfig) -> None:
     if line.name == "if":
         conditions.append(line.words[0])
-        what = "a conditional block: all its branches were read as if they held"
+        what = "a conditional block: all of its branches were read as if they applied"
         config.unread.append(UnreadPart(source.path, source.position(line.words[0].start)[0], what))
     elif not conditions:
-        raise source.error(f"an {line.name} without its if", line.words[0].start)
+        raise source.error(f"this {line.name} has no if", line.words[0].start)
     elif line.name == "endif":
         conditions.pop()
 
 
-def _include(line: Line, open_include: IncludeOpener, config: Config, depth: int) -> None:
+def _include(line: SquidLine, open_include: IncludeOpener, config: SquidConfig, depth: int) -> None:
     for word in line.words[1:]:
         full = depth >= _MAX_INCLUDE_DEPTH or len(config.included) >= MAX_INCLUDES
         files = [] if full else open_include(word.text.strip('"'))
@@ -124,7 +120,7 @@ def _include(line: Line, open_include: IncludeOpener, config: Config, depth: int
             _read(file, open_include, config, depth + 1)
 
 
-def _lines(source: Source) -> Iterator[Line]:
+def _lines(source: Source) -> Iterator[SquidLine]:
     text, at = source.text, 0
     while at < len(text):
         start = at
@@ -135,12 +131,12 @@ def _lines(source: Source) -> Iterator[Line]:
         words = tuple(_words(text, start, end))
         if words:
             if words[0].text[0] in "\"'":
-                raise source.error("a line begins with a directive", words[0].start)
-            yield Line(source, words)
+                raise source.error("a line must begin with a directive", words[0].start)
+            yield SquidLine(source, words)
 
 
 def _end(text: str, at: int) -> int:
-    """Where the line ends: before its line feed, and before a joining "\\"."""
+    """Return the end of a line, before its line feed and before a "\\" that joins lines."""
     end = text.find("\n", at)
     end = len(text) if end < 0 else end
     for back in (1, 2):
@@ -155,3 +151,9 @@ def _words(text: str, at: int, end: int) -> Iterator[Word]:
             return
         if found[0] != "\\":
             yield Word(found[0], found.start(), found.end())
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text is a number without sign, and not absurdly long."""
+    digits = text.replace(".", "", 1)
+    return len(text) <= 12 and digits.isascii() and digits.isdecimal()

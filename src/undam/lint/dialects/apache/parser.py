@@ -1,4 +1,4 @@
-"""httpd.conf as directives in nested sections, with places (httpd.apache.org, configuring)."""
+"""Parser of httpd.conf: directives in nested sections (httpd.apache.org, configuring)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 
 from undam.lint.dialect import IncludeOpener
 from undam.textfiles.source import Source, UnreadPart
+from undam.textfiles.tokens import Word
 
-# Deeper ones, and more files, are taken for a loop.
+# Real configurations stay far below these limits, which end loops of includes.
 MAX_SECTIONS = 64
 MAX_INCLUDES = 200
 _MAX_INCLUDE_DEPTH = 16
 
-# Whether these hold is known when the server starts; what stands in them counts as if it did.
+# These are decided when the server starts; their content is read as if they applied.
 _TRANSPARENT = frozenset(
     {"ifmodule", "ifdefine", "ifversion", "iffile", "ifdirective", "ifsection"}
 )
@@ -29,29 +30,20 @@ _ESCAPED = re.compile(r"\\([\"'\\])")
 _VARIABLE = re.compile(r"\$\{([^}\n]{1,80})\}")
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word without its quotes; the offsets are those with them."""
-
-    text: str
-    start: int
-    end: int
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class Directive:
+class ApacheDirective:
     """One directive.
 
     Args:
         name: in lower case.
-        words: its name and arguments.
-        scope: the section it stands in.
+        words: name and arguments.
+        scope: the section that contains it.
     """
 
     source: Source
     name: str
     words: tuple[Word, ...]
-    scope: Scope
+    scope: ApacheScope
 
     @property
     def args(self) -> tuple[Word, ...]:
@@ -71,80 +63,92 @@ class Directive:
 
     @property
     def span(self) -> tuple[int, int]:
-        """As much of it as stands on its first line."""
+        """The span of the part that is on the first line."""
         text = self.source.text[self.start : self.end]
         first = text.partition("\n")[0].rstrip("\r")
         return self.start, self.start + len(first.removesuffix("\\").rstrip())
 
 
 @dataclass(slots=True, eq=False)
-class Scope:
-    """A section, or the file.
+class ApacheScope:
+    """A section, or a whole file.
 
     Args:
-        kind: its name in lower case; empty for the file.
-        args: of its opening line.
+        kind: name in lower case; empty for a file.
+        args: arguments of the opening line.
     """
 
     kind: str = ""
     args: tuple[str, ...] = ()
-    parent: Scope | None = None
-    directives: list[Directive] = field(default_factory=list)
-    children: list[Scope] = field(default_factory=list)
-    _named: dict[str, list[Directive]] = field(default_factory=dict)
+    parent: ApacheScope | None = None
+    directives: list[ApacheDirective] = field(default_factory=list)
+    children: list[ApacheScope] = field(default_factory=list)
+    _named: dict[str, list[ApacheDirective]] = field(default_factory=dict)
 
-    def all_scopes(self) -> Iterator[Scope]:
-        """This one and all below, in the order of the text."""
+    def all_scopes(self) -> Iterator[ApacheScope]:
+        """Yield this scope and all scopes below it, in the order of the text."""
         todo = [self]
         while todo:
             scope = todo.pop()
             yield scope
             todo.extend(reversed(scope.children))
 
-    def named(self, name: str) -> list[Directive]:
-        """The directives of a name that stand in this very section and say something."""
+    def named(self, name: str) -> list[ApacheDirective]:
+        """Return the directives of this name in this section that have arguments."""
         if len(self._named) == 0:
             for one in self.directives:
                 if one.args:
                     self._named.setdefault(one.name, []).append(one)
         return self._named.get(name, [])
 
-    def last(self, name: str) -> Directive | None:
-        """The last of them."""
+    def last(self, name: str) -> ApacheDirective | None:
+        """Return the last directive of this name that has arguments."""
         return next(reversed(self.named(name)), None)
 
     @property
-    def server(self) -> Scope:
-        """The virtual host it belongs to, or the main server."""
+    def server(self) -> ApacheScope:
+        """The virtual host that contains this scope, or the main server."""
         scope = self
         while scope.parent is not None and scope.kind != "virtualhost":
             scope = scope.parent
         return scope
 
+    @property
+    def root(self) -> ApacheScope:
+        """The scope of the whole configuration."""
+        scope = self
+        while scope.parent is not None:
+            scope = scope.parent
+        return scope
+
 
 @dataclass(slots=True)
-class Config:
-    """A file and those it includes, in the order in which httpd reads them."""
+class ApacheConfig:
+    """A file and the files it includes, in the order in which httpd reads them."""
 
-    root: Scope = field(default_factory=Scope)
+    root: ApacheScope = field(default_factory=ApacheScope)
     defines: dict[str, str] = field(default_factory=dict)
     unread: list[UnreadPart] = field(default_factory=list)
     included: list[Source] = field(default_factory=list)
 
     def expanded(self, text: str) -> str:
-        """A text with the variables that `Define` gives a value."""
+        """Return a text with the variables of `Define` replaced by their values."""
         return _VARIABLE.sub(lambda found: self.defines.get(found[1], found[0]), text)
 
 
-def read_config(source: Source, open_include: IncludeOpener) -> Config:
-    """Read a file and those it includes. Raises ConfigSyntaxError."""
-    config = Config()
-    _Reader(source, open_include, config, 0).read(config.root)
+def read_config(source: Source, open_include: IncludeOpener) -> ApacheConfig:
+    """Parse a file and the files that it includes.
+
+    Raises:
+        ConfigSyntaxError: a section is not closed, has no name or has no matching opening line.
+    """
+    config = ApacheConfig()
+    _ApacheReader(source, open_include, config, 0).read(config.root)
     return config
 
 
 def words_at(source: Source, start: int, end: int) -> tuple[Word, ...]:
-    """The words between two offsets, which may lie on continued lines."""
+    """Return the words between two offsets, which may be on continued lines."""
     found, at = [], start
     while match := _WORD.match(source.text, at, end):
         kind = match.lastgroup or "plain"
@@ -157,20 +161,20 @@ def words_at(source: Source, start: int, end: int) -> tuple[Word, ...]:
     return tuple(found)
 
 
-class _Reader:
-    """Reads one file into a ``Config``."""
+class _ApacheReader:
+    """Reads one file into an ``ApacheConfig``."""
 
     def __init__(
-        self, source: Source, open_include: IncludeOpener, config: Config, depth: int
+        self, source: Source, open_include: IncludeOpener, config: ApacheConfig, depth: int
     ) -> None:
         self._source = source
         self._open_include = open_include
         self._config = config
         self._depth = depth
 
-    def read(self, scope: Scope) -> None:
-        """Read all of it into a section."""
-        opened: list[tuple[str, int, Scope]] = []
+    def read(self, scope: ApacheScope) -> None:
+        """Add the directives and sections of the file to a scope."""
+        opened: list[tuple[str, int, ApacheScope]] = []
         for start, end in _lines(self._source.text):
             if self._source.text[start] == "<":
                 scope = self._section(start, end, scope, opened)
@@ -178,7 +182,7 @@ class _Reader:
             words = words_at(self._source, start, end)
             if not words:
                 continue
-            one = Directive(self._source, words[0].text.lower(), words, scope)
+            one = ApacheDirective(self._source, words[0].text.lower(), words, scope)
             scope.directives.append(one)
             self._follow(one, scope)
         if opened:
@@ -186,41 +190,43 @@ class _Reader:
             raise self._source.error(f"<{name}> is not closed", start)
 
     def _section(
-        self, start: int, end: int, scope: Scope, opened: list[tuple[str, int, Scope]]
-    ) -> Scope:
+        self, start: int, end: int, scope: ApacheScope, opened: list[tuple[str, int, ApacheScope]]
+    ) -> ApacheScope:
         text = self._source.text[start:end].rstrip()
         if not text.endswith(">"):
-            raise self._source.error("a section whose > is missing", start)
+            raise self._source.error("the > of this section is missing", start)
         words = words_at(self._source, start + 1, start + len(text) - 1)
         if not words:
-            raise self._source.error("a section without a name", start)
+            raise self._source.error("this section has no name", start)
         name = words[0].text.lower()
         if name.startswith("/"):
             if not opened or opened[-1][0] != name[1:]:
-                raise self._source.error(f"<{words[0].text[:40]}> closes nothing", start)
+                raise self._source.error(f"<{words[0].text[:40]}> has no matching section", start)
             return opened.pop()[2]
         if len(opened) >= MAX_SECTIONS:
-            raise self._source.error(f"more than {MAX_SECTIONS} sections deep", start)
+            raise self._source.error(
+                f"sections are nested more than {MAX_SECTIONS} levels deep", start
+            )
         opened.append((name, start, scope))
         if name in _TRANSPARENT:
             return scope
         if name == "macro":
             self._leave(start, f"the macro {' '.join(word.text for word in words[1:2])}")
-        inner = Scope(name, tuple(word.text for word in words[1:]), scope)
+        inner = ApacheScope(name, tuple(word.text for word in words[1:]), scope)
         scope.children.append(inner)
         return inner
 
-    def _follow(self, one: Directive, scope: Scope) -> None:
-        """What a directive has to say of the reading itself."""
+    def _follow(self, one: ApacheDirective, scope: ApacheScope) -> None:
+        """Apply the directives that affect how the configuration is read."""
         if one.name in {"include", "includeoptional"} and one.args:
             self._include(one, scope)
         elif one.name == "define" and len(one.args) > 1:
-            # A value of variables would grow without end.
+            # Variables in the value are not expanded, or it could grow without bound.
             self._config.defines[one.texts[0]] = one.texts[1]
         elif one.name == "use" and one.args:
             self._leave(one.start, f"Use {one.texts[0]}")
 
-    def _include(self, one: Directive, scope: Scope) -> None:
+    def _include(self, one: ApacheDirective, scope: ApacheScope) -> None:
         pattern = self._config.expanded(one.texts[0])
         config = self._config
         if self._depth >= _MAX_INCLUDE_DEPTH or len(config.included) >= MAX_INCLUDES:
@@ -228,13 +234,13 @@ class _Reader:
             return
         files = self._open_include(pattern)
         if not files and "${" in pattern:
-            self._leave(one.start, f"{pattern}, of which a variable is not known")
+            self._leave(one.start, f"{pattern}, which contains an unknown variable")
         for file in files:
             if len(config.included) >= MAX_INCLUDES:
                 self._leave(one.start, f"{file.path}: too many includes")
                 return
             config.included.append(file)
-            _Reader(file, self._open_include, config, self._depth + 1).read(scope)
+            _ApacheReader(file, self._open_include, config, self._depth + 1).read(scope)
 
     def _leave(self, offset: int, what: str) -> None:
         line = self._source.position(offset)[0]
@@ -242,7 +248,7 @@ class _Reader:
 
 
 def _lines(text: str) -> Iterator[tuple[int, int]]:
-    r"""Offsets of each line that says something, those that a backslash continues as one."""
+    r"""Yield the span of each line that is not empty; a trailing backslash joins lines."""
     at = 1 if text.startswith("\ufeff") else 0
     while at < len(text):
         start = at

@@ -1,0 +1,62 @@
+"""APA104: a cache that stores streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.apache.parser import ApacheScope
+from undam.lint.dialects.apache.routes import MAX_COMPARED, ApacheRoute, settings_of
+from undam.rules import Severity
+from undam.textfiles.edits import insert_line_after
+
+CACHED = ConfigRule(
+    code="APA104",
+    slug="cache-on-stream",
+    severity=Severity.WARNING,
+    message="mod_cache may store the streams of {path}",
+    safety=Safety.SAFE,
+    what="""
+        mod_cache stores a response to GET that states its freshness lifetime, once the response has
+        ended. Later requests are served from the store.
+    """,
+    why="A stored stream is sent in one piece, and it is the answer to another user's request.",
+    detection="""
+        `CacheEnable` covers a streaming route, and no `CacheDisable` does. A CacheDisable in a
+        <Location> has no effect on a CacheEnable outside it, because httpd looks up the cache
+        before it processes the section.
+    """,
+    measured="""
+        httpd 2.4.71 with mod_cache_disk, a stream with `Cache-Control: max-age=60`: the first
+        reader receives it event by event, the second one all at once, also with `CacheDisable on`
+        in the <Location>. With the fix, every reader receives it event by event.
+    """,
+    fix="""
+        Disable the cache for the streaming route. For a CacheEnable inside a <Location>, no edit is
+        offered.
+
+            CacheDisable "/v1/"
+    """,
+    source="measured on loopback with httpd 2.4.71; httpd.apache.org, mod_cache",
+)
+
+RULES = (CACHED,)
+
+
+def find(route: ApacheRoute, scopes: list[ApacheScope]) -> Iterator[Diagnostic]:
+    """Find CacheEnable lines that cover a route."""
+    prefix = route.prefix
+    off = settings_of(scopes, "cachedisable")[-MAX_COMPARED:]
+    if any(prefix.startswith(one.texts[0]) for one in off):
+        return
+    is_off_here = any(one.texts[0].lower() == "on" for one in off)
+    for one in settings_of(scopes, "cacheenable")[-MAX_COMPARED:]:
+        covered = one.texts[1] if len(one.texts) > 1 else ""
+        inside = one.scope.kind.startswith("location")
+        if inside and is_off_here:
+            continue
+        if not covered.startswith("/") or prefix.startswith(covered):
+            text = f'CacheDisable "{prefix}"'
+            indent = one.source.indent_at(one.start)
+            edits = [] if inside else [insert_line_after(one.source, one.end - 1, text, indent)]
+            yield diagnostic_at(CACHED, one.source, one.span, *edits, path=route.path)

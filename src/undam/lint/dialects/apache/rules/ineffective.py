@@ -1,0 +1,97 @@
+"""APA201-APA202: settings that look like a fix but have no effect on streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.apache.parser import ApacheDirective, ApacheScope
+from undam.lint.dialects.apache.routes import ProxyWorker, settings_of
+from undam.rules import Severity
+from undam.textfiles.edits import Edit
+from undam.textfiles.tokens import Word
+
+USELESS_FLUSH = ConfigRule(
+    code="APA201",
+    slug="flushpackets-over-http",
+    severity=Severity.INFO,
+    message="{parameter} has no effect over {scheme}: mod_proxy_http streams without it",
+    safety=Safety.SAFE,
+    what="""
+        Only mod_proxy_fcgi and mod_proxy_ajp read `flushpackets`. mod_proxy_http passes data on as
+        soon as the origin pauses, whatever the parameter is.
+    """,
+    why="The line suggests that this hop was the problem, so the hop that holds is overlooked.",
+    detection="""
+        A ProxyPass or BalancerMember with http:// or https:// on a streaming route has
+        `flushpackets` or `flushwait`.
+    """,
+    measured="""
+        httpd 2.4.71, 200 events 5 ms apart with `on`, with `off` and without it: each read returned
+        one event.
+    """,
+    fix="""
+        Remove the parameter.
+
+            ProxyPass "/v1/" "http://127.0.0.1:9000/v1/"
+    """,
+    source="measured on loopback with httpd 2.4.71; httpd.apache.org, mod_proxy, flushpackets",
+)
+
+ACCEL_HEADER = ConfigRule(
+    code="APA202",
+    slug="x-accel-header-in-apache",
+    severity=Severity.INFO,
+    message="X-Accel-Buffering has no effect in httpd; only an nginx further out reads it",
+    safety=Safety.NONE,
+    what="""
+        The header asks nginx, and programs built on it, not to buffer. httpd passes it on and does
+        not act on it.
+    """,
+    why="If httpd holds the stream, it still holds it with this header.",
+    detection="`Header` or `RequestHeader` sets the header where a streaming route is proxied.",
+    measured="""
+        httpd 2.4.71 over FastCGI held a stream equally with and without the header on the response.
+    """,
+    fix="""
+        Keep a `Header` line if an nginx stands further out; otherwise remove it. In httpd itself,
+        only FastCGI and AJP need a setting:
+
+            ProxyPass "/v1/" "fcgi://127.0.0.1:9000/" flushpackets=on
+    """,
+    source="measured on loopback with httpd 2.4.71",
+)
+
+RULES = (USELESS_FLUSH, ACCEL_HEADER)
+
+_ACCEL = "x-accel-buffering"
+
+
+def find_flush_parameters(worker: ProxyWorker) -> Iterator[Diagnostic]:
+    """Find parameters of an HTTP worker that only FastCGI and AJP read."""
+    if not worker.is_http:
+        return
+    for word in worker.parameters:
+        if word.text.lower().startswith(("flushpackets=", "flushwait=")):
+            yield diagnostic_at(
+                USELESS_FLUSH,
+                worker.line.source,
+                word.span,
+                _remove_word(worker.line, word),
+                parameter=word.text,
+                scheme=worker.scheme,
+            )
+
+
+def find_headers(scopes: list[ApacheScope]) -> Iterator[Diagnostic]:
+    """Find lines that set X-Accel-Buffering."""
+    for one in settings_of(scopes, "header", "requestheader"):
+        for word in one.args[:3]:
+            is_set = "unset" not in one.texts[:2] and one.texts[0] != "echo"
+            if word.text.lower() == _ACCEL and is_set:
+                yield diagnostic_at(ACCEL_HEADER, one.source, word.span)
+
+
+def _remove_word(line: ApacheDirective, word: Word) -> Edit:
+    before = line.words[line.words.index(word) - 1]
+    return Edit(before.end, word.end, "")

@@ -1,0 +1,121 @@
+"""APA401: timeouts that cut a silent stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.apache.parser import ApacheDirective
+from undam.lint.dialects.apache.routes import (
+    ApacheRoute,
+    ProxyWorker,
+    SectionIndex,
+    set_parameter,
+)
+from undam.lint.limits import idle_limit_severity
+from undam.rules import Severity
+
+SHORT_TIMEOUT = ConfigRule(
+    code="APA401",
+    slug="short-proxy-timeout",
+    severity=Severity.WARNING,
+    message=(
+        "a stream that is silent for {limit} s is cut; "
+        "this is less than two heartbeat intervals of {heartbeat:g} s"
+    ),
+    safety=Safety.UNSAFE,
+    what="""
+        The `timeout` of a worker ends a response when the origin has sent nothing for this long.
+        Without it, `ProxyTimeout` applies, then `Timeout`, then 60 s. (Debian's apache2.conf sets
+        300 s.)
+    """,
+    why="""
+        A model that is reasoning, queued or calling a tool sends nothing, and the client receives a
+        truncated stream. One lost or late heartbeat must not be enough for that.
+    """,
+    detection="""
+        The limit of a streaming route is below twice the heartbeat interval (setting `heartbeat`,
+        15 s by default). It is an error if the limit is at most one interval.
+    """,
+    measured="""
+        httpd 2.4.71 with a limit of 1 s, in any of the three places and on a BalancerMember, cut a
+        stream during a silence of 2.5 s; a comment every 0.4 s kept it open. `timeout` on a
+        ProxyPass to a balancer, `connectiontimeout` and RequestReadTimeout did not cut it.
+    """,
+    fix="""
+        Set one hour on the line of the route. A dead origin is then detected that much later.
+        RewriteRule and SetHandler take no parameters, so set ProxyTimeout for them.
+
+            ProxyPass "/v1/" "http://127.0.0.1:9000/v1/" timeout=3600
+    """,
+    source=(
+        "measured on loopback with httpd 2.4.71; httpd.apache.org, mod_proxy, ProxyTimeout and "
+        "the parameters of ProxyPass"
+    ),
+)
+
+RULES = (SHORT_TIMEOUT,)
+
+_DEFAULT_S = 60
+_LONG_S = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """A limit in seconds, and the part of a line that sets it."""
+
+    seconds: int
+    line: ApacheDirective
+    span: tuple[int, int]
+
+
+def find(
+    route: ApacheRoute, worker: ProxyWorker, sections: SectionIndex, heartbeat_s: float
+) -> Iterator[Diagnostic]:
+    """Find an idle limit of a worker that is shorter than two heartbeat intervals."""
+    limit = _limit_of(route, worker, sections)
+    severity = idle_limit_severity(limit.seconds, heartbeat_s) if limit else None
+    if limit is None or severity is None:
+        return
+    line, span = limit.line, limit.span
+    edits = set_parameter(route, worker, "timeout", str(_LONG_S))
+    # A diagnostic must be located in the file that its edits change.
+    if line.source.path != worker.line.source.path and edits:
+        line, span = worker.line, worker.line.span
+    yield diagnostic_at(
+        SHORT_TIMEOUT,
+        line.source,
+        span,
+        *edits,
+        severity=severity,
+        limit=limit.seconds,
+        heartbeat=heartbeat_s,
+    )
+
+
+def _limit_of(route: ApacheRoute, worker: ProxyWorker, sections: SectionIndex) -> _Limit | None:
+    """Return the limit that applies to a worker; ``None`` if its value cannot be parsed."""
+    word, line = worker.parameter("timeout"), worker.line
+    if word is None:
+        for scope in sections.of_worker(worker):
+            if any(text.lower().startswith("timeout=") for text in scope.args[1:]):
+                return None
+            for one in scope.named("proxyset"):
+                for arg in one.args:
+                    if arg.text.lower().startswith("timeout="):
+                        word, line = arg, one
+    if word is not None:
+        return _parsed(word.text.partition("=")[2], line, word.span)
+    server = route.line.scope.server
+    for name in ("proxytimeout", "timeout"):
+        for scope in (server, server.root):
+            last = scope.last(name)
+            if last is not None:
+                return _parsed(last.texts[0], last, last.span)
+    return _Limit(_DEFAULT_S, worker.line, worker.line.span)
+
+
+def _parsed(text: str, line: ApacheDirective, span: tuple[int, int]) -> _Limit | None:
+    is_number = text.isascii() and text.isdecimal() and len(text) < 12
+    return _Limit(int(text), line, span) if is_number else None

@@ -1,0 +1,48 @@
+"""CAD101: reverse_proxy options that buffer the response."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.caddy.parser import delete_directive
+from undam.lint.dialects.caddy.routes import CaddyRoute
+from undam.rules import Severity
+
+BUFFERED = ConfigRule(
+    code="CAD101",
+    slug="responses-buffered",
+    severity=Severity.ERROR,
+    message="{name} holds the response of a streaming route",
+    safety=Safety.SAFE,
+    what="""
+        `buffer_responses` reads the whole response before the first byte is sent; Caddy 2.8 and
+        later reject it as unknown. `response_buffers SIZE`, since 2.7, holds the first SIZE bytes,
+        and a shorter response to its end.
+    """,
+    why="""
+        The first token arrives together with the last one, and heartbeats are held as well.
+        `flush_interval -1` in the same block has no effect on this.
+    """,
+    detection="The option is set in a reverse_proxy that streams.",
+    measured="""
+        Caddy 2.6.2, 200 events 5 ms apart: all of them arrived in one read after 1.0 s, with and
+        without `flush_interval -1`. Without the option, each read returned one event.
+        Caddy 2.11.7 with `response_buffers 1MiB` held 60 events to the end.
+    """,
+    fix="""
+        Remove the line; Caddy streams by default.
+
+            reverse_proxy 127.0.0.1:9000
+    """,
+    source="measured on loopback with Caddy 2.6.2 and 2.11.7; caddyserver.com, reverse_proxy, streaming",
+)
+
+RULES = (BUFFERED,)
+
+
+def find(route: CaddyRoute) -> Iterator[Diagnostic]:
+    """Find the options that buffer the response of a route."""
+    for option in route.relay.inside("buffer_responses", "response_buffers"):
+        edits = delete_directive(option)
+        yield diagnostic_at(BUFFERED, option.source, option.span, *edits, name=option.name)

@@ -1,0 +1,83 @@
+"""CAD201-CAD202: lines that look like a fix but have no effect on streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.caddy.parser import CaddyDirective, delete_directive, duration_s
+from undam.lint.dialects.caddy.routes import CaddyRoute
+from undam.rules import Severity
+
+FLUSH_INTERVAL = ConfigRule(
+    code="CAD201",
+    slug="flush-interval-in-vain",
+    severity=Severity.INFO,
+    message="flush_interval {value} has no effect on streams: Caddy flushes each of their events",
+    safety=Safety.SAFE,
+    what="""
+        A positive `flush_interval` sets how often responses of a known length are flushed. Caddy
+        flushes event streams, and every other response without a Content-Length, after each write,
+        whatever the interval is.
+    """,
+    why="The line suggests that this hop was the problem, so the hop that holds is overlooked.",
+    detection="The value is positive, in a reverse_proxy that streams.",
+    measured="""
+        Caddy 2.6.2, 200 events 5 ms apart, with 200 ms, with 5 s and without the line: each read
+        returned one event.
+    """,
+    fix="""
+        Remove the line.
+
+            reverse_proxy 127.0.0.1:9000
+    """,
+    source="measured on loopback with Caddy 2.6.2; caddyserver.com, reverse_proxy, flush_interval",
+)
+
+ACCEL_HEADER = ConfigRule(
+    code="CAD202",
+    slug="x-accel-header-in-caddy",
+    severity=Severity.INFO,
+    message="X-Accel-Buffering has no effect in Caddy; only an nginx further out reads it",
+    safety=Safety.NONE,
+    what="""
+        The header asks nginx, and programs built on it, not to buffer. Caddy passes it on and does
+        not act on it.
+    """,
+    why="If Caddy holds the stream, it still holds it with this header.",
+    detection="""
+        `header`, `header_up` or `header_down` sets the header where a streaming route is proxied.
+    """,
+    measured="Caddy 2.6.2 with `buffer_responses` and the header held a stream to its end.",
+    fix="""
+        Keep the line if an nginx stands further out; otherwise remove it. Caddy itself needs no
+        setting to stream:
+
+            reverse_proxy 127.0.0.1:9000
+    """,
+    source="measured on loopback with Caddy 2.6.2",
+)
+
+RULES = (FLUSH_INTERVAL, ACCEL_HEADER)
+
+_ACCEL = "x-accel-buffering"
+
+
+def find(route: CaddyRoute) -> Iterator[Diagnostic]:
+    """Find the lines of a route that have no effect on its streams."""
+    relay = route.relay
+    for option in relay.inside("flush_interval"):
+        value = "".join(option.texts[:1])
+        if (duration_s(value) or 0) > 0:
+            edits = delete_directive(option)
+            yield diagnostic_at(FLUSH_INTERVAL, option.source, option.span, *edits, value=value)
+    for directive in (*relay.inside("header_up", "header_down"), *route.around):
+        if directive.name.startswith("header"):
+            yield from _find_accel_headers(directive)
+
+
+def _find_accel_headers(header: CaddyDirective) -> Iterator[Diagnostic]:
+    for line in (header, *(header.block or ())):
+        for word in line.words[:3]:
+            if word.text.lower().lstrip("+>?") == _ACCEL:
+                yield diagnostic_at(ACCEL_HEADER, line.source, word.span)

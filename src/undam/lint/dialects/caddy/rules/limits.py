@@ -1,0 +1,119 @@
+"""CAD401-CAD402: timeouts that cut streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.caddy.parser import delete_directive, duration_s
+from undam.lint.dialects.caddy.routes import CaddyConfig, CaddyRoute
+from undam.lint.limits import idle_limit_severity, total_limit_severity
+from undam.rules import Severity
+from undam.textfiles.edits import Edit
+
+READ_TIMEOUT = ConfigRule(
+    code="CAD401",
+    slug="short-read-timeout",
+    severity=Severity.WARNING,
+    message=(
+        "a stream that is silent for {limit:g} s is cut; "
+        "this is less than two heartbeat intervals of {heartbeat:g} s"
+    ),
+    safety=Safety.UNSAFE,
+    what="""
+        `read_timeout` of the http transport ends a response when the origin has sent nothing for
+        this long. By default there is no such limit.
+    """,
+    why="""
+        A model that is reasoning, queued or calling a tool sends nothing. The client then receives
+        half an answer. With Caddy 2.6.2 it ends cleanly and so looks complete; with 2.11.7 it is
+        truncated.
+    """,
+    detection="""
+        The limit on a streaming route is below twice the heartbeat interval (setting `heartbeat`,
+        15 s by default). It is an error if the limit is at most one interval.
+    """,
+    measured="""
+        Caddy with 1 s ended a stream during a silence of 2.5 s: 2.6.2 cleanly, 2.11.7 with a
+        truncation. A comment every 0.4 s kept the stream open. `write_timeout`, `keepalive` and
+        `response_header_timeout` did not cut it.
+    """,
+    fix="""
+        Raise the limit. A dead origin is then detected that much later.
+
+            read_timeout 1h
+    """,
+    source="measured on loopback with Caddy 2.6.2; caddyserver.com, reverse_proxy, http transport",
+)
+
+WRITE_TIMEOUT = ConfigRule(
+    code="CAD402",
+    slug="total-write-timeout",
+    severity=Severity.WARNING,
+    message="every response is cut after {limit:g} s; heartbeats do not help",
+    safety=Safety.UNSAFE,
+    what="""
+        `write` in the `timeouts` of the global option `servers` limits the whole response, counted
+        from the end of the request headers. By default there is no such limit.
+    """,
+    why="A long answer is cut while tokens are still arriving, and heartbeats do not prevent it.",
+    detection="""
+        The limit is below one hour, and a route in this file streams. It is an error up to one
+        minute.
+    """,
+    measured="""
+        Caddy 2.6.2 with 1 s cut streams of 2.7 s, including one with a comment every 0.4 s. `idle`,
+        `read_body` and `read_header` did not cut them.
+    """,
+    fix="""
+        Remove the line. The limit then no longer protects any route of the server.
+
+            servers {
+                timeouts {
+                    idle 5m
+                }
+            }
+    """,
+    source="measured on loopback with Caddy 2.6.2; caddyserver.com, global options, timeouts",
+)
+
+RULES = (READ_TIMEOUT, WRITE_TIMEOUT)
+
+
+def find(route: CaddyRoute, heartbeat_s: float) -> Iterator[Diagnostic]:
+    """Find idle limits of a route that are shorter than two heartbeat intervals."""
+    for transport in route.relay.inside("transport"):
+        for option in transport.inside("read_timeout"):
+            limit = duration_s("".join(option.texts[:1])) or 0
+            severity = idle_limit_severity(limit, heartbeat_s)
+            if severity is not None:
+                word = option.words[1]
+                yield diagnostic_at(
+                    READ_TIMEOUT,
+                    option.source,
+                    word.span,
+                    Edit(*word.span, "1h"),
+                    severity=severity,
+                    limit=limit,
+                    heartbeat=heartbeat_s,
+                )
+
+
+def find_global(config: CaddyConfig) -> Iterator[Diagnostic]:
+    """Find limits in the global options on the duration of all responses."""
+    for servers in config.globals:
+        if servers.name != "servers":
+            continue
+        for timeouts in servers.inside("timeouts"):
+            for option in timeouts.inside("write"):
+                limit = duration_s("".join(option.texts[:1])) or 0
+                severity = total_limit_severity(limit)
+                if severity is not None:
+                    yield diagnostic_at(
+                        WRITE_TIMEOUT,
+                        option.source,
+                        option.span,
+                        *delete_directive(option),
+                        severity=severity,
+                        limit=limit,
+                    )

@@ -1,0 +1,233 @@
+"""Parser of haproxy.cfg: sections of directives (configuration manual, 2.1 to 2.5 and 4)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from undam.textfiles.edits import Edit, insert_line_after
+from undam.textfiles.source import Source, UnreadPart
+from undam.textfiles.tokens import Word
+
+PROXIES = frozenset({"frontend", "backend", "listen"})
+_SECTIONS = PROXIES | {
+    *("global", "defaults", "peers", "resolvers", "mailers", "userlist", "cache", "program"),
+    *("http-errors", "ring", "log-forward", "log-profile", "fcgi-app", "crt-store", "traces"),
+    *("acme",),
+}
+_PLAIN = re.compile(r"[^\s\\\"'#]+")
+_TIME = re.compile(r"(\d{1,12})(us|ms|s|m|h|d)?", re.ASCII)
+_UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+@dataclass(frozen=True, slots=True)
+class HaproxyDirective:
+    """One line: a keyword and its arguments."""
+
+    words: tuple[Word, ...]
+
+    @property
+    def start(self) -> int:
+        return self.words[0].start
+
+    @property
+    def end(self) -> int:
+        return self.words[-1].end
+
+    @property
+    def span(self) -> tuple[int, int]:
+        return self.start, self.end
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(word.text for word in self.words)
+
+    def begins(self, *words: str) -> bool:
+        """Return whether the line begins with these words."""
+        return self.texts[: len(words)] == words
+
+
+@dataclass(slots=True, eq=False)
+class HaproxySection:
+    """A section and its lines.
+
+    Args:
+        base: the defaults section that it inherits from.
+    """
+
+    kind: str
+    name: str
+    head: HaproxyDirective
+    base: HaproxySection | None = None
+    lines: list[HaproxyDirective] = field(default_factory=list)
+    _found: dict[tuple[str, ...], list[HaproxyDirective]] = field(default_factory=dict)
+
+    def chain(self) -> Iterator[HaproxySection]:
+        """Yield the section and the defaults that it inherits from, nearest first."""
+        at: HaproxySection | None = self
+        while at is not None:
+            yield at
+            at = at.base
+
+    def own(self, *words: str) -> list[HaproxyDirective]:
+        """Return the lines that begin with these words.
+
+        The result is cached, because many sections look up the same words in their defaults.
+        """
+        if words not in self._found:
+            self._found[words] = [line for line in self.lines if line.begins(*words)]
+        return self._found[words]
+
+    def inherited(self, *words: str) -> list[HaproxyDirective]:
+        """Return such lines of this section and of its defaults, nearest section first."""
+        return [line for one in self.chain() for line in one.own(*words)]
+
+    def nearest(self, *words: str) -> HaproxyDirective | None:
+        """Return the effective line that begins so: the last one of the nearest section."""
+        return next((found[-1] for one in self.chain() if (found := one.own(*words))), None)
+
+
+@dataclass(frozen=True, slots=True)
+class HaproxyConfig:
+    """The sections of a file."""
+
+    sections: tuple[HaproxySection, ...]
+    unread: tuple[UnreadPart, ...]
+
+    def proxies(self, *kinds: str) -> list[HaproxySection]:
+        """Return the sections of these kinds."""
+        return [one for one in self.sections if one.kind in kinds]
+
+
+def read_config(source: Source) -> HaproxyConfig:
+    """Parse a file.
+
+    Raises:
+        ConfigSyntaxError: a quote is not closed, or a section is missing or invalid.
+    """
+    sections: list[HaproxySection] = []
+    unread: list[UnreadPart] = []
+    defaults: list[HaproxySection] = []
+    for line in _directives(source):
+        keyword = line.words[0].text
+        if keyword.startswith("."):
+            if keyword == ".if":
+                what = "a conditional block: all of its branches were read as if they applied"
+                unread.append(UnreadPart(source.path, source.position(line.start)[0], what))
+        elif keyword in _SECTIONS:
+            section = _section(source, line, defaults)
+            sections.append(section)
+            if section.kind == "defaults":
+                defaults.append(section)
+        elif not sections:
+            raise source.error(f"{keyword!r} is outside any section", line.start)
+        else:
+            sections[-1].lines.append(line)
+    return HaproxyConfig(tuple(sections), tuple(unread))
+
+
+def _section(
+    source: Source, head: HaproxyDirective, defaults: list[HaproxySection]
+) -> HaproxySection:
+    kind, *names = head.texts
+    name = names[0] if names and names[0] != "from" else ""
+    if kind in PROXIES and not name:
+        raise source.error(f"a {kind} needs a name", head.start)
+    if kind not in PROXIES and kind != "defaults":
+        return HaproxySection(kind, name, head)
+    if "from" not in names:
+        base = defaults[-1] if defaults and kind in PROXIES else None
+        return HaproxySection(kind, name, head, base)
+    wanted = names[names.index("from") + 1 :][:1]
+    for one in reversed(defaults):
+        if [one.name] == wanted:
+            return HaproxySection(kind, name, head, one)
+    raise source.error("'from' does not name a defaults section above", head.start)
+
+
+def _directives(source: Source) -> Iterator[HaproxyDirective]:
+    at = 0
+    while at < len(source.text):
+        _, end = source.line_span(at)
+        words = tuple(_words(source, at, end))
+        if words:
+            yield HaproxyDirective(words)
+        at = end
+
+
+def _words(source: Source, at: int, end: int) -> Iterator[Word]:
+    text = source.text
+    while at < end:
+        if text[at] == "#":
+            return
+        if text[at].isspace():
+            at += 1
+            continue
+        word = _word(source, at, end)
+        yield word
+        at = word.end
+
+
+def _word(source: Source, at: int, end: int) -> Word:
+    text, start, parts = source.text, at, []
+    while at < end and text[at] != "#" and not text[at].isspace():
+        if text[at] == "\\":
+            parts.append(text[at + 1 : min(at + 2, end)])
+            at = min(at + 2, end)
+        elif text[at] in "\"'":
+            close = _closing(source, at, end)
+            parts.append(text[at + 1 : close])
+            at = close + 1
+        else:
+            found = _PLAIN.match(text, at, end)
+            assert found is not None
+            parts.append(found[0])
+            at = found.end()
+    return Word("".join(parts), start, at)
+
+
+def _closing(source: Source, at: int, end: int) -> int:
+    """Return the offset of the quote that closes the one at ``at``."""
+    quote, text, here = source.text[at], source.text, at + 1
+    while here < end and text[here] != quote:
+        here += 2 if text[here] == "\\" and quote == '"' else 1
+    if here >= end:
+        raise source.error("this quote is not closed on its line", at)
+    return here
+
+
+def seconds_of(text: str) -> float | None:
+    """Parse a time (configuration manual, 2.5), in milliseconds if it has no unit.
+
+    Returns:
+        ``None`` if it is invalid, or 0, which means no limit.
+    """
+    match = _TIME.fullmatch(text)
+    if not match:
+        return None
+    return int(match[1]) * _UNITS_S[match[2] or "ms"] or None
+
+
+def seconds_in(line: HaproxyDirective | None, index: int) -> float | None:
+    """Parse the time in one word of a line; ``None`` also if there is no such word."""
+    if line is None or len(line.words) <= index:
+        return None
+    return seconds_of(line.texts[index])
+
+
+def insert_line(
+    source: Source, section: HaproxySection, text: str, *, after: tuple[str, ...]
+) -> Edit:
+    """Insert a line into a section.
+
+    Args:
+        after: the line is inserted after the last line that begins with the first of these words,
+            or else the next of them, or else after the head of the section.
+    """
+    indent = source.indent_at(section.lines[0].start) if section.lines else "    "
+    for word in after:
+        for line in reversed(section.lines):
+            if line.begins(word):
+                return insert_line_after(source, line.start, text, indent)
+    return insert_line_after(source, section.head.start, text, indent)

@@ -1,0 +1,92 @@
+"""HAP401: timeouts that cut a silent stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.haproxy.parser import HaproxyDirective, insert_line, seconds_in
+from undam.lint.dialects.haproxy.routes import HaproxyRoute
+from undam.lint.limits import idle_limit_severity
+from undam.rules import Severity
+from undam.textfiles.edits import Edit
+from undam.textfiles.source import Source
+
+SERVER_TIMEOUT = ConfigRule(
+    code="HAP401",
+    slug="short-server-timeout",
+    severity=Severity.WARNING,
+    message=(
+        "a stream that is silent for {limit} is cut; "
+        "this is less than two heartbeat intervals of {heartbeat:g} s"
+    ),
+    safety=Safety.UNSAFE,
+    what="""
+        `timeout server` (and `http-request set-timeout server`) limits how long the origin may send
+        nothing, including in the middle of a response.
+    """,
+    why="""
+        A model that is reasoning, queued or calling a tool sends nothing, and the client receives a
+        truncated stream. One lost or late heartbeat must not be enough for that.
+    """,
+    detection="""
+        The limit on a streaming route is below twice the heartbeat interval (setting `heartbeat`,
+        15 s by default). It is an error if the limit is at most one interval.
+    """,
+    measured="""
+        haproxy 2.6.12 with a limit of 2 s cut a stream during a silence of 4.5 s; a comment every
+        0.5 s kept it open. `timeout client` did not cut it.
+    """,
+    fix="""
+        Set one hour, in the streaming section only. A dead origin is then detected that much later.
+
+            timeout server 1h
+    """,
+    source="measured on loopback with haproxy 2.6.12; configuration manual, timeout server",
+)
+
+RULES = (SERVER_TIMEOUT,)
+
+_LONG = "1h"
+
+
+def find(route: HaproxyRoute, source: Source, heartbeat_s: float) -> Iterator[Diagnostic]:
+    """Find idle limits of a route that are shorter than two heartbeat intervals."""
+    server = route.back.nearest("timeout", "server")
+    if server is not None and server in route.back.lines:
+        yield from _find_short(source, server, 2, heartbeat_s)
+    elif server is not None:
+        text = f"timeout server {_LONG}"
+        edit = insert_line(source, route.back, text, after=("timeout", "mode"))
+        yield from _find_short(source, server, 2, heartbeat_s, edit)
+    for side in route.sides:
+        for line in side.inherited("http-request", "set-timeout", "server"):
+            yield from _find_short(source, line, 3, heartbeat_s)
+
+
+def _find_short(
+    source: Source,
+    line: HaproxyDirective,
+    index: int,
+    heartbeat_s: float,
+    edit: Edit | None = None,
+) -> Iterator[Diagnostic]:
+    """Check the limit in a line.
+
+    Args:
+        index: index of the word that is the limit.
+        edit: the fix; by default the word is replaced.
+    """
+    severity = idle_limit_severity(seconds_in(line, index) or 0, heartbeat_s)
+    if severity is None:
+        return
+    word = line.words[index]
+    yield diagnostic_at(
+        SERVER_TIMEOUT,
+        source,
+        (line.start, word.end),
+        edit or Edit(*word.span, _LONG),
+        severity=severity,
+        limit=f"{word.text} ms" if word.text.isdecimal() else word.text,
+        heartbeat=heartbeat_s,
+    )

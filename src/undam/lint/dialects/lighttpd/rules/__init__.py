@@ -1,0 +1,24 @@
+"""The rules of lighttpd, one module per topic with the functions that find them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic
+from undam.lint.dialects.lighttpd.parser import LighttpdConfig
+from undam.lint.dialects.lighttpd.routes import LighttpdRoute
+from undam.lint.dialects.lighttpd.rules import buffering, ineffective, limits
+from undam.lint.settings import Settings
+
+RULES: tuple[ConfigRule, ...] = (
+    *buffering.RULES,
+    *ineffective.RULES,
+    *limits.RULES,
+)
+
+
+def find(route: LighttpdRoute, config: LighttpdConfig, settings: Settings) -> Iterator[Diagnostic]:
+    """Find all problems of a streaming route."""
+    yield from buffering.find(route, config, settings.hints)
+    yield from ineffective.find(route, config)
+    yield from limits.find(route, config, settings)

@@ -1,0 +1,46 @@
+"""LTD201: a header that looks like a fix but has no effect in lighttpd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.lighttpd.parser import LighttpdConfig
+from undam.lint.dialects.lighttpd.routes import LighttpdRoute, effective
+from undam.rules import Severity
+
+ACCEL_HEADER = ConfigRule(
+    code="LTD201",
+    slug="x-accel-header-in-lighttpd",
+    severity=Severity.INFO,
+    message="X-Accel-Buffering has no effect in lighttpd; only an nginx further out reads it",
+    safety=Safety.NONE,
+    what="""
+        The header asks nginx, and programs built on it, not to buffer. lighttpd passes it on and
+        does not act on it.
+    """,
+    why="lighttpd still holds the whole response, with and without this header.",
+    detection="mod_setenv adds or sets the header where a streaming route is proxied.",
+    measured="lighttpd 1.4.69 with the header added to the response held it to the end.",
+    fix="""
+        Keep the line if an nginx stands further out; otherwise remove it. For lighttpd itself, set:
+
+            server.stream-response-body = 1
+    """,
+    source="measured on loopback with lighttpd 1.4.69",
+)
+
+RULES = (ACCEL_HEADER,)
+
+_SETTINGS = ("setenv.add-response-header", "setenv.set-response-header")
+
+
+def find(route: LighttpdRoute, config: LighttpdConfig) -> Iterator[Diagnostic]:
+    """Find X-Accel-Buffering among the headers that a route sets."""
+    for name in _SETTINGS:
+        assignment = effective(config, name, route.relay)
+        if assignment is None:
+            continue
+        for token in assignment.value:
+            if token.text.lower() == "x-accel-buffering":
+                yield diagnostic_at(ACCEL_HEADER, assignment.source, token.span)

@@ -1,0 +1,142 @@
+"""LTD401-LTD402: timeouts that cut a silent stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.lighttpd.parser import LighttpdConfig, number_or_default
+from undam.lint.dialects.lighttpd.routes import (
+    LighttpdRoute,
+    effective,
+    numbers_of,
+    set_for_route,
+    under_other_conditions,
+)
+from undam.lint.limits import idle_limit_severity
+from undam.lint.settings import Settings
+from undam.rules import Severity
+from undam.textfiles.edits import Edit
+
+WRITE_IDLE = ConfigRule(
+    code="LTD401",
+    slug="short-max-write-idle",
+    severity=Severity.WARNING,
+    message=(
+        "a stream that is silent for {limit} s is cut; "
+        "this is less than two heartbeat intervals of {heartbeat:g} s"
+    ),
+    safety=Safety.UNSAFE,
+    what="""
+        `server.max-write-idle` (360 s by default) ends a response to which nothing was written for
+        this long. For a stream, this is any silence of the origin.
+    """,
+    why="""
+        A model that is reasoning, queued or calling a tool sends nothing, and the client receives a
+        truncated stream. One lost or late heartbeat must not be enough for that.
+    """,
+    detection="""
+        The limit of a streaming route is below twice the heartbeat interval (setting `heartbeat`,
+        15 s by default). It is an error if the limit is at most one interval.
+    """,
+    measured="""
+        lighttpd 1.4.69 with a limit of 2 s cut a stream during a silence of 4.5 s; a comment every
+        0.5 s kept it open. `server.max-read-idle` did not cut it.
+    """,
+    fix="""
+        Set one hour, under the conditions of the streaming route. A client that stopped reading
+        then keeps its connection that much longer.
+
+            server.max-write-idle = 3600
+    """,
+    source=("measured on loopback with lighttpd 1.4.69; redmine.lighttpd.net, Docs_ResourceTuning"),
+)
+
+READ_TIMEOUT = ConfigRule(
+    code="LTD402",
+    slug="short-backend-read-timeout",
+    severity=Severity.WARNING,
+    message=(
+        "a backend that is silent for {limit} s is disconnected; "
+        "this is less than two heartbeat intervals of {heartbeat:g} s"
+    ),
+    safety=Safety.UNSAFE,
+    what="""
+        "read-timeout" of a server in `proxy.server` ends a response when the backend has sent
+        nothing for this long. Without it there is no such limit.
+    """,
+    why="""
+        A model that is reasoning, queued or calling a tool sends nothing, and the client receives a
+        truncated stream. One lost or late heartbeat must not be enough for that.
+    """,
+    detection="""
+        The timeout of a server on a streaming route is below twice the heartbeat interval (setting
+        `heartbeat`, 15 s by default). It is an error if the timeout is at most one interval.
+    """,
+    measured="""
+        lighttpd 1.4.69 with a timeout of 2 s cut a stream during a silence of 4.5 s; a comment
+        every 0.5 s kept it open. "write-timeout" did not cut it.
+    """,
+    fix="""
+        Set one hour. A dead backend is then detected that much later.
+
+            "read-timeout" => 3600
+    """,
+    source="measured on loopback with lighttpd 1.4.69; redmine.lighttpd.net, Docs_ModProxy",
+)
+
+RULES = (WRITE_IDLE, READ_TIMEOUT)
+
+_WRITE_IDLE = "server.max-write-idle"
+_LONG_S = 3600
+
+
+def find(route: LighttpdRoute, config: LighttpdConfig, settings: Settings) -> Iterator[Diagnostic]:
+    """Find idle limits of a route that are shorter than two heartbeat intervals."""
+    yield from _find_read_timeouts(route, settings.heartbeat_s)
+    yield from _find_write_idle(route, config, settings)
+
+
+def _find_read_timeouts(route: LighttpdRoute, heartbeat_s: float) -> Iterator[Diagnostic]:
+    for limit, token in numbers_of(route.relay, "read-timeout"):
+        severity = idle_limit_severity(limit, heartbeat_s)
+        if severity is not None:
+            yield diagnostic_at(
+                READ_TIMEOUT,
+                route.relay.source,
+                token.span,
+                Edit(*token.span, str(_LONG_S)),
+                severity=severity,
+                limit=limit,
+                heartbeat=heartbeat_s,
+            )
+
+
+def _find_write_idle(
+    route: LighttpdRoute, config: LighttpdConfig, settings: Settings
+) -> Iterator[Diagnostic]:
+    relay, heartbeat_s = route.relay, settings.heartbeat_s
+    current = effective(config, _WRITE_IDLE, relay)
+    limit = number_or_default(current) or 0
+    severity = idle_limit_severity(limit, heartbeat_s)
+    if current is None or severity is None:
+        return
+    others = under_other_conditions(config, _WRITE_IDLE, relay, settings.hints)
+    limits = [number_or_default(one) or 0 for one in others]
+    if any(idle_limit_severity(other, heartbeat_s) is None for other in limits):
+        return
+    change = set_for_route(route, _WRITE_IDLE, _LONG_S, current)
+    # A diagnostic must be located in the file that its edits change.
+    if not change.changes_current and current.source.path != relay.source.path:
+        span, source = relay.name_span, relay.source
+    else:
+        span, source = current.span, current.source
+    yield diagnostic_at(
+        WRITE_IDLE,
+        source,
+        span,
+        *change.edits,
+        severity=severity,
+        limit=limit,
+        heartbeat=heartbeat_s,
+    )

@@ -1,0 +1,18 @@
+"""The rules of Squid, one module per topic with the functions that find them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic
+from undam.lint.dialects.squid.parser import SquidConfig
+from undam.lint.dialects.squid.rules import limits, throttling
+from undam.lint.settings import Settings
+
+RULES: tuple[ConfigRule, ...] = (*throttling.RULES, *limits.RULES)
+
+
+def find(config: SquidConfig, settings: Settings) -> Iterator[Diagnostic]:
+    """Find all problems of the streams that pass through."""
+    yield from throttling.find(config)
+    yield from limits.find(config, settings)

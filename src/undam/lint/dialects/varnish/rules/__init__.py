@@ -1,0 +1,24 @@
+"""The rules of Varnish, one module per topic with the functions that find them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic
+from undam.lint.dialects.varnish.parser import VclFile
+from undam.lint.dialects.varnish.routes import VclRoutes
+from undam.lint.dialects.varnish.rules import buffering, ineffective, limits
+from undam.lint.settings import Settings
+
+RULES: tuple[ConfigRule, ...] = (
+    *buffering.RULES,
+    *ineffective.RULES,
+    *limits.RULES,
+)
+
+
+def find(vcl: VclFile, routes: VclRoutes, settings: Settings) -> Iterator[Diagnostic]:
+    """Find all problems of the streams."""
+    yield from buffering.find(vcl, routes)
+    yield from ineffective.find(vcl, routes)
+    yield from limits.find(vcl, routes, settings.heartbeat_s)

@@ -1,0 +1,127 @@
+"""VRN401-VRN402: timeouts that cut a stream or replace it with an error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.varnish.parser import VclFile
+from undam.lint.dialects.varnish.routes import VclRoutes
+from undam.lint.limits import idle_limit_severity
+from undam.rules import Severity
+from undam.textfiles.edits import Edit
+from undam.textfiles.source import Source
+from undam.textfiles.tokens import Token
+
+BETWEEN_BYTES = ConfigRule(
+    code="VRN401",
+    slug="short-between-bytes-timeout",
+    severity=Severity.WARNING,
+    message=(
+        "a stream that is silent for {limit} is cut; "
+        "this is less than two heartbeat intervals of {heartbeat:g} s"
+    ),
+    safety=Safety.UNSAFE,
+    what="""
+        between_bytes_timeout (60 s by default) ends a fetch when the backend has sent nothing for
+        this long.
+    """,
+    why="""
+        A model that is reasoning, queued or calling a tool sends nothing, and the client receives a
+        truncated stream. One lost or late heartbeat must not be enough for that.
+    """,
+    detection="""
+        The limit of a backend that streams, or a limit that vcl_backend_fetch sets for its streams,
+        is below twice the heartbeat interval (setting `heartbeat`, 15 s by default). It is an error
+        if the limit is at most one interval. The limit does not apply to piped requests.
+    """,
+    measured="varnish 7.1.1 with a limit of 2 s cut a stream during a silence of 4.5 s.",
+    fix="""
+        Set one hour. A dead backend is then detected that much later.
+
+            .between_bytes_timeout = 3600s;
+    """,
+    source=(
+        "measured on loopback with varnish 7.1.1; vcl-backend(7) and varnishd(1), "
+        "between_bytes_timeout"
+    ),
+)
+
+FIRST_BYTE = ConfigRule(
+    code="VRN402",
+    slug="short-first-byte-timeout",
+    severity=Severity.WARNING,
+    message=(
+        "a response that begins later than {limit} is replaced by a 503; "
+        "this is less than two heartbeat intervals of {heartbeat:g} s"
+    ),
+    safety=Safety.UNSAFE,
+    what="""
+        first_byte_timeout (60 s by default) limits how long a backend may take to send the first
+        byte of its response.
+    """,
+    why="""
+        A server that sends its response head together with the first token sends nothing while a
+        long prompt is processed or queued. The client receives a 503 instead of the answer.
+    """,
+    detection="""
+        The limit of a backend that streams, or a limit that vcl_backend_fetch sets for its streams,
+        is below twice the heartbeat interval (setting `heartbeat`, 15 s by default). It is only a
+        warning, because it does not affect servers that send the head and heartbeats at once.
+    """,
+    measured="varnish 7.1.1 with a limit of 1 s returned 503 for a head that came after 2.5 s.",
+    fix="""
+        Set one hour. A dead backend is then detected that much later.
+
+            .first_byte_timeout = 3600s;
+    """,
+    source="measured on loopback with varnish 7.1.1; vcl-backend(7), first_byte_timeout",
+)
+
+RULES = (BETWEEN_BYTES, FIRST_BYTE)
+
+_RULES_BY_LIMIT = {"between_bytes_timeout": BETWEEN_BYTES, "first_byte_timeout": FIRST_BYTE}
+_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)(ms|[smhdwy])?", re.ASCII)
+_UNITS_S = {"ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
+_LONG = "3600s"
+
+
+def find(vcl: VclFile, routes: VclRoutes, heartbeat_s: float) -> Iterator[Diagnostic]:
+    """Find limits of backends and fetches that are shorter than two heartbeat intervals."""
+    for name, rule in _RULES_BY_LIMIT.items():
+        is_set_for_fetch = False
+        for statement in vcl.statements:
+            variable, value = statement.assignment
+            if variable != f"bereq.{name}" or statement.sub == "vcl_backend_response":
+                continue
+            if value is not None and routes.applies(statement):
+                is_set_for_fetch = True
+                yield from _find_short(rule, statement.source, value, heartbeat_s)
+        if is_set_for_fetch:
+            continue
+        for backend in vcl.backends:
+            limit = backend.attributes.get(f".{name}")
+            if limit is not None and routes.streams_through(backend):
+                yield from _find_short(rule, backend.source, limit, heartbeat_s)
+
+
+def _find_short(
+    rule: ConfigRule, source: Source, value: Token, heartbeat_s: float
+) -> Iterator[Diagnostic]:
+    match = _DURATION.fullmatch(value.text)
+    if match is None:
+        return
+    limit_s = float(match[1]) * _UNITS_S[match[2] or "s"]
+    severity = idle_limit_severity(limit_s, heartbeat_s)
+    if severity is None:
+        return
+    yield diagnostic_at(
+        rule,
+        source,
+        value.span,
+        Edit(*value.span, _LONG),
+        severity=severity if rule is BETWEEN_BYTES else Severity.WARNING,
+        limit=value.text,
+        heartbeat=heartbeat_s,
+    )
