@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from undam.lint.dialects.varnish.parser import (
-    Token,
     VclBackend,
     VclCondition,
     VclFile,
@@ -20,6 +19,7 @@ from undam.lint.routes import (
     classify_pattern,
     classify_route,
 )
+from undam.textfiles.tokens import Token
 
 EVENT_STREAM = "text/event-stream"
 
