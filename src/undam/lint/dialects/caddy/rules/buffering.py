@@ -35,7 +35,7 @@ BUFFERED = ConfigRule(
 
             reverse_proxy 127.0.0.1:9000
     """,
-    source="measured on loopback with Caddy 2.6.2 and 2.11.7; caddyserver.com, reverse_proxy, streaming",
+    source="measured on loopback with Caddy 2.6.2 and 2.11.7; caddyserver.com, reverse_proxy",
 )
 
 RULES = (BUFFERED,)
