@@ -1,4 +1,4 @@
-"""Who comes in at a real gateway: keys that change under way, bounds, the queue, health checks."""
+"""Admission to a real gateway: keys, their reload, limits, the queue and health checks."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ def start(tmp_path: Path) -> Iterator[StartUndam]:
 
 
 class _Upstream:
-    """Notes the heads it is asked with; well until told otherwise."""
+    """Records request heads; healthy until a test changes that."""
 
     def __init__(self) -> None:
         self.heads: list[str] = []
-        self.well = True
+        self.healthy = True
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         if not head.startswith("GET /health"):
             self.heads.append(head)
-        status = "200 OK" if self.well else "500 Out Of Memory"
+        status = "200 OK" if self.healthy else "500 Out Of Memory"
         rest = "Content-Length: 2\r\nConnection: close\r\n\r\nok"
         writer.write(f"HTTP/1.1 {status}\r\n{rest}".encode())
         await writer.drain()
         writer.close()
 
 
-def test_keys_let_in_stay_here_and_are_read_anew(start: StartUndam, tmp_path: Path) -> None:
+def test_keys_admit_are_not_forwarded_and_are_reloaded(start: StartUndam, tmp_path: Path) -> None:
     keys, upstream_key = tmp_path / "keys", tmp_path / "upstream-key"
     keys.write_text(f"alice {KEY} rate=1/h\n")
     upstream_key.write_text("sk-upstream-1234\n")
@@ -69,15 +69,15 @@ def test_keys_let_in_stay_here_and_are_read_anew(start: StartUndam, tmp_path: Pa
         await eventually_async(lambda: "reloaded the API keys" in gateway.log_text())
         assert (await request_stream(gateway.url, headers=bearer)).status == 401
         assert (await request_stream(gateway.url, headers=f"x-api-key: {OTHER}\r\n")).status == 200
-        said = await asyncio.to_thread(gateway.log_text)
-        assert KEY not in said
-        assert "too-short" not in said
+        log = await asyncio.to_thread(gateway.log_text)
+        assert KEY not in log
+        assert "too-short" not in log
         server.close()
 
     asyncio.run(main())
 
 
-def test_bounds_hold_and_the_queue_is_fair(start: StartUndam) -> None:
+def test_limits_hold_and_the_queue_is_first_in_first_out(start: StartUndam) -> None:
     sim = start("sim", "--ttft", "5", "--gap", "20", "--tokens", "20")
     gateway = start(
         "gateway", "--upstream", sim.url, "--max-streams", "2", "--queue", "4",
@@ -90,14 +90,14 @@ def test_bounds_hold_and_the_queue_is_fair(start: StartUndam) -> None:
             tasks.append(asyncio.create_task(request_stream(gateway.url)))
             await asyncio.sleep(0.02)
         reads = await asyncio.gather(*tasks)
-        # Two at once, 0.4 s each: two more after that, the next ones after 0.8 s; the seventh
-        # finds the queue full.
+        # Two run at once for 0.4 s each, two more after that, and two after 0.8 s. For the seventh
+        # the queue is full.
         assert [read.status for read in reads] == [200] * 6 + [503]
         assert b"retry-after: 1" in reads[6].body.lower()
-        came = [read.content_at or 0 for read in reads[:6]]
-        assert came == sorted(came)
-        assert came[2] - came[0] > 0.2
-        # Those who leave the queue make room at once, and take no place later.
+        first_content = [read.content_at or 0 for read in reads[:6]]
+        assert first_content == sorted(first_content)
+        assert first_content[2] - first_content[0] > 0.2
+        # Clients that leave the queue free their slots at once.
         held = [asyncio.create_task(request_stream(gateway.url)) for _ in range(6)]
         await eventually_async(lambda: gateway.metric("undam_gateway_queued") == 4)
         for one in held[2:]:
@@ -109,7 +109,7 @@ def test_bounds_hold_and_the_queue_is_fair(start: StartUndam) -> None:
     asyncio.run(main())
 
 
-def test_a_sick_upstream_is_found_by_asking(start: StartUndam) -> None:
+def test_health_checks_detect_an_unhealthy_upstream(start: StartUndam) -> None:
     async def main() -> None:
         first, second = _Upstream(), _Upstream()
         servers = [await asyncio.start_server(one, "127.0.0.1", 0) for one in (first, second)]
@@ -119,13 +119,13 @@ def test_a_sick_upstream_is_found_by_asking(start: StartUndam) -> None:
             "--health-interval", "0.1",
         )  # fmt: skip
         usable = "undam_gateway_upstream_usable"
-        first.well = False
+        first.healthy = False
         await eventually_async(lambda: gateway.metric(usable) == 1)
         before = len(first.heads)
         for _ in range(8):
             await request_stream(gateway.url)
         assert (len(first.heads), len(second.heads)) == (before, 8)
-        first.well = True
+        first.healthy = True
         await eventually_async(lambda: gateway.metric(usable) == 2)
         for one in servers:
             one.close()
@@ -134,7 +134,7 @@ def test_a_sick_upstream_is_found_by_asking(start: StartUndam) -> None:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_systemd_is_told(
+def test_systemd_is_notified(
     start: StartUndam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str
 ) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:

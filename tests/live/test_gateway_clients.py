@@ -1,5 +1,5 @@
-"""Real clients through a real gateway that sends a heartbeat every 50 ms: before the model has
-answered, and between its tokens, with and without ids."""
+"""Real clients behind a real gateway that sends a heartbeat every 50 ms: before the response of
+the model and between its tokens, with and without event IDs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from support.stream_clients import (
 )
 from support.uvicorn_thread import TIMEOUT_S, Gate, RawResponse, read_raw, under_uvicorn
 
-# The model sends no heartbeats, and nothing at all for six of the gateway's.
+# The model sends no heartbeats, and is silent for six heartbeats of the gateway.
 _SERVING = BrowserTestApp(heartbeat_s=None, silent_s=6 * HEARTBEAT_S)
 
 
@@ -38,7 +38,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListeningComma
 
 @pytest.fixture
 def site() -> Iterator[BrowserTestApp]:
-    """Serves one test; asserts that its reader saw the first token before the second was sent."""
+    """Serve one test; assert that the client read the first token before the second was sent."""
     _SERVING.gate = Gate()
     yield _SERVING
     assert not _SERVING.gate.held
@@ -60,19 +60,21 @@ CLIENTS: dict[str, Callable[[str, Path], Iterator[str | None]]] = {
 
 @pytest.mark.parametrize("form", ["plain", "ids"])
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_client_lives_with_the_gateways_heartbeats(
+def test_a_client_reads_a_stream_with_heartbeats(
     gateway: ListeningCommand, site: BrowserTestApp, tmp_path: Path, client: str, form: str
 ) -> None:
     before = gateway.metric("undam_gateway_heartbeats_total")
     assert collect(site, CLIENTS[client](f"{gateway.url}/{form}", tmp_path)) == TEXT
-    # Some before the head, where it is a POST, and some while the gate was shut.
+    # Some come before the head (of a POST), and some while the gate is closed.
     assert gateway.metric("undam_gateway_heartbeats_total") - before >= 3
 
 
-def test_where_the_heartbeats_stand(gateway: ListeningCommand, site: BrowserTestApp) -> None:
+def test_heartbeats_come_before_the_first_token_and_between_tokens(
+    gateway: ListeningCommand, site: BrowserTestApp
+) -> None:
     def on_read(raw: RawResponse) -> bool:
-        _, came, rest = raw.data.partition(b'"content":"Hel"')
-        if came and rest.count(b": ping\n") >= 3:
+        _, token, rest = raw.data.partition(b'"content":"Hel"')
+        if token and rest.count(b": ping\n") >= 3:
             site.gate.open()
         return True
 

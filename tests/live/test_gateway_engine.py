@@ -1,4 +1,4 @@
-"""A real engine, llama.cpp's own server, behind a real gateway: docs/decisions/0008."""
+"""A real engine, the server of llama.cpp, behind a real gateway (docs/decisions/0008)."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def gateway(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
         yield start("gateway", "--upstream", engine, "--heartbeat", "0.5", "--hedge", "auto")
 
 
-def test_a_check_says_streaming_and_blames_no_gateway(
+def test_a_check_reports_streaming_and_no_finding_about_the_gateway(
     engine: str, gateway: ListeningCommand
 ) -> None:
     command = [sys.executable, "-m", "undam", "check", gateway.url + CHAT, "--json"]
-    for _ in range(3):  # what else the machine does may spoil one
+    for _ in range(3):  # Other load on the machine may disturb a run.
         done = subprocess.run(
             [*command, "--hop", f"engine={engine}{CHAT}"],
             capture_output=True, text=True, timeout=120, check=False,
@@ -68,12 +68,14 @@ def test_a_check_says_streaming_and_blames_no_gateway(
     assert hops["edge"]["verdict"] == report["verdict"] == "streaming", report
     assert hops["edge"]["complete"]
     assert hops["edge"]["events"] == hops["engine"]["events"] >= 100
-    blamed = [one for one in report["findings"] if one["hop"] == "edge" and one["code"] < "UD9"]
-    assert not [one for one in blamed if one["severity"] != "info"], blamed
+    findings = [one for one in report["findings"] if one["hop"] == "edge" and one["code"] < "UD9"]
+    assert not [one for one in findings if one["severity"] != "info"], findings
 
 
-def test_the_words_are_the_engines_own(engine: str, gateway: ListeningCommand) -> None:
-    # Its weights and its choice of words are fixed, so the same question has the same answer.
+def test_the_text_is_the_same_with_and_without_the_gateway(
+    engine: str, gateway: ListeningCommand
+) -> None:
+    # Weights and sampling are fixed, so the same prompt gives the same text.
     texts = []
     for url in (engine, gateway.url):
         with openai_client(f"{url}/v1") as client:
@@ -82,7 +84,7 @@ def test_the_words_are_the_engines_own(engine: str, gateway: ListeningCommand) -
     assert len(texts[0].split()) == 120
 
 
-def test_its_errors_and_other_pages_pass(engine: str, gateway: ListeningCommand) -> None:
+def test_errors_and_other_endpoints_are_forwarded(engine: str, gateway: ListeningCommand) -> None:
     for url in (engine, gateway.url):
         with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
             assert client.get("/v1/models").json()["data"][0]["id"] == "tiny"
@@ -91,18 +93,18 @@ def test_its_errors_and_other_pages_pass(engine: str, gateway: ListeningCommand)
             assert "error" in wrong.json()
 
 
-def test_a_client_that_leaves_stops_the_engine(engine: str, gateway: ListeningCommand) -> None:
+def test_a_client_disconnect_stops_the_engine(engine: str, gateway: ListeningCommand) -> None:
     body = {"model": "tiny", "stream": True, "max_tokens": 900,
             "messages": [{"role": "user", "content": "hi"}]}  # fmt: skip
     with (
         httpx.Client(timeout=30, trust_env=False) as client,
-        client.stream("POST", gateway.url + CHAT, json=body) as answer,
+        client.stream("POST", gateway.url + CHAT, json=body) as response,
     ):
-        next(answer.iter_raw())
-    # All four of its places are free again long before 900 tokens are made.
+        next(response.iter_raw())
+    # All four slots of the engine are free long before 900 tokens are generated.
     busy = [True]
     give_up = time.monotonic() + 1.0
     while any(busy):
-        assert time.monotonic() < give_up, "the engine goes on for nobody"
+        assert time.monotonic() < give_up, "the engine still generates after the disconnect"
         slots = httpx.get(f"{engine}/slots", timeout=30, trust_env=False).json()
         busy = [one["is_processing"] for one in slots]

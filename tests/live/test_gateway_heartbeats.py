@@ -1,4 +1,4 @@
-"""Silence filled by the real gateway: before any answer, between events, never within one."""
+"""Heartbeats of the real gateway: before any response and between events, never inside one."""
 
 from __future__ import annotations
 
@@ -30,39 +30,39 @@ from undam.sse import Comment, Event, Parser
 pytestmark = pytest.mark.live
 
 CLOSE = "Connection: close\r\n"
-_BEAT_S = 0.05
+_HEARTBEAT_S = 0.05
 _SILENT_S = 0.22
-_WORDS = [event(), event("a"), event("b"), DONE]
-_BODY = b"".join(_WORDS)
+_CHUNKS = [event(), event("a"), event("b"), DONE]
+_BODY = b"".join(_CHUNKS)
 _PING = re.compile(rb": ping\n")
 
 
 def _late(request: UpstreamRequest) -> None:
     time.sleep(_SILENT_S)
     request.send(STREAM_HEAD)
-    request.chunks(*_WORDS)
+    request.chunks(*_CHUNKS)
     request.send(LAST_CHUNK)
 
 
 def _late_with_bom(request: UpstreamRequest) -> None:
     time.sleep(_SILENT_S)
     request.send(STREAM_HEAD)
-    request.chunks(b"\xef\xbb\xbf" + _WORDS[0], *_WORDS[1:])
+    request.chunks(b"\xef\xbb\xbf" + _CHUNKS[0], *_CHUNKS[1:])
     request.send(LAST_CHUNK)
 
 
 def _split(request: UpstreamRequest) -> None:
-    """Events cut in the middle, with silence longer than a heartbeat at each cut."""
+    """Send events in pieces, with a silence longer than the heartbeat interval after each."""
     request.send(STREAM_HEAD)
     cuts = [0, 1, 5, 30, len(_BODY) // 2, len(_BODY) - 1, len(_BODY)]
     for begin, end in itertools.pairwise(cuts):
         request.chunks(_BODY[begin:end])
-        time.sleep(_BEAT_S * 2.5)
+        time.sleep(_HEARTBEAT_S * 2.5)
     request.send(LAST_CHUNK)
 
 
 def _half_a_chunk(request: UpstreamRequest) -> None:
-    """Silence within a chunk, its size told and half of it sent."""
+    """Send half of a chunk, and the rest after a silence."""
     whole = chunk(_BODY)
     request.send(STREAM_HEAD + whole[: len(whole) // 2])
     time.sleep(_SILENT_S)
@@ -70,11 +70,11 @@ def _half_a_chunk(request: UpstreamRequest) -> None:
 
 
 def _comments(request: UpstreamRequest) -> None:
-    """An engine that sends its own, one of them with a single line end."""
+    """Send comments as some engines do, one of them with a single line end."""
     request.send(STREAM_HEAD)
-    request.chunks(b": keep-alive\n\n", *_WORDS[:2], b": processing\n")
+    request.chunks(b": keep-alive\n\n", *_CHUNKS[:2], b": processing\n")
     time.sleep(_SILENT_S)
-    request.chunks(*_WORDS[2:])
+    request.chunks(*_CHUNKS[2:])
     request.send(LAST_CHUNK)
 
 
@@ -83,7 +83,7 @@ def _busy(request: UpstreamRequest) -> None:
     end = time.monotonic() + _SILENT_S
     while time.monotonic() < end:
         request.chunks(event("x"))
-        time.sleep(_BEAT_S / 10)
+        time.sleep(_HEARTBEAT_S / 10)
     request.chunks(DONE)
     request.send(LAST_CHUNK)
 
@@ -109,10 +109,10 @@ class Pair(NamedTuple):
     gateway: ListeningCommand
 
     def send_raw(
-        self, play: str, *, path: str = "/v1/chat/completions", stream: bool = True
+        self, handler: str, *, path: str = "/v1/chat/completions", stream: bool = True
     ) -> bytes:
         return send_raw(
-            self.gateway.port, chat_request(play, headers=CLOSE, path=path, stream=stream)
+            self.gateway.port, chat_request(handler, headers=CLOSE, path=path, stream=stream)
         )
 
 
@@ -128,7 +128,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         undam_commands(tmp_path_factory.mktemp("heartbeats")) as run,
     ):
         yield Pair(
-            upstream, run("gateway", "--upstream", upstream.url, "--heartbeat", str(_BEAT_S))
+            upstream, run("gateway", "--upstream", upstream.url, "--heartbeat", str(_HEARTBEAT_S))
         )
 
 
@@ -136,32 +136,32 @@ def _items(body: bytes) -> list[Event | Comment]:
     return Parser().receive_data(body)
 
 
-@pytest.mark.parametrize("play", ["late", "late-with-bom", "split", "half-a-chunk"])
-def test_silence_is_filled_with_comments_between_whole_events(pair: Pair, play: str) -> None:
-    answer = pair.send_raw(play)
-    head, body = split_response(answer)
+@pytest.mark.parametrize("handler", ["late", "late-with-bom", "split", "half-a-chunk"])
+def test_silence_is_filled_with_comments_between_whole_events(pair: Pair, handler: str) -> None:
+    response = pair.send_raw(handler)
+    head, body = split_response(response)
     assert head.startswith(b"HTTP/1.1 200 ")
     assert b"text/event-stream" in head
-    assert is_complete(answer)
+    assert is_complete(response)
     assert len(_PING.findall(body)) >= 3
     assert _PING.sub(b"", body) == _BODY
-    # No comment stands where a reader is within an event.
+    # No comment comes inside an event.
     events = [item.data for item in _items(body) if isinstance(item, Event)]
     assert events == [item.data for item in _items(_BODY) if isinstance(item, Event)]
     assert not re.search(rb"[^\n]\n: ping", re.sub(rb"(: ping\n)+", b": ping\n", body))
 
 
-def test_an_upstreams_own_comments_pass(pair: Pair) -> None:
+def test_comments_of_the_upstream_are_forwarded(pair: Pair) -> None:
     _, body = split_response(pair.send_raw("comments"))
     assert _PING.search(body)
     assert body.index(b": processing\n") < body.index(b": ping\n")
     without = _PING.sub(b"", body)
-    assert without == b": keep-alive\n\n" + b"".join(_WORDS[:2]) + b": processing\n" + b"".join(
-        _WORDS[2:]
+    assert without == b": keep-alive\n\n" + b"".join(_CHUNKS[:2]) + b": processing\n" + b"".join(
+        _CHUNKS[2:]
     )
 
 
-def test_a_busy_stream_carries_none(pair: Pair) -> None:
+def test_a_busy_stream_gets_no_heartbeat(pair: Pair) -> None:
     assert not _PING.search(pair.send_raw("busy"))
 
 
@@ -172,7 +172,7 @@ def test_an_error_before_a_heartbeat_keeps_its_status_and_body(pair: Pair, strea
     assert json.loads(body)["error"]["message"] == "no such model"
 
 
-def test_what_is_no_stream_gets_no_heartbeat(pair: Pair) -> None:
+def test_a_response_that_is_not_a_stream_gets_no_heartbeat(pair: Pair) -> None:
     head, body = split_response(pair.send_raw("late-error", stream=False))
     assert head.startswith(b"HTTP/1.1 404 ")
     assert json.loads(body)["error"]["message"] == "no such model"
@@ -188,20 +188,20 @@ def test_what_is_no_stream_gets_no_heartbeat(pair: Pair) -> None:
     ],
 )
 @pytest.mark.parametrize(
-    ("play", "said"), [("late-error", "no such model"), ("late-page", "not an event stream")]
+    ("handler", "message"), [("late-error", "no such model"), ("late-page", "not an event stream")]
 )
-def test_an_error_after_heartbeats_is_an_event_and_no_good_end(
-    pair: Pair, play: str, said: str, path: str, name: str, where: tuple[str, ...]
+def test_an_error_after_heartbeats_is_an_event_and_an_abnormal_end(
+    pair: Pair, handler: str, message: str, path: str, name: str, where: tuple[str, ...]
 ) -> None:
-    answer = pair.send_raw(play, path=path)
-    head, body = split_response(answer)
+    response = pair.send_raw(handler, path=path)
+    head, body = split_response(response)
     assert head.startswith(b"HTTP/1.1 200 ")
-    assert not is_complete(answer)
-    (told,) = (item for item in _items(body) if isinstance(item, Event))
-    assert told.event == name
-    value = json.loads(told.data)
+    assert not is_complete(response)
+    (error_event,) = (item for item in _items(body) if isinstance(item, Event))
+    assert error_event.event == name
+    value = json.loads(error_event.data)
     for key in where:
         value = value[key]
-    assert said in value
+    assert message in value
     if path == "/v1/messages":
-        assert json.loads(told.data)["type"] == "error"
+        assert json.loads(error_event.data)["type"] == "error"

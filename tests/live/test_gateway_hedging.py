@@ -1,4 +1,4 @@
-"""Hedging with two real simulators: stalls are repaired within the budget, load is left alone."""
+"""Hedging with two real simulators: it avoids stalls within its budget, and not under full load."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from support.gateway_process import ClosedLoad, StartUndam, open_load, quantile, undam_commands
 
 STALLS = "mix(0.03,2000,lognormal(40,0.3))"
-# Headers at once, which is the simulator's way, and comments before any hedge is due.
+# The simulator sends the head at once, and comments before a hedge is due.
 SIM = ("--ttft", STALLS, "--gap", "2", "--tokens", "5", "--heartbeat", "0.05")
 
 
@@ -26,7 +26,7 @@ def _pair(start: StartUndam, *arguments: str) -> list[str]:
     return [word for sim in sims for word in ("--upstream", sim.url)]
 
 
-def test_stalls_are_repaired_for_few_extra_requests(start: StartUndam) -> None:
+def test_stalls_are_avoided_with_few_extra_requests(start: StartUndam) -> None:
     upstreams = _pair(start, *SIM)
     plain = start("gateway", *upstreams, "--hedge", "off")
     hedging = start("gateway", *upstreams, "--hedge", "auto")
@@ -36,18 +36,18 @@ def test_stalls_are_repaired_for_few_extra_requests(start: StartUndam) -> None:
             open_load(plain.url, 600, 60), open_load(hedging.url, 600, 60, seed=2)
         )
         assert all(read.done and read.whole for read in (*before, *after))
-        # What is usual must be known first.
-        slow, cut = ([read.ttft_s for read in reads[150:]] for reads in (before, after))
-        assert quantile(0.99, slow) > 1.9
-        assert quantile(0.99, cut) < quantile(0.99, slow) / 5, (
-            quantile(0.99, slow),
-            quantile(0.99, cut),
+        # The TTFT baseline must be known first.
+        unhedged, hedged = ([read.ttft_s for read in reads[150:]] for reads in (before, after))
+        assert quantile(0.99, unhedged) > 1.9
+        assert quantile(0.99, hedged) < quantile(0.99, unhedged) / 5, (
+            quantile(0.99, unhedged),
+            quantile(0.99, hedged),
         )
 
     asyncio.run(main())
     sent = hedging.metric("undam_gateway_hedges_total", result="sent")
-    asked = hedging.metric("undam_gateway_upstream_requests_total")
-    assert asked == 600 + sent
+    upstream_requests = hedging.metric("undam_gateway_upstream_requests_total")
+    assert upstream_requests == 600 + sent
     assert 600 * 0.01 < sent <= 600 * 0.05
     assert hedging.metric("undam_gateway_hedges_total", result="won") > sent / 2
     assert plain.metric("undam_gateway_upstream_requests_total") == 600
@@ -63,18 +63,18 @@ def test_at_full_load_no_hedge_is_sent(start: StartUndam) -> None:
     async def main() -> None:
         await open_load(gateway.url, 80, 40)
         sent = await asyncio.to_thread(hedges, result="sent")
-        crowd = ClosedLoad(gateway.url, 24)
-        running = asyncio.create_task(crowd.run())
+        load = ClosedLoad(gateway.url, 24)
+        running = asyncio.create_task(load.run())
         await asyncio.sleep(0.5)
         begun = await asyncio.to_thread(hedges, result="sent")
         await asyncio.sleep(4)
         assert await asyncio.to_thread(hedges, result="sent") == begun
-        assert begun - sent <= 1  # before the queue had built up
+        assert begun - sent <= 1  # Before the queue had filled up.
         assert await asyncio.to_thread(gateway.metric, "undam_gateway_queued") > 0
-        crowd.stopped = True
+        load.stopped = True
         await running
-        assert all(read.done for read in crowd.reads)
+        assert all(read.done for read in load.reads)
         # There were stalls to hedge.
-        assert max(read.ttft_s for read in crowd.reads) > 1.9
+        assert max(read.ttft_s for read in load.reads) > 1.9
 
     asyncio.run(main())

@@ -1,5 +1,4 @@
-"""Two upstreams of the real gateway race for one request: what the client gets, and what it must
-never see."""
+"""Two upstreams of a real gateway race for one request; the client gets only the winner's data."""
 
 from __future__ import annotations
 
@@ -40,17 +39,17 @@ class Two(NamedTuple):
     second: FakeUpstream
     gateway: ListeningCommand
 
-    def play(self, play: Handler) -> None:
-        """Save up for one hedge by requests that need none, then have ``play`` played."""
+    def use_handler(self, handler: Handler) -> None:
+        """Earn the budget for one hedge with quick requests, then install ``handler``."""
         self.first.default = self.second.default = lambda request: _answer(request, "quick")
-        with RawConnection(self.gateway.port) as talk:
+        with RawConnection(self.gateway.port) as connection:
             for number in range(22):
-                talk.sock.sendall(chat_request())
-                while talk.data.count(DONE) <= number:
-                    talk.read()
+                connection.sock.sendall(chat_request())
+                while connection.data.count(DONE) <= number:
+                    connection.read()
         self.first.requests.clear()
         self.second.requests.clear()
-        self.first.default = self.second.default = play
+        self.first.default = self.second.default = handler
 
 
 @pytest.fixture(scope="module")
@@ -66,30 +65,32 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
 
 def _answer(request: UpstreamRequest, name: str) -> None:
     request.send(STREAM_HEAD)
-    request.chunks(b": mine is " + name.encode() + b"\n\n", event(), event(name), DONE)
+    request.chunks(b": from " + name.encode() + b"\n\n", event(), event(name), DONE)
     request.send(LAST_CHUNK)
 
 
 def _expected(name: str) -> bytes:
-    return b": mine is " + name.encode() + b"\n\n" + event() + event(name) + DONE
+    return b": from " + name.encode() + b"\n\n" + event() + event(name) + DONE
 
 
-def _overtaken(asked: list[UpstreamRequest], stall: Callable[[UpstreamRequest], object]) -> Handler:
-    """Whoever is asked first does only what ``stall`` says; the second one answers."""
+def _overtaken(
+    attempts: list[UpstreamRequest], stall: Callable[[UpstreamRequest], object]
+) -> Handler:
+    """Return a handler that runs ``stall`` for the first attempt and answers the second."""
 
-    def play(request: UpstreamRequest) -> None:
-        asked.append(request)
-        if len(asked) > 1:
+    def handler(request: UpstreamRequest) -> None:
+        attempts.append(request)
+        if len(attempts) > 1:
             _answer(request, "second")
         else:
             stall(request)
 
-    return play
+    return handler
 
 
 @pytest.mark.parametrize("manner", ["silent", "head", "comments"])
-def test_a_stalled_upstream_is_overtaken_and_nothing_of_it_is_seen(two: Two, manner: str) -> None:
-    asked: list[UpstreamRequest] = []
+def test_a_stalled_upstream_loses_and_none_of_its_data_is_forwarded(two: Two, manner: str) -> None:
+    attempts: list[UpstreamRequest] = []
 
     def stall(request: UpstreamRequest) -> None:
         if manner != "silent":
@@ -100,26 +101,26 @@ def test_a_stalled_upstream_is_overtaken_and_nothing_of_it_is_seen(two: Two, man
             if manner == "comments":
                 request.chunks(b": of the loser\n\n")
 
-    two.play(_overtaken(asked, stall))
+    two.use_handler(_overtaken(attempts, stall))
     began = time.monotonic()
-    answer = send_raw(two.gateway.port, chat_request(headers=CLOSE))
+    response = send_raw(two.gateway.port, chat_request(headers=CLOSE))
     took = time.monotonic() - began
-    assert is_complete(answer)
-    body = split_response(answer)[1]
-    # A comment of the gateway's own may say that somebody is at work.
+    assert is_complete(response)
+    body = split_response(response)[1]
+    # The gateway may have sent heartbeats.
     assert body.replace(b": ping\n", b"") == _expected("second")
-    assert b"loser" not in answer
+    assert b"loser" not in response
     assert _HEDGE_MS / 1000 <= took < 4
-    eventually(lambda: asked[0].disconnected_at is not None)
-    assert len(asked) == 2
+    eventually(lambda: attempts[0].disconnected_at is not None)
+    assert len(attempts) == 2
 
 
-def test_the_first_may_win_after_all(two: Two) -> None:
-    asked: list[UpstreamRequest] = []
+def test_the_first_attempt_may_win_after_the_hedge_was_sent(two: Two) -> None:
+    attempts: list[UpstreamRequest] = []
 
-    def play(request: UpstreamRequest) -> None:
-        asked.append(request)
-        if len(asked) > 1:
+    def handler(request: UpstreamRequest) -> None:
+        attempts.append(request)
+        if len(attempts) > 1:
             request.send(STREAM_HEAD)
             request.chunks(event(role="of the loser"))
             request.wait_for_disconnect()
@@ -127,48 +128,48 @@ def test_the_first_may_win_after_all(two: Two) -> None:
             time.sleep(_HEDGE_MS / 1000 * 2)
             _answer(request, "first")
 
-    two.play(play)
-    answer = send_raw(two.gateway.port, chat_request(headers=CLOSE))
-    assert split_response(answer)[1] == _expected("first")
-    eventually(lambda: len(asked) == 2 and asked[1].disconnected_at is not None)
+    two.use_handler(handler)
+    response = send_raw(two.gateway.port, chat_request(headers=CLOSE))
+    assert split_response(response)[1] == _expected("first")
+    eventually(lambda: len(attempts) == 2 and attempts[1].disconnected_at is not None)
 
 
 @pytest.mark.parametrize(
     ("early", "is_content"),
     [(event("Here"), True), (event(note={"content": "none yet"}), False)],
-    ids=["content", "what only looks like it"],
+    ids=["content", "lookalike"],
 )
-def test_what_looks_like_content_is_passed_on_and_counts_if_it_is(
+def test_data_that_looks_like_content_is_forwarded_and_counts_only_if_it_is_content(
     two: Two, early: bytes, is_content: bool
 ) -> None:
-    asked: list[UpstreamRequest] = []
+    attempts: list[UpstreamRequest] = []
     pause_s = 3 * _HEDGE_MS / 1000
 
-    def play(request: UpstreamRequest) -> None:
-        asked.append(request)
+    def handler(request: UpstreamRequest) -> None:
+        attempts.append(request)
         request.send(STREAM_HEAD)
         request.chunks(event(), early)
         time.sleep(pause_s)
         request.chunks(event("at last"), DONE)
         request.send(LAST_CHUNK)
 
-    two.play(play)
+    two.use_handler(handler)
     took_s, count = (two.gateway.metric(_TTFT + part) for part in ("_sum", "_count"))
-    answer = send_raw(two.gateway.port, chat_request(headers=CLOSE))
-    head, body = split_response(answer)
+    response = send_raw(two.gateway.port, chat_request(headers=CLOSE))
+    head, body = split_response(response)
     assert head.startswith(b"HTTP/1.1 200 ")
     assert body == event() + early + event("at last") + DONE
-    assert len(asked) == 1  # Too late to ask another one: something of the first one was seen.
+    assert len(attempts) == 1  # Data of the first attempt was forwarded, so no hedge may follow.
     assert two.gateway.metric(_TTFT + "_count") == count + 1
     assert (two.gateway.metric(_TTFT + "_sum") - took_s < pause_s) is is_content
 
 
-def test_if_one_of_two_fails_the_other_one_goes_on(two: Two) -> None:
-    asked: list[UpstreamRequest] = []
+def test_if_one_of_two_attempts_fails_the_other_continues(two: Two) -> None:
+    attempts: list[UpstreamRequest] = []
 
-    def play(request: UpstreamRequest) -> str | None:
-        asked.append(request)
-        if len(asked) == 1:
+    def handler(request: UpstreamRequest) -> str | None:
+        attempts.append(request)
+        if len(attempts) == 1:
             request.send(STREAM_HEAD)
             request.chunks(event(role="of the loser"))
             time.sleep(_HEDGE_MS / 1000 * 2)
@@ -177,26 +178,28 @@ def test_if_one_of_two_fails_the_other_one_goes_on(two: Two) -> None:
         _answer(request, "second")
         return None
 
-    two.play(play)
-    answer = send_raw(two.gateway.port, chat_request(headers=CLOSE))
-    assert is_complete(answer)
-    assert split_response(answer)[1] == _expected("second")
-    assert len(asked) == 2
+    two.use_handler(handler)
+    response = send_raw(two.gateway.port, chat_request(headers=CLOSE))
+    assert is_complete(response)
+    assert split_response(response)[1] == _expected("second")
+    assert len(attempts) == 2
 
 
 @pytest.mark.parametrize("more", [{"store": True}, {"stream": False}])
-def test_what_is_not_safe_or_no_stream_is_never_sent_twice(two: Two, more: dict[str, Any]) -> None:
-    def play(request: UpstreamRequest) -> None:
+def test_unsafe_requests_and_requests_without_a_stream_are_never_hedged(
+    two: Two, more: dict[str, Any]
+) -> None:
+    def handler(request: UpstreamRequest) -> None:
         time.sleep(_HEDGE_MS / 1000 * 3)
         _answer(request, "only")
 
-    two.play(play)
-    answer = send_raw(two.gateway.port, chat_request(headers=CLOSE, **more))
-    assert split_response(answer)[1] == _expected("only")
+    two.use_handler(handler)
+    response = send_raw(two.gateway.port, chat_request(headers=CLOSE, **more))
+    assert split_response(response)[1] == _expected("only")
     assert len(two.first.requests) + len(two.second.requests) == 1
 
 
-def test_an_early_head_does_not_end_the_race_where_only_a_hedge_may_follow(
+def test_an_early_head_does_not_prevent_a_hedge_without_retries(
     tmp_path: Path,
 ) -> None:
     with fake_upstream() as first, fake_upstream() as second, undam_commands(tmp_path) as run:
@@ -205,16 +208,16 @@ def test_an_early_head_does_not_end_the_race_where_only_a_hedge_may_follow(
         two = Two(first, second, run("gateway", *upstreams, *hedging))
 
         def stall(request: UpstreamRequest) -> None:
-            request.send(STREAM_HEAD)  # Before anybody had the time to think of a hedge.
+            request.send(STREAM_HEAD)  # Before the hedge delay was determined.
             request.wait_for_disconnect()
 
-        two.play(_overtaken([], stall))
+        two.use_handler(_overtaken([], stall))
         assert split_response(send_raw(two.gateway.port, chat_request(headers=CLOSE)))[
             1
         ] == _expected("second")
 
 
-def test_what_fails_at_once_was_sent_all_the_same(tmp_path: Path) -> None:
+def test_an_attempt_that_fails_at_once_is_counted(tmp_path: Path) -> None:
     with fake_upstream() as upstream, undam_commands(tmp_path) as run:
         upstream.default = lambda _: "close"
         gateway = run("gateway", "--upstream", upstream.url, "--retries", "0")

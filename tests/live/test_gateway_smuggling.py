@@ -1,4 +1,4 @@
-"""Malformed and ambiguous requests: refused by the real gateway, and nothing of them goes on."""
+"""Malformed and ambiguous requests: a real gateway refuses them and forwards nothing."""
 
 from __future__ import annotations
 
@@ -81,11 +81,11 @@ MALFORMED: dict[str, tuple[bytes, int]] = {
     "a space in the target": (b"GET /x y HTTP/1.1\r\nHost: gw\r\n\r\n", 400),
     "a control character in the target": (b"GET /x\x7f HTTP/1.1\r\nHost: gw\r\n\r\n", 400),
     "a fragment": (b"GET /x#y HTTP/1.1\r\nHost: gw\r\n\r\n", 400),
-    "a way up": (b"GET /a/../-/x HTTP/1.1\r\nHost: gw\r\n\r\n", 400),
-    "a way up in code": (b"GET /a/%2E%2e/x HTTP/1.1\r\nHost: gw\r\n\r\n", 400),
+    "dots in the path": (b"GET /a/../-/x HTTP/1.1\r\nHost: gw\r\n\r\n", 400),
+    "encoded dots in the path": (b"GET /a/%2E%2e/x HTTP/1.1\r\nHost: gw\r\n\r\n", 400),
     "a tab in the request line": (b"GET\t/x HTTP/1.1\r\nHost: gw\r\n\r\n", 400),
     "no version": (b"GET /x\r\nHost: gw\r\n\r\n", 400),
-    "HTTP/2 in words": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+    "the HTTP/2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
     "HTTP/1.2": (b"GET /x HTTP/1.2\r\nHost: gw\r\n\r\n", 505),
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
     "an empty method": (b" /x HTTP/1.1\r\nHost: gw\r\n\r\n", 400),
@@ -93,7 +93,7 @@ MALFORMED: dict[str, tuple[bytes, int]] = {
     "TRACE": (b"TRACE /x HTTP/1.1\r\nHost: gw\r\n\r\n", 405),
     "WebSocket": (_get(b"Connection: Upgrade\r\nUpgrade: websocket\r\n"), 501),
     "an unknown expectation": (_post(b"Expect: 200-ok\r\nContent-Length: 1\r\n"), 417),
-    "a chunk size that is none": (_post(_CHUNKED, b"zz\r\nab\r\n0\r\n\r\n"), 400),
+    "a chunk size that is not a number": (_post(_CHUNKED, b"zz\r\nab\r\n0\r\n\r\n"), 400),
     "a chunk size with 0x": (_post(_CHUNKED, b"0x2\r\nab\r\n0\r\n\r\n"), 400),
     "a chunk size with a sign": (_post(_CHUNKED, b"+2\r\nab\r\n0\r\n\r\n"), 400),
     "a chunk size of 17 digits": (_post(_CHUNKED, b"10000000000000002\r\nab\r\n0\r\n\r\n"), 400),
@@ -128,20 +128,20 @@ def gateway(
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_it_is_refused_and_reaches_no_upstream(
+def test_a_malformed_request_is_refused_and_not_forwarded(
     name: str, gateway: ListeningCommand, upstream: FakeUpstream
 ) -> None:
     data, status = MALFORMED[name]
     before = len(upstream.received)
-    # What follows a malformed request on the same connection must not be taken for another one.
-    answer = send_raw(gateway.port, data + (b"" if status in (413, 431) else _SMUGGLED))
-    assert answer.startswith(b"HTTP/1.1 %d " % status)
-    assert answer.count(b"\r\n\r\n") == 1
-    assert b'"message":' in answer
+    # Data behind a malformed request must not be parsed as another request.
+    response = send_raw(gateway.port, data + (b"" if status in (413, 431) else _SMUGGLED))
+    assert response.startswith(b"HTTP/1.1 %d " % status)
+    assert response.count(b"\r\n\r\n") == 1
+    assert b'"message":' in response
     assert upstream.received[before:] == b""
 
 
-def test_a_sound_request_after_all_that_is_served(
+def test_a_valid_request_is_still_served_afterwards(
     gateway: ListeningCommand, upstream: FakeUpstream
 ) -> None:
     before = len(upstream.requests)
@@ -149,14 +149,14 @@ def test_a_sound_request_after_all_that_is_served(
     assert len(upstream.requests) == before + 1
 
 
-def test_a_request_behind_a_sound_one_is_checked_too(
+def test_a_malformed_request_behind_a_valid_one_is_refused(
     gateway: ListeningCommand, upstream: FakeUpstream
 ) -> None:
     before = len(upstream.requests)
     with RawConnection(
         gateway.port, _get(b"") + _post(b"Content-Length: 1\r\n" + _CHUNKED)
-    ) as talk:
-        answers = talk.rest()
-    assert answers.startswith(b"HTTP/1.1 200 ")
-    assert answers.count(b"HTTP/1.1 400 ") == 1
+    ) as connection:
+        responses = connection.rest()
+    assert responses.startswith(b"HTTP/1.1 200 ")
+    assert responses.count(b"HTTP/1.1 400 ") == 1
     assert len(upstream.requests) == before + 1

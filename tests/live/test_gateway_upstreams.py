@@ -1,4 +1,4 @@
-"""Upstreams that come and go under a real gateway: no request suffers, and no stream is dropped."""
+"""Upstreams and workers of a real gateway that stop, start and are removed; no stream is dropped."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _children(process: ListeningCommand) -> list[int]:
     return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def test_a_dead_upstream_is_set_aside_and_comes_back(start: StartUndam) -> None:
+def test_a_dead_upstream_is_ejected_and_used_again_after_its_restart(start: StartUndam) -> None:
     one, other = start("sim", *QUICK), start("sim", *QUICK)
     gateway = start(
         "gateway", "--upstream", one.url, "--upstream", other.url, "--eject-time", "0.3"
@@ -44,17 +44,17 @@ def test_a_dead_upstream_is_set_aside_and_comes_back(start: StartUndam) -> None:
     name = one.url.removeprefix("http://")
 
     async def main() -> None:
-        crowd = ClosedLoad(gateway.url, 4)
-        running = asyncio.create_task(crowd.run())
+        load = ClosedLoad(gateway.url, 4)
+        running = asyncio.create_task(load.run())
         await asyncio.sleep(0.3)
         await asyncio.to_thread(one.stop)
         await eventually_async(lambda: gateway.metric(USABLE, upstream=name) == 0)
         start("sim", *QUICK, "--port", str(one.port))
         await eventually_async(lambda: gateway.metric(USABLE, upstream=name) == 1)
-        crowd.stopped = True
+        load.stopped = True
         await running
-        # Those that it was answering when it died are told so; all others were retried.
-        broken = [read for read in crowd.reads if not read.done]
+        # Streams of the stopped upstream got an error event; all other requests were retried.
+        broken = [read for read in load.reads if not read.done]
         assert len(broken) <= 4
         assert all(b"error" in read.body for read in broken)
 
@@ -72,21 +72,21 @@ def test_a_reload_drains_removed_upstreams_without_dropping_streams(
     gateway = start("gateway", "--config", str(config))
     first = one.url.removeprefix("http://")
 
-    def asked() -> float:
+    def requests_to_first() -> float:
         return gateway.metric("undam_gateway_upstream_requests_total", upstream=first)
 
     async def main() -> None:
         streams = [asyncio.create_task(request_stream(gateway.url)) for _ in range(40)]
-        await eventually_async(lambda: asked() >= 15)
+        await eventually_async(lambda: requests_to_first() >= 15)
         config.write_text('heart_beat = 5\nupstream = "http://127.0.0.1:1"\n')
         gateway.signal(signal.SIGHUP)
         await eventually_async(lambda: 'Did you mean "heartbeat"?' in gateway.log_text())
         config.write_text(f'upstream = ["{other.url}"]\n')
         gateway.signal(signal.SIGHUP)
         await eventually_async(lambda: f"draining: {first}" in gateway.log_text())
-        before = await asyncio.to_thread(asked)
+        before = await asyncio.to_thread(requests_to_first)
         late = await asyncio.gather(*(request_stream(gateway.url, tokens=3) for _ in range(10)))
-        assert await asyncio.to_thread(asked) == before
+        assert await asyncio.to_thread(requests_to_first) == before
         reads = [*await asyncio.gather(*streams), *late]
         assert all(read.done and read.whole for read in reads)
         assert {read.events for read in reads[:40]} == {50}

@@ -1,5 +1,5 @@
-"""What a real gateway tells: one page of metrics for both workers, an access log that has each
-request once, trace context that is passed on, and spans that arrive."""
+"""Telemetry of a real gateway: metrics of all workers on one page, an access log with one line per
+request, forwarded trace context, and exported spans."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _TRACE, _SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 _SECRET = "sk-tops3cret99"
 
 
-class _Receiver(ThreadingHTTPServer):
-    """Notes what it is sent: spans, and the headers of a model's requests."""
+class _Collector(ThreadingHTTPServer):
+    """Collects exported spans, and the headers of requests to the model."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Answer)
+        super().__init__(("127.0.0.1", 0), _ReceiverHandler)
         self.spans: list[Any] = []
         self.headers: list[dict[str, str]] = []
         self.url = f"http://127.0.0.1:{self.server_port}"
 
 
-class _Answer(BaseHTTPRequestHandler):
-    server: _Receiver
+class _ReceiverHandler(BaseHTTPRequestHandler):
+    server: _Collector
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -64,8 +64,8 @@ class _Answer(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def receiver() -> Iterator[_Receiver]:
-    with _Receiver() as server:
+def collector() -> Iterator[_Collector]:
+    with _Collector() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield server
@@ -79,7 +79,7 @@ def start(tmp_path: Path) -> Iterator[StartUndam]:
         yield run
 
 
-def _ask_many(url: str) -> None:
+def _request_many(url: str) -> None:
     async def main() -> None:
         secret = f"Authorization: Bearer {_SECRET}\r\n"
         for _ in range(4):
@@ -89,19 +89,19 @@ def _ask_many(url: str) -> None:
     asyncio.run(main())
 
 
-def test_two_workers_tell_as_one(start: StartUndam, tmp_path: Path) -> None:
+def test_metrics_and_access_log_cover_both_workers(start: StartUndam, tmp_path: Path) -> None:
     model = start("sim", "--ttft", "5", "--gap", "1", "--tokens", "10")
     log = tmp_path / "access.jsonl"
     gateway = start("gateway", "--upstream", model.url, "--workers", "2", "--access-log", str(log))
-    _ask_many(gateway.url)
+    _request_many(gateway.url)
     ended = "undam_gateway_requests_ended_total"
 
-    async def all_is_counted() -> None:
-        # What the other worker has not counted yet, a scrape does not wait for.
+    async def wait_for_counts() -> None:
+        # A scrape does not wait for deferred reports of the other worker.
         await eventually_async(lambda: gateway.metric(ended, reason="complete") == _REQUESTS)
 
-    asyncio.run(all_is_counted())
-    # Each of these may be answered by either worker.
+    asyncio.run(wait_for_counts())
+    # Either worker may answer each of these scrapes.
     for _ in range(6):
         assert gateway.metric(ended, reason="complete") == _REQUESTS
         assert gateway.metric("gen_ai_server_time_to_first_token_seconds_count") == _REQUESTS
@@ -127,22 +127,22 @@ def _post(gateway: ListeningCommand, traceparent: str) -> None:
             pass
 
 
-def test_a_trace_goes_through(
-    start: StartUndam, receiver: _Receiver, monkeypatch: pytest.MonkeyPatch
+def test_trace_context_is_forwarded_and_spans_are_exported(
+    start: StartUndam, collector: _Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parent = f"00-{_TRACE}-{_SPAN}-01"
-    plain = start("gateway", "--upstream", receiver.url)
+    plain = start("gateway", "--upstream", collector.url)
     _post(plain, parent)
-    assert receiver.headers[0]["traceparent"] == parent
+    assert collector.headers[0]["traceparent"] == parent
 
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
-    tracing = start("gateway", "--upstream", receiver.url)
+    tracing = start("gateway", "--upstream", collector.url)
     _post(tracing, parent)
-    asyncio.run(eventually_async(lambda: len(receiver.spans) == 2))
-    server, client = sorted(receiver.spans, key=lambda span: int(span.kind))
+    asyncio.run(eventually_async(lambda: len(collector.spans) == 2))
+    server, client = sorted(collector.spans, key=lambda span: int(span.kind))
     assert server.parent_span_id.hex() == _SPAN
     assert {server.trace_id.hex(), client.trace_id.hex()} == {_TRACE}
-    assert receiver.headers[1]["traceparent"] == f"00-{_TRACE}-{client.span_id.hex()}-01"
+    assert collector.headers[1]["traceparent"] == f"00-{_TRACE}-{client.span_id.hex()}-01"
     assert client.name == "chat llama"
-    assert _SECRET not in str(receiver.spans)
+    assert _SECRET not in str(collector.spans)

@@ -1,5 +1,5 @@
-"""What a request leaves behind is freed at once: the collector, which stops every stream while it
-looks, looks so seldom in the gateway (`gateway/process/worker.py`) that cycles would pile up."""
+"""Requests leave no reference cycles: the garbage collector pauses every stream, so the gateway
+(`gateway/process/worker.py`) runs it so rarely that cycles would pile up."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ from support.fake_upstream import (
 pytestmark = pytest.mark.live
 
 ROUNDS = 30
-TWICE = 8
-# Requests after which the gateway knows what is usual, and in how many it may hedge one.
-KNOWN, PER_HEDGE = 50, 25
+REPEATED = 8
+# Requests after which the TTFT baseline is known, and requests per hedge in the budget.
+BASELINE_REQUESTS, PER_HEDGE = 50, 25
 CLOSE = "Connection: close\r\n"
 
-# The command as it is, and a thread that tells on demand what only the collector can free: of
-# whom, and how often Python has looked by itself.
+# The command, with a thread that reports on demand which objects only the garbage collector can
+# free, and how often it has run.
 GATEWAY = """
 import gc, sys, threading
 from undam.cli import main
 
-def tell():
+def report():
     for _ in sys.stdin:
         runs = sum(one["collections"] for one in gc.get_stats())
         gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
         gc.set_debug(0)
-        found = [type(one) for one in gc.garbage]
-        ours = sorted(one.__qualname__ for one in found)
-        print("left", len(found), "runs", runs, *ours, flush=True)
+        count = [type(one) for one in gc.garbage]
+        types = sorted(one.__qualname__ for one in count)
+        print("left", len(count), "runs", runs, *types, flush=True)
         gc.garbage.clear()
         gc.collect()
 
-threading.Thread(target=tell, daemon=True).start()
+threading.Thread(target=report, daemon=True).start()
 sys.argv[0] = "undam"
 main()
 """
@@ -75,8 +75,8 @@ def _dying(request: UpstreamRequest) -> str:
     return "close"
 
 
-class Watched:
-    """A gateway that can be asked."""
+class ObservedGateway:
+    """A gateway that reports its garbage."""
 
     def __init__(self, *upstreams: str, log: Path) -> None:
         arguments = ["gateway", "--listen", "127.0.0.1:0"]
@@ -91,92 +91,94 @@ class Watched:
     def _line(self) -> str:
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], 30)
-        assert ready, "the gateway says nothing"
+        assert ready, "the gateway wrote no line"
         return self._process.stdout.readline().strip()
 
-    def left(self) -> tuple[int, int, str]:
-        """How many objects, after how many of Python's own looks, and what is ours of them."""
+    def garbage(self) -> tuple[int, int, str]:
+        """Return the number of objects in cycles, the collector's runs so far, and the types."""
         assert self._process.stdin is not None
-        self._process.stdin.write("tell\n")
-        said = re.fullmatch(r"left (\d+) runs (\d+) ?(.*)", self._line())
-        assert said is not None
-        return int(said[1]), int(said[2]), said[3]
+        self._process.stdin.write("report\n")
+        match = re.fullmatch(r"left (\d+) runs (\d+) ?(.*)", self._line())
+        assert match is not None
+        return int(match[1]), int(match[2]), match[3]
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGTERM)
         self._process.communicate(timeout=10)
 
 
-def _leave(port: int) -> None:
-    with RawConnection(port, chat_request("endless")) as talk:
-        talk.until(b'"one"')
+def _disconnect(port: int) -> None:
+    with RawConnection(port, chat_request("endless")) as connection:
+        connection.until(b'"one"')
 
 
-def test_nothing_is_left_for_the_collector(tmp_path: Path) -> None:
+def test_requests_leave_no_reference_cycles(tmp_path: Path) -> None:
     with fake_upstream(stream=_stream, endless=_endless, dying=_dying) as upstream:
-        gateway = Watched(upstream.url, log=tmp_path / "log")
+        gateway = ObservedGateway(upstream.url, log=tmp_path / "log")
         try:
-            # What is made once, at the first of its kind, does not count.
+            # Objects created once, by the first request of each kind, do not count.
             for rounds in (2, ROUNDS):
-                _, before, _ = gateway.left()
+                _, before, _ = gateway.garbage()
                 for _ in range(rounds):
                     send_raw(gateway.port, chat_request("stream", headers=CLOSE))
                     send_raw(gateway.port, chat_request("dying", headers=CLOSE))
                     send_raw(gateway.port, b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
-                    _leave(gateway.port)
-                found, after, ours = gateway.left()
+                    _disconnect(gateway.port)
+                count, after, types = gateway.garbage()
         finally:
             gateway.stop()
-    # The looks between are the test's own: with any of Python's it would not see all.
+    # Only this test has run the collector in between; another run would have freed objects.
     assert after - before == 2
-    assert found < ROUNDS, ours
+    assert count < ROUNDS, types
 
 
-def test_nor_of_what_was_asked_twice(tmp_path: Path) -> None:
-    seen: set[str | None] = set()
+def test_retried_and_hedged_requests_leave_no_reference_cycles(tmp_path: Path) -> None:
+    request_ids: set[str | None] = set()
 
-    def again(request: UpstreamRequest) -> bool:
-        ident = request.header("x-request-id")
-        known = ident in seen
-        seen.add(ident)
-        return known
+    def is_repeated(request: UpstreamRequest) -> bool:
+        request_id = request.header("x-request-id")
+        repeated = request_id in request_ids
+        request_ids.add(request_id)
+        return repeated
 
-    def sick(request: UpstreamRequest) -> None:
-        if again(request):
+    def unavailable(request: UpstreamRequest) -> None:
+        if is_repeated(request):
             _stream(request)
         else:
             request.send(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
 
     def stalled(request: UpstreamRequest) -> str | None:
-        if again(request):
+        if is_repeated(request):
             _stream(request)
             return None
         request.wait_for_disconnect(2.0)
         return "close"
 
-    handlers = {"stream": _stream, "sick": sick, "stalled": stalled}
+    handlers = {"stream": _stream, "unavailable": unavailable, "stalled": stalled}
     with fake_upstream(**handlers) as one, fake_upstream(**handlers) as other:
-        gateway = Watched(one.url, other.url, log=tmp_path / "log")
+        gateway = ObservedGateway(one.url, other.url, log=tmp_path / "log")
         try:
-            # Nothing is usual yet, so this one is not hedged but dies, and is asked again.
+            # There is no TTFT baseline yet, so this request is not hedged; it fails and is retried.
             assert is_complete(send_raw(gateway.port, chat_request("stalled", headers=CLOSE)))
-            for _ in range(KNOWN):
+            for _ in range(BASELINE_REQUESTS):
                 send_raw(gateway.port, chat_request("stream", headers=CLOSE))
-            for rounds in (3, TWICE):
-                _, before, _ = gateway.left()
+            for rounds in (3, REPEATED):
+                _, before, _ = gateway.garbage()
                 for _ in range(rounds):
                     for _ in range(PER_HEDGE):
                         send_raw(gateway.port, chat_request("stream", headers=CLOSE))
-                    assert is_complete(send_raw(gateway.port, chat_request("sick", headers=CLOSE)))
+                    assert is_complete(
+                        send_raw(gateway.port, chat_request("unavailable", headers=CLOSE))
+                    )
                     assert is_complete(
                         send_raw(gateway.port, chat_request("stalled", headers=CLOSE))
                     )
-                found, after, ours = gateway.left()
+                count, after, types = gateway.garbage()
         finally:
             gateway.stop()
     requests = one.requests + other.requests
-    assert len(requests) == 2 + KNOWN + (3 + TWICE) * (PER_HEDGE + 2 + 2)
-    # The first one died; that nobody is hedged while much else goes on is no matter here.
-    assert sum(request.disconnected_at is not None for request in requests) >= TWICE // 2
+    assert len(requests) == 2 + BASELINE_REQUESTS + (3 + REPEATED) * (PER_HEDGE + 2 + 2)
+    # Under load on the machine some are not hedged, which does not matter here.
+    assert sum(request.disconnected_at is not None for request in requests) >= REPEATED // 2
     assert after - before == 2
-    assert found < TWICE, ours
+    assert count < REPEATED, types

@@ -1,4 +1,4 @@
-"""Upstreams that break, refuse or fall silent, and clients that do not read."""
+"""Upstreams that break, refuse connections or fall silent, and clients that do not read."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _both_framings(request: UpstreamRequest) -> str:
     return "close"
 
 
-_PLAYS = {
+_HANDLERS = {
     "large": _large, "both_framings": _both_framings,
     "good": _good, "dies": _dies, "dies_in_an_event": _dies_in_an_event, "nonsense": _nonsense,
     "dies_in_a_chunk": _dies_in_a_chunk, "dies_after_the_role": _dies_after_the_role,
@@ -155,13 +155,13 @@ class One(NamedTuple):
     log: Path
 
     def send_raw(
-        self, play: str, *, stream: bool = True, path: str = "/v1/chat/completions"
+        self, handler: str, *, stream: bool = True, path: str = "/v1/chat/completions"
     ) -> bytes:
         return send_raw(
-            self.gateway.port, chat_request(play, headers=CLOSE, stream=stream, path=path)
+            self.gateway.port, chat_request(handler, headers=CLOSE, stream=stream, path=path)
         )
 
-    def endings(self) -> list[str]:
+    def end_reasons(self) -> list[str]:
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         return [json.loads(line)["ended"] for line in lines]
 
@@ -169,7 +169,7 @@ class One(NamedTuple):
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[One]:
     folder = tmp_path_factory.mktemp("troubles")
-    with fake_upstream(**_PLAYS) as upstream, undam_commands(folder) as run:
+    with fake_upstream(**_HANDLERS) as upstream, undam_commands(folder) as run:
         gateway = run(
             *("gateway", "--upstream", upstream.url, "--heartbeat", "0", "--eject-after", "1000"),
             *("--ttft-timeout", "0.4", "--idle-timeout", "0.4", "--tell-incomplete"),
@@ -179,18 +179,18 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[One]:
 
 
 @pytest.fixture
-def sick() -> Iterator[FakeUpstream]:
-    with fake_upstream(**_PLAYS) as upstream:
+def failing() -> Iterator[FakeUpstream]:
+    with fake_upstream(**_HANDLERS) as upstream:
         yield upstream
 
 
-def _events(answer: bytes) -> list[Event]:
-    items = Parser().receive_data(split_response(answer)[1])
+def _events(response: bytes) -> list[Event]:
+    items = Parser().receive_data(split_response(response)[1])
     return [item for item in items if isinstance(item, Event)]
 
 
 @pytest.mark.parametrize(
-    ("play", "said"),
+    ("handler", "message"),
     [
         ("dies", "closed the connection"),
         ("dies-in-an-event", "closed the connection"),
@@ -200,83 +200,89 @@ def _events(answer: bytes) -> list[Event]:
         ("incomplete", "before the response was complete"),
     ],
 )
-def test_a_stream_that_breaks_ends_with_an_error_and_not_in_good_order(
-    one: One, play: str, said: str
+def test_a_broken_stream_ends_with_an_error_event_and_an_abnormal_end(
+    one: One, handler: str, message: str
 ) -> None:
-    answer = one.send_raw(play)
-    assert not is_complete(answer)
-    *words, told = _events(answer)
-    assert [json.loads(word.data)["choices"][0]["delta"].get("content") for word in words][
-        -1
-    ] == "a"
-    assert said in json.loads(told.data)["error"]["message"]
-    assert b"[DONE]" not in answer
-    assert answer.endswith(b"}\n\n\r\n")
+    response = one.send_raw(handler)
+    assert not is_complete(response)
+    *events, error_event = _events(response)
+    assert [json.loads(one.data)["choices"][0]["delta"].get("content") for one in events][-1] == "a"
+    assert message in json.loads(error_event.data)["error"]["message"]
+    assert b"[DONE]" not in response
+    assert response.endswith(b"}\n\n\r\n")
 
 
-def test_a_plain_answer_that_breaks_is_cut_short(one: One) -> None:
+def test_a_broken_response_without_a_stream_is_truncated(one: One) -> None:
     assert one.send_raw("short-body", stream=False).endswith(b"\r\n\r\nshort")
 
 
 @pytest.mark.parametrize(
-    ("play", "status", "said"),
+    ("handler", "status", "message"),
     [
         ("no-http", 502, "malformed"),
         ("both-framings", 502, "malformed"),
         ("no-content", 504, "no content"),
     ],
 )
-def test_without_another_upstream_the_error_has_its_status_where_nothing_was_sent(
-    one: One, play: str, status: int, said: str
+def test_without_another_upstream_an_error_has_a_status_if_nothing_was_sent(
+    one: One, handler: str, status: int, message: str
 ) -> None:
-    answer = one.send_raw(play)
-    if play == "no-content":
-        # Its head passed at once, as nobody else could be asked.
-        assert said in json.loads(_events(answer)[-1].data)["error"]["message"]
-        assert not is_complete(answer)
+    response = one.send_raw(handler)
+    if handler == "no-content":
+        # The head was forwarded at once, because there is no other upstream.
+        assert message in json.loads(_events(response)[-1].data)["error"]["message"]
+        assert not is_complete(response)
     else:
-        assert answer.startswith(b"HTTP/1.1 %d " % status)
-        assert said in json.loads(split_response(answer)[1])["error"]["message"]
+        assert response.startswith(b"HTTP/1.1 %d " % status)
+        assert message in json.loads(split_response(response)[1])["error"]["message"]
 
 
-def test_a_status_passes_as_it_came_where_nobody_else_can_be_asked(one: One) -> None:
-    answer = one.send_raw("busy")
-    assert answer.startswith(b"HTTP/1.1 503 Busy\r\n")
-    assert b"X-Own: 1" in answer
-    assert answer.endswith(b"\r\n\r\nbusy")
+def test_an_error_status_is_forwarded_if_there_is_no_other_upstream(one: One) -> None:
+    response = one.send_raw("busy")
+    assert response.startswith(b"HTTP/1.1 503 Busy\r\n")
+    assert b"X-Own: 1" in response
+    assert response.endswith(b"\r\n\r\nbusy")
 
 
 @pytest.mark.parametrize(
-    "play", ["refuses", "busy", "dies-after-the-role", "no-http", "no-content"]
+    "handler", ["refuses", "busy", "dies-after-the-role", "no-http", "no-content"]
 )
-def test_before_the_first_content_another_upstream_is_asked(
-    tmp_path: Path, sick: FakeUpstream, play: str
+def test_a_failure_before_the_first_content_is_retried_elsewhere(
+    tmp_path: Path, failing: FakeUpstream, handler: str
 ) -> None:
-    with fake_upstream() as well, undam_commands(tmp_path) as run:
-        well.default = _good
-        upstream = sick.url
-        if play == "refuses":
+    with fake_upstream() as healthy, undam_commands(tmp_path) as run:
+        healthy.default = _good
+        upstream = failing.url
+        if handler == "refuses":
             with socket.create_server(("127.0.0.1", 0)) as listener:
                 upstream = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        sick.default = _PLAYS.get(play.replace("-", "_"), _good)
+        failing.default = _HANDLERS.get(handler.replace("-", "_"), _good)
         gateway = run(
-            *("gateway", "--upstream", upstream, "--upstream", well.url, "--ttft-timeout", "0.15"),
+            *(
+                "gateway",
+                "--upstream",
+                upstream,
+                "--upstream",
+                healthy.url,
+                "--ttft-timeout",
+                "0.15",
+            ),
             *("--eject-after", "1000"),
         )
-        answers = [send_raw(gateway.port, chat_request(headers=CLOSE)) for _ in range(12)]
-        for answer in answers:
-            assert [json.loads(one.data) for one in _events(answer)[:-1]] == [
+        responses = [send_raw(gateway.port, chat_request(headers=CLOSE)) for _ in range(12)]
+        for response in responses:
+            assert [json.loads(one.data) for one in _events(response)[:-1]] == [
                 json.loads(one[6:]) for one in (event(), event("good"))
             ]
-            assert is_complete(answer)
-        assert len(well.requests) == len(answers)
-        assert play == "refuses" or sick.requests
-        # What may not be sent twice is sent on only where nothing could have been done.
-        answers = [
+            assert is_complete(response)
+        assert len(healthy.requests) == len(responses)
+        assert handler == "refuses" or failing.requests
+        # An unsafe request is retried only if the first upstream cannot have processed it.
+        responses = [
             send_raw(gateway.port, chat_request(headers=CLOSE, store=True)) for _ in range(12)
         ]
-        passed = sum(is_complete(answer) and b"good" in answer for answer in answers)
-        assert passed == 12 if play == "refuses" else passed < 12
+        passed = sum(is_complete(response) and b"good" in response for response in responses)
+        assert passed == 12 if handler == "refuses" else passed < 12
 
 
 def _rss_kb(pid: int) -> int:
@@ -284,53 +290,53 @@ def _rss_kb(pid: int) -> int:
     return int(text.partition("VmRSS:")[2].split()[0])
 
 
-def test_clients_that_do_not_read_cost_little_and_are_cut(one: One) -> None:
+def test_clients_that_do_not_read_use_little_memory_and_are_disconnected(one: One) -> None:
     pid = one.gateway.process.pid
     before = _rss_kb(pid)
     frozen = [RawConnection(one.gateway.port, chat_request("flood")) for _ in range(_FLOODS)]
     try:
-        grown = []
+        growth_kb = []
         for _ in range(5):
             time.sleep(0.05)
-            grown.append(_rss_kb(pid) - before)
-            # Others are served as if nothing were.
+            growth_kb.append(_rss_kb(pid) - before)
+            # Other clients are served as usual.
             assert is_complete(one.send_raw("good"))
         whole_kb = _FLOODS * _FLOOD_EVENTS * len(_FLOOD) >> 10
-        assert max(grown) < min(_FLOODS * 1024, whole_kb / 10)
-        eventually(lambda: one.endings().count("client-frozen") == _FLOODS)
-        got = [talk.rest() for talk in frozen]
+        assert max(growth_kb) < min(_FLOODS * 1024, whole_kb / 10)
+        eventually(lambda: one.end_reasons().count("client-frozen") == _FLOODS)
+        received = [connection.rest() for connection in frozen]
     finally:
-        for talk in frozen:
-            talk.sock.close()
-    assert not any(is_complete(answer) for answer in got)
+        for connection in frozen:
+            connection.sock.close()
+    assert not any(is_complete(response) for response in received)
 
 
-def test_a_client_that_reads_slowly_gets_all(one: One) -> None:
-    with RawConnection(one.gateway.port, chat_request("flood", headers=CLOSE)) as talk:
-        # Twice it rests, each time for less than what counts as frozen but together longer.
+def test_a_slow_client_gets_everything(one: One) -> None:
+    with RawConnection(one.gateway.port, chat_request("flood", headers=CLOSE)) as connection:
+        # Each pause is shorter than the send timeout; together they are longer.
         for _ in range(3):
             time.sleep(_SEND_TIMEOUT_S * 0.6)
-            talk.until(b"x" * 4000)
+            connection.until(b"x" * 4000)
             for _ in range(50):
-                talk.read()
-        answer = talk.rest()
-    assert is_complete(answer)
-    assert split_response(answer)[1] == _FLOOD * _FLOOD_EVENTS + DONE
+                connection.read()
+        response = connection.rest()
+    assert is_complete(response)
+    assert split_response(response)[1] == _FLOOD * _FLOOD_EVENTS + DONE
 
 
-def test_a_client_that_asks_ahead_and_takes_nothing_gets_no_more(one: One) -> None:
+def test_pipelined_requests_of_a_client_that_does_not_read_are_not_handled(one: One) -> None:
     pid = one.gateway.process.pid
     before, requests = _rss_kb(pid), len(one.upstream.requests)
-    with RawConnection(one.gateway.port) as talk:
-        talk.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        talk.sock.sendall(chat_request("large", stream=False) * 600)
+    with RawConnection(one.gateway.port) as connection:
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.sock.sendall(chat_request("large", stream=False) * 600)
         time.sleep(0.5)
         assert len(one.upstream.requests) - requests < 300
         assert _rss_kb(pid) - before < 4096
 
 
-def test_nothing_is_left_open(one: One) -> None:
-    """After all that: threads of the upstream have ended, and so have the gateway's sockets."""
+def test_no_socket_is_left_open(one: One) -> None:
+    """After the other tests, the sockets of the gateway and the upstream's threads are gone."""
     pid = one.gateway.process.pid
     eventually(lambda: len(os.listdir(f"/proc/{pid}/fd")) < 40)  # noqa: PTH208
     assert threading.active_count() < 60
