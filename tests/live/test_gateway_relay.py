@@ -174,7 +174,7 @@ def test_the_upstream_gets_forwarding_headers_and_no_hop_by_hop_headers(pair: Pa
     assert forwarded.head.startswith(f"POST /base{CHAT} HTTP/1.1\r\n".encode())
     assert forwarded.header("host") == f"127.0.0.1:{pair.upstream.port}"
     assert forwarded.header("authorization") == "Bearer k"
-    assert forwarded.header("x-forwarded-id") == "abc-1"
+    assert forwarded.header("x-request-id") == "abc-1"
     assert b"X-Request-Id: abc-1\r\n" in response
     for gone in ("accept-encoding", "te", "keep-alive", "proxy-connection", "upgrade", "x-hop",
                  "connection", "transfer-encoding"):  # fmt: skip

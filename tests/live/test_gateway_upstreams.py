@@ -1,4 +1,4 @@
-"""Upstreams and workers of a real gateway that stop, start and are removed; no stream is dropped."""
+"""Upstreams and workers of a real gateway that stop and start; no stream is dropped."""
 
 from __future__ import annotations
 
