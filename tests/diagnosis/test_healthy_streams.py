@@ -184,7 +184,7 @@ def test_comments_alone_and_other_bodies_are_unknown() -> None:
     comments = exchange([Write(100.0 * i, b": ping\n\n") for i in range(30)])
     assert _hop(comments).shape.verdict is Verdict.UNKNOWN
     page = exchange([Write(9, b"<p>")], head=Head(200, "1.1", (("Content-Type", "text/html"),)))
-    assert "neither an event stream" in _hop(page).shape.reason
+    assert "one document" in _hop(page).shape.reason
 
 
 def test_anthropic_and_json_lines_are_parsed() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,30 +14,39 @@ from undam.diagnosis.bursts import find_bursts, together_ns
 from undam.diagnosis.diagnose import find_findings
 from undam.diagnosis.holds import ClockOffset
 from undam.diagnosis.hop import analyze_hop, hop_metrics
-from undam.diagnosis.reading import MAX_EVENT_BYTES, form_of, read_exchange
+from undam.diagnosis.reading import MAX_EVENT_BYTES, read_exchange
+from undam.framing import Framing
 from undam.record import Ending, Head
 
 
+def test_a_body_is_read_in_its_own_framing_whatever_its_type() -> None:
+    head = Head(200, "1.1", (("Content-Type", "text/plain"),))
+    lines = [Write(25.0 * i, b'{"message": {"content": "a"}, "done": false}\n') for i in range(20)]
+    reading = read_exchange(exchange(lines, head=head))
+    assert (reading.framing, reading.api.name) == (Framing.NDJSON, "ollama")
+    assert len(reading.contents) == 20
+    noise = read_exchange(exchange([Write(9.0 * i, b"\0\1\2\3" * 9) for i in range(9)], head=head))
+    assert (noise.framing, len(noise.contents)) == (Framing.BYTES, 9)
+
+
 @pytest.mark.parametrize(
-    ("kind", "first", "form"),
+    ("kind", "length", "body", "is_document"),
     [
-        ("text/event-stream; charset=utf-8", b"", "sse"),
-        ("application/x-ndjson", b"data: x", "ndjson"),
-        ("application/jsonl", b"", "ndjson"),
-        (None, b"\xef\xbb\xbf\r\ndata:x", "sse"),
-        ("text/plain", b": ping", "sse"),
-        ("application/json", b'{"data": 1}', "none"),
-        ("text/html", b"<p>", "none"),
+        ("application/json", None, b'{"choices": []}', True),
+        ("text/html", None, b"<p>", True),
+        ("text/plain", "11", b"hello world", True),
+        ("text/plain", None, b"hello world", False),
+        ("application/json", None, b'{"a": 1}\n{"a": 2}\n', False),
+        ("text/event-stream", None, b"data: x\n\n", False),
+        ("text/event-stream", None, b"", False),
     ],
 )
-def test_the_form_of_a_body(kind: str | None, first: bytes, form: str) -> None:
-    headers = () if kind is None else (("content-type", kind),)
-    assert form_of(Head(200, "1.1", headers), first) == form
-
-
-def test_form_without_a_head_comes_from_the_first_bytes() -> None:
-    assert form_of(None, b"data: x") == "sse"
-    assert form_of(None, b"") == "none"
+def test_document_or_stream(kind: str, length: str | None, body: bytes, is_document: bool) -> None:
+    headers = (("Content-Type", kind), *((("Content-Length", length),) if length else ()))
+    reading = read_exchange(exchange([Write(5, body)], head=Head(200, "1.1", headers)))
+    assert reading.is_document is is_document
+    headless = read_exchange(replace(exchange([Write(5, body)]), head=None))
+    assert headless.is_document is body.startswith(b'{"choices')
 
 
 @pytest.mark.parametrize("ending", list(Ending))

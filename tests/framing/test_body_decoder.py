@@ -9,13 +9,14 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from undam.errors import RemoteProtocolError
 from undam.framing import BodyDecoder, Framing
 from undam.framing.decoder import Decoder, new_decoder
 from undam.framing.detect import DECIDE_BYTES, boundary_of, detect
+from undam.framing.text import BINARY
 from undam.sse import Comment, Event
 
 TEXTS = ['{"a": "x, ]}[ \\" y"}', '{"b": [1, {"c": "日本 🚀"}]}', '{"d": "\\u001e"}', "{}"]
@@ -137,6 +138,9 @@ def test_each_event_is_complete_with_its_own_write(name: str) -> None:
         ("multipart/mixed; boundary=zz", b"--b\r\n\r\nx", Framing.TEXT),
         ("multipart/mixed; boundary=zz", b"--z", Framing.TEXT),
         ("text/event-stream", b"", Framing.SSE),
+        ("text/event-stream", b"\0\1noise", Framing.SSE),
+        ("text/event-stream", b"hello", Framing.SSE),
+        ("text/event-stream", b'{"a": 1}\n', Framing.NDJSON),
         ("application/json-seq", b"", Framing.JSON_SEQ),
         ("application/jsonl", b"  \n", Framing.NDJSON),
         ("application/vnd.amazon.eventstream", b"", Framing.EVENTSTREAM),
@@ -178,6 +182,15 @@ def test_detection_is_final_after_its_bound() -> None:
     assert detect("", b" " * DECIDE_BYTES, complete=False) is not None
 
 
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_indented_json_values_that_follow_each_other(size: int) -> None:
+    values = [{"a": [1, "}"]}, {"b": {"c": None}}]
+    body = "\n".join(json.dumps(value, indent=2) for value in values).encode()
+    decoder = BodyDecoder("application/json")
+    assert [json.loads(text) for text in _texts(_feed(decoder, body, size))] == values
+    assert (decoder.framing, decoder.pending_bytes) == (Framing.NDJSON, 0)
+
+
 def test_text_is_divided_into_words() -> None:
     decoder = BodyDecoder("text/plain")
     assert _texts(decoder.receive_data(b"Hello wor")) == ["Hello ", "wor"]
@@ -207,7 +220,7 @@ def test_a_data_stream_that_changes_its_form_is_an_error() -> None:
 
 def test_binary_data_is_one_event_per_read() -> None:
     decoder = BodyDecoder("audio/pcm")
-    assert decoder.receive_data(b"\0\1\2" * 8) == [Event("", "bytes")]
+    assert decoder.receive_data(b"\0\1\2" * 8) == [Event("", BINARY)]
     assert decoder.receive_data(b"") == []
     assert (decoder.receive_eof(), decoder.pending_bytes) == ([], 0)
 
@@ -284,7 +297,7 @@ def test_impossible_lengths_and_headers_of_a_message() -> None:
     ("framing", "body", "pending"),
     [
         (Framing.SSE, b"data: x\n\ndata: y", 7),
-        (Framing.JSON_ARRAY, b'[{"a": 1}, {"b": ', 6),
+        (Framing.JSON_ARRAY, b'[{"a": 1}, {"b": ', 5),
         (Framing.EVENTSTREAM, message(b"{}")[:20], 20),
         (Framing.MULTIPART, b"--b\r\n\r\nx\r\n--b\r\n\r\nhalf", 4),
     ],
@@ -350,6 +363,7 @@ def test_arbitrary_bytes_end_in_events_or_a_protocol_error(
     assert decoder.pending_bytes <= max(len(body), 1)
 
 
+@settings(deadline=None)
 @given(values=st.lists(st.dictionaries(st.text(), st.text() | st.lists(st.integers())), min_size=1))
 def test_arrays_of_arbitrary_objects_survive_any_cut(values: list[dict[str, object]]) -> None:
     for size in (1, 5, 10_000):

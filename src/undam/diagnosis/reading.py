@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from undam.apis import Api, Kind, Meaning, api_named
+from undam.apis import Api, Kind, Meaning, ShapeReader, api_named
 from undam.apis.meaning import count, mapping, sequence
 from undam.errors import RemoteProtocolError
-from undam.record import Ending, Exchange, Head
-from undam.sse import Comment, Event, LineParser, Parser
+from undam.framing import Framing
+from undam.framing.decoder import new_decoder
+from undam.framing.detect import DECIDE_BYTES, detect
+from undam.framing.text import BINARY
+from undam.record import Ending, Exchange
+from undam.sse import Comment, Event
 from undam.timing import Due, due_of
 
 # A chunk of a chat answer has 0.2 KB; a tool call or an image may have some MB. A larger event is
@@ -43,22 +47,19 @@ class Reading:
     """Parsed body of an exchange.
 
     Args:
-        form: "sse", "ndjson", or "none" when the body is neither.
+        framing: how the bytes divide into events.
+        api: the API that the events belong to.
         items: every event and comment, in order.
         pending: for each arrival, the bytes of an unfinished event that remained after it.
         problem: why parsing stopped before the end of the body.
     """
 
     exchange: Exchange
-    form: str
+    framing: Framing
+    api: Api
     items: tuple[TimedEvent, ...]
     pending: tuple[int, ...]
     problem: str | None
-
-    @property
-    def api(self) -> Api:
-        """Return the API that the events belong to."""
-        return api_named(self.exchange.api)
 
     @property
     def contents(self) -> tuple[TimedEvent, ...]:
@@ -88,56 +89,74 @@ class Reading:
         return any(item.meaning is not None and item.meaning.ends for item in self.items)
 
     @property
+    def is_framed(self) -> bool:
+        """Return whether the body divides into events by itself."""
+        return self.framing not in {Framing.TEXT, Framing.BYTES}
+
+    @property
+    def is_document(self) -> bool:
+        """Return whether the body is one JSON document, a web page, or data of a declared length.
+
+        Such a body came whole: the server did not stream it.
+        """
+        if not self.items:
+            return False
+        if self.framing in {Framing.NDJSON, Framing.JSON_ARRAY}:
+            return len(self.items) == 1 and self.framing is Framing.NDJSON
+        head = self.exchange.head
+        if self.is_framed or head is None:
+            return False
+        page = "html" in (head.get("content-type") or "") and len(self.exchange.arrivals) == 1
+        return page or head.get("content-length") is not None
+
+    @property
     def leftover_bytes(self) -> int:
         """Return the bytes of an event that was never finished."""
         return self.pending[-1] if self.pending else 0
 
 
-def form_of(head: Head | None, first_bytes: bytes) -> str:
-    """Return the form of a stream, from its Content-Type or else from the beginning of the body."""
-    kind = (head.get("content-type") or "" if head else "").partition(";")[0].strip().lower()
-    if kind == "text/event-stream":
-        return "sse"
-    if kind in {"application/x-ndjson", "application/ndjson", "application/jsonl"}:
-        return "ndjson"
-    start = first_bytes.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
-    if start.startswith((b"data:", b"event:", b"id:", b": ", b":\n", b"retry:")):
-        return "sse"
-    return "none"
-
-
 def read_exchange(exchange: Exchange) -> Reading:
     """Parse the body of an exchange. A malformed body sets ``problem``; nothing is raised."""
-    form = form_of(exchange.head, b"".join(a.data for a in exchange.arrivals[:8])[:64])
-    if form == "none":
-        return Reading(exchange, form, (), (0,) * len(exchange.arrivals), None)
-    parser: Parser | LineParser
-    if form == "sse":
-        parser = Parser(max_event_bytes=MAX_EVENT_BYTES)
-    else:
-        parser = LineParser(max_line_bytes=MAX_EVENT_BYTES)
-    api = api_named(exchange.api)
-    seen: list[TimedEvent] = []
+    content_type = (exchange.head.get("content-type") or "") if exchange.head else ""
+    beginning = _beginning(exchange)
+    framing = detect(content_type, beginning, complete=True) or Framing.BYTES
+    decoder = new_decoder(framing, content_type, MAX_EVENT_BYTES, beginning=beginning)
+    reader = ShapeReader(api_named(exchange.api))
+    items: list[TimedEvent] = []
     pending: list[int] = []
     problem: str | None = None
     try:
         for index, arrival in enumerate(exchange.arrivals):
-            items = parser.receive_data(arrival.data)
-            seen += [_seen(item, arrival.at_ns, index, api) for item in items]
-            pending.append(parser.pending_bytes)
-        if isinstance(parser, Parser):
-            parser.receive_eof()
-        elif pending and exchange.ending in {Ending.COMPLETE, Ending.CLOSED}:
-            last = parser.receive_eof()  # The last line needs no newline.
-            seen += [_seen(item, exchange.ended_ns, len(pending) - 1, api) for item in last]
-            pending[-1] = 0
+            read = decoder.receive_data(arrival.data)
+            items += [_timed(item, arrival.at_ns, index, reader) for item in read]
+            pending.append(decoder.pending_bytes)
+        if exchange.ending in {Ending.COMPLETE, Ending.CLOSED} and pending:
+            last = decoder.receive_eof()
+            items += [_timed(item, exchange.ended_ns, len(pending) - 1, reader) for item in last]
+            pending[-1] = decoder.pending_bytes
     except RemoteProtocolError as error:
         problem = str(error)
-    return Reading(exchange, form, tuple(seen), tuple(pending), problem)
+        pending += [0] * (len(exchange.arrivals) - len(pending))
+    return Reading(exchange, framing, reader.api, tuple(items), tuple(pending), problem)
 
 
-def _seen(item: Event | Comment, at_ns: int, read: int, api: Api) -> TimedEvent:
+def _beginning(exchange: Exchange) -> bytes:
+    """Return the first bytes of the body, enough to detect its framing."""
+    beginning = bytearray()
+    for arrival in exchange.arrivals:
+        beginning += arrival.data
+        if len(beginning) > DECIDE_BYTES:
+            break
+    return bytes(beginning[: DECIDE_BYTES + 1])
+
+
+def _timed(item: Event | Comment, at_ns: int, read: int, reader: ShapeReader) -> TimedEvent:
     if isinstance(item, Comment):
         return TimedEvent(at_ns, read, None, item.text)
-    meaning = api.read(item.event, item.data)
+    if item.event == BINARY:
+        return TimedEvent(at_ns, read, _BINARY_MEANING, "")
+    meaning = reader.read(item.event, item.data)
     return TimedEvent(at_ns, read, meaning, meaning.text, due_of(meaning.payload))
+
+
+_BINARY_MEANING = Meaning(Kind.CONTENT)

@@ -82,8 +82,8 @@ def unknown(reason: str, **evidence: object) -> Shape:
 
 def classify_pattern(reading: Reading) -> Shape:
     """Classify a stream from its arrivals alone."""
-    if reading.form == "none":
-        return unknown("the body is neither an event stream nor JSON lines", events=0)
+    if reading.is_document:
+        return unknown("the body is one document, not a stream of events", events=0)
     contents = reading.contents
     if len(contents) < MIN_EVENTS * reading.choices:
         return unknown(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from undam.framing.detect import DECIDE_BYTES, Framing, boundary_of, detect
+from undam.framing.detect import DECIDE_BYTES, Framing, boundary_of, detect, is_indented_json
 from undam.framing.eventstream import EventStreamDecoder
 from undam.framing.json_text import ArrayDecoder, SequenceDecoder
 from undam.framing.multipart import MultipartDecoder
@@ -91,18 +91,28 @@ class BodyDecoder:
         self.framing = detect(self._content_type, beginning, complete=complete)
         if self.framing is None:
             return []
-        self._decoder = new_decoder(self.framing, self._content_type, self._max_bytes)
+        self._decoder = new_decoder(
+            self.framing, self._content_type, self._max_bytes, beginning=beginning
+        )
         held = bytes(self._beginning)
         self._beginning.clear()
         return self._decoder.receive_data(held) if held else []
 
 
-def new_decoder(framing: Framing, content_type: str, max_event_bytes: int) -> Decoder:
-    """Return a decoder for ``framing``."""
+def new_decoder(
+    framing: Framing, content_type: str, max_event_bytes: int, *, beginning: bytes = b""
+) -> Decoder:
+    """Return a decoder for ``framing``.
+
+    Args:
+        beginning: first bytes of the body, to tell JSON lines from indented JSON.
+    """
     match framing:
         case Framing.SSE:
             return _SseDecoder(max_event_bytes)
         case Framing.NDJSON:
+            if is_indented_json(beginning):
+                return ArrayDecoder(max_event_bytes, bare=True)
             return _LineDecoder(max_event_bytes)
         case Framing.JSON_SEQ:
             return SequenceDecoder(max_event_bytes)

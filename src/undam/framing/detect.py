@@ -20,6 +20,8 @@ _PRELUDE_BYTES = 12
 _MAX_MESSAGE_BYTES = 16 << 20
 
 _SSE = re.compile(rb"(?:data|event|id|retry)(?::|\r|\n)|:")
+# Beginnings of framings that servers send under the type of an event stream by mistake.
+_OTHER_START = re.compile(rb"\s*[{\[\x1e]|\s*$")
 _SSE_PREFIX = re.compile(rb"d(?:a(?:ta?)?)?|e(?:v(?:e(?:nt?)?)?)?|i(?:d)?|r(?:e(?:t(?:ry?)?)?)?")
 # Vercel AI SDK data stream, version 4: one JSON value per line behind a one-character code.
 _CODED_LINE = re.compile(rb'[0-9a-z]:(?:["{\[]|null|true|false|-?\d)')
@@ -66,6 +68,9 @@ def detect(content_type: str, beginning: bytes, *, complete: bool) -> Framing | 
     eventstream = _is_eventstream(body, final=final)
     if eventstream is not False:
         return None if eventstream is None else Framing.EVENTSTREAM
+    if kind == "text/event-stream" and not _OTHER_START.match(body):
+        # Garbage in a declared event stream is a fault of that stream, not another framing.
+        return Framing.SSE
     if _is_binary(body):
         return Framing.BYTES
     return _detect_text(kind, content_type, body.lstrip(b" \t\r\n"), final=final)
@@ -75,6 +80,12 @@ def boundary_of(content_type: str) -> str:
     """Return the boundary parameter of a multipart type, or an empty string."""
     match = _BOUNDARY.search(content_type)
     return (match[1] or match[2]) if match else ""
+
+
+def is_indented_json(beginning: bytes) -> bool:
+    """Return whether the first line of a JSON body does not hold a whole value."""
+    first, newline, _ = beginning.removeprefix(_BOM).lstrip().partition(b"\n")
+    return bool(newline) and not first.rstrip().endswith((b"}", b"]"))
 
 
 def is_coded_line(line: bytes) -> bool:
@@ -92,7 +103,9 @@ def _detect_text(kind: str, content_type: str, body: bytes, *, final: bool) -> F
     if not final and _SSE_PREFIX.fullmatch(body):
         return None
     if body[:1] == b"{":
-        return Framing.NDJSON
+        # The first line shows whether values are indented.
+        undecided = not final and b"\n" not in body and not body.rstrip().endswith(b"}")
+        return None if undecided else Framing.NDJSON
     if body[:1] == b"[":
         return _array_or_lines(body, final=final)
     if body[:2] == b"--" or (body == b"-" and not final):

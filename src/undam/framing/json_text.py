@@ -73,15 +73,17 @@ class SequenceDecoder:
 
 
 class ArrayDecoder:
-    """Decodes the elements of one JSON array.
+    """Decodes the elements of one JSON array, or JSON values that follow each other.
 
     An object or an array is complete at its closing bracket, any other value at the next comma.
 
     Args:
         max_event_bytes: bound of one element.
+        bare: there is no array around the values (concatenated, possibly indented JSON).
     """
 
-    def __init__(self, max_event_bytes: int) -> None:
+    def __init__(self, max_event_bytes: int, *, bare: bool = False) -> None:
+        self._base = 0 if bare else 1
         self._max_bytes = max_event_bytes
         self._held = bytearray()
         self._depth = 0
@@ -94,7 +96,7 @@ class ArrayDecoder:
     @property
     def pending_bytes(self) -> int:
         """Bytes of the unfinished element."""
-        return len(bytes(self._held).strip(_SPACE)) if self._depth <= 1 else len(self._held)
+        return len(bytes(self._held).strip(_SPACE))
 
     def receive_data(self, data: bytes) -> list[Event | Comment]:
         """See `framing.decoder.Decoder`."""
@@ -165,7 +167,7 @@ class ArrayDecoder:
             self._open(sign)
         elif sign in b"]}":
             self._close(sign, out)
-        elif self._depth == 1:
+        elif self._depth == self._base:
             self._finish(out)
         else:
             self._held += sign
@@ -174,23 +176,23 @@ class ArrayDecoder:
         self._depth += 1
         if self._depth > _MAX_DEPTH:
             raise RemoteProtocolError(f"the JSON array is nested deeper than {_MAX_DEPTH} levels")
-        if self._depth > 1:
+        if self._depth > self._base:
             self._held += sign
 
     def _close(self, sign: bytes, out: list[Event | Comment]) -> None:
         self._depth -= 1
-        if self._depth <= 0:
+        if self._depth < self._base:
             self._finish(out)
             self._depth, self._closed = 0, True
             return
         self._held += sign
-        if self._depth == 1:
+        if self._depth == self._base:
             self._finish(out)
 
     def _hold(self, data: bytes) -> None:
         if self._closed and data.strip(_SPACE):
             raise RemoteProtocolError("there is data after the end of the JSON array")
-        if self._depth and (self._held or data.strip(_SPACE)):
+        if self._depth >= self._base and (self._held or data.strip(_SPACE)):
             self._held += data
 
     def _finish(self, out: list[Event | Comment]) -> None:

@@ -16,6 +16,10 @@ _WORD = re.compile(
 )
 
 
+BINARY = "undam/binary"
+"""Event name of a read of binary data. No protocol sends it, because of the slash."""
+
+
 class TextDecoder:
     """Decodes plain text into words, the nearest thing to tokens.
 
@@ -64,7 +68,7 @@ class BytesDecoder:
 
     def receive_data(self, data: bytes) -> list[Event | Comment]:
         """See `framing.decoder.Decoder`."""
-        return [Event("", "bytes")] if data else []
+        return [Event("", BINARY)] if data else []
 
     def receive_eof(self) -> list[Event | Comment]:
         """See `framing.decoder.Decoder`."""

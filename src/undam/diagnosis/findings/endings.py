@@ -30,8 +30,10 @@ _HOW = {
 def find_endings(hop: Hop) -> list[Finding]:
     """Return the findings about how a hop's stream ended."""
     reading = hop.reading
-    if reading.form == "none":
-        return _find_nothing(hop) if not any(a.data for a in hop.exchange.arrivals) else []
+    if not any(arrival.data for arrival in hop.exchange.arrivals):
+        return _find_nothing(hop)
+    if reading.is_document:
+        return []
     found = _find_inside(hop)
     if not reading.items:
         return found or _find_nothing(hop)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from undam.diagnosis.hop import Hop
+from undam.framing import Framing
 from undam.record import Head
 from undam.rules import Finding, Fix, Severity, finding
 
@@ -33,7 +34,7 @@ def find_heads(hops: Sequence[Hop]) -> list[Finding]:
         if head is None:
             continue
         found += _find_content_type(hop, head)
-        if hop.reading.form == "none":
+        if hop.reading.is_document:
             continue
         inner = hops[index + 1] if index + 1 < len(hops) else None
         found += _find_framing(hop, head, inner)
@@ -48,9 +49,9 @@ def find_heads(hops: Sequence[Hop]) -> list[Finding]:
 def _find_content_type(hop: Hop, head: Head) -> list[Finding]:
     kind = head.get("content-type") or "missing"
     bare = kind.partition(";")[0].strip().lower()
-    if hop.reading.form == "sse" and bare != "text/event-stream":
+    if hop.reading.framing is Framing.SSE and bare != "text/event-stream":
         return [finding("UD204", hop.name, content_type=kind[:100])]
-    if hop.reading.form == "none" and any(a.data for a in hop.exchange.arrivals):
+    if hop.reading.is_document:
         return [finding("UD205", hop.name, content_type=kind[:100])]
     return []
 
@@ -117,7 +118,7 @@ def _find_late_head(hop: Hop) -> list[Finding]:
 
 def _find_missing(hop: Hop) -> list[Finding]:
     head = hop.exchange.head
-    if head is None or hop.reading.form == "none":
+    if head is None or hop.reading.is_document:
         return []
     missing = [
         line

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from undam.apis import CHAT, COMPLETIONS, RESPONSES
 from undam.diagnosis.hop import Hop
+from undam.framing import Framing
 from undam.rules import Finding, Fix, finding
 
 # The shortest idle limit seen in the wild is 30 s (Traffic Server, Google's load balancer,
@@ -40,7 +41,11 @@ def _find_long(hop: Hop) -> list[Finding]:
 
 
 def _find_breaking_forms(hop: Hop) -> list[Finding]:
-    if hop.reading.form != "sse" or hop.reading.api not in {CHAT, COMPLETIONS, RESPONSES}:
+    if hop.reading.framing is not Framing.SSE or hop.reading.api not in {
+        CHAT,
+        COMPLETIONS,
+        RESPONSES,
+    }:
         return []
     body = b"".join(arrival.data for arrival in hop.exchange.arrivals)[:_MAX_SCANNED_BYTES]
     return [

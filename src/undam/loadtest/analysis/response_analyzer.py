@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from undam.apis import Api, Meaning, api_named
-from undam.diagnosis.reading import form_of
 from undam.errors import RemoteProtocolError
 from undam.loadtest.analysis.content_path import content_reader
 from undam.loadtest.analysis.counting import EventCounter
+from undam.loadtest.analysis.form import form_of
 from undam.loadtest.analysis.framing import HeadCache, ResponseFraming
 from undam.loadtest.analysis.refusal import describe_refusal, one_line, retry_after_s
 from undam.loadtest.analysis.template import TemplateSet

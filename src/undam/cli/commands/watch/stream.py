@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from undam.cli.commands.watch.view import View
 from undam.diagnosis.findings.endings import find_endings
 from undam.diagnosis.hop import Hop, analyze_hop
-from undam.diagnosis.reading import MAX_EVENT_BYTES, form_of, read_exchange
+from undam.diagnosis.reading import MAX_EVENT_BYTES, read_exchange
 from undam.errors import RemoteProtocolError
+from undam.framing import BodyDecoder, Framing
 from undam.probe.fetch import finished, require_stream
 from undam.probe.models import first_model
 from undam.probe.options import CheckOptions, api_of, request_for
 from undam.probe.secrecy import clean_finding
 from undam.record import Exchange, Head
 from undam.rules import Finding
-from undam.sse import Comment, Event, LineParser, Parser
+from undam.sse import Comment, Event
 from undam.timing import Arrival
 from undam.wire import open_stream
 
 _HOP = "edge"
-_FIRST_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,36 +46,33 @@ class Watched:
 
 
 class _LiveParser:
-    """Parses reads as they arrive; the final analysis reports parse errors."""
+    """Decodes reads as they arrive. Malformed data is left to the analysis at the end."""
 
     def __init__(self, head: Head) -> None:
-        self._head = head
-        self._first = b""
-        self._parser: Parser | LineParser | None = None
-        self._is_stream = True
+        self._decoder = BodyDecoder(head.get("content-type") or "", max_event_bytes=MAX_EVENT_BYTES)
 
     def receive(self, arrival: Arrival) -> list[Event | Comment] | None:
-        """Return the items that the read completes; ``None`` if the body is not an event stream."""
-        if self._parser is None and self._is_stream:
-            self._first = (self._first + arrival.data)[:_FIRST_BYTES]
-            if not self._first:
-                return []
-            self._choose()
-        if self._parser is None:
-            return None
+        """Return the events that the read completes; ``None`` for text and data without events."""
         try:
-            return [*self._parser.receive_data(arrival.data)]
+            items = self._decoder.receive_data(arrival.data)
         except RemoteProtocolError:
             return []
+        if self._decoder.framing in {Framing.TEXT, Framing.BYTES} and not _are_coded(items):
+            return None
+        return items
 
-    def _choose(self) -> None:
-        form = form_of(self._head, self._first)
-        if form == "sse":
-            self._parser = Parser(max_event_bytes=MAX_EVENT_BYTES)
-        elif form == "ndjson":
-            self._parser = LineParser(max_line_bytes=MAX_EVENT_BYTES)
-        else:
-            self._is_stream = False
+    def receive_eof(self) -> list[Event | Comment]:
+        """Return the events that the end of the body completes."""
+        try:
+            items = self._decoder.receive_eof()
+        except RemoteProtocolError:
+            return []
+        return [] if self._decoder.framing in {Framing.TEXT, Framing.BYTES} else items
+
+
+def _are_coded(items: Sequence[Event | Comment]) -> bool:
+    """Return whether text consists of coded lines (the Vercel AI SDK's data stream)."""
+    return bool(items) and all(isinstance(item, Event) and len(item.event) == 1 for item in items)
 
 
 async def watch_stream(options: CheckOptions, view: View | None) -> Watched:
@@ -103,6 +101,8 @@ async def watch_stream(options: CheckOptions, view: View | None) -> Watched:
                         view.show_bytes(at_ns, arrival.data)
                     else:
                         view.show(at_ns, items)
+            if view is not None and (items := live.receive_eof()):
+                view.show(arrivals[-1].at_ns - sent_ns, items)
         except asyncio.CancelledError:
             # Ctrl-C: the data received so far is still analyzed and reported as interrupted.
             interrupted = True

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Protocol, Self, TextIO
 
-from undam.apis import CHAT, Api, Kind
+from undam.apis import CHAT, PLAIN, Api, Kind, ShapeReader
 from undam.apis.meaning import mapping
 from undam.cli.ui.sanitize import sanitize
 from undam.client.deltas import Delta, Reasoning, Text, ToolCall, deltas_of, readable
@@ -63,6 +63,7 @@ class TextView:
     ) -> None:
         self._out = out
         self._api = api
+        self._reader = ShapeReader(api)
         self._marked = marked
         self._dim = dim
         self._heartbeat_mark = heartbeat_mark
@@ -111,7 +112,8 @@ class TextView:
             self._write("\n")
 
     def _text_of(self, event: Event) -> tuple[list[str], bool]:
-        meaning = self._api.read(event.event, event.data)
+        meaning = self._reader.read(event.event, event.data)
+        self._api = self._reader.api
         parts: list[str] = []
         if self._api.name in readable():
             for delta in deltas_of(self._api, event.event, meaning.payload):
@@ -120,7 +122,8 @@ class TextView:
             for delta in deltas_of(CHAT, event.event, meaning.payload):
                 parts += self._delta(delta)
         elif meaning.kind is Kind.CONTENT:
-            parts.append(sanitize(meaning.text, keep=_KEPT) + "\n")
+            end = "\n" if self._api is PLAIN else ""
+            parts.append(sanitize(meaning.text, keep=_KEPT) + end)
         return parts, meaning.kind is Kind.CONTENT
 
     def _delta(self, delta: Delta) -> list[str]:
