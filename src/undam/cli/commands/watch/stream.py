@@ -101,7 +101,7 @@ async def watch_stream(options: CheckOptions, view: View | None) -> Watched:
                         view.show_bytes(at_ns, arrival.data)
                     else:
                         view.show(at_ns, items)
-            if view is not None and (items := live.receive_eof()):
+            if view is not None and (items := parser.receive_eof()):
                 view.show(arrivals[-1].at_ns - sent_ns, items)
         except asyncio.CancelledError:
             # Ctrl-C: the data received so far is still analyzed and reported as interrupted.
