@@ -7,7 +7,7 @@ from undam.intermediaries.intermediary import Intermediary
 
 _RUN = measured(
     "3.0.34",
-    "the stream of scripts/measure-intermediaries through Privoxy with the configuration of Debian 12",
+    "the stream of scripts/measure-intermediaries through Privoxy as Debian 12 ships it",
     checked="2026-11",
 )
 
