@@ -31,9 +31,9 @@ from bench.gateway_litellm import start_litellm
 from bench.gateway_load import StreamLoad
 from bench.progress import Progress
 from undam.errors import UndamError
-from undam.lab.proxies import Missing, Proxy, start_envoy, start_haproxy
+from undam.lab.proxies import Missing, RunningProxy, start_envoy, start_haproxy
 from undam.lab.proxies.nginx import render
-from undam.lab.proxies.plan import LaunchPlan, Workspace, upstream_of
+from undam.lab.proxies.plan import LaunchPlan, Workspace, parse_upstream
 from undam.lab.proxies.process import start
 from undam.timing import quantile
 
@@ -220,14 +220,14 @@ def _starters(origins: list[str]) -> dict[str, Starter]:
 
 
 @contextlib.contextmanager
-def _through(proxy: Proxy) -> Iterator[Hop]:
+def _through(proxy: RunningProxy) -> Iterator[Hop]:
     with proxy:
         yield Hop(proxy.url, proxy.pid)
 
 
-def _nginx(origin: str) -> Proxy:
+def _nginx(origin: str) -> RunningProxy:
     """Start nginx with limits for 1,000 streams and a pool of idle connections to the origin."""
-    upstream = upstream_of(origin)
+    upstream = parse_upstream(origin)
 
     def plan(place: Workspace) -> LaunchPlan:
         pool = _NGINX_POOL.format(authority=upstream.authority)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.live import RunProxy, Simulator, proxies, skip_or_fail, start_simulator
-from undam.lab.proxies import Missing, Proxy
+from undam.lab.proxies import Missing, RunningProxy
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest takes out what -m "not live" excludes
@@ -50,7 +50,7 @@ def run_proxy() -> Iterator[RunProxy]:
     """
     with proxies() as start_one:
 
-        def run(*arguments: object, **settings: object) -> Proxy:
+        def run(*arguments: object, **settings: object) -> RunningProxy:
             try:
                 return start_one(*arguments, **settings)
             except Missing as missing:

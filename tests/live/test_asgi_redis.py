@@ -21,7 +21,7 @@ from support.asgi_server_processes import (
 )
 from support.live import skip_or_fail
 from support.redis_server import paused, redis_url, start_redis
-from undam.lab.proxies import Missing, Proxy
+from undam.lab.proxies import Missing, RunningProxy
 
 APP = "support.replay_app:app"
 LEASE_S = 0.6
@@ -31,7 +31,7 @@ Serve = Callable[[], RunningServer]
 
 
 @pytest.fixture(scope="module")
-def redis() -> Iterator[Proxy]:
+def redis() -> Iterator[RunningProxy]:
     try:
         server = start_redis()
     except Missing as missing:
@@ -41,7 +41,7 @@ def redis() -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def serve(redis: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+def serve(redis: RunningProxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     """Start a further process that serves the same application."""
     monkeypatch.setenv("TEST_REDIS", redis_url(redis))
     monkeypatch.setenv("TEST_LEASE_S", str(LEASE_S))
@@ -173,7 +173,7 @@ def test_where_nobody_can_go_on_readers_are_told_and_the_end_is_abnormal(
 
 
 def test_a_process_that_was_taken_for_dead_does_not_mix_in(
-    serve: Serve, redis: Proxy, key: str
+    serve: Serve, redis: RunningProxy, key: str
 ) -> None:
     one, two = serve(), serve()
     with one.read(_path(key)) as producing, contextlib.ExitStack() as others:

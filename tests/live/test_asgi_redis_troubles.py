@@ -26,13 +26,13 @@ from support.redis_server import paused, redis_url, start_redis
 from undam.asgi import EventStream, StreamBroken
 from undam.asgi.redis import RedisReplay
 from undam.errors import UsageError
-from undam.lab.proxies import Missing, Proxy
+from undam.lab.proxies import Missing, RunningProxy
 
 NUMBERS = [str(number) for number in range(1000)]
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Proxy]:
+def server() -> Iterator[RunningProxy]:
     try:
         started = start_redis()
     except Missing as missing:
@@ -66,7 +66,7 @@ def key() -> str:
 class Relay:
     """TCP relay to Redis that a test can interrupt."""
 
-    def __init__(self, server: Proxy) -> None:
+    def __init__(self, server: RunningProxy) -> None:
         self._port = int(server.url.rpartition(":")[2])
         self._up = True
         self._writers: set[asyncio.StreamWriter] = set()
@@ -190,7 +190,7 @@ async def _read_in_both(
 
 
 @on_both_loops
-async def test_concurrent_requests_start_the_source_once(key: str, server: Proxy) -> None:
+async def test_concurrent_requests_start_the_source_once(key: str, server: RunningProxy) -> None:
     async with _stores(redis_url(server), 3) as stores:
         source = Source(50)
         calls = [Call() for _ in range(12)]
@@ -205,7 +205,9 @@ async def test_concurrent_requests_start_the_source_once(key: str, server: Proxy
 
 
 @on_both_loops
-async def test_a_source_that_never_suspends_is_stored_completely(key: str, server: Proxy) -> None:
+async def test_a_source_that_never_suspends_is_stored_completely(
+    key: str, server: RunningProxy
+) -> None:
     async with _stores(redis_url(server)) as stores:
         source = Source(1000, 0)
         calls = [Call(), Call()]
@@ -216,7 +218,7 @@ async def test_a_source_that_never_suspends_is_stored_completely(key: str, serve
 
 
 @on_both_loops
-async def test_any_process_sends_missed_events(key: str, server: Proxy) -> None:
+async def test_any_process_sends_missed_events(key: str, server: RunningProxy) -> None:
     async with _stores(redis_url(server), 3) as stores:
         source = Source(60)
         seen: list[tuple[str, str]] = []
@@ -239,7 +241,9 @@ async def test_any_process_sends_missed_events(key: str, server: Proxy) -> None:
 
 
 @on_both_loops
-async def test_events_trimmed_by_redis_are_a_gap_in_every_process(key: str, server: Proxy) -> None:
+async def test_events_trimmed_by_redis_are_a_gap_in_every_process(
+    key: str, server: RunningProxy
+) -> None:
     url = redis_url(server)
     async with _stores(url, 2, max_events=128) as (one, two):
         source = Source(600, 0)
@@ -257,7 +261,9 @@ async def test_events_trimmed_by_redis_are_a_gap_in_every_process(key: str, serv
 
 
 @on_both_loops
-async def test_an_id_of_another_stream_does_not_start_the_source(key: str, server: Proxy) -> None:
+async def test_an_id_of_another_stream_does_not_start_the_source(
+    key: str, server: RunningProxy
+) -> None:
     async with _stores(redis_url(server)) as (one, two):
         source = Source(3)
         other = await Call().serve(_stream(one, source, key + "other"))
@@ -273,7 +279,7 @@ async def test_an_id_of_another_stream_does_not_start_the_source(key: str, serve
 
 @pytest.mark.parametrize("key", ["}{", "a b\r\nc", "\0", "\U0001f680", "\ud800", "k" * 10_000, "*"])
 @on_both_loops
-async def test_any_text_is_a_valid_key(server: Proxy, key: str) -> None:
+async def test_any_text_is_a_valid_key(server: RunningProxy, key: str) -> None:
     async with _stores(redis_url(server), prefix=f"u{time.monotonic_ns()}:") as stores:
         for store in stores:
             call = await Call().serve(_stream(store, source := Source(3), key))
@@ -283,7 +289,7 @@ async def test_any_text_is_a_valid_key(server: Proxy, key: str) -> None:
 
 
 @on_both_loops
-async def test_a_reader_elsewhere_keeps_the_source_running(key: str, server: Proxy) -> None:
+async def test_a_reader_elsewhere_keeps_the_source_running(key: str, server: RunningProxy) -> None:
     url = redis_url(server)
     async with _stores(url, 2, linger_s=0.6) as (one, two):
         source = Source(1000, 0.01)
@@ -301,7 +307,9 @@ async def test_a_reader_elsewhere_keeps_the_source_running(key: str, server: Pro
 
 
 @on_both_loops
-async def test_nothing_is_left_in_redis_or_memory_after_the_linger_time(server: Proxy) -> None:
+async def test_nothing_is_left_in_redis_or_memory_after_the_linger_time(
+    server: RunningProxy,
+) -> None:
     url = redis_url(server)
     async with Redis.from_url(url) as client:
         connections = len(await client.client_list())
@@ -332,7 +340,7 @@ async def test_nothing_is_left_in_redis_or_memory_after_the_linger_time(server: 
 
 
 @on_both_loops
-async def test_a_given_client_stays_open_and_may_decode_responses(server: Proxy) -> None:
+async def test_a_given_client_stays_open_and_may_decode_responses(server: RunningProxy) -> None:
     for options in ({}, {"decode_responses": True}, {"protocol": 2}, {"protocol": 3}):
         async with Redis.from_url(redis_url(server), **options) as client:
             key = f"given-{time.monotonic_ns()}"
@@ -378,7 +386,7 @@ async def test_without_redis_a_stream_can_only_be_resumed_in_its_process(
 
 @on_both_loops
 async def test_an_outage_delays_no_event_and_is_made_up_afterwards(
-    key: str, server: Proxy, caplog: pytest.LogCaptureFixture
+    key: str, server: RunningProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "undam.asgi")
     async with Relay(server) as relay, _stores(relay.url) as (one, two):
@@ -402,7 +410,7 @@ async def test_an_outage_delays_no_event_and_is_made_up_afterwards(
 @on_both_loops
 async def test_after_data_loss_redis_receives_the_buffered_events(
     key: str,
-    server: Proxy,
+    server: RunningProxy,
 ) -> None:
     url = redis_url(server)
     async with _stores(url) as (one, two):
@@ -427,7 +435,7 @@ async def test_after_data_loss_redis_receives_the_buffered_events(
 )
 @on_both_loops
 async def test_an_unresponsive_redis_delays_events_by_its_time_limit_at_most(
-    key: str, server: Proxy, caplog: pytest.LogCaptureFixture, lease_s: float, attempts: int
+    key: str, server: RunningProxy, caplog: pytest.LogCaptureFixture, lease_s: float, attempts: int
 ) -> None:
     caplog.set_level(logging.INFO, "undam.asgi")
     limit_s = 0.15
@@ -463,7 +471,7 @@ async def test_an_unresponsive_redis_delays_events_by_its_time_limit_at_most(
 
 
 @on_both_loops
-async def test_a_process_that_lost_its_lease_stops_writing(key: str, server: Proxy) -> None:
+async def test_a_process_that_lost_its_lease_stops_writing(key: str, server: RunningProxy) -> None:
     async with (
         Relay(server) as relay,
         _stores(relay.url, 1) as (one,),
@@ -488,7 +496,7 @@ async def test_a_process_that_lost_its_lease_stops_writing(key: str, server: Pro
 
 
 @on_both_loops
-async def test_followers_are_cut_in_a_long_outage(key: str, server: Proxy) -> None:
+async def test_followers_are_cut_in_a_long_outage(key: str, server: RunningProxy) -> None:
     async with (
         Relay(server) as relay,
         _stores(redis_url(server), 1) as (one,),
@@ -516,7 +524,7 @@ async def test_followers_are_cut_in_a_long_outage(key: str, server: Proxy) -> No
 
 @on_both_loops
 async def test_closing_a_store_releases_its_lease(
-    key: str, server: Proxy, caplog: pytest.LogCaptureFixture
+    key: str, server: RunningProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "undam.asgi")
     async with _stores(redis_url(server), 2, lease_s=3) as (one, two):
@@ -534,7 +542,7 @@ async def test_closing_a_store_releases_its_lease(
 
 
 @on_both_loops
-async def test_closing_stops_sources_while_they_write(server: Proxy) -> None:
+async def test_closing_stops_sources_while_they_write(server: RunningProxy) -> None:
     # Like a user's client, with a time limit for each write.
     async with Redis.from_url(redis_url(server), socket_timeout=5) as client:
         for number in range(60):
@@ -553,7 +561,7 @@ async def test_closing_stops_sources_while_they_write(server: Proxy) -> None:
 
 @on_both_loops
 async def test_the_socket_timeout_of_a_client_is_not_an_outage(
-    key: str, server: Proxy, caplog: pytest.LogCaptureFixture
+    key: str, server: RunningProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "undam.asgi")
     async with Redis.from_url(redis_url(server), socket_timeout=0.8) as client:
@@ -571,7 +579,9 @@ async def test_the_socket_timeout_of_a_client_is_not_an_outage(
 
 
 @on_both_loops
-async def test_a_source_is_taken_over_before_its_first_event(key: str, server: Proxy) -> None:
+async def test_a_source_is_taken_over_before_its_first_event(
+    key: str, server: RunningProxy
+) -> None:
     async with _stores(redis_url(server), 2) as (one, two):
         silent, source = Source(10, 60), Source(10)
         here, there, more = Call(), Call(), Call()
@@ -593,7 +603,9 @@ async def test_a_source_is_taken_over_before_its_first_event(key: str, server: P
 
 
 @on_both_loops
-async def test_closing_a_store_ends_streams_without_source_from(key: str, server: Proxy) -> None:
+async def test_closing_a_store_ends_streams_without_source_from(
+    key: str, server: RunningProxy
+) -> None:
     async with _stores(redis_url(server), 2, lease_s=3) as (one, two):
         source = Source(1000, 0.01)
         _, there, tasks = await _read_in_both(one, two, source, key, resumable=False)
@@ -611,7 +623,7 @@ async def test_closing_a_store_ends_streams_without_source_from(key: str, server
 
 @on_both_loops
 async def test_an_error_of_the_source_reaches_every_process_once(
-    key: str, server: Proxy, caplog: pytest.LogCaptureFixture
+    key: str, server: RunningProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "undam.asgi")
 
@@ -639,7 +651,7 @@ async def test_an_error_of_the_source_reaches_every_process_once(
 @on_both_loops
 async def test_a_disconnect_while_the_stream_is_opened_releases_the_lease(
     key: str,
-    server: Proxy,
+    server: RunningProxy,
 ) -> None:
     async with _stores(redis_url(server), 2, lease_s=20, timeout_s=3) as (one, two):
         source = Source(10)
@@ -661,7 +673,7 @@ async def test_a_disconnect_while_the_stream_is_opened_releases_the_lease(
 @on_both_loops
 async def test_a_stream_deleted_during_an_outage_of_its_producer_is_lost(
     key: str,
-    server: Proxy,
+    server: RunningProxy,
 ) -> None:
     url = redis_url(server)
     async with (

@@ -13,7 +13,7 @@ import pytest
 from support.live import Simulator, check, proxies, skip_or_fail
 from undam.lab.proxies import (
     Missing,
-    Proxy,
+    RunningProxy,
     start_caddy,
     start_envoy,
     start_haproxy,
@@ -26,7 +26,7 @@ from undam.probe import Report, report_json
 # The check's own stream is not what this is about.
 PATH = "/v1/chat/completions?ttft=10&gap=10&tokens=20"
 
-PATHS: Mapping[str, Callable[..., Proxy]] = {
+PATHS: Mapping[str, Callable[..., RunningProxy]] = {
     "nginx": start_nginx,
     "nginx-unbuffered": partial(start_nginx, location="proxy_buffering off;"),
     "envoy": start_envoy,

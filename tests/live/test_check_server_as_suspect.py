@@ -19,7 +19,7 @@ import pytest
 from support.chunked import LAST_CHUNK, chunk
 from support.live import check
 from support.threaded_server import serving
-from undam.lab.proxies import Proxy, start_haproxy, start_nginx
+from undam.lab.proxies import RunningProxy, start_haproxy, start_nginx
 from undam.lab.proxies.plan import LaunchPlan, Workspace
 from undam.lab.proxies.process import start
 from undam.probe import Report
@@ -125,7 +125,7 @@ def names_the_server(found: Finding) -> bool:
 
 
 @pytest.fixture
-def puma() -> Iterator[Proxy]:
+def puma() -> Iterator[RunningProxy]:
     if shutil.which("puma") is None:
         pytest.skip("puma is not installed (apt-get install puma)")
 
@@ -138,7 +138,7 @@ def puma() -> Iterator[Proxy]:
         yield running
 
 
-def test_puma_is_named_and_haproxy_is_not(puma: Proxy) -> None:
+def test_puma_is_named_and_haproxy_is_not(puma: RunningProxy) -> None:
     found = held_by_timer(puma.url)
     assert names_the_server(found)
     assert found.fix is not None
@@ -173,7 +173,9 @@ def test_a_server_that_flushes_by_a_timer_is_named(period_s: float) -> None:
     assert "traefik" not in found.fix.where
 
 
-def test_nginx_before_a_server_that_corks_is_not_blamed(run_proxy: Callable[..., Proxy]) -> None:
+def test_nginx_before_a_server_that_corks_is_not_blamed(
+    run_proxy: Callable[..., RunningProxy],
+) -> None:
     with serving(corking(WITH_SERVER)) as server:
         nginx = run_proxy(
             start_nginx, server.url(""), location="proxy_buffering off;\nproxy_http_version 1.1;"
@@ -183,7 +185,9 @@ def test_nginx_before_a_server_that_corks_is_not_blamed(run_proxy: Callable[...,
     assert "proxy_buffering" not in found.fix.text
 
 
-def test_haproxy_before_a_server_that_streams_is_named(run_proxy: Callable[..., Proxy]) -> None:
+def test_haproxy_before_a_server_that_streams_is_named(
+    run_proxy: Callable[..., RunningProxy],
+) -> None:
     def streaming(conn: socket.socket, _: bytes) -> None:
         conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         conn.sendall(WITH_SERVER)

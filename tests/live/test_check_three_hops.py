@@ -16,7 +16,7 @@ from support.live import (
     hop_json,
     measure,
 )
-from undam.lab.proxies import Proxy, start_haproxy, start_lighttpd, start_nginx
+from undam.lab.proxies import RunningProxy, start_haproxy, start_lighttpd, start_nginx
 from undam.probe import Report
 
 # Over HTTP/1.1, because haproxy holds only what it sends in chunks; an HTTP/1.0 client gets none.
@@ -27,7 +27,7 @@ NAMES = ("edge", "mid", "inner")
 # Quick, as four places are asked one after the other: eight of nginx's blocks in 1.4 s.
 PATH = "/v1/chat/completions?ttft=50&gap=10&tokens=140"
 
-GUILTY: Mapping[str, tuple[Callable[..., Proxy], str]] = {
+GUILTY: Mapping[str, tuple[Callable[..., RunningProxy], str]] = {
     "nginx": (start_nginx, "UD102"),
     "haproxy": (start_haproxy, "UD103"),
     "lighttpd": (start_lighttpd, "UD101"),
@@ -35,7 +35,7 @@ GUILTY: Mapping[str, tuple[Callable[..., Proxy], str]] = {
 
 
 def _chain(
-    run_proxy: RunProxy, model: Simulator, starts: list[Callable[..., Proxy]]
+    run_proxy: RunProxy, model: Simulator, starts: list[Callable[..., RunningProxy]]
 ) -> list[tuple[str, str]]:
     """Hop names and URLs, outermost first, with the model as the last; ``starts`` are in the same
     order."""

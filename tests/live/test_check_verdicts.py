@@ -26,7 +26,7 @@ from support.live import (
 )
 from undam.lab.proxies import (
     Missing,
-    Proxy,
+    RunningProxy,
     start_apache,
     start_caddy,
     start_envoy,
@@ -59,7 +59,7 @@ class Case:
         suspects: the program that the fix of the hold is for, as the fix begins.
     """
 
-    start: Callable[..., Proxy]
+    start: Callable[..., RunningProxy]
     verdict: str
     blamed: frozenset[str] = frozenset()
     signed: tuple[str, ...] = ()
@@ -70,11 +70,11 @@ class Case:
     fix: Fix | None = None
 
 
-def _nginx(location: str = "") -> Callable[..., Proxy]:
+def _nginx(location: str = "") -> Callable[..., RunningProxy]:
     return partial(start_nginx, location=location)
 
 
-def _haproxy(options: str) -> Callable[..., Proxy]:
+def _haproxy(options: str) -> Callable[..., RunningProxy]:
     return partial(start_haproxy, options=options)
 
 

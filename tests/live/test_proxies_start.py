@@ -14,7 +14,7 @@ import pytest
 
 from undam.lab.proxies import (
     STARTERS,
-    Proxy,
+    RunningProxy,
     start_apache,
     start_caddy,
     start_envoy,
@@ -27,7 +27,7 @@ from undam.lab.proxies import (
     start_varnish,
 )
 
-RunProxy = Callable[..., Proxy]
+RunProxy = Callable[..., RunningProxy]
 
 _LUA = 'function envoy_on_response(response) response:headers():add("x-lua", "1") end'
 
@@ -96,7 +96,7 @@ def upstream() -> Iterator[str]:
 
 @pytest.mark.parametrize("start", STARTERS, ids=lambda start: start.__name__)
 def test_starts_forwards_and_leaves_nothing(
-    start: Callable[[str], Proxy], upstream: str, run_proxy: RunProxy
+    start: Callable[[str], RunningProxy], upstream: str, run_proxy: RunProxy
 ) -> None:
     proxy = run_proxy(start, upstream)
     assert _get(proxy) == b"hello /some/path?n=1"
@@ -122,7 +122,7 @@ def test_proxies_are_chained_by_nesting(upstream: str, run_proxy: RunProxy) -> N
     assert b"502" in _get(outer)
 
 
-def _get(proxy: Proxy) -> bytes:
+def _get(proxy: RunningProxy) -> bytes:
     address = urlsplit(proxy.url)
     connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=10)
     try:
@@ -132,7 +132,7 @@ def _get(proxy: Proxy) -> bytes:
         connection.close()
 
 
-def _processes_of(proxy: Proxy) -> list[str]:
+def _processes_of(proxy: RunningProxy) -> list[str]:
     """The command lines of what lives in the proxy's session or was started in its directory."""
     found = []
     for entry in Path("/proc").iterdir():

@@ -18,7 +18,7 @@ from support.proxy_programs import (
     validate_config,
 )
 from undam.errors import ResponseError
-from undam.lab.proxies import Proxy
+from undam.lab.proxies import RunningProxy
 from undam.lab.proxies.plan import Workspace
 from undam.lint import RenderRequest, dialect_named
 from undam.probe import Report
@@ -31,7 +31,7 @@ SECONDS = ("--ttft", "50", "--gap", "50", "--tokens", "80")
 SILENT = ("--gap", "5", "--tokens", "30", "--stall-after", "20", "--stall", "4000")
 
 StartSim = Callable[..., Simulator]
-StartOne = Callable[..., Proxy]
+StartOne = Callable[..., RunningProxy]
 
 
 def text_of(code: str, kind: str) -> str:
@@ -43,7 +43,9 @@ def text_of(code: str, kind: str) -> str:
 def envoy(run_proxy: RunProxy) -> StartOne:
     """Envoy with a rule's file, and a limit in it made shorter."""
 
-    def run(code: str, kind: str, model: Simulator, shorter: tuple[str, str] = ("", "")) -> Proxy:
+    def run(
+        code: str, kind: str, model: Simulator, shorter: tuple[str, str] = ("", "")
+    ) -> RunningProxy:
         text = text_of(code, kind)
         assert kind != "bad" or shorter[0] in text
         origin = model.url.rpartition(":")[2]
@@ -57,7 +59,7 @@ def envoy(run_proxy: RunProxy) -> StartOne:
     return run
 
 
-def all_at_once(model: Simulator, *proxies: Proxy) -> list[Report]:
+def all_at_once(model: Simulator, *proxies: RunningProxy) -> list[Report]:
     return measure(model, lambda: [check(proxy.url, beacon=True) for proxy in proxies])
 
 

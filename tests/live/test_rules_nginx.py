@@ -17,7 +17,7 @@ import pytest
 
 from support.live import RunProxy, Simulator, check, codes_by_hop, hop_json, measure
 from support.proxy_programs import NGINX, start_with_config, validate_config
-from undam.lab.proxies import Proxy
+from undam.lab.proxies import RunningProxy
 from undam.lab.proxies.plan import Workspace
 from undam.lint import RenderRequest, dialect_named
 from undam.probe import Report
@@ -27,7 +27,7 @@ RULES = Path(__file__).parents[1] / "rules"
 CODES = sorted(path.name for path in RULES.glob("NGX*"))
 
 StartSim = Callable[..., Simulator]
-StartPair = Callable[..., tuple[Proxy, Proxy]]
+StartPair = Callable[..., tuple[RunningProxy, RunningProxy]]
 QUICK = ("--ttft", "50", "--gap", "5", "--tokens", "300")
 
 STREAMS, HELD = {"streaming"}, {"batched", "held-to-end"}
@@ -41,7 +41,9 @@ def text_of(code: str, kind: str) -> str:
 def pair(run_proxy: RunProxy) -> StartPair:
     """nginx with `bad` and with `fixed`, before the same origin."""
 
-    def run(code: str, origin: str, shorter: tuple[str, str] = ("", "")) -> tuple[Proxy, Proxy]:
+    def run(
+        code: str, origin: str, shorter: tuple[str, str] = ("", "")
+    ) -> tuple[RunningProxy, RunningProxy]:
         bad, fixed = text_of(code, "bad"), text_of(code, "fixed")
         assert shorter[0] in bad
         return (
@@ -52,7 +54,7 @@ def pair(run_proxy: RunProxy) -> StartPair:
     return run
 
 
-def both(simulator: Simulator, pair: tuple[Proxy, Proxy]) -> tuple[Report, Report]:
+def both(simulator: Simulator, pair: tuple[RunningProxy, RunningProxy]) -> tuple[Report, Report]:
     """Checks of the two at once."""
     bad, fixed = measure(simulator, lambda: [check(proxy.url, beacon=True) for proxy in pair])
     return bad, fixed

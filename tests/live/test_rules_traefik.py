@@ -19,7 +19,7 @@ import pytest
 from support.live import RunProxy, Simulator, check, codes_by_hop, hop_json, measure
 from support.proxy_programs import Program, start_with_config
 from undam.errors import ResponseError
-from undam.lab.proxies import Proxy
+from undam.lab.proxies import RunningProxy
 from undam.lab.proxies.plan import Workspace
 from undam.lint import RenderRequest, dialect_named
 from undam.probe import Report
@@ -30,7 +30,7 @@ QUICK = ("--ttft", "50", "--gap", "5", "--tokens", "300")
 READY_S = 15.0
 
 StartSim = Callable[..., Simulator]
-StartOne = Callable[..., Proxy]
+StartOne = Callable[..., RunningProxy]
 
 
 def program(suffix: str) -> Program:
@@ -39,7 +39,7 @@ def program(suffix: str) -> Program:
     return Program(name="traefik", config_name=name, check=(), run=run, version_flag="version")
 
 
-def routed(proxy: Proxy) -> bool:
+def routed(proxy: RunningProxy) -> bool:
     """Whether the dynamic part is there, which Traefik reads after it has begun to listen."""
     place = urlsplit(proxy.url)
     give_up = time.monotonic() + READY_S
@@ -59,7 +59,9 @@ def routed(proxy: Proxy) -> bool:
 def traefik(run_proxy: RunProxy) -> StartOne:
     """Traefik with a rule's file, and a limit in it made shorter."""
 
-    def run(code: str, kind: str, model: Simulator, shorter: tuple[str, str] = ("", "")) -> Proxy:
+    def run(
+        code: str, kind: str, model: Simulator, shorter: tuple[str, str] = ("", "")
+    ) -> RunningProxy:
         (file,) = (RULES / code).glob(f"{kind}.*")
         text = file.read_text("utf-8")
         assert kind != "bad" or shorter[0] in text
@@ -71,7 +73,7 @@ def traefik(run_proxy: RunProxy) -> StartOne:
     return run
 
 
-def both(model: Simulator, pair: tuple[Proxy, Proxy]) -> tuple[Report, Report]:
+def both(model: Simulator, pair: tuple[RunningProxy, RunningProxy]) -> tuple[Report, Report]:
     bad, fixed = measure(model, lambda: [check(proxy.url, beacon=True) for proxy in pair])
     return bad, fixed
 

@@ -17,7 +17,7 @@ import pytest
 
 from support.live import RunProxy, Simulator, check, codes_by_hop, hop_json, measure, skip_or_fail
 from support.proxy_programs import with_ports
-from undam.lab.proxies import Missing, Proxy, find_program, trafficserver
+from undam.lab.proxies import Missing, RunningProxy, find_program, trafficserver
 from undam.lab.proxies.plan import LaunchPlan, Workspace
 from undam.lab.proxies.process import start
 from undam.lint import RenderRequest, dialect_named
@@ -30,7 +30,7 @@ NAMES = {"ATS101": "compress.config", "ATS401": "records.config", "ATS402": "rem
 QUICK = ("--ttft", "50", "--gap", "5", "--tokens", "300")
 
 StartSim = Callable[..., Simulator]
-StartOne = Callable[..., Proxy]
+StartOne = Callable[..., RunningProxy]
 
 
 def environment(place: Workspace) -> dict[str, str]:
@@ -42,7 +42,7 @@ def environment(place: Workspace) -> dict[str, str]:
     }
 
 
-def start_files(own: Callable[[Workspace], Mapping[str, str]], origin: str) -> Proxy:
+def start_files(own: Callable[[Workspace], Mapping[str, str]], origin: str) -> RunningProxy:
     """Traffic Server with these files in its ``etc``, and what they need around them."""
 
     def plan(place: Workspace) -> LaunchPlan:
@@ -77,7 +77,9 @@ def text_of(code: str, kind: str) -> str:
 def ats(run_proxy: RunProxy) -> StartOne:
     """Traffic Server with a rule's file, and a limit in it made shorter."""
 
-    def run(code: str, kind: str, model: Simulator, shorter: tuple[str, str] = ("", "")) -> Proxy:
+    def run(
+        code: str, kind: str, model: Simulator, shorter: tuple[str, str] = ("", "")
+    ) -> RunningProxy:
         text = text_of(code, kind)
         assert kind != "bad" or shorter[0] in text
         origin = int(model.url.rpartition(":")[2])
@@ -95,7 +97,7 @@ def ats(run_proxy: RunProxy) -> StartOne:
     return run
 
 
-def both(model: Simulator, pair: tuple[Proxy, Proxy]) -> tuple[Report, Report]:
+def both(model: Simulator, pair: tuple[RunningProxy, RunningProxy]) -> tuple[Report, Report]:
     bad, fixed = measure(model, lambda: [check(proxy.url, beacon=True) for proxy in pair])
     return bad, fixed
 

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from undam.lab.proxies import Missing, Proxy
+from undam.lab.proxies import Missing, RunningProxy
 from undam.probe import CheckOptions, Place, Report, report_json, run_check
 from undam.record import Exchange
 from undam.rules import Severity
@@ -102,7 +102,7 @@ def start_simulator(folder: Path, *arguments: str, number: int = 0) -> Simulator
     return started
 
 
-RunProxy = Callable[..., Proxy]
+RunProxy = Callable[..., RunningProxy]
 
 
 @contextlib.contextmanager
@@ -110,7 +110,9 @@ def proxies() -> Iterator[RunProxy]:
     """Gives ``run(start_nginx, upstream, …)``; what it started is stopped at the end."""
     with contextlib.ExitStack() as running:
 
-        def run(start: Callable[..., Proxy], *arguments: object, **settings: object) -> Proxy:
+        def run(
+            start: Callable[..., RunningProxy], *arguments: object, **settings: object
+        ) -> RunningProxy:
             return running.enter_context(start(*arguments, **settings))
 
         yield run

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from undam.lab.proxies import Proxy, find_program
+from undam.lab.proxies import RunningProxy, find_program
 from undam.lab.proxies.plan import LaunchPlan, Workspace
 from undam.lab.proxies.process import start
 
@@ -158,7 +158,7 @@ def start_with_config(
     *,
     origin: str = f"http://127.0.0.1:{ORIGIN_PORT}",
     files: Mapping[str, str] | None = None,
-) -> Proxy:
+) -> RunningProxy:
     """Run the program on the text. Raises ``Missing`` and ``NotStarted``.
 
     Args:

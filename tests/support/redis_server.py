@@ -7,12 +7,12 @@ import os
 import signal
 from collections.abc import Iterator
 
-from undam.lab.proxies import Proxy
+from undam.lab.proxies import RunningProxy
 from undam.lab.proxies.plan import LaunchPlan, Workspace
 from undam.lab.proxies.process import start
 
 
-def start_redis() -> Proxy:
+def start_redis() -> RunningProxy:
     """Start ``redis-server``. Raises ``Missing`` and ``NotStarted``."""
 
     def plan(place: Workspace) -> LaunchPlan:
@@ -22,7 +22,7 @@ def start_redis() -> Proxy:
     return start("redis-server", plan)
 
 
-def redis_url(server: Proxy) -> str:
+def redis_url(server: RunningProxy) -> str:
     """Where it listens, for a client."""
     return server.url.replace("http:", "redis:")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from support.live import RunProxy, Simulator, check, hop_json, measure
 from support.proxy_programs import Program, start_with_config, with_ports
-from undam.lab.proxies import Proxy
+from undam.lab.proxies import RunningProxy
 from undam.lab.proxies.plan import Workspace
 from undam.lint import RenderRequest, dialect_named
 from undam.probe import Report
@@ -44,7 +44,7 @@ def start_file(
     text: str,
     model: Simulator,
     ports: Callable[[str, int, int], str] | None = None,
-) -> Proxy:
+) -> RunningProxy:
     """Run a text before a model.
 
     Args:

@@ -1,7 +1,7 @@
-"""A small dam of our own, for machines without a real proxy: it relays, and holds as told.
+"""A small relay that buffers responses, for machines without a real proxy.
 
-It is no HTTP proxy: it passes one connection's bytes on, after turning the request into HTTP/1.0 as
-a default nginx does, so that the origin ends the body by closing.
+It is not an HTTP proxy. It forwards the bytes of one connection and changes the request to
+HTTP/1.0, as nginx does by default, so that the origin ends the body by closing the connection.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _MAX_HEAD_BYTES = 65536
 
 @dataclass(frozen=True, slots=True)
 class ProxyBehavior:
-    """What the relay does to a response.
+    """How the relay buffers a response.
 
     Args:
-        block_bytes: nothing leaves before so many bytes are together; 0 passes all on at once.
-            4096 is nginx's proxy_buffer_size.
-        forget_after_s: after so many seconds of silence nothing is passed on any more, and nothing
-            is closed, as by a NAT that has forgotten the connection.
+        block_bytes: buffer size; data is released in multiples of it. 0 does not buffer. nginx's
+            proxy_buffer_size is 4096.
+        forget_after_s: silence after which nothing more is forwarded and nothing is closed, like
+            a NAT that has dropped the connection.
     """
 
     block_bytes: int = 0
@@ -36,14 +36,14 @@ class ProxyBehavior:
 
 
 class BufferingProxy:
-    """The relay, running in a thread of its own on a free loopback port; a context manager."""
+    """A relay in its own thread, on a free loopback port; a context manager."""
 
-    def __init__(self, upstream: str, hold: ProxyBehavior) -> None:
+    def __init__(self, upstream: str, behavior: ProxyBehavior) -> None:
         target = urlsplit(upstream)
         self._upstream = (target.hostname or "127.0.0.1", target.port or 80)
-        self._hold = hold
+        self._behavior = behavior
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, daemon=True, name="undam-dam")
+        self._thread = threading.Thread(target=self._run, daemon=True, name="undam-buffering-proxy")
         self._ready = threading.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.url = ""
@@ -77,7 +77,7 @@ class BufferingProxy:
         self._loop.close()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Not handed to asyncio as a coroutine, which reports its cancellation as an error.
+        # `start_server` would report the cancellation of a coroutine as an error.
         task = self._loop.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -91,16 +91,20 @@ class BufferingProxy:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             up_writer.write(as_http_1_0(head))
-            await _either(_pump(reader, up_writer), self._hold_back(up_reader, writer))
+            await _until_first_ends(
+                _pump(reader, up_writer), self._forward_response(up_reader, writer)
+            )
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass
         finally:
             up_writer.close()
             writer.close()
 
-    async def _hold_back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward_response(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         held = bytearray()
-        block = self._hold.block_bytes
+        block = self._behavior.block_bytes
         while data := await self._read(reader):
             held += data
             ready = len(held) - len(held) % block if block else len(held)
@@ -111,19 +115,19 @@ class BufferingProxy:
         await writer.drain()
 
     async def _read(self, reader: asyncio.StreamReader) -> bytes:
-        limit = self._hold.forget_after_s
+        limit = self._behavior.forget_after_s
         if limit is None:
             return await reader.read(_READ_BYTES)
         try:
             async with asyncio.timeout(limit):
                 return await reader.read(_READ_BYTES)
         except TimeoutError:
-            await asyncio.Event().wait()  # until the client leaves
+            await asyncio.Event().wait()  # until the client disconnects
             raise AssertionError("unreachable") from None
 
 
 def as_http_1_0(head: bytes) -> bytes:
-    """A request head as a default nginx sends it on: HTTP/1.0, and the connection closed after."""
+    """Return a request head as nginx forwards it by default: HTTP/1.0 with Connection: close."""
     line, _, rest = head.partition(b"\r\n")
     rest = re.sub(rb"(?im)^connection:[^\r\n]*\r\n", b"", rest)
     return line.removesuffix(b"HTTP/1.1") + b"HTTP/1.0\r\nConnection: close\r\n" + rest
@@ -135,8 +139,8 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         await writer.drain()
 
 
-async def _either(*both: Coroutine[None, None, None]) -> None:
-    """Run both until one ends: a client that leaves ends the upstream's side, and the other way."""
+async def _until_first_ends(*both: Coroutine[None, None, None]) -> None:
+    """Run both directions until one ends, and cancel the other."""
     tasks = [asyncio.ensure_future(one) for one in both]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

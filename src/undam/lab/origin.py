@@ -1,4 +1,4 @@
-"""The simulator as a process of its own, so that its schedule owes nothing to the one who reads."""
+"""The simulator in a separate process, so that readers do not disturb its schedule."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Origin:
     """A running `undam sim`; a context manager.
 
     Args:
-        arguments: of the command line, without ``--port``.
+        arguments: command-line arguments, without ``--port``.
     """
 
     def __init__(self, *arguments: str) -> None:
@@ -25,7 +25,7 @@ class Origin:
             stdout=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             text=True,
-            # Ctrl-C is for the one who started this process; `stop` ends the child.
+            # Keep Ctrl-C away from the child; `stop` ends it.
             start_new_session=True,
         )
         assert self._process.stdout is not None

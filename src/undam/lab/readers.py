@@ -1,4 +1,4 @@
-"""Some tens of readers at once, each of one stream: when did each see its first token?"""
+"""Measures the time to the first token of many concurrent readers."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from undam.wire import ClientConfig, Request, open_stream
 
 @dataclass(frozen=True, slots=True)
 class FirstTokenTimes:
-    """How long each reader waited for its first token, ascending, in ms.
+    """Times to the first token.
 
     Args:
-        failed: readers that saw none.
+        ttft_ms: one value per reader, ascending.
+        failed: number of readers that received no token.
     """
 
     ttft_ms: tuple[float, ...]
     failed: int
 
     def quantile(self, q: float) -> float:
-        """Nearest rank: with fewer than 100 readers the p99 is the worst of them."""
+        """Return the nearest-rank quantile; with fewer than 100 readers, the p99 is the maximum."""
         return quantile(self.ttft_ms, q)
 
 
@@ -36,10 +37,11 @@ async def read_together(
     timeout_s: float,
     ended: Callable[[], None],
 ) -> FirstTokenTimes:
-    """Read every stream to its end, their starts evenly spread over ``spread_s``.
+    """Read every stream to its end.
 
     Args:
-        ended: called as each stream ends.
+        spread_s: period over which the starts are evenly spread.
+        ended: called whenever a stream ends.
     """
     config = ClientConfig(timeout_s=timeout_s)
 
@@ -52,9 +54,9 @@ async def read_together(
         finally:
             ended()
 
-    waits = await asyncio.gather(*(one(i, request) for i, request in enumerate(requests)))
-    known = sorted(wait for wait in waits if wait is not None)
-    return FirstTokenTimes(tuple(known), len(waits) - len(known))
+    times = await asyncio.gather(*(one(i, request) for i, request in enumerate(requests)))
+    known = sorted(time for time in times if time is not None)
+    return FirstTokenTimes(tuple(known), len(times) - len(known))
 
 
 async def _first_token_ms(request: Request, config: ClientConfig) -> float | None:

@@ -68,12 +68,12 @@ class GroundTruthLog:
 
     @property
     def pending(self) -> bool:
-        """Whether there are buffered lines."""
+        """True if there are buffered lines."""
         return bool(self._lines or self._blocks)
 
     @property
     def full(self) -> bool:
-        """Whether a block must be written even between two events."""
+        """True if a block must be written even between two events."""
         return len(self._blocks) >= _MAX_BLOCKS
 
     def write_block(self) -> None:

@@ -1,4 +1,4 @@
-"""What each proxy is started with: what is asked for in its place, and nothing else."""
+"""Configuration of each proxy: options in their place, and defaults elsewhere."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ import pytest
 from undam.errors import UsageError
 from undam.lab.proxies import apache, caddy, envoy, haproxy, lighttpd, nginx, node, squid, varnish
 from undam.lab.proxies import trafficserver as ats
-from undam.lab.proxies.plan import RunAs, Upstream, Workspace, inset, upstream_of
+from undam.lab.proxies.plan import (
+    RunAs,
+    UpstreamAddress,
+    Workspace,
+    indent_directives,
+    parse_upstream,
+)
 
-ORIGIN = Upstream("127.0.0.1", 9000)
-PLAIN = Workspace(Path("/room"), 8080)
-AS_ROOT = Workspace(Path("/room"), 8080, RunAs("someone", "people", 33, 34))
+ORIGIN = UpstreamAddress("127.0.0.1", 9000)
+PLAIN = Workspace(Path("/work"), 8080)
+AS_ROOT = Workspace(Path("/work"), 8080, RunAs("someone", "people", 33, 34))
 
 
 class TestUpstream:
@@ -28,8 +34,8 @@ class TestUpstream:
             ("http://[::1]:9000", "[::1]:9000"),
         ],
     )
-    def test_host_and_port_of_a_url(self, url: str, authority: str) -> None:
-        assert upstream_of(url).authority == authority
+    def test_host_and_port_are_parsed(self, url: str, authority: str) -> None:
+        assert parse_upstream(url).authority == authority
 
     @pytest.mark.parametrize(
         "url",
@@ -45,9 +51,9 @@ class TestUpstream:
             "http://[::1",
         ],
     )
-    def test_anything_more_is_refused_and_shown(self, url: str) -> None:
+    def test_anything_else_is_refused_with_the_url(self, url: str) -> None:
         with pytest.raises(UsageError) as caught:
-            upstream_of(url)
+            parse_upstream(url)
         assert url in str(caught.value)
 
 
@@ -55,8 +61,8 @@ class TestUpstream:
     ("directives", "text"),
     [("", ""), ("  \n ", ""), ("a;", "  a;\n"), ("a;\nb;\n", "  a;\n  b;\n")],
 )
-def test_inset_gives_whole_lines_or_nothing(directives: str, text: str) -> None:
-    assert inset(directives, 2) == text
+def test_directives_are_indented_as_whole_lines(directives: str, text: str) -> None:
+    assert indent_directives(directives, 2) == text
 
 
 def test_nginx_puts_directives_in_their_blocks() -> None:
@@ -74,7 +80,7 @@ def test_nginx_keeps_its_defaults() -> None:
         assert directive not in text
 
 
-def test_haproxy_sets_what_is_asked_for_in_the_listener() -> None:
+def test_haproxy_options_are_in_their_sections() -> None:
     text = haproxy.render(
         ORIGIN, PLAIN, options="option http-no-delay", timeout_server="3s", mode="tcp"
     )
@@ -85,14 +91,14 @@ def test_haproxy_sets_what_is_asked_for_in_the_listener() -> None:
     assert "option" not in haproxy.render(ORIGIN, PLAIN)
 
 
-def test_apache_joins_the_parameters_of_proxy_pass() -> None:
+def test_apache_appends_the_parameters_of_proxy_pass() -> None:
     text = apache.render(ORIGIN, PLAIN, extra="SetOutputFilter DEFLATE", proxy_pass="timeout=3")
     assert "ProxyPass / http://127.0.0.1:9000/ timeout=3\n" in text
     assert text.endswith("SetOutputFilter DEFLATE\n")
     assert apache.render(ORIGIN, PLAIN).endswith("ProxyPass / http://127.0.0.1:9000/\n")
 
 
-def test_caddy_tells_the_site_from_its_reverse_proxy() -> None:
+def test_caddy_directives_are_in_the_site_or_its_reverse_proxy() -> None:
     text = caddy.render(ORIGIN, PLAIN, extra="encode gzip", reverse_proxy="flush_interval -1")
     site, relay = text.split("reverse_proxy 127.0.0.1:9000 {")
     assert "encode gzip" in site
@@ -100,7 +106,7 @@ def test_caddy_tells_the_site_from_its_reverse_proxy() -> None:
     assert "default_bind 127.0.0.1" in site
 
 
-def test_lighttpd_leaves_streaming_to_its_default() -> None:
+def test_lighttpd_keeps_its_streaming_default() -> None:
     assert "stream-response-body" not in lighttpd.render(ORIGIN, PLAIN)
     for level in (0, 1, 2):
         text = lighttpd.render(ORIGIN, PLAIN, stream_response_body=level, extra="a = 1")
@@ -117,24 +123,24 @@ def test_varnish_puts_statements_in_their_subroutines() -> None:
     assert "do_gzip" in response
 
 
-def test_squid_takes_further_directives_last() -> None:
+def test_squid_directives_are_appended() -> None:
     text = squid.render(ORIGIN, PLAIN, extra="read_timeout 3 seconds")
     assert text.endswith("read_timeout 3 seconds\n")
     assert "cache_peer 127.0.0.1 parent 9000 0 " in text
 
 
-def test_trafficserver_says_when_compression_flushes() -> None:
+def test_trafficserver_compression_has_a_flush_option() -> None:
     assert "flush true\n" in ats.render_compress(flush=True)
     assert "flush false\n" in ats.render_compress(flush=False)
     assert "8080:ip-in=127.0.0.1" in ats.render(PLAIN)
 
 
-def test_node_is_told_the_relay_and_both_ends() -> None:
-    called = node.arguments(Upstream("[::1]", 9000), PLAIN, "http-proxy")
-    assert called == ("node.js", "http-proxy", "8080", "::1", "9000")
+def test_node_arguments_are_relay_port_and_upstream() -> None:
+    arguments = node.arguments(UpstreamAddress("[::1]", 9000), PLAIN, "http-proxy")
+    assert arguments == ("node.js", "http-proxy", "8080", "::1", "9000")
 
 
-def test_node_refuses_a_relay_it_does_not_know() -> None:
+def test_unknown_node_relays_are_refused() -> None:
     with pytest.raises(UsageError, match="compression-flush"):
         node.start_node("http://127.0.0.1:9000", app="koa")  # type: ignore[arg-type]
 
@@ -144,7 +150,7 @@ class TestEnvoy:
         text = envoy.render(ORIGIN, PLAIN)
         assert "timeout" not in text.replace("connect_timeout", "")
 
-    def test_sets_the_timeouts_where_they_belong(self) -> None:
+    def test_timeouts_are_in_the_route_and_the_manager(self) -> None:
         manager = _manager(
             envoy.render(ORIGIN, PLAIN, route_timeout="3s", stream_idle_timeout="2s")
         )
@@ -152,13 +158,13 @@ class TestEnvoy:
         route = manager["route_config"]["virtual_hosts"][0]["routes"][0]["route"]
         assert route == {"cluster": "origin", "timeout": "3s"}
 
-    def test_filters_stand_before_the_router(self) -> None:
+    def test_filters_are_before_the_router(self) -> None:
         manager = _manager(envoy.render(ORIGIN, PLAIN, filters=[{"name": "first"}]))
         names = [one["name"] for one in manager["http_filters"]]
         assert names == ["first", "envoy.filters.http.router"]
 
-    def test_an_address_has_no_brackets(self) -> None:
-        assert '"address": "::1"' in envoy.render(Upstream("[::1]", 9000), PLAIN)
+    def test_addresses_have_no_brackets(self) -> None:
+        assert '"address": "::1"' in envoy.render(UpstreamAddress("[::1]", 9000), PLAIN)
 
 
 def _manager(text: str) -> dict[str, Any]:
@@ -178,7 +184,7 @@ def _manager(text: str) -> dict[str, Any]:
         pytest.param(ats.render(AS_ROOT), id="trafficserver"),
     ],
 )
-def test_started_by_root_a_program_becomes_someone_else(text: str) -> None:
+def test_root_starts_programs_under_another_account(text: str) -> None:
     assert "someone" in text
 
 
@@ -192,6 +198,6 @@ def test_started_by_root_a_program_becomes_someone_else(text: str) -> None:
         pytest.param(squid.render(ORIGIN, PLAIN), id="squid"),
     ],
 )
-def test_started_by_a_user_it_names_no_account(text: str) -> None:
+def test_other_users_set_no_account(text: str) -> None:
     lines = [line.split()[0].lower() for line in text.splitlines() if line.strip()]
     assert not {"user", "group", "server.username", "cache_effective_user"} & set(lines)

@@ -1,4 +1,4 @@
-"""Starting and stopping, with small Python programs in the place of proxies."""
+"""Starting and stopping programs; small Python programs replace the proxies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from undam.lab import proxies
-from undam.lab.proxies import Missing, NotStarted, Proxy, find_program
+from undam.lab.proxies import Missing, NotStarted, RunningProxy, find_program
 from undam.lab.proxies.plan import LaunchPlan, Workspace
 from undam.lab.proxies.process import start
 
@@ -20,7 +20,7 @@ import signal, socket, subprocess, sys, time
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 print("ready", flush=True)
 """
-_STUBBORN = _LISTEN + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)\n"
+_IGNORES_SIGTERM = _LISTEN + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)\n"
 _WITH_WORKER = (
     _LISTEN
     + 'worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])\n'
@@ -29,7 +29,7 @@ _WITH_WORKER = (
 )
 
 
-def _start(code: str, places: list[Workspace] | None = None) -> Proxy:
+def _start(code: str, places: list[Workspace] | None = None) -> RunningProxy:
     def plan(place: Workspace) -> LaunchPlan:
         if places is not None:
             places.append(place)
@@ -39,53 +39,55 @@ def _start(code: str, places: list[Workspace] | None = None) -> Proxy:
             arguments=("program.py", str(place.port)),
             files={"sub/file": "text"},
             folders=("folder",),
-            environment={"KNOB": "turned"},
+            environment={"OPTION": "from-environment"},
         )
 
-    return start("pretender", plan, program=sys.executable)
+    return start("fake-proxy", plan, program=sys.executable)
 
 
-def test_a_started_program_listens_and_says_what_it_is() -> None:
-    with _start(_LISTEN + "import os; print(os.environ['KNOB'], flush=True)\ntime.sleep(60)") as it:
+def test_a_started_program_listens_and_has_version_and_log() -> None:
+    with _start(
+        _LISTEN + "import os; print(os.environ['OPTION'], flush=True)\ntime.sleep(60)"
+    ) as it:
         assert it.url == f"http://127.0.0.1:{it.url.rpartition(':')[2]}"
         assert it.version == ".".join(map(str, sys.version_info[:3]))
         assert (it.directory / "sub" / "file").read_text() == "text"
         assert (it.directory / "folder").is_dir()
-        _await(lambda: "turned" in it.log())
-    assert "turned" in it.log()
+        _await(lambda: "from-environment" in it.log())
+    assert "from-environment" in it.log()
     assert not it.directory.exists()
     assert not _alive(it.pid)
     it.stop()
 
 
-def test_a_program_that_will_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("undam.lab.proxies.process._STOP_S", 0.2)
-    it = _start(_STUBBORN)
+    it = _start(_IGNORES_SIGTERM)
     _await(lambda: "ready" in it.log())
     it.stop()
     assert not _alive(it.pid)
 
 
-def test_its_workers_end_with_it() -> None:
+def test_workers_are_stopped_with_the_program() -> None:
     it = _start(_WITH_WORKER)
-    note = it.directory / "worker"
-    _await(lambda: note.exists() and note.read_text() != "")
-    worker = int(note.read_text())
+    pid_file = it.directory / "worker"
+    _await(lambda: pid_file.exists() and pid_file.read_text() != "")
+    worker = int(pid_file.read_text())
     assert _alive(worker)
     it.stop()
     assert not _alive(worker)
 
 
-def test_a_program_that_dies_fails_with_the_tail_of_its_log() -> None:
+def test_an_exited_program_is_reported_with_its_log() -> None:
     places: list[Workspace] = []
     with pytest.raises(NotStarted, match="status 7: no such directive") as caught:
         _start('print("no such directive", flush=True); raise SystemExit(7)', places)
-    assert "pretender" in str(caught.value)
+    assert "fake-proxy" in str(caught.value)
     assert len(places) == 1
     assert not places[0].directory.exists()
 
 
-def test_a_port_taken_meanwhile_is_tried_again_elsewhere() -> None:
+def test_another_port_is_tried_if_one_is_taken() -> None:
     places: list[Workspace] = []
     with pytest.raises(NotStarted):
         _start('raise OSError("[Errno 98] Address already in use")', places)
@@ -93,27 +95,25 @@ def test_a_port_taken_meanwhile_is_tried_again_elsewhere() -> None:
     assert not any(place.directory.exists() for place in places)
 
 
-def test_a_plan_that_fails_leaves_no_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_plan_leaves_no_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
     def plan(place: Workspace) -> LaunchPlan:
-        raise RuntimeError("no plan")
+        raise RuntimeError("failed")
 
     with pytest.raises(RuntimeError):
-        start("pretender", plan, program=sys.executable)
+        start("fake-proxy", plan, program=sys.executable)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_interrupted_owner_leaves_no_process(tmp_path: Path) -> None:
+def test_an_interrupt_leaves_no_process(tmp_path: Path) -> None:
     code = (
         "import sys, time\n"
         "from undam.lab.proxies.plan import LaunchPlan\n"
         "from undam.lab.proxies.process import start\n"
         "program = 'import socket, sys, time;"
         ' s = socket.create_server(("127.0.0.1", int(sys.argv[1]))); time.sleep(60)\'\n'
-        "it = start('pretender', lambda place: LaunchPlan(config=program, config_name='p.py',"
+        "it = start('fake-proxy', lambda place: LaunchPlan(config=program, config_name='p.py',"
         " arguments=('p.py', str(place.port))), program=sys.executable)\n"
         "print(it.pid, it.directory, flush=True)\n"
         "raise KeyboardInterrupt\n"
@@ -127,18 +127,18 @@ def test_an_interrupted_owner_leaves_no_process(tmp_path: Path) -> None:
     assert not Path(directory).exists()
 
 
-def test_a_missing_program_is_named_with_what_installs_it(
+def test_a_missing_program_is_reported_with_its_install_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("undam.lab.proxies.programs._DAEMONS", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(Missing, match=r"nginx is not .*apt-get install .*nginx") as caught:
+    with pytest.raises(Missing, match=r"nginx is not installed.*apt-get install .*nginx") as caught:
         find_program("nginx")
     assert caught.value.program == "nginx"
     assert "\n" not in str(caught.value)
 
 
-def test_a_program_is_found_where_only_daemons_are(
+def test_programs_in_daemon_directories_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "nginx"
@@ -149,12 +149,12 @@ def test_a_program_is_found_where_only_daemons_are(
     assert find_program("nginx") == str(program)
 
 
-def test_the_list_of_starters_is_full() -> None:
-    named = {name for name in proxies.__all__ if name.startswith("start_")}
-    assert {starter.__name__ for starter in proxies.STARTERS} == named
+def test_the_list_of_starters_is_complete() -> None:
+    exported = {name for name in proxies.__all__ if name.startswith("start_")}
+    assert {starter.__name__ for starter in proxies.STARTERS} == exported
     folder = Path(proxies.__file__).parent
     modules = {file.stem for file in folder.glob("*.py")}
-    assert {name.removeprefix("start_") for name in named} == modules - {
+    assert {name.removeprefix("start_") for name in exported} == modules - {
         *("__init__", "plan", "process", "programs"),
     }
 

@@ -126,7 +126,7 @@ def make_config(values: Mapping[str, Any], upstreams: Sequence[UpstreamConfig]) 
         values: by option name, converted by the option's type.
 
     Raises:
-        UsageError: there is no upstream, two upstreams have the same name, or values contradict
+        UsageError: no upstream is given, two upstreams have the same name, or values contradict
             each other.
     """
     if not upstreams:

@@ -32,7 +32,7 @@ class AdmissionQueue:
 
     @property
     def crowded(self) -> bool:
-        """Whether requests are queued or over 90 % of the slots are taken.
+        """True if requests are queued or over 90 % of the slots are taken.
 
         Extra requests, such as hedges, are then out of place.
         """

@@ -39,12 +39,12 @@ class Backend:
 
     @property
     def full(self) -> bool:
-        """Whether the stream limit is reached."""
+        """True if the stream limit is reached."""
         return 0 < self.limit <= self.outstanding
 
     @property
     def available(self) -> bool:
-        """Whether the upstream is healthy and not ejected."""
+        """True if the upstream is healthy and not ejected."""
         return self.ejected_until_s is None and self.healthy
 
 

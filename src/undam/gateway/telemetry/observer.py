@@ -216,7 +216,7 @@ class Telemetry:
 def operation_of(api: Api) -> tuple[str, str]:
     """Return gen_ai.operation.name and gen_ai.provider.name of an API.
 
-    The provider is the one that defined the API, whoever serves it.
+    The provider is the company that defined the API, not the one that serves it.
     """
     return _OPERATIONS.get(api.name, ("", ""))
 

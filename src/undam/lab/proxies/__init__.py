@@ -1,6 +1,7 @@
-"""Real proxies on free loopback ports: ``start_*`` gives a running ``Proxy`` or raises ``Missing``.
+"""Real proxies on free loopback ports.
 
-Chains are made by nesting: a ``Proxy.url`` is the next one's upstream.
+``start_*`` returns a ``RunningProxy`` or raises ``Missing``. To build a chain, use the ``url`` of
+one proxy as the upstream of the next.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from undam.lab.proxies.haproxy import start_haproxy
 from undam.lab.proxies.lighttpd import start_lighttpd
 from undam.lab.proxies.nginx import start_nginx
 from undam.lab.proxies.node import start_node
-from undam.lab.proxies.process import NotStarted, Proxy
+from undam.lab.proxies.process import NotStarted, RunningProxy
 from undam.lab.proxies.programs import Missing, find_program
 from undam.lab.proxies.squid import start_squid
 from undam.lab.proxies.trafficserver import start_trafficserver
 from undam.lab.proxies.varnish import start_varnish
 
-STARTERS: tuple[Callable[[str], Proxy], ...] = (
+STARTERS: tuple[Callable[[str], RunningProxy], ...] = (
     start_apache,
     start_caddy,
     start_envoy,
@@ -38,7 +39,7 @@ __all__ = [
     "STARTERS",
     "Missing",
     "NotStarted",
-    "Proxy",
+    "RunningProxy",
     "find_program",
     "start_apache",
     "start_caddy",

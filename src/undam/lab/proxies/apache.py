@@ -1,31 +1,37 @@
-"""Apache httpd with mod_proxy_http. Default: streams."""
+"""Apache httpd with mod_proxy_http. By default, it streams."""
 
 from __future__ import annotations
 
-from undam.lab.proxies.plan import LaunchPlan, Upstream, Workspace, inset, upstream_of
-from undam.lab.proxies.process import Proxy, start
+from undam.lab.proxies.plan import (
+    LaunchPlan,
+    UpstreamAddress,
+    Workspace,
+    indent_directives,
+    parse_upstream,
+)
+from undam.lab.proxies.process import RunningProxy, start
 
-# Debian has these outside the program; they are what a proxy of event streams may be told to use.
+# Modules for proxies of event streams; Debian does not compile them in.
 _MODULES = (
     *("mpm_event", "authz_core", "proxy", "proxy_http", "headers", "setenvif"),
     *("filter", "deflate", "substitute"),
 )
 
 
-def start_apache(upstream: str, *, extra: str = "", proxy_pass: str = "") -> Proxy:
-    """Start Apache httpd before ``upstream`` (``http://HOST:PORT``).
+def start_apache(upstream: str, *, extra: str = "", proxy_pass: str = "") -> RunningProxy:
+    """Start Apache httpd in front of ``upstream`` (``http://HOST:PORT``).
 
-    ``extra`` are directives for the server (``SetOutputFilter DEFLATE``), ``proxy_pass`` the
+    ``extra`` contains directives for the server (``SetOutputFilter DEFLATE``), ``proxy_pass`` the
     parameters of its ProxyPass line (``flushpackets=on``).
     """
-    origin = upstream_of(upstream)
+    origin = parse_upstream(upstream)
 
-    def plan(place: Workspace) -> LaunchPlan:
+    def plan(workspace: Workspace) -> LaunchPlan:
         return LaunchPlan(
-            config=render(origin, place, extra=extra, proxy_pass=proxy_pass),
+            config=render(origin, workspace, extra=extra, proxy_pass=proxy_pass),
             config_name="apache.conf",
             arguments=(
-                *("-d", str(place.directory), "-f", "apache.conf"),
+                *("-d", str(workspace.directory), "-f", "apache.conf"),
                 *("-E", "error.log", "-DFOREGROUND"),
             ),
         )
@@ -34,17 +40,23 @@ def start_apache(upstream: str, *, extra: str = "", proxy_pass: str = "") -> Pro
     return start("apache", plan, program="apache2", version_flag="-v", accounts=accounts)
 
 
-def render(origin: Upstream, place: Workspace, *, extra: str = "", proxy_pass: str = "") -> str:
-    """The text of apache.conf; what is not asked for stays at Apache's own default."""
+def render(
+    origin: UpstreamAddress, workspace: Workspace, *, extra: str = "", proxy_pass: str = ""
+) -> str:
+    """Return apache.conf; options that are not given keep Apache's defaults."""
     modules = "".join(
         f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n" for name in _MODULES
     )
-    account = f"User {place.account.user}\nGroup {place.account.group}\n" if place.account else ""
+    account = (
+        f"User {workspace.account.user}\nGroup {workspace.account.group}\n"
+        if workspace.account
+        else ""
+    )
     return f"""\
 {modules}{account}ServerName 127.0.0.1
-Listen 127.0.0.1:{place.port}
-DefaultRuntimeDir {place.directory}
+Listen 127.0.0.1:{workspace.port}
+DefaultRuntimeDir {workspace.directory}
 PidFile apache.pid
 ErrorLog error.log
 ProxyPass / {f"http://{origin.authority}/ {proxy_pass}".strip()}
-{inset(extra, 0)}"""
+{indent_directives(extra, 0)}"""

@@ -1,34 +1,42 @@
-"""Caddy with reverse_proxy. Default: streams."""
+"""Caddy with reverse_proxy. By default, it streams."""
 
 from __future__ import annotations
 
-from undam.lab.proxies.plan import LaunchPlan, Upstream, Workspace, inset, upstream_of
-from undam.lab.proxies.process import Proxy, start
+from undam.lab.proxies.plan import (
+    LaunchPlan,
+    UpstreamAddress,
+    Workspace,
+    indent_directives,
+    parse_upstream,
+)
+from undam.lab.proxies.process import RunningProxy, start
 
 
-def start_caddy(upstream: str, *, extra: str = "", reverse_proxy: str = "") -> Proxy:
-    """Start Caddy before ``upstream`` (``http://HOST:PORT``).
+def start_caddy(upstream: str, *, extra: str = "", reverse_proxy: str = "") -> RunningProxy:
+    """Start Caddy in front of ``upstream`` (``http://HOST:PORT``).
 
-    ``extra`` are directives of the site (``encode gzip``), ``reverse_proxy`` subdirectives
+    ``extra`` contains directives of the site (``encode gzip``), ``reverse_proxy`` subdirectives
     (``flush_interval -1``).
     """
-    origin = upstream_of(upstream)
+    origin = parse_upstream(upstream)
 
-    def plan(place: Workspace) -> LaunchPlan:
-        home = str(place.directory)
+    def plan(workspace: Workspace) -> LaunchPlan:
+        home = str(workspace.directory)
         return LaunchPlan(
-            config=render(origin, place, extra=extra, reverse_proxy=reverse_proxy),
+            config=render(origin, workspace, extra=extra, reverse_proxy=reverse_proxy),
             config_name="Caddyfile",
             arguments=("run", "--config", "Caddyfile", "--adapter", "caddyfile"),
-            # It saves its last configuration and its certificates in the user's home otherwise.
+            # Otherwise it stores its configuration and certificates in the user's home directory.
             environment={"HOME": home, "XDG_CONFIG_HOME": home, "XDG_DATA_HOME": home},
         )
 
     return start("caddy", plan, version_flag="version")
 
 
-def render(origin: Upstream, place: Workspace, *, extra: str = "", reverse_proxy: str = "") -> str:
-    """The text of the Caddyfile; what is not asked for stays at Caddy's own default."""
+def render(
+    origin: UpstreamAddress, workspace: Workspace, *, extra: str = "", reverse_proxy: str = ""
+) -> str:
+    """Return the Caddyfile; options that are not given keep Caddy's defaults."""
     return f"""\
 {{
     admin off
@@ -37,10 +45,10 @@ def render(origin: Upstream, place: Workspace, *, extra: str = "", reverse_proxy
     grace_period 1s
 }}
 
-http://:{place.port} {{
-{inset(extra, 4)}\
+http://:{workspace.port} {{
+{indent_directives(extra, 4)}\
     reverse_proxy {origin.authority} {{
-{inset(reverse_proxy, 8)}\
+{indent_directives(reverse_proxy, 8)}\
     }}
 }}
 """

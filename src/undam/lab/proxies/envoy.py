@@ -1,11 +1,11 @@
-"""Envoy with one route. Default: streams, but the route is cut after 15 s whatever is sent."""
+"""Envoy with one route. By default, it streams, but ends each response after 15 s."""
 
 from __future__ import annotations
 
 import json
 
-from undam.lab.proxies.plan import LaunchPlan, Upstream, Workspace, upstream_of
-from undam.lab.proxies.process import Proxy, start
+from undam.lab.proxies.plan import LaunchPlan, UpstreamAddress, Workspace, parse_upstream
+from undam.lab.proxies.process import RunningProxy, start
 
 _HTTP = "type.googleapis.com/envoy.extensions.filters.http"
 _MANAGER = (
@@ -24,20 +24,20 @@ def start_envoy(
     stream_idle_timeout: str | None = None,
     gzip: bool = False,
     lua: str = "",
-) -> Proxy:
-    """Start Envoy before ``upstream`` (``http://HOST:PORT``).
+) -> RunningProxy:
+    """Start Envoy in front of ``upstream`` (``http://HOST:PORT``).
 
-    ``route_timeout`` (``3s``; ``0s`` for none) left out means Envoy's own 15 s, and
-    ``stream_idle_timeout`` its own 5 min. ``gzip`` compresses event streams too; ``lua`` is the
-    code of a Lua filter.
+    Without ``route_timeout`` (``3s``; ``0s`` for none), Envoy's default of 15 s applies. Without
+    ``stream_idle_timeout``, its default of 5 min applies. ``gzip`` also compresses event streams.
+    ``lua`` is the code of a Lua filter.
     """
-    origin = upstream_of(upstream)
+    origin = parse_upstream(upstream)
 
-    def plan(place: Workspace) -> LaunchPlan:
+    def plan(workspace: Workspace) -> LaunchPlan:
         return LaunchPlan(
             config=render(
                 origin,
-                place,
+                workspace,
                 route_timeout=route_timeout,
                 stream_idle_timeout=stream_idle_timeout,
                 filters=[*([_compressor()] if gzip else []), *([_lua(lua)] if lua else [])],
@@ -53,14 +53,14 @@ def start_envoy(
 
 
 def render(
-    origin: Upstream,
-    place: Workspace,
+    origin: UpstreamAddress,
+    workspace: Workspace,
     *,
     route_timeout: str | None = None,
     stream_idle_timeout: str | None = None,
     filters: list[Json] | None = None,
 ) -> str:
-    """The bootstrap configuration as JSON; ``filters`` stand before the router."""
+    """Return the bootstrap configuration as JSON; ``filters`` are placed before the router."""
     to_origin: Json = {"cluster": "origin"}
     if route_timeout is not None:
         to_origin["timeout"] = route_timeout
@@ -79,14 +79,14 @@ def render(
     }
     listener: Json = {
         "name": "edge",
-        "address": _address("127.0.0.1", place.port),
+        "address": _address("127.0.0.1", workspace.port),
         "filter_chains": [{"filters": [connections]}],
     }
     resources: Json = {"listeners": [listener], "clusters": [_cluster(origin)]}
     return json.dumps({"static_resources": resources}, indent=2) + "\n"
 
 
-def _cluster(origin: Upstream) -> Json:
+def _cluster(origin: UpstreamAddress) -> Json:
     endpoint: Json = {"endpoint": {"address": _address(origin.host.strip("[]"), origin.port)}}
     return {
         "name": "origin",
@@ -108,7 +108,7 @@ def _filter(name: str, kind: str, **settings: object) -> Json:
 
 
 def _compressor() -> Json:
-    # Envoy's own list of types leaves event streams out; a filter that names one names all.
+    # Envoy's default list of content types does not include event streams.
     response: Json = {"common_config": {"content_type": ["text/event-stream"]}}
     library: Json = {"name": "gzip", "typed_config": {"@type": _GZIP}}
     return _filter(

@@ -1,24 +1,32 @@
-"""haproxy with one listener. Default: the kernel's MSG_MORE holds each write for about 200 ms."""
+"""haproxy with one listener. By default, MSG_MORE delays each write by about 200 ms."""
 
 from __future__ import annotations
 
-from undam.lab.proxies.plan import LaunchPlan, Upstream, Workspace, inset, upstream_of
-from undam.lab.proxies.process import Proxy, start
+from undam.lab.proxies.plan import (
+    LaunchPlan,
+    UpstreamAddress,
+    Workspace,
+    indent_directives,
+    parse_upstream,
+)
+from undam.lab.proxies.process import RunningProxy, start
 
 
 def start_haproxy(
     upstream: str, *, options: str = "", timeout_server: str = "50s", mode: str = "http"
-) -> Proxy:
-    """Start haproxy before ``upstream`` (``http://HOST:PORT``).
+) -> RunningProxy:
+    """Start haproxy in front of ``upstream`` (``http://HOST:PORT``).
 
-    ``options`` are lines for its one ``listen`` section (``option http-no-delay``);
+    ``options`` contains lines for its ``listen`` section (``option http-no-delay``);
     ``timeout_server`` is 50 s in haproxy's sample configuration; ``mode`` is ``http`` or ``tcp``.
     """
-    origin = upstream_of(upstream)
+    origin = parse_upstream(upstream)
 
-    def plan(place: Workspace) -> LaunchPlan:
+    def plan(workspace: Workspace) -> LaunchPlan:
         return LaunchPlan(
-            config=render(origin, place, options=options, timeout_server=timeout_server, mode=mode),
+            config=render(
+                origin, workspace, options=options, timeout_server=timeout_server, mode=mode
+            ),
             config_name="haproxy.cfg",
             arguments=("-db", "-f", "haproxy.cfg"),
         )
@@ -27,16 +35,18 @@ def start_haproxy(
 
 
 def render(
-    origin: Upstream,
-    place: Workspace,
+    origin: UpstreamAddress,
+    workspace: Workspace,
     *,
     options: str = "",
     timeout_server: str = "50s",
     mode: str = "http",
 ) -> str:
-    """The text of haproxy.cfg; haproxy insists on the three timeouts."""
+    """Return haproxy.cfg; haproxy requires the three timeouts."""
     account = (
-        f"    user {place.account.user}\n    group {place.account.group}\n" if place.account else ""
+        f"    user {workspace.account.user}\n    group {workspace.account.group}\n"
+        if workspace.account
+        else ""
     )
     return f"""\
 global
@@ -50,7 +60,7 @@ defaults
     timeout server {timeout_server}
 
 listen edge
-    bind 127.0.0.1:{place.port}
-{inset(options, 4)}\
+    bind 127.0.0.1:{workspace.port}
+{indent_directives(options, 4)}\
     server origin {origin.authority}
 """

@@ -1,25 +1,34 @@
-"""lighttpd with mod_proxy. Default: the whole response is held, and gains a Content-Length."""
+"""lighttpd with mod_proxy. By default, it buffers the whole response."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from undam.lab.proxies.plan import LaunchPlan, Upstream, Workspace, inset, upstream_of
-from undam.lab.proxies.process import Proxy, start
+from undam.lab.proxies.plan import (
+    LaunchPlan,
+    UpstreamAddress,
+    Workspace,
+    indent_directives,
+    parse_upstream,
+)
+from undam.lab.proxies.process import RunningProxy, start
 
 
 def start_lighttpd(
     upstream: str, *, stream_response_body: Literal[0, 1, 2] | None = None, extra: str = ""
-) -> Proxy:
-    """Start lighttpd before ``upstream`` (``http://HOST:PORT``).
+) -> RunningProxy:
+    """Start lighttpd in front of ``upstream`` (``http://HOST:PORT``).
 
-    ``stream_response_body`` left out means lighttpd's own 0; ``extra`` are further directives.
+    Without ``stream_response_body``, lighttpd's default 0 applies. ``extra`` contains further
+    directives.
     """
-    origin = upstream_of(upstream)
+    origin = parse_upstream(upstream)
 
-    def plan(place: Workspace) -> LaunchPlan:
+    def plan(workspace: Workspace) -> LaunchPlan:
         return LaunchPlan(
-            config=render(origin, place, stream_response_body=stream_response_body, extra=extra),
+            config=render(
+                origin, workspace, stream_response_body=stream_response_body, extra=extra
+            ),
             config_name="lighttpd.conf",
             arguments=("-D", "-f", "lighttpd.conf"),
         )
@@ -28,25 +37,29 @@ def start_lighttpd(
 
 
 def render(
-    origin: Upstream, place: Workspace, *, stream_response_body: int | None = None, extra: str = ""
+    origin: UpstreamAddress,
+    workspace: Workspace,
+    *,
+    stream_response_body: int | None = None,
+    extra: str = "",
 ) -> str:
-    """The text of lighttpd.conf; what is not asked for stays at lighttpd's own default."""
+    """Return lighttpd.conf; options that are not given keep lighttpd's defaults."""
     account = ""
-    if place.account:
+    if workspace.account:
         account = (
-            f'server.username = "{place.account.user}"\n'
-            f'server.groupname = "{place.account.group}"\n'
+            f'server.username = "{workspace.account.user}"\n'
+            f'server.groupname = "{workspace.account.group}"\n'
         )
     streaming = ""
     if stream_response_body is not None:
         streaming = f"server.stream-response-body = {stream_response_body}\n"
     return f"""\
 server.modules = ( "mod_proxy" )
-server.document-root = "{place.directory}"
-server.upload-dirs = ( "{place.directory}" )
-server.errorlog = "{place.directory}/error.log"
+server.document-root = "{workspace.directory}"
+server.upload-dirs = ( "{workspace.directory}" )
+server.errorlog = "{workspace.directory}/error.log"
 server.bind = "127.0.0.1"
-server.port = {place.port}
-{account}{streaming}{inset(extra, 0)}\
+server.port = {workspace.port}
+{account}{streaming}{indent_directives(extra, 0)}\
 proxy.server = ( "" => (( "host" => "{origin.host}", "port" => {origin.port} )) )
 """

@@ -1,34 +1,44 @@
-"""nginx with one location that passes everything on. Default: 4 KB blocks, HTTP/1.0 upstream."""
+"""nginx with one location. By default, it buffers 4 KB blocks and uses HTTP/1.0 upstream."""
 
 from __future__ import annotations
 
-from undam.lab.proxies.plan import LaunchPlan, Upstream, Workspace, inset, upstream_of
-from undam.lab.proxies.process import Proxy, start
+from undam.lab.proxies.plan import (
+    LaunchPlan,
+    UpstreamAddress,
+    Workspace,
+    indent_directives,
+    parse_upstream,
+)
+from undam.lab.proxies.process import RunningProxy, start
 
 
-def start_nginx(upstream: str, *, location: str = "", http: str = "") -> Proxy:
-    """Start nginx before ``upstream`` (``http://HOST:PORT``).
+def start_nginx(upstream: str, *, location: str = "", http: str = "") -> RunningProxy:
+    """Start nginx in front of ``upstream`` (``http://HOST:PORT``).
 
-    ``location`` are directives for its one location (``proxy_buffering off;``), ``http`` for
-    the http block.
+    ``location`` contains directives for its location (``proxy_buffering off;``), ``http`` for the
+    http block.
     """
-    origin = upstream_of(upstream)
+    origin = parse_upstream(upstream)
 
-    def plan(place: Workspace) -> LaunchPlan:
+    def plan(workspace: Workspace) -> LaunchPlan:
         return LaunchPlan(
-            config=render(origin, place, location=location, http=http),
+            config=render(origin, workspace, location=location, http=http),
             config_name="nginx.conf",
-            # Without -e it first tries the system's log.
-            arguments=("-p", f"{place.directory}/", "-c", "nginx.conf", "-e", "error.log"),
+            # Without -e, it first opens the system's log.
+            arguments=("-p", f"{workspace.directory}/", "-c", "nginx.conf", "-e", "error.log"),
         )
 
     accounts = ("www-data", "nginx", "nobody")
     return start("nginx", plan, version_flag="-v", accounts=accounts)
 
 
-def render(origin: Upstream, place: Workspace, *, location: str = "", http: str = "") -> str:
-    """The text of nginx.conf; what is not asked for stays at nginx's own default."""
-    user = f"user {place.account.user} {place.account.group};\n" if place.account else ""
+def render(
+    origin: UpstreamAddress, workspace: Workspace, *, location: str = "", http: str = ""
+) -> str:
+    """Return nginx.conf; options that are not given keep nginx's defaults."""
+    user = (
+        f"user {workspace.account.user} {workspace.account.group};\n" if workspace.account else ""
+    )
     return f"""\
 {user}daemon off;
 worker_processes 1;
@@ -42,12 +52,12 @@ http {{
     fastcgi_temp_path fastcgi;
     uwsgi_temp_path uwsgi;
     scgi_temp_path scgi;
-{inset(http, 4)}\
+{indent_directives(http, 4)}\
     server {{
-        listen 127.0.0.1:{place.port};
+        listen 127.0.0.1:{workspace.port};
         location / {{
             proxy_pass http://{origin.authority};
-{inset(location, 12)}\
+{indent_directives(location, 12)}\
         }}
     }}
 }}

@@ -6,25 +6,25 @@ const http = require("http");
 const [kind, port, host, upstreamPort] = process.argv.slice(2);
 const target = `http://${host.includes(":") ? `[${host}]` : host}:${upstreamPort}`;
 
-// Pass one request on and pipe the answer back. A listener that comes before the pipe's own runs
-// before the read is written on, and one that comes after it, after.
+// Forward one request and pipe the response back. A listener registered before the pipe runs before
+// a chunk is written, and one registered after it runs after the write.
 function relay(request, response, { beforeWrite, afterWrite } = {}) {
-  const onward = http.request(
+  const forwarded = http.request(
     { host, port: upstreamPort, method: request.method, path: request.url, headers: request.headers },
-    (answer) => {
-      response.writeHead(answer.statusCode, answer.headers);
-      if (beforeWrite) answer.on("data", beforeWrite);
-      answer.pipe(response);
-      if (afterWrite) answer.on("data", afterWrite);
-      answer.on("aborted", () => response.destroy());
+    (upstreamResponse) => {
+      response.writeHead(upstreamResponse.statusCode, upstreamResponse.headers);
+      if (beforeWrite) upstreamResponse.on("data", beforeWrite);
+      upstreamResponse.pipe(response);
+      if (afterWrite) upstreamResponse.on("data", afterWrite);
+      upstreamResponse.on("aborted", () => response.destroy());
     },
   );
-  onward.on("error", () => {
+  forwarded.on("error", () => {
     if (!response.headersSent) response.writeHead(502);
     response.end();
   });
-  response.on("close", () => onward.destroy());
-  request.pipe(onward);
+  response.on("close", () => forwarded.destroy());
+  request.pipe(forwarded);
 }
 
 function compressed(flushAt) {

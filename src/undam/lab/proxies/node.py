@@ -1,4 +1,4 @@
-"""Relays made of Node.js libraries: express with ``compression()``, http-proxy, and plain pipes."""
+"""Node.js relays: plain pipes, express with ``compression()``, and http-proxy."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from undam.errors import UsageError
-from undam.lab.proxies.plan import LaunchPlan, Upstream, Workspace, upstream_of
-from undam.lab.proxies.process import Proxy, start
+from undam.lab.proxies.plan import LaunchPlan, UpstreamAddress, Workspace, parse_upstream
+from undam.lab.proxies.process import RunningProxy, start
 from undam.lab.proxies.programs import Missing, find_program
 
 App = Literal[
@@ -22,7 +22,7 @@ App = Literal[
 
 _SCRIPT = Path(__file__).with_name("node.js")
 
-# What scripts/install-proxies fills, in a checkout of this project.
+# Filled by scripts/install-proxies in a checkout of this project.
 _CHECKOUT_MODULES = Path(__file__).parents[4] / ".proxies" / "node_modules"
 
 _NEEDS: dict[App, tuple[str, ...]] = {
@@ -35,36 +35,39 @@ _NEEDS: dict[App, tuple[str, ...]] = {
 }
 
 
-def start_node(upstream: str, *, app: App = "plain") -> Proxy:
-    """Start a Node.js relay before ``upstream`` (``http://HOST:PORT``).
+def start_node(upstream: str, *, app: App = "plain") -> RunningProxy:
+    """Start a Node.js relay in front of ``upstream`` (``http://HOST:PORT``).
 
-    ``plain`` pipes the response; ``compression`` does so in an express application with
-    ``compression()``, which holds the whole of a short stream; ``compression-flush`` also calls
-    ``res.flush()`` after it has written a read, and ``compression-flush-before`` just before, so
-    that each event waits for the next one; the others are what their names say. The libraries
-    come from NODE_PATH or this checkout's .proxies; ``Missing`` names one that is in neither.
+    Args:
+        app: ``plain`` pipes the response. ``compression`` adds ``compression()`` of express, which
+            buffers a short stream completely. ``compression-flush`` also calls ``res.flush()``
+            after each write. ``compression-flush-before`` calls it before each write, so that
+            every event is delayed until the next one. The others use the library of that name.
+
+    Raises:
+        Missing: a library is neither in NODE_PATH nor in .proxies of this checkout.
     """
     if app not in get_args(App):
-        raise UsageError(f"no such Node.js relay: {app!r}; there is {', '.join(get_args(App))}")
-    origin = upstream_of(upstream)
+        raise UsageError(f"unknown Node.js relay {app!r}; use one of {', '.join(get_args(App))}")
+    origin = parse_upstream(upstream)
     find_program("node")
     modules = _modules()
     _require(_NEEDS[app], modules)
 
-    def plan(place: Workspace) -> LaunchPlan:
+    def plan(workspace: Workspace) -> LaunchPlan:
         return LaunchPlan(
             config=_SCRIPT.read_text(encoding="utf-8"),
             config_name="node.js",
-            arguments=arguments(origin, place, app),
+            arguments=arguments(origin, workspace, app),
             environment={"NODE_PATH": os.pathsep.join(map(str, modules))},
         )
 
     return start(f"node-{app}", plan, program="node")
 
 
-def arguments(origin: Upstream, place: Workspace, app: App) -> tuple[str, ...]:
-    """What node is called with: the script, the relay's kind, its port, and the next hop."""
-    return ("node.js", app, str(place.port), origin.host.strip("[]"), str(origin.port))
+def arguments(origin: UpstreamAddress, workspace: Workspace, app: App) -> tuple[str, ...]:
+    """Return the arguments of node: script, relay, port and upstream address."""
+    return ("node.js", app, str(workspace.port), origin.host.strip("[]"), str(origin.port))
 
 
 def _modules() -> list[Path]:

@@ -1,4 +1,4 @@
-"""What it takes to run a proxy, as data: where it lives, as whom, and with which files."""
+"""Data needed to start a proxy: working directory, account and files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class RunAs:
-    """Whom a program becomes when root starts it."""
+    """Account that a program switches to when root starts it."""
 
     user: str
     group: str
@@ -23,9 +23,9 @@ class RunAs:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Where a program is to run: a directory of its own, a free port of 127.0.0.1, and as whom.
+    """Directory, port on 127.0.0.1 and account of a program.
 
-    ``account`` is None when the program runs as the user that starts it.
+    ``account`` is ``None`` if the program runs as the current user.
     """
 
     directory: Path
@@ -35,10 +35,10 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class LaunchPlan:
-    """Everything to start one program in a ``Workspace``.
+    """Files and arguments to start a program in a ``Workspace``.
 
-    ``config`` is the text that decides its behaviour, written to the file ``config_name``.
-    ``files`` (names relative to the directory) and ``folders`` are made as well.
+    ``config`` is written to the file ``config_name``. ``files`` and ``folders`` are relative to the
+    directory.
     """
 
     config: str
@@ -50,32 +50,33 @@ class LaunchPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Upstream:
-    """The next hop inwards."""
+class UpstreamAddress:
+    """Address of the next hop towards the origin."""
 
     host: str
     port: int
 
     @property
     def authority(self) -> str:
+        """Host and port, as in a URL."""
         return f"{self.host}:{self.port}"
 
 
-def upstream_of(url: str) -> Upstream:
-    """The host and port of ``http://HOST[:PORT]``; anything more in it raises ``UsageError``."""
+def parse_upstream(url: str) -> UpstreamAddress:
+    """Parse ``http://HOST[:PORT]``; raise ``UsageError`` if it contains anything else."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise UsageError(f"not an upstream: {url!r} ({error})") from error
+        raise UsageError(f"upstream {url!r}: {error}") from error
     extra = parts.path.strip("/") or parts.query or parts.fragment or parts.username
     if parts.scheme != "http" or not parts.hostname or extra:
-        raise UsageError(f"an upstream is written http://HOST:PORT, not {url!r}")
+        raise UsageError(f"upstream {url!r}: use http://HOST:PORT")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return Upstream(host, 80 if port is None else port)
+    return UpstreamAddress(host, 80 if port is None else port)
 
 
-def inset(directives: str, columns: int) -> str:
-    """``directives`` as lines of their own, indented; nothing at all when there are none."""
+def indent_directives(directives: str, columns: int) -> str:
+    """Return ``directives`` as indented lines; "" if there are none."""
     stripped = directives.strip("\n")
     return indent(stripped, " " * columns) + "\n" if stripped.strip() else ""

@@ -1,7 +1,7 @@
-"""Start a proxy in the foreground on a free loopback port, wait for it, and leave nothing behind.
+"""Starts a proxy in the foreground on a free loopback port and cleans up after it.
 
-Each program has a temporary directory and a process group of its own; both are gone after
-``stop``, which also runs at the end of a ``with`` block and at the end of this process.
+Each program has its own temporary directory and process group. ``stop`` removes both; it also runs
+at the end of a ``with`` block and of this process.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from undam.lab.proxies.plan import LaunchPlan, RunAs, Workspace
 from undam.lab.proxies.programs import find_program, version_of
 
 _HOST = "127.0.0.1"
-_START_S = 15.0  # varnishd compiles its configuration with a C compiler first
-_STOP_S = 3.0  # what a program may take for a graceful end
+_START_S = 15.0  # varnishd compiles its configuration with a C compiler
+_STOP_S = 3.0  # time for a graceful stop
 _REAP_S = 0.5
 _POLL_S = 0.02
 _ATTEMPTS = 3
@@ -38,13 +38,15 @@ _IN_USE = re.compile(r"address (already )?in use|cannot bind|could not bind", re
 
 
 class NotStarted(UndamError):
-    """A program ended instead of listening, or took too long; the text ends with its log."""
+    """A program exited or did not listen in time; the message ends with its log."""
 
 
-class Proxy:
-    """A running proxy; as a context manager it is stopped at the end.
+class RunningProxy:
+    """A running proxy; a context manager that stops it.
 
-    ``url`` is its ``http://127.0.0.1:PORT``, ``config`` the text that decides its behaviour.
+    Attributes:
+        url: ``http://127.0.0.1:PORT``.
+        config: text of its configuration.
     """
 
     def __init__(
@@ -52,27 +54,27 @@ class Proxy:
         name: str,
         version: str,
         *,
-        place: Workspace,
+        workspace: Workspace,
         config: str,
         process: subprocess.Popen[bytes],
     ) -> None:
         self.name = name
         self.version = version
-        self.url = f"http://{_HOST}:{place.port}"
+        self.url = f"http://{_HOST}:{workspace.port}"
         self.config = config
         self.pid = process.pid
-        self.directory = place.directory
+        self.directory = workspace.directory
         self._process = process
         self._stopped = False
         self._last_log = ""
         atexit.register(self.stop)
 
     def log(self) -> str:
-        """The ends of what it wrote to its logs and its output; also after ``stop``."""
+        """Return the last lines of its logs and output; also available after ``stop``."""
         return self._last_log if self._stopped else _tails(self.directory)
 
     def stop(self) -> None:
-        """End the whole process group and remove the directory. A second call does nothing."""
+        """Stop the process group and remove the directory; a second call does nothing."""
         if self._stopped:
             return
         _end_group(self._process)
@@ -100,78 +102,91 @@ def start(
     program: str | None = None,
     version_flag: str = "--version",
     accounts: tuple[str, ...] = (),
-) -> Proxy:
-    """Run ``program`` (by default ``name``) as ``prepare`` plans it, and wait until it accepts.
+) -> RunningProxy:
+    """Start a program and wait until it accepts connections.
 
-    ``accounts`` are the users it may become when root starts it; the first that exists is taken,
-    and owns the directory. Raises ``Missing`` and ``NotStarted``.
+    Args:
+        prepare: returns the files and arguments of the program.
+        program: name of the executable; by default ``name``.
+        accounts: users that the program may run as when root starts it. The first one that
+            exists is used and owns the directory.
+
+    Raises:
+        Missing: the program is not installed.
+        NotStarted: the program exited or did not listen in time.
     """
     path = find_program(program or name)
     version = version_of(path, version_flag)
     account = _account(accounts)
     for attempt in range(1, _ATTEMPTS + 1):
-        place = Workspace(Path(tempfile.mkdtemp(prefix=f"undam-{name}-")), _free_port(), account)
+        workspace = Workspace(
+            Path(tempfile.mkdtemp(prefix=f"undam-{name}-")), _free_port(), account
+        )
         try:
-            return _launch(name, version, path, place, prepare)
+            return _launch(name, version, path, workspace, prepare)
         except NotStarted as error:
-            # Between finding the port and binding it someone else may have taken it.
+            # Another process may have taken the port meanwhile.
             if attempt == _ATTEMPTS or not _IN_USE.search(str(error)):
                 raise
     raise AssertionError("unreachable")
 
 
 def _launch(
-    name: str, version: str, path: str, place: Workspace, prepare: Callable[[Workspace], LaunchPlan]
-) -> Proxy:
+    name: str,
+    version: str,
+    path: str,
+    workspace: Workspace,
+    prepare: Callable[[Workspace], LaunchPlan],
+) -> RunningProxy:
     process = None
     try:
-        plan = prepare(place)
-        _furnish(place, plan)
-        with (place.directory / "output.log").open("wb") as output:
+        plan = prepare(workspace)
+        _write_files(workspace, plan)
+        with (workspace.directory / "output.log").open("wb") as output:
             process = subprocess.Popen(
                 [path, *plan.arguments],
-                cwd=place.directory,
+                cwd=workspace.directory,
                 env={**os.environ, **plan.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        _await_port(name, process, place)
-        return Proxy(name, version, place=place, config=plan.config, process=process)
+        _await_port(name, process, workspace)
+        return RunningProxy(name, version, workspace=workspace, config=plan.config, process=process)
     except BaseException:
         if process is not None:
             _end_group(process)
-        shutil.rmtree(place.directory, ignore_errors=True)
+        shutil.rmtree(workspace.directory, ignore_errors=True)
         raise
 
 
-def _furnish(place: Workspace, plan: LaunchPlan) -> None:
+def _write_files(workspace: Workspace, plan: LaunchPlan) -> None:
     for folder in plan.folders:
-        (place.directory / folder).mkdir(parents=True, exist_ok=True)
+        (workspace.directory / folder).mkdir(parents=True, exist_ok=True)
     for file_name, text in {plan.config_name: plan.config, **plan.files}.items():
-        file = place.directory / file_name
+        file = workspace.directory / file_name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
-    if place.account is not None:
-        # The directory stays closed to others, so it has to belong to whom the program becomes;
-        # varnishd becomes two users of one group.
-        place.directory.chmod(0o750)
-        for inside in (place.directory, *place.directory.rglob("*")):
-            os.chown(inside, place.account.uid, place.account.gid)
+    if workspace.account is not None:
+        # The directory is not accessible to others, so it must belong to the program's account.
+        # varnishd uses two users of one group.
+        workspace.directory.chmod(0o750)
+        for inside in (workspace.directory, *workspace.directory.rglob("*")):
+            os.chown(inside, workspace.account.uid, workspace.account.gid)
 
 
-def _await_port(name: str, process: subprocess.Popen[bytes], place: Workspace) -> None:
+def _await_port(name: str, process: subprocess.Popen[bytes], workspace: Workspace) -> None:
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise NotStarted(
-                f"{name} ended with status {process.returncode}: {_tails(place.directory)}"
+                f"{name} exited with status {process.returncode}: {_tails(workspace.directory)}"
             )
-        if _accepts(place.port):
+        if _accepts(workspace.port):
             return
         time.sleep(_POLL_S)
-    raise NotStarted(f"{name} did not listen within {_START_S:g} s: {_tails(place.directory)}")
+    raise NotStarted(f"{name} did not listen within {_START_S:g} s: {_tails(workspace.directory)}")
 
 
 def _accepts(port: int) -> bool:
@@ -179,7 +194,7 @@ def _accepts(port: int) -> bool:
         probe.settimeout(0.5)
         if probe.connect_ex((_HOST, port)) != 0:
             return False
-        # A connection to an idle port of the range that clients use can meet itself.
+        # A connection to an unused ephemeral port can connect to itself.
         return bool(probe.getsockname() != probe.getpeername())
 
 
@@ -205,11 +220,11 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
         _signal_group(process.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_STOP_S)
-    # Workers outlive a master that died by itself, and a slow one does not get more time.
+    # Workers may outlive their parent, and slow ones get no more time.
     if not _signal_group(process.pid, signal.SIGKILL):
         return
     process.wait()
-    # Orphans are reaped by init; where a container has none that reaps, they stay as zombies.
+    # Orphans are reaped by init. In a container whose init does not reap, they stay as zombies.
     deadline = time.monotonic() + _REAP_S
     while _signal_group(process.pid, 0) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
@@ -229,4 +244,4 @@ def _tails(directory: Path) -> str:
         with contextlib.suppress(OSError), file.open("rb") as log:
             log.seek(max(0, file.stat().st_size - _TAIL_BYTES))
             tails.append(log.read().decode("utf-8", "replace").strip())
-    return "\n".join(tail for tail in tails if tail) or "(its log is empty)"
+    return "\n".join(tail for tail in tails if tail) or "(the log is empty)"

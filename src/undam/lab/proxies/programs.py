@@ -1,4 +1,4 @@
-"""Which programs are on this machine, and what installs the others."""
+"""Finds programs on this machine and knows how to install the others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.errors import UndamError
 
 _APT = "apt-get install --no-install-recommends "
 
-# The program as it is called, and the command that puts it on a Debian machine.
+# Install command on Debian by program name.
 _INSTALL = {
     "nginx": _APT + "nginx",
     "haproxy": _APT + "haproxy",
@@ -28,24 +28,25 @@ _INSTALL = {
     "node": _APT + "nodejs",
 }
 
-# Debian keeps daemons here, and an ordinary user's PATH does not lead to them.
+# Debian installs daemons here; the PATH of an ordinary user does not include these directories.
 _DAEMONS = "/usr/local/sbin:/usr/sbin:/sbin"
 
 _VERSION = re.compile(r"\d+\.\d+(?:\.\d+)*")
 
 
 class Missing(UndamError):
-    """A program is not on this machine; the text names it and the command that installs it."""
+    """A program is not installed; the message contains the install command."""
 
     def __init__(self, program: str, install: str) -> None:
-        super().__init__(f"{program} is not on this machine; to install it: {install}")
+        super().__init__(f"{program} is not installed; to install it: {install}")
         self.program = program
 
 
 def find_program(name: str) -> str:
-    """The path of program ``name``, from PATH, the daemons' directories or this environment's bin.
+    """Return the path of a program in PATH, a daemon directory or the bin of this environment.
 
-    Raises ``Missing``.
+    Raises:
+        Missing: it is in none of them.
     """
     beside_python = str(Path(sys.executable).parent)
     for path in (None, _DAEMONS, beside_python):
@@ -57,13 +58,13 @@ def find_program(name: str) -> str:
 
 @functools.cache
 def version_of(program: str, flag: str) -> str:
-    """The version the program at path ``program`` tells when called with ``flag``, as ``1.22.1``.
+    """Return the version that a program prints when called with ``flag``, for instance ``1.22.1``.
 
-    ``unknown`` if it tells none within five seconds.
+    Return ``unknown`` if it prints none within five seconds.
     """
     try:
-        # Half of them write it to standard error.
-        told = subprocess.run(
+        # About half of the programs print it to standard error.
+        output = subprocess.run(
             [program, flag],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -73,5 +74,5 @@ def version_of(program: str, flag: str) -> str:
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
-    found = _VERSION.search(told.decode("utf-8", "replace"))
+    found = _VERSION.search(output.decode("utf-8", "replace"))
     return found.group() if found else "unknown"

@@ -1,34 +1,34 @@
-"""Apache Traffic Server in a run root of its own. Default: streams."""
+"""Apache Traffic Server in its own run root. By default, it streams."""
 
 from __future__ import annotations
 
-from undam.lab.proxies.plan import LaunchPlan, Workspace, upstream_of
-from undam.lab.proxies.process import Proxy, start
+from undam.lab.proxies.plan import LaunchPlan, Workspace, parse_upstream
+from undam.lab.proxies.process import RunningProxy, start
 
 _FOLDERS = ("etc", "run", "log", "cache")
 _PLUGINS = "/usr/lib/trafficserver/modules"
 
 
-def start_trafficserver(upstream: str, *, compress_flush: bool | None = None) -> Proxy:
-    """Start Traffic Server before ``upstream`` (``http://HOST:PORT``).
+def start_trafficserver(upstream: str, *, compress_flush: bool | None = None) -> RunningProxy:
+    """Start Traffic Server in front of ``upstream`` (``http://HOST:PORT``).
 
-    ``compress_flush`` left out means no compression; otherwise the compress plugin gzips event
-    streams, with its ``flush`` as given.
+    Without ``compress_flush``, responses are not compressed. Otherwise the compress plugin gzips
+    event streams, with its ``flush`` option set to this value.
     """
-    origin = upstream_of(upstream)
+    origin = parse_upstream(upstream)
     plugin = "" if compress_flush is None else "compress.so compress.config\n"
 
-    def plan(place: Workspace) -> LaunchPlan:
+    def plan(workspace: Workspace) -> LaunchPlan:
         return LaunchPlan(
-            config=render(place),
+            config=render(workspace),
             config_name="etc/records.config",
-            arguments=(f"--run-root={place.directory}/runroot.yaml",),
+            arguments=(f"--run-root={workspace.directory}/runroot.yaml",),
             files={
-                "runroot.yaml": _run_root(place),
+                "runroot.yaml": _run_root(workspace),
                 "etc/remap.config": f"map / http://{origin.authority}/\n",
                 "etc/plugin.config": plugin,
                 "etc/compress.config": render_compress(flush=bool(compress_flush)),
-                "etc/storage.config": f"{place.directory}/cache 16M\n",
+                "etc/storage.config": f"{workspace.directory}/cache 16M\n",
                 "etc/ip_allow.yaml": _ALLOW_LOOPBACK,
             },
             folders=_FOLDERS,
@@ -43,11 +43,11 @@ def start_trafficserver(upstream: str, *, compress_flush: bool | None = None) ->
     )
 
 
-def render(place: Workspace) -> str:
-    """The text of records.config."""
-    user = place.account.user if place.account else "#-1"
+def render(workspace: Workspace) -> str:
+    """Return records.config."""
+    user = workspace.account.user if workspace.account else "#-1"
     return f"""\
-CONFIG proxy.config.http.server_ports STRING {place.port}:ip-in=127.0.0.1
+CONFIG proxy.config.http.server_ports STRING {workspace.port}:ip-in=127.0.0.1
 CONFIG proxy.config.admin.user_id STRING {user}
 CONFIG proxy.config.exec_thread.autoconfig INT 0
 CONFIG proxy.config.exec_thread.limit INT 1
@@ -59,8 +59,8 @@ CONFIG proxy.config.crash_log_helper STRING NULL
 
 
 def render_compress(*, flush: bool) -> str:
-    """The text of the compress plugin's configuration."""
-    # The star is for a charset: the plugin matches the whole of Content-Type.
+    """Return the configuration of the compress plugin."""
+    # The star matches a charset, because the plugin compares the whole Content-Type.
     return f"""\
 cache false
 remove-accept-encoding true
@@ -79,8 +79,8 @@ ip_allow:
 """
 
 
-def _run_root(place: Workspace) -> str:
-    base = place.directory
+def _run_root(workspace: Workspace) -> str:
+    base = workspace.directory
     return f"""\
 prefix: {base}
 exec_prefix: {base}

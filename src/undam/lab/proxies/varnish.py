@@ -1,26 +1,38 @@
-"""Varnish as a plain relay. Default: streams."""
+"""Varnish as a plain relay. By default, it streams."""
 
 from __future__ import annotations
 
-from undam.lab.proxies.plan import LaunchPlan, Upstream, Workspace, inset, upstream_of
-from undam.lab.proxies.process import Proxy, start
+from undam.lab.proxies.plan import (
+    LaunchPlan,
+    UpstreamAddress,
+    Workspace,
+    indent_directives,
+    parse_upstream,
+)
+from undam.lab.proxies.process import RunningProxy, start
 
 
-def start_varnish(upstream: str, *, vcl_response: str = "", vcl_recv: str = "") -> Proxy:
-    """Start Varnish before ``upstream`` (``http://HOST:PORT``).
+def start_varnish(upstream: str, *, vcl_response: str = "", vcl_recv: str = "") -> RunningProxy:
+    """Start Varnish in front of ``upstream`` (``http://HOST:PORT``).
 
-    ``vcl_response`` are statements for ``vcl_backend_response`` (``set beresp.do_gzip = true;``),
-    ``vcl_recv`` for ``vcl_recv``.
+    ``vcl_response`` contains statements for ``vcl_backend_response``
+    (``set beresp.do_gzip = true;``), ``vcl_recv`` for ``vcl_recv``.
     """
-    origin = upstream_of(upstream)
+    origin = parse_upstream(upstream)
 
-    def plan(place: Workspace) -> LaunchPlan:
+    def plan(workspace: Workspace) -> LaunchPlan:
         return LaunchPlan(
             config=render(origin, vcl_response=vcl_response, vcl_recv=vcl_recv),
             config_name="default.vcl",
             arguments=(
-                *("-F", "-n", str(place.directory / "work"), "-a", f"127.0.0.1:{place.port}"),
-                *("-f", str(place.directory / "default.vcl")),
+                *(
+                    "-F",
+                    "-n",
+                    str(workspace.directory / "work"),
+                    "-a",
+                    f"127.0.0.1:{workspace.port}",
+                ),
+                *("-f", str(workspace.directory / "default.vcl")),
                 *("-s", "malloc,16m", "-T", "none"),
             ),
             folders=("work",),
@@ -29,8 +41,8 @@ def start_varnish(upstream: str, *, vcl_response: str = "", vcl_recv: str = "") 
     return start("varnish", plan, program="varnishd", version_flag="-V", accounts=("varnish",))
 
 
-def render(origin: Upstream, *, vcl_response: str = "", vcl_recv: str = "") -> str:
-    """The VCL; what is not asked for stays Varnish's own."""
+def render(origin: UpstreamAddress, *, vcl_response: str = "", vcl_recv: str = "") -> str:
+    """Return the VCL; options that are not given keep Varnish's defaults."""
     return f"""\
 vcl 4.1;
 
@@ -40,10 +52,10 @@ backend origin {{
 }}
 
 sub vcl_recv {{
-{inset(vcl_recv, 4)}\
+{indent_directives(vcl_recv, 4)}\
 }}
 
 sub vcl_backend_response {{
-{inset(vcl_response, 4)}\
+{indent_directives(vcl_response, 4)}\
 }}
 """
