@@ -25,7 +25,7 @@ _SAMPLE_S = 0.1
 
 @dataclass
 class Window:
-    """What arrived in one time window.
+    """Tokens that arrived in one time window.
 
     Attributes:
         ttft: from the request to the first content, in ms.

@@ -57,7 +57,7 @@ class ResponseFraming:
 
     @property
     def until_close(self) -> bool:
-        """Whether only the end of the connection ends the body."""
+        """Return whether only the end of the connection ends the body."""
         return self._parser is not None and self._parser.framing == "close"
 
     def receive_data(self, data: bytes) -> bytes:

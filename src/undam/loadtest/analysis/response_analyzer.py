@@ -69,7 +69,7 @@ class ApiContext:
         secrets: values that must not appear in messages.
 
     Raises:
-        KeyError: there is no API with this name.
+        KeyError: the API is unknown.
     """
 
     def __init__(

@@ -126,10 +126,10 @@ def run_load(
         RunFailed: a worker could not start.
         UsageError: no worker can start with these options.
     """
-    return _Run(pool, jobs, listener, stopping).run()
+    return _LoadRun(pool, jobs, listener, stopping).run()
 
 
-class _Run:
+class _LoadRun:
     def __init__(
         self,
         pool: WorkerPool,

@@ -35,7 +35,7 @@ class JobTemplate:
 
 
 def encode_requests(request: Request, target: Target, bodies: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Encode ``request`` once with each body, or as it is if there are no bodies.
+    """Encode ``request`` once with each body, or unchanged without bodies.
 
     Requests accept no compression unless the user set Accept-Encoding: compression would batch
     tokens, and `undam check` is the command that tests for it.

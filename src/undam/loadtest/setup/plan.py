@@ -57,7 +57,7 @@ class Load:
 
     @property
     def is_open(self) -> bool:
-        """Whether start times do not depend on responses."""
+        """Return whether start times are independent of responses."""
         return self.concurrency is None
 
     @property

@@ -69,7 +69,7 @@ class SloResult:
 
     @property
     def is_met(self) -> bool:
-        """Whether the objective is met; false if nothing was measured."""
+        """Return whether the objective is met; false if nothing was measured."""
         return self.value is not None and self.slo.holds(self.value)
 
     @property

@@ -196,12 +196,12 @@ class WorkerConnection:
 
     @property
     def uses_tls(self) -> bool:
-        """Whether received bytes must be decrypted."""
+        """Return whether received bytes must be decrypted."""
         return self._tls is not None
 
     @property
     def received_close_notify(self) -> bool:
-        """Whether the server has closed the TLS connection in good order."""
+        """Return whether the server has closed the TLS connection in good order."""
         return self._tls is not None and self._tls.closed
 
     def close(self, *, abort: bool = False) -> None:

@@ -58,7 +58,7 @@ class WorkerConnectionPool:
 
     @property
     def is_opening(self) -> bool:
-        """Whether connections are still being opened ahead."""
+        """Return whether connections are still being opened ahead."""
         return bool(self._opening)
 
     def open_ahead(self, count: int) -> None:

@@ -60,7 +60,7 @@ class BenchOptions:
 
     @property
     def is_open_loop(self) -> bool:
-        """Whether the options define an open loop (a trace of --prompts aside)."""
+        """Return whether the options define an open loop, apart from a trace in --prompts."""
         return self.rate is not None or self.find_max or "/s" in (self.sweep or "")
 
     def require_consistent(self) -> None:

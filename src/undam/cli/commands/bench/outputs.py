@@ -59,7 +59,7 @@ class OutputFiles:
 
     @property
     def needs_results(self) -> bool:
-        """Whether all request results are needed at the end of the run."""
+        """Return whether all request results are needed at the end of the run."""
         return self._options.html is not None
 
     def write(self, batch: Sequence[RequestResult]) -> None:

@@ -33,7 +33,7 @@ class LiveLine:
 
     @property
     def is_due(self) -> bool:
-        """Whether the line would be redrawn now; otherwise its text need not be composed."""
+        """Return whether the line would be redrawn now; if not, its text need not be composed."""
         return self._shown and time.monotonic() >= self._next
 
     def show(self, text: str) -> None:

@@ -41,7 +41,7 @@ class BenchResult:
 
     @property
     def is_client_late(self) -> bool:
-        """Whether the load generator was too slow for reliable results."""
+        """Return whether the load generator was too slow for reliable results."""
         return any(
             finding.code.startswith("UD90") and finding.severity is not Severity.INFO
             for finding in self.findings
@@ -49,12 +49,12 @@ class BenchResult:
 
     @property
     def meets_slos(self) -> bool:
-        """Whether all objectives are met."""
+        """Return whether all objectives are met."""
         return all(slo.is_met for slo in self.slos)
 
     @property
     def has_streams(self) -> bool:
-        """Whether any content was received."""
+        """Return whether any content was received."""
         return self.summary.events > 0
 
     @property

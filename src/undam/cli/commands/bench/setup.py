@@ -42,7 +42,7 @@ _DEFAULT_MODEL = "default"
 
 @dataclass(frozen=True, slots=True)
 class BenchSetup:
-    """What all runs of a load test have in common.
+    """Target, requests and secrets that all runs of a load test share.
 
     Args:
         options: options of an `undam check` of the same endpoint; they contain the secrets.
