@@ -1,4 +1,4 @@
-"""The three causes: what is planted is named, and nothing else; an orderly run is not accused."""
+"""Causes: simulated problems are found, nothing else is, and runs without problems have none."""
 
 from __future__ import annotations
 
@@ -36,34 +36,34 @@ def codes(client: LoadGeneratorStats | None = None, **settings: Any) -> list[str
         {"ttft": lambda rng: 0.4, "gap": lambda rng: 0.02, "events": lambda rng: 100},
     ],
 )
-def test_an_orderly_run_is_not_accused(settings: dict[str, Any], seed: int) -> None:
+def test_run_without_problems_has_no_findings(settings: dict[str, Any], seed: int) -> None:
     assert (
         codes(LoadGeneratorStats(cpu_percent=99.0, waited_percent=3.0), seed=seed, **settings) == []
     )
 
 
 @pytest.mark.parametrize("per_write", [2, 3, 4, 5, 6, 16, 20, 32])
-def test_events_sent_together_are_the_hops(per_write: int) -> None:
+def test_events_sent_together_are_attributed_to_the_hop(per_write: int) -> None:
     (found,) = findings(simulate(20, per_write=per_write, events=lambda _: 160))
     assert found.code == "UD113"
     assert f": {per_write} at a time" in found.message
     assert (found.severity is Severity.INFO) == (per_write <= 5)
 
 
-def test_short_answers_sent_together_have_no_size_to_tell() -> None:
+def test_short_responses_have_no_burst_size() -> None:
     (found,) = findings(simulate(20, per_write=4, events=lambda _: 7))
     assert (found.code, "an unknown number of bytes" in found.message) == ("UD113", True)
 
 
 @pytest.mark.parametrize("event_bytes", [30, 60, 170, 205, 250, 333, 600, 1000])
 @pytest.mark.parametrize("block", [4096, 8192])
-@pytest.mark.parametrize("uneven", [0, 20])
-def test_a_dam_is_told_by_its_bytes(event_bytes: int, block: int, uneven: int) -> None:
+@pytest.mark.parametrize("jitter", [0, 20])
+def test_buffer_is_detected_by_its_size(event_bytes: int, block: int, jitter: int) -> None:
     found = findings(
         simulate(
             10,
             block_bytes=block,
-            event_bytes=lambda rng: event_bytes + rng.randint(-uneven, uneven) // 2,
+            event_bytes=lambda rng: event_bytes + rng.randint(-jitter, jitter) // 2,
             events=lambda _: 8 * block // event_bytes,
         )
     )
@@ -71,14 +71,14 @@ def test_a_dam_is_told_by_its_bytes(event_bytes: int, block: int, uneven: int) -
     assert f"about {block} bytes" in found[0].message
 
 
-def test_an_answer_within_one_block_is_held_to_its_end() -> None:
+def test_response_smaller_than_the_buffer_is_held_to_the_end() -> None:
     assert codes(block_bytes=1 << 16) == ["UD101"]
-    # It came too soon to say so.
+    # The response is too fast for a conclusion.
     assert codes(block_bytes=1 << 16, ttft=lambda rng: 10.0, gap=lambda rng: 0.1) == []
     assert codes(block_bytes=1 << 16, events=lambda _: 7) == []
 
 
-def test_a_timer_is_told_by_its_rhythm() -> None:
+def test_timer_is_detected_by_its_rhythm() -> None:
     measured = [
         replace(one, reads=tuple(_through_timer(one.reads, 200_000_000)))
         for one in simulate(10, events=lambda _: 200, gap=lambda rng: 25 * rng.uniform(0.3, 1.7))
@@ -100,12 +100,12 @@ def _through_timer(reads: Any, period: int) -> Any:
     ("longest", "settings"),
     [(500, {}), (1100, {"per_write": 4}), (1100, {"gap": lambda rng: 100.0})],
 )
-def test_a_stall_is_the_servers(longest: float, settings: dict[str, Any]) -> None:
+def test_stall_is_attributed_to_the_server(longest: float, settings: dict[str, Any]) -> None:
     assert "UD502" in codes(stall_ms=longest, **settings)
     assert "UD502" not in codes(stall_ms=longest / 2.3, **settings)
 
 
-def test_one_stall_in_many_answers_is_a_remark() -> None:
+def test_one_stall_in_many_responses_is_info() -> None:
     measured = simulate(120)
     stalled = simulate(1, stall_ms=400)
     (found,) = findings([*measured, *stalled])
@@ -113,24 +113,24 @@ def test_one_stall_in_many_answers_is_a_remark() -> None:
     assert "in 1 of 121 answers" in found.message
 
 
-def test_waiting_for_a_block_is_no_stall() -> None:
-    # 4 KB in three segments each: most gaps are of microseconds, and each wait is of 400 ms.
-    cut = []
+def test_waiting_for_a_block_is_not_a_stall() -> None:
+    # Blocks of 4 KB in three segments: most gaps are microseconds, each wait is 400 ms.
+    segmented = []
     for one in simulate(20, per_write=20, events=lambda _: 200):
         reads = [
             read._replace(at_ns=read.at_ns + i * 20_000, events=n, slack_ns=20_000)
             for read in one.reads
             for i, n in enumerate((7, 7, 6))
         ]
-        cut.append(replace(one, reads=tuple(reads)))
-    assert [one.code for one in findings(cut)] == ["UD113"]
-    told = summarize(cut).to_json()
-    assert told["itl_ms"]["p50"] == pytest.approx(0.02, rel=1e-3), "what the kernel saw is told"
+        segmented.append(replace(one, reads=tuple(reads)))
+    assert [one.code for one in findings(segmented)] == ["UD113"]
+    result = summarize(segmented).to_json()
+    assert result["itl_ms"]["p50"] == pytest.approx(0.02, rel=1e-3), "gaps as in the kernel"
 
 
 @pytest.mark.parametrize("starved_ms", [30, 60, 200])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_starved_client_blames_only_itself(starved_ms: float, seed: int) -> None:
+def test_starved_load_generator_has_only_caveats(starved_ms: float, seed: int) -> None:
     found = findings(simulate(20, starved_ms=starved_ms, seed=seed), LoadGeneratorStats(workers=3))
     assert {one.code for one in found} <= {"UD907", "UD901"}
     assert found[0].code == "UD907"
@@ -139,7 +139,7 @@ def test_a_starved_client_blames_only_itself(starved_ms: float, seed: int) -> No
     assert found[0].fix.text == "--workers 6"
 
 
-def test_a_rare_lateness_only_moves_the_far_tail() -> None:
+def test_rare_lateness_affects_only_p999() -> None:
     measured = simulate(100)
     late = simulate(1, starved_ms=50, seed=9)
     (found,) = [one for one in findings([*measured, *late]) if one.code == "UD907"]
@@ -148,7 +148,7 @@ def test_a_rare_lateness_only_moves_the_far_tail() -> None:
     assert "UD907" not in [one.code for one in findings([*simulate(4000 // 64), *simulate(1)])]
 
 
-def test_a_first_token_that_may_have_waited_makes_the_ttft_uncertain() -> None:
+def test_slack_of_the_first_read_makes_the_ttft_uncertain() -> None:
     measured = [
         replace(one, stamped=False, reads=(one.reads[0]._replace(slack_ns=90_000_000),))
         for one in simulate(20, events=lambda _: 1)
@@ -158,20 +158,20 @@ def test_a_first_token_that_may_have_waited_makes_the_ttft_uncertain() -> None:
     assert "TTFT" in found[0].message
 
 
-def test_reads_without_stamps_are_in_doubt_by_how_seldom_we_looked() -> None:
-    blind = [replace(one, stamped=False) for one in simulate(20)]
-    assert [one.code for one in findings(blind)] == ["UD904"]
+def test_reads_without_timestamps_are_uncertain_by_their_slack() -> None:
+    unstamped = [replace(one, stamped=False) for one in simulate(20)]
+    assert [one.code for one in findings(unstamped)] == ["UD904"]
     slow = [replace(one, stamped=False) for one in simulate(20, starved_ms=15)]
     assert next(one.code for one in findings(slow)) == "UD907"
 
 
-def test_sending_late_is_told_with_what_it_cost() -> None:
+def test_late_sends_are_reported_with_their_effect() -> None:
     (found,) = findings(simulate(20, sent_late_ms=40))
     assert found.code == "UD908"
     assert (found.evidence["delay_ms"], found.evidence["shown_ms"]) != (None, None)
 
 
-def test_a_clock_that_went_back_is_told_and_spoils_no_figure() -> None:
+def test_clock_step_is_reported_and_does_not_change_metrics() -> None:
     measured = simulate(20)
     first = measured[0]
     back = first.reads[5]._replace(at_ns=first.reads[5].at_ns - 10**9)
@@ -181,13 +181,13 @@ def test_a_clock_that_went_back_is_told_and_spoils_no_figure() -> None:
     assert [one.code for one in found] == ["UD903"]
     assert found[0].evidence["step_ms"] == pytest.approx(-2500, rel=0.5)
     summary = summarize(measured)
-    assert summary.backwards == 2
+    assert summary.clock_steps_back == 2
     assert summary.times("itl").count == 19 * 63
     assert codes(LoadGeneratorStats(step_ns=-30_000_000)) == ["UD903"]
     assert codes(LoadGeneratorStats(waited_percent=35.0)) == ["UD909"]
 
 
-def test_failures_are_told_by_kind_and_doubts_come_first() -> None:
+def test_failures_are_listed_by_kind_after_caveats() -> None:
     kinds = [f"status-{code}" for code in range(500, 507)]
     failing = dict.fromkeys(range(9), Outcome.ERROR) | {9: Outcome.INCOMPLETE}
     measured = [
@@ -197,19 +197,18 @@ def test_failures_are_told_by_kind_and_doubts_come_first() -> None:
     found = findings(measured)
     assert [one.code[:3] for one in found[-2:]] == ["UD6", "UD6"]
     assert found[0].code == "UD907"
-    said = found[-2].message
-    assert said == (
+    assert found[-2].message == (
         "9 of 20 requests failed: 2 unknown, 1 status-500, 1 status-501, 1 status-502, "
         "1 status-503, 3 others"
     )
     assert found[-1].message.endswith("1 reset")
 
 
-def test_tokens_of_one_event_are_the_engines() -> None:
+def test_several_tokens_per_event_are_attributed_to_the_engine() -> None:
     several = [replace(one, tokens=256) for one in simulate(20)]
     assert [one.code for one in findings(several)] == ["UD501"]
 
 
-def test_nothing_says_nothing() -> None:
+def test_no_requests_have_no_findings() -> None:
     assert find_causes(summarize([])) == []
     assert codes(failing=dict.fromkeys(range(20), Outcome.ABANDONED)) == []

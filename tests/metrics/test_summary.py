@@ -1,11 +1,11 @@
-"""The summary: what is counted and what is not, exact merging, and the JSON that others rely on."""
+"""Summary: what is counted, exact merging, and the JSON contract."""
 
 from __future__ import annotations
 
 import json
 import pickle
 import random
-from dataclasses import replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -15,13 +15,38 @@ from hypothesis import strategies as st
 
 from support.load_test_model import MS, START_NS, simulate
 from undam.metrics import TIMES, LoadGeneratorStats, Summary, summarize
+from undam.metrics.aggregate import Aggregate
 from undam.metrics.gaps import extract_gaps
-from undam.metrics.pattern import MeanAndSpread
+from undam.metrics.merging import SUM, merge_fields, merge_rule
+from undam.metrics.pattern import BurstPattern, MeanAndSpread
+from undam.metrics.time_buckets import Block, TimeBucket
 from undam.record import ContentRead, Outcome, RequestResult
 from undam.timing import quantile
 
 PERCENTILES = ["p50", "p90", "p95", "p99", "p99.9"]
-MIXED = [
+
+
+def _unusual() -> list[RequestResult]:
+    """Return requests that set the remaining fields."""
+    plain, empty, stepped, refused, whole = (
+        replace(one, number=90 + i) for i, one in enumerate(simulate(5, seed=5))
+    )
+    near = plain.reads[0]._replace(at_ns=plain.reads[0].at_ns + 10_000)
+    back = stepped.reads[5]._replace(at_ns=stepped.reads[5].at_ns - 10**9)
+    return [
+        replace(plain, tokens=70, heartbeats=3, empties=2),
+        replace(plain, number=95, reads=(plain.reads[0], near, *plain.reads[1:])),
+        replace(empty, reads=()),
+        replace(stepped, reads=(*stepped.reads[:5], back, *stepped.reads[6:])),
+        replace(
+            refused, reads=(), outcome=Outcome.ERROR, kind="status-429", retry_after_s=2.0,
+            status=429,
+        ),
+        replace(whole, reads=(whole.reads[-1]._replace(events=64),)),
+    ]  # fmt: skip
+
+
+USUAL = [
     *simulate(
         30, per_write=3, failing={2: Outcome.ERROR, 5: Outcome.INCOMPLETE, 7: Outcome.ABANDONED}
     ),
@@ -33,25 +58,26 @@ MIXED = [
         for one in simulate(5, stall_ms=400, seed=4)
     ),
 ]
+MIXED = [*USUAL, *_unusual()]
 
 
 def _one(*reads: tuple[int, int, int], **more: Any) -> RequestResult:
-    """A request of (ms, slack in ms, events) reads."""
-    known: dict[str, Any] = {
+    """Return a request with reads of (ms, slack in ms, events)."""
+    fields: dict[str, Any] = {
         "number": 0, "worker": 0, "intended_ns": START_NS, "started_ns": START_NS,
         "ended_ns": START_NS + 10_000 * MS, "outcome": Outcome.COMPLETE, "status": 200,
         "reads": tuple(ContentRead(START_NS + at * MS, slack * MS, 0, n) for at, slack, n in reads),
     }  # fmt: skip
-    return RequestResult(**{**known, **more})
+    return RequestResult(**{**fields, **more})
 
 
-def test_exact_gaps_are_the_percentiles_of_a_sorted_list() -> None:
+def test_percentiles_of_exact_gaps_equal_those_of_a_sorted_list() -> None:
     measured = simulate(40)
-    told = summarize(measured).to_json()
+    result = summarize(measured).to_json()
     gaps = sorted(b.at_ns - a.at_ns for one in measured for a, b in pairwise(one.reads))
     ttft = sorted(one.ttft_ns or 0 for one in measured)
     for name, values in (("itl_ms", gaps), ("ttft_ms", ttft)):
-        row = told[name]
+        row = result[name]
         assert row["count"] == len(values)
         assert row["min"] == round(values[0] / 1e6, 6)
         assert row["max"] == round(values[-1] / 1e6, 6)
@@ -59,125 +85,134 @@ def test_exact_gaps_are_the_percentiles_of_a_sorted_list() -> None:
         for key in PERCENTILES:
             exact = quantile(values, float(key[1:]) / 100) / 1e6
             assert exact - 1e-6 <= row[key] <= exact * 1.00013
-    assert told["itl_ms"]["bounded"] == told["client"]["uncertain_gaps"] == 0
-    assert told["itl_ms"]["lowest"] == told["itl_ms"]["highest"]
+    assert result["itl_ms"]["bounded"] == result["client"]["uncertain_gaps"] == 0
+    assert result["itl_ms"]["lowest"] == result["itl_ms"]["highest"]
 
 
 @given(st.lists(st.integers(0, 3), min_size=len(MIXED), max_size=len(MIXED)))
 @settings(max_examples=4, deadline=None)
-def test_merged_workers_are_as_one(workers: list[int]) -> None:
+def test_merged_workers_equal_one_worker(workers: list[int]) -> None:
     parts = [Summary() for _ in range(4)]
     for worker, one in zip(workers, MIXED, strict=True):
         parts[worker].add(one)
     merged = Summary()
     for part in parts:
         merged.merge(pickle.loads(pickle.dumps(part)))
-    told = merged.to_json()
-    assert told == summarize(MIXED).to_json()
-    assert told == summarize(random.Random(str(workers)).sample(MIXED, len(MIXED))).to_json()
+    result = merged.to_json()
+    assert result == summarize(MIXED).to_json()
+    assert result == summarize(random.Random(str(workers)).sample(MIXED, len(MIXED))).to_json()
 
 
-def test_the_contract_is_kept() -> None:
+def test_json_contract() -> None:
     client = LoadGeneratorStats(workers=2, cpu_percent=41.0)
-    told = summarize(MIXED).to_json(client, about={"url": "http://x"})
-    assert json.loads(json.dumps(told)) == told
-    assert (told["schema"], told["command"], told["url"]) == (1, "bench", "http://x")
+    result = summarize(MIXED).to_json(client, about={"url": "http://x"})
+    assert json.loads(json.dumps(result)) == result
+    assert (result["schema"], result["command"], result["url"]) == (1, "bench", "http://x")
     for name in TIMES:
-        assert set(told[f"{name}_ms"]) >= {"count", "min", "mean", *PERCENTILES, "max"}
+        assert set(result[f"{name}_ms"]) >= {"count", "min", "mean", *PERCENTILES, "max"}
         for low, high in pairwise(["min", *PERCENTILES, "max"]):
-            assert told[f"{name}_ms"][low] <= told[f"{name}_ms"][high]
+            assert result[f"{name}_ms"][low] <= result[f"{name}_ms"][high]
     for key in ("events_per_second", "tokens_per_second", "requests_per_second"):
-        assert told[key] > 0
-    assert set(told["events_per_read"]) == {"p50", "p99", "max"}
-    assert {"clock", "late_ms_p99", "uncertain_gaps", "cpu_percent"} <= set(told["client"])
-    assert (told["client"]["cpu_percent"], told["client"]["workers"]) == (41.0, 2)
-    assert told["stalls"] >= 5
-    assert [one["after_events"] for one in told["longest_gaps"]].count(32) >= 5
-    assert sum(row[4] for row in told["timeline"]["rows"]) == told["events"]
-    assert sum(row[2] for row in told["timeline"]["rows"]) == told["requests"]
-    assert sum(row["requests"] for row in told["blocks"]["rows"]) == told["requests"]
+        assert result[key] > 0
+    assert set(result["events_per_read"]) == {"p50", "p99", "max"}
+    assert {"clock", "late_ms_p99", "uncertain_gaps", "cpu_percent"} <= set(result["client"])
+    assert (result["client"]["cpu_percent"], result["client"]["workers"]) == (41.0, 2)
+    assert result["stalls"] >= 5
+    assert [one["after_events"] for one in result["longest_gaps"]].count(32) >= 5
+    assert sum(row[4] for row in result["timeline"]["rows"]) == result["events"]
+    assert sum(row[2] for row in result["timeline"]["rows"]) == result["requests"]
+    assert sum(row["requests"] for row in result["blocks"]["rows"]) == result["requests"]
 
 
-def test_what_does_not_count_is_counted_apart() -> None:
-    told = summarize(MIXED).to_json()
-    assert (told["warmup"], told["abandoned"], told["errors"], told["incomplete"]) == (5, 1, 1, 1)
-    assert told["requests"] == len(MIXED) - 6
-    assert told["e2e_ms"]["count"] == told["complete"] == told["requests"] - 2
-    assert told["ttft_ms"]["count"] == told["requests"] - 1
-    assert told["errors_by_kind"] == told["incomplete_by_kind"] == {"reset": 1}
-    assert told["failed_by_status"] == {"200": 2}
-    assert told["messages"] == {"reset": "reset by the peer"}
-    assert all(one["outcome"] != "error" for one in told["slowest"])
-    assert len(told["slowest"]) == 20
+def test_excluded_requests_are_counted_separately() -> None:
+    result = summarize(USUAL).to_json()
+    assert (result["warmup"], result["abandoned"], result["errors"], result["incomplete"]) == (
+        5,
+        1,
+        1,
+        1,
+    )
+    assert result["requests"] == len(USUAL) - 6
+    assert result["e2e_ms"]["count"] == result["complete"] == result["requests"] - 2
+    assert result["ttft_ms"]["count"] == result["requests"] - 1
+    assert result["errors_by_kind"] == result["incomplete_by_kind"] == {"reset": 1}
+    assert result["failed_by_status"] == {"200": 2}
+    assert result["messages"] == {"reset": "reset by the peer"}
+    assert all(one["outcome"] != "error" for one in result["slowest"])
+    assert len(result["slowest"]) == 20
 
 
-def test_a_run_without_requests_is_null_and_not_zero() -> None:
-    told = Summary().to_json()
-    assert told["ttft_ms"]["p50"] is told["itl_ms"]["mean"] is told["e2e_ms"]["max"] is None
-    assert told["client"]["late_ms_p99"] is told["events_per_read"]["p50"] is None
-    assert (told["duration_s"], told["events_per_second"], told["findings"]) == (0, 0, [])
-    assert told["tokens_from"] == "events"
+def test_run_without_requests_has_null_metrics() -> None:
+    result = Summary().to_json()
+    assert result["ttft_ms"]["p50"] is result["itl_ms"]["mean"] is result["e2e_ms"]["max"] is None
+    assert result["client"]["late_ms_p99"] is result["events_per_read"]["p50"] is None
+    assert (result["duration_s"], result["events_per_second"], result["findings"]) == (0, 0, [])
+    assert result["tokens_from"] == "events"
 
 
-def test_gaps_inside_a_write_are_bounded_and_no_zero() -> None:
-    # Four at a time, seen the moment they came.
+def test_gaps_inside_a_write_are_bounded_instead_of_zero() -> None:
+    # Four events per read, read at once.
     summary = summarize([_one((100, 1, 4), (180, 1, 4), (260, 1, 4))])
-    told = summary.to_json()
-    assert (told["itl_ms"]["count"], told["itl_ms"]["min"]) == (2, 80.0)
-    assert told["itl_ms"]["bounded"] == 9
-    assert told["itl_ms"]["bounded_ms_p99"] == 1.0
-    assert told["events_per_read"] == {"p50": 4, "p99": 4, "max": 4}
-    assert told["client"]["uncertain_gaps"] == 0
+    result = summary.to_json()
+    assert (result["itl_ms"]["count"], result["itl_ms"]["min"]) == (2, 80.0)
+    assert result["itl_ms"]["bounded"] == 9
+    assert result["itl_ms"]["bounded_ms_p99"] == 1.0
+    assert result["events_per_read"] == {"p50": 4, "p99": 4, "max": 4}
+    assert result["client"]["uncertain_gaps"] == 0
 
 
-def test_gaps_that_our_lateness_hides_are_spread_and_bounded() -> None:
-    # Two in a read that was looked for 30 ms too late, 40 ms after the one before.
-    told = summarize([_one((100, 0, 1), (120, 0, 1), (160, 30, 2), (180, 0, 1))]).to_json()
-    itl = told["itl_ms"]
-    assert told["client"]["uncertain_gaps"] == 2
+def test_gaps_hidden_by_lateness_have_estimates_and_bounds() -> None:
+    # Two events in a read with 30 ms slack, 40 ms after the read before.
+    result = summarize([_one((100, 0, 1), (120, 0, 1), (160, 30, 2), (180, 0, 1))]).to_json()
+    itl = result["itl_ms"]
+    assert result["client"]["uncertain_gaps"] == 2
     assert itl["count"] == 4
-    assert itl["mean"] == 20.0, "they add up to what was seen"
+    assert itl["mean"] == 20.0, "the sum of the gaps is kept"
     assert (itl["min"], itl["max"]) == (15.0, 25.0)
     assert (itl["lowest"]["min"], itl["lowest"]["p50"]) == (0.0, pytest.approx(10, rel=1e-4))
     assert itl["highest"]["max"] == 40.0
-    assert told["events_per_read"]["max"] == 1, "not the hop's doing"
+    assert result["events_per_read"]["max"] == 1, "uncertain reads are excluded"
 
 
-def test_a_slack_that_is_large_but_proves_a_burst_only_blurs_the_gap() -> None:
-    told = summarize([_one((100, 0, 1), (200, 20, 5), (300, 20, 5))]).to_json()
-    assert (told["client"]["uncertain_gaps"], told["itl_ms"]["bounded"]) == (0, 8)
-    assert told["itl_ms"]["lowest"]["min"] == 80.0
-    assert told["itl_ms"]["p50"] == 100.0
+def test_burst_with_large_slack_makes_only_its_gap_inexact() -> None:
+    result = summarize([_one((100, 0, 1), (200, 20, 5), (300, 20, 5))]).to_json()
+    assert (result["client"]["uncertain_gaps"], result["itl_ms"]["bounded"]) == (0, 8)
+    assert result["itl_ms"]["lowest"]["min"] == 80.0
+    assert result["itl_ms"]["p50"] == 100.0
 
 
-def test_a_first_read_that_waited_hides_its_gaps() -> None:
-    flow = extract_gaps(_one((100, 90, 3), (120, 0, 1)))
-    assert (flow.hidden, flow.blurred) == (2, [(0, 30 * MS, 90 * MS, 2)])
+def test_first_read_with_large_slack_hides_its_gaps() -> None:
+    gaps = extract_gaps(_one((100, 90, 3), (120, 0, 1)))
+    assert (gaps.uncertain, gaps.intervals) == (2, [(0, 30 * MS, 90 * MS, 2)])
     alone = extract_gaps(_one((900, 10, 3)))
-    assert (alone.hidden, alone.together) == (0, [(2, 10 * MS)])
-    assert extract_gaps(_one((900, 10, 3), started_ns=None)).together == [(2, 10 * MS)]
+    assert (alone.uncertain, alone.batched) == (0, [(2, 10 * MS)])
+    assert extract_gaps(_one((900, 10, 3), started_ns=None)).batched == [(2, 10 * MS)]
 
 
-def test_tokens_are_the_servers_where_it_tells_them() -> None:
-    told = _one((100, 0, 1), (200, 0, 1), tokens=11)
-    untold = replace(told, tokens=None)
-    assert summarize([told]).to_json()["tpot_ms"]["max"] == 10.0
-    assert summarize([untold]).to_json()["tpot_ms"]["max"] == 100.0
+def test_tokens_are_from_usage_if_the_server_reports_it() -> None:
+    with_usage = _one((100, 0, 1), (200, 0, 1), tokens=11)
+    without_usage = replace(with_usage, tokens=None)
+    assert summarize([with_usage]).to_json()["tpot_ms"]["max"] == 10.0
+    assert summarize([without_usage]).to_json()["tpot_ms"]["max"] == 100.0
     rows = [
-        ([told], "usage", 11),
-        ([untold], "events", 2),
-        ([told, untold], "usage, else events", 13),
+        ([with_usage], "usage", 11),
+        ([without_usage], "events", 2),
+        ([with_usage, without_usage], "usage, else events", 13),
     ]
-    for measured, source, tokens in rows:
-        row = summarize(measured).to_json()
+    for results, source, tokens in rows:
+        row = summarize(results).to_json()
         assert (row["tokens_from"], row["tokens"]) == (source, tokens)
 
 
-def test_what_has_no_content_or_no_sense_is_no_figure() -> None:
+def test_missing_and_inconsistent_values_are_excluded() -> None:
     silent = _one(started_ns=None)
-    told = summarize([silent]).to_json()
-    assert (told["without_content"], told["e2e_ms"]["count"], told["ttft_ms"]["count"]) == (1, 1, 0)
-    assert told["slowest"][0]["ttft_ms"] is told["slowest"][0]["send_delay_ms"] is None
+    result = summarize([silent]).to_json()
+    assert (result["without_content"], result["e2e_ms"]["count"], result["ttft_ms"]["count"]) == (
+        1,
+        1,
+        0,
+    )
+    assert result["slowest"][0]["ttft_ms"] is result["slowest"][0]["send_delay_ms"] is None
     cut = replace(silent, outcome=Outcome.INCOMPLETE)
     assert summarize([cut]).to_json()["without_content"] == 0
     backwards = _one((100, 0, 1), ended_ns=START_NS - MS)
@@ -188,27 +223,68 @@ def test_what_has_no_content_or_no_sense_is_no_figure() -> None:
     assert one_read["tpot_ms"]["count"] == 0
 
 
-def test_retry_after_is_told() -> None:
+def test_retry_after_is_reported() -> None:
     refused = [
         _one(outcome=Outcome.ERROR, kind="status-429", status=429, retry_after_s=wait)
         for wait in (2.0, 30.0, None)
     ]
-    told = summarize([*refused, _one(outcome=Outcome.ERROR, kind="refused", status=None)]).to_json()
-    assert told["retry_after"] == {"count": 2, "min_s": 2.0, "max_s": 30.0}
-    assert told["errors_by_kind"] == {"refused": 1, "status-429": 3}
-    assert told["failed_by_status"] == {"429": 3}
+    result = summarize(
+        [*refused, _one(outcome=Outcome.ERROR, kind="refused", status=None)]
+    ).to_json()
+    assert result["retry_after"] == {"count": 2, "min_s": 2.0, "max_s": 30.0}
+    assert result["errors_by_kind"] == {"refused": 1, "status-429": 3}
+    assert result["failed_by_status"] == {"429": 3}
 
 
-def test_memory_and_the_json_do_not_grow_with_the_run() -> None:
+def test_size_of_the_json_is_bounded() -> None:
     sizes = []
     for requests in (300, 1200):
-        told = summarize(simulate(requests, events=lambda _: 12)).to_json()
-        del told["histograms"]
-        sizes.append(len(json.dumps(told)))
-        assert len(told["blocks"]["rows"]) <= 64
-        assert len(told["timeline"]["rows"]) <= 200
+        result = summarize(simulate(requests, events=lambda _: 12)).to_json()
+        del result["histograms"]
+        sizes.append(len(json.dumps(result)))
+        assert len(result["blocks"]["rows"]) <= 64
+        assert len(result["timeline"]["rows"]) <= 200
     assert sizes[1] < 2.5 * sizes[0]
 
 
-def test_the_spread_of_nothing_is_endless() -> None:
+def test_spread_without_values_is_infinite() -> None:
     assert (MeanAndSpread().mean, MeanAndSpread().spread) == (0.0, float("inf"))
+
+
+def _mergeable_classes() -> list[type]:
+    return [Aggregate, BurstPattern, MeanAndSpread, Block, TimeBucket]
+
+
+@pytest.mark.parametrize("cls", _mergeable_classes())
+def test_every_field_has_a_merge_rule(cls: type) -> None:
+    for one in fields(cls):
+        assert callable(merge_rule(one)), one.name
+
+
+def test_field_without_a_merge_rule_cannot_be_merged() -> None:
+    @dataclass
+    class Forgetful:
+        kept: int = field(default=0, metadata=SUM)
+        forgotten: int = 0
+
+    with pytest.raises(KeyError):
+        merge_fields(Forgetful(), Forgetful())
+
+
+def test_the_sample_sets_every_field() -> None:
+    # Otherwise test_merged_workers_equal_one_worker would not check the field.
+    empty, full = Summary(), summarize(MIXED)
+    for one, other in ((empty, full), (empty.pattern, full.pattern)):
+        equal = [
+            part.name
+            for part in fields(one)
+            if pickle.dumps(getattr(one, part.name)) == pickle.dumps(getattr(other, part.name))
+        ]
+        assert equal == []
+
+
+@pytest.mark.parametrize("name", [one.name for one in fields(Aggregate)])
+def test_merging_changes_every_field(name: str) -> None:
+    merged, full = Summary(), summarize(MIXED)
+    merged.merge(pickle.loads(pickle.dumps(full)))
+    assert pickle.dumps(getattr(merged, name)) != pickle.dumps(getattr(Summary(), name))

@@ -1,4 +1,4 @@
-"""Requests as measured in, figures out: percentiles, causes in words, comparisons. No I/O."""
+"""Metrics of load tests: request results in; percentiles, causes and comparisons out. No I/O."""
 
 from undam.metrics.aggregate import Aggregate, LongGap
 from undam.metrics.causes import find_causes

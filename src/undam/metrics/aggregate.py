@@ -1,7 +1,7 @@
-"""The running sums of a load test: measured requests in, histograms and counts out.
+"""Aggregate of a load test: request results in, histograms and counts out.
 
-Merging is exact: the sums of several workers are those of one that measured all. Memory is bounded
-by the histograms' resolution, not by the number of requests.
+Merging is exact: the merged aggregates of several workers equal the aggregate of one that measured
+all requests. Memory is bounded by the resolution of the histograms, not by the number of requests.
 """
 
 from __future__ import annotations
@@ -13,38 +13,48 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
-from undam.metrics.gaps import ResponseGaps, extract_gaps, is_blurred
+from undam.metrics.gaps import ResponseGaps, extract_gaps, needs_interval
 from undam.metrics.interval_histogram import IntervalHistogram
-from undam.metrics.pattern import Pattern
+from undam.metrics.merging import (
+    COUNTS,
+    EARLIEST,
+    LATEST,
+    MAXIMUM,
+    MERGED,
+    SUM,
+    merge_fields,
+    merged_by,
+)
+from undam.metrics.pattern import BurstPattern
 from undam.metrics.sections import Sections
 from undam.metrics.time_buckets import Block, TimeBucket
 from undam.record import Outcome, RequestResult
 from undam.timing import Histogram
 
 SLOWEST = 20
-"""Requests kept whole for the waterfall."""
+"""Number of slowest requests kept for the waterfall."""
 
-PAUSES = 20
-"""Longest gaps kept with their place."""
+LONG_GAPS = 20
+"""Number of longest gaps kept with their position."""
 
-PAUSE_NS = 250_000_000
-"""No shorter gap is ever a stall: a reader does not take it for one."""
+MIN_STALL_NS = 250_000_000
+"""Shorter gaps are never stalls: readers do not notice them."""
 
-# 0.003 % for what comes once a request, 0.012 % for gaps: both far below 0.1 ms.
+# 0.003 % for values recorded once per request, 0.012 % for gaps: both far below 0.1 ms.
 _FINE = partial(Histogram, bits=16)
 _FINE_GAPS = partial(Histogram, bits=14)
-# 0.1 %, for what is only judged.
+# 0.1 %, for values that are only compared with a limit.
 _ROUGH = partial(Histogram, bits=11)
 
-# So many sections are enough for an interval and few enough for a file.
-_LOTS = 64
-_MOMENTS = 200
-# A millisecond, the narrowest column of a timeline.
-_MOMENT_SHIFT = 20
+# Enough blocks for a confidence interval, and few enough for a file.
+_BLOCKS = 64
+_TIME_BUCKETS = 200
+# About a millisecond, the narrowest column of a timeline.
+_TIME_BUCKET_SHIFT = 20
 
 
 class LongGap(NamedTuple):
-    """A long gap and its place."""
+    """Long gap and its position."""
 
     gap_ns: int
     number: int
@@ -52,126 +62,168 @@ class LongGap(NamedTuple):
     at_ns: int
 
 
+Messages = dict[str, tuple[int, str]]
+
+
+def _first_messages(mine: Messages, theirs: Messages) -> Messages:
+    for kind, numbered in theirs.items():
+        mine[kind] = min(numbered, mine.get(kind, numbered))
+    return mine
+
+
+def _slowest(mine: list[RequestResult], theirs: Iterable[RequestResult]) -> list[RequestResult]:
+    for one in theirs:
+        insort(mine, one, key=lambda m: (m.intended_ns - m.ended_ns, m.number, m.worker))
+        del mine[SLOWEST:]
+    return mine
+
+
+def _longest(mine: list[LongGap], theirs: Iterable[LongGap]) -> list[LongGap]:
+    for gap in theirs:
+        insort(mine, gap, key=lambda p: (-p.gap_ns, p.number))
+        del mine[LONG_GAPS:]
+    return mine
+
+
 @dataclass(slots=True, eq=False)
 class Aggregate:
-    """All that the figures of a run are made of; times in ns.
+    """Everything that the metrics of a run are computed from; times in ns.
 
-    Warm-up and abandoned requests are counted and left out of everything else. Failed ones count
-    in the outcomes, statuses and the send delay; incomplete ones also in TTFT and ITL.
+    Warm-up and abandoned requests are counted and excluded from everything else. Failed requests
+    are part of the outcomes, statuses and send delay; incomplete ones also of TTFT and ITL.
 
     Attributes:
-        first_ns: when the first request was due. ``last_ns``: when the last was over.
-        outcomes: requests by how they ended.
-        kinds: failures by outcome and kind. ``statuses``: failures by their response's status.
-        messages: of each kind of failure, the first in the plan with its message.
-        asked_again: what ``Retry-After`` asked for.
-        events: of all answers; ``untold_events``: of those whose server told no ``tokens``.
-        without_content: complete answers without any.
-        unstamped: requests with a read that bore no kernel stamp.
-        backwards: requests in which the clock was set back; ``back_ns``: by how much, at the most.
-        uncertain: gaps that this program's lateness hides.
-        bounded: gaps in reads whose events the hop sent together, by how long they can be.
-        within: gaps between the reads of one burst.
-        longest: the longest gap of each answer.
-        ttft_from_sent: as TTFT, from when the request left.
-        slowest: the requests that took longest, and ``pauses`` the longest gaps; worst first.
+        first_ns: intended start of the first request.
+        last_ns: end of the last request.
+        outcomes: number of requests by outcome.
+        failure_kinds: number of failures by outcome and kind.
+        failure_statuses: number of failures by status of their response.
+        failure_messages: for each kind of failure, the first one in the plan with its message.
+        retry_after: requested waiting times (``Retry-After``).
+        events: content events of all responses.
+        events_without_usage: content events of the responses whose server reported no usage.
+        tokens: tokens of the responses whose server reported usage.
+        without_content: complete responses without content.
+        unstamped: requests with a read that has no kernel timestamp.
+        clock_steps_back: requests during which the clock was set back.
+        max_step_back_ns: largest step back of the clock.
+        uncertain_gaps: gaps hidden by lateness of the load generator.
+        batched_gaps: upper bounds of gaps inside reads whose events the hop sent together.
+        within_bursts: gaps between the reads of one burst.
+        longest_gaps: longest gap of each response.
+        ttft_from_sent: TTFT measured from the actual start.
+        read_lateness: how long each read waited for the load generator.
+        slowest: slowest requests, slowest first.
+        long_gaps: longest gaps, longest first.
     """
 
-    warmup: int = 0
-    first_ns: int | None = None
-    last_ns: int | None = None
-    outcomes: Counter[Outcome] = field(default_factory=Counter)
-    kinds: Counter[tuple[Outcome, str]] = field(default_factory=Counter)
-    statuses: Counter[int] = field(default_factory=Counter)
-    messages: dict[str, tuple[int, str]] = field(default_factory=dict)
-    asked_again: Histogram = field(default_factory=_ROUGH)
-    events: int = 0
-    untold_events: int = 0
-    tokens: int = 0
-    empties: int = 0
-    heartbeats: int = 0
-    without_content: int = 0
-    unstamped: int = 0
-    backwards: int = 0
-    back_ns: int = 0
-    uncertain: int = 0
-    ttft: IntervalHistogram = field(default_factory=partial(IntervalHistogram, bits=16))
-    itl: IntervalHistogram = field(default_factory=partial(IntervalHistogram, bits=14))
-    tpot: Histogram = field(default_factory=_FINE)
-    e2e: Histogram = field(default_factory=_FINE)
-    send_delay: Histogram = field(default_factory=_FINE)
-    ttft_from_sent: Histogram = field(default_factory=_FINE)
-    within: Histogram = field(default_factory=_FINE_GAPS)
-    bounded: Histogram = field(default_factory=_ROUGH)
-    late: Histogram = field(default_factory=_ROUGH)
-    longest: Histogram = field(default_factory=_FINE_GAPS)
-    per_read: Histogram = field(default_factory=_ROUGH)
-    pattern: Pattern = field(default_factory=Pattern)
-    blocks: Sections[Block] = field(default_factory=lambda: Sections(Block, most=_LOTS))
-    time_buckets: Sections[TimeBucket] = field(
-        default_factory=lambda: Sections(TimeBucket, most=_MOMENTS, shift=_MOMENT_SHIFT)
+    warmup: int = field(default=0, metadata=SUM)
+    first_ns: int | None = field(default=None, metadata=EARLIEST)
+    last_ns: int | None = field(default=None, metadata=LATEST)
+    outcomes: Counter[Outcome] = field(default_factory=Counter, metadata=COUNTS)
+    failure_kinds: Counter[tuple[Outcome, str]] = field(default_factory=Counter, metadata=COUNTS)
+    failure_statuses: Counter[int] = field(default_factory=Counter, metadata=COUNTS)
+    failure_messages: Messages = field(default_factory=dict, metadata=merged_by(_first_messages))
+    retry_after: Histogram = field(default_factory=_ROUGH, metadata=MERGED)
+    events: int = field(default=0, metadata=SUM)
+    events_without_usage: int = field(default=0, metadata=SUM)
+    tokens: int = field(default=0, metadata=SUM)
+    empties: int = field(default=0, metadata=SUM)
+    heartbeats: int = field(default=0, metadata=SUM)
+    without_content: int = field(default=0, metadata=SUM)
+    unstamped: int = field(default=0, metadata=SUM)
+    clock_steps_back: int = field(default=0, metadata=SUM)
+    max_step_back_ns: int = field(default=0, metadata=MAXIMUM)
+    uncertain_gaps: int = field(default=0, metadata=SUM)
+    ttft: IntervalHistogram = field(
+        default_factory=partial(IntervalHistogram, bits=16), metadata=MERGED
     )
-    slowest: list[RequestResult] = field(default_factory=list)
-    pauses: list[LongGap] = field(default_factory=list)
+    itl: IntervalHistogram = field(
+        default_factory=partial(IntervalHistogram, bits=14), metadata=MERGED
+    )
+    tpot: Histogram = field(default_factory=_FINE, metadata=MERGED)
+    e2e: Histogram = field(default_factory=_FINE, metadata=MERGED)
+    send_delay: Histogram = field(default_factory=_FINE, metadata=MERGED)
+    ttft_from_sent: Histogram = field(default_factory=_FINE, metadata=MERGED)
+    within_bursts: Histogram = field(default_factory=_FINE_GAPS, metadata=MERGED)
+    batched_gaps: Histogram = field(default_factory=_ROUGH, metadata=MERGED)
+    read_lateness: Histogram = field(default_factory=_ROUGH, metadata=MERGED)
+    longest_gaps: Histogram = field(default_factory=_FINE_GAPS, metadata=MERGED)
+    events_per_read: Histogram = field(default_factory=_ROUGH, metadata=MERGED)
+    pattern: BurstPattern = field(default_factory=BurstPattern, metadata=MERGED)
+    blocks: Sections[Block] = field(
+        default_factory=lambda: Sections(Block, most=_BLOCKS), metadata=MERGED
+    )
+    time_buckets: Sections[TimeBucket] = field(
+        default_factory=lambda: Sections(TimeBucket, most=_TIME_BUCKETS, shift=_TIME_BUCKET_SHIFT),
+        metadata=MERGED,
+    )
+    slowest: list[RequestResult] = field(default_factory=list, metadata=merged_by(_slowest))
+    long_gaps: list[LongGap] = field(default_factory=list, metadata=merged_by(_longest))
 
     @property
     def requests(self) -> int:
-        """Those that count: complete, incomplete and failed."""
+        """Number of complete, incomplete and failed requests."""
         return self.outcomes.total() - self.outcomes[Outcome.ABANDONED]
 
     @property
     def duration_ns(self) -> int:
-        """From when the first request was due to when the last was over; 0 without any."""
+        """Time from the first intended start to the last end; 0 without requests."""
         if self.first_ns is None or self.last_ns is None:
             return 0
         return max(0, self.last_ns - self.first_ns)
 
+    def merge(self, other: Aggregate) -> None:
+        """Add the requests of ``other``."""
+        merge_fields(self, other)
+
+    def add_all(self, results: Iterable[RequestResult]) -> None:
+        """Add several requests."""
+        for one in results:
+            self.add(one)
+
     def add(self, one: RequestResult) -> None:
-        """Take one request, in any order."""
+        """Add one request; the order of requests does not matter."""
         if one.warmup:
             self.warmup += 1
             return
         self.outcomes[one.outcome] += 1
         if one.outcome is Outcome.ABANDONED:
             return
-        self._span(one.intended_ns, one.ended_ns)
+        self._extend_duration(one.intended_ns, one.ended_ns)
         block, failed = self.blocks.at(one.number), one.outcome is not Outcome.COMPLETE
         block.requests += 1
         block.failed += failed
         self.time_buckets.at(one.intended_ns).started += 1
-        ended = self.time_buckets.at(one.ended_ns)
-        ended.ended += 1
-        ended.failed += failed
+        bucket = self.time_buckets.at(one.ended_ns)
+        bucket.ended += 1
+        bucket.failed += failed
         if one.send_delay_ns is not None:
             self.send_delay.record(one.send_delay_ns)
         if failed:
             self._add_failure(one)
         if one.outcome is not Outcome.ERROR:
-            self._add_answer(one, block)
+            self._add_response(one, block)
 
-    def add_all(self, many: Iterable[RequestResult]) -> None:
-        """Take several requests."""
-        for one in many:
-            self.add(one)
+    def _extend_duration(self, first_ns: int, last_ns: int) -> None:
+        self.first_ns = first_ns if self.first_ns is None else min(self.first_ns, first_ns)
+        self.last_ns = last_ns if self.last_ns is None else max(self.last_ns, last_ns)
 
     def _add_failure(self, one: RequestResult) -> None:
-        self.kinds[one.outcome, one.kind] += 1
+        self.failure_kinds[one.outcome, one.kind] += 1
         if one.status is not None:
-            self.statuses[one.status] += 1
+            self.failure_statuses[one.status] += 1
         if one.retry_after_s is not None:
-            self.asked_again.record(max(0, round(one.retry_after_s * 1e9)))
-        self._say(one.kind, (one.number, one.message))
+            self.retry_after.record(max(0, round(one.retry_after_s * 1e9)))
+        _first_messages(self.failure_messages, {one.kind: (one.number, one.message)})
 
-    def _say(self, kind: str, said: tuple[int, str]) -> None:
-        self.messages[kind] = min(said, self.messages.get(kind, said))
-
-    def _add_answer(self, one: RequestResult, block: Block) -> None:
+    def _add_response(self, one: RequestResult, block: Block) -> None:
         self.empties += one.empties
         self.heartbeats += one.heartbeats
         self.unstamped += not one.stamped
         complete = one.outcome is Outcome.COMPLETE
         if one.tokens is None:
-            self.untold_events += one.events
+            self.events_without_usage += one.events
         else:
             self.tokens += one.tokens
         if one.reads:
@@ -181,29 +233,28 @@ class Aggregate:
         if complete and one.ended_ns >= one.intended_ns:
             self.e2e.record(one.ended_ns - one.intended_ns)
             block.e2e.record(one.ended_ns - one.intended_ns)
-        _keep(self.slowest, one)
+        _slowest(self.slowest, (one,))
 
     def _add_reads(self, one: RequestResult, block: Block) -> None:
         self.events += one.events
-        self.late.record_all([read.late_ns for read in one.reads])
-        response_gaps = extract_gaps(one)
-        back_ns = max(response_gaps.back_ns, one.intended_ns - one.reads[0].at_ns)
-        self.backwards += back_ns > 0
-        self.back_ns = max(self.back_ns, back_ns)
-        self._add_first(one, block)
-        self._add_flow(one, response_gaps)
-        block.itl.record_all(response_gaps.gaps)
-        for _, told, _, n in response_gaps.blurred:
-            block.itl.record(told, n)
+        self.read_lateness.record_all([read.late_ns for read in one.reads])
+        gaps = extract_gaps(one)
+        step_back_ns = max(gaps.step_back_ns, one.intended_ns - one.reads[0].at_ns)
+        self.clock_steps_back += step_back_ns > 0
+        self.max_step_back_ns = max(self.max_step_back_ns, step_back_ns)
+        self._add_ttft(one, block)
+        self._add_gaps(one, gaps)
+        block.itl.record_all(gaps.exact)
+        for interval in gaps.intervals:
+            block.itl.record(interval.estimate_ns, interval.n)
         if one.outcome is Outcome.COMPLETE:
             self._add_tpot(one, block)
-        time_bucket = self.time_buckets.at(one.intended_ns)
         for read in one.reads:
-            time_bucket = self.time_buckets.at(read.at_ns)
-            time_bucket.events += read.events
-            time_bucket.late_ns = max(time_bucket.late_ns, read.late_ns)
+            bucket = self.time_buckets.at(read.at_ns)
+            bucket.events += read.events
+            bucket.late_ns = max(bucket.late_ns, read.late_ns)
 
-    def _add_first(self, one: RequestResult, block: Block) -> None:
+    def _add_ttft(self, one: RequestResult, block: Block) -> None:
         first = one.reads[0]
         ttft = first.at_ns - one.intended_ns
         if ttft < 0:
@@ -211,28 +262,28 @@ class Aggregate:
         block.ttft.record(ttft)
         self.time_buckets.at(one.intended_ns).ttft.record(ttft)
         self.ttft_from_sent.record(max(0, ttft - (one.send_delay_ns or 0)))
-        can_be_off = first.events > 1 or not one.stamped
-        if can_be_off and is_blurred(ttft, first.slack_ns, stamped=one.stamped):
-            self.ttft.record_between(max(0, ttft - first.slack_ns), ttft, ttft)
+        inexact = first.events > 1 or not one.stamped
+        if inexact and needs_interval(ttft, first.slack_ns, stamped=one.stamped):
+            self.ttft.record_interval(max(0, ttft - first.slack_ns), ttft, ttft)
         else:
             self.ttft.record_all((ttft,))
 
-    def _add_flow(self, one: RequestResult, response_gaps: ResponseGaps) -> None:
-        self.itl.record_all(response_gaps.gaps)
-        for low, told, high, n in response_gaps.blurred:
-            self.itl.record_between(low, told, high, n)
-        self.within.record_all(response_gaps.within)
-        self.per_read.record_all(response_gaps.per_read)
-        self.uncertain += response_gaps.hidden
-        for n, at_most in response_gaps.together:
-            self.bounded.record(at_most, n)
-        self.pattern.add(one, response_gaps)
-        longest, after = response_gaps.longest
-        if longest:
-            self.longest.record(longest)
-        if longest > PAUSE_NS:
-            begun = one.reads[0].at_ns - one.intended_ns
-            _keep_pause(self.pauses, LongGap(longest, one.number, after, begun))
+    def _add_gaps(self, one: RequestResult, gaps: ResponseGaps) -> None:
+        self.itl.record_all(gaps.exact)
+        for lower, estimate, upper, count in gaps.intervals:
+            self.itl.record_interval(lower, estimate, upper, count)
+        self.within_bursts.record_all(gaps.within_bursts)
+        self.events_per_read.record_all(gaps.events_per_read)
+        self.uncertain_gaps += gaps.uncertain
+        for count, at_most_ns in gaps.batched:
+            self.batched_gaps.record(at_most_ns, count)
+        self.pattern.add(one, gaps)
+        longest_ns, after = gaps.longest
+        if longest_ns:
+            self.longest_gaps.record(longest_ns)
+        if longest_ns > MIN_STALL_NS:
+            at_ns = one.reads[0].at_ns - one.intended_ns
+            _longest(self.long_gaps, (LongGap(longest_ns, one.number, after, at_ns),))
 
     def _add_tpot(self, one: RequestResult, block: Block) -> None:
         tokens = one.events if one.tokens is None else one.tokens
@@ -240,48 +291,3 @@ class Aggregate:
         if tokens > 1 and span >= 0:
             self.tpot.record(span // (tokens - 1))
             block.tpot.record(span // (tokens - 1))
-
-    def _span(self, first_ns: int, last_ns: int) -> None:
-        self.first_ns = first_ns if self.first_ns is None else min(self.first_ns, first_ns)
-        self.last_ns = last_ns if self.last_ns is None else max(self.last_ns, last_ns)
-
-    def merge(self, other: Aggregate) -> None:
-        """Add what ``other`` took, as if it had been taken here."""
-        if other.first_ns is not None and other.last_ns is not None:
-            self._span(other.first_ns, other.last_ns)
-        self.back_ns = max(self.back_ns, other.back_ns)
-        for name in _SUMS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in _MERGED:
-            getattr(self, name).merge(getattr(other, name))
-        self.outcomes.update(other.outcomes)
-        self.kinds.update(other.kinds)
-        self.statuses.update(other.statuses)
-        for kind, said in other.messages.items():
-            self._say(kind, said)
-        self.blocks += other.blocks
-        self.time_buckets += other.time_buckets
-        for one in other.slowest:
-            _keep(self.slowest, one)
-        for pause in other.pauses:
-            _keep_pause(self.pauses, pause)
-
-
-_SUMS = (
-    "backwards", "empties", "events", "heartbeats", "tokens", "uncertain", "unstamped",
-    "untold_events", "warmup", "without_content",
-)  # fmt: skip
-_MERGED = (
-    "asked_again", "bounded", "e2e", "itl", "late", "longest", "pattern", "per_read", "send_delay",
-    "tpot", "ttft", "ttft_from_sent", "within",
-)  # fmt: skip
-
-
-def _keep(kept: list[RequestResult], one: RequestResult) -> None:
-    insort(kept, one, key=lambda m: (m.intended_ns - m.ended_ns, m.number, m.worker))
-    del kept[SLOWEST:]
-
-
-def _keep_pause(kept: list[LongGap], pause: LongGap) -> None:
-    insort(kept, pause, key=lambda p: (-p.gap_ns, p.number))
-    del kept[PAUSES:]

@@ -1,4 +1,4 @@
-"""Whether the hop sent events together, and by which rule: whole, by bytes, by time, by count."""
+"""Findings about batched events: by whole response, bytes, time, or count."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ from collections.abc import Iterator
 from math import log2
 
 from undam.metrics.aggregate import Aggregate
-from undam.metrics.pattern import Pattern
+from undam.metrics.pattern import BurstPattern
 from undam.rules import Finding, Severity, finding
+from undam.timing import to_ms
 
-# Fewer prove nothing.
-_FEWEST_EVENTS = 20
-# At least half, as in `undam check`.
+# Fewer events are not significant.
+_MIN_EVENTS = 20
+# The same share as in `undam check`.
 _SHARE = 0.5
-# Speculative decoders accept up to so many tokens a step.
+# Speculative decoders accept up to this many tokens per step.
 _SPECULATIVE = 5
-# A writer that counts events gives the same number nearly always; a buffer seldom does.
+# A writer that counts events nearly always sends the same number; a buffer rarely does.
 _BY_COUNT_SHARE = 0.95
-_FEWEST_BURSTS = 3
-_ROOM_SHARE, _ROOM_EVENTS = 0.4, 0.3
-# Blocks differ by the event that no longer fitted; a buffer's size is a power of two. The rhythm
-# of blocks is the model's, so it is less even than their size, unless the model is a metronome.
+_MIN_BURSTS = 3
+_FIRST_SHARE, _FIRST_EVENTS = 0.4, 0.3
+# The size of a block varies by the event that did not fit; the size of a buffer is a power of two.
+# Blocks follow the rhythm of the model, which varies more than their size unless the model is
+# perfectly regular.
 _EVEN = 0.15
 _BLOCK_SHARE = 0.12
 _SMALLEST_BLOCK_BITS = 12
@@ -29,64 +31,63 @@ _TIMER_SPREAD = 0.1
 
 
 def find_batching(aggregate: Aggregate, hop: str) -> Iterator[Finding]:
-    """How events came together, if they did; at most one finding."""
+    """Yield at most one finding about events that the hop sent together."""
     pattern = aggregate.pattern
     if pattern.whole and pattern.whole >= _SHARE * pattern.answers:
         yield finding(
             "UD101", hop,
             events=pattern.whole_events.quantile(0.5),
-            within_ms=_ms(pattern.whole_within.quantile(0.5)),
-            after_ms=_ms(pattern.whole_after.quantile(0.5)),
+            within_ms=to_ms(pattern.whole_within.quantile(0.5), 1),
+            after_ms=to_ms(pattern.whole_after.quantile(0.5), 1),
             answers=pattern.whole, of=pattern.answers,
         )  # fmt: skip
-    elif pattern.events >= _FEWEST_EVENTS and pattern.together >= _SHARE * pattern.events:
+    elif pattern.events >= _MIN_EVENTS and pattern.together >= _SHARE * pattern.events:
         yield _together(pattern, hop)
 
 
-def _together(pattern: Pattern, hop: str) -> Finding:
-    usual = pattern.events / pattern.bursts
-    many = f"{usual:.0f}" if usual >= 2 else f"{usual:.1f}"
+def _together(pattern: BurstPattern, hop: str) -> Finding:
+    mean = pattern.events / pattern.bursts
+    events_per_burst = f"{mean:.0f}" if mean >= 2 else f"{mean:.1f}"
     if not _is_by_count(pattern):
         block = block_of(pattern)
         if block is not None:
-            return finding("UD102", hop, block_bytes=f"about {block}", events_per_burst=many)
-        if usual > _SPECULATIVE and pattern.distances.spread <= _TIMER_SPREAD:
-            every = _ms(round(pattern.distances.mean))
-            return finding("UD103", hop, every_ms=every, events_per_burst=many)
+            return finding(
+                "UD102", hop, block_bytes=f"about {block}", events_per_burst=events_per_burst
+            )
+        if mean > _SPECULATIVE and pattern.distances.spread <= _TIMER_SPREAD:
+            every = to_ms(round(pattern.distances.mean), 1)
+            return finding("UD103", hop, every_ms=every, events_per_burst=events_per_burst)
     return finding(
-        "UD113", hop, events_per_burst=many,
+        "UD113", hop, events_per_burst=events_per_burst,
         burst_bytes=round(pattern.sizes_bytes.mean) or "an unknown number of",
         share_percent=round(100 * pattern.together / pattern.events),
-        severity=Severity.INFO if usual <= _SPECULATIVE else None,
+        severity=Severity.INFO if mean <= _SPECULATIVE else None,
     )  # fmt: skip
 
 
-def _is_by_count(pattern: Pattern) -> bool:
-    """Whether someone counts events, and not bytes.
+def _is_by_count(pattern: BurstPattern) -> bool:
+    """Return whether the sender counts events instead of bytes.
 
-    A block that whole events fill exactly looks the same, but for the first: in that the head or a
-    role took the room of some events. Who counts sends as many at first, or the first token alone.
+    A block that whole events fill exactly has the same pattern, except for the first one. It also
+    contains the response head or a role, and therefore fewer events. A sender that counts events
+    sends the same number first, or the first token alone.
     """
-    if pattern.sizes.total() < _FEWEST_BURSTS:
+    if pattern.sizes.total() < _MIN_BURSTS:
         return True
-    ((usual, most),) = pattern.sizes.most_common(1)
-    if most < _BY_COUNT_SHARE * pattern.sizes.total():
+    ((size, count),) = pattern.sizes.most_common(1)
+    if count < _BY_COUNT_SHARE * pattern.sizes.total():
         return False
-    return not usual * _ROOM_SHARE < pattern.first.mean < usual - _ROOM_EVENTS
+    return not size * _FIRST_SHARE < pattern.first.mean < size - _FIRST_EVENTS
 
 
-def block_of(pattern: Pattern) -> int | None:
-    """The size of the buffer whose filling would cut the stream like this, in bytes."""
+def block_of(pattern: BurstPattern) -> int | None:
+    """Return the size of the buffer that explains the bursts, in bytes, or ``None``."""
     size, rhythm = pattern.sizes_bytes, pattern.distances
     if size.spread > _EVEN:
         return None
     block = 1 << max(_SMALLEST_BLOCK_BITS, round(log2(size.mean)))
-    # Whole events are counted, and the mean of many bursts is a buffer's size to a few percent.
-    off = abs(size.mean - block) / block
-    if off <= _CLOSE_SHARE or (off <= _BLOCK_SHARE and size.spread < rhythm.spread / 2):
+    # The mean of many bursts is within a few percent of the size of the buffer.
+    error = abs(size.mean - block) / block
+    if error <= _CLOSE_SHARE or (error <= _BLOCK_SHARE and size.spread < rhythm.spread / 2):
         return block
     return None
-
-
-def _ms(ns: int) -> float:
-    return round(ns / 1e6, 1)

@@ -1,176 +1,186 @@
-"""One answer's reads as gaps and bursts, with what is not known about them.
+"""Gaps and bursts of one response, with what is not known about them.
 
-A read that completed one event gives the gap before it exactly, however late it was taken: the
-kernel stamped it. A read that completed several bears only the last one's stamp. Where nothing had
-been there a moment before (its slack is short beside the time in which so many events usually
-come), somebody sent them together. Otherwise this program was late, and they may have come one by
-one: those gaps are hidden, and are told within bounds.
+A read that completed one event gives the gap before it exactly, however late it was read, because
+the kernel recorded its arrival. A read that completed several events has only the arrival of the
+last. If its slack is short compared with the usual time for so many events, the hop sent them
+together. Otherwise the load generator was late, and the events may have arrived one by one: their
+gaps are uncertain and are reported as intervals.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 
 from undam.record import ContentRead, RequestResult
 
-# Events that came evenly fill at least half of the time since the read before; those that came
-# together fill almost none. A quarter lies between.
-_HIDING_SHARE = 4
+# Events at regular intervals take at least half of the time since the read before; events sent
+# together take almost none. A quarter is between the two.
+_UNCERTAIN_SHARE = 4
 
-UNFELT_NS = 100_000
-"""Below this nothing is hidden that a figure would show."""
+NEGLIGIBLE_NS = 100_000
+"""Smaller uncertainties do not show in any metric."""
 
-LOOK_NS = 2_000_000
-"""A client that has nothing else to do looks each millisecond, and may be woken as late again:
-what it had not seen so long before is no lateness, and gets no bound."""
+POLL_NS = 2_000_000
+"""An idle load generator polls every millisecond and may wake up another millisecond late. A slack
+up to this value is therefore not lateness, and needs no interval."""
 
-# What moves a gap by less than a thousandth is not worth a bound.
+# An error below a thousandth of a gap does not need an interval.
 _EXACT_SHARE = 1000
 
-# Reads of one burst: parts of one write, which a network hands on at once. A stream's own gaps
-# are seldom ten times shorter than their mean, and segments of a block are never 5 ms apart.
+# Reads of one burst are parts of one write, which the network delivers at once. Gaps between tokens
+# are rarely ten times shorter than their mean, and segments of a block are never 5 ms apart.
 _BURST_SHARE = 10
 _BURST_NS = 5_000_000
 
 
 @dataclass(slots=True)
 class Burst:
-    """Events that came at one moment.
+    """Events that arrived together.
 
     Attributes:
-        start_ns: when the first of its reads came.
-        hidden: this program was late, so it may be a burst of our own making.
+        start_ns: arrival of its first read.
+        uncertain: whether the load generator was late, so that it may have caused the burst itself.
     """
 
     start_ns: int
     events: int
-    hidden: bool
+    uncertain: bool
+
+
+class GapInterval(NamedTuple):
+    """Bounds and estimate of ``n`` gaps."""
+
+    lower_ns: int
+    estimate_ns: int
+    upper_ns: int
+    n: int
 
 
 @dataclass(slots=True)
 class ResponseGaps:
-    """What one answer's reads say.
+    """Gaps of one response.
 
     Attributes:
-        gaps: those between reads that are known exactly.
-        blurred: others as (least, told, greatest, how many).
-        within: distances between reads of one burst.
-        together: gaps inside a read whose events were sent together: (how many, at most so long).
-        hidden: gaps that this program's lateness hides.
-        per_read: events of each read that was not hidden.
-        bursts: ``None`` where each read is one of one event.
-        back_ns: by how much the clock was set back between two reads, at the most; then nothing
-            else is told.
-        longest: (gap, content events before it) of the longest gap; a gap of 0 where there is none.
+        exact: gaps between reads that are known exactly.
+        intervals: gaps between reads that are known only within bounds.
+        within_bursts: gaps between the reads of one burst.
+        batched: gaps inside reads whose events were sent together, as (count, upper bound in ns).
+        uncertain: number of gaps hidden by lateness of the load generator.
+        events_per_read: number of events of each read that is not uncertain.
+        bursts: ``None`` if each read completed one event and none is part of a burst.
+        step_back_ns: largest step back of the clock between two reads. If it is not 0, the other
+            fields are empty.
+        longest: longest gap, and the number of content events before it; (0, 0) without gaps.
     """
 
-    gaps: list[int] = field(default_factory=list)
-    blurred: list[tuple[int, int, int, int]] = field(default_factory=list)
-    within: list[int] = field(default_factory=list)
-    together: list[tuple[int, int]] = field(default_factory=list)
-    hidden: int = 0
-    per_read: list[int] = field(default_factory=list)
+    exact: list[int] = field(default_factory=list)
+    intervals: list[GapInterval] = field(default_factory=list)
+    within_bursts: list[int] = field(default_factory=list)
+    batched: list[tuple[int, int]] = field(default_factory=list)
+    uncertain: int = 0
+    events_per_read: list[int] = field(default_factory=list)
     bursts: list[Burst] | None = None
-    back_ns: int = 0
+    step_back_ns: int = 0
     longest: tuple[int, int] = (0, 0)
 
 
 def extract_gaps(one: RequestResult) -> ResponseGaps:
-    """Read ``one``, which has content."""
+    """Return the gaps and bursts of ``one``, which has content."""
     reads = one.reads
     gaps = [after.at_ns - before.at_ns for before, after in pairwise(reads)]
-    response_gaps = ResponseGaps(back_ns=-min(0, *gaps) if gaps else 0)
-    if response_gaps.back_ns:
-        return response_gaps
+    found = ResponseGaps(step_back_ns=-min(0, *gaps) if gaps else 0)
+    if found.step_back_ns:
+        return found
     mean = _mean_gap(one)
     limit = min(_BURST_NS, mean // _BURST_SHARE)
     if one.stamped and one.events == len(reads) and min(gaps, default=limit) >= limit:
-        response_gaps.gaps, response_gaps.per_read = gaps, [1] * len(reads)
+        found.exact, found.events_per_read = gaps, [1] * len(reads)
     else:
-        _first(response_gaps, one, mean)
+        _add_first_read(found, one, mean)
         for before, read, gap in zip(reads, reads[1:], gaps, strict=False):
-            hides = _gap(response_gaps, read, gap, mean, None if one.stamped else before.slack_ns)
-            _burst(response_gaps, read, gap >= limit, hides)
+            blur = None if one.stamped else before.slack_ns
+            uncertain = _add_gap(found, read, gap, mean, blur)
+            _add_to_burst(found, read, starts=gap >= limit, uncertain=uncertain)
             if gap < limit:
-                response_gaps.within.append(gap)
+                found.within_bursts.append(gap)
     if gaps:
         longest = max(range(len(gaps)), key=gaps.__getitem__)
-        response_gaps.longest = (gaps[longest], sum(read.events for read in reads[: longest + 1]))
-    return response_gaps
+        found.longest = (gaps[longest], sum(read.events for read in reads[: longest + 1]))
+    return found
+
+
+def needs_interval(duration_ns: int, error_ns: int, *, stamped: bool) -> bool:
+    """Return whether a duration with this error has to be reported as an interval."""
+    return error_ns > duration_ns // _EXACT_SHARE and (error_ns > POLL_NS or not stamped)
 
 
 def _mean_gap(one: RequestResult) -> int:
-    """Between events after the first read; of a single read, since the request left."""
+    """Return the mean gap after the first read; for a single read, the mean since the start."""
     first, last = one.reads[0], one.reads[-1]
     later = one.events - first.events
     if later:
         return (last.at_ns - first.at_ns) // later
-    begun = one.intended_ns if one.started_ns is None else one.started_ns
-    return max(0, first.at_ns - begun) // first.events
+    start_ns = one.intended_ns if one.started_ns is None else one.started_ns
+    return max(0, first.at_ns - start_ns) // first.events
 
 
-def _is_hiding(read: ContentRead, usual_ns: int) -> bool:
-    return read.slack_ns > max(UNFELT_NS, usual_ns // _HIDING_SHARE)
+def _is_uncertain(read: ContentRead, usual_ns: int) -> bool:
+    return read.slack_ns > max(NEGLIGIBLE_NS, usual_ns // _UNCERTAIN_SHARE)
 
 
-def is_blurred(told_ns: int, by_ns: int, *, stamped: bool) -> bool:
-    """Whether a duration that can be off by so much needs bounds."""
-    return by_ns > told_ns // _EXACT_SHARE and (by_ns > LOOK_NS or not stamped)
-
-
-def _first(response_gaps: ResponseGaps, one: RequestResult, mean: int) -> None:
-    """The first read has no gap before it, but may have some inside."""
+def _add_first_read(found: ResponseGaps, one: RequestResult, mean: int) -> None:
+    """Add the first read, which has no gap before it, but may have gaps inside."""
     read = one.reads[0]
     others = read.events - 1
-    hides = others > 0 and _is_hiding(read, mean * read.events)
-    if hides:
-        response_gaps.hidden += others
-        response_gaps.blurred.append((0, read.slack_ns // read.events, read.slack_ns, others))
+    uncertain = others > 0 and _is_uncertain(read, mean * read.events)
+    if uncertain:
+        found.uncertain += others
+        estimate = read.slack_ns // read.events
+        found.intervals.append(GapInterval(0, estimate, read.slack_ns, others))
     else:
-        response_gaps.per_read.append(read.events)
+        found.events_per_read.append(read.events)
         if others:
-            response_gaps.together.append((others, read.slack_ns))
-    response_gaps.bursts = [Burst(read.at_ns, read.events, hides)]
+            found.batched.append((others, read.slack_ns))
+    found.bursts = [Burst(read.at_ns, read.events, uncertain)]
 
 
-def _gap(
-    response_gaps: ResponseGaps, read: ContentRead, gap: int, mean: int, blur: int | None
-) -> bool:
-    """Take the gaps that ``read`` ended; say whether our lateness hides them.
+def _add_gap(found: ResponseGaps, read: ContentRead, gap: int, mean: int, blur: int | None) -> bool:
+    """Add the gap before ``read`` and the gaps inside; return whether they are uncertain.
 
     Args:
-        blur: by how much the read before may have come earlier than told, where it bears no
-            kernel stamp; ``None`` where stamps are the kernel's.
+        blur: without kernel timestamps, how much earlier the read before may have arrived; ``None``
+            with kernel timestamps.
     """
     events, slack = read.events, min(read.slack_ns, gap)
     if events == 1 and blur is None:
-        response_gaps.gaps.append(gap)
-        response_gaps.per_read.append(1)
+        found.exact.append(gap)
+        found.events_per_read.append(1)
         return False
-    hides = _is_hiding(read, max(gap, mean * events))
-    told, later = gap, gap + (blur or 0)
-    if hides:
-        # Spread over the time in which they can have come, so that their sum stays the gap.
-        told = gap - slack * (events - 1) // events
-        response_gaps.hidden += events
+    uncertain = _is_uncertain(read, max(gap, mean * events))
+    estimate, upper = gap, gap + (blur or 0)
+    if uncertain:
+        # Spread over the time in which the events can have arrived; the sum is still the gap.
+        estimate = gap - slack * (events - 1) // events
+        found.uncertain += events
         if events > 1:
-            response_gaps.blurred.append((0, slack // events, slack, events - 1))
+            found.intervals.append(GapInterval(0, slack // events, slack, events - 1))
     else:
-        response_gaps.per_read.append(events)
+        found.events_per_read.append(events)
         if events > 1:
-            response_gaps.together.append((events - 1, slack))
-    if hides or is_blurred(gap, later - gap + slack, stamped=blur is None):
-        response_gaps.blurred.append((gap - slack, told, later, 1))
+            found.batched.append((events - 1, slack))
+    if uncertain or needs_interval(gap, upper - gap + slack, stamped=blur is None):
+        found.intervals.append(GapInterval(gap - slack, estimate, upper, 1))
     else:
-        response_gaps.gaps.append(gap)
-    return hides
+        found.exact.append(gap)
+    return uncertain
 
 
-def _burst(response_gaps: ResponseGaps, read: ContentRead, begins: bool, hides: bool) -> None:
-    assert response_gaps.bursts is not None
-    if begins:
-        response_gaps.bursts.append(Burst(read.at_ns, read.events, hides))
+def _add_to_burst(found: ResponseGaps, read: ContentRead, *, starts: bool, uncertain: bool) -> None:
+    assert found.bursts is not None
+    if starts:
+        found.bursts.append(Burst(read.at_ns, read.events, uncertain))
     else:
-        response_gaps.bursts[-1].events += read.events
-        response_gaps.bursts[-1].hidden |= hides
+        found.bursts[-1].events += read.events
+        found.bursts[-1].uncertain |= uncertain

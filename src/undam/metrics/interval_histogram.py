@@ -1,4 +1,4 @@
-"""Durations of which some are known only within bounds: as told, and both extremes."""
+"""Histogram of durations, some of which are known only as an interval."""
 
 from __future__ import annotations
 
@@ -8,50 +8,51 @@ from undam.timing import Histogram
 
 
 class IntervalHistogram:
-    """Durations in ns; ``exact`` holds those that are known exactly.
+    """Durations in ns, each exact or given by bounds and an estimate.
 
-    ``expected``, ``lowest`` and ``highest`` have one value each for every duration.
+    ``expected``, ``lowest`` and ``highest`` contain one value for every duration. ``exact``
+    contains only the exact durations.
     """
 
-    __slots__ = ("_high", "_low", "_mid", "exact")
+    __slots__ = ("_estimates", "_lower", "_upper", "exact")
 
     def __init__(self, *, bits: int) -> None:
         self.exact = Histogram(bits=bits)
-        self._low = Histogram(bits=bits)
-        self._mid = Histogram(bits=bits)
-        self._high = Histogram(bits=bits)
+        self._lower = Histogram(bits=bits)
+        self._estimates = Histogram(bits=bits)
+        self._upper = Histogram(bits=bits)
 
     def record_all(self, values: Collection[int]) -> None:
-        """Count durations that are known exactly."""
+        """Record exact durations."""
         self.exact.record_all(values)
 
-    def record_between(self, low: int, mid: int, high: int, n: int = 1) -> None:
-        """Count ``n`` durations from ``low`` to ``high``, told as ``mid``."""
-        self._low.record(low, n)
-        self._mid.record(mid, n)
-        self._high.record(high, n)
+    def record_interval(self, lower: int, estimate: int, upper: int, n: int = 1) -> None:
+        """Record ``n`` durations between ``lower`` and ``upper``."""
+        self._lower.record(lower, n)
+        self._estimates.record(estimate, n)
+        self._upper.record(upper, n)
 
     def merge(self, other: IntervalHistogram) -> None:
-        """Add what ``other`` counted."""
+        """Add the durations of ``other``."""
         for name in self.__slots__:
             getattr(self, name).merge(getattr(other, name))
 
     @property
-    def blurred(self) -> int:
-        """How many are not known exactly."""
-        return self._mid.count
+    def intervals(self) -> int:
+        """Number of durations that are not exact."""
+        return self._estimates.count
 
     def expected(self) -> Histogram:
-        """All, those within bounds as they are told."""
-        return self._with(self._mid)
+        """Return all durations, with the estimate for those that are not exact."""
+        return self._with(self._estimates)
 
     def lowest(self) -> Histogram:
-        """All, as short as they can have been."""
-        return self._with(self._low)
+        """Return all durations, with the lower bound for those that are not exact."""
+        return self._with(self._lower)
 
     def highest(self) -> Histogram:
-        """All, as long as they can have been."""
-        return self._with(self._high)
+        """Return all durations, with the upper bound for those that are not exact."""
+        return self._with(self._upper)
 
     def _with(self, others: Histogram) -> Histogram:
         if not others.count:

@@ -1,4 +1,4 @@
-"""How the load generator itself was doing, as far as the measured requests don't tell."""
+"""Statistics of the load generator itself."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadGeneratorStats:
-    """The measuring side.
+    """Statistics of the load generator that request results do not contain.
 
     Args:
-        workers: processes that sent the load.
-        cpu_percent: of one processor, of the busiest worker; ``None`` is not known.
-        waited_percent: of the time in which the worker that fared worst wanted a processor, how
-            much it had none (``run_delay / (run_delay + run)`` of the system's account).
-        step_ns: how far CLOCK_REALTIME was set during the run, at the worst.
+        workers: number of worker processes.
+        cpu_percent: CPU use of the busiest worker, in percent of one CPU; ``None`` if unknown.
+        waited_percent: share of its runnable time in which the most starved worker was not
+            scheduled (``run_delay / (run_delay + run)`` of the scheduler statistics); ``None`` if
+            unknown.
+        step_ns: largest change of CLOCK_REALTIME during the run.
     """
 
     workers: int = 1

@@ -1,123 +1,120 @@
-"""How events came together, over all answers: how many at a time, in what size and rhythm."""
+"""Pattern of bursts over all responses: how many events, in what size and rhythm."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from math import sqrt
 
 from undam.metrics.gaps import Burst, ResponseGaps
+from undam.metrics.merging import COUNTS, MERGED, SUM, merge_fields
 from undam.record import RequestResult
 from undam.timing import Histogram
 
-# Fewer events show no pattern: the last few of an answer often come with its end.
-_FEWEST = 4
-# An answer that came whole must be long, and so late that it could have come in parts: 50 ms, or
-# 0.5 ms an event. The limits of `undam check`.
-_FEWEST_WHOLE = 8
+# Fewer events show no pattern: the last few of a response often arrive with its end.
+_MIN_EVENTS = 4
+# A response in one burst counts as held only if it is long, and so late that it could have arrived
+# in parts: 50 ms, or 0.5 ms per event. `undam check` has the same limits.
+_MIN_EVENTS_WHOLE = 8
 _WHOLE_AFTER_NS = 50_000_000
-_WHOLE_EACH_NS = 500_000
+_WHOLE_PER_EVENT_NS = 500_000
 
-_BITS = 9
+_ROUGH = partial(Histogram, bits=9)
 
 
+@dataclass(slots=True, eq=False)
 class MeanAndSpread:
-    """Mean and spread of whole numbers, exact under merging."""
+    """Mean and relative standard deviation of integers, exact under merging."""
 
-    __slots__ = ("count", "squares", "total")
-
-    def __init__(self) -> None:
-        self.count = self.total = self.squares = 0
+    count: int = field(default=0, metadata=SUM)
+    total: int = field(default=0, metadata=SUM)
+    squares: int = field(default=0, metadata=SUM)
 
     def record(self, value: int) -> None:
-        """Count one value."""
+        """Add one value."""
         self.count += 1
         self.total += value
         self.squares += value * value
 
     def merge(self, other: MeanAndSpread) -> None:
-        """Add what ``other`` counted."""
-        self.count += other.count
-        self.total += other.total
-        self.squares += other.squares
+        """Add the values of ``other``."""
+        merge_fields(self, other)
 
     @property
     def mean(self) -> float:
-        """0 where there is nothing."""
+        """Mean; 0 without values."""
         return self.total / self.count if self.count else 0.0
 
     @property
     def spread(self) -> float:
-        """The standard deviation as a share of the mean; infinite where that is nothing."""
+        """Standard deviation divided by the mean; infinite if the mean is 0."""
         if not self.total:
             return float("inf")
-        # In whole numbers, since the difference of two large floats would be noise.
+        # Integer arithmetic, because the difference of two large floats would be noise.
         variance = self.count * self.squares - self.total * self.total
         return sqrt(variance) / self.total
 
 
-class Pattern:
-    """Bursts of all answers that are long enough. Those our lateness may have made are left out.
+@dataclass(slots=True, eq=False)
+class BurstPattern:
+    """Bursts of all responses that are long enough.
+
+    Bursts that the load generator may have caused are excluded.
 
     Attributes:
-        answers: that were judged.
-        events: in bursts that were judged; the last burst of an answer is not.
-        together: of these, those that came with another.
-        bursts: that were judged.
-        first: events of the first burst of answers that have three or more.
-        sizes: events a burst, neither first nor last of their answers.
-        sizes_bytes: the same in bytes, by the answer's mean event.
-        distances: between the beginnings of such bursts, ns.
-        whole: answers that came in one burst, though they took long enough to come in parts;
-            ``whole_events`` and ``whole_after`` (ns from the request) tell how.
+        answers: number of responses.
+        bursts: number of bursts, without the last one of each response.
+        events: number of events in these bursts.
+        together: number of these events that arrived together with others.
+        sizes: number of bursts by number of events, without the first and last of each response.
+        first: events of the first burst, in responses with three or more bursts.
+        sizes_bytes: estimated bytes per burst, by the mean event of the response.
+        distances: time between the starts of successive bursts, ns.
+        whole: responses in one burst that took long enough to arrive in parts.
+        whole_events: events of these responses.
+        whole_after: time from the request to this burst, ns.
+        whole_within: duration of this burst, ns.
     """
 
-    __slots__ = (
-        "answers",
-        "bursts",
-        "distances",
-        "events",
-        "first",
-        "sizes",
-        "sizes_bytes",
-        "together",
-        "whole",
-        "whole_after",
-        "whole_events",
-        "whole_within",
-    )
+    answers: int = field(default=0, metadata=SUM)
+    bursts: int = field(default=0, metadata=SUM)
+    events: int = field(default=0, metadata=SUM)
+    together: int = field(default=0, metadata=SUM)
+    sizes: Counter[int] = field(default_factory=Counter, metadata=COUNTS)
+    first: MeanAndSpread = field(default_factory=MeanAndSpread, metadata=MERGED)
+    sizes_bytes: MeanAndSpread = field(default_factory=MeanAndSpread, metadata=MERGED)
+    distances: MeanAndSpread = field(default_factory=MeanAndSpread, metadata=MERGED)
+    whole: int = field(default=0, metadata=SUM)
+    whole_events: Histogram = field(default_factory=_ROUGH, metadata=MERGED)
+    whole_after: Histogram = field(default_factory=_ROUGH, metadata=MERGED)
+    whole_within: Histogram = field(default_factory=_ROUGH, metadata=MERGED)
 
-    def __init__(self) -> None:
-        self.answers = self.bursts = self.events = self.together = self.whole = 0
-        self.sizes: Counter[int] = Counter()
-        self.first, self.sizes_bytes, self.distances = (
-            MeanAndSpread(),
-            MeanAndSpread(),
-            MeanAndSpread(),
-        )
-        self.whole_events, self.whole_after = Histogram(bits=_BITS), Histogram(bits=_BITS)
-        self.whole_within = Histogram(bits=_BITS)
+    def merge(self, other: BurstPattern) -> None:
+        """Add the responses of ``other``."""
+        merge_fields(self, other)
 
-    def add(self, one: RequestResult, response_gaps: ResponseGaps) -> None:
-        """Take one answer."""
-        if one.events < _FEWEST or response_gaps.back_ns:
+    def add(self, one: RequestResult, gaps: ResponseGaps) -> None:
+        """Add one response."""
+        if one.events < _MIN_EVENTS or gaps.step_back_ns:
             return
-        if response_gaps.bursts is None:
+        if gaps.bursts is None:
             self.answers += 1
             self.events += one.events - 1
             self.bursts += one.events - 1
-        elif len(response_gaps.bursts) == 1:
-            self._add_whole(one, response_gaps.bursts[0])
+        elif len(gaps.bursts) == 1:
+            self._add_whole(one, gaps.bursts[0])
         else:
             self.answers += 1
-            self._add_bursts(one, response_gaps.bursts)
+            self._add_bursts(one, gaps.bursts)
 
     def _add_whole(self, one: RequestResult, burst: Burst) -> None:
-        begun = one.intended_ns if one.started_ns is None else one.started_ns
-        after = burst.start_ns - begun
-        long_enough = max(_WHOLE_AFTER_NS, _WHOLE_EACH_NS * burst.events)
-        if burst.hidden or burst.events < _FEWEST_WHOLE or after < long_enough:
+        start_ns = one.intended_ns if one.started_ns is None else one.started_ns
+        after = burst.start_ns - start_ns
+        long_enough = max(_WHOLE_AFTER_NS, _WHOLE_PER_EVENT_NS * burst.events)
+        if burst.uncertain or burst.events < _MIN_EVENTS_WHOLE or after < long_enough:
             return
         self.answers += 1
         self.whole += 1
@@ -127,25 +124,16 @@ class Pattern:
 
     def _add_bursts(self, one: RequestResult, bursts: Sequence[Burst]) -> None:
         for burst in bursts[:-1]:
-            if not burst.hidden:
+            if not burst.uncertain:
                 self.bursts += 1
                 self.events += burst.events
                 self.together += burst.events if burst.events > 1 else 0
-        if len(bursts) > 2 and not bursts[0].hidden:
+        if len(bursts) > 2 and not bursts[0].uncertain:
             self.first.record(bursts[0].events)
         for before, burst in pairwise(bursts[:-1]):
-            if not burst.hidden:
+            if not burst.uncertain:
                 self.sizes[burst.events] += 1
-                # A role or a usage is written in an event as large as the others.
-                each = one.body_bytes / (one.events + one.empties)
-                self.sizes_bytes.record(round(burst.events * each))
+                # An event with a role or usage is about as large as the others.
+                event_bytes = one.body_bytes / (one.events + one.empties)
+                self.sizes_bytes.record(round(burst.events * event_bytes))
                 self.distances.record(burst.start_ns - before.start_ns)
-
-    def merge(self, other: Pattern) -> None:
-        """Add what ``other`` holds."""
-        for name in ("answers", "bursts", "events", "together", "whole"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.sizes.update(other.sizes)
-        names = ("first", "sizes_bytes", "distances", "whole_events", "whole_after", "whole_within")
-        for name in names:
-            getattr(self, name).merge(getattr(other, name))

@@ -1,7 +1,7 @@
-"""A run cut into a bounded number of sections, by time or by number, that merge exactly.
+"""Run divided into a bounded number of sections, by time or by request number.
 
-Sections are aligned on powers of two and as narrow as the limit allows, so what comes out depends
-only on what went in, never on the order or on who measured it.
+Sections are aligned to powers of two and as narrow as the limit allows. The result therefore
+depends only on the values, not on their order or on the worker, and merging is exact.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Generic, Protocol, Self, TypeVar
 
 
 class Section(Protocol):
-    """What a section holds."""
+    """Content of a section."""
 
     def merge(self, other: Self) -> None:
-        """Add what ``other`` holds."""
+        """Add the content of ``other``."""
         ...
 
 
@@ -22,11 +22,11 @@ T = TypeVar("T", bound=Section)
 
 
 class Sections(Generic[T]):
-    """At most ``most`` sections over all places that were asked for.
+    """At most ``most`` sections over all positions in use.
 
     Args:
-        make: an empty section.
-        shift: a section is at least ``2 ** shift`` places wide.
+        make: returns an empty section.
+        shift: the initial width of a section is ``2 ** shift`` positions.
     """
 
     __slots__ = ("_make", "_most", "_rows", "shift")
@@ -37,24 +37,24 @@ class Sections(Generic[T]):
         self._rows: dict[int, T] = {}
         self.shift = shift
 
-    def at(self, place: int) -> T:
-        """The section in which ``place`` lies; valid until the next call."""
-        row = self._rows.get(place >> self.shift)
+    def at(self, position: int) -> T:
+        """Return the section that contains ``position``; valid until the next call."""
+        row = self._rows.get(position >> self.shift)
         if row is None:
-            row = self._rows[place >> self.shift] = self._make()
+            row = self._rows[position >> self.shift] = self._make()
             if self._is_too_long():
                 self._widen(self.shift + 1)
-                return self.at(place)
+                return self.at(position)
         return row
 
-    def __iadd__(self, other: Sections[T]) -> Sections[T]:
+    def merge(self, other: Sections[T]) -> None:
+        """Add the sections of ``other``."""
         self._widen(max(self.shift, other.shift))
         for key, row in other._rows.items():
             self.at(key << other.shift).merge(row)
-        return self
 
     def __iter__(self) -> Iterator[tuple[int, T]]:
-        """Each section that holds something, with its first place, ascending."""
+        """Yield each section in use with its first position, ascending."""
         for key, row in sorted(self._rows.items(), key=lambda pair: pair[0]):
             yield key << self.shift, row
 

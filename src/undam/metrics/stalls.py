@@ -1,13 +1,13 @@
-"""Stalls: gaps that a reader notices, told apart from the rhythm of the stream itself."""
+"""Stalls: gaps that a reader notices, distinguished from the usual rhythm of the stream."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from undam.metrics.aggregate import PAUSE_NS, Aggregate
+from undam.metrics.aggregate import MIN_STALL_NS, Aggregate
 from undam.timing import Histogram
 
-_TIMES = 10
+_FACTOR = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,8 @@ class Stalls:
     """Gaps over ``limit_ns`` = max(250 ms, 10 times the median gap between bursts).
 
     Attributes:
-        count: over all answers; ``answers``: those with at least one.
+        count: number of stalls in all responses.
+        answers: number of responses with at least one stall.
     """
 
     limit_ns: int
@@ -24,16 +25,16 @@ class Stalls:
 
 
 def count_stalls(aggregate: Aggregate) -> Stalls:
-    """Count the stalls of a run."""
+    """Return the stalls of a run."""
     itl = aggregate.itl.expected()
-    limit = max(PAUSE_NS, _TIMES * _median_apart(itl, aggregate.within))
-    return Stalls(limit, itl.count_above(limit), aggregate.longest.count_above(limit))
+    limit = max(MIN_STALL_NS, _FACTOR * _median_between_bursts(itl, aggregate.within_bursts))
+    return Stalls(limit, itl.count_above(limit), aggregate.longest_gaps.count_above(limit))
 
 
-def _median_apart(itl: Histogram, within: Histogram) -> int:
-    """The median of the gaps without those between the reads of one burst; 0 without any.
+def _median_between_bursts(itl: Histogram, within: Histogram) -> int:
+    """Return the median gap without the gaps inside bursts; 0 if there is none.
 
-    A block that comes in many reads would otherwise make every wait for the next block a stall.
+    With them, every wait for the next block would be a stall if a block arrives in many reads.
     """
     inner = dict(within.indices())
     rank, seen = (itl.count - within.count + 1) // 2, 0

@@ -1,49 +1,52 @@
-"""What a section of a run holds: requests of one part of the plan, or what one moment saw."""
+"""Contents of the sections of a run: blocks of requests and time buckets."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from functools import partial
+
+from undam.metrics.merging import MAXIMUM, MERGED, SUM, merge_fields
 from undam.timing import Histogram
 
-# 0.4 %: fine enough for a comparison and a drawing, and small in a file.
-_COARSE = 9
+# 0.4 %: precise enough for comparisons and charts, and small in a file.
+_COARSE = partial(Histogram, bits=9)
 
 
+@dataclass(slots=True, eq=False)
 class Block:
-    """Requests that followed one another in the plan, for a comparison's noise."""
+    """Consecutive requests of the plan, for the noise of a comparison."""
 
-    __slots__ = ("e2e", "failed", "itl", "requests", "tpot", "ttft")
-
-    def __init__(self) -> None:
-        self.requests = self.failed = 0
-        self.ttft, self.itl = Histogram(bits=_COARSE), Histogram(bits=_COARSE)
-        self.tpot, self.e2e = Histogram(bits=_COARSE), Histogram(bits=_COARSE)
+    requests: int = field(default=0, metadata=SUM)
+    failed: int = field(default=0, metadata=SUM)
+    ttft: Histogram = field(default_factory=_COARSE, metadata=MERGED)
+    itl: Histogram = field(default_factory=_COARSE, metadata=MERGED)
+    tpot: Histogram = field(default_factory=_COARSE, metadata=MERGED)
+    e2e: Histogram = field(default_factory=_COARSE, metadata=MERGED)
 
     def merge(self, other: Block) -> None:
-        """Add what ``other`` holds."""
-        self.requests += other.requests
-        self.failed += other.failed
-        for name in ("ttft", "itl", "tpot", "e2e"):
-            getattr(self, name).merge(getattr(other, name))
+        """Add the values of ``other``."""
+        merge_fields(self, other)
 
 
+@dataclass(slots=True, eq=False)
 class TimeBucket:
-    """What happened in one span of time.
+    """Events of one span of time.
 
     Attributes:
-        started: requests that were due then. ``ended`` and ``failed`` by when they were over.
-        ttft: of requests that were due then, ns.
-        late_ns: the longest that a read waited for this program.
+        started: requests whose intended start is in this span.
+        ended: requests that ended in this span.
+        failed: requests that ended in this span and failed.
+        ttft: TTFT of the requests that started in this span, ns.
+        late_ns: longest time that a read waited for the load generator.
     """
 
-    __slots__ = ("ended", "events", "failed", "late_ns", "started", "ttft")
-
-    def __init__(self) -> None:
-        self.started = self.ended = self.failed = self.events = self.late_ns = 0
-        self.ttft = Histogram(bits=_COARSE)
+    started: int = field(default=0, metadata=SUM)
+    ended: int = field(default=0, metadata=SUM)
+    failed: int = field(default=0, metadata=SUM)
+    events: int = field(default=0, metadata=SUM)
+    late_ns: int = field(default=0, metadata=MAXIMUM)
+    ttft: Histogram = field(default_factory=_COARSE, metadata=MERGED)
 
     def merge(self, other: TimeBucket) -> None:
-        """Add what ``other`` holds."""
-        for name in ("started", "ended", "failed", "events"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.late_ns = max(self.late_ns, other.late_ns)
-        self.ttft.merge(other.ttft)
+        """Add the values of ``other``."""
+        merge_fields(self, other)

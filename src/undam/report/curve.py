@@ -76,11 +76,13 @@ def bounds_of(requests: Iterable[RequestResult]) -> tuple[Curve, Curve] | None:
     gaps = IntervalHistogram(bits=_BITS)
     for one in requests:
         if one.reads and one.outcome is not Outcome.ERROR:
-            flow = extract_gaps(one)
-            gaps.record_all(flow.gaps)
-            for low, shown, high, many in flow.blurred:
-                gaps.record_between(low, shown, high, many)
-    return (HistogramCurve(gaps.lowest()), HistogramCurve(gaps.highest())) if gaps.blurred else None
+            found = extract_gaps(one)
+            gaps.record_all(found.exact)
+            for interval in found.intervals:
+                gaps.record_interval(*interval)
+    return (
+        (HistogramCurve(gaps.lowest()), HistogramCurve(gaps.highest())) if gaps.intervals else None
+    )
 
 
 def nines(q: float, count: int) -> float:

@@ -1,7 +1,8 @@
-"""Two runs side by side: ratios with an interval, and a verdict that knows what is noise.
+"""Comparison of two runs: ratios with confidence intervals, and verdicts.
 
-The intervals hold together: if nothing differs, then in 98 of 100 comparisons no statistic of the
-whole table is called different. docs/load-metrics.md describes the method.
+The intervals are simultaneous: if the runs do not differ, then in 98 of 100 comparisons no
+statistic in the whole table is reported as different. docs/load-metrics.md describes the
+method.
 """
 
 from __future__ import annotations
@@ -14,35 +15,35 @@ from statistics import NormalDist
 from typing import Any
 
 from undam.metrics.comparison.notes import notes_on
-from undam.metrics.comparison.resample import FEWEST_BLOCKS, rate_scatter, scatter_of
+from undam.metrics.comparison.resample import MIN_BLOCKS, rate_scatter, scatter_of
 from undam.metrics.comparison.run_input import LATENCIES, SCHEMA, RunInput
 
 COMPARED_STATISTICS = {"mean": None, "p50": 0.5, "p90": 0.9, "p99": 0.99}
-"""The statistics of a latency that are judged."""
+"""Compared statistics of each latency, with their quantile."""
 
 DEFAULT_THRESHOLD_PERCENT = 10.0
 
 _RATES = {"requests_per_second": "answers", "events_per_second": "events"}
-_DOUBT = 0.02
-# One interval for each statistic of each latency, each rate, and the failures.
+_ERROR_RATE = 0.02
+# One interval per statistic of each latency, per rate, and for the failures.
 _INTERVALS = len(LATENCIES) * len(COMPARED_STATISTICS) + len(_RATES) + 1
-# A server that was started anew differs by as much; nobody should act on less.
-_SMALLEST_RATIO = 1.01
-# Beyond a quantile there must be so many values for it to have a scatter.
-_FEWEST_BEYOND = 10
-# A nanosecond in ms; nothing smaller can be measured.
-_LEAST = 1e-6
-# The blocks' buckets are 0.4 % wide.
+# Restarting a server causes differences up to this size.
+_MIN_RATIO = 1.01
+# The scatter of a quantile is unknown with fewer values beyond it.
+_MIN_BEYOND = 10
+# One nanosecond in ms, the resolution of the measurement.
+_RESOLUTION_MS = 1e-6
+# The buckets of the blocks' histograms are 0.4 % wide.
 _BUCKET_SHARE = 2.0**-8
 
 
 class Change(StrEnum):
-    """What a comparison says of B, seen from A."""
+    """Verdict on B compared with A."""
 
     FASTER = "faster"
     SLOWER = "slower"
     MIXED = "faster and slower"
-    """By different statistics of one metric."""
+    """Different statistics of one metric have different verdicts."""
     MORE = "more"
     FEWER = "fewer"
     SAME = "no difference beyond the noise"
@@ -51,9 +52,14 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ComparedStatistic:
-    """One statistic of one metric. ``ratio`` is B over A, within ``low`` and ``high``.
+    """One statistic of one metric.
 
-    Values are in ms, a second, or a share of requests; ``None`` where there is none.
+    Values are in ms, per second, or a share of requests; ``None`` if there is no value.
+
+    Attributes:
+        ratio: B divided by A.
+        low: lower end of the confidence interval of the ratio.
+        high: upper end of the confidence interval of the ratio.
     """
 
     metric: str
@@ -67,7 +73,7 @@ class ComparedStatistic:
 
     @property
     def worse(self) -> float:
-        """By which factor B is worse; below 1 it is better. 1 where nothing is known."""
+        """Factor by which B is worse; below 1 if it is better, 1 if unknown."""
         if not self.ratio:
             return 1.0
         return 1 / self.ratio if self.metric in _RATES else self.ratio
@@ -75,7 +81,7 @@ class ComparedStatistic:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All of it; ``notes`` say in words what makes the two runs differ beforehand."""
+    """Comparison of two runs; ``notes`` lists differences in their conditions."""
 
     a: RunInput
     b: RunInput
@@ -83,23 +89,24 @@ class Comparison:
     notes: tuple[str, ...]
 
     def change_of(self, metric: str) -> Change:
-        """The verdict on a metric, from those of its statistics."""
+        """Return the verdict on a metric, from those of its statistics."""
         changes = {row.change for row in self.rows if row.metric == metric}
         if {Change.FASTER, Change.SLOWER} <= changes:
             return Change.MIXED
-        told = [change for change in Change if change in changes]
-        return told[0]
+        return next(change for change in Change if change in changes)
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """In the order of the table."""
+        """Metrics in the order of the table."""
         return tuple(dict.fromkeys(row.metric for row in self.rows))
 
     def regressions(
         self, threshold_percent: float = DEFAULT_THRESHOLD_PERCENT
     ) -> list[ComparedStatistic]:
-        """Statistics in which B is worse by more than the threshold and beyond the noise; more
-        failures beyond the noise count whatever the threshold."""
+        """Return the statistics in which B is worse by more than the threshold and the noise.
+
+        More failures than the noise explains are a regression at any threshold.
+        """
         limit = 1 + threshold_percent / 100
         return [
             row
@@ -108,7 +115,7 @@ class Comparison:
         ]
 
     def to_json(self, threshold_percent: float = DEFAULT_THRESHOLD_PERCENT) -> dict[str, Any]:
-        """As other programs read it."""
+        """Return the comparison as JSON."""
         return {
             "schema": SCHEMA,
             "command": "compare",
@@ -148,75 +155,76 @@ def _latency(latency: str, a: RunInput, b: RunInput, seed: int) -> Iterator[Comp
     fewest = min(a.counts[latency], b.counts[latency])
     for statistic, q in COMPARED_STATISTICS.items():
         errors = [s.mean if q is None else s.quantiles[qs.index(q)] for s in scatters]
-        if q is not None and fewest * (1 - q) < _FEWEST_BEYOND - 1e-9:
+        if q is not None and fewest * (1 - q) < _MIN_BEYOND - 1e-9:
             errors = [None, None]
         values = [side.times[latency][statistic] for side in (a, b)]
-        yield _judged(latency, statistic, values, errors, blocks)
+        yield _verdict(latency, statistic, values, errors, blocks)
 
 
 def _rate(rate: str, a: RunInput, b: RunInput, seed: int) -> ComparedStatistic:
     errors = [_rate_error(rate, side, seed) for side in (a, b)]
     values: list[float | None] = [side.rates[rate] for side in (a, b)]
-    row = _judged(rate, "overall", values, errors, min(a.requests, b.requests))
-    turned = {Change.FASTER: Change.SLOWER, Change.SLOWER: Change.FASTER}
-    return replace(row, change=turned.get(row.change, row.change))
+    row = _verdict(rate, "overall", values, errors, min(a.requests, b.requests))
+    inverse = {Change.FASTER: Change.SLOWER, Change.SLOWER: Change.FASTER}
+    return replace(row, change=inverse.get(row.change, row.change))
 
 
 def _rate_error(rate: str, side: RunInput, seed: int) -> float | None:
-    """The standard error of the logarithm of a rate.
+    """Return the standard error of the logarithm of a rate.
 
-    In a closed loop the answers make the rate: it scatters as their mean time does, and by when
-    the last of them happens to be over. Its slots start in waves, so counts by time say nothing.
+    In a closed loop the response times determine the rate. It scatters as their mean does, and with
+    the end of the last response. Requests start in waves, so counts per span of time are not
+    independent and cannot be used.
     """
     typical, tail = side.times["e2e"]["p50"], side.times["e2e"]["p99"]
     if side.about.get("concurrency") is None or typical is None or tail is None:
         return rate_scatter(side.spans[_RATES[rate]])
     mean = scatter_of(side.blocks["e2e"], (), seed=seed).mean
-    end = (tail - typical) / 2 / max(side.duration_ms, tail, _LEAST)
+    end = (tail - typical) / 2 / max(side.duration_ms, tail, _RESOLUTION_MS)
     return None if mean is None else hypot(mean, end)
 
 
-def _judged(
+def _verdict(
     metric: str,
     statistic: str,
     values: list[float | None],
     errors: list[float | None],
     blocks: int,
 ) -> ComparedStatistic:
-    """The ratio of two values whose logarithms have these standard errors."""
+    """Return the verdict on two values whose logarithms have these standard errors."""
     a, b = values
-    ratio = b / a if a is not None and b is not None and a >= _LEAST else None
-    if not ratio or errors[0] is None or errors[1] is None or blocks < FEWEST_BLOCKS:
+    ratio = b / a if a is not None and b is not None and a >= _RESOLUTION_MS else None
+    if not ratio or errors[0] is None or errors[1] is None or blocks < MIN_BLOCKS:
         return ComparedStatistic(metric, statistic, a, b, ratio, None, None, Change.UNKNOWN)
     within = _reach(blocks - 1) * sqrt(errors[0] ** 2 + errors[1] ** 2 + _BUCKET_SHARE**2 / 6)
     low, high = exp(log(ratio) - within), exp(log(ratio) + within)
     change = Change.SAME
-    if low > 1 and ratio > _SMALLEST_RATIO:
+    if low > 1 and ratio > _MIN_RATIO:
         change = Change.SLOWER
-    elif high < 1 and ratio < 1 / _SMALLEST_RATIO:
+    elif high < 1 and ratio < 1 / _MIN_RATIO:
         change = Change.FASTER
     return ComparedStatistic(metric, statistic, a, b, ratio, low, high, change)
 
 
 def _reach(freedom: int) -> float:
-    """So many standard errors an interval reaches, that all of the table's hold together."""
-    z = NormalDist().inv_cdf(1 - _DOUBT / _INTERVALS / 2)
-    # Student's t for an error that is itself only known from so many blocks (Cornish and Fisher).
+    """Return the half width of a simultaneous interval, in standard errors."""
+    z = NormalDist().inv_cdf(1 - _ERROR_RATE / _INTERVALS / 2)
+    # Student's t with this many degrees of freedom (Cornish-Fisher expansion).
     second = (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
     return z + (z**3 + z) / (4 * freedom) + second
 
 
 def _failures(a: RunInput, b: RunInput) -> ComparedStatistic:
-    """Shares of requests that did not come to a complete answer."""
+    """Compare the shares of requests without a complete response."""
     if not a.requests or not b.requests:
         return ComparedStatistic("failures", "share", None, None, None, None, None, Change.UNKNOWN)
     shares = [side.failed / side.requests for side in (a, b)]
-    # Half a failure more on either side, so that none at all has a scatter, too (Agresti).
+    # Add half a failure to each side, so that zero failures have a scatter, too (Agresti).
     soft = [(side.failed + 0.5) / (side.requests + 1) for side in (a, b)]
     spread = sqrt(
         sum(p * (1 - p) / (side.requests + 1) for p, side in zip(soft, (a, b), strict=True))
     )
-    within = NormalDist().inv_cdf(1 - _DOUBT / _INTERVALS / 2) * spread
+    within = NormalDist().inv_cdf(1 - _ERROR_RATE / _INTERVALS / 2) * spread
     change, off = Change.SAME, shares[1] - shares[0]
     if abs(off) > within:
         change = Change.MORE if off > 0 else Change.FEWER

@@ -1,4 +1,4 @@
-"""What makes two runs differ beforehand, and what in them is not to be trusted, in words."""
+"""Notes on different conditions of two runs, and on results that are not reliable."""
 
 from __future__ import annotations
 
@@ -7,59 +7,59 @@ from typing import Any
 
 from undam.metrics.comparison.run_input import RunInput
 
-# What was asked for, or by whom: a difference in the figures may be one of these.
+# Settings and host: differences in the results may come from these.
 _CONDITIONS = (
     "url", "model", "api", "load", "concurrency", "rate", "arrivals", "workers", "prompts",
     "max_tokens", "host", "tokens_from",
 )  # fmt: skip
-# Those of two runs with the same settings differ a little; these differ by what came back.
-_UNLIKE_EVENTS = 1.1
+# Responses to the same requests vary a little; beyond this factor, the lengths are different.
+_MAX_LENGTH_RATIO = 1.1
 
 
 def notes_on(a: RunInput, b: RunInput) -> Iterator[str]:
-    """One line each."""
-    told = set()
+    """Yield the notes, one line each."""
+    noted = set()
     for name in _CONDITIONS:
         ours, theirs = a.about.get(name), b.about.get(name)
-        # A load in words names its parts; they need no lines of their own.
-        if ours != theirs and not (name in {"concurrency", "rate", "arrivals"} and "load" in told):
-            told.add(name)
-            yield f"different {name.replace('_', ' ')}: {_words(ours)} against {_words(theirs)}"
-    yield from _unlike_answers(a, b)
+        # The text of the load contains these parts.
+        if ours != theirs and not (name in {"concurrency", "rate", "arrivals"} and "load" in noted):
+            noted.add(name)
+            yield f"different {name.replace('_', ' ')}: {_text(ours)} against {_text(theirs)}"
+    yield from _different_lengths(a, b)
     for side in (a, b):
-        yield from _doubts(side)
+        yield from _caveats(side)
     for side in (a, b):
         if side.failed:
-            yield f"{side.name}: {side.failed} of {side.requests} requests failed or broke off"
-    clocks = [_of(side.about.get("client"), "clock") for side in (a, b)]
+            yield f"{side.name}: {side.failed} of {side.requests} requests failed"
+    clocks = [_get(side.about.get("client"), "clock") for side in (a, b)]
     if clocks[0] != clocks[1]:
-        yield f"different clocks: {_words(clocks[0])} against {_words(clocks[1])}"
+        yield f"different clocks: {_text(clocks[0])} against {_text(clocks[1])}"
 
 
-def _unlike_answers(a: RunInput, b: RunInput) -> Iterator[str]:
-    """Answers of another length make another E2E, which is no speed."""
+def _different_lengths(a: RunInput, b: RunInput) -> Iterator[str]:
+    """Yield a note if the lengths of the responses differ, which changes the E2E time."""
     each = [
         side.counts["itl"] / answers if (answers := side.requests - side.failed) > 0 else 0.0
         for side in (a, b)
     ]
-    if min(each) > 0 and max(each) / min(each) > _UNLIKE_EVENTS:
-        yield f"answers of different length: {each[0]:.1f} gaps on average against {each[1]:.1f}"
+    if min(each) > 0 and max(each) / min(each) > _MAX_LENGTH_RATIO:
+        yield f"responses of different length: {each[0]:.1f} gaps on average against {each[1]:.1f}"
 
 
-def _doubts(side: RunInput) -> Iterator[str]:
+def _caveats(side: RunInput) -> Iterator[str]:
     if side.about.get("interrupted"):
-        yield f"{side.name} was interrupted, and is not the whole load"
+        yield f"{side.name} was interrupted and does not contain the whole load"
     if side.about.get("lost_workers"):
-        yield f"{side.name} lost workers, and is not the whole load"
+        yield f"{side.name} lost workers and does not contain the whole load"
     found = side.about.get("findings")
     for one in found if isinstance(found, list) else ():
-        if str(_of(one, "code")).startswith("UD9"):
-            yield f"{side.name} is in doubt: {_of(one, 'message')}"
+        if str(_get(one, "code")).startswith("UD9"):
+            yield f"{side.name} is not reliable: {_get(one, 'message')}"
 
 
-def _of(value: object, key: str) -> Any:
+def _get(value: object, key: str) -> Any:
     return value.get(key) if isinstance(value, Mapping) else None
 
 
-def _words(value: object) -> str:
-    return "not told" if value is None else str(value)[:200]
+def _text(value: object) -> str:
+    return "unknown" if value is None else str(value)[:200]

@@ -1,7 +1,7 @@
-"""How far a run's statistics would scatter, were it run again: the bootstrap over its blocks.
+"""Scatter of a run's statistics, estimated by a block bootstrap.
 
-Whole blocks of requests that followed one another are drawn with replacement, so what requests
-have in common (one answer's gaps, a moment's queue) stays together. Drawing is seeded.
+Whole blocks of consecutive requests are drawn with replacement, so that correlated values (gaps of
+one response, requests in one queue) stay together. The draws are seeded.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from struct import pack, unpack
 from undam.timing import Histogram
 
 DRAWS = 200
-"""The scatter of 200 draws is known to 5 %, which changes hardly a verdict."""
+"""With 200 draws the scatter is known within 5 %, which rarely changes a verdict."""
 
-FEWEST_BLOCKS = 8
-"""Fewer say nothing about scatter."""
+MIN_BLOCKS = 8
+"""With fewer blocks the scatter is unknown."""
 
 _FIELD_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Scatter:
-    """Standard errors of the logarithms of statistics; ``None`` where nothing can be said."""
+    """Standard errors of the logarithms of statistics; ``None`` if unknown."""
 
     mean: float | None
     quantiles: tuple[float | None, ...]
 
 
 def scatter_of(blocks: Sequence[Histogram], qs: Sequence[float], *, seed: int) -> Scatter:
-    """The scatter of the mean and of quantiles over ``blocks``, which have the same bits."""
+    """Return the scatter of the mean and of quantiles over ``blocks``, which have equal bits."""
     full = [block for block in blocks if block.count]
-    if len(full) < FEWEST_BLOCKS:
+    if len(full) < MIN_BLOCKS:
         return Scatter(None, (None,) * len(qs))
     table = _Table(full)
-    rng, means = random.Random(seed), list[float]()  # noqa: S311 (no secret depends on it)
+    rng, means = random.Random(seed), list[float]()  # noqa: S311 (not for cryptography)
     found: list[list[float]] = [[] for _ in qs]
     for _ in range(DRAWS):
         weights = _drawn(rng, len(full))
@@ -52,14 +52,14 @@ def scatter_of(blocks: Sequence[Histogram], qs: Sequence[float], *, seed: int) -
 
 
 def rate_scatter(counts: Sequence[int]) -> float | None:
-    """The standard error of the logarithm of a rate, from counts in equal spans of time."""
-    if len(counts) < FEWEST_BLOCKS or not any(counts):
+    """Return the standard error of the logarithm of a rate, from counts in equal time spans."""
+    if len(counts) < MIN_BLOCKS or not any(counts):
         return None
     return stdev(counts) / sqrt(len(counts)) / (sum(counts) / len(counts))
 
 
 def _drawn(rng: random.Random, n: int) -> list[tuple[int, int]]:
-    """``n`` of ``n`` with replacement, as (which, how often)."""
+    """Draw ``n`` of ``n`` with replacement; return (index, count) pairs."""
     times = [0] * n
     for which in rng.choices(range(n), k=n):
         times[which] += 1
@@ -71,10 +71,10 @@ def _log_scatter(values: Sequence[float]) -> float | None:
 
 
 class _Table:
-    """Cumulative counts of every block over the buckets of all, as one long number a block.
+    """Cumulative counts of every block over the union of all buckets, as one integer per block.
 
-    Adding up blocks is then adding up numbers of some thousand digits, which the interpreter does
-    a hundred times faster than a loop over the buckets.
+    Blocks are added up as integers of some thousand digits, a hundred times faster than with a loop
+    over the buckets.
     """
 
     def __init__(self, blocks: Sequence[Histogram]) -> None:
@@ -93,14 +93,14 @@ class _Table:
         return int.from_bytes(pack(f"<{len(row)}Q", *accumulate(row)), "little")
 
     def sums(self, weights: Sequence[tuple[int, int]]) -> tuple[int, int]:
-        """Count and sum of a draw."""
+        """Return count and sum of a draw."""
         count = sum(self._counts[which] * often for which, often in weights)
         return count, sum(self._totals[which] * often for which, often in weights)
 
     def quantiles(
         self, weights: Sequence[tuple[int, int]], qs: Sequence[float], count: int
     ) -> list[float]:
-        """Quantiles of a draw, even within their buckets, so that steps do not look like noise."""
+        """Return quantiles of a draw, interpolated within buckets to avoid steps."""
         joined = sum(self._packed[which] * often for which, often in weights)
         size = len(self._edges)
         seen = unpack(f"<{size}Q", joined.to_bytes(_FIELD_BYTES * size, "little"))

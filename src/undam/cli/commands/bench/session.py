@@ -224,11 +224,13 @@ def _why_nothing_measured(result: BenchResult) -> str:
             f"no request was measured: all {summary.warmup} were warm-up; send more requests, or "
             f"use --warmup 0"
         )
-    kinds = sorted(((count, kind) for (_, kind), count in summary.kinds.items()), reverse=True)
+    kinds = sorted(
+        ((count, kind) for (_, kind), count in summary.failure_kinds.items()), reverse=True
+    )
     if not kinds:
         return f"none of the {summary.requests} responses had any content"
     count, kind = kinds[0]
-    message = summary.messages[kind][1]
+    message = summary.failure_messages[kind][1]
     return f"nothing was measured: {count} of {summary.requests} requests: {kind}" + (
         f": {message}" if message else ""
     )

@@ -1,4 +1,4 @@
-"""The HdrHistogram log: HdrHistogram's own reader finds every value in it."""
+"""HdrHistogram log: the reference library reads back every value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from undam.metrics.hlog import hdr_payload, hlog_lines
 from undam.timing import Histogram
 
 
-def test_the_library_reads_back_equal_counts(tmp_path: Path) -> None:
+def test_library_reads_back_equal_counts(tmp_path: Path) -> None:
     summary = summarize(simulate(40, per_write=2))
     path = tmp_path / "run.hlog"
     path.write_text("".join(hlog_lines(summary)))
@@ -36,7 +36,7 @@ def test_the_library_reads_back_equal_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("top", [0, 1, 2048, 1 << 41, (1 << 62) + 5])
-def test_any_count_at_any_value_survives(top: int) -> None:
+def test_any_count_at_any_value_round_trips(top: int) -> None:
     rng, ours = random.Random(top), Histogram()
     for bits in range(0, 62, 3):
         ours.record(rng.randrange(1 + min(top, 1 << bits)), 1 << rng.randrange(40))
@@ -47,11 +47,11 @@ def test_any_count_at_any_value_survives(top: int) -> None:
         assert theirs.get_count_at_index(index) == n
 
 
-def test_a_huge_count_takes_nine_bytes() -> None:
+def test_huge_count_takes_nine_bytes() -> None:
     ours = Histogram()
     ours.record(1, (1 << 62) - 1)
     assert HdrHistogram.decode(hdr_payload(ours)).get_count_at_value(1) == (1 << 62) - 1
 
 
-def test_a_run_without_values_is_a_log_without_lines() -> None:
+def test_run_without_values_has_no_lines() -> None:
     assert all(line.startswith(("#", '"')) for line in hlog_lines(Summary()))
