@@ -155,12 +155,12 @@ class RequestRecord:
         hedged: "sent" if a second request was sent, then "won" or "lost" for the second request.
         detail: one line about the end, without parts of the prompt or of a key.
         tracing: headers that replace those of the same names towards upstreams; filled in by
-            ``Observer.began``.
+            ``Observer.request_started``.
         observed: state of the observer.
     """
 
     request: RequestInfo | None
-    began_at: float
+    started_at: float
     upstream: Upstream | None = None
     status: int = 0
     content_at: float | None = None
@@ -214,10 +214,12 @@ class Router(Protocol):
     """Decides where requests go.
 
     The router may be replaced at any time. A request keeps the router it started with, so that
-    `began` and `ended` reach the router that chose the upstream.
+    `attempt_started` and `attempt_ended` reach the router that chose the upstream.
     """
 
-    def page(self, request: RequestInfo) -> LocalResponse | Awaitable[LocalResponse] | None:
+    def local_response(
+        self, request: RequestInfo
+    ) -> LocalResponse | Awaitable[LocalResponse] | None:
         """Return the gateway's own response (for paths under ``/-/``), or ``None`` to forward."""
         ...
 
@@ -237,12 +239,14 @@ class Router(Protocol):
         """
         ...
 
-    def began(self, upstream: Upstream, request: RequestInfo) -> None:
+    def attempt_started(self, upstream: Upstream, request: RequestInfo) -> None:
         """Record that the request was sent to ``upstream``, or waits for a connection to it."""
         ...
 
-    def ended(self, upstream: Upstream, request: RequestInfo, result: UpstreamResult) -> None:
-        """Record the result at ``upstream``; called once for each `began`."""
+    def attempt_ended(
+        self, upstream: Upstream, request: RequestInfo, result: UpstreamResult
+    ) -> None:
+        """Record the result at ``upstream``; called once for each `attempt_started`."""
         ...
 
     def hedge_after_s(self, request: RequestInfo) -> float | None:
@@ -256,7 +260,9 @@ class Router(Protocol):
         """Return whether budget and load allow a hedge now; if so, `choose` is called next."""
         ...
 
-    def saw_first_content(self, upstream: Upstream, request: RequestInfo, ttft_s: float) -> None:
+    def first_content_received(
+        self, upstream: Upstream, request: RequestInfo, ttft_s: float
+    ) -> None:
         """Record that the first content came ``ttft_s`` after the request went to ``upstream``."""
         ...
 
@@ -264,11 +270,11 @@ class Router(Protocol):
 class Observer(Protocol):
     """Receives the events of requests. Times and counts are in the record."""
 
-    def began(self, record: RequestRecord) -> None:
+    def request_started(self, record: RequestRecord) -> None:
         """Handle a request that was read completely, or its head if its body is streamed."""
         ...
 
-    def sent(self, record: RequestRecord, upstream: Upstream, why: AttemptKind) -> None:
+    def attempt_sent(self, record: RequestRecord, upstream: Upstream, kind: AttemptKind) -> None:
         """Handle an attempt at ``upstream``.
 
         The first attempt is reported a few milliseconds late, but before any other event.
@@ -301,6 +307,6 @@ class Observer(Protocol):
         """Handle the failure of an upstream, whether or not it affects the client."""
         ...
 
-    def ended(self, record: RequestRecord) -> None:
+    def request_ended(self, record: RequestRecord) -> None:
         """Handle the end of the request. This is the last call for it, and is always made."""
         ...

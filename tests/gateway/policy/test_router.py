@@ -48,7 +48,7 @@ class _Harness:
         hedge_after_s = self.router.hedge_after_s(info)
         upstream = self.router.choose(info, [])
         assert upstream is not None
-        self.router.began(upstream, info)
+        self.router.attempt_started(upstream, info)
         return SimpleNamespace(
             info=info, permit=permit, hedge_after_s=hedge_after_s, upstream=upstream
         )
@@ -56,11 +56,11 @@ class _Harness:
     def complete(self, ttft_s: float = 0.1) -> None:
         """Send a request that succeeds."""
         one = self.send()
-        self.router.saw_first_content(one.upstream, one.info, ttft_s)
+        self.router.first_content_received(one.upstream, one.info, ttft_s)
         self.end(one)
 
     def end(self, one: SimpleNamespace, result: UpstreamResult = UpstreamResult.OK) -> None:
-        self.router.ended(one.upstream, one.info, result)
+        self.router.attempt_ended(one.upstream, one.info, result)
         one.permit.release()
 
     @property
@@ -82,7 +82,7 @@ def test_ejection_and_recovery_are_logged(shared_metrics: SharedMetrics) -> None
         UpstreamResult.DIED,
     ):
         one = harness.send()
-        harness.router.ended(one.upstream, one.info, result)
+        harness.router.attempt_ended(one.upstream, one.info, result)
         other = harness.router.choose(one.info, [one.upstream])
         assert other is not None
         assert other is not one.upstream
@@ -90,7 +90,7 @@ def test_ejection_and_recovery_are_logged(shared_metrics: SharedMetrics) -> None
     assert [text.partition(" is ejected: ")[2] for text in harness.log] == ["timeout", "died"]
     harness.now += 2.0
     one = harness.send()
-    harness.router.saw_first_content(one.upstream, one.info, 0.1)
+    harness.router.first_content_received(one.upstream, one.info, 0.1)
     assert harness.log[-1] == f"upstream {one.upstream.name} is available again"
     harness.end(one)
     assert harness.outstanding == [0, 0]
@@ -104,7 +104,7 @@ def test_client_disconnects_and_failures_after_content_do_not_eject(
     for _ in range(5):
         harness.end(harness.send(), UpstreamResult.CANCELLED)
     one = harness.send()
-    harness.router.saw_first_content(one.upstream, one.info, 0.1)
+    harness.router.first_content_received(one.upstream, one.info, 0.1)
     harness.end(one, UpstreamResult.DIED)
     assert harness.log == []
     assert harness.outstanding == [0, 0]
@@ -125,15 +125,15 @@ def test_a_request_is_hedged_once_and_both_ttfts_are_recorded(
     second = router.choose(one.info, [one.upstream])
     assert second is not None
     assert second is not one.upstream
-    router.began(second, one.info)
+    router.attempt_started(second, one.info)
     assert not router.may_hedge(one.info)
     baseline = router.hedging._baselines.of("m")
     before = len(baseline)
-    router.ended(one.upstream, one.info, UpstreamResult.CANCELLED)
+    router.attempt_ended(one.upstream, one.info, UpstreamResult.CANCELLED)
     assert len(baseline) == before  # recorded only once the other attempt has content
-    router.saw_first_content(second, one.info, 0.1)
+    router.first_content_received(second, one.info, 0.1)
     assert len(baseline) == before + 2
-    router.ended(second, one.info, UpstreamResult.OK)
+    router.attempt_ended(second, one.info, UpstreamResult.OK)
     one.permit.release()
     assert list(router.hedging._won) == [True]
 
@@ -207,17 +207,17 @@ def test_no_state_remains_however_requests_end(shared_metrics: SharedMetrics) ->
         if rng.random() < 0.3 and harness.router.may_hedge(one.info):
             second = harness.router.choose(one.info, [one.upstream])
             assert second is not None
-            harness.router.began(second, one.info)
+            harness.router.attempt_started(second, one.info)
             if rng.random() < 0.5:
-                harness.router.ended(one.upstream, one.info, UpstreamResult.CANCELLED)
+                harness.router.attempt_ended(one.upstream, one.info, UpstreamResult.CANCELLED)
                 one.upstream = second
             else:
-                harness.router.ended(second, one.info, UpstreamResult.CANCELLED)
+                harness.router.attempt_ended(second, one.info, UpstreamResult.CANCELLED)
         if rng.random() < 0.8:
-            harness.router.saw_first_content(one.upstream, one.info, 0.1)
+            harness.router.first_content_received(one.upstream, one.info, 0.1)
         if rng.random() < 0.5:
             one.permit.release()
-        harness.router.ended(one.upstream, one.info, rng.choice(list(UpstreamResult)))
+        harness.router.attempt_ended(one.upstream, one.info, rng.choice(list(UpstreamResult)))
         one.permit.release()
     assert harness.outstanding == [0, 0, 0]
     assert harness.router._in_flight == {}

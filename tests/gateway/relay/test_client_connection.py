@@ -50,12 +50,12 @@ class _LocalResponses:
     def __init__(self) -> None:
         self.end_reasons: list[str] = []
 
-    def page(self, _: object) -> LocalResponse:
+    def local_response(self, _: object) -> LocalResponse:
         return LocalResponse(200, b"text/plain", b"ok\n")
 
-    def began(self, _: RequestRecord) -> None: ...
+    def request_started(self, _: RequestRecord) -> None: ...
 
-    def ended(self, record: RequestRecord) -> None:
+    def request_ended(self, record: RequestRecord) -> None:
         assert record.end_reason is not None
         self.end_reasons.append(record.end_reason.value)
 

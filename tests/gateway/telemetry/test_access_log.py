@@ -28,10 +28,10 @@ def _record(
     request = RequestInfo(
         "POST", target, headers, CHAT, True, model, True, 10, "req-1", "10.0.0.1", "team-a"
     )
-    record = RequestRecord(request, began_at=time.monotonic() - 1.5, **more)
+    record = RequestRecord(request, started_at=time.monotonic() - 1.5, **more)
     record.upstream = Upstream("gpu-1", "h", 80)
-    record.content_at = record.began_at + 0.25
-    record.ended_at = record.began_at + 1.5
+    record.content_at = record.started_at + 0.25
+    record.ended_at = record.started_at + 1.5
     record.end_reason, record.status = EndReason.CLIENT_LEFT, 200
     return record
 
@@ -61,7 +61,7 @@ def _unix(iso: str) -> float:
 
 def test_an_unparsable_request_has_a_line() -> None:
     record = RequestRecord(
-        None, began_at=time.monotonic(), status=400, end_reason=EndReason.BAD_REQUEST
+        None, started_at=time.monotonic(), status=400, end_reason=EndReason.BAD_REQUEST
     )
     line = entry(record, GapStats())
     assert (line["status"], line["ended"], line["path"]) == (400, "bad-request", None)

@@ -44,7 +44,7 @@ def _record(target: str = "/v1/chat/completions", **info: Any) -> RequestRecord:
         method="POST", target=target, headers=[], repeatable=True, body_bytes=0,
         request_id="r", client="c", **given,
     )  # fmt: skip
-    return RequestRecord(request, began_at=100.0)
+    return RequestRecord(request, started_at=100.0)
 
 
 def _nonzero(shared_metrics: SharedMetrics) -> dict[tuple[str, ...], list[int]]:
@@ -64,10 +64,10 @@ def test_a_hedged_stream_is_counted_and_logged(
     log = AccessLog(tmp_path / "log")
     telemetry = Telemetry(WorkerMetrics(shared_metrics.region(0)), access_log=log)
     record = _record()
-    telemetry.began(record)
-    telemetry.sent(record, A, "first")
+    telemetry.request_started(record)
+    telemetry.attempt_sent(record, A, "first")
     telemetry.heartbeat(record)
-    telemetry.sent(record, B, "hedge")
+    telemetry.attempt_sent(record, B, "hedge")
     assert _count(shared_metrics, m.STREAMS) == _count(shared_metrics, m.IN_FLIGHT) == 1
     assert [_count(shared_metrics, m.UPSTREAM_IN_FLIGHT, name) for name in "ab"] == [1, 1]
     record.upstream, record.content_at, record.hedged, record.status = B, 100.3, "won", 200
@@ -76,7 +76,7 @@ def test_a_hedged_stream_is_counted_and_logged(
     telemetry.gaps(record, [0.02, 0.02])
     telemetry.gaps(record, [0.5])
     record.end_reason, record.ended_at, record.bytes_out = EndReason.COMPLETE, 100.9, 50
-    telemetry.ended(record)
+    telemetry.request_ended(record)
     log.close()
 
     labels = ("b", "llama", "chat", "openai")
@@ -104,17 +104,17 @@ def test_a_failed_retry_and_a_denied_hedge_are_counted(shared_metrics: SharedMet
     metrics = WorkerMetrics(shared_metrics.region(0))
     telemetry = Telemetry(metrics)
     record = _record(api=MESSAGES, model="unknown-model")
-    telemetry.began(record)
-    telemetry.sent(record, A, "first")
+    telemetry.request_started(record)
+    telemetry.attempt_sent(record, A, "first")
     telemetry.upstream_failed(record, A, UpstreamResult.REFUSED)
-    telemetry.sent(record, B, "retry")
+    telemetry.attempt_sent(record, B, "retry")
     metrics.set_denial_reason("budget")
     telemetry.hedge_denied(record)
     telemetry.hedge_denied(record)
     telemetry.upstream_failed(record, B, UpstreamResult.TIMEOUT)
     record.upstream, record.status = B, 504
     record.end_reason, record.ended_at = EndReason.UPSTREAM_TIMEOUT, 101.0
-    telemetry.ended(record)
+    telemetry.request_ended(record)
     assert _count(shared_metrics, m.RETRIES, "b") == 1
     assert _count(shared_metrics, m.UPSTREAM_ERRORS, "a", "refused") == 1
     assert _count(shared_metrics, m.UPSTREAM_ERRORS, "b", "timeout") == 1
@@ -134,13 +134,13 @@ def test_a_client_disconnect_is_counted_by_phase(
 ) -> None:
     telemetry = Telemetry(WorkerMetrics(shared_metrics.region(0)))
     record = _record()
-    telemetry.began(record)
-    telemetry.sent(record, A, "first")
+    telemetry.request_started(record)
+    telemetry.attempt_sent(record, A, "first")
     record.upstream, record.content_at = A, content_at
     if content_at:
         telemetry.first_content(record)
     record.end_reason, record.ended_at = EndReason.CLIENT_LEFT, 101.0
-    telemetry.ended(record)
+    telemetry.request_ended(record)
     assert _count(shared_metrics, m.CLIENT_CANCELS, phase) == 1
     assert not [key for key in _nonzero(shared_metrics) if "in_flight" in key[0]]
 
@@ -151,13 +151,13 @@ def test_local_endpoints_are_not_counted_and_other_paths_have_no_token_metrics(
     telemetry = Telemetry(WorkerMetrics(shared_metrics.region(0)))
     for path in ("/-/metrics", "/v1/models"):
         record = _record(path, api=PLAIN, streams=False, model="")
-        telemetry.began(record)
+        telemetry.request_started(record)
         record.end_reason, record.status, record.ended_at = EndReason.COMPLETE, 200, 100.1
-        telemetry.ended(record)
+        telemetry.request_ended(record)
     unread = RequestRecord(
-        None, began_at=1.0, status=400, end_reason=EndReason.BAD_REQUEST, ended_at=1.0
+        None, started_at=1.0, status=400, end_reason=EndReason.BAD_REQUEST, ended_at=1.0
     )
-    telemetry.ended(unread)
+    telemetry.request_ended(unread)
     assert _count(shared_metrics, m.REQUESTS, PLAIN.name, "200") == 1
     assert (
         _count(shared_metrics, m.REQUESTS, PLAIN.name, "400")

@@ -87,18 +87,18 @@ def _record(*headers: tuple[bytes, bytes]) -> RequestRecord:
         "POST", "/v1/chat/completions?key=tops3cret99", [secret, *headers], CHAT, True, "llama",
         True, 10, "req-1", "10.0.0.1", "team-a",
     )  # fmt: skip
-    return RequestRecord(request, began_at=time.monotonic() - 1)
+    return RequestRecord(request, started_at=time.monotonic() - 1)
 
 
 def _trace(endpoint: str, record: RequestRecord, end_reason: EndReason) -> None:
     tracer = tracing_if_configured(endpoint, {})
     assert tracer is not None
-    span = tracer.began(record)
+    span = tracer.request_started(record)
     tracer.event(span, "first", "gpu-1")
     record.upstream, record.status = Upstream("gpu-1", "10.1.1.1", 8000), 200
-    record.content_at, record.ended_at = record.began_at + 0.25, record.began_at + 1
+    record.content_at, record.ended_at = record.started_at + 0.25, record.started_at + 1
     record.end_reason = end_reason
-    tracer.ended(span, record, GapStats())
+    tracer.request_ended(span, record, GapStats())
     tracer.close()
 
 

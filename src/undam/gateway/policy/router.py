@@ -82,7 +82,7 @@ class GatewayRouter:
         local_responses: Callable[[RequestInfo], LocalResponse | Awaitable[LocalResponse] | None],
         dependencies: Dependencies,
     ) -> None:
-        self.page = local_responses
+        self.local_response = local_responses
         self._config = config
         self._clock = dependencies.clock
         self._metrics = dependencies.metrics
@@ -161,7 +161,7 @@ class GatewayRouter:
         backend = self.balancer.choose(self._clock(), exclude=names)
         return None if backend is None else self._upstreams.get(backend.name)
 
-    def began(self, upstream: Upstream, request: RequestInfo) -> None:
+    def attempt_started(self, upstream: Upstream, request: RequestInfo) -> None:
         """See ``Router``."""
         now = self._clock()
         state = self._state(request)
@@ -171,7 +171,9 @@ class GatewayRouter:
         state.attempts.append(_Attempt(self.balancer.acquire(backend, now), now, hedge))
         self.admission.forwarded(request)
 
-    def ended(self, upstream: Upstream, request: RequestInfo, result: UpstreamResult) -> None:
+    def attempt_ended(
+        self, upstream: Upstream, request: RequestInfo, result: UpstreamResult
+    ) -> None:
         """See ``Router``."""
         state = self._in_flight.get(id(request))
         attempt = None if state is None else _attempt_on(state, upstream.name)
@@ -220,7 +222,9 @@ class GatewayRouter:
         state.hedge_upstream, state.hedged = backend.name, True
         return True
 
-    def saw_first_content(self, upstream: Upstream, request: RequestInfo, ttft_s: float) -> None:
+    def first_content_received(
+        self, upstream: Upstream, request: RequestInfo, ttft_s: float
+    ) -> None:
         """See ``Router``."""
         state = self._in_flight.get(id(request))
         attempt = None if state is None else _attempt_on(state, upstream.name)

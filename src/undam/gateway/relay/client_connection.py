@@ -246,8 +246,8 @@ class ClientConnection(asyncio.Protocol):
         record = RequestRecord(None, now, status=error.status, bytes_out=len(data), ended_at=now)
         record.end_reason = EndReason.REFUSED if error.status == 501 else EndReason.BAD_REQUEST
         record.detail = str(error)
-        self._context.observer.began(record)
-        self._context.observer.ended(record)
+        self._context.observer.request_started(record)
+        self._context.observer.request_ended(record)
         self._linger()
 
     def _linger(self) -> None:

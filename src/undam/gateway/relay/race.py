@@ -109,7 +109,7 @@ class Race:
         if attempt is None:
             return
         context = self._context
-        context.observer.sent(self._record, attempt.upstream, attempt.kind)
+        context.observer.attempt_sent(self._record, attempt.upstream, attempt.kind)
         if context.info.streams and self._request.repeatable:
             delay_s = context.router.hedge_after_s(context.info)
             if delay_s is not None:
@@ -139,7 +139,7 @@ class Race:
         context = self._context
         if context.info.streams:
             ttft_s = content_at - attempt.started_at
-            context.router.saw_first_content(attempt.upstream, context.info, ttft_s)
+            context.router.first_content_received(attempt.upstream, context.info, ttft_s)
         context.observer.first_content(self._record)
 
     def cancel(self) -> None:
@@ -190,11 +190,11 @@ class Race:
             self._record.upstream = upstream
         attempt.start(context.pool)
         # Reported after the request was sent, so that counting does not delay it.
-        context.router.began(upstream, context.info)
+        context.router.attempt_started(upstream, context.info)
         if kind == "first":
             self._unreported_start = attempt
         else:
-            context.observer.sent(self._record, upstream, kind)
+            context.observer.attempt_sent(self._record, upstream, kind)
             self._schedule(attempt)
         return True
 
@@ -258,7 +258,7 @@ class Race:
         self.finish_start()
         self.report_content()
         context = self._context
-        context.router.ended(attempt.upstream, context.info, result)
+        context.router.attempt_ended(attempt.upstream, context.info, result)
         if result not in (UpstreamResult.OK, UpstreamResult.CANCELLED):
             context.observer.upstream_failed(self._record, attempt.upstream, result)
 

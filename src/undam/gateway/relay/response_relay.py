@@ -102,9 +102,9 @@ class ResponseRelay:
         self._race: Race | None = None
         self._permit: Permit | None = None
         self._task: asyncio.Task[None] | None = None
-        self._fast_path = FastPath(writer.write, self._report_gaps, record.began_at)
+        self._fast_path = FastPath(writer.write, self._report_gaps, record.started_at)
         # Time of the last read on the normal path.
-        self._read_at = record.began_at
+        self._read_at = record.started_at
         self._backpressure = ClientBackpressure()
         self._late_error: LateError | None = None
 
@@ -117,8 +117,8 @@ class ResponseRelay:
     def start(self) -> None:
         """Answer the request here, or admit it and send it to an upstream."""
         context = self._context
-        context.observer.began(self.record)
-        self._continue_with(context.router.page(context.info), self._respond_locally)
+        context.observer.request_started(self.record)
+        self._continue_with(context.router.local_response(context.info), self._respond_locally)
         if self._race is None and not self.over:
             self._client.schedule(self._next_deadline())  # It waits for admission.
 
@@ -443,4 +443,4 @@ class ResponseRelay:
 
     def _report_end(self) -> None:
         self._report_gaps()
-        self._context.observer.ended(self.record)
+        self._context.observer.request_ended(self.record)

@@ -39,7 +39,7 @@ _SHORT_CHARS = 96
 def entry(record: RequestRecord, gaps: GapStats) -> dict[str, Any]:
     """Return a log line as a dictionary; ``None`` for values that do not apply."""
     request, upstream = record.request, record.upstream
-    began_s = time.time() - time.monotonic() + record.began_at
+    began_s = time.time() - time.monotonic() + record.started_at
     trace = from_record(record)
     return {
         "time": datetime.fromtimestamp(began_s, UTC).isoformat(timespec="milliseconds"),
@@ -53,9 +53,9 @@ def entry(record: RequestRecord, gaps: GapStats) -> dict[str, Any]:
         "stream": bool(request and request.streams),
         "model": request and (redact_text(request.model[:_SHORT_CHARS]) or None),
         "upstream": upstream and upstream.name,
-        "ttft_ms": _ms(record.content_at and record.content_at - record.began_at),
+        "ttft_ms": _ms(record.content_at and record.content_at - record.started_at),
         "gap_p99_ms": _ms(gaps.p99_s),
-        "duration_ms": _ms(max(0.0, record.ended_at - record.began_at)),
+        "duration_ms": _ms(max(0.0, record.ended_at - record.started_at)),
         "reads": record.reads,
         "bytes_in": record.bytes_in,
         "bytes_out": record.bytes_out,

@@ -29,11 +29,11 @@ _LOCAL_PATHS = "/-/"
 class Tracer(Protocol):
     """Creates spans; see ``tracing``."""
 
-    def began(self, record: RequestRecord) -> object: ...
+    def request_started(self, record: RequestRecord) -> object: ...
 
     def event(self, span: object, name: str, upstream: str) -> None: ...
 
-    def ended(self, span: object, record: RequestRecord, gaps: GapStats) -> None: ...
+    def request_ended(self, span: object, record: RequestRecord, gaps: GapStats) -> None: ...
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ class Telemetry:
         self._log = access_log
         self._tracer = tracer
 
-    def began(self, record: RequestRecord) -> None:
+    def request_started(self, record: RequestRecord) -> None:
         """See ``Observer``."""
         if _is_local(record):
             return
@@ -87,21 +87,21 @@ class Telemetry:
         telemetry.counted = True
         self._in_flight(record, 1)
         if self._tracer is not None and record.request is not None:
-            telemetry.span = self._tracer.began(record)
+            telemetry.span = self._tracer.request_started(record)
 
-    def sent(self, record: RequestRecord, upstream: Upstream, why: AttemptKind) -> None:
+    def attempt_sent(self, record: RequestRecord, upstream: Upstream, kind: AttemptKind) -> None:
         """See ``Observer``."""
         metrics, telemetry = self.metrics, _of(record)
         name = clean_label(upstream.name)
-        metrics.count(m.UPSTREAM_REQUESTS, name, why)
+        metrics.count(m.UPSTREAM_REQUESTS, name, kind)
         metrics.count(m.UPSTREAM_IN_FLIGHT, name)
         telemetry.attempts.append(upstream)
-        if why == "hedge":
+        if kind == "hedge":
             metrics.count(m.HEDGES, "sent")
-        elif why == "retry":
+        elif kind == "retry":
             metrics.count(m.RETRIES, name)
         if self._tracer is not None and telemetry.span is not None:
-            self._tracer.event(telemetry.span, why, upstream.name)
+            self._tracer.event(telemetry.span, kind, upstream.name)
 
     def hedge_denied(self, record: RequestRecord) -> None:
         """See ``Observer``."""
@@ -117,7 +117,7 @@ class Telemetry:
                 self._attempt_ended(telemetry, loser)
         telemetry.model = self.metrics.models.acquire(record.request.model, record.content_at)
         if record.request.api is not PLAIN:
-            waited_s = record.content_at - record.began_at
+            waited_s = record.content_at - record.started_at
             self.metrics.observe(m.TTFT, waited_s, *self._labels(record))
 
     def gaps(self, record: RequestRecord, gaps: Sequence[float]) -> None:
@@ -147,7 +147,7 @@ class Telemetry:
         if self._tracer is not None and telemetry.span is not None:
             self._tracer.event(telemetry.span, result.value, upstream.name)
 
-    def ended(self, record: RequestRecord) -> None:
+    def request_ended(self, record: RequestRecord) -> None:
         """See ``Observer``."""
         if _is_local(record):
             return
@@ -171,7 +171,7 @@ class Telemetry:
         if api is not PLAIN:
             self._model_ended(record, end_reason)
         if self._tracer is not None and telemetry.span is not None:
-            self._tracer.ended(telemetry.span, record, telemetry.gaps)
+            self._tracer.request_ended(telemetry.span, record, telemetry.gaps)
         if self._log is not None:
             self._log.log(record, telemetry.gaps)
         if telemetry.model is not None:
@@ -180,7 +180,7 @@ class Telemetry:
     def _model_ended(self, record: RequestRecord, end_reason: EndReason) -> None:
         labels = self._labels(record)
         error = "" if end_reason in _GOOD and record.status < 400 else _error(record, end_reason)
-        seconds = max(0.0, record.ended_at - record.began_at)
+        seconds = max(0.0, record.ended_at - record.started_at)
         self.metrics.observe(m.DURATION, seconds, *labels, error)
         mean_s = _of(record).gaps.mean_s
         if mean_s is not None and not error:

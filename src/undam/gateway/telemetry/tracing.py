@@ -72,12 +72,12 @@ class Tracing:
         self._provider.add_span_processor(export.BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("undam.gateway")
 
-    def began(self, record: RequestRecord) -> object:
+    def request_started(self, record: RequestRecord) -> object:
         """Start both spans; the traceparent sent upstream refers to the CLIENT span."""
         request = record.request
         assert request is not None
         offset_s = time.time() - time.monotonic()
-        begin_ns = round((record.began_at + offset_s) * 1e9)
+        begin_ns = round((record.started_at + offset_s) * 1e9)
         server = self._tracer.start_span(
             request.method,
             context=self._parent(from_headers(request.headers), request.get(_TRACESTATE)),
@@ -118,7 +118,7 @@ class Tracing:
         assert isinstance(span, _Spans)
         span.model.add_event(f"undam.{name}", {"undam.upstream": upstream})
 
-    def ended(self, span: object, record: RequestRecord, gaps: GapStats) -> None:
+    def request_ended(self, span: object, record: RequestRecord, gaps: GapStats) -> None:
         """Set the result and end both spans."""
         assert isinstance(span, _Spans)
         end_reason = record.end_reason or EndReason.LOCAL
@@ -130,7 +130,7 @@ class Tracing:
             "undam.hedged": record.hedged,
         }
         if record.content_at is not None:
-            seconds = record.content_at - record.began_at
+            seconds = record.content_at - record.started_at
             attributes["gen_ai.response.time_to_first_chunk"] = seconds
         if gaps.p99_s is not None:
             attributes["undam.gap_p99_s"] = gaps.p99_s
@@ -146,7 +146,7 @@ class Tracing:
             span.server.set_status(status)
         span.model.set_attributes(_without_empty(attributes))
         span.server.set_attributes(_without_empty({"http.response.status_code": record.status}))
-        end_ns = round((max(record.ended_at, record.began_at) + span.offset_s) * 1e9)
+        end_ns = round((max(record.ended_at, record.started_at) + span.offset_s) * 1e9)
         span.model.end(end_ns)
         span.server.end(end_ns)
 
