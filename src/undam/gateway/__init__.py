@@ -1,1 +1,1 @@
-"""`undam gateway`: a reverse proxy that streams, keeps silence alive, and hedges the tail."""
+"""`undam gateway`: a reverse proxy for token streams, with heartbeats, retries and hedging."""

@@ -39,7 +39,7 @@ _MAX_TAIL_BYTES = 8 << 10
 def _size_line(length: int) -> bytes:
     """Return the first line of a read of ``length`` bytes that is exactly one chunk.
 
-    If there is no such chunk, return bytes with which no read begins.
+    If no chunk has that length, return bytes that cannot match.
     """
     for digits in range(1, 5):
         size = length - digits - 4
