@@ -1,4 +1,4 @@
-"""The mounted beacon: who may ask, what it answers, and what it refuses."""
+"""The mounted beacon: authorization, responses and rejected requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from undam.sse import Event, Parser
 from undam.timing import BeaconQuery, BeaconSchedule, due_of
 from undam.timing.beacon import HEADER, format_query, parse_head
 
-pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+pytestmark = pytest.mark.slow  # real sockets, and waits for events that must not occur
 
 TOKEN = "correct horse battery staple"
 BEARER = (b"authorization", f"Bearer {TOKEN}".encode())
@@ -81,7 +81,7 @@ def _json(call: Call) -> Any:
     ids=repr,
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "\0"])
-def test_without_the_token_it_says_401_and_nothing_else(
+def test_a_request_without_the_token_gets_an_empty_401(
     loop: str, headers: list[tuple[bytes, bytes]], method: str
 ) -> None:
     for query in (None, b"clock", b"closed; id=a", b"nonsense"):
@@ -102,11 +102,11 @@ def test_without_the_token_it_says_401_and_nothing_else(
     ],
     ids=repr,
 )
-def test_the_token_is_taken_from_either_header(loop: str, header: tuple[bytes, bytes]) -> None:
+def test_the_token_is_accepted_in_either_header(loop: str, header: tuple[bytes, bytes]) -> None:
     assert _serve(loop, Call(headers=[header, (b"undam-beacon", b"clock")])).status == 200
 
 
-def test_a_wrong_token_beside_the_right_one_does_no_harm(loop: str) -> None:
+def test_a_wrong_token_beside_the_right_one_is_ignored(loop: str) -> None:
     headers = [(b"authorization", b"Bearer of-the-gateway"), (b"undam-token", TOKEN.encode())]
     call = _serve(loop, Call(headers=[*headers, (b"undam-beacon", b"clock")]))
     assert call.status == 200
@@ -114,13 +114,13 @@ def test_a_wrong_token_beside_the_right_one_does_no_harm(loop: str) -> None:
 
 def test_the_clock(loop: str) -> None:
     before = time.time_ns()
-    said = _json(_serve(loop, _call("clock")))
-    assert before <= said["arrived_ns"] <= said["left_ns"] <= time.time_ns()
-    assert said["host"] == host_name()
-    assert set(said) == {"arrived_ns", "left_ns", "host"}
+    reply = _json(_serve(loop, _call("clock")))
+    assert before <= reply["arrived_ns"] <= reply["left_ns"] <= time.time_ns()
+    assert reply["host"] == host_name()
+    assert set(reply) == {"arrived_ns", "left_ns", "host"}
 
 
-def test_a_stream_says_of_each_event_when_it_was_due(loop: str) -> None:
+def test_each_event_has_its_due_time(loop: str) -> None:
     before = time.time_ns()
     schedule = BeaconSchedule(ttft_ms=30, gap_ms=10, before=3, silence_ms=50, after=2)
     call = _serve(loop, _asking(schedule))
@@ -140,7 +140,7 @@ def test_a_stream_says_of_each_event_when_it_was_due(loop: str) -> None:
     assert offsets == [30, 40, 50, 100, 110]
 
 
-def test_no_event_leaves_before_it_is_due_and_a_late_one_puts_off_none(loop: str) -> None:
+def test_no_event_is_early_and_a_late_one_delays_no_other(loop: str) -> None:
     left: dict[int, int] = {}
 
     class Slow(Call):
@@ -157,7 +157,7 @@ def test_no_event_leaves_before_it_is_due_and_a_late_one_puts_off_none(loop: str
     call = _serve(loop, slow)
     due = [json.loads(data)["undam"]["due_ns"] for data in _data(call)[:-1]]
     assert [b - a for a, b in itertools.pairwise(due)] == [20_000_000] * 14
-    # The wall clock may be set while this runs, by a hair at a time.
+    # The wall clock may be adjusted slightly during the test.
     assert all(left[seq] >= due_ns - 1_000_000 for seq, due_ns in enumerate(due))
     held, last = left[3] - due[3], left[14] - due[14]
     assert held > 150_000_000
@@ -172,7 +172,7 @@ def _events(body: bytes) -> list[str]:
     ]
 
 
-def test_without_a_question_it_gives_the_usual_schedule(loop: str) -> None:
+def test_a_request_without_a_schedule_gets_the_default(loop: str) -> None:
     async def main() -> None:
         call = _call()
         task = call.start(_beacon())
@@ -187,21 +187,21 @@ def test_without_a_question_it_gives_the_usual_schedule(loop: str) -> None:
     run_on(loop, main())
 
 
-def test_the_usual_schedule_keeps_the_mounts_own_bounds(loop: str) -> None:
+def test_the_default_schedule_respects_the_limits(loop: str) -> None:
     call = _serve(loop, _call(), max_events=3, max_silence_s=0.01, max_gap_ms=1)
     assert len(_data(call)) == 4
 
 
 @pytest.mark.parametrize("event_bytes", [100, 200, 4096, 65536])
-def test_an_event_has_the_size_that_was_set(loop: str, event_bytes: int) -> None:
+def test_an_event_has_the_configured_size(loop: str, event_bytes: int) -> None:
     schedule = BeaconSchedule(ttft_ms=0, gap_ms=0, before=120, silence_ms=0, after=0)
     call = _serve(loop, _asking(schedule), event_bytes=event_bytes)
     sizes = {len(part) + 2 for part in call.body.removeprefix(b": open\n").split(b"\n\n")[:-2]}
     assert max(sizes) == event_bytes
-    assert min(sizes) == event_bytes - 2  # Numbers of one digit are shorter.
+    assert min(sizes) == event_bytes - 2  # One-digit sequence numbers make an event shorter.
 
 
-def test_heartbeats_come_only_if_asked_for_and_not_faster_than_every_50_ms(loop: str) -> None:
+def test_heartbeats_need_a_request_and_at_least_50_ms(loop: str) -> None:
     quiet = BeaconSchedule(ttft_ms=0, gap_ms=0, before=1, silence_ms=400, after=1)
     assert b": ping" not in _serve(loop, _asking(quiet)).body
     asked = BeaconSchedule(
@@ -211,7 +211,7 @@ def test_heartbeats_come_only_if_asked_for_and_not_faster_than_every_50_ms(loop:
     assert 1 <= pings <= 8
 
 
-def test_it_tells_when_a_client_left_and_whether_it_had_everything(loop: str) -> None:
+def test_the_end_of_an_exchange_can_be_queried(loop: str) -> None:
     async def main() -> None:
         beacon = _beacon()
 
@@ -227,10 +227,10 @@ def test_it_tells_when_a_client_left_and_whether_it_had_everything(loop: str) ->
         left_ns = time.time_ns()
         call.disconnected.set()
         await task
-        said = await closed("mine")
-        assert said["known"] is True
-        assert said["finished"] is False
-        assert left_ns <= said["closed_ns"] <= time.time_ns()
+        reply = await closed("mine")
+        assert reply["known"] is True
+        assert reply["finished"] is False
+        assert left_ns <= reply["closed_ns"] <= time.time_ns()
         head = parse_head(call.headers[HEADER.lower()])
         assert head is not None
         assert head.id == "mine"
@@ -267,14 +267,14 @@ def test_it_tells_when_a_client_left_and_whether_it_had_everything(loop: str) ->
         "clock; before=3000",
     ],
 )
-def test_what_it_cannot_or_will_not_do_is_a_400_in_one_line(loop: str, query: str | bytes) -> None:
+def test_an_invalid_request_gets_a_400_with_one_line(loop: str, query: str | bytes) -> None:
     call = _serve(loop, _call(query))
     assert call.status == 400
     assert call.body.count(b"\n") == 1
     assert len(call.body) < 300
 
 
-def test_the_bounds_are_the_mounts(loop: str) -> None:
+def test_the_limits_are_configurable(loop: str) -> None:
     at_most = BeaconSchedule(ttft_ms=10, gap_ms=2, before=6, silence_ms=10, after=4)
     bounds = {"max_events": 10, "max_silence_s": 0.01, "max_gap_ms": 2}
     assert len(_data(_serve(loop, _asking(at_most), **bounds))) == 11
@@ -283,7 +283,7 @@ def test_the_bounds_are_the_mounts(loop: str) -> None:
         assert _serve(loop, _asking(BeaconSchedule(**values)), **bounds).status == 400
 
 
-def test_streams_at_a_time_are_bounded_and_each_end_frees_its_place(loop: str) -> None:
+def test_concurrent_streams_are_limited_and_an_end_frees_a_slot(loop: str) -> None:
     async def main() -> None:
         beacon = _beacon(max_streams=2)
         quiet = BeaconSchedule(ttft_ms=0, gap_ms=0, before=1, silence_ms=60_000, after=0)
@@ -307,53 +307,53 @@ def test_streams_at_a_time_are_bounded_and_each_end_frees_its_place(loop: str) -
     run_on(loop, main())
 
 
-def test_what_it_remembers_of_exchanges_is_bounded(loop: str) -> None:
+def test_the_number_of_stored_ends_is_bounded(loop: str) -> None:
     async def main() -> None:
         beacon = _beacon()
         one = BeaconSchedule(ttft_ms=0, gap_ms=0, before=1, silence_ms=0, after=0)
         for number in range(1100):
             await _asking(one, f"n{number}").serve(beacon)
         for ident, known in (("n0", False), ("n99", False), ("n100", True), ("n1099", True)):
-            said = _json(await _call(f"closed; id={ident}").serve(beacon))
-            assert said["known"] is known
+            reply = _json(await _call(f"closed; id={ident}").serve(beacon))
+            assert reply["known"] is known
 
     run_on(loop, main())
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "get"])
-def test_other_methods_are_refused(loop: str, method: str) -> None:
+def test_other_methods_are_rejected(loop: str, method: str) -> None:
     call = _serve(loop, _call(method=method))
     assert (call.status, call.body) == (405, b"")
     assert call.headers["allow"] == "GET, HEAD, POST"
 
 
-def test_a_posted_body_is_thrown_away(loop: str) -> None:
+def test_a_posted_body_is_discarded(loop: str) -> None:
     query = format_query(BeaconQuery("schedule", schedule=QUICK))
     assert len(_data(_serve(loop, _call(query, method="POST")))) == 6
 
 
-def test_a_head_request_gets_the_head(loop: str) -> None:
+def test_a_head_request_gets_the_headers(loop: str) -> None:
     call = _serve(loop, _call(method="HEAD"))
     assert (call.status, call.body) == (200, b"")
     assert parse_head(call.headers[HEADER.lower()]) is not None
 
 
-def test_it_is_an_application_by_itself(loop: str) -> None:
+def test_it_can_be_served_by_itself(loop: str) -> None:
     async def main() -> None:
-        said: list[str] = []
+        reply: list[str] = []
         coming = ["lifespan.startup", "lifespan.shutdown"]
 
         async def receive() -> dict[str, Any]:
             return {"type": coming.pop(0)}
 
         async def send(message: Any) -> None:
-            said.append(message["type"])
+            reply.append(message["type"])
 
         await _beacon()({"type": "lifespan"}, receive, send)
-        assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
-        said.clear()
+        assert reply == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+        reply.clear()
         await _beacon()({"type": "websocket", "headers": []}, receive, send)
-        assert said == ["websocket.close"]
+        assert reply == ["websocket.close"]
 
     run_on(loop, main())
 
@@ -371,6 +371,6 @@ def test_it_is_an_application_by_itself(loop: str) -> None:
         ({"event_bytes": 65537}, "event_bytes"),
     ],
 )
-def test_a_bound_that_bounds_nothing_is_refused(options: dict[str, Any], message: str) -> None:
+def test_an_invalid_bound_is_rejected(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Beacon(**{"token": TOKEN, **options})

@@ -1,4 +1,4 @@
-"""When the beacon's events are due: by its schedule alone, and as `undam sim` has them."""
+"""Due times of the beacon: they follow its schedule, and equal those of `undam sim`."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def test_events_then_silence_then_events_then_the_end() -> None:
     assert _offsets_ms(_schedule(silence_ms=3000, after=2)) == [200, 225, 250, 3250, 3275, 3275]
 
 
-def test_a_silence_that_nothing_follows_holds_back_the_end() -> None:
+def test_a_silence_after_the_last_event_delays_the_end() -> None:
     assert _offsets_ms(_schedule(silence_ms=3000)) == [200, 225, 250, 3250]
 
 
-def test_a_silence_before_the_first_event_is_added_to_its_wait() -> None:
+def test_a_silence_before_the_first_event_is_added_to_its_delay() -> None:
     assert _offsets_ms(_schedule(before=0, silence_ms=100, after=2)) == [300, 325, 325]
 
 

@@ -1,4 +1,4 @@
-"""`EventStreamResponse` in Starlette and FastAPI: as response, response class and annotation."""
+"""`EventStreamResponse` in Starlette and FastAPI, as response, response class and annotation."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_starlette_endpoint_returns_a_stream() -> None:
     }
 
 
-def test_it_is_a_response_whose_status_headers_and_cookies_can_be_set() -> None:
+def test_status_headers_and_cookies_can_be_set() -> None:
     response = EventStreamResponse(
         _tokens(), 203, {"X-Model": "m", "Cache-Control": "no-store", "Connection": "keep-alive"}
     )
@@ -77,7 +77,7 @@ def test_it_is_a_response_whose_status_headers_and_cookies_can_be_set() -> None:
     }
 
 
-def test_the_content_type_is_the_callers_where_one_is_given() -> None:
+def test_a_given_content_type_is_sent() -> None:
     assert _Named(_tokens()).headers["content-type"] == "text/vnd.events; charset=utf-8"
     stated = EventStreamResponse(_tokens(), media_type="text/x-events; charset=ascii")
     assert stated.headers["content-type"] == "text/x-events; charset=ascii"
@@ -89,14 +89,14 @@ def test_the_content_type_is_the_callers_where_one_is_given() -> None:
     assert by_header.headers["content-type"] == "text/event-stream"
 
 
-def test_what_an_event_stream_refuses_is_refused_where_it_is_made() -> None:
+def test_invalid_arguments_are_rejected_at_creation() -> None:
     with pytest.raises(UsageError, match="heartbeat"):
         EventStreamResponse(_tokens(), heartbeat=0)
     with pytest.raises(UsageError, match="source is a single str"):
         EventStreamResponse("text")
 
 
-def test_heartbeats_and_the_form_of_openai_are_passed_on() -> None:
+def test_heartbeat_and_openai_options_are_passed_on() -> None:
     async def slow() -> AsyncIterator[str]:
         await asyncio.sleep(0.2)
         yield "a"
@@ -108,7 +108,7 @@ def test_heartbeats_and_the_form_of_openai_are_passed_on() -> None:
     assert b'"content":"a"' in call.body
 
 
-def test_a_head_request_gets_headers_and_starts_nothing() -> None:
+def test_a_head_request_gets_headers_and_starts_no_source() -> None:
     started: list[bool] = []
 
     def source() -> Iterator[str]:
@@ -121,7 +121,7 @@ def test_a_head_request_gets_headers_and_starts_nothing() -> None:
     assert started == []
 
 
-def test_background_runs_after_a_stream_that_ended_well() -> None:
+def test_background_runs_after_a_complete_stream() -> None:
     seen: list[int] = []
     call = Call()
     task = BackgroundTask(lambda: seen.append(len(call.sent)))
@@ -129,7 +129,7 @@ def test_background_runs_after_a_stream_that_ended_well() -> None:
     assert seen == [len(call.sent)]
 
 
-def test_background_runs_once_when_the_client_has_left() -> None:
+def test_background_runs_once_after_a_disconnect() -> None:
     seen: list[str] = []
 
     async def endless() -> AsyncIterator[str]:
@@ -169,7 +169,7 @@ def test_background_does_not_run_when_the_source_fails() -> None:
     assert not call.complete
 
 
-def test_fastapi_serves_the_generator_of_an_endpoint_as_response_class() -> None:
+def test_fastapi_streams_a_generator_endpoint_with_the_response_class() -> None:
     app = FastAPI()
     seen: list[str] = []
 
@@ -188,7 +188,7 @@ def test_fastapi_serves_the_generator_of_an_endpoint_as_response_class() -> None
     assert _serve(app, Call(path="/plain")).body == OPEN + b'data: {"n":1}\n\n'
 
 
-def test_fastapi_serves_a_returned_stream_with_its_dependencies_headers_and_tasks() -> None:
+def test_fastapi_streams_a_returned_response_with_dependencies_and_tasks() -> None:
     app = FastAPI()
     seen: list[str] = []
 
@@ -208,7 +208,7 @@ def _content_types(app: FastAPI, path: str) -> set[str]:
     return set(app.openapi()["paths"][path]["get"]["responses"]["200"]["content"])
 
 
-def test_a_response_class_documents_itself() -> None:
+def test_the_response_class_appears_in_the_openapi_document() -> None:
     app = FastAPI()
 
     @app.get("/chat", response_class=EventStreamResponse)
@@ -218,7 +218,7 @@ def test_a_response_class_documents_itself() -> None:
     assert _content_types(app, "/chat") == {"text/event-stream"}
 
 
-def test_a_return_annotation_documents_itself_on_routes_of_the_class() -> None:
+def test_a_return_annotation_appears_in_the_openapi_document() -> None:
     app = FastAPI()
     app.router.route_class = EventStreamRoute
     router = APIRouter(prefix="/v1", route_class=EventStreamRoute)
@@ -254,7 +254,7 @@ def test_a_return_annotation_documents_itself_on_routes_of_the_class() -> None:
     assert _serve(app, Call(path="/json")).body == b'{"n":1}'
 
 
-def test_an_annotation_that_cannot_be_read_is_left_alone() -> None:
+def test_an_unresolvable_annotation_is_ignored() -> None:
     class Endpoint:
         async def __call__(self) -> EventStreamResponse:
             return EventStreamResponse(_tokens())

@@ -1,4 +1,4 @@
-"""The same promises under every server; what one cannot keep stands in `CANNOT`, with why."""
+"""Guarantees of `EventStream` under every server; exceptions and their reasons are in `CANNOT`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CANNOT = {
     ("granian", "tell shutdown"): "it waits for open streams until its workers-kill-timeout",
     ("granian", "cut at once"): "closing waits until a frozen client reads or goes",
 }
-"""(server, what it cannot do): why. docs/servers.md says the same to users."""
+"""(server, unsupported guarantee) to the reason. docs/servers.md has the same list for users."""
 
 
 @pytest.fixture(params=SERVERS, ids=lambda server: server.name, scope="module")
@@ -45,7 +45,7 @@ def _events(reading: ResponseReader) -> int:
     return reading.body.count(b"\n\n")
 
 
-def test_the_head_and_a_comment_come_before_any_event(running: RunningServer) -> None:
+def test_the_head_and_a_comment_arrive_before_any_event(running: RunningServer) -> None:
     with running.read("/gated?as=gate") as reading:
         reading.until(lambda: b"\r\n\r\n" in reading.raw and b": open\n" in reading.raw)
         assert reading.head.startswith(b"http/1.1 200")
@@ -60,7 +60,7 @@ def test_the_head_and_a_comment_come_before_any_event(running: RunningServer) ->
         assert reading.until_end().complete
 
 
-def test_a_source_whose_first_step_blocks_does_not_hold_the_head(running: RunningServer) -> None:
+def test_a_source_whose_first_step_blocks_does_not_delay_the_head(running: RunningServer) -> None:
     with running.read("/blocking?seconds=0.5") as reading:
         reading.until_end()
         head = next(i for i, _ in enumerate(reading.reads) if b": open\n" in _before(reading, i))
@@ -74,13 +74,13 @@ def _before(reading: ResponseReader, index: int) -> bytes:
     return b"".join(reading.reads[: index + 1])
 
 
-def test_paced_events_come_one_by_one(running: RunningServer) -> None:
+def test_paced_events_arrive_one_by_one(running: RunningServer) -> None:
     with running.read("/paced?count=20&gap=0.03") as reading:
         reading.until_end()
     assert reading.complete
     assert _events(reading) == 20
     per_read = [part.count(b"data:") for part in reading.reads if b"data:" in part]
-    # A client that the machine held up may find two at once; a held stream is all bursts.
+    # A delayed client may read two events at once; a buffered stream consists of bursts only.
     assert per_read.count(1) >= 15
 
 
@@ -88,18 +88,18 @@ def test_events_of_one_turn_share_a_write(running: RunningServer) -> None:
     with running.read("/burst?count=50") as reading:
         reading.until_end()
     assert _events(reading) == 50
-    # The first alone and the rest together, unless a busy machine's turn took its 2 ms between.
+    # The first event alone and the rest together, unless a turn reached its 2 ms on a busy machine.
     assert sum(b"data:" in part for part in reading.reads) <= 10
 
 
-def test_heartbeats_come_in_silence(running: RunningServer) -> None:
+def test_heartbeats_are_sent_during_silence(running: RunningServer) -> None:
     with running.read("/silent?heartbeat=0.1&as=beats") as reading:
         reading.until(lambda: reading.raw.count(b": ping\n\n") >= 3)
         assert b"data:" not in reading.raw
 
 
-def test_the_source_is_cancelled_when_the_client_leaves(running: RunningServer) -> None:
-    # No heartbeat comes to find the dead connection: the server must have told.
+def test_the_source_is_cancelled_on_disconnect(running: RunningServer) -> None:
+    # There is no heartbeat that could find the closed connection: the server reported it.
     name = f"left-{running.server.name}"
     with running.read(f"/silent?as={name}") as reading:
         reading.until(lambda: b": open\n" in reading.raw)
@@ -108,7 +108,7 @@ def test_the_source_is_cancelled_when_the_client_leaves(running: RunningServer) 
     assert state["finals"] == 1
 
 
-def test_an_error_is_told_and_never_ends_cleanly(running: RunningServer) -> None:
+def test_an_error_sends_an_event_and_never_ends_cleanly(running: RunningServer) -> None:
     with running.read("/failing") as reading:
         reading.until_end()
     assert reading.ended
@@ -120,7 +120,7 @@ def test_an_error_is_told_and_never_ends_cleanly(running: RunningServer) -> None
     assert running.state("/failing")["reasons"] == ["error"]
 
 
-def test_an_openai_error_has_no_done(running: RunningServer) -> None:
+def test_an_openai_stream_with_an_error_has_no_done(running: RunningServer) -> None:
     with running.read("/failing?openai=1&as=openai") as reading:
         reading.until_end()
     assert not reading.complete
@@ -146,7 +146,7 @@ def test_other_methods(running: RunningServer, method: str) -> None:
             assert _events(reading) == 3
 
 
-def test_a_frozen_reader_pauses_its_source_and_nobody_else(running: RunningServer) -> None:
+def test_a_frozen_reader_pauses_only_its_own_source(running: RunningServer) -> None:
     name = f"frozen-{running.server.name}"
     with running.read(f"/endless?as={name}") as frozen, running.read("/paced?count=40") as other:
         frozen.until(lambda: b"data:" in frozen.raw)
@@ -174,7 +174,7 @@ def test_a_frozen_reader_is_cut(running: RunningServer) -> None:
             assert not frozen.complete
 
 
-def test_a_guarded_application_streams_as_well(running: RunningServer) -> None:
+def test_a_guarded_application_streams(running: RunningServer) -> None:
     with running.read("/guarded") as reading:
         reading.until(lambda: reading.raw.count(b": ping\n\n") >= 2)
         assert b"cache-control: no-cache, no-transform" in reading.head
@@ -198,7 +198,7 @@ def _p99_gaps(running: RunningServer, streams: int) -> float:
     return sorted(gaps)[int(len(gaps) * 0.99)]
 
 
-def test_a_source_that_never_suspends_starves_nobody(running: RunningServer) -> None:
+def test_a_source_that_never_suspends_does_not_starve_others(running: RunningServer) -> None:
     def drain(reading: ResponseReader) -> None:
         with contextlib.suppress(OSError):
             while reading.step():
@@ -217,12 +217,12 @@ def test_a_source_that_never_suspends_starves_nobody(running: RunningServer) -> 
         ratios.append(beside / alone)
         if ratios[-1] < 2:
             break
-    # Starved, the paced streams would get nothing at all; a busy machine shakes both sides.
+    # Starved streams would receive nothing; load on the machine affects both sides.
     assert min(ratios) < 4, ratios
 
 
 @pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.name)
-def test_a_server_that_stops_gets_its_streams_ended_within_its_grace(
+def test_streams_end_within_the_grace_period_of_the_server(
     server: Server,
 ) -> None:
     with serving(server) as running:

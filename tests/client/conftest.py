@@ -1,4 +1,4 @@
-"""Servers that play a script, for as long as a test runs."""
+"""Scripted servers that run during a test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.scripted_server import Script, ScriptedServer
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., ScriptedServer]]:
-    """Start a server that plays these scripts, one a connection: ``serve(script, …).url``."""
+    """Start a server with one script per connection: ``serve(script, …).url``."""
     running: list[ScriptedServer] = []
 
     def run(*scripts: Script) -> ScriptedServer:

@@ -1,4 +1,4 @@
-"""Every way an answer can end: badly, with the named error and what had arrived; or whole."""
+"""Every way an answer can end: complete, or with an error that contains the text so far."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from undam.client import (
 )
 from undam.errors import NetworkError, ResponseError, UndamError, UsageError
 
-pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+pytestmark = pytest.mark.slow  # real sockets, and waits for events that must not occur
 
 Serve = Callable[..., ScriptedServer]
 
@@ -120,7 +120,7 @@ libraries = pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "h
 @both
 @libraries
 @pytest.mark.parametrize("name", BAD_ENDS)
-def test_a_bad_end_raises_with_what_had_arrived(
+def test_an_incomplete_answer_raises_an_error_with_the_text_so_far(
     name: str, ask: Ask, library: Any, serve: Serve
 ) -> None:
     script, kind, message = BAD_ENDS[name]
@@ -130,13 +130,15 @@ def test_a_bad_end_raises_with_what_had_arrived(
     assert error.text == "partial"
     assert message in str(error)
     assert "7 characters of text had arrived" in str(error)
-    assert tuple(found) == _A  # and it was given before
+    assert tuple(found) == _A  # and was returned before
 
 
 @both
 @libraries
 @pytest.mark.parametrize("name", NO_BEGINNINGS)
-def test_no_beginning_raises_too(name: str, ask: Ask, library: Any, serve: Serve) -> None:
+def test_a_stream_without_content_raises_an_error(
+    name: str, ask: Ask, library: Any, serve: Serve
+) -> None:
     script, kind, message = NO_BEGINNINGS[name]
     found, error = ask(serve(script).url, library, ttft_timeout=1.0)
     assert type(error) is kind, error
@@ -154,8 +156,10 @@ def test_broken_compression_is_an_incomplete_stream(ask: Ask, library: Any, serv
 
 @both
 @libraries
-def test_the_first_limit_does_not_bound_what_follows(ask: Ask, library: Any, serve: Serve) -> None:
-    # Silent after the first content for longer than ttft_timeout, and httpx's own limit is unused.
+def test_ttft_timeout_does_not_apply_after_the_first_content(
+    ask: Ask, library: Any, serve: Serve
+) -> None:
+    # Silent after the first content for longer than ttft_timeout; httpx's own limit is not used.
     script = [STREAM, 0.2, chat_chunk("a"), 1.5, chat_chunk("b", finish="stop"), DONE]
     found, error = ask(serve(script).url, library, ttft_timeout=1.0, idle_timeout=20)
     assert (error, found) == (None, [Text("a"), Text("b"), Finish("stop")])
@@ -163,7 +167,7 @@ def test_the_first_limit_does_not_bound_what_follows(ask: Ask, library: Any, ser
 
 @both
 @libraries
-def test_reasoning_counts_as_content_and_stands_in_the_error(
+def test_reasoning_counts_as_content_and_is_in_the_error(
     ask: Ask, library: Any, serve: Serve
 ) -> None:
     thought = b'data: {"choices": [{"delta": {"reasoning_content": "hm"}}]}\n\n'
@@ -195,7 +199,7 @@ WHOLE: dict[str, tuple[Script, list[Delta]]] = {
 @both
 @libraries
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_whole_answer_ends_cleanly(name: str, ask: Ask, library: Any, serve: Serve) -> None:
+def test_a_complete_answer_ends_normally(name: str, ask: Ask, library: Any, serve: Serve) -> None:
     script, expected = WHOLE[name]
     assert ask(serve(script).url, library, idle_timeout=0.7) == (expected, None)
 
@@ -203,9 +207,7 @@ def test_a_whole_answer_ends_cleanly(name: str, ask: Ask, library: Any, serve: S
 @both
 @libraries
 @pytest.mark.parametrize("head", [_CHUNKED, STREAM], ids=["chunked", "close"])
-def test_of_two_choices_both_must_be_finished(
-    head: bytes, ask: Ask, library: Any, serve: Serve
-) -> None:
+def test_every_choice_must_be_finished(head: bytes, ask: Ask, library: Any, serve: Serve) -> None:
     first = chat_chunk("a", finish="stop")
     second = first.replace(b'"index": 0', b'"index": 1')
     cut = [STREAM, first]
@@ -231,7 +233,7 @@ def test_of_two_choices_both_must_be_finished(
         ([RESET], NetworkError, "did not answer"),
     ],
 )  # fmt: skip
-def test_what_is_no_stream_is_told_before_it(
+def test_a_response_that_is_not_a_stream_raises_before_any_delta(
     script: Script, kind: type[UndamError], message: str, ask: Ask, library: Any, serve: Serve
 ) -> None:
     found, error = ask(serve(script).url, library, api_key="key-123456789")

@@ -1,4 +1,4 @@
-"""A broken stream is taken up again where the server gives ids, and nowhere else."""
+"""Resuming a broken stream, which requires event IDs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.scripted_server import DONE, RESET, STREAM, ScriptedServer, chat_ch
 from undam.client import Finish, IncompleteStream, StreamError, Text, achat, chat
 from undam.errors import UndamError
 
-pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+pytestmark = pytest.mark.slow  # real sockets, and waits for events that must not occur
 
 Serve = Callable[..., ScriptedServer]
 
@@ -55,33 +55,33 @@ def _last_ids(server: ScriptedServer) -> list[bytes]:
 
 
 @both
-def test_it_goes_on_after_the_last_id(ask: Ask, serve: Serve) -> None:
+def test_a_stream_is_resumed_after_the_last_id(ask: Ask, serve: Serve) -> None:
     server = serve(_FIRST, _REST)
     started = time.monotonic()
     assert ask(server.url, resume=True) == [*map(Text, "abc"), Finish("stop")]
     assert _last_ids(server) == [b"", b"2"]
-    assert time.monotonic() - started > 0.15  # the pause that it reads, and the time it asked for
+    assert time.monotonic() - started > 0.15  # at least the retry time that the server sent
 
 
 @both
-def test_it_goes_on_through_refusals_and_silence(ask: Ask, serve: Serve) -> None:
+def test_a_stream_is_resumed_after_transient_errors(ask: Ask, serve: Serve) -> None:
     silent = [STREAM, chat_chunk("c", ident="3"), 30.0]
     last = [STREAM, chat_chunk("d", ident="4"), chat_chunk(finish="stop"), DONE]
     server = serve(_FIRST, _REFUSAL, [RESET], silent, last)
-    said = ask(server.url, resume=True, idle_timeout=0.4)
-    assert said == [*map(Text, "abcd"), Finish("stop")]
+    deltas = ask(server.url, resume=True, idle_timeout=0.4)
+    assert deltas == [*map(Text, "abcd"), Finish("stop")]
     assert _last_ids(server) == [b"", b"2", b"2", b"2", b"3"]
 
 
 @both
-def test_an_event_that_was_cut_is_not_counted_as_seen(ask: Ask, serve: Serve) -> None:
+def test_the_id_of_an_unfinished_event_is_not_used(ask: Ask, serve: Serve) -> None:
     cut = [STREAM, b"retry: 1\n\n", chat_chunk("a", ident="1"), chat_chunk("b", ident="2")[:-2]]
     rest = [STREAM, chat_chunk("b", ident="2"), chat_chunk(finish="stop"), DONE]
     assert ask(serve(cut, rest).url, resume=True) == [Text("a"), Text("b"), Finish("stop")]
 
 
 @both
-def test_it_gives_up_with_all_that_had_arrived(ask: Ask, serve: Serve) -> None:
+def test_giving_up_raises_an_error_with_the_text_so_far(ask: Ask, serve: Serve) -> None:
     server = serve(_FIRST, _REFUSAL)
     with pytest.raises(IncompleteStream, match=r"could not be resumed: .* answered 503") as caught:
         ask(server.url, resume=True)
@@ -95,7 +95,7 @@ def test_it_gives_up_with_all_that_had_arrived(ask: Ask, serve: Serve) -> None:
     [(_FIRST, False), ([STREAM, chat_chunk("a"), chat_chunk("b")], True)],
     ids=["not allowed", "no ids"],
 )
-def test_it_is_left_alone(first: Any, resume: bool, ask: Ask, serve: Serve) -> None:
+def test_a_stream_is_not_resumed(first: Any, resume: bool, ask: Ask, serve: Serve) -> None:
     server = serve(first, _REST)
     with pytest.raises(IncompleteStream) as caught:
         ask(server.url, resume=resume)
@@ -104,7 +104,7 @@ def test_it_is_left_alone(first: Any, resume: bool, ask: Ask, serve: Serve) -> N
 
 
 @both
-def test_a_server_that_begins_anew_is_found_out(ask: Ask, serve: Serve) -> None:
+def test_a_restarted_answer_is_detected(ask: Ask, serve: Serve) -> None:
     server = serve(_FIRST, [STREAM, chat_chunk("a", ident="1"), DONE])
     with pytest.raises(IncompleteStream, match="did not resume: it sent event '1' again") as caught:
         ask(server.url, resume=True)
@@ -113,16 +113,16 @@ def test_a_server_that_begins_anew_is_found_out(ask: Ask, serve: Serve) -> None:
 
 
 @both
-def test_an_error_that_the_server_told_is_final(ask: Ask, serve: Serve) -> None:
-    told = [STREAM, chat_chunk("a", ident="1"), b'data: {"error": {"message": "boom"}}\n\n']
-    server = serve(told, _REST)
+def test_an_error_event_is_final(ask: Ask, serve: Serve) -> None:
+    failing = [STREAM, chat_chunk("a", ident="1"), b'data: {"error": {"message": "boom"}}\n\n']
+    server = serve(failing, _REST)
     with pytest.raises(StreamError):
         ask(server.url, resume=True)
     assert len(server.requests) == 1
 
 
 @both
-def test_a_refused_beginning_is_no_break(ask: Ask, serve: Serve) -> None:
+def test_a_refused_first_request_is_not_retried(ask: Ask, serve: Serve) -> None:
     server = serve(_REFUSAL, _REST)
     with pytest.raises(UndamError, match="503"):
         ask(server.url, resume=True)

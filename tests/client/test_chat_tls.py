@@ -1,4 +1,4 @@
-"""The limits hold over TLS, too, where a connection cannot be cut as simply."""
+"""Time limits over TLS, where shutting down a connection is less simple."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from support.scripted_server import DONE, STREAM, chat_chunk
 from support.threaded_server import serving
 from undam.client import AnswerError, Finish, IdleTimeout, Text, TtftTimeout, achat, chat
 
-pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+pytestmark = pytest.mark.slow  # real sockets, and waits for events that must not occur
 
 
 @pytest.fixture(scope="module")
 def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Of a server, and of a client that trusts it."""
+    """Return the TLS contexts of a server and of a client that trusts it."""
     authority = trustme.CA()
     server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
     authority.issue_cert("127.0.0.1").configure_cert(server)
@@ -58,7 +58,7 @@ Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
 
 @both
 @libraries
-def test_an_answer_is_read(ask: Ask, library: Any, contexts: Contexts) -> None:
+def test_an_answer_is_read_over_tls(ask: Ask, library: Any, contexts: Contexts) -> None:
     def script(connection: socket.socket, _request: bytes) -> None:
         connection.sendall(STREAM + chat_chunk("a"))
         time.sleep(0.8)
@@ -78,7 +78,7 @@ def test_an_answer_is_read(ask: Ask, library: Any, contexts: Contexts) -> None:
         (STREAM + chat_chunk("a"), {"idle_timeout": 0.5}, IdleTimeout),
     ],
 )
-def test_the_limits_hold(
+def test_time_limits_apply_over_tls(
     sent: bytes,
     limits: dict[str, float],
     kind: type[AnswerError],

@@ -1,4 +1,4 @@
-"""Each API's events as deltas, and hostile ones as none."""
+"""Deltas of the events of each API; hostile events have none."""
 
 from __future__ import annotations
 
@@ -69,9 +69,7 @@ EVENTS: list[tuple[Api, str, object, list[Delta]]] = [
 
 
 @pytest.mark.parametrize(("api", "event", "payload", "expected"), EVENTS)
-def test_an_event_has_these_deltas(
-    api: Api, event: str, payload: object, expected: list[Delta]
-) -> None:
+def test_deltas_of_an_event(api: Api, event: str, payload: object, expected: list[Delta]) -> None:
     assert deltas_of(api, event, payload) == expected
 
 
@@ -88,7 +86,7 @@ _TYPES = ["", "message_start", "message_delta", "content_block_start", "response
 
 
 @given(st.sampled_from(readable()), st.sampled_from(_TYPES), _JSON)
-def test_no_json_brings_a_reader_down(name: str, event: str, payload: object) -> None:
+def test_hostile_json_has_no_deltas(name: str, event: str, payload: object) -> None:
     api = {one.name: one for one in (CHAT, COMPLETIONS, RESPONSES, MESSAGES)}[name]
     answer = AnswerAssembler(api)
     named = f"event: {event}\n" if event else ""
@@ -103,14 +101,14 @@ def _fed(api: Api, *payloads: object, choices: int = 1) -> AnswerAssembler:
     return answer
 
 
-def test_pieces_of_calls_are_joined() -> None:
+def test_pieces_of_tool_calls_are_joined() -> None:
     more = {"index": 1, "function": {"arguments": '"a": 1}'}}
     other = {"index": 0, "id": "d", "function": {"name": "g"}}
     answer = _fed(CHAT, *(_chat(tool_calls=[call]) for call in (_CALL, more, other)))
     assert answer.tool_calls == (ToolCall(1, "c", "f", '{"a": 1}'), ToolCall(0, "d", "g"))
 
 
-def test_usage_told_in_two_parts_is_put_together() -> None:
+def test_usage_in_two_parts_is_combined() -> None:
     answer = _fed(
         MESSAGES,
         {"type": "message_start", "message": {"usage": {"input_tokens": 4, "output_tokens": 1}}},
@@ -118,13 +116,13 @@ def test_usage_told_in_two_parts_is_put_together() -> None:
          "usage": {"output_tokens": 9}},
     )  # fmt: skip
     assert answer.usage == Usage(4, 9)
-    # A stop_reason is not the message's last word.
+    # A stop_reason is not the last event of a message.
     assert not answer.is_complete
     answer.receive_data(b'data: {"type": "message_stop"}\n\n')
     assert (answer.is_complete, answer.is_over, answer.finish_reason) == (True, True, "end_turn")
 
 
-def test_a_response_is_over_with_its_last_event() -> None:
+def test_a_response_ends_with_its_last_event() -> None:
     answer = _fed(RESPONSES, {"type": "response.output_text.delta", "delta": "a"})
     assert not answer.is_complete
     answer.receive_data(b'data: {"type": "response.completed", "response": {}}\n\n')

@@ -1,4 +1,4 @@
-"""What is a heartbeat and what is not, and what the filter for openai-python lets through."""
+"""Detection of heartbeats, and the filter for openai-python."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from undam.sse import Event, Parser
         Event('{"choices": []}', "ping"), Event("x" * 999, "keepalive"),
     ],
 )  # fmt: skip
-def test_it_is_one(event: Event) -> None:
+def test_events_that_are_heartbeats(event: Event) -> None:
     assert is_heartbeat(event)
 
 
@@ -29,7 +29,7 @@ def test_it_is_one(event: Event) -> None:
         Event('{"type": "ping"'), Event('{"error": "ping"}'), Event(" " * 999),
     ],
 )  # fmt: skip
-def test_it_is_none(event: Event) -> None:
+def test_events_that_are_not_heartbeats(event: Event) -> None:
     assert not is_heartbeat(event)
 
 
@@ -41,7 +41,7 @@ _STREAM = (
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 1000])
-def test_only_events_with_something_to_say_pass(step: int) -> None:
+def test_only_events_with_content_pass_the_filter(step: int) -> None:
     events = HeartbeatFilter()
     passed = [events.receive_data(_STREAM[at : at + step]) for at in range(0, len(_STREAM), step)]
     assert b"".join(passed) == (
@@ -49,13 +49,13 @@ def test_only_events_with_something_to_say_pass(step: int) -> None:
     )
 
 
-def test_an_event_passes_with_its_last_byte() -> None:
+def test_an_event_passes_the_filter_with_its_last_byte() -> None:
     events = HeartbeatFilter()
     assert events.receive_data(b"data: a\n") == b""
     assert events.receive_data(b"\n: ping") == b"data: a\n\n"
 
 
-def test_what_passes_reads_as_the_same_events() -> None:
+def test_filtered_bytes_parse_as_the_same_events() -> None:
     passed = Parser().receive_data(HeartbeatFilter().receive_data(_STREAM))
     assert [item.data for item in passed if isinstance(item, Event)] == [
         '{"a": 1}', "b\nc", "\u2028", "[DONE]",

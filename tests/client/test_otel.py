@@ -1,4 +1,4 @@
-"""What reaches OpenTelemetry: the conventions' names, seconds, and only what was seen."""
+"""OpenTelemetry metrics: names of the conventions, seconds, and no invented values."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _timing() -> Timing:
     return timing
 
 
-def test_a_stream_is_told_under_the_names_of_the_conventions() -> None:
+def test_metrics_have_the_names_of_the_conventions() -> None:
     meter = Meter()
     GenAIMetrics(meter).record(
         _timing(), model="m", provider="anthropic", attributes={"server.address": "h"}
@@ -81,33 +81,33 @@ def test_a_stream_is_told_under_the_names_of_the_conventions() -> None:
     assert {unit for name, unit in meter.units.items() if "token.usage" not in name} == {"s"}
 
 
-def test_an_error_is_told_and_nothing_is_made_up() -> None:
+def test_an_error_is_recorded_without_missing_values() -> None:
     meter = Meter()
     timing = Timing()
     GenAIMetrics(meter).record(timing, error=IdleTimeout("silent"))
-    told = {name for name, one in meter.made.items() if one.values}
-    assert told == {"gen_ai.client.operation.duration"}
+    recorded = {name for name, one in meter.made.items() if one.values}
+    assert recorded == {"gen_ai.client.operation.duration"}
     attributes = meter.made["gen_ai.client.operation.duration"].values[0][1]
     assert attributes["error.type"] == "IdleTimeout"
 
 
-def test_an_old_api_that_knows_no_buckets_does() -> None:
+def test_an_old_api_without_bucket_advice_works() -> None:
     meter = OldMeter()
     GenAIMetrics(meter).record(_timing())
     assert meter.made["gen_ai.client.operation.duration"].values
 
 
-def test_the_real_api_takes_it() -> None:
+def test_the_real_api_accepts_the_metrics() -> None:
     reader = InMemoryMetricReader()
     meter = MeterProvider(metric_readers=[reader]).get_meter("undam")
     GenAIMetrics(meter).record(_timing(), model="m")
     data = reader.get_metrics_data()
     assert data is not None
-    told = data.resource_metrics[0].scope_metrics[0].metrics
-    assert "gen_ai.client.operation.duration" in {one.name for one in told}
+    recorded = data.resource_metrics[0].scope_metrics[0].metrics
+    assert "gen_ai.client.operation.duration" in {one.name for one in recorded}
 
 
-def test_without_the_api_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_api_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "opentelemetry.metrics", None)
     with pytest.raises(UsageError, match=r"pip install 'undam\[otel\]'"):
         GenAIMetrics()

@@ -1,4 +1,4 @@
-"""Every stream that readers choke on, read exactly: by events and aevents, however it is cut."""
+"""`events` and `aevents` on streams that other readers misread, split in various ways."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ both = pytest.mark.parametrize("read", [_read, _aread], ids=["events", "aevents"
 @both
 @pytest.mark.parametrize("cut", CUTS)
 @pytest.mark.parametrize("name", STREAMS)
-def test_it_is_read_exactly(name: str, cut: str, read: Read) -> None:
+def test_events_are_read_exactly(name: str, cut: str, read: Read) -> None:
     data, expected = STREAMS[name]
     assert read(CUTS[cut](data)) == expected
 
@@ -93,7 +93,7 @@ def test_it_is_read_exactly(name: str, cut: str, read: Read) -> None:
 @both
 @pytest.mark.parametrize("step", [1 << 10, 65536, 1 << 30])
 def test_an_event_of_five_megabytes_is_read_exactly(step: int, read: Read) -> None:
-    # Cut at odd places, so inside of characters, too.
+    # Splits at odd positions, also inside characters.
     data = f"data: {_LARGE}\n\ndata: b\n\n".encode()
     assert len(data) > 5 << 20
     found = read(data[at : at + step - 1] for at in range(0, len(data), step - 1))
@@ -101,7 +101,7 @@ def test_an_event_of_five_megabytes_is_read_exactly(step: int, read: Read) -> No
 
 
 @both
-def test_a_larger_event_than_allowed_is_an_error_after_those_before_it(read: Read) -> None:
+def test_a_too_large_event_is_an_error_after_the_earlier_events(read: Read) -> None:
     with pytest.raises(RemoteProtocolError, match="larger than 100 bytes"):
         read([b"data: a\n\ndata: " + b"b" * 200], max_event_bytes=100)
     found: list[Event] = []
@@ -111,17 +111,17 @@ def test_a_larger_event_than_allowed_is_an_error_after_those_before_it(read: Rea
 
 
 @both
-def test_text_instead_of_bytes_is_refused_in_words(read: Read) -> None:
+def test_text_instead_of_bytes_is_rejected(read: Read) -> None:
     with pytest.raises(UsageError, match="from bytes, but the source yielded str"):
         read(["data: a\n\n"])
 
 
 @both
-def test_other_kinds_of_bytes_do_as_well(read: Read) -> None:
+def test_other_bytes_types_are_accepted(read: Read) -> None:
     assert read([bytearray(b"data: a\n"), memoryview(b"\ndata: b\n\n")]) == [*map(Event, "ab")]
 
 
-def test_each_event_is_out_before_more_is_asked_for() -> None:
+def test_each_event_is_returned_before_the_next_read() -> None:
     asked: list[int] = []
 
     def reads() -> Iterator[bytes]:
@@ -134,19 +134,19 @@ def test_each_event_is_out_before_more_is_asked_for() -> None:
     assert (next(flow), asked[-1]) == (Event("b"), 2)
 
 
-def test_comments_are_given_where_they_are_wanted() -> None:
+def test_comments_are_returned_on_request() -> None:
     data = b": one\ndata: a\n\n: two\n\n"
     assert list(events([data], comments=True)) == [Comment("one"), Event("a"), Comment("two")]
 
 
-def test_what_is_known_of_the_stream_can_be_asked() -> None:
+def test_last_event_id_retry_and_discarded_bytes() -> None:
     flow = events([b"id: 7\nretry: 250\ndata: a\n\ndata: b"])
     assert (flow.last_event_id, flow.retry_ms) == ("", None)
     assert list(flow) == [Event("a", id="7")]
     assert (flow.last_event_id, flow.retry_ms, flow.discarded_bytes) == ("7", 250, 7)
 
 
-def test_what_the_source_raises_passes_through_after_what_it_gave() -> None:
+def test_an_exception_of_the_source_follows_its_events() -> None:
     def reads() -> Iterator[bytes]:
         yield b"data: a\n\ndata: b"
         raise ConnectionResetError("gone")
@@ -157,7 +157,7 @@ def test_what_the_source_raises_passes_through_after_what_it_gave() -> None:
         next(flow)
 
 
-def test_closing_lets_the_source_go() -> None:
+def test_closing_closes_the_source() -> None:
     closed: list[bool] = []
 
     def reads() -> Iterator[bytes]:
@@ -172,7 +172,7 @@ def test_closing_lets_the_source_go() -> None:
     assert list(flow) == []
 
 
-def test_closing_lets_an_asynchronous_source_go() -> None:
+def test_closing_closes_an_asynchronous_source() -> None:
     closed: list[bool] = []
 
     async def reads() -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""Timing on a clock of the test's own: only content counts, and a read has one time."""
+"""`Timing` with a test clock: only content counts, and a read has one time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MS = 1_000_000
 
 
 class Clock:
-    """A clock that stands still until it is told."""
+    """Clock that is advanced by the test."""
 
     def __init__(self) -> None:
         self.now_ns = 5_000 * MS
@@ -30,7 +30,7 @@ def _chunk(text: str) -> bytes:
 
 
 _SCRIPT: list[tuple[float, bytes]] = [
-    (100, _chunk("")),  # a role or an empty delta is no content
+    (100, _chunk("")),  # a role or an empty delta is not content
     (100, b": ping\n\n"),
     (100, _chunk("a")),
     (20, _chunk("b") + _chunk("c")),
@@ -73,12 +73,12 @@ def test_events_are_timed_by_their_reads() -> None:
     count = 0
     for _event in timing.watch(events(_reads(clock))):
         count += 1
-    clock.after(9999)  # what comes after the end does not count
+    clock.after(9999)  # events after the end do not count
     assert count == 7
     _expect(timing)
 
 
-def test_asynchronous_events_are_timed_just_so() -> None:
+def test_asynchronous_events_are_timed_by_their_reads() -> None:
     clock = Clock()
 
     async def reads() -> AsyncIterator[bytes]:
@@ -96,7 +96,7 @@ def test_asynchronous_events_are_timed_just_so() -> None:
     _expect(asyncio.run(run()))
 
 
-def test_a_slow_program_does_not_change_when_events_came() -> None:
+def test_a_slow_program_does_not_change_the_times() -> None:
     clock = Clock()
     timing = Timing(clock=clock)
     for _event in timing.watch(events(iter([_chunk("a") + _chunk("b") + _chunk("c")]))):
@@ -130,7 +130,7 @@ def test_reads_of_bytes_are_timed() -> None:
     assert (timing.ttft_ms, timing.gaps_ms) == (20.0, (10.0,))
 
 
-def test_an_anthropic_stream_needs_its_name() -> None:
+def test_an_anthropic_stream_needs_the_api_name() -> None:
     delta = '{"type": "content_block_delta", "delta": {"type": "text_delta", "text": "a"}}'
     start = Event('{"type": "message_start", "message": {}}', "message_start")
     timing = Timing(api="anthropic-messages", clock=Clock())
@@ -138,7 +138,7 @@ def test_an_anthropic_stream_needs_its_name() -> None:
     assert (timing.events, timing.heartbeats) == (1, 1)
 
 
-def test_a_stream_that_breaks_keeps_its_figures() -> None:
+def test_a_broken_stream_has_results() -> None:
     clock = Clock()
 
     def reads() -> Iterator[bytes]:
@@ -154,7 +154,7 @@ def test_a_stream_that_breaks_keeps_its_figures() -> None:
     assert (timing.ttft_ms, timing.duration_ms) == (100.0, 200.0)
 
 
-def test_a_stream_that_is_left_is_closed() -> None:
+def test_leaving_a_stream_closes_it() -> None:
     closed: list[bool] = []
 
     def reads() -> Iterator[bytes]:
@@ -168,7 +168,7 @@ def test_a_stream_that_is_left_is_closed() -> None:
     assert closed == [True]
 
 
-def test_nothing_gives_no_figures() -> None:
+def test_an_empty_stream_has_no_times() -> None:
     clock = Clock()
     timing = Timing(clock=clock)
     clock.after(70)

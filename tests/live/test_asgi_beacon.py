@@ -1,5 +1,5 @@
-"""`undam check --beacon` against a Beacon mounted under Starlette: directly and behind nginx, and
-beside `undam sim` in the same place."""
+"""`undam check --beacon` against a Beacon mounted in Starlette: directly, behind nginx, and
+compared with `undam sim`."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def mounted(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def holdable() -> Iterator[str]:
-    """Under h11, which gives a client of HTTP/1.0, as nginx is by default, a body without chunks.
+    """Run the server with h11, which sends a body without chunks to HTTP/1.0 clients like nginx.
 
-    uvicorn's other parser sends it chunks all the same, and nginx passes each on as it comes.
+    uvicorn's other parser sends chunks to it, and nginx forwards each as it arrives.
     """
     server = Server("uvicorn-h11", UVICORN_UVLOOP.command.replace("{app}", "--http h11 {app}"))
     with serving(server, "support.beacon_app:app") as running:
@@ -67,48 +67,46 @@ def _undam(*arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_the_whole_command_as_the_documentation_gives_it(mounted: str) -> None:
+def test_the_command_of_the_documentation(mounted: str) -> None:
     done = _undam(
         *("check", mounted + PATH, "--beacon", "--idle", "3", "--cancel"),
         *("-H", f"Authorization: Bearer {TOKEN}", "--json"),
     )
-    told = json.loads(done.stdout)
-    assert told["verdict"] == "streaming", done.stdout
-    assert told["hops"][0]["events"] == 120
-    assert told["hops"][0]["complete"] is True
-    assert told["limits"]["tried_s"] == 3
-    assert told["limits"]["idle_s"] is told["limits"]["total_s"] is None
-    assert told["limits"]["heartbeats_arrive"] is True
-    assert len(told["cancel"]) == 2
-    for leaving in told["cancel"]:
+    report = json.loads(done.stdout)
+    assert report["verdict"] == "streaming", done.stdout
+    assert report["hops"][0]["events"] == 120
+    assert report["hops"][0]["complete"] is True
+    assert report["limits"]["tried_s"] == 3
+    assert report["limits"]["idle_s"] is report["limits"]["total_s"] is None
+    assert report["limits"]["heartbeats_arrive"] is True
+    assert len(report["cancel"]) == 2
+    for leaving in report["cancel"]:
         assert leaving["seen_after_ms"] is not None
-        # Well before the silence was over, and the application would have written again.
+        # Well before the end of the silence, when the application would have written again.
         assert leaving["seen_after_ms"] < 1000
     assert TOKEN not in done.stdout + done.stderr
-    loud = {one["code"] for one in told["findings"] if one["severity"] != "info"}
+    loud = {one["code"] for one in report["findings"] if one["severity"] != "info"}
     assert {code for code in loud if not code.startswith("UD9")} == set()
 
 
-def test_behind_nginx_it_streams_thanks_to_its_header(mounted: str, run_proxy: RunProxy) -> None:
+def test_nginx_does_not_buffer_because_of_the_header(mounted: str, run_proxy: RunProxy) -> None:
     report = _check(run_proxy(start_nginx, mounted).url, idle_s=1.0, cancel=True)
     assert hop_json(report)["verdict"] == "streaming"
     assert codes_by_hop(report) == {}
     assert all(one.seen_after_ms is not None for one in report.disconnects)
 
 
-def test_behind_an_nginx_that_ignores_the_header_the_hold_is_found(
-    holdable: str, run_proxy: RunProxy
-) -> None:
+def test_an_nginx_that_ignores_the_header_is_detected(holdable: str, run_proxy: RunProxy) -> None:
     proxy = run_proxy(start_nginx, holdable, location=IGNORING)
     report = _check(proxy.url)
     hop = hop_json(report)
     assert hop["verdict"] == "batched"
     assert codes_by_hop(report) == {"edge": {"UD102"}}
-    # A block of 4 KB is some 20 events 25 ms apart: the first of them waits for the last.
+    # A block of 4 KB is about 20 events, 25 ms apart: its first event waits for the last.
     assert 300 < hop["hold_ms"]["max"] < 900
 
 
-def test_the_token_is_needed_and_its_lack_is_said(mounted: str) -> None:
+def test_a_missing_token_is_reported(mounted: str) -> None:
     done = _undam("check", mounted + PATH, "--beacon")
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
@@ -120,13 +118,13 @@ def test_the_token_is_needed_and_its_lack_is_said(mounted: str) -> None:
 
 
 @pytest.mark.parametrize("location", [None, "", IGNORING], ids=["direct", "nginx", "nginx-holds"])
-def test_its_holds_are_those_that_the_simulator_shows_in_the_same_place(
+def test_holds_equal_those_measured_with_the_simulator(
     holdable: str,
     simulator: Callable[..., Simulator],
     run_proxy: RunProxy,
     location: str | None,
 ) -> None:
-    # Events of the same size under the same header: only the program behind them differs.
+    # Same event size and same header: only the program that sends them differs.
     model = simulator("--event-bytes", "200", "--header", "X-Accel-Buffering: no")
 
     def place(url: str) -> str:
@@ -148,7 +146,7 @@ def test_its_holds_are_those_that_the_simulator_shows_in_the_same_place(
         differences.append(abs(ours - theirs) - 0.1 * theirs)
         if differences[-1] <= 2:
             break
-    # The best of three: the other program, or anyone, may have had the processor.
+    # The best of three runs, because other processes may use the CPU.
     assert min(differences) <= 2, differences
 
 
@@ -159,7 +157,7 @@ def _median_hold_ms(report: Report) -> float:
     return quantile((one.hold_ns / 1e6 for one in holds), 0.5)
 
 
-def test_the_report_says_that_it_was_measured_against_a_beacon(mounted: str) -> None:
-    told = report_json(_check(mounted))
-    assert isinstance(told["beacon"], dict)
-    assert told["beacon"]["offset_ms"] == 0
+def test_the_report_names_the_beacon(mounted: str) -> None:
+    report = report_json(_check(mounted))
+    assert isinstance(report["beacon"], dict)
+    assert report["beacon"]["offset_ms"] == 0

@@ -1,4 +1,4 @@
-"""Streams in a real Redis server: serving processes that die, and readers who go elsewhere."""
+"""Streams in a real Redis server: processes are killed, and readers reconnect elsewhere."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def redis() -> Iterator[RunningProxy]:
 
 @pytest.fixture
 def serve(redis: RunningProxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
-    """Start a further process that serves the same application."""
+    """Start another process that serves the same application."""
     monkeypatch.setenv("TEST_REDIS", redis_url(redis))
     monkeypatch.setenv("TEST_LEASE_S", str(LEASE_S))
     with contextlib.ExitStack() as running:
@@ -51,7 +51,7 @@ def serve(redis: RunningProxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serv
 
 
 def _events(*readings: ResponseReader) -> list[tuple[str, str]]:
-    """(id, data) of every event of one reader's connections, in the order in which they came."""
+    """Return (ID, data) of every event of one reader, in order of arrival."""
     return [event for reading in readings for event in events_with_ids(reading.body)]
 
 
@@ -63,7 +63,7 @@ def _read(reading: ResponseReader, count: int) -> ResponseReader:
 
 @pytest.fixture
 def key() -> str:
-    """Of a stream of its own, also where a test is tried again: Redis keeps what the first left."""
+    """Return a new stream key, also for a rerun: Redis still has the data of the first run."""
     return f"stream-{time.monotonic_ns()}"
 
 
@@ -86,12 +86,12 @@ def _are_whole(events: list[tuple[str, str]]) -> None:
 
 
 def _writers(events: list[tuple[str, str]]) -> list[int]:
-    """The processes that ran the source, in order."""
+    """Return the IDs of the processes that ran the source, in order."""
     pids = [int(re.split(" of ", data)[1]) for _, data in events]
     return list(dict.fromkeys(pids))
 
 
-def test_the_process_that_serves_and_runs_the_source_is_killed(serve: Serve, key: str) -> None:
+def test_killing_the_process_that_serves_and_produces(serve: Serve, key: str) -> None:
     one, two = serve(), serve()
     with one.read(_path(key)) as first:
         _read(first, 50)
@@ -106,7 +106,7 @@ def test_the_process_that_serves_and_runs_the_source_is_killed(serve: Serve, key
     assert _writers(events) == [one.process.pid, two.process.pid]
 
 
-def test_the_serving_process_is_killed_and_the_producing_one_is_not(serve: Serve, key: str) -> None:
+def test_killing_only_the_serving_process(serve: Serve, key: str) -> None:
     one, two, three = serve(), serve(), serve()
     with one.read(_path(key)) as producing:
         _read(producing, 5)
@@ -125,7 +125,7 @@ def test_the_serving_process_is_killed_and_the_producing_one_is_not(serve: Serve
     assert _writers(events) == [one.process.pid]
 
 
-def test_a_reader_elsewhere_notices_nothing_when_the_producing_process_is_killed(
+def test_killing_the_producing_process_does_not_affect_other_readers(
     serve: Serve, key: str
 ) -> None:
     one, two, three = serve(), serve(), serve()
@@ -146,13 +146,13 @@ def test_a_reader_elsewhere_notices_nothing_when_the_producing_process_is_killed
     assert len(_writers(events)) == 2
 
 
-def test_where_nobody_can_go_on_readers_are_told_and_the_end_is_abnormal(
+def test_without_source_from_readers_get_an_error_and_an_abnormal_end(
     serve: Serve, key: str
 ) -> None:
     one, two = serve(), serve()
     path = _path(key, more="&go_on=0")
     with one.read(path) as producing, contextlib.ExitStack() as others:
-        _read(producing, 1)  # Only then is it sure who runs the source.
+        _read(producing, 1)  # From here on it is known which process runs the source.
         reading = others.enter_context(two.read(path))
         _read(reading, 20)
         _kill(one)
@@ -160,7 +160,7 @@ def test_where_nobody_can_go_on_readers_are_told_and_the_end_is_abnormal(
         assert not reading.complete
         assert reading.body.count(b"event: error\n") == 1
         seen = _events(reading)
-        # Whoever comes later gets what there is, and the same news.
+        # A later reader receives the stored events and the same error.
         with two.read(path) as late, two.read(_path(key, after=reading)) as again:
             for reader in (late.until_end(), again.until_end()):
                 assert not reader.complete
@@ -172,17 +172,17 @@ def test_where_nobody_can_go_on_readers_are_told_and_the_end_is_abnormal(
     assert 20 <= len(seen) < COUNT
 
 
-def test_a_process_that_was_taken_for_dead_does_not_mix_in(
+def test_a_process_whose_lease_expired_stops_writing(
     serve: Serve, redis: RunningProxy, key: str
 ) -> None:
     one, two = serve(), serve()
     with one.read(_path(key)) as producing, contextlib.ExitStack() as others:
-        _read(producing, 1)  # Only then is it sure who runs the source.
+        _read(producing, 1)  # From here on it is known which process runs the source.
         reading = others.enter_context(two.read(_path(key)))
         _read(reading, 20)
         with contextlib.ExitStack() as still:
             with paused(redis.pid):
-                time.sleep(0.1)  # Now it waits for an answer, which comes while it stands still.
+                time.sleep(0.1)  # It waits for a reply, which arrives while it is suspended.
                 still.enter_context(paused(one.process.pid))
             reading.until(lambda: len(_writers(_events(reading))) == 2)
         reading.until_end()
@@ -198,9 +198,7 @@ def test_a_process_that_was_taken_for_dead_does_not_mix_in(
     _are_whole(events)
 
 
-def test_readers_of_a_process_that_stood_still_for_long_notice_nothing(
-    serve: Serve, key: str
-) -> None:
+def test_readers_of_a_suspended_process_miss_nothing(serve: Serve, key: str) -> None:
     one, two = serve(), serve()
     with one.read(_path(key)) as producing:
         _read(producing, 1)
@@ -213,7 +211,7 @@ def test_readers_of_a_process_that_stood_still_for_long_notice_nothing(
             _are_whole(_events(reading))
 
 
-def test_a_process_that_stops_in_good_order_hands_over_before_its_lease_is_over(
+def test_an_orderly_stop_releases_the_lease(
     serve: Serve, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lease_s = 15

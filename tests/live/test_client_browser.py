@@ -1,4 +1,4 @@
-"""The browser's reader, run by Node.js, which has the same fetch, streams and TextDecoder."""
+"""The JavaScript reader, run in Node.js, which has the same fetch, streams and TextDecoder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ const text = (event) => event.data.startsWith("{") ?
   JSON.parse(event.data).choices[0].delta.content ?? "" : event.data;
 try {
   if (options.isLast === "none") options.isLast = null;
-  options.onHeartbeat = (said) => found.beats.push(said);
+  options.onHeartbeat = (text) => found.beats.push(text);
   for await (const event of readStream(url, options)) {
     found.data.push(text(event));
     if (found.data.length === options.leaveAfter) break;
@@ -77,7 +77,7 @@ def _read(*scripts: Script, **options: object) -> tuple[dict[str, Any], Scripted
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 5, 7, 1000])
-def test_it_parses_exactly(step: int) -> None:
+def test_the_browser_reader_parses_exactly(step: int) -> None:
     stream = (
         "\ufeff: hi\n\nretry: 5\n\ndata: a\r\ndata: b\r\n\r\ndata: c\rdata: d\r\r"
         "event: e\nid: 7\ndata: \u2028é€😀\x85\n\ndata:\n\nevent: ping\n\ndata: f\n\ndata: cut"
@@ -92,7 +92,7 @@ def test_it_parses_exactly(step: int) -> None:
     ]  # fmt: skip
 
 
-def test_a_post_is_read_to_its_last_word_with_its_heartbeats() -> None:
+def test_a_post_is_read_to_its_last_event() -> None:
     script: Script = [
         STREAM,
         b": one\n\n",
@@ -116,25 +116,25 @@ def test_a_post_is_read_to_its_last_word_with_its_heartbeats() -> None:
     [([], "IncompleteStream"), ([0.1, RESET], "IncompleteStream"), ([30.0], "IdleTimeout")],
     ids=["a clean end", "a reset", "silence"],
 )
-def test_a_bad_end_is_an_error(rest: list[float | str], name: str) -> None:
+def test_an_incomplete_stream_is_an_error(rest: list[float | str], name: str) -> None:
     script: Script = [STREAM, chat_chunk("a", ident="4"), *rest]
     found, _ = _read(script, idleMs=500)
     assert (found["data"], found["error"], found["lastEventId"]) == (["a"], name, "4")
 
 
-def test_a_stream_without_a_last_word_may_just_end() -> None:
+def test_a_stream_without_a_last_event_may_end() -> None:
     found, _ = _read([STREAM, chat_chunk("a")], isLast="none")
     assert (found["data"], found["error"]) == (["a"], None)
 
 
-def test_a_refusal_is_told() -> None:
+def test_an_error_status_is_an_error() -> None:
     head = b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbusy"
     found, _ = _read([head])
     assert (found["error"], found["data"]) == ("ResponseError", [])
     assert "busy" in found["message"]
 
 
-def test_a_broken_stream_goes_on_where_that_is_allowed() -> None:
+def test_a_broken_stream_is_resumed_with_the_option() -> None:
     first = [STREAM, b"retry: 20\n\n", chat_chunk("a", ident="1"), chat_chunk("b", ident="2")[:-3]]
     rest = [STREAM, chat_chunk("b", ident="2"), DONE]
     found, server = _read(first, rest, resume=True)
@@ -144,18 +144,18 @@ def test_a_broken_stream_goes_on_where_that_is_allowed() -> None:
     assert (found["error"], len(server.requests)) == ("IncompleteStream", 1)
 
 
-def test_it_does_not_go_on_for_ever() -> None:
+def test_the_number_of_reconnects_is_limited() -> None:
     first = [STREAM, b"retry: 5\n\n", chat_chunk("a", ident="1")]
     found, server = _read(first, [STREAM], resume=True)
     assert (found["error"], len(server.requests)) == ("IncompleteStream", 4)
 
 
-def test_one_response_is_read_by_itself() -> None:
+def test_read_events_reads_one_response() -> None:
     program = """
     const { readEvents } = await import(process.argv[1]);
     const found = [], beats = [];
     const response = await fetch(process.argv[2]);
-    for await (const event of readEvents(response, { onHeartbeat: (said) => beats.push(said) })) {
+    for await (const event of readEvents(response, { onHeartbeat: (text) => beats.push(text) })) {
       found.push(event.data);
     }
     console.log(JSON.stringify([found, beats]));

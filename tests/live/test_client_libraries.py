@@ -1,4 +1,4 @@
-"""undam.client over every HTTP library: nothing is held, a cut is told, a read body is refused."""
+"""`undam.client` over every HTTP library: no buffering, errors of cut and of consumed bodies."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def _aiohttp(name: str, url: str, *, read: bool = False) -> AsyncIterator[
         yield response
 
 
-# niquests is not among them: it puts a urllib3 of its own in place of the one that requests needs.
+# niquests is missing: it replaces the urllib3 that requests needs with its own.
 SYNC: dict[str, Callable[..., Any]] = {
     "httpx": _httpx, "httpx2": _httpx, "requests": _requests, "urllib3": _urllib3,
 }  # fmt: skip
@@ -78,7 +78,7 @@ Read = Callable[..., list[Event]]
 
 
 def _reader(name: str) -> Read:
-    """Reads a URL through a library, appending to ``found`` and noting when."""
+    """Read a URL through a library, append to ``found`` and record the times."""
     library, _, kind = name.partition(" ")
 
     def read(url: str, timing: Timing, *, read: bool = False) -> list[Event]:

@@ -1,4 +1,4 @@
-"""The real openai-python against every heartbeat form that crashes it, bare and wrapped."""
+"""The real openai-python with every heartbeat that crashes it, with and without the filter."""
 
 from __future__ import annotations
 
@@ -57,20 +57,20 @@ def _make(kind: str, url: str, http_client: Any = None) -> Any:
 def _read(bot: Any) -> list[str]:
     request = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True}
     with bot.chat.completions.create(**request) as chunks:
-        said = [one.choices[0].delta.content for one in chunks]
-    return [text for text in said if text]
+        texts = [one.choices[0].delta.content for one in chunks]
+    return [text for text in texts if text]
 
 
 async def _aread(bot: Any) -> list[str]:
     request = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True}
     async with await bot.chat.completions.create(**request) as chunks:
-        said = [one.choices[0].delta.content async for one in chunks]
-    return [text for text in said if text]
+        texts = [one.choices[0].delta.content async for one in chunks]
+    return [text for text in texts if text]
 
 
 @pytest.mark.parametrize("name", CRASHING)
-def test_openai_python_alone_dies_of_it(name: str) -> None:
-    # If a later version learns to live with one, this tells, and the list can be shortened.
+def test_openai_python_fails_without_the_filter(name: str) -> None:
+    # Fails if a later version tolerates one of them; then the list can be shortened.
     with (
         ScriptedServer([_script(CRASHING[name])]) as server,
         _make("OpenAI", server.url) as bot,
@@ -79,20 +79,20 @@ def test_openai_python_alone_dies_of_it(name: str) -> None:
         _read(bot)
 
 
-def test_openai_python_alone_loses_the_first_event_to_a_byte_order_mark() -> None:
+def test_openai_python_loses_the_first_event_after_a_byte_order_mark() -> None:
     script = _script(LOSING["a byte order mark"])
     with ScriptedServer([script]) as server, _make("OpenAI", server.url) as bot:
         assert _read(bot) == ["two"]
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_wrapped_it_survives(name: str) -> None:
+def test_the_filtered_client_reads_the_stream(name: str) -> None:
     with ScriptedServer([_script(ALL[name])]) as server, _make("OpenAI", server.url) as bot:
         assert _read(stream_of(bot)) == _WORDS
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_wrapped_it_survives_asynchronously(name: str) -> None:
+def test_the_filtered_async_client_reads_the_stream(name: str) -> None:
     async def run(url: str) -> list[str]:
         async with _make("AsyncOpenAI", url) as bot:
             return await _aread(stream_of(bot))
@@ -102,7 +102,7 @@ def test_wrapped_it_survives_asynchronously(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_undam_reads_it(name: str) -> None:
+def test_undam_reads_the_stream(name: str) -> None:
     with (
         ScriptedServer([_script(ALL[name])]) as server,
         client.chat(server.url, "hi", model="m") as answer,
@@ -110,7 +110,7 @@ def test_undam_reads_it(name: str) -> None:
         assert list(answer) == [Text("one"), Text("two"), Finish("stop")]
 
 
-def test_a_client_on_httpx_is_wrapped_just_so() -> None:
+def test_a_client_with_its_own_http_client_is_filtered() -> None:
     with (
         ScriptedServer([_script(CRASHING["a ping without data"])]) as server,
         httpx.Client(headers={"X-Mine": "kept"}) as transport,
@@ -120,7 +120,7 @@ def test_a_client_on_httpx_is_wrapped_just_so() -> None:
         assert b"x-mine: kept" in server.requests[0].lower()
 
 
-def test_each_event_passes_when_it_comes() -> None:
+def test_each_event_passes_without_delay() -> None:
     pause = 0.3
     script: Script = [STREAM, _BODY[0], pause, b": ping\n\n", pause, *_BODY[1:]]
     with ScriptedServer([script]) as server, _make("OpenAI", server.url) as bot:
@@ -132,14 +132,14 @@ def test_each_event_passes_when_it_comes() -> None:
             assert time.monotonic() - first > pause
 
 
-def test_a_compressed_stream_is_filtered_too() -> None:
+def test_a_compressed_stream_is_filtered() -> None:
     body = gzip.compress(b"".join(CRASHING["an empty data line"]))
     script = [HEAD + b"Content-Encoding: gzip\r\n\r\n", body]
     with ScriptedServer([script]) as server, _make("OpenAI", server.url) as bot:
         assert _read(stream_of(bot)) == _WORDS
 
 
-def test_other_responses_and_errors_are_left_alone() -> None:
+def test_other_responses_and_errors_are_unchanged() -> None:
     refusal = b'{"error": {"message": "no such model", "type": "t", "code": "c", "param": null}}'
     head = b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
     script = [head % len(refusal) + refusal]
@@ -151,7 +151,7 @@ def test_other_responses_and_errors_are_left_alone() -> None:
         _read(stream_of(bot))
 
 
-def test_the_client_it_was_made_of_stays_as_it_was() -> None:
+def test_the_original_client_is_unchanged() -> None:
     script = _script(_BODY)
     with ScriptedServer([script]) as server, _make("OpenAI", server.url) as bot:
         with stream_of(bot) as wrapped:
@@ -171,7 +171,7 @@ def test_langchain_reads_through_a_tolerant_client() -> None:
 
 
 @pytest.mark.parametrize("wrong", [None, "client", object()])
-def test_what_is_no_client_is_refused_in_words(wrong: object) -> None:
+def test_other_objects_are_rejected(wrong: object) -> None:
     with pytest.raises(UsageError, match="takes a client of"):
         stream_of(wrong)
     with pytest.raises(UsageError, match="takes a client of"):

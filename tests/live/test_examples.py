@@ -1,4 +1,4 @@
-"""The examples, each started as its head says, used, and judged by a check."""
+"""The examples: each is started as its header says, used, and analyzed by a check."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @contextmanager
 def _running(app: str, folder: Path, log: Path, **environment: str) -> Iterator[str]:
-    """``uvicorn --app-dir FOLDER APP`` on a free port."""
+    """Run ``uvicorn --app-dir FOLDER APP`` on a free port."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
     command = [sys.executable, "-m", "uvicorn", "--app-dir", str(folder), "--port", "0", app]
     with log.open("wb") as out:
@@ -57,11 +57,11 @@ def _running(app: str, folder: Path, log: Path, **environment: str) -> Iterator[
 def _listening(process: subprocess.Popen[bytes], log: Path) -> str:
     give_up = time.monotonic() + TIMEOUT_S
     while True:
-        said = log.read_text(encoding="utf-8")
-        if found := re.search(r"running on (http://127\.0\.0\.1:\d+)", said):
+        output = log.read_text(encoding="utf-8")
+        if found := re.search(r"running on (http://127\.0\.0\.1:\d+)", output):
             return found[1]
-        assert process.poll() is None, said
-        assert time.monotonic() < give_up, said
+        assert process.poll() is None, output
+        assert time.monotonic() < give_up, output
         time.sleep(0.02)
 
 
@@ -72,12 +72,12 @@ def _check(url: str) -> Report:
 def _assert_clean(report: Report) -> None:
     assert report_json(report)["verdict"] == "streaming"
     assert codes_by_hop(report) == {}
-    # What a check says of this machine (UD9…) is no finding about the example.
+    # Measurement caveats (UD9…) concern the machine, not the example.
     assert [one.code for one in report.findings if not one.code.startswith("UD9")] == []
 
 
 def _ask(url: str) -> tuple[str, str | None]:
-    """The whole answer, and why it ended, as openai-python sees them."""
+    """Return the whole answer and its finish reason, as read by openai-python."""
     text, reason = "", None
     messages: Any = [{"role": "user", "content": "Count."}]
     with (
@@ -91,7 +91,7 @@ def _ask(url: str) -> tuple[str, str | None]:
     return text, reason
 
 
-def test_the_chat_with_its_stub_is_streaming_and_documents_itself(tmp_path: Path) -> None:
+def test_the_chat_example_streams_its_stub_and_has_an_openapi_document(tmp_path: Path) -> None:
     with _running("fastapi_chat:app", _EXAMPLES, tmp_path / "log") as url:
         text, reason = _ask(url)
         report = _check(f"{url}/v1/chat/completions")
@@ -111,9 +111,7 @@ def upstream(tmp_path: Path) -> Iterator[Simulator]:
     started.stop()
 
 
-def test_the_chat_with_a_model_behind_it_hands_each_token_on(
-    upstream: Simulator, tmp_path: Path
-) -> None:
+def test_the_chat_example_relays_each_token_of_a_model(upstream: Simulator, tmp_path: Path) -> None:
     direct, _ = _ask(upstream.url)
     settings = {"OPENAI_BASE_URL": f"{upstream.url}/v1", "OPENAI_API_KEY": "none"}
     with _running("fastapi_chat:app", _EXAMPLES, tmp_path / "log", **settings) as url:
@@ -121,7 +119,7 @@ def test_the_chat_with_a_model_behind_it_hands_each_token_on(
         _assert_clean(_check(f"{url}/v1/chat/completions"))
 
 
-def test_the_guard_mends_the_stream_and_leaves_the_page(tmp_path: Path) -> None:
+def test_the_guard_example_protects_the_stream_only(tmp_path: Path) -> None:
     with _running("guard_existing:app", _EXAMPLES, tmp_path / "log") as url:
         report = _check(f"{url}/stream")
         page = read_raw(f"{url}/")
@@ -129,13 +127,13 @@ def test_the_guard_mends_the_stream_and_leaves_the_page(tmp_path: Path) -> None:
     (exchange,) = report.exchanges
     assert exchange.head is not None
     assert exchange.head.get("x-accel-buffering") == "no"
-    # The model of the example thinks for longer than its heartbeat.
+    # The example's model is silent for longer than the heartbeat interval.
     assert b": ping\n\n" in b"".join(arrival.data for arrival in exchange.arrivals)
     assert page.data.endswith(b"\r\n\r\nhello\n")
     assert "x-accel-buffering" not in page.head
 
 
-def test_the_pages_server_is_streaming_and_resumes(tmp_path: Path) -> None:
+def test_the_browser_example_streams_and_resumes(tmp_path: Path) -> None:
     with _running("server:app", _EXAMPLES / "browser", tmp_path / "log") as url:
         report = _check(f"{url}/events?stream=checked")
         whole = read_raw(f"{url}/events?stream=checked").data
@@ -193,7 +191,7 @@ _DRIVER = b"""<!doctype html>
 
 
 class _Driven:
-    """The example's application, and beside it a page that uses its pages and reports."""
+    """Return the example's application, with a further page that uses its pages and reports."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -225,7 +223,7 @@ def _load(path: Path) -> ModuleType:
     return module
 
 
-def test_the_pages_go_on_after_a_reload(tmp_path: Path) -> None:
+def test_the_browser_pages_continue_after_a_reload(tmp_path: Path) -> None:
     server = _load(_EXAMPLES / "browser" / "server.py")
     driven = _Driven(server.app)
     with under_uvicorn(driven) as url, chromium(f"{url}/driver", tmp_path):
@@ -235,9 +233,9 @@ def test_the_pages_go_on_after_a_reload(tmp_path: Path) -> None:
     for name, seen in driven.report.items():
         whole = "".join(f"{word} {n}, " for n in range(1, 11) for word in words[name])
         assert seen["after"] == seen["again"] == whole
-        # The reload came in the middle, and what had been read was still there.
+        # The reload happened in the middle, and the earlier text was preserved.
         assert whole.startswith(seen["before"])
         assert seen["kept"].startswith(seen["before"])
         assert len(seen["before"]) < len(whole)
-    # A reload starts nothing anew.
+    # A reload does not start the source again.
     assert len(server.memory) == 2

@@ -1,4 +1,4 @@
-"""`StreamGuard`, one line, around an application of each framework, seen on the wire."""
+"""`StreamGuard` around an application of each framework, over real connections."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ MAKERS = {
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_one_line_mends_the_streams_of(name: str) -> None:
+def test_one_line_protects_the_streams_of(name: str) -> None:
     make, path = MAKERS[name]
     gate = Gate()
 

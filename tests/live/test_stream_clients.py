@@ -1,4 +1,4 @@
-"""Real clients read `EventStream`, with a heartbeat every 50 ms, with and without ids."""
+"""Real clients read `EventStream` with heartbeats every 50 ms, with and without event IDs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def site() -> Iterator[BrowserTestApp]:
-    """Serves one test; asserts that its reader saw the first token before the second was sent."""
+    """Serve one test; assert that its client read the first token before the second was sent."""
     _SERVING.gate = Gate()
     yield _SERVING
     assert not _SERVING.gate.held
@@ -43,9 +43,7 @@ forms = pytest.mark.parametrize("form", ["plain", "ids"])
 
 
 @forms
-def test_heartbeats_of_both_forms_are_really_on_the_wire(
-    url: str, site: BrowserTestApp, form: str
-) -> None:
+def test_heartbeats_of_both_forms_are_sent(url: str, site: BrowserTestApp, form: str) -> None:
     ping = b": ping\n\n" if form == "plain" else b": ping\n"
 
     def on_read(raw: RawResponse) -> bool:
@@ -89,7 +87,7 @@ def test_httpx_sse(url: str, site: BrowserTestApp, form: str) -> None:
     assert collect(site, pieces) == TEXT
 
 
-def test_httpx_sse_takes_naive_heartbeats_for_events(url: str, site: BrowserTestApp) -> None:
+def test_httpx_sse_treats_naive_heartbeats_as_events(url: str, site: BrowserTestApp) -> None:
     data = [event.data for event in httpx_sse_events(f"{url}/naive/events")]
     assert data.count("") == len(TOKENS)
 

@@ -10,6 +10,7 @@ WAIT_S = 20.0
 """How long a condition may take. It is generous, because tests share a loaded machine."""
 
 _POLL_S = 0.01
+_LOOP_POLL_S = 0.001
 
 
 def eventually(condition: Callable[[], object], seconds: float = WAIT_S) -> None:
@@ -39,4 +40,4 @@ async def eventually_async(
     deadline = time.monotonic() + seconds
     while not (condition() if on_loop else await asyncio.to_thread(condition)):
         assert time.monotonic() < deadline, f"not true within {seconds:g} s"
-        await asyncio.sleep(_POLL_S)
+        await asyncio.sleep(_LOOP_POLL_S if on_loop else _POLL_S)

@@ -1,4 +1,4 @@
-"""`event_stream` called as a WSGI server calls it: steps, heartbeats, endings, threads."""
+"""`event_stream`, called like a WSGI server does: steps, heartbeats, endings and threads."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _rest(body: StreamBody) -> list[bytes]:
 
 
 class Source:
-    """A plain iterator that a test holds and lets go, and that tells what was done to it."""
+    """Plain iterator that a test can block, and that records its use."""
 
     def __init__(self) -> None:
         self.go = threading.Semaphore(0)
@@ -70,7 +70,7 @@ def test_status_headers_and_framing_are_those_of_asgi() -> None:
     ]
 
 
-def test_the_callers_headers_win_and_connection_is_dropped() -> None:
+def test_given_headers_replace_defaults_and_connection_is_dropped() -> None:
     given = {"Cache-Control": "no-store", "Connection": "keep-alive", "Incremental": None}
     parts = event_stream([], headers=given, status=299)
     assert parts.status == "299 Unknown"
@@ -81,7 +81,7 @@ def test_the_callers_headers_win_and_connection_is_dropped() -> None:
     }
 
 
-def test_it_keeps_the_rules_of_pep_3333() -> None:
+def test_the_response_conforms_to_pep_3333() -> None:
     def application(environ: Any, start_response: Any) -> Any:
         status, headers, body = event_stream(["a"])
         start_response(status, headers)
@@ -123,7 +123,7 @@ class _Errors:
     def writelines(self, lines: list[str]) -> None: ...
 
 
-def test_nothing_of_the_source_runs_before_the_opening_has_been_taken() -> None:
+def test_the_source_does_not_run_before_the_opening_was_read() -> None:
     started = threading.Event()
 
     def source() -> Iterator[str]:
@@ -137,7 +137,7 @@ def test_nothing_of_the_source_runs_before_the_opening_has_been_taken() -> None:
     body.close()
 
 
-def test_a_comment_comes_in_silence_before_the_first_event_too() -> None:
+def test_heartbeats_are_sent_before_the_first_event() -> None:
     source = Source()
     body = event_stream(source, heartbeat=0.02).body
     assert [next(body) for _ in range(3)] == [OPEN, b": ping\n\n", b": ping\n\n"]
@@ -170,7 +170,7 @@ def test_none_sends_no_heartbeat() -> None:
     assert _rest(event_stream(source, heartbeat=None).body) == [OPEN, b"data: a\n\n"]
 
 
-def test_items_that_send_nothing_do_not_put_off_a_heartbeat() -> None:
+def test_items_without_an_event_do_not_delay_a_heartbeat() -> None:
     over = threading.Event()
 
     def source() -> Iterator[Any]:
@@ -183,7 +183,7 @@ def test_items_that_send_nothing_do_not_put_off_a_heartbeat() -> None:
     assert b'"finish_reason":"length"' in _rest(body)[-1]
 
 
-def test_the_form_of_openai_ends_with_done() -> None:
+def test_an_openai_stream_ends_with_done() -> None:
     reasons: list[str] = []
     answer = OpenAIAnswer(model="m", id="1", created=1)
     parts = _rest(event_stream(["a"], openai=answer, on_close=reasons.append).body)
@@ -193,7 +193,7 @@ def test_the_form_of_openai_ends_with_done() -> None:
     assert reasons == ["complete"]
 
 
-def test_the_source_is_paused_where_the_server_does_not_read() -> None:
+def test_the_source_is_paused_while_the_server_does_not_read() -> None:
     source = Source()
     body = event_stream(source).body
     assert [next(body)] == [OPEN]
@@ -209,7 +209,7 @@ def test_the_source_is_paused_where_the_server_does_not_read() -> None:
     assert source.given < 550
 
 
-def test_close_ends_a_source_that_waits_for_room_in_its_own_thread() -> None:
+def test_close_ends_a_source_that_waits_for_space() -> None:
     source = Source()
     reasons: list[str] = []
     body = event_stream(source, on_close=reasons.append).body
@@ -224,7 +224,7 @@ def test_close_ends_a_source_that_waits_for_room_in_its_own_thread() -> None:
     assert list(body) == []
 
 
-def test_close_does_not_wait_for_a_step_that_blocks() -> None:
+def test_close_does_not_wait_for_a_blocking_step() -> None:
     source = Source()
     body = event_stream(source, heartbeat=0.01).body
     assert [next(body), next(body)] == [OPEN, b": ping\n\n"]
@@ -235,7 +235,7 @@ def test_close_does_not_wait_for_a_step_that_blocks() -> None:
     assert source.given == 1
 
 
-def test_an_iterator_that_never_ran_is_closed_and_a_list_has_nothing_to_close() -> None:
+def test_an_iterator_that_never_ran_is_closed() -> None:
     source = Source()
     reasons: list[str] = []
     event_stream(source, on_close=reasons.append).body.close()
@@ -249,7 +249,7 @@ def _failing() -> Iterator[str]:
     raise ValueError("the secret")
 
 
-def test_an_error_is_told_without_its_text_and_then_raised(caplog: Any) -> None:
+def test_an_error_event_without_text_is_followed_by_an_exception(caplog: Any) -> None:
     reasons: list[str] = []
     body = event_stream(_failing(), on_close=reasons.append).body
     parts = [next(body), next(body), next(body)]
@@ -263,7 +263,7 @@ def test_an_error_is_told_without_its_text_and_then_raised(caplog: Any) -> None:
     assert "the secret" in caplog.text
 
 
-def test_an_errors_text_is_sent_where_that_is_allowed() -> None:
+def test_the_text_of_an_error_is_sent_with_expose_errors() -> None:
     body = event_stream(_failing(), expose_errors=True, openai=True).body
     parts = [next(body), next(body), next(body)]
     assert b"the secret" in parts[2]
@@ -271,7 +271,7 @@ def test_an_errors_text_is_sent_where_that_is_allowed() -> None:
     body.close()
 
 
-def test_an_item_of_no_known_kind_is_an_error_and_closes_the_source() -> None:
+def test_an_invalid_item_is_an_error_and_closes_the_source() -> None:
     source = Numbers()
     body = event_stream(source).body
     source.go.release()
@@ -282,7 +282,7 @@ def test_an_item_of_no_known_kind_is_an_error_and_closes_the_source() -> None:
     body.close()
 
 
-def test_a_function_that_fails_or_gives_something_async_is_an_error_of_the_stream() -> None:
+def test_a_function_that_fails_or_returns_an_async_iterable_is_an_error() -> None:
     async def tokens() -> AsyncIterator[str]:
         yield "a"
 
@@ -297,7 +297,7 @@ async def _async_tokens() -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("source", "options", "said"),
+    ("source", "options", "message"),
     [
         ("text", {}, "single str"),
         (7, {}, "int"),
@@ -306,14 +306,14 @@ async def _async_tokens() -> AsyncIterator[str]:
         ([], {"headers": {"a b": "c"}}, "header name"),
     ],
 )
-def test_a_mistake_is_raised_where_it_is_made(
-    source: Any, options: dict[str, Any], said: str
+def test_invalid_arguments_are_rejected_immediately(
+    source: Any, options: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         event_stream(source, **options)
 
 
-def test_the_source_sees_the_context_in_which_the_stream_was_made() -> None:
+def test_the_source_runs_in_the_context_of_the_caller() -> None:
     user = contextvars.ContextVar("user", default="nobody")
 
     def source() -> Iterator[str]:
@@ -325,7 +325,7 @@ def test_the_source_sees_the_context_in_which_the_stream_was_made() -> None:
     assert _rest(body) == [OPEN, b"data: ada\n\n"]
 
 
-def test_on_close_that_fails_is_logged_and_goes_no_further(caplog: Any) -> None:
+def test_an_exception_of_on_close_is_logged_and_suppressed(caplog: Any) -> None:
     def fail(reason: str) -> None:
         raise ValueError(reason)
 

@@ -1,4 +1,4 @@
-"""`undam.wsgi` in Flask and Django, and under real WSGI servers, seen on the wire."""
+"""`undam.wsgi` in Flask and Django and under real WSGI servers, over real connections."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _under_wsgiref(app: Any) -> Iterator[str]:
 
 def _opening(gate: Gate) -> Callable[[RawResponse], bool]:
     def on_read(raw: RawResponse) -> bool:
-        # The first event, and then heartbeats, came while the source still waits.
+        # The first event and heartbeats arrive while the source is waiting.
         if b"data: one\n\n" in raw.data and raw.data.count(PING) >= 3:
             gate.open()
         return True
@@ -118,18 +118,18 @@ def test_django_streams_with_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None
     assert (raw.status, raw.head["x-own"]) == (203, "1")
 
 
-def test_a_client_that_leaves_is_noticed_at_a_heartbeat() -> None:
-    told = threading.Event()
+def test_a_disconnect_is_detected_at_a_heartbeat() -> None:
+    closed = threading.Event()
     reasons: list[str] = []
 
     def app(environ: Any, start_response: Any) -> Any:
         def source() -> Iterator[str]:
             yield "one"
-            told.wait(TIMEOUT_S)
+            closed.wait(TIMEOUT_S)
 
         def on_close(reason: str) -> None:
             reasons.append(reason)
-            told.set()
+            closed.set()
 
         status, headers, body = event_stream(source, heartbeat=0.02, on_close=on_close)
         start_response(status, headers)
@@ -137,7 +137,7 @@ def test_a_client_that_leaves_is_noticed_at_a_heartbeat() -> None:
 
     with _under_wsgiref(app) as url:
         read_raw(url, on_read=lambda raw: b"one" not in raw.data)
-        assert told.wait(TIMEOUT_S / 2)
+        assert closed.wait(TIMEOUT_S / 2)
     assert reasons == ["client-left"]
 
 
@@ -153,7 +153,7 @@ def app(environ, start_response):
     def source():
         yield "one"
         if not go.wait(10):
-            yield "nobody saw it"
+            yield "unread"
         if path == "/fail":
             raise ValueError("the secret")
         yield "two"
@@ -186,7 +186,7 @@ def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             stderr=log,
             cwd=folder,
             pass_fds=[listener.fileno()],
-            env={**os.environ, "HOME": str(folder)},  # it leaves a socket there
+            env={**os.environ, "HOME": str(folder)},  # gunicorn leaves a socket there
         )
     try:
         give_up = time.monotonic() + TIMEOUT_S
@@ -195,9 +195,9 @@ def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 read_raw(f"{url}/ready", "HEAD", on_read=lambda raw: False)
                 break
             except OSError:
-                said = (folder / "log").read_text()
-                assert process.poll() is None, said
-                assert time.monotonic() < give_up, said
+                output = (folder / "log").read_text()
+                assert process.poll() is None, output
+                assert time.monotonic() < give_up, output
                 time.sleep(0.05)
         yield url
     finally:
@@ -209,7 +209,7 @@ def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process.wait()
 
 
-def test_gunicorn_hands_on_each_event_and_heartbeat_at_once(gunicorn: str) -> None:
+def test_gunicorn_sends_each_event_and_heartbeat_immediately(gunicorn: str) -> None:
     asked: list[RawResponse] = []
 
     def on_read(raw: RawResponse) -> bool:
@@ -219,7 +219,7 @@ def test_gunicorn_hands_on_each_event_and_heartbeat_at_once(gunicorn: str) -> No
 
     raw = read_raw(gunicorn, on_read=on_read)
     assert asked
-    assert b"nobody" not in raw.data
+    assert b"unread" not in raw.data
     assert b"data: two\n\n" in raw.data
     assert not raw.truncated
 

@@ -1,4 +1,4 @@
-"""`StreamGuard`: mends streams of applications that know nothing of it, and leaves all else."""
+"""`StreamGuard`: protection of the streams of unchanged applications."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _body(data: bytes, *, more: bool = True) -> dict[str, Any]:
 
 
 def _app(*steps: bytes | float, headers: tuple[tuple[bytes, bytes], ...] = (SSE,)) -> App:
-    """Sends bytes and sleeps seconds, in turn, and ends the body; it listens for nothing."""
+    """Application that sends the given bytes, sleeps the given seconds, and ends the body."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": list(headers)})
@@ -59,7 +59,7 @@ def test_a_stream_gets_the_headers_and_loses_connection() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "mended"),
+    ("given", "expected"),
     [
         (b"no-store", "no-store, no-transform"),
         (b"no-cache, no-transform", "no-cache, no-transform"),
@@ -67,18 +67,18 @@ def test_a_stream_gets_the_headers_and_loses_connection() -> None:
         (b"", "no-cache, no-transform"),
     ],
 )
-def test_cache_control_keeps_what_it_said(given: bytes, mended: str) -> None:
+def test_cache_control_directives_are_preserved(given: bytes, expected: str) -> None:
     call = _served(_app(headers=(SSE, (b"Cache-Control", given))))
-    assert call.headers["cache-control"] == mended
+    assert call.headers["cache-control"] == expected
 
 
-def test_the_applications_own_words_to_nginx_win() -> None:
+def test_an_x_accel_buffering_header_of_the_application_is_preserved() -> None:
     call = _served(_app(headers=(SSE, (b"X-Accel-Buffering", b"yes"))))
     assert call.sent[0]["headers"].count((b"X-Accel-Buffering", b"yes")) == 1
     assert (b"x-accel-buffering", b"no") not in call.sent[0]["headers"]
 
 
-def test_other_responses_are_passed_on_as_the_same_objects() -> None:
+def test_other_responses_are_passed_as_the_same_objects() -> None:
     start = {"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]}
     messages = [start, _body(b"x"), {"type": "http.response.pathsend", "path": "/f"}, _body(b"y")]
 
@@ -91,7 +91,7 @@ def test_other_responses_are_passed_on_as_the_same_objects() -> None:
 
 
 @pytest.mark.parametrize("kind", ["websocket", "lifespan"])
-def test_other_scopes_are_passed_on_as_they_are(kind: str) -> None:
+def test_other_scopes_are_passed_unchanged(kind: str) -> None:
     seen: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -122,7 +122,7 @@ def test_other_scopes_are_passed_on_as_they_are(kind: str) -> None:
         ([b"data: a\n\ndata: b\n"], False),
     ],
 )
-def test_heartbeats_come_only_between_events(parts: list[bytes], beats: bool) -> None:
+def test_heartbeats_are_sent_only_between_events(parts: list[bytes], beats: bool) -> None:
     call = _served(_app(*parts, BEAT * 5, b"\n\ndata: z\n\n"), heartbeat=BEAT)
     assert (b": ping\n\n" in call.bodies) is beats
 
@@ -134,7 +134,7 @@ def test_after_an_id_a_heartbeat_has_no_blank_line(parts: list[bytes]) -> None:
     assert b": ping\n\n" not in call.bodies
 
 
-def test_lines_of_json_get_heartbeats_only_if_told() -> None:
+def test_ndjson_gets_heartbeats_only_if_configured() -> None:
     def app() -> App:
         return _app(b'{"a":1}\n', BEAT * 5, headers=(NDJSON,))
 
@@ -147,14 +147,14 @@ def test_lines_of_json_get_heartbeats_only_if_told() -> None:
 @pytest.mark.parametrize(
     "header", [(b"content-encoding", b"gzip"), (b"content-length", b"9"), (b"Content-Length", b"9")]
 )
-def test_a_body_with_no_place_for_a_heartbeat_gets_none(header: tuple[bytes, bytes]) -> None:
+def test_fixed_length_and_compressed_bodies_get_no_heartbeat(header: tuple[bytes, bytes]) -> None:
     call = _served(_app(b"data: a\n\n", BEAT * 4, headers=(SSE, header)), heartbeat=BEAT)
     assert call.body == b"data: a\n\n"
     assert header in call.sent[0]["headers"]
     assert call.headers["cache-control"] == "no-cache, no-transform"
 
 
-def test_a_head_request_gets_none() -> None:
+def test_a_head_request_gets_no_heartbeat() -> None:
     assert _served(_app(BEAT * 4), Call("HEAD"), heartbeat=BEAT).body == b""
 
 
@@ -183,7 +183,7 @@ def _accept_encoding(call: Call, **options: Any) -> list[Any]:
         (b"*/*", "/other/v1/chat", False),
     ],
 )
-def test_compression_is_refused_where_a_stream_is_to_be_expected(
+def test_compression_is_disabled_where_a_stream_is_expected(
     accept: bytes, path: str, hidden: bool
 ) -> None:
     headers = [(b"accept", accept), (b"accept-encoding", b"gzip")]
@@ -191,7 +191,7 @@ def test_compression_is_refused_where_a_stream_is_to_be_expected(
     assert seen == ([] if hidden else [b"gzip"])
 
 
-def test_an_application_that_never_suspends_hands_over() -> None:
+def test_an_application_that_never_suspends_yields() -> None:
     async def main() -> None:
         turns = 0
         call = Call()
@@ -204,7 +204,7 @@ def test_an_application_that_never_suspends_hands_over() -> None:
     run(main())
 
 
-def test_an_application_that_does_not_listen_is_cancelled_when_the_client_leaves() -> None:
+def test_an_application_that_does_not_listen_is_cancelled_on_disconnect() -> None:
     async def main() -> None:
         finals: list[bool] = []
 
@@ -224,7 +224,7 @@ def test_an_application_that_does_not_listen_is_cancelled_when_the_client_leaves
     run(main())
 
 
-def test_an_application_that_listens_is_told_and_not_cancelled() -> None:
+def test_an_application_that_listens_receives_the_disconnect() -> None:
     async def main() -> None:
         heard: list[str] = []
 
@@ -251,7 +251,7 @@ def test_an_application_that_listens_is_told_and_not_cancelled() -> None:
     run(main())
 
 
-def test_what_is_received_while_the_guard_listens_is_not_lost() -> None:
+def test_messages_received_by_the_guard_reach_the_application() -> None:
     async def main() -> None:
         got: list[bytes] = []
 
@@ -279,7 +279,7 @@ def test_what_is_received_while_the_guard_listens_is_not_lost() -> None:
     run(main())
 
 
-def test_the_body_of_the_request_is_not_read_ahead_without_bound() -> None:
+def test_the_request_body_is_read_ahead_by_one_part_only() -> None:
     async def main() -> None:
         call = Call()
         call.requests = [
@@ -310,7 +310,7 @@ def test_after_the_end_the_application_receives_from_the_server_again() -> None:
     run(main())
 
 
-def test_what_the_application_raises_goes_to_the_server() -> None:
+def test_an_exception_of_the_application_is_raised_to_the_server() -> None:
     async def main() -> None:
         async def app(scope: Any, receive: Any, send: Any) -> None:
             await send({"type": "http.response.start", "status": 200, "headers": [SSE]})
@@ -336,7 +336,7 @@ def test_a_server_that_stops_ends_guarded_streams() -> None:
     run(main())
 
 
-def test_a_cancellation_from_outside_goes_through_the_guard() -> None:
+def test_an_external_cancellation_is_raised_by_the_guard() -> None:
     async def main() -> None:
         call = Call()
         task = call.start(StreamGuard(_app(3600.0)))
@@ -348,7 +348,7 @@ def test_a_cancellation_from_outside_goes_through_the_guard() -> None:
     run(main())
 
 
-def test_a_client_that_takes_nothing_is_cut() -> None:
+def test_a_client_that_reads_nothing_is_cut() -> None:
     async def main() -> None:
         call = Call()
         app = _app(b"data: a\n\n", 0.02, b"data: b\n\n", 3600.0)
@@ -371,6 +371,6 @@ def test_a_client_that_takes_nothing_is_cut() -> None:
         {"paths": "/v1"},
     ],
 )
-def test_arguments_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
+def test_invalid_arguments_are_rejected(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         StreamGuard(_app(), **options)

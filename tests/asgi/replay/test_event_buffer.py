@@ -1,4 +1,4 @@
-"""The buffer of a replay: bounded in events and bytes, and never mistaken about an id."""
+"""The event buffer of a replay: its bounds and its event IDs."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def _ring(max_events: int = 3, max_bytes: int = 100, *, filled: int = 0) -> Even
     return buffer
 
 
-def test_it_keeps_the_newest_under_their_numbers() -> None:
+def test_the_newest_events_are_stored_by_number() -> None:
     buffer = _ring(filled=5)
     assert (buffer.first, buffer.last) == (3, 5)
     assert [buffer.event(n) for n in (3, 4, 5)] == [b"3", b"4", b"5"]
 
 
-def test_an_empty_one_begins_at_one() -> None:
+def test_an_empty_buffer_starts_at_one() -> None:
     assert (_ring().first, _ring().last) == (1, 0)
 
 
-def test_the_newest_event_stays_however_large() -> None:
+def test_the_newest_event_is_stored_whatever_its_size() -> None:
     buffer = _ring(max_bytes=4, filled=2)
     assert buffer.append(b"x" * 1000) == 3
     assert (buffer.first, buffer.last) == (3, 3)
@@ -42,7 +42,7 @@ def test_the_newest_event_stays_however_large() -> None:
     st.integers(1, 30),
     st.lists(st.binary(max_size=12), max_size=40),
 )
-def test_it_holds_no_more_than_its_bounds_and_as_much_as_they_allow(
+def test_the_buffer_uses_its_bounds_fully_and_never_exceeds_them(
     max_events: int, max_bytes: int, events: list[bytes]
 ) -> None:
     buffer, model = EventBuffer(EPOCH, Bounds(max_events, max_bytes)), list[bytes]()
@@ -55,13 +55,13 @@ def test_it_holds_no_more_than_its_bounds_and_as_much_as_they_allow(
         assert [buffer.event(n) for n in range(buffer.first, count + 1)] == model
 
 
-def test_an_id_leads_back_to_its_number_while_all_after_it_is_kept() -> None:
+def test_an_id_maps_to_its_number_while_later_events_are_stored() -> None:
     buffer = _ring(filled=5)
     assert [buffer.number_of(buffer.ident(n)) for n in (2, 3, 4, 5)] == [2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("number", [1, 6, 999_999_999_999_999])
-def test_an_id_that_is_gone_or_was_never_given_is_a_gap(number: int) -> None:
+def test_a_dropped_or_unknown_id_is_a_gap(number: int) -> None:
     buffer = _ring(filled=5)
     with pytest.raises(ReplayGap):
         buffer.number_of(f"{EPOCH}:{number}")
@@ -83,11 +83,11 @@ def test_an_id_that_is_gone_or_was_never_given_is_a_gap(number: int) -> None:
         f"{EPOCH}:3\n",
         f" {EPOCH}:3",
         f"{EPOCH}:3\0",
-        f"{EPOCH}:\u0663",  # a digit, of Arabic
-        f"{EPOCH}:\uff13",  # a digit, full width
+        f"{EPOCH}:\u0663",  # Arabic-Indic digit
+        f"{EPOCH}:\uff13",  # full-width digit
         f"{EPOCH}:3:3",
         f"{EPOCH.upper()}:3",
-        f"{EPOCH[::-1]}:3",  # another stream's
+        f"{EPOCH[::-1]}:3",  # of another stream
         "\ud800",
         "\U0001f680",
         f"{EPOCH}:" + "9" * 4000,
@@ -96,13 +96,13 @@ def test_an_id_that_is_gone_or_was_never_given_is_a_gap(number: int) -> None:
     ],
     ids=lambda ident: repr(ident[:40]),
 )
-def test_whatever_else_a_client_sends_is_a_gap(ident: str) -> None:
+def test_any_other_text_is_a_gap(ident: str) -> None:
     with pytest.raises(ReplayGap):
         _ring(filled=5).number_of(ident)
 
 
 @given(st.text())
-def test_no_text_is_taken_for_an_id_that_is_none(ident: str) -> None:
+def test_no_invalid_text_is_accepted_as_an_id(ident: str) -> None:
     buffer = _ring(filled=5)
     try:
         number = buffer.number_of(ident)
@@ -111,7 +111,7 @@ def test_no_text_is_taken_for_an_id_that_is_none(ident: str) -> None:
     assert buffer.ident(number) == ident
 
 
-def test_ids_of_two_runs_never_meet() -> None:
+def test_ids_of_two_runs_are_distinct() -> None:
     epochs = {new_epoch() for _ in range(1000)}
     assert len(epochs) == 1000
     one, other = _ring(filled=3), EventBuffer(new_epoch(), Bounds(3, 100))
@@ -120,7 +120,7 @@ def test_ids_of_two_runs_never_meet() -> None:
         other.number_of(one.ident(1))
 
 
-def test_a_hole_leaves_nothing_before_it() -> None:
+def test_skipping_drops_all_earlier_events() -> None:
     buffer = _ring(filled=3)
     buffer.skip_to(7)
     assert (buffer.first, buffer.last) == (7, 6)

@@ -1,4 +1,4 @@
-"""`MemoryReplay` under `EventStream`: who starts the source, who reads along, what is kept."""
+"""`MemoryReplay` with `EventStream`: start of the source, several readers, stored events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from undam.asgi import EventStream, MemoryReplay, StreamBroken
 from undam.asgi.replay.stream_channel import StreamChannel
 from undam.errors import UsageError
 
-pytestmark = pytest.mark.slow  # real sockets, and waits for what does not come
+pytestmark = pytest.mark.slow  # real sockets, and waits for events that must not occur
 
 LONG = 30.0
 
@@ -27,7 +27,7 @@ def loop(request: pytest.FixtureRequest) -> str:
 
 
 class Source:
-    """Counts its runs and closings, and gives numbers as the test lets it."""
+    """Source of numbers that counts its runs and closings."""
 
     def __init__(self, count: int, gap: float = 0.0, fail: bool = False) -> None:
         self.count, self.gap, self.fail = count, gap, fail
@@ -79,7 +79,7 @@ def test_one_source_serves_all_readers_of_a_key(loop: str) -> None:
     run_on(loop, main())
 
 
-def test_a_reader_who_comes_back_misses_nothing_and_gets_nothing_twice(loop: str) -> None:
+def test_a_reconnecting_reader_gets_every_event_once(loop: str) -> None:
     async def main() -> None:
         memory, source = MemoryReplay(), Source(60, 0.002)
         seen: list[tuple[str, str]] = []
@@ -102,7 +102,7 @@ def test_a_reader_who_comes_back_misses_nothing_and_gets_nothing_twice(loop: str
     run_on(loop, main())
 
 
-def test_the_stream_goes_on_while_nobody_reads(loop: str) -> None:
+def test_the_stream_continues_without_readers(loop: str) -> None:
     async def main() -> None:
         memory, source = MemoryReplay(linger_s=LONG), Source(10)
         source.go.clear()
@@ -123,7 +123,7 @@ def test_the_stream_goes_on_while_nobody_reads(loop: str) -> None:
     run_on(loop, main())
 
 
-def test_the_source_is_cancelled_once_the_linger_is_over(loop: str) -> None:
+def test_the_source_is_cancelled_after_the_linger_time(loop: str) -> None:
     async def main() -> None:
         memory, source = MemoryReplay(linger_s=0.1), Source(10)
         source.go.clear()
@@ -139,7 +139,7 @@ def test_the_source_is_cancelled_once_the_linger_is_over(loop: str) -> None:
     run_on(loop, main())
 
 
-def test_a_reader_in_time_takes_the_end_of_the_linger_back(loop: str) -> None:
+def test_a_new_reader_cancels_the_linger_timer(loop: str) -> None:
     async def main() -> None:
         memory, source = MemoryReplay(linger_s=0.2), Source(10)
         source.go.clear()
@@ -152,7 +152,7 @@ def test_a_reader_in_time_takes_the_end_of_the_linger_back(loop: str) -> None:
         assert (source.begun, source.closed) == (1, 0)
         last = Call()
         task = last.start(_stream(memory, source))
-        await asyncio.sleep(0.4)  # Twice the linger, with a reader.
+        await asyncio.sleep(0.4)  # twice the linger time, with a reader
         source.go.set()
         await task
         assert data_of(last) == _numbers(0, 10)
@@ -160,7 +160,7 @@ def test_a_reader_in_time_takes_the_end_of_the_linger_back(loop: str) -> None:
     run_on(loop, main())
 
 
-def test_an_ended_stream_is_kept_for_the_linger_and_then_forgotten(loop: str) -> None:
+def test_an_ended_stream_is_dropped_after_the_linger_time(loop: str) -> None:
     async def main() -> None:
         memory, source = MemoryReplay(linger_s=0.15), Source(3)
         first = await Call().serve(_stream(memory, source))
@@ -168,7 +168,7 @@ def test_an_ended_stream_is_kept_for_the_linger_and_then_forgotten(loop: str) ->
         again = await reconnect(ident).serve(_stream(memory, source))
         assert data_of(again) == ["1", "2"]
         await first.until(lambda: len(memory) == 0)
-        # Nothing is known of it any more, and nobody who comes back starts it again.
+        # The stream is unknown now, and a reconnecting reader does not start it again.
         late = await reconnect(ident).serve(_stream(memory, source))
         assert (late.status, late.body) == (204, b"")
         assert source.begun == 1
@@ -176,7 +176,7 @@ def test_an_ended_stream_is_kept_for_the_linger_and_then_forgotten(loop: str) ->
     run_on(loop, main())
 
 
-def test_who_has_everything_gets_204(loop: str) -> None:
+def test_a_reader_that_has_everything_gets_204(loop: str) -> None:
     async def main() -> None:
         memory, source = MemoryReplay(), Source(3)
         first = await Call().serve(_stream(memory, source))
@@ -188,7 +188,7 @@ def test_who_has_everything_gets_204(loop: str) -> None:
     run_on(loop, main())
 
 
-def test_a_gap_is_told_and_then_comes_what_is_kept(loop: str) -> None:
+def test_a_gap_event_is_followed_by_the_stored_events(loop: str) -> None:
     async def main() -> None:
         memory, source = MemoryReplay(max_events=5), Source(20)
         first = Call()
@@ -199,8 +199,8 @@ def test_a_gap_is_told_and_then_comes_what_is_kept(loop: str) -> None:
         await first.until(lambda: source.closed)
         ident = events_with_ids(first.body)[0][0]
         again = await reconnect(ident).serve(_stream(memory, source))
-        said = b'event: gap\ndata: {"last_event_id":"%b"}\n\n' % ident.encode()
-        assert again.body.startswith(b": open\n" + said)
+        gap_event = b'event: gap\ndata: {"last_event_id":"%b"}\n\n' % ident.encode()
+        assert again.body.startswith(b": open\n" + gap_event)
         assert data_of(again) == _numbers(15, 20)
         assert again.complete
 
@@ -216,7 +216,7 @@ def test_a_gap_can_be_answered_with_204(loop: str) -> None:
     run_on(loop, main())
 
 
-def test_who_comes_first_but_late_is_told_that_the_beginning_is_gone(loop: str) -> None:
+def test_a_late_first_reader_gets_a_gap_event(loop: str) -> None:
     async def main() -> None:
         for on_gap in ("event", "204"):
             memory, source = MemoryReplay(max_events=5, on_gap=on_gap), Source(20)
@@ -228,7 +228,7 @@ def test_who_comes_first_but_late_is_told_that_the_beginning_is_gone(loop: str) 
     run_on(loop, main())
 
 
-def test_a_gap_in_an_openai_stream_is_an_error_of_its_form(loop: str) -> None:
+def test_a_gap_in_an_openai_stream_is_an_error_event(loop: str) -> None:
     async def main() -> None:
         memory, source = MemoryReplay(max_events=5), Source(20)
         await Call().serve(_stream(memory, source, openai=True))
@@ -253,7 +253,7 @@ def test_a_gap_in_an_openai_stream_is_an_error_of_its_form(loop: str) -> None:
     ],
     ids=repr,
 )
-def test_a_hostile_last_event_id_is_a_gap_that_breaks_nothing(loop: str, ident: bytes) -> None:
+def test_a_hostile_last_event_id_is_a_gap(loop: str, ident: bytes) -> None:
     async def main() -> None:
         memory, source = MemoryReplay(), Source(3)
         unknown = await reconnect(ident).serve(_stream(memory, source))
@@ -289,7 +289,7 @@ def test_an_id_of_another_stream_or_run_is_a_gap(loop: str) -> None:
     run_on(loop, main())
 
 
-def test_an_error_of_the_source_is_an_event_with_an_id_for_all_and_no_clean_end(
+def test_an_error_of_the_source_is_an_event_with_an_id_for_all_readers(
     loop: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
@@ -304,7 +304,7 @@ def test_an_error_of_the_source_is_an_event_with_an_id_for_all_and_no_clean_end(
             assert b"secret" not in call.body
         ident = calls[0].body.rpartition(b"id: ")[2].split(b"\n")[0]
         assert (await reconnect(ident).serve(_stream(memory, source))).status == 204
-        # One who had not got so far gets the error, too.
+        # A reader that had not read so far also receives the error.
         with pytest.raises(StreamBroken):
             await Call().serve(_stream(memory, source))
 
@@ -328,7 +328,7 @@ def test_the_end_of_an_openai_answer_can_be_resumed_between_its_events(loop: str
     run_on(loop, main())
 
 
-def test_a_slow_reader_pauses_a_fast_source_and_loses_nothing(loop: str) -> None:
+def test_a_slow_reader_pauses_a_fast_source_and_misses_nothing(loop: str) -> None:
     async def main() -> None:
         memory, source = MemoryReplay(max_events=10), Source(500)
         call = Call()
@@ -340,7 +340,7 @@ def test_a_slow_reader_pauses_a_fast_source_and_loses_nothing(loop: str) -> None
             given = source.given
             await asyncio.sleep(0.05)
         assert source.given < 500
-        # What the server has taken, what is in its hand, what is kept, and what waits for room.
+        # Events accepted by the server, in progress, stored, and waiting for space.
         assert source.given <= len(data_of(call)) + 1 + 10 + 1
         call.writable.set()
         await task
@@ -349,7 +349,7 @@ def test_a_slow_reader_pauses_a_fast_source_and_loses_nothing(loop: str) -> None
     run_on(loop, main())
 
 
-def test_a_frozen_reader_holds_the_others_up_for_a_bounded_time_and_is_told(
+def test_a_frozen_reader_delays_others_for_slow_s_and_gets_a_gap(
     loop: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
@@ -375,7 +375,7 @@ def test_a_frozen_reader_holds_the_others_up_for_a_bounded_time_and_is_told(
     assert ["too slow" in record.getMessage() for record in caplog.records] == [True]
 
 
-def test_many_bytes_are_bounded_like_many_events(loop: str) -> None:
+def test_stored_bytes_are_bounded(loop: str) -> None:
     async def main() -> None:
         memory = MemoryReplay(max_bytes=1000)
 
@@ -390,7 +390,7 @@ def test_many_bytes_are_bounded_like_many_events(loop: str) -> None:
     run_on(loop, main())
 
 
-def test_a_full_store_drops_ended_streams_first_and_running_ones_that_nobody_reads_next(
+def test_a_full_store_drops_ended_streams_first_then_unread_ones(
     loop: str,
 ) -> None:
     async def main() -> None:
@@ -411,7 +411,9 @@ def test_a_full_store_drops_ended_streams_first_and_running_ones_that_nobody_rea
 
         await Call().serve(_stream(memory, Source(1), "a"))
         assert (len(memory), unread.closed) == (3, 0)
-        again = await Call().serve(_stream(memory, ended, "ended"))  # It had to go, so it begins.
+        again = await Call().serve(
+            _stream(memory, ended, "ended")
+        )  # The stream was dropped, so it starts again.
         assert (ended.begun, data_of(again)) == (2, ["0"])
         held = Source(1)
         held.go.clear()
@@ -422,7 +424,7 @@ def test_a_full_store_drops_ended_streams_first_and_running_ones_that_nobody_rea
         more.go.clear()
         last = Call()
         lasts = last.start(_stream(memory, more, "more"))
-        await last.until(lambda: unread.closed)  # Only what nobody read was left to go.
+        await last.until(lambda: unread.closed)  # Only a stream without readers could be dropped.
         assert (len(memory), read.closed, held.closed) == (3, 0, 0)
         for source in (read, held, more):
             source.go.set()
@@ -431,7 +433,7 @@ def test_a_full_store_drops_ended_streams_first_and_running_ones_that_nobody_rea
     run_on(loop, main())
 
 
-def test_beyond_the_last_place_a_stream_is_served_but_not_kept(
+def test_a_stream_beyond_max_streams_is_served_but_not_stored(
     loop: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
@@ -461,7 +463,7 @@ def test_beyond_the_last_place_a_stream_is_served_but_not_kept(
     assert ["max_streams" in record.getMessage() for record in caplog.records] == [True]
 
 
-def test_ids_are_unguessable_and_heartbeats_among_them_end_with_one_newline(loop: str) -> None:
+def test_ids_are_random_and_heartbeats_end_with_one_newline(loop: str) -> None:
     async def main() -> None:
         memory, source = MemoryReplay(), Source(2, 0.1)
         call = await Call().serve(_stream(memory, source, heartbeat=0.03))
@@ -474,7 +476,7 @@ def test_ids_are_unguessable_and_heartbeats_among_them_end_with_one_newline(loop
     run_on(loop, main())
 
 
-def test_nothing_is_left_of_streams_whose_linger_is_over(loop: str) -> None:
+def test_nothing_is_left_after_the_linger_time(loop: str) -> None:
     async def main() -> None:
         memory = MemoryReplay(linger_s=0.05)
         before = _channels()
@@ -507,6 +509,6 @@ def test_nothing_is_left_of_streams_whose_linger_is_over(loop: str) -> None:
         ({"on_gap": "ignore"}, "on_gap"),
     ],
 )
-def test_a_bound_that_bounds_nothing_is_refused(options: dict[str, Any], message: str) -> None:
+def test_an_invalid_bound_is_rejected(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         MemoryReplay(**options)

@@ -1,4 +1,4 @@
-"""`EventStream(replay=…)` against the smallest store that keeps the protocol's promises."""
+"""`EventStream(replay=…)` with a minimal store that implements the protocol."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from undam.sse import Event
 
 
 class Store:
-    """Keeps the last ``keep`` events of one key; never lets go of the source."""
+    """Store for the last ``keep`` events of one key; it never stops the source."""
 
     def __init__(self, keep: int = 100, on_gap: Literal["204", "event"] = "event") -> None:
         self.on_gap: Literal["204", "event"] = on_gap
@@ -60,7 +60,7 @@ class Store:
             await self.append(failure.last)
             raise
         finally:
-            # In the next turn, when the task is done.
+            # In the next iteration, when the task has finished.
             asyncio.get_running_loop().call_soon(self._tell)
 
     async def _read(
@@ -97,7 +97,7 @@ def _back(last_id: str) -> Call:
     return Call(headers=[(b"last-event-id", last_id.encode())])
 
 
-def test_every_event_carries_the_stores_id() -> None:
+def test_every_event_has_the_id_of_the_store() -> None:
     async def main() -> None:
         call = await Call().serve(_stream(Store(), _numbers(2)))
         assert call.body == b": open\nid: 1\ndata: n1\n\nid: 2\ndata: n2\n\n"
@@ -107,7 +107,7 @@ def test_every_event_carries_the_stores_id() -> None:
 
 
 @pytest.mark.parametrize("where", ["header", "query"])
-def test_a_reader_who_comes_back_gets_what_it_missed_and_the_rest(where: str) -> None:
+def test_a_reconnecting_reader_gets_missed_and_new_events(where: str) -> None:
     async def main() -> None:
         store, reasons = Store(), list[str]()
         first = Call()
@@ -126,7 +126,7 @@ def test_a_reader_who_comes_back_gets_what_it_missed_and_the_rest(where: str) ->
     run(main())
 
 
-def test_the_source_of_a_request_that_only_reads_along_is_closed_unstarted() -> None:
+def test_the_unused_source_of_a_further_reader_is_closed() -> None:
     async def main() -> None:
         store = Store()
         await Call().serve(_stream(store, _numbers(3)))
@@ -139,7 +139,7 @@ def test_the_source_of_a_request_that_only_reads_along_is_closed_unstarted() -> 
 
 
 @pytest.mark.parametrize("last_id", ["3", "2"])
-def test_what_is_over_or_gone_can_be_answered_with_204(last_id: str) -> None:
+def test_an_ended_stream_or_a_gap_can_be_answered_with_204(last_id: str) -> None:
     async def main() -> None:
         store, reasons = Store(keep=1, on_gap="204"), list[str]()
         await Call().serve(_stream(store, _numbers(3)))
@@ -154,7 +154,7 @@ def test_what_is_over_or_gone_can_be_answered_with_204(last_id: str) -> None:
     run(main())
 
 
-def test_a_gap_is_told_before_the_stream_goes_on() -> None:
+def test_a_gap_event_precedes_the_stored_events() -> None:
     async def main() -> None:
         store = Store(keep=2)
         await Call().serve(_stream(store, _numbers(5)))
@@ -167,7 +167,7 @@ def test_a_gap_is_told_before_the_stream_goes_on() -> None:
     run(main())
 
 
-def test_an_events_own_id_gives_way_to_the_stores() -> None:
+def test_the_id_of_the_store_replaces_the_id_of_an_event() -> None:
     async def main() -> None:
         call = await Call().serve(_stream(Store(), [Event("a", "note", "mine")]))
         assert call.body == b": open\nid: 1\nevent: note\ndata: a\n\n"
@@ -175,7 +175,7 @@ def test_an_events_own_id_gives_way_to_the_stores() -> None:
     run(main())
 
 
-def test_heartbeats_are_safe_from_the_first_on() -> None:
+def test_the_first_heartbeat_already_has_the_form_for_ids() -> None:
     async def main() -> None:
         async def source() -> AsyncIterator[str]:
             await asyncio.sleep(0.1)
@@ -188,7 +188,9 @@ def test_heartbeats_are_safe_from_the_first_on() -> None:
     run(main())
 
 
-def test_the_sources_error_is_kept_and_cuts_every_reader(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_of_the_source_is_stored_and_cuts_every_reader(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def main() -> None:
         async def source() -> AsyncIterator[str]:
             yield "a"
@@ -209,18 +211,18 @@ def test_the_sources_error_is_kept_and_cuts_every_reader(caplog: pytest.LogCaptu
     assert [record.name for record in caplog.records] == ["undam.asgi"]
 
 
-def test_an_openai_answer_is_kept_whole() -> None:
+def test_an_openai_answer_is_stored_completely() -> None:
     async def main() -> None:
         call = await Call().serve(_stream(Store(), ["a"], openai=True))
         assert call.body.endswith(b"data: [DONE]\n\n")
-        # The token, and at the end the finish reason and [DONE], each by itself.
+        # The token, and at the end the finish reason and [DONE], as separate events.
         assert call.body.count(b"\nid: ") == 3
         assert call.complete
 
     run(main())
 
 
-def test_a_source_that_never_suspends_lets_others_run_there_too() -> None:
+def test_a_source_that_never_suspends_yields_in_a_replay() -> None:
     async def main() -> None:
         turns = 0
         task = Call().start(_stream(Store(), _numbers(1000)))

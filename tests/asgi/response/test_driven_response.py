@@ -1,4 +1,4 @@
-"""Whose turn it is: a source that never suspends cannot starve the others."""
+"""Fair scheduling: a source that never suspends cannot starve the others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from undam.asgi.response.driven_response import TURN_EVENTS
 
 
 async def _spins(done: asyncio.Event) -> int:
-    """How often the loop turned until ``done``."""
+    """Return the number of loop iterations until ``done`` is set."""
     turns = 0
     while not done.is_set():
         turns += 1
@@ -29,7 +29,7 @@ def _turns_for(events: int, work_s: float) -> int:
         async def source() -> AsyncIterator[str]:
             for _ in range(events):
                 if work_s:
-                    time.sleep(work_s)  # noqa: ASYNC251 (a source that blocks is the point)
+                    time.sleep(work_s)  # noqa: ASYNC251 (the source must block)
                 yield "a"
             done.set()
 
@@ -40,18 +40,18 @@ def _turns_for(events: int, work_s: float) -> int:
     return run(main())
 
 
-def test_a_source_that_never_suspends_hands_over_after_a_count() -> None:
+def test_a_source_that_never_suspends_yields_after_a_count() -> None:
     turns = _turns_for(TURN_EVENTS * 20, 0)
     assert turns >= 20
 
 
-def test_a_source_that_computes_hands_over_after_a_time() -> None:
-    # 3 ms per event: each must hand over, so that each event leaves before the next is computed.
-    # That it computes shows at the second.
+def test_a_computing_source_yields_after_a_time() -> None:
+    # 3 ms per event: the source must yield after each, so that each event is sent before the next
+    # is computed. The first event does not yet show that the source computes.
     assert _turns_for(20, 0.003) >= 19
 
 
-def test_a_paced_source_costs_no_turns_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_paced_source_causes_no_extra_loop_iterations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("undam.asgi.response.streamed_response.TURN_S", 0.04)
     sleeps: list[float] = []
     sleep = asyncio.sleep
@@ -71,13 +71,13 @@ def test_a_paced_source_costs_no_turns_of_its_own(monkeypatch: pytest.MonkeyPatc
 
         monkeypatch.setattr(asyncio, "sleep", counting)
         assert (await Call().serve(EventStream(source(), heartbeat=None))).complete
-        # One after the head, and none after an event, though each came later than a turn may last.
+        # One sleep after the head and none after an event, although each took longer than a turn.
         assert sleeps == [0]
 
     run(main())
 
 
-def test_paced_streams_run_beside_one_that_never_suspends() -> None:
+def test_paced_streams_progress_beside_one_that_never_suspends() -> None:
     async def main() -> None:
         async def never() -> AsyncIterator[str]:
             while True:
@@ -100,7 +100,7 @@ def test_paced_streams_run_beside_one_that_never_suspends() -> None:
     run(main())
 
 
-def test_the_wrapper_hands_on_what_is_thrown_into_the_source() -> None:
+def test_exceptions_of_the_task_are_raised_in_the_source() -> None:
     async def main() -> None:
         async def source() -> AsyncIterator[str]:
             for seconds in (0.01, 0.02):

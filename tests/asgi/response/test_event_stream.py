@@ -1,4 +1,4 @@
-"""`EventStream` as a response: what leaves first, what an item becomes, what a request may ask."""
+"""`EventStream` as a response: order of writes, encoding of items, kinds of requests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _served(source: Any, call: Call | None = None, **options: Any) -> Call:
     return run(main())
 
 
-def test_the_head_and_a_comment_leave_before_the_source_gets_its_turn() -> None:
+def test_the_head_and_a_comment_are_sent_before_the_source_runs() -> None:
     async def main() -> None:
         call = Call()
         seen: list[int] = []
@@ -44,8 +44,8 @@ def test_the_head_and_a_comment_leave_before_the_source_gets_its_turn() -> None:
     run(main())
 
 
-def test_the_loop_turns_once_between_the_head_and_the_source() -> None:
-    # uvloop writes at the end of the turn; a source whose first step blocks must not hold that.
+def test_the_loop_runs_once_between_the_head_and_the_source() -> None:
+    # uvloop writes at the end of the iteration; a source whose first step blocks must not delay it.
     async def main() -> None:
         turns: list[int] = []
 
@@ -63,7 +63,7 @@ def test_the_loop_turns_once_between_the_head_and_the_source() -> None:
     run(main())
 
 
-def test_each_event_is_with_the_server_before_the_source_waits_again() -> None:
+def test_each_event_is_sent_before_the_source_suspends_again() -> None:
     async def main() -> None:
         call = Call()
 
@@ -85,7 +85,7 @@ def test_each_event_is_with_the_server_before_the_source_waits_again() -> None:
 
 
 def test_events_of_one_turn_share_a_write(monkeypatch: pytest.MonkeyPatch) -> None:
-    # A busy machine must not make the turn last its 2 ms.
+    # On a busy machine a turn may reach its 2 ms, which would split the write.
     monkeypatch.setattr("undam.asgi.response.streamed_response.TURN_S", 10.0)
 
     async def main() -> None:
@@ -112,7 +112,7 @@ def test_events_of_one_turn_share_a_write(monkeypatch: pytest.MonkeyPatch) -> No
     run(main())
 
 
-def test_large_events_are_not_gathered_beyond_the_buffer() -> None:
+def test_large_events_are_not_collected_beyond_the_buffer() -> None:
     async def main() -> None:
         call = await Call().serve(EventStream(["x" * 1000] * 100, buffer_bytes=8000))
         assert max(len(body) for body in call.bodies) < 4000
@@ -121,7 +121,7 @@ def test_large_events_are_not_gathered_beyond_the_buffer() -> None:
     run(main())
 
 
-def test_the_headers_ask_every_intermediary_not_to_hold() -> None:
+def test_the_headers_ask_intermediaries_not_to_buffer() -> None:
     assert _served(_tokens()).headers == {
         "content-type": "text/event-stream; charset=utf-8",
         "cache-control": "no-cache, no-transform",
@@ -147,14 +147,14 @@ def test_the_headers_ask_every_intermediary_not_to_hold() -> None:
         (Event("x", "note", "7"), b"event: note\nid: 7\ndata: x\n\n"),
     ],
 )
-def test_what_an_item_becomes(item: Any, body: bytes) -> None:
+def test_encoding_of_items(item: Any, body: bytes) -> None:
     call = _served(_tokens(item))
     assert call.body == b": open\n" + body
     assert call.complete
 
 
 @pytest.mark.parametrize("item", [7, None, ["a"], {"a": float("nan")}, Event("x", "a\nb")])
-def test_an_item_that_cannot_be_sent_is_an_error_of_the_source(item: Any) -> None:
+def test_an_invalid_item_is_an_error_of_the_source(item: Any) -> None:
     async def main() -> None:
         call = Call()
         with pytest.raises(Exception, match="the source failed"):
@@ -171,7 +171,7 @@ def test_a_list_is_a_source(source: Any) -> None:
     assert _served(source).body == b": open\ndata: a\n\ndata: b\n\n"
 
 
-def test_a_head_request_gets_the_headers_and_the_source_is_closed_unstarted() -> None:
+def test_a_head_request_closes_the_source_without_running_it() -> None:
     reasons: list[str] = []
     closed: list[bool] = []
 
@@ -194,7 +194,7 @@ def test_a_head_request_gets_the_headers_and_the_source_is_closed_unstarted() ->
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_get_and_post_are_the_same(method: str) -> None:
+def test_get_and_post_are_equivalent(method: str) -> None:
     assert _served(["a"], Call(method)).complete
 
 
@@ -212,7 +212,7 @@ def test_a_function_serves_many_requests_and_an_iterator_one() -> None:
     run(main())
 
 
-def test_other_scopes_are_refused() -> None:
+def test_other_scopes_are_rejected() -> None:
     async def main() -> None:
         with pytest.raises(UsageError, match="websocket"):
             await Call(type="websocket").serve(EventStream(["a"]))
@@ -245,19 +245,19 @@ def _coroutine() -> Any:
         (["a"], {"headers": {"a": "b\r\nc: d"}}, "line end"),
     ],
 )
-def test_arguments_that_make_no_sense_are_refused_at_once(
+def test_invalid_arguments_are_rejected_immediately(
     source: Any, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
         EventStream(source, **options)
 
 
-def test_a_coroutine_is_no_source() -> None:
+def test_a_coroutine_is_rejected_as_a_source() -> None:
     with pytest.raises(UsageError, match="coroutine"):
         EventStream(_coroutine())
 
 
-def test_a_function_that_returns_no_iterator_fails_before_the_head() -> None:
+def test_a_function_that_returns_no_iterable_fails_before_the_head() -> None:
     async def main() -> None:
         call = Call()
         reasons: list[str] = []
@@ -279,16 +279,16 @@ def test_a_function_that_returns_no_iterator_fails_before_the_head() -> None:
         ({"Content-Type": "text/event-stream"}, {"content-type": "text/event-stream"}),
     ],
 )
-def test_the_callers_headers_win(headers: Any, expected: dict[str, str | None]) -> None:
+def test_given_headers_replace_defaults(headers: Any, expected: dict[str, str | None]) -> None:
     served = _served(["a"], headers=headers).headers
     assert {name: served.get(name) for name in expected} == expected
 
 
-def test_the_status_is_the_callers() -> None:
+def test_the_given_status_is_sent() -> None:
     assert _served(["a"], status=201).status == 201
 
 
-def test_a_plain_generator_runs_in_a_thread_of_its_own() -> None:
+def test_a_plain_generator_runs_in_its_own_thread() -> None:
     names: list[str] = []
 
     def source() -> Iterator[str]:

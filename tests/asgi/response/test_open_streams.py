@@ -1,4 +1,4 @@
-"""Heartbeats: after silence only, in the form that is safe, from one timer for all streams."""
+"""Heartbeats and shutdown of the open streams of an event loop."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def _cut(call: Call, task: asyncio.Task[None]) -> None:
     await task
 
 
-def test_a_heartbeat_comes_before_the_first_event_and_again() -> None:
+def test_heartbeats_are_sent_before_the_first_event() -> None:
     async def main() -> None:
         call = Call()
         task = call.start(EventStream(_silent(), heartbeat=BEAT))
@@ -48,7 +48,7 @@ def test_a_heartbeat_comes_before_the_first_event_and_again() -> None:
     run(main())
 
 
-def test_a_busy_stream_carries_none() -> None:
+def test_a_busy_stream_has_no_heartbeats() -> None:
     async def main() -> None:
         async def busy() -> AsyncIterator[str]:
             for _ in range(30):
@@ -61,7 +61,7 @@ def test_a_busy_stream_carries_none() -> None:
     run(main())
 
 
-def test_the_silence_counts_from_the_last_write() -> None:
+def test_the_interval_starts_at_the_last_write() -> None:
     async def main() -> None:
         async def source() -> AsyncIterator[str]:
             await asyncio.sleep(0.15)
@@ -79,7 +79,7 @@ def test_the_silence_counts_from_the_last_write() -> None:
     run(main())
 
 
-def test_after_an_id_it_has_no_blank_line_of_its_own() -> None:
+def test_after_an_id_a_heartbeat_has_no_blank_line() -> None:
     async def main() -> None:
         call = Call()
         task = call.start(EventStream(_silent(Event("a", id="1")), heartbeat=BEAT))
@@ -93,7 +93,7 @@ def test_after_an_id_it_has_no_blank_line_of_its_own() -> None:
     run(main())
 
 
-def test_none_sends_none() -> None:
+def test_heartbeat_none_sends_no_heartbeats() -> None:
     async def main() -> None:
         call = await Call().serve(EventStream(_silent(seconds=0.2), heartbeat=None))
         assert call.bodies == [b": open\n", b""]
@@ -101,7 +101,7 @@ def test_none_sends_none() -> None:
     run(main())
 
 
-def test_none_is_added_to_a_write_that_waits() -> None:
+def test_no_heartbeat_is_sent_during_a_blocked_write() -> None:
     async def main() -> None:
         async def source() -> AsyncIterator[str]:
             while True:
@@ -123,7 +123,7 @@ def test_none_is_added_to_a_write_that_waits() -> None:
     run(main())
 
 
-def test_a_stream_waits_for_its_heartbeat_before_it_ends() -> None:
+def test_the_end_waits_for_a_heartbeat_in_progress() -> None:
     async def main() -> None:
         gate = asyncio.Event()
 
@@ -146,7 +146,7 @@ def test_a_stream_waits_for_its_heartbeat_before_it_ends() -> None:
     run(main())
 
 
-def test_a_heartbeat_that_cannot_be_sent_ends_the_stream() -> None:
+def test_a_failed_heartbeat_ends_the_stream() -> None:
     async def main() -> None:
         class Server(Call):
             async def send(self, message: dict[str, Any]) -> None:

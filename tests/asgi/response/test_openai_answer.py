@@ -1,4 +1,4 @@
-"""Strings as an OpenAI chat completion, read back as clients read it."""
+"""Strings encoded as an OpenAI chat completion, decoded as clients do."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def test_the_first_token_carries_the_role_and_the_last_chunk_the_reason() -> Non
     assert len({chunk["created"] for chunk in (first, second, last)}) == 1
 
 
-def test_an_answer_without_tokens_is_still_one() -> None:
+def test_an_answer_without_tokens_is_valid() -> None:
     first, last = _chunks([])
     assert first["choices"][0]["delta"] == {"role": "assistant", "content": ""}
     assert last["choices"][0]["finish_reason"] == "stop"
 
 
-def test_what_the_answer_says_stands_in_every_chunk() -> None:
+def test_every_chunk_has_the_metadata_of_the_answer() -> None:
     answer = OpenAIAnswer(
         model="m", id="chatcmpl-7", created=12, role="tool", finish_reason="length",
         usage=Usage(3, 4), extra={"system_fingerprint": "fp"},
@@ -62,7 +62,7 @@ def test_what_the_answer_says_stands_in_every_chunk() -> None:
     assert chunks[3]["usage"] == {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 
 
-def test_the_source_may_tell_usage_and_reason() -> None:
+def test_the_source_may_yield_usage_and_finish_reason() -> None:
     *_, last, usage = _chunks(["a", Finish("tool_calls"), Usage(1, 2)])
     assert last["choices"][0]["finish_reason"] == "tool_calls"
     assert usage["usage"]["total_tokens"] == 3
@@ -71,18 +71,18 @@ def test_the_source_may_tell_usage_and_reason() -> None:
 @pytest.mark.parametrize(
     "text", ["", '"', "\\", "a\nb\r\nc", "\u2028\u2029\u0085", "\ud83d", "\U0001f600", "\0", "é"]
 )
-def test_any_text_arrives_as_it_was_on_one_line(text: str) -> None:
+def test_any_text_arrives_unchanged_on_one_line(text: str) -> None:
     first, second, _ = _chunks([text, text])
     assert first["choices"][0]["delta"]["content"] == text
     assert second["choices"][0]["delta"]["content"] == text
 
 
-def test_no_line_end_of_any_kind_stands_in_the_bytes() -> None:
+def test_encoded_text_contains_no_line_end_of_any_kind() -> None:
     for event in _events(["a\u2028b", "a\u0085b\u2029"]):
         assert len(event.splitlines()) == 1
 
 
-def test_bytes_are_text_and_dicts_go_as_they_are() -> None:
+def test_bytes_are_text_and_dicts_are_sent_unchanged() -> None:
     events = _events([b"caf\xc3\xa9", {"x": 1}, Event("y", "note")])
     assert json.loads(events[0])["choices"][0]["delta"]["content"] == "café"
     assert events[1:3] == ['{"x":1}', "y"]

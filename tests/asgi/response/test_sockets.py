@@ -1,4 +1,4 @@
-"""What is seen of a server, and that one that looks different is left alone."""
+"""Access to internals of a server; a server of unknown structure is not touched."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Transport:
 
 
 class _Owner:
-    """An object whose bound method stands where a server's would."""
+    """Object whose bound method replaces that of a server."""
 
     def __init__(self, **attributes: Any) -> None:
         self.__dict__.update(attributes)
@@ -46,14 +46,14 @@ async def _bare(*args: Any) -> Any:
     return None
 
 
-def test_uvicorn_shows_its_transport_through_receive_or_send() -> None:
+def test_the_transport_of_uvicorn_is_found_through_receive_or_send() -> None:
     transport: Any = _Transport()
     owner = _Owner(transport=transport)
     assert find_transport({}, owner.method, _bare) is transport
     assert find_transport({}, _bare, owner.method) is transport
 
 
-def test_hypercorn_shows_it_through_its_protocol() -> None:
+def test_the_transport_of_hypercorn_is_found_through_its_protocol() -> None:
     transport: Any = _Transport()
     server = _Owner(writer=SimpleNamespace(transport=transport))
     protocol = _Owner(send=server.method)
@@ -63,12 +63,12 @@ def test_hypercorn_shows_it_through_its_protocol() -> None:
 
 
 @pytest.mark.parametrize("attribute", [None, 7, object()])
-def test_anything_else_is_no_transport(attribute: Any) -> None:
+def test_other_objects_are_not_transports(attribute: Any) -> None:
     owner = _Owner(transport=attribute, send=attribute)
     assert find_transport({}, owner.method, owner.method) is None
 
 
-def test_a_quarter_may_wait_here_and_a_quarter_unsent_in_the_kernel() -> None:
+def test_the_limit_is_split_between_transport_and_kernel() -> None:
     with socket.socket() as sock:
         transport: Any = _Transport(sock)
         limit_client_buffer(transport, 20_000)
@@ -76,7 +76,7 @@ def test_a_quarter_may_wait_here_and_a_quarter_unsent_in_the_kernel() -> None:
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 5_000
 
 
-def test_a_unix_socket_and_a_closed_one_are_left_alone() -> None:
+def test_unix_sockets_and_closed_sockets_are_unchanged() -> None:
     with socket.socket(socket.AF_UNIX) as sock:
         transport: Any = _Transport(sock)
         limit_client_buffer(transport, 20)
@@ -87,7 +87,7 @@ def test_a_unix_socket_and_a_closed_one_are_left_alone() -> None:
     limit_client_buffer(_Transport(closed), 10)  # type: ignore[arg-type]
 
 
-def test_a_cut_client_is_not_waited_for() -> None:
+def test_a_timed_out_connection_is_aborted() -> None:
     async def main() -> None:
         transport = _Transport()
 
@@ -125,7 +125,7 @@ class _Server:
         self.should_exit = True
 
 
-def test_uvicorns_server_is_found_behind_its_signal_handler() -> None:
+def test_the_uvicorn_server_is_found_through_its_signal_handler() -> None:
     server = _Server()
     before = signal.signal(signal.SIGTERM, server.handle_exit)
     try:
@@ -140,7 +140,7 @@ def test_uvicorns_server_is_found_behind_its_signal_handler() -> None:
         signal.signal(signal.SIGTERM, before)
 
 
-def test_hypercorn_tells_through_its_context() -> None:
+def test_the_shutdown_of_hypercorn_is_found_through_its_context() -> None:
     event = asyncio.Event()
     context = SimpleNamespace(terminated=event)
     probe = find_server_state(_Owner(context=context).method)
@@ -150,6 +150,6 @@ def test_hypercorn_tells_through_its_context() -> None:
     assert probe[1]()
 
 
-def test_where_nothing_is_seen_nothing_is_asked() -> None:
+def test_an_unknown_server_is_not_polled() -> None:
     assert find_server_state(_bare) is None
     assert find_server_state(_Owner(context=SimpleNamespace()).method) is None

@@ -1,4 +1,4 @@
-"""Every way a stream can end: the source is closed once, ``on_close`` is told once, and why."""
+"""Every way a stream can end: the source is closed once, ``on_close`` gets the reason once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from undam.asgi import EventStream, StreamBroken, end_streams
 
 
 class Source:
-    """``a``, then silence; counts how often it was cleaned up."""
+    """Source that yields ``a`` and then waits; it counts runs of its finally block."""
 
     def __init__(self) -> None:
         self.finals = 0
@@ -34,7 +34,7 @@ class Source:
 
 
 async def _started(stream: EventStream, call: Call) -> asyncio.Task[None]:
-    """The stream's task, when its first event has left and the client is watched."""
+    """Return the stream's task after its first event, when it watches for a disconnect."""
     task = call.start(stream)
     await call.until(lambda: b"data: a\n\n" in call.bodies and call.receiving)
     return task
@@ -50,7 +50,7 @@ def test_a_complete_stream_ends_cleanly() -> None:
     run(main())
 
 
-def test_the_source_is_cancelled_the_moment_the_client_leaves() -> None:
+def test_the_source_is_cancelled_within_a_few_iterations_of_a_disconnect() -> None:
     async def main() -> None:
         reasons: list[str] = []
         source, call = Source(), Call()
@@ -69,7 +69,7 @@ def test_the_source_is_cancelled_the_moment_the_client_leaves() -> None:
     run(main())
 
 
-def test_on_close_is_told_when_the_source_never_got_its_first_turn() -> None:
+def test_on_close_is_called_if_the_source_never_ran() -> None:
     async def main() -> None:
         reasons: list[str] = []
         source, call = Source(), Call()
@@ -82,7 +82,7 @@ def test_on_close_is_told_when_the_source_never_got_its_first_turn() -> None:
     run(main())
 
 
-def test_a_source_closed_while_its_event_is_being_written_runs_its_finally() -> None:
+def test_a_source_closed_during_a_write_runs_its_finally_block() -> None:
     async def main() -> None:
         class Server(Call):
             async def send(self, message: dict[str, Any]) -> None:
@@ -101,8 +101,8 @@ def test_a_source_closed_while_its_event_is_being_written_runs_its_finally() -> 
     run(main())
 
 
-def test_the_hosts_task_is_not_left_cancelled() -> None:
-    # A framework runs the response in a task of its own, and goes on in it afterwards.
+def test_the_task_of_the_framework_is_not_left_cancelled() -> None:
+    # A framework runs the response in its own task, and uses the task afterwards.
     async def main() -> None:
         call = Call()
         after: list[int] = []
@@ -124,7 +124,7 @@ def test_the_hosts_task_is_not_left_cancelled() -> None:
     run(main())
 
 
-def test_a_source_that_swallows_its_cancellation_is_ended_all_the_same() -> None:
+def test_a_source_that_suppresses_its_cancellation_is_ended() -> None:
     async def main() -> None:
         reasons: list[str] = []
         finals: list[bool] = []
@@ -149,7 +149,7 @@ def test_a_source_that_swallows_its_cancellation_is_ended_all_the_same() -> None
     run(main())
 
 
-def test_an_error_becomes_an_event_and_an_end_that_is_none(
+def test_an_error_sends_an_event_and_no_clean_end(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def main() -> Call:
@@ -179,7 +179,7 @@ def test_an_error_becomes_an_event_and_an_end_that_is_none(
     assert "1234" in str(record.exc_info[1])
 
 
-def test_the_errors_text_is_sent_only_where_allowed() -> None:
+def test_the_text_of_an_error_is_sent_only_with_expose_errors() -> None:
     async def main() -> None:
         async def source() -> AsyncIterator[str]:
             yield "a"
@@ -193,7 +193,7 @@ def test_the_errors_text_is_sent_only_where_allowed() -> None:
     run(main())
 
 
-def test_a_source_whose_own_task_was_cancelled_has_failed() -> None:
+def test_a_cancelled_task_inside_the_source_is_an_error() -> None:
     async def main() -> None:
         async def source() -> AsyncIterator[str]:
             yield "a"
@@ -209,7 +209,7 @@ def test_a_source_whose_own_task_was_cancelled_has_failed() -> None:
     run(main())
 
 
-def test_a_cancellation_from_outside_goes_through() -> None:
+def test_an_external_cancellation_is_raised() -> None:
     async def main() -> None:
         reasons: list[str] = []
         source, call = Source(), Call()
@@ -224,7 +224,7 @@ def test_a_cancellation_from_outside_goes_through() -> None:
 
 
 @pytest.mark.parametrize(("openai", "last"), [(False, b"data: a\n\n"), (True, b"server_shutdown")])
-def test_end_streams_ends_them_incompletely(openai: bool, last: bytes) -> None:
+def test_end_streams_does_not_end_streams_cleanly(openai: bool, last: bytes) -> None:
     async def main() -> None:
         reasons: list[str] = []
         calls = [Call() for _ in range(3)]
@@ -256,7 +256,7 @@ def test_a_source_that_ends_its_own_stream_leaves_no_cancellation_behind() -> No
     run(main())
 
 
-def test_a_client_that_takes_nothing_is_cut_after_send_timeout() -> None:
+def test_a_client_that_reads_nothing_is_cut_after_send_timeout() -> None:
     async def main() -> None:
         reasons: list[str] = []
 
@@ -279,7 +279,7 @@ def test_a_client_that_takes_nothing_is_cut_after_send_timeout() -> None:
     run(main())
 
 
-def test_send_timeout_leaves_a_slow_source_alone() -> None:
+def test_send_timeout_does_not_apply_to_a_slow_source() -> None:
     async def main() -> None:
         async def source() -> AsyncIterator[str]:
             await asyncio.sleep(0.15)
@@ -294,7 +294,7 @@ def test_send_timeout_leaves_a_slow_source_alone() -> None:
 @pytest.mark.parametrize(
     ("error", "reason"), [(BrokenPipeError, "client-left"), (RuntimeError, "error")]
 )
-def test_what_the_server_raises_is_not_the_sources_error(
+def test_an_exception_of_the_server_is_not_an_error_of_the_source(
     error: type[Exception], reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
@@ -319,7 +319,7 @@ def test_what_the_server_raises_is_not_the_sources_error(
     assert caplog.records == []
 
 
-def test_what_on_close_raises_is_logged_and_goes_no_further(
+def test_an_exception_of_on_close_is_logged_and_suppressed(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def on_close(reason: str) -> None:
@@ -332,7 +332,7 @@ def test_what_on_close_raises_is_logged_and_goes_no_further(
     assert [record.message for record in caplog.records] == ["on_close of an event stream failed"]
 
 
-def test_what_closing_the_source_raises_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_exception_while_closing_the_source_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     class Source:
         def __init__(self) -> None:
             self.items = ["a"]
@@ -379,7 +379,7 @@ def test_a_plain_iterator_is_closed_when_its_step_returns() -> None:
     run(main())
 
 
-def test_a_plain_iterators_error_is_the_sources_error() -> None:
+def test_an_exception_of_a_plain_iterator_is_an_error_of_the_source() -> None:
     async def main() -> None:
         def source() -> Iterator[str]:
             yield "a"

@@ -1,4 +1,4 @@
-"""Events of one turn that wait for the source to suspend: what can happen to their write."""
+"""Events of one turn are written when the source suspends: errors and races of that write."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HELD = b"data: b\n\n"
 
 
 class Server(Call):
-    """Waits, or fails, when it is given the held event."""
+    """Server that blocks or fails on the pending event."""
 
     def __init__(self, error: Exception | None = None) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Server(Call):
 
 
 class Gated(Server):
-    """Lets everything through but the held event, until it is freed."""
+    """Client whose server blocks on the pending event until it is released."""
 
     async def send(self, message: dict[str, Any]) -> None:
         if message.get("body", b"").startswith(HELD) and not self.reached:
@@ -45,11 +45,11 @@ class Gated(Server):
 
 @pytest.fixture(autouse=True)
 def _long_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    # A busy machine must not make a turn last its 2 ms.
+    # On a busy machine a turn may reach its 2 ms, which would split the write.
     monkeypatch.setattr("undam.asgi.response.streamed_response.TURN_S", 10.0)
 
 
-def test_a_future_that_others_await_meanwhile_still_wakes_the_source() -> None:
+def test_a_future_with_several_waiters_wakes_the_source() -> None:
     async def main() -> None:
         shared = asyncio.get_running_loop().create_future()
 
@@ -77,7 +77,7 @@ def test_a_future_that_others_await_meanwhile_still_wakes_the_source() -> None:
     run(main())
 
 
-def test_a_future_that_is_done_when_the_write_is_wakes_it_too() -> None:
+def test_a_future_that_completes_during_the_write_wakes_the_source() -> None:
     async def main() -> None:
         shared = asyncio.get_running_loop().create_future()
 
@@ -98,7 +98,7 @@ def test_a_future_that_is_done_when_the_write_is_wakes_it_too() -> None:
     run(main())
 
 
-def test_a_client_that_leaves_while_they_are_written_cancels_the_source() -> None:
+def test_a_disconnect_during_the_write_cancels_the_source() -> None:
     async def main() -> None:
         finals: list[str] = []
         reasons: list[str] = []
@@ -126,7 +126,7 @@ def test_a_client_that_leaves_while_they_are_written_cancels_the_source() -> Non
 @pytest.mark.parametrize(
     ("error", "reason"), [(BrokenPipeError(), "client-left"), (KeyError("server"), "error")]
 )
-def test_a_write_that_fails_is_not_the_sources_to_see(error: Exception, reason: str) -> None:
+def test_a_failed_write_is_not_raised_in_the_source(error: Exception, reason: str) -> None:
     async def main() -> None:
         seen: list[str] = []
         reasons: list[str] = []
@@ -153,7 +153,7 @@ def test_a_write_that_fails_is_not_the_sources_to_see(error: Exception, reason: 
 
 
 @pytest.mark.parametrize("goes_on", [True, False])
-def test_nothing_follows_a_write_that_the_sources_own_timeout_interrupted(goes_on: bool) -> None:
+def test_nothing_follows_a_write_interrupted_by_a_timeout_of_the_source(goes_on: bool) -> None:
     async def main() -> None:
         async def source() -> AsyncIterator[str]:
             yield "a"
@@ -176,7 +176,7 @@ def test_nothing_follows_a_write_that_the_sources_own_timeout_interrupted(goes_o
     run(main())
 
 
-def test_what_was_held_goes_before_the_error() -> None:
+def test_pending_events_are_sent_before_the_error_event() -> None:
     async def main() -> None:
         async def source() -> AsyncIterator[str]:
             yield "a"

@@ -1,4 +1,4 @@
-"""A plain iterator in a thread, read from the loop."""
+"""Plain iterators that run in a thread and are read on the loop."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ async def _all(iterator: ThreadedIterator) -> list[object]:
     return [item async for item in iterator]
 
 
-def test_items_come_in_order_and_all() -> None:
+def test_all_items_arrive_in_order() -> None:
     assert run(_all(ThreadedIterator(iter(range(1000))))) == list(range(1000))
 
 
-def test_it_runs_ahead_by_a_few_items_only() -> None:
+def test_the_thread_runs_ahead_by_a_few_items_only() -> None:
     async def main() -> None:
         made: list[int] = []
 
@@ -58,7 +58,7 @@ def test_a_blocking_step_does_not_block_the_loop() -> None:
     run(main())
 
 
-def test_many_blocking_iterators_run_at_once() -> None:
+def test_many_blocking_iterators_run_concurrently() -> None:
     async def main() -> None:
         meeting = threading.Barrier(50, timeout=10)
 
@@ -71,7 +71,7 @@ def test_many_blocking_iterators_run_at_once() -> None:
     run(main())
 
 
-def test_its_error_is_raised_where_it_is_read() -> None:
+def test_an_error_of_the_iterator_is_raised_on_the_loop() -> None:
     def source() -> Iterator[int]:
         yield 1
         raise KeyError("k")
@@ -99,7 +99,7 @@ def test_a_stop_iteration_raised_inside_is_an_error() -> None:
     run(main())
 
 
-def test_closing_it_unstarted_starts_no_thread() -> None:
+def test_closing_before_the_first_step_starts_no_thread() -> None:
     finals: list[bool] = []
 
     def source() -> Iterator[int]:
@@ -122,7 +122,7 @@ def test_closing_it_unstarted_starts_no_thread() -> None:
     assert finals == []
 
 
-def test_closing_it_closes_the_generator_once_in_its_own_thread() -> None:
+def test_closing_closes_the_generator_once_in_its_thread() -> None:
     finals: list[threading.Thread] = []
     threads: list[threading.Thread] = []
 
@@ -144,7 +144,7 @@ def test_closing_it_closes_the_generator_once_in_its_own_thread() -> None:
     assert finals == threads
 
 
-def test_context_variables_reach_it() -> None:
+def test_context_variables_are_visible_in_the_thread() -> None:
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
 
     def source() -> Iterator[str]:
