@@ -9,13 +9,13 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
 from support.chunked import chunk
 from support.eventually import eventually
+from support.terminal import on_terminal
 from support.threaded_server import head, serving, stream, token, wait_for_disconnect, whole
 from support.undam_process import RunCommand, StartCommand
 
@@ -122,28 +122,6 @@ def test_output_pipe_without_a_reader(start: StartCommand) -> None:
                 assert (process.returncode, err) == (0, b"")
     finally:
         os.close(writing)
-
-
-def on_terminal(start: StartCommand, *args: str, **env: str) -> tuple[int, str, str]:
-    """Return exit code, standard output (a pipe) and the output on a terminal as standard error."""
-    master, slave = pty.openpty()
-    shown = bytearray()
-
-    def read() -> None:
-        try:
-            while more := os.read(master, 4096):
-                shown.extend(more)
-        except OSError:
-            return
-
-    process = start(*args, stderr=slave, env={"TERM": "xterm-256color", **env})
-    os.close(slave)
-    reader = threading.Thread(target=read)
-    reader.start()
-    out, _ = process.communicate(timeout=30)
-    reader.join(30)
-    os.close(master)
-    return process.returncode, out.decode(), shown.decode()
 
 
 def test_progress_is_shown_only_on_a_terminal(start: StartCommand, run: RunCommand) -> None:

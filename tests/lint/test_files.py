@@ -4,34 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from support.config_files import MAIN, SERVER, diagnostics, write
 from undam.lint import LintOptions, Problem, UnreadPart, fix_paths, lint_paths
 from undam.lint.files import MAX_BYTES, find_candidates
 
 pytestmark = pytest.mark.slow  # reads and writes many files
-
-SERVER = "server { location /v1/ { proxy_pass http://127.0.0.1:9000; } }\n"
-MAIN = "events {}\nhttp { include conf.d/*.conf; }\n"
 
 
 @pytest.fixture(autouse=True)
 def _working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-
-
-def write(name: str, text: str) -> None:
-    Path(name).parent.mkdir(parents=True, exist_ok=True)
-    Path(name).write_text(text, "utf-8", newline="")
-
-
-def diagnostics(*paths: str, **options: Any) -> list[tuple[str, str]]:
-    """Return code and path of each diagnostic."""
-    report = lint_paths(paths, options=LintOptions(**options))
-    return [(one.rule.code, one.path) for one in report.diagnostics]
 
 
 def candidates(*paths: str, exclude: tuple[str, ...] = ()) -> list[str]:

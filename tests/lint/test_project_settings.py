@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from support.config_files import write
 from support.undam_in_process import call
 from undam.errors import UsageError
 
@@ -30,12 +31,6 @@ http {
 def _working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write("nginx.conf", NGINX)
-
-
-def write(name: str, text: str) -> str:
-    Path(name).parent.mkdir(parents=True, exist_ok=True)
-    Path(name).write_text(text, "utf-8")
-    return name
 
 
 def codes(*args: str) -> list[str]:

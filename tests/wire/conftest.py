@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import pytest
 import trustme
 
+from support.threaded_server import read_request
 from undam.record import Ending
 from undam.timing import Arrival
 from undam.wire import ClientConfig, Request, Stream, open_stream
@@ -106,23 +107,6 @@ class Servers:
                         secure.unwrap().close()
         except OSError as error:
             server.faults.append(error)
-
-
-def read_request(conn: socket.socket) -> bytes:
-    """Read one request, with a body of the stated length."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        more = conn.recv(65536)
-        if not more:
-            return data
-        data += more
-    head, _, body = data.partition(b"\r\n\r\n")
-    for line in head.split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            while len(body) < int(value):
-                body += conn.recv(65536)
-    return head + b"\r\n\r\n" + body
 
 
 @dataclass

@@ -86,7 +86,7 @@ class FileText:
 
     @property
     def is_too_large(self) -> bool:
-        """Whether the file is larger than ``MAX_BYTES``."""
+        """True if the file is larger than ``MAX_BYTES``."""
         return len(self.raw) > MAX_BYTES
 
     def encode(self, text: str) -> bytes:

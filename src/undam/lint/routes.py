@@ -60,7 +60,7 @@ class PathMatch(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RouteHints:
-    """What the user states about the routes.
+    """Hints of the user about the routes.
 
     Args:
         paths: prefixes that stream (``--stream PREFIX``). If there are any, no other route streams.

@@ -79,7 +79,7 @@ class LintReport:
 
     @property
     def has_faults(self) -> bool:
-        """Whether there is a diagnostic of severity error or warning."""
+        """True if there is a diagnostic of severity error or warning."""
         return any(one.severity is not Severity.INFO for one in self.diagnostics)
 
     def source(self, diagnostic: Diagnostic) -> Source:
@@ -153,7 +153,7 @@ def lint_paths(
     Raises:
         UsageError: an option or a settings file is invalid.
     """
-    run = _Run(paths, settings, options or LintOptions())
+    run = _LintRun(paths, settings, options or LintOptions())
     run.lint(on_progress)
     return run.report()
 
@@ -178,7 +178,7 @@ def fix_paths(
     Raises:
         UsageError: an option or a settings file is invalid.
     """
-    run = _Run(paths, settings, options or LintOptions())
+    run = _LintRun(paths, settings, options or LintOptions())
     run.lint(on_progress)
     report = run.report()
     changes = run.fix(unsafe=unsafe)
@@ -202,7 +202,7 @@ class _LintedFile:
         return [self.path, *(one.path for one in self.result.included)]
 
 
-class _Run:
+class _LintRun:
     """One run of lint, and of fix after it."""
 
     def __init__(self, paths: Paths, settings: Settings | None, options: LintOptions) -> None:

@@ -35,7 +35,7 @@ class BodyTooLargeError(RemoteProtocolError):
 class _Coding(Protocol):
     @property
     def unfinished(self) -> bool:
-        """Whether the coding, or its last member, is incomplete."""
+        """True if the coding, or its last member, is incomplete."""
         ...
 
     def pieces(self, data: bytes) -> Iterator[bytes]:

@@ -16,7 +16,7 @@ from undam.timing import Arrival
 from undam.wire.channel import Channel
 from undam.wire.config import ClientConfig, Request
 from undam.wire.connect import describe, find_addresses, open_connection
-from undam.wire.proxy import Proxy, choose_proxy
+from undam.wire.proxy import HttpProxy, choose_proxy
 from undam.wire.request import encode_connect, encode_request
 from undam.wire.response import ResponseParser
 from undam.wire.response_reader import ResponseReader
@@ -105,7 +105,7 @@ class ExchangeOpener:
             raise self._timed_out(limit, None) from None
 
     async def _connect(self) -> Channel:
-        peer: Target | Proxy = self._proxy or self._target
+        peer: Target | HttpProxy = self._proxy or self._target
         try:
             addresses, dns_ns = await find_addresses(peer.host, peer.port, self._config.resolve)
             self._stamps = replace(self._stamps, dns_ns=dns_ns)
@@ -118,7 +118,7 @@ class ExchangeOpener:
         self._stamps = replace(self._stamps, connect_ns=time.time_ns())
         return Channel(sock)
 
-    async def _tunnel(self, channel: Channel, proxy: Proxy) -> None:
+    async def _tunnel(self, channel: Channel, proxy: HttpProxy) -> None:
         self._phase = "proxy"
         parser = ResponseParser(method="CONNECT", max_head_bytes=self._config.max_head_bytes)
         try:
@@ -225,7 +225,7 @@ class ExchangeOpener:
         return NetworkError(f"{what} within {limit_s:g} s{how}{partial}", phase=self._phase)
 
 
-def _unauthorized(proxy: Proxy) -> NetworkError:
+def _unauthorized(proxy: HttpProxy) -> NetworkError:
     reason = "rejected the user name and password" if proxy.userinfo else "requires a user name"
     return NetworkError(
         f"proxy {proxy.name} {reason} (407); give http://USER:PASSWORD@HOST:PORT", phase="proxy"

@@ -12,7 +12,7 @@ from undam.wire.url import Target, is_loopback, parse_url, redacted
 
 
 @dataclass(frozen=True, slots=True)
-class Proxy:
+class HttpProxy:
     """An HTTP proxy.
 
     Args:
@@ -26,7 +26,7 @@ class Proxy:
     name: str
 
 
-def choose_proxy(target: Target, config: ClientConfig) -> Proxy | None:
+def choose_proxy(target: Target, config: ClientConfig) -> HttpProxy | None:
     """Return the proxy for ``target``; ``None`` for a direct connection.
 
     An explicit proxy is always used. A proxy of the environment is not used for loopback hosts, for
@@ -58,7 +58,7 @@ def _value(environ: Mapping[str, str], variable: str) -> str:
     return (environ.get(variable.lower()) or environ.get(variable) or "").strip()
 
 
-def _parse(text: str, source: str) -> Proxy:
+def _parse(text: str, source: str) -> HttpProxy:
     shown = redacted(text)
     scheme, slashes, _ = text.partition("://")
     if slashes and scheme.lower() != "http":
@@ -69,7 +69,7 @@ def _parse(text: str, source: str) -> Proxy:
         raise UsageError(f"{source}: {error}") from None
     where = f"http://{target.authority}"
     name = where if source == "--proxy" else f"{where} ({source})"
-    return Proxy(target.host, target.port, target.userinfo, name)
+    return HttpProxy(target.host, target.port, target.userinfo, name)
 
 
 def _is_exempt(target: Target, no_proxy: str) -> bool:

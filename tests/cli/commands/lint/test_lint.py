@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from support.config_files import write
 from support.undam_in_process import call
 from undam.errors import UsageError
 
@@ -31,20 +32,13 @@ HTTP/1.0: the stream comes in blocks of 4 KB
       = fix:
       +             proxy_buffering off;
 
-1 finding in 1 file (1 error); undam fix fixes 1
+1 finding in 1 file (1 error); 1 fixable with undam fix
 """
 
 
 @pytest.fixture(autouse=True)
 def _working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def write(name: str, text: str) -> str:
-    """Write a file below the working directory and return its path."""
-    Path(name).parent.mkdir(parents=True, exist_ok=True)
-    Path(name).write_text(text, "utf-8", newline="")
-    return name
 
 
 def test_text_shows_the_line_carets_the_fix_and_a_summary() -> None:

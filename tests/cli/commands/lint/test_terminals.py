@@ -7,11 +7,11 @@ import pty
 import re
 import signal
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
 
+from support.terminal import on_terminal
 from support.undam_process import RunCommand, StartCommand
 
 pytestmark = pytest.mark.slow
@@ -25,32 +25,6 @@ def tree(tmp_path: Path) -> Path:
     for number in range(300):
         (tmp_path / f"{number}.conf").write_text(BAD)
     return tmp_path
-
-
-def on_terminal(start: StartCommand, *args: str, **env: str) -> tuple[int, str, str]:
-    """Run a command with a terminal as standard error.
-
-    Returns:
-        Exit code, standard output, and the bytes that the terminal received, decoded.
-    """
-    master, slave = pty.openpty()
-    received = bytearray()
-
-    def read() -> None:
-        try:
-            while data := os.read(master, 4096):
-                received.extend(data)
-        except OSError:
-            return
-
-    process = start(*args, stderr=slave, env={"TERM": "xterm-256color", **env})
-    os.close(slave)
-    reader = threading.Thread(target=read)
-    reader.start()
-    out, _ = process.communicate(timeout=60)
-    reader.join(60)
-    os.close(master)
-    return process.returncode, out.decode(), received.decode()
 
 
 def test_progress_is_shown_only_on_a_terminal(

@@ -113,7 +113,7 @@ def _fix_hint(report: LintReport) -> str:
         return ""
     more = f", {unsafe} more with --unsafe" if safe and unsafe else ""
     command = "undam fix" if safe else "undam fix --unsafe"
-    return f"; {command} fixes {safe or unsafe}{more}"
+    return f"; {safe or unsafe} fixable with {command}{more}"
 
 
 def _count_fixable(diagnostics: Iterable[Diagnostic], safety: Safety) -> int:

@@ -82,9 +82,9 @@ async def watch_stream(options: CheckOptions, view: View | None) -> Watched:
         NetworkError, RemoteProtocolError, ResponseError: there is no response.
         BrokenPipeError: the reader of the view's output has exited.
     """
-    place = options.edge
-    api = api_of(place).name
-    request = request_for(options, place, model=await first_model(options))
+    edge = options.edge
+    api = api_of(edge).name
+    request = request_for(options, edge, model=await first_model(options))
     arrivals: list[Arrival] = []
     interrupted = False
     async with await open_stream(request, options.client) as stream:

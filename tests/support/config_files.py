@@ -1,0 +1,27 @@
+"""Configuration files for tests of lint: write them, and lint them through the API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from undam.lint import LintOptions, lint_paths
+
+SERVER = "server { location /v1/ { proxy_pass http://127.0.0.1:9000; } }\n"
+"""A server block with one diagnostic, NGX101."""
+
+MAIN = "events {}\nhttp { include conf.d/*.conf; }\n"
+"""An nginx.conf that includes other files."""
+
+
+def write(name: str, text: str) -> str:
+    """Write a file, relative to the working directory, and return its path."""
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).write_text(text, "utf-8", newline="")
+    return name
+
+
+def diagnostics(*paths: str, **options: Any) -> list[tuple[str, str]]:
+    """Lint paths and return code and path of each diagnostic."""
+    report = lint_paths(paths, options=LintOptions(**options))
+    return [(one.rule.code, one.path) for one in report.diagnostics]
