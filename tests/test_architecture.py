@@ -27,7 +27,10 @@ DATA_PACKAGES = {"intermediaries", "intermediaries/entries"}
 EMPTY_NAMES = {"utils", "common", "helpers", "core", "misc"}
 """Names that do not say what is inside."""
 
-SHARED_CLASS_NAMES: dict[str, str] = {}
+SHARED_CLASS_NAMES: dict[str, str] = {
+    "Finish": "public in undam.asgi (sent) and in undam.client (received), with the same meaning",
+    "Usage": "public in undam.asgi (sent) and in undam.client (received), with the same meaning",
+}
 """Names of classes that several modules define, with the reason."""
 
 PURE_PACKAGES = (

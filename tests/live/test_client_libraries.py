@@ -162,7 +162,7 @@ def test_an_error_status_is_rejected(name: str) -> None:
     head = b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"
     with (
         ScriptedServer([[head]]) as server,
-        pytest.raises(ResponseError, match="answered 503, so there is no stream"),
+        pytest.raises(ResponseError, match="answered 503, so it sent no event stream"),
     ):
         _reader(name)(server.url, Timing())
 

@@ -111,7 +111,7 @@ def areads_of(response: object) -> AsyncIterator[bytes]:
 def _check_status(response: Any) -> None:
     status = getattr(response, "status_code", None) or getattr(response, "status", None)
     if isinstance(status, int) and not 200 <= status < 300:
-        raise ResponseError(f"the server answered {status}, so there is no stream to read")
+        raise ResponseError(f"the server answered {status}, so it sent no event stream")
 
 
 def _httpx(response: Any) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ End = Literal["complete", "failed", "lost"]
 """How a stream ended: the source finished, it raised, or the process that ran it is gone."""
 
 
-class _Reader:
+class _ChannelReader:
     """Position of one reader."""
 
     __slots__ = ("next", "read_at", "waiter")
@@ -60,7 +60,7 @@ class StreamChannel:
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.stored = False
-        self._readers: set[_Reader] = set()
+        self._readers: set[_ChannelReader] = set()
         self._space: asyncio.Future[None] | None = None
         self._slow_s = slow_s
         self._on_idle = on_idle
@@ -136,7 +136,7 @@ class StreamChannel:
     async def read(self, after: int) -> AsyncGenerator[StoredEvent, None]:
         """Yield the events after number ``after`` as they arrive; see `Replay.attach`."""
         buffer, loop = self.buffer, asyncio.get_running_loop()
-        reader = _Reader(after + 1, loop.time())
+        reader = _ChannelReader(after + 1, loop.time())
         self._readers.add(reader)
         self.cancel_timer()
         try:
@@ -157,7 +157,7 @@ class StreamChannel:
         if self.end == "lost":
             raise SourceLost("the process that ran the source of this stream is gone")
 
-    def _next_event(self, reader: _Reader, now: float) -> StoredEvent:
+    def _next_event(self, reader: _ChannelReader, now: float) -> StoredEvent:
         number = reader.next
         if number < self.buffer.first:
             raise ReplayGap("this reader was too slow: events that it had not read were dropped")
