@@ -1,4 +1,4 @@
-"""`undam report`: what was recorded judged again, as words, JSON and a page."""
+"""`undam report`: re-analysis of records as text, JSON and an HTML page."""
 
 from __future__ import annotations
 
@@ -18,72 +18,72 @@ from undam.probe.reanalyze import reanalyze
 from undam.record import header_line, record_lines, request_result_line
 
 _ABOUT = {"command": "bench", "url": "http://a/", "load": "closed loop of 50", "workers": 2}
-_MANY = FaultRates(errors=0.1, cuts=0.1, late_reads=0.1)
+_FAULTS = FaultRates(errors=0.1, cuts=0.1, late_reads=0.1)
 _LOST = [{"worker": 1, "why": "killed", "missing_percent": 50.0, "at_s": 1.0}]
 
 
-def _bench(folder: Path, *, troubled: bool, end: dict[str, object] | None = None) -> str:
-    """A load test's record; without ``end`` it was cut off."""
-    run = random_load_test(60, _MANY if troubled else None, warmup=5)
+def _bench(folder: Path, *, faulty: bool, end: dict[str, object] | None = None) -> str:
+    """Write the record of a load test; without ``end`` its last line is missing."""
+    run = random_load_test(60, _FAULTS if faulty else None, warmup=5)
     lines = [header_line(_ABOUT), *(request_result_line(one) for one in run)]
     if end is not None:
-        whole = {"interrupted": False, "planned": 60, "missing_percent": 0.0, "lost_workers": []}
-        lines.append(json.dumps({"kind": "end", **whole, **end}) + "\n")
+        complete = {"interrupted": False, "planned": 60, "missing_percent": 0.0, "lost_workers": []}
+        lines.append(json.dumps({"kind": "end", **complete, **end}) + "\n")
     file = folder / "bench.jsonl"
     file.write_text("".join(lines))
     return str(file)
 
 
-def test_a_clean_load_test_in_words_json_and_a_page(tmp_path: Path) -> None:
-    record, page, told = _bench(tmp_path, troubled=False, end={}), tmp_path / "p", tmp_path / "j"
-    said = call("report", record, "--html", str(page), "--json", str(told))
-    assert (said.code, said.err) == (0, "")
-    assert said.out.startswith("55 requests in ")
-    assert "closed loop of 50, http://a/" in said.out
-    assert [line.split()[0] for line in said.out.splitlines()[2:7]] == [
+def test_load_test_without_findings(tmp_path: Path) -> None:
+    record, page, json_file = _bench(tmp_path, faulty=False, end={}), tmp_path / "p", tmp_path / "j"
+    result = call("report", record, "--html", str(page), "--json", str(json_file))
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("55 requests in ")
+    assert "closed loop of 50, http://a/" in result.out
+    assert [line.split()[0] for line in result.out.splitlines()[2:7]] == [
         "ms", "TTFT", "ITL", "TPOT", "E2E",
     ]  # fmt: skip
-    assert "5 of warm-up left out" in said.out
+    assert "5 warm-up requests excluded" in result.out
     assert "<svg" in page.read_text()
-    result = json.loads(told.read_text())
+    result = json.loads(json_file.read_text())
     assert (result["command"], result["requests"], result["url"]) == ("bench", 55, "http://a/")
     assert result["interrupted"] is False
     assert call("report", record, "--json").json == result
 
 
-def test_a_troubled_one_names_what_was_and_exits_with_1(tmp_path: Path) -> None:
-    said = call("report", _bench(tmp_path, troubled=True, end={"lost_workers": _LOST}))
-    assert said.code == 1
-    assert "error worker-lost worker 1 was lost: killed; 50 % of the load is missing" in said.out
-    assert "warning UD907" in said.out
-    assert "fix (undam bench): --workers 4" in said.out
-    assert re.search(r"errors: (\d+) \(\1 status-429\)", said.out)
-    assert re.search(r"incomplete: (\d+) \(\1 no-end\)", said.out)
+def test_load_test_with_findings_exits_with_1(tmp_path: Path) -> None:
+    result = call("report", _bench(tmp_path, faulty=True, end={"lost_workers": _LOST}))
+    assert result.code == 1
+    assert "error worker-lost worker 1 was lost: killed; 50 % of the load is missing" in result.out
+    assert "warning UD907" in result.out
+    assert "fix (undam bench): --workers 4" in result.out
+    assert re.search(r"errors: (\d+) \(\1 status-429\)", result.out)
+    assert re.search(r"incomplete: (\d+) \(\1 no-end\)", result.out)
 
 
-def test_one_that_was_cut_off_says_so(tmp_path: Path) -> None:
-    record = Path(_bench(tmp_path, troubled=False))
+def test_interrupted_load_test(tmp_path: Path) -> None:
+    record = Path(_bench(tmp_path, faulty=False))
     record.write_text(record.read_text()[:-200])
-    said = call("report", str(record))
-    assert said.code == 0
-    assert said.out.startswith("not to its end: 54 requests")
+    result = call("report", str(record))
+    assert result.code == 0
+    assert result.out.startswith("interrupted: 54 requests")
 
 
-def test_a_check_is_judged_again_by_its_pattern(tmp_path: Path) -> None:
+def test_check_is_analyzed_by_pattern(tmp_path: Path) -> None:
     held = report(hop_of("edge", timed_flush(200)), hop_of("model"))
     file = tmp_path / "check.jsonl"
     file.write_text("".join(record_lines(held.exchanges, {"command": "check"})))
-    said = call("report", str(file))
-    assert said.code == 1
-    assert "batched" in said.out
-    told = call("report", str(file), "--json").json
-    assert told["verdict"] == "batched"
-    assert [one["name"] for one in told["hops"]] == ["edge", "model"]
-    with pytest.raises(UsageError, match="only a load test has a page"):
+    result = call("report", str(file))
+    assert result.code == 1
+    assert "batched" in result.out
+    analyzed = call("report", str(file), "--json").json
+    assert analyzed["verdict"] == "batched"
+    assert [one["name"] for one in analyzed["hops"]] == ["edge", "model"]
+    with pytest.raises(UsageError, match="--html works only for load tests"):
         call("report", str(file), "--html", str(tmp_path / "page"))
 
 
-def test_of_a_beacon_the_first_stream_counts() -> None:
+def test_only_the_first_stream_of_a_beacon_is_used() -> None:
     one = report(hop_of("edge")).exchanges[0]
     assert one.head is not None
     head = type(one.head)(200, "1.1", (*one.head.headers, ("Undam-Beacon", "id=1")))
@@ -101,21 +101,24 @@ def test_of_a_beacon_the_first_stream_counts() -> None:
         (b"nonsense\n", "line 1 is not a line of an undam record"),
         (b"[1]\n", "line 1 is not a line of an undam record"),
         (b"\xff\xfe", "not UTF-8"),
-        (b'{"schema": 1, "kind": "record", "command": "cook"}\n', "neither a load test nor"),
+        (
+            b'{"schema": 1, "kind": "record", "command": "cook"}\n',
+            "expected the record of a load test or a check",
+        ),
         (b'{"schema": 1, "kind": "record", "command": "check"}\n', "contains no exchange"),
         (b'{"schema": 2, "kind": "record", "command": "bench"}\n', "schema 2"),
     ],
 )
-def test_what_is_no_record_is_one_line(tmp_path: Path, text: bytes, piece: str) -> None:
+def test_invalid_record_is_named(tmp_path: Path, text: bytes, piece: str) -> None:
     file = tmp_path / "r"
     file.write_bytes(text)
     with pytest.raises(UsageError, match=piece):
         call("report", str(file))
 
 
-def test_files_that_cannot_be_are_named(tmp_path: Path) -> None:
+def test_unusable_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         call("report", str(tmp_path / "none"))
-    record = _bench(tmp_path, troubled=False, end={})
+    record = _bench(tmp_path, faulty=False, end={})
     with pytest.raises(UsageError, match=r"--html .* cannot be written"):
         call("report", record, "--html", str(tmp_path / "no" / "page"))

@@ -11,7 +11,7 @@ from support.devtools import Tab, browser_tab
 from support.live import CHAT, Simulator
 from support.random_load_test import ALL_FAULTS, random_load_test
 from undam.metrics import summarize
-from undam.report import page
+from undam.report import render_page
 
 _CHARTS = {"ttft", "itl", "timeline", "gaps", "waterfall"}
 
@@ -59,7 +59,7 @@ def _synthetic(folder: Path) -> Path:
     """Write the page of a synthetic run with every kind of failure and with markup in texts."""
     run = random_load_test(1000, ALL_FAULTS, warmup=20)
     file = folder / "synthetic.html"
-    file.write_text(page(summarize(run).to_json(), run), encoding="utf-8")
+    file.write_text(render_page(summarize(run).to_json(), run), encoding="utf-8")
     return file
 
 

@@ -1,5 +1,5 @@
-"""What was measured, as a page: one self-contained HTML file. No I/O."""
+"""Report of a load test as one self-contained HTML page. No I/O."""
 
-from undam.report.page import page
+from undam.report.page import render_page
 
-__all__ = ["page"]
+__all__ = ["render_page"]

@@ -1,4 +1,4 @@
-"""Scales: from a value to a place in a chart, and which values are worth a line."""
+"""Scales: chart position of a value, and the values of grid lines."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 from undam.report.curve import nines
 
-# Above this ratio of the largest value to the typical one a linear axis shows the typical as zero.
+# Above this ratio of the largest to the typical value, a linear axis shows the latter as zero.
 LOG_RATIO = 12.0
 
 PERCENTILES = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
-"""The lines of a percentile axis: each step halves or takes a tenth of what is left."""
+"""Grid lines of a percentile axis."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Values from ``low`` to ``high`` onto places from ``start`` to ``end``; outside is clipped."""
+    """Map values from ``low`` to ``high`` to positions from ``start`` to ``end``; clip others."""
 
     low: float
     high: float
@@ -34,7 +34,7 @@ class Scale:
         return self.start + part * (self.end - self.start)
 
     def ticks(self, wanted: int = 5) -> list[float]:
-        """Round values within the scale."""
+        """Return round values within the scale."""
         if self.log:
             return _log_ticks(self.low, self.high)
         step = _round_step((self.high - self.low) / wanted)
@@ -44,45 +44,46 @@ class Scale:
 
 
 def linear(high: float, start: float, end: float) -> Scale:
-    """From zero to at least ``high``."""
+    """Return a linear scale from zero to ``high``."""
     return Scale(0.0, high if high > 0 else 1.0, start, end)
 
 
 def for_durations(values: Sequence[float], typical: float, start: float, end: float) -> Scale:
-    """Linear from zero, or by powers of ten where the tail is far above what is typical.
+    """Return a scale that is linear from zero, or logarithmic if the tail is long.
 
     Args:
-        values: in ascending order, not empty.
+        values: durations in ascending order, not empty.
+        typical: typical duration, such as the median.
     """
     high = values[-1]
     if typical > 0 and high / typical > LOG_RATIO:
-        least = next(value for value in values if value > 0)
-        # A few gaps of microseconds must not take half of the picture.
-        low = max(least, typical / 100)
+        smallest = next(value for value in values if value > 0)
+        # A few gaps of microseconds must not use half of the chart.
+        low = max(smallest, typical / 100)
         return Scale(low * 0.9, high * 1.1, start, end, log=True)
     return linear(high * 1.08, start, end)
 
 
-def percentile_place(q: float, count: int, start: float, end: float) -> float:
-    """Where quantile ``q`` of ``count`` values stands: evenly by nines, the last value at the end.
+def percentile_position(q: float, count: int, start: float, end: float) -> float:
+    """Return the position of quantile ``q`` of ``count`` values on an axis that is linear in nines.
 
-    Any quantile above 1 - 1/count is the largest value.
+    Any quantile above 1 - 1/count is the maximum, at the end of the axis.
     """
     return start + (end - start) * nines(q, count) / max(math.log10(count), 1.0)
 
 
 def percentile_ticks(count: int) -> list[float]:
-    """Those of `PERCENTILES` that ``count`` values can tell apart from their maximum."""
+    """Return the `PERCENTILES` that differ from the maximum of ``count`` values."""
     return [q for q in PERCENTILES if (1.0 - q) * count >= 1.0 - 1e-9]
 
 
 def percentile_label(q: float) -> str:
-    """0.999 as ``p99.9``."""
+    """Return the label of a quantile: ``p99.9`` for 0.999."""
     return f"p{round(q * 100, 4):g}"
 
 
 def _round_step(least: float) -> float:
-    """The next 1, 2 or 5 times a power of ten."""
+    """Return the smallest 1, 2 or 5 times a power of ten that is not below ``least``."""
     power = 10.0 ** math.floor(math.log10(least))
     return next(power * part for part in (1, 2, 5, 10) if power * part >= least * (1 - 1e-9))
 
@@ -90,5 +91,5 @@ def _round_step(least: float) -> float:
 def _log_ticks(low: float, high: float) -> list[float]:
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     parts = (1, 2, 5) if math.log10(high / low) < 3 else (1,)
-    all_ = [part * 10.0**power for power in powers for part in parts]
-    return [value for value in all_ if low <= value <= high]
+    values = [part * 10.0**power for power in powers for part in parts]
+    return [value for value in values if low <= value <= high]

@@ -1,4 +1,4 @@
-"""The three causes of a late token apart: what the hop did, the server, and this client."""
+"""Causes of late tokens: the hop, the server, or the load generator."""
 
 from __future__ import annotations
 
@@ -6,53 +6,62 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from undam.report.chart import LEFT, RIGHT, Table, drawing, figure, text, with_title
-from undam.report.markup import NOTHING, Child, Markup, count, element, escape, figure_ms, join
+from undam.report.markup import (
+    NO_VALUE,
+    Child,
+    Markup,
+    element,
+    escape,
+    format_count,
+    format_ms,
+    join,
+)
 
 _HOP, _SERVER, _CLIENT = "hop", "server", "client"
 
-# The hundreds digit of a rule's code is the knob that it turns on.
-_BLAMED = {"1": _HOP, "2": _SERVER, "5": _SERVER, "3": _CLIENT, "9": _CLIENT}
+# Responsible component by category (hundreds digit of the rule's code).
+_COMPONENTS = {"1": _HOP, "2": _SERVER, "5": _SERVER, "3": _CLIENT, "9": _CLIENT}
 
 _HEIGHT = 66.0
 _BAR_TOP, _BAR_HIGH = 10.0, 22.0
-# About the width of a letter, for words side by side.
+# Approximate width of a letter, to place labels.
 _LETTER = 6.0
-# A share that is there is shown, however small.
-_LEAST_WIDTH = 2.0
+# Small shares stay visible.
+_MIN_WIDTH = 2.0
 
 
 def causes(summary: Mapping[str, Any]) -> Markup:
-    """Three cards, and a bar of all gaps by what is known of them."""
-    blamed = [_blamed(one) for one in summary.get("findings", ())]
+    """Return three cards, and a bar with all gaps by kind."""
+    components = [_component(one) for one in summary.get("findings", ())]
     cards = (
-        _card("The hop sent events together", _HOP in blamed, _hop_rows(summary)),
-        _card("The server was slow", _SERVER in blamed, _server_rows(summary)),
-        _card("This client was late", _CLIENT in blamed, _client_rows(summary)),
+        _card("The hop sent events together", _HOP in components, _hop_rows(summary)),
+        _card("The server was slow", _SERVER in components, _server_rows(summary)),
+        _card("The load generator was late", _CLIENT in components, _client_rows(summary)),
     )
     kinds = [kind for kind in _kinds(summary) if kind[2] > 0]
     return join((element("div", *cards, class_="cards"), _bar(kinds) if kinds else None))
 
 
 def _kinds(summary: Mapping[str, Any]) -> list[tuple[str, str, int]]:
-    """All gaps by what is known of them: (class, words, how many)."""
+    """Return (CSS class, label, number of gaps) of each kind of gap."""
     gaps = summary.get("itl_ms") or {}
     client = summary.get("client") or {}
     stalls, uncertain = summary.get("stalls", 0), client.get("uncertain_gaps", 0)
     return [
-        ("alone", "an event by itself", gaps.get("count", 0) - stalls - uncertain),
+        ("alone", "single event", gaps.get("count", 0) - stalls - uncertain),
         ("stall", "stalls", stalls),
         ("together", "sent together", gaps.get("bounded", 0)),
-        ("uncertain", "uncertain: client late", uncertain),
+        ("uncertain", "uncertain: load generator late", uncertain),
     ]
 
 
-def _blamed(finding: Mapping[str, Any]) -> str:
+def _component(finding: Mapping[str, Any]) -> str:
     code = str(finding.get("code", ""))
-    return _BLAMED.get(code[2:3], "")
+    return _COMPONENTS.get(code[2:3], "")
 
 
 def _card(title: str, found: bool, rows: Sequence[tuple[str, str]]) -> Markup:
-    state = "found: see above" if found else "nothing found"
+    state = "see the findings above" if found else "no findings"
     facts = join(join((element("dt", name), element("dd", value))) for name, value in rows)
     return element(
         "section",
@@ -66,10 +75,10 @@ def _card(title: str, found: bool, rows: Sequence[tuple[str, str]]) -> Markup:
 def _hop_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     reads = summary.get("events_per_read") or {}
     return [
-        ("events per read, p50", _plain(reads.get("p50"))),
-        ("events per read, p99", _plain(reads.get("p99"))),
-        ("most in one read", _plain(reads.get("max"))),
-        ("gaps within a read", _plain((summary.get("itl_ms") or {}).get("bounded"))),
+        ("events per read, p50", _count_text(reads.get("p50"))),
+        ("events per read, p99", _count_text(reads.get("p99"))),
+        ("events per read, max", _count_text(reads.get("max"))),
+        ("gaps within a read", _count_text((summary.get("itl_ms") or {}).get("bounded"))),
     ]
 
 
@@ -78,7 +87,7 @@ def _server_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("TTFT p99", _quantile(summary, "ttft_ms")),
         ("ITL p99", _quantile(summary, "itl_ms")),
         ("longest gap", _quantile(summary, "itl_ms", "max")),
-        ("stalls", _plain(summary.get("stalls"))),
+        ("stalls", _count_text(summary.get("stalls"))),
     ]
 
 
@@ -87,43 +96,43 @@ def _client_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     late = client.get("late_ms_p99")
     cpu = client.get("cpu_percent")
     return [
-        ("reads late, p99", NOTHING if late is None else figure_ms(late)),
+        ("read lateness p99", NO_VALUE if late is None else format_ms(late)),
         ("send delay p99", _quantile(summary, "send_delay_ms")),
-        ("uncertain gaps", _plain(client.get("uncertain_gaps"))),
-        ("its processor", NOTHING if cpu is None else f"{cpu:.0f} %"),
+        ("uncertain gaps", _count_text(client.get("uncertain_gaps"))),
+        ("CPU", NO_VALUE if cpu is None else f"{cpu:.0f} %"),
     ]
 
 
 def _quantile(summary: Mapping[str, Any], name: str, key: str = "p99") -> str:
     value = (summary.get(name) or {}).get(key)
-    return NOTHING if value is None else figure_ms(value)
+    return NO_VALUE if value is None else format_ms(value)
 
 
-def _plain(value: float | None) -> str:
-    return NOTHING if value is None else count(value)
+def _count_text(value: float | None) -> str:
+    return NO_VALUE if value is None else format_count(value)
 
 
 def share(part: int, whole: int) -> str:
-    """A count with its share of the whole, which is not 0."""
-    return f"{count(part)} ({part / whole:.1%})".replace("%", "\u202f%")
+    """Return a count with its share of ``whole``, which is not 0."""
+    return f"{format_count(part)} ({part / whole:.1%})".replace("%", "\u202f%")
 
 
 def _bar(kinds: Sequence[tuple[str, str, int]]) -> Markup:
-    free = RIGHT - LEFT - _LEAST_WIDTH * len(kinds)
-    whole = sum(many for _, _, many in kinds)
+    free = RIGHT - LEFT - _MIN_WIDTH * len(kinds)
+    whole = sum(count for _, _, count in kinds)
     parts: list[Child] = []
     x, label_x = LEFT, LEFT
-    for name, words, many in kinds:
-        width = _LEAST_WIDTH + free * many / whole
-        said = f"{words}: {share(many, whole)}"
+    for name, label, count in kinds:
+        width = _MIN_WIDTH + free * count / whole
+        caption = f"{label}: {share(count, whole)}"
         box = {"y": _BAR_TOP, "width": width, "height": _BAR_HIGH}
-        parts.append(with_title("rect", said, x=x, class_=f"g-{name}", **box))
+        parts.append(with_title("rect", caption, x=x, class_=f"g-{name}", **box))
         key = {"y": _HEIGHT - 20, "width": 10.0, "height": 10.0}
         parts.append(element("rect", x=label_x, class_=f"g-{name}", **key))
-        parts.append(text(label_x + 15, _HEIGHT - 11, said, class_="tick"))
-        x, label_x = x + width, label_x + 15 + _LETTER * len(said) + 22
-    said = "; ".join(f"{words}: {share(many, whole)}" for _, words, many in kinds)
-    picture = drawing("gaps", _HEIGHT, "All gaps by what is known of them", said, parts)
-    rows = [(words, share(many, whole)) for _, words, many in kinds]
-    caption = escape(f"All {count(whole)} gaps between content events.")
+        parts.append(text(label_x + 15, _HEIGHT - 11, caption, class_="tick"))
+        x, label_x = x + width, label_x + 15 + _LETTER * len(caption) + 22
+    description = "; ".join(f"{label}: {share(count, whole)}" for _, label, count in kinds)
+    picture = drawing("gaps", _HEIGHT, "All gaps by kind", description, parts)
+    rows = [(label, share(count, whole)) for _, label, count in kinds]
+    caption = escape(f"All {format_count(whole)} gaps between content events.")
     return figure(picture, caption, Table(("gaps", "count"), rows))

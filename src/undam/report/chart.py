@@ -1,4 +1,4 @@
-"""What every chart has: a frame with its axes, a title and a description for who cannot see it."""
+"""Parts of every chart: axes, labels, title and accessible description."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from undam.report.axes import Scale
-from undam.report.markup import Child, Markup, count, element, figure_ms, join
+from undam.report.markup import Child, Markup, element, format_count, format_ms, join
 
 WIDTH = 960.0
 LEFT = 62.0
@@ -15,14 +15,14 @@ RIGHT = WIDTH - 18.0
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The numbers behind a chart: a heading for each column, and its rows."""
+    """Column headings and rows of a table."""
 
     head: tuple[str, ...]
     rows: Sequence[Sequence[str]]
 
 
 def table(content: Table) -> Markup:
-    """As HTML; the first column names the row."""
+    """Return a table as HTML; the first column names the row."""
     head = join(element("th", name, scope="col") for name in content.head)
     rows = (
         element(
@@ -36,17 +36,19 @@ def table(content: Table) -> Markup:
     return element("div", inner, class_="scroll")
 
 
-def drawing(name: str, height: float, title: str, said: str, parts: Iterable[Child]) -> Markup:
-    """An SVG image with its accessible title and description.
+def drawing(
+    name: str, height: float, title: str, description: str, parts: Iterable[Child]
+) -> Markup:
+    """Return an SVG image with accessible title and description.
 
     Args:
-        name: of the chart, for its ids.
-        said: in words what the picture shows.
+        name: prefix of the IDs.
+        description: text that replaces the image in a screen reader.
     """
     return element(
         "svg",
         element("title", title, id=f"{name}-title"),
-        element("desc", said, id=f"{name}-desc"),
+        element("desc", description, id=f"{name}-desc"),
         *parts,
         id=name,
         role="img",
@@ -56,7 +58,7 @@ def drawing(name: str, height: float, title: str, said: str, parts: Iterable[Chi
 
 
 def figure(picture: Markup, caption: Child, numbers: Table) -> Markup:
-    """A chart with its caption and, folded away, its numbers."""
+    """Return a chart with its caption and a collapsed table of its numbers."""
     return element(
         "figure",
         element("div", picture, class_="scroll"),
@@ -66,58 +68,58 @@ def figure(picture: Markup, caption: Child, numbers: Table) -> Markup:
 
 
 def duration_rows(y: Scale, wanted: int = 5) -> Markup:
-    """Lines across at round durations, each with its value at the left."""
+    """Return horizontal grid lines at round durations, with labels."""
     return _rows(y, y.ticks(wanted), tick_ms)
 
 
 def count_rows(y: Scale) -> Markup:
-    """The same for numbers of things."""
-    return _rows(y, [value for value in y.ticks(2) if value == round(value)], count)
+    """Return horizontal grid lines at round counts, with labels."""
+    return _rows(y, [value for value in y.ticks(2) if value == round(value)], format_count)
 
 
-def _rows(y: Scale, values: Iterable[float], words: Callable[[float], str]) -> Markup:
+def _rows(y: Scale, values: Iterable[float], label: Callable[[float], str]) -> Markup:
     return join(
         part
         for value in values
         for part in (
             line(LEFT, y(value), RIGHT, y(value), class_="grid"),
-            text(LEFT - 8, y(value) + 4, words(value), class_="tick end"),
+            text(LEFT - 8, y(value) + 4, label(value), class_="tick end"),
         )
     )
 
 
 def seconds_below(x: Scale, y: float) -> Markup:
-    """Marks at round times under the chart."""
+    """Return labels at round times under the chart."""
     return join(text(x(value), y, f"{value:g} s", class_="tick mid") for value in x.ticks(8))
 
 
 def tick_ms(value: float) -> str:
-    """A round duration without the zeros of ``figure_ms``."""
+    """Return a round duration without trailing zeros."""
     if value >= 1000:
         return f"{value / 1000:g} s"
     return f"{value:g} ms"
 
 
 def line(x1: float, y1: float, x2: float, y2: float, *, class_: str) -> Markup:
-    """A straight line."""
+    """Return a straight line."""
     return element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=class_)
 
 
-def text(x: float, y: float, said: str, *, class_: str) -> Markup:
-    """Words in a picture."""
-    return element("text", said, x=x, y=y, class_=class_)
+def text(x: float, y: float, content: str, *, class_: str) -> Markup:
+    """Return text in an image."""
+    return element("text", content, x=x, y=y, class_=class_)
 
 
-def nothing_came(top: float, bottom: float) -> Markup:
-    """In place of a chart of answers."""
-    return text(LEFT + 8, (top + bottom) / 2, "No request brought any content.", class_="note")
+def no_content_note(top: float, bottom: float) -> Markup:
+    """Return the text shown instead of a chart without content."""
+    return text(LEFT + 8, (top + bottom) / 2, "No request returned any content.", class_="note")
 
 
 def with_title(name: str, title: str, **attributes: str | float | None) -> Markup:
-    """A shape that tells its figures when pointed at."""
+    """Return a shape with a tooltip."""
     return element(name, element("title", title), **attributes)
 
 
 def span(values: Sequence[float]) -> str:
-    """From where to where, for a description."""
-    return f"{figure_ms(values[0])} to {figure_ms(values[-1])}"
+    """Return "first to last value" for a description."""
+    return f"{format_ms(values[0])} to {format_ms(values[-1])}"

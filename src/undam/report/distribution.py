@@ -1,4 +1,4 @@
-"""A distribution by percentile: each nine is as wide as the one before."""
+"""Chart of a distribution by percentile, on an axis that is linear in nines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from undam.report.axes import (
     Scale,
     for_durations,
     percentile_label,
-    percentile_place,
+    percentile_position,
     percentile_ticks,
 )
 from undam.report.chart import (
@@ -24,27 +24,35 @@ from undam.report.chart import (
     with_title,
 )
 from undam.report.curve import Curve, nines
-from undam.report.markup import Child, Markup, count, element, figure_ms, join, number
+from undam.report.markup import (
+    Child,
+    Markup,
+    element,
+    format_count,
+    format_ms,
+    join,
+    px,
+)
 
 _TOP, _BOTTOM = 24.0, 262.0
 _HEIGHT = 292.0
 _POINTS = 240
-# The width of the longest label on the axis, with some room.
+# Width of the longest label on the axis, with a margin.
 _LABEL = 60.0
 
 MARKED = (0.5, 0.9, 0.99, 0.999)
-"""The percentiles whose values stand in the picture."""
+"""Percentiles with a label in the chart."""
 
 
 def distribution(
-    name: str, what: str, curve: Curve, bounds: tuple[Curve, Curve] | None = None
+    name: str, title: str, curve: Curve, bounds: tuple[Curve, Curve] | None = None
 ) -> Markup:
-    """The chart of these durations.
+    """Return the chart of a distribution of durations.
 
     Args:
-        name: short and unique; it becomes an id and the colour's class.
-        what: is shown, in words.
-        bounds: as short and as long as they can have been, drawn as a band.
+        name: unique short name, used as an ID and as the CSS class of the colour.
+        title: name of the metric.
+        bounds: lower and upper bounds, drawn as a band.
     """
     n = curve.count
     qs = _quantiles(n)
@@ -60,12 +68,12 @@ def distribution(
         parts.append(element("path", d=band, class_="band"))
     parts.append(element("path", d=_path(_points(qs, values, n, y)), class_=f"curve {name}"))
     parts += _marks(name, curve, y)
-    picture = drawing(name, _HEIGHT, f"{what} by percentile", _said(values, curve), parts)
+    picture = drawing(name, _HEIGHT, f"{title} by percentile", _description(values, curve), parts)
     return figure(picture, _caption(n, bounds is not None, y.log), _numbers(curve, bounds))
 
 
 def _quantiles(n: int) -> list[float]:
-    """Evenly along the axis, the last at the maximum."""
+    """Return quantiles at equal distances on the axis, up to the maximum."""
     far = nines(1.0, n) or 1.0
     return [1.0 - 10 ** (-far * i / _POINTS) for i in range(_POINTS)] + [1.0]
 
@@ -74,23 +82,24 @@ def _points(
     qs: Sequence[float], values: Sequence[float], n: int, y: Scale
 ) -> list[tuple[float, float]]:
     return [
-        (percentile_place(q, n, LEFT, RIGHT), y(value)) for q, value in zip(qs, values, strict=True)
+        (percentile_position(q, n, LEFT, RIGHT), y(value))
+        for q, value in zip(qs, values, strict=True)
     ]
 
 
 def _path(points: Iterable[tuple[float, float]]) -> str:
-    return "M" + "L".join(f"{number(px)} {number(py)}" for px, py in points)
+    return "M" + "L".join(f"{px(x)} {px(y)}" for x, y in points)
 
 
 def _percentiles(n: int) -> Markup:
     parts = []
     for q in percentile_ticks(n):
-        x = percentile_place(q, n, LEFT, RIGHT)
+        x = percentile_position(q, n, LEFT, RIGHT)
         parts.append(line(x, _TOP, x, _BOTTOM, class_="grid"))
         label = percentile_label(q) if q else "min"
-        place = "end" if x > RIGHT - _LABEL / 2 else "mid"
-        parts.append(text(x, _BOTTOM + 18, label, class_=f"tick {place}"))
-    if all(RIGHT - percentile_place(q, n, LEFT, RIGHT) > _LABEL for q in percentile_ticks(n)):
+        anchor = "end" if x > RIGHT - _LABEL / 2 else "mid"
+        parts.append(text(x, _BOTTOM + 18, label, class_=f"tick {anchor}"))
+    if all(RIGHT - percentile_position(q, n, LEFT, RIGHT) > _LABEL for q in percentile_ticks(n)):
         parts.append(text(RIGHT, _BOTTOM + 18, "max", class_="tick end"))
     return join(parts)
 
@@ -100,42 +109,44 @@ def _marks(name: str, curve: Curve, y: Scale) -> list[Child]:
     n = curve.count
     shown = [q for q in MARKED if q in percentile_ticks(n)] + [1.0]
     for q, value in zip(shown, curve.at(shown), strict=True):
-        x = percentile_place(q, n, LEFT, RIGHT)
+        x = percentile_position(q, n, LEFT, RIGHT)
         label = percentile_label(q) if q < 1 else "maximum"
-        said = f"{label}: {figure_ms(value)}"
+        tooltip = f"{label}: {format_ms(value)}"
         parts.append(
-            with_title("circle", said, cx=x, cy=y(value), r=3.6, class_=f"mark {name}"),
+            with_title("circle", tooltip, cx=x, cy=y(value), r=3.6, class_=f"mark {name}"),
         )
-        # Above the curve, whose slope is upwards, only the left is free.
+        # The curve rises to the right, so only the upper left is free.
         parts.append(
-            text(max(x - 6, LEFT + _LABEL), y(value) - 8, figure_ms(value), class_="value end")
+            text(max(x - 6, LEFT + _LABEL), y(value) - 8, format_ms(value), class_="value end")
         )
     return parts
 
 
-def _said(values: Sequence[float], curve: Curve) -> str:
+def _description(values: Sequence[float], curve: Curve) -> str:
     pairs = zip(MARKED, curve.at(MARKED), strict=True)
-    marks = ", ".join(f"{percentile_label(q)} {figure_ms(value)}" for q, value in pairs)
-    return f"{span(values)}: {marks}, maximum {figure_ms(values[-1])}"
+    marks = ", ".join(f"{percentile_label(q)} {format_ms(value)}" for q, value in pairs)
+    return f"{span(values)}: {marks}, maximum {format_ms(values[-1])}"
 
 
 def _caption(n: int, bounded: bool, log: bool) -> Markup:
-    words: list[Child] = [f"{count(n)} values, none dropped. The axis stretches the tail"]
-    words.append("; durations by powers of ten." if log else ".")
+    parts: list[Child] = [f"{format_count(n)} values, all included. The axis expands the tail"]
+    parts.append("; durations on a logarithmic scale." if log else ".")
     if bounded:
-        words.append(element("span", class_="key band"))
-        words.append(" Band: this client was late, and gaps are only known to lie within it.")
-    return join(words)
+        parts.append(element("span", class_="key band"))
+        parts.append(
+            " Band: bounds of gaps that are uncertain because the load generator was late."
+        )
+    return join(parts)
 
 
 def _numbers(curve: Curve, bounds: tuple[Curve, Curve] | None) -> Table:
-    told = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 0.9999, 1.0)
+    listed = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 0.9999, 1.0)
     tail = {0.999, 0.9999} - set(percentile_ticks(curve.count))
-    shown = [q for q in told if q not in tail]
+    shown = [q for q in listed if q not in tail]
     curves = (curve, *(bounds or ()))
     columns = zip(*(one.at(shown) for one in curves), strict=True)
     rows = [
-        ({0.0: "min", 1.0: "max"}.get(q, percentile_label(q)), *(figure_ms(v) for v in values))
+        ({0.0: "min", 1.0: "max"}.get(q, percentile_label(q)), *(format_ms(v) for v in values))
         for q, values in zip(shown, columns, strict=True)
     ]
     return Table(("percentile", "value", "at least", "at most")[: 1 + len(curves)], rows)

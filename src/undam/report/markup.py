@@ -1,6 +1,6 @@
-"""HTML and SVG written so that no text of others can become markup.
+"""HTML and SVG with safe escaping of all text.
 
-``element`` is the only way in: whatever is not ``Markup`` yet is escaped.
+Everything is built with ``element``, which escapes every string that is not ``Markup``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 
 class Markup(str):
-    """Text that is markup already."""
+    """String that is already markup."""
 
     __slots__ = ()
 
@@ -18,20 +18,20 @@ class Markup(str):
 Child = str | None
 Attribute = str | float | None
 
-NOTHING = "\u2013"
-"""What stands where there is no figure."""
+NO_VALUE = "\u2013"
+"""Text for a missing value."""
 
-# Not printable to Python, but harmless: a line's end, and the spaces that do not break.
+# Harmless characters that str.isprintable() excludes: newline and non-breaking spaces.
 _KEPT = "\n\u00a0\u202f"
 
-# They have no end tag (HTML 13.1.2); SVG's own empty elements are closed like any other.
+# Elements without an end tag (HTML 13.1.2). Empty SVG elements have one.
 _VOID = frozenset({"meta", "br"})
 
 
 def escape(text: str) -> Markup:
-    """``text`` as characters: no tag, no attribute's end, no control or direction mark.
+    """Return ``text`` escaped for elements and attributes.
 
-    What a page could obey or a file could not hold is written as its Python escape.
+    Control characters, bidirectional marks and surrogates are replaced by Python escapes.
     """
     if not text.isprintable():
         text = "".join(
@@ -42,12 +42,12 @@ def escape(text: str) -> Markup:
 
 
 def element(name: str, /, *children: Child, **attributes: Attribute) -> Markup:
-    """One element.
+    """Return one element.
 
     Args:
-        children: strings are escaped, ``Markup`` is taken as it is, ``None`` is left out.
-        attributes: ``class_`` is ``class``, ``stroke_width`` is ``stroke-width``; ``None`` is left
-            out; numbers lose what no screen could show.
+        children: strings are escaped, ``Markup`` is not, ``None`` is omitted.
+        attributes: ``class_`` stands for ``class``, ``stroke_width`` for ``stroke-width``. ``None``
+            is omitted, and numbers are rounded.
     """
     head = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{_value(value)}"'
@@ -60,7 +60,7 @@ def element(name: str, /, *children: Child, **attributes: Attribute) -> Markup:
 
 
 def join(children: Iterable[Child]) -> Markup:
-    """These one after another."""
+    """Return the concatenation of ``children``."""
     return Markup(
         "".join(
             child if isinstance(child, Markup) else escape(child)
@@ -71,17 +71,17 @@ def join(children: Iterable[Child]) -> Markup:
 
 
 def _value(value: str | float) -> str:
-    return str(escape(value)) if isinstance(value, str) else number(value)
+    return str(escape(value)) if isinstance(value, str) else px(value)
 
 
-def number(value: float) -> str:
-    """A coordinate, to a tenth of a pixel."""
+def px(value: float) -> str:
+    """Return a coordinate in pixels, rounded to 0.1."""
     text = f"{value:.1f}"
     return text.removesuffix(".0")
 
 
-def figure_ms(value: float) -> str:
-    """A duration as a reader takes it in: three or four figures and its unit."""
+def format_ms(value: float) -> str:
+    """Return a duration with three or four digits and its unit."""
     if value >= 1000:
         return f"{value / 1000:.2f} s"
     if value >= 100:
@@ -91,6 +91,6 @@ def figure_ms(value: float) -> str:
     return f"{value:.2f} ms"
 
 
-def count(value: float) -> str:
-    """A number of things, with a narrow space between thousands."""
+def format_count(value: float) -> str:
+    """Return a count with narrow spaces between thousands."""
     return f"{value:,.0f}".replace(",", "\u202f")

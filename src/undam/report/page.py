@@ -1,6 +1,7 @@
-"""The page of a load test: findings first, then its figures, charts and conditions.
+"""Page of a load test: findings first, then metrics, charts and conditions.
 
-One file that asks the network for nothing: its own policy forbids it, and forbids any script.
+The page loads nothing from the network and runs no script. Its Content-Security-Policy forbids
+both.
 """
 
 from __future__ import annotations
@@ -12,43 +13,45 @@ from undam.record import RequestResult
 from undam.report.causes import causes
 from undam.report.curve import bounds_of, curve_of
 from undam.report.distribution import distribution
-from undam.report.markup import NOTHING, Child, Markup, count, element, join
+from undam.report.markup import NO_VALUE, Child, Markup, element, format_count, join
 from undam.report.style import STYLE
-from undam.report.tables import conditions, failures, figures, metric, objectives
+from undam.report.tables import conditions, failures, metric, metrics_table, objectives
 from undam.report.timeline import timeline
 from undam.report.waterfall import slowest, waterfall
 
 STALL_MS = 250.0
-"""A gap of so much is marked as a stall where the summary names no limit of its own."""
+"""Default limit for stalls, used if the summary has none."""
 
-_CALM = "The hop passed every event on, the server kept its pace, and this client was in time."
+_NO_FINDINGS = (
+    "The hop delivered every event at once, the server did not pause, and the load generator was on"
+    " time."
+)
 _DEFINITIONS = (
     "Times count from the intended start of each request. TTFT ends with the first non-empty"
-    " content; ITL is every gap between two content events, none averaged away."
+    " content. ITL is the distribution of all gaps between content events, without averaging."
 )
 
 
-def page(
+def render_page(
     summary: Mapping[str, Any],
     requests: Iterable[RequestResult] = (),
     about: Mapping[str, object] | None = None,
 ) -> str:
-    """One HTML file that needs nothing else.
+    """Return the page as one self-contained HTML file.
 
     Args:
-        summary: of `undam bench --json`; what it lacks is left out or shown as a dash.
-        requests: all that were measured, warm-up too, for a timeline with each of them; or only
-            the slowest, for the waterfall.
-        about: more conditions, as a record's header has them. Nobody takes secrets out here: they
-            are out before.
+        summary: result of `undam bench --json`; missing values are omitted or shown as a dash.
+        requests: all requests including warm-up, for a timeline with each of them; or only the
+            slowest, for the waterfall.
+        about: further conditions, such as the header of a record, with secrets already redacted.
     """
     about = about or {}
     title = f"undam bench: {summary.get('url') or about.get('url') or 'a load test'}"
     sections = (
         *_charts(summary, list(requests)),
         ("Objectives", objectives(summary)),
-        ("All figures", figures(summary)),
-        ("What failed", failures(summary)),
+        ("All metrics", metrics_table(summary)),
+        ("Failures", failures(summary)),
         ("Conditions", conditions(summary, about)),
     )
     body = element(
@@ -82,10 +85,10 @@ def _section(title: str, *parts: Child) -> Markup:
 def _distributions(
     summary: Mapping[str, Any], counted: Sequence[RequestResult]
 ) -> list[tuple[str, Markup | None]]:
-    """TTFT and ITL; bounds are drawn where all requests are there to tell them."""
+    """Return the charts of TTFT and ITL; bounds need all requests."""
     ttft, itl = curve_of(summary, "ttft"), curve_of(summary, "itl")
-    is_unsure = (summary.get("client") or {}).get("uncertain_gaps", 0) > 0
-    bounds = bounds_of(counted) if is_unsure else None
+    is_uncertain = (summary.get("client") or {}).get("uncertain_gaps", 0) > 0
+    bounds = bounds_of(counted) if is_uncertain else None
     return [
         ("Time to first token", None if ttft is None else distribution("ttft", "TTFT", ttft)),
         (
@@ -104,18 +107,18 @@ def _charts(
     rows = waterfall(slowest(counted), stall_ms) if counted else None
     return [
         *_distributions(summary, counted if are_all else ()),
-        ("The run", timeline(summary, requests if are_all else ())),
-        ("Who was late", causes(summary)),
-        ("The slowest requests", rows),
+        ("Timeline", timeline(summary, requests if are_all else ())),
+        ("Causes", causes(summary)),
+        ("Slowest requests", rows),
     ]
 
 
 def _sentence(summary: Mapping[str, Any]) -> str:
-    words = f"{count(summary.get('requests', 0))} requests"
+    text = f"{format_count(summary.get('requests', 0))} requests"
     if summary.get("duration_s") is not None:
-        words += f" in {summary['duration_s']:.1f} s"
+        text += f" in {summary['duration_s']:.1f} s"
     load = summary.get("load")
-    return f"{words}, {load}" if isinstance(load, str) else words
+    return f"{text}, {load}" if isinstance(load, str) else text
 
 
 def _strip(summary: Mapping[str, Any]) -> Markup:
@@ -127,7 +130,7 @@ def _strip(summary: Mapping[str, Any]) -> Markup:
         ("ITL p99", metric(summary, "itl_ms", "p99"), None),
         ("tokens/s", _rate(summary.get("tokens_per_second")), None),
         ("requests/s", _rate(summary.get("requests_per_second")), None),
-        ("failed", count(failed), "bad" if failed else None),
+        ("failed", format_count(failed), "bad" if failed else None),
     )
     return element(
         "div",
@@ -141,25 +144,25 @@ def _strip(summary: Mapping[str, Any]) -> Markup:
 
 def _rate(value: float | None) -> str:
     if value is None:
-        return NOTHING
-    return f"{value:.1f}" if value < 100 else count(value)
+        return NO_VALUE
+    return f"{value:.1f}" if value < 100 else format_count(value)
 
 
 def _findings(summary: Mapping[str, Any]) -> Markup:
     rows = [*_notices(summary), *(_finding(one) for one in summary.get("findings", ()))]
     if not rows:
-        rows = [_row("clean", "Nothing found", _CALM)]
+        rows = [_row("clean", "No findings", _NO_FINDINGS)]
     return element("ul", *rows, class_="findings", id="findings")
 
 
 def _notices(summary: Mapping[str, Any]) -> Iterable[Markup]:
-    """What makes the figures those of a part of the run."""
+    """Return notices that the metrics cover only part of the run."""
     if summary.get("interrupted"):
         yield _row("warning", "interrupted", "The run was stopped before its end.")
     for one in summary.get("lost_workers") or ():
-        said = f"Worker {one['worker']} was lost after {one['at_s']:g} s ({one['why']}); "
-        said += f"{one['missing_percent']:g} % of the load is missing."
-        yield _row("error", "lost", said)
+        message = f"Worker {one['worker']} was lost after {one['at_s']:g} s ({one['why']}); "
+        message += f"{one['missing_percent']:g} % of the load is missing."
+        yield _row("error", "lost", message)
 
 
 def _finding(found: Mapping[str, Any]) -> Markup:
@@ -171,8 +174,10 @@ def _finding(found: Mapping[str, Any]) -> Markup:
     return _row(kind, severity, str(found.get("message", "")), names, remedy)
 
 
-def _row(kind: str, tag: str, said: str, names: str = "", remedy: Markup | None = None) -> Markup:
+def _row(
+    kind: str, tag: str, message: str, names: str = "", remedy: Markup | None = None
+) -> Markup:
     code = element("span", names, class_="code") if names else None
     return element(
-        "li", join([element("span", tag, class_="tag"), said]), code, remedy, class_=kind
+        "li", join([element("span", tag, class_="tag"), message]), code, remedy, class_=kind
     )

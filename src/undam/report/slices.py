@@ -1,5 +1,4 @@
-"""The run in slices of time, as the summary tells them: for runs whose requests are not all kept,
-and for what only the slices tell."""
+"""Time slices of a run from its summary, for charts without the individual requests."""
 
 from __future__ import annotations
 
@@ -8,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from undam.report.axes import Scale, for_durations, linear
-from undam.report.chart import LEFT, duration_rows, nothing_came, text, with_title
-from undam.report.markup import Child, Markup, element, figure_ms, number
+from undam.report.chart import LEFT, duration_rows, no_content_note, text, with_title
+from undam.report.markup import Child, Markup, element, format_ms, px
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """One of them; times in seconds from when the first counted request was due."""
+    """One time slice; times in seconds since the first intended start."""
 
     start_s: float
     end_s: float
@@ -26,13 +25,13 @@ class Slice:
 
 
 def slices_of(summary: Mapping[str, Any]) -> list[Slice]:
-    """Those in which anything was; none where the summary has no timeline."""
+    """Return the slices in use; none if the summary has no timeline."""
     line = summary.get("timeline") or {}
     width_s = line.get("width_ms", 0.0) / 1000
     rows = [dict(zip(line["columns"], row, strict=True)) for row in line.get("rows", ())]
     return [
         Slice(
-            # The first slice may begin before the first request.
+            # The first slice may start before the first request.
             start_s=max(0.0, row["at_ms"] / 1000),
             end_s=row["at_ms"] / 1000 + width_s,
             started=row["started"],
@@ -46,26 +45,26 @@ def slices_of(summary: Mapping[str, Any]) -> list[Slice]:
 
 
 def medians(slices: Sequence[Slice], x: Scale, top: float, bottom: float) -> list[Child]:
-    """The median TTFT of each, with a title each."""
-    told = [(one, one.ttft_ms) for one in slices if one.ttft_ms is not None]
-    if not told:
-        return [nothing_came(top, bottom)]
-    values = sorted(ttft for _, ttft in told)
+    """Return the median TTFT of each slice."""
+    known = [(one, one.ttft_ms) for one in slices if one.ttft_ms is not None]
+    if not known:
+        return [no_content_note(top, bottom)]
+    values = sorted(ttft for _, ttft in known)
     y = for_durations(values, values[len(values) // 2], bottom, top)
     marks = (
         with_title(
             "path",
-            f"{one.start_s:.2f} s: TTFT p50 {figure_ms(ttft)} of {one.started} requests",
-            d=f"M{number(x(one.start_s))} {number(y(ttft))}H{number(x(one.end_s))}",
+            f"{one.start_s:.2f} s: TTFT p50 {format_ms(ttft)} of {one.started} requests",
+            d=f"M{px(x(one.start_s))} {px(y(ttft))}H{px(x(one.end_s))}",
             class_="curve ttft",
         )
-        for one, ttft in told
+        for one, ttft in known
     )
     return [duration_rows(y), element("g", *marks)]
 
 
 def in_flight(slices: Sequence[Slice]) -> list[tuple[float, float, int]]:
-    """How many were under way within each, at most: (from, to, requests)."""
+    """Return (start, end, maximum number of requests in flight) of each slice."""
     now, rows = 0, []
     for one in slices:
         rows.append((one.start_s, one.end_s, now + one.started))
@@ -76,12 +75,12 @@ def in_flight(slices: Sequence[Slice]) -> list[tuple[float, float, int]]:
 def lateness(
     slices: Sequence[Slice], x: Scale, offset_s: float, top: float, bottom: float
 ) -> list[Child]:
-    """The longest that a read waited for this client, slice by slice."""
+    """Return the longest wait of a read for the load generator, per slice."""
     most = max(one.late_ms for one in slices)
-    # A quiet run must not show its microseconds as mountains.
+    # Keep a minimum range, so that microseconds stay small.
     y = linear(max(most, 2.0), bottom, top)
     bars = (_bar(one, x, y, offset_s) for one in slices if one.late_ms > 0)
-    title = f"The longest that a read waited for this client, {figure_ms(most)} at most"
+    title = f"Longest wait of a read for the load generator, at most {format_ms(most)}"
     return [
         text(LEFT, top - 12, title, class_="name"),
         duration_rows(y, 2),
@@ -93,7 +92,7 @@ def _bar(one: Slice, x: Scale, y: Scale, offset_s: float) -> Markup:
     left, right = x(one.start_s + offset_s), x(one.end_s + offset_s)
     return with_title(
         "rect",
-        f"{one.start_s + offset_s:.2f} s: {figure_ms(one.late_ms)}",
+        f"{one.start_s + offset_s:.2f} s: {format_ms(one.late_ms)}",
         x=left,
         y=y(one.late_ms),
         width=max(0.8, right - left - 0.4),

@@ -1,4 +1,4 @@
-"""How the page looks: on a screen by day and by night, and on paper."""
+"""Style sheet of the page: light, dark and print."""
 
 from __future__ import annotations
 

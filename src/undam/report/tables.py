@@ -1,4 +1,4 @@
-"""What a load test's page tells in tables: all figures, failures, objectives, conditions."""
+"""Tables of the page: metrics, failures, objectives, conditions."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from undam.report.chart import Table, table
-from undam.report.markup import NOTHING, Child, Markup, count, element, figure_ms, join
+from undam.report.markup import NO_VALUE, Child, Markup, element, format_count, format_ms, join
 
-# What a server says is evidence, and its first words suffice.
-_MOST_MESSAGE = 300
+# Maximum length of a server's message.
+_MAX_MESSAGE = 300
 
 _KEYS = ("min", "p50", "p90", "p95", "p99", "p99.9", "max", "mean")
 _METRICS = (
@@ -25,10 +25,10 @@ _CONDITIONS = (
     ("model", "model"),
     ("load", "load"),
     ("workers", "workers"),
-    ("warmup", "warm-up, not counted"),
+    ("warmup", "warm-up (excluded)"),
     ("seed", "seed"),
     ("prompts", "prompts"),
-    ("timeout_s", "timeout, s"),
+    ("timeout_s", "timeout (s)"),
     ("tokens_from", "tokens counted from"),
     ("heartbeats", "heartbeats"),
     ("empties", "role chunks and empty deltas"),
@@ -41,87 +41,91 @@ _CONDITIONS = (
 
 
 def metric(summary: Mapping[str, Any], name: str, key: str) -> str:
-    """One figure of one distribution, in words."""
+    """Return one statistic of a distribution as text."""
     value = (summary.get(name) or {}).get(key)
-    return NOTHING if value is None else figure_ms(value)
+    return NO_VALUE if value is None else format_ms(value)
 
 
-def figures(summary: Mapping[str, Any]) -> Markup:
-    """Every distribution in a row."""
+def metrics_table(summary: Mapping[str, Any]) -> Markup:
+    """Return all statistics, one row per distribution."""
     rows = []
-    for name, words in _METRICS:
-        many = (summary.get(name) or {}).get("count")
+    for name, label in _METRICS:
+        number = (summary.get(name) or {}).get("count")
         cells = (metric(summary, name, key) for key in _KEYS)
-        rows.append((words, *cells, NOTHING if many is None else count(many)))
+        rows.append((label, *cells, NO_VALUE if number is None else format_count(number)))
     return _panel(table(Table(("", *_KEYS, "count"), rows)))
 
 
 def failures(summary: Mapping[str, Any]) -> Markup | None:
-    """Errors and incomplete streams by kind, the most frequent first; ``None`` without any."""
+    """Return errors and incomplete streams by kind, most frequent first; ``None`` without any."""
     messages = summary.get("messages") or {}
     groups = [
-        (many, outcome, kind)
+        (number, outcome, kind)
         for outcome, name in (("error", "errors_by_kind"), ("incomplete", "incomplete_by_kind"))
-        for kind, many in (summary.get(name) or {}).items()
+        for kind, number in (summary.get(name) or {}).items()
     ]
     if not groups:
         return None
     groups.sort(key=lambda group: (-group[0], *group[1:]))
     rows = (
-        (kind or outcome, outcome, count(many), str(messages.get(kind, ""))[:_MOST_MESSAGE])
-        for many, outcome, kind in groups
+        (kind or outcome, outcome, format_count(number), str(messages.get(kind, ""))[:_MAX_MESSAGE])
+        for number, outcome, kind in groups
     )
-    parts: list[Child] = [_worded(("kind", "outcome", "requests", "first message"), rows)]
-    parts += _asides(summary)
+    parts: list[Child] = [_text_table(("kind", "outcome", "requests", "first message"), rows)]
+    parts += _failure_notes(summary)
     return _panel(*parts)
 
 
-def _asides(summary: Mapping[str, Any]) -> Iterable[Markup]:
+def _failure_notes(summary: Mapping[str, Any]) -> Iterable[Markup]:
     statuses = summary.get("failed_by_status") or {}
     if statuses:
-        said = ", ".join(f"{count(many)} of status {status}" for status, many in statuses.items())
-        yield element("p", f"By status: {said}.", class_="sub")
-    asked = summary.get("retry_after") or {}
-    if asked.get("count"):
+        listed = ", ".join(
+            f"{format_count(n)} of status {status}" for status, n in statuses.items()
+        )
+        yield element("p", f"By status: {listed}.", class_="sub")
+    retry = summary.get("retry_after") or {}
+    if retry.get("count"):
         yield element(
             "p",
-            f"{count(asked['count'])} answers asked to be tried again after {asked['min_s']:g} to"
-            f" {asked['max_s']:g} s (Retry-After); none was.",
+            f"{format_count(retry['count'])} responses had a Retry-After of {retry['min_s']:g} to"
+            f" {retry['max_s']:g} s. The load generator did not retry.",
             class_="sub",
         )
 
 
 def objectives(summary: Mapping[str, Any]) -> Markup | None:
-    """What was asked to be kept, and whether it was; ``None`` where nothing was asked."""
-    asked = summary.get("slo") or ()
-    if not asked:
+    """Return the objectives and whether they are met; ``None`` if there are none."""
+    slos = summary.get("slo") or ()
+    if not slos:
         return None
     rows = (
         (
             str(one["slo"]),
             "met" if one["met"] else "missed",
-            NOTHING if one["value"] is None else f"{one['value']:g} {one['unit']}".strip(),
+            NO_VALUE if one["value"] is None else f"{one['value']:g} {one['unit']}".strip(),
         )
-        for one in asked
+        for one in slos
     )
     return _panel(table(Table(("objective", "", "measured"), list(rows))))
 
 
 def conditions(summary: Mapping[str, Any], about: Mapping[str, object]) -> Markup:
-    """Under which all this was measured, and what else was counted."""
+    """Return the conditions of the run and further counts."""
     known = {**about, **summary}
     named = {name for name, _ in _CONDITIONS} | {"schema", "kind", "command", *summary}
-    rows = [(words, known[name]) for name, words in _CONDITIONS if known.get(name) is not None]
+    rows = [(label, known[name]) for name, label in _CONDITIONS if known.get(name) is not None]
     rows += [(name.replace("_", " "), value) for name, value in about.items() if name not in named]
     clock = (summary.get("client") or {}).get("clock")
     if clock is not None:
-        rows.append(("receive stamps", f"the {clock}'s" if clock == "kernel" else "this program's"))
-    facts = join(join((element("dt", name), element("dd", _words(value)))) for name, value in rows)
+        rows.append(("timestamps", "kernel" if clock == "kernel" else "load generator"))
+    facts = join(
+        join((element("dt", name), element("dd", _value_text(value)))) for name, value in rows
+    )
     return _panel(element("dl", facts, class_="conditions"))
 
 
-def _worded(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Markup:
-    """A table whose last column is text of any length."""
+def _text_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Markup:
+    """Return a table whose last column is text of any length."""
     names = [element("th", name, scope="col") for name in head[:-1]]
     names.append(element("th", head[-1], scope="col", class_="words"))
     body = (
@@ -141,7 +145,7 @@ def _panel(*parts: Child) -> Markup:
     return element("div", *parts, class_="panel")
 
 
-def _words(value: object) -> str:
+def _value_text(value: object) -> str:
     if isinstance(value, list | tuple):
         return " ".join(str(one) for one in value)
     if isinstance(value, Mapping):

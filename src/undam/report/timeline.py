@@ -1,4 +1,4 @@
-"""The run over time: TTFT, what failed, how many were in flight, and how late this client was."""
+"""Run over time: TTFT, failures, requests in flight, lateness of the load generator."""
 
 from __future__ import annotations
 
@@ -19,8 +19,17 @@ from undam.report.chart import (
     text,
     with_title,
 )
-from undam.report.dots import cross, dots, failures, thinned
-from undam.report.markup import NOTHING, Child, Markup, count, element, figure_ms, join, number
+from undam.report.dots import cross, dots, failures, thin_out
+from undam.report.markup import (
+    NO_VALUE,
+    Child,
+    Markup,
+    element,
+    format_count,
+    format_ms,
+    join,
+    px,
+)
 from undam.report.slices import Slice, in_flight, lateness, medians, slices_of
 
 _TOP, _BOTTOM = 26.0, 238.0
@@ -32,21 +41,21 @@ _TABLE_ROWS = 20
 
 
 def timeline(summary: Mapping[str, Any], requests: Sequence[RequestResult]) -> Markup | None:
-    """Charts over one axis of time; ``None`` where nothing was sent.
+    """Return charts with a common time axis; ``None`` if nothing was sent.
 
     Args:
-        requests: all of them, warm-up too; without any the summary's slices are drawn.
+        requests: all requests including warm-up; without them, the slices of the summary are drawn.
     """
     slices = slices_of(summary)
     if not slices:
         return None
     if not requests:
-        return _of_slices(summary, slices)
+        return _from_slices(summary, slices)
     begin = min(one.intended_ns for one in requests)
     first = min((one.intended_ns for one in requests if not one.warmup), default=begin)
     end = max(one.ended_ns for one in requests)
     x = linear((end - begin) / 1e9, LEFT, RIGHT)
-    drawn = thinned(requests)
+    drawn = thin_out(requests)
     parts = [
         text(LEFT, 14, "TTFT of each request, by its intended start", class_="name"),
         *dots(drawn, begin, x, _TOP, _BOTTOM),
@@ -59,12 +68,12 @@ def timeline(summary: Mapping[str, Any], requests: Sequence[RequestResult]) -> M
     return _figure(summary, parts, slices, _caption(len(drawn), len(requests)))
 
 
-def _of_slices(summary: Mapping[str, Any], slices: Sequence[Slice]) -> Markup:
+def _from_slices(summary: Mapping[str, Any], slices: Sequence[Slice]) -> Markup:
     x = linear(slices[-1].end_s, LEFT, RIGHT)
     crosses = (
         with_title(
             "path",
-            f"{one.start_s:.2f} s: {count(one.failed)} failed",
+            f"{one.start_s:.2f} s: {format_count(one.failed)} failed",
             d=cross((x(one.start_s) + x(one.end_s)) / 2, _FAILED_AT),
             class_="cross",
         )
@@ -72,7 +81,7 @@ def _of_slices(summary: Mapping[str, Any], slices: Sequence[Slice]) -> Markup:
         if one.failed
     )
     parts = [
-        text(LEFT, 14, "TTFT p50 of each slice of the run, by intended start", class_="name"),
+        text(LEFT, 14, "TTFT p50 of each time slice, by intended start", class_="name"),
         *medians(slices, x, _TOP, _BOTTOM),
         *_failed_line(),
         element("g", *crosses),
@@ -82,7 +91,7 @@ def _of_slices(summary: Mapping[str, Any], slices: Sequence[Slice]) -> Markup:
     ]
     width_s = slices[-1].end_s - slices[-1].start_s
     caption = join(
-        [f"A slice is {width_s:.3g} s; ", _CROSS, " marks one in which requests failed."]
+        [f"A slice is {width_s:.3g} s; ", _CROSS, " marks a slice with failed requests."]
     )
     return _figure(summary, parts, slices, caption)
 
@@ -93,9 +102,9 @@ _CROSS = element("span", "\u00d7", class_="bad")
 def _figure(
     summary: Mapping[str, Any], parts: Sequence[Child], slices: Sequence[Slice], caption: Markup
 ) -> Markup:
-    failed = [f"{count(summary.get(name, 0))} {name}" for name in ("errors", "incomplete")]
-    said = f"{count(summary.get('requests', 0))} requests; {', '.join(failed)}."
-    picture = drawing("timeline", _HEIGHT, "Timeline of the run", said, parts)
+    failed = [f"{format_count(summary.get(name, 0))} {name}" for name in ("errors", "incomplete")]
+    description = f"{format_count(summary.get('requests', 0))} requests; {', '.join(failed)}."
+    picture = drawing("timeline", _HEIGHT, "Timeline of the run", description, parts)
     return figure(picture, caption, _numbers(slices))
 
 
@@ -107,7 +116,7 @@ def _failed_line() -> list[Child]:
 
 
 def _steps(requests: Sequence[RequestResult], begin: int) -> list[tuple[float, float, int]]:
-    """How many were in flight, from each change to the next."""
+    """Return (start, end, requests in flight) between changes."""
     changes: list[tuple[int, int]] = []
     for one in requests:
         if one.started_ns is not None:
@@ -122,66 +131,69 @@ def _steps(requests: Sequence[RequestResult], begin: int) -> list[tuple[float, f
 
 
 def _flight(rows: Sequence[tuple[float, float, int]], x: Scale) -> list[Child]:
-    most = max((many for _, _, many in rows), default=0)
+    most = max((count for _, _, count in rows), default=0)
     y = linear(most, _FLIGHT_BOTTOM, _FLIGHT_TOP)
     tops = "".join(
-        f"L{number(LEFT + i)} {number(y(many))}" for i, many in enumerate(most_by_pixel(rows, x))
+        f"L{px(LEFT + i)} {px(y(count))}" for i, count in enumerate(most_by_pixel(rows, x))
     )
-    area = (
-        f"M{number(LEFT)} {number(_FLIGHT_BOTTOM)}{tops}L{number(RIGHT)} {number(_FLIGHT_BOTTOM)}Z"
-    )
+    area = f"M{px(LEFT)} {px(_FLIGHT_BOTTOM)}{tops}L{px(RIGHT)} {px(_FLIGHT_BOTTOM)}Z"
     return [
-        text(LEFT, _FLIGHT_TOP - 12, f"Requests in flight, {count(most)} at most", class_="name"),
+        text(
+            LEFT,
+            _FLIGHT_TOP - 12,
+            f"Requests in flight, at most {format_count(most)}",
+            class_="name",
+        ),
         count_rows(y),
         element("path", d=area, class_="flight"),
     ]
 
 
 def most_by_pixel(rows: Sequence[tuple[float, float, int]], x: Scale) -> list[int]:
-    """The most in flight at each pixel of the axis, however many changes fall into one."""
+    """Return the maximum number of requests in flight at each pixel of the axis."""
     most = [0] * (int(RIGHT - LEFT) + 1)
-    for start_s, end_s, many in rows:
+    for start_s, end_s, count in rows:
         left, right = int(x(start_s) - LEFT), int(x(end_s) - LEFT)
-        # A row is as long as a slice at most or as its gap, so this stays near one step a pixel.
+        # Rows do not overlap, so this takes about one step per pixel.
         for i in range(left, right + 1):
-            most[i] = max(most[i], many)
+            most[i] = max(most[i], count)
     return most
 
 
-def _caption(drawn: int, all_: int) -> Markup:
-    words: list[Child] = [
+def _caption(drawn: int, total: int) -> Markup:
+    parts: list[Child] = [
         "Each dot is a request; ",
         _CROSS,
         " an error, ",
         element("span", "\u00d7", class_="cutword"),
-        " a stream that ended without saying so, each at its end; grey: warm-up.",
+        " an incomplete stream, both at the time of their end; grey: warm-up.",
     ]
-    if drawn < all_:
-        words.append(
-            f" {count(drawn)} of {count(all_)} are drawn: failures, and the slowest of each"
-            " slice of time."
+    if drawn < total:
+        parts.append(
+            f" {format_count(drawn)} of {format_count(total)} are drawn: failures, and the slowest"
+            " of each time slice."
         )
-    return join(words)
+    return join(parts)
 
 
 def _numbers(slices: Sequence[Slice]) -> Table:
-    """The run in some twenty rows."""
+    """Return the run in about twenty rows."""
     step = -(-len(slices) // _TABLE_ROWS)
     groups = [slices[i : i + step] for i in range(0, len(slices), step)]
     rows = [
         (
-            f"{some[0].start_s:.2f} s",
-            count(sum(one.started for one in some)),
-            _least_and_most([one.ttft_ms for one in some if one.ttft_ms is not None]),
-            count(sum(one.failed for one in some)),
-            figure_ms(max(one.late_ms for one in some)),
+            f"{group[0].start_s:.2f} s",
+            format_count(sum(one.started for one in group)),
+            _range([one.ttft_ms for one in group if one.ttft_ms is not None]),
+            format_count(sum(one.failed for one in group)),
+            format_ms(max(one.late_ms for one in group)),
         )
-        for some in groups
+        for group in groups
     ]
-    return Table(("from", "requests", "TTFT p50 of slices", "failed", "client late, at most"), rows)
+    return Table(("from", "requests", "TTFT p50 of slices", "failed", "read lateness, max"), rows)
 
 
-def _least_and_most(values: Sequence[float]) -> str:
+def _range(values: Sequence[float]) -> str:
     if not values:
-        return NOTHING
-    return f"{figure_ms(min(values))} to {figure_ms(max(values))}"
+        return NO_VALUE
+    return f"{format_ms(min(values))} to {format_ms(max(values))}"

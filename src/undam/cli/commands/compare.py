@@ -1,4 +1,4 @@
-"""`undam compare`: whether one load test was faster or slower than another, or neither."""
+"""`undam compare`: compare two load tests."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ _COLOURS = {
 }
 _HEADER = ("", "", "A", "B", "B / A", "within", "verdict")
 _UNITS = {"requests_per_second": "/s", "events_per_second": "/s", "failures": "%"}
-# Of the header, the rest is the record's own.
-_OF_THE_RECORD = {"schema", "kind", "command"}
+# Keys of the header that are not conditions of the run.
+_RECORD_KEYS = {"schema", "kind", "command"}
 
 
 @click.command()
@@ -50,15 +50,16 @@ _OF_THE_RECORD = {"schema", "kind", "command"}
     default=DEFAULT_THRESHOLD_PERCENT,
     show_default=True,
     metavar="PERCENT",
-    help="Exit with 1 where B is worse by more than this, and beyond the noise.",
+    help="Exit with 1 if B is worse by more than this and beyond the noise.",
 )
 @json_option
 def command(a: str, b: str, threshold: float, json_to: str | None) -> int:
-    """Compare load test B with load test A, the base.
+    """Compare load test B with the baseline A.
 
-    Each is a file that `undam bench --json FILE` or `--record FILE` wrote. Every ratio has an
-    interval from the scatter within the two runs; a difference that lies inside is told as none.
-    Exits with 1 on a regression, 2 where the files cannot be compared.
+    A and B are files written by `undam bench --json FILE` or `--record FILE`. Each ratio has a
+    confidence interval, estimated from the scatter within the two runs. Differences within the
+    interval are not reported. The exit code is 1 for a regression, and 2 if the files cannot be
+    compared.
     """
     if json_to not in {None, STDOUT}:
         require_writable(str(json_to), "--json")
@@ -75,7 +76,7 @@ def _read(path: str) -> RunInput:
         with Path(path).open(encoding="utf-8") as file:
             first = file.readline()
             if _is_record(first):
-                return _recorded([first, *file], path)
+                return _from_record([first, *file], path)
             result = json.loads(first + file.read())
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
@@ -94,16 +95,16 @@ def _is_record(line: str) -> bool:
     return isinstance(row, dict) and row.get("kind") == "record"
 
 
-def _recorded(lines: list[str], path: str) -> RunInput:
+def _from_record(lines: list[str], path: str) -> RunInput:
     try:
-        about, measured, lost = read_request_results(lines)
+        about, results, truncated_lines = read_request_results(lines)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
-    if not measured:
-        raise UsageError(f"{path} is a record without requests of a load test")
-    known: dict[str, Any] = {key: about[key] for key in about.keys() - _OF_THE_RECORD}
-    result = summarize(measured).to_json(about=known)
-    return parse_run(result | ({"interrupted": True} if lost else {}), path)
+    if not results:
+        raise UsageError(f"{path} is a record that contains no requests of a load test")
+    conditions: dict[str, Any] = {key: about[key] for key in about.keys() - _RECORD_KEYS}
+    result = summarize(results).to_json(about=conditions)
+    return parse_run(result | ({"interrupted": True} if truncated_lines else {}), path)
 
 
 def _print(comparison: Comparison, threshold: float, out: Console) -> None:
@@ -121,7 +122,7 @@ def _print(comparison: Comparison, threshold: float, out: Console) -> None:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         out.print("  ".join(cells).rstrip(), style=style)
     out.print()
-    for line in _verdict(comparison, threshold):
+    for line in _conclusion(comparison, threshold):
         out.print(one_line(line))
 
 
@@ -152,17 +153,17 @@ def _value(row: ComparedStatistic, value: float | None) -> str:
     return f"{100 * value:.2f} %" if unit == "%" else f"{value:.2f} {unit}".replace(" /s", "/s")
 
 
-def _verdict(comparison: Comparison, threshold: float) -> Iterator[str]:
-    told = [(metric, comparison.change_of(metric)) for metric in comparison.metrics]
-    calm = {Change.SAME, Change.UNKNOWN}
-    changed = [f"{_name(metric)} {change}" for metric, change in told if change not in calm]
+def _conclusion(comparison: Comparison, threshold: float) -> Iterator[str]:
+    changes = [(metric, comparison.change_of(metric)) for metric in comparison.metrics]
+    unchanged = {Change.SAME, Change.UNKNOWN}
+    changed = [f"{_name(metric)} {change}" for metric, change in changes if change not in unchanged]
     if changed:
-        yield f"B against A: {', '.join(changed)}."
-    elif all(change is Change.UNKNOWN for metric, change in told if metric not in _UNITS):
-        yield "Too little was measured to tell the two apart: ask for some hundred requests each."
+        yield f"B compared with A: {', '.join(changed)}."
+    elif all(change is Change.UNKNOWN for metric, change in changes if metric not in _UNITS):
+        yield "Too few requests for a comparison: run some hundred requests each."
     else:
         yield "No difference beyond the noise."
     worse = comparison.regressions(threshold)
     if worse:
         listed = ", ".join(f"{_name(row.metric)} {row.statistic}" for row in worse)
-        yield f"Regression over {threshold:g} %: {listed}."
+        yield f"Regression of more than {threshold:g} %: {listed}."

@@ -77,9 +77,9 @@ class OutputFiles:
         self._close()
         try:
             if self._options.html is not None:
-                from undam.report.page import page  # noqa: PLC0415 (rarely needed)
+                from undam.report.page import render_page  # noqa: PLC0415 (rarely needed)
 
-                write_atomically(self._options.html, [page(report, stats.kept, self._about)])
+                write_atomically(self._options.html, [render_page(report, stats.kept, self._about)])
             if self._options.hlog is not None:
                 from undam.metrics.hlog import hlog_lines  # noqa: PLC0415 (rarely needed)
 

@@ -1,4 +1,4 @@
-"""`undam report`: judge again what was recorded, and show it as words, JSON or a page."""
+"""`undam report`: re-analyze a record and print it as text, JSON or an HTML page."""
 
 from __future__ import annotations
 
@@ -20,23 +20,21 @@ from undam.cli.ui.output import (
 )
 from undam.errors import UsageError
 
-# What a load test's last line tells beside its requests.
-_TOLD_AT_END = ("interrupted", "planned", "missing_percent", "lost_workers")
+# Fields of the last line of a load test's record.
+_END_FIELDS = ("interrupted", "planned", "missing_percent", "lost_workers")
 
 
 @click.command(context_settings={"max_content_width": 100})
 @click.argument("record", metavar="RECORD")
-@click.option("--html", metavar="FILE", help="Write one page with charts (of a load test).")
+@click.option("--html", metavar="FILE", help="Write an HTML page with charts (load tests only).")
 @json_option
 def command(record: str, html: str | None, json_to: str | None) -> int:
-    """Judge RECORD again, as `undam bench --record` or `undam check --record` wrote it.
+    """Re-analyze RECORD, a file written by `undam bench --record` or `undam check --record`.
 
-    Nothing is asked and nothing is sent: what was seen once can be judged by a later version, on
-    another machine, or by someone else. Of a load test that did not come to its end, what it had
-    measured until then is judged.
+    No request is sent, so a record can be analyzed by a later version, on another machine or by
+    someone else. The record of an interrupted load test is analyzed up to its last complete line.
 
-    Exits with 0 when all is well, 1 when there is an error or a warning, 2 when RECORD cannot be
-    read.
+    The exit code is 0 without findings, 1 with errors or warnings, and 2 if RECORD cannot be read.
     """
     for path, option in ((html, "--html"), (json_to, "--json")):
         if path is not None and path != STDOUT:
@@ -48,11 +46,13 @@ def command(record: str, html: str | None, json_to: str | None) -> int:
             return _bench(lines, html, json_to)
         if kind == "check":
             if html is not None:
-                raise UsageError("only a load test has a page; leave --html out")
+                raise UsageError(
+                    "--html works only for load tests; omit it for the record of a check"
+                )
             return _check(lines, json_to)
     except UsageError as error:
         raise UsageError(f"{record}: {error}") from None
-    raise UsageError(f"{record}: holds neither a load test nor a check, but {kind!r}")
+    raise UsageError(f"{record}: expected the record of a load test or a check, not of {kind!r}")
 
 
 def _lines(record: str) -> list[str]:
@@ -66,7 +66,7 @@ def _lines(record: str) -> list[str]:
 
 
 def _command_of(lines: list[str]) -> object:
-    """What wrote them; another header is left to the reader, which names what is wrong with it."""
+    """Return the command that wrote the record; a damaged header is reported by the reader."""
     row = _row(lines[0]) if lines else {}
     return row.get("command") if row.get("kind") == "record" else "check"
 
@@ -88,25 +88,25 @@ def _bench(lines: list[str], html: str | None, json_to: str | None) -> int:
     about = {key: value for key, value in record.about.items() if key not in {"schema", "kind"}}
     end = _row(lines[-1])
     if end.get("kind") != "end":
-        # Whoever wrote it was killed: what is there is right, but it is not all.
+        # The writer was killed: the record is valid, but not complete.
         end = {"interrupted": True, "planned": None, "missing_percent": None, "lost_workers": []}
     workers = about.get("workers")
     summary = summarize(record.results)
-    told = summary.to_json(LoadGeneratorStats(workers=workers if isinstance(workers, int) else 1))
-    told |= {"command": "bench", **{name: end.get(name) for name in _TOLD_AT_END}}
-    told |= {name: value for name, value in about.items() if name not in told}
+    result = summary.to_json(LoadGeneratorStats(workers=workers if isinstance(workers, int) else 1))
+    result |= {"command": "bench", **{name: end.get(name) for name in _END_FIELDS}}
+    result |= {name: value for name, value in about.items() if name not in result}
     if html is not None:
-        from undam.report import page  # noqa: PLC0415
+        from undam.report import render_page  # noqa: PLC0415
 
-        write_atomically(html, [page(told, record.results, about)])
-    _give(told, json_to)
+        write_atomically(html, [render_page(result, record.results, about)])
+    _write_json(result, json_to)
     if json_to != STDOUT:
-        print_summary(told, console())
-    return _code(told["findings"], told["lost_workers"] or ())
+        print_summary(result, console())
+    return _exit_code(result["findings"], result["lost_workers"] or ())
 
 
 def _check(lines: list[str], json_to: str | None) -> int:
-    """Judge by pattern: a record does not hold the clock of a beacon."""
+    """Analyze by pattern only, because a record does not contain the beacon's clock."""
     from undam.cli.commands.check.text import print_report  # noqa: PLC0415 (loads rich)
     from undam.probe import report_json  # noqa: PLC0415
     from undam.probe.reanalyze import reanalyze  # noqa: PLC0415
@@ -114,18 +114,17 @@ def _check(lines: list[str], json_to: str | None) -> int:
 
     _, exchanges = read_record(lines)
     report = reanalyze(exchanges)
-    told = report_json(report)
-    _give(told, json_to)
+    _write_json(report_json(report), json_to)
     if json_to != STDOUT:
         print_report(report, console())
     return EXIT_CLEAN if report.is_clean else EXIT_FINDINGS
 
 
-def _give(told: Mapping[str, Any], json_to: str | None) -> None:
+def _write_json(result: Mapping[str, Any], json_to: str | None) -> None:
     if json_to is not None:
-        write_json(told, json_to)
+        write_json(result, json_to)
 
 
-def _code(findings: Iterable[Mapping[str, Any]], losses: Iterable[object]) -> int:
+def _exit_code(findings: Iterable[Mapping[str, Any]], losses: Iterable[object]) -> int:
     bad = any(one["severity"] in {"error", "warning"} for one in findings)
     return EXIT_FINDINGS if bad or any(losses) else EXIT_CLEAN

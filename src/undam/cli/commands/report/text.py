@@ -1,10 +1,11 @@
-"""A recorded load test in words: what must be said of it, its figures, its conditions."""
+"""Text output of a recorded load test: findings, metrics and conditions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from undam.cli.ui.numbers import plural
 from undam.cli.ui.sanitize import one_line
 
 if TYPE_CHECKING:
@@ -22,34 +23,37 @@ _COLUMNS = ("count", "p50", "p90", "p95", "p99", "p99.9", "max", "mean")
 _WIDTH = 9
 
 
-def print_summary(told: Mapping[str, Any], out: Console) -> None:
-    """Words for what ``Summary.to_json`` and the record's end told."""
-    out.print(one_line(_headline(told)), style="bold")
-    for loss in told["lost_workers"] or ():
-        said = f"worker {loss['worker']} was lost: {loss['why']}; {loss['missing_percent']:g} % of "
-        out.print(one_line(f"error worker-lost {said}the load is missing"), style="bold red")
-    for found in told["findings"]:
-        out.print(
-            f"{found['severity']} {found['code']}", style=_COLOURS[found["severity"]], end=" "
+def print_summary(result: Mapping[str, Any], out: Console) -> None:
+    """Print a result of ``Summary.to_json`` with the fields of the record's last line."""
+    out.print(one_line(_headline(result)), style="bold")
+    for loss in result["lost_workers"] or ():
+        text = (
+            f"error worker-lost worker {loss['worker']} was lost: {loss['why']}; "
+            f"{loss['missing_percent']:g} % of the load is missing"
         )
-        out.print(f"{found['slug']}: {one_line(found['message'])}")
-        if fix := found["fix"]:
+        out.print(one_line(text), style="bold red")
+    for finding in result["findings"]:
+        out.print(
+            f"{finding['severity']} {finding['code']}", style=_COLOURS[finding["severity"]], end=" "
+        )
+        out.print(f"{finding['slug']}: {one_line(finding['message'])}")
+        if fix := finding["fix"]:
             out.print(f"  fix ({one_line(fix['where'])}): {one_line(fix['text'])}", style="green")
     out.print()
     out.print(_row("ms", _COLUMNS), style="dim")
     for key, name in _TIMES:
-        out.print(_row(name, [_cell(column, told[key].get(column)) for column in _COLUMNS]))
+        out.print(_row(name, [_cell(column, result[key].get(column)) for column in _COLUMNS]))
     out.print()
-    for line in _lines(told):
+    for line in _lines(result):
         out.print(f"  {one_line(line)}")
 
 
-def _headline(told: Mapping[str, Any]) -> str:
-    text = f"{told['requests']} requests in {told['duration_s']:.1f} s"
+def _headline(result: Mapping[str, Any]) -> str:
+    text = f"{result['requests']} requests in {result['duration_s']:.1f} s"
     for name in ("load", "url"):
-        if told.get(name):
-            text += f", {told[name]}"
-    return f"not to its end: {text}" if told["interrupted"] else text
+        if result.get(name):
+            text += f", {result[name]}"
+    return f"interrupted: {text}" if result["interrupted"] else text
 
 
 def _row(name: str, cells: Iterable[str]) -> str:
@@ -64,26 +68,28 @@ def _cell(column: str, value: float | None) -> str:
     return f"{value:.2f}" if value < 100 else f"{value:.1f}"
 
 
-def _lines(told: Mapping[str, Any]) -> Iterator[str]:
+def _lines(result: Mapping[str, Any]) -> Iterator[str]:
     yield (
-        f"{told['requests_per_second']:.1f} requests/s, {told['events_per_second']:.0f} events/s, "
-        f"{told['tokens_per_second']:.0f} tokens/s (tokens from {told['tokens_from']})"
+        f"{result['requests_per_second']:.1f} requests/s, "
+        f"{result['events_per_second']:.0f} events/s, "
+        f"{result['tokens_per_second']:.0f} tokens/s (tokens from {result['tokens_from']})"
     )
-    reads = told["events_per_read"]
+    reads = result["events_per_read"]
     if reads["max"] is not None:
         yield f"events per read: p50 {reads['p50']}, p99 {reads['p99']}, max {reads['max']}"
-    yield f"stalls of more than {told['stall_ms']:.0f} ms: {told['stalls']}"
-    yield f"errors: {_kinds(told['errors'], told['errors_by_kind'])}"
-    yield f"incomplete: {_kinds(told['incomplete'], told['incomplete_by_kind'])}"
-    client = told["client"]
+    yield f"stalls of more than {result['stall_ms']:.0f} ms: {result['stalls']}"
+    yield f"errors: {_kinds(result['errors'], result['errors_by_kind'])}"
+    yield f"incomplete: {_kinds(result['incomplete'], result['incomplete_by_kind'])}"
+    client = result["client"]
     late = client["late_ms_p99"]
-    lateness = "nothing read" if late is None else f"late by {late:.2f} ms at p99"
+    lateness = "no reads" if late is None else f"reads late by {late:.2f} ms (p99)"
     yield (
-        f"the client: {client['clock']} stamps, {lateness}, {client['uncertain_gaps']} uncertain "
-        f"gaps, {told['warmup']} of warm-up left out"
+        f"load generator: {client['clock']} timestamps, {lateness}, "
+        f"{plural(client['uncertain_gaps'], 'uncertain gap')}, "
+        f"{plural(result['warmup'], 'warm-up request')} excluded"
     )
 
 
-def _kinds(many: int, kinds: Mapping[str, int]) -> str:
+def _kinds(total: int, kinds: Mapping[str, int]) -> str:
     named = ", ".join(f"{n} {kind or 'unknown'}" for kind, n in kinds.items())
-    return f"{many} ({named})" if named else str(many)
+    return f"{total} ({named})" if named else str(total)

@@ -1,4 +1,4 @@
-"""The page of a load test: what it shows, in what order, and that no text of others acts."""
+"""Page of a load test: content, order, accessibility, and escaping of hostile text."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pytest
 from support.random_load_test import ALL_FAULTS, HOSTILE, MS, START_NS, random_load_test
 from undam.metrics import LoadGeneratorStats, summarize
 from undam.record import ContentRead, Outcome, RequestResult
-from undam.report import page
-from undam.report.axes import for_durations, linear, percentile_place, percentile_ticks
+from undam.report import render_page
+from undam.report.axes import for_durations, linear, percentile_position, percentile_ticks
 from undam.report.curve import HistogramCurve, PercentileCurve, bounds_of, curve_of
 from undam.report.distribution import distribution
-from undam.report.dots import MOST_DOTS, thinned
-from undam.report.markup import Markup, count, element, escape, figure_ms, number
+from undam.report.dots import MAX_DOTS, thin_out
+from undam.report.markup import Markup, element, escape, format_count, format_ms, px
 from undam.report.timeline import most_by_pixel
 from undam.report.waterfall import phases, slowest, stalls, waterfall
 from undam.timing import Histogram
@@ -26,8 +26,8 @@ _VOID = {"meta", "br"}
 _ALL = {"ttft", "itl", "timeline", "gaps", "waterfall"}
 
 
-class _Read(HTMLParser):
-    """Tags with their attributes and the text of a page; every tag must be closed in order."""
+class _ParsedPage(HTMLParser):
+    """Tags and text of a page; every tag must be closed in order."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -75,48 +75,48 @@ def _summary(run: Sequence[RequestResult], **about: object) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def troubled() -> list[RequestResult]:
+def faulty() -> list[RequestResult]:
     return random_load_test(1000, ALL_FAULTS, warmup=20)
 
 
 @pytest.fixture(scope="module")
-def told(troubled: list[RequestResult]) -> dict[str, Any]:
-    return _summary(troubled, url="http://x/", load="closed loop of 50", host="a")
+def summary(faulty: list[RequestResult]) -> dict[str, Any]:
+    return _summary(faulty, url="http://x/", load="closed loop of 50", host="a")
 
 
-def test_a_troubled_run_is_shown_whole(troubled: list[RequestResult], told: dict[str, Any]) -> None:
+def test_page_of_a_run_with_faults(faulty: list[RequestResult], summary: dict[str, Any]) -> None:
     fix = {"where": "undam bench", "text": "--workers 2"}
     findings = [
         {"code": "UD901", "slug": "client", "severity": "warning", "message": "late", "fix": fix},
         {"code": "UD202", "slug": "bursts", "severity": "odd", "message": "four a write"},
     ]
-    asked = [{"slo": "ttft_p99<1s", "met": True, "value": 411.0, "unit": "ms"},
+    slos = [{"slo": "ttft_p99<1s", "met": True, "value": 411.0, "unit": "ms"},
              {"slo": "goodput>99%", "met": False, "value": None, "unit": "%"}]  # fmt: skip
     about = {"arguments": ["undam", "bench"], "cores": {"model": "x", "count": 2}, "schema": 1}
-    html = page({**told, "findings": findings, "slo": asked}, troubled, about)
-    read = _Read(html)
+    html = render_page({**summary, "findings": findings, "slo": slos}, faulty, about)
+    read = _ParsedPage(html)
     assert len(html.encode()) < 2_000_000
     assert read.ids("svg") == _ALL
     assert read.text.index("--workers 2") < read.text.index("Time to first token")
-    for words in (
-        "980 requests in", "closed loop of 50", "Band: this client was late", "status-429",
-        "undam bench", "model x, count 2", "the kernel's", "of status 429", "(Retry-After)",
-        "warm-up, not counted20", "missed",
+    for text in (
+        "980 requests in", "closed loop of 50", "Band: bounds of gaps", "status-429",
+        "undam bench", "model x, count 2", "timestampskernel", "of status 429", "Retry-After",
+        "warm-up (excluded)20", "missed",
     ):  # fmt: skip
-        assert words in read.text
+        assert text in read.text
     shown = ("dot", "dot cut", "warm", "cross", "cross cut", "w-stall", "g-together", "band")
     assert set(shown) <= set(read.classes)
     assert {"g-uncertain", "g-stall", "g-alone", "lateness"} <= set(read.classes)
-    # The hop is blamed of nothing, the server and the client are.
+    # There are findings about the server and the load generator, but not about the hop.
     assert [one for one in read.classes if one and one.startswith("state")] == [
         "state", "state found", "state found",
     ]  # fmt: skip
 
 
-def test_every_chart_can_be_read_without_seeing_it(
-    troubled: list[RequestResult], told: dict[str, Any]
+def test_every_chart_has_a_title_a_description_and_its_numbers(
+    faulty: list[RequestResult], summary: dict[str, Any]
 ) -> None:
-    read = _Read(page(told, troubled))
+    read = _ParsedPage(render_page(summary, faulty))
     for attrs in (attrs for tag, attrs in read.tags if tag == "svg"):
         assert attrs["role"] == "img"
         named = set((attrs["aria-labelledby"] or "").split())
@@ -125,16 +125,16 @@ def test_every_chart_can_be_read_without_seeing_it(
     assert read.text.count("Numbers") == len(_ALL)
 
 
-def test_no_text_of_others_acts(troubled: list[RequestResult], told: dict[str, Any]) -> None:
+def test_hostile_text_is_escaped(faulty: list[RequestResult], summary: dict[str, Any]) -> None:
     finding = {"code": HOSTILE, "slug": HOSTILE, "severity": HOSTILE, "message": HOSTILE,
                "fix": {"where": HOSTILE, "text": HOSTILE}}  # fmt: skip
     lost = {"worker": 1, "at_s": 1, "why": HOSTILE, "missing_percent": 50}
-    summary = {**told, "findings": [finding], "url": HOSTILE, "load": HOSTILE, "model": HOSTILE,
+    hostile = {**summary, "findings": [finding], "url": HOSTILE, "load": HOSTILE, "model": HOSTILE,
                "errors_by_kind": {HOSTILE: 3}, "messages": {HOSTILE: HOSTILE * 50},
                "lost_workers": [lost], "interrupted": True}  # fmt: skip
-    named = [replace(one, kind=one.kind and HOSTILE) for one in troubled]
-    html = page(summary, named, {HOSTILE: HOSTILE})
-    read = _Read(html)
+    named = [replace(one, kind=one.kind and HOSTILE) for one in faulty]
+    html = render_page(hostile, named, {HOSTILE: HOSTILE})
+    read = _ParsedPage(html)
     assert {tag for tag, _ in read.tags} & {"script", "img", "iframe", "link", "a", "base"} == set()
     assert not any(name.startswith("on") for _, attrs in read.tags for name in attrs)
     assert "\x1b" not in html
@@ -146,27 +146,27 @@ def test_no_text_of_others_acts(troubled: list[RequestResult], told: dict[str, A
         assert outside not in html.replace(str(escape(HOSTILE)), "").replace("src=x", "")
 
 
-def test_a_clean_run_names_nothing() -> None:
+def test_run_without_findings() -> None:
     run = random_load_test(60)
-    read = _Read(page(_summary(run), run))
-    assert "Nothing found" in read.text
-    for words in ("What failed", "found: see above", "Band:", "Objectives"):
-        assert words not in read.text
+    read = _ParsedPage(render_page(_summary(run), run))
+    assert "No findings" in read.text
+    for text in ("Failures", "see the findings above", "Band:", "Objectives"):
+        assert text not in read.text
 
 
-def test_the_summary_and_the_slowest_suffice(
-    troubled: list[RequestResult], told: dict[str, Any]
+def test_page_from_the_summary_and_the_slowest_requests(
+    faulty: list[RequestResult], summary: dict[str, Any]
 ) -> None:
-    read = _Read(page(told, slowest([one for one in troubled if not one.warmup])))
+    read = _ParsedPage(render_page(summary, slowest([one for one in faulty if not one.warmup])))
     assert read.ids("svg") == _ALL
     assert "dot" not in read.classes
-    assert "TTFT p50 of each slice" in read.text
+    assert "TTFT p50 of each time slice" in read.text
     assert {"cross", "flight", "lateness"} <= set(read.classes)
 
 
-def test_percentiles_alone_suffice(told: dict[str, Any]) -> None:
-    bare = {name: told[name] for name in ("schema", "command", "requests", "ttft_ms")}
-    read = _Read(page(bare))
+def test_page_from_percentiles_only(summary: dict[str, Any]) -> None:
+    bare = {name: summary[name] for name in ("schema", "command", "requests", "ttft_ms")}
+    read = _ParsedPage(render_page(bare))
     assert read.ids("svg") == {"ttft"}
 
 
@@ -186,32 +186,32 @@ _REFUSED = _one(reads=(), outcome=Outcome.ERROR, kind="refused", started_ns=None
     ],
     ids=["none", "all refused", "one token", "no kind", "only warm-up"],
 )
-def test_a_poor_run_has_its_page(
+def test_page_of_a_run_with_little_data(
     run: list[RequestResult], charts: set[str], all_given: bool
 ) -> None:
-    read = _Read(page(_summary(run), run if all_given else ()))
+    read = _ParsedPage(render_page(_summary(run), run if all_given else ()))
     assert read.ids("svg") == (charts if all_given else charts - {"waterfall"})
-    assert ("No request brought any content." in read.text) == (run == [_REFUSED])
+    assert ("No request returned any content." in read.text) == (run == [_REFUSED])
 
 
-def test_a_curve_is_its_histogram_or_straight_between_percentiles() -> None:
+def test_distribution_from_histogram_or_percentiles() -> None:
     histogram = Histogram(bits=11)
     histogram.record_all([value * MS for value in range(1, 1001)])
     row = {"count": 1000, "min": 0.0, "p50": 10.0, "p90": 20.0, "p95": 25.0, "p99": 40.0,
            "p99.9": 80.0, "max": 80.0}  # fmt: skip
     summary = {"ttft_ms": row, "histograms": {"ttft": histogram.to_sparse()}, "itl_ms": row}
-    counted, told = curve_of(summary, "ttft"), curve_of(summary, "itl")
-    assert isinstance(counted, HistogramCurve)
-    assert counted.count == 1000
-    assert counted.at([0.5, 1]) == pytest.approx([500, 1000], rel=0.001)
-    assert isinstance(told, PercentileCurve)
-    assert told.at([0, 0.5, 0.9, 0.99, 1]) == pytest.approx([0, 10, 20, 40, 80])
-    assert 20 < told.at([0.92])[0] < 25
+    from_histogram, from_percentiles = curve_of(summary, "ttft"), curve_of(summary, "itl")
+    assert isinstance(from_histogram, HistogramCurve)
+    assert from_histogram.count == 1000
+    assert from_histogram.at([0.5, 1]) == pytest.approx([500, 1000], rel=0.001)
+    assert isinstance(from_percentiles, PercentileCurve)
+    assert from_percentiles.at([0, 0.5, 0.9, 0.99, 1]) == pytest.approx([0, 10, 20, 40, 80])
+    assert 20 < from_percentiles.at([0.92])[0] < 25
     assert curve_of({"ttft_ms": {"count": 0}}, "ttft") is None
     assert PercentileCurve(1, {**row, "max": 0.0}).at([0, 1]) == [0, 0]
 
 
-def test_bounds_are_drawn_where_this_client_hid_gaps() -> None:
+def test_bounds_of_uncertain_gaps_are_drawn() -> None:
     first = START_NS + 200 * MS
     reads = (ContentRead(first, 0, 0, 1), ContentRead(first + 60 * MS, 60 * MS, 50 * MS, 3))
     bounds = bounds_of([_one(reads=reads)])
@@ -223,17 +223,17 @@ def test_bounds_are_drawn_where_this_client_hid_gaps() -> None:
     assert bounds_of([_one()]) is None
 
 
-def test_phases_follow_each_other() -> None:
+def test_phases_are_contiguous() -> None:
     assert [(name, start // MS, end // MS) for name, _, start, end in phases(_one())] == [
         ("send", 0, 1), ("head", 1, 3), ("first", 3, 200), ("content", 200, 250),
     ]  # fmt: skip
     failed = _one(reads=(), head_ns=None, outcome=Outcome.ERROR, kind="timeout")
-    assert [(name, words) for name, words, _, _ in phases(failed)] == [
+    assert [(name, label) for name, label, _, _ in phases(failed)] == [
         ("send", "send delay"), ("failed", "error (timeout)"),
     ]  # fmt: skip
 
 
-def test_the_slowest_are_those_that_waited_longest_at_a_stretch() -> None:
+def test_slowest_requests_have_the_longest_single_wait() -> None:
     stalled = _one(number=1, reads=(*_one().reads, ContentRead(START_NS + 900 * MS, 0, 0, 1)))
     silent = _one(number=2, reads=(), ended_ns=START_NS + 500 * MS, outcome=Outcome.ERROR)
     assert [one.number for one in slowest([_one(), silent, stalled])] == [1, 2, 0]
@@ -242,7 +242,7 @@ def test_the_slowest_are_those_that_waited_longest_at_a_stretch() -> None:
     assert stalls(stalled, 700) == []
 
 
-def test_a_row_holds_as_much_as_fits() -> None:
+def test_marks_of_a_row_are_limited() -> None:
     dense = tuple(ContentRead(START_NS + (200 + i) * MS, 0, 0, 1) for i in range(9000))
     brief = ContentRead(dense[-1].at_ns + 250 * MS, 0, 0, 1)
     drawn = waterfall([_one(reads=(*dense, brief), ended_ns=brief.at_ns)], 200)
@@ -252,7 +252,7 @@ def test_a_row_holds_as_much_as_fits() -> None:
     assert ">250 ms</text>" not in drawn
 
 
-def test_a_percentile_that_is_the_maximum_stands_for_it() -> None:
+def test_maximum_has_no_label_if_a_percentile_is_equal() -> None:
     row = {"min": 1.0, "p50": 2.0, "p90": 3.0, "p95": 4.0, "p99": 5.0, "p99.9": 6.0, "max": 7.0}
     thousand = distribution("ttft", "TTFT", PercentileCurve(1000, row))
     assert ">p99.9</text>" in thousand
@@ -260,30 +260,30 @@ def test_a_percentile_that_is_the_maximum_stands_for_it() -> None:
     assert ">max</text>" in distribution("ttft", "TTFT", PercentileCurve(700, row))
 
 
-def test_a_crowd_is_thinned_and_nothing_that_stands_out_is_lost() -> None:
+def test_thin_out_keeps_failures_and_slow_requests() -> None:
     run = [
         _one(number=i, intended_ns=START_NS + i * MS, ended_ns=START_NS + (250 + i) * MS,
              outcome=Outcome.ERROR if i % 50 == 0 else Outcome.COMPLETE)
-        for i in range(3 * MOST_DOTS)
+        for i in range(3 * MAX_DOTS)
     ]  # fmt: skip
     spike = replace(run[777], reads=(ContentRead(START_NS + 99_000 * MS, 0, 0, 1),))
     run[777] = spike
-    drawn = thinned(run)
+    drawn = thin_out(run)
     assert spike in drawn
     assert {one for one in run if one.outcome is Outcome.ERROR} <= set(drawn)
-    assert len(drawn) <= MOST_DOTS + 1
-    few = [one for one in run if one.number < MOST_DOTS + 5]
-    assert "are drawn" in page(_summary(few), few)
-    assert len(thinned([replace(one, outcome=Outcome.ERROR) for one in run])) <= MOST_DOTS
+    assert len(drawn) <= MAX_DOTS + 1
+    few = [one for one in run if one.number < MAX_DOTS + 5]
+    assert "are drawn" in render_page(_summary(few), few)
+    assert len(thin_out([replace(one, outcome=Outcome.ERROR) for one in run])) <= MAX_DOTS
 
 
-def test_in_flight_keeps_the_most_of_each_pixel() -> None:
+def test_in_flight_keeps_the_maximum_of_each_pixel() -> None:
     x = linear(880.0, 62.0, 942.0)
     most = most_by_pixel([(0.0, 10.0, 1), (10.2, 10.3, 7), (10.3, 880.0, 2)], x)
     assert (most[0], most[9], most[10], most[11], most[-1]) == (1, 1, 7, 2, 2)
 
 
-def test_axes_have_round_marks() -> None:
+def test_ticks_are_round_values() -> None:
     assert linear(530, 0, 100).ticks() == [0, 200, 400]
     assert linear(0, 0, 100)(0) == 0
     assert linear(10, 100, 0)(5) == 50
@@ -295,19 +295,23 @@ def test_axes_have_round_marks() -> None:
     assert for_durations([0.001, 20, 20, 90_000], 20, 0, 100).ticks() == [1, 10, 100, 1000, 10_000]
 
 
-def test_the_percentile_axis_goes_by_nines() -> None:
-    places = [round(percentile_place(q, 1000, 0, 300)) for q in (0, 0.5, 0.9, 0.99, 0.999, 1)]
-    assert places == [0, 30, 100, 200, 300, 300]
+def test_percentile_axis_is_linear_in_nines() -> None:
+    positions = [round(percentile_position(q, 1000, 0, 300)) for q in (0, 0.5, 0.9, 0.99, 0.999, 1)]
+    assert positions == [0, 30, 100, 200, 300, 300]
     assert percentile_ticks(1000) == [0, 0.5, 0.9, 0.99, 0.999]
     assert percentile_ticks(1) == [0]
 
 
-def test_markup_is_made_of_elements_only() -> None:
+def test_element_escapes_text() -> None:
     inner = element("b", "<i>", None, Markup("<br>"), class_="a", stroke_width=1.25, gone=None)
     assert inner == '<b class="a" stroke-width="1.2">&lt;i&gt;<br></b>'
     assert element("meta", charset='"') == '<meta charset="&quot;">'
     assert escape("a\n\u202fb\ud800") == "a\n\u202fb\\ud800"
-    assert (number(3.0), number(3.04), count(12345)) == ("3", "3", "12\u202f345")
-    assert [figure_ms(value) for value in (0.123, 12.34, 123.4, 1234)] == [
+    assert (px(3.0), px(3.04), format_count(12345)) == (
+        "3",
+        "3",
+        "12\u202f345",
+    )
+    assert [format_ms(value) for value in (0.123, 12.34, 123.4, 1234)] == [
         "0.12 ms", "12.3 ms", "123 ms", "1.23 s",
     ]  # fmt: skip
