@@ -12,7 +12,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 Reason = Literal["complete", "client-left", "error", "send-timeout", "shutdown"]
-"""Why a stream ended.
+"""Reason for the end of a stream.
 
 complete      the source ended, and all of its events were passed to the server
 client-left   the client closed the connection first

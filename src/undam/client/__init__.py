@@ -1,4 +1,4 @@
-"""Read a stream without holding it, over any HTTP client.
+"""Read event streams without buffering, over any HTTP client.
 
 Importing this imports no HTTP library. ``chat`` and ``achat`` send with httpx (extra ``client``).
 """

@@ -78,7 +78,7 @@ class AnswerAssembler:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the stream has proved that the answer is complete."""
+        """True once the stream has confirmed that the answer is complete."""
         # In these APIs the finish reason precedes the final event.
         if self._api in {MESSAGES, RESPONSES}:
             return self.is_over
@@ -87,7 +87,7 @@ class AnswerAssembler:
 
     @property
     def has_failed(self) -> bool:
-        """Whether an error occurred that a reconnect cannot fix."""
+        """True after an error that a reconnect cannot fix."""
         return self._failure is not None
 
     def receive_data(self, data: bytes) -> list[Delta]:

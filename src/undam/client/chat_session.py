@@ -34,7 +34,7 @@ from undam.record import redact_text, redact_url, secrets_of
 LIBRARIES = ("httpx", "httpx2")
 
 MAX_REFUSAL_BYTES = 65536
-"""How much of the body of an error response is read, to show its beginning."""
+"""Maximum part of an error response that is read, to show its beginning."""
 _SHOWN_CHARACTERS = 600
 
 # Reconnects in a row without new data before the answer is given up. An EventSource never gives
@@ -116,7 +116,7 @@ class ChatSession:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the stream has proved that the answer is complete."""
+        """True once the stream has confirmed that the answer is complete."""
         return self._answer.is_complete
 
     def _build_request(self, client: Any) -> Any:

@@ -47,7 +47,7 @@ class SourceThread:
 
     @property
     def started(self) -> bool:
-        """Whether `start` was called."""
+        """True once `start` was called."""
         return self._thread is not None
 
     def start(self) -> None:

@@ -30,7 +30,7 @@ _BATCH = 256
 _RETRY_S = 1.0
 
 WriteOutcome = Literal["complete", "failed", "lost", "abandoned", "taken"]
-"""How writing ended: as the stream (see `End`), or ``abandoned`` (no reader within the linger time)
+"""Outcome of writing: an `End` of the stream, ``abandoned`` (no reader within the linger time)
 or ``taken`` (another process continues the stream, because this one's lease expired)."""
 
 
@@ -104,7 +104,7 @@ class RedisWriter:
         self._work.set()
 
     async def run(self) -> WriteOutcome:
-        """Write until the stream has ended, has no readers any more or was taken."""
+        """Write until the stream has ended, has no readers, or was taken by another process."""
         retrying = False
         while True:
             if not (retrying or self._has_work()):

@@ -15,7 +15,7 @@ from undam.asgi.replay.event_buffer import EventBuffer
 from undam.asgi.replay.interface import ReplayGap, ReplayOver, SourceFailed, SourceLost, StoredEvent
 
 End = Literal["complete", "failed", "lost"]
-"""How a stream ended: the source finished, it raised, or the process that ran it is gone."""
+"""End of a stream: the source finished, it raised, or the process that ran it is gone."""
 
 
 class _ChannelReader:

@@ -139,7 +139,7 @@ class DrivenResponse(ABC):
         """Await ``body``; whenever it suspends, first write the events that are pending.
 
         This generator does what ``await`` does: it passes the futures that ``body`` yields to the
-        task, and the exceptions of the task to ``body`` (a task only ever sends None). It is the
+        task, and the exceptions of the task to ``body`` (a task sends only None). It is the
         only place where suspension is visible for every kind of source. The cost is one clock read
         per suspension, instead of one loop iteration per event.
         """
@@ -210,7 +210,7 @@ class DrivenResponse(ABC):
         )
 
     async def _absorb_cancellation(self, caught: BaseException | None) -> None:
-        """Undo the cancellation by `end`, so that the task can go on."""
+        """Undo the cancellation by `end`, so that the task can continue."""
         if not isinstance(caught, asyncio.CancelledError):
             # The cancellation was suppressed, or is delivered at the next suspension.
             with contextlib.suppress(asyncio.CancelledError):
