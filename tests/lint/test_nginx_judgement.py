@@ -13,7 +13,7 @@ from undam.lint import (
     lint_source,
 )
 from undam.lint.dialect import IncludeOpener, no_includes
-from undam.lint.dialects.nginx.rules.limits import _seconds
+from undam.lint.dialects.nginx.rules.limits import seconds_of
 from undam.rules import Severity
 
 NGINX = dialect_named("nginx")
@@ -326,4 +326,4 @@ def test_the_limit_of_grpc_is_its_own() -> None:
     ],
 )  # fmt: skip
 def test_times_are_read_as_nginx_reads_them(text: str, seconds: float | None) -> None:
-    assert _seconds(text) == seconds
+    assert seconds_of(text) == seconds

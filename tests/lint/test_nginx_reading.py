@@ -13,9 +13,9 @@ import pytest
 from undam.errors import ConfigSyntaxError
 from undam.lint import Source
 from undam.lint.dialect import no_includes
-from undam.lint.dialects.nginx.lexer import Kind, tokens
-from undam.lint.dialects.nginx.scopes import Scope, read_configuration
-from undam.lint.dialects.nginx.tree import MAX_DEPTH, Directive, read_tree
+from undam.lint.dialects.nginx.lexer import LUA, tokens
+from undam.lint.dialects.nginx.parser import MAX_DEPTH, NginxDirective, read_tree
+from undam.lint.dialects.nginx.scopes import NginxScope, read_configuration
 
 HERE = Path(__file__).parent
 TEXTS = sorted(
@@ -27,7 +27,7 @@ def words(text: str) -> list[str]:
     return [token.text for token in tokens(Source("f", text))]
 
 
-def plain(directives: tuple[Directive, ...]) -> list[Any]:
+def plain(directives: tuple[NginxDirective, ...]) -> list[Any]:
     """Names, arguments and blocks alone."""
     return [
         [one.name, list(one.args), None if one.block is None else plain(one.block)]
@@ -35,7 +35,7 @@ def plain(directives: tuple[Directive, ...]) -> list[Any]:
     ]
 
 
-def scope_of(text: str, *names: str) -> Scope:
+def scope_of(text: str, *names: str) -> NginxScope:
     scope = read_configuration(Source("f", text), no_includes).root
     for name in names:
         scope = next(child for child in scope.children if child.kind == name)
@@ -91,7 +91,7 @@ def test_lua_is_one_piece(lua: str) -> None:
     block, passing = location.block
     assert (block.is_lua, block.block, block.args) == (True, (), ("$r",))
     assert passing.name == "proxy_pass"
-    (token,) = (one for one in tokens(Source("f", text)) if one.kind is Kind.LUA)
+    (token,) = (one for one in tokens(Source("f", text)) if one.kind == LUA)
     assert token.text == lua
 
 
@@ -103,12 +103,12 @@ def test_lua_is_one_piece(lua: str) -> None:
         ("content_by_lua_block { {", (1, 22), "Lua block is not closed"),
         ("content_by_lua_block { [[ }", (1, 22), "Lua block is not closed"),
         ("a }", (1, 3), "no ; between 'a' and }"),
-        ("a; }", (1, 4), "closes nothing"),
+        ("a; }", (1, 4), "no matching"),
         ("a; ;", (1, 4), "no directive before ';'"),
         ("{ }", (1, 1), "no directive before '{'"),
         ("a b", (1, 3), "neither ; nor { follows 'b'"),
-        ("a;\n  b {\n c;\n", (2, 3), "a block that is not closed"),
-        ("a {" * (MAX_DEPTH + 1), (1, 3 * MAX_DEPTH + 3), "more than 64 deep"),
+        ("a;\n  b {\n c;\n", (2, 3), "this block is not closed"),
+        ("a {" * (MAX_DEPTH + 1), (1, 3 * MAX_DEPTH + 3), "nested more than 64 levels deep"),
     ],
 )
 def test_what_nginx_would_not_read_is_refused_with_its_place(
@@ -220,12 +220,12 @@ def test_adding_directives_are_inherited_by_levels_that_have_none() -> None:
 def test_a_line_can_go_where_no_outer_one_comes_back() -> None:
     server = scope_of(INHERITANCE, "server")
     (only,) = server.children[0].own("add_header")
-    assert not server.children[0].can_lose(only)
+    assert not server.children[0].can_remove(only)
     (gzip,) = server.own("gzip")
-    assert server.can_lose(gzip)
+    assert server.can_remove(gzip)
     root = scope_of(INHERITANCE)
-    assert root.can_lose(root.own("add_header")[0])
-    assert root.can_lose(root.own("proxy_buffering")[0])
+    assert root.can_remove(root.own("add_header")[0])
+    assert root.can_remove(root.own("proxy_buffering")[0])
 
 
 # includes
@@ -261,7 +261,7 @@ def test_files_that_include_each_other_are_read_once_and_told_of() -> None:
         opened(a="gzip on;\ninclude b;", b="include a;\ninclude f;", f=""),
     )
     assert [(one.path, one.line) for one in read.unread] == [("b", 1), ("b", 2)]
-    assert "included by itself" in read.unread[0].what
+    assert "includes itself" in read.unread[0].what
 
 
 def test_includes_that_multiply_come_to_an_end() -> None:
@@ -274,7 +274,7 @@ def test_includes_that_nest_blocks_come_to_an_end() -> None:
     deep = "a {" * 50
     files = {f"f{n}": deep + f"include f{n + 1};" + "}" * 50 for n in range(30)}
     read = read_configuration(Source("f", "include f0;"), opened(**files))
-    assert any("blocks deep" in one.what for one in read.unread)
+    assert any("levels deep" in one.what for one in read.unread)
 
 
 def test_a_fault_in_an_included_file_is_told_with_its_name() -> None:
@@ -285,7 +285,9 @@ def test_a_fault_in_an_included_file_is_told_with_its_name() -> None:
 def test_lua_is_told_as_not_read_and_other_protocols_are_left_alone() -> None:
     text = "stream { server { proxy_pass x; } }\nhttp {\n access_by_lua_block { a() } }"
     read = read_configuration(Source("f", text), no_includes)
-    assert [(one.line, one.what) for one in read.unread] == [(3, "the Lua of access_by_lua_block")]
+    assert [(one.line, one.what) for one in read.unread] == [
+        (3, "the Lua code of access_by_lua_block")
+    ]
     assert [child.kind for child in read.root.children] == ["http"]
 
 

@@ -107,7 +107,7 @@ def test_an_https_upstream_is_greeted_by_name() -> None:
     "wrong", [{"path": "/a b"}, {"path": "/}"}, {"listen": "1;2"}, {"upstream": "http://a\n"}]
 )
 def test_words_that_cannot_stand_in_a_configuration_are_refused(wrong: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match="cannot stand"):
+    with pytest.raises(UsageError, match="cannot be written"):
         NGINX.render(replace(RenderRequest(upstream="http://a"), **wrong))  # type: ignore[arg-type]
 
 

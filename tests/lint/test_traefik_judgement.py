@@ -18,7 +18,7 @@ from undam.lint import (
     lint_source,
     recognise_dialect,
 )
-from undam.lint.dialects.traefik.model import seconds_of
+from undam.lint.dialects.traefik.parser import seconds_of
 from undam.textfiles.tree import Node
 
 HERE = Path(__file__).parent
@@ -196,7 +196,7 @@ class TestMiddlewares:
     def test_those_that_stand_elsewhere_are_said(self) -> None:
         text = dynamic(router="middlewares: [auth@docker, b]", middlewares="b: {}")
         assert [one.what for one in lint(text).unread] == [
-            "the middleware auth@docker, which stands elsewhere"
+            "the middleware auth@docker, which is defined elsewhere"
         ]
 
     def test_the_line_that_does_nothing(self) -> None:

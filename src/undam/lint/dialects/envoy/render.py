@@ -1,4 +1,4 @@
-"""An Envoy bootstrap that streams."""
+"""Rendering of an Envoy bootstrap that streams."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _HTTP = "type.googleapis.com/envoy.extensions.filters"
 
 
 def render(request: RenderRequest) -> str:
-    """One listener, whose requests under the path go to the origin; others get 404."""
+    """Return a bootstrap with one listener that proxies the path and returns 404 otherwise."""
     origin = urlsplit(request.upstream)
     host, _, port = request.listen.rpartition(":")
     return f"""\
-# Envoy before a server that streams. Check it with: envoy --mode validate -c envoy.yaml
+# Envoy in front of a streaming server. Check with: envoy --mode validate -c envoy.yaml
 static_resources:
   listeners:
     - name: edge
@@ -35,11 +35,11 @@ static_resources:
                         - match: {{ prefix: {_quoted(request.path)} }}
                           route:
                             cluster: origin
-                            # Without it Envoy cuts each answer after 15 s.
+                            # By default Envoy cuts each response after 15 s.
                             timeout: 0s
-                            # How long a stream may be silent before it is cut.
+                            # Cut a stream after this much silence.
                             idle_timeout: {request.idle_s:.3f}s
-                # No filter that reads the body stands here, and no zstd: they hold the response.
+                # Do not add a filter that reads the body, or zstd: they hold the response.
                 http_filters:
                   - name: envoy.filters.http.router
                     typed_config:

@@ -1,4 +1,4 @@
-"""ingress-nginx of Kubernetes: annotations of Ingresses, and the ConfigMap of the controller."""
+"""ingress-nginx for Kubernetes: annotations of Ingresses, and the ConfigMap of the controller."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import re
 
 from undam.lint.diagnostics import Diagnostic
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult
-from undam.lint.dialects.ingress_nginx.catalogue import RULES
-from undam.lint.dialects.ingress_nginx.model import find_config_maps, find_ingresses
-from undam.lint.dialects.ingress_nginx.render import render_ingress
-from undam.lint.dialects.ingress_nginx.rules import find_in_config_map, find_in_ingress
+from undam.lint.dialects.ingress_nginx.render import render
+from undam.lint.dialects.ingress_nginx.routes import find_config_maps, find_ingresses
+from undam.lint.dialects.ingress_nginx.rules import (
+    RULES,
+    find_in_config_map,
+    find_in_ingress,
+)
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source
 from undam.textfiles.yaml_reader import read_yaml
 
-__all__ = ["DIALECT", "lint_ingress"]
-
 _KIND = re.compile(
     r"^[ \t{,-]*[\"']?kind[\"']?[ \t]*:[ \t]*[\"']?(Ingress|ConfigMap)\b", re.MULTILINE
 )
-_OURS = re.compile(
+_NGINX_CLASS = re.compile(
     r"nginx\.ingress\.kubernetes\.io/|ingress\.?class(?:Name)?[\"']?:[ \t]*[\w\"'.-]*nginx",
     re.IGNORECASE,
 )
@@ -32,17 +33,17 @@ _KEY = re.compile(
 
 
 def recognises(path: str, text: str) -> bool:
-    """A manifest with an Ingress of ingress-nginx, or with its ConfigMap."""
+    """Return whether a manifest has an Ingress of ingress-nginx, or its ConfigMap."""
     if not path.lower().endswith((".yaml", ".yml", ".json", "-")):
         return False
     kinds = set(_KIND.findall(text))
-    if "Ingress" in kinds and _OURS.search(text):
+    if "Ingress" in kinds and _NGINX_CLASS.search(text):
         return True
     return bool("ConfigMap" in kinds and _CONTROLLER.search(text) and _KEY.search(text))
 
 
-def lint_ingress(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
-    """What is wrong with Ingresses that stream, and remarks on the ConfigMap of all.
+def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
+    """Find the problems of the streaming Ingresses and of the ConfigMap.
 
     Raises:
         ConfigSyntaxError: the text is not YAML.
@@ -61,6 +62,6 @@ DIALECT = Dialect(
     title="ingress-nginx (Kubernetes)",
     rules=RULES,
     recognises=recognises,
-    lint=lint_ingress,
-    render=render_ingress,
+    lint=lint,
+    render=render,
 )

@@ -1,4 +1,4 @@
-"""An Ingress that streams, with the Service it leads to."""
+"""Rendering of an Ingress that streams, with its Service."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 
 _INGRESS = """\
-# ingress-nginx before a server that streams tokens.
-# Try it: kubectl apply --dry-run=server -f FILE
+# ingress-nginx in front of a streaming server.
+# Check with: kubectl apply --dry-run=server -f FILE
 apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata:
   name: token-streams
   annotations:
-    # The controller's default; said here in case its ConfigMap says otherwise.
+    # The controller's default; repeated here in case its ConfigMap changes it.
     nginx.ingress.kubernetes.io/proxy-buffering: "off"
-    # Seconds of silence that end a stream; the default is 60.
+    # Cut a stream after this many seconds of silence; the default is 60.
     nginx.ingress.kubernetes.io/proxy-read-timeout: "{idle}"
     nginx.ingress.kubernetes.io/proxy-send-timeout: "{idle}"
 spec:
@@ -68,15 +68,15 @@ endpoints:
 """
 
 
-def render_ingress(request: RenderRequest) -> str:
-    """The manifests; where to listen is the controller's to know.
+def render(request: RenderRequest) -> str:
+    """Return the manifests. The controller decides where to listen, so ``listen`` has no effect.
 
     Raises:
-        UsageError: an upstream or path that cannot stand in them.
+        UsageError: the upstream is not a URL of a host and port, or the path is invalid.
     """
     found = _UPSTREAM.fullmatch(request.upstream)
     if found is None:
-        raise UsageError(f"an upstream is written http://HOST:PORT, not {request.upstream!r}")
+        raise UsageError(f"the upstream must be http://HOST:PORT, not {request.upstream!r}")
     if not _PATH.fullmatch(request.path):
         raise UsageError(f"{request.path!r} cannot be the path of an Ingress")
     host, port = found[1], int(found[2] or 80)

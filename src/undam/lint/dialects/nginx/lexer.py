@@ -1,39 +1,24 @@
-"""nginx's own way of cutting a text into words (ngx_conf_read_token), with places."""
+"""Tokens of nginx.conf, split as nginx itself does (ngx_conf_read_token)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum
 
 from undam.textfiles.source import Source
+from undam.textfiles.tokens import Token
 
-
-class Kind(Enum):
-    """What a token is."""
-
-    WORD = "word"
-    END = ";"
-    OPEN = "{"
-    CLOSE = "}"
-    LUA = "lua"
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A token; ``text`` is a word without its quotes and escapes."""
-
-    kind: Kind
-    text: str
-    start: int
-    end: int
-
+WORD = "word"
+END = ";"
+OPEN = "{"
+CLOSE = "}"
+LUA = "lua"
+"""The kinds of tokens. A token of kind LUA is a whole Lua block with its braces."""
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _COMMENT = re.compile(r"[^\n]*")
-# A word ends at white space, at `;`, and at a `{` that does not follow a `$`; nothing else, so
-# quotes, braces and number signs inside belong to it.
+# A word ends only at white space, at `;`, and at a `{` that does not follow a `$`. Quotes, other
+# braces and number signs inside it belong to the word.
 _WORD = re.compile(r"(?:\\.|\$\{|[^ \t\r\n;{\\])++\\?", re.DOTALL)
 _QUOTED = {
     '"': re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL),
@@ -42,10 +27,10 @@ _QUOTED = {
 _ESCAPE = re.compile(r"\\([\"'\\trn])")
 _ESCAPED = {"t": "\t", "r": "\r", "n": "\n"}
 _AFTER_QUOTES = frozenset(" \t\r\n;{)")
-_MARKS = {";": Kind.END, "{": Kind.OPEN, "}": Kind.CLOSE}
+_PUNCTUATION = frozenset({END, OPEN, CLOSE})
 
-# OpenResty's Lua blocks hold braces that are not nginx's. What can hide one: strings and comments.
-# A quote ends with its line at the latest, so that no scan is made twice.
+# OpenResty's Lua blocks contain braces of their own, which strings and comments can hide. A quoted
+# string ends at the end of its line at the latest, so that no text is scanned twice.
 _LUA_NAME = re.compile(r"\w+_by_lua_block\Z")
 _LUA = re.compile(
     r"(?:--)?\[(=*)\[|--[^\n]*|[{}]|\"(?:[^\"\\\n]|\\.)*+\"?|'(?:[^'\\\n]|\\.)*+'?", re.DOTALL
@@ -53,10 +38,11 @@ _LUA = re.compile(
 
 
 def tokens(source: Source) -> Iterator[Token]:
-    """The tokens of a text; of a Lua block, its braces and the text between as one.
+    """Yield the tokens of a text. Words are without their quotes and escapes.
 
     Raises:
-        ConfigSyntaxError: a quote that is not closed, or something right after one.
+        ConfigSyntaxError: a quote or a Lua block is not closed, or text follows a quoted word
+            without a space.
     """
     text, at, first = source.text, 0, ""
     if text.startswith("\ufeff"):
@@ -69,48 +55,48 @@ def tokens(source: Source) -> Iterator[Token]:
             at = _end(_COMMENT, text, at)
             continue
         token = _token(source, at)
-        if token.kind is Kind.OPEN and _LUA_NAME.match(first):
+        if token.kind == OPEN and _LUA_NAME.match(first):
             token = _lua_block(source, at)
         yield token
         at = token.end
-        first = (first or token.text) if token.kind is Kind.WORD else ""
+        first = (first or token.text) if token.kind == WORD else ""
 
 
 def _token(source: Source, at: int) -> Token:
     text, sign = source.text, source.text[at]
-    if sign in _MARKS:
-        return Token(_MARKS[sign], sign, at, at + 1)
+    if sign in _PUNCTUATION:
+        return Token(sign, sign, at, at + 1)
     if sign not in _QUOTED:
         end = _end(_WORD, text, at)
-        return Token(Kind.WORD, _unescaped(text[at:end]), at, end)
+        return Token(WORD, _unescaped(text[at:end]), at, end)
     quoted = _QUOTED[sign].match(text, at)
     if quoted is None:
-        raise source.error(f"a {sign} is not closed", at)
+        raise source.error(f"this {sign} is not closed", at)
     end = quoted.end()
     if end < len(text) and text[end] not in _AFTER_QUOTES:
         raise source.error(f"unexpected {text[end]!r} after a quoted word", end)
-    return Token(Kind.WORD, _unescaped(quoted[1]), at, end)
+    return Token(WORD, _unescaped(quoted[1]), at, end)
 
 
-def _lua_block(source: Source, at: int) -> Token:
-    text, depth, place = source.text, 0, at
-    while part := _LUA.search(text, place):
-        place = part.end()
+def _lua_block(source: Source, start: int) -> Token:
+    text, depth, at = source.text, 0, start
+    while part := _LUA.search(text, at):
+        at = part.end()
         if part[0] in {"{", "}"}:
             depth += 1 if part[0] == "{" else -1
             if depth == 0:
-                return Token(Kind.LUA, text[at:place], at, place)
+                return Token(LUA, text[start:at], start, at)
         elif part[1] is not None:
             closing = f"]{part[1]}]"
-            end = text.find(closing, place)
-            place = end + len(closing) if end >= 0 else len(text)
-    raise source.error("a Lua block is not closed", at)
+            end = text.find(closing, at)
+            at = end + len(closing) if end >= 0 else len(text)
+    raise source.error("this Lua block is not closed", start)
 
 
 def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
-    found = pattern.match(text, at)
-    return found.end() if found else len(text)
+    match = pattern.match(text, at)
+    return match.end() if match else len(text)
 
 
 def _unescaped(text: str) -> str:
-    return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), text)
+    return _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[1]), text)

@@ -1,4 +1,4 @@
-"""Routes: the locations that hand requests to another server, where they lead, and which stream."""
+"""Routes: the locations that proxy requests, their upstreams, and which of them stream."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from undam.lint.dialects.nginx.scopes import Configuration, Scope
-from undam.lint.dialects.nginx.tree import Directive
+from undam.lint.diagnostics import ConfigRule, Diagnostic, diagnostic_at
+from undam.lint.dialects.nginx.parser import NginxDirective
+from undam.lint.dialects.nginx.scopes import NginxConfig, NginxScope
 from undam.lint.routes import RouteHints, StreamLikelihood, classify_route
+from undam.rules import Severity
 from undam.textfiles.edits import Edit
 
 PASSES = ("proxy_pass", "grpc_pass", "uwsgi_pass", "fastcgi_pass", "scgi_pass")
@@ -20,78 +22,99 @@ _LITERAL = re.compile(r"\^?([\w/-]*)")
 _MAX_HOPS = 4
 
 
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A directive to mark, and the edit in the same file that fixes it."""
+
+    directive: NginxDirective
+    edit: Edit | None
+
+    def diagnostic(
+        self, rule: ConfigRule, *, severity: Severity | None = None, **evidence: object
+    ) -> Diagnostic:
+        """Create the diagnostic of a rule that fired here.
+
+        Args:
+            severity: overrides the severity of the rule.
+            evidence: values for the placeholders in the message of the rule.
+        """
+        edits = (self.edit,) if self.edit is not None else ()
+        one = self.directive
+        return diagnostic_at(rule, one.source, one.span, *edits, severity=severity, **evidence)
+
+
 @dataclass(frozen=True, eq=False)
-class Route:
-    """A location that passes requests on.
+class NginxRoute:
+    """A location that proxies requests.
 
     Args:
-        scope: the level of the location. Conditions in it (`if`, `limit_except`) may pass on, but
-            buffers and limits are the location's.
-        opener: its `location`.
-        passes: each `proxy_pass`, or kin of the same protocol, in it.
-        protocol: with what its directives begin: ``proxy``, ``uwsgi``, …
+        scope: the level of the location. Conditions in it (`if`, `limit_except`) may contain the
+            `proxy_pass`, but buffers and limits belong to the location.
+        opener: its `location` directive.
+        passes: each `proxy_pass`, or similar directive of the same protocol, in it.
+        protocol: the prefix of its directives: ``proxy``, ``uwsgi``, …
     """
 
-    scope: Scope
-    opener: Directive
-    passes: tuple[Directive, ...]
+    scope: NginxScope
+    opener: NginxDirective
+    passes: tuple[NginxDirective, ...]
     protocol: str
     streams: StreamLikelihood
 
-    def put(self, text: str) -> tuple[Directive, Edit]:
-        """Where a new directive goes, to be marked, and the edit that puts it there."""
+    def insert(self, text: str) -> Placement:
+        """Insert a directive into the location."""
         first = self.passes[0]
         if first.source is self.opener.source and first in self.scope.own(first.name):
-            return first, first.insert_after(text)
-        return self.opener, self.opener.insert_inside(text)
+            return Placement(first, first.insert_after(text))
+        return Placement(self.opener, self.opener.insert_inside(text))
 
-    def put_beside(self, one: Directive, text: str) -> tuple[Directive, Edit]:
-        """The same behind ``one``, if that stands in the location itself."""
+    def insert_beside(self, one: NginxDirective, text: str) -> Placement:
+        """Insert a directive after ``one`` if that is in the location, or else as ``insert``."""
         if one.source is self.opener.source and one in self.scope.own(one.name):
-            return one, one.insert_after(text)
-        return self.put(text)
+            return Placement(one, one.insert_after(text))
+        return self.insert(text)
 
-    def set_value(self, name: str, value: str) -> tuple[Directive, Edit]:
-        """The same for a simple directive, which the location may have already."""
+    def set_value(self, name: str, value: str) -> Placement:
+        """Set the value of a simple directive, which the location may already have."""
         own = self.scope.own(name)
         if own and len(own[-1].words) > 1:
-            return own[-1], own[-1].replace_value(value)
-        return self.put(f"{name} {value};")
+            return Placement(own[-1], own[-1].replace_value(value))
+        return self.insert(f"{name} {value};")
 
 
-def find_routes(configuration: Configuration, hints: RouteHints) -> Iterator[Route]:
-    """Every route, streaming or not."""
-    places = _Places(configuration.root)
-    for scope in places.scopes:
+def find_routes(configuration: NginxConfig, hints: RouteHints) -> Iterator[NginxRoute]:
+    """Yield every route, streaming or not."""
+    targets = _Targets(configuration.root)
+    for scope in targets.scopes:
         if scope.kind != "location" or scope.opener is None:
             continue
         levels = [scope, *(one for one in scope.children if one.kind in {"if", "limit_except"})]
         for name in PASSES:
             passes = tuple(one for level in levels for one in level.own(name))
             if passes:
-                streams = _judge(scope, passes, places, hints)
+                streams = _likelihood(scope, passes, targets, hints)
                 protocol = name.removesuffix("_pass")
-                yield Route(scope, scope.opener, passes, protocol, streams)
+                yield NginxRoute(scope, scope.opener, passes, protocol, streams)
 
 
-class _Places:
-    """What names lead to: upstream blocks, maps, variables, named locations."""
+class _Targets:
+    """The targets that names refer to: upstream blocks, maps, variables and named locations."""
 
-    def __init__(self, root: Scope) -> None:
+    def __init__(self, root: NginxScope) -> None:
         self.scopes = list(root.all_scopes())
         self.upstreams: dict[str, set[str]] = {}
         self.variables: dict[str, set[str]] = {}
         self.users: dict[str, list[str]] = {}
         self._engines: dict[str, tuple[str, ...]] = {}
-        self._named: dict[tuple[Scope, str], int] = {}
+        self._covered: dict[tuple[NginxScope, str], int] = {}
         for scope in self.scopes:
             for one in scope.own("set"):
                 if len(one.args) > 1:
                     self.variables.setdefault(one.value.lstrip("$"), set()).add(one.args[1])
             if scope.opener is not None:
-                self._learn(scope, scope.opener)
+                self._add(scope, scope.opener)
 
-    def _learn(self, scope: Scope, opener: Directive) -> None:
+    def _add(self, scope: NginxScope, opener: NginxDirective) -> None:
         if opener.name == "upstream":
             servers = {one.value for one in scope.own("server")}
             self.upstreams.setdefault(opener.value, set()).update(servers)
@@ -105,15 +128,15 @@ class _Places:
                         self.users.setdefault(arg, []).append(path_of(opener))
 
     def engines(self, target: str) -> tuple[str, ...]:
-        """One of the upstreams behind a target that streams by its looks; none if none does."""
-        # Remembered, because thousands of routes may lead through one large map.
+        """Return an upstream of a target that looks like an engine, or nothing."""
+        # Cached, because thousands of routes may use one large map.
         if target not in self._engines:
             likely = (one for one in sorted(self._behind(target)) if _looks_like_engine(one))
             self._engines[target] = tuple(islice(likely, 1))
         return self._engines[target]
 
     def _behind(self, target: str) -> set[str]:
-        """The target, what its variables may be, and the servers of upstream blocks so named."""
+        """Return the target, the values of its variables, and the servers of its upstreams."""
         known, fresh = {target}, {target}
         for _ in range(_MAX_HOPS):
             new: set[str] = set()
@@ -125,21 +148,21 @@ class _Places:
             known |= new
         return known
 
-    def most_named(self, parent: Scope, hint: str) -> int:
-        """How much of a hinted path the locations of a level name, at most."""
-        if (parent, hint) not in self._named:
-            named = (_named(_literal(path_of(one)), hint) for one in parent.own("location"))
-            self._named[parent, hint] = max(named, default=0)
-        return self._named[parent, hint]
+    def longest_prefix(self, parent: NginxScope, hint: str) -> int:
+        """Return how much of a hinted path the longest location prefix of a level covers."""
+        if (parent, hint) not in self._covered:
+            named = (_covered(_literal(path_of(one)), hint) for one in parent.own("location"))
+            self._covered[parent, hint] = max(named, default=0)
+        return self._covered[parent, hint]
 
-    def paths(self, location: Directive) -> list[str]:
-        """The path of a location; of a named one also those of the locations that use it."""
+    def paths(self, location: NginxDirective) -> list[str]:
+        """Return the path of a location, and of the locations that use it if it is named."""
         path = path_of(location)
         return [path, *self.users.get(path, [])]
 
 
-def path_of(location: Directive) -> str:
-    """The prefix or pattern of a location."""
+def path_of(location: NginxDirective) -> str:
+    """Return the prefix or pattern of a location."""
     return location.args[-1] if location.args else "/"
 
 
@@ -147,19 +170,21 @@ def _host(target: str) -> str:
     return target.partition("://")[2].partition("/")[0] if "://" in target else target
 
 
-def _judge(
-    scope: Scope, passes: tuple[Directive, ...], places: _Places, hints: RouteHints
+def _likelihood(
+    scope: NginxScope, passes: tuple[NginxDirective, ...], targets: _Targets, hints: RouteHints
 ) -> StreamLikelihood:
     assert scope.opener is not None
-    paths = places.paths(scope.opener)
+    paths = targets.paths(scope.opener)
     if hints.paths:
         paths = [_literal(path) for path in paths]
-        wanted = [hint for hint in hints.paths if not _is_taken(hint, paths[0], scope, places)]
+        wanted = [
+            hint for hint in hints.paths if not _goes_to_sibling(hint, paths[0], scope, targets)
+        ]
         streams = (
             classify_route(path, (), RouteHints((hint,))) for path in paths for hint in wanted
         )
         return max(streams, default=StreamLikelihood.NO)
-    upstreams = [found for one in passes for found in places.engines(one.value)]
+    upstreams = [found for one in passes for found in targets.engines(one.value)]
     return max(classify_route(path, upstreams, hints) for path in paths)
 
 
@@ -167,20 +192,20 @@ def _looks_like_engine(upstream: str) -> bool:
     return classify_route("/", [upstream], RouteHints()) is not StreamLikelihood.NO
 
 
-def _is_taken(hint: str, path: str, scope: Scope, places: _Places) -> bool:
-    """Whether requests under ``hint`` go to a sibling that names more of it than ``path`` does."""
-    own = _named(path, hint)
-    assert scope.parent is not None  # the file is no location
-    return 0 < own < places.most_named(scope.parent, hint)
+def _goes_to_sibling(hint: str, path: str, scope: NginxScope, targets: _Targets) -> bool:
+    """Return whether requests under ``hint`` go to a sibling with a longer prefix of it."""
+    own = _covered(path, hint)
+    assert scope.parent is not None  # only the file has no parent, and it is not a location
+    return 0 < own < targets.longest_prefix(scope.parent, hint)
 
 
-def _named(path: str, hint: str) -> int:
-    """How much of a hinted path a prefix names."""
+def _covered(path: str, hint: str) -> int:
+    """Return how many characters of a hinted path a prefix covers; 0 if it is not a prefix."""
     bare = path.rstrip("/") + "/"
     return len(bare) if (hint.rstrip("*/") + "/").startswith(bare) else 0
 
 
 def _literal(path: str) -> str:
-    """What a regular expression says of the path before its first choice; a prefix as it is."""
+    """Return the literal start of an anchored regular expression; a prefix unchanged."""
     found = _LITERAL.match(path) if path.startswith("^") else None
     return found[1] if found else path

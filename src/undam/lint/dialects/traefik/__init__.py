@@ -1,5 +1,4 @@
-"""Traefik's static and dynamic files, in YAML or TOML: buffering and compressing middlewares, and
-the limits of entry points and transports."""
+"""Traefik configuration in YAML or TOML: middlewares, and limits of entry points and transports."""
 
 from __future__ import annotations
 
@@ -8,15 +7,10 @@ import re
 from undam.errors import ConfigSyntaxError
 from undam.lint.diagnostics import Diagnostic, unique_diagnostics
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult
-from undam.lint.dialects.traefik.catalogue import RULES
-from undam.lint.dialects.traefik.model import Model, streaming_routers
 from undam.lint.dialects.traefik.render import render
-from undam.lint.dialects.traefik.rules import (
-    find_middlewares,
-    find_services,
-    find_static,
-    unread_middlewares,
-)
+from undam.lint.dialects.traefik.routes import TraefikConfig
+from undam.lint.dialects.traefik.rules import RULES, find
+from undam.lint.dialects.traefik.rules.limits import find_static
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.toml_reader import read_toml
@@ -33,12 +27,12 @@ _TOML = re.compile(
     r"^[ \t]*\[{1,2}[ \t]*(?:entrypoints|http[ \t]*\.[ \t]*(?:routers|services|middlewares))\b",
     re.MULTILINE | re.IGNORECASE,
 )
-# Dynamic files may be templates of Go, which are no YAML or TOML before they are filled.
+# Dynamic files may be Go templates, which are not YAML or TOML before they are rendered.
 _TEMPLATE = re.compile(r"\{\{-?\s")
 
 
 def recognises(path: str, text: str) -> bool:
-    """A YAML file with entry points or HTTP routers, a TOML file with their tables."""
+    """Return whether a YAML or TOML file has entry points or HTTP routers."""
     name = path.lower()
     if name.endswith((".yaml", ".yml")):
         return bool(_YAML.search(text))
@@ -48,7 +42,11 @@ def recognises(path: str, text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
-    """Every mistake on the routers that stream. Raises ConfigSyntaxError."""
+    """Find the problems of the streaming routers.
+
+    Raises:
+        ConfigSyntaxError: the text is neither YAML nor TOML nor a template.
+    """
     try:
         root, unread = _read(source)
     except ConfigSyntaxError:
@@ -57,18 +55,18 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
             raise
         line, _ = source.position(template.start())
         return LintResult(
-            (), (UnreadPart(source.path, line, "a template, which is read when filled"),)
+            (), (UnreadPart(source.path, line, "a template, which can be read only when rendered"),)
         )
     if root is None:
         return LintResult((), tuple(unread))
     diagnostics: list[Diagnostic] = []
-    model = Model(root)
-    routers = list(streaming_routers(model, settings.hints))
+    config = TraefikConfig(root)
+    routers = list(config.streaming_routers(settings.hints))
     for router in routers:
-        diagnostics += find_middlewares(model, router, source)
-        diagnostics += find_services(model, router, source)
-        unread += unread_middlewares(model, router, source)
-    diagnostics += find_static(model, routers, source, told=bool(settings.stream_paths))
+        diagnostics += find(config, router, source)
+        unread += config.unread_middlewares(router, source)
+    has_hints = bool(settings.stream_paths)
+    diagnostics += find_static(config, routers, source, has_hints=has_hints)
     return LintResult(unique_diagnostics(diagnostics), tuple(dict.fromkeys(unread)))
 
 

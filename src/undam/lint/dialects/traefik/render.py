@@ -1,4 +1,4 @@
-"""A Traefik configuration that streams, static and dynamic in one file."""
+"""Rendering of a Traefik configuration that streams, static and dynamic in one file."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from undam.lint.dialect import RenderRequest
 
 
 def render(request: RenderRequest) -> str:
-    """One router, whose requests under the path go to the origin; others get 404.
+    """Return a configuration with one router that proxies the path and returns 404 otherwise.
 
-    Traefik has no limit on silence, so ``idle_s`` needs no line.
+    Traefik has no limit on silence, so ``idle_s`` has no effect.
     """
     return f"""\
-# Traefik before a server that streams. Save it as traefik.yaml and start it in the same folder:
+# Traefik in front of a streaming server. Save as traefik.yaml and start in the same folder:
 #   traefik --configFile=traefik.yaml
-# Its static part ends at "providers", which names this file again for the dynamic part.
+# "providers" names this file again, because the dynamic part below is in the same file.
 global:
   checkNewVersion: false
   sendAnonymousUsage: false
@@ -24,7 +24,7 @@ entryPoints:
     address: {_quoted(request.listen)}
     transport:
       respondingTimeouts:
-        # It would end each response at this age. Silence is not limited.
+        # A limit would cut each response at that age. Silence is not limited.
         writeTimeout: 0s
 providers:
   file:
@@ -36,7 +36,7 @@ http:
       rule: {_quoted(f"PathPrefix(`{request.path}`)")}
       entryPoints: [edge]
       service: origin
-      # No "buffering" here: it would hold each response until its end.
+      # Do not add "buffering": it holds each response until its end.
   services:
     origin:
       loadBalancer:

@@ -1,22 +1,15 @@
-"""Traffic Server's records, remap and compress files: a compressor that is not flushed, limits."""
+"""Traffic Server: records, remap and compress files, with unflushed compression and limits."""
 
 from __future__ import annotations
 
 import re
 
-from undam.lint.diagnostics import Diagnostic, unique_diagnostics
+from undam.lint.diagnostics import unique_diagnostics
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult
-from undam.lint.dialects.trafficserver.catalogue import RULES
-from undam.lint.dialects.trafficserver.compress import find_unflushed
-from undam.lint.dialects.trafficserver.limits import (
-    any_map_streams,
-    find_default,
-    find_limits,
-    records,
-    streaming_parameters,
-    yaml_records,
-)
+from undam.lint.dialects.trafficserver.parser import read_records, read_yaml_records
 from undam.lint.dialects.trafficserver.render import render
+from undam.lint.dialects.trafficserver.routes import has_streaming_route, streaming_parameters
+from undam.lint.dialects.trafficserver.rules import RULES, compression, limits
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source
 from undam.textfiles.yaml_reader import read_yaml
@@ -35,7 +28,7 @@ _REMAP = re.compile(r"^[ \t]*(?:regex_)?map[ \t]+\S+[ \t]+https?://\S", re.MULTI
 
 
 def recognises(path: str, text: str) -> bool:
-    """records.config or records.yaml, remap.config or compress.config, by name or content."""
+    """Return whether a file is a records, remap or compress file, by its name or content."""
     name = path.replace("\\", "/").rpartition("/")[2].lower()
     if name in {"records.config", "records.yaml", "remap.config", "compress.config"}:
         return True
@@ -49,44 +42,47 @@ def _is_yaml(text: str) -> bool:
 
 
 def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:
-    """Every mistake, by the kind of the file. Raises ConfigSyntaxError."""
-    told, heartbeat_s = bool(settings.stream_paths), settings.heartbeat_s
+    """Find the problems of the streaming routes. The content decides which kind of file it is.
+
+    Raises:
+        ConfigSyntaxError: the text of records.yaml is not YAML.
+    """
+    heartbeat_s = settings.heartbeat_s
     if _RECORDS.search(source.text):
         return _lint_records(source, settings, open_include)
     if _COMPRESS.search(source.text):
-        return LintResult(unique_diagnostics(find_unflushed(source, told=told)))
+        has_hints = bool(settings.stream_paths)
+        return LintResult(unique_diagnostics(compression.find(source, has_hints=has_hints)))
     if _REMAP.search(source.text):
-        own = list(streaming_parameters(source, settings.hints))
-        return LintResult(unique_diagnostics(find_limits(source, own, heartbeat_s, sure=True)))
+        records = streaming_parameters(source, settings.hints)
+        found = limits.find(source, records, heartbeat_s, streams=True)
+        return LintResult(unique_diagnostics(found))
     if _is_yaml(source.text):
-        documents = read_yaml(source)
-        found = yaml_records(documents.roots)
-        sure = _something_streams(settings, open_include)
-        if sure is False:
-            return LintResult((), documents.unread)
-        diagnostics = find_limits(source, found, heartbeat_s, sure=bool(sure))
-        return LintResult(unique_diagnostics(diagnostics), documents.unread)
+        return _lint_yaml_records(source, settings, open_include)
     return LintResult()
 
 
 def _lint_records(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:
-    sure = _something_streams(settings, open_include)
-    if sure is False:
+    streams = has_streaming_route(settings, open_include)
+    if streams is False:
         return LintResult()
-    found = records(source)
-    diagnostics: list[Diagnostic] = []
-    diagnostics += find_limits(source, found, settings.heartbeat_s, sure=bool(sure))
-    if sure:
-        diagnostics += find_default(source, found, settings.heartbeat_s)
-    return LintResult(unique_diagnostics(diagnostics))
+    records = read_records(source)
+    found = list(limits.find(source, records, settings.heartbeat_s, streams=bool(streams)))
+    if streams:
+        found += limits.find_default(source, records, settings.heartbeat_s)
+    return LintResult(unique_diagnostics(found))
 
 
-def _something_streams(settings: Settings, open_include: IncludeOpener) -> bool | None:
-    """Whether a map streams; ``None`` where no remap.config says so or denies it."""
-    if settings.stream_paths:
-        return True
-    maps = open_include("remap.config")
-    return any(any_map_streams(one, settings.hints) for one in maps) if maps else None
+def _lint_yaml_records(
+    source: Source, settings: Settings, open_include: IncludeOpener
+) -> LintResult:
+    documents = read_yaml(source)
+    streams = has_streaming_route(settings, open_include)
+    if streams is False:
+        return LintResult((), documents.unread)
+    records = read_yaml_records(documents.roots)
+    found = limits.find(source, records, settings.heartbeat_s, streams=bool(streams))
+    return LintResult(unique_diagnostics(found), documents.unread)
 
 
 DIALECT = Dialect(

@@ -1,27 +1,32 @@
-"""The rules of nginx; each file holds those of one kind, and what finds them."""
+"""The rules of nginx, one module per topic with the functions that find them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from undam.lint.diagnostics import ConfigRule, Diagnostic
-from undam.lint.dialects.nginx.routes import Route
-from undam.lint.dialects.nginx.rules import filters, holds, limits, lookalikes, protocol
+from undam.lint.dialects.nginx.routes import NginxRoute
+from undam.lint.dialects.nginx.rules import (
+    buffering,
+    ineffective,
+    limits,
+    protocol,
+    sub_filter,
+)
 from undam.lint.settings import Settings
 
 RULES: tuple[ConfigRule, ...] = (
-    *holds.RULES,
-    *filters.RULES,
+    *sorted((*buffering.RULES, *sub_filter.RULES), key=lambda rule: rule.code),
     *protocol.RULES,
-    *lookalikes.RULES,
+    *ineffective.RULES,
     *limits.RULES,
 )
 
-FINDERS: tuple[Callable[[Route, Settings], Iterator[Diagnostic]], ...] = (
-    holds.find,
-    filters.find,
-    protocol.find,
-    lookalikes.find,
-    limits.find,
-)
-"""Each says what is wrong with a route that streams."""
+
+def find(route: NginxRoute, settings: Settings) -> Iterator[Diagnostic]:
+    """Find all problems of a streaming route."""
+    yield from buffering.find(route)
+    yield from sub_filter.find(route)
+    yield from protocol.find(route)
+    yield from ineffective.find(route)
+    yield from limits.find(route, settings.heartbeat_s)

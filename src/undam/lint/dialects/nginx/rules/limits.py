@@ -1,4 +1,4 @@
-"""NGX401-NGX402: limits that end a stream which is only slow."""
+"""NGX401-NGX402: timeouts that cut a slow stream."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import re
 from collections.abc import Iterator
 
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety
-from undam.lint.dialects.nginx.marks import told
-from undam.lint.dialects.nginx.routes import Route
-from undam.lint.settings import Settings
+from undam.lint.dialects.nginx.routes import NginxRoute
 from undam.rules import Severity
 
 READ_TIMEOUT = ConfigRule(
@@ -17,26 +15,30 @@ READ_TIMEOUT = ConfigRule(
     severity=Severity.WARNING,
     message=(
         "{directive} is {limit} s: a silence of that length ends the stream, "
-        "and heartbeats come each {heartbeat} s"
+        "and the heartbeat interval is {heartbeat} s"
     ),
     safety=Safety.SAFE,
     what="nginx ends a response when the upstream has sent nothing for this long.",
     why="""
-        A long prefill or a tool call is silent for a minute and more. With buffering over HTTP/1.0
-        the cut also throws away the tokens that were already received.
+        During a long prefill or a tool call, nothing is sent for a minute or more. With buffering
+        over HTTP/1.0, the cut also discards the tokens that nginx had already received.
     """,
     detection="""
-        The limit in force on a route that streams, 60 s by default, is not above twice the
-        heartbeat interval (setting `heartbeat`, 15 s by default): one late heartbeat is then fatal.
+        The limit in force on a streaming route, 60 s by default, is at most twice the heartbeat
+        interval (setting `heartbeat`, 15 s by default). One late heartbeat is then enough to cut
+        the stream.
     """,
     measured="""
-        nginx 1.22.1: a silent stream was cut after 60.06 s; a comment each second kept it alive.
+        nginx 1.22.1 cut a silent stream after 60.06 s; a comment every second kept it open.
     """,
     fix="""
-        Safe, in the location that streams:
+        Raise the limit in the location that streams.
+
             proxy_read_timeout 3600s;
-        An origin that dies closes its connection and is noticed at once; one whose machine vanishes
-        is noticed after this limit. Heartbeats from the origin let the limit be short.
+
+        An origin that dies closes its connection, which is detected at once; an origin whose host
+        disappears is detected after this limit. With heartbeats from the origin, the limit can stay
+        short.
     """,
     source=(
         "measured on loopback with nginx 1.22.1; nginx.org, ngx_http_proxy_module, "
@@ -47,24 +49,24 @@ SEND_TIMEOUT = ConfigRule(
     code="NGX402",
     slug="short-send-timeout",
     severity=Severity.INFO,
-    message="send_timeout {limit} s: a reader that stalls for so long loses its stream",
+    message="send_timeout {limit} s: a reader that stalls for this long loses its stream",
     safety=Safety.UNSAFE,
     what="""
-        nginx drops a client that takes nothing for this long while something waits to be sent.
+        nginx disconnects a client that has read nothing for this long while data is waiting to be
+        sent.
     """,
     why="""
-        A phone that changes its network, or a page that is busy, takes nothing for some seconds,
-        and then finds its answer broken off. Heartbeats do not help; they wait as well.
+        A phone that changes its network, or a busy page, may not read for some seconds, and then
+        finds its answer truncated. Heartbeats do not help, because they wait as well.
     """,
-    detection="""
-        Send_timeout is set to 10 s or less on a route that streams; the default is 60 s.
-    """,
+    detection="send_timeout is set to 10 s or less on a streaming route; the default is 60 s.",
     measured="""
-        nginx 1.22.1 with `send_timeout 2s`: a reader that paused for 4 s in a long stream got a
-        truncated one; with 60 s the whole.
+        nginx 1.22.1 with `send_timeout 2s`: a reader that paused for 4 s in a long stream received
+        a truncated one; with 60 s it received the whole stream.
     """,
     fix="""
-        Unsafe, since the limit also guards against clients that never read:
+        Raise the limit. It also protects against clients that never read.
+
             send_timeout 60s;
     """,
     source="measured on loopback with nginx 1.22.1; nginx.org, ngx_http_core_module, send_timeout",
@@ -80,25 +82,25 @@ _UNIT_S = {
 }  # fmt: skip
 
 
-def find(route: Route, settings: Settings) -> Iterator[Diagnostic]:
-    """At most one of each."""
+def find(route: NginxRoute, heartbeat_s: float) -> Iterator[Diagnostic]:
+    """Find limits that are too short, at most one of each kind."""
     directive = f"{route.protocol}_read_timeout"
-    limit = _seconds(route.scope.value(directive, "60s"))
-    if limit is not None and limit <= 2 * settings.heartbeat_s:
-        yield told(
+    limit = seconds_of(route.scope.value(directive, "60s"))
+    if limit is not None and limit <= 2 * heartbeat_s:
+        yield route.set_value(directive, "3600s").diagnostic(
             READ_TIMEOUT,
-            route.set_value(directive, "3600s"),
             directive=directive,
             limit=f"{limit:g}",
-            heartbeat=f"{settings.heartbeat_s:g}",
+            heartbeat=f"{heartbeat_s:g}",
         )
-    sending = _seconds(route.scope.value("send_timeout", "60s"))
-    if sending is not None and sending <= _SHORT_SEND_S:
-        yield told(SEND_TIMEOUT, route.set_value("send_timeout", "60s"), limit=f"{sending:g}")
+    send_limit = seconds_of(route.scope.value("send_timeout", "60s"))
+    if send_limit is not None and send_limit <= _SHORT_SEND_S:
+        placement = route.set_value("send_timeout", "60s")
+        yield placement.diagnostic(SEND_TIMEOUT, limit=f"{send_limit:g}")
 
 
-def _seconds(value: str) -> float | None:
-    """A time as nginx writes it (`60`, `1m30s`, `1h 30m`); ``None`` for anything else."""
+def seconds_of(value: str) -> float | None:
+    """Parse a time of nginx (`60`, `1m30s`, `1h 30m`); ``None`` if it is invalid."""
     at, total = 0, 0.0
     while at < len(value):
         part = _TIME.match(value, at)

@@ -1,13 +1,11 @@
-"""NGX110-NGX112: how nginx speaks to its neighbours."""
+"""NGX110-NGX112: how nginx communicates with its upstream and with hops further out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety
-from undam.lint.dialects.nginx.marks import told
-from undam.lint.dialects.nginx.routes import Route
-from undam.lint.settings import Settings
+from undam.lint.dialects.nginx.routes import NginxRoute, Placement
 from undam.rules import Severity
 
 HTTP_10 = ConfigRule(
@@ -15,46 +13,56 @@ HTTP_10 = ConfigRule(
     slug="old-http-upstream",
     severity=Severity.WARNING,
     message=(
-        "proxy_http_version 1.0: when the origin dies in mid-stream, the client sees a clean end"
+        "proxy_http_version 1.0: when the origin crashes in mid-stream, the client receives "
+        "a clean end"
     ),
     safety=Safety.UNSAFE,
-    what="This line asks for HTTP/1.0 to the upstream. Such a body ends with its connection.",
+    what="""
+        The line selects HTTP/1.0 to the upstream, in which a body ends when the connection is
+        closed.
+    """,
     why="""
-        nginx cannot tell an end from a crash of the origin, and ends its own response properly: a
-        truncated answer looks complete. Each request also costs a new connection.
+        nginx cannot distinguish the end of a response from a crash of the origin, and ends its own
+        response properly. A truncated answer looks complete. Each request also needs a new
+        connection.
     """,
     detection="""
-        `proxy_http_version 1.0` stands in force on a route that streams. (It is also the default
-        before 1.29.7, of which this rule is silent.)
+        `proxy_http_version 1.0` is in force on a streaming route. It is also the default before
+        1.29.7, which this rule does not report.
     """,
     measured="""
-        nginx 1.22.1, an origin that drops the connection in mid-stream: over 1.0 the client sees a
-        clean end, over 1.1 a truncated chunked body, which every HTTP client reports.
+        nginx 1.22.1 with an origin that drops the connection in mid-stream: over 1.0 the client
+        receives a clean end; over 1.1, a truncated chunked body, which every HTTP client reports as
+        an error.
     """,
     fix="""
-        Unsafe, since the protocol changes for everything in the location; test it there:
+        Use HTTP/1.1. The protocol changes for everything in the location, so test it there.
+
             proxy_http_version 1.1;
     """,
-    source="measured on loopback with nginx 1.22.1; RFC 9112, 8; nginx.org, ngx_http_proxy_module",
+    source=(
+        "measured on loopback with nginx 1.22.1; RFC 9112, 8; nginx.org, ngx_http_proxy_module"
+    ),
 )
 CLIENT_ABORT = ConfigRule(
     code="NGX111",
     slug="client-abort-ignored",
     severity=Severity.WARNING,
-    message="{directive} is on: the origin goes on generating for readers who have left",
+    message="{directive} is on: the origin continues to generate after the client disconnected",
     safety=Safety.UNSAFE,
     what="""
-        When a client closes its connection nginx closes the one to the upstream, too; with this
-        line it does not.
+        When a client closes its connection, nginx normally closes the one to the upstream as well.
+        With this line it does not.
     """,
-    why="Nobody reads what the model still generates, and it takes the place of others.",
-    detection="The directive is on, on a route that streams.",
+    why="The model generates tokens that nobody reads, and uses capacity that others need.",
+    detection="The directive is on, on a streaming route.",
     measured="""
-        nginx 1.22.1: without the line the origin sees the client leave within 2 ms, also in
-        silence; with it, not before its answer is over.
+        nginx 1.22.1: without the line, the origin detects the disconnect within 2 ms, also during
+        silence; with it, not before its response has ended.
     """,
     fix="""
-        Unsafe, since whoever stores answers for a later resume may want them whole:
+        Turn it off. Applications that store answers for a later resume may need it on.
+
             proxy_ignore_client_abort off;
     """,
     source="measured on loopback with nginx 1.22.1; nginx.org, ngx_http_proxy_module",
@@ -63,20 +71,22 @@ ACCEL_HIDDEN = ConfigRule(
     code="NGX112",
     slug="x-accel-buffering-hidden",
     severity=Severity.INFO,
-    message="proxy_hide_header X-Accel-Buffering keeps the header from the next nginx further out",
+    message="proxy_hide_header X-Accel-Buffering hides the header from an nginx further out",
     safety=Safety.SAFE,
-    what="nginx takes X-Accel-Buffering off the response anyway; this line says so once more.",
+    what="nginx removes X-Accel-Buffering from the response anyway; this line repeats the default.",
     why="""
-        Alone, not at all. With a second nginx further out, that one never learns that it must not
-        buffer, and the origin's header seems not to work.
+        With a single nginx there is no effect. A second nginx further out does not receive the
+        header and so buffers, and the origin's header seems not to work.
     """,
-    detection="proxy_hide_header names X-Accel-Buffering on a route that streams.",
+    detection="proxy_hide_header names X-Accel-Buffering on a streaming route.",
     measured="""
-        Two nginx 1.22.1, an origin that sends the header: the inner eats it, the outer holds the
-        first event for 1626 ms; with the fix and buffering off at the inner one, 0.1 ms.
+        Two nginx 1.22.1 and an origin that sends the header: the inner one removes it, and the
+        outer one holds the first event for 1626 ms. With the fix, and buffering off at the inner
+        one, 0.1 ms.
     """,
     fix="""
-        Safe, in the place of the line: it only hands the header on.
+        Pass the header on instead.
+
             proxy_pass_header X-Accel-Buffering;
     """,
     source=(
@@ -90,21 +100,21 @@ RULES = (HTTP_10, CLIENT_ABORT, ACCEL_HIDDEN)
 _ACCEL = "x-accel-buffering"
 
 
-def find(route: Route, _settings: Settings) -> Iterator[Diagnostic]:
-    """All three go together."""
+def find(route: NginxRoute) -> Iterator[Diagnostic]:
+    """Find protocol settings that harm streams. Several can apply to one route."""
     scope = route.scope
     abort = f"{route.protocol}_ignore_client_abort"
     if scope.is_on(abort, default=False):
-        yield told(CLIENT_ABORT, route.set_value(abort, "off"), directive=abort)
+        yield route.set_value(abort, "off").diagnostic(CLIENT_ABORT, directive=abort)
     if route.protocol != "proxy":
         return
     if scope.value("proxy_http_version", "") == "1.0":
-        yield told(HTTP_10, route.set_value("proxy_http_version", "1.1"))
+        yield route.set_value("proxy_http_version", "1.1").diagnostic(HTTP_10)
     for one in scope.own("proxy_hide_header"):
         if one.value.lower() == _ACCEL:
             outside = scope.parent.in_force("proxy_pass_header") if scope.parent else []
-            can_change = scope.can_lose(one) and (
+            can_change = scope.can_remove(one) and (
                 not outside or bool(scope.own("proxy_pass_header"))
             )
             passed = one.replace("proxy_pass_header X-Accel-Buffering;")
-            yield told(ACCEL_HIDDEN, (one, passed if can_change else None))
+            yield Placement(one, passed if can_change else None).diagnostic(ACCEL_HIDDEN)

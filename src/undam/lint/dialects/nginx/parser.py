@@ -1,39 +1,40 @@
-"""Directives and their blocks, each with its place. Reading needs no recursion and is linear."""
+"""Parser of nginx.conf: directives and their blocks, in linear time and without recursion."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from undam.lint.dialects.nginx.lexer import Kind, Token, tokens
+from undam.lint.dialects.nginx.lexer import CLOSE, LUA, OPEN, WORD, tokens
 from undam.textfiles.edits import Edit
 from undam.textfiles.source import Source
+from undam.textfiles.tokens import Token
 
-# nginx itself has no limit; real files stay below ten, and what walks the tree calls itself.
+# nginx itself has no limit. Real files stay below ten; the limit protects recursive walks.
 MAX_DEPTH = 64
 
-# What may follow a directive that ends its line. Matched in place, as a line can be a whole file.
+# What may follow a directive at the end of its line.
 _SPACE_AND_END = re.compile(r"[ \t]*(\r?\n)?")
 _COMMENT_AND_END = re.compile(r"[ \t]*(?:#[^\r\n]*)?(\r?\n)")
 
 
 @dataclass(frozen=True, eq=False)
-class Directive:
+class NginxDirective:
     """A directive.
 
     Args:
-        words: its name and arguments.
-        end: behind its `;` or `}`.
-        opened: behind its `{`; as ``end`` where it has none.
-        block: what stands between its braces; ``None`` where it has none.
-        is_lua: the block is Lua, which is not read.
+        words: name and arguments.
+        end: offset after its `;` or `}`.
+        opened: offset after its `{`; equal to ``end`` if it has no block.
+        block: the directives between its braces; ``None`` if it has no block.
+        is_lua: the block is Lua, which is not parsed.
     """
 
     source: Source
     words: tuple[Token, ...]
     end: int
     opened: int
-    block: tuple[Directive, ...] | None = None
+    block: tuple[NginxDirective, ...] | None = None
     is_lua: bool = False
 
     @property
@@ -46,40 +47,46 @@ class Directive:
 
     @property
     def value(self) -> str:
-        """The first argument, or nothing."""
+        """The first argument; empty if there is none."""
         return self.words[1].text if len(self.words) > 1 else ""
 
     @property
     def start(self) -> int:
         return self.words[0].start
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """The span of the words that are on the first line."""
+        written = self.source.text[self.start : self.words[-1].end]
+        return self.start, self.start + len(written.partition("\n")[0].rstrip())
+
     def replace_value(self, text: str) -> Edit:
-        """Put ``text`` in the place of all arguments."""
+        """Replace all arguments with ``text``."""
         return Edit(self.words[1].start, self.words[-1].end, text)
 
     def replace(self, text: str) -> Edit:
-        """Put another directive in the place of this one."""
+        """Replace this directive with another one."""
         return Edit(self.start, self.end, text)
 
     def remove(self) -> Edit:
-        """Take it away, with its line where nothing else stands on it."""
+        """Remove this directive, and its line if nothing else is on it."""
         text = self.source.text
         before = self._space_before()
         if not self._begins_line():
             return Edit(before, self.end, "")
         rest = _SPACE_AND_END.match(text, self.end)
-        assert rest is not None  # it matches nothing, too
+        assert rest is not None  # it matches the empty text, too
         is_alone = bool(rest[1]) or rest.end() == len(text)
         return Edit(before if is_alone else self.start, rest.end(), "")
 
     def insert_after(self, text: str) -> Edit:
-        """Another directive behind this one: on a line of its own where this one has one."""
+        """Insert a directive after this one, on a line of its own if this one begins a line."""
         if not self._begins_line():
             return Edit(self.end, self.end, f" {text}")
         return self._insert(self.end, self.source.indent_at(self.start), text)
 
     def insert_inside(self, text: str) -> Edit:
-        """Another directive as the first of this block."""
+        """Insert a directive at the beginning of this block."""
         indent = self.source.indent_at(self.start)
         inside = [self.source.indent_at(one.start) for one in self.block or ()]
         deeper = next((one for one in inside if len(one) > len(indent)), indent + "    ")
@@ -92,7 +99,7 @@ class Directive:
         return Edit(rest.end(), rest.end(), indent + text + rest[1])
 
     def _space_before(self) -> int:
-        """Where the white space before it begins, on its line."""
+        """Return the offset where the white space before the directive begins, on its line."""
         text, at = self.source.text, self.start
         while at > 0 and text[at - 1] in " \t":
             at -= 1
@@ -104,50 +111,53 @@ class Directive:
 
 
 @dataclass(slots=True)
-class _Open:
-    """A block that is being read; the outermost has no words."""
+class _OpenBlock:
+    """A block that is not closed yet; the outermost one, the file, has no words."""
 
     words: tuple[Token, ...]
     opened: int
-    inside: list[Directive]
+    inside: list[NginxDirective]
 
 
-def read_tree(source: Source) -> tuple[Directive, ...]:
-    """The directives of a file.
+def read_tree(source: Source) -> tuple[NginxDirective, ...]:
+    """Parse the directives of a file.
 
     Raises:
-        ConfigSyntaxError: what nginx would not read either, or more than 64 blocks deep.
+        ConfigSyntaxError: nginx would reject the text, too, or blocks are nested more than
+            MAX_DEPTH levels deep.
     """
-    blocks = [_Open((), 0, [])]
+    blocks = [_OpenBlock((), 0, [])]
     words: list[Token] = []
     for token in tokens(source):
-        if token.kind is Kind.WORD:
+        if token.kind == WORD:
             words.append(token)
-        elif token.kind is Kind.CLOSE:
+        elif token.kind == CLOSE:
             if words:
-                raise source.error(f"no ; between {words[-1].text!r} and }}", token.start)
+                raise source.error(f"there is no ; between {words[-1].text!r} and }}", token.start)
             if len(blocks) == 1:
-                raise source.error("a } that closes nothing", token.start)
+                raise source.error("this } has no matching {", token.start)
             closed = blocks.pop()
             blocks[-1].inside.append(
-                Directive(source, closed.words, token.end, closed.opened, tuple(closed.inside))
+                NginxDirective(source, closed.words, token.end, closed.opened, tuple(closed.inside))
             )
         elif not words:
-            raise source.error(f"no directive before {token.text[:1]!r}", token.start)
-        elif token.kind is Kind.OPEN:
+            raise source.error(f"there is no directive before {token.text[:1]!r}", token.start)
+        elif token.kind == OPEN:
             if len(blocks) > MAX_DEPTH:
-                raise source.error(f"blocks are more than {MAX_DEPTH} deep", token.start)
-            blocks.append(_Open(tuple(words), token.end, []))
+                raise source.error(
+                    f"blocks are nested more than {MAX_DEPTH} levels deep", token.start
+                )
+            blocks.append(_OpenBlock(tuple(words), token.end, []))
             words = []
         else:
-            is_lua = token.kind is Kind.LUA
+            is_lua = token.kind == LUA
             block = () if is_lua else None
             blocks[-1].inside.append(
-                Directive(source, tuple(words), token.end, token.end, block, is_lua=is_lua)
+                NginxDirective(source, tuple(words), token.end, token.end, block, is_lua=is_lua)
             )
             words = []
     if words:
         raise source.error(f"neither ; nor {{ follows {words[-1].text!r}", words[-1].start)
     if len(blocks) > 1:
-        raise source.error("a block that is not closed", blocks[-1].words[0].start)
+        raise source.error("this block is not closed", blocks[-1].words[0].start)
     return tuple(blocks[0].inside)

@@ -1,0 +1,204 @@
+"""Connection managers of an Envoy configuration, with their filters and streaming routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.envoy.parser import camel, field, type_of
+from undam.lint.routes import PathMatch, RouteHints, StreamLikelihood, classify_pattern
+from undam.textfiles.edits import Edit
+from undam.textfiles.source import Source
+from undam.textfiles.tree import Entry, Node, items_of, walk
+from undam.textfiles.tree_edit import Value, insert_entry
+
+_MANAGER = ".HttpConnectionManager"
+_ROUTES = "envoy.config.route.v3.RouteConfiguration"
+_CLUSTER_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+# Real chains have fewer filters; each of them is compared with each route.
+_MAX_FILTERS = 50
+_DISABLED: Value = {
+    "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
+    "disabled": True,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HttpFilter:
+    """An HTTP filter of a connection manager."""
+
+    name: Entry
+    config: Node
+    kind: str
+
+    def is_a(self, kind: str) -> bool:
+        """Return whether the filter has this type, without the common prefix of HTTP filters."""
+        return self.kind == f"envoy.extensions.filters.http.{kind}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EnvoyRoute:
+    """A route that leads to a cluster.
+
+    Args:
+        entry: the entry of the action, ``route``.
+        around: the virtual host and the route configuration that contain the route.
+        clusters: the clusters that it may use, if the text contains them.
+    """
+
+    node: Node
+    entry: Entry
+    around: tuple[Node, ...]
+    clusters: tuple[Node, ...]
+
+    @property
+    def action(self) -> Node:
+        """The node that contains the limits."""
+        return self.entry.value
+
+    def spelled(self, name: str) -> str:
+        """Return a field name in the spelling that the routes around use."""
+        return camel(name) if any(one.entry("virtualHosts") for one in self.around) else name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConnectionManager:
+    """A connection manager with its streaming routes.
+
+    Args:
+        node: ``None`` for routes in a file of their own.
+    """
+
+    node: Node | None
+    filters: tuple[HttpFilter, ...]
+    routes: tuple[EnvoyRoute, ...]
+
+
+def find_managers(root: Node, hints: RouteHints) -> Iterator[ConnectionManager]:
+    """Yield all connection managers, and route configurations that have none."""
+    clusters = _clusters(root)
+    for node in walk(root):
+        kind = type_of(node)
+        if kind.endswith(_MANAGER):
+            table = field(node, "route_config")
+            routes = tuple(_streaming(table, clusters, hints))
+            yield ConnectionManager(node, tuple(_filters(node)), routes)
+        elif kind == _ROUTES:
+            yield ConnectionManager(None, (), tuple(_streaming(node, clusters, hints)))
+
+
+def _filters(manager: Node) -> Iterator[HttpFilter]:
+    for item in items_of(field(manager, "http_filters")):
+        name, config = item.entry("name"), field(item, "typed_config")
+        if name is not None and config is not None:
+            yield HttpFilter(name, config, type_of(config))
+
+
+def _clusters(root: Node) -> Mapping[str, Node]:
+    resources = field(root, "static_resources") or root
+    listed = [*items_of(field(resources, "clusters")), *items_of(field(resources, "resources"))]
+    return {name.text: one for one in listed if (name := one.get("name")) is not None}
+
+
+def _streaming(
+    table: Node | None, clusters: Mapping[str, Node], hints: RouteHints
+) -> Iterator[EnvoyRoute]:
+    if table is None:
+        return
+    for host in items_of(field(table, "virtual_hosts")):
+        for node in items_of(field(host, "routes")):
+            entry = node.entry("route")
+            if entry is None or entry.value.kind != "map":
+                continue
+            names = _cluster_names(entry.value)
+            used = tuple(clusters[name] for name in names if name in clusters)
+            addresses = [one for cluster in used for one in _addresses(cluster)]
+            path, match = _path(node)
+            if classify_pattern(path, match, [*names, *addresses], hints) > StreamLikelihood.NO:
+                yield EnvoyRoute(node, entry, (host, table), used)
+
+
+def _path(route: Node) -> tuple[str, PathMatch]:
+    match = route.get("match")
+    for name in ("prefix", "path", "path_separated_prefix"):
+        found = field(match, name)
+        if found is not None:
+            return found.text, PathMatch.PREFIX
+    regex = field(match, "safe_regex", "regex")
+    return (regex.text, PathMatch.REGEX) if regex else ("/", PathMatch.PREFIX)
+
+
+def _cluster_names(action: Node) -> list[str]:
+    one = action.get("cluster")
+    weighted = items_of(field(action, "weighted_clusters", "clusters"))
+    named = [one, *(item.get("name") for item in weighted)]
+    return [node.text for node in named if node is not None]
+
+
+def _addresses(cluster: Node) -> Iterator[str]:
+    """Yield ``HOST:PORT`` of the endpoints of a cluster."""
+    for group in items_of(field(cluster, "load_assignment", "endpoints")):
+        for endpoint in items_of(field(group, "lb_endpoints")):
+            address = field(endpoint, "endpoint", "address", "socket_address")
+            host, port = field(address, "address"), field(address, "port_value")
+            if host is not None and port is not None:
+                yield f"{host.text}:{port.text}"
+
+
+def cluster_options(cluster: Node) -> Node | None:
+    """Return the HTTP options of a cluster that limit streams."""
+    options = field(cluster, "typed_extension_protocol_options")
+    typed = options.get(_CLUSTER_OPTIONS) if options else None
+    return field(typed or cluster, "common_http_protocol_options")
+
+
+@dataclass(frozen=True, slots=True)
+class HoldingField:
+    """A field that makes a filter hold or compress the response.
+
+    Args:
+        how: the evidence for the message of the rule.
+    """
+
+    rule: ConfigRule
+    entry: Entry
+    how: str
+
+
+def find_holding_filters(
+    manager: ConnectionManager,
+    source: Source,
+    holding_field: Callable[[HttpFilter], HoldingField | None],
+) -> Iterator[Diagnostic]:
+    """Find filters that hold the response on a streaming route that does not disable them.
+
+    Args:
+        holding_field: returns the field that makes a filter hold, or ``None``.
+    """
+    for one in manager.filters[:_MAX_FILTERS]:
+        held = holding_field(one) if manager.routes else None
+        if held is None:
+            continue
+        routes = [route for route in manager.routes if not _has_own_setting(route, one)]
+        if not routes:
+            continue
+        edits = [edit for route in routes if (edit := _disable(source, route, one))]
+        span = held.entry.key.start, held.entry.key.end
+        is_complete = len(edits) == len(routes) and held.rule.safety is not Safety.NONE
+        yield diagnostic_at(held.rule, source, span, *(edits if is_complete else ()), how=held.how)
+
+
+def _has_own_setting(route: EnvoyRoute, one: HttpFilter) -> bool:
+    """Return whether the route, or a level around it, has its own setting for the filter."""
+    per_filter = (field(node, "typed_per_filter_config") for node in (route.node, *route.around))
+    return any(node.get(one.name.value.text) for node in per_filter if node is not None)
+
+
+def _disable(source: Source, route: EnvoyRoute, one: HttpFilter) -> Edit | None:
+    name = one.name.value.text
+    existing = field(route.node, "typed_per_filter_config")
+    if existing is not None:
+        return insert_entry(source, existing, name, _DISABLED)
+    key = route.spelled("typed_per_filter_config")
+    return insert_entry(source, route.node, key, {name: _DISABLED})

@@ -1,0 +1,25 @@
+"""The rules of Envoy, one module per topic with the functions that find them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic
+from undam.lint.dialects.envoy.routes import ConnectionManager
+from undam.lint.dialects.envoy.rules import buffering, compression, limits
+from undam.lint.settings import Settings
+from undam.textfiles.source import Source
+
+RULES: tuple[ConfigRule, ...] = (
+    *buffering.RULES,
+    *compression.RULES,
+    *limits.RULES,
+)
+
+
+def find(manager: ConnectionManager, source: Source, settings: Settings) -> Iterator[Diagnostic]:
+    """Find all problems of the streaming routes of a connection manager."""
+    yield from buffering.find(manager, source)
+    yield from compression.find(manager, source)
+    for route in manager.routes:
+        yield from limits.find(manager, route, source, settings.heartbeat_s)

@@ -1,0 +1,96 @@
+"""ENV104-ENV105: compression of event streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety
+from undam.lint.dialects.envoy.parser import field, field_entry, type_of
+from undam.lint.dialects.envoy.routes import (
+    ConnectionManager,
+    HoldingField,
+    HttpFilter,
+    find_holding_filters,
+)
+from undam.rules import Severity
+from undam.textfiles.source import Source
+
+ZSTD = ConfigRule(
+    code="ENV104",
+    slug="zstd-event-stream",
+    severity=Severity.ERROR,
+    message="{how} compresses text/event-stream and flushes only at the end",
+    safety=Safety.SAFE,
+    what="Envoy's zstd compressor keeps its output until a block is full.",
+    why="The response head arrives at once, and then nothing until the model has finished.",
+    detection="""
+        A compressor filter with the zstd library lists text/event-stream among its content types,
+        and a streaming route of the same listener has no setting of its own for the filter.
+    """,
+    measured="""
+        Envoy 1.40, 300 events 5 ms apart, with a client that accepts zstd: all of them arrived
+        together at the end. With gzip and brotli, each event arrived at once.
+    """,
+    fix="""
+        Disable compression on the streaming routes only. `Cache-Control: no-transform` from the
+        origin has the same effect, and gzip and brotli flush each event.
+
+            typed_per_filter_config:
+              envoy.filters.http.compressor:
+                "@type": type.googleapis.com/envoy.config.route.v3.FilterConfig
+                disabled: true
+    """,
+    source="measured on loopback with Envoy 1.40",
+)
+
+GZIP = ConfigRule(
+    code="ENV105",
+    slug="compressed-event-stream",
+    severity=Severity.INFO,
+    message="{how} compresses text/event-stream; it flushes each event, so nothing is held here",
+    safety=Safety.NONE,
+    what="Envoy's default list of content types excludes event streams; this list includes them.",
+    why="""
+        Nothing is held here, because gzip and brotli are flushed after each event. But the next hop
+        can no longer read the events, and small events compress badly.
+    """,
+    detection="""
+        A compressor filter with gzip or brotli lists text/event-stream among its content types, and
+        a streaming route of the same listener has no setting of its own for the filter.
+    """,
+    measured="""
+        Envoy 1.39 and 1.40, with gzip and with brotli: the first event arrived 0.3 ms late, one
+        event per read.
+    """,
+    fix="""
+        No change is needed. To leave streams uncompressed, remove the type from the list, or let
+        the origin send this header, which Envoy obeys:
+
+            Cache-Control: no-transform
+    """,
+    source="measured on loopback with Envoy 1.39 and 1.40",
+)
+
+RULES = (ZSTD, GZIP)
+
+
+def find(manager: ConnectionManager, source: Source) -> Iterator[Diagnostic]:
+    """Find compressors of event streams."""
+    return find_holding_filters(manager, source, _compressor)
+
+
+def _compressor(one: HttpFilter) -> HoldingField | None:
+    config = one.config
+    if not one.is_a("compressor.v3.Compressor"):
+        return None
+    common = field(config, "response_direction_config", "common_config")
+    enabled = field(common, "enabled", "default_value")
+    entry = field_entry(common, "content_type") or field_entry(config, "content_type")
+    if entry is None or (enabled is not None and enabled.text == "false"):
+        return None
+    if not any(item.text.lower().startswith("text/event-stream") for item in entry.value.items):
+        return None
+    library = type_of(field(config, "compressor_library", "typed_config")).rpartition(".")[2]
+    if library == "Zstd":
+        return HoldingField(ZSTD, entry, "zstd")
+    return HoldingField(GZIP, entry, library.lower() or "the compressor")

@@ -1,0 +1,141 @@
+"""Annotations, ConfigMap data and configuration snippets of ingress-nginx in a YAML tree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, diagnostic_at
+from undam.rules import Severity
+from undam.textfiles.edits import Edit
+from undam.textfiles.source import Source
+from undam.textfiles.tree import Entry, Node, items_of
+from undam.textfiles.tree_edit import replace_value
+
+PREFIX = "nginx.ingress.kubernetes.io/"
+
+_DIRECTIVE = re.compile(
+    r"(?:(?<=[\s;{\"'|>]))(?P<name>[a-z_]+)[ \t]+(?P<args>[^;{}\n#]+);[ \t]*", re.MULTILINE
+)
+# Lists of Kubernetes objects are rarely nested at all.
+_MAX_NESTED_LISTS = 8
+
+
+def at(node: Node | None, *names: str) -> Node | None:
+    """Return the value under these keys."""
+    for name in names:
+        node = node.get(name) if node else None
+    return node
+
+
+def objects_of_kind(roots: Iterable[Node], kind: str) -> Iterator[Node]:
+    """Yield the Kubernetes objects of a kind, including those in lists."""
+    level = list(roots)
+    for _ in range(_MAX_NESTED_LISTS):
+        inner: list[Node] = []
+        for one in level:
+            found = one.get("kind")
+            if found is not None and found.text == kind:
+                yield one
+            elif found is not None and found.text.endswith("List"):
+                inner += items_of(one.get("items"))
+        level = inner
+
+
+@dataclass(frozen=True, eq=False)
+class StringMap:
+    """A map of strings: the annotations of an Ingress, or the data of the ConfigMap.
+
+    Args:
+        prefix: the prefix of the keys that belong to ingress-nginx.
+    """
+
+    node: Node
+    prefix: str = ""
+
+    def entry(self, name: str) -> Entry | None:
+        """Return the entry of a key, if its value is a scalar."""
+        found = self.node.entry(self.prefix + name)
+        return found if found and found.value.kind == "scalar" else None
+
+    def value(self, name: str) -> str:
+        """Return the value of a key, stripped; empty if there is none."""
+        found = self.entry(name)
+        return found.value.text.strip() if found else ""
+
+
+def value_diagnostic(
+    rule: ConfigRule,
+    values: StringMap,
+    name: str,
+    source: Source,
+    *,
+    new: str | None,
+    severity: Severity | None = None,
+    **evidence: object,
+) -> Diagnostic:
+    """Create a diagnostic for the value of a key.
+
+    Args:
+        new: the value to replace it with; ``None`` if there is no fix.
+    """
+    entry = values.entry(name)
+    assert entry is not None
+    edit = replace_value(source, entry.value, new) if new is not None else None
+    # The rule for unquoted values adds the quotes first.
+    edits = [edit] if edit is not None and entry.value.quoted else []
+    span = entry_span(source, entry)
+    return diagnostic_at(rule, source, span, *edits, severity=severity, **evidence)
+
+
+def entry_span(source: Source, entry: Entry) -> tuple[int, int]:
+    """Return the span of a key and its value that is on the line of the key."""
+    _, end = source.line_span(entry.key.start)
+    line = source.text[entry.key.start : min(end, max(entry.value.end, entry.key.end))]
+    return entry.key.start, entry.key.start + len(line.rstrip())
+
+
+@dataclass(frozen=True)
+class SnippetDirective:
+    """A simple nginx directive in a snippet, up to its `;`."""
+
+    name: str
+    args: tuple[str, ...]
+    start: int
+    end: int
+
+    @property
+    def span(self) -> tuple[int, int]:
+        return self.start, self.end
+
+
+def snippet_directives(source: Source, entry: Entry) -> Iterator[SnippetDirective]:
+    """Yield the simple directives of a snippet, without those in comments."""
+    node = entry.value
+    for found in _DIRECTIVE.finditer(source.text, node.start, node.end):
+        first, _ = source.line_span(found.start("name"))
+        if "#" not in source.text[max(first, node.start) : found.start("name")]:
+            args = tuple(arg.strip("\"'") for arg in found["args"].split())
+            yield SnippetDirective(found["name"], args, found.start("name"), found.end("args") + 1)
+
+
+def remove_snippet_directive(
+    source: Source, entry: Entry, directive: SnippetDirective
+) -> Edit | None:
+    """Remove a directive from a snippet, or the whole annotation if it is the only one.
+
+    Returns:
+        ``None`` if other text on the same line would have to be changed.
+    """
+    node = entry.value
+    if node.aliased or node.has_properties:
+        return None
+    if node.text.split() == source.text[directive.start : directive.end].split():
+        first, _ = source.line_span(entry.key.start)
+        _, last = source.line_span(max(node.start, node.end - 1))
+        is_alone = not source.text[first : entry.key.start].strip()
+        return Edit(first, last, "") if is_alone else None
+    first, last = source.line_span(directive.start)
+    rest = source.text[first : directive.start] + source.text[directive.end : last]
+    return Edit(first, last, "") if not rest.strip() and node.form == "block" else None

@@ -1,0 +1,39 @@
+"""The rules of ingress-nginx, one module per topic with the functions that find them.
+
+By default ingress-nginx turns buffering off and uses HTTP/1.1, unlike nginx itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic
+from undam.lint.dialects.ingress_nginx.parser import StringMap
+from undam.lint.dialects.ingress_nginx.routes import Ingress
+from undam.lint.dialects.ingress_nginx.rules import buffering, ineffective, limits, protocol
+from undam.lint.settings import Settings
+from undam.textfiles.source import Source
+
+RULES: tuple[ConfigRule, ...] = (
+    *buffering.RULES,
+    *protocol.RULES,
+    *ineffective.RULES,
+    *limits.RULES,
+)
+
+
+def find_in_ingress(ingress: Ingress, source: Source, settings: Settings) -> Iterator[Diagnostic]:
+    """Find all problems in the annotations of a streaming Ingress."""
+    yield from buffering.find_in_ingress(ingress, source)
+    yield from protocol.find(ingress.annotations, source)
+    yield from ineffective.find_in_snippet(ingress.annotations, source)
+    yield from ineffective.find_unquoted(ingress.annotations, source)
+    yield from ineffective.find_units(ingress.annotations, source)
+    yield from limits.find_in_ingress(ingress.annotations, source, settings.heartbeat_s)
+
+
+def find_in_config_map(data: StringMap, source: Source, settings: Settings) -> Iterator[Diagnostic]:
+    """Find all settings of the ConfigMap that affect the streams of the cluster."""
+    yield from buffering.find_in_config_map(data, source)
+    yield from ineffective.find_unquoted(data, source)
+    yield from limits.find_in_config_map(data, source, settings.heartbeat_s)

@@ -1,0 +1,248 @@
+"""ING201-ING205: snippets and values that have no effect, or that are rejected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.ingress_nginx.parser import (
+    PREFIX,
+    SnippetDirective,
+    StringMap,
+    entry_span,
+    remove_snippet_directive,
+    snippet_directives,
+    value_diagnostic,
+)
+from undam.lint.dialects.ingress_nginx.routes import CONFIG_KEYS
+from undam.rules import Severity
+from undam.textfiles.edits import Edit
+from undam.textfiles.source import Source
+from undam.textfiles.tree import Entry
+
+SNIPPET_TWICE = ConfigRule(
+    code="ING201",
+    slug="snippet-says-it-twice",
+    severity=Severity.WARNING,
+    message=(
+        "{directive} in a snippet duplicates the line that the controller writes, "
+        "and nginx rejects duplicate directives"
+    ),
+    safety=Safety.SAFE,
+    what="""
+        The controller writes proxy_buffering, proxy_read_timeout and others into each location, and
+        then the snippet. nginx rejects the result: `"proxy_buffering" directive is duplicate`.
+    """,
+    why="""
+        The controller keeps its old configuration, or its webhook rejects the Ingress. Either way
+        the line has no effect, and it blocks all later changes.
+    """,
+    detection="""
+        configuration-snippet of a streaming Ingress contains one of proxy_buffering,
+        proxy_request_buffering, proxy_http_version, proxy_buffer_size, proxy_buffers,
+        proxy_read_timeout, proxy_send_timeout, proxy_connect_timeout.
+    """,
+    fix="""
+        Use the annotation of that name instead. An edit is offered if the line only repeats the
+        default.
+
+            nginx.ingress.kubernetes.io/proxy-buffering: "off"
+            nginx.ingress.kubernetes.io/proxy-read-timeout: "3600"
+    """,
+    source=(
+        "kubernetes/ingress-nginx, rootfs/etc/nginx/template/nginx.tmpl, which writes the lines "
+        "before the snippet; nginx 1.22.1, which rejects the duplicate on `nginx -t`"
+    ),
+)
+ACCEL_UPSTREAM = ConfigRule(
+    code="ING202",
+    slug="x-accel-buffering-sent-upstream",
+    severity=Severity.INFO,
+    message=(
+        "proxy_set_header X-Accel-Buffering sends the header to the service, where it has no effect"
+    ),
+    safety=Safety.SAFE,
+    what="""
+        X-Accel-Buffering is a response header: nginx obeys it when the service sends it.
+        proxy_set_header adds it to the request.
+    """,
+    why="""
+        By default there is no harm, because ingress-nginx does not buffer. If proxy-buffering is
+        "on", the line looks like the fix but has no effect, and the severity is warning.
+    """,
+    detection="configuration-snippet of a streaming Ingress contains the line.",
+    measured="""
+        nginx 1.22.1 with buffering: the first event arrived 1651 ms late with and without this
+        line.
+    """,
+    fix="""
+        Remove the line. If buffering is on, set:
+
+            nginx.ingress.kubernetes.io/proxy-buffering: "off"
+    """,
+    source=(
+        "nginx 1.22.1 measured on loopback; kubernetes.github.io/ingress-nginx, user guide, "
+        "annotations"
+    ),
+)
+CHUNKS_OFF = ConfigRule(
+    code="ING203",
+    slug="chunked-transfer-encoding-off",
+    severity=Severity.WARNING,
+    message=(
+        "chunked_transfer_encoding off only removes the chunks: "
+        "the body ends with the connection, and a cut looks like an end"
+    ),
+    safety=Safety.SAFE,
+    what="The line changes how the body is framed for HTTP/1.1 clients, not when it is sent.",
+    why="""
+        Many recipes contain it, but it does not release a held stream. Without chunks a client
+        cannot distinguish a cut from an end, and an nginx further out falls back to blocks of 4 KB.
+    """,
+    detection="configuration-snippet of a streaming Ingress contains the line.",
+    measured="""
+        nginx 1.22.1: an nginx with HTTP/1.1 further out held events for 1651 ms in front of a hop
+        with this line, and for 0.1 ms in front of one without it.
+    """,
+    fix="Remove the line.",
+    source="nginx 1.22.1 measured on loopback; RFC 9112, 8",
+)
+UNQUOTED = ConfigRule(
+    code="ING204",
+    slug="value-without-quotes",
+    severity=Severity.WARNING,
+    message="{key}: {value} is not a string in YAML, and Kubernetes accepts only strings here",
+    safety=Safety.SAFE,
+    what="""
+        Annotations and the data of a ConfigMap are strings. In the YAML of Kubernetes, `off`
+        without quotes is a boolean, and `3600` a number.
+    """,
+    why="""
+        The API server rejects the whole object, so the previous configuration stays in force.
+    """,
+    detection="""
+        An annotation of ingress-nginx on a streaming Ingress, or a key of its ConfigMap that
+        affects streams, has an unquoted value that YAML reads as a boolean, a number or null.
+    """,
+    fix="""
+        Quote the value.
+
+            nginx.ingress.kubernetes.io/proxy-buffering: "off"
+    """,
+    source=(
+        'kubernetes.github.io/ingress-nginx, user guide, annotations ("Annotation keys and '
+        'values can only be strings") and configmap; yaml.org/type/bool.html'
+    ),
+)
+UNIT = ConfigRule(
+    code="ING205",
+    slug="timeout-with-a-unit",
+    severity=Severity.WARNING,
+    message=(
+        "{key} takes seconds without a unit: {value} is ignored, and the default of 60 s applies"
+    ),
+    safety=Safety.SAFE,
+    what="Timeouts of ingress-nginx are whole numbers of seconds.",
+    why="""
+        A value such as "3600s" is not a number and is ignored. The limit stays at 60 s, and a
+        silent stream is cut although the annotation seems to prevent it.
+    """,
+    detection="""
+        The annotation proxy-read-timeout or proxy-send-timeout of a streaming Ingress is a time
+        with a unit, as nginx itself accepts it.
+    """,
+    fix="""
+        Write the number of seconds.
+
+            nginx.ingress.kubernetes.io/proxy-read-timeout: "3600"
+    """,
+    source=(
+        "kubernetes.github.io/ingress-nginx, user guide, annotations, custom timeouts: all values "
+        "are unitless seconds"
+    ),
+)
+
+RULES = (SNIPPET_TWICE, ACCEL_UPSTREAM, CHUNKS_OFF, UNQUOTED, UNIT)
+
+# Values that Kubernetes does not read as strings: booleans, null and numbers of YAML 1.1.
+_NOT_STRING = re.compile(
+    r"(?:y|n|yes|no|on|off|true|false|null|~|[-+]?\d[\d_]*(?:\.\d*)?(?:e[-+]?\d+)?)?", re.IGNORECASE
+)
+_TIME_WITH_UNIT = re.compile(r"(\d{1,9})(ms|[smhd])")
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_TIMEOUTS = ("proxy-read-timeout", "proxy-send-timeout")
+
+# Directives that the controller writes into each location, before the snippet.
+_WRITTEN_BY_CONTROLLER = frozenset(
+    {
+        *("proxy_buffering", "proxy_request_buffering", "proxy_http_version", "proxy_buffer_size"),
+        *("proxy_buffers", "proxy_read_timeout", "proxy_send_timeout", "proxy_connect_timeout"),
+    }
+)
+_DEFAULTS = {("proxy_buffering", "off"), ("proxy_http_version", "1.1")}
+
+
+def find_in_snippet(annotations: StringMap, source: Source) -> Iterator[Diagnostic]:
+    """Find lines of the configuration snippet that have no effect, or make nginx reject it."""
+    entry = annotations.entry("configuration-snippet")
+    if entry is None:
+        return
+    for directive in snippet_directives(source, entry):
+        removal = remove_snippet_directive(source, entry, directive)
+        edits = [removal] if removal is not None else []
+        if directive.name in _WRITTEN_BY_CONTROLLER:
+            is_default = (directive.name, " ".join(directive.args)) in _DEFAULTS
+            yield diagnostic_at(
+                SNIPPET_TWICE,
+                source,
+                directive.span,
+                *(edits if is_default else ()),
+                directive=directive.name,
+            )
+        elif directive.name == "chunked_transfer_encoding" and directive.args == ("off",):
+            yield diagnostic_at(CHUNKS_OFF, source, directive.span, *edits)
+        elif _sets_accel_header(directive):
+            is_held = annotations.value("proxy-buffering").lower() == "on"
+            severity = Severity.WARNING if is_held else None
+            yield diagnostic_at(ACCEL_UPSTREAM, source, directive.span, *edits, severity=severity)
+
+
+def _sets_accel_header(directive: SnippetDirective) -> bool:
+    is_header = directive.name == "proxy_set_header" and bool(directive.args)
+    return is_header and directive.args[0].lower() == "x-accel-buffering"
+
+
+def find_unquoted(values: StringMap, source: Source) -> Iterator[Diagnostic]:
+    """Find values that YAML does not read as strings."""
+    for entry in values.node.entries:
+        key, node = entry.key.text, entry.value
+        is_ours = key.startswith(PREFIX) if values.prefix else key in CONFIG_KEYS
+        is_plain = node.kind == "scalar" and not node.quoted and node.form != "block"
+        if is_ours and is_plain and not node.has_properties and _NOT_STRING.fullmatch(node.text):
+            yield diagnostic_at(
+                UNQUOTED,
+                source,
+                entry_span(source, entry),
+                *_quote(entry),
+                key=key.removeprefix(PREFIX),
+                value=node.text or "(nothing)",
+            )
+
+
+def _quote(entry: Entry) -> list[Edit]:
+    node = entry.value
+    if node.aliased or node.start == node.end:
+        return []
+    return [Edit(node.start, node.end, f'"{node.text}"')]
+
+
+def find_units(annotations: StringMap, source: Source) -> Iterator[Diagnostic]:
+    """Find timeouts with a unit."""
+    for key in _TIMEOUTS:
+        time = _TIME_WITH_UNIT.fullmatch(annotations.value(key))
+        if time:
+            seconds = max(1, round(int(time[1]) * _UNITS_S[time[2]]))
+            yield value_diagnostic(
+                UNIT, annotations, key, source, new=str(seconds), key=key, value=time[0]
+            )

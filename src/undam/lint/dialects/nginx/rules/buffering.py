@@ -1,0 +1,325 @@
+"""NGX101-NGX106, NGX108-NGX109: nginx holds the stream in its buffers.
+
+At most one of these is reported for a route: the most direct cause. Its fix removes the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety
+from undam.lint.dialects.nginx.routes import NginxRoute
+from undam.lint.dialects.nginx.rules.ineffective import find_supposed_fix
+from undam.rules import Severity
+from undam.versions import NGINX_UPSTREAM_HTTP11
+
+BUFFERING_ON = ConfigRule(
+    code="NGX101",
+    slug="proxy-buffering-on",
+    severity=Severity.ERROR,
+    message=(
+        "proxy_buffering is on and nginx uses HTTP/1.0 to the upstream: "
+        "the stream arrives in blocks of 4 KB"
+    ),
+    safety=Safety.SAFE,
+    what="""
+        nginx buffers responses, and before 1.29.7 uses HTTP/1.0 to the upstream by default. Such a
+        body has no chunks, so nginx sends it on whenever a buffer of 4096 bytes is full.
+    """,
+    why="""
+        The first token waits for the first 4 KB, about 24 OpenAI chunks. The response head and
+        every heartbeat wait in the same buffer.
+    """,
+    detection="""
+        Neither `proxy_buffering off` nor a later `proxy_http_version` is in force on a streaming
+        route, in the location or at an outer level.
+    """,
+    measured="""
+        nginx 1.22.1, 120 events of 60 bytes, 25 ms apart: the first event arrived 1654 ms late, 60
+        events at a time. With the fix: 0.1 ms late, one event per read. nginx 1.31.3 without the
+        fix: 0.1 ms, one event per read.
+    """,
+    fix="""
+        Turn buffering off in the location that streams. This also turns proxy_cache off there.
+
+            proxy_buffering off;
+
+        An origin that sends `X-Accel-Buffering: no` has the same effect for its own responses. This
+        file does not show that; allow this rule in that case. From nginx 1.29.7 on (stable since
+        1.30), HTTP/1.1 is the default, and only what NGX102 describes remains.
+    """,
+    source=(
+        "measured on loopback with nginx 1.22.1 and 1.31.3; nginx.org, ngx_http_proxy_module, "
+        "proxy_buffering and proxy_http_version"
+    ),
+    affected=NGINX_UPSTREAM_HTTP11.before,
+)
+CLOSE_DELIMITED = ConfigRule(
+    code="NGX102",
+    slug="buffering-of-close-delimited",
+    severity=Severity.INFO,
+    message=(
+        "proxy_buffering is on: over HTTP/1.1 or HTTP/2 a chunked stream passes, "
+        "but the head waits for the first byte, and a body without chunks arrives in blocks"
+    ),
+    safety=Safety.SAFE,
+    what="""
+        Over HTTP/1.1, and over HTTP/2 to the upstream (since 1.29.4), nginx passes on each piece of
+        the body even though buffering is on. Two things still wait: the response head, for the
+        first byte of the body, and an HTTP/1 body that ends when the connection is closed.
+    """,
+    why="""
+        Until the first token, the client receives no sign of life. If the origin ever responds
+        without chunks, the stream falls back to blocks of 4 KB.
+    """,
+    detection="`proxy_http_version 1.1` or `2` is in force, and `proxy_buffering off` is not.",
+    measured="""
+        nginx 1.22.1: with a chunked origin events arrived 0.1 ms late; with an origin that ends the
+        body by closing the connection, 1651 ms late, 60 events at a time.
+    """,
+    fix="""
+        Turn buffering off in the location that streams.
+
+            proxy_buffering off;
+    """,
+    source="measured on loopback with nginx 1.22.1",
+)
+GZIP = ConfigRule(
+    code="NGX103",
+    slug="gzip-of-event-streams",
+    severity=Severity.ERROR,
+    message=(
+        "gzip compresses text/event-stream here and proxy_buffering is on: "
+        "the stream is held to its end"
+    ),
+    safety=Safety.SAFE,
+    what="""
+        `gzip_types` includes text/event-stream (or `*`), and the compressor collects data until it
+        has a block of output or the response ends.
+    """,
+    why="""
+        This holds a stream longer than anything else, and HTTP/1.1 to the upstream does not help. A
+        short answer arrives whole at its end, a long one in steps of about 28 KB of compressed
+        output.
+    """,
+    detection="""
+        On a streaming route, `gzip on` and such gzip_types are in force, and `proxy_buffering off`
+        is not. Clients that do not accept gzip are not affected.
+    """,
+    measured="""
+        nginx 1.22.1, 120 events in 3 s: the first event arrived 3001 ms late, all of them at once.
+        With the fix, 0.2 ms: nginx then flushes the compressor after each event.
+    """,
+    fix="""
+        Turn buffering off in the location that streams, or remove text/event-stream from
+        gzip_types.
+
+            proxy_buffering off;
+    """,
+    source="measured on loopback with nginx 1.22.1; nginx.org, ngx_http_gzip_module",
+)
+CACHE = ConfigRule(
+    code="NGX104",
+    slug="cache-on-stream",
+    severity=Severity.WARNING,
+    message="proxy_cache {zone} is in force on a streaming route",
+    safety=Safety.SAFE,
+    what="Responses of this route can be stored and sent to other clients.",
+    why="""
+        A stored event stream is replayed as one block. With proxy_cache_lock, a second reader waits
+        for the whole stream of the first one. Caching requires buffering, so buffering cannot be
+        turned off while the cache stays on.
+    """,
+    detection="A proxy_cache other than `off` is in force, and `proxy_buffering off` is not.",
+    measured="""
+        nginx 1.22.1 with proxy_cache: the first reader waits 1476 ms over HTTP/1.0 and 6.6 ms over
+        HTTP/1.1. A repeated GET is answered all at once, from the store. With the fix, 0.2 ms.
+    """,
+    fix="""
+        Turn buffering off in the location that streams. nginx does not cache what it does not
+        buffer.
+
+            proxy_buffering off;
+    """,
+    source="measured on loopback with nginx 1.22.1; nginx.org, ngx_http_proxy_module, proxy_cache",
+)
+ACCEL_IGNORED = ConfigRule(
+    code="NGX105",
+    slug="x-accel-buffering-ignored",
+    severity=Severity.ERROR,
+    message=(
+        "proxy_ignore_headers makes nginx ignore the X-Accel-Buffering header of the origin, "
+        "and proxy_buffering is on: the stream arrives in blocks of 4 KB"
+    ),
+    safety=Safety.SAFE,
+    what="""
+        An origin can turn buffering off for its own response with `X-Accel-Buffering: no`. This
+        line makes nginx ignore that header.
+    """,
+    why="""
+        Servers that stream through every other nginx are held by this one, in blocks of 4096 bytes.
+    """,
+    detection="""
+        proxy_ignore_headers names X-Accel-Buffering on a streaming route with HTTP/1.0 to the
+        upstream, and `proxy_buffering off` is not in force.
+    """,
+    measured="""
+        nginx 1.22.1 with an origin that sends the header: the first event arrived 1651 ms late, 60
+        events at a time; without the line, 0.1 ms late.
+    """,
+    fix="""
+        Turn buffering off in the location that streams. The line may then stay.
+
+            proxy_buffering off;
+    """,
+    source=(
+        "measured on loopback with nginx 1.22.1; nginx.org, ngx_http_proxy_module, "
+        "proxy_ignore_headers"
+    ),
+)
+BUFFER_SIZE = ConfigRule(
+    code="NGX106",
+    slug="buffer-size-of-a-hold",
+    severity=Severity.ERROR,
+    message=(
+        "proxy_buffer_size {size} with proxy_buffering on: "
+        "the first token waits until {size} of stream have arrived"
+    ),
+    safety=Safety.SAFE,
+    what="Buffering is on over HTTP/1.0, and the configuration sets the size of the buffer.",
+    why="""
+        The size determines how long the first token waits: with 16k, four times as long as with the
+        default. A smaller size shortens the wait but does not remove it. The line is usually set
+        for large response headers, and is correct for them.
+    """,
+    detection="""
+        proxy_buffer_size is in force on a streaming route, with neither `proxy_buffering off` nor a
+        later `proxy_http_version`.
+    """,
+    measured="""
+        nginx 1.22.1 with `proxy_buffer_size 1k; proxy_buffers 8 1k`: 376 ms late, 17 events at a
+        time; with the default (4k), 1654 ms late. With events of 220 bytes, 16k held 72 of them and
+        4k held 19.
+    """,
+    fix="""
+        Turn buffering off in the location that streams. The size may stay; it then only limits the
+        response head.
+
+            proxy_buffering off;
+    """,
+    source="measured on loopback with nginx 1.22.1",
+)
+LIMIT_RATE = ConfigRule(
+    code="NGX108",
+    slug="proxy-limit-rate-on-stream",
+    severity=Severity.ERROR,
+    message="proxy_limit_rate {rate} reads the stream in bursts, about one per second",
+    safety=Safety.UNSAFE,
+    what="""
+        proxy_limit_rate limits how fast nginx reads from the upstream. nginx reads a piece, and
+        then waits until the average rate is below the limit again.
+    """,
+    why="No event passes during that wait, however slow the stream is.",
+    detection="""
+        A rate other than 0 is in force on a streaming route. It only works while buffering is on.
+    """,
+    measured="""
+        nginx 1.22.1 over HTTP/1.1, 150 events of 220 bytes, 10 ms apart: with `proxy_limit_rate 5k`
+        half of them arrived more than 2 s late, 18 at a time.
+    """,
+    fix="""
+        Turn buffering off. The rate limit then no longer has an effect.
+
+            proxy_buffering off;
+
+        `limit_rate` limits the rate to the client instead, and did not hold events at 2k.
+    """,
+    source=(
+        "measured on loopback with nginx 1.22.1; nginx.org, ngx_http_proxy_module, proxy_limit_rate"
+    ),
+)
+GATEWAY = ConfigRule(
+    code="NGX109",
+    slug="gateway-buffering-on",
+    severity=Severity.ERROR,
+    message="{directive} is on: the stream arrives in blocks of 4 KB",
+    safety=Safety.SAFE,
+    what="nginx buffers responses over uwsgi, FastCGI and SCGI in the same way as proxy_pass.",
+    why="The first token, the response head and every heartbeat wait for 4096 bytes.",
+    detection="""
+        A streaming route has uwsgi_pass, fastcgi_pass or scgi_pass, and the buffering directive of
+        that protocol is not off. grpc_pass does not have such a buffer.
+    """,
+    measured="""
+        nginx 1.22.1, events of 60 bytes, 10 ms apart: 60 to 69 events at a time over each of the
+        three protocols, the first after 0.6 to 0.7 s. With the fix, each event arrived at once.
+    """,
+    fix="""
+        Turn the buffering of the protocol off in the location that streams.
+
+            uwsgi_buffering off;   or   fastcgi_buffering off;   or   scgi_buffering off;
+
+        `X-Accel-Buffering: no` from the application has the same effect.
+    """,
+    source=(
+        "measured on loopback with nginx 1.22.1; nginx.org, ngx_http_uwsgi_module, "
+        "ngx_http_fastcgi_module, ngx_http_scgi_module"
+    ),
+)
+
+RULES = (
+    BUFFERING_ON,
+    CLOSE_DELIMITED,
+    GZIP,
+    CACHE,
+    ACCEL_IGNORED,
+    BUFFER_SIZE,
+    LIMIT_RATE,
+    GATEWAY,
+)
+
+_OFF = "proxy_buffering off;"
+
+
+def find(route: NginxRoute) -> Iterator[Diagnostic]:
+    """Find the most direct cause that holds a route."""
+    directive = f"{route.protocol}_buffering"
+    if route.protocol == "grpc" or not route.scope.is_on(directive, default=True):
+        return
+    if route.protocol != "proxy":
+        yield route.set_value(directive, "off").diagnostic(GATEWAY, directive=directive)
+    elif route.scope.is_on("gzip", default=False) and _compresses_streams(route):
+        yield route.set_value(directive, "off").diagnostic(GZIP)
+    elif route.scope.value("proxy_http_version", "1.0") == "1.0":
+        yield _held_in_blocks(route)
+    else:
+        yield _passing_chunks(route)
+
+
+def _compresses_streams(route: NginxRoute) -> bool:
+    return bool(route.scope.names("gzip_types") & {"*", "text/event-stream"})
+
+
+def _held_in_blocks(route: NginxRoute) -> Diagnostic:
+    scope = route.scope
+    # If the location itself has `proxy_buffering on`, that line is the cause.
+    if scope.own("proxy_buffering"):
+        return route.set_value("proxy_buffering", "off").diagnostic(BUFFERING_ON)
+    if (supposed := find_supposed_fix(route)) is not None:
+        return supposed
+    for one in scope.in_force("proxy_ignore_headers"):
+        if "x-accel-buffering" in (arg.lower() for arg in one.args):
+            return route.insert_beside(one, _OFF).diagnostic(ACCEL_IGNORED)
+    for one in scope.in_force("proxy_buffer_size"):
+        return route.insert_beside(one, _OFF).diagnostic(BUFFER_SIZE, size=one.value)
+    return route.insert(_OFF).diagnostic(BUFFERING_ON)
+
+
+def _passing_chunks(route: NginxRoute) -> Diagnostic:
+    scope = route.scope
+    off = route.set_value("proxy_buffering", "off")
+    if (rate := scope.value("proxy_limit_rate", "0")) != "0":
+        return off.diagnostic(LIMIT_RATE, rate=rate)
+    if (zone := scope.value("proxy_cache", "off")) != "off":
+        return off.diagnostic(CACHE, zone=zone)
+    return off.diagnostic(CLOSE_DELIMITED)

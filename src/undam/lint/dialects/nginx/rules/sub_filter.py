@@ -1,0 +1,73 @@
+"""NGX107: a sub_filter that holds the end of each event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety
+from undam.lint.dialects.nginx.parser import NginxDirective
+from undam.lint.dialects.nginx.routes import NginxRoute, Placement
+from undam.rules import Severity
+from undam.textfiles.edits import Edit
+
+SUB_FILTER = ConfigRule(
+    code="NGX107",
+    slug="sub-filter-one-event-late",
+    severity=Severity.WARNING,
+    message=(
+        "sub_filter searches for a pattern that begins with a line end: "
+        "the end of each event is held until the next event"
+    ),
+    safety=Safety.UNSAFE,
+    what="""
+        sub_filter holds back any data that could be the beginning of its pattern. Each event ends
+        with line ends, so a pattern that begins with a line end keeps every event incomplete.
+    """,
+    why="""
+        Each event is completed by the next one, so it arrives one event late. The last event before
+        a pause waits for the whole pause.
+    """,
+    detection="""
+        `sub_filter_types` includes text/event-stream (or `*`) on a streaming route, and the pattern
+        of a sub_filter begins with \\n or \\r.
+    """,
+    measured="""
+        nginx 1.22.1 with buffering off, events 10 ms apart: with `sub_filter '\\n\\ndata: …'` each
+        event arrived 10 ms late. With other patterns, and with `ssi on`, 0.2 ms late.
+    """,
+    fix="""
+        Remove the type, so that the filter skips event streams, or begin the pattern with a visible
+        character.
+
+            sub_filter_types text/css;
+    """,
+    source="measured on loopback with nginx 1.22.1; nginx.org, ngx_http_sub_module",
+)
+
+RULES = (SUB_FILTER,)
+
+_STREAM_TYPES = frozenset({"*", "text/event-stream"})
+
+
+def find(route: NginxRoute) -> Iterator[Diagnostic]:
+    """Find the patterns that hold events, one diagnostic for each."""
+    types = route.scope.in_force("sub_filter_types")
+    if not any(arg.lower() in _STREAM_TYPES for one in types for arg in one.args):
+        return
+    edit = _exclude_streams(route, types)
+    for one in route.scope.in_force("sub_filter"):
+        if one.value[:1] in {"\n", "\r"}:
+            is_same_file = types[0].source is one.source
+            yield Placement(one, edit if is_same_file else None).diagnostic(SUB_FILTER)
+
+
+def _exclude_streams(route: NginxRoute, types: list[NginxDirective]) -> Edit | None:
+    """Remove event streams from the types, if these are one line of this location."""
+    if len(types) != 1 or types[0] not in route.scope.own("sub_filter_types"):
+        return None
+    left = [word.text for word in types[0].words[1:] if word.text.lower() not in _STREAM_TYPES]
+    # Without the line, nginx uses text/html, or the types of an outer level.
+    outside = route.scope.parent.in_force("sub_filter_types") if route.scope.parent else []
+    if left:
+        return types[0].replace_value(" ".join(left))
+    return None if outside else types[0].remove()

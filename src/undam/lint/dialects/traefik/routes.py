@@ -1,0 +1,170 @@
+"""Routers of a Traefik configuration that stream, with their middlewares and services.
+
+The static and the dynamic configuration can be in one file or in several.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from undam.lint.dialects.traefik.parser import at, entry_at, local_name
+from undam.lint.routes import PathMatch, RouteHints, StreamLikelihood, classify_pattern
+from undam.textfiles.source import Source, UnreadPart
+from undam.textfiles.tree import Entry, Node, items_of
+
+_PATHS = re.compile(r"(Path|PathPrefix|PathRegexp)\s*\(([^)]{0,2000})\)")
+_QUOTED = re.compile(r"`([^`]*)`|\"([^\"]*)\"|'([^']*)'")
+# Real routers lead to a few services and middlewares. The limit ends cycles of references.
+_MAX_FOLLOWED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Middleware:
+    """A middleware that a router uses.
+
+    Args:
+        listed: the list of the router that names it, and the item; ``None`` if it is used through a
+            chain or an entry point.
+    """
+
+    name: str
+    node: Node
+    listed: tuple[Entry, Node] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TraefikRouter:
+    """An HTTP router."""
+
+    name: str
+    node: Node
+
+
+class TraefikConfig:
+    """The parts of a file, by their names in lower case."""
+
+    def __init__(self, root: Node) -> None:
+        self.root = root
+        self.services = _by_name(at(root, "http", "services"))
+        self.middlewares = _by_name(at(root, "http", "middlewares"))
+        self.transports = _by_name(at(root, "http", "serverstransports"))
+        self.entry_points = _by_name(at(root, "entrypoints"))
+        self._services_from: dict[str, list[Entry]] = {}
+        self._upstreams_from: dict[str, list[str]] = {}
+
+    def streaming_routers(self, hints: RouteHints) -> Iterator[TraefikRouter]:
+        """Yield the HTTP routers that stream."""
+        for entry in _by_name(at(self.root, "http", "routers")).values():
+            router = TraefikRouter(entry.key.text, entry.value)
+            upstreams = self._upstreams(_service_name(router))
+            rule = at(router.node, "rule")
+            paths = list(_rule_paths(rule.text if rule else "")) or [("/", PathMatch.PREFIX)]
+            if any(
+                classify_pattern(path, match, upstreams, hints) > StreamLikelihood.NO
+                for path, match in paths
+            ):
+                yield router
+
+    def services_of(self, router: TraefikRouter) -> list[Entry]:
+        """Return the services that a router leads to."""
+        return self._services(_service_name(router))
+
+    def entry_points_of(self, router: TraefikRouter) -> list[Entry]:
+        """Return the entry points of this file that a router uses: all, if it has no list."""
+        wanted = {item.text.lower() for item in items_of(at(router.node, "entrypoints"))}
+        return [one for name, one in self.entry_points.items() if not wanted or name in wanted]
+
+    def middlewares_of(self, router: TraefikRouter) -> tuple[list[Middleware], list[Node]]:
+        """Return the middlewares that a router uses, and the names that this file does not define.
+
+        Chains, and the entry points in the same file, are followed.
+        """
+        pending = self._listed_middlewares(router)
+        found: dict[str, Middleware] = {}
+        missing: list[Node] = []
+        while pending and len(found) < _MAX_FOLLOWED:
+            item, listed = pending.pop(0)
+            name = local_name(item.text)
+            entry = self.middlewares.get(name)
+            if entry is None:
+                missing.append(item)
+            elif name not in found:
+                found[name] = Middleware(entry.key.text, entry.value, listed)
+                chained = items_of(at(entry.value, "chain", "middlewares"))
+                pending += [(inner, None) for inner in chained]
+        return list(found.values()), missing
+
+    def unread_middlewares(self, router: TraefikRouter, source: Source) -> Iterator[UnreadPart]:
+        """Yield the middlewares of a router that another file or provider defines."""
+        for item in self.middlewares_of(router)[1]:
+            what = f"the middleware {item.text}, which is defined elsewhere"
+            yield UnreadPart(source.path, source.position(item.start)[0], what)
+
+    def _listed_middlewares(
+        self, router: TraefikRouter
+    ) -> list[tuple[Node, tuple[Entry, Node] | None]]:
+        own = entry_at(router.node, "middlewares")
+        listed: list[tuple[Node, tuple[Entry, Node] | None]] = []
+        for point in self.entry_points_of(router):
+            listed += [(item, None) for item in items_of(at(point.value, "http", "middlewares"))]
+        if own is not None:
+            listed += [(item, (own, item)) for item in items_of(own.value)]
+        return listed
+
+    def _services(self, name: str) -> list[Entry]:
+        """Return a service and those it leads to: weighted, mirrored and failover services."""
+        if name not in self._services_from:
+            self._services_from[name] = self._follow(name)
+        return self._services_from[name]
+
+    def _upstreams(self, name: str) -> list[str]:
+        """Return the names and servers of these services."""
+        if name not in self._upstreams_from:
+            self._upstreams_from[name] = [
+                upstream for one in self._services(name) for upstream in _upstreams_of(one)
+            ]
+        return self._upstreams_from[name]
+
+    def _follow(self, name: str) -> list[Entry]:
+        pending = [name]
+        found: dict[str, Entry] = {}
+        while pending and len(found) < _MAX_FOLLOWED:
+            name = pending.pop()
+            entry = self.services.get(name)
+            if entry is not None and name not in found:
+                found[name] = entry
+                pending += [local_name(one) for one in _inner_services(entry.value)]
+        return list(found.values())
+
+
+def _by_name(node: Node | None) -> dict[str, Entry]:
+    return {entry.key.text.lower(): entry for entry in (node.entries if node else ())}
+
+
+def _rule_paths(rule: str) -> Iterator[tuple[str, PathMatch]]:
+    for call, arguments in _PATHS.findall(rule):
+        match = PathMatch.REGEX if call == "PathRegexp" else PathMatch.PREFIX
+        for quoted in _QUOTED.findall(arguments):
+            yield next(filter(None, quoted), "/"), match
+
+
+def _service_name(router: TraefikRouter) -> str:
+    service = at(router.node, "service")
+    return local_name(service.text) if service else ""
+
+
+def _inner_services(service: Node) -> list[str]:
+    weighted = [at(one, "name") for one in items_of(at(service, "weighted", "services"))]
+    others = [
+        at(service, "mirroring", "service"),
+        at(service, "failover", "service"),
+        at(service, "failover", "fallback"),
+    ]
+    return [one.text for one in (*weighted, *others) if one is not None]
+
+
+def _upstreams_of(service: Entry) -> list[str]:
+    servers = items_of(at(service.value, "loadbalancer", "servers"))
+    return [service.key.text, *(url.text for one in servers if (url := at(one, "url")))]

@@ -1,0 +1,84 @@
+"""TRF201-TRF202: settings that look like a fix but have no effect on streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.traefik.parser import at, entry_at, existing, seconds_of
+from undam.lint.dialects.traefik.routes import Middleware
+from undam.lint.dialects.traefik.rules.buffering import response_buffer_switch
+from undam.rules import Severity
+from undam.textfiles.source import Source
+from undam.textfiles.tree import Entry
+from undam.textfiles.tree_edit import remove_item
+
+NO_RESPONSE_BUFFER = ConfigRule(
+    code="TRF201",
+    slug="disable-response-buffer",
+    severity=Severity.WARNING,
+    message="disableResponseBuffer does not stop the middleware {name} from holding the response",
+    safety=Safety.UNSAFE,
+    what="""
+        According to its documentation, `disableResponseBuffer` streams the response while the
+        request size is limited.
+    """,
+    why="""
+        Traefik 3.7.15 accepts the line, but the whole response is held as without it. The source of
+        3.7.9 says that the option can be set by code only. A later version may obey it.
+    """,
+    detection="A streaming router uses a `buffering` middleware that has the line.",
+    measured="""
+        Traefik 3.7.15, 300 events 5 ms apart, with and without disableRequestBuffer: all of them
+        arrived together at the end.
+    """,
+    fix="""
+        Remove the middleware from this router. Its limit on the request size then no longer applies
+        there. With another version, measure first:
+
+            undam check URL --beacon
+    """,
+    source="measured on loopback with Traefik 3.7.15; doc.traefik.io, Buffering",
+)
+
+FLUSH_INTERVAL = ConfigRule(
+    code="TRF202",
+    slug="flush-interval-ignored",
+    severity=Severity.INFO,
+    message="flushInterval {interval} has no effect here: Traefik flushes each write of a stream",
+    safety=Safety.NONE,
+    what="`responseForwarding.flushInterval` is the time between flushes, 100 ms by default.",
+    why="""
+        It does no harm, but it does not release a held stream either. Traefik flushes event
+        streams, and all other bodies without a Content-Length, after each write, whatever the
+        interval is.
+    """,
+    detection="The service of a streaming router has an interval above 0.",
+    measured="Traefik 3.7.15 with 1s, 300 events 5 ms apart: each event arrived at once.",
+    fix="No change is needed; the line can be removed.",
+    source=(
+        "measured on loopback with Traefik 3.7.15; doc.traefik.io, HTTP services, "
+        "responseForwarding"
+    ),
+)
+
+RULES = (NO_RESPONSE_BUFFER, FLUSH_INTERVAL)
+
+
+def find_buffer_switch(middleware: Middleware, source: Source) -> Iterator[Diagnostic]:
+    """Find a buffering middleware that should not buffer responses, but does."""
+    switch = response_buffer_switch(middleware)
+    if switch is None:
+        return
+    edit = remove_item(source, *middleware.listed) if middleware.listed else None
+    span = switch.key.start, switch.key.end
+    yield diagnostic_at(NO_RESPONSE_BUFFER, source, span, *existing(edit), name=middleware.name)
+
+
+def find_flush_interval(service: Entry, source: Source) -> Iterator[Diagnostic]:
+    """Find a flush interval of a service."""
+    forwarding = at(service.value, "loadbalancer", "responseforwarding")
+    interval = entry_at(forwarding, "flushinterval")
+    if interval and seconds_of(interval.value):
+        span = interval.key.start, interval.key.end
+        yield diagnostic_at(FLUSH_INTERVAL, source, span, interval=interval.value.text)

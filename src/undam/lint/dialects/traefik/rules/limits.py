@@ -1,0 +1,154 @@
+"""TRF401-TRF402: limits of entry points and transports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.traefik.parser import at, entry_at, existing, local_name, seconds_of
+from undam.lint.dialects.traefik.routes import TraefikConfig, TraefikRouter
+from undam.lint.limits import total_limit_severity
+from undam.rules import Severity
+from undam.textfiles.edits import Edit
+from undam.textfiles.source import Source
+from undam.textfiles.tree import Entry, Node
+from undam.textfiles.tree_edit import replace_value
+
+WRITE_TIMEOUT = ConfigRule(
+    code="TRF401",
+    slug="write-timeout",
+    severity=Severity.ERROR,
+    message=(
+        "writeTimeout {limit} of the entry point {name} cuts each response; heartbeats do not help"
+    ),
+    safety=Safety.UNSAFE,
+    what="""
+        `respondingTimeouts.writeTimeout` limits the time from the end of the request head to the
+        end of the response.
+    """,
+    why="""
+        A longer stream is cut while tokens are still arriving, and heartbeats do not prevent it.
+    """,
+    detection="""
+        An entry point has a limit above 0 and below one hour, and a streaming router of the same
+        file uses it, or `--stream` is given: an error up to one minute, a warning above. If the
+        routers are in other files, the severity is info.
+    """,
+    measured="""
+        Traefik 3.7.15 with 2s cut the response 2.0 s after the request, truncated, while events
+        arrived every 100 ms. readTimeout 2s and idleTimeout 2s did not cut it.
+    """,
+    fix="""
+        Set 0, the default, which means no limit. The change applies to all routers of the entry
+        point.
+
+            transport:
+              respondingTimeouts:
+                writeTimeout: 0s
+    """,
+    source=(
+        "measured on loopback with Traefik 3.7.15; doc.traefik.io, EntryPoints, respondingTimeouts"
+    ),
+)
+
+HEADER_TIMEOUT = ConfigRule(
+    code="TRF402",
+    slug="response-header-timeout",
+    severity=Severity.WARNING,
+    message="responseHeaderTimeout {limit} aborts a request whose response head comes later",
+    safety=Safety.UNSAFE,
+    what="""
+        `forwardingTimeouts.responseHeaderTimeout` limits how long the server may take to send the
+        response head.
+    """,
+    why="""
+        Many servers send the response head with the first token. A long prefill then ends in a 504.
+    """,
+    detection="""
+        The limit is above 0 and below one minute, in the transport that the service of a streaming
+        router uses, or in the static `serversTransport`.
+    """,
+    measured="""
+        Traefik 3.7.15 with 1s, in front of a server whose head comes after 2.5 s: 504, with the
+        static and with a dynamic transport.
+    """,
+    fix="""
+        Set 0, the default, which means no limit. The change applies to all services that use this
+        transport.
+
+            forwardingTimeouts:
+              responseHeaderTimeout: 0s
+    """,
+    source="measured on loopback with Traefik 3.7.15; doc.traefik.io, ServersTransport",
+)
+
+RULES = (WRITE_TIMEOUT, HEADER_TIMEOUT)
+
+# If the head takes a minute, the cause is not the model.
+_SLOW_HEAD_S = 60.0
+
+
+def find(config: TraefikConfig, service: Entry, source: Source) -> Iterator[Diagnostic]:
+    """Find limits of the transport that the service of a streaming router uses."""
+    name = at(service.value, "loadbalancer", "serverstransport")
+    if name is not None:
+        used = config.transports.get(local_name(name.text))
+        yield from _find_header_timeout(used.value if used else None, source, streams=True)
+
+
+def find_static(
+    config: TraefikConfig, routers: Iterable[TraefikRouter], source: Source, *, has_hints: bool
+) -> Iterator[Diagnostic]:
+    """Find limits of the static configuration.
+
+    Args:
+        routers: the streaming routers of the same file.
+        has_hints: the user has stated which paths stream.
+    """
+    routers = list(routers)
+    used = {id(point) for router in routers for point in config.entry_points_of(router)}
+    for point in config.entry_points.values():
+        timeouts = at(point.value, "transport", "respondingtimeouts")
+        entry = entry_at(timeouts, "writetimeout")
+        limit_s = seconds_of(entry.value) if entry else None
+        severity = total_limit_severity(limit_s) if limit_s else None
+        if entry and limit_s and severity:
+            streams = has_hints or id(point) in used
+            yield diagnostic_at(
+                WRITE_TIMEOUT,
+                source,
+                (entry.key.start, entry.key.end),
+                *(existing(_remove_limit(source, entry)) if streams else ()),
+                severity=severity if streams else Severity.INFO,
+                limit=f"{limit_s:g}s",
+                name=point.key.text,
+            )
+    transport = at(config.root, "serverstransport")
+    yield from _find_header_timeout(transport, source, streams=has_hints or bool(routers))
+
+
+def _find_header_timeout(
+    transport: Node | None, source: Source, *, streams: bool
+) -> Iterator[Diagnostic]:
+    """Check the limit of a transport.
+
+    Args:
+        streams: streams are known to use the transport; if not, the severity is info.
+    """
+    entry = entry_at(at(transport, "forwardingtimeouts"), "responseheadertimeout")
+    limit_s = seconds_of(entry.value) if entry else None
+    if entry and limit_s and limit_s < _SLOW_HEAD_S:
+        yield diagnostic_at(
+            HEADER_TIMEOUT,
+            source,
+            (entry.key.start, entry.key.end),
+            *(existing(_remove_limit(source, entry)) if streams else ()),
+            severity=None if streams else Severity.INFO,
+            limit=f"{limit_s:g}s",
+        )
+
+
+def _remove_limit(source: Source, entry: Entry) -> Edit | None:
+    """Set a limit to 0. A bare number stays one, because TOML has no bare durations."""
+    is_bare = not entry.value.quoted and entry.value.text.isdecimal()
+    return replace_value(source, entry.value, "0" if is_bare else "0s")
