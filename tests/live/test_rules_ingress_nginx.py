@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.proxy_programs import NGINX, validate_config
-from undam.lint.dialects.ingress_nginx.rules import _WRITTEN
+from undam.lint.dialects.ingress_nginx.rules.ineffective import WRITTEN_BY_CONTROLLER
 
 _VALUES = {
     "proxy_http_version": "1.1",
@@ -27,7 +27,7 @@ def _location(*lines: str) -> str:
     )
 
 
-@pytest.mark.parametrize("directive", sorted(_WRITTEN))
+@pytest.mark.parametrize("directive", sorted(WRITTEN_BY_CONTROLLER))
 def test_nginx_refuses_a_directive_that_stands_twice(directive: str, tmp_path: Path) -> None:
     line = f"{directive} {_VALUES.get(directive, 'off')};"
     once, words = validate_config(NGINX, _location(line), tmp_path)

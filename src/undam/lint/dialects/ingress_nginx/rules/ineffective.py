@@ -173,13 +173,14 @@ _TIME_WITH_UNIT = re.compile(r"(\d{1,9})(ms|[smhd])")
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _TIMEOUTS = ("proxy-read-timeout", "proxy-send-timeout")
 
-# Directives that the controller writes into each location, before the snippet.
-_WRITTEN_BY_CONTROLLER = frozenset(
+
+WRITTEN_BY_CONTROLLER = frozenset(
     {
         *("proxy_buffering", "proxy_request_buffering", "proxy_http_version", "proxy_buffer_size"),
         *("proxy_buffers", "proxy_read_timeout", "proxy_send_timeout", "proxy_connect_timeout"),
     }
 )
+"""Directives that the controller writes into each location, before the snippet."""
 _DEFAULTS = {("proxy_buffering", "off"), ("proxy_http_version", "1.1")}
 
 
@@ -191,7 +192,7 @@ def find_in_snippet(annotations: StringMap, source: Source) -> Iterator[Diagnost
     for directive in snippet_directives(source, entry):
         removal = remove_snippet_directive(source, entry, directive)
         edits = [removal] if removal is not None else []
-        if directive.name in _WRITTEN_BY_CONTROLLER:
+        if directive.name in WRITTEN_BY_CONTROLLER:
             is_default = (directive.name, " ".join(directive.args)) in _DEFAULTS
             yield diagnostic_at(
                 SNIPPET_TWICE,
