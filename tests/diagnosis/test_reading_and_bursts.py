@@ -29,6 +29,15 @@ def test_a_body_is_read_in_its_own_framing_whatever_its_type() -> None:
     assert (noise.framing, len(noise.contents)) == (Framing.BYTES, 9)
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_closing_bracket_of_an_array_is_its_end(cut: bool) -> None:
+    part = b'{"candidates": [{"content": {"parts": [{"text": "a"}]}}]}'
+    body = b"[" + b",".join([part] * 9) + (b"" if cut else b"]")
+    reading = read_exchange(exchange([Write(5, body)]))
+    assert (reading.framing, len(reading.contents)) == (Framing.JSON_ARRAY, 9)
+    assert reading.announced_end is not cut
+
+
 @pytest.mark.parametrize(
     ("kind", "length", "body", "is_document"),
     [

@@ -10,6 +10,8 @@ from undam.errors import RemoteProtocolError
 from undam.framing import Framing
 from undam.framing.decoder import new_decoder
 from undam.framing.detect import DECIDE_BYTES, detect
+from undam.framing.json_text import ArrayDecoder
+from undam.framing.multipart import MultipartDecoder
 from undam.framing.text import BINARY
 from undam.record import Ending, Exchange
 from undam.sse import Comment, Event
@@ -52,6 +54,7 @@ class Reading:
         items: every event and comment, in order.
         pending: for each arrival, the bytes of an unfinished event that remained after it.
         problem: why parsing stopped before the end of the body.
+        is_closed: the framing itself marked the end (closing bracket or delimiter).
     """
 
     exchange: Exchange
@@ -60,6 +63,7 @@ class Reading:
     items: tuple[TimedEvent, ...]
     pending: tuple[int, ...]
     problem: str | None
+    is_closed: bool = False
 
     @property
     def contents(self) -> tuple[TimedEvent, ...]:
@@ -85,8 +89,10 @@ class Reading:
 
     @property
     def announced_end(self) -> bool:
-        """Return whether the stream contains the end marker of its API."""
-        return any(item.meaning is not None and item.meaning.ends for item in self.items)
+        """Return whether the stream contains the end marker of its API or of its framing."""
+        return self.is_closed or any(
+            item.meaning is not None and item.meaning.ends for item in self.items
+        )
 
     @property
     def is_framed(self) -> bool:
@@ -137,7 +143,8 @@ def read_exchange(exchange: Exchange) -> Reading:
     except RemoteProtocolError as error:
         problem = str(error)
         pending += [0] * (len(exchange.arrivals) - len(pending))
-    return Reading(exchange, framing, reader.api, tuple(items), tuple(pending), problem)
+    closed = isinstance(decoder, ArrayDecoder | MultipartDecoder) and decoder.closed
+    return Reading(exchange, framing, reader.api, tuple(items), tuple(pending), problem, closed)
 
 
 def _beginning(exchange: Exchange) -> bytes:

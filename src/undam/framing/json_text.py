@@ -94,6 +94,11 @@ class ArrayDecoder:
         self._count = 0
 
     @property
+    def closed(self) -> bool:
+        """Return whether the closing bracket of the array was read."""
+        return self._closed
+
+    @property
     def pending_bytes(self) -> int:
         """Bytes of the unfinished element."""
         return len(bytes(self._held).strip(_SPACE))

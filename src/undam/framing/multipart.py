@@ -35,6 +35,11 @@ class MultipartDecoder:
         self._count = 0
 
     @property
+    def closed(self) -> bool:
+        """Return whether the closing delimiter was read."""
+        return self._closed
+
+    @property
     def pending_bytes(self) -> int:
         """Bytes of the unfinished part."""
         return 0 if self._closed else len(bytes(self._held).strip())

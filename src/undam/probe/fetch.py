@@ -16,6 +16,9 @@ from undam.record import Ending, Exchange, redact_url
 from undam.timing import Arrival
 from undam.wire import ClientConfig, Request, Stream, open_stream
 
+# A page that takes longer than this is streamed on purpose (HTML fragments of an application).
+_WHOLE_PAGE_NS = 500_000_000
+
 # Shown of an error body: enough for a JSON error, but not a whole page.
 _SHOWN = 600
 _REFUSAL_BYTES = 65_536
@@ -69,8 +72,10 @@ async def fetch_stream(
     """
     secrets = _secrets(request, config)
     async with await open_stream(request, config) as stream:
-        await require_stream(stream, hop=hop, api=api, secrets=secrets)
+        await _require_success(stream, hop, api, secrets)
         exchange = await _read(stream, hop=hop, api=api, watch=watch)
+        if _is_page(stream) and _came_at_once(exchange):
+            raise ResponseError(_page_error(stream, hop, secrets))
     return _cleaned(exchange, secrets)
 
 
@@ -80,14 +85,31 @@ async def require_stream(stream: Stream, *, hop: str, api: str, secrets: tuple[s
     Raises:
         ResponseError: the status is not 2xx, or the response is a web page.
     """
+    await _require_success(stream, hop, api, secrets)
+    if _is_page(stream):
+        raise ResponseError(_page_error(stream, hop, secrets))
+
+
+async def _require_success(stream: Stream, hop: str, api: str, secrets: tuple[str, ...]) -> None:
     if not 200 <= stream.head.status < 300:
         raise ResponseError(await _refusal(stream, hop, api, secrets))
-    kind = (stream.head.get("content-type") or "").lower()
-    if kind.startswith("text/html"):
-        raise ResponseError(
-            f"{hop} ({_shown_url(stream, secrets)}) answered with a web page (text/html) "
-            f"instead of a stream: is the path right?"
-        )
+
+
+def _is_page(stream: Stream) -> bool:
+    return (stream.head.get("content-type") or "").lower().startswith("text/html")
+
+
+def _came_at_once(exchange: Exchange) -> bool:
+    """Return whether a page was sent whole, as a login or error page is, and not streamed."""
+    arrivals = exchange.arrivals
+    return not arrivals or arrivals[-1].at_ns - arrivals[0].at_ns < _WHOLE_PAGE_NS
+
+
+def _page_error(stream: Stream, hop: str, secrets: tuple[str, ...]) -> str:
+    return (
+        f"{hop} ({_shown_url(stream, secrets)}) answered with a web page (text/html) "
+        f"instead of a stream: is the path right?"
+    )
 
 
 async def _read(stream: Stream, *, hop: str, api: str, watch: Watch | None) -> Exchange:
