@@ -1,7 +1,8 @@
-"""Anonymous name of this host."""
+"""Anonymous name of this host, and its limit of open files."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import socket
 from pathlib import Path
@@ -18,3 +19,18 @@ def host_name() -> str:
     except OSError:
         text = socket.gethostname()
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def raise_file_limit() -> int | None:
+    """Raise the limit of open files to the hard limit; many shells start with 1024.
+
+    Returns:
+        The new limit, or ``None`` if there is none.
+    """
+    import resource  # noqa: PLC0415 (not available on Windows)
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft

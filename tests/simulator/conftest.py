@@ -33,10 +33,10 @@ class Running:
         parts = urlsplit(self.simulator.url)
         return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10)
 
-    def ask(self, request: str, *, body: bytes = b"", headers: str = "") -> bytes:
+    def request(self, request_line: str, *, body: bytes = b"", headers: str = "") -> bytes:
         """Return the complete response to a request on a new connection."""
         length = f"Content-Length: {len(body)}\r\n" if body else ""
-        head = f"{request} HTTP/1.1\r\nHost: sim\r\nConnection: close\r\n{length}{headers}\r\n"
+        head = f"{request_line} HTTP/1.1\r\nHost: sim\r\nConnection: close\r\n{length}{headers}\r\n"
         return self.raw(head.encode() + body)
 
     def raw(self, data: bytes) -> bytes:

@@ -20,7 +20,7 @@ import pytest
 
 from undam.apis import Kind, api_for_path
 from undam.errors import UsageError
-from undam.simulator import Framing, Simulator, SimulatorSettings
+from undam.simulator import BodyFraming, Simulator, SimulatorSettings
 from undam.simulator.connection import Connection
 from undam.timing import due_of
 from undam.timing.beacon import parse_head
@@ -53,7 +53,7 @@ def unchunk(body: bytes) -> bytes:
 
 @pytest.mark.parametrize("path", STREAMS)
 def test_every_path_streams_chunked_with_beacon_and_server_headers(serve: Serve, path: str) -> None:
-    head, body = split(serve().ask(f"GET {path}"))
+    head, body = split(serve().request(f"GET {path}"))
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
     for line in (b"Transfer-Encoding: chunked", b"Cache-Control: no-cache", b"Server: undam-sim"):
         assert line in head
@@ -93,13 +93,13 @@ def test_a_non_streaming_response_is_sent_when_its_last_token_is_due(
 ) -> None:
     running = serve(gap=constant(20))
     started_ns = time.monotonic_ns()
-    head, body = split(running.ask(f"POST {path}", body=b'{"messages":[],"max_tokens":4}'))
+    head, body = split(running.request(f"POST {path}", body=b'{"messages":[],"max_tokens":4}'))
     assert time.monotonic_ns() - started_ns >= (5 + 3 * 20) * 1_000_000
     assert b"Content-Type: application/json" in head
     assert b"Content-Length: %d" % len(body) in head
     usage = json.loads(body)["usage"]
     assert 4 in (usage.get("completion_tokens"), usage.get("output_tokens"))
-    streamed = running.ask(f"POST {path}", body=b'{"stream":true,"max_tokens":4}')
+    streamed = running.request(f"POST {path}", body=b'{"stream":true,"max_tokens":4}')
     meanings = [
         api_for_path(path).read("", data.decode())
         for data in re.findall(rb"data: (.*)", unchunk(split(streamed)[1]))
@@ -109,11 +109,11 @@ def test_a_non_streaming_response_is_sent_when_its_last_token_is_due(
 
 
 def test_framings_mark_the_end(serve: Serve) -> None:
-    head, body = split(serve(framing=Framing.CLOSE).ask("GET /sse"))
+    head, body = split(serve(framing=BodyFraming.CLOSE).request("GET /sse"))
     assert b"Connection: close" in head
     assert b"chunked" not in head
     assert body.count(b"\n\n") == 5
-    head, body = split(serve(framing=Framing.LENGTH).ask("GET /v1/chat/completions"))
+    head, body = split(serve(framing=BodyFraming.LENGTH).request("GET /v1/chat/completions"))
     assert b"Content-Length: %d" % len(body) in head
     assert body.endswith(b"data: [DONE]\n\n")
 
@@ -127,10 +127,10 @@ def test_http_1_0_clients_get_no_chunks(serve: Serve) -> None:
 
 def test_head_requests_get_no_body(serve: Serve) -> None:
     running = serve()
-    head, body = split(running.ask("HEAD /sse"))
+    head, body = split(running.request("HEAD /sse"))
     assert b"text/event-stream" in head
     assert body == b""
-    assert split(running.ask("HEAD /healthz"))[1] == b""
+    assert split(running.request("HEAD /healthz"))[1] == b""
 
 
 def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:
@@ -176,7 +176,7 @@ def test_continue_is_sent_before_the_body(serve: Serve) -> None:
 def test_invalid_requests_get_a_json_error(
     serve: Serve, request_line: str, body: bytes, status: int
 ) -> None:
-    head, error_body = split(serve().ask(request_line, body=body))
+    head, error_body = split(serve().request(request_line, body=body))
     assert head.startswith(b"HTTP/1.1 %d " % status)
     error = json.loads(error_body)
     assert error["error"]["message"]
@@ -208,25 +208,25 @@ def test_unparsable_requests_get_an_error_and_a_close(
 
 def test_die_after_closes_the_body_early(serve: Serve) -> None:
     running = serve(die_after=3)
-    _, body = split(running.ask("GET /v1/chat/completions"))
+    _, body = split(running.request("GET /v1/chat/completions"))
     assert body.count(b"data: ") == 4  # the role and three content chunks
     assert not body.endswith(b"0\r\n\r\n")
     assert running.truth()[-1]["reason"] == "died"
 
 
 def test_heartbeats_are_sent_before_the_first_token(serve: Serve) -> None:
-    _, body = split(serve(ttft=constant(600), heartbeat_s=0.06).ask("GET /sse"))
+    _, body = split(serve(ttft=constant(600), heartbeat_s=0.06).request("GET /sse"))
     text = unchunk(body)
     # Ten intervals of silence allow nine heartbeats, and fewer if some are late.
     assert 1 <= text.count(b": ping\n\n") <= 9
     assert text.rindex(b": ping") < text.index(b"data:")
-    _, body = split(serve(ttft=constant(60), heartbeat_s=0.02).ask("GET /ndjson"))
+    _, body = split(serve(ttft=constant(60), heartbeat_s=0.02).request("GET /ndjson"))
     assert b"ping" not in body
 
 
 def test_given_headers_replace_default_headers(serve: Serve) -> None:
     running = serve(headers=(("cache-control", "no-store"), ("X-Accel-Buffering", "no")))
-    head, _ = split(running.ask("GET /sse"))
+    head, _ = split(running.request("GET /sse"))
     assert b"cache-control: no-store" in head
     assert b"Cache-Control" not in head
     assert b"X-Accel-Buffering: no" in head
@@ -240,15 +240,15 @@ def test_a_late_head_is_sent_with_the_first_event(serve: Serve) -> None:
 
 def test_a_query_sets_options_of_one_response(serve: Serve) -> None:
     running = serve()
-    assert unchunk(split(running.ask("GET /sse?tokens=9&gap=0"))[1]).count(b"\n\n") == 9
-    assert unchunk(split(running.ask("GET /sse"))[1]).count(b"\n\n") == 5
+    assert unchunk(split(running.request("GET /sse?tokens=9&gap=0"))[1]).count(b"\n\n") == 9
+    assert unchunk(split(running.request("GET /sse"))[1]).count(b"\n\n") == 5
 
 
 def test_runs_with_the_same_seed_are_equal(serve: Serve) -> None:
     def run(seed: int) -> list[list[int]]:
         running = serve(seed=seed)
         for _ in range(2):
-            running.ask("GET /sse?gap=exp(2)&tokens=uniform(3,30)")
+            running.request("GET /sse?gap=exp(2)&tokens=uniform(3,30)")
         lines = running.truth()
         arrived = {line["id"]: line["arrived_ns"] for line in lines if line["kind"] == "request"}
         events = [line for line in lines if line["kind"] == "event"]
@@ -268,7 +268,7 @@ def read_to_end(sock: socket.socket) -> bytes:
 
 
 def beacon(running: Any, query: str, path: str = "/sse") -> dict[str, Any]:
-    _, body = split(running.ask(f"GET {path}", headers=f"Undam-Beacon: {query}\r\n"))
+    _, body = split(running.request(f"GET {path}", headers=f"Undam-Beacon: {query}\r\n"))
     answer: dict[str, Any] = json.loads(body)
     return answer
 
@@ -278,7 +278,7 @@ def test_beacon_queries_return_the_clock_and_the_end_of_an_exchange(serve: Serve
     before = time.time_ns()
     clock = beacon(running, "clock")
     assert before <= clock["arrived_ns"] <= clock["left_ns"] <= time.time_ns()
-    found = re.search(rb"Undam-Beacon: (.*)\r\n", running.ask("GET /sse"))
+    found = re.search(rb"Undam-Beacon: (.*)\r\n", running.request("GET /sse"))
     assert found
     head = parse_head(found[1].decode())
     assert head is not None
@@ -296,7 +296,7 @@ def test_beacon_queries_return_the_clock_and_the_end_of_an_exchange(serve: Serve
 def test_a_beacon_query_sets_the_schedule(serve: Serve) -> None:
     running = serve(tokens=constant(50))
     query = "schedule; ttft_ms=0; gap_ms=2; before=3; silence_ms=500; after=2; heartbeat_ms=100"
-    body = running.ask(
+    body = running.request(
         "POST /v1/messages",
         body=b'{"stream":true,"max_tokens":1}',
         headers=f"Undam-Beacon: {query}\r\n",
@@ -340,7 +340,7 @@ def test_a_slow_reader_pauses_only_its_own_stream(serve: Serve) -> None:
             b"Connection: close\r\n\r\n"
         )
         time.sleep(0.2)
-        assert unchunk(split(running.ask("GET /sse"))[1]).count(b"\n\n") == 5
+        assert unchunk(split(running.request("GET /sse"))[1]).count(b"\n\n") == 5
         parts = []
         while part := slow.recv(1 << 20):
             parts.append(part)
@@ -348,18 +348,20 @@ def test_a_slow_reader_pauses_only_its_own_stream(serve: Serve) -> None:
     assert len(body) == 400 * 50_000
     lines = running.truth()
     slow_id = lines[0]["id"]
-    left = [line["left_ns"] for line in lines if line["id"] == slow_id and line["kind"] == "event"]
-    assert len(left) == 400
+    sent_ns = [
+        line["left_ns"] for line in lines if line["id"] == slow_id and line["kind"] == "event"
+    ]
+    assert len(sent_ns) == 400
     # Events beyond the buffers are sent only after the reader starts reading.
-    assert left == sorted(left)
-    assert left[-1] - left[0] > 150_000_000
+    assert sent_ns == sorted(sent_ns)
+    assert sent_ns[-1] - sent_ns[0] > 150_000_000
 
 
 def test_concurrent_streams_are_complete(serve: Serve) -> None:
     running = serve(tokens=constant(20))
     bodies: list[bytes] = []
     threads = [
-        threading.Thread(target=lambda: bodies.append(running.ask("GET /v1/chat/completions")))
+        threading.Thread(target=lambda: bodies.append(running.request("GET /v1/chat/completions")))
         for _ in range(30)
     ]
     for thread in threads:
@@ -374,8 +376,8 @@ def test_httpx_reads_a_stream_and_reuses_the_connection(serve: Serve) -> None:
     running = serve()
     with httpx.Client(base_url=running.simulator.url, trust_env=False) as client:
         for _ in range(2):
-            ask = {"model": "m", "stream": True, "max_tokens": 3}
-            with client.stream("POST", "/v1/chat/completions", json=ask) as response:
+            body = {"model": "m", "stream": True, "max_tokens": 3}
+            with client.stream("POST", "/v1/chat/completions", json=body) as response:
                 lines = [line for line in response.iter_lines() if line]
             assert lines[-1] == "data: [DONE]"
             assert len(lines) == 6
@@ -441,7 +443,7 @@ def test_accepting_pauses_without_a_free_file_descriptor(
         return accept(listener)
 
     monkeypatch.setattr(socket.socket, "accept", none_free)
-    assert serve().ask("GET /healthz").endswith(b'{"status":"ok"}')
+    assert serve().request("GET /healthz").endswith(b'{"status":"ok"}')
     assert refused[1] - refused[0] >= 0.09  # no busy loop
 
 
@@ -481,7 +483,8 @@ def test_an_unwritable_ground_truth_leaves_no_socket_open(tmp_path: Path) -> Non
 def test_many_streams_keep_their_schedule(serve: Serve) -> None:
     running = serve(ttft=constant(100), gap=constant(20), tokens=constant(150))
     threads = [
-        threading.Thread(target=lambda: running.ask("GET /v1/chat/completions")) for _ in range(50)
+        threading.Thread(target=lambda: running.request("GET /v1/chat/completions"))
+        for _ in range(50)
     ]
     for thread in threads:
         thread.start()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from undam.errors import UsageError
-from undam.simulator.settings import Framing, SimulatorSettings, parse_header, with_options
+from undam.simulator.settings import BodyFraming, SimulatorSettings, parse_header, with_options
 from undam.timing.distribution import parse_distribution
 
 
@@ -22,7 +22,7 @@ from undam.timing.distribution import parse_distribution
         {"stall_after": -1},
         {"stall_ms": 1e9},
         {"die_after": 10**9},
-        {"framing": Framing.LENGTH, "heartbeat_s": 1},
+        {"framing": BodyFraming.LENGTH, "heartbeat_s": 1},
         {"headers": (("A b", "c"),)},
         {"headers": (("A", "b\r\nSet-Cookie: c"),)},
         {"headers": (("A", "b\nc"),)},
@@ -49,7 +49,11 @@ def test_options_change_settings_and_unknown_names_are_ignored() -> None:
          ("api-version", "2024")],
     )  # fmt: skip
     assert settings.ttft == parse_distribution("exp(3)")
-    assert (settings.heartbeat_s, settings.die_after, settings.framing) == (1.5, 4, Framing.CLOSE)
+    assert (settings.heartbeat_s, settings.die_after, settings.framing) == (
+        1.5,
+        4,
+        BodyFraming.CLOSE,
+    )
     unchanged = SimulatorSettings()
     assert with_options(unchanged, [("other", "1")]) is unchanged
 

@@ -11,7 +11,7 @@ from undam.http1.request_parser import BadRequest
 from undam.simulator.apis.response_format import DueEvent, ResponseFormat, compact, due_events
 from undam.simulator.http import HttpRequest, head, merge_headers
 from undam.simulator.schedule import ResponsePlan, scheduled_events
-from undam.simulator.settings import Framing
+from undam.simulator.settings import BodyFraming
 from undam.simulator.stream import Script
 from undam.simulator.text import ModelText
 from undam.timing import beacon
@@ -63,7 +63,7 @@ def stream_headers(
 ) -> Headers:
     """Return the headers of a stream, without framing.
 
-    As with an ordinary model server, none of them asks intermediaries not to buffer.
+    As with an ordinary model server, none of them turns off buffering in intermediaries.
     """
     defaults = [*exchange.headers(response_format.content_type), ("Cache-Control", "no-cache")]
     return merge_headers(defaults, plan.settings.headers)
@@ -91,14 +91,14 @@ def stream_script(
         event_bytes=settings.event_bytes,
     )
     framing = settings.framing
-    if framing is Framing.CHUNKED and request.version != "1.1":
+    if framing is BodyFraming.CHUNKED and request.version != "1.1":
         # HTTP/1.0 has no chunked coding (RFC 9112, 7.1).
-        framing = Framing.CLOSE
-    keep_alive = request.keep_alive and framing is not Framing.CLOSE
+        framing = BodyFraming.CLOSE
+    keep_alive = request.keep_alive and framing is not BodyFraming.CLOSE
     headers = stream_headers(exchange, response_format, plan)
-    if framing is Framing.CHUNKED:
+    if framing is BodyFraming.CHUNKED:
         headers.append(("Transfer-Encoding", "chunked"))
-    elif framing is Framing.LENGTH:
+    elif framing is BodyFraming.LENGTH:
         events, size = _with_length(events, plan)
         headers.append(("Content-Length", str(size)))
     headers += connection_headers(request, keep_alive=keep_alive)
@@ -109,7 +109,7 @@ def stream_script(
         arrived_ns=request.arrived_ns,
         head=head(200, headers),
         events=events,
-        chunked=framing is Framing.CHUNKED,
+        chunked=framing is BodyFraming.CHUNKED,
         keep_alive=keep_alive,
         head_late=settings.headers_late,
         die_after=settings.die_after if dies else None,

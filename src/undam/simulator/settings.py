@@ -30,7 +30,7 @@ _FRAMING_HEADERS = {"content-length", "transfer-encoding", "connection"}
 _TTFT, _GAP, _TOKENS, _BURST = constant(200), constant(25), constant(120), constant(1)
 
 
-class Framing(StrEnum):
+class BodyFraming(StrEnum):
     """How the end of a streamed body is marked."""
 
     CHUNKED = "chunked"
@@ -72,7 +72,7 @@ class SimulatorSettings:
     stall_after: int | None = None
     stall_ms: float = 0
     die_after: int | None = None
-    framing: Framing = Framing.CHUNKED
+    framing: BodyFraming = BodyFraming.CHUNKED
     headers: tuple[tuple[str, str], ...] = ()
     headers_late: bool = False
     truth: Path | None = None
@@ -86,7 +86,7 @@ class SimulatorSettings:
         _within("stall-after", self.stall_after, 0, MAX_TOKENS)
         _within("stall", self.stall_ms, 0, MAX_DELAY_MS)
         _within("die-after", self.die_after, 0, MAX_TOKENS)
-        if self.heartbeat_s and self.framing is Framing.LENGTH:
+        if self.heartbeat_s and self.framing is BodyFraming.LENGTH:
             raise UsageError("--heartbeat cannot be combined with --framing length")
         for name, value in self.headers:
             _check_header(name, value)
@@ -151,9 +151,9 @@ def _number(text: str) -> float:
     return value
 
 
-def _framing(text: str) -> Framing:
+def _framing(text: str) -> BodyFraming:
     try:
-        return Framing(text)
+        return BodyFraming(text)
     except ValueError:
         raise UsageError(f"{text[:40]!r} is not one of chunked, close, length") from None
 

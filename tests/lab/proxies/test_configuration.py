@@ -1,4 +1,4 @@
-"""Configuration of each proxy: options in their place, and defaults elsewhere."""
+"""Configuration files of the proxies: given options are set, and others keep their defaults."""
 
 from __future__ import annotations
 

@@ -29,14 +29,14 @@ _WITH_WORKER = (
 )
 
 
-def _start(code: str, places: list[Workspace] | None = None) -> RunningProxy:
-    def plan(place: Workspace) -> LaunchPlan:
-        if places is not None:
-            places.append(place)
+def _start(code: str, workspaces: list[Workspace] | None = None) -> RunningProxy:
+    def plan(workspace: Workspace) -> LaunchPlan:
+        if workspaces is not None:
+            workspaces.append(workspace)
         return LaunchPlan(
             config=code,
             config_name="program.py",
-            arguments=("program.py", str(place.port)),
+            arguments=("program.py", str(workspace.port)),
             files={"sub/file": "text"},
             folders=("folder",),
             environment={"OPTION": "from-environment"},
@@ -79,26 +79,26 @@ def test_workers_are_stopped_with_the_program() -> None:
 
 
 def test_an_exited_program_is_reported_with_its_log() -> None:
-    places: list[Workspace] = []
+    workspaces: list[Workspace] = []
     with pytest.raises(NotStarted, match="status 7: no such directive") as caught:
-        _start('print("no such directive", flush=True); raise SystemExit(7)', places)
+        _start('print("no such directive", flush=True); raise SystemExit(7)', workspaces)
     assert "fake-proxy" in str(caught.value)
-    assert len(places) == 1
-    assert not places[0].directory.exists()
+    assert len(workspaces) == 1
+    assert not workspaces[0].directory.exists()
 
 
 def test_another_port_is_tried_if_one_is_taken() -> None:
-    places: list[Workspace] = []
+    workspaces: list[Workspace] = []
     with pytest.raises(NotStarted):
-        _start('raise OSError("[Errno 98] Address already in use")', places)
-    assert len(places) == 3
-    assert not any(place.directory.exists() for place in places)
+        _start('raise OSError("[Errno 98] Address already in use")', workspaces)
+    assert len(workspaces) == 3
+    assert not any(workspace.directory.exists() for workspace in workspaces)
 
 
 def test_a_failed_plan_leaves_no_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
-    def plan(place: Workspace) -> LaunchPlan:
+    def plan(workspace: Workspace) -> LaunchPlan:
         raise RuntimeError("failed")
 
     with pytest.raises(RuntimeError):
@@ -113,8 +113,8 @@ def test_an_interrupt_leaves_no_process(tmp_path: Path) -> None:
         "from undam.lab.proxies.process import start\n"
         "program = 'import socket, sys, time;"
         ' s = socket.create_server(("127.0.0.1", int(sys.argv[1]))); time.sleep(60)\'\n'
-        "it = start('fake-proxy', lambda place: LaunchPlan(config=program, config_name='p.py',"
-        " arguments=('p.py', str(place.port))), program=sys.executable)\n"
+        "it = start('fake-proxy', lambda workspace: LaunchPlan(config=program, config_name='p.py',"
+        " arguments=('p.py', str(workspace.port))), program=sys.executable)\n"
         "print(it.pid, it.directory, flush=True)\n"
         "raise KeyboardInterrupt\n"
     )

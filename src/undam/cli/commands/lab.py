@@ -179,7 +179,7 @@ def _print_timelines(result: ScenarioResult, out: Console) -> None:
     out.print(f"one response of {CHECK_TOKENS[FORMATS[0].path]} tokens, over time")
     for row in rows:
         reading = row.report.hops[0].reading
-        times = [(seen.at_ns - reading.sent_ns) / 1e6 for seen in reading.contents]
+        times = [(event.at_ns - reading.sent_ns) / 1e6 for event in reading.contents]
         out.print(f"  {_SHORT_NAMES[row.setup]:<{width}} |{sparkline(times, end, _WIDTH, signs)}|")
     out.print(f"  {'':<{width}}  {legend(end, _WIDTH, signs)}", style="dim")
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import resource
 import signal
 from pathlib import Path
 
 import click
 
 from undam.cli.ui.output import announce, json_option
+from undam.host import raise_file_limit
 from undam.simulator import Simulator, SimulatorSettings
 from undam.simulator.settings import parse_header, with_options
 from undam.timing.distribution import ACCEPTED
@@ -142,16 +141,9 @@ def command(
     )
     changes = [(name, text) for name, text in options.items() if text is not None]
     with Simulator(with_options(settings, changes)) as simulator:
-        _raise_file_limit()
+        raise_file_limit()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: simulator.stop())
         announce("sim", simulator.url, json_to)
         with without_collector():
             simulator.serve()
-
-
-def _raise_file_limit() -> None:
-    """Raise the limit of open files to the hard limit; many shells start with 1024."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -34,7 +34,7 @@ class AdmissionQueue:
     def crowded(self) -> bool:
         """True if requests are queued or over 90 % of the slots are taken.
 
-        Extra requests, such as hedges, are then out of place.
+        Extra requests, such as hedges, are not sent then.
         """
         limit = self.limits.max_streams
         return bool(self._queue) or (0 < limit <= self.in_flight + max(1, limit // 10))

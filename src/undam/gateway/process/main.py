@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 import socket
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +14,7 @@ from undam.gateway.process.supervisor import Supervisor, WorkerStates
 from undam.gateway.process.systemd import notify
 from undam.gateway.process.worker import WorkerSpec, run_worker
 from undam.gateway.telemetry.shared_memory import SharedMetrics
+from undam.host import raise_file_limit
 from undam.wire.url import bracketed
 
 
@@ -39,7 +39,7 @@ def run_gateway(
         UsageError: the address or a file in the configuration is not usable.
     """
     check_files(config)
-    _raise_file_limit()
+    raise_file_limit()
     with contextlib.closing(_bind(config)) as listener:
         url = _url(config, listener)
 
@@ -125,10 +125,3 @@ def _bind(config: Config, *, port: int | None = None) -> socket.socket:
 def _url(config: Config, sock: socket.socket) -> str:
     host, port = sock.getsockname()[:2]
     return f"{'https' if config.tls_cert else 'http'}://{bracketed(host)}:{port}"
-
-
-def _raise_file_limit() -> None:
-    """Raise the limit of open files to the hard limit; many shells start with 1024."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import resource
 from typing import Any
 
 from undam.errors import NetworkError, UsageError
+from undam.host import raise_file_limit
 from undam.wire import ClientConfig, Target
 from undam.wire.connect import find_addresses, open_connection
 
@@ -35,7 +34,7 @@ async def resolve_reachable(
     return tuple((int(address.family), tuple(address.sockaddr)) for address in found)
 
 
-def raise_file_limit(wanted: int) -> None:
+def ensure_file_limit(wanted: int) -> None:
     """Raise the limit of open files to the maximum, for this process and its workers.
 
     Args:
@@ -44,12 +43,9 @@ def raise_file_limit(wanted: int) -> None:
     Raises:
         UsageError: the maximum is too low for ``wanted`` connections.
     """
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and wanted > soft - _OTHER_FILES:
+    limit = raise_file_limit()
+    if limit is not None and wanted > limit - _OTHER_FILES:
         raise UsageError(
-            f"{wanted} connections per worker exceed the limit of {soft} open files: raise "
+            f"{wanted} connections per worker exceed the limit of {limit} open files: raise "
             f"`ulimit -Hn`, or use more --workers"
         )

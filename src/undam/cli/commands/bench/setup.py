@@ -19,7 +19,7 @@ from undam.loadtest.coordinator.split import JobTemplate, encode_requests, tls_f
 from undam.loadtest.setup.plan import Load
 from undam.loadtest.setup.prompts import Prompt, request_bodies
 from undam.loadtest.setup.synthetic_prompts import make_prompts
-from undam.loadtest.setup.target import raise_file_limit, resolve_reachable
+from undam.loadtest.setup.target import ensure_file_limit, resolve_reachable
 from undam.probe import DEFAULT_PROMPT, CheckOptions
 from undam.probe.models import first_model
 from undam.probe.options import api_of, request_for
@@ -109,7 +109,7 @@ def prepare(
     """
     api, target = api_of(endpoint.edge), parse_url(endpoint.edge.url)
     _require_fitting(api, options)
-    raise_file_limit(max(_min_connections(step.load, options.workers) for step in steps))
+    ensure_file_limit(max(_min_connections(step.load, options.workers) for step in steps))
     used = _choose_prompts(api, endpoint, options, prompts, steps)
     addresses, listed = asyncio.run(_resolve(endpoint, target))
     model = endpoint.model or listed or _DEFAULT_MODEL
