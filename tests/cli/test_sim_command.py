@@ -58,7 +58,7 @@ def test_json_replaces_the_first_line_or_is_written_to_a_file(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--ttft", "soon"], "ttft: cannot use 'soon': give a number"),
+        (["--ttft", "soon"], "ttft: invalid distribution 'soon': expected a number"),
         (["--header", "A: b\r\nC: d"], "line break"),
         (["--framing", "length", "--heartbeat", "1"], "--framing length"),
         (["--truth", "/no/such/folder/truth"], "cannot write the ground truth"),
