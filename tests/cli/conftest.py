@@ -1,54 +1,36 @@
-"""The real command line as a process of its own, and certificates for it."""
+"""Fixtures of the command line: subprocesses and certificates."""
 
 from __future__ import annotations
 
 import ssl
 import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 
-from support.undam_process import (
+from support.certificates import Certificates
+from support.undam_command import (
     TIMEOUT_S,
-    Certificates,
-    CompletedCommand,
     RunCommand,
     StartCommand,
+    command_line,
     environment,
+    run_undam,
 )
 
 
 @pytest.fixture
 def run() -> RunCommand:
-    """``run("check", URL, …, env={…}, stdin=b"")``: the finished command; no traceback ever."""
-
-    def call(
-        *args: str, env: dict[str, str] | None = None, cwd: Path | None = None
-    ) -> CompletedCommand:
-        done = subprocess.run(
-            [sys.executable, "-m", "undam", *args],
-            env=environment(**(env or {})),
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-        ran = CompletedCommand(done.returncode, done.stdout.decode(), done.stderr.decode())
-        assert "Traceback" not in ran.out + ran.err, ran.err
-        return ran
-
-    return call
+    """Return a function that runs a command as a subprocess (see `run_undam`)."""
+    return run_undam
 
 
 @pytest.fixture
 def start() -> Iterator[StartCommand]:
-    """``start("check", …)``: a running command, which is killed if the test leaves it."""
+    """Return a function that starts a command; it is killed at the end of the test."""
     running: list[subprocess.Popen[bytes]] = []
 
     def call(*args: str, env: dict[str, str] | None = None, **more: Any) -> subprocess.Popen[bytes]:
@@ -56,9 +38,7 @@ def start() -> Iterator[StartCommand]:
             "stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
             **more,
         }  # fmt: skip
-        process = subprocess.Popen(
-            [sys.executable, "-m", "undam", *args], env=environment(**(env or {})), **given
-        )
+        process = subprocess.Popen(command_line(*args), env=environment(**(env or {})), **given)
         running.append(process)
         return process
 
@@ -74,6 +54,7 @@ def start() -> Iterator[StartCommand]:
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Return certificates of a new authority."""
     folder = tmp_path_factory.mktemp("certificates")
     ca = trustme.CA()
     ca.cert_pem.write_to_path(folder / "ca.pem")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from support.undam_process import environment
+from support.undam_command import environment
 
 ROOT = Path(__file__).parents[2]
 BAD = (ROOT / "tests" / "rules" / "NGX101" / "bad.conf").read_text("utf-8")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support.undam_process import RunCommand
+from support.undam_command import RunCommand
 from undam.cli.commands.bench.arguments import (
     at_rate,
     make_steps,

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from support.certificates import Certificates
 from support.threaded_server import JSON, head, replying, serving, stream, whole
-from support.undam_process import Certificates, RunCommand
+from support.undam_command import RunCommand
 from undam.cli.main import main
 
 pytestmark = pytest.mark.slow  # Real sockets, and waits for data that never arrives.

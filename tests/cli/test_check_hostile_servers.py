@@ -27,7 +27,7 @@ from support.threaded_server import (
     wait_for_disconnect,
     whole,
 )
-from support.undam_process import RunCommand, StartCommand
+from support.undam_command import RunCommand, StartCommand
 
 # Each case starts the program, which takes a third of a second.
 pytestmark = pytest.mark.slow

@@ -17,7 +17,7 @@ from support.chunked import chunk
 from support.eventually import eventually
 from support.terminal import on_terminal
 from support.threaded_server import head, serving, stream, token, wait_for_disconnect, whole
-from support.undam_process import RunCommand, StartCommand
+from support.undam_command import RunCommand, StartCommand
 
 # Each case starts the program, which takes a third of a second.
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ import pytest
 
 from support.chunked import chunk
 from support.threaded_server import DONE, JSON, SSE, Server, head, serving, token, whole
-from support.undam_process import RunCommand
+from support.undam_command import RunCommand
 
 # Each case starts the program, which takes a third of a second.
 pytestmark = pytest.mark.slow

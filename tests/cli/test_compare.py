@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from support.load_test_model import simulate
-from support.undam_in_process import call
+from support.undam_command import invoke
 from undam.errors import UsageError
 from undam.metrics import summarize
 from undam.record import header_line, request_result_line
@@ -30,7 +30,7 @@ def base(tmp_path: Path) -> str:
 
 
 def test_equal_runs_have_no_difference(base: str, tmp_path: Path) -> None:
-    result = call("compare", base, _result(tmp_path / "b.json", seed=1))
+    result = invoke("compare", base, _result(tmp_path / "b.json", seed=1))
     assert (result.code, result.err) == (0, "")
     assert "No difference beyond the noise." in result.out
     assert "note:" not in result.out
@@ -38,17 +38,17 @@ def test_equal_runs_have_no_difference(base: str, tmp_path: Path) -> None:
 
 def test_regression_is_named_and_exits_with_1(base: str, tmp_path: Path) -> None:
     slower = _result(tmp_path / "b.json", seed=1, shift=1.2)
-    result = call("compare", base, slower)
+    result = invoke("compare", base, slower)
     assert result.code == 1
     assert "TTFT slower" in result.out
     assert "Regression of more than 10 %:" in result.out
-    assert call("compare", base, slower, "--threshold", "50").code == 0
-    back = call("compare", slower, base)
+    assert invoke("compare", base, slower, "--threshold", "50").code == 0
+    back = invoke("compare", slower, base)
     assert (back.code, "TTFT faster" in back.out) == (0, True)
 
 
 def test_json_output(base: str, tmp_path: Path) -> None:
-    result = call("compare", base, _result(tmp_path / "b.json", shift=1.5), "--json").json
+    result = invoke("compare", base, _result(tmp_path / "b.json", shift=1.5), "--json").json
     assert (result["schema"], result["command"], result["threshold_percent"]) == (1, "compare", 10)
     ttft = next(one for one in result["metrics"] if one["metric"] == "ttft")
     assert ttft["verdict"] == "slower"
@@ -56,7 +56,7 @@ def test_json_output(base: str, tmp_path: Path) -> None:
     assert mean["low"] < mean["ratio"] < mean["high"]
     assert {"metric": "ttft", **mean} in result["regressions"]
     file = tmp_path / "comparison.json"
-    assert "TTFT" in call("compare", base, base, "--json", str(file)).out
+    assert "TTFT" in invoke("compare", base, base, "--json", str(file)).out
     assert json.loads(file.read_text())["regressions"] == []
 
 
@@ -64,14 +64,14 @@ def test_record_equals_result(base: str, tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     lines = [request_result_line(one) for one in simulate(200, events=lambda _: 12)]
     path.write_text(header_line({"command": "bench", **ABOUT}) + "".join(lines) + '{"kind"')
-    result = call("compare", base, str(path), "--json").json
+    result = invoke("compare", base, str(path), "--json").json
     assert {one["ratio"] for metric in result["metrics"][:4] for one in metric["statistics"]} == {1}
     assert result["notes"] == [f"{path} was interrupted and does not contain the whole load"]
 
 
 def test_notes_list_different_conditions(base: str, tmp_path: Path) -> None:
     other = _result(tmp_path / "b.json", {"url": "http://b/", "load": "\x1b[31mother"}, seed=1)
-    result = call("compare", base, other).out
+    result = invoke("compare", base, other).out
     assert "note: different url: http://a/v1/chat/completions against http://b/" in result
     assert "note: different load: closed loop, 10 at a time against " in result
     assert "\x1b" not in result
@@ -80,7 +80,7 @@ def test_notes_list_different_conditions(base: str, tmp_path: Path) -> None:
 def test_too_few_requests(tmp_path: Path) -> None:
     few = tmp_path / "few.json"
     few.write_text(json.dumps(summarize(simulate(3)).to_json()))
-    result = call("compare", str(few), str(few))
+    result = invoke("compare", str(few), str(few))
     assert (result.code, "Too few requests" in result.out) == (0, True)
 
 
@@ -104,7 +104,7 @@ def test_invalid_input_is_named(base: str, tmp_path: Path, text: str, message: s
     bad = tmp_path / "bad.json"
     bad.write_text(text)
     with pytest.raises(UsageError) as error:
-        call("compare", base, str(bad))
+        invoke("compare", base, str(bad))
     assert str(bad) in str(error.value)
     assert message in str(error.value)
 
@@ -113,6 +113,6 @@ def test_unreadable_files_are_named(base: str, tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     for path in (tmp_path / "absent", tmp_path, tmp_path / "binary"):
         with pytest.raises(UsageError, match=path.name):
-            call("compare", base, str(path))
+            invoke("compare", base, str(path))
     with pytest.raises(UsageError, match="--json"):
-        call("compare", base, base, "--json", str(tmp_path / "no" / "such.json"))
+        invoke("compare", base, base, "--json", str(tmp_path / "no" / "such.json"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.undam_process import RunCommand
+from support.undam_command import RunCommand
 
 pytestmark = pytest.mark.slow  # each test starts a process
 

@@ -12,7 +12,7 @@ from support.check_reports import hop as hop_of
 from support.check_reports import report
 from support.random_load_test import FaultRates, random_load_test
 from support.synthetic_streams import timed_flush
-from support.undam_in_process import call
+from support.undam_command import invoke
 from undam.errors import UsageError
 from undam.probe.reanalyze import reanalyze
 from undam.record import header_line, record_lines, request_result_line
@@ -36,7 +36,7 @@ def _bench(folder: Path, *, faulty: bool, end: dict[str, object] | None = None) 
 
 def test_load_test_without_findings(tmp_path: Path) -> None:
     record, page, json_file = _bench(tmp_path, faulty=False, end={}), tmp_path / "p", tmp_path / "j"
-    result = call("report", record, "--html", str(page), "--json", str(json_file))
+    result = invoke("report", record, "--html", str(page), "--json", str(json_file))
     assert (result.code, result.err) == (0, "")
     assert result.out.startswith("55 requests in ")
     assert "closed loop of 50, http://a/" in result.out
@@ -48,11 +48,11 @@ def test_load_test_without_findings(tmp_path: Path) -> None:
     result = json.loads(json_file.read_text())
     assert (result["command"], result["requests"], result["url"]) == ("bench", 55, "http://a/")
     assert result["interrupted"] is False
-    assert call("report", record, "--json").json == result
+    assert invoke("report", record, "--json").json == result
 
 
 def test_load_test_with_findings_exits_with_1(tmp_path: Path) -> None:
-    result = call("report", _bench(tmp_path, faulty=True, end={"lost_workers": _LOST}))
+    result = invoke("report", _bench(tmp_path, faulty=True, end={"lost_workers": _LOST}))
     assert result.code == 1
     assert "error worker-lost worker 1 was lost: killed; 50 % of the load is missing" in result.out
     assert "warning UD907" in result.out
@@ -64,7 +64,7 @@ def test_load_test_with_findings_exits_with_1(tmp_path: Path) -> None:
 def test_interrupted_load_test(tmp_path: Path) -> None:
     record = Path(_bench(tmp_path, faulty=False))
     record.write_text(record.read_text()[:-200])
-    result = call("report", str(record))
+    result = invoke("report", str(record))
     assert result.code == 0
     assert result.out.startswith("interrupted: 54 requests")
 
@@ -73,14 +73,14 @@ def test_check_is_analyzed_by_pattern(tmp_path: Path) -> None:
     held = report(hop_of("edge", timed_flush(200)), hop_of("model"))
     file = tmp_path / "check.jsonl"
     file.write_text("".join(record_lines(held.exchanges, {"command": "check"})))
-    result = call("report", str(file))
+    result = invoke("report", str(file))
     assert result.code == 1
     assert "batched" in result.out
-    analyzed = call("report", str(file), "--json").json
+    analyzed = invoke("report", str(file), "--json").json
     assert analyzed["verdict"] == "batched"
     assert [one["name"] for one in analyzed["hops"]] == ["edge", "model"]
     with pytest.raises(UsageError, match="--html works only for load tests"):
-        call("report", str(file), "--html", str(tmp_path / "page"))
+        invoke("report", str(file), "--html", str(tmp_path / "page"))
 
 
 def test_only_the_first_stream_of_a_beacon_is_used() -> None:
@@ -113,12 +113,12 @@ def test_invalid_record_is_named(tmp_path: Path, text: bytes, piece: str) -> Non
     file = tmp_path / "r"
     file.write_bytes(text)
     with pytest.raises(UsageError, match=piece):
-        call("report", str(file))
+        invoke("report", str(file))
 
 
 def test_unusable_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
-        call("report", str(tmp_path / "none"))
+        invoke("report", str(tmp_path / "none"))
     record = _bench(tmp_path, faulty=False, end={})
     with pytest.raises(UsageError, match=r"--html .* cannot be written"):
-        call("report", record, "--html", str(tmp_path / "no" / "page"))
+        invoke("report", record, "--html", str(tmp_path / "no" / "page"))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from support.undam_in_process import call
+from support.undam_command import invoke
 from undam.lint import DIALECTS, config_rules
 from undam.rules import RULES
 
 
 def test_every_rule_has_a_line_under_its_heading() -> None:
-    said = call("rules")
+    said = invoke("rules")
     assert said.code == 0
     blocks = said.out.strip("\n").split("\n\n")
     titles = [block.splitlines()[0] for block in blocks]
@@ -29,12 +29,12 @@ def test_every_rule_has_a_line_under_its_heading() -> None:
 
 
 def test_json_has_the_same_with_dialect_and_source(tmp_path: Path) -> None:
-    told = call("rules", "--json").json
+    told = invoke("rules", "--json").json
     assert (told["schema"], told["command"]) == (1, "rules")
     rules = {rule["code"]: rule for rule in told["rules"]}
     assert list(rules) == [rule.code for rule in (*RULES, *config_rules())]
     assert (rules["NGX101"]["dialect"], rules["NGX101"]["safety"]) == ("nginx", "safe")
     assert rules["UD101"]["dialect"] is rules["UD101"]["safety"] is None
     file = tmp_path / "rules.json"
-    assert call("rules", "--json", str(file)).out == call("rules").out
+    assert invoke("rules", "--json", str(file)).out == invoke("rules").out
     assert json.loads(file.read_text()) == told

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.config_files import write
-from support.undam_in_process import call
+from support.undam_command import invoke
 from undam.errors import UsageError
 
 NGINX = """\
@@ -35,7 +35,7 @@ def _working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def codes(*args: str) -> list[str]:
     """Return which of the two rules these tests use are reported."""
-    reported = call("lint", *args, "--json").codes
+    reported = invoke("lint", *args, "--json").codes
     return [code for code in ("NGX101", "NGX401") if code in reported]
 
 
@@ -77,13 +77,13 @@ def test_each_file_has_the_settings_of_its_folder() -> None:
     write("a/nginx.conf", NGINX)
     write("b/nginx.conf", NGINX)
     write("a/undam.toml", "heartbeat = 30\n")
-    assert [one["path"] for one in call("lint", "a", "b", "--json").json["findings"]
+    assert [one["path"] for one in invoke("lint", "a", "b", "--json").json["findings"]
             if one["code"] == "NGX401"] == ["a/nginx.conf"]  # fmt: skip
 
 
 def test_standard_input_has_the_settings_of_the_working_directory() -> None:
     write("undam.toml", "heartbeat = 30\nper-file = { '*' = ['NGX1'] }\n")
-    assert "NGX401" in call("lint", "-", "--json", stdin=NGINX).codes
+    assert "NGX401" in invoke("lint", "-", "--json", stdin=NGINX).codes
 
 
 def test_options_replace_settings_and_ignored_rules_add_up() -> None:
@@ -130,13 +130,13 @@ def test_an_invalid_setting_is_reported_with_file_and_key(
 ) -> None:
     write(file, text)
     with pytest.raises(UsageError, match=message):
-        call("lint", "nginx.conf")
+        invoke("lint", "nginx.conf")
 
 
 def test_a_settings_file_that_is_not_text_is_reported() -> None:
     Path("undam.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match=r"^undam.toml: cannot be read"):
-        call("lint", "nginx.conf")
+        invoke("lint", "nginx.conf")
 
 
 @pytest.mark.parametrize(
@@ -152,4 +152,4 @@ def test_a_settings_file_that_is_not_text_is_reported() -> None:
 def test_invalid_options_are_reported(flags: tuple[str, ...], message: str) -> None:
     write("pyproject.toml", "[tool.other]\n")
     with pytest.raises(UsageError, match=message):
-        call("lint", "nginx.conf", *flags)
+        invoke("lint", "nginx.conf", *flags)

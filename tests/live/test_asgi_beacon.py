@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,6 +19,7 @@ from support.asgi_server_processes import (
 )
 from support.beacon_app import TOKEN
 from support.live import RunProxy, Simulator, check, codes_by_hop, hop_json, quantile
+from support.undam_command import run_undam
 from undam.diagnosis.holds import ClockOffset, holds_by_beacon
 from undam.diagnosis.reading import read_exchange
 from undam.errors import UndamError
@@ -60,20 +59,13 @@ def _check(url: str, path: str = PATH, **options: Any) -> Report:
     return asyncio.run(check(url, path=path, beacon=True, headers=HEADERS, **options))
 
 
-def _undam(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "undam", *arguments],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-
-
 def test_the_command_of_the_documentation(mounted: str) -> None:
-    done = _undam(
+    done = run_undam(
         *("check", mounted + PATH, "--beacon", "--idle", "3", "--cancel"),
         *("-H", f"Authorization: Bearer {TOKEN}", "--json"),
     )
-    report = json.loads(done.stdout)
-    assert report["verdict"] == "streaming", done.stdout
+    report = json.loads(done.out)
+    assert report["verdict"] == "streaming", done.out
     assert report["hops"][0]["events"] == 120
     assert report["hops"][0]["complete"] is True
     assert report["limits"]["tried_s"] == 3
@@ -84,7 +76,7 @@ def test_the_command_of_the_documentation(mounted: str) -> None:
         assert leaving["seen_after_ms"] is not None
         # Well before the end of the silence, when the application would have written again.
         assert leaving["seen_after_ms"] < 1000
-    assert TOKEN not in done.stdout + done.stderr
+    assert TOKEN not in done.out + done.err
     loud = {one["code"] for one in report["findings"] if one["severity"] != "info"}
     assert {code for code in loud if not code.startswith("UD9")} == set()
 
@@ -107,9 +99,9 @@ def test_an_nginx_that_ignores_the_header_is_detected(holdable: str, run_proxy: 
 
 
 def test_a_missing_token_is_reported(mounted: str) -> None:
-    done = _undam("check", mounted + PATH, "--beacon")
-    assert done.returncode == 2
-    assert len(done.stderr.strip().splitlines()) == 1
+    done = run_undam("check", mounted + PATH, "--beacon")
+    assert done.code == 2
+    assert len(done.err.strip().splitlines()) == 1
     with pytest.raises(UndamError):
         asyncio.run(check(mounted, path=PATH, headers=(("Undam-Token", "wrong"),)))
     right = (("Undam-Token", TOKEN),)

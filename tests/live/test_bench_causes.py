@@ -5,7 +5,6 @@ A run with one of these causes reports exactly that one, and a clean run reports
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from support.live import CHAT, RunProxy, Simulator
-from support.undam_process import environment
+from support.undam_command import run_undam
 from undam.lab.proxies import start_nginx
 
 CLIENT = {"UD901", "UD903", "UD904", "UD907", "UD908", "UD909"}
@@ -32,20 +31,12 @@ def bench(url: str, *arguments: str, cpu: int | None = None) -> dict[str, Any]:
         if cpu is not None:
             os.sched_setaffinity(0, {cpu})
 
-    done = subprocess.run(
-        [sys.executable, "-m", "undam", "bench", url, *arguments, "--json", "-"],
-        env=environment(),
-        preexec_fn=pin,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=_PATIENCE_S,
-        check=False,
-    )
-    assert done.returncode in {0, 1}, done.stderr.decode()
-    assert not done.stderr, "nothing on standard error in a pipe"
-    report = json.loads(done.stdout)
-    assert isinstance(report, dict)
-    assert (done.returncode == 0) == all(one["severity"] == "info" for one in report["findings"])
+    arguments = ("bench", url, *arguments, "--json", "-")
+    done = run_undam(*arguments, timeout_s=_PATIENCE_S, preexec_fn=pin)
+    assert done.code in {0, 1}, done.err
+    assert not done.err, "nothing on standard error in a pipe"
+    report = done.json
+    assert (done.code == 0) == all(one["severity"] == "info" for one in report["findings"])
     return report
 
 

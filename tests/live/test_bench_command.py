@@ -17,7 +17,7 @@ import pytest
 
 from support.eventually import eventually
 from support.live import CHAT, Simulator
-from support.undam_process import environment
+from support.undam_command import command_line, environment, run_undam
 from undam.metrics import summarize
 from undam.record import RequestResult
 from undam.record.request_result_lines import read_request_results
@@ -39,7 +39,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         given: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
         running.append(
             subprocess.Popen(
-                [sys.executable, "-m", "undam", "bench", *arguments],
+                command_line("bench", *arguments),
                 env=environment(),
                 stdin=subprocess.DEVNULL,
                 **given,
@@ -54,18 +54,10 @@ def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "undam", "bench", *arguments],
-        env=environment(OPENAI_API_KEY="sk-very-secret-0123456789"),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=_PATIENCE_S,
-        check=False,
-    )
-    out, err = done.stdout.decode(), done.stderr.decode()
-    assert "Traceback" not in out + err
-    assert "very-secret" not in out + err
-    return done.returncode, out, err
+    key = {"OPENAI_API_KEY": "sk-very-secret-0123456789"}
+    done = run_undam("bench", *arguments, env=key, timeout_s=_PATIENCE_S)
+    assert "very-secret" not in done.out + done.err
+    return done.code, done.out, done.err
 
 
 def children(pid: int) -> list[int]:
@@ -162,7 +154,7 @@ def test_ctrl_c_prints_a_partial_report(url: str, tmp_path: Path) -> None:
         os.execve(
             sys.executable,
             [
-                *(sys.executable, "-m", "undam", "bench", url + QUICK, "-c", "3"),
+                *command_line("bench", url + QUICK, "-c", "3"),
                 *("--duration", "60", "--record", str(record)),
             ],
             environment(TERM="xterm"),

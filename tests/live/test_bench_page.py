@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 from support.devtools import Tab, browser_tab
 from support.live import CHAT, Simulator
 from support.random_load_test import ALL_FAULTS, random_load_test
+from support.undam_command import run_undam
 from undam.metrics import summarize
 from undam.report import render_page
 
@@ -66,13 +65,10 @@ def _synthetic(folder: Path) -> Path:
 def _measured(folder: Path, model: Simulator) -> Path:
     """Write the page of a run of 1,000 requests."""
     file = folder / "bench.html"
-    command = [sys.executable, "-m", "undam", "bench", f"{model.url}{CHAT}?ttft=50&gap=5&tokens=20"]
-    done = subprocess.run(
-        [*command, "-n", "1000", "-c", "100", "--html", str(file)],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    url = f"{model.url}{CHAT}?ttft=50&gap=5&tokens=20"
+    done = run_undam("bench", url, "-n", "1000", "-c", "100", "--html", str(file))
     # On a busy machine the report has findings, and the exit code is 1.
-    assert done.returncode in {0, 1}, done.stderr
+    assert done.code in {0, 1}, done.err
     return file
 
 

@@ -16,7 +16,7 @@ import pytest
 from support.eventually import eventually
 from support.live import CHAT, Simulator
 from support.ray_cluster import cluster_pids, ray_cluster
-from support.undam_process import environment
+from support.undam_command import environment
 from undam.metrics import Summary, summarize
 from undam.record import RequestResult
 from undam.record.request_result_lines import read_request_results

@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from support.live import CHAT, RunProxy, Simulator, check
+from support.undam_command import run_undam
 from undam.lab.proxies import start_nginx
 from undam.probe import report_json
 from undam.record import read_record
-
-
-def _undam(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "undam", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def test_a_dam_is_shown_with_the_line_that_mends_it(
@@ -29,11 +18,11 @@ def test_a_dam_is_shown_with_the_line_that_mends_it(
 ) -> None:
     url = run_proxy(start_nginx, model.url).url + CHAT
     record, report = tmp_path / "check.jsonl", tmp_path / "check.json"
-    done = _undam("check", url, "--beacon", "--record", str(record), "--json", str(report))
-    assert done.returncode == 1, done.stderr
-    assert "batched" in done.stdout
-    assert "UD102" in done.stdout
-    assert "proxy_buffering off;" in done.stdout
+    done = run_undam("check", url, "--beacon", "--record", str(record), "--json", str(report))
+    assert done.code == 1, done.err
+    assert "batched" in done.out
+    assert "UD102" in done.out
+    assert "proxy_buffering off;" in done.out
     told = json.loads(report.read_text("utf-8"))
     assert (told["schema"], told["command"], told["verdict"]) == (1, "check", "batched")
     (exchange,) = read_record(record.read_text("utf-8").splitlines())[1]
@@ -45,20 +34,20 @@ def test_a_freed_path_exits_clean_and_prints_only_json(
     model: Simulator, run_proxy: RunProxy
 ) -> None:
     proxy = run_proxy(start_nginx, model.url, location="proxy_buffering off;")
-    done = _undam("check", proxy.url + CHAT, "--hop", f"origin={model.url}{CHAT}", "--json")
-    told = json.loads(done.stdout)
+    done = run_undam("check", proxy.url + CHAT, "--hop", f"origin={model.url}{CHAT}", "--json")
+    told = json.loads(done.out)
     assert told["verdict"] == "streaming"
     assert [hop["name"] for hop in told["hops"]] == ["edge", "origin"]
     loud = [one for one in told["findings"] if one["severity"] != "info"]
     # On a busy machine a check may have to say so, and that is a warning.
     assert [one for one in loud if not one["code"].startswith("UD9")] == []
-    assert done.returncode == (1 if loud else 0)
+    assert done.code == (1 if loud else 0)
 
 
 def test_the_command_and_the_library_say_the_same(model: Simulator, run_proxy: RunProxy) -> None:
     proxy = run_proxy(start_nginx, model.url)
-    done = _undam("check", proxy.url + CHAT, "--json")
-    told = json.loads(done.stdout)
+    done = run_undam("check", proxy.url + CHAT, "--json")
+    told = json.loads(done.out)
     library = report_json(asyncio.run(check(proxy.url)))
     assert set(told) == set(library)
     assert told["verdict"] == library["verdict"]

@@ -11,7 +11,7 @@ import pytest
 
 from support.browser import chromium
 from support.browser_test_app import HEARTBEAT_S, TEXT, TOKENS, BrowserTestApp
-from support.gateway_process import ListeningCommand, undam_commands
+from support.gateway_process import undam_commands
 from support.stream_clients import (
     anthropic_pieces,
     collect,
@@ -21,6 +21,7 @@ from support.stream_clients import (
     openai_client,
     openai_pieces,
 )
+from support.undam_command import ListeningCommand
 from support.uvicorn_thread import TIMEOUT_S, Gate, RawResponse, read_raw, under_uvicorn
 
 # The model sends no heartbeats, and is silent for six heartbeats of the gateway.

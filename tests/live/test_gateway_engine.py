@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.gateway_process import CHAT, ListeningCommand, undam_commands
+from support.gateway_process import CHAT, undam_commands
 from support.live import skip_or_fail
 from support.stream_clients import openai_client, openai_pieces
+from support.undam_command import ListeningCommand, run_undam
 from undam.lab.proxies import Missing
 
 _ROOT = Path(__file__).parents[2]
@@ -54,13 +53,9 @@ def gateway(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
 def test_a_check_reports_streaming_and_no_finding_about_the_gateway(
     engine: str, gateway: ListeningCommand
 ) -> None:
-    command = [sys.executable, "-m", "undam", "check", gateway.url + CHAT, "--json"]
+    command = ("check", gateway.url + CHAT, "--json")
     for _ in range(3):  # Other load on the machine may disturb a run.
-        done = subprocess.run(
-            [*command, "--hop", f"engine={engine}{CHAT}"],
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        report = json.loads(done.stdout)
+        report = run_undam(*command, "--hop", f"engine={engine}{CHAT}", timeout_s=120).json
         hops = {hop["name"]: hop for hop in report["hops"]}
         if hops["engine"]["verdict"] == "streaming" and not report["clock"]["coalesced_reads"]:
             break

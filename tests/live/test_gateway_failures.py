@@ -29,7 +29,8 @@ from support.fake_upstream import (
     send_raw,
     split_response,
 )
-from support.gateway_process import ListeningCommand, undam_commands
+from support.gateway_process import undam_commands
+from support.undam_command import ListeningCommand
 from undam.sse import Event, Parser
 
 pytestmark = pytest.mark.live

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from support.fake_upstream import FakeUpstream, RawConnection, fake_upstream, send_raw
-from support.gateway_process import ListeningCommand, undam_commands
+from support.gateway_process import undam_commands
+from support.undam_command import ListeningCommand
 
 pytestmark = pytest.mark.live
 

@@ -19,13 +19,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from support.eventually import eventually_async
-from support.gateway_process import (
-    CHAT,
-    ListeningCommand,
-    StartUndam,
-    request_stream,
-    undam_commands,
-)
+from support.gateway_process import CHAT, StartUndam, request_stream, undam_commands
+from support.undam_command import ListeningCommand
 
 _REQUESTS = 40
 _TRACE, _SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

@@ -12,13 +12,8 @@ import pytest
 import trustme
 
 from support.eventually import eventually_async
-from support.gateway_process import (
-    ClosedLoad,
-    ListeningCommand,
-    StartUndam,
-    request_stream,
-    undam_commands,
-)
+from support.gateway_process import ClosedLoad, StartUndam, request_stream, undam_commands
+from support.undam_command import ListeningCommand
 
 QUICK = ("--ttft", "5", "--gap", "2", "--tokens", "5")
 LONG = ("--ttft", "20", "--gap", "50", "--tokens", "50")

@@ -16,7 +16,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from support.live import skip_or_fail
-from support.undam_process import environment
+from support.undam_command import environment
 from undam.lab.proxies import Missing
 
 ROOT = Path(__file__).parents[2]

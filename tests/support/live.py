@@ -1,5 +1,7 @@
-"""For live tests: a simulator that writes the truth down, real proxies, checks, and the holds that
-the truth itself gives, worked out without undam's own parser and judgement."""
+"""Live tests of proxies: simulator, running proxies, checks, and holds by the ground truth.
+
+The holds are computed from the simulator's log, without undam's own parser and analysis.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,6 @@ import contextlib
 import json
 import math
 import os
-import select
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from support.undam_command import ListeningCommand
 from undam.lab.proxies import Missing, RunningProxy
 from undam.probe import CheckOptions, Place, Report, report_json, run_check
 from undam.record import Exchange
@@ -27,28 +26,25 @@ from undam.rules import Severity
 
 CHAT = "/v1/chat/completions"
 
-_START_S = 20.0
 _TRUTH_S = 5.0
-_LISTENING = "listening on "
 
-# A verdict starts to doubt a stream at 12 ms of hold. What the machine itself adds must stay well
-# below that for a verdict to say something of the proxy.
+# A verdict can change at a hold of 12 ms, so delays by the machine must stay well below.
 _MAX_MACHINE_DELAY_MS = 5.0
 _MORE_TIMES = 2
-# Of fewer reads the first ones, which wait for this program to start others, are a tenth.
+# With fewer reads, the first ones (delayed by process starts) would be a tenth of them.
 _MIN_READS = 40
 
 
 class Simulator:
-    """A running ``undam sim``: where it listens, and what it wrote down."""
+    """Running ``undam sim`` with its ground truth."""
 
-    def __init__(self, process: subprocess.Popen[str], url: str, truth_file: Path) -> None:
-        self.url = url
-        self._process = process
+    def __init__(self, command: ListeningCommand, truth_file: Path) -> None:
+        self.url = command.url
+        self._command = command
         self._truth_file = truth_file
 
     def truth(self) -> list[dict[str, Any]]:
-        """The lines of the truth file so far; one that is still being written is left out."""
+        """Return the complete lines of the ground truth so far."""
         if not self._truth_file.exists():
             return []
         text = self._truth_file.read_text(encoding="utf-8")
@@ -56,50 +52,26 @@ class Simulator:
         return [json.loads(line) for line in complete.splitlines()]
 
     def events(self, ident: str) -> dict[int, dict[str, int]]:
-        """By their number, the events of an exchange that has ended."""
+        """Return the events of a finished exchange by sequence number."""
         give_up = time.monotonic() + _TRUTH_S
         while True:
             lines = [line for line in self.truth() if line["id"] == ident]
             if any(line["kind"] == "end" for line in lines):
                 return {line["seq"]: line for line in lines if line["kind"] == "event"}
-            assert time.monotonic() < give_up, f"the truth has no end of {ident!r}"
+            assert time.monotonic() < give_up, f"the ground truth has no end of {ident!r}"
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End it as a user does. Only then are all lines of the truth sure to be there."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(5)
-        self._process.kill()
-        self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        """Stop it; only then is the ground truth complete."""
+        self._command.stop()
 
 
 def start_simulator(folder: Path, *arguments: str, number: int = 0) -> Simulator:
-    """Start ``undam sim`` on a free port; its truth and log go to ``folder``."""
+    """Start ``undam sim`` on a free port; its ground truth and log are written to ``folder``."""
     truth_file = folder / f"truth-{number}.jsonl"
-    errors = folder / f"simulator-{number}.log"
-    with errors.open("wb") as log:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "undam", "sim", "--port", "0"),
-                *("--truth", str(truth_file), *arguments),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-    assert process.stdout is not None
-    ready, _, _ = select.select([process.stdout], [], [], _START_S)
-    line = process.stdout.readline() if ready else ""
-    started = Simulator(process, line.strip().removeprefix(_LISTENING), truth_file)
-    if not line.startswith(_LISTENING):
-        started.stop()
-        pytest.fail(f"undam sim said {line!r} and {errors.read_text(encoding='utf-8')!r}")
-    return started
+    log = folder / f"simulator-{number}.log"
+    arguments = ("sim", "--port", "0", "--truth", str(truth_file), *arguments)
+    return Simulator(ListeningCommand(*arguments, log=log), truth_file)
 
 
 RunProxy = Callable[..., RunningProxy]
@@ -107,7 +79,7 @@ RunProxy = Callable[..., RunningProxy]
 
 @contextlib.contextmanager
 def proxies() -> Iterator[RunProxy]:
-    """Gives ``run(start_nginx, upstream, …)``; what it started is stopped at the end."""
+    """Yield ``run(start_nginx, upstream, …)``; the proxies are stopped at the end."""
     with contextlib.ExitStack() as running:
 
         def run(
@@ -119,14 +91,14 @@ def proxies() -> Iterator[RunProxy]:
 
 
 def skip_or_fail(missing: Missing) -> NoReturn:
-    """Skip the test by the name of the program; under CI a missing one is a failure."""
+    """Skip the test because a program is missing; fail it in CI."""
     if os.environ.get("CI", "").lower() in {"true", "1"}:
         pytest.fail(str(missing), pytrace=False)
     pytest.skip(str(missing))
 
 
 async def check(url: str, *inner: tuple[str, str], path: str = CHAT, **options: Any) -> Report:
-    """A check of ``url``, as the hop ``edge``, and of (name, url) further in."""
+    """Check ``url`` as the hop ``edge``, and the inner hops as (name, url)."""
     places = tuple(Place(name, at + path) for name, at in (("edge", url), *inner))
     return await run_check(CheckOptions(places=places, **options))
 
@@ -134,9 +106,9 @@ async def check(url: str, *inner: tuple[str, str], path: str = CHAT, **options: 
 def measure(
     simulator: Simulator, reports: Callable[[], Iterable[Awaitable[Report]]]
 ) -> list[Report]:
-    """Run these checks at once; again, twice at most, if this machine was too busy to tell.
+    """Run checks concurrently; repeat them at most twice if the machine was too busy.
 
-    Whether it was is told by its lateness alone, never by the verdict.
+    Only measured lateness decides about a repetition, never the verdict.
     """
 
     async def together() -> list[Report]:
@@ -146,14 +118,16 @@ def measure(
     for _ in range(_MORE_TIMES):
         if all(machine_delay_ms(simulator, report) <= _MAX_MACHINE_DELAY_MS for report in measured):
             break
-        time.sleep(1)  # whatever kept the machine busy may end
+        time.sleep(1)  # The other load may end.
         measured = asyncio.run(together())
     return measured
 
 
 def machine_delay_ms(simulator: Simulator, report: Report) -> float:
-    """How late the simulator was with a tenth of its events, or this program with a tenth of its
-    reads: whoever kept these two waiting kept the proxies waiting, too."""
+    """Return the larger p90 of the lateness of the simulator and of the check.
+
+    A machine that delays these delays the proxies, too.
+    """
     late = [0.0]
     for exchange in report.exchanges:
         late.append(quantile(lateness_ms(simulator, exchange), 0.9))
@@ -164,14 +138,14 @@ def machine_delay_ms(simulator: Simulator, report: Report) -> float:
 
 
 def lateness_ms(simulator: Simulator, exchange: Exchange) -> list[float]:
-    """For each event of an exchange, how long after its due time it left."""
+    """Return how late the simulator sent each event of an exchange."""
     events = simulator.events(beacon_id(exchange)).values()
     return [(event["left_ns"] - event["due_ns"]) / 1e6 for event in events]
 
 
 @dataclass(frozen=True)
 class EventTiming:
-    """One content event: due and left by the truth, and when it came; CLOCK_REALTIME."""
+    """Times of one content event: due and sent by the ground truth, and arrival."""
 
     due_ns: int
     left_ns: int
@@ -183,8 +157,7 @@ class EventTiming:
 
 
 def event_timings(simulator: Simulator, exchange: Exchange) -> list[EventTiming]:
-    """Each chat chunk with text: due and left by the truth file, arrived by the read that
-    brought its last byte."""
+    """Return the times of each chat chunk with text; it arrives with the read of its last byte."""
     events = simulator.events(beacon_id(exchange))
     found: list[EventTiming] = []
     body, start = b"", 0
@@ -202,7 +175,7 @@ def event_timings(simulator: Simulator, exchange: Exchange) -> list[EventTiming]
 
 
 def beacon_id(exchange: Exchange) -> str:
-    """The beacon's name of an exchange, from its head."""
+    """Return the beacon ID of an exchange, from its response head."""
     head = exchange.head.get("undam-beacon") if exchange.head else None
     assert head is not None, f"{exchange.url}: the beacon's header is missing"
     name, _, ident = head.partition(";")[0].partition("=")
@@ -211,21 +184,23 @@ def beacon_id(exchange: Exchange) -> str:
 
 
 def quantile(values: Iterable[float], q: float) -> float:
-    """The nearest-rank quantile; 0 of nothing."""
+    """Return the nearest-rank quantile; 0 without values."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(q * len(ordered)) - 1)] if ordered else 0.0
 
 
 def hop_json(report: Report, name: str = "edge") -> dict[str, Any]:
-    """The entry of a hop in the report that other programs read."""
+    """Return a hop of the JSON report."""
     hops = report_json(report)["hops"]
     assert isinstance(hops, list)
     return next(hop for hop in hops if hop["name"] == name)
 
 
 def codes_by_hop(report: Report) -> dict[str, set[str]]:
-    """By hop, the codes of its errors and warnings, but for what a check says of this machine:
-    that one is true where others keep it busy, and blames no hop."""
+    """Return the codes of errors and warnings by hop, without measurement caveats.
+
+    Caveats are expected on a busy machine and concern no hop.
+    """
     found: dict[str, set[str]] = {}
     for one in report.findings:
         if one.severity is not Severity.INFO and not one.code.startswith("UD9"):
@@ -237,7 +212,7 @@ HOLD_CODES = {"UD101", "UD102", "UD103", "UD104", "UD111"}
 
 
 def hold_codes_by_hop(report: Report) -> dict[str, set[str]]:
-    """By hop, the codes that say of it that a hold begins there."""
+    """Return the codes of findings about holds, by hop."""
     found: dict[str, set[str]] = {}
     for one in report.findings:
         if one.code in HOLD_CODES:

@@ -6,7 +6,7 @@ import os
 import pty
 import threading
 
-from support.undam_process import TIMEOUT_S, StartCommand
+from support.undam_command import TIMEOUT_S, StartCommand
 
 
 def on_terminal(start: StartCommand, *args: str, **env: str) -> tuple[int, str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.undam_in_process import call
+from support.undam_command import invoke
 from undam.errors import UsageError
 from undam.lint import DIALECTS
 
@@ -17,27 +17,27 @@ UPSTREAM = ("--upstream", "http://127.0.0.1:9123")
 
 @each_dialect
 def test_a_rendered_configuration_names_the_upstream_and_is_clean(name: str) -> None:
-    result = call("render", name, *UPSTREAM, "--path", "/v1/", "--idle", "600")
+    result = invoke("render", name, *UPSTREAM, "--path", "/v1/", "--idle", "600")
     assert result.code == 0
     assert "127.0.0.1" in result.out
     assert "9123" in result.out
     assert result.out.endswith("\n")
-    linted = call("lint", "-", "--dialect", name, stdin=result.out)
+    linted = invoke("lint", "-", "--dialect", name, stdin=result.out)
     assert (linted.code, "no findings" in linted.out) == (0, True), linted.out
 
 
 @each_dialect
 def test_a_rendered_configuration_is_recognised_as_its_dialect(name: str) -> None:
-    text = call("render", name, *UPSTREAM, "--path", "/v1/").out
-    assert call("lint", "-", "--dialect", name, "--json", stdin=text).json["problems"] == []
+    text = invoke("render", name, *UPSTREAM, "--path", "/v1/").out
+    assert invoke("lint", "-", "--dialect", name, "--json", stdin=text).json["problems"] == []
 
 
 def test_output_goes_to_a_file_or_into_json(tmp_path: Path) -> None:
-    text = call("render", "nginx", *UPSTREAM).out
+    text = invoke("render", "nginx", *UPSTREAM).out
     file = tmp_path / "nginx.conf"
-    result = call("render", "nginx", *UPSTREAM, "--output", str(file))
+    result = invoke("render", "nginx", *UPSTREAM, "--output", str(file))
     assert (result.out, file.read_text()) == ("", text)
-    output = call("render", "nginx", *UPSTREAM, "--json").json
+    output = invoke("render", "nginx", *UPSTREAM, "--json").json
     assert output == {
         "schema": 1, "command": "render", "dialect": "nginx", "text": text, "output": None
     }  # fmt: skip
@@ -53,7 +53,7 @@ def test_output_goes_to_a_file_or_into_json(tmp_path: Path) -> None:
     ],
 )
 def test_an_upstream_is_normalized_to_an_origin(upstream: str, origin: str) -> None:
-    assert f"proxy_pass {origin};" in call("render", "nginx", "--upstream", upstream).out
+    assert f"proxy_pass {origin};" in invoke("render", "nginx", "--upstream", upstream).out
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,9 @@ def test_an_upstream_is_normalized_to_an_origin(upstream: str, origin: str) -> N
 )  # fmt: skip
 def test_values_with_special_characters_are_rejected(args: tuple[str, ...], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        call("render", "nginx", *args)
+        invoke("render", "nginx", *args)
 
 
 def test_an_unknown_dialect_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(UsageError, match=f"there is no dialect 'iis'; known: {', '.join(NAMES)}"):
-        call("render", "iis", *UPSTREAM)
+        invoke("render", "iis", *UPSTREAM)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.undam_in_process import call
+from support.undam_command import invoke
 from undam.lint import DIALECTS
 
 TESTS = Path(__file__).parents[3]
@@ -24,16 +24,16 @@ WORDS = (*_TEXT.split(), "\n", "\n", "\r\n", "\n\n", "\t")
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_the_corpus_is_linted_and_a_second_fix_changes_nothing(path: Path) -> None:
-    result = call("lint", str(path), "--json")
+    result = invoke("lint", str(path), "--json")
     assert result.code in {0, 1}
     assert result.json["problems"] == []
-    fixed = call("fix", "-", "--write", "--unsafe", stdin=path.read_bytes())
+    fixed = invoke("fix", "-", "--write", "--unsafe", stdin=path.read_bytes())
     if fixed.code == 1:
-        assert call("fix", "-", "--write", "--unsafe", stdin=fixed.raw).code == 0
+        assert invoke("fix", "-", "--write", "--unsafe", stdin=fixed.raw).code == 0
 
 
 def test_the_project_itself_is_linted() -> None:
-    assert call("lint", str(TESTS / "lint"), str(TESTS / "rules")).code == 1
+    assert invoke("lint", str(TESTS / "lint"), str(TESTS / "rules")).code == 1
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -45,7 +45,7 @@ def test_random_words_in_files_of_any_name(seed: int, tmp_path: Path) -> None:
     ):  # fmt: skip
         text = " ".join(rng.choices(WORDS, k=rng.randrange(60)))
         (tmp_path / name).write_bytes(text.encode("utf-8", "surrogateescape"))
-    result = call("lint", str(tmp_path))
+    result = invoke("lint", str(tmp_path))
     assert result.code in {0, 1, 2}
     assert (result.code == 2) == bool(result.err)
 
@@ -54,5 +54,5 @@ def test_random_words_in_files_of_any_name(seed: int, tmp_path: Path) -> None:
 @given(st.binary(max_size=300), st.sampled_from([dialect.name for dialect in DIALECTS]))
 def test_random_bytes_as_any_dialect(data: bytes, dialect: str) -> None:
     for command in (("lint",), ("fix", "--unsafe")):
-        result = call(*command, "-", "--dialect", dialect, stdin=data)
+        result = invoke(*command, "-", "--dialect", dialect, stdin=data)
         assert (result.code == 2) == bool(result.err)

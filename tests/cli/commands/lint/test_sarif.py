@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from support.sarif_subset import SARIF_SUBSET
-from support.undam_in_process import call
+from support.undam_command import invoke
 from undam.lint import Edit, Source, apply_edits, config_rules
 
 RULES = Path(__file__).parents[3] / "rules"
@@ -22,7 +22,7 @@ Json = dict[str, Any]
 def log() -> Json:
     """Return the log of the bad files of all rules."""
     bad = [str(path) for path in sorted(RULES.glob("*/bad.*"))]
-    return call("lint", *bad, "--format", "sarif").json
+    return invoke("lint", *bad, "--format", "sarif").json
 
 
 def results(log: Json) -> list[Json]:
@@ -84,7 +84,7 @@ def test_all_rules_are_listed_and_results_refer_to_them(log: Json) -> None:
 
 def test_replacements_equal_the_edits_in_json(log: Json) -> None:
     """Apply fixes by region only, as another program would, and compare them with the JSON."""
-    expected = {one["path"]: one for one in call(
+    expected = {one["path"]: one for one in invoke(
         "lint", *[str(path) for path in sorted(RULES.glob("*/bad.*"))], "--json"
     ).json["findings"] if one["fix"]}  # fmt: skip
     equal = 0
@@ -125,7 +125,7 @@ def test_problems_and_unread_parts_are_notifications(
     Path("lua.conf").write_text(
         "server {\n listen 1;\n location /v1/ { set_by_lua_block $a { b() } }\n}\n"
     )
-    result = call("lint", ".", "gone", "--format", "sarif")
+    result = invoke("lint", ".", "gone", "--format", "sarif")
     assert result.code == 2
     assert schema_errors(result.json) == []
     (invocation,) = result.json["runs"][0]["invocations"]
@@ -143,5 +143,5 @@ def test_problems_and_unread_parts_are_notifications(
 
 def test_standard_input_has_a_location() -> None:
     text = "server { location /v1/ { proxy_pass http://127.0.0.1:9000; } }\n"
-    (one,) = call("lint", "-", "--format", "sarif", stdin=text).json["runs"][0]["results"]
+    (one,) = invoke("lint", "-", "--format", "sarif", stdin=text).json["runs"][0]["results"]
     assert one["locations"][0]["physicalLocation"]["artifactLocation"] == {"uri": "stdin"}

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.terminal import on_terminal
-from support.undam_process import RunCommand, StartCommand
+from support.undam_command import RunCommand, StartCommand
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,18 @@
+"""Certificates for tests of the command line."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """Certificate authority: files for the command line, and contexts of servers."""
+
+    cacert: str
+    client: str
+    good: ssl.SSLContext
+    wrong_host: ssl.SSLContext
+    expired: ssl.SSLContext
+    strict: ssl.SSLContext
