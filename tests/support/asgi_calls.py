@@ -1,4 +1,4 @@
-"""One ASGI request made by hand: what the application sent, when, and a client that can leave."""
+"""ASGI requests without a server, with a client that can disconnect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 def run(main: Coroutine[Any, Any, Result]) -> Result:
-    """``asyncio.run`` that cannot hang, and that shows what a task left unretrieved."""
+    """Run ``main`` with a time limit; fail on exceptions that no task retrieved."""
 
     async def bounded() -> Result:
         errors: list[dict[str, Any]] = []
@@ -28,7 +28,7 @@ def run(main: Coroutine[Any, Any, Result]) -> Result:
 
 
 class Call:
-    """A request under way; ``sent`` fills while the application runs."""
+    """ASGI request; ``sent`` contains the messages of the application so far."""
 
     def __init__(self, method: str = "GET", path: str = "/", **scope: Any) -> None:
         self.scope: dict[str, Any] = {
@@ -74,12 +74,12 @@ class Call:
         return asyncio.create_task(serve())
 
     async def serve(self, app: App) -> Call:
-        """Serve the request to its end."""
+        """Serve the request until the application returns."""
         await self.start(app)
         return self
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Wait for something that must become true."""
+        """Wait until ``condition`` is true."""
         await eventually_async(condition, on_loop=True)
 
     @property
@@ -102,5 +102,5 @@ class Call:
 
     @property
     def complete(self) -> bool:
-        """The application said that the body is over."""
+        """Whether the application sent the end of the body."""
         return self.sent[-1].get("more_body") is False

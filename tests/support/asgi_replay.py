@@ -1,4 +1,4 @@
-"""What tests of replays share: both event loops, events read back, and a reader's request."""
+"""Helpers for tests of replay: both event loops, parsed events, and reconnects."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _EVENT = re.compile(rb"id: ([^\n]*)\ndata: ([^\n]*)\n\n")
 
 
 def run_on(loop: str, main: Coroutine[Any, Any, Result]) -> Result:
-    """Run ``main`` on a loop of its own; it cannot hang, and leaves no task and no complaint."""
+    """Run ``main`` on a new loop with a time limit; fail on unfinished tasks and loop errors."""
 
     async def bounded() -> Result:
         errors: list[dict[str, Any]] = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, said: errors.append(said))
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
         result = await asyncio.wait_for(main, 30)
         left = asyncio.all_tasks() - {asyncio.current_task()}
         assert [task.get_name() for task in left] == []
@@ -39,21 +39,21 @@ def run_on(loop: str, main: Coroutine[Any, Any, Result]) -> Result:
 
 
 def events_with_ids(body: bytes) -> list[tuple[str, str]]:
-    """The id and data of each event that has both, in order."""
+    """Return (id, data) of each event that has both."""
     return [(ident.decode(), data.decode()) for ident, data in _EVENT.findall(body)]
 
 
 def data_of(call: Call) -> list[str]:
-    """The data of a call's events."""
+    """Return the data of the events of a call."""
     return [data for _, data in events_with_ids(call.body)]
 
 
 def reconnect(ident: str | bytes, **scope: Any) -> Call:
-    """A request that names the last event it has."""
+    """Return a request with ``Last-Event-ID``."""
     raw = ident.encode() if isinstance(ident, str) else ident
     return Call(headers=[(b"last-event-id", raw)], **scope)
 
 
 async def wait_for_events(call: Call, count: int) -> None:
-    """Wait until a call has so many events."""
+    """Wait until a call has ``count`` events."""
     await call.until(lambda: len(data_of(call)) >= count)

@@ -1,4 +1,4 @@
-"""ASGI servers as subprocesses on free loopback ports, and a client that sees each read."""
+"""ASGI servers as subprocesses on free ports, and a client that records each read."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ GRACE_S = 15
 
 @dataclass(frozen=True)
 class Server:
-    """A server and how it is started.
+    """ASGI server and its command line.
 
     Args:
-        command: arguments of Python; ``{port}`` and ``{app}`` are filled in.
+        command: arguments of Python with the placeholders ``{port}`` and ``{app}``.
     """
 
     name: str
@@ -53,7 +53,7 @@ SERVERS = (UVICORN_UVLOOP, UVICORN_ASYNCIO, HYPERCORN, GRANIAN)
 
 @dataclass
 class RunningServer:
-    """A server that serves."""
+    """Running server."""
 
     server: Server
     port: int
@@ -61,21 +61,21 @@ class RunningServer:
     log: Path
 
     def read(self, path: str, *, method: str = "GET") -> ResponseReader:
-        """Ask for ``path`` on a connection of its own."""
+        """Request ``path`` on a new connection."""
         sock = socket.create_connection(("127.0.0.1", self.port), timeout=_LIMIT_S)
         head = f"{method} {path} HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n"
         sock.sendall(head.encode())
         return ResponseReader(sock)
 
     def state(self, name: str) -> dict[str, Any]:
-        """What the application notes of the stream ``name``."""
+        """Return the state of the stream ``name`` in the application."""
         with self.read("/state") as reading:
             reading.until(lambda: b"\r\n\r\n" in reading.raw and reading.raw.endswith(b"}"))
             states: dict[str, dict[str, Any]] = json.loads(reading.raw.split(b"\r\n\r\n", 1)[1])
         return states[name]
 
     def until_state(self, name: str, key: str, value: object) -> dict[str, Any]:
-        """Wait until the note ``key`` has ``value``."""
+        """Wait until ``key`` of the state has ``value``."""
         deadline = time.monotonic() + _LIMIT_S
         while (state := self.state(name))[key] != value:
             assert time.monotonic() < deadline, f"{key} never became {value}: {state}"
@@ -83,7 +83,7 @@ class RunningServer:
         return state
 
     def stop(self) -> float:
-        """SIGTERM, and wait; returns how many seconds it took."""
+        """Send SIGTERM and wait; return the time until the exit in seconds."""
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(timeout=GRACE_S * 3)
@@ -92,7 +92,7 @@ class RunningServer:
 
 @dataclass
 class ResponseReader:
-    """One response, read by read."""
+    """Response with each of its reads."""
 
     sock: socket.socket
     reads: list[bytes] = field(default_factory=list)
@@ -106,7 +106,7 @@ class ResponseReader:
         self.sock.close()
 
     def step(self, timeout_s: float = _LIMIT_S) -> bytes:
-        """One read; empty at the end of the connection."""
+        """Read once; return b"" at the end of the connection."""
         self.sock.settimeout(timeout_s)
         try:
             data = self.sock.recv(1 << 16)
@@ -118,7 +118,7 @@ class ResponseReader:
         return data
 
     def until(self, condition: Any) -> ResponseReader:
-        """Read until ``condition`` holds; the connection must not end before."""
+        """Read until ``condition`` is true; the connection must not end before."""
         while not condition():
             assert self.step(), f"the connection ended: {self.raw[-300:]!r}"
         return self
@@ -139,12 +139,12 @@ class ResponseReader:
 
     @property
     def complete(self) -> bool:
-        """The last chunk came."""
+        """Whether the last chunk arrived."""
         return self.raw.endswith(b"\r\n0\r\n\r\n")
 
     @property
     def body(self) -> bytes:
-        """The body so far, without the chunks' framing."""
+        """Body so far, without chunk framing."""
         rest, parts = self.raw.split(b"\r\n\r\n", 1)[1], []
         while b"\r\n" in rest:
             size, _, rest = rest.partition(b"\r\n")
@@ -155,7 +155,7 @@ class ResponseReader:
 
 @contextlib.contextmanager
 def serving(server: Server, app: str = "support.asgi_test_app:app") -> Iterator[RunningServer]:
-    """``server`` with ``app`` on a free port; it is gone afterwards."""
+    """Run ``server`` with ``app`` on a free port."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         port = _free_port()
@@ -170,7 +170,7 @@ def serving(server: Server, app: str = "support.asgi_test_app:app") -> Iterator[
             _wait_until_it_serves(port, process, log)
             yield RunningServer(server, port, process, log)
         finally:
-            # Its workers, too: they share the session that was made for it.
+            # Kill its workers, too; they share its session.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait(timeout=_LIMIT_S)

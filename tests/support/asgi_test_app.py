@@ -1,7 +1,7 @@
-"""The application that the live suite serves: one path per behaviour, and what became of each.
+"""ASGI application of the live tests, with one path per behaviour.
 
-``/state`` answers with JSON: for each ``?as=NAME`` that was asked for, why its stream ended, how
-often its source's ``finally`` ran, and how many events it gave.
+``/state`` returns JSON for each stream requested with ``?as=NAME``: the reason of its end, how
+often the ``finally`` block of its source ran, and its number of events.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ async def _paced(options: Options) -> AsyncIterator[str]:
 
 
 async def _gated(options: Options) -> AsyncIterator[str]:
-    """One event, once ``/open`` was asked for."""
+    """Yield one event after a request for ``/open``."""
     await _gates.setdefault(options["as"], asyncio.Event()).wait()
     yield "open"
 
@@ -49,7 +49,7 @@ async def _silent(options: Options) -> AsyncIterator[str]:
 
 
 async def _blocking(options: Options) -> AsyncIterator[str]:
-    time.sleep(float(options["seconds"]))  # noqa: ASYNC251 (a first step that blocks the loop)
+    time.sleep(float(options["seconds"]))  # noqa: ASYNC251 (a source that blocks the loop)
     yield "at last"
 
 
@@ -116,7 +116,7 @@ async def _answer(send: Any, value: object) -> None:
 
 
 async def _unguarded(scope: Any, receive: Any, send: Any) -> None:
-    """An event stream by hand, as an application has it that knows nothing better."""
+    """Send a hand-written event stream without any protection."""
     headers = [(b"content-type", b"text/event-stream"), (b"connection", b"keep-alive")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     message: dict[str, Any] = {"type": "http.response.body", "more_body": True}

@@ -1,4 +1,4 @@
-"""A Starlette application with a beacon mounted, as a user would have it."""
+"""Starlette application with a mounted beacon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chromium without a window and without a driver: a page does what is asked, and reports itself."""
+"""Headless Chromium without a driver: the page runs the test and reports the result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from support.live import skip_or_fail
 from undam.lab.proxies import Missing
 
-# Nothing but the page: no sandbox for root, no HTTP/3, nothing fetched by the browser itself.
+# No sandbox (for root), no HTTP/3, and no requests by the browser itself.
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -23,10 +23,10 @@ FLAGS = (
 
 @contextlib.contextmanager
 def chromium(url: str, folder: Path) -> Iterator[None]:
-    """Show ``url`` as long as the block runs; skips the test where there is no Chromium.
+    """Show ``url`` during the block; skip the test if Chromium is missing.
 
     Args:
-        folder: an empty one, for its profile.
+        folder: empty folder for the profile.
     """
     program = shutil.which("chromium")
     if program is None:
@@ -43,7 +43,7 @@ def chromium(url: str, folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # It is several processes, and the first may end before the others.
+        # Chromium has several processes; the first may end before the others.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -1,4 +1,4 @@
-"""An application that streams in every form, and a page that reads it in a browser."""
+"""Application with all stream formats, and a page that reads them in a browser."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from undam.sse import Event, encode
 
 _READER = Path(__file__).parents[2] / "examples" / "browser" / "reader.mjs"
 
-# Line ends of the format and of other things, a colon, a field's name, and something of four bytes.
+# Line ends of SSE and of Unicode, a colon, a field name, and a character of four bytes.
 TOKENS = ["Hel", "lo", ",\n", " w\u2028\u0085", "data: ör", "ld", "\U0001f30a", "."]
 TEXT = "".join(TOKENS)
 HEARTBEAT_S = 0.05
 
 
 class BrowserTestApp:
-    """Serves the tokens in every form. Between the first and the others it waits for the gate.
+    """Application that serves the tokens in every format, and waits for the gate after the first.
 
     Args:
-        heartbeat_s: of its streams; ``None`` for none.
-        silent_s: how long a POST waits for the head of its answer.
+        heartbeat_s: heartbeat interval of the streams; ``None`` disables heartbeats.
+        silent_s: delay of the response to a POST.
     """
 
     def __init__(self, heartbeat_s: float | None = HEARTBEAT_S, silent_s: float = 0.0) -> None:
@@ -51,7 +51,7 @@ class BrowserTestApp:
         yield Event("{}", "end")
 
     async def messages(self) -> AsyncIterator[Event]:
-        """An answer in Anthropic's form."""
+        """Yield an answer in Anthropic's format."""
         usage = {"input_tokens": 1, "output_tokens": 1}
         message: dict[str, Any] = {
             "id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": "m",
@@ -98,7 +98,7 @@ class BrowserTestApp:
         return EventStream(self.events(), **options)
 
     async def _naive(self, path: str) -> AsyncIterator[bytes]:
-        """The same chat with ids and the heartbeats that most servers send."""
+        """Yield the chat with IDs, and heartbeats in the form that most servers send."""
         chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
         for number, token in enumerate(TOKENS):
             choice = {"index": 0, "delta": {"content": token}, "finish_reason": None}
@@ -144,13 +144,13 @@ _BROWSER = b"""<!doctype html>
 <script type="module">
   import { readStream } from "/reader.mjs";
 
-  const tell = (path, body) => fetch(path, { method: "POST", body: JSON.stringify(body ?? null) });
+  const post = (path, body) => fetch(path, { method: "POST", body: JSON.stringify(body ?? null) });
 
   function noting() {
     const seen = { text: "", ids: 0, failed: "" };
     const note = (data, id) => {
-      // Heartbeats come meanwhile, and the browser has to live with them.
-      if (!seen.text) setTimeout(() => tell("/seen"), 250);
+      // Meanwhile heartbeats arrive.
+      if (!seen.text) setTimeout(() => post("/seen"), 250);
       seen.text += JSON.parse(data);
       if (id) seen.ids += 1;
     };
@@ -183,9 +183,9 @@ _BROWSER = b"""<!doctype html>
   for (const [name, read] of Object.entries({ byEventSource, byFetch })) {
     for (const form of ["plain", "ids"]) {
       report[`${name} ${form}`] = await read(form);
-      await tell("/next");
+      await post("/next");
     }
   }
-  await tell("/report", report);
+  await post("/report", report);
 </script>
 """

@@ -1,4 +1,4 @@
-"""Reports made by hand: streams through dams, judged as a check judges them."""
+"""Reports of synthetic streams, analyzed as by `undam check`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,13 @@ def hop(
     inner: Hop | None = None,
     offset: ClockOffset | None = None,
 ) -> Hop:
-    """80 tokens, 25 ms apart, through a dam; ``server`` signs, ``offset`` makes it a beacon's."""
+    """Return the analysis of 80 tokens, 25 ms apart, received through a hop.
+
+    Args:
+        dam: model of the hop.
+        server: value of its ``Server`` header.
+        offset: clock offset of a beacon; ``None`` without beacon.
+    """
     head = SSE_HEAD
     if server:
         head = Head(200, "1.1", (*SSE_HEAD.headers, ("Server", server)))
@@ -34,7 +40,7 @@ def hop(
 
 
 def report(*hops: Hop, offset: ClockOffset | None = None) -> Report:
-    """The report of these hops, outermost first."""
+    """Return the report of hops, outermost first."""
     found = with_fixes(find_findings(hops, offset), hops)
     exchanges = tuple(one.exchange for one in reversed(hops))
     return Report(hops, tuple(found), exchanges, offset)

@@ -1,4 +1,4 @@
-"""Chromium driven through its own debugging pipe (Chrome DevTools Protocol): no driver, no port."""
+"""Chromium controlled by the DevTools protocol over a pipe, without a driver or a port."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TIMEOUT_S = 30.0
 
 
 class Tab:
-    """One page, and everything that it complained of."""
+    """Page with its errors and requests."""
 
     def __init__(self, to_browser: int, from_browser: int) -> None:
         self._to, self._from = to_browser, from_browser
@@ -39,7 +39,7 @@ class Tab:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **params: object) -> dict[str, Any]:
-        """Send one command and give its result; what else comes is kept in ``events``."""
+        """Send a command and return its result; store other messages in ``events``."""
         self._next += 1
         message = {"id": self._next, "method": method, "params": params}
         if self._session is not None:
@@ -55,37 +55,37 @@ class Tab:
             self.events.append(got)
 
     def show(self, url: str) -> None:
-        """Load ``url`` and wait until all of it is there."""
+        """Load ``url`` and wait for the load event."""
         before = len(self.events)
         self.call("Page.navigate", url=url)
         while not any(one.get("method") == "Page.loadEventFired" for one in self.events[before:]):
             self.events.append(self._receive())
 
     def scheme(self, name: str) -> None:
-        """What the user prefers: ``light`` or ``dark``."""
+        """Set the preferred colour scheme: ``light`` or ``dark``."""
         features = [{"name": "prefers-color-scheme", "value": name}]
         self.call("Emulation.setEmulatedMedia", features=features)
 
     def run(self, script: str) -> Any:
-        """The value of an expression in the page."""
+        """Return the value of a JavaScript expression."""
         result = self.call("Runtime.evaluate", expression=script, returnByValue=True)
         assert "exceptionDetails" not in result, result
         return result["result"]["value"]
 
     def screenshot(self, to: Path) -> None:
-        """The whole page, as PNG."""
+        """Write the whole page as PNG."""
         shot = self.call("Page.captureScreenshot", captureBeyondViewport=True)
         to.write_bytes(base64.b64decode(shot["data"]))
 
     @property
     def console_errors(self) -> list[dict[str, Any]]:
-        """Errors and warnings of the console, and exceptions nobody caught."""
-        said = {"Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"}
-        return [one for one in self.events if one.get("method") in said]
+        """Console messages, log entries and uncaught exceptions."""
+        kinds = {"Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"}
+        return [one for one in self.events if one.get("method") in kinds]
 
     @property
     def requested(self) -> list[str]:
-        """Every URL that was asked for."""
+        """All requested URLs."""
         sent = [one for one in self.events if one.get("method") == "Network.requestWillBeSent"]
         return [one["params"]["request"]["url"] for one in sent]
 
@@ -93,9 +93,9 @@ class Tab:
         give_up = time.monotonic() + _TIMEOUT_S
         while b"\0" not in self._received:
             ready, _, _ = select.select([self._from], [], [], give_up - time.monotonic())
-            assert ready, "Chromium says nothing"
+            assert ready, "no message from Chromium"
             part = os.read(self._from, 1 << 20)
-            assert part, "Chromium is gone"
+            assert part, "Chromium has exited"
             self._received += part
         message, _, self._received = self._received.partition(b"\0")
         value = json.loads(message)
@@ -105,17 +105,17 @@ class Tab:
 
 @contextlib.contextmanager
 def browser_tab(folder: Path) -> Iterator[Tab]:
-    """A tab as long as the block runs; skips the test where there is no Chromium.
+    """Open a tab during the block; skip the test if Chromium is missing.
 
     Args:
-        folder: an empty one, for the profile.
+        folder: empty folder for the profile.
     """
     program = shutil.which("chromium")
     if program is None:
         skip_or_fail(Missing("chromium", "apt-get install --no-install-recommends chromium"))
     read_end, to_browser = _high_pipe()
     from_browser, write_end = _high_pipe()
-    # Chromium reads commands from descriptor 3 and answers on 4.
+    # Chromium reads commands from descriptor 3 and writes responses to 4.
     script = f'exec "$@" 3<&{read_end} 4>&{write_end}'
     flags = [*FLAGS, "--remote-debugging-pipe", "--window-size=1100,900"]
     flags.append(f"--user-data-dir={folder / 'profile'}")
@@ -142,7 +142,7 @@ def browser_tab(folder: Path) -> Iterator[Tab]:
 
 
 def _high_pipe() -> tuple[int, int]:
-    """A pipe whose descriptors are neither 3 nor 4, which the browser's own would overwrite."""
+    """Return a pipe with descriptors other than 3 and 4, which the browser uses."""
     low = os.pipe()
     read_end, write_end = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in low)
     for end in low:

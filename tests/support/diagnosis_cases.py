@@ -1,4 +1,4 @@
-"""Exchanges judged in one call: what tests of findings ask for again and again."""
+"""Findings and hops of synthetic exchanges, in one call."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def diagnose(
 def analyze_hops(
     *exchanges: Exchange, offset: ClockOffset | None = None, intermediaries: tuple[str, ...] = ()
 ) -> list[Hop]:
-    """The hops of a path, judged from the innermost on."""
+    """Return the analyzed hops of a path; arguments as of ``diagnose``."""
     hops: list[Hop] = []
     for one in reversed(exchanges):
         reading, inner = read_exchange(one), hops[0] if hops else None
@@ -55,13 +55,13 @@ def analyze_hops(
 
 
 def through(dam: object, due: Sequence[float] = DUE, **more: object) -> Exchange:
-    """A chat answer as it comes through a dam."""
+    """Return a chat response received through the hop model ``dam``."""
     assert callable(dam)
     return exchange(dam(answer(due), due[-1]), **more)  # type: ignore[arg-type]
 
 
 def head_with(*changes: tuple[str, str | None], version: str = "1.1", status: int = 200) -> Head:
-    """The usual head with some headers replaced, or taken out."""
+    """Return the usual head with headers replaced, or removed by ``None``."""
     gone = {name.lower() for name, _ in changes}
     kept = tuple(pair for pair in SSE_HEAD.headers if pair[0].lower() not in gone)
     added = tuple((name, value) for name, value in changes if value is not None)
@@ -69,14 +69,14 @@ def head_with(*changes: tuple[str, str | None], version: str = "1.1", status: in
 
 
 def findings_with_head(*changes: tuple[str, str | None], version: str = "1.1") -> Findings:
-    """The findings of a short orderly stream with these headers changed."""
+    """Return the findings of a short unbuffered stream with changed headers."""
     return diagnose(exchange(SHORT, head=head_with(*changes, version=version)))
 
 
 def findings_of_broken_stream(
     at_ms: float, ending: Ending, *, events: int = 400, **more: object
 ) -> Findings:
-    """A stream without its end, whose tokens came right until ``at_ms``."""
+    """Return the findings of a stream that breaks off at ``at_ms``."""
     due = even_schedule((at_ms - 300) / events, events)
     writes = answer(due)[:-1]
     given = exchange(writes, ending=ending, ended_ms=at_ms)
@@ -86,11 +86,12 @@ def findings_of_broken_stream(
 def findings_in_body(
     body: bytes, *, api: str = "openai-chat", ending: Ending = Ending.COMPLETE
 ) -> Findings:
+    """Return the findings of a response body that arrives in one read."""
     return diagnose(exchange([Write(300, body)], api=api, ending=ending))
 
 
 def findings_for_event_size(chars: int, tokens: int | None = None) -> Findings:
-    """The findings of a stream with so many characters an event, and the usage told at its end."""
+    """Return the findings of a stream with ``chars`` characters per event and usage at its end."""
     writes = answer(even_schedule(25, 20), ["x" * chars] * 20)
     if tokens is not None:
         usage = {"choices": [], "usage": {"completion_tokens": tokens}}
@@ -99,10 +100,10 @@ def findings_for_event_size(chars: int, tokens: int | None = None) -> Findings:
 
 
 def sse(*payloads: Mapping[str, object]) -> bytes:
-    """Payloads as an event stream."""
+    """Return payloads as an event stream."""
     return b"".join(b"data: %s\n\n" % json.dumps(one).encode() for one in payloads)
 
 
 def codes(found: Findings) -> set[str]:
-    """The codes among findings."""
+    """Return the codes of findings."""
     return {one.code for one in found}

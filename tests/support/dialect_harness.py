@@ -1,4 +1,4 @@
-"""Short questions to a dialect: what it tells of a text, and what it makes of it."""
+"""Lint and fix texts of one dialect in one call."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _TESTS = Path(__file__).parents[1]
 
 
 class DialectHarness:
-    """One dialect, asked about texts.
+    """One dialect with its corpus.
 
     Args:
-        name: of the dialect, and of its folder in the corpus.
-        letters: of its rules.
+        name: name of the dialect and of its folder in the corpus.
+        letters: prefix of its rule codes.
     """
 
     def __init__(self, name: str, letters: str) -> None:
@@ -27,29 +27,29 @@ class DialectHarness:
     def lint(
         self, text: str, open_include: IncludeOpener = no_includes, **options: object
     ) -> LintResult:
-        """All that lint says of a text."""
+        """Return the lint result of a text."""
         chosen = Settings(**options)  # type: ignore[arg-type]
         return lint_source(self.dialect, Source("f", text), chosen, open_include)
 
     def codes_and_lines(self, text: str, **options: object) -> list[tuple[str, int]]:
-        """Codes and lines."""
+        """Return the code and line of each diagnostic."""
         return [(one.rule.code, one.line) for one in self.lint(text, **options).diagnostics]  # type: ignore[arg-type]
 
     def codes(self, text: str, **options: object) -> list[str]:
-        """Codes."""
+        """Return the code of each diagnostic."""
         return [code for code, _ in self.codes_and_lines(text, **options)]
 
     def fix(self, text: str, **options: object) -> str:
-        """The text with every fix made."""
+        """Return the text with all fixes applied."""
         chosen = Settings(**options)  # type: ignore[arg-type]
         return fix_source(self.dialect, Source("f", text), chosen, unsafe=True)
 
     def corpus_findings(self, name: str) -> list[tuple[str, int]]:
-        """Codes and lines of a file of the corpus."""
+        """Return the code and line of each diagnostic of a corpus file."""
         (file,) = (one for one in self.corpus if one.name == name)
         return self.codes_and_lines(file.read_text("utf-8"))
 
 
 def include_opener(**texts: str) -> IncludeOpener:
-    """An ``IncludeOpener`` that knows these by their names."""
+    """Return an ``IncludeOpener`` for texts by file name."""
     return lambda pattern: [Source(pattern, texts[pattern])] if pattern in texts else []

@@ -1,4 +1,4 @@
-"""The one Django site of a test process (its settings can be made only once), and its sources."""
+"""Django site of the test process; Django can be configured only once per process."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from django.urls import path  # type: ignore[import-untyped]
 from undam.wsgi.django import event_stream_response
 
 plain_source: Callable[[], Iterator[Any]] | None = None
-"""What ``/wsgi`` streams with undam; a test sets it."""
+"""Source of ``/wsgi``, streamed with undam; set by the test."""
 
 async_source: Callable[[], AsyncIterator[bytes]] | None = None
-"""What ``/asgi`` streams as Django does; a test sets it."""
+"""Source of ``/asgi``, streamed by Django; set by the test."""
 
 
 def _page(request: Any) -> HttpResponse:

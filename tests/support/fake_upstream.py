@@ -25,7 +25,7 @@ _LONG_S = 20.0
 
 
 def event(text: str = "", **more: object) -> bytes:
-    """A chat chunk as an event; without text, the role chunk."""
+    """Return a chat chunk as an event; the role chunk if ``text`` is empty."""
     delta = {"content": text} if text else {"role": "assistant", "content": ""}
     payload = {"id": "c", "choices": [{"index": 0, "delta": delta, "finish_reason": None}], **more}
     return b"data: " + json.dumps(payload).encode() + b"\n\n"
@@ -36,7 +36,7 @@ DONE = b"data: [DONE]\n\n"
 
 @dataclass
 class UpstreamRequest:
-    """One request, being answered."""
+    """Received request, with methods to respond."""
 
     sock: socket.socket
     head: bytes
@@ -49,12 +49,12 @@ class UpstreamRequest:
             self.sock.sendall(part)
 
     def chunks(self, *events: bytes) -> None:
-        """Each as a chunk and a write of its own."""
+        """Send each event as one chunk in one write."""
         for one in events:
             self.sock.sendall(chunk(one))
 
     def wait_for_disconnect(self, seconds: float = _LONG_S) -> bool:
-        """Wait until the reader leaves; ``disconnected_at`` is when that was seen."""
+        """Wait until the client disconnects, and record the time."""
         ready, _, _ = select.select([self.sock], [], [], seconds)
         if not ready:
             return False
@@ -76,7 +76,7 @@ Handler = Callable[[UpstreamRequest], object]
 
 @dataclass
 class FakeUpstream:
-    """Plays ``handlers[X-Handler]`` for each request, or ``default``."""
+    """HTTP server that calls ``handlers[X-Handler]`` for each request, or ``default``."""
 
     handlers: dict[str, Handler] = field(default_factory=dict)
     default: Handler = lambda request: request.send(
@@ -157,7 +157,7 @@ class FakeUpstream:
 
 @contextlib.contextmanager
 def fake_upstream(**handlers: Handler) -> Iterator[FakeUpstream]:
-    """An upstream with these handlers; underscores in their names stand for hyphens."""
+    """Run an upstream with handlers; underscores in their names stand for hyphens."""
     upstream = FakeUpstream({name.replace("_", "-"): play for name, play in handlers.items()})
     try:
         yield upstream
@@ -169,16 +169,16 @@ def fake_upstream(**handlers: Handler) -> Iterator[FakeUpstream]:
 def chat_request(
     play: str = "", *, path: str = CHAT, stream: bool = True, headers: str = "", **body: object
 ) -> bytes:
-    """A chat request as bytes."""
-    said = json.dumps({"model": "m", "messages": [], "stream": stream, **body})
+    """Return a chat request as bytes."""
+    payload = json.dumps({"model": "m", "messages": [], "stream": stream, **body})
     return (
         f"POST {path} HTTP/1.1\r\nHost: gw\r\nX-Handler: {play}\r\n{headers}"
-        f"Content-Type: application/json\r\nContent-Length: {len(said)}\r\n\r\n{said}"
+        f"Content-Type: application/json\r\nContent-Length: {len(payload)}\r\n\r\n{payload}"
     ).encode()
 
 
 class RawConnection:
-    """A raw connection to a gateway."""
+    """Client connection that sends and records raw bytes."""
 
     def __init__(self, port: int, data: bytes = b"") -> None:
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=_LONG_S)
@@ -195,7 +195,7 @@ class RawConnection:
         self.sock.close()
 
     def until(self, mark: bytes) -> bytes:
-        """Read until ``mark`` stands in what came."""
+        """Read until ``mark`` was received."""
         while mark not in self.data:
             assert self.read(), f"the end came before {mark!r}: {self.data!r}"
         return self.data
@@ -215,13 +215,13 @@ class RawConnection:
 
 
 def send_raw(port: int, data: bytes) -> bytes:
-    """The whole of what comes back until the connection ends; ask for Connection: close."""
+    """Send ``data`` and return everything until the connection ends (``Connection: close``)."""
     with RawConnection(port, data) as talk:
         return talk.rest()
 
 
 def split_response(answer: bytes) -> tuple[bytes, bytes]:
-    """Head and body of an answer, the body without its chunks' framing."""
+    """Return head and body of a response, the body without chunk framing."""
     head, _, body = answer.partition(b"\r\n\r\n")
     if b"transfer-encoding: chunked" not in head.lower():
         return head, body
@@ -235,5 +235,5 @@ def split_response(answer: bytes) -> tuple[bytes, bytes]:
 
 
 def is_complete(answer: bytes) -> bool:
-    """The end of a chunked body was told."""
+    """Return whether a chunked body ended with its last chunk."""
     return answer.endswith(LAST_CHUNK)

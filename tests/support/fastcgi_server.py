@@ -1,4 +1,4 @@
-"""An application behind FastCGI that streams: what speaks HTTP elsewhere is the simulator."""
+"""FastCGI server that streams; the simulator speaks only HTTP."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STDOUT, _END = 6, 3
 
 @contextmanager
 def fastcgi_origin(events: int = 300, gap_s: float = 0.005) -> Iterator[str]:
-    """Answers each request with so many events; gives ``http://127.0.0.1:PORT`` of it."""
+    """Run a server that sends ``events`` events per request; yield its ``http://127.0.0.1:PORT``."""
 
     def serve(conn: socket.socket) -> None:
         def record(kind: int, data: bytes) -> None:

@@ -1,5 +1,4 @@
-"""Load tests with a known schedule, as measured requests: what a server sent, what a hop did with
-it, and how late the client was. No clock, no socket."""
+"""Model of a load test with a known server, hop and load generator; no clock and no socket."""
 
 from __future__ import annotations
 
@@ -14,24 +13,24 @@ from undam.rules import Finding
 MS = 1_000_000
 START_NS = 1_800_000_000 * 1000 * MS
 
-# An on-time client had looked 50 µs before, and took what came after 20 µs.
+# Slack and lateness of the reads of a load generator that is on time.
 _SLACK_NS, _LATE_NS = 50_000, 20_000
 
 Gap = Callable[[random.Random], float]
-"""A gap in ms."""
+"""Random duration in ms."""
 
 
 @dataclass(frozen=True)
 class LoadTestModel:
-    """A closed loop. Times in ms.
+    """Closed loop; times in ms.
 
     Args:
-        per_write: events that leave the hop together.
-        block_bytes: a buffer that the hop fills before it lets go; 0 is none.
-        stall_ms: the gap in the middle of each answer; 0 is none.
-        starved_ms: the client looks only so often; 0 is an on-time client.
-        sent_late_ms: each request leaves so late.
-        shift: factor of every time of the server.
+        per_write: number of events that the hop sends together.
+        block_bytes: size of a buffer in the hop; 0 means none.
+        stall_ms: length of a pause in the middle of each response; 0 means none.
+        starved_ms: polling interval of a starved load generator; 0 means on time.
+        sent_late_ms: delay of each request.
+        shift: factor for all times of the server.
     """
 
     requests: int
@@ -51,7 +50,7 @@ class LoadTestModel:
     shift: float = 1.0
 
     def measured(self) -> Iterator[RequestResult]:
-        """The requests, in the order of the plan."""
+        """Yield the requests in the order of the plan."""
         rng = random.Random(self.seed)
         slots = [START_NS + i * 5 * MS for i in range(self.concurrency)]
         for number in range(self.requests):
@@ -85,7 +84,7 @@ class LoadTestModel:
         )
 
     def _sent(self, started_ns: int, rng: random.Random) -> tuple[list[int], list[int]]:
-        """When the server sent each event, and its bytes."""
+        """Return the time and the size of each event of the server."""
         count = self.events(rng)
         at = started_ns + round(self.ttft(rng) * self.shift * MS)
         times = []
@@ -97,14 +96,14 @@ class LoadTestModel:
         return times, [self.event_bytes(rng) for _ in range(count)]
 
     def _handed_on(self, sent: Sequence[int], sizes: Sequence[int]) -> list[tuple[int, int]]:
-        """(when, how many events) of each write of the hop."""
+        """Return (time, number of events) of each write of the hop."""
         if self.block_bytes:
             return self._in_blocks(sent, sizes)
         writes = [sent[i : i + self.per_write] for i in range(0, len(sent), self.per_write)]
         return [(write[-1], len(write)) for write in writes]
 
     def _in_blocks(self, sent: Sequence[int], sizes: Sequence[int]) -> list[tuple[int, int]]:
-        writes, filled, released, pending = [], 200, 0, 0  # a role came first
+        writes, filled, released, pending = [], 200, 0, 0  # The role chunk.
         for at, size in zip(sent, sizes, strict=True):
             filled += size
             pending += 1
@@ -129,12 +128,12 @@ class LoadTestModel:
 
 
 def simulate(requests: int, **settings: object) -> list[RequestResult]:
-    """The requests of a `LoadTestModel` with these settings."""
+    """Return the requests of a `LoadTestModel` with these settings."""
     return list(replace(LoadTestModel(requests), **settings).measured())  # type: ignore[arg-type]
 
 
 def findings(
     measured: Sequence[RequestResult], client: LoadGeneratorStats | None = None
 ) -> list[Finding]:
-    """What is said of a run."""
+    """Return the findings of a run."""
     return summarize(measured).findings(client)

@@ -1,5 +1,4 @@
-"""Configuration texts that were damaged: cut, doubled, swapped, and sprinkled with what parsers
-stumble over. Each begins as a valid text."""
+"""Damaged configuration texts: valid texts with parts removed, repeated, moved or inserted."""
 
 from __future__ import annotations
 
@@ -43,7 +42,7 @@ _CHANGE = st.one_of(
 
 
 def damaged_texts(texts: Sequence[str]) -> st.SearchStrategy[str]:
-    """One of the texts, with one to six changes."""
+    """Return a strategy for one of the texts with one to six changes."""
     changes = st.lists(_CHANGE, min_size=1, max_size=6)
     return st.builds(_damage, st.sampled_from(sorted(texts)), changes)
 
@@ -51,7 +50,7 @@ def damaged_texts(texts: Sequence[str]) -> st.SearchStrategy[str]:
 def _damage(text: str, changes: list[tuple[str, float, float, str]]) -> str:
     for kind, first, second, new in changes:
         start = int(first * (len(text) + 1))
-        # Mostly a few characters, seldom half of the file.
+        # Mostly a few characters, rarely half of the file.
         end = start + int(second**4 * (len(text) - start + 1))
         part = text[start:end]
         if kind == "cut":
@@ -70,17 +69,19 @@ def _damage(text: str, changes: list[tuple[str, float, float, str]]) -> str:
 
 
 def robustness_faults(dialect: Dialect, text: str, settings: Settings | None = None) -> list[str]:
-    """What is wrong with how a text is linted and fixed that may itself be broken; hopefully none.
+    """Lint and fix a text that may be invalid; return the faults of undam itself.
 
-    Whatever it is, each place lies in the text, and no fix breaks a text that could be read (a
-    ``ConfigSyntaxError`` of the fixed one is raised).
+    Every reported position must be inside the text, and a fix must not make a valid text invalid
+    (its ``ConfigSyntaxError`` is raised).
     """
     source, chosen = Source("whatever", text), settings or Settings()
     lines = text.count("\n") + 1
     try:
         found = lint_source(dialect, source, chosen)
     except ConfigSyntaxError as error:
-        return [] if 1 <= error.line <= lines and error.column >= 1 else [f"no place: {error}"]
+        return (
+            [] if 1 <= error.line <= lines and error.column >= 1 else [f"invalid position: {error}"]
+        )
     outside = [
         f"{one.line}:{one.column} is not in the text"
         for one in found.diagnostics

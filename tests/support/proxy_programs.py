@@ -1,7 +1,7 @@
-"""Give a configuration text to the real program: ask it whether it accepts it, or run it.
+"""Validate a configuration with the real program, or run the program with it.
 
-Every program gets the text as it stands. What it must know besides (where to keep its pid, that it
-stays in the foreground) is said on its command line and in its environment.
+The text is used unchanged. Further settings (PID file, foreground mode) are passed on the command
+line and in the environment.
 """
 
 from __future__ import annotations
@@ -20,21 +20,23 @@ from undam.lab.proxies.process import start
 _CHECK_S = 60.0
 _BIN = Path(sys.executable).parent
 
-# Written in the rule files where a real port has to stand when they run.
+# Placeholder ports in the rule files.
 LISTEN_PORT = 8080
 ORIGIN_PORT = 9000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """How to call a program; ``{dir}`` stands for its folder, ``{conf}`` for the file with the
-    text, ``{port}`` for the port it is to listen on, ``{user}`` for nginx's `user` directive.
+    """Command lines of a program.
+
+    Placeholders are ``{dir}`` (its folder), ``{conf}`` (the configuration file), ``{port}`` (the
+    port to listen on) and ``{user}`` (nginx's `user` directive).
 
     Args:
-        check: arguments that make it read the text and end.
-        run: arguments that make it stay in the foreground.
-        accounts: users it may become when root starts it.
-        error_markers: words of its output that mean no although it ended well.
+        check: arguments to validate a configuration.
+        run: arguments to run in the foreground.
+        accounts: users for its processes if root starts it.
+        error_markers: words in its output that mean an error even if the exit code is 0.
     """
 
     name: str
@@ -116,7 +118,7 @@ SQUID = Program(
 
 
 def with_ports(text: str, *, listen: int, origin: int) -> str:
-    """A rule file's text on real ports: whatever it has of the two that stand for them."""
+    """Return the text of a rule file with its two placeholder ports replaced."""
     for port, real in ((LISTEN_PORT, listen), (ORIGIN_PORT, origin)):
         text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{real}")
     return text
@@ -125,11 +127,14 @@ def with_ports(text: str, *, listen: int, origin: int) -> str:
 def validate_config(
     program: Program, text: str, folder: Path, files: Mapping[str, str] | None = None
 ) -> tuple[bool, str]:
-    """Whether the program accepts the text, and what it said. Raises ``Missing``.
+    """Return whether the program accepts the text, and its output.
 
     Args:
-        folder: an empty one, which becomes the program's.
-        files: further ones, by names relative to the folder.
+        folder: empty folder for the program.
+        files: further files, by names relative to the folder.
+
+    Raises:
+        Missing: the program is not installed.
     """
     place = Workspace(folder, LISTEN_PORT)
     for name, content in {program.config_name: text, **(files or {})}.items():
@@ -159,11 +164,15 @@ def start_with_config(
     origin: str = f"http://127.0.0.1:{ORIGIN_PORT}",
     files: Mapping[str, str] | None = None,
 ) -> RunningProxy:
-    """Run the program on the text. Raises ``Missing`` and ``NotStarted``.
+    """Run the program with the text.
 
     Args:
-        text: a rule file's, whose two ports are replaced; or made for the place it runs in.
-        origin: ``http://127.0.0.1:PORT`` of what stands behind it.
+        text: text of a rule file, whose two ports are replaced; or a function of the workspace.
+        origin: ``http://127.0.0.1:PORT`` of the origin.
+
+    Raises:
+        Missing: the program is not installed.
+        NotStarted: the program exited or does not listen.
     """
     port = int(origin.rpartition(":")[2].rstrip("/"))
 

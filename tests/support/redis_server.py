@@ -1,4 +1,4 @@
-"""A real Redis server on a free loopback port, without persistence; a process that stands still."""
+"""Redis server on a free loopback port without persistence, and paused processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.lab.proxies.process import start
 
 
 def start_redis() -> RunningProxy:
-    """Start ``redis-server``. Raises ``Missing`` and ``NotStarted``."""
+    """Start ``redis-server``; raise ``Missing`` or ``NotStarted``."""
 
     def plan(place: Workspace) -> LaunchPlan:
         config = f'bind 127.0.0.1\nport {place.port}\nsave ""\nappendonly no\n'
@@ -23,13 +23,13 @@ def start_redis() -> RunningProxy:
 
 
 def redis_url(server: RunningProxy) -> str:
-    """Where it listens, for a client."""
+    """Return its URL for a client."""
     return server.url.replace("http:", "redis:")
 
 
 @contextlib.contextmanager
 def paused(pid: int) -> Iterator[None]:
-    """The process stands still meanwhile."""
+    """Pause a process (SIGSTOP) during the block."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield

@@ -1,5 +1,7 @@
-"""An application whose streams are in Redis: ``/KEY?count=N&gap=S`` counts from 0, and with
-``&go_on=0`` no other process can go on with it. The environment says where Redis is, and the times.
+"""Application whose streams are stored in Redis: ``/KEY?count=N&gap=S`` counts from 0.
+
+With ``&go_on=0`` no other process can continue the stream. The environment contains the URL of
+Redis and the time limits.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ _replay: RedisReplay | None = None
 
 
 def _store() -> RedisReplay:
-    global _replay  # noqa: PLW0603 (one for the process, made in its loop)
+    global _replay  # noqa: PLW0603 (one per process, created in its loop)
     if _replay is None:
         _replay = RedisReplay(
             os.environ["TEST_REDIS"],

@@ -1,4 +1,4 @@
-"""The files of a rule, run by the real program before a simulator, `bad` beside `fixed`."""
+"""Runs the `bad` and `fixed` files of a rule with the real program in front of a simulator."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ KINDS = ("bad", "good", "fixed")
 
 StartSim = Callable[..., Simulator]
 Shorter = tuple[tuple[str, str], ...]
-"""(text of the file, shorter text): seconds in place of those that a test cannot wait for."""
+"""(text in the file, replacement): shorter times than in the file."""
 
 QUICK = ("--ttft", "50", "--gap", "5", "--tokens", "200")
 SLOW = ("--ttft", "50", "--gap", "25", "--tokens", "50")
-"""What is one event late shows only where a gap is longer than what a machine adds."""
+"""A delay of one event is detectable only if gaps are longer than the delays of a machine."""
 SILENT = ("--ttft", "50", "--gap", "5", "--tokens", "30", "--stall-after", "20", "--stall", "2500")
 
 
 def codes(letters: str) -> list[str]:
-    """The rules of a dialect that have files."""
+    """Return the codes of the rules of a dialect that have files."""
     return sorted(path.name for path in RULES.glob(f"{letters}[1-6]*"))
 
 
 def text_of(code: str, kind: str) -> str:
-    """A file of a rule."""
+    """Return the text of a file of a rule."""
     (file,) = (RULES / code).glob(f"{kind}.*")
     return file.read_text("utf-8")
 
@@ -45,10 +45,10 @@ def start_file(
     model: Simulator,
     ports: Callable[[str, int, int], str] | None = None,
 ) -> RunningProxy:
-    """Run a text before a model.
+    """Run a program with a text in front of a simulator.
 
     Args:
-        ports: ``(text, port to listen on, port of the model)`` -> text, where these are not
+        ports: ``(text, port to listen on, port of the simulator)`` -> text, if the ports are not
             written as HOST:PORT.
     """
     if ports is None:
@@ -70,7 +70,7 @@ def check_bad_and_fixed(
     shorter: Shorter = (),
     ports: Callable[[str, int, int], str] | None = None,
 ) -> tuple[Report, Report]:
-    """Checks of `bad` and `fixed` of a rule, at once."""
+    """Check `bad` and `fixed` of a rule concurrently."""
     running = []
     for kind in ("bad", "fixed"):
         text = text_of(code, kind)
@@ -83,19 +83,19 @@ def check_bad_and_fixed(
 
 
 def verdicts(reports: tuple[Report, Report]) -> tuple[str, str]:
-    """Of the checks of `bad` and `fixed`."""
+    """Return the verdicts of the checks of `bad` and `fixed`."""
     return hop_json(reports[0])["verdict"], hop_json(reports[1])["verdict"]
 
 
 def completes(reports: tuple[Report, Report]) -> tuple[bool, bool]:
-    """Whether `bad` and `fixed` gave the whole answer."""
+    """Return whether the responses through `bad` and `fixed` were complete."""
     return hop_json(reports[0])["complete"], hop_json(reports[1])["complete"]
 
 
 def check_rendered(
     run_proxy: RunProxy, program: Program, dialect: str, model: Simulator, **request: Any
 ) -> Report:
-    """A check through what `render` writes, as it is."""
+    """Check a proxy that runs with the output of `render`."""
 
     def text(place: Workspace) -> str:
         listen = f"127.0.0.1:{place.port}"
@@ -108,5 +108,5 @@ def check_rendered(
 
 
 def check_alone(url: str, **options: Any) -> Report:
-    """A check of one place with the beacon at its far end."""
+    """Check one URL with a beacon."""
     return asyncio.run(check(url, beacon=True, **options))

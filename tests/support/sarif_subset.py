@@ -1,9 +1,8 @@
-"""What SARIF 2.1.0 asks of the part of it that undam writes, as a JSON schema.
+"""JSON schema of the part of SARIF 2.1.0 that undam writes.
 
-The standard's own schema stands at docs.oasis-open.org and comes with no Python package, and tests
-use no network. This one is narrower: it knows only the properties that undam uses and refuses all
-others, each in the form that the standard's section (in the comments) gives it. Where undam comes
-to write more, add it from the standard.
+The official schema (docs.oasis-open.org) is not part of a Python package, and tests use no network.
+This schema accepts only the properties that undam uses. The comments give the section of the
+standard. If undam writes further properties, add them from the standard.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def _list(of: Schema, *, unique: bool = False, least: int = 0) -> Schema:
 
 _LEVEL = {"enum": ["none", "note", "warning", "error"]}
 _MESSAGE = _object("text", text=_TEXT)  # 3.11, 3.12
-# 3.4: a relative reference, from a base that the run names, or an absolute file URI.
+# 3.4: a relative reference to a base URI of the run, or an absolute file URI.
 _ARTIFACT = {
     **_object(
         "uri",

@@ -1,4 +1,4 @@
-"""A server that plays a script on loopback: what to send, when to wait, how to end."""
+"""HTTP server that runs a script per connection: bytes to send, pauses, and the kind of end."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ RESET = "reset"
 
 Step = bytes | float | str
 Script = Sequence[Step]
-"""Bytes are sent, a number is waited for in seconds, RESET resets the connection."""
+"""Steps: bytes to send, a pause in seconds, or RESET to reset the connection."""
 
 
 @dataclass
 class ScriptedServer:
-    """Plays one script a connection, the last one for all that follow."""
+    """Server with one script per connection; the last script is used for all further ones."""
 
     scripts: Sequence[Script]
     requests: list[bytes] = field(default_factory=list)
@@ -66,7 +66,7 @@ class ScriptedServer:
                 connection.settimeout(20)
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 request = _request(connection)
-                if not request:  # some clients connect once more than they ask
+                if not request:  # Some clients open a connection that they do not use.
                     continue
                 self.requests.append(request)
                 script = self.scripts[min(number, len(self.scripts) - 1)]
@@ -82,7 +82,7 @@ class ScriptedServer:
             if isinstance(step, bytes):
                 connection.sendall(step)
             elif isinstance(step, str):
-                # A linger of 0 s makes close() send RST.
+                # With a linger time of 0 s, close() sends RST.
                 linger = struct.pack("ii", 1, 0)
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             else:
@@ -91,7 +91,7 @@ class ScriptedServer:
                     connection.settimeout(min(left, 0.05))
                     try:
                         if connection.recv(65536) == b"":
-                            raise ConnectionError("the reader has left")
+                            raise ConnectionError("the client disconnected")
                     except TimeoutError:
                         continue
                 connection.settimeout(20)
@@ -120,7 +120,7 @@ def _request(connection: socket.socket) -> bytes:
 def chat_chunk(
     text: str = "", *, finish: str | None = None, ident: str = "", **more: object
 ) -> bytes:
-    """One chat chunk as an event, complete enough for openai-python."""
+    """Return a chat chunk as an event that openai-python accepts."""
     delta = {"content": text} if text else {}
     payload = {
         "id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m",

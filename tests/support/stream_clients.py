@@ -1,4 +1,4 @@
-"""Real clients of streams, each as an iterator of the pieces that it saw."""
+"""Client libraries and programs, each as an iterator of received text."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from undam.sse import Event, Parser
 
 
 def collect(site: BrowserTestApp, pieces: Iterable[str | None]) -> str:
-    """The whole text; opens the gate some heartbeats after the first piece has come."""
+    """Return the whole text; open the gate some heartbeats after the first piece."""
     text = ""
     for piece in pieces:
         if piece and not text:
-            # Heartbeats come meanwhile, and the client has to live with them.
+            # Meanwhile heartbeats arrive.
             threading.Timer(5 * HEARTBEAT_S, site.gate.open).start()
         text += piece or ""
     return text
 
 
 def openai_client(base_url: str) -> openai.OpenAI:
-    """Without a key and without retries."""
+    """Return a client without key and retries."""
     return openai.OpenAI(base_url=base_url, api_key="none", max_retries=0)
 
 
 def openai_pieces(client: openai.OpenAI) -> Iterator[str | None]:
-    """By openai-python."""
+    """Yield text received by openai-python."""
     messages: Any = [{"role": "user", "content": "hi"}]
     with client.chat.completions.create(model="m", messages=messages, stream=True) as chunks:
         for chunk in chunks:
@@ -50,7 +50,7 @@ def openai_pieces(client: openai.OpenAI) -> Iterator[str | None]:
 
 
 def langchain_pieces(base_url: str) -> Iterator[str]:
-    """By langchain-openai."""
+    """Yield text received by langchain-openai."""
     key = SecretStr("none")
     model = ChatOpenAI(base_url=base_url, api_key=key, model="m", max_retries=0)
     for chunk in model.stream("hi"):
@@ -58,7 +58,7 @@ def langchain_pieces(base_url: str) -> Iterator[str]:
 
 
 def httpx_sse_events(url: str) -> Iterator[httpx_sse.ServerSentEvent]:
-    """By httpx-sse."""
+    """Yield events received by httpx-sse."""
     with (
         httpx.Client(trust_env=False) as client,
         httpx_sse.connect_sse(client, "GET", url) as source,
@@ -67,7 +67,7 @@ def httpx_sse_events(url: str) -> Iterator[httpx_sse.ServerSentEvent]:
 
 
 def anthropic_pieces(base_url: str) -> Iterator[str]:
-    """By anthropic-python; the answer has to come to its end."""
+    """Yield text received by anthropic-python; the answer must be complete."""
     messages: Any = [{"role": "user", "content": "hi"}]
     with (
         anthropic.Anthropic(base_url=base_url, api_key="none", max_retries=0) as client,
@@ -107,7 +107,7 @@ def _node_modules() -> Path:
 
 
 def _lines(command: list[str], **environment: str) -> Iterator[bytes]:
-    """What a program writes, line by line, as it comes."""
+    """Yield the output of a program line by line as it arrives."""
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -121,18 +121,18 @@ def _lines(command: list[str], **environment: str) -> Iterator[bytes]:
         limit.start()
         try:
             yield from process.stdout
-            said = process.stderr.read().decode()
-            assert process.wait() == 0, said
+            errors = process.stderr.read().decode()
+            assert process.wait() == 0, errors
         finally:
             limit.cancel()
             process.kill()
 
 
 def node_pieces(base_url: str, folder: Path) -> Iterator[str]:
-    """By openai-node.
+    """Yield text received by openai-node.
 
     Args:
-        folder: for the program.
+        folder: folder for the script.
     """
     script = folder / "read.js"
     script.write_text(_NODE)
@@ -142,7 +142,7 @@ def node_pieces(base_url: str, folder: Path) -> Iterator[str]:
 
 
 def curl_pieces(url: str) -> Iterator[str]:
-    """By curl, and a parser of ours."""
+    """Yield text received by curl and parsed by undam."""
     parser = Parser()
     for line in _lines([_program("curl"), "-sSN", url]):
         for event in parser.receive_data(line):

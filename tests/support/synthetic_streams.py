@@ -1,4 +1,4 @@
-"""Streams made by hand: events with due times, dams that hold them, and what a client sees."""
+"""Synthetic streams: scheduled events, models of hops, and the exchanges that a client records."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ SSE_HEAD = Head(
 
 @dataclass(frozen=True)
 class Write:
-    """What left the origin at once, ms after the request."""
+    """Bytes sent or received at one time, in ms after the request."""
 
     at_ms: float
     data: bytes
 
 
 HopModel = Callable[[Sequence[Write], float], list[Write]]
-"""(writes, when the origin closed) -> what the reader gets, and when."""
+"""``(writes, time at which the origin closed) -> reads of the client``."""
 
 
 def chat_event(
     text: str, *, seq: int | None = None, due_ms: float = 0.0, finish: bool = False
 ) -> bytes:
-    """One chat chunk as an SSE event, with a beacon's stamp where ``seq`` is given."""
+    """Return a chat chunk as an SSE event, with a beacon timestamp if ``seq`` is given."""
     delta = {"content": text} if text else {}
     reason = "stop" if finish else None
     body: dict[str, object] = {
@@ -56,7 +56,7 @@ def chat_event(
 def answer(
     due_ms: Sequence[float], texts: Iterable[str] | None = None, *, stamped: bool = True
 ) -> list[Write]:
-    """An OpenAI answer: a chunk at each due time, then the finish chunk and [DONE]."""
+    """Return an OpenAI response: a chunk at each due time, then the finish chunk and [DONE]."""
     words = iter(texts) if texts is not None else (" tok" for _ in due_ms)
     writes = [
         Write(due, chat_event(word, seq=i if stamped else None, due_ms=due))
@@ -81,7 +81,7 @@ def exchange(
     error: str | None = None,
     coded: bool = False,
 ) -> Exchange:
-    """What a client recorded of these reads; times are ms after the request."""
+    """Return the exchange that a client records; times are in ms after the request."""
     arrivals = tuple(
         Arrival(
             START_NS + round(s.at_ms * MS), s.data, late_ns, len(s.data) // 4 if coded else None
@@ -112,7 +112,7 @@ def exchange(
 
 
 def merged(writes: Iterable[Write]) -> list[Write]:
-    """Writes of the same time as one read, which is how the kernel gives them."""
+    """Merge simultaneous writes into one read, as the kernel does."""
     out: list[Write] = []
     for write in writes:
         if out and write.at_ms - out[-1].at_ms < 0.001:
@@ -123,7 +123,7 @@ def merged(writes: Iterable[Write]) -> list[Write]:
 
 
 def block_buffer(size: int, *, first: int | None = None) -> HopModel:
-    """A buffer that lets go whole blocks of ``size`` bytes; the first may be smaller (nginx)."""
+    """Return a hop that forwards blocks of ``size`` bytes; the first can be smaller (nginx)."""
 
     def dam(writes: Sequence[Write], closed_ms: float) -> list[Write]:
         out: list[Write] = []
@@ -140,7 +140,7 @@ def block_buffer(size: int, *, first: int | None = None) -> HopModel:
 
 
 def timed_flush(period_ms: float, *, from_first_byte: bool = False) -> HopModel:
-    """A hop that lets go every ``period_ms``, or so long after the first byte it holds."""
+    """Return a hop that forwards every ``period_ms``, or this long after the first held byte."""
 
     def dam(writes: Sequence[Write], closed_ms: float) -> list[Write]:
         out: list[Write] = []
@@ -159,7 +159,7 @@ def timed_flush(period_ms: float, *, from_first_byte: bool = False) -> HopModel:
 
 
 def one_write_behind() -> HopModel:
-    """A hop that lets each write go when the next one comes, and the last at the end."""
+    """Return a hop that forwards each write when the next one arrives, and the last at the end."""
 
     def dam(writes: Sequence[Write], closed_ms: float) -> list[Write]:
         together = merged(writes)
@@ -170,7 +170,7 @@ def one_write_behind() -> HopModel:
 
 
 def hold_to_end() -> HopModel:
-    """A hop that collects the whole response."""
+    """Return a hop that holds the response to its end."""
 
     def dam(writes: Sequence[Write], closed_ms: float) -> list[Write]:
         return [Write(closed_ms, b"".join(write.data for write in writes))]
@@ -179,12 +179,12 @@ def hold_to_end() -> HopModel:
 
 
 def pass_through() -> HopModel:
-    """A hop that passes everything on at once."""
+    """Return a hop that forwards everything at once."""
     return lambda writes, _closed_ms: merged(writes)
 
 
 def jittered(reads: Sequence[Write], rng: random.Random, most_ms: float) -> list[Write]:
-    """The same reads a little later, never overtaking each other."""
+    """Return reads with a small random delay, in the same order."""
     out: list[Write] = []
     before = 0.0
     for read in reads:
@@ -194,12 +194,12 @@ def jittered(reads: Sequence[Write], rng: random.Random, most_ms: float) -> list
 
 
 def even_schedule(gap_ms: float, count: int, *, first_ms: float = 300.0) -> list[float]:
-    """Due times of an even model."""
+    """Return due times at regular intervals."""
     return [first_ms + gap_ms * i for i in range(count)]
 
 
 def over_long_path(near: Exchange, round_trip_ms: float) -> Exchange:
-    """The same exchange over a path whose TCP handshake takes this long."""
+    """Return the exchange over a path with this round-trip time."""
     stamps = near.stamps
     assert stamps.dns_ns is not None
     connect_ns = stamps.dns_ns + round(round_trip_ms * MS)
@@ -207,7 +207,7 @@ def over_long_path(near: Exchange, round_trip_ms: float) -> Exchange:
 
 
 def segments(reads: Iterable[Write], size: int, apart_ms: float) -> list[Write]:
-    """Each read cut into segments of ``size`` bytes that come ``apart_ms`` after each other."""
+    """Return reads divided into segments of ``size`` bytes that arrive ``apart_ms`` apart."""
     out: list[Write] = []
     now = 0.0
     for read in reads:
@@ -222,7 +222,7 @@ def segments(reads: Iterable[Write], size: int, apart_ms: float) -> list[Write]:
 def delayed(
     reads: Iterable[Write], rng: random.Random, least_ms: float, most_ms: float
 ) -> list[Write]:
-    """A path with jitter under TCP: each read late by a random time, and never out of order."""
+    """Return reads with TCP jitter: each has a random delay, and the order is kept."""
     out: list[Write] = []
     now = 0.0
     for read in reads:

@@ -1,4 +1,4 @@
-"""Small hostile servers in threads, on loopback: a test says what one does with each connection."""
+"""Small servers in threads with one callback per connection, for hostile behaviour."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ JSON = (("Content-Type", "application/json"),)
 
 @dataclass
 class Server:
-    """A listening server. ``requests`` are the bytes of those its script has read."""
+    """Listening server with the requests that its script received."""
 
     port: int
     requests: list[bytes] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Server:
 
     @property
     def text(self) -> str:
-        """All that was ever sent to it."""
+        """All received requests as text."""
         return b"\n".join(self.requests).decode("latin-1")
 
 
@@ -45,7 +45,7 @@ class Server:
 def serving(
     script: Callable[[socket.socket, bytes], None], tls: ssl.SSLContext | None = None
 ) -> Iterator[Server]:
-    """Runs ``script(connection, request)`` for each request; connections close behind it."""
+    """Run ``script(connection, request)`` for each request, then close the connection."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = Server(listener.getsockname()[1])
     threads: list[threading.Thread] = []
@@ -87,19 +87,21 @@ def serving(
         listener.close()
         for thread in [accepting, *threads]:
             thread.join(TIMEOUT_S)
-            assert not thread.is_alive(), "a server hangs"
+            assert not thread.is_alive(), "a server thread is still running"
 
 
 def replying(reply: bytes, tls: ssl.SSLContext | None = None) -> contextlib.AbstractContextManager[
     Server
 ]:  # fmt: skip
-    """A server that gives every request the same bytes."""
+    """Run a server that sends the same bytes for every request."""
     return serving(lambda conn, _: conn.sendall(reply), tls)
 
 
 def read_request(conn: socket.socket) -> bytes:
-    """One request, head and body of a stated length; what there is of it where the peer leaves, or
-    where it speaks TLS to a plain port."""
+    """Read a request with a body of known length.
+
+    Returns a partial request if the peer disconnects or speaks TLS.
+    """
     data = b""
     while b"\r\n\r\n" not in data and data[:1] != b"\x16":
         more = conn.recv(65536)
@@ -118,7 +120,7 @@ def read_request(conn: socket.socket) -> bytes:
 def head(
     status: str = "200 OK", headers: Iterable[tuple[str, str]] = SSE, *, chunked: bool = True
 ) -> bytes:
-    """A response head."""
+    """Return a response head."""
     lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers)]
     if chunked:
         lines.append("Transfer-Encoding: chunked")
@@ -126,13 +128,13 @@ def head(
 
 
 def whole(body: bytes, status: str = "200 OK", headers: Iterable[tuple[str, str]] = SSE) -> bytes:
-    """A whole response with its Content-Length."""
+    """Return a response with Content-Length."""
     length = ("Content-Length", str(len(body)))
     return head(status, (*headers, length), chunked=False) + body
 
 
 def token(text: str = " tok", **more: Any) -> bytes:
-    """One chat chunk as an event."""
+    """Return a chat chunk as an event."""
     choice = {"index": 0, "delta": {"content": text}, "finish_reason": None}
     return b"data: " + json.dumps({"choices": [choice], **more}).encode() + b"\n\n"
 
@@ -141,7 +143,7 @@ DONE = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\nda
 
 
 def stream(conn: socket.socket, count: int, gap_s: float = 0.01, *, end: bool = True) -> None:
-    """A head, then ``count`` tokens, then their end."""
+    """Send a head, ``count`` tokens and the end."""
     conn.sendall(head())
     for _ in range(count):
         conn.sendall(chunk(token()))
@@ -158,13 +160,13 @@ def wait_for_disconnect(conn: socket.socket) -> None:
 
 
 def reset(conn: socket.socket) -> None:
-    """Close so that the peer sees a reset."""
+    """Reset the connection."""
     conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     conn.close()
 
 
 def gzip_bomb(megabytes: int) -> bytes:
-    """So many megabytes of event data, a thousandth of it on the wire."""
+    """Return event data that decompresses to ``megabytes``."""
     coder = zlib.compressobj(9, zlib.DEFLATED, 31)
     block = b"data: " + b"0" * (1 << 20) + b"\n\n"
     return b"".join(coder.compress(block) for _ in range(megabytes)) + coder.flush()

@@ -1,4 +1,4 @@
-"""Applications on real servers, in threads of this process, and a reader that sees the wire."""
+"""ASGI applications served by uvicorn in a thread, and a client that records raw bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TIMEOUT_S = 20.0
 
 @contextlib.contextmanager
 def under_uvicorn(app: Any, loop: str = "asyncio") -> Iterator[str]:
-    """Serve ``app`` with uvicorn; gives ``http://127.0.0.1:PORT``."""
+    """Serve ``app`` with uvicorn; yield ``http://127.0.0.1:PORT``."""
     config = uvicorn.Config(
         app, host="127.0.0.1", port=0, loop=loop, ws="none", lifespan="auto",
         log_level="critical", access_log=False, timeout_graceful_shutdown=1,
@@ -39,20 +39,20 @@ def under_uvicorn(app: Any, loop: str = "asyncio") -> Iterator[str]:
         server.should_exit = True
         thread.join(TIMEOUT_S)
         listener.close()
-        assert not thread.is_alive(), "uvicorn hangs"
+        assert not thread.is_alive(), "uvicorn does not stop"
 
 
 @dataclass
 class RawResponse:
-    """What came over a socket, read by read, with the head and the framing of the transfer."""
+    """Bytes received from a socket, with head and chunk framing, and the time of each read."""
 
     data: bytes = b""
     at: list[tuple[float, int]] = field(default_factory=list)
-    """(when, in s of time.monotonic; how many bytes there were then)."""
+    """(time.monotonic in s, number of bytes received until then)."""
 
     @property
     def head(self) -> dict[str, str]:
-        """The headers of the response, names in lower case."""
+        """Response headers, with names in lower case."""
         lines = self.data.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")[1:]
         pairs = [line.partition(":") for line in lines]
         return {name.lower(): value.strip() for name, _, value in pairs}
@@ -63,12 +63,12 @@ class RawResponse:
 
     @property
     def truncated(self) -> bool:
-        """A chunked body without its last chunk."""
+        """Whether the last chunk of a chunked body is missing."""
         assert self.head.get("transfer-encoding") == "chunked"
         return not self.data.endswith(b"0\r\n\r\n")
 
     def when(self, part: bytes) -> float:
-        """When ``part`` was there for the first time."""
+        """Return when ``part`` had been received."""
         end = self.data.index(part) + len(part)
         return next(at for at, count in self.at if count >= end)
 
@@ -81,7 +81,7 @@ def read_raw(
     body: bytes = b"",
     on_read: Callable[[RawResponse], bool] = lambda raw: True,
 ) -> RawResponse:
-    """Ask for ``url`` and read until the server closes; ``on_read`` may end it with ``False``."""
+    """Request ``url`` and read until the server closes or ``on_read`` returns ``False``."""
     parts = urlsplit(url)
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     lines = [f"{method} {target or '/'} HTTP/1.1", f"Host: {parts.netloc}", "Connection: close"]
@@ -106,28 +106,28 @@ def read_raw(
 
 
 class Gate:
-    """A stream waits before it goes on until its reader says that the first part has come.
+    """Gate at which a stream waits until its client has received the first part.
 
-    Whatever holds a stream is found out for certain, and no test depends on how fast a machine is.
+    This detects buffering reliably, independent of the speed of the machine.
     """
 
     def __init__(self) -> None:
         self._seen = threading.Event()
         self.held = False
-        """The reader did not say so in time: something kept it from seeing what was sent."""
+        """Whether the client did not receive the first part in time."""
 
     def open(self) -> None:
-        """The first part has come."""
+        """Report that the first part was received."""
         self._seen.set()
 
     def wait(self) -> None:
-        """For a source in a thread."""
+        """Wait in a thread."""
         self.held = not self._seen.wait(TIMEOUT_S / 2)
 
     async def pass_through(self) -> None:
-        """For a source in a loop."""
+        """Wait on an event loop."""
         give_up = time.monotonic() + TIMEOUT_S / 2
-        # The reader is in another thread, or in another process.
+        # The client is in another thread or process.
         while not self._seen.is_set() and time.monotonic() < give_up:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         self.held = not self._seen.is_set()

@@ -1,0 +1,42 @@
+"""Counts work instead of measuring time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+_FACTOR = 8
+# Linear work has a ratio of at most 8, quadratic work one of 64.
+_MAX_RATIO = 12
+
+
+def count_calls(function: Callable[[], object]) -> int:
+    """Return the number of Python and C function calls that ``function`` makes."""
+    calls = 0
+
+    def profile(_frame: FrameType, event: str, _argument: Any) -> None:
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        function()
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+def assert_linear(run: Callable[[int], object], size: int) -> None:
+    """Assert that ``run(8 * size)`` makes at most 12 times as many calls as ``run(size)``.
+
+    Args:
+        run: function of the size of the input. It is called once before, to fill caches.
+        size: large enough that constant work does not matter.
+    """
+    run(size)
+    small = count_calls(lambda: run(size))
+    large = count_calls(lambda: run(_FACTOR * size))
+    assert large <= _MAX_RATIO * small, f"{small} calls for {size}, {large} for {_FACTOR * size}"
