@@ -1,0 +1,30 @@
+"""Live cases of the rules, one module for each dialect that a real program reads."""
+
+from support.rule_cases import (
+    apache,
+    caddy,
+    envoy,
+    haproxy,
+    lighttpd,
+    nginx,
+    squid,
+    traefik,
+    trafficserver,
+    varnish,
+)
+from support.rule_cases.model import LiveDialect, RuleCase
+
+LIVE_DIALECTS: tuple[LiveDialect, ...] = (
+    apache.LIVE,
+    caddy.LIVE,
+    envoy.LIVE,
+    haproxy.LIVE,
+    lighttpd.LIVE,
+    nginx.LIVE,
+    squid.LIVE,
+    traefik.LIVE,
+    trafficserver.LIVE,
+    varnish.LIVE,
+)
+
+__all__ = ["LIVE_DIALECTS", "LiveDialect", "RuleCase"]
