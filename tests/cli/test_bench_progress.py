@@ -1,4 +1,4 @@
-"""The live line is redrawn in place, rarely, without escape sequences, and never in a pipe."""
+"""Live line of `undam bench`: redrawn in place, without escape sequences, and never in a pipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad input to `undam check`: one clear line, exit code 2, and nothing on standard output."""
+"""`undam check` with bad input: one clear line, exit code 2, and no standard output."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ USAGE = [
 def run_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *args: str
 ) -> tuple[object, str]:
-    """Run the whole program in this process; return its exit code and its one line."""
+    """Run the program in this process; return its exit code and its single line of output."""
     monkeypatch.setattr(sys, "argv", ["undam", *args])
     with pytest.raises(SystemExit) as stopped:
         main()
@@ -243,7 +243,8 @@ def test_certificate_that_cannot_be_verified(
 def test_certificate_of_a_given_authority(run: RunCommand, certificates: Certificates) -> None:
     with serving(lambda c, _: stream(c, 12), certificates.good) as server:
         ran = run("check", server.url(scheme="https"), "--cacert", certificates.cacert)
-    # Trusted, so the stream is analyzed; a busy machine may add a caveat (exit code 1).
+    # The certificate is trusted, so the stream is analyzed. On a busy machine, a caveat may be
+    # added (exit code 1).
     assert ran.err == ""
     assert ran.code in {0, 1}
 

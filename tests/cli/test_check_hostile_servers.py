@@ -1,4 +1,4 @@
-"""Whatever a server sends, `undam check` ends with a clear line or finding and no traceback."""
+"""`undam check` with hostile servers: a clear error or finding, and never a traceback."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ EVENTS = token() * 12
 
 
 def answering(script: Script) -> AbstractContextManager[threaded_server.Server]:
-    """Server without a list of models, which undam requests before the stream."""
+    """Return a server without a model list, which undam requests before the stream."""
 
     def answer(conn: socket.socket, request: bytes) -> None:
         if request.startswith(b"GET /v1/models"):

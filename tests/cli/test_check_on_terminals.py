@@ -1,4 +1,4 @@
-"""Signals, pipes and terminals: `undam check` leaves nothing half done and shows no traceback."""
+"""`undam check` with signals, pipes and terminals: clean results, and never a traceback."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SIGNALS = [
 
 
 def endless(conn: socket.socket, _request: bytes) -> None:
-    """Serve a stream that begins and never ends."""
+    """Serve a stream that never ends."""
     conn.sendall(head() + chunk(token()))
     wait_for_disconnect(conn)
 
@@ -182,7 +182,7 @@ def test_colour_on_a_terminal_unless_no_color(start: StartCommand, no_color: boo
             pass
         process.communicate(timeout=30)
     os.close(master)
-    assert process.returncode in {0, 1}  # A busy machine may delay it.
+    assert process.returncode in {0, 1}  # On a busy machine, the stream may be delayed.
     assert b"edge" in shown
     assert (b"\x1b[" in shown) == (not no_color)
 

@@ -1,4 +1,4 @@
-"""Keys and passwords are sent only where they belong, and never shown, whatever a server echoes."""
+"""Keys and passwords are sent only to their own servers and never shown, even if echoed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from support.undam_command import RunCommand
 # Each case starts the program, which takes a third of a second.
 pytestmark = pytest.mark.slow
 
-# Not in any vendor's form, so only exact matches find them; contains characters that get escaped.
+# Secrets in no vendor's format, so only exact matches detect them. They contain characters that are
+# escaped.
 KEY = "kEy/0f+tHe=Us3r"
 PASSWORD = "hunter22-Passw0rd"
 
@@ -48,8 +49,10 @@ def forms(secret: str) -> list[str]:
 
 
 def echo_everywhere(conn: socket.socket, request: bytes) -> None:
-    """The whole request, escaped as JSON does, in headers, in events and in an error event; and
-    the bare secrets cut by the edges of reads."""
+    """Send back the request, escaped as in JSON, in headers, events and an error event.
+
+    The plain secrets are also sent, split across reads.
+    """
     said = request.decode("latin-1")
     line = " ".join(said.split())
     conn.sendall(head(headers=(*SSE, ("X-Echo", line), ("Server", f"nginx {line[-60:]}"))))
@@ -94,7 +97,7 @@ def test_secret_is_sent_but_never_shown(run: RunCommand, tmp_path: Path, way: st
         ran = run(*args, "--record", str(record), "--json", str(file), env=env)
         assert any(form in server.text for form in [*forms(KEY)[:4], *forms(PASSWORD)[:4]])
     assert ran.code == 1, ran.err
-    # If the user gave only one of the two, the other is not a secret of this check.
+    # If the user gave only one of the two, the other one is not a secret in this check.
     secret = PASSWORD if PASSWORD in repr(WAYS[way]) or way == "Basic" else KEY
     texts = [ran.out, ran.err, record.read_text(), file.read_text()]
     decoded = [
@@ -174,7 +177,7 @@ def test_key_of_the_environment_is_not_added_to_explicit_credentials(
 
 
 def test_key_of_the_environment_may_end_with_a_newline(run: RunCommand) -> None:
-    """A key read from a file ends with one."""
+    """Keys read from files end with a newline."""
     with serving(lambda conn, _: conn.sendall(whole(token() * 9 + DONE))) as server:
         ran = run("check", server.url(), env={"OPENAI_API_KEY": KEY + "\n"})
     assert ran.err == ""

@@ -1,4 +1,4 @@
-"""Text report: the verdict first, then the picture, the metrics, and findings with their fixes."""
+"""Text report: verdict, timeline, metrics, and findings with their fixes, in this order."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STREAMING  events arrive as they are sent
 
 TextOf = Callable[[Report], str]
 
-# The text of a finding belongs to its rule.
+# The message of the finding is part of its rule.
 BLOCKS = """\
 BATCHED  edge: {message}
 

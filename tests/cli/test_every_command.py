@@ -1,4 +1,4 @@
-"""What holds for every command, present and to come."""
+"""Properties of every command, including future ones."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ def test_results_can_be_had_as_json(name: str) -> None:
     command = undam.get_command(click.Context(undam), name)
     assert command is not None
     options = {text for parameter in command.params for text in parameter.opts}
-    # Of lint, the contract says `--format json` beside it.
+    # `undam lint` accepts `--format json`, too.
     assert "--json" in options
     assert command.help

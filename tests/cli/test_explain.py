@@ -1,4 +1,4 @@
-"""`undam explain`: every rule and every intermediary can be asked for, in words and as JSON."""
+"""`undam explain`: every rule and every intermediary, as text and JSON."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run(*args: str) -> Result:
 
 
 def exit_of(monkeypatch: pytest.MonkeyPatch, *args: str) -> object:
-    """The exit code of the whole program."""
+    """Return the exit code of the program."""
     monkeypatch.setattr(sys, "argv", ["undam", "explain", *args])
     with pytest.raises(SystemExit) as stopped:
         main()
@@ -32,7 +32,7 @@ def exit_of(monkeypatch: pytest.MonkeyPatch, *args: str) -> object:
 
 
 def squeezed(text: str) -> str:
-    """Without line breaks, which wrapping puts anywhere."""
+    """Return a text without its line breaks, whose positions depend on wrapping."""
     return " ".join(text.split())
 
 
@@ -54,7 +54,7 @@ def test_prints_a_rule_of_lint_with_the_safety_of_its_fix(rule: ConfigRule) -> N
     assert text.endswith(rule.explain)
     assert safety.startswith(rule.safety.value)
     assert ("undam fix" in safety) == (rule.safety is not Safety.NONE)
-    assert said.stdout in run(rule.slug).stdout  # which several dialects may have
+    assert said.stdout in run(rule.slug).stdout  # several dialects may share a slug
 
 
 @pytest.mark.parametrize("known", INTERMEDIARIES, ids=[one.name for one in INTERMEDIARIES])
@@ -185,7 +185,7 @@ def test_version_shows_what_holds_for_it() -> None:
     assert "HTTP/1.1 to the upstream" not in old
     assert "HTTP/1.1 to the upstream" in new
     assert "HTTP/1.0 to the upstream" not in new
-    # HTTP/1.1 is the default from 1.29.7 on, so its line fixes nothing there.
+    # Since 1.29.7, HTTP/1.1 is the default, so that fix has no effect.
     assert "proxy_http_version 1.1;" in old
     assert "proxy_http_version 1.1;" not in new
     assert "Shown: what holds for version 1.22" in old

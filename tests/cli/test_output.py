@@ -1,4 +1,4 @@
-"""Files come whole or not at all, and what others wrote cannot steer a terminal."""
+"""Output of results: files are written atomically, and untrusted text cannot control a terminal."""
 
 from __future__ import annotations
 

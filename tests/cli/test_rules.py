@@ -1,4 +1,4 @@
-"""`undam rules`: the whole list, for people and programs."""
+"""`undam rules`: the complete list, as text and JSON."""
 
 from __future__ import annotations
 

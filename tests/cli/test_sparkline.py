@@ -1,4 +1,4 @@
-"""The row of characters: every event is drawn once, in its own time."""
+"""Sparklines: each event is drawn once, at its arrival time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What httpd's rules say of configurations that are not as plain as the rule files."""
+"""Rules of Apache on configurations that are more complex than those in tests/rules."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LIMITED = "SetOutputFilter RATE_LIMIT\nSetEnv rate-limit 4\n"
 CHAT = "ProxyPass /chat/ http://10.0.0.1/"
 
 
-# reading
+# parsing
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,8 @@ def test_the_limit_of_nothing_said_is_a_minute() -> None:
     assert APACHE.codes(CHAT) == []
     assert APACHE.codes_and_lines(CHAT, heartbeat_s=40.0) == [("APA401", 1)]
     inner = f"<Proxy http://10.0.0.1/ timeout=5>\n</Proxy>\n{CHAT}"
-    assert APACHE.codes(inner) == []  # its opening line is not measured to hold
+    # It was not measured whether a timeout in the opening line applies.
+    assert APACHE.codes(inner) == []
 
 
 def test_a_rewrite_takes_no_parameter() -> None:

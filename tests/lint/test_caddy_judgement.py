@@ -1,4 +1,4 @@
-"""What Caddy's rules say of configurations that are not as plain as the rule files."""
+"""Rules of Caddy on configurations that are more complex than those in tests/rules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def site(*lines: str) -> str:
     return "\n".join((":80 {", *lines, "}"))
 
 
-# reading
+# parsing
 
 
 @pytest.mark.parametrize(

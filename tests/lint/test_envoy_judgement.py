@@ -1,4 +1,4 @@
-"""What is told of Envoy's configuration: on which routes, how bad, with which edits."""
+"""Rules of Envoy: affected routes, severities and edits."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def manager(
     filters: str = "",
     clusters: str = "",
 ) -> str:
-    """A configuration in flow style."""
+    """Return a configuration in flow style."""
     return f"""\
 static_resources:
   listeners:

@@ -1,4 +1,4 @@
-"""What haproxy's rules say of configurations that are not as plain as the rule files."""
+"""Rules of HAProxy on configurations that are more complex than those in tests/rules."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def routed(choice: str, name: str = "app") -> str:
     return f"{MODE}frontend f\n{choice}backend {name}\n{SERVER}"
 
 
-# reading
+# parsing
 
 
 @pytest.mark.parametrize(

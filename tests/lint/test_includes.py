@@ -1,4 +1,4 @@
-"""Files that configurations include: where they are searched, and within which bounds."""
+"""Included files: the folders in which they are searched, and the limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ingress-nginx: which Ingresses stream, what their annotations and the ConfigMap do to them."""
+"""Rules of ingress-nginx: streaming Ingresses, their annotations, and the ConfigMap."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ metadata:
 
 
 def told(text: str, **options: object) -> list[tuple[str, int, str]]:
-    """Codes, lines and severities."""
+    """Return codes, lines and severities of the diagnostics."""
     chosen = Settings(**options)  # type: ignore[arg-type]
     found = lint_source(DIALECT, Source("f.yaml", text), chosen).diagnostics
     return [(one.rule.code, one.line, one.severity.value) for one in found]
@@ -83,7 +83,7 @@ def test_trial_and_error_is_told_line_by_line() -> None:
         ("ING202", 15, "warning"),
         ("ING201", 16, "warning"),
     ]
-    # One path is no stream, and the limit in the snippet is not the default: both are left.
+    # One path does not stream, and the limit in the snippet is not the default, so both remain.
     left = fixed(text)
     assert codes(left) == ["ING101", "ING205", "ING201"]
     assert "X-Accel" not in left

@@ -1,4 +1,4 @@
-"""What lighttpd's rules say of configurations that are not as plain as the rule files."""
+"""Rules of lighttpd on configurations that are more complex than those in tests/rules."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def relay(host: str = "10.0.0.1", port: int = 80, key: str = "", more: str = "")
 CHAT = f'$HTTP["url"] =~ "^/chat/" {{\n    {relay()}\n}}\n'
 
 
-# reading
+# parsing
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_paths_of_the_user_choose_the_relay() -> None:
     assert LIGHTTPD.codes_and_lines(part, stream_paths=("/b",)) == [("LTD101", 2)]
 
 
-# where the fix goes
+# position of the fix
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What nginx's rules say of configurations that are not as plain as the rule files."""
+"""Rules of nginx on configurations that are more complex than those in tests/rules."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OFF = "proxy_buffering off;"
 def told(
     text: str, open_include: IncludeOpener = no_includes, **options: object
 ) -> list[tuple[str, int]]:
-    """Codes and lines."""
+    """Return codes and lines of the diagnostics."""
     chosen = Settings(**options)  # type: ignore[arg-type]
     found = lint_source(NGINX, Source("f.conf", text), chosen, open_include)
     return [(one.rule.code, one.line) for one in found.diagnostics]
@@ -108,7 +108,7 @@ server {
     assert told("location /a { proxy_pass http://x; }", stream_paths=("/b",)) == []
 
 
-# holds: one finding a route, and the plainest
+# holds: the most specific finding per route
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_location_may_pass_on_in_two_protocols() -> None:
     assert codes(fixed(text)) == []
 
 
-# where the fix goes
+# position of the fix
 
 
 def test_a_fix_goes_into_the_location_and_not_into_what_it_includes() -> None:
@@ -200,7 +200,7 @@ server {{
     line = "        proxy_set_header X-Accel-Buffering no;\n"
     after = fixed(text)
     assert after == text.replace(line, f"{line}        {OFF}\n")
-    # Then it is a remark without a fix.
+    # Afterwards, only an info without a fix is reported.
     (left,) = lint_source(NGINX, Source("f", after), Settings()).diagnostics
     assert (left.rule.code, left.severity, left.edits) == ("NGX201", Severity.INFO, ())
 

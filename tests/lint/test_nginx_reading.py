@@ -1,4 +1,4 @@
-"""How nginx's text is read: words and blocks as nginx cuts them, includes, levels, inheritance."""
+"""Parsing of nginx configurations: words, blocks, includes, levels and inheritance."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def words(text: str) -> list[str]:
 
 
 def plain(directives: tuple[NginxDirective, ...]) -> list[Any]:
-    """Names, arguments and blocks alone."""
+    """Return names, arguments and blocks, without positions."""
     return [
         [one.name, list(one.args), None if one.block is None else plain(one.block)]
         for one in directives
@@ -131,7 +131,7 @@ def test_crossplane_reads_the_same(file: Path) -> None:
         ]
 
     def ours(directives: list[Any]) -> list[Any]:
-        # crossplane takes the parentheses of `if` off.
+        # crossplane removes the parentheses of `if`.
         return [
             [name, _without_parentheses(args) if name == "if" else args, block and ours(block)]
             if block is not None
@@ -151,7 +151,7 @@ def _without_parentheses(args: list[str]) -> list[str]:
 
 
 def _normal(directives: list[Any]) -> list[Any]:
-    """crossplane keeps the escapes of quoted words; an empty block is one either way."""
+    """Remove differences in representation: escapes of quoted words, and empty blocks."""
     return [
         [name, [arg.replace("\n", "\\n") for arg in args], _normal(block) if block else block]
         for name, args, block in directives

@@ -1,4 +1,4 @@
-"""Whole texts of nginx: the corpus, recognition, what is rendered, large ones and damaged ones."""
+"""Complete nginx configurations: corpus, recognition, rendering, large and damaged texts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OFF = "proxy_buffering off;"
 
 
 def told(text: str, **options: object) -> list[tuple[str, int]]:
-    """Codes and lines."""
+    """Return codes and lines of the diagnostics."""
     chosen = Settings(**options)  # type: ignore[arg-type]
     found = lint_source(NGINX, Source("f.conf", text), chosen)
     return [(one.rule.code, one.line) for one in found.diagnostics]

@@ -1,4 +1,4 @@
-"""The registry of dialects, and the detection of a file's dialect."""
+"""The registry of dialects, and detection of the dialect of a file."""
 
 from __future__ import annotations
 

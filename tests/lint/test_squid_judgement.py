@@ -1,4 +1,4 @@
-"""What Squid's rules say of configurations that are not as plain as the rule files."""
+"""Rules of Squid on configurations that are more complex than those in tests/rules."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SQUID = DialectHarness("squid", "SQD")
 PEER = "cache_peer 10.0.0.1 parent 80 0 originserver name=vllm\n"
 
 
-# reading
+# parsing
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_conditional_block_is_told_and_read() -> None:
     assert [one.line for one in found.diagnostics] == [3]
 
 
-# whether streams pass
+# detection of streams
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is told of Traefik's configuration: on which routers, how bad, with which edits."""
+"""Rules of Traefik: affected routers, severities and edits."""
 
 from __future__ import annotations
 

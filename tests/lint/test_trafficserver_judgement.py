@@ -1,4 +1,4 @@
-"""What is told of Traffic Server's files: compress.config, the records, remap.config."""
+"""Rules of Traffic Server on compress.config, records.config, records.yaml and remap.config."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def fixed(text: str, chosen: Settings | None = None) -> str:
 
 
 def beside(maps: str) -> IncludeOpener:
-    """A remap.config in the same folder."""
+    """Return an opener for a remap.config in the same folder."""
     return lambda name: [Source(name, maps)] if name == "remap.config" else []
 
 

@@ -1,4 +1,4 @@
-"""Damaged texts of Envoy, Traefik and Traffic Server: findings, or an error with its place."""
+"""Damaged texts of Envoy, Traefik and Traffic Server: findings, or an error with a position."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SETTINGS = [Settings(), Settings(stream_paths=("/",), heartbeat_s=200)]
 
 
 def texts_tried(name: str, examples: int) -> int:
-    """Damages that many texts of a dialect; none may come out wrong."""
+    """Lint damaged texts of a dialect and return their number; fail if a result is wrong."""
     tried = 0
 
     @settings(SLOW, max_examples=examples)

@@ -1,4 +1,4 @@
-"""What Varnish's rules say of VCL that is not as plain as the rule files."""
+"""Rules of Varnish on VCL that is more complex than that in tests/rules."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def response(lines: str, first: str = LLM) -> str:
     return f"{first}sub vcl_backend_response {{\n    {lines}\n}}\n"
 
 
-# reading
+# parsing
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_file_that_includes_itself_ends(times: int) -> None:
     assert "include a" in found.unread[0].what
 
 
-# which statements a stream meets
+# statements that apply to a stream
 
 
 def asked(condition: str) -> str:

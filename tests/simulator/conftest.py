@@ -1,4 +1,4 @@
-"""A simulator in a thread, and a client on plain sockets."""
+"""A simulator in a thread, and a client that uses plain sockets."""
 
 from __future__ import annotations
 

@@ -462,7 +462,7 @@ def test_finished_exchanges_leave_no_reference_cycles(serve: Serve) -> None:
         kept = [one for one in gc.get_objects() if isinstance(one, Connection)]
     finally:
         gc.enable()
-    assert len(kept) <= 2  # local variables may refer to the last one
+    assert len(kept) <= 2  # local variables may still refer to the last one
 
 
 def test_ipv6_addresses_have_brackets_in_the_url() -> None:
@@ -494,5 +494,5 @@ def test_many_streams_keep_their_schedule(serve: Serve) -> None:
     assert len(events) == 50 * 153
     late = sorted(event["left_ns"] - event["due_ns"] for event in events)
     assert late[0] >= 0
-    # If delays added up, half of the events would be late by many gaps of 20 ms.
+    # If delays accumulated, half of the events would be late by many gaps of 20 ms.
     assert late[len(late) // 2] < 10_000_000

@@ -1,4 +1,4 @@
-"""Edits of YAML, JSON and TOML trees: in the style of their neighbours, or not at all."""
+"""Edits of YAML, JSON and TOML trees, in the style of the text around them."""
 
 from __future__ import annotations
 

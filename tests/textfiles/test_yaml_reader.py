@@ -1,4 +1,4 @@
-"""YAML and JSON as trees: values, positions, aliases, merge keys, bounds."""
+"""YAML and JSON as trees: values, positions, aliases, merge keys and limits."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_duplicate_key_is_reported() -> None:
     assert found.roots[0].get("a") is found.roots[0].entries[-1].value
     (duplicate,) = found.unread
     assert duplicate.line == 3
-    assert duplicate.what == "the key 'a' is duplicate; only the last one is read"
+    assert duplicate.what == "the key 'a' is duplicated; only the last one is used"
 
 
 @pytest.mark.parametrize(

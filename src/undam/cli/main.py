@@ -24,7 +24,7 @@ EXIT_TERMINATED = 143
 
 # Name -> (module in undam.cli.commands, summary). The summaries are here to keep --help fast.
 _COMMANDS = {
-    "bench": ("bench", "Measure an endpoint under load and name the cause of slow tokens."),
+    "bench": ("bench", "Measure an endpoint under load and find the cause of slow tokens."),
     "check": ("check", "Find the hop that holds a stream, and the line that fixes it."),
     "compare": ("compare", "Compare two load tests, with the noise taken into account."),
     "explain": ("explain", "Explain a finding or the behavior of a proxy."),
@@ -33,10 +33,10 @@ _COMMANDS = {
     "lab": ("lab", "Run experiments on real proxies."),
     "lint": ("lint", "Find lines in configurations that hold or cut streams."),
     "render": ("render", "Write a proxy configuration that streams."),
-    "report": ("report", "Re-analyze a record: text, JSON, or a page with charts."),
+    "report": ("report", "Re-analyze a record and print text, JSON, or a page with charts."),
     "rules": ("rules", "List all findings of check, bench and lint."),
     "sim": ("sim", "Run a simulated model server with a known schedule."),
-    "watch": ("watch", "Print a stream as it arrives, and a line of timing."),
+    "watch": ("watch", "Print a stream as it arrives, then a line of timing."),
 }
 
 
@@ -87,7 +87,7 @@ def main() -> NoReturn:
     reason.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # Print an escape for characters that the output's encoding lacks.
+        # Escape characters that the output's encoding does not contain.
         sys.stdout.reconfigure(errors="backslashreplace")
     with _terminable() as signals:
         code = _run(signals)
@@ -136,9 +136,9 @@ def _print_error(text: str) -> None:
 
 @contextmanager
 def _terminable() -> Iterator[list[int]]:
-    """Make SIGTERM stop a command as Ctrl-C does, with its cleanup.
+    """Make SIGTERM stop a command as Ctrl-C does, including its cleanup.
 
-    The yielded list contains the signal's number after SIGTERM.
+    After SIGTERM, the yielded list contains the number of the signal.
     """
     received: list[int] = []
 

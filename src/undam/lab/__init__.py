@@ -1,1 +1,1 @@
-"""Experiments: the simulator behind real proxies, with a probe and a crowd before them."""
+"""Experiments: the simulator behind real proxies, measured by a probe and concurrent readers."""

@@ -22,13 +22,13 @@ _MAX_HEAD_BYTES = 65536
 
 @dataclass(frozen=True, slots=True)
 class ProxyBehavior:
-    """How the relay buffers a response.
+    """Buffering behavior of the relay.
 
     Args:
         block_bytes: buffer size; data is released in multiples of it. 0 does not buffer. nginx's
             proxy_buffer_size is 4096.
-        forget_after_s: silence after which nothing more is forwarded and nothing is closed, like
-            a NAT that has dropped the connection.
+        forget_after_s: silence after which the relay forwards nothing and closes nothing, like a
+            NAT that has dropped the connection.
     """
 
     block_bytes: int = 0

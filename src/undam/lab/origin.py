@@ -25,7 +25,7 @@ class Origin:
             stdout=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             text=True,
-            # Keep Ctrl-C away from the child; `stop` ends it.
+            # The child must not receive Ctrl-C, because `stop` ends it.
             start_new_session=True,
         )
         assert self._process.stdout is not None

@@ -1,4 +1,4 @@
-"""Scenario of the lab: a p99 TTFT of 9 s caused by a buffering nginx, and its fix.
+"""Scenario with a p99 TTFT of 9 s, caused by a buffering nginx, and the fix.
 
 A simulated model sends its first token after about 200 ms and then one token per 25 ms. Response
 lengths vary. The nginx in front of it has its classic configuration, buffering turned off, or gzip
@@ -90,7 +90,8 @@ class ScenarioResult:
     Args:
         proxy: name and version of the proxy.
         fixes: the fix of each setup that buffers.
-        missing: why nginx is not available, and how to install it; ``None`` if it was used.
+        missing: reason why nginx is not available, with the install command; ``None`` if it was
+            used.
     """
 
     proxy: str
@@ -100,7 +101,7 @@ class ScenarioResult:
 
 
 Progress = Callable[[str, int, int], None]
-"""Called with the setup's name, the number of ended streams, and the number of all streams."""
+"""Called with the setup's name, the number of ended streams, and the total number of streams."""
 
 DIRECT = ProxySetup("direct", None)
 BUFFERED = ProxySetup("dammed", _CLASSIC, Fix("nginx", "proxy_buffering off;"))
@@ -109,7 +110,7 @@ GZIPPED = ProxySetup("gzip", _GZIP, Fix("nginx", "gzip off;\nproxy_buffering off
 
 
 def run_scenario(progress: Progress) -> ScenarioResult:
-    """Run all setups one after the other; takes about 80 seconds."""
+    """Run all setups one after the other. This takes about 80 seconds."""
     proxy, missing = _find_nginx()
     setups = (DIRECT, BUFFERED, UNBUFFERED) if missing else (DIRECT, BUFFERED, UNBUFFERED, GZIPPED)
     measurements: list[Measurement] = []
@@ -143,7 +144,7 @@ def _start_proxy(setup: ProxySetup, origin_url: str, *, real: bool) -> Iterator[
 
 
 async def _measure(setup: ProxySetup, url: str, progress: Progress) -> list[Measurement]:
-    """Measure both formats at the same time, and check each during the measurement."""
+    """Measure both formats at the same time, with one check of each."""
     done = 0
     total = len(FORMATS) * READERS
 
@@ -182,7 +183,7 @@ def _request(url: str, stream_format: StreamFormat) -> Request:
 
 
 async def _check(url: str, stream_format: StreamFormat) -> Report:
-    # The readers start first, so that they get the same responses in every setup.
+    # The readers start before the checks, so that they get the same responses in every setup.
     await asyncio.sleep(2 * _SPREAD_S)
     tokens = CHECK_TOKENS[stream_format.path]
     place = Place("edge", f"{url}{stream_format.path}?tokens={tokens}&ttft=200")

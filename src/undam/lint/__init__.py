@@ -1,6 +1,6 @@
-"""Lint of proxy configurations: which lines hold or cut a stream, and the edits that fix them.
+"""Linter for proxy configurations: finds lines that hold or cut a stream, and edits to fix them.
 
-`lint_paths` and `fix_paths` process files and folders. `lint_source` and `fix_source` process texts
+`lint_paths` and `fix_paths` process files and folders. `lint_source` and `fix_source` take a text
 and do no I/O.
 """
 

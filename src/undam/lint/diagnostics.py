@@ -13,14 +13,14 @@ from undam.versions import EVERY_VERSION, VersionRange
 
 
 class Safety(StrEnum):
-    """How much the fix of a rule changes."""
+    """Scope of a rule's fix."""
 
     SAFE = "safe"
-    """Only how the streaming route streams."""
+    """The fix changes only how the streaming route streams."""
     UNSAFE = "unsafe"
-    """More than that: other routes, other responses, or a limit that protects the server."""
+    """The fix also affects other routes, other responses, or a limit that protects the server."""
     NONE = "none"
-    """No edit fixes it; the text of the rule says what to do."""
+    """There is no automatic fix; the text of the rule describes what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +29,8 @@ class ConfigRule(Rule):
 
     Args:
         safety: how much the fix changes.
-        source: where the behaviour was measured or is documented; required for these rules.
-        affected: the versions of the program that the rule holds for.
+        source: where the behaviour was measured or is documented; required for configuration rules.
+        affected: versions of the program to which the rule applies.
     """
 
     safety: Safety
@@ -47,8 +47,8 @@ class Diagnostic:
         path: the file of the position, which may be an included file.
         line, column: the first character of the offending text, counted from 1.
         length: the number of characters to mark.
-        edits: the fix. All of them change the file at ``path`` and belong together. Empty if
-            no edit fixes the problem.
+        edits: the fix; empty if there is no automatic one. All edits change the file at ``path``
+            and must be applied together.
     """
 
     rule: ConfigRule
@@ -94,7 +94,7 @@ def diagnostic_at(
 def unique_diagnostics(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     """Merge diagnostics of the same rule at the same position, in the order of the text.
 
-    Several routes can share a line. The merged diagnostic has the edits of all of them, so that
+    Several routes can share a line. The merged diagnostic has the edits for all these routes, so
     one fix covers every route.
     """
     merged: dict[tuple[str, int, int, str], list[Diagnostic]] = {}

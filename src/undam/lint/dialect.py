@@ -12,7 +12,7 @@ from undam.lint.settings import Settings
 from undam.textfiles.source import Source, UnreadPart
 
 IncludeOpener = Callable[[str], list[Source]]
-"""Return the files that an include names, sorted by name; missing files are left out.
+"""Return the files that match an include, sorted by name. Missing files are omitted.
 
 The argument is the pattern as written in the configuration, which may be a glob. The opener
 decides which folder a relative pattern starts from."""
@@ -22,7 +22,7 @@ _LITERAL = re.compile(r"[A-Za-z0-9_./:\[\]~%@+,=*-]+")
 
 
 def no_includes(_pattern: str) -> list[Source]:
-    """Return no files: the ``IncludeOpener`` of a text that stands alone."""
+    """Return no files; the ``IncludeOpener`` for a text that is linted without its includes."""
     return []
 
 
@@ -31,7 +31,7 @@ class LintResult:
     """Diagnostics of one configuration file and the files it includes.
 
     Args:
-        unread: parts that were not understood, and so were not analyzed.
+        unread: parts that could not be parsed and were therefore not analyzed.
         included: the files that the ``IncludeOpener`` returned. A diagnostic is located in one of
             them or in the linted file; suppression comments and fixes need their text.
     """
@@ -48,7 +48,7 @@ class RenderRequest:
     Args:
         upstream: origin server, ``http://HOST:PORT``.
         path: prefix of the streaming route.
-        idle_s: how long a stream may be silent.
+        idle_s: maximum silence of a stream, in seconds.
         listen: ``HOST:PORT`` to listen on.
     """
 
@@ -63,12 +63,12 @@ class Dialect:
     """One kind of configuration file.
 
     Args:
-        name: the name that ``--dialect`` takes.
-        title: the name of the program, for people.
+        name: value of ``--dialect``.
+        title: display name of the program.
         recognises: ``(path, text) -> bool``; decides by file name and content.
         lint: raises ConfigSyntaxError if the text cannot be parsed.
-        render: returns a complete configuration that the program starts with unchanged.
-        comment: the start of a comment, for ``# undam: allow``.
+        render: returns a complete configuration that the program accepts without changes.
+        comment: characters that start a comment; ``undam: allow`` follows them.
     """
 
     name: str

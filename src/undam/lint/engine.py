@@ -11,8 +11,8 @@ from undam.lint.suppressions import Suppressions
 from undam.textfiles.edits import apply_edits, choose_edits
 from undam.textfiles.source import Source
 
-# A fix can reveal another diagnostic, and of two overlapping fixes one has to wait for the next
-# round. Two fixes that undo each other would never end; this bound ends them.
+# A fix can reveal another diagnostic, and overlapping fixes are applied in separate rounds. The
+# limit stops two fixes that undo each other from alternating forever.
 _MAX_ROUNDS = 8
 
 
@@ -24,7 +24,7 @@ def lint_source(
 ) -> LintResult:
     """Return the diagnostics that the settings enable and no comment suppresses.
 
-    Those of ``source`` come first, then those of each file it includes, in the order of the text.
+    Diagnostics of ``source`` come first, then those of each included file, in text order.
 
     Raises:
         ConfigSyntaxError: the text cannot be parsed.
@@ -69,9 +69,9 @@ def fix_sources(
     unsafe: bool = False,
     open_include: IncludeOpener = no_includes,
 ) -> dict[str, str]:
-    """Return the new text, by path, of each file that fixes change.
+    """Return the new text of each file that the fixes change, by path.
 
-    Such a file is ``source`` or one that it includes.
+    The fixes can change ``source`` and the files that it includes.
 
     Args:
         unsafe: also apply fixes that change more than streaming.
@@ -103,7 +103,7 @@ def fix_sources(
 
 
 def _fixable(diagnostics: tuple[Diagnostic, ...], *, unsafe: bool) -> dict[str, list[Diagnostic]]:
-    """Return, by path, the diagnostics whose fix may be applied."""
+    """Return the diagnostics whose fix may be applied, grouped by path."""
     allowed = {Safety.SAFE, Safety.UNSAFE} if unsafe else {Safety.SAFE}
     fixable: dict[str, list[Diagnostic]] = {}
     for one in diagnostics:

@@ -1,4 +1,4 @@
-"""Configuration files on disk: discovery below folders, decoding, and a cache of their texts."""
+"""Configuration files on disk: discovery in folders, decoding, and a cache of their texts."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from undam.textfiles.source import Source
 
 STDIN = "-"
 
-# The largest hand-written configurations have about 100 KB; larger files contain data.
+# The largest hand-written configurations have about 100 KB; larger files are usually data.
 MAX_BYTES = 1_000_000
 _BOM = b"\xef\xbb\xbf"
 # Git examines the same number of bytes to distinguish binary files from text.
 _BINARY_CHECK_BYTES = 8000
 
 _SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "site-packages"})
-# Never configurations, though they may quote one: documentation, programs, images, archives.
+# Suffixes of documentation, programs, images and archives. They are not configurations, even if
+# they contain the text of one.
 _SKIPPED_SUFFIXES = frozenset({
     ".md", ".rst", ".txt", ".adoc", ".html", ".htm", ".css", ".scss", ".svg", ".xml", ".csv",
     ".log", ".lock", ".diff", ".patch", ".ipynb", ".py", ".pyi", ".pyc", ".js", ".mjs", ".cjs",
@@ -33,7 +34,7 @@ _SKIPPED_SUFFIXES = frozenset({
     ".tar", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".ico", ".pdf", ".woff", ".woff2", ".ttf",
     ".mp4",
 })  # fmt: skip
-# The same without a suffix. A folder `nginx` often contains a Dockerfile.
+# Names of similar files without a suffix. A folder `nginx` often contains a Dockerfile.
 _SKIPPED_NAMES = re.compile(
     r"(?:.*\.)?(?:docker|container|make|jenkins|vagrant|proc|gem|pip)file(?:\..*)?"
     r"|(?:license|licence|copying|copyright|readme|changelog|authors|notice|install)(?:[._-].*)?",
@@ -46,8 +47,8 @@ class Candidate:
     """A file that may be a configuration.
 
     Args:
-        path: the path as the user wrote it, or below a folder that the user named.
-        named: the user named the file itself, not a folder above it.
+        path: the path that the user gave, or a path below a folder that the user gave.
+        named: the user gave the path of the file itself, not that of a folder above it.
     """
 
     path: str
@@ -142,12 +143,12 @@ class ConfigFiles:
 
     def source(self, path: str) -> Source:
         """Return the text of a file with the changes made so far. Raises OSError."""
-        if path not in self._sources:  # cached with its index of lines
+        if path not in self._sources:  # cached together with its line index
             self._sources[path] = Source(path, self.read(path).text)
         return self._sources[path]
 
     def change(self, path: str, text: str) -> None:
-        """Replace the text of a file in memory; nothing is written."""
+        """Replace the text of a file in memory, without writing it to disk."""
         self._sources[path] = Source(path, text)
 
     @property
@@ -167,17 +168,17 @@ def _bytes(path: str) -> bytes:
 def find_candidates(
     paths: Sequence[str], exclude: Sequence[str] = ()
 ) -> tuple[list[Candidate], list[Problem]]:
-    """Return the files that paths name, each once, in the order of the paths.
+    """Return the files at or below the paths, without duplicates, in the order of the paths.
 
-    A folder stands for the files below it, sorted by name, except hidden folders, ``node_modules``
-    and the like, links to folders, special files, and files whose name shows that they are not
-    configurations.
+    The files below a folder are sorted by name. Hidden folders, ``node_modules`` and similar
+    folders, links to folders, special files, and files whose name shows that they are not
+    configurations are skipped.
 
     Args:
         exclude: patterns of paths to leave out.
 
     Raises:
-        UsageError: standard input is named twice.
+        UsageError: standard input is given twice.
     """
     found: list[Candidate] = []
     problems: list[Problem] = []
@@ -197,7 +198,7 @@ def find_candidates(
         except (OSError, ValueError) as error:
             problems.append(Problem(path, reason(error)))
     if sum(one.path == STDIN for one in found) > 1:
-        raise UsageError("standard input can be read only once; name '-' once")
+        raise UsageError("standard input can be read only once; give '-' once")
     return found, problems
 
 
@@ -224,7 +225,7 @@ def _may_be_configuration(path: Path) -> bool:
 
 
 def is_excluded(path: str, patterns: Iterable[str]) -> bool:
-    """Return whether a pattern matches a path or a folder above it, by its path or its name."""
+    """Return whether a pattern matches the path or name of a file or of a folder above it."""
     return any(
         fnmatch(name, pattern.rstrip("/"))
         for pattern in patterns

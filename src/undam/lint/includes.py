@@ -1,4 +1,4 @@
-"""Opens the files that a configuration includes, within known folders, number and size."""
+"""Opens the files that a configuration includes, with limits on folders, number and size."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from undam.textfiles.source import Source, UnreadPart
 # A complete /etc/nginx has about 50 files.
 MAX_FILES = 200
 MAX_TOTAL_BYTES = 10_000_000
-# `conf.d/*/*.conf` is the maximum in practice. Each further wildcard multiplies the files to list.
+# In practice, at most two path parts have wildcards (`conf.d/*/*.conf`). Each further one
+# multiplies the number of files to list.
 _MAX_WILDCARD_PARTS = 2
-# Number of folders, from that of the file upwards, in which the main file is searched.
+# Number of folders to search for the main file: the folder of the linted file and its parents.
 _MAIN_FILE_LEVELS = 3
 
 _WILDCARD = re.compile(r"[*?\[]")
 # Configuration folders in a container. In a repository the rest of the path is relative to the
 # including file.
 _CONTAINER_FOLDER = re.compile(r"^/(?:etc|usr/local(?:/etc)?|opt|bitnami)/[^/]+(?:/conf)?/(?=.)")
-# Files of the distribution, which contain nothing that concerns streaming.
+# Files from the distribution that do not affect streaming.
 _STOCK = re.compile(r"(?:mime\.types|_params|\.types)$")
 _MAIN_FILES = (
     "nginx.conf", "haproxy.cfg", "httpd.conf", "apache2.conf", "lighttpd.conf", "squid.conf",
@@ -36,13 +37,13 @@ class Includes:
     """``IncludeOpener`` of one linted file.
 
     A relative pattern is resolved from the folder of the linted file, from that of the program's
-    main file, or from the parent folder: the first with a matching file counts. Files are opened
-    only below the working directory, the folders that the user named, the folder of the linted
-    file, and that of the main file.
+    main file, or from the parent folder; the first one with a matching file is used. Files are
+    opened only below the working directory, the folders that the user gave, the folder of the
+    linted file, and that of the main file.
 
     Args:
         linted: path of the file; "-" resolves includes from the working directory.
-        named: folders that the user named.
+        named: folders that the user gave.
     """
 
     def __init__(self, files: ConfigFiles, linted: str, named: Sequence[str] = ()) -> None:
@@ -54,7 +55,7 @@ class Includes:
         self._roots = [Path(os.path.realpath(root)) for root in roots]
         self._opened: set[str] = set()
         self._bytes = 0
-        # Pattern -> why it was not opened.
+        # Maps each unopened pattern to the reason.
         self._unopened: dict[str, str] = {}
 
     def __call__(self, pattern: str) -> list[Source]:
@@ -72,7 +73,7 @@ class Includes:
     def unread(self, sources: Sequence[Source]) -> list[UnreadPart]:
         """Return the includes in ``sources`` that were not opened, with the reason.
 
-        Patterns that occur in no source were only attempts of the parser and are left out.
+        Patterns that occur in no source are omitted, since only the parser tried them.
         """
         unread = []
         for pattern, why in self._unopened.items():
@@ -129,7 +130,7 @@ class Includes:
 
 
 def _main_folder(folder: Path) -> Path:
-    """Return the nearest folder, from this one upwards, with a main file; this one if none has."""
+    """Return the nearest folder with a main file, from ``folder`` upwards, or else ``folder``."""
     for here in (folder, *folder.parents)[:_MAIN_FILE_LEVELS]:
         if any((here / name).is_file() for name in _MAIN_FILES):
             return here
@@ -137,7 +138,7 @@ def _main_folder(folder: Path) -> Path:
 
 
 def _line_of(pattern: str, source: Source) -> tuple[str, int] | None:
-    """Return path and number of the first line, not a comment, that contains a pattern."""
+    """Return path and number of the first line that contains a pattern, ignoring comments."""
     at = source.text.find(pattern)
     while pattern and at >= 0:
         start, _ = source.line_span(at)

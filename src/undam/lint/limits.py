@@ -1,10 +1,10 @@
-"""Severity of timeouts, the same for every dialect with separate total and idle timeouts."""
+"""Severity of timeouts, for every dialect that has separate total and idle timeouts."""
 
 from __future__ import annotations
 
 from undam.rules import Severity
 
-# Long answers of reasoning models take minutes, and none of them takes an hour.
+# Long responses of reasoning models take minutes, but less than an hour.
 _CERTAIN_CUT_S = 60.0
 _HARMLESS_S = 3600.0
 

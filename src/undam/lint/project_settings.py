@@ -1,4 +1,4 @@
-"""Project settings: those of the nearest undam.toml or pyproject.toml, with overrides."""
+"""Project settings from the nearest undam.toml or pyproject.toml, with overrides."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class ProjectSettings(Settings):
     """Settings with path patterns that are relative to the folder of the settings file.
 
     Args:
-        folder: folder of the settings file; "" stands for the working directory.
-        exclude: path patterns of files without diagnostics, even if another file includes them.
+        folder: folder of the settings file; "" means the working directory.
+        exclude: path patterns of files for which nothing is reported, even if they are included.
     """
 
     folder: str = ""
@@ -61,10 +61,10 @@ class SettingsResolver:
     Args:
         settings: settings for all files; no settings file is read.
         config_file: the settings file for all files.
-        exclude: path patterns of files without diagnostics.
+        exclude: path patterns of files for which nothing is reported.
 
     Raises:
-        UsageError: ``settings`` or ``overrides`` name a rule that does not exist.
+        UsageError: ``settings`` or ``overrides`` contain a rule that does not exist.
     """
 
     def __init__(
@@ -87,12 +87,12 @@ class SettingsResolver:
     def settings_for(self, path: str) -> ProjectSettings:
         """Return the settings of a file.
 
-        The folders from that of the file upwards are searched for undam.toml, then for a
-        pyproject.toml with a table [tool.undam]. For standard input the search starts in the
+        Each folder, from that of the file upwards, is searched for undam.toml and then for a
+        pyproject.toml with a table [tool.undam]. For standard input, the search starts in the
         working directory.
 
         Raises:
-            UsageError: a settings file is invalid; the message names the file and the key.
+            UsageError: a settings file is invalid; the message contains the file and the key.
         """
         if self._fixed is not None:
             return self._override(self._fixed)
@@ -168,10 +168,10 @@ def _rule_names(settings: Settings) -> list[str]:
 def require_known_rules(names: Iterable[str], where: str) -> None:
     """Check that every name is a code, the beginning of a code, or a slug.
 
-    A misspelt name would otherwise disable every rule without notice.
+    Otherwise, a misspelt name would silently disable every rule.
 
     Raises:
-        UsageError: a name is unknown; the message suggests the nearest.
+        UsageError: a name is unknown; the message suggests the most similar one.
     """
     rules = [*config_rules(), *RULES]
     codes = {rule.code for rule in rules}

@@ -1,4 +1,4 @@
-"""The registry of dialects, and the detection of a file's dialect."""
+"""The registry of dialects, and detection of the dialect of a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from undam.lint.dialects import (
     varnish,
 )
 
-# In the order in which they are tried.
+# Detection tries the dialects in this order.
 DIALECTS: tuple[Dialect, ...] = (
     ingress_nginx.DIALECT,
     envoy.DIALECT,
@@ -48,7 +48,7 @@ def dialect_named(name: str) -> Dialect:
 
 
 def recognise_dialect(path: str, text: str) -> Dialect | None:
-    """Detect the dialect of a file by its name and content; ``None`` if it has none."""
+    """Detect the dialect of a file by its name and content; return ``None`` if it is unknown."""
     return next((dialect for dialect in DIALECTS if dialect.recognises(path, text)), None)
 
 

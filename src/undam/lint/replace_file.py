@@ -1,4 +1,4 @@
-"""Replaces the text of a file atomically, and preserves its mode, owner and attributes."""
+"""Replaces the text of a file atomically, preserving its mode, owner and attributes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def replace_text(path: str, before: FileText, text: str, roots: Sequence[str] = 
     ``roots``, or in the folder of the link.
 
     Args:
-        before: the file as it was read. If it has changed since, it is not written.
+        before: the file as it was read. If it has changed since then, it is not written.
 
     Raises:
         UsageError: the file cannot be written, and is unchanged; the message states the reason.

@@ -1,4 +1,4 @@
-"""Estimates which routes carry event streams: buffering is a fault only on those."""
+"""Estimates which routes carry event streams. On other routes, buffering is not a problem."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _ENGINE_NAMES = re.compile(
     r"|(?<![a-z])(?:v?llms?|tgi)(?![a-z])",
     re.IGNORECASE,
 )
-# Engines serve these paths, too, but do not stream on them.
+# Engines also serve these paths, but do not stream on them.
 _NON_STREAMING_PATH = re.compile(
     r"(?<![a-z0-9])(?:healthz?|readyz?|livez?|ping|metrics|status|models|embeddings|rerank|tokenize"
     r"|static|assets|docs|favicon|robots|login|admin|ui"
     r"|css|js|png|jpe?g|gif|svg|ico|woff2?|html?)(?![a-z0-9])",
     re.IGNORECASE,
 )
-# Ollama's default port is unusual. Other engines use 8000, 8080 or 30000, as any server may.
+# Ollama's default port identifies it. Other engines use 8000, 8080 or 30000, like many servers.
 _ENGINE_PORTS = frozenset({11434})
 _PORT = re.compile(r":(\d{2,5})(?![\d:])")
 
@@ -41,7 +41,7 @@ _MIN_FRAGMENT = 3
 
 
 class StreamLikelihood(IntEnum):
-    """How likely a route carries event streams."""
+    """Likelihood that a route carries event streams."""
 
     NO = 0
     LIKELY = 1
@@ -49,28 +49,29 @@ class StreamLikelihood(IntEnum):
 
 
 class PathMatch(StrEnum):
-    """How a route pattern is compared with a path."""
+    """Part of a path that a route pattern must match."""
 
     PREFIX = "prefix"
-    """With the beginning of the path, or all of it."""
+    """The beginning of the path or the whole path."""
     PART = "part"
-    """With any part of the path."""
+    """Any part of the path."""
     REGEX = "regex"
 
 
 @dataclass(frozen=True, slots=True)
 class RouteHints:
-    """Hints of the user about the routes.
+    """Information from the user about the routes.
 
     Args:
-        paths: prefixes that stream (``--stream PREFIX``). If there are any, no other route streams.
+        paths: prefixes of the routes that stream (``--stream PREFIX``). If any are given, all other
+            routes are assumed not to stream.
     """
 
     paths: tuple[str, ...] = ()
 
 
 def classify_route(path: str, upstreams: Iterable[str], hints: RouteHints) -> StreamLikelihood:
-    """Estimate how likely a route streams.
+    """Estimate the likelihood that a route streams.
 
     Args:
         path: prefix or pattern of the route as configured; "/" for all requests.
@@ -93,10 +94,12 @@ def classify_route(path: str, upstreams: Iterable[str], hints: RouteHints) -> St
 def classify_pattern(
     pattern: str, match: PathMatch, upstreams: Iterable[str], hints: RouteHints
 ) -> StreamLikelihood:
-    """Estimate how likely the route of a pattern streams. Regular expressions are never executed.
+    """Estimate the likelihood that the route of a pattern streams.
+
+    Regular expressions are never executed.
 
     Args:
-        pattern: prefix, part or regular expression, as ``match`` says.
+        pattern: prefix, part or regular expression, depending on ``match``.
         upstreams: URLs, names and addresses of the servers behind the route.
     """
     if match is PathMatch.PREFIX or not hints.paths:
@@ -112,7 +115,7 @@ def classify_pattern(
 def literal_prefix(regex: str) -> str:
     """Return the path with which every match of an anchored expression begins; "/" if none."""
     match = _LITERAL_PREFIX.match(regex)
-    assert match is not None  # it matches the empty text, too
+    assert match is not None  # the expression also matches the empty text
     literal = match[1].replace("\\", "")
     if regex[match.end() :].startswith(("*", "?", "{")):
         literal = literal[:-1]  # the last character is optional

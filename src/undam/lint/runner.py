@@ -1,7 +1,7 @@
 """Lint and fix files and folders: the public API of `undam.lint`.
 
-Each file is linted once. A file that another one includes is linted where it is included, because
-the including file decides what is in force there.
+Each file is linted once. An included file is linted with the file that includes it, because the
+settings of the outer file are in force inside.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from undam.textfiles.source import Source, UnreadPart
 _T = TypeVar("_T")
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
-"""One path or several. "-" is standard input."""
+"""One or more paths; "-" is standard input."""
 
 ProgressCallback = Callable[[str, int, int], None]
-"""Called before each file with its path, the number of files done, and the number of all files."""
+"""Called before each file with its path, the number of files done, and the total number."""
 
 _RANK = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
@@ -42,8 +42,8 @@ class LintOptions:
     """Options of `lint_paths` and `fix_paths`.
 
     Args:
-        dialect: name of the dialect of the named files. Below folders only files that are
-            recognised as this dialect are linted.
+        dialect: name of the dialect of the named files. In folders, only files that are recognised
+            as this dialect are linted.
         skip_unknown: skip named files of unknown dialect instead of reporting a problem.
         exclude: path patterns of files and folders to leave out.
         config_file: settings file for all files, instead of the nearest one.
@@ -62,7 +62,7 @@ class LintReport:
     """Result of `lint_paths`.
 
     Args:
-        diagnostics: each once, sorted by path and position.
+        diagnostics: without duplicates, sorted by path and position.
         files: paths of all files that were linted, including included ones; sorted.
         unread: parts of files that were not analyzed, with the reason.
         problems: files that could not be linted, with the reason.
@@ -147,8 +147,8 @@ def lint_paths(
 
     Args:
         paths: files, folders with all files below them, or "-" for standard input.
-        settings: settings for all files. By default each file has those of the nearest undam.toml
-            or pyproject.toml, from its folder upwards.
+        settings: settings for all files. By default, each file has the settings of the nearest
+            undam.toml or pyproject.toml, from its folder upwards.
 
     Raises:
         UsageError: an option or a settings file is invalid.
@@ -203,7 +203,7 @@ class _LintedFile:
 
 
 class _LintRun:
-    """One run of lint, and of fix after it."""
+    """One run of the linter, with optional fixes."""
 
     def __init__(self, paths: Paths, settings: Settings | None, options: LintOptions) -> None:
         self._paths = _path_list(paths)
@@ -244,7 +244,7 @@ class _LintRun:
                 self._dialects.setdefault(path, one.dialect)
 
     def report(self) -> LintReport:
-        """Merge the results. Of two diagnostics at one position the more severe is kept."""
+        """Merge the results; for two diagnostics at one position, keep the more severe one."""
         merged: dict[tuple[str, int, int, str], Diagnostic] = {}
         unread = list(self._unread)
         for linted in self._linted:
@@ -280,7 +280,7 @@ class _LintRun:
                     open_include=open_include,
                 )
             except ConfigSyntaxError as error:
-                # A file that two others include was changed by the fixes for the first of them.
+                # If two files include a third one, the fixes for the first of them have changed it.
                 problem = Problem(linted.path, f"cannot be fixed completely: {error}")
                 self.problems.append(problem)
                 continue
@@ -310,9 +310,9 @@ class _LintRun:
         return replace(change, written=True)
 
     def _dialect_of(self, candidate: Candidate) -> Dialect | None:
-        """Return the dialect in which to lint a file; ``None`` if it is not to be linted.
+        """Return the dialect in which to lint a file; ``None`` if the file is skipped.
 
-        For a file that the user named, the reason is recorded as a problem.
+        If the user gave the path of the file itself, the reason is recorded as a problem.
         """
         path = candidate.path
         try:
@@ -368,7 +368,7 @@ def _path_list(paths: Paths) -> list[str]:
 
 
 def _outermost(linted: list[_LintedFile]) -> list[_LintedFile]:
-    """Return the files that no other includes, and one of those that include each other."""
+    """Return the files that no other file includes, and one file of each include cycle."""
     inner = {path for one in linted for path in one.files[1:] if path != one.path}
     kept = {one.path: one for one in linted if one.path not in inner}
     reached = {path for one in kept.values() for path in one.files}
@@ -380,7 +380,7 @@ def _outermost(linted: list[_LintedFile]) -> list[_LintedFile]:
 
 
 def _sort_key(one: Diagnostic) -> tuple[str, int, int, str]:
-    # The separator sorts first, so that the files of a folder stay together.
+    # The separator sorts first, which keeps the files of a folder together.
     return one.path.replace(os.sep, "\0"), one.line, one.column, one.rule.code
 
 

@@ -1,4 +1,4 @@
-"""Settings of the rules: which of them are enabled, and the values they compare with."""
+"""Settings of the rules: the enabled rules, and the values used in comparisons."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from undam.errors import UsageError
 from undam.lint.routes import RouteHints
 
-# The interval that WHATWG HTML 9.2.7 advises and undam's own servers use.
+# Interval recommended by WHATWG HTML 9.2.7 and used by undam's own servers.
 DEFAULT_HEARTBEAT_S = 15.0
 
 
@@ -34,7 +34,7 @@ class Settings:
 
     @property
     def hints(self) -> RouteHints:
-        """The settings that concern routes."""
+        """Settings that affect the classification of routes."""
         return RouteHints(self.stream_paths)
 
     def is_enabled(self, code: str, slug: str, path: str) -> bool:
@@ -61,7 +61,7 @@ def read_settings(table: Mapping[str, object], *, where: str) -> Settings:
         where: the name of the table in error messages.
 
     Raises:
-        UsageError: a key is unknown or a value is invalid; the message names it.
+        UsageError: a key is unknown or a value is invalid; the message contains the key.
     """
     known = {"select", "ignore", "per-file", "stream", "heartbeat"}
     for key in table:

@@ -17,12 +17,12 @@ from undam.simulator.stream import ScheduledStream, Script, StreamState
 from undam.wire import timestamps
 from undam.wire.clock import realtime_offset_ns
 
-# Unsent bytes at which the schedule of a slow reader is paused. The kernel buffers some more
+# Unsent bytes at which the schedule of a slow reader is paused. The kernel buffers a few more
 # megabytes.
 _MAX_UNSENT_BYTES = 256 << 10
 
-# How long a connection stays open after an error, so that a client that still sends its request
-# receives the error instead of a reset.
+# Time for which a connection stays open after an error, so that a client that is still sending its
+# request receives the error instead of a reset.
 _LINGER_NS = 2_000_000_000
 
 
@@ -170,8 +170,8 @@ class Connection:
     def _start(self, script: Script, now_ns: int) -> None:
         self._host.ground_truth.request(script.exchange_id, script.arrived_ns, script.path)
         # Due times are CLOCK_REALTIME, because clients compare them with their timestamps. Timers
-        # use CLOCK_MONOTONIC, with the current offset between the two. So a clock step does not
-        # move any running stream, and the next request uses the new time.
+        # use CLOCK_MONOTONIC, with the current offset between the two. A clock step therefore does
+        # not affect running streams, and the next request uses the new time.
         self._realtime_ns = realtime_offset_ns()
         self._script = script
         self._stream = stream = ScheduledStream(script, now_ns)
@@ -221,7 +221,7 @@ class Connection:
         self._settle()
 
     def _watch(self) -> None:
-        # During a response nothing is read: pipelined requests stay in the kernel's buffer, and
+        # During a response, nothing is read: pipelined requests stay in the kernel's buffer, and
         # EPOLLRDHUP reports that the client disconnected.
         mask = EPOLLRDHUP
         if self._lingering or (self._script is None and not self._last):

@@ -1,4 +1,4 @@
-"""Answers each request with an immediate reply or a script. No socket, no clock."""
+"""Answers each request with an immediate reply or a script. Uses no socket and no clock."""
 
 from __future__ import annotations
 

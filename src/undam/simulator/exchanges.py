@@ -1,4 +1,4 @@
-"""Log of recent exchanges, for beacon queries. Bounded."""
+"""Bounded log of recent exchanges, for beacon queries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MAX_EXCHANGES = 100_000
 
 
 class ExchangeLog:
-    """End of each exchange; the oldest ones are dropped."""
+    """Log of when each exchange ended. The oldest entries are dropped."""
 
     def __init__(self, *, max_exchanges: int = _MAX_EXCHANGES) -> None:
         self._max_exchanges = max_exchanges

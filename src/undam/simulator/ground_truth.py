@@ -13,10 +13,10 @@ from undam.errors import UsageError
 
 EndReason = Literal["complete", "client-left", "died", "server-stopped"]
 
-# Lines per write. These 30 KB take about 20 us into the page cache, which delays no event
-# noticeably.
+# Lines per write. Copying these 30 KB to the page cache takes about 20 us, which does not delay
+# events noticeably.
 _BLOCK_LINES = 256
-# A busy server is never idle. With this many full blocks, one is written between two events.
+# A busy server is never idle, so with this many full blocks, one is written between two events.
 _MAX_BLOCKS = 4
 
 
@@ -25,7 +25,7 @@ class GroundTruthLog:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        # Small blocks instead of one buffer, which would be copied when it grows.
+        # Small blocks are used, because a single buffer would be copied when it grows.
         self._lines: list[bytes] = []
         self._blocks: deque[list[bytes]] = deque()
         self._fd = -1

@@ -52,7 +52,7 @@ class HttpRequest:
 
 
 class RequestReader:
-    """Turns reads of any size into whole requests.
+    """Assembles requests from reads of any size.
 
     A read that breaks the protocol or a limit sets ``problem``. The requests that were complete
     before it are still returned. No data may follow.
@@ -73,12 +73,13 @@ class RequestReader:
             while (request := self._next_request(at_ns)) is not None:
                 requests.append(request)
         except BadRequest as error:
-            # A copy: the traceback of ``error`` refers to this object, which is a reference cycle.
+            # The error is copied, because its traceback refers to this object, which is a reference
+            # cycle.
             self.problem = BadRequest(error.status, str(error))
         return requests
 
     def take_continue(self) -> bool:
-        """Return whether the client waits for ``100 Continue`` now; true at most once a request."""
+        """Return whether the client waits for ``100 Continue``; true at most once per request."""
         wanted = self._expects_continue and self._head is not None and not any(self._body)
         self._expects_continue = False
         return wanted

@@ -16,7 +16,7 @@ _NS_PER_MS = 1_000_000
 
 
 class ScheduledEvent(NamedTuple):
-    """A content event, due ``offset_ns`` after the request; with 0 tokens, the end."""
+    """A content event, due ``offset_ns`` after the request; 0 tokens mark the end of the stream."""
 
     offset_ns: int
     tokens: int
@@ -107,7 +107,7 @@ def _delays_ns(milliseconds: Distribution, rng: random.Random) -> Iterator[int]:
     def delay() -> int:
         return int(min(milliseconds.sample(rng), MAX_DELAY_MS) * _NS_PER_MS)
 
-    # Constants are not sampled again, since a response is prepared while others are being sent.
+    # Constants are not sampled, because that would take time from responses that are being sent.
     return itertools.repeat(delay()) if milliseconds.kind == "constant" else iter(delay, None)
 
 

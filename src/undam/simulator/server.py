@@ -30,7 +30,7 @@ _TURNS = 64
 _ACCEPTS = 64
 # Pause before the next accept when no file descriptor is left.
 _ACCEPT_PAUSE_NS = 100_000_000
-# Idle time that suffices to write a block of the ground truth into the page cache.
+# Idle time that is long enough to write a block of the ground truth to the page cache.
 _IDLE_S = 0.0003
 _SELECT_LIMIT = 1024
 
@@ -39,7 +39,7 @@ class Simulator:
     """A model server with a known schedule.
 
     It listens from its creation. `serve` answers requests until `stop` is called from any thread
-    or signal handler. Leaving the ``with`` block closes all connections.
+    or signal handler. The end of the ``with`` block closes all connections.
 
     Raises:
         UsageError: the address or the ground-truth file is not usable.
@@ -96,7 +96,7 @@ class Simulator:
             self.close()
 
     def stop(self) -> None:
-        """Make `serve` return, also if it is called later."""
+        """Make `serve` return, even if it is called later."""
         self._stopping = True
         with contextlib.suppress(OSError):  # already closed
             os.eventfd_write(self._wake_fd, 1)

@@ -13,13 +13,13 @@ from undam.errors import UsageError
 from undam.timing.distribution import Distribution, constant, parse_distribution
 
 MAX_TOKENS = 100_000
-"""Maximum tokens, and so events, per response: twice the limit of today's models."""
+"""Maximum number of tokens, and thus events, per response: twice the limit of today's models."""
 
 MAX_DELAY_MS = 3_600_000
 """Longest single delay: one hour, longer than usual idle timeouts."""
 
 MAX_EVENT_BYTES = 1 << 20
-"""Largest event; readers have the same limit."""
+"""Maximum size of an event; readers have the same limit."""
 
 # RFC 9110, 5.6.2 and 5.5. With control characters, a value could add lines to the head.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

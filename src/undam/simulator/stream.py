@@ -1,4 +1,4 @@
-"""A response in progress: which bytes are due, and when the next ones are. Pure.
+"""A response in progress: the bytes that are due, and the time of the next ones. Pure.
 
 Due times depend on the schedule only, so a late send does not delay the next one.
 """
@@ -83,7 +83,7 @@ class ScheduledStream:
 
     @property
     def wake_ns(self) -> int | None:
-        """When the next bytes are due; ``None`` after the end."""
+        """Time at which the next bytes are due; ``None`` after the end."""
         if self._next is None or self.state is not StreamState.RUNNING:
             return None
         if self._heartbeat is None:

@@ -28,13 +28,13 @@ class ModelText:
         self._tokens = tuple(b" " + rng.choice(_WORDS).encode() for _ in range(_PERIOD))
 
     def piece(self, start: int, count: int) -> bytes:
-        """Return tokens ``start`` to ``start + count`` as one string of bytes."""
+        """Return tokens ``start`` to ``start + count`` as one byte string."""
         if count == 1:
             return self._tokens[start % _PERIOD]
         return b"".join(self._tokens[i % _PERIOD] for i in range(start, start + count))
 
     def prefix(self, count: int) -> str:
-        """Return the first ``count`` tokens, which is a complete response of that length."""
+        """Return the first ``count`` tokens, which form a complete response of that length."""
         return self.piece(0, count).decode()
 
 

@@ -1,5 +1,5 @@
-"""Source texts with positions: YAML and TOML trees over them, and edits to them.
+"""Source texts with positions, YAML and TOML trees, and edits to the texts.
 
-Everything here is positional. A tree records where each value stands in the text, and an edit
-replaces a span of offsets, so comments and formatting outside the span stay as they are.
+A tree records the position of each value in the text, and an edit replaces a span of offsets.
+Comments and formatting outside the span are therefore preserved.
 """

@@ -9,7 +9,7 @@ from itertools import islice
 from undam.textfiles.edits import Edit, apply_edits
 from undam.textfiles.source import Source
 
-# A fix usually changes a line or two. The bound is for files with everything on one line.
+# A fix usually changes one or two lines. The limit keeps the output short if it changes many.
 MAX_LINES = 12
 _NO_NEWLINE = "\n\\ No newline at end of file\n"
 
@@ -39,7 +39,7 @@ def region(source: Source, edit: Edit) -> dict[str, int]:
 
 
 def file_diff(path: str, before: str, after: str) -> Iterator[str]:
-    """Yield a unified diff for ``patch -p1`` and ``git apply``; line endings stay as they are."""
+    """Yield a unified diff for ``patch -p1`` and ``git apply``, with the original line endings."""
     name = path.lstrip("/")
     for line in difflib.unified_diff(_lines(before), _lines(after), f"a/{name}", f"b/{name}"):
         yield line if line.endswith("\n") else line + _NO_NEWLINE

@@ -1,4 +1,4 @@
-"""Edits to a text: replacements of spans, which leave everything outside them as it was."""
+"""Edits to a text: replacements of spans that leave the rest of the text unchanged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Edit:
 def apply_edits(text: str, edits: Iterable[Edit]) -> str:
     """Return ``text`` with the edits applied.
 
-    Equal edits are applied once. Of two that overlap, the one that starts first is applied.
+    Equal edits are applied once. If two edits overlap, only the one that starts first is applied.
     """
     out: list[str] = []
     at = 0
@@ -37,8 +37,8 @@ def apply_edits(text: str, edits: Iterable[Edit]) -> str:
 def choose_edits(groups: Iterable[Iterable[Edit]]) -> list[Edit]:
     """Return the edits of all groups that can be applied together, in the order of the text.
 
-    A group is applied whole or not at all: it is left out if it overlaps an edit of an earlier
-    group. Equal edits, also those of different groups, count once.
+    A group is applied completely or not at all: it is omitted if it overlaps an edit of an earlier
+    group. Equal edits count once, even in different groups.
     """
     chosen: list[Edit] = []
     for group in groups:
@@ -50,10 +50,10 @@ def choose_edits(groups: Iterable[Iterable[Edit]]) -> list[Edit]:
 
 
 def insert_line_after(source: Source, offset: int, text: str, indent: str | None = None) -> Edit:
-    """Insert a line after the one that contains ``offset``.
+    """Return the edit that inserts a line after the one that contains ``offset``.
 
     Args:
-        indent: by default that of the line before.
+        indent: indentation; by default, that of the preceding line.
     """
     before = source.indent_at(offset) if indent is None else indent
     start, end = source.line_span(offset)
@@ -63,12 +63,12 @@ def insert_line_after(source: Source, offset: int, text: str, indent: str | None
 
 
 def delete_line(source: Source, offset: int) -> Edit:
-    """Delete the line that contains ``offset``."""
+    """Return the edit that deletes the line that contains ``offset``."""
     return Edit(*source.line_span(offset), "")
 
 
 def line_ending(source: Source) -> str:
-    """Return the line ending of a text, which is that of its first line."""
+    """Return the line ending of the first line, which is assumed for the whole text."""
     at = source.text.find("\n")
     return "\r\n" if at > 0 and source.text[at - 1] == "\r" else "\n"
 

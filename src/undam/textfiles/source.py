@@ -12,11 +12,11 @@ from undam.errors import ConfigSyntaxError
 
 @dataclass(frozen=True, slots=True)
 class UnreadPart:
-    """A part of a file that was not understood, and so was not analyzed.
+    """A part of a file that could not be parsed and was therefore not analyzed.
 
     Args:
         line: where the part begins; 0 if it is the whole file.
-        what: the part and, if known, why it was not understood.
+        what: the part and, if known, the reason.
     """
 
     path: str
@@ -29,7 +29,7 @@ class Source:
     """The text of one file.
 
     Args:
-        path: the path as the user wrote it; "-" for standard input.
+        path: the path as given by the user; "-" for standard input.
     """
 
     path: str
@@ -55,7 +55,7 @@ class Source:
         return self._lines[number - 1].rstrip("\r") if 0 < number <= len(self._lines) else ""
 
     def line_span(self, offset: int) -> tuple[int, int]:
-        """Return the offsets of the first character of a line and of the one after its line end."""
+        """Return the offsets of the start of a line and of the end of its line ending."""
         start = self.text.rfind("\n", 0, offset) + 1
         end = self.text.find("\n", offset)
         return start, len(self.text) if end < 0 else end + 1

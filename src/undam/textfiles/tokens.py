@@ -69,11 +69,11 @@ class TokenCursor:
 
     @property
     def next(self) -> Token:
-        """The next token; the cursor must not be done."""
+        """The next token. The cursor must not be at the end."""
         return self.tokens[self.at]
 
     def text(self, ahead: int = 0) -> str:
-        """Return the text of a token; empty for a string, and past the last token.
+        """Return the text of a token, or "" for a string or past the last token.
 
         Strings are empty so that punctuation and keywords inside quotes are never mistaken for
         syntax.
@@ -90,7 +90,7 @@ class TokenCursor:
             texts: the texts that the token may have.
 
         Raises:
-            ConfigSyntaxError: the next token is another one.
+            ConfigSyntaxError: the next token is a different one.
         """
         if self.done or self.text() not in texts:
             raise self.unexpected(what)
@@ -100,7 +100,7 @@ class TokenCursor:
         """Return the next token, which must be of this kind, and move past it.
 
         Raises:
-            ConfigSyntaxError: the next token is another one.
+            ConfigSyntaxError: the next token is a different one.
         """
         if self.done or self.next.kind != kind:
             raise self.unexpected(what)

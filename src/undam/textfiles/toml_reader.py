@@ -1,6 +1,6 @@
 """Read TOML into a tree with positions.
 
-tomllib validates the text first, so the reader here only has to find where each part stands.
+tomllib validates the text first, so this reader only has to locate each part.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import tomllib
 from undam.textfiles.source import Source
 from undam.textfiles.tree import Entry, Node
 
-# Real files stay far below this depth; the bound keeps the recursion shallow.
+# Real files are far less deeply nested; the limit keeps the recursion shallow.
 _MAX_DEPTH = 50
 _ERROR_POSITION = re.compile(r"\(at line (\d+), column (\d+)\)")
 _SPACE = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
@@ -57,7 +57,7 @@ class _TomlReader:
         self._source = source
         self._text = source.text
         self._at = 0
-        # Values by the table that contains them and their key, so that a lookup is not a search.
+        # Values indexed by their table and key, so that a lookup does not search the table.
         self._values: dict[tuple[int, str], Node] = {}
 
     def read(self) -> Node:
@@ -190,7 +190,7 @@ class _TomlReader:
     def _descend(self, node: Node, keys: list[Node]) -> Node:
         """Return the map at a path of keys, creating it if necessary.
 
-        A key of an array of tables leads to the last table of the array.
+        The key of an array of tables refers to the last table of the array.
         """
         for key in keys:
             below = self._values.get((id(node), key.text))

@@ -14,7 +14,7 @@ no line that opens it; keys such as ``a.b.c`` create it."""
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """One value. Nodes are compared by identity, so that a node repeated by aliases is one node.
+    """One value. Nodes are compared by identity, so all aliases of a node are the same node.
 
     Args:
         start, end: offsets in the text. A block map or list ends where its last value ends.
@@ -23,7 +23,7 @@ class Node:
         form: the syntax in which the value is written.
         has_properties: the node has an anchor or a tag (YAML calls these node properties), so
             ``start`` is before the value itself.
-        aliased: an alias repeats the node, so an edit would change other places, too.
+        aliased: an alias refers to the node, so an edit would also change other parts of the text.
     """
 
     kind: NodeKind
@@ -68,7 +68,7 @@ class Entry:
 
 
 def walk(root: Node) -> Iterator[Node]:
-    """Yield every node of a tree in document order. A node repeated by aliases is yielded once."""
+    """Yield every node of a tree in document order. A node with aliases is yielded once."""
     seen: set[int] = set()
     pending = [root]
     while pending:
@@ -81,7 +81,7 @@ def walk(root: Node) -> Iterator[Node]:
 
 
 def items_of(node: Node | None) -> Iterator[Node]:
-    """Yield the items of a list, each once; nothing if the node is not a list."""
+    """Yield the items of a list without duplicates; yield nothing if the node is not a list."""
     seen: set[int] = set()
     for item in node.items if node else ():
         if id(item) not in seen:

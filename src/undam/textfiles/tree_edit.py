@@ -1,7 +1,7 @@
 """Edits to the text of a tree: replace a value, insert an entry or an item, remove an item.
 
-New text follows the style of its neighbours. Every function returns ``None`` if the edit would have
-to touch more than the value, for instance a node that aliases repeat.
+New text has the style of the text around it. Every function returns ``None`` if the edit would
+affect more than the value, for instance because the node has aliases.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _BEFORE_KEY = re.compile(r" *(?:- +)*\Z")
 
 
 def replace_value(source: Source, node: Node | None, text: str) -> Edit | None:
-    """Replace the text of a scalar; it keeps its quotes."""
+    """Return the edit that replaces the text of a scalar inside its quotes."""
     if (
         node is None
         or node.kind != "scalar"
@@ -38,7 +38,7 @@ def replace_value(source: Source, node: Node | None, text: str) -> Edit | None:
 
 
 def insert_entry(source: Source, node: Node, key: str, value: Value) -> Edit | None:
-    """Insert an entry into a map."""
+    """Return the edit that inserts an entry into a map."""
     if node.kind != "map" or node.aliased or not _writable({key: value}):
         return None
     if node.form in {"flow", "inline"}:
@@ -51,7 +51,7 @@ def insert_entry(source: Source, node: Node, key: str, value: Value) -> Edit | N
 
 
 def insert_item(source: Source, node: Node, text: str) -> Edit | None:
-    """Insert an item at the end of a list that is not empty."""
+    """Return the edit that appends an item to a non-empty list."""
     if node.kind != "list" or node.aliased or not node.items:
         return None
     last = node.items[-1]
@@ -71,7 +71,7 @@ def insert_item(source: Source, node: Node, text: str) -> Edit | None:
 
 
 def remove_item(source: Source, entry: Entry, item: Node) -> Edit | None:
-    """Remove an item of a list, or the whole entry if it is the only item."""
+    """Return the edit that removes an item of a list, or the entry if it is the only item."""
     items = entry.value.items
     if entry.value.aliased or item not in items:
         return None
@@ -90,7 +90,7 @@ def _remove_entry(source: Source, entry: Entry) -> Edit | None:
 
 
 def _remove_lines(source: Source, start: int, end: int, *, before: str) -> Edit | None:
-    """Remove whole lines, if they contain nothing else than a comment behind the value."""
+    """Remove whole lines, if they contain only the value and a comment after it."""
     first, _ = source.line_span(start)
     _, last = source.line_span(max(start, end - 1))
     after = source.text[end:last].strip()
@@ -117,7 +117,7 @@ def _into_flow(source: Source, node: Node, key: str, value: Value) -> Edit | Non
 
 
 def _into_block(source: Source, node: Node, key: str, value: Value) -> Edit | None:
-    """Insert after the first entry that takes one line, so that no multi-line value is split."""
+    """Insert after the first one-line entry, so that no multi-line value is split."""
     for entry in _own_entries(node):
         if entry.value.form == "block" or entry.key.has_properties:
             continue
@@ -157,7 +157,7 @@ def _own_entries(node: Node) -> list[Entry]:
 
 
 def _writable(value: Value) -> bool:
-    """Return whether a value is written the same in JSON, YAML and TOML."""
+    """Return whether a value has the same syntax in JSON, YAML and TOML."""
     if isinstance(value, Mapping):
         return all(map(_writable, value)) and all(map(_writable, value.values()))
     if isinstance(value, tuple):

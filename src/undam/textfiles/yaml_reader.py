@@ -12,7 +12,7 @@ import yaml  # type: ignore[import-untyped]
 from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.tree import Entry, Node
 
-# Real configurations stay below 40; the bound protects every recursive walk over a tree.
+# Real configurations have fewer than 40 levels; the limit protects all recursive tree walks.
 _MAX_DEPTH = 200
 # Chained merge keys (`<<`) can repeat entries exponentially.
 _MAX_MERGED_ENTRIES = 10_000
@@ -27,7 +27,7 @@ class YamlDocuments:
 
     Args:
         roots: root node of each document, in order.
-        unread: duplicate keys of a map. The last one is read, as most programs do.
+        unread: duplicate keys of maps. The last one is used, as in most programs.
     """
 
     roots: tuple[Node, ...]
@@ -62,7 +62,7 @@ def read_yaml(source: Source) -> YamlDocuments:
 
 @dataclass(slots=True)
 class _OpenCollection:
-    """A map or list whose end has not been parsed."""
+    """A map or list whose end has not been parsed yet."""
 
     node: Node
     anchor: str | None
@@ -177,14 +177,14 @@ class _TreeBuilder:
             return
         if key.text in parent.keys:
             line, _ = self._source.position(key.start)
-            what = f"the key {key.text!r} is duplicate; only the last one is read"
+            what = f"the key {key.text!r} is duplicated; only the last one is used"
             self.unread.append(UnreadPart(self._source.path, line, what))
         parent.keys.add(key.text)
         parent.node.entries.append(Entry(key, value))
 
 
 def _mark_aliased(target: Node) -> None:
-    """Mark a node and all nodes below it; below a marked node all are marked already."""
+    """Mark a node and all its descendants. Those of a marked node are already marked."""
     pending = [target]
     while pending:
         node = pending.pop()

@@ -1,4 +1,4 @@
-"""Starting and stopping programs; small Python programs replace the proxies."""
+"""Starting and stopping of programs, with small Python programs as proxies."""
 
 from __future__ import annotations
 

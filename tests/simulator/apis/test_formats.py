@@ -1,4 +1,4 @@
-"""Response formats: readable by undam.apis, stamped, complete and padded."""
+"""Response formats: parsing by undam.apis, stamps, completeness and padding."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def create_events(
 
 
 def fields(event: bytes) -> tuple[str, str]:
-    """Name and data of one SSE event."""
+    """Return the name and data of an SSE event."""
     assert event.endswith(b"\n\n")
     lines = event.decode().removesuffix("\n\n").split("\n")
     name = lines[0].removeprefix("event: ") if len(lines) == 2 else ""

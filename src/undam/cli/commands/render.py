@@ -29,7 +29,7 @@ _MAX_IDLE_S = 30 * 24 * 3600.0
 @click.option("--path", default=_DEFAULTS.path, show_default=True, metavar="PREFIX",
               help="Path prefix of the streaming route.")  # fmt: skip
 @click.option("--idle", default=_DEFAULTS.idle_s, show_default=True, metavar="S",
-              help="How long a stream may be silent, in seconds.")  # fmt: skip
+              help="Maximum silence of a stream, in seconds.")  # fmt: skip
 @click.option("--listen", default=_DEFAULTS.listen, show_default=True, metavar="HOST:PORT",
               help="Address to listen on.")  # fmt: skip
 @click.option("--output", metavar="FILE", help="Write to FILE instead of standard output.")
@@ -37,7 +37,7 @@ _MAX_IDLE_S = 30 * 24 * 3600.0
 def command(dialect: str, output: str | None, json_to: str | None, **given: Any) -> int:
     """Write a complete, minimal configuration of DIALECT that streams.
 
-    The program starts with it unchanged.
+    The program accepts it without changes.
     """
     text = dialect_named(dialect).render(request_from(**given))
     if output is not None:
@@ -50,7 +50,7 @@ def command(dialect: str, output: str | None, json_to: str | None, **given: Any)
 
 
 def request_from(*, upstream: str, path: str, idle: float, listen: str) -> RenderRequest:
-    """Validate the options; no value may have a special meaning in a configuration.
+    """Validate the options, and reject values with a special meaning in a configuration.
 
     Raises:
         UsageError: an option is invalid; the message names it and the valid form.

@@ -44,14 +44,14 @@ _DEFAULTS = SimulatorSettings()
     default=str(_DEFAULTS.tokens),
     show_default=True,
     metavar="N|DIST",
-    help="Tokens per response; max_tokens of a request may shorten it.",
+    help="Tokens per response; max_tokens in a request can lower it.",
 )
 @click.option(
     "--tokens-per-event",
     default="1",
     show_default=True,
     metavar="N",
-    help="Tokens per event, which follows N gaps; like the stream interval of an engine.",
+    help="Tokens per event, sent after N gaps, like the stream interval of an engine.",
 )
 @click.option(
     "--burst",

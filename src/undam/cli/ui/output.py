@@ -75,7 +75,7 @@ def write_json(value: object, to: str) -> None:
 
 
 def announce(command: str, url: str, json_to: str | None) -> None:
-    """Report where a server listens: as its first line of output, or as JSON.
+    """Print the URL of a server, as the first line of output or as JSON.
 
     Raises:
         UsageError: the file cannot be written.
@@ -87,7 +87,7 @@ def announce(command: str, url: str, json_to: str | None) -> None:
 
 
 def require_writable(path: str, option: str) -> None:
-    """Check before a long run that ``path`` can be written at its end.
+    """Check, before a long run, that its result can be written to ``path``.
 
     Raises:
         UsageError: the file cannot be written; the message names ``option`` and the reason.
@@ -100,7 +100,7 @@ def require_writable(path: str, option: str) -> None:
             return
         import tempfile  # noqa: PLC0415 (large; servers keep it loaded)
 
-        # Only an attempt is reliable for root, quotas and read-only mounts.
+        # Only a write attempt is reliable for root, quotas and read-only mounts.
         handle, trial = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.resolve().parent)
         os.close(handle)
         Path(trial).unlink()
@@ -109,7 +109,7 @@ def require_writable(path: str, option: str) -> None:
 
 
 def write_atomically(path: str, texts: Iterable[str]) -> None:
-    """Write a file so that it exists either completely or not at all.
+    """Write a file atomically, so that it is never incomplete.
 
     A pipe or a device is written to directly. For a symbolic link, the target is replaced.
 

@@ -12,7 +12,7 @@ def sanitize(text: str, *, keep: str = "") -> str:
     inject input), bidirectional marks, lone surrogates and all line breaks.
 
     Args:
-        keep: characters that stay unchanged, for instance newlines of trusted text.
+        keep: characters that are not escaped, for instance newlines of trusted text.
     """
     if text.isprintable():
         return text

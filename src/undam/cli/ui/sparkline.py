@@ -7,17 +7,17 @@ from collections.abc import Sequence
 UNICODE = " ·:▪█"
 ASCII = " .:o#"
 
-# Least number of events per symbol: one event, a few, a small buffer, a block.
+# Minimum number of events for each symbol: one event, a few, a small buffer, a block.
 _STEPS = (1, 2, 5, 16)
 
 
 def sparkline(times_ms: Sequence[float], end_ms: float, width: int, symbols: str = UNICODE) -> str:
-    """Return ``width`` characters for 0 to ``end_ms``, one symbol per column of time.
+    """Return ``width`` symbols, one for each equal part of the time from 0 to ``end_ms``.
 
     Args:
-        times_ms: arrival time of each event, in any order. Times outside are drawn at the nearest
-            end.
-        symbols: for no event, one, 2 to 4, 5 to 15, and 16 or more.
+        times_ms: arrival time of each event, in any order. Times outside the range are drawn at its
+            nearest end.
+        symbols: characters for no event, one, 2 to 4, 5 to 15, and 16 or more.
     """
     counts = [0] * width
     for time in times_ms:

@@ -110,7 +110,7 @@ class Config:
 
     @property
     def ejection_limits(self) -> EjectionLimits:
-        """When an upstream is ejected."""
+        """Limits of ejection."""
         return EjectionLimits(self.eject_after, self.eject_time)
 
     @property
@@ -166,7 +166,7 @@ def check_listen(text: str) -> None:
 def check_key(name: str, text: str) -> None:
     """Raise UsageError if ``text`` is not a reference to a key.
 
-    The message does not quote it, since it may be a key.
+    The message does not contain it, since it may be a key.
     """
     if text and not _KEY.fullmatch(text):
         raise UsageError(f"{name}: use env:NAME or file:PATH, not the key itself")

@@ -1,4 +1,4 @@
-"""Limits of the gateway's parts, as the configuration sets them."""
+"""Limits of the gateway's parts, set by the configuration."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class RequestLimits:
         heartbeat_s: silence towards the client after which a heartbeat comment is sent.
         ttft_timeout_s: maximum wait for the first content from one upstream.
         idle_timeout_s: maximum silence of a stream after its first content.
-        send_timeout_s: how long a client may leave buffered bytes unread.
+        send_timeout_s: maximum time for which a client may leave buffered bytes unread.
         request_timeout_s: maximum time to receive a request head, and between two reads of a
             request body.
-        keep_alive_s: how long an idle client connection stays open between requests.
+        keep_alive_s: maximum time for which an idle client connection stays open.
         client_buffer_bytes: write buffer per client; the upstream is paused when it is full.
         max_head_bytes: maximum size of a request head or response head.
         max_body_bytes: maximum size of a request body.
@@ -52,7 +52,7 @@ class AdmissionLimits:
         max_streams: maximum number of requests in flight; 0 means no limit.
         queue: maximum number of queued requests; with 0, a request that exceeds
             ``max_streams`` is refused at once.
-        queue_timeout_s: how long a request is queued before it is refused.
+        queue_timeout_s: maximum time in the queue before a request is refused.
     """
 
     max_streams: int = 0
@@ -62,7 +62,7 @@ class AdmissionLimits:
 
 @dataclass(frozen=True, slots=True)
 class EjectionLimits:
-    """When a failing upstream is ejected, and for how long.
+    """Limits of the ejection of failing upstreams.
 
     Args:
         failures: consecutive failures before content. Envoy's default is 5; here it is lower,
@@ -78,7 +78,7 @@ class EjectionLimits:
 
 @dataclass(frozen=True, slots=True)
 class HedgeLimits:
-    """When hedges are sent, and how many.
+    """Limits of hedging: delays and number of hedges.
 
     Args:
         fixed_delay_s: delay in mode ``fixed``.
@@ -87,10 +87,10 @@ class HedgeLimits:
         p75_factor: upper bound of that delay, as a multiple of the p75 TTFT. When nearly 5 % of
             the requests stall, the p95 is sometimes a stall itself. Without stalls, fewer than
             1 % of the requests take longer than five times the p75.
-        min_delay_s: shortest delay in mode ``auto``; for less, a second request costs more than
-            it saves.
+        min_delay_s: shortest delay in mode ``auto``; below it, a second request costs more than it
+            saves.
         max_share: maximum share of extra requests, at any time.
-        burst: maximum number of hedges saved up in the budget, because stalls come in clusters.
+        burst: maximum number of hedges saved up in the budget, because stalls occur in clusters.
     """
 
     mode: HedgeMode = "off"

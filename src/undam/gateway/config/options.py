@@ -269,7 +269,7 @@ OPTIONS = (
     Option("access_log", StringType("FILE|-"), "",
            "File for the access log (JSON lines); - means standard output.", live=False),
 )  # fmt: skip
-"""All options but ``upstream``: its flag is repeatable, and its TOML key is a table."""
+"""All options except ``upstream``, whose flag is repeatable and whose TOML key is a table."""
 
 BY_NAME: Mapping[str, Option] = {option.name: option for option in OPTIONS}
 

@@ -1,4 +1,4 @@
-"""Admission control: API keys first, then a slot or the queue, on an event loop."""
+"""Admission control on an event loop: checks the API key, then admits or queues the request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undam.gateway.policy.keys import Key, KeyUsage, find_key, token_of
 _KEY_HEADERS = frozenset({b"authorization", b"x-api-key", b"api-key"})
 
 # A request admitted from the queue is forwarded in the same loop iteration. If its client
-# disconnects in that very iteration, nobody uses the permit. It is returned after this time.
+# disconnects in the same iteration, the permit is not used. It is returned after this time.
 _UNUSED_S = 1.0
 
 _STOPPING = Refusal(503, "the gateway is shutting down", "overloaded_error", 1.0)
@@ -108,7 +108,7 @@ class AdmissionControl:
         return self._wait(entered, request)
 
     def forwarded(self, request: RequestInfo) -> None:
-        """Note that an admitted request was sent to an upstream, which counts it from now on."""
+        """Record that an admitted request was sent to an upstream, which counts it from now on."""
         self._admitted.pop(id(request), None)
 
     def finish(self, request: RequestInfo) -> None:
@@ -179,5 +179,5 @@ class AdmissionControl:
 
 
 def strip_keys(request: RequestInfo) -> None:
-    """Remove all headers in which an upstream would look for an API key."""
+    """Remove all headers from which an upstream could read an API key."""
     request.headers[:] = [one for one in request.headers if one[0].lower() not in _KEY_HEADERS]

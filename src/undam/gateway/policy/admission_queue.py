@@ -15,7 +15,7 @@ class Waiter:
 
 
 class AdmissionQueue:
-    """Counts the requests in flight and orders those that wait.
+    """Counts the requests in flight and orders the queued ones.
 
     Each request admitted by `enter` or `admit_next` must be followed by one `leave`.
     """
@@ -32,7 +32,7 @@ class AdmissionQueue:
 
     @property
     def crowded(self) -> bool:
-        """True if requests are queued or over 90 % of the slots are taken.
+        """True if requests are queued or over 90 % of the slots are in use.
 
         Extra requests, such as hedges, are not sent then.
         """
@@ -64,7 +64,7 @@ class AdmissionQueue:
         self._queue.pop(waiter, None)
 
     def admit_next(self, *, capacity: bool = True) -> Waiter | None:
-        """Admit the first queued request; return ``None`` if the queue is empty or all is full."""
+        """Admit the first queued request; return ``None`` if none can be admitted."""
         if not self._queue or not capacity or not self._has_slot():
             return None
         self.in_flight += 1

@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection
 
 from undam.gateway.interfaces import Upstream
 
-# A slower answer means that the upstream is unhealthy, whatever its status.
+# An upstream with a slower response is unhealthy, whatever the status of the response.
 TIMEOUT_S = 5.0
-# A single lost answer is not a failure.
+# A single failed check does not make an upstream unhealthy.
 _FAILURES = 2
 _STATUS_LINE_BYTES = 4096
 

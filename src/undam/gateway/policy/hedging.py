@@ -1,7 +1,7 @@
-"""Hedging: decides when a second request is sent for one without content. Pure, without a clock.
+"""Hedging: decides when a request without content is sent a second time. Pure, without a clock.
 
-Hedging helps when one replica stalls. It does not help under load, and makes it worse. So hedges
-have a strict budget, and none are sent while the upstreams are busy.
+Hedging helps when one replica stalls. Under load, it does not help but adds to the load. Hedges
+therefore have a strict budget, and none are sent while the upstreams are busy.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from undam.timing import median
 
 
 class HedgeDenial(StrEnum):
-    """Why a hedge that was due is not sent."""
+    """Reason why a due hedge is not sent."""
 
     BUDGET = "budget"
     TARGET_FULL = "target-full"
@@ -40,7 +40,7 @@ class HedgeTarget:
     limit: int = 0
 
 
-# A fuller target would put the hedge, or the next request, into its own queue.
+# A more heavily used target would queue the hedge, or the next request.
 _MAX_UTILIZATION = 0.8
 # An upstream is busy if over half of its recent attempts took longer than the unloaded TTFT.
 _RECENT_ATTEMPTS = 32
@@ -92,7 +92,7 @@ class Hedging:
         """Take a due hedge from the budget; return the reason if it is denied.
 
         Args:
-            queued: requests wait for admission, or the gateway is nearly full.
+            queued: requests are waiting for admission, or the gateway is nearly full.
         """
         self._late.append(True)
         denial = self._denial(target, now_s, queued=queued)

@@ -42,8 +42,8 @@ def parse_keys(text: str, path: str) -> tuple[Key, ...]:
     """Parse a key file: one key per line as in `FORM`, empty lines and ``#`` comments.
 
     Raises:
-        ConfigSyntaxError: a line is invalid. The message does not quote it, since it may contain
-            a key.
+        ConfigSyntaxError: a line is invalid. The message does not contain it, since it may be a
+            key.
     """
     keys: dict[str, Key] = {}
     for number, line in enumerate(text.splitlines(), 1):

@@ -18,9 +18,9 @@ class Backend:
         outstanding: current number of streams.
         draining: the upstream was removed from the configuration. It gets no new streams and is
             dropped when its last stream ends.
-        healthy: result of the active health check; ``True`` where there is none.
+        healthy: result of the active health check; ``True`` if there are no checks.
         failures: number of consecutive failures.
-        ejections: number of ejections since the upstream last worked for a longer time.
+        ejections: number of ejections; reset if the last one was long ago.
         ejected_until_s: end of the current ejection; ``None`` if the upstream is not ejected.
         restored_at_s: end of the last ejection.
         trial_running: one request is testing whether the ejected upstream works again.
@@ -94,7 +94,7 @@ class LoadBalancer:
     ) -> Backend | None:
         """Return the backend for the next stream, or ``None`` if none has capacity.
 
-        If no backend is available, the least bad of the ejected and unhealthy ones is used.
+        If no backend is available, the ejected or unhealthy one with the best rank is used.
 
         Args:
             exclude: names of backends on which this request failed or is in flight.
@@ -209,7 +209,7 @@ class LoadBalancer:
         """Return the less busy of two random candidates."""
         if len(candidates) == 1:
             return candidates[0]
-        # Two draws without replacement; `Random.sample` is slower for so few.
+        # Two draws without replacement; for so few, `Random.sample` is slower.
         first = int(self._rng.random() * len(candidates))
         second = int(self._rng.random() * (len(candidates) - 1))
         one, other = candidates[first], candidates[second + (second >= first)]

@@ -1,4 +1,4 @@
-"""Extracts from a request what routing depends on. No I/O."""
+"""Extracts the properties of a request that determine its routing. No I/O."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ def _decode_utf8_json(body: bytes) -> object:
     """Decode JSON in UTF-8 without leading spaces, as nearly all clients send it.
 
     Return ``None`` for any other body. `json.loads` first detects the encoding and skips spaces,
-    which takes half as long again.
+    which takes 50 % longer.
     """
     try:
         text = body.decode()
         value, end = _decode_json(text)
     except ValueError:
         return None
-    # Trailing line ends are common. Accepting them here avoids decoding a large body twice.
+    # Trailing newlines are common. Accepting them here avoids decoding a large body twice.
     return None if text[end:].strip(_BLANK) else value

@@ -17,11 +17,11 @@ it."""
 
 _MAX_AGE_S = 900.0
 _BLOCK = 64
-# The baseline falls quickly and rises slowly: it takes 9000 requests to double. So a busy period
-# does not raise it, but a lasting change of prompts does.
+# The baseline falls quickly and rises slowly: it takes 9000 requests to double. A busy period
+# therefore does not raise it, but a lasting change of prompts does.
 _FALL_WEIGHT, _MAX_RISE = 0.25, 1.005
-# Prompts of equal length have nearly equal TTFTs. A margin of 50 % over the median keeps small
-# differences between them from counting as load.
+# Prompts of equal length have nearly equal TTFTs. The margin of 50 % over the median prevents small
+# differences from counting as load.
 _MIN_MARGIN = 1.5
 # Number of requests, among recent unknown model names, before a name replaces an old one.
 _REPLACE_AFTER = 8
@@ -30,8 +30,8 @@ _REPLACE_AFTER = 8
 class TtftBaseline:
     """TTFT of one model, over its last `WINDOW` attempts of at most 15 minutes.
 
-    Cancelled attempts count with the time they had waited. Without them, every hedge would lower
-    the quantile.
+    Cancelled attempts count with their waiting time. Without them, every hedge would lower the
+    quantile.
     """
 
     __slots__ = ("_block", "_order", "_sorted", "unloaded_s")
@@ -96,8 +96,8 @@ class ModelBaselines:
     def of(self, model: str) -> TtftBaseline:
         """Return the baseline of ``model``, or the shared one of all models without their own.
 
-        When the table is full, a new name replaces an old one only if it is requested often. So
-        a client that invents a name per request displaces no model.
+        When the table is full, a new name replaces an old one only if it is requested often. A
+        client that uses a new name for each request therefore displaces no model.
         """
         known = self._known.get(model)
         if known is not None:

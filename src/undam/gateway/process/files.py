@@ -1,4 +1,4 @@
-"""Reads what the configuration refers to: upstreams with their CAs, API keys, certificates."""
+"""Reads the files of the configuration: CA certificates of upstreams, API keys, certificates."""
 
 from __future__ import annotations
 

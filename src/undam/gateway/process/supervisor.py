@@ -14,7 +14,8 @@ from enum import IntEnum
 from undam.gateway.process.systemd import notify
 
 _PR_SET_PDEATHSIG = 1
-# Restarts of a worker that crashes at once are spaced, but not too far apart.
+# The pause before the restart of a crashing worker doubles between these limits, and is reset after
+# a stable run.
 _MIN_PAUSE_S = 0.1
 _MAX_PAUSE_S = 10.0
 _STABLE_S = 60.0
@@ -46,7 +47,7 @@ class WorkerStates:
 
     @property
     def not_ready(self) -> str:
-        """Why the gateway is not ready; "" if it is."""
+        """Reason why the gateway is not ready; "" if it is ready."""
         states = self._states[:]
         if WorkerState.DRAINING in states:
             return "draining"
@@ -183,7 +184,7 @@ class Supervisor:
             if self._stop_signals:
                 highest = max(highest, 1 if code else 0)
             elif self._ready is not None:
-                # The worker failed at startup, and another try would fail in the same way.
+                # The worker failed at startup, and another attempt would fail in the same way.
                 self._stop_signals += 1
                 self._signal_all(signal.SIGTERM)
                 highest = max(highest, code if code > 0 else 1)
@@ -202,7 +203,7 @@ class Supervisor:
 
 
 def _drain_when_orphaned(parent: int) -> None:
-    """Have the kernel send SIGTERM to this worker when its parent dies, for whatever reason."""
+    """Make the kernel send SIGTERM to this worker when its parent dies for any reason."""
     import ctypes  # noqa: PLC0415 (not needed by a single worker)
 
     prctl = getattr(ctypes.CDLL(None), "prctl", None)

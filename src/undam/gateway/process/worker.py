@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from undam.gateway.telemetry.access_log import AccessLog
 
 KEY_CHECK_INTERVAL_S = 1.0
-"""Time between two checks whether the key file changed."""
+"""Interval at which the key file is checked for changes."""
 
 # Time for clients to read the error event of a stream that was cut.
 _FLUSH_S = 0.2
-# New objects before a collection of the youngest generation; the default of Python is 700.
+# Number of new objects that starts a garbage collection; Python's default is 700.
 _GC_THRESHOLD = 20_000
 
 
@@ -86,8 +86,8 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def _reduce_garbage_collection() -> None:
     """Run the garbage collector rarely, and only on objects created after startup.
 
-    A collection pauses all streams. Requests leave no reference cycles behind, so it is only
-    needed for unforeseen ones.
+    A collection pauses all streams. Requests leave no reference cycles behind, so it is only needed
+    for unexpected ones.
     """
     gc.collect()
     gc.freeze()
@@ -103,7 +103,7 @@ def _open_access_log(path: str) -> AccessLog | None:
 
 
 class _ClientKeys:
-    """Passes the API keys of the configuration to the router, again whenever their file changes."""
+    """Passes the configured API keys to the router, and updates them when their file changes."""
 
     def __init__(self, router: GatewayRouter, log: Callable[[str], None]) -> None:
         self._router = router
@@ -111,7 +111,7 @@ class _ClientKeys:
         self._version: tuple[int, int] | None = None
 
     def apply(self, config: Config) -> None:
-        """Read all keys of ``config``; raises UndamError, and the old keys stay in force."""
+        """Read all keys of ``config``. If this raises UndamError, the old keys stay in force."""
         version = file_version(config.keys)
         keys = read_keys(config)
         self._router.use_keys(keys, read_key("upstream_key", config.upstream_key))
@@ -196,7 +196,7 @@ class _Worker:
             watch.cancel()
 
     async def _drain(self) -> int:
-        """Let open streams end; after the drain timeout, cut them with an error event."""
+        """Wait for open streams to end; after the drain timeout, cut them with an error event."""
         spec = self._spec
         spec.states.set(spec.number, WorkerState.DRAINING)
         if not spec.supervised:
@@ -234,8 +234,8 @@ class _Worker:
     def _on_stop(self) -> None:
         self._stop_signals += 1
         self._stop.set()
-        # A supervised worker may get SIGTERM twice, also from its service manager. Only the
-        # supervisor decides that streams are cut, with SIGUSR1.
+        # A supervised worker may get SIGTERM twice, since the service manager may send it, too.
+        # Only the supervisor decides that streams are cut, with SIGUSR1.
         if self._stop_signals > 1 and not self._spec.supervised:
             self._stop_now.set()
 
@@ -269,7 +269,7 @@ class _Worker:
             if spec.number == 0:
                 spec.log(f"a change of {name} needs a restart")
         self._config = new
-        # An unchanged upstream compares equal, so that it keeps its connections.
+        # An unchanged upstream compares equal and therefore keeps its connections.
         self._upstreams = upstreams
         self._gateway.context.limits = new.request_limits
         removed = self._router.apply(new, self._upstreams)

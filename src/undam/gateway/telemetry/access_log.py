@@ -124,7 +124,8 @@ class AccessLog:
         running = True
         while running:
             first = self._queue.get()
-            # Lines are written in batches, since this thread takes the GIL from the streams.
+            # Lines are written in batches, because this thread competes with the streams for the
+            # GIL.
             self._closing.wait(_BATCH_S)
             lines = [] if first is None else [first]
             running = first is not None

@@ -24,9 +24,9 @@ class GapStats:
     def __init__(self) -> None:
         self.count = 0
         self._sum_s = 0.0
-        # Single precision has seven digits and takes half the memory.
+        # Single precision is accurate to seven digits and takes half the memory.
         self._longest = array("f")
-        # Shorter gaps are not among the longest.
+        # Gaps shorter than this are not among the longest ones.
         self._min_kept_s = 0.0
 
     def add(self, gaps: Sequence[float]) -> list[float]:

@@ -127,15 +127,15 @@ def render(snapshot: Snapshot, accept: str = "") -> tuple[str, bytes]:
     """Return the Content-Type and the text of all metrics.
 
     Args:
-        accept: the Accept header of the scrape, which may ask for OpenMetrics.
+        accept: the Accept header of the scrape, which may request OpenMetrics.
     """
     return _joined(list(_parts(snapshot, accept)), accept)
 
 
 async def scrape(snapshot: Snapshot, accept: str = "") -> tuple[str, bytes]:
-    """Do the same as `render`, and yield to the event loop after each series.
+    """Return the same as `render`, but yield to the event loop after each series.
 
-    A long text takes longer to create than a token may be delayed.
+    Creating a long text takes longer than a token may be delayed.
     """
     parts = []
     for part in _parts(snapshot, accept):
@@ -155,9 +155,9 @@ def _joined(parts: list[str], accept: str) -> tuple[str, bytes]:
 
 
 def _parts(snapshot: Snapshot, accept: str) -> Iterator[str]:
-    """Yield the lines of every family, including those without series.
+    """Yield the lines of every family, even without series.
 
-    A dashboard then finds each name, even before its first value.
+    Dashboards can then use each name before its first value.
     """
     open_metrics = _wants_openmetrics(accept)
     found: dict[str, list[tuple[list[str], list[int]]]] = {}

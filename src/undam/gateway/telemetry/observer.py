@@ -72,7 +72,7 @@ class Telemetry:
         tracer: Tracer | None = None,
     ) -> None:
         self.metrics = metrics
-        # Series that every request updates.
+        # Series that are updated by every request.
         self._requests, self._streams = metrics.series(m.IN_FLIGHT), metrics.series(m.STREAMS)
         self._in, self._out = metrics.series(m.BYTES, "in"), metrics.series(m.BYTES, "out")
         self._heartbeats = metrics.series(m.HEARTBEATS)

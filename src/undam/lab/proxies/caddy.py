@@ -26,7 +26,8 @@ def start_caddy(upstream: str, *, extra: str = "", reverse_proxy: str = "") -> R
             config=render(origin, workspace, extra=extra, reverse_proxy=reverse_proxy),
             config_name="Caddyfile",
             arguments=("run", "--config", "Caddyfile", "--adapter", "caddyfile"),
-            # Otherwise it stores its configuration and certificates in the user's home directory.
+            # By default, Caddy stores its configuration and certificates in the user's home
+            # directory.
             environment={"HOME": home, "XDG_CONFIG_HOME": home, "XDG_DATA_HOME": home},
         )
 

@@ -22,7 +22,7 @@ App = Literal[
 
 _SCRIPT = Path(__file__).with_name("node.js")
 
-# Filled by scripts/install-proxies in a checkout of this project.
+# In a checkout of this project, scripts/install-proxies creates this folder.
 _CHECKOUT_MODULES = Path(__file__).parents[4] / ".proxies" / "node_modules"
 
 _NEEDS: dict[App, tuple[str, ...]] = {

@@ -1,4 +1,4 @@
-"""Starts a proxy in the foreground on a free loopback port and cleans up after it.
+"""Starts a proxy in the foreground on a free loopback port, and cleans up when it stops.
 
 Each program has its own temporary directory and process group. ``stop`` removes both; it also runs
 at the end of a ``with`` block and of this process.
@@ -220,11 +220,11 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
         _signal_group(process.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_STOP_S)
-    # Workers may outlive their parent, and slow ones get no more time.
+    # Workers may outlive their parent; any that still run are killed.
     if not _signal_group(process.pid, signal.SIGKILL):
         return
     process.wait()
-    # Orphans are reaped by init. In a container whose init does not reap, they stay as zombies.
+    # Orphans are reaped by init. In a container whose init does not reap, they remain zombies.
     deadline = time.monotonic() + _REAP_S
     while _signal_group(process.pid, 0) and time.monotonic() < deadline:
         time.sleep(_POLL_S)

@@ -1,4 +1,4 @@
-"""Finds programs on this machine and knows how to install the others."""
+"""Finds installed programs, and provides install commands for missing ones."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ CONFIG proxy.config.crash_log_helper STRING NULL
 
 def render_compress(*, flush: bool) -> str:
     """Return the configuration of the compress plugin."""
-    # The star matches a charset, because the plugin compares the whole Content-Type.
+    # The asterisk also matches a charset, because the plugin compares the whole Content-Type.
     return f"""\
 cache false
 remove-accept-encoding true

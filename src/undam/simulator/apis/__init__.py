@@ -1,1 +1,1 @@
-"""Response forms of the simulator, one per streaming API."""
+"""Response formats of the simulator, one per streaming API."""

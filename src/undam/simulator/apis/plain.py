@@ -54,7 +54,7 @@ class NdjsonFormat(_Plain):
 class TokenFormat(_Plain):
     """/v1/stream: ``data: token``, about twelve bytes per event.
 
-    Events have no stamp, to keep them this small. Padding lengthens the token.
+    Events have no stamp, which keeps them this small. Padding lengthens the token.
     """
 
     stamped = False

@@ -44,8 +44,8 @@ class ResponseContext:
 class ResponseFormat(Protocol):
     """Response format of one API.
 
-    A fragment is an event without its end: the stamp and ``terminator`` are appended to it. So a
-    JSON fragment lacks its last brace.
+    A fragment is an event without its end: the stamp and ``terminator`` are appended to it. A JSON
+    fragment therefore lacks its last brace.
     """
 
     content_type: str
@@ -82,7 +82,7 @@ def split_template(
 ) -> tuple[bytes, bytes]:
     """Return the fragment of ``payload`` before and after the value ``placeholder``.
 
-    It is called once per stream, so that an event needs a concatenation and no JSON encoding.
+    It is called once per stream, so that each event needs only a concatenation, not JSON encoding.
     """
     # The placeholder is the last value, so `rpartition` finds it even if a model has its name.
     before, _, after = fragment(payload, event=event).rpartition(placeholder.encode())

@@ -1,4 +1,4 @@
-"""SARIF of lint: valid by the standard, with fixes that other programs can apply by region."""
+"""SARIF output of lint: conformance to the standard, and fixes given as regions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def log() -> Json:
-    """Return the log of the bad files of all rules."""
+    """Return the log for the faulty examples of all rules."""
     bad = [str(path) for path in sorted(RULES.glob("*/bad.*"))]
     return invoke("lint", *bad, "--format", "sarif").json
 

@@ -235,7 +235,7 @@ def test_tokens_are_written_when_they_arrive(slow: ScriptedServer) -> None:
         assert first.startswith(b"w0 ")
         assert len(first) < len("".join(_WORDS)) / 2
         assert first + rest == "".join(_WORDS).encode() + b"\n"
-        # More than half of the stream was still to arrive.
+        # Most of the stream has not arrived yet.
         assert time.monotonic() - at > 0.5
 
 

@@ -38,8 +38,8 @@ def command(paths: tuple[str, ...], output_format: str, json_to: str | None, **g
     PATH is a file, a folder (with all files below it), or '-' for standard input. Included files
     are linted with the file that includes them.
 
-    Exit codes: 0 clean, 1 errors or warnings, 2 a file could not be read (all other files are
-    linted nevertheless).
+    Exit codes: 0 clean, 1 errors or warnings, 2 a file could not be read (all other files are still
+    linted).
     """
     paths, json_to = paths_and_json(paths, json_to)
     options = options_from(paths, given)

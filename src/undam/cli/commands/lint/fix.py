@@ -1,4 +1,4 @@
-"""`undam fix`: fix what lint finds, as a diff or in place."""
+"""`undam fix`: fix the findings of lint, as a diff or in place."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 def command(
     paths: tuple[str, ...], json_to: str | None, *, write: bool, unsafe: bool, **given: Any
 ) -> int:
-    """Fix what lint finds in PATH: print a diff, or change the files with --write.
+    """Fix the findings of lint in PATH: print a diff, or change the files with --write.
 
     Comments and formatting are preserved, and a second run changes nothing. Included files are
     fixed, too.
@@ -81,7 +81,7 @@ def _print(report: FixReport, *, write: bool) -> None:
 
 
 def _print_stdin(report: FixReport) -> None:
-    """Print only the fixed text, so that the command is a filter; nothing if it was not linted."""
+    """Print only the fixed text, or nothing if it was not linted; the command is a filter."""
     if STDIN in report.lint.dialects:
         _print_bytes(report.content(STDIN))
 

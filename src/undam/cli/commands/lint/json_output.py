@@ -94,5 +94,5 @@ def _data(text: str) -> str:
 
 
 def _property(text: str) -> str:
-    """Escape a property: as ``_data``, also commas, colons and terminal control characters."""
+    """Escape a property like ``_data``, plus commas, colons and terminal control characters."""
     return sanitize(_data(text)).replace(":", "%3A").replace(",", "%2C")

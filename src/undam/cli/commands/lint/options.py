@@ -1,4 +1,4 @@
-"""Arguments and options that lint and fix share."""
+"""Arguments and options shared by lint and fix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--dialect",
         metavar="NAME",
-        help="Dialect of the named files. From folders, only files of this dialect are linted. "
+        help="Dialect of the named files. In folders, only files of this dialect are linted. "
         f"Known dialects: {', '.join(dialect.name for dialect in DIALECTS)}.",
     ),
     click.option("--select", multiple=True, metavar="RULES",

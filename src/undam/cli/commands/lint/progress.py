@@ -10,7 +10,7 @@ from undam.cli.ui.output import console
 from undam.cli.ui.sanitize import one_line
 from undam.lint.runner import ProgressCallback
 
-# Characters shown of the end of a path, so that bar and numbers fit into 80 columns.
+# Longer paths are truncated at the start, so that bar and counts fit into 80 columns.
 _PATH_WIDTH = 36
 
 

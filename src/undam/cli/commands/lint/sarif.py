@@ -1,4 +1,4 @@
-"""Report as SARIF 2.1.0 (OASIS standard, 2020), with the explanation of each rule and the fixes."""
+"""SARIF 2.1.0 report (OASIS standard, 2020) with rule explanations and fixes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Json = dict[str, object]
 
 
 def lint_sarif(report: LintReport) -> Json:
-    """Return a log with one run. Relative paths start from the working directory, %SRCROOT%."""
+    """Return a log with one run. Paths are relative to the working directory, %SRCROOT%."""
     rules = config_rules()
     rule_index = {rule.code: index for index, rule in enumerate(rules)}
     driver: Json = {

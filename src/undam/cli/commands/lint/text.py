@@ -1,4 +1,4 @@
-"""Report as text: each diagnostic with its line, carets under the offending text, and the fix."""
+"""Text report: each diagnostic with its line, carets under the offending text, and the fix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 
-# Of a longer line, only the part around the offending text is shown.
+# A longer line is cut to the part around the offending text.
 _WIDTH = 100
 _CONTEXT_BEFORE = 30
 _TAB = "    "

@@ -36,7 +36,7 @@ from undam.record import record_lines
 
 _EXAMPLE = "undam watch http://localhost:8000/v1 'Why is the sky blue?'"
 
-# A larger prompt is a mistake in the pipe; no model accepts it.
+# No model accepts a larger prompt, so the wrong data was piped in.
 _MAX_PROMPT_BYTES = 16 << 20
 
 
@@ -56,7 +56,7 @@ _MAX_PROMPT_BYTES = 16 << 20
     default=600.0,
     show_default=True,
     metavar="SECONDS",
-    help="Time limit of the whole stream.",
+    help="Time limit for the whole stream.",
 )
 @click.option("--proxy", metavar="URL", help="URL of an HTTP proxy.")
 @connection_options
@@ -147,7 +147,7 @@ def _write_files(
 def _arguments(
     url: str | None, prompt: str | None, json_to: str | None, environ: Mapping[str, str]
 ) -> tuple[str, str | None, str | None]:
-    """Return URL, prompt and JSON target, given that any of them may be omitted."""
+    """Return URL, prompt and JSON target; each may be omitted."""
     if url is None and json_to is not None and "://" in json_to:
         url, json_to = json_to, STDOUT
     base = environ.get("OPENAI_BASE_URL", "").strip()

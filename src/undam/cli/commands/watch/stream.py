@@ -31,8 +31,8 @@ class Watched:
     """Result of one stream.
 
     Args:
-        interrupted: the user stopped it, so its end is not analyzed.
-        findings: findings about its end.
+        interrupted: the user stopped the stream, so its end is not analyzed.
+        findings: findings about the end of the stream.
     """
 
     hop: Hop

@@ -15,7 +15,7 @@ from undam.timing import quantile
 
 
 def is_clean(watched: Watched) -> bool:
-    """Return whether the stream was not held, as far as is known, and is complete."""
+    """Return whether the stream is complete and, as far as known, was not held."""
     worst = {one.severity for one in watched.findings} - {Severity.INFO}
     return not worst and not watched.hop.shape.held
 
@@ -104,7 +104,7 @@ def _stalls(gaps_ms: Sequence[float]) -> int:
 def _tokens_per_second(watched: Watched) -> float | None:
     contents = watched.hop.reading.contents
     if watched.hop.shape.verdict is Verdict.HELD_TO_END or len(contents) < 2:
-        return None  # the rate of the burst is not that of the model
+        return None  # the rate of a burst is not the rate of the model
     span_s = (contents[-1].at_ns - contents[0].at_ns) / 1e9
     tokens = _output_tokens(watched) or len(contents)
     return (tokens - 1) / span_s if span_s > 0 else None

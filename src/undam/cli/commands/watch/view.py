@@ -1,6 +1,6 @@
 """Views of `undam watch`: text with marks, or events with their arrival times.
 
-Text of the model is sanitized, so that it cannot control the terminal: see undam.cli.ui.sanitize.
+Model output is sanitized, so that it cannot control the terminal; see undam.cli.ui.sanitize.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from undam.client.heartbeats import is_heartbeat
 from undam.client.timing import STALL_MS
 from undam.sse import Comment, Event
 
-# Speculative decoding emits up to five tokens per step. More events in one read were held.
+# Speculative decoding emits up to five tokens per step. If a read has more events, they were held.
 _BURST_EVENTS = 6
 
 # Zero-width joiners combine emoji and shape letters, and are harmless, so they are not escaped.
@@ -44,11 +44,11 @@ class View(Protocol):
 
 
 class TextView:
-    """The text of the response; on a terminal also marks and reasoning, dim.
+    """Text of the response. On a terminal, it also shows marks and dimmed reasoning.
 
     Args:
         marked: show marks, reasoning and tool calls.
-        dim: escape sequences before and after these.
+        dim: escape sequences before and after marked text.
         heartbeat_mark: the mark of a heartbeat.
     """
 
