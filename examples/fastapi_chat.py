@@ -1,4 +1,4 @@
-# A chat endpoint for OpenAI clients: a stub model, or a real one through openai-python.
+# A chat endpoint for OpenAI clients, with a stub model or a real model through openai-python.
 # Run:  pip install undam fastapi uvicorn openai && uvicorn --app-dir examples fastapi_chat:app
 #       (set OPENAI_BASE_URL and OPENAI_API_KEY to use a real model), and then:
 #       curl -N localhost:8000/v1/chat/completions --json '{"messages": [], "stream": true}'
@@ -29,7 +29,7 @@ class Chat(BaseModel):
 
 
 async def ask_stub(chat: Chat) -> AsyncIterator[str | Usage]:
-    """Count, one word every 20 ms."""
+    """Yield numbers, one every 20 ms."""
     for number in range(1, 61):
         await asyncio.sleep(0.02)
         yield f"{number}, " if number < 60 else f"{number}."
@@ -37,7 +37,7 @@ async def ask_stub(chat: Chat) -> AsyncIterator[str | Usage]:
 
 
 async def ask_upstream(chat: Chat) -> AsyncIterator[str | Finish]:
-    """Relay the answer of the model at OPENAI_BASE_URL; a disconnect cancels its request."""
+    """Relay the answer of the model at OPENAI_BASE_URL; a disconnect cancels the request."""
     key = os.environ.get("OPENAI_API_KEY", "none")
     messages: Any = chat.messages
     async with AsyncOpenAI(api_key=key) as client:

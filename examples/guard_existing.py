@@ -1,9 +1,9 @@
-# One line for an existing application adds headers, heartbeats, cancellation and fair scheduling.
+# One line adds headers, heartbeats, cancellation and fair scheduling to an existing application.
 # Run:  pip install undam starlette uvicorn && uvicorn --app-dir examples guard_existing:app
 #       and then: curl -N localhost:8000/stream; curl -i localhost:8000/
-"""An ordinary Starlette application, and the line that protects its streams.
+"""An ordinary Starlette application, and the middleware that protects its streams.
 
-The same line for other frameworks, with ``from undam.asgi import StreamGuard``:
+The equivalent for other frameworks, with ``from undam.asgi import StreamGuard``:
 
     FastAPI      app.add_middleware(StreamGuard)
     Litestar     app = StreamGuard(Litestar([...]))
@@ -26,7 +26,7 @@ from undam.asgi import StreamGuard
 
 
 async def tokens() -> AsyncIterator[str]:
-    """Wait for a second, like a model that processes its prompt, and then count."""
+    """Wait for a second, like a model that processes its prompt, and then yield numbers."""
     await asyncio.sleep(1)
     for number in range(1, 41):
         await asyncio.sleep(0.025)
@@ -44,4 +44,4 @@ async def page(_request: Request) -> Response:
 
 
 app = Starlette(routes=[Route("/", page), Route("/stream", stream)])
-app.add_middleware(StreamGuard, heartbeat=0.5)  # the one line; the default heartbeat is 15 s
+app.add_middleware(StreamGuard, heartbeat=0.5)  # the only addition; the default heartbeat is 15 s

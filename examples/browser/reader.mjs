@@ -6,11 +6,12 @@
 //     if (event.data !== "[DONE]") show(JSON.parse(event.data).choices[0]?.delta?.content ?? "");
 //   }
 //
-// An event is returned as soon as its last byte has arrived (WHATWG HTML 9.2: LF, CR LF and CR, one
-// byte order mark, UTF-8 split anywhere), and never in part. A stream that ends before its last event
-// is an error. Leaving the loop ends the request. readEvents() reads a single response.
+// Each event is returned as soon as its last byte has arrived. Parsing follows WHATWG HTML 9.2: lines
+// end with LF, CR LF or CR, a byte order mark is removed, and UTF-8 may be split anywhere. A stream
+// that ends before its last event raises an error. Leaving the loop ends the request. readEvents()
+// reads a single response.
 
-/** The response is not an event stream, or has an error status; see `status`. */
+/** The response is not an event stream or has an error status; see `status`. */
 export class ResponseError extends Error {
   name = "ResponseError";
   constructor(message, status) {
@@ -19,7 +20,7 @@ export class ResponseError extends Error {
   }
 }
 
-/** The stream ended before its last event. `lastEventId` is the ID of the last one received. */
+/** The stream ended before its last event. `lastEventId` is the ID of the last event received. */
 export class IncompleteStream extends Error {
   name = "IncompleteStream";
   constructor(message, lastEventId, cause) {
@@ -42,7 +43,7 @@ export class MalformedStream extends IncompleteStream {
 export class Parser {
   lastEventId = "";
   retryMs = null;
-  #decoder = new TextDecoder(); // removes one byte order mark, and keeps a split character
+  #decoder = new TextDecoder(); // removes a byte order mark and handles split characters
   #maxChars;
   #pending = [];
   #pendingChars = 0;
@@ -64,7 +65,7 @@ export class Parser {
       if (text[0] === "\n") text = text.slice(1);
     }
     let start = 0;
-    // Not split(): it would scan an unfinished line again with every read.
+    // split() would scan an unfinished line again with every read.
     for (const found of text.matchAll(/\r\n|\n|\r/g)) {
       const line = this.#pending.join("") + text.slice(start, found.index);
       this.#pending = [];
@@ -119,8 +120,8 @@ export class Parser {
 }
 
 /**
- * Yields the events of a response, for pages that send and resume by themselves. A 204 has none.
- * This function does not detect an incomplete stream, and does not end a silent one.
+ * Yields the events of a response, for pages that send and resume requests themselves. A 204 has no
+ * events. Incomplete streams are not detected, and silent streams are not ended.
  */
 export async function* readEvents(response, { onHeartbeat, ...bounds } = {}) {
   if (response.status === 204) return;
@@ -147,7 +148,7 @@ async function* reads(response, parser) {
   }
 }
 
-const ATTEMPTS = 3; // reconnects in a row without a new event
+const ATTEMPTS = 3; // consecutive reconnects without a new event
 const MAX_PAUSE_MS = 30000;
 
 /**
@@ -157,11 +158,11 @@ const MAX_PAUSE_MS = 30000;
  * @param {object} options
  * @param {object|string} [options.body] sent as JSON unless it is a string; the method is then POST.
  * @param {object} [options.headers]
- * @param {(event) => boolean} [options.isLast] recognizes the last event. `null`: the stream has
- *   none, and an incomplete stream is not detected. Default: the data is "[DONE]".
+ * @param {(event) => boolean} [options.isLast] returns true for the last event. With `null`, an
+ *   incomplete stream is not detected. Default: the data is "[DONE]".
  * @param {number} [options.idleMs] time without a byte before IdleTimeout. Default: 60000.
- * @param {boolean} [options.resume] after a broken connection, continue with Last-Event-ID if the
- *   server sends IDs.
+ * @param {boolean} [options.resume] reconnect with Last-Event-ID after a broken connection, if
+ *   the server sends IDs.
  * @param {(text: string, atMs: number) => void} [options.onHeartbeat] called for every comment, for
  *   instance by a watchdog of the page.
  * @param {AbortSignal} [options.signal] ends the request; the iteration then throws its reason.
@@ -223,7 +224,7 @@ async function* readOnce(url, options, state) {
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", abort);
-    stop.abort(); // also when the loop is left, so that the server detects the disconnect
+    stop.abort(); // also if the loop is left early, so that the server detects the disconnect
   }
 }
 

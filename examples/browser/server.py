@@ -1,7 +1,8 @@
-# Two pages that read a stream and continue after a reload: one with EventSource, one with fetch.
+# Two pages that read a stream and resume it after a reload: one with EventSource, one with fetch.
 # Run:  pip install undam starlette uvicorn && uvicorn --app-dir examples/browser server:app
-#       and open http://localhost:8000/ and http://localhost:8000/fetch.html; reload while it runs.
-"""Streams that are stored in memory, so that a reconnecting reader misses no event."""
+#       and open http://localhost:8000/ and http://localhost:8000/fetch.html; reload them while they
+#       receive data.
+"""Server that stores its streams in memory, so that a reconnecting reader misses no event."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ memory = MemoryReplay(linger_s=60)
 
 
 async def words(prompt: str) -> AsyncIterator[Event]:
-    """Repeat each word of the prompt, and send an event ``end``."""
+    """Yield each word of the prompt repeatedly, and then an ``end`` event."""
     for number in range(1, 11):
         for word in prompt.split()[:20]:
             await asyncio.sleep(0.1)
@@ -33,14 +34,14 @@ async def words(prompt: str) -> AsyncIterator[Event]:
 
 
 async def by_get(request: Request) -> Response:
-    """Serve EventSource, which can only GET. The page generates the key, a secret of its user."""
+    """Serve EventSource, which can only send GET requests. The page generates the secret key."""
     return EventStreamResponse(
         partial(words, "tick tock"), replay=memory, replay_key=request.query_params["stream"]
     )
 
 
 async def by_post(request: Request) -> Response:
-    """Serve fetch, which can send a prompt. A reconnecting reader sends the same body again."""
+    """Serve fetch, which can send a prompt. To reconnect, a reader sends the same body again."""
     body = await request.json()
     return EventStreamResponse(
         partial(words, str(body["prompt"])), replay=memory, replay_key=str(body["stream"])

@@ -53,11 +53,11 @@ def _often(data: bytes) -> Script:
 
 
 BAD_ENDS: dict[str, tuple[Script, type[AnswerError], str]] = {
-    "a close without a finish": ([*_PART], IncompleteStream, "without a sign"),
+    "a close without a finish": ([*_PART], IncompleteStream, "without a finish reason"),
     "a last chunk of the body without a finish": (
-        [_CHUNKED, _coded(*_PART[1:]), b"0\r\n\r\n"], IncompleteStream, "without a sign",
+        [_CHUNKED, _coded(*_PART[1:]), b"0\r\n\r\n"], IncompleteStream, "without a finish reason",
     ),
-    "inside an event": ([*_PART, b'data: {"cho'], IncompleteStream, "without a sign"),
+    "inside an event": ([*_PART, b'data: {"cho'], IncompleteStream, "without a finish reason"),
     "before the last chunk": ([_CHUNKED, _coded(*_PART[1:])], IncompleteStream, "broke off"),
     "before the length": ([_LENGTH, *_PART[1:]], IncompleteStream, "broke off"),
     "a reset": ([*_PART, 0.2, RESET], IncompleteStream, "broke off"),
@@ -258,8 +258,8 @@ def test_a_refused_connection_is_a_network_error(ask: Ask, library: Any, serve: 
         ("localhost:8000/v1", {}, "is not an http"),
         ("http://host/events", {}, "cannot derive the API"),
         ("http://host/v1", {"api": "grpc"}, "use one of openai-chat"),
-        ("http://host/v1", {"idle_timeout": 0}, "idle_timeout=0 must be seconds"),
-        ("http://host/v1", {"ttft_timeout": True}, "ttft_timeout=True must be seconds"),
+        ("http://host/v1", {"idle_timeout": 0}, "idle_timeout=0 must be a positive number"),
+        ("http://host/v1", {"ttft_timeout": True}, "ttft_timeout=True must be a positive number"),
         ("http://host/v1", {"http_client": object()}, "must be from httpx or httpx2"),
     ],
 )

@@ -174,7 +174,7 @@ def _messages(caplog: pytest.LogCaptureFixture, word: str) -> list[str]:
 
 def _outages(caplog: pytest.LogCaptureFixture) -> tuple[int, int]:
     """Return how often the start and the end of an outage were logged."""
-    starts = _messages(caplog, "continue without it")
+    starts = _messages(caplog, "continue without Redis")
     return len(starts), len(_messages(caplog, "Redis is reachable again"))
 
 

@@ -152,7 +152,7 @@ def test_a_cut_body_raises_the_librarys_error(name: str) -> None:
 def test_a_response_that_was_read_before_is_rejected(name: str) -> None:
     with (
         ScriptedServer([[HEAD + b"\r\n", _bytes(_EVENTS[0])]]) as server,
-        pytest.raises(UsageError, match="the body of the response has been read already: open it"),
+        pytest.raises(UsageError, match="the body of the response has already been read: open it"),
     ):
         _reader(name)(server.url, Timing(), read=True)
 
@@ -162,7 +162,7 @@ def test_an_error_status_is_rejected(name: str) -> None:
     head = b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"
     with (
         ScriptedServer([[head]]) as server,
-        pytest.raises(ResponseError, match="answered 503, so it sent no event stream"),
+        pytest.raises(ResponseError, match="answered 503, which is not an event stream"),
     ):
         _reader(name)(server.url, Timing())
 

@@ -124,7 +124,7 @@ def test_a_proxy_that_requires_credentials_is_reported(
     ("reply", "why"),
     [
         (b"HTTP/1.1 403 No\r\n\r\n", "refused a tunnel to a.undam.test: it returned 403"),
-        (b"", "closed the connection when asked for a tunnel to a.undam.test"),
+        (b"", "closed the connection instead of opening a tunnel to a.undam.test"),
         (b"SSH-2.0-x\r\n", "does not use HTTP; it sent 'SSH-2.0-x"),
     ],
 )

@@ -159,7 +159,7 @@ def test_the_first_stream_of_a_process_is_stamped() -> None:
 
 
 def test_queued_segments_are_one_arrival(servers: Any, client: Any) -> None:
-    """Segments that are queued together form one read with the timestamp of the last."""
+    """Segments that are queued together form one read with the timestamp of the last segment."""
     server = PacedServer(servers)
 
     async def run() -> list[Arrival]:

@@ -3,7 +3,7 @@
 A connection has several deadlines (heartbeat, idle limit, send limit), and every byte moves them.
 Re-arming a loop timer for each byte would cost more than forwarding the byte. Instead, a connection
 registers only its *earliest* deadline. Extending a deadline is free: when the old one fires, the
-connection reports when it must be called next.
+connection returns its next deadline.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from math import inf
 from time import monotonic
 from typing import Protocol
 
-# An object is called again this much later at the earliest, so that deadlines that are close
-# together share one wake-up of the loop.
+# Minimum time between two calls of the same object. Deadlines that are close together then share
+# one wake-up of the loop.
 _COALESCE_S = 0.002
 # uvloop counts whole milliseconds, from a clock that it reads once per iteration, so a timer may
 # fire up to 1 ms early. Without this margin the loop would spin until the deadline is reached.
 _EARLY_FIRE_S = 0.001
-# Fewer stale entries than this are left in the heap: scanning it costs more than they do.
+# The heap is not rebuilt for fewer stale entries than this: scanning it would cost more than the
+# memory that they hold.
 _MIN_STALE = 64
-# Share of an interval by which `coalesced` may delay a deadline.
+# Fraction of an interval by which `coalesced` may delay a deadline.
 _INTERVAL_SHARE = 1 / 64
 
 
@@ -34,17 +35,17 @@ class Timed(Protocol):
     Attributes:
         next_deadline: the registered deadline (s, monotonic clock), ``inf`` if there is none. Only
             the timer writes it; initialize it with ``inf``.
-        closed: no deadline counts any more.
+        closed: the object is closed, and its remaining deadlines are ignored.
     """
 
     next_deadline: float
     closed: bool
 
     def on_deadline(self, now: float) -> float:
-        """Handle whatever is due at ``now``.
+        """Handle everything that is due at ``now``.
 
         Returns:
-            When to call again (s, monotonic clock), or ``inf`` for never.
+            Time of the next call (s, monotonic clock), or ``inf`` for no further call.
         """
         ...
 
@@ -71,7 +72,7 @@ class DeadlineTimer:
         self._fires_at = inf
 
     def schedule(self, timed: Timed, deadline: float) -> None:
-        """Make sure that ``timed`` is called at ``deadline`` or earlier.
+        """Ensure that ``timed`` is called at ``deadline`` or earlier.
 
         A deadline later than the registered one is ignored: ``on_deadline`` will return it.
         """
@@ -109,7 +110,7 @@ class DeadlineTimer:
         if self._stale == len(self._heap):
             self._clear()
         elif self._stale > _MIN_STALE and self._stale * 2 > len(self._heap):
-            # An object can have two entries for the same deadline; one is enough.
+            # An object can have two entries for the same deadline. One call is enough.
             live = {
                 id(entry[2]): entry for entry in self._heap if entry[0] == entry[2].next_deadline
             }
@@ -121,7 +122,7 @@ class DeadlineTimer:
         self._handle, self._fires_at = None, inf
         now = monotonic()
         try:
-            # `on_deadline` may close other objects and so replace the heap.
+            # `on_deadline` may close other objects, which may replace the heap.
             while self._heap and self._heap[0][0] <= now:
                 deadline, _, timed = heapq.heappop(self._heap)
                 if deadline != timed.next_deadline:
@@ -165,8 +166,8 @@ def loop_timer(loop: asyncio.AbstractEventLoop | None = None) -> DeadlineTimer:
 def coalesced(deadline: float, interval: float) -> float:
     """Return ``deadline``, delayed by at most 1/64 of ``interval``.
 
-    Deadlines of the same interval that are close together become equal. Then 1,000 streams with a
-    heartbeat of 15 s cause at most 64 wake-ups in 15 s.
+    Deadlines of the same interval become equal if they are close together. So 1,000 streams with
+    a heartbeat of 15 s cause at most 64 wake-ups in 15 s.
     """
     step = interval * _INTERVAL_SHARE
     return math.ceil(deadline / step) * step if 0 < step < inf else deadline

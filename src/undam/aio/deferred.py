@@ -1,8 +1,8 @@
 """Deferred, low-priority work of an event loop, such as metrics and access-log lines.
 
 Jobs start a few milliseconds after they were queued and run one per loop iteration, so that pending
-I/O is served in between. Done at once, they would delay the median first token of a client that
-sends its next request immediately by about 40 µs.
+I/O is served in between. If they ran immediately, they would delay the first token of a client
+that sends its next request at once; the median delay is about 40 µs.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable
 
 _DELAY_S = 0.003
-# With a backlog, one extra job runs per iteration for every 16 waiting jobs. So the queue drains
-# even if jobs arrive faster than the loop iterates.
+# With a backlog, one extra job runs per iteration for every 16 waiting jobs. The queue therefore
+# drains even if jobs arrive faster than the loop iterates.
 _BACKLOG_PER_EXTRA_JOB = 16
 
 
@@ -31,12 +31,13 @@ class DeferredQueue:
         """Run ``job`` in a few milliseconds.
 
         uvloop polls for I/O before each job. The standard loop may run two jobs between polls.
-        An exception of a job goes to the loop's exception handler; the other jobs still run.
+        An exception in a job is passed to the loop's exception handler; the other jobs still run.
         """
         self._jobs.append(job)
         if not self._scheduled:
             self._scheduled = True
-            # In uvloop a timer runs before the poll, and `call_soon` from a timer runs after it.
+            # In uvloop, timers run before the poll, and callbacks that they schedule with
+            # `call_soon` run after it.
             self._loop.call_later(_DELAY_S, self._loop.call_soon, self._run_some)
 
     def flush(self) -> None:
@@ -45,9 +46,9 @@ class DeferredQueue:
             self._jobs.popleft()()
 
     def _run_some(self) -> None:
-        # The queue is empty here if `flush` ran meanwhile.
+        # The queue is empty here if `flush` ran in the meantime.
         count = min(len(self._jobs), 1 + len(self._jobs) // _BACKLOG_PER_EXTRA_JOB)
-        # Scheduled first, so that a job that raises does not stop those behind it.
+        # The next run is scheduled first, so that an exception in a job does not stop later jobs.
         self._scheduled = len(self._jobs) > count
         if self._scheduled:
             self._loop.call_soon(self._run_some)

@@ -1,4 +1,4 @@
-"""Serve event streams that no proxy or framework holds back: plain ASGI, no dependency."""
+"""Unbuffered event streams for plain ASGI, without dependencies."""
 
 import warnings
 from typing import Any

@@ -1,7 +1,7 @@
-"""`Beacon`: an endpoint for `undam check --beacon`, to be mounted in an application.
+"""`Beacon`: a mountable ASGI endpoint for `undam check --beacon`.
 
-It implements the protocol of `undam.timing.beacon` on `EventStream`, so that the measured streams
-are sent in the same way as those of the application.
+It implements the protocol of `undam.timing.beacon` with `EventStream`. The measured streams are
+therefore sent in the same way as those of the application.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ from undam.timing.beacon import (
     parse_query,
 )
 
-# The defaults of `undam sim`: enough for several 4 KB blocks, and finished in about 3 s.
+# The defaults of `undam sim`. They fill several 4 KB blocks and take about 3 s.
 _DEFAULTS = BeaconSchedule(ttft_ms=200, gap_ms=25, before=120, after=0, heartbeat_ms=0)
 
 # `undam check` requests 250 ms or more. A shorter interval could be used to overload the server.
 _MIN_HEARTBEAT_MS = 50
-# A check queries the end of a stream within seconds. One entry takes about 200 bytes.
+# Maximum number of stored stream ends. A check queries the end of a stream within seconds. An entry
+# takes about 200 bytes.
 _MAX_ENDS = 1000
 _PADDING = " Padding of a beacon event, which makes it as long as a typical event."
 
@@ -44,8 +45,8 @@ _PADDING = " Padding of a beacon event, which makes it as long as a typical even
 class Beacon:
     """ASGI application that serves streams in which every event carries its due time.
 
-    With it, `undam check` can measure exactly how long each hop in front of the application holds
-    each event. Mount it with ``app.mount("/_undam", Beacon(token=…))``, then run
+    It allows `undam check` to measure exactly how long each event is held by the hops in front of
+    the application. Mount it with ``app.mount("/_undam", Beacon(token=…))``, then run
     ``undam check https://…/_undam/ --beacon -H 'Authorization: Bearer …'``. A request without the
     token is answered with 401. docs/beacon.md lists what the beacon exposes.
 
@@ -72,7 +73,7 @@ class Beacon:
         event_bytes: int = 200,
     ) -> None:
         if not token:
-            raise UsageError("a beacon requires a token, because its users can open long streams")
+            raise UsageError("a beacon requires a token, because clients can open long streams")
         for name, count in {"max_events": max_events, "max_streams": max_streams}.items():
             if count < 1:
                 raise UsageError(f"{name} must be at least 1")
@@ -97,7 +98,7 @@ class Beacon:
         self._ends: OrderedDict[str, tuple[int, bool] | None] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; if served by itself, also handle the server's lifespan."""
+        """Serve one request; as a standalone application, also handle the lifespan."""
         arrived_ns = time.time_ns()
         if scope["type"] == "lifespan":
             await _handle_lifespan(receive, send)
@@ -137,15 +138,15 @@ class Beacon:
         given = [headers.get(b"undam-token", b"").strip()]
         if scheme.lower() == b"bearer":
             given.append(bearer.strip())
-        # All digests have the same length and all are compared, so the time reveals nothing.
+        # All digests have the same length and all are compared, so the duration reveals nothing.
         return sum(hmac.compare_digest(_digest(one), self._token) for one in given) > 0
 
     def _bounded(self, requested: BeaconSchedule) -> BeaconSchedule:
         """Return ``requested`` with defaults for the missing values.
 
         Raises:
-            UsageError: a value exceeds a maximum of this beacon. It is not reduced silently,
-                because the client would measure against the wrong schedule.
+            UsageError: a value exceeds a maximum of this beacon. A silent reduction would make the
+                client measure against the wrong schedule.
         """
         values: dict[str, int | None] = {}
         for field in fields(BeaconSchedule):
@@ -187,7 +188,7 @@ class Beacon:
     async def _events(self, schedule: BeaconSchedule, start_ns: int) -> AsyncIterator[Any]:
         padding = _padding(self._event_bytes)
         for seq, due_ns in enumerate(due_times(schedule, start_ns)):
-            # Each wait is computed from the schedule, so that a late event does not delay the next.
+            # Waits are computed from the schedule, so that a late event does not delay later ones.
             while (wait_ns := due_ns - time.time_ns()) > 0:  # noqa: ASYNC110 (a timer)
                 await asyncio.sleep(wait_ns / 1e9)
             if seq < (schedule.before or 0) + (schedule.after or 0):
@@ -204,9 +205,9 @@ class Beacon:
 
 
 def due_times(schedule: BeaconSchedule, start_ns: int) -> Iterator[int]:
-    """Yield the due time of each event of ``schedule`` and then of its end, in Unix ns.
+    """Yield the due times of the events of ``schedule`` and of its end, in Unix ns.
 
-    The silence replaces a gap, or is added to the time to the first event, as in `undam sim`.
+    As in `undam sim`, the silence replaces a gap or is added to the time to the first event.
     """
     before, after = schedule.before or 0, schedule.after or 0
     gap_ms, silence_ms = schedule.gap_ms or 0, schedule.silence_ms

@@ -1,4 +1,4 @@
-"""Types of ASGI 3 and the reasons for which a stream ends."""
+"""Types of ASGI 3, and the reasons why a stream ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 Reason = Literal["complete", "client-left", "error", "send-timeout", "shutdown"]
-"""Reason for the end of a stream.
+"""Reason why a stream ended.
 
 complete      the source ended, and all of its events were passed to the server
 client-left   the client closed the connection first

@@ -20,18 +20,18 @@ from undam.asgi.response.streamed_response import OnClose
 class EventStreamResponse(Response):
     """Starlette response with the guarantees of `EventStream`, to be returned from an endpoint.
 
-    As FastAPI's ``response_class`` it turns the endpoint's generator into a stream and appears as
-    ``text/event-stream`` in the OpenAPI document. To get the same from a return annotation, see
+    As FastAPI's ``response_class``, it turns the endpoint's generator into a stream and appears as
+    ``text/event-stream`` in the OpenAPI document. To use a return annotation instead, see
     `undam.asgi.fastapi.EventStreamRoute`. Cookies and headers may be set until it is sent.
 
-    ``background`` runs after the stream has ended, also if the client disconnected. As with
+    ``background`` runs after the stream has ended, even if the client disconnected. As with
     Starlette's own responses, it does not run if ``content`` failed or the request was cancelled.
 
     Args:
         content: the source, as for `EventStream`.
         media_type: content type, unless ``headers`` sets one.
 
-    The other arguments and the exceptions are those of `EventStream`.
+    The other arguments and the exceptions are the same as for `EventStream`.
     """
 
     media_type = "text/event-stream"

@@ -1,6 +1,6 @@
-"""Read event streams without buffering, over any HTTP client.
+"""Read event streams without buffering, with any HTTP client.
 
-Importing this imports no HTTP library. ``chat`` and ``achat`` send with httpx (extra ``client``).
+This package imports no HTTP library. ``chat`` and ``achat`` use httpx (extra ``client``).
 """
 
 from __future__ import annotations

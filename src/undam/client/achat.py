@@ -27,7 +27,7 @@ def achat(
 ) -> AsyncChat:
     """Send a chat request; use the result with ``async with`` and ``async for``.
 
-    Arguments and errors are those of `chat`, except:
+    The other arguments and the exceptions are the same as for `chat`.
 
     Args:
         http_client: an AsyncClient of httpx or httpx2.
@@ -126,7 +126,7 @@ class AsyncChat(ChatSession, AsyncIterator[Delta]):
         """Await ``work(…)`` within the time left for the first content, and return its result.
 
         Raises:
-            TtftTimeout: the time has passed.
+            TtftTimeout: the time limit has passed.
         """
         left = self._ttft_left_s()
         if left is None:

@@ -1,6 +1,6 @@
-"""Assemble an answer from the reads of its stream, and check that it is complete.
+"""Assembly of an answer from the reads of its stream, and the check that it is complete.
 
-No I/O and no clock.
+This module does no I/O and reads no clock.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SHOWN_CHARACTERS = 80
 
 
 class AnswerAssembler:
-    """State of one answer: what has arrived, and whether the stream has ended.
+    """State of one answer: the data that has arrived, and whether the stream has ended.
 
     Args:
         choices: number of choices that were requested (``n``).
@@ -35,7 +35,7 @@ class AnswerAssembler:
         is_over: the last event of the stream has arrived.
         heartbeats: number of comments and of events without content.
         last_event_id: ID for ``Last-Event-ID`` on a reconnect.
-        retry_ms: reconnection time that the server sent last.
+        retry_ms: latest reconnection time that the server has sent.
     """
 
     def __init__(
@@ -63,17 +63,17 @@ class AnswerAssembler:
 
     @property
     def text(self) -> str:
-        """Text so far. The texts of several choices are mixed in order of arrival."""
+        """Text received so far. With several choices, their texts are mixed in order of arrival."""
         return "".join(self._text)
 
     @property
     def reasoning(self) -> str:
-        """Reasoning text so far."""
+        """Reasoning text received so far."""
         return "".join(self._reasoning)
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        """Tool calls so far, each joined from its pieces."""
+        """Tool calls received so far, with the pieces of each call joined."""
         return tuple(self._calls.values())
 
     @property
@@ -91,7 +91,7 @@ class AnswerAssembler:
         return self._failure is not None
 
     def receive_data(self, data: bytes) -> list[Delta]:
-        """Return the deltas in ``data``; the next `check` raises an error in it."""
+        """Return the deltas in ``data``; an error in it is raised by the next `check`."""
         found: list[Delta] = []
         try:
             items = self._parser.receive_data(data)
@@ -118,7 +118,8 @@ class AnswerAssembler:
         """Raise the error that the last read contained, if any.
 
         Raises:
-            StreamError, MalformedStream, IncompleteStream: with the text that had arrived before.
+            StreamError, MalformedStream, IncompleteStream: the last read contained an error. The
+                exception carries the text that had arrived before.
         """
         if self._failure is not None:
             raise self._failure
@@ -159,7 +160,7 @@ class AnswerAssembler:
         return last or meaning.kind is Kind.DONE
 
     def _is_new(self, ident: str) -> bool:
-        """Return whether an event is new. If not, the server restarted the stream: an error."""
+        """Return whether an event is new. If it is not, the server has restarted the stream."""
         if ident == self._id:
             return True  # an event without an ID inherits the last one
         self._id = ident

@@ -1,4 +1,4 @@
-"""Send a chat request and read the answer as it arrives; `achat` is the asynchronous form."""
+"""Chat requests whose answer is read as it arrives; `achat` is the asynchronous form."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ def chat(
 
     Args:
         url: URL of OpenAI's chat, completions or responses API or of Anthropic's messages API. A
-            base URL (no path, or one that ends in /v1) means the chat API.
+            base URL (no path, or a path that ends in /v1) selects the chat API.
         messages: one user message, or the messages in the API's format.
         model: name of the model.
         http_client: a Client of httpx or httpx2. Its timeouts are not used, and it stays open. By
-            default a client is created and closed.
-        timing: a `Timing` of the caller, for instance with another stall limit.
+            default, a client is created for the request and closed afterwards.
+        timing: a `Timing` created by the caller, for instance with a different stall limit.
         options: see `ChatOptions`.
 
     Raises:
         UsageError: immediately, if an argument is invalid.
-        NetworkError: on iteration or ``with``: there was no response.
-        ResponseError: on iteration or ``with``: the response is not a stream.
-        IncompleteStream, StreamError, MalformedStream, IdleTimeout, TtftTimeout: on iteration. The
-            error contains the text that had arrived.
+        NetworkError: no response was received (raised on iteration or ``with``).
+        ResponseError: the response is not a stream (raised on iteration or ``with``).
+        IncompleteStream, StreamError, MalformedStream, IdleTimeout, TtftTimeout: raised on
+            iteration. The exception contains the text that had arrived.
     """
     return Chat(build_request(url, messages, model, options), http_client, timing)
 
 
 class Chat(ChatSession, Iterator[Delta]):
-    """Iterator over the deltas of an answer; properties return what has arrived so far.
+    """Iterator over the deltas of an answer; properties return the data received so far.
 
     Created by `chat`. Only one thread at a time may use it. Leaving the context closes the
     connection, which also cancels an unfinished answer.
@@ -192,7 +192,7 @@ class _ReadAlarm:
     def _fire(self) -> None:
         self.has_fired = True
         with contextlib.suppress(OSError):
-            # Not SSLSocket.shutdown: it discards the TLS state while the reader is using it.
+            # SSLSocket.shutdown would discard the TLS state while the reader is using it.
             socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def __enter__(self) -> Self:

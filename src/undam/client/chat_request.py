@@ -1,4 +1,4 @@
-"""Build the HTTP request of a chat call."""
+"""Construction of the HTTP request for a chat call."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from undam.errors import UsageError
 from undam.record import redact_url
 
 Messages = str | Sequence[Mapping[str, object]]
-"""One user message, or the whole conversation in the API's format."""
+"""A single user message, or the whole conversation in the API's format."""
 
 IDLE_S = 300.0
-"""Without heartbeats a stream is silent until its first token, which may take minutes on a busy
-server; openai-python waits 600 s. With heartbeats every 15 s, 60 s are enough."""
+"""Default idle timeout. Without heartbeats, a stream is silent until its first token, which may
+take minutes on a busy server; openai-python waits 600 s. With heartbeats every 15 s, 60 s are
+enough."""
 
 CONNECT_S = 10.0
 
@@ -58,8 +59,9 @@ class ChatOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
-    """Request that is ready to be sent. Its URL, headers and body may be secret, so ``repr`` omits
-    them.
+    """Request that is ready to be sent.
+
+    ``repr`` omits URL, headers and body, because they may contain secrets.
     """
 
     url: str = field(repr=False)
@@ -75,9 +77,9 @@ class ChatRequest:
 
 
 def endpoint(url: str) -> str:
-    """Return the endpoint for ``url``: a base URL gets the path of the chat API.
+    """Return the endpoint for ``url``; the path of the chat API is appended to a base URL.
 
-    A base URL has no path, or one that ends in /v1.
+    A base URL has no path, or a path that ends in /v1.
 
     Raises:
         UsageError: ``url`` is not an http or https URL.
@@ -166,7 +168,7 @@ def _without_system_role(messages: Sequence[Mapping[str, object]]) -> dict[str, 
 def _headers(api: Api, api_key: str | None, given: Mapping[str, str]) -> dict[str, str]:
     own = {
         "Accept": "text/event-stream",
-        # Compression makes a hop buffer the stream.
+        # A hop that compresses a stream also buffers it.
         "Accept-Encoding": "identity",
         "Content-Type": "application/json",
     }
@@ -184,5 +186,7 @@ def _seconds(name: str, value: object) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise UsageError(f"{name}={value!r} must be seconds, more than 0, or None for no limit")
+        raise UsageError(
+            f"{name}={value!r} must be a positive number of seconds, or None for no limit"
+        )
     return float(value)

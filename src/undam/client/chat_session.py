@@ -1,7 +1,7 @@
-"""Part of `Chat` and `AsyncChat` that does no I/O: time limits, errors, and when to resume.
+"""Part of `Chat` and `AsyncChat` that does no I/O: time limits, errors and reconnects.
 
-The HTTP library is httpx or httpx2. Its names are taken from the client in use, so neither is
-imported before a request is made.
+The HTTP library is httpx or httpx2. Its classes are looked up in the module of the client in use,
+so neither library is imported before a request is made.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from undam.record import redact_text, redact_url, secrets_of
 LIBRARIES = ("httpx", "httpx2")
 
 MAX_REFUSAL_BYTES = 65536
-"""Maximum part of an error response that is read, to show its beginning."""
+"""Maximum number of bytes to read from an error response, whose beginning is shown."""
 _SHOWN_CHARACTERS = 600
 
-# Reconnects in a row without new data before the answer is given up. An EventSource never gives
-# up, but here a caller waits for the answer.
+# Maximum number of consecutive reconnects without new data. An EventSource never gives up, but here
+# a caller waits for the answer.
 _MAX_ATTEMPTS = 3
 _RETRY_S = 0.5
 _MAX_RETRY_S = 30.0
@@ -48,7 +48,7 @@ _NO_STREAM = {"application/json", "text/html"}
 
 
 def library_for(client: object) -> Any:
-    """Return the module of an HTTP client; without a client, httpx or else httpx2.
+    """Return the module of an HTTP client; without a client, httpx if installed, else httpx2.
 
     Raises:
         UsageError: the client is from another library, or neither library is installed.
@@ -63,14 +63,14 @@ def library_for(client: object) -> Any:
             return importlib.import_module(name)
         except ModuleNotFoundError:
             continue
-    raise UsageError("undam.client.chat sends its requests with httpx: pip install 'undam[client]'")
+    raise UsageError("undam.client.chat requires httpx: pip install 'undam[client]'")
 
 
 class ChatSession:
     """State of one chat request and its answer, across reconnects.
 
     Attributes:
-        timing: times at which this reader received the response; complete at the end.
+        timing: times at which this reader received the response; complete after the stream ends.
         status: status code, once the response head has arrived.
         headers: response headers, once the head has arrived.
     """
@@ -101,7 +101,7 @@ class ChatSession:
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        """Tool calls received so far, each joined from its pieces."""
+        """Tool calls received so far, with the pieces of each call joined."""
         return self._answer.tool_calls
 
     @property
@@ -111,7 +111,7 @@ class ChatSession:
 
     @property
     def finish_reason(self) -> str | None:
-        """Finish reason as the API names it; ``None`` before it has arrived."""
+        """Finish reason in the API's own terms; ``None`` before it has arrived."""
         return self._answer.finish_reason
 
     @property
@@ -120,7 +120,7 @@ class ChatSession:
         return self._answer.is_complete
 
     def _build_request(self, client: Any) -> Any:
-        """Return the HTTP request to send now: with the time left, and the ID to resume from."""
+        """Return the HTTP request to send now, with the remaining time and the last event ID."""
         request, left = self._request, self._ttft_left_s()
         connect, read = _least(request.connect_s, left), _least(request.idle_s, left)
         headers = dict(request.headers)
@@ -140,8 +140,8 @@ class ChatSession:
         self.timing.head()
         self.status = response.status_code
         self.headers = response.headers
-        # Until here the read limit also included the time left for the first content. The reads of
-        # the body take their limit from this field when the first one starts.
+        # Up to here, the read limit also included the time left for the first content. The first
+        # read of the body takes the limit for all later reads from this field.
         response.request.extensions["timeout"]["read"] = self._request.idle_s
         kind = str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
         return 200 <= response.status_code < 300 and kind not in _NO_STREAM
@@ -204,7 +204,7 @@ class ChatSession:
         self._answer.receive_eof()
         self._answer.check()
         if not self._answer.is_complete:
-            what = "the stream ended without a sign that the answer is complete"
+            what = "the stream ended without a finish reason or an end marker"
             raise self._answer.error(IncompleteStream, what)
 
     def _translated(self, error: Exception, phase: Phase) -> UndamError:
@@ -239,7 +239,7 @@ class ChatSession:
         """Return the seconds to wait before the stream is resumed after ``error``.
 
         Raises:
-            UndamError: the stream cannot be resumed. The error carries the answer so far.
+            UndamError: the stream cannot be resumed. The exception contains the answer so far.
         """
         if not self._can_resume(error):
             final = self._final(error)
@@ -251,7 +251,7 @@ class ChatSession:
 
     def _can_resume(self, error: UndamError) -> bool:
         broke = isinstance(error, IncompleteStream | IdleTimeout | NetworkError)
-        # A restarting server may answer with such a status; other refusals are final.
+        # A server that is restarting may answer with such a status; other error statuses are final.
         transient = isinstance(error, ResponseError) and (self.status or 0) in _TRANSIENT_STATUS
         if not (self._request.resume and self._answer.last_event_id and (broke or transient)):
             return False

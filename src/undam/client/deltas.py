@@ -11,7 +11,7 @@ from undam.apis.meaning import count, mapping, sequence, text
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Piece of the answer's text; ``choice`` is the index of the choice, from 0."""
+    """Piece of the answer's text; ``choice`` is the zero-based index of the choice."""
 
     text: str
     choice: int = 0

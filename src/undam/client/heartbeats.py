@@ -1,4 +1,4 @@
-"""Detect heartbeats that servers send as events instead of comments."""
+"""Detection of heartbeats that servers send as events instead of comments."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import json
 from undam.sse import Event
 
 NAMES = frozenset({"ping", "heartbeat", "keepalive", "keep-alive", "keep_alive"})
-"""Names of such events. Servers also send them as data, either alone or as ``type``."""
+"""Event names of heartbeats. Some servers send the name as the data, or as its ``type``."""
 
 _NOTHING = frozenset({"", "null", "{}", "[]"})
-# A heartbeat is short; the data of longer events is not inspected.
+# Heartbeats are short, so the data of longer events is not inspected.
 _MAX_DATA_CHARACTERS = 200
 
 
@@ -24,7 +24,7 @@ def is_heartbeat(event: Event) -> bool:
         return True
     if len(event.data) > _MAX_DATA_CHARACTERS:
         return False
-    data = event.data.strip(" \t\n")  # not U+2028, which is ordinary content
+    data = event.data.strip(" \t\n")  # U+2028 is ordinary content and is kept
     if data in _NOTHING or data.strip('"').lower() in NAMES:
         return True
     if not data.startswith("{") or '"type"' not in data:

@@ -1,7 +1,7 @@
-"""Make openai-python accept streams whose heartbeats crash it, one client at a time.
+"""Wrapper for clients of openai-python, which fails on the heartbeats of some servers.
 
-The client receives the same stream without anything that is not an event of the API: comments,
-empty events, lone IDs and retries, pings, a byte order mark. Other responses pass unchanged.
+The client receives only the events of the API. Comments, empty events, IDs and retry fields without
+data, pings and a byte order mark are removed. Other responses are passed through unchanged, and
 openai-python itself is not patched.
 """
 
@@ -21,15 +21,15 @@ from undam.sse import Event, Parser, encode_event
 
 Client = TypeVar("Client")
 
-# Headers of the body on the wire; the body that is passed on is decoded and shorter.
+# Headers that describe the body on the wire. The body that is passed on is decoded and shorter.
 _WIRE_HEADERS = {"content-encoding", "content-length", "transfer-encoding"}
 
 
 def stream_of(client: Client) -> Client:
     """Return a copy of an OpenAI, AsyncOpenAI or Azure client that tolerates every heartbeat.
 
-    The copy sends through the original client, so its proxies, limits and hooks stay in force.
-    Close the original when both are no longer needed.
+    The copy sends its requests through the original client, so the original's proxies, limits and
+    hooks apply. Close the original when neither client is needed any more.
 
         client = undam.client.openai.stream_of(openai.OpenAI())
         for chunk in client.chat.completions.create(model="m", messages=[…], stream=True): ...
@@ -39,7 +39,7 @@ def stream_of(client: Client) -> Client:
     """
     inner, copy = getattr(client, "_client", None), getattr(client, "with_options", None)
     if copy is None or library_of(client, ("openai",)) is None:
-        raise UsageError(f"stream_of() takes a client of openai-python, not {type(client)!r}")
+        raise UsageError(f"stream_of() requires an openai-python client, not {type(client)!r}")
     changed: Client = copy(http_client=tolerant(inner))
     return changed
 
@@ -47,15 +47,17 @@ def stream_of(client: Client) -> Client:
 def tolerant(http_client: Any) -> Any:
     """Return an httpx or httpx2 client that removes heartbeats from event streams.
 
-    It sends through ``http_client``, and is asynchronous if that one is. Pass it to libraries that
-    accept an HTTP client, such as langchain-openai.
+    It sends its requests through ``http_client``, and is asynchronous if ``http_client`` is. Pass
+    it to libraries that accept an HTTP client, such as langchain-openai.
 
     Raises:
         UsageError: ``http_client`` is not a client of httpx or httpx2.
     """
     name = library_of(http_client, LIBRARIES)
     if name is None:
-        raise UsageError(f"tolerant() takes a client of httpx or httpx2, not {type(http_client)!r}")
+        raise UsageError(
+            f"tolerant() requires an httpx or httpx2 client, not {type(http_client)!r}"
+        )
     library = sys.modules[name]
     asynchronous = isinstance(http_client, library.AsyncClient)
     transport = _async_transport(library) if asynchronous else _transport(library)
@@ -73,13 +75,13 @@ def tolerant(http_client: Any) -> Any:
 
 
 class HeartbeatFilter:
-    """Removes everything but the events of the API from an event stream, without delay."""
+    """Filter for event streams that returns the events of the API and drops everything else."""
 
     def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._parser = Parser(max_event_bytes=max_event_bytes)
 
     def receive_data(self, data: bytes) -> bytes:
-        """Return the events that ``data`` completes, encoded again; empty if there are none.
+        """Return the events that ``data`` completes, re-encoded; empty if there are none.
 
         Raises:
             RemoteProtocolError: an event is larger than the limit.
@@ -150,9 +152,9 @@ def _async_transport(library: Any) -> Any:
 
 
 def _response(library: Any, response: Any, filtered_body: Any) -> Any:
-    """Return the response for the outer client: an event stream filtered, any other unchanged.
+    """Return the response for the outer client. Only event streams are filtered.
 
-    An unchanged body is still encoded; the outer client decodes it.
+    The body of any other response stays encoded, and the outer client decodes it.
     """
     headers: list[tuple[str, str]] = response.headers.multi_items()
     stream = response.stream

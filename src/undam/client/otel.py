@@ -1,9 +1,9 @@
-"""Record a `Timing` as OpenTelemetry metrics, with the names of the gen_ai conventions.
+"""OpenTelemetry metrics from a `Timing`, with the names of the gen_ai conventions.
 
-The conventions (semantic-conventions, gen-ai-metrics) define a client histogram of whole operations
-and, for streams, of the time to the first chunk and between chunks. The two server histograms are
-recorded as well, from the client's measurements, for dashboards that only use those. Buckets follow
-the conventions where they specify any.
+The conventions (semantic-conventions, gen-ai-metrics) define client histograms for the duration of
+an operation and, for streams, for the time to the first chunk and between chunks. The two server
+histograms are recorded as well, from the client's measurements, because some dashboards use only
+those. Buckets follow the conventions where these specify them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304
 
 
 class GenAIMetrics:
-    """Histograms of one meter. Create one instance, and call `record` for each finished stream.
+    """Histograms of one meter. Create one instance and call `record` for each finished stream.
 
         metrics = GenAIMetrics()
         with chat(url, "hi", model="m") as answer:
@@ -34,7 +34,7 @@ class GenAIMetrics:
         metrics.record(answer.timing, model="m")
 
     Args:
-        meter: a meter of opentelemetry.metrics; by default one of the global provider.
+        meter: a meter of opentelemetry.metrics; by default, a meter of the global provider.
 
     Raises:
         UsageError: ``meter`` is not given and opentelemetry-api is not installed.
@@ -81,7 +81,7 @@ class GenAIMetrics:
         error: BaseException | None = None,
         attributes: Mapping[str, str | int] | None = None,
     ) -> None:
-        """Record one stream. Values that it did not reach, such as a first token, are omitted.
+        """Record one stream. Values that do not exist, such as a missing first token, are omitted.
 
         Args:
             timing: times of the finished stream.
@@ -121,7 +121,7 @@ class GenAIMetrics:
                 description=description,
                 explicit_bucket_boundaries_advisory=buckets,
             )
-        except TypeError:  # before version 1.30 only a view can set buckets
+        except TypeError:  # before version 1.30, only a view can set buckets
             return make(name, unit=unit, description=description)
 
 
@@ -130,7 +130,7 @@ def _global_meter() -> Any:
         metrics = import_module("opentelemetry.metrics")
     except ModuleNotFoundError:
         raise UsageError(
-            "undam.client.otel needs opentelemetry-api: pip install 'undam[otel]'"
+            "undam.client.otel requires opentelemetry-api: pip install 'undam[otel]'"
         ) from None
     return metrics.get_meter("undam.client")
 

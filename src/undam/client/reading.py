@@ -1,4 +1,4 @@
-"""Read events from any source of bytes; each is returned as soon as its last byte has arrived."""
+"""Event readers for any source of bytes, which return each event when its last byte arrives."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from undam.errors import UsageError
 from undam.sse import Comment, Event, Parser
 
 MAX_EVENT_BYTES = 16 << 20
-"""Default limit of one event. An image in base64 takes some MB. Without a limit, a server that
-never ends a line could exhaust the reader's memory."""
+"""Default maximum size of one event. A base64 image takes several MB. Without a limit, a server
+that never ends a line could exhaust the reader's memory."""
 
 Item = TypeVar("Item")
 
 
 class ReadObserver(Protocol):
-    """Receives the items of each read, comments included, before the reader returns any of them."""
+    """Receives the items of each read, including comments, before the reader returns them."""
 
     def read(self, items: Sequence[object]) -> None:
-        """Handle the items of one read; there may be none."""
+        """Handle the items of one read; ``items`` may be empty."""
         ...
 
     def end(self) -> None:
@@ -30,7 +30,7 @@ class ReadObserver(Protocol):
 
 
 class _EventQueue(Generic[Item]):
-    """Part of `Events` and `AsyncEvents` that does no I/O: bytes in, a queue of items out."""
+    """Part of `Events` and `AsyncEvents` that does no I/O: it parses bytes into queued items."""
 
     def __init__(self, *, comments: bool, max_event_bytes: int) -> None:
         self._parser = Parser(max_event_bytes=max_event_bytes)
@@ -47,16 +47,16 @@ class _EventQueue(Generic[Item]):
 
     @property
     def retry_ms(self) -> int | None:
-        """Reconnection time in ms that the server sent last."""
+        """Latest reconnection time in ms that the server has sent."""
         return self._parser.retry_ms
 
     @property
     def discarded_bytes(self) -> int:
-        """Size of the unfinished event at the end of the stream; above 0 the stream was cut."""
+        """Size of the unfinished event at the end; if it is above 0, the stream was cut off."""
         return self._discarded_bytes
 
     def observed_by(self, observer: ReadObserver) -> None:
-        """Pass the items of every later read to ``observer``. `Timing` counts heartbeats so."""
+        """Pass the items of every later read to ``observer``; `Timing` uses this for heartbeats."""
         self._observer = observer
 
     def _needs_read(self) -> bool:
@@ -202,16 +202,16 @@ def events(
     """Return an iterator over the events in ``source``, parsed as in WHATWG HTML 9.2.
 
     The result does not depend on how the bytes are split. An event is returned as soon as the read
-    with its last byte arrives; the source is not read further before that. An event that is
-    unfinished at the end is discarded, as the standard requires, and counted in
-    ``discarded_bytes``. Exceptions of the source are passed through.
+    with its last byte arrives, before the source is read again. If the last event is unfinished, it
+    is discarded, as the standard requires, and its size is counted in ``discarded_bytes``.
+    Exceptions of the source are passed through.
 
     Args:
         comments: also return comments, which servers send as heartbeats.
         max_event_bytes: maximum size of one event.
 
     Raises:
-        RemoteProtocolError: an event is too large. Earlier events were returned before.
+        RemoteProtocolError: an event is too large. All earlier events have been returned.
         UsageError: the source yields something other than bytes.
     """
     return Events(source, comments=comments, max_event_bytes=max_event_bytes)
@@ -231,5 +231,5 @@ def aevents(
 def aevents(
     source: AsyncIterable[bytes], *, comments: bool = False, max_event_bytes: int = MAX_EVENT_BYTES
 ) -> AsyncEvents[Event] | AsyncEvents[Event | Comment]:
-    """Return an async iterator over the events in ``source``; otherwise as `events`."""
+    """Return an async iterator over the events in ``source``; see `events`."""
     return AsyncEvents(source, comments=comments, max_event_bytes=max_event_bytes)

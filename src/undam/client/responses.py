@@ -1,7 +1,7 @@
-"""Read the responses of every HTTP client, each in the way that does not buffer data.
+"""Unbuffered reading of the responses of all supported HTTP clients.
 
-The library is recognized by the module of the response's type, so none is imported here.
-bench/client_reading.py compares these ways with the usual ones.
+The library is identified by the module of the response's type, so no library is imported here.
+bench/client_reading.py compares these methods with the usual ones.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from undam.sse import Comment, Event
 # Maximum size of one read. A read returns as soon as any data is available.
 _READ_BYTES = 65536
 
-_READ_BEFORE = "the body of the response has been read already: open it with {how}"
+_READ_BEFORE = "the body of the response has already been read: open it with {how}"
 
 
 @overload
@@ -42,8 +42,8 @@ def stream(
         max_event_bytes: maximum size of one event.
 
     Raises:
-        UsageError: the response was opened without streaming or read before, or its library is
-            not supported.
+        UsageError: the response was not opened for streaming, its body has already been read, or
+            its library is not supported.
         ResponseError: the status is not 2xx, so the response is not a stream.
     """
     return Events(reads_of(response), comments=comments, max_event_bytes=max_event_bytes)
@@ -62,7 +62,7 @@ def astream(
 ) -> AsyncEvents[Event] | AsyncEvents[Event | Comment]:
     """Return an async iterator over the events of a response of httpx, httpx2, aiohttp or niquests.
 
-    Arguments and errors are those of `stream`.
+    The other arguments and the exceptions are the same as for `stream`.
     """
     return AsyncEvents(areads_of(response), comments=comments, max_event_bytes=max_event_bytes)
 
@@ -111,7 +111,7 @@ def areads_of(response: object) -> AsyncIterator[bytes]:
 def _check_status(response: Any) -> None:
     status = getattr(response, "status_code", None) or getattr(response, "status", None)
     if isinstance(status, int) and not 200 <= status < 300:
-        raise ResponseError(f"the server answered {status}, so it sent no event stream")
+        raise ResponseError(f"the server answered {status}, which is not an event stream")
 
 
 def _httpx(response: Any) -> Iterator[bytes]:
@@ -143,8 +143,8 @@ def _requests(response: Any) -> Iterator[bytes]:
 
 
 def _requests_reads(response: Any) -> Iterator[bytes]:
-    # iter_content() waits until its chunk size is reached, and with chunk_size=None for the end of
-    # a body that is not chunked. Its exceptions are reproduced, so that callers can catch them.
+    # iter_content() waits until its chunk size is reached. With chunk_size=None, it waits for the
+    # end of a body that is not chunked. Its exceptions are reproduced for callers that catch them.
     raised = sys.modules["requests"].exceptions
     kinds = sys.modules["urllib3"].exceptions
     try:
@@ -204,7 +204,7 @@ def _check_niquests(response: Any) -> None:
 
 
 def _aiohttp(response: Any) -> AsyncIterator[bytes]:
-    # A closed response is allowed: a short body may have arrived completely and be unread.
+    # A closed response is allowed, because a short body may have arrived without being read.
     if response._body is not None:
         how = "async with session.get(…), and do not call read() or text()"
         raise UsageError(_READ_BEFORE.format(how=how))

@@ -1,4 +1,4 @@
-"""Measure a stream in the reading program: TTFT, gaps, stalls and heartbeats."""
+"""Measurement of a stream in the program that reads it: TTFT, gaps, stalls and heartbeats."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from undam.timing import quantile
 Item = TypeVar("Item")
 
 STALL_MS = 1000.0
-"""Default length of a stall. People read about four words per second. After one second without
-text they have caught up with the model and notice the stop."""
+"""Default minimum length of a stall. People read about four words per second. After one second
+without text, they have caught up with the model and notice the pause."""
 
 
 class _Observed(Protocol):
@@ -27,8 +27,8 @@ class _Observed(Protocol):
 class Timing:
     """Times of one stream by this program's clock, counted from the creation of the object.
 
-    Create it just before the request is sent, and wrap what is read. The results are available at
-    any time, also during the stream and after an error:
+    Create it just before the request is sent, and wrap the iterator of the events. The results are
+    available at any time, including during the stream and after an error:
 
         timing = Timing()
         with httpx.stream("POST", url, json=body, timeout=60) as response:
@@ -37,7 +37,7 @@ class Timing:
                 ...
         print(timing.summary())
 
-    All events of one read have the time of the read. Only content counts for TTFT and gaps; role
+    All events of one read get the time of that read. Only content counts for TTFT and gaps; role
     chunks, empty deltas and heartbeats do not.
 
     Args:
@@ -51,7 +51,7 @@ class Timing:
         events: number of events with content.
         reads: number of reads with content.
         most_per_read: maximum number of events in one read.
-        output_tokens: token count sent by the server, else ``None``.
+        output_tokens: token count sent by the server; ``None`` if it sent none.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Timing:
         self._end_ns: int | None = None
 
     def start(self) -> None:
-        """Restart the clock, if the object was created long before the request is sent."""
+        """Restart the clock. Needed if the object was created long before the request is sent."""
         self._start_ns = self._last_ns = self._clock()
 
     def head(self) -> None:
@@ -99,7 +99,7 @@ class Timing:
             self._note(contents)
 
     def end(self) -> None:
-        """Record the end of the stream; `watch` does this itself."""
+        """Record the end of the stream; `watch` calls this automatically."""
         if self._end_ns is None:
             self._end_ns = self._clock()
 
@@ -123,7 +123,7 @@ class Timing:
                 close()
 
     async def awatch(self, items: AsyncIterator[Item]) -> AsyncIterator[Item]:
-        """Yield the items of an async iterator and record their times; otherwise as `watch`."""
+        """Yield the items of an async iterator and record their times; see `watch`."""
         observed = self._observe(items)
         try:
             async for item in items:
@@ -143,7 +143,7 @@ class Timing:
 
     @property
     def ttft_ms(self) -> float | None:
-        """Time from the start to the first content; ``None`` before it."""
+        """Time from the start to the first content; ``None`` if no content has arrived."""
         return self._since_start(self._first_ns)
 
     @property
@@ -153,7 +153,7 @@ class Timing:
 
     @property
     def gaps_ms(self) -> tuple[float, ...]:
-        """Time between each content event and the next; 0 between events of one read."""
+        """Time between consecutive content events; 0 between events of the same read."""
         return tuple(gap / 1e6 for gap in self._gaps)
 
     @property
@@ -163,7 +163,7 @@ class Timing:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Rate between the first and the last content.
+        """Token rate between the first and the last content.
 
         If the server sent no token count, each event counts as one token.
         """
@@ -174,7 +174,7 @@ class Timing:
         return tokens / ((self._last_ns - self._first_ns) / 1e9)
 
     def summary(self) -> dict[str, object]:
-        """Return the results for JSON, in milliseconds, rounded to microseconds."""
+        """Return the results as a JSON object, in milliseconds rounded to microseconds."""
         gaps, stalls = sorted(self.gaps_ms), self.stalls_ms
         rate = self.tokens_per_second
         return {

@@ -1,1 +1,1 @@
-"""HTTP/1.1 parts that several packages share: chunked coding, request parser, headers, sockets."""
+"""Shared HTTP/1.1 code: chunked coding, request parser, headers and socket options."""

@@ -1,7 +1,7 @@
 """Chunked transfer coding (RFC 9112, 7.1): encoder, and strict decoder for request bodies.
 
-The decoder rejects whatever two implementations could read differently, because request smuggling
-depends on such differences. Responses are decoded by llhttp, which is more lenient.
+The decoder rejects any input that two implementations could interpret differently, because request
+smuggling depends on such differences. Responses are decoded by llhttp, which is more lenient.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from undam.errors import RemoteProtocolError
 LAST_CHUNK = b"0\r\n\r\n"
 """End of a chunked body without trailers."""
 
-# A size above 16^8 bytes or a longer line than this occurs only in attacks on parsers.
+# Sizes above 16^8 bytes and longer lines than this occur only in attacks on parsers.
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})((?:[ \t]*;[\t -~]{0,200})?)\r\n")
 _MAX_LINE_BYTES = 256
 _TRAILER = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t -~\x80-\xff]*+\r\n)*+\r\n")
 _MAX_TRAILER_BYTES = 4 << 10
-# A chunk may carry an extension, and a client may send small chunks. A body that is mostly framing
-# is an attack: beyond this allowance, framing must not exceed the content.
+# Chunk extensions and small chunks are legitimate, but a body that consists mostly of framing is an
+# attack. Beyond this allowance, framing must not exceed the content.
 _FRAMING_ALLOWANCE_BYTES = 16 << 10
 
 
@@ -29,7 +29,7 @@ def encode_chunk(data: bytes) -> bytes:
 
 
 class ChunkedDecoder:
-    """Decoder for the body of one request. It drops extensions and trailers."""
+    """Decoder for the body of one request. Extensions and trailers are dropped."""
 
     __slots__ = ("_body_bytes", "_framing_bytes", "_in_trailer", "_left")
 
@@ -43,8 +43,8 @@ class ChunkedDecoder:
         """Decode as much of ``data`` as possible.
 
         Returns:
-            The body bytes; the rest of ``data``, which must be prepended to the next read (or
-            belongs to the next message); and whether the body is complete.
+            The body bytes, the rest of ``data``, and whether the body is complete. The rest must be
+            prepended to the next read. If the body is complete, it belongs to the next message.
 
         Raises:
             RemoteProtocolError: the coding is malformed, or the body is mostly framing.
@@ -53,7 +53,7 @@ class ChunkedDecoder:
         at = 0
         while not self._in_trailer:
             if self._left:
-                # `_left` includes the two bytes of the line end behind the chunk.
+                # `_left` includes the two bytes of the line end after the chunk.
                 piece = data[at : at + max(0, self._left - 2)]
                 pieces.append(piece)
                 self._left -= len(piece)
@@ -86,7 +86,7 @@ class ChunkedDecoder:
 
 
 def _trailer_end(data: bytes, at: int) -> int | None:
-    """Return where the trailer section that begins at ``at`` ends; ``None`` if it is incomplete."""
+    """Return the end of the trailer section that begins at ``at``; ``None`` if incomplete."""
     if data[at : at + 2] == b"\r\n":
         return at + 2
     blank_line = data.find(b"\r\n\r\n", at)

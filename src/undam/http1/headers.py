@@ -1,4 +1,4 @@
-"""Headers that belong to one connection, and headers that keep a stream from being buffered."""
+"""Hop-by-hop headers, and headers that keep a stream from being buffered."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ HOP_BY_HOP = frozenset(
 )
 """Headers that an intermediary does not forward (RFC 9110, 7.6.1)."""
 
-# If Connection names one of these, it is forwarded all the same: the upstream's decision depends
-# on it, so a client must not be able to remove it.
+# These headers are forwarded even if Connection lists them, because upstreams base decisions on
+# them. A client must not be able to remove them.
 _NEVER_DROPPED = frozenset({b"authorization", b"cookie", b"content-type", b"x-api-key"})
 
 NO_BUFFERING: tuple[tuple[bytes, bytes], ...] = (
     # RFC 9110, 7.7: `no-transform` forbids compression, and a compressor buffers.
     (b"cache-control", b"no-cache, no-transform"),
-    # Read and removed by nginx and its derivatives.
+    # nginx and its derivatives obey this header and remove it.
     (b"x-accel-buffering", b"no"),
     # RFC 10036: asks every intermediary to forward each part as it arrives.
     (b"incremental", b"?1"),
@@ -39,7 +39,7 @@ NO_BUFFERING: tuple[tuple[bytes, bytes], ...] = (
 
 
 def without_hop_by_hop(headers: RawHeaders) -> RawHeaders:
-    """Return ``headers`` without those that concern only the connection they came on."""
+    """Return ``headers`` without those that apply only to the connection that carried them."""
     if HOP_BY_HOP.isdisjoint([name.lower() for name, _ in headers]):
         return headers
     named = {
@@ -53,10 +53,10 @@ def without_hop_by_hop(headers: RawHeaders) -> RawHeaders:
 
 
 def with_no_buffering(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
-    """Return the headers of an event stream, with those of `NO_BUFFERING` added where missing.
+    """Return the headers of an event stream, with missing headers of `NO_BUFFERING` added.
 
-    The values of Cache-Control are joined, and ``no-transform`` is added to them. An
-    X-Accel-Buffering or Incremental header that is present stays as it is.
+    The values of Cache-Control are joined, and ``no-transform`` is added to them. Existing
+    X-Accel-Buffering and Incremental headers are not changed.
     """
     result: RawHeaders = []
     cache_control: list[bytes] = []

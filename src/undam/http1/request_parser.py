@@ -1,8 +1,8 @@
-"""Strict HTTP/1.1 request parser: a request that two parsers could read differently is rejected.
+"""Strict HTTP/1.1 request parser that rejects requests which two parsers could read differently.
 
 Request smuggling depends on such differences, so nothing is repaired or guessed. One pattern checks
-the whole head, then llhttp parses it too; both must accept it. The end of the body is found here,
-because llhttp does not report where in a read a message ended.
+the whole head, then llhttp parses it as well; both must accept it. The end of the body is
+determined here, because llhttp does not report at which position in a read a message ended.
 """
 
 from __future__ import annotations
@@ -20,37 +20,37 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 """Interim response for a client that waits before it sends the body (RFC 9110, 10.1.1)."""
 
 MAX_HEADERS = 100
-"""The limit of Apache; the defaults of nginx and Envoy are about the same."""
+"""Maximum number of headers. Apache has the same limit; nginx and Envoy have similar defaults."""
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _VALUE = rb"[\t -~\x80-\xff]*+"
 _LINE = re.compile(rb"(" + _TOKEN + rb") ([!-~]++) HTTP/([0-9])\.([0-9])\r\n")
 _FIELD = re.compile(rb"(" + _TOKEN + rb"):[ \t]*+(" + _VALUE + rb")\r\n")
 _FIELDS = re.compile(rb"(?:" + _TOKEN + rb":" + _VALUE + rb"\r\n)*+\r\n")
-# The head that nearly all clients send. No two parsers differ on it, so llhttp is skipped: with
-# cold CPU caches, as at the start of a stream, that saves 14 µs.
+# Form of the head that nearly all clients send. All parsers agree on it, so llhttp is skipped. At
+# the start of a stream, when the CPU caches are cold, this saves 14 µs.
 _PLAIN = re.compile(
     rb"(GET|POST) (/[A-Za-z0-9/_\-]*+) HTTP/1\.1"
     rb"(?:\r\n[A-Za-z0-9\-]++: [!-~]++(?: ++[!-~]++)*+)++\r\n\r\n"
 )
 _PLAIN_FIELD = re.compile(rb"\r\n([^:\r]++): ([^\r]++)")
-# Bytes that make an incomplete head invalid, so that the rest need not be awaited.
+# Bytes that make a head invalid even while it is incomplete, so it can be rejected at once.
 _NEVER_VALID = re.compile(rb"(?<!\r)\n|\r[^\n]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%\-]+)(?::[0-9]{0,5})?")
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#@]+)(/[^#]*|\?[^#]*)?")
-# `..` would leave the base path of an upstream, or turn an upstream's path into a local one.
+# `..` could escape the base path of an upstream, or turn a path for an upstream into a local path.
 _DOTS = re.compile(rb"/(?:\.|%2[eE]){2}(?:/|%2[fF]|\\|$)")
 _MUST_BE_SINGLE = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"content-type"}
 )
-# CGI-style servers read an underscore as a hyphen. With an underscore these names would be a second
-# header of the same meaning.
+# CGI-style servers treat an underscore as a hyphen, so with an underscore these names would be
+# duplicates of the real headers.
 _NO_UNDERSCORE = frozenset({b"content-length", b"transfer-encoding", b"host", b"connection"})
 
 
 class BadRequest(RemoteProtocolError):
-    """A request to be answered with the error ``status``, after which the connection closes."""
+    """Invalid request. It is answered with ``status``, and then the connection is closed."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -63,9 +63,9 @@ class RequestHead:
 
     Args:
         target: path and query; an absolute URL is reduced to them.
-        minor: the HTTP version is 1.minor.
-        length: bytes of the body; ``None`` if it is chunked.
-        upgrade: value of the Upgrade header, in lower case, if Connection names it.
+        minor: minor HTTP version, as in ``HTTP/1.minor``.
+        length: size of the body in bytes; ``None`` if it is chunked.
+        upgrade: value of the Upgrade header, in lower case, if Connection lists it.
     """
 
     method: str
@@ -98,7 +98,7 @@ class RequestParser:
 
     @property
     def unparsed_bytes(self) -> int:
-        """Bytes received but not returned yet."""
+        """Number of bytes that were received but not returned yet."""
         return len(self._buffer)
 
     def receive_data(self, data: bytes) -> None:
@@ -146,7 +146,7 @@ def parse_request_head(data: bytes) -> RequestHead:
     """Parse a head, from its first byte to its blank line.
 
     Raises:
-        BadRequest: it violates RFC 9112, or two parsers could read it differently.
+        BadRequest: the head violates RFC 9112, or two parsers could read it differently.
     """
     plain = _PLAIN.fullmatch(data)
     if plain is not None:
@@ -191,7 +191,7 @@ def _parse_strictly(data: bytes) -> tuple[re.Match[bytes], int, RawHeaders]:
 
 
 def _check_headers(headers: RawHeaders) -> tuple[dict[bytes, bytes], set[bytes]]:
-    """Return the headers that must not be repeated, and the options in Connection."""
+    """Return the headers that may occur only once, and the options in Connection."""
     single: dict[bytes, bytes] = {}
     options: set[bytes] = set()
     for name, value in headers:
@@ -267,10 +267,10 @@ class _HeadersComplete:
 def _check_with_llhttp(data: bytes, method_end: int) -> None:
     callbacks = _HeadersComplete()
     try:
-        # llhttp knows a fixed list of methods. POST replaces the method, so that others pass too.
+        # llhttp accepts only a fixed list of methods, so POST replaces the method.
         httptools.HttpRequestParser(callbacks).feed_data(b"POST" + data[method_end:])
     except httptools.HttpParserUpgrade:
-        return  # llhttp accepted the head. Whether to upgrade is the caller's decision.
+        return  # llhttp accepted the head. The caller decides whether to upgrade.
     except httptools.HttpParserError as error:
         raise BadRequest(400, f"malformed request: {error}"[:200]) from None
     if not callbacks.complete:

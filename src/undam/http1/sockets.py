@@ -1,4 +1,4 @@
-"""Socket options for streams: bounded write buffers, and a reset instead of an orderly close."""
+"""Socket options for streams: bounded write buffers, and a reset in place of an orderly close."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:  # The workers of a load test need no event loop, and asyncio loads slowly.
+if TYPE_CHECKING:  # Load test workers do not use asyncio, which is slow to import.
     import asyncio
 
-# Linux and macOS. Elsewhere only the buffer of the transport is bounded.
+# Only Linux and macOS have this option. Elsewhere, only the transport's buffer is bounded.
 _NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-# struct linger: on, 0 seconds.
+# struct linger with l_onoff = 1 and l_linger = 0 seconds.
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
@@ -21,22 +21,22 @@ class _HasSocketOptions(Protocol):
 
 
 def reset_on_close(sock: _HasSocketOptions) -> None:
-    """Make ``close`` reset the connection, so that the peer notices at once.
+    """Make ``close`` reset the connection, so that the peer detects it at once.
 
-    Data in the send buffer of the kernel is lost.
+    Data in the kernel's send buffer is lost.
 
     Raises:
-        OSError: the socket is closed already.
+        OSError: the socket is already closed.
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
 
 
 def limit_unsent(transport: asyncio.WriteTransport, buffer_bytes: int) -> None:
-    """Pause writing once at most ``buffer_bytes`` wait on this side of the connection.
+    """Limit the data that is buffered on this side of the connection to ``buffer_bytes``.
 
-    A quarter may wait in the transport and a quarter, unsent, in the kernel. Both check only before
-    they accept the next write, which may be as large again. Data that was sent but not read by
-    the client is in the client's own socket buffer and does not count.
+    The transport and the kernel (for unsent data) each get a quarter. Both check their limit only
+    before they accept a write, and that write may be as large as the limit. Data that was sent but
+    not read by the client is in the client's own socket buffer and does not count.
     """
     quarter = max(1, buffer_bytes // 4)
     transport.set_write_buffer_limits(high=quarter)

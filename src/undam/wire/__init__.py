@@ -1,7 +1,7 @@
 """HTTP/1.1 client in which every read carries the arrival time that the kernel recorded.
 
-The names below are imported on first use. The client needs asyncio, which takes longer to import
-than everything else that a load test worker needs.
+The names below are imported on first use. The client requires asyncio, which takes longer to import
+than all other modules of a load test worker together.
 """
 
 from __future__ import annotations

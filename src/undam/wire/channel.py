@@ -1,7 +1,7 @@
 """A connected socket as an awaitable sequence of timestamped reads, with or without TLS.
 
 The event loop only reports readiness. Data is read as soon as it arrives, even if no task awaits
-it. Above a bound reading stops, and TCP flow control slows the peer down.
+it. When the buffer is full, reading stops, and TCP flow control slows the peer down.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from undam.wire.tls import TlsEngine
 # Buffered bytes at which reading stops, and at which it resumes.
 _HIGH_BYTES = 1 << 20
 _LOW_BYTES = 1 << 18
-# Memory that a buffered read takes besides its bytes, so that tiny reads are bounded, too.
+# Memory overhead of a buffered read, counted so that many tiny reads are bounded as well.
 _READ_OVERHEAD_BYTES = 256
-# Reads per loop iteration, so that one fast peer does not starve the others.
+# Maximum reads per loop iteration, so that a fast peer does not starve the others.
 _READS_PER_ITERATION = 16
 
 
@@ -33,8 +33,8 @@ class Channel:
         sock: connected and non-blocking. The channel takes ownership.
 
     Attributes:
-        clean: at the end of the stream, whether the peer closed as its protocol requires: a TLS
-            connection must send close_notify.
+        clean: the peer closed as its protocol requires; with TLS, it must send close_notify. Valid
+            at the end of the stream.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -58,13 +58,13 @@ class Channel:
         return self._tls_engine.version if self._tls_engine is not None else None
 
     async def read(self) -> TimestampedRead:
-        """Return the next read; one without bytes is the end of the stream.
+        """Return the next read; an empty read marks the end of the stream.
 
-        Cancelling it loses no data.
+        No data is lost if the call is cancelled.
 
         Raises:
             OSError: the connection broke.
-            NetworkError: TLS broke, phase "tls".
+            NetworkError: TLS failed, phase "tls".
         """
         while True:
             if self._tls_engine is not None and self._tls_engine.fault is not None:
@@ -79,14 +79,14 @@ class Channel:
                 return read
             plain = self._tls_engine.decrypt(read.data)
             self._closed_ns = read.at_ns
-            # The response to a key update. If it cannot be sent, a later read raises the reason.
+            # This is the response to a key update. If sending fails, a later read raises the error.
             with contextlib.suppress(OSError):
                 await self._flush(self._tls_engine)
             if plain:
                 return TimestampedRead(plain, read.at_ns, read.late_ns, read.stamped)
 
     async def send(self, data: bytes) -> None:
-        """Send all of ``data``; returns when the kernel has taken it.
+        """Send all of ``data``; return when the kernel has accepted it.
 
         Raises:
             OSError: the connection broke.
@@ -114,7 +114,7 @@ class Channel:
             try:
                 done = tls_engine.handshake(read.data)
             except NetworkError:
-                # The alert informs the server; it may have closed the connection already.
+                # The alert informs the server, which may already have closed the connection.
                 with contextlib.suppress(OSError):
                     await self._flush(tls_engine)
                 raise
@@ -128,7 +128,7 @@ class Channel:
         self._wake()
 
     def close(self, *, abort: bool = False) -> None:
-        """Close without waiting; ``abort`` resets the connection, so that the peer notices."""
+        """Close without waiting; ``abort`` resets the connection, so that the peer detects it."""
         self._pause()
         self._wake()
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Send one request, follow redirects, and return the response as a stream."""
+"""HTTP client for a single request: it follows redirects and returns the response as a stream."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding"}
 async def open_stream(request: Request, config: ClientConfig) -> Stream:
     """Send ``request`` on a new connection; return when the final response head has arrived.
 
-    Redirects are followed as RFC 9110 15.4 defines and browsers do: 307 and 308 repeat the request,
-    303 turns it into a GET, and 301 and 302 turn a POST into a GET. Credentials are never sent to
-    another origin.
+    Redirects are followed as defined in RFC 9110 15.4 and implemented by browsers: 307 and 308
+    repeat the request, 303 turns it into a GET, and 301 and 302 turn a POST into a GET. Credentials
+    are never sent to another origin.
 
     Raises:
         UsageError: the URL, the proxy or a certificate file cannot be used.
         LocalProtocolError: the request cannot be written as HTTP.
         NetworkError: the server could not be reached, or stopped before the head was complete.
-        RemoteProtocolError: the response is not HTTP/1, or the redirects do not end.
+        RemoteProtocolError: the response is not HTTP/1, or there are too many redirects.
     """
     deadline = Deadline(config.timeout_s, asyncio.get_running_loop().time() + config.timeout_s)
     await timestamps.warm_up()

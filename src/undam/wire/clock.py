@@ -1,6 +1,6 @@
-"""Waits with microsecond precision.
+"""Waits with microsecond precision, based on select.
 
-asyncio, libuv and epoll_wait count in milliseconds; select does not.
+The timeouts of asyncio, libuv and epoll_wait have a resolution of one millisecond.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Iterator
 
 _PR_SET_TIMERSLACK = 29
 
-# The kernel may end a wait late by a thousandth of its length, to save wake-ups (fs/select.c).
-# A long wait is therefore shortened by more than that, and the caller waits again for the rest,
-# which ends within microseconds.
+# To save wake-ups, the kernel may extend a wait by a thousandth of its length (fs/select.c). A long
+# wait is therefore shortened by more than that. The caller waits again for the short remainder,
+# which ends on time within microseconds.
 _SHORTENED = 0.99
 _LONG_WAIT_S = 0.002
 
@@ -24,7 +24,7 @@ _LONG_WAIT_S = 0.002
 def wait_readable(fd: int, seconds: float | None) -> bool:
     """Return whether ``fd`` became readable within ``seconds``.
 
-    It may return false somewhat early; callers check the time and wait again.
+    False may be returned somewhat early, so callers must check the time and wait again.
 
     Raises:
         ValueError: ``fd`` is 1024 or more, which select does not support.
@@ -37,8 +37,8 @@ def wait_readable(fd: int, seconds: float | None) -> bool:
 def realtime_offset_ns() -> int:
     """Return CLOCK_REALTIME minus CLOCK_MONOTONIC, exact to about a microsecond.
 
-    A pause between the two readings would shift every wait of a stream by as much, so the closest
-    of several pairs is used.
+    A pause between the two clock readings would shift all times of a stream, so several pairs are
+    read and the closest pair is used.
     """
     pairs = [(time.monotonic_ns(), time.time_ns(), time.monotonic_ns()) for _ in range(3)]
     before, realtime, after = min(pairs, key=lambda pair: pair[2] - pair[0])
@@ -56,9 +56,9 @@ def sharpen_timers() -> None:
 def without_collector() -> Iterator[None]:
     """Disable the garbage collector of the process.
 
-    A full collection pauses every stream. The simulator leaves no reference cycles behind, so
-    reference counting frees all of its memory. The setting affects the whole process, so only the
-    code that owns the process may use it, not a simulator that runs in a thread.
+    A full collection pauses every stream. The simulator creates no lasting reference cycles, so
+    reference counting frees all of its memory. The setting affects the whole process. Only code
+    that owns the process may use it, not a simulator that runs in a thread.
     """
     was_on = gc.isenabled()
     gc.collect()

@@ -1,4 +1,4 @@
-"""The request to send, and the options of the connection."""
+"""Request and connection options of the client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_PORT = 65535
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request. Its headers replace the client's default headers of the same name.
+    """Request to send. Its headers replace the client's default headers of the same name.
 
     ``repr`` shows only the method, because URL, headers and body may contain secrets.
     """
@@ -39,12 +39,13 @@ class ClientConfig:
         cert: PEM file with a client certificate and its key.
         resolve: (host, port, address) triples that replace the DNS lookup, as in curl.
         insecure: accept any certificate.
-        timeout_s: limit of the whole exchange, including redirects.
-        connect_timeout_s: limit of each connection setup, from DNS lookup to TLS handshake.
-        max_head_bytes: bound of the response head, including interim responses. Trailers have the
-            same bound.
-        max_body_bytes: bound of the decoded body, of the coded body, and of every stage between.
-        max_redirects: 0 returns the redirect itself.
+        timeout_s: time limit for the whole exchange, including redirects.
+        connect_timeout_s: time limit for each connection setup, from DNS lookup to TLS handshake.
+        max_head_bytes: maximum size of the response head, including interim responses. The same
+            limit applies to trailers.
+        max_body_bytes: maximum size of the decoded body, of the encoded body, and of the output of
+            each coding in between.
+        max_redirects: maximum number of redirects; with 0, the redirect itself is returned.
     """
 
     proxy: str | None = field(default=None, repr=False)
@@ -61,7 +62,7 @@ class ClientConfig:
 
 
 def parse_resolve(text: str) -> tuple[str, int, str]:
-    """Read curl's ``HOST:PORT:ADDRESS``; IPv6 addresses with or without brackets.
+    """Parse curl's ``HOST:PORT:ADDRESS``; IPv6 addresses may have brackets.
 
     Raises:
         UsageError: the text does not have that form, or the address is not an IP address.

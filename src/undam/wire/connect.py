@@ -18,7 +18,7 @@ from undam.errors import NetworkError
 from undam.wire import timestamps
 from undam.wire.url import bracketed
 
-# Connection attempt delay (RFC 8305 5): the next address is tried in parallel after this time.
+# Connection attempt delay (RFC 8305 5), after which the next address is tried in parallel.
 _ATTEMPT_DELAY_S = 0.25
 
 _ERROR_TEXTS = {
@@ -71,8 +71,8 @@ async def find_addresses(
 async def _lookup(host: str, port: int) -> list[tuple[Any, ...]]:
     """Run getaddrinfo in a daemon thread.
 
-    asyncio waits for its own resolver threads when the program ends, and a resolver may take half a
-    minute to give up on a name server that does not respond.
+    When the program ends, asyncio waits for its own resolver threads. A resolver may take half a
+    minute to give up if a name server does not respond.
     """
     loop = asyncio.get_running_loop()
     found: asyncio.Future[list[tuple[Any, ...]]] = loop.create_future()
@@ -92,7 +92,7 @@ async def _lookup(host: str, port: int) -> list[tuple[Any, ...]]:
             rows = list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:
             fault = error
-        # The loop may be closed by now.
+        # The loop may already be closed.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(deliver, rows, fault)
 

@@ -1,4 +1,4 @@
-"""Incremental decoding of content codings. Decoded data is returned at once and is bounded."""
+"""Incremental decoding of content codings, without delay and with bounded output."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ else:
 # Output is produced in pieces of this size, so that a decompression bomb hits the bound before it
 # fills the memory.
 _PIECE_BYTES = 65536
-# brotli exceeds the limit by up to one of its blocks (a little under 32 KiB, 64 KiB, …).
+# brotli may exceed the limit by up to one of its blocks (slightly below 32 KiB, 64 KiB, …).
 _BROTLI_LIMIT_BYTES = 32000
 # RFC 9659 limits the zstd window on the web to 8 MB.
 _ZSTD_WINDOW_LOG = 23
-# One coding is usual and two occur. Each one multiplies the work that a hostile byte can cause.
+# Most bodies have one coding, and some have two. Each additional coding multiplies the work that a
+# single hostile byte can cause.
 _MAX_CODINGS = 3
 _GZIP_WBITS = 16 + zlib.MAX_WBITS
 
@@ -39,7 +40,7 @@ class _Coding(Protocol):
         ...
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """Yield what ``data`` decodes to."""
+        """Yield the decoded output for ``data``."""
         ...
 
 
@@ -61,7 +62,7 @@ class _Zlib:
                 yield piece
                 full = len(piece) == _PIECE_BYTES
                 tail = self._inflate.unconsumed_tail
-                # After a full piece more output may be pending, even if all input was consumed.
+                # After a full piece, more output may be pending even if all input was consumed.
                 piece = self._inflate.decompress(tail, _PIECE_BYTES) if full or tail else b""
             if not self._inflate.eof:
                 return
@@ -154,7 +155,7 @@ class ContentDecoder:
     """Decoder for a body with several codings, listed in the order in which they were applied.
 
     Args:
-        max_bytes: bound on the output of each coding.
+        max_bytes: maximum size of the output of each coding.
 
     Raises:
         RemoteProtocolError: a coding is unknown, or there are too many.
@@ -183,10 +184,11 @@ class ContentDecoder:
         return next((name for name, stage in names if stage.unfinished), None)
 
     def receive_data(self, data: bytes) -> Iterator[bytes]:
-        """Yield what ``data`` decodes to, in pieces of at most 64 KiB if there is a coding.
+        """Yield the decoded output for ``data``, in pieces of at most 64 KiB if there is a coding.
 
         Raises:
-            BodyTooLargeError: the output exceeds ``max_bytes``; that many bytes were yielded.
+            BodyTooLargeError: the output exceeds ``max_bytes``; the bytes up to the limit have been
+                yielded.
             RemoteProtocolError: the coded data is invalid; the message names the coding.
         """
         return self._decode(0, data)

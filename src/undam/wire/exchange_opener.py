@@ -1,6 +1,6 @@
-"""Opens one exchange: DNS lookup, connection, proxy tunnel, TLS, request, response head.
+"""Opening of an exchange: DNS lookup, connection, proxy tunnel, TLS, request, response head.
 
-Every failure has its own message. No message contains credentials.
+Each kind of failure has its own message. No message contains credentials.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PROXY_AUTHENTICATION_REQUIRED = 407
 class ExchangeOpener:
     """Opens one exchange, up to its response head.
 
-    The constructor does everything that can be done before the clock starts.
+    All work that can be done before the clock starts is done in the constructor.
 
     Raises:
         UsageError: the proxy or a certificate file cannot be used.
@@ -59,10 +59,11 @@ class ExchangeOpener:
     async def open(self, redirects: tuple[str, ...]) -> Stream:
         """Send the request and return when the response head is complete.
 
-        Cancelling it leaves no socket open.
+        No socket is left open if the call is cancelled.
 
         Raises:
-            NetworkError, RemoteProtocolError: one line that states the failure and what to do.
+            NetworkError, RemoteProtocolError: the exchange failed. The message is one line with the
+                cause and a remedy.
         """
         offset_ns = clock_offset_ns()
         self._stamps = Stamps(start_ns=time.time_ns())
@@ -75,7 +76,7 @@ class ExchangeOpener:
                 raise self._timed_out(self._config.timeout_s, "--timeout") from None
             self._check_proxy_authentication()
             assert self._reader.head_ns is not None
-            # A fast response may have a timestamp earlier than the return of the send call.
+            # A fast response may have a timestamp from before the send call returned.
             sent_ns = self._stamps.sent_ns and min(self._stamps.sent_ns, self._reader.head_ns)
             info = ExchangeInfo(
                 url=self._target.text,
@@ -132,7 +133,7 @@ class ExchangeOpener:
             raise NetworkError(f"proxy {proxy.name}: {error}", phase="proxy") from None
         except OSError:
             raise NetworkError(
-                f"proxy {proxy.name} closed the connection when asked for a tunnel to "
+                f"proxy {proxy.name} closed the connection instead of opening a tunnel to "
                 f"{self._target.authority}",
                 phase="proxy",
             ) from None
@@ -164,7 +165,7 @@ class ExchangeOpener:
         """Send the request and wait for the head.
 
         Returns:
-            The arrival of body bytes that came with the end of the head, if any.
+            The arrival of the body bytes in the same read as the end of the head, if any.
         """
         self._phase = "send"
         try:
@@ -172,7 +173,8 @@ class ExchangeOpener:
             self._stamps = replace(self._stamps, sent_ns=time.time_ns())
             self._phase = "headers"
         except OSError:
-            # A server may reject a request before it has read all of it. Its response counts.
+            # A server may send its response, such as a rejection, before it has read the whole
+            # request. That response is used.
             pass
         first = None
         while self._reader.head is None:
@@ -228,5 +230,5 @@ class ExchangeOpener:
 def _unauthorized(proxy: HttpProxy) -> NetworkError:
     reason = "rejected the user name and password" if proxy.userinfo else "requires a user name"
     return NetworkError(
-        f"proxy {proxy.name} {reason} (407); give http://USER:PASSWORD@HOST:PORT", phase="proxy"
+        f"proxy {proxy.name} {reason} (407); use http://USER:PASSWORD@HOST:PORT", phase="proxy"
     )

@@ -16,7 +16,7 @@ class HttpProxy:
     """An HTTP proxy.
 
     Args:
-        name: its URL without credentials, and the variable that set it, for instance
+        name: URL without credentials, and the environment variable that set it, for instance
             ``http://proxy.test:3128 (HTTPS_PROXY)``.
     """
 
@@ -29,8 +29,8 @@ class HttpProxy:
 def choose_proxy(target: Target, config: ClientConfig) -> HttpProxy | None:
     """Return the proxy for ``target``; ``None`` for a direct connection.
 
-    An explicit proxy is always used. A proxy of the environment is not used for loopback hosts, for
-    hosts whose address the user has set, and for hosts that ``NO_PROXY`` lists.
+    An explicit proxy is always used. A proxy from the environment is not used for loopback hosts,
+    hosts whose address the user has set, or hosts that ``NO_PROXY`` lists.
 
     Raises:
         UsageError: the proxy is not an HTTP proxy.
@@ -54,7 +54,7 @@ def choose_proxy(target: Target, config: ClientConfig) -> HttpProxy | None:
 
 
 def _value(environ: Mapping[str, str], variable: str) -> str:
-    # curl and other clients give precedence to the lower-case name, which is older.
+    # The lower-case name is older, and curl and other clients give it precedence.
     return (environ.get(variable.lower()) or environ.get(variable) or "").strip()
 
 
@@ -77,7 +77,7 @@ def _is_exempt(target: Target, no_proxy: str) -> bool:
 
 
 def _covers(entry: str, target: Target) -> bool:
-    """Return whether an entry of NO_PROXY (``*``, domain, address or network) covers a target."""
+    """Return whether a NO_PROXY entry (``*``, domain, address or network) matches a target."""
     if entry == "*":
         return True
     host, colon, port = entry.lower().rpartition(":")

@@ -9,10 +9,10 @@ from undam.errors import LocalProtocolError
 from undam.wire.config import Request
 from undam.wire.url import Target
 
-# Every coding that this client decodes, so that a hop that compresses is detected.
+# All codings that this client can decode are offered, so that a compressing hop is detected.
 ACCEPT_ENCODING = "gzip, deflate, br, zstd"
 
-# Credentials of HTTP and of the model APIs: never sent to another origin after a redirect.
+# Headers with credentials of HTTP or a model API. A redirect never sends them to another origin.
 CREDENTIAL_HEADERS = frozenset(
     {"authorization", "cookie", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key"}
 )
@@ -28,10 +28,10 @@ def encode_request(
     """Serialize a request.
 
     Args:
-        absolute: write the absolute form of the request target, which HTTP proxies require.
+        absolute: use the absolute form of the request target, which HTTP proxies require.
 
     Raises:
-        LocalProtocolError: HTTP cannot carry the method or a header; the message shows no value.
+        LocalProtocolError: the method or a header is invalid; the message contains no values.
     """
     if not _TOKEN.match(request.method):
         raise LocalProtocolError(f"{request.method!a} is not an HTTP method")
@@ -45,7 +45,7 @@ def encode_request(
         lines.append(("Proxy-Authorization", basic(proxy_userinfo)))
     lines += request.headers
     _check(lines, len(request.body))
-    # RFC 9110 7.2: Host should be the first header, even if the caller has set it.
+    # RFC 9110 7.2: Host should be the first header, even if it is set by the caller.
     lines.sort(key=lambda line: line[0].lower() != "host")
     request_target = target.text if absolute else target.path
     head = [f"{request.method} {request_target} HTTP/1.1", *(f"{n}: {v}" for n, v in lines), "", ""]
@@ -101,7 +101,7 @@ def _check(lines: list[tuple[str, str]], body_bytes: int) -> None:
 
 
 def _bytes(text: str) -> bytes:
-    # As in curl, arguments of the command line are sent as the bytes they were.
+    # As in curl, command-line arguments are sent as their original bytes.
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Parser of HTTP/1.1 responses, without I/O and without a clock."""
+"""Parser of HTTP/1.1 responses, without I/O or a clock."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ class ResponseParser:
 
     Args:
         method: method of the request. A response to HEAD and a 2xx to CONNECT have no body.
-        max_head_bytes: bound of all heads together, and of later bytes that are not body.
+        max_head_bytes: maximum total size of all heads. The same limit applies to later bytes that
+            are not part of the body.
 
     Attributes:
         head, framing: set by the call that receives the end of the head.
-        complete: the body ended as its framing requires. Bytes after it are ignored.
+        complete: the body ended as its framing requires. Any bytes after the body are ignored.
     """
 
     def __init__(self, *, method: str = "GET", max_head_bytes: int = 65536) -> None:
@@ -53,13 +54,13 @@ class ResponseParser:
 
         Raises:
             RemoteProtocolError: the data is not HTTP/1, or the head is too large. ``take_body``
-                returns the body bytes before the fault.
+                returns the body bytes before the error.
         """
         self.received_bytes += len(data)
         if len(self._first) < _SHOWN_BYTES:
             self._first += data[: _SHOWN_BYTES - len(self._first)]
         while data and not self._has_head():
-            # In pieces, so that an endless head is never buffered beyond its bound.
+            # Parsed in pieces, so that an endless head is never buffered beyond its limit.
             left = self._max_head_bytes - self._overhead_bytes
             piece, data = data[:left], data[left:]
             self._feed(piece)
@@ -75,15 +76,15 @@ class ResponseParser:
         return self.take_body()
 
     def take_body(self) -> list[bytes]:
-        """Return the body bytes that were parsed and not returned yet."""
+        """Return the body bytes that were parsed but not returned yet."""
         body, self._body = self._body, []
         return body
 
     def close(self) -> None:
         """Release llhttp, which refers back to this object.
 
-        Without a garbage collector the reference cycle would never be freed. The parser cannot
-        receive any more data.
+        The garbage collector may be disabled, and then the reference cycle would never be freed.
+        The parser cannot receive any more data.
         """
         self.__dict__.pop("_parser", None)
 
@@ -100,7 +101,7 @@ class ResponseParser:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            pass  # Only a 101 raises this; on_headers_complete has recorded it.
+            pass  # Only a 101 raises this, and on_headers_complete has recorded it.
         except httptools.HttpParserError as error:
             if not self._is_over():
                 raise RemoteProtocolError(self._fault(error)) from None
@@ -178,7 +179,7 @@ def escaped(data: bytes) -> str:
 
 
 def listed(value: str) -> list[str]:
-    """Return the members of a comma-separated header, in lower case and without parameters."""
+    """Return the members of a comma-separated header value, lower-cased, without parameters."""
     members = (part.partition(";")[0].strip().lower() for part in value.split(","))
     return [member for member in members if member]
 

@@ -1,6 +1,7 @@
-"""Turns the reads of one response into a head and arrivals, without I/O and without a clock.
+"""Conversion of the reads of one response into a head and arrivals, without I/O or a clock.
 
-A fault of the peer is an exception before the head is complete, and an ending after it.
+A fault of the peer raises an exception before the head is complete. After that, it is recorded as
+the ending of the response.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ class ResponseReader:
 
     Args:
         method: method of the request.
-        max_body_bytes: bound of the decoded body, of the coded body, and of every stage between.
+        max_body_bytes: maximum size of the decoded body, of the encoded body, and of the output of
+            each coding in between.
 
     Attributes:
-        clock: "kernel" as long as every read carried a kernel timestamp, then "user".
+        clock: "kernel" while every read has had a kernel timestamp, otherwise "user".
         ended_ns: arrival of the read that ended the response.
     """
 
@@ -43,7 +45,7 @@ class ResponseReader:
 
     @property
     def framing(self) -> str:
-        """How the end of the body is marked: "chunked", "length", "close" or "none" (no body)."""
+        """Marking of the end of the body: "chunked", "length", "close" or "none" (no body)."""
         return self._parser.framing
 
     @property
@@ -65,10 +67,10 @@ class ResponseReader:
         """Process one read.
 
         Returns:
-            The arrival of the body bytes in it; ``None`` if it has none.
+            The arrival of the body bytes in the read; ``None`` if there are none.
 
         Raises:
-            RemoteProtocolError: the head is not complete, and the read breaks HTTP.
+            RemoteProtocolError: the head is not complete, and the read is not valid HTTP.
         """
         if not read.stamped:
             self.clock = "user"
@@ -103,12 +105,12 @@ class ResponseReader:
             self._finish(Ending.CLOSED, at_ns)
 
     def end(self, ending: Ending, at_ns: int, error: str | None = None) -> None:
-        """Set the ending, unless there is one already."""
+        """Set the ending, unless it is already set."""
         if self.ending is None:
             self.ending, self.ended_ns, self.error = ending, at_ns, error
 
     def _open_body(self, head: Head, at_ns: int) -> None:
-        # In the order in which the codings were applied: transfer codings are the outer ones.
+        # Codings are listed in the order in which they were applied; transfer codings come last.
         codings = [c for value in head.all("content-encoding") for c in listed(value)]
         if self._parser.framing == "none":
             return
@@ -124,7 +126,7 @@ class ResponseReader:
         pieces = []
         try:
             for piece in self._decoder.receive_data(accepted):
-                pieces.append(piece)  # noqa: PERF402 (pieces before a fault are kept)
+                pieces.append(piece)  # noqa: PERF402 (pieces before an error are kept)
             if len(accepted) < len(coded):
                 raise BodyTooLargeError(f"the body is larger than {self._max_body_bytes} bytes")
         except BodyTooLargeError as error:

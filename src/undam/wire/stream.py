@@ -1,4 +1,4 @@
-"""A response as a stream: its head, one arrival per read, and how it ended."""
+"""A response as a stream: its head, one arrival per read, and its ending."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from undam.wire.response_reader import ResponseReader
 
 
 class DeadlineExpiredError(OSError):
-    """The time limit of the exchange has passed. Raised within this module only."""
+    """The time limit of the exchange has passed. Raised only within this module."""
 
 
 def clock_offset_ns() -> int:
@@ -27,7 +27,7 @@ def clock_offset_ns() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """Deadline of an exchange, in event loop time, and the timeout it was computed from."""
+    """Deadline of an exchange, in event loop time, and the timeout on which it is based."""
 
     timeout_s: float
     at: float
@@ -53,21 +53,21 @@ class Stream:
     """A response with a complete head: async context manager and async iterator of arrivals.
 
     A fault in the body is never raised. It is recorded in ``ending`` and ``error``, which are set
-    when iteration ends. Cancelling the wait for an arrival loses no data. Leaving the context
+    when iteration ends. No data is lost if a wait for an arrival is cancelled. Leaving the context
     closes the connection. Only one task may iterate at a time.
 
     Attributes:
         url: the final URL, without credentials.
-        redirects: the URLs that led to it.
+        redirects: the URLs that were redirected to it, in order.
         head: head of the final response.
         stamps: times of the final exchange; ``start_ns`` is after the redirects.
-        proxy: the proxy in use without its credentials, with the variable that set it.
+        proxy: the proxy in use, without credentials, and the variable that set it.
         tls: TLS version, for instance "TLSv1.3"; ``None`` without TLS.
-        framing: how the end of the body is marked: "chunked", "length", "close" or "none" (no
+        framing: marking of the end of the body: "chunked", "length", "close" or "none" (no
             body).
         interim: number of interim (1xx) responses before the final one.
         ending, ended_ns, error: as in undam.record.Exchange; ``None`` until iteration ends.
-        step_ns: how far CLOCK_REALTIME was set against CLOCK_MONOTONIC; 0 until iteration ends.
+        step_ns: change of CLOCK_REALTIME relative to CLOCK_MONOTONIC; 0 until iteration ends.
     """
 
     def __init__(
@@ -100,12 +100,12 @@ class Stream:
 
     @property
     def clock(self) -> str:
-        """The kernel's stamps, or "user" if any read lacked one."""
+        """Source of the timestamps: "kernel", or "user" if any read had no kernel timestamp."""
         return self._reader.clock
 
     @property
     def trailers(self) -> tuple[tuple[str, str], ...]:
-        """Fields that came after a chunked body."""
+        """Trailer fields, which follow a chunked body."""
         return self._reader.trailers
 
     async def __aenter__(self) -> Self:

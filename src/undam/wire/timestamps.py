@@ -1,4 +1,4 @@
-"""Socket reads with the time at which the kernel received the data. Works with any event loop."""
+"""Socket reads with kernel receive timestamps, for any event loop."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _TIMESPEC = struct.Struct("@ll")
 _ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size)
 _NS_PER_S = 1_000_000_000
 
-# Large enough for a usual burst of a fast stream; a larger burst takes several reads.
+# Large enough for a typical burst of a fast stream; a larger burst takes several reads.
 READ_BYTES = 65536
 
-# The kernel needs up to 5 ms to enable timestamps (it patches its own code in the background).
+# The kernel takes up to 5 ms to enable timestamps, because it patches its code in the background.
 _WARM_UP_ROUNDS = 50
 _WARM_UP_PAUSE_S = 0.001
 
@@ -33,7 +33,7 @@ class TimestampedRead:
     Args:
         data: empty at the end of the stream.
         at_ns: CLOCK_REALTIME; the kernel timestamp if ``stamped``, otherwise the time of the read.
-        late_ns: how long the data was queued in the kernel; 0 if not ``stamped``.
+        late_ns: time for which the data was queued in the kernel; 0 if not ``stamped``.
         stamped: the kernel supplied a timestamp.
     """
 
@@ -61,7 +61,7 @@ def enable(sock: socket.socket) -> bool:
 def read(sock: socket.socket) -> TimestampedRead:
     """Read once from a non-blocking socket.
 
-    Segments that are queued together form one read, with the timestamp of the last.
+    Segments that are queued together form one read, with the timestamp of the last segment.
 
     Raises:
         BlockingIOError: no data is available.
@@ -88,11 +88,11 @@ class _WarmUp:
         self._fd: int | None = None
 
     def ensure(self) -> Iterator[None]:
-        """Enable timestamps; the caller pauses for a millisecond at each step."""
+        """Enable timestamps; the caller must wait for a millisecond at each step."""
         if self._fd is not None or not _SUPPORTED:
             return
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", 0)) as server:
-            # Not create_connection, which uses the resolver, and the resolver may be broken.
+            # create_connection would use the resolver, which may be broken.
             with socket.socket() as client:
                 client.connect(server.getsockname())
                 client.setblocking(False)
@@ -100,7 +100,7 @@ class _WarmUp:
                 with server.accept()[0] as peer:
                     yield from _until_stamped(client, peer)
             if self._fd is None:
-                # Detached, so that it stays open until the process ends.
+                # The socket is detached, so that it stays open until the process ends.
                 keep = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
                 enable(keep)
                 self._fd = keep.detach()
@@ -119,8 +119,8 @@ _WARM_UP = _WarmUp()
 
 
 async def warm_up() -> None:
-    """Return when the kernel stamps arriving data, or cannot; the first call takes some ms."""
-    # Not every caller has an event loop, and importing asyncio is slow.
+    """Wait until the kernel timestamps arriving data, if it can; the first call takes some ms."""
+    # asyncio is slow to import, and not every user of this module has an event loop.
     import asyncio  # noqa: PLC0415
 
     for _ in _WARM_UP.ensure():
@@ -128,6 +128,6 @@ async def warm_up() -> None:
 
 
 def warm_up_now() -> None:
-    """Do the same as `warm_up`, in a program without an event loop."""
+    """Like `warm_up`, for programs without an event loop."""
     for _ in _WARM_UP.ensure():
         time.sleep(_WARM_UP_PAUSE_S)

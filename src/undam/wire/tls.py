@@ -1,4 +1,4 @@
-"""TLS without sockets: ciphertext in, plaintext out, and error messages that state a remedy."""
+"""TLS without sockets: conversion of ciphertext to plaintext, and errors that state a remedy."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from undam.errors import NetworkError, UsageError
 from undam.wire.config import ClientConfig
 
 _RECORD_BYTES = 16384
-# Content types with which a TLS record can begin (RFC 8446 5.1).
+# Content types that can occur in the first byte of a TLS record (RFC 8446 5.1).
 _RECORD_TYPES = b"\x14\x15\x16\x17"
-# OpenSSL's texts for the alerts of a server that requires or rejects a client certificate.
+# OpenSSL's names for the alerts of servers that require or reject a client certificate.
 _CERTIFICATE_ALERTS = (
     "certificate required",
     "handshake failure",
@@ -34,7 +34,7 @@ def make_context(config: ClientConfig) -> ssl.SSLContext:
     return _make_context(config.cacert, config.cert, config.insecure)
 
 
-# Cached: loading the system's certificate authorities takes tens of milliseconds.
+# The context is cached, because loading the system's CA certificates takes tens of milliseconds.
 @lru_cache(maxsize=8)
 def _make_context(cacert: str | None, cert: str | None, insecure: bool) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -63,7 +63,7 @@ def _load_authorities(context: ssl.SSLContext, path: str) -> None:
 
 def _load_identity(context: ssl.SSLContext, path: str) -> None:
     def no_password() -> str:
-        # Without a callback OpenSSL prompts on the terminal.
+        # Without a callback, OpenSSL would prompt on the terminal.
         raise UsageError(f"--cert {path}: its key is encrypted; use a file with an unencrypted key")
 
     _require_file(path, "--cert")
@@ -86,14 +86,15 @@ def _require_file(path: str, option: str) -> None:
 class TlsEngine:
     """TLS state of one connection.
 
-    The caller passes in what the socket receives and sends what ``to_send`` returns.
+    The caller passes in the data that the socket receives, and sends the data that ``to_send``
+    returns.
 
     Args:
         host: the name that the certificate must contain.
 
     Attributes:
         closed: the peer has sent close_notify.
-        fault: TLS failed after the plaintext returned so far, by a bad record or an alert.
+        fault: error from an invalid record or an alert that followed the returned plaintext.
     """
 
     def __init__(self, context: ssl.SSLContext, host: str) -> None:
@@ -112,7 +113,7 @@ class TlsEngine:
         return self._tls.version() if self.established else None
 
     def to_send(self) -> bytes:
-        """Return ciphertext that must be sent now; may be empty."""
+        """Return the ciphertext to send now, which may be empty."""
         return self._outgoing.read()
 
     def handshake(self, data: bytes) -> bool:
@@ -133,14 +134,14 @@ class TlsEngine:
         return True
 
     def encrypt(self, data: bytes) -> bytes:
-        """Return the ciphertext of ``data``, after any other ciphertext that must be sent first."""
+        """Return the ciphertext of ``data``, preceded by any ciphertext that is still unsent."""
         view = memoryview(data)
         while view:
             view = view[self._tls.write(view) :]
         return self.to_send()
 
     def decrypt(self, data: bytes) -> bytes:
-        """Return the plaintext that ``data`` completes; sets ``closed`` and ``fault``."""
+        """Return the plaintext that ``data`` completes; set ``closed`` and ``fault``."""
         self._incoming.write(data)
         pieces = []
         try:
@@ -156,13 +157,13 @@ class TlsEngine:
     def close_notify(self) -> bytes:
         """Return the close_notify alert, if it can still be sent."""
         if self.established:
-            # The close_notify of the peer is not awaited.
+            # Do not wait for the peer's close_notify.
             with contextlib.suppress(ssl.SSLError):
                 self._tls.unwrap()
         return self.to_send()
 
     def explain(self, error: ssl.SSLError) -> NetworkError:
-        """Return an error for an OpenSSL error, with a remedy."""
+        """Return a `NetworkError` with a remedy for an OpenSSL error."""
         host, reason = self._host, _reason(error)
         if isinstance(error, ssl.SSLCertVerificationError):
             text = (
@@ -187,6 +188,6 @@ def _reason(error: OSError) -> str:
     reason = getattr(error, "reason", None)
     if reason:
         return str(reason).lower().replace("_", " ")
-    # Remove the library name before the text and the position in Python's source after it.
+    # Remove the library name in front of the text and the source position after it.
     text = error.strerror or str(error)
     return re.sub(r"^\[.*?\] *|\(_ssl\.c:\d+\)", "", text).strip()

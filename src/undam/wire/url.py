@@ -1,4 +1,4 @@
-"""URLs as targets of requests. Credentials in a URL never appear in text made here."""
+"""URLs as targets of requests. The text that this module returns contains no credentials."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from undam.errors import UsageError
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
-# Everything that RFC 3986 allows in a path and query, so that a URL is sent as it was written.
+# All characters that RFC 3986 allows in a path and query stay unquoted, so that a URL is sent as it
+# was written.
 _SAFE = "!#$%&'()*+,/:;=?@[]~-._"
 _UNSENDABLE = re.compile(r"[\x00-\x20\x7f]")
 _REG_NAME = re.compile(r"[a-z0-9._-]+\Z")
@@ -27,7 +28,7 @@ class Target:
     Args:
         scheme: "http" or "https".
         host: lower-case ASCII name, or IP literal without brackets, with its zone if it has one.
-        path: path and query as in the request line; begins with a slash.
+        path: path and query as in the request line, beginning with a slash.
         userinfo: ``user:password`` of the URL, decoded.
     """
 
@@ -39,7 +40,7 @@ class Target:
 
     @property
     def name(self) -> str:
-        """Host without the zone, as in certificates and the Host header."""
+        """Host without its zone, as it appears in certificates and in the Host header."""
         return self.host.partition("%")[0]
 
     @property
@@ -84,8 +85,8 @@ def parse_url(text: str) -> Target:
 def follow(target: Target, location: str) -> Target:
     """Return the target of a redirect from ``target`` (RFC 9110 10.2.2).
 
-    Credentials in ``location`` are dropped: a server must not choose the user to log in as. Those
-    of ``target`` are kept within its origin.
+    Credentials in ``location`` are dropped, because a server must not choose the user. Credentials
+    of ``target`` are kept if the origin is the same.
 
     Raises:
         UsageError: ``location`` is not an http or https URL.
@@ -100,7 +101,7 @@ def follow(target: Target, location: str) -> Target:
 
 
 def redacted(text: str) -> str:
-    """Return ``text`` without anything that could be credentials."""
+    """Return ``text`` without parts that could be credentials."""
     before, at, after = text.rpartition("@")
     scheme, slashes, _ = before.partition("://")
     if not at:
@@ -118,7 +119,7 @@ def is_loopback(host: str) -> bool:
     if host in {"localhost", "localhost."} or host.endswith((".localhost", ".localhost.")):
         return True
     try:
-        # inet_aton also reads the short forms (127.1) that connect() accepts.
+        # inet_aton also accepts short forms such as 127.1, which connect() accepts as well.
         address = ipaddress.ip_address(host if ":" in host else socket.inet_aton(host))
     except (OSError, ValueError):
         return False
@@ -131,7 +132,7 @@ def _split(text: str, shown: str) -> tuple[SplitResult, int | None]:
         split = urlsplit(text)
         return split, split.port
     except ValueError as error:
-        # The error quotes part of the URL, which may be part of a password.
+        # The original error contains part of the URL, which could be part of a password.
         why = f": {error}" if shown == text else ""
         raise UsageError(f"'{shown}' is not a URL{why}") from None
 

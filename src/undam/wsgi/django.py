@@ -10,11 +10,11 @@ from undam.wsgi.stream import Options, Source, event_stream
 
 
 def event_stream_response(source: Source, **options: Unpack[Options]) -> StreamingHttpResponse:
-    """Return a response for a view of a site that runs under WSGI.
+    """Return a response for a view under WSGI.
 
-    Under ASGI, Django collects a plain iterator completely before it sends anything. There, use an
-    async iterator and wrap the site in `undam.asgi.StreamGuard`. Django's database connections are
-    per thread, so ``source`` must close the connection that it uses.
+    Under ASGI, Django exhausts a plain iterator before it sends anything. There, use an async
+    iterator and wrap the site in `undam.asgi.StreamGuard`. Django opens a database connection per
+    thread, so ``source`` must close the connection that it uses.
 
     Raises:
         UsageError: as for `event_stream`.

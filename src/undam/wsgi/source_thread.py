@@ -1,6 +1,6 @@
-"""Run a plain iterator in its own thread; the thread that serves the request reads its items.
+"""A plain iterator that runs in its own thread, for the thread that serves the request.
 
-At most `_AHEAD` items are queued between the two; then the source's thread blocks.
+At most `_AHEAD` items are queued between the two threads; then the source's thread blocks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 from undam.asgi.response.source import check_source
 from undam.errors import UsageError
 
-# As under ASGI: a fast source does not need two thread switches per item, and memory is small.
+# As under ASGI, large enough to avoid two thread switches per item of a fast source, and small in
+# memory.
 _AHEAD = 16
 
 
@@ -39,7 +40,7 @@ class SourceThread:
 
     def __init__(self, source: Any) -> None:
         self._source = source
-        # With the context, the thread has the same request-local values as the view.
+        # In a copy of the context, the thread has the same request-local values as the view.
         self._context = contextvars.copy_context()
         self._queue: queue.Queue[Any] = queue.Queue(_AHEAD)
         self._closed = False
@@ -52,7 +53,8 @@ class SourceThread:
 
     def start(self) -> None:
         """Start the thread. Must be called only once."""
-        # A daemon thread: a source that blocks forever must not keep the process alive.
+        # The thread is a daemon, so that a source that blocks forever does not keep the process
+        # alive.
         self._thread = threading.Thread(
             target=self._context.run, args=(self._run,), name="undam source", daemon=True
         )
@@ -67,13 +69,13 @@ class SourceThread:
         return self._queue.get(timeout=timeout)
 
     def close(self) -> None:
-        """Request that the iterator be closed; the class docstring says when that happens."""
+        """Request that the iterator be closed; see the class for when this takes effect."""
         if self._closed:
             return
         self._closed = True
         if self._thread is None:
             _close(self._source)
-        # Empty the queue, so that a blocked thread continues and finds that it is closed.
+        # Empty the queue, so that a blocked thread continues and detects the close.
         with contextlib.suppress(queue.Empty):
             while True:
                 self._queue.get_nowait()
@@ -96,7 +98,7 @@ class SourceThread:
 
 
 def check_plain(source: object) -> None:
-    """Reject a source when the stream is created, instead of failing when it is served.
+    """Reject an unusable source when the stream is created, rather than when it is served.
 
     Raises:
         UsageError: ``source`` cannot be iterated in a thread.

@@ -1,4 +1,4 @@
-"""An event stream for WSGI: a status, headers, and an iterator that the server reads."""
+"""An event stream for WSGI: status, headers, and an iterator for the server."""
 
 from __future__ import annotations
 
@@ -54,24 +54,24 @@ def event_stream(  # noqa: PLR0913 (independent options, all by keyword)
 ) -> StreamParts:
     """Return the items of ``source`` as an event stream for a WSGI server.
 
-    Framing, headers, heartbeats and endings are those of `undam.asgi.EventStream`. WSGI has these
-    limits under every server:
+    Framing, headers, heartbeats and endings are the same as for `undam.asgi.EventStream`. WSGI has
+    these limitations under every server:
 
-    - A disconnect of the client is only detected when a write fails. With heartbeats this happens
-      at the second heartbeat after the disconnect; until then ``source`` continues.
-    - Each stream occupies one thread of the server and one more for ``source``, which must be a
-      plain iterable.
+    - A client disconnect is only detected when a write fails. With heartbeats, this happens at the
+      second heartbeat after the disconnect. Until then, ``source`` continues.
+    - Each stream occupies a thread of the server and a thread for ``source``, which must be a plain
+      iterable.
     - The server decides when a write is sent (docs/serving.md lists servers that buffer). There is
-      no ``send_timeout`` and no limit for data that waits for a slow client, and streams are not
+      no ``send_timeout`` and no limit on the data buffered for a slow client, and streams are not
       ended when the server stops.
 
     Args:
-        source: a plain iterable, or a function without arguments that returns one. It runs in a
-            thread, in a copy of the context of the caller.
-        on_close: called exactly once, in the server's thread, with the reason for the end of the
-            stream: ``complete``, ``error``, or ``client-left`` in all other cases.
+        source: a plain iterable, or a function without arguments that returns an iterable. It runs
+            in a thread, in a copy of the caller's context.
+        on_close: called exactly once, in the server's thread, with the reason why the stream ended:
+            ``complete``, ``error``, or ``client-left`` in all other cases.
 
-    The other arguments are those of `undam.asgi.EventStream`.
+    The other arguments are the same as for `undam.asgi.EventStream`.
 
     Raises:
         UsageError: an argument is invalid.
@@ -94,8 +94,8 @@ def event_stream(  # noqa: PLR0913 (independent options, all by keyword)
 class StreamBody(Iterator[bytes]):
     """Iterator over whole events and comments. A step takes at most ``heartbeat`` seconds.
 
-    If the source fails, an error event is returned, and the next step raises `StreamBroken`, so
-    that the server does not end the response cleanly. The server must call `close`.
+    If the source fails, an error event is returned and the next step raises `StreamBroken`, which
+    keeps the server from ending the response cleanly. The server must call `close`.
     """
 
     __slots__ = ("_expose", "_frames", "_heartbeat", "_on_close", "_opened", "_reason", "_source")
@@ -120,7 +120,7 @@ class StreamBody(Iterator[bytes]):
     def __next__(self) -> bytes:
         if self._reason == "error":
             self.close()
-            raise StreamBroken("the source failed, so the response is cut")
+            raise StreamBroken("the source failed, so the response was cut off")
         if self._reason is not None:
             self.close()
             raise StopIteration
@@ -128,12 +128,12 @@ class StreamBody(Iterator[bytes]):
             self._opened = True
             return OPENING
         if not self._source.started:
-            # Not earlier, because the source may block: now the server has sent the head.
+            # The source may block, so it is started only after the server has sent the head.
             self._source.start()
         return self._wait()
 
     def close(self) -> None:
-        """Close the source and call ``on_close``. The server calls this method in every case."""
+        """Close the source and call ``on_close``. The server always calls this method."""
         self._source.close()
         self._reason = self._reason or "client-left"
         on_close, self._on_close = self._on_close, None

@@ -1,4 +1,4 @@
-"""One request under a `StreamGuard`: inspect the application's messages and protect a stream."""
+"""A guarded request: inspection of the application's messages, and protection of its stream."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ NDJSON_TYPES = frozenset(
     }
 )
 
-# A CR at the very end is not listed: the LF of a CRLF may follow and would end another block.
+# A single CR at the end is not listed, because it may be the first half of a CRLF, whose LF would
+# then end another block.
 _EVENT_ENDS = (b"\n\n", b"\n\r\n", b"\r\r")
 _TAIL = 4
 
@@ -42,8 +43,8 @@ class GuardSettings:
 class GuardedResponse(DrivenResponse):
     """Response of the guarded application.
 
-    Messages pass through unchanged until a response turns out to be a stream. From there on this
-    class adds heartbeats, enforces the send limit and detects disconnects.
+    Messages pass through unchanged unless the response is a stream. For a stream, this class adds
+    heartbeats, enforces the send limit and detects disconnects.
     """
 
     __slots__ = (
@@ -96,12 +97,12 @@ class GuardedResponse(DrivenResponse):
             raise caught
 
     async def receive(self) -> Message:
-        """The application's ``receive``."""
+        """Implementation of ``receive`` for the application."""
         self._listening += 1
         try:
             while self._disconnect_task is not None:
                 if self._inbox:
-                    # The disconnect message stays, so that every later call returns it again.
+                    # The disconnect message stays in the queue, so that later calls return it too.
                     last = self._inbox[0]["type"] == "http.disconnect"
                     message = self._inbox[0] if last else self._inbox.popleft()
                     self._read.set()
@@ -113,7 +114,7 @@ class GuardedResponse(DrivenResponse):
             self._listening -= 1
 
     async def send(self, message: Message) -> None:
-        """The application's ``send``."""
+        """Implementation of ``send`` for the application."""
         if self._started:
             if not self.closed and message["type"] == "http.response.body":
                 await self._send_body(message)
@@ -128,7 +129,7 @@ class GuardedResponse(DrivenResponse):
         await self._send(message)
 
     def heartbeat_bytes(self) -> bytes:
-        """Return a comment or the NDJSON heartbeat; empty inside an event or a line."""
+        """Return a comment or the NDJSON heartbeat; empty bytes within an event or a line."""
         if self._is_ndjson:
             at_boundary = not self._tail or self._tail.endswith(b"\n")
             return self._guard_settings.ndjson_heartbeat or b"" if at_boundary else b""
@@ -178,7 +179,7 @@ class GuardedResponse(DrivenResponse):
         if self._heartbeat is None:
             return
         recent = self._tail + body
-        # "id:" may also occur inside data. Then heartbeats only take the more careful form.
+        # "id:" may also occur inside data. In that case heartbeats merely use the safer form.
         self._ids = self._ids or b"id:" in recent
         self._tail = recent[-_TAIL:]
 
@@ -192,18 +193,18 @@ class GuardedResponse(DrivenResponse):
     async def _prefetch_messages(self) -> None:
         """Receive messages on behalf of the application, to detect a disconnect.
 
-        The messages are queued for the application, so none is lost.
+        No message is lost, because all of them are queued for the application.
         """
         message: Message = {}
         while message.get("type") != "http.disconnect":
             try:
                 message = await self._receive()
-            except Exception:  # a server whose `receive` raises has lost the client
+            except Exception:  # if `receive` raises, the server has lost the client
                 message = {"type": "http.disconnect"}
             self._inbox.append(message)
             self._arrived.set()
             if message.get("more_body", False):
-                # Apply backpressure: read the next part only after the application took this one.
+                # For backpressure, read the next part only after the application took this one.
                 self._read.clear()
                 await self._read.wait()
         if self._listening == 0:

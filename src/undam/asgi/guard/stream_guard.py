@@ -18,25 +18,25 @@ from undam.errors import UsageError
 class StreamGuard:
     """ASGI middleware that protects every event stream and NDJSON response of ``app``.
 
-    A stream gets the headers that ask intermediaries not to buffer it, and loses ``Connection``.
-    While an event stream is silent, comments are sent as heartbeats, only between two events and
-    in a form that every known client accepts. An application that never suspends yields to the
-    loop after 64 writes or 2 ms. The application is cancelled when the server stops, and when the
-    client disconnects while the application does not listen for that.
+    Headers that disable buffering in intermediaries are added to a stream, and ``Connection`` is
+    removed. While an event stream is silent, comments are sent as heartbeats. They are sent only
+    between two events and in a form that every known client accepts. An application that never
+    suspends yields to the loop after 64 writes or 2 ms. The application is cancelled when the
+    server stops. It is also cancelled when the client disconnects, unless it listens for that.
 
     Compression buffers a stream. If the request accepts an event stream or NDJSON, or its path
-    starts with one of ``paths``, ``Accept-Encoding`` is hidden from ``app``. A stream that is
-    compressed nevertheless gets no heartbeats, because none could be inserted. The same holds for
-    a stream with a ``Content-Length``.
+    starts with one of ``paths``, ``Accept-Encoding`` is hidden from ``app``. If a stream is
+    compressed nevertheless, or has a ``Content-Length``, heartbeats cannot be inserted and are not
+    sent.
 
-    Other responses and other kinds of scope are passed through unchanged, as the same objects.
+    For other responses and scopes, the message objects themselves are passed through.
 
     Args:
         heartbeat: seconds of silence; ``None`` disables heartbeats.
         ndjson_heartbeat: whole lines to send as a heartbeat between two lines of NDJSON, such as
             ``b"\\n"``. NDJSON has no comments, so by default nothing is sent.
-        paths: prefixes of paths whose responses may be streams although the request headers do not
-            show it, such as ``/v1/chat/completions``.
+        paths: prefixes of paths whose responses may be streams even if the request headers do not
+            indicate it, such as ``/v1/chat/completions``.
         buffer_bytes: as for `EventStream`.
         send_timeout: as for `EventStream`.
 
@@ -57,7 +57,7 @@ class StreamGuard:
         check_limits(heartbeat, send_timeout, buffer_bytes)
         if ndjson_heartbeat is not None and not ndjson_heartbeat.endswith(b"\n"):
             raise UsageError(
-                "ndjson_heartbeat must end with a newline, or it would join the next line"
+                "ndjson_heartbeat must end with a newline, or it would merge with the next line"
             )
         if isinstance(paths, str):
             raise UsageError("paths must be a collection of path prefixes, not one string")

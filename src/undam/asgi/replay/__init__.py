@@ -1,4 +1,4 @@
-"""Replay: a store keeps the events of a stream, so that a reconnecting reader misses none."""
+"""Replay: stores that keep the events of a stream for reconnecting readers."""
 
 import warnings
 from typing import Any

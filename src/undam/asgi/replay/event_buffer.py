@@ -1,6 +1,7 @@
-"""Bounded buffer with the newest events of one stream. Pure: no clock and no task.
+"""Bounded buffer with the newest events of one stream, without a clock or tasks.
 
-Events are numbered from 1. The stored numbers are always consecutive; the oldest are dropped.
+Events are numbered from 1. The stored numbers are always consecutive, because only the oldest
+events are dropped.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 from undam.asgi.replay.interface import ReplayGap
 
-# A client may send any text as an ID. IDs of this package are shorter than this.
+# Maximum length of an ID to parse. A client may send any text; IDs of this package are shorter.
 _MAX_ID_CHARS = 64
 _ID = re.compile(r"([0-9a-f]{24}):([1-9][0-9]{0,14})")
 
@@ -20,14 +21,14 @@ _ID = re.compile(r"([0-9a-f]{24}):([1-9][0-9]{0,14})")
 def new_epoch() -> str:
     """Return a random name for one run of a stream.
 
-    It has 96 bits, so that an ID of another run or key is never accepted.
+    It has 96 random bits, so an ID of another run or key is never accepted.
     """
     return secrets.token_hex(12)
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Limits of a buffer. The newest event is always kept, whatever its size."""
+    """Limits of a buffer. The newest event is always kept, regardless of its size."""
 
     max_events: int
     max_bytes: int
@@ -37,7 +38,7 @@ class EventBuffer:
     """Events of one run of a stream; their IDs are ``EPOCH:NUMBER``.
 
     Attributes:
-        first: number of the oldest stored event; if the buffer is empty, of the next event.
+        first: number of the oldest stored event, or of the next event if the buffer is empty.
     """
 
     __slots__ = ("_bounds", "_bytes", "_events", "epoch", "first")
@@ -55,7 +56,7 @@ class EventBuffer:
         return self.first + len(self._events) - 1
 
     def append(self, data: bytes) -> int:
-        """Add an event, drop the oldest as needed and return the number of the new event."""
+        """Add an event, drop the oldest events as needed, and return the new event's number."""
         for _ in range(self.first_after(1, len(data)) - self.first):
             self._bytes -= len(self._events.popleft())
             self.first += 1
@@ -64,7 +65,7 @@ class EventBuffer:
         return self.last
 
     def first_after(self, count: int, size: int) -> int:
-        """Return ``first`` as it would be with ``count`` more events of ``size`` bytes in total."""
+        """Return the value of ``first`` after ``count`` more events of ``size`` bytes in total."""
         events, stored_bytes = len(self._events), self._bytes
         for data in self._events:
             fits = stored_bytes + size <= self._bounds.max_bytes
@@ -74,7 +75,7 @@ class EventBuffer:
         return self.last + 1 - events
 
     def skip_to(self, number: int) -> None:
-        """Drop all events; the next one will be ``number``."""
+        """Drop all events; the next event gets ``number``."""
         self._events.clear()
         self._bytes = 0
         self.first = number
@@ -91,11 +92,11 @@ class EventBuffer:
         """Return the number of the event with this ID, if all later events are stored.
 
         Raises:
-            ReplayGap: the ID is not of this run, or a later event was dropped.
+            ReplayGap: the ID is from another run, or a later event was dropped.
         """
         match = _ID.fullmatch(ident) if len(ident) <= _MAX_ID_CHARS else None
         if match is None or match[1] != self.epoch:
-            raise ReplayGap("the last event ID is not of this stream")
+            raise ReplayGap("the last event ID does not belong to this stream")
         number = int(match[2])
         if not self.first - 1 <= number <= self.last:
             raise ReplayGap("the events after the last event ID are no longer stored")

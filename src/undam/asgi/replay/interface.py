@@ -1,9 +1,9 @@
 """Interface between `EventStream(replay=…)` and the store that keeps its events.
 
 With a replay, the source does not belong to a connection. The store runs it under a key and keeps
-its events; every connection, including the first, only reads them. So the store decides what a
-connection cannot: whether the source is running already (here or in another process), how many
-events are kept, and how long the source continues without readers.
+its events; every connection, including the first, only reads them. The store therefore decides
+whether the source is already running (in this or another process), how many events are kept, and
+how long the source continues without readers.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from typing import Literal, Protocol
 from undam.errors import UndamError
 
 Append = Callable[[bytes], Awaitable[str]]
-"""Store one event (bytes without an ID) and return its ID. May wait for readers or for space."""
+"""Store one event (bytes without an ID) and return its ID. It may wait for readers or space."""
 
 StoredEvent = tuple[str, bytes]
-"""ID of an event, and its bytes as they were appended."""
+"""ID of an event, and its bytes as appended."""
 
 
 class ReplayGap(UndamError):
-    """Events that the reader missed are no longer stored, or its last event ID is unknown."""
+    """Missed events are no longer stored, or the reader's last event ID is unknown."""
 
 
 class ReplayOver(UndamError):
-    """The stream has ended or is unknown, and there is nothing left for this reader."""
+    """The stream has ended or is unknown, and this reader has nothing left to read."""
 
 
 class SourceFailed(UndamError):
     """The source raised an exception, which was logged.
 
     Args:
-        last: error event, to be stored behind the events of the source.
+        last: error event, to be stored after the events of the source.
     """
 
     def __init__(self, message: str, last: bytes = b"") -> None:
@@ -41,7 +41,7 @@ class SourceFailed(UndamError):
 
 
 class SourceLost(UndamError):
-    """The process that ran the source is gone, and no other process can continue it."""
+    """The process that ran the source has died, and no other process can continue the stream."""
 
 
 class Producer(Protocol):
@@ -54,14 +54,14 @@ class Producer(Protocol):
     resumable: bool
 
     async def __call__(self, append: Append, position: int) -> Sequence[bytes]:
-        """Append the events of the source, one by one. Cancelling this call stops the source.
+        """Append the events of the source one by one. Cancelling this call stops the source.
 
         Args:
             position: number of events that a previous process has stored.
 
         Returns:
-            The final events. The store must save them in one step with the fact that the stream is
-            complete, so that a process that takes over finds both or neither.
+            The final events. The store must save them atomically with the completion of the stream,
+            so that a process that takes over finds both or neither.
 
         Raises:
             SourceFailed: the source raised an exception.
@@ -70,13 +70,13 @@ class Producer(Protocol):
 
 
 class Replay(Protocol):
-    """Store of streams, each under a key.
+    """Store of streams, identified by keys.
 
     Attributes:
-        on_gap: how `EventStream` handles `ReplayGap`. ``"204"``: answer with status 204, after
-            which an EventSource does not reconnect. ``"event"``: send ``event: gap`` with the data
-            ``{"last_event_id": …}`` (with ``openai``: an error in OpenAI's format) and continue
-            with the oldest stored event.
+        on_gap: response of `EventStream` to `ReplayGap`. With ``"204"`` it answers with status
+            204, after which an EventSource does not reconnect. With ``"event"`` it sends
+            ``event: gap`` with the data ``{"last_event_id": …}`` (with ``openai``, an error in
+            OpenAI's format) and continues with the oldest stored event.
     """
 
     on_gap: Literal["204", "event"]
@@ -87,23 +87,25 @@ class Replay(Protocol):
         """Return a reader of the stream ``key``, starting after ``last_id``.
 
         If the key is new, the store starts ``produce`` in a separate task. It never runs twice at
-        the same time. The reader yields the stored events and then new ones, in order, each once.
-        It ends when ``produce`` has returned and all events were read. Closing the reader detaches
-        it. When the last reader is gone, ``produce`` continues for a linger time and is then
-        cancelled.
+        the same time. The reader yields each event exactly once and in order, the stored events
+        first. It ends when ``produce`` has returned and all events have been read. Closing the
+        reader detaches it. After the last reader has detached, ``produce`` continues for a linger
+        time and is then cancelled.
 
-        The reader raises `SourceFailed` if ``produce`` did, `SourceLost` if the stream cannot
-        continue for another reason, and `ReplayGap` if it was so slow that events which it had not
-        read were dropped.
+        The reader raises `SourceFailed` if ``produce`` has raised it, and `SourceLost` if the
+        stream cannot continue for another reason. It raises `ReplayGap` if it was so slow that
+        events it had not read were dropped.
 
-        IDs are ASCII without CR, LF and NUL, and encode whether an event is still stored.
+        IDs are ASCII without CR, LF and NUL. The store can derive from an ID whether the event is
+        still stored.
 
         Args:
-            last_id: ID of the last event the reader has. ``None`` starts at the first event; ``""``
-                starts at the oldest stored one, for a reader that has already received a gap.
+            last_id: ID of the last event that the reader has received. ``None`` starts at the first
+                event. ``""`` starts at the oldest stored event, for a reader that has already
+                received a gap.
 
         Raises:
-            ReplayGap: events after ``last_id`` are gone, or the ID is not of this stream.
+            ReplayGap: events after ``last_id`` were dropped, or the ID is from another stream.
             ReplayOver: the stream has ended and ``last_id`` was its last event; or the key is
                 unknown although the reader has an ID.
         """

@@ -15,33 +15,34 @@ from undam.errors import UsageError
 
 log = logging.getLogger("undam.asgi")
 
-# Typical answers have fewer than 5,000 tokens; the longest have tens of thousands. A chunk with one
-# token has about 200 bytes in OpenAI's format.
+# Typical answers have fewer than 5,000 tokens, and the longest have tens of thousands. In OpenAI's
+# format, a chunk with one token takes about 200 bytes.
 MAX_EVENTS = 5000
 MAX_BYTES = 1 << 20
 
 
 class MemoryReplay:
-    """Keeps the newest events of each stream, so that a reconnecting reader misses none.
+    """Replay store that keeps the newest events of each stream in the memory of this process.
 
-    It works within one process; for several workers or replicas use `undam.asgi.redis`. Create one
-    per application and pass it to every `EventStream` as ``replay``.
+    For several workers or replicas, use `undam.asgi.redis`. Create one instance per application and
+    pass it to every `EventStream` as ``replay``.
 
-    - The first request for a key starts the source; any number of others read the same stream.
-    - Without readers the source continues for ``linger_s`` seconds and is then cancelled. The
+    - The first request for a key starts the source. Any number of further requests can read the
+      same stream.
+    - Without readers, the source continues for ``linger_s`` seconds and is then cancelled. The
       events of an ended stream are kept for the same time.
-    - A reader whose missed events are gone is handled as ``on_gap`` says. A reader with an ID of
-      an unknown stream is answered with 204, and no source is started.
-    - A slow reader pauses the source when the buffer would drop an event that it has not read. If
-      it reads nothing for ``slow_s`` seconds, the stream continues without waiting for it, and the
-      reader receives a gap.
+    - If the events that a reader missed were dropped, ``on_gap`` determines the response. A reader
+      with an ID of an unknown stream is answered with 204, and no source is started.
+    - When the buffer would drop an event that a slow reader has not read, the source is paused. If
+      the reader reads nothing for ``slow_s`` seconds, the stream continues without waiting for it,
+      and the reader receives a gap.
 
     Args:
         max_events: maximum number of events kept per stream.
         max_bytes: maximum size of the events kept per stream. The newest event is always kept.
         max_streams: maximum number of streams. When it is reached, ended streams are dropped
-            first, then streams without readers. If all have readers, a further stream is served
-            but cannot be resumed.
+            first, then streams without readers. If all streams have readers, a further stream is
+            served but cannot be resumed.
         linger_s: seconds that a stream is kept without readers.
         slow_s: seconds that the source waits for a reader that reads nothing.
         on_gap: see `Replay`.
@@ -96,14 +97,14 @@ class MemoryReplay:
         channel.task = asyncio.get_running_loop().create_task(
             _run(channel, produce), name="undam replay source"
         )
-        self._drop_later(channel)  # Cancelled when the first reader starts.
+        self._drop_later(channel)  # This timer is cancelled when the first reader starts.
         return channel
 
     def _idle(self, channel: StreamChannel) -> None:
         if channel.stored:
             self._drop_later(channel)
         else:
-            channel.stop()  # It is not in the store, so no reader can reconnect to it.
+            channel.stop()  # The channel is not in the store, so no reader can reconnect to it.
 
     def _drop_later(self, channel: StreamChannel) -> None:
         channel.cancel_timer()
@@ -130,13 +131,13 @@ async def _run(channel: StreamChannel, produce: Producer) -> None:
             await append(event)
         channel.finish("complete")
     finally:
-        channel.finish("lost")  # For a cancelled task; otherwise the end is set already.
+        channel.finish("lost")  # Only affects a cancelled task; otherwise the end is already set.
 
 
 def check_bounds(
     max_events: int, max_bytes: int, max_streams: int, linger_s: float, slow_s: float
 ) -> None:
-    """Reject bounds that have no effect.
+    """Reject invalid bounds.
 
     Raises:
         UsageError: a count is below 1, or a time is negative or infinite.

@@ -1,4 +1,4 @@
-"""A replay that processes share through Redis: `RedisReplay`. Needs the extra ``redis``."""
+"""`RedisReplay`: a replay store that processes share through Redis (extra ``redis``)."""
 
 from __future__ import annotations
 
@@ -24,48 +24,49 @@ try:
     from undam.asgi.replay.redis_writer import MIN_EVENTS, RedisWriter, WriteOutcome
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError(
-        "undam.asgi.redis needs the package redis: pip install 'undam[redis]'", name=missing.name
+        "undam.asgi.redis requires the package redis: pip install 'undam[redis]'", name=missing.name
     ) from None
 
 log = logging.getLogger("undam.asgi")
 
-# The lease is renewed, and checked by other processes, this many times within its duration.
+# Number of times per lease duration at which the lease is renewed, and checked by other processes.
 _CHECKS_PER_LEASE = 3
-# A copy of another process's stream without readers is dropped after this time; Redis has it all.
+# A local copy of another process's stream is dropped after this time without readers. Redis still
+# has all of its events.
 _UNREAD_COPY_S = 1.0
 _RETRY_S = 0.5
 
 
 class RedisReplay:
-    """Keeps streams in Redis (6.2 or later), so that a reader can resume them at any process.
+    """Replay store in Redis (6.2 or later); a reader can resume a stream at any process.
 
-    One process runs the source of a stream and holds a lease, which it renews; the others follow
-    the stream. Every event is stored in Redis before any reader receives it. Guarantees:
+    One process runs the source of a stream and holds a lease, which it renews. The other processes
+    follow the stream. Every event is stored in Redis before any reader receives it. Guarantees:
 
-    - If a process that only serves readers dies, they can continue at any other process and
-      receive every event exactly once.
+    - If a process that only serves readers dies, its readers can continue at any other process
+      and receive every event exactly once.
     - If the process that runs the source dies, its lease expires and another process continues
       with the ``source_from`` of `EventStream`, at the first event that no reader has received.
-      Without ``source_from`` the stream ends with an error for all readers, never cleanly.
-    - If Redis is unreachable, running streams continue for their current readers. They are written
-      when Redis is reachable again, as far as memory reaches. New streams start without Redis, so
-      two processes may start the same stream. A reader that reconnects to a process which does not
-      know its stream receives an error and an abnormal end, after which an EventSource reconnects.
-      An event waits at most ``timeout_s`` for Redis, or twice that if this process could not renew
-      its lease in time, because another process may then hold the stream. The start and the end of
-      an outage are logged once each.
+      Without ``source_from``, the stream ends with an error for all readers, never cleanly.
+    - If Redis is unreachable, running streams continue for their current readers. When Redis is
+      reachable again, the events that are still in memory are written to it. New streams start
+      without Redis, so two processes may start the same stream. If a reader reconnects to a process
+      that does not know its stream, it receives an error and an abnormal end, after which an
+      EventSource reconnects. An event waits at most ``timeout_s`` for Redis. It waits twice as long
+      if this process could not renew its lease in time, because another process may then hold the
+      stream. The start and the end of an outage are each logged once.
 
-    Call ``aclose()`` when the application stops, so that other processes need not wait until the
+    Call ``aclose()`` when the application stops. Otherwise, other processes have to wait until the
     leases expire.
 
     Args:
         redis: a URL, or a client of ``redis.asyncio``, which the caller must close.
         prefix: prefix of all key names.
         max_events, max_bytes, max_streams, linger_s, slow_s, on_gap: as for `MemoryReplay`, with
-            these differences. Redis may keep about 100 events more than ``max_events``.
+            these differences: Redis may keep about 100 events more than ``max_events``.
             ``max_streams`` counts per process; a stream in Redis expires when it has not been
             read for ``linger_s`` seconds. ``slow_s`` applies to readers in the source's process.
-            A reader elsewhere that falls behind by more than is kept receives a gap.
+            A reader at another process receives a gap if it falls behind the oldest stored event.
         lease_s: seconds after its last renewal at which a process is considered dead.
         timeout_s: time limit for one Redis command, in seconds.
 
@@ -94,7 +95,7 @@ class RedisReplay:
         if max_events < MIN_EVENTS:
             raise UsageError(f"max_events must be at least {MIN_EVENTS} in Redis")
         if linger_s == 0:
-            raise UsageError("linger_s must be more than 0, or no reader could reconnect in time")
+            raise UsageError("linger_s must be more than 0, or no reader could reconnect")
         if on_gap not in {"204", "event"}:
             raise UsageError(f"on_gap must be '204' or 'event', not {on_gap!r}")
         self.on_gap: Literal["204", "event"] = on_gap
@@ -169,7 +170,7 @@ class RedisReplay:
             self._log_state(error)
             opened, down = OpenResult("produce", epoch, 0), True
         except asyncio.CancelledError:
-            # This process may have taken the lease already, and would never use it.
+            # This process may already have taken the lease and would never use it.
             self._spawn(self._release(stream_log, "free"))
             raise
         if opened.role == "unknown":
@@ -196,7 +197,7 @@ class RedisReplay:
     async def _copy_all(
         self, channel: StreamChannel, stream_log: RedisLog, opened: OpenResult
     ) -> None:
-        """Copy all events that Redis has into ``channel``."""
+        """Copy all events in Redis to ``channel``."""
         buffer = channel.buffer
         while channel.end is None and (opened.last > buffer.last or opened.role == "over"):
             entries = await stream_log.read(buffer.last, None)
@@ -207,12 +208,12 @@ class RedisReplay:
             # Redis was short of memory and evicted events.
             buffer.skip_to(opened.last + 1)
         if opened.role == "over":
-            channel.finish("lost")  # No effect if the end is set already.
+            channel.finish("lost")  # This has no effect if the end is already set.
 
     async def _produce(
         self, channel: StreamChannel, stream_log: RedisLog, produce: Producer, *, down: bool = False
     ) -> None:
-        """Run the source. This process holds the lease; the writer stops without readers."""
+        """Run the source while this process holds the lease and the stream has readers."""
         channel.cancel_timer()
         self._copies.discard(channel)
         position = channel.buffer.last
@@ -232,7 +233,8 @@ class RedisReplay:
         try:
             outcome = await writer.run()
         finally:
-            # Also at shutdown: the source must be closed before another process continues it.
+            # This also runs at shutdown. The source must be closed before another process continues
+            # the stream.
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await running
@@ -269,8 +271,8 @@ class RedisReplay:
                         await self._check_producer(channel, stream_log, produce)
                 except RedisDown as error:
                     self._log_state(error)
-                    # Counted from the first failure, not from the last reply, because this process
-                    # may have been suspended.
+                    # The time counts from the first failure rather than the last reply, because
+                    # this process may have been suspended.
                     failing_since = failing_since or loop.time()
                     if loop.time() - failing_since > self._lease_s:
                         # A dead producer would have been replaced by now. Readers can reconnect.
@@ -280,12 +282,12 @@ class RedisReplay:
         finally:
             self._copies.discard(channel)
             channel.task = None
-            channel.finish("lost")  # No effect if the end is set already.
+            channel.finish("lost")  # This has no effect if the end is already set.
 
     async def _check_producer(
         self, channel: StreamChannel, stream_log: RedisLog, produce: Producer
     ) -> None:
-        """After a time without events: check that the producer's lease is still valid."""
+        """Check that the producer's lease is still valid, after a period without events."""
         epoch = channel.buffer.epoch
         opened = await stream_log.open(epoch, may_start=False, may_continue=produce.resumable)
         if opened.epoch != epoch:
@@ -294,7 +296,7 @@ class RedisReplay:
             await self._copy_all(channel, stream_log, opened)
             if opened.role == "produce":
                 log.warning(
-                    "the process that ran the source of a stream is gone; continuing it here"
+                    "the process that ran the source of a stream has died; continuing it here"
                 )
                 await self._produce(channel, stream_log, produce)
 
@@ -324,9 +326,9 @@ class RedisReplay:
             return
         self._is_down = error is not None
         if error is not None:
-            log.error("Redis is unreachable (%s); event streams continue without it", error)
+            log.error("Redis is unreachable (%s); event streams continue without Redis", error)
         else:
-            log.warning("Redis is reachable again; event streams are stored in it")
+            log.warning("Redis is reachable again; event streams are stored again")
 
 
 async def _run(writer: RedisWriter, produce: Producer, position: int) -> None:
@@ -342,7 +344,7 @@ async def _run(writer: RedisWriter, produce: Producer, position: int) -> None:
 
 
 async def _copy_entries(channel: StreamChannel, entries: Sequence[LogEntry]) -> None:
-    """Publish entries of another process. A hole becomes a gap for the readers before it."""
+    """Publish entries of another process. Readers before a missing event receive a gap."""
     buffer = channel.buffer
     for number, data, end in entries:
         if end is not None:
@@ -357,7 +359,8 @@ async def _copy_entries(channel: StreamChannel, entries: Sequence[LogEntry]) -> 
 async def _unavailable() -> AsyncGenerator[StoredEvent, None]:
     """Raise `SourceLost` at the first step.
 
-    The response then ends abnormally and an EventSource reconnects. After a 503 it would not.
+    The response then ends abnormally, so that an EventSource reconnects. It would not reconnect
+    after a 503.
     """
     no_events: tuple[StoredEvent, ...] = ()
     for event in no_events:

@@ -1,9 +1,9 @@
 """One stream in Redis: its four keys, and the scripts that change them atomically.
 
-All keys are in one cluster slot:
+All four keys are in the same cluster slot:
 
 - ``events``: a Redis stream. Entry ``N-0`` is event N, with its bytes in the field ``d``. The field
-  ``s`` of the last entry is how the stream ended.
+  ``s`` of the last entry contains the end of the stream.
 - ``about``: a hash with ``epoch``, ``last`` and ``end``.
 - ``lease``: the token of the process that runs the source. It expires unless renewed.
 - ``readers``: expires ``linger_s`` seconds after the last read.
@@ -24,9 +24,10 @@ from redis.exceptions import RedisError
 from undam.asgi.replay.stream_channel import End
 from undam.errors import UndamError
 
-# Maximum events per XREAD: bounded memory, but few round trips for a reader that is far behind.
+# Maximum events per XREAD. It bounds memory and keeps the number of round trips low for a reader
+# that is far behind.
 _PAGE = 200
-# Maximum time of one blocking read; after it the producer's lease is checked.
+# Maximum duration of a blocking read, after which the producer's lease is checked.
 _BLOCK_MS = 1000
 
 # ARGV: token, epoch, lease_ms, keep_ms, linger_ms, may_start, may_continue
@@ -58,7 +59,7 @@ return {'over', epoch, last}
 """
 
 # ARGV: token, epoch, lease_ms, keep_ms, linger_ms, has_readers, first, oldest, end, events...
-# An event that exists is skipped, because the reply to an earlier attempt may have been lost.
+# Existing events are skipped, because the reply to an earlier attempt may have been lost.
 _APPEND = """
 local events, about, lease, readers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local epoch = redis.call('HGET', about, 'epoch')
@@ -110,7 +111,7 @@ return redis.call('DEL', lease)
 """
 
 StreamRole = Literal["produce", "follow", "over", "unknown"]
-"""Role of a process: run the source, follow another process, read an ended stream, or none."""
+"""Role of a process: run the source, follow another process, or only read an ended stream."""
 
 
 class RedisDown(UndamError):
@@ -140,7 +141,7 @@ class LogEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RedisSettings:
-    """Settings of a `RedisReplay`: key prefix, times in ms, and the time limit per command in s."""
+    """Settings of a `RedisReplay`: key prefix, times in ms, and time limit per command in s."""
 
     prefix: str
     lease_ms: int
@@ -149,7 +150,7 @@ class RedisSettings:
 
     @property
     def keep_ms(self) -> int:
-        """Expiry of the keys after the last write; longer than the linger time of the readers."""
+        """Expiry of the keys after the last write, which exceeds the linger time of readers."""
         return self.linger_ms + 2 * self.lease_ms
 
 
@@ -166,13 +167,13 @@ class RedisLog:
         self._client = client
         self._settings = settings
         self._token = token
-        # A blocking read must end before the client's own socket timeout, which would look like an
-        # outage of Redis.
+        # A blocking read must end before the client's own socket timeout, which could not be
+        # distinguished from an outage of Redis.
         own_s = client.connection_pool.connection_kwargs.get("socket_timeout")
         self._max_block_ms = (
             _BLOCK_MS if own_s is None else min(_BLOCK_MS, max(1, int(own_s * 500)))
         )
-        # The braces keep all four keys in one cluster slot. Quoting keeps names unambiguous.
+        # The braces put all four keys in one cluster slot. Quoting keeps the names unambiguous.
         name = f"{settings.prefix}{{{quote(key, safe='', errors='replace')}}}"
         self._keys = [f"{name}:{part}" for part in ("events", "about", "lease", "readers")]
         self._open = client.register_script(_OPEN)
@@ -213,10 +214,10 @@ class RedisLog:
 
         Args:
             oldest: number of the oldest event that must be kept.
-            end: how the stream ends after these events; ``None`` if it continues.
+            end: end of the stream after these events; ``None`` if it continues.
 
         Returns:
-            A status and whether there was a reader within the linger time. The status is ``"ok"``,
+            Status, and whether there was a reader within the linger time. The status is ``"ok"``,
             ``"ended"`` (another process has ended the stream as lost) or ``"taken"`` (another
             process holds the lease).
         """
@@ -234,10 +235,10 @@ class RedisLog:
         return _text(status), bool(is_read)
 
     async def read(self, after: int, block_ms: int | None) -> list[LogEntry]:
-        """Return the entries after number ``after``; if there are none, wait for one.
+        """Return the entries after number ``after``; if there are none, wait for an entry.
 
         Args:
-            block_ms: maximum wait; it may be shortened. ``None`` does not wait.
+            block_ms: maximum wait, which may be shortened; ``None`` to return without waiting.
         """
         if block_ms is not None:
             block_ms = min(block_ms, self._max_block_ms)
@@ -246,7 +247,7 @@ class RedisLog:
             found: Any = await self._client.xread(streams, count=_PAGE, block=block_ms)
         if not found:
             return []
-        # RESP2 returns pairs. RESP3, which a client may enable, returns a mapping to page lists.
+        # RESP2 returns pairs. RESP3, which a client may enable, maps names to lists of pages.
         pages = (
             [page for pages in found.values() for page in pages]
             if isinstance(found, dict)
@@ -263,8 +264,8 @@ class RedisLog:
         """Release the lease if this process still holds it.
 
         Args:
-            what: ``free`` lets another process continue, ``lost`` ends the stream, ``forget``
-                deletes it.
+            what: ``free`` allows another process to continue, ``lost`` ends the stream, and
+                ``forget`` deletes it.
         """
         async with self._redis_errors():
             await self._release(keys=self._keys, args=[self._token, what, self._settings.keep_ms])

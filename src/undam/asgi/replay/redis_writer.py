@@ -1,12 +1,13 @@
-"""Write a stream to Redis before its readers receive it, and continue without Redis in an outage.
+"""Writer that stores a stream in Redis before its readers receive it, and that survives outages.
 
-While Redis is reachable, an event is published only after it was stored. So a process that takes
-over knows every event that any reader has received. Events that arrive during one command are
-written together by the next one.
+While Redis is reachable, an event is published only after it has been stored. A process that takes
+over therefore knows every event that any reader has received. Events that arrive during a command
+are written together by the next command.
 
-A command that fails or times out starts an outage: events are published immediately, and written
-later from the buffer, as far back as it reaches. A process that was suspended may have lost its
-lease meanwhile. Therefore it tries once more before it publishes without Redis.
+A command that fails or times out starts an outage. During an outage, events are published
+immediately. After it, the events that are still in the buffer are written. A process that was
+suspended may have lost its lease in the meantime, so it tries once more before it publishes without
+Redis.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from typing import Literal
 from undam.asgi.replay.redis_log import RedisDown, RedisLog
 from undam.asgi.replay.stream_channel import End, StreamChannel
 
-# Maximum data that waits for Redis before the source has to wait. It is published all at once, so
-# the buffer must have space for it beside the events that readers have not read yet.
+# Maximum unwritten data before the source has to wait. All of it is published at once, so the
+# buffer must have space for it in addition to the events that readers have not read yet.
 _PENDING_EVENTS = 64
 _PENDING_BYTES = 1 << 18
 MIN_EVENTS = 2 * _PENDING_EVENTS
-"""Minimum buffer size, in events, at which no event is dropped before its readers can read it."""
+"""Minimum buffer size, in events, that never drops an event before its readers can read it."""
 # Maximum events per command after an outage.
 _BATCH = 256
 _RETRY_S = 1.0
@@ -35,10 +36,10 @@ or ``taken`` (another process continues the stream, because this one's lease exp
 
 
 class RedisWriter:
-    """Carries the events of one stream from its source to Redis, and then to the local readers.
+    """Passes the events of one stream from its source to Redis, and then to the local readers.
 
     Args:
-        written: number of events that are in Redis already.
+        written: number of events that are already in Redis.
         lease_s: seconds after a command at which another process may take the lease.
         renew_s: interval at which the lease is renewed, with or without events.
         linger_s: seconds that the writer continues without readers during an outage of Redis.
@@ -69,7 +70,7 @@ class RedisWriter:
         self._on_state = on_state
         self._max_pending_bytes = min(_PENDING_BYTES, max_bytes // 2)
         self._down = down
-        # A stream that was started without Redis may also have been started by another process. In
+        # If a stream was started without Redis, another process may have started it as well. In
         # that case it is not written to Redis.
         self._local_only = False
         self._started_down = down
@@ -82,7 +83,7 @@ class RedisWriter:
         self._leased_at = self._read_at = asyncio.get_running_loop().time()
 
     async def append(self, data: bytes) -> str:
-        """Accept an event and return its ID. Waits while too many events are being written."""
+        """Accept an event and return its ID. Wait while too many events are being written."""
         await self._wait_for_space([data])
         if self._down:
             self._work.set()
@@ -104,7 +105,7 @@ class RedisWriter:
         self._work.set()
 
     async def run(self) -> WriteOutcome:
-        """Write until the stream has ended, has no readers, or was taken by another process."""
+        """Write until the stream ends, has no readers, or is taken over by another process."""
         retrying = False
         while True:
             if not (retrying or self._has_work()):
@@ -173,8 +174,8 @@ class RedisWriter:
     def _lease_may_be_lost(self) -> bool:
         """Return whether to try once more before events are published without Redis.
 
-        If this process was suspended or its loop was blocked, its command appears to have timed
-        out. Redis is then reachable, but another process may have taken the stream.
+        If this process was suspended or its loop was blocked, a command appears to have timed out
+        although Redis is reachable. Another process may then have taken over the stream.
         """
         now = asyncio.get_running_loop().time()
         return not self._down and now - self._leased_at >= self._lease_s
@@ -209,7 +210,7 @@ class RedisWriter:
                     await self._work.wait()
 
     async def _wait_for_space(self, events: Sequence[bytes]) -> None:
-        """Wait until ``events`` fit beside the unwritten events, and all of them fit the buffer."""
+        """Wait until the buffer has space for ``events`` in addition to the unwritten events."""
         while ahead := [*self._in_flight, *self._pending]:
             size = sum(map(len, (*ahead, *events)))
             if len(ahead) + len(events) <= _PENDING_EVENTS and size <= self._max_pending_bytes:

@@ -24,14 +24,14 @@ from undam.sse import Event
 
 log = logging.getLogger("undam.asgi")
 
-# A source that never suspends yields to the loop after this many items, as without a replay.
+# Number of items after which a source that never suspends yields to the loop, as without a replay.
 _TURN_EVENTS = 64
 
 
 def last_event_id(scope: Scope) -> str | None:
-    """Return the ID of a reconnecting reader: the header, or else ``?last_event_id=``.
+    """Return the last event ID from the header or from the parameter ``last_event_id``.
 
-    A new EventSource, for instance after a reload, cannot set the header.
+    A new EventSource, for instance after a reload, cannot set the header and uses the parameter.
     """
     for name, value in scope["headers"]:
         if name == b"last-event-id":
@@ -45,11 +45,11 @@ def last_event_id(scope: Scope) -> str | None:
 
 
 SourceFrom = Callable[[int], Items]
-"""Return the source from a position on: the number of items that became events before."""
+"""Function that returns the source from a position, the number of items already sent as events."""
 
 
 class SourceProducer:
-    """`Producer` that runs a source to its end and appends its items as events."""
+    """`Producer` that runs a source to its end and appends its items as events to the store."""
 
     __slots__ = ("_closed", "_expose", "_frames", "_source", "_source_from", "_started",
                  "resumable")  # fmt: skip
@@ -84,7 +84,7 @@ class SourceProducer:
             await close_source(items)
 
     async def close_unused(self) -> None:
-        """Close the source if the store has not started it, because its request has ended."""
+        """Close the source after its request has ended, if the store has not started it."""
         if not self._started:
             self._closed = True
             await close_source(self._source)
@@ -111,12 +111,12 @@ class SourceProducer:
 
 
 def split_events(data: bytes) -> list[bytes]:
-    """Split ``data`` into its events, because a reader can resume only between stored events."""
+    """Split ``data`` into events, because readers can resume only between stored events."""
     return [part + b"\n\n" for part in data.split(b"\n\n") if part]
 
 
 class StoredFrames:
-    """Encoder for stored events: it adds their IDs. The final events are stored as well."""
+    """Encoder that adds the IDs of stored events. The final events are stored as well."""
 
     __slots__ = ("_frames", "ids")
 
@@ -151,10 +151,10 @@ class StoredFrames:
 async def read_from_start(
     replay: Replay, key: str, produce: Producer, frames: Frames
 ) -> AsyncGenerator[StoredEvent | bytes, None]:
-    """Yield a stream from its first event. The store is attached at the first step, so that the
-    response head does not wait for it.
+    """Yield a stream from its first event.
 
-    If the first events are gone, the reader receives a gap event even if ``on_gap`` is ``"204"``,
+    The store is attached at the first step, so that the response head does not wait for it. If the
+    first events were dropped, the reader receives a gap event even if ``on_gap`` is ``"204"``,
     because the head has been sent.
     """
     try:
@@ -169,10 +169,10 @@ async def read_from_start(
 async def read_after(
     replay: Replay, key: str, last_id: str, produce: Producer, frames: Frames
 ) -> AsyncGenerator[StoredEvent | bytes, None]:
-    """Attach to the store now, and return the events after ``last_id``.
+    """Attach to the store immediately, and return the events after ``last_id``.
 
     Raises:
-        ReplayGap: missed events are gone, and the store's ``on_gap`` is ``"204"``.
+        ReplayGap: missed events were dropped, and the store's ``on_gap`` is ``"204"``.
         ReplayOver: there is nothing left to read.
     """
     try:

@@ -15,7 +15,7 @@ from undam.asgi.replay.event_buffer import EventBuffer
 from undam.asgi.replay.interface import ReplayGap, ReplayOver, SourceFailed, SourceLost, StoredEvent
 
 End = Literal["complete", "failed", "lost"]
-"""End of a stream: the source finished, it raised, or the process that ran it is gone."""
+"""End of a stream: the source finished, the source raised, or its process died."""
 
 
 class _ChannelReader:
@@ -37,7 +37,7 @@ class StreamChannel:
         on_idle: called when the last reader detaches, and when the stream ends without readers.
 
     Attributes:
-        stored: the channel is in the store, where reconnecting readers can find it.
+        stored: the channel is in the store and available to reconnecting readers.
     """
 
     __slots__ = (
@@ -77,7 +77,7 @@ class StreamChannel:
         return self.buffer.ident(number)
 
     def finish(self, end: End) -> None:
-        """Note the end of the stream. A second call has no effect."""
+        """Record the end of the stream. A second call has no effect."""
         if self.end is None:
             self.end = end
             self._wake_readers()
@@ -97,9 +97,9 @@ class StreamChannel:
             self.timer = None
 
     async def wait_for_space(self, count: int, size: int) -> None:
-        """Wait until ``count`` events of ``size`` bytes in total fit without dropping unread ones.
+        """Wait for space for ``count`` events of ``size`` bytes in total; drop no unread event.
 
-        A reader that has read nothing for ``slow_s`` seconds does not count.
+        Readers that have read nothing for ``slow_s`` seconds are ignored.
         """
         loop = asyncio.get_running_loop()
         while self._readers:
@@ -127,7 +127,7 @@ class StreamChannel:
                 raise ReplayGap("the first events of the stream are no longer stored")
             return 0
         after = self.buffer.number_of(last_id)
-        # After "failed" the last event is the error event. After "lost" the reader still has to
+        # After "failed", the last event is the error event. After "lost", the reader must still
         # receive the error.
         if after == self.buffer.last and self.end in {"complete", "failed"}:
             raise ReplayOver("the stream has ended")
@@ -155,12 +155,12 @@ class StreamChannel:
         if self.end == "failed":
             raise SourceFailed("the source of this stream failed")
         if self.end == "lost":
-            raise SourceLost("the process that ran the source of this stream is gone")
+            raise SourceLost("the process that ran the source of this stream has died")
 
     def _next_event(self, reader: _ChannelReader, now: float) -> StoredEvent:
         number = reader.next
         if number < self.buffer.first:
-            raise ReplayGap("this reader was too slow: events that it had not read were dropped")
+            raise ReplayGap("this reader was too slow; events that it had not read were dropped")
         data = self.buffer.event(number)
         reader.next = number + 1
         reader.read_at = now
@@ -176,7 +176,7 @@ class StreamChannel:
         for reader in self._readers:
             waiter = reader.waiter
             if waiter is not None:
-                # The reader had read everything, so its time to read the next event starts now.
+                # The reader had read everything, so its time limit for the next event starts now.
                 now = asyncio.get_running_loop().time() if now is None else now
                 reader.read_at = now
                 reader.waiter = None

@@ -13,9 +13,9 @@ log = logging.getLogger("undam.asgi")
 class StreamStore:
     """Channels by key.
 
-    When the store is full, the cheapest stream is dropped: first an ended one without readers, then
-    an ended one with readers, then a running one without readers, which is stopped. Among equals
-    the oldest is dropped.
+    When the store is full, one stream is dropped, in this order of preference: an ended stream
+    without readers, an ended stream with readers, a running stream without readers (which is
+    stopped). Among equal candidates, the oldest is dropped.
     """
 
     def __init__(self, max_streams: int) -> None:
@@ -36,8 +36,8 @@ class StreamStore:
             if not self._warned:
                 self._warned = True
                 log.warning(
-                    "all %d streams of a replay store have readers: new streams cannot be resumed "
-                    "(raise max_streams); logged once",
+                    "all %d streams of a replay store have readers: new streams cannot be resumed; "
+                    "increase max_streams (logged once)",
                     self._max_streams,
                 )
             return False
@@ -60,7 +60,7 @@ class StreamStore:
         def cost(channel: StreamChannel) -> int:
             return 2 * (channel.end is None) + (channel.readers > 0)
 
-        # min() returns the first of equals, and a dict keeps insertion order.
+        # min() returns the first of equal items, and a dict keeps insertion order.
         cheapest = min(self._channels.values(), key=cost, default=None)
         if cheapest is None or (cheapest.end is None and cheapest.readers):
             return False

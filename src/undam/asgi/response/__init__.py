@@ -1,1 +1,1 @@
-"""Event stream responses: sources, frames, headers and the driven response."""
+"""Event stream responses: sources, frames, headers, and the code that drives a response."""

@@ -1,7 +1,7 @@
-"""Base of a response that this package drives itself, step by step, in the request's own task.
+"""Base class of responses that are driven step by step in the request's own task.
 
-Running in the request's own task means that cancellation, timeouts and context variables behave in
-the application's code as they do without undam.
+Because of this, cancellation, timeouts and context variables behave in the application's code as
+they do without undam.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from undam.asgi.response.sockets import find_transport, limit_client_buffer
 
 TURN_EVENTS = 64
 TURN_S = 0.002
-"""A source that never suspends yields to the loop after this many events or this many seconds. 64
-events take about 0.2 ms. A pause of 2 ms is not noticeable on 20 streams of 100 events/s."""
+"""A source that never suspends yields to the loop after this number of events or seconds. 64 events
+take about 0.2 ms. A pause of 2 ms is not noticeable with 20 streams of 100 events/s."""
 
 
 class DrivenResponse(ABC):
     """Common part of `StreamedResponse` and `GuardedResponse`: writes, heartbeats and early ends.
 
     Invariant: before each call of ``_send``, ``_sending`` is set to true and ``_wrote_at`` to the
-    current time. ``_sending`` is reset when the call returns, so it stays true if a write failed or
-    was interrupted.
+    current time. ``_sending`` is reset when the call returns normally, so it stays true if a write
+    fails or is interrupted.
     """
 
     __slots__ = (
@@ -64,7 +64,7 @@ class DrivenResponse(ABC):
 
     @abstractmethod
     def heartbeat_bytes(self) -> bytes:
-        """Return the heartbeat to send now; empty if the last write ended inside an event."""
+        """Return the heartbeat to send; empty if the last write ended within an event."""
 
     def end(self, reason: Reason) -> None:
         """End the response early: cancel the request's task."""
@@ -73,7 +73,7 @@ class DrivenResponse(ABC):
             self._task.cancel()
 
     def on_deadline(self, now: float) -> float:
-        """Send a heartbeat if one is due; end the response if a write exceeds its time limit."""
+        """Send a heartbeat if it is due; end the response if a write exceeds its time limit."""
         heartbeat, limit = self._heartbeat, self._send_timeout
         if self._sending or self._heartbeat_task is not None:
             # A write is in progress, so no heartbeat is needed: the client has bytes to read.
@@ -101,8 +101,8 @@ class DrivenResponse(ABC):
         """Abort the connection if its transport is known; closing would wait for the client."""
         if self._transport is not None:
             self._transport.abort()
-            # The server is notified in the next loop iteration. Without this pause it would log
-            # that the application ended the response too early.
+            # The server is notified in the next loop iteration. Without this pause, it would log
+            # that the application ended the response prematurely.
             await asyncio.sleep(0)
 
     def _bind_task(self) -> None:
@@ -129,19 +129,19 @@ class DrivenResponse(ABC):
             self._open_streams.poll(*state)
 
     def _detach(self) -> None:
-        """Stop heartbeats, deadlines and early ends; the response is about to finish."""
+        """Disable heartbeats, deadlines and early ends, because the response is about to finish."""
         self.closed = True
         self._timer.cancel(self)
         self._open_streams.remove(self)
 
     @coroutine
     def _drive(self, body: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
-        """Await ``body``; whenever it suspends, first write the events that are pending.
+        """Await ``body``; whenever it suspends, write the pending events first.
 
-        This generator does what ``await`` does: it passes the futures that ``body`` yields to the
-        task, and the exceptions of the task to ``body`` (a task sends only None). It is the
-        only place where suspension is visible for every kind of source. The cost is one clock read
-        per suspension, instead of one loop iteration per event.
+        This generator implements ``await``: it passes futures from ``body`` to the task, and
+        exceptions from the task to ``body`` (a task sends only None). Only at this level can
+        suspension be detected for every kind of source. The cost is one clock read per suspension,
+        instead of one loop iteration per event.
         """
         send, throw = body.send, body.throw
         try:
@@ -155,8 +155,8 @@ class DrivenResponse(ABC):
                     yield future
                 except BaseException as error:
                     self._turn_at = monotonic()
-                    # The next event takes the checked path, because a write may have been
-                    # interrupted.
+                    # A write may have been interrupted, so the next event takes the path with
+                    # checks.
                     self._turn_events = TURN_EVENTS
                     future = throw(error)
                 else:
@@ -167,7 +167,7 @@ class DrivenResponse(ABC):
             return
 
     def _take_pending(self) -> bytes:
-        """Return the events of this turn that are not written yet; the caller must write them."""
+        """Return the unwritten events of this turn; the caller must write them."""
         data = b"".join(self._pending or ())
         self._pending, self._pending_bytes = None, 0
         return data
@@ -202,15 +202,15 @@ class DrivenResponse(ABC):
             self._heartbeat_task = None
 
     def _is_cancelled_externally(self, caught: BaseException | None) -> bool:
-        # Application code may raise CancelledError itself, for instance from another task that was
-        # cancelled. That is an error like any other.
+        # Application code may raise CancelledError itself, for instance because another task was
+        # cancelled. This counts as an ordinary error.
         return (
             isinstance(caught, asyncio.CancelledError)
             and self._task.cancelling() > self._cancelling
         )
 
     async def _absorb_cancellation(self, caught: BaseException | None) -> None:
-        """Undo the cancellation by `end`, so that the task can continue."""
+        """Undo the cancellation that `end` requested, so that the task can continue."""
         if not isinstance(caught, asyncio.CancelledError):
             # The cancellation was suppressed, or is delivered at the next suspension.
             with contextlib.suppress(asyncio.CancelledError):
@@ -219,9 +219,9 @@ class DrivenResponse(ABC):
 
 
 def _set_awaited(future: Any, awaited: bool) -> None:
-    """Set or clear the mark by which a future announces to its task that it is awaited.
+    """Set or clear the flag that marks a future as awaited by its task.
 
-    While the mark is set, no other future can be awaited, and a write may take many iterations.
+    While the flag is set, the task cannot await another future, and a write may need several.
     """
     if getattr(future, "_asyncio_future_blocking", None) is not None:
         future._asyncio_future_blocking = awaited

@@ -42,55 +42,56 @@ class EventStream:
     """ASGI application that serves the items of ``source`` as an event stream (WHATWG HTML 9.2).
 
     It can be returned wherever a framework accepts an ASGI application as a response, called
-    directly (``await EventStream(…)(scope, receive, send)``), or served by itself.
+    directly (``await EventStream(…)(scope, receive, send)``), or used as a standalone application.
 
     Guarantees:
 
     - The response head and an opening comment are sent before ``source`` runs.
-    - Each event is passed to the server before ``source`` waits for anything. The first event
-      after a suspension is sent immediately; further events that ``source`` yields without
-      suspending share one write. A source that never suspends yields to the loop after 64 events
+    - Each event is passed to the server before ``source`` suspends. The first event after a
+      suspension is sent immediately; further events that ``source`` yields without suspending
+      share one write. A source that never suspends yields to the loop after 64 events
       or 2 ms.
-    - A comment is sent after ``heartbeat`` seconds without a write, also before the first event,
-      in a form that every known client accepts.
+    - A comment is sent after ``heartbeat`` seconds without a write, including before the first
+      event, in a form that every known client accepts.
     - When the client disconnects, ``source`` is cancelled at its current ``await`` and closed. A
       plain iterator is closed as soon as its current step returns.
     - A slow client pauses ``source``.
     - If ``source`` raises, an error event is sent and the response does not end cleanly, so that
-      no client mistakes it for a complete answer. The error is logged once, to the logger
+      no client mistakes it for a complete answer. The error is logged once, by the logger
       ``undam.asgi``.
 
-    The application must read the request body before it calls this; the rest of it is discarded.
+    The application must read the request body before the call; any unread part is discarded.
 
     Args:
-        source: an async iterable, a plain iterable (it runs in its own thread), or a function
-            without arguments that returns one. Only a function can serve several requests. Items
-            are ``str`` (the data of an event), ``bytes`` (UTF-8, the same), ``dict`` (sent as
-            JSON) or ``Event`` (with type and ID). Items must not be framed already.
+        source: an async iterable, a plain iterable (which runs in its own thread), or a function
+            without arguments that returns either. Only a function can serve several requests. Items
+            are ``str`` (the data of an event), ``bytes`` (the data in UTF-8), ``dict`` (sent as
+            JSON) or ``Event`` (with type and ID). Items must not contain event stream framing.
         heartbeat: seconds; ``None`` disables heartbeats.
-        headers: a mapping or pairs. They replace the default headers of the same name; ``None``
-            removes one. ``Connection`` is dropped, because only the server may set it.
+        headers: a mapping or pairs. They replace the default headers of the same name; the value
+            ``None`` removes a header. ``Connection`` is dropped: only the server may set it.
         status: status code of the response.
         openai: send strings as the chunks of a chat completion, with role, finish reason, usage
-            and ``[DONE]``. Pass an ``OpenAIAnswer`` to set model, ID and so on.
-        buffer_bytes: maximum data that waits for a slow client in this process and its kernel.
-            It applies under servers that expose their socket (see docs/servers.md).
+            and ``[DONE]``. Pass an ``OpenAIAnswer`` to set the model, ID and other metadata.
+        buffer_bytes: maximum data to buffer for a slow client in this process and its kernel. It
+            applies under servers that expose their socket (see docs/servers.md).
         send_timeout: seconds after which a client that reads nothing is disconnected; ``None``
             waits without limit.
-        on_close: called exactly once per request with the `Reason` for which the stream ended. It
-            may be a coroutine function.
+        on_close: called exactly once per request, with the `Reason` why the stream ended. It may be
+            a coroutine function.
         expose_errors: send the text of the source's exception to the client.
-        replay: a store for the events. A request with ``Last-Event-ID`` or ``?last_event_id=``
-            then receives the events that it missed. The store assigns the IDs; IDs of the source
-            are replaced.
+        replay: a store for the events. With it, a request with ``Last-Event-ID`` or
+            ``?last_event_id=`` receives the events that the reader missed. The store assigns the
+            IDs and replaces those of the source.
         replay_key: name of the stream in ``replay``. Anyone who knows it can read the stream.
-        source_from: returns the source from a position on. The position is the number of items
-            that became events before; `Usage` and `Finish` do not count. With it, and a store that
-            several processes share, another process continues the stream if this one dies.
+        source_from: function that returns the source from a given position. The position is the
+            number of items that have already become events; `Usage` and `Finish` do not count. If
+            several processes share the store, another process can then continue the stream when
+            this process dies.
 
     Raises:
-        UsageError: an argument is invalid. On a call: the scope is not HTTP, or ``source`` is an
-            iterator that an earlier request has exhausted.
+        UsageError: an argument is invalid. When called as an application: the scope is not HTTP, or
+            ``source`` is an iterator that an earlier request has exhausted.
     """
 
     def __init__(  # noqa: PLR0913 (independent options, all by keyword)
@@ -137,7 +138,7 @@ class EventStream:
             raise UsageError(f"an event stream is served over HTTP, not {scope['type']}")
         if self._served and is_iterator(self._source):
             raise UsageError(
-                "source is an iterator, exhausted by the first request; pass a function"
+                "source is an iterator and was exhausted by the first request; pass a function"
             )
         self._served = True
         if scope["method"] == "HEAD":
@@ -157,7 +158,7 @@ class EventStream:
         if answer is None:
             return PlainFrames()
         if self._replay_key and answer.id is None:
-            # Another process may continue this answer, and must use the same ID.
+            # Another process that continues this answer must use the same ID.
             name = hashlib.sha256(self._replay_key.encode("utf-8", "replace")).hexdigest()
             answer = replace(answer, id=f"chatcmpl-{name[:32]}")
         return ChatFrames(answer)

@@ -1,6 +1,6 @@
-"""Encode the items of a source as events. No I/O.
+"""Encoding of the items of a source as events, without I/O.
 
-Items that a client would drop or misread are rejected or escaped here.
+Items that a client would drop or misinterpret are rejected or escaped here.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from typing import Any, Protocol
 
 from undam.sse import Event, encode, encode_event
 
-# Valid in JSON strings, but some clients (httpx iter_lines) treat each as a line end.
+# These are valid in JSON strings, but some clients (httpx iter_lines) treat them as line ends.
 _LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 SOURCE_FAILED = "The stream failed on the server."
 """Message sent to the client in place of the exception's own text."""
 
-# A client may send any text as its last event ID; IDs of this package have about 40 characters.
+# Maximum length of a client's last event ID. Any text is possible; the IDs of this package have
+# about 40 characters.
 _MAX_ECHOED_CHARS = 100
 
 
@@ -25,7 +26,7 @@ class Frames(Protocol):
     """Encoder of the items of one stream. It may keep state between items.
 
     Attributes:
-        ids: an event ID was sent, so from here on a heartbeat must not end with a blank line.
+        ids: an event ID was sent, so heartbeats must no longer end with a blank line.
     """
 
     ids: bool
@@ -49,15 +50,15 @@ class Frames(Protocol):
         ...
 
     def shutdown_event(self) -> bytes:
-        """Return the last event of a stream that ends because the server stops."""
+        """Return the last event of a stream that ends because the server is stopping."""
         ...
 
     def gap_event(self, last_event_id: str) -> bytes:
-        """Return an event which reports that the events after ``last_event_id`` are lost."""
+        """Return an event that reports the loss of the events after ``last_event_id``."""
         ...
 
     def continue_answer(self) -> None:
-        """Note that another process has sent the first events of this stream."""
+        """Record that another process has sent the first events of this stream."""
         ...
 
 
@@ -88,9 +89,7 @@ class PlainFrames:
             return b"data: " + encode_json(item) + b"\n\n"
         if isinstance(item, bytes | bytearray | memoryview):
             return encode(bytes(item).decode("utf-8", "replace"))
-        raise TypeError(
-            f"a source yields str, bytes, dict or Event, but this one yielded {type(item).__name__}"
-        )
+        raise TypeError(f"a source must yield str, bytes, dict or Event, not {type(item).__name__}")
 
     def finish(self) -> bytes:
         return b""
@@ -99,7 +98,7 @@ class PlainFrames:
         return b"event: error\ndata: " + error_json(message, kind) + b"\n\n"
 
     def shutdown_event(self) -> bytes:
-        # An EventSource reconnects by itself, and would treat an event as content.
+        # An EventSource reconnects automatically, and would treat an event as content.
         return b""
 
     def gap_event(self, last_event_id: str) -> bytes:
@@ -130,5 +129,5 @@ def encode_json(value: Any) -> bytes:
 
 
 def error_json(message: str, kind: str) -> bytes:
-    """Return an error in the format of OpenAI's API, which other clients understand as well."""
+    """Return an error in the format of OpenAI's API, which other clients also support."""
     return encode_json({"error": {"message": message, "type": kind, "param": None, "code": None}})

@@ -16,7 +16,8 @@ EVENT_STREAM: tuple[tuple[bytes, bytes], ...] = (
     *NO_BUFFERING,
 )
 
-# RFC 9113, 8.2.2: not allowed in HTTP/2; in HTTP/1.1 only the server may set them.
+# RFC 9113, 8.2.2: these headers are not allowed in HTTP/2. In HTTP/1.1, only the server may set
+# them.
 _CONNECTION_HEADERS = frozenset({b"connection", b"keep-alive", b"proxy-connection"})
 _TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 
@@ -43,7 +44,7 @@ def stream_headers(given: GivenHeaders) -> RawHeaders:
 
 
 def guarded_headers(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
-    """Return the headers of another application's stream, completed by those against buffering."""
+    """Return the headers of another application's stream, with those against buffering added."""
     return with_no_buffering(
         (name, value) for name, value in headers if name.lower() not in _CONNECTION_HEADERS
     )

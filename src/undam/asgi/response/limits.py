@@ -6,19 +6,19 @@ from undam.errors import UsageError
 
 
 def check_limits(heartbeat: float | None, send_timeout: float | None, buffer_bytes: int) -> None:
-    """Reject limits that would never fire, fire continuously or block every write.
+    """Reject limits that would never apply, apply continuously, or block every write.
 
     Args:
-        heartbeat: seconds, or None.
-        send_timeout: seconds, or None.
-        buffer_bytes: bytes.
+        heartbeat: interval in seconds, or None.
+        send_timeout: time limit in seconds, or None.
+        buffer_bytes: buffer size in bytes.
 
     Raises:
         UsageError: a limit is out of range; the message names it.
     """
     if heartbeat is not None and not 0 < heartbeat < float("inf"):
-        raise UsageError("heartbeat must be more than 0 seconds; None sends none")
+        raise UsageError("heartbeat must be more than 0 seconds, or None to disable heartbeats")
     if send_timeout is not None and not 0 < send_timeout < float("inf"):
-        raise UsageError("send_timeout must be more than 0 seconds; None waits")
+        raise UsageError("send_timeout must be more than 0 seconds, or None for no limit")
     if buffer_bytes < 1:
         raise UsageError("buffer_bytes must be at least 1")

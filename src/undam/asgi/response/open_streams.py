@@ -13,7 +13,8 @@ from typing import Protocol
 from undam.asgi.interface import Reason
 
 _POLL_S = 0.2
-"""Well below the shortest default grace period of the known servers: hypercorn waits 3 s."""
+"""Polling interval. It is well below the shortest default grace period of the known servers, which
+is 3 s (hypercorn)."""
 
 
 class OpenStream(Protocol):
@@ -41,7 +42,7 @@ class OpenStreams:
         self._streams.add(stream)
 
     def remove(self, stream: OpenStream) -> None:
-        """Remove ``stream``. Polling stops with the last one."""
+        """Remove ``stream``. Polling stops after the last stream was removed."""
         self._streams.discard(stream)
         if not self._streams:
             if self._handle is not None:
@@ -53,13 +54,13 @@ class OpenStreams:
         """Call ``is_stopping`` every 0.2 s, and end all streams when it returns true.
 
         Args:
-            server: identifies the server; a second probe for the same one replaces the first.
+            server: identifies the server. A second call for the same server replaces the first.
         """
         self._probes[server] = is_stopping
         self._schedule()
 
     def end_all(self, reason: Reason) -> int:
-        """End every stream and return how many there were."""
+        """End every stream and return their number."""
         streams = list(self._streams)
         for stream in streams:
             stream.end(reason)
@@ -75,8 +76,8 @@ class OpenStreams:
         if any(is_stopping() for is_stopping in self._probes.values()):
             self.end_all("shutdown")
         if self._streams:
-            # Polling continues after the server has stopped accepting: a request that was already
-            # in progress may still open a stream.
+            # Polling continues after the server has stopped accepting connections, because a
+            # request in progress may still open a stream.
             self._schedule()
 
 
@@ -97,8 +98,8 @@ def open_streams(loop: asyncio.AbstractEventLoop | None = None) -> OpenStreams:
 def end_streams() -> int:
     """End every stream of the running loop with the reason ``shutdown``; return their number.
 
-    Needed under servers that do not expose that they are stopping (see docs/servers.md): call it
-    where the application learns of the shutdown. From another thread, use
+    This is needed under servers that do not expose that they are stopping (see docs/servers.md).
+    Call it where the application is notified of the shutdown. From another thread, use
     ``loop.call_soon_threadsafe(end_streams)``.
     """
     return open_streams().end_all("shutdown")

@@ -1,6 +1,6 @@
-"""Encode strings as an OpenAI chat completion: ``chat.completion.chunk`` events.
+"""Encoding of strings as an OpenAI chat completion with ``chat.completion.chunk`` events.
 
-On such a stream every heartbeat is a plain comment and no event has an ID, because openai-python
+On such a stream, every heartbeat is a plain comment and no event has an ID, because openai-python
 fails on a comment that follows an event ID.
 """
 
@@ -16,7 +16,7 @@ from undam.asgi.response.frames import PlainFrames, encode_json, error_json
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts. Yielded by a source, they are sent in a separate chunk before the end."""
+    """Token counts. If a source yields them, they are sent in a separate chunk before the end."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -24,7 +24,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Finish reason. Yielded by a source, it replaces ``OpenAIAnswer.finish_reason``."""
+    """Finish reason. If a source yields it, it replaces ``OpenAIAnswer.finish_reason``."""
 
     reason: str
 
@@ -36,8 +36,8 @@ class OpenAIAnswer:
     Args:
         id: ID of the answer; ``None`` generates one for each request.
         created: Unix time in seconds; ``None`` uses the time of the request.
-        usage: sent before the end, unless the source yields a `Usage`.
-        extra: further members of every chunk, such as ``system_fingerprint``.
+        usage: token counts to send before the end, unless the source yields a `Usage`.
+        extra: additional fields of every chunk, such as ``system_fingerprint``.
     """
 
     model: str = "undam"
@@ -52,7 +52,7 @@ class OpenAIAnswer:
 class ChatFrames(PlainFrames):
     """Encoder that turns strings into chunks with content; a dict or `Event` is sent unchanged.
 
-    The first chunk with content also has the role, so that the first event is the first token.
+    The first chunk with content also contains the role, so that the first event is the first token.
     """
 
     __slots__ = ("_finish", "_head", "_prefix", "_role", "_suffix", "_usage")
@@ -66,7 +66,7 @@ class ChatFrames(PlainFrames):
             "model": answer.model,
             **answer.extra,
         }
-        # Only the content differs between chunks, so the rest is encoded once.
+        # Only the content differs between chunks, so everything else is encoded once.
         before, after = encode_json(
             {**self._head, "choices": [_choice({"content": ""})]}
         ).rsplit(b'""', 1)  # fmt: skip

@@ -1,7 +1,7 @@
-"""Detect that the server is about to stop, without modifying the server.
+"""Detection of a server that is about to stop, without modifying the server.
 
-ASGI notifies an application only after its last response has ended. Some servers expose the fact
-earlier. Their state is only read, and a server of unknown structure is left alone.
+ASGI notifies an application only after its last response has ended. Some servers expose their
+shutdown earlier. Their state is only read, and servers of unknown structure are not accessed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from undam.asgi.interface import Send
 
 ServerState = tuple[Hashable, Callable[[], bool]]
-"""A key for the server, and a function that returns true once the server is stopping."""
+"""Key of the server, and a function that returns true once the server is stopping."""
 
 
 def find_server_state(send: Send) -> ServerState | None:

@@ -1,6 +1,6 @@
-"""Bound the data that waits for a slow client, through the server's own transport.
+"""Limit for the data buffered for a slow client, set on the server's own transport.
 
-Only two public settings of the one connection are changed. If the transport cannot be found
+Only two public settings of the connection are changed. If the transport cannot be found
 (docs/servers.md lists the servers that expose it), nothing is changed.
 """
 
@@ -17,12 +17,12 @@ from undam.http1.sockets import limit_unsent
 def find_transport(scope: Scope, receive: Receive, send: Send) -> asyncio.Transport | None:
     """Return the transport that serves only this request, or ``None`` if it is not accessible.
 
-    Under uvicorn, ``receive`` is a method of an object with a ``transport``. Under hypercorn,
-    ``send`` leads through the stream and its protocol to a ``writer``. A framework that wraps
+    Under uvicorn, ``receive`` is a method of an object with a ``transport``. Under hypercorn, the
+    ``writer`` is reached from ``send`` through the stream and its protocol. A framework that wraps
     ``receive`` or ``send`` hides the transport.
     """
     if scope.get("http_version", "1.1").startswith(("2", "3")):
-        return None  # Several streams share the connection, and each has its own window.
+        return None  # Several streams share the connection, and each stream has its own window.
     for function in (receive, send):
         transport = getattr(_owner(function), "transport", None)
         if _is_transport(transport):
@@ -36,7 +36,7 @@ def find_transport(scope: Scope, receive: Receive, send: Send) -> asyncio.Transp
 def limit_client_buffer(transport: asyncio.Transport, buffer_bytes: int) -> None:
     """Apply `limit_unsent` to the transport of a server.
 
-    A transport that is closing, or of an unknown kind, keeps its limits.
+    Transports that are closing or of an unknown kind are not changed.
     """
     with contextlib.suppress(Exception):
         limit_unsent(transport, buffer_bytes)

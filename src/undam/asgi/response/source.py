@@ -1,4 +1,4 @@
-"""Sources of items: every supported kind is converted to an async iterator."""
+"""Conversion of every supported kind of source to an async iterator."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Source = Items | Callable[[], Items]
 
 
 def check_source(source: object) -> None:
-    """Reject a source when the stream is created, instead of failing when it is served.
+    """Reject an unusable source when the stream is created, rather than when it is served.
 
     Raises:
         UsageError: the source is a string, a single event or a coroutine, or is not iterable.
@@ -43,10 +43,10 @@ def is_iterator(source: object) -> bool:
 def open_source(source: Source) -> AsyncIterator[Any]:
     """Return an iterator over the items of one request.
 
-    An iterable source does not run before its first item is awaited. A function is called here.
+    An iterable does not run before its first item is awaited. A function is called immediately.
 
     Raises:
-        UsageError: ``source`` is a function that returned something unusable.
+        UsageError: ``source`` is a function whose result is not a valid source.
     """
     if callable(source) and not isinstance(source, AsyncIterable | Iterable):
         source = source()
@@ -54,7 +54,7 @@ def open_source(source: Source) -> AsyncIterator[Any]:
     if isinstance(source, AsyncIterable):
         return source.__aiter__()
     if isinstance(source, list | tuple):
-        # All items exist already, so no step can block the loop.
+        # All items already exist, so no step can block the loop.
         return _iterate(source)
     assert isinstance(source, Iterable)
     return ThreadedIterator(source)
@@ -66,9 +66,9 @@ async def _iterate(items: Iterable[Any]) -> AsyncIterator[Any]:
 
 
 async def close_source(items: object) -> None:
-    """Close an iterator, plain or async, that may not be exhausted.
+    """Close a plain or async iterator that may not be exhausted.
 
-    An exception from it is logged, because the stream has ended and its reason is known.
+    An exception from it is only logged, because the stream has ended and its reason is known.
     """
     try:
         if (aclose := getattr(items, "aclose", None)) is not None:

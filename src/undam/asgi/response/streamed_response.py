@@ -1,4 +1,4 @@
-"""Response of an `EventStream`: from the items of a source to the server's ``send``.
+"""Response of an `EventStream`, which passes the items of a source to the server's ``send``.
 
 The request's own task runs the source. A second task waits for the client's disconnect. Heartbeats
 are sent by the loop's deadline timer, as whole comments between whole events.
@@ -29,23 +29,24 @@ log = logging.getLogger("undam.asgi")
 OnClose = Callable[[Reason], Awaitable[None] | None]
 
 OPENING = encode_comment("open")
-"""One line end only: the comment belongs to the block of the first event. Every known client
-accepts this."""
+"""Opening comment. It has a single line end, so it belongs to the block of the first event. Every
+known client accepts this."""
 PING = encode_comment("ping", blank_line=True)
 PING_AMONG_IDS = encode_comment("ping")
-"""After an event ID, openai-python treats a comment with a blank line as an event without data."""
+"""Heartbeat after an event ID. There, openai-python treats a comment with a blank line as an event
+without data."""
 
 FINAL_EVENT_TIMEOUT_S = 1.0
 """Time limit for sending the last event, such as an error event."""
 
 
 class StreamBroken(UndamError):
-    """The source failed. Raised to the server, so that it does not end the response cleanly."""
+    """The source failed. The server receives this, so it does not end the response cleanly."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
-    """Settings of an `EventStream`, the same for all of its responses."""
+    """Settings of an `EventStream`, shared by all of its responses."""
 
     status: int
     headers: RawHeaders
@@ -75,7 +76,7 @@ class StreamedResponse(DrivenResponse):
         self._frames = frames
 
     async def run(self, scope: Scope) -> None:
-        """Serve the stream and return when it has ended, for whatever reason.
+        """Serve the stream and return when it has ended, regardless of the reason.
 
         Raises:
             StreamBroken: the source failed. The error was logged and sent to the client.
@@ -121,15 +122,15 @@ class StreamedResponse(DrivenResponse):
         )
         await self._send({"type": "http.response.body", "body": OPENING, "more_body": True})
         self._sending = False
-        # uvloop writes at the end of the loop iteration, and the source's first step may block.
+        # uvloop writes at the end of the loop iteration, and the source's first step may block it.
         await asyncio.sleep(0)
 
     async def _send_items(self) -> None:
-        """Write the events of the source: the first of a turn immediately, the others together.
+        """Write the events of the source: the first of each turn immediately, the others together.
 
-        A turn is the time between two suspensions of the source. A single event is never delayed.
-        Several events that are ready share one write, and `_drive` writes them as soon as the
-        source suspends, so no event waits for one that is not ready.
+        A turn is the time between two suspensions of the source. The first event of a turn is never
+        delayed. The others share one write, which `_drive` makes as soon as the source suspends. So
+        no event waits for an event that is not ready.
         """
         encode, send = self._frames.encode, self._send
         max_bytes = self._settings.buffer_bytes // 4
@@ -143,8 +144,8 @@ class StreamedResponse(DrivenResponse):
                 self._sending = True
                 await send({"type": "http.response.body", "body": data, "more_body": True})
                 self._sending = False
-                # If the source computes between events without suspending, each event must leave
-                # before the next is computed. Sources that suspend skip this clock read.
+                # If the source computes between events without suspending, each event must be sent
+                # before the next one is computed. Sources that suspend skip this clock read.
                 if not computes or monotonic() - self._turn_at <= TURN_S:
                     continue
             elif self._end_reason is not None:
@@ -185,7 +186,7 @@ class StreamedResponse(DrivenResponse):
             await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     def heartbeat_bytes(self) -> bytes:
-        """Return a comment; its form depends on whether an event ID was sent before."""
+        """Return a comment, whose form depends on whether an event ID was sent before."""
         return PING_AMONG_IDS if self._frames.ids else PING
 
     def _detach(self) -> None:
@@ -215,7 +216,7 @@ class StreamedResponse(DrivenResponse):
             return b""  # The store has logged the error and kept the error event.
         if isinstance(caught, SourceLost | ReplayGap):
             # The failure is not in this reader's request, and the store has logged it.
-            log.warning("an event stream was cut for one reader: %s", caught)
+            log.warning("an event stream was cut off for one reader: %s", caught)
         else:
             log.error("the source of an event stream failed", exc_info=caught)
         expose = self._settings.expose_errors and caught is not None
@@ -225,7 +226,7 @@ class StreamedResponse(DrivenResponse):
     async def _try_to_send(self, data: bytes) -> None:
         if not data:
             return
-        # The client may be frozen or gone; only the time limit ends this write.
+        # If the client is frozen or gone, only the time limit ends this write.
         with contextlib.suppress(Exception):
             async with asyncio.timeout(FINAL_EVENT_TIMEOUT_S):
                 await self._send({"type": "http.response.body", "body": data, "more_body": True})
@@ -236,8 +237,8 @@ class StreamedResponse(DrivenResponse):
             raise caught
         if reason == "error":
             if self._sending and caught is not None:
-                raise self._write_error or caught  # An error of the server or a middleware.
-            raise StreamBroken("the source failed, so the response is cut") from None
+                raise self._write_error or caught  # This is an error of the server or a middleware.
+            raise StreamBroken("the source failed, so the response was cut off") from None
 
 
 async def call_on_close(on_close: OnClose | None, reason: Reason) -> None:

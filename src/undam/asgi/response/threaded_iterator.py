@@ -1,6 +1,6 @@
-"""Read a plain (blocking) iterator as an async one, by running it in its own thread.
+"""Async iterator over a plain (blocking) iterator that runs in its own thread.
 
-A blocking source waits most of the time. A pool of n threads would serve n streams and starve the
+A blocking source waits most of the time. A pool of n threads would serve n streams and starve all
 others, so each iterator has its own thread, created at the first step. At most `_AHEAD` items are
 queued between the thread and the loop; then the thread blocks.
 """
@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-# Large enough that a fast source does not need two thread switches per item, small in memory.
+# Large enough to avoid two thread switches per item of a fast source, and small in memory.
 _AHEAD = 16
 
 
@@ -57,8 +57,8 @@ class ThreadedIterator:
         while not self._queue:
             assert self._loop is not None
             self._waiter = self._loop.create_future()
-            # The thread appends an item before it checks for a waiter. So an item appended before
-            # this line is found below, and a later one wakes the waiter.
+            # The thread appends an item before it checks for a waiter. An item that was appended
+            # before this line is found below, and a later item wakes the waiter.
             if self._queue:
                 break
             try:
@@ -75,7 +75,7 @@ class ThreadedIterator:
         return item
 
     async def aclose(self) -> None:
-        """Request that the iterator be closed; the class docstring says when that happens."""
+        """Request that the iterator be closed; see the class for when this takes effect."""
         if self._closed:
             return
         self._closed = True
@@ -86,7 +86,8 @@ class ThreadedIterator:
     def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
         context = contextvars.copy_context()
-        # A daemon thread: a source that blocks forever must not keep the process alive.
+        # The thread is a daemon, so that a source that blocks forever does not keep the process
+        # alive.
         self._thread = threading.Thread(
             target=context.run, args=(self._run,), name="undam source", daemon=True
         )
@@ -112,7 +113,7 @@ class ThreadedIterator:
     def _put(self, item: object) -> None:
         self._queue.append(item)
         if self._waiter is not None and self._loop is not None:
-            # RuntimeError: the loop is closed, so there is no reader left.
+            # RuntimeError means that the loop is closed, so there is no reader.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._wake)
 
@@ -129,7 +130,7 @@ def _close(items: object) -> None:
 
 def _safe_in_coroutine(error: BaseException) -> BaseException:
     if isinstance(error, StopIteration | StopAsyncIteration):
-        # Raised in a coroutine, either of them would end some other iteration.
+        # If raised in a coroutine, either of them would end a different iteration.
         replacement = RuntimeError("the source raised StopIteration")
         replacement.__cause__ = error
         return replacement

@@ -1,1 +1,1 @@
-"""HTTP/1.1 of the gateway: parsing, writing, upstream connections."""
+"""HTTP/1.1 for the gateway: parsing, response writing and upstream connections."""

@@ -1,4 +1,4 @@
-"""Errors in the format of the client's API: as a JSON body, or as an event in a stream. No I/O."""
+"""Errors in the format of the client's API, as a JSON body or an event. This module does no I/O."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def error_body(api: Api, status: int, message: str, kind: str = SERVER_ERROR) ->
 
 
 def error_event(api: Api, status: int, message: str, kind: str = SERVER_ERROR) -> bytes:
-    """Return the event that reports an error after the head was sent."""
+    """Return the event that reports an error after the head has been sent."""
     return _event(api, _stream_payload(api, status, message, kind))
 
 
 def upstream_error_event(api: Api, status: int, body: bytes) -> bytes:
     """Return an upstream's error response as an event.
 
-    If ``body`` is a JSON error of the API, it becomes the data of the event; else its text becomes
-    the message.
+    If ``body`` is a JSON error of the API, it becomes the data of the event. Otherwise, its text
+    becomes the error message.
     """
     try:
         payload = json.loads(body)
@@ -62,7 +62,7 @@ def _payload(api: Api, status: int, message: str, kind: str) -> dict[str, object
         if kind == SERVER_ERROR:
             kind = _ANTHROPIC_KINDS.get(status, "api_error")
         return {"type": "error", "error": {"type": kind, "message": message}}
-    # Clients of other APIs can read OpenAI's format too.
+    # Clients of other APIs also support OpenAI's format.
     return {"error": {"message": message, "type": kind, "param": None, "code": status}}
 
 

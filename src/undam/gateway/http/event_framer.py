@@ -1,25 +1,25 @@
-"""Splits the bytes of an event stream after whole events. No I/O; only line ends are parsed.
+"""Splitting of an event stream after whole events. Only line ends are parsed, and no I/O is done.
 
-Only whole events are forwarded. So a comment or an error event may be inserted at any time, and the
-client never sees an event without its end. This delays nothing: a reader dispatches an event at its
-blank line (WHATWG HTML, 9.2.6).
+Only whole events are forwarded. A comment or an error event can therefore be inserted at any time,
+and the client never receives an event without its end. This adds no delay, because a reader
+dispatches an event only at its blank line (WHATWG HTML, 9.2.6).
 """
 
 from __future__ import annotations
 
 import re
 
-# Complete comment lines at a position where an event could begin. Engines send some with a single
-# line end, and those must not wait for the next event. A LF may remain from a CRLF that was split
-# between two reads.
+# Complete comment lines at a position where an event could begin. Some engines send comments with a
+# single line end, and these must not wait for the next event. An LF may be left over from a CRLF
+# that was split between two reads.
 _COMMENTS = re.compile(rb"\n?(?::[^\r\n]*(?:\r\n|\n|\r))+")
 
 MAX_HELD_BYTES = 64 << 10
-"""A larger event, such as an image in base64, is forwarded in pieces, which bounds the memory."""
+"""Maximum size of a held event. Larger events, such as base64 images, are forwarded in pieces."""
 
 
 def last_boundary(data: bytes) -> int:
-    """Return how many bytes of ``data`` are whole events; ``data`` begins between two events."""
+    """Return the size of the whole events at the start of ``data``, which begins between events."""
     end = data.rfind(b"\n\n") + 2
     if b"\r" in data:
         for pair in (b"\r\r", b"\n\r"):
@@ -33,11 +33,12 @@ def last_boundary(data: bytes) -> int:
 
 
 class EventFramer:
-    """Returns whole events, and holds the beginning of the next one.
+    """Returns whole events, and holds the beginning of the next event.
 
     Attributes:
-        held: that beginning; empty between two events.
-        inside_event: part of an event that was too large to hold was returned, its end was not.
+        held: beginning of an event; empty between two events.
+        inside_event: the beginning of an event that was too large to hold was returned, but not
+            its end.
     """
 
     __slots__ = ("_last", "_max", "held", "inside_event")
@@ -50,7 +51,7 @@ class EventFramer:
 
     @property
     def at_boundary(self) -> bool:
-        """All bytes were returned, and the next byte begins an event."""
+        """True if all bytes were returned and the next byte begins an event."""
         return not self.held and not self.inside_event
 
     def take(self, data: bytes) -> bytes:
@@ -75,7 +76,7 @@ class EventFramer:
         return held
 
     def _continue_event(self, data: bytes) -> bytes:
-        # The blank line may have begun in the bytes returned before.
+        # The blank line may have begun in bytes that were already returned.
         window = self._last + data
         ends = [at + 2 for pair in (b"\n\n", b"\r\r", b"\n\r") if (at := window.find(pair)) >= 0]
         if not ends:

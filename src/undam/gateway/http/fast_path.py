@@ -1,17 +1,17 @@
-"""Fast path of a token: whole chunks of whole events go to the client without being parsed.
+"""Fast path for tokens, which forwards whole chunks of whole events without parsing them.
 
-Nearly all reads of a stream consist of whole chunks, usually one, that end with an event. Parsing
+Nearly all reads of a stream consist of whole chunks (usually one) and end with an event. Parsing
 and re-framing such a read costs several times as much as writing it.
 
-Invariant. While a fast path is active for a connection,
+Invariant: while a fast path is active for a connection,
 
 1. the HTTP parser of the connection is between two chunks,
 2. the event framer of the response is between two events, and
 3. the response to the client is a chunked event stream whose first content was forwarded.
 
-A read of whole chunks that ends with an event leaves all three true. So it can be written as is,
-and neither the parser nor the framer needs to see it. Any other read takes the normal path. After
-it, `UpstreamConnection` activates the fast path again once the invariant holds.
+A read of whole chunks that ends with an event preserves all three conditions. It can be written
+unchanged, without the parser and the framer. Any other read takes the normal path. Afterwards,
+`UpstreamConnection` activates the fast path again as soon as the invariant holds.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from time import monotonic
 from undam.gateway.http.event_framer import EventFramer
 
 BATCH = 128
-"""Gaps are reported to the observer in batches of this size, which is several seconds of a stream.
-Most of the cost of a report is code that has left the CPU caches since the last one."""
+"""Number of gaps that are reported to the observer at once, which is several seconds of a stream.
+Reports are expensive mainly because their code has left the CPU caches since the last report."""
 
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,6})\r\n")
-# A read up to this size may be a comment, which is not a token. No event with content is as short.
+# Reads up to this size may be comments, which are not tokens. Events with content are larger.
 _MAX_COMMENT_BYTES = 40
 _EVENT_END, _CRLF_EVENT_END = b"\n\n\r\n", b"\r\n\r\n\r\n"
 _LAST_FOUR = slice(-4, None)
-# The last events of a stream, if the upstream splits them.
+# Maximum size of the last events of a stream, in case the upstream splits them.
 _MAX_TAIL_BYTES = 8 << 10
 
 
 def _size_line(length: int) -> bytes:
-    """Return the first line of a read of ``length`` bytes that is exactly one chunk.
+    """Return the size line of a chunk whose total length is ``length`` bytes.
 
-    If no chunk has that length, return bytes that cannot match.
+    If no chunk has that length, return bytes that match no read.
     """
     for digits in range(1, 5):
         size = length - digits - 4
@@ -48,14 +48,14 @@ def _size_line(length: int) -> bytes:
     return b"-"
 
 
-# Indexed by the length of a read. Events of model servers have a few hundred bytes.
+# The tables are indexed by the length of a read. Events of model servers have a few hundred bytes.
 _TABLE_BYTES = 2048
 _SIZE_LINES = tuple(map(_size_line, range(_TABLE_BYTES)))
 _SIZE_LINE_SLICES = tuple(slice(len(line)) for line in _SIZE_LINES)
 
 
 def is_whole_events(data: bytes) -> bool:
-    """Return whether ``data`` is whole chunks, none of them the last chunk, that end an event."""
+    """Return whether ``data`` is whole chunks that end an event and exclude the last chunk."""
     if len(data) <= _MAX_COMMENT_BYTES or not data.endswith((_EVENT_END, _CRLF_EVENT_END)):
         return False
     at = 0
@@ -73,16 +73,17 @@ class FastPath:
     """Target of the fast path of one response, and the times of all its reads.
 
     Args:
-        write: writes to the client.
-        on_batch: called when `BATCH` gaps were collected.
-        now: the time from which the first gap counts.
+        write: function that writes to the client.
+        on_batch: function to call when `BATCH` gaps have been collected.
+        now: start of the first gap.
 
     Attributes:
         framer: framer of the response; set before the fast path is used.
         read_at: time of the last read on the fast path, or recorded by `record_read`.
-        resumed_at: when the upstream was last resumed after a pause. It counts as activity.
-        bytes: bytes that took the fast path, with their chunk framing.
-        gaps: seconds between reads that were not reported yet, in single precision.
+        resumed_at: time at which the upstream was last resumed after a pause, which counts as
+            activity.
+        bytes: number of bytes that took the fast path, including chunk framing.
+        gaps: unreported gaps between reads, in seconds with single precision.
     """
 
     __slots__ = (
@@ -103,22 +104,22 @@ class FastPath:
 
     @property
     def active_at(self) -> float:
-        """Time of the last read, or of whatever else counts as activity of the upstream."""
+        """Time of the last read or other activity of the upstream."""
         return max(self.read_at, self.resumed_at)
 
     @property
     def tail(self) -> bytes:
-        """The last reads, from an arbitrary byte on; they contain the last event."""
+        """Data of the last reads, which contain the last event and may begin within an event."""
         return self._previous + self._last
 
     def forward(self, data: bytes) -> bool:
         """Write ``data`` to the client if it is whole chunks that end with an event.
 
-        This runs once per token. So the common case is two comparisons of slices, and no function
-        is called that is not needed.
+        This runs once per token. The common case therefore consists of two slice comparisons and
+        avoids unnecessary function calls.
 
         Returns:
-            Whether ``data`` was written. If not, nothing has changed.
+            True if ``data`` was written; otherwise nothing has changed.
         """
         size = len(data)
         if not (
@@ -130,7 +131,7 @@ class FastPath:
             or is_whole_events(data)
         ):
             return False
-        # Not `self.write(data)`: calling an attribute of a slot skips the interpreter's cache.
+        # A call as `self.write(data)` would bypass the interpreter's cache, as `write` is a slot.
         write = self.write
         write(data)
         self._previous = self._last
@@ -152,10 +153,10 @@ class FastPath:
             self.on_batch()
 
     def keep_tail(self, data: bytes, *, at_boundary: bool) -> None:
-        """Remember body bytes of the normal path for `tail`.
+        """Store body bytes from the normal path for `tail`.
 
         Args:
-            at_boundary: no part of an event came before ``data``.
+            at_boundary: ``data`` begins between two events.
         """
         if at_boundary:
             self._previous, self._last = self._last, data

@@ -1,4 +1,4 @@
-"""Heads that the gateway sends: requests to upstreams and responses to clients. No I/O.
+"""Heads that the gateway sends to upstreams and clients. This module does no I/O.
 
 Headers are forwarded as received, except hop-by-hop headers (RFC 9110, 7.6.1) and headers that
 would allow an intermediary to buffer a stream.
@@ -14,7 +14,7 @@ from undam.http1.request_parser import RequestHead
 
 EVENT_STREAM = b"text/event-stream"
 
-# Set by the gateway on each request. A client's value would be trusted by some upstream.
+# The gateway sets these headers on each request. Some upstreams would trust a client's value.
 _REPLACED = frozenset(
     {b"host", b"content-length", b"expect", b"x-request-id", b"x-forwarded-host",
      b"x-forwarded-proto", b"x-forwarded-for", b"forwarded", b"via"}
@@ -29,7 +29,7 @@ STREAM_HEAD_LINES = b"".join(
     b"%b: %b\r\n" % pair
     for pair in ((b"content-type", EVENT_STREAM + b"; charset=utf-8"), *NO_BUFFERING)
 )
-"""Header lines of a stream that the gateway opens before any upstream has answered."""
+"""Header lines of a stream that the gateway opens before any upstream has responded."""
 
 
 class ForwardedHead:
@@ -45,7 +45,7 @@ class ForwardedHead:
     def __init__(
         self, head: RequestHead, info: RequestInfo, *, secure: bool, tracing: RawHeaders
     ) -> None:
-        # Whoever compresses a stream also buffers it.
+        # Accept-Encoding is removed from requests for streams: compression causes buffering.
         replaced = _REPLACED_IN_STREAMS if info.streams else _REPLACED
         if tracing:
             replaced |= {name.lower() for name, _ in tracing}
@@ -80,7 +80,7 @@ class ForwardedHead:
 def _forwarding_lines(
     head: RequestHead, info: RequestInfo, received: dict[bytes, list[bytes]], *, secure: bool
 ) -> bytes:
-    """Return the lines that describe this hop; each is appended to those of previous hops."""
+    """Return the header lines for this hop, appended to the values from previous hops."""
     proto = "https" if secure else "http"
     node = f'"[{info.client}]"' if ":" in info.client else info.client
     element = f"for={node or 'unknown'};proto={proto}"
@@ -108,8 +108,9 @@ class ResponseHead:
 
     Attributes:
         events: the body is an uncompressed event stream.
-        length: bytes of the body; ``None`` if the framing determines it.
-        chunked: the body is chunked. If not, and without a length, it ends with the connection.
+        length: size of the body in bytes; ``None`` if the framing determines it.
+        chunked: the body is chunked. A body that is not chunked and has no length ends with the
+            connection.
     """
 
     __slots__ = (
@@ -139,7 +140,7 @@ class ResponseHead:
         self.events = media_type == EVENT_STREAM and coding in (b"", b"identity")
         if media_type == EVENT_STREAM:
             self.headers = with_no_buffering(self.headers)
-        # Built before the first content arrives, so that it is not delayed.
+        # The head is built before the first content arrives, so that the content is not delayed.
         self._length_line = b""
         lines: list[bytes] = []
         for name, value in self.headers:
@@ -168,7 +169,7 @@ class ResponseHead:
         )
 
     def release(self) -> None:
-        """Free the headers once they were sent; a stream may last long."""
+        """Free the headers after they were sent, because a stream may last long."""
         self.headers, self._lines = [], b""
 
     def get(self, name: bytes) -> bytes | None:
@@ -181,7 +182,7 @@ class ResponseHead:
 
 def date_line() -> bytes:
     """Return the Date header line for a response of the gateway itself."""
-    # `strftime` depends on the locale, and the email package takes memory in each worker.
+    # `strftime` depends on the locale, and the email package would use memory in each worker.
     year, month, day, hour, minute, second, weekday, *_ = time.gmtime()
     return b"Date: %b, %02d %b %04d %02d:%02d:%02d GMT\r\n" % (
         _DAYS[weekday], day, _MONTHS[month - 1], year, hour, minute, second,

@@ -29,7 +29,7 @@ class UpstreamPool:
         self._kept: frozenset[Upstream] | None = None
 
     def take(self, upstream: Upstream, max_idle_s: float = inf) -> UpstreamConnection | None:
-        """Return an idle connection that was used within the last ``max_idle_s`` seconds."""
+        """Return an idle connection used within the last ``max_idle_s`` seconds, or ``None``."""
         idle = self._idle.get(upstream)
         while idle:
             connection = idle[-1]
@@ -45,7 +45,8 @@ class UpstreamPool:
         """Open a new connection.
 
         Raises:
-            OSError: it was refused, the name cannot be resolved, or the certificate is not trusted.
+            OSError: the connection was refused, the name cannot be resolved, or the certificate is
+                not trusted.
         """
         connection = UpstreamConnection(upstream, self, self._max_head_bytes)
         try:
@@ -57,16 +58,17 @@ class UpstreamPool:
                 server_hostname=None if upstream.tls is None else upstream.host,
             )
         except BaseException:
-            # If the task is cancelled just after the connection was made, it would stay open.
+            # Without this, the connection would stay open if the task is cancelled just after the
+            # connection was made.
             connection.abort()
             raise
         if connection.closed:
-            raise ConnectionResetError(ECONNRESET, "the connection closed at once")
+            raise ConnectionResetError(ECONNRESET, "the connection was closed immediately")
         self._open.add(connection)
         return connection
 
     def connection_idle(self, connection: UpstreamConnection) -> None:
-        """Keep ``connection`` for the next request, or close it if there are enough."""
+        """Keep ``connection`` for the next request, or close it if there are enough idle ones."""
         upstream = connection.upstream
         idle = self._idle.setdefault(upstream, [])
         unwanted = self._kept is not None and upstream not in self._kept
@@ -78,14 +80,14 @@ class UpstreamPool:
         self._timer.schedule(self, connection.idle_since + upstream.idle_s)
 
     def connection_closed(self, connection: UpstreamConnection) -> None:
-        """Forget ``connection``."""
+        """Remove ``connection``, which has closed."""
         self._open.discard(connection)
         idle = self._idle.get(connection.upstream)
         if idle and connection in idle:
             idle.remove(connection)
 
     def keep(self, upstreams: Collection[Upstream]) -> None:
-        """Keep idle connections only to these upstreams; close all others."""
+        """Keep idle connections to these upstreams, and close all other idle connections."""
         self._kept = frozenset(upstreams)
         for upstream in [one for one in self._idle if one not in self._kept]:
             for connection in self._idle.pop(upstream):
@@ -99,7 +101,7 @@ class UpstreamPool:
         self._idle.clear()
 
     def on_deadline(self, now: float) -> float:
-        """Close connections that have been idle too long; return the next deadline."""
+        """Close connections that have been idle for too long; return the next deadline."""
         deadline = inf
         for upstream, idle in self._idle.items():
             while idle and idle[0].idle_since + upstream.idle_s <= now:

@@ -1,4 +1,4 @@
-"""Writes one response to the client: its framing, heartbeats, and every way in which it can end.
+"""Writer for one response to the client, with framing, heartbeats and all kinds of endings.
 
 Only whole events of an event stream are written, so a comment or an error event may follow at any
 time.
@@ -16,7 +16,7 @@ from undam.http1.request_parser import RequestHead
 from undam.sse import encode_comment
 
 PING = encode_comment("ping")
-"""Heartbeat comment, with a single line end. After a blank line, openai-python would read an event
+"""Heartbeat comment with a single line end. After a blank line, openai-python would parse an event
 without data if an ``id`` came before, and openai-go before 3.43 would fail in any case."""
 
 _STATUS_WITHOUT_BODY = frozenset({204, 304})
@@ -63,7 +63,7 @@ class ResponseWriter:
     def prepare(self, head: ResponseHead) -> None:
         """Build the bytes that `open` will send for an event stream, while no data is waiting.
 
-        This decides nothing; the response may become another one.
+        A response with a different head can still be opened.
         """
         if self._request.method != "HEAD" and not self.opened:
             chunked = self._request.minor == 1
@@ -75,7 +75,7 @@ class ResponseWriter:
         """Forward an upstream's head.
 
         Args:
-            body_follows: delay the head until the next write or `flush`, to send both in one.
+            body_follows: delay the head until the next write or `flush`, to send both together.
         """
         self.opened = True
         self._record.status = head.status
@@ -104,7 +104,7 @@ class ResponseWriter:
             self._send(b"", self.wrote_at)
 
     def open_event_stream(self, now: float) -> None:
-        """Open a stream before any upstream has answered."""
+        """Open a stream before any upstream has responded."""
         self.opened = True
         self._record.status = 200
         self._prepared, self._prepared_for = b"", None
@@ -114,10 +114,10 @@ class ResponseWriter:
         self._send(own_head(200, lines, self._request_id, self._framing_lines()), now)
 
     def body(self, data: bytes, now: float, *, end_follows: bool = False) -> None:
-        """Write the whole events of one read; the beginning of another event is held.
+        """Write the whole events of one read, and hold the beginning of an unfinished event.
 
         Args:
-            end_follows: delay the bytes until `finish` or `break_off`, which follows at once.
+            end_follows: delay the bytes until `finish` or `break_off`, which the caller calls next.
         """
         if self.framer is not None:
             data = self.framer.take(data)
@@ -129,7 +129,7 @@ class ResponseWriter:
             self._send(self._framed(data), now)
 
     def heartbeat(self, now: float) -> None:
-        """Write a comment, unless the client is inside an event; restart the silence."""
+        """Write a comment, unless an event is unfinished; restart the heartbeat interval."""
         self.wrote_at = now
         if self.framer is not None and not self.framer.inside_event:
             self._send(self._framed(PING), now)
@@ -144,11 +144,11 @@ class ResponseWriter:
             self._send(data, self.wrote_at)
 
     def break_off(self, event: bytes, now: float) -> None:
-        """End the response so that no client takes it for complete.
+        """End the response in such a way that no client treats it as complete.
 
-        ``event`` is written if possible, and the end of the framing is left out. An unfinished
-        event is dropped. If the client is inside an event that was too large to hold, nothing may
-        follow; its parser discards the event (WHATWG HTML, 9.2.6).
+        ``event`` is written if possible, and the end of the framing is omitted. An unfinished event
+        is dropped. If the beginning of an event that was too large to hold was already written,
+        nothing may follow; the client's parser discards that event (WHATWG HTML, 9.2.6).
         """
         self.keep = False
         self.flush()
@@ -165,7 +165,7 @@ class ResponseWriter:
         """Write a complete response of the gateway itself.
 
         Args:
-            lines: further header lines, each with its line end.
+            lines: additional header lines, including their line ends.
         """
         self.opened = True
         self._record.status = status

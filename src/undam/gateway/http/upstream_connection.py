@@ -1,4 +1,4 @@
-"""Connection to one upstream, which carries one request at a time."""
+"""Connection to one upstream, for one request at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BODY = ResponsePhase.BODY
 
 
 class ResponseReceiver(Protocol):
-    """Receives one response, in order. Each call may abort the connection."""
+    """Receiver of one response. Its methods are called in order and may abort the connection."""
 
     def head_received(self, head: ResponseHead, now: float) -> None:
         """Handle the final head; interim (1xx) responses are dropped."""
@@ -27,7 +27,7 @@ class ResponseReceiver(Protocol):
         ...
 
     def response_complete(self) -> None:
-        """Handle the end of the response; the connection may serve another request already."""
+        """Handle the end of the response. The connection may already serve another request."""
         ...
 
     def connection_lost(self, why: str, *, started: bool) -> None:
@@ -51,7 +51,7 @@ class ConnectionOwner(Protocol):
         ...
 
     def connection_closed(self, connection: UpstreamConnection) -> None:
-        """Forget a connection that was closed."""
+        """Remove a connection that was closed."""
         ...
 
 
@@ -60,7 +60,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     Attributes:
         fast_path: set by the receiver once the response may take the fast path.
-        idle_since: when the connection became idle; kept by the owner.
+        idle_since: time at which the connection became idle; set by the owner.
     """
 
     __slots__ = (
@@ -74,7 +74,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.idle_since = 0.0
         self.transport: asyncio.Transport | None = None
         self.fast_path: FastPath | None = None
-        # `forward` of the fast path while that is active. A cached bound method is called faster.
+        # `forward` of the fast path while it is active. A cached bound method is faster to call.
         self._forward: Callable[[bytes], bool] | None = None
         self._owner = owner
         self._max_head_bytes = max_head_bytes
@@ -85,24 +85,24 @@ class UpstreamConnection(asyncio.Protocol):
 
     @property
     def response_complete(self) -> bool:
-        """The end of the response was parsed; it is reported after the body."""
+        """True if the end of the response was parsed; it is reported after the body."""
         return self._response is not None and self._response.complete
 
     def begin(
         self, receiver: ResponseReceiver, request: bytes, *, without_body: bool, single_use: bool
     ) -> None:
-        """Send a request; its response goes to ``receiver``.
+        """Send a request; its response is passed to ``receiver``.
 
         Args:
-            without_body: it is a HEAD request, so the response has no body.
-            single_use: close the connection afterwards. More of the request's body may follow after
-                the response is complete.
+            without_body: the request is a HEAD request, so the response has no body.
+            single_use: close the connection afterwards, because more of the request's body may
+                follow after the response is complete.
         """
         assert self.transport is not None
         self._single_use = single_use
         self._receiver = receiver
         self.transport.write(request)
-        # Created while the request is on its way.
+        # The parser is created while the request is in transit.
         self._response = UpstreamResponse(self._max_head_bytes, without_body=without_body)
 
     def send(self, data: bytes) -> None:
@@ -132,7 +132,7 @@ class UpstreamConnection(asyncio.Protocol):
     # Callbacks of the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's type is not a subclass.
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's type is unrelated.
 
     def data_received(self, data: bytes) -> None:
         forward = self._forward
@@ -167,7 +167,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._forward = None
         receiver, response = self._receiver, self._response
         if receiver is None or response is None:
-            self.abort()  # The upstream sent data without a request.
+            self.abort()  # The upstream sent data although no request was in progress.
             return
         now = monotonic()
         had_head = response.head is not None
@@ -204,7 +204,7 @@ class UpstreamConnection(asyncio.Protocol):
         receiver.response_complete()
 
     def _detach(self) -> ResponseReceiver | None:
-        """Forget the current request; return its receiver."""
+        """Clear the current request and return its receiver."""
         receiver, self._receiver = self._receiver, None
         response, self._response = self._response, None
         if response is not None:

@@ -1,7 +1,7 @@
-"""Parser state of one response of an upstream. No I/O.
+"""Parser state of one upstream response. This module does no I/O.
 
-llhttp parses the bytes. The phases below state what a response can still become; a transition that
-the table does not list leaves the phase unchanged.
+llhttp parses the bytes. The table below lists all transitions between phases; any other signal
+leaves the phase unchanged.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from undam.gateway.http.headers import ResponseHead
 from undam.http1.headers import RawHeaders
 
 _SWITCHING_PROTOCOLS = 101
-_UPGRADED = "the upstream switched protocols without being asked"
+_UPGRADED = "the upstream switched protocols without a request to do so"
 
 
 class ResponsePhase(Enum):
-    """How much of a response has arrived."""
+    """Phase of a response: the parts that have arrived."""
 
     HEAD = "head"
     """The final head is incomplete. Interim (1xx) responses belong to this phase."""
@@ -54,23 +54,23 @@ _TRANSITIONS: dict[ResponsePhase, dict[_Signal, ResponsePhase]] = {
     ResponsePhase.FAILED: {},
 }
 
-# Looking up a member on its class takes longer than all else that a callback of llhttp does.
+# Looking up a member on its class would take longer than the rest of an llhttp callback.
 _HEAD, _BODY = ResponsePhase.HEAD, ResponsePhase.BODY
 _COMPLETE, _OVERRUN = ResponsePhase.COMPLETE, ResponsePhase.OVERRUN
 
 
 class UpstreamResponse:
-    """Parses one response.
+    """Parser of one response.
 
     Attributes:
-        phase: how much has arrived.
-        head: the final head, from the phase BODY on.
-        error: why the phase is FAILED.
+        phase: current phase.
+        head: the final head; available once the phase is BODY.
+        error: reason for the phase FAILED.
         started: at least one byte has arrived.
-        between_chunks: the last thing parsed was the end of a chunk.
+        between_chunks: the parser is at the end of a chunk.
 
     Args:
-        without_body: the request was HEAD, so the response has no body whatever its head states.
+        without_body: the request was HEAD, so the response has no body regardless of its head.
     """
 
     __slots__ = (
@@ -95,17 +95,17 @@ class UpstreamResponse:
 
     @property
     def complete(self) -> bool:
-        """All of the response has arrived."""
+        """True if the whole response has arrived."""
         return self.phase is _COMPLETE or self.phase is _OVERRUN
 
     @property
     def reusable(self) -> bool:
-        """The connection can take another request."""
+        """True if the connection can be used for another request."""
         return self.phase is _COMPLETE and self._keep_alive and not self._without_body
 
     @property
     def ends_with_connection(self) -> bool:
-        """The body ends when the upstream closes the connection."""
+        """True if the body ends when the upstream closes the connection."""
         head = self.head
         return self.phase is _BODY and head is not None and not head.chunked and head.length is None
 
@@ -132,7 +132,7 @@ class UpstreamResponse:
         return body
 
     def close(self) -> None:
-        """Release llhttp, whose reference to this object would need the garbage collector."""
+        """Release llhttp, which would otherwise form a reference cycle with this object."""
         self._parser = None
 
     def _advance(self, signal: _Signal) -> None:

@@ -322,7 +322,7 @@ class ClientConnection(asyncio.Protocol):
         self._context.timer.schedule(self, self._deadline)
 
     def on_deadline(self, now: float) -> float:
-        """Handle whatever is due at ``now``; return the next deadline."""
+        """Handle everything that is due at ``now``; return the next deadline."""
         relay = self._relay
         if relay is not None:
             deadline = relay.on_deadline(now)

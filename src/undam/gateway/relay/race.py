@@ -162,7 +162,7 @@ class Race:
         return True
 
     def on_deadline(self, now: float) -> float:
-        """Handle whatever is due at ``now``; return the next deadline."""
+        """Handle everything that is due at ``now``; return the next deadline."""
         deadline = inf
         for attempt in list(self.attempts):
             limit, why = self._time_limit(attempt)

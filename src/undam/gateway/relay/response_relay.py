@@ -209,7 +209,7 @@ class ResponseRelay:
         self._end(EndReason.SHUTDOWN, keep=False)
 
     def on_deadline(self, now: float) -> float:
-        """Handle whatever is due at ``now``; return the next deadline."""
+        """Handle everything that is due at ``now``; return the next deadline."""
         race = self._race
         race_deadline = inf if race is None else race.on_deadline(now)
         if not self.over and self._late_error is not None and now >= self._late_error.deadline:
