@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 WAIT_S = 20.0
-"""How long a condition may take. It is generous, because tests share a loaded machine."""
+"""Time limit for a condition. It is generous because tests share a loaded machine."""
 
 _POLL_S = 0.01
 _LOOP_POLL_S = 0.001

@@ -44,7 +44,7 @@ def undam_commands(folder: Path) -> Iterator[StartUndam]:
 
 @dataclass
 class StreamResult:
-    """Received response; times in seconds of time.monotonic."""
+    """Received response, with times in seconds of time.monotonic()."""
 
     asked_at: float
     status: int = 0
@@ -52,7 +52,7 @@ class StreamResult:
     events: int = 0
     done: bool = False
     whole: bool = False
-    """Whether the body ended with its last chunk."""
+    """True if the body ended with its last chunk."""
     body: bytes = b""
     error: str = ""
 
@@ -112,7 +112,7 @@ async def open_load(
 
 @dataclass
 class ClosedLoad:
-    """Closed loop: clients with one request at a time each, until ``stopped`` is set."""
+    """Closed loop of clients that send one request at a time until ``stopped`` is set."""
 
     url: str
     clients: int

@@ -1,6 +1,7 @@
 """Discrete simulation of replicas behind the gateway's load balancing and hedging.
 
-Replicas have slots and queues, and requests arrive at random. It is seeded and uses no clock.
+Replicas have slots and queues, and requests arrive at random. The simulation is seeded and uses no
+clock.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class _Simulation:
 
     def run(self) -> SimulationResult:
         settings, at = self.settings, 0.0
-        # The mean of a lognormal distribution exceeds its median. Stalls also occupy a slot.
+        # A lognormal distribution has a mean above its median. A stall occupies a slot as well.
         work = settings.prefill_s * 2.718281828 ** (settings.sigma**2 / 2) + settings.decode_s
         work += settings.stalls * settings.stall_s
         rate = settings.load * settings.replicas * settings.slots / work

@@ -1,4 +1,4 @@
-"""Live tests of proxies: simulator, running proxies, checks, and holds by the ground truth.
+"""Helpers for live tests with proxies: simulator, proxies, checks, and ground-truth holds.
 
 The holds are computed from the simulator's log, without undam's own parser and analysis.
 """
@@ -28,7 +28,7 @@ CHAT = "/v1/chat/completions"
 
 _TRUTH_S = 5.0
 
-# A verdict can change at a hold of 12 ms, so delays by the machine must stay well below.
+# A verdict can change at a hold of 12 ms, so delays by the machine must stay well below that.
 _MAX_MACHINE_DELAY_MS = 5.0
 _MORE_TIMES = 2
 # With fewer reads, the first ones (delayed by process starts) would be a tenth of them.
@@ -62,7 +62,7 @@ class Simulator:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """Stop it; only then is the ground truth complete."""
+        """Stop the simulator, which completes the ground truth."""
         self._command.stop()
 
 
@@ -108,7 +108,7 @@ def measure(
 ) -> list[Report]:
     """Run checks concurrently; repeat them at most twice if the machine was too busy.
 
-    Only measured lateness decides about a repetition, never the verdict.
+    Only measured lateness causes a repetition, never the verdict.
     """
 
     async def together() -> list[Report]:
@@ -126,7 +126,7 @@ def measure(
 def machine_delay_ms(simulator: Simulator, report: Report) -> float:
     """Return the larger p90 of the lateness of the simulator and of the check.
 
-    A machine that delays these delays the proxies, too.
+    A machine that delays these processes delays the proxies as well.
     """
     late = [0.0]
     for exchange in report.exchanges:
@@ -145,7 +145,7 @@ def lateness_ms(simulator: Simulator, exchange: Exchange) -> list[float]:
 
 @dataclass(frozen=True)
 class EventTiming:
-    """Times of one content event: due and sent by the ground truth, and arrival."""
+    """Times of one content event: due and sent (from the ground truth), and arrived."""
 
     due_ns: int
     left_ns: int

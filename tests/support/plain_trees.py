@@ -1,4 +1,4 @@
-"""Conversions of trees to plain values, for tests of the readers."""
+"""Conversion of configuration trees to plain values, for tests of the parsers."""
 
 from __future__ import annotations
 

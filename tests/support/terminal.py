@@ -1,4 +1,4 @@
-"""Runs a command with a pseudo-terminal as its standard error."""
+"""Runs a command whose standard error is a pseudo-terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A dialect in which each of a few words is a diagnostic, for tests of the engine."""
+"""Dialect with a few words that each cause a diagnostic, for tests of the lint engine."""
 
 from __future__ import annotations
 

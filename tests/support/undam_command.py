@@ -1,4 +1,4 @@
-"""Runs the `undam` command: in this process, as a subprocess, or as a server that keeps running."""
+"""Runs the `undam` command in this process, as a subprocess, or as a long-running server."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class CompletedCommand:
 
     @property
     def line(self) -> str:
-        """The only line on standard error."""
+        """Return the only line on standard error."""
         lines = self.err.strip().splitlines()
         assert len(lines) == 1, self.err
         assert lines[0].startswith("undam: ")
@@ -47,14 +47,14 @@ class CompletedCommand:
 
     @property
     def json(self) -> dict[str, Any]:
-        """JSON on standard output."""
+        """Return the JSON on standard output."""
         result = json.loads(self.out)
         assert isinstance(result, dict)
         return result
 
     @property
     def codes(self) -> list[str]:
-        """Codes of the findings, from JSON on standard output."""
+        """Return the codes of the findings in the JSON on standard output."""
         return [one["code"] for one in self.json["findings"]]
 
 
@@ -63,7 +63,7 @@ StartCommand = Callable[..., "subprocess.Popen[bytes]"]
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return an environment for subprocesses without settings of the user."""
+    """Return an environment for subprocesses that contains no settings of the user."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -81,7 +81,7 @@ def invoke(*args: str, stdin: str | bytes = b"") -> CompletedCommand:
     """Run a command in this process, for instance ``invoke("lint", "a.conf")``.
 
     Raises:
-        UndamError: the command failed with it; no text is printed.
+        UndamError: the command failed; its message is not printed.
     """
     result = CliRunner().invoke(undam, list(args), input=stdin, standalone_mode=False)
     if result.exception is not None:
@@ -93,7 +93,7 @@ def invoke(*args: str, stdin: str | bytes = b"") -> CompletedCommand:
 def run_undam(
     *args: str, env: dict[str, str] | None = None, timeout_s: float = TIMEOUT_S, **more: Any
 ) -> CompletedCommand:
-    """Run a command as a subprocess; it must not print a traceback.
+    """Run a command as a subprocess, and fail if it prints a traceback.
 
     Args:
         more: further arguments of ``subprocess.run``.
