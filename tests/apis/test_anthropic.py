@@ -1,4 +1,4 @@
-"""The messages API: what each event means."""
+"""Meaning of each event of the messages API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How single values of a payload are read."""
+"""Reading of single values in a payload."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chat completions, completions and responses: what each event means."""
+"""Meaning of each event of chat completions, completions and responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which API a URL belongs to, what is asked of it, and that no event breaks a reader."""
+"""API of a URL, its request body, and robustness of all readers against malformed events."""
 
 from __future__ import annotations
 

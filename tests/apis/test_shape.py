@@ -1,4 +1,4 @@
-"""Streams are recognised by the shape of their events: API, first content, text, end marker."""
+"""Recognition of an API by its events, with their first content, text and end marker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from undam.apis.shape import FORMS
 
 
 class Stream(NamedTuple):
-    """One stream of a form.
+    """Sample stream of one form.
 
     Args:
         events: pairs of event name and payload; a string is sent as it is.

@@ -1,4 +1,4 @@
-"""Client disconnects that reach the origin late: one finding for all of them."""
+"""Client disconnects that reach the origin late are reported in one finding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each finding: one exchange that has it, and a similar one that does not."""
+"""Each finding is reported for one exchange, and not for a similar one without the fault."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ CASES: dict[str, tuple[Case, Case]] = {
 
 
 def _uneven() -> Exchange:
-    """Bursts of 8 to 16 whole events, without a rule."""
+    """Return an exchange with irregular bursts of 8 to 16 whole events."""
     at, due = 300.0, []
     for size, pause in ((8, 300), (16, 700), (9, 200), (13, 900), (15, 250), (10, 800), (3, 10)):
         due += [at] * size
@@ -246,7 +246,7 @@ def _uneven() -> Exchange:
 
 
 def _coalesced(late_ns: int) -> Exchange:
-    """Stream with one read of two events, taken late."""
+    """Return an exchange in which one late read returned two events."""
     due = even_schedule(25, 20)
     due[11] = due[10]
     whole = exchange(merged(answer(due)), late_ns=0)

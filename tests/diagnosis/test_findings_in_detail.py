@@ -1,4 +1,4 @@
-"""Boundaries of findings: each form of a fault, similar healthy forms, and the reported hop."""
+"""Edge cases of findings: forms of each fault, similar healthy streams, and the reported hop."""
 
 from __future__ import annotations
 

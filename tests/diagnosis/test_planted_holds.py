@@ -1,4 +1,4 @@
-"""Holds as measured on real proxies are found and classified correctly."""
+"""Holds with the patterns of real proxies are detected and classified correctly."""
 
 from __future__ import annotations
 
@@ -43,8 +43,16 @@ def _hop(given: Exchange, offset: ClockOffset | None = None) -> Hop:
     ("gap_ms", "by_pattern", "by_beacon"),
     [
         (25, Verdict.BATCHED, Verdict.BATCHED),
-        (100, Verdict.UNKNOWN, Verdict.BATCHED),  # Three at a time, as from a speculative decoder.
-        (300, Verdict.STREAMING, Verdict.BATCHED),  # One by one: only due times show it.
+        (
+            100,
+            Verdict.UNKNOWN,
+            Verdict.BATCHED,
+        ),  # Three events at a time, as from a speculative decoder.
+        (
+            300,
+            Verdict.STREAMING,
+            Verdict.BATCHED,
+        ),  # One event at a time: only due times reveal the hold.
     ],
 )
 def test_a_timer_of_200_ms_from_the_first_byte(

@@ -1,4 +1,4 @@
-"""Boundaries of parsing bodies into events and grouping reads into bursts."""
+"""Edge cases of parsing bodies into events and of grouping reads into bursts."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_arbitrary_bodies_never_raise(
 ) -> None:
     at, reads = 0.0, []
     for gap, data in pieces:
-        at += gap  # Times in a record may go backwards.
+        at += gap  # Timestamps in a record may decrease.
         reads.append(Write(at, data))
     head = Head(200, "1.1", (("Content-Type", kind),))
     given_ = exchange(reads, head=head, api=api, ending=ending, late_ns=late_ns)

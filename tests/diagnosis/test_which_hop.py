@@ -1,4 +1,4 @@
-"""With several hops, exactly the buffering ones are named, in every position."""
+"""With several hops, exactly the buffering ones are reported, in every position."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ VARIED = [300 + 25 * i + 9 * (i * 7 % 5) for i in range(160)]
 
 
 def _path(*dams: HopModel, due: Sequence[float] = VARIED) -> list[Exchange]:
-    """Return the hops, outermost first; each sees the output of the ones further in."""
+    """Return exchanges at each hop, outermost first; a hop receives the output of the next one."""
     seen: list[Exchange] = []
     writes = answer(due)
     for name, dam in zip(reversed(NAMES), reversed(dams), strict=True):
@@ -43,7 +43,7 @@ def _path(*dams: HopModel, due: Sequence[float] = VARIED) -> list[Exchange]:
 
 
 def _named(hops: list[Hop]) -> list[tuple[str, str]]:
-    """Return the accused hops with their codes."""
+    """Return (hop, code) for each finding about a hold."""
     return [
         (one.hop, one.code) for one in find_buffering(hops) if one.severity is not Severity.INFO
     ]
@@ -133,9 +133,9 @@ def test_inner_hop_rules_out_a_speculative_decoder() -> None:
         )
         assert _named(analyze_hops(outer)) == []
         assert _named(analyze_hops(outer, singles)) == [("edge", code)]
-        assert _named(analyze_hops(outer, outer)) == []  # From the decoder itself.
+        assert _named(analyze_hops(outer, outer)) == []  # The bursts come from the decoder.
     few = exchange(answer(even_schedule(30, 4)), hop="model")
-    assert _named(analyze_hops(outer, few)) == []  # Inconclusive.
+    assert _named(analyze_hops(outer, few)) == []  # The evidence is inconclusive.
 
 
 @pytest.mark.parametrize("later_ms", [0, 6, 12, 19, 25, 31, 50, 400])

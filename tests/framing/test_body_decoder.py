@@ -1,4 +1,4 @@
-"""Every framing is detected from its bytes and decoded independently of segmentation."""
+"""Every framing is detected from its bytes, and decoded alike however the bytes are split."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_events_are_independent_of_type_and_segmentation(
 
 
 CLOSING_BYTES = {"array": 3, "multipart": 7, "multipart with lengths": 5}
-"""What the end of the body adds behind the last event."""
+"""Number of bytes after the last event of a body, by framing."""
 
 
 @pytest.mark.parametrize("name", FRAMINGS)

@@ -1,4 +1,4 @@
-"""The real programs accept the proposed fixes. They only parse them; nothing is started."""
+"""The real programs accept the proposed fixes. They only parse the text and are not started."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.live
 
 _PATH = os.pathsep.join((str(Path(sys.prefix) / "bin"), os.environ["PATH"], "/usr/sbin"))
 
-# name -> (command, surrounding configuration by trouble; "" is for all others). @ is the fix text.
+# name -> (command, configuration by trouble, with "" for all others). @ is the fix text.
 _PARSERS: dict[str, tuple[list[str], dict[str, str]]] = {
     "nginx": (
         ["nginx", "-t", "-p", "{dir}", "-c", "{conf}"],
@@ -117,7 +117,7 @@ def _parse(program: str, trouble: Trouble, text: str, folder: Path) -> tuple[int
         (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
     command, surroundings = _PARSERS[program]
     template = surroundings.get(trouble, surroundings[""])
-    conf = folder / "conf.yaml"  # Envoy goes by the name
+    conf = folder / "conf.yaml"  # Envoy derives the format from the file name
     filled = template.replace(_PLACEHOLDERS.get(program, "@"), text).replace("{dir}", str(folder))
     conf.write_text(filled)
     done = subprocess.run(
@@ -137,12 +137,12 @@ def test_the_program_accepts_its_fix(
 ) -> None:
     code, output = _parse(program, trouble, intermediary(entry).fixes[trouble].text, tmp_path)
     assert code == 0, output
-    assert "unrecognized" not in output.lower()  # squid ignores the line
+    assert "unrecognized" not in output.lower()  # squid ignores unknown lines
 
 
 @pytest.mark.parametrize("program", _PARSERS)
 def test_the_program_rejects_an_unknown_directive(program: str, tmp_path: Path) -> None:
     code, output = _parse(program, Trouble.HOLD, "no_such_directive: 1;", tmp_path)
     assert code != 0 or "unrecognized" in output.lower(), output
-    # The reason is the unknown directive and not the configuration around it.
+    # The unknown directive, and not the surrounding configuration, causes the rejection.
     assert "no_such_directive" in output or program == "lighttpd", output

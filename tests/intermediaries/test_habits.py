@@ -1,4 +1,4 @@
-"""Suspects for a hold or a cut at a hop without fingerprints."""
+"""Suspected intermediaries for a hold or a cut at a hop without fingerprints."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_two_hundred_milliseconds_suggest_a_corked_socket(timer_ms: float) -> No
     [
         (TimerEvidence(), ("haproxy", "puma")),
         (TimerEvidence(mixed_case=True), ("puma",)),  # HAProxy sends names in lower case
-        (TimerEvidence(innermost=False), ("haproxy",)),  # the server was measured: it streams
+        (TimerEvidence(innermost=False), ("haproxy",)),  # the server was measured, and it streams
         (TimerEvidence(mixed_case=True, innermost=False), ()),
     ],
 )
@@ -70,7 +70,7 @@ def test_a_timer_explains_the_blocks_it_makes() -> None:
 
 
 def test_kong_and_apisix_are_no_suspects_of_blocks() -> None:
-    # They speak HTTP/1.1 to the upstream, so a chunked stream passes.
+    # They use HTTP/1.1 to the upstream, so a chunked stream passes.
     assert not {"kong", "apisix", "ingress-nginx"} & set(suspects(block_bytes=4096))
 
 

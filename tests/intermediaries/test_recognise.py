@@ -1,4 +1,4 @@
-"""Recognition by fingerprints: which names, in which order, and what must not be named."""
+"""Recognition of intermediaries by fingerprints, in the right order and without false matches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def head(*headers: tuple[str, str]) -> Head:
     return Head(status=200, http_version="1.1", headers=headers)
 
 
-# name -> (a head that names it alone, a head that resembles it and must not name it)
+# name -> (head that identifies only it, similar head that must not identify it)
 SIGNED: dict[str, tuple[Headers, Headers]] = {
     "nginx": ((("Server", "nginx/1.22.1"),), (("Server", "nginxish"),)),
     "kong": ((("X-Kong-Proxy-Latency", "2"),), (("X-Kong-Request-Id", "7"),)),
@@ -67,7 +67,7 @@ SIGNED: dict[str, tuple[Headers, Headers]] = {
     "cowboy": ((("server", "Cowboy"),), (("Server", "Cowboy Hat"),)),
 }
 
-# A sample: an entry without fingerprints must not get one without a source.
+# A sample of intermediaries without fingerprints; to add a fingerprint, a source is needed.
 SILENT = {
     "ingress-nginx",
     "nginx-gateway-fabric",
@@ -147,7 +147,7 @@ def test_every_fingerprint_has_a_case() -> None:
             ), (known.name, sign)
 
 
-# The origin of each was one with `Server: uvicorn` and `X-Accel-Buffering: no`.
+# All of these were in front of an origin with `Server: uvicorn` and `X-Accel-Buffering: no`.
 MEASURED = [
     ((("Server", "nginx/1.22.1"), ("Date", "now")), ("nginx",)),
     (
@@ -203,16 +203,16 @@ def test_the_name_of_an_origin_is_not_reported(headers: Headers) -> None:
 
 
 ORDERED = [
-    # Via is appended to, within a line and over lines: the last is the outermost.
+    # Each hop appends to Via, in the same line or a new one, so the last element is the outermost.
     ((("Via", "1.1 a (squid/5.7), 1.1 b (Varnish/7.1)"),), ("varnish", "squid")),
     ((("Via", "1.1 b (Varnish/7.1)"), ("Via", "1.1 a (squid/5.7)")), ("squid", "varnish")),
-    # ... which outranks the usual place.
+    # The order in Via takes precedence over the usual position.
     ((("Via", "1.1 vegur, 1.1 x (CloudFront), 1.1 Caddy"),), ("caddy", "cloudfront", "heroku")),
-    # The last of two Server lines was added later.
+    # Of two Server lines, the last was added later, by a hop further out.
     ((("Server", "nginx"), ("Server", "Caddy")), ("caddy", "nginx")),
-    # nginx replaced Envoy's Server, so it stands outside it.
+    # nginx replaced Envoy's Server header, so it is further out.
     ((("Server", "nginx"), ("x-envoy-upstream-service-time", "2")), ("nginx", "envoy")),
-    # Without Via: CDN, cloud, proxy, framework.
+    # Without Via, the order is CDN, cloud, proxy, framework.
     (
         (
             ("X-Powered-By", "Express"),
@@ -222,7 +222,7 @@ ORDERED = [
         ),
         ("cloudflare", "aws-api-gateway", "nginx", "express"),
     ),
-    # One that is not in Via keeps its place between those that are.
+    # An intermediary that is not in Via keeps its position between those that are.
     (
         (("Via", "1.1 Caddy, 1.1 x (CloudFront)"), ("Server", "nginx"), ("CF-Ray", "a")),
         ("cloudfront", "cloudflare", "nginx", "caddy"),
@@ -236,9 +236,9 @@ def test_outermost_comes_first(headers: Headers, names: tuple[str, ...]) -> None
 
 
 BUILT_ON = [
-    # Kong is OpenResty inside ...
+    # Kong contains OpenResty, which is not reported separately.
     ((("Server", "openresty"), ("Via", "kong/2.5.0")), ("kong",)),
-    # ... but passes on the Server header of a real nginx behind it.
+    # But Kong forwards the Server header of an actual nginx behind it.
     ((("Server", "nginx/1.25.3"), ("Via", "1.1 kong/3.9.0")), ("nginx", "kong")),
     ((("server", "istio-envoy"), ("x-envoy-upstream-service-time", "2")), ("istio",)),
     ((("Via", "1.1 varnish"), ("X-Served-By", "cache-fra-1")), ("fastly",)),
@@ -308,7 +308,7 @@ def test_the_cost_of_a_hostile_head_is_bounded(header: str, unit: str) -> None:
 VERSIONS = [
     ((("Server", "nginx/1.22.1"),), {"nginx": "1.22.1"}),
     ((("Server", "nginx"),), {}),
-    ((("Server", "Tengine/3.1.0"),), {}),  # its own numbering
+    ((("Server", "Tengine/3.1.0"),), {}),  # Tengine has its own version numbers
     ((("Server", "ATS/9.2.9"),), {"trafficserver": "9.2.9"}),
     ((("Via", "http/1.1 edge (ApacheTrafficServer/10.2)"),), {"trafficserver": "10.2"}),
     ((("Server", "Apache/2.4.71 (Debian)"),), {"apache": "2.4.71"}),

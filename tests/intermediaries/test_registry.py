@@ -1,4 +1,4 @@
-"""The registry of intermediaries: complete, valid, and with a fix wherever one is known."""
+"""The registry of intermediaries is complete and valid, and returns the expected fixes."""
 
 from __future__ import annotations
 

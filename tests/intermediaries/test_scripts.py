@@ -1,4 +1,4 @@
-"""Scripts that use the catalogue: the generated page, stale facts, and the measurements."""
+"""Scripts that use the registry: the generated page, stale facts, and measurements."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ CLAIMS = sum(len(known.claims) for known in INTERMEDIARIES)
 
 
 def script(name: str) -> ModuleType:
-    """A script has no .py suffix, so it cannot be imported by name."""
+    """Load a script by its path; without a .py suffix it cannot be imported by name."""
     loader = SourceFileLoader(name.replace("-", "_"), str(ROOT / "scripts" / name))
     spec = spec_from_loader(loader.name, loader)
     assert spec is not None
     module = module_from_spec(spec)
-    sys.modules[loader.name] = module  # dataclasses look their module up
+    sys.modules[loader.name] = module  # dataclasses need the module in sys.modules
     loader.exec_module(module)
     return module
 

@@ -1,4 +1,4 @@
-"""For live tests: a simulator with a known schedule, and real proxies that CI must have."""
+"""Fixtures for live tests: simulators with a known schedule, and real proxies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.live import RunProxy, Simulator, proxies, skip_or_fail, start_simul
 from undam.lab.proxies import Missing, RunningProxy
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest takes out what -m "not live" excludes
+@pytest.hookimpl(tryfirst=True)  # before pytest applies -m "not live"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
@@ -36,7 +36,7 @@ def simulator(tmp_path: Path) -> Iterator[Callable[..., Simulator]]:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    """One ``undam sim`` as it comes, for all tests of a module: 120 tokens, 25 ms apart."""
+    """Run ``undam sim`` with its defaults for a module: 120 tokens, 25 ms apart."""
     started = start_simulator(tmp_path_factory.mktemp("model"))
     yield started
     started.stop()
@@ -46,7 +46,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
 def run_proxy() -> Iterator[RunProxy]:
     """Start a proxy that is stopped after the test: ``run_proxy(start_nginx, upstream, …)``.
 
-    Where its program is missing the test is skipped by name; under CI it fails.
+    If its program is not installed, the test is skipped; in CI it fails.
     """
     with proxies() as start_one:
 

@@ -1,4 +1,4 @@
-"""`check` on the FastAPI code of the article that this project grew from, run as printed."""
+"""`undam check` on the FastAPI code of the article that started this project, unmodified."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ async def stream_tokens(prompt: str):
 """
 
 FASTER = 20
-"""How much faster the clock of `_FastLoop` runs; what it shows is stretched by the same factor."""
+"""Speed of the clock of `_FastLoop`; measured times are multiplied by the same factor."""
 
 
 class _Model:
-    """What the article calls ``model``: 40 tokens, and before one of them what a test plans."""
+    """The article's ``model``: 40 tokens, with a pause or a failure before one of them."""
 
     def __init__(self, at: int = 0, *, think_s: float = 0.0, fail: bool = False) -> None:
         self._at = at
@@ -90,7 +90,7 @@ class _FastSelector(selectors.DefaultSelector):
 
 
 class _FastLoop(asyncio.SelectorEventLoop):
-    """Whatever sleeps in it for 22 s sleeps for 1.1 s, and its clock agrees."""
+    """Event loop whose clock runs faster: a sleep of 22 s takes 1.1 s."""
 
     def __init__(self) -> None:
         super().__init__(_FastSelector())
@@ -154,7 +154,7 @@ def _stretched(exchange: Exchange) -> Exchange:
 
 
 def _found(url: str) -> dict[str, Finding]:
-    """What a check would find if the clocks were not fast."""
+    """Return the findings of a check with all times scaled back to normal speed."""
     (exchange,) = _check(url).exchanges
     hop = analyze_hop([read_exchange(_stretched(exchange))])
     return {one.code: one for one in find_findings([hop], None)}
@@ -180,7 +180,7 @@ def test_it_is_silent_while_the_model_thinks() -> None:
 
 @pytest.mark.parametrize("at", [0, 20])
 def test_its_heartbeat_never_comes_in_silence(at: int) -> None:
-    # It is sent together with the token that ends the silence.
+    # The heartbeat is sent together with the token that ends the silence.
     with _fast(_printed(_Model(at, think_s=25), _KNOB_2.partition("@app")[0], _KNOB_4,
                         "@app" + _KNOB_2.partition("@app")[2])) as url:  # fmt: skip
         found = _found(url)
@@ -190,7 +190,7 @@ def test_its_heartbeat_never_comes_in_silence(at: int) -> None:
 
 def test_an_event_stream_in_its_place_is_found_nothing_against() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        # undam reads the real clock, so what is 15 s for the application is this many of its own.
+        # undam uses the real clock, on which 15 s of the application take this many seconds.
         stream = EventStream(_Model(20, think_s=25).stream("hi"), heartbeat=15 / FASTER)
         await stream(scope, receive, send)
 

@@ -1,5 +1,4 @@
-"""`undam check --beacon` against a Beacon mounted in Starlette: directly, behind nginx, and
-compared with `undam sim`."""
+"""`undam check --beacon` with a Beacon in Starlette: direct, behind nginx, and vs. `undam sim`."""
 
 from __future__ import annotations
 
@@ -74,7 +73,7 @@ def test_the_command_of_the_documentation(mounted: str) -> None:
     assert len(report["cancel"]) == 2
     for leaving in report["cancel"]:
         assert leaving["seen_after_ms"] is not None
-        # Well before the end of the silence, when the application would have written again.
+        # The application would write again, and notice by itself, only at the end of the silence.
         assert leaving["seen_after_ms"] < 1000
     assert TOKEN not in done.out + done.err
     loud = {one["code"] for one in report["findings"] if one["severity"] != "info"}

@@ -182,7 +182,9 @@ def test_a_process_whose_lease_expired_stops_writing(
         _read(reading, 20)
         with contextlib.ExitStack() as still:
             with paused(redis.pid):
-                time.sleep(0.1)  # It waits for a reply, which arrives while it is suspended.
+                time.sleep(
+                    0.1
+                )  # It waits for a reply, which arrives while the process is suspended.
                 still.enter_context(paused(one.process.pid))
             reading.until(lambda: len(_writers(_events(reading))) == 2)
         reading.until_end()

@@ -1,4 +1,4 @@
-"""A worker process against real sockets: requests, failures, connections and stopping."""
+"""A load-test worker process with real sockets: requests, failures, connections, stopping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`undam bench --ray`: workers on two nodes, exact merging of metrics, and lost workers."""
+"""`undam bench --ray`: workers on two nodes, exact merging of metrics, and loss of workers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _METRICS = ("requests", "ttft_ms", "itl_ms", "tpot_ms", "e2e_ms", "send_delay_ms
 def cluster() -> Iterator[str]:
     with ray_cluster() as address:
         yield address
-    assert cluster_pids() == [], "the cluster leaves no process"
+    assert cluster_pids() == [], "processes of the cluster are still running"
 
 
 def command(url: str, address: str, *arguments: str) -> list[str]:
@@ -86,7 +86,7 @@ def test_metrics_of_two_nodes_equal_those_of_one_machine(
         merged.merge(summarize(result for result in results if result.worker == worker))
     assert metrics(merged) == alone
     starts = [min(result.intended_ns for result in results if result.worker == w) for w in (0, 1)]
-    assert starts[1] - starts[0] == 5_000_000, "a common start, the second slot 5 ms later"
+    assert starts[1] - starts[0] == 5_000_000, "the second slot must start 5 ms after the first"
     eventually(lambda: not worker_processes())
 
 

@@ -1,5 +1,7 @@
-"""`undam check --cancel` tells how soon the origin sees its client leave, between tokens and in
-silence."""
+"""`undam check --cancel` through real proxies: delay until the origin detects a disconnect.
+
+The client disconnects between tokens and during silence.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ from undam.lab.proxies import (
 )
 from undam.probe import Report, report_json
 
-# The check's own stream is not what this is about.
+# The main stream of the check is short, because it is irrelevant here.
 PATH = "/v1/chat/completions?ttft=10&gap=10&tokens=20"
 
 PATHS: Mapping[str, Callable[..., RunningProxy]] = {
@@ -38,7 +40,7 @@ PATHS: Mapping[str, Callable[..., RunningProxy]] = {
 
 BETWEEN, SILENT = "between tokens", "in silence"
 
-# Of the silence of 3 s, at least this much is left when the client leaves.
+# Remaining part of the 3 s of silence when the client disconnects, at least.
 _SILENCE_LEFT_MS = 1500
 
 Checked = dict[str, Report | Missing]
@@ -46,7 +48,7 @@ Checked = dict[str, Report | Missing]
 
 @pytest.fixture(scope="module")
 def checked(model: Simulator) -> Checked:
-    """Every path at once, as each waits for most of its 5 seconds."""
+    """Check all paths concurrently, because each check mostly waits for 5 s."""
     found: Checked = {}
     with proxies() as start:
         urls = {"direct": model.url}
@@ -66,7 +68,7 @@ async def _check_all(urls: Mapping[str, str]) -> list[Report]:
 
 
 def _seen(checked: Checked, name: str) -> tuple[dict[str, float | None], list[dict[str, Any]]]:
-    """When each leaving was seen, ms, and the evidence of every UD110."""
+    """Return the detection delay of each disconnect in ms, and the evidence of each UD110."""
     report = checked[name]
     if isinstance(report, Missing):
         skip_or_fail(report)
@@ -82,7 +84,7 @@ def test_leaving_is_passed_on_at_once(checked: Checked, name: str) -> None:
     seen, found = _seen(checked, name)
     for when, ms in seen.items():
         assert ms is not None, when
-        # Well before the origin would have written again and found out by itself.
+        # The origin would notice by itself at its next write, which is much later.
         assert ms < _SILENCE_LEFT_MS / 3, when
     assert found == []
 
@@ -108,7 +110,7 @@ def test_the_origin_runs_to_the_end_where_leaving_is_never_noticed(
 
 
 def test_what_the_beacon_said_is_what_the_truth_says(model: Simulator, checked: Checked) -> None:
-    """The simulator wrote down of each exchange whether its client had left."""
+    """The ground truth has the end reason of each exchange."""
     reasons = [line["reason"] for line in model.truth() if line["kind"] == "end"]
     noticed = sum(ms is not None for name in checked for ms in _noticed(checked[name]))
     assert noticed > 0

@@ -1,5 +1,7 @@
-"""`undam check --idle` finds what cuts a silent stream: after how long, of which kind, and whether
-heartbeats save it."""
+"""`undam check --idle` through real proxies: time and kind of each limit on silent streams.
+
+The findings also state whether heartbeats prevent the cut.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ IDLE_S = 6.0
 LIMIT_S = 3.0
 IDLE, TOTAL, DROPPED = "UD403", "UD404", "UD405"
 
-# The check's own stream is not what this is about, and must be over before a total limit of 3 s.
+# The main stream of the check must end before a total limit of 3 s.
 PATH = "/v1/chat/completions?ttft=10&gap=10&tokens=20"
 
 READ_TIMEOUT = "proxy_read_timeout 3s;"
@@ -43,7 +45,7 @@ Checked = dict[str, Report | Missing]
 
 @pytest.fixture(scope="module")
 def checked(model: Simulator) -> Checked:
-    """Every path at once, as each is silent for most of its 8 seconds."""
+    """Check all paths concurrently, because each is silent for most of its 8 s."""
     found: Checked = {}
     with contextlib.ExitStack() as running:
         urls = {"direct": model.url}
@@ -63,7 +65,7 @@ async def _check_all(urls: Mapping[str, str]) -> list[Report]:
 
 
 def _limits(checked: Checked, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The limits in the report, and the evidence of each finding about silence, by its code."""
+    """Return the limits in the report, and the evidence of findings about silence by code."""
     report = checked[name]
     if isinstance(report, Missing):
         skip_or_fail(report)
@@ -98,7 +100,7 @@ def test_a_total_limit_that_heartbeats_do_not_move(checked: Checked) -> None:
 
 @pytest.mark.parametrize("name", ["forgets", "forgets-and-holds"])
 def test_a_relay_that_forgets_without_a_word(checked: Checked, name: str) -> None:
-    """It forgets after 2 s; of the silences tried, 1.5 s is survived and 3 s is not."""
+    """The relay drops the connection after 2 s, between the tested 1.5 s and 3 s."""
     limits, found = _limits(checked, name)
     assert limits["drop_between_s"] == [1.5, 3.0] or limits["drop_between_s"] == (1.5, 3.0)
     assert limits["idle_s"] is None

@@ -1,7 +1,7 @@
-"""`undam check` of a server that holds its own events: the server is named, and no proxy.
+"""`undam check` of a server that holds its own events: the fix is for the server, not a proxy.
 
-The server of the first case is Puma, which corks the socket for the whole body. The others are
-small servers with the same fault or a similar one: a cork, and a flush by a timer.
+One server is Puma, which corks the socket for the whole body. The others are small test servers
+that cork the socket as well, or flush by a timer.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MIXED_CASE = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
 WITH_SERVER = MIXED_CASE.replace(b"\r\n\r\n", b"\r\nServer: corky/1.0\r\nDate: now\r\n\r\n")
-# Puma 8 with Rack 3, and many other servers, send lower case, as HAProxy does.
+# Puma 8 with Rack 3 and many other servers send header names in lower case, as HAProxy does.
 LOWER_CASE = MIXED_CASE.lower().replace(b"http/1.1 200 ok", b"HTTP/1.1 200 OK")
 LOWER_CASE_WITH_SERVER = LOWER_CASE.replace(b"\r\n\r\n", b"\r\nserver: corky\r\ndate: now\r\n\r\n")
 
@@ -53,7 +53,7 @@ def event(number: int) -> bytes:
 
 
 def corking(head: bytes) -> Callable[[socket.socket, bytes], None]:
-    """A server that corks the socket before the head and uncorks it after the body."""
+    """Return a handler that corks the socket before the head and uncorks it after the body."""
 
     def answer(conn: socket.socket, _: bytes) -> None:
         conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
@@ -68,7 +68,7 @@ def corking(head: bytes) -> Callable[[socket.socket, bytes], None]:
 
 
 def flushing_every(period_s: float, head: bytes) -> Callable[[socket.socket, bytes], None]:
-    """A server that collects events and writes them by a timer."""
+    """Return a handler that collects events and writes them by a timer."""
 
     def answer(conn: socket.socket, _: bytes) -> None:
         conn.sendall(head)
@@ -91,7 +91,7 @@ def flushing_every(period_s: float, head: bytes) -> Callable[[socket.socket, byt
 
         timer = threading.Thread(target=tick)
         timer.start()
-        # Ten events and more for each release: a few at a time could be speculative decoding.
+        # At least ten events per release, because a few could come from speculative decoding.
         for number in range(QUICK_EVENTS):
             with lock:
                 collected.extend(event(number))
@@ -105,7 +105,7 @@ def flushing_every(period_s: float, head: bytes) -> Callable[[socket.socket, byt
 
 
 def held_by_timer(*hops: str) -> Finding:
-    """The finding about the hold, of a check that was repeated while the machine was busy."""
+    """Return the finding about the hold; the check is repeated if the machine was busy."""
     for _ in range(3):
         found = [one for one in measured(*hops).findings if one.code == "UD103"]
         if found:

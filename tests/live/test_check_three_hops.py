@@ -1,4 +1,4 @@
-"""`undam check` with three hops: the one that holds is named, wherever it stands."""
+"""`undam check` with three hops: it identifies the buffering hop in every position."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from support.live import (
 from undam.lab.proxies import RunningProxy, start_haproxy, start_lighttpd, start_nginx
 from undam.probe import Report
 
-# Over HTTP/1.1, because haproxy holds only what it sends in chunks; an HTTP/1.0 client gets none.
+# HTTP/1.1 is needed: HAProxy holds only chunked bodies, and an HTTP/1.0 client gets no chunks.
 FREE = partial(start_nginx, location="proxy_buffering off;\nproxy_http_version 1.1;")
 
 NAMES = ("edge", "mid", "inner")
 
-# Quick, as four places are asked one after the other: eight of nginx's blocks in 1.4 s.
+# Four requests run in turn, so the stream is short: eight of nginx's blocks in 1.4 s.
 PATH = "/v1/chat/completions?ttft=50&gap=10&tokens=140"
 
 GUILTY: Mapping[str, tuple[Callable[..., RunningProxy], str]] = {
@@ -37,8 +37,10 @@ GUILTY: Mapping[str, tuple[Callable[..., RunningProxy], str]] = {
 def _chain(
     run_proxy: RunProxy, model: Simulator, starts: list[Callable[..., RunningProxy]]
 ) -> list[tuple[str, str]]:
-    """Hop names and URLs, outermost first, with the model as the last; ``starts`` are in the same
-    order."""
+    """Start proxies in front of the model, and return names and URLs of all hops.
+
+    Both ``starts`` and the result are outermost first.
+    """
     hops = [("origin", model.url)]
     for name, start in zip(reversed(NAMES), reversed(starts), strict=True):
         hops.insert(0, (name, run_proxy(start, hops[0][1]).url))
@@ -46,7 +48,7 @@ def _chain(
 
 
 def _reports(model: Simulator, chains: list[list[tuple[str, str]]]) -> list[Report]:
-    """Of each chain, a check without a beacon and one with it; all at once."""
+    """Check each chain without and with a beacon, all concurrently."""
     return measure(
         model,
         lambda: [
@@ -75,7 +77,7 @@ def test_buffering_hop_is_named_in_each_position(
 
 
 def _assert_held_from(guilty: str, report: Report) -> None:
-    """The stream is held at the guilty hop and all the way out, and nowhere further in."""
+    """Assert that the stream is held at this hop and further out, and not further in."""
     outside = NAMES[: NAMES.index(guilty) + 1]
     for name in (*NAMES, "origin"):
         held = hop_json(report, name)["verdict"] in {"batched", "late", "held-to-end"}
@@ -90,8 +92,7 @@ def test_no_hop_is_named_where_none_holds(model: Simulator, run_proxy: RunProxy)
 
 
 def test_each_of_two_dams_is_named(model: Simulator, run_proxy: RunProxy) -> None:
-    """One that only makes worse what is held already is named, too: mending the inner one alone
-    would not free the stream."""
+    """A hop that holds an already held stream for longer needs a fix as well."""
     chain = _chain(run_proxy, model, [start_lighttpd, FREE, start_nginx])
     for report in _reports(model, [chain]):
         assert hold_codes_by_hop(report) == {"edge": {"UD101"}, "inner": {"UD102"}}

@@ -1,5 +1,7 @@
-"""`undam check` through each real proxy: the verdict that was measured for it, from the pattern
-alone and with a beacon, and holds that agree with the simulator's own truth."""
+"""`undam check` through real proxies: verdicts with and without a beacon, and exact holds.
+
+The expected verdicts were measured. Holds are compared with the simulator's ground truth.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,7 @@ from undam.lab.proxies import (
 from undam.probe import Report
 from undam.rules import Fix
 
-# A quick stream for the checks that ask several hops one after the other.
+# A short stream, because these checks send requests to several hops in turn.
 QUICK = "/v1/chat/completions?gap=10"
 
 STREAMING, BATCHED, LATE, TO_END = "streaming", "batched", "late", "held-to-end"
@@ -49,14 +51,14 @@ STREAMING, BATCHED, LATE, TO_END = "streaming", "batched", "late", "held-to-end"
 
 @dataclass(frozen=True)
 class Case:
-    """A proxy, and what a check must say of it.
+    """Proxy with the expected results of a check.
 
     Args:
-        pattern: the verdict without a beacon where it differs: a stream that is late by one event
-            has the pattern of a stream that is not.
-        blamed: codes of the errors and warnings.
-        release_bytes, release_every_ms: within 1 % and within a quarter.
-        suspects: the program that the fix of the hold is for, as the fix begins.
+        blamed: codes of the expected errors and warnings.
+        signed: intermediaries that must be recognised.
+        pattern: verdict without a beacon, if different: a stream that is one event late has the
+            pattern of one that is not.
+        release_bytes, release_every_ms: expected within 1 % and within 25 %.
     """
 
     start: Callable[..., RunningProxy]
@@ -180,7 +182,7 @@ CASES = {
 
 @dataclass(frozen=True)
 class RequestResult:
-    """One case, checked without a beacon and with one, at the same time."""
+    """Reports on one case, from concurrent checks without and with a beacon."""
 
     case: Case
     pattern: Report
@@ -188,10 +190,10 @@ class RequestResult:
 
 
 class Bench:
-    """Measures a case with its neighbours, when one of them is first asked for.
+    """Measures cases in groups of four, on the first request for one of the group.
 
-    A stream takes 3 s whatever else runs, and four proxies at once disturb each other less than
-    the machine's own noise does.
+    Each stream takes 3 s, so concurrent checks save time. Four proxies disturb each other less than
+    the noise of the machine.
     """
 
     _AT_ONCE = 4
@@ -232,7 +234,7 @@ def bench(model: Simulator) -> Bench:
 
 @pytest.fixture(params=CASES)
 def measured(request: pytest.FixtureRequest, bench: Bench) -> RequestResult:
-    # A test that is tried again, on a machine that was too busy, needs another measurement.
+    # A test that is repeated because the machine was too busy needs a new measurement.
     tried = getattr(request.node, "execution_count", 1)
     got = bench.measured(request.param, again=tried > 1)
     if isinstance(got, Missing):
@@ -262,7 +264,7 @@ def test_the_holds_are_those_of_the_truth(measured: RequestResult, model: Simula
     (exchange,) = measured.beacon.exchanges
     came = event_timings(model, exchange)
     assert len(came) == 120
-    assert all(one.at_ns >= one.left_ns for one in came), "an event came before it left"
+    assert all(one.at_ns >= one.left_ns for one in came), "an event arrived before it was sent"
     holds = [one.hold_ms for one in came]
     truth = {
         "first": holds[0],
@@ -273,7 +275,7 @@ def test_the_holds_are_those_of_the_truth(measured: RequestResult, model: Simula
     told = hop_json(measured.beacon)["hold_ms"]
     assert told == {key: _close_to(ms) for key, ms in truth.items()}
     if measured.case.verdict is not STREAMING:
-        # A dam's hold is its own doing, not the lateness of a busy simulator.
+        # The hold must come from the proxy and not from the lateness of a busy simulator.
         assert truth["p50"] > 4 * quantile(lateness_ms(model, exchange), 0.5)
 
 
@@ -298,12 +300,12 @@ def _assert_release(case: Case, hop: dict[str, object]) -> None:
 
 
 def _close_to(ms: float) -> object:
-    """Within 10 % or 2 ms, whichever is more."""
+    """Return a matcher for values within 10 % or 2 ms, whichever is larger."""
     return pytest.approx(ms, rel=0.1, abs=2.0)
 
 
 class TestTwoNginx:
-    """Both with their defaults, the origin sends X-Accel-Buffering: the inner obeys and eats it."""
+    """The origin sends X-Accel-Buffering, which the inner nginx obeys and removes."""
 
     def test_the_inner_eats_the_header_and_the_outer_holds(
         self, simulator: Callable[..., Simulator], run_proxy: RunProxy
@@ -363,7 +365,7 @@ def test_envoy_cuts_at_its_total_limit_what_it_streams(
         hop = hop_json(report)
         assert hop["verdict"] == STREAMING
         assert hop["complete"] is False
-        # Towards the reader it closes up to a second after it stopped reading.
+        # Envoy closes the client connection up to a second after it stops reading.
         assert 14.9 <= hop["cut_after_s"] <= 16.5
         assert codes_by_hop(report) == {"edge": {"UD404"}}
         (cut,) = [one for one in report.findings if one.code == "UD404"]

@@ -1,4 +1,4 @@
-"""The JavaScript reader, run in Node.js, which has the same fetch, streams and TextDecoder."""
+"""The JavaScript reader in Node.js, which implements the same fetch and stream APIs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`undam.client` over every HTTP library: no buffering, errors of cut and of consumed bodies."""
+"""`undam.client` with every HTTP library: no buffering, and errors for cut and consumed bodies."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def _aiohttp(name: str, url: str, *, read: bool = False) -> AsyncIterator[
         yield response
 
 
-# niquests is missing: it replaces the urllib3 that requests needs with its own.
+# niquests is not tested: it replaces the urllib3 package that requests needs.
 SYNC: dict[str, Callable[..., Any]] = {
     "httpx": _httpx, "httpx2": _httpx, "requests": _requests, "urllib3": _urllib3,
 }  # fmt: skip
@@ -78,7 +78,7 @@ Read = Callable[..., list[Event]]
 
 
 def _reader(name: str) -> Read:
-    """Read a URL through a library, append to ``found`` and record the times."""
+    """Return a function that reads a URL through a library and records data and times."""
     library, _, kind = name.partition(" ")
 
     def read(url: str, timing: Timing, *, read: bool = False) -> list[Event]:

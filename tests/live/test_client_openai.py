@@ -1,4 +1,4 @@
-"""The real openai-python with every heartbeat that crashes it, with and without the filter."""
+"""openai-python with every form of heartbeat that crashes it, with and without the filter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The examples: each is started as its header says, used, and analyzed by a check."""
+"""Each example is started as documented in its header, used, and checked with `undam check`."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ _DRIVER = b"""<!doctype html>
 
 
 class _Driven:
-    """Return the example's application, with a further page that uses its pages and reports."""
+    """Wrapper around the example's application with a page that exercises it and reports."""
 
     def __init__(self, app: Any) -> None:
         self._app = app

@@ -1,6 +1,6 @@
 """A client disconnect cancels the upstream request at once, in every state of the response.
 
-Needs an idle machine: both times are taken by this process, on one clock.
+The test needs an idle machine: this process takes both times, on one clock.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MOST_S = 0.005
 
 
 def _silent(request: UpstreamRequest) -> None:
-    """Like a prefill: send nothing, not even a head."""
+    """Send nothing, not even a head, as during a prefill."""
     request.wait_for_disconnect()
 
 

@@ -1,5 +1,7 @@
-"""Real clients behind a real gateway that sends a heartbeat every 50 ms: before the response of
-the model and between its tokens, with and without event IDs."""
+"""Real clients of a gateway that sends a heartbeat every 50 ms, with and without event IDs.
+
+Heartbeats are sent before the response of the model and between its tokens.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real engine, the server of llama.cpp, behind a real gateway (docs/decisions/0008)."""
+"""Gateway in front of a real engine, the server of llama.cpp (docs/decisions/0008)."""
 
 from __future__ import annotations
 
@@ -100,6 +100,6 @@ def test_a_client_disconnect_stops_the_engine(engine: str, gateway: ListeningCom
     busy = [True]
     give_up = time.monotonic() + 1.0
     while any(busy):
-        assert time.monotonic() < give_up, "the engine still generates after the disconnect"
+        assert time.monotonic() < give_up, "the engine is still generating after the disconnect"
         slots = httpx.get(f"{engine}/slots", timeout=30, trust_env=False).json()
         busy = [one["is_processing"] for one in slots]

@@ -230,7 +230,7 @@ def test_without_another_upstream_an_error_has_a_status_if_nothing_was_sent(
 ) -> None:
     response = one.send_raw(handler)
     if handler == "no-content":
-        # The head was forwarded at once, because there is no other upstream.
+        # The head was forwarded at once, because no other upstream exists.
         assert message in json.loads(_events(response)[-1].data)["error"]["message"]
         assert not is_complete(response)
     else:
@@ -300,7 +300,7 @@ def test_clients_that_do_not_read_use_little_memory_and_are_disconnected(one: On
         for _ in range(5):
             time.sleep(0.05)
             growth_kb.append(_rss_kb(pid) - before)
-            # Other clients are served as usual.
+            # Other clients are not affected.
             assert is_complete(one.send_raw("good"))
         whole_kb = _FLOODS * _FLOOD_EVENTS * len(_FLOOD) >> 10
         assert max(growth_kb) < min(_FLOODS * 1024, whole_kb / 10)

@@ -146,7 +146,7 @@ def test_silence_is_filled_with_comments_between_whole_events(pair: Pair, handle
     assert is_complete(response)
     assert len(_PING.findall(body)) >= 3
     assert _PING.sub(b"", body) == _BODY
-    # No comment comes inside an event.
+    # No comment is inside an event.
     events = [item.data for item in _items(body) if isinstance(item, Event)]
     assert events == [item.data for item in _items(_BODY) if isinstance(item, Event)]
     assert not re.search(rb"[^\n]\n: ping", re.sub(rb"(: ping\n)+", b": ping\n", body))

@@ -69,12 +69,12 @@ def test_at_full_load_no_hedge_is_sent(start: StartUndam) -> None:
         begun = await asyncio.to_thread(hedges, result="sent")
         await asyncio.sleep(4)
         assert await asyncio.to_thread(hedges, result="sent") == begun
-        assert begun - sent <= 1  # Before the queue had filled up.
+        assert begun - sent <= 1  # At most one hedge, sent before the queue was full.
         assert await asyncio.to_thread(gateway.metric, "undam_gateway_queued") > 0
         load.stopped = True
         await running
         assert all(read.done for read in load.reads)
-        # There were stalls to hedge.
+        # Stalls occurred, so the test is meaningful.
         assert max(read.ttft_s for read in load.reads) > 1.9
 
     asyncio.run(main())

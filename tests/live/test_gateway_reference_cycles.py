@@ -1,5 +1,8 @@
-"""Requests leave no reference cycles: the garbage collector pauses every stream, so the gateway
-(`gateway/process/worker.py`) runs it so rarely that cycles would pile up."""
+"""Requests to the gateway leave no reference cycles.
+
+The garbage collector pauses every stream, so `gateway/process/worker.py` runs it rarely, and cycles
+would accumulate.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +94,7 @@ class ObservedGateway:
     def _line(self) -> str:
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], 30)
-        assert ready, "the gateway wrote no line"
+        assert ready, "the gateway printed nothing"
         return self._process.stdout.readline().strip()
 
     def garbage(self) -> tuple[int, int, str]:

@@ -50,7 +50,7 @@ def _once(request: UpstreamRequest) -> None:
 
 
 def _upper_case(request: UpstreamRequest) -> None:
-    """Send chunk sizes as hyper (Rust) does, with zeros, an extension and a trailer."""
+    """Send chunk sizes in the form of hyper (Rust), with zeros, an extension and a trailer."""
     request.send(STREAM_HEAD)
     for one in _EVENTS:
         request.send(b"%X\r\n%b\r\n" % (len(one), one))
@@ -158,7 +158,7 @@ def test_an_event_stream_arrives_byte_for_byte(pair: Pair, handler: str, version
 def test_each_read_of_a_stream_is_one_write(pair: Pair) -> None:
     with RawConnection(pair.gateway.port, chat_request("stream", headers=CLOSE)) as connection:
         connection.rest()
-    # Nearly every event arrives alone; a few may share a read.
+    # Nearly every event arrives in a separate read; a few may share one.
     assert len(connection.reads) > len(_EVENTS) * 0.6
 
 

@@ -1,4 +1,4 @@
-"""A short soak test; `python -m bench gateway_soak` takes five minutes."""
+"""Short soak test of the gateway; `python -m bench gateway_soak` runs for five minutes."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ def test_misbehaving_clients_cause_no_leak() -> None:
     result = soak(9.0, clients=100, rounds=3)
     assert result.faults() == []
     assert result.sent > 300
-    # Each end that these clients and models cause has its own reason in the log.
+    # The log has a distinct reason for each kind of end that these clients and models cause.
     assert {"complete", "client-left", "upstream-died", "client-frozen"} <= set(result.ends)

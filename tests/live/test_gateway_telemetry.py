@@ -1,5 +1,4 @@
-"""Telemetry of a real gateway: metrics of all workers on one page, an access log with one line per
-request, forwarded trace context, and exported spans."""
+"""Telemetry of a real gateway: metrics of all workers, access log, trace context and spans."""
 
 from __future__ import annotations
 

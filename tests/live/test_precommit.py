@@ -1,7 +1,7 @@
-"""The hooks of .pre-commit-hooks.yaml in a scratch repository, run by pre-commit itself.
+"""The hooks of .pre-commit-hooks.yaml, run by pre-commit in a temporary repository.
 
-They run with this environment's undam (``language: system``): what pre-commit would install from
-the hooks' repository, and no network is needed.
+They use the undam of this environment (``language: system``), because installing it from the hooks'
+repository would need the network.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FIXED = (ROOT / "tests" / "rules" / "NGX101" / "fixed.conf").read_text("utf-8")
 
 
 class Scratch:
-    """A repository of configurations, and one of hooks."""
+    """Temporary repository with configuration files, and a second one with the hooks."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "scratch"
@@ -44,7 +44,7 @@ class Scratch:
         self._hooks = (str(hooks), self._git(hooks, "rev-parse", "HEAD").strip())
 
     def use(self, hook: str) -> None:
-        """Configure the one hook."""
+        """Configure pre-commit with one hook."""
         url, revision = self._hooks
         config = {"repos": [{"repo": url, "rev": revision, "hooks": [{"id": hook}]}]}
         (self.folder / ".pre-commit-config.yaml").write_text(yaml.safe_dump(config))
@@ -64,7 +64,7 @@ class Scratch:
         names = {f"GIT_{who}_{what}": "a@b.test" for who in ("AUTHOR", "COMMITTER")
                  for what in ("NAME", "EMAIL")}  # fmt: skip
         env = environment(PATH=programs, PRE_COMMIT_HOME=str(self._home), **names)
-        # The hooks run in a repository of their own, also when git itself started these tests.
+        # Git variables of a calling git process would redirect the hooks to its repository.
         for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "PYTHONWARNINGS"):
             env.pop(name, None)
         return subprocess.run(
@@ -77,7 +77,7 @@ def scratch(tmp_path: Path) -> Scratch:
     if importlib.util.find_spec("pre_commit") is None:
         skip_or_fail(Missing("pre-commit", "pip install pre-commit"))
     made = Scratch(tmp_path)
-    # What is no configuration is left alone, whatever its name.
+    # Files that are not configurations are ignored, whatever their names.
     (made.folder / "compose.yaml").write_text("services: {}\n")
     (made.folder / "nginx.md").write_text(BAD)
     (made.folder / "picture.conf").write_bytes(b"\0\1\2")

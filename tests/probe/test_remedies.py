@@ -1,4 +1,4 @@
-"""A finding gets the fix of the hop that signed, else of one that behaves alike, else none."""
+"""Each finding gets the fix for a recognised hop, else for one with similar behaviour."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ NGINX = Head(200, "1.1", (("Content-Type", "text/event-stream"), ("Server", "ngi
 
 
 def fix_by_timer(head: Head, period_ms: float = 207.0, *, inner: Hop | None = None) -> Fix | None:
-    """The fix for events that one hop releases by a timer, with this response head."""
+    """Return the fix for a hop that releases events by a timer and has this response head."""
     held = hop(dam=timed_flush(period_ms))
     exchange = replace(held.exchange, head=head)
     reading = replace(held.reading, exchange=exchange)

@@ -1,4 +1,4 @@
-"""JSON of a check keeps the contract: names and types, whatever was found."""
+"""The JSON report of a check always has the documented field names and types."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def assert_has(value: dict[str, Any], wanted: dict[str, Any]) -> None:
 
 
 def parsed(made: Report) -> dict[str, Any]:
-    """Return the report as another program reads it."""
+    """Return the report after encoding to JSON and parsing."""
     read = json.loads(json.dumps(report_json(made)))
     assert isinstance(read, dict)
     return read
 
 
 def silent() -> Report:
-    """Return a hop without a response head."""
+    """Return a report on a hop that sent no response head."""
     reading = read_exchange(exchange([], head=None, ending=Ending.TIMEOUT, ended_ms=2000))
     return report(analyze_hop([reading]))
 
@@ -127,7 +127,7 @@ def test_one_read_without_a_kernel_stamp_makes_the_clock_user() -> None:
 
 
 def test_repr_of_a_report_omits_the_bodies() -> None:
-    """asyncio formats it for a finished task; with the bodies that would take seconds."""
+    """asyncio formats the result of a finished task, which would take seconds with the bodies."""
     assert len(repr(report(hop()))) < 200
 
 

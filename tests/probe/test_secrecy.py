@@ -1,4 +1,4 @@
-"""Recognition of secrets, and findings and errors without them."""
+"""Secrets are recognised and redacted in findings and errors."""
 
 from __future__ import annotations
 
