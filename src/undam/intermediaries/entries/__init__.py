@@ -1,1 +1,1 @@
-"""One module for each intermediary; `undam.intermediaries.registry` lists them."""
+"""Entries of intermediaries, one per module; `undam.intermediaries.registry` lists them."""

@@ -18,15 +18,15 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Prompt guards leave streams alone unless `streaming: Enabled`; then they "
-                "hold them in windows."
+                "Prompt guards do not affect streams unless `streaming: Enabled` is set; "
+                "then they hold windows of the stream."
             ),
             evidence=_SOURCE,
         ),
         Limit(
             Aspect.CUTS_TOTAL,
             None,
-            "No requestTimeout by default; where it is set it covers the body.",
+            "There is no requestTimeout by default; if set, it covers the body.",
             evidence=_SOURCE,
         ),
         Remedy(

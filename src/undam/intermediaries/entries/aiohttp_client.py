@@ -15,7 +15,7 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_TOTAL,
             300,
-            "ClientTimeout: 300 s for the whole response by default.",
+            "ClientTimeout is 300 s for the whole response by default.",
             evidence=_SOURCE,
         ),
         Remedy(

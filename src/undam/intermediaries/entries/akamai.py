@@ -19,7 +19,10 @@ ENTRY = Intermediary(
         Sign("x-akamai-transformed", evidence=_GZIP_DOCS),
         Behaviour(
             Aspect.HEAD,
-            "firstByteTimeout: 20 s to the first byte of the response, then 504.",
+            (
+                "firstByteTimeout allows 20 s until the first byte of the response; after "
+                "that, the status is 504."
+            ),
             evidence=_DOCS,
         ),
         Behaviour(
@@ -31,7 +34,10 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_IDLE,
             5,
-            ("readTimeout applies to each read: 5 s in the sample of its documentation, then 504."),
+            (
+                "readTimeout applies to each read: 5 s in the example of its "
+                "documentation, then 504."
+            ),
             evidence=_DOCS,
         ),
         Remedy(

@@ -21,17 +21,29 @@ ENTRY = Intermediary(
         Sign("server", r"^apache($|/(?P<version>\d[\d.]{0,15})?| \()", evidence=_RUN),
         Behaviour(
             Aspect.HOLDS,
-            ("Streams, whatever flushpackets says, also with mod_deflate and mod_substitute."),
+            (
+                "Streams, whatever the value of flushpackets, also with mod_deflate and "
+                "mod_substitute."
+            ),
             evidence=_RUN,
         ),
         Behaviour(
             Aspect.COMPRESSION,
-            "mod_deflate gzips each event on its own and ignores no-transform.",
+            "mod_deflate compresses and flushes each event, and ignores no-transform.",
             evidence=_RULE_TESTS,
         ),
-        Limit(Aspect.CUTS_IDLE, 60, "Timeout: 60 s of silence; Debian ships 300.", evidence=_RUN),
-        Behaviour(Aspect.BROKEN_ORIGIN, "Truncated.", evidence=_RUN),
-        Behaviour(Aspect.CLIENT_LEAVES, "Noticed only at the origin's next write.", evidence=_RUN),
+        Limit(
+            Aspect.CUTS_IDLE,
+            60,
+            ("Timeout cuts a stream after 60 s of silence (300 s in Debian's configuration)."),
+            evidence=_RUN,
+        ),
+        Behaviour(Aspect.BROKEN_ORIGIN, "The client receives a truncated body.", evidence=_RUN),
+        Behaviour(
+            Aspect.CLIENT_LEAVES,
+            "A disconnect is detected only at the origin's next write.",
+            evidence=_RUN,
+        ),
         Remedy(Trouble.IDLE_LIMIT, "apache", "ProxyTimeout 3600", evidence=_RULE_TESTS),
         Remedy(Trouble.COMPRESSION, "apache", "SetEnv no-gzip 1", evidence=_RULE_TESTS),
     ),

@@ -21,7 +21,7 @@ ENTRY = Intermediary(
             "flushpackets is off by default, so small writes wait for a full buffer.",
             evidence=_DOCS,
         ),
-        Limit(Aspect.CUTS_IDLE, 60, "60 s of silence.", evidence=_DOCS),
+        Limit(Aspect.CUTS_IDLE, 60, "A stream is cut after 60 s of silence.", evidence=_DOCS),
         Remedy(
             Trouble.HOLD,
             "apache",

@@ -24,8 +24,8 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Speaks HTTP/1.1 to the upstream with buffering on: a chunked stream passes; "
-                "a body that ends with the connection is held in 4 KB blocks."
+                "Speaks HTTP/1.1 to the upstream with buffering on, so a chunked stream "
+                "passes. A body that ends with the connection is held in blocks of 4 KB."
             ),
             evidence=_DOCS,
         ),
@@ -33,7 +33,7 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_IDLE,
             60,
-            "No limit is set in its template, so nginx's 60 s of silence hold.",
+            ("Its template sets no limit, so nginx's default of 60 s of silence applies."),
             evidence=_DOCS,
         ),
         Remedy(

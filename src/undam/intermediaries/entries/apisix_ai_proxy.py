@@ -16,14 +16,14 @@ ENTRY = Intermediary(
     claims=(
         Behaviour(
             Aspect.HOLDS,
-            "They hold the response.",
+            "Both hold the response.",
             evidence=_REPORT,
             conditions={"configuration": "moderation plugins"},
         ),
         Limit(
             Aspect.CUTS_TOTAL,
             None,
-            "max_stream_duration_ms, where it is set, limits the whole response.",
+            "max_stream_duration_ms, if set, limits the whole response.",
             evidence=_DOCS,
             since="3.17",
         ),

@@ -18,7 +18,7 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_TOTAL,
             3600,
-            "The time for a response is limited to one hour.",
+            "A response may take at most one hour.",
             evidence=_DOCS,
         ),
     ),

@@ -16,7 +16,10 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_IDLE,
             60,
-            "idle_timeout: 60 s of silence, 1 to 4000. HTTP/2 PINGs do not extend it.",
+            (
+                "idle_timeout cuts a stream after 60 s of silence (1 to 4000). HTTP/2 "
+                "PINGs do not extend it."
+            ),
             evidence=_DOCS,
         ),
         Remedy(Trouble.IDLE_LIMIT, "aws-alb", "idle_timeout.timeout_seconds=3600", evidence=_DOCS),

@@ -20,27 +20,27 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Holds the whole response, for 29 s at most, unless the integration's "
-                "transfer mode is STREAM (REST APIs only). A stream is limited to 2 MB/s "
-                "after 10 MB."
+                "Holds the whole response, for at most 29 s, unless the transfer mode of "
+                "the integration is STREAM (REST APIs only). A stream is limited to 2 "
+                "MB/s after the first 10 MB."
             ),
             evidence=_DOCS,
         ),
         Limit(
             Aspect.CUTS_IDLE,
             30,
-            "30 s of silence.",
+            "A stream is cut after 30 s of silence.",
             evidence=_ENDPOINT_REPORT,
             conditions={"endpoint": "edge-optimised, the default"},
         ),
         Limit(
             Aspect.CUTS_IDLE,
             300,
-            "5 min of silence.",
+            "A stream is cut after 5 min of silence.",
             evidence=_DOCS,
             conditions={"endpoint": "regional or private"},
         ),
-        Limit(Aspect.CUTS_TOTAL, 900, "A stream may last 15 min in all.", evidence=_DOCS),
+        Limit(Aspect.CUTS_TOTAL, 900, "A stream may last at most 15 min.", evidence=_DOCS),
         Remedy(Trouble.HOLD, "aws-api-gateway", "responseTransferMode: STREAM", evidence=_DOCS),
         Remedy(
             Trouble.IDLE_LIMIT,

@@ -18,7 +18,10 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_TOTAL,
             120,
-            ("120 s for reading the request and writing the whole response; it cannot be changed."),
+            (
+                "Reading the request and writing the whole response may take 120 s; the "
+                "limit cannot be changed."
+            ),
             evidence=_DOCS,
         ),
     ),

@@ -17,13 +17,13 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Holds the whole response, 6 MB at most, unless the invoke mode is "
-                "RESPONSE_STREAM. A stream may have 200 MB, at 2 MB/s after 6 MB; it is "
-                "native in Node.js only and not available in a VPC."
+                "Holds the whole response, at most 6 MB, unless the invoke mode is "
+                "RESPONSE_STREAM. A stream may have 200 MB, at 2 MB/s after the first 6 "
+                "MB; streaming is native only in Node.js and not available in a VPC."
             ),
             evidence=_DOCS,
         ),
-        Limit(Aspect.CUTS_TOTAL, None, "The function's own timeout.", evidence=_DOCS),
+        Limit(Aspect.CUTS_TOTAL, None, "The function's own timeout applies.", evidence=_DOCS),
         Remedy(Trouble.HOLD, "aws-lambda-url", "InvokeMode: RESPONSE_STREAM", evidence=_DOCS),
         Remedy(Trouble.TOTAL_LIMIT, "aws-lambda-url", "Timeout: 900", evidence=_DOCS),
     ),

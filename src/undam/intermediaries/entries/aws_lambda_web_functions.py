@@ -16,14 +16,14 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_TOTAL,
             30,
-            "timeoutSeconds: 30 s for the whole stream, 3 to 900.",
+            "timeoutSeconds is 30 s for the whole stream (3 to 900).",
             evidence=_DOCS,
         ),
         Behaviour(
             Aspect.BROKEN_ORIGIN,
             (
-                "At the limit the client gets the status already sent and a truncated body, "
-                "without the error header."
+                "At the limit, the client has received the status and gets a truncated "
+                "body, without the error header."
             ),
             evidence=_DOCS,
         ),

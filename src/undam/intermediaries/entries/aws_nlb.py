@@ -16,7 +16,7 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_IDLE,
             350,
-            "350 s without traffic, 60 to 6000; then packets are dropped silently.",
+            "After 350 s without traffic (60 to 6000), packets are dropped silently.",
             evidence=_REPORT,
         ),
         Remedy(Trouble.IDLE_LIMIT, "aws-nlb", "tcp.idle_timeout.seconds=6000", evidence=_REPORT),

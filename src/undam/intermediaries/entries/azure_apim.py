@@ -17,8 +17,8 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Holds the response unless the forwarding policy says otherwise; logging of "
-                "bodies, validate-content and response caching hold it too."
+                "Holds the response unless the forwarding policy disables buffering; "
+                "logging of bodies, validate-content and response caching also hold it."
             ),
             evidence=_DOCS,
         ),
@@ -28,7 +28,7 @@ ENTRY = Intermediary(
             evidence=_DOCS,
             conditions={"plan": "Consumption"},
         ),
-        Limit(Aspect.CUTS_IDLE, 240, "4 min of silence.", evidence=_DOCS),
+        Limit(Aspect.CUTS_IDLE, 240, "A stream is cut after 4 min of silence.", evidence=_DOCS),
         Remedy(
             Trouble.HOLD, "azure-apim", '<forward-request buffer-response="false"/>', evidence=_DOCS
         ),

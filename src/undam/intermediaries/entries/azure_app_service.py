@@ -16,8 +16,8 @@ ENTRY = Intermediary(
             Aspect.CUTS_IDLE,
             230,
             (
-                "230 s without a response byte: the idle limit of its load balancer, which "
-                "cannot be changed. Heartbeats help."
+                "The load balancer cuts a response after 230 s without a byte. The limit "
+                "cannot be changed, but heartbeats prevent the cut."
             ),
             evidence=_DOCS,
         ),

@@ -24,8 +24,8 @@ ENTRY = Intermediary(
             Aspect.CUTS_IDLE,
             None,
             (
-                "The backend setting's request timeout, which must exceed the longest gap of "
-                "the stream; 1 to 86400 s. Its default is not given there."
+                "The request timeout of the backend setting (1 to 86400 s) must exceed "
+                "the longest gap of the stream. The documentation gives no default."
             ),
             evidence=_DOCS,
         ),

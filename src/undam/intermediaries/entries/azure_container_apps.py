@@ -15,9 +15,12 @@ ENTRY = Intermediary(
     kind="cloud",
     built_on="envoy",
     claims=(
-        Behaviour(Aspect.HOLDS, "Streams, as Envoy does.", evidence=_DOCS),
+        Behaviour(Aspect.HOLDS, "Streams like Envoy.", evidence=_DOCS),
         Limit(
-            Aspect.CUTS_IDLE, 240, "requestIdleTimeout: 4 min of silence, 4 to 30.", evidence=_DOCS
+            Aspect.CUTS_IDLE,
+            240,
+            "requestIdleTimeout cuts a stream after 4 min of silence (4 to 30).",
+            evidence=_DOCS,
         ),
         Remedy(
             Trouble.IDLE_LIMIT, "azure-container-apps", "requestIdleTimeout: 30", evidence=_DOCS

@@ -22,7 +22,7 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_IDLE,
             30,
-            "Origin response timeout: 30 s, 16 to 240.",
+            "The origin response timeout is 30 s (16 to 240).",
             evidence=_DOCS,
             conditions={"plan": "Standard or Premium"},
         ),

@@ -17,8 +17,8 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "By default the content comes in chunks of the filter's buffer, each after "
-                "its check."
+                "By default, content arrives in chunks of the filter's buffer, each after "
+                "it was checked."
             ),
             evidence=_DOCS,
         ),

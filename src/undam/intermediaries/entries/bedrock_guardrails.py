@@ -15,8 +15,8 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "One or more chunks are held until the guardrail has checked them "
-                "(synchronous mode, the default)."
+                "In synchronous mode, the default, one or more chunks are held until the "
+                "guardrail has checked them."
             ),
             evidence=_DOCS,
         ),

@@ -26,7 +26,10 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_IDLE,
             120,
-            "stream_idle_timeout_in_seconds: 120 s of silence of the provider.",
+            (
+                "stream_idle_timeout_in_seconds cuts a stream after 120 s of silence from "
+                "the provider."
+            ),
             evidence=_REPORT,
         ),
         Remedy(

@@ -12,7 +12,9 @@ ENTRY = Intermediary(
     title="Bun.serve",
     kind="server",
     claims=(
-        Limit(Aspect.CUTS_IDLE, 10, "idleTimeout: 10 s of silence.", evidence=_DOCS),
+        Limit(
+            Aspect.CUTS_IDLE, 10, "idleTimeout cuts a stream after 10 s of silence.", evidence=_DOCS
+        ),
         Remedy(Trouble.IDLE_LIMIT, "bun", "server.timeout(req, 0);", evidence=_DOCS),
     ),
 )

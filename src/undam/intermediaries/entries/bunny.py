@@ -17,8 +17,8 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Streams each event of a response that may not be cached. Without "
-                "Cache-Control it caches for a month."
+                "Streams each event of an uncacheable response. A response without "
+                "Cache-Control is cached for a month."
             ),
             evidence=_DOCS,
         ),
@@ -26,15 +26,15 @@ ENTRY = Intermediary(
             Aspect.CUTS_IDLE,
             None,
             (
-                "The edge closes silent connections; the figure is not in the documentation "
-                "that was read. A heartbeat each 15 s is advised."
+                "The edge closes silent connections; no source gives the limit. A "
+                "heartbeat every 15 s is recommended."
             ),
             evidence=_DOCS,
         ),
         Limit(
             Aspect.CUTS_IDLE,
             None,
-            "The first byte must come within 60 s.",
+            "The first byte must arrive within 60 s.",
             evidence=_DOCS,
             conditions={"endpoint": "edge script"},
         ),

@@ -15,7 +15,7 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Passes each event on at once when its SSE option is on; the option and "
+                "Forwards each event at once if its SSE option is on; the option and "
                 "WebSocket exclude each other."
             ),
             evidence=_DOCS,

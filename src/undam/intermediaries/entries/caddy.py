@@ -42,8 +42,8 @@ ENTRY = Intermediary(
             Aspect.HOLDS,
             (
                 "Streams by default. `response_buffers SIZE` of reverse_proxy holds the "
-                "first SIZE bytes, and a shorter response to its end; `buffer_responses` is "
-                "refused as unknown."
+                "first SIZE bytes, or a shorter response to its end. `buffer_responses` "
+                "is rejected as unknown."
             ),
             evidence=_RUN_NEW,
             since=CADDY_NO_BUFFER_RESPONSES.since,
@@ -51,15 +51,15 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Streams by default. `buffer_responses` holds the whole response, whatever "
-                "flush_interval says."
+                "Streams by default. `buffer_responses` holds the whole response, "
+                "whatever the value of flush_interval."
             ),
             evidence=_RUN_OLD,
             until=CADDY_NO_BUFFER_RESPONSES.since,
         ),
         Behaviour(
             Aspect.HEAD,
-            "The head is sent at once, within 6 ms of 2.6.2 and 2 ms of 2.11.7.",
+            ("The head is sent at once: within 6 ms by 2.6.2 and within 2 ms by 2.11.7."),
             evidence=_RUN_NEW,
         ),
         Behaviour(
@@ -75,8 +75,9 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.COMPRESSION,
             (
-                "`encode` streams while the first event is under its minimum of 512 bytes; "
-                "with larger ones gzip holds blocks and zstd the whole body."
+                "`encode` streams if the first event is smaller than its minimum of 512 "
+                "bytes. With larger events, gzip holds blocks and zstd holds the whole "
+                "body."
             ),
             evidence=_RULE_TESTS,
             until="2.9",
@@ -85,9 +86,9 @@ ENTRY = Intermediary(
             Aspect.CUTS_IDLE,
             None,
             (
-                "No limit by default: 75 s of silence survive. A read_timeout of the "
-                "transport is an idle limit, and its cut is a truncation from 2.11.7 on and "
-                "looks like an end before."
+                "There is no limit by default: a stream survives 75 s of silence. A "
+                "read_timeout of the transport is an idle limit; its cut is a truncated "
+                "body since 2.11.7 and looked like a clean end before."
             ),
             evidence=_RUN_NEW,
         ),
@@ -95,8 +96,8 @@ ENTRY = Intermediary(
             Aspect.CUTS_IDLE,
             None,
             (
-                "read_idle_timeout and write_idle_timeout (1 min by default) bound one "
-                "blocked read or write; they cut no silent stream."
+                "read_idle_timeout and write_idle_timeout (1 min by default) limit a "
+                "single blocked read or write; they do not cut a silent stream."
             ),
             evidence=_SOURCE,
             since="2.11.7",
@@ -104,20 +105,29 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_TOTAL,
             None,
-            ("`timeouts { write … }` of the server, where it is set, limits the whole response."),
+            ("`timeouts { write … }` of the server, if set, limits the whole response."),
             evidence=_RULE_TESTS,
         ),
-        Behaviour(Aspect.BROKEN_ORIGIN, "Truncated.", evidence=_RUN_NEW, since="2.11.7"),
+        Behaviour(
+            Aspect.BROKEN_ORIGIN,
+            "The client receives a truncated body.",
+            evidence=_RUN_NEW,
+            since="2.11.7",
+        ),
         Behaviour(
             Aspect.BROKEN_ORIGIN,
             (
-                "A clean end that looks complete, measured with 2.6.2; the release that "
-                "changed it is not known."
+                "The client receives a clean end that looks complete (measured with "
+                "2.6.2). The release that changed this is not known."
             ),
             evidence=_RUN_OLD,
             until="2.11.7",
         ),
-        Behaviour(Aspect.CLIENT_LEAVES, "Noticed within 2 ms, also in silence.", evidence=_RUN_NEW),
+        Behaviour(
+            Aspect.CLIENT_LEAVES,
+            "The origin is notified within 2 ms, even in silence.",
+            evidence=_RUN_NEW,
+        ),
         Remedy(
             Trouble.HOLD,
             "caddy",

@@ -13,7 +13,10 @@ ENTRY = Intermediary(
     kind="cloud",
     claims=(
         Limit(
-            Aspect.CUTS_TOTAL, 300, "Request timeout: 300 s in all, 3600 at most.", evidence=_DOCS
+            Aspect.CUTS_TOTAL,
+            300,
+            "The request timeout is 300 s for the whole response, at most 3600.",
+            evidence=_DOCS,
         ),
         Remedy(
             Trouble.TOTAL_LIMIT,

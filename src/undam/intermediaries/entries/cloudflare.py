@@ -25,7 +25,7 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Does not compress text/event-stream by default. No source found that it "
+                "Does not compress text/event-stream by default. No source states that it "
                 "honours X-Accel-Buffering."
             ),
             evidence=_COMPRESSION_DOCS,
@@ -37,22 +37,22 @@ ENTRY = Intermediary(
             Aspect.CUTS_IDLE,
             125,
             (
-                "Proxy read timeout: 125 s between two reads from the origin (100 s in older "
-                "documentation), then 524 or a reset."
+                "The proxy read timeout is 125 s between two reads from the origin (100 s "
+                "in older documentation). After that, the client receives 524 or a reset."
             ),
             evidence=_DOCS,
         ),
         Limit(
             Aspect.CUTS_IDLE,
             None,
-            "Can be raised to 6000 s.",
+            "The limit can be raised to 6000 s.",
             evidence=_DOCS,
             conditions={"plan": "Enterprise"},
         ),
         Limit(
             Aspect.CUTS_IDLE,
             None,
-            "The connection to the client is closed after 400 s of idleness.",
+            "The connection to the client is closed after being idle for 400 s.",
             evidence=_DOCS,
             conditions={"http_version": "2"},
         ),

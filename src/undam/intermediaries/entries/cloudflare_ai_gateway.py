@@ -16,14 +16,14 @@ ENTRY = Intermediary(
     claims=(
         Behaviour(
             Aspect.HOLDS,
-            "One report of a response delivered in one piece.",
+            "According to one report, a response was delivered in one piece.",
             evidence=_REPORT,
             conditions={"configuration": "own provider key"},
         ),
         Limit(
             Aspect.CUTS_IDLE,
             None,
-            ("cf-aig-request-timeout, where it is sent, limits the time to the first byte."),
+            ("cf-aig-request-timeout, if sent, limits the time to the first byte."),
             evidence=_DOCS,
         ),
     ),

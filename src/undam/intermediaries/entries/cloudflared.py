@@ -24,18 +24,20 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Flushes, since April 2025, whatever has no Content-Length or is chunked, "
-                "and event streams, gRPC and x-ndjson."
+                "Since April 2025, it flushes event streams, gRPC, x-ndjson, and every "
+                "response that has no Content-Length or is chunked."
             ),
             evidence=_SOURCE,
         ),
         Behaviour(
             Aspect.HOLDS,
-            "The edge holds GET streams and passes POST ones.",
+            "The edge holds GET streams and forwards POST streams.",
             evidence=_ENDPOINT_REPORT,
             conditions={"endpoint": "quick tunnel"},
         ),
-        Limit(Aspect.CUTS_IDLE, 125, "The limit of the edge: 125 s of silence.", evidence=_DOCS),
+        Limit(
+            Aspect.CUTS_IDLE, 125, "The edge cuts a stream after 125 s of silence.", evidence=_DOCS
+        ),
         Remedy(
             Trouble.HOLD,
             "cloudflared",

@@ -22,16 +22,13 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_IDLE,
             30,
-            "Origin read timeout: 30 s between two reads, 1 to 120.",
+            "The origin read timeout is 30 s between two reads (1 to 120).",
             evidence=_DOCS,
         ),
         Limit(
             Aspect.CUTS_TOTAL,
             None,
-            (
-                "ResponseCompletionTimeout limits the whole response where it is set; it is "
-                "off by default."
-            ),
+            ("ResponseCompletionTimeout, off by default, limits the whole response if set."),
             evidence=_DOCS,
         ),
         Remedy(Trouble.IDLE_LIMIT, "cloudfront", "OriginReadTimeout: 120", evidence=_DOCS),

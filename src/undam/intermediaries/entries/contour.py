@@ -19,14 +19,12 @@ ENTRY = Intermediary(
     kind="proxy",
     built_on="envoy",
     claims=(
-        Behaviour(Aspect.HOLDS, "Streams, as Envoy does.", evidence=_DOCS),
-        Limit(
-            Aspect.CUTS_IDLE, 300, "Envoy's stream idle timeout: 5 min of silence.", evidence=_DOCS
-        ),
+        Behaviour(Aspect.HOLDS, "Streams like Envoy.", evidence=_DOCS),
+        Limit(Aspect.CUTS_IDLE, 300, "Envoy's stream idle timeout is 5 min.", evidence=_DOCS),
         Limit(
             Aspect.CUTS_TOTAL,
             15,
-            "Envoy's route timeout: 15 s for the whole response.",
+            "Envoy's route timeout is 15 s for the whole response.",
             evidence=_DOCS,
         ),
         Remedy(

@@ -14,10 +14,7 @@ ENTRY = Intermediary(
     claims=(
         Behaviour(
             Aspect.COMPRESSION,
-            (
-                "Compresses responses by itself and holds the whole of them; event streams "
-                "are left out."
-            ),
+            ("Compresses responses automatically and holds them completely, except event streams."),
             evidence=_REPORT,
         ),
         Remedy(Trouble.COMPRESSION, "deno", '"Cache-Control": "no-transform"', evidence=_REPORT),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from undam.intermediaries.claims import Aspect, Limit, documented
 from undam.intermediaries.intermediary import Intermediary
 
-_REPORT = documented("documentation of Fetch-Hive, which names about 100 s", checked="2026-11")
+_REPORT = documented("documentation of Fetch-Hive, which states about 100 s", checked="2026-11")
 
 ENTRY = Intermediary(
     name="digitalocean-app-platform",
@@ -16,7 +16,10 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_IDLE,
             None,
-            ("About 100 s of silence at its edge, which is Cloudflare's (125 s there now)."),
+            (
+                "The edge, which is Cloudflare, cuts a stream after about 100 s of "
+                "silence (Cloudflare's limit is now 125 s)."
+            ),
             evidence=_REPORT,
         ),
     ),

@@ -21,8 +21,8 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Synchronous streams are compressed without a flush and held; asynchronous "
-                "ones go item by item."
+                "Synchronous streams are compressed without a flush and held; "
+                "asynchronous ones are sent item by item."
             ),
             evidence=_SOURCE,
             until="6.1",

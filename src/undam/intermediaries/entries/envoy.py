@@ -40,18 +40,21 @@ ENTRY = Intermediary(
             "Its gzip compressor flushes each event and honours no-transform.",
             evidence=_RULE_TESTS,
         ),
-        Limit(Aspect.CUTS_IDLE, 300, "stream_idle_timeout is 5 min.", evidence=_DOCS),
+        Limit(Aspect.CUTS_IDLE, 300, "stream_idle_timeout is 5 min by default.", evidence=_DOCS),
         Limit(
             Aspect.CUTS_TOTAL,
             15,
-            (
-                "The route's timeout of 15 s covers the whole response, and heartbeats do "
-                "not extend it."
-            ),
+            ("The route timeout of 15 s covers the whole response; heartbeats do not extend it."),
             evidence=_RUN,
         ),
-        Behaviour(Aspect.BROKEN_ORIGIN, "Truncated, within 1 s.", evidence=_RUN),
-        Behaviour(Aspect.CLIENT_LEAVES, "Noticed within 2 ms, also in silence.", evidence=_RUN),
+        Behaviour(
+            Aspect.BROKEN_ORIGIN, "The client receives a truncated body within 1 s.", evidence=_RUN
+        ),
+        Behaviour(
+            Aspect.CLIENT_LEAVES,
+            "The origin is notified within 2 ms, even in silence.",
+            evidence=_RUN,
+        ),
         Remedy(Trouble.TOTAL_LIMIT, "envoy", "timeout: 0s", evidence=_RUN),
         Remedy(Trouble.IDLE_LIMIT, "envoy", "idle_timeout: 3600s", evidence=_RULE_TESTS),
         Remedy(Trouble.COMPRESSION, "origin", "Cache-Control: no-transform", evidence=_RULE_TESTS),

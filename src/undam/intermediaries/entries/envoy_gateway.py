@@ -20,13 +20,13 @@ ENTRY = Intermediary(
     kind="gateway",
     built_on="envoy",
     claims=(
-        Behaviour(Aspect.HOLDS, "Streams, as Envoy does.", evidence=_DOCS),
+        Behaviour(Aspect.HOLDS, "Streams like Envoy.", evidence=_DOCS),
         Limit(
             Aspect.CUTS_IDLE,
             300,
             (
-                "5 min of silence on a route without timeouts. A request timeout raises this "
-                "to at least 1 h, and `0s` turns it off too."
+                "On a route without timeouts, a stream is cut after 5 min of silence. A "
+                "request timeout raises this limit to at least 1 h, and `0s` disables it."
             ),
             evidence=_DOCS,
         ),

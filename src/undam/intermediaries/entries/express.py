@@ -22,13 +22,13 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.COMPRESSION,
             (
-                "compression() sends headers at once and holds the whole body, or 28 KB of "
-                "gzip output, since it flushes only on res.flush(); flushed on each proxied "
-                "read it is one event late."
+                "compression() sends headers at once, but holds the whole body, or 28 KB "
+                "of gzip output, because it flushes only on res.flush(). If it is flushed "
+                "on each proxied read, the stream is one event late."
             ),
             evidence=_RUN,
         ),
-        Limit(Aspect.CUTS_IDLE, None, "None of its own.", evidence=_RUN),
+        Limit(Aspect.CUTS_IDLE, None, "It has no limit of its own.", evidence=_RUN),
         Remedy(
             Trouble.HOLD,
             "express",

@@ -15,7 +15,7 @@ ENTRY = Intermediary(
     claims=(
         Behaviour(
             Aspect.HOLDS,
-            "Flushes once a second; with that request header it flushes at once.",
+            "Flushes once per second; with that request header it flushes at once.",
             evidence=_DOCS,
             conditions={"configuration": "request without Accept: text/event-stream"},
         ),

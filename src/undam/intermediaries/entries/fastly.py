@@ -22,7 +22,7 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Holds the response unless VCL sets do_stream. No source found that it "
+                "Holds the response unless VCL sets do_stream. No source states that it "
                 "honours X-Accel-Buffering."
             ),
             evidence=_STREAM_DOCS,
@@ -30,8 +30,8 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HEAD,
             (
-                "The first byte of the body must come within 15 s (0 to 600), and within 60 "
-                "s between nodes of a cluster."
+                "The first byte of the body must arrive within 15 s (0 to 600), and "
+                "within 60 s between nodes of a cluster."
             ),
             evidence=_DOCS,
         ),
@@ -39,12 +39,12 @@ ENTRY = Intermediary(
             Aspect.CUTS_IDLE,
             10,
             (
-                "between_bytes_timeout: 10 s in generated VCL; between Fastly's own nodes "
-                "(clustering, shielding) 60 s."
+                "between_bytes_timeout is 10 s in generated VCL, and 60 s between "
+                "Fastly's own nodes (clustering, shielding)."
             ),
             evidence=_DOCS,
         ),
-        Limit(Aspect.CUTS_TOTAL, None, "fetch_timeout is off unless set.", evidence=_DOCS),
+        Limit(Aspect.CUTS_TOTAL, None, "fetch_timeout is off by default.", evidence=_DOCS),
         Remedy(Trouble.HOLD, "fastly", "set beresp.do_stream = true;", evidence=_STREAM_DOCS),
         Remedy(
             Trouble.IDLE_LIMIT,

@@ -16,13 +16,16 @@ ENTRY = Intermediary(
         Sign("fly-request-id", evidence=_DOCS),
         Behaviour(
             Aspect.COMPRESSION,
-            ("Holds what it compresses; a response with an encoding of its own is left alone."),
+            (
+                "Holds responses that it compresses, but does not change responses that "
+                "already have a content coding."
+            ),
             evidence=_DOCS,
         ),
         Limit(
             Aspect.CUTS_IDLE,
             None,
-            "60 s of silence, by threads in its forum alone.",
+            "Forum threads, the only source, report a limit of 60 s of silence.",
             evidence=_REPORT,
         ),
         Remedy(Trouble.HOLD, "origin", "Content-Encoding: none", evidence=_DOCS),

@@ -16,7 +16,10 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_IDLE,
             30,
-            "30 s of silence from the origin; only support can change it.",
+            (
+                "A stream is cut after 30 s of silence from the origin; only support can "
+                "change the limit."
+            ),
             evidence=_DOCS,
         ),
     ),

@@ -17,7 +17,7 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_TOTAL,
             None,
-            ("WriteTimeout, where it is set, limits the whole response and not the single write."),
+            ("WriteTimeout, if set, limits the whole response, not a single write."),
             evidence=_DOCS,
         ),
         Remedy(

@@ -19,10 +19,14 @@ ENTRY = Intermediary(
     claims=(
         Behaviour(
             Aspect.HOLDS,
-            ("Streams: it flushes at once for event streams and for bodies without a length."),
+            ("Streams: it flushes event streams and bodies without a length at once."),
             evidence=_RUN,
         ),
-        Limit(Aspect.CUTS_IDLE, None, "None of its own.", evidence=_RUN),
-        Behaviour(Aspect.CLIENT_LEAVES, "Noticed within 2 ms, also in silence.", evidence=_RUN),
+        Limit(Aspect.CUTS_IDLE, None, "It has no limit of its own.", evidence=_RUN),
+        Behaviour(
+            Aspect.CLIENT_LEAVES,
+            "The origin is notified within 2 ms, even in silence.",
+            evidence=_RUN,
+        ),
     ),
 )

@@ -16,7 +16,7 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_TOTAL,
             30,
-            "timeoutSec of the backend service: 30 s for the whole response.",
+            "timeoutSec of the backend service is 30 s for the whole response.",
             evidence=_DOCS,
         ),
         Remedy(Trouble.TOTAL_LIMIT, "google-lb", "timeoutSec: 3600", evidence=_DOCS),

@@ -14,7 +14,7 @@ ENTRY = Intermediary(
     claims=(
         Behaviour(
             Aspect.HOLDS,
-            "A WSGI iterable is sent item by item; the worst event was 6 ms late.",
+            "A WSGI iterable is sent item by item; at most, an event was 6 ms late.",
             evidence=_RUN,
         ),
     ),

@@ -37,8 +37,8 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Event streams are sent without the delay of older versions, as its "
-                "announcement says."
+                "According to its announcement, event streams are sent without the delay "
+                "of older versions."
             ),
             evidence=_ANNOUNCEMENT,
             since=HAPROXY_SSE_UNDELAYED.since,
@@ -46,8 +46,8 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Marks what it sends as to be continued (MSG_MORE), so the kernel holds it "
-                "for about 200 ms or one segment, headers and heartbeats too. wait-for-body "
+                "Sends data with MSG_MORE, so the kernel holds it for about 200 ms or "
+                "until a segment is full, including headers and heartbeats. wait-for-body "
                 "holds the whole response."
             ),
             evidence=_RUN,
@@ -56,8 +56,8 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Commit b2137b711 ends the delay of a finished Content-Length body alone; it "
-                "changes nothing for streams."
+                "Commit b2137b711 removes the delay only for a finished Content-Length "
+                "body; it does not affect streams."
             ),
             evidence=_SOURCE,
             until=HAPROXY_SSE_UNDELAYED.since,
@@ -65,19 +65,23 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.COMPRESSION,
             (
-                "gzip delays heartbeats by 500 ms; gzip with http-no-delay is exactly one "
-                "event late."
+                "gzip delays heartbeats by 500 ms. With gzip and http-no-delay, the "
+                "stream is exactly one event late."
             ),
             evidence=_RULE_TESTS,
         ),
         Limit(
             Aspect.CUTS_IDLE,
             50,
-            ("timeout server: 50 s in the sample configuration; HAProxy itself has no default."),
+            ("timeout server is 50 s in the sample configuration; HAProxy itself has no default."),
             evidence=_RUN_OLD,
         ),
-        Behaviour(Aspect.BROKEN_ORIGIN, "Truncated.", evidence=_RUN),
-        Behaviour(Aspect.CLIENT_LEAVES, "Noticed only at the origin's next write.", evidence=_RUN),
+        Behaviour(Aspect.BROKEN_ORIGIN, "The client receives a truncated body.", evidence=_RUN),
+        Behaviour(
+            Aspect.CLIENT_LEAVES,
+            "A disconnect is detected only at the origin's next write.",
+            evidence=_RUN,
+        ),
         Remedy(Trouble.HOLD, "haproxy", "option http-no-delay", evidence=_RUN),
         Remedy(Trouble.HEADERS_HELD, "haproxy", "option http-no-delay", evidence=_RUN),
         Remedy(

@@ -17,7 +17,10 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_IDLE,
             55,
-            "First byte within 30 s, then 55 s of silence; neither can be changed.",
+            (
+                "The first byte must arrive within 30 s; after that, a stream is cut "
+                "after 55 s of silence. Neither limit can be changed."
+            ),
             evidence=_DOCS,
         ),
     ),

@@ -14,11 +14,11 @@ ENTRY = Intermediary(
     kind="gateway",
     built_on="envoy",
     claims=(
-        Behaviour(Aspect.HOLDS, "Streams, as Envoy does.", evidence=_DOCS),
+        Behaviour(Aspect.HOLDS, "Streams like Envoy.", evidence=_DOCS),
         Limit(
             Aspect.CUTS_IDLE,
             10,
-            "upstream.idleTimeout: 10 s of silence of the upstream.",
+            ("upstream.idleTimeout cuts a stream after 10 s of silence from the upstream."),
             evidence=_DOCS,
         ),
         Limit(

@@ -14,7 +14,7 @@ ENTRY = Intermediary(
     claims=(
         Behaviour(
             Aspect.COMPRESSION,
-            ("Leaves event streams out; other types of stream are compressed without a flush."),
+            ("Skips event streams; streams of other types are compressed without a flush."),
             evidence=_SOURCE,
         ),
         Remedy(

@@ -23,13 +23,17 @@ ENTRY = Intermediary(
         Behaviour(Aspect.HOLDS, "Streams.", evidence=_RUN_NEW),
         Behaviour(Aspect.HEAD, "The head waits for the first byte of the body.", evidence=_RUN_NEW),
         Limit(
-            Aspect.CUTS_IDLE, None, "None of its own: 75 s of silence survive.", evidence=_RUN_NEW
+            Aspect.CUTS_IDLE,
+            None,
+            "It has no idle limit; a stream survives 75 s of silence.",
+            evidence=_RUN_NEW,
         ),
         Behaviour(
             Aspect.BROKEN_ORIGIN,
             (
-                'An orderly close is passed on as truncation. A reset adds the text "Error '
-                'occurred while trying to proxy: …" to the stream and ends it in good order.'
+                "An orderly close is forwarded as a truncated body. A reset adds the text "
+                '"Error occurred while trying to proxy: …" to the stream and ends it '
+                "cleanly."
             ),
             evidence=_RUN_NEW,
             since="4",
@@ -37,13 +41,13 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.BROKEN_ORIGIN,
             (
-                'After an orderly close the client hangs. A reset adds the text "Error '
-                'occurred while trying to proxy: …" to the stream and ends it in good order.'
+                'After an orderly close, the client hangs. A reset adds the text "Error '
+                'occurred while trying to proxy: …" to the stream and ends it cleanly.'
             ),
             evidence=_RUN_OLD,
             until="4",
         ),
-        Behaviour(Aspect.CLIENT_LEAVES, "Noticed within 5 ms.", evidence=_RUN_NEW),
+        Behaviour(Aspect.CLIENT_LEAVES, "The origin is notified within 5 ms.", evidence=_RUN_NEW),
         Remedy(
             Trouble.HIDES_CUT,
             "http-proxy-middleware",

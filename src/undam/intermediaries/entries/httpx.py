@@ -15,12 +15,12 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "iter_bytes(n) holds until n bytes are there; aiter_lines splits JSON at "
-                "U+2028 and U+0085."
+                "iter_bytes(n) holds data until n bytes have arrived; aiter_lines splits "
+                "JSON at U+2028 and U+0085."
             ),
             evidence=_RUN,
         ),
-        Limit(Aspect.CUTS_IDLE, 5, "Read timeout: 5 s of silence.", evidence=_RUN),
+        Limit(Aspect.CUTS_IDLE, 5, "The read timeout is 5 s of silence.", evidence=_RUN),
         Remedy(Trouble.HOLD, "httpx", "for chunk in response.iter_raw():", evidence=_RUN),
         Remedy(Trouble.IDLE_LIMIT, "httpx", "httpx.Timeout(5, read=300)", evidence=_RUN),
     ),

@@ -17,9 +17,11 @@ ENTRY = Intermediary(
     claims=(
         Sign("x-powered-by", r"^arr\b", evidence=_REPORT),
         Behaviour(
-            Aspect.HOLDS, "responseBufferLimit: responses are held up to 4 MB.", evidence=_REPORT
+            Aspect.HOLDS,
+            "responseBufferLimit: up to 4 MB of a response are held.",
+            evidence=_REPORT,
         ),
-        Limit(Aspect.CUTS_IDLE, 120, "The proxy timeout of ARR: 120 s.", evidence=_REPORT),
+        Limit(Aspect.CUTS_IDLE, 120, "The proxy timeout of ARR is 120 s.", evidence=_REPORT),
         Remedy(Trouble.HOLD, "iis-arr", 'responseBufferLimit="0"', evidence=_REPORT),
     ),
 )

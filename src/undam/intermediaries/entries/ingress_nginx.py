@@ -23,8 +23,8 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Buffering is off by default and the upstream is spoken to over HTTP/1.1: it "
-                "streams. It sends no Server header unless `server-tokens` is on."
+                "Streams: buffering is off by default, and it speaks HTTP/1.1 to the "
+                "upstream. It sends no Server header unless `server-tokens` is on."
             ),
             evidence=_DOCS,
         ),
@@ -32,8 +32,8 @@ ENTRY = Intermediary(
             Aspect.CUTS_IDLE,
             60,
             (
-                "proxy-read-timeout: 60 s of silence. A reload closes streams after "
-                "worker-shutdown-timeout, 240 s."
+                "proxy-read-timeout cuts a stream after 60 s of silence. A reload closes "
+                "streams after worker-shutdown-timeout, 240 s."
             ),
             evidence=_DOCS,
         ),

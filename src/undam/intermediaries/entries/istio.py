@@ -20,7 +20,7 @@ ENTRY = Intermediary(
     built_on="envoy",
     claims=(
         Sign("server", "^istio-envoy$", evidence=_DOCS),
-        Behaviour(Aspect.HOLDS, "Streams, as Envoy does.", evidence=_DOCS),
+        Behaviour(Aspect.HOLDS, "Streams like Envoy.", evidence=_DOCS),
         Limit(
             Aspect.CUTS_IDLE,
             None,
@@ -30,14 +30,14 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_IDLE,
             300,
-            "A gateway with this profile cuts after 5 min of silence.",
+            "A gateway with this profile cuts a stream after 5 min of silence.",
             evidence=_DOCS,
             conditions={"configuration": "ConnectionSettings profile EDGE"},
         ),
         Limit(
             Aspect.CUTS_TOTAL,
             None,
-            "The limit on the whole request is off by default since 1.5.",
+            "The timeout of the whole request is off by default since 1.5.",
             evidence=_DOCS,
         ),
         Remedy(

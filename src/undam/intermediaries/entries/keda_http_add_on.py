@@ -12,7 +12,7 @@ ENTRY = Intermediary(
     title="KEDA HTTP add-on",
     kind="proxy",
     claims=(
-        Behaviour(Aspect.HEAD, "The head must come within 300 s.", evidence=_DOCS),
+        Behaviour(Aspect.HEAD, "The head must arrive within 300 s.", evidence=_DOCS),
         Limit(Aspect.CUTS_TOTAL, None, "No limit on the whole response.", evidence=_DOCS),
         Remedy(
             Trouble.HEADERS_HELD,

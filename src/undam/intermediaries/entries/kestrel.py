@@ -18,8 +18,9 @@ ENTRY = Intermediary(
             Aspect.CUTS_IDLE,
             None,
             (
-                "No limit on silence: MinResponseDataRate (240 bytes/s after a grace of 5 s) "
-                "applies to each write and aborts a reader that stalls."
+                "There is no limit on silence. MinResponseDataRate (240 bytes/s after a "
+                "grace period of 5 s) applies to each write and aborts the connection of "
+                "a stalled reader."
             ),
             evidence=_DOCS,
         ),

@@ -16,7 +16,7 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_TOTAL,
             300,
-            "timeoutSeconds: 300 s for the whole response, 600 at most.",
+            "timeoutSeconds is 300 s for the whole response, at most 600.",
             evidence=_DOCS,
         ),
         Remedy(

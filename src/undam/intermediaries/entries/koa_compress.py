@@ -19,7 +19,7 @@ ENTRY = Intermediary(
     claims=(
         Behaviour(
             Aspect.COMPRESSION,
-            ("Compresses event streams without a flush; it leaves alone what says no-transform."),
+            ("Compresses event streams without a flush, except responses with no-transform."),
             evidence=_RUN,
         ),
         Remedy(

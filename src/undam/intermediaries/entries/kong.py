@@ -26,20 +26,23 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Speaks HTTP/1.1 to the upstream with buffering on (response_buffering): a "
-                "chunked stream passes; a body that ends with the connection is held in 4 KB "
-                "blocks."
+                "Speaks HTTP/1.1 to the upstream with buffering on (response_buffering), "
+                "so a chunked stream passes. A body that ends with the connection is held "
+                "in blocks of 4 KB."
             ),
             evidence=_DOCS,
         ),
         Behaviour(Aspect.HEAD, "The head waits for the first byte of the body.", evidence=_DOCS),
         Behaviour(
             Aspect.COMPRESSION,
-            "gzip of an event stream is held to the end, as in nginx.",
+            "gzip holds an event stream to the end, as in nginx.",
             evidence=_DOCS,
         ),
         Limit(
-            Aspect.CUTS_IDLE, 60, "read_timeout of the service: 60 s of silence.", evidence=_DOCS
+            Aspect.CUTS_IDLE,
+            60,
+            "The service's read_timeout cuts a stream after 60 s of silence.",
+            evidence=_DOCS,
         ),
         Remedy(Trouble.HOLD, "kong", "response_buffering: false  # on the route", evidence=_DOCS),
         Remedy(

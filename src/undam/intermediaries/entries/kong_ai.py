@@ -16,11 +16,14 @@ ENTRY = Intermediary(
     claims=(
         Behaviour(
             Aspect.HOLDS,
-            ("Streams are parsed and framed anew; routes without streaming are buffered whole."),
+            ("Streams are parsed and re-framed; routes without streaming are buffered completely."),
             evidence=_SOURCE,
         ),
         Limit(
-            Aspect.CUTS_IDLE, 60, "The service's read_timeout: 60 s of silence.", evidence=_SOURCE
+            Aspect.CUTS_IDLE,
+            60,
+            "The service's read_timeout cuts a stream after 60 s of silence.",
+            evidence=_SOURCE,
         ),
         Remedy(
             Trouble.HOLD,

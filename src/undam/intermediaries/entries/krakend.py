@@ -22,12 +22,12 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Holds about 4 KB even with the no-op encoding, since it does not flush. "
-                "Streaming endpoints exist in the Enterprise Edition only."
+                "Holds about 4 KB even with the no-op encoding, because it does not "
+                "flush. Only the Enterprise Edition has streaming endpoints."
             ),
             evidence=_DOCS,
         ),
-        Limit(Aspect.CUTS_TOTAL, 2, "timeout: 2 s for the whole response.", evidence=_DOCS),
+        Limit(Aspect.CUTS_TOTAL, 2, "timeout is 2 s for the whole response.", evidence=_DOCS),
         Remedy(Trouble.TOTAL_LIMIT, "krakend", '"timeout": "3600s"', evidence=_DOCS),
     ),
 )

@@ -16,7 +16,7 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_TOTAL,
             300,
-            "Knative's timeoutSeconds: 300 s for the whole response, 600 at most.",
+            "Knative's timeoutSeconds is 300 s for the whole response, at most 600.",
             evidence=_DOCS,
             conditions={"endpoint": "serverless"},
         ),

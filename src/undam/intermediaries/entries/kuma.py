@@ -18,7 +18,7 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_IDLE,
             5,
-            "streamIdleTimeout: 5 s in the default policy of gateways.",
+            "streamIdleTimeout is 5 s in the default policy of gateways.",
             evidence=_DOCS,
             conditions={"endpoint": "builtin gateway"},
         ),

@@ -38,9 +38,9 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Honours `Incremental: ?1` of the origin. An explicit "
-                "`server.stream-response-body = 0` wins over it and may be answered with "
-                "501."
+                "Honours `Incremental: ?1` from the origin. An explicit "
+                "`server.stream-response-body = 0` overrides it, and the response may "
+                "then be 501."
             ),
             evidence=_SOURCE,
             since=LIGHTTPD_INCREMENTAL.since,
@@ -49,20 +49,26 @@ ENTRY = Intermediary(
             Aspect.CUTS_IDLE,
             None,
             (
-                "75 s of silence survive; server.max-write-idle (360 s by default, "
-                "documented) and a read-timeout of the proxy cut silent streams, and "
-                "heartbeats help."
+                "A stream survives 75 s of silence. server.max-write-idle (360 s by "
+                "default, documented) and a read-timeout of the proxy cut silent streams, "
+                "and heartbeats prevent the cut."
             ),
             evidence=_RULE_TESTS,
         ),
         Behaviour(
             Aspect.BROKEN_ORIGIN,
-            "Default: 200 with a matching Content-Length; streaming: truncated.",
+            (
+                "By default, the client receives a 200 with a matching Content-Length. "
+                "With streaming, the body is truncated."
+            ),
             evidence=_RUN,
         ),
         Behaviour(
             Aspect.CLIENT_LEAVES,
-            ("Default: never noticed; streaming: noticed only at the origin's next write."),
+            (
+                "By default, a disconnect is never detected. With streaming, it is "
+                "detected only at the origin's next write."
+            ),
             evidence=_RUN,
         ),
         Remedy(Trouble.HOLD, "lighttpd", "server.stream-response-body = 1", evidence=_RUN),

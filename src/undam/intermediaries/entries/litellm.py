@@ -27,11 +27,11 @@ ENTRY = Intermediary(
     claims=(
         Sign("x-litellm-version", evidence=_RUN),
         Behaviour(
-            Aspect.HOLDS, "Streams, one event rebuilt for each of the upstream's.", evidence=_SOURCE
+            Aspect.HOLDS, "Streams, and rebuilds each event of the upstream.", evidence=_SOURCE
         ),
         Behaviour(
             Aspect.HOLDS,
-            ("Holds the stream to its end; a Bedrock guardrail after the call does so by default."),
+            ("Holds the stream to its end; a post-call Bedrock guardrail does so by default."),
             evidence=_REPORT,
             conditions={"configuration": "guardrail with streaming_buffer_until_moderated"},
         ),
@@ -39,8 +39,8 @@ ENTRY = Intermediary(
             Aspect.CUTS_IDLE,
             None,
             (
-                "Stream and idle timeouts only where they are set. Heartbeats to the client "
-                "are off until sse_keepalive_ping_interval_seconds is set; those of the "
+                "Stream and idle timeouts apply only if set. Heartbeats to the client are "
+                "off unless sse_keepalive_ping_interval_seconds is set; heartbeats of the "
                 "upstream are dropped."
             ),
             evidence=_SOURCE,
@@ -48,7 +48,10 @@ ENTRY = Intermediary(
         Limit(Aspect.CUTS_TOTAL, 6000, "request_timeout: 6000 s.", evidence=_SOURCE),
         Behaviour(
             Aspect.CLIENT_LEAVES,
-            ("In a gap between tokens after 4 ms; while the upstream is silent it is not noticed."),
+            (
+                "The origin is notified after 4 ms between tokens; while the upstream is "
+                "silent, a disconnect is not detected."
+            ),
             evidence=_RUN,
         ),
         Behaviour(Aspect.BROKEN_ORIGIN, "An error event is added to the stream.", evidence=_RUN),

@@ -26,14 +26,14 @@ ENTRY = Intermediary(
         Behaviour(Aspect.HOLDS, "Holds the whole response.", evidence=_RUN),
         Behaviour(
             Aspect.HOLDS,
-            "The newest source still buffers unless stream_large_bodies is set.",
+            "The latest source still buffers unless stream_large_bodies is set.",
             evidence=_SOURCE,
         ),
         Behaviour(
             Aspect.HOLDS,
             (
-                "An add-on that implements response() holds the whole body, whatever "
-                "stream_large_bodies says."
+                "An add-on that implements response() holds the whole body, whatever the "
+                "value of stream_large_bodies."
             ),
             evidence=_REPORT,
             conditions={"configuration": "an add-on with response()"},

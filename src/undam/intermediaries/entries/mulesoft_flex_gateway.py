@@ -15,8 +15,8 @@ ENTRY = Intermediary(
     title="MuleSoft Flex (Omni) Gateway",
     kind="gateway",
     claims=(
-        Limit(Aspect.CUTS_IDLE, 300, "Stream idle timeout: 300 s of silence.", evidence=_DOCS),
-        Behaviour(Aspect.HEAD, "Response timeout: 15 s for the upstream.", evidence=_DOCS),
+        Limit(Aspect.CUTS_IDLE, 300, "The stream idle timeout is 300 s.", evidence=_DOCS),
+        Behaviour(Aspect.HEAD, "The response timeout is 15 s for the upstream.", evidence=_DOCS),
         Remedy(
             Trouble.IDLE_LIMIT,
             "mulesoft-flex-gateway",

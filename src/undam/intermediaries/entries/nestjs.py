@@ -13,7 +13,9 @@ ENTRY = Intermediary(
     kind="framework",
     claims=(
         Behaviour(
-            Aspect.HOLDS, "None: it sends X-Accel-Buffering: no and no-transform.", evidence=_SOURCE
+            Aspect.HOLDS,
+            "Does not buffer: it sends X-Accel-Buffering: no and no-transform.",
+            evidence=_SOURCE,
         ),
     ),
 )

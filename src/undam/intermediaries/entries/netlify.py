@@ -16,7 +16,7 @@ ENTRY = Intermediary(
         Sign("server", "^netlify$", evidence=_DOCS),
         Behaviour(
             Aspect.HEAD,
-            "The head must come within 40 s.",
+            "The head must arrive within 40 s.",
             evidence=_DOCS,
             conditions={"endpoint": "edge function"},
         ),

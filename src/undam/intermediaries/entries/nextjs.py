@@ -31,14 +31,14 @@ ENTRY = Intermediary(
         Sign("x-powered-by", r"^next\.js\b", evidence=_SOURCE),
         Behaviour(
             Aspect.HOLDS,
-            "Route handlers stream: the compressor is flushed per chunk.",
+            "Route handlers stream, because the compressor is flushed per chunk.",
             evidence=_RUN,
         ),
         Behaviour(
             Aspect.HOLDS,
             (
-                "What rewrites() relays is compressed without a flush: 60 events came in one "
-                "read at the end."
+                "Responses through rewrites() are compressed without a flush: 60 events "
+                "arrived in one read at the end."
             ),
             evidence=_RUN,
             conditions={"configuration": "rewrites() and a client that accepts gzip"},
@@ -52,22 +52,25 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_IDLE,
             30,
-            ("`experimental.proxyTimeout`: 30 s of silence, then the stream is truncated."),
+            (
+                "`experimental.proxyTimeout` cuts a stream after 30 s of silence; the "
+                "body is truncated."
+            ),
             evidence=_RUN,
             conditions={"configuration": "rewrites()"},
         ),
         Behaviour(
             Aspect.BROKEN_ORIGIN,
             (
-                "An orderly close is passed on as truncation; a reset adds the text "
-                '"Internal Server Error" and ends the stream in good order.'
+                "An orderly close is forwarded as a truncated body. A reset adds the text "
+                '"Internal Server Error" and ends the stream cleanly.'
             ),
             evidence=_RUN,
             conditions={"configuration": "rewrites()"},
         ),
         Behaviour(
             Aspect.CLIENT_LEAVES,
-            "Noticed within 2 ms.",
+            "The origin is notified within 2 ms.",
             evidence=_RUN,
             conditions={"configuration": "rewrites()"},
         ),

@@ -42,9 +42,9 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Speaks HTTP/1.1 to the upstream, so a chunked stream passes event by event, "
-                "also with buffering on. A body that ends with the connection is still held "
-                "in 4096-byte blocks."
+                "Speaks HTTP/1.1 to the upstream, so a chunked stream passes event by "
+                "event, even with buffering on. A body that ends with the connection is "
+                "still held in 4096-byte blocks."
             ),
             evidence=_RUN_NEW,
             since=NGINX_UPSTREAM_HTTP11.since,
@@ -52,9 +52,9 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Speaks HTTP/1.0 to the upstream and holds 4096-byte blocks, headers and "
-                "heartbeats too; with `proxy_http_version 1.1` and a chunked origin it "
-                "streams."
+                "Speaks HTTP/1.0 to the upstream and holds blocks of 4096 bytes, "
+                "including headers and heartbeats. With `proxy_http_version 1.1` and a "
+                "chunked origin it streams."
             ),
             evidence=_RUN_OLD,
             until=NGINX_UPSTREAM_HTTP11.since,
@@ -67,21 +67,34 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.COMPRESSION,
             (
-                "gzip of text/event-stream with buffering on holds the whole response; with "
-                "buffering off it is flushed per event."
+                "With buffering on, gzip of text/event-stream holds the whole response. "
+                "With buffering off, it is flushed per event."
             ),
             evidence=_RULE_TESTS,
         ),
-        Limit(Aspect.CUTS_IDLE, 60, "proxy_read_timeout: 60 s of silence.", evidence=_RUN_OLD),
-        Behaviour(Aspect.CLIENT_LEAVES, "Noticed within 2 ms, also in silence.", evidence=_RUN_NEW),
+        Limit(
+            Aspect.CUTS_IDLE,
+            60,
+            "proxy_read_timeout cuts a stream after 60 s of silence.",
+            evidence=_RUN_OLD,
+        ),
         Behaviour(
-            Aspect.BROKEN_ORIGIN, "Truncated.", evidence=_RUN_NEW, since=NGINX_UPSTREAM_HTTP11.since
+            Aspect.CLIENT_LEAVES,
+            "The origin is notified within 2 ms, even in silence.",
+            evidence=_RUN_NEW,
+        ),
+        Behaviour(
+            Aspect.BROKEN_ORIGIN,
+            "The client receives a truncated body.",
+            evidence=_RUN_NEW,
+            since=NGINX_UPSTREAM_HTTP11.since,
         ),
         Behaviour(
             Aspect.BROKEN_ORIGIN,
             (
-                "HTTP/1.0 upstream: a clean end that looks complete, and with buffering on a "
-                "timeout discards the tokens already received; HTTP/1.1: truncated."
+                "With an HTTP/1.0 upstream, the client receives a clean end that looks "
+                "complete; with buffering on, a timeout also discards tokens already "
+                "received. With HTTP/1.1, the body is truncated."
             ),
             evidence=_RUN_OLD,
             until=NGINX_UPSTREAM_HTTP11.since,

@@ -23,18 +23,23 @@ ENTRY = Intermediary(
             Aspect.HOLDS,
             (
                 "Runs nginx 1.31.3, which speaks HTTP/1.1 to the upstream (HTTP/2 to h2c "
-                "backends): a chunked stream passes. A body that ends with the connection is "
-                "held in 4 KB blocks."
+                "backends), so a chunked stream passes. A body that ends with the "
+                "connection is held in blocks of 4 KB."
             ),
             evidence=_DOCS,
             since="2.6.7",
         ),
         Behaviour(
             Aspect.HEAD,
-            "The head waits for the first byte of the body, as buffering is on.",
+            "The head waits for the first byte of the body, because buffering is on.",
             evidence=_DOCS,
         ),
-        Limit(Aspect.CUTS_IDLE, 60, "60 s of silence, as nginx.", evidence=_DOCS),
+        Limit(
+            Aspect.CUTS_IDLE,
+            60,
+            "A stream is cut after 60 s of silence, as in nginx.",
+            evidence=_DOCS,
+        ),
         Remedy(
             Trouble.HOLD,
             "nginx-gateway-fabric",

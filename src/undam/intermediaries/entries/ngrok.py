@@ -12,7 +12,7 @@ ENTRY = Intermediary(
     title="ngrok",
     kind="tunnel",
     claims=(
-        Limit(Aspect.CUTS_IDLE, 300, "5 min of silence.", evidence=_DOCS),
+        Limit(Aspect.CUTS_IDLE, 300, "A stream is cut after 5 min of silence.", evidence=_DOCS),
         Limit(Aspect.CUTS_TOTAL, None, "No limit on the whole response.", evidence=_DOCS),
     ),
 )

@@ -12,8 +12,13 @@ ENTRY = Intermediary(
     title="ngrok AI Gateway",
     kind="gateway",
     claims=(
-        Behaviour(Aspect.HEAD, "60 s to the first byte.", evidence=_DOCS),
-        Limit(Aspect.CUTS_IDLE, 30, "30 s of silence.", evidence=_DOCS),
-        Limit(Aspect.CUTS_TOTAL, 900, "15 min in all (120 s before October 2026).", evidence=_DOCS),
+        Behaviour(Aspect.HEAD, "The first byte must arrive within 60 s.", evidence=_DOCS),
+        Limit(Aspect.CUTS_IDLE, 30, "A stream is cut after 30 s of silence.", evidence=_DOCS),
+        Limit(
+            Aspect.CUTS_TOTAL,
+            900,
+            "The limit for the whole response is 15 min (120 s before October 2026).",
+            evidence=_DOCS,
+        ),
     ),
 )

@@ -28,21 +28,33 @@ ENTRY = Intermediary(
             evidence=_RUN,
         ),
         Behaviour(Aspect.HEAD, "The head waits for the first byte of the body.", evidence=_RUN),
-        Limit(Aspect.CUTS_IDLE, None, "None of its own: 75 s of silence survive.", evidence=_RUN),
+        Limit(
+            Aspect.CUTS_IDLE,
+            None,
+            "It has no idle limit; a stream survives 75 s of silence.",
+            evidence=_RUN,
+        ),
         Behaviour(
             Aspect.BROKEN_ORIGIN,
-            "http-proxy: after an orderly close the client hangs; a reset is truncated.",
+            (
+                "With http-proxy, the client hangs after an orderly close, and a reset "
+                "truncates the body."
+            ),
             evidence=_RUN,
         ),
         Behaviour(
             Aspect.CLIENT_LEAVES,
             (
-                "http-proxy 1.18: never noticed, the origin runs to the end; "
-                "http-proxy-middleware 3.0.10: within 5 ms."
+                "http-proxy 1.18 never detects a disconnect, so the origin runs to the "
+                "end; http-proxy-middleware 3.0.10 notifies the origin within 5 ms."
             ),
             evidence=_RUN,
         ),
-        Behaviour(Aspect.CLIENT_LEAVES, "@fastify/http-proxy: within 2 ms.", evidence=_RUN_FASTIFY),
+        Behaviour(
+            Aspect.CLIENT_LEAVES,
+            "@fastify/http-proxy notifies the origin within 2 ms.",
+            evidence=_RUN_FASTIFY,
+        ),
         Remedy(
             Trouble.HOLD,
             "http-proxy-middleware",

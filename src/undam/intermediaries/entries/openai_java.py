@@ -5,7 +5,7 @@ from __future__ import annotations
 from undam.intermediaries.claims import Aspect, Limit, Remedy, Trouble, documented
 from undam.intermediaries.intermediary import Intermediary
 
-_SOURCE = documented("openai-java, read in its source", checked="2026-11")
+_SOURCE = documented("openai-java, source code", checked="2026-11")
 
 ENTRY = Intermediary(
     name="openai-java",
@@ -15,7 +15,7 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_TOTAL,
             600,
-            "10 min for the whole call, the stream included.",
+            "The limit is 10 min for the whole call, including the stream.",
             evidence=_SOURCE,
         ),
         Remedy(

@@ -16,13 +16,13 @@ ENTRY = Intermediary(
     title="openai-python",
     kind="client",
     claims=(
-        Limit(Aspect.CUTS_IDLE, 600, "Read timeout: 600 s of silence.", evidence=_RUN),
+        Limit(Aspect.CUTS_IDLE, 600, "The read timeout is 600 s of silence.", evidence=_RUN),
         Behaviour(
             Aspect.HOLDS,
             (
-                "Does not hold. It raises JSONDecodeError on a lone `retry:`, a named ping "
-                "without data, an empty `data:`, and a comment after an `id:`; a BOM costs "
-                "the first event."
+                "Does not buffer. It raises JSONDecodeError on a lone `retry:`, a named "
+                "ping without data, an empty `data:`, and a comment after an `id:`. A BOM "
+                "makes it lose the first event."
             ),
             evidence=_RUN,
         ),

@@ -17,8 +17,8 @@ ENTRY = Intermediary(
             Aspect.HOLDS,
             (
                 "Sends comments (`: OPENROUTER PROCESSING`) while the provider is silent, "
-                "which keeps idle limits away; a client that parses each line as JSON fails "
-                "on them."
+                "which prevents cuts by idle limits. A client that parses each line as "
+                "JSON fails on them."
             ),
             evidence=_DOCS,
         ),

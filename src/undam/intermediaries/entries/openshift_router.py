@@ -19,12 +19,21 @@ ENTRY = Intermediary(
     kind="proxy",
     built_on="haproxy",
     claims=(
-        Behaviour(Aspect.HOLDS, "As HAProxy: about 200 ms, or one segment.", evidence=_INFERENCE),
-        Limit(Aspect.CUTS_IDLE, 30, "timeout server: 30 s of silence.", evidence=_SOURCE),
+        Behaviour(
+            Aspect.HOLDS,
+            "Like HAProxy, holds data for about 200 ms or one segment.",
+            evidence=_INFERENCE,
+        ),
+        Limit(
+            Aspect.CUTS_IDLE,
+            30,
+            "`timeout server` cuts a stream after 30 s of silence.",
+            evidence=_SOURCE,
+        ),
         Limit(
             Aspect.CUTS_IDLE,
             None,
-            "300 s of silence were reported.",
+            "A limit of 300 s of silence was reported.",
             evidence=_REPORT,
             conditions={"platform": "managed clusters"},
         ),

@@ -23,12 +23,14 @@ ENTRY = Intermediary(
         ),
         Behaviour(
             Aspect.COMPRESSION,
-            "Its compression on Node.js leaves event streams out.",
+            "Its compression on Node.js skips event streams.",
             evidence=_SOURCE,
         ),
         Limit(Aspect.CUTS_TOTAL, None, "requestTimeout is not set by default.", evidence=_SOURCE),
         Behaviour(
-            Aspect.BROKEN_ORIGIN, "One report of a cut that looks complete.", evidence=_REPORT
+            Aspect.BROKEN_ORIGIN,
+            "According to one report, a cut response looks complete.",
+            evidence=_REPORT,
         ),
     ),
 )

@@ -19,11 +19,11 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Holds the whole response in its default configuration, since filters read "
-                "the body: 60 events came in one read at the end."
+                "Holds the whole response in its default configuration, because filters "
+                "read the body: 60 events arrived in one read at the end."
             ),
             evidence=_RUN,
         ),
-        Behaviour(Aspect.BROKEN_ORIGIN, "Truncated.", evidence=_RUN),
+        Behaviour(Aspect.BROKEN_ORIGIN, "The client receives a truncated body.", evidence=_RUN),
     ),
 )

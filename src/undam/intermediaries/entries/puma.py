@@ -18,9 +18,9 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "On Linux over TCP it sets TCP_CORK for the whole of an enumerable body, "
-                "head included, so the kernel releases about every 200 ms: eight events of "
-                "25 ms in one read."
+                "On Linux over TCP, it sets TCP_CORK for the whole of an enumerable body, "
+                "including the head, so the kernel releases data about every 200 ms: "
+                "eight events of 25 ms in one read."
             ),
             evidence=_RUN,
         ),

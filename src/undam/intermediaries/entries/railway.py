@@ -21,7 +21,9 @@ ENTRY = Intermediary(
         Sign("x-railway-request-id", evidence=_DOCS),
         Sign("x-railway-edge", evidence=_DOCS),
         Behaviour(Aspect.HOLDS, "Streams.", evidence=_DOCS),
-        Limit(Aspect.CUTS_IDLE, 300, "5 min of silence.", evidence=_DOCS),
-        Limit(Aspect.CUTS_TOTAL, 900, "15 min in all.", evidence=_DOCS),
+        Limit(Aspect.CUTS_IDLE, 300, "A stream is cut after 5 min of silence.", evidence=_DOCS),
+        Limit(
+            Aspect.CUTS_TOTAL, 900, "The limit for the whole response is 15 min.", evidence=_DOCS
+        ),
     ),
 )

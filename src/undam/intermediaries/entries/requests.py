@@ -16,7 +16,7 @@ ENTRY = Intermediary(
             Aspect.HOLDS,
             (
                 "iter_lines reads 512 bytes at a time, so a close-delimited body is held "
-                "until they are there."
+                "until 512 bytes have arrived."
             ),
             evidence=_RUN,
         ),

@@ -14,7 +14,7 @@ ENTRY = Intermediary(
     claims=(
         Behaviour(
             Aspect.HOLDS,
-            "Holds the whole body of a response over plain HTTP.",
+            "Holds the whole body of a plain-HTTP response.",
             evidence=_REPORT,
             conditions={"endpoint": "plain HTTP"},
         ),

@@ -23,7 +23,12 @@ ENTRY = Intermediary(
             ),
             evidence=_DOCS,
         ),
-        Limit(Aspect.CUTS_TOTAL, None, "response-timeout, where it is set.", evidence=_REPORT),
+        Limit(
+            Aspect.CUTS_TOTAL,
+            None,
+            "response-timeout, if set, limits the whole response.",
+            evidence=_REPORT,
+        ),
         Remedy(
             Trouble.HOLD,
             "spring-cloud-gateway",

@@ -17,7 +17,10 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_TOTAL,
             30,
-            "The timeout of asynchronous requests: 30 s, also for a stream that flows.",
+            (
+                "The timeout of asynchronous requests is 30 s, even for a stream that is "
+                "still sending."
+            ),
             evidence=_REPORT,
         ),
         Remedy(

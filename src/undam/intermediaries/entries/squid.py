@@ -24,11 +24,15 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_IDLE,
             900,
-            "read_timeout: 15 min of silence; 75 s survive.",
+            ("read_timeout cuts a stream after 15 min of silence; a silence of 75 s survives."),
             evidence=_RULE_TESTS,
         ),
-        Behaviour(Aspect.BROKEN_ORIGIN, "Truncated.", evidence=_RUN),
-        Behaviour(Aspect.CLIENT_LEAVES, "Noticed within 2 ms, also in silence.", evidence=_RUN),
+        Behaviour(Aspect.BROKEN_ORIGIN, "The client receives a truncated body.", evidence=_RUN),
+        Behaviour(
+            Aspect.CLIENT_LEAVES,
+            "The origin is notified within 2 ms, even in silence.",
+            evidence=_RUN,
+        ),
         Remedy(Trouble.IDLE_LIMIT, "squid", "read_timeout 1 hour", evidence=_RULE_TESTS),
     ),
 )

@@ -23,7 +23,9 @@ ENTRY = Intermediary(
     title="Starlette GZipMiddleware",
     kind="framework",
     claims=(
-        Behaviour(Aspect.HOLDS, "Event streams are left out.", evidence=_RUN_NEW, since="0.46"),
+        Behaviour(
+            Aspect.HOLDS, "Event streams are not compressed.", evidence=_RUN_NEW, since="0.46"
+        ),
         Behaviour(
             Aspect.HOLDS,
             "Event streams are held in blocks of gzip output.",
@@ -42,7 +44,7 @@ ENTRY = Intermediary(
             evidence=_RUN_OLD,
             until="1.4.1",
         ),
-        Limit(Aspect.CUTS_IDLE, None, "None of its own.", evidence=_RUN_NEW),
+        Limit(Aspect.CUTS_IDLE, None, "It has no limit of its own.", evidence=_RUN_NEW),
         Remedy(Trouble.HOLD, "starlette", "starlette>=0.46.0", evidence=_RUN_OLD),
         Remedy(Trouble.COMPRESSION, "starlette", "starlette>=0.46.0", evidence=_RUN_OLD),
     ),

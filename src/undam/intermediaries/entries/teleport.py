@@ -11,5 +11,9 @@ ENTRY = Intermediary(
     name="teleport",
     title="Teleport application access",
     kind="tunnel",
-    claims=(Behaviour(Aspect.HOLDS, "Holds the whole response, by a report.", evidence=_REPORT),),
+    claims=(
+        Behaviour(
+            Aspect.HOLDS, "Holds the whole response, according to a report.", evidence=_REPORT
+        ),
+    ),
 )

@@ -16,8 +16,8 @@ ENTRY = Intermediary(
             Aspect.CUTS_TOTAL,
             900,
             (
-                "15 min for the request to the provider; ttft_ms and total_ms of streams "
-                "only where they are set."
+                "The request to the provider is limited to 15 min; ttft_ms and total_ms "
+                "of streams apply only if set."
             ),
             evidence=_DOCS,
         ),

@@ -11,7 +11,5 @@ ENTRY = Intermediary(
     name="tower-http",
     title="tower-http CompressionLayer",
     kind="framework",
-    claims=(
-        Behaviour(Aspect.COMPRESSION, "Leaves event streams out by default.", evidence=_SOURCE),
-    ),
+    claims=(Behaviour(Aspect.COMPRESSION, "Skips event streams by default.", evidence=_SOURCE),),
 )

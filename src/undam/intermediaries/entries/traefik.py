@@ -31,8 +31,8 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Flushes each 100 ms, and at once for what it recognises as streaming (event "
-                "streams, and any body without a length)."
+                "Flushes every 100 ms, and at once for responses that it recognises as "
+                "streams (event streams, and any body without a length)."
             ),
             evidence=_SOURCE,
         ),
@@ -42,19 +42,28 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.COMPRESSION, "The compress middleware flushes each event.", evidence=_RULE_TESTS
         ),
-        Limit(Aspect.CUTS_IDLE, None, "No limit on silence: 75 s survive.", evidence=_RUN),
+        Limit(
+            Aspect.CUTS_IDLE,
+            None,
+            "There is no limit on silence: a stream survives 75 s.",
+            evidence=_RUN,
+        ),
         Limit(
             Aspect.CUTS_TOTAL,
             None,
             (
-                "writeTimeout of the entry point, where it is set, limits the whole "
-                "response. readTimeout (60 s by default) bounds the request alone and cuts "
-                "no response."
+                "writeTimeout of the entry point, if set, limits the whole response. "
+                "readTimeout (60 s by default) limits only the request and does not cut a "
+                "response."
             ),
             evidence=_RULE_TESTS,
         ),
-        Behaviour(Aspect.BROKEN_ORIGIN, "Truncated.", evidence=_RUN),
-        Behaviour(Aspect.CLIENT_LEAVES, "Noticed within 2 ms, also in silence.", evidence=_RUN),
+        Behaviour(Aspect.BROKEN_ORIGIN, "The client receives a truncated body.", evidence=_RUN),
+        Behaviour(
+            Aspect.CLIENT_LEAVES,
+            "The origin is notified within 2 ms, even in silence.",
+            evidence=_RUN,
+        ),
         Remedy(
             Trouble.HOLD,
             "traefik",

@@ -37,13 +37,13 @@ ENTRY = Intermediary(
         Behaviour(Aspect.HOLDS, "Streams by default.", evidence=_RUN),
         Behaviour(
             Aspect.COMPRESSION,
-            ("compress.so with flush false sends headers at once and holds the whole body."),
+            ("compress.so with flush false sends headers at once, and holds the whole body."),
             evidence=_RULE_TESTS,
         ),
         Limit(
             Aspect.CUTS_IDLE,
             30,
-            "transaction_no_activity_timeout_out: 30 s of silence.",
+            "transaction_no_activity_timeout_out cuts a stream after 30 s of silence.",
             evidence=_RUN,
         ),
         Limit(
@@ -53,8 +53,12 @@ ENTRY = Intermediary(
             evidence=_SOURCE,
             conditions={"http_version": "2"},
         ),
-        Behaviour(Aspect.BROKEN_ORIGIN, "Truncated.", evidence=_RUN),
-        Behaviour(Aspect.CLIENT_LEAVES, "Noticed only at the origin's next write.", evidence=_RUN),
+        Behaviour(Aspect.BROKEN_ORIGIN, "The client receives a truncated body.", evidence=_RUN),
+        Behaviour(
+            Aspect.CLIENT_LEAVES,
+            "A disconnect is detected only at the origin's next write.",
+            evidence=_RUN,
+        ),
         Remedy(Trouble.COMPRESSION, "trafficserver", "flush true", evidence=_RULE_TESTS),
         Remedy(
             Trouble.IDLE_LIMIT,

@@ -22,18 +22,23 @@ ENTRY = Intermediary(
         Behaviour(
             Aspect.HOLDS,
             (
-                "Flushes event streams and bodies without a length, whatever "
-                "enable_websockets says: that option only admits upgrades."
+                "Flushes event streams and bodies without a length, whatever the value of "
+                "enable_websockets: that option only allows upgrades."
             ),
             evidence=_DOCS,
         ),
         Limit(
             Aspect.CUTS_IDLE,
             None,
-            ("Its timeout towards the origin is 30 s for the head; no limit on silence was found."),
+            ("The timeout for the head of the origin is 30 s; no limit on silence was found."),
             evidence=_DOCS,
         ),
-        Limit(Aspect.CUTS_TOTAL, 120, "120 s for writing the response.", evidence=_DOCS),
+        Limit(
+            Aspect.CUTS_TOTAL,
+            120,
+            "The write timeout is 120 s for the whole response.",
+            evidence=_DOCS,
+        ),
         Remedy(
             Trouble.TOTAL_LIMIT,
             "tyk",

@@ -12,8 +12,13 @@ ENTRY = Intermediary(
     title="Node.js fetch (undici)",
     kind="client",
     claims=(
-        Behaviour(Aspect.HEAD, "headersTimeout: 300 s to the head.", evidence=_SOURCE),
-        Limit(Aspect.CUTS_IDLE, 300, "bodyTimeout: 300 s of silence.", evidence=_SOURCE),
+        Behaviour(Aspect.HEAD, "headersTimeout allows 300 s until the head.", evidence=_SOURCE),
+        Limit(
+            Aspect.CUTS_IDLE,
+            300,
+            "bodyTimeout cuts a stream after 300 s of silence.",
+            evidence=_SOURCE,
+        ),
         Remedy(
             Trouble.IDLE_LIMIT,
             "undici",

@@ -6,7 +6,7 @@ from undam.intermediaries.claims import Aspect, Behaviour, Limit, Remedy, Troubl
 from undam.intermediaries.intermediary import Intermediary
 
 _DOCS = documented(
-    "uwsgi-docs.readthedocs.io, HTTP router options; not read again since", checked="2026-11"
+    "uwsgi-docs.readthedocs.io, HTTP router options; not checked again since", checked="2026-11"
 )
 
 ENTRY = Intermediary(
@@ -16,10 +16,15 @@ ENTRY = Intermediary(
     claims=(
         Behaviour(
             Aspect.HOLDS,
-            ("A body without a length ends with the connection; no source was found for a hold."),
+            ("A body without a length ends with the connection. No source states that it is held."),
             evidence=_DOCS,
         ),
-        Limit(Aspect.CUTS_IDLE, 60, "http-timeout: 60 s of silence.", evidence=_DOCS),
+        Limit(
+            Aspect.CUTS_IDLE,
+            60,
+            "`http-timeout` cuts a stream after 60 s of silence.",
+            evidence=_DOCS,
+        ),
         Remedy(Trouble.CLOSE_DELIMITED, "uwsgi", "http-auto-chunked = true", evidence=_DOCS),
         Remedy(Trouble.IDLE_LIMIT, "uwsgi", "http-timeout = 3600", evidence=_DOCS),
     ),

@@ -42,12 +42,21 @@ ENTRY = Intermediary(
         ),
         Behaviour(
             Aspect.COMPRESSION,
-            "do_gzip sends headers at once, then blocks of 16 KB of gzip output.",
+            ("do_gzip sends headers at once, and then the gzip output in blocks of 16 KB."),
             evidence=_RULE_TESTS,
         ),
-        Limit(Aspect.CUTS_IDLE, 60, "between_bytes_timeout: 60 s of silence.", evidence=_SOURCE),
-        Behaviour(Aspect.BROKEN_ORIGIN, "Truncated.", evidence=_RUN),
-        Behaviour(Aspect.CLIENT_LEAVES, "Noticed only at the origin's next write.", evidence=_RUN),
+        Limit(
+            Aspect.CUTS_IDLE,
+            60,
+            "`between_bytes_timeout` cuts a stream after 60 s of silence.",
+            evidence=_SOURCE,
+        ),
+        Behaviour(Aspect.BROKEN_ORIGIN, "The client receives a truncated body.", evidence=_RUN),
+        Behaviour(
+            Aspect.CLIENT_LEAVES,
+            "A disconnect is detected only at the origin's next write.",
+            evidence=_RUN,
+        ),
         Remedy(Trouble.HOLD, "varnish", "set beresp.do_stream = true;", evidence=_RULE_TESTS),
         Remedy(
             Trouble.HEADERS_HELD, "varnish", "set beresp.do_stream = true;", evidence=_RULE_TESTS

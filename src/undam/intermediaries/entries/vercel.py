@@ -20,13 +20,16 @@ ENTRY = Intermediary(
         Limit(
             Aspect.CUTS_TOTAL,
             300,
-            ("maxDuration of the function: 300 s for the whole response by default on every plan."),
+            (
+                "maxDuration of the function is 300 s for the whole response by default "
+                "on every plan."
+            ),
             evidence=_DOCS,
         ),
         Limit(
             Aspect.CUTS_TOTAL,
             None,
-            "Can be raised to 800 s (1800 s in beta); 300 s is the maximum of Hobby.",
+            ("The limit can be raised to 800 s (1800 s in beta); on Hobby, 300 s is the maximum."),
             evidence=_DOCS,
             conditions={"plan": "Pro"},
         ),

@@ -12,5 +12,5 @@ ENTRY = Intermediary(
     title="Vercel rewrites to another origin",
     kind="cloud",
     built_on="vercel",
-    claims=(Limit(Aspect.CUTS_IDLE, 120, "120 s for the origin to answer.", evidence=_DOCS),),
+    claims=(Limit(Aspect.CUTS_IDLE, 120, "The origin must respond within 120 s.", evidence=_DOCS),),
 )

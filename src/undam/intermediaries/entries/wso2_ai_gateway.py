@@ -20,7 +20,7 @@ ENTRY = Intermediary(
             evidence=_DOCS,
             since="1.2",
         ),
-        Limit(Aspect.CUTS_TOTAL, 60, "The route's timeout: 60 s.", evidence=_DOCS, since="1.2"),
+        Limit(Aspect.CUTS_TOTAL, 60, "The route timeout is 60 s.", evidence=_DOCS, since="1.2"),
         Remedy(
             Trouble.TOTAL_LIMIT,
             "wso2-ai-gateway",

@@ -13,7 +13,12 @@ ENTRY = Intermediary(
     kind="proxy",
     claims=(
         Behaviour(Aspect.HOLDS, "Streams, unless AllowResponseBuffering is set.", evidence=_DOCS),
-        Limit(Aspect.CUTS_IDLE, 100, "ActivityTimeout: 100 s of silence.", evidence=_DOCS),
+        Limit(
+            Aspect.CUTS_IDLE,
+            100,
+            "ActivityTimeout cuts a stream after 100 s of silence.",
+            evidence=_DOCS,
+        ),
         Remedy(
             Trouble.HOLD,
             "yarp",

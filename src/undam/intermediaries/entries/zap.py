@@ -13,7 +13,9 @@ ENTRY = Intermediary(
     kind="inspector",
     claims=(
         Behaviour(
-            Aspect.HOLDS, "Holds the whole response; event streams are passed on.", evidence=_REPORT
+            Aspect.HOLDS,
+            "Holds the whole response, except event streams, which are forwarded.",
+            evidence=_REPORT,
         ),
     ),
 )
