@@ -1,4 +1,4 @@
-"""The deadline timer: when objects are called, and that it does not keep closed ones alive."""
+"""The deadline timer: times of the calls, and release of closed objects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MINUTE = 60.0
 
 
 class Connection:
-    """Closes itself at its deadline, unless ``next_calls`` holds a later one."""
+    """Connection that closes at its deadline, unless ``next_calls`` contains a later deadline."""
 
     def __init__(self, *next_calls: float) -> None:
         self.next_deadline = inf
@@ -113,7 +113,7 @@ def test_an_exception_in_one_object_does_not_stop_the_others() -> None:
 def test_closed_objects_are_released_long_before_their_deadline(
     deadlines: tuple[int, ...],
 ) -> None:
-    """Each keeps the buffers of its connection: 1.5 MB for a thousand of them."""
+    """A registered object keeps the buffers of its connection; 1,000 objects keep 1.5 MB."""
     references: list[weakref.ref[Connection]] = []
 
     def scenario(timer: DeadlineTimer) -> None:

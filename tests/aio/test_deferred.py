@@ -1,4 +1,4 @@
-"""The queue of deferred jobs: when they run, and that all of them do."""
+"""The queue of deferred jobs: times and order of execution, and completeness."""
 
 from __future__ import annotations
 

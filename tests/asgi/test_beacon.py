@@ -19,7 +19,7 @@ from undam.sse import Event, Parser
 from undam.timing import BeaconQuery, BeaconSchedule, due_of
 from undam.timing.beacon import HEADER, format_query, parse_head
 
-pytestmark = pytest.mark.slow  # real sockets, and waits for events that must not occur
+pytestmark = pytest.mark.slow  # uses sockets, and waits for events that must not occur
 
 TOKEN = "correct horse battery staple"
 BEARER = (b"authorization", f"Bearer {TOKEN}".encode())

@@ -1,4 +1,4 @@
-"""Guarantees of `EventStream` under every server; exceptions and their reasons are in `CANNOT`."""
+"""Guarantees of `EventStream` under every server; `UNSUPPORTED` lists the exceptions."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from support.asgi_test_app import EVENT_BYTES
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
-CANNOT = {
-    ("granian", "bound unread"): "the socket is out of Python's sight: the kernel's limit holds",
-    ("granian", "tell shutdown"): "it waits for open streams until its workers-kill-timeout",
-    ("granian", "cut at once"): "closing waits until a frozen client reads or goes",
+UNSUPPORTED = {
+    ("granian", "limit buffer"): "Python cannot access the socket, so the kernel's limit applies",
+    ("granian", "detect shutdown"): "it waits for open streams until its workers-kill-timeout",
+    ("granian", "abort frozen client"): "a close waits until a frozen client reads or disconnects",
 }
-"""(server, unsupported guarantee) to the reason. docs/servers.md has the same list for users."""
+"""Reasons by server and unsupported guarantee. docs/servers.md has the same list for users."""
 
 
 @pytest.fixture(params=SERVERS, ids=lambda server: server.name, scope="module")
@@ -37,8 +37,8 @@ def running(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
 
 
 def _can(running: RunningServer, what: str) -> bool:
-    assert any(what == known for _, known in CANNOT), f"no server fails to {what}"
-    return (running.server.name, what) not in CANNOT
+    assert any(what == known for _, known in UNSUPPORTED), f"unknown guarantee: {what}"
+    return (running.server.name, what) not in UNSUPPORTED
 
 
 def _events(reading: ResponseReader) -> int:
@@ -80,7 +80,7 @@ def test_paced_events_arrive_one_by_one(running: RunningServer) -> None:
     assert reading.complete
     assert _events(reading) == 20
     per_read = [part.count(b"data:") for part in reading.reads if b"data:" in part]
-    # A delayed client may read two events at once; a buffered stream consists of bursts only.
+    # A delayed client may read two events at once, but a buffered stream consists only of bursts.
     assert per_read.count(1) >= 15
 
 
@@ -88,7 +88,8 @@ def test_events_of_one_turn_share_a_write(running: RunningServer) -> None:
     with running.read("/burst?count=50") as reading:
         reading.until_end()
     assert _events(reading) == 50
-    # The first event alone and the rest together, unless a turn reached its 2 ms on a busy machine.
+    # The first event is sent alone and the others together, unless a turn reached its limit of 2 ms
+    # on a busy machine.
     assert sum(b"data:" in part for part in reading.reads) <= 10
 
 
@@ -99,7 +100,7 @@ def test_heartbeats_are_sent_during_silence(running: RunningServer) -> None:
 
 
 def test_the_source_is_cancelled_on_disconnect(running: RunningServer) -> None:
-    # There is no heartbeat that could find the closed connection: the server reported it.
+    # No heartbeat could detect the closed connection, so the server must have reported it.
     name = f"left-{running.server.name}"
     with running.read(f"/silent?as={name}") as reading:
         reading.until(lambda: b": open\n" in reading.raw)
@@ -155,7 +156,7 @@ def test_a_frozen_reader_pauses_only_its_own_source(running: RunningServer) -> N
         while ahead != (ahead := running.state(name)["events"]):
             with running.read("/paced?count=10") as again:
                 assert again.until_end().complete
-        if _can(running, "bound unread"):
+        if _can(running, "limit buffer"):
             read = frozen.raw.count(b"data:")
             socket_buffer = frozen.sock.getsockopt(1, 8)  # SOL_SOCKET, SO_RCVBUF
             assert (ahead - read) * EVENT_BYTES <= 65536 + socket_buffer
@@ -168,7 +169,7 @@ def test_a_frozen_reader_is_cut(running: RunningServer) -> None:
         frozen.until(lambda: b"data:" in frozen.raw)
         state = running.until_state(name, "reasons", ["send-timeout"])
         assert state["finals"] == 1
-        if _can(running, "cut at once"):
+        if _can(running, "abort frozen client"):
             frozen.until_end()
             assert frozen.ended
             assert not frozen.complete
@@ -217,7 +218,7 @@ def test_a_source_that_never_suspends_does_not_starve_others(running: RunningSer
         ratios.append(beside / alone)
         if ratios[-1] < 2:
             break
-    # Starved streams would receive nothing; load on the machine affects both sides.
+    # Starved streams would receive nothing. Load on the machine affects both sides equally.
     assert min(ratios) < 4, ratios
 
 
@@ -232,7 +233,7 @@ def test_streams_end_within_the_grace_period_of_the_server(
             seconds = running.stop()
             reading.until_end()
             assert not reading.complete
-        if _can(running, "tell shutdown"):
+        if _can(running, "detect shutdown"):
             assert seconds < GRACE_S / 2
         else:
             assert running.server is GRANIAN

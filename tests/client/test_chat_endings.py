@@ -1,4 +1,4 @@
-"""Every way an answer can end: complete, or with an error that contains the text so far."""
+"""All endings of an answer: complete, or an error that contains the text received so far."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from undam.client import (
 )
 from undam.errors import NetworkError, ResponseError, UndamError, UsageError
 
-pytestmark = pytest.mark.slow  # real sockets, and waits for events that must not occur
+pytestmark = pytest.mark.slow  # uses sockets, and waits for events that must not occur
 
 Serve = Callable[..., ScriptedServer]
 
@@ -130,7 +130,7 @@ def test_an_incomplete_answer_raises_an_error_with_the_text_so_far(
     assert error.text == "partial"
     assert message in str(error)
     assert "7 characters of text had arrived" in str(error)
-    assert tuple(found) == _A  # and was returned before
+    assert tuple(found) == _A  # The same content was returned before.
 
 
 @both
@@ -159,7 +159,7 @@ def test_broken_compression_is_an_incomplete_stream(ask: Ask, library: Any, serv
 def test_ttft_timeout_does_not_apply_after_the_first_content(
     ask: Ask, library: Any, serve: Serve
 ) -> None:
-    # Silent after the first content for longer than ttft_timeout; httpx's own limit is not used.
+    # The silence after the first content exceeds ttft_timeout. httpx's own limit is not used.
     script = [STREAM, 0.2, chat_chunk("a"), 1.5, chat_chunk("b", finish="stop"), DONE]
     found, error = ask(serve(script).url, library, ttft_timeout=1.0, idle_timeout=20)
     assert (error, found) == (None, [Text("a"), Text("b"), Finish("stop")])

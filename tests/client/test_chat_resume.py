@@ -13,7 +13,7 @@ from support.scripted_server import DONE, RESET, STREAM, ScriptedServer, chat_ch
 from undam.client import Finish, IncompleteStream, StreamError, Text, achat, chat
 from undam.errors import UndamError
 
-pytestmark = pytest.mark.slow  # real sockets, and waits for events that must not occur
+pytestmark = pytest.mark.slow  # uses sockets, and waits for events that must not occur
 
 Serve = Callable[..., ScriptedServer]
 

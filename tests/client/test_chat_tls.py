@@ -1,4 +1,4 @@
-"""Time limits over TLS, where shutting down a connection is less simple."""
+"""Time limits over TLS, where the shutdown of a connection is more complex."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from support.scripted_server import DONE, STREAM, chat_chunk
 from support.threaded_server import serving
 from undam.client import AnswerError, Finish, IdleTimeout, Text, TtftTimeout, achat, chat
 
-pytestmark = pytest.mark.slow  # real sockets, and waits for events that must not occur
+pytestmark = pytest.mark.slow  # uses sockets, and waits for events that must not occur
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Deltas of the events of each API; hostile events have none."""
+"""Deltas in the events of each API; hostile events have no deltas."""
 
 from __future__ import annotations
 

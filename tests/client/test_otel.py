@@ -1,4 +1,4 @@
-"""OpenTelemetry metrics: names of the conventions, seconds, and no invented values."""
+"""OpenTelemetry metrics: names of the conventions, units, and omission of missing values."""
 
 from __future__ import annotations
 

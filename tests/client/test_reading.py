@@ -1,4 +1,4 @@
-"""`events` and `aevents` on streams that other readers misread, split in various ways."""
+"""`events` and `aevents` with streams that other readers misinterpret, split in various ways."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STREAMS: dict[str, tuple[bytes, list[Event]]] = {
     "UTF-8 of two, three and four bytes": (
         "data: é€😀\n\n".encode(), [Event("é€😀")],
     ),
-    "bytes that are no UTF-8": (b"data: a\xffb\xc3\n\n", [Event("a\ufffdb\ufffd")]),
+    "bytes that are not UTF-8": (b"data: a\xffb\xc3\n\n", [Event("a\ufffdb\ufffd")]),
     "heartbeats between events": (
         b": ping\n\ndata: a\n\n:\n\n: x\ndata: b\n\n", [Event("a"), Event("b")],
     ),
@@ -93,7 +93,7 @@ def test_events_are_read_exactly(name: str, cut: str, read: Read) -> None:
 @both
 @pytest.mark.parametrize("step", [1 << 10, 65536, 1 << 30])
 def test_an_event_of_five_megabytes_is_read_exactly(step: int, read: Read) -> None:
-    # Splits at odd positions, also inside characters.
+    # The data is split at odd positions, including within characters.
     data = f"data: {_LARGE}\n\ndata: b\n\n".encode()
     assert len(data) > 5 << 20
     found = read(data[at : at + step - 1] for at in range(0, len(data), step - 1))

@@ -1,4 +1,4 @@
-"""Chunked coding: encoder and decoder agree, and cuts between reads do not matter."""
+"""Chunked coding: encoder and decoder agree for any split into reads."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ TIMEOUT_S = 20
 
 @dataclass
 class RunningServer:
-    """A listening scripted server; ``heads`` are the requests its scripts have read."""
+    """A listening scripted server; ``heads`` contains the requests that its scripts have read."""
 
     port: int
     heads: list[bytes] = field(default_factory=list)
@@ -103,7 +103,8 @@ class Servers:
                 with tls.wrap_socket(conn, server_side=True) as secure:
                     script(secure)
                     with contextlib.suppress(OSError, ValueError):
-                        # Sends close_notify and waits for the client's, unless the script closed.
+                        # Unless the script has closed the connection, this sends close_notify and
+                        # waits for the client's close_notify.
                         secure.unwrap().close()
         except OSError as error:
             server.faults.append(error)

@@ -1,4 +1,4 @@
-"""Waits, the offset of the clocks, and the disabled garbage collector."""
+"""Waits, clock offset, and disabling of the garbage collector."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_wait_is_shortened_only_slightly() -> None:
 def test_the_offset_converts_monotonic_to_realtime() -> None:
     before = time.time_ns()
     converted_ns = time.monotonic_ns() + realtime_offset_ns()
-    # A millisecond is much longer than two clock readings and much shorter than any error.
+    # A millisecond is much longer than two clock readings and much shorter than a real error.
     assert before - 1_000_000 <= converted_ns <= time.time_ns() + 1_000_000
 
 

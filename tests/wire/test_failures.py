@@ -1,4 +1,4 @@
-"""Failures: each has a one-line message without secrets."""
+"""Failures: every failure has a one-line message without secrets."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_silent_name_server_does_not_block_the_program(
         NetworkError, match=r"the DNS lookup of a\.test did not finish within 0\.3 s"
     ):
         client.get("http://a.test/", connect_timeout_s=0.3)
-    assert not finished.is_set()  # TIMEOUT_S is much longer than the limit of 0.3 s
+    assert not finished.is_set()  # TIMEOUT_S is much longer than the limit of 0.3 s.
     released.set()
     assert finished.wait(TIMEOUT_S)
 

@@ -1,4 +1,4 @@
-"""Bounds of time, size and memory; no sockets left open."""
+"""Limits on time, size and memory, and cleanup of sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Head, arrivals and endings of a response, from its reads."""
+"""Response reader: head, arrivals and endings of a response."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_a_fault_in_the_body_is_an_ending(
             gzip.compress(b"x" * 1001, mtime=0),
             (1000, Ending.LIMIT),
         ),
-        # Coded data without output, beyond the bound.
+        # The coded data exceeds the limit but produces no output.
         (
             GZIP_HEAD,
             gzip.compress(b"", mtime=0) * 60,

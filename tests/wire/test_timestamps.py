@@ -1,4 +1,4 @@
-"""Timestamps: each arrival has the time at which the kernel received its bytes."""
+"""Timestamps: every arrival has the time at which the kernel received its bytes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has re
 
 
 class PacedServer:
-    """A server that sends ten chunks, each on a signal of the reader, and records the times."""
+    """A server that sends ten chunks, waits for the reader before each, and records the times."""
 
     def __init__(self, servers: Any, tls: Any = None) -> None:
         self.go = threading.Semaphore(0)
@@ -81,7 +81,7 @@ def test_a_late_reader_gets_the_kernel_timestamp_and_its_delay(servers: Any, cli
     server.go.release(9)
     before_ns, after_ns = server.sent[0]
     assert before_ns <= arrival.at_ns
-    # The timestamp is much closer to the sending than to the reading.
+    # The timestamp is much closer to the time of sending than to the time of reading.
     assert arrival.at_ns - after_ns < arrival.late_ns / 2
     assert arrival.late_ns > 100_000_000
 

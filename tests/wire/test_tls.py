@@ -1,4 +1,4 @@
-"""TLS: trust, client certificates, and the message of each failure."""
+"""TLS: trust, client certificates, and failure messages."""
 
 from __future__ import annotations
 

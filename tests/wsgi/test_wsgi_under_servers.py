@@ -1,4 +1,4 @@
-"""`undam.wsgi` in Flask and Django and under real WSGI servers, over real connections."""
+"""`undam.wsgi` in Flask, in Django and under real WSGI servers, over real connections."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             stderr=log,
             cwd=folder,
             pass_fds=[listener.fileno()],
-            env={**os.environ, "HOME": str(folder)},  # gunicorn leaves a socket there
+            env={**os.environ, "HOME": str(folder)},  # gunicorn creates a socket there
         )
     try:
         give_up = time.monotonic() + TIMEOUT_S

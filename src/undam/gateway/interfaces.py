@@ -1,8 +1,10 @@
-"""Interfaces between the parts of the gateway: the relay moves bytes, a router decides, an observer
-counts. This module contains data types and protocols only.
+"""Interfaces between the relay, the router and the observer of the gateway.
 
-All times are seconds of ``time.monotonic``. The relay reads the clock once per event and passes the
-time on. All calls come from the thread of the event loop and must return at once.
+The relay transfers bytes, the router makes decisions, and the observer records metrics and logs.
+This module contains only data types and protocols.
+
+All times are in seconds of ``time.monotonic``. The relay reads the clock once per event and passes
+the time to all calls. Every call is made in the thread of the event loop and must not block.
 """
 
 from __future__ import annotations
@@ -19,15 +21,15 @@ from undam.http1.headers import RawHeaders
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """One model server. Equal upstreams share their idle connections.
+    """A model server. Equal upstreams share their idle connections.
 
     Args:
-        name: shown in logs and metrics.
-        base_path: prepended to the path of every request; no trailing slash.
-        tls: context for TLS; ``None`` for plain text.
-        max_idle: idle connections kept for the next request.
-        idle_s: how long a connection may be idle. Most servers close idle connections after 60 s,
-            so this must be lower.
+        name: name for logs and metrics.
+        base_path: path to prepend to the path of every request, without a trailing slash.
+        tls: TLS context; ``None`` for plain text.
+        max_idle: maximum number of idle connections to keep.
+        idle_s: maximum time in seconds for which a connection may be idle. It must be below 60 s,
+            after which most servers close idle connections.
     """
 
     name: str
@@ -46,26 +48,27 @@ class Upstream:
 
     @property
     def authority(self) -> str:
-        """Value of the Host header; the default port is left out."""
+        """Value of the Host header, without the default port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (80 if self.tls is None else 443) else f"{host}:{self.port}"
 
 
 @dataclass(slots=True)
 class RequestInfo:
-    """The properties of a request that decisions depend on.
+    """The properties of a request on which decisions are based.
 
     Args:
         target: path and query as sent by the client; never an absolute URL.
-        headers: without hop-by-hop headers. After the first content only the tracing headers
-            remain, to save memory while a long stream runs.
-        api: the API of this path; ``PLAIN`` if the path is not a known model API.
-        streams: the body requests a stream from that API.
-        model: the model named in the body; "" if the path is not a model API.
-        repeatable: sending the request twice is harmless. True for safe methods, for requests of a
-            model API without ``store`` and ``background``, and with an Idempotency-Key header.
-        body_bytes: size of the body, or of the part read before the decision.
-        request_id: the X-Request-Id of the client if it is well-formed, else a generated one.
+        headers: headers without hop-by-hop headers. After the first content, only the tracing
+            headers remain, to save memory during a long stream.
+        api: the API of this path; ``PLAIN`` if the path does not belong to a known model API.
+        streams: the body requests a stream.
+        model: the model in the body; "" if the path does not belong to a model API.
+        repeatable: the request can be sent twice without harm. This applies to safe methods, to
+            requests to a model API without ``store`` and ``background``, and to requests with an
+            Idempotency-Key header.
+        body_bytes: size of the body, or of the part that was read before the decision.
+        request_id: the client's X-Request-Id if it is well-formed, otherwise a generated ID.
         client: address of the client.
         key_name: name of the API key in use; set by ``Router.admit``.
     """
@@ -84,7 +87,7 @@ class RequestInfo:
 
     @property
     def path(self) -> str:
-        """The target without its query."""
+        """Path of the target, without the query."""
         return self.target.partition("?")[0]
 
     def get(self, name: bytes) -> bytes | None:
@@ -99,22 +102,22 @@ class UpstreamResult(StrEnum):
     """Result of one request at one upstream."""
 
     OK = "ok"
-    """A complete response with any status except those of `STATUS`."""
+    """The response was complete, and its status was not 502, 503 or 504."""
     REFUSED = "refused"
     """No connection."""
     TIMEOUT = "timeout"
-    """No connection, no content or no further data within the limit."""
+    """There was no connection, no content or no further data within the time limit."""
     STATUS = "status"
     """The status was 502, 503 or 504."""
     DIED = "died"
     """The connection broke, or the response was not valid HTTP."""
     CANCELLED = "cancelled"
-    """Ended by the gateway: the client left, or another upstream answered first. Not the
-    upstream's fault."""
+    """The gateway ended the request, because the client disconnected or another upstream responded
+    first. This is not a fault of the upstream."""
 
 
 class EndReason(StrEnum):
-    """Why a request ended."""
+    """Reason why a request ended."""
 
     COMPLETE = "complete"
     INCOMPLETE = "incomplete"
@@ -123,18 +126,18 @@ class EndReason(StrEnum):
     CLIENT_FROZEN = "client-frozen"
     UPSTREAM_REFUSED = "upstream-refused"
     UPSTREAM_TIMEOUT = "upstream-timeout"
-    """No content within the limit."""
+    """No content arrived within the time limit."""
     UPSTREAM_SILENT = "upstream-silent"
-    """No data for the idle timeout, after the first content."""
+    """After the first content, no data arrived within the idle timeout."""
     UPSTREAM_DIED = "upstream-died"
     UPSTREAM_ERROR = "upstream-error"
-    """The error status came after heartbeats and was sent as an event."""
+    """An error status arrived after heartbeats had been sent, and was sent as an event."""
     NO_UPSTREAM = "no-upstream"
     REFUSED = "refused"
-    """Refused by admission control, or not supported (an upgrade)."""
+    """The request was refused by admission control, or is not supported (an upgrade)."""
     BAD_REQUEST = "bad-request"
     LOCAL = "local"
-    """Answered by the gateway itself."""
+    """The gateway itself answered the request."""
     SHUTDOWN = "shutdown"
 
 
@@ -143,20 +146,21 @@ AttemptKind = Literal["first", "retry", "hedge"]
 
 @dataclass(slots=True, eq=False)
 class RequestRecord:
-    """Record of one request, filled in while the request runs and read by an observer.
+    """Record of one request, which is filled in while the request runs and read by an observer.
 
     Args:
         request: ``None`` if the request could not be parsed.
-        reads: reads of an event stream from its first content on; each is one write to the client.
-        upstream: the upstream whose response the client gets; before that is known, the last one
-            the request was sent to.
+        reads: number of reads of an event stream since its first content. Each read is one write to
+            the client.
+        upstream: the upstream whose response the client receives. Until this is decided, the last
+            upstream to which the request was sent.
         status: status sent to the client; 0 if none was sent.
-        bytes_out: bytes sent to the client, heads and heartbeats included.
-        hedged: "sent" if a second request was sent, then "won" or "lost" for the second request.
-        detail: one line about the end, without parts of the prompt or of a key.
-        tracing: headers that replace those of the same names towards upstreams; filled in by
+        bytes_out: bytes sent to the client, including heads and heartbeats.
+        hedged: "sent" after a second request was sent, then its result, "won" or "lost".
+        detail: one-line description of the end, without parts of the prompt or of a key.
+        tracing: headers for upstreams, which replace headers of the same name; filled in by
             ``Observer.request_started``.
-        observed: state of the observer.
+        observed: private state of the observer.
     """
 
     request: RequestInfo | None
@@ -179,10 +183,10 @@ class RequestRecord:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A request that is not admitted. The client gets it in the form of its API.
+    """Error response for a request that is not admitted, to be sent in the format of its API.
 
     Args:
-        kind: error type as the APIs name it, for instance ``rate_limit_error``.
+        kind: error type in the API's terms, for instance ``rate_limit_error``.
         retry_after_s: value for Retry-After, which is rounded up.
     """
 
@@ -197,7 +201,7 @@ class Permit(Protocol):
     """Permission to run one request."""
 
     def release(self) -> None:
-        """Give the permit back; called once, when the request is over."""
+        """Return the permit. This is called once, when the request has ended."""
         ...
 
 
@@ -211,10 +215,10 @@ class LocalResponse:
 
 
 class Router(Protocol):
-    """Decides where requests go.
+    """Decides which requests are admitted and to which upstream they are sent.
 
-    The router may be replaced at any time. A request keeps the router it started with, so that
-    `attempt_started` and `attempt_ended` reach the router that chose the upstream.
+    The router may be replaced at any time. A request keeps the router with which it started, so
+    that the router that chose an upstream receives `attempt_started` and `attempt_ended`.
     """
 
     def local_response(
@@ -224,54 +228,54 @@ class Router(Protocol):
         ...
 
     def admit(self, request: RequestInfo) -> Permit | Refusal | Awaitable[Permit | Refusal]:
-        """Admit the request, at once or after a wait in a queue.
+        """Admit the request, immediately or after a wait in a queue.
 
-        This may change ``request.headers`` (the client's key is removed, the upstream's is added),
-        so the forwarded head is built afterwards. If the client leaves during the wait, the
-        awaitable is cancelled; a permit that was already granted must then be released by it.
+        This may change ``request.headers`` (the client's key is removed, and the upstream's key is
+        added), so the forwarded head is built afterwards. If the client disconnects during the
+        wait, the awaitable is cancelled. It must then release a permit that was already granted.
         """
         ...
 
     def choose(self, request: RequestInfo, tried: Collection[Upstream]) -> Upstream | None:
         """Return an upstream that is not in ``tried``, or ``None`` if there is none.
 
-        Nothing is reserved. The call may only serve to find out whether there is another upstream.
+        The upstream is not reserved. The caller may only check whether there is another upstream.
         """
         ...
 
     def attempt_started(self, upstream: Upstream, request: RequestInfo) -> None:
-        """Record that the request was sent to ``upstream``, or waits for a connection to it."""
+        """Record that the request was sent to ``upstream`` or waits for a connection to it."""
         ...
 
     def attempt_ended(
         self, upstream: Upstream, request: RequestInfo, result: UpstreamResult
     ) -> None:
-        """Record the result at ``upstream``; called once for each `attempt_started`."""
+        """Record the result at ``upstream``. This is called once for each `attempt_started`."""
         ...
 
     def hedge_after_s(self, request: RequestInfo) -> float | None:
-        """Return after how long without content to hedge; ``None`` for never.
+        """Return the time without content after which to hedge; ``None`` for no hedging.
 
-        Called once for each request that streams and is repeatable.
+        This is called once for each repeatable request for a stream.
         """
         ...
 
     def may_hedge(self, request: RequestInfo) -> bool:
-        """Return whether budget and load allow a hedge now; if so, `choose` is called next."""
+        """Return whether budget and load allow a hedge now; if they do, `choose` is called next."""
         ...
 
     def first_content_received(
         self, upstream: Upstream, request: RequestInfo, ttft_s: float
     ) -> None:
-        """Record that the first content came ``ttft_s`` after the request went to ``upstream``."""
+        """Record that ``upstream`` sent the first content ``ttft_s`` seconds after the request."""
         ...
 
 
 class Observer(Protocol):
-    """Receives the events of requests. Times and counts are in the record."""
+    """Receiver of the events of requests. Times and counts are in the record."""
 
     def request_started(self, record: RequestRecord) -> None:
-        """Handle a request that was read completely, or its head if its body is streamed."""
+        """Handle a request that was read completely, or only its head if its body is streamed."""
         ...
 
     def attempt_sent(self, record: RequestRecord, upstream: Upstream, kind: AttemptKind) -> None:
@@ -282,7 +286,7 @@ class Observer(Protocol):
         ...
 
     def hedge_denied(self, record: RequestRecord) -> None:
-        """Handle a hedge that was due, but not possible: budget, load, or no other upstream."""
+        """Handle a hedge that was due but prevented by budget, load or lack of an upstream."""
         ...
 
     def first_content(self, record: RequestRecord) -> None:
@@ -290,10 +294,10 @@ class Observer(Protocol):
         ...
 
     def gaps(self, record: RequestRecord, gaps: Sequence[float]) -> None:
-        """Handle the seconds between reads of a stream, from the first content on.
+        """Handle the gaps between reads of a stream since the first content, in seconds.
 
-        They are reported in batches of more than a hundred and at the end, so that nothing is
-        called per token. The observer may keep the sequence.
+        To avoid a call per token, gaps are reported in batches of more than a hundred and at the
+        end of the stream. The observer may keep the sequence.
         """
         ...
 
@@ -308,5 +312,5 @@ class Observer(Protocol):
         ...
 
     def request_ended(self, record: RequestRecord) -> None:
-        """Handle the end of the request. This is the last call for it, and is always made."""
+        """Handle the end of the request. This is always the last call for a request."""
         ...

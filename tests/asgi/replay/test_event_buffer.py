@@ -87,7 +87,7 @@ def test_a_dropped_or_unknown_id_is_a_gap(number: int) -> None:
         f"{EPOCH}:\uff13",  # full-width digit
         f"{EPOCH}:3:3",
         f"{EPOCH.upper()}:3",
-        f"{EPOCH[::-1]}:3",  # of another stream
+        f"{EPOCH[::-1]}:3",  # ID of another stream
         "\ud800",
         "\U0001f680",
         f"{EPOCH}:" + "9" * 4000,

@@ -16,7 +16,7 @@ from undam.asgi import EventStream, MemoryReplay, StreamBroken
 from undam.asgi.replay.stream_channel import StreamChannel
 from undam.errors import UsageError
 
-pytestmark = pytest.mark.slow  # real sockets, and waits for events that must not occur
+pytestmark = pytest.mark.slow  # uses sockets, and waits for events that must not occur
 
 LONG = 30.0
 
@@ -152,7 +152,7 @@ def test_a_new_reader_cancels_the_linger_timer(loop: str) -> None:
         assert (source.begun, source.closed) == (1, 0)
         last = Call()
         task = last.start(_stream(memory, source))
-        await asyncio.sleep(0.4)  # twice the linger time, with a reader
+        await asyncio.sleep(0.4)  # twice the linger time, but with a reader
         source.go.set()
         await task
         assert data_of(last) == _numbers(0, 10)
@@ -168,7 +168,7 @@ def test_an_ended_stream_is_dropped_after_the_linger_time(loop: str) -> None:
         again = await reconnect(ident).serve(_stream(memory, source))
         assert data_of(again) == ["1", "2"]
         await first.until(lambda: len(memory) == 0)
-        # The stream is unknown now, and a reconnecting reader does not start it again.
+        # The stream is now unknown, and a reconnecting reader does not start it again.
         late = await reconnect(ident).serve(_stream(memory, source))
         assert (late.status, late.body) == (204, b"")
         assert source.begun == 1
@@ -304,7 +304,7 @@ def test_an_error_of_the_source_is_an_event_with_an_id_for_all_readers(
             assert b"secret" not in call.body
         ident = calls[0].body.rpartition(b"id: ")[2].split(b"\n")[0]
         assert (await reconnect(ident).serve(_stream(memory, source))).status == 204
-        # A reader that had not read so far also receives the error.
+        # A reader that had not reached the error also receives it.
         with pytest.raises(StreamBroken):
             await Call().serve(_stream(memory, source))
 
@@ -340,7 +340,8 @@ def test_a_slow_reader_pauses_a_fast_source_and_misses_nothing(loop: str) -> Non
             given = source.given
             await asyncio.sleep(0.05)
         assert source.given < 500
-        # Events accepted by the server, in progress, stored, and waiting for space.
+        # The sum of the events that are accepted by the server, in progress, stored, and waiting
+        # for space.
         assert source.given <= len(data_of(call)) + 1 + 10 + 1
         call.writable.set()
         await task
@@ -413,7 +414,7 @@ def test_a_full_store_drops_ended_streams_first_then_unread_ones(
         assert (len(memory), unread.closed) == (3, 0)
         again = await Call().serve(
             _stream(memory, ended, "ended")
-        )  # The stream was dropped, so it starts again.
+        )  # The stream was dropped and therefore starts again.
         assert (ended.begun, data_of(again)) == (2, ["0"])
         held = Source(1)
         held.go.clear()

@@ -41,7 +41,7 @@ class Store:
         self, key: str, last_id: str | None, produce: Producer
     ) -> AsyncGenerator[StoredEvent, None]:
         if self.task is None and last_id:
-            raise ReplayOver(f"nothing is known of {key}")
+            raise ReplayOver(f"{key} is unknown")
         if self.task is None:
             self.runs += 1
             self.task = asyncio.create_task(self._run(produce))
@@ -60,7 +60,7 @@ class Store:
             await self.append(failure.last)
             raise
         finally:
-            # In the next iteration, when the task has finished.
+            # Checked in the next iteration, after the task has finished.
             asyncio.get_running_loop().call_soon(self._tell)
 
     async def _read(
@@ -215,7 +215,7 @@ def test_an_openai_answer_is_stored_completely() -> None:
     async def main() -> None:
         call = await Call().serve(_stream(Store(), ["a"], openai=True))
         assert call.body.endswith(b"data: [DONE]\n\n")
-        # The token, and at the end the finish reason and [DONE], as separate events.
+        # The token, the finish reason and [DONE] are separate events.
         assert call.body.count(b"\nid: ") == 3
         assert call.complete
 

@@ -1,4 +1,4 @@
-"""Fair scheduling: a source that never suspends cannot starve the others."""
+"""Fair scheduling: a source that never suspends cannot starve other streams."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def test_a_source_that_never_suspends_yields_after_a_count() -> None:
 
 
 def test_a_computing_source_yields_after_a_time() -> None:
-    # 3 ms per event: the source must yield after each, so that each event is sent before the next
-    # is computed. The first event does not yet show that the source computes.
+    # With 3 ms per event, the source must yield after each event, so that each event is sent before
+    # the next one is computed. This can only be detected after the first event.
     assert _turns_for(20, 0.003) >= 19
 
 
@@ -71,7 +71,8 @@ def test_a_paced_source_causes_no_extra_loop_iterations(monkeypatch: pytest.Monk
 
         monkeypatch.setattr(asyncio, "sleep", counting)
         assert (await Call().serve(EventStream(source(), heartbeat=None))).complete
-        # One sleep after the head and none after an event, although each took longer than a turn.
+        # There is one yield after the head and none after an event, although each event took longer
+        # than a turn.
         assert sleeps == [0]
 
     run(main())

@@ -45,7 +45,7 @@ def test_the_head_and_a_comment_are_sent_before_the_source_runs() -> None:
 
 
 def test_the_loop_runs_once_between_the_head_and_the_source() -> None:
-    # uvloop writes at the end of the iteration; a source whose first step blocks must not delay it.
+    # uvloop writes at the end of the iteration. A source whose first step blocks must not delay it.
     async def main() -> None:
         turns: list[int] = []
 
@@ -85,7 +85,7 @@ def test_each_event_is_sent_before_the_source_suspends_again() -> None:
 
 
 def test_events_of_one_turn_share_a_write(monkeypatch: pytest.MonkeyPatch) -> None:
-    # On a busy machine a turn may reach its 2 ms, which would split the write.
+    # On a busy machine, a turn may reach its limit of 2 ms, which would split the write.
     monkeypatch.setattr("undam.asgi.response.streamed_response.TURN_S", 10.0)
 
     async def main() -> None:

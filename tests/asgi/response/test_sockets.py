@@ -1,4 +1,4 @@
-"""Access to internals of a server; a server of unknown structure is not touched."""
+"""Access to server internals; a server of unknown structure is not accessed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Transport:
 
 
 class _Owner:
-    """Object whose bound method replaces that of a server."""
+    """Object whose bound method replaces a bound method of a server."""
 
     def __init__(self, **attributes: Any) -> None:
         self.__dict__.update(attributes)

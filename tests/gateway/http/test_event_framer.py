@@ -1,4 +1,4 @@
-"""Event framer: it returns whole events with unchanged bytes, whatever the cuts."""
+"""Event framer: it returns whole events with unchanged bytes for any split into reads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from undam.sse import Parser
         (b"data: a\r\r", 9),
         (b"data: a\r\rdata: b\r", 9),
         (b"data: a\n\r", 9),
-        # A line end that may be the first half of a CRLF.
+        # This line end may be the first half of a CRLF.
         (b"data: a\r\n\r", 10),
         (b": comment\n", 10),
         (b": comment", 0),

@@ -1,4 +1,4 @@
-"""Connection to an upstream: which reads take the fast path; no byte is lost or changed."""
+"""Upstream connection: selection of the fast path, without loss or change of bytes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Transport:
 
 
 class _Receiver:
-    """Records what came on which path, and frames events as a response writer does."""
+    """Receiver that records the path of all data and frames events like a response writer."""
 
     def __init__(self) -> None:
         self.connection: UpstreamConnection | None = None

@@ -1,4 +1,4 @@
-"""Client connection: when a request is handled, and what happens when the connection closes."""
+"""Client connection: start of requests, and behavior when the connection closes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _Transport:
 
 
 class _LocalResponses:
-    """A router and an observer that only answer locally."""
+    """Router and observer that answer every request locally."""
 
     def __init__(self) -> None:
         self.end_reasons: list[str] = []
@@ -97,7 +97,7 @@ def test_a_malformed_request_before_the_end_of_the_connection_is_answered() -> N
         client.data_received(b"GET / HTTP/1.1\r\nHost : h\r\n\r\n")
         client.eof_received()
         assert transport.written.startswith(b"HTTP/1.1 400 ")
-        transport.close()  # As transports do when `eof_received` returns None.
+        transport.close()  # Transports do this when `eof_received` returns None.
 
     written, end_reasons, _ = _run(scenario)
     assert written.count(b"HTTP/1.1") == 1

@@ -1,4 +1,4 @@
-"""First content: the short cuts agree with the JSON parser on the events that servers send."""
+"""First content: the fast methods agree with the JSON parser on the events of servers."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ _DELTA_MEMBERS = st.tuples(
 
 
 def _object(pairs: list[tuple[str, Any]]) -> str:
-    """Return JSON; names may be repeated, and `bytes` values are JSON already."""
+    """Return a JSON object; names may be repeated, and `bytes` values must be JSON."""
     texts = (one.decode() if isinstance(one, bytes) else json.dumps(one) for _, one in pairs)
     names = (json.dumps(name) for name, _ in pairs)
     return "{" + ", ".join(map(": ".join, zip(names, texts, strict=True))) + "}"

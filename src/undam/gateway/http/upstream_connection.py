@@ -39,7 +39,7 @@ class ResponseReceiver(Protocol):
         ...
 
     def request_paused(self, paused: bool) -> None:
-        """Stop sending the request's body for now, or continue."""
+        """Pause sending of the request's body, or resume it."""
         ...
 
 
@@ -111,7 +111,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport.write(data)
 
     def abort(self) -> None:
-        """Close the connection at once; nothing is reported to the receiver."""
+        """Close the connection immediately, without a report to the receiver."""
         self._detach()
         self.closed = True
         if self.transport is not None:

@@ -1,1 +1,1 @@
-"""Relay of one request: client connection, attempts, race and response."""
+"""Relay of requests: client connection, attempts, race and response."""

@@ -1,4 +1,4 @@
-"""The gateway of one event loop: it listens, creates client connections, and shuts down."""
+"""The gateway of one event loop: listening, client connections and shutdown."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Gateway:
         return sum(client.busy for client in self._clients)
 
     async def listen(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
-        """Accept clients on a bound socket."""
+        """Accept client connections on a bound socket."""
         server = await self.context.loop.create_server(
             lambda: ClientConnection(self.context, self._clients),
             sock=listener,
@@ -53,13 +53,13 @@ class Gateway:
         self._servers.append(server)
 
     def stop_listening(self) -> None:
-        """Accept no more clients; requests in flight continue."""
+        """Stop accepting client connections; requests in flight continue."""
         for server in self._servers:
             server.close()
         self._servers.clear()
 
     async def drain(self) -> None:
-        """Accept no more clients, and return when the last request has ended."""
+        """Stop accepting client connections, and return when the last request has ended."""
         self.context.draining = True
         self.stop_listening()
         for client in list(self._clients):
@@ -69,14 +69,14 @@ class Gateway:
             await self.context.request_finished.wait()
 
     def end_all(self) -> int:
-        """End every request in flight with an error; return how many there were."""
+        """End every request in flight with an error, and return their number."""
         busy = [client for client in self._clients if client.busy]
         for client in busy:
             client.shut_down()
         return len(busy)
 
     async def close(self) -> None:
-        """Close everything; data written to clients is still sent."""
+        """Close all connections; data already written to clients is still sent."""
         self.context.draining = True
         self.stop_listening()
         self.end_all()

@@ -1,4 +1,4 @@
-"""One attempt to get a response from one upstream, from the choice of a connection on."""
+"""One attempt to get a response from one upstream, beginning with the choice of a connection."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from undam.gateway.relay.first_content import FirstContentDetector
 from undam.gateway.relay.outgoing_request import OutgoingRequest
 
 MAX_HELD_BYTES = 64 << 10
-"""Data of one upstream that is held before its first content, while another one may still win."""
-# A request that must not be sent twice uses an idle connection only if it was used this recently.
-# Servers close idle connections after 5 s (uvicorn, node) or later.
+"""Maximum data to hold per upstream before its first content, while another upstream may win."""
+# Maximum idle time of a connection for a request that must not be sent twice. Servers close idle
+# connections after 5 s (uvicorn, node) or later.
 _SURELY_OPEN_S = 2.0
 
 
 class AttemptListener(Protocol):
-    """Receives the response of an attempt, in order.
+    """Receiver of the response of an attempt, whose methods are called in order.
 
-    A race listens to its attempts. It passes the response of the winner on to the relay, which
-    implements the same interface.
+    A race receives the responses of its attempts. It passes the winner's response to the relay,
+    which implements the same interface.
     """
 
     def head_received(self, attempt: Attempt, now: float) -> None:
@@ -43,22 +43,22 @@ class AttemptListener(Protocol):
     def attempt_failed(
         self, attempt: Attempt, result: UpstreamResult, why: str, now: float
     ) -> None:
-        """Handle a failure: there will be no (more) response."""
+        """Handle a failure, after which no more of the response arrives."""
         ...
 
     def request_paused(self, paused: bool) -> None:
-        """Stop taking the request's body from the client for now, or continue."""
+        """Pause reading of the request's body from the client, or resume it."""
         ...
 
 
 class Attempt:
-    """One attempt; the receiver of its connection's response.
+    """One attempt, which receives the response from its connection.
 
     Attributes:
         held: body bytes that were not forwarded yet.
         unread: the part of ``held`` that the detector has not read.
-        detector: reads an event stream until it is decided; ``None`` for other bodies.
-        sent: the request was sent, at least in part.
+        detector: detector of the first content in an event stream; ``None`` for other bodies.
+        sent: at least a part of the request was sent.
     """
 
     __slots__ = (
@@ -92,11 +92,11 @@ class Attempt:
 
     @property
     def connecting(self) -> bool:
-        """There is no connection yet."""
+        """True while there is no connection."""
         return self._task is not None
 
     def start(self, pool: UpstreamPool) -> None:
-        """Send the request on an idle connection, or on a new one if there is none."""
+        """Send the request on an idle connection, or on a new connection if none is idle."""
         self._pool = pool
         max_idle_s = inf if self._request.repeatable else _SURELY_OPEN_S
         connection = pool.take(self.upstream, max_idle_s)
@@ -107,7 +107,7 @@ class Attempt:
             self._connect(pool)
 
     def abort(self) -> None:
-        """End the attempt at once; nothing is reported to the listener."""
+        """End the attempt immediately, without a report to the listener."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -121,7 +121,7 @@ class Attempt:
         self.held_bytes += len(data)
 
     def take_held(self) -> tuple[bytes, bytes]:
-        """Return the held bytes, and the part that the detector has not read."""
+        """Return and clear the held bytes, and the part that the detector has not read."""
         data, unread = b"".join(self.held), self.unread
         self.held, self.unread = [], b""
         return data, unread
@@ -140,7 +140,7 @@ class Attempt:
                 self, UpstreamResult.REFUSED, f"no connection: {why}", monotonic()
             )
             return
-        if self._task is None:  # Aborted in the loop iteration in which the connection was made.
+        if self._task is None:  # Aborted in the loop iteration that made the connection.
             connection.abort()
             return
         self._task = None
@@ -161,7 +161,7 @@ class Attempt:
     # Calls of the connection.
 
     def head_received(self, head: ResponseHead, now: float) -> None:
-        """Keep the head, and report it."""
+        """Store the head and report it."""
         self.head = head
         self._listener.head_received(self, now)
 
@@ -170,20 +170,20 @@ class Attempt:
         self._listener.body_received(self, data, now)
 
     def response_complete(self) -> None:
-        """Report the end; the connection belongs to the pool again."""
+        """Report the end. The connection has already returned to the pool."""
         self.connection = None
         self._listener.response_complete(self, monotonic())
 
     def connection_lost(self, why: str, *, started: bool) -> None:
-        """Report the failure, or connect again if an idle connection turned out to be closed."""
+        """Report the failure, or reconnect if a reused connection was already closed."""
         self.connection = None
         if self._reused and not started and self._request.repeatable:
-            # The upstream closed an idle connection just as it was reused, which is not a failure.
+            # It is not a failure if the upstream closed an idle connection while it was reused.
             assert self._pool is not None
             self._connect(self._pool)
             return
         self._listener.attempt_failed(self, UpstreamResult.DIED, why, monotonic())
 
     def request_paused(self, paused: bool) -> None:
-        """Report whether the connection accepts more of the request's body."""
+        """Report whether the connection accepts more of the request's body at present."""
         self._listener.request_paused(paused)

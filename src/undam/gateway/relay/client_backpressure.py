@@ -1,4 +1,4 @@
-"""Detects a client that has stopped reading. No I/O and no clock."""
+"""Detection of a client that has stopped reading, without I/O or a clock."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from math import inf
 
 
 class ClientBackpressure:
-    """State of a client that may be slower than its stream."""
+    """Backpressure state of a client that may be slower than its stream."""
 
     __slots__ = ("_since", "_unsent_bytes")
 
@@ -16,7 +16,7 @@ class ClientBackpressure:
 
     @property
     def paused(self) -> bool:
-        """The write buffer is full, so the upstream is paused."""
+        """True while the write buffer is full and the upstream is therefore paused."""
         return self._since < inf
 
     def pause(self, now: float, unsent_bytes: int) -> None:
@@ -28,11 +28,11 @@ class ClientBackpressure:
         self._since = inf
 
     def deadline(self, limit_s: float | None) -> float:
-        """Return when `is_stalled` must be called next."""
+        """Return the time at which `is_stalled` must be called next."""
         return self._since + (inf if limit_s is None else limit_s)
 
     def is_stalled(self, now: float, unsent_bytes: int, limit_s: float | None) -> bool:
-        """Return whether the client has read nothing for ``limit_s`` although it is paused."""
+        """Return whether the client has read nothing for ``limit_s`` seconds while paused."""
         if unsent_bytes < self._unsent_bytes:
             self._since, self._unsent_bytes = now, unsent_bytes
             return False

@@ -1,4 +1,4 @@
-"""Connection of a client: its requests, one after the other, each handled by a relay."""
+"""Client connection, whose requests are handled one after another, each by its own relay."""
 
 from __future__ import annotations
 
@@ -25,26 +25,27 @@ from undam.http1.headers import without_hop_by_hop
 from undam.http1.request_parser import CONTINUE, BadRequest, RequestHead, RequestParser
 from undam.http1.sockets import limit_unsent, reset_on_close
 
-# Pipelined requests beyond this size reset the connection. Reading cannot be paused, because then
-# the gateway would not notice that the client has left.
+# Maximum size of pipelined requests, above which the connection is reset. Reading cannot be paused,
+# because the gateway would then not detect a client disconnect.
 _MAX_PIPELINED_BYTES = 256 << 10
-# How long a refused client may continue to send. It then reads the response instead of a reset.
+# Time for which a refused client may continue to send, so that it receives the response and not a
+# reset.
 _LINGER_S = 2.0
 
 
 class ClientState(Enum):
-    """What a client connection is doing."""
+    """State of a client connection."""
 
     IDLE = "idle"
     """No request head has been parsed."""
     READING = "reading"
-    """The body of the request is read into memory."""
+    """The body of the request is being read into memory."""
     RELAYING = "relaying"
-    """A relay handles the request, which has been read completely."""
+    """A relay handles the request, whose body has been read completely."""
     UPLOADING = "uploading"
     """A relay handles the request while its body is still arriving."""
     LINGERING = "lingering"
-    """The last response was sent; data that arrives is discarded."""
+    """The last response was sent, and incoming data is discarded."""
     CLOSING = "closing"
     """The connection closes once all data has been sent."""
 
@@ -57,7 +58,7 @@ class ClientConnection(asyncio.Protocol):
 
     Args:
         context: state shared by all connections of the loop.
-        connections: the open connections, in which this one registers itself.
+        connections: the open connections; this connection adds itself to them.
     """
 
     __slots__ = (
@@ -78,16 +79,17 @@ class ClientConnection(asyncio.Protocol):
         self._head: RequestHead | None = None
         self._body: list[bytes] = []
         self._body_bytes = 0
-        # Limit of the current state, unless a relay sets the deadlines.
+        # Deadline of the current state, unless a relay sets the deadlines.
         self._deadline = inf
         self._reading_paused = self._writing_paused = False
-        self._transport = cast("asyncio.Transport", None)  # Set before any other callback.
+        # `connection_made` sets the transport before any other callback.
+        self._transport = cast("asyncio.Transport", None)
         self._address = ""
         self._secure = False
 
     @property
     def busy(self) -> bool:
-        """A request is in flight, or its body is being read."""
+        """True while a request is in flight or its body is being read."""
         return self._state is ClientState.READING or self._state in _RELAYED
 
     # Callbacks of the event loop.
@@ -116,14 +118,14 @@ class ClientConnection(asyncio.Protocol):
         elif state is ClientState.READING:
             self._parse()
         else:
-            # Handling a request takes as long as forwarding ten tokens. So tokens that arrived in
+            # Handling a request takes as long as forwarding ten tokens, so tokens that arrived in
             # the same loop iteration are forwarded first.
             self._context.loop.call_soon(self._next_request)
 
     def eof_received(self) -> None:
-        # A half-closed connection counts as closed, as in nginx and Go: a client that has left
-        # looks the same, and every token for it would be wasted. A request that came just before
-        # is still parsed, so that a malformed one is answered.
+        # As in nginx and Go, a half-closed connection counts as closed. It cannot be distinguished
+        # from a client that has disconnected, for which every token would be wasted. A request that
+        # arrived just before is still parsed, so that an error response is sent if it is malformed.
         self._next_request()
         if self._relay is not None:
             self.reset()
@@ -156,7 +158,7 @@ class ClientConnection(asyncio.Protocol):
             self._parse()
 
     def _parse(self) -> None:
-        """Parse what has arrived of the current request, or of the next one."""
+        """Parse the received part of the current request, or of the next request."""
         try:
             if self._state is ClientState.IDLE:
                 self._head = self._parser.head()
@@ -218,7 +220,7 @@ class ClientConnection(asyncio.Protocol):
         self._relay.start()
 
     def _upload(self, piece: bytes, *, complete: bool) -> None:
-        """Pass on more of a request body that is streamed to the upstream."""
+        """Forward more of a request body that is streamed to the upstream."""
         relay, head = self._relay, self._head
         assert head is not None
         if relay is None:
@@ -232,7 +234,7 @@ class ClientConnection(asyncio.Protocol):
             relay.add_request_body(piece)
 
     def _refuse(self, error: BadRequest) -> None:
-        """Answer a malformed request, after which the connection closes."""
+        """Send an error response for a malformed request, and then close the connection."""
         if self._relay is not None:
             self._relay.bad_request_body(error.status, str(error))
             return
@@ -251,7 +253,7 @@ class ClientConnection(asyncio.Protocol):
         self._linger()
 
     def _linger(self) -> None:
-        """Send the end of the data, and give the client time to read it before the close."""
+        """Half-close the connection, and give the client time to read before the close."""
         self._head = None
         self._state = ClientState.LINGERING
         self.pause_request(False)
@@ -262,11 +264,11 @@ class ClientConnection(asyncio.Protocol):
     # Calls of the relay.
 
     def schedule(self, deadline: float) -> None:
-        """Make sure that `on_deadline` is called at ``deadline`` or earlier."""
+        """Ensure that `on_deadline` is called at ``deadline`` or earlier."""
         self._context.timer.schedule(self, deadline)
 
     def defer(self, job: Callable[[], None]) -> None:
-        """Run ``job`` in a few milliseconds, when pending I/O was served."""
+        """Run ``job`` in a few milliseconds, after pending I/O."""
         self._context.deferred.put(job)
 
     def response_finished(self, *, keep: bool) -> None:
@@ -282,15 +284,15 @@ class ClientConnection(asyncio.Protocol):
             self._linger()
         elif keep and not self._context.draining:
             self._set_deadline(self._context.limits.keep_alive_s)
-            # A client that does not read its responses gets no further ones.
+            # A client that does not read its responses receives no further responses.
             if self._parser.unparsed_bytes and not self._writing_paused:
-                # `call_soon`, because pipelined requests would otherwise nest.
+                # `call_soon` avoids recursion with pipelined requests.
                 self._context.loop.call_soon(self._next_request)
         else:
             self._close_when_sent()
 
     def pause_request(self, paused: bool) -> None:
-        """Stop reading a streamed request body for now, or continue."""
+        """Pause reading of a streamed request body, or resume it."""
         uploading = self._state is ClientState.UPLOADING
         if paused != self._reading_paused and (uploading or not paused) and not self.closed:
             self._reading_paused = paused
@@ -300,15 +302,15 @@ class ClientConnection(asyncio.Protocol):
                 self._transport.resume_reading()
 
     def reset(self) -> None:
-        """Reset the connection; unsent data is lost, also in the kernel."""
+        """Reset the connection. Unsent data is lost, including data in the kernel."""
         with contextlib.suppress(OSError):
             reset_on_close(self._transport.get_extra_info("socket"))
         self._transport.abort()
-        # The loop calls `connection_lost` later; the upstream is cancelled now.
+        # The loop calls `connection_lost` only later, so the upstream is cancelled here.
         self._leave()
 
     def unsent_bytes(self) -> int:
-        """Return how many bytes the client has yet to take."""
+        """Return the number of bytes that the client has not taken yet."""
         return self._transport.get_write_buffer_size()
 
     def _leave(self) -> None:
@@ -344,23 +346,23 @@ class ClientConnection(asyncio.Protocol):
         return self._deadline
 
     def _close_when_sent(self) -> None:
-        """Close the connection when all data was sent, or the client reads nothing any more."""
+        """Close the connection when all data was sent or the client has stopped reading."""
         self._state = ClientState.CLOSING
         self._transport.close()
         self._set_deadline(self._context.limits.send_timeout_s or inf)
 
     def close_if_idle(self) -> None:
-        """Close the connection unless a request has begun."""
+        """Close the connection unless a request has started."""
         if self._state is ClientState.IDLE and not self._parser.unparsed_bytes:
             self._close_when_sent()
 
     def shut_down(self) -> None:
-        """End the request in flight, and the connection."""
+        """End the request in flight and close the connection."""
         if self._relay is not None:
             self._relay.shut_down()
         else:
             self._transport.close()
 
     def close(self) -> None:
-        """Close the connection; data that was written is still sent if possible."""
+        """Close the connection; data already written is still sent if possible."""
         self._transport.close()

@@ -1,12 +1,12 @@
-"""Detects the first content of a stream; only the events up to it are interpreted.
+"""Detection of the first content of a stream. Later events are not interpreted.
 
-Three methods of increasing cost apply:
+There are three methods, of increasing cost:
 
-1. `FirstContentDetector.looks_like_content` searches for a content field. A hit means that the read
-   is forwarded at once, and parsed afterwards.
-2. `_CHAT_CHUNK` matches one chat chunk in the form that common servers send, so that its JSON need
-   not be parsed (45 µs with cold CPU caches).
-3. The SSE parser and `Api.read` handle everything else.
+1. `FirstContentDetector.looks_like_content` searches for a content field. If there is a match, the
+   read is forwarded immediately and parsed afterwards.
+2. `_CHAT_CHUNK` matches a chat chunk in the form that common servers send. This avoids parsing its
+   JSON, which takes 45 µs with cold CPU caches.
+3. The SSE parser and `Api.read` handle all other data.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from undam.apis import CHAT, Api, Kind
 from undam.errors import RemoteProtocolError
 from undam.sse import Comment, Parser
 
-# A non-empty content field of any API. Inside a JSON string the quotes are escaped, so only a key
-# of a nested object could match by mistake. That is more likely in large events.
+# A non-empty content field of any API. Quotes are escaped inside JSON strings, so a false match is
+# only possible with a key of a nested object. This is more likely in large events.
 _CONTENT_FIELD = re.compile(
     rb'"(?:content|text|delta|thinking|reasoning|reasoning_content|refusal|arguments|partial_json)"'
     rb': ?"[^"]'
 )
 _MAX_SHORT_BYTES = 1024
 
-# The grammar below accepts one event with one chat chunk with one choice, for instance
+# The grammar below accepts one event that contains one chat chunk with one choice, for instance
 #
 #   data: {"id":"c","choices":[{"index":0,"delta":{"role":"assistant","content":"Hi"},
 #          "logprobs":null,"finish_reason":null}]}
 #
-# It rejects what could mean something else: a key that counts and occurs twice, another field of
-# the delta with text in it, an error, a finish reason, more than one choice, nested objects.
+# It rejects everything that could have another meaning: relevant keys that occur twice, other delta
+# fields with text, an error, a finish reason, more than one choice, and nested objects.
 # tests/gateway/relay/test_first_content.py compares it with the JSON parser.
 _STRING = rb'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*"'
 _NUMBER = rb"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,9})?"
-# A member of the chunk or of the choice that has no effect on the meaning.
+# A member of the chunk or of the choice that does not affect the meaning.
 _OTHER_MEMBER = rb"""(?:"(?!(?:choices|delta|text|error|finish_reason)")[a-z_]+":[ ]?
                         (?:%b|%b|true|false|null)
                     |"(?:error|finish_reason)":[ ]?null)""" % (_STRING, _NUMBER)
-# A member of the delta. The group `content` matches only text that is not empty.
+# A member of the delta. The group `content` matches only non-empty text.
 _DELTA_MEMBER = rb"""(?:"role":[ ]?%b
                     |"content":[ ]?(?:""|null|(?P<content>%b)(?!.*"content"))
                     |"(?!(?:role|content)")[a-z_]+":[ ]?(?:""|null))""" % (_STRING, _STRING)
@@ -59,16 +59,16 @@ class FirstContentDetector:
     """Reads the event stream of one upstream until it is decided.
 
     Attributes:
-        decided: content, an error, an end or something unreadable has arrived, so no other upstream
-            may be tried any more.
-        content: it was content.
-        comments: number of comments so far.
+        decided: content, an error, an end or unreadable data has arrived, so no other upstream may
+            be tried.
+        content: the stream was decided by content.
+        comments: number of comments received so far.
     """
 
     __slots__ = ("_carry", "_parser", "_read", "_try_pattern", "comments", "content", "decided")
 
     def __init__(self, api: Api) -> None:
-        # The pattern applies until the first event that only the parser can read.
+        # The pattern is used until the first event that only the parser can read.
         self._parser: Parser | None = None
         self._try_pattern = api is CHAT
         self._carry = b""
@@ -80,8 +80,8 @@ class FirstContentDetector:
     def looks_like_content(self, data: bytes) -> bool:
         """Return whether ``data`` seems to contain content.
 
-        Parsing an event may take half as long as everything else until its bytes are sent. If the
-        result is wrong, the only consequence is that no other upstream is tried.
+        Parsing could add half of the time that all other work takes before the event is sent. A
+        wrong result only means that no other upstream is tried.
         """
         return len(data) < _MAX_SHORT_BYTES and _CONTENT_FIELD.search(data) is not None
 
@@ -93,7 +93,7 @@ class FirstContentDetector:
                 and len(data) < _MAX_SHORT_BYTES
                 and (chunk := _CHAT_CHUNK.fullmatch(data))
             ):
-                self._carry = b"\n"  # A byte order mark is only valid before the first event.
+                self._carry = b"\n"  # A byte order mark is valid only before the first event.
                 self.decided = self.content = chunk["content"] is not None
                 return self.decided
             self._parser = Parser()
@@ -116,15 +116,15 @@ class FirstContentDetector:
 
 
 def has_announced_end(api: Api, tail: bytes) -> bool:
-    """Return whether the last events report that the response is complete, or that it failed.
+    """Return whether the last events report that the response is complete or has failed.
 
     Args:
-        tail: the last bytes of the stream, from an arbitrary byte on.
+        tail: the last bytes of the stream; they may begin within an event.
     """
-    # JSON has no raw line ends, so at the beginning of a line this cannot be part of a payload.
+    # JSON contains no raw line ends, so this cannot be part of a payload at the start of a line.
     if tail.rstrip().endswith(b"\ndata: [DONE]"):
         return True
-    # The first event may be incomplete; the parser then ignores it or reads it as another field.
+    # The first event may be incomplete. The parser then ignores it or parses it as another field.
     try:
         items = Parser().receive_data(tail)
     except RemoteProtocolError:

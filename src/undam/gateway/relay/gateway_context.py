@@ -1,4 +1,4 @@
-"""State that all client connections of one event loop share."""
+"""State shared by all client connections of one event loop."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ class GatewayContext:
     """Shared state of one event loop.
 
     Args:
-        router, observer, limits: may be replaced at any time. A request keeps those it began with.
-        draining: responses close the client connection.
-        request_finished: set whenever a request has ended.
+        router, observer, limits: components that may be replaced at any time. A request keeps the
+            components with which it started.
+        draining: client connections are closed after the current response.
+        request_finished: event that is set whenever a request has ended.
     """
 
     router: Router

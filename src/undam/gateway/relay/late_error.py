@@ -1,6 +1,7 @@
-"""An upstream's error response that arrives after the gateway has opened the stream. No I/O.
+"""An upstream's error response that arrives after the gateway has opened the stream.
 
-After a heartbeat the status 200 is sent already. So the error is collected, and sent as an event.
+After a heartbeat, the status 200 has already been sent, so the error is collected and sent as an
+event. This module does no I/O.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from undam.apis import Api
 from undam.gateway.http.error_responses import error_event, upstream_error_event
 from undam.gateway.http.headers import ResponseHead
 
-# An error body is short and complete at once. Of a longer one the beginning is enough.
+# Error bodies are usually short and arrive at once. For longer bodies, the beginning is sufficient.
 _MAX_BYTES = 64 << 10
 _MAX_WAIT_S = 2.0
 
@@ -18,7 +19,7 @@ class LateError:
     """Collects the body of one error response.
 
     Attributes:
-        deadline: when to stop waiting for more of the body.
+        deadline: time until which to wait for more of the body.
         detail: description for logs.
     """
 
@@ -35,7 +36,7 @@ class LateError:
         self._size = 0
 
     def add(self, data: bytes) -> bool:
-        """Add body bytes; return whether more of them would be of use."""
+        """Add body bytes, and return whether more of the body should be collected."""
         self._pieces.append(data)
         self._size += len(data)
         return self._size <= _MAX_BYTES

@@ -1,8 +1,8 @@
-"""Selects the upstream whose response the client gets.
+"""Selection of the upstream whose response the client receives.
 
-That is the first upstream the request is sent to, the next one after a failure, or the faster of
-two. Nothing of a loser reaches the client. While another upstream may still win, the data before
-the first content is held. From the content on there is one winner, which does not change.
+This is the first upstream, another upstream after a failure, or the faster of two. The client
+receives no data from a loser. While another upstream may still win, data before the first content
+is held. The first content determines the winner, which does not change afterwards.
 """
 
 from __future__ import annotations
@@ -29,32 +29,33 @@ from undam.gateway.relay.first_content import FirstContentDetector
 from undam.gateway.relay.outgoing_request import OutgoingRequest
 
 UNAVAILABLE_STATUS = frozenset({502, 503, 504})
-"""With such a status an upstream does not serve now, but another one may."""
+"""Statuses with which an upstream is temporarily unavailable, so that another is tried."""
 
 
 class RaceListener(AttemptListener, Protocol):
-    """Receives the response of the winner, and what the client should know before."""
+    """Receiver of the winner's response, and of earlier events that concern the client."""
 
     def no_response(self, result: UpstreamResult | None, why: str, now: float) -> None:
-        """Handle the failure of all attempts; ``None`` if there was no upstream at all."""
+        """Handle the failure of all attempts; ``result`` is ``None`` if there was no upstream."""
         ...
 
     def head_expected(self, head: ResponseHead) -> None:
-        """Prepare for an event stream with this head, which may win with its first content."""
+        """Prepare for an event stream with this head, which may win when its content arrives."""
         ...
 
     def comment_received(self, now: float) -> None:
-        """Handle a comment of an upstream that may still win; its bytes are held."""
+        """Handle a comment from an upstream that may still win and whose data is held."""
         ...
 
     def schedule(self, deadline: float) -> None:
-        """Make sure that `Race.on_deadline` is called at ``deadline`` or earlier."""
+        """Ensure that `Race.on_deadline` is called at ``deadline`` or earlier."""
         ...
 
 
-@dataclass(slots=True)  # A frozen class would take three times as long to create, per request.
+# Not frozen, because creating an instance, once per request, would take three times as long.
+@dataclass(slots=True)
 class RequestContext:
-    """The parts of the gateway that serve one request. They do not change while it runs."""
+    """The parts of the gateway that serve one request and do not change while it runs."""
 
     router: Router
     observer: Observer
@@ -68,8 +69,9 @@ class Race:
 
     Attributes:
         attempts: the running attempts, including the winner.
-        winner: the attempt whose response the client gets.
-        decided: the winner's stream has content, or will have none; for another body: it began.
+        winner: the attempt whose response the client receives.
+        decided: the winner's stream has content or will have none. For other bodies, the body has
+            begun.
     """
 
     __slots__ = (
@@ -93,18 +95,18 @@ class Race:
         self._request = request
         self._retries = context.limits.retries
         self._tried: list[Upstream] = []
-        # Reports that are deferred. They must precede the report of an attempt's end.
+        # Deferred reports, which must be made before the end of an attempt is reported.
         self._unreported_start: Attempt | None = None
         self._unreported_content: Attempt | None = None
         self._hedge_at = inf
 
     def start(self, now: float) -> None:
-        """Send the request to the first upstream; call `finish_start` a little later."""
+        """Send the request to the first upstream; the caller must call `finish_start` later."""
         if not self._start_attempt("first", now):
             self._listener.no_response(None, "no upstream is available", now)
 
     def finish_start(self) -> None:
-        """Report the first attempt, and decide when to hedge. A second call does nothing."""
+        """Report the first attempt, and set the time for hedging. A second call has no effect."""
         attempt, self._unreported_start = self._unreported_start, None
         if attempt is None:
             return
@@ -117,10 +119,10 @@ class Race:
         self._schedule(attempt)
 
     def decide(self, attempt: Attempt, *, content: bool) -> None:
-        """Record that no other upstream will be tried, and free what that would need.
+        """Record that no other upstream will be tried, and free the data needed for that.
 
         Args:
-            content: content has arrived; call `report_content` a little later.
+            content: content has arrived; the caller must call `report_content` later.
         """
         self.decided = True
         attempt.detector = None
@@ -131,7 +133,7 @@ class Race:
             self._unreported_content = attempt
 
     def report_content(self) -> None:
-        """Report the first content. A second call does nothing."""
+        """Report the first content. A second call has no effect."""
         attempt, self._unreported_content = self._unreported_content, None
         content_at = self._record.content_at
         if attempt is None or content_at is None:
@@ -143,13 +145,13 @@ class Race:
         context.observer.first_content(self._record)
 
     def cancel(self) -> None:
-        """End all attempts at once."""
+        """End all attempts immediately."""
         for attempt in list(self.attempts):
             self._drop(attempt, UpstreamResult.CANCELLED)
         self.winner = None
 
     def fail_winner(self, result: UpstreamResult) -> None:
-        """End the winner's attempt because of a fault of its upstream; the listener knows."""
+        """End the winner's attempt because of an upstream fault. The listener is not notified."""
         if self.winner is not None:
             self._drop(self.winner, result)
 
@@ -189,7 +191,7 @@ class Race:
         if kind != "hedge":
             self._record.upstream = upstream
         attempt.start(context.pool)
-        # Reported after the request was sent, so that counting does not delay it.
+        # The report follows the request, so that metrics do not delay it.
         context.router.attempt_started(upstream, context.info)
         if kind == "first":
             self._unreported_start = attempt
@@ -202,7 +204,7 @@ class Race:
         self._listener.schedule(min(self._time_limit(attempt)[0], self._hedge_at))
 
     def _time_limit(self, attempt: Attempt) -> tuple[float, str]:
-        """Return when the attempt fails, and the reason."""
+        """Return the time at which the attempt fails, and the reason."""
         limit, why = inf, ""
         ttft_s = self._context.limits.ttft_timeout_s
         if ttft_s is not None and self._context.info.streams and not self.decided:
@@ -250,7 +252,7 @@ class Race:
         self._listener.head_received(attempt, now)
 
     def _drop(self, attempt: Attempt, result: UpstreamResult) -> None:
-        """Remove an attempt that has ended or is ended here, and report its result."""
+        """Remove an attempt, end it if it is still running, and report its result."""
         if attempt not in self.attempts:
             return
         self.attempts.remove(attempt)
@@ -274,13 +276,13 @@ class Race:
     # Calls of the attempts.
 
     def head_received(self, attempt: Attempt, now: float) -> None:
-        """Let the attempt win, retry elsewhere, or wait for content while others may win."""
+        """Declare the attempt the winner, try another upstream, or wait for content."""
         head = attempt.head
         assert head is not None
         self.finish_start()
         unavailable = head.status in UNAVAILABLE_STATUS
         if len(self.attempts) > 1:
-            # An error does not win against an attempt that may still bring content.
+            # An error does not win while another attempt may still receive content.
             lost = unavailable or head.status != 200 or not head.events
         else:
             lost = unavailable and self._request.repeatable and self._retry(now)
@@ -296,7 +298,7 @@ class Race:
         self._win(attempt, now)
 
     def body_received(self, attempt: Attempt, data: bytes, now: float) -> None:
-        """Pass on the winner's body; look for the first content in the body of the others."""
+        """Forward the winner's body; search for the first content in other bodies."""
         if attempt is self.winner:
             self._listener.body_received(attempt, data, now)
             return
@@ -305,7 +307,7 @@ class Race:
         attempt.hold(data)
         comments = detector.comments
         if detector.looks_like_content(data):
-            # Forwarded first, and parsed afterwards.
+            # The data is forwarded first and parsed afterwards.
             attempt.unread = data
             self._win(attempt, now)
         elif detector.take(data) or attempt.held_bytes > MAX_HELD_BYTES:
@@ -314,7 +316,7 @@ class Race:
             self._listener.comment_received(now)
 
     def response_complete(self, attempt: Attempt, now: float) -> None:
-        """Report the result of the attempt, which wins if no other has won."""
+        """Report the result of the attempt, which wins if no other attempt has won."""
         if attempt is not self.winner:
             self._win(attempt, now)
         head = attempt.head
@@ -325,9 +327,9 @@ class Race:
     def attempt_failed(
         self, attempt: Attempt, result: UpstreamResult, why: str, now: float
     ) -> None:
-        """Retry elsewhere if possible; if the winner failed, the response breaks off."""
+        """Try another upstream if possible; if the winner failed, abort the response."""
         self._fail(attempt, result, why, now)
 
     def request_paused(self, paused: bool) -> None:
-        """Pass on whether the connection accepts more of the request's body."""
+        """Report whether the connection accepts more of the request's body at present."""
         self._listener.request_paused(paused)

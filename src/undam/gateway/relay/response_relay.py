@@ -1,7 +1,7 @@
-"""Relays one request: admission, the race for an upstream, the response, and every way it can end.
+"""Relay of one request: admission, race, response, and all kinds of endings.
 
-Heartbeat comments keep the client from giving up, and an upstream whose client has left is
-cancelled at once. The work per token is in `gateway.http.fast_path`.
+Heartbeat comments keep the client connection open. If the client disconnects, the upstream request
+is cancelled immediately. The work per token is in `gateway.http.fast_path`.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def _ignore_batch() -> None:
-    """Replace the batch callback of a relay that has ended."""
+    """Do nothing. This replaces the batch callback of a relay that has ended."""
 
 
 class ClientSide(Protocol):
-    """The client connection, as the relay uses it."""
+    """Interface of the client connection for the relay."""
 
     def schedule(self, deadline: float) -> None:
-        """Make sure that `ResponseRelay.on_deadline` is called at ``deadline`` or earlier."""
+        """Ensure that `ResponseRelay.on_deadline` is called at ``deadline`` or earlier."""
         ...
 
     def defer(self, job: Callable[[], None]) -> None:
-        """Run ``job`` in a few milliseconds, when pending I/O was served."""
+        """Run ``job`` in a few milliseconds, after pending I/O."""
         ...
 
     def response_finished(self, *, keep: bool) -> None:
@@ -60,15 +60,15 @@ class ClientSide(Protocol):
         ...
 
     def pause_request(self, paused: bool) -> None:
-        """Stop reading the request's body for now, or continue."""
+        """Pause reading of the request's body, or resume it."""
         ...
 
     def reset(self) -> None:
-        """Reset the connection; unsent data is lost, also in the kernel."""
+        """Reset the connection. Unsent data is lost, including data in the kernel."""
         ...
 
     def unsent_bytes(self) -> int:
-        """Return how many bytes the client has yet to take."""
+        """Return the number of bytes that the client has not taken yet."""
         ...
 
 
@@ -77,7 +77,7 @@ class ResponseRelay:
 
     Attributes:
         record: record of the request.
-        over: the request has ended; no method may be called any more.
+        over: the request has ended, and no method may be called.
     """
 
     __slots__ = (
@@ -115,12 +115,12 @@ class ResponseRelay:
     # Start: a response of the gateway itself, a refusal, or the race.
 
     def start(self) -> None:
-        """Answer the request here, or admit it and send it to an upstream."""
+        """Answer the request locally, or admit it and send it to an upstream."""
         context = self._context
         context.observer.request_started(self.record)
         self._continue_with(context.router.local_response(context.info), self._respond_locally)
         if self._race is None and not self.over:
-            self._client.schedule(self._next_deadline())  # It waits for admission.
+            self._client.schedule(self._next_deadline())  # The request waits for admission.
 
     def _respond_locally(self, response: LocalResponse | None) -> None:
         if response is None:
@@ -150,7 +150,7 @@ class ResponseRelay:
             self._client.schedule(self._next_deadline())
 
     def _continue_with(self, result: Any, then: Callable[[Any], None]) -> None:
-        """Call ``then`` with ``result``, or with what ``result`` gives if it is awaitable."""
+        """Call ``then`` with ``result``, which is awaited first if it is awaitable."""
         if not hasattr(result, "__await__"):
             then(result)
             return
@@ -160,8 +160,8 @@ class ResponseRelay:
                 value = await result
             except Exception:
                 self._task = None
-                self._send_error(500, "internal error of the gateway")
-                self._end(EndReason.REFUSED, "internal error of the gateway", keep=False)
+                self._send_error(500, "internal error in the gateway")
+                self._end(EndReason.REFUSED, "internal error in the gateway", keep=False)
                 raise
             self._task = None
             if not self.over:
@@ -172,7 +172,7 @@ class ResponseRelay:
     # Calls of the client connection.
 
     def client_left(self) -> None:
-        """End the request: the client has closed its connection."""
+        """End the request, because the client has closed its connection."""
         self._end(EndReason.CLIENT_LEFT, keep=False)
 
     def client_paused(self, paused: bool) -> None:
@@ -198,13 +198,13 @@ class ResponseRelay:
             self._client.pause_request(True)
 
     def bad_request_body(self, status: int, message: str) -> None:
-        """End the request: its streamed body is malformed, too large or late."""
+        """End the request, because its streamed body is malformed, too large or late."""
         if not self._writer.opened:
             self._send_error(status, message, "invalid_request_error")
         self._end(EndReason.BAD_REQUEST, message, keep=False)
 
     def shut_down(self) -> None:
-        """End the request: the gateway stops."""
+        """End the request, because the gateway is shutting down."""
         self._send_error(503, "the gateway is shutting down")
         self._end(EndReason.SHUTDOWN, keep=False)
 
@@ -225,7 +225,7 @@ class ResponseRelay:
     # Calls of the race.
 
     def head_received(self, attempt: Attempt, now: float) -> None:
-        """Open the response with the winner's head, and forward what was held."""
+        """Open the response with the winner's head, and forward the held data."""
         head = attempt.head
         assert head is not None
         if not self._writer.opened:
@@ -253,7 +253,7 @@ class ResponseRelay:
             self._client.schedule(self._next_deadline())
 
     def response_complete(self, attempt: Attempt, now: float) -> None:
-        """End the response as the upstream has ended it."""
+        """End the response in the same way as the upstream."""
         if self._late_error is not None:
             self._send_late_error(self._late_error)
             return
@@ -271,27 +271,27 @@ class ResponseRelay:
     def attempt_failed(
         self, attempt: Attempt, result: UpstreamResult, why: str, now: float
     ) -> None:
-        """Break the response off: the winner has failed."""
+        """Abort the response, because the winner has failed."""
         status, end_reason = _FAILURES[result]
         self._send_error(status, f"the response broke off: {why}")
         self._end(end_reason, why, keep=False)
 
     def no_response(self, result: UpstreamResult | None, why: str, now: float) -> None:
-        """Answer with an error: every attempt has failed."""
+        """Send an error response, because every attempt has failed."""
         status, end_reason = _FAILURES[result]
         self._send_error(status, why)
         self._end(end_reason, why, keep=self._writer.keep)
 
     def comment_received(self, now: float) -> None:
-        """Send a heartbeat: an upstream is alive, although its data is held."""
+        """Send a heartbeat, because an upstream is active although its data is held."""
         self._send_heartbeat(now)
 
     def request_paused(self, paused: bool) -> None:
-        """Read no more of the request's body for now, or continue."""
+        """Pause reading of the request's body, or resume it."""
         self._client.pause_request(paused)
 
     def schedule(self, deadline: float) -> None:
-        """Make sure that `on_deadline` is called at ``deadline`` or earlier."""
+        """Ensure that `on_deadline` is called at ``deadline`` or earlier."""
         self._client.schedule(deadline)
 
     # The body.
@@ -306,7 +306,7 @@ class ResponseRelay:
         record, framer, decided = self.record, self._writer.framer, self._decided
         if not decided:
             if not record.bytes_in and record.heartbeats:
-                # A byte order mark is valid only at the very beginning, before the heartbeats.
+                # A byte order mark is valid only at the start of the stream, before any heartbeat.
                 data = data.removeprefix(_BYTE_ORDER_MARK)
         elif framer is not None and not data.startswith(b":"):
             self._fast_path.record_read(now)
@@ -340,7 +340,7 @@ class ResponseRelay:
             attempt.connection.fast_path = self._fast_path
 
     def _ends_properly(self) -> bool:
-        """Return whether the upstream's response is complete by the rules of its API."""
+        """Return whether the upstream's response is complete according to its API."""
         info = self._context.info
         if self._writer.framer is None or not (info.streams and info.api.announces_end):
             return True
@@ -366,7 +366,7 @@ class ResponseRelay:
         return deadline
 
     def _active_at(self) -> float:
-        """Return when the upstream was last active."""
+        """Return the time at which the upstream was last active."""
         return max(self._fast_path.active_at, self._read_at)
 
     def _heartbeat_due_at(self) -> float:
@@ -407,7 +407,7 @@ class ResponseRelay:
     def _send_error(
         self, status: int, message: str, kind: str = SERVER_ERROR, lines: bytes = b""
     ) -> None:
-        """Send an error response, or an error event if the response was opened."""
+        """Send an error response, or an error event if the response is already open."""
         api = self._context.info.api
         now = monotonic()
         if self._writer.opened:
@@ -421,7 +421,7 @@ class ResponseRelay:
         self._end(EndReason.UPSTREAM_ERROR, error.detail, keep=False)
 
     def _end(self, end_reason: EndReason, detail: str = "", *, keep: bool) -> None:
-        """End the request; ``keep``: the client connection can serve another request."""
+        """End the request. With ``keep``, the client connection can serve another request."""
         if self.over:
             return
         self.over = True
@@ -430,7 +430,7 @@ class ResponseRelay:
         race, self._race = self._race, None
         if race is not None:
             race.cancel()
-        # A bound method of this object would form a reference cycle.
+        # A bound method of this object would create a reference cycle.
         self._fast_path.on_batch = _ignore_batch
         if self._permit is not None:
             self._permit.release()
