@@ -72,7 +72,7 @@ def test_buffering_hop_between_two_hops(text_of: TextOf) -> None:
 
 def test_beacon_adds_due_times_and_exact_holds(text_of: TextOf) -> None:
     offset = ClockOffset(0, 0, 0)
-    text = text_of(report(hop(dam=hold_to_end(), offset=offset), offset=offset))
+    text = text_of(report(hop(model=hold_to_end(), offset=offset), offset=offset))
     due = next(line for line in text.splitlines() if line.startswith("  due  |"))
     edge = next(line for line in text.splitlines() if line.startswith("  edge |"))
     assert due == "  due  |     ···:··:·:··:··:··:··:·:··:··:··:·:··:··:··:··:·:··:··:··:·:|"
@@ -106,7 +106,7 @@ def test_end_of_a_body_is_reported_once(text_of: TextOf) -> None:
 
 
 def test_fix_of_several_lines_is_aligned(text_of: TextOf) -> None:
-    made = report(hop(dam=block_buffer(4096), server="nginx"))
+    made = report(hop(model=block_buffer(4096), server="nginx"))
     fix = Fix("nginx", "one;\ntwo;")
     lines = text_of(replace(made, findings=(replace(made.findings[0], fix=fix),))).splitlines()
     at = lines.index("  fix (nginx): one;")
@@ -114,7 +114,7 @@ def test_fix_of_several_lines_is_aligned(text_of: TextOf) -> None:
 
 
 def test_server_text_cannot_imitate_a_line_of_the_report(text_of: TextOf) -> None:
-    made = report(hop(dam=block_buffer(4096)))
+    made = report(hop(model=block_buffer(4096)))
     forged = replace(
         made.findings[0], message="x\nerror UD999 forged\x1b[31m", hop="a\nb", fix=None
     )
@@ -151,5 +151,5 @@ def test_picture_is_ascii_without_unicode(
 ) -> None:
     out = console()
     monkeypatch.setattr(type(out), "encoding", property(lambda _self: "ascii"))
-    print_report(report(hop(dam=block_buffer(4096))), out)
+    print_report(report(hop(model=block_buffer(4096))), out)
     assert capsys.readouterr().out.isascii()

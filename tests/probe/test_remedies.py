@@ -22,12 +22,12 @@ def buffering_at(*hops: Hop) -> Finding:
 
 
 def test_signed_hop_gets_its_own_fix() -> None:
-    found = buffering_at(hop(dam=block_buffer(4096), server="nginx/1.22.1"))
+    found = buffering_at(hop(model=block_buffer(4096), server="nginx/1.22.1"))
     assert found.fix == Fix("nginx", "proxy_buffering off;")
 
 
 def test_unsigned_hop_is_guessed_from_its_behaviour() -> None:
-    found = buffering_at(hop(dam=block_buffer(4096)))
+    found = buffering_at(hop(model=block_buffer(4096)))
     assert found.fix is not None
     assert found.fix.where == "nginx, if that is in the path"
     assert found.fix.text == intermediary("nginx").fixes[Trouble.HOLD].text
@@ -35,18 +35,18 @@ def test_unsigned_hop_is_guessed_from_its_behaviour() -> None:
 
 def test_intermediary_that_signed_only_here_is_preferred() -> None:
     inner = hop("inner", server="envoy")
-    found = buffering_at(hop(dam=block_buffer(4096), server="nginx", inner=inner), inner)
+    found = buffering_at(hop(model=block_buffer(4096), server="nginx", inner=inner), inner)
     assert (found.hop, found.fix) == ("edge", Fix("nginx", "proxy_buffering off;"))
 
 
 def test_two_hops_of_the_same_kind() -> None:
     inner = hop("inner", server="nginx")
-    found = buffering_at(hop(dam=hold_to_end(), server="nginx", inner=inner), inner)
+    found = buffering_at(hop(model=hold_to_end(), server="nginx", inner=inner), inner)
     assert found.fix == Fix("nginx", "proxy_buffering off;")
 
 
 def test_unfamiliar_hold_has_no_fix() -> None:
-    odd = hop(dam=block_buffer(3000))
+    odd = hop(model=block_buffer(3000))
     assert buffering_at(odd).fix is None
 
 
@@ -64,7 +64,7 @@ def test_existing_fix_stays_and_other_findings_get_none() -> None:
     own = Fix("origin", "Incremental: ?1")
     kept = finding("UD202", "edge", fix=own, missing="x")
     bare = finding("UD601", "edge", after_s=1, silent_s=0)
-    lost = replace(buffering_at(hop(dam=block_buffer(4096))), hop="nowhere", fix=None)
+    lost = replace(buffering_at(hop(model=block_buffer(4096))), hop="nowhere", fix=None)
     fixes = [one.fix for one in with_fixes([kept, bare, lost], [hop(server="nginx")])]
     assert fixes == [own, None, None]
 
@@ -77,7 +77,7 @@ NGINX = Head(200, "1.1", (("Content-Type", "text/event-stream"), ("Server", "ngi
 
 def fix_by_timer(head: Head, period_ms: float = 207.0, *, inner: Hop | None = None) -> Fix | None:
     """Return the fix for a hop that releases events by a timer and has this response head."""
-    held = hop(dam=timed_flush(period_ms))
+    held = hop(model=timed_flush(period_ms))
     exchange = replace(held.exchange, head=head)
     reading = replace(held.reading, exchange=exchange)
     held = replace(held, readings=(reading,), intermediaries=recognise(head))

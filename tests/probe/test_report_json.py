@@ -68,7 +68,7 @@ def nested() -> Report:
 
 def beaconed() -> Report:
     offset = ClockOffset(1000, 50_000, 200_000)
-    made = report(hop(dam=block_buffer(4096), offset=offset), offset=offset)
+    made = report(hop(model=block_buffer(4096), offset=offset), offset=offset)
     return replace(
         made,
         limits=PathLimits(3.0, idle_s=2.5, heartbeats_save=True),

@@ -17,7 +17,7 @@ DUE = [200.0 + 25 * i for i in range(80)]
 
 def hop(
     name: str = "edge",
-    dam: HopModel | None = None,
+    model: HopModel | None = None,
     *,
     server: str = "",
     inner: Hop | None = None,
@@ -26,7 +26,7 @@ def hop(
     """Return the analysis of 80 tokens, 25 ms apart, received through a hop.
 
     Args:
-        dam: model of the hop.
+        model: model of the hop.
         server: value of its ``Server`` header.
         offset: clock offset of a beacon; ``None`` without beacon.
     """
@@ -34,7 +34,7 @@ def hop(
     if server:
         head = Head(200, "1.1", (*SSE_HEAD.headers, ("Server", server)))
     sent = answer(DUE, stamped=offset is not None)
-    arrived = [Write(s.at_ms + 0.1, s.data) for s in (dam or pass_through())(sent, DUE[-1])]
+    arrived = [Write(s.at_ms + 0.1, s.data) for s in (model or pass_through())(sent, DUE[-1])]
     reading = read_exchange(exchange(arrived, hop=name, head=head))
     return analyze_hop([reading], inner=inner, offset=offset, intermediaries=recognise(head))
 

@@ -54,10 +54,10 @@ def analyze_hops(
     return hops
 
 
-def through(dam: object, due: Sequence[float] = DUE, **more: object) -> Exchange:
-    """Return a chat response received through the hop model ``dam``."""
-    assert callable(dam)
-    return exchange(dam(answer(due), due[-1]), **more)  # type: ignore[arg-type]
+def through(model: object, due: Sequence[float] = DUE, **more: object) -> Exchange:
+    """Return a chat response received through the hop model ``model``."""
+    assert callable(model)
+    return exchange(model(answer(due), due[-1]), **more)  # type: ignore[arg-type]
 
 
 def head_with(*changes: tuple[str, str | None], version: str = "1.1", status: int = 200) -> Head:

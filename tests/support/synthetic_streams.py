@@ -125,7 +125,7 @@ def merged(writes: Iterable[Write]) -> list[Write]:
 def block_buffer(size: int, *, first: int | None = None) -> HopModel:
     """Return a hop that forwards blocks of ``size`` bytes; the first can be smaller (nginx)."""
 
-    def dam(writes: Sequence[Write], closed_ms: float) -> list[Write]:
+    def hop_model(writes: Sequence[Write], closed_ms: float) -> list[Write]:
         out: list[Write] = []
         held = b""
         want = size if first is None else first
@@ -136,13 +136,13 @@ def block_buffer(size: int, *, first: int | None = None) -> HopModel:
                 held, want = held[want:], size
         return merged([*out, Write(closed_ms, held)] if held else out)
 
-    return dam
+    return hop_model
 
 
 def timed_flush(period_ms: float, *, from_first_byte: bool = False) -> HopModel:
     """Return a hop that forwards every ``period_ms``, or this long after the first held byte."""
 
-    def dam(writes: Sequence[Write], closed_ms: float) -> list[Write]:
+    def hop_model(writes: Sequence[Write], closed_ms: float) -> list[Write]:
         out: list[Write] = []
         held, release = b"", 0.0
         for write in writes:
@@ -155,27 +155,27 @@ def timed_flush(period_ms: float, *, from_first_byte: bool = False) -> HopModel:
             held += write.data
         return merged([*out, Write(min(release, max(closed_ms, writes[-1].at_ms)), held)])
 
-    return dam
+    return hop_model
 
 
 def one_write_behind() -> HopModel:
     """Return a hop that forwards each write when the next one arrives, and the last at the end."""
 
-    def dam(writes: Sequence[Write], closed_ms: float) -> list[Write]:
+    def hop_model(writes: Sequence[Write], closed_ms: float) -> list[Write]:
         together = merged(writes)
         times = [write.at_ms for write in together[1:]] + [closed_ms]
         return merged(Write(time, write.data) for time, write in zip(times, together, strict=True))
 
-    return dam
+    return hop_model
 
 
 def hold_to_end() -> HopModel:
     """Return a hop that holds the response to its end."""
 
-    def dam(writes: Sequence[Write], closed_ms: float) -> list[Write]:
+    def hop_model(writes: Sequence[Write], closed_ms: float) -> list[Write]:
         return [Write(closed_ms, b"".join(write.data for write in writes))]
 
-    return dam
+    return hop_model
 
 
 def pass_through() -> HopModel:

@@ -36,7 +36,7 @@ _BURST_NS = 5_000_000
 
 
 @dataclass(slots=True)
-class Burst:
+class ReadBurst:
     """Events that arrived together.
 
     Attributes:
@@ -81,7 +81,7 @@ class ResponseGaps:
     batched: list[tuple[int, int]] = field(default_factory=list)
     uncertain: int = 0
     events_per_read: list[int] = field(default_factory=list)
-    bursts: list[Burst] | None = None
+    bursts: list[ReadBurst] | None = None
     step_back_ns: int = 0
     longest: tuple[int, int] = (0, 0)
 
@@ -143,7 +143,7 @@ def _add_first_read(found: ResponseGaps, one: RequestResult, mean: int) -> None:
         found.events_per_read.append(read.events)
         if others:
             found.batched.append((others, read.slack_ns))
-    found.bursts = [Burst(read.at_ns, read.events, uncertain)]
+    found.bursts = [ReadBurst(read.at_ns, read.events, uncertain)]
 
 
 def _add_gap(found: ResponseGaps, read: ContentRead, gap: int, mean: int, blur: int | None) -> bool:
@@ -180,7 +180,7 @@ def _add_gap(found: ResponseGaps, read: ContentRead, gap: int, mean: int, blur: 
 def _add_to_burst(found: ResponseGaps, read: ContentRead, *, starts: bool, uncertain: bool) -> None:
     assert found.bursts is not None
     if starts:
-        found.bursts.append(Burst(read.at_ns, read.events, uncertain))
+        found.bursts.append(ReadBurst(read.at_ns, read.events, uncertain))
     else:
         found.bursts[-1].events += read.events
         found.bursts[-1].uncertain |= uncertain

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import pairwise
 from math import sqrt
 
-from undam.metrics.gaps import Burst, ResponseGaps
+from undam.metrics.gaps import ReadBurst, ResponseGaps
 from undam.metrics.merging import COUNTS, MERGED, SUM, merge_fields
 from undam.record import RequestResult
 from undam.timing import Histogram
@@ -110,7 +110,7 @@ class BurstPattern:
             self.answers += 1
             self._add_bursts(one, gaps.bursts)
 
-    def _add_whole(self, one: RequestResult, burst: Burst) -> None:
+    def _add_whole(self, one: RequestResult, burst: ReadBurst) -> None:
         start_ns = one.intended_ns if one.started_ns is None else one.started_ns
         after = burst.start_ns - start_ns
         long_enough = max(_WHOLE_AFTER_NS, _WHOLE_PER_EVENT_NS * burst.events)
@@ -122,7 +122,7 @@ class BurstPattern:
         self.whole_after.record(after)
         self.whole_within.record(one.reads[-1].at_ns - burst.start_ns)
 
-    def _add_bursts(self, one: RequestResult, bursts: Sequence[Burst]) -> None:
+    def _add_bursts(self, one: RequestResult, bursts: Sequence[ReadBurst]) -> None:
         for burst in bursts[:-1]:
             if not burst.uncertain:
                 self.bursts += 1
