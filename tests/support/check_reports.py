@@ -26,7 +26,7 @@ def hop(
     """Return the analysis of 80 tokens, 25 ms apart, received through a hop.
 
     Args:
-        model: model of the hop.
+        model: how the hop delays data; ``None`` forwards it at once.
         server: value of its ``Server`` header.
         offset: clock offset of a beacon; ``None`` without beacon.
     """
