@@ -84,7 +84,7 @@ def test_beacon_adds_due_times_and_exact_holds(text_of: TextOf) -> None:
 def test_no_event_arrived(text_of: TextOf) -> None:
     reading = read_exchange(exchange([], ending=Ending.TIMEOUT, ended_ms=2000))
     first, blank, metrics, *rest = text_of(report(analyze_hop([reading]))).splitlines()
-    assert first == "UNKNOWN  edge: no event came within 2.0 s of the request"
+    assert first == "UNKNOWN  edge: no event arrived within 2.0 s of the request"
     assert (blank, metrics.split()[0]) == ("", "hop")
     assert rest[0].split()[:2] == ["edge", "unknown"]
 

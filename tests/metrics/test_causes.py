@@ -110,7 +110,7 @@ def test_one_stall_in_many_responses_is_info() -> None:
     stalled = simulate(1, stall_ms=400)
     (found,) = findings([*measured, *stalled])
     assert (found.code, found.severity) == ("UD502", Severity.INFO)
-    assert "in 1 of 121 answers" in found.message
+    assert "in 1 of 121 responses" in found.message
 
 
 def test_waiting_for_a_block_is_not_a_stall() -> None:

@@ -105,7 +105,7 @@ def test_codes_that_an_explain_text_points_to_exist(rule: Rule) -> None:
 
 def test_finding_takes_evidence_as_a_mapping_and_as_names() -> None:
     both = finding("UD102", "edge", {"block_bytes": 4096, "bursts": 3}, events_per_burst="24")
-    assert both.message == "the stream comes in blocks of 4096 bytes, 24 events at a time"
+    assert both.message == "the stream arrives in blocks of 4096 bytes, 24 events at a time"
     assert both.evidence == {"block_bytes": 4096, "bursts": 3, "events_per_burst": "24"}
 
 

@@ -1,4 +1,4 @@
-"""The words of a verdict, and the catalogue of what can be found."""
+"""The catalogue of rules, and the model of rules and findings."""
 
 from undam.rules.catalogue import RULES, finding, rule_named
 from undam.rules.model import Finding, Fix, Rule, Severity, Verdict

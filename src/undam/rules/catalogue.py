@@ -1,4 +1,4 @@
-"""Every rule that a probe can find, by hand, and how a rule becomes a finding."""
+"""The catalogue of all rules of probes, and the creation of findings from them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ _BY_NAME = {key: rule for rule in RULES for key in (rule.code, rule.slug)}
 
 
 def rule_named(name: str) -> Rule:
-    """The rule with this code (any case) or slug; raises KeyError."""
+    """Return the rule with this code or slug, in any case.
+
+    Raises:
+        KeyError: there is no such rule.
+    """
     return _BY_NAME[name.upper() if name.upper() in _BY_NAME else name.lower()]
 
 
@@ -34,20 +38,21 @@ def finding(
     fix: Fix | None = None,
     **more: object,
 ) -> Finding:
-    """Find rule ``code`` at ``hop``; the evidence fills the rule's message.
+    """Create a finding of rule ``code`` at ``hop``.
 
     Args:
-        evidence: figures and names, by the message's placeholders and beyond; ``more`` adds to it.
-        severity: instead of the rule's own, where the circumstances make it worse or harmless.
+        evidence: values by name, which fill the placeholders of the rule's message; ``more`` is
+            added to them.
+        severity: overrides the severity of the rule.
     """
     rule = rule_named(code)
-    known = {**(evidence or {}), **more}
+    values = {**(evidence or {}), **more}
     return Finding(
         rule.code,
         rule.slug,
         severity or rule.severity,
         hop,
-        rule.message.format_map(known),
-        known,
+        rule.message.format_map(values),
+        values,
         fix,
     )

@@ -1,4 +1,4 @@
-"""Doubt about the measurement itself."""
+"""UD9xx: caveats about the measurement itself."""
 
 from __future__ import annotations
 
@@ -9,31 +9,30 @@ RULES = (
         code="UD901",
         slug="client-late",
         severity=Severity.WARNING,
-        message=(
-            "this machine read {late_ms} ms late (p99): gaps shorter "
-            "than that are not to be trusted"
-        ),
-        what="""
-            Bytes had arrived, and this program took them from the kernel more than 10 ms later.
-        """,
+        message=("this machine read {late_ms} ms late (p99): shorter gaps are not reliable"),
+        what="Bytes had arrived, and this program read them from the kernel more than 10 ms later.",
         why="""
-            Arrival times stay right (the kernel stamps them), but several segments that wait
-            together carry only the last one's stamp, so short gaps are lost and bursts may be of
-            our making. Tools that do not look at this report it as the server's latency.
+            Arrival times stay correct, because the kernel records them. But several segments that
+            wait together have only the timestamp of the last one, so short gaps are lost, and
+            bursts may be caused by this machine. Tools that do not check for this report it as
+            latency of the server.
         """,
         detection="""
-            The clock at the read minus the kernel's stamp, p99 over all reads. Where the lateness
-            could explain the bursts the verdict is `unknown`.
+            The time of the read minus the kernel's timestamp, p99 over all reads. If the delay
+            could explain the bursts, the verdict is `unknown`.
         """,
         measured="""
-            1000 streams on one core: load tools with clocks of their own reported a TTFT p99 from
-            13 ms (a Rust client) to 2.2 s too high; with kernel stamps the error was 0.004 ms.
+            1000 streams on one core: load generators with their own clocks reported a TTFT p99 that
+            was between 13 ms (a Rust client) and 2.2 s too high; with kernel timestamps the error
+            was 0.004 ms.
         """,
         fix="""
-            Nothing at the service. Free this machine, or ask less of it; only the check changes.
+            Nothing at the service. Free CPU time on this machine, or measure fewer streams:
+
                 undam check URL --streams 1
                 nice -n -5 undam check URL        (as root)
-            Or run it from another host than the one that serves the model.
+
+            Or run the check on another host than the model.
         """,
     ),
     Rule(
@@ -41,29 +40,30 @@ RULES = (
         slug="coalesced-reads",
         severity=Severity.INFO,
         message=(
-            "{reads} reads brought several events that had waited here for up to {late_ms} ms: "
-            "their gaps are bounds"
+            "{reads} reads returned several events that had waited here for up to {late_ms} ms: "
+            "their gaps are only known within bounds"
         ),
         what="""
-            Several events came in one read, after they had waited here longer than the gap between
-            events. Linux gives the read the stamp of its last segment, so the earlier ones are
-            known only to lie between the read before and this one.
+            One read returned several events that had waited here longer than the gap between
+            events. Linux gives the read the timestamp of its last segment, so the earlier events
+            arrived at some time between the previous read and this one.
         """,
         why="""
-            The gaps inside such a read would be reported as zero, and a percentile of zeros says
-            that the stream came in bursts. vLLM's and aiperf's benchmarks report an ITL p50 of 0.00
-            ms at 1000 streams whose true gap is 20 ms.
+            The gaps inside such a read would be reported as zero, and a percentile of zeros looks
+            like bursts. The benchmarks of vLLM and aiperf report an ITL p50 of 0.00 ms at 1000
+            streams whose real gap is 20 ms.
         """,
         detection="""
-            Events per read, together with the time that the read had waited. Events that came
-            together without waiting here were sent together; that is a finding about a hop.
+            By the events per read, together with the time that the read had waited. Events that
+            arrived together without waiting here were sent together, which is reported for a hop.
         """,
-        measured="On Linux, also when the waiting segments are read one token at a time.",
+        measured="On Linux, also if the waiting segments are read one token at a time.",
         fix="""
-            Nothing at the service; only the measurement changes. Fewer streams at once, or a
-            machine that has time:
+            Nothing at the service. Measure fewer streams at once, or use a faster machine:
+
                 undam check URL --streams 1
-            The count says how much it matters: a few reads in a thousand change no percentile below
+
+            The count shows the effect: a few reads in a thousand do not change any percentile below
             p99.
         """,
     ),
@@ -73,27 +73,28 @@ RULES = (
         severity=Severity.WARNING,
         message="the wall clock moved by {step_ms} ms during the measurement",
         what="""
-            CLOCK_REALTIME, in which the kernel stamps arrivals, moved by over 20 ms against the
-            monotonic clock while a stream was read.
+            CLOCK_REALTIME, in which the kernel records arrivals, moved by over 20 ms relative to
+            the monotonic clock while a stream was read.
         """,
         why="""
-            One gap of that stream, and every time that spans it, is wrong by the step: a stall that
-            did not happen, or one that is hidden. Holds by beacon on another host are off by it
-            from then on.
+            One gap of that stream, and every duration that includes it, is wrong by the step: a
+            stall that did not happen, or one that is hidden. Holds measured with a beacon on
+            another host are wrong by the step from then on.
         """,
         detection="""
-            Both clocks are compared over each exchange. NTP's ordinary slewing (0.5 ms a second at
-            most) stays far below the limit.
+            Both clocks are compared over each exchange. The gradual correction by NTP (0.5 ms per
+            second at most) stays far below the limit.
         """,
         causes="""
             A time service that steps (ntpdate, the first synchronisation after boot), a virtual
-            machine that was suspended or moved, a hand at `date`.
+            machine that was suspended or moved, or a user who ran `date`.
         """,
         fix="""
-            Nothing at the service. Run the check again; if it comes back, let the clock slew:
+            Nothing at the service. Run the check again. If it happens again, let the clock slew
+            instead of stepping, which is a decision for the administrator of the host:
+
                 chronyc tracking
                 makestep 1 3                    (chrony.conf: step only in the first three updates)
-            That changes the host's time keeping, so it is the administrator's to decide.
         """,
     ),
     Rule(
@@ -101,31 +102,33 @@ RULES = (
         slug="user-space-clock",
         severity=Severity.INFO,
         message=(
-            "no kernel receive stamps here: times are those of the read, "
-            "and include this program's own lateness"
+            "no kernel timestamps are available here: times are taken at the read, "
+            "and include the delay of this program"
         ),
         what="""
-            At least one stream was stamped by this program's clock after the read, and not by the
+            At least one stream was timestamped by this program after the read, and not by the
             kernel when the packet arrived.
         """,
         why="""
-            Times include the wait for the processor, and the check cannot say how long that was:
-            UD901 and UD902 are blind.
+            Times include the wait for the CPU, and the check cannot determine how long that was, so
+            UD901 and UD902 are not detected.
         """,
-        detection="The kernel's stamp (SO_TIMESTAMPNS) was missing on a read.",
-        causes="""
-            A system that is not Linux; a sandbox or a user-space network stack that does not
-            implement the option; packets that were in flight before the first stamping socket was
-            open.
-        """,
+        detection="The kernel's timestamp (SO_TIMESTAMPNS) was missing on a read.",
         measured="""
-            The same client against the same truth: TTFT p99 off by 0.05 to 0.20 ms with its own
-            clock, and by 0.003 to 0.05 ms with kernel stamps, from 1 to 1000 streams.
+            The same client, compared with the ground truth, from 1 to 1000 streams: TTFT p99 was
+            wrong by 0.05 to 0.20 ms with its own clock, and by 0.003 to 0.05 ms with kernel
+            timestamps.
+        """,
+        causes="""
+            An operating system other than Linux; a sandbox or a user-space network stack that does
+            not implement the option; packets that arrived before the first socket with timestamps
+            was opened.
         """,
         fix="""
-            Run the check on Linux, outside the sandbox, if fractions of a millisecond matter;
-            verdicts about holds of 12 ms and more stand on either clock. Nothing at the service
-            changes.
+            If fractions of a millisecond matter, run the check on Linux, outside the sandbox.
+            Verdicts about holds of 12 ms and more are reliable with either clock. Nothing changes
+            at the service.
+
                 uname -s
                 undam check URL
         """,
@@ -135,26 +138,31 @@ RULES = (
         slug="undecided",
         severity=Severity.INFO,
         message="{reason}",
-        what="""
-            The evidence does not suffice for a verdict, and the message says what is missing.
-        """,
+        what="The evidence is not sufficient for a verdict; the message states what is missing.",
         why="""
-            It does not; a wrong accusation would. A held stream can hide here: nginx holds an
-            answer under 4 KB to its end, and if that answer is quick, nothing shows it.
+            There is no harm; a false accusation would do some. But a held stream can be hidden
+            here: nginx holds a response below 4 KB to its end, and if the response is fast, nothing
+            shows it.
         """,
         detection="""
-            Fewer than eight content events; a whole answer sooner than a model could have generated
-            it (50 ms, or 0.5 ms an event); one burst followed by silence; a few events at an even
-            80 ms or slower, which a timer and a speculative decoder share; bursts that segments and
-            windows of TCP, a jittery path or a model's pauses make; only two bursts; this machine
-            was too late; with --beacon, no event carried a due time, or the clocks disagree.
+            Fewer than eight content events; a whole response sooner than a model could have
+            generated it (50 ms, or 0.5 ms per event); one burst followed by silence; a few events
+            at an even 80 ms or slower, which a timer and a speculative decoder share; bursts that
+            TCP segments and windows, a jittery path or pauses of the model explain; only two
+            bursts; this machine was too late; with --beacon, no event had a due time, or the clocks
+            disagree.
         """,
         fix="""
-            Nothing at the service; ask in a way that can be judged. A longer answer:
+            Nothing at the service. Request a longer answer:
+
                 undam check URL --prompt 'Count from 1 to 300.'
-            A comparison with a place further in, outermost first:
+
+            Or compare with a place further in, outermost first:
+
                 undam check URL --hop model=http://MODEL/v1/chat/completions
-            Or exactly, with due times in every event, and a far end whose schedule is known:
+
+            Or measure exactly, with a far end that sends the due time in every event:
+
                 undam sim --port 9000           in the model's place
                 undam check URL --beacon
         """,
@@ -164,28 +172,30 @@ RULES = (
         slug="clock-offset",
         severity=Severity.INFO,
         message=(
-            "the far end's clock is {offset_ms} ms off ours, known within {uncertainty_ms} ms; "
-            "holds are no more exact than that"
+            "the far end's clock differs from this one by {offset_ms} ms, known within "
+            "{uncertainty_ms} ms; holds are not more exact than that"
         ),
-        what="The beacon runs on another host, and its due times are in that host's clock.",
+        what="The beacon runs on another host, and its due times are in the clock of that host.",
         why="""
-            A hold is a difference between two clocks. The offset is estimated and taken off; what
-            remains is the uncertainty, and a hold shorter than that cannot be told from none.
+            A hold is a difference between two clocks. The offset is estimated and subtracted. What
+            remains is the uncertainty, and a shorter hold cannot be distinguished from none.
         """,
         detection="""
-            The check asks the beacon for its time. Four stamps give the offset, and half the round
-            trip is how far it can be wrong (RFC 5905, 8); it is told where that is over 2 ms. A
-            path whose two ways differ, or a hop that holds the small answer, shifts the offset
-            within it. On one host both read the same clock and the offset is zero. Verdicts take it
-            into account: an event counts as held from 12 ms plus the uncertainty and half the path
-            on.
+            The check requests the time from the beacon. Four timestamps give the offset, which can
+            be wrong by half the round-trip time (RFC 5905, 8); it is reported if that is over 2 ms.
+            An asymmetric path, or a hop that holds the small response, shifts the offset within
+            this range. On one host both use the same clock, and the offset is zero. Verdicts take
+            this into account: an event counts as held from 12 ms plus the uncertainty and half the
+            path.
         """,
         fix="""
-            Nothing at the service. A beacon closer to the check, or on the same host, or both hosts
-            kept by one time server:
-                chronyc tracking                on both; "System time" should be under a millisecond
-            Figures that need no clock of another host (TTFT, gaps, verdicts by pattern or --hop)
-            are exact as they stand.
+            Nothing at the service. Use a beacon closer to the check or on the same host, or
+            synchronise both hosts with one time server:
+
+                chronyc tracking                on both; "System time" should be below a millisecond
+
+            Metrics that do not use another host's clock (TTFT, gaps, verdicts by pattern or --hop)
+            are exact.
         """,
     ),
     Rule(
@@ -193,33 +203,35 @@ RULES = (
         slug="client-too-slow",
         severity=Severity.WARNING,
         message=(
-            "this client was late: {figure} lies between {low_ms} and {high_ms} ms "
+            "this client was late: {figure} is between {low_ms} and {high_ms} ms "
             "(shown: {shown_ms} ms); {gaps} gaps are uncertain"
         ),
         what="""
-            This load generator could not read fast enough, and a figure of its report could be off
-            by more than 1 % for that.
+            This load generator could not read fast enough, so a metric of its report may be wrong
+            by more than 1 %.
         """,
         why="""
-            Events that waited here together cannot be told apart any more, so the figure says as
-            much about this machine as about the server.
+            Events that waited here together can no longer be distinguished, so the metric depends
+            on this machine as much as on the server.
         """,
         detection="""
-            A read with several events bears the kernel's stamp of the last one. Where they may have
-            come one by one, their gaps are counted as uncertain, and every percentile is computed
-            twice more, with these gaps as short and as long as they can have been. The finding
-            names the figure that moves most, by over 1 % and 0.1 ms. Only p99.9: it is but a
-            remark.
+            A read with several events has the kernel's timestamp of the last one. If they may have
+            arrived one by one, their gaps count as uncertain, and every percentile is computed
+            twice more: with the shortest and with the longest possible gaps. The finding names the
+            metric that changes most, by over 1 % and 0.1 ms. If only p99.9 is affected, the
+            severity is info.
         """,
         measured="""
-            At 1000 streams other load generators err by 100 to 850 ms in the TTFT, and none says
-            that it was late.
+            At 1000 streams, the TTFT of other load generators is wrong by 100 to 850 ms, and none
+            of them reports that it was late.
         """,
         fix="""
-            Nothing at the service. Give this program more processors, or ask it for less:
+            Nothing at the service. Give this program more CPUs, or reduce the load:
+
                 undam bench URL --workers 4
-                taskset -c 2,3 undam bench URL            on processors that nothing else uses
-            A worker reads some 80 000 events a second; more workers than processors do not help.
+                taskset -c 2,3 undam bench URL            on CPUs that nothing else uses
+
+            A worker reads about 80 000 events per second; more workers than CPUs do not help.
         """,
     ),
     Rule(
@@ -227,27 +239,30 @@ RULES = (
         slug="sent-late",
         severity=Severity.WARNING,
         message=(
-            "requests left late: {delay_ms} ms after they were due at p99; without that "
+            "requests were sent {delay_ms} ms after they were due (p99); without that delay, "
             "TTFT {percentile} would be {from_sent_ms} ms (shown: {shown_ms} ms)"
         ),
         what="""
-            requests left later than the plan of the load said, and a TTFT percentile is more than 1
-            % and 2 ms larger for it.
+            Requests were sent later than planned, and a TTFT percentile is more than 1 % and 2 ms
+            larger because of that.
         """,
         why="""
-            TTFT counts from when a request was due, as a user's clock would, so that an overloaded
-            client cannot hide what it did not send. But then the wait here is in it.
+            TTFT is measured from the time when a request was due, as a user experiences it, so that
+            an overloaded client cannot hide requests that it did not send. But the delay of this
+            client is then part of it.
         """,
         detection="""
-            The time from when each request was due to when its last byte was handed to the kernel.
-            This program being late is in it, and so is opening a connection, where none was free:
-            with a far-away TLS server the latter is the larger part, and users wait for it, too.
+            The time from when each request was due until its last byte was passed to the kernel.
+            This includes delays of this program, and opening a connection if none was free. With a
+            distant TLS server the connection is the larger part, and users wait for it as well.
         """,
         fix="""
-            Nothing at the service. More processes, or less load:
+            Nothing at the service. Use more processes, or less load:
+
                 undam bench URL --workers 4
-            If the delay stays the same with more workers, it is the connecting: look at the network
-            path and at the server's accept queue.
+
+            If the delay does not change with more workers, connecting is the cause: check the
+            network path and the accept queue of the server.
         """,
     ),
     Rule(
@@ -255,28 +270,30 @@ RULES = (
         slug="client-starved",
         severity=Severity.WARNING,
         message=(
-            "this client waited for a processor {waited_percent} % of the time that it wanted one"
+            "the load generator was starved: runnable but not scheduled {waited_percent} % of the "
+            "time"
         ),
-        what="""
-            Other programs, or too many workers, took the processors that this client needed.
-        """,
+        what="Other programs, or too many workers, used the CPUs that this client needed.",
         why="""
-            It reads and sends late. The kernel's stamps keep the figures right as long as each
-            event is read alone; beyond that they get uncertain (UD907), and a closed loop asks more
-            slowly than it could, so the server seems slower than it is.
+            The client reads and sends late. With kernel timestamps, metrics stay correct as long as
+            each event is read alone; beyond that they become uncertain (UD907). A closed loop sends
+            requests more slowly than it could, so the server seems slower than it is.
         """,
         detection="""
-            The system's own account of each worker: how long it was ready to run and was not
-            running (/proc/self/schedstat), against how long it ran; from 20 % on.
+            By the operating system's accounting of each worker: the time that it was runnable but
+            not running (/proc/self/schedstat), relative to the time that it wanted to run, from
+            20 % on.
         """,
         causes="""
-            The server on the same machine, a build, a container's processor limit, more workers
-            than processors.
+            The server on the same machine, a build, the CPU limit of a container, or more workers
+            than CPUs.
         """,
         fix="""
-            Nothing at the service. Leave processors to this program alone:
+            Nothing at the service. Reserve CPUs for this program:
+
                 taskset -c 2,3 undam bench URL --workers 2
-            or run it on another machine than the server.
+
+            Or run it on another machine than the server.
         """,
     ),
 )

@@ -1,4 +1,4 @@
-"""Knob 3: what readers choke on."""
+"""UD3xx: stream content that client libraries cannot read."""
 
 from __future__ import annotations
 
@@ -9,36 +9,37 @@ RULES = (
         code="UD301",
         slug="heartbeat-breaks-clients",
         severity=Severity.WARNING,
-        message="the stream has {form}, which {clients} cannot read",
+        message="the stream contains {form}, which {clients} cannot read",
         what="""
-            Something in the stream that is no token, legal by the standard, and a client dies of
-            it.
+            The stream contains something other than tokens that the standard allows, but that
+            crashes a client library.
         """,
         why="""
-            The answer ends in a JSONDecodeError in the reader, and only in silent moments, when the
-            heartbeat is sent: in production and not in the test.
+            The client raises a JSONDecodeError and loses the answer, but only during silence, when
+            a heartbeat is sent. So it happens in production and not in tests.
         """,
         detection="""
-            By the bytes of an OpenAI-style stream, against the forms that were seen to crash
-            clients. Streams of other APIs are not judged.
+            By the bytes of an OpenAI-style stream, compared with the forms that are known to crash
+            clients. Streams of other APIs are not examined.
         """,
         measured="""
             openai-python 3.54 and langchain-openai 1.7 fail on a block with only `retry:`, on
             `event: ping` without data, on an empty `data:`, and on a comment in a block of its own
             after any earlier `id:` line. httpx-sse 0.4.3 yields an empty event for each heartbeat
-            once an id was seen. Documented: openai-go before 3.43 dies of any comment block. A
-            reader that does json.loads(line[6:]) dies of any comment at all.
+            after an id. Documented: openai-go before 3.43 fails on any comment block. A reader that
+            calls json.loads(line[6:]) fails on any comment.
         """,
         fix="""
-            On an OpenAI-style stream: comments only, between events, only while the stream is idle;
-            no `id:`, no lone `retry:`, no named ping. Safe without ids: a comment and a blank line.
-            Where ids are in use: one comment line with a single newline, which then belongs to the
-            next event:
+            On an OpenAI-style stream, send only comments, between events, and only while the stream
+            is idle: no `id:`, no `retry:` alone, no named ping. Without ids, send a comment and a
+            blank line. With ids, send one comment line with a single newline, which then belongs to
+            the next event:
+
                 : ping
         """,
         source="""
-            WHATWG HTML 9.2.6: a block without data is not dispatched, so these clients err; but
-            they are the ones in use.
+            WHATWG HTML 9.2.6: a block without data is not dispatched, so these clients are wrong;
+            but they are in use.
         """,
     ),
 )

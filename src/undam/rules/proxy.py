@@ -1,4 +1,4 @@
-"""Knob 1: buffers, timers and compression on the way."""
+"""UD1xx: buffers, timers and compression in intermediaries."""
 
 from __future__ import annotations
 
@@ -10,33 +10,37 @@ RULES = (
         slug="held-to-end",
         severity=Severity.ERROR,
         message=(
-            "nothing came before the end: {events} events within {within_ms} ms, "
+            "nothing arrived before the end: {events} events within {within_ms} ms, "
             "{after_ms} ms after the request"
         ),
-        what="A hop collected the whole answer and let it go when the origin had finished.",
+        what="A hop collected the whole response and released it when the origin had finished.",
         why="""
-            The time to first token is the time of the whole answer. Early response headers prove
-            nothing: varnish with do_gzip sent them after 1 ms, and nothing until the end.
+            The time to first token equals the time of the whole response. Early response headers
+            prove nothing: varnish with do_gzip sent them after 1 ms, and nothing else until the
+            end.
         """,
         detection="""
-            Eight content events or more came in one burst right before the end, after a wait in
-            which they could have been generated. A faster answer, or a silence after the burst,
-            gives `unknown`. With --beacon: they were due over a longer time, and came together.
+            At least eight content events arrived in one burst right before the end, after a wait in
+            which they could have been generated. A faster response, or a silence after the burst,
+            gives `unknown`. With --beacon: the events were due over a longer time and arrived
+            together.
         """,
         measured="""
-            120 events, one each 25 ms: the first came 3.0 s late through lighttpd 1.4.69, nginx
-            with gzip of event streams, express compression(), caddy buffer_responses, mitmproxy.
-            nginx's default does the same to an answer shorter than its 4096 bytes.
+            120 events, 25 ms apart: the first one arrived 3.0 s late through lighttpd 1.4.69, nginx
+            with gzip of event streams, express compression(), caddy buffer_responses and mitmproxy.
+            nginx with defaults does the same to responses shorter than 4096 bytes.
         """,
         fix="""
-            One line at the hop that holds; it changes only how the response is handed on.
+            Turn the buffer off at the hop that holds. This only changes how responses are sent.
+
                 nginx:     proxy_buffering off;
                 lighttpd:  server.stream-response-body = 1
                 varnish:   set beresp.do_stream = true;  and no do_gzip, no do_esi
                 caddy:     remove buffer_responses, or text/event-stream from encode
                 haproxy:   remove http-response wait-for-body
                 mitmproxy: --set stream_large_bodies=1
-            Take filters that read the body (Envoy Lua, ESI, responseInterceptor) off the route.
+
+            Remove filters that read the body (Envoy Lua, ESI, responseInterceptor) from the route.
         """,
     ),
     Rule(
@@ -44,60 +48,65 @@ RULES = (
         slug="held-in-blocks",
         severity=Severity.ERROR,
         message=(
-            "the stream comes in blocks of {block_bytes} bytes, {events_per_burst} events at a time"
+            "the stream arrives in blocks of {block_bytes} bytes, "
+            "{events_per_burst} events at a time"
         ),
-        what="A hop fills a buffer of fixed size and lets it go when it is full.",
+        what="A hop fills a fixed-size buffer and releases it when it is full.",
         why="""
-            The first token waits for the first full block: 4096 bytes are about 24 chunks of the
-            OpenAI form, or 340 events of 12 bytes. Heartbeats wait in the same buffer.
+            The first token waits for the first full block: 4096 bytes are about 24 chat chunks, or
+            340 events of 12 bytes. Heartbeats wait in the same buffer.
         """,
         detection="""
-            Most bursts end inside an event (servers write whole events, buffers do not), or each
-            reached the same number of bytes with its last event and not before. With --beacon it is
-            also told from bursts of nearly equal size whose events were due earlier.
+            Most bursts end inside an event (servers write whole events; only a buffer splits them),
+            or every burst reaches the same size with its last event and not before. With --beacon,
+            bursts of nearly equal size whose events were due earlier are enough.
         """,
         measured="""
-            nginx 1.22.1 with its defaults (HTTP/1.0 to the origin): first event 1654 ms late at 60
-            bytes each 25 ms, 60 events a read; with `proxy_buffering off` 0.1 ms, one event a read.
+            nginx 1.22.1 with defaults (HTTP/1.0 to the origin), 60-byte events 25 ms apart: the
+            first event arrived 1654 ms late, 60 events per read; with `proxy_buffering off`,
+            0.1 ms late, one event per read.
         """,
         fix="""
-            In nginx, in the location of the API; it changes only streaming there (and turns off
-            proxy_cache for it):
+            nginx below 1.29.7, in the location of the API. This also turns proxy_cache off there.
+
                 proxy_buffering off;
-            Or from the origin, for nginx, Kong, APISIX and ingress-nginx, and for nothing else
-            known:
+
+            Or let the origin send this header, which nginx, Kong, APISIX and ingress-nginx obey:
+
                 X-Accel-Buffering: no
-            `proxy_http_version 1.1;` also streams a chunked origin, but changes the protocol
-            upstream, and gzip or a close-delimited origin brings the blocks back. No effect on this
-            hop: `proxy_set_header X-Accel-Buffering no` and `add_header`.
+
+            `proxy_http_version 1.1;` also streams a chunked origin, but changes the protocol to the
+            upstream, and gzip or a close-delimited origin brings the blocks back. `proxy_set_header
+            X-Accel-Buffering no` and `add_header` have no effect on this hop.
         """,
     ),
     Rule(
         code="UD103",
         slug="held-by-timer",
         severity=Severity.ERROR,
-        message="a timer of about {every_ms} ms lets events go, {events_per_burst} at a time",
+        message="a timer of about {every_ms} ms releases events, {events_per_burst} at a time",
         what="""
-            A hop, or the kernel below it, collects for a fixed time and then sends what there is.
+            A hop, or the kernel below it, collects data for a fixed time and then sends all of it.
         """,
         why="""
-            The headers, the first token and every heartbeat come late by up to the period, and a
-            reader sees jerks where the model gave an even flow.
+            The headers, the first token and every heartbeat arrive late by up to one period, and
+            the text appears in jerks although the model generates an even flow.
         """,
         detection="""
-            More than five events come at a time, and the bursts come evenly (their distances differ
-            by at most a quarter). Two to five at a time, each 80 ms or slower, stay `unknown`: a
+            More than five events arrive at a time, at even intervals (they differ by at most a
+            quarter). Two to five events at a time, every 80 ms or slower, give `unknown`, because a
             speculative decoder looks the same. With --beacon: the first event of each burst was
-            kept equally long.
+            held for the same time.
         """,
         measured="""
             haproxy 2.6.12 writes with MSG_MORE, so the kernel waits about 200 ms or for a full
-            segment: first event 202 ms late at 25 ms a token, 9 events a read; with the option
-            below 0.1 ms. At 300 ms a token each event is 207 ms late, alone: only --beacon shows
-            that.
+            segment: at 25 ms per token, the first event arrives 202 ms late, 9 events per read;
+            with the option below, 0.1 ms late. At 300 ms per token each event arrives alone and
+            207 ms late, which only --beacon detects.
         """,
         fix="""
-            Safe, changes only when bytes leave (more and smaller packets).
+            Set the option of the hop. It changes when bytes leave, in more and smaller packets.
+
                 haproxy:  option http-no-delay
                 traefik:  responseForwarding.flushInterval: -1      (documented: 100 ms by default)
                 apache:   ProxyPass ... flushpackets=on  (mod_proxy_fcgi and ajp, documented)
@@ -108,32 +117,34 @@ RULES = (
         slug="one-event-late",
         severity=Severity.ERROR,
         message=(
-            "each event is held until the next one comes: "
-            "{late_events} of {events} came when their successor was due"
+            "each event is held until the next one arrives: "
+            "{late_events} of {events} arrived when the next event was due"
         ),
         what="""
-            A hop writes an event only when the next one pushes it out, as a compressor does whose
-            flush comes before the write and not after it.
+            A hop writes an event only when the next one pushes it out. A compressor does this if it
+            is flushed before the write and not after it.
         """,
         why="""
-            The stream looks smooth, and every token is one gap late: 25 ms at 25 ms a token, but
-            the whole pause when the model stops to think or calls a tool. The last event before a
-            silence stays inside until the silence ends.
+            The stream looks smooth, but every token is one gap late: 25 ms at 25 ms per token, and
+            the whole pause when the model reasons or calls a tool. The last event before a silence
+            is held until the silence ends.
         """,
         detection="""
-            Only against due times, with --beacon, or with --hop for the same prompt further in:
-            four of five events came when their successor was due. Arrivals alone cannot show it.
+            Only by due times, with --beacon, or with --hop for the same prompt further in: four of
+            five events arrived when the next one was due. Arrival times alone cannot show it.
         """,
         measured="""
-            haproxy 2.6.12 with `compression algo gzip` and `option http-no-delay` 26 to 28 ms late
-            at 25 ms a token; express compression() flushed on the data of the proxied response 27
-            ms.
+            haproxy 2.6.12 with `compression algo gzip` and `option http-no-delay`: 26 to 28 ms late
+            at 25 ms per token. express compression(), flushed on the data of the proxied response:
+            27 ms late.
         """,
         fix="""
-            Do not compress event streams at this hop. Only their transfer size changes.
+            Do not compress event streams at this hop. This only changes their transfer size.
+
                 haproxy:  compression type text/html application/json  (without text/event-stream)
                 express:  compression({filter}) with a filter that excludes text/event-stream
-            In a program of your own: write the event first, then flush.
+
+            In your own program, write the event first and then flush.
         """,
     ),
     Rule(
@@ -141,30 +152,29 @@ RULES = (
         slug="headers-held",
         severity=Severity.INFO,
         message=(
-            "the response head came only with the first body byte, "
+            "the response head arrived only with the first body byte, "
             "{headers_ms} ms after the request"
         ),
-        what="""
-            The origin, or a hop, sent no response head until there was something to put behind it.
-        """,
+        what="The origin, or a hop, sent no response head until it had body data to send with it.",
         why="""
-            In a long prefill the client sees nothing at all: limits on the time to the first byte
-            run (Heroku 30 s, documented), a status of 200 cannot be told from a dead server, and
-            the browser's `open` event does not fire. It does not mean that the body is held, and
+            During a long prefill the client receives nothing: limits on the time to the first byte
+            apply (Heroku 30 s, documented), a working server looks like a dead one, and the
+            browser's `open` event does not fire. This does not mean that the body is held, and
             early headers do not mean that it is not.
         """,
         detection="""
-            Head and first body byte came within 1 ms of each other, at least 0.5 s after the
-            request. Compare hops with --hop to see who waits.
+            Head and first body byte arrived within 1 ms of each other, at least 0.5 s after the
+            request. Compare hops with --hop to find out which one waits.
         """,
         measured="""
             nginx with proxy_http_version 1.1, node http-proxy, http-proxy-middleware and
-            @fastify/http-proxy wait for the first body byte and then stream. Seen in the field: an
-            engine that answered with its headers after 23 s of prefill.
+            @fastify/http-proxy wait for the first body byte and then stream. In the field, one
+            engine sent its headers after 23 s of prefill.
         """,
         fix="""
-            Let the origin send the head at once and a comment behind it, which also makes those
-            hops pass the head on. Safe for readers that follow the standard:
+            Let the origin send the head at once, followed by a comment, which makes these hops pass
+            the head on. Readers that follow the standard ignore the comment.
+
                 : ping
         """,
     ),
@@ -172,32 +182,32 @@ RULES = (
         code="UD106",
         slug="compressed-without-flush",
         severity=Severity.ERROR,
-        message=(
-            "the stream is compressed ({coding}) and the compressor is not flushed after each event"
-        ),
-        what="A compressor on the way keeps events in its window until it has enough output.",
+        message="the stream is compressed ({coding}), and the compressor does not flush each event",
+        what="A compressor keeps events in its window until it has enough output.",
         why="""
-            Small answers come whole at their end, long ones in steps of 16 to 28 KB of compressed
-            output: the worst hold there is, even where buffering is off elsewhere.
+            Short answers arrive whole at their end, long ones in steps of 16 to 28 KB of compressed
+            output. This holds longer than anything else, even if buffering is off elsewhere.
         """,
         detection="""
-            The response has a Content-Encoding, and with the coding taken off its events become
-            readable late, in the pattern that the finding beside this one names. A compressor that
-            flushes each event (Apache mod_deflate, Envoy) streams and is not blamed.
+            The response has a Content-Encoding, and after decompression its events become readable
+            late, in the pattern of the other finding for this hop. A compressor that flushes each
+            event (Apache mod_deflate, Envoy) streams and is not reported.
         """,
         measured="""
-            120 events of 60 bytes in 3 s: first event 3.0 s late with nginx gzip_types
-            text/event-stream, varnish do_gzip, express compression(), Traffic Server's compress.so
-            with `flush false`. nginx gzip with proxy_buffering off: 0.2 ms.
+            120 events of 60 bytes in 3 s: the first one arrived 3.0 s late with nginx gzip_types
+            text/event-stream, varnish do_gzip, express compression(), and Traffic Server's
+            compress.so with `flush false`. nginx gzip with proxy_buffering off: 0.2 ms late.
         """,
         fix="""
-            Leave event streams out of compression; only their transfer size changes.
+            Exclude event streams from compression. This only changes their transfer size.
+
                 nginx:           take text/event-stream out of gzip_types, or: proxy_buffering off;
                 varnish:         set beresp.do_gzip = false;
                 traffic server:  flush true                    (compress.so)
                 origin:          Cache-Control: no-transform   (Envoy and compression() obey it;
                                  nginx's gzip and mod_deflate do not)
-            starlette's GZipMiddleware leaves event streams alone from 0.46.0, but held NDJSON up to
+
+            starlette's GZipMiddleware excludes event streams since 0.46.0, but held NDJSON up to
             1.4.0.
         """,
     ),
@@ -207,30 +217,32 @@ RULES = (
         severity=Severity.WARNING,
         message=(
             "the stream has Content-Length: {content_length}, "
-            "so somebody had the whole answer before the first byte left"
+            "so a hop or the origin had the whole response before it sent the first byte"
         ),
         what="""
-            The response states its length in advance. Nobody knows the length of an answer that is
-            still being generated, so a hop, or the origin, collected it first.
+            The response states its length in advance. The length of an answer that is still being
+            generated is unknown, so a hop, or the origin, collected it first.
         """,
         why="""
-            It is the mark of a response that was held to its end; and a length that was computed
-            after a cut makes a truncated answer look whole.
+            It shows that the response was held to its end. And if the length is computed after a
+            cut, a truncated answer looks whole.
         """,
         detection="""
-            By the header, and at the hop where it first appears. Where the events nevertheless came
-            one by one (a replay, a simulator) it is only a remark.
+            By the header, at the first hop that sends it. If the events nevertheless arrived one by
+            one (a replay or a simulator), the severity is info.
         """,
         measured="""
-            lighttpd 1.4.69 by default, varnish with do_stream = false or do_esi, and
-            http-proxy-middleware's responseInterceptor add Content-Length. lighttpd answers a
-            broken origin with status 200 and a length that matches the fragment.
+            lighttpd 1.4.69 by default, varnish with do_stream = false or do_esi, and the
+            responseInterceptor of http-proxy-middleware add a Content-Length. If the origin breaks
+            off, lighttpd sends status 200 and a length that matches the fragment.
         """,
         fix="""
-            As for held-to-end (UD101), at that hop; it changes only streaming:
+            Stream the response at that hop, as for held-to-end (UD101).
+
                 lighttpd:  server.stream-response-body = 1
                 varnish:   set beresp.do_stream = true;
-            In an origin: hand the framework a generator and not a string, and set no length.
+
+            In an origin, pass a generator and not a string to the framework, and set no length.
         """,
         source="RFC 9112, 6.2 and 7.1 (chunked coding is for content of unknown length).",
     ),
@@ -239,30 +251,32 @@ RULES = (
         slug="close-delimited",
         severity=Severity.INFO,
         message=(
-            "the body ends with the connection ({http_version}, no chunks): an nginx further out "
-            "goes back to blocks of 4 KB, and a cut looks like an end"
+            "the body ends when the connection is closed ({http_version}, no chunks): an nginx "
+            "further out falls back to blocks of 4 KB, and a cut looks like an end"
         ),
-        what="Neither chunks nor a length: the body ends when the connection is closed.",
+        what="The response has neither chunks nor a length: its body ends with the connection.",
         why="""
-            A client cannot tell a cut from an end, as such a body counts as complete (RFC 9112, 8);
-            only [DONE] or a finish reason can. Each answer costs a new connection. And an nginx
-            further out returns to its blocks.
+            Such a body counts as complete (RFC 9112, 8), so a client cannot distinguish a cut from
+            an end, except by [DONE] or a finish reason. Each response needs a new connection. And
+            an nginx further out falls back to blocks.
         """,
         detection="""
-            By the head: HTTP/1.0, or HTTP/1.1 with neither Transfer-Encoding: chunked nor
-            Content-Length. HTTP/2 and 3 frame their bodies and are not concerned.
+            By the response head: HTTP/1.0, or HTTP/1.1 with neither Transfer-Encoding: chunked nor
+            Content-Length. HTTP/2 and HTTP/3 frame their bodies and are not affected.
         """,
         measured="""
-            nginx with proxy_http_version 1.1 and buffering on streams a chunked origin (0.1 ms),
-            and holds a close-delimited one (first event 1651 ms late at 60 bytes each 25 ms).
-            requests.iter_lines was 603 ms late on a close-delimited body.
+            nginx with proxy_http_version 1.1 and buffering on streams a chunked origin (0.1 ms
+            late) and holds a close-delimited one (first event 1651 ms late, 60-byte events 25 ms
+            apart). requests.iter_lines was 603 ms late on a close-delimited body.
         """,
         fix="""
-            Let the origin answer HTTP/1.1 requests in chunks; any current server does. In nginx:
-                proxy_http_version 1.1;            the default only from 1.29.7 on (documented)
+            Let the origin answer HTTP/1.1 requests in chunks, as any current server does. In nginx:
+
+                proxy_http_version 1.1;            the default only since 1.29.7
                 chunked_transfer_encoding off;     remove this line
-            The first changes the protocol to the origin, for everything in that location: test it
-            there.
+
+            The first line changes the protocol to the origin for everything in that location, so
+            test it there.
         """,
     ),
     Rule(
@@ -270,89 +284,97 @@ RULES = (
         slug="x-accel-eaten",
         severity=Severity.INFO,
         message=(
-            "X-Accel-Buffering was sent by {inner} and is gone here: "
-            "an nginx obeyed it, and the next one out never sees it"
+            "{inner} sent X-Accel-Buffering, but the header is missing here: "
+            "an nginx obeyed and removed it, so the next nginx further out does not receive it"
         ),
-        what="nginx obeys X-Accel-Buffering from its origin, and takes it off the response.",
+        what="nginx obeys X-Accel-Buffering from its origin, and removes it from the response.",
         why="""
-            With one nginx it does not; it even proves that an nginx is in the path. With two, the
-            outer one never learns that it must not buffer, and the origin's header seems not to
-            work.
+            With one nginx there is no harm; it even proves that an nginx is in the path. With two,
+            the outer one does not receive the header and buffers, so the header seems not to work.
         """,
         detection="""
-            With --hop: the inner URL shows the header, the outer does not. It becomes a warning
-            where the hop further out holds the stream.
+            With --hop: the inner URL has the header and the outer URL does not. It is a warning if
+            the hop further out holds the stream.
         """,
         measured="""
-            Two nginx with defaults and an origin that sends `X-Accel-Buffering: no`: first event
-            1626 ms late. With either line below at the inner one, and `proxy_buffering off` there:
-            0.1 ms.
+            Two nginx with defaults and an origin that sends `X-Accel-Buffering: no`: the first
+            event arrived 1626 ms late. With either line below at the inner nginx, and
+            `proxy_buffering off` there, 0.1 ms late.
         """,
         fix="""
-            At the inner nginx; safe, it only hands the header on:
+            Pass the header on at the inner nginx, with one of these lines:
+
                 proxy_pass_header X-Accel-Buffering;
-            or
                 add_header X-Accel-Buffering no;
-            or turn buffering off at the outer one, too, which needs no header:
+
+            Or turn buffering off at the outer nginx as well, which needs no header:
+
                 proxy_buffering off;
-            An `add_header` at the outer nginx does nothing for its own buffer.
+
+            `add_header` at the outer nginx has no effect on its own buffer.
         """,
     ),
     Rule(
         code="UD110",
         slug="disconnect-not-passed-on",
         severity=Severity.WARNING,
-        message="the origin did not see the client leave: {seen}",
-        what="The client closed the connection and the origin went on generating.",
+        message="the origin did not detect that the client disconnected: {seen}",
+        what="The client closed the connection, and the origin continued to generate.",
         why="""
-            The model's time goes to readers who have left, most of all in a long prefill, where
-            there is nothing to write and so nothing that could fail.
+            The model works for readers who have left. This is most frequent during a long prefill,
+            when nothing is written and so no write can fail.
         """,
         detection="""
-            --cancel leaves in mid-stream and asks the beacon when it saw the close; later than 0.5
-            s is not watching, but waiting for the next write.
+            --cancel disconnects in mid-stream and asks the beacon when it detected that. More than
+            0.5 s later means that the server does not watch the connection, but only notices when
+            the next write fails.
         """,
         measured="""
-            nginx, envoy, caddy, squid, @fastify/http-proxy and Go's ReverseProxy pass it on within
-            about 2 ms, also in silence. haproxy, apache, varnish, lighttpd and Traffic Server
-            notice at the origin's next write; node http-proxy, and lighttpd as installed, never.
-            Behind them, a silent generator is not cancelled in aiohttp, aiohttp-sse, blacksheep and
-            robyn; sglang's and vLLM's routers took 4.4 s in a token gap.
+            nginx, envoy, caddy, squid, @fastify/http-proxy and Go's ReverseProxy pass a disconnect
+            on within about 2 ms, also during silence. haproxy, apache, varnish, lighttpd and
+            Traffic Server notice it at the origin's next write; node http-proxy, and lighttpd as
+            installed, never do. A silent generator behind them is not cancelled in aiohttp,
+            aiohttp-sse, blacksheep and robyn. The routers of sglang and vLLM took 4.4 s in a token
+            gap.
         """,
         fix="""
-            A heartbeat from the origin makes the second group notice, within one interval:
+            A heartbeat from the origin lets the second group detect it within one interval:
+
                 : ping
-            In nginx, see that `proxy_ignore_client_abort on;` is nowhere. In a server, watch for
-            http.disconnect and cancel the engine's request. Where partial answers are stored for a
-            later resume, stopping early changes what is stored.
+
+            In nginx, make sure that `proxy_ignore_client_abort on;` is not set. In a server, watch
+            for http.disconnect and cancel the request at the engine. If partial answers are stored
+            for a later resume, stopping early changes what is stored.
         """,
     ),
     Rule(
         code="UD111",
         slug="held-in-bursts",
         severity=Severity.ERROR,
-        message="events come in bursts of {events_per_burst}, by no rule that could be told",
-        what="Events come many at a time, but neither their size nor their rhythm is constant.",
-        why="As any hold: the first token waits for its burst, and a reader sees jerks.",
+        message="events arrive in bursts of {events_per_burst}, in no known pattern",
+        what="Many events arrive at a time, but neither their size nor their rhythm is constant.",
+        why="The first token waits for its burst, and the text appears in jerks.",
         detection="""
-            By the pattern: typically more than five events a burst (more than speculative decoders
-            give), bursts uneven in time and in bytes, and neither TCP's window nor jitter could
-            have made them. With --beacon or --hop, in no known form: one event in ten was held two
-            and a half times as long as noise (12 ms, the clocks' uncertainty, half the path), most
-            of them together with others; then bursts may be small, too.
+            By the pattern: typically more than five events per burst (more than speculative
+            decoders give), in bursts of different sizes at uneven intervals, which neither TCP's
+            window nor jitter explains. With --beacon or --hop: one event in ten was held for two
+            and a half times the noise (12 ms, the uncertainty of the clocks, half the path), most
+            of them together with others. The bursts may then be smaller.
         """,
         causes="""
-            A compressor that is not flushed (its blocks are even only in compressed bytes), a
-            scheduler that lets the relay wait, several hops that each hold in their own way, a
-            server whose other streams starve it, or an engine that collects tokens. On uvicorn, 100
-            generators that never wait gave their first events after 2.1 s (median).
+            A compressor without flush (its blocks are of equal size only in compressed bytes), a
+            scheduler that delays the relay, several hops that hold in different ways, a server
+            whose other streams starve it, or an engine that collects tokens. On uvicorn, 100
+            generators that never wait sent their first events after 2.1 s (median).
         """,
         fix="""
-            None before the place is known. Ask each hop for the same prompt, outermost first, or
-            put a beacon at the far end:
+            Find the place first. Check each hop with the same prompt, outermost first, or use a
+            beacon at the far end:
+
                 undam check URL --hop proxy=http://PROXY/v1/... --hop model=http://MODEL/v1/...
-            If the innermost shows it, too, look at the engine (UD501) and at the server's event
-            loop.
+
+            If the innermost hop shows it, too, check the engine (UD501) and the event loop of the
+            server.
         """,
     ),
     Rule(
@@ -361,25 +383,27 @@ RULES = (
         severity=Severity.INFO,
         message=(
             "{events_per_burst} events at a time: "
-            "normal for a speculative decoder, also the mark of a small buffer"
+            "normal for a speculative decoder, but also typical of a small buffer"
         ),
-        what="Two to five events tend to come together, in whole events.",
+        what="Two to five whole events tend to arrive together.",
         why="""
-            Mostly it does not. A speculative decoder accepts 1 to 5 tokens in one step, and its
-            server sends them together. A hop with a small buffer, or a timer of a few gaps, looks
-            the same from outside, and would cost the first token its share.
+            Usually there is no harm. A speculative decoder accepts 1 to 5 tokens in one step, and
+            its server sends them together. A hop with a small buffer, or with a timer of a few
+            gaps, looks the same from outside, and delays the first token.
         """,
         detection="""
-            By the pattern alone: at least half of the events came with another, typically two to
-            five at once, not cut inside an event. It is never an accusation; with --beacon or --hop
-            the due times decide, and this remark is not made.
+            By the pattern only: at least half of the events arrived with another one, typically two
+            to five at once, not cut inside an event. No hop is blamed for it. With --beacon or
+            --hop the due times decide, and this finding is not reported.
         """,
         fix="""
-            Find out who does it; nothing needs to change where the model server shows the same:
+            Find the cause. No change is needed if the model server shows the same:
+
                 undam check URL --hop model=http://MODEL:8000/v1/chat/completions
                 undam check URL --beacon          with `undam sim` in the model's place
-            vLLM, SGLang and TensorRT-LLM send each step as it comes (`stream_interval` 1) unless
-            told otherwise; throughput recipes set 16 or 20.
+
+            By default vLLM, SGLang and TensorRT-LLM send each step at once (`stream_interval` 1);
+            throughput recipes set 16 or 20.
         """,
     ),
     Rule(
@@ -388,32 +412,36 @@ RULES = (
         severity=Severity.WARNING,
         message=(
             "events were sent together: {events_per_burst} at a time, about {burst_bytes} bytes; "
-            "{share_percent} % of them came with another"
+            "{share_percent} % of them arrived with another one"
         ),
         what="Under load, most events reach this machine together with others, in one write.",
         why="""
-            A reader sees jerks, and the first token waits for its companions. Tools that do not
-            look at it print an ITL p50 of 0.00 ms, which looks excellent.
+            The text appears in jerks, and the first token waits for the events sent with it. Load
+            generators that do not check for this report an ITL p50 of 0.00 ms, which looks
+            excellent.
         """,
         detection="""
-            At least half of the events came with another, in one read or in reads next to each
-            other, and nothing had been there to read a moment before: this client was on time, so
-            they had been put together before they came here. The gaps inside are counted apart as
-            bounded and are in no percentile. Up to five at a time it is only a remark.
+            At least half of the events arrived with another one, in one read or in consecutive
+            reads, and nothing was readable a moment before. So this client was not late, and the
+            events were already together when they arrived. The gaps inside are counted separately,
+            as bounded, and are not part of any percentile. Up to five events at a time, the
+            severity is info.
         """,
         causes="""
             An engine that sends every Nth token or decodes speculatively, a hop with a buffer or a
-            timer, a server that is starved of its processor.
+            timer, or a server without enough CPU time.
         """,
         measured="""
-            With four tokens in each write other load generators report an ITL p50 of 0 and a p99 of
-            85 ms where each token takes 20, and say nothing.
+            With four tokens in each write, and 20 ms per token, other load generators report an ITL
+            p50 of 0 and a p99 of 85 ms, without a warning.
         """,
         fix="""
-            Find the place with a check at low load, which needs no change anywhere:
+            Find the place with a check at low load:
+
                 undam check URL --hop model=http://MODEL/v1/chat/completions
-            Events together only under load: look at the engine's scheduler (UD501) and at the
-            server's event loop.
+
+            If events arrive together only under load, check the scheduler of the engine (UD501) and
+            the event loop of the server.
         """,
     ),
 )

@@ -25,8 +25,8 @@ GOOD = BAD.replace("proxy_pass", "proxy_buffering off;\n            proxy_pass")
 INFO = GOOD.replace("proxy_pass", "proxy_set_header X-Accel-Buffering no;\n            proxy_pass")
 INVALID = "events {}\nhttp {\n"
 TEXT = """\
-nginx.conf:5:13 NGX101 proxy-buffering-on: proxy_buffering is on and the upstream is spoken to in \
-HTTP/1.0: the stream comes in blocks of 4 KB
+nginx.conf:5:13 NGX101 proxy-buffering-on: proxy_buffering is on and nginx uses HTTP/1.0 \
+to the upstream: the stream arrives in blocks of 4 KB
     5 |             proxy_pass http://127.0.0.1:9000;
       |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       = fix:
@@ -234,6 +234,6 @@ def test_names_and_lines_cannot_control_the_terminal() -> None:
 def test_unread_parts_are_reported() -> None:
     lua = BAD.replace("proxy_pass", "content_by_lua_block { a() }\n            proxy_pass")
     result = invoke("lint", write("nginx.conf", lua))
-    assert "nginx.conf:5: not read: the Lua of content_by_lua_block\n" in result.out
+    assert "nginx.conf:5: not read: the Lua code of content_by_lua_block\n" in result.out
     unread = invoke("lint", "nginx.conf", "--json").json["unread"]
-    assert unread == [{"path": "nginx.conf", "line": 5, "what": "the Lua of content_by_lua_block"}]
+    assert unread == [{"path": "nginx.conf", "line": 5, "what": "the Lua code of content_by_lua_block"}]
