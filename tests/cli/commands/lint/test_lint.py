@@ -236,4 +236,5 @@ def test_unread_parts_are_reported() -> None:
     result = invoke("lint", write("nginx.conf", lua))
     assert "nginx.conf:5: not read: the Lua code of content_by_lua_block\n" in result.out
     unread = invoke("lint", "nginx.conf", "--json").json["unread"]
-    assert unread == [{"path": "nginx.conf", "line": 5, "what": "the Lua code of content_by_lua_block"}]
+    what = "the Lua code of content_by_lua_block"
+    assert unread == [{"path": "nginx.conf", "line": 5, "what": what}]
