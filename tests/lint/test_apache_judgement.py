@@ -41,7 +41,7 @@ CHAT = "ProxyPass /chat/ http://10.0.0.1/"
         ("<A>\n" * (MAX_SECTIONS + 1), MAX_SECTIONS + 1, 1, "deep"),
     ],
 )
-def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: str) -> None:
+def test_syntax_errors_have_a_position(text: str, line: int, column: int, what: str) -> None:
     with pytest.raises(ConfigSyntaxError, match=what) as error:
         APACHE.lint(text)
     assert (error.value.line, error.value.column) == (line, column)
@@ -59,7 +59,7 @@ def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: st
         ("A\tb\n\n  \n", ["b"]),
     ],
 )
-def test_lines_are_cut_as_httpd_cuts_them(text: str, expected: list[str]) -> None:
+def test_lines_are_split_as_httpd_splits_them(text: str, expected: list[str]) -> None:
     (one,) = read_config(Source("f", text), no_includes).root.directives
     assert list(one.texts) == expected
     assert one.name == "a"
@@ -69,7 +69,7 @@ def test_nothing_may_stand_on_a_continued_line() -> None:
     assert APACHE.lint("\\\n") == APACHE.lint("")
 
 
-def test_included_files_stand_where_they_are_included() -> None:
+def test_includes_are_expanded_in_place() -> None:
     inside = include_opener(**{"a.conf": HELD, "b.conf": "ProxyTimeout 5\n"})
     text = "<VirtualHost *>\nInclude a.conf\n</VirtualHost>\n"
     found = APACHE.lint(text, inside)
@@ -79,13 +79,13 @@ def test_included_files_stand_where_they_are_included() -> None:
     assert changed == {"a.conf": f"{HELD} flushpackets=on"}
 
 
-def test_a_limit_of_another_file_is_told_at_the_route() -> None:
+def test_a_limit_of_another_file_is_reported_at_the_route() -> None:
     inside = include_opener(limits="ProxyTimeout 5")
     (found,) = APACHE.lint(f"IncludeOptional limits\n{CHAT}", inside).diagnostics
     assert (found.path, found.line, found.rule.code) == ("f", 2, "APA401")
 
 
-def test_what_is_not_read_is_told() -> None:
+def test_unread_parts_are_reported() -> None:
     text = "<Macro m $x>\nA $x\n</Macro>\nUse m 1\nInclude ${D}/x\nInclude gone.conf\n"
     found = APACHE.lint(text).unread
     assert [(one.line, one.what) for one in found] == [
@@ -94,13 +94,13 @@ def test_what_is_not_read_is_told() -> None:
 
 
 @pytest.mark.parametrize("times", [1, 20])
-def test_a_file_that_includes_itself_ends(times: int) -> None:
+def test_recursive_includes_terminate(times: int) -> None:
     found = APACHE.lint("Include a", include_opener(a="Include a\n" * times))
     assert len(found.included) <= MAX_INCLUDES
     assert "too many includes" in found.unread[0].what
 
 
-def test_only_so_many_files_are_read() -> None:
+def test_the_number_of_included_files_is_limited() -> None:
     found = APACHE.lint("Include *", lambda _: [Source("a", "A b")] * (MAX_INCLUDES + 1))
     assert len(found.included) == MAX_INCLUDES
     assert [one.what for one in found.unread] == ["a: too many includes"]
@@ -158,11 +158,11 @@ def test_routes_that_stream_are_found(text: str) -> None:
         "BalancerMember balancer://b\nBalancerMember\n<Proxy>\n</Proxy>",
     ],
 )
-def test_of_other_routes_nothing_is_said(text: str) -> None:
+def test_other_routes_have_no_findings(text: str) -> None:
     assert APACHE.codes(text) == []
 
 
-def test_paths_of_the_user_choose_the_relay() -> None:
+def test_user_paths_select_the_relay() -> None:
     text = f"{HELD}\nProxyPass /api fcgi://10.0.0.1/"
     assert APACHE.codes_and_lines(text, stream_paths=("/api/x",)) == [("APA101", 2)]
 
@@ -207,7 +207,7 @@ def test_paths_of_the_user_choose_the_relay() -> None:
         ("<VirtualHost *>\nHeader set X-Accel-Buffering no\n</VirtualHost>\n" + CHAT, []),
     ],
 )  # fmt: skip
-def test_what_holds_around_a_route_is_seen(text: str, expected: list[str]) -> None:
+def test_outer_settings_apply_to_the_route(text: str, expected: list[str]) -> None:
     assert APACHE.codes(text) == expected
 
 
@@ -217,7 +217,7 @@ def test_a_line_on_two_lines_is_left_for_the_reader() -> None:
     assert APACHE.fix(text) == text
 
 
-def test_what_many_routes_share_is_told_once() -> None:
+def test_lines_shared_by_many_routes_are_reported_once() -> None:
     member = "<Proxy balancer://b>\nBalancerMember http://10.0.0.1 timeout=5\n</Proxy>\n"
     text = f"Header set X-Accel-Buffering no\n{member}ProxyPass /chat balancer://b\n"
     text += "ProxyPass /v1 balancer://b\n"
@@ -241,7 +241,7 @@ def test_what_many_routes_share_is_told_once() -> None:
         "<Proxy http://10.0.0.1>\nProxySet retry=1 timeout=@\n</Proxy>\n%s",
     ],
 )
-def test_limits_are_judged_by_the_heartbeat(
+def test_limits_are_compared_with_the_heartbeat(
     text: str, limit: str, severity: Severity | None
 ) -> None:
     asked = (text % CHAT).replace("@", limit)
@@ -253,7 +253,7 @@ def test_limits_are_judged_by_the_heartbeat(
         assert APACHE.codes(APACHE.fix(asked)) == []
 
 
-def test_the_limit_of_nothing_said_is_a_minute() -> None:
+def test_the_default_limit_is_one_minute() -> None:
     assert APACHE.codes(CHAT) == []
     assert APACHE.codes_and_lines(CHAT, heartbeat_s=40.0) == [("APA401", 1)]
     inner = f"<Proxy http://10.0.0.1/ timeout=5>\n</Proxy>\n{CHAT}"
@@ -270,7 +270,7 @@ def test_a_rewrite_takes_no_parameter() -> None:
 # corpus, recognition, render, damage
 
 
-def test_nothing_is_said_of_what_does_not_stream() -> None:
+def test_routes_that_do_not_stream_have_no_findings() -> None:
     assert APACHE.corpus_findings("still-shop.conf") == []
     assert APACHE.corpus_findings("still-tools.conf") == []
     assert APACHE.corpus_findings("stream-chat.conf") == [("APA401", 11), ("APA101", 22)]
@@ -296,14 +296,14 @@ def test_httpd_is_recognised(path: str, text: str, expected: bool) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/", "chat"])
-def test_what_is_rendered_is_clean(path: str) -> None:
+def test_rendered_configurations_have_no_findings(path: str) -> None:
     for scheme in ("http", "https"):
         text = APACHE.dialect.render(RenderRequest(upstream=f"{scheme}://vllm", path=path))
         assert APACHE.codes(text) == []
         assert ("SSLProxyEngine on" in text) is (scheme == "https")
 
 
-def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
+def test_values_with_a_special_meaning_are_rejected() -> None:
     with pytest.raises(UsageError, match="cannot be written"):
         APACHE.dialect.render(RenderRequest(upstream="http://a", path='/"'))
 
@@ -327,12 +327,12 @@ def test_work_is_linear_in_the_length(part: str) -> None:
 
 @given(text=damaged_texts(APACHE.texts))
 @settings(max_examples=300, deadline=None)
-def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
+def test_damaged_text_gives_findings_or_a_syntax_error(text: str) -> None:
     assert robustness_faults(APACHE.dialect, text) == []
 
 
 @pytest.mark.deep
 @given(text=damaged_texts(APACHE.texts))
 @settings(max_examples=10_000, deadline=None)
-def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
+def test_ten_thousand_damaged_texts_give_findings_or_a_syntax_error(text: str) -> None:
     assert robustness_faults(APACHE.dialect, text) == []

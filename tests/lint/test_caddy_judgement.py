@@ -35,7 +35,7 @@ def site(*lines: str) -> str:
         ("{\n" * (MAX_BLOCKS + 1), MAX_BLOCKS + 1, 1, "deep"),
     ],
 )
-def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: str) -> None:
+def test_syntax_errors_have_a_position(text: str, line: int, column: int, what: str) -> None:
     with pytest.raises(ConfigSyntaxError, match=what) as error:
         CADDY.lint(text)
     assert (error.value.line, error.value.column) == (line, column)
@@ -52,12 +52,12 @@ def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: st
         ("a\x0b\u2028b c\\d\\", ["b", "c\\d\\"]),
     ],
 )
-def test_lines_are_cut_as_caddy_cuts_them(text: str, expected: list[str]) -> None:
+def test_lines_are_split_as_caddy_splits_them(text: str, expected: list[str]) -> None:
     (one,) = read_caddyfile(Source("f", text))
     assert (one.name, list(one.texts)) == ("a", expected)
 
 
-def test_snippets_and_files_stand_where_they_are_imported() -> None:
+def test_imports_are_expanded_in_place() -> None:
     inside = include_opener(a=f"reverse_proxy /chat/* up {HELD}", s=f"(t) {{\n}}\n{site()}")
     text = f"import s\nimport\n(x) {{\nimport a\n}}\n{site('import x', 'import', 'import gone')}"
     found = CADDY.lint(text, inside)
@@ -68,7 +68,7 @@ def test_snippets_and_files_stand_where_they_are_imported() -> None:
     assert changed == {"a": "reverse_proxy /chat/* up {\n}"}
 
 
-def test_imports_that_have_no_end_are_left() -> None:
+def test_endless_imports_are_not_followed() -> None:
     for text in ("(x) {\nimport x\n}\n", "(x) {\nimport x\nimport x\n}\n"):
         (unread, *_) = CADDY.lint(text + site("import x")).unread
         assert unread.what == "import x: too many imports"
@@ -104,11 +104,11 @@ def test_routes_that_stream_are_found(text: str) -> None:
         site("handle /shop/* {", "reverse_proxy up {", "buffer_requests", "}", "}"),
     ],
 )
-def test_of_other_routes_nothing_is_said(text: str) -> None:
+def test_other_routes_have_no_findings(text: str) -> None:
     assert CADDY.codes(text) == []
 
 
-def test_paths_of_the_user_choose_the_relay() -> None:
+def test_user_paths_select_the_relay() -> None:
     text = site(f"reverse_proxy /chat/* up {HELD}", f"reverse_proxy /api/* up {HELD}")
     assert CADDY.codes_and_lines(text, stream_paths=("/api/x",)) == [("CAD101", 6)]
 
@@ -136,7 +136,7 @@ CHAT = "reverse_proxy /chat/* up"
         ((f"{CHAT} {{", "header_down X-Accel-Buffering no", "}"), ["CAD202"]),
     ],
 )
-def test_what_holds_around_a_route_is_seen(lines: tuple[str, ...], expected: list[str]) -> None:
+def test_outer_settings_apply_to_the_route(lines: tuple[str, ...], expected: list[str]) -> None:
     assert CADDY.codes(site(*lines)) == expected
 
 
@@ -155,7 +155,7 @@ def test_a_fix_takes_no_more_than_it_means() -> None:
         ("30s", None), ("0", None), ("{$T}", None), ("", None),
     ],
 )  # fmt: skip
-def test_limits_are_judged_by_the_heartbeat(limit: str, severity: Severity | None) -> None:
+def test_limits_are_compared_with_the_heartbeat(limit: str, severity: Severity | None) -> None:
     text = site(f"{CHAT} {{", "transport http {", f"read_timeout {limit}", "}", "}")
     found = CADDY.lint(text).diagnostics
     expected = [] if severity is None else [("CAD401", severity)]
@@ -168,7 +168,7 @@ def test_limits_are_judged_by_the_heartbeat(limit: str, severity: Severity | Non
     ("limit", "severity"),
     [("60s", Severity.ERROR), ("10m", Severity.WARNING), ("1h", None), ("1d", None)],
 )
-def test_a_limit_on_the_whole_response_is_told_where_streams_are(
+def test_a_limit_on_the_whole_response_is_reported_where_streams_are(
     limit: str, severity: Severity | None
 ) -> None:
     options = f"{{\nadmin off\nservers {{\ntimeouts {{\nwrite {limit}\n}}\n}}\n}}\n"
@@ -179,7 +179,7 @@ def test_a_limit_on_the_whole_response_is_told_where_streams_are(
     assert CADDY.codes(CADDY.fix(options + site(CHAT))) == []
 
 
-def test_durations_are_those_of_go() -> None:
+def test_durations_have_the_syntax_of_go() -> None:
     assert [duration_s(text) for text in ("1h30m", "100ms", "-1", "x", "2d")] == [
         5400, 0.1, None, None, 172800,
     ]  # fmt: skip
@@ -188,7 +188,7 @@ def test_durations_are_those_of_go() -> None:
 # corpus, recognition, render, damage
 
 
-def test_nothing_is_said_of_what_does_not_stream() -> None:
+def test_routes_that_do_not_stream_have_no_findings() -> None:
     assert CADDY.corpus_findings("still-blog.caddyfile") == []
     assert CADDY.corpus_findings("still-simple.caddyfile") == []
     assert CADDY.corpus_findings("stream-webui.caddyfile") == [
@@ -216,12 +216,12 @@ def test_caddy_is_recognised(path: str, text: str, expected: bool) -> None:
 
 @pytest.mark.parametrize("listen", [":80", "127.0.0.1:80"])
 @pytest.mark.parametrize("path", ["/", "/v1/", "chat"])
-def test_what_is_rendered_is_clean(path: str, listen: str) -> None:
+def test_rendered_configurations_have_no_findings(path: str, listen: str) -> None:
     request = RenderRequest(upstream="http://vllm:80", path=path, listen=listen)
     assert CADDY.codes(CADDY.dialect.render(request)) == []
 
 
-def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
+def test_values_with_a_special_meaning_are_rejected() -> None:
     with pytest.raises(UsageError, match="cannot be written"):
         CADDY.dialect.render(RenderRequest(upstream="http://a", path='/"'))
 
@@ -238,12 +238,12 @@ def test_work_is_linear_in_the_length(part: str) -> None:
 
 @given(text=damaged_texts(CADDY.texts))
 @settings(max_examples=300, deadline=None)
-def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
+def test_damaged_text_gives_findings_or_a_syntax_error(text: str) -> None:
     assert robustness_faults(CADDY.dialect, text) == []
 
 
 @pytest.mark.deep
 @given(text=damaged_texts(CADDY.texts))
 @settings(max_examples=10_000, deadline=None)
-def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
+def test_ten_thousand_damaged_texts_give_findings_or_a_syntax_error(text: str) -> None:
     assert robustness_faults(CADDY.dialect, text) == []

@@ -56,7 +56,7 @@ def lint(text: str, chosen: Settings | None = None) -> LintResult:
     return lint_source(ENVOY, Source("f.yaml", text), chosen or Settings())
 
 
-def told(text: str, chosen: Settings | None = None) -> list[str]:
+def reported(text: str, chosen: Settings | None = None) -> list[str]:
     return [f"{one.rule.code} {one.severity}" for one in lint(text, chosen).diagnostics]
 
 
@@ -75,7 +75,7 @@ def test_real_files(file: Path) -> None:
         ],
         "stream-routes.json": ["ENV404 warning", "ENV402 error"],
     }
-    assert told(text) == expected[file.name]
+    assert reported(text) == expected[file.name]
 
 
 @pytest.mark.parametrize(
@@ -99,13 +99,13 @@ class TestRoutes:
         ["prefix: /v1/", "path: /sse", "path_separated_prefix: /mcp", "pathSeparatedPrefix: /mcp"],
     )
     def test_streaming_ones_by_their_path(self, match: str) -> None:
-        assert told(manager(route("", match))) == ["ENV401 error"]
+        assert reported(manager(route("", match))) == ["ENV401 error"]
 
     def test_a_regex(self) -> None:
-        assert told(manager(route("", "safe_regex: {regex: '^/api/stream/.*'}"))) == [
+        assert reported(manager(route("", "safe_regex: {regex: '^/api/stream/.*'}"))) == [
             "ENV401 error"
         ]
-        assert told(manager(route("", "safe_regex: {regex: '^/users/.*'}"))) == []
+        assert reported(manager(route("", "safe_regex: {regex: '^/users/.*'}"))) == []
 
     def test_a_route_of_all_paths_streams_where_its_cluster_is_an_engine(self) -> None:
         cluster = (
@@ -113,14 +113,14 @@ class TestRoutes:
             " {endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: %s}}}}]}]}}"
         )
         text = manager(route("", "connect_matcher: {}"), clusters=cluster % 11434)
-        assert told(text) == ["ENV401 error"]
+        assert reported(text) == ["ENV401 error"]
         text = manager(route("", "connect_matcher: {}"), clusters=cluster % 80)
-        assert told(text) == []
-        assert told(text, Settings(stream_paths=("/v2/",))) == ["ENV401 error"]
+        assert reported(text) == []
+        assert reported(text, Settings(stream_paths=("/v2/",))) == ["ENV401 error"]
 
     def test_weighted_clusters_by_their_names(self) -> None:
         weighted = "weighted_clusters: {clusters: [{name: a}, {name: vllm}, {weight: 1}]}"
-        assert told(manager(f"{{match: {{prefix: /}}, route: {{{weighted}}}}},")) == [
+        assert reported(manager(f"{{match: {{prefix: /}}, route: {{{weighted}}}}},")) == [
             "ENV401 error"
         ]
 
@@ -128,9 +128,9 @@ class TestRoutes:
         "other", ["{match: {prefix: /v1/}, redirect: {}},", "{match: {prefix: /v1/}, route: x},"]
     )
     def test_only_routes_to_clusters(self, other: str) -> None:
-        assert told(manager(other)) == []
+        assert reported(manager(other)) == []
 
-    def test_parts_from_elsewhere_are_said(self) -> None:
+    def test_parts_from_elsewhere_are_reported(self) -> None:
         text = manager().replace("route_config:", "rds: {config_source: {}}\n          x:")
         text += "dynamic_resources: {lds_config: {}}\n---\nmore: 1\n"
         found = lint(text)
@@ -138,7 +138,7 @@ class TestRoutes:
         assert sorted(one.line for one in found.unread) == [8, 14, 16]
         assert "further document" in found.unread[-1].what
 
-    def test_nothing_is_nothing(self) -> None:
+    def test_an_empty_configuration_has_no_findings(self) -> None:
         assert lint("") == lint("x: 1") == lint("- 1") == LintResult()
 
 
@@ -163,10 +163,10 @@ class TestLimits:
             ("timeout: 0s, retry_policy: {per_try_idle_timeout: 0s}", []),
         ],
     )
-    def test_how_bad(self, action: str, expected: list[str]) -> None:
-        assert told(manager(route(action))) == expected
+    def test_severity(self, action: str, expected: list[str]) -> None:
+        assert reported(manager(route(action))) == expected
 
-    def test_what_is_no_duration_is_said(self) -> None:
+    def test_invalid_durations_are_reported(self) -> None:
         found = lint(manager(route("timeout: soon, idle_timeout: late")))
         assert [one.what for one in found.unread] == [
             "the duration of timeout",
@@ -177,15 +177,15 @@ class TestLimits:
         limits = "stream_idle_timeout: 5s\n          "
         limits += "common_http_protocol_options: {max_stream_duration: 5s}"
         own = "timeout: 0s, idle_timeout: 60s, max_stream_duration: {max_stream_duration: 0s}"
-        assert told(manager(route(own), limits=limits)) == []
-        assert told(manager(route(), limits=limits)) == ["ENV404 error", "ENV403 error"]
+        assert reported(manager(route(own), limits=limits)) == []
+        assert reported(manager(route(), limits=limits)) == ["ENV404 error", "ENV403 error"]
 
-    def test_the_managers_is_mended_at_each_streaming_route_and_told_once(self) -> None:
+    def test_the_managers_is_fixed_at_each_streaming_route_and_reported_once(self) -> None:
         limits = "common_http_protocol_options: {max_stream_duration: 5s}"
         grpc = "timeout: 0s, max_stream_duration: {grpc_timeout_header_max: 1s}"
         routes = "\n".join([route(), route(grpc, "prefix: /v1/messages"), route("", "prefix: /x")])
         text = manager(routes, limits=limits)
-        assert told(text) == ["ENV403 error"]
+        assert reported(text) == ["ENV403 error"]
         ours = "max_stream_duration: {max_stream_duration: 0s}"
         theirs = f"{grpc[:-1]}, max_stream_duration: 0s}}"
         assert fixed(text).splitlines()[8:11] == [
@@ -195,9 +195,9 @@ class TestLimits:
         ]
 
     def test_rare_heartbeats_make_the_default_too_short(self) -> None:
-        assert told(manager(route()), Settings(heartbeat_s=200)) == ["ENV404 warning"]
+        assert reported(manager(route()), Settings(heartbeat_s=200)) == ["ENV404 warning"]
         unread = manager(route(), limits="stream_idle_timeout: x")
-        assert told(unread, Settings(heartbeat_s=200)) == []
+        assert reported(unread, Settings(heartbeat_s=200)) == []
 
     def test_a_limit_of_a_cluster(self) -> None:
         options = "common_http_protocol_options: {max_stream_duration: 600s}"
@@ -205,19 +205,19 @@ class TestLimits:
         typed = f"typed_extension_protocol_options: {{{kind}: {{{options}}}}}"
         for cluster in (f"{{name: origin, {options}}}", f"{{name: origin, {typed}}}"):
             text = manager(route(), clusters=cluster)
-            assert told(text) == ["ENV403 warning"]
+            assert reported(text) == ["ENV403 warning"]
             assert "max_stream_duration: 0s" in fixed(text)
 
     def test_a_policy_of_the_virtual_host(self) -> None:
         host = "retry_policy: {per_try_timeout: 1s, per_try_idle_timeout: 1s},"
-        assert told(manager(route(), host=host)) == ["ENV406 warning", "ENV405 error"]
+        assert reported(manager(route(), host=host)) == ["ENV406 warning", "ENV405 error"]
         own = "timeout: 0s, retry_policy: {retry_on: 5xx}"
-        assert told(manager(route(own), host=host)) == []
+        assert reported(manager(route(own), host=host)) == []
 
     def test_routes_of_an_alias_are_left_as_they_are(self) -> None:
         text = manager(route("")).replace("routes: [", "routes: &r [")
         text += "other: *r\n"
-        assert told(text) == ["ENV401 error"]
+        assert reported(text) == ["ENV401 error"]
         assert fixed(text) == text
 
 
@@ -255,11 +255,11 @@ class TestFilters:
         ],
     )
     def test_lua_that_reads_the_body(self, code: str, held: bool) -> None:
-        assert bool(told(manager(route(), filters=lua(code)))) is held
+        assert bool(reported(manager(route(), filters=lua(code)))) is held
 
-    def test_where_lua_stands(self) -> None:
+    def test_positions_of_lua_code(self) -> None:
         old = lua(READS, key="inline_code: %s")
-        assert told(manager(route(), filters=old)) == ["ENV101 error"]
+        assert reported(manager(route(), filters=old)) == ["ENV101 error"]
         named = lua("x.lua", key="default_source_code: {filename: %s}")
         found = lint(manager(route(), filters=named))
         assert [one.what for one in found.unread] == ["the Lua code in x.lua"]
@@ -299,10 +299,10 @@ class TestFilters:
             ),
         ],
     )
-    def test_what_holds(self, kind: str, settings: str, expected: list[str]) -> None:
+    def test_held_streams(self, kind: str, settings: str, expected: list[str]) -> None:
         text = manager(route(), filters=http_filter("one", kind, settings))
-        assert told(text) == expected
-        assert told(manager(route("", "prefix: /x"), filters=http_filter("a", kind, ""))) == []
+        assert reported(text) == expected
+        assert reported(manager(route("", "prefix: /x"), filters=http_filter("a", kind, ""))) == []
 
     @pytest.mark.parametrize("place", ["route", "host"])
     def test_a_setting_of_the_routes_own_is_respected(self, place: str) -> None:
@@ -312,18 +312,18 @@ class TestFilters:
             host=own if place == "host" else "",
             filters=lua(READS),
         )
-        assert told(text) == []
+        assert reported(text) == []
 
     def test_switching_off_adds_to_what_is_there(self) -> None:
         own = "typed_per_filter_config: {cors: {}}"
         text = manager(route(more=own), filters=lua(READS))
         assert '{cors: {}, lua: {"@type": type.' in fixed(text)
-        assert told(fixed(text)) == []
+        assert reported(fixed(text)) == []
 
     def test_all_routes_or_none_are_switched_off(self) -> None:
         text = manager(f"{route()}\n*r,", filters=lua(READS))
         text = f"r: &r {route(match='prefix: /v1/messages')[:-1]}\n{text}"
-        assert told(text) == ["ENV101 error"]
+        assert reported(text) == ["ENV101 error"]
         assert fixed(text) == text
 
     def test_fields_are_spelled_as_the_routes_spell_theirs(self) -> None:
@@ -335,14 +335,14 @@ class TestFilters:
     def test_a_name_that_is_written_in_three_ways_is_not_written(self) -> None:
         odd = lua(READS).replace("name: lua", 'name: "\\u2028"')
         text = manager(route(), filters=odd)
-        assert told(text) == ["ENV101 error"]
+        assert reported(text) == ["ENV101 error"]
         assert fixed(text) == text
 
     def test_filters_without_names_or_settings_are_passed_over(self) -> None:
-        assert told(manager(route(), filters="{name: a}, {typed_config: {}}, b")) == []
+        assert reported(manager(route(), filters="{name: a}, {typed_config: {}}, b")) == []
 
 
-def test_render_is_silent_for_its_own_lint() -> None:
+def test_rendered_configurations_have_no_findings() -> None:
     for path in ("/", "/v1/"):
         request = RenderRequest(upstream="http://llm", path=path, idle_s=90, listen="[::1]:8080")
         text = ENVOY.render(request)

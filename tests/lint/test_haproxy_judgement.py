@@ -41,7 +41,7 @@ def routed(choice: str, name: str = "app") -> str:
         ("a \\", ["a", "\n"]),
     ],
 )
-def test_words_are_cut_as_haproxy_cuts_them(line: str, words: list[str]) -> None:
+def test_words_are_split_as_haproxy_splits_them(line: str, words: list[str]) -> None:
     config = read_config(Source("f", f"global\n{line}\n"))
     assert list(config.sections[0].lines[0].texts) == words
 
@@ -57,7 +57,7 @@ def test_words_are_cut_as_haproxy_cuts_them(line: str, words: list[str]) -> None
         ("backend a from b\n", 1, 1, "not name a defaults"),
     ],
 )
-def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: str) -> None:
+def test_syntax_errors_have_a_position(text: str, line: int, column: int, what: str) -> None:
     with pytest.raises(ConfigSyntaxError, match=what) as error:
         HAPROXY.lint(text)
     assert (error.value.line, error.value.column) == (line, column)
@@ -72,7 +72,7 @@ def test_defaults_are_the_last_ones_or_those_that_are_named() -> None:
     assert HAPROXY.codes("defaults\n mode http\ndefaults\nbackend llm\n") == []
 
 
-def test_what_is_not_read_is_told() -> None:
+def test_unread_parts_are_reported() -> None:
     text = routed('.if feature(X)\n  use_backend %[var(x)]\n.endif\n  use_backend "" if a\n')
     found = HAPROXY.lint(text)
     assert [(one.line, one.what.split(":")[0]) for one in found.unread] == [
@@ -117,11 +117,11 @@ def test_routes_that_stream_are_found(choice: str) -> None:
         "  mode tcp\n  use_backend app if { path_beg /chat }\n",
     ],
 )
-def test_of_other_routes_nothing_is_said(choice: str) -> None:
+def test_other_routes_have_no_findings(choice: str) -> None:
     assert HAPROXY.codes(routed(choice)) == []
 
 
-def test_engines_are_told_by_names_and_servers() -> None:
+def test_engines_are_reported_by_names_and_servers() -> None:
     assert HAPROXY.codes(routed("  default_backend vllm\n", "vllm")) == ["HAP101"]
     assert HAPROXY.codes(routed("", "vllm")) == ["HAP101"]
     assert HAPROXY.codes(f"{MODE}backend a\n  server-template x 1-4 ollama:11434\n") == ["HAP101"]
@@ -190,20 +190,20 @@ def test_a_new_line_is_like_its_neighbours(end: str) -> None:
         ("compression type text/event-stream\n", "", None),
     ],
 )
-def test_compression_is_told_by_its_types(lines: str, code: str, after: str | None) -> None:
+def test_compression_is_reported_by_its_types(lines: str, code: str, after: str | None) -> None:
     text = listen(f"{ON} {lines}")
     assert HAPROXY.codes(text) == [code] * bool(code)
-    mended = HAPROXY.fix(text)
-    assert HAPROXY.codes(mended) == []
+    result = HAPROXY.fix(text)
+    assert HAPROXY.codes(result) == []
     if after is not None:
-        assert mended == listen(f"{ON}{' ' * bool(after)}{after}")
+        assert result == listen(f"{ON}{' ' * bool(after)}{after}")
 
 
 def test_types_go_into_the_streaming_section_and_not_into_defaults() -> None:
     text = f"{MODE}  compression algo gzip\nbackend vllm\n{ON}backend web\n"
-    mended = HAPROXY.fix(text)
-    assert mended.startswith(f"{MODE}  compression algo gzip\nbackend vllm\n{ON}  compression type")
-    assert mended.endswith("\nbackend web\n")
+    result = HAPROXY.fix(text)
+    assert result.startswith(f"{MODE}  compression algo gzip\nbackend vllm\n{ON}  compression type")
+    assert result.endswith("\nbackend web\n")
 
 
 def test_the_frontend_compresses_too() -> None:
@@ -232,7 +232,7 @@ def test_the_frontend_compresses_too() -> None:
         ),
     ],
 )
-def test_awaited_bodies_are_judged_by_their_condition(rest: str, fires: bool, mends: bool) -> None:
+def test_conditions_of_awaited_bodies_are_evaluated(rest: str, fires: bool, mends: bool) -> None:
     text = listen(f"{ON}  http-response wait-for-body{rest}\n")
     assert HAPROXY.codes(text) == ["HAP104"] * fires
     assert (HAPROXY.codes(HAPROXY.fix(text)) == []) is mends
@@ -253,7 +253,7 @@ def test_times_are_read_as_haproxy_reads_them(time_: str, seconds: float | None)
     ("limit", "severity"),
     [("10s", Severity.ERROR), ("20000", Severity.WARNING), ("30s", None), ("0", None), ("", None)],
 )
-def test_a_limit_is_judged_by_the_heartbeat(limit: str, severity: Severity | None) -> None:
+def test_limits_are_compared_with_the_heartbeat(limit: str, severity: Severity | None) -> None:
     text = listen(f"{ON}  timeout server {limit}\n")
     found = HAPROXY.lint(text).diagnostics
     assert [one.severity for one in found] == [severity] * (severity is not None)
@@ -267,12 +267,12 @@ def test_a_limit_of_a_request_is_one_too() -> None:
     assert HAPROXY.fix(text) == text.replace("5s", "1h")
 
 
-def test_a_limit_of_defaults_is_mended_in_each_streaming_section() -> None:
+def test_a_limit_of_defaults_is_fixed_in_each_streaming_section() -> None:
     sections = "".join(f"backend llm-{n}\n{ON}" for n in range(12))
     text = f"{MODE}  timeout server 5s\n{sections}backend web\n"
-    mended = HAPROXY.fix(text)
-    assert mended.count("  timeout server 1h\n") == 12
-    assert HAPROXY.codes(mended) == []
+    result = HAPROXY.fix(text)
+    assert result.count("  timeout server 1h\n") == 12
+    assert HAPROXY.codes(result) == []
 
 
 def test_the_limit_of_tunnels_is_a_remark_only_where_it_is_the_longer_one() -> None:
@@ -284,7 +284,7 @@ def test_the_limit_of_tunnels_is_a_remark_only_where_it_is_the_longer_one() -> N
 # corpus, recognition, render, damage
 
 
-def test_nothing_is_said_of_what_does_not_stream() -> None:
+def test_routes_that_do_not_stream_have_no_findings() -> None:
     assert HAPROXY.corpus_findings("still-shop.cfg") == []
     assert HAPROXY.corpus_findings("still-databases.cfg") == []
     assert HAPROXY.corpus_findings("stream-vllm.cfg") == [("HAP201", 11), ("HAP101", 24)]
@@ -309,13 +309,13 @@ def test_haproxy_is_recognised(path: str, text: str, expected: bool) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/"])
-def test_what_is_rendered_is_clean(path: str) -> None:
+def test_rendered_configurations_have_no_findings(path: str) -> None:
     text = HAPROXY.dialect.render(RenderRequest(upstream="http://vllm", path=path))
     assert "server origin vllm:80\n" in text
     assert HAPROXY.codes(text) == []
 
 
-def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
+def test_values_with_a_special_meaning_are_rejected() -> None:
     with pytest.raises(UsageError, match="cannot be written"):
         HAPROXY.dialect.render(RenderRequest(upstream="http://a", path="/a b"))
 
@@ -333,12 +333,12 @@ def test_work_is_linear_in_the_length(part: str) -> None:
 
 @given(text=damaged_texts(HAPROXY.texts))
 @settings(max_examples=300, deadline=None)
-def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
+def test_damaged_text_gives_findings_or_a_syntax_error(text: str) -> None:
     assert robustness_faults(HAPROXY.dialect, text) == []
 
 
 @pytest.mark.deep
 @given(text=damaged_texts(HAPROXY.texts))
 @settings(max_examples=10_000, deadline=None)
-def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
+def test_ten_thousand_damaged_texts_give_findings_or_a_syntax_error(text: str) -> None:
     assert robustness_faults(HAPROXY.dialect, text) == []

@@ -49,7 +49,7 @@ metadata:
 {extra}"""
 
 
-def told(text: str, **options: object) -> list[tuple[str, int, str]]:
+def reported(text: str, **options: object) -> list[tuple[str, int, str]]:
     """Return codes, lines and severities of the diagnostics."""
     chosen = Settings(**options)  # type: ignore[arg-type]
     found = lint_source(DIALECT, Source("f.yaml", text), chosen).diagnostics
@@ -57,7 +57,7 @@ def told(text: str, **options: object) -> list[tuple[str, int, str]]:
 
 
 def codes(text: str, **options: object) -> list[str]:
-    return [code for code, _, _ in told(text, **options)]
+    return [code for code, _, _ in reported(text, **options)]
 
 
 def fixed(text: str) -> str:
@@ -67,17 +67,19 @@ def fixed(text: str) -> str:
 @pytest.mark.parametrize(
     "file", [one for one in CORPUS if one.name.startswith("still")], ids=lambda file: file.name
 )
-def test_nothing_is_said_of_what_does_not_stream(file: Path) -> None:
-    assert told(file.read_text("utf-8")) == []
+def test_routes_that_do_not_stream_have_no_findings(file: Path) -> None:
+    assert reported(file.read_text("utf-8")) == []
 
 
-def test_what_streams_well_is_left_alone() -> None:
-    assert told((HERE / "corpus" / "ingress_nginx" / "stream-vllm.yaml").read_text("utf-8")) == []
+def test_unheld_routes_have_no_findings() -> None:
+    assert (
+        reported((HERE / "corpus" / "ingress_nginx" / "stream-vllm.yaml").read_text("utf-8")) == []
+    )
 
 
-def test_trial_and_error_is_told_line_by_line() -> None:
+def test_trial_and_error_is_reported_line_by_line() -> None:
     text = (HERE / "corpus" / "ingress_nginx" / "stream-webui.yaml").read_text("utf-8")
-    assert told(text) == [
+    assert reported(text) == [
         ("ING101", 11, "warning"),
         ("ING205", 12, "warning"),
         ("ING202", 15, "warning"),
@@ -154,22 +156,22 @@ def test_ingresses_that_stream_are_found(text: str) -> None:
         "kind: ConfigMap\ndata: {proxy-buffering: 'on'}",
     ],
 )
-def test_of_other_manifests_nothing_is_said(text: str) -> None:
-    assert told(text) == []
+def test_other_manifests_have_no_findings(text: str) -> None:
+    assert reported(text) == []
 
 
-def test_paths_of_the_user_decide() -> None:
+def test_user_paths_select_the_streaming_routes() -> None:
     assert codes(ingress(ON, path="/tell"), stream_paths=("/tell",)) == ["ING101"]
     assert codes(ingress(ON), stream_paths=("/tell",)) == []
 
 
 def test_over_http_10_buffering_is_an_error() -> None:
     text = ingress(ON, 'proxy-http-version: "1.0"')
-    assert told(text) == [("ING101", 5, "error"), ("ING104", 6, "warning")]
+    assert reported(text) == [("ING101", 5, "error"), ("ING104", 6, "warning")]
     assert codes(fixed(text)) == []
 
 
-def test_an_ingress_with_still_paths_is_told_of_but_not_edited() -> None:
+def test_an_ingress_with_still_paths_is_reported_but_not_edited() -> None:
     more = "      - path: /\n        backend: {service: {name: web, port: {number: 1}}}\n"
     text = ingress(ON, extra=more)
     assert codes(text) == ["ING101"]
@@ -194,7 +196,7 @@ def test_an_ingress_with_still_paths_is_told_of_but_not_edited() -> None:
         ("|\n      if ($a) { chunked_transfer_encoding off; }\n", ["ING203"], "same"),
     ],
 )
-def test_lines_of_snippets_are_told_and_taken_away(
+def test_lines_of_snippets_are_reported_and_taken_away(
     snippet: str, expected: list[str], after: str | None
 ) -> None:
     text = ingress(f"configuration-snippet: {snippet}".rstrip("\n"))
@@ -218,7 +220,7 @@ def test_a_snippet_on_the_line_of_another_value_is_not_edited() -> None:
 
 
 @pytest.mark.parametrize("value", ["off", "No", "3600", "1.5", "-1", "~", "null", "TRUE"])
-def test_values_that_are_no_texts_are_told_and_quoted(value: str) -> None:
+def test_values_that_are_not_text_are_reported_and_quoted(value: str) -> None:
     text = ingress(f"x: {value}")
     assert codes(text) == ["ING204"]
     assert fixed(text) == ingress(f'x: "{value}"')
@@ -236,7 +238,7 @@ def test_other_values_are_texts(value: str) -> None:
     assert codes(ingress(f"x: {value}")) == []
 
 
-def test_a_value_gets_its_quotes_before_it_is_mended() -> None:
+def test_values_are_quoted_before_they_are_fixed() -> None:
     text = ingress("proxy-buffering: on", "proxy-read-timeout: 10")
     assert codes(text) == ["ING101", "ING204", "ING204", "ING401"]
     assert fixed(text) == ingress('proxy-buffering: "off"', 'proxy-read-timeout: "3600"')
@@ -251,7 +253,7 @@ def test_a_shared_value_is_not_edited() -> None:
 @pytest.mark.parametrize(
     ("value", "after"), [("3600s", "3600"), ("10m", "600"), ("500ms", "1"), ("1h", "3600")]
 )
-def test_units_are_taken_off(value: str, after: str) -> None:
+def test_units_are_removed(value: str, after: str) -> None:
     text = ingress(f'proxy-send-timeout: "{value}"')
     assert codes(text) == ["ING205"]
     assert fixed(text) == ingress(f'proxy-send-timeout: "{after}"')
@@ -261,7 +263,9 @@ def test_units_are_taken_off(value: str, after: str) -> None:
     ("value", "heartbeat_s", "fires"),
     [("30", 15, True), ("31", 15, False), ("0", 15, False), ("x", 15, False), ("60", 30, True)],
 )
-def test_a_limit_is_judged_by_the_heartbeat(value: str, heartbeat_s: float, fires: bool) -> None:
+def test_limits_are_compared_with_the_heartbeat(
+    value: str, heartbeat_s: float, fires: bool
+) -> None:
     text = ingress(f'proxy-read-timeout: "{value}"')
     assert codes(text, heartbeat_s=heartbeat_s) == ["ING401"] * fires
 
@@ -281,23 +285,23 @@ def test_a_limit_is_judged_by_the_heartbeat(value: str, heartbeat_s: float, fire
         ("proxy-read-timeout: '30'", ["ING402"]),
     ],
 )
-def test_the_config_map_is_judged_as_a_whole(data: str, expected: list[str]) -> None:
+def test_the_config_map_is_linted_as_a_whole(data: str, expected: list[str]) -> None:
     text = f"kind: ConfigMap\nmetadata: {{name: nginx-configuration}}\ndata: {{{data}}}\n"
     assert codes(text) == expected
     assert codes(fixed(text)) == []
-    assert all(severity != Severity.ERROR for _, _, severity in told(text))
+    assert all(severity != Severity.ERROR for _, _, severity in reported(text))
 
 
-def test_what_is_no_yaml_is_refused_with_its_place() -> None:
+def test_invalid_yaml_is_rejected_with_its_position() -> None:
     with pytest.raises(ConfigSyntaxError) as caught:
-        told("kind: Ingress\n  a: [")
+        reported("kind: Ingress\n  a: [")
     assert caught.value.line == 2
 
 
 @pytest.mark.parametrize("upstream", ["http://vllm.models.svc:8000", "http://10.0.0.7:8000/"])
-def test_what_is_rendered_is_clean_and_whole(upstream: str) -> None:
+def test_rendered_configurations_are_complete_and_have_no_findings(upstream: str) -> None:
     text = DIALECT.render(RenderRequest(upstream=upstream, path="/v1/"))
-    assert told(text) == []
+    assert reported(text) == []
     assert recognise_dialect("a.yaml", text) is DIALECT
     kinds = [root.get("kind") for root in read_yaml(Source("f", text)).roots]
     assert [kind.text for kind in kinds if kind] == (
@@ -307,19 +311,19 @@ def test_what_is_rendered_is_clean_and_whole(upstream: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"upstream": "https://a:1"}, {"path": "/a: b"}, {"path": "x"}])
-def test_what_cannot_stand_in_a_manifest_is_refused(wrong: dict[str, str]) -> None:
+def test_values_that_are_invalid_in_a_manifest_are_rejected(wrong: dict[str, str]) -> None:
     with pytest.raises(UsageError):
         DIALECT.render(replace(RenderRequest(upstream="http://a:1"), **wrong))  # type: ignore[arg-type]
 
 
 @given(text=damaged_texts(TEXTS))
 @settings(max_examples=300, deadline=None)
-def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
+def test_damaged_text_gives_findings_or_a_syntax_error(text: str) -> None:
     assert robustness_faults(DIALECT, text) == []
 
 
 @pytest.mark.deep
 @given(text=damaged_texts(TEXTS))
 @settings(max_examples=10_000, deadline=None)
-def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
+def test_ten_thousand_damaged_texts_give_findings_or_a_syntax_error(text: str) -> None:
     assert robustness_faults(DIALECT, text) == []

@@ -45,7 +45,7 @@ CHAT = f'$HTTP["url"] =~ "^/chat/" {{\n    {relay()}\n}}\n'
         ('$HTTP["a"] == "b" {' * (MAX_BLOCKS + 1), 1, 1 + 19 * MAX_BLOCKS, "deep"),
     ],
 )
-def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: str) -> None:
+def test_syntax_errors_have_a_position(text: str, line: int, column: int, what: str) -> None:
     with pytest.raises(ConfigSyntaxError, match=what) as error:
         LIGHTTPD.lint(text)
     assert (error.value.line, error.value.column) == (line, column)
@@ -64,7 +64,7 @@ def test_what_lighttpd_allows_is_read(text: str) -> None:
     assert LIGHTTPD.lint(text) == LIGHTTPD.lint("")
 
 
-def test_included_files_stand_where_they_are_included() -> None:
+def test_includes_are_expanded_in_place() -> None:
     inside = include_opener(**{"a.conf": relay(), "b.conf": STREAM})
     text = '$HTTP["url"] =~ "^/chat/" {\n    include "a.conf"\n}\n'
     found = LIGHTTPD.lint(text, inside)
@@ -75,14 +75,14 @@ def test_included_files_stand_where_they_are_included() -> None:
     assert LIGHTTPD.lint(f'include "b.conf"\n{text}', inside).diagnostics == ()
 
 
-def test_a_limit_of_another_file_is_told_at_the_route() -> None:
+def test_a_limit_of_another_file_is_reported_at_the_route() -> None:
     inside = include_opener(limits="server.max-write-idle = 5")
     text = f'include "limits"\n{STREAM}\n{CHAT}'
     (found,) = LIGHTTPD.lint(text, inside).diagnostics
     assert (found.path, found.line, found.rule.code) == ("f", 4, "LTD401")
 
 
-def test_what_is_not_read_is_told() -> None:
+def test_unread_parts_are_reported() -> None:
     text = 'include_shell "cat x"\ninclude var.dir + "/x"\ninclude "gone.conf"\n'
     found = LIGHTTPD.lint(text).unread
     assert [(one.line, one.what) for one in found] == [
@@ -91,7 +91,7 @@ def test_what_is_not_read_is_told() -> None:
 
 
 @pytest.mark.parametrize("times", [1, 20])
-def test_a_file_that_includes_itself_ends(times: int) -> None:
+def test_recursive_includes_terminate(times: int) -> None:
     found = LIGHTTPD.lint('include "a"', include_opener(a='include "a"\n' * times))
     assert len(found.included) <= MAX_INCLUDES
     assert "too many includes" in found.unread[0].what
@@ -143,11 +143,11 @@ def test_routes_that_stream_are_found(text: str) -> None:
         f'{CHAT}$HTTP["request-method"] == "POST" {{ {STREAM} }}',
     ],
 )
-def test_of_other_routes_nothing_is_said(text: str) -> None:
+def test_other_routes_have_no_findings(text: str) -> None:
     assert LIGHTTPD.codes(text) == []
 
 
-def test_paths_of_the_user_choose_the_relay() -> None:
+def test_user_paths_select_the_relay() -> None:
     other = CHAT.replace("chat", "api").replace("80", "81")
     assert LIGHTTPD.codes_and_lines(CHAT + other, stream_paths=("/api/x",)) == [("LTD101", 5)]
     assert LIGHTTPD.codes_and_lines(relay(), stream_paths=("/api/x",)) == [("LTD101", 1)]
@@ -190,9 +190,9 @@ def test_a_fix_touches_the_streaming_route_alone(text: str, after: str) -> None:
 def test_a_limit_for_one_prefix_gets_a_condition_of_its_own() -> None:
     text = f"{STREAM}\nserver.max-write-idle = 20\n{relay(key='/chat')}\n"
     assert LIGHTTPD.codes_and_lines(text) == [("LTD401", 2)]
-    mended = LIGHTTPD.fix(text)
-    assert mended == text + '$HTTP["url"] =~ "^/chat" {\n    server.max-write-idle = 3600\n}\n'
-    assert LIGHTTPD.codes(mended) == []
+    fixed_text = LIGHTTPD.fix(text)
+    assert fixed_text == text + '$HTTP["url"] =~ "^/chat" {\n    server.max-write-idle = 3600\n}\n'
+    assert LIGHTTPD.codes(fixed_text) == []
 
 
 # rules
@@ -202,7 +202,7 @@ def test_a_limit_for_one_prefix_gets_a_condition_of_its_own() -> None:
     ("limit", "severity"),
     [("11", Severity.ERROR), ('"20"', Severity.WARNING), ("30", None), ("0", None), ("x", None)],
 )
-def test_limits_are_judged_by_the_heartbeat(limit: str, severity: Severity | None) -> None:
+def test_limits_are_compared_with_the_heartbeat(limit: str, severity: Severity | None) -> None:
     write = f"{STREAM}\n{CHAT}".replace("}\n", f"    server.max-write-idle = {limit}\n}}\n")
     read = f"{STREAM}\n{CHAT}".replace(" )) )", f', "read-timeout" => {limit} )) )')
     for text, code in ((write, "LTD401"), (read, "LTD402")):
@@ -221,7 +221,7 @@ def test_the_header_of_nginx_is_a_remark() -> None:
 # corpus, recognition, render, damage
 
 
-def test_nothing_is_said_of_what_does_not_stream() -> None:
+def test_routes_that_do_not_stream_have_no_findings() -> None:
     assert LIGHTTPD.corpus_findings("still-php.conf") == []
     assert LIGHTTPD.corpus_findings("still-tools.conf") == []
     assert LIGHTTPD.corpus_findings("stream-ollama.conf") == [("LTD101", 9)]
@@ -246,13 +246,13 @@ def test_lighttpd_is_recognised(path: str, text: str, expected: bool) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/", "chat"])
-def test_what_is_rendered_is_clean(path: str) -> None:
+def test_rendered_configurations_have_no_findings(path: str) -> None:
     text = LIGHTTPD.dialect.render(RenderRequest(upstream="http://vllm", path=path))
     assert '"host" => "vllm", "port" => 80' in text
     assert LIGHTTPD.codes(text) == []
 
 
-def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
+def test_values_with_a_special_meaning_are_rejected() -> None:
     with pytest.raises(UsageError, match="cannot be written"):
         LIGHTTPD.dialect.render(RenderRequest(upstream="http://a", path='/"'))
 
@@ -271,12 +271,12 @@ def test_work_is_linear_in_the_length(part: str) -> None:
 
 @given(text=damaged_texts(LIGHTTPD.texts))
 @settings(max_examples=300, deadline=None)
-def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
+def test_damaged_text_gives_findings_or_a_syntax_error(text: str) -> None:
     assert robustness_faults(LIGHTTPD.dialect, text) == []
 
 
 @pytest.mark.deep
 @given(text=damaged_texts(LIGHTTPD.texts))
 @settings(max_examples=10_000, deadline=None)
-def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
+def test_ten_thousand_damaged_texts_give_findings_or_a_syntax_error(text: str) -> None:
     assert robustness_faults(LIGHTTPD.dialect, text) == []

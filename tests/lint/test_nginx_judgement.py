@@ -21,7 +21,7 @@ UP = "proxy_pass http://127.0.0.1:9000;"
 OFF = "proxy_buffering off;"
 
 
-def told(
+def reported(
     text: str, open_include: IncludeOpener = no_includes, **options: object
 ) -> list[tuple[str, int]]:
     """Return codes and lines of the diagnostics."""
@@ -31,7 +31,7 @@ def told(
 
 
 def codes(text: str, **options: object) -> list[str]:
-    return [code for code, _ in told(text, **options)]  # type: ignore[arg-type]
+    return [code for code, _ in reported(text, **options)]  # type: ignore[arg-type]
 
 
 def fixed(text: str, open_include: IncludeOpener = no_includes) -> str:
@@ -83,7 +83,7 @@ def test_routes_that_stream_are_found(text: str) -> None:
         "location { set $x; set; } upstream; map; proxy_pass;",
     ],
 )
-def test_of_other_routes_nothing_is_said(text: str) -> None:
+def test_other_routes_have_no_findings(text: str) -> None:
     assert codes(text) == []
 
 
@@ -99,13 +99,13 @@ server {
 }"""
 
     def lines(*paths: str) -> list[int]:
-        return [line for _, line in told(text, stream_paths=paths)]
+        return [line for _, line in reported(text, stream_paths=paths)]
 
     assert lines("/api/tell/") == [5, 7]
     assert lines("/api/ask") == [6]
     assert lines("/other") == [3]
     assert lines("/api/tell/more/and", "/api/x") == [4, 7]
-    assert told("location /a { proxy_pass http://x; }", stream_paths=("/b",)) == []
+    assert reported("location /a { proxy_pass http://x; }", stream_paths=("/b",)) == []
 
 
 # holds: the most specific finding per route
@@ -139,7 +139,7 @@ server {
         ("proxy_buffering on; proxy_set_header X-Accel-Buffering no;", "NGX101"),
     ],
 )
-def test_a_held_route_is_told_of_once(lines: str, code: str) -> None:
+def test_a_held_route_is_reported_once(lines: str, code: str) -> None:
     text = f"location /v1/ {{ {UP} {lines} }}"
     assert codes(text) == [code]
     after = fixed(text)
@@ -150,7 +150,7 @@ def test_a_held_route_is_told_of_once(lines: str, code: str) -> None:
 @pytest.mark.parametrize("protocol", ["uwsgi", "fastcgi", "scgi"])
 def test_each_protocol_has_its_own_directive(protocol: str) -> None:
     text = f"location /sse {{\n  {protocol}_pass x:1;\n  proxy_buffering off;\n}}"
-    assert told(text) == [("NGX109", 2)]
+    assert reported(text) == [("NGX109", 2)]
     assert f"  {protocol}_buffering off;\n" in fixed(text)
 
 
@@ -166,11 +166,11 @@ def test_a_location_may_pass_on_in_two_protocols() -> None:
 def test_a_fix_goes_into_the_location_and_not_into_what_it_includes() -> None:
     included = files(**{"proxy.conf": UP})
     text = "location /v1/ {\n    include proxy.conf;\n}\n"
-    assert told(text, included) == [("NGX101", 1)]
+    assert reported(text, included) == [("NGX101", 1)]
     assert fixed(text, included) == f"location /v1/ {{\n    {OFF}\n    include proxy.conf;\n}}\n"
 
 
-def test_a_wrong_word_is_mended_where_it_stands() -> None:
+def test_a_wrong_word_is_fixed_where_it_stands() -> None:
     included = files(**{"proxy.conf": "proxy_buffering on;\n"})
     text = f"location /v1/ {{\n    include proxy.conf;\n    {UP}\n}}\n"
     source = Source("f.conf", text)
@@ -178,7 +178,7 @@ def test_a_wrong_word_is_mended_where_it_stands() -> None:
     assert changed == {"proxy.conf": "proxy_buffering off;\n"}
 
 
-def test_a_file_that_is_included_twice_is_told_of_once() -> None:
+def test_a_file_that_is_included_twice_is_reported_once() -> None:
     included = files(api=f"location /v1/ {{ {UP} }}")
     found = lint_source(
         NGINX, Source("f", "server { include api; } server { include api; }"), Settings(), included
@@ -205,7 +205,7 @@ server {{
     assert (left.rule.code, left.severity, left.edits) == ("NGX201", Severity.INFO, ())
 
 
-def test_an_inherited_supposed_fix_is_told_at_each_route() -> None:
+def test_an_inherited_supposed_fix_is_reported_at_each_route() -> None:
     text = f"""\
 server {{
     proxy_set_header X-Accel-Buffering no;
@@ -220,7 +220,7 @@ server {{
     }}
 }}
 """
-    assert told(text) == [("NGX201", 5), ("NGX101", 8)]
+    assert reported(text) == [("NGX201", 5), ("NGX101", 8)]
     assert codes(fixed(text)) == []
 
 
@@ -233,7 +233,7 @@ def test_a_line_that_does_no_good_beside_the_fix_is_a_remark() -> None:
 
 def test_chunks_that_an_outer_level_takes_away_are_given_back() -> None:
     text = f"chunked_transfer_encoding off;\nlocation /v1/ {{\n {UP}\n {OFF}\n}}"
-    assert told(text) == [("NGX203", 3)]
+    assert reported(text) == [("NGX203", 3)]
     assert " chunked_transfer_encoding on;\n" in fixed(text)
 
 
@@ -288,7 +288,7 @@ def test_a_hidden_header_is_passed_where_nothing_else_changes(
 
 
 @pytest.mark.parametrize("protocol", ["proxy", "uwsgi", "fastcgi", "scgi"])
-def test_the_abort_that_is_ignored_is_told_for_each_protocol(protocol: str) -> None:
+def test_the_abort_that_is_ignored_is_reported_for_each_protocol(protocol: str) -> None:
     text = f"location /v1/ {{ {protocol}_pass http://x; {protocol}_buffering off; }}"
     assert codes(f"{protocol}_ignore_client_abort on; {text}") == ["NGX111"]
 
@@ -308,7 +308,9 @@ def test_the_abort_that_is_ignored_is_told_for_each_protocol(protocol: str) -> N
         ("proxy_read_timeout '1m 30s';", 45, True),
     ],
 )
-def test_a_limit_is_judged_by_the_heartbeat(limit: str, heartbeat_s: float, fires: bool) -> None:
+def test_limits_are_compared_with_the_heartbeat(
+    limit: str, heartbeat_s: float, fires: bool
+) -> None:
     text = f"location /v1/ {{ {UP} {OFF} {limit} }}"
     assert codes(text, heartbeat_s=heartbeat_s) == ["NGX401"] * fires
 

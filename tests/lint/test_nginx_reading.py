@@ -62,11 +62,11 @@ def scope_of(text: str, *names: str) -> NginxScope:
         ("# only a comment", []),
     ],
 )
-def test_text_is_cut_as_nginx_cuts_it(text: str, expected: list[str]) -> None:
+def test_text_is_split_as_nginx_splits_it(text: str, expected: list[str]) -> None:
     assert words(text) == expected
 
 
-def test_tokens_know_their_place() -> None:
+def test_tokens_have_positions() -> None:
     text = "a 'b c' {\n}"
     assert [text[t.start : t.end] for t in tokens(Source("f", text))] == ["a", "'b c'", "{", "}"]
 
@@ -111,7 +111,7 @@ def test_lua_is_one_piece(lua: str) -> None:
         ("a {" * (MAX_DEPTH + 1), (1, 3 * MAX_DEPTH + 3), "nested more than 64 levels deep"),
     ],
 )
-def test_what_nginx_would_not_read_is_refused_with_its_place(
+def test_invalid_syntax_is_rejected_with_its_position(
     text: str, place: tuple[int, int], words: str
 ) -> None:
     with pytest.raises(ConfigSyntaxError, match=words) as caught:
@@ -244,7 +244,7 @@ def opened(**texts: str) -> Any:
     return open_include
 
 
-def test_included_directives_stand_where_the_include_is() -> None:
+def test_includes_are_expanded_in_place() -> None:
     text = "server { gzip off; include part*; gzip_vary on; include none; }"
     read = read_configuration(
         Source("f", text), opened(part1="gzip on;", part2="location /x { root /; }")
@@ -256,7 +256,7 @@ def test_included_directives_stand_where_the_include_is() -> None:
     assert read.unread == ()
 
 
-def test_files_that_include_each_other_are_read_once_and_told_of() -> None:
+def test_files_that_include_each_other_are_read_once_and_reported() -> None:
     read = read_configuration(
         Source("f", "include a;"),
         opened(a="gzip on;\ninclude b;", b="include a;\ninclude f;", f=""),
@@ -278,12 +278,12 @@ def test_includes_that_nest_blocks_come_to_an_end() -> None:
     assert any("levels deep" in one.what for one in read.unread)
 
 
-def test_a_fault_in_an_included_file_is_told_with_its_name() -> None:
+def test_a_fault_in_an_included_file_is_reported_with_its_name() -> None:
     with pytest.raises(ConfigSyntaxError, match=r"^part:2:1: "):
         read_configuration(Source("f", "include part;"), opened(part="a;\n}"))
 
 
-def test_lua_is_told_as_not_read_and_other_protocols_are_left_alone() -> None:
+def test_lua_is_reported_as_not_read_and_other_protocols_are_left_alone() -> None:
     text = "stream { server { proxy_pass x; } }\nhttp {\n access_by_lua_block { a() } }"
     read = read_configuration(Source("f", text), no_includes)
     assert [(one.line, one.what) for one in read.unread] == [

@@ -32,7 +32,7 @@ UP = "proxy_pass http://127.0.0.1:9000;"
 OFF = "proxy_buffering off;"
 
 
-def told(text: str, **options: object) -> list[tuple[str, int]]:
+def reported(text: str, **options: object) -> list[tuple[str, int]]:
     """Return codes and lines of the diagnostics."""
     chosen = Settings(**options)  # type: ignore[arg-type]
     found = lint_source(NGINX, Source("f.conf", text), chosen)
@@ -45,7 +45,7 @@ def told(text: str, **options: object) -> list[tuple[str, int]]:
 @pytest.mark.parametrize(
     "file", [one for one in CORPUS if one.name.startswith("still")], ids=lambda file: file.name
 )
-def test_nothing_is_said_of_what_does_not_stream(file: Path) -> None:
+def test_routes_that_do_not_stream_have_no_findings(file: Path) -> None:
     found = lint_source(NGINX, Source(str(file), file.read_text("utf-8")), Settings())
     assert found.diagnostics == ()
 
@@ -57,10 +57,10 @@ def test_nothing_is_said_of_what_does_not_stream(file: Path) -> None:
         ("stream-chat-app.conf", [("NGX201", 24), ("NGX101", 30)]),
     ],
 )
-def test_of_what_streams_only_the_held_routes_are_told(
+def test_only_held_streaming_routes_are_reported(
     name: str, expected: list[tuple[str, int]]
 ) -> None:
-    assert told((HERE / "corpus" / "nginx" / name).read_text("utf-8")) == expected
+    assert reported((HERE / "corpus" / "nginx" / name).read_text("utf-8")) == expected
 
 
 def test_every_file_of_the_corpus_is_recognised() -> None:
@@ -92,10 +92,10 @@ def test_nginx_is_recognised(path: str, text: str, expected: bool) -> None:
 
 
 @pytest.mark.parametrize("idle_s", [3600.0, 0.5])
-def test_what_is_rendered_is_clean(idle_s: float) -> None:
+def test_rendered_configurations_have_no_findings(idle_s: float) -> None:
     text = NGINX.render(RenderRequest(upstream="http://vllm:8000/", path="/v1/", idle_s=idle_s))
     assert "proxy_pass http://vllm:8000;" in text
-    assert told(text, heartbeat_s=0.1) == []
+    assert reported(text, heartbeat_s=0.1) == []
     assert recognise_dialect("-", text) is NGINX
 
 
@@ -107,7 +107,7 @@ def test_an_https_upstream_is_greeted_by_name() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"path": "/a b"}, {"path": "/}"}, {"listen": "1;2"}, {"upstream": "http://a\n"}]
 )
-def test_words_that_cannot_stand_in_a_configuration_are_refused(wrong: dict[str, str]) -> None:
+def test_values_with_a_special_meaning_are_rejected(wrong: dict[str, str]) -> None:
     with pytest.raises(UsageError, match="cannot be written"):
         NGINX.render(replace(RenderRequest(upstream="http://a"), **wrong))  # type: ignore[arg-type]
 
@@ -129,8 +129,8 @@ def test_words_that_cannot_stand_in_a_configuration_are_refused(wrong: dict[str,
 )  # fmt: skip
 def test_work_is_linear_in_the_length(make: Callable[[int], str]) -> None:
     def lint(n: int) -> None:
-        told(make(n))
-        told(make(n), stream_paths=("/v1/",))
+        reported(make(n))
+        reported(make(n), stream_paths=("/v1/",))
 
     assert_linear(lint, 200)
 
@@ -140,12 +140,12 @@ def test_work_is_linear_in_the_length(make: Callable[[int], str]) -> None:
 
 @given(text=damaged_texts(TEXTS))
 @settings(max_examples=300, deadline=None)
-def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
+def test_damaged_text_gives_findings_or_a_syntax_error(text: str) -> None:
     assert robustness_faults(NGINX, text) == []
 
 
 @pytest.mark.deep
 @given(text=damaged_texts(TEXTS))
 @settings(max_examples=10_000, deadline=None)
-def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
+def test_ten_thousand_damaged_texts_give_findings_or_a_syntax_error(text: str) -> None:
     assert robustness_faults(NGINX, text) == []

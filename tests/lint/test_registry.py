@@ -17,7 +17,7 @@ from undam.lint.dialect import no_includes
 from undam.lint.registry import DIALECTS, config_rules, dialect_named, recognise_dialect
 
 
-def test_a_text_that_stands_alone_has_no_includes() -> None:
+def test_a_text_without_an_opener_has_no_includes() -> None:
     assert no_includes("/etc/nginx/*.conf") == []
 
 

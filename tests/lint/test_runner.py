@@ -142,5 +142,5 @@ def test_a_file_that_cannot_be_written_is_a_problem(tmp_path: Path) -> None:
     report = fix_paths("deploy", write=True)
     assert [change.written for change in report.changes] == [False]
     (problem,) = report.problems
-    assert problem.message == f"is a link to {outside}; name that file to fix it"
+    assert problem.message == f"is a link to {outside}; pass that path to fix it"
     assert report.lint.problems == ()

@@ -29,7 +29,7 @@ PEER = "cache_peer 10.0.0.1 parent 80 0 originserver name=vllm\n"
         (' "a" b\n', 1, 2, "begin with a directive"),
     ],
 )
-def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: str) -> None:
+def test_syntax_errors_have_a_position(text: str, line: int, column: int, what: str) -> None:
     with pytest.raises(ConfigSyntaxError, match=what) as error:
         SQUID.lint(text)
     assert (error.value.line, error.value.column) == (line, column)
@@ -43,7 +43,7 @@ def test_lines_are_joined_by_their_last_character(end: str) -> None:
     assert SQUID.fix(text) == f"{PEER}read_timeout \\{end}  1 hour # a \\{end}\\{end}"
 
 
-def test_included_files_are_read_and_mended() -> None:
+def test_included_files_are_parsed_and_fixed() -> None:
     inside = include_opener(**{"a.conf": "read_timeout 5\n"})
     text = f'{PEER}include "a.conf" gone.conf\n'
     found = SQUID.lint(text, inside)
@@ -55,13 +55,13 @@ def test_included_files_are_read_and_mended() -> None:
 
 
 @pytest.mark.parametrize("times", [1, 20])
-def test_a_file_that_includes_itself_ends(times: int) -> None:
+def test_recursive_includes_terminate(times: int) -> None:
     found = SQUID.lint("include a", include_opener(a="include a\n" * times))
     assert len(found.included) <= MAX_INCLUDES
     assert found.unread[0].what == "include a"
 
 
-def test_a_conditional_block_is_told_and_read() -> None:
+def test_a_conditional_block_is_reported_and_read() -> None:
     found = SQUID.lint(f"{PEER}if 1 = 2\nread_timeout 5\nelse\nendif\n")
     assert [one.line for one in found.unread] == [2]
     assert [one.line for one in found.diagnostics] == [3]
@@ -92,11 +92,11 @@ def test_a_service_that_streams_is_found(text: str) -> None:
         "cache_peer\nacl a\nacl a src 10.0.0.0/8\nacl b urlpath_regex ^/img\n",
     ],
 )
-def test_of_another_nothing_is_said(text: str) -> None:
+def test_other_values_have_no_findings(text: str) -> None:
     assert SQUID.codes(f"{text}read_timeout 5\n") == []
 
 
-def test_paths_of_the_user_decide() -> None:
+def test_user_paths_select_the_streaming_routes() -> None:
     for first, expected in ((PEER, ["SQD401"]), ("http_port 1\n", ["SQD401"]), ("", [])):
         assert SQUID.codes(f"{first}read_timeout 5\n", stream_paths=("/x",)) == expected
 
@@ -112,7 +112,7 @@ def test_paths_of_the_user_decide() -> None:
         ("0", None), ("5 x", None), ("x", None), ("1.2.3", None), ("1 fortnight", None),
     ],
 )  # fmt: skip
-def test_silence_is_judged_by_the_heartbeat(limit: str, severity: Severity | None) -> None:
+def test_idle_limits_are_compared_with_the_heartbeat(limit: str, severity: Severity | None) -> None:
     text = f"{PEER}read_timeout 1\nread_timeout {limit} # a\n"
     found = SQUID.lint(text).diagnostics
     assert [one.severity for one in found] == [severity] * (severity is not None)
@@ -147,7 +147,7 @@ def test_no_heartbeat_helps_against_a_lifetime(limit: str, severity: Severity | 
         ("delay_parameters 1 4000/4000\ndelay_access 1 deny", True),
     ],
 )
-def test_slow_pools_are_told_unless_something_is_left_out(lines: str, fires: bool) -> None:
+def test_slow_pools_are_reported_unless_something_is_left_out(lines: str, fires: bool) -> None:
     assert SQUID.codes(f"{PEER}{lines}\n") == ["SQD101"] * fires
 
 
@@ -174,7 +174,7 @@ def test_the_first_size_that_a_stream_meets_counts(lines: str, fires: bool) -> N
 # corpus, recognition, render, damage
 
 
-def test_nothing_is_said_of_what_does_not_stream() -> None:
+def test_routes_that_do_not_stream_have_no_findings() -> None:
     assert SQUID.corpus_findings("still-office.conf") == []
     assert SQUID.corpus_findings("still-wiki.conf") == []
     assert SQUID.corpus_findings("stream-llm.conf") == [("SQD402", 10)]
@@ -198,13 +198,13 @@ def test_squid_is_recognised(path: str, text: str, expected: bool) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/", "chat"])
-def test_what_is_rendered_is_clean(path: str) -> None:
+def test_rendered_configurations_have_no_findings(path: str) -> None:
     text = SQUID.dialect.render(RenderRequest(upstream="http://vllm", path=path))
     assert "cache_peer vllm parent 80 0 " in text
     assert SQUID.codes(text) == []
 
 
-def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
+def test_values_with_a_special_meaning_are_rejected() -> None:
     with pytest.raises(UsageError, match="cannot be written"):
         SQUID.dialect.render(RenderRequest(upstream="http://a", path="/ #"))
 
@@ -221,12 +221,12 @@ def test_work_is_linear_in_the_length(part: str) -> None:
 
 @given(text=damaged_texts(SQUID.texts))
 @settings(max_examples=300, deadline=None)
-def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
+def test_damaged_text_gives_findings_or_a_syntax_error(text: str) -> None:
     assert robustness_faults(SQUID.dialect, text) == []
 
 
 @pytest.mark.deep
 @given(text=damaged_texts(SQUID.texts))
 @settings(max_examples=10_000, deadline=None)
-def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
+def test_ten_thousand_damaged_texts_give_findings_or_a_syntax_error(text: str) -> None:
     assert robustness_faults(SQUID.dialect, text) == []

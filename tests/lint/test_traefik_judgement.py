@@ -52,7 +52,7 @@ def lint(text: str, chosen: Settings | None = None, path: str = "f.yaml") -> Lin
     return lint_source(TRAEFIK, Source(path, text), chosen or Settings())
 
 
-def told(text: str, chosen: Settings | None = None, path: str = "f.yaml") -> list[str]:
+def reported(text: str, chosen: Settings | None = None, path: str = "f.yaml") -> list[str]:
     return [f"{one.rule.code} {one.severity}" for one in lint(text, chosen, path).diagnostics]
 
 
@@ -69,7 +69,7 @@ def test_real_files(file: Path) -> None:
         "still-dynamic.yml": [],
         "stream-ollama.toml": ["TRF101 error", "TRF102 info", "TRF402 warning"],
     }
-    assert told(text, path=file.name) == expected[file.name]
+    assert reported(text, path=file.name) == expected[file.name]
     if file.name.startswith("still"):
         assert fixed(text, file.name) == text
 
@@ -106,7 +106,7 @@ def test_durations(text: str, seconds: float | None) -> None:
     assert seconds_of(Node("scalar", 0, 0, text)) == seconds
 
 
-def test_what_is_no_text_is_no_duration() -> None:
+def test_a_value_that_is_not_text_is_not_a_duration() -> None:
     assert seconds_of(None) is seconds_of(Node("list", 0, 0)) is None
 
 
@@ -126,7 +126,7 @@ class TestRouters:
         ],
     )
     def test_by_their_rules(self, rule: str, streams: bool) -> None:
-        assert told(dynamic(rule, **BUFFER)) == (["TRF101 error"] if streams else [])
+        assert reported(dynamic(rule, **BUFFER)) == (["TRF101 error"] if streams else [])
 
     @pytest.mark.parametrize(
         "through",
@@ -139,13 +139,15 @@ class TestRouters:
     def test_by_the_engine_that_a_service_leads_to(self, through: str) -> None:
         services = f"main: {{{through}}}\n    llm: {{loadBalancer: {{}}}}"
         text = dynamic("Host(`a`)", services=services, **BUFFER)
-        assert told(text) == []
-        assert told(text.replace("service: origin, mid", "service: main, mid")) == ["TRF101 error"]
+        assert reported(text) == []
+        assert reported(text.replace("service: origin, mid", "service: main, mid")) == [
+            "TRF101 error"
+        ]
 
     def test_services_that_lead_to_each_other_are_followed_once(self) -> None:
         services = "main: {mirroring: {service: other}}\n    other: {mirroring: {service: main}}"
         text = dynamic("Host(`a`)", services=services).replace("service: origin,", "service: main,")
-        assert told(text) == []
+        assert reported(text) == []
 
     def test_a_router_without_a_rule_or_service(self) -> None:
         text = "http:\n  routers:\n    a: {middlewares: [x]}\n    b:\n    c: []\n"
@@ -153,13 +155,13 @@ class TestRouters:
 
     def test_keys_in_any_case(self) -> None:
         text = dynamic(**BUFFER).replace("routers:", "ROUTERS:").replace("rule:", "Rule:")
-        assert told(text.replace("buffering", "Buffering")) == ["TRF101 error"]
+        assert reported(text.replace("buffering", "Buffering")) == ["TRF101 error"]
 
     def test_empty_files_and_further_documents(self) -> None:
         assert lint("") == lint("http:\n") == LintResult()
         assert [one.line for one in lint("a: 1\na: 2\n---\nb: 1\n").unread] == [2, 4]
 
-    def test_a_template_that_cannot_be_read_is_said(self) -> None:
+    def test_a_template_that_cannot_be_read_is_reported(self) -> None:
         text = dynamic() + '{{ range $i := until 3 }}\n  a: "{{ $i }}"\n{{ end }}\n'
         found = lint(text)
         assert [(one.line, "template" in one.what) for one in found.unread] == [(9, True)]
@@ -175,25 +177,28 @@ class TestMiddlewares:
         )
         assert fixed(text) == text.replace("[b, c]", "[c]")
 
-    def test_each_of_two_streaming_routers_loses_it_and_it_is_told_once(self) -> None:
+    def test_each_of_two_streaming_routers_loses_it_and_it_is_reported_once(self) -> None:
         text = dynamic(router="middlewares: [a, b]", middlewares=BUFFER["middlewares"] + ", a: {}")
         text = text.replace(
             "  middlewares: {", f"    two: {{rule: {CHAT}, middlewares: [b, a]}}\n  middlewares: {{"
         )
-        assert told(text) == ["TRF101 error"]
+        assert reported(text) == ["TRF101 error"]
         assert fixed(text) == text.replace("[a, b]", "[a]").replace("[b, a]", "[a]")
 
     def test_through_chains_and_entry_points(self) -> None:
         chain = "c: {chain: {middlewares: [d@file, c]}}, d: {chain: {middlewares: [b]}}, "
         text = dynamic(router="middlewares: [c]", middlewares=chain + BUFFER["middlewares"])
-        assert told(text) == ["TRF101 error"]
+        assert reported(text) == ["TRF101 error"]
         assert fixed(text) == text
         points = "entryPoints: {web: {http: {middlewares: [b]}}, other: {}}\n"
         text = dynamic(middlewares=BUFFER["middlewares"], more=points)
-        assert told(text) == ["TRF101 error"]
-        assert told(text.replace("service: origin,", "service: origin, entryPoints: [other]")) == []
+        assert reported(text) == ["TRF101 error"]
+        assert (
+            reported(text.replace("service: origin,", "service: origin, entryPoints: [other]"))
+            == []
+        )
 
-    def test_those_that_stand_elsewhere_are_said(self) -> None:
+    def test_middlewares_defined_elsewhere_are_reported(self) -> None:
         text = dynamic(router="middlewares: [auth@docker, b]", middlewares="b: {}")
         assert [one.what for one in lint(text).unread] == [
             "the middleware auth@docker, which is defined elsewhere"
@@ -203,7 +208,7 @@ class TestMiddlewares:
         buffering = "b: {buffering: {disableResponseBuffer: %s}}"
         for value, code in (("true", "TRF201 warning"), ("false", "TRF101 error")):
             text = dynamic(router="middlewares: [b]", middlewares=buffering % value)
-            assert told(text) == [code]
+            assert reported(text) == [code]
 
     @pytest.mark.parametrize(
         ("compress", "after"),
@@ -217,7 +222,7 @@ class TestMiddlewares:
     )
     def test_compression_of_event_streams(self, compress: str, after: str | None) -> None:
         text = dynamic(router="middlewares: [z]", middlewares=f"z: {{compress: {compress}}}")
-        assert told(text) == ["TRF102 info"]
+        assert reported(text) == ["TRF102 info"]
         assert fixed(text) == (text.replace(compress, after) if after else text)
 
     @pytest.mark.parametrize(
@@ -230,7 +235,7 @@ class TestMiddlewares:
     )
     def test_compression_of_other_types(self, compress: str) -> None:
         text = dynamic(router="middlewares: [z]", middlewares=f"z: {{compress: {compress}}}")
-        assert told(text) == []
+        assert reported(text) == []
 
     def test_each_chain_is_followed_once(self) -> None:
         def lint(n: int) -> None:
@@ -240,7 +245,7 @@ class TestMiddlewares:
             text = dynamic(router="middlewares: [m0]").replace(
                 "middlewares: {}", f"middlewares:\n{chains}"
             )
-            assert told(text) == []
+            assert reported(text) == []
 
         small = count_calls(lambda: lint(20))
         assert count_calls(lambda: lint(80)) < 24 * small  # 16 times as many names.
@@ -253,7 +258,7 @@ class TestServices:
     )
     def test_an_interval_between_flushes(self, interval: str, expected: list[str]) -> None:
         text = dynamic(balancer=f"responseForwarding: {{flushInterval: {interval}}}")
-        assert told(text) == expected
+        assert reported(text) == expected
         assert fixed(text) == text
 
     @pytest.mark.parametrize(
@@ -263,8 +268,8 @@ class TestServices:
     def test_a_limit_on_the_head(self, limit: str, expected: list[str]) -> None:
         more = "  serversTransports: {t: {forwardingTimeouts: {responseHeaderTimeout: %s}}}\n"
         text = dynamic(balancer="serversTransport: t@file", more=more % limit)
-        assert told(text) == expected
-        assert told(text.replace("t@file", "other")) == []
+        assert reported(text) == expected
+        assert reported(text.replace("t@file", "other")) == []
 
 
 class TestStatic:
@@ -279,25 +284,25 @@ serversTransport: {forwardingTimeouts: {responseHeaderTimeout: 5s}}
         ("limit", "expected"),
         [("30s", "error"), ("300", "warning"), ("0", None), ("1h", None), ("x", None)],
     )
-    def test_where_the_user_says_that_something_streams(
+    def test_routes_that_the_user_declares_as_streaming(
         self, limit: str, expected: str | None
     ) -> None:
         sure = Settings(stream_paths=("/v1/",))
         text = self.STATIC % limit
         writes = [f"TRF401 {expected}"] if expected else []
-        assert told(text, sure) == [*writes, "TRF402 warning"]
+        assert reported(text, sure) == [*writes, "TRF402 warning"]
         assert "responseHeaderTimeout: 0s" in fixed(text, chosen=sure)
 
-    def test_without_a_word_it_is_a_remark_and_nothing_is_mended(self) -> None:
+    def test_without_a_setting_it_is_an_info_without_a_fix(self) -> None:
         text = self.STATIC % "30s"
-        assert told(text) == ["TRF401 info", "TRF402 info"]
+        assert reported(text) == ["TRF401 info", "TRF402 info"]
         assert fixed(text) == text
 
     def test_routers_of_the_same_file_decide(self) -> None:
         text = self.STATIC % "30s" + dynamic()
-        assert told(text) == ["TRF401 error", "TRF402 warning"]
+        assert reported(text) == ["TRF401 error", "TRF402 warning"]
         elsewhere = text.replace("service: origin,", "service: origin, entryPoints: [other]")
-        assert told(elsewhere) == ["TRF401 info", "TRF402 warning"]
+        assert reported(elsewhere) == ["TRF401 info", "TRF402 warning"]
 
     def test_a_bare_number_stays_one(self) -> None:
         text = "[entryPoints.web.transport.respondingTimeouts]\nwriteTimeout = 30\n"
@@ -307,7 +312,7 @@ serversTransport: {forwardingTimeouts: {responseHeaderTimeout: 5s}}
         assert fixed(quoted, "-", sure) == quoted.replace("30", "0s")
 
 
-def test_render_is_silent_for_its_own_lint() -> None:
+def test_rendered_configurations_have_no_findings() -> None:
     for path in ("/", "/v1/"):
         request = RenderRequest(upstream="http://llm:8000", path=path, listen="[::1]:8080")
         text = TRAEFIK.render(request)

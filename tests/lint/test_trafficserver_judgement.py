@@ -33,7 +33,7 @@ def lint(
     return lint_source(ATS, Source("f.config", text), chosen or Settings(), files)
 
 
-def told(
+def reported(
     text: str, chosen: Settings | None = None, files: IncludeOpener = no_includes
 ) -> list[str]:
     return [f"{one.rule.code} {one.severity}" for one in lint(text, chosen, files).diagnostics]
@@ -58,7 +58,7 @@ def test_real_files(file: Path) -> None:
         "still-records.yaml": ["ATS401 info", "ATS402 info"],
         "stream-remap.config": ["ATS401 warning"],
     }
-    assert told(text) == expected[file.name]
+    assert reported(text) == expected[file.name]
     if file.name.startswith("still"):
         assert fixed(text) == text
 
@@ -81,7 +81,7 @@ def test_files_are_recognised(path: str, text: str, ours: bool) -> None:
     assert ATS.recognises(path, text) is ours
 
 
-def test_a_file_of_another_kind_is_passed_over() -> None:
+def test_files_of_another_kind_are_skipped() -> None:
     assert lint("# nothing\n") == LintResult()
 
 
@@ -101,25 +101,25 @@ class TestCompress:
         ],
     )
     def test_which_types_are_event_streams(self, types: str, expected: list[str]) -> None:
-        assert told(f"compressible-content-type {types}\nflush false\n") == expected
+        assert reported(f"compressible-content-type {types}\nflush false\n") == expected
 
     def test_the_last_pattern_that_matches_decides(self) -> None:
         wide, not_streams = "compressible-content-type text/*\n", "!text/event-stream*\n"
         text = f"{wide}compressible-content-type {not_streams}"
-        assert told(text) == []
-        assert told(text + wide) == ["ATS101 info"]
-        assert told(f"{wide}compressible-content-type !text/event-stream\n") == ["ATS101 info"]
+        assert reported(text) == []
+        assert reported(text + wide) == ["ATS101 info"]
+        assert reported(f"{wide}compressible-content-type !text/event-stream\n") == ["ATS101 info"]
 
-    def test_a_user_who_says_that_something_streams_is_believed(self) -> None:
+    def test_routes_that_the_user_declares_as_streaming_are_linted(self) -> None:
         text = "compressible-content-type text/*\n"
-        assert told(text, CERTAIN) == ["ATS101 error"]
+        assert reported(text, CERTAIN) == ["ATS101 error"]
         assert fixed(text, CERTAIN) == "compressible-content-type text/*\nflush true\n"
         assert fixed(text) == text
 
     def test_each_site_stands_for_itself(self) -> None:
         kind = "compressible-content-type text/event-stream\n"
         text = f"flush true\n{kind}[a]\n{kind}enabled FALSE\n[b]\n  {kind}[c]\n{kind}flush true\n"
-        assert told(text) == ["ATS101 error"]
+        assert reported(text) == ["ATS101 error"]
         assert fixed(text) == text.replace("[c]", "  flush true\n[c]")
 
 
@@ -141,21 +141,23 @@ class TestRecords:
             (f"#{IDLE} 10\nCONFIG proxy.config.x INT 1", []),
         ],
     )
-    def test_how_bad(self, line: str, expected: list[str]) -> None:
-        assert told(f"{line}\n", CERTAIN) == expected
-        assert [one.split()[0] for one in told(f"{line}\n")] == [one.split()[0] for one in expected]
+    def test_severity(self, line: str, expected: list[str]) -> None:
+        assert reported(f"{line}\n", CERTAIN) == expected
+        assert [one.split()[0] for one in reported(f"{line}\n")] == [
+            one.split()[0] for one in expected
+        ]
 
     def test_the_last_of_two_counts(self) -> None:
-        assert told(f"{IDLE} 10\n{IDLE} 60\n", CERTAIN) == []
+        assert reported(f"{IDLE} 10\n{IDLE} 60\n", CERTAIN) == []
 
     def test_the_default_where_heartbeats_are_rare(self) -> None:
         rare = Settings(stream_paths=("/",), heartbeat_s=40)
         text = "# c\nCONFIG proxy.config.http.cache.http INT 0\n"
-        assert told(text, rare) == ["ATS401 error"]
+        assert reported(text, rare) == ["ATS401 error"]
         assert fixed(text, rare).count("INT 3600\n") == 2
-        assert told(fixed(text, rare), rare) == []
-        assert told(text, Settings(heartbeat_s=40)) == []
-        assert told("LOCAL proxy.config.http.cache.http INT 0\n", rare) == []
+        assert reported(fixed(text, rare), rare) == []
+        assert reported(text, Settings(heartbeat_s=40)) == []
+        assert reported("LOCAL proxy.config.http.cache.http INT 0\n", rare) == []
 
     @pytest.mark.parametrize(
         ("maps", "expected"),
@@ -171,7 +173,7 @@ class TestRecords:
             f"{IDLE} 10\n",
             "ts:\n  http:\n    transaction_no_activity_timeout_out: 10\n",
         ):
-            assert told(text, files=beside(maps)) == expected
+            assert reported(text, files=beside(maps)) == expected
 
     def test_yaml(self) -> None:
         name = "transaction_active_timeout_in"
@@ -180,7 +182,7 @@ class TestRecords:
         assert fixed(text, CERTAIN) == text.replace("50", "0")
         aliased = text.replace("50", "&a 50")
         assert fixed(aliased, CERTAIN) == aliased
-        assert told("records:\n  exec_thread: {}\n") == []
+        assert reported("records:\n  exec_thread: {}\n") == []
         twice = f"records:\n  http:\n    {name}: 0\n    {name}: 0\n"
         assert [one.line for one in lint(twice, CERTAIN).unread] == [4]
         assert len(lint(twice, files=beside("")).unread) == 1
@@ -193,7 +195,7 @@ class TestMaps:
         active = param % ("transaction_active_timeout_in", 5)
         other = param % ("cache.http", 0)
         text = f"map http://a/v1/ http://b/ {idle} {active} {other}\nmap / http://c/ {idle}\n"
-        assert told(text) == ["ATS401 error", "ATS402 error"]
+        assert reported(text) == ["ATS401 error", "ATS402 error"]
         assert fixed(text) == text.replace("=5", "=3600", 1).replace(
             "_active_timeout_in=5", "_active_timeout_in=0"
         )
@@ -212,10 +214,10 @@ class TestMaps:
     ids=range(6),
 )
 def test_work_is_linear_in_the_length(start: str, part: str, end: str, parts: int) -> None:
-    assert_linear(lambda n: told(start + part * n + end, CERTAIN), parts)
+    assert_linear(lambda n: reported(start + part * n + end, CERTAIN), parts)
 
 
-def test_render_is_silent_for_its_own_lint() -> None:
+def test_rendered_configurations_have_no_findings() -> None:
     for path in ("/", "v1/"):
         request = RenderRequest(upstream="http://llm:8000/", path=path, idle_s=60.5)
         text = ATS.render(request)

@@ -42,7 +42,7 @@ def texts_tried(name: str, examples: int) -> int:
 
 
 @each_dialect
-def test_a_damaged_text_gives_findings_or_an_error_with_a_place(name: str) -> None:
+def test_damaged_text_gives_findings_or_a_syntax_error(name: str) -> None:
     assert texts_tried(name, 100) > 50
 
 

@@ -52,7 +52,7 @@ def response(lines: str, first: str = LLM) -> str:
         ("sub a " + "{" * (MAX_BLOCKS + 2), 1, 7, "deep"),
     ],
 )
-def test_a_broken_text_has_its_place(text: str, line: int, column: int, what: str) -> None:
+def test_syntax_errors_have_a_position(text: str, line: int, column: int, what: str) -> None:
     with pytest.raises(ConfigSyntaxError, match=what) as error:
         VARNISH.lint(text)
     assert (error.value.line, error.value.column) == (line, column)
@@ -68,7 +68,7 @@ sub vcl_recv { { ; } set req.x = {"a"b"} + """c"d""" + 1.5h; std.log("x"); if (!
     assert VARNISH.lint(text) == VARNISH.lint("")
 
 
-def test_included_files_are_read_and_mended() -> None:
+def test_included_files_are_parsed_and_fixed() -> None:
     inside = include_opener(a=response(GZIP, ""))
     text = f'{LLM}include "a";\n'
     found = VARNISH.lint(text, inside)
@@ -78,7 +78,7 @@ def test_included_files_are_read_and_mended() -> None:
     assert VARNISH.lint(text, include_opener(**changed)).diagnostics == ()
 
 
-def test_what_is_not_read_is_told() -> None:
+def test_unread_parts_are_reported() -> None:
     text = response('include "gone";\n if (beresp.status == 200) { set beresp.do_stream = false; }')
     assert [(one.line, one.what.split(":")[0]) for one in VARNISH.lint(text).unread] == [
         (3, "include gone"), (4, "beresp.do_stream"),
@@ -86,7 +86,7 @@ def test_what_is_not_read_is_told() -> None:
 
 
 @pytest.mark.parametrize("times", [1, 20])
-def test_a_file_that_includes_itself_ends(times: int) -> None:
+def test_recursive_includes_terminate(times: int) -> None:
     found = VARNISH.lint('include "a";', include_opener(a='include "a";\n' * times))
     assert len(found.included) <= MAX_INCLUDES
     assert "include a" in found.unread[0].what
@@ -154,11 +154,11 @@ def test_statements_that_a_stream_meets_are_found(text: str) -> None:
         "sub vcl_backend_response { call; set x = 1; }",
     ],
 )
-def test_of_other_statements_nothing_is_said(text: str) -> None:
+def test_other_statements_have_no_findings(text: str) -> None:
     assert VARNISH.codes(text) == []
 
 
-def test_paths_of_the_user_decide() -> None:
+def test_user_paths_select_the_streaming_routes() -> None:
     pipe = 'sub vcl_recv { if (req.url ~ "^/chat") { return (pipe); } }\n'
     text = response(f'{GZIP}\n if (bereq.url ~ "^/ask") {{\n set beresp.do_esi = true; }}', WEB)
     assert VARNISH.codes_and_lines(text, stream_paths=("/ask",)) == [("VRN103", 3), ("VRN102", 5)]
@@ -170,7 +170,7 @@ def test_paths_of_the_user_decide() -> None:
 # fixes
 
 
-def test_on_a_route_of_its_own_a_value_is_turned_round() -> None:
+def test_on_a_separate_route_a_value_is_inverted() -> None:
     text = response('if (bereq.url ~ "^/chat") { set beresp.do_stream = false; }')
     assert VARNISH.fix(text) == text.replace("false", "true")
 
@@ -179,10 +179,10 @@ def test_on_a_route_of_its_own_a_value_is_turned_round() -> None:
 def test_elsewhere_streams_are_left_out(indent: str, step: str) -> None:
     text = f"{LLM}sub vcl_backend_response {{\r\n{indent}set beresp.do_esi = true; # a\r\n}}"
     condition = 'if (beresp.http.Content-Type !~ "text/event-stream") {'
-    mended = VARNISH.fix(text)
-    assert f"{{\r\n{indent}{condition}" in mended
-    assert f"{indent}{step}set beresp.do_esi = true;" in mended
-    assert mended.endswith(f"{indent}}} # a\r\n}}")
+    fixed_text = VARNISH.fix(text)
+    assert f"{{\r\n{indent}{condition}" in fixed_text
+    assert f"{indent}{step}set beresp.do_esi = true;" in fixed_text
+    assert fixed_text.endswith(f"{indent}}} # a\r\n}}")
 
 
 # limits
@@ -199,7 +199,7 @@ def limited(attribute: str, more: str = "") -> str:
         ("0s", None), ("1.5h", None), ("x", None), ("20", Severity.WARNING),
     ],
 )  # fmt: skip
-def test_limits_are_judged_by_the_heartbeat(limit: str, severity: Severity | None) -> None:
+def test_limits_are_compared_with_the_heartbeat(limit: str, severity: Severity | None) -> None:
     text = limited(f".between_bytes_timeout = {limit};")
     found = VARNISH.lint(text).diagnostics
     assert [one.severity for one in found] == [severity] * (severity is not None)
@@ -219,7 +219,7 @@ def test_what_the_fetch_sets_goes_before_the_backend() -> None:
     assert VARNISH.fix(short) == short.replace("5s", "3600s")
 
 
-def test_a_limit_that_comes_too_late_is_told() -> None:
+def test_a_limit_that_comes_too_late_is_reported() -> None:
     late = "sub vcl_backend_response { set bereq.first_byte_timeout = 1h; }"
     assert VARNISH.codes(limited("", late)) == ["VRN201"]
     assert VARNISH.codes(limited("", late).replace("vllm", "web")) == []
@@ -234,7 +234,7 @@ sub vcl_recv {
 """
 
 
-def test_of_several_backends_those_are_told_that_streams_come_from() -> None:
+def test_only_backends_of_streams_are_reported() -> None:
     assert VARNISH.codes_and_lines(TWO % "chat") == [("VRN401", 3)]
     assert VARNISH.codes_and_lines(TWO % "img") == []
     assert VARNISH.codes_and_lines((TWO % "img").replace("web", "llm")) == [("VRN401", 2)]
@@ -250,7 +250,7 @@ def test_of_several_backends_those_are_told_that_streams_come_from() -> None:
 # corpus, recognition, render, damage
 
 
-def test_nothing_is_said_of_what_does_not_stream() -> None:
+def test_routes_that_do_not_stream_have_no_findings() -> None:
     assert VARNISH.corpus_findings("still-wordpress.vcl") == []
     assert VARNISH.corpus_findings("still-api.vcl") == []
     assert VARNISH.corpus_findings("stream-chat.vcl") == [("VRN401", 10), ("VRN103", 25)]
@@ -270,13 +270,13 @@ def test_vcl_is_recognised(path: str, text: str, expected: bool) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/", "chat.x"])
-def test_what_is_rendered_is_clean(path: str) -> None:
+def test_rendered_configurations_have_no_findings(path: str) -> None:
     text = VARNISH.dialect.render(RenderRequest(upstream="http://vllm", path=path))
     assert '.host = "vllm";\n    .port = "80";' in text
     assert VARNISH.codes(text) == []
 
 
-def test_words_that_cannot_stand_in_a_configuration_are_refused() -> None:
+def test_values_with_a_special_meaning_are_rejected() -> None:
     with pytest.raises(UsageError, match="cannot be written"):
         VARNISH.dialect.render(RenderRequest(upstream="http://a", path='/"'))
 
@@ -308,12 +308,12 @@ def test_work_is_linear_in_the_length(part: str) -> None:
 
 @given(text=damaged_texts(VARNISH.texts))
 @settings(max_examples=300, deadline=None)
-def test_a_damaged_text_gives_findings_or_a_place(text: str) -> None:
+def test_damaged_text_gives_findings_or_a_syntax_error(text: str) -> None:
     assert robustness_faults(VARNISH.dialect, text) == []
 
 
 @pytest.mark.deep
 @given(text=damaged_texts(VARNISH.texts))
 @settings(max_examples=10_000, deadline=None)
-def test_ten_thousand_damaged_texts_give_findings_or_a_place(text: str) -> None:
+def test_ten_thousand_damaged_texts_give_findings_or_a_syntax_error(text: str) -> None:
     assert robustness_faults(VARNISH.dialect, text) == []

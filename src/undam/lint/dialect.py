@@ -60,7 +60,7 @@ class RenderRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """One kind of configuration file.
+    """Dialect: one type of configuration file.
 
     Args:
         name: value of ``--dialect``.

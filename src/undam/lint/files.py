@@ -57,7 +57,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Reason why a file was not linted or fixed, with line and column if there is a position."""
+    """Reason why a file was not linted or fixed, with its line and column if they are known."""
 
     path: str
     message: str

@@ -28,7 +28,7 @@ def replace_text(path: str, before: FileText, text: str, roots: Sequence[str] = 
     target = Path(os.path.realpath(path))
     allowed = (".", str(Path(path).parent), *roots)
     if not any(target.is_relative_to(os.path.realpath(folder)) for folder in allowed):
-        raise UsageError(f"{path}: is a link to {target}; name that file to fix it")
+        raise UsageError(f"{path}: is a link to {target}; pass that path to fix it")
     try:
         status = target.stat()
         if not stat.S_ISREG(status.st_mode):

@@ -57,7 +57,7 @@ class Reply:
 
 
 class Dispatcher:
-    """Answers requests and logs their exchanges.
+    """Answers requests and logs the exchanges.
 
     Args:
         name: prefix of exchange IDs, so that IDs of two runs differ.

@@ -31,7 +31,7 @@ _TTFT, _GAP, _TOKENS, _BURST = constant(200), constant(25), constant(120), const
 
 
 class BodyFraming(StrEnum):
-    """How the end of a streamed body is marked."""
+    """Ways to mark the end of a streamed body."""
 
     CHUNKED = "chunked"
     CLOSE = "close"

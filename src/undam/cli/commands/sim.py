@@ -95,7 +95,7 @@ _DEFAULTS = SimulatorSettings()
     metavar="chunked|close|length",
     default=_DEFAULTS.framing.value,
     show_default=True,
-    help="How the end of a stream is marked; `length` sends a Content-Length.",
+    help="Marker for the end of a stream; `length` sends a Content-Length.",
 )
 @click.option(
     "--header",

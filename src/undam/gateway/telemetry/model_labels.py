@@ -28,7 +28,8 @@ class ModelLabels:
     Args:
         drop: called with a label whose series must be removed.
         max_labels: maximum number of labels.
-        idle_s: how long a label must be unused before another one may replace it. Even an upstream
+        idle_s: time for which a label must be unused before another one may replace it. Even an
+            upstream
             that accepts any name therefore creates at most ``max_labels`` labels in this time.
     """
 

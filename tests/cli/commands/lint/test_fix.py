@@ -157,7 +157,7 @@ def test_a_link_target_outside_the_named_folders_is_not_written(tmp_path: Path) 
     Path("nginx.conf").symlink_to(far)
     result = invoke("fix", "nginx.conf", "--write")
     assert result.code == 2
-    assert result.err == f"undam: nginx.conf: is a link to {far}; name that file to fix it\n"
+    assert result.err == f"undam: nginx.conf: is a link to {far}; pass that path to fix it\n"
     assert far.read_text() == BAD
     assert invoke("fix", str(far), "--write").code == 1
 

@@ -43,7 +43,7 @@ def command(
     paths, json_to = paths_and_json(paths, json_to)
     if write and STDIN in paths and json_to == STDOUT:
         raise UsageError(
-            "--write prints the fixed text of standard input; name a file: --json FILE"
+            "--write prints the fixed text of standard input; use --json FILE for the JSON"
         )
     options = options_from(paths, given)
     if json_to not in {None, STDOUT}:
