@@ -58,9 +58,9 @@ BAD_ENDS: dict[str, tuple[Script, type[AnswerError], str]] = {
         [_CHUNKED, _coded(*_PART[1:]), b"0\r\n\r\n"], IncompleteStream, "without a finish reason",
     ),
     "inside an event": ([*_PART, b'data: {"cho'], IncompleteStream, "without a finish reason"),
-    "before the last chunk": ([_CHUNKED, _coded(*_PART[1:])], IncompleteStream, "broke off"),
-    "before the length": ([_LENGTH, *_PART[1:]], IncompleteStream, "broke off"),
-    "a reset": ([*_PART, 0.2, RESET], IncompleteStream, "broke off"),
+    "before the last chunk": ([_CHUNKED, _coded(*_PART[1:])], IncompleteStream, "was interrupted"),
+    "before the length": ([_LENGTH, *_PART[1:]], IncompleteStream, "was interrupted"),
+    "a reset": ([*_PART, 0.2, RESET], IncompleteStream, "was interrupted"),
     "an error event": ([*_PART, _error("out of memory"), DONE], StreamError, "out of memory"),
     "an error event by its name": (
         [*_PART, b"event: error\n" + _error("no more"), DONE], StreamError, "no more",

@@ -1,1 +1,1 @@
-"""Shared parts of programs on an asyncio loop: deadlines and deferred work."""
+"""Shared utilities for asyncio programs: deadlines and deferred work."""

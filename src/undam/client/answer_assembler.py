@@ -79,7 +79,7 @@ class AnswerAssembler:
     @property
     def is_complete(self) -> bool:
         """True once the stream has confirmed that the answer is complete."""
-        # In these APIs the finish reason precedes the final event.
+        # In these APIs, the finish reason precedes the final event.
         if self._api in {MESSAGES, RESPONSES}:
             return self.is_over
         wanted = max(self._choices, len(self._begun))

@@ -1,4 +1,4 @@
-"""Part of `Chat` and `AsyncChat` that does no I/O: time limits, errors and reconnects.
+"""Shared base of `Chat` and `AsyncChat` without I/O: time limits, errors and reconnects.
 
 The HTTP library is httpx or httpx2. Its classes are looked up in the module of the client in use,
 so neither library is imported before a request is made.
@@ -224,7 +224,7 @@ class ChatSession:
         if isinstance(error, lib.WriteError | lib.WriteTimeout):
             phase = "send"
         if phase == "body":
-            what = f"the stream broke off before the answer was complete: {reason}"
+            what = f"the stream was interrupted before the answer was complete: {reason}"
             return self._answer.error(IncompleteStream, what)
         return NetworkError(f"{self._where} did not answer: {reason}", phase=phase)
 
@@ -260,7 +260,7 @@ class ChatSession:
     def _final(self, error: UndamError) -> UndamError:
         if isinstance(error, AnswerError | UsageError) or not self._answer.last_event_id:
             return error
-        what = f"the stream broke off and could not be resumed: {error}"
+        what = f"the stream was interrupted and could not be resumed: {error}"
         return self._answer.error(IncompleteStream, what)
 
     @property

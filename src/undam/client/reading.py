@@ -30,7 +30,7 @@ class ReadObserver(Protocol):
 
 
 class _EventQueue(Generic[Item]):
-    """Part of `Events` and `AsyncEvents` that does no I/O: it parses bytes into queued items."""
+    """Shared base of `Events` and `AsyncEvents` without I/O, which parses bytes into items."""
 
     def __init__(self, *, comments: bool, max_event_bytes: int) -> None:
         self._parser = Parser(max_event_bytes=max_event_bytes)

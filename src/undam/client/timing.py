@@ -44,7 +44,7 @@ class Timing:
         stall_ms: minimum length of a stall, in ms.
         api: name of the API in undam.apis; not needed for deltas. The default recognizes OpenAI's
             chunks, and treats any other event with data as content.
-        clock: returns monotonic nanoseconds.
+        clock: function that returns monotonic time in nanoseconds.
 
     Attributes:
         heartbeats: number of comments and of events without content.

@@ -207,7 +207,7 @@ class Permit(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LocalResponse:
-    """A response of the gateway itself."""
+    """A response that the gateway generates."""
 
     status: int
     content_type: bytes

@@ -44,7 +44,7 @@ class ChunkedDecoder:
 
         Returns:
             The body bytes, the rest of ``data``, and whether the body is complete. The rest must be
-            prepended to the next read. If the body is complete, it belongs to the next message.
+            prepended to the next read; after a complete body, it belongs to the next message.
 
         Raises:
             RemoteProtocolError: the coding is malformed, or the body is mostly framing.

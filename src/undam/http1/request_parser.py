@@ -198,7 +198,9 @@ def _check_headers(headers: RawHeaders) -> tuple[dict[bytes, bytes], set[bytes]]
         lower = name.lower()
         if lower in _MUST_BE_SINGLE:
             if lower in single:
-                raise BadRequest(400, f"more than one {lower.decode('ascii')} header")
+                raise BadRequest(
+                    400, f"the request has more than one {lower.decode('ascii')} header"
+                )
             single[lower] = value
         elif lower == b"connection":
             options.update([part.strip().lower() for part in value.split(b",")])
@@ -211,7 +213,7 @@ def _length(single: dict[bytes, bytes], minor: int) -> int | None:
     coding, length = single.get(b"transfer-encoding"), single.get(b"content-length")
     if coding is not None:
         if length is not None:
-            raise BadRequest(400, "both content-length and transfer-encoding")
+            raise BadRequest(400, "the request has both content-length and transfer-encoding")
         if minor == 0:
             raise BadRequest(400, "transfer-encoding in HTTP/1.0")
         if coding.lower() != b"chunked":

@@ -27,7 +27,7 @@ async def open_stream(request: Request, config: ClientConfig) -> Stream:
     Raises:
         UsageError: the URL, the proxy or a certificate file cannot be used.
         LocalProtocolError: the request cannot be written as HTTP.
-        NetworkError: the server could not be reached, or stopped before the head was complete.
+        NetworkError: the server could not be reached, or failed before the head was complete.
         RemoteProtocolError: the response is not HTTP/1, or there are too many redirects.
     """
     deadline = Deadline(config.timeout_s, asyncio.get_running_loop().time() + config.timeout_s)

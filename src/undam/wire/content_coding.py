@@ -16,8 +16,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-# Output is produced in pieces of this size, so that a decompression bomb hits the bound before it
-# fills the memory.
+# Output is produced in pieces of this size, so that a decompression bomb reaches the limit before
+# it exhausts the memory.
 _PIECE_BYTES = 65536
 # brotli may exceed the limit by up to one of its blocks (slightly below 32 KiB, 64 KiB, …).
 _BROTLI_LIMIT_BYTES = 32000
@@ -30,7 +30,7 @@ _GZIP_WBITS = 16 + zlib.MAX_WBITS
 
 
 class BodyTooLargeError(RemoteProtocolError):
-    """The decoded body is larger than the bound."""
+    """The decoded body exceeds the size limit."""
 
 
 class _Coding(Protocol):

@@ -97,7 +97,7 @@ class GuardedResponse(DrivenResponse):
             raise caught
 
     async def receive(self) -> Message:
-        """Implementation of ``receive`` for the application."""
+        """Return the next message for the application."""
         self._listening += 1
         try:
             while self._disconnect_task is not None:
@@ -114,7 +114,7 @@ class GuardedResponse(DrivenResponse):
             self._listening -= 1
 
     async def send(self, message: Message) -> None:
-        """Implementation of ``send`` for the application."""
+        """Handle a message from the application."""
         if self._started:
             if not self.closed and message["type"] == "http.response.body":
                 await self._send_body(message)

@@ -25,18 +25,18 @@ class StreamGuard:
     server stops. It is also cancelled when the client disconnects, unless it listens for that.
 
     Compression buffers a stream. If the request accepts an event stream or NDJSON, or its path
-    starts with one of ``paths``, ``Accept-Encoding`` is hidden from ``app``. If a stream is
+    starts with one of ``paths``, ``Accept-Encoding`` is removed from the request. If a stream is
     compressed nevertheless, or has a ``Content-Length``, heartbeats cannot be inserted and are not
     sent.
 
     For other responses and scopes, the message objects themselves are passed through.
 
     Args:
-        heartbeat: seconds of silence; ``None`` disables heartbeats.
+        heartbeat: seconds of silence before a heartbeat; ``None`` disables heartbeats.
         ndjson_heartbeat: whole lines to send as a heartbeat between two lines of NDJSON, such as
             ``b"\\n"``. NDJSON has no comments, so by default nothing is sent.
-        paths: prefixes of paths whose responses may be streams even if the request headers do not
-            indicate it, such as ``/v1/chat/completions``.
+        paths: prefixes of URL paths whose responses may be streams even if the request headers do
+            not indicate it, such as ``/v1/chat/completions``.
         buffer_bytes: as for `EventStream`.
         send_timeout: as for `EventStream`.
 
@@ -66,7 +66,7 @@ class StreamGuard:
         self._settings = GuardSettings(heartbeat, ndjson_heartbeat, buffer_bytes, send_timeout)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request through ``app``."""
+        """Serve one request with ``app``."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

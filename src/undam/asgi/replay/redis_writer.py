@@ -1,4 +1,4 @@
-"""Writer that stores a stream in Redis before its readers receive it, and that survives outages.
+"""Writer that stores a stream in Redis before its readers receive it, and tolerates outages.
 
 While Redis is reachable, an event is published only after it has been stored. A process that takes
 over therefore knows every event that any reader has received. Events that arrive during a command
@@ -210,7 +210,7 @@ class RedisWriter:
                     await self._work.wait()
 
     async def _wait_for_space(self, events: Sequence[bytes]) -> None:
-        """Wait until the buffer has space for ``events`` in addition to the unwritten events."""
+        """Wait for buffer space for ``events`` in addition to the unwritten events."""
         while ahead := [*self._in_flight, *self._pending]:
             size = sum(map(len, (*ahead, *events)))
             if len(ahead) + len(events) <= _PENDING_EVENTS and size <= self._max_pending_bytes:

@@ -15,7 +15,7 @@ from undam.asgi.replay.event_buffer import EventBuffer
 from undam.asgi.replay.interface import ReplayGap, ReplayOver, SourceFailed, SourceLost, StoredEvent
 
 End = Literal["complete", "failed", "lost"]
-"""End of a stream: the source finished, the source raised, or its process died."""
+"""End of a stream: the source finished, it raised an exception, or its process died."""
 
 
 class _ChannelReader:
@@ -34,7 +34,8 @@ class StreamChannel:
 
     Args:
         slow_s: seconds that the producer waits for a reader that reads nothing.
-        on_idle: called when the last reader detaches, and when the stream ends without readers.
+        on_idle: function to call when the last reader detaches, or when the stream ends without
+            readers.
 
     Attributes:
         stored: the channel is in the store and available to reconnecting readers.

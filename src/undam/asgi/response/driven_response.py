@@ -29,7 +29,7 @@ take about 0.2 ms. A pause of 2 ms is not noticeable with 20 streams of 100 even
 
 
 class DrivenResponse(ABC):
-    """Common part of `StreamedResponse` and `GuardedResponse`: writes, heartbeats and early ends.
+    """Base class of `StreamedResponse` and `GuardedResponse`: writes, heartbeats and early ends.
 
     Invariant: before each call of ``_send``, ``_sending`` is set to true and ``_wrote_at`` to the
     current time. ``_sending`` is reset when the call returns normally, so it stays true if a write

@@ -49,8 +49,7 @@ class EventStream:
     - The response head and an opening comment are sent before ``source`` runs.
     - Each event is passed to the server before ``source`` suspends. The first event after a
       suspension is sent immediately; further events that ``source`` yields without suspending
-      share one write. A source that never suspends yields to the loop after 64 events
-      or 2 ms.
+      share one write. A source that never suspends yields to the loop after 64 events or 2 ms.
     - A comment is sent after ``heartbeat`` seconds without a write, including before the first
       event, in a form that every known client accepts.
     - When the client disconnects, ``source`` is cancelled at its current ``await`` and closed. A
@@ -67,7 +66,7 @@ class EventStream:
             without arguments that returns either. Only a function can serve several requests. Items
             are ``str`` (the data of an event), ``bytes`` (the data in UTF-8), ``dict`` (sent as
             JSON) or ``Event`` (with type and ID). Items must not contain event stream framing.
-        heartbeat: seconds; ``None`` disables heartbeats.
+        heartbeat: interval of heartbeats in seconds; ``None`` disables them.
         headers: a mapping or pairs. They replace the default headers of the same name; the value
             ``None`` removes a header. ``Connection`` is dropped: only the server may set it.
         status: status code of the response.
@@ -76,7 +75,7 @@ class EventStream:
         buffer_bytes: maximum data to buffer for a slow client in this process and its kernel. It
             applies under servers that expose their socket (see docs/servers.md).
         send_timeout: seconds after which a client that reads nothing is disconnected; ``None``
-            waits without limit.
+            for no limit.
         on_close: called exactly once per request, with the `Reason` why the stream ended. It may be
             a coroutine function.
         expose_errors: send the text of the source's exception to the client.

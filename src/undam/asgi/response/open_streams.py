@@ -21,7 +21,7 @@ class OpenStream(Protocol):
     """A response that can be ended before its source is exhausted."""
 
     def end(self, reason: Reason) -> None:
-        """End the stream early."""
+        """End the stream before its source is exhausted."""
         ...
 
 
@@ -42,7 +42,7 @@ class OpenStreams:
         self._streams.add(stream)
 
     def remove(self, stream: OpenStream) -> None:
-        """Remove ``stream``. Polling stops after the last stream was removed."""
+        """Remove ``stream``. Polling stops when no stream is left."""
         self._streams.discard(stream)
         if not self._streams:
             if self._handle is not None:

@@ -34,8 +34,8 @@ class OpenAIAnswer:
     """Metadata in the chunks of one answer.
 
     Args:
-        id: ID of the answer; ``None`` generates one for each request.
-        created: Unix time in seconds; ``None`` uses the time of the request.
+        id: ID of the answer; with ``None``, an ID is generated for each request.
+        created: Unix time in seconds; with ``None``, the time of the request is used.
         usage: token counts to send before the end, unless the source yields a `Usage`.
         extra: additional fields of every chunk, such as ``system_fingerprint``.
     """
@@ -66,7 +66,7 @@ class ChatFrames(PlainFrames):
             "model": answer.model,
             **answer.extra,
         }
-        # Only the content differs between chunks, so everything else is encoded once.
+        # Only the content differs between chunks, so all other fields are encoded once.
         before, after = encode_json(
             {**self._head, "choices": [_choice({"content": ""})]}
         ).rsplit(b'""', 1)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Response of an `EventStream`, which passes the items of a source to the server's ``send``.
+"""Response of an `EventStream`: it passes the items of a source to the server's ``send``.
 
 The request's own task runs the source. A second task waits for the client's disconnect. Heartbeats
 are sent by the loop's deadline timer, as whole comments between whole events.
@@ -33,15 +33,15 @@ OPENING = encode_comment("open")
 known client accepts this."""
 PING = encode_comment("ping", blank_line=True)
 PING_AMONG_IDS = encode_comment("ping")
-"""Heartbeat after an event ID. There, openai-python treats a comment with a blank line as an event
-without data."""
+"""Heartbeat for streams with event IDs. After an ID, openai-python treats a comment with a blank
+line as an event without data."""
 
 FINAL_EVENT_TIMEOUT_S = 1.0
 """Time limit for sending the last event, such as an error event."""
 
 
 class StreamBroken(UndamError):
-    """The source failed. The server receives this, so it does not end the response cleanly."""
+    """The source failed. Raised to the server, to prevent a clean end of the response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class StreamedResponse(DrivenResponse):
             await self._complete()
         except (Exception, asyncio.CancelledError) as error:
             caught = error
-        except BaseException:  # the process or the loop ends, so nothing can be awaited
+        except BaseException:  # the process or the loop is ending, so nothing can be awaited
             self._detach()
             raise
         self._detach()
@@ -215,7 +215,7 @@ class StreamedResponse(DrivenResponse):
         if isinstance(caught, SourceFailed):
             return b""  # The store has logged the error and kept the error event.
         if isinstance(caught, SourceLost | ReplayGap):
-            # The failure is not in this reader's request, and the store has logged it.
+            # The failure is outside this reader's request, and the store has logged it.
             log.warning("an event stream was cut off for one reader: %s", caught)
         else:
             log.error("the source of an event stream failed", exc_info=caught)

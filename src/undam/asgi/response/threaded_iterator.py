@@ -32,7 +32,7 @@ class ThreadedIterator:
     """Async iterator over a plain iterable that does not block the loop.
 
     ``aclose`` does not wait, because a blocking step cannot be interrupted. The iterator is closed
-    in its own thread as soon as the current step returns. After ``aclose`` no item is returned.
+    in its own thread as soon as the current step returns. No item is returned after ``aclose``.
     """
 
     __slots__ = ("_closed", "_items", "_loop", "_queue", "_space", "_thread", "_waiter")

@@ -164,6 +164,6 @@ class FastPath:
             self._last = (self._last + data)[-_MAX_TAIL_BYTES:]
 
     def take_gaps(self) -> array[float]:
-        """Return the gaps collected so far, and start a new list."""
+        """Return the gaps collected so far, and clear them."""
         gaps, self.gaps = self.gaps, array("f")
         return gaps

@@ -140,7 +140,7 @@ class ResponseHead:
         self.events = media_type == EVENT_STREAM and coding in (b"", b"identity")
         if media_type == EVENT_STREAM:
             self.headers = with_no_buffering(self.headers)
-        # The head is built before the first content arrives, so that the content is not delayed.
+        # The head is built in advance, so that the first content is not delayed.
         self._length_line = b""
         lines: list[bytes] = []
         for name, value in self.headers:
@@ -157,7 +157,7 @@ class ResponseHead:
 
         Args:
             framing: header lines for the framing of the body and the end of the connection.
-            keep_length: Content-Length is also valid for the client.
+            keep_length: keep Content-Length, which is also valid for the client.
         """
         return b"HTTP/1.1 %d %b\r\n%b%b%b%b\r\n" % (
             self.status,
@@ -169,7 +169,7 @@ class ResponseHead:
         )
 
     def release(self) -> None:
-        """Free the headers after they were sent, because a stream may last long."""
+        """Free the headers after they were sent, because a stream may run for a long time."""
         self.headers, self._lines = [], b""
 
     def get(self, name: bytes) -> bytes | None:
@@ -181,7 +181,7 @@ class ResponseHead:
 
 
 def date_line() -> bytes:
-    """Return the Date header line for a response of the gateway itself."""
+    """Return the Date header line for a response that the gateway generates."""
     # `strftime` depends on the locale, and the email package would use memory in each worker.
     year, month, day, hour, minute, second, weekday, *_ = time.gmtime()
     return b"Date: %b, %02d %b %04d %02d:%02d:%02d GMT\r\n" % (
@@ -190,7 +190,7 @@ def date_line() -> bytes:
 
 
 def own_head(status: int, lines: bytes, request_id: str, framing: bytes) -> bytes:
-    """Return the head of a response of the gateway itself."""
+    """Return the head of a response that the gateway generates."""
     request_id_line = b"X-Request-Id: %b\r\n" % request_id.encode("ascii") if request_id else b""
     return b"HTTP/1.1 %d %b\r\n%b%b%b\r\n" % (
         status, reason_phrase(status), lines, request_id_line, framing,

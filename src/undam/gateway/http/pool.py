@@ -58,7 +58,7 @@ class UpstreamPool:
                 server_hostname=None if upstream.tls is None else upstream.host,
             )
         except BaseException:
-            # Without this, the connection would stay open if the task is cancelled just after the
+            # Otherwise, the connection would stay open if the task is cancelled just after the
             # connection was made.
             connection.abort()
             raise
@@ -68,7 +68,7 @@ class UpstreamPool:
         return connection
 
     def connection_idle(self, connection: UpstreamConnection) -> None:
-        """Keep ``connection`` for the next request, or close it if there are enough idle ones."""
+        """Keep ``connection`` for the next request, or close it if enough are idle."""
         upstream = connection.upstream
         idle = self._idle.setdefault(upstream, [])
         unwanted = self._kept is not None and upstream not in self._kept

@@ -162,7 +162,7 @@ class ResponseWriter:
             self._send(self._framed(event), now)
 
     def respond(self, status: int, lines: bytes, body: bytes, now: float) -> None:
-        """Write a complete response of the gateway itself.
+        """Write a complete response that the gateway has generated.
 
         Args:
             lines: additional header lines, including their line ends.

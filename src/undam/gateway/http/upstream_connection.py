@@ -132,7 +132,8 @@ class UpstreamConnection(asyncio.Protocol):
     # Callbacks of the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's type is unrelated.
+        # uvloop's transports are not subclasses of asyncio.Transport.
+        self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         forward = self._forward
@@ -140,7 +141,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._parse(data)
 
     def eof_received(self) -> None:
-        """Let the transport close itself."""
+        """Return a false value, so that the transport closes itself."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True

@@ -25,7 +25,7 @@ class ResponsePhase(Enum):
     BODY = "body"
     COMPLETE = "complete"
     OVERRUN = "overrun"
-    """The response is complete, but more bytes followed: the connection cannot be reused."""
+    """More bytes followed the complete response, so the connection cannot be reused."""
     FAILED = "failed"
     """The response is not valid HTTP."""
 
@@ -67,7 +67,7 @@ class UpstreamResponse:
         head: the final head; available once the phase is BODY.
         error: reason for the phase FAILED.
         started: at least one byte has arrived.
-        between_chunks: the parser is at the end of a chunk.
+        between_chunks: the parser has just reached the end of a chunk.
 
     Args:
         without_body: the request was HEAD, so the response has no body regardless of its head.

@@ -273,7 +273,7 @@ class ResponseRelay:
     ) -> None:
         """Abort the response, because the winner has failed."""
         status, end_reason = _FAILURES[result]
-        self._send_error(status, f"the response broke off: {why}")
+        self._send_error(status, f"the response was interrupted: {why}")
         self._end(end_reason, why, keep=False)
 
     def no_response(self, result: UpstreamResult | None, why: str, now: float) -> None:
@@ -399,7 +399,7 @@ class ResponseRelay:
         why = f"the upstream was silent for {limit_s:g} s"
         if self._race is not None:
             self._race.fail_winner(UpstreamResult.TIMEOUT)
-        self._send_error(504, f"the response broke off: {why}")
+        self._send_error(504, f"the response was interrupted: {why}")
         self._end(EndReason.UPSTREAM_SILENT, why, keep=False)
 
     # Errors and the end.
