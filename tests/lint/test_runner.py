@@ -54,7 +54,7 @@ def test_the_example_in_the_documentation_runs() -> None:
         "deploy/nginx.conf:5:13 error NGX101",
         "  +            proxy_buffering off;",
         "deploy/lua.conf:3 not read: the Lua code of set_by_lua_block",
-        "could not lint deploy/broken/nginx.conf:1:1: a block that is not closed",
+        "could not lint deploy/broken/nginx.conf:1:1: this block is not closed",
     ]
 
 

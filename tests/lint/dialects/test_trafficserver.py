@@ -19,7 +19,7 @@ from undam.lint import (
 )
 from undam.lint.dialect import IncludeOpener, no_includes
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 ATS = dialect_named("trafficserver")
 CORPUS = sorted((HERE / "corpus" / "trafficserver").glob("*"))
 CERTAIN = Settings(stream_paths=("/v1/",))

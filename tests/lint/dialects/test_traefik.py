@@ -21,7 +21,7 @@ from undam.lint import (
 from undam.lint.dialects.traefik.parser import seconds_of
 from undam.textfiles.tree import Node
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 TRAEFIK = dialect_named("traefik")
 CORPUS = sorted((HERE / "corpus" / "traefik").glob("*"))
 CHAT = "PathPrefix(`/v1/chat`)"

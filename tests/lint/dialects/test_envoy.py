@@ -17,7 +17,7 @@ from undam.lint import (
     recognise_dialect,
 )
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 ENVOY = dialect_named("envoy")
 CORPUS = sorted((HERE / "corpus" / "envoy").glob("*"))
 _TYPE = "type.googleapis.com/envoy.extensions.filters"

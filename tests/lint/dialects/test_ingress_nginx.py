@@ -22,7 +22,7 @@ from undam.lint import (
 from undam.rules import Severity
 from undam.textfiles.yaml_reader import read_yaml
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 CORPUS = sorted((HERE / "corpus" / "ingress_nginx").glob("*"))
 TEXTS = [
     file.read_text("utf-8")

@@ -21,7 +21,7 @@ from undam.lint import (
     recognise_dialect,
 )
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 CORPUS = sorted((HERE / "corpus" / "nginx").glob("*"))
 TEXTS = [
     file.read_text("utf-8")

@@ -17,7 +17,7 @@ from undam.lint.dialects.nginx.lexer import LUA, tokens
 from undam.lint.dialects.nginx.parser import MAX_DEPTH, NginxDirective, read_tree
 from undam.lint.dialects.nginx.scopes import NginxScope, read_configuration
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 TEXTS = sorted(
     [*(HERE / "corpus" / "nginx").glob("*"), *(HERE.parent / "rules").glob("NGX*/*.conf")],
 )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.mutations import damaged_texts, robustness_faults
 from undam.lint import Settings, Source, dialect_named, lint_source
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 CODES = {"envoy": "ENV", "traefik": "TRF", "trafficserver": "ATS"}
 SLOW = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
