@@ -1,7 +1,7 @@
-"""Versions of programs: their order, ranges of them, and the releases that changed a default.
+"""Versions of programs, version ranges, and the releases that changed a default.
 
-`undam.intermediaries` and `undam.lint` both rest on this module, so a fact such as "nginx speaks
-HTTP/1.1 to its upstream from 1.29.7 on" has one boundary for `explain`, `check` and `lint`.
+`undam.intermediaries` and `undam.lint` both use this module. A fact such as "nginx speaks HTTP/1.1
+to its upstream since 1.29.7" therefore has the same boundary in `explain`, `check` and `lint`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-# A version is short; the bound keeps a hostile `Server` header cheap to read.
+# A version is short. The bound keeps the cost of a hostile `Server` header low.
 _MAX_CHARS = 64
 _NUMBERS = re.compile(r"\d{1,9}(?:\.\d{1,9}){0,5}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Version:
-    """A release by its numbers. Fewer numbers name a series: ``1.29`` is every ``1.29.x``."""
+    """Release number, or a series of releases: ``1.29`` means every ``1.29.x``."""
 
     numbers: tuple[int, ...]
 
@@ -33,7 +33,7 @@ class Version:
         return cls(tuple(int(part) for part in found.group().split(".")))
 
     def after(self) -> Version:
-        """Return the first version behind the series: ``1.30`` for ``1.29``."""
+        """Return the first version after the series: ``1.30`` for ``1.29``."""
         return Version((*self.numbers[:-1], self.numbers[-1] + 1))
 
     def __str__(self) -> str:
@@ -42,20 +42,20 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class VersionRange:
-    """Releases from ``since`` up to, and without, ``until``; an empty bound is open."""
+    """Releases from ``since`` (inclusive) to ``until`` (exclusive); an empty bound is open."""
 
     since: str = ""
     until: str = ""
 
     def contains(self, version: Version) -> bool:
-        """Return whether every release that ``version`` names lies in the range."""
+        """Return whether every release of ``version`` is in the range."""
         since, until = Version.parse(self.since), Version.parse(self.until)
         if since is not None and version < since:
             return False
         return until is None or version.after() <= until
 
     def overlaps(self, version: Version) -> bool:
-        """Return whether any release that ``version`` names lies in the range."""
+        """Return whether any release of ``version`` is in the range."""
         since, until = Version.parse(self.since), Version.parse(self.until)
         return (since is None or since < version.after()) and (until is None or version < until)
 
@@ -72,13 +72,13 @@ EVERY_VERSION = VersionRange()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefaultChange:
-    """A release from which on a program behaves differently by default.
+    """Release that changed the default behaviour of a program.
 
     Args:
         program: its name in `undam.intermediaries` and in the settings of lint.
         since: the first release with the new behaviour.
         what: the new behaviour, as a sentence.
-        source: where this is recorded.
+        source: reference for the change.
     """
 
     program: str
@@ -88,12 +88,12 @@ class DefaultChange:
 
     @property
     def before(self) -> VersionRange:
-        """The releases without the change."""
+        """Releases before the change."""
         return VersionRange(until=self.since)
 
     @property
     def onwards(self) -> VersionRange:
-        """The releases with the change."""
+        """Releases with the change."""
         return VersionRange(since=self.since)
 
 
@@ -149,4 +149,4 @@ CHANGES: tuple[DefaultChange, ...] = (
     LIGHTTPD_INCREMENTAL,
     TRAFFICSERVER_RECORDS_YAML,
 )
-"""Every change that a claim or a rule of lint depends on."""
+"""All changes on which claims and lint rules depend."""

@@ -1,4 +1,4 @@
-"""Streaming APIs of model servers and applications: requests, and what each event means."""
+"""Streaming APIs of model servers and applications: request bodies and the meaning of events."""
 
 from undam.apis.anthropic import MESSAGES
 from undam.apis.meaning import Api, Kind, Meaning
@@ -21,7 +21,7 @@ APIS = (
 
 _BY_NAME = {api.name: api for api in APIS}
 
-# The longer suffix first: every chat path also ends in "completions".
+# The longer suffix comes first, because every chat path also ends in "completions".
 _BY_PATH = (
     ("/chat/completions", CHAT),
     ("/completions", COMPLETIONS),
@@ -43,7 +43,7 @@ def api_named(name: str) -> Api:
     """Return the API with this name.
 
     Raises:
-        KeyError: there is none.
+        KeyError: no API has this name.
     """
     return _BY_NAME[name]
 

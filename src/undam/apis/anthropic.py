@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from undam.apis.meaning import Api, Kind, Meaning, count, error_text, load, mapping, text
 
-# The API requires max_tokens; this is long enough for a buffering hop to show.
+# The API requires max_tokens. This value is large enough to reveal a buffering hop.
 _DEFAULT_MAX_TOKENS = 1024
 
 _DELTA_TEXT = ("text", "thinking", "partial_json")

@@ -17,7 +17,7 @@ def is_jsonrpc(_event: str, payload: Mapping[str, object]) -> bool:
 def read_jsonrpc(_event: str, payload: Mapping[str, object]) -> Meaning:
     """Read one JSON-RPC message: a notification, a response or an error.
 
-    Notifications are what an MCP stream consists of, so they count as content. A ping request is a
+    An MCP stream consists of notifications, so they count as content. A ping request is a
     heartbeat.
     """
     if "error" in payload:

@@ -9,12 +9,12 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """Role of an event for its reader."""
+    """Kind of an event in a stream."""
 
     CONTENT = "content"
-    """Non-empty text, reasoning, audio, or part of a tool call: what TTFT waits for."""
+    """Non-empty text, reasoning, audio, or part of a tool call. The first such event ends TTFT."""
     EMPTY = "empty"
-    """A role, an empty delta, metadata, or the start or stop of a block: no token."""
+    """A role, an empty delta, metadata, or the start or stop of a block, without a token."""
     FINISH = "finish"
     """The answer is complete (finish_reason, message_stop, response.completed)."""
     USAGE = "usage"
@@ -26,7 +26,7 @@ class Kind(StrEnum):
     HEARTBEAT = "heartbeat"
     """An event that only keeps the connection alive (Anthropic's ping)."""
     MALFORMED = "malformed"
-    """Data that should be JSON and is not."""
+    """Data that is not JSON although the API requires it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Meaning:
 
     Args:
         text: the content of the event, or the message of an error.
-        ends: the answer is complete with this event, also if it carries content.
+        ends: whether the answer is complete with this event, which may also carry content.
         tokens: completion tokens, if the event reports them.
         payload: the event's JSON; ``None`` if it is not JSON.
         tool: the part of ``text`` that belongs to the arguments of a tool call.
@@ -57,7 +57,8 @@ class Api:
         request: ``(model, prompt, max_tokens) -> JSON body`` of its streaming form, or ``None`` if
             the URL is fetched as given.
         read: ``(event name, data) -> Meaning``.
-        announces_end: a complete stream always contains an end marker, so its absence means a cut.
+        announces_end: whether a complete stream always has an end marker, so that a stream without
+            one was cut.
     """
 
     name: str

@@ -17,7 +17,7 @@ from undam.apis.meaning import (
     text_in,
 )
 
-# Engines send reasoning under different keys: vLLM and DeepSeek the first, OpenRouter the second.
+# Engines use different keys for reasoning: vLLM and DeepSeek the first, OpenRouter the second.
 _DELTA_TEXT = ("content", "reasoning_content", "reasoning", "refusal")
 
 
@@ -48,7 +48,7 @@ def _responses_request(model: str, prompt: str, max_tokens: int | None) -> Mappi
     }
 
 
-# Keys of a delta that are not content by themselves.
+# Keys of a delta that do not make it content.
 _NOT_CONTENT = {"role", "index", "id", "type"}
 
 
@@ -80,13 +80,13 @@ def _other_content(delta: Mapping[str, object]) -> str:
     """Return the text of a delta in a form that is not OpenAI's own.
 
     A delta that is not empty apart from its role is content: Mistral sends a list of parts, audio
-    models a key of its own, OpenRouter ``reasoning_details``.
+    models use a separate key, and OpenRouter uses ``reasoning_details``.
     """
     return "".join(text_in(value) for key, value in delta.items() if key not in _NOT_CONTENT)
 
 
 def _call(call: Mapping[str, object]) -> list[str]:
-    """Return name and arguments of a tool call's piece, in the current or the legacy form."""
+    """Return name and arguments in a piece of a tool call, in the current or the legacy form."""
     function = mapping(call.get("function")) or call
     values = (
         function.get("name"),

@@ -16,7 +16,7 @@ _Payload = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One recognisable form of events.
+    """Form of events that identifies an API.
 
     Args:
         recognises: ``(event name, payload) -> bool``.
@@ -45,7 +45,7 @@ def _is_a2a(_event: str, payload: _Payload) -> bool:
 
 FORMS: tuple[Form, ...] = (
     Form("a2a", _is_a2a, jsonrpc.read_jsonrpc, announces_end=True),
-    # A standing MCP stream consists of notifications and never ends by itself.
+    # A long-lived MCP stream consists of notifications and has no end marker.
     Form("json-rpc", jsonrpc.is_jsonrpc, jsonrpc.read_jsonrpc, announces_end=False),
     Form("ag-ui", agents.is_agui, agents.read_agui, announces_end=True),
     Form("cohere", cohere.is_cohere, cohere.read_cohere, announces_end=True),
@@ -60,7 +60,7 @@ FORMS: tuple[Form, ...] = (
         "astream-events", agents.is_astream_events, agents.read_astream_event, announces_end=False
     ),
 )
-"""Forms by their payload, the more specific first."""
+"""Forms recognised by the payload, the more specific ones first."""
 
 FORM_APIS: dict[str, Api] = {
     form.name: Api(form.name, None, form.read_data, form.announces_end) for form in FORMS
@@ -79,10 +79,10 @@ _RESPONSE_ENDS = {"transcript.text.done", "speech.audio.done", "image_generation
 
 
 class ShapeReader:
-    """Reads the events of one stream and finds out which API they belong to.
+    """Reader of the events of one stream, which also detects their API.
 
     Args:
-        hint: the API that the URL suggests; it decides only where the events do not.
+        hint: the API that the URL suggests; it is used only if the events are ambiguous.
 
     Attributes:
         api: the API of the stream so far: that of its first recognised event, else ``hint``.
@@ -123,7 +123,8 @@ class ShapeReader:
         return api.read(event, data)
 
     def _recognise(self, api: Api) -> None:
-        # One of the two OpenAI forms is as good as the other: the chunk tells them apart.
+        # The hint may be either of the two OpenAI APIs, because the chunk itself distinguishes
+        # them.
         if not self._recognised:
             self.api, self._recognised = api, True
 
@@ -131,7 +132,7 @@ class ShapeReader:
         if not agents.is_langchain_event(event):
             return False
         known = self.api in {LANGSERVE, LANGGRAPH}
-        # Applications of their own use the names "data" and "end", too.
+        # Other applications use the names "data" and "end" as well.
         return known or event != "end" or value is None
 
     def _unrecognised(self, event: str, data: str, payload: _Payload) -> Meaning:

@@ -1,1 +1,1 @@
-"""Analysis of streams: arrivals and response heads in, verdicts and findings out. Pure."""
+"""Analysis of streams: verdicts and findings from arrivals and response heads, without I/O."""

@@ -1,4 +1,4 @@
-"""Blocks: bursts of a fixed-size buffer, recognised by where they cut events."""
+"""Detection of blocks: bursts of a fixed-size buffer, which cut events at arbitrary positions."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from undam.diagnosis.bursts import Burst
 from undam.timing import median
 
 SPECULATIVE = 5
-"""Tokens that speculative decoders accept per step at most (Medusa, EAGLE, vLLM's defaults)."""
+"""Maximum tokens per step of speculative decoders (Medusa, EAGLE, vLLM's defaults)."""
 
 FEW_BURSTS = 3
-"""A model or a lost segment causes one or two pauses; a hop's rule needs at least this many."""
+"""Minimum pauses that show a rule; a model or a lost segment causes one or two."""
 
 
 def are_cut(bursts: Sequence[Burst], trip_ns: int, *, compressed: bool) -> bool:
@@ -42,7 +42,7 @@ def _sizes(held: Sequence[Burst], *, compressed: bool) -> list[int]:
 
 
 def _are_blocks(sizes: Sequence[int]) -> bool:
-    """Return whether all have one size, or a small multiple of it."""
+    """Return whether all sizes are equal, or small multiples of one size."""
     block = median(sizes)
     slack = max(2, block // 100)
     return all(abs(size - max(1, round(size / block)) * block) <= slack for size in sizes)
@@ -51,15 +51,15 @@ def _are_blocks(sizes: Sequence[int]) -> bool:
 def block_of(held: Sequence[Burst], *, compressed: bool) -> int | None:
     """Return the block size of a stream that is cut, or ``None`` if the sizes differ."""
     sizes = _sizes(held, compressed=compressed)
-    # A compressor's blocks have one size only as written; reads show it approximately.
+    # A compressor writes blocks of one size, but reads show that size only approximately.
     return int(median(sizes)) if compressed or _are_blocks(sizes) else None
 
 
 def threshold_of(held: Sequence[Burst]) -> int | None:
     """Return N if every burst reached N bytes with its last event and not before, else ``None``.
 
-    That is a buffer that flushes whole events. Constant bursts of equal events qualify, bursts with
-    a varying number of events do not.
+    Such bursts come from a buffer that flushes whole events. Constant bursts of equal events
+    qualify, bursts with a varying number of events do not.
     """
     if len(held) < 4:
         return None

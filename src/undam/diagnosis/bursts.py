@@ -9,8 +9,8 @@ from itertools import pairwise
 from undam.diagnosis.reading import Reading
 from undam.timing import median
 
-# Two reads closer than this left their last buffer together. Model servers take at least about
-# 0.5 ms per token, while a burst that a hop releases arrives within tens of microseconds.
+# Data of two reads closer than this left the last buffer together. Model servers take at least
+# about 0.5 ms per token, while a burst that a hop releases arrives within tens of microseconds.
 _TOGETHER_MIN_NS = 300_000
 # A longer gap is always a pause, however slow the stream is.
 _TOGETHER_MAX_NS = 5_000_000
@@ -24,9 +24,9 @@ class Burst:
         events: content events that became readable in the burst.
         size_bytes: stream bytes after decoding.
         wire_bytes: encoded bytes if the stream is compressed, else the same as ``size_bytes``.
-        inside: the burst ended in the middle of an event.
+        inside: whether the burst ended in the middle of an event.
         last_event_bytes: approximate size of its last event.
-        late_ns: the longest time that one of its reads waited in the kernel.
+        late_ns: longest time for which data of one of its reads waited in the kernel.
     """
 
     start_ns: int
@@ -40,7 +40,7 @@ class Burst:
 
 
 def together_ns(times_ns: Sequence[int]) -> int:
-    """Return the gap up to which two arrivals of this stream belong to one burst."""
+    """Return the maximum gap between two arrivals of the same burst in this stream."""
     gaps = [b - a for a, b in pairwise(times_ns)]
     if not gaps:
         return _TOGETHER_MIN_NS
@@ -54,7 +54,7 @@ def together_ns(times_ns: Sequence[int]) -> int:
 
 
 def find_bursts(reading: Reading) -> list[Burst]:
-    """Return the bursts of a stream from its first content on; heartbeats alone do not count."""
+    """Return the bursts of a stream from its first content; heartbeats alone do not count."""
     contents = reading.contents
     if not contents:
         return []

@@ -1,4 +1,4 @@
-"""All findings about a path, in one call."""
+"""Single entry point that returns all findings about a path."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ _ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
 def find_findings(hops: Sequence[Hop], offset: ClockOffset | None = None) -> list[Finding]:
-    """Return all findings about these hops, the worst first, each fault where it begins.
+    """Return all findings about these hops, the most severe first.
+
+    Each finding is reported for the hop where the fault begins.
 
     Args:
         hops: outermost first.

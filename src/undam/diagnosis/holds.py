@@ -1,7 +1,7 @@
-"""Holds: how long each event was delayed, where its due time is known.
+"""Holds: the delay of each event whose due time is known.
 
-A beacon states when it meant to send each event; an inner hop shows when the same prompt's events
-arrived further in. Both give a hold per event. The shape only names the pattern.
+A beacon stamps each event with its due time. An inner hop shows when the events of the same prompt
+arrived further in. Both give a hold per event, while the shape gives only the pattern.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from undam.diagnosis.shape import Release, Shape, classify_pattern, unknown
 from undam.rules import Verdict
 from undam.timing import median, quantile
 
-# Delay of a path without a buffering hop on a busy machine. Half of the smallest hold that a hop is
-# known to cause (one event late at 25 ms per token).
+# Delay of a path without a buffering hop on a busy machine. It is half of the smallest hold that a
+# hop is known to cause (one event late at 25 ms per token).
 NOISE_NS = 12_000_000
 
-# A stream is held when more than one event in ten is; a scheduler delays single events.
+# A stream is held if more than one event in ten is held; a scheduler delays only single events.
 _HELD_SHARE = 0.1
 
-# Events that were late together count once: one pause of a machine explains them. A rule shows from
-# the third time on.
+# Events that were late together count once, because one pause of a machine explains them. A rule
+# requires at least three occurrences.
 _FEW_TIMES = 3
 
 # Without a recognised rule, holds must be well beyond noise: a very busy machine delays everything
@@ -38,11 +38,11 @@ _SHORTEST_SPREAD_NS = 100_000_000
 
 @dataclass(frozen=True, slots=True)
 class ClockOffset:
-    """Clock of the far end minus ours, and the delay of the path without a hold.
+    """Difference of the far end's clock from ours, and the delay of the path without a hold.
 
     Args:
         uncertainty_ns: maximum error of ``offset_ns``; 0 on one host.
-        path_ns: one-way delay of a short, complete answer; anything beyond it is a hold.
+        path_ns: one-way delay of a short, complete answer; any further delay is a hold.
     """
 
     offset_ns: int = 0
@@ -51,7 +51,7 @@ class ClockOffset:
 
     @property
     def noise_ns(self) -> int:
-        """Return the delay up to which an event is not held; long paths jitter more."""
+        """Return the largest delay that counts as noise; long paths jitter more."""
         return NOISE_NS + self.uncertainty_ns + self.path_ns // 2
 
 
@@ -69,7 +69,7 @@ class EventHold:
 
     @property
     def early_ns(self) -> int:
-        """Return how early the event arrived, which only a wrong clock explains."""
+        """Return how early the event arrived; only a wrong clock can cause this."""
         return self.due_ns - self.at_ns
 
 
@@ -138,7 +138,7 @@ def classify_holds(reading: Reading, holds: Sequence[EventHold], noise_ns: int =
 
 
 def _why_no_clock(reading: Reading, holds: Sequence[EventHold], limit: int) -> str:
-    """Return why the two clocks contradict each other, or an empty string."""
+    """Return why the clock offset cannot be right, or an empty string."""
     if abs(reading.exchange.step_ns) > limit:
         return "this machine's clock was set during the stream: run the check again"
     early = [item for item in holds if item.early_ns > limit]
@@ -163,7 +163,7 @@ def _released_by_end(reading: Reading, holds: Sequence[EventHold], limit: int) -
 
 
 def is_one_late(holds: Sequence[EventHold], noise_ns: int = NOISE_NS) -> bool:
-    """Return whether each event arrived when the next one was due, and not before.
+    """Return whether each event arrived only when the next one was due.
 
     A compressor with a delayed flush does this: its output leaves with the next write. Events due
     together (from a speculative decoder) prove nothing and are left out.
@@ -186,9 +186,9 @@ def is_one_late(holds: Sequence[EventHold], noise_ns: int = NOISE_NS) -> bool:
 def is_one_late_by_inner(holds: Sequence[EventHold]) -> bool:
     """Return whether ``is_one_late`` holds for two answers with possibly different TTFT.
 
-    With even gaps, an answer that began one gap later looks the same. So either the gaps must vary
-    and the holds with them, or the last event must have arrived with the one before it, because
-    the end of the response releases it.
+    With even gaps, an answer that began one gap later looks the same. Therefore either the gaps and
+    the holds must vary together, or the last event must have arrived together with the previous
+    one, because the end of the response releases it.
     """
     if not is_one_late(holds):
         return False
@@ -208,7 +208,7 @@ def is_one_late_by_inner(holds: Sequence[EventHold]) -> bool:
 def _classify_by_holds(
     reading: Reading, holds: Sequence[EventHold], limit: int, evidence: dict[str, object]
 ) -> Shape:
-    """Classify a held stream whose pattern is not proved by arrivals, from the holds themselves.
+    """Classify a held stream from its holds, for a pattern that arrivals do not prove.
 
     A timer that starts with the first held byte holds the first event of each burst equally long.
     """

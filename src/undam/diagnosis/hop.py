@@ -23,7 +23,7 @@ from undam.record import Ending, Exchange
 from undam.rules import Verdict
 from undam.timing import quantile
 
-# A speculative decoder emits at least every other token together with another one.
+# A speculative decoder emits at least half of its tokens together with another one.
 _SINGLY = 0.9
 
 
@@ -32,9 +32,9 @@ class Hop:
     """Result for one hop, from one or more streams of the same prompt.
 
     Args:
-        readings: one per stream; the first represents the others and has the hop's verdict.
-        holds: one per event of every stream, where they are known.
-        exact: the holds come from a beacon, not from a comparison with an inner hop.
+        readings: one per stream; the first one represents the hop, and its verdict is the hop's.
+        holds: one per event of every stream, if known.
+        exact: whether the holds come from a beacon and not from a comparison with an inner hop.
         intermediaries: names of the intermediaries that signed the response.
     """
 
@@ -48,12 +48,12 @@ class Hop:
 
     @property
     def reading(self) -> Reading:
-        """Return the stream that represents the others."""
+        """Return the reading that represents the hop."""
         return self.readings[0]
 
     @property
     def exchange(self) -> Exchange:
-        """Return the exchange that represents the others."""
+        """Return the exchange that represents the hop."""
         return self.readings[0].exchange
 
 
@@ -68,13 +68,13 @@ def analyze_hop(
 
     Args:
         readings: at least one.
-        inner: the next hop towards the model, asked for the same prompt.
+        inner: the next hop towards the model, with the same prompt.
         offset: clock offset and path delay of the beacon at the far end; ``None`` without one.
     """
     judged = [(reading, *_analyze_stream(reading, inner, offset)) for reading in readings]
     counts = Counter(shape.verdict for _, shape, _ in judged)
     free = {shape.verdict for _, shape, _ in judged if not shape.held}
-    # A buffering hop holds every stream, so an equal number of free ones disproves it.
+    # A buffering hop holds every stream, so it is ruled out if half of the streams are not held.
     verdict = max(counts, key=lambda one: (counts[one], one in free))
     judged.sort(key=lambda item: item[1].verdict is not verdict)
     first = readings[0].exchange
@@ -105,7 +105,7 @@ def _analyze_stream(
 
 
 def _against_inner(outer: Reading, pattern: Shape, holds: Sequence[EventHold], inner: Hop) -> Shape:
-    """Decide what the pattern leaves open by comparing with a streaming inner hop."""
+    """Resolve an inconclusive pattern by a comparison with a streaming inner hop."""
     if inner.shape.held or not holds:
         return pattern
     if is_one_late_by_inner(holds):
@@ -117,14 +117,14 @@ def _against_inner(outer: Reading, pattern: Shape, holds: Sequence[EventHold], i
         return pattern
     if pattern.verdict is Verdict.STREAMING:
         return Shape(Verdict.BATCHED, Release.UNCLEAR, evidence=pattern.evidence)
-    # What the pattern leaves open for a few at a time is an even tick.
+    # Of bursts with few events, the pattern leaves only those at even times open.
     period_ms = pattern.evidence["every_ms"]
     assert isinstance(period_ms, float)
     return Shape(Verdict.BATCHED, Release.TIMER, None, period_ms, pattern.evidence)
 
 
 def _comes_singly(reading: Reading) -> bool:
-    """Whether events come one by one here, so that no speculative decoder puts them together."""
+    """Return whether events arrive one by one here, which rules out a speculative decoder."""
     if len(reading.contents) < MIN_EVENTS:
         return False
     bursts = find_bursts(reading)
@@ -133,7 +133,7 @@ def _comes_singly(reading: Reading) -> bool:
 
 
 def hop_metrics(hop: Hop) -> dict[str, object]:
-    """The hop's entry in the report (`hops` of `undam check --json`), in ms and bytes."""
+    """Return the hop's entry in the report (`hops` of `undam check --json`), in ms and bytes."""
     exchange, reading = hop.exchange, hop.reading
     stamps, contents = exchange.stamps, reading.contents
     return {

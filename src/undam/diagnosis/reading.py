@@ -1,4 +1,4 @@
-"""An exchange parsed into events, each with the time at which it became readable."""
+"""Parsing of an exchange into events, each with the time at which it became readable."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from undam.record import Ending, Exchange
 from undam.sse import Comment, Event
 from undam.timing import Due, due_of
 
-# A chunk of a chat answer has 0.2 KB; a tool call or an image may have some MB. A larger event is
-# not a token stream, and an unlimited one would let a server exhaust our memory.
+# A chunk of a chat answer has 0.2 KB; a tool call or an image may have some MB. Streams of tokens
+# do not contain larger events, and without a limit a server could exhaust our memory.
 MAX_EVENT_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class TimedEvent:
-    """An event or a comment, with the time at which it became readable.
+    """Event or comment, with the time at which it became readable.
 
     Args:
         read: index of the arrival that completed it.
         meaning: the parsed event; ``None`` for a comment.
-        due: the time at which a beacon meant to send it.
+        due: the time at which it was due by the schedule of a beacon.
     """
 
     at_ns: int
@@ -40,7 +40,7 @@ class TimedEvent:
 
     @property
     def is_content(self) -> bool:
-        """Return whether it carries a token."""
+        """Return whether the event carries a token."""
         return self.meaning is not None and self.meaning.kind is Kind.CONTENT
 
 
@@ -54,7 +54,7 @@ class Reading:
         items: every event and comment, in order.
         pending: for each arrival, the bytes of an unfinished event that remained after it.
         problem: why parsing stopped before the end of the body.
-        is_closed: the framing itself marked the end (closing bracket or delimiter).
+        is_closed: whether the framing marked the end (closing bracket or delimiter).
     """
 
     exchange: Exchange
@@ -83,7 +83,7 @@ class Reading:
 
     @property
     def sent_ns(self) -> int:
-        """Return when the request had been sent; TTFT counts from here."""
+        """Return the time at which the request had been sent, from which TTFT counts."""
         stamps = self.exchange.stamps
         return stamps.start_ns if stamps.sent_ns is None else stamps.sent_ns
 
@@ -96,14 +96,14 @@ class Reading:
 
     @property
     def is_framed(self) -> bool:
-        """Return whether the body divides into events by itself."""
+        """Return whether the body has a framing that divides it into events."""
         return self.framing not in {Framing.TEXT, Framing.BYTES}
 
     @property
     def is_document(self) -> bool:
         """Return whether the body is one JSON document, a web page, or data of a declared length.
 
-        Such a body came whole: the server did not stream it.
+        The server sent such a body whole and did not stream it.
         """
         if not self.items:
             return False

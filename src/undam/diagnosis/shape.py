@@ -1,8 +1,8 @@
-"""Shape of a stream: whether it is held, and in what pattern, from its arrivals alone.
+"""Classification of a stream from its arrivals alone: whether it is held, and in what pattern.
 
-The bounds are chosen so that a healthy stream is never accused: a speculative decoder emits 1 to 5
-tokens at a time, a model pauses, a network jitters. Anything else that is not proved is `unknown`,
-with the reason.
+The bounds are chosen so that a healthy stream is never reported as held: a speculative decoder
+emits 1 to 5 tokens at a time, a model pauses, a network jitters. If the evidence proves neither,
+the verdict is `unknown`, with the reason.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from undam.rules import Verdict
 from undam.timing import median, quantile
 
 MIN_EVENTS = 8
-"""Fewer content events than this prove nothing without a beacon's due times."""
+"""Minimum number of content events for a verdict without a beacon's due times."""
 
 # The fastest engines take about 0.5 ms per token. An answer that arrived sooner was not generated
 # during the request, so its timing shows nothing.
 _FASTEST_TOKEN_NS = 500_000
 _SHORTEST_WAIT_NS = 50_000_000
 
-# Ticks of a hop's timer are even; they differ by at most one gap of the source.
+# A hop's timer has even periods, which differ by at most one gap of the source.
 _EVEN_SPREAD = 0.25
 _SLOW_TICK_NS = 80_000_000
 
@@ -55,7 +55,7 @@ class Shape:
     """Verdict on one stream, with its evidence.
 
     Args:
-        release: cause that releases held events; ``None`` for a stream that is not held.
+        release: cause that releases held events; ``None`` if the stream is not held.
         release_bytes: block size, for ``Release.SIZE``.
         period_ms: period of the timer, for ``Release.TIMER``.
         evidence: measurements for the report.
@@ -100,8 +100,8 @@ def classify_pattern(reading: Reading) -> Shape:
 
 
 def _classify_single(reading: Reading, burst: Burst) -> Shape:
-    """Classify a stream of one burst: held to the end, or generated too fast to show anything."""
-    # Request and first byte take one round trip, during which nothing is generated.
+    """Classify a stream of one burst: held to the end, or generated too fast for a verdict."""
+    # One round trip passes before the first byte, and nothing is generated in that time.
     wait = burst.start_ns - reading.sent_ns - round_trip_ns(reading.exchange)
     span = burst.end_ns - burst.start_ns
     evidence = {
@@ -132,7 +132,7 @@ def _together(reading: Reading) -> int:
 
 
 def _client_was_late(bursts: Sequence[Burst]) -> bool:
-    """Return whether this program itself may have made the bursts, by reading most of them late."""
+    """Return whether late reads by this program may have caused most of the bursts."""
     many = [burst for burst in bursts if burst.events > 1]
     if not many:
         return False
@@ -159,7 +159,8 @@ def _classify_bursts(reading: Reading, bursts: Sequence[Burst]) -> Shape:
 
 
 def _match_pattern(reading: Reading, bursts: Sequence[Burst]) -> Shape:
-    held = bursts[:-1]  # The end of the response releases the last one, by no rule of the hop.
+    # The end of the response releases the last burst, so it shows no rule of the hop.
+    held = bursts[:-1]
     counts = [burst.events for burst in held]
     together = sum(n for n in counts if n > 1)
     typical = median(counts)

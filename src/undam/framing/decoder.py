@@ -16,7 +16,7 @@ __all__ = ["BodyDecoder", "Decoder", "Framing", "new_decoder"]
 
 
 class Decoder(Protocol):
-    """Turns reads of any size into events."""
+    """Decoder that converts reads of any size into events."""
 
     @property
     def pending_bytes(self) -> int:
@@ -46,7 +46,7 @@ class BodyDecoder:
 
     Args:
         content_type: value of the Content-Type header; empty if there is none.
-        max_event_bytes: bound of one event.
+        max_event_bytes: maximum size of one event.
 
     Attributes:
         framing: the detected framing; ``None`` before it is known.
@@ -105,7 +105,7 @@ def new_decoder(
     """Return a decoder for ``framing``.
 
     Args:
-        beginning: first bytes of the body, to tell JSON lines from indented JSON.
+        beginning: first bytes of the body, to distinguish JSON lines from indented JSON.
     """
     match framing:
         case Framing.SSE:

@@ -2,7 +2,7 @@
 
 The bytes decide, not the Content-Type: JSON lines are served as text/plain, application/json and
 octet-stream, and event streams without any type. The declared type only breaks ties, for instance
-for a body that has not shown anything yet, or for text that looks like nothing in particular.
+for a body without data so far, or for text without a recognisable framing.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ DECIDE_BYTES = 4096
 
 _BOM = b"\xef\xbb\xbf"
 _PRELUDE_BYTES = 12
-# Real messages are at most 16 MB; the bound keeps random bytes from passing as a prelude.
+# Real messages have at most 16 MB. The bound prevents random bytes from matching a prelude.
 _MAX_MESSAGE_BYTES = 16 << 20
 
 _SSE = re.compile(rb"(?:data|event|id|retry)(?::|\r|\n)|:")
-# Beginnings of framings that servers send under the type of an event stream by mistake.
+# First bytes of other framings that servers mistakenly declare as event streams.
 _OTHER_START = re.compile(rb"\s*[{\[\x1e]|\s*$")
 _SSE_PREFIX = re.compile(rb"d(?:a(?:ta?)?)?|e(?:v(?:e(?:nt?)?)?)?|i(?:d)?|r(?:e(?:t(?:ry?)?)?)?")
 # Vercel AI SDK data stream, version 4: one JSON value per line behind a one-character code.
@@ -30,7 +30,7 @@ _BOUNDARY = re.compile(r"""boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))""", re.IG
 
 
 class Framing(StrEnum):
-    """How a body divides into events. Values are those of the JSON output."""
+    """Framing of a body. The values are used in the JSON output."""
 
     SSE = "sse"
     """Server-sent events (WHATWG HTML 9.2)."""
@@ -45,7 +45,7 @@ class Framing(StrEnum):
     MULTIPART = "multipart"
     """Body parts between delimiter lines (RFC 2046, section 5.1)."""
     TEXT = "text"
-    """Plain text without any framing."""
+    """Plain text without framing."""
     BYTES = "bytes"
     """Binary data without a known framing."""
 
@@ -56,7 +56,7 @@ def detect(content_type: str, beginning: bytes, *, complete: bool) -> Framing | 
     Args:
         content_type: value of the Content-Type header; empty if there is none.
         beginning: the first bytes of the decoded body.
-        complete: no more bytes will come.
+        complete: whether the body has ended.
     """
     kind = content_type.partition(";")[0].strip().lower()
     body = beginning.removeprefix(_BOM)
@@ -69,7 +69,7 @@ def detect(content_type: str, beginning: bytes, *, complete: bool) -> Framing | 
     if eventstream is not False:
         return None if eventstream is None else Framing.EVENTSTREAM
     if kind == "text/event-stream" and not _OTHER_START.match(body):
-        # Garbage in a declared event stream is a fault of that stream, not another framing.
+        # Garbage in a declared event stream is a fault of that stream and not another framing.
         return Framing.SSE
     if _is_binary(body):
         return Framing.BYTES
@@ -83,7 +83,7 @@ def boundary_of(content_type: str) -> str:
 
 
 def is_indented_json(beginning: bytes) -> bool:
-    """Return whether the first line of a JSON body does not hold a whole value."""
+    """Return whether the first line of a JSON body is not a complete value."""
     first, newline, _ = beginning.removeprefix(_BOM).lstrip().partition(b"\n")
     return bool(newline) and not first.rstrip().endswith((b"}", b"]"))
 
@@ -122,7 +122,7 @@ _LINE_TYPES = {
 
 
 def _declared(kind: str) -> Framing:
-    """Return the framing that a body without content would have had."""
+    """Return the framing that the declared type of an empty body implies."""
     if kind == "text/event-stream":
         return Framing.SSE
     if kind in _LINE_TYPES:
@@ -168,7 +168,7 @@ def _multipart_or_text(content_type: str, body: bytes, *, final: bool) -> Framin
 
 
 def _is_eventstream(body: bytes, *, final: bool) -> bool | None:
-    """Return whether ``body`` starts with a message prelude; ``None`` if it is too short to say."""
+    """Return whether ``body`` starts with a message prelude; ``None`` if it is too short."""
     if len(body) < _PRELUDE_BYTES:
         may_be = body[:1] == b"\0" and not final
         return None if may_be else False

@@ -15,7 +15,7 @@ from undam.sse import Comment, Event
 _PRELUDE_BYTES = 12
 _CRC_BYTES = 4
 _STRING, _BYTES = 7, 6
-# Sizes of the header values of fixed length, by their type code.
+# Sizes of fixed-length header values, by type code.
 _FIXED = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
 
 
@@ -23,7 +23,7 @@ class EventStreamDecoder:
     """Decodes messages into events; the event name is ``:event-type`` or ``:exception-type``.
 
     Args:
-        max_event_bytes: bound of one message.
+        max_event_bytes: maximum size of one message.
     """
 
     def __init__(self, max_event_bytes: int) -> None:

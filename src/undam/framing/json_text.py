@@ -1,7 +1,7 @@
 """JSON text sequences (RFC 7464) and JSON arrays that are written element by element.
 
-Values are found by their delimiters and not parsed here: their meaning is the API's matter. Work is
-linear in the bytes received, however they are cut.
+Values are found by their delimiters and parsed later, by the readers of the API. The work is linear
+in the number of bytes, however they are split.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from undam.sse import Comment, Event
 
 _RS = b"\x1e"
 _SPACE = b" \t\r\n"
-# Everything that changes the state of the scanner: quotes, brackets, commas.
+# Characters that change the state of the scanner: quotes, brackets, commas.
 _OUTSIDE = re.compile(rb'["\[\]{},]')
 _INSIDE_STRING = re.compile(rb'["\\]')
-# Deeper nesting does not occur; the bound keeps hostile bodies from looking like one event.
+# Deeper nesting does not occur in practice. The bound ends a hostile body that never closes.
 _MAX_DEPTH = 512
 
 
@@ -27,7 +27,7 @@ class SequenceDecoder:
     2.4): a stream would otherwise always appear one event late.
 
     Args:
-        max_event_bytes: bound of one value.
+        max_event_bytes: maximum size of one value.
     """
 
     def __init__(self, max_event_bytes: int) -> None:
@@ -38,7 +38,7 @@ class SequenceDecoder:
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of the unfinished value."""
+        """Return the number of bytes of the unfinished value."""
         return len(self._held)
 
     def receive_data(self, data: bytes) -> list[Event | Comment]:
@@ -78,8 +78,8 @@ class ArrayDecoder:
     An object or an array is complete at its closing bracket, any other value at the next comma.
 
     Args:
-        max_event_bytes: bound of one element.
-        bare: there is no array around the values (concatenated, possibly indented JSON).
+        max_event_bytes: maximum size of one element.
+        bare: whether the values are concatenated, possibly indented JSON without an array.
     """
 
     def __init__(self, max_event_bytes: int, *, bare: bool = False) -> None:
@@ -100,7 +100,7 @@ class ArrayDecoder:
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of the unfinished element."""
+        """Return the number of bytes of the unfinished element."""
         return len(bytes(self._held).strip(_SPACE))
 
     def receive_data(self, data: bytes) -> list[Event | Comment]:

@@ -7,7 +7,7 @@ import json
 from undam.errors import RemoteProtocolError
 from undam.sse import Comment, Event
 
-# Parsing is tried once per read, so both bounds keep the work small.
+# Parsing is attempted once per read, so both bounds limit the work.
 _MAX_JSON_BYTES = 8192
 _MAX_ATTEMPTS = 16
 
@@ -19,8 +19,8 @@ class MultipartDecoder:
     therefore complete with its last byte, and a small JSON part as soon as it parses.
 
     Args:
-        boundary: boundary of the Content-Type; if empty, the first line of the body counts.
-        max_event_bytes: bound of one part.
+        boundary: boundary from the Content-Type; if empty, the first line of the body is used.
+        max_event_bytes: maximum size of one part.
     """
 
     def __init__(self, boundary: str, max_event_bytes: int) -> None:
@@ -41,7 +41,7 @@ class MultipartDecoder:
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of the unfinished part."""
+        """Return the number of bytes of the unfinished part."""
         return 0 if self._closed else len(bytes(self._held).strip())
 
     def receive_data(self, data: bytes) -> list[Event | Comment]:

@@ -1,4 +1,4 @@
-"""Bodies without framing: plain text in words, and binary data in reads."""
+"""Decoding of bodies without framing: plain text into words, binary data into reads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from undam.errors import RemoteProtocolError
 from undam.framing.detect import is_coded_line
 from undam.sse import Comment, Event, LineParser
 
-# A word with the white space before it, or a single character of a script without spaces.
+# A word with the whitespace before it, or a single character of a script without spaces.
 _WORD = re.compile(
     r"\s*(?:[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]"
     r"|[^\s\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]{1,32})\s*"
@@ -17,7 +17,7 @@ _WORD = re.compile(
 
 
 BINARY = "undam/binary"
-"""Event name of a read of binary data. No protocol sends it, because of the slash."""
+"""Event name for a read of binary data; no protocol uses a name with a slash."""
 
 
 class TextDecoder:
@@ -28,7 +28,7 @@ class TextDecoder:
     named after their code.
 
     Args:
-        max_event_bytes: bound of one coded line.
+        max_event_bytes: maximum size of one coded line.
     """
 
     def __init__(self, max_event_bytes: int) -> None:

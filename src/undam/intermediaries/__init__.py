@@ -1,7 +1,8 @@
-"""What is known of each proxy, CDN, cloud, gateway, framework, server and client.
+"""Facts about proxies, CDNs, clouds, gateways, frameworks, servers and clients that handle streams.
 
-Each entry is a list of claims: when it holds events, when it cuts a stream, how to recognise it and
-how to fix it. Every claim has the versions it holds for, its evidence, and the date of the check.
+Each entry is a list of claims: when it holds events, when it cuts a stream, how it is recognised,
+and which configuration fixes it. Every claim has the versions to which it applies, its evidence,
+and the date of the check.
 """
 
 from undam.intermediaries.claims import (

@@ -14,7 +14,7 @@ EvidenceKind = Literal["measured", "documented"]
 
 
 class Aspect(StrEnum):
-    """The subject of a claim."""
+    """Subject of a claim."""
 
     HOLDS = "holds"
     """When events are held, and what releases them."""
@@ -27,13 +27,13 @@ class Aspect(StrEnum):
     CUTS_TOTAL = "cuts-total"
     """A limit on the whole response; heartbeats do not help."""
     BROKEN_ORIGIN = "broken-origin"
-    """What the client receives when the origin breaks off in mid-stream."""
+    """The response that the client receives if the origin breaks off in mid-stream."""
     CLIENT_LEAVES = "client-leaves"
-    """How the origin learns that the client has gone."""
+    """Whether and when the origin is notified of a client disconnect."""
     SIGNS = "signs"
     """A fingerprint in the response head."""
     FIX = "fix"
-    """Lines of configuration or code that remove a trouble."""
+    """Lines of configuration or code that fix a problem."""
 
 
 class Trouble(StrEnum):
@@ -46,17 +46,17 @@ class Trouble(StrEnum):
     COMPRESSION = "compression"
     """The stream is compressed without a flush after each event."""
     ONE_LATE = "one-late"
-    """Each event is held until the next one comes."""
+    """Each event is held until the next one arrives."""
     CLOSE_DELIMITED = "close-delimited"
-    """The body ends only with the connection, so framing cannot tell an end from a cut."""
+    """The body ends with the connection, so an end cannot be distinguished from a cut."""
     IDLE_LIMIT = "idle-limit"
     """A stream that is silent for some seconds is cut; a heartbeat helps."""
     TOTAL_LIMIT = "total-limit"
     """A stream is cut some seconds after its start; a heartbeat does not help."""
     CANCEL = "cancel"
-    """The origin does not learn that the client has left."""
+    """The origin is not notified of a client disconnect."""
     EATS_X_ACCEL = "eats-x-accel"
-    """X-Accel-Buffering is obeyed and removed, so the next nginx further out holds."""
+    """X-Accel-Buffering is obeyed and removed, so the next nginx further out buffers."""
     HIDES_CUT = "hides-cut"
     """A stream that the origin broke off reaches the client as an orderly end."""
 
@@ -66,11 +66,11 @@ class Evidence:
     """The basis of a claim.
 
     Args:
-        kind: "measured" by running the program, or "documented": read and not run.
-        source: the page, file, commit or report; for a measurement, where it was made.
+        kind: "measured" if the program was run, else "documented".
+        source: page, file, commit or report; for a measurement, also where it was made.
         checked: year and month of the last check, ``2026-11``.
         version: the release that was measured.
-        command: what was run to measure it.
+        command: the command of the measurement.
     """
 
     kind: EvidenceKind
@@ -86,7 +86,7 @@ class Evidence:
 
 
 def measured(version: str, command: str, *, checked: str, source: str = "") -> Evidence:
-    """Return evidence from a run of ``version`` by ``command``; ``source`` supports it further."""
+    """Return evidence from running ``command`` with ``version``, with an additional ``source``."""
     where = f"measured on loopback; {source}" if source else "measured on loopback"
     return Evidence(
         kind="measured", source=where, checked=checked, version=version, command=command
@@ -94,19 +94,19 @@ def measured(version: str, command: str, *, checked: str, source: str = "") -> E
 
 
 def documented(source: str, *, checked: str) -> Evidence:
-    """Return evidence that was read in ``source`` and not run."""
+    """Return evidence from ``source``, without a run of the program."""
     return Evidence(kind="documented", source=source, checked=checked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """The part that all claims share.
+    """Base class of all claims.
 
     Args:
         evidence: its basis, with the date of the check.
-        since: first version that it holds for; empty for no lower bound.
-        until: first version that it no longer holds for; empty for no upper bound.
-        conditions: what else it depends on, such as ``plan``, ``endpoint`` or ``http_version``.
+        since: first version to which it applies; empty for no lower bound.
+        until: first version to which it no longer applies; empty for no upper bound.
+        conditions: further conditions, such as ``plan``, ``endpoint`` or ``http_version``.
     """
 
     evidence: Evidence
@@ -126,17 +126,17 @@ class Claim:
 
     @property
     def versions(self) -> VersionRange:
-        """The versions that it holds for."""
+        """Versions to which it applies."""
         return VersionRange(self.since, self.until)
 
     def holds_for(self, version: Version | None) -> bool:
-        """Return whether it holds for some release of ``version``; ``None`` is the newest one."""
+        """Return whether it applies to any release of ``version``; ``None`` means the newest."""
         return not self.until if version is None else self.versions.overlaps(version)
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour(Claim):
-    """How a stream is treated, as a sentence or two."""
+    """Treatment of streams, described in a sentence or two."""
 
     aspect: Aspect
     text: str
@@ -149,11 +149,11 @@ class Behaviour(Claim):
 
 @dataclass(frozen=True, slots=True)
 class Limit(Claim):
-    """A limit on time that is in force unless it is set otherwise.
+    """Default time limit.
 
     Args:
         aspect: ``CUTS_IDLE`` or ``CUTS_TOTAL``.
-        seconds: the default; ``None`` if there is none, or if no default can be named.
+        seconds: the default; ``None`` if there is none, or if it is not known.
     """
 
     aspect: Aspect
@@ -168,15 +168,15 @@ class Limit(Claim):
 
 @dataclass(frozen=True, slots=True)
 class Sign(Claim):
-    """One fingerprint of an intermediary in a response head.
+    """Fingerprint of an intermediary in a response head.
 
     Args:
         header: its name, lower case. `via` is matched one element at a time.
         pattern: regular expression searched in the value, case-insensitive. It has no unbounded
             repetition, so that a hostile value costs no more than its length. A group named
             ``version`` gives the version.
-        certain: whether nothing else sends it. An uncertain sign is dropped where an
-            intermediary built on this one signs too.
+        certain: whether nothing else sends it. An uncertain sign is ignored if an
+            intermediary built on this one is recognised as well.
     """
 
     header: str
@@ -191,7 +191,7 @@ class Sign(Claim):
 
 @dataclass(frozen=True, slots=True)
 class Remedy(Claim):
-    """The exact lines that remove a trouble, and the program that they belong to."""
+    """The exact lines that fix a problem, and the program to configure."""
 
     trouble: Trouble
     where: str
@@ -204,5 +204,5 @@ class Remedy(Claim):
 
     @property
     def fix(self) -> Fix:
-        """The change as findings show it."""
+        """The fix in the form that findings use."""
         return Fix(self.where, self.text)

@@ -1,6 +1,7 @@
 """Suspects for a hold or a cut: intermediaries whose usual behaviour it resembles.
 
-A suspect is a proposal ("if this is haproxy: …"), never a recognition.
+A suspect leads to a conditional fix ("haproxy, if that is in the path") and is not reported as
+recognised.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from undam.intermediaries.claims import Aspect
 from undam.intermediaries.intermediary import Intermediary
 from undam.intermediaries.registry import INTERMEDIARIES
 
-# A cut shows up to this much after the limit (60.06 and 62 s were measured for 60, 31.3 for 30).
+# Delay of a cut after its limit (measured: 60.06 and 62 s for a limit of 60 s, 31.3 s for 30 s).
 _CUT_LATE = 0.06
 _CUT_EARLY = 0.01
 
@@ -21,10 +22,10 @@ NEVER_BY_TIMER = frozenset({
     "apache", "caddy", "envoy", "express", "istio", "lighttpd", "nginx", "squid", "trafficserver",
     "varnish",
 })  # fmt: skip
-"""Intermediaries that were run and release what they hold by size or at the end, by no timer."""
+"""Measured intermediaries that release held data by size or at the end, never by a timer."""
 
 _ERROR_TEXTS = ((b"Error occurred while trying to proxy", "http-proxy-middleware"),)
-"""Texts in place of the rest of a stream, and the intermediary that writes them."""
+"""Error texts that replace the rest of a stream, with the intermediary that writes them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,7 @@ class TimerEvidence:
         mixed_case: header names arrived with capital letters; HAProxy sends them in lower case.
         flushed_at_once: the response is an event stream or has no length; Traefik, as every Go
             reverse proxy, flushes those at once.
-        innermost: no hop further in was measured, so the server itself may hold.
+        innermost: no hop further in was measured, so the server itself may hold the events.
         origin_headers: the head has the Server or Date of an origin; Puma sends neither.
     """
 
@@ -45,7 +46,7 @@ class TimerEvidence:
     origin_headers: bool = True
 
     def excludes(self, name: str) -> bool:
-        """Return whether the evidence contradicts that ``name`` holds here."""
+        """Return whether the evidence rules out ``name`` as the cause."""
         if name == "haproxy":
             return self.mixed_case
         return self.flushed_at_once if name == "traefik" else name == "puma" and not self.innermost
@@ -60,15 +61,15 @@ def suspects_of_hold(
     compressed: bool,
     place: TimerEvidence | None = None,
 ) -> tuple[str, ...]:
-    """Return names whose habit a hold resembles, the likeliest first; empty if there is none.
+    """Return names of intermediaries with a similar hold, the most likely first.
 
     Args:
-        block_bytes: size of a release, where events came in blocks.
-        timer_ms: period of the releases, where events came by a timer.
-        to_end: nothing came before the end of the response.
+        block_bytes: size of a release, if events arrived in blocks.
+        timer_ms: period of the releases, if events arrived by a timer.
+        to_end: nothing arrived before the end of the response.
         gained_length: the response carries a Content-Length.
         compressed: the response is compressed.
-        place: what is known of the hop; ``None`` excludes no suspect.
+        place: evidence from the hop; ``None`` excludes no suspect.
     """
     if to_end:
         return _holders_to_end(gained_length, compressed)
@@ -93,7 +94,7 @@ def _holders_to_end(gained_length: bool, compressed: bool) -> tuple[str, ...]:
 
 
 def _holders_by_timer(timer_ms: float) -> tuple[str, ...]:
-    # 200 ms is how long the kernel holds a corked socket; up to one gap of the stream is added.
+    # The kernel holds the data of a corked socket for 200 ms, plus up to one gap of the stream.
     if 170 <= timer_ms <= 260:
         return ("haproxy", "puma")
     if 80 <= timer_ms <= 130:
@@ -103,7 +104,7 @@ def _holders_by_timer(timer_ms: float) -> tuple[str, ...]:
 
 def _holders_by_block(block_bytes: int, compressed: bool) -> tuple[str, ...]:
     if compressed:
-        # Decoded sizes depend on the text, so only the order means anything here.
+        # Decoded sizes depend on the text, so the size cannot identify an intermediary here.
         return ("nginx", "express", "varnish")
     if 1300 <= block_bytes <= 1500:  # one Ethernet segment
         return ("haproxy",)
@@ -126,11 +127,11 @@ def writers_of_text(tail: bytes) -> tuple[str, ...]:
 
 
 def suspects_of_cut(after_s: float, *, total: bool) -> tuple[str, ...]:
-    """Return names whose default limit cuts a stream after so many seconds, in registry order.
+    """Return names with a default limit that matches ``after_s``, in registry order.
 
     Args:
         after_s: from the last byte to the cut; with ``total``, from the start of the request.
-        total: whether heartbeats went on until the cut.
+        total: whether data arrived until the cut, which rules out an idle limit.
     """
     aspect = Aspect.CUTS_TOTAL if total else Aspect.CUTS_IDLE
     return tuple(
@@ -142,12 +143,12 @@ def suspects_of_cut(after_s: float, *, total: bool) -> tuple[str, ...]:
 
 
 def _default_limits(known: Intermediary, aspect: Aspect) -> list[float]:
-    """Return the limits, in seconds, that are in force although nobody has set them."""
+    """Return the limits, in seconds, that apply by default."""
     default_s = known.idle_limit_s if aspect is Aspect.CUTS_IDLE else known.total_limit_s
     return [
         limit.seconds
         for limit in known.limits(aspect)
-        # What depends on a setting counts only if the entry knows no other default.
+        # A limit that depends on a setting counts only if the entry has no other default.
         if limit.seconds and ("configuration" not in limit.conditions or limit.seconds == default_s)
     ]
 

@@ -1,4 +1,4 @@
-"""One intermediary as data: claims, and the summary that reports show of them."""
+"""An intermediary with its claims, and the summaries of them for reports."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Kind = Literal[
     "cdn", "cloud", "tunnel", "gateway", "proxy", "inspector", "filter", "framework", "server",
     "client",
 ]  # fmt: skip
-"""Its usual place in a path, outermost first."""
+"""Usual position in a path, outermost first."""
 
 UNKNOWN = "No source found."
 
@@ -35,10 +35,10 @@ class Intermediary:
     Args:
         name: the short name used in reports.
         title: the full name.
-        kind: its usual place in a path.
-        claims: all that is known of it; for one aspect, newest version and default case first.
+        kind: its usual position in a path.
+        claims: all known facts; for each aspect, the newest version and the default case first.
         built_on: name of the intermediary inside it, whose fingerprints it may carry.
-        note: its state as a project, for instance that it is retired.
+        note: status of the project, for instance that it is retired.
     """
 
     name: str
@@ -61,9 +61,9 @@ class Intermediary:
         return tuple(one for one in self.claims if isinstance(one, Limit) and one.aspect is aspect)
 
     def fix_of(self, trouble: Trouble, version: Version | None = None) -> Fix | None:
-        """Return the lines that remove ``trouble`` in ``version``.
+        """Return the lines that fix ``trouble`` in ``version``.
 
-        Without a version, the lines for the newest one that has any.
+        Without a version, return the lines for the newest version that has any.
         """
         known = [one for one in self.claims if isinstance(one, Remedy) and one.trouble is trouble]
         fitting = [one for one in known if one.holds_for(version)]
@@ -78,27 +78,27 @@ class Intermediary:
 
     @property
     def holds(self) -> str:
-        """What it holds by default, and when."""
+        """Description of its default buffering."""
         return _sentences(self.about(Aspect.HOLDS, Aspect.HEAD, Aspect.COMPRESSION)) or UNKNOWN
 
     @property
     def cuts(self) -> str:
-        """Its limits on time."""
+        """Description of its time limits."""
         return _sentences(self.about(Aspect.CUTS_IDLE, Aspect.CUTS_TOTAL)) or UNKNOWN
 
     @property
     def origin_lost(self) -> str:
-        """What the client receives when the origin breaks off in mid-stream."""
+        """Description of the response if the origin breaks off in mid-stream."""
         return _sentences(self.about(Aspect.BROKEN_ORIGIN))
 
     @property
     def client_left(self) -> str:
-        """How the origin learns that the client has gone."""
+        """Description of how the origin is notified of a client disconnect."""
         return _sentences(self.about(Aspect.CLIENT_LEAVES))
 
     @property
     def fixes(self) -> Mapping[Trouble, Fix]:
-        """For each trouble, the lines that remove it; the newest version where they differ."""
+        """Fix for each problem; if fixes differ by version, the one for the newest."""
         known: dict[Trouble, Fix] = {}
         for one in self.claims:
             if isinstance(one, Remedy):
@@ -123,7 +123,7 @@ class Intermediary:
 
     @property
     def version(self) -> str:
-        """The versions that were measured, in the order of the claims."""
+        """Measured versions, in the order of the claims."""
         return ", ".join(_distinct(one.evidence.version for one in self.claims))
 
     @property
@@ -139,7 +139,7 @@ class Intermediary:
 
 
 def _sentences(claims: Iterable[Claim]) -> str:
-    """Return the texts of claims, each with the versions and conditions that it depends on."""
+    """Return the texts of claims, each preceded by its versions and conditions."""
     return " ".join(f"{scope_of(one)}{one.text}" for one in claims
                     if isinstance(one, Behaviour | Limit))  # fmt: skip
 

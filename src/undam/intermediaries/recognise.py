@@ -1,4 +1,4 @@
-"""Recognise intermediaries by the fingerprints in a response head. Nothing is guessed."""
+"""Recognition of intermediaries by the fingerprints in a response head."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from undam.versions import Version
 
 # A fingerprint is short; the rest of a longer value is ignored.
 _VALUE_CHARS = 2048
-# RFC 9110 sets no bound on Via; a real path has a handful of hops.
+# RFC 9110 does not limit the length of Via, but a real path has only a handful of hops.
 _VIA_ELEMENTS = 64
 
 _OUTERMOST: dict[Kind, int] = {
@@ -26,9 +26,9 @@ _OUTERMOST: dict[Kind, int] = {
 def recognise(head: Head) -> tuple[str, ...]:
     """Return the names of the intermediaries whose fingerprints are in ``head``, outermost first.
 
-    Via gives the order of those that add to it (RFC 9110, 7.6.3: each appends itself). Otherwise a
-    CDN stands outside a cloud's edge, that outside a proxy, and that outside a framework. Of two of
-    one kind, the one whose name is in Server comes first, since it replaced the other's.
+    Via gives the order of the intermediaries in it (RFC 9110, 7.6.3: each appends itself). For the
+    others, the assumed order is CDN, cloud edge, proxy, framework. Of two of the same kind, the one
+    in the Server header comes first, because it replaced the value of the other.
 
     An origin's own name (``Server: uvicorn``) and intermediaries without fingerprints are not
     reported, so an empty result does not mean that there is no intermediary.
@@ -49,7 +49,7 @@ def recognise(head: Head) -> tuple[str, ...]:
 
 
 def versions_of(head: Head) -> dict[str, Version]:
-    """Return the versions that fingerprints in ``head`` give, by the name of the intermediary."""
+    """Return the versions in the fingerprints of ``head``, by name of the intermediary."""
     found: dict[str, Version] = {}
     for header, value in _fields(head):
         for _, pattern, name in _signs_of(header):
@@ -62,12 +62,12 @@ def versions_of(head: Head) -> dict[str, Version]:
 
 
 def _fields(head: Head) -> Iterator[tuple[str, str]]:
-    """Yield (lower-case header, value), those of the outermost hop first."""
+    """Yield (lower-case header, value), with the values of the outermost hop first."""
     for value in reversed(head.all("server")):
         yield "server", value[:_VALUE_CHARS]
     elements: list[str] = []
     for value in reversed(head.all("via")):
-        # From the right: the last element is the outermost hop's.
+        # The last element belongs to the outermost hop.
         elements += reversed(value[-_VALUE_CHARS:].split(","))
         if len(elements) >= _VIA_ELEMENTS:
             break
@@ -81,7 +81,7 @@ def _fields(head: Head) -> Iterator[tuple[str, str]]:
 
 @cache
 def _sign_table() -> dict[str, tuple[tuple[Sign, re.Pattern[str], str], ...]]:
-    """Return all signs by header. Built on first use, so that an import compiles nothing."""
+    """Return all signs by header; patterns are compiled on first use and not on import."""
     table: dict[str, tuple[tuple[Sign, re.Pattern[str], str], ...]] = {}
     for known in INTERMEDIARIES:
         for sign in known.signs:
@@ -95,7 +95,7 @@ def _signs_of(header: str) -> tuple[tuple[Sign, re.Pattern[str], str], ...]:
 
 
 def _in_order(kept: list[Intermediary], by_via: list[str]) -> tuple[str, ...]:
-    """Sort by the usual place of each, then restore the order of Via for those named there."""
+    """Sort by usual position, and then apply the order of Via to those that occur in it."""
     names = [known.name for known in sorted(kept, key=lambda known: _OUTERMOST[known.kind])]
     from_via = iter([name for name in by_via if name in names])
     return tuple(next(from_via) if name in by_via else name for name in names)

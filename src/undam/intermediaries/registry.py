@@ -1,4 +1,4 @@
-"""Every intermediary that undam knows, listed by hand, and the lookups by name."""
+"""List of all known intermediaries, and lookups by name."""
 
 from __future__ import annotations
 
@@ -235,13 +235,13 @@ INTERMEDIARIES: tuple[Intermediary, ...] = (
     openai_java.ENTRY,
     openai_python.ENTRY,
 )
-"""The most common of each group first, which decides the order of suspects."""
+"""All entries, the most common of each group first; suspects have the same order."""
 
 _BY_NAME = {known.name: known for known in INTERMEDIARIES}
 
 
 def intermediary(name: str) -> Intermediary:
-    """Return the entry of this name; raise ``KeyError`` if there is none."""
+    """Return the entry with this name; raise ``KeyError`` if there is none."""
     return _BY_NAME[name]
 
 
@@ -251,7 +251,7 @@ def fix_for(
     """Return the fix of the first of ``names`` that has one; unknown names are skipped.
 
     Args:
-        versions: by name, where they are known; elsewhere the newest version is assumed.
+        versions: known versions by name; for others, the newest version is assumed.
     """
     for name in names:
         known = _BY_NAME.get(name)

@@ -1,4 +1,4 @@
-"""The rules that every entry must obey, checked by the tests rather than on import."""
+"""Validation rules for entries, checked by the tests and not on import."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from undam.intermediaries.intermediary import Intermediary, Kind
 from undam.versions import Version
 
 CONDITIONS = frozenset({"configuration", "endpoint", "http_version", "plan", "platform"})
-"""What a claim may depend on besides the version.
+"""Allowed kinds of conditions besides the version.
 
-``configuration`` names a setting that someone chose; the others are alternatives of one service.
+``configuration`` is a setting that a user chose; the others are alternatives of one service.
 """
 
 _MONTH = re.compile(r"20\d\d-(0[1-9]|1[0-2])")
@@ -23,7 +23,7 @@ _MAX_FIX_CHARS = 100
 
 
 def problems_of(known: Intermediary) -> list[str]:
-    """Return every violation as ``FILE: KEY: what is wrong``; empty for a valid entry."""
+    """Return every violation as ``FILE: KEY: PROBLEM``; the list is empty for a valid entry."""
     file = f"entries/{known.name.replace('-', '_')}.py"
     problems = [f"{file}: {key}: {what}" for key, what in _entry_problems(known)]
     for index, claim in enumerate(known.claims):

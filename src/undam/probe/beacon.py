@@ -14,7 +14,7 @@ from undam.record import Exchange, redact_url
 from undam.timing import BeaconHead, BeaconQuery
 from undam.timing.beacon import HEADER, format_query, parse_head
 
-# Several queries, because one may meet a busy machine; the one with the shortest path counts.
+# One query may be delayed by a busy machine, so the query with the shortest path counts.
 _ASKED = 5
 _ANSWER_S = 10.0
 
@@ -25,7 +25,7 @@ class Closed:
 
     Args:
         at_ns: time of the end, on the beacon's clock.
-        finished: the whole answer had been handed to the kernel by then.
+        finished: whether the whole answer had been passed to the kernel by then.
     """
 
     at_ns: int

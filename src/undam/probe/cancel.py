@@ -1,4 +1,4 @@
-"""Trials with a beacon: whether a client disconnect reaches the origin, and how fast."""
+"""Trials with a beacon, to find whether and how fast a client disconnect reaches the origin."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SILENT = BeaconSchedule(
 async def probe_disconnects(
     options: CheckOptions, place: Place, offset: ClockOffset
 ) -> list[Disconnect]:
-    """Disconnect from a stream between tokens and from a silent one, and report when it shows."""
+    """Disconnect from an active and from a silent stream, and return when the origin noticed."""
     return list(
         await asyncio.gather(
             _leave(options, place, offset, "between tokens", _FLOWING),
@@ -46,7 +46,8 @@ async def probe_disconnects(
 async def _leave(
     options: CheckOptions, place: Place, offset: ClockOffset, when: str, schedule: BeaconSchedule
 ) -> Disconnect:
-    # We choose the identifier, because a hop that holds everything never sends the beacon's header.
+    # The client chooses the ID, because a hop that holds everything never forwards the beacon's
+    # header.
     ident = secrets.token_hex(8)
     query = format_query(BeaconQuery("schedule", ident, schedule))
     request = request_for(options, place, query=query)
@@ -63,7 +64,7 @@ async def _leave(
 
 
 async def _read_and_leave(options: CheckOptions, request: Request) -> int:
-    """Read for a second, then close as a browser tab does; return the time of the close."""
+    """Read for a second, close like a browser tab, and return the time of the close."""
     config = with_timeout(options.client, _READ_S + _WAIT_S)
     with suppress(TimeoutError):
         async with asyncio.timeout(_READ_S), await open_stream(request, config) as stream:

@@ -1,4 +1,4 @@
-"""Running a check: options in, report out."""
+"""Execution of a check, from its options to its report."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Progress:
     """Progress callbacks of a check. The base class ignores them."""
 
     def started(self, place: Place) -> None:
-        """A request to ``place`` begins."""
+        """Handle the start of a request to ``place``."""
 
     def arrived(self, place: Place, arrival: Arrival) -> None:
-        """A read of ``place`` returned data."""
+        """Handle a read from ``place`` that returned data."""
 
     def waiting(self, what: str, seconds: float) -> None:
-        """A step began that takes about ``seconds``."""
+        """Handle the start of a step that takes about ``seconds``."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -49,8 +49,8 @@ class Report:
     took 6 s and 500 MB for 64 MB of data.
 
     Args:
-        exchanges: everything that was fetched, for the record.
-        limits, disconnects: set if they were requested.
+        exchanges: all exchanges of the check, for the record.
+        limits, disconnects: results of the optional trials, if requested.
     """
 
     hops: tuple[Hop, ...]
@@ -62,7 +62,7 @@ class Report:
 
     @property
     def is_clean(self) -> bool:
-        """Return whether there is neither an error nor a warning."""
+        """Return whether the findings contain no error and no warning."""
         return all(one.severity is Severity.INFO for one in self.findings)
 
 
@@ -72,7 +72,7 @@ async def run_check(options: CheckOptions, progress: Progress | None = None) -> 
     Neither the report nor an error contains a secret of ``options``, whatever the servers send.
 
     Raises:
-        NetworkError, RemoteProtocolError, ResponseError: a place did not answer with a stream.
+        NetworkError, RemoteProtocolError, ResponseError: a place did not return a stream.
         UsageError: ``beacon`` without a beacon at the far end, or ``idle_s`` or ``cancel`` without
             ``beacon``.
     """

@@ -1,4 +1,4 @@
-"""Sending one request and reading its response to the end, as an Exchange."""
+"""Sending of one request and reading of its whole response into an Exchange."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from undam.record import Ending, Exchange, redact_url
 from undam.timing import Arrival
 from undam.wire import ClientConfig, Request, Stream, open_stream
 
-# A page that takes longer than this is streamed on purpose (HTML fragments of an application).
+# A page that takes longer than this is streamed deliberately (HTML fragments of an application).
 _WHOLE_PAGE_NS = 500_000_000
 
-# Shown of an error body: enough for a JSON error, but not a whole page.
+# Maximum length of an error body in a message: enough for a JSON error, but not for a page.
 _SHOWN = 600
 _REFUSAL_BYTES = 65_536
 _REFUSAL_S = 5.0
@@ -65,7 +65,7 @@ async def fetch(
 async def fetch_stream(
     request: Request, config: ClientConfig, *, hop: str, api: str, watch: Watch | None = None
 ) -> Exchange:
-    """Like ``fetch``, but an error status or a web page raises.
+    """Send ``request`` like ``fetch``, and reject an error status or a web page.
 
     Raises:
         ResponseError: the status is not 2xx, or the response is a web page.
@@ -100,7 +100,7 @@ def _is_page(stream: Stream) -> bool:
 
 
 def _came_at_once(exchange: Exchange) -> bool:
-    """Return whether a page was sent whole, as a login or error page is, and not streamed."""
+    """Return whether a page was sent whole, like a login or error page, and not streamed."""
     arrivals = exchange.arrivals
     return not arrivals or arrivals[-1].at_ns - arrivals[0].at_ns < _WHOLE_PAGE_NS
 
@@ -176,7 +176,7 @@ async def _refusal(stream: Stream, hop: str, api: str, secrets: tuple[str, ...])
 
 
 def _summary(body: str) -> str:
-    """Return an error body on one line: the title of a web page, else the text."""
+    """Return the title of an HTML error body, or else its text, on one line."""
     page = _TITLE.search(body) if body.lstrip().startswith("<") else None
     words = " ".join((page[1] if page else body).split())
     shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words[:_SHOWN])

@@ -1,4 +1,4 @@
-"""Trials with a beacon that stays silent on purpose: how long a stream may be silent."""
+"""Trials with a deliberately silent beacon, to find how long a stream may be silent."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from undam.record import Exchange
 from undam.timing import BeaconQuery, BeaconSchedule
 from undam.timing.beacon import format_query
 
-# Shorter silences that run beside the longest one. They bracket the limit of a hop that drops the
-# connection without closing it. A cut needs no bracket, because its time is visible.
+# Shorter silences that run concurrently with the longest one. They bracket the limit of a hop that
+# drops the connection without closing it. A cut needs no bracket, because its time is visible.
 _PARTS = (1.0, 0.5, 0.25, 0.125)
-# Extra time before a stream counts as dropped: Envoy's cuts were measured a second late.
+# Extra time before a stream counts as dropped, because Envoy cuts up to a second late.
 _GRACE_S = 2.0
 
 
@@ -65,7 +65,7 @@ async def _try(
     try:
         exchange = await fetch(request, config, hop=place.name, api=api_of(place).name)
     except NetworkError:
-        # A hop that holds the head as well and then cuts or drops leaves nothing to show.
+        # A hop that also holds the head and then cuts or drops the stream sends no response at all.
         lasted = time.monotonic() - start
         fate = TrialEnd.CUT if lasted < config.timeout_s else TrialEnd.DROPPED
         return Trial(silence_s, heartbeat_s, None, fate, lasted, 0), None
@@ -78,7 +78,7 @@ async def _try(
 async def _lasted_s(
     options: CheckOptions, place: Place, exchange: Exchange, seen_s: float
 ) -> float:
-    """Return how long a stream lasted, until the reader's or the origin's side was closed.
+    """Return how long a stream lasted, until either the reader's or the origin's side closed.
 
     Envoy closes the upstream connection at its limit, and the downstream one a second later.
     """

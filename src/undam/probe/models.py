@@ -1,4 +1,4 @@
-"""Choice of a model when the user named none."""
+"""Choice of a model if the user gave none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MODELS_S = 3.0
 
 
 async def first_model(options: CheckOptions) -> str | None:
-    """Return the first model that the server lists; model servers answer 404 for unknown names."""
+    """Return the first model in the server's list; servers return 404 for unknown names."""
     place = options.places[-1]
     api = api_of(place)
     if options.model or options.data is not None or api in {PLAIN, MESSAGES}:

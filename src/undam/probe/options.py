@@ -11,7 +11,7 @@ from undam.apis import COMPLETIONS, MESSAGES, PLAIN, Api, api_for_path
 from undam.probe.secrecy import names_secret, secrets_in
 from undam.wire import ClientConfig, Request
 
-# Long enough for several 4 KB blocks in any chunk form, short enough to end within a few seconds.
+# The answer fills several 4 KB blocks in any chunk format, and ends within a few seconds.
 DEFAULT_PROMPT = "Count from 1 to 120 in words, separated by commas. Write nothing else."
 
 _DEFAULT_MODEL = "default"
@@ -37,7 +37,7 @@ class CheckOptions:
 
     Args:
         places: outermost first; the last is the one nearest to the model.
-        data: a request body instead of the API's own.
+        data: request body to use instead of the default one of the API.
         idle_s: longest silence to try on purpose; ``None`` to skip that trial.
         environ: environment that may contain API keys.
     """
@@ -57,7 +57,7 @@ class CheckOptions:
 
     @property
     def edge(self) -> Place:
-        """Return the outermost place, the one that users reach."""
+        """Return the outermost place, which users reach."""
         return self.places[0]
 
     @property

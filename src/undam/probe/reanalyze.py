@@ -1,4 +1,4 @@
-"""Re-analysis of recorded exchanges, as a check would have done it."""
+"""Re-analysis of recorded exchanges with the rules of a check."""
 
 from __future__ import annotations
 

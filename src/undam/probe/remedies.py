@@ -1,4 +1,4 @@
-"""Fixes for findings: from the intermediaries recognised at the hop, else from their habits."""
+"""Fixes for findings, from recognised intermediaries or else from suspected ones."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ _FLUSH_EACH_EVENT = "Write and flush each event at once: no TCP_CORK, no flush b
 def with_fixes(findings: Sequence[Finding], hops: Sequence[Hop]) -> list[Finding]:
     """Return the findings, each with its fix if one is known.
 
-    An intermediary that was recognised at the hop gets its own lines, for its version where the
-    head gives one. Otherwise the fix is for a suspect and says so: "if that is in the path".
-    The server itself is a suspect where no hop further in was measured.
+    If an intermediary was recognised at the hop, the fix is for it, and for its version if the head
+    contains one. Otherwise the fix is for a suspect, with the note "if that is in the path". The
+    server itself is a suspect if no hop further in was measured.
     """
     by_name = {hop.name: hop for hop in hops}
     return [
@@ -70,7 +70,7 @@ def _fix(found: Finding, hops: Mapping[str, Hop]) -> Fix | None:
     head = hop.exchange.head
     if fix := fix_for(recognised, trouble, versions_of(head) if head else None):
         return fix
-    # With a beacon the server is undam's own, which flushes each event.
+    # With a beacon, the server is undam's own, which flushes each event.
     innermost = hop.name == list(hops)[-1] and not hop.exact
     suspects = _suspects(found, hop, trouble, innermost=innermost)
     if by_timer and innermost and (not suspects or intermediary(suspects[0]).kind == "server"):
@@ -98,7 +98,7 @@ def _fix_of_server(hop: Hop, suspects: Sequence[str]) -> Fix:
 
 
 def _fix_of_writer(hop: Hop) -> Fix | None:
-    """Return the fix for an intermediary whose own error text ends a stream that broke off."""
+    """Return the fix for an intermediary that ended a broken stream with its own error text."""
     tail = b""
     for arrival in reversed(hop.exchange.arrivals):
         tail = arrival.data + tail
@@ -108,7 +108,7 @@ def _fix_of_writer(hop: Hop) -> Fix | None:
 
 
 def _recognised(hop: Hop, hops: Mapping[str, Hop]) -> tuple[str, ...]:
-    """Return what was recognised here and not further in; if nothing is left, all of it."""
+    """Return the intermediaries recognised only here, or else all those recognised here."""
     names = list(hops)
     inner = names.index(hop.name) + 1
     if inner < len(names):
@@ -119,7 +119,7 @@ def _recognised(hop: Hop, hops: Mapping[str, Hop]) -> tuple[str, ...]:
 
 
 def _suspects(found: Finding, hop: Hop, trouble: Trouble, *, innermost: bool) -> tuple[str, ...]:
-    """Return the intermediaries that usually behave like this, recognised or not."""
+    """Return suspects: intermediaries that usually behave like this, recognised or not."""
     if trouble is Trouble.HOLD:
         head = hop.exchange.head
         return suspects_of_hold(
@@ -143,7 +143,7 @@ def _suspects(found: Finding, hop: Hop, trouble: Trouble, *, innermost: bool) ->
 
 
 def _mixed_case(head: Head) -> bool:
-    """Return whether header names came with capital letters: HTTP/1 only keeps the case."""
+    """Return whether header names have capital letters, which only HTTP/1 preserves."""
     return any(name != name.lower() for name, _ in head.headers)
 
 

@@ -1,4 +1,4 @@
-"""Redaction: removes the secrets of a request from everything that is reported."""
+"""Redaction of the secrets of a request in everything that is reported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SECRET_HEADER = re.compile(r"(?i)auth|cookie|credential|key|passw|secret|sessio
 _SECRET_PARAMETER = re.compile(
     r"(?i)(?:.*[-_.])?(?:api[-_]?key|key|token|auth|code|passw(?:or)?d|secret|sig|signature)"
 )
-# Placeholder of our own hints, not a password.
+# This placeholder occurs in hints of undam and is not a password.
 _EXAMPLE = "http://USER:PASSWORD@"
 
 
@@ -50,7 +50,7 @@ def names_secret(url: str) -> bool:
 
 
 def clean_text(text: str, secrets: Iterable[str]) -> str:
-    """Return ``text`` without these secrets and without anything that has the form of one."""
+    """Redact these secrets in ``text``, and anything else that has the form of a secret."""
     return _EXAMPLE.join(redact_text(part, secrets) for part in text.split(_EXAMPLE))
 
 
@@ -66,7 +66,7 @@ def clean_finding(found: Finding, secrets: Sequence[str]) -> Finding:
 
 
 def _of_value(value: str) -> list[str]:
-    """Return the secrets of a header value: whole, without its scheme, and secret parts."""
+    """Return the secrets in a header value: the whole value, without its scheme, and its parts."""
     scheme, _, rest = value.strip().partition(" ")
     found = [value.strip(), rest.strip()]
     found += [pair.partition("=")[2].strip() for pair in value.split(";") if "=" in pair]

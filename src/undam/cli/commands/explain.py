@@ -35,7 +35,7 @@ _INDENT = "    "
 _SAFETY = {
     Safety.SAFE: "safe; it changes only how this route streams (undam fix)",
     Safety.UNSAFE: "unsafe; it changes more than how this route streams (undam fix --unsafe)",
-    Safety.NONE: "none; there is no edit that mends it",
+    Safety.NONE: "none; no edit of the file fixes it",
 }
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 
@@ -43,7 +43,7 @@ _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "c
 @click.command()
 @click.argument("name", required=False)
 @click.option("--version", "version_text", metavar="V",
-              help="Show only what holds for this version, such as 1.22.")  # fmt: skip
+              help="Show only claims for this version, such as 1.22.")  # fmt: skip
 @click.option("--list", "as_list", is_flag=True, help="List the intermediaries as a table.")
 @click.option("--kind", type=click.Choice(get_args(Kind)), help="With --list: only this kind.")
 @json_option
@@ -55,8 +55,8 @@ def command(
 
     NAME is the code or slug of a finding of check or lint, or the name of an intermediary (nginx,
     envoy, cloudflare …). For an intermediary it shows what it holds, when it cuts a stream, how to
-    fix that, and when and how each fact was checked. Several dialects may share a slug; then all
-    its rules are shown. Without NAME it lists everything.
+    fix that, and when and how each fact was checked. If several dialects share a slug, all its
+    rules are shown. Without NAME, everything is listed.
     """
     if name is None and json_to is not None and json_to != STDOUT and _look_up(json_to):
         # `undam explain --json UD101` would otherwise list everything in a file of that name.
@@ -109,7 +109,7 @@ def _seconds(limit_s: float | None) -> str:
 
 
 def _look_up(name: str) -> Sequence[Rule | Intermediary]:
-    """Return everything that a name may mean: slugs of lint are unique only within a dialect."""
+    """Return everything with this name; lint slugs are unique only within a dialect."""
     wanted = name.strip()
     rules = [
         rule
@@ -125,7 +125,7 @@ def _look_up(name: str) -> Sequence[Rule | Intermediary]:
 
 
 def _named(name: str) -> Sequence[Rule | Intermediary]:
-    """Return what ``name`` means; raise UsageError with the nearest names."""
+    """Return everything with this name; raise UsageError with the nearest names if none."""
     known = _look_up(name)
     if known:
         return known
@@ -198,7 +198,7 @@ def _print_intermediary(known: Intermediary, out: Console, asked: Version | None
 
 
 def _evidence_lines(known: Intermediary) -> Iterator[str]:
-    """One line for each piece of evidence, with the claims that rest on it."""
+    """Yield one line for each piece of evidence, with the claims that depend on it."""
     claims: dict[str, list[str]] = {}
     for claim in known.claims:
         scope = _scope(claim)
@@ -213,7 +213,7 @@ def _evidence_lines(known: Intermediary) -> Iterator[str]:
 
 
 def _scope(claim: Claim) -> str:
-    """The versions and conditions of a claim; empty if it holds for all."""
+    """Return the versions and conditions of a claim; empty if it applies to all."""
     parts = [str(claim.versions)] if claim.since or claim.until else []
     return ", ".join([*parts, *(f"{key}: {value}" for key, value in claim.conditions.items())])
 

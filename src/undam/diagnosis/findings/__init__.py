@@ -1,1 +1,1 @@
-"""Findings that a diagnosis can report, one topic a module."""
+"""Findings that a diagnosis can report, with one module per topic."""

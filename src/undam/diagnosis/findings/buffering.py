@@ -11,7 +11,7 @@ from undam.rules import Finding, Verdict, finding
 
 
 def begins_at(hops: Sequence[Hop], index: int) -> bool:
-    """Return whether the hold seen at hop ``index`` begins there, not further in.
+    """Return whether the hold observed at hop ``index`` begins there, and not further in.
 
     A stream that is already held further in cannot be attributed to an outer hop, unless that hop
     makes the pattern worse. Inner hops with an unknown verdict are skipped.
@@ -23,7 +23,7 @@ def begins_at(hops: Sequence[Hop], index: int) -> bool:
     inner = next(known, None)
     if inner is None or not inner.shape.held:
         return True
-    if inner.shape.verdict is Verdict.LATE:  # A late stream keeps its pace.
+    if inner.shape.verdict is Verdict.LATE:  # A late stream has the same pace as an undelayed one.
         return hop.shape.verdict is not Verdict.LATE
     worse = hop.shape.verdict is Verdict.HELD_TO_END and inner.shape.verdict is Verdict.BATCHED
     return worse and not _fits(hop, inner)
@@ -32,7 +32,7 @@ def begins_at(hops: Sequence[Hop], index: int) -> bool:
 def _fits(hop: Hop, inner: Hop) -> bool:
     """Return whether the whole answer at ``hop`` fits in one burst of the inner hop.
 
-    Answers to the same prompt differ in length, and one shorter than a block arrives whole.
+    Answers to the same prompt differ in length, and an answer shorter than a block arrives whole.
     """
     most = max((burst.events for burst in find_bursts(inner.reading)), default=0)
     return len(hop.reading.contents) <= most
@@ -51,7 +51,8 @@ def find_buffering(hops: Sequence[Hop]) -> list[Finding]:
             if coding := coding_of(hop):
                 found.append(finding("UD106", hop.name, coding=coding))
         elif hop.shape.verdict is Verdict.UNKNOWN and hop.reading.items:
-            # If no event arrived at all, that is the finding, and an info would add nothing.
+            # If no event arrived at all, another finding reports that, and an info would be
+            # redundant.
             found.append(finding("UD905", hop.name, reason=hop.shape.reason))
         elif hop.shape.evidence.get("few_at_a_time") and not hop.holds:
             found.append(finding("UD112", hop.name, _events_per_burst(hop)))

@@ -9,17 +9,17 @@ from undam.diagnosis.hop import Hop
 from undam.rules import Finding, finding
 from undam.timing import quantile
 
-# A read this late hides gaps that users would notice; below it, kernel stamps remain reliable.
+# A read this late hides gaps that users would notice. Below it, kernel timestamps are reliable.
 _LATE_NS = 10_000_000
-# NTP slews by at most 0.5 ms per second; a step is more than that over any run.
+# NTP slews by at most 0.5 ms per second, so a larger change during a run is a step.
 _STEP_NS = 20_000_000
 _UNCERTAIN_NS = 2_000_000
-# Every read is some microseconds late; events of one write have no gap to hide.
+# Every read is some microseconds late, and events of one write have no gap that it could hide.
 _WAITED_NS = 2_000_000
 
 
 def find_caveats(hops: Sequence[Hop], offset: ClockOffset | None) -> list[Finding]:
-    """Return a finding for everything that makes the measurements of these hops inexact."""
+    """Return a finding for each condition that makes the measurements of these hops inexact."""
     found: list[Finding] = []
     for hop in hops:
         late = late_ns(hop)
@@ -42,7 +42,7 @@ def find_caveats(hops: Sequence[Hop], offset: ClockOffset | None) -> list[Findin
 
 
 def late_ns(hop: Hop) -> int:
-    """Return the p99 of the time that reads waited in the kernel before they were taken."""
+    """Return the p99 of the time for which data waited in the kernel before it was read."""
     late = sorted(a.late_ns for reading in hop.readings for a in reading.exchange.arrivals)
     return int(quantile(late, 0.99)) if late else 0
 

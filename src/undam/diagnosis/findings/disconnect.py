@@ -13,12 +13,12 @@ _SOON_MS = 500.0
 
 @dataclass(frozen=True, slots=True)
 class Disconnect:
-    """One stream that the client left before its end.
+    """Stream from which the client disconnected before its end.
 
     Args:
         when: "between tokens" or "in silence".
         seen_after_ms: delay until the origin noticed; ``None`` if it did not within ``waited_ms``.
-        waited_ms: how long the origin was asked.
+        waited_ms: how long the origin was polled.
     """
 
     when: str
@@ -27,7 +27,7 @@ class Disconnect:
 
 
 def find_disconnects(hop: str, disconnects: list[Disconnect]) -> list[Finding]:
-    """Return a finding for each disconnect that was not forwarded at once."""
+    """Return a finding about the disconnects that were not forwarded at once."""
     late = [one for one in disconnects if one.seen_after_ms is None or one.seen_after_ms > _SOON_MS]
     if not late:
         return []

@@ -8,12 +8,11 @@ from undam.diagnosis.reading import Reading
 from undam.record import Ending
 from undam.rules import Finding, finding
 
-# Total limits that are configured or shipped as defaults, in seconds: Envoy's route 15, gunicorn's
-# sync worker 30, the usual minute, Cloudflare, Tyk 120, then the limits of clouds. Shorter ones
-# would match by chance.
+# Common total limits in seconds: Envoy's route timeout (15), gunicorn's sync worker (30), one
+# minute, Cloudflare, Tyk (120), and the limits of clouds. Shorter limits would match by chance.
 _KNOWN_TOTALS_S = (5, 10, 15, 20, 30, 60, 90, 100, 120, 180, 240, 300, 600, 900, 3600)
-# Tolerance for clocks and the path; a larger one would match by chance. Only Envoy was measured to
-# cut up to a second late, and it signs its responses.
+# Tolerance for clocks and the path; a larger one would match by chance. Only Envoy cuts up to a
+# second late (measured), and it is recognised by its fingerprint.
 _TOTAL_EARLY_S, _TOTAL_LATE_S, _ENVOY_LATE_S = 0.1, 0.3, 1.2
 # A stream cut after a silence this long was probably cut by an idle limit.
 _SILENT_S = 2.0
@@ -77,7 +76,7 @@ def _name_cut(hop: Hop) -> Finding:
 
 
 def _find_inside(hop: Hop) -> list[Finding]:
-    """Return findings about error events and unreadable events, one of each kind."""
+    """Return findings about error events and malformed events, at most one of each kind."""
     found: list[Finding] = []
     head, seen = hop.exchange.head, hop.reading.items
     events = [item for item in seen if item.meaning is not None]

@@ -10,9 +10,9 @@ from undam.framing import Framing
 from undam.record import Head
 from undam.rules import Finding, Fix, Severity, finding
 
-# A head and a body byte this close came from one write of the hop.
+# A head and a body byte this close together came from one write of the hop.
 _SAME_WRITE_NS = 1_000_000
-# A shorter delay of the head goes unnoticed.
+# Users do not notice a shorter delay of the head.
 _LATE_HEAD_NS = 500_000_000
 
 _CACHEABLE = re.compile(r"(?:^|,)\s*(?:public(?=\s*(?:,|$))|(?:s-maxage|max-age)\s*=\s*\"?0*[1-9])")
@@ -63,7 +63,7 @@ def _find_framing(hop: Hop, head: Head, inner: Hop | None) -> list[Finding]:
             inner is not None and inner.exchange.head and inner.exchange.head.get("content-length")
         )
         if told:
-            return []  # The inner hop collected it.
+            return []  # The inner hop collected the response.
         severity = None if hop.shape.held else Severity.INFO
         return [finding("UD107", hop.name, severity=severity, content_length=length[:20])]
     if head.http_version == "1.0" or _is_close_delimited(head):

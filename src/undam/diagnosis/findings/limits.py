@@ -14,11 +14,11 @@ from undam.rules import Finding, finding
 _SAME_S = 1.0
 _SAME_SHARE = 0.1
 
-# Whether a silence as long as the limit itself survives is a matter of chance.
+# A silence exactly as long as the limit survives or not by chance.
 _RACE_SHARE = 0.95
 
-# The request was refused (no key, too many at once), which proves nothing about silence. 408 is the
-# status of a time limit.
+# A refused request (no key, too many at once) proves nothing about silence. 408 is excluded because
+# it is the status of a time limit.
 _REFUSED = frozenset(range(400, 500)) - {408}
 
 
@@ -28,12 +28,12 @@ class TrialEnd(StrEnum):
     SURVIVED = "survived"
     CUT = "cut"
     DROPPED = "dropped"
-    """Nothing arrived after the silence, and the connection stayed open."""
+    """No data arrived after the silence, and the connection stayed open."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One trial stream: an event, ``silence_s`` of silence, another event and the end.
+    """Trial stream with an event, ``silence_s`` of silence, another event, and the end.
 
     Args:
         heartbeat_s: interval of the comments that filled the silence; ``None`` for true silence.
@@ -52,11 +52,11 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class PathLimits:
-    """Limits of a path, as the trials show them.
+    """Limits of a path, derived from trials.
 
     Args:
         idle_s: silence after which the stream is cut.
-        total_s: time after which the stream is cut, whatever is sent.
+        total_s: time after which the stream is cut even if it is active.
         drop_between_s: longest silence that survived and shortest that did not, if a hop drops the
             connection without closing it.
         heartbeats_save: whether a stream with heartbeats outlived the silent one.
@@ -89,10 +89,10 @@ def find_limits_of_path(trials: Sequence[Trial]) -> PathLimits:
     """Distinguish an idle limit, a total limit and a silent drop.
 
     Args:
-        trials: silent ones of several lengths, and one of the longest length with heartbeats.
+        trials: silent streams of several lengths, and one of the longest length with heartbeats.
 
     Raises:
-        ValueError: no trial was silent.
+        ValueError: there is no silent trial.
     """
     silent = sorted((t for t in trials if t.heartbeat_s is None), key=lambda t: t.silence_s)
     kept = next((t for t in trials if t.heartbeat_s is not None), None)
@@ -106,7 +106,7 @@ def find_limits_of_path(trials: Sequence[Trial]) -> PathLimits:
         heartbeats_arrive=None if kept is None else kept.heartbeats > 0,
     )
     if longest.fate is TrialEnd.SURVIVED:
-        return limits  # The longest silence survived, whatever happened to others.
+        return limits  # The longest silence survived, so there is no limit up to it.
     if longest.status in _REFUSED:
         return limits
     if longest.fate is TrialEnd.DROPPED:
@@ -114,14 +114,14 @@ def find_limits_of_path(trials: Sequence[Trial]) -> PathLimits:
             t.silence_s for t in silent if t.fate is TrialEnd.DROPPED and t.silence_s > survived
         )
         return replace(limits, drop_between_s=(survived, dropped))
-    # Cut sooner than another stream was silent: by chance or refused, but not by a limit.
+    # Another stream survived a longer silence, so this cut was by chance or a refusal, not a limit.
     idle = longest.lasted_s if longest.lasted_s >= _RACE_SHARE * survived else None
     total = kept.lasted_s if kept is not None and kept.fate is TrialEnd.CUT else None
     if idle is None or total is None:
         return replace(limits, idle_s=idle)
     if _same(idle, total):
         return replace(limits, total_s=total)
-    # With heartbeats it ended even sooner than in silence, so that was not a total limit.
+    # The stream with heartbeats ended even sooner than the silent one, so there is no total limit.
     return replace(limits, idle_s=idle, total_s=total if total > idle else None)
 
 

@@ -1,4 +1,4 @@
-"""Effects of a network on a stream. Where they explain bursts, no hop is accused of them."""
+"""Effects of a network on a stream. Bursts that they explain are not attributed to a hop."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from undam.diagnosis.bursts import Burst
 from undam.record import Exchange
 from undam.timing import median
 
-# A quicker handshake means the same machine or rack. There, TCP neither waits for its window nor
-# loses segments, and jitter comes from the machines alone.
+# A quicker handshake means that both ends are in the same machine or rack. There, TCP neither waits
+# for its window nor loses segments, and only the machines cause jitter.
 _FAR_NS = 2_000_000
 
 # TCP's initial window is ten segments (RFC 6928); a longer burst waits one round trip for the rest.
 _WINDOW_BYTES = 12_000
 
-# Body bytes of one full segment on Ethernet, minus the overhead of chunked coding.
+# Body bytes in one full Ethernet segment, without the overhead of chunked coding.
 _SEGMENT_BYTES = range(1200, 1461)
 
-# Radio links, congested queues and busy machines delay by some tens of ms, and TCP delivers what
-# waited behind a late packet all at once.
+# Radio links, congested queues and busy machines delay packets by some tens of ms, and TCP delivers
+# the data behind a late packet all at once.
 _JITTER_NS = 50_000_000
 
 # A buffer releases events at the speed of the link, some microseconds per event.
@@ -46,7 +46,7 @@ def typical_pause_ns(bursts: Sequence[Burst]) -> float:
 
 
 def why_windows(exchange: Exchange, bursts: Sequence[Burst]) -> str:
-    """Return the reason if TCP's window alone explains the bursts, else an empty string.
+    """Return an explanation if TCP's window alone causes the bursts, else an empty string.
 
     An answer sent faster than the path can carry arrives in flights one round trip apart.
     """
@@ -61,7 +61,7 @@ def why_windows(exchange: Exchange, bursts: Sequence[Burst]) -> str:
 
 
 def why_segments(exchange: Exchange, block_bytes: int) -> str:
-    """Return the reason if blocks are TCP segments of a long path, else an empty string."""
+    """Return an explanation if blocks are TCP segments of a long path, else an empty string."""
     if not is_far(exchange) or block_bytes not in _SEGMENT_BYTES:
         return ""
     return (
@@ -71,7 +71,7 @@ def why_segments(exchange: Exchange, block_bytes: int) -> str:
 
 
 def why_flow(bursts: Sequence[Burst]) -> str:
-    """Return the reason if events of a burst arrived one after another, else an empty string."""
+    """Return an explanation if events of a burst arrived one by one, else an empty string."""
     many = [burst for burst in bursts[:-1] if burst.events > 1]
     pace = median([(burst.end_ns - burst.start_ns) / (burst.events - 1) for burst in many] or [0])
     if pace <= _RELEASED_NS:
@@ -83,7 +83,7 @@ def why_flow(bursts: Sequence[Burst]) -> str:
 
 
 def why_jitter(exchange: Exchange, bursts: Sequence[Burst]) -> str:
-    """Return the reason if jitter explains irregular bursts, else an empty string."""
+    """Return an explanation if jitter can cause the irregular bursts, else an empty string."""
     pause = typical_pause_ns(bursts)
     if pause > max(_JITTER_NS, round_trip_ns(exchange)):
         return ""

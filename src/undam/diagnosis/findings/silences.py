@@ -9,7 +9,7 @@ from undam.diagnosis.hop import Hop
 from undam.framing import Framing
 from undam.rules import Finding, Fix, finding
 
-# The shortest idle limit seen in the wild is 30 s (Traffic Server, Google's load balancer,
+# The shortest common idle limit is 30 s (Traffic Server, Google's load balancer,
 # CloudFront); WHATWG HTML 9.2.7 advises a comment about every 15 seconds.
 _SILENCE_NS = 20_000_000_000
 
@@ -27,7 +27,7 @@ def find_silences(hop: Hop) -> list[Finding]:
 
 def _find_long(hop: Hop) -> list[Finding]:
     arrivals = hop.exchange.arrivals
-    # The held data may have been heartbeats.
+    # Held data may have included heartbeats.
     if not arrivals or hop.shape.held:
         return []
     found: list[Finding] = []
@@ -55,7 +55,7 @@ def _find_breaking_forms(hop: Hop) -> list[Finding]:
 
 
 def breaking_forms(body: bytes) -> list[str]:
-    """Return the forms in an event stream that crash openai-python, each once, in order."""
+    """Return the distinct forms in an event stream that crash openai-python, in order."""
     text = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n").removeprefix(b"\xef\xbb\xbf")
     forms: dict[str, None] = {}
     id_seen = False

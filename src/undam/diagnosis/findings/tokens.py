@@ -8,7 +8,7 @@ from undam.diagnosis.hop import Hop
 from undam.rules import Finding, Fix, finding
 from undam.timing import median
 
-# A token is about four characters of English. Twelve or more in most events are several tokens.
+# A token is about four characters of English, so events of twelve or more have several tokens.
 _CHARS_PER_TOKEN = 4.0
 _MANY_CHARS = 12.0
 _MANY_TOKENS = 1.8
@@ -18,7 +18,7 @@ _FIX = Fix("engine", "--stream-interval 1   (vLLM, SGLang; stream_interval in Te
 
 
 def find_packed_tokens(hop: Hop) -> list[Finding]:
-    """Return a finding if events carry several tokens, by the reported usage or by text length."""
+    """Return a finding if events carry several tokens, according to usage or text length."""
     contents = hop.reading.contents
     if len(contents) < _MIN_EVENTS or not hop.reading.api.announces_end:
         return []
@@ -36,7 +36,7 @@ def find_packed_tokens(hop: Hop) -> list[Finding]:
 
 
 def _sent_tokens(meaning: Meaning) -> int:
-    """Return the completion tokens without reasoning tokens, which most servers do not send."""
+    """Return the completion tokens minus reasoning tokens, whose text most servers do not send."""
     payload = mapping(meaning.payload)
     usage = mapping(mapping(payload.get("response")).get("usage") or payload.get("usage"))
     details = mapping(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))

@@ -1,4 +1,4 @@
-"""`undam check`: finds the hop that holds a stream, and the line that fixes it."""
+"""`undam check`: finds the hop that holds a stream, and its fix."""
 
 from __future__ import annotations
 

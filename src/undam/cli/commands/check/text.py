@@ -113,7 +113,7 @@ def _print_metrics(hops: Sequence[Hop], out: Console) -> None:
 
 
 def _print_failures(report: Report, out: Console) -> None:
-    """Print how a body ended, if no finding mentions it."""
+    """Print the ends of bodies that no finding mentions."""
     reported = " ".join(found.message for found in report.findings)
     for hop in report.hops:
         fault = hop.exchange.error
