@@ -38,7 +38,7 @@ def placeholders(message: str) -> list[str]:
     return [name for _, name, _, _ in Formatter().parse(message) if name is not None]
 
 
-def test_catalogue_holds_every_rule_of_the_package_once() -> None:
+def test_catalogue_contains_every_rule_of_the_package_once() -> None:
     listed = [rule.code for rules in rules_by_module().values() for rule in rules]
     assert sorted(listed) == sorted(rule.code for rule in RULES)
     assert len(set(listed)) == len(listed)
@@ -52,7 +52,7 @@ def test_each_module_is_one_category() -> None:
             assert re.fullmatch(rf"UD{CATEGORIES[name]}\d\d", rule.code), f"{rule.code} in {name}"
 
 
-def test_codes_stand_in_order_within_a_category() -> None:
+def test_codes_are_sorted_within_a_category() -> None:
     for rules in rules_by_module().values():
         codes = [rule.code for rule in rules]
         assert codes == sorted(codes)
@@ -103,13 +103,13 @@ def test_codes_that_an_explain_text_points_to_exist(rule: Rule) -> None:
         rule_named(code)
 
 
-def test_finding_takes_evidence_as_a_mapping_and_as_names() -> None:
+def test_finding_accepts_evidence_as_mapping_and_keywords() -> None:
     both = finding("UD102", "edge", {"block_bytes": 4096, "bursts": 3}, events_per_burst="24")
     assert both.message == "the stream arrives in blocks of 4096 bytes, 24 events at a time"
     assert both.evidence == {"block_bytes": 4096, "bursts": 3, "events_per_burst": "24"}
 
 
-def test_finding_carries_its_own_severity_and_fix() -> None:
+def test_finding_can_override_severity_and_have_a_fix() -> None:
     fix = Fix("nginx", "proxy_buffering off;")
     found = finding("UD406", "edge", severity=Severity.INFO, fix=fix)
     assert rule_named("UD406").severity is Severity.WARNING
@@ -117,18 +117,18 @@ def test_finding_carries_its_own_severity_and_fix() -> None:
     assert found.fix == fix
 
 
-def test_finding_without_its_evidence_is_an_error() -> None:
+def test_finding_without_evidence_raises() -> None:
     with pytest.raises(KeyError, match="events_per_burst"):
         finding("UD102", "edge", block_bytes=4096)
 
 
 @each_rule
-def test_rule_named_knows_code_and_slug_in_any_case(rule: Rule) -> None:
+def test_rule_named_accepts_code_and_slug_in_any_case(rule: Rule) -> None:
     for name in (rule.code, rule.code.lower(), rule.slug, rule.slug.upper()):
         assert rule_named(name) is rule
 
 
 @pytest.mark.parametrize("name", ["", "UD100", "UD1011", "held to end", "nginx"])
-def test_rule_named_refuses_what_is_no_rule(name: str) -> None:
+def test_rule_named_rejects_unknown_names(name: str) -> None:
     with pytest.raises(KeyError):
         rule_named(name)

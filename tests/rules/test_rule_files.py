@@ -1,9 +1,9 @@
-"""Every rule on its files: `<ID>/bad`, `good` and `fixed`, in the natural form of the dialect.
+"""Every rule with its files `<ID>/bad`, `good` and `fixed`, in the syntax of the dialect.
 
-`bad` fires only its rule, `good` is silent, the fix of `bad` is `fixed` to the byte, `fixed` is
-silent, and a second fix changes nothing. A rule without a fix leaves `bad` as it is, and `fixed` is
-what its explain text says to do. A `settings.toml` beside them holds settings that the case needs,
-in the form of undam.toml.
+Only the rule fires on `bad`, and no rule on `good` and `fixed`. The fix turns `bad` into `fixed`,
+byte for byte, and a second fix changes nothing. A rule without a fix does not change `bad`; `fixed`
+then follows the instructions in the text of the rule. A `settings.toml` in the folder contains the
+settings that the case needs, as in undam.toml.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ RULE_DIALECT = {rule.code: dialect for dialect in DIALECTS for rule in dialect.r
 
 @dataclass(frozen=True)
 class Case:
-    """The folder of one rule."""
+    """The files of one rule."""
 
     rule: ConfigRule
     dialect: Dialect
@@ -53,7 +53,7 @@ class Case:
 
     def source(self, kind: str) -> Source:
         (file,) = (HERE / self.rule.code).glob(f"{kind}.*")
-        with file.open(encoding="utf-8", newline="") as text:  # line ends as they are
+        with file.open(encoding="utf-8", newline="") as text:  # keep the line endings
             return Source(file.name, text.read())
 
     def lint(self, kind: str) -> LintResult:
@@ -71,12 +71,12 @@ each_rule = pytest.mark.parametrize(
 each_dialect = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 
 
-def test_every_rule_has_its_folder_and_every_folder_its_rule() -> None:
+def test_rules_and_folders_correspond() -> None:
     folders = {path.name for path in HERE.iterdir() if path.is_dir() and path.name[0] not in "._"}
     assert folders == {rule.code for rule in config_rules()}
 
 
-def test_codes_and_slugs_are_used_once() -> None:
+def test_codes_and_slugs_are_unique() -> None:
     codes = [rule.code for rule in (*RULES, *config_rules())]
     assert len(set(codes)) == len(codes)
     for dialect in DIALECTS:
@@ -85,7 +85,7 @@ def test_codes_and_slugs_are_used_once() -> None:
 
 
 @each_dialect
-def test_a_dialect_has_rules_under_three_letters_of_its_own(dialect: Dialect) -> None:
+def test_the_codes_of_a_dialect_begin_with_its_own_three_letters(dialect: Dialect) -> None:
     assert dialect.rules
     letters = {rule.code[:3] for rule in dialect.rules}
     assert len(letters) == 1
@@ -94,7 +94,7 @@ def test_a_dialect_has_rules_under_three_letters_of_its_own(dialect: Dialect) ->
 
 
 @each_rule
-def test_a_rule_says_what_it_must(case: Case) -> None:
+def test_the_fields_of_a_rule_are_well_formed(case: Case) -> None:
     rule = case.rule
     assert re.fullmatch(r"[A-Z]{3}[1-6]\d\d", rule.code)
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", rule.slug)
@@ -112,7 +112,7 @@ def test_files_are_recognised_by_their_content(case: Case) -> None:
 
 
 @each_rule
-def test_bad_fires_its_rule_alone_and_in_its_place(case: Case) -> None:
+def test_only_the_rule_fires_on_bad_and_marks_a_word(case: Case) -> None:
     source, found = case.source("bad"), case.lint("bad")
     assert {one.rule.code for one in found.diagnostics} == {case.rule.code}
     assert found.unread == ()
@@ -125,19 +125,19 @@ def test_bad_fires_its_rule_alone_and_in_its_place(case: Case) -> None:
 
 
 @each_rule
-def test_good_is_silent(case: Case) -> None:
+def test_no_rule_fires_on_good(case: Case) -> None:
     assert case.lint("good") == LintResult()
 
 
 @each_rule
-def test_fixed_is_silent_and_stays_as_it_is(case: Case) -> None:
+def test_no_rule_fires_on_fixed_and_a_fix_does_not_change_it(case: Case) -> None:
     assert case.lint("fixed") == LintResult()
     source = case.source("fixed")
     assert case.fix(source, unsafe=True) == source.text
 
 
 @each_rule
-def test_the_fix_of_bad_is_fixed(case: Case) -> None:
+def test_the_fix_turns_bad_into_fixed(case: Case) -> None:
     bad, fixed = case.source("bad"), case.source("fixed")
     safe, unsafe = case.fix(bad, unsafe=False), case.fix(bad, unsafe=True)
     if case.rule.safety is Safety.SAFE:
@@ -149,12 +149,12 @@ def test_the_fix_of_bad_is_fixed(case: Case) -> None:
 
 
 @each_rule
-def test_a_comment_allows_each_finding(case: Case) -> None:
+def test_a_comment_suppresses_each_finding(case: Case) -> None:
     bad = case.source("bad")
     lines = bad.text.split("\n")
     for number in sorted({one.line for one in case.lint("bad").diagnostics}, reverse=True):
         indent = " " * (len(lines[number - 1]) - len(lines[number - 1].lstrip()))
         comment = f"{indent}{case.dialect.comment} undam: allow {case.rule.slug}"
         lines.insert(number - 1, comment)
-    allowed = Source(bad.path, "\n".join(lines))
-    assert lint_source(case.dialect, allowed, case.settings) == LintResult()
+    suppressed = Source(bad.path, "\n".join(lines))
+    assert lint_source(case.dialect, suppressed, case.settings) == LintResult()

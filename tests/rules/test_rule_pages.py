@@ -1,4 +1,4 @@
-"""docs/rules/ says what the rules of check and lint say."""
+"""The pages in docs/rules have the text of the rules of check and lint."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ALL_RULES: tuple[Rule, ...] = (*RULES, *config_rules())
 
 @pytest.fixture(scope="module")
 def write_docs() -> ModuleType:
-    """The script, which has no .py suffix and so is no importable module."""
+    """Load the script, which has no .py suffix and so cannot be imported."""
     loader = SourceFileLoader("write_docs", str(ROOT / "scripts" / "write-docs"))
     spec = spec_from_loader(loader.name, loader)
     assert spec is not None
@@ -27,7 +27,7 @@ def write_docs() -> ModuleType:
     return module
 
 
-def test_pages_are_in_step_with_the_catalogue(write_docs: ModuleType) -> None:
+def test_pages_are_up_to_date(write_docs: ModuleType) -> None:
     wanted = write_docs.pages()
     there = {path.name: path.read_text("utf-8") for path in (ROOT / "docs" / "rules").iterdir()}
     stale = {name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name)}
@@ -53,20 +53,20 @@ def test_every_dialect_has_a_table_with_the_safety_of_its_fixes(write_docs: Modu
             assert row.split(" | ")[3] == rule.safety.value
 
 
-def test_page_of_a_rule_of_lint_says_how_safe_its_fix_is(write_docs: ModuleType) -> None:
+def test_page_of_a_lint_rule_states_the_safety_of_its_fix(write_docs: ModuleType) -> None:
     pages = write_docs.pages()
     for rule in config_rules():
         assert f"**Safety of the fix:** {rule.safety.value}" in pages[f"{rule.code}.md"]
 
 
-def test_page_contains_every_word_of_the_explain_text(write_docs: ModuleType) -> None:
+def test_page_contains_every_word_of_the_text(write_docs: ModuleType) -> None:
     pages = write_docs.pages()
     for rule in ALL_RULES:
         words = pages[f"{rule.code}.md"].replace("**", "").split()
         assert [word for word in rule.explain.split() if word not in words] == []
 
 
-def test_writing_removes_the_page_of_a_rule_that_is_gone(
+def test_pages_of_removed_rules_are_deleted(
     write_docs: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(write_docs, "DOCS", tmp_path)

@@ -65,7 +65,7 @@ def test_lines_are_split_as_httpd_splits_them(text: str, expected: list[str]) ->
     assert one.name == "a"
 
 
-def test_nothing_may_stand_on_a_continued_line() -> None:
+def test_an_empty_continued_line_is_ignored() -> None:
     assert APACHE.lint("\\\n") == APACHE.lint("")
 
 
@@ -211,7 +211,7 @@ def test_outer_settings_apply_to_the_route(text: str, expected: list[str]) -> No
     assert APACHE.codes(text) == expected
 
 
-def test_a_line_on_two_lines_is_left_for_the_reader() -> None:
+def test_a_continued_line_is_not_edited() -> None:
     text = f"SetEnv \\\nforce-proxy-request-1.0 1\n{CHAT}\n"
     assert APACHE.codes_and_lines(text) == [("APA105", 1)]
     assert APACHE.fix(text) == text

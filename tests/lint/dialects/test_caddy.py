@@ -140,7 +140,7 @@ def test_outer_settings_apply_to_the_route(lines: tuple[str, ...], expected: lis
     assert CADDY.codes(site(*lines)) == expected
 
 
-def test_a_fix_takes_no_more_than_it_means() -> None:
+def test_a_fix_changes_only_its_own_line() -> None:
     text = site("encode \\", " gzip", f"{CHAT} {{", "flush_interval \\", " 1s", "}")
     assert CADDY.codes_and_lines(text) == [("CAD102", 2), ("CAD201", 5)]
     assert CADDY.fix(text) == text
@@ -168,7 +168,7 @@ def test_limits_are_compared_with_the_heartbeat(limit: str, severity: Severity |
     ("limit", "severity"),
     [("60s", Severity.ERROR), ("10m", Severity.WARNING), ("1h", None), ("1d", None)],
 )
-def test_a_limit_on_the_whole_response_is_reported_where_streams_are(
+def test_a_total_limit_is_reported_if_a_route_streams(
     limit: str, severity: Severity | None
 ) -> None:
     options = f"{{\nadmin off\nservers {{\ntimeouts {{\nwrite {limit}\n}}\n}}\n}}\n"

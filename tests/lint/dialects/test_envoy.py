@@ -65,7 +65,7 @@ def fixed(text: str) -> str:
 
 
 @pytest.mark.parametrize("file", CORPUS, ids=lambda file: file.name)
-def test_real_files(file: Path) -> None:
+def test_the_corpus_has_the_expected_findings(file: Path) -> None:
     text = file.read_text("utf-8")
     assert recognise_dialect(file.name, text) is ENVOY
     expected = {
@@ -98,16 +98,16 @@ class TestRoutes:
         "match",
         ["prefix: /v1/", "path: /sse", "path_separated_prefix: /mcp", "pathSeparatedPrefix: /mcp"],
     )
-    def test_streaming_ones_by_their_path(self, match: str) -> None:
+    def test_routes_are_classified_by_path(self, match: str) -> None:
         assert reported(manager(route("", match))) == ["ENV401 error"]
 
-    def test_a_regex(self) -> None:
+    def test_routes_are_classified_by_regex(self) -> None:
         assert reported(manager(route("", "safe_regex: {regex: '^/api/stream/.*'}"))) == [
             "ENV401 error"
         ]
         assert reported(manager(route("", "safe_regex: {regex: '^/users/.*'}"))) == []
 
-    def test_a_route_of_all_paths_streams_where_its_cluster_is_an_engine(self) -> None:
+    def test_a_route_for_all_paths_streams_if_its_cluster_is_an_engine(self) -> None:
         cluster = (
             "{name: origin, load_assignment: {endpoints: [{lb_endpoints: [{endpoint_name: x},"
             " {endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: %s}}}}]}]}}"
@@ -118,7 +118,7 @@ class TestRoutes:
         assert reported(text) == []
         assert reported(text, Settings(stream_paths=("/v2/",))) == ["ENV401 error"]
 
-    def test_weighted_clusters_by_their_names(self) -> None:
+    def test_weighted_clusters_are_classified_by_name(self) -> None:
         weighted = "weighted_clusters: {clusters: [{name: a}, {name: vllm}, {weight: 1}]}"
         assert reported(manager(f"{{match: {{prefix: /}}, route: {{{weighted}}}}},")) == [
             "ENV401 error"
@@ -127,7 +127,7 @@ class TestRoutes:
     @pytest.mark.parametrize(
         "other", ["{match: {prefix: /v1/}, redirect: {}},", "{match: {prefix: /v1/}, route: x},"]
     )
-    def test_only_routes_to_clusters(self, other: str) -> None:
+    def test_only_routes_to_clusters_are_linted(self, other: str) -> None:
         assert reported(manager(other)) == []
 
     def test_parts_from_elsewhere_are_reported(self) -> None:
@@ -173,14 +173,14 @@ class TestLimits:
             "the duration of idle_timeout",
         ]
 
-    def test_a_routes_own_goes_before_the_managers(self) -> None:
+    def test_the_limit_of_a_route_overrides_the_managers(self) -> None:
         limits = "stream_idle_timeout: 5s\n          "
         limits += "common_http_protocol_options: {max_stream_duration: 5s}"
         own = "timeout: 0s, idle_timeout: 60s, max_stream_duration: {max_stream_duration: 0s}"
         assert reported(manager(route(own), limits=limits)) == []
         assert reported(manager(route(), limits=limits)) == ["ENV404 error", "ENV403 error"]
 
-    def test_the_managers_is_fixed_at_each_streaming_route_and_reported_once(self) -> None:
+    def test_a_limit_of_the_manager_is_fixed_at_each_streaming_route(self) -> None:
         limits = "common_http_protocol_options: {max_stream_duration: 5s}"
         grpc = "timeout: 0s, max_stream_duration: {grpc_timeout_header_max: 1s}"
         routes = "\n".join([route(), route(grpc, "prefix: /v1/messages"), route("", "prefix: /x")])
@@ -199,7 +199,7 @@ class TestLimits:
         unread = manager(route(), limits="stream_idle_timeout: x")
         assert reported(unread, Settings(heartbeat_s=200)) == []
 
-    def test_a_limit_of_a_cluster(self) -> None:
+    def test_a_limit_of_a_cluster_is_reported(self) -> None:
         options = "common_http_protocol_options: {max_stream_duration: 600s}"
         kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
         typed = f"typed_extension_protocol_options: {{{kind}: {{{options}}}}}"
@@ -208,13 +208,13 @@ class TestLimits:
             assert reported(text) == ["ENV403 warning"]
             assert "max_stream_duration: 0s" in fixed(text)
 
-    def test_a_policy_of_the_virtual_host(self) -> None:
+    def test_the_retry_policy_of_a_virtual_host_applies(self) -> None:
         host = "retry_policy: {per_try_timeout: 1s, per_try_idle_timeout: 1s},"
         assert reported(manager(route(), host=host)) == ["ENV406 warning", "ENV405 error"]
         own = "timeout: 0s, retry_policy: {retry_on: 5xx}"
         assert reported(manager(route(own), host=host)) == []
 
-    def test_routes_of_an_alias_are_left_as_they_are(self) -> None:
+    def test_aliased_routes_are_not_edited(self) -> None:
         text = manager(route("")).replace("routes: [", "routes: &r [")
         text += "other: *r\n"
         assert reported(text) == ["ENV401 error"]
@@ -254,10 +254,10 @@ class TestFilters:
             ("function envoy_on_response(h)\\n -- h:body()\\nend", False),
         ],
     )
-    def test_lua_that_reads_the_body(self, code: str, held: bool) -> None:
+    def test_lua_code_that_reads_the_body_is_reported(self, code: str, held: bool) -> None:
         assert bool(reported(manager(route(), filters=lua(code)))) is held
 
-    def test_positions_of_lua_code(self) -> None:
+    def test_lua_code_is_found_in_each_position(self) -> None:
         old = lua(READS, key="inline_code: %s")
         assert reported(manager(route(), filters=old)) == ["ENV101 error"]
         named = lua("x.lua", key="default_source_code: {filename: %s}")
@@ -299,13 +299,15 @@ class TestFilters:
             ),
         ],
     )
-    def test_held_streams(self, kind: str, settings: str, expected: list[str]) -> None:
+    def test_filters_that_hold_streams_are_reported(
+        self, kind: str, settings: str, expected: list[str]
+    ) -> None:
         text = manager(route(), filters=http_filter("one", kind, settings))
         assert reported(text) == expected
         assert reported(manager(route("", "prefix: /x"), filters=http_filter("a", kind, ""))) == []
 
     @pytest.mark.parametrize("place", ["route", "host"])
-    def test_a_setting_of_the_routes_own_is_respected(self, place: str) -> None:
+    def test_a_route_with_its_own_setting_is_not_reported(self, place: str) -> None:
         own = "typed_per_filter_config: {lua: {disabled: true}},"
         text = manager(
             route(more=own if place == "route" else ""),
@@ -314,31 +316,31 @@ class TestFilters:
         )
         assert reported(text) == []
 
-    def test_switching_off_adds_to_what_is_there(self) -> None:
+    def test_disabling_keeps_existing_settings(self) -> None:
         own = "typed_per_filter_config: {cors: {}}"
         text = manager(route(more=own), filters=lua(READS))
         assert '{cors: {}, lua: {"@type": type.' in fixed(text)
         assert reported(fixed(text)) == []
 
-    def test_all_routes_or_none_are_switched_off(self) -> None:
+    def test_a_filter_is_disabled_on_all_routes_or_none(self) -> None:
         text = manager(f"{route()}\n*r,", filters=lua(READS))
         text = f"r: &r {route(match='prefix: /v1/messages')[:-1]}\n{text}"
         assert reported(text) == ["ENV101 error"]
         assert fixed(text) == text
 
-    def test_fields_are_spelled_as_the_routes_spell_theirs(self) -> None:
+    def test_new_fields_use_the_spelling_of_the_routes(self) -> None:
         text = manager(route(), filters=lua(READS), limits="streamIdleTimeout: 1s")
         text = text.replace("virtual_hosts", "virtualHosts").replace("route_config", "routeConfig")
         assert "typedPerFilterConfig: {lua:" in fixed(text)
         assert "idleTimeout: 3600s" in fixed(text)
 
-    def test_a_name_that_is_written_in_three_ways_is_not_written(self) -> None:
+    def test_a_filter_with_an_unusual_name_is_not_edited(self) -> None:
         odd = lua(READS).replace("name: lua", 'name: "\\u2028"')
         text = manager(route(), filters=odd)
         assert reported(text) == ["ENV101 error"]
         assert fixed(text) == text
 
-    def test_filters_without_names_or_settings_are_passed_over(self) -> None:
+    def test_filters_without_names_or_settings_are_skipped(self) -> None:
         assert reported(manager(route(), filters="{name: a}, {typed_config: {}}, b")) == []
 
 

@@ -63,7 +63,7 @@ def test_syntax_errors_have_a_position(text: str, line: int, column: int, what: 
     assert (error.value.line, error.value.column) == (line, column)
 
 
-def test_defaults_are_the_last_ones_or_those_that_are_named() -> None:
+def test_a_section_inherits_the_last_or_the_named_defaults() -> None:
     text = "defaults a\n mode http\n{}defaults b from a\n{}defaults c\nbackend llm from b\n"
     assert HAPROXY.codes(text.format("", "")) == ["HAP101"]
     assert HAPROXY.codes(text.format(ON, "")) == []
@@ -121,14 +121,14 @@ def test_other_routes_have_no_findings(choice: str) -> None:
     assert HAPROXY.codes(routed(choice)) == []
 
 
-def test_engines_are_reported_by_names_and_servers() -> None:
+def test_engines_are_recognised_by_name_and_server() -> None:
     assert HAPROXY.codes(routed("  default_backend vllm\n", "vllm")) == ["HAP101"]
     assert HAPROXY.codes(routed("", "vllm")) == ["HAP101"]
     assert HAPROXY.codes(f"{MODE}backend a\n  server-template x 1-4 ollama:11434\n") == ["HAP101"]
     assert HAPROXY.codes("listen vllm\n  server a llm:1\n") == []  # mode tcp
 
 
-def test_paths_of_the_user_go_to_the_backend_that_takes_them() -> None:
+def test_user_paths_select_the_backend_that_serves_them() -> None:
     text = f"""{MODE}frontend f
   use_backend api if {{ path_beg /api/ }}
   use_backend part if {{ path_sub tell }}
@@ -156,14 +156,14 @@ def test_one_side_with_the_option_is_enough() -> None:
     assert HAPROXY.codes(routed(front)) == []
 
 
-def test_an_option_that_is_taken_back_is_given_back() -> None:
+def test_a_disabled_option_is_enabled() -> None:
     text = listen("  no option http-no-delay # why?\n")
     assert HAPROXY.codes_and_lines(text) == [("HAP101", 4)]
     assert HAPROXY.fix(text) == text.replace("no option", "option")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_new_line_is_like_its_neighbours(end: str) -> None:
+def test_a_new_line_is_indented_like_its_neighbours(end: str) -> None:
     text = f"{MODE}backend vllm\n\tbalance first\n".replace("\n", end)
     assert HAPROXY.fix(text) == text.replace(f"vllm{end}", f"vllm{end}\toption http-no-delay{end}")
     assert HAPROXY.fix(f"{MODE}backend vllm") == f"{MODE}backend vllm\n    option http-no-delay"
@@ -199,14 +199,14 @@ def test_compression_is_reported_by_its_types(lines: str, code: str, after: str 
         assert result == listen(f"{ON}{' ' * bool(after)}{after}")
 
 
-def test_types_go_into_the_streaming_section_and_not_into_defaults() -> None:
+def test_types_are_added_to_the_streaming_section_only() -> None:
     text = f"{MODE}  compression algo gzip\nbackend vllm\n{ON}backend web\n"
     result = HAPROXY.fix(text)
     assert result.startswith(f"{MODE}  compression algo gzip\nbackend vllm\n{ON}  compression type")
     assert result.endswith("\nbackend web\n")
 
 
-def test_the_frontend_compresses_too() -> None:
+def test_compression_of_the_frontend_is_reported() -> None:
     front = "  use_backend app if { path_beg /chat }\n  compression algo gzip\n"
     text = routed(f"{ON}{front}")
     assert HAPROXY.codes_and_lines(text) == [("HAP103", 6)]
@@ -214,7 +214,7 @@ def test_the_frontend_compresses_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rest", "fires", "mends"),
+    ("rest", "fires", "is_fixed"),
     [
         ("", True, True),
         (" time 1s at-least 100k", True, True),
@@ -232,10 +232,10 @@ def test_the_frontend_compresses_too() -> None:
         ),
     ],
 )
-def test_conditions_of_awaited_bodies_are_evaluated(rest: str, fires: bool, mends: bool) -> None:
+def test_conditions_of_awaited_bodies_are_evaluated(rest: str, fires: bool, is_fixed: bool) -> None:
     text = listen(f"{ON}  http-response wait-for-body{rest}\n")
     assert HAPROXY.codes(text) == ["HAP104"] * fires
-    assert (HAPROXY.codes(HAPROXY.fix(text)) == []) is mends
+    assert (HAPROXY.codes(HAPROXY.fix(text)) == []) is is_fixed
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_conditions_of_awaited_bodies_are_evaluated(rest: str, fires: bool, mend
         ("1h", 3600), ("1d", 86400), ("0", None), ("x", None), ("", None), ("-1", None),
     ],
 )  # fmt: skip
-def test_times_are_read_as_haproxy_reads_them(time_: str, seconds: float | None) -> None:
+def test_times_are_parsed_as_haproxy_parses_them(time_: str, seconds: float | None) -> None:
     assert seconds_of(time_) == (None if seconds is None else pytest.approx(seconds))
 
 
@@ -261,7 +261,7 @@ def test_limits_are_compared_with_the_heartbeat(limit: str, severity: Severity |
         assert HAPROXY.fix(text) == text.replace(limit, "1h")
 
 
-def test_a_limit_of_a_request_is_one_too() -> None:
+def test_a_limit_set_by_http_request_is_reported() -> None:
     text = listen(f"{ON}  http-request set-timeout server 5s\n")
     assert HAPROXY.codes(text) == ["HAP401"]
     assert HAPROXY.fix(text) == text.replace("5s", "1h")
@@ -275,7 +275,7 @@ def test_a_limit_of_defaults_is_fixed_in_each_streaming_section() -> None:
     assert HAPROXY.codes(result) == []
 
 
-def test_the_limit_of_tunnels_is_a_remark_only_where_it_is_the_longer_one() -> None:
+def test_a_tunnel_timeout_is_reported_only_if_it_is_longer() -> None:
     for tunnel, expected in (("1h", ["HAP201"]), ("40s", []), ("x", [])):
         lines = f"{ON}  timeout server 40s\n  timeout tunnel {tunnel}\n"
         assert HAPROXY.codes(listen(lines)) == expected

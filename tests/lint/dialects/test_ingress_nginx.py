@@ -171,7 +171,7 @@ def test_over_http_10_buffering_is_an_error() -> None:
     assert codes(fixed(text)) == []
 
 
-def test_an_ingress_with_still_paths_is_reported_but_not_edited() -> None:
+def test_an_ingress_with_other_paths_is_reported_but_not_edited() -> None:
     more = "      - path: /\n        backend: {service: {name: web, port: {number: 1}}}\n"
     text = ingress(ON, extra=more)
     assert codes(text) == ["ING101"]
@@ -196,7 +196,7 @@ def test_an_ingress_with_still_paths_is_reported_but_not_edited() -> None:
         ("|\n      if ($a) { chunked_transfer_encoding off; }\n", ["ING203"], "same"),
     ],
 )
-def test_lines_of_snippets_are_reported_and_taken_away(
+def test_lines_of_snippets_are_reported_and_removed(
     snippet: str, expected: list[str], after: str | None
 ) -> None:
     text = ingress(f"configuration-snippet: {snippet}".rstrip("\n"))
@@ -220,21 +220,21 @@ def test_a_snippet_on_the_line_of_another_value_is_not_edited() -> None:
 
 
 @pytest.mark.parametrize("value", ["off", "No", "3600", "1.5", "-1", "~", "null", "TRUE"])
-def test_values_that_are_not_text_are_reported_and_quoted(value: str) -> None:
+def test_values_that_are_not_strings_are_reported_and_quoted(value: str) -> None:
     text = ingress(f"x: {value}")
     assert codes(text) == ["ING204"]
     assert fixed(text) == ingress(f'x: "{value}"')
 
 
 @pytest.mark.parametrize("value", ["", "&a off", "!!str off"])
-def test_values_that_cannot_be_quoted_in_place(value: str) -> None:
+def test_values_that_cannot_be_quoted_in_place_are_not_edited(value: str) -> None:
     text = ingress(f"x: {value}".rstrip())
     assert codes(text) == ([] if value else ["ING204"])
     assert fixed(text) == text
 
 
 @pytest.mark.parametrize("value", ["5m", "off-peak", "/", '"off"', "'3600'", "|\n      off"])
-def test_other_values_are_texts(value: str) -> None:
+def test_other_values_have_no_findings(value: str) -> None:
     assert codes(ingress(f"x: {value}")) == []
 
 

@@ -60,7 +60,7 @@ def test_syntax_errors_have_a_position(text: str, line: int, column: int, what: 
         '$HTTP["a"] == "b" { } else { c = enable }',
     ],
 )
-def test_what_lighttpd_allows_is_read(text: str) -> None:
+def test_the_syntax_of_lighttpd_is_parsed(text: str) -> None:
     assert LIGHTTPD.lint(text) == LIGHTTPD.lint("")
 
 
@@ -182,12 +182,12 @@ def test_user_paths_select_the_relay() -> None:
         ),
     ],
 )
-def test_a_fix_touches_the_streaming_route_alone(text: str, after: str) -> None:
+def test_a_fix_changes_only_the_streaming_route(text: str, after: str) -> None:
     assert LIGHTTPD.fix(text) == after
     assert LIGHTTPD.codes(after) == []
 
 
-def test_a_limit_for_one_prefix_gets_a_condition_of_its_own() -> None:
+def test_a_limit_for_one_prefix_is_set_in_its_own_condition() -> None:
     text = f"{STREAM}\nserver.max-write-idle = 20\n{relay(key='/chat')}\n"
     assert LIGHTTPD.codes_and_lines(text) == [("LTD401", 2)]
     fixed_text = LIGHTTPD.fix(text)
@@ -213,7 +213,7 @@ def test_limits_are_compared_with_the_heartbeat(limit: str, severity: Severity |
             assert LIGHTTPD.fix(text) == text.replace(limit.strip('"'), "3600") or '"' in limit
 
 
-def test_the_header_of_nginx_is_a_remark() -> None:
+def test_the_x_accel_header_is_an_info() -> None:
     header = 'setenv.set-response-header = ( "X-Accel-Buffering" => "no", "A" => "b" )'
     assert LIGHTTPD.codes_and_lines(f"{STREAM}\n{header}\n{CHAT}") == [("LTD201", 2)]
 

@@ -87,7 +87,7 @@ def test_other_routes_have_no_findings(text: str) -> None:
     assert codes(text) == []
 
 
-def test_paths_of_the_user_choose_the_location_that_nginx_would_choose() -> None:
+def test_user_paths_select_the_location_that_nginx_would_select() -> None:
     text = """
 server {
     location / { proxy_pass http://llm; }
@@ -154,7 +154,7 @@ def test_each_protocol_has_its_own_directive(protocol: str) -> None:
     assert f"  {protocol}_buffering off;\n" in fixed(text)
 
 
-def test_a_location_may_pass_on_in_two_protocols() -> None:
+def test_a_location_may_use_two_protocols() -> None:
     text = "location /sse { if ($a) { fastcgi_pass x; } proxy_pass http://y; }"
     assert codes(text) == ["NGX109", "NGX101"]
     assert codes(fixed(text)) == []
@@ -163,14 +163,14 @@ def test_a_location_may_pass_on_in_two_protocols() -> None:
 # position of the fix
 
 
-def test_a_fix_goes_into_the_location_and_not_into_what_it_includes() -> None:
+def test_a_fix_is_inserted_into_the_location_itself() -> None:
     included = files(**{"proxy.conf": UP})
     text = "location /v1/ {\n    include proxy.conf;\n}\n"
     assert reported(text, included) == [("NGX101", 1)]
     assert fixed(text, included) == f"location /v1/ {{\n    {OFF}\n    include proxy.conf;\n}}\n"
 
 
-def test_a_wrong_word_is_fixed_where_it_stands() -> None:
+def test_a_wrong_value_is_fixed_in_place() -> None:
     included = files(**{"proxy.conf": "proxy_buffering on;\n"})
     text = f"location /v1/ {{\n    include proxy.conf;\n    {UP}\n}}\n"
     source = Source("f.conf", text)
@@ -187,7 +187,7 @@ def test_a_file_that_is_included_twice_is_reported_once() -> None:
     assert [one.path for one in found.included] == ["api"]
 
 
-def test_a_supposed_fix_that_keeps_outer_lines_out_stays() -> None:
+def test_a_supposed_fix_that_hides_outer_lines_is_kept() -> None:
     text = f"""\
 proxy_set_header Host $host;
 server {{
@@ -224,14 +224,14 @@ server {{
     assert codes(fixed(text)) == []
 
 
-def test_a_line_that_does_no_good_beside_the_fix_is_a_remark() -> None:
+def test_an_ineffective_line_beside_the_fix_is_an_info() -> None:
     text = f"location /v1/ {{\n {UP}\n {OFF}\n proxy_set_header X-Accel-Buffering no;\n}}"
     (found,) = lint_source(NGINX, Source("f", text), Settings()).diagnostics
     assert found.severity is Severity.INFO
     assert fixed(text) == f"location /v1/ {{\n {UP}\n {OFF}\n}}"
 
 
-def test_chunks_that_an_outer_level_takes_away_are_given_back() -> None:
+def test_chunks_disabled_at_an_outer_level_are_enabled() -> None:
     text = f"chunked_transfer_encoding off;\nlocation /v1/ {{\n {UP}\n {OFF}\n}}"
     assert reported(text) == [("NGX203", 3)]
     assert " chunked_transfer_encoding on;\n" in fixed(text)
@@ -247,7 +247,7 @@ def test_chunks_that_an_outer_level_takes_away_are_given_back() -> None:
         ("", "sub_filter_types *; sub_filter_types a/b;", None),
     ],
 )
-def test_a_filter_loses_the_type_where_that_is_one_line(
+def test_the_type_is_removed_from_a_filter_on_one_line(
     outer: str, inner: str, after: str | None
 ) -> None:
     start = f"{outer}\nlocation /v1/ {{ {UP} {OFF} sub_filter '\\r\\nx' ''; sub_filter a '';"
@@ -263,7 +263,7 @@ def test_an_unknown_filter_of_another_file_is_not_edited() -> None:
     assert (found.path, found.edits) == ("part", ())
 
 
-def test_http_10_from_an_outer_level_is_overruled() -> None:
+def test_http_10_from_an_outer_level_is_overridden() -> None:
     text = f"proxy_http_version 1.0;\nlocation /v1/ {{\n {UP}\n {OFF}\n}}"
     assert codes(text) == ["NGX110"]
     assert " proxy_http_version 1.1;\n" in fixed(text)
@@ -278,7 +278,7 @@ def test_http_10_from_an_outer_level_is_overruled() -> None:
         ("proxy_pass_header Server;", "proxy_pass_header Date;", True),
     ],
 )
-def test_a_hidden_header_is_passed_where_nothing_else_changes(
+def test_a_hidden_header_is_passed_on_if_nothing_else_changes(
     outer: str, inner: str, can: bool
 ) -> None:
     start = f"{outer}\nlocation /v1/ {{ {UP} {OFF} {inner} "
@@ -288,7 +288,7 @@ def test_a_hidden_header_is_passed_where_nothing_else_changes(
 
 
 @pytest.mark.parametrize("protocol", ["proxy", "uwsgi", "fastcgi", "scgi"])
-def test_the_abort_that_is_ignored_is_reported_for_each_protocol(protocol: str) -> None:
+def test_ignored_aborts_are_reported_for_each_protocol(protocol: str) -> None:
     text = f"location /v1/ {{ {protocol}_pass http://x; {protocol}_buffering off; }}"
     assert codes(f"{protocol}_ignore_client_abort on; {text}") == ["NGX111"]
 
@@ -315,7 +315,7 @@ def test_limits_are_compared_with_the_heartbeat(
     assert codes(text, heartbeat_s=heartbeat_s) == ["NGX401"] * fires
 
 
-def test_the_limit_of_grpc_is_its_own() -> None:
+def test_grpc_has_its_own_limit() -> None:
     text = "location /v1/ { grpc_pass llm:1; grpc_read_timeout 5s; proxy_read_timeout 1s; }"
     assert fixed(text) == text.replace("5s", "3600s")
 
@@ -327,5 +327,5 @@ def test_the_limit_of_grpc_is_its_own() -> None:
         ("", None), ("x", None), ("5 x", None), ("-1", None),
     ],
 )  # fmt: skip
-def test_times_are_read_as_nginx_reads_them(text: str, seconds: float | None) -> None:
+def test_times_are_parsed_as_nginx_parses_them(text: str, seconds: float | None) -> None:
     assert seconds_of(text) == seconds

@@ -99,7 +99,7 @@ def test_rendered_configurations_have_no_findings(idle_s: float) -> None:
     assert recognise_dialect("-", text) is NGINX
 
 
-def test_an_https_upstream_is_greeted_by_name() -> None:
+def test_an_https_upstream_receives_the_server_name() -> None:
     texts = [NGINX.render(RenderRequest(upstream=f"{scheme}://x")) for scheme in ("https", "http")]
     assert ["proxy_ssl_server_name on;" in text for text in texts] == [True, False]
 

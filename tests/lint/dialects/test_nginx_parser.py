@@ -84,7 +84,7 @@ def test_tokens_have_positions() -> None:
         "{ a = it's\n }",
     ],
 )
-def test_lua_is_one_piece(lua: str) -> None:
+def test_a_lua_block_is_one_token(lua: str) -> None:
     text = f"location / {{ set_by_lua_block $r {lua}\n proxy_pass http://x; }}"
     (location,) = read_tree(Source("f", text))
     assert location.block is not None
@@ -120,7 +120,7 @@ def test_invalid_syntax_is_rejected_with_its_position(
 
 
 @pytest.mark.parametrize("file", TEXTS, ids=lambda file: f"{file.parent.name}/{file.name}")
-def test_crossplane_reads_the_same(file: Path) -> None:
+def test_crossplane_parses_the_same(file: Path) -> None:
     parsed = crossplane.parse(str(file), single=True, check_ctx=False, check_args=False)
     assert parsed["status"] == "ok", parsed["errors"]
 
@@ -198,7 +198,7 @@ server {
 """
 
 
-def test_a_simple_directive_holds_until_a_level_has_its_own() -> None:
+def test_a_simple_directive_applies_until_an_inner_level_overrides_it() -> None:
     inner = scope_of(INHERITANCE, "server", "location")
     assert not inner.is_on("proxy_buffering", default=True)
     assert inner.value("gzip", "") == "OFF"
@@ -211,14 +211,14 @@ def test_a_simple_directive_holds_until_a_level_has_its_own() -> None:
     )
 
 
-def test_adding_directives_are_inherited_by_levels_that_have_none() -> None:
+def test_additive_directives_are_inherited_by_levels_without_any() -> None:
     server = scope_of(INHERITANCE, "server")
     assert [one.value for one in server.in_force("add_header")] == ["A", "B"]
     assert [one.value for one in server.children[0].in_force("add_header")] == ["C"]
     assert server.names("add_header") == {"a", "1", "b", "2"}
 
 
-def test_a_line_can_go_where_no_outer_one_comes_back() -> None:
+def test_a_line_can_be_removed_if_no_outer_line_takes_effect() -> None:
     server = scope_of(INHERITANCE, "server")
     (only,) = server.children[0].own("add_header")
     assert not server.children[0].can_remove(only)
@@ -265,25 +265,25 @@ def test_files_that_include_each_other_are_read_once_and_reported() -> None:
     assert "includes itself" in read.unread[0].what
 
 
-def test_includes_that_multiply_come_to_an_end() -> None:
+def test_multiplying_includes_terminate() -> None:
     files = {f"f{n}": f"include f{n + 1};" * 10 for n in range(40)}
     read = read_configuration(Source("f", "include f0;"), opened(**files))
     assert read.unread
 
 
-def test_includes_that_nest_blocks_come_to_an_end() -> None:
+def test_includes_that_nest_blocks_terminate() -> None:
     deep = "a {" * 50
     files = {f"f{n}": deep + f"include f{n + 1};" + "}" * 50 for n in range(30)}
     read = read_configuration(Source("f", "include f0;"), opened(**files))
     assert any("levels deep" in one.what for one in read.unread)
 
 
-def test_a_fault_in_an_included_file_is_reported_with_its_name() -> None:
+def test_a_syntax_error_in_an_included_file_names_the_file() -> None:
     with pytest.raises(ConfigSyntaxError, match=r"^part:2:1: "):
         read_configuration(Source("f", "include part;"), opened(part="a;\n}"))
 
 
-def test_lua_is_reported_as_not_read_and_other_protocols_are_left_alone() -> None:
+def test_lua_is_reported_as_unread_and_other_protocols_are_skipped() -> None:
     text = "stream { server { proxy_pass x; } }\nhttp {\n access_by_lua_block { a() } }"
     read = read_configuration(Source("f", text), no_includes)
     assert [(one.line, one.what) for one in read.unread] == [
@@ -307,7 +307,7 @@ def test_lua_is_reported_as_not_read_and_other_protocols_are_left_alone() -> Non
         ("l {\n  b; }", "l {\n  b; X; }"),
     ],
 )
-def test_a_directive_is_put_behind_another(text: str, after: str) -> None:
+def test_a_directive_is_inserted_after_another(text: str, after: str) -> None:
     assert _edited(text, "insert_after") == after
 
 
@@ -322,7 +322,7 @@ def test_a_directive_is_put_behind_another(text: str, after: str) -> None:
         ("l {\n  b\n  c;\n  d;\n}", "l {\n  d;\n}"),
     ],
 )
-def test_a_directive_is_taken_away_with_its_line(text: str, after: str) -> None:
+def test_a_directive_is_removed_with_its_line(text: str, after: str) -> None:
     expected = "l {\n}" if after == "\n" else after
     assert _edited(text, "remove") == expected
 
@@ -336,7 +336,7 @@ def test_a_directive_is_taken_away_with_its_line(text: str, after: str) -> None:
         ("l { c; b;\n}", "l { X; c; b;\n}"),
     ],
 )
-def test_a_directive_is_put_into_a_block(text: str, after: str) -> None:
+def test_a_directive_is_inserted_into_a_block(text: str, after: str) -> None:
     (block,) = read_tree(Source("f", text))
     assert _applied(text, block.insert_inside("X;")) == after
 

@@ -36,7 +36,7 @@ def test_syntax_errors_have_a_position(text: str, line: int, column: int, what: 
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_lines_are_joined_by_their_last_character(end: str) -> None:
+def test_a_trailing_backslash_joins_lines(end: str) -> None:
     text = f"{PEER}read_timeout \\{end}  5 \\{end} seconds # a \\{end}\\{end}"
     (found,) = SQUID.lint(text).diagnostics
     assert (found.line, found.column, found.length) == (2, 1, len("read_timeout"))
@@ -127,7 +127,7 @@ def test_idle_limits_are_compared_with_the_heartbeat(limit: str, severity: Sever
         ("1 week", None), ("x", None),
     ],
 )  # fmt: skip
-def test_no_heartbeat_helps_against_a_lifetime(limit: str, severity: Severity | None) -> None:
+def test_heartbeats_do_not_extend_a_lifetime(limit: str, severity: Severity | None) -> None:
     text = f"{PEER}client_lifetime {limit}\n"
     found = SQUID.lint(text, heartbeat_s=0.1).diagnostics
     assert [one.severity for one in found] == [severity] * (severity is not None)
@@ -147,7 +147,7 @@ def test_no_heartbeat_helps_against_a_lifetime(limit: str, severity: Severity | 
         ("delay_parameters 1 4000/4000\ndelay_access 1 deny", True),
     ],
 )
-def test_slow_pools_are_reported_unless_something_is_left_out(lines: str, fires: bool) -> None:
+def test_slow_pools_are_reported_unless_requests_are_excluded(lines: str, fires: bool) -> None:
     assert SQUID.codes(f"{PEER}{lines}\n") == ["SQD101"] * fires
 
 
@@ -166,7 +166,7 @@ def test_slow_pools_are_reported_unless_something_is_left_out(lines: str, fires:
         ("reply_body_max_size 1 KB s", True),
     ],
 )
-def test_the_first_size_that_a_stream_meets_counts(lines: str, fires: bool) -> None:
+def test_the_first_size_limit_that_applies_to_streams_is_checked(lines: str, fires: bool) -> None:
     acls = "acl s urlpath_regex ^/v1/chat\nacl i src 10.0.0.0/8\nacl i urlpath_regex ^/img\n"
     assert SQUID.codes(f"{acls}{PEER}{lines}\n") == ["SQD403"] * fires
 

@@ -61,7 +61,7 @@ def fixed(text: str, path: str = "f.yaml", chosen: Settings | None = None) -> st
 
 
 @pytest.mark.parametrize("file", CORPUS, ids=lambda file: file.name)
-def test_real_files(file: Path) -> None:
+def test_the_corpus_has_the_expected_findings(file: Path) -> None:
     text = file.read_text("utf-8")
     assert recognise_dialect(file.name, text) is TRAEFIK
     expected = {
@@ -125,7 +125,7 @@ class TestRouters:
             ("PathPrefix()", False),
         ],
     )
-    def test_by_their_rules(self, rule: str, streams: bool) -> None:
+    def test_routers_are_classified_by_rule(self, rule: str, streams: bool) -> None:
         assert reported(dynamic(rule, **BUFFER)) == (["TRF101 error"] if streams else [])
 
     @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ class TestRouters:
             "failover: {service: origin, fallback: llm@file}",
         ],
     )
-    def test_by_the_engine_that_a_service_leads_to(self, through: str) -> None:
+    def test_routers_are_classified_by_service(self, through: str) -> None:
         services = f"main: {{{through}}}\n    llm: {{loadBalancer: {{}}}}"
         text = dynamic("Host(`a`)", services=services, **BUFFER)
         assert reported(text) == []
@@ -149,15 +149,15 @@ class TestRouters:
         text = dynamic("Host(`a`)", services=services).replace("service: origin,", "service: main,")
         assert reported(text) == []
 
-    def test_a_router_without_a_rule_or_service(self) -> None:
+    def test_a_router_without_rule_and_service_has_no_findings(self) -> None:
         text = "http:\n  routers:\n    a: {middlewares: [x]}\n    b:\n    c: []\n"
         assert lint(text, Settings(stream_paths=("/",))).diagnostics == ()
 
-    def test_keys_in_any_case(self) -> None:
+    def test_keys_are_case_insensitive(self) -> None:
         text = dynamic(**BUFFER).replace("routers:", "ROUTERS:").replace("rule:", "Rule:")
         assert reported(text.replace("buffering", "Buffering")) == ["TRF101 error"]
 
-    def test_empty_files_and_further_documents(self) -> None:
+    def test_empty_files_have_no_findings_and_further_documents_are_unread(self) -> None:
         assert lint("") == lint("http:\n") == LintResult()
         assert [one.line for one in lint("a: 1\na: 2\n---\nb: 1\n").unread] == [2, 4]
 
@@ -170,14 +170,14 @@ class TestRouters:
 
 
 class TestMiddlewares:
-    def test_only_the_router_that_streams_loses_it(self) -> None:
+    def test_the_middleware_is_removed_only_from_the_streaming_router(self) -> None:
         text = dynamic(router="middlewares: [b, c]", middlewares=BUFFER["middlewares"] + ", c: {}")
         text = text.replace(
             "  middlewares: {", "    two: {rule: Host(`x`), middlewares: [b]}\n  middlewares: {"
         )
         assert fixed(text) == text.replace("[b, c]", "[c]")
 
-    def test_each_of_two_streaming_routers_loses_it_and_it_is_reported_once(self) -> None:
+    def test_the_middleware_is_removed_from_each_streaming_router(self) -> None:
         text = dynamic(router="middlewares: [a, b]", middlewares=BUFFER["middlewares"] + ", a: {}")
         text = text.replace(
             "  middlewares: {", f"    two: {{rule: {CHAT}, middlewares: [b, a]}}\n  middlewares: {{"
@@ -185,7 +185,7 @@ class TestMiddlewares:
         assert reported(text) == ["TRF101 error"]
         assert fixed(text) == text.replace("[a, b]", "[a]").replace("[b, a]", "[a]")
 
-    def test_through_chains_and_entry_points(self) -> None:
+    def test_middlewares_are_found_through_chains_and_entry_points(self) -> None:
         chain = "c: {chain: {middlewares: [d@file, c]}}, d: {chain: {middlewares: [b]}}, "
         text = dynamic(router="middlewares: [c]", middlewares=chain + BUFFER["middlewares"])
         assert reported(text) == ["TRF101 error"]
@@ -204,7 +204,7 @@ class TestMiddlewares:
             "the middleware auth@docker, which is defined elsewhere"
         ]
 
-    def test_the_line_that_does_nothing(self) -> None:
+    def test_the_ineffective_line_is_reported(self) -> None:
         buffering = "b: {buffering: {disableResponseBuffer: %s}}"
         for value, code in (("true", "TRF201 warning"), ("false", "TRF101 error")):
             text = dynamic(router="middlewares: [b]", middlewares=buffering % value)
@@ -220,7 +220,9 @@ class TestMiddlewares:
             ("true", None),
         ],
     )
-    def test_compression_of_event_streams(self, compress: str, after: str | None) -> None:
+    def test_compression_of_event_streams_is_reported(
+        self, compress: str, after: str | None
+    ) -> None:
         text = dynamic(router="middlewares: [z]", middlewares=f"z: {{compress: {compress}}}")
         assert reported(text) == ["TRF102 info"]
         assert fixed(text) == (text.replace(compress, after) if after else text)
@@ -233,7 +235,7 @@ class TestMiddlewares:
             "{includedContentTypes: [text/html]}",
         ],
     )
-    def test_compression_of_other_types(self, compress: str) -> None:
+    def test_compression_of_other_types_is_not_reported(self, compress: str) -> None:
         text = dynamic(router="middlewares: [z]", middlewares=f"z: {{compress: {compress}}}")
         assert reported(text) == []
 
@@ -256,7 +258,7 @@ class TestServices:
         ("interval", "expected"),
         [("100ms", ["TRF202 info"]), ("1", ["TRF202 info"]), ("-1", []), ("0s", []), ("x", [])],
     )
-    def test_an_interval_between_flushes(self, interval: str, expected: list[str]) -> None:
+    def test_a_flush_interval_is_an_info(self, interval: str, expected: list[str]) -> None:
         text = dynamic(balancer=f"responseForwarding: {{flushInterval: {interval}}}")
         assert reported(text) == expected
         assert fixed(text) == text
@@ -265,7 +267,9 @@ class TestServices:
         ("limit", "expected"),
         [("10s", ["TRF402 warning"]), ("0s", []), ("2m", []), ("x", [])],
     )
-    def test_a_limit_on_the_head(self, limit: str, expected: list[str]) -> None:
+    def test_a_limit_on_the_response_head_is_reported(
+        self, limit: str, expected: list[str]
+    ) -> None:
         more = "  serversTransports: {t: {forwardingTimeouts: {responseHeaderTimeout: %s}}}\n"
         text = dynamic(balancer="serversTransport: t@file", more=more % limit)
         assert reported(text) == expected
@@ -293,7 +297,7 @@ serversTransport: {forwardingTimeouts: {responseHeaderTimeout: 5s}}
         assert reported(text, sure) == [*writes, "TRF402 warning"]
         assert "responseHeaderTimeout: 0s" in fixed(text, chosen=sure)
 
-    def test_without_a_setting_it_is_an_info_without_a_fix(self) -> None:
+    def test_without_streaming_routers_it_is_an_info_without_a_fix(self) -> None:
         text = self.STATIC % "30s"
         assert reported(text) == ["TRF401 info", "TRF402 info"]
         assert fixed(text) == text

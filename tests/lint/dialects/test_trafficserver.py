@@ -49,7 +49,7 @@ def beside(maps: str) -> IncludeOpener:
 
 
 @pytest.mark.parametrize("file", CORPUS, ids=lambda file: file.name)
-def test_real_files(file: Path) -> None:
+def test_the_corpus_has_the_expected_findings(file: Path) -> None:
     text = file.read_text("utf-8")
     assert recognise_dialect(file.name, text) is ATS
     expected = {
@@ -100,7 +100,9 @@ class TestCompress:
             ("*" * 200, []),
         ],
     )
-    def test_which_types_are_event_streams(self, types: str, expected: list[str]) -> None:
+    def test_type_patterns_that_match_event_streams_are_reported(
+        self, types: str, expected: list[str]
+    ) -> None:
         assert reported(f"compressible-content-type {types}\nflush false\n") == expected
 
     def test_the_last_pattern_that_matches_decides(self) -> None:
@@ -116,7 +118,7 @@ class TestCompress:
         assert fixed(text, CERTAIN) == "compressible-content-type text/*\nflush true\n"
         assert fixed(text) == text
 
-    def test_each_site_stands_for_itself(self) -> None:
+    def test_sites_are_independent(self) -> None:
         kind = "compressible-content-type text/event-stream\n"
         text = f"flush true\n{kind}[a]\n{kind}enabled FALSE\n[b]\n  {kind}[c]\n{kind}flush true\n"
         assert reported(text) == ["ATS101 error"]
@@ -147,10 +149,10 @@ class TestRecords:
             one.split()[0] for one in expected
         ]
 
-    def test_the_last_of_two_counts(self) -> None:
+    def test_the_last_of_two_records_is_effective(self) -> None:
         assert reported(f"{IDLE} 10\n{IDLE} 60\n", CERTAIN) == []
 
-    def test_the_default_where_heartbeats_are_rare(self) -> None:
+    def test_the_default_is_reported_if_heartbeats_are_rare(self) -> None:
         rare = Settings(stream_paths=("/",), heartbeat_s=40)
         text = "# c\nCONFIG proxy.config.http.cache.http INT 0\n"
         assert reported(text, rare) == ["ATS401 error"]
@@ -168,14 +170,14 @@ class TestRecords:
             ("", []),
         ],
     )
-    def test_the_maps_beside_it_decide(self, maps: str, expected: list[str]) -> None:
+    def test_the_maps_of_remap_config_decide(self, maps: str, expected: list[str]) -> None:
         for text in (
             f"{IDLE} 10\n",
             "ts:\n  http:\n    transaction_no_activity_timeout_out: 10\n",
         ):
             assert reported(text, files=beside(maps)) == expected
 
-    def test_yaml(self) -> None:
+    def test_records_yaml_is_linted(self) -> None:
         name = "transaction_active_timeout_in"
         text = f"records:\n  http:\n    {name}: 5\n---\nrecords:\n  http:\n    {name}: 50\n"
         assert [one.line for one in lint(text, CERTAIN).diagnostics] == [7]
@@ -189,7 +191,7 @@ class TestRecords:
 
 
 class TestMaps:
-    def test_parameters_of_streaming_maps(self) -> None:
+    def test_parameters_of_streaming_maps_are_linted(self) -> None:
         param = "@plugin=conf_remap.so @pparam=proxy.config.http.%s=%s"
         idle = param % ("transaction_no_activity_timeout_in", 5)
         active = param % ("transaction_active_timeout_in", 5)

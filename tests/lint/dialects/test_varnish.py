@@ -58,7 +58,7 @@ def test_syntax_errors_have_a_position(text: str, line: int, column: int, what: 
     assert (error.value.line, error.value.column) == (line, column)
 
 
-def test_what_vcl_allows_is_read() -> None:
+def test_the_syntax_of_vcl_is_parsed() -> None:
     text = '''vcl 4.1; import std from "/x"; // a
 probe p { .url = "/"; } /* } */ backend none_ none; C{ int a; }C
 acl a { "10.0.0.0"/8; ! "b"; }
@@ -95,7 +95,7 @@ def test_recursive_includes_terminate(times: int) -> None:
 # statements that apply to a stream
 
 
-def asked(condition: str) -> str:
+def with_condition(condition: str) -> str:
     return response(f"if ({condition}) {{ {GZIP} }}")
 
 
@@ -104,15 +104,15 @@ def asked(condition: str) -> str:
     [
         response(GZIP),
         response("set beresp.do_gzip = false;\n" + GZIP),
-        asked('bereq.url ~ "^/v1/chat"'),
-        asked('bereq.url == "/sse" || bereq.url ~ "^/x"'),
-        asked('bereq.url !~ "^/static"'),
-        asked('!(bereq.url ~ "^/static" || beresp.http.content-type ~ "image")'),
-        asked('beresp.http.Content-Type ~ "text"'),
-        asked('beresp.http.Content-Type ~ "^text/(html|event)"'),
-        asked('beresp.http.content-type ~ "(?i)text|json"'),
-        asked('beresp.http.content-type != "text/html"'),
-        asked('bereq.http.host == "a" && bereq.method != "GET"'),
+        with_condition('bereq.url ~ "^/v1/chat"'),
+        with_condition('bereq.url == "/sse" || bereq.url ~ "^/x"'),
+        with_condition('bereq.url !~ "^/static"'),
+        with_condition('!(bereq.url ~ "^/static" || beresp.http.content-type ~ "image")'),
+        with_condition('beresp.http.Content-Type ~ "text"'),
+        with_condition('beresp.http.Content-Type ~ "^text/(html|event)"'),
+        with_condition('beresp.http.content-type ~ "(?i)text|json"'),
+        with_condition('beresp.http.content-type != "text/html"'),
+        with_condition('bereq.http.host == "a" && bereq.method != "GET"'),
         response(f'if (bereq.url ~ "^/static") {{ }} else {{ {GZIP} }}'),
         response(f'if (beresp.status == 1) {{ }} elsif (bereq.url ~ "chat") {{ {GZIP} }}'),
         response(f'if (bereq.url ~ "x") {{ {GZIP} }} else if (bereq.url ~ "chat") {{ {GZIP} }}'),
@@ -125,7 +125,7 @@ def asked(condition: str) -> str:
         ),
     ],
 )
-def test_statements_that_a_stream_meets_are_found(text: str) -> None:
+def test_statements_that_apply_to_streams_are_found(text: str) -> None:
     assert set(VARNISH.codes(text)) == {"VRN103"}
     assert VARNISH.codes(VARNISH.fix(text)) == []
 
@@ -137,13 +137,13 @@ def test_statements_that_a_stream_meets_are_found(text: str) -> None:
         response(GZIP + " set beresp.do_gzip = false;"),
         response(f'{GZIP} if (bereq.url ~ "chat") {{ set beresp.do_gzip = false; }}'),
         response("set beresp.do_gzip = a.b(); set beresp.do_gzip = beresp.do_gzip;"),
-        asked('bereq.url ~ "^/static"'),
-        asked('bereq.url !~ "^/v1/chat"'),
-        asked('beresp.http.Content-Type ~ "^text/(html|css)$"'),
-        asked('beresp.http.Content-Type !~ "event-stream"'),
-        asked('!(beresp.http.Content-Type ~ "text/event-stream")'),
-        asked('beresp.http.Surrogate-Control ~ "ESI"'),
-        asked("bereq.url"),
+        with_condition('bereq.url ~ "^/static"'),
+        with_condition('bereq.url !~ "^/v1/chat"'),
+        with_condition('beresp.http.Content-Type ~ "^text/(html|css)$"'),
+        with_condition('beresp.http.Content-Type !~ "event-stream"'),
+        with_condition('!(beresp.http.Content-Type ~ "text/event-stream")'),
+        with_condition('beresp.http.Surrogate-Control ~ "ESI"'),
+        with_condition("bereq.url"),
         response(f'if (bereq.url ~ "chat") {{ return (deliver); }} {GZIP}'),
         response(f'if (bereq.url ~ "chat") {{ }} else {{ {GZIP} }}'),
         response(GZIP, LLM + "sub vcl_recv { return (pipe); }\n"),
@@ -176,7 +176,7 @@ def test_on_a_separate_route_a_value_is_inverted() -> None:
 
 
 @pytest.mark.parametrize(("indent", "step"), [("  ", "    "), ("\t", "\t")])
-def test_elsewhere_streams_are_left_out(indent: str, step: str) -> None:
+def test_on_a_shared_route_streams_are_excluded(indent: str, step: str) -> None:
     text = f"{LLM}sub vcl_backend_response {{\r\n{indent}set beresp.do_esi = true; # a\r\n}}"
     condition = 'if (beresp.http.Content-Type !~ "text/event-stream") {'
     fixed_text = VARNISH.fix(text)
@@ -206,12 +206,12 @@ def test_limits_are_compared_with_the_heartbeat(limit: str, severity: Severity |
     assert VARNISH.fix(text) == (text.replace(limit, "3600s") if found else text)
 
 
-def test_a_late_first_byte_is_never_sure() -> None:
+def test_a_first_byte_limit_is_only_a_warning() -> None:
     (found,) = VARNISH.lint(limited(".first_byte_timeout = 1s;")).diagnostics
     assert (found.rule.code, found.severity) == ("VRN402", Severity.WARNING)
 
 
-def test_what_the_fetch_sets_goes_before_the_backend() -> None:
+def test_a_limit_of_the_fetch_overrides_the_backend() -> None:
     fetch = "sub vcl_backend_fetch { set bereq.between_bytes_timeout = %s; }"
     assert VARNISH.codes(limited(".between_bytes_timeout = 5s;", fetch % "1h")) == []
     short = limited(".between_bytes_timeout = 1h;", fetch % "5s")
@@ -219,7 +219,7 @@ def test_what_the_fetch_sets_goes_before_the_backend() -> None:
     assert VARNISH.fix(short) == short.replace("5s", "3600s")
 
 
-def test_a_limit_that_comes_too_late_is_reported() -> None:
+def test_a_limit_that_is_set_too_late_is_reported() -> None:
     late = "sub vcl_backend_response { set bereq.first_byte_timeout = 1h; }"
     assert VARNISH.codes(limited("", late)) == ["VRN201"]
     assert VARNISH.codes(limited("", late).replace("vllm", "web")) == []
