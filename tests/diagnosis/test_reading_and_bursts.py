@@ -38,6 +38,15 @@ def test_closing_bracket_of_an_array_is_its_end(cut: bool) -> None:
     assert reading.announced_end is not cut
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_closing_delimiter_of_a_multipart_body_is_its_end(cut: bool) -> None:
+    body = b'--b\r\n\r\n{"delta": 1}\r\n' * 9 + (b"--b\r\n" if cut else b"--b--\r\n")
+    head = Head(200, "1.1", (("Content-Type", "multipart/mixed; boundary=b"),))
+    reading = read_exchange(exchange([Write(5, body)], head=head))
+    assert (reading.framing, len(reading.contents)) == (Framing.MULTIPART, 9)
+    assert reading.announced_end is not cut
+
+
 @pytest.mark.parametrize(
     ("kind", "length", "body", "is_document"),
     [

@@ -16,6 +16,7 @@ from undam.errors import RemoteProtocolError
 from undam.framing import BodyDecoder, Framing
 from undam.framing.decoder import Decoder, new_decoder
 from undam.framing.detect import DECIDE_BYTES, boundary_of, detect
+from undam.framing.multipart import MultipartDecoder
 from undam.framing.text import BINARY
 from undam.sse import Comment, Event
 
@@ -321,6 +322,8 @@ def test_data_after_the_closing_delimiter_is_ignored() -> None:
     assert decoder.receive_data(b"preamble\r\n--b\r\n\r\nx\r\n--b--\r\n") == [Event("x")]
     assert decoder.receive_data(b"epilogue") == []
     assert decoder.pending_bytes == 0
+    assert isinstance(decoder, MultipartDecoder)
+    assert decoder.closed
 
 
 def test_delimiter_without_a_declared_boundary_is_the_first_line() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -99,7 +100,7 @@ def documented(source: str, *, checked: str) -> Evidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(ABC):
     """Base class of all claims.
 
     Args:
@@ -115,9 +116,10 @@ class Claim:
     conditions: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    @abstractmethod
     def about(self) -> Aspect:
         """The subject of the claim."""
-        raise NotImplementedError
+        ...
 
     @property
     def checked(self) -> str:

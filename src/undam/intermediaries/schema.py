@@ -58,13 +58,13 @@ def _claim_problems(claim: Claim) -> Iterator[tuple[str, str]]:
     for key, value in claim.conditions.items():
         if key not in CONDITIONS or not value:
             yield "conditions", f"{key}={value!r}; known: {', '.join(sorted(CONDITIONS))}"
-    match claim:
-        case Sign():
-            yield from _sign_problems(claim)
-        case Remedy():
-            yield from _remedy_problems(claim)
-        case Behaviour() | Limit():
-            yield from _text_problems(claim)
+    if isinstance(claim, Sign):
+        yield from _sign_problems(claim)
+    elif isinstance(claim, Remedy):
+        yield from _remedy_problems(claim)
+    else:
+        assert isinstance(claim, Behaviour | Limit)
+        yield from _text_problems(claim)
 
 
 def _evidence_problems(claim: Claim) -> Iterator[tuple[str, str]]:
