@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from undam.rules import Rule, Severity
-from undam.rules.model import paragraphs
+from undam.rules import Finding, Fix, Rule, Severity
+from undam.rules.model import finding_json, paragraphs
 
 RULE = Rule(
     code="UD199",
@@ -63,3 +63,21 @@ def test_explain_wraps_prose_and_leaves_code_as_it_is() -> None:
         "Readers wait.\nDetection: By the gaps.\nFix: Turn the buffer off:\n"
         "    proxy_buffering off;\n        nested\nThen run the check again.\n"
     )
+
+
+def test_finding_as_json_has_its_evidence_and_fix() -> None:
+    one = Finding("UD199", "water-held", Severity.ERROR, "edge", "held for 5 ms", {"ms": 5})
+    expected = {
+        "code": "UD199",
+        "slug": "water-held",
+        "severity": "error",
+        "hop": "edge",
+        "message": "held for 5 ms",
+        "evidence": {"ms": 5},
+        "fix": None,
+    }
+    assert finding_json(one) == expected
+    fixed = replace(one, fix=Fix("nginx", "proxy_buffering off;"))
+    assert finding_json(fixed) == expected | {
+        "fix": {"where": "nginx", "text": "proxy_buffering off;"}
+    }

@@ -62,7 +62,7 @@ _LONG_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
-class _Limit:
+class _WorkerLimit:
     """A limit in seconds, and the part of a line that sets it."""
 
     seconds: int
@@ -94,7 +94,9 @@ def find(
     )
 
 
-def _limit_of(route: ApacheRoute, worker: ProxyWorker, sections: SectionIndex) -> _Limit | None:
+def _limit_of(
+    route: ApacheRoute, worker: ProxyWorker, sections: SectionIndex
+) -> _WorkerLimit | None:
     """Return the limit that applies to a worker; ``None`` if its value cannot be parsed."""
     word, line = worker.parameter("timeout"), worker.line
     if word is None:
@@ -113,9 +115,9 @@ def _limit_of(route: ApacheRoute, worker: ProxyWorker, sections: SectionIndex) -
             last = scope.last(name)
             if last is not None:
                 return _parsed(last.texts[0], last, last.span)
-    return _Limit(_DEFAULT_S, worker.line, worker.line.span)
+    return _WorkerLimit(_DEFAULT_S, worker.line, worker.line.span)
 
 
-def _parsed(text: str, line: ApacheDirective, span: tuple[int, int]) -> _Limit | None:
+def _parsed(text: str, line: ApacheDirective, span: tuple[int, int]) -> _WorkerLimit | None:
     is_number = text.isascii() and text.isdecimal() and len(text) < 12
-    return _Limit(int(text), line, span) if is_number else None
+    return _WorkerLimit(int(text), line, span) if is_number else None

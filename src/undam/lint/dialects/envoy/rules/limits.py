@@ -213,7 +213,7 @@ _NONE, _LONG = "0s", "3600s"
 
 
 @dataclass(frozen=True, slots=True)
-class _Limit:
+class _EnvoyLimit:
     """A limit and its position."""
 
     entry: Entry
@@ -228,10 +228,10 @@ class _Limit:
         return f"{self.limit_s:g}s"
 
 
-def _limit(node: Node | None, name: str) -> _Limit | None:
+def _limit(node: Node | None, name: str) -> _EnvoyLimit | None:
     entry = field_entry(node, name)
     limit_s = seconds_of(entry.value) if entry else None
-    return None if entry is None or limit_s is None else _Limit(entry, limit_s)
+    return None if entry is None or limit_s is None else _EnvoyLimit(entry, limit_s)
 
 
 def find(
@@ -304,7 +304,7 @@ def _idle(
         edit = insert_entry(source, route.action, route.spelled("idle_timeout"), _LONG)
         limit = _limit(manager.node, field_name)
         if limit is None and field_entry(manager.node, field_name) is None:
-            limit = _Limit(route.entry, _DEFAULT_IDLE_S)
+            limit = _EnvoyLimit(route.entry, _DEFAULT_IDLE_S)
     severity = idle_limit_severity(limit.limit_s, heartbeat_s) if limit else None
     if limit and severity:
         yield _too_short(
@@ -328,7 +328,7 @@ def _tries(route: EnvoyRoute, source: Source, heartbeat_s: float) -> Iterator[Di
 def _too_short(
     rule: ConfigRule,
     source: Source,
-    limit: _Limit,
+    limit: _EnvoyLimit,
     severity: Severity,
     edit: Edit | None,
     **evidence: object,
@@ -344,7 +344,7 @@ def _too_short(
     )
 
 
-def _set(source: Source, limit: _Limit, text: str) -> Edit | None:
+def _set(source: Source, limit: _EnvoyLimit, text: str) -> Edit | None:
     return replace_value(source, limit.entry.value, text)
 
 

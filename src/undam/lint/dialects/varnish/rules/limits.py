@@ -93,11 +93,11 @@ def find(vcl: VclFile, routes: VclRoutes, heartbeat_s: float) -> Iterator[Diagno
         is_set_for_fetch = False
         for statement in vcl.statements:
             variable, value = statement.assignment
-            if variable != f"bereq.{name}" or statement.sub == "vcl_backend_response":
+            is_for_fetch = variable == f"bereq.{name}" and statement.sub != "vcl_backend_response"
+            if not is_for_fetch or value is None or not routes.applies(statement):
                 continue
-            if value is not None and routes.applies(statement):
-                is_set_for_fetch = True
-                yield from _find_short(rule, statement.source, value, heartbeat_s)
+            is_set_for_fetch = True
+            yield from _find_short(rule, statement.source, value, heartbeat_s)
         if is_set_for_fetch:
             continue
         for backend in vcl.backends:
