@@ -29,9 +29,9 @@ AVOID = {
     r"crews?": "worker pool",
     r"entrances?": "admission control",
     r"outlets?": "response writer",
-    r"of which|in which case|so many|for long(?=[.,;)]|$)": "rephrase",
+    r"(?<!one )(?<!some )of which|in which case|so many|for long(?=[.,;)]|$)": "rephrase",
     r"(?<!there )(?:is|are|was|were) no (?!longer|more|less|way\b|need\b|reason\b)\w+": "is not a",
-    r"(?:the|a) half (?!of\b|second\b|minute\b|hour\b|\w+-)": "half of",
+    r"the half (?!of\b|width\b|second\b|minute\b|hour\b|\w+-)": "half of",
     r"look(?:s|ed)? at the soonest|the soonest": "earliest",
 }
 """Pattern to what to write instead (style.md, glossary)."""

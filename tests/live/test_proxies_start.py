@@ -110,7 +110,7 @@ def test_starts_forwards_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("name", TURNED)
-def test_the_program_accepts_each_knob(name: str, upstream: str, run_proxy: RunProxy) -> None:
+def test_the_program_accepts_each_option(name: str, upstream: str, run_proxy: RunProxy) -> None:
     assert _get(run_proxy(TURNED[name], upstream)) == b"hello /some/path?n=1"
 
 

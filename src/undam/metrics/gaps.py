@@ -2,7 +2,7 @@
 
 A read that completed one event gives the gap before it exactly, however late it was read, because
 the kernel recorded its arrival. A read that completed several events has only the arrival of the
-last. If its slack is short compared with the usual time for so many events, the hop sent them
+last. If its slack is short compared with the usual time for that many events, the hop sent them
 together. Otherwise the load generator was late, and the events may have arrived one by one: their
 gaps are uncertain and are reported as intervals.
 """

@@ -109,7 +109,9 @@ IDLE = ConfigRule(
     code="ENV404",
     slug="stream-idle-timeout",
     severity=Severity.ERROR,
-    message="{knob} {limit} cuts a silent stream within two heartbeat intervals of {heartbeat:g} s",
+    message=(
+        "{setting} {limit} cuts a silent stream within two heartbeat intervals of {heartbeat:g} s"
+    ),
     safety=Safety.SAFE,
     what="""
         `stream_idle_timeout` of the connection manager (5 min by default), or the `idle_timeout` of
@@ -308,7 +310,7 @@ def _idle(
     severity = idle_limit_severity(limit.limit_s, heartbeat_s) if limit else None
     if limit and severity:
         yield _too_short(
-            IDLE, source, limit, severity, edit, knob=field_name, heartbeat=heartbeat_s
+            IDLE, source, limit, severity, edit, setting=field_name, heartbeat=heartbeat_s
         )
 
 
