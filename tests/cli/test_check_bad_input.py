@@ -47,7 +47,7 @@ USAGE = [
     (["http://h/", "--streams", "0"], "--streams"),
     (["http://h/", "-H", "hunter22"], "expected 'Name: value'"),
     (["http://h/", "-H", ": hunter22"], "expected 'Name: value'"),
-    (["http://h/", "-H", "Authorization:", "Bearer", "hunter22"], "needs quotes"),
+    (["http://h/", "-H", "Authorization:", "Bearer", "hunter22"], "quote values that contain spaces"),
     (["http://h/", "--resolve", "garbage"], "expected HOST:PORT:ADDRESS"),
     (["http://h/", "--resolve", "h:80:nonsense"], "is not an IP address"),
     (["http://h/", "--data", "@/no/such/file"], "No such file"),
@@ -101,7 +101,7 @@ def test_unknown_commands_and_options_are_one_line_and_exit_2(
 
 @pytest.mark.parametrize(
     ("header", "piece"),
-    [("X-Key: hunter22\nX-Evil: 1", "line break"), ("X Key: hunter22", "no header name")],
+    [("X-Key: hunter22\nX-Evil: 1", "line break"), ("X Key: hunter22", "not a header name")],
 )
 def test_header_that_http_cannot_carry_is_refused_without_its_value(
     header: str,
