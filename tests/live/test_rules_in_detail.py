@@ -121,7 +121,7 @@ def test_hold_is_as_large_as_the_buffer(simulator: StartSim, run_proxy: RunProxy
 @pytest.mark.parametrize("protocol", ["uwsgi", "scgi", "fastcgi"])
 def test_other_protocols_hold_and_stream_alike(protocol: str, run_proxy: RunProxy) -> None:
     verdicts = []
-    with application_server(protocol, events=150) as origin:
+    with application_server(protocol) as origin:
         for kind in ("bad", "fixed"):
             text = rule_text("NGX109", kind).replace("uwsgi", protocol)
             proxy = run_proxy(start_with_config, NGINX, text, origin=origin)
