@@ -47,7 +47,7 @@ USAGE = [
     (["http://h/", "--streams", "0"], "--streams"),
     (["http://h/", "-H", "hunter22"], "expected 'Name: value'"),
     (["http://h/", "-H", ": hunter22"], "expected 'Name: value'"),
-    (["http://h/", "-H", "Authorization:", "Bearer", "hunter22"], "quote values that contain spaces"),
+    (["http://h/", "-H", "Authorization:", "Bearer", "hunter22"], "quote values"),
     (["http://h/", "--resolve", "garbage"], "expected HOST:PORT:ADDRESS"),
     (["http://h/", "--resolve", "h:80:nonsense"], "is not an IP address"),
     (["http://h/", "--data", "@/no/such/file"], "No such file"),

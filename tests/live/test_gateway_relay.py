@@ -50,7 +50,7 @@ def _once(request: UpstreamRequest) -> None:
 
 
 def _upper_case(request: UpstreamRequest) -> None:
-    """Send chunk sizes in the form of hyper (Rust), with zeros, an extension and a trailer."""
+    """Send chunk-size lines as hyper (Rust) writes them, with leading zeros and an extension."""
     request.send(STREAM_HEAD)
     for one in _EVENTS:
         request.send(b"%X\r\n%b\r\n" % (len(one), one))

@@ -83,7 +83,7 @@ class Reading:
 
     @property
     def sent_ns(self) -> int:
-        """Return the time at which the request had been sent, from which TTFT counts."""
+        """Return the time at which the request was sent completely. TTFT is measured from it."""
         stamps = self.exchange.stamps
         return stamps.start_ns if stamps.sent_ns is None else stamps.sent_ns
 

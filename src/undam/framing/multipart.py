@@ -99,7 +99,7 @@ class MultipartDecoder:
         return not self._closed
 
     def _take_sized(self, out: list[Event | Comment]) -> bool:
-        """Take a part that is complete by its Content-Length, or because its JSON parses."""
+        """Consume the next part if its Content-Length is reached or its body parses as JSON."""
         head, blank, body = bytes(self._held).lstrip(b"\r\n").partition(b"\r\n\r\n")
         if not self._started or not blank:
             return False

@@ -27,7 +27,7 @@ RULES = (
             was 0.004 ms.
         """,
         fix="""
-            Nothing at the service. Free CPU time on this machine, or measure fewer streams:
+            No change to the service is needed. Free CPU time here, or measure fewer streams:
 
                 undam check URL --streams 1
                 nice -n -5 undam check URL        (as root)

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 _WIDTH = 92
 _INDENT = "    "
 _SAFETY = {
-    Safety.SAFE: "safe; it changes only how this route streams (undam fix)",
-    Safety.UNSAFE: "unsafe; it changes more than how this route streams (undam fix --unsafe)",
+    Safety.SAFE: "safe: it changes only how this route streams (undam fix)",
+    Safety.UNSAFE: "unsafe: it affects more than this route's streaming (undam fix --unsafe)",
     Safety.NONE: "none; no edit of the file fixes it",
 }
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}

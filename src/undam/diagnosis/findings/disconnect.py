@@ -13,7 +13,7 @@ _SOON_MS = 500.0
 
 @dataclass(frozen=True, slots=True)
 class Disconnect:
-    """Stream from which the client disconnected before its end.
+    """Stream whose client disconnected before the end.
 
     Args:
         when: "between tokens" or "in silence".

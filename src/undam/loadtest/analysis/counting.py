@@ -51,7 +51,7 @@ class EventCounter:
         return 0 if self._parser is None else self._parser.pending_bytes
 
     def receive_data(self, data: bytes) -> int:
-        """Count the events in ``data``; return how many events with content it completes.
+        """Count the events in ``data``; return the number of content events it completes.
 
         Raises:
             RemoteProtocolError: an event is larger than ``MAX_EVENT_BYTES``.

@@ -119,7 +119,7 @@ class BenchSession:
         return result.exit_code
 
     def sweep(self, steps: Sequence[Step], json_to: str | None) -> int:
-        """Make several runs, one after the other."""
+        """Run the benchmark several times in sequence."""
         results: list[BenchResult] = []
         for step in steps:
             results.append(self._run(step, None)[0])

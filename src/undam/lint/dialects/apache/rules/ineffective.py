@@ -21,7 +21,7 @@ USELESS_FLUSH = ConfigRule(
         Only mod_proxy_fcgi and mod_proxy_ajp read `flushpackets`. mod_proxy_http passes data on as
         soon as the origin pauses, whatever the parameter is.
     """,
-    why="The line suggests that this hop was the problem, so the hop that holds is overlooked.",
+    why="The directive suggests that this hop was the cause, and the real one is overlooked.",
     detection="""
         A ProxyPass or BalancerMember with http:// or https:// on a streaming route has
         `flushpackets` or `flushwait`.

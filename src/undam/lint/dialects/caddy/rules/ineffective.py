@@ -20,7 +20,7 @@ FLUSH_INTERVAL = ConfigRule(
         flushes event streams, and every other response without a Content-Length, after each write,
         whatever the interval is.
     """,
-    why="The line suggests that this hop was the problem, so the hop that holds is overlooked.",
+    why="The directive suggests that this hop was the cause, and the real one is overlooked.",
     detection="The value is positive, in a reverse_proxy that streams.",
     measured="""
         Caddy 2.6.2, 200 events 5 ms apart, with 200 ms, with 5 s and without the line: each read

@@ -58,8 +58,8 @@ WRITE_TIMEOUT = ConfigRule(
     """,
     why="A long answer is cut while tokens are still arriving, and heartbeats do not prevent it.",
     detection="""
-        The limit is below one hour, and a route in this file streams. It is an error up to one
-        minute.
+        The limit is below one hour, and a route in this file streams. A timeout of one minute
+        or less is reported as an error.
     """,
     measured="""
         Caddy 2.6.2 with 1 s cut streams of 2.7 s, including one with a comment every 0.4 s. `idle`,

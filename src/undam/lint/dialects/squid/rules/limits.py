@@ -56,8 +56,8 @@ LIFETIME = ConfigRule(
     what="`client_lifetime` (one day by default) limits how long a client may stay connected.",
     why="It cuts a response while data is still arriving, and heartbeats do not prevent it.",
     detection="""
-        Streams pass through this Squid, and the limit is below one hour. It is an error up to one
-        minute.
+        Streams pass through this Squid, and the limit is below one hour. A timeout of one minute
+        or less is reported as an error.
     """,
     measured="""
         squid 5.7 with `client_lifetime 2 seconds` cut a stream that carried a comment every 0.5 s.
@@ -166,7 +166,7 @@ def _limit(
 
 
 def _seconds(line: SquidLine | None) -> float | None:
-    """Parse a time of squid.conf, in seconds if it has no unit."""
+    """Parse a squid.conf time value; the default unit is seconds."""
     if line is None or not is_number(line.texts[0]):
         return None
     unit = line.texts[1].lower() if len(line.texts) > 1 else "second"
