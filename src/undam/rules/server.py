@@ -18,11 +18,12 @@ RULES = (
             0.
         """,
         why="""
-            A shared cache may send one user's answer to the next user who requests the same URL,
-            and may delay a second request until the first response is complete. A cache that stores
-            a response often buffers it as well. With 60-byte events 25 ms apart, nginx with
-            proxy_cache (HTTP/1.0 upstream) held the first event for 1476 ms. Few caches store a POST; any cache
-            may store a GET (EventSource).
+            A shared cache may send one user's answer to the next user who requests the
+            same URL, and may delay a second request until the first response is
+            complete. A cache that stores a response often buffers it as well. With
+            60-byte events 25 ms apart, nginx with proxy_cache (HTTP/1.0 upstream) held
+            the first event for 1476 ms. Few caches store a POST; any cache may store a
+            GET (EventSource).
         """,
         detection="By the header, at every hop whose response is a stream.",
         fix="""
