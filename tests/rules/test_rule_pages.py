@@ -56,7 +56,8 @@ def test_every_dialect_has_a_table_with_the_safety_of_its_fixes(write_docs: Modu
 def test_page_of_a_lint_rule_states_the_safety_of_its_fix(write_docs: ModuleType) -> None:
     pages = write_docs.pages()
     for rule in config_rules():
-        assert f"**Safety of the fix:** {rule.safety.value.capitalize()}" in pages[f"{rule.code}.md"]
+        safety = rule.safety.value.capitalize()
+        assert f"**Safety of the fix:** {safety}" in pages[f"{rule.code}.md"]
 
 
 def test_page_contains_every_word_of_the_text(write_docs: ModuleType) -> None:
