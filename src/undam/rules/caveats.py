@@ -18,8 +18,8 @@ RULES = (
             latency of the server.
         """,
         detection="""
-            The time of the read minus the kernel's timestamp, p99 over all reads. If the delay
-            could explain the bursts, the verdict is `unknown`.
+            The delay is the time of the read minus the kernel's timestamp, as p99 over all reads.
+            If it could explain the bursts, the verdict is `unknown`.
         """,
         measured="""
             1000 streams on one core: load generators with their own clocks reported a TTFT p99 that
@@ -54,8 +54,9 @@ RULES = (
             streams whose real gap is 20 ms.
         """,
         detection="""
-            By the events per read, together with the time that the read had waited. Events that
-            arrived together without waiting here were sent together, which is reported for a hop.
+            The number of events per read is compared with the time that the read had waited. Events
+            that arrived together without waiting here were sent together, which is reported for a
+            hop.
         """,
         measured="On Linux, also if the waiting segments are read one token at a time.",
         fix="""
@@ -252,9 +253,10 @@ RULES = (
             client is then part of it.
         """,
         detection="""
-            The time from when each request was due until its last byte was passed to the kernel.
-            This includes delays of this program, and opening a connection if none was free. With a
-            distant TLS server the connection is the larger part, and users wait for it as well.
+            The send delay is the time from when a request was due until its last byte was passed to
+            the kernel. It includes delays of this program, and opening a connection if none was
+            free. With a distant TLS server the connection is the larger part, and users wait for it
+            as well.
         """,
         fix="""
             Nothing at the service. Use more processes, or less load:
@@ -280,9 +282,9 @@ RULES = (
             requests more slowly than it could, so the server seems slower than it is.
         """,
         detection="""
-            By the operating system's accounting of each worker: the time that it was runnable but
-            not running (/proc/self/schedstat), relative to the time that it wanted to run, from
-            20 % on.
+            The kernel counts how long each worker was runnable but not running
+            (/proc/self/schedstat). The finding is reported if that was at least 20 % of the time
+            that the worker wanted to run.
         """,
         causes="""
             The server on the same machine, a build, the CPU limit of a container, or more workers

@@ -19,7 +19,7 @@ RULES = (
             a heartbeat is sent. So it happens in production and not in tests.
         """,
         detection="""
-            By the bytes of an OpenAI-style stream, compared with the forms that are known to crash
+            The bytes of an OpenAI-style stream are compared with the forms that are known to crash
             clients. Streams of other APIs are not examined.
         """,
         measured="""

@@ -19,7 +19,7 @@ RULES = (
             at its idle limit. This silence was shorter than the limits on this path; the next one
             may not be.
         """,
-        detection="By the longest gap between two reads of any kind, heartbeats included.",
+        detection="A gap between two reads is over 20 s. Heartbeats count as reads.",
         measured="""
             Cut after 60 s of silence: nginx, apache (its own default); after 62 s varnish; 31 s
             Traffic Server; 50 s with haproxy's sample configuration. Documented: CloudFront 30 s,
@@ -60,7 +60,8 @@ RULES = (
             expensive to compute, are the first to be cut and retried.
         """,
         detection="""
-            By the time from the request to the first read of the body, heartbeats included.
+            The time from the request to the first read of the body is over 20 s. A heartbeat counts
+            as a read.
         """,
         measured="""
             nginx cuts after 60 s, apache after 60 s, Traffic Server after 31 s. One engine in the

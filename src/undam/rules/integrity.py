@@ -57,7 +57,7 @@ RULES = (
             end, this cut can be detected (RFC 9112, 8: an incomplete message).
         """,
         detection="""
-            By how the body stopped, and because the end of the API's stream is missing. The message
+            The body stopped before the API's end mark. The message
             states whether there was silence before, which indicates an idle limit.
         """,
         causes="""
@@ -87,10 +87,10 @@ RULES = (
             Clients that expect a token in every event fail, or show nothing.
         """,
         detection="""
-            By an event in one of the forms in use: {"error": ...}, event: error, response.failed.
-            Once the head has been sent, the status cannot be changed, so an error event without a
-            [DONE] after it is the correct way to end a broken stream; a clean end would be worse
-            (UD601).
+            An event has one of the usual forms of an error: {"error": ...}, event: error,
+            response.failed. Once the head has been sent, the status cannot be changed, so an error
+            event without a [DONE] after it is the correct way to end a broken stream; a clean end
+            would be worse (UD601).
         """,
         fix="""
             The text of the error states its cause. To move errors to the status, check what can be
@@ -144,9 +144,9 @@ RULES = (
             event silently.
         """,
         detection="""
-            By the API: every data line of these APIs is JSON, or [DONE]. Comments and blocks
-            without a data line are not events, and are not counted. Reading stops at an event above
-            the limit, so that a hostile stream cannot exhaust the memory.
+            An event is not JSON, although every data line of these APIs is JSON or [DONE]. Comments
+            and blocks without a data line are not events, and are not counted. Reading stops at an
+            event above the limit, so that a hostile stream cannot exhaust the memory.
         """,
         causes="""
             A hop that inserts an error page or a log line into the body; text with newlines sent as
@@ -177,9 +177,9 @@ RULES = (
             calls, storing the answer) does not start.
         """,
         detection="""
-            By --timeout only. The timeline shows the cause: tokens until the last moment mean a
-            long answer; [DONE] followed by nothing means a hop or a server that does not close;
-            silence after some tokens means a lost origin.
+            The stream was still open after --timeout. The timeline shows the cause: tokens until
+            the last moment mean a long answer; [DONE] followed by nothing means a hop or a server
+            that does not close; silence after some tokens means a lost origin.
         """,
         measured="""
             When the origin breaks off in mid-stream, node http-proxy leaves its client hanging; the
@@ -207,8 +207,8 @@ RULES = (
             the completeness, is unknown.
         """,
         detection="""
-            By the number of bytes after decompression: a small compressed body may be a large
-            stream.
+            The bytes after decompression are counted, because a small compressed body may be a
+            large stream.
         """,
         causes="""
             An endpoint that is an endless feed; a model that never stops (no max_tokens, or a stop
@@ -232,9 +232,9 @@ RULES = (
         what="The request was sent, and no event and no comment arrived before the time limit.",
         why="To a reader the service is dead, whatever the model is doing.",
         detection="""
-            By --timeout. The response head may have arrived, which proves nothing: varnish with
-            do_gzip, Traffic Server's compressor and express compression() send it at once and hold
-            the body.
+            No event arrived before --timeout. The response head may have arrived, which proves
+            nothing: varnish with do_gzip, Traffic Server's compressor and express compression()
+            send it at once and hold the body.
         """,
         causes="""
             A queue or a prefill that is longer than the limit; a hop that holds the whole response
@@ -267,9 +267,9 @@ RULES = (
             count it as a success, and as a short one, so the results improve.
         """,
         detection="""
-            By kind: no-end for a clean end without the API's mark (see UD601), truncated and reset
-            for a broken one, timeout for the limit of this program. These responses count in TTFT
-            and ITL, but not in TPOT, E2E and the requests per second.
+            Each response has a kind: no-end for a clean end without the API's end mark (see UD601),
+            truncated and reset for a broken connection, timeout for the limit of this program.
+            These responses count in TTFT and ITL, but not in TPOT, E2E and the requests per second.
         """,
         causes="""
             Workers that die or are redeployed, limits of hops on duration or silence (UD403,
@@ -295,11 +295,11 @@ RULES = (
             requested.
         """,
         detection="""
-            By kind: refused, reset and timeout come from the network or the listener; status-429
-            and other statuses from the server; not-a-stream is a response that was sent whole
-            (UD205), malformed an event that is not JSON, and error-event an error sent inside a
-            stream (UD603). Failed requests are not part of any latency, and are never retried, so
-            that the load stays as requested; the value of Retry-After is reported.
+            Each failure has a kind: refused, reset and timeout come from the network or the
+            listener; status-429 and other statuses from the server; not-a-stream is a response that
+            was sent whole (UD205), malformed an event that is not JSON, and error-event an error
+            sent inside a stream (UD603). Failed requests are not part of any latency, and are never
+            retried, so that the load stays as requested; the value of Retry-After is reported.
         """,
         fix="""
             429 and 503 are a server's correct answer to overload; find the load that it sustains:

@@ -130,8 +130,8 @@ RULES = (
             is held until the silence ends.
         """,
         detection="""
-            Only by due times, with --beacon, or with --hop for the same prompt further in: four of
-            five events arrived when the next one was due. Arrival times alone cannot show it.
+            Four of five events arrived when the next one was due. Arrival times alone cannot show
+            this: the due times come from --beacon, or from --hop for the same prompt further in.
         """,
         measured="""
             haproxy 2.6.12 with `compression algo gzip` and `option http-no-delay`: 26 to 28 ms late
@@ -228,8 +228,8 @@ RULES = (
             cut, a truncated answer looks whole.
         """,
         detection="""
-            By the header, at the first hop that sends it. If the events nevertheless arrived one by
-            one (a replay or a simulator), the severity is info.
+            The finding names the first hop that sends the header. If the events nevertheless
+            arrived one by one (a replay or a simulator), the severity is info.
         """,
         measured="""
             lighttpd 1.4.69 by default, varnish with do_stream = false or do_esi, and the
@@ -261,7 +261,7 @@ RULES = (
             an nginx further out falls back to blocks.
         """,
         detection="""
-            By the response head: HTTP/1.0, or HTTP/1.1 with neither Transfer-Encoding: chunked nor
+            The response is HTTP/1.0, or HTTP/1.1 with neither Transfer-Encoding: chunked nor
             Content-Length. HTTP/2 and HTTP/3 frame their bodies and are not affected.
         """,
         measured="""
@@ -355,11 +355,11 @@ RULES = (
         what="Many events arrive at a time, but neither their size nor their rhythm is constant.",
         why="The first token waits for its burst, and the text appears in jerks.",
         detection="""
-            By the pattern: typically more than five events per burst (more than speculative
-            decoders give), in bursts of different sizes at uneven intervals, which neither TCP's
-            window nor jitter explains. With --beacon or --hop: one event in ten was held for two
-            and a half times the noise (12 ms, the uncertainty of the clocks, half the path), most
-            of them together with others. The bursts may then be smaller.
+            The bursts have different sizes and uneven intervals, which neither TCP's window nor
+            jitter explains. Typically a burst has more than five events, which is more than
+            speculative decoders give. With --beacon or --hop: one event in ten was held for two and
+            a half times the noise (12 ms, the uncertainty of the clocks, half the path), most of
+            them together with others. The bursts may then be smaller.
         """,
         causes="""
             A compressor without flush (its blocks are of equal size only in compressed bytes), a
@@ -392,9 +392,9 @@ RULES = (
             gaps, looks the same from outside, and delays the first token.
         """,
         detection="""
-            By the pattern only: at least half of the events arrived with another one, typically two
-            to five at once, not cut inside an event. No hop is blamed for it. With --beacon or
-            --hop the due times decide, and this finding is not reported.
+            At least half of the events arrived with another one, typically two to five at once, and
+            no burst ends inside an event. No hop is blamed for it. With --beacon or --hop the due
+            times decide, and this finding is not reported.
         """,
         fix="""
             Find the cause. No change is needed if the model server shows the same:

@@ -25,7 +25,7 @@ RULES = (
             the first event for 1476 ms. Few caches store a POST; any cache may store a
             GET (EventSource).
         """,
-        detection="By the header, at every hop whose response is a stream.",
+        detection="The header is checked at every hop whose response is a stream.",
         fix="""
             Set this header at the origin, or at the hop that adds the lifetime (for instance a CDN
             rule for "static" paths):
@@ -55,8 +55,8 @@ RULES = (
             9110, 7.6).
         """,
         detection="""
-            By the head of the innermost hop. If an nginx or another hop has added its signature,
-            X-Accel-Buffering is not reported as missing, because nginx removes it.
+            The head of the innermost hop is checked. If an nginx or another hop has added its
+            signature, X-Accel-Buffering is not reported as missing, because nginx removes it.
         """,
         fix="""
             Set the headers at the origin, on the streaming response only. Hops that do not know a
@@ -85,7 +85,7 @@ RULES = (
             stream works with one client and fails with the next.
         """,
         detection="""
-            By the header in a response over HTTP/2 or HTTP/3 (for which RFC 9114, 4.2 applies).
+            A response over HTTP/2 or HTTP/3 has the header (RFC 9114, 4.2 applies to HTTP/3).
         """,
         causes="""
             Recipes that set `Connection: keep-alive` explicitly; sse-starlette always sends it.
@@ -116,7 +116,7 @@ RULES = (
             starlette's GZipMiddleware since 0.46.0. With another type the stream is buffered,
             compressed and cached like a page.
         """,
-        detection="By the first bytes of the body, compared with the Content-Type.",
+        detection="The first bytes of the body are compared with the Content-Type.",
         fix="""
             Set the type at the origin, on the streaming response.
 
@@ -137,7 +137,7 @@ RULES = (
         """,
         why="The reader waits for the whole response, and clients that expect events fail.",
         detection="""
-            By the Content-Type and the beginning of the body. For paths that end in
+            The Content-Type and the beginning of the body are examined. For paths that end in
             /chat/completions, /completions, /responses or /messages, the request contained
             "stream": true. Any other URL was fetched as given; with --data, the given body must
             request the stream.

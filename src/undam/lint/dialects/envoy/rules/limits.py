@@ -83,9 +83,9 @@ MAX_DURATION = ConfigRule(
         A longer stream is cut while tokens are still arriving, and heartbeats do not prevent it.
     """,
     detection="""
-        It applies to a streaming route, and is above 0 and below one hour: an error up to one
-        minute, a warning above. The value of a route takes precedence over that of the connection
-        manager.
+        The limit applies to a streaming route, and is above 0 and below one hour. Up to one minute
+        it is an error, above a warning. The value of a route takes precedence over that of the
+        connection manager.
     """,
     measured="""
         Envoy 1.40 with 2s in each of the three places cut the stream after 3.0 s. A route's 0s took

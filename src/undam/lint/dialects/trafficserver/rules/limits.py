@@ -28,10 +28,10 @@ NO_ACTIVITY = ConfigRule(
     """,
     why="A long prefill or a slow tool call sends nothing, and the stream is cut during it.",
     detection="""
-        One of them is below two heartbeat intervals (setting `heartbeat`, 15 s by default): an
-        error up to one interval, a warning above. In remap.config it applies to its own map. In the
-        records it applies to all maps, so the severity is info, unless `--stream` is given or a map
-        in the remap.config of the same folder streams.
+        One of the limits is below two heartbeat intervals (setting `heartbeat`, 15 s by default).
+        Up to one interval it is an error, above a warning. In remap.config it applies to its own
+        map. In the records it applies to all maps, so the severity is info, unless `--stream` is
+        given or a map in the remap.config of the same folder streams.
     """,
     measured="""
         Traffic Server 9.2 with 2, for either of the two, cut the stream 2.5 s after the last byte;
@@ -70,8 +70,8 @@ ACTIVE = ConfigRule(
         A longer stream is cut while tokens are still arriving, and heartbeats do not prevent it.
     """,
     detection="""
-        It is set above 0 and below one hour: an error up to one minute, a warning above. In
-        remap.config it applies to its own map. In the records the severity is info, unless
+        The limit is above 0 and below one hour. Up to one minute it is an error, above a warning.
+        In remap.config it applies to its own map. In the records the severity is info, unless
         `--stream` is given or a map in the remap.config of the same folder streams.
     """,
     measured="""
