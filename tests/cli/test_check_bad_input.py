@@ -195,7 +195,7 @@ def test_refused_connection_and_refused_proxy(run: RunCommand) -> None:
 
 
 @pytest.mark.parametrize(
-    ("proxy", "piece"), [("socks5://127.0.0.1:1", "only http:// proxies"), ("http://", "--proxy")]
+    ("proxy", "piece"), [("socks4://127.0.0.1:1", "only http://, socks5"), ("http://", "--proxy")]
 )
 def test_proxy_that_is_not_a_proxy(run: RunCommand, proxy: str, piece: str) -> None:
     ran = run("check", "http://h.test/", "--proxy", proxy)

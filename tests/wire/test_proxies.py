@@ -150,5 +150,5 @@ def test_an_unreachable_proxy_is_reported(client: Any) -> None:
         port = listener.getsockname()[1]
     with pytest.raises(NetworkError, match=rf"proxy http://127.0.0.1:{port}: connection refused"):
         client.get("http://a.undam.test/", proxy=f"http://127.0.0.1:{port}")
-    with pytest.raises(UsageError, match="only http:// proxies"):
-        client.get("http://a.undam.test/", proxy="socks5://127.0.0.1:1")
+    with pytest.raises(UsageError, match="only http://, socks5"):
+        client.get("http://a.undam.test/", proxy="socks4://127.0.0.1:1")

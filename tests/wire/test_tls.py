@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import struct
@@ -15,6 +16,7 @@ import trustme
 from undam.errors import NetworkError, UsageError
 from undam.record import Ending
 from undam.wire import Request
+from undam.wire.tls import issuer_of
 
 pytestmark = pytest.mark.slow  # uses sockets and waits for timeouts
 
@@ -196,3 +198,43 @@ def test_records_of_one_byte_are_received(servers: Any, client: Any, authority: 
     server = servers.start(script, authority.server)
     received = client.get(Request(url=server.url("/", "https")), cacert=authority.cacert)
     assert (received.data, received.ending) == (b"hello", Ending.COMPLETE)
+
+
+@pytest.mark.parametrize("reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_a_plain_http_server_that_waits_for_a_request_is_detected(
+    servers: Any, client: Any, reply: bytes
+) -> None:
+    def script(conn: socket.socket) -> None:
+        received = b""
+        while b"\r\n\r\n" not in received:
+            data = conn.recv(65536)
+            if not data:
+                return
+            received += data
+        conn.sendall(reply)
+
+    server = servers.start(script)
+    with pytest.raises(NetworkError, match=r"does not use TLS on this port.*try http://") as caught:
+        client.get(server.url("/", "https"))
+    assert caught.value.phase == "tls"
+
+
+def test_a_silent_server_is_not_called_a_plain_http_server(servers: Any, client: Any) -> None:
+    server = servers.start(lambda conn: bool(conn.recv(65536)) and conn.recv(65536) and None)
+    with pytest.raises(NetworkError, match=r"did not finish the TLS handshake within 1\.5 s"):
+        client.get(server.url("/", "https"), connect_timeout_s=1.5)
+
+
+def test_the_issuer_of_the_certificate_is_known_with_and_without_verification(
+    servers: Any, client: Any, authority: Any
+) -> None:
+    server = servers.answer(NO_CONTENT, authority.server)
+    for trust in ({"cacert": authority.cacert}, {"insecure": True}):
+        issuer = client.get(server.url("/", "https"), **trust).stream.tls_issuer
+        assert re.fullmatch(r"O=trustme v[\d.]+, OU=Testing CA #\S+", issuer), issuer
+    assert client.get(servers.answer(NO_CONTENT).url()).stream.tls_issuer is None
+
+
+@pytest.mark.parametrize("der", [b"", b"\x30", b"\x30\x03abc", b"\x30\x82\xff\xff", bytes(40)])
+def test_a_malformed_certificate_has_no_issuer(der: bytes) -> None:
+    assert issuer_of(der) == ""

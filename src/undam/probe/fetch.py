@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
-from undam.apis import CHAT, COMPLETIONS, MESSAGES, RESPONSES
 from undam.errors import ResponseError
+from undam.probe.hints import hint_for
 from undam.probe.secrecy import clean_text, secrets_in
 from undam.record import Ending, Exchange, redact_url
 from undam.timing import Arrival
@@ -24,27 +24,30 @@ _SHOWN = 600
 _REFUSAL_BYTES = 65_536
 _REFUSAL_S = 5.0
 
-_HINTS = {
-    401: "pass the key with -H 'Authorization: Bearer …'",
-    403: "the key or this address may not use it",
-    404: "is the path right? It usually ends in /v1/chat/completions",
-    405: "try another --method",
-    407: "the proxy requires a name and a password: --proxy http://USER:PASSWORD@HOST:PORT",
-    422: "the body does not match the endpoint: pass it with --data, or the model with --model",
-    429: "the server limits requests: wait, or use another key",
-}
-
-_HINTS_OF_API = {
-    (401, MESSAGES.name): "pass the key with -H 'x-api-key: …' or in ANTHROPIC_API_KEY",
-    **{
-        (401, api.name): "pass the key with -H 'Authorization: Bearer …' or in OPENAI_API_KEY"
-        for api in (CHAT, COMPLETIONS, RESPONSES)
-    },
-}
-
 _TITLE = re.compile(r"(?is)<title[^>]*>(.*?)</title>")
 
 Watch = Callable[[Arrival], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SentRequest:
+    """A request with its context, for messages about the response.
+
+    Args:
+        hop: the user's name for the server.
+        api: name of the API that was requested.
+    """
+
+    request: Request
+    config: ClientConfig
+    hop: str
+    api: str
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return the secret values in the request and in the URL of the proxy."""
+        proxy = [] if self.config.proxy is None else [self.config.proxy]
+        return secrets_in(self.request.headers, [self.request.url, *proxy])
 
 
 async def fetch(
@@ -59,7 +62,7 @@ async def fetch(
     """
     async with await open_stream(request, config) as stream:
         exchange = await _read(stream, hop=hop, api=api, watch=watch)
-    return _cleaned(exchange, _secrets(request, config))
+    return _cleaned(exchange, SentRequest(request, config, hop, api).secrets)
 
 
 async def fetch_stream(
@@ -70,29 +73,29 @@ async def fetch_stream(
     Raises:
         ResponseError: the status is not 2xx, or the response is a web page.
     """
-    secrets = _secrets(request, config)
+    sent = SentRequest(request, config, hop, api)
     async with await open_stream(request, config) as stream:
-        await _require_success(stream, hop, api, secrets)
+        await _require_success(stream, sent)
         exchange = await _read(stream, hop=hop, api=api, watch=watch)
         if _is_page(stream) and _came_at_once(exchange):
-            raise ResponseError(_page_error(stream, hop, secrets))
-    return _cleaned(exchange, secrets)
+            raise ResponseError(_page_error(stream, sent))
+    return _cleaned(exchange, sent.secrets)
 
 
-async def require_stream(stream: Stream, *, hop: str, api: str, secrets: tuple[str, ...]) -> None:
+async def require_stream(stream: Stream, sent: SentRequest) -> None:
     """Reject a response that is not a stream; its body is read for the error message.
 
     Raises:
         ResponseError: the status is not 2xx, or the response is a web page.
     """
-    await _require_success(stream, hop, api, secrets)
+    await _require_success(stream, sent)
     if _is_page(stream):
-        raise ResponseError(_page_error(stream, hop, secrets))
+        raise ResponseError(_page_error(stream, sent))
 
 
-async def _require_success(stream: Stream, hop: str, api: str, secrets: tuple[str, ...]) -> None:
+async def _require_success(stream: Stream, sent: SentRequest) -> None:
     if not 200 <= stream.head.status < 300:
-        raise ResponseError(await _refusal(stream, hop, api, secrets))
+        raise ResponseError(await _refusal(stream, sent))
 
 
 def _is_page(stream: Stream) -> bool:
@@ -105,9 +108,9 @@ def _came_at_once(exchange: Exchange) -> bool:
     return not arrivals or arrivals[-1].at_ns - arrivals[0].at_ns < _WHOLE_PAGE_NS
 
 
-def _page_error(stream: Stream, hop: str, secrets: tuple[str, ...]) -> str:
+def _page_error(stream: Stream, sent: SentRequest) -> str:
     return (
-        f"{hop} ({_shown_url(stream, secrets)}) answered with a web page (text/html) "
+        f"{sent.hop} ({_shown_url(stream, sent.secrets)}) answered with a web page (text/html) "
         f"instead of a stream: is the path right?"
     )
 
@@ -136,6 +139,8 @@ def finished(stream: Stream, arrivals: tuple[Arrival, ...], *, hop: str, api: st
         clock=stream.clock,
         step_ns=stream.step_ns,
         error=stream.error,
+        proxy=stream.proxy,
+        tls_issuer=stream.tls_issuer,
     )
 
 
@@ -144,16 +149,11 @@ def _cleaned(exchange: Exchange, secrets: tuple[str, ...]) -> Exchange:
     return replace(exchange, url=clean_text(exchange.url, secrets), error=error)
 
 
-def _secrets(request: Request, config: ClientConfig) -> tuple[str, ...]:
-    urls = [request.url] if config.proxy is None else [request.url, config.proxy]
-    return secrets_in(request.headers, urls)
-
-
 def _shown_url(stream: Stream, secrets: tuple[str, ...]) -> str:
     return clean_text(redact_url(stream.url), secrets)
 
 
-async def _refusal(stream: Stream, hop: str, api: str, secrets: tuple[str, ...]) -> str:
+async def _refusal(stream: Stream, sent: SentRequest) -> str:
     body = bytearray()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_REFUSAL_S):
@@ -166,13 +166,15 @@ async def _refusal(stream: Stream, hop: str, api: str, secrets: tuple[str, ...])
         phrase = HTTPStatus(status).phrase
     except ValueError:
         phrase = ""
-    text = f"{hop} ({_shown_url(stream, secrets)}) answered {status} {phrase}".rstrip()
+    text = f"{sent.hop} ({_shown_url(stream, sent.secrets)}) answered {status} {phrase}".rstrip()
+    content = body.decode("utf-8", "replace")
     # Redacted before it is shortened, because half a key would not be recognised.
-    if said := _summary(clean_text(body.decode("utf-8", "replace"), secrets)):
-        text += f": {said}"
-    if hint := _HINTS_OF_API.get((status, api)) or _HINTS.get(status):
-        text += f" [{hint}]"
-    return text
+    if summary := _summary(clean_text(content, sent.secrets)):
+        text += f": {summary}"
+    hint = hint_for(
+        status, api=sent.api, request=sent.request, body=content, environ=sent.config.environ
+    )
+    return f"{text} [{hint}]" if hint else text
 
 
 def _summary(body: str) -> str:

@@ -14,7 +14,9 @@ from undam.wire import ClientConfig, Request
 # The answer fills several 4 KB blocks in any chunk format, and ends within a few seconds.
 DEFAULT_PROMPT = "Count from 1 to 120 in words, separated by commas. Write nothing else."
 
-_DEFAULT_MODEL = "default"
+DEFAULT_MODEL = "default"
+"""Model of a request if the user named none and the server lists none."""
+
 # Only this API defaults to 16 tokens (OpenAI and vLLM), which fit into one block.
 _COMPLETION_TOKENS = 512
 _ANTHROPIC_VERSION = "2023-06-01"
@@ -122,7 +124,7 @@ def request_headers(options: CheckOptions, place: Place) -> tuple[tuple[str, str
 def _body(options: CheckOptions, api: Api, model: str | None) -> bytes | None:
     if api.request is None:
         return None
-    asked = options.model or model or _DEFAULT_MODEL
+    asked = options.model or model or DEFAULT_MODEL
     most = _COMPLETION_TOKENS if api is COMPLETIONS else None
     return json.dumps(api.request(asked, options.prompt, most)).encode()
 

@@ -76,6 +76,9 @@ class Exchange:
         clock: "kernel" if every read has the kernel's receive timestamp, otherwise "user".
         step_ns: change of CLOCK_REALTIME relative to CLOCK_MONOTONIC during the exchange.
         error: one line about an end that was not orderly.
+        proxy: forward proxy that the request went through, without credentials, and the variable
+            that set it; ``None`` for a direct request.
+        tls_issuer: issuer of the server's certificate; ``None`` without TLS.
     """
 
     hop: str
@@ -89,3 +92,5 @@ class Exchange:
     clock: str = "kernel"
     step_ns: int = 0
     error: str | None = None
+    proxy: str | None = None
+    tls_issuer: str | None = None

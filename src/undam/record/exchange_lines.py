@@ -64,6 +64,8 @@ def _start(number: int, exchange: Exchange) -> dict[str, object]:
         "url": redact_url(exchange.url),
         "api": exchange.api,
         "clock": exchange.clock,
+        "proxy": exchange.proxy,
+        "tls_issuer": exchange.tls_issuer,
         "stamps": {name: getattr(exchange.stamps, name) for name in ("start_ns", *_STAMPS)},
         "head": None
         if head is None
@@ -169,6 +171,8 @@ def _read_start(row: dict[str, object]) -> dict[str, Any]:
         "stamps": Stamps(start_ns=require_int(stamps["start_ns"]), **others),
         "head": None if row["head"] is None else _read_head(require_object(row["head"])),
         "clock": require_text(row["clock"]),
+        "proxy": _text_or_none(row.get("proxy")),
+        "tls_issuer": _text_or_none(row.get("tls_issuer")),
     }
 
 
@@ -196,3 +200,7 @@ def _read_head(row: dict[str, object]) -> Head:
 
 def _int_or_none(value: object) -> int | None:
     return None if value is None else require_int(value)
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else require_text(value)

@@ -57,6 +57,11 @@ class Channel:
         """TLS version in use; ``None`` without TLS."""
         return self._tls_engine.version if self._tls_engine is not None else None
 
+    @property
+    def tls_issuer(self) -> str | None:
+        """Issuer of the peer's certificate; ``None`` without TLS."""
+        return self._tls_engine.issuer if self._tls_engine is not None else None
+
     async def read(self) -> TimestampedRead:
         """Return the next read; an empty read marks the end of the stream.
 

@@ -16,7 +16,7 @@ from undam.timing import Arrival
 from undam.wire.channel import Channel
 from undam.wire.config import ClientConfig, Request
 from undam.wire.connect import describe, find_addresses, open_connection
-from undam.wire.proxy import HttpProxy, choose_proxy
+from undam.wire.proxy import ForwardProxy, choose_proxy, socks_handshake
 from undam.wire.request import encode_connect, encode_request
 from undam.wire.response import ResponseParser
 from undam.wire.response_reader import ResponseReader
@@ -25,6 +25,10 @@ from undam.wire.tls import TlsEngine, make_context
 from undam.wire.url import Target
 
 _PROXY_AUTHENTICATION_REQUIRED = 407
+
+# A TLS server answers the first message at once. After this silence, it may be a plain HTTP server.
+_SILENT_HANDSHAKE_S = 1.0
+_PLAIN_ANSWER_S = 2.0
 
 
 class ExchangeOpener:
@@ -45,8 +49,9 @@ class ExchangeOpener:
         self._deadline = deadline
         self._proxy = choose_proxy(target, config)
         self._context = make_context(config) if target.scheme == "https" else None
-        absolute = self._proxy is not None and self._context is None
-        userinfo = self._proxy.userinfo if self._proxy is not None else None
+        http_proxy = None if self._proxy is None or self._proxy.is_socks else self._proxy
+        absolute = http_proxy is not None and self._context is None
+        userinfo = http_proxy.userinfo if http_proxy is not None else None
         self._data = encode_request(request, target, absolute=absolute, proxy_userinfo=userinfo)
         self._reader = ResponseReader(
             method=request.method,
@@ -97,7 +102,9 @@ class ExchangeOpener:
             async with asyncio.timeout(limit):
                 channel = await self._connect()
                 undo.callback(channel.close)
-                if self._proxy is not None and self._context is not None:
+                if self._proxy is not None and self._proxy.is_socks:
+                    await self._socks_tunnel(channel, self._proxy)
+                elif self._proxy is not None and self._context is not None:
                     await self._tunnel(channel, self._proxy)
                 if self._context is not None:
                     await self._handshake(channel, TlsEngine(self._context, self._target.name))
@@ -106,7 +113,7 @@ class ExchangeOpener:
             raise self._timed_out(limit, None) from None
 
     async def _connect(self) -> Channel:
-        peer: Target | HttpProxy = self._proxy or self._target
+        peer: Target | ForwardProxy = self._proxy or self._target
         try:
             addresses, dns_ns = await find_addresses(peer.host, peer.port, self._config.resolve)
             self._stamps = replace(self._stamps, dns_ns=dns_ns)
@@ -119,7 +126,7 @@ class ExchangeOpener:
         self._stamps = replace(self._stamps, connect_ns=time.time_ns())
         return Channel(sock)
 
-    async def _tunnel(self, channel: Channel, proxy: HttpProxy) -> None:
+    async def _tunnel(self, channel: Channel, proxy: ForwardProxy) -> None:
         self._phase = "proxy"
         parser = ResponseParser(method="CONNECT", max_head_bytes=self._config.max_head_bytes)
         try:
@@ -147,11 +154,39 @@ class ExchangeOpener:
             )
         self._stamps = replace(self._stamps, proxy_ns=time.time_ns())
 
+    async def _socks_tunnel(self, channel: Channel, proxy: ForwardProxy) -> None:
+        host = self._target.name
+        if proxy.scheme == "socks5":
+            addresses, _ = await find_addresses(host, self._target.port, self._config.resolve)
+            host = str(addresses[0].sockaddr[0])
+        self._phase = "proxy"
+        handshake = socks_handshake(proxy, host, self._target.port)
+        received = b""
+        try:
+            data, wanted = next(handshake)
+            while True:
+                await channel.send(data)
+                while len(received) < wanted:
+                    read = await channel.read()
+                    if not read.data:
+                        raise ConnectionResetError
+                    received += read.data
+                piece, received = received[:wanted], received[wanted:]
+                data, wanted = handshake.send(piece)
+        except StopIteration:
+            self._stamps = replace(self._stamps, proxy_ns=time.time_ns())
+        except OSError:
+            raise NetworkError(
+                f"proxy {proxy.name} closed the connection instead of opening a tunnel to "
+                f"{self._target.authority}",
+                phase="proxy",
+            ) from None
+
     async def _handshake(self, channel: Channel, tls_engine: TlsEngine) -> None:
         self._phase = "tls"
         host = self._target.authority
         try:
-            await channel.start_tls(tls_engine)
+            await self._start_tls(channel, tls_engine)
         except EOFError:
             what = f"{host} closed the connection during the TLS handshake"
         except OSError as error:
@@ -160,6 +195,40 @@ class ExchangeOpener:
             self._stamps = replace(self._stamps, tls_ns=time.time_ns())
             return
         raise NetworkError(f"{what}; if this port does not use TLS, try http://", phase="tls")
+
+    async def _start_tls(self, channel: Channel, tls_engine: TlsEngine) -> None:
+        """Perform the TLS handshake; if the server is silent, check whether it expects HTTP.
+
+        A plain HTTP server waits for the rest of a request when it receives the handshake.
+        """
+        starting = asyncio.ensure_future(channel.start_tls(tls_engine))
+        try:
+            await asyncio.wait((starting,), timeout=_SILENT_HANDSHAKE_S)
+            silent = not starting.done() and not tls_engine.received
+            if silent and self._proxy is None and await self._answers_plain_http():
+                host = self._target.authority
+                raise NetworkError(
+                    f"{host} does not use TLS on this port, it answers plain HTTP; try http://",
+                    phase="tls",
+                )
+            await starting
+        finally:
+            starting.cancel()
+
+    async def _answers_plain_http(self) -> bool:
+        """Return whether the server answers a plain HTTP request on another connection."""
+        request = (
+            f"OPTIONS * HTTP/1.1\r\nHost: {self._target.authority}\r\nConnection: close\r\n\r\n"
+        )
+        with contextlib.suppress(NetworkError, OSError, TimeoutError):
+            async with asyncio.timeout(_PLAIN_ANSWER_S):
+                target = self._target
+                addresses, _ = await find_addresses(target.host, target.port, self._config.resolve)
+                channel = Channel(await open_connection(addresses))
+                with contextlib.closing(channel):
+                    await channel.send(request.encode("ascii"))
+                    return (await channel.read()).data.startswith(b"HTTP/")
+        return False
 
     async def _send_request(self, channel: Channel) -> Arrival | None:
         """Send the request and wait for the head.
@@ -227,7 +296,7 @@ class ExchangeOpener:
         return NetworkError(f"{what} within {limit_s:g} s{how}{partial}", phase=self._phase)
 
 
-def _unauthorized(proxy: HttpProxy) -> NetworkError:
+def _unauthorized(proxy: ForwardProxy) -> NetworkError:
     reason = "rejected the user name and password" if proxy.userinfo else "requires a user name"
     return NetworkError(
         f"proxy {proxy.name} {reason} (407); use http://USER:PASSWORD@HOST:PORT", phase="proxy"

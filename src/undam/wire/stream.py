@@ -63,6 +63,7 @@ class Stream:
         stamps: times of the final exchange; ``start_ns`` is after the redirects.
         proxy: the proxy in use, without credentials, and the variable that set it.
         tls: TLS version, for instance "TLSv1.3"; ``None`` without TLS.
+        tls_issuer: issuer of the server's certificate; ``None`` without TLS.
         framing: marking of the end of the body: "chunked", "length", "close" or "none" (no
             body).
         interim: number of interim (1xx) responses before the final one.
@@ -85,6 +86,7 @@ class Stream:
         self.stamps = info.stamps
         self.proxy = info.proxy
         self.tls = channel.tls
+        self.tls_issuer = channel.tls_issuer
         self.framing = reader.framing
         self.interim = reader.interim
         self.ending: Ending | None = None

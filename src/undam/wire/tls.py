@@ -93,6 +93,7 @@ class TlsEngine:
         host: the name that the certificate must contain.
 
     Attributes:
+        issuer: issuer of the peer's certificate, such as ``CN=mitmproxy, O=mitmproxy``.
         closed: the peer has sent close_notify.
         fault: error from an invalid record or an alert that followed the returned plaintext.
     """
@@ -104,6 +105,7 @@ class TlsEngine:
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._first = b""
         self.established = False
+        self.issuer: str | None = None
         self.closed = False
         self.fault: NetworkError | None = None
 
@@ -111,6 +113,11 @@ class TlsEngine:
     def version(self) -> str | None:
         """TLS version, for instance "TLSv1.3"; ``None`` before the handshake."""
         return self._tls.version() if self.established else None
+
+    @property
+    def received(self) -> bool:
+        """Return whether the peer has sent anything."""
+        return bool(self._first)
 
     def to_send(self) -> bytes:
         """Return the ciphertext to send now, which may be empty."""
@@ -131,6 +138,7 @@ class TlsEngine:
         except ssl.SSLError as error:
             raise self.explain(error) from None
         self.established = True
+        self.issuer = issuer_of(self._tls.getpeercert(binary_form=True) or b"") or None
         return True
 
     def encrypt(self, data: bytes) -> bytes:
@@ -182,6 +190,57 @@ class TlsEngine:
         else:
             text = f"TLS with {host} failed: {reason}"
         return NetworkError(text, phase="tls")
+
+
+# DER tags (X.690), and the attributes of a name that identify an issuer (RFC 5280, appendix A).
+_VERSION_TAG, _BMP_STRING = 0xA0, 0x1E
+_ATTRIBUTES = {b"\x55\x04\x03": "CN", b"\x55\x04\x0a": "O", b"\x55\x04\x0b": "OU"}
+
+
+def issuer_of(der: bytes) -> str:
+    """Return common name, organization and unit of a certificate's issuer; "" if malformed.
+
+    The ssl module parses only certificates that it has verified, and an inspecting proxy must be
+    recognised with ``--insecure`` as well.
+    """
+    try:
+        certificate = _elements(der)[0][1]
+        fields = _elements(_elements(certificate)[0][1])
+        # Version (optional), serial number, signature algorithm, issuer.
+        issuer = fields[3 if fields[0][0] == _VERSION_TAG else 2][1]
+        parts = [_attribute(content) for _, content in _elements(issuer)]
+    except (IndexError, ValueError):
+        return ""
+    return ", ".join(part for part in parts if part)
+
+
+def _attribute(relative_name: bytes) -> str:
+    """Return one attribute as ``NAME=value``, or an empty text for other attributes."""
+    pair = _elements(_elements(relative_name)[0][1])
+    name = _ATTRIBUTES.get(pair[0][1])
+    if name is None:
+        return ""
+    kind, value = pair[1]
+    coding = "utf-16-be" if kind == _BMP_STRING else "utf-8"
+    return f"{name}={value.decode(coding, 'replace')}"
+
+
+def _elements(data: bytes) -> list[tuple[int, bytes]]:
+    """Return (tag, content) of each DER element in ``data``."""
+    found: list[tuple[int, bytes]] = []
+    at = 0
+    while at < len(data):
+        length, at_content = data[at + 1], at + 2
+        if length & 0x80:
+            size = length & 0x7F
+            length = int.from_bytes(data[at_content : at_content + size], "big")
+            at_content += size
+        end = at_content + length
+        if end > len(data):
+            raise ValueError("truncated")
+        found.append((data[at], data[at_content:end]))
+        at = end
+    return found
 
 
 def _reason(error: OSError) -> str:

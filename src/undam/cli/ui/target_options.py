@@ -27,16 +27,42 @@ def header_option(command: Any) -> Any:
 
 
 def method_option(command: Any) -> Any:
-    """Add ``--method``."""
+    """Add ``--method``, which is ``-X`` or ``--request`` in curl."""
     return click.option(
-        "--method", metavar="M", help="Request method [default: POST with a body, otherwise GET]."
+        "-X",
+        "--method",
+        "--request",
+        "method",
+        metavar="M",
+        help="Request method [default: POST with a body, otherwise GET].",
+    )(command)
+
+
+def data_option(command: Any) -> Any:
+    """Add ``--data``, which is ``-d`` in curl."""
+    return click.option(
+        "-d",
+        "--data",
+        metavar="@FILE|JSON",
+        help="Request body, instead of the API's default one.",
+    )(command)
+
+
+def curl_option(command: Any) -> Any:
+    """Add ``--curl``."""
+    return click.option(
+        "--curl",
+        metavar="'curl …'|@FILE",
+        help="Send the request of a curl command, such as a browser's 'Copy as cURL'.",
     )(command)
 
 
 def connection_options(command: Any) -> Any:
     """Add ``--cacert``, ``--cert``, ``--resolve`` and ``--insecure``, in this order."""
     for option in (
-        click.option("--insecure", is_flag=True, help="Do not verify the server's certificate."),
+        click.option(
+            "-k", "--insecure", is_flag=True, help="Do not verify the server's certificate."
+        ),
         click.option(
             "--resolve",
             multiple=True,

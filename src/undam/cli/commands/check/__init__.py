@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import platform
 
 import click
 
 import undam
-from undam.cli.commands.check.arguments import options_from, require_outputs, url_and_json
+from undam.cli.commands.check.arguments import (
+    default_url,
+    options_from,
+    require_outputs,
+    url_and_json,
+)
 from undam.cli.commands.check.progress import live_progress
 from undam.cli.commands.check.text import print_report
 from undam.cli.main import EXIT_CLEAN, EXIT_FINDINGS
 from undam.cli.ui.output import STDOUT, console, json_option, write_atomically, write_json
 from undam.cli.ui.target_options import (
     connection_options,
+    curl_option,
+    data_option,
     header_option,
     method_option,
     model_option,
@@ -36,10 +44,9 @@ from undam.record import record_lines
 @model_option
 @click.option("--prompt", metavar="P", default=DEFAULT_PROMPT, help="Prompt to send.")
 @header_option
-@click.option(
-    "--data", metavar="@FILE|JSON", help="Request body, instead of the API's default one."
-)
+@data_option
 @method_option
+@curl_option
 @click.option(
     "--streams",
     type=click.IntRange(1, 1000),
@@ -83,13 +90,15 @@ from undam.record import record_lines
 def command(url: str | None, json_to: str | None, record: str | None, **given: object) -> int:
     """Find the hop that holds the stream of URL, for how long and in what pattern, and the fix.
 
-    URL is the endpoint that users reach. A path ending in /chat/completions, /completions,
-    /responses or /messages is called in that API's streaming form; any other URL is fetched as
-    given. The API key comes from -H, OPENAI_API_KEY or ANTHROPIC_API_KEY, and is never shown.
+    URL is the endpoint that users reach. A base URL (without a path, or ending in /v1) means its
+    chat endpoint, and the default is OPENAI_BASE_URL. A path ending in /chat/completions,
+    /completions, /responses or /messages is called in that API's streaming form; any other URL is
+    fetched as given, or as --curl or --data says. The API key comes from -H, OPENAI_API_KEY or
+    ANTHROPIC_API_KEY, and is never shown.
 
     Exit code: 0 without errors and warnings, 1 with any, 2 if the check could not run.
     """
-    url, json_to = url_and_json(url, json_to)
+    url, json_to = url_and_json(url, json_to, default_url(given, os.environ))
     options = options_from(url, given)
     require_outputs(record, json_to)
     with live_progress() as progress:

@@ -8,23 +8,32 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+from undam.cli.commands.check.curl_command import CurlCommand, parse_curl
 from undam.cli.ui.output import STDOUT, require_writable
+from undam.client.chat_request import endpoint
 from undam.errors import UsageError
 from undam.probe import CheckOptions, Place
 from undam.probe.options import api_of
 from undam.wire import ClientConfig, parse_resolve, parse_url
 
-# A larger body is not a prompt.
+# A larger body is not a prompt, and a larger file is not a curl command.
 _MAX_DATA_BYTES = 16 << 20
 
 _EXAMPLE = "undam check http://localhost:8000/v1/chat/completions"
 _LIKE_A_URL = re.compile(r"\w+://|localhost\b|[\w.-]+:\d+(?:/|$)|\[[0-9a-fA-F:]+\]")
 
 
-def url_and_json(url: str | None, json_to: str | None) -> tuple[str, str | None]:
+def url_and_json(
+    url: str | None, json_to: str | None, default: str | None = None
+) -> tuple[str, str | None]:
     """Return the URL and the --json file, even if ``--json`` took the URL as its file.
+
+    Args:
+        default: the URL to use if none was given.
 
     Raises:
         UsageError: no URL was given.
@@ -33,11 +42,40 @@ def url_and_json(url: str | None, json_to: str | None) -> tuple[str, str | None]
         return url, json_to
     if json_to is not None and _LIKE_A_URL.match(json_to):
         return json_to, STDOUT
+    if default is not None:
+        return default, json_to
     if json_to is not None and json_to != STDOUT:
         raise UsageError(
             f"no URL was given (--json took {json_to!r} as its file). Example: {_EXAMPLE}"
         )
-    raise UsageError(f"no URL was given. Example: {_EXAMPLE}")
+    raise UsageError(f"no URL was given, and OPENAI_BASE_URL is not set. Example: {_EXAMPLE}")
+
+
+def default_url(given: Mapping[str, object], environ: Mapping[str, str]) -> str | None:
+    """Return the URL of ``--curl``, or else the chat endpoint of OPENAI_BASE_URL, if either is set.
+
+    Raises:
+        UsageError: the curl command cannot be used.
+    """
+    curl = _curl(given, environ)
+    if curl is not None:
+        return curl.url
+    base = environ.get("OPENAI_BASE_URL", "").strip()
+    return chat_of_base(base) if base else None
+
+
+def chat_of_base(base: str) -> str:
+    """Return the chat endpoint of OPENAI_BASE_URL, as OpenAI's own client builds it."""
+    return f"{base.rstrip('/').removesuffix('/chat/completions')}/chat/completions"
+
+
+def _curl(given: Mapping[str, object], environ: Mapping[str, str]) -> CurlCommand | None:
+    text = _text(given.get("curl"))
+    if text is None:
+        return None
+    if text.startswith("@"):
+        text = _read(text, "--curl").decode("utf-8", "replace")
+    return parse_curl(text, environ=environ, read_file=lambda name: _read(f"@{name}", "--curl: -d"))
 
 
 def require_outputs(record: str | None, json_to: str | None) -> None:
@@ -64,43 +102,64 @@ def options_from(url: str, given: Mapping[str, object]) -> CheckOptions:
     Raises:
         UsageError: a value is invalid. The message repeats no secret.
     """
-    places = _places(url, _texts(given["hops"]))
-    _require_beacon(given)
-    data = _text(given["data"])
     environ = dict(os.environ)
+    curl = _curl(given, environ)
+    as_given = curl is not None or str(given["method"]).upper() == "GET"
+    places = _places(url, _texts(given["hops"]), as_given=as_given)
+    _require_beacon(given)
+    curl = curl or CurlCommand(url=url)
+    data = _text(given["data"])
+    resolve = (*_texts(given["resolve"]), *curl.resolve)
     return CheckOptions(
         places=places,
         model=_text(given["model"]),
         prompt=str(given["prompt"]),
-        headers=tuple(_header(text) for text in _texts(given["headers"])),
-        data=None if data is None else _data(data, places[0]),
-        method=_text(given["method"]),
+        headers=_merged([_header(text) for text in _texts(given["headers"])], curl.headers),
+        data=curl.data if data is None else _data(data, places[0]),
+        method=_text(given["method"]) or curl.method,
         streams=int(str(given["streams"])),
         beacon=bool(given["beacon"]),
         idle_s=None if given["idle"] is None else _seconds(given["idle"], "--idle"),
         cancel=bool(given["cancel"]),
         environ=environ,
         client=ClientConfig(
-            proxy=_text(given["proxy"]),
+            proxy=_text(given["proxy"]) or curl.proxy,
             environ=environ,
-            cacert=_text(given["cacert"]),
-            cert=_text(given["cert"]),
-            resolve=tuple(parse_resolve(text) for text in _texts(given["resolve"])),
-            insecure=bool(given["insecure"]),
+            cacert=_text(given["cacert"]) or curl.cacert,
+            cert=_text(given["cert"]) or curl.cert,
+            resolve=tuple(parse_resolve(text) for text in resolve),
+            insecure=bool(given["insecure"]) or curl.insecure,
             timeout_s=_seconds(given["timeout"], "--timeout"),
         ),
     )
 
 
-def _places(url: str, hops: tuple[str, ...]) -> tuple[Place, ...]:
-    places = (Place("edge", url), *(_hop(text) for text in hops))
+def _merged(
+    given: list[tuple[str, str]], curl: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, str], ...]:
+    """Return the headers of both; those of the options replace those of the curl command."""
+    names = {name.lower() for name, _ in given}
+    return (*given, *(line for line in curl if line[0].lower() not in names))
+
+
+def _places(url: str, hops: tuple[str, ...], *, as_given: bool) -> tuple[Place, ...]:
+    places = [Place("edge", url), *(_hop(text) for text in hops)]
+    if not as_given:
+        places = [replace(place, url=_endpoint(place.url)) for place in places]
     names = [place.name for place in places]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f"two hops have the name {twice!r}; the URL itself has the name 'edge'")
     for place in places:
         parse_url(place.url)
-    return places
+    return tuple(places)
+
+
+def _endpoint(url: str) -> str:
+    """Return the chat endpoint of a base URL, and any other URL as it is."""
+    with suppress(UsageError):  # An invalid URL is rejected later, with a message of its own.
+        return endpoint(url)
+    return url
 
 
 def _require_beacon(given: Mapping[str, object]) -> None:
@@ -144,13 +203,16 @@ def _header(text: str) -> tuple[str, str]:
 
 
 def _data(text: str, edge: Place) -> bytes:
-    body = _read(text) if text.startswith("@") else text.encode("utf-8", "surrogateescape")
+    body = (
+        _read(text, "--data") if text.startswith("@") else text.encode("utf-8", "surrogateescape")
+    )
     if api_of(edge).request is not None:
         _require_object(body, text)
     return body
 
 
-def _read(text: str) -> bytes:
+def _read(text: str, option: str) -> bytes:
+    """Return the content of ``@FILE``, or of standard input for ``@-``."""
     try:
         if text == "@-":
             body = sys.stdin.buffer.read(_MAX_DATA_BYTES + 1)
@@ -159,9 +221,9 @@ def _read(text: str) -> bytes:
                 body = file.read(_MAX_DATA_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or error
-        raise UsageError(f"--data {text}: {reason}") from None
+        raise UsageError(f"{option} {text}: {reason}") from None
     if len(body) > _MAX_DATA_BYTES:
-        raise UsageError(f"--data {text}: larger than {_MAX_DATA_BYTES >> 20} MB")
+        raise UsageError(f"{option} {text}: larger than {_MAX_DATA_BYTES >> 20} MB")
     return body
 
 

@@ -14,7 +14,12 @@ import click
 
 import undam
 from undam.apis import PLAIN
-from undam.cli.commands.check.arguments import options_from, require_outputs
+from undam.cli.commands.check.arguments import (
+    chat_of_base,
+    default_url,
+    options_from,
+    require_outputs,
+)
 from undam.cli.commands.watch.stream import Watched, watch_stream
 from undam.cli.commands.watch.text import closing_line, is_clean, watched_json
 from undam.cli.commands.watch.view import RawView, TextView, View
@@ -23,11 +28,12 @@ from undam.cli.ui.output import STDOUT, json_option, write_atomically, write_jso
 from undam.cli.ui.sanitize import one_line
 from undam.cli.ui.target_options import (
     connection_options,
+    curl_option,
+    data_option,
     header_option,
     method_option,
     model_option,
 )
-from undam.client.chat_request import endpoint
 from undam.errors import UndamError, UsageError
 from undam.probe import DEFAULT_PROMPT, CheckOptions
 from undam.probe.options import api_of
@@ -46,10 +52,9 @@ _MAX_PROMPT_BYTES = 16 << 20
 @click.option("--raw", is_flag=True, help="Show events and comments with their arrival times.")
 @model_option
 @header_option
-@click.option(
-    "--data", metavar="@FILE|JSON", help="Request body, instead of the default body of the API."
-)
+@data_option
 @method_option
+@curl_option
 @click.option(
     "--timeout",
     type=click.FloatRange(0.1, 86400),
@@ -86,6 +91,8 @@ def command(
 
     Exit codes: 0 the response streamed and is complete, 1 it did not or is not, 2 could not run.
     """
+    if given["curl"] is not None:
+        url = url or default_url(given, os.environ)
     url, prompt, json_to = _arguments(url, prompt, json_to, os.environ)
     fixed: dict[str, object] = {
         "hops": (), "streams": 1, "beacon": False, "idle": None, "cancel": False,
@@ -156,13 +163,8 @@ def _arguments(
     if url is None:
         if not base:
             raise UsageError(f"missing URL, and OPENAI_BASE_URL is not set; example: {_EXAMPLE}")
-        return _chat_of(base), prompt, json_to
-    return endpoint(url) if "://" in url else url, prompt, json_to
-
-
-def _chat_of(base: str) -> str:
-    """Return the chat endpoint of OPENAI_BASE_URL, as OpenAI's own client builds it."""
-    return f"{base.rstrip('/').removesuffix('/chat/completions')}/chat/completions"
+        return chat_of_base(base), prompt, json_to
+    return url, prompt, json_to
 
 
 def _with_prompt(options: CheckOptions, prompt: str | None) -> CheckOptions:

@@ -13,7 +13,7 @@ from undam.diagnosis.hop import Hop, analyze_hop
 from undam.diagnosis.reading import MAX_EVENT_BYTES, read_exchange
 from undam.errors import RemoteProtocolError
 from undam.framing import BodyDecoder, Framing
-from undam.probe.fetch import finished, require_stream
+from undam.probe.fetch import SentRequest, finished, require_stream
 from undam.probe.models import first_model
 from undam.probe.options import CheckOptions, api_of, request_for
 from undam.probe.secrecy import clean_finding
@@ -88,7 +88,7 @@ async def watch_stream(options: CheckOptions, view: View | None) -> Watched:
     arrivals: list[Arrival] = []
     interrupted = False
     async with await open_stream(request, options.client) as stream:
-        await require_stream(stream, hop=_HOP, api=api, secrets=options.secrets)
+        await require_stream(stream, SentRequest(request, options.client, _HOP, api))
         sent_ns = stream.stamps.sent_ns or stream.stamps.start_ns
         parser = _LiveParser(stream.head)
         try:
