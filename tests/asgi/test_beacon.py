@@ -117,7 +117,7 @@ def test_the_clock(loop: str) -> None:
     reply = _json(_serve(loop, _call("clock")))
     assert before <= reply["arrived_ns"] <= reply["left_ns"] <= time.time_ns()
     assert reply["host"] == host_name()
-    assert set(reply) == {"arrived_ns", "left_ns", "host"}
+    assert set(reply) == {"arrived_ns", "left_ns", "host", "numbered"}
 
 
 def test_each_event_has_its_due_time(loop: str) -> None:

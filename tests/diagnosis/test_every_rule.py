@@ -23,6 +23,18 @@ from support.diagnosis_cases import (
     sse,
     through,
 )
+from support.lossy_relay import (
+    Damage,
+    alter,
+    as_writes,
+    drop,
+    duplicate,
+    garble,
+    merge,
+    numbered_events,
+    swap,
+    truncate,
+)
 from support.synthetic_streams import (
     Write,
     answer,
@@ -41,7 +53,7 @@ from undam.diagnosis.findings.limits import PathLimits, find_limits
 from undam.diagnosis.holds import ClockOffset
 from undam.metrics import LoadGeneratorStats
 from undam.record import Ending, Exchange, Head, Outcome
-from undam.rules import RULES, Severity
+from undam.rules import RULES, Severity, finding
 
 Case = Callable[[], Findings]
 
@@ -196,6 +208,22 @@ CASES: dict[str, tuple[Case, Case]] = {
             load_test_model.simulate(20, failing={3: Outcome.ABANDONED})
         ),
     ),
+    "UD611": (
+        lambda: _damaged(drop, {7}),
+        lambda: _damaged(drop, set()),
+    ),
+    "UD612": (
+        lambda: _damaged(duplicate, {7}),
+        lambda: diagnose(exchange(answer(DUE, [" no", " no", " ha", " ha"] * 30, stamped=False))),
+    ),
+    "UD613": (lambda: _damaged(swap, {7}), lambda: _damaged(swap, set())),
+    "UD614": (lambda: _damaged(alter, {7}), lambda: _damaged(garble, {7})),
+    "UD615": (lambda: _damaged(garble, {7}), lambda: _damaged(alter, {7})),
+    "UD616": (lambda: _damaged(merge, {7}), lambda: _damaged(truncate, {7})),
+    "UD617": (
+        lambda: [finding("UD617", "model", error="connection refused by 127.0.0.1:1")],
+        lambda: diagnose(exchange(SHORT)),
+    ),
     "UD901": (
         lambda: diagnose(exchange(SHORT, late_ns=10_000_001)),
         lambda: diagnose(exchange(SHORT, late_ns=10_000_000)),
@@ -234,6 +262,12 @@ CASES: dict[str, tuple[Case, Case]] = {
         ),
     ),
 }
+
+
+def _damaged(damage: Damage, at: set[int]) -> Findings:
+    """Return the findings of a numbered answer after a relay with faults at these events."""
+    events = numbered_events(40)
+    return diagnose(exchange(as_writes(damage(events, at) if at else events)))
 
 
 def _uneven() -> Exchange:

@@ -19,6 +19,8 @@ CATEGORIES = {
     "heartbeat": "4",
     "engine": "5",
     "integrity": "6",
+    "content": "6",
+    "transport": "6",
     "caveats": "9",
 }
 each_rule = pytest.mark.parametrize("rule", RULES, ids=[rule.code for rule in RULES])

@@ -16,6 +16,7 @@ from dataclasses import fields
 from hashlib import sha256
 from typing import Any
 
+from undam.asgi.beacon_events import EventForm, chat_chunk, dividing, is_chat, read_body
 from undam.asgi.interface import Reason, Receive, Scope, Send
 from undam.asgi.response.event_stream import EventStream
 from undam.asgi.response.frames import encode_json
@@ -30,6 +31,7 @@ from undam.timing.beacon import (
     format_head,
     parse_query,
 )
+from undam.timing.numbered_text import encode_clock, query_in_body
 
 # The defaults of `undam sim`. They fill several 4 KB blocks and take about 3 s.
 _DEFAULTS = BeaconSchedule(ttft_ms=200, gap_ms=25, before=120, after=0, heartbeat_ms=0)
@@ -39,6 +41,8 @@ _MIN_HEARTBEAT_MS = 50
 # Maximum number of stored stream ends. A check queries the end of a stream within seconds. An entry
 # takes about 200 bytes.
 _MAX_ENDS = 1000
+# Maximum size of a request body with a query; larger ones are answered with 400.
+_MAX_BODY_BYTES = 65536
 _PADDING = " Padding of a beacon event, which makes it as long as a typical event."
 
 
@@ -57,12 +61,15 @@ class Beacon:
         max_gap_ms: maximum time between two events.
         max_streams: maximum number of concurrent streams; further requests are answered with 429.
         event_bytes: size of one event, from 100 to 65536.
+        accept_prompt: also accept a query in the request body, which applications in front pass on
+            as a part of the prompt or as the model name. A path that ends in ``/chat/completions``
+            is then answered with the chunks of a chat completion.
 
     Raises:
         UsageError: the token is empty, or a bound is out of range.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (independent options, all by keyword)
         self,
         *,
         token: str,
@@ -71,6 +78,7 @@ class Beacon:
         max_gap_ms: int = 1000,
         max_streams: int = 32,
         event_bytes: int = 200,
+        accept_prompt: bool = False,
     ) -> None:
         if not token:
             raise UsageError("a beacon requires a token, because clients can open long streams")
@@ -90,7 +98,9 @@ class Beacon:
             silence_ms=silence_ms,
             after=max_events,
             heartbeat_ms=silence_ms,
+            numbered=1,
         )
+        self._accept_prompt = accept_prompt
         self._max_streams = max_streams
         self._event_bytes = event_bytes
         self._host = host_name()
@@ -115,23 +125,50 @@ class Beacon:
         if scope["method"] not in {"GET", "HEAD", "POST"}:
             await _reply(send, 405, b"", [(b"allow", b"GET, HEAD, POST")])
             return
-        value = headers.get(HEADER.lower().encode())
         try:
-            query = BeaconQuery("schedule") if value is None else _parse(value)
+            query, in_body = await self._query(headers, scope, receive)
             schedule = self._bounded(query.schedule)
         except (RemoteProtocolError, UsageError) as problem:
             await _reply(send, 400, f"{problem}\n".encode("utf-8", "replace"), [_PLAIN])
             return
-        if query.kind == "clock":
+        if query.kind == "clock" and in_body:
+            await _reply(send, 200, self._clock_events(arrived_ns, scope), [_SSE])
+        elif query.kind == "clock":
             clock = {"arrived_ns": arrived_ns, "left_ns": time.time_ns(), "host": self._host}
-            await _reply(send, 200, encode_json(clock), [_JSON])
+            await _reply(send, 200, encode_json({**clock, "numbered": True}), [_JSON])
         elif query.kind == "closed":
             await _reply(send, 200, encode_json(self._closed(query.id)), [_JSON])
         elif self._open >= self._max_streams:
             await _reply(send, 429, b"all streams of the beacon are in use\n", [_PLAIN])
         else:
-            stream = self._stream(query.id or secrets.token_hex(8), schedule, arrived_ns)
-            await stream(scope, receive, send)
+            ident = query.id or secrets.token_hex(8)
+            stream = self._stream(ident, schedule, arrived_ns, chat=is_chat(scope))
+            await stream(scope, receive, dividing(send) if schedule.numbered else send)
+
+    async def _query(
+        self, headers: Mapping[bytes, bytes], scope: Scope, receive: Receive
+    ) -> tuple[BeaconQuery, bool]:
+        """Return the query of a request, and whether it was in the body.
+
+        Raises:
+            RemoteProtocolError: the query or the body is invalid.
+        """
+        value = headers.get(HEADER.lower().encode())
+        if value is not None:
+            return _parse(value), False
+        found = None
+        if self._accept_prompt and scope["method"] == "POST":
+            found = query_in_body(await read_body(receive, _MAX_BODY_BYTES))
+        return found or BeaconQuery("schedule"), found is not None
+
+    def _clock_events(self, arrived_ns: int, scope: Scope) -> bytes:
+        """Return the answer to a query for the clock in the request body."""
+        text = encode_clock(arrived_ns, time.time_ns(), self._host)
+        payload = chat_chunk("clock", {"content": text}) if is_chat(scope) else {"text": text}
+        events = [encode_json(payload)]
+        if is_chat(scope):
+            events.append(encode_json(chat_chunk("clock", {}, "stop")))
+        return b"".join(b"data: %b\n\n" % event for event in [*events, b"[DONE]"])
 
     def _is_allowed(self, headers: Mapping[bytes, bytes]) -> bool:
         scheme, _, bearer = headers.get(b"authorization", b"").strip().partition(b" ")
@@ -165,7 +202,9 @@ class Beacon:
             )
         return schedule
 
-    def _stream(self, ident: str, schedule: BeaconSchedule, arrived_ns: int) -> EventStream:
+    def _stream(
+        self, ident: str, schedule: BeaconSchedule, arrived_ns: int, *, chat: bool
+    ) -> EventStream:
         self._open += 1
         self._ends[ident] = None
         if len(self._ends) > _MAX_ENDS:
@@ -179,21 +218,27 @@ class Beacon:
         head = BeaconHead(ident, arrived_ns, self._host)
         heartbeat_ms = schedule.heartbeat_ms
         return EventStream(
-            self._events(schedule, arrived_ns),
+            self._events(schedule, arrived_ns, ident, chat=chat and self._accept_prompt),
             heartbeat=max(heartbeat_ms, _MIN_HEARTBEAT_MS) / 1000 if heartbeat_ms else None,
             headers={HEADER: format_head(head)},
             on_close=ended,
         )
 
-    async def _events(self, schedule: BeaconSchedule, start_ns: int) -> AsyncIterator[Any]:
+    async def _events(
+        self, schedule: BeaconSchedule, start_ns: int, ident: str, *, chat: bool
+    ) -> AsyncIterator[Any]:
+        total = (schedule.before or 0) + (schedule.after or 0)
         padding = _padding(self._event_bytes)
+        form = EventForm(ident, total, padding, numbered=bool(schedule.numbered), chat=chat)
         for seq, due_ns in enumerate(due_times(schedule, start_ns)):
             # Waits are computed from the schedule, so that a late event does not delay later ones.
-            while (wait_ns := due_ns - time.time_ns()) > 0:  # noqa: ASYNC110 (a timer)
+            send_ns = due_ns - (form.early_ns(seq) if seq < total else 0)
+            while (wait_ns := send_ns - time.time_ns()) > 0:  # noqa: ASYNC110 (a timer)
                 await asyncio.sleep(wait_ns / 1e9)
-            if seq < (schedule.before or 0) + (schedule.after or 0):
-                yield {"undam": {"seq": seq, "due_ns": due_ns}, "text": padding}
-        yield "[DONE]"
+            if seq < total:
+                yield form.event(seq, due_ns)
+        for event in form.closing():
+            yield event
 
     def _closed(self, ident: str) -> Mapping[str, object]:
         end = self._ends.get(ident)
@@ -224,6 +269,7 @@ def due_times(schedule: BeaconSchedule, start_ns: int) -> Iterator[int]:
 
 
 _JSON = (b"content-type", b"application/json")
+_SSE = (b"content-type", b"text/event-stream; charset=utf-8")
 _PLAIN = (b"content-type", b"text/plain; charset=utf-8")
 
 

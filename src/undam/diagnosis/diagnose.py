@@ -8,6 +8,7 @@ from undam.diagnosis.findings.buffering import find_buffering
 from undam.diagnosis.findings.caveats import find_caveats
 from undam.diagnosis.findings.endings import find_endings
 from undam.diagnosis.findings.heads import find_heads
+from undam.diagnosis.findings.integrity import find_integrity
 from undam.diagnosis.findings.silences import find_silences
 from undam.diagnosis.findings.tokens import find_packed_tokens
 from undam.diagnosis.holds import ClockOffset
@@ -32,6 +33,7 @@ def find_findings(hops: Sequence[Hop], offset: ClockOffset | None = None) -> lis
         here = [*find_endings(hop), *find_silences(hop)]
         found += [one for one in here if one.code not in reported]
         reported |= {one.code for one in here}
+    found += find_integrity(hops)
     found += find_packed_tokens(hops[-1])
     found += find_caveats(hops, offset)
     return sorted(found, key=lambda one: _ORDER[one.severity])

@@ -17,6 +17,7 @@ from undam.diagnosis.holds import (
     holds_by_inner,
     is_one_late_by_inner,
 )
+from undam.diagnosis.integrity import UNKNOWN, Integrity, analyze_integrity, compare_answers
 from undam.diagnosis.reading import Reading
 from undam.diagnosis.shape import MIN_EVENTS, Release, Shape, classify_pattern
 from undam.record import Ending, Exchange
@@ -36,6 +37,7 @@ class Hop:
         holds: one per event of every stream, if known.
         exact: whether the holds come from a beacon and not from a comparison with an inner hop.
         intermediaries: names of the intermediaries that signed the response.
+        integrity: that of the stream with the most faults.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Hop:
     holds: tuple[EventHold, ...] = ()
     exact: bool = False
     intermediaries: tuple[str, ...] = ()
+    integrity: Integrity = UNKNOWN
 
     @property
     def reading(self) -> Reading:
@@ -86,7 +89,17 @@ def analyze_hop(
         tuple(held for _, _, holds in judged for held in holds),
         exact=offset is not None,
         intermediaries=intermediaries,
+        integrity=max(
+            (_integrity(reading, inner) for reading in readings), key=lambda one: one.faults
+        ),
     )
+
+
+def _integrity(reading: Reading, inner: Hop | None) -> Integrity:
+    found = analyze_integrity(reading)
+    if inner is None or found.evidence != "events" or not found.is_intact:
+        return found
+    return compare_answers(inner.reading, reading) or found
 
 
 def _analyze_stream(
@@ -161,6 +174,22 @@ def hop_metrics(hop: Hop) -> dict[str, object]:
         "cut_after_s": cut_after_s(reading),
         "ending": exchange.ending.value,
         "streams": len(hop.readings),
+        "integrity": _integrity_json(hop.integrity),
+    }
+
+
+def _integrity_json(integrity: Integrity) -> dict[str, object]:
+    return {
+        "evidence": integrity.evidence,
+        "exact": integrity.is_exact,
+        "sent": integrity.sent,
+        "received": integrity.received,
+        "lost": integrity.lost,
+        "duplicated": integrity.duplicated,
+        "reordered": integrity.reordered,
+        "altered": integrity.altered,
+        "torn": integrity.torn,
+        "mixed": integrity.mixed,
     }
 
 

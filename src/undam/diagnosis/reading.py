@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from undam.apis import Api, Kind, Meaning, ShapeReader, api_named
-from undam.apis.meaning import count, mapping, sequence
+from undam.apis.meaning import count, mapping, sequence, text_in
 from undam.errors import RemoteProtocolError
 from undam.framing import Framing
 from undam.framing.decoder import new_decoder
@@ -16,6 +17,7 @@ from undam.framing.text import BINARY
 from undam.record import Ending, Exchange
 from undam.sse import Comment, Event
 from undam.timing import Due, due_of
+from undam.timing.numbered_text import pieces_in
 
 # A chunk of a chat answer has 0.2 KB; a tool call or an image may have some MB. Streams of tokens
 # do not contain larger events, and without a limit a server could exhaust our memory.
@@ -30,6 +32,7 @@ class TimedEvent:
         read: index of the arrival that completed it.
         meaning: the parsed event; ``None`` for a comment.
         due: the time at which it was due by the schedule of a beacon.
+        id: last event ID of the stream, with this event.
     """
 
     at_ns: int
@@ -37,11 +40,18 @@ class TimedEvent:
     meaning: Meaning | None
     text: str
     due: Due | None = None
+    id: str = ""
 
     @property
     def is_content(self) -> bool:
         """Return whether the event carries a token."""
         return self.meaning is not None and self.meaning.kind is Kind.CONTENT
+
+    @property
+    def shown(self) -> str:
+        """Return the text that a reader of the event shows, without the JSON around it."""
+        payload = mapping(self.meaning.payload) if self.meaning is not None else {}
+        return text_in(payload) if payload and self.text.startswith("{") else self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +153,7 @@ def read_exchange(exchange: Exchange) -> Reading:
     except RemoteProtocolError as error:
         problem = str(error)
         pending += [0] * (len(exchange.arrivals) - len(pending))
+    items = _with_stamps_in_text(items)
     closed = isinstance(decoder, ArrayDecoder | MultipartDecoder) and decoder.closed
     return Reading(exchange, framing, reader.api, tuple(items), tuple(pending), problem, closed)
 
@@ -163,7 +174,29 @@ def _timed(item: Event | Comment, at_ns: int, read: int, reader: ShapeReader) ->
     if item.event == BINARY:
         return TimedEvent(at_ns, read, _BINARY_MEANING, "")
     meaning = reader.read(item.event, item.data)
-    return TimedEvent(at_ns, read, meaning, meaning.text, due_of(meaning.payload))
+    return TimedEvent(at_ns, read, meaning, meaning.text, due_of(meaning.payload), item.id)
+
+
+def _with_stamps_in_text(items: list[TimedEvent]) -> list[TimedEvent]:
+    """Return the events with the due times in the text of a numbered answer.
+
+    A stamp belongs to the event that completes it. An event with several stamps, which a hop has
+    merged from several events, has the earliest due time.
+    """
+    contents = [index for index, item in enumerate(items) if item.is_content]
+    if any(items[index].due is not None for index in contents):
+        return items
+    texts = [items[index].shown for index in contents]
+    ends = list(accumulate(len(text) for text in texts))
+    stamped = list(items)
+    at = 0
+    for piece in pieces_in("".join(texts)):
+        while ends[at] < piece.end:
+            at += 1
+        index = contents[at]
+        if stamped[index].due is None:
+            stamped[index] = replace(stamped[index], due=Due(piece.seq, piece.due_ns))
+    return stamped
 
 
 _BINARY_MEANING = Meaning(Kind.CONTENT)

@@ -6,13 +6,15 @@ import json
 from dataclasses import dataclass
 
 from undam.diagnosis.holds import ClockOffset, offset_from
+from undam.diagnosis.reading import read_exchange
 from undam.errors import UndamError, UsageError
 from undam.host import host_name
-from undam.probe.fetch import fetch, with_timeout
+from undam.probe.fetch import fetch_stream, with_timeout
 from undam.probe.options import CheckOptions, Place, api_of, request_for
 from undam.record import Exchange, redact_url
 from undam.timing import BeaconHead, BeaconQuery
 from undam.timing.beacon import HEADER, format_query, parse_head
+from undam.timing.numbered_text import parse_clock
 
 # One query may be delayed by a busy machine, so the query with the shortest path counts.
 _ASKED = 5
@@ -33,35 +35,66 @@ class Closed:
 
 
 _NOT_A_BEACON = (
-    "{name} ({url}) does not answer as a beacon: --beacon needs `undam sim` or "
-    "undam.asgi.Beacon at the far end, and hops that pass its header"
+    "{name} ({url}) does not answer as a beacon: --beacon needs `undam sim` or undam.asgi.Beacon "
+    "at the far end, and hops that pass its header, or the prompt with the word undam-beacon "
+    "(see docs/beacon.md)"
 )
 
 
-async def ask_clock(options: CheckOptions, place: Place) -> ClockOffset:
+@dataclass(frozen=True, slots=True)
+class BeaconClock:
+    """Answer of a beacon to a query for its clock.
+
+    Args:
+        numbered: whether it can send numbered text.
+    """
+
+    offset: ClockOffset
+    numbered: bool
+
+
+async def ask_clock(options: CheckOptions, place: Place, model: str | None) -> BeaconClock:
     """Return the offset of the beacon's clock, measured through ``place``.
+
+    The query is in the header and in the prompt. A beacon that receives the header answers in
+    JSON; one that receives only the prompt answers in the text of a stream.
 
     Raises:
         UsageError: the far end is not a beacon.
     """
-    offsets: list[ClockOffset] = []
+    answers: list[BeaconClock] = []
     for _ in range(_ASKED):
-        exchange = await _ask(options, place, BeaconQuery("clock"))
+        exchange = await _ask(options, place, BeaconQuery("clock"), model)
         answer = _json(exchange)
-        if "left_ns" not in answer:
-            raise UsageError(_NOT_A_BEACON.format(name=place.name, url=place.url))
-        received = exchange.stamps.head_ns or exchange.ended_ns
-        sent = exchange.stamps.sent_ns or exchange.stamps.start_ns
-        offsets.append(
-            offset_from(
-                sent,
-                _whole(answer, "arrived_ns"),
-                _whole(answer, "left_ns"),
-                received,
-                same_host=answer.get("host") == host_name(),
-            )
+        if "left_ns" in answer:
+            received = exchange.stamps.head_ns or exchange.ended_ns
+        else:
+            answer, received = _clock_in_text(exchange)
+        if not answer:
+            raise UsageError(_NOT_A_BEACON.format(name=place.name, url=redact_url(place.url)))
+        offset = offset_from(
+            exchange.stamps.sent_ns or exchange.stamps.start_ns,
+            _whole(answer, "arrived_ns"),
+            _whole(answer, "left_ns"),
+            received,
+            same_host=answer.get("host") == host_name(),
         )
-    return min(offsets, key=lambda one: (one.uncertainty_ns, one.path_ns))
+        answers.append(BeaconClock(offset, answer.get("numbered") is True))
+    return min(answers, key=lambda one: (one.offset.uncertainty_ns, one.offset.path_ns))
+
+
+def _clock_in_text(exchange: Exchange) -> tuple[dict[str, object], int]:
+    """Return the clock in the text of a stream, and when it was complete."""
+    text = ""
+    for item in read_exchange(exchange).contents:
+        text += item.shown
+        if clock := parse_clock(text):
+            arrived_ns, left_ns, host = clock
+            answer: dict[str, object] = {
+                "arrived_ns": arrived_ns, "left_ns": left_ns, "host": host, "numbered": True,
+            }  # fmt: skip
+            return answer, item.at_ns
+    return {}, 0
 
 
 async def ask_closed(options: CheckOptions, place: Place, ident: str) -> Closed | None:
@@ -85,10 +118,12 @@ def head_of(exchange: Exchange) -> BeaconHead | None:
     return None if value is None else parse_head(value)
 
 
-async def _ask(options: CheckOptions, place: Place, query: BeaconQuery) -> Exchange:
-    request = request_for(options, place, query=format_query(query))
+async def _ask(
+    options: CheckOptions, place: Place, query: BeaconQuery, model: str | None = None
+) -> Exchange:
+    request = request_for(options, place, model=model, query=format_query(query))
     config = with_timeout(options.client, _ANSWER_S)
-    return await fetch(request, config, hop=place.name, api=api_of(place).name)
+    return await fetch_stream(request, config, hop=place.name, api=api_of(place).name)
 
 
 def _json(exchange: Exchange) -> dict[str, object]:

@@ -12,9 +12,15 @@ from undam.diagnosis.findings.limits import PathLimits, find_limits
 from undam.diagnosis.holds import ClockOffset
 from undam.diagnosis.hop import Hop, analyze_hop, hop_metrics
 from undam.diagnosis.reading import read_exchange
-from undam.errors import UndamError, UsageError
+from undam.errors import (
+    NetworkError,
+    RemoteProtocolError,
+    ResponseError,
+    UndamError,
+    UsageError,
+)
 from undam.intermediaries import recognise
-from undam.probe.beacon import ask_clock
+from undam.probe.beacon import BeaconClock, ask_clock
 from undam.probe.cancel import probe_disconnects
 from undam.probe.fetch import fetch_stream
 from undam.probe.idle import find_idle_limits
@@ -22,10 +28,12 @@ from undam.probe.models import first_model
 from undam.probe.options import CheckOptions, Place, api_of, request_for
 from undam.probe.remedies import with_fixes
 from undam.probe.secrecy import clean_error, clean_finding
-from undam.record import Exchange
-from undam.rules import Finding, Severity
+from undam.record import Exchange, redact_url
+from undam.rules import Finding, Severity, Verdict, finding
 from undam.rules.model import finding_json
 from undam.timing import Arrival
+from undam.timing.beacon import format_query
+from undam.timing.numbered_text import NUMBERED
 
 
 class Progress:
@@ -41,6 +49,19 @@ class Progress:
         """Handle the start of a step that takes about ``seconds``."""
 
 
+@dataclass(frozen=True, slots=True)
+class HopFailure:
+    """A place that did not return a stream.
+
+    Args:
+        position: index of the place; 0 is the edge.
+    """
+
+    position: int
+    place: Place
+    error: str
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Report:
     """Result of a check.
@@ -51,6 +72,7 @@ class Report:
     Args:
         exchanges: all exchanges of the check, for the record.
         limits, disconnects: results of the optional trials, if requested.
+        failures: places that did not return a stream, while others did.
     """
 
     hops: tuple[Hop, ...]
@@ -59,6 +81,14 @@ class Report:
     offset: ClockOffset | None = None
     limits: PathLimits | None = None
     disconnects: tuple[Disconnect, ...] = ()
+    failures: tuple[HopFailure, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the verdict of the outermost place; unknown if it did not answer."""
+        if any(one.position == 0 for one in self.failures):
+            return Verdict.UNKNOWN
+        return self.hops[0].shape.verdict
 
     @property
     def is_clean(self) -> bool:
@@ -72,7 +102,7 @@ async def run_check(options: CheckOptions, progress: Progress | None = None) -> 
     Neither the report nor an error contains a secret of ``options``, whatever the servers send.
 
     Raises:
-        NetworkError, RemoteProtocolError, ResponseError: a place did not return a stream.
+        NetworkError, RemoteProtocolError, ResponseError: no place returned a stream.
         UsageError: ``beacon`` without a beacon at the far end, or ``idle_s`` or ``cancel`` without
             ``beacon``.
     """
@@ -86,13 +116,22 @@ async def run_check(options: CheckOptions, progress: Progress | None = None) -> 
 
 
 async def _check(options: CheckOptions, progress: Progress) -> Report:
-    offset = await ask_clock(options, options.edge) if options.beacon else None
-    model = None if options.beacon else await first_model(options)
+    clock = await _first_clock(options) if options.beacon else None
+    offset = clock.offset if clock is not None else None
+    query = format_query(NUMBERED) if clock is not None and clock.numbered else None
     hops: list[Hop] = []
     exchanges: list[Exchange] = []
-    for place in reversed(options.places):
+    failures: list[HopFailure] = []
+    faults: list[UndamError] = []
+    for position, place in reversed(list(enumerate(options.places))):
         progress.started(place)
-        got = await _ask(options, place, model, progress)
+        try:
+            model = await first_model(options, place)
+            got = await _ask(options, place, progress, model=model, query=query)
+        except (NetworkError, RemoteProtocolError, ResponseError) as error:
+            faults.insert(0, error)
+            failures.insert(0, HopFailure(position, place, str(error)))
+            continue
         exchanges += got
         names = recognise(got[0].head) if got[0].head else ()
         hops.insert(
@@ -104,7 +143,10 @@ async def _check(options: CheckOptions, progress: Progress) -> Report:
                 intermediaries=names,
             ),
         )
+    if not hops:
+        raise faults[0]
     found = find_findings(hops, offset)
+    found[:0] = [finding("UD617", one.place.name, error=one.error) for one in failures]
     limits, disconnects = None, []
     if options.idle_s is not None:
         progress.waiting("keeping streams silent", options.idle_s + 2)
@@ -117,7 +159,15 @@ async def _check(options: CheckOptions, progress: Progress) -> Report:
         found += find_disconnects(options.edge.name, disconnects)
     secrets = options.secrets
     fixed = [clean_finding(one, secrets) for one in with_fixes(found, hops)]
-    return Report(tuple(hops), tuple(fixed), tuple(exchanges), offset, limits, tuple(disconnects))
+    return Report(
+        tuple(hops),
+        tuple(fixed),
+        tuple(exchanges),
+        offset,
+        limits,
+        tuple(disconnects),
+        tuple(failures),
+    )
 
 
 def report_json(report: Report) -> dict[str, object]:
@@ -127,8 +177,8 @@ def report_json(report: Report) -> dict[str, object]:
     result: dict[str, object] = {
         "schema": 1,
         "command": "check",
-        "verdict": report.hops[0].shape.verdict.value,
-        "hops": [{**hop_metrics(hop), "error": hop.exchange.error} for hop in report.hops],
+        "verdict": report.verdict.value,
+        "hops": _hops_json(report),
         "findings": [finding_json(one) for one in report.findings],
         "clock": {
             "source": "kernel" if kernel else "user",
@@ -158,10 +208,39 @@ def report_json(report: Report) -> dict[str, object]:
     return result
 
 
+def _hops_json(report: Report) -> list[dict[str, object]]:
+    """Return one row per place, in the order given; that of a failed place has only its error."""
+    rows = [{**hop_metrics(hop), "error": hop.exchange.error} for hop in report.hops]
+    empty = dict.fromkeys(rows[0])
+    for one in report.failures:
+        row = {**empty, "name": one.place.name, "url": redact_url(one.place.url)}
+        rows.insert(
+            one.position, {**row, "verdict": Verdict.UNKNOWN.value, "events": 0, "error": one.error}
+        )
+    return rows
+
+
+async def _first_clock(options: CheckOptions) -> BeaconClock:
+    """Return the beacon's clock, measured through the outermost place that answers."""
+    faults: list[UndamError] = []
+    for place in options.places:
+        try:
+            return await ask_clock(options, place, await first_model(options, place))
+        except (NetworkError, RemoteProtocolError, ResponseError) as error:
+            faults.append(error)
+    raise faults[0]
+
+
 async def _ask(
-    options: CheckOptions, place: Place, model: str | None, progress: Progress
+    options: CheckOptions,
+    place: Place,
+    progress: Progress,
+    *,
+    model: str | None,
+    query: str | None,
 ) -> list[Exchange]:
-    request, api = request_for(options, place, model=model), api_of(place).name
+    request = request_for(options, place, model=model, query=query)
+    api = api_of(place).name
 
     def watch(arrival: Arrival) -> None:
         progress.arrived(place, arrival)

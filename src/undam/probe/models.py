@@ -8,16 +8,20 @@ from dataclasses import replace
 from undam.apis import MESSAGES, PLAIN
 from undam.errors import UndamError
 from undam.probe.fetch import fetch, with_timeout
-from undam.probe.options import CheckOptions, api_of, request_for
+from undam.probe.options import CheckOptions, Place, api_of, request_for
 
 _MODELS_S = 3.0
 
 
-async def first_model(options: CheckOptions) -> str | None:
-    """Return the first model in the server's list; servers return 404 for unknown names."""
-    place = options.places[-1]
+async def first_model(options: CheckOptions, place: Place | None = None) -> str | None:
+    """Return the first model in the list of ``place``; servers return 404 for unknown names.
+
+    A gateway has names of its own, so each place is asked for its list.
+    """
+    place = place or options.edge
     api = api_of(place)
-    if options.model or options.data is not None or api in {PLAIN, MESSAGES}:
+    given = options.model or place.model or place.data or options.data is not None
+    if given or api in {PLAIN, MESSAGES}:
         return None
     root = place.url.partition("?")[0].rstrip("/").removesuffix("/completions")
     url = root.removesuffix("/chat").removesuffix("/responses") + "/models"

@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 from undam.apis import COMPLETIONS, MESSAGES, PLAIN, Api, api_for_path
 from undam.probe.secrecy import names_secret, secrets_in
-from undam.wire import ClientConfig, Request
+from undam.timing.numbered_text import WORD, format_word
+from undam.wire import ClientConfig, Request, parse_url
+from undam.wire.request import CREDENTIAL_HEADERS
 
 # The answer fills several 4 KB blocks in any chunk format, and ends within a few seconds.
 DEFAULT_PROMPT = "Count from 1 to 120 in words, separated by commas. Write nothing else."
@@ -23,14 +25,29 @@ _ANTHROPIC_VERSION = "2023-06-01"
 
 _KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
 _CREDENTIALS = frozenset({"api-key", "authorization", "x-api-key", "x-goog-api-key"})
+_PROVIDERS = frozenset({("https", "api.openai.com", 443), ("https", "api.anthropic.com", 443)})
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """URL of a hop, with the user's name for it."""
+    """URL of a hop, with the user's name for it, and its own request.
+
+    Args:
+        headers: headers for this hop; they replace those of the options.
+        data, model, method: as in the options, for this hop only.
+    """
 
     name: str
     url: str
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    data: bytes | None = field(default=None, repr=False)
+    model: str | None = None
+    method: str | None = None
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """Return the origin of the URL, to which a key for the hop is sent."""
+        return parse_url(self.url).origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +56,9 @@ class CheckOptions:
 
     Args:
         places: outermost first; the last is the one nearest to the model.
-        data: request body to use instead of the default one of the API.
+        headers: headers for every hop; credentials among them are sent only to the edge's origin.
+        data: request body to use instead of the default one of the API, at the edge and at hops
+            with the same API.
         idle_s: longest silence to try on purpose; ``None`` to skip that trial.
         environ: environment that may contain API keys.
     """
@@ -87,10 +106,9 @@ def request_for(
         model: model to use if the user named none.
         query: value of the beacon header, if any.
     """
-    api = api_of(place)
     headers = list(request_headers(options, place))
-    body = options.data if options.data is not None else _body(options, api, model)
-    method = options.method or ("GET" if body is None else "POST")
+    body = _body_for(options, place, model, query)
+    method = place.method or options.method or ("GET" if body is None else "POST")
     if body is not None:
         _default(headers, "Content-Type", "application/json")
     accept = "text/event-stream, application/x-ndjson;q=0.9, */*;q=0.1"
@@ -101,17 +119,24 @@ def request_for(
 
 
 def request_headers(options: CheckOptions, place: Place) -> tuple[tuple[str, str], ...]:
-    """Return the user's headers, and the API key from the environment if the API has one.
+    """Return the headers for ``place``, and the API key from the environment if the API has one.
 
-    A key is sent only to paths of its own API. It is not added if the user gave other credentials,
-    in a header or in the URL.
+    A key is sent only to paths of its own API, and only to the edge's origin or that of the API's
+    provider. It is not added if other credentials were given, in a header or in the URL.
     """
-    headers = list(options.headers)
+    is_edge = place.origin == options.edge.origin
+    own = {name.lower() for name, _ in place.headers}
+    shared = [
+        (name, value)
+        for name, value in options.headers
+        if name.lower() not in own and (is_edge or name.lower() not in CREDENTIAL_HEADERS)
+    ]
+    headers = [*place.headers, *shared]
     api, environ = api_of(place), options.environ
     if api is MESSAGES:
         _default(headers, "anthropic-version", _ANTHROPIC_VERSION)
     named = any(name.lower() in _CREDENTIALS for name, _ in headers) or names_secret(place.url)
-    if named or api is PLAIN:
+    if named or api is PLAIN or not (is_edge or place.origin in _PROVIDERS):
         return tuple(headers)
     if api is MESSAGES:
         if key := environ.get("ANTHROPIC_API_KEY", "").strip():
@@ -121,12 +146,36 @@ def request_headers(options: CheckOptions, place: Place) -> tuple[tuple[str, str
     return tuple(headers)
 
 
-def _body(options: CheckOptions, api: Api, model: str | None) -> bytes | None:
+def _body_for(
+    options: CheckOptions, place: Place, model: str | None, query: str | None
+) -> bytes | None:
+    """Return the request body for ``place``, with the beacon's query in its prompt."""
+    api = api_of(place)
+    data = place.data
+    if data is None and api is api_of(options.edge):
+        data = options.data
+    if data is not None:
+        if place.model is not None:
+            data = _with_model(data, place.model)
+        return data if query is None else data.replace(WORD.encode(), format_word(query).encode())
+    prompt = options.prompt if query is None else f"{options.prompt} {format_word(query)}"
+    return _body(api, place.model or options.model or model or DEFAULT_MODEL, prompt)
+
+
+def _body(api: Api, model: str, prompt: str) -> bytes | None:
     if api.request is None:
         return None
-    asked = options.model or model or DEFAULT_MODEL
     most = _COMPLETION_TOKENS if api is COMPLETIONS else None
-    return json.dumps(api.request(asked, options.prompt, most)).encode()
+    return json.dumps(api.request(model, prompt, most)).encode()
+
+
+def _with_model(data: bytes, model: str) -> bytes:
+    """Return a JSON body with another model; any other body is unchanged."""
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError):
+        return data
+    return json.dumps({**body, "model": model}).encode() if isinstance(body, dict) else data
 
 
 def _default(headers: list[tuple[str, str]], name: str, value: str) -> None:

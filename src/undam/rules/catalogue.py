@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from undam.rules import caveats, client, engine, heartbeat, integrity, proxy, server
+from undam.rules import (
+    caveats,
+    client,
+    content,
+    engine,
+    heartbeat,
+    integrity,
+    proxy,
+    server,
+    transport,
+)
 from undam.rules.model import Finding, Fix, Rule, Severity
 
 RULES: tuple[Rule, ...] = (
@@ -14,6 +24,8 @@ RULES: tuple[Rule, ...] = (
     *heartbeat.RULES,
     *engine.RULES,
     *integrity.RULES,
+    *content.RULES,
+    *transport.RULES,
     *caveats.RULES,
 )
 

@@ -25,8 +25,9 @@ from undam.simulator.scripts import (
 )
 from undam.simulator.settings import SimulatorSettings, with_options
 from undam.simulator.stream import Script
-from undam.simulator.text import model_text
-from undam.timing.beacon import HEADER, BeaconQuery, parse_query
+from undam.simulator.text import AnswerText, ClockText, NumberedText, model_text
+from undam.timing.beacon import HEADER, BeaconQuery, BeaconSchedule, parse_query
+from undam.timing.numbered_text import query_in_body
 
 _MODEL_FORMATS: Mapping[str, Callable[[ResponseContext], ResponseFormat]] = {
     "/v1/chat/completions": openai.ChatFormat,
@@ -46,6 +47,10 @@ _MODELS = {
     "data": [{"id": DEFAULT_MODEL, "object": "model", "created": 0, "owned_by": "undam"}],
 }
 _FIXED: Mapping[str, Mapping[str, object]] = {"/v1/models": _MODELS, "/healthz": {"status": "ok"}}
+
+
+# The answer to a query for the clock that arrived in the body: one event, without delay.
+_AT_ONCE = BeaconSchedule(ttft_ms=0, gap_ms=0, before=1, silence_ms=0, after=0, heartbeat_ms=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +100,16 @@ class Dispatcher:
         query = None if header is None else parse_query(header)
         if query is not None and query.kind == "clock":
             times = {"arrived_ns": request.arrived_ns, "left_ns": now_ns, "host": self._host}
-            return _json(200, times, request)
+            return _json(200, {**times, "numbered": True}, request)
         if query is not None and query.kind == "closed":
             return _json(200, self.exchanges.closed(query.id), request)
         if request.path in _FORMATS:
             _allow(request, "GET", "HEAD", "POST")
+            # An application in front passes on the prompt or the model name, but no header.
+            query = query or query_in_body(request.body)
             exchange_id = query.id if query is not None else ""
             exchange = self._open(request, start_ns, now_ns, exchange_id)
-            return self._respond(exchange, query)
+            return self._respond(exchange, query, now_ns)
         if request.path in _FIXED:
             _allow(request, "GET", "HEAD")
             return _json(200, _FIXED[request.path], request)
@@ -114,7 +121,9 @@ class Dispatcher:
         exchange_id = named or f"{self._name}-{self._number}"
         return ExchangeContext(exchange_id, request, start_ns, self._date.text(now_ns), self._host)
 
-    def _respond(self, exchange: ExchangeContext, query: BeaconQuery | None) -> Reply | Script:
+    def _respond(
+        self, exchange: ExchangeContext, query: BeaconQuery | None, now_ns: int
+    ) -> Reply | Script:
         request = exchange.request
         api_request = _api_request(request)
         settings = with_options(self._settings, request.query())
@@ -123,10 +132,15 @@ class Dispatcher:
         rng = random.Random(settings.seed << 64 | self._number)  # noqa: S311 (a schedule)
         if query is not None:
             # The beacon query measures a path, so it takes precedence over the request body.
-            settings = with_beacon(settings, query.schedule, rng)
+            schedule = _AT_ONCE if query.kind == "clock" else query.schedule
+            settings = with_beacon(settings, schedule, rng)
             api_request = replace(api_request, max_tokens=None)
         planned = plan(settings, rng, api_request.max_tokens)
-        text = model_text(settings.seed)
+        text: AnswerText = model_text(settings.seed)
+        if query is not None and query.kind == "clock":
+            text = ClockText(request.arrived_ns, now_ns, self._host)
+        elif query is not None and query.schedule.numbered:
+            text = NumberedText(exchange.exchange_id, planned.events)
         created_s = exchange.start_ns // 1_000_000_000
         response_format = _FORMATS[request.path](
             ResponseContext(api_request, text, self._number, created_s, planned.tokens, planned.cut)

@@ -13,7 +13,7 @@ from undam.simulator.http import HttpRequest, head, merge_headers
 from undam.simulator.schedule import ResponsePlan, scheduled_events
 from undam.simulator.settings import BodyFraming
 from undam.simulator.stream import Script
-from undam.simulator.text import ModelText
+from undam.simulator.text import AnswerText
 from undam.timing import beacon
 
 # With Content-Length, the whole body is created before its first byte is sent.
@@ -74,7 +74,7 @@ def stream_script(
     response_format: ResponseFormat,
     plan: ResponsePlan,
     *,
-    text: ModelText,
+    text: AnswerText,
     rng: random.Random,
 ) -> Script:
     """Return the script of a streaming response.

@@ -63,8 +63,8 @@ class ScheduledStream:
     """A `Script` and its progress."""
 
     __slots__ = (
-        "_chunked", "_content", "_die_after", "_events", "_heartbeat", "_next", "_seq", "_unsent",
-        "state",
+        "_chunked", "_content", "_die_after", "_events", "_heartbeat", "_next", "_part_bytes",
+        "_seq", "_unsent", "state",
     )  # fmt: skip
 
     def __init__(self, script: Script, now_ns: int) -> None:
@@ -78,6 +78,7 @@ class ScheduledStream:
         self._heartbeat = Heartbeat(script.heartbeat_ns, now_ns) if script.heartbeat_ns else None
         self._content = 0
         self._seq = 0
+        self._part_bytes = 0
         if script.die_after == 0:
             self.state = StreamState.DIED
 
@@ -86,7 +87,7 @@ class ScheduledStream:
         """Time at which the next bytes are due; ``None`` after the end."""
         if self._next is None or self.state is not StreamState.RUNNING:
             return None
-        if self._heartbeat is None:
+        if self._heartbeat is None or self._part_bytes:
             return self._next.due_ns
         return min(self._next.due_ns, self._heartbeat.due_ns)
 
@@ -111,8 +112,13 @@ class ScheduledStream:
                 wire = encode_chunk(event.data) if self._chunked else event.data
                 parts.append(wire)
                 size += len(wire)
-                event_ends.append((size, self._seq, event.due_ns, len(event.data)))
-                self._seq += 1
+                if event.partial:
+                    self._part_bytes += len(event.data)
+                else:
+                    length = self._part_bytes + len(event.data)
+                    event_ends.append((size, self._seq, event.due_ns, length))
+                    self._seq += 1
+                    self._part_bytes = 0
             if event.content:
                 self._content += 1
                 if self._content == self._die_after:
@@ -130,7 +136,8 @@ class ScheduledStream:
         """Join ``parts`` after a late head; without parts, return a heartbeat if one is due."""
         beat = self._heartbeat
         if beat is not None:
-            if not parts and self.state is StreamState.RUNNING and not beat.wait_ns(now_ns):
+            due = not self._part_bytes and not beat.wait_ns(now_ns)
+            if not parts and self.state is StreamState.RUNNING and due:
                 parts.append(encode_chunk(HEARTBEAT) if self._chunked else HEARTBEAT)
             if parts:
                 beat.wrote(now_ns)

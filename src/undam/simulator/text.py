@@ -1,9 +1,15 @@
-"""Text of the simulated model: one endless text per seed; each response is a prefix of it."""
+"""Text of the simulated model: one endless text per seed; each response is a prefix of it.
+
+A beacon query can request numbered pieces instead (`undam.timing.numbered_text`).
+"""
 
 from __future__ import annotations
 
 import random
 from functools import lru_cache
+from typing import Protocol
+
+from undam.timing.numbered_text import answer_tag, encode_clock, encode_piece
 
 # Short common words, so that a token with its space has about four bytes, as in real vocabularies.
 # Plain letters need no escaping in JSON or SSE.
@@ -20,14 +26,31 @@ _WORDS = _PROSE.split()
 _PERIOD = 4096
 
 
+class AnswerText(Protocol):
+    """Source of the text of one response. Its text needs no escaping in JSON or SSE."""
+
+    divided: bool
+    """Whether events are divided between two writes, within a character."""
+
+    def piece(self, start: int, count: int, due_ns: int) -> bytes:
+        """Return tokens ``start`` to ``start + count``, which are due at ``due_ns``."""
+        ...
+
+    def prefix(self, count: int) -> str:
+        """Return the first ``count`` tokens, which form a complete response of that length."""
+        ...
+
+
 class ModelText:
     """The text of one seed as tokens; each token is a space and a word."""
+
+    divided = False
 
     def __init__(self, seed: int) -> None:
         rng = random.Random(seed)  # noqa: S311 (a text)
         self._tokens = tuple(b" " + rng.choice(_WORDS).encode() for _ in range(_PERIOD))
 
-    def piece(self, start: int, count: int) -> bytes:
+    def piece(self, start: int, count: int, due_ns: int = 0) -> bytes:
         """Return tokens ``start`` to ``start + count`` as one byte string."""
         if count == 1:
             return self._tokens[start % _PERIOD]
@@ -36,6 +59,48 @@ class ModelText:
     def prefix(self, count: int) -> str:
         """Return the first ``count`` tokens, which form a complete response of that length."""
         return self.piece(0, count).decode()
+
+
+class NumberedText:
+    """Numbered pieces with due times and checksums; each call of `piece` returns the next one.
+
+    Args:
+        pieces: number of events with content.
+    """
+
+    divided = True
+
+    def __init__(self, exchange_id: str, pieces: int) -> None:
+        self._tag = answer_tag(exchange_id)
+        self._total = pieces
+        self._sent: list[str] = []
+
+    def piece(self, start: int, count: int, due_ns: int) -> bytes:
+        """Return the next piece, whatever the number of its tokens."""
+        piece = encode_piece(len(self._sent), self._total, due_ns, self._tag)
+        self._sent.append(piece)
+        return piece.encode()
+
+    def prefix(self, count: int) -> str:
+        """Return the pieces so far, which are all pieces at the end of a stream."""
+        return "".join(self._sent)
+
+
+class ClockText:
+    """The answer to a query for the clock that arrived in the body of a model request."""
+
+    divided = False
+
+    def __init__(self, arrived_ns: int, left_ns: int, host: str) -> None:
+        self._text = encode_clock(arrived_ns, left_ns, host)
+
+    def piece(self, start: int, count: int, due_ns: int) -> bytes:
+        """Return the whole text."""
+        return self._text.encode()
+
+    def prefix(self, count: int) -> str:
+        """Return the whole text."""
+        return self._text
 
 
 @lru_cache(maxsize=16)

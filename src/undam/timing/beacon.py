@@ -15,6 +15,9 @@ can compute exact holds:
 
 A schedule can carry an ``id``. The exchange then has this ID, and can be queried even if its
 response head did not arrive. The client has to choose a unique ID.
+
+With ``numbered=1``, the text of the events consists of numbered pieces with checksums, and some
+events and characters are divided between two writes (`undam.timing.numbered_text`).
 """
 
 from __future__ import annotations
@@ -46,7 +49,7 @@ class BeaconSchedule:
 
     The stream has ``before`` events ``gap_ms`` apart, then ``silence_ms`` without events, then
     ``after`` events and the regular end of the API. ``heartbeat_ms`` counts from the last write; 0
-    disables heartbeats.
+    disables heartbeats. ``numbered`` is 1 for a text of numbered pieces.
     """
 
     ttft_ms: int | None = None
@@ -55,6 +58,7 @@ class BeaconSchedule:
     silence_ms: int | None = None
     after: int | None = None
     heartbeat_ms: int | None = None
+    numbered: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

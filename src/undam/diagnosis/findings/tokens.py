@@ -20,8 +20,8 @@ _FIX = Fix("engine", "--stream-interval 1   (vLLM, SGLang; stream_interval in Te
 def find_packed_tokens(hop: Hop) -> list[Finding]:
     """Return a finding if events carry several tokens, according to usage or text length."""
     contents = hop.reading.contents
-    if len(contents) < _MIN_EVENTS or not hop.reading.api.announces_end:
-        return []
+    if len(contents) < _MIN_EVENTS or not hop.reading.api.announces_end or hop.integrity.is_exact:
+        return []  # The pieces of a numbered text are longer than tokens.
     # One long event among single tokens (tool arguments) does not show how the engine emits.
     chars = median([len(item.text) for item in contents])
     usage = [_sent_tokens(s.meaning) for s in hop.reading.items if s.meaning and s.meaning.tokens]

@@ -9,18 +9,20 @@ from typing import NamedTuple, Protocol
 
 from undam.simulator.api_request import ApiRequest
 from undam.simulator.schedule import ScheduledEvent
-from undam.simulator.text import ModelText
+from undam.simulator.text import AnswerText
 
 
 class DueEvent(NamedTuple):
     """Bytes that are due at ``due_ns``; ``content`` marks events with tokens.
 
-    An entry without data is not an event; it sets the earliest end of the stream.
+    An entry without data is not an event; it sets the earliest end of the stream. ``partial`` marks
+    the first part of an event, whose rest is the next entry.
     """
 
     due_ns: int
     data: bytes
     content: bool
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class ResponseContext:
     """
 
     request: ApiRequest
-    text: ModelText
+    text: AnswerText
     number: int
     created_s: int
     tokens: int
@@ -96,7 +98,7 @@ def compact(payload: Mapping[str, object]) -> str:
 
 def due_events(
     response_format: ResponseFormat,
-    text: ModelText,
+    text: AnswerText,
     scheduled_events: Iterable[ScheduledEvent],
     *,
     start_ns: int,
@@ -116,11 +118,13 @@ def due_events(
                 yield DueEvent(due_ns, _finish(response_format, opening, seq, due_ns), False)
                 seq += 1
         if tokens:
-            data = _finish(
-                response_format, response_format.content(text.piece(sent, tokens), seq), seq, due_ns
-            )
+            content = response_format.content(text.piece(sent, tokens, due_ns), seq)
+            data = _finish(response_format, content, seq, due_ns)
             if event_bytes is not None and event_bytes > len(data):
                 data = _pad(response_format, data, event_bytes - len(data))
+            if text.divided and (cut := cut_at(data, seq)):
+                yield DueEvent(due_ns - PART_EARLY_NS, data[:cut], False, True)
+                data = data[cut:]
             yield DueEvent(due_ns, data, True)
             seq, sent = seq + 1, sent + tokens
             continue
@@ -129,6 +133,21 @@ def due_events(
             seq += 1
         # ``last`` may be empty; its due time still delays the end of the stream.
         yield DueEvent(due_ns, response_format.last, False)
+
+
+PART_EARLY_NS = 2_000_000
+"""Time between the two writes of a divided event. The event is complete at its due time."""
+
+# The events in between show that whole characters arrive intact.
+_DIVIDED_EACH = 3
+
+
+def cut_at(data: bytes, seq: int) -> int:
+    """Return where to divide event ``seq``: within a character, or 0 to leave it whole."""
+    if seq % _DIVIDED_EACH:
+        return 0
+    inside = [index for index, byte in enumerate(data) if byte & 0xC0 == 0x80]
+    return inside[(seq // _DIVIDED_EACH) % len(inside)] if inside else 0
 
 
 def _finish(response_format: ResponseFormat, unfinished: bytes, seq: int, due_ns: int) -> bytes:

@@ -53,7 +53,7 @@ def print_report(report: Report, out: Console) -> None:
 
 
 def _print_verdict(report: Report, out: Console) -> None:
-    verdict = report.hops[0].shape.verdict
+    verdict = report.verdict
     colour, meaning = _VERDICTS[verdict]
     cause = next(
         (f for f in report.findings if f.code.startswith("UD1") and f.severity is Severity.ERROR),
@@ -63,7 +63,7 @@ def _print_verdict(report: Report, out: Console) -> None:
         meaning = f"{cause.hop}: {cause.message}"
     elif verdict is Verdict.UNKNOWN:
         worst = next((f for f in report.findings if f.severity is Severity.ERROR), None)
-        reason = report.hops[0].shape.reason
+        reason = report.hops[0].shape.reason or meaning
         meaning = reason if worst is None else f"{worst.hop}: {worst.message}"
     elif verdict is Verdict.STREAMING and not report.is_clean:
         worst = report.findings[0]

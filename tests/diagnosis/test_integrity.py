@@ -1,0 +1,350 @@
+"""Content that arrived as sent, and every kind of damage to it."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+
+from support.diagnosis_cases import codes, diagnose, head_with
+from support.lossy_relay import (
+    RELAYS,
+    as_writes,
+    drop,
+    duplicate,
+    numbered_events,
+    plain_events,
+    positions,
+    swap,
+)
+from support.synthetic_streams import Write, exchange
+from undam.diagnosis.holds import ClockOffset
+from undam.diagnosis.hop import analyze_hop
+from undam.diagnosis.integrity import Integrity, analyze_integrity, compare_answers
+from undam.diagnosis.reading import Reading, read_exchange
+from undam.record import Ending
+
+RUNS = 200
+CONTENT = {"UD611", "UD612", "UD613", "UD614", "UD615", "UD616"}
+_SENTENCES = (
+    "The harbour lay quiet, and 灯台 stood above it. Nobody had lit the lamp for years; still, "
+    "every evening a light was seen, small and steady, as if someone read a book up there. "
+    "The children had enough of waiting, so they went up, step by step by step."
+)
+PROSE = _SENTENCES.split()
+
+
+def _reading(events: Sequence[bytes], **more: object) -> Reading:
+    return read_exchange(exchange(as_writes(events), **more))  # type: ignore[arg-type]
+
+
+def _integrity(events: Sequence[bytes], **more: object) -> Integrity:
+    return analyze_integrity(_reading(events, **more))
+
+
+def _sse(*payloads: object, ids: Sequence[int] = ()) -> list[bytes]:
+    named = [f"id: {number}\n" for number in ids] or [""] * len(payloads)
+    return [
+        f"{name}data: {json.dumps(payload, ensure_ascii=False)}\n\n".encode()
+        for name, payload in zip(named, payloads, strict=True)
+    ]
+
+
+def test_seeded_relays_are_found_and_clean_ones_are_not(capsys: pytest.CaptureFixture[str]) -> None:
+    """Run 200 damaged and 200 clean streams through the analysis; the counts are exact."""
+    found: Counter[str] = Counter()
+    kinds = list(RELAYS)
+    for seed in range(RUNS):
+        rng = random.Random(seed)
+        name = kinds[seed % len(kinds)]
+        damage, field = RELAYS[name]
+        rate = 0.1 if seed % 2 else 0.005
+        count = rng.randint(40, 160)
+        at = positions(rng, count, rate, torn=name == "garble")
+        integrity = _integrity(damage(numbered_events(count), at))
+        expected = {"truncate": count - min(at), "merge": count}.get(name, len(at))
+        assert getattr(integrity, field) == expected, (seed, name)
+        assert integrity.faults == expected, (seed, name)
+        assert integrity.sent == count
+        found[name] += 1
+    false = 0
+    for seed in range(RUNS):
+        rng = random.Random(seed)
+        events = numbered_events(rng.randint(20, 160), gap_ms=rng.choice([0, 5, 25]))
+        data = b"".join(events)
+        size = rng.choice([1, 7, 61, 1024, 4096])
+        reads = [Write(300 + i, data[i : i + size]) for i in range(0, len(data), size)]
+        false += not analyze_integrity(read_exchange(exchange(reads))).is_intact
+    print(f"found {found.total()} of {RUNS}: {dict(found)}; false reports on clean: {false}")
+    assert found.total() == RUNS
+    assert not false
+
+
+def test_findings_of_a_numbered_text_are_errors_with_count_and_place() -> None:
+    events = swap(duplicate(drop(numbered_events(60), {5, 20}), {30}), {40})
+    found = [one for one in diagnose(exchange(as_writes(events)), offset=ClockOffset())
+             if one.code in CONTENT]  # fmt: skip
+    assert {one.code: one.evidence["count"] for one in found} == {
+        "UD611": 2, "UD612": 1, "UD613": 1,
+    }  # fmt: skip
+    lost = next(one for one in found if one.code == "UD611")
+    assert lost.evidence["first"] == "event 5"
+    assert lost.evidence["events"] == 60
+    assert {one.severity.value for one in found} == {"error"}
+
+
+def test_the_guilty_hop_is_the_innermost_with_the_fault() -> None:
+    lossy, clean = drop(numbered_events(40), {7}), numbered_events(40)
+    found = diagnose(
+        exchange(as_writes(lossy), hop="edge"),
+        exchange(as_writes(lossy), hop="gateway"),
+        exchange(as_writes(clean), hop="model"),
+        offset=ClockOffset(),
+    )
+    assert [(one.code, one.hop) for one in found if one.code in CONTENT] == [("UD611", "gateway")]
+
+
+def test_a_broken_stream_has_no_lost_events_after_its_end() -> None:
+    events = numbered_events(40)[:25]
+    assert _integrity(events, ending=Ending.TRUNCATED).is_intact
+    assert _integrity(events).is_intact  # UD601 reports the missing end.
+    assert _integrity(drop(events, {3}), ending=Ending.RESET).lost == 1
+
+
+def test_exact_holds_from_text_when_the_json_was_rebuilt() -> None:
+    reading = _reading(numbered_events(30))
+    assert [item.due.seq for item in reading.contents if item.due] == list(range(30))
+    hop = analyze_hop([reading], offset=ClockOffset())
+    assert len(hop.holds) == 30
+
+
+def test_an_application_that_joins_events_keeps_the_numbers() -> None:
+    events = numbered_events(40)
+    texts = [json.loads(event[6:])["choices"][0]["delta"]["content"] for event in events[:40]]
+    text = "".join(texts)
+    joined = plain_events([text[i : i + 100] for i in range(0, len(text), 100)])
+    reading = _reading(joined)
+    assert analyze_integrity(reading) == Integrity("numbered-text", sent=40, received=40)
+    dues = [item.due.seq for item in reading.contents if item.due is not None]
+    assert dues == sorted(dues)
+    assert len(dues) > 15
+
+
+def test_plain_json_events_with_numbered_text() -> None:
+    pieces = [json.loads(event[6:])["choices"][0]["delta"]["content"]
+              for event in numbered_events(20)[:20]]  # fmt: skip
+    events = _sse(*({"text": piece, "pad": "x" * 30} for piece in pieces))
+    assert _integrity(events, api="plain") == Integrity("numbered-text", sent=20, received=20)
+
+
+def test_a_damaged_stamp_is_an_altered_event() -> None:
+    events = [event.replace(b"[u9/40.", b"[u9/40,") for event in numbered_events(40)]
+    found = _integrity(events)
+    assert (found.altered, found.lost, found.first_of("altered")) == (1, 0, "event 9")
+
+
+class TestWithoutABeacon:
+    @pytest.mark.parametrize("size", [1, 2, 3])
+    def test_replacement_characters_between_whole_ones(self, size: int) -> None:
+        texts = ["你好", "我" + "\ufffd" * size + "个", "们"] * 5
+        found = diagnose(exchange(as_writes(plain_events(texts))))
+        (torn,) = [one for one in found if one.code == "UD615"]
+        assert torn.evidence["count"] == 5
+        assert torn.severity.value == "error"
+        assert "我" in str(torn.evidence["first"])
+
+    def test_one_replacement_character_is_a_warning(self) -> None:
+        found = diagnose(exchange(as_writes(plain_events([*PROSE, "na\ufffdve"]))))
+        assert [one.severity.value for one in found if one.code == "UD615"] == ["warning"]
+
+    def test_half_a_surrogate_pair(self) -> None:
+        escaped = [
+            b'data: {"choices":[{"delta":{"content":"a\\ud83d"}}]}\n\n',
+            *plain_events(["b"]),
+        ]
+        assert _integrity(escaped).torn == 1
+
+    def test_a_pair_in_two_events_is_whole(self) -> None:
+        events = [
+            b'data: {"choices":[{"delta":{"content":"a\\ud83d"}}]}\n\n',
+            b'data: {"choices":[{"delta":{"content":"\\ude00"}}]}\n\n',
+            *plain_events(["b"]),
+        ]
+        assert _integrity(events).torn == 0
+
+    @pytest.mark.parametrize(
+        "texts",
+        [
+            ["It", " shows", ' "\ufffd"', " for", " bytes"],
+            ["Look", " at", " `\ufffd`", "."],
+            ["The", " character", " U+FFFD", " looks", " like", " \ufffd", "."],
+            ["The", " replacement character", " is", " \ufffd\ufffd"],
+        ],
+    )
+    def test_a_text_about_the_character_is_clean(self, texts: list[str]) -> None:
+        assert _integrity(plain_events(texts)).is_intact
+
+    def test_another_charset_is_not_decoded_as_utf8(self) -> None:
+        head = head_with(("Content-Type", "text/plain; charset=iso-8859-1"))
+        reads = [Write(300.0 + i, "Größe ".encode("latin-1")) for i in range(9)]
+        assert analyze_integrity(read_exchange(exchange(reads, head=head, api="plain"))).torn == 0
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_repeated_events_that_arrive_together(self, seed: int) -> None:
+        rng = random.Random(seed)
+        at = {*positions(rng, 40, 0.1), 2, 12}
+        found = _integrity(duplicate(plain_events(PROSE), at))
+        assert found.duplicated == len(at)
+        assert found.evidence == "events"
+
+    def test_every_event_twice(self) -> None:
+        events = plain_events(PROSE)
+        found = _integrity(duplicate(events, set(range(len(PROSE)))))
+        assert found.duplicated == len(PROSE)
+
+    def test_every_event_twice_in_one_block(self) -> None:
+        body = b"".join(duplicate(plain_events(PROSE), set(range(len(PROSE)))))
+        reading = read_exchange(exchange([Write(300, body)]))
+        assert analyze_integrity(reading).duplicated == len(PROSE)
+
+    @pytest.mark.parametrize(
+        "texts",
+        [
+            ["no", " no", " no", " no", " it", " is", " is", " fine", " fine", "."],
+            ["ha"] * 40,
+            ["    ", "    ", "x", "\n", "    ", "    ", "y", "\n"] * 4,
+            PROSE,
+        ],
+    )
+    def test_a_model_that_repeats_itself_is_clean(self, texts: list[str]) -> None:
+        events = plain_events(texts)
+        reads = [Write(300 + 25 * i, event) for i, event in enumerate(events)]
+        assert analyze_integrity(read_exchange(exchange(reads))).is_intact
+
+    def test_repetitions_in_blocks_prove_nothing(self) -> None:
+        body = b"".join(plain_events(["ha", "ha", "ho", "no", "no", "hi", "so", "so", "x"]))
+        assert analyze_integrity(read_exchange(exchange([Write(300, body)]))).is_intact
+
+
+class TestNumbers:
+    @staticmethod
+    def _responses(numbers: Sequence[int]) -> list[bytes]:
+        deltas = _sse(
+            *(
+                {"type": "response.output_text.delta", "sequence_number": n, "delta": f"w{n} "}
+                for n in numbers
+            )
+        )
+        return [*deltas, *_sse({"type": "response.completed", "response": {}})]
+
+    def test_sequence_numbers(self) -> None:
+        assert _integrity(self._responses(range(3, 40)), api="openai-responses").is_intact
+        numbers = [1, 2, 3, 5, 6, 6, 7, 9, 8, 10, 11, 12, 13, 14, 15, 16, 17]
+        found = _integrity(self._responses(numbers), api="openai-responses")
+        assert (found.lost, found.duplicated, found.reordered) == (1, 1, 1)
+        assert found.evidence == "sequence-numbers"
+        assert found.first_of("lost") == "event 4"
+
+    @pytest.mark.parametrize(
+        "numbers", [[0] * 20, [1, 5, 9, 2, 40, 3, 8, 99, 1, 7], list(range(0, 60, 3)), [1, 2, 3]]
+    )
+    def test_numbers_that_are_not_a_count_are_ignored(self, numbers: list[int]) -> None:
+        found = _integrity(self._responses(numbers), api="openai-responses")
+        assert (found.lost, found.reordered) == (0, 0)
+
+    def test_index_of_tgi(self) -> None:
+        def events(numbers: Sequence[int]) -> list[bytes]:
+            return _sse(
+                *({"index": n, "token": {"text": f"w{n}"}, "generated_text": None} for n in numbers)
+            )
+
+        assert _integrity(events(range(1, 30)), api="plain").is_intact
+        assert _integrity(events([1, 2, 3, 4, 5, 7, 8, 9, 10]), api="plain").lost == 1
+
+    def test_event_ids(self) -> None:
+        payloads = [{"text": f"w{n}"} for n in range(20)]
+        ids = list(range(100, 120))
+        assert _integrity(_sse(*payloads, ids=ids), api="plain").is_intact
+        lossy = drop(_sse(*payloads, ids=ids), {4, 9})
+        assert _integrity(lossy, api="plain").lost == 2
+        doubled = duplicate(_sse(*payloads, ids=ids), {4})
+        assert _integrity(doubled, api="plain").duplicated == 1
+
+    def test_ids_of_a_shared_log_are_not_counted(self) -> None:
+        rng = random.Random(1)
+        ids = sorted(rng.sample(range(1000), 30))
+        assert _integrity(_sse(*({"t": i} for i in ids), ids=ids), api="plain").is_intact
+
+    def test_an_id_that_only_some_events_have(self) -> None:
+        events = _sse(*({"t": i} for i in range(30)))
+        events[10] = b"id: 7\n" + events[10]
+        assert _integrity(events, api="plain").is_intact
+
+    def test_events_between_two_with_ids(self) -> None:
+        events = _sse(*({"t": n} for n in range(20)), ids=range(20))
+        events.insert(5, b'data: {"note":"without an id"}\n\n')
+        assert _integrity(events, api="plain").is_intact
+
+    def test_the_final_text_of_the_responses_api(self) -> None:
+        def events(final: str) -> list[bytes]:
+            deltas = [{"type": "response.output_text.delta", "delta": f"w{n} "} for n in range(9)]
+            done = {"type": "response.output_text.done", "text": final}
+            return _sse(*deltas, done, {"type": "response.completed", "response": {}})
+
+        whole = "".join(f"w{n} " for n in range(9))
+        assert _integrity(events(whole), api="openai-responses").is_intact
+        assert _integrity(events(whole + "and more"), api="openai-responses").altered == 1
+
+
+class TestAgainstAnInnerHop:
+    INNER = plain_events([f"word{n} " for n in range(60)])
+
+    def _compare(self, outer: Sequence[bytes]) -> Integrity | None:
+        return compare_answers(_reading(self.INNER), _reading(outer))
+
+    def test_equal_answers(self) -> None:
+        same = self._compare(self.INNER)
+        assert same is not None
+        assert same.is_intact
+
+    @pytest.mark.parametrize(
+        ("damage", "field"), [(drop, "lost"), (duplicate, "duplicated"), (swap, "reordered")]
+    )
+    def test_damage_is_found(self, damage: object, field: str) -> None:
+        assert callable(damage)
+        found = self._compare(damage(self.INNER, {5, 20, 33}))
+        assert found is not None
+        assert getattr(found, field) == found.faults == 3
+
+    def test_a_lost_event_is_a_warning_at_the_outer_hop(self) -> None:
+        outer = exchange(as_writes(drop(self.INNER, {5})), hop="edge")
+        found = diagnose(outer, exchange(as_writes(self.INNER), hop="model"))
+        (lost,) = [one for one in found if one.code in CONTENT]
+        assert (lost.code, lost.hop, lost.severity.value) == ("UD611", "edge", "warning")
+        assert "estimate" in lost.message
+
+    @pytest.mark.parametrize(
+        "texts",
+        [
+            [f"other{n} " for n in range(60)],
+            [*(f"word{n} " for n in range(50)), *(f"new{n} " for n in range(10))],
+            [f"word{n} " for n in range(50)],
+            [f"word{n} " for n in range(80)],
+            [f"word{n} word{n + 1} " for n in range(0, 60, 2)],
+            ["one", "two"],
+            [*(f"word{n} " for n in range(30)), "surprise ", *(f"word{n} " for n in range(30, 60))],
+        ],
+    )
+    def test_another_answer_of_the_model_proves_nothing(self, texts: list[str]) -> None:
+        found = self._compare(plain_events(texts))
+        assert found is None or found.is_intact
+
+    def test_codes_of_a_clean_pair(self) -> None:
+        found = diagnose(
+            exchange(as_writes(self.INNER), hop="edge"),
+            exchange(as_writes(self.INNER), hop="model"),
+        )
+        assert not codes(found) & CONTENT
