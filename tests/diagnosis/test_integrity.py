@@ -224,6 +224,12 @@ class TestWithoutABeacon:
         reads = [Write(300 + 25 * i, event) for i, event in enumerate(events)]
         assert analyze_integrity(read_exchange(exchange(reads))).is_intact
 
+    def test_equal_events_of_which_some_are_delayed_are_clean(self) -> None:
+        events = plain_events([" tok"] * 12)
+        times = [0, 10, 20, 20.1, 30, 40, 40.1, 50, 60, 70, 70.1, 80, 90, 90]
+        reads = [Write(300 + at, event) for at, event in zip(times, events, strict=True)]
+        assert analyze_integrity(read_exchange(exchange(reads))).is_intact
+
     def test_repetitions_in_blocks_prove_nothing(self) -> None:
         body = b"".join(plain_events(["ha", "ha", "ho", "no", "no", "hi", "so", "so", "x"]))
         assert analyze_integrity(read_exchange(exchange([Write(300, body)]))).is_intact

@@ -317,12 +317,15 @@ def _doubled(contents: Sequence[TimedEvent]) -> list[int]:
 
 def _repeated_at_once(contents: Sequence[TimedEvent]) -> list[int]:
     """Return events that equal the previous one and arrived with it, unlike all other events."""
-    pairs = list(enumerate(pairwise(contents), 1))
-    gaps = [b.at_ns - a.at_ns for _, (a, b) in pairs]
-    together = _TOGETHER * median(gaps)
-    near = [(i, _content(a) == _content(b)) for i, (a, b) in pairs if b.at_ns - a.at_ns < together]
-    equal = [i for i, same in near if same]
-    return equal if len(equal) >= _FEW_REPEATS and len(equal) > 0.8 * len(near) else []
+    pairs = [(b.at_ns - a.at_ns, _content(a) == _content(b)) for a, b in pairwise(contents)]
+    together = _TOGETHER * median([gap for gap, _ in pairs])
+    near = [(index, same) for index, (gap, same) in enumerate(pairs, 1) if gap < together]
+    far = [same for gap, same in pairs if gap >= together]
+    equal = [index for index, same in near if same]
+    if len(equal) < _FEW_REPEATS or len(equal) <= 0.8 * len(near):
+        return []
+    # A model that repeats itself also does so in events that arrive one by one.
+    return equal if sum(far) <= 0.1 * len(far) else []
 
 
 def _content(item: TimedEvent) -> object:
