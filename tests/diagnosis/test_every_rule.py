@@ -309,7 +309,7 @@ def test_healthy_stream_has_no_findings() -> None:
 
 def test_worst_finding_is_first() -> None:
     found = diagnose(
-        through(hold_to_end(), head=head_with(("Incremental", None)), late_ns=11_000_000)
+        through(hold_to_end(), head=head_with(("Incremental", None), ("Content-Length", "9")))
     )
     order = [one.severity for one in found]
     assert set(order) == set(Severity)

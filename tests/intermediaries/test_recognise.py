@@ -17,6 +17,14 @@ def head(*headers: tuple[str, str]) -> Head:
     return Head(status=200, http_version="1.1", headers=headers)
 
 
+def recognised(*fields: tuple[str, str]) -> tuple[str, ...]:
+    """Return the names found in headers, and in ``:tls-issuer`` and ``:body``."""
+    pseudo = {name.lower(): value for name, value in fields if name.startswith(":")}
+    headers = [field for field in fields if not field[0].startswith(":")]
+    body = pseudo.get(":body", "").encode()
+    return recognise(head(*headers), tls_issuer=pseudo.get(":tls-issuer"), body=body)
+
+
 # name -> (head that identifies only it, similar head that must not identify it)
 SIGNED: dict[str, tuple[Headers, Headers]] = {
     "nginx": ((("Server", "nginx/1.22.1"),), (("Server", "nginxish"),)),
@@ -64,6 +72,27 @@ SIGNED: dict[str, tuple[Headers, Headers]] = {
     "portkey": ((("x-portkey-trace-id", "a"),), (("x-portkey", "a"),)),
     "openrouter": ((("X-Generation-Id", "gen-1"),), (("X-Generation", "1"),)),
     "iis-arr": ((("X-Powered-By", "ARR/3.0"),), (("X-Powered-By", "array"),)),
+    "tornado": ((("Server", "TornadoServer/6.5.2"),), (("Server", "Tornado"),)),
+    "aiohttp-server": (
+        (("Server", "Python/3.12 aiohttp/3.13.2"),),
+        (("Server", "Python/3.12 aiohttpx/3"),),
+    ),
+    "helicone": ((("Helicone-Id", "1"),), (("Helicone", "1"),)),
+    "kong-ai": ((("X-Kong-LLM-Model", "openai/gpt-4o"),), (("X-Kong-LLM", "1"),)),
+    "cloudflare-ai-gateway": ((("cf-aig-log-id", "01J"),), (("cf-aig", "1"),)),
+    "mitmproxy": (((":tls-issuer", "CN=mitmproxy, O=mitmproxy"),), ((":tls-issuer", "CN=R11"),)),
+    "sophos": (((":tls-issuer", "O=Sophos, CN=Sophos SSL CA"),), ((":tls-issuer", "CN=Soph"),)),
+    "zscaler": (((":tls-issuer", "O=Zscaler Inc."),), ((":tls-issuer", "CN=zscale"),)),
+    "netskope": (((":tls-issuer", "O=Netskope Inc"),), ((":tls-issuer", "CN=goskope"),)),
+    "zap": (((":tls-issuer", "CN=OWASP Zed Attack Proxy Root CA"),), ((":tls-issuer", "CN=zap"),)),
+    "azure-openai-filter": (
+        ((":body", 'data: {"choices":[{"content_filter_results":{}}]}'),),
+        ((":body", r'{"content":"a \"content_filter_results\": b"}'),),
+    ),
+    "bedrock-guardrails": (
+        ((":body", '{"amazon-bedrock-guardrailAction":"NONE"}'),),
+        ((":body", '{"text":"amazon-bedrock-guardrailAction"}'),),
+    ),
     "cowboy": ((("server", "Cowboy"),), (("Server", "Cowboy Hat"),)),
 }
 
@@ -76,13 +105,12 @@ SILENT = {
     "contour",
     "envoy-gateway",
     "traefik",
-    "mitmproxy",
     "node-http-proxy",
     "http-proxy-middleware",
     "puma",
     "cloud-run",
     "azure-apim",
-    "zap",
+    "fastify-compress",
 }
 
 
@@ -94,8 +122,8 @@ def test_every_entry_with_a_fingerprint_has_a_case() -> None:
 @pytest.mark.parametrize("name", SIGNED)
 def test_a_fingerprint_names_its_owner_alone(name: str) -> None:
     firing, silent = SIGNED[name]
-    assert recognise(head(*firing)) == (name,)
-    assert recognise(head(*silent)) == ()
+    assert recognised(*firing) == (name,)
+    assert recognised(*silent) == ()
 
 
 EVERY_SIGN = [
@@ -125,14 +153,21 @@ EVERY_SIGN = [
     ("heroku", "Via", "1.1 heroku-router"),
     ("railway", "X-Railway-Edge", "railway/europe-west4"),
     ("netlify", "x-nf-request-id", "01H"),
+    ("litellm", "x-litellm-call-id", "1"),
+    ("litellm", "x-litellm-applied-guardrails", "pii"),
+    ("helicone", "helicone-status", "success"),
+    ("cloudflare-ai-gateway", "cf-aig-event-id", "1"),
+    ("cloudflare-ai-gateway", "cf-aig-cache-status", "MISS"),
+    ("cloudflare-ai-gateway", "cf-aig-step", "0"),
+    ("openrouter", ":body", ": OPENROUTER PROCESSING"),
     ("portkey", "x-portkey-last-used-option-index", "config.targets[0]"),
 ]
 
 
 @pytest.mark.parametrize(("name", "header", "value"), EVERY_SIGN)
 def test_each_further_fingerprint_is_sufficient(name: str, header: str, value: str) -> None:
-    assert recognise(head((header, value))) == (name,)
-    assert recognise(head((header.upper(), value.upper()))) == (name,)
+    assert recognised((header, value)) == (name,)
+    assert recognised((header.upper(), value.upper())) == (name,)
 
 
 def test_every_fingerprint_has_a_case() -> None:

@@ -8,9 +8,11 @@ import pytest
 
 from support.check_reports import hop, report
 from support.synthetic_streams import block_buffer, hold_to_end, timed_flush
+from undam.diagnosis.holds import ClockOffset
 from undam.diagnosis.hop import Hop
 from undam.diagnosis.shape import Release
 from undam.intermediaries import Trouble, intermediary, recognise
+from undam.probe import report_json
 from undam.probe.remedies import with_fixes
 from undam.record import Head
 from undam.rules import Finding, Fix, finding
@@ -29,8 +31,16 @@ def test_signed_hop_gets_its_own_fix() -> None:
 def test_unsigned_hop_is_guessed_from_its_behaviour() -> None:
     found = buffering_at(hop(model=block_buffer(4096)))
     assert found.fix is not None
-    assert found.fix.where == "nginx, if that is in the path"
-    assert found.fix.text == intermediary("nginx").fixes[Trouble.HOLD].text
+    assert found.fix.where == "a reader in the application"
+    assert found.fix.text == intermediary("application-reader").fixes[Trouble.HOLD].text
+
+
+def test_nginx_behind_a_proxy_that_replaces_its_sign_is_guessed() -> None:
+    found = buffering_at(hop(model=block_buffer(5000), server="cloudflare"))
+    assert found.fix is not None
+    assert found.fix.where == "the application itself"
+    named = report(hop(model=block_buffer(4096), server="cloudflare")).suspects["edge"]
+    assert "nginx" in [one.name for one in named]
 
 
 def test_intermediary_that_signed_only_here_is_preferred() -> None:
@@ -45,9 +55,32 @@ def test_two_hops_of_the_same_kind() -> None:
     assert found.fix == Fix("nginx", "proxy_buffering off;")
 
 
-def test_unfamiliar_hold_has_no_fix() -> None:
+def test_a_block_of_any_other_size_is_that_of_the_application() -> None:
     odd = hop(model=block_buffer(3000))
-    assert buffering_at(odd).fix is None
+    found = buffering_at(odd)
+    assert found.fix is not None
+    assert found.fix.where == "the application itself"
+    # The beacon is undam's own server, which flushes each event.
+    exact = hop(model=block_buffer(3000), offset=ClockOffset())
+    assert buffering_at(exact).fix is None
+
+
+def test_every_hold_has_suspects_and_a_healthy_hop_has_none() -> None:
+    assert report(hop()).suspects == {}
+    held = hop(model=hold_to_end(), server="uvicorn")
+    named = report(held).suspects["edge"]
+    assert [one.name for one in named][:1] == ["application"]
+    assert report_json(report(held))["suspects"][0] == {
+        "hop": "edge", "name": "application", "title": "The application itself", "signed": False,
+        "evidence": ["the head is that of an application server (Server: uvicorn)"],
+        "fix": {"where": "application", "text": named[0].fix and named[0].fix.text},
+    }  # fmt: skip
+
+
+def test_a_fix_that_the_response_carries_is_not_offered() -> None:
+    late = finding("UD105", "edge", headers_ms=900)
+    (one,) = with_fixes([late], [hop(server="haproxy")])
+    assert one.fix is None or "no-transform" not in one.fix.text
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from undam.diagnosis.hop import Hop, analyze_hop
 from undam.diagnosis.reading import read_exchange
 from undam.intermediaries import recognise
 from undam.probe import Report
-from undam.probe.remedies import with_fixes
+from undam.probe.remedies import find_suspects, with_fixes
 from undam.record import Head
 
 DUE = [200.0 + 25 * i for i in range(80)]
@@ -43,4 +43,4 @@ def report(*hops: Hop, offset: ClockOffset | None = None) -> Report:
     """Return the report of hops, outermost first."""
     found = with_fixes(find_findings(hops, offset), hops)
     exchanges = tuple(one.exchange for one in reversed(hops))
-    return Report(hops, tuple(found), exchanges, offset)
+    return Report(hops, tuple(found), exchanges, offset, suspects=find_suspects(found, hops))

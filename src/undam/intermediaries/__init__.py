@@ -15,11 +15,12 @@ from undam.intermediaries.claims import (
     Sign,
     Trouble,
 )
-from undam.intermediaries.habits import suspects_of_cut, suspects_of_hold
+from undam.intermediaries.habits import suspects_of_cut
 from undam.intermediaries.intermediary import Intermediary, Kind
-from undam.intermediaries.recognise import recognise, versions_of
+from undam.intermediaries.recognise import recognise, signatures_of, versions_of
 from undam.intermediaries.registry import INTERMEDIARIES, fix_for, intermediary
 from undam.intermediaries.schema import problems_of
+from undam.intermediaries.suspects import HoldEvidence, Suspect, rank_suspects
 
 __all__ = [
     "INTERMEDIARIES",
@@ -27,17 +28,20 @@ __all__ = [
     "Behaviour",
     "Claim",
     "Evidence",
+    "HoldEvidence",
     "Intermediary",
     "Kind",
     "Limit",
     "Remedy",
     "Sign",
+    "Suspect",
     "Trouble",
     "fix_for",
     "intermediary",
     "problems_of",
+    "rank_suspects",
     "recognise",
+    "signatures_of",
     "suspects_of_cut",
-    "suspects_of_hold",
     "versions_of",
 ]

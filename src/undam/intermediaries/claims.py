@@ -168,12 +168,16 @@ class Limit(Claim):
         return self.aspect
 
 
+TLS_ISSUER, BODY = ":tls-issuer", ":body"
+"""Pseudo-headers of signs: the issuer of the certificate, and the beginning of the body."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sign(Claim):
-    """Fingerprint of an intermediary in a response head.
+    """Fingerprint of an intermediary in a response.
 
     Args:
-        header: its name, lower case. `via` is matched one element at a time.
+        header: its name, lower case, or a pseudo-header. `via` is matched one element at a time.
         pattern: regular expression searched in the value, case-insensitive. It has no unbounded
             repetition, so that a hostile value costs no more than its length. A group named
             ``version`` gives the version.

@@ -1,14 +1,17 @@
-"""Suspects for a hold or a cut: intermediaries whose usual behaviour it resembles.
+"""Habits of intermediaries: how each holds a stream, and at which limits it cuts one.
 
-A suspect leads to a conditional fix ("haproxy, if that is in the path") and is not reported as
-recognised.
+A habit makes an intermediary a suspect. Whether it stays one depends on the response head; see
+``suspects.py``.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Literal
 
 from undam.intermediaries.claims import Aspect
+from undam.intermediaries.head_facts import Stack
 from undam.intermediaries.intermediary import Intermediary
 from undam.intermediaries.registry import INTERMEDIARIES
 
@@ -17,6 +20,12 @@ _CUT_LATE = 0.06
 _CUT_EARLY = 0.01
 
 _KIB = 1024
+
+Release = Literal["end", "size", "timer"]
+"""Event that releases held data: the end of the response, a full buffer, or a timer."""
+
+_END, _SIZE, _TIMER = frozenset({"end"}), frozenset({"size"}), frozenset({"timer"})
+_BOTH = _END | _SIZE
 
 NEVER_BY_TIMER = frozenset({
     "apache", "caddy", "envoy", "express", "istio", "lighttpd", "nginx", "squid", "trafficserver",
@@ -29,92 +38,95 @@ _ERROR_TEXTS = ((b"Error occurred while trying to proxy", "http-proxy-middleware
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TimerEvidence:
-    """Evidence from a hop that excludes suspects of a hold by a timer.
+class Habit:
+    """One way in which an intermediary holds a stream, and what the head looks like then.
 
     Args:
-        mixed_case: header names arrived with capital letters; HAProxy sends them in lower case.
-        flushed_at_once: the response is an event stream or has no length; Traefik, as every Go
-            reverse proxy, flushes those at once.
-        innermost: no hop further in was measured, so the server itself may hold the events.
-        origin_headers: the head has the Server or Date of an origin; Puma sends neither.
+        name: name of the entry.
+        releases: what releases the data.
+        codings: content codings that it applies; ``None`` if it passes the origin's.
+        stacks: languages that it runs in; empty if it is not part of an application.
+        length: whether the response has a Content-Length then; ``None`` if both occur.
+        close_delimited: whether the body ends with the connection then.
+        signs: whether it always leaves a fingerprint, so that its absence excludes it.
+        sizes: sizes of its blocks in bytes; empty if any size occurs.
+        periods_ms: shortest and longest period of its timer; by default any.
     """
 
-    mixed_case: bool = False
-    flushed_at_once: bool = False
-    innermost: bool = True
-    origin_headers: bool = True
+    name: str
+    releases: frozenset[str]
+    codings: frozenset[str] | None = None
+    stacks: frozenset[Stack] = frozenset()
+    length: bool | None = None
+    close_delimited: bool = False
+    signs: bool = False
+    sizes: tuple[int, ...] = ()
+    periods_ms: tuple[float, float] = (0.0, math.inf)
 
-    def excludes(self, name: str) -> bool:
-        """Return whether the evidence rules out ``name`` as the cause."""
-        if name == "haproxy":
-            return self.mixed_case
-        return self.flushed_at_once if name == "traefik" else name == "puma" and not self.innermost
+    @property
+    def compresses(self) -> bool:
+        """Return whether it holds the stream in a compressor."""
+        return self.codings is not None and self.codings != _PLAIN
 
+    def has_size(self, block_bytes: int) -> bool:
+        """Return whether a block of this size fits.
 
-def suspects_of_hold(
-    *,
-    block_bytes: int | None,
-    timer_ms: float | None,
-    to_end: bool,
-    gained_length: bool,
-    compressed: bool,
-    place: TimerEvidence | None = None,
-) -> tuple[str, ...]:
-    """Return names of intermediaries with a similar hold, the most likely first.
-
-    Args:
-        block_bytes: size of a release, if events arrived in blocks.
-        timer_ms: period of the releases, if events arrived by a timer.
-        to_end: nothing arrived before the end of the response.
-        gained_length: the response carries a Content-Length.
-        compressed: the response is compressed.
-        place: evidence from the hop; ``None`` excludes no suspect.
-    """
-    if to_end:
-        return _holders_to_end(gained_length, compressed)
-    if timer_ms is not None:
-        names = _holders_by_timer(timer_ms)
-        if place is None:
-            return names
-        names = tuple(name for name in names if not place.excludes(name))
-        return names if place.origin_headers else tuple(reversed(names))
-    if block_bytes is not None:
-        return _holders_by_block(block_bytes, compressed)
-    return ()
+        A block holds whole events, so it falls short of the buffer by up to one of them.
+        """
+        return any(0.8 * size <= block_bytes <= 1.05 * size for size in self.sizes)
 
 
-def _holders_to_end(gained_length: bool, compressed: bool) -> tuple[str, ...]:
-    if gained_length:
-        return ("lighttpd", "varnish", "node-http-proxy")
-    if compressed:
-        return ("nginx", "express", "nextjs", "starlette-gzip", "varnish", "trafficserver", "caddy")
-    # A short answer fits into one block of nginx, so its end and its release coincide.
-    return ("nginx", "aws-lambda-url", "aws-api-gateway", "mitmproxy", "caddy")
+_PLAIN = frozenset({""})
+_GZIP = frozenset({"gzip"})
+_ZLIB = frozenset({"gzip", "deflate"})
+_ALL = frozenset({"gzip", "deflate", "br", "zstd"})
+_PYTHON: frozenset[Stack] = frozenset({"python"})
+_NODE: frozenset[Stack] = frozenset({"node"})
+_READ_SIZES = (*(256 << shift for shift in range(10)), 1000, 10_000)
 
-
-def _holders_by_timer(timer_ms: float) -> tuple[str, ...]:
-    # The kernel holds the data of a corked socket for 200 ms, plus up to one gap of the stream.
-    if 170 <= timer_ms <= 260:
-        return ("haproxy", "puma")
-    if 80 <= timer_ms <= 130:
-        return ("traefik",)
-    return ()
-
-
-def _holders_by_block(block_bytes: int, compressed: bool) -> tuple[str, ...]:
-    if compressed:
-        # Decoded sizes depend on the text, so the size cannot identify an intermediary here.
-        return ("nginx", "express", "varnish")
-    if 1300 <= block_bytes <= 1500:  # one Ethernet segment
-        return ("haproxy",)
-    # A block holds whole events, so it falls short of the buffer by up to one of them. Kong and
-    # APISIX hold such blocks only from an origin that ends the body with the connection.
-    if any(0.8 * size <= block_bytes <= 1.05 * size for size in (4 * _KIB, 8 * _KIB)):
-        return ("nginx", "krakend")
-    if any(0.8 * size <= block_bytes <= 1.05 * size for size in (_KIB, 2 * _KIB, 16 * _KIB)):
-        return ("nginx",)
-    return ()
+HABITS: tuple[Habit, ...] = (
+    # The application is the most likely where nothing else left a sign.
+    Habit(name="application", releases=_END, codings=_PLAIN),
+    Habit(name="application-reader", releases=_SIZE, codings=_PLAIN, sizes=_READ_SIZES),
+    Habit(name="application", releases=_SIZE, codings=_PLAIN),
+    # A proxy that adds no fingerprint of its own to the response.
+    Habit(name="lighttpd", releases=_END, length=True),
+    Habit(name="haproxy", releases=_TIMER, periods_ms=(170, 260)),
+    Habit(name="haproxy", releases=_SIZE, codings=_PLAIN, sizes=(1448,)),
+    # Proxies that sign. nginx holds a short answer in one block, until its end.
+    Habit(name="nginx", releases=_BOTH, signs=True,
+          sizes=(4 * _KIB, 8 * _KIB, _KIB, 2 * _KIB, 16 * _KIB)),
+    Habit(name="nginx", releases=_BOTH, codings=_GZIP, signs=True),
+    Habit(name="varnish", releases=_END, length=True, signs=True),
+    Habit(name="varnish", releases=_BOTH, codings=_GZIP, signs=True),
+    Habit(name="trafficserver", releases=_BOTH, codings=_ZLIB | {"br"}, signs=True),
+    Habit(name="caddy", releases=_BOTH, codings=_GZIP | {"zstd"}, signs=True),
+    Habit(name="caddy", releases=_END, codings=_PLAIN, signs=True),
+    Habit(name="krakend", releases=_SIZE, codings=_PLAIN, signs=True, sizes=(4 * _KIB, 8 * _KIB)),
+    Habit(name="aws-lambda-url", releases=_END, length=True, signs=True),
+    Habit(name="aws-api-gateway", releases=_END, length=True, signs=True),
+    Habit(name="traefik", releases=_TIMER, periods_ms=(80, 130)),
+    # Servers and applications.
+    Habit(name="puma", releases=_TIMER, periods_ms=(170, 260)),
+    Habit(name="tornado", releases=_END, codings=_PLAIN, stacks=_PYTHON, signs=True),
+    Habit(name="http-proxy-middleware", releases=_END, codings=_PLAIN, stacks=_NODE, length=True),
+    Habit(name="application", releases=_TIMER),
+    # Compressors in applications and relays.
+    Habit(name="starlette-gzip", releases=_BOTH, codings=_GZIP, stacks=_PYTHON),
+    Habit(name="django-gzip", releases=_BOTH, codings=_GZIP, stacks=_PYTHON),
+    Habit(name="aiohttp-server", releases=_BOTH, codings=_ZLIB, stacks=_PYTHON, signs=True),
+    Habit(name="express", releases=_BOTH, codings=_ZLIB | {"br"}, stacks=_NODE),
+    Habit(name="nextjs", releases=_BOTH, codings=_GZIP, stacks=_NODE),
+    Habit(name="fastify-compress", releases=_BOTH, codings=_ALL, stacks=_NODE),
+    Habit(name="koa-compress", releases=_BOTH, codings=_ALL, stacks=_NODE),
+    Habit(name="hono", releases=_BOTH, codings=_ZLIB, stacks=_NODE),
+    Habit(name="compression-middleware", releases=_BOTH, codings=_ALL),
+    # Inspecting proxies on the reader's side pass the head of the origin through.
+    Habit(name="privoxy", releases=_END, codings=_PLAIN, close_delimited=True),
+    Habit(name="mitmproxy", releases=_END),
+    Habit(name="sophos", releases=_END),
+)  # fmt: skip
+"""All habits; of equally supported suspects, the earlier one is the more likely."""
 
 
 def writers_of_text(tail: bytes) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Recognition of intermediaries by the fingerprints in a response head."""
+"""Recognition of intermediaries by the fingerprints in a response."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from undam.intermediaries.claims import Sign
+from undam.intermediaries.claims import BODY, TLS_ISSUER, Sign
 from undam.intermediaries.intermediary import Intermediary, Kind
 from undam.intermediaries.registry import INTERMEDIARIES, intermediary
 from undam.record import Head
@@ -14,6 +14,9 @@ from undam.versions import Version
 
 # A fingerprint is short; the rest of a longer value is ignored.
 _VALUE_CHARS = 2048
+_SHOWN_CHARS = 60
+# Fields of a filter or a gateway are in the first events.
+_BODY_CHARS = 32_768
 # RFC 9110 does not limit the length of Via, but a real path has only a handful of hops.
 _VIA_ELEMENTS = 64
 
@@ -23,8 +26,8 @@ _OUTERMOST: dict[Kind, int] = {
 }  # fmt: skip
 
 
-def recognise(head: Head) -> tuple[str, ...]:
-    """Return the names of the intermediaries whose fingerprints are in ``head``, outermost first.
+def recognise(head: Head, *, tls_issuer: str | None = None, body: bytes = b"") -> tuple[str, ...]:
+    """Return the names of the intermediaries whose fingerprints are in a response, outermost first.
 
     Via gives the order of the intermediaries in it (RFC 9110, 7.6.3: each appends itself). For the
     others, the assumed order is CDN, cloud edge, proxy, framework. Of two of the same kind, the one
@@ -32,10 +35,14 @@ def recognise(head: Head) -> tuple[str, ...]:
 
     An origin's own name (``Server: uvicorn``) and intermediaries without fingerprints are not
     reported, so an empty result does not mean that there is no intermediary.
+
+    Args:
+        tls_issuer: issuer of the server's certificate, which identifies an inspecting proxy.
+        body: the beginning of the body, which may contain fields of a content filter.
     """
     seen: dict[str, bool] = {}
     by_via: list[str] = []
-    for header, value in _fields(head):
+    for header, value in _fields(head, tls_issuer, body):
         for sign, pattern, name in _signs_of(header):
             if not pattern.search(value):
                 continue
@@ -46,6 +53,27 @@ def recognise(head: Head) -> tuple[str, ...]:
     inside = {outer.built_on for outer in found}
     kept = [known for known in found if seen[known.name] or known.name not in inside]
     return _in_order(kept, by_via)
+
+
+def signatures_of(
+    head: Head, *, tls_issuer: str | None = None, body: bytes = b""
+) -> dict[str, str]:
+    """Return the first fingerprint of each intermediary as a clause for a message, by name."""
+    found: dict[str, str] = {}
+    for header, value in _fields(head, tls_issuer, body):
+        for _, pattern, name in _signs_of(header):
+            match = pattern.search(value)
+            if match is None or name in found:
+                continue
+            if header == TLS_ISSUER:
+                text = f"it issued the certificate ({value[:_SHOWN_CHARS]})"
+            elif header == BODY:
+                text = f"the events contain {match[0][:_SHOWN_CHARS].strip(': ')}"
+            else:
+                title = "-".join(part.capitalize() for part in header.split("-"))
+                text = f"it signed the response ({title}: {value[:_SHOWN_CHARS]})"
+            found[name] = text
+    return found
 
 
 def versions_of(head: Head) -> dict[str, Version]:
@@ -61,8 +89,14 @@ def versions_of(head: Head) -> dict[str, Version]:
     return found
 
 
-def _fields(head: Head) -> Iterator[tuple[str, str]]:
+def _fields(
+    head: Head, tls_issuer: str | None = None, body: bytes = b""
+) -> Iterator[tuple[str, str]]:
     """Yield (lower-case header, value), with the values of the outermost hop first."""
+    if tls_issuer:
+        yield TLS_ISSUER, tls_issuer[:_VALUE_CHARS]
+    if body:
+        yield BODY, body[:_BODY_CHARS].decode("latin-1")
     for value in reversed(head.all("server")):
         yield "server", value[:_VALUE_CHARS]
     elements: list[str] = []

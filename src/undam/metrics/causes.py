@@ -25,6 +25,8 @@ PERCENTILES = (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9
 
 # A percentile is not reliable if lateness could have changed it by more than this share.
 _MAX_ERROR_SHARE = 0.01
+# A check asks again and gives a verdict, but percentiles of a load test depend on every read.
+_DOUBTFUL = Severity.WARNING
 # Shorter delays are normal for the kernel and the network.
 _SENT_LATE_NS = 2_000_000
 # The same limits as in `undam check`.
@@ -61,12 +63,13 @@ def _find_caveats(aggregate: Aggregate, client: LoadGeneratorStats, hop: str) ->
     yield from _find_late_sends(aggregate, hop, remedy)
     late = aggregate.read_lateness.quantile(0.99) if aggregate.read_lateness.count else 0
     if late > _LATE_NS:
-        yield finding("UD901", hop, late_ms=_ms(late), fix=remedy)
+        yield finding("UD901", hop, severity=_DOUBTFUL, late_ms=_ms(late), fix=remedy)
     if client.waited_percent is not None and client.waited_percent >= _STARVED_PERCENT:
         yield finding("UD909", hop, waited_percent=round(client.waited_percent))
     if abs(client.step_ns) > _STEP_NS or aggregate.clock_steps_back:
         step = max(client.step_ns, -aggregate.max_step_back_ns, key=abs)
-        yield finding("UD903", hop, step_ms=_ms(step), answers=aggregate.clock_steps_back)
+        back = aggregate.clock_steps_back
+        yield finding("UD903", hop, severity=_DOUBTFUL, step_ms=_ms(step), answers=back)
     if aggregate.unstamped > 0.01 * aggregate.requests:
         yield finding("UD904", hop, answers=aggregate.unstamped)
 

@@ -8,9 +8,8 @@ from undam.diagnosis.diagnose import find_findings
 from undam.diagnosis.hop import Hop, analyze_hop
 from undam.diagnosis.reading import read_exchange
 from undam.errors import UsageError
-from undam.intermediaries import recognise
 from undam.probe.check import Report
-from undam.probe.remedies import with_fixes
+from undam.probe.remedies import find_suspects, recognised_in, with_fixes
 from undam.record import Exchange
 from undam.timing.beacon import HEADER
 
@@ -37,8 +36,9 @@ def reanalyze(exchanges: Sequence[Exchange]) -> Report:
         hop = analyze_hop(
             [read_exchange(one) for one in judged],
             inner=hops[0] if hops else None,
-            intermediaries=recognise(head) if head else (),
+            intermediaries=recognised_in(some[0]),
         )
         hops.insert(0, hop)
     found = with_fixes(find_findings(hops, None), hops)
-    return Report(tuple(hops), tuple(found), tuple(exchanges))
+    suspects = find_suspects(found, hops)
+    return Report(tuple(hops), tuple(found), tuple(exchanges), suspects=suspects)

@@ -1,24 +1,29 @@
-"""Fixes for findings, from recognised intermediaries or else from suspected ones."""
+"""Suspects for holds, and fixes for findings, from the evidence in a response."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from undam.diagnosis.findings.buffering import coding_of
 from undam.diagnosis.hop import Hop
 from undam.diagnosis.shape import Release
 from undam.intermediaries import (
+    HoldEvidence,
+    Suspect,
     Trouble,
     fix_for,
     intermediary,
+    rank_suspects,
+    recognise,
+    signatures_of,
     suspects_of_cut,
-    suspects_of_hold,
     versions_of,
 )
-from undam.intermediaries.habits import NEVER_BY_TIMER, TimerEvidence, writers_of_text
-from undam.record import Head
-from undam.rules import Finding, Fix
+from undam.intermediaries.habits import writers_of_text
+from undam.intermediaries.head_facts import carries
+from undam.record import Exchange
+from undam.rules import Finding, Fix, Verdict
 
 _TROUBLES = {
     "UD101": Trouble.HOLD,
@@ -35,65 +40,159 @@ _TROUBLES = {
     "UD404": Trouble.TOTAL_LIMIT,
     "UD405": Trouble.IDLE_LIMIT,
 }
-
+_HELD = {Trouble.HOLD, Trouble.ONE_LATE, Trouble.COMPRESSION}
+_LIMITS = {Trouble.IDLE_LIMIT, Trouble.TOTAL_LIMIT}
 
 _BROKEN_OFF = {"UD601", "UD602", "UD603", "UD605"}
 # An error text that replaces the rest of a stream is short.
 _TAIL_BYTES = 4096
+# Fields of a content filter are in the first events.
+_BEGINNING_BYTES = 32_768
 
 _FLUSH_EACH_EVENT = "Write and flush each event at once: no TCP_CORK, no flush by a timer."
 
+_RELEASES: dict[Release | None, Literal["end", "size", "timer"]] = {
+    Release.END: "end",
+    Release.SIZE: "size",
+    Release.UNCLEAR: "size",
+    Release.TIMER: "timer",
+}
 
-def with_fixes(findings: Sequence[Finding], hops: Sequence[Hop]) -> list[Finding]:
+_WHERE = {
+    "application": "the application itself",
+    "application-reader": "a reader in the application",
+    "compression-middleware": "compression middleware of the application",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Results of follow-up requests to one place that decide between suspects.
+
+    Args:
+        uncompressed_streams: whether the same request without compression streamed.
+        direct_streams: whether the same request without the forward proxy streamed.
+    """
+
+    uncompressed_streams: bool | None = None
+    direct_streams: bool | None = None
+
+
+NO_OUTCOMES: Mapping[str, Outcomes] = {}
+
+
+def recognised_in(exchange: Exchange) -> tuple[str, ...]:
+    """Return the intermediaries whose fingerprints are in head, body or certificate."""
+    if exchange.head is None:
+        return ()
+    return recognise(exchange.head, tls_issuer=exchange.tls_issuer, body=_beginning(exchange))
+
+
+def title_of(name: str) -> str:
+    """Return the full name of a suspect."""
+    return name if name.startswith("proxy ") else intermediary(name).title
+
+
+def find_suspects(
+    findings: Sequence[Finding], hops: Sequence[Hop], outcomes: Mapping[str, Outcomes] = NO_OUTCOMES
+) -> dict[str, tuple[Suspect, ...]]:
+    """Return the ranked suspects of each hop where a hold begins, by the name of the hop.
+
+    A content filter that signed the body is also a suspect if the pattern of the stream proves
+    nothing.
+
+    Args:
+        outcomes: results of follow-up requests, by the name of the hop.
+    """
+    found: dict[str, tuple[Suspect, ...]] = {}
+    for one in findings:
+        hop = next((hop for hop in hops if hop.name == one.hop), None)
+        trouble = _TROUBLES.get(one.code)
+        if hop is None or trouble not in {Trouble.HOLD, Trouble.ONE_LATE} or one.hop in found:
+            continue
+        found[one.hop] = rank_suspects(_evidence(hop, hops, outcomes), trouble)
+    for hop in hops:
+        filters = [name for name in hop.intermediaries if intermediary(name).kind == "filter"]
+        in_bursts = hop.shape.verdict is Verdict.UNKNOWN and "every_ms" in hop.shape.evidence
+        if hop.name not in found and filters and in_bursts:
+            ranked = rank_suspects(_evidence(hop, hops, outcomes))
+            found[hop.name] = tuple(one for one in ranked if one.name in filters)
+    return {name: suspects for name, suspects in found.items() if suspects}
+
+
+def with_fixes(
+    findings: Sequence[Finding], hops: Sequence[Hop], outcomes: Mapping[str, Outcomes] = NO_OUTCOMES
+) -> list[Finding]:
     """Return the findings, each with its fix if one is known.
 
-    If an intermediary was recognised at the hop, the fix is for it, and for its version if the head
-    contains one. Otherwise the fix is for a suspect, with the note "if that is in the path". The
-    server itself is a suspect if no hop further in was measured.
+    The fix of a hold is that of its first suspect that has one. If that suspect did not sign the
+    response, the fix has the note "if that is in the path". The server itself is a suspect if no
+    hop further in was measured. A fix that the response already carries is not offered.
     """
-    by_name = {hop.name: hop for hop in hops}
     return [
-        one if one.fix is not None else replace(one, fix=_fix(one, by_name)) for one in findings
+        one if one.fix is not None else replace(one, fix=_fix(one, hops, outcomes))
+        for one in findings
     ]
 
 
-def _fix(found: Finding, hops: Mapping[str, Hop]) -> Fix | None:
-    trouble, hop = _TROUBLES.get(found.code), hops.get(found.hop)
+def _fix(found: Finding, hops: Sequence[Hop], outcomes: Mapping[str, Outcomes]) -> Fix | None:
+    trouble = _TROUBLES.get(found.code)
+    hop = next((hop for hop in hops if hop.name == found.hop), None)
     if hop is not None and found.code in _BROKEN_OFF:
         return _fix_of_writer(hop)
     if trouble is None or hop is None:
         return None
-    by_timer = trouble is Trouble.HOLD and hop.shape.release is Release.TIMER
-    recognised = _recognised(hop, hops)
-    if by_timer:
-        recognised = tuple(name for name in recognised if name not in NEVER_BY_TIMER)
+    if trouble in _HELD:
+        return _fix_of_hold(hop, hops, trouble, outcomes)
+    own, further_in = _signed(hop, hops)
     head = hop.exchange.head
-    if fix := fix_for(recognised, trouble, versions_of(head) if head else None):
+    fix = fix_for(own or further_in, trouble, versions_of(head) if head else None)
+    if fix is not None and not carries(head, fix.text):
         return fix
-    # With a beacon, the server is undam's own, which flushes each event.
-    innermost = hop.name == list(hops)[-1] and not hop.exact
-    suspects = _suspects(found, hop, trouble, innermost=innermost)
-    if by_timer and innermost and (not suspects or intermediary(suspects[0]).kind == "server"):
-        return _fix_of_server(hop, suspects)
-    server = f"\n# or, without a proxy, the server itself: {_FLUSH_EACH_EVENT}"
-    for name in suspects:
-        if guess := intermediary(name).fixes.get(trouble):
-            text = guess.text + server if by_timer and innermost else guess.text
-            return Fix(f"{name}, if that is in the path", text)
+    limit_s = found.evidence.get("limit_s")
+    if trouble in _LIMITS and isinstance(limit_s, int | float):
+        for name in suspects_of_cut(float(limit_s), total=trouble is Trouble.TOTAL_LIMIT):
+            if guess := intermediary(name).fixes.get(trouble):
+                return Fix(f"{name}, if that is in the path", guess.text)
     return None
 
 
-def _fix_of_server(hop: Hop, suspects: Sequence[str]) -> Fix:
+def _fix_of_hold(
+    hop: Hop, hops: Sequence[Hop], trouble: Trouble, outcomes: Mapping[str, Outcomes]
+) -> Fix | None:
+    evidence = _evidence(hop, hops, outcomes)
+    suspects = [one for one in rank_suspects(evidence, trouble) if one.fix is not None]
+    by_server = evidence.release == "timer" and evidence.innermost and trouble is Trouble.HOLD
+    if by_server and not hop.exact and (not suspects or _is_server(suspects[0])):
+        return _fix_of_server(hop, suspects)
+    if not suspects:
+        return None
+    first = suspects[0]
+    assert first.fix is not None
+    text = first.fix.text
+    if by_server and not hop.exact and not first.signed:
+        text += f"\n# or, without a proxy, the server itself: {_FLUSH_EACH_EVENT}"
+    if first.signed or first.name.startswith("proxy "):
+        return Fix(first.fix.where, text)
+    return Fix(_WHERE.get(first.name, f"{first.name}, if that is in the path"), text)
+
+
+def _is_server(suspect: Suspect) -> bool:
+    return suspect.name == "application" or (
+        not suspect.name.startswith("proxy ") and intermediary(suspect.name).kind == "server"
+    )
+
+
+def _fix_of_server(hop: Hop, suspects: Sequence[Suspect]) -> Fix:
     """Return the fix for a server that holds its own events by a timer."""
     head = hop.exchange.head
     signed = (head.get("server") if head else None) or ""
     where = f"the server itself (Server: {signed[:60]})" if signed else "the server itself"
     lines = [_FLUSH_EACH_EVENT]
-    for name in suspects:
-        known = intermediary(name)
-        if known.kind == "server" and (fix := known.fixes.get(Trouble.HOLD)):
-            where = f"{where}, for instance {name}"
-            lines.append(f"{name}: {fix.text}")
+    for one in suspects:
+        if one.name != "application" and _is_server(one) and one.fix is not None:
+            where = f"{where}, for instance {one.name}"
+            lines.append(f"{one.name}: {one.fix.text}")
     return Fix(where, "\n".join(lines))
 
 
@@ -107,47 +206,46 @@ def _fix_of_writer(hop: Hop) -> Fix | None:
     return fix_for(writers_of_text(tail[-_TAIL_BYTES:]), Trouble.HIDES_CUT)
 
 
-def _recognised(hop: Hop, hops: Mapping[str, Hop]) -> tuple[str, ...]:
-    """Return the intermediaries recognised only here, or else all those recognised here."""
-    names = list(hops)
-    inner = names.index(hop.name) + 1
-    if inner < len(names):
-        further_in = hops[names[inner]].intermediaries
-        own = tuple(name for name in hop.intermediaries if name not in further_in)
-        return own or hop.intermediaries
-    return hop.intermediaries
+def _signed(hop: Hop, hops: Sequence[Hop]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the intermediaries recognised only here, and those recognised further in as well."""
+    index = next(i for i, one in enumerate(hops) if one.name == hop.name)
+    if index + 1 == len(hops):
+        return hop.intermediaries, ()
+    inner = hops[index + 1].intermediaries
+    own = tuple(name for name in hop.intermediaries if name not in inner)
+    return own, tuple(name for name in hop.intermediaries if name in inner)
 
 
-def _suspects(found: Finding, hop: Hop, trouble: Trouble, *, innermost: bool) -> tuple[str, ...]:
-    """Return suspects: intermediaries that usually behave like this, recognised or not."""
-    if trouble is Trouble.HOLD:
-        head = hop.exchange.head
-        return suspects_of_hold(
-            block_bytes=hop.shape.release_bytes,
-            timer_ms=hop.shape.period_ms,
-            to_end=hop.shape.release is Release.END,
-            gained_length=head is not None and head.get("content-length") is not None,
-            compressed=coding_of(hop) is not None,
-            place=TimerEvidence(
-                mixed_case=head is not None and not hop.intermediaries and _mixed_case(head),
-                flushed_at_once=head is not None and _flushed_at_once(head),
-                innermost=innermost,
-                origin_headers=head is not None
-                and (head.get("server") is not None or head.get("date") is not None),
-            ),
-        )
-    limit_s = found.evidence.get("limit_s")
-    if trouble in {Trouble.IDLE_LIMIT, Trouble.TOTAL_LIMIT} and isinstance(limit_s, int | float):
-        return suspects_of_cut(float(limit_s), total=trouble is Trouble.TOTAL_LIMIT)
-    return ()
+def _evidence(hop: Hop, hops: Sequence[Hop], outcomes: Mapping[str, Outcomes]) -> HoldEvidence:
+    exchange, head = hop.exchange, hop.exchange.head
+    own, further_in = _signed(hop, hops)
+    results = outcomes.get(hop.name, Outcomes())
+    signatures: dict[str, str] = {}
+    if head is not None:
+        signatures = signatures_of(head, tls_issuer=exchange.tls_issuer, body=_beginning(exchange))
+    return HoldEvidence(
+        head=head,
+        release=_RELEASES.get(hop.shape.release),
+        block_bytes=hop.shape.release_bytes,
+        timer_ms=hop.shape.period_ms,
+        signed=own,
+        further_in=further_in,
+        signatures=signatures,
+        versions=versions_of(head) if head else {},
+        innermost=hop.name == hops[-1].name,
+        server_flushes=hop.exact and hop.name == hops[-1].name,
+        uncompressed_streams=results.uncompressed_streams,
+        proxy=exchange.proxy,
+        direct_streams=results.direct_streams,
+        is_tls=exchange.url.startswith("https:"),
+    )
 
 
-def _mixed_case(head: Head) -> bool:
-    """Return whether header names have capital letters, which only HTTP/1 preserves."""
-    return any(name != name.lower() for name, _ in head.headers)
-
-
-def _flushed_at_once(head: Head) -> bool:
-    """Return whether Go's reverse proxy flushes such a response after each write."""
-    kind = (head.get("content-type") or "").partition(";")[0].strip().lower()
-    return kind == "text/event-stream" or head.get("content-length") is None
+def _beginning(exchange: Exchange) -> bytes:
+    """Return the beginning of the decoded body."""
+    beginning = bytearray()
+    for arrival in exchange.arrivals:
+        beginning += arrival.data
+        if len(beginning) >= _BEGINNING_BYTES:
+            break
+    return bytes(beginning[:_BEGINNING_BYTES])

@@ -11,6 +11,7 @@ from dataclasses import replace
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from undam.errors import UndamError
+from undam.intermediaries import Suspect
 from undam.record import redact_text, secrets_of
 from undam.rules import Finding
 
@@ -63,6 +64,19 @@ def clean_finding(found: Finding, secrets: Sequence[str]) -> Finding:
     """Return the finding with a redacted message and evidence."""
     evidence = {name: _clean_value(value, secrets) for name, value in found.evidence.items()}
     return replace(found, message=clean_text(found.message, secrets), evidence=evidence)
+
+
+def clean_suspects(
+    suspects: Mapping[str, tuple[Suspect, ...]], secrets: Sequence[str]
+) -> dict[str, tuple[Suspect, ...]]:
+    """Return the suspects with redacted evidence, which quotes the response."""
+    return {
+        hop: tuple(
+            replace(one, evidence=tuple(clean_text(text, secrets) for text in one.evidence))
+            for one in some
+        )
+        for hop, some in suspects.items()
+    }
 
 
 def _of_value(value: str) -> list[str]:

@@ -8,7 +8,7 @@ RULES = (
     Rule(
         code="UD901",
         slug="client-late",
-        severity=Severity.WARNING,
+        severity=Severity.INFO,
         message=("this machine read {late_ms} ms late (p99): shorter gaps are not reliable"),
         what="Bytes had arrived, and this program read them from the kernel more than 10 ms later.",
         why="""
@@ -19,7 +19,9 @@ RULES = (
         """,
         detection="""
             The delay is the time of the read minus the kernel's timestamp, as p99 over all reads.
-            If it could explain the bursts, the verdict is `unknown`.
+            A check with such a delay sends its request again, up to twice, and uses the best
+            attempt. If the delay could explain the bursts, the verdict is `unknown`. In a load
+            test, the severity is warning.
         """,
         measured="""
             1000 streams on one core: load generators with their own clocks reported a TTFT p99 that
@@ -71,7 +73,7 @@ RULES = (
     Rule(
         code="UD903",
         slug="clock-stepped",
-        severity=Severity.WARNING,
+        severity=Severity.INFO,
         message="the wall clock moved by {step_ms} ms during the measurement",
         what="""
             CLOCK_REALTIME, in which the kernel records arrivals, moved by over 20 ms relative to

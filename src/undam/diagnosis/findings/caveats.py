@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from undam.diagnosis.holds import ClockOffset
 from undam.diagnosis.hop import Hop
+from undam.record import Exchange
 from undam.rules import Finding, finding
 from undam.timing import quantile
 
 # A read this late hides gaps that users would notice. Below it, kernel timestamps are reliable.
-_LATE_NS = 10_000_000
+LATE_NS = 10_000_000
 # NTP slews by at most 0.5 ms per second, so a larger change during a run is a step.
 _STEP_NS = 20_000_000
 _UNCERTAIN_NS = 2_000_000
@@ -23,7 +24,7 @@ def find_caveats(hops: Sequence[Hop], offset: ClockOffset | None) -> list[Findin
     found: list[Finding] = []
     for hop in hops:
         late = late_ns(hop)
-        if late > _LATE_NS:
+        if late > LATE_NS:
             found.append(finding("UD901", hop.name, late_ms=round(late / 1e6, 1)))
         reads, longest = coalesced(hop)
         if reads:
@@ -43,7 +44,12 @@ def find_caveats(hops: Sequence[Hop], offset: ClockOffset | None) -> list[Findin
 
 def late_ns(hop: Hop) -> int:
     """Return the p99 of the time for which data waited in the kernel before it was read."""
-    late = sorted(a.late_ns for reading in hop.readings for a in reading.exchange.arrivals)
+    return latest_ns([reading.exchange for reading in hop.readings])
+
+
+def latest_ns(exchanges: Sequence[Exchange]) -> int:
+    """Return the same figure for exchanges that have not been analyzed yet."""
+    late = sorted(arrival.late_ns for one in exchanges for arrival in one.arrivals)
     return int(quantile(late, 0.99)) if late else 0
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from undam.intermediaries.claims import Aspect, Behaviour, Remedy, Trouble, documented
+from undam.intermediaries.claims import Aspect, Behaviour, Remedy, Sign, Trouble, documented
 from undam.intermediaries.intermediary import Intermediary
 
 _DOCS = documented(
     "learn.microsoft.com, foundry/openai/concepts/content-streaming", checked="2026-11"
+)
+_FIELDS = documented(
+    "learn.microsoft.com, foundry/openai/concepts/content-filter-annotations", checked="2026-11"
 )
 
 ENTRY = Intermediary(
@@ -14,6 +17,7 @@ ENTRY = Intermediary(
     title="Azure OpenAI content filter",
     kind="filter",
     claims=(
+        Sign(":body", r'(?<!\\)"(prompt|content)_filter_results?"\s?:', evidence=_FIELDS),
         Behaviour(
             Aspect.HOLDS,
             (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from undam.intermediaries.claims import Aspect, Behaviour, Remedy, Trouble, documented
+from undam.intermediaries.claims import Aspect, Behaviour, Remedy, Sign, Trouble, documented
 from undam.intermediaries.intermediary import Intermediary
 
 _DOCS = documented("docs.aws.amazon.com, Bedrock guardrails-streaming", checked="2026-11")
@@ -12,6 +12,7 @@ ENTRY = Intermediary(
     title="Amazon Bedrock guardrails",
     kind="filter",
     claims=(
+        Sign(":body", r'(?<!\\)"amazon-bedrock-guardrailAction"\s?:', evidence=_DOCS),
         Behaviour(
             Aspect.HOLDS,
             (

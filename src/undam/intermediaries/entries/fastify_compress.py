@@ -20,6 +20,12 @@ ENTRY = Intermediary(
             evidence=_SOURCE,
         ),
         Remedy(
+            Trouble.HOLD,
+            "fastify-compress",
+            'reply.header("x-no-compression", "1")',
+            evidence=_SOURCE,
+        ),
+        Remedy(
             Trouble.COMPRESSION,
             "fastify-compress",
             'reply.header("x-no-compression", "1")',

@@ -14,6 +14,9 @@ _RUN_OLD = measured("3.0.10", "scripts/measure-intermediaries node --idle 75", c
 _RUN_FIX = measured(
     "4.2.2", "a relay with these options: closed and reset streams are truncated", checked="2026-11"
 )
+_RUN_INTERCEPTOR = measured(
+    "3.0.11", "undam check through Express with responseInterceptor", checked="2026-11"
+)
 
 ENTRY = Intermediary(
     name="http-proxy-middleware",
@@ -21,6 +24,12 @@ ENTRY = Intermediary(
     kind="framework",
     claims=(
         Behaviour(Aspect.HOLDS, "Streams.", evidence=_RUN_NEW),
+        Behaviour(
+            Aspect.HOLDS,
+            "Holds the whole response and gives it a Content-Length.",
+            evidence=_RUN_INTERCEPTOR,
+            conditions={"configuration": "responseInterceptor()"},
+        ),
         Behaviour(Aspect.HEAD, "The head waits for the first byte of the body.", evidence=_RUN_NEW),
         Limit(
             Aspect.CUTS_IDLE,
@@ -48,6 +57,12 @@ ENTRY = Intermediary(
             until="4",
         ),
         Behaviour(Aspect.CLIENT_LEAVES, "The origin is notified within 5 ms.", evidence=_RUN_NEW),
+        Remedy(
+            Trouble.HOLD,
+            "http-proxy-middleware",
+            "selfHandleResponse: false,  // and no responseInterceptor on this route",
+            evidence=_RUN_INTERCEPTOR,
+        ),
         Remedy(
             Trouble.HIDES_CUT,
             "http-proxy-middleware",

@@ -23,6 +23,12 @@ ENTRY = Intermediary(
             evidence=_RUN,
         ),
         Remedy(
+            Trouble.HOLD,
+            "koa-compress",
+            'ctx.set("Cache-Control", "no-cache, no-transform");',
+            evidence=_RUN,
+        ),
+        Remedy(
             Trouble.COMPRESSION,
             "koa-compress",
             'ctx.set("Cache-Control", "no-cache, no-transform");',

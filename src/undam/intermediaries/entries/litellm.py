@@ -26,6 +26,8 @@ ENTRY = Intermediary(
     kind="gateway",
     claims=(
         Sign("x-litellm-version", evidence=_RUN),
+        Sign("x-litellm-call-id", evidence=_RUN),
+        Sign("x-litellm-applied-guardrails", evidence=_SOURCE),
         Behaviour(
             Aspect.HOLDS, "Streams, and rebuilds each event of the upstream.", evidence=_SOURCE
         ),

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from undam.intermediaries.claims import Aspect, Behaviour, Remedy, Trouble, documented, measured
+from undam.intermediaries.claims import (
+    Aspect,
+    Behaviour,
+    Remedy,
+    Sign,
+    Trouble,
+    documented,
+    measured,
+)
 from undam.intermediaries.intermediary import Intermediary
 
 _RUN = measured(
@@ -23,6 +31,7 @@ ENTRY = Intermediary(
     title="mitmproxy",
     kind="inspector",
     claims=(
+        Sign(":tls-issuer", r"\bCN=mitmproxy\b", evidence=_RUN),
         Behaviour(Aspect.HOLDS, "Holds the whole response.", evidence=_RUN),
         Behaviour(
             Aspect.HOLDS,

@@ -13,6 +13,7 @@ ENTRY = Intermediary(
     kind="gateway",
     claims=(
         Sign("x-generation-id", evidence=_DOCS),
+        Sign(":body", r": OPENROUTER PROCESSING", evidence=_DOCS),
         Behaviour(
             Aspect.HOLDS,
             (

@@ -10,7 +10,9 @@ from undam.cli.ui.sanitize import one_line
 from undam.cli.ui.sparkline import legend, sparkline
 from undam.diagnosis.findings.limits import PathLimits
 from undam.diagnosis.hop import Hop, hop_metrics
+from undam.intermediaries import Suspect
 from undam.probe import Report
+from undam.probe.remedies import title_of
 from undam.record import Ending
 from undam.rules import Finding, Severity, Verdict
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 64
 _COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
+_HOLDS = {"UD101", "UD102", "UD103", "UD104", "UD111"}
 _FAULTY = {Ending.BROKEN, Ending.RESET, Ending.TRUNCATED}
 _VERDICTS = {
     Verdict.STREAMING: ("bold green", "events arrive as they are sent"),
@@ -47,9 +50,18 @@ def print_report(report: Report, out: Console) -> None:
             else f"noticed by the origin {after:.1f} ms later"
         )
         out.print(f"client disconnected {disconnect.when}: {seen}")
+    shown: set[str] = set()
     for found in report.findings:
         out.print()
         _print_finding(found, out)
+        suspects = report.suspects.get(found.hop, ())
+        if found.code in _HOLDS and found.hop not in shown:
+            shown.add(found.hop)
+            _print_suspects(suspects, out)
+    for hop, suspects in report.suspects.items():
+        if hop not in shown:
+            out.print(f"\n{one_line(hop)}:")
+            _print_suspects(suspects, out)
 
 
 def _print_verdict(report: Report, out: Console) -> None:
@@ -157,6 +169,19 @@ def _print_finding(found: Finding, out: Console) -> None:
             out.print(" " * len(lead) + line, style="green")
     if found.severity is not Severity.INFO:
         out.print(f"  more: undam explain {found.code}", style="dim")
+
+
+def _print_suspects(suspects: Sequence[Suspect], out: Console) -> None:
+    if len(suspects) == 1 and suspects[0].signed:
+        return  # The table names it, and the finding has its fix.
+    if suspects:
+        out.print("  suspects, the most likely first:")
+    for number, suspect in enumerate(suspects, 1):
+        title = title_of(suspect.name)
+        name = title if title == suspect.name else f"{title} ({suspect.name})"
+        out.print(f"    {number}. {one_line(name)}: {one_line('; '.join(suspect.evidence))}")
+        for line in suspect.fix.text.splitlines() if suspect.fix is not None else ():
+            out.print(f"       {line}", style="green")
 
 
 def _limits_text(limits: PathLimits) -> str:
