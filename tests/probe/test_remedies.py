@@ -70,7 +70,9 @@ def test_every_hold_has_suspects_and_a_healthy_hop_has_none() -> None:
     held = hop(model=hold_to_end(), server="uvicorn")
     named = report(held).suspects["edge"]
     assert [one.name for one in named][:1] == ["application"]
-    assert report_json(report(held))["suspects"][0] == {
+    listed = report_json(report(held))["suspects"]
+    assert isinstance(listed, list)
+    assert listed[0] == {
         "hop": "edge", "name": "application", "title": "The application itself", "signed": False,
         "evidence": ["the head is that of an application server (Server: uvicorn)"],
         "fix": {"where": "application", "text": named[0].fix and named[0].fix.text},

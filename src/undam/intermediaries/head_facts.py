@@ -15,21 +15,18 @@ _PYTHON_SERVERS = (
     r"^(uvicorn|gunicorn|hypercorn|daphne|granian|waitress|tornadoserver|wsgiserver|werkzeug"
     r"|cheroot|cherrypy|twistedweb|python/|basehttp/|simplehttp/)"
 )
-_STACK_SIGNS: tuple[tuple[Stack, str, re.Pattern[str]], ...] = tuple(
-    (stack, header, re.compile(pattern, re.IGNORECASE))
-    for stack, header, pattern in (
-        ("python", "server", _PYTHON_SERVERS),
-        ("node", "x-powered-by", r"^(express|next\.js|nuxt|koa|fastify|nestjs|sails)"),
-        # Node.js sends its keep-alive timeout: 5 s by default, 72 s with Fastify.
-        ("node", "keep-alive", r"^timeout=(5|72)$"),
-        ("java", "server", r"^(jetty|undertow|apache-coyote|tomcat|netty)"),
-        ("dotnet", "server", r"^kestrel"),
-        ("dotnet", "x-powered-by", r"^asp\.net"),
-        ("php", "x-powered-by", r"^php"),
-        ("ruby", "server", r"^(puma|thin|webrick|unicorn)"),
-        ("ruby", "x-powered-by", r"^phusion"),
-    )
-)  # fmt: skip
+_STACK_SIGNS: tuple[tuple[Stack, str, str], ...] = (
+    ("python", "server", _PYTHON_SERVERS),
+    ("node", "x-powered-by", r"^(express|next\.js|nuxt|koa|fastify|nestjs|sails)"),
+    # Node.js sends its keep-alive timeout: 5 s by default, 72 s with Fastify.
+    ("node", "keep-alive", r"^timeout=(5|72)$"),
+    ("java", "server", r"^(jetty|undertow|apache-coyote|tomcat|netty)"),
+    ("dotnet", "server", r"^kestrel"),
+    ("dotnet", "x-powered-by", r"^asp\.net"),
+    ("php", "x-powered-by", r"^php"),
+    ("ruby", "server", r"^(puma|thin|webrick|unicorn)"),
+    ("ruby", "x-powered-by", r"^phusion"),
+)
 
 # SecurityMiddleware and XFrameOptionsMiddleware of a new Django project.
 _DJANGO = (("x-content-type-options", "nosniff"), ("referrer-policy", "same-origin"))
@@ -74,7 +71,7 @@ def facts_of(head: Head | None) -> HeadFacts:
     stacks: dict[Stack, str] = {}
     for stack, header, pattern in _STACK_SIGNS:
         value = (head.get(header) or "").strip()
-        if pattern.search(value):
+        if re.search(pattern, value, re.IGNORECASE):
             name = "-".join(part.capitalize() for part in header.split("-"))
             stacks.setdefault(stack, f"{name}: {value[:_SHOWN_CHARS]}")
     return HeadFacts(
