@@ -9,11 +9,11 @@ import pytest
 
 from support.undam_command import RunCommand
 from undam.cli.commands.bench.arguments import (
-    at_rate,
     make_steps,
     parse_slos,
     read_prompts_file,
     require_output_files,
+    search_load,
 )
 from undam.cli.commands.bench.options import BenchOptions
 from undam.errors import ConfigSyntaxError, UsageError
@@ -63,7 +63,11 @@ def test_search_starts_at_a_low_rate_with_short_steps() -> None:
     first = load(find_max=True, slo=("errors<1%",))
     assert (first.rate, first.duration_s, first.requests) == (1.0, 10.0, None)
     assert load(find_max=True, slo=("errors<1%",), rate=8.0, requests=40).requests == 40
-    assert at_rate(first, 64.0, BenchOptions()).warmup == 64
+    longer = search_load(first, 64.0, 2, BenchOptions())
+    assert (longer.rate, longer.duration_s, longer.warmup) == (64.0, 20.0, 64)
+    slots = load(find_max=True, slo=("errors<1%",), concurrency=4)
+    assert (slots.concurrency, slots.duration_s) == (4, 10.0)
+    assert search_load(slots, 8.0, 1, BenchOptions()).concurrency == 8
 
 
 @pytest.mark.parametrize(

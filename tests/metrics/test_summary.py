@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import pickle
 import random
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.load_test_model import MS, START_NS, simulate
+from support.work import assert_linear
 from undam.metrics import TIMES, LoadGeneratorStats, Summary, summarize
 from undam.metrics.aggregate import Aggregate
 from undam.metrics.gaps import extract_gaps
@@ -43,6 +47,11 @@ def _unusual() -> list[RequestResult]:
             status=429,
         ),
         replace(whole, reads=(whole.reads[-1]._replace(events=64),)),
+        replace(empty, number=96, reads=(), outcome=Outcome.INCOMPLETE, kind="timeout"),
+        replace(
+            plain, number=97, answer_ns=plain.reads[9].at_ns, prompt_tokens=40, cached_tokens=16,
+            reasoning_tokens=9,
+        ),
     ]  # fmt: skip
 
 
@@ -192,7 +201,8 @@ def test_first_read_with_large_slack_hides_its_gaps() -> None:
 def test_tokens_are_from_usage_if_the_server_reports_it() -> None:
     with_usage = _one((100, 0, 1), (200, 0, 1), tokens=11)
     without_usage = replace(with_usage, tokens=None)
-    assert summarize([with_usage]).to_json()["tpot_ms"]["max"] == 10.0
+    # Each event stands for 5.5 tokens, and those of the first came before the time measured.
+    assert summarize([with_usage]).to_json()["tpot_ms"]["max"] == pytest.approx(100 / 5.5, rel=1e-4)
     assert summarize([without_usage]).to_json()["tpot_ms"]["max"] == 100.0
     rows = [
         ([with_usage], "usage", 11),
@@ -288,3 +298,35 @@ def test_merging_changes_every_field(name: str) -> None:
     merged, full = Summary(), summarize(MIXED)
     merged.merge(pickle.loads(pickle.dumps(full)))
     assert pickle.dumps(getattr(merged, name)) != pickle.dumps(getattr(Summary(), name))
+
+
+def test_cost_of_a_response_is_linear_in_its_length() -> None:
+    def long_response(events: int) -> Summary:
+        # Every tenth read waited for this client and completed three events.
+        reads = [
+            (20 * at, 60 if at % 10 == 0 else 1, 3 if at % 10 == 0 else 1)
+            for at in range(1, events + 1)
+        ]
+        return summarize([_one(*reads, ended_ns=START_NS + 21 * (events + 1) * MS)])
+
+    assert_linear(long_response, 500)
+    # Passing over the reads once more for each burst makes few calls, but many steps.
+    assert _steps_of(lambda: long_response(8000)) < 14 * _steps_of(lambda: long_response(1000))
+
+
+def _steps_of(run: Callable[[], object]) -> int:
+    """Return the number of lines and generator steps that ``run`` executes."""
+    steps = 0
+
+    def trace(_frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal steps
+        steps += 1
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        run()
+    finally:
+        sys.settrace(before)
+    return steps

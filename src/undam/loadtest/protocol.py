@@ -107,6 +107,8 @@ class Job:
         addresses: (family, sockaddr) of the target as ``socket.connect`` takes them, best first. A
             worker keeps using the first address that accepted a connection.
         requests: complete requests, head and body, as sent on the wire.
+        marks: position of the placeholder in each of ``requests``, or -1; see `setup.unique`.
+        run: number of this run, which is part of each mark.
         api: name of one of ``undam.apis``.
         load: which requests to send when.
         start_ns: the common start on CLOCK_REALTIME; ``None`` waits for a ``Start``.
@@ -123,6 +125,8 @@ class Job:
     requests: tuple[bytes, ...] = field(repr=False)
     api: str
     load: OpenLoop | ClosedLoop
+    marks: tuple[int, ...] = ()
+    run: int = 0
     start_ns: int | None = None
     timeout_s: float = 120.0
     content_path: str | None = None

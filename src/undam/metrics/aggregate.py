@@ -27,7 +27,7 @@ from undam.metrics.merging import (
 )
 from undam.metrics.pattern import BurstPattern
 from undam.metrics.sections import Sections
-from undam.metrics.time_buckets import Block, TimeBucket
+from undam.metrics.time_buckets import Block, LoadBucket, TimeBucket
 from undam.record import Outcome, RequestResult
 from undam.timing import Histogram
 
@@ -36,6 +36,9 @@ SLOWEST = 20
 
 LONG_GAPS = 20
 """Number of longest gaps kept with their position."""
+
+TIMEOUT = "timeout"
+"""Kind of failure of a request that exceeded the time limit of this program."""
 
 MIN_STALL_NS = 250_000_000
 """Shorter gaps are never stalls: readers do not notice them."""
@@ -89,12 +92,17 @@ def _longest(mine: list[LongGap], theirs: Iterable[LongGap]) -> list[LongGap]:
 class Aggregate:
     """Everything that the metrics of a run are computed from; times in ns.
 
-    Warm-up and abandoned requests are counted and excluded from everything else. Failed requests
-    are part of the outcomes, statuses and send delay; incomplete ones also of TTFT and ITL.
+    Warm-up and abandoned requests are counted and excluded from everything but the load. Failed
+    requests are part of the outcomes, statuses and send delay; incomplete ones also of TTFT and
+    ITL. A request that timed out before its first content has a TTFT: the time that it waited,
+    which the true TTFT exceeds.
 
     Attributes:
         first_ns: intended start of the first request.
         last_ns: end of the last request.
+        load: all requests over time, including warm-up and abandoned ones.
+        load_first_ns: first intended start of these requests.
+        load_last_ns: last intended start of these requests.
         outcomes: number of requests by outcome.
         failure_kinds: number of failures by outcome and kind.
         failure_statuses: number of failures by status of their response.
@@ -103,7 +111,13 @@ class Aggregate:
         events: content events of all responses.
         events_without_usage: content events of the responses whose server reported no usage.
         tokens: tokens of the responses whose server reported usage.
+        prompt_tokens: tokens of the prompts for which the server reported cached tokens.
+        cached_tokens: tokens of these prompts that the server took from its prefix cache.
+        reasoning_tokens: completion tokens spent on reasoning.
+        input_tokens: tokens of all prompts for which the server reported usage.
         without_content: complete responses without content.
+        silent: incomplete responses without content.
+        timed_out: requests that timed out before their first content; part of the TTFT.
         unstamped: requests with a read that has no kernel timestamp.
         clock_steps_back: requests during which the clock was set back.
         max_step_back_ns: largest step back of the clock.
@@ -112,6 +126,7 @@ class Aggregate:
         within_bursts: gaps between the reads of one burst.
         longest_gaps: longest gap of each response.
         ttft_from_sent: TTFT measured from the actual start.
+        first_answer: time to the first content that is not reasoning.
         read_lateness: how long each read waited for the load generator.
         slowest: slowest requests, slowest first.
         long_gaps: longest gaps, longest first.
@@ -130,7 +145,19 @@ class Aggregate:
     tokens: int = field(default=0, metadata=SUM)
     empties: int = field(default=0, metadata=SUM)
     heartbeats: int = field(default=0, metadata=SUM)
+    load: Sections[LoadBucket] = field(
+        default_factory=lambda: Sections(LoadBucket, most=_TIME_BUCKETS, shift=_TIME_BUCKET_SHIFT),
+        metadata=MERGED,
+    )
+    load_first_ns: int | None = field(default=None, metadata=EARLIEST)
+    load_last_ns: int | None = field(default=None, metadata=LATEST)
+    prompt_tokens: int = field(default=0, metadata=SUM)
+    cached_tokens: int = field(default=0, metadata=SUM)
+    reasoning_tokens: int = field(default=0, metadata=SUM)
+    input_tokens: int = field(default=0, metadata=SUM)
     without_content: int = field(default=0, metadata=SUM)
+    silent: int = field(default=0, metadata=SUM)
+    timed_out: int = field(default=0, metadata=SUM)
     unstamped: int = field(default=0, metadata=SUM)
     clock_steps_back: int = field(default=0, metadata=SUM)
     max_step_back_ns: int = field(default=0, metadata=MAXIMUM)
@@ -145,6 +172,7 @@ class Aggregate:
     e2e: Histogram = field(default_factory=_FINE, metadata=MERGED)
     send_delay: Histogram = field(default_factory=_FINE, metadata=MERGED)
     ttft_from_sent: Histogram = field(default_factory=_FINE, metadata=MERGED)
+    first_answer: Histogram = field(default_factory=_FINE, metadata=MERGED)
     within_bursts: Histogram = field(default_factory=_FINE_GAPS, metadata=MERGED)
     batched_gaps: Histogram = field(default_factory=_ROUGH, metadata=MERGED)
     read_lateness: Histogram = field(default_factory=_ROUGH, metadata=MERGED)
@@ -184,6 +212,7 @@ class Aggregate:
 
     def add(self, one: RequestResult) -> None:
         """Add one request; the order of requests does not matter."""
+        self._add_load(one)
         if one.warmup:
             self.warmup += 1
             return
@@ -202,8 +231,31 @@ class Aggregate:
             self.send_delay.record(one.send_delay_ns)
         if failed:
             self._add_failure(one)
+            if one.kind == TIMEOUT and not one.reads:
+                self._add_timeout(one, block)
         if one.outcome is not Outcome.ERROR:
             self._add_response(one, block)
+
+    def _add_load(self, one: RequestResult) -> None:
+        start_ns, end_ns = one.intended_ns, max(one.intended_ns, one.ended_ns)
+        first, last = self.load_first_ns, self.load_last_ns
+        self.load_first_ns = start_ns if first is None else min(first, start_ns)
+        self.load_last_ns = start_ns if last is None else max(last, start_ns)
+        work = None
+        if one.outcome is Outcome.COMPLETE:
+            events = one.events
+            work = (events if one.tokens is None else one.tokens, events)
+        begun = self.load.at(start_ns)
+        begun.begun += 1
+        begun.begun_sum_ns += start_ns
+        begun.stay.record(end_ns - start_ns)
+        if work is not None:
+            begun.served_begun.add(*work)
+        ended = self.load.at(end_ns)
+        ended.ended += 1
+        ended.ended_sum_ns += end_ns
+        if work is not None:
+            ended.served_ended.add(*work)
 
     def _extend_duration(self, first_ns: int, last_ns: int) -> None:
         self.first_ns = first_ns if self.first_ns is None else min(self.first_ns, first_ns)
@@ -217,6 +269,15 @@ class Aggregate:
             self.retry_after.record(max(0, round(one.retry_after_s * 1e9)))
         _first_messages(self.failure_messages, {one.kind: (one.number, one.message)})
 
+    def _add_timeout(self, one: RequestResult, block: Block) -> None:
+        """Record the time that a request waited in vain, as a lower bound of its TTFT."""
+        waited = max(0, one.ended_ns - one.intended_ns)
+        self.timed_out += 1
+        self.ttft.record_all((waited,))
+        self.ttft_from_sent.record(max(0, waited - (one.send_delay_ns or 0)))
+        block.ttft.record(waited)
+        self.time_buckets.at(one.intended_ns).ttft.record(waited)
+
     def _add_response(self, one: RequestResult, block: Block) -> None:
         self.empties += one.empties
         self.heartbeats += one.heartbeats
@@ -226,14 +287,25 @@ class Aggregate:
             self.events_without_usage += one.events
         else:
             self.tokens += one.tokens
+        self._add_usage(one)
         if one.reads:
             self._add_reads(one, block)
         elif complete:
             self.without_content += 1
+        else:
+            self.silent += 1
         if complete and one.ended_ns >= one.intended_ns:
             self.e2e.record(one.ended_ns - one.intended_ns)
             block.e2e.record(one.ended_ns - one.intended_ns)
         _slowest(self.slowest, (one,))
+
+    def _add_usage(self, one: RequestResult) -> None:
+        prompt = one.prompt_tokens or 0
+        self.input_tokens += prompt
+        self.reasoning_tokens += one.reasoning_tokens or 0
+        if one.cached_tokens is not None:
+            self.prompt_tokens += prompt
+            self.cached_tokens += min(one.cached_tokens, prompt)
 
     def _add_reads(self, one: RequestResult, block: Block) -> None:
         self.events += one.events
@@ -267,6 +339,8 @@ class Aggregate:
             self.ttft.record_interval(max(0, ttft - first.slack_ns), ttft, ttft)
         else:
             self.ttft.record_all((ttft,))
+        if one.answer_ns is not None:
+            self.first_answer.record(max(0, one.answer_ns - one.intended_ns))
 
     def _add_gaps(self, one: RequestResult, gaps: ResponseGaps) -> None:
         self.itl.record_all(gaps.exact)
@@ -286,8 +360,7 @@ class Aggregate:
             _longest(self.long_gaps, (LongGap(longest_ns, one.number, after, at_ns),))
 
     def _add_tpot(self, one: RequestResult, block: Block) -> None:
-        tokens = one.events if one.tokens is None else one.tokens
-        span = one.reads[-1].at_ns - one.reads[0].at_ns
-        if tokens > 1 and span >= 0:
-            self.tpot.record(span // (tokens - 1))
-            block.tpot.record(span // (tokens - 1))
+        tpot = one.tpot_ns
+        if tpot is not None:
+            self.tpot.record(tpot)
+            block.tpot.record(tpot)

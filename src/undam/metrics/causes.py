@@ -17,6 +17,8 @@ from undam.metrics.gaps import NEGLIGIBLE_NS
 from undam.metrics.interval_histogram import IntervalHistogram
 from undam.metrics.load_generator import LoadGeneratorStats
 from undam.metrics.stalls import count_stalls
+from undam.metrics.validity.asked import RequestedLoad
+from undam.metrics.validity.findings import find_validity
 from undam.record import Outcome
 from undam.rules import Finding, Fix, Severity, finding
 from undam.timing import to_ms
@@ -39,13 +41,20 @@ _MOST_KINDS = 5
 
 
 def find_causes(
-    aggregate: Aggregate, client: LoadGeneratorStats | None = None, *, hop: str = "target"
+    aggregate: Aggregate,
+    client: LoadGeneratorStats | None = None,
+    *,
+    hop: str = "target",
+    asked: RequestedLoad | None = None,
 ) -> list[Finding]:
     """Return the findings of a run: measurement caveats first, then by severity.
 
     A run without problems has none.
     """
-    caveats = list(_find_caveats(aggregate, client or LoadGeneratorStats(), hop))
+    caveats = [
+        *_find_caveats(aggregate, client or LoadGeneratorStats(), hop),
+        *find_validity(aggregate, asked or RequestedLoad(), hop),
+    ]
     others = [
         *_find_failures(aggregate, hop),
         *find_batching(aggregate, hop),
@@ -131,7 +140,11 @@ def _find_failures(aggregate: Aggregate, hop: str) -> Iterator[Finding]:
         yield finding("UD610", hop, errors=errors, requests=aggregate.requests, kinds=kinds)
     if incomplete:
         kinds = _kinds(aggregate, Outcome.INCOMPLETE)
-        yield finding("UD609", hop, incomplete=incomplete, requests=aggregate.requests, kinds=kinds)
+        silent = aggregate.silent
+        yield finding(
+            "UD609", hop, incomplete=incomplete, requests=aggregate.requests, kinds=kinds,
+            silent=f" ({silent} of them before any content)" if silent else "",
+        )  # fmt: skip
 
 
 def _kinds(aggregate: Aggregate, outcome: Outcome) -> str:

@@ -98,17 +98,19 @@ class BurstPattern:
 
     def add(self, one: RequestResult, gaps: ResponseGaps) -> None:
         """Add one response."""
-        if one.events < _MIN_EVENTS or gaps.step_back_ns:
+        events = one.events
+        if events < _MIN_EVENTS or gaps.step_back_ns:
             return
         if gaps.bursts is None:
             self.answers += 1
-            self.events += one.events - 1
-            self.bursts += one.events - 1
+            self.events += events - 1
+            self.bursts += events - 1
         elif len(gaps.bursts) == 1:
             self._add_whole(one, gaps.bursts[0])
         else:
             self.answers += 1
-            self._add_bursts(one, gaps.bursts)
+            # An event with a role or usage is about as large as the others.
+            self._add_bursts(gaps.bursts, one.body_bytes / (events + one.empties))
 
     def _add_whole(self, one: RequestResult, burst: ReadBurst) -> None:
         start_ns = one.intended_ns if one.started_ns is None else one.started_ns
@@ -122,7 +124,7 @@ class BurstPattern:
         self.whole_after.record(after)
         self.whole_within.record(one.reads[-1].at_ns - burst.start_ns)
 
-    def _add_bursts(self, one: RequestResult, bursts: Sequence[ReadBurst]) -> None:
+    def _add_bursts(self, bursts: Sequence[ReadBurst], event_bytes: float) -> None:
         for burst in bursts[:-1]:
             if not burst.uncertain:
                 self.bursts += 1
@@ -133,7 +135,5 @@ class BurstPattern:
         for before, burst in pairwise(bursts[:-1]):
             if not burst.uncertain:
                 self.sizes[burst.events] += 1
-                # An event with a role or usage is about as large as the others.
-                event_bytes = one.body_bytes / (one.events + one.empties)
                 self.sizes_bytes.record(round(burst.events * event_bytes))
                 self.distances.record(burst.start_ns - before.start_ns)

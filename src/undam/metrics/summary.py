@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from undam.metrics.aggregate import Aggregate
@@ -10,6 +10,9 @@ from undam.metrics.causes import find_causes
 from undam.metrics.json_form import percentiles, request_json
 from undam.metrics.load_generator import LoadGeneratorStats
 from undam.metrics.stalls import Stalls, count_stalls
+from undam.metrics.validity.asked import RequestedLoad, requested_load
+from undam.metrics.validity.flow import LoadFlow
+from undam.metrics.validity.report import caveats_in, caveats_json, flow_json, load_json
 from undam.record import Outcome, RequestResult
 from undam.rules import Finding
 from undam.rules.model import finding_json
@@ -38,10 +41,20 @@ class Summary(Aggregate):
         return count_stalls(self)
 
     def findings(
-        self, client: LoadGeneratorStats | None = None, *, hop: str = "target"
+        self,
+        client: LoadGeneratorStats | None = None,
+        *,
+        hop: str = "target",
+        asked: RequestedLoad | None = None,
     ) -> list[Finding]:
         """Return the findings of the run; a run without problems has none."""
-        return find_causes(self, client, hop=hop)
+        return find_causes(self, client, hop=hop, asked=asked)
+
+    @property
+    def failed_share(self) -> float:
+        """Share of the requests without a complete response."""
+        failed = self.outcomes[Outcome.ERROR] + self.outcomes[Outcome.INCOMPLETE]
+        return failed / self.requests if self.requests else 0.0
 
     @property
     def tokens_from(self) -> str:
@@ -54,12 +67,28 @@ class Summary(Aggregate):
         """Return ``count`` per second; 0 if the run has no duration."""
         return count / (self.duration_ns / 1e9) if self.duration_ns else 0.0
 
+    @property
+    def requests_per_second(self) -> float:
+        """Complete responses per second of the whole run."""
+        return self.rate(self.outcomes[Outcome.COMPLETE])
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens per second of the whole run."""
+        return self.rate(self.tokens + self.events_without_usage)
+
+    @property
+    def events_per_second(self) -> float:
+        """Content events per second of the whole run."""
+        return self.rate(self.events)
+
     def to_json(
         self,
         client: LoadGeneratorStats | None = None,
         *,
         hop: str = "target",
         about: Mapping[str, object] | None = None,
+        findings: Sequence[Finding] | None = None,
     ) -> dict[str, Any]:
         """Return the result as JSON; times in ms.
 
@@ -67,25 +96,45 @@ class Summary(Aggregate):
             hop: name of the target in findings.
             about: conditions of the run, placed at the top. ``compare`` reports differences of
                 ``url``, ``model``, ``api``, ``load`` and ``host``.
+            findings: the findings, if they are known already.
         """
         client = client or LoadGeneratorStats()
+        asked = requested_load(about or {})
+        flow = LoadFlow(self, asked)
+        if findings is None:
+            findings = self.findings(client, hop=hop, asked=asked)
         return {
             "schema": SCHEMA,
             "command": "bench",
             **(about or {}),
+            **caveats_json(caveats_in(findings, self.failed_share)),
             **self._counts(),
+            **flow_json(flow),
             **{f"{name}_ms": percentiles(self.times(name)) for name in TIMES},
+            **self._first_answer(),
             **self._rates(),
             **self._stalls(),
             "client": self._client(client),
-            "findings": [finding_json(one) for one in self.findings(client, hop=hop)],
+            "findings": [finding_json(one) for one in findings],
             "histograms": {
                 name: self.times(name).coarser(_CHART_BITS).to_sparse() for name in TIMES
             },
             "timeline": self._timeline(),
+            "load_over_time": load_json(flow, self.first_ns or 0),
             "blocks": self._blocks(),
             "slowest": [request_json(one) for one in self.slowest],
-        } | {"itl_ms": self._itl()}
+        } | {"itl_ms": self._itl(), "ttft_ms": self._ttft()}
+
+    def _ttft(self) -> dict[str, Any]:
+        """Return the TTFT, with the number of requests and those that waited in vain."""
+        times = percentiles(self.times("ttft"))
+        return times | {"of": self.requests, "timed_out": self.timed_out}
+
+    def _first_answer(self) -> dict[str, Any]:
+        """Return the time to the first content that is not reasoning, if any was reasoning."""
+        if self.first_answer == self.ttft.exact or not self.first_answer.count:
+            return {}
+        return {"first_answer_ms": percentiles(self.first_answer)}
 
     def _counts(self) -> dict[str, Any]:
         errors = {kind: n for (o, kind), n in self.failure_kinds.items() if o is Outcome.ERROR}
@@ -121,9 +170,15 @@ class Summary(Aggregate):
             "events": self.events,
             "tokens": self.tokens + self.events_without_usage,
             "tokens_from": self.tokens_from,
-            "events_per_second": round(self.rate(self.events), 3),
-            "tokens_per_second": round(self.rate(self.tokens + self.events_without_usage), 3),
-            "requests_per_second": round(self.rate(self.outcomes[Outcome.COMPLETE]), 3),
+            "input_tokens": self.input_tokens or None,
+            "cached_tokens": self.cached_tokens if self.prompt_tokens else None,
+            "cached_percent": round(100 * self.cached_tokens / self.prompt_tokens, 2)
+            if self.prompt_tokens
+            else None,
+            "reasoning_tokens": self.reasoning_tokens or None,
+            "events_per_second": round(self.events_per_second, 3),
+            "tokens_per_second": round(self.tokens_per_second, 3),
+            "requests_per_second": round(self.requests_per_second, 3),
             "events_per_read": {"p50": p50, "p99": p99, "max": reads.max},
         }
 

@@ -64,6 +64,10 @@ class RequestResult:
         body_bytes: size of the body as read.
         stamped: whether every read has a kernel timestamp.
         retry_after_s: ``Retry-After`` of a 429 or 503; the load generator does not obey it.
+        answer_ns: arrival of the first content that is not reasoning.
+        prompt_tokens: tokens of the prompt, if the server reported usage.
+        cached_tokens: tokens of the prompt that the server took from its prefix cache, if reported.
+        reasoning_tokens: completion tokens spent on reasoning, if reported.
     """
 
     number: int
@@ -84,6 +88,10 @@ class RequestResult:
     body_bytes: int = 0
     stamped: bool = True
     retry_after_s: float | None = None
+    answer_ns: int | None = None
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
 
     @property
     def events(self) -> int:
@@ -99,3 +107,28 @@ class RequestResult:
     def send_delay_ns(self) -> int | None:
         """Delay between the intended and the actual start."""
         return None if self.started_ns is None else max(0, self.started_ns - self.intended_ns)
+
+    @property
+    def tpot_ns(self) -> int | None:
+        """Mean time per token after the first read; ``None`` if all content came in one read.
+
+        The tokens of the first read arrived before the time that is measured, so they are not
+        counted. If the server reports the number of tokens, each event counts as its share of them.
+        """
+        if not self.reads:
+            return None
+        events, first = self.events, self.reads[0]
+        tokens = self._visible_tokens(events) * (events - first.events) / events
+        span_ns = self.reads[-1].at_ns - first.at_ns
+        return round(span_ns / tokens) if tokens > 0 and span_ns >= 0 else None
+
+    def _visible_tokens(self, events: int) -> int:
+        """Return the number of tokens that were streamed.
+
+        Reasoning that the server counts but does not stream took place before the first event.
+        """
+        if self.tokens is None:
+            return events
+        is_hidden = self.answer_ns is None or self.answer_ns <= self.reads[0].at_ns
+        hidden = self.reasoning_tokens or 0
+        return self.tokens - hidden if is_hidden and hidden < self.tokens else self.tokens

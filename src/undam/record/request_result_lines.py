@@ -26,6 +26,8 @@ from undam.record.request_result import ContentRead, Outcome, RequestResult
 _INTS = ("number", "worker", "intended_ns", "ended_ns", "empties", "heartbeats", "body_bytes")
 _OPTIONAL_INTS = ("started_ns", "head_ns", "status", "tokens")
 _FLAGS = ("warmup", "stamped")
+# Fields that records of earlier versions do not have.
+_ADDED_INTS = ("answer_ns", "prompt_tokens", "cached_tokens", "reasoning_tokens")
 
 # About 30 years; larger values are hostile.
 _MAX_RETRY_AFTER_S = 1e9
@@ -55,7 +57,8 @@ def request_result_line(result: RequestResult, secrets: Iterable[str] = ()) -> s
             anyway.
     """
     row: dict[str, object] = {"kind": "measured"}
-    row |= {name: getattr(result, name) for name in (*_INTS, *_OPTIONAL_INTS, *_FLAGS)}
+    names = (*_INTS, *_OPTIONAL_INTS, *_FLAGS, *_ADDED_INTS)
+    row |= {name: getattr(result, name) for name in names}
     hidden = tuple(secrets)
     row |= {
         "outcome": result.outcome.value,
@@ -140,6 +143,9 @@ def _result(row: dict[str, Any]) -> RequestResult | None:
     fields: dict[str, Any] = {name: require_int(row[name]) for name in _INTS}
     fields |= {
         name: None if row[name] is None else require_int(row[name]) for name in _OPTIONAL_INTS
+    }
+    fields |= {
+        name: None if row.get(name) is None else require_int(row[name]) for name in _ADDED_INTS
     }
     fields |= {name: require_bool(row[name]) for name in _FLAGS}
     intended_ns = fields["intended_ns"]

@@ -300,4 +300,85 @@ RULES = (
             Or run it on another machine than the server.
         """,
     ),
+    Rule(
+        code="UD920",
+        slug="offered-above-served",
+        severity=Severity.WARNING,
+        message=(
+            "overload: {offered}/s were offered and {served}/s were served, so requests in flight "
+            "grew from {first} to {last}; TTFT and E2E depend on the length of the run"
+        ),
+        what="""
+            In an open loop, requests arrived faster than the server answered them, so a queue grew
+            from the beginning to the end of the arrivals.
+        """,
+        why="""
+            There is no steady state. A run of twice the length has about twice the TTFT, so the
+            percentiles describe the length of the run and not the server.
+        """,
+        detection="""
+            The requests in flight at the last arrival, compared with the number that the arrivals
+            and the durations of the first fifth of the responses explain. The difference must
+            exceed 5 % of all requests and four times the square root of their number, so that
+            slow responses or random arrivals are not an overload. A run near the capacity that is
+            too short to show a queue is not detected; use --find-max for that.
+        """,
+        fix="""
+            Reduce the rate below the served rate, or search for the capacity:
+
+                undam bench URL --find-max --slo 'ttft_p99<1s'
+        """,
+    ),
+    Rule(
+        code="UD921",
+        slug="warm-prefix-cache",
+        severity=Severity.WARNING,
+        message=(
+            "the server took {percent} % of the prompt tokens from its prefix cache, so TTFT is "
+            "that of a warm cache"
+        ),
+        what="The usage of the responses reports cached prompt tokens.",
+        why="""
+            A cached prompt needs no prefill, which can make TTFT ten times shorter. Users with new
+            prompts do not get this TTFT.
+        """,
+        detection="""
+            By prompt_tokens_details.cached_tokens and its equivalents, relative to the prompt
+            tokens of the same responses, from 10 % on. Servers that do not report these tokens are
+            not detected. It is information if the share was requested with --prefix-share, or if
+            conversations repeat their earlier turns.
+        """,
+        fix="""
+            Use generated prompts, which are different in each request and each run, or a prompts
+            file with at least as many lines as requests:
+
+                undam bench URL -n 1000
+
+            If your users share a system prompt, measure with the share that they have:
+
+                undam bench URL --prefix-share 0.6
+        """,
+    ),
+    Rule(
+        code="UD922",
+        slug="prompts-repeated",
+        severity=Severity.INFO,
+        message=(
+            "{requests} requests used {prompts} different prompts, and the server does not report "
+            "cached tokens: TTFT may be that of a warm prefix cache"
+        ),
+        what="The prompts of a file or of --data were sent more than once.",
+        why="""
+            vLLM and SGLang keep the prefix of earlier prompts by default, so a repeated prompt
+            needs no prefill.
+        """,
+        detection="""
+            By the number of requests and of different prompts, if the usage of the responses does
+            not report cached tokens.
+        """,
+        fix="""
+            Use generated prompts or a longer prompts file, or enable the report of cached tokens
+            (vLLM: --enable-prompt-tokens-details).
+        """,
+    ),
 )

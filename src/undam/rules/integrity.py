@@ -254,13 +254,10 @@ RULES = (
         code="UD609",
         slug="incomplete-answers",
         severity=Severity.ERROR,
-        message=(
-            "{incomplete} of {requests} responses began but did not report that they are complete: "
-            "{kinds}"
-        ),
+        message=("{incomplete} of {requests} responses are incomplete{silent}: {kinds}"),
         what="""
             Under load, streams ended, cleanly or not, without [DONE], a finish reason or another
-            end of their API.
+            end of their API, or did not end within the time limit.
         """,
         why="""
             The reader has half an answer. Load generators that use only the status or the framing
@@ -269,7 +266,9 @@ RULES = (
         detection="""
             Each response has a kind: no-end for a clean end without the API's end mark (see UD601),
             truncated and reset for a broken connection, timeout for the limit of this program.
-            These responses count in TTFT and ITL, but not in TPOT, E2E and the requests per second.
+            These responses count in TTFT and ITL, but not in TPOT, E2E and the requests per second. A
+            response that timed out before its first content counts in TTFT with the time that it
+            waited, and each failed request is above the limit of an objective.
         """,
         causes="""
             Workers that die or are redeployed, limits of hops on duration or silence (UD403,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from undam.apis import Kind, Meaning
 from undam.loadtest.analysis.template import EventTemplate, TemplateSet
+from undam.loadtest.analysis.usage import NO_USAGE, is_reasoning, usage_of
 from undam.sse import Comment, LineParser, Parser
 
 # A chat chunk has about 0.2 KB; one with a tool call or an image can have several MB.
@@ -20,7 +21,9 @@ class EventCounter:
     Attributes:
         ends: whether an event marked the response as complete.
         contents: number of events with content.
+        has_answer: whether an event had content that is not reasoning.
         tokens: completion tokens, as last reported by the server.
+        usage: prompt, cached and reasoning tokens, as last reported by the server.
         empties: number of events without content.
         heartbeats: number of heartbeats and comments.
         error: text of the first error event; ``None`` if there is none.
@@ -31,7 +34,9 @@ class EventCounter:
     def __init__(self, form: str, read: Read, templates: TemplateSet) -> None:
         self.ends = False
         self.contents = 0
+        self.has_answer = False
         self.tokens: int | None = None
+        self.usage = NO_USAGE
         self.empties = 0
         self.heartbeats = 0
         self.error: str | None = None
@@ -113,6 +118,7 @@ class EventCounter:
             kind = found.kind
             if kind is Kind.CONTENT:
                 self.contents += 1
+                self.has_answer = self.has_answer or not found.reasoning
             elif kind is Kind.EMPTY:
                 self.empties += 1
             elif kind is Kind.HEARTBEAT:
@@ -151,6 +157,7 @@ class EventCounter:
         kind = meaning.kind
         if kind is Kind.CONTENT:
             self.contents += 1
+            self.has_answer = self.has_answer or not is_reasoning(meaning)
         elif kind is Kind.EMPTY:
             self.empties += 1
         elif kind is Kind.HEARTBEAT:
@@ -163,3 +170,4 @@ class EventCounter:
             self.ends = True
         if meaning.tokens is not None:
             self.tokens = meaning.tokens
+        self.usage = self.usage.updated(usage_of(meaning))

@@ -18,6 +18,7 @@ from undam.loadtest.analysis.form import form_of
 from undam.loadtest.analysis.framing import HeadCache, ResponseFraming
 from undam.loadtest.analysis.refusal import describe_refusal, one_line, retry_after_s
 from undam.loadtest.analysis.template import TemplateSet
+from undam.loadtest.analysis.usage import NO_USAGE
 from undam.record import Head
 from undam.record.request_result import ContentRead, Outcome, RequestResult
 
@@ -100,6 +101,7 @@ class ResponseAnalyzer:
         self._fault: tuple[str, str] | None = None
         self._announced_ns: int | None = None
         self._last: RawRead | None = None
+        self._answer_ns: int | None = None
 
     def receive(self, read: RawRead) -> None:
         """Take the next read."""
@@ -126,6 +128,7 @@ class ResponseAnalyzer:
             self._finish_events()
         outcome, kind, message = self._classify(ended, head)
         counter = self._counter
+        usage = NO_USAGE if counter is None else counter.usage
         ended_ns = ended.ended_ns
         aborted = ended.cause is EndCause.FAULT or ended.cause is EndCause.STOPPED
         if aborted and outcome is Outcome.COMPLETE:
@@ -153,6 +156,10 @@ class ResponseAnalyzer:
             body_bytes=self._body_bytes,
             stamped=ended.stamped,
             retry_after_s=wait_s,
+            answer_ns=self._answer_ns,
+            prompt_tokens=usage.prompt,
+            cached_tokens=usage.cached,
+            reasoning_tokens=usage.reasoning,
         )
 
     def _take(self, read: RawRead, body: bytes) -> None:
@@ -169,6 +176,8 @@ class ResponseAnalyzer:
             return
         if events:
             self._reads.append(ContentRead(*read[:3], events))
+            if counter.has_answer and self._answer_ns is None:
+                self._answer_ns = read[0]
         if counter.ends and self._announced_ns is None:
             self._announced_ns = read[0]
 

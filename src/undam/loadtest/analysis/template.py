@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from undam.apis import Kind, Meaning
+from undam.loadtest.analysis.usage import NO_USAGE, is_reasoning, usage_of
 
 # Strings and integers. The names of object members are never variable, because another name can
 # change the meaning of the event.
@@ -43,6 +44,7 @@ class EventTemplate:
 
     Args:
         match: method of the compiled pattern.
+        reasoning: whether the content is only reasoning.
         then: template of the event that followed last time; it is tried first.
     """
 
@@ -50,6 +52,7 @@ class EventTemplate:
     kind: Kind
     ends: bool
     tokens: int | None
+    reasoning: bool = False
     then: EventTemplate | None = None
 
 
@@ -93,6 +96,7 @@ class TemplateSet:
             or meaning.kind not in _LEARNABLE
             or len(self.known) >= _MAX_TEMPLATES
             or self._trials >= _MAX_TRIALS
+            or usage_of(meaning) != NO_USAGE
         ):
             return
         self._trials += 1
@@ -121,7 +125,11 @@ class TemplateSet:
             return
         pattern = b"".join([*pieces, re.escape(parts.after)])
         template = EventTemplate(
-            re.compile(pattern).match, meaning.kind, meaning.ends, meaning.tokens
+            re.compile(pattern).match,
+            meaning.kind,
+            meaning.ends,
+            meaning.tokens,
+            is_reasoning(meaning),
         )
         self.known.insert(0, template)
 
@@ -130,7 +138,7 @@ class TemplateSet:
 
         Sample values replace each variable token alone, and all of them together.
         """
-        expected = (meaning.kind, meaning.ends, meaning.tokens)
+        expected = _features(meaning)
         for sample in range(len(_STRING_SAMPLES)):
             replaced = tuple(
                 _sample(token, sample) if varies else token
@@ -143,9 +151,13 @@ class TemplateSet:
             ]
             for tokens in tries:
                 found = self._read(parts.name, parts.data(tokens))
-                if (found.kind, found.ends, found.tokens) != expected:
+                if _features(found) != expected:
                     return False
         return True
+
+
+def _features(meaning: Meaning) -> tuple[object, ...]:
+    return meaning.kind, meaning.ends, meaning.tokens, is_reasoning(meaning)
 
 
 def _sample(token: bytes, number: int) -> bytes:

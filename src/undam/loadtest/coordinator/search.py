@@ -1,61 +1,166 @@
-"""Search for the highest rate that meets the objectives, in a bounded number of runs. No I/O."""
+"""Search for the highest load that meets the objectives, in a bounded number of runs. No I/O.
+
+The result is an interval: the highest load that met them, and the lowest above it that missed
+them, each in the majority of its runs.
+"""
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from dataclasses import dataclass, field
 
-RESOLUTION = 1.1
-"""The search ends when the lowest rate that missed is at most this multiple of the highest rate
-that met. Smaller steps would mostly measure the variation between runs."""
+RESOLUTION = 1.06
+"""The search ends when the upper end of the interval is at most this multiple of the lower end.
+Smaller steps would mostly measure the variation between runs."""
 
-MAX_STEPS = 14
-# If even this fraction of the first rate misses, no rate is likely to meet the objective. Lower
-# rates would also take very long with a fixed number of requests.
+MAX_STEPS = 24
+# If even this fraction of the first load misses, no load is likely to meet the objectives.
 _LOWEST_FRACTION = 1 / 64
+# Served requests per second of an overloaded server show its capacity, up to this error.
+_CAPACITY_ERROR = 1.1
+# Part of the served rate to try after an overload, so that the queue of a server is stable.
+_BELOW_CAPACITY = 0.9
+# Length of a step, as a multiple of the first one, by the width of the interval that is left.
+_LENGTHS = ((1.15, 3), (1.6, 2))
+_CONFIRMATIONS = 2
+_MAX_DOUBTS = 2
+# Loads are rounded to three digits.
+_ROUNDING = 1.005
 
 
-class RateSearch:
-    """Double or halve the rate until one met and one missed, then bisect geometrically.
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """Outcome of one run of a search.
 
-    Attributes:
-        rate: the rate to run next; ``None`` when the search is over.
-        met: the highest rate that met the objectives; ``None`` if there is none.
-        missed: the lowest rate that missed them; ``None`` if there is none.
+    Args:
+        met: whether the objectives were met in a stable state.
+        doubtful: whether delays of the load generator could have changed that.
+        served: complete responses per second; ``None`` if unknown.
     """
 
-    def __init__(self, first: float) -> None:
-        self.rate: float | None = first
-        self._lowest = first * _LOWEST_FRACTION
-        self.met: float | None = None
-        self.missed: float | None = None
-        self.steps = 0
+    met: bool
+    doubtful: bool = False
+    served: float | None = None
 
-    def record(self, met: bool) -> None:
-        """Record the outcome of the run at ``rate``.
 
-        A rate above one that missed is never tried, so noise can only end the search at a lower
-        rate.
-        """
-        assert self.rate is not None
+@dataclass(slots=True)
+class _Votes:
+    met: int = 0
+    missed: int = 0
+
+    @property
+    def is_met(self) -> bool:
+        return self.met > self.missed
+
+    @property
+    def is_decided(self) -> bool:
+        return abs(self.met - self.missed) >= _CONFIRMATIONS or self.met + self.missed > 2
+
+
+@dataclass(slots=True)
+class CapacitySearch:
+    """Double the load until it misses, then narrow the interval, then confirm both ends.
+
+    After a miss, no step is far above the rate that the server still served, so a server that fails
+    is not flooded.
+
+    Attributes:
+        first: load of the first run.
+        is_integer: whether loads are whole numbers (slots of a closed loop) instead of rates.
+        next: load to run next; ``None`` when the search is over.
+        length: length of the next run, as a multiple of the first one.
+        steps: number of runs so far.
+        stopped_by_client: whether delays of the load generator ended the search.
+    """
+
+    first: float
+    is_integer: bool = False
+    next: float | None = None
+    length: int = 1
+    steps: int = 0
+    stopped_by_client: bool = False
+    _votes: dict[float, _Votes] = field(default_factory=lambda: defaultdict(_Votes))
+    _doubts: dict[float, int] = field(default_factory=lambda: defaultdict(int))
+    _capacity: float | None = None
+
+    def __post_init__(self) -> None:
+        self.next = self._round(self.first)
+
+    @property
+    def met(self) -> float | None:
+        """Highest load that met the objectives, below every load that missed them."""
+        missed = self.missed
+        loads = [load for load, votes in self._votes.items() if votes.is_met]
+        return max((load for load in loads if missed is None or load < missed), default=None)
+
+    @property
+    def missed(self) -> float | None:
+        """Lowest load that missed the objectives."""
+        return min((load for load, votes in self._votes.items() if not votes.is_met), default=None)
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Return whether both ends of the interval were confirmed by another run."""
+        ends = [end for end in (self.met, self.missed) if end is not None]
+        return len(ends) == 2 and all(self._votes[end].is_decided for end in ends)
+
+    def record(self, outcome: StepOutcome) -> None:
+        """Record the outcome of the run at ``next``."""
+        assert self.next is not None
         self.steps += 1
-        if met:
-            self.met = self.rate
-        else:
-            self.missed = self.rate
-        self.rate = self._next() if self.steps < MAX_STEPS else None
+        if outcome.doubtful:
+            # A disturbance passes. If it comes again, the load generator is the bottleneck, and
+            # higher loads would not test the server.
+            self._doubts[self.next] += 1
+            self.stopped_by_client = self._doubts[self.next] >= _MAX_DOUBTS
+            if self.stopped_by_client or self.steps >= MAX_STEPS:
+                self.next = None
+            return
+        votes = self._votes[self.next]
+        votes.met += outcome.met
+        votes.missed += not outcome.met
+        if not outcome.met and outcome.served and not self.is_integer:
+            self._capacity = max(outcome.served, self._capacity or 0.0)
+        self.next = self._choose() if self.steps < MAX_STEPS else None
 
-    def _next(self) -> float | None:
-        if self.met is None:
-            assert self.missed is not None
-            return _round(self.missed / 2) if self.missed / 2 >= self._lowest else None
-        if self.missed is None:
-            return _round(self.met * 2)
-        between = _round(math.sqrt(self.met * self.missed))
-        if self.missed / self.met <= RESOLUTION or not self.met < between < self.missed:
+    def _choose(self) -> float | None:
+        met, missed = self.met, self.missed
+        if missed is None:
+            assert met is not None
+            return self._round(met * 2)
+        if met is None:
+            return self._lower(missed)
+        self.length = next((factor for width, factor in _LENGTHS if missed <= width * met), 1)
+        between = self._between(met, missed)
+        if between is not None:
+            return between
+        undecided = [end for end in (met, missed) if not self._votes[end].is_decided]
+        return undecided[0] if undecided else None
+
+    def _lower(self, missed: float) -> float | None:
+        """Return a load below one that missed, while none has met."""
+        load = missed / 2
+        if self._capacity is not None:
+            load = min(load, _BELOW_CAPACITY * self._capacity)
+        if load < self.first * _LOWEST_FRACTION and load < (self._capacity or load + 1) / 2:
             return None
-        return between
+        load = self._round(load)
+        return load if 0 < load < missed else None
 
+    def _between(self, met: float, missed: float) -> float | None:
+        """Return a load inside the interval, or ``None`` if it is narrow enough."""
+        if missed <= RESOLUTION * _ROUNDING * met or (self.is_integer and missed - met <= 1):
+            return None
+        upper = missed
+        if self._capacity is not None and met < _CAPACITY_ERROR * self._capacity < missed:
+            upper = _CAPACITY_ERROR * self._capacity
+        load = self._round(math.sqrt(met * upper))
+        if load <= met * math.sqrt(RESOLUTION):
+            # The served rate suggests that the end is near; a higher load has to miss, too.
+            load = self._round(min(met * RESOLUTION, math.sqrt(met * missed)))
+        return load if met < load < missed else None
 
-def _round(rate: float) -> float:
-    """Round to three significant digits, so that reports can name the rate."""
-    return float(f"{rate:.3g}")
+    def _round(self, load: float) -> float:
+        """Round to three significant digits, so that reports can name the load."""
+        return float(max(1, round(load))) if self.is_integer else float(f"{load:.3g}")

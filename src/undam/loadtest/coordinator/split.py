@@ -8,6 +8,7 @@ from typing import Any
 
 from undam.loadtest.protocol import ClosedLoop, Job, OpenLoop, ScheduledRequest, Tls
 from undam.loadtest.setup.plan import Load, WorkerShare, split_load
+from undam.loadtest.setup.unique import mark_position
 from undam.wire import ClientConfig, Request, Target
 from undam.wire.request import encode_request
 
@@ -62,19 +63,25 @@ def tls_for(target: Target, config: ClientConfig) -> Tls | None:
     )
 
 
-def make_jobs(load: Load, workers: int, template: JobTemplate) -> tuple[Job, ...]:
+def make_jobs(load: Load, workers: int, template: JobTemplate, run: int = 0) -> tuple[Job, ...]:
     """Return one job per worker; each waits for a ``Start``.
+
+    Args:
+        run: number of the run, which makes its prompts differ from those of other runs.
 
     Raises:
         UsageError: the load cannot be planned.
     """
     shares = split_load(load, workers)
+    marks = tuple(map(mark_position, template.requests))
     firsts = [sum(share.total or 0 for share in shares[:worker]) for worker in range(workers)]
     return tuple(
         Job(
             worker=share.worker,
             addresses=template.addresses,
             requests=template.requests,
+            marks=marks,
+            run=run,
             api=template.api,
             load=_open_loop(share, load.warmup, len(template.requests))
             if load.is_open

@@ -62,10 +62,21 @@ class Slo:
 
 @dataclass(frozen=True, slots=True)
 class SloResult:
-    """An objective and the measured value; ``value`` is ``None`` if nothing was measured."""
+    """An objective and the measured value.
+
+    Args:
+        value: ``None`` if nothing was measured, or if the statistic is that of a failed request.
+        failed: number of failed requests, if the statistic is that of one of them: it is above
+            every limit.
+        best: value without the delays of the load generator; ``None`` if they do not matter.
+        worst: value with the largest possible delays; ``None`` if they do not matter.
+    """
 
     slo: Slo
     value: float | None
+    failed: int = 0
+    best: float | None = None
+    worst: float | None = None
 
     @property
     def is_met(self) -> bool:
@@ -73,16 +84,33 @@ class SloResult:
         return self.value is not None and self.slo.holds(self.value)
 
     @property
+    def is_doubtful(self) -> bool:
+        """Return whether the delays of the load generator could have changed the verdict."""
+        values = [one for one in (self.best, self.value, self.worst) if one is not None]
+        return self.value is not None and len({self.slo.holds(one) for one in values}) > 1
+
+    @property
+    def margin(self) -> float | None:
+        """Distance to the limit as a share of it; negative if the objective is missed."""
+        if self.value is None or self.slo.limit == 0:
+            return None
+        share = abs(self.value - self.slo.limit) / self.slo.limit
+        return share if self.is_met else -share
+
+    @property
     def text(self) -> str:
         """One line with the objective, the value, and by how much it was missed."""
+        if self.failed:
+            are = "request is" if self.failed == 1 else "requests are"
+            return f"{self.slo.text}: missed, {self.failed} failed {are} above the limit"
         if self.value is None:
             return f"{self.slo.text}: missed, nothing was measured"
         measured = format_value(self.value, self.slo.unit)
+        doubt = "; the delays of this client could have changed this" if self.is_doubtful else ""
         if self.is_met:
-            return f"{self.slo.text}: met, measured {measured}"
-        limit = self.slo.limit
-        by = "" if limit == 0 else f" by {abs(self.value - limit) / limit:.1%}"
-        return f"{self.slo.text}: missed{by}, measured {measured}"
+            return f"{self.slo.text}: met, measured {measured}{doubt}"
+        by = "" if self.margin is None else f" by {-self.margin:.1%}"
+        return f"{self.slo.text}: missed{by}, measured {measured}{doubt}"
 
 
 def parse_slo(text: str) -> Slo:
@@ -134,4 +162,7 @@ def slo_json(result: SloResult) -> Mapping[str, object]:
         "limit": result.slo.limit,
         "value": None if result.value is None else round(result.value, 4),
         "unit": result.slo.unit,
+        "margin_percent": None if result.margin is None else round(100 * result.margin, 2),
+        "failed_requests": result.failed,
+        "doubtful": result.is_doubtful,
     }

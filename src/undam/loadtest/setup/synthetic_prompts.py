@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from undam.loadtest.setup.unique import PLACEHOLDER
 from undam.timing.distribution import Distribution, parse_distribution
 
 DEFAULT_LENGTH = parse_distribution("lognormal(60,1)")
@@ -50,27 +51,46 @@ _VOCABULARY = """
 _WORDS = tuple(_VOCABULARY.split())
 
 
-def make_prompts(count: int, length: Distribution | None, seed: int) -> list[str]:
+def make_prompts(
+    count: int, length: Distribution | None, seed: int, prefix_share: float = 0.0
+) -> list[str]:
     """Return ``count`` different prompts, or fewer if that would take too long.
 
-    Each prompt starts with different words, so that a server's prefix cache does not make later
-    prompts cheaper than the first.
+    Each prompt contains the placeholder of `unique`, so that each request gets a prompt of its
+    own. The placeholder comes first, or after the words that all prompts have in common.
 
     Args:
         length: number of words per prompt, including the task; ``None`` means the default.
+        prefix_share: share of the words of each prompt that all prompts have in common, from the
+            beginning; with 1, prompts have no placeholder.
     """
     rng = random.Random(f"prompts {seed}")  # noqa: S311 (prompts, not secrets)
+    shared = _SharedPrefix(seed)
     prompts: list[str] = []
     words_left = _MAX_TOTAL_WORDS
     while len(prompts) < min(count, _MAX_PROMPTS) and (words_left > 0 or not prompts):
-        words = (length or DEFAULT_LENGTH).sample(rng)
-        prompts.append(_make_prompt(rng, min(max(round(words), _MIN_WORDS), _MAX_WORDS)))
-        words_left -= len(prompts[-1].split())
+        words = min(max(round((length or DEFAULT_LENGTH).sample(rng)), _MIN_WORDS), _MAX_WORDS)
+        common = shared.words(round(prefix_share * words))
+        prompts.append(" ".join([*common, *_own_words(rng, words - len(common))]))
+        words_left -= words
     return prompts
 
 
-def _make_prompt(rng: random.Random, words: int) -> str:
+class _SharedPrefix:
+    """Words that all prompts have in common, generated as far as they are needed."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = random.Random(f"prefix {seed}")  # noqa: S311 (prompts, not secrets)
+        self._words: list[str] = []
+
+    def words(self, count: int) -> list[str]:
+        missing = count - len(self._words)
+        if missing > 0:
+            self._words += self._rng.choices(_WORDS, k=missing)
+        return self._words[:count]
+
+
+def _own_words(rng: random.Random, words: int) -> list[str]:
     task = rng.choice(_TASKS).split()
-    prefix = rng.choices(_WORDS, k=_MIN_WORDS)
-    rest = rng.choices(_WORDS, k=max(0, words - _MIN_WORDS - len(task)))
-    return " ".join([*prefix, *task, *rest][:words])
+    rest = rng.choices(_WORDS, k=max(0, words - 1 - len(task)))
+    return [PLACEHOLDER, *task, *rest][:words]

@@ -194,6 +194,23 @@ class WorkerConnection:
                 self.sock.send(reply)
         return text, None
 
+    def read_while_idle(self) -> bool:
+        """Read what arrived without a request; return whether the connection is still usable.
+
+        A TLS 1.3 server sends session tickets after the handshake, and may update its keys at any
+        time. Text without a request is invalid.
+        """
+        if self._tls is None:
+            return False
+        try:
+            data = self.sock.recv(READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return True
+        except OSError:
+            return False
+        text, fault = self.decrypt(data)
+        return bool(data) and not text and fault is None and not self._tls.closed
+
     @property
     def uses_tls(self) -> bool:
         """Return whether received bytes must be decrypted."""

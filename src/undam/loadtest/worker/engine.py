@@ -145,7 +145,8 @@ class Engine:
                 # has reused its file descriptor.
                 continue
             elif connection.state is idle:
-                self.pool.close(connection)
+                if not connection.read_while_idle():
+                    self.pool.close(connection)
             else:
                 self._advance(connection, mask, drained_ns)
             if time.time_ns() >= self.due_ns:

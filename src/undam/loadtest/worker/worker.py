@@ -23,10 +23,11 @@ from undam.loadtest.protocol import (
     Status,
     Tls,
 )
+from undam.loadtest.setup.unique import marked
 from undam.loadtest.worker.active_request import ActiveRequest
 from undam.loadtest.worker.engine import NEVER_NS, READ_OVERHEAD_BYTES, Engine
 from undam.loadtest.worker.pipes import WorkerPipes
-from undam.loadtest.worker.schedule import Schedule, make_schedule
+from undam.loadtest.worker.schedule import DueRequest, Schedule, make_schedule
 from undam.record.redact import secrets_of
 from undam.record.request_result import RequestResult
 from undam.wire import timestamps
@@ -153,14 +154,22 @@ class LoadWorker:
     def _send_due(self) -> None:
         """Start every request that is due."""
         assert self._schedule is not None
-        engine, schedule, requests = self._engine, self._schedule, self._job.requests
+        engine, schedule = self._engine, self._schedule
         now_ns = time.time_ns()
         while now_ns >= engine.due_ns:
             due = schedule.take()
             self._started += 1
-            engine.start(ActiveRequest(due, requests[due.request], now_ns + self._timeout_ns))
+            engine.start(ActiveRequest(due, self._request(due), now_ns + self._timeout_ns))
             self._update_due()
             now_ns = time.time_ns()
+
+    def _request(self, due: DueRequest) -> bytes:
+        """Return the bytes of a request, with its own mark if it has a placeholder."""
+        job = self._job
+        request = job.requests[due.request]
+        if not job.marks:
+            return request
+        return marked(request, job.marks[due.request], job.run, due.number)
 
     def _update_due(self) -> None:
         assert self._schedule is not None

@@ -14,8 +14,9 @@ from math import exp, hypot, log, sqrt
 from statistics import NormalDist
 from typing import Any
 
+from undam.metrics.comparison.independence import MIN_BATCHES
 from undam.metrics.comparison.notes import notes_on
-from undam.metrics.comparison.resample import MIN_BLOCKS, rate_scatter, scatter_of
+from undam.metrics.comparison.resample import rate_scatter, scatter_of
 from undam.metrics.comparison.run_input import LATENCIES, SCHEMA, RunInput
 
 COMPARED_STATISTICS = {"mean": None, "p50": 0.5, "p90": 0.9, "p99": 0.99}
@@ -151,20 +152,21 @@ def _latency(latency: str, a: RunInput, b: RunInput, seed: int) -> Iterator[Comp
     scatters = [
         scatter_of(side.blocks[latency], qs, seed=seed + place) for place, side in enumerate((a, b))
     ]
-    blocks = min(sum(block.count > 0 for block in side.blocks[latency]) for side in (a, b))
+    batches = min(scatter.batches for scatter in scatters)
     fewest = min(a.counts[latency], b.counts[latency])
     for statistic, q in COMPARED_STATISTICS.items():
         errors = [s.mean if q is None else s.quantiles[qs.index(q)] for s in scatters]
         if q is not None and fewest * (1 - q) < _MIN_BEYOND - 1e-9:
             errors = [None, None]
         values = [side.times[latency][statistic] for side in (a, b)]
-        yield _verdict(latency, statistic, values, errors, blocks)
+        yield _verdict(latency, statistic, values, errors, batches)
 
 
 def _rate(rate: str, a: RunInput, b: RunInput, seed: int) -> ComparedStatistic:
     errors = [_rate_error(rate, side, seed) for side in (a, b)]
     values: list[float | None] = [side.rates[rate] for side in (a, b)]
-    row = _verdict(rate, "overall", values, errors, min(a.requests, b.requests))
+    batches = min(len(side.spans[_RATES[rate]]) for side in (a, b))
+    row = _verdict(rate, "overall", values, errors, batches)
     inverse = {Change.FASTER: Change.SLOWER, Change.SLOWER: Change.FASTER}
     return replace(row, change=inverse.get(row.change, row.change))
 
@@ -189,14 +191,14 @@ def _verdict(
     statistic: str,
     values: list[float | None],
     errors: list[float | None],
-    blocks: int,
+    batches: int,
 ) -> ComparedStatistic:
     """Return the verdict on two values whose logarithms have these standard errors."""
     a, b = values
     ratio = b / a if a is not None and b is not None and a >= _RESOLUTION_MS else None
-    if not ratio or errors[0] is None or errors[1] is None or blocks < MIN_BLOCKS:
+    if not ratio or errors[0] is None or errors[1] is None or batches < MIN_BATCHES:
         return ComparedStatistic(metric, statistic, a, b, ratio, None, None, Change.UNKNOWN)
-    within = _reach(blocks - 1) * sqrt(errors[0] ** 2 + errors[1] ** 2 + _BUCKET_SHARE**2 / 6)
+    within = _reach(batches - 1) * sqrt(errors[0] ** 2 + errors[1] ** 2 + _BUCKET_SHARE**2 / 6)
     low, high = exp(log(ratio) - within), exp(log(ratio) + within)
     change = Change.SAME
     if low > 1 and ratio > _MIN_RATIO:

@@ -10,7 +10,7 @@ from undam.metrics.comparison.run_input import RunInput
 # Settings and host: differences in the results may come from these.
 _CONDITIONS = (
     "url", "model", "api", "load", "concurrency", "rate", "arrivals", "workers", "prompts",
-    "max_tokens", "host", "tokens_from",
+    "max_tokens", "prefix_share", "host", "tokens_from",
 )  # fmt: skip
 # Responses to the same requests vary a little; beyond this factor, the lengths are different.
 _MAX_LENGTH_RATIO = 1.1
@@ -25,6 +25,12 @@ def notes_on(a: RunInput, b: RunInput) -> Iterator[str]:
         if ours != theirs and not (name in {"concurrency", "rate", "arrivals"} and "load" in noted):
             noted.add(name)
             yield f"different {name.replace('_', ' ')}: {_text(ours)} against {_text(theirs)}"
+    seeds = [side.about.get("seed") for side in (a, b)]
+    if seeds[0] != seeds[1]:
+        yield (
+            f"different seed: {_text(seeds[0])} against {_text(seeds[1])}, so arrivals and prompts "
+            f"differ; with the same --seed the runs vary less"
+        )
     yield from _different_lengths(a, b)
     for side in (a, b):
         yield from _caveats(side)

@@ -1,6 +1,6 @@
-"""Scatter of a run's statistics, estimated by a block bootstrap.
+"""Scatter of a run's statistics, estimated by a bootstrap of independent batches.
 
-Whole blocks of consecutive requests are drawn with replacement, so that correlated values (gaps of
+Whole batches of consecutive requests are drawn with replacement, so that correlated values (gaps of
 one response, requests in one queue) stay together. The draws are seeded.
 """
 
@@ -15,30 +15,37 @@ from math import ceil, log, sqrt
 from statistics import stdev
 from struct import pack, unpack
 
+from undam.metrics.comparison.independence import (
+    MIN_BATCHES,
+    correlation_time,
+    independent_batches,
+)
 from undam.timing import Histogram
 
 DRAWS = 200
 """With 200 draws the scatter is known within 5 %, which rarely changes a verdict."""
-
-MIN_BLOCKS = 8
-"""With fewer blocks the scatter is unknown."""
 
 _FIELD_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Scatter:
-    """Standard errors of the logarithms of statistics; ``None`` if unknown."""
+    """Standard errors of the logarithms of statistics; ``None`` if unknown.
+
+    Attributes:
+        batches: number of independent batches from which they are estimated.
+    """
 
     mean: float | None
     quantiles: tuple[float | None, ...]
+    batches: int
 
 
 def scatter_of(blocks: Sequence[Histogram], qs: Sequence[float], *, seed: int) -> Scatter:
     """Return the scatter of the mean and of quantiles over ``blocks``, which have equal bits."""
-    full = [block for block in blocks if block.count]
-    if len(full) < MIN_BLOCKS:
-        return Scatter(None, (None,) * len(qs))
+    full = independent_batches(blocks)
+    if len(full) < MIN_BATCHES:
+        return Scatter(None, (None,) * len(qs), len(full))
     table = _Table(full)
     rng, means = random.Random(seed), list[float]()  # noqa: S311 (not for cryptography)
     found: list[list[float]] = [[] for _ in qs]
@@ -48,14 +55,19 @@ def scatter_of(blocks: Sequence[Histogram], qs: Sequence[float], *, seed: int) -
         means.append(total / count)
         for values, value in zip(found, table.quantiles(weights, qs, count), strict=True):
             values.append(value)
-    return Scatter(_log_scatter(means), tuple(_log_scatter(values) for values in found))
+    quantiles = tuple(_log_scatter(values) for values in found)
+    return Scatter(_log_scatter(means), quantiles, len(full))
 
 
 def rate_scatter(counts: Sequence[int]) -> float | None:
-    """Return the standard error of the logarithm of a rate, from counts in equal time spans."""
-    if len(counts) < MIN_BLOCKS or not any(counts):
+    """Return the standard error of the logarithm of a rate, from counts in equal time spans.
+
+    Correlated counts have fewer independent spans.
+    """
+    if len(counts) < MIN_BATCHES or not any(counts):
         return None
-    return stdev(counts) / sqrt(len(counts)) / (sum(counts) / len(counts))
+    independent = len(counts) / correlation_time(counts)
+    return stdev(counts) / sqrt(independent) / (sum(counts) / len(counts))
 
 
 def _drawn(rng: random.Random, n: int) -> list[tuple[int, int]]:

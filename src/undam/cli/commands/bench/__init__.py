@@ -115,6 +115,13 @@ from undam.cli.ui.target_options import (
     help="Number of words in generated prompts [lognormal(60,1)].",
 )
 @click.option(
+    "--prefix-share",
+    type=click.FloatRange(0, 1),
+    metavar="P",
+    help="Share of each generated prompt that all prompts have in common, from 0 to 1. The rest "
+    "is different in each request and each run, so that no prefix cache has it [0].",
+)
+@click.option(
     "--max-tokens", type=click.IntRange(1), metavar="N", help="Maximum tokens per response."
 )
 @header_option

@@ -16,7 +16,7 @@ from undam.loadtest.setup.slo import Slo, parse_slo
 
 _DEFAULT_CONCURRENCY = 10
 _DEFAULT_REQUESTS = 100
-# A step of a search must be long enough to measure its tail, and a search has up to 14 steps.
+# A step of a search must be long enough to measure its tail. Steps near the end are longer.
 _SEARCH_STEP_S = 10.0
 _SEARCH_FIRST_RATE = 1.0
 
@@ -83,9 +83,22 @@ def make_steps(options: BenchOptions, prompts: Sequence[Prompt] | None) -> tuple
     return tuple(Step(step.label, _with_warmup(step.load, options)) for step in steps)
 
 
-def at_rate(load: Load, rate: float, options: BenchOptions) -> Load:
-    """Return the same load at another rate, with the default warm-up of that rate."""
-    return _with_warmup(replace(load, rate=rate), options)
+def search_load(load: Load, value: float, length: int, options: BenchOptions) -> Load:
+    """Return the load of one step of a search, with the default warm-up of that load.
+
+    Args:
+        value: rate or concurrency, as in ``load``.
+        length: factor for the duration or the number of requests of ``load``.
+    """
+    requests, duration_s = load.requests, load.duration_s
+    load = replace(
+        load,
+        requests=None if requests is None else requests * length,
+        duration_s=None if duration_s is None else duration_s * length,
+    )
+    if load.is_open:
+        return _with_warmup(replace(load, rate=value), options)
+    return _with_warmup(replace(load, concurrency=round(value)), options)
 
 
 def require_output_files(options: BenchOptions, json_to: str | None) -> None:
@@ -123,6 +136,8 @@ def _single_load(load: Load, options: BenchOptions, prompts: Sequence[Prompt] | 
 def _first_search_load(load: Load, options: BenchOptions) -> Load:
     if load.requests is None and load.duration_s is None:
         load = replace(load, duration_s=_SEARCH_STEP_S)
+    if options.concurrency is not None:
+        return replace(load, concurrency=options.concurrency)
     return _open_loop(load, options.rate or _SEARCH_FIRST_RATE, options)
 
 

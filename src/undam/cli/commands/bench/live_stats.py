@@ -14,6 +14,10 @@ from undam.loadtest.setup.slo import Slo
 from undam.metrics import Summary  # Loading it during the run would delay the first requests.
 from undam.record import Outcome, RequestResult
 
+# Limits for ending a step of a search early.
+_MIN_REQUESTS = 20
+_FAILING_SHARE = 0.05
+
 Write = Callable[[Sequence[RequestResult]], None]
 
 
@@ -63,6 +67,12 @@ class LiveStats(ProgressListener):
         if self._line.is_due:
             elapsed_s = max(0.0, (time.time_ns() - self._start_ns) / 1e9)
             self._line.show(live_text(elapsed_s, self._done, self._metrics(), statuses))
+
+    @property
+    def is_failing(self) -> bool:
+        """Return whether more than 5 % of the requests so far have failed."""
+        summary = self.summary
+        return summary.requests >= _MIN_REQUESTS and summary.failed_share > _FAILING_SHARE
 
     def close(self) -> None:
         """Remove the live line from the terminal."""

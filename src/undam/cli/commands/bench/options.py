@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Literal
 
 from undam.errors import UsageError
@@ -40,6 +39,7 @@ class BenchOptions:
     model: str | None = None
     prompts: str | None = None
     prompt_words: str | None = None
+    prefix_share: float | None = None
     max_tokens: int | None = None
     headers: tuple[str, ...] = ()
     data: str | None = None
@@ -61,7 +61,9 @@ class BenchOptions:
     @property
     def is_open_loop(self) -> bool:
         """Return whether the options define an open loop, apart from a trace in --prompts."""
-        return self.rate is not None or self.find_max or "/s" in (self.sweep or "")
+        if self.find_max:
+            return self.concurrency is None
+        return self.rate is not None or "/s" in (self.sweep or "")
 
     def require_consistent(self) -> None:
         """Reject options that cannot be combined.
@@ -84,10 +86,11 @@ class BenchOptions:
 _EXCLUSIVE = (
     ("concurrency", "rate"),
     ("requests", "duration"),
-    *combinations(("sweep", "find_max", "concurrency"), 2),
+    ("sweep", "find_max"),
+    ("sweep", "concurrency"),
     ("sweep", "rate"),
-    *(("data", name) for name in ("prompts", "prompt_words", "max_tokens")),
-    ("prompts", "prompt_words"),
+    *(("data", name) for name in ("prompts", "prompt_words", "max_tokens", "prefix_share")),
+    *(("prompts", name) for name in ("prompt_words", "prefix_share")),
     *((several, name) for several in ("sweep", "find_max") for name in ("record", "hlog", "html")),
 )
 

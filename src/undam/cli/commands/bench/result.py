@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from undam.cli.commands.bench.arguments import Step
@@ -11,17 +11,22 @@ from undam.cli.commands.bench.live_stats import LiveStats
 from undam.cli.commands.bench.setup import BenchSetup, load_about
 from undam.cli.main import EXIT_CLEAN, EXIT_COULD_NOT_RUN, EXIT_FINDINGS
 from undam.loadtest.coordinator.run import RunResult
-from undam.loadtest.setup.goodput import Goodput
-from undam.loadtest.setup.slo import COUNTS, TIMES, Slo, SloResult, quantile_of, slo_json
+from undam.loadtest.coordinator.search import StepOutcome
+from undam.loadtest.setup.slo import Slo, SloResult, slo_json
+from undam.loadtest.setup.slo_values import meets_all, slo_result
 from undam.metrics import LoadGeneratorStats, Summary
-from undam.record import Outcome
+from undam.metrics.validity.asked import requested_load
+from undam.metrics.validity.flow import LoadFlow
+from undam.metrics.validity.report import caveats_in
 from undam.rules import Finding, Severity
 
 # Findings that do not affect the exit code if an objective covers the same failures.
 _COVERED_BY = {"UD610": ("errors", "goodput"), "UD609": ("incomplete", "goodput")}
+# Findings about delays of the load generator.
+_OF_CLIENT = frozenset({"UD901", "UD907", "UD908", "UD909"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BenchResult:
     """Result of one run."""
 
@@ -33,24 +38,51 @@ class BenchResult:
     client: LoadGeneratorStats
     hop: str
     good_percent: float | None
+    about: Mapping[str, object]
 
     @property
     def findings(self) -> list[Finding]:
-        """Findings about the run, most severe caveat first."""
-        return self.summary.findings(self.client, hop=self.hop)
+        """Findings about the run, most severe caveat first.
+
+        Delays of the load generator that cannot change the verdict on any objective are only
+        information.
+        """
+        found = self.summary.findings(self.client, hop=self.hop, asked=requested_load(self.about))
+        if not self.slos or any(slo.is_doubtful for slo in self.slos):
+            return found
+        return [
+            replace(one, severity=Severity.INFO) if one.code in _OF_CLIENT else one for one in found
+        ]
 
     @property
     def is_client_late(self) -> bool:
-        """Return whether the load generator was too slow for reliable results."""
+        """Return whether delays of the load generator may have changed a verdict or a metric."""
         return any(
-            finding.code.startswith("UD90") and finding.severity is not Severity.INFO
+            finding.code in _OF_CLIENT and finding.severity is not Severity.INFO
             for finding in self.findings
         )
 
     @property
     def meets_slos(self) -> bool:
-        """Return whether all objectives are met."""
-        return all(slo.is_met for slo in self.slos)
+        """Return whether all objectives are met, and at most 1 % of the requests failed."""
+        return meets_all(self.slos, self.summary)
+
+    @property
+    def caveats(self) -> list[Finding]:
+        """Findings that limit what the metrics mean."""
+        return caveats_in(self.findings, self.summary.failed_share)
+
+    def outcome(self, *, is_failing: bool) -> StepOutcome:
+        """Return the outcome of this run as a step of a search.
+
+        Args:
+            is_failing: whether the run was ended early because too many requests failed.
+        """
+        flow = LoadFlow(self.summary, requested_load(self.about))
+        met = self.meets_slos and self.has_streams and flow.is_stable and not is_failing
+        doubtful = self.is_client_late and any(slo.is_doubtful for slo in self.slos)
+        served = flow.steady.requests_per_second if flow.steady else None
+        return StepOutcome(met=met, doubtful=doubtful, served=served)
 
     @property
     def has_streams(self) -> bool:
@@ -75,9 +107,10 @@ class BenchResult:
 
     def json(self) -> dict[str, Any]:
         """Return the result as JSON data."""
-        about = self.setup.about(load_about(self.step.load, self.client.workers))
-        del about["command"]
-        result = self.summary.to_json(self.client, hop=self.hop, about=about)
+        about = {name: value for name, value in self.about.items() if name != "command"}
+        result = self.summary.to_json(
+            self.client, hop=self.hop, about=about, findings=self.findings
+        )
         result["warmup_asked"] = self.step.load.warmup
         if self.good_percent is not None:
             result["goodput_percent"] = round(self.good_percent, 3)
@@ -121,31 +154,19 @@ def make_result(
         waited_percent=run_result.waited_percent,
         step_ns=max((final.step_ns for final in run_result.finals), key=abs, default=0),
     )
+    about = setup.about(load_about(step.load, client.workers))
     slo_results = tuple(
-        SloResult(slo, measured_value(slo, stats.summary, stats.goodput)) for slo in slos
+        slo_result(slo, stats.summary, stats.goodput, requested_load(about)) for slo in slos
     )
     percent = stats.goodput.percent
     return BenchResult(
-        step, setup, run_result, stats.summary, slo_results, client, "target", percent
+        step=step,
+        setup=setup,
+        run_result=run_result,
+        summary=stats.summary,
+        slos=slo_results,
+        client=client,
+        hop="target",
+        good_percent=percent,
+        about=about,
     )
-
-
-def measured_value(slo: Slo, summary: Summary, goodput: Goodput) -> float | None:
-    """Return the measured value of an objective in its unit, or ``None`` if there is none."""
-    if slo.name in TIMES:
-        times = summary.times(slo.name)
-        if not times.count or times.min is None or times.max is None:
-            return None
-        q = quantile_of(slo.stat)
-        if q is not None:
-            return times.quantile(q) / 1e6
-        return {"min": times.min, "max": times.max}.get(slo.stat, times.mean()) / 1e6
-    if slo.name in COUNTS:
-        outcome = Outcome.ERROR if slo.name == "errors" else Outcome.INCOMPLETE
-        count = summary.outcomes[outcome]
-        if slo.unit == "%":
-            return 100 * count / summary.requests if summary.requests else None
-        return float(count)
-    if slo.name == "goodput":
-        return goodput.percent
-    return float(summary.to_json()[slo.name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from undam.cli.commands.bench.arguments import (
     Step,
-    at_rate,
     make_steps,
     parse_slos,
     read_prompts_file,
     require_output_files,
+    search_load,
 )
 from undam.cli.commands.bench.live_stats import LiveStats
 from undam.cli.commands.bench.options import BenchOptions
@@ -26,7 +27,7 @@ from undam.cli.main import EXIT_CLEAN, EXIT_COULD_NOT_RUN, EXIT_FINDINGS
 from undam.cli.ui.output import STDOUT, console, write_json
 from undam.errors import UndamError, UsageError
 from undam.loadtest.coordinator.run import RunFailed, run_load
-from undam.loadtest.coordinator.search import RateSearch
+from undam.loadtest.coordinator.search import CapacitySearch
 from undam.loadtest.coordinator.split import make_jobs
 from undam.loadtest.setup.slo import Slo
 from undam.probe.secrecy import clean_error
@@ -106,8 +107,7 @@ class BenchSession:
     def single(self, step: Step, json_to: str | None) -> int:
         """Make one run."""
         about = self._setup.about(load_about(step.load, self._pools.size))
-        secrets = self._setup.options.secrets
-        with OutputFiles(self._options, about, secrets) as files:
+        with OutputFiles(self._options, about, self._setup.options.secrets) as files:
             result, stats = self._run(step, files)
             error = files.finish(result, stats)
         _print(json_to, result.json, lambda: _text().print_result(result, console()))
@@ -135,29 +135,32 @@ class BenchSession:
         return EXIT_CLEAN if is_clean else EXIT_FINDINGS
 
     def search(self, step: Step, json_to: str | None) -> int:
-        """Make runs at different rates, to find the highest that meets the objectives."""
-        assert step.load.rate is not None
-        search = RateSearch(step.load.rate)
+        """Make runs at different loads, to find the highest that meets the objectives."""
+        is_closed = not step.load.is_open
+        first = step.load.concurrency if is_closed else step.load.rate
+        assert first is not None
+        search = CapacitySearch(first, is_integer=is_closed)
         results: list[BenchResult] = []
-        while search.rate is not None and not self._interrupt.is_set:
-            load = at_rate(step.load, search.rate, self._options)
-            result = self._run(Step(f"{search.rate:g}/s", load), None)[0]
+        while search.next is not None and not self._interrupt.is_set:
+            load = search_load(step.load, search.next, search.length, self._options)
+            label = f"c={search.next:g}" if is_closed else f"{search.next:g}/s"
+            result, stats = self._run(Step(label, load), None, stop_if_failing=True)
             results.append(result)
             if not self._interrupt.is_set:
-                search.record(result.meets_slos and result.has_streams)
-            if result.is_client_late:
-                # The load generator is the bottleneck, so higher rates would not test the server.
-                break
-        report = {"max_rate": search.met, "missed_rate": search.missed, **_steps_json(results)}
-        report["stopped_by"] = "client" if results[-1].is_client_late else None
+                search.record(result.outcome(is_failing=stats.is_failing))
+        report = _search_json(search, results)
         _print(json_to, lambda: report, lambda: _text().print_search(search, results, console()))
         self._raise_if_interrupted()
         if not any(result.has_streams for result in results):
             raise RunFailed(_why_nothing_measured(results[-1]))
         return EXIT_FINDINGS if search.met is None else EXIT_CLEAN
 
-    def _run(self, step: Step, files: OutputFiles | None) -> tuple[BenchResult, LiveStats]:
-        jobs = make_jobs(step.load, self._pools.size, self._setup.template)
+    def _run(
+        self, step: Step, files: OutputFiles | None, *, stop_if_failing: bool = False
+    ) -> tuple[BenchResult, LiveStats]:
+        # A new number for each run: its prompts are new to the server's prefix cache.
+        run = secrets.randbits(32)
+        jobs = make_jobs(step.load, self._pools.size, self._setup.template, run)
         stats = LiveStats(
             self._slos,
             self._setup.clean,
@@ -167,7 +170,12 @@ class BenchSession:
         try:
             with self._interrupt.catching():
                 run_result = run_load(
-                    self._pools.next(), jobs, stats, stopping=lambda: self._interrupt.is_set
+                    self._pools.next(),
+                    jobs,
+                    stats,
+                    stopping=lambda: (
+                        self._interrupt.is_set or (stop_if_failing and stats.is_failing)
+                    ),
                 )
         finally:
             stats.close()
@@ -213,6 +221,20 @@ def _steps_json(results: Sequence[BenchResult]) -> dict[str, object]:
         "schema": 1,
         "command": "bench",
         "sweep": [{"step": result.step.label, **result.json()} for result in results],
+    }
+
+
+def _search_json(search: CapacitySearch, results: list[BenchResult]) -> dict[str, object]:
+    """Return the result of a search: the interval, and each step."""
+    name = "concurrency" if search.is_integer else "rate"
+    return {
+        f"max_{name}": search.met,
+        f"missed_{name}": search.missed,
+        "searched": name,
+        "interval": [search.met, search.missed],
+        "confirmed": search.is_confirmed,
+        "stopped_by": "client" if search.stopped_by_client else None,
+        **_steps_json(results),
     }
 
 

@@ -47,13 +47,17 @@ class BenchSetup:
     Args:
         options: options of an `undam check` of the same endpoint; they contain the secrets.
         model: the model in the requests; "" if the requests do not come from prompts.
-        prompts: number of different prompts; 0 if the requests do not come from prompts.
+        prompts: number of different request bodies before they are made unique.
+        unique_prompts: whether each request has a prompt of its own.
+        prefix_share: share of each generated prompt that all prompts have in common.
     """
 
     options: CheckOptions
     template: JobTemplate
     model: str
     prompts: int
+    unique_prompts: bool = False
+    prefix_share: float = 0.0
 
     @property
     def url(self) -> str:
@@ -76,6 +80,8 @@ class BenchSetup:
             "api": self.template.api,
             "model": self.clean(self.model),
             "prompts": self.prompts,
+            "unique_prompts": self.unique_prompts,
+            "prefix_share": self.prefix_share,
             "timeout_s": self.template.timeout_s,
             **load,
         }
@@ -123,7 +129,15 @@ def prepare(
         content_path=options.content_path,
         tls=tls_for(target, endpoint.client),
     )
-    return BenchSetup(endpoint, template, model if used else "", len(used))
+    share = options.prefix_share or 0.0
+    return BenchSetup(
+        options=endpoint,
+        template=template,
+        model=model if used else "",
+        prompts=len(used) or (api is not PLAIN and endpoint.data is not None),
+        unique_prompts=bool(used) and prompts is None and share < 1,
+        prefix_share=share,
+    )
 
 
 async def _resolve(
@@ -143,7 +157,7 @@ def _require_fitting(api: Api, options: BenchOptions) -> None:
             f"--content-path is only for unknown APIs; the API of this URL is {api.name}"
         )
     if api is PLAIN:
-        for name in ("prompts", "prompt_words", "max_tokens"):
+        for name in ("prompts", "prompt_words", "max_tokens", "prefix_share"):
             if options.is_set(name):
                 raise UsageError(
                     f"--{name.replace('_', '-')}: this URL belongs to no known API and is fetched "
@@ -166,7 +180,8 @@ def _choose_prompts(
     words = options.prompt_words
     length = None if words is None else parse_distribution(words)
     count = max(step.load.total or 1 << 30 for step in steps)
-    return [Prompt(text) for text in make_prompts(count, length, options.seed)]
+    share = options.prefix_share or 0.0
+    return [Prompt(text) for text in make_prompts(count, length, options.seed, share)]
 
 
 def _min_connections(load: Load, workers: int) -> int:

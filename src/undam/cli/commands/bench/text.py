@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from undam.cli.commands.bench.result import BenchResult
 from undam.cli.commands.bench.setup import load_text
 from undam.cli.ui.numbers import plural
 from undam.cli.ui.sanitize import one_line
-from undam.loadtest.coordinator.search import RESOLUTION, RateSearch
+from undam.loadtest.coordinator.search import CapacitySearch
 from undam.rules import Finding, Severity
 
 if TYPE_CHECKING:
@@ -25,10 +25,11 @@ def print_result(result: BenchResult, out: Console) -> None:
     """Print the result of one run: headline, findings, objectives, metrics and conditions."""
     report = result.json()
     out.print(_headline(result, report), style="bold")
+    _print_validity(report, out)
     _print_losses(result, report, out)
+    _print_slos(result, out)
     for finding in result.findings:
         _print_finding(finding, out)
-    _print_slos(result, out)
     out.print()
     _print_table(_times_table(report), out)
     out.print()
@@ -52,32 +53,37 @@ def print_steps(results: Sequence[BenchResult], out: Console) -> None:
         _print_losses(result, result.json(), out)
 
 
-def print_search(search: RateSearch, results: Sequence[BenchResult], out: Console) -> None:
+def print_search(search: CapacitySearch, results: Sequence[BenchResult], out: Console) -> None:
     """Print the rate that was found and the runs of the search."""
     out.print(_search_summary(search, results), style="bold")
     out.print()
     print_steps(results, out)
 
 
-def _search_summary(search: RateSearch, results: Sequence[BenchResult]) -> str:
+def _search_summary(search: CapacitySearch, results: Sequence[BenchResult]) -> str:
     slos = " and ".join(slo.slo.text for slo in results[-1].slos)
-    if results[-1].is_client_late:
-        found = "none" if search.met is None else f"{search.met:g}/s"
+    met, missed = _load_text(search, search.met), _load_text(search, search.missed)
+    if search.stopped_by_client:
         return (
-            f"stopped at {results[-1].step.label} because the load generator was too slow; the "
-            f"highest rate so far that meets {slos} is {found}. Use more --workers or CPUs"
+            f"stopped at {results[-1].step.label}: delays of the load generator could have changed "
+            f"the verdict; the highest load so far that meets {slos} is {met}. Use more --workers "
+            f"or CPUs"
         )
     if search.met is None:
-        return f"no rate meets {slos}; the lowest rate tried was {search.missed or 0:g}/s"
+        return f"no load meets {slos}; the lowest load tried was {missed}"
     if search.missed is None:
-        return f"{search.met:g}/s meets {slos}; no rate that was tried missed"
-    percent = 100 * (search.missed / search.met - 1)
-    is_coarse = search.missed / search.met > RESOLUTION
+        return f"{met} meets {slos}; no load that was tried missed"
+    state = "" if search.is_confirmed else " (not confirmed: too few runs)"
     return (
-        f"{search.met:g}/s is the highest rate that meets {slos}; "
-        f"{search.missed:g}/s, {percent:.0f} % more, missed"
-        + (" (the number of runs did not allow a closer result)" if is_coarse else "")
+        f"the capacity is between {met} and {missed}{state}: {met} is the highest load that meets "
+        f"{slos}"
     )
+
+
+def _load_text(search: CapacitySearch, load: float | None) -> str:
+    if load is None:
+        return "none"
+    return f"a concurrency of {load:g}" if search.is_integer else f"{load:g}/s"
 
 
 def _headline(result: BenchResult, report: Mapping[str, Any]) -> str:
@@ -117,6 +123,18 @@ def _print_finding(finding: Finding, out: Console) -> None:
         out.print(f"  more: undam explain {finding.code}", style="dim")
 
 
+def _print_validity(report: Mapping[str, Any], out: Console) -> None:
+    caveats = report["caveats"]
+    if not report["valid"]:
+        limiting = [one for one in caveats if one["severity"] != "info"]
+        codes = ", ".join(one["code"] for one in limiting)
+        out.print(f"not valid without these caveats: {codes}", style="bold yellow")
+    elif caveats:
+        out.print(f"valid, with {plural(len(caveats), 'caveat')} for information", style="green")
+    else:
+        out.print("valid: no caveats", style="green")
+
+
 def _print_slos(result: BenchResult, out: Console) -> None:
     for slo in result.slos:
         out.print(one_line(f"slo {slo.text}"), style="green" if slo.is_met else "bold red")
@@ -126,7 +144,10 @@ def _times_table(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("ms", *_COLUMNS)]
     for key, name in _TIMES:
         row = report[f"{key}_ms"]
-        rows.append((name, *(_cell(column, row.get(column)) for column in _COLUMNS)))
+        cells = [_cell(column, row.get(column)) for column in _COLUMNS]
+        if row.get("of", row["count"]) != row["count"]:
+            cells[0] = f"{row['count']} of {row['of']}"
+        rows.append((name, *cells))
     return rows
 
 
@@ -148,12 +169,14 @@ def _steps_table(results: Sequence[BenchResult]) -> list[tuple[str, ...]]:
     for result in results:
         report = result.json()
         ttft, itl = report["ttft_ms"], report["itl_ms"]
+        steady = report["steady"]
+        rates = report if steady["requests_per_second"] is None else steady
         rows.append(
             (
                 result.step.label,
                 str(report["requests"]),
-                f"{report['requests_per_second']:.1f}",
-                f"{report['tokens_per_second']:.0f}",
+                f"{rates['requests_per_second']:.1f}",
+                f"{rates['tokens_per_second']:.0f}",
                 *(_cell("", row.get(q)) for row in (ttft, itl) for q in ("p50", "p99")),
                 str(report["errors"] + report["incomplete"]),
                 ("met" if result.meets_slos else "missed") if result.slos else "-",
@@ -174,12 +197,7 @@ def _print_table(rows: Sequence[Sequence[str]], out: Console) -> None:
 
 def _rates(report: Mapping[str, Any]) -> list[str]:
     reads, itl = report["events_per_read"], report["itl_ms"]
-    rates = [
-        f"{report['requests_per_second']:.1f} requests/s",
-        f"{report['events_per_second']:.0f} events/s",
-        f"{report['tokens_per_second']:.0f} tokens/s (tokens from {report['tokens_from']})",
-    ]
-    lines = [", ".join(rates)]
+    lines = [*_throughput(report)]
     if reads["max"] is not None:
         lines.append(f"events per read: p50 {reads['p50']}, p99 {reads['p99']}, max {reads['max']}")
     if bounded := itl["bounded"]:
@@ -193,6 +211,47 @@ def _rates(report: Mapping[str, Any]) -> list[str]:
         f"{plural(report['heartbeats'], 'heartbeat')}"
     )
     return lines
+
+
+def _throughput(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the rates of the steady state, if there is one, and those of the whole run."""
+    steady = report["steady"]
+    if steady["requests_per_second"] is not None:
+        yield (
+            f"{_rates_text(steady)}: steady state from {steady['start_s']:.1f} to "
+            f"{steady['end_s']:.1f} s, {steady['in_flight']:.1f} in flight"
+        )
+        yield f"{_rates_text(report)}: whole run, with its beginning and end"
+    else:
+        yield f"{_rates_text(report)}: whole run; no steady state: {steady['reason']}"
+    yield f"tokens counted from {report['tokens_from']}{_input_text(report)}"
+    if (offered := report["offered_per_second"]) is not None:
+        served = report["served_per_second"]
+        known = "unknown" if served is None else f"{served:.1f}/s"
+        yield f"offered {offered:.1f}/s, served {known}"
+    if report["ttft_ms"]["timed_out"]:
+        yield (
+            f"TTFT includes {plural(report['ttft_ms']['timed_out'], 'request')} that timed out "
+            f"before the first token, with the time that was waited"
+        )
+
+
+def _rates_text(rates: Mapping[str, Any]) -> str:
+    return (
+        f"{rates['requests_per_second']:.1f} requests/s, "
+        f"{rates['events_per_second']:.0f} events/s, {rates['tokens_per_second']:.0f} tokens/s"
+    )
+
+
+def _input_text(report: Mapping[str, Any]) -> str:
+    parts = []
+    if report["input_tokens"] is not None:
+        parts.append(f"{report['input_tokens']} input tokens")
+    if report["cached_percent"] is not None:
+        parts.append(f"{report['cached_percent']:.0f} % of them from the prefix cache")
+    if report["reasoning_tokens"] is not None:
+        parts.append(f"{report['reasoning_tokens']} reasoning tokens")
+    return "".join(f", {part}" for part in parts)
 
 
 def _failures(report: Mapping[str, Any]) -> list[str]:
@@ -234,7 +293,10 @@ def _conditions(result: BenchResult, report: Mapping[str, Any]) -> list[str]:
         lines.append(f"requests excluded from all metrics: {', '.join(excluded)}")
     settings = [f"api {report['api']}"]
     settings += [f"model {report['model']}"] if report["model"] else []
-    settings += [plural(report["prompts"], "different prompt")] if report["prompts"] else []
+    if report["unique_prompts"]:
+        settings.append("a different prompt in each request")
+    elif report["prompts"]:
+        settings.append(plural(report["prompts"], "different prompt"))
     lines.append(f"requests: {', '.join(settings)}, seed {report['seed']}")
     return lines
 

@@ -1,0 +1,104 @@
+"""Measured values of objectives: failures are part of each percentile. Pure.
+
+A failed request has no latency, and a reader would have waited in vain. For an objective it is
+therefore slower than any limit. Otherwise a server that refuses requests would improve its
+percentiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+
+from undam.loadtest.setup.goodput import Goodput
+from undam.loadtest.setup.slo import COUNTS, TIMES, Slo, SloResult, quantile_of
+from undam.metrics import Summary
+from undam.metrics.validity.asked import RequestedLoad
+from undam.metrics.validity.flow import LoadFlow
+from undam.metrics.validity.report import MAX_FAILED_SHARE
+from undam.record import Outcome
+from undam.timing import Histogram
+
+# Objectives that limit failures themselves.
+_LIMITS_OF_FAILURES = frozenset({"errors", "incomplete", "goodput"})
+
+
+def slo_result(slo: Slo, summary: Summary, goodput: Goodput, asked: RequestedLoad) -> SloResult:
+    """Return the result of an objective.
+
+    Rates are those of the steady state, if there is one.
+    """
+    if slo.name in TIMES:
+        return _time_result(slo, summary)
+    if slo.name in COUNTS:
+        outcome = Outcome.ERROR if slo.name == "errors" else Outcome.INCOMPLETE
+        count = summary.outcomes[outcome]
+        if slo.unit == "%":
+            return SloResult(slo, 100 * count / summary.requests if summary.requests else None)
+        return SloResult(slo, float(count))
+    if slo.name == "goodput":
+        return SloResult(slo, goodput.percent, best=goodput.best_percent)
+    steady = LoadFlow(summary, asked).steady
+    return SloResult(slo, getattr(steady or summary, slo.name))
+
+
+def meets_all(results: Sequence[SloResult], summary: Summary) -> bool:
+    """Return whether all objectives are met, and few enough requests failed.
+
+    Without an objective for failures, at most 1 % of the requests may fail.
+    """
+    if not all(result.is_met for result in results):
+        return False
+    covered = any(result.slo.name in _LIMITS_OF_FAILURES for result in results)
+    return covered or summary.failed_share <= MAX_FAILED_SHARE
+
+
+def _time_result(slo: Slo, summary: Summary) -> SloResult:
+    times = summary.times(slo.name)
+    failed = _failed(slo.name, summary)
+    measured = times.count - (summary.timed_out if slo.name == "ttft" else 0)
+    if measured + failed == 0:
+        return SloResult(slo, None)
+    q = quantile_of(slo.stat)
+    if q is None:
+        if failed and slo.stat != "min":
+            return SloResult(slo, None, failed)
+        return SloResult(slo, _other_statistic(slo.stat, times))
+    rank = max(1, ceil(q * (measured + failed) - 1e-9))
+    if rank > measured:
+        return SloResult(slo, None, failed)
+    best, worst = _bounds(slo.name, summary)
+    values = [None if one is None else _at_rank(one, rank) for one in (times, best, worst)]
+    return SloResult(slo, values[0], best=values[1], worst=values[2])
+
+
+def _failed(name: str, summary: Summary) -> int:
+    """Return the number of requests whose latency is above every limit."""
+    outcomes = summary.outcomes
+    if name == "ttft":
+        with_content = summary.times("ttft").count - summary.timed_out
+        return max(0, summary.requests - with_content)
+    if name in {"e2e", "tpot"}:
+        return outcomes[Outcome.ERROR] + outcomes[Outcome.INCOMPLETE]
+    return 0
+
+
+def _bounds(name: str, summary: Summary) -> tuple[Histogram | None, Histogram | None]:
+    """Return the distribution without the delays of the load generator, and with the largest."""
+    if name == "ttft":
+        return summary.ttft_from_sent, summary.ttft.highest()
+    if name == "itl":
+        return summary.itl.lowest(), summary.itl.highest()
+    return None, None
+
+
+def _at_rank(times: Histogram, rank: int) -> float | None:
+    if not times.count:
+        return None
+    return times.quantile(min(1.0, (rank - 0.5) / times.count)) / 1e6
+
+
+def _other_statistic(stat: str, times: Histogram) -> float | None:
+    if times.min is None or times.max is None:
+        return None
+    return {"min": times.min, "max": times.max}.get(stat, times.mean()) / 1e6

@@ -1,0 +1,55 @@
+"""Mark that makes the prompt of each request unique. Pure.
+
+Servers keep the prefixes of earlier prompts, and a prompt that was sent before needs no prefill.
+Each generated prompt therefore contains a placeholder, and the worker replaces it in each request
+by a mark that depends on the run and on the number of the request. Both have the same length, so
+the rest of the request does not change.
+"""
+
+from __future__ import annotations
+
+PLACEHOLDER = "undamrequestmark"
+"""Placeholder in a prompt; ASCII letters, so that JSON does not change it."""
+
+_PLACEHOLDER_BYTES = PLACEHOLDER.encode()
+# 26 ** 8 is more than the number of run IDs and request numbers.
+_HALF = len(PLACEHOLDER) // 2
+_MASK = (1 << 32) - 1
+_RUN_FACTOR = 0x9E3779B1
+
+
+def mark_position(request: bytes) -> int:
+    """Return the position of the placeholder in an encoded request, or -1 without one."""
+    return request.find(_PLACEHOLDER_BYTES)
+
+
+def marked(request: bytes, position: int, run: int, number: int) -> bytes:
+    """Return ``request`` with the mark of a request at ``position``; unchanged if that is -1."""
+    if position < 0:
+        return request
+    end = position + len(_PLACEHOLDER_BYTES)
+    return request[:position] + request_mark(run, number) + request[end:]
+
+
+def request_mark(run: int, number: int) -> bytes:
+    """Return the mark of request ``number`` of a run, as letters.
+
+    Successive numbers have different first letters, and therefore different first tokens.
+    """
+    return _letters(_mixed(number + run * _RUN_FACTOR)) + _letters(run & _MASK)
+
+
+def _mixed(value: int) -> int:
+    """Return the bits of ``value`` in disorder; different values stay different (MurmurHash3)."""
+    value &= _MASK
+    value = ((value ^ (value >> 16)) * 0x85EBCA6B) & _MASK
+    value = ((value ^ (value >> 13)) * 0xC2B2AE35) & _MASK
+    return value ^ (value >> 16)
+
+
+def _letters(value: int) -> bytes:
+    found = bytearray()
+    for _ in range(_HALF):
+        value, digit = divmod(value, 26)
+        found.append(97 + digit)
+    return bytes(found)

@@ -1,0 +1,41 @@
+"""Load that was requested of a load test, as far as its validity depends on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestedLoad:
+    """Requested load.
+
+    Args:
+        concurrency: number of slots of a closed loop; ``None`` for an open loop.
+        is_open: whether requests start regardless of earlier responses.
+        prompts: number of different request bodies; 0 if it is unknown.
+        unique_prompts: whether each request has a prompt that no other request has.
+        prefix_share: share of each prompt that all requests have in common.
+        has_history: whether requests repeat earlier turns of their conversation.
+    """
+
+    concurrency: int | None = None
+    is_open: bool = False
+    prompts: int = 0
+    unique_prompts: bool = False
+    prefix_share: float = 0.0
+    has_history: bool = False
+
+
+def requested_load(about: Mapping[str, object]) -> RequestedLoad:
+    """Return the requested load from the conditions of a run; unknown values are ignored."""
+    concurrency, prompts = about.get("concurrency"), about.get("prompts")
+    share = about.get("prefix_share")
+    return RequestedLoad(
+        concurrency=concurrency if type(concurrency) is int and concurrency > 0 else None,
+        is_open=about.get("arrivals") is not None,
+        prompts=prompts if type(prompts) is int and prompts > 0 else 0,
+        unique_prompts=about.get("unique_prompts") is True,
+        prefix_share=float(share) if type(share) in {int, float} else 0.0,  # type: ignore[arg-type]
+        has_history=about.get("has_history") is True,
+    )
