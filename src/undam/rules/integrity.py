@@ -266,8 +266,8 @@ RULES = (
         detection="""
             Each response has a kind: no-end for a clean end without the API's end mark (see UD601),
             truncated and reset for a broken connection, timeout for the limit of this program.
-            These responses count in TTFT and ITL, but not in TPOT, E2E and the requests per second. A
-            response that timed out before its first content counts in TTFT with the time that it
+            These responses count in TTFT and ITL, but not in TPOT, E2E and the requests per second.
+            A response that timed out before its first content counts in TTFT with the time that it
             waited, and each failed request is above the limit of an objective.
         """,
         causes="""
