@@ -78,6 +78,10 @@ def test_one_bad_run_does_not_end_the_search_at_a_lower_load() -> None:
     assert search.met > 88
 
 
+def is_over(search: CapacitySearch) -> bool:
+    return search.next is None
+
+
 def test_doubt_about_the_load_generator_is_repeated_once_before_the_search_stops() -> None:
     search = CapacitySearch(8)
     search.record(MET)
@@ -88,7 +92,8 @@ def test_doubt_about_the_load_generator_is_repeated_once_before_the_search_stops
     for _ in range(2):
         search.record(StepOutcome(met=False, doubtful=True))
     assert search.stopped_by_client
-    assert (search.next, search.met) == (None, 16)
+    assert (search.met, search.steps) == (16, 5)
+    assert is_over(search)
 
 
 @pytest.mark.parametrize("first", [40, 200, 1000, 5000])
