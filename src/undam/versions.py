@@ -121,6 +121,12 @@ CADDY_NO_BUFFER_RESPONSES = DefaultChange(
     what="`buffer_responses` is refused; `response_buffers SIZE` holds SIZE bytes.",
     source="caddyserver/caddy commit 9f97df227 (2024-04-22), first tag 2.8.0",
 )
+CADDY_ENCODE_FLUSHES = DefaultChange(
+    program="caddy",
+    since="2.9",
+    what="`encode` flushes what it has compressed after each event.",
+    source="caddyserver/caddy, modules/caddyhttp/encode of v2.9.1",
+)
 CADDY_HEAD_AT_ONCE = DefaultChange(
     program="caddy",
     since="2.11.7",
@@ -145,6 +151,7 @@ CHANGES: tuple[DefaultChange, ...] = (
     NGINX_UPSTREAM_HTTP11,
     HAPROXY_SSE_UNDELAYED,
     CADDY_NO_BUFFER_RESPONSES,
+    CADDY_ENCODE_FLUSHES,
     CADDY_HEAD_AT_ONCE,
     LIGHTTPD_INCREMENTAL,
     TRAFFICSERVER_RECORDS_YAML,

@@ -47,9 +47,9 @@ class Case:
     @cached_property
     def settings(self) -> Settings:
         file = HERE / self.rule.code / "settings.toml"
-        if not file.exists():
-            return Settings()
-        return read_settings(tomllib.loads(file.read_text("utf-8")), where=str(file))
+        table = tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
+        # The files were written for servers with heartbeats.
+        return read_settings({"heartbeat": 15, **table}, where=str(file))
 
     def source(self, kind: str) -> Source:
         (file,) = (HERE / self.rule.code).glob(f"{kind}.*")
@@ -61,6 +61,11 @@ class Case:
 
     def fix(self, source: Source, *, unsafe: bool) -> str:
         return fix_source(self.dialect, source, self.settings, unsafe=unsafe)
+
+
+def problems(result: LintResult) -> list[object]:
+    """Return the diagnostics, and the parts that were not read."""
+    return [*result.diagnostics, *result.unread]
 
 
 each_rule = pytest.mark.parametrize(
@@ -126,12 +131,12 @@ def test_only_the_rule_fires_on_bad_and_marks_a_word(case: Case) -> None:
 
 @each_rule
 def test_no_rule_fires_on_good(case: Case) -> None:
-    assert case.lint("good") == LintResult()
+    assert problems(case.lint("good")) == []
 
 
 @each_rule
 def test_no_rule_fires_on_fixed_and_a_fix_does_not_change_it(case: Case) -> None:
-    assert case.lint("fixed") == LintResult()
+    assert problems(case.lint("fixed")) == []
     source = case.source("fixed")
     assert case.fix(source, unsafe=True) == source.text
 
@@ -157,4 +162,4 @@ def test_a_comment_suppresses_each_finding(case: Case) -> None:
         comment = f"{indent}{case.dialect.comment} undam: allow {case.rule.slug}"
         lines.insert(number - 1, comment)
     suppressed = Source(bad.path, "\n".join(lines))
-    assert lint_source(case.dialect, suppressed, case.settings) == LintResult()
+    assert problems(lint_source(case.dialect, suppressed, case.settings)) == []

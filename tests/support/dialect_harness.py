@@ -10,6 +10,11 @@ from undam.lint.dialect import IncludeOpener, no_includes
 _TESTS = Path(__file__).parents[1]
 
 
+def with_heartbeats(**options: object) -> Settings:
+    """Return settings for servers that send a heartbeat every 15 s, unless the options differ."""
+    return Settings(**{"heartbeat_s": 15.0, **options})  # type: ignore[arg-type]
+
+
 class DialectHarness:
     """One dialect with its corpus.
 
@@ -28,7 +33,7 @@ class DialectHarness:
         self, text: str, open_include: IncludeOpener = no_includes, **options: object
     ) -> LintResult:
         """Return the lint result of a text."""
-        chosen = Settings(**options)  # type: ignore[arg-type]
+        chosen = with_heartbeats(**options)
         return lint_source(self.dialect, Source("f", text), chosen, open_include)
 
     def codes_and_lines(self, text: str, **options: object) -> list[tuple[str, int]]:
@@ -41,7 +46,7 @@ class DialectHarness:
 
     def fix(self, text: str, **options: object) -> str:
         """Return the text with all fixes applied."""
-        chosen = Settings(**options)  # type: ignore[arg-type]
+        chosen = with_heartbeats(**options)
         return fix_source(self.dialect, Source("f", text), chosen, unsafe=True)
 
     def corpus_findings(self, name: str) -> list[tuple[str, int]]:

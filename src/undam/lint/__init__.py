@@ -7,7 +7,9 @@ and do no I/O.
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult, RenderRequest
 from undam.lint.engine import fix_source, fix_sources, lint_source
+from undam.lint.evidence.assessment import AssessedRoute, Assessment, StreamOutcome
 from undam.lint.files import Problem
+from undam.lint.passed_over import PassedOver
 from undam.lint.project_settings import SettingsOverrides
 from undam.lint.registry import DIALECTS, config_rules, dialect_named, recognise_dialect
 from undam.lint.runner import (
@@ -24,6 +26,8 @@ from undam.textfiles.source import Source, UnreadPart
 
 __all__ = [
     "DIALECTS",
+    "AssessedRoute",
+    "Assessment",
     "ConfigRule",
     "Diagnostic",
     "Dialect",
@@ -34,12 +38,14 @@ __all__ = [
     "LintOptions",
     "LintReport",
     "LintResult",
+    "PassedOver",
     "Problem",
     "RenderRequest",
     "Safety",
     "Settings",
     "SettingsOverrides",
     "Source",
+    "StreamOutcome",
     "UnreadPart",
     "apply_edits",
     "config_rules",

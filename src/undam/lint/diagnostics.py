@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from undam.lint.evidence.assessment import AssessedRoute, StreamOutcome
 from undam.rules import Rule, Severity
 from undam.textfiles.edits import Edit
 from undam.textfiles.source import Source
@@ -49,6 +50,8 @@ class Diagnostic:
         length: the number of characters to mark.
         edits: the fix; empty if there is no automatic one. All edits change the file at ``path``
             and must be applied together.
+        route: the route that is harmed; ``None`` if the fault harms every route of the server.
+        affected: versions of the program for which the diagnostic holds.
     """
 
     rule: ConfigRule
@@ -59,6 +62,38 @@ class Diagnostic:
     column: int
     length: int
     edits: tuple[Edit, ...] = ()
+    route: AssessedRoute | None = None
+    affected: VersionRange = EVERY_VERSION
+
+    @property
+    def outcome(self) -> StreamOutcome:
+        """Outcome of the route; a fault that harms every route is reported as it is."""
+        return StreamOutcome.STREAMS if self.route is None else self.route.outcome
+
+
+def for_route(route: AssessedRoute, diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Return the diagnostics with the route that they harm.
+
+    `undam.lint.engine` turns those of a route that may stream into one remark.
+    """
+    return [replace(one, route=route) for one in diagnostics]
+
+
+def if_anything_streams(one: Diagnostic) -> Diagnostic:
+    """Return a fault of a whole server, none of whose routes is known to stream, as a remark."""
+    message = f"if anything here streams: {one.message}"
+    return replace(one, severity=Severity.INFO, message=message, edits=())
+
+
+def with_unread_part(one: Diagnostic, what: str) -> Diagnostic:
+    """Return a diagnostic whose scope was not read completely.
+
+    The unread part may contain the setting that is missing, so the severity is lower and there is
+    no fix.
+    """
+    lower = Severity.WARNING if one.severity is Severity.ERROR else Severity.INFO
+    message = f"{one.message} (not certain, because {what} was not read)"
+    return replace(one, severity=lower, message=message, edits=())
 
 
 def diagnostic_at(
@@ -88,19 +123,24 @@ def diagnostic_at(
         column,
         end - start,
         edits,
+        affected=rule.affected,
     )
 
 
 def unique_diagnostics(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     """Merge diagnostics of the same rule at the same position, in the order of the text.
 
-    Several routes can share a line. The merged diagnostic has the edits for all these routes, so
-    one fix covers every route.
+    Several routes can share a line. Only those of the routes with the most certain outcome count.
+    The merged diagnostic has the edits for all these routes, so one fix covers every route.
     """
     merged: dict[tuple[str, int, int, str], list[Diagnostic]] = {}
     for diagnostic in diagnostics:
         key = (diagnostic.path, diagnostic.line, diagnostic.column, diagnostic.rule.code)
-        merged.setdefault(key, []).append(diagnostic)
+        same = merged.setdefault(key, [])
+        if same and diagnostic.outcome > same[0].outcome:
+            same.clear()
+        if not same or diagnostic.outcome == same[0].outcome:
+            same.append(diagnostic)
     return tuple(
         replace(same[0], edits=tuple(dict.fromkeys(edit for one in same for edit in one.edits)))
         for _, same in sorted(merged.items(), key=lambda item: item[0])

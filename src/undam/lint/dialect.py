@@ -1,4 +1,34 @@
-"""The interface of a dialect. Each dialect is a package; `registry.py` lists all of them."""
+"""The interface of a dialect. Each dialect is a package; `registry.py` lists all of them.
+
+A dialect finds the routes of a configuration and assesses each of them, streaming or not:
+
+    routes, found = [], []
+    hints = settings.hints_for(source.path)
+    for one in ...:
+        assessment = assess_route(one.path, one.upstreams, hints, sites=..., recipes=...)
+        route = AssessedRoute(source.path, one.line, one.path, one.upstream, assessment, one.path)
+        routes.append(route)
+        if route.assessment.is_considered:
+            found += for_route(route, rules.find(one, settings))
+    return LintResult(unique_diagnostics(found), routes=tuple(routes))
+
+The engine does the rest, for every dialect in the same way:
+
+- Diagnostics of a route that *streams* are reported as they are. Those of a route that *may* stream
+  become one remark without edits. A dialect reports nothing for other routes.
+- A diagnostic without a route concerns the whole server. If no route streams, wrap it in
+  `if_anything_streams`.
+- A diagnostic whose ``affected`` range does not contain the version of the program
+  (``settings.target(NAME)``) is dropped. If the version is not known, its severity is at most a
+  warning, and the message names the range.
+- A conclusion from the absence of a setting is certain only if its whole scope was read. If an
+  include was not opened, or the text has `holes` (parts of a template), wrap the diagnostic in
+  `with_unread_part`; for dialects that do not, the engine does so for every fix that only inserts.
+
+Idle limits are compared with ``settings.silence``, total limits with `total_limit_severity`.
+A configuration inside another file (a ConfigMap, a here-document) arrives as a `Source` of the same
+length in which everything else is blank, so offsets are those of the outer file.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +38,10 @@ from dataclasses import dataclass
 
 from undam.errors import UsageError
 from undam.lint.diagnostics import ConfigRule, Diagnostic
+from undam.lint.evidence.assessment import AssessedRoute
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source, UnreadPart
+from undam.versions import Version
 
 IncludeOpener = Callable[[str], list[Source]]
 """Return the files that match an include, sorted by name. Missing files are omitted.
@@ -19,6 +51,8 @@ decides which folder a relative pattern starts from."""
 
 # Characters without a special meaning in any dialect.
 _LITERAL = re.compile(r"[A-Za-z0-9_./:\[\]~%@+,=*-]+")
+# Files from the distribution that do not affect streaming.
+_STOCK_INCLUDE = re.compile(r"(?:mime\.types|_params|\.types)$")
 
 
 def no_includes(_pattern: str) -> list[Source]:
@@ -34,11 +68,17 @@ class LintResult:
         unread: parts that could not be parsed and were therefore not analyzed.
         included: the files that the ``IncludeOpener`` returned. A diagnostic is located in one of
             them or in the linted file; suppression comments and fixes need their text.
+        routes: every route that was found, streaming or not.
+        unopened: patterns of includes that were not opened.
+        knows_scopes: the dialect itself has taken into account what was not read.
     """
 
     diagnostics: tuple[Diagnostic, ...] = ()
     unread: tuple[UnreadPart, ...] = ()
     included: tuple[Source, ...] = ()
+    routes: tuple[AssessedRoute, ...] = ()
+    unopened: tuple[str, ...] = ()
+    knows_scopes: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +90,14 @@ class RenderRequest:
         path: prefix of the streaming route.
         idle_s: maximum silence of a stream, in seconds.
         listen: ``HOST:PORT`` to listen on.
+        target: version of the program; ``None`` writes a configuration for all versions.
     """
 
     upstream: str
     path: str = "/"
     idle_s: float = 3600.0
     listen: str = "127.0.0.1:8080"
+    target: Version | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +120,11 @@ class Dialect:
     lint: Callable[[Source, Settings, IncludeOpener], LintResult]
     render: Callable[[RenderRequest], str]
     comment: str = "#"
+
+
+def is_stock_include(pattern: str) -> bool:
+    """Return whether an include names a file of the distribution that does not affect streaming."""
+    return bool(_STOCK_INCLUDE.search(pattern))
 
 
 def require_literal_values(request: RenderRequest, program: str) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from undam.lint.diagnostics import Diagnostic, Safety
+from undam.lint.diagnostics import Diagnostic, Safety, with_unread_part
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult, no_includes
+from undam.lint.evidence.assessment import AssessedRoute, StreamOutcome
 from undam.lint.settings import Settings
 from undam.lint.suppressions import Suppressions
+from undam.rules import Severity
 from undam.textfiles.edits import apply_edits, choose_edits
 from undam.textfiles.source import Source
+from undam.textfiles.templates import OPAQUE
+from undam.versions import EVERY_VERSION, Version
 
 # A fix can reveal another diagnostic, and overlapping fixes are applied in separate rounds. The
 # limit stops two fixes that undo each other from alternating forever.
 _MAX_ROUNDS = 8
+
+_RANK = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
 def lint_source(
@@ -37,8 +44,64 @@ def lint_source(
         if settings.is_enabled(one.rule.code, one.rule.slug, one.path)
         and not suppressions.covers(one)
     ]
-    kept.sort(key=lambda one: (one.path != source.path, one.path, one.line, one.column))
-    return replace(result, diagnostics=tuple(kept))
+    held = _for_version(kept, dialect, settings.target(dialect.name))
+    unread = () if result.knows_scopes else (*result.unopened, *_holes(source))
+    certain = [_limited_by_unread(one, unread) for one in held]
+    reported = _merge_uncertain_routes(map(_without_placeholders, certain))
+    reported.sort(key=lambda one: (one.path != source.path, one.path, one.line, one.column))
+    return replace(result, diagnostics=tuple(reported))
+
+
+def _for_version(
+    diagnostics: Iterable[Diagnostic], dialect: Dialect, version: Version | None
+) -> Iterator[Diagnostic]:
+    """Drop diagnostics that do not hold for the version, and qualify those that may not hold."""
+    for one in diagnostics:
+        if one.affected == EVERY_VERSION or (version and one.affected.contains(version)):
+            yield one
+        elif version is None or one.affected.overlaps(version):
+            severity = Severity.WARNING if one.severity is Severity.ERROR else one.severity
+            condition = f"{dialect.title} {one.affected}"
+            message = f"{one.message} (holds for {condition}; --target {dialect.name}=VERSION)"
+            yield replace(one, severity=severity, message=message)
+
+
+def _holes(source: Source) -> Iterator[str]:
+    for start, end in source.holes:
+        yield f"{source.written[start:end]} at line {source.position(start)[0]}"
+
+
+def _limited_by_unread(one: Diagnostic, unread: tuple[str, ...]) -> Diagnostic:
+    """Take away a fix that only inserts, if a part that was not read may have the line."""
+    if unread and one.edits and all(edit.start == edit.end for edit in one.edits):
+        return with_unread_part(one, unread[0])
+    return one
+
+
+def _without_placeholders(one: Diagnostic) -> Diagnostic:
+    """Take away a fix that would write the placeholder of a template as text."""
+    return replace(one, edits=()) if any(OPAQUE in edit.text for edit in one.edits) else one
+
+
+def _merge_uncertain_routes(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Replace the diagnostics of each route that may stream by one remark on the worst of them."""
+    reported: list[Diagnostic] = []
+    uncertain: dict[AssessedRoute, list[Diagnostic]] = {}
+    for one in diagnostics:
+        if one.route is None or one.outcome is StreamOutcome.STREAMS:
+            reported.append(one)
+        else:
+            uncertain.setdefault(one.route, []).append(one)
+    for route, found in uncertain.items():
+        worst = min(found, key=lambda one: _RANK[one.severity])
+        codes = sorted({one.rule.code for one in found} - {worst.rule.code})
+        more = f"; also {', '.join(codes)}" if codes else ""
+        message = (
+            f"if {route.name} streams: {worst.message}{more}; state it with --stream {route.hint}"
+        )
+        remark = replace(worst, severity=Severity.INFO, message=message, edits=())
+        reported.append(remark)
+    return reported
 
 
 def fix_source(
@@ -82,7 +145,7 @@ def fix_sources(
     changed: dict[str, str] = {}
 
     def current(one: Source) -> Source:
-        return Source(one.path, changed[one.path]) if one.path in changed else one
+        return one.with_written(changed[one.path]) if one.path in changed else one
 
     def open_current(pattern: str) -> list[Source]:
         return [current(one) for one in open_include(pattern)]
@@ -94,8 +157,8 @@ def fix_sources(
         before = dict(changed)
         for path, fixable in _fixable(result.diagnostics, unsafe=unsafe).items():
             edits = choose_edits(one.edits for one in fixable)
-            text = apply_edits(files[path].text, edits)
-            if text != files[path].text:
+            text = apply_edits(files[path].written, edits)
+            if text != files[path].written:
                 changed[path] = text
         if changed == before:
             break

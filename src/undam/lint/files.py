@@ -8,11 +8,13 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from fnmatch import fnmatch
 from pathlib import Path
 
 from undam.errors import UsageError
 from undam.textfiles.source import Source
+from undam.textfiles.templates import is_template_name, template_source
 
 STDIN = "-"
 
@@ -23,23 +25,61 @@ _BOM = b"\xef\xbb\xbf"
 _BINARY_CHECK_BYTES = 8000
 
 _SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "site-packages"})
+# Hidden folders in which platforms and tools keep configurations of proxies.
+_READ_HIDDEN_FOLDERS = frozenset({
+    ".platform", ".ebextensions", ".docker", ".devcontainer", ".nginx", ".deploy", ".kube", ".k8s",
+    ".helm", ".config",
+})  # fmt: skip
+# Suffixes of programs and of texts that may contain a configuration, for instance as a
+# here-document. They are not configurations themselves.
+_PROGRAM_SUFFIXES = frozenset({".py", ".js", ".mjs", ".cjs", ".jsx", ".ts", ".tsx"})
+_CONTAINER_SUFFIXES = frozenset({".sh", ".bash"})
+_MARKDOWN_SUFFIXES = frozenset({".md", ".mdx", ".markdown"})
 # Suffixes of documentation, programs, images and archives. They are not configurations, even if
 # they contain the text of one.
 _SKIPPED_SUFFIXES = frozenset({
-    ".md", ".rst", ".txt", ".adoc", ".html", ".htm", ".css", ".scss", ".svg", ".xml", ".csv",
-    ".log", ".lock", ".diff", ".patch", ".ipynb", ".py", ".pyi", ".pyc", ".js", ".mjs", ".cjs",
-    ".jsx", ".ts", ".tsx", ".vue", ".go", ".rs", ".c", ".h", ".cc", ".cpp", ".hpp", ".java",
-    ".kt", ".rb", ".php", ".pl", ".pm", ".mk", ".lua", ".sh", ".bash", ".zsh", ".ps1", ".sql",
-    ".swift", ".scala", ".cs", ".ex", ".exs", ".so", ".o", ".a", ".whl", ".zip", ".gz", ".xz",
-    ".tar", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".ico", ".pdf", ".woff", ".woff2", ".ttf",
-    ".mp4",
+    ".rst", ".txt", ".adoc", ".html", ".htm", ".css", ".scss", ".svg", ".xml", ".csv", ".log",
+    ".lock", ".diff", ".patch", ".ipynb", ".pyi", ".pyc", ".vue", ".go", ".rs", ".c", ".h", ".cc",
+    ".cpp", ".hpp", ".java", ".kt", ".rb", ".php", ".pl", ".pm", ".mk", ".lua", ".zsh", ".ps1",
+    ".sql", ".swift", ".scala", ".cs", ".ex", ".exs", ".so", ".o", ".a", ".whl", ".zip", ".gz",
+    ".xz", ".tar", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".ico", ".pdf", ".woff", ".woff2",
+    ".ttf", ".mp4",
 })  # fmt: skip
 # Names of similar files without a suffix. A folder `nginx` often contains a Dockerfile.
+_CONTAINER_NAMES = re.compile(r"(?:.*\.)?(?:docker|container)file(?:\..*)?", re.IGNORECASE)
 _SKIPPED_NAMES = re.compile(
-    r"(?:.*\.)?(?:docker|container|make|jenkins|vagrant|proc|gem|pip)file(?:\..*)?"
+    r"(?:.*\.)?(?:make|jenkins|vagrant|proc|gem|pip)file(?:\..*)?"
     r"|(?:license|licence|copying|copyright|readme|changelog|authors|notice|install)(?:[._-].*)?",
     re.IGNORECASE,
 )
+
+
+class FileUse(Enum):
+    """What may be in a file, by its name."""
+
+    CONFIGURATION = auto()
+    CONTAINER = auto()
+    """A script or Dockerfile, which may contain a configuration."""
+    MARKDOWN = auto()
+    """A document with code fences."""
+    PROGRAM = auto()
+    """An application."""
+    OTHER = auto()
+    """Data, images and other files that are not read."""
+
+
+def use_of(path: str) -> FileUse:
+    """Return what may be in a file."""
+    name = Path(path).name
+    suffix = Path(path).suffix.lower()
+    if suffix in _CONTAINER_SUFFIXES or _CONTAINER_NAMES.fullmatch(name):
+        return FileUse.CONTAINER
+    if suffix in _MARKDOWN_SUFFIXES:
+        return FileUse.MARKDOWN
+    if suffix in _PROGRAM_SUFFIXES:
+        return FileUse.PROGRAM
+    is_other = suffix in _SKIPPED_SUFFIXES or _SKIPPED_NAMES.fullmatch(name)
+    return FileUse.OTHER if is_other else FileUse.CONFIGURATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +89,12 @@ class Candidate:
     Args:
         path: the path that the user gave, or a path below a folder that the user gave.
         named: the user gave the path of the file itself, not that of a folder above it.
+        use: what may be in the file.
     """
 
     path: str
     named: bool
+    use: FileUse = FileUse.CONFIGURATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +156,13 @@ class ConfigFiles:
     _names: dict[str, str] = field(default_factory=dict)
     _texts: dict[str, FileText] = field(default_factory=dict)
     _sources: dict[str, Source] = field(default_factory=dict)
+    _templates: set[str] = field(default_factory=set)
 
     def copy(self) -> ConfigFiles:
         """Return a copy, so that changes to its texts do not affect this one."""
-        return ConfigFiles(dict(self._names), dict(self._texts), dict(self._sources))
+        return ConfigFiles(
+            dict(self._names), dict(self._texts), dict(self._sources), set(self._templates)
+        )
 
     def register(self, path: str) -> None:
         """Use this path as the name of its file."""
@@ -144,17 +189,27 @@ class ConfigFiles:
     def source(self, path: str) -> Source:
         """Return the text of a file with the changes made so far. Raises OSError."""
         if path not in self._sources:  # cached together with its line index
-            self._sources[path] = Source(path, self.read(path).text)
+            self._sources[path] = self._view(path, self.read(path).text)
         return self._sources[path]
+
+    def treat_as_template(self, path: str) -> Source:
+        """Read a file as a template from now on, whatever its name is, and return its text."""
+        self._templates.add(path)
+        self._sources.pop(path, None)
+        return self.source(path)
+
+    def _view(self, path: str, text: str) -> Source:
+        is_template = path in self._templates or is_template_name(path)
+        return template_source(path, text) if is_template else Source(path, text)
 
     def change(self, path: str, text: str) -> None:
         """Replace the text of a file in memory, without writing it to disk."""
-        self._sources[path] = Source(path, text)
+        self._sources[path] = self._view(path, text)
 
     @property
     def changed(self) -> dict[str, str]:
         """The new texts, by name, of the files that differ from those on disk."""
-        texts = {path: one.text for path, one in self._sources.items()}
+        texts = {path: one.written for path, one in self._sources.items()}
         return {path: text for path, text in texts.items() if text != self.read(path).text}
 
 
@@ -166,22 +221,27 @@ def _bytes(path: str) -> bytes:
 
 
 def find_candidates(
-    paths: Sequence[str], exclude: Sequence[str] = ()
-) -> tuple[list[Candidate], list[Problem]]:
+    paths: Sequence[str], exclude: Sequence[str] = (), *, markdown: bool = False
+) -> tuple[list[Candidate], list[Problem], list[Problem]]:
     """Return the files at or below the paths, without duplicates, in the order of the paths.
 
-    The files below a folder are sorted by name. Hidden folders, ``node_modules`` and similar
-    folders, links to folders, special files, and files whose name shows that they are not
-    configurations are skipped.
+    The files below a folder are sorted by name. Most hidden folders, ``node_modules`` and similar
+    folders, links to folders, special files, and files whose name shows that they are data are
+    skipped.
 
     Args:
         exclude: patterns of paths to leave out.
+        markdown: also return Markdown documents.
+
+    Returns:
+        The candidates, the problems of the paths themselves, and folders that could not be read.
 
     Raises:
         UsageError: standard input is given twice.
     """
     found: list[Candidate] = []
     problems: list[Problem] = []
+    unreadable: list[Problem] = []
     seen: set[tuple[int, int]] = set()
     for path in paths:
         if path == STDIN:
@@ -189,39 +249,39 @@ def find_candidates(
             continue
         try:
             is_folder = stat.S_ISDIR(Path(path).stat().st_mode)
-            names = _walk(path, exclude, problems) if is_folder else [os.path.normpath(path)]
+            walked = _walk(path, exclude, unreadable, markdown=markdown)
+            names = walked if is_folder else iter([os.path.normpath(path)])
             for name in names:
                 at = Path(name).stat()
                 if (at.st_dev, at.st_ino) not in seen and not is_excluded(name, exclude):
                     seen.add((at.st_dev, at.st_ino))
-                    found.append(Candidate(name, named=not is_folder))
+                    found.append(Candidate(name, named=not is_folder, use=use_of(name)))
         except (OSError, ValueError) as error:
             problems.append(Problem(path, reason(error)))
     if sum(one.path == STDIN for one in found) > 1:
         raise UsageError("standard input can be read only once; give '-' once")
-    return found, problems
+    return found, problems, unreadable
 
 
-def _walk(folder: str, exclude: Sequence[str], problems: list[Problem]) -> Iterator[str]:
-    def unreadable(error: OSError) -> None:
-        problems.append(Problem(str(error.filename), reason(error)))
+def _walk(
+    folder: str, exclude: Sequence[str], unreadable: list[Problem], *, markdown: bool
+) -> Iterator[str]:
+    def note(error: OSError) -> None:
+        unreadable.append(Problem(str(error.filename), reason(error)))
 
-    for here, folders, files in os.walk(folder, onerror=unreadable):
+    skipped = {FileUse.OTHER} if markdown else {FileUse.OTHER, FileUse.MARKDOWN}
+    for here, folders, files in os.walk(folder, onerror=note):
         folders[:] = sorted(
             name
             for name in folders
-            if not name.startswith(".")
+            if (not name.startswith(".") or name in _READ_HIDDEN_FOLDERS)
             and name not in _SKIPPED_FOLDERS
             and not is_excluded(str(Path(here, name)), exclude)
         )
         for name in sorted(files):
-            path = Path(here, name)
-            if _may_be_configuration(path) and path.is_file():
+            path = os.path.join(here, name)  # noqa: PTH118 (a tree has many files)
+            if use_of(name) not in skipped and os.path.isfile(path):  # noqa: PTH113
                 yield os.path.normpath(path)
-
-
-def _may_be_configuration(path: Path) -> bool:
-    return path.suffix.lower() not in _SKIPPED_SUFFIXES and not _SKIPPED_NAMES.fullmatch(path.name)
 
 
 def is_excluded(path: str, patterns: Iterable[str]) -> bool:

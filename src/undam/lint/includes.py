@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from undam.lint.dialect import is_stock_include
 from undam.lint.files import STDIN, ConfigFiles
 from undam.textfiles.source import Source, UnreadPart
 
@@ -25,8 +26,8 @@ _WILDCARD = re.compile(r"[*?\[]")
 # Configuration folders in a container. In a repository the rest of the path is relative to the
 # including file.
 _CONTAINER_FOLDER = re.compile(r"^/(?:etc|usr/local(?:/etc)?|opt|bitnami)/[^/]+(?:/conf)?/(?=.)")
-# Files from the distribution that do not affect streaming.
-_STOCK = re.compile(r"(?:mime\.types|_params|\.types)$")
+# A repository often has the template of an included file.
+_TEMPLATE_ENDINGS = (".template", ".tmpl", ".tpl", ".j2", ".jinja2", ".erb", ".inc", ".example")
 _MAIN_FILES = (
     "nginx.conf", "haproxy.cfg", "httpd.conf", "apache2.conf", "lighttpd.conf", "squid.conf",
     "default.vcl", "Caddyfile", "records.config", "records.yaml",
@@ -62,11 +63,13 @@ class Includes:
         if sum(bool(_WILDCARD.search(part)) for part in pattern.split("/")) > _MAX_WILDCARD_PARTS:
             self._unopened[pattern] = "too many wildcards"
             return []
-        for path_pattern in self._path_patterns(pattern):
-            sources = self._open_all(pattern, path_pattern)
-            if sources:
-                return sources
-        if not _WILDCARD.search(pattern) and not _STOCK.search(pattern):
+        for ending in ("", *_TEMPLATE_ENDINGS):
+            for path_pattern in self._path_patterns(pattern):
+                sources = self._open_all(pattern, path_pattern + ending)
+                if sources:
+                    self._unopened.pop(pattern, None)
+                    return sources
+        if not _WILDCARD.search(pattern) and not is_stock_include(pattern):
             self._unopened.setdefault(pattern, "not found")
         return []
 

@@ -6,7 +6,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from undam.errors import UsageError
@@ -14,6 +14,7 @@ from undam.lint.files import STDIN, is_excluded, reason
 from undam.lint.registry import config_rules
 from undam.lint.settings import Settings, read_settings
 from undam.rules import RULES
+from undam.versions import Version
 
 _UNDAM_TOML = "undam.toml"
 _PYPROJECT = "pyproject.toml"
@@ -24,14 +25,17 @@ class SettingsOverrides:
     """Values that take precedence over the settings of a project.
 
     Args:
-        select, stream_paths, heartbeat_s: replace the settings of the same name.
+        select, stream_paths, heartbeat_s, silence_s: replace the settings of the same name.
         ignore: added to the setting of the same name.
+        targets: versions that replace those of the same program.
     """
 
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     stream_paths: tuple[str, ...] = ()
     heartbeat_s: float | None = None
+    silence_s: float | None = None
+    targets: Mapping[str, Version] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +133,8 @@ class SettingsResolver:
             heartbeat_s=(
                 settings.heartbeat_s if overrides.heartbeat_s is None else overrides.heartbeat_s
             ),
+            silence_s=settings.silence_s if overrides.silence_s is None else overrides.silence_s,
+            targets={**settings.targets, **overrides.targets},
         )
 
 

@@ -47,6 +47,11 @@ def dialect_named(name: str) -> Dialect:
     return dialects[name]
 
 
+def dialect_of_rule(rule: ConfigRule) -> Dialect:
+    """Return the dialect that a rule belongs to."""
+    return _DIALECT_OF_RULE[rule.code]
+
+
 def recognise_dialect(path: str, text: str) -> Dialect | None:
     """Detect the dialect of a file by its name and content; return ``None`` if it is unknown."""
     return next((dialect for dialect in DIALECTS if dialect.recognises(path, text)), None)
@@ -55,3 +60,6 @@ def recognise_dialect(path: str, text: str) -> Dialect | None:
 def config_rules() -> tuple[ConfigRule, ...]:
     """Return the rules of all dialects."""
     return tuple(rule for dialect in DIALECTS for rule in dialect.rules)
+
+
+_DIALECT_OF_RULE = {rule.code: dialect for dialect in DIALECTS for rule in dialect.rules}

@@ -1,51 +1,54 @@
-"""Estimates which routes carry event streams. On other routes, buffering is not a problem."""
+"""Assessment of routes: does a route carry event streams? On others, buffering is not a problem.
+
+Dialects call `assess_route` with the paths and upstreams of a route. The evidence, with the scores
+of its kinds, is in `undam.lint.evidence`.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import Enum, StrEnum
+from pathlib import PurePosixPath
 
-# Words in the paths of streaming APIs. `v1` counts only at the end of a path; otherwise the word
-# after it decides (`/v1/embeddings`, `/v1/users`).
-_STREAMING_PATH = re.compile(
-    r"(?<![a-z0-9])(?:"
-    r"chat|completions?|responses|messages|generate|stream(?:s|ing)?|sse|events|mcp"
-    r"|v1(?=[^a-z0-9]*$)"
-    r")(?![a-z0-9])",
-    re.IGNORECASE,
+from undam.lint.evidence.assessment import (
+    UNKNOWN,
+    AssessedRoute,
+    Assessment,
+    StreamOutcome,
+    strongest,
 )
-# Common host names of engines and LLM gateways in compose files and clusters. The short ones must
-# be whole words: `fulfillment` contains "llm", and `postgis` contains "tgi".
-_ENGINE_NAMES = re.compile(
-    r"sglang|ollama|llama|triton|lmdeploy|litellm|openai|anthropic|inference"
-    r"|(?<![a-z])(?:v?llms?|tgi)(?![a-z])",
-    re.IGNORECASE,
-)
-# Engines also serve these paths, but do not stream on them.
-_NON_STREAMING_PATH = re.compile(
-    r"(?<![a-z0-9])(?:healthz?|readyz?|livez?|ping|metrics|status|models|embeddings|rerank|tokenize"
-    r"|static|assets|docs|favicon|robots|login|admin|ui"
-    r"|css|js|png|jpe?g|gif|svg|ico|woff2?|html?)(?![a-z0-9])",
-    re.IGNORECASE,
-)
-# Ollama's default port identifies it. Other engines use 8000, 8080 or 30000, like many servers.
-_ENGINE_PORTS = frozenset({11434})
-_PORT = re.compile(r":(\d{2,5})(?![\d:])")
+from undam.lint.evidence.names import NameEvidence, address_of, site_evidence, upstream_evidence
+from undam.lint.evidence.neighbours import NO_NEIGHBOURS, Neighbours, ServiceWitness
+from undam.lint.evidence.paths import EXCLUDED, SUFFICIENT, PathEvidence, path_evidence
+
+__all__ = [
+    "UNKNOWN",
+    "AssessedRoute",
+    "Assessment",
+    "PathMatch",
+    "Recipe",
+    "RouteHints",
+    "StreamOutcome",
+    "assess_pattern",
+    "assess_route",
+    "literal_prefix",
+    "strongest",
+]
 
 _NOT_PATH = re.compile(r"[^\w/.-]+")
 _LITERAL_PREFIX = re.compile(r"\^?((?:\\?[/._-]|\w)*)")
 # Shorter fragments occur in too many paths to identify a route.
 _MIN_FRAGMENT = 3
-
-
-class StreamLikelihood(IntEnum):
-    """Likelihood that a route carries event streams."""
-
-    NO = 0
-    LIKELY = 1
-    CERTAIN = 2
+# Hosts behind which any service of the machine may be.
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "[::1]", "0.0.0.0", "host.docker.internal"})
+_ANY_PATH = frozenset({"", "/", "/*", "*", "^/", "^", ".*", "^/(.*)", "^(.*)", "^/(.*)$"})
+# Endings of templates, which are not part of the name of a file.
+_FILE_ENDINGS = re.compile(
+    r"(?:\.(?:conf|cfg|template|tmpl|tpl|j2|jinja2?|erb|inc|example|ya?ml|toml))+$"
+)
+_PLAIN_FILES = frozenset({"nginx", "default", "site", "httpd", "apache2", "haproxy", "caddyfile"})
 
 
 class PathMatch(StrEnum):
@@ -58,58 +61,81 @@ class PathMatch(StrEnum):
     REGEX = "regex"
 
 
+class Recipe(Enum):
+    """A setting that authors write for event streams, with its score and its name."""
+
+    EVENT_STREAM = (3, "text/event-stream is named")
+    ACCEL_BUFFERING = (3, "X-Accel-Buffering is set")
+    UNBUFFERED = (2, "buffering is off")
+    FLUSHED = (2, "each write is flushed")
+    CHUNKS_OFF = (1, "chunked_transfer_encoding is off")
+    LONG_SILENCE = (1, "the read timeout is long")
+    UPGRADE = (-1, "connections are upgraded to WebSocket")
+
+
 @dataclass(frozen=True, slots=True)
 class RouteHints:
-    """Information from the user about the routes.
+    """Information about the routes that is not in their configuration.
 
     Args:
         paths: prefixes of the routes that stream (``--stream PREFIX``). If any are given, all other
             routes are assumed not to stream.
+        file: path of the configuration, whose name may be that of an application.
+        neighbours: evidence in the files beside it.
     """
 
     paths: tuple[str, ...] = ()
+    file: str = ""
+    neighbours: Neighbours = NO_NEIGHBOURS
 
 
-def classify_route(path: str, upstreams: Iterable[str], hints: RouteHints) -> StreamLikelihood:
-    """Estimate the likelihood that a route streams.
+def assess_route(
+    path: str,
+    upstreams: Iterable[str],
+    hints: RouteHints,
+    *,
+    sites: Iterable[str] = (),
+    recipes: Iterable[Recipe] = (),
+) -> Assessment:
+    """Assess whether a route streams.
 
     Args:
         path: prefix or pattern of the route as configured; "/" for all requests.
         upstreams: URLs, names and addresses of the servers behind it.
+        sites: host names under which the route is served.
+        recipes: settings in force that authors write for event streams.
     """
     if hints.paths:
         covered = any(_overlap(path, hint) for hint in hints.paths)
-        return StreamLikelihood.CERTAIN if covered else StreamLikelihood.NO
-    if _STREAMING_PATH.search(path):
-        return StreamLikelihood.LIKELY
-    if _NON_STREAMING_PATH.search(path):
-        return StreamLikelihood.NO
-    for upstream in upstreams:
-        ports = {int(port) for port in _PORT.findall(upstream)}
-        if ports & _ENGINE_PORTS or _ENGINE_NAMES.search(upstream):
-            return StreamLikelihood.LIKELY
-    return StreamLikelihood.NO
+        return _stated() if covered else UNKNOWN
+    return _combined(
+        path_evidence(path), path, tuple(upstreams), hints, (tuple(sites), tuple(recipes))
+    )
 
 
-def classify_pattern(
-    pattern: str, match: PathMatch, upstreams: Iterable[str], hints: RouteHints
-) -> StreamLikelihood:
-    """Estimate the likelihood that the route of a pattern streams.
-
-    Regular expressions are never executed.
+def assess_pattern(
+    pattern: str,
+    match: PathMatch,
+    upstreams: Iterable[str],
+    hints: RouteHints,
+    *,
+    sites: Iterable[str] = (),
+    recipes: Iterable[Recipe] = (),
+) -> Assessment:
+    """Assess whether the route of a pattern streams. Regular expressions are never executed.
 
     Args:
         pattern: prefix, part or regular expression, depending on ``match``.
-        upstreams: URLs, names and addresses of the servers behind the route.
+        upstreams, sites, recipes: as for `assess_route`.
     """
     if match is PathMatch.PREFIX or not hints.paths:
-        return classify_route(pattern, upstreams, hints)
+        return assess_route(pattern, upstreams, hints, sites=sites, recipes=recipes)
     if match is PathMatch.REGEX and pattern.startswith("^"):
-        return classify_route(literal_prefix(pattern), upstreams, hints)
+        return assess_route(literal_prefix(pattern), upstreams, hints)
     parts = (part.strip("/") for part in _NOT_PATH.split(pattern))
     fragments = [part for part in parts if len(part.strip("/.")) >= _MIN_FRAGMENT]
     hinted = any(fragment in hint for fragment in fragments for hint in hints.paths)
-    return StreamLikelihood.CERTAIN if hinted else StreamLikelihood.NO
+    return _stated() if hinted else UNKNOWN
 
 
 def literal_prefix(regex: str) -> str:
@@ -120,6 +146,83 @@ def literal_prefix(regex: str) -> str:
     if regex[match.end() :].startswith(("*", "?", "{")):
         literal = literal[:-1]  # the last character is optional
     return literal or "/"
+
+
+def _stated() -> Assessment:
+    return Assessment(StreamOutcome.STREAMS, ("--stream or the setting `stream` names it",))
+
+
+def _combined(
+    own: PathEvidence,
+    path: str,
+    upstreams: tuple[str, ...],
+    hints: RouteHints,
+    around: tuple[tuple[str, ...], tuple[Recipe, ...]],
+) -> Assessment:
+    """Add up the scores; a server of another program only weakens ambiguous paths."""
+    if own.score == EXCLUDED:
+        return Assessment(StreamOutcome.UNKNOWN, (own.phrase,))
+    sites, recipes = around
+    found = [NameEvidence(own.score, own.phrase)]
+    found.append(_best(map(upstream_evidence, upstreams)))
+    found.append(_best(_paths_of_upstreams(upstreams)))
+    found.append(_neighbouring(upstreams, hints.neighbours))
+    found += _site(path, sites, hints.file)
+    found += [NameEvidence(*one.value) for one in dict.fromkeys(recipes)]
+    positive = [one for one in found if one.score > 0]
+    is_other = found[1].score < 0
+    is_ambiguous = own.score == 2 and len(positive) == 1 and not is_other
+    score = sum(one.score for one in found) + is_ambiguous
+    if own.score >= SUFFICIENT or (score >= SUFFICIENT):
+        outcome = StreamOutcome.STREAMS
+    else:
+        outcome = StreamOutcome.MAYBE if score > 0 else StreamOutcome.UNKNOWN
+    return Assessment(outcome, tuple(one.phrase for one in positive if one.phrase))
+
+
+def _best(found: Iterable[NameEvidence]) -> NameEvidence:
+    """Return the strongest evidence; if there is none, the strongest against a stream."""
+    known = list(found)
+    best = max(known, key=lambda one: one.score, default=NameEvidence(0))
+    return best if best.score > 0 else min(known, key=lambda one: one.score, default=best)
+
+
+def _paths_of_upstreams(upstreams: tuple[str, ...]) -> Iterable[NameEvidence]:
+    for one in upstreams:
+        path = address_of(one).path
+        if path.strip("/"):
+            evidence = path_evidence(path)
+            if evidence.score > 0:
+                yield NameEvidence(min(evidence.score, SUFFICIENT), f"upstream: {evidence.phrase}")
+
+
+def _neighbouring(upstreams: tuple[str, ...], neighbours: Neighbours) -> NameEvidence:
+    for one in upstreams:
+        at = address_of(one)
+        witness = neighbours.services.get(at.host)
+        if witness is None and at.host in _THIS_MACHINE and at.port is not None:
+            witness = neighbours.published.get(at.port)
+        if witness is not None and witness.profile is not None:
+            return NameEvidence(SUFFICIENT, _witness_phrase(witness))
+    return NameEvidence(0)
+
+
+def _witness_phrase(witness: ServiceWitness) -> str:
+    assert witness.profile is not None
+    runs = f"runs {witness.image}" if witness.image else f"has the name of {witness.profile.title}"
+    return f"{witness.path}: the service {witness.name} {runs}"
+
+
+def _site(path: str, sites: tuple[str, ...], file: str) -> Iterable[NameEvidence]:
+    """Yield the evidence in the names of the site and of the file.
+
+    A file may have routes to several programs, so its name counts only for general paths.
+    """
+    yield _best(site_evidence("server name", one) for one in sites)
+    name = _FILE_ENDINGS.sub("", PurePosixPath(file.replace("\\", "/")).name.lower())
+    is_general = path in _ANY_PATH or path.strip("/*") in {"api", "v1", "api/v1"}
+    if name and name not in _PLAIN_FILES and is_general:
+        yield site_evidence("file name", name)
 
 
 def _overlap(path: str, hint: str) -> bool:

@@ -7,6 +7,7 @@ settings of the outer file are in force inside.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,16 +16,34 @@ from typing import TypeVar
 from undam.errors import ConfigSyntaxError, UsageError
 from undam.lint.diagnostics import Diagnostic
 from undam.lint.dialect import Dialect, LintResult
+from undam.lint.embedded_configs import find_embedded
 from undam.lint.engine import fix_sources, lint_source
-from undam.lint.files import STDIN, Candidate, ConfigFiles, Problem, find_candidates, reason
+from undam.lint.evidence.assessment import AssessedRoute, StreamOutcome
+from undam.lint.files import (
+    STDIN,
+    Candidate,
+    ConfigFiles,
+    FileUse,
+    Problem,
+    find_candidates,
+    reason,
+)
 from undam.lint.includes import Includes
+from undam.lint.passed_over import NO_DIALECT, PassedOver, kind_of_deployment
 from undam.lint.project_settings import ProjectSettings, SettingsOverrides, SettingsResolver
-from undam.lint.registry import dialect_named, recognise_dialect
+from undam.lint.registry import dialect_named, dialect_of_rule, recognise_dialect
 from undam.lint.replace_file import replace_text
 from undam.lint.settings import Settings
+from undam.lint.surroundings import Surroundings, header_targets
 from undam.rules import Severity
 from undam.textfiles.diff import changed_lines, file_diff
 from undam.textfiles.source import Source, UnreadPart
+from undam.textfiles.templates import (
+    has_placeholders,
+    is_template_name,
+    region_source,
+    rendered_name,
+)
 
 _T = TypeVar("_T")
 
@@ -33,6 +52,13 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 ProgressCallback = Callable[[str, int, int], None]
 """Called before each file with its path, the number of files done, and the total number."""
+
+_YAML_LINE = re.compile(
+    r"^(?:apiVersion|kind|services|static_resources|spec|metadata|http|entryPoints)[ \t]*:"
+    r"(?:[ \t]|\r?$)"
+    r"|^---[ \t]*\r?$",
+    re.MULTILINE,
+)
 
 _RANK = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
@@ -46,6 +72,7 @@ class LintOptions:
             as this dialect are linted.
         skip_unknown: skip named files of unknown dialect instead of reporting a problem.
         exclude: path patterns of files and folders to leave out.
+        markdown: lint the code fences of Markdown documents.
         config_file: settings file for all files, instead of the nearest one.
         overrides: values that take precedence over the settings.
     """
@@ -53,6 +80,7 @@ class LintOptions:
     dialect: str | None = None
     skip_unknown: bool = False
     exclude: tuple[str, ...] = ()
+    markdown: bool = False
     config_file: str | None = None
     overrides: SettingsOverrides = field(default_factory=SettingsOverrides)
 
@@ -65,7 +93,10 @@ class LintReport:
         diagnostics: without duplicates, sorted by path and position.
         files: paths of all files that were linted, including included ones; sorted.
         unread: parts of files that were not analyzed, with the reason.
-        problems: files that could not be linted, with the reason.
+        problems: named files that could not be linted, with the reason.
+        routes: every route that was found, with its outcome; sorted by path and line.
+        passed_over: files below a folder that were not linted although they are part of a
+            deployment or look like a configuration.
         dialects: dialect of each file in ``files``.
         texts: the texts of the files.
     """
@@ -74,6 +105,8 @@ class LintReport:
     files: tuple[str, ...]
     unread: tuple[UnreadPart, ...]
     problems: tuple[Problem, ...]
+    routes: tuple[AssessedRoute, ...]
+    passed_over: tuple[PassedOver, ...]
     dialects: Mapping[str, Dialect] = field(repr=False)
     texts: ConfigFiles = field(repr=False)
 
@@ -81,6 +114,14 @@ class LintReport:
     def has_faults(self) -> bool:
         """True if there is a diagnostic of severity error or warning."""
         return any(one.severity is not Severity.INFO for one in self.diagnostics)
+
+    def count(self, outcome: StreamOutcome) -> int:
+        """Return the number of routes with an outcome."""
+        return sum(one.outcome is outcome for one in self.routes)
+
+    def dialect_of(self, diagnostic: Diagnostic) -> Dialect:
+        """Return the dialect of a diagnostic; a file may contain configurations of another one."""
+        return dialect_of_rule(diagnostic.rule)
 
     def source(self, diagnostic: Diagnostic) -> Source:
         """Return the text of the file that a diagnostic is located in."""
@@ -189,17 +230,26 @@ def fix_paths(
 
 @dataclass(frozen=True)
 class _LintedFile:
-    """A file that was linted, with the files it includes."""
+    """A configuration that was linted, with the files it includes.
+
+    Args:
+        region: offsets of a configuration inside the file; ``None`` if it is the whole file.
+    """
 
     path: str
     dialect: Dialect
     settings: ProjectSettings
     result: LintResult
     unopened: tuple[UnreadPart, ...]
+    region: tuple[int, int] | None = None
 
     @property
     def files(self) -> list[str]:
         return [self.path, *(one.path for one in self.result.included)]
+
+    def view(self, outer: Source) -> Source:
+        """Return the text that was linted, in the current text of the file."""
+        return outer if self.region is None else region_source(outer, *self.region)
 
 
 class _LintRun:
@@ -217,27 +267,30 @@ class _LintRun:
             exclude=options.exclude,
         )
         self._texts = ConfigFiles()
+        self._surroundings = Surroundings(self._texts, self._folders)
         self._linted: list[_LintedFile] = []
         self._dialects: dict[str, Dialect] = {}
         self._unread: list[UnreadPart] = []
+        self._passed_over: list[PassedOver] = []
         self.problems: list[Problem] = []
 
     def lint(self, on_progress: ProgressCallback | None) -> None:
         """Lint every candidate and keep the results of the outermost files."""
-        candidates, self.problems = find_candidates(self._paths, self._options.exclude)
+        candidates, self.problems, unreadable = find_candidates(
+            self._paths, self._options.exclude, markdown=self._options.markdown
+        )
+        for problem in unreadable:
+            self._note_unreadable(problem)
         for candidate in candidates:
             self._texts.register(candidate.path)
         linted: list[_LintedFile] = []
         for done, candidate in enumerate(candidates):
             if on_progress is not None:
                 on_progress(candidate.path, done, len(candidates))
-            dialect = self._dialect_of(candidate)
-            if dialect is None:
+            found = self._lint_candidate(candidate)
+            if not found:
                 self._texts.discard(candidate.path)
-                continue
-            one = self._lint(candidate.path, dialect)
-            if one is not None:
-                linted.append(one)
+            linted += found
         self._linted = _outermost(linted)
         for one in self._linted:
             for path in one.files:
@@ -254,23 +307,32 @@ class _LintRun:
                 if known is None or _RANK[one.severity] < _RANK[known.severity]:
                     merged[key] = one
             unread += [*linted.result.unread, *linted.unopened]
+        routes = _once(route for linted in self._linted for route in linted.result.routes)
+        read = {path for linted in self._linted for path in linted.files}
+        passed_over = [one for one in self._passed_over if one.path not in read]
         return LintReport(
             diagnostics=tuple(merged[key] for key in sorted(merged)),
             files=tuple(sorted(self._dialects)),
             unread=tuple(sorted(_once(unread), key=lambda one: (one.path, one.line))),
             problems=tuple(_once(self.problems)),
+            routes=tuple(sorted(routes, key=lambda one: (one.path, one.line))),
+            passed_over=tuple(_once(passed_over)),
             dialects=self._dialects,
             texts=self._texts,
         )
 
     def fix(self, *, unsafe: bool) -> list[FileChange]:
-        """Apply the fixes in memory."""
+        """Apply the fixes in memory.
+
+        Of several configurations inside a file, the last one is fixed first, so that the offsets of
+        the others remain valid.
+        """
         texts = self._texts.copy()
-        for linted in self._linted:
+        for linted in sorted(self._linted, key=lambda one: -(one.region or (0,))[0]):
             if not any(one.edits for one in linted.result.diagnostics):
                 continue
             open_include = Includes(texts, linted.path, self._folders)
-            source = texts.source(linted.path)
+            source = linted.view(texts.source(linted.path))
             try:
                 fixed = fix_sources(
                     linted.dialect,
@@ -309,56 +371,133 @@ class _LintRun:
             return change
         return replace(change, written=True)
 
-    def _dialect_of(self, candidate: Candidate) -> Dialect | None:
-        """Return the dialect in which to lint a file; ``None`` if the file is skipped.
+    def _lint_candidate(self, candidate: Candidate) -> list[_LintedFile]:
+        """Lint a file, and the configurations inside it.
 
-        If the user gave the path of the file itself, the reason is recorded as a problem.
+        If the user gave the path of the file itself, the reason why it was not linted is recorded
+        as a problem; otherwise the file is passed over.
         """
         path = candidate.path
         try:
             text = self._texts.read(path)
         except (OSError, ValueError) as error:
-            self.problems.append(Problem(path, reason(error)))
-            return None
+            self._fail(candidate, Problem(path, reason(error)), "file that cannot be read")
+            return []
         report_unknown = candidate.named and not self._options.skip_unknown
         if not text.is_text:
             if report_unknown:
                 self.problems.append(Problem(path, "is not text"))
-            return None
-        if candidate.named and self._dialect is not None:
-            dialect: Dialect | None = self._dialect
-        else:
-            dialect = recognise_dialect(path, text.text)
-        if dialect is None:
-            if report_unknown:
-                message = "is not a configuration of a known dialect; specify it with --dialect"
-                self.problems.append(Problem(path, message))
-            return None
-        if self._dialect is not None and dialect is not self._dialect:
-            return None
-        if text.is_too_large:
+            return []
+        dialect = self._dialect_of(candidate)
+        if dialect is not None and text.is_too_large:
             if candidate.named:
                 self.problems.append(Problem(path, "is larger than 1 MB"))
             else:
                 self._unread.append(UnreadPart(path, 1, "the file (larger than 1 MB)"))
+            return []
+        found = [] if dialect is None else self._lint_whole(candidate, dialect)
+        if not text.is_too_large:
+            found += self._lint_embedded(candidate)
+        if dialect is None and not found:
+            if report_unknown:
+                message = "is not a configuration of a known dialect; specify it with --dialect"
+                self.problems.append(Problem(path, message))
+            elif self._dialect is None:
+                kind = kind_of_deployment(path, text.raw, text.text)
+                if kind is not None:
+                    self._passed_over.append(PassedOver(path, kind, NO_DIALECT))
+        return found
+
+    def _dialect_of(self, candidate: Candidate) -> Dialect | None:
+        """Return the dialect in which to lint a file; ``None`` if it has none, or another one."""
+        if candidate.named and self._dialect is not None:
+            return self._dialect
+        if not candidate.named and candidate.use not in {FileUse.CONFIGURATION, FileUse.PROGRAM}:
+            return None
+        text = self._texts.source(candidate.path).text
+        dialect = recognise_dialect(_recognised_name(candidate.path, text), text)
+        if dialect is None or (self._dialect is not None and dialect is not self._dialect):
             return None
         return dialect
 
-    def _lint(self, path: str, dialect: Dialect) -> _LintedFile | None:
-        settings = self._settings.settings_for(path)
-        source = self._texts.source(path)
-        open_include = Includes(self._texts, path, self._folders)
+    def _lint_whole(self, candidate: Candidate, dialect: Dialect) -> list[_LintedFile]:
+        """Lint a file; one that cannot be parsed may be a template."""
+        path = candidate.path
         try:
-            result = lint_source(dialect, source, settings, open_include)
+            return [self._lint(path, dialect, self._texts.source(path))]
         except ConfigSyntaxError as error:
-            message = str(error).removeprefix(f"{error.path}:{error.line}:{error.column}: ")
-            self.problems.append(Problem(error.path, message, error.line, error.column))
-            return None
+            failure = error
         except RecursionError:
-            self.problems.append(Problem(path, "is nested too deeply"))
-            return None
+            self._fail(candidate, Problem(path, "is nested too deeply"), f"{dialect.title} file")
+            return []
+        is_template = has_placeholders(self._texts.read(path).text)
+        if is_template and not is_template_name(path):
+            try:
+                return [self._lint(path, dialect, self._texts.treat_as_template(path))]
+            except (ConfigSyntaxError, RecursionError):
+                pass  # the error of the text as it is, is the more helpful one
+        message = str(failure).removeprefix(f"{failure.path}:{failure.line}:{failure.column}: ")
+        problem = Problem(failure.path, message, failure.line, failure.column)
+        kind = "template" if is_template else f"{dialect.title} file"
+        self._fail(candidate, problem, kind)
+        return []
+
+    def _fail(self, candidate: Candidate, problem: Problem, kind: str) -> None:
+        """Record that a file was not linted; that of a named file is a problem."""
+        if candidate.named:
+            self.problems.append(problem)
+            return
+        position = "" if problem.line is None else f"line {problem.line}: "
+        reason_text = f"not read: {position}{problem.message}"
+        self._passed_over.append(PassedOver(candidate.path, kind, reason_text))
+
+    def _note_unreadable(self, one: Problem) -> None:
+        if any(os.path.realpath(path) == os.path.realpath(one.path) for path in self._paths):
+            self.problems.append(one)
+        else:
+            self._passed_over.append(PassedOver(one.path, "folder", f"not read: {one.message}"))
+
+    def _lint_embedded(self, candidate: Candidate) -> list[_LintedFile]:
+        """Lint the configurations inside a file. Those that cannot be parsed are not read."""
+        path = candidate.path
+        outer = self._texts.source(path)
+        found: list[_LintedFile] = []
+        for one in find_embedded(outer, candidate.use):
+            if self._dialect is not None and one.dialect is not self._dialect:
+                continue
+            if not outer.holes and has_placeholders(outer.text[one.start : one.end]):
+                outer = self._texts.treat_as_template(path)
+            view = region_source(outer, one.start, one.end)
+            try:
+                linted = self._lint(path, one.dialect, view)
+            except (ConfigSyntaxError, RecursionError) as error:
+                line, _ = outer.position(one.start)
+                what = f"the {one.dialect.title} configuration inside this file ({error})"
+                self._unread.append(UnreadPart(path, line, what))
+                continue
+            found.append(replace(linted, region=(one.start, one.end)))
+        return found
+
+    def _lint(self, path: str, dialect: Dialect, source: Source) -> _LintedFile:
+        neighbours = self._surroundings.of(path)
+        targets = {**neighbours.targets, **header_targets(source.written)}
+        settings = replace(
+            self._settings.settings_for(path), neighbours=replace(neighbours, targets=targets)
+        )
+        open_include = Includes(self._texts, path, self._folders)
+        result = lint_source(dialect, source, settings, open_include)
         unopened = open_include.unread([source, *result.included])
         return _LintedFile(path, dialect, settings, result, tuple(unopened))
+
+
+def _recognised_name(path: str, text: str) -> str:
+    """Return the name by which the dialect of a file is recognised.
+
+    Standard input and pipes have no name. YAML is easily distinguished from everything else.
+    """
+    if path == STDIN or path.startswith(("/dev/fd/", "/proc/")):
+        return "-.yaml" if _YAML_LINE.search(text) else STDIN
+    return rendered_name(path)
 
 
 def _path_list(paths: Paths) -> list[str]:

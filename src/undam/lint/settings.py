@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 
 from undam.errors import UsageError
+from undam.lint.evidence.neighbours import NO_NEIGHBOURS, Neighbours
+from undam.lint.limits import DEFAULT_SILENCE_S, ExpectedSilence
 from undam.lint.routes import RouteHints
+from undam.versions import Version
 
-# Interval recommended by WHATWG HTML 9.2.7 and used by undam's own servers.
-DEFAULT_HEARTBEAT_S = 15.0
+_KEYS = ("heartbeat", "ignore", "per-file", "select", "silence", "stream", "target")
+TARGETS = (
+    "apache", "caddy", "envoy", "haproxy", "ingress-nginx", "lighttpd", "nginx", "squid", "traefik",
+    "trafficserver", "varnish",
+)  # fmt: skip
+"""Programs whose version can be stated. A dialect is looked up by its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,21 +29,43 @@ class Settings:
         select: codes, prefixes of codes ("NGX", "NGX1") or slugs to enable; empty enables all.
         ignore: codes, prefixes or slugs to disable; applied after ``select``.
         per_file: path pattern -> codes, prefixes or slugs to disable in these files.
-        stream_paths: prefixes of the routes that stream. If empty, routes are recognised by path
-            and upstream.
-        heartbeat_s: interval of the upstream's heartbeats; idle limits are compared with it.
+        stream_paths: prefixes of the routes that stream. If empty, the evidence in the
+            configuration and beside it decides.
+        heartbeat_s: interval of the upstream's heartbeats; 0 states that there are none, and
+            ``None`` that none are known.
+        silence_s: longest silence to expect; idle limits are compared with it, unless heartbeats
+            are known.
+        targets: versions of the programs that run the configurations, by dialect.
+        neighbours: evidence in the files beside a configuration.
     """
 
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     per_file: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stream_paths: tuple[str, ...] = ()
-    heartbeat_s: float = DEFAULT_HEARTBEAT_S
+    heartbeat_s: float | None = None
+    silence_s: float = DEFAULT_SILENCE_S
+    targets: Mapping[str, Version] = field(default_factory=dict)
+    neighbours: Neighbours = NO_NEIGHBOURS
+
+    @property
+    def silence(self) -> ExpectedSilence:
+        """The silence that idle limits are compared with."""
+        known = self.neighbours.heartbeat_s if self.heartbeat_s is None else self.heartbeat_s
+        return ExpectedSilence(self.silence_s, known)
 
     @property
     def hints(self) -> RouteHints:
-        """Settings that affect the classification of routes."""
-        return RouteHints(self.stream_paths)
+        """The information about routes for rules that compare routes, without the file's name."""
+        return RouteHints(self.stream_paths, neighbours=self.neighbours)
+
+    def hints_for(self, path: str) -> RouteHints:
+        """Return the information about the routes of a file that is not in the file."""
+        return RouteHints(self.stream_paths, path, self.neighbours)
+
+    def target(self, program: str) -> Version | None:
+        """Return the version of a program; ``None`` if it is not known."""
+        return self.targets.get(program) or self.neighbours.targets.get(program)
 
     def is_enabled(self, code: str, slug: str, path: str) -> bool:
         """Return whether a rule is enabled for a file."""
@@ -63,16 +93,15 @@ def read_settings(table: Mapping[str, object], *, where: str) -> Settings:
     Raises:
         UsageError: a key is unknown or a value is invalid; the message contains the key.
     """
-    known = {"select", "ignore", "per-file", "stream", "heartbeat"}
     for key in table:
-        if key not in known:
-            raise UsageError(f"{where}: unknown setting {key!r}; known: {', '.join(sorted(known))}")
+        if key not in _KEYS:
+            raise UsageError(f"{where}: unknown setting {key!r}; known: {', '.join(_KEYS)}")
     per_file = table.get("per-file", {})
     if not isinstance(per_file, Mapping):
         raise UsageError(f"{where}: 'per-file' must be a table of pattern = [codes]")
-    heartbeat = table.get("heartbeat", DEFAULT_HEARTBEAT_S)
-    if isinstance(heartbeat, bool) or not isinstance(heartbeat, int | float) or heartbeat <= 0:
-        raise UsageError(f"{where}: 'heartbeat' must be a number of seconds above 0")
+    targets = table.get("target", {})
+    if not isinstance(targets, Mapping):
+        raise UsageError(f"{where}: 'target' must be a table of program = \"version\"")
     return Settings(
         select=_strings(table.get("select", []), "select", where),
         ignore=_strings(table.get("ignore", []), "ignore", where),
@@ -81,8 +110,35 @@ def read_settings(table: Mapping[str, object], *, where: str) -> Settings:
             for pattern, codes in per_file.items()
         },
         stream_paths=_strings(table.get("stream", []), "stream", where),
-        heartbeat_s=float(heartbeat),
+        heartbeat_s=_seconds(table, "heartbeat", where) if "heartbeat" in table else None,
+        silence_s=_seconds(table, "silence", where) if "silence" in table else DEFAULT_SILENCE_S,
+        targets={
+            name: read_target(name, version, where=f"{where}: 'target'")
+            for name, version in targets.items()
+        },
     )
+
+
+def read_target(name: str, version: object, *, where: str) -> Version:
+    """Return the version of a program that the user states.
+
+    Raises:
+        UsageError: the program is unknown, or the version is not a number such as 1.30.
+    """
+    if name not in TARGETS:
+        raise UsageError(f"{where}: {name[:80]!r} has no versions; known: {', '.join(TARGETS)}")
+    found = Version.parse(version) if isinstance(version, str) else None
+    if found is None:
+        raise UsageError(f'{where}: {name} needs a version in quotes, for instance "1.30"')
+    return found
+
+
+def _seconds(table: Mapping[str, object], name: str, where: str) -> float:
+    value = table[name]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or value < 0:  # type: ignore[arg-type, operator]
+        raise UsageError(f"{where}: {name!r} must be a number of seconds, at least 0")
+    return float(value)  # type: ignore[arg-type]
 
 
 def _strings(value: object, name: str, where: str) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ def changed_lines(source: Source, edits: Sequence[Edit]) -> list[str]:
     start, _ = source.line_span(min(edit.start for edit in edits))
     _, end = source.line_span(max(edit.end for edit in edits))
     moved = [Edit(edit.start - start, edit.end - start, edit.text) for edit in edits]
-    before = source.text[start:end]
+    before = source.written[start:end]
     after = apply_edits(before, moved)
     diff = difflib.unified_diff(_lines(before), _lines(after), n=0)
     lines = (line.rstrip("\r\n") for line in diff if line[0] in "+-")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 
@@ -26,19 +27,36 @@ class UnreadPart:
 
 @dataclass(frozen=True)
 class Source:
-    """The text of one file.
+    """The text of one file, as parsers read it.
 
     Args:
         path: the path as given by the user; "-" for standard input.
+        text: the text to parse. It may be a view of the same length as the file, in which parts are
+            replaced: the placeholders of a template, or the text around an embedded configuration.
+        original: the text of the file, if ``text`` is a view.
+        holes: spans of the view that stand for text that is not known.
+        reread: creates the view again for a changed text of the file.
     """
 
     path: str
     text: str
+    original: str | None = None
+    holes: tuple[tuple[int, int], ...] = ()
+    reread: Callable[[str], Source] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def written(self) -> str:
+        """The text of the file."""
+        return self.text if self.original is None else self.original
+
+    def with_written(self, text: str) -> Source:
+        """Return the source, or the same view of it, for a changed text of the file."""
+        return Source(self.path, text) if self.reread is None else self.reread(text)
 
     # Cached: suppression comments are looked up by line for every diagnostic.
     @cached_property
     def _lines(self) -> list[str]:
-        return self.text.split("\n")
+        return self.written.split("\n")
 
     @cached_property
     def _starts(self) -> list[int]:

@@ -5,26 +5,26 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 
-from support.dialect_harness import DialectHarness, include_opener
+from support.dialect_harness import DialectHarness, include_opener, with_heartbeats
 from support.mutations import damaged_texts, robustness_faults
 from support.work import assert_linear
 from undam.errors import ConfigSyntaxError, UsageError
-from undam.lint import RenderRequest, Settings, Source, fix_sources, recognise_dialect
+from undam.lint import RenderRequest, Source, fix_sources, recognise_dialect
 from undam.lint.dialect import no_includes
 from undam.lint.dialects.apache.parser import MAX_INCLUDES, MAX_SECTIONS, read_config
 from undam.rules import Severity
 
 APACHE = DialectHarness("apache", "APA")
-HELD = "ProxyPass /chat/ fcgi://10.0.0.1/"
+HELD = "ProxyPass /v1/chat/ fcgi://10.0.0.1/"
 MATCHED = """\
 ExtFilterDefine f cmd=x
-<LocationMatch /chat/.*>
+<LocationMatch /v1/chat/.*>
     SetOutputFilter f
 </LocationMatch>
 """
 INNER = "ProxyPass http://a/\n"
 LIMITED = "SetOutputFilter RATE_LIMIT\nSetEnv rate-limit 4\n"
-CHAT = "ProxyPass /chat/ http://10.0.0.1/"
+CHAT = "ProxyPass /v1/chat/ http://10.0.0.1/"
 
 
 # parsing
@@ -75,7 +75,7 @@ def test_includes_are_expanded_in_place() -> None:
     found = APACHE.lint(text, inside)
     assert [(one.path, one.rule.code) for one in found.diagnostics] == [("a.conf", "APA101")]
     assert [one.path for one in found.included] == ["a.conf"]
-    changed = fix_sources(APACHE.dialect, Source("f", text), Settings(), open_include=inside)
+    changed = fix_sources(APACHE.dialect, Source("f", text), with_heartbeats(), open_include=inside)
     assert changed == {"a.conf": f"{HELD} flushpackets=on"}
 
 
@@ -114,22 +114,22 @@ def test_the_number_of_included_files_is_limited() -> None:
     [
         HELD,
         "ProxyPass / fcgi://vllm:80/",
-        'ProxyPassMatch "^/chat/(.*)$" "fcgi://10.0.0.1/$1"',
-        "<Location /chat/>\nProxyPass fcgi://10.0.0.1/\n</Location>",
-        '<Location ~ "/chat$">\nProxyPass fcgi://10.0.0.1/\n</Location>',
-        "<LocationMatch ^/chat/>\nProxyPassMatch fcgi://10.0.0.1/\n</LocationMatch>",
-        '<Location /chat/>\n<If "true">\nSetHandler "proxy:fcgi://10.0.0.1"\n</If>\n</Location>',
+        'ProxyPassMatch "^/v1/chat/(.*)$" "fcgi://10.0.0.1/$1"',
+        "<Location /v1/chat/>\nProxyPass fcgi://10.0.0.1/\n</Location>",
+        '<Location ~ "/v1/chat$">\nProxyPass fcgi://10.0.0.1/\n</Location>',
+        "<LocationMatch ^/v1/chat/>\nProxyPassMatch fcgi://10.0.0.1/\n</LocationMatch>",
+        '<Location /v1/chat/>\n<If "true">\nSetHandler "proxy:fcgi://10.0.0.1"\n</If>\n</Location>',
         "<Files events.php>\nSetHandler proxy:unix:/run/x|fcgi://10.0.0.1\n</Files>",
-        "RewriteRule ^/chat/ fcgi://10.0.0.1/ [L,P]",
-        "RewriteCond %{REQUEST_URI} ^/chat\nRewriteRule ^ fcgi://10.0.0.1/ [proxy]",
-        "<Location /chat>\nRewriteRule . ajp://10.0.0.1/ [P]\n</Location>",
-        "<IfModule a>\n<VirtualHost *>\nProxyPass /chat ajp://10.0.0.1/\n</VirtualHost>\n</IfModule>",
-        "ProxyPass /chat fcgi://10.0.0.1/ flushpackets=auto",
+        "RewriteRule ^/v1/chat/ fcgi://10.0.0.1/ [L,P]",
+        "RewriteCond %{REQUEST_URI} ^/v1/chat\nRewriteRule ^ fcgi://10.0.0.1/ [proxy]",
+        "<Location /v1/chat>\nRewriteRule . ajp://10.0.0.1/ [P]\n</Location>",
+        "<IfModule a>\n<VirtualHost *>\nProxyPass /v1/chat ajp://10.0.0.1/\n</VirtualHost>\n</IfModule>",
+        "ProxyPass /v1/chat fcgi://10.0.0.1/ flushpackets=auto",
         f"<Proxy fcgi://10.0.0.2 flushpackets=on>\n</Proxy>\n{HELD}",
         f"<Proxy *>\nProxySet flushpackets=off\n</Proxy>\n{HELD}",
-        "Define U fcgi://10.0.0.1/\nProxyPass /chat ${U}",
-        "<Proxy balancer://b>\nBalancerMember fcgi://10.0.0.1\n</Proxy>\nProxyPass /chat balancer://b/",
-        "BalancerMember balancer://b fcgi://10.0.0.1\nProxyPass /chat balancer://b",
+        "Define U fcgi://10.0.0.1/\nProxyPass /v1/chat ${U}",
+        "<Proxy balancer://b>\nBalancerMember fcgi://10.0.0.1\n</Proxy>\nProxyPass /v1/chat balancer://b/",
+        "BalancerMember balancer://b fcgi://10.0.0.1\nProxyPass /v1/chat balancer://b",
     ],
 )
 def test_routes_that_stream_are_found(text: str) -> None:
@@ -143,18 +143,18 @@ def test_routes_that_stream_are_found(text: str) -> None:
     "text",
     [
         "ProxyPass /shop fcgi://10.0.0.1/",
-        "ProxyPass /chat/ !\nProxyPass /chat\nProxyPass",
-        "<Location /chat>\nProxyPass !\nProxyPass\n</Location>",
-        "ProxyPass /chat uwsgi://10.0.0.1/\nProxyPass /chat scgi://10.0.0.1/",
-        "ProxyPass /chat balancer://unknown/",
-        "RewriteRule ^/chat/ fcgi://10.0.0.1/ [L]\nRewriteRule ^/chat/ /x",
-        "RewriteCond %{REQUEST_URI} ^/chat\nRewriteRule ^/x /y\nRewriteRule ^/z fcgi://a/ [P]",
+        "ProxyPass /v1/chat/ !\nProxyPass /v1/chat\nProxyPass",
+        "<Location /v1/chat>\nProxyPass !\nProxyPass\n</Location>",
+        "ProxyPass /v1/chat uwsgi://10.0.0.1/\nProxyPass /v1/chat scgi://10.0.0.1/",
+        "ProxyPass /v1/chat balancer://unknown/",
+        "RewriteRule ^/v1/chat/ fcgi://10.0.0.1/ [L]\nRewriteRule ^/v1/chat/ /x",
+        "RewriteCond %{REQUEST_URI} ^/v1/chat\nRewriteRule ^/x /y\nRewriteRule ^/z fcgi://a/ [P]",
         "<Files x>\nSetHandler proxy:fcgi://10.0.0.1\n</Files>\nSetHandler server-status",
         "<Files>\nSetHandler proxy:fcgi://10.0.0.1\n</Files>",
         "<Location>\nSetHandler proxy:fcgi://10.0.0.1\n</Location>",
         f"<Proxy fcgi://10.0.0.1/ flushpackets=on>\n</Proxy>\n{HELD}",
         f"<Proxy *>\nProxySet flushpackets=on\n</Proxy>\n{HELD}",
-        "<Proxy fcgi://10.0.0.1/>\nProxyPass /chat fcgi://10.0.0.1/\n</Proxy>",
+        "<Proxy fcgi://10.0.0.1/>\nProxyPass /v1/chat fcgi://10.0.0.1/\n</Proxy>",
         "BalancerMember balancer://b\nBalancerMember\n<Proxy>\n</Proxy>",
     ],
 )
@@ -176,7 +176,7 @@ def test_user_paths_select_the_relay() -> None:
         (f"SetOutputFilter DEFLATE;RATE_LIMIT\nSetEnvIf A b rate-limit=4\n{CHAT}", ["APA102"]),
         (f"SetOutputFilter RATE_LIMIT\n{CHAT}", []),
         (
-            f"{LIMITED}<Location /chat/>\nSetOutputFilter NONE\n</Location>\n{CHAT}",
+            f"{LIMITED}<Location /v1/chat/>\nSetOutputFilter NONE\n</Location>\n{CHAT}",
             [],
         ),
         (f"<Location /shop>\n{LIMITED}</Location>\n{CHAT}", []),
@@ -184,17 +184,17 @@ def test_user_paths_select_the_relay() -> None:
         (f"ExtFilterDefine f cmd=x mode=input\nSetOutputFilter f\n{CHAT}", []),
         (f"ExtFilterDefine f cmd=x\nAddOutputFilterByType f text/html\n{CHAT}", []),
         (
-            f"{MATCHED}ProxyPassMatch /chat/.* http://10.0.0.1/",
+            f"{MATCHED}ProxyPassMatch /v1/chat/.* http://10.0.0.1/",
             ["APA103"],
         ),
         (f"CacheEnable disk\n{CHAT}", ["APA104"]),
         (f"CacheEnable disk http://\n{CHAT}", ["APA104"]),
-        (f"CacheEnable disk /chat/\nCacheDisable /\n{CHAT}", []),
+        (f"CacheEnable disk /v1/chat/\nCacheDisable /\n{CHAT}", []),
         (f"CacheEnable disk /shop\n{CHAT}", []),
-        ("<Location /chat>\nCacheEnable disk\nProxyPass http://a/\n</Location>", ["APA104"]),
-        (f"<Location /chat>\nCacheEnable disk\nCacheDisable on\n{INNER}</Location>", []),
+        ("<Location /v1/chat>\nCacheEnable disk\nProxyPass http://a/\n</Location>", ["APA104"]),
+        (f"<Location /v1/chat>\nCacheEnable disk\nCacheDisable on\n{INNER}</Location>", []),
         (
-            f"CacheEnable disk /\n<Location /chat>\nCacheDisable on\n{INNER}</Location>",
+            f"CacheEnable disk /\n<Location /v1/chat>\nCacheDisable on\n{INNER}</Location>",
             ["APA104"],
         ),
         (f"Header always set X-Accel-Buffering no\n{CHAT}", ["APA202"]),
@@ -219,7 +219,7 @@ def test_a_continued_line_is_not_edited() -> None:
 
 def test_lines_shared_by_many_routes_are_reported_once() -> None:
     member = "<Proxy balancer://b>\nBalancerMember http://10.0.0.1 timeout=5\n</Proxy>\n"
-    text = f"Header set X-Accel-Buffering no\n{member}ProxyPass /chat balancer://b\n"
+    text = f"Header set X-Accel-Buffering no\n{member}ProxyPass /v1/chat balancer://b\n"
     text += "ProxyPass /v1 balancer://b\n"
     assert APACHE.codes_and_lines(text) == [("APA202", 1), ("APA401", 3)]
 
@@ -262,7 +262,7 @@ def test_the_default_limit_is_one_minute() -> None:
 
 
 def test_a_rewrite_takes_no_parameter() -> None:
-    text = "ProxyTimeout 5\nRewriteRule ^/chat http://10.0.0.1/ [P]\n"
+    text = "ProxyTimeout 5\nRewriteRule ^/v1/chat http://10.0.0.1/ [P]\n"
     assert APACHE.codes_and_lines(text) == [("APA401", 1)]
     assert APACHE.fix(text) == text
 
@@ -312,9 +312,9 @@ def test_values_with_a_special_meaning_are_rejected() -> None:
 @pytest.mark.parametrize(
     "part",
     [
-        "\\\n", '"', "'\\", f"{HELD}\n", "<Location /chat>\nCacheEnable disk\n</Location>\n",
+        "\\\n", '"', "'\\", f"{HELD}\n", "<Location /v1/chat>\nCacheEnable disk\n</Location>\n",
         "Header set X-Accel-Buffering no\n", " \t", "RewriteCond a b\n",
-        "<Location /chat/>\nProxyPass http://a/ timeout=1\n</Location>\n",
+        "<Location /v1/chat/>\nProxyPass http://a/ timeout=1\n</Location>\n",
     ],
 )  # fmt: skip
 def test_work_is_linear_in_the_length(part: str) -> None:

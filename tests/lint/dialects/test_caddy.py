@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 
-from support.dialect_harness import DialectHarness, include_opener
+from support.dialect_harness import DialectHarness, include_opener, with_heartbeats
 from support.mutations import damaged_texts, robustness_faults
 from support.work import assert_linear
 from undam.errors import ConfigSyntaxError, UsageError
-from undam.lint import RenderRequest, Settings, Source, fix_sources, recognise_dialect
+from undam.lint import RenderRequest, Source, fix_sources, recognise_dialect
 from undam.lint.dialects.caddy.parser import MAX_BLOCKS, duration_s, read_caddyfile
 from undam.rules import Severity
 
@@ -58,14 +58,14 @@ def test_lines_are_split_as_caddy_splits_them(text: str, expected: list[str]) ->
 
 
 def test_imports_are_expanded_in_place() -> None:
-    inside = include_opener(a=f"reverse_proxy /chat/* up {HELD}", s=f"(t) {{\n}}\n{site()}")
+    inside = include_opener(a=f"reverse_proxy /v1/chat/* up {HELD}", s=f"(t) {{\n}}\n{site()}")
     text = f"import s\nimport\n(x) {{\nimport a\n}}\n{site('import x', 'import', 'import gone')}"
     found = CADDY.lint(text, inside)
     assert [(one.path, one.line, one.rule.code) for one in found.diagnostics] == [
         ("a", 2, "CAD101")
     ]
-    changed = fix_sources(CADDY.dialect, Source("f", text), Settings(), open_include=inside)
-    assert changed == {"a": "reverse_proxy /chat/* up {\n}"}
+    changed = fix_sources(CADDY.dialect, Source("f", text), with_heartbeats(), open_include=inside)
+    assert changed == {"a": "reverse_proxy /v1/chat/* up {\n}"}
 
 
 def test_endless_imports_are_not_followed() -> None:
@@ -81,13 +81,13 @@ def test_endless_imports_are_not_followed() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        site(f"reverse_proxy /chat/* up {HELD}"),
+        site(f"reverse_proxy /v1/chat/* up {HELD}"),
         site(f"reverse_proxy vllm:80 {HELD}"),
         site("reverse_proxy {", "to vllm:80", "response_buffers 4MiB", "}"),
-        site("handle_path /chat/* {", f"reverse_proxy up {HELD}", "}"),
-        site("@c path /x /chat", "route @c {", f"reverse_proxy up {HELD}", "}"),
-        site("@c {", "path_regexp n ^/chat", "method GET", "}", f"reverse_proxy @c up {HELD}"),
-        f":80\nreverse_proxy /chat/* up {HELD}",
+        site("handle_path /v1/chat/* {", f"reverse_proxy up {HELD}", "}"),
+        site("@c path /x /v1/chat", "route @c {", f"reverse_proxy up {HELD}", "}"),
+        site("@c {", "path_regexp n ^/v1/chat", "method GET", "}", f"reverse_proxy @c up {HELD}"),
+        f":80\nreverse_proxy /v1/chat/* up {HELD}",
     ],
 )
 def test_routes_that_stream_are_found(text: str) -> None:
@@ -109,13 +109,13 @@ def test_other_routes_have_no_findings(text: str) -> None:
 
 
 def test_user_paths_select_the_relay() -> None:
-    text = site(f"reverse_proxy /chat/* up {HELD}", f"reverse_proxy /api/* up {HELD}")
+    text = site(f"reverse_proxy /v1/chat/* up {HELD}", f"reverse_proxy /api/* up {HELD}")
     assert CADDY.codes_and_lines(text, stream_paths=("/api/x",)) == [("CAD101", 6)]
 
 
 # rules
 
-CHAT = "reverse_proxy /chat/* up"
+CHAT = "reverse_proxy /v1/chat/* up"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ CHAT = "reverse_proxy /chat/* up"
         (("encode {", "match {", "header Content-Type text/html", "}", "}", CHAT), []),
         (("encode {", "match {", "status 200", "}", "}", CHAT), []),
         (("header {", "+X-Accel-Buffering no", "}", CHAT), ["CAD202"]),
-        (("header /chat/* A b", CHAT), []),
+        (("header /v1/chat/* A b", CHAT), []),
         ((f"{CHAT} {{", "flush_interval 1s", "}"), ["CAD201"]),
         ((f"{CHAT} {{", "flush_interval", "flush_interval -1", "}"), []),
         ((f"{CHAT} {{", "header_down X-Accel-Buffering no", "}"), ["CAD202"]),

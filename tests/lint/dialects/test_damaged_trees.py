@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.dialect_harness import with_heartbeats
 from support.mutations import damaged_texts, robustness_faults
 from undam.lint import Settings, Source, dialect_named, lint_source
 
@@ -23,7 +24,7 @@ def texts_of(name: str) -> list[str]:
 
 
 each_dialect = pytest.mark.parametrize("name", CODES)
-SETTINGS = [Settings(), Settings(stream_paths=("/",), heartbeat_s=200)]
+SETTINGS = [with_heartbeats(), with_heartbeats(stream_paths=("/",), heartbeat_s=200)]
 
 
 def texts_tried(name: str, examples: int) -> int:
@@ -55,5 +56,5 @@ def test_ten_thousand_damaged_texts(name: str) -> None:
 @each_dialect
 def test_an_undamaged_text_is_read(name: str) -> None:
     for text in texts_of(name):
-        assert lint_source(dialect_named(name), Source(name, text), Settings()) is not None
+        assert lint_source(dialect_named(name), Source(name, text), with_heartbeats()) is not None
         assert robustness_faults(dialect_named(name), text) == []

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from support.dialect_harness import with_heartbeats
 from undam.lint import (
     LintResult,
     RenderRequest,
@@ -53,7 +54,7 @@ def route(action: str = "timeout: 0s", match: str = "prefix: /v1/chat", more: st
 
 
 def lint(text: str, chosen: Settings | None = None) -> LintResult:
-    return lint_source(ENVOY, Source("f.yaml", text), chosen or Settings())
+    return lint_source(ENVOY, Source("f.yaml", text), chosen or with_heartbeats())
 
 
 def reported(text: str, chosen: Settings | None = None) -> list[str]:
@@ -61,7 +62,7 @@ def reported(text: str, chosen: Settings | None = None) -> list[str]:
 
 
 def fixed(text: str) -> str:
-    return fix_source(ENVOY, Source("f.yaml", text), Settings(), unsafe=True)
+    return fix_source(ENVOY, Source("f.yaml", text), with_heartbeats(), unsafe=True)
 
 
 @pytest.mark.parametrize("file", CORPUS, ids=lambda file: file.name)
@@ -116,7 +117,7 @@ class TestRoutes:
         assert reported(text) == ["ENV401 error"]
         text = manager(route("", "connect_matcher: {}"), clusters=cluster % 80)
         assert reported(text) == []
-        assert reported(text, Settings(stream_paths=("/v2/",))) == ["ENV401 error"]
+        assert reported(text, with_heartbeats(stream_paths=("/v2/",))) == ["ENV401 error"]
 
     def test_weighted_clusters_are_classified_by_name(self) -> None:
         weighted = "weighted_clusters: {clusters: [{name: a}, {name: vllm}, {weight: 1}]}"
@@ -195,9 +196,9 @@ class TestLimits:
         ]
 
     def test_rare_heartbeats_make_the_default_too_short(self) -> None:
-        assert reported(manager(route()), Settings(heartbeat_s=200)) == ["ENV404 warning"]
+        assert reported(manager(route()), with_heartbeats(heartbeat_s=200)) == ["ENV404 warning"]
         unread = manager(route(), limits="stream_idle_timeout: x")
-        assert reported(unread, Settings(heartbeat_s=200)) == []
+        assert reported(unread, with_heartbeats(heartbeat_s=200)) == []
 
     def test_a_limit_of_a_cluster_is_reported(self) -> None:
         options = "common_http_protocol_options: {max_stream_duration: 600s}"
@@ -348,7 +349,7 @@ def test_rendered_configurations_have_no_findings() -> None:
     for path in ("/", "/v1/"):
         request = RenderRequest(upstream="http://llm", path=path, idle_s=90, listen="[::1]:8080")
         text = ENVOY.render(request)
-        assert lint(text, Settings(stream_paths=("/",))) == LintResult()
+        assert lint(text, with_heartbeats(stream_paths=("/",))) == LintResult()
         assert "port_value: 80\n" in text
         assert 'address: "::1"' in text
         assert recognise_dialect("envoy.yaml", text) is ENVOY

@@ -89,13 +89,13 @@ def test_unread_parts_are_reported() -> None:
     [
         "  use_backend app if { path_beg /v1/chat }\n",
         "  use_backend app if { path -i -m beg /v1/chat }\n",
-        "  use_backend app if { path,lower -m reg ^/v[12]/chat }\n",
+        "  use_backend app if { path,lower -m reg ^/v[12]/v1/chat }\n",
         "  use_backend app if { path_reg ^/(chat|sse)/ }\n",
         "  acl x path_sub chat\n  use_backend app if x\n",
         "  acl x path_beg /a\n  acl x path_beg /sse\n  use_backend app if !y x\n",
         "  use_backend app if { req.hdr(accept) -m sub text/event-stream }\n",
-        "  use_backend app if ! { path_beg /a } { path_beg /chat -f more.lst }\n",
-        "  use_backend app if { path_beg /chat\n",
+        "  use_backend app if ! { path_beg /a } { path_beg /v1/chat -f more.lst }\n",
+        "  use_backend app if { path_beg /v1/chat\n",
     ],
 )
 def test_routes_that_stream_are_found(choice: str) -> None:
@@ -109,12 +109,12 @@ def test_routes_that_stream_are_found(choice: str) -> None:
         "",
         "  default_backend app\n",
         "  default_backend\n  use_backend\n",
-        "  use_backend other if { path_beg /chat }\n",
-        "  use_backend app unless { path_beg /chat }\n",
+        "  use_backend other if { path_beg /v1/chat }\n",
+        "  use_backend app unless { path_beg /v1/chat }\n",
         "  use_backend app if !{ req.hdr(accept) -m sub text/event-stream }\n",
         "  use_backend app if { hdr(host) chat.example.org } or unknown\n",
         "  use_backend app if { path_beg /assets -m } !\n",
-        "  mode tcp\n  use_backend app if { path_beg /chat }\n",
+        "  mode tcp\n  use_backend app if { path_beg /v1/chat }\n",
     ],
 )
 def test_other_routes_have_no_findings(choice: str) -> None:
@@ -152,7 +152,7 @@ backend rest
 
 
 def test_one_side_with_the_option_is_enough() -> None:
-    front = f"  use_backend app if {{ path_beg /chat }}\n{ON}"
+    front = f"  use_backend app if {{ path_beg /v1/chat }}\n{ON}"
     assert HAPROXY.codes(routed(front)) == []
 
 
@@ -207,7 +207,7 @@ def test_types_are_added_to_the_streaming_section_only() -> None:
 
 
 def test_compression_of_the_frontend_is_reported() -> None:
-    front = "  use_backend app if { path_beg /chat }\n  compression algo gzip\n"
+    front = "  use_backend app if { path_beg /v1/chat }\n  compression algo gzip\n"
     text = routed(f"{ON}{front}")
     assert HAPROXY.codes_and_lines(text) == [("HAP103", 6)]
     assert HAPROXY.codes(HAPROXY.fix(text)) == []

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
+from support.dialect_harness import with_heartbeats
 from support.mutations import damaged_texts, robustness_faults
 from undam.errors import ConfigSyntaxError, UsageError
 from undam.lint import (
     RenderRequest,
-    Settings,
     Source,
     dialect_named,
     fix_source,
@@ -51,7 +51,7 @@ metadata:
 
 def reported(text: str, **options: object) -> list[tuple[str, int, str]]:
     """Return codes, lines and severities of the diagnostics."""
-    chosen = Settings(**options)  # type: ignore[arg-type]
+    chosen = with_heartbeats(**options)
     found = lint_source(DIALECT, Source("f.yaml", text), chosen).diagnostics
     return [(one.rule.code, one.line, one.severity.value) for one in found]
 
@@ -61,7 +61,7 @@ def codes(text: str, **options: object) -> list[str]:
 
 
 def fixed(text: str) -> str:
-    return fix_source(DIALECT, Source("f.yaml", text), Settings(), unsafe=True)
+    return fix_source(DIALECT, Source("f.yaml", text), with_heartbeats(), unsafe=True)
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 
-from support.dialect_harness import DialectHarness, include_opener
+from support.dialect_harness import DialectHarness, include_opener, with_heartbeats
 from support.mutations import damaged_texts, robustness_faults
 from support.work import assert_linear
 from undam.errors import ConfigSyntaxError, UsageError
-from undam.lint import RenderRequest, Settings, Source, fix_sources, recognise_dialect
+from undam.lint import RenderRequest, Source, fix_sources, recognise_dialect
 from undam.lint.dialects.lighttpd.parser import MAX_BLOCKS, MAX_INCLUDES
 from undam.rules import Severity
 
@@ -21,7 +21,7 @@ def relay(host: str = "10.0.0.1", port: int = 80, key: str = "", more: str = "")
     return f'proxy.server = ( "{key}" => (( "host" => "{host}", "port" => {port}{more} )) )'
 
 
-CHAT = f'$HTTP["url"] =~ "^/chat/" {{\n    {relay()}\n}}\n'
+CHAT = f'$HTTP["url"] =~ "^/v1/chat/" {{\n    {relay()}\n}}\n'
 
 
 # parsing
@@ -66,11 +66,13 @@ def test_the_syntax_of_lighttpd_is_parsed(text: str) -> None:
 
 def test_includes_are_expanded_in_place() -> None:
     inside = include_opener(**{"a.conf": relay(), "b.conf": STREAM})
-    text = '$HTTP["url"] =~ "^/chat/" {\n    include "a.conf"\n}\n'
+    text = '$HTTP["url"] =~ "^/v1/chat/" {\n    include "a.conf"\n}\n'
     found = LIGHTTPD.lint(text, inside)
     assert [(one.path, one.rule.code) for one in found.diagnostics] == [("a.conf", "LTD101")]
     assert [one.path for one in found.included] == ["a.conf"]
-    changed = fix_sources(LIGHTTPD.dialect, Source("f", text), Settings(), open_include=inside)
+    changed = fix_sources(
+        LIGHTTPD.dialect, Source("f", text), with_heartbeats(), open_include=inside
+    )
     assert changed == {"a.conf": f"{relay()}\n{STREAM}"}
     assert LIGHTTPD.lint(f'include "b.conf"\n{text}', inside).diagnostics == ()
 
@@ -104,15 +106,15 @@ def test_recursive_includes_terminate(times: int) -> None:
     "text",
     [
         CHAT,
-        relay(key="/chat/"),
+        relay(key="/v1/chat/"),
         relay("vllm"),
         relay(port=11434),
         'proxy.server = ( ( "host" => "llm" ) )',
         'proxy.server = ( "" => ( "vllm" => ( "host" => "10.0.0.1" ) ) )',
         f'$HTTP["request-uri"] =^ "/sse" {{ {relay()} }}',
-        f'$HTTP["host"] == "a" {{ $HTTP["url"] == "/chat" {{ {relay()} }} }}',
+        f'$HTTP["host"] == "a" {{ $HTTP["url"] == "/v1/chat" {{ {relay()} }} }}',
         f'$HTTP["url"] =$ "/stream" {{ fastcgi{relay()[5:]} }}',
-        f'$HTTP["url"] =~ "^/x/" {{ }} else $HTTP["url"] =~ "/chat$" {{ {relay()} }}',
+        f'$HTTP["url"] =~ "^/x/" {{ }} else $HTTP["url"] =~ "/v1/chat$" {{ {relay()} }}',
         f"server.stream-response-body = 0\n{CHAT}",
         f'{CHAT}$HTTP["url"] =~ "^/other/" {{ {STREAM} }}',
         f'$HTTP["url"] =~ "^/x/" {{ }} else {{ {STREAM} }}\n{CHAT}'.replace(STREAM, "a = 1"),
@@ -128,7 +130,7 @@ def test_routes_that_stream_are_found(text: str) -> None:
     [
         relay(),
         relay(key=".php"),
-        f'$HTTP["url"] !~ "^/chat/" {{ {relay()} }}',
+        f'$HTTP["url"] !~ "^/v1/chat/" {{ {relay()} }}',
         f'$HTTP["url"] =~ "\\.(js|css)$" {{ {relay()} }}',
         'proxy.balance = "hash"\nproxy.server = ( )',
         f"{STREAM}\n{CHAT}",
@@ -136,8 +138,8 @@ def test_routes_that_stream_are_found(text: str) -> None:
         f'server.stream-response-body = "2"\n{CHAT}',
         f"{CHAT.replace('proxy', f'{STREAM} proxy')}server.stream-response-body = 0\n",
         CHAT.replace("proxy", f"{STREAM}\n    proxy"),
-        f'$HTTP["url"] =~ "^/chat/" {{ {STREAM} }}\n{CHAT}',
-        f'$HTTP["url"] =~ "^/chat/now" {{ {STREAM} }}\n{CHAT}',
+        f'$HTTP["url"] =~ "^/v1/chat/" {{ {STREAM} }}\n{CHAT}',
+        f'$HTTP["url"] =~ "^/v1/chat/now" {{ {STREAM} }}\n{CHAT}',
         f'{relay("vllm")}\n$HTTP["url"] =~ "chat" {{ {STREAM} }}',
         f'{relay("vllm")}\n$HTTP["host"] == "a" {{ {STREAM} }}',
         f'{CHAT}$HTTP["request-method"] == "POST" {{ {STREAM} }}',
@@ -151,12 +153,12 @@ def test_user_paths_select_the_relay() -> None:
     other = CHAT.replace("chat", "api").replace("80", "81")
     assert LIGHTTPD.codes_and_lines(CHAT + other, stream_paths=("/api/x",)) == [("LTD101", 5)]
     assert LIGHTTPD.codes_and_lines(relay(), stream_paths=("/api/x",)) == [("LTD101", 1)]
-    ends = CHAT.replace('=~ "^/chat/"', '=$ "/ask"')
+    ends = CHAT.replace('=~ "^/v1/chat/"', '=$ "/ask"')
     assert LIGHTTPD.codes_and_lines(ends, stream_paths=("/api/ask",)) == [("LTD101", 2)]
     assert LIGHTTPD.codes_and_lines(ends, stream_paths=("/api/tell",)) == []
     optional = CHAT.replace("chat/", "chats?/")
-    assert LIGHTTPD.codes_and_lines(optional, stream_paths=("/chat/x",)) == [("LTD101", 2)]
-    part = CHAT.replace("^/chat/", "^(/a|/b)")
+    assert LIGHTTPD.codes_and_lines(optional, stream_paths=("/v1/chat/x",)) == [("LTD101", 2)]
+    part = CHAT.replace("^/v1/chat/", "^(/a|/b)")
     assert LIGHTTPD.codes_and_lines(part, stream_paths=("/b",)) == [("LTD101", 2)]
 
 
@@ -168,8 +170,8 @@ def test_user_paths_select_the_relay() -> None:
     [
         (CHAT, CHAT.replace("}\n", f"    {STREAM}\n}}\n")),
         (
-            f'$HTTP["url"] =~ "^/chat/" {{ {relay()} }}\n',
-            f'$HTTP["url"] =~ "^/chat/" {{ {STREAM}\n{relay()} }}\n',
+            f'$HTTP["url"] =~ "^/v1/chat/" {{ {relay()} }}\n',
+            f'$HTTP["url"] =~ "^/v1/chat/" {{ {STREAM}\n{relay()} }}\n',
         ),
         (f"  {relay('vllm')} # all\r\n", f"  {relay('vllm')} # all\r\n  {STREAM}\r\n"),
         (
@@ -188,10 +190,12 @@ def test_a_fix_changes_only_the_streaming_route(text: str, after: str) -> None:
 
 
 def test_a_limit_for_one_prefix_is_set_in_its_own_condition() -> None:
-    text = f"{STREAM}\nserver.max-write-idle = 20\n{relay(key='/chat')}\n"
+    text = f"{STREAM}\nserver.max-write-idle = 20\n{relay(key='/v1/chat')}\n"
     assert LIGHTTPD.codes_and_lines(text) == [("LTD401", 2)]
     fixed_text = LIGHTTPD.fix(text)
-    assert fixed_text == text + '$HTTP["url"] =~ "^/chat" {\n    server.max-write-idle = 3600\n}\n'
+    assert (
+        fixed_text == text + '$HTTP["url"] =~ "^/v1/chat" {\n    server.max-write-idle = 3600\n}\n'
+    )
     assert LIGHTTPD.codes(fixed_text) == []
 
 
@@ -259,7 +263,7 @@ def test_values_with_a_special_meaning_are_rejected() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "part", ['"', "(", "( 1 ) + ", "#\n", '$HTTP["url"] == "/chat" { }\n', "a=1 "]
+    "part", ['"', "(", "( 1 ) + ", "#\n", '$HTTP["url"] == "/v1/chat" { }\n', "a=1 "]
 )
 def test_work_is_linear_in_the_length(part: str) -> None:
     def lint(n: int) -> None:

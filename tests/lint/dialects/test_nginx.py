@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from support.dialect_harness import with_heartbeats
 from undam.lint import (
-    Settings,
     Source,
     dialect_named,
     fix_source,
@@ -13,7 +13,7 @@ from undam.lint import (
     lint_source,
 )
 from undam.lint.dialect import IncludeOpener, no_includes
-from undam.lint.dialects.nginx.rules.limits import seconds_of
+from undam.lint.dialects.nginx.times import seconds_of
 from undam.rules import Severity
 
 NGINX = dialect_named("nginx")
@@ -25,7 +25,7 @@ def reported(
     text: str, open_include: IncludeOpener = no_includes, **options: object
 ) -> list[tuple[str, int]]:
     """Return codes and lines of the diagnostics."""
-    chosen = Settings(**options)  # type: ignore[arg-type]
+    chosen = with_heartbeats(**options)
     found = lint_source(NGINX, Source("f.conf", text), chosen, open_include)
     return [(one.rule.code, one.line) for one in found.diagnostics]
 
@@ -36,7 +36,7 @@ def codes(text: str, **options: object) -> list[str]:
 
 def fixed(text: str, open_include: IncludeOpener = no_includes) -> str:
     return fix_source(
-        NGINX, Source("f.conf", text), Settings(), unsafe=True, open_include=open_include
+        NGINX, Source("f.conf", text), with_heartbeats(), unsafe=True, open_include=open_include
     )
 
 
@@ -54,7 +54,7 @@ def files(**texts: str) -> IncludeOpener:
         "server { set $to http://llm:1; location / { proxy_pass $to; } }",
         "upstream b { server tgi; } map $uri $a { x.org b; } location / { proxy_pass http://$a; }",
         "map $a $b { x http://${c}; } map $d $c { x sglang:1; } location / { proxy_pass $b; }",
-        "server { location @api { proxy_pass http://x; } location /chat { try_files /a @api; } }",
+        "server { location @a { proxy_pass http://x; } location /v1/chat { try_files /a @a; } }",
         "server { location /v1 { if ($a) { proxy_pass http://x; } } }",
         "server { location /a { location /a/chat { proxy_pass http://x; } } }",
         "http { server { location ~ ^/v1/(a|b) { proxy_pass http://llm; } } }",
@@ -71,8 +71,8 @@ def test_routes_that_stream_are_found(text: str) -> None:
     "text",
     [
         "server { location / { proxy_pass http://x; } }",
-        "server { location /chat { root /srv; } }",
-        "server { location /chat { return 200; } location / { proxy_pass http://x; } }",
+        "server { location /v1/chat { root /srv; } }",
+        "server { location /v1/chat { return 200; } location / { proxy_pass http://x; } }",
         "server { set $a; location / { proxy_pass http://$a$b; } } map x { }",
         "server { location { proxy_pass http://x; } }",
         "stream { server { listen 1; proxy_pass llm:1; } }",
@@ -174,14 +174,17 @@ def test_a_wrong_value_is_fixed_in_place() -> None:
     included = files(**{"proxy.conf": "proxy_buffering on;\n"})
     text = f"location /v1/ {{\n    include proxy.conf;\n    {UP}\n}}\n"
     source = Source("f.conf", text)
-    changed = fix_sources(NGINX, source, Settings(), open_include=included)
+    changed = fix_sources(NGINX, source, with_heartbeats(), open_include=included)
     assert changed == {"proxy.conf": "proxy_buffering off;\n"}
 
 
 def test_a_file_that_is_included_twice_is_reported_once() -> None:
     included = files(api=f"location /v1/ {{ {UP} }}")
     found = lint_source(
-        NGINX, Source("f", "server { include api; } server { include api; }"), Settings(), included
+        NGINX,
+        Source("f", "server { include api; } server { include api; }"),
+        with_heartbeats(),
+        included,
     )
     assert [(one.path, one.rule.code) for one in found.diagnostics] == [("api", "NGX101")]
     assert [one.path for one in found.included] == ["api"]
@@ -201,7 +204,7 @@ server {{
     after = fixed(text)
     assert after == text.replace(line, f"{line}        {OFF}\n")
     # Afterwards, only an info without a fix is reported.
-    (left,) = lint_source(NGINX, Source("f", after), Settings()).diagnostics
+    (left,) = lint_source(NGINX, Source("f", after), with_heartbeats()).diagnostics
     assert (left.rule.code, left.severity, left.edits) == ("NGX201", Severity.INFO, ())
 
 
@@ -226,7 +229,7 @@ server {{
 
 def test_an_ineffective_line_beside_the_fix_is_an_info() -> None:
     text = f"location /v1/ {{\n {UP}\n {OFF}\n proxy_set_header X-Accel-Buffering no;\n}}"
-    (found,) = lint_source(NGINX, Source("f", text), Settings()).diagnostics
+    (found,) = lint_source(NGINX, Source("f", text), with_heartbeats()).diagnostics
     assert found.severity is Severity.INFO
     assert fixed(text) == f"location /v1/ {{\n {UP}\n {OFF}\n}}"
 
@@ -259,7 +262,7 @@ def test_the_type_is_removed_from_a_filter_on_one_line(
 def test_an_unknown_filter_of_another_file_is_not_edited() -> None:
     included = files(part="sub_filter '\\nx' '';")
     text = f"location /v1/ {{ {UP} {OFF} sub_filter_types *; include part; }}"
-    (found,) = lint_source(NGINX, Source("f", text), Settings(), included).diagnostics
+    (found,) = lint_source(NGINX, Source("f", text), with_heartbeats(), included).diagnostics
     assert (found.path, found.edits) == ("part", ())
 
 

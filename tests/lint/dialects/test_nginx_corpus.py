@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
+from support.dialect_harness import with_heartbeats
 from support.mutations import damaged_texts, robustness_faults
 from support.work import assert_linear
 from undam.errors import UsageError
 from undam.lint import (
     RenderRequest,
-    Settings,
     Source,
     dialect_named,
     lint_source,
@@ -34,7 +34,7 @@ OFF = "proxy_buffering off;"
 
 def reported(text: str, **options: object) -> list[tuple[str, int]]:
     """Return codes and lines of the diagnostics."""
-    chosen = Settings(**options)  # type: ignore[arg-type]
+    chosen = with_heartbeats(**options)
     found = lint_source(NGINX, Source("f.conf", text), chosen)
     return [(one.rule.code, one.line) for one in found.diagnostics]
 
@@ -46,7 +46,7 @@ def reported(text: str, **options: object) -> list[tuple[str, int]]:
     "file", [one for one in CORPUS if one.name.startswith("still")], ids=lambda file: file.name
 )
 def test_routes_that_do_not_stream_have_no_findings(file: Path) -> None:
-    found = lint_source(NGINX, Source(str(file), file.read_text("utf-8")), Settings())
+    found = lint_source(NGINX, Source(str(file), file.read_text("utf-8")), with_heartbeats())
     assert found.diagnostics == ()
 
 

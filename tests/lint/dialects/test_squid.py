@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 
-from support.dialect_harness import DialectHarness, include_opener
+from support.dialect_harness import DialectHarness, include_opener, with_heartbeats
 from support.mutations import damaged_texts, robustness_faults
 from support.work import assert_linear
 from undam.errors import ConfigSyntaxError, UsageError
-from undam.lint import RenderRequest, Settings, Source, fix_sources, recognise_dialect
+from undam.lint import RenderRequest, Source, fix_sources, recognise_dialect
 from undam.lint.dialects.squid.parser import MAX_INCLUDES
 from undam.rules import Severity
 
@@ -50,7 +50,9 @@ def test_included_files_are_parsed_and_fixed() -> None:
     assert [(one.path, one.line) for one in found.diagnostics] == [("a.conf", 1)]
     assert [one.what for one in found.unread] == ["include gone.conf"]
     source = Source("f", text)
-    changed = fix_sources(SQUID.dialect, source, Settings(), unsafe=True, open_include=inside)
+    changed = fix_sources(
+        SQUID.dialect, source, with_heartbeats(), unsafe=True, open_include=inside
+    )
     assert changed == {"a.conf": "read_timeout 1 hour\n"}
 
 

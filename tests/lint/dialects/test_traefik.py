@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from support.dialect_harness import with_heartbeats
 from support.work import count_calls
 from undam.errors import ConfigSyntaxError
 from undam.lint import (
@@ -49,7 +50,7 @@ http:
 
 
 def lint(text: str, chosen: Settings | None = None, path: str = "f.yaml") -> LintResult:
-    return lint_source(TRAEFIK, Source(path, text), chosen or Settings())
+    return lint_source(TRAEFIK, Source(path, text), chosen or with_heartbeats())
 
 
 def reported(text: str, chosen: Settings | None = None, path: str = "f.yaml") -> list[str]:
@@ -57,7 +58,7 @@ def reported(text: str, chosen: Settings | None = None, path: str = "f.yaml") ->
 
 
 def fixed(text: str, path: str = "f.yaml", chosen: Settings | None = None) -> str:
-    return fix_source(TRAEFIK, Source(path, text), chosen or Settings(), unsafe=True)
+    return fix_source(TRAEFIK, Source(path, text), chosen or with_heartbeats(), unsafe=True)
 
 
 @pytest.mark.parametrize("file", CORPUS, ids=lambda file: file.name)
@@ -151,7 +152,7 @@ class TestRouters:
 
     def test_a_router_without_rule_and_service_has_no_findings(self) -> None:
         text = "http:\n  routers:\n    a: {middlewares: [x]}\n    b:\n    c: []\n"
-        assert lint(text, Settings(stream_paths=("/",))).diagnostics == ()
+        assert lint(text, with_heartbeats(stream_paths=("/",))).diagnostics == ()
 
     def test_keys_are_case_insensitive(self) -> None:
         text = dynamic(**BUFFER).replace("routers:", "ROUTERS:").replace("rule:", "Rule:")
@@ -291,7 +292,7 @@ serversTransport: {forwardingTimeouts: {responseHeaderTimeout: 5s}}
     def test_routes_that_the_user_declares_as_streaming(
         self, limit: str, expected: str | None
     ) -> None:
-        sure = Settings(stream_paths=("/v1/",))
+        sure = with_heartbeats(stream_paths=("/v1/",))
         text = self.STATIC % limit
         writes = [f"TRF401 {expected}"] if expected else []
         assert reported(text, sure) == [*writes, "TRF402 warning"]
@@ -310,7 +311,7 @@ serversTransport: {forwardingTimeouts: {responseHeaderTimeout: 5s}}
 
     def test_a_bare_number_stays_one(self) -> None:
         text = "[entryPoints.web.transport.respondingTimeouts]\nwriteTimeout = 30\n"
-        sure = Settings(stream_paths=("/",))
+        sure = with_heartbeats(stream_paths=("/",))
         assert fixed(text, "f.toml", sure) == text.replace("30", "0")
         quoted = text.replace("30", '"30"')
         assert fixed(quoted, "-", sure) == quoted.replace("30", "0s")
@@ -320,6 +321,6 @@ def test_rendered_configurations_have_no_findings() -> None:
     for path in ("/", "/v1/"):
         request = RenderRequest(upstream="http://llm:8000", path=path, listen="[::1]:8080")
         text = TRAEFIK.render(request)
-        assert lint(text, Settings(stream_paths=("/",))) == LintResult()
+        assert lint(text, with_heartbeats(stream_paths=("/",))) == LintResult()
         assert recognise_dialect("traefik.yaml", text) is TRAEFIK
         assert 'address: "[::1]:8080"' in text

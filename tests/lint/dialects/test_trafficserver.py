@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from support.dialect_harness import with_heartbeats
 from support.work import assert_linear
 from undam.lint import (
     LintResult,
@@ -22,7 +23,7 @@ from undam.lint.dialect import IncludeOpener, no_includes
 HERE = Path(__file__).parents[1]
 ATS = dialect_named("trafficserver")
 CORPUS = sorted((HERE / "corpus" / "trafficserver").glob("*"))
-CERTAIN = Settings(stream_paths=("/v1/",))
+CERTAIN = with_heartbeats(stream_paths=("/v1/",))
 IDLE = "CONFIG proxy.config.http.transaction_no_activity_timeout_out INT"
 ACTIVE = "CONFIG proxy.config.http.transaction_active_timeout_in INT"
 
@@ -30,7 +31,7 @@ ACTIVE = "CONFIG proxy.config.http.transaction_active_timeout_in INT"
 def lint(
     text: str, chosen: Settings | None = None, files: IncludeOpener = no_includes
 ) -> LintResult:
-    return lint_source(ATS, Source("f.config", text), chosen or Settings(), files)
+    return lint_source(ATS, Source("f.config", text), chosen or with_heartbeats(), files)
 
 
 def reported(
@@ -40,7 +41,7 @@ def reported(
 
 
 def fixed(text: str, chosen: Settings | None = None) -> str:
-    return fix_source(ATS, Source("f.config", text), chosen or Settings(), unsafe=True)
+    return fix_source(ATS, Source("f.config", text), chosen or with_heartbeats(), unsafe=True)
 
 
 def beside(maps: str) -> IncludeOpener:
@@ -153,12 +154,12 @@ class TestRecords:
         assert reported(f"{IDLE} 10\n{IDLE} 60\n", CERTAIN) == []
 
     def test_the_default_is_reported_if_heartbeats_are_rare(self) -> None:
-        rare = Settings(stream_paths=("/",), heartbeat_s=40)
+        rare = with_heartbeats(stream_paths=("/",), heartbeat_s=40)
         text = "# c\nCONFIG proxy.config.http.cache.http INT 0\n"
         assert reported(text, rare) == ["ATS401 error"]
         assert fixed(text, rare).count("INT 3600\n") == 2
         assert reported(fixed(text, rare), rare) == []
-        assert reported(text, Settings(heartbeat_s=40)) == []
+        assert reported(text, with_heartbeats(heartbeat_s=40)) == []
         assert reported("LOCAL proxy.config.http.cache.http INT 0\n", rare) == []
 
     @pytest.mark.parametrize(

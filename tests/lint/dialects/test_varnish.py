@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 
-from support.dialect_harness import DialectHarness, include_opener
+from support.dialect_harness import DialectHarness, include_opener, with_heartbeats
 from support.mutations import damaged_texts, robustness_faults
 from support.work import assert_linear
 from undam.errors import ConfigSyntaxError, UsageError
-from undam.lint import RenderRequest, Settings, Source, fix_sources, recognise_dialect
+from undam.lint import RenderRequest, Source, fix_sources, recognise_dialect
 from undam.lint.dialects.varnish.parser import MAX_BLOCKS, MAX_INCLUDES
 from undam.rules import Severity
 
@@ -73,7 +73,9 @@ def test_included_files_are_parsed_and_fixed() -> None:
     text = f'{LLM}include "a";\n'
     found = VARNISH.lint(text, inside)
     assert [(one.path, one.line) for one in found.diagnostics] == [("a", 2)]
-    changed = fix_sources(VARNISH.dialect, Source("f", text), Settings(), open_include=inside)
+    changed = fix_sources(
+        VARNISH.dialect, Source("f", text), with_heartbeats(), open_include=inside
+    )
     assert list(changed) == ["a"]
     assert VARNISH.lint(text, include_opener(**changed)).diagnostics == ()
 
@@ -118,7 +120,7 @@ def with_condition(condition: str) -> str:
         response(f'if (bereq.url ~ "x") {{ {GZIP} }} else if (bereq.url ~ "chat") {{ {GZIP} }}'),
         response(f'if (bereq.url ~ "/x") {{ return (deliver); }} {GZIP}'),
         response(f"call a; }} sub a {{ call b; }} sub b {{ {GZIP}"),
-        response(GZIP, WEB + 'sub vcl_recv { if (req.url ~ "^/chat") { return (pass); } }\n'),
+        response(GZIP, WEB + 'sub vcl_recv { if (req.url ~ "^/v1/chat") { return (pass); } }\n'),
         response(
             f'{GZIP} if (beresp.http.content-type ~ "event-stream") {{ set beresp.ttl = 0s; }}',
             WEB,
@@ -159,19 +161,19 @@ def test_other_statements_have_no_findings(text: str) -> None:
 
 
 def test_user_paths_select_the_streaming_routes() -> None:
-    pipe = 'sub vcl_recv { if (req.url ~ "^/chat") { return (pipe); } }\n'
+    pipe = 'sub vcl_recv { if (req.url ~ "^/v1/chat") { return (pipe); } }\n'
     text = response(f'{GZIP}\n if (bereq.url ~ "^/ask") {{\n set beresp.do_esi = true; }}', WEB)
     assert VARNISH.codes_and_lines(text, stream_paths=("/ask",)) == [("VRN103", 3), ("VRN102", 5)]
     assert VARNISH.codes_and_lines(text, stream_paths=("/tell",)) == [("VRN103", 3)]
-    assert VARNISH.codes_and_lines(pipe + text, stream_paths=("/chat",)) == []
-    assert VARNISH.codes_and_lines(pipe + text, stream_paths=("/chat", "/x")) == [("VRN103", 4)]
+    assert VARNISH.codes_and_lines(pipe + text, stream_paths=("/v1/chat",)) == []
+    assert VARNISH.codes_and_lines(pipe + text, stream_paths=("/v1/chat", "/x")) == [("VRN103", 4)]
 
 
 # fixes
 
 
 def test_on_a_separate_route_a_value_is_inverted() -> None:
-    text = response('if (bereq.url ~ "^/chat") { set beresp.do_stream = false; }')
+    text = response('if (bereq.url ~ "^/v1/chat") { set beresp.do_stream = false; }')
     assert VARNISH.fix(text) == text.replace("false", "true")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from undam.cli.ui.sanitize import one_line, sanitize
-from undam.lint import Diagnostic, LintReport, Problem
+from undam.lint import Diagnostic, LintReport, Problem, StreamOutcome
 from undam.rules import Severity
 from undam.textfiles.diff import region
 
@@ -22,8 +22,41 @@ def lint_json(report: LintReport) -> dict[str, object]:
         "findings": [_finding(one, report) for one in report.diagnostics],
         "unread": [{"path": one.path, "line": one.line, "what": one.what} for one in report.unread],
         "problems": [problem_json(one) for one in report.problems],
-        "files": list(report.files),
+        "routes": _routes(report),
+        "files": _files(report),
+        "passed_over": [
+            {"path": one.path, "kind": one.kind, "reason": one.reason} for one in report.passed_over
+        ],
     }
+
+
+def _routes(report: LintReport) -> dict[str, object]:
+    return {
+        "total": len(report.routes),
+        "streaming": report.count(StreamOutcome.STREAMS),
+        "maybe": report.count(StreamOutcome.MAYBE),
+        "unknown": report.count(StreamOutcome.UNKNOWN),
+        "list": [
+            {
+                "path": one.path,
+                "line": one.line,
+                "route": one.name,
+                "upstream": one.upstream,
+                "outcome": one.outcome.name.lower(),
+                "evidence": list(one.assessment.evidence),
+            }
+            for one in report.routes
+        ],
+    }
+
+
+def _files(report: LintReport) -> list[dict[str, object]]:
+    """Return each file with its dialect; ``read`` is false if a part of it was not read."""
+    partly = {one.path for one in report.unread}
+    return [
+        {"path": path, "dialect": report.dialects[path].name, "read": path not in partly}
+        for path in report.files
+    ]
 
 
 def problem_json(problem: Problem) -> dict[str, object]:
@@ -46,7 +79,7 @@ def _finding(one: Diagnostic, report: LintReport) -> dict[str, object]:
         "column": one.column,
         "length": one.length,
         "message": one.message,
-        "dialect": report.dialects[one.path].name,
+        "dialect": report.dialect_of(one).name,
         "fix": _fix(one, report),
     }
 
@@ -57,7 +90,7 @@ def _fix(one: Diagnostic, report: LintReport) -> dict[str, object] | None:
     source = report.source(one)
     lines = report.fix_lines(one)
     return {
-        "where": report.dialects[one.path].name,
+        "where": report.dialect_of(one).name,
         "text": "\n".join(line[1:].strip() for line in lines if line[0] == "+"),
         "safety": one.rule.safety.value,
         "diff": lines,

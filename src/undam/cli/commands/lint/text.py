@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from undam.cli.ui.numbers import plural
 from undam.cli.ui.sanitize import one_line, sanitize
-from undam.lint import Diagnostic, LintReport, Safety
+from undam.lint import Diagnostic, LintReport, Safety, StreamOutcome
+from undam.lint.passed_over import NO_DIALECT, PassedOver
 from undam.rules import Severity
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ Piece = tuple[str, str]
 
 
 def print_report(report: LintReport, out: Console) -> None:
-    """Print diagnostics, unread parts, and a summary line."""
+    """Print diagnostics, unread parts, and a summary of what was read."""
     from rich.text import Text  # noqa: PLC0415 (only when there is something to show)
 
     for one in report.diagnostics:
@@ -40,6 +41,8 @@ def print_report(report: LintReport, out: Console) -> None:
         out.print(one_line(f"{position}: not read: {unread.what}"), style="dim")
     if report.diagnostics or report.unread:
         out.print()
+    for line in _coverage(report):
+        out.print(one_line(line), style="dim")
     out.print(_summary(report))
 
 
@@ -91,6 +94,29 @@ def _excerpt(line: str, column: int, length: int) -> tuple[str, int, int]:
     return shown, cell_len(before), max(1, cell_len(marked))
 
 
+def _coverage(report: LintReport) -> Iterator[str]:
+    """Yield what was read, the routes by outcome, and what was passed over."""
+    if report.files:
+        dialects = Counter(report.dialects[path].title for path in report.files)
+        kinds = ", ".join(f"{number} {title}" for title, number in sorted(dialects.items()))
+        streaming, maybe = report.count(StreamOutcome.STREAMS), report.count(StreamOutcome.MAYBE)
+        unknown = report.count(StreamOutcome.UNKNOWN)
+        yield (
+            f"read {plural(len(report.files), 'file')} ({kinds}): "
+            f"{plural(len(report.routes), 'route')}, {streaming} streaming, "
+            f"{maybe} possibly streaming, {unknown} unknown"
+        )
+    by_kind: dict[tuple[str, bool], list[PassedOver]] = {}
+    for one in report.passed_over:
+        by_kind.setdefault((one.kind, one.reason == NO_DIALECT), []).append(one)
+    for (kind, is_known), same in sorted(by_kind.items()):
+        more = f" and {len(same) - 1} more" if len(same) > 1 else ""
+        what = f"{kind}, recognised but not read" if is_known else f"{kind}, {same[0].reason}"
+        yield f"passed over: {same[0].path}{more} ({what})"
+    if report.routes and not report.count(StreamOutcome.STREAMS):
+        yield "no route is known to stream; state those that do with --stream PREFIX"
+
+
 def _summary(report: LintReport) -> str:
     if not report.files:
         return (
@@ -98,7 +124,8 @@ def _summary(report: LintReport) -> str:
         )
     read = plural(len(report.files), "file")
     if not report.diagnostics:
-        return f"no findings in {read}"
+        is_clean = report.count(StreamOutcome.STREAMS) > 0
+        return f"clean: no findings in {read}" if is_clean else f"no findings in {read}"
     kinds = Counter(one.severity for one in report.diagnostics)
     severities = ", ".join(plural(kinds[kind], kind.value) for kind in Severity if kinds[kind])
     return (

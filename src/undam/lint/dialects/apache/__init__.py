@@ -8,7 +8,7 @@ from undam.lint.diagnostics import unique_diagnostics
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult
 from undam.lint.dialects.apache.parser import read_config
 from undam.lint.dialects.apache.render import render
-from undam.lint.dialects.apache.routes import streaming_routes
+from undam.lint.dialects.apache.routes import find_routes
 from undam.lint.dialects.apache.rules import RULES, find
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source
@@ -42,9 +42,14 @@ def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> Lin
         ConfigSyntaxError: a file cannot be parsed.
     """
     config = read_config(source, open_include)
-    routes = streaming_routes(config, settings.hints)
-    diagnostics = unique_diagnostics(find(config, routes, settings))
-    return LintResult(diagnostics, tuple(config.unread), tuple(config.included))
+    routes = list(find_routes(config, settings.hints_for(source.path)))
+    return LintResult(
+        unique_diagnostics(find(config, routes, settings)),
+        tuple(config.unread),
+        tuple(config.included),
+        tuple(assessed for _, assessed in routes),
+        tuple(config.unopened),
+    )
 
 
 DIALECT = Dialect(

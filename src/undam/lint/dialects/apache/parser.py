@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from undam.lint.dialect import IncludeOpener
+from undam.lint.dialect import IncludeOpener, is_stock_include
 from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.tokens import Word
 
@@ -124,11 +124,16 @@ class ApacheScope:
 
 @dataclass(slots=True)
 class ApacheConfig:
-    """A file and the files it includes, in the order in which httpd reads them."""
+    """A file and the files it includes, in the order in which httpd reads them.
+
+    Args:
+        unopened: the includes that were not opened.
+    """
 
     root: ApacheScope = field(default_factory=ApacheScope)
     defines: dict[str, str] = field(default_factory=dict)
     unread: list[UnreadPart] = field(default_factory=list)
+    unopened: list[str] = field(default_factory=list)
     included: list[Source] = field(default_factory=list)
 
     def expanded(self, text: str) -> str:
@@ -233,6 +238,8 @@ class _ApacheReader:
             self._leave(one.start, f"{pattern}: too many includes")
             return
         files = self._open_include(pattern)
+        if not files and not (set(pattern) & set("*?[") or is_stock_include(pattern)):
+            config.unopened.append(f"Include {pattern}")
         if not files and "${" in pattern:
             self._leave(one.start, f"{pattern}, which contains an unknown variable")
         for file in files:

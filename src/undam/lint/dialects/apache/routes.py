@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 from undam.lint.dialects.apache.parser import ApacheConfig, ApacheDirective, ApacheScope
 from undam.lint.routes import (
+    AssessedRoute,
+    Assessment,
     PathMatch,
+    Recipe,
     RouteHints,
-    StreamLikelihood,
-    classify_pattern,
+    assess_pattern,
     literal_prefix,
+    strongest,
 )
 from undam.textfiles.edits import Edit
 from undam.textfiles.tokens import Word
@@ -60,7 +63,7 @@ class ProxyWorker:
 
 @dataclass(frozen=True, slots=True)
 class ApacheRoute:
-    """A proxied route whose responses stream.
+    """A proxied route.
 
     Args:
         line: the directive that proxies.
@@ -81,8 +84,10 @@ class ApacheRoute:
         return _prefix(self.path, self.match)
 
 
-def streaming_routes(config: ApacheConfig, hints: RouteHints) -> Iterator[ApacheRoute]:
-    """Yield the routes that stream, in the order of the text."""
+def find_routes(
+    config: ApacheConfig, hints: RouteHints
+) -> Iterator[tuple[ApacheRoute, AssessedRoute]]:
+    """Yield every route with its outcome, streaming or not, in the order of the text."""
     balancers = _balancers(config)
     for scope in config.root.all_scopes():
         if scope.kind == "proxy":
@@ -97,8 +102,8 @@ def streaming_routes(config: ApacheConfig, hints: RouteHints) -> Iterator[Apache
                 patterns, conditions = conditions, []
             else:
                 patterns = []
-            if route is not None and _streams(route, patterns, hints):
-                yield route
+            if route is not None:
+                yield route, _assessed(route, _assess(route, patterns, hints))
 
 
 class SectionIndex:
@@ -216,16 +221,32 @@ def _path_of(scope: ApacheScope) -> tuple[str, PathMatch]:
     return (scope.args[-1] if scope.args else "/"), PathMatch.REGEX
 
 
-def _streams(route: ApacheRoute, conditions: list[str], hints: RouteHints) -> bool:
+def _assess(route: ApacheRoute, conditions: list[str], hints: RouteHints) -> Assessment:
     upstreams = [worker.url for worker in route.workers]
     patterns = [(route.path, route.match)]
     if route.path.strip("^$()/.*?+") == "" or route.match is PathMatch.REGEX:
         patterns += [(one, PathMatch.REGEX) for one in conditions]
     name = _balancer_target(route)
-    for path, match in patterns:
-        if classify_pattern(path, match, [*upstreams, name], hints) is not StreamLikelihood.NO:
-            return True
-    return False
+    server = route.line.scope.server
+    named = [*server.named("servername"), *server.named("serveralias")]
+    sites = [text for one in named for text in one.texts]
+    flushes = any(
+        (word := worker.parameter("flushpackets")) and word.text.lower() == "flushpackets=on"
+        for worker in route.workers
+    )
+    recipes = [Recipe.FLUSHED] if flushes else []
+    return strongest(
+        assess_pattern(path, match, [*upstreams, name], hints, sites=sites, recipes=recipes)
+        for path, match in patterns
+    )
+
+
+def _assessed(route: ApacheRoute, assessment: Assessment) -> AssessedRoute:
+    line, _ = route.line.source.position(route.line.start)
+    path = route.line.source.path
+    return AssessedRoute(
+        path, line, route.path, route.workers[0].url, assessment, route.prefix or "/"
+    )
 
 
 def _balancer_target(route: ApacheRoute) -> str:

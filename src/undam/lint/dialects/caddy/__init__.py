@@ -7,7 +7,7 @@ import re
 from undam.lint.diagnostics import unique_diagnostics
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult
 from undam.lint.dialects.caddy.render import render
-from undam.lint.dialects.caddy.routes import read_config, streaming_routes
+from undam.lint.dialects.caddy.routes import find_routes, read_config
 from undam.lint.dialects.caddy.rules import RULES, find
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source
@@ -35,9 +35,14 @@ def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> Lin
         ConfigSyntaxError: a file cannot be parsed.
     """
     config = read_config(source, open_include)
-    routes = streaming_routes(config, settings.hints)
-    diagnostics = unique_diagnostics(find(config, routes, settings))
-    return LintResult(diagnostics, tuple(config.unread), tuple(config.included))
+    routes = list(find_routes(config, settings.hints_for(source.path)))
+    return LintResult(
+        unique_diagnostics(find(config, routes, settings)),
+        tuple(config.unread),
+        tuple(config.included),
+        tuple(route.assessed for route in routes),
+        tuple(config.unopened),
+    )
 
 
 DIALECT = Dialect(

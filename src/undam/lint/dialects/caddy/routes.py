@@ -1,4 +1,4 @@
-"""The `reverse_proxy` directives that carry streams, and the directives that apply to them."""
+"""The `reverse_proxy` directives, their outcome, and the directives that apply to them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 
 from undam.lint.dialect import IncludeOpener
 from undam.lint.dialects.caddy.parser import MAX_BLOCKS, CaddyDirective, read_caddyfile
-from undam.lint.routes import PathMatch, RouteHints, StreamLikelihood, classify_pattern
+from undam.lint.routes import (
+    AssessedRoute,
+    PathMatch,
+    Recipe,
+    RouteHints,
+    assess_pattern,
+    strongest,
+)
 from undam.textfiles.source import Source, UnreadPart
 
 _AROUND = frozenset({"encode", "header"})
@@ -20,23 +27,42 @@ Paths = tuple[tuple[str, PathMatch], ...]
 
 @dataclass(frozen=True, slots=True)
 class CaddyRoute:
-    """A reverse_proxy whose responses stream.
+    """A reverse_proxy.
 
     Args:
         around: the directives of outer levels that apply to it.
+        assessed: the route with its outcome.
     """
 
     relay: CaddyDirective
     around: tuple[CaddyDirective, ...]
+    assessed: AssessedRoute
+
+
+@dataclass(frozen=True, slots=True)
+class CaddySite:
+    """The block of a site.
+
+    Args:
+        names: the addresses of the site.
+    """
+
+    names: tuple[str, ...]
+    lines: list[CaddyDirective]
 
 
 @dataclass(slots=True)
 class CaddyConfig:
-    """A file and the files that it imports."""
+    """A file and the files that it imports.
+
+    Args:
+        unopened: the imports that were not opened.
+    """
 
     globals: list[CaddyDirective] = field(default_factory=list)
-    sites: list[list[CaddyDirective]] = field(default_factory=list)
+    sites: list[CaddySite] = field(default_factory=list)
     unread: list[UnreadPart] = field(default_factory=list)
+    unopened: list[str] = field(default_factory=list)
     included: list[Source] = field(default_factory=list)
 
 
@@ -52,10 +78,10 @@ def read_config(source: Source, open_include: IncludeOpener) -> CaddyConfig:
     return config
 
 
-def streaming_routes(config: CaddyConfig, hints: RouteHints) -> Iterator[CaddyRoute]:
-    """Yield the routes that stream, in the order of the text."""
+def find_routes(config: CaddyConfig, hints: RouteHints) -> Iterator[CaddyRoute]:
+    """Yield every route, streaming or not, in the order of the text."""
     for site in config.sites:
-        yield from _walk(site, (), (), {}, hints)
+        yield from _SiteRoutes(site.names, hints).walk(site.lines, (), (), {})
 
 
 class _CaddyReader:
@@ -70,7 +96,8 @@ class _CaddyReader:
         loose = [one for one in top if one.block is None and one.name != "import"]
         if loose and loose[0] is top[0]:
             # A single site without braces; its first line is the address.
-            self._config.sites.append(self._imported(top[1:], 0))
+            names = tuple(word.text.rstrip(",") for word in top[0].words)
+            self._config.sites.append(CaddySite(names, self._imported(top[1:], 0)))
             return
         for one in top:
             if one.name == "import":
@@ -81,7 +108,8 @@ class _CaddyReader:
             elif one.name.startswith("(") and one.name.endswith(")"):
                 self._snippets[one.name[1:-1]] = one.block or []
             elif one.block is not None:
-                self._config.sites.append(self._imported(one.block, 0))
+                names = tuple(word.text.rstrip(",") for word in one.words)
+                self._config.sites.append(CaddySite(names, self._imported(one.block, 0)))
 
     def _imported(self, lines: list[CaddyDirective], depth: int) -> list[CaddyDirective]:
         """Return the lines with each import replaced by the lines of its snippet or files."""
@@ -106,7 +134,10 @@ class _CaddyReader:
 
     def _opened(self, one: CaddyDirective) -> Iterator[Source]:
         pattern = "".join(one.texts[:1])
-        for file in self._open_include(pattern):
+        files = self._open_include(pattern)
+        if not files:
+            self._config.unopened.append(f"import {pattern}")
+        for file in files:
             if self._count_import(one):
                 self._config.included.append(file)
                 yield file
@@ -124,22 +155,69 @@ class _CaddyReader:
             self._config.unread.append(unread)
 
 
-def _walk(
-    lines: list[CaddyDirective],
-    paths: Paths,
-    around: tuple[CaddyDirective, ...],
-    matchers: dict[str, Paths],
-    hints: RouteHints,
-) -> Iterator[CaddyRoute]:
-    known = {**matchers, **_matchers(lines)}
-    around = (*around, *(one for one in lines if one.name in _AROUND))
-    for one in lines:
-        here = _matched(one, known) or paths
-        if one.name in _CONTAINERS:
-            yield from _walk(one.block or [], here, around, known, hints)
-        elif one.name == "reverse_proxy" and _streams(here, _upstreams(one), hints):
-            applying = (outer for outer in around if _applies(_matched(outer, known), here))
-            yield CaddyRoute(one, tuple(applying))
+class _SiteRoutes:
+    """The routes of one site.
+
+    Args:
+        names: the addresses of the site.
+    """
+
+    def __init__(self, names: tuple[str, ...], hints: RouteHints) -> None:
+        self._names = names
+        self._hints = hints
+
+    def walk(
+        self,
+        lines: list[CaddyDirective],
+        paths: Paths,
+        around: tuple[CaddyDirective, ...],
+        matchers: dict[str, Paths],
+    ) -> Iterator[CaddyRoute]:
+        """Yield the routes among the lines of a block and of the blocks inside it."""
+        known = {**matchers, **_matchers(lines)}
+        around = (*around, *(one for one in lines if one.name in _AROUND))
+        for one in lines:
+            here = _matched(one, known) or paths
+            if one.name in _CONTAINERS:
+                yield from self.walk(one.block or [], here, around, known)
+            elif one.name == "reverse_proxy":
+                applying = (outer for outer in around if _applies(_matched(outer, known), here))
+                yield CaddyRoute(one, tuple(applying), self._assess(one, here))
+
+    def _assess(self, relay: CaddyDirective, paths: Paths) -> AssessedRoute:
+        upstreams = _upstreams(relay)
+        recipes = list(_recipes(relay))
+        patterns = paths or (("/", PathMatch.PREFIX),)
+        assessment = strongest(
+            assess_pattern(
+                path.rstrip("*") or "/",
+                match,
+                upstreams,
+                self._hints,
+                sites=self._names,
+                recipes=recipes,
+            )
+            for path, match in patterns
+        )
+        line, _ = relay.source.position(relay.start)
+        hint = patterns[0][0].rstrip("*") if patterns[0][1] is PathMatch.PREFIX else "/"
+        upstream = upstreams[0] if upstreams else ""
+        return AssessedRoute(
+            relay.source.path, line, patterns[0][0], upstream, assessment, hint or "/"
+        )
+
+
+def _recipes(relay: CaddyDirective) -> Iterator[Recipe]:
+    """Yield what the block sets for event streams."""
+    for option in relay.inside("flush_interval"):
+        if option.texts[:1] == ("-1",):
+            yield Recipe.FLUSHED
+    for option in relay.inside("header_up", "header_down"):
+        name = "".join(option.texts[:1]).lower().lstrip("+>?")
+        if name == "x-accel-buffering":
+            yield Recipe.ACCEL_BUFFERING
+        elif "text/event-stream" in option.texts:
+            yield Recipe.EVENT_STREAM
 
 
 def _matchers(lines: Iterable[CaddyDirective]) -> dict[str, Paths]:
@@ -172,13 +250,6 @@ def _applies(outer: Paths, route: Paths) -> bool:
     if not outer:
         return True
     return any(path.startswith(prefix.rstrip("*")) for prefix, _ in outer for path, _ in route)
-
-
-def _streams(paths: Paths, upstreams: list[str], hints: RouteHints) -> bool:
-    return any(
-        classify_pattern(path.rstrip("*"), match, upstreams, hints) is not StreamLikelihood.NO
-        for path, match in paths or (("/", PathMatch.PREFIX),)
-    )
 
 
 def _upstreams(relay: CaddyDirective) -> list[str]:

@@ -12,6 +12,7 @@ from undam.lint.dialects.envoy.routes import find_managers
 from undam.lint.dialects.envoy.rules import RULES, find
 from undam.lint.dialects.envoy.rules.buffering import unread_code
 from undam.lint.dialects.envoy.rules.limits import unread_limits
+from undam.lint.routes import AssessedRoute
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.yaml_reader import read_yaml
@@ -22,13 +23,17 @@ _CONTENT = re.compile(
     re.MULTILINE,
 )
 # A Kubernetes resource may embed Envoy configuration; that is another dialect.
+# helm-unittest describes the resources that a chart should create.
+_UNIT_TEST = re.compile(r"^(?:suite|tests)[ \t]*:", re.MULTILINE)
 _KUBERNETES = re.compile(r"^[ \t{]*[\"']?apiVersion[\"']?[ \t]*:", re.MULTILINE)
 
 
 def recognises(path: str, text: str) -> bool:
     """Return whether a YAML or JSON file has resources or typed configurations of Envoy."""
     suffixed = path == "-" or path.lower().endswith((".yaml", ".yml", ".json"))
-    return suffixed and bool(_CONTENT.search(text)) and not _KUBERNETES.search(text)
+    if not suffixed or not _CONTENT.search(text):
+        return False
+    return not (_KUBERNETES.search(text) or _UNIT_TEST.search(text))
 
 
 def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> LintResult:
@@ -39,10 +44,12 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
     """
     documents = read_yaml(source)
     diagnostics: list[Diagnostic] = []
+    routes: list[AssessedRoute] = []
     unread = list(documents.unread)
     for root in documents.roots[:1]:
         unread += unread_parts(root, source)
-        for manager in find_managers(root, settings.hints):
+        for manager in find_managers(root, settings.hints_for(source.path), source):
+            routes += [*(one.assessed for one in manager.routes), *manager.others]
             diagnostics += find(manager, source, settings)
             unread += unread_code(manager, source)
             for route in manager.routes:
@@ -52,7 +59,8 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
         unread.append(
             UnreadPart(source.path, line, "a further document, which Envoy does not read")
         )
-    return LintResult(unique_diagnostics(diagnostics), tuple(unread))
+    routes.sort(key=lambda one: one.line)
+    return LintResult(unique_diagnostics(diagnostics), tuple(unread), routes=tuple(routes))
 
 
 DIALECT = Dialect(

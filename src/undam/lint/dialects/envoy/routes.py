@@ -1,13 +1,14 @@
-"""Connection managers of an Envoy configuration, with their filters and streaming routes."""
+"""Connection managers of an Envoy configuration, with their filters and routes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at, for_route
 from undam.lint.dialects.envoy.parser import camel, field, type_of
-from undam.lint.routes import PathMatch, RouteHints, StreamLikelihood, classify_pattern
+from undam.lint.routes import AssessedRoute, PathMatch, RouteHints, StreamOutcome, assess_pattern
+from undam.rules import Severity
 from undam.textfiles.edits import Edit
 from undam.textfiles.source import Source
 from undam.textfiles.tree import Entry, Node, items_of, walk
@@ -45,12 +46,14 @@ class EnvoyRoute:
         entry: the entry of the action, ``route``.
         around: the virtual host and the route configuration that contain the route.
         clusters: the clusters that it may use, if the text contains them.
+        assessed: the route with its outcome.
     """
 
     node: Node
     entry: Entry
     around: tuple[Node, ...]
     clusters: tuple[Node, ...]
+    assessed: AssessedRoute
 
     @property
     def action(self) -> Node:
@@ -64,28 +67,36 @@ class EnvoyRoute:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConnectionManager:
-    """A connection manager with its streaming routes.
+    """A connection manager.
 
     Args:
         node: ``None`` for routes in a file of their own.
+        routes: its routes that stream or may stream.
+        others: the outcomes of its other routes.
     """
 
     node: Node | None
     filters: tuple[HttpFilter, ...]
     routes: tuple[EnvoyRoute, ...]
+    others: tuple[AssessedRoute, ...] = ()
+
+    @property
+    def strongest_route(self) -> AssessedRoute | None:
+        """The first route with the most certain outcome; ``None`` if none is considered."""
+        assessed = [route.assessed for route in self.routes]
+        return max(assessed, key=lambda one: one.outcome, default=None)
 
 
-def find_managers(root: Node, hints: RouteHints) -> Iterator[ConnectionManager]:
+def find_managers(root: Node, hints: RouteHints, source: Source) -> Iterator[ConnectionManager]:
     """Yield all connection managers, and route configurations that have none."""
-    clusters = _clusters(root)
+    tables = _RouteTables(source, _clusters(root), hints)
     for node in walk(root):
         kind = type_of(node)
         if kind.endswith(_MANAGER):
             table = field(node, "route_config")
-            routes = tuple(_streaming(table, clusters, hints))
-            yield ConnectionManager(node, tuple(_filters(node)), routes)
+            yield tables.manager(node, tuple(_filters(node)), table)
         elif kind == _ROUTES:
-            yield ConnectionManager(None, (), tuple(_streaming(node, clusters, hints)))
+            yield tables.manager(None, (), node)
 
 
 def _filters(manager: Node) -> Iterator[HttpFilter]:
@@ -101,22 +112,42 @@ def _clusters(root: Node) -> Mapping[str, Node]:
     return {name.text: one for one in listed if (name := one.get("name")) is not None}
 
 
-def _streaming(
-    table: Node | None, clusters: Mapping[str, Node], hints: RouteHints
-) -> Iterator[EnvoyRoute]:
-    if table is None:
-        return
-    for host in items_of(field(table, "virtual_hosts")):
-        for node in items_of(field(host, "routes")):
-            entry = node.entry("route")
-            if entry is None or entry.value.kind != "map":
-                continue
-            names = _cluster_names(entry.value)
-            used = tuple(clusters[name] for name in names if name in clusters)
-            addresses = [one for cluster in used for one in _addresses(cluster)]
-            path, match = _path(node)
-            if classify_pattern(path, match, [*names, *addresses], hints) > StreamLikelihood.NO:
-                yield EnvoyRoute(node, entry, (host, table), used)
+@dataclass(frozen=True, slots=True)
+class _RouteTables:
+    """Reads the routes of a file."""
+
+    source: Source
+    clusters: Mapping[str, Node]
+    hints: RouteHints
+
+    def manager(
+        self, node: Node | None, filters: tuple[HttpFilter, ...], table: Node | None
+    ) -> ConnectionManager:
+        """Return a connection manager with the routes of a table."""
+        routes = list(self._routes(table)) if table is not None else []
+        considered = tuple(one for one in routes if one.assessed.assessment.is_considered)
+        others = tuple(one.assessed for one in routes if one not in considered)
+        return ConnectionManager(node, filters, considered, others)
+
+    def _routes(self, table: Node) -> Iterator[EnvoyRoute]:
+        for host in items_of(field(table, "virtual_hosts")):
+            sites = [one.text for one in items_of(host.get("domains"))]
+            for node in items_of(field(host, "routes")):
+                entry = node.entry("route")
+                if entry is None or entry.value.kind != "map":
+                    continue
+                names = _cluster_names(entry.value)
+                used = tuple(self.clusters[name] for name in names if name in self.clusters)
+                addresses = [one for cluster in used for one in _addresses(cluster)]
+                path, match = _path(node)
+                assessment = assess_pattern(
+                    path, match, [*names, *addresses], self.hints, sites=sites
+                )
+                line, _ = self.source.position(entry.key.start)
+                upstream = names[0] if names else ""
+                hint = path if path.startswith("/") else "/"
+                assessed = AssessedRoute(self.source.path, line, path, upstream, assessment, hint)
+                yield EnvoyRoute(node, entry, (host, table), used, assessed)
 
 
 def _path(route: Node) -> tuple[str, PathMatch]:
@@ -159,11 +190,15 @@ class HoldingField:
 
     Args:
         how: the evidence for the message of the rule.
+        severity: overrides the severity of the rule.
+        has_fix: the filter may be disabled for the route.
     """
 
     rule: ConfigRule
     entry: Entry
     how: str
+    severity: Severity | None = None
+    has_fix: bool = True
 
 
 def find_holding_filters(
@@ -181,12 +216,23 @@ def find_holding_filters(
         if held is None:
             continue
         routes = [route for route in manager.routes if not _has_own_setting(route, one)]
+        # A filter harms every route, so those that only may stream do not add anything.
+        certain = [one for one in routes if one.assessed.outcome is StreamOutcome.STREAMS]
+        routes = certain or routes
         if not routes:
             continue
         edits = [edit for route in routes if (edit := _disable(source, route, one))]
         span = held.entry.key.start, held.entry.key.end
         is_complete = len(edits) == len(routes) and held.rule.safety is not Safety.NONE
-        yield diagnostic_at(held.rule, source, span, *(edits if is_complete else ()), how=held.how)
+        found = diagnostic_at(
+            held.rule,
+            source,
+            span,
+            *(edits if is_complete and held.has_fix else ()),
+            severity=held.severity,
+            how=held.how,
+        )
+        yield from for_route(routes[0].assessed, [found])
 
 
 def _has_own_setting(route: EnvoyRoute, one: HttpFilter) -> bool:

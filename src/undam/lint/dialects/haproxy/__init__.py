@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from undam.lint.diagnostics import unique_diagnostics
+from undam.lint.diagnostics import for_route, if_anything_streams, unique_diagnostics
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult
 from undam.lint.dialects.haproxy.parser import read_config
 from undam.lint.dialects.haproxy.render import render
-from undam.lint.dialects.haproxy.routes import streaming_routes, unread_choices
-from undam.lint.dialects.haproxy.rules import RULES, find
+from undam.lint.dialects.haproxy.routes import find_routes, unread_choices
+from undam.lint.dialects.haproxy.rules import RULES, compression, find
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source
 
@@ -37,12 +37,23 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
         ConfigSyntaxError: the file cannot be parsed.
     """
     config = read_config(source)
+    routes = find_routes(config, settings.hints_for(source.path), source)
     diagnostics = unique_diagnostics(
         diagnostic
-        for route in streaming_routes(config, settings.hints)
-        for diagnostic in find(route, source, settings)
+        for route in routes
+        if route.assessed.assessment.is_considered
+        for diagnostic in for_route(route.assessed, find(route, source, settings))
     )
-    return LintResult(diagnostics, (*config.unread, *unread_choices(config, source)))
+    if not any(route.assessed.assessment.is_considered for route in routes):
+        # Compression concerns every route, also those that nothing is known about.
+        diagnostics = unique_diagnostics(
+            if_anything_streams(one) for route in routes for one in compression.find(route, source)
+        )
+    return LintResult(
+        diagnostics,
+        (*config.unread, *unread_choices(config, source)),
+        routes=tuple(route.assessed for route in routes),
+    )
 
 
 DIALECT = Dialect(

@@ -6,7 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from undam.lint.dialects.haproxy.parser import HaproxyConfig, HaproxySection
-from undam.lint.routes import PathMatch, RouteHints, StreamLikelihood, classify_pattern
+from undam.lint.routes import (
+    AssessedRoute,
+    Assessment,
+    PathMatch,
+    Recipe,
+    RouteHints,
+    StreamOutcome,
+    assess_pattern,
+    strongest,
+)
 from undam.textfiles.source import Source, UnreadPart
 
 EVENT_STREAM = "text/event-stream"
@@ -44,15 +53,17 @@ class PathCondition:
 
 @dataclass(frozen=True, slots=True)
 class HaproxyRoute:
-    """A route that streams.
+    """A pair of frontend and backend.
 
     Args:
         front: the frontend; the same section as ``back`` for `listen`, and ``None`` if no frontend
             of this file uses the backend.
+        assessed: the route with its outcome.
     """
 
     front: HaproxySection | None
     back: HaproxySection
+    assessed: AssessedRoute
 
     @property
     def sides(self) -> tuple[HaproxySection, ...]:
@@ -86,8 +97,8 @@ def read_condition(words: tuple[str, ...], acls: Acls) -> PathCondition:
     return PathCondition(tuple(paths), events, no_events)
 
 
-def streaming_routes(config: HaproxyConfig, hints: RouteHints) -> list[HaproxyRoute]:
-    """Return the HTTP routes that stream."""
+def find_routes(config: HaproxyConfig, hints: RouteHints, source: Source) -> list[HaproxyRoute]:
+    """Return all HTTP routes, streaming or not."""
     backends = {one.name: one for one in config.proxies("backend", "listen")}
     routes: list[HaproxyRoute] = []
     reached: set[str] = set()
@@ -98,13 +109,16 @@ def streaming_routes(config: HaproxyConfig, hints: RouteHints) -> list[HaproxyRo
             if back is None:
                 continue
             reached.add(name)
-            if _streams(condition, back, remaining) and _speaks_http(front, back):
-                routes.append(HaproxyRoute(front, back))
+            if _speaks_http(front, back):
+                assessment = _assess(condition, front, back, remaining)
+                assessed = _assessed(condition, back, source, assessment)
+                routes.append(HaproxyRoute(front, back, assessed))
             remaining = _remaining(remaining, condition)
     for back in config.proxies("backend"):
-        unreached = back.name not in reached and _speaks_http(back)
-        if unreached and _streams(PathCondition(), back, hints):
-            routes.append(HaproxyRoute(None, back))
+        if back.name not in reached and _speaks_http(back):
+            assessment = _assess(PathCondition(), None, back, hints)
+            assessed = _assessed(PathCondition(), back, source, assessment)
+            routes.append(HaproxyRoute(None, back, assessed))
     return routes
 
 
@@ -131,16 +145,32 @@ def _choices(front: HaproxySection, acls: Acls) -> Iterator[tuple[str, PathCondi
         yield front.name, PathCondition()
 
 
-def _streams(condition: PathCondition, back: HaproxySection, hints: RouteHints) -> bool:
+def _assess(
+    condition: PathCondition,
+    front: HaproxySection | None,
+    back: HaproxySection,
+    hints: RouteHints,
+) -> Assessment:
     if condition.events:
-        return True
+        return Assessment(StreamOutcome.STREAMS, ("its condition requires text/event-stream",))
     if condition.no_events:
-        return False
+        return Assessment(StreamOutcome.UNKNOWN, ("its condition excludes text/event-stream",))
     upstreams = [back.name, *_servers(back)]
-    for pattern, match in condition.paths or (("/", PathMatch.PREFIX),):
-        if classify_pattern(pattern, match, upstreams, hints) is not StreamLikelihood.NO:
-            return True
-    return False
+    recipes = [Recipe.UNBUFFERED] if back.own("option", "http-no-delay") else []
+    sites = [front.name] if front is not None else []
+    return strongest(
+        assess_pattern(pattern, match, upstreams, hints, sites=sites, recipes=recipes)
+        for pattern, match in condition.paths or (("/", PathMatch.PREFIX),)
+    )
+
+
+def _assessed(
+    condition: PathCondition, back: HaproxySection, source: Source, assessment: Assessment
+) -> AssessedRoute:
+    line, _ = source.position(back.head.start)
+    name = condition.paths[0][0] if condition.paths else "/"
+    hint = name if name.startswith("/") else "/"
+    return AssessedRoute(source.path, line, name, back.name, assessment, hint)
 
 
 def _remaining(hints: RouteHints, condition: PathCondition) -> RouteHints:

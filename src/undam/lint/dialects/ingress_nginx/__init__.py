@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from undam.lint.diagnostics import Diagnostic
+from undam.lint.diagnostics import Diagnostic, for_route
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult
+from undam.lint.dialects.ingress_nginx.parser import PREFIX
 from undam.lint.dialects.ingress_nginx.render import render
 from undam.lint.dialects.ingress_nginx.routes import find_config_maps, find_ingresses
 from undam.lint.dialects.ingress_nginx.rules import (
@@ -13,6 +14,7 @@ from undam.lint.dialects.ingress_nginx.rules import (
     find_in_config_map,
     find_in_ingress,
 )
+from undam.lint.routes import AssessedRoute
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source
 from undam.textfiles.yaml_reader import read_yaml
@@ -36,8 +38,10 @@ def recognises(path: str, text: str) -> bool:
     """Return whether a manifest has an Ingress of ingress-nginx, or its ConfigMap."""
     if not path.lower().endswith((".yaml", ".yml", ".json", "-")):
         return False
+    if PREFIX in text:
+        return True
     kinds = set(_KIND.findall(text))
-    if "Ingress" in kinds and _NGINX_CLASS.search(text):
+    if "Ingress" in kinds and _NGINX_CLASS.search(text) and "nginx.org/" not in text:
         return True
     return bool("ConfigMap" in kinds and _CONTROLLER.search(text) and _KEY.search(text))
 
@@ -49,12 +53,17 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
         ConfigSyntaxError: the text is not YAML.
     """
     documents = read_yaml(source)
-    diagnostics: list[Diagnostic] = []
-    for ingress in find_ingresses(documents.roots, settings.hints):
-        diagnostics += find_in_ingress(ingress, source, settings)
-    for data in find_config_maps(documents.roots):
-        diagnostics += find_in_config_map(data, source, settings)
-    return LintResult(tuple(dict.fromkeys(diagnostics)), documents.unread)
+    found: list[Diagnostic] = []
+    routes: list[AssessedRoute] = []
+    config_maps = list(find_config_maps(documents.roots))
+    for ingress in find_ingresses(documents.roots, settings.hints_for(source.path), source):
+        routes += [ingress.assessed, *ingress.others]
+        if ingress.assessed.assessment.is_considered:
+            problems = find_in_ingress(ingress, config_maps, source, settings)
+            found += for_route(ingress.assessed, problems)
+    for data in config_maps:
+        found += find_in_config_map(data, source, settings)
+    return LintResult(tuple(dict.fromkeys(found)), documents.unread, routes=tuple(routes))
 
 
 DIALECT = Dialect(

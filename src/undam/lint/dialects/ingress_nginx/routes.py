@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from undam.lint.dialects.ingress_nginx.parser import PREFIX, StringMap, at, objects_of_kind
-from undam.lint.routes import RouteHints, StreamLikelihood, classify_route
-from undam.textfiles.tree import Node, items_of
+from undam.lint.evidence.names import upstream_evidence
+from undam.lint.evidence.neighbours import images_in, profile_of_image
+from undam.lint.routes import AssessedRoute, RouteHints, StreamOutcome, assess_route
+from undam.textfiles.source import Source
+from undam.textfiles.tree import Node, items_of, walk
+
+_F5_PREFIXES = ("nginx.org/", "nginx.com/")
 
 CONFIG_KEYS = frozenset(
     {
@@ -20,26 +25,87 @@ CONFIG_KEYS = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class Ingress:
-    """An Ingress with annotations.
+    """An Ingress, or the annotations for one in the values of a chart.
 
     Args:
+        annotations: its annotations; ``None`` if it has none.
+        owner: the node to mark if an annotation is missing.
         all_stream: every path streams, so that changing an annotation affects only streams.
+        assessed: the path with the most certain outcome.
+        others: the outcomes of its other paths.
     """
 
-    annotations: StringMap
+    annotations: StringMap | None
+    owner: Node
     all_stream: bool
+    assessed: AssessedRoute
+    others: tuple[AssessedRoute, ...] = ()
 
 
-def find_ingresses(roots: Iterable[Node], hints: RouteHints) -> Iterator[Ingress]:
-    """Yield the Ingresses of ingress-nginx with annotations and at least one streaming path."""
+def find_ingresses(roots: Sequence[Node], hints: RouteHints, source: Source) -> Iterator[Ingress]:
+    """Yield the Ingresses of ingress-nginx, streaming or not."""
+    seen: set[int] = set()
     for one in objects_of_kind(roots, "Ingress"):
         annotations = at(one, "metadata", "annotations")
-        if annotations is None or not _is_for_nginx(one, annotations):
-            continue
-        likelihoods = [classify_route(path, [to], hints) for path, to in _paths(one)]
-        if any(likelihood is not StreamLikelihood.NO for likelihood in likelihoods):
-            all_stream = StreamLikelihood.NO not in likelihoods
-            yield Ingress(StringMap(annotations, PREFIX), all_stream)
+        if annotations is not None:
+            seen.add(id(annotations))
+        if _is_for_nginx(one, annotations):
+            yield _ingress(one, annotations, hints, source)
+    for root in roots:
+        for node in walk(root):
+            is_annotated = any(entry.key.text.startswith(PREFIX) for entry in node.entries)
+            if is_annotated and id(node) not in seen:
+                yield _annotated_values(root, node, hints, source)
+
+
+def _ingress(one: Node, annotations: Node | None, hints: RouteHints, source: Source) -> Ingress:
+    metadata_name = at(one, "metadata", "name")
+    sites = [rule.text for rule in _hosts(one)]
+    if metadata_name is not None:
+        sites.append(metadata_name.text)
+    owner = metadata_name or one
+    found = []
+    for path, to, node in _paths(one):
+        assessment = assess_route(path, [to], hints, sites=sites)
+        line, _ = source.position((node or owner).start)
+        found.append(AssessedRoute(source.path, line, path, to, assessment, path))
+    if not found:
+        line, _ = source.position(owner.start)
+        assessment = assess_route("/", (), hints, sites=sites)
+        found.append(AssessedRoute(source.path, line, "/", "", assessment))
+    best = max(found, key=lambda route: route.outcome)
+    return Ingress(
+        StringMap(annotations, PREFIX) if annotations is not None else None,
+        owner,
+        all(route.outcome is StreamOutcome.STREAMS for route in found),
+        best,
+        tuple(route for route in found if route is not best),
+    )
+
+
+def _annotated_values(root: Node, node: Node, hints: RouteHints, source: Source) -> Ingress:
+    """Return the annotations in the values of a chart, whose services the values name."""
+    names = [entry.key.text for entry in root.entries]
+    images = [image for image in images_in(source.text) if profile_of_image(image)]
+    upstreams = [name for name in (*names, *images) if upstream_evidence(name).score > 0]
+    hosts = [
+        entry.value.text
+        for inner in walk(root)
+        for entry in inner.entries
+        if entry.key.text == "host" and entry.value.kind == "scalar"
+    ]
+    line, _ = source.position(node.start)
+    assessment = assess_route("/", upstreams, hints, sites=hosts)
+    assessed = AssessedRoute(source.path, line, "/", ", ".join(upstreams), assessment)
+    streams = assessed.outcome is StreamOutcome.STREAMS
+    return Ingress(StringMap(node, PREFIX), node, streams, assessed)
+
+
+def _hosts(ingress: Node) -> Iterator[Node]:
+    for rule in items_of(at(ingress, "spec", "rules")):
+        host = rule.get("host")
+        if host is not None:
+            yield host
 
 
 def find_config_maps(roots: Iterable[Node]) -> Iterator[StringMap]:
@@ -52,24 +118,33 @@ def find_config_maps(roots: Iterable[Node]) -> Iterator[StringMap]:
             yield StringMap(data)
 
 
-def _is_for_nginx(ingress: Node, annotations: Node) -> bool:
-    """Return whether ingress-nginx serves it, by its class or else by its annotations."""
-    name = at(ingress, "spec", "ingressClassName") or annotations.get("kubernetes.io/ingress.class")
-    if name is not None:
-        return "nginx" in name.text
-    return any(entry.key.text.startswith(PREFIX) for entry in annotations.entries)
+def _is_for_nginx(ingress: Node, annotations: Node | None) -> bool:
+    """Return whether ingress-nginx serves it, by its annotations and its class.
+
+    The annotations of the NGINX Ingress Controller of F5, whose class is often ``nginx`` as well,
+    begin with ``nginx.org/`` or ``nginx.com/``.
+    """
+    keys = [entry.key.text for entry in annotations.entries] if annotations else []
+    if any(key.startswith(PREFIX) for key in keys):
+        return True
+    if any(key.startswith(_F5_PREFIXES) for key in keys):
+        return False
+    name = at(ingress, "spec", "ingressClassName")
+    if name is None and annotations is not None:
+        name = annotations.get("kubernetes.io/ingress.class")
+    return name is not None and "nginx" in name.text
 
 
-def _paths(ingress: Node) -> Iterator[tuple[str, str]]:
-    """Yield each path with its service, as ``name:port``."""
+def _paths(ingress: Node) -> Iterator[tuple[str, str, Node | None]]:
+    """Yield each path with its service, as ``name:port``, and its node."""
     spec = ingress.get("spec")
     default = spec.get("defaultBackend", "backend") if spec else None
     if default is not None:
-        yield "/", _service(default)
+        yield "/", _service(default), default
     for rule in items_of(spec.get("rules") if spec else None):
         for path in items_of(at(rule, "http", "paths")):
             prefix = path.get("path")
-            yield (prefix.text if prefix else "/"), _service(path.get("backend"))
+            yield (prefix.text if prefix else "/"), _service(path.get("backend")), prefix
 
 
 def _service(backend: Node | None) -> str:

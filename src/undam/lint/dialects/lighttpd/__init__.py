@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from undam.lint.diagnostics import unique_diagnostics
+from undam.lint.diagnostics import for_route, unique_diagnostics
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult
 from undam.lint.dialects.lighttpd.parser import read_config
 from undam.lint.dialects.lighttpd.render import render
-from undam.lint.dialects.lighttpd.routes import streaming_routes
+from undam.lint.dialects.lighttpd.routes import find_routes
 from undam.lint.dialects.lighttpd.rules import RULES, find
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source
@@ -33,12 +33,20 @@ def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> Lin
         ConfigSyntaxError: a file cannot be parsed.
     """
     config = read_config(source, open_include)
+    routes = list(find_routes(config, settings.hints_for(source.path)))
     diagnostics = unique_diagnostics(
         diagnostic
-        for route in streaming_routes(config, settings.hints)
-        for diagnostic in find(route, config, settings)
+        for route in routes
+        if route.assessed.assessment.is_considered
+        for diagnostic in for_route(route.assessed, find(route, config, settings))
     )
-    return LintResult(diagnostics, tuple(config.unread), tuple(config.included))
+    return LintResult(
+        diagnostics,
+        tuple(config.unread),
+        tuple(config.included),
+        tuple(route.assessed for route in routes),
+        tuple(one.what for one in config.unread if one.what.startswith("include")),
+    )
 
 
 DIALECT = Dialect(

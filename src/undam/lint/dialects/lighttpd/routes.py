@@ -9,11 +9,14 @@ from itertools import pairwise
 
 from undam.lint.dialects.lighttpd.parser import Assignment, LighttpdConfig, UrlCondition, number_in
 from undam.lint.routes import (
+    UNKNOWN,
+    AssessedRoute,
+    Assessment,
     PathMatch,
     RouteHints,
-    StreamLikelihood,
-    classify_pattern,
+    assess_pattern,
     literal_prefix,
+    strongest,
 )
 from undam.textfiles.edits import Edit, insert_line_after, line_ending
 from undam.textfiles.source import Source
@@ -35,25 +38,34 @@ _PATH_FIELDS = frozenset({"url", "request-uri"})
 
 @dataclass(frozen=True, slots=True)
 class LighttpdRoute:
-    """A `proxy.server`, or similar, whose responses stream.
+    """A `proxy.server`, or similar.
 
     Args:
-        keys: the path prefixes in its array that stream; "" means all.
+        keys: the path prefixes in its array with the most certain outcome; "" means all.
+        assessed: the route with its outcome.
     """
 
     relay: Assignment
     keys: tuple[str, ...]
+    assessed: AssessedRoute
 
 
-def streaming_routes(config: LighttpdConfig, hints: RouteHints) -> Iterator[LighttpdRoute]:
-    """Yield the routes that stream, in the order of the text."""
+def find_routes(config: LighttpdConfig, hints: RouteHints) -> Iterator[LighttpdRoute]:
+    """Yield every route, streaming or not, in the order of the text."""
     for assignment in config.assignments:
         if assignment.name in _RELAYS:
             upstreams = _upstreams(assignment)
             paths = _paths(assignment.conditions)
-            keys = tuple(key for key in _keys(assignment) if _streams(paths, key, upstreams, hints))
-            if keys:
-                yield LighttpdRoute(assignment, keys)
+            assessments = {key: _assess(paths, key, upstreams, hints) for key in _keys(assignment)}
+            best = strongest(assessments.values())
+            keys = tuple(key for key, one in assessments.items() if one.outcome is best.outcome)
+            name = next(filter(None, (*keys, *(path for path, _ in paths))), "/")
+            line, _ = assignment.source.position(assignment.start)
+            upstream = upstreams[0] if upstreams else ""
+            hint = name if name.startswith("/") else "/"
+            path = assignment.source.path
+            assessed = AssessedRoute(path, line, name, upstream, best, hint)
+            yield LighttpdRoute(assignment, keys, assessed)
 
 
 def effective(config: LighttpdConfig, name: str, relay: Assignment) -> Assignment | None:
@@ -80,7 +92,7 @@ def under_other_conditions(
             continue
         paths = _paths(assignment.conditions)
         is_inside = all(_prefix(*path).startswith(one) for path in paths for one in around)
-        if is_inside and (not paths or _streams(paths, "", [], hints)):
+        if is_inside and (not paths or _assess(paths, "", [], hints).is_considered):
             yield assignment
 
 
@@ -108,16 +120,16 @@ def _paths(conditions: tuple[UrlCondition, ...]) -> list[tuple[str, PathMatch]]:
     ]
 
 
-def _streams(
+def _assess(
     paths: list[tuple[str, PathMatch]], key: str, upstreams: list[str], hints: RouteHints
-) -> bool:
+) -> Assessment:
     patterns = [*paths, (key, PathMatch.PREFIX)] if key.startswith("/") else paths
     if not patterns:
         patterns = [(key or "/", PathMatch.PART if key else PathMatch.PREFIX)]
-    likelihoods = [classify_pattern(path, match, upstreams, hints) for path, match in patterns]
-    if hints.paths:
-        return all(one is not StreamLikelihood.NO for one in likelihoods)
-    return any(one is not StreamLikelihood.NO for one in likelihoods)
+    found = [assess_pattern(path, match, upstreams, hints) for path, match in patterns]
+    if hints.paths and not all(one.is_considered for one in found):
+        return UNKNOWN
+    return strongest(found)
 
 
 def _keys(relay: Assignment) -> list[str]:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-from undam.lint.diagnostics import Diagnostic
+from undam.lint.diagnostics import (
+    Diagnostic,
+    for_route,
+    if_anything_streams,
+    unique_diagnostics,
+    with_unread_part,
+)
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult
 from undam.lint.dialects.nginx.render import render
-from undam.lint.dialects.nginx.routes import find_routes
+from undam.lint.dialects.nginx.routes import NginxRoute, find_routes
 from undam.lint.dialects.nginx.rules import RULES, find
+from undam.lint.dialects.nginx.rules.buffering import find_compression
 from undam.lint.dialects.nginx.scopes import read_configuration
-from undam.lint.routes import StreamLikelihood
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source
 
@@ -47,17 +54,35 @@ def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> Lin
     """Find the problems of the streaming routes.
 
     Raises:
-        ConfigSyntaxError: the file, or one that it includes, cannot be parsed.
+        ConfigSyntaxError: the file cannot be parsed.
     """
     configuration = read_configuration(source, open_include)
+    routes = list(find_routes(configuration, settings.hints_for(source.path)))
+    found: list[Diagnostic] = []
+    for route in routes:
+        if route.assessed.assessment.is_considered:
+            found += for_route(route.assessed, _find(route, settings))
+    if not found:
+        found = [if_anything_streams(one) for route in routes for one in find_compression(route)]
     # A file that is included twice is reported once. What is in force there may differ between the
     # two places, so the first diagnostic of a rule is kept.
-    diagnostics: dict[tuple[str, str, int, int], Diagnostic] = {}
-    for route in find_routes(configuration, settings.hints):
-        if route.streams is not StreamLikelihood.NO:
-            for one in find(route, settings):
-                diagnostics.setdefault((one.rule.code, one.path, one.line, one.column), one)
-    return LintResult(tuple(diagnostics.values()), configuration.unread, configuration.included)
+    return LintResult(
+        unique_diagnostics(found),
+        configuration.unread,
+        configuration.included,
+        tuple(route.assessed for route in routes),
+        knows_scopes=True,
+    )
+
+
+def _find(route: NginxRoute, settings: Settings) -> Iterator[Diagnostic]:
+    """Find the problems of a route. A conclusion from an absent directive may not be certain."""
+    unread = route.scope.unread_part
+    for one in find(route, settings):
+        # A fix that changes or removes a line of the scope does not depend on other lines.
+        inserted = [edit for edit in one.edits if edit.text.rstrip().endswith(";")]
+        is_present = bool(one.edits) and not inserted
+        yield one if unread is None or is_present else with_unread_part(one, unread)
 
 
 DIALECT = Dialect(

@@ -5,12 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from undam.lint.diagnostics import ConfigRule, Diagnostic, diagnostic_at
 from undam.lint.dialects.nginx.parser import NginxDirective
 from undam.lint.dialects.nginx.scopes import NginxConfig, NginxScope
-from undam.lint.routes import RouteHints, StreamLikelihood, classify_route
+from undam.lint.dialects.nginx.times import seconds_of
+from undam.lint.evidence.names import upstream_evidence
+from undam.lint.routes import (
+    AssessedRoute,
+    Assessment,
+    Recipe,
+    RouteHints,
+    assess_route,
+    literal_prefix,
+    strongest,
+)
 from undam.rules import Severity
 from undam.textfiles.edits import Edit
 
@@ -18,6 +27,8 @@ PASSES = ("proxy_pass", "grpc_pass", "uwsgi_pass", "fastcgi_pass", "scgi_pass")
 
 _VARIABLE = re.compile(r"\$\{?(\w+)")
 _LITERAL = re.compile(r"\^?([\w/-]*)")
+# Read timeouts from this length on are set for streams; for other responses, a minute suffices.
+_LONG_S = 600.0
 # A variable may be set from another one; chains in real files are shorter than this.
 _MAX_HOPS = 4
 
@@ -53,13 +64,14 @@ class NginxRoute:
         opener: its `location` directive.
         passes: each `proxy_pass`, or similar directive of the same protocol, in it.
         protocol: the prefix of its directives: ``proxy``, ``uwsgi``, …
+        assessed: the route with its outcome.
     """
 
     scope: NginxScope
     opener: NginxDirective
     passes: tuple[NginxDirective, ...]
     protocol: str
-    streams: StreamLikelihood
+    assessed: AssessedRoute
 
     def insert(self, text: str) -> Placement:
         """Insert a directive into the location."""
@@ -92,9 +104,9 @@ def find_routes(configuration: NginxConfig, hints: RouteHints) -> Iterator[Nginx
         for name in PASSES:
             passes = tuple(one for level in levels for one in level.own(name))
             if passes:
-                streams = _likelihood(scope, passes, targets, hints)
+                assessed = _assess(scope, passes, targets, hints)
                 protocol = name.removesuffix("_pass")
-                yield NginxRoute(scope, scope.opener, passes, protocol, streams)
+                yield NginxRoute(scope, scope.opener, passes, protocol, assessed)
 
 
 class _Targets:
@@ -105,7 +117,7 @@ class _Targets:
         self.upstreams: dict[str, set[str]] = {}
         self.variables: dict[str, set[str]] = {}
         self.users: dict[str, list[str]] = {}
-        self._engines: dict[str, tuple[str, ...]] = {}
+        self._decisive: dict[str, tuple[str, ...]] = {}
         self._covered: dict[tuple[NginxScope, str], int] = {}
         for scope in self.scopes:
             for one in scope.own("set"):
@@ -127,13 +139,13 @@ class _Targets:
                     if arg.startswith("@"):
                         self.users.setdefault(arg, []).append(path_of(opener))
 
-    def engines(self, target: str) -> tuple[str, ...]:
-        """Return an upstream of a target that looks like an engine, or nothing."""
+    def upstreams_behind(self, target: str) -> tuple[str, ...]:
+        """Return the target, and the upstreams behind it with the most and the least evidence."""
         # Cached, because thousands of routes may use one large map.
-        if target not in self._engines:
-            likely = (one for one in sorted(self._behind(target)) if _looks_like_engine(one))
-            self._engines[target] = tuple(islice(likely, 1))
-        return self._engines[target]
+        if target not in self._decisive:
+            behind = sorted(self._behind(target), key=lambda one: upstream_evidence(one).score)
+            self._decisive[target] = tuple(dict.fromkeys((target, behind[-1], behind[0])))
+        return self._decisive[target]
 
     def _behind(self, target: str) -> set[str]:
         """Return the target, the values of its variables, and the servers of its upstreams."""
@@ -170,26 +182,64 @@ def _host(target: str) -> str:
     return target.partition("://")[2].partition("/")[0] if "://" in target else target
 
 
-def _likelihood(
+def _assess(
     scope: NginxScope, passes: tuple[NginxDirective, ...], targets: _Targets, hints: RouteHints
-) -> StreamLikelihood:
-    assert scope.opener is not None
-    paths = targets.paths(scope.opener)
+) -> AssessedRoute:
+    opener = scope.opener
+    assert opener is not None
+    paths = targets.paths(opener)
     if hints.paths:
-        paths = [_literal(path) for path in paths]
-        wanted = [
-            hint for hint in hints.paths if not _goes_to_sibling(hint, paths[0], scope, targets)
+        assessment = _assess_hinted([_literal(path) for path in paths], scope, targets, hints)
+    else:
+        upstreams = [one for each in passes for one in targets.upstreams_behind(each.value)]
+        sites = [
+            name
+            for each in scope.ancestors()
+            for one in each.own("server_name")
+            for name in one.args
         ]
-        streams = (
-            classify_route(path, (), RouteHints((hint,))) for path in paths for hint in wanted
+        recipes = list(_recipes(scope))
+        assessment = strongest(
+            assess_route(path, upstreams, hints, sites=sites, recipes=recipes) for path in paths
         )
-        return max(streams, default=StreamLikelihood.NO)
-    upstreams = [found for one in passes for found in targets.engines(one.value)]
-    return max(classify_route(path, upstreams, hints) for path in paths)
+    line, _ = opener.source.position(opener.start)
+    hint = literal_prefix(paths[0]) if paths[0].startswith("^") else paths[0]
+    return AssessedRoute(
+        opener.source.path, line, paths[0], passes[0].value, assessment, hint or "/"
+    )
 
 
-def _looks_like_engine(upstream: str) -> bool:
-    return classify_route("/", [upstream], RouteHints()) is not StreamLikelihood.NO
+def _assess_hinted(
+    paths: list[str], scope: NginxScope, targets: _Targets, hints: RouteHints
+) -> Assessment:
+    wanted = [hint for hint in hints.paths if not _goes_to_sibling(hint, paths[0], scope, targets)]
+    return strongest(
+        assess_route(path, (), RouteHints((hint,))) for path in paths for hint in wanted
+    )
+
+
+def _recipes(scope: NginxScope) -> Iterator[Recipe]:
+    """Yield what the location itself sets for event streams; outer levels apply to all routes."""
+    headers = [
+        arg.lower()
+        for name in ("proxy_set_header", "add_header", "proxy_pass_header", "default_type")
+        for one in scope.own(name)
+        for arg in one.args[:2]
+    ]
+    if "x-accel-buffering" in headers:
+        yield Recipe.ACCEL_BUFFERING
+    if any("text/event-stream" in one for one in headers):
+        yield Recipe.EVENT_STREAM
+    if "upgrade" in headers:
+        yield Recipe.UPGRADE
+    for one in scope.directives:
+        if one.name.endswith("_buffering") and one.value.lower() == "off":
+            if one.name != "proxy_request_buffering":
+                yield Recipe.UNBUFFERED
+        elif one.name == "chunked_transfer_encoding" and one.value.lower() == "off":
+            yield Recipe.CHUNKS_OFF
+        elif one.name.endswith("_read_timeout") and (seconds_of(one.value) or 0) >= _LONG_S:
+            yield Recipe.LONG_SILENCE
 
 
 def _goes_to_sibling(hint: str, path: str, scope: NginxScope, targets: _Targets) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from undam.lint.dialect import IncludeOpener
+from undam.errors import ConfigSyntaxError
+from undam.lint.dialect import IncludeOpener, is_stock_include
 from undam.lint.dialects.nginx.parser import MAX_DEPTH, NginxDirective, read_tree
 from undam.textfiles.source import Source, UnreadPart
 
@@ -24,12 +25,14 @@ class NginxScope:
     Args:
         opener: the directive that opens the block; ``None`` for the file.
         directives: the directives of this level; an include is replaced by its content.
+        unread: the parts of this level that were not read: includes, and holes in a template.
     """
 
     opener: NginxDirective | None = None
     parent: NginxScope | None = None
     directives: list[NginxDirective] = field(default_factory=list)
     children: list[NginxScope] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
     depth: int = 0
 
     @property
@@ -48,6 +51,11 @@ class NginxScope:
         while scope:
             yield scope
             scope = scope.parent
+
+    @property
+    def unread_part(self) -> str | None:
+        """A part of this scope or of one around it that was not read; ``None`` if all was read."""
+        return next((part for scope in self.ancestors() for part in scope.unread), None)
 
     @cached_property
     def _by_name(self) -> dict[str, list[NginxDirective]]:
@@ -104,6 +112,7 @@ class _NginxReader:
         self._open_include = open_include
         self._trees: dict[str, tuple[NginxDirective, ...]] = {}
         self._opened = 0
+        self._scopes_of: dict[str, list[NginxScope]] = {}
         self.included: dict[str, Source] = {}
         self.unread: dict[tuple[str, int], UnreadPart] = {}
 
@@ -125,15 +134,50 @@ class _NginxReader:
                 self.read(inner, one.block, paths)
 
     def _include(self, scope: NginxScope, one: NginxDirective, paths: tuple[str, ...]) -> None:
-        for source in self._open_include(one.value):
+        sources = self._open_include(one.value)
+        # Patterns such as conf.d/*.conf at the outer levels stand for further servers.
+        is_for_servers = "*" in one.value and scope.kind in {"file", "http"}
+        if not sources and not is_for_servers and not is_stock_include(one.value):
+            scope.unread.append(f"include {one.value}")
+        for source in sources:
             if source.path in paths or len(paths) > _MAX_PATHS or self._opened >= _MAX_INCLUDED:
                 self._skip(one, f"{source.path}, which includes itself or is included too deep")
                 continue
             self._opened += 1
             self.included[source.path] = source
-            if source.path not in self._trees:
-                self._trees[source.path] = read_tree(source)
+            self._scopes_of.setdefault(source.path, []).append(scope)
+            try:
+                if source.path not in self._trees:
+                    self._trees[source.path] = read_tree(source)
+            except ConfigSyntaxError as error:
+                scope.unread.append(f"include {one.value}")
+                self._skip(one, f"{source.path} ({error})")
+                continue
             self.read(scope, self._trees[source.path], (*paths, source.path))
+
+    def mark_holes(self, root: NginxScope, main: Source) -> None:
+        """Record the holes of templates in the innermost scopes that contain them."""
+        self._scopes_of.setdefault(main.path, []).append(root)
+        scopes = list(root.all_scopes()) if main.holes or self._have_holes() else []
+        for source in (main, *self.included.values()):
+            for start, end in source.holes:
+                line, _ = source.position(start)
+                what = f"{source.written[start:end].strip()} at {source.path}:{line}"
+                inside = [
+                    one
+                    for one in scopes
+                    if one.opener and one.opener.source is source
+                    if one.opener.opened <= start < one.opener.end
+                ]
+                depth = max((one.depth for one in inside), default=0)
+                innermost = [one for one in inside if one.depth == depth]
+                for scope in innermost or self._scopes_of[source.path]:
+                    scope.unread.append(what)
+                unread = f"a placeholder of a template: {source.written[start:end].strip()}"
+                self.unread[source.path, start] = UnreadPart(source.path, line, unread)
+
+    def _have_holes(self) -> bool:
+        return any(one.holes for one in self.included.values())
 
     def _skip(self, one: NginxDirective, what: str) -> None:
         line, _ = one.source.position(one.start)
@@ -141,12 +185,13 @@ class _NginxReader:
 
 
 def read_configuration(source: Source, open_include: IncludeOpener) -> NginxConfig:
-    """Parse a file and the files that it includes.
+    """Parse a file and the files that it includes. Included files that are invalid are skipped.
 
     Raises:
-        ConfigSyntaxError: one of the files cannot be parsed; the error names it.
+        ConfigSyntaxError: the file cannot be parsed.
     """
     reader, root = _NginxReader(open_include), NginxScope()
     reader.read(root, read_tree(source), (source.path,))
+    reader.mark_holes(root, source)
     included = {path: one for path, one in reader.included.items() if path != source.path}
     return NginxConfig(root, tuple(included.values()), tuple(reader.unread.values()))

@@ -6,36 +6,45 @@ from collections.abc import Iterator
 
 from undam.lint.dialects.squid.parser import SquidConfig, SquidLine
 from undam.lint.routes import (
+    UNKNOWN,
+    AssessedRoute,
+    Assessment,
     PathMatch,
     RouteHints,
-    StreamLikelihood,
-    classify_pattern,
-    classify_route,
+    assess_pattern,
+    assess_route,
+    strongest,
 )
+from undam.textfiles.source import Source
 
 _PATH_ACLS = frozenset({"urlpath_regex", "url_regex"})
 
 
-def streams_pass(config: SquidConfig, hints: RouteHints) -> bool:
-    """Return whether streams pass: an origin server or the path of an ACL streams."""
+def assess_traffic(config: SquidConfig, source: Source, hints: RouteHints) -> AssessedRoute:
+    """Assess whether streams pass: an origin server or the path of an ACL streams."""
     peers = config.all("cache_peer")
-    if hints.paths:
-        return bool(peers or config.all("http_port", "https_port"))
     names = [text for peer in peers for text in (*peer.texts[:1], *_port_and_name(peer))]
-    if peers and classify_route("/", names, hints) is not StreamLikelihood.NO:
-        return True
-    return any(acl_matches_streams(line, hints) for line in config.all("acl"))
+    found = UNKNOWN
+    if hints.paths:
+        if peers or config.all("http_port", "https_port"):
+            found = assess_route(hints.paths[0], (), hints)
+    else:
+        acls = (_assess_acl(line, hints) for line in config.all("acl"))
+        found = strongest((assess_route("/", names, hints) if peers else UNKNOWN, *acls))
+    line, _ = source.position(peers[0].span[0]) if peers else (1, 1)
+    return AssessedRoute(source.path, line, "/", names[0] if names else "", found)
 
 
 def acl_matches_streams(acl: SquidLine, hints: RouteHints) -> bool:
-    """Return whether a line of an ACL matches paths that stream."""
+    """Return whether a line of an ACL matches paths that stream or may stream."""
+    return _assess_acl(acl, hints).is_considered
+
+
+def _assess_acl(acl: SquidLine, hints: RouteHints) -> Assessment:
     if not set(acl.texts[1:2]) & _PATH_ACLS:
-        return False
+        return UNKNOWN
     patterns = [text for text in acl.texts[2:] if not text.startswith("-")]
-    return any(
-        classify_pattern(pattern, PathMatch.REGEX, (), hints) is not StreamLikelihood.NO
-        for pattern in patterns
-    )
+    return strongest(assess_pattern(one, PathMatch.REGEX, (), hints) for one in patterns)
 
 
 def _port_and_name(peer: SquidLine) -> Iterator[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 from undam.errors import ConfigSyntaxError
-from undam.lint.diagnostics import Diagnostic, unique_diagnostics
+from undam.lint.diagnostics import Diagnostic, for_route, unique_diagnostics
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult
 from undam.lint.dialects.traefik.render import render
 from undam.lint.dialects.traefik.routes import TraefikConfig
 from undam.lint.dialects.traefik.rules import RULES, find
 from undam.lint.dialects.traefik.rules.limits import find_static
+from undam.lint.routes import StreamOutcome
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.toml_reader import read_toml
@@ -61,13 +62,19 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
         return LintResult((), tuple(unread))
     diagnostics: list[Diagnostic] = []
     config = TraefikConfig(root)
-    routers = list(config.streaming_routers(settings.hints))
-    for router in routers:
-        diagnostics += find(config, router, source)
+    routers = list(config.routers(settings.hints_for(source.path), source))
+    considered = [one for one in routers if one.assessed.assessment.is_considered]
+    for router in considered:
+        diagnostics += for_route(router.assessed, find(config, router, source))
         unread += config.unread_middlewares(router, source)
+    streaming = [one for one in considered if one.assessed.outcome is StreamOutcome.STREAMS]
     has_hints = bool(settings.stream_paths)
-    diagnostics += find_static(config, routers, source, has_hints=has_hints)
-    return LintResult(unique_diagnostics(diagnostics), tuple(dict.fromkeys(unread)))
+    diagnostics += find_static(config, streaming, source, has_hints=has_hints)
+    return LintResult(
+        unique_diagnostics(diagnostics),
+        tuple(dict.fromkeys(unread)),
+        routes=tuple(router.assessed for router in routers),
+    )
 
 
 def _read(source: Source) -> tuple[Node | None, list[UnreadPart]]:

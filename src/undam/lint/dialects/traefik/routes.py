@@ -10,11 +10,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from undam.lint.dialects.traefik.parser import at, entry_at, local_name
-from undam.lint.routes import PathMatch, RouteHints, StreamLikelihood, classify_pattern
+from undam.lint.routes import (
+    AssessedRoute,
+    PathMatch,
+    RouteHints,
+    assess_pattern,
+    strongest,
+)
 from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.tree import Entry, Node, items_of
 
 _PATHS = re.compile(r"(Path|PathPrefix|PathRegexp)\s*\(([^)]{0,2000})\)")
+_HOSTS = re.compile(r"Host(?:SNI|Regexp)?\s*\(([^)]{0,2000})\)")
 _QUOTED = re.compile(r"`([^`]*)`|\"([^\"]*)\"|'([^']*)'")
 # Real routers lead to a few services and middlewares. The limit ends cycles of references.
 _MAX_FOLLOWED = 50
@@ -36,10 +43,15 @@ class Middleware:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TraefikRouter:
-    """An HTTP router."""
+    """An HTTP router.
+
+    Args:
+        assessed: the router with its outcome.
+    """
 
     name: str
     node: Node
+    assessed: AssessedRoute
 
 
 class TraefikConfig:
@@ -54,22 +66,27 @@ class TraefikConfig:
         self._services_from: dict[str, list[Entry]] = {}
         self._upstreams_from: dict[str, list[str]] = {}
 
-    def streaming_routers(self, hints: RouteHints) -> Iterator[TraefikRouter]:
-        """Yield the HTTP routers that stream."""
+    def routers(self, hints: RouteHints, source: Source) -> Iterator[TraefikRouter]:
+        """Yield the HTTP routers with their outcomes."""
         for entry in _by_name(at(self.root, "http", "routers")).values():
-            router = TraefikRouter(entry.key.text, entry.value)
-            upstreams = self._upstreams(_service_name(router))
-            rule = at(router.node, "rule")
-            paths = list(_rule_paths(rule.text if rule else "")) or [("/", PathMatch.PREFIX)]
-            if any(
-                classify_pattern(path, match, upstreams, hints) > StreamLikelihood.NO
-                for path, match in paths
-            ):
-                yield router
+            upstreams = [entry.key.text, *self._upstreams(_service_name(entry.value))]
+            rule = at(entry.value, "rule")
+            text = rule.text if rule else ""
+            paths = list(_rule_paths(text)) or [("/", PathMatch.PREFIX)]
+            sites = list(_rule_hosts(text))
+            assessment = strongest(
+                assess_pattern(path, match, upstreams, hints, sites=sites) for path, match in paths
+            )
+            line, _ = source.position(entry.key.start)
+            name = paths[0][0]
+            hint = name if name.startswith("/") else "/"
+            upstream = upstreams[-1]
+            assessed = AssessedRoute(source.path, line, name, upstream, assessment, hint)
+            yield TraefikRouter(entry.key.text, entry.value, assessed)
 
     def services_of(self, router: TraefikRouter) -> list[Entry]:
         """Return the services that a router leads to."""
-        return self._services(_service_name(router))
+        return self._services(_service_name(router.node))
 
     def entry_points_of(self, router: TraefikRouter) -> list[Entry]:
         """Return the entry points of this file that a router uses: all, if it has no list."""
@@ -150,8 +167,14 @@ def _rule_paths(rule: str) -> Iterator[tuple[str, PathMatch]]:
             yield next(filter(None, quoted), "/"), match
 
 
-def _service_name(router: TraefikRouter) -> str:
-    service = at(router.node, "service")
+def _rule_hosts(rule: str) -> Iterator[str]:
+    for arguments in _HOSTS.findall(rule):
+        for quoted in _QUOTED.findall(arguments):
+            yield next(filter(None, quoted), "")
+
+
+def _service_name(router: Node) -> str:
+    service = at(router, "service")
     return local_name(service.text) if service else ""
 
 

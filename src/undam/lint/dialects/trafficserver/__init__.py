@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from undam.lint.diagnostics import unique_diagnostics
+from undam.lint.diagnostics import Diagnostic, for_route, unique_diagnostics
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult
 from undam.lint.dialects.trafficserver.parser import read_records, read_yaml_records
 from undam.lint.dialects.trafficserver.render import render
-from undam.lint.dialects.trafficserver.routes import has_streaming_route, streaming_parameters
+from undam.lint.dialects.trafficserver.routes import assess_maps, has_streaming_map
 from undam.lint.dialects.trafficserver.rules import RULES, compression, limits
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source
@@ -47,29 +47,35 @@ def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> Lin
     Raises:
         ConfigSyntaxError: the text of records.yaml is not YAML.
     """
-    heartbeat_s = settings.heartbeat_s
     if _RECORDS.search(source.text):
         return _lint_records(source, settings, open_include)
     if _COMPRESS.search(source.text):
         has_hints = bool(settings.stream_paths)
         return LintResult(unique_diagnostics(compression.find(source, has_hints=has_hints)))
     if _REMAP.search(source.text):
-        records = streaming_parameters(source, settings.hints)
-        found = limits.find(source, records, heartbeat_s, streams=True)
-        return LintResult(unique_diagnostics(found))
+        return _lint_remap(source, settings)
     if _is_yaml(source.text):
         return _lint_yaml_records(source, settings, open_include)
     return LintResult()
 
 
+def _lint_remap(source: Source, settings: Settings) -> LintResult:
+    found: list[Diagnostic] = []
+    routes = []
+    for rule, assessed in assess_maps(source, settings.hints_for(source.path)):
+        routes.append(assessed)
+        if assessed.assessment.is_considered:
+            limited = limits.find(source, rule.parameters, settings.silence, streams=True)
+            found += for_route(assessed, limited)
+    return LintResult(unique_diagnostics(found), routes=tuple(routes))
+
+
 def _lint_records(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:
-    streams = has_streaming_route(settings, open_include)
-    if streams is False:
-        return LintResult()
+    streams = has_streaming_map(settings, open_include)
     records = read_records(source)
-    found = list(limits.find(source, records, settings.heartbeat_s, streams=bool(streams)))
+    found = list(limits.find(source, records, settings.silence, streams=streams))
     if streams:
-        found += limits.find_default(source, records, settings.heartbeat_s)
+        found += limits.find_default(source, records, settings.silence)
     return LintResult(unique_diagnostics(found))
 
 
@@ -77,11 +83,9 @@ def _lint_yaml_records(
     source: Source, settings: Settings, open_include: IncludeOpener
 ) -> LintResult:
     documents = read_yaml(source)
-    streams = has_streaming_route(settings, open_include)
-    if streams is False:
-        return LintResult((), documents.unread)
+    streams = has_streaming_map(settings, open_include)
     records = read_yaml_records(documents.roots)
-    found = limits.find(source, records, settings.heartbeat_s, streams=bool(streams))
+    found = limits.find(source, records, settings.silence, streams=streams)
     return LintResult(unique_diagnostics(found), documents.unread)
 
 

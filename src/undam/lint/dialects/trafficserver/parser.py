@@ -67,9 +67,11 @@ class RemapRule:
     """A line of remap.config.
 
     Args:
+        start: offset of the line.
         parameters: the records that it overrides with conf_remap.
     """
 
+    start: int
     path: str
     target: str
     parameters: tuple[TimeoutRecord, ...]
@@ -83,7 +85,7 @@ def read_remap(source: Source) -> Iterator[RemapRule]:
             TimeoutRecord(one[1].removeprefix(RECORD_PREFIX), one[2], one.span(1), one.span(2))
             for one in _PARAMETER.finditer(source.text, *line.span(3))
         )
-        yield RemapRule(path, line[2], parameters)
+        yield RemapRule(line.start(1), path, line[2], parameters)
 
 
 @dataclass(slots=True)

@@ -1,36 +1,33 @@
-"""Streaming routes of remap.config."""
+"""The routes of remap.config with their outcome."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from undam.lint.dialect import IncludeOpener
-from undam.lint.dialects.trafficserver.parser import RemapRule, TimeoutRecord, read_remap
-from undam.lint.routes import RouteHints, StreamLikelihood, classify_route
+from undam.lint.dialects.trafficserver.parser import RemapRule, read_remap
+from undam.lint.routes import AssessedRoute, RouteHints, StreamOutcome, assess_route
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source
 
 
-def streaming_parameters(source: Source, hints: RouteHints) -> Iterator[TimeoutRecord]:
-    """Yield the records that streaming lines of remap.config override."""
+def assess_maps(source: Source, hints: RouteHints) -> Iterator[tuple[RemapRule, AssessedRoute]]:
+    """Yield each line of remap.config that maps requests, with its outcome."""
     for rule in read_remap(source):
-        if _streams(rule, hints):
-            yield from rule.parameters
+        line, _ = source.position(rule.start)
+        assessment = assess_route(rule.path, [rule.target], hints)
+        yield (
+            rule,
+            AssessedRoute(source.path, line, rule.path, rule.target, assessment, rule.path or "/"),
+        )
 
 
-def has_streaming_route(settings: Settings, open_include: IncludeOpener) -> bool | None:
-    """Return whether the user or a remap.config names a streaming route.
-
-    Returns:
-        ``None`` if there is neither a statement of the user nor a remap.config.
-    """
+def has_streaming_map(settings: Settings, open_include: IncludeOpener) -> bool:
+    """Return whether the user or a remap.config names a streaming route."""
     if settings.stream_paths:
         return True
-    files = open_include("remap.config")
-    if not files:
-        return None
-    return any(_streams(rule, settings.hints) for file in files for rule in read_remap(file))
-
-
-def _streams(rule: RemapRule, hints: RouteHints) -> bool:
-    return classify_route(rule.path, [rule.target], hints) > StreamLikelihood.NO
+    return any(
+        assessed.outcome is StreamOutcome.STREAMS
+        for file in open_include("remap.config")
+        for _, assessed in assess_maps(file, settings.hints_for(file.path))
+    )

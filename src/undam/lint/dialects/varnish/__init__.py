@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 
-from undam.lint.diagnostics import unique_diagnostics
+from undam.lint.diagnostics import for_route, unique_diagnostics
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult
 from undam.lint.dialects.varnish.parser import read_vcl
 from undam.lint.dialects.varnish.render import render
 from undam.lint.dialects.varnish.routes import VclRoutes
 from undam.lint.dialects.varnish.rules import RULES, find
 from undam.lint.dialects.varnish.rules.buffering import unread_flags
+from undam.lint.routes import AssessedRoute, Assessment, StreamOutcome
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source
 
@@ -29,10 +30,20 @@ def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> Lin
         ConfigSyntaxError: a file cannot be parsed.
     """
     vcl = read_vcl(source, open_include)
-    routes = VclRoutes(vcl, settings.hints)
-    diagnostics = unique_diagnostics(find(vcl, routes, settings))
-    unread = (*vcl.unread, *unread_flags(vcl, routes))
-    return LintResult(diagnostics, unread, tuple(vcl.included))
+    hints = settings.hints_for(source.path)
+    routes, outcome = VclRoutes(vcl, hints, StreamOutcome.STREAMS), StreamOutcome.STREAMS
+    if not routes.streams_pass:
+        routes = VclRoutes(vcl, hints, StreamOutcome.MAYBE)
+        outcome = StreamOutcome.MAYBE if routes.streams_pass else StreamOutcome.UNKNOWN
+    upstream = vcl.backends[0].name if vcl.backends else ""
+    traffic = AssessedRoute(source.path, 1, "/", upstream, Assessment(outcome))
+    return LintResult(
+        unique_diagnostics(for_route(traffic, find(vcl, routes, settings))),
+        (*vcl.unread, *unread_flags(vcl, routes)),
+        tuple(vcl.included),
+        (traffic,),
+        tuple(one.what for one in vcl.unread if one.what.startswith("include")),
+    )
 
 
 DIALECT = Dialect(

@@ -15,9 +15,9 @@ from undam.lint.dialects.varnish.parser import (
 from undam.lint.routes import (
     PathMatch,
     RouteHints,
-    StreamLikelihood,
-    classify_pattern,
-    classify_route,
+    StreamOutcome,
+    assess_pattern,
+    assess_route,
 )
 from undam.textfiles.tokens import Token
 
@@ -54,11 +54,16 @@ class VclRequirements:
 
 
 class VclRoutes:
-    """The statements and backends of a VCL that streams use."""
+    """The statements and backends of a VCL that streams use.
 
-    def __init__(self, vcl: VclFile, hints: RouteHints) -> None:
+    Args:
+        least: routes with a less certain outcome do not count as streams.
+    """
+
+    def __init__(self, vcl: VclFile, hints: RouteHints, least: StreamOutcome) -> None:
         self._vcl = vcl
         self._hints = hints
+        self._least = least
         self._upstreams = [text for one in vcl.backends for text in _names(one)]
         self._calls: dict[str, list[VclStatement]] = {}
         for one in vcl.statements:
@@ -66,7 +71,7 @@ class VclRoutes:
                 self._calls.setdefault(one.texts[1], []).append(one)
         self._requirements = {one: list(self._contexts(one)) for one in vcl.statements}
         self._hints = self._without_pipes()
-        self._streams_pass = self._do_streams_pass()
+        self.streams_pass = self._do_streams_pass()
 
     def applies(self, statement: VclStatement) -> bool:
         """Return whether the statement certainly applies to a stream."""
@@ -74,7 +79,7 @@ class VclRoutes:
 
     def may_apply(self, statement: VclStatement) -> bool:
         """Return whether it may apply to a stream, under a condition that was not understood."""
-        return self._streams_pass and any(
+        return self.streams_pass and any(
             required.other and not required.no_events for required in self._requirements[statement]
         )
 
@@ -88,7 +93,7 @@ class VclRoutes:
     def streams_through(self, backend: VclBackend) -> bool:
         """Return whether streams come from a backend."""
         if len(self._vcl.backends) == 1:
-            return self._streams_pass
+            return self.streams_pass
         chosen = [
             required
             for one in self._vcl.statements
@@ -100,11 +105,11 @@ class VclRoutes:
             for required in chosen
         ):
             return True
-        if self._hints.paths and self._streams_pass:
+        if self._hints.paths and self.streams_pass:
             return not chosen and backend is self._default()
         return (
-            classify_route("/", _names(backend), self._hints) is not StreamLikelihood.NO
-            and self._streams_pass
+            assess_route("/", _names(backend), self._hints).outcome >= self._least
+            and self.streams_pass
         )
 
     def _default(self) -> VclBackend:
@@ -121,7 +126,7 @@ class VclRoutes:
             hint
             for hint in self._hints.paths
             if not any(
-                classify_pattern(path, match, (), RouteHints((hint,))) is not StreamLikelihood.NO
+                assess_pattern(path, match, (), RouteHints((hint,))).is_considered
                 for required in piped
                 for path, match in required.paths or (("/", PathMatch.PREFIX),)
             )
@@ -140,7 +145,7 @@ class VclRoutes:
         piped = [required for one in self._pipes() for required in self._requirements[one]]
         if any(not required.paths or self._on_path(required) for required in piped):
             return False
-        if classify_route("/", self._upstreams, self._hints) is not StreamLikelihood.NO:
+        if assess_route("/", self._upstreams, self._hints).outcome >= self._least:
             return True
         return any(
             required.names_events
@@ -150,7 +155,7 @@ class VclRoutes:
         )
 
     def _satisfies(self, required: VclRequirements) -> bool:
-        if required.no_events or required.other or not self._streams_pass:
+        if required.no_events or required.other or not self.streams_pass:
             return False
         if required.paths:
             return self._on_path(required)
@@ -160,7 +165,7 @@ class VclRoutes:
         return any(self._streams(*path) for path in required.paths)
 
     def _streams(self, pattern: str, match: PathMatch) -> bool:
-        return classify_pattern(pattern, match, (), self._hints) is not StreamLikelihood.NO
+        return assess_pattern(pattern, match, (), self._hints).outcome >= self._least
 
     def _contexts(self, statement: VclStatement) -> Iterator[VclRequirements]:
         """Yield the requirements on each path of calls to a statement."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from undam.lint.diagnostics import ConfigRule, Diagnostic
+from undam.lint.diagnostics import ConfigRule, Diagnostic, for_route
 from undam.lint.dialects.apache.parser import ApacheConfig
 from undam.lint.dialects.apache.routes import ApacheRoute, SectionIndex
 from undam.lint.dialects.apache.rules import buffering, caching, ineffective, limits, protocol
+from undam.lint.routes import AssessedRoute
 from undam.lint.settings import Settings
 
 RULES: tuple[ConfigRule, ...] = (
@@ -20,30 +21,44 @@ RULES: tuple[ConfigRule, ...] = (
 
 
 def find(
-    config: ApacheConfig, routes: Iterable[ApacheRoute], settings: Settings
+    config: ApacheConfig, routes: Iterable[tuple[ApacheRoute, AssessedRoute]], settings: Settings
 ) -> Iterator[Diagnostic]:
-    """Find all problems of the streaming routes.
+    """Find all problems of the routes that stream or may stream.
 
     Many routes can share the sections around them and the workers of a balancer. Each of these is
-    checked once, so that the work stays linear in the size of the configuration.
+    checked once, for the route with the most certain outcome, so that the work stays linear in the
+    size of the configuration.
     """
-    sections = SectionIndex(config)
-    external = buffering.external_filters(config)
-    checked_sections: set[tuple[int, ...]] = set()
-    checked_workers: set[int] = set()
-    for route in routes:
-        scopes = sections.around(route)
+    rules = _RouteRules(config, settings)
+    considered = [one for one in routes if one[1].assessment.is_considered]
+    for route, assessed in sorted(considered, key=lambda one: -one[1].outcome):
+        yield from for_route(assessed, rules.find(route))
+
+
+class _RouteRules:
+    """Applies the rules to routes, and remembers which sections and workers were checked."""
+
+    def __init__(self, config: ApacheConfig, settings: Settings) -> None:
+        self._silence = settings.silence
+        self._sections = SectionIndex(config)
+        self._external = buffering.external_filters(config)
+        self._checked_sections: set[tuple[int, ...]] = set()
+        self._checked_workers: set[int] = set()
+
+    def find(self, route: ApacheRoute) -> Iterator[Diagnostic]:
+        """Find the problems of a route that were not found for an earlier one."""
+        scopes = self._sections.around(route)
         around = tuple(id(scope) for scope in scopes)
-        if around not in checked_sections:
-            checked_sections.add(around)
-            yield from buffering.find_filters(scopes, external)
+        if around not in self._checked_sections:
+            self._checked_sections.add(around)
+            yield from buffering.find_filters(scopes, self._external)
             yield from ineffective.find_headers(scopes)
         yield from caching.find(route, scopes)
         for worker in route.workers:
-            if id(worker) not in checked_workers:
-                checked_workers.add(id(worker))
-                yield from buffering.find_unflushed(route, worker, sections)
+            if id(worker) not in self._checked_workers:
+                self._checked_workers.add(id(worker))
+                yield from buffering.find_unflushed(route, worker, self._sections)
                 yield from ineffective.find_flush_parameters(worker)
-                yield from limits.find(route, worker, sections, settings.heartbeat_s)
+                yield from limits.find(route, worker, self._sections, self._silence)
         if any(worker.is_http for worker in route.workers[:1]):
             yield from protocol.find(scopes)

@@ -13,17 +13,14 @@ from undam.lint.dialects.apache.routes import (
     SectionIndex,
     set_parameter,
 )
-from undam.lint.limits import idle_limit_severity
+from undam.lint.limits import ExpectedSilence
 from undam.rules import Severity
 
 SHORT_TIMEOUT = ConfigRule(
     code="APA401",
     slug="short-proxy-timeout",
     severity=Severity.WARNING,
-    message=(
-        "a stream that is silent for {limit} s is cut; "
-        "this is less than two heartbeat intervals of {heartbeat:g} s"
-    ),
+    message=("a stream that is silent for {limit} s is cut, {expected}"),
     safety=Safety.UNSAFE,
     what="""
         The `timeout` of a worker ends a response when the origin has sent nothing for this long.
@@ -32,11 +29,12 @@ SHORT_TIMEOUT = ConfigRule(
     """,
     why="""
         A model that is reasoning, queued or calling a tool sends nothing, and the client receives a
-        truncated stream. One lost or late heartbeat must not be enough for that.
+        truncated stream.
     """,
     detection="""
-        The limit of a streaming route is below twice the heartbeat interval (setting `heartbeat`,
-        15 s by default). It is an error if the limit is at most one interval.
+        The limit of a streaming route is below the silence to expect (setting `silence`, 300 s by
+        default). If heartbeats are known, it is below two intervals instead: an error up to one
+        interval, a warning above.
     """,
     measured="""
         httpd 2.4.71 with a limit of 1 s, in any of the three places and on a BalancerMember, cut a
@@ -71,11 +69,11 @@ class _WorkerLimit:
 
 
 def find(
-    route: ApacheRoute, worker: ProxyWorker, sections: SectionIndex, heartbeat_s: float
+    route: ApacheRoute, worker: ProxyWorker, sections: SectionIndex, silence: ExpectedSilence
 ) -> Iterator[Diagnostic]:
-    """Find an idle limit of a worker that is shorter than two heartbeat intervals."""
+    """Find an idle limit of a worker that is shorter than the silence to expect."""
     limit = _limit_of(route, worker, sections)
-    severity = idle_limit_severity(limit.seconds, heartbeat_s) if limit else None
+    severity = silence.severity(limit.seconds) if limit else None
     if limit is None or severity is None:
         return
     line, span = limit.line, limit.span
@@ -90,7 +88,7 @@ def find(
         *edits,
         severity=severity,
         limit=limit.seconds,
-        heartbeat=heartbeat_s,
+        expected=silence.reason,
     )
 
 

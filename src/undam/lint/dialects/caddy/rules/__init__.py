@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
-from undam.lint.diagnostics import ConfigRule, Diagnostic
+from undam.lint.diagnostics import ConfigRule, Diagnostic, for_route, if_anything_streams
 from undam.lint.dialects.caddy.routes import CaddyConfig, CaddyRoute
 from undam.lint.dialects.caddy.rules import buffering, compression, ineffective, limits
+from undam.lint.routes import StreamOutcome
 from undam.lint.settings import Settings
 
 RULES: tuple[ConfigRule, ...] = (
@@ -18,14 +19,22 @@ RULES: tuple[ConfigRule, ...] = (
 
 
 def find(
-    config: CaddyConfig, routes: Iterable[CaddyRoute], settings: Settings
+    config: CaddyConfig, routes: Sequence[CaddyRoute], settings: Settings
 ) -> Iterator[Diagnostic]:
-    """Find all problems of the streaming routes."""
-    routes = list(routes)
-    if routes:
-        yield from limits.find_global(config)
-    for route in routes:
-        yield from buffering.find(route)
-        yield from compression.find(route)
-        yield from ineffective.find(route)
-        yield from limits.find(route, settings.heartbeat_s)
+    """Find all problems of the routes that stream or may stream, and those of the whole server."""
+    considered = [one for one in routes if one.assessed.assessment.is_considered]
+    version = settings.target("caddy")
+    whole = list(limits.find_global(config))
+    if not considered:
+        whole += [one for route in routes for one in compression.find(route, version)]
+    if not any(one.assessed.outcome is StreamOutcome.STREAMS for one in considered):
+        whole = [if_anything_streams(one) for one in whole]
+    yield from whole
+    for route in considered:
+        found = [
+            *buffering.find(route),
+            *compression.find(route, version),
+            *ineffective.find(route),
+            *limits.find(route, settings.silence),
+        ]
+        yield from for_route(route.assessed, found)

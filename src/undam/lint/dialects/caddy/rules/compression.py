@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
 from undam.lint.dialects.caddy.parser import CaddyDirective
 from undam.lint.dialects.caddy.routes import CaddyRoute
 from undam.rules import Severity
 from undam.textfiles.edits import Edit, line_ending
+from undam.versions import CADDY_ENCODE_FLUSHES, CADDY_HEAD_AT_ONCE, Version, VersionRange
 
 ENCODED = ConfigRule(
     code="CAD102",
     slug="encode-on-stream",
     severity=Severity.WARNING,
-    message="encode compresses event streams, and before Caddy 2.9 it holds what it compresses",
+    message="encode compresses event streams, and does not flush what it has compressed",
     safety=Safety.UNSAFE,
     what="""
         Without a `match`, encode compresses every text/* response whose first write is at least
@@ -27,7 +29,8 @@ ENCODED = ConfigRule(
     """,
     detection="""
         An `encode` without `match`, or with one that includes event streams, applies to a streaming
-        route.
+        route. From 2.9 on, only the response head waits, and the severity is info; from 2.11.7 on,
+        nothing does. If no route in this file is known to stream, the severity is info.
     """,
     measured="""
         Caddy 2.6.2, 150 events of 700 bytes, 5 ms apart: with zstd all of them arrived after
@@ -35,8 +38,7 @@ ENCODED = ConfigRule(
         `minimum_length 1` they arrived at the end.
     """,
     fix="""
-        List the types to compress; other types are then no longer compressed. From Caddy 2.9 on,
-        each event is flushed, so allow the rule there.
+        List the types to compress; other types are then no longer compressed.
 
             encode gzip {
                 match {
@@ -48,20 +50,33 @@ ENCODED = ConfigRule(
         "measured on loopback with Caddy 2.6.2; caddyserver.com, encode; "
         "modules/caddyhttp/encode of v2.9.1, which flushes the encoder"
     ),
+    affected=CADDY_ENCODE_FLUSHES.before,
 )
 
 RULES = (ENCODED,)
 
+_HEAD_HELD = VersionRange(CADDY_ENCODE_FLUSHES.since, CADDY_HEAD_AT_ONCE.since)
 _EVENT_STREAM = "text/event-stream"
 _TYPES = ("text/html*", "text/css*", "application/javascript*", "application/json*")
 
 
-def find(route: CaddyRoute) -> Iterator[Diagnostic]:
-    """Find the `encode` directives that compress event streams of a route."""
+def find(route: CaddyRoute, version: Version | None) -> Iterator[Diagnostic]:
+    """Find the `encode` directives that compress event streams of a route.
+
+    Args:
+        version: version of Caddy; newer ones hold only the response head.
+    """
     for directive in route.around:
         if directive.name == "encode" and _compresses_streams(directive):
             edits = _add_type_list(directive)
-            yield diagnostic_at(ENCODED, directive.source, directive.span, *edits)
+            found = diagnostic_at(ENCODED, directive.source, directive.span, *edits)
+            holds_head = version is not None and _HEAD_HELD.contains(version)
+            yield _holding_the_head(found) if holds_head else found
+
+
+def _holding_the_head(one: Diagnostic) -> Diagnostic:
+    message = "encode compresses event streams: the response head waits for the first event"
+    return replace(one, severity=Severity.INFO, message=message, affected=_HEAD_HELD)
 
 
 def _compresses_streams(encode: CaddyDirective) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
 from undam.lint.dialects.caddy.parser import delete_directive, duration_s
 from undam.lint.dialects.caddy.routes import CaddyConfig, CaddyRoute
-from undam.lint.limits import idle_limit_severity, total_limit_severity
+from undam.lint.limits import ExpectedSilence, total_limit_severity
 from undam.rules import Severity
 from undam.textfiles.edits import Edit
 
@@ -15,10 +15,7 @@ READ_TIMEOUT = ConfigRule(
     code="CAD401",
     slug="short-read-timeout",
     severity=Severity.WARNING,
-    message=(
-        "a stream that is silent for {limit:g} s is cut; "
-        "this is less than two heartbeat intervals of {heartbeat:g} s"
-    ),
+    message=("a stream that is silent for {limit:g} s is cut, {expected}"),
     safety=Safety.UNSAFE,
     what="""
         `read_timeout` of the http transport ends a response when the origin has sent nothing for
@@ -30,8 +27,9 @@ READ_TIMEOUT = ConfigRule(
         truncated.
     """,
     detection="""
-        The limit on a streaming route is below twice the heartbeat interval (setting `heartbeat`,
-        15 s by default). It is an error if the limit is at most one interval.
+        The limit on a streaming route is below the silence to expect (setting `silence`, 300 s by
+        default). If heartbeats are known, it is below two intervals instead: an error up to one
+        interval, a warning above.
     """,
     measured="""
         Caddy with 1 s ended a stream during a silence of 2.5 s: 2.6.2 cleanly, 2.11.7 with a
@@ -58,8 +56,8 @@ WRITE_TIMEOUT = ConfigRule(
     """,
     why="A long answer is cut while tokens are still arriving, and heartbeats do not prevent it.",
     detection="""
-        The limit is below one hour, and a route in this file streams. A timeout of one minute
-        or less is reported as an error.
+        The limit is below one hour: an error up to one minute, a warning above. If no route in
+        this file is known to stream, the severity is info.
     """,
     measured="""
         Caddy 2.6.2 with 1 s cut streams of 2.7 s, including one with a comment every 0.4 s. `idle`,
@@ -80,12 +78,12 @@ WRITE_TIMEOUT = ConfigRule(
 RULES = (READ_TIMEOUT, WRITE_TIMEOUT)
 
 
-def find(route: CaddyRoute, heartbeat_s: float) -> Iterator[Diagnostic]:
-    """Find idle limits of a route that are shorter than two heartbeat intervals."""
+def find(route: CaddyRoute, silence: ExpectedSilence) -> Iterator[Diagnostic]:
+    """Find idle limits of a route that are shorter than the silence to expect."""
     for transport in route.relay.inside("transport"):
         for option in transport.inside("read_timeout"):
             limit = duration_s("".join(option.texts[:1])) or 0
-            severity = idle_limit_severity(limit, heartbeat_s)
+            severity = silence.severity(limit)
             if severity is not None:
                 word = option.words[1]
                 yield diagnostic_at(
@@ -95,7 +93,7 @@ def find(route: CaddyRoute, heartbeat_s: float) -> Iterator[Diagnostic]:
                     Edit(*word.span, "1h"),
                     severity=severity,
                     limit=limit,
-                    heartbeat=heartbeat_s,
+                    expected=silence.reason,
                 )
 
 

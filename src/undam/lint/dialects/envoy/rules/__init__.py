@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from undam.lint.diagnostics import ConfigRule, Diagnostic
+from undam.lint.diagnostics import ConfigRule, Diagnostic, for_route
 from undam.lint.dialects.envoy.routes import ConnectionManager
 from undam.lint.dialects.envoy.rules import buffering, compression, limits
 from undam.lint.settings import Settings
@@ -18,8 +18,8 @@ RULES: tuple[ConfigRule, ...] = (
 
 
 def find(manager: ConnectionManager, source: Source, settings: Settings) -> Iterator[Diagnostic]:
-    """Find all problems of the streaming routes of a connection manager."""
+    """Find all problems of the routes of a connection manager that stream or may stream."""
     yield from buffering.find(manager, source)
     yield from compression.find(manager, source)
     for route in manager.routes:
-        yield from limits.find(manager, route, source, settings.heartbeat_s)
+        yield from for_route(route.assessed, limits.find(manager, route, source, settings.silence))

@@ -63,7 +63,8 @@ EXT_PROC_BODY = ConfigRule(
     why="The client receives nothing until the model has finished.",
     detection="""
         An ext_proc filter has one of these modes for the response, and a streaming route of the
-        same listener has no setting of its own for the filter.
+        same listener has no setting of its own for the filter. With `allow_mode_override`, the
+        processor may choose STREAMED for a stream, so it is a warning without an edit.
     """,
     measured="""
         Envoy 1.40, 300 events 5 ms apart, in both modes: the head arrived after 1 ms and all events
@@ -162,6 +163,9 @@ def _ext_proc(config: Node) -> HoldingField | None:
     entry = field_entry(field(config, "processing_mode"), "response_body_mode")
     if entry is None or entry.value.text not in {"BUFFERED", "BUFFERED_PARTIAL"}:
         return None
+    if (override := field(config, "allow_mode_override")) and override.text == "true":
+        how = f"{entry.value.text} (unless the processor overrides the mode, which is allowed)"
+        return HoldingField(EXT_PROC_BODY, entry, how, Severity.WARNING, has_fix=False)
     return HoldingField(EXT_PROC_BODY, entry, entry.value.text)
 
 

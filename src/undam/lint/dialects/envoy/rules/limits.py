@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
 from undam.lint.dialects.envoy.parser import field, field_entry, seconds_of
 from undam.lint.dialects.envoy.routes import ConnectionManager, EnvoyRoute, cluster_options
-from undam.lint.limits import idle_limit_severity, total_limit_severity
+from undam.lint.limits import ExpectedSilence, total_limit_severity
 from undam.rules import Severity
 from undam.textfiles.edits import Edit
 from undam.textfiles.source import Source, UnreadPart
@@ -109,9 +109,7 @@ IDLE = ConfigRule(
     code="ENV404",
     slug="stream-idle-timeout",
     severity=Severity.ERROR,
-    message=(
-        "{setting} {limit} cuts a silent stream within two heartbeat intervals of {heartbeat:g} s"
-    ),
+    message=("{setting} {limit} cuts a stream that is silent for as long, {expected}"),
     safety=Safety.SAFE,
     what="""
         `stream_idle_timeout` of the connection manager (5 min by default), or the `idle_timeout` of
@@ -119,8 +117,9 @@ IDLE = ConfigRule(
     """,
     why="A long prefill or a slow tool call sends nothing, and the stream is cut during it.",
     detection="""
-        The limit of a streaming route is below two heartbeat intervals (setting `heartbeat`, 15 s
-        by default): an error up to one interval, a warning above.
+        The limit of a streaming route is below the silence to expect (setting `silence`, 300 s by
+        default). If heartbeats are known, it is below two intervals instead: an error up to one
+        interval, a warning above.
     """,
     measured="""
         Envoy 1.40 with 2s in either place cut the stream 3.0 s after the last byte. A route's 60s
@@ -142,10 +141,7 @@ TRY_IDLE = ConfigRule(
     code="ENV405",
     slug="per-try-idle-timeout",
     severity=Severity.ERROR,
-    message=(
-        "per_try_idle_timeout {limit} cuts a silent stream within two heartbeat intervals of "
-        "{heartbeat:g} s"
-    ),
+    message=("per_try_idle_timeout {limit} cuts a stream that is silent for as long, {expected}"),
     safety=Safety.UNSAFE,
     what="""
         `per_try_idle_timeout` of a retry policy ends a try without activity. It also applies after
@@ -155,8 +151,9 @@ TRY_IDLE = ConfigRule(
         A stream that has begun cannot be retried, so the client receives a truncated response.
     """,
     detection="""
-        The retry policy of a streaming route, or of its virtual host, has a limit below two
-        heartbeat intervals: an error up to one interval, a warning above.
+        The retry policy of a streaming route, or of its virtual host, has a limit below the
+        silence to expect (setting `silence`, 300 s by default). If heartbeats are known, it is
+        below two intervals instead: an error up to one interval, a warning above.
     """,
     measured="""
         Envoy 1.40 with 2s, with and without retry_on, cut the stream 3.0 s after the last byte.
@@ -237,13 +234,13 @@ def _limit(node: Node | None, name: str) -> _EnvoyLimit | None:
 
 
 def find(
-    manager: ConnectionManager, route: EnvoyRoute, source: Source, heartbeat_s: float
+    manager: ConnectionManager, route: EnvoyRoute, source: Source, silence: ExpectedSilence
 ) -> Iterator[Diagnostic]:
     """Find limits that end the streams of a route too early."""
     yield from _timeout(route, source)
     yield from _max_duration(manager, route, source)
-    yield from _idle(manager, route, source, heartbeat_s)
-    yield from _tries(route, source, heartbeat_s)
+    yield from _idle(manager, route, source, silence)
+    yield from _tries(route, source, silence)
 
 
 def unread_limits(route: EnvoyRoute, source: Source) -> Iterator[UnreadPart]:
@@ -295,7 +292,7 @@ def _free(source: Source, route: EnvoyRoute, name: str) -> Edit | None:
 
 
 def _idle(
-    manager: ConnectionManager, route: EnvoyRoute, source: Source, heartbeat_s: float
+    manager: ConnectionManager, route: EnvoyRoute, source: Source, silence: ExpectedSilence
 ) -> Iterator[Diagnostic]:
     if field_entry(route.action, "idle_timeout") is not None:
         field_name = "idle_timeout"
@@ -307,21 +304,21 @@ def _idle(
         limit = _limit(manager.node, field_name)
         if limit is None and field_entry(manager.node, field_name) is None:
             limit = _EnvoyLimit(route.entry, _DEFAULT_IDLE_S)
-    severity = idle_limit_severity(limit.limit_s, heartbeat_s) if limit else None
+    severity = silence.severity(limit.limit_s) if limit else None
     if limit and severity:
         yield _too_short(
-            IDLE, source, limit, severity, edit, setting=field_name, heartbeat=heartbeat_s
+            IDLE, source, limit, severity, edit, setting=field_name, expected=silence.reason
         )
 
 
-def _tries(route: EnvoyRoute, source: Source, heartbeat_s: float) -> Iterator[Diagnostic]:
+def _tries(route: EnvoyRoute, source: Source, silence: ExpectedSilence) -> Iterator[Diagnostic]:
     own = field(route.action, "retry_policy")
     policy = own or field(route.around[0], "retry_policy")
     idle = _limit(policy, "per_try_idle_timeout")
-    severity = idle_limit_severity(idle.limit_s, heartbeat_s) if idle else None
+    severity = silence.severity(idle.limit_s) if idle else None
     if idle and severity:
         edit = _set(source, idle, _LONG)
-        yield _too_short(TRY_IDLE, source, idle, severity, edit, heartbeat=heartbeat_s)
+        yield _too_short(TRY_IDLE, source, idle, severity, edit, expected=silence.reason)
     head = _limit(policy, "per_try_timeout")
     if head and 0 < head.limit_s < _SLOW_HEAD_S:
         yield _too_short(TRY, source, head, TRY.severity, _set(source, head, _NONE))

@@ -22,4 +22,4 @@ def find(route: HaproxyRoute, source: Source, settings: Settings) -> Iterator[Di
     yield from buffering.find(route, source)
     yield from compression.find(route, source)
     yield from ineffective.find(route, source)
-    yield from limits.find(route, source, settings.heartbeat_s)
+    yield from limits.find(route, source, settings.silence)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
 from undam.lint.dialects.haproxy.parser import HaproxyDirective, insert_line, seconds_in
 from undam.lint.dialects.haproxy.routes import HaproxyRoute
-from undam.lint.limits import idle_limit_severity
+from undam.lint.limits import ExpectedSilence
 from undam.rules import Severity
 from undam.textfiles.edits import Edit
 from undam.textfiles.source import Source
@@ -16,10 +16,7 @@ SERVER_TIMEOUT = ConfigRule(
     code="HAP401",
     slug="short-server-timeout",
     severity=Severity.WARNING,
-    message=(
-        "a stream that is silent for {limit} is cut; "
-        "this is less than two heartbeat intervals of {heartbeat:g} s"
-    ),
+    message=("a stream that is silent for {limit} is cut, {expected}"),
     safety=Safety.UNSAFE,
     what="""
         `timeout server` (and `http-request set-timeout server`) limits how long the origin may send
@@ -27,11 +24,12 @@ SERVER_TIMEOUT = ConfigRule(
     """,
     why="""
         A model that is reasoning, queued or calling a tool sends nothing, and the client receives a
-        truncated stream. One lost or late heartbeat must not be enough for that.
+        truncated stream.
     """,
     detection="""
-        The limit on a streaming route is below twice the heartbeat interval (setting `heartbeat`,
-        15 s by default). It is an error if the limit is at most one interval.
+        The limit on a streaming route is below the silence to expect (setting `silence`, 300 s by
+        default). If heartbeats are known, it is below two intervals instead: an error up to one
+        interval, a warning above.
     """,
     measured="""
         haproxy 2.6.12 with a limit of 2 s cut a stream during a silence of 4.5 s; a comment every
@@ -50,25 +48,25 @@ RULES = (SERVER_TIMEOUT,)
 _LONG = "1h"
 
 
-def find(route: HaproxyRoute, source: Source, heartbeat_s: float) -> Iterator[Diagnostic]:
-    """Find idle limits of a route that are shorter than two heartbeat intervals."""
+def find(route: HaproxyRoute, source: Source, silence: ExpectedSilence) -> Iterator[Diagnostic]:
+    """Find idle limits of a route that are shorter than the silence to expect."""
     server = route.back.nearest("timeout", "server")
     if server is not None and server in route.back.lines:
-        yield from _find_short(source, server, 2, heartbeat_s)
+        yield from _find_short(source, server, 2, silence)
     elif server is not None:
         text = f"timeout server {_LONG}"
         edit = insert_line(source, route.back, text, after=("timeout", "mode"))
-        yield from _find_short(source, server, 2, heartbeat_s, edit)
+        yield from _find_short(source, server, 2, silence, edit)
     for side in route.sides:
         for line in side.inherited("http-request", "set-timeout", "server"):
-            yield from _find_short(source, line, 3, heartbeat_s)
+            yield from _find_short(source, line, 3, silence)
 
 
 def _find_short(
     source: Source,
     line: HaproxyDirective,
     index: int,
-    heartbeat_s: float,
+    silence: ExpectedSilence,
     edit: Edit | None = None,
 ) -> Iterator[Diagnostic]:
     """Check the limit in a line.
@@ -77,7 +75,7 @@ def _find_short(
         index: index of the word that is the limit.
         edit: the fix; by default the word is replaced.
     """
-    severity = idle_limit_severity(seconds_in(line, index) or 0, heartbeat_s)
+    severity = silence.severity(seconds_in(line, index) or 0)
     if severity is None:
         return
     word = line.words[index]
@@ -88,5 +86,5 @@ def _find_short(
         edit or Edit(*word.span, _LONG),
         severity=severity,
         limit=f"{word.text} ms" if word.text.isdecimal() else word.text,
-        heartbeat=heartbeat_s,
+        expected=silence.reason,
     )

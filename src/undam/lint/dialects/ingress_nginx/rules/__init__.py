@@ -5,7 +5,7 @@ By default ingress-nginx turns buffering off and uses HTTP/1.1, unlike nginx its
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from undam.lint.diagnostics import ConfigRule, Diagnostic
 from undam.lint.dialects.ingress_nginx.parser import StringMap
@@ -22,18 +22,25 @@ RULES: tuple[ConfigRule, ...] = (
 )
 
 
-def find_in_ingress(ingress: Ingress, source: Source, settings: Settings) -> Iterator[Diagnostic]:
-    """Find all problems in the annotations of a streaming Ingress."""
-    yield from buffering.find_in_ingress(ingress, source)
-    yield from protocol.find(ingress.annotations, source)
-    yield from ineffective.find_in_snippet(ingress.annotations, source)
-    yield from ineffective.find_unquoted(ingress.annotations, source)
-    yield from ineffective.find_units(ingress.annotations, source)
-    yield from limits.find_in_ingress(ingress.annotations, source, settings.heartbeat_s)
+def find_in_ingress(
+    ingress: Ingress, config_maps: Sequence[StringMap], source: Source, settings: Settings
+) -> Iterator[Diagnostic]:
+    """Find all problems of an Ingress that streams or may stream.
+
+    Args:
+        config_maps: the settings of the controller in the same file.
+    """
+    yield from limits.find_in_ingress(ingress, config_maps, source, settings.silence)
+    if ingress.annotations is not None:
+        yield from buffering.find_in_ingress(ingress, ingress.annotations, source)
+        yield from protocol.find(ingress.annotations, source)
+        yield from ineffective.find_in_snippet(ingress.annotations, source)
+        yield from ineffective.find_unquoted(ingress.annotations, source)
+        yield from ineffective.find_units(ingress.annotations, source)
 
 
 def find_in_config_map(data: StringMap, source: Source, settings: Settings) -> Iterator[Diagnostic]:
     """Find all settings of the ConfigMap that affect the streams of the cluster."""
     yield from buffering.find_in_config_map(data, source)
     yield from ineffective.find_unquoted(data, source)
-    yield from limits.find_in_config_map(data, source, settings.heartbeat_s)
+    yield from limits.find_in_config_map(data, source, settings.silence)

@@ -105,9 +105,10 @@ GZIP = ConfigRule(
 RULES = (BUFFERING_ON, BUFFERING_EVERYWHERE, GZIP)
 
 
-def find_in_ingress(ingress: Ingress, source: Source) -> Iterator[Diagnostic]:
+def find_in_ingress(
+    ingress: Ingress, annotations: StringMap, source: Source
+) -> Iterator[Diagnostic]:
     """Find buffering that an annotation turns on."""
-    annotations = ingress.annotations
     if annotations.value("proxy-buffering").lower() == "on":
         is_http_10 = annotations.value("proxy-http-version") == "1.0"
         yield value_diagnostic(

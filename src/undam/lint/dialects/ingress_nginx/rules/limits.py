@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety
-from undam.lint.dialects.ingress_nginx.parser import StringMap, value_diagnostic
+from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
+from undam.lint.dialects.ingress_nginx.parser import PREFIX, StringMap, value_diagnostic
+from undam.lint.dialects.ingress_nginx.routes import Ingress
+from undam.lint.limits import ExpectedSilence
 from undam.rules import Severity
+from undam.textfiles.edits import Edit
 from undam.textfiles.source import Source
+from undam.textfiles.tree import Node
+from undam.textfiles.tree_edit import insert_entry
 
 READ_TIMEOUT = ConfigRule(
     code="ING401",
     slug="read-timeout-near-heartbeat",
     severity=Severity.WARNING,
-    message=(
-        "proxy-read-timeout is {limit} s: a silence of that length ends the stream, "
-        "and the heartbeat interval is {heartbeat} s"
-    ),
+    message=("proxy-read-timeout is {limit}: a silence of that length ends the stream, {expected}"),
     safety=Safety.SAFE,
     what="nginx ends a response when the service has sent nothing for this long.",
     why="During a long prefill or a tool call, nothing is sent for a minute or more.",
     detection="""
-        The annotation of a streaming Ingress, 60 s by default, is at most twice the heartbeat
-        interval (setting `heartbeat`, 15 s by default). One late heartbeat is then enough to cut
-        the stream.
+        The limit of a streaming Ingress, 60 s without the annotation, is below the silence to
+        expect (setting `silence`, 300 s by default). If heartbeats are known, it is below two
+        intervals instead: an error up to one interval, a warning above.
     """,
     measured="""
         nginx 1.22.1 cut a silent stream at its limit (60.06 s); a comment every second kept it
@@ -44,10 +46,7 @@ READ_TIMEOUT_EVERYWHERE = ConfigRule(
     code="ING402",
     slug="read-timeout-near-heartbeat-everywhere",
     severity=Severity.INFO,
-    message=(
-        "every Ingress without its own limit is cut after {limit} s of silence, "
-        "and the heartbeat interval is {heartbeat} s"
-    ),
+    message=("every Ingress without its own limit is cut after {limit} of silence, {expected}"),
     safety=Safety.UNSAFE,
     what="""
         The ConfigMap of ingress-nginx lowers the limit for the whole cluster; its default is 60 s.
@@ -57,8 +56,9 @@ READ_TIMEOUT_EVERYWHERE = ConfigRule(
         while the model is reasoning.
     """,
     detection="""
-        proxy-read-timeout in the ConfigMap of the controller is at most twice the heartbeat
-        interval. The severity is info, because the ConfigMap does not show which Ingresses stream.
+        proxy-read-timeout in the ConfigMap of the controller is below the silence to expect
+        (setting `silence`, 300 s by default). The severity is info, because the ConfigMap does not
+        show which Ingresses stream.
     """,
     measured="nginx 1.22.1, with the results of ING401.",
     fix="""
@@ -102,18 +102,54 @@ RULES = (READ_TIMEOUT, READ_TIMEOUT_EVERYWHERE, SHUTDOWN)
 _TIME = re.compile(r"(\d{1,9})(ms|[smhd])")
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DEFAULT_SHUTDOWN_S = 240.0
+_READ_TIMEOUT = "proxy-read-timeout"
+_DEFAULT_READ_S = 60.0
 
 
 def find_in_ingress(
-    annotations: StringMap, source: Source, heartbeat_s: float
+    ingress: Ingress,
+    config_maps: Sequence[StringMap],
+    source: Source,
+    silence: ExpectedSilence,
 ) -> Iterator[Diagnostic]:
-    """Find a read timeout of an Ingress that is too short."""
-    yield from _find_read_timeout(READ_TIMEOUT, annotations, source, heartbeat_s)
+    """Find a read timeout of an Ingress that is too short; the default applies without one."""
+    annotations = ingress.annotations
+    if annotations is not None and annotations.entry(_READ_TIMEOUT) is not None:
+        yield from _find_read_timeout(READ_TIMEOUT, annotations, source, silence)
+        return
+    if any(data.entry(_READ_TIMEOUT) is not None for data in config_maps):
+        return
+    severity = silence.severity(_DEFAULT_READ_S)
+    if severity is None:
+        return
+    edit = _annotate(source, annotations) if annotations is not None else None
+    yield diagnostic_at(
+        READ_TIMEOUT,
+        source,
+        _first_line(source, ingress.owner),
+        *((edit,) if edit is not None else ()),
+        severity=severity,
+        limit="not set, so 60 s apply unless the ConfigMap of the controller sets another limit",
+        expected=silence.reason,
+    )
 
 
-def find_in_config_map(data: StringMap, source: Source, heartbeat_s: float) -> Iterator[Diagnostic]:
+def _annotate(source: Source, annotations: StringMap) -> Edit | None:
+    return insert_entry(source, annotations.node, PREFIX + _READ_TIMEOUT, "3600")
+
+
+def _first_line(source: Source, node: Node) -> tuple[int, int]:
+    """Return the span of a node that is on its first line."""
+    _, end = source.line_span(node.start)
+    text = source.text[node.start : max(min(node.end, end), node.start + 1)]
+    return node.start, node.start + max(1, len(text.rstrip()))
+
+
+def find_in_config_map(
+    data: StringMap, source: Source, silence: ExpectedSilence
+) -> Iterator[Diagnostic]:
     """Find limits of the whole cluster that are too short."""
-    yield from _find_read_timeout(READ_TIMEOUT_EVERYWHERE, data, source, heartbeat_s)
+    yield from _find_read_timeout(READ_TIMEOUT_EVERYWHERE, data, source, silence)
     shutdown = _TIME.fullmatch(data.value("worker-shutdown-timeout"))
     if shutdown and int(shutdown[1]) * _UNITS_S[shutdown[2]] < _DEFAULT_SHUTDOWN_S:
         yield value_diagnostic(
@@ -122,16 +158,19 @@ def find_in_config_map(data: StringMap, source: Source, heartbeat_s: float) -> I
 
 
 def _find_read_timeout(
-    rule: ConfigRule, values: StringMap, source: Source, heartbeat_s: float
+    rule: ConfigRule, values: StringMap, source: Source, silence: ExpectedSilence
 ) -> Iterator[Diagnostic]:
-    text = values.value("proxy-read-timeout")
-    if re.fullmatch(r"\d{1,9}", text) and 0 < int(text) <= 2 * heartbeat_s:
+    text = values.value(_READ_TIMEOUT)
+    severity = silence.severity(float(text)) if re.fullmatch(r"\d{1,9}", text) else None
+    if severity is not None:
+        is_for_all = rule is READ_TIMEOUT_EVERYWHERE
         yield value_diagnostic(
             rule,
             values,
-            "proxy-read-timeout",
+            _READ_TIMEOUT,
             source,
             new="3600",
-            limit=int(text),
-            heartbeat=f"{heartbeat_s:g}",
+            severity=None if is_for_all else severity,
+            limit=f"{int(text)} s",
+            expected=silence.reason,
         )

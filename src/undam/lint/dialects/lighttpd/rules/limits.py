@@ -13,7 +13,7 @@ from undam.lint.dialects.lighttpd.routes import (
     set_for_route,
     under_other_conditions,
 )
-from undam.lint.limits import idle_limit_severity
+from undam.lint.limits import ExpectedSilence
 from undam.lint.settings import Settings
 from undam.rules import Severity
 from undam.textfiles.edits import Edit
@@ -22,10 +22,7 @@ WRITE_IDLE = ConfigRule(
     code="LTD401",
     slug="short-max-write-idle",
     severity=Severity.WARNING,
-    message=(
-        "a stream that is silent for {limit} s is cut; "
-        "this is less than two heartbeat intervals of {heartbeat:g} s"
-    ),
+    message=("a stream that is silent for {limit} s is cut, {expected}"),
     safety=Safety.UNSAFE,
     what="""
         `server.max-write-idle` (360 s by default) ends a response to which nothing was written for
@@ -33,11 +30,12 @@ WRITE_IDLE = ConfigRule(
     """,
     why="""
         A model that is reasoning, queued or calling a tool sends nothing, and the client receives a
-        truncated stream. One lost or late heartbeat must not be enough for that.
+        truncated stream.
     """,
     detection="""
-        The limit of a streaming route is below twice the heartbeat interval (setting `heartbeat`,
-        15 s by default). It is an error if the limit is at most one interval.
+        The limit of a streaming route is below the silence to expect (setting `silence`, 300 s by
+        default). If heartbeats are known, it is below two intervals instead: an error up to one
+        interval, a warning above.
     """,
     measured="""
         lighttpd 1.4.69 with a limit of 2 s cut a stream during a silence of 4.5 s; a comment every
@@ -56,10 +54,7 @@ READ_TIMEOUT = ConfigRule(
     code="LTD402",
     slug="short-backend-read-timeout",
     severity=Severity.WARNING,
-    message=(
-        "a backend that is silent for {limit} s is disconnected; "
-        "this is less than two heartbeat intervals of {heartbeat:g} s"
-    ),
+    message=("a backend that is silent for {limit} s is disconnected, {expected}"),
     safety=Safety.UNSAFE,
     what="""
         "read-timeout" of a server in `proxy.server` ends a response when the backend has sent
@@ -67,11 +62,12 @@ READ_TIMEOUT = ConfigRule(
     """,
     why="""
         A model that is reasoning, queued or calling a tool sends nothing, and the client receives a
-        truncated stream. One lost or late heartbeat must not be enough for that.
+        truncated stream.
     """,
     detection="""
-        The timeout of a server on a streaming route is below twice the heartbeat interval (setting
-        `heartbeat`, 15 s by default). It is an error if the timeout is at most one interval.
+        The timeout of a server on a streaming route is below the silence to expect (setting
+        `silence`, 300 s by default). If heartbeats are known, it is below two intervals instead: an
+        error up to one interval, a warning above.
     """,
     measured="""
         lighttpd 1.4.69 with a timeout of 2 s cut a stream during a silence of 4.5 s; a comment
@@ -92,14 +88,14 @@ _LONG_S = 3600
 
 
 def find(route: LighttpdRoute, config: LighttpdConfig, settings: Settings) -> Iterator[Diagnostic]:
-    """Find idle limits of a route that are shorter than two heartbeat intervals."""
-    yield from _find_read_timeouts(route, settings.heartbeat_s)
+    """Find idle limits of a route that are shorter than the silence to expect."""
+    yield from _find_read_timeouts(route, settings.silence)
     yield from _find_write_idle(route, config, settings)
 
 
-def _find_read_timeouts(route: LighttpdRoute, heartbeat_s: float) -> Iterator[Diagnostic]:
+def _find_read_timeouts(route: LighttpdRoute, silence: ExpectedSilence) -> Iterator[Diagnostic]:
     for limit, token in numbers_of(route.relay, "read-timeout"):
-        severity = idle_limit_severity(limit, heartbeat_s)
+        severity = silence.severity(limit)
         if severity is not None:
             yield diagnostic_at(
                 READ_TIMEOUT,
@@ -108,22 +104,22 @@ def _find_read_timeouts(route: LighttpdRoute, heartbeat_s: float) -> Iterator[Di
                 Edit(*token.span, str(_LONG_S)),
                 severity=severity,
                 limit=limit,
-                heartbeat=heartbeat_s,
+                expected=silence.reason,
             )
 
 
 def _find_write_idle(
     route: LighttpdRoute, config: LighttpdConfig, settings: Settings
 ) -> Iterator[Diagnostic]:
-    relay, heartbeat_s = route.relay, settings.heartbeat_s
+    relay, silence = route.relay, settings.silence
     current = effective(config, _WRITE_IDLE, relay)
     limit = number_or_default(current) or 0
-    severity = idle_limit_severity(limit, heartbeat_s)
+    severity = silence.severity(limit)
     if current is None or severity is None:
         return
     others = under_other_conditions(config, _WRITE_IDLE, relay, settings.hints)
     limits = [number_or_default(one) or 0 for one in others]
-    if any(idle_limit_severity(other, heartbeat_s) is None for other in limits):
+    if any(silence.severity(other) is None for other in limits):
         return
     change = set_for_route(route, _WRITE_IDLE, _LONG_S, current)
     # A diagnostic must be located in the file that its edits change.
@@ -138,5 +134,5 @@ def _find_write_idle(
         *change.edits,
         severity=severity,
         limit=limit,
-        heartbeat=heartbeat_s,
+        expected=silence.reason,
     )

@@ -25,8 +25,8 @@ RULES: tuple[ConfigRule, ...] = (
 
 def find(route: NginxRoute, settings: Settings) -> Iterator[Diagnostic]:
     """Find all problems of a streaming route."""
-    yield from buffering.find(route)
+    yield from buffering.find(route, settings.target("nginx"))
     yield from sub_filter.find(route)
     yield from protocol.find(route)
     yield from ineffective.find(route)
-    yield from limits.find(route, settings.heartbeat_s)
+    yield from limits.find(route, settings.silence)

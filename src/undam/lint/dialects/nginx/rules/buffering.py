@@ -6,12 +6,13 @@ At most one of these is reported for a route: the most direct cause. Its fix rem
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety
 from undam.lint.dialects.nginx.routes import NginxRoute
 from undam.lint.dialects.nginx.rules.ineffective import find_supposed_fix
 from undam.rules import Severity
-from undam.versions import NGINX_UPSTREAM_HTTP11
+from undam.versions import EVERY_VERSION, NGINX_UPSTREAM_HTTP11, Version
 
 BUFFERING_ON = ConfigRule(
     code="NGX101",
@@ -281,8 +282,12 @@ RULES = (
 _OFF = "proxy_buffering off;"
 
 
-def find(route: NginxRoute) -> Iterator[Diagnostic]:
-    """Find the most direct cause that holds a route."""
+def find(route: NginxRoute, version: Version | None) -> Iterator[Diagnostic]:
+    """Find the most direct cause that holds a route.
+
+    Args:
+        version: version of nginx, which decides the default of proxy_http_version.
+    """
     directive = f"{route.protocol}_buffering"
     if route.protocol == "grpc" or not route.scope.is_on(directive, default=True):
         return
@@ -290,10 +295,24 @@ def find(route: NginxRoute) -> Iterator[Diagnostic]:
         yield route.set_value(directive, "off").diagnostic(GATEWAY, directive=directive)
     elif route.scope.is_on("gzip", default=False) and _compresses_streams(route):
         yield route.set_value(directive, "off").diagnostic(GZIP)
-    elif route.scope.value("proxy_http_version", "1.0") == "1.0":
-        yield _held_in_blocks(route)
+    elif _upstream_http(route, version) == "1.0":
+        is_stated = bool(route.scope.in_force("proxy_http_version"))
+        affected = EVERY_VERSION if is_stated else NGINX_UPSTREAM_HTTP11.before
+        yield replace(_held_in_blocks(route), affected=affected)
     else:
         yield _passing_chunks(route)
+
+
+def find_compression(route: NginxRoute) -> Iterator[Diagnostic]:
+    """Find compression of event streams on a route of which nothing is known."""
+    is_buffered = route.protocol == "proxy" and route.scope.is_on("proxy_buffering", default=True)
+    if is_buffered and route.scope.is_on("gzip", default=False) and _compresses_streams(route):
+        yield route.insert(_OFF).diagnostic(GZIP)
+
+
+def _upstream_http(route: NginxRoute, version: Version | None) -> str:
+    has_new_default = version is not None and NGINX_UPSTREAM_HTTP11.onwards.contains(version)
+    return route.scope.value("proxy_http_version", "1.1" if has_new_default else "1.0")
 
 
 def _compresses_streams(route: NginxRoute) -> bool:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety
 from undam.lint.dialects.nginx.routes import NginxRoute
+from undam.lint.dialects.nginx.times import seconds_of
+from undam.lint.limits import ExpectedSilence
 from undam.rules import Severity
 
 READ_TIMEOUT = ConfigRule(
     code="NGX401",
     slug="read-timeout-near-heartbeat",
     severity=Severity.WARNING,
-    message=(
-        "{directive} is {limit} s: a silence of that length ends the stream, "
-        "and the heartbeat interval is {heartbeat} s"
-    ),
+    message=("{directive} is {limit} s: a silence of that length ends the stream, {expected}"),
     safety=Safety.SAFE,
     what="nginx ends a response when the upstream has sent nothing for this long.",
     why="""
@@ -24,9 +22,10 @@ READ_TIMEOUT = ConfigRule(
         over HTTP/1.0, the cut also discards the tokens that nginx had already received.
     """,
     detection="""
-        The limit in force on a streaming route, 60 s by default, is at most twice the heartbeat
-        interval (setting `heartbeat`, 15 s by default). One late heartbeat is then enough to cut
-        the stream.
+        The limit in force on a streaming route, 60 s by default, is below the silence to expect
+        (setting `silence`, 300 s by default). If heartbeats are known, from the setting `heartbeat`
+        or from the flags of an engine beside the file, it is below two intervals instead: an error
+        up to one interval, a warning above.
     """,
     measured="""
         nginx 1.22.1 cut a silent stream after 60.06 s; a comment every second kept it open.
@@ -75,37 +74,22 @@ SEND_TIMEOUT = ConfigRule(
 RULES = (READ_TIMEOUT, SEND_TIMEOUT)
 
 _SHORT_SEND_S = 10.0
-_TIME = re.compile(r"(\d{1,12})(ms|[yMwdhms])?\s*")
-_UNIT_S = {
-    "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400,
-    "w": 604800, "M": 2592000, "y": 31536000,
-}  # fmt: skip
 
 
-def find(route: NginxRoute, heartbeat_s: float) -> Iterator[Diagnostic]:
+def find(route: NginxRoute, silence: ExpectedSilence) -> Iterator[Diagnostic]:
     """Find limits that are too short, at most one of each kind."""
     directive = f"{route.protocol}_read_timeout"
     limit = seconds_of(route.scope.value(directive, "60s"))
-    if limit is not None and limit <= 2 * heartbeat_s:
+    severity = None if limit is None else silence.severity(limit)
+    if severity is not None:
         yield route.set_value(directive, "3600s").diagnostic(
             READ_TIMEOUT,
+            severity=severity,
             directive=directive,
             limit=f"{limit:g}",
-            heartbeat=f"{heartbeat_s:g}",
+            expected=silence.reason,
         )
     send_limit = seconds_of(route.scope.value("send_timeout", "60s"))
     if send_limit is not None and send_limit <= _SHORT_SEND_S:
         placement = route.set_value("send_timeout", "60s")
         yield placement.diagnostic(SEND_TIMEOUT, limit=f"{send_limit:g}")
-
-
-def seconds_of(value: str) -> float | None:
-    """Parse a time of nginx (`60`, `1m30s`, `1h 30m`); ``None`` if it is invalid."""
-    at, total = 0, 0.0
-    while at < len(value):
-        part = _TIME.match(value, at)
-        if part is None:
-            return None
-        total += int(part[1]) * _UNIT_S[part[2] or "s"]
-        at = part.end()
-    return total if value else None

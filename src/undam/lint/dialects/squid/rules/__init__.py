@@ -16,3 +16,8 @@ def find(config: SquidConfig, settings: Settings) -> Iterator[Diagnostic]:
     """Find all problems of the streams that pass through."""
     yield from throttling.find(config)
     yield from limits.find(config, settings)
+
+
+def find_total(config: SquidConfig) -> Iterator[Diagnostic]:
+    """Find limits on the duration of every response."""
+    return limits.find_total(config)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
 from undam.lint.dialects.squid.parser import SquidConfig, SquidLine, is_number
 from undam.lint.dialects.squid.routes import acl_matches_streams
-from undam.lint.limits import idle_limit_severity, total_limit_severity
+from undam.lint.limits import ExpectedSilence, total_limit_severity
 from undam.lint.routes import RouteHints
 from undam.lint.settings import Settings
 from undam.rules import Severity
@@ -17,10 +17,7 @@ READ_TIMEOUT = ConfigRule(
     code="SQD401",
     slug="short-read-timeout",
     severity=Severity.WARNING,
-    message=(
-        "a stream that is silent for {limit} is cut; "
-        "this is less than two heartbeat intervals of {heartbeat:g} s"
-    ),
+    message=("a stream that is silent for {limit} is cut, {expected}"),
     safety=Safety.UNSAFE,
     what="""
         `read_timeout` (15 minutes by default) ends a response when the origin has sent nothing for
@@ -28,11 +25,12 @@ READ_TIMEOUT = ConfigRule(
     """,
     why="""
         A model that is reasoning, queued or calling a tool sends nothing, and the client receives a
-        truncated stream. One lost or late heartbeat must not be enough for that.
+        truncated stream.
     """,
     detection="""
-        Streams pass through this Squid, and the limit is below twice the heartbeat interval
-        (setting `heartbeat`, 15 s by default). It is an error if the limit is at most one interval.
+        Streams pass through this Squid, and the limit is below the silence to expect (setting
+        `silence`, 300 s by default). If heartbeats are known, it is below two intervals instead: an
+        error up to one interval, a warning above.
     """,
     measured="""
         squid 5.7 with `read_timeout 2 seconds` cut a stream during a silence of 4.5 s; a comment
@@ -118,20 +116,26 @@ _ENOUGH_BYTES = 8 << 20
 
 def find(config: SquidConfig, settings: Settings) -> Iterator[Diagnostic]:
     """Find limits that cut streams."""
-    yield from _find_timeouts(config, settings.heartbeat_s)
+    yield from _find_timeouts(config, settings.silence)
     yield from _find_sizes(config, settings.hints)
 
 
-def _find_timeouts(config: SquidConfig, heartbeat_s: float) -> Iterator[Diagnostic]:
+def _find_timeouts(config: SquidConfig, silence: ExpectedSilence) -> Iterator[Diagnostic]:
     line = config.last("read_timeout")
     limit_s = _seconds(line)
     if line is not None and limit_s is not None:
-        severity = idle_limit_severity(limit_s, heartbeat_s)
-        yield from _limit(READ_TIMEOUT, line, severity, "1 hour", heartbeat_s)
+        severity = silence.severity(limit_s)
+        yield from _limit(READ_TIMEOUT, line, severity, "1 hour", silence)
+    yield from find_total(config)
+
+
+def find_total(config: SquidConfig) -> Iterator[Diagnostic]:
+    """Find limits on the duration of every response."""
     line = config.last("client_lifetime")
     limit_s = _seconds(line)
     if line is not None and limit_s is not None:
-        yield from _limit(LIFETIME, line, total_limit_severity(limit_s), "1 day", heartbeat_s)
+        severity = total_limit_severity(limit_s)
+        yield from _limit(LIFETIME, line, severity, "1 day", ExpectedSilence())
 
 
 def _find_sizes(config: SquidConfig, hints: RouteHints) -> Iterator[Diagnostic]:
@@ -151,7 +155,7 @@ def _find_sizes(config: SquidConfig, hints: RouteHints) -> Iterator[Diagnostic]:
 
 
 def _limit(
-    rule: ConfigRule, line: SquidLine, severity: Severity | None, new: str, heartbeat_s: float
+    rule: ConfigRule, line: SquidLine, severity: Severity | None, new: str, silence: ExpectedSilence
 ) -> Iterator[Diagnostic]:
     if severity is not None:
         yield diagnostic_at(
@@ -161,7 +165,7 @@ def _limit(
             Edit(line.words[1].start, line.words[-1].end, new),
             severity=severity,
             limit=" ".join(line.texts),
-            heartbeat=heartbeat_s,
+            expected=silence.reason,
         )
 
 

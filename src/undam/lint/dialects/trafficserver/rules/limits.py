@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
 from undam.lint.dialects.trafficserver.parser import RECORD_PREFIX, TimeoutRecord
-from undam.lint.limits import idle_limit_severity, total_limit_severity
+from undam.lint.limits import ExpectedSilence, total_limit_severity
 from undam.rules import Severity
 from undam.textfiles.edits import Edit, insert_line_after
 from undam.textfiles.source import Source
@@ -18,9 +18,7 @@ NO_ACTIVITY = ConfigRule(
     code="ATS401",
     slug="no-activity-timeout",
     severity=Severity.ERROR,
-    message=(
-        "{name} {limit} s cuts a silent stream within two heartbeat intervals of {heartbeat:g} s"
-    ),
+    message=("{name} {limit} s cuts a stream that is silent for as long, {expected}"),
     safety=Safety.UNSAFE,
     what="""
         transaction_no_activity_timeout_in and _out (30 s by default) end a transaction without
@@ -28,10 +26,11 @@ NO_ACTIVITY = ConfigRule(
     """,
     why="A long prefill or a slow tool call sends nothing, and the stream is cut during it.",
     detection="""
-        One of the limits is below two heartbeat intervals (setting `heartbeat`, 15 s by default).
-        Up to one interval it is an error, above a warning. In remap.config it applies to its own
-        map. In the records it applies to all maps, so the severity is info, unless `--stream` is
-        given or a map in the remap.config of the same folder streams.
+        One of the limits is below the silence to expect (setting `silence`, 300 s by default). If
+        heartbeats are known, it is below two intervals instead: an error up to one interval, a
+        warning above. In remap.config it applies to its own map. In the records it applies to all
+        maps, so the severity is info, unless `--stream` is given or a map in the remap.config of
+        the same folder streams.
     """,
     measured="""
         Traffic Server 9.2 with 2, for either of the two, cut the stream 2.5 s after the last byte;
@@ -109,7 +108,7 @@ _NUMBER = re.compile(r"\d{1,12}", re.ASCII)
 
 
 def find(
-    source: Source, records: Iterable[TimeoutRecord], heartbeat_s: float, *, streams: bool
+    source: Source, records: Iterable[TimeoutRecord], silence: ExpectedSilence, *, streams: bool
 ) -> Iterator[Diagnostic]:
     """Find limits that cut a stream.
 
@@ -122,7 +121,7 @@ def find(
             continue
         limit_s = float(record.value)
         if record.name in _IDLE:
-            rule, new, severity = NO_ACTIVITY, _LONG, idle_limit_severity(limit_s, heartbeat_s)
+            rule, new, severity = NO_ACTIVITY, _LONG, silence.severity(limit_s)
         elif record.name == _ACTIVE:
             rule, new, severity = ACTIVE, "0", total_limit_severity(limit_s)
         else:
@@ -137,15 +136,15 @@ def find(
                 severity=severity if streams else Severity.INFO,
                 name=record.name,
                 limit=record.value,
-                heartbeat=heartbeat_s,
+                expected=silence.reason,
             )
 
 
 def find_default(
-    source: Source, records: Iterable[TimeoutRecord], heartbeat_s: float
+    source: Source, records: Iterable[TimeoutRecord], silence: ExpectedSilence
 ) -> Iterator[Diagnostic]:
-    """Find idle limits that records.config leaves at 30 s, if heartbeats are too rare for that."""
-    severity = idle_limit_severity(_DEFAULT_IDLE_S, heartbeat_s)
+    """Find idle limits that records.config leaves at 30 s, if that is too short."""
+    severity = silence.severity(_DEFAULT_IDLE_S)
     present = {record.name for record in records}
     first = _ANY_RECORD.search(source.text)
     if severity is None or first is None:
@@ -161,7 +160,7 @@ def find_default(
                 severity=severity,
                 name=name,
                 limit=f"{_DEFAULT_IDLE_S:g}",
-                heartbeat=heartbeat_s,
+                expected=silence.reason,
             )
 
 

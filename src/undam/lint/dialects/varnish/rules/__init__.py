@@ -21,4 +21,4 @@ def find(vcl: VclFile, routes: VclRoutes, settings: Settings) -> Iterator[Diagno
     """Find all problems of the streams."""
     yield from buffering.find(vcl, routes)
     yield from ineffective.find(vcl, routes)
-    yield from limits.find(vcl, routes, settings.heartbeat_s)
+    yield from limits.find(vcl, routes, settings.silence)

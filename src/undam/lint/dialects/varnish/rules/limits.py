@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at
 from undam.lint.dialects.varnish.parser import VclFile
 from undam.lint.dialects.varnish.routes import VclRoutes
-from undam.lint.limits import idle_limit_severity
+from undam.lint.limits import ExpectedSilence
 from undam.rules import Severity
 from undam.textfiles.edits import Edit
 from undam.textfiles.source import Source
@@ -18,10 +18,7 @@ BETWEEN_BYTES = ConfigRule(
     code="VRN401",
     slug="short-between-bytes-timeout",
     severity=Severity.WARNING,
-    message=(
-        "a stream that is silent for {limit} is cut; "
-        "this is less than two heartbeat intervals of {heartbeat:g} s"
-    ),
+    message=("a stream that is silent for {limit} is cut, {expected}"),
     safety=Safety.UNSAFE,
     what="""
         between_bytes_timeout (60 s by default) ends a fetch when the backend has sent nothing for
@@ -29,12 +26,13 @@ BETWEEN_BYTES = ConfigRule(
     """,
     why="""
         A model that is reasoning, queued or calling a tool sends nothing, and the client receives a
-        truncated stream. One lost or late heartbeat must not be enough for that.
+        truncated stream.
     """,
     detection="""
         The limit of a backend that streams, or a limit that vcl_backend_fetch sets for its streams,
-        is below twice the heartbeat interval (setting `heartbeat`, 15 s by default). It is an error
-        if the limit is at most one interval. The limit does not apply to piped requests.
+        is below the silence to expect (setting `silence`, 300 s by default). If heartbeats are
+        known, it is below two intervals instead: an error up to one interval, a warning above. The
+        limit does not apply to piped requests.
     """,
     measured="varnish 7.1.1 with a limit of 2 s cut a stream during a silence of 4.5 s.",
     fix="""
@@ -52,10 +50,7 @@ FIRST_BYTE = ConfigRule(
     code="VRN402",
     slug="short-first-byte-timeout",
     severity=Severity.WARNING,
-    message=(
-        "a response that begins later than {limit} is replaced by a 503; "
-        "this is less than two heartbeat intervals of {heartbeat:g} s"
-    ),
+    message=("a response that begins later than {limit} is replaced by a 503, {expected}"),
     safety=Safety.UNSAFE,
     what="""
         first_byte_timeout (60 s by default) limits how long a backend may take to send the first
@@ -67,7 +62,7 @@ FIRST_BYTE = ConfigRule(
     """,
     detection="""
         The limit of a backend that streams, or a limit that vcl_backend_fetch sets for its streams,
-        is below twice the heartbeat interval (setting `heartbeat`, 15 s by default). It is only a
+        is below the silence to expect (setting `silence`, 300 s by default). It is only a
         warning, because it does not affect servers that send the head and heartbeats at once.
     """,
     measured="varnish 7.1.1 with a limit of 1 s returned 503 for a head that came after 2.5 s.",
@@ -85,10 +80,11 @@ _RULES_BY_LIMIT = {"between_bytes_timeout": BETWEEN_BYTES, "first_byte_timeout":
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)(ms|[smhdwy])?", re.ASCII)
 _UNITS_S = {"ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 _LONG = "3600s"
+_DEFAULT_S = 60.0
 
 
-def find(vcl: VclFile, routes: VclRoutes, heartbeat_s: float) -> Iterator[Diagnostic]:
-    """Find limits of backends and fetches that are shorter than two heartbeat intervals."""
+def find(vcl: VclFile, routes: VclRoutes, silence: ExpectedSilence) -> Iterator[Diagnostic]:
+    """Find limits of backends and fetches that are shorter than the silence to expect."""
     for name, rule in _RULES_BY_LIMIT.items():
         is_set_for_fetch = False
         for statement in vcl.statements:
@@ -97,23 +93,43 @@ def find(vcl: VclFile, routes: VclRoutes, heartbeat_s: float) -> Iterator[Diagno
             if not is_for_fetch or value is None or not routes.applies(statement):
                 continue
             is_set_for_fetch = True
-            yield from _find_short(rule, statement.source, value, heartbeat_s)
+            yield from _find_short(rule, statement.source, value, silence)
         if is_set_for_fetch:
             continue
         for backend in vcl.backends:
             limit = backend.attributes.get(f".{name}")
-            if limit is not None and routes.streams_through(backend):
-                yield from _find_short(rule, backend.source, limit, heartbeat_s)
+            if not routes.streams_through(backend):
+                continue
+            if limit is not None:
+                yield from _find_short(rule, backend.source, limit, silence)
+            elif host := backend.attributes.get(".host"):
+                yield from _find_default(rule, backend.source, host, silence)
+
+
+def _find_default(
+    rule: ConfigRule, source: Source, host: Token, silence: ExpectedSilence
+) -> Iterator[Diagnostic]:
+    """Check the default of varnishd, which its command line can change."""
+    severity = silence.severity(_DEFAULT_S)
+    if severity is not None:
+        yield diagnostic_at(
+            rule,
+            source,
+            host.span,
+            severity=Severity.WARNING,
+            limit=f"{_DEFAULT_S:g} s, the default of varnishd,",
+            expected=silence.reason,
+        )
 
 
 def _find_short(
-    rule: ConfigRule, source: Source, value: Token, heartbeat_s: float
+    rule: ConfigRule, source: Source, value: Token, silence: ExpectedSilence
 ) -> Iterator[Diagnostic]:
     match = _DURATION.fullmatch(value.text)
     if match is None:
         return
     limit_s = float(match[1]) * _UNITS_S[match[2] or "s"]
-    severity = idle_limit_severity(limit_s, heartbeat_s)
+    severity = silence.severity(limit_s)
     if severity is None:
         return
     yield diagnostic_at(
@@ -123,5 +139,5 @@ def _find_short(
         Edit(*value.span, _LONG),
         severity=severity if rule is BETWEEN_BYTES else Severity.WARNING,
         limit=value.text,
-        heartbeat=heartbeat_s,
+        expected=silence.reason,
     )

@@ -1,0 +1,81 @@
+"""Configurations inside other files: block scalars, here-documents and Markdown code fences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from undam.lint.dialect import Dialect
+from undam.lint.files import FileUse
+from undam.lint.registry import recognise_dialect
+from undam.textfiles.embedded import EmbeddedText, heredocs, markdown_fences, yaml_blocks
+from undam.textfiles.source import Source
+
+# Words of which every proxy configuration contains one; most embedded texts have none of them.
+_WORDS = (
+    "proxy_pass", "_pass ", "server_name", "reverse_proxy", "frontend ", "backend ", "listen ",
+    "static_resources", "type.googleapis.com/envoy", "entryPoints", "routers:", "ProxyPass",
+    "proxy.server", "vcl 4", "http_access", "cache_peer", "proxy.config", "location ",
+    "nginx.ingress.kubernetes.io",
+)  # fmt: skip
+_YAML_NAME = re.compile(r"\.(?:ya?ml|tpl)$", re.IGNORECASE)
+# Languages of code fences, and the name of a file in that language.
+_LANGUAGES = {
+    "nginx": "nginx.conf", "caddy": "Caddyfile", "caddyfile": "Caddyfile", "haproxy": "haproxy.cfg",
+    "apache": "httpd.conf", "apacheconf": "httpd.conf", "vcl": "default.vcl", "toml": "config.toml",
+    "yaml": "config.yaml", "yml": "config.yaml", "lighttpd": "lighttpd.conf", "conf": "site.conf",
+    "squid": "squid.conf", "": "site.conf",
+}  # fmt: skip
+# Keys that every block scalar of scripts and texts may have; their content is not a file.
+_NAME = re.compile(r"[\w.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedConfig:
+    """A configuration inside a file.
+
+    Args:
+        dialect: its dialect.
+        start, end: offsets in the text of the file.
+    """
+
+    dialect: Dialect
+    start: int
+    end: int
+
+
+def find_embedded(source: Source, use: FileUse) -> Iterator[EmbeddedConfig]:
+    """Yield the configurations inside a file, in the order of the text."""
+    if not any(word in source.text for word in _WORDS):
+        return
+    for one in _texts(source, use):
+        text = source.text[one.start : one.end]
+        if any(word in text for word in _WORDS):
+            dialect = recognise_dialect(_name_of(one, use), _dedented(text))
+            if dialect is not None:
+                yield EmbeddedConfig(dialect, one.start, one.end)
+
+
+def _texts(source: Source, use: FileUse) -> Iterable[EmbeddedText]:
+    if use is FileUse.CONTAINER:
+        return heredocs(source.text)
+    if use is FileUse.MARKDOWN:
+        return markdown_fences(source.text)
+    return yaml_blocks(source.text) if _YAML_NAME.search(source.path) else ()
+
+
+def _name_of(one: EmbeddedText, use: FileUse) -> str:
+    """Return a name from which the dialect can be recognised; the content decides otherwise."""
+    if use is FileUse.MARKDOWN:
+        return _LANGUAGES.get(one.name.lower(), "text.txt")
+    if "." in one.name or "/" in one.name or one.name.lower() == "caddyfile":
+        return one.name
+    return "-"
+
+
+def _dedented(text: str) -> str:
+    """Remove the common indentation, because some dialects are recognised by lines without any."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    indent = min((len(line) - len(line.lstrip(" ")) for line in lines), default=0)
+    return "\n".join(line[indent:] for line in text.split("\n"))

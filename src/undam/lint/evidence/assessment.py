@@ -1,0 +1,67 @@
+"""Outcomes: whether a route streams, and the evidence for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class StreamOutcome(IntEnum):
+    """Certainty with which a route carries event streams, in ascending order."""
+
+    UNKNOWN = 0
+    """Nothing suggests a stream, or something excludes it. Nothing is reported for the route."""
+    MAYBE = 1
+    """There is some evidence. Findings become one remark for the route."""
+    STREAMS = 2
+    """The evidence suffices. Findings have the severity of their rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """Outcome for one route.
+
+    Args:
+        evidence: the observations that led to the outcome, each a phrase.
+    """
+
+    outcome: StreamOutcome
+    evidence: tuple[str, ...] = ()
+
+    @property
+    def is_considered(self) -> bool:
+        """True if rules apply to the route."""
+        return self.outcome is not StreamOutcome.UNKNOWN
+
+
+UNKNOWN = Assessment(StreamOutcome.UNKNOWN)
+
+
+def strongest(assessments: Iterable[Assessment]) -> Assessment:
+    """Return the first assessment with the highest outcome; ``UNKNOWN`` if there is none."""
+    return max(assessments, key=lambda one: one.outcome, default=UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class AssessedRoute:
+    """A route of a configuration with its outcome, as reports list it.
+
+    Args:
+        path: the file.
+        line: where the route is defined.
+        name: path prefix or pattern of its requests.
+        upstream: where the requests go, as configured; empty if that is not known.
+        hint: the value of ``--stream`` that selects the route.
+    """
+
+    path: str
+    line: int
+    name: str
+    upstream: str
+    assessment: Assessment
+    hint: str = "/"
+
+    @property
+    def outcome(self) -> StreamOutcome:
+        return self.assessment.outcome

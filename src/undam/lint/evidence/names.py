@@ -1,0 +1,168 @@
+"""Evidence in the names and addresses of servers, and in the names that a site is served under."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from undam.lint.evidence.profile import ServiceProfile
+from undam.lint.evidence.profiles import PROFILES
+
+OTHER = -1
+"""Score of a server whose name is that of some other program."""
+NOT_A_MODEL = -3
+"""Score of a server whose name is that of a program that does not stream."""
+
+_SEPARATORS = re.compile(r"[-_. ]")
+
+
+def _by_name() -> dict[str, ServiceProfile]:
+    return {_SEPARATORS.sub("", name): one for one in PROFILES for name in one.names}
+
+
+_PROFILES_BY_NAME = _by_name()
+_NAMES = re.compile(
+    r"(?<![a-z])(?:"
+    + "|".join(
+        sorted(
+            (name.replace("-", "[-_. ]?") for one in PROFILES for name in one.names),
+            key=len,
+            reverse=True,
+        )
+    )
+    + r")(?![a-z])"
+)
+# Parts of names that engines and gateways commonly have in compose files and clusters. The short
+# ones must be whole words: `fulfillment` contains "llm", and `postgis` contains "tgi".
+_ENGINE_WORD = re.compile(
+    r"sglang|ollama|llama|triton|lmdeploy|litellm|openai|anthropic|inference"
+    r"|(?<![a-z])(?:v?llms?|tgi|genai|ai[-_]?gateway|sse)(?![a-z])"
+)
+_HINT_WORD = re.compile(r"(?<![a-z])(?:streams?|streaming|gpt|copilot|chatbot)(?![a-z])")
+_WEAK_WORD = re.compile(
+    r"(?<![a-z])(?:chats?|ai|assistants?|agents?|bot|models?|events?|rag|llm)(?![a-z])"
+)
+# Companions of a program that have its name but do not stream.
+_COMPANION = re.compile(
+    r"(?<![a-z])(?:exporter|metrics|docs?|documentation|db|database|postgres(?:ql)?|mysql|mongo(?:db)?"
+    r"|redis|valkey|cache|auth|admin|frontend|static|assets|backup|minio|s3|nginx|logs?|test|status"
+    r"|website|blog|shop|site)(?![a-z])"
+)
+_OTHER_PROGRAM = re.compile(
+    r"(?<![a-z])(?:vault|consul|grafana|prometheus|alertmanager|kibana|elasticsearch|opensearch|minio"
+    r"|jenkins|gitlab|gitea|forgejo|harbor|nexus|registry|keycloak|authentik|authelia|casdoor|dex"
+    r"|wordpress|nextcloud|jellyfin|plex|emby|icecast|frigate|mediamtx|mysql|postgres(?:ql)?|redis"
+    r"|rabbitmq|kafka|billing|payments?|orders?|invoic\w*|cart|checkout|inventory|catalog\w*|mail\w*"
+    r"|calendar|survey|pdf|cms|shop|blog|wiki|docs|frontend|site|website|www|phpmyadmin|php\w*)"
+    r"(?![a-z])"
+)
+_GENERIC = re.compile(
+    r"(?:api|apis|app|apps|application|back|backends?|be|server|servers|service|services|svc|srv"
+    r"|upstreams?|origins?|proxy|proxied|nodes?|web|http|https|main|default|cluster|local|localhost"
+    r"|pool|gateway|gw|edge|internal|prod|production|staging|dev|test|core|workers?|target|targets"
+    r"|host|docker|python|node|fastapi|uvicorn|gunicorn|flask|django|starlette|express|asgi|wsgi"
+    r"|instance|primary|secondary|blue|green|one|two|tcp|unix|sock|run|tmp|var|[a-z]?\d*|ξ+)"
+)
+_ADDRESS = re.compile(r"(?:\d{1,3}\.){3}\d{1,3}|\[[0-9a-f:.]*\]")
+_SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://")
+_PORT = re.compile(r":(\d{2,5})(?![\d:])")
+_PORTS = {port: one for one in reversed(PROFILES) for port in one.ports}
+_DECISIVE_PORTS = frozenset({11434})
+
+
+@dataclass(frozen=True, slots=True)
+class NameEvidence:
+    """Score of a name, and a phrase that explains it; negative for names of other programs."""
+
+    score: int
+    phrase: str = ""
+
+
+_NONE = NameEvidence(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Host, port and path of an upstream."""
+
+    host: str
+    port: int | None
+    path: str
+
+
+@lru_cache(maxsize=4096)
+def address_of(upstream: str) -> Address:
+    """Split a URL, a name or ``HOST:PORT``; the result is in lower case."""
+    rest = _SCHEME.sub("", upstream.lower())
+    authority, slash, path = rest.partition("/")
+    port = _PORT.search(authority)
+    host = authority[: port.start()] if port else authority
+    return Address(host, int(port[1]) if port else None, slash + path)
+
+
+def profile_named(text: str) -> ServiceProfile | None:
+    """Return the profile whose name occurs in a text in lower case as a word."""
+    found = _NAMES.search(text)
+    return _PROFILES_BY_NAME[_SEPARATORS.sub("", found[0])] if found else None
+
+
+@lru_cache(maxsize=4096)
+def upstream_evidence(upstream: str) -> NameEvidence:
+    """Return the evidence in the URL, name or address of a server."""
+    at = address_of(upstream)
+    if hosted := _hosted(at.host):
+        return NameEvidence(3, f"the upstream {at.host} is the {hosted.title}")
+    if _COMPANION.search(at.host):
+        return NameEvidence(OTHER)
+    if known := profile_named(at.host):
+        return NameEvidence(3, f"the upstream {at.host!r} has the name of {known.title}")
+    for one in PROFILES:
+        if (at.host, at.port) in one.named_ports:
+            return NameEvidence(2, f"the upstream {at.host}:{at.port} is usual for {one.title}")
+    if word := _ENGINE_WORD.search(at.host):
+        return NameEvidence(3, f"the upstream {at.host!r} has {word[0]!r} in its name")
+    if _OTHER_PROGRAM.search(at.host):
+        return NameEvidence(NOT_A_MODEL)
+    if at.port in _PORTS:
+        score = 3 if at.port in _DECISIVE_PORTS else 2
+        return NameEvidence(score, f"port {at.port} is the default of {_PORTS[at.port].title}")
+    for pattern, score in ((_HINT_WORD, 2), (_WEAK_WORD, 1)):
+        if word := pattern.search(at.host):
+            return NameEvidence(score, f"the upstream {at.host!r} has {word[0]!r} in its name")
+    return _NONE if _is_neutral(at.host) else NameEvidence(OTHER)
+
+
+@lru_cache(maxsize=4096)
+def site_evidence(kind: str, name: str) -> NameEvidence:
+    """Return the evidence in the name of a site or file.
+
+    Args:
+        kind: what the name is: ``server name``, ``file name``.
+    """
+    low = name.lower()
+    if _COMPANION.search(low):
+        return _NONE
+    if known := profile_named(low):
+        return NameEvidence(2, f"the {kind} {name!r} has the name of {known.title}")
+    if word := _ENGINE_WORD.search(low):
+        return NameEvidence(2, f"the {kind} {name!r} has {word[0]!r}")
+    if kind != "file name" and (word := _WEAK_WORD.search(low)):
+        return NameEvidence(1, f"the {kind} {name!r} has {word[0]!r}")
+    return _NONE
+
+
+def _hosted(host: str) -> ServiceProfile | None:
+    for one in PROFILES:
+        for end in one.hosts:
+            if host == end or host.endswith(f".{end}") or ("." not in end and host.startswith(end)):
+                return one
+    return None
+
+
+def _is_neutral(host: str) -> bool:
+    """Return whether a host is an address, a variable, or has only words that any server has."""
+    if not host or host[0] in "$%{@<*" or _ADDRESS.fullmatch(host):
+        return True
+    first = host.partition(".")[0] if "." in host else host
+    return all(_GENERIC.fullmatch(part) for part in re.split(r"[-_.]", first))

@@ -1,0 +1,165 @@
+"""Evidence in the files beside a configuration: services, images and versions.
+
+The texts are given; `undam.lint.surroundings` reads the files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from undam.errors import ConfigSyntaxError
+from undam.lint.evidence.names import profile_named
+from undam.lint.evidence.profile import ServiceProfile
+from undam.lint.evidence.profiles import PROFILES
+from undam.textfiles.source import Source
+from undam.textfiles.tree import Node, items_of
+from undam.textfiles.yaml_reader import read_yaml
+from undam.versions import Version
+
+_FROM = re.compile(r"^[ \t]*FROM[ \t]+(?:--\S+[ \t]+)*(\S+)", re.MULTILINE | re.IGNORECASE)
+_IMAGE = re.compile(
+    r"^[ \t-]*[\"']?(?:image|repository)[\"']?[ \t]*:[ \t]*[\"']?([\w./:@-]+)", re.MULTILINE
+)
+_TAGGED = re.compile(r"(?P<name>[^:@]+(?::\d+/[^:@]+)?)(?::(?P<tag>[^@]+))?")
+# Images of programs that lint knows, by the last part of their name.
+_PROGRAMS = {
+    "nginx": "nginx", "nginx-unprivileged": "nginx", "openresty": "nginx", "haproxy": "haproxy",
+    "haproxy-alpine": "haproxy", "caddy": "caddy", "traefik": "traefik", "envoy": "envoy",
+    "httpd": "apache", "varnish": "varnish", "lighttpd": "lighttpd", "squid": "squid",
+    "trafficserver": "trafficserver",
+}  # fmt: skip
+_NUMBERED = re.compile(r"v?\d+\.\d+")
+# Flags and settings of engines and gateways that send heartbeats, in seconds.
+_HEARTBEAT = re.compile(
+    r"(?:--sse-keep-alive-interval|--sse-ping-interval|sse_keepalive_ping_interval_seconds)"
+    r"[\"']?[ =:,]+[\"']?(\d{1,6}(?:\.\d{1,3})?)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceWitness:
+    """A service that a neighbouring file defines.
+
+    Args:
+        path: the file.
+        image: its container image with the tag; empty if it is built from source.
+        profile: what the image or the name shows it to be.
+    """
+
+    name: str
+    path: str
+    image: str
+    profile: ServiceProfile | None
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The evidence in the files beside a configuration.
+
+    Args:
+        services: by name, container name and host name.
+        published: services by the port that they publish on the host.
+        targets: version of each program whose image has one, by its dialect.
+        heartbeat_s: interval that the flags of an engine set; ``None`` if no flag sets one.
+    """
+
+    services: Mapping[str, ServiceWitness] = field(default_factory=dict)
+    published: Mapping[int, ServiceWitness] = field(default_factory=dict)
+    targets: Mapping[str, Version] = field(default_factory=dict)
+    heartbeat_s: float | None = None
+
+    @property
+    def apps(self) -> tuple[ServiceWitness, ...]:
+        """The services that stream, without duplicates."""
+        return tuple(dict.fromkeys(one for one in self.services.values() if one.profile))
+
+
+NO_NEIGHBOURS = Neighbours()
+
+
+def profile_of_image(image: str) -> ServiceProfile | None:
+    """Return the profile of a container image; registry, tag and digest do not matter."""
+    name = _TAGGED.match(image)
+    bare = name["name"].lower() if name else ""
+    for one in PROFILES:
+        for known in one.images:
+            if f"/{bare}".endswith(f"/{known}") or (
+                known.endswith("/") and f"/{known}" in f"/{bare}"
+            ):
+                return one
+    return None
+
+
+def image_version(image: str) -> tuple[str, Version] | None:
+    """Return the dialect and version of an image, if its tag is a number."""
+    found = _TAGGED.match(image)
+    if found is None or not found["tag"] or not _NUMBERED.match(found["tag"]):
+        return None
+    program = _PROGRAMS.get(found["name"].rpartition("/")[2].lower())
+    version = Version.parse(found["tag"])
+    return (program, version) if program and version else None
+
+
+def images_in(text: str) -> list[str]:
+    """Return the images that a Dockerfile or a YAML file names."""
+    return [*_FROM.findall(text), *_IMAGE.findall(text)]
+
+
+def neighbours_from(files: Iterable[tuple[str, str]]) -> Neighbours:
+    """Combine the evidence of files, given by path and text.
+
+    A program that occurs with two versions has none.
+    """
+    services: dict[str, ServiceWitness] = {}
+    published: dict[int, ServiceWitness] = {}
+    versions: dict[str, set[Version]] = {}
+    heartbeats: list[float] = []
+    for path, text in files:
+        for image in images_in(text):
+            if known := image_version(image):
+                versions.setdefault(known[0], set()).add(known[1])
+        heartbeats += [float(one) for one in _HEARTBEAT.findall(text)]
+        for names, ports, witness in _services(path, text):
+            for name in names:
+                services.setdefault(name.lower(), witness)
+            for port in ports:
+                published.setdefault(port, witness)
+    targets = {name: next(iter(found)) for name, found in versions.items() if len(found) == 1}
+    return Neighbours(services, published, targets, min(heartbeats, default=None))
+
+
+def _services(path: str, text: str) -> Iterator[tuple[list[str], list[int], ServiceWitness]]:
+    """Yield names, published ports and the witness of each service of a compose file."""
+    try:
+        roots = read_yaml(Source(path, text)).roots
+    except ConfigSyntaxError:
+        return
+    for root in roots:
+        table = root.get("services")
+        for entry in table.entries if table else ():
+            node = entry.value
+            image = _text(node.get("image"))
+            name = entry.key.text
+            profile = profile_of_image(image) or (None if image else profile_named(name.lower()))
+            aliases = [_text(node.get(key)) for key in ("container_name", "hostname")]
+            witness = ServiceWitness(name, path, image, profile)
+            yield [name, *filter(None, aliases)], _published(node.get("ports")), witness
+
+
+def _published(ports: Node | None) -> list[int]:
+    found = []
+    for item in items_of(ports):
+        text = item.text if item.kind == "scalar" else _text(item.get("published"))
+        parts = text.partition("/")[0].split(":")
+        if len(parts) > 1 or item.kind == "map":
+            outer = parts[-2] if len(parts) > 1 else parts[0]
+            found += (
+                [int(outer)] if outer.isascii() and outer.isdecimal() and len(outer) < 6 else []
+            )
+    return found
+
+
+def _text(node: Node | None) -> str:
+    return node.text if node is not None and node.kind == "scalar" else ""

@@ -1,0 +1,15 @@
+"""Chainlit: how its servers and routes are recognised."""
+
+from __future__ import annotations
+
+from undam.lint.evidence.profile import ServiceProfile, ServiceRole
+
+PROFILE = ServiceProfile(
+    name="chainlit",
+    title="Chainlit",
+    role=ServiceRole.APP,
+    names=("chainlit",),
+    images=("chainlit",),
+    source="docs.chainlit.io, deploy",
+    dated="2026-11",
+)

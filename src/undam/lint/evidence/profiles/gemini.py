@@ -1,0 +1,16 @@
+"""Gemini API: how its servers and routes are recognised."""
+
+from __future__ import annotations
+
+from undam.lint.evidence.profile import ServiceProfile, ServiceRole
+
+PROFILE = ServiceProfile(
+    name="gemini",
+    title="Gemini API",
+    role=ServiceRole.HOSTED,
+    names=("gemini",),
+    hosts=("generativelanguage.googleapis.com", "aiplatform.googleapis.com"),
+    paths=("streamgeneratecontent",),
+    source="ai.google.dev, models.streamGenerateContent",
+    dated="2026-11",
+)

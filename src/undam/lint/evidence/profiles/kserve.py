@@ -1,0 +1,15 @@
+"""KServe: how its servers and routes are recognised."""
+
+from __future__ import annotations
+
+from undam.lint.evidence.profile import ServiceProfile, ServiceRole
+
+PROFILE = ServiceProfile(
+    name="kserve",
+    title="KServe",
+    role=ServiceRole.ENGINE,
+    names=("kserve", "huggingfaceserver"),
+    images=("kserve/huggingfaceserver",),
+    source="kserve.github.io, generative inference",
+    dated="2026-11",
+)

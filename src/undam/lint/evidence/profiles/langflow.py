@@ -1,0 +1,17 @@
+"""Langflow: how its servers and routes are recognised."""
+
+from __future__ import annotations
+
+from undam.lint.evidence.profile import ServiceProfile, ServiceRole
+
+PROFILE = ServiceProfile(
+    name="langflow",
+    title="Langflow",
+    role=ServiceRole.APP,
+    names=("langflow",),
+    images=("langflowai/langflow",),
+    ports=(7860,),
+    paths=("api/v1/run", "api/v1/build"),
+    source="github.com/langflow-ai/langflow, docker_example/docker-compose.yml",
+    dated="2026-11",
+)

@@ -1,0 +1,15 @@
+"""LocalAI: how its servers and routes are recognised."""
+
+from __future__ import annotations
+
+from undam.lint.evidence.profile import ServiceProfile, ServiceRole
+
+PROFILE = ServiceProfile(
+    name="localai",
+    title="LocalAI",
+    role=ServiceRole.ENGINE,
+    names=("localai", "local-ai"),
+    images=("localai/localai", "go-skynet/local-ai"),
+    source="localai.io, installation with containers",
+    dated="2026-11",
+)

@@ -1,0 +1,16 @@
+"""Mercure: how its servers and routes are recognised."""
+
+from __future__ import annotations
+
+from undam.lint.evidence.profile import ServiceProfile, ServiceRole
+
+PROFILE = ServiceProfile(
+    name="mercure",
+    title="Mercure",
+    role=ServiceRole.HUB,
+    names=("mercure",),
+    images=("dunglas/mercure",),
+    paths=(".well-known/mercure",),
+    source="mercure.rocks/docs/hub; github.com/dunglas/mercure, Caddyfile",
+    dated="2026-11",
+)

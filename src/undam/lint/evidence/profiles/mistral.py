@@ -1,0 +1,15 @@
+"""Mistral API: how its servers and routes are recognised."""
+
+from __future__ import annotations
+
+from undam.lint.evidence.profile import ServiceProfile, ServiceRole
+
+PROFILE = ServiceProfile(
+    name="mistral",
+    title="Mistral API",
+    role=ServiceRole.HOSTED,
+    names=("mistral",),
+    hosts=("api.mistral.ai",),
+    source="docs.mistral.ai, API, chat completions",
+    dated="2026-11",
+)

@@ -1,0 +1,15 @@
+"""One API: how its servers and routes are recognised."""
+
+from __future__ import annotations
+
+from undam.lint.evidence.profile import ServiceProfile, ServiceRole
+
+PROFILE = ServiceProfile(
+    name="one-api",
+    title="One API",
+    role=ServiceRole.GATEWAY,
+    names=("one-api", "oneapi"),
+    images=("justsong/one-api",),
+    source="github.com/songquanpeng/one-api, docker-compose.yml and README",
+    dated="2026-11",
+)

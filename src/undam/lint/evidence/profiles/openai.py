@@ -1,0 +1,15 @@
+"""OpenAI API: how its servers and routes are recognised."""
+
+from __future__ import annotations
+
+from undam.lint.evidence.profile import ServiceProfile, ServiceRole
+
+PROFILE = ServiceProfile(
+    name="openai",
+    title="OpenAI API",
+    role=ServiceRole.HOSTED,
+    names=("openai", "chatgpt"),
+    hosts=("api.openai.com",),
+    source="platform.openai.com/docs, streaming",
+    dated="2026-11",
+)

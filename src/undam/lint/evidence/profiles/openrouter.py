@@ -1,0 +1,15 @@
+"""OpenRouter API: how its servers and routes are recognised."""
+
+from __future__ import annotations
+
+from undam.lint.evidence.profile import ServiceProfile, ServiceRole
+
+PROFILE = ServiceProfile(
+    name="openrouter",
+    title="OpenRouter API",
+    role=ServiceRole.HOSTED,
+    names=("openrouter",),
+    hosts=("openrouter.ai",),
+    source="openrouter.ai/docs, streaming",
+    dated="2026-11",
+)

@@ -1,0 +1,15 @@
+"""Ray Serve: how its servers and routes are recognised."""
+
+from __future__ import annotations
+
+from undam.lint.evidence.profile import ServiceProfile, ServiceRole
+
+PROFILE = ServiceProfile(
+    name="ray-serve",
+    title="Ray Serve",
+    role=ServiceRole.ENGINE,
+    names=("ray-serve", "rayserve", "ray-llm", "rayllm"),
+    images=("rayproject/ray-llm", "anyscale/ray-llm"),
+    source="docs.ray.io, Serving LLMs",
+    dated="2026-11",
+)

@@ -1,0 +1,16 @@
+"""Streamlit: how its servers and routes are recognised."""
+
+from __future__ import annotations
+
+from undam.lint.evidence.profile import ServiceProfile, ServiceRole
+
+PROFILE = ServiceProfile(
+    name="streamlit",
+    title="Streamlit",
+    role=ServiceRole.APP,
+    names=("streamlit",),
+    images=("streamlit",),
+    ports=(8501,),
+    source="docs.streamlit.io, server.port",
+    dated="2026-11",
+)

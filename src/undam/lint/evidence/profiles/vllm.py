@@ -1,0 +1,15 @@
+"""vLLM: how its servers and routes are recognised."""
+
+from __future__ import annotations
+
+from undam.lint.evidence.profile import ServiceProfile, ServiceRole
+
+PROFILE = ServiceProfile(
+    name="vllm",
+    title="vLLM",
+    role=ServiceRole.ENGINE,
+    names=("vllm",),
+    images=("vllm/vllm-openai", "vllm-openai"),
+    source="docs.vllm.ai, Using Docker",
+    dated="2026-11",
+)

@@ -1,0 +1,102 @@
+"""Recognise deployment files that no dialect reads, so that a report can name them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A file that has to do with streams or proxies and was not linted.
+
+    Args:
+        kind: kind of the file, the same phrase for all files of the kind.
+        reason: why it was not linted.
+    """
+
+    path: str
+    kind: str
+    reason: str
+
+
+NO_DIALECT = "this kind of file is recognised, but not read"
+
+_BY_NAME = (
+    (re.compile(r".*\.(?:tf|tofu)$"), "Terraform"),
+    (re.compile(r"next\.config\.[cm]?[jt]s$"), "Next.js configuration"),
+    (re.compile(r"vite\.config\.[cm]?[jt]s$"), "Vite configuration"),
+    (re.compile(r"vercel\.json$"), "Vercel configuration"),
+    (re.compile(r"serverless\.ya?ml$"), "Serverless Framework"),
+    (re.compile(r"wrangler\.(?:toml|jsonc?)$"), "Cloudflare Workers configuration"),
+    (re.compile(r"fly\.toml$"), "Fly.io configuration"),
+    (re.compile(r"web\.config$"), "IIS configuration"),
+    (re.compile(r"kong\.ya?ml$"), "Kong configuration"),
+)
+_PROXY_IN_TERRAFORM = re.compile(
+    rb"aws_(?:lb|alb|elb|cloudfront|apigateway|api_gateway|lambda_function_url)"
+    rb"|google_compute_backend_service|azurerm_(?:application_gateway|frontdoor)|cloudflare_"
+    rb"|google_cloud_run"
+)
+_KINDS = re.compile(
+    r"^[ \t{,-]*[\"']?kind[\"']?[ \t]*:[ \t]*[\"']?(HTTPRoute|GRPCRoute|TCPRoute|Gateway"
+    r"|VirtualService|DestinationRule|EnvoyFilter|EnvoyProxy|EnvoyPatchPolicy|BackendTrafficPolicy"
+    r"|ClientTrafficPolicy|AIGatewayRoute|IngressRoute|ServersTransport|Middleware|InferenceService"
+    r"|InferencePool|Ingress|KongPlugin|KongIngress|ApisixRoute|HTTPProxy|BackendConfig"
+    r"|GCPBackendPolicy|ProxySettingsPolicy|VirtualServer|Route)\b",
+    re.MULTILINE,
+)
+_OPENSHIFT = re.compile(r"route\.openshift\.io")
+_TRAEFIK_LABEL = re.compile(r"traefik\.(?:http|tcp|enable)\b")
+_COMPOSE = re.compile(r"^services[ \t]*:", re.MULTILINE)
+_MODEL_SERVER = re.compile(
+    r"vllm|sglang|text-generation-inference|ollama|litellm|open-webui|llama\.cpp|tritonserver"
+)
+_LITELLM = re.compile(r"^model_list[ \t]*:", re.MULTILINE)
+_PYTHON = re.compile(
+    rb"StreamingResponse|EventSourceResponse|StreamingHttpResponse|text/event-stream|stream_with_context"
+)
+_SCRIPT = re.compile(rb"text/event-stream|EventSource\(|createProxyMiddleware|streamText\(")
+_PROGRAMS = {
+    ".py": ("Python program that streams", _PYTHON),
+    ".js": ("JavaScript program that streams", _SCRIPT),
+    ".mjs": ("JavaScript program that streams", _SCRIPT),
+    ".cjs": ("JavaScript program that streams", _SCRIPT),
+    ".ts": ("TypeScript program that streams", _SCRIPT),
+    ".tsx": ("TypeScript program that streams", _SCRIPT),
+    ".jsx": ("JavaScript program that streams", _SCRIPT),
+}
+
+
+def kind_of_deployment(path: str, raw: bytes, text: str) -> str | None:
+    """Return the kind of a deployment file that no dialect reads; ``None`` for any other file.
+
+    Args:
+        raw: the bytes of the file, in which programs are searched.
+        text: the decoded text.
+    """
+    name = PurePosixPath(path.replace("\\", "/")).name.lower()
+    for pattern, kind in _BY_NAME:
+        if pattern.fullmatch(name):
+            is_proxy = kind != "Terraform" or _PROXY_IN_TERRAFORM.search(raw)
+            return kind if is_proxy else None
+    suffix = PurePosixPath(name).suffix
+    if suffix in _PROGRAMS:
+        kind, program = _PROGRAMS[suffix]
+        return kind if program.search(raw) else None
+    return _kind_of_yaml(name, text) if suffix in {".yaml", ".yml", ".json", ".tpl"} else None
+
+
+def _kind_of_yaml(name: str, text: str) -> str | None:
+    found = _KINDS.search(text)
+    if found is not None and (found[1] != "Route" or _OPENSHIFT.search(text)):
+        return f"Kubernetes {found[1]}"
+    if _COMPOSE.search(text):
+        if _TRAEFIK_LABEL.search(text):
+            return "compose file with Traefik labels"
+        return "compose file with a model server" if _MODEL_SERVER.search(text) else None
+    if _LITELLM.search(text):
+        return "LiteLLM configuration"
+    is_values = name.startswith("values") and re.search(r"^[ ]*ingress[ \t]*:", text, re.MULTILINE)
+    return "Helm values with an ingress" if is_values else None

@@ -1,0 +1,92 @@
+"""Reads the files beside a configuration: compose files, Dockerfiles, manifests and values.
+
+They show which services are behind a route, and which version runs the configuration.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from undam.lint.evidence.neighbours import NO_NEIGHBOURS, Neighbours, neighbours_from
+from undam.lint.files import STDIN, ConfigFiles
+from undam.versions import Version
+
+# Configurations are usually at most three folders below the compose file that mounts them.
+_MAX_LEVELS = 3
+_MAX_FILES = 40
+_MAX_BYTES = 300_000
+_NAMES = re.compile(
+    r"(?:docker-)?compose[^/]*\.ya?ml|(?:.*\.)?(?:docker|container)file(?:\..*)?|values[^/]*\.ya?ml"
+    r"|[^/]*(?:deployment|service|statefulset|engine|serve|litellm|config)[^/]*\.ya?ml",
+    re.IGNORECASE,
+)
+# The comment with which a generator signs a file, with the version that it was generated for.
+_HEADER_LINES = 12
+_HEADER_VERSION = re.compile(
+    r"^[ \t]*#[^\n]*?\b(nginx|haproxy|caddy|traefik|envoy|varnish)"
+    r"(?:[ /:=]+(?:version )?v?| version )(\d+\.\d+(?:\.\d+)?)",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+class Surroundings:
+    """The evidence beside each file, read once for each folder.
+
+    Args:
+        roots: folders that the user gave. Parent folders are searched only up to them, and up to
+            the working directory.
+    """
+
+    def __init__(self, files: ConfigFiles, roots: Sequence[str]) -> None:
+        self._files = files
+        self._roots = {os.path.realpath(root) for root in (*roots, ".")}
+        self._cache: dict[Path, Neighbours] = {}
+
+    def of(self, path: str) -> Neighbours:
+        """Return the evidence in the folder of a file and in the folders around it."""
+        if path == STDIN:
+            return NO_NEIGHBOURS
+        folder = Path(os.path.realpath(path)).parent
+        if folder not in self._cache:
+            self._cache[folder] = neighbours_from(
+                (name, text) for here in self._around(folder) for name, text in self._texts(here)
+            )
+        return self._cache[folder]
+
+    def _around(self, folder: Path) -> list[Path]:
+        """Return a folder and its parents, up to a folder that the user gave."""
+        found = []
+        for here in (folder, *folder.parents)[: _MAX_LEVELS + 1]:
+            found.append(here)
+            if str(here) in self._roots:
+                return found
+        return found[:1]
+
+    def _texts(self, folder: Path) -> list[tuple[str, str]]:
+        found = []
+        try:
+            names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+        except OSError:
+            return []
+        for name in [one for one in names if _NAMES.fullmatch(one)][:_MAX_FILES]:
+            try:
+                with (folder / name).open("rb") as file:
+                    text = file.read(_MAX_BYTES).decode("utf-8", "replace")
+            except OSError:
+                continue
+            found.append((self._files.name(str(folder / name)), text))
+        return found
+
+
+def header_targets(text: str) -> dict[str, Version]:
+    """Return the versions that the comments at the beginning of a file name."""
+    head = "\n".join(text.split("\n", _HEADER_LINES)[:_HEADER_LINES])
+    found: dict[str, Version] = {}
+    for name, number in _HEADER_VERSION.findall(head):
+        version = Version.parse(number)
+        assert version is not None  # the expression requires digits
+        found.setdefault(name.lower(), version)
+    return found

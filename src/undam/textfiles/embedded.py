@@ -1,0 +1,103 @@
+"""Find texts inside other texts: YAML block scalars, here-documents and Markdown code fences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+# A file with more embedded texts than this is data.
+_MAX_REGIONS = 200
+
+_BLOCK = re.compile(
+    r"^(?P<indent>[ ]*)(?:- +)?[\"']?(?P<key>[\w./ -]{1,100}?)[\"']?[ ]*:"
+    r"[ ]*\|[-+0-9]*[ ]*(?:#[^\n]*)?\r?$",
+    re.MULTILINE,
+)
+_HEREDOC = re.compile(
+    r"^(?P<line>[^\n#]*?)<<(?P<dash>-?)[ ]*(?P<quote>[\"']?)(?P<word>[A-Za-z_]\w*)(?P=quote)"
+    r"(?P<rest>[^\n]*)$",
+    re.MULTILINE,
+)
+_TARGET = re.compile(
+    r"(?:>>?|\btee\b(?:[ ]+-a)?|^[ \t]*COPY\b)[ ]*[\"']?([^\s\"'|;&<>]+)|(\S*/\S+)[ ]*$"
+)
+_FENCE = re.compile(r"^[ ]{0,12}(?P<fence>`{3,}|~{3,})[ ]*(?P<info>[^\n`]*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedText:
+    """A text inside another text.
+
+    Args:
+        name: the name that it has: a key, the target of a redirection, or the language of a fence.
+        start, end: offsets of the text.
+    """
+
+    name: str
+    start: int
+    end: int
+
+
+def yaml_blocks(text: str) -> Iterator[EmbeddedText]:
+    """Yield the literal block scalars (``key: |``) of a YAML text, which may be a template."""
+    at = 0
+    for _ in range(_MAX_REGIONS):
+        found = _BLOCK.search(text, at)
+        if found is None:
+            return
+        start = min(found.end() + 1, len(text))
+        at = end = _end_of_block(text, start, len(found["indent"]))
+        if end > start:
+            yield EmbeddedText(found["key"].strip(), start, end)
+
+
+def _end_of_block(text: str, start: int, indent: int) -> int:
+    """Return the offset after the last line that is indented deeper; blank lines belong to it."""
+    at = end = start
+    while at < len(text):
+        stop = text.find("\n", at)
+        stop = len(text) if stop < 0 else stop + 1
+        line = text[at:stop]
+        if line.strip():
+            if len(line) - len(line.lstrip(" ")) <= indent:
+                break
+            end = stop
+        at = stop
+    return end
+
+
+def heredocs(text: str) -> Iterator[EmbeddedText]:
+    """Yield the here-documents of a shell script or a Dockerfile."""
+    at = 0
+    for _ in range(_MAX_REGIONS):
+        found = _HEREDOC.search(text, at)
+        if found is None:
+            return
+        start = min(found.end() + 1, len(text))
+        indent = r"\t*" if found["dash"] else ""
+        close = re.compile(rf"^{indent}{re.escape(found['word'])}\r?$", re.MULTILINE)
+        end = close.search(text, start)
+        if end is None:
+            at = start
+            continue
+        at = end.end()
+        target = _TARGET.search(found["rest"]) or _TARGET.search(found["line"])
+        yield EmbeddedText((target[1] or target[2]) if target else "", start, end.start())
+
+
+def markdown_fences(text: str) -> Iterator[EmbeddedText]:
+    """Yield the code fences of a Markdown text."""
+    at = 0
+    for _ in range(_MAX_REGIONS):
+        found = _FENCE.search(text, at)
+        if found is None:
+            return
+        start = min(found.end() + 1, len(text))
+        close = re.compile(rf"^ {{0,12}}{re.escape(found['fence'])}[`~]*[ ]*\r?$", re.MULTILINE)
+        end = close.search(text, start)
+        if end is None:
+            return
+        at = min(end.end() + 1, len(text))
+        language = found["info"].split()[:1]
+        yield EmbeddedText("".join(language), start, end.start())

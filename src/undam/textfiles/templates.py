@@ -1,0 +1,113 @@
+"""Read templates (Jinja2, ERB, Go and Helm, envsubst) without rendering them.
+
+A placeholder becomes an opaque word of the same length, and a tag becomes spaces, so offsets and
+lines are those of the file. A placeholder that is alone on its line may stand for whole lines. It
+becomes spaces too, and is recorded as a hole: what it stands for was not read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from undam.textfiles.source import Source
+
+OPAQUE = "ξ"
+"""The character that placeholders consist of: a letter that configurations do not contain."""
+
+# The longest construct that is read; the limit keeps the search linear.
+_MAX_CHARS = 2000
+_CONSTRUCT = re.compile(
+    rf"\{{#.{{0,{_MAX_CHARS}}}?#\}}|\{{%.{{0,{_MAX_CHARS}}}?%\}}|\{{\{{.{{0,{_MAX_CHARS}}}?\}}\}}"
+    rf"|<%.{{0,{_MAX_CHARS}}}?%>|\$\{{[A-Z][A-Z0-9_]*(?::?[-+?=][^}}\n]{{0,200}})?\}}",
+    re.DOTALL,
+)
+# Statements of Go templates; everything else between their braces is a value.
+_STATEMENT = re.compile(
+    r"\{\{-?\s*(?:if|else|end|range|with|define|block|break|continue|/\*|\$\w*\s*:?=)(?![\w.])|"
+    r"\{\{-?\s*(?:/\*|\$\w*\s*:?=)"
+)
+_NAMES = re.compile(
+    r"\.(?:j2|jinja2?|template|tmpl|tpl|gotmpl|erb|epp|ctmpl|mustache|envsubst)$", re.IGNORECASE
+)
+_ENDINGS = re.compile(
+    r"(?:\.(?:j2|jinja2?|template|tmpl|tpl|gotmpl|erb|epp|ctmpl|mustache|envsubst|example|sample"
+    r"|dist|inc))+$",
+    re.IGNORECASE,
+)
+
+
+def has_placeholders(text: str) -> bool:
+    """Return whether a text has a construct of a template."""
+    return _CONSTRUCT.search(text) is not None
+
+
+def is_template_name(path: str) -> bool:
+    """Return whether the name of a file shows that it is a template."""
+    return _NAMES.search(path) is not None
+
+
+def rendered_name(path: str) -> str:
+    """Return the name that the rendered file has, without the endings of templates."""
+    return _ENDINGS.sub("", path) or path
+
+
+def template_source(path: str, text: str) -> Source:
+    """Return the view of a template in which placeholders are opaque and tags are blank."""
+    parts: list[str] = []
+    holes: list[tuple[int, int]] = []
+    at = 0
+    for start, end, is_hole in _constructs(text):
+        parts.append(text[at:start])
+        if is_hole is None:
+            parts.append(_blank(text[start:end]))
+        elif is_hole:
+            parts.append(_blank(text[start:end]))
+            holes.append((start, end))
+        else:
+            parts.append(re.sub(r"[^\n]", OPAQUE, text[start:end]))
+        at = end
+    view = "".join((*parts, text[at:]))
+    return Source(path, view, text, tuple(holes), lambda new: template_source(path, new))
+
+
+def region_source(outer: Source, start: int, end: int) -> Source:
+    """Return the view of a part of a text in which everything else is blank.
+
+    Args:
+        outer: the file, or the view of a template.
+        start, end: offsets of the part. The start must not change when the part is edited.
+    """
+    text = _blank(outer.text[:start]) + outer.text[start:end] + _blank(outer.text[end:])
+    rest = len(outer.text) - end
+    return replace(
+        outer,
+        text=text,
+        original=outer.written,
+        holes=tuple(one for one in outer.holes if start <= one[0] < end),
+        reread=lambda new: region_source(outer.with_written(new), start, len(new) - rest),
+    )
+
+
+def _constructs(text: str) -> Iterator[tuple[int, int, bool | None]]:
+    """Yield start and end of each construct, and whether it is a hole; ``None`` for a tag."""
+    for found in _CONSTRUCT.finditer(text):
+        written = found[0]
+        is_code = written.startswith("<%") and not written.startswith(("<%=", "<%-="))
+        if is_code or written.startswith(("{#", "{%")) or _STATEMENT.match(written):
+            yield found.start(), found.end(), None
+        else:
+            yield found.start(), found.end(), _is_alone(text, found.start(), found.end())
+
+
+def _is_alone(text: str, start: int, end: int) -> bool:
+    first = text.rfind("\n", 0, start) + 1
+    last = text.find("\n", end)
+    line = text[first:start] + text[end : last if last >= 0 else len(text)]
+    return not _CONSTRUCT.sub("", line).partition("#")[0].strip()
+
+
+def _blank(text: str) -> str:
+    """Replace everything but line ends with spaces."""
+    return re.sub(r"[^\r\n]", " ", text)
