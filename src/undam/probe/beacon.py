@@ -10,7 +10,7 @@ from undam.diagnosis.reading import read_exchange
 from undam.errors import UndamError, UsageError
 from undam.host import host_name
 from undam.probe.fetch import fetch_stream, with_timeout
-from undam.probe.options import CheckOptions, Place, api_of, request_for
+from undam.probe.options import CheckOptions, Place, api_of, client_for, request_for
 from undam.record import Exchange, redact_url
 from undam.timing import BeaconHead, BeaconQuery
 from undam.timing.beacon import HEADER, format_query, parse_head
@@ -122,7 +122,7 @@ async def _ask(
     options: CheckOptions, place: Place, query: BeaconQuery, model: str | None = None
 ) -> Exchange:
     request = request_for(options, place, model=model, query=format_query(query))
-    config = with_timeout(options.client, _ANSWER_S)
+    config = with_timeout(client_for(options, place), _ANSWER_S)
     return await fetch_stream(request, config, hop=place.name, api=api_of(place).name)
 
 

@@ -26,11 +26,11 @@ from undam.probe.cancel import probe_disconnects
 from undam.probe.fetch import fetch_stream
 from undam.probe.idle import find_idle_limits
 from undam.probe.models import first_model
-from undam.probe.options import CheckOptions, Place, api_of, request_for
+from undam.probe.options import CheckOptions, Place, api_of, client_for, request_for
 from undam.probe.remedies import find_suspects, recognised_in, title_of, with_fixes
 from undam.probe.secrecy import clean_error, clean_finding, clean_suspects
 from undam.record import Exchange, redact_url
-from undam.rules import Finding, Severity, Verdict, finding
+from undam.rules import Finding, Fix, Severity, Verdict, finding
 from undam.rules.model import finding_json
 from undam.timing import Arrival
 from undam.timing.beacon import format_query
@@ -144,7 +144,7 @@ async def _check(options: CheckOptions, progress: Progress) -> Report:
     if not hops:
         raise faults[0]
     found = find_findings(hops, offset)
-    found[:0] = [finding("UD617", one.place.name, error=one.error) for one in failures]
+    found[:0] = [_name_failure(one) for one in failures]
     limits, disconnects = None, []
     if options.idle_s is not None:
         progress.waiting("keeping streams silent", options.idle_s + 2)
@@ -222,6 +222,16 @@ def report_json(report: Report) -> dict[str, object]:
     return result
 
 
+def _name_failure(failure: HopFailure) -> Finding:
+    name = failure.place.name
+    fix = None
+    if " answered 401 " in failure.error or " answered 403 " in failure.error:
+        fix = Fix("undam check", f"--hop-header {name}='Authorization: Bearer …'")
+    elif " answered 4" in failure.error:
+        fix = Fix("undam check", f"--hop-model {name}=MODEL   or   --hop-data {name}=@FILE")
+    return finding("UD617", name, error=failure.error, fix=fix)
+
+
 def _hops_json(report: Report) -> list[dict[str, object]]:
     """Return one row per place, in the order given; that of a failed place has only its error."""
     rows = [{**hop_metrics(hop), "error": hop.exchange.error} for hop in report.hops]
@@ -293,7 +303,7 @@ async def _ask(
         progress.arrived(place, arrival)
 
     tasks = (
-        fetch_stream(request, options.client, hop=place.name, api=api, watch=watch)
+        fetch_stream(request, client_for(options, place), hop=place.name, api=api, watch=watch)
         for _ in range(options.streams)
     )
     return list(await asyncio.gather(*tasks))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from undam.apis import COMPLETIONS, MESSAGES, PLAIN, Api, api_for_path
@@ -34,7 +34,7 @@ class Place:
 
     Args:
         headers: headers for this hop; they replace those of the options.
-        data, model, method: as in the options, for this hop only.
+        data, model, method, proxy: as in the options, for this hop only.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Place:
     data: bytes | None = field(default=None, repr=False)
     model: str | None = None
     method: str | None = None
+    proxy: str | None = field(default=None, repr=False)
 
     @property
     def origin(self) -> tuple[str, str, int]:
@@ -87,6 +88,7 @@ class CheckOptions:
         headers = [header for place in self.places for header in request_headers(self, place)]
         headers += [(name, self.environ[name]) for name in _KEYS if name in self.environ]
         urls = [place.url for place in self.places]
+        urls += [place.proxy for place in self.places if place.proxy is not None]
         urls += [self.client.proxy] if self.client.proxy is not None else []
         urls += [url for name, url in self.environ.items() if name.lower().endswith("_proxy")]
         return secrets_in(headers, urls)
@@ -95,6 +97,11 @@ class CheckOptions:
 def api_of(place: Place) -> Api:
     """Return the API to use for a place."""
     return api_for_path(urlsplit(place.url).path)
+
+
+def client_for(options: CheckOptions, place: Place) -> ClientConfig:
+    """Return the connection options for a place."""
+    return options.client if place.proxy is None else replace(options.client, proxy=place.proxy)
 
 
 def request_for(
@@ -146,14 +153,18 @@ def request_headers(options: CheckOptions, place: Place) -> tuple[tuple[str, str
     return tuple(headers)
 
 
+def data_for(options: CheckOptions, place: Place) -> bytes | None:
+    """Return the body that was given for ``place``, if any."""
+    if place.data is None and api_of(place) is api_of(options.edge):
+        return options.data
+    return place.data
+
+
 def _body_for(
     options: CheckOptions, place: Place, model: str | None, query: str | None
 ) -> bytes | None:
     """Return the request body for ``place``, with the beacon's query in its prompt."""
-    api = api_of(place)
-    data = place.data
-    if data is None and api is api_of(options.edge):
-        data = options.data
+    api, data = api_of(place), data_for(options, place)
     if data is not None:
         if place.model is not None:
             data = _with_model(data, place.model)

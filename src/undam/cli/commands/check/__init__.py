@@ -15,6 +15,7 @@ from undam.cli.commands.check.arguments import (
     require_outputs,
     url_and_json,
 )
+from undam.cli.commands.check.hop_arguments import hop_options
 from undam.cli.commands.check.progress import live_progress
 from undam.cli.commands.check.text import print_report
 from undam.cli.main import EXIT_CLEAN, EXIT_FINDINGS
@@ -41,6 +42,7 @@ from undam.record import record_lines
     metavar="NAME=URL",
     help="A hop further in; outermost first, the one nearest to the model last.",
 )
+@hop_options
 @model_option
 @click.option("--prompt", metavar="P", default=DEFAULT_PROMPT, help="Prompt to send.")
 @header_option
@@ -94,7 +96,9 @@ def command(url: str | None, json_to: str | None, record: str | None, **given: o
     chat endpoint, and the default is OPENAI_BASE_URL. A path ending in /chat/completions,
     /completions, /responses or /messages is called in that API's streaming form; any other URL is
     fetched as given, or as --curl or --data says. The API key comes from -H, OPENAI_API_KEY or
-    ANTHROPIC_API_KEY, and is never shown.
+    ANTHROPIC_API_KEY, is never shown, and is sent only to the origin of URL (the keys in the
+    environment also to their providers). Each hop can have its own request: --hop-header,
+    --hop-model, --hop-data and --hop-curl.
 
     Exit code: 0 without errors and warnings, 1 with any, 2 if the check could not run.
     """

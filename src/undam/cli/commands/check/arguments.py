@@ -6,22 +6,20 @@ import json
 import math
 import os
 import re
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from undam.cli.commands.check.curl_command import CurlCommand, parse_curl
+from undam.cli.commands.check.curl_command import CurlCommand
+from undam.cli.commands.check.hop_arguments import with_own_requests
+from undam.cli.commands.check.request_parts import parse_header, read_curl, text_or_file
 from undam.cli.ui.output import STDOUT, require_writable
 from undam.client.chat_request import endpoint
 from undam.errors import UsageError
 from undam.probe import CheckOptions, Place
 from undam.probe.options import api_of
 from undam.wire import ClientConfig, parse_resolve, parse_url
-
-# A larger body is not a prompt, and a larger file is not a curl command.
-_MAX_DATA_BYTES = 16 << 20
 
 _EXAMPLE = "undam check http://localhost:8000/v1/chat/completions"
 _LIKE_A_URL = re.compile(r"\w+://|localhost\b|[\w.-]+:\d+(?:/|$)|\[[0-9a-fA-F:]+\]")
@@ -71,11 +69,7 @@ def chat_of_base(base: str) -> str:
 
 def _curl(given: Mapping[str, object], environ: Mapping[str, str]) -> CurlCommand | None:
     text = _text(given.get("curl"))
-    if text is None:
-        return None
-    if text.startswith("@"):
-        text = _read(text, "--curl").decode("utf-8", "replace")
-    return parse_curl(text, environ=environ, read_file=lambda name: _read(f"@{name}", "--curl: -d"))
+    return None if text is None else read_curl(text, environ, "--curl")
 
 
 def require_outputs(record: str | None, json_to: str | None) -> None:
@@ -106,6 +100,7 @@ def options_from(url: str, given: Mapping[str, object]) -> CheckOptions:
     curl = _curl(given, environ)
     as_given = curl is not None or str(given["method"]).upper() == "GET"
     places = _places(url, _texts(given["hops"]), as_given=as_given)
+    places = with_own_requests(places, given, environ)
     _require_beacon(given)
     curl = curl or CurlCommand(url=url)
     data = _text(given["data"])
@@ -114,7 +109,7 @@ def options_from(url: str, given: Mapping[str, object]) -> CheckOptions:
         places=places,
         model=_text(given["model"]),
         prompt=str(given["prompt"]),
-        headers=_merged([_header(text) for text in _texts(given["headers"])], curl.headers),
+        headers=_merged([parse_header(text) for text in _texts(given["headers"])], curl.headers),
         data=curl.data if data is None else _data(data, places[0]),
         method=_text(given["method"]) or curl.method,
         streams=int(str(given["streams"])),
@@ -194,36 +189,10 @@ def _hop(text: str) -> Place:
     return Place(name.strip(), url.strip())
 
 
-def _header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip():
-        # Not repeated, because the text may be a key without its header name.
-        raise UsageError("-H: expected 'Name: value', such as -H 'Authorization: Bearer KEY'")
-    return name.strip(), value.strip()
-
-
 def _data(text: str, edge: Place) -> bytes:
-    body = (
-        _read(text, "--data") if text.startswith("@") else text.encode("utf-8", "surrogateescape")
-    )
+    body = text_or_file(text, "--data")
     if api_of(edge).request is not None:
         _require_object(body, text)
-    return body
-
-
-def _read(text: str, option: str) -> bytes:
-    """Return the content of ``@FILE``, or of standard input for ``@-``."""
-    try:
-        if text == "@-":
-            body = sys.stdin.buffer.read(_MAX_DATA_BYTES + 1)
-        else:
-            with Path(text[1:]).open("rb") as file:
-                body = file.read(_MAX_DATA_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or error
-        raise UsageError(f"{option} {text}: {reason}") from None
-    if len(body) > _MAX_DATA_BYTES:
-        raise UsageError(f"{option} {text}: larger than {_MAX_DATA_BYTES >> 20} MB")
     return body
 
 
