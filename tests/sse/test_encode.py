@@ -9,7 +9,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from undam.errors import LocalProtocolError
-from undam.sse import Comment, Event, Parser, encode, encode_comment, encode_event
+from undam.sse import (
+    Comment,
+    Event,
+    Parser,
+    ReconnectHint,
+    encode,
+    encode_comment,
+    encode_event,
+    encode_hint,
+)
 
 # All code points including lone surrogates, with line ends more often than at random.
 _CHARACTERS = st.one_of(
@@ -118,3 +127,14 @@ def test_largest_retry_round_trips() -> None:
     parser = Parser()
     parser.receive_data(encode("a", retry_ms=10**15 - 1))
     assert parser.retry_ms == 10**15 - 1
+
+
+def test_retry_and_hints() -> None:
+    assert encode_event(Event("a", retry=5)) == b"retry: 5\ndata: a\n\n"
+    assert encode_hint(ReconnectHint(id="7", retry=5)) == b"id: 7\nretry: 5\n\n"
+    assert encode_hint(ReconnectHint()) == b""
+    parser = Parser()
+    assert parser.receive_data(encode_hint(ReconnectHint(id="7", retry=5))) == []
+    assert (parser.last_event_id, parser.retry_ms) == ("7", 5)
+    with pytest.raises(LocalProtocolError, match="line end"):
+        encode_hint(ReconnectHint(id="a\nb"))

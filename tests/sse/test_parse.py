@@ -269,3 +269,19 @@ def test_work_is_linear(unit: bytes, tail: bytes, read_bytes: int) -> None:
     parser.receive_eof()
     # A byte is scanned in a block and in a line, copied once from the buffer, and joined once.
     assert parser.work <= 5 * len(stream)
+
+
+@pytest.mark.parametrize(
+    ("data", "pending"),
+    [
+        (b"data: a\n\n", b""),
+        (b"data: a\n\ndata: b", b"data: b"),
+        (b"data: a\r\ndata:b\r\n", b"data: a\ndata: b\n"),
+        (b"id: 7\nevent: x\ndata: a\nda", b"event: x\ndata: a\nda"),
+        (b": comment", b": comment"),
+    ],
+)
+def test_the_unfinished_event_is_available(data: bytes, pending: bytes) -> None:
+    parser = Parser()
+    parser.receive_data(data)
+    assert parser.pending == pending

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -33,10 +35,18 @@ async def _asgi(request: Any) -> StreamingHttpResponse:
     return StreamingHttpResponse(async_source(), content_type="text/event-stream")
 
 
+# In a file, because Django never closes a database in memory.
+_DATABASE = f"{tempfile.gettempdir()}/undam-django-{os.getpid()}.db"
+
 urlpatterns = [path("page", _page), path("wsgi", _wsgi), path("asgi", _asgi)]
 
 if not settings.configured:
     settings.configure(
-        ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, SECRET_KEY="x", USE_TZ=True, MIDDLEWARE=[]
+        ALLOWED_HOSTS=["*"],
+        ROOT_URLCONF=__name__,
+        SECRET_KEY="x",
+        USE_TZ=True,
+        MIDDLEWARE=[],
+        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": _DATABASE}},
     )
     django.setup()

@@ -47,9 +47,10 @@ class Source:
         self.closed.append(threading.current_thread().name)
 
 
-class Numbers(Source):
+class Unsendable(Source):
     def __next__(self) -> Any:
-        return int(super().__next__())
+        super().__next__()
+        return object()
 
 
 def test_status_headers_and_framing_are_those_of_asgi() -> None:
@@ -272,7 +273,7 @@ def test_the_text_of_an_error_is_sent_with_expose_errors() -> None:
 
 
 def test_an_invalid_item_is_an_error_and_closes_the_source() -> None:
-    source = Numbers()
+    source = Unsendable()
     body = event_stream(source).body
     source.go.release()
     assert next(body) == OPEN

@@ -19,10 +19,10 @@ from typing import Any
 from undam.asgi.beacon_events import EventForm, chat_chunk, dividing, is_chat, read_body
 from undam.asgi.interface import Reason, Receive, Scope, Send
 from undam.asgi.response.event_stream import EventStream
-from undam.asgi.response.frames import encode_json
 from undam.errors import RemoteProtocolError, UsageError
 from undam.host import host_name
 from undam.http1.headers import RawHeaders
+from undam.sse import encode_json
 from undam.timing.beacon import (
     HEADER,
     BeaconHead,

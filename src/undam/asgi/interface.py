@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Scope = MutableMapping[str, Any]
@@ -11,7 +12,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-Reason = Literal["complete", "client-left", "error", "send-timeout", "shutdown"]
+Reason = Literal["complete", "client-left", "error", "send-timeout", "shutdown", "stopped"]
 """Reason why a stream ended.
 
 complete      the source ended, and all of its events were passed to the server
@@ -19,4 +20,30 @@ client-left   the client closed the connection first
 error         the source raised an exception
 send-timeout  the client read nothing for ``send_timeout`` seconds
 shutdown      the server is stopping, or ``end_streams`` was called
+stopped       the answer was stopped on request (`undam.asgi.Answers.stop`)
 """
+
+OUTCOME = "undam.outcome"
+"""Key of the `StreamOutcome` in an ASGI scope."""
+
+
+@dataclass(slots=True)
+class StreamOutcome:
+    """End of the event stream of one request, for the code around it.
+
+    An outer layer puts it into the scope, and the stream fills it in. The layers between them may
+    hide an exception: Starlette's BaseHTTPMiddleware ends the response cleanly first.
+
+    Attributes:
+        reason: reason why the stream ended; ``None`` while it runs, and if there is none.
+        error: exception of the source, if it failed.
+    """
+
+    reason: Reason | None = None
+    error: BaseException | None = None
+
+
+def outcome_in(scope: Scope) -> StreamOutcome:
+    """Return the outcome in ``scope``; the first call puts it there."""
+    outcome: StreamOutcome = scope.setdefault(OUTCOME, StreamOutcome())
+    return outcome

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypedDict, Unpack, overload
 
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from undam.asgi.answers.answer import Answer
 from undam.asgi.replay.interface import Replay
+from undam.asgi.replay.resume import SourceFrom, TaskScope
+from undam.asgi.response.defaults import OrDefault
 from undam.asgi.response.event_stream import EventStream
-from undam.asgi.response.headers import EVENT_STREAM, stream_headers
+from undam.asgi.response.headers import EVENT_STREAM, GivenHeaders, stream_headers
+from undam.asgi.response.items import AnyItems, AnySource, Encode, Source
 from undam.asgi.response.openai_answer import OpenAIAnswer
-from undam.asgi.response.source import Source
 from undam.asgi.response.streamed_response import OnClose
+
+
+class ResponseOptions(TypedDict, total=False):
+    """Keyword arguments of `EventStreamResponse`, which are those of `EventStream`."""
+
+    heartbeat: OrDefault[float | None]
+    openai: bool | OpenAIAnswer
+    buffer_bytes: OrDefault[int]
+    send_timeout: OrDefault[float | None]
+    on_close: OnClose | None
+    expose_errors: OrDefault[bool]
+    first_item_timeout: float | None
+    replay: Replay | None
+    replay_key: str | None
+    source_from: SourceFrom | None
 
 
 class EventStreamResponse(Response):
@@ -36,41 +54,65 @@ class EventStreamResponse(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(  # noqa: PLR0913 (five of Starlette, the others by keyword)
+    @overload
+    def __init__(
         self,
-        content: Source,
+        content: Source | Answer,
         status_code: int = 200,
         headers: Mapping[str, str] | None = None,
         media_type: str | None = None,
         background: BackgroundTask | None = None,
         *,
-        heartbeat: float | None = 15.0,
-        openai: bool | OpenAIAnswer = False,
-        buffer_bytes: int = 65536,
-        send_timeout: float | None = None,
-        on_close: OnClose | None = None,
-        expose_errors: bool = False,
-        replay: Replay | None = None,
-        replay_key: str | None = None,
+        encode: None = None,
+        **options: Unpack[ResponseOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        content: Callable[[Any], AnyItems],
+        status_code: int = 200,
+        headers: Mapping[str, str] | None = None,
+        media_type: str | None = None,
+        background: BackgroundTask | None = None,
+        *,
+        task_scope: TaskScope,
+        encode: Encode | None = None,
+        **options: Unpack[ResponseOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        content: AnySource,
+        status_code: int = 200,
+        headers: Mapping[str, str] | None = None,
+        media_type: str | None = None,
+        background: BackgroundTask | None = None,
+        *,
+        encode: Encode,
+        **options: Unpack[ResponseOptions],
+    ) -> None: ...
+    def __init__(
+        self,
+        content: Any,
+        status_code: int = 200,
+        headers: Mapping[str, str] | None = None,
+        media_type: str | None = None,
+        background: BackgroundTask | None = None,
+        **options: Any,
     ) -> None:
         self._source = content
-        self._options: dict[str, Any] = {
-            "heartbeat": heartbeat,
-            "openai": openai,
-            "buffer_bytes": buffer_bytes,
-            "send_timeout": send_timeout,
-            "on_close": on_close,
-            "expose_errors": expose_errors,
-            "replay": replay,
-            "replay_key": replay_key,
-        }
-        EventStream(content, **self._options)  # raises UsageError where the response is created
+        self._options = options
+        stream = self._stream((), 200)  # raises UsageError where the response is created
         self.status_code = status_code
         if media_type is not None:
             self.media_type = media_type
         self.background = background
         self.body = b""
         self.init_headers(headers)
+        self.raw_headers += stream.answer_headers
+
+    def _stream(self, headers: GivenHeaders, status: int) -> EventStream:
+        return EventStream(self._source, headers=headers, status=status, **self._options)
 
     def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
         """Set the default headers of a stream, updated with ``headers``."""
@@ -86,12 +128,7 @@ class EventStreamResponse(Response):
         """Serve one request, then run ``background``."""
         present = {name for name, _ in self.raw_headers}
         removed = [(name, None) for name, _ in EVENT_STREAM if name not in present]
-        stream = EventStream(
-            self._source,
-            status=self.status_code,
-            headers=[*self.raw_headers, *removed],
-            **self._options,
-        )
+        stream = self._stream([*self.raw_headers, *removed], self.status_code)
         await stream(scope, receive, send)
         if self.background is not None:
             await self.background()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 
 from undam.errors import LocalProtocolError
-from undam.sse.event import Event
+from undam.sse.event import Event, ReconnectHint
 from undam.sse.parse import MAX_RETRY_DIGITS
 
 # Not str.splitlines(), which also splits at U+2028; JSON may contain it.
@@ -20,7 +20,7 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 def encode(
-    data: str,
+    data: str | None,
     *,
     event: str | None = None,
     id: str | None = None,  # noqa: A002 (name of the field in the format)
@@ -29,6 +29,8 @@ def encode(
     """Return one event, including its blank line.
 
     Args:
+        data: text of the event. ``None`` writes no data, so that clients apply the other fields and
+            dispatch nothing.
         event: type of the event; ``None`` and ``""`` mean "message" and are not written.
         id: new last event ID; ``""`` resets it, ``None`` keeps it.
         retry_ms: reconnection time for the client.
@@ -51,6 +53,8 @@ def encode(
                 f"retry_ms is negative or has more than {MAX_RETRY_DIGITS} digits"
             )
         head += f"retry: {retry_ms}\n"
+    if data is None:
+        return _utf8(f"{head}\n")
     if "\n" in data or "\r" in data:
         data = _LINE_END.sub("\ndata: ", data)
     return _utf8(f"{head}data: {data}\n\n")
@@ -63,7 +67,18 @@ def encode_event(event: Event) -> bytes:
         LocalProtocolError: see ``encode``.
     """
     kind = None if event.event == "message" else event.event
-    return encode(event.data, event=kind, id=event.id or None)
+    return encode(event.data, event=kind, id=event.id or None, retry_ms=event.retry)
+
+
+def encode_hint(hint: ReconnectHint) -> bytes:
+    """Return ``hint`` as bytes; empty if it has no field.
+
+    Raises:
+        LocalProtocolError: see ``encode``.
+    """
+    if hint.id is None and hint.retry is None:
+        return b""
+    return encode(None, id=hint.id, retry_ms=hint.retry)
 
 
 def encode_comment(text: str, *, blank_line: bool = False) -> bytes:

@@ -60,6 +60,12 @@ class Parser:
         """Bytes of the unfinished event; 0 if the last read ended between two events."""
         return self._line_bytes + len(self._held)
 
+    @property
+    def pending(self) -> bytes:
+        """Data and type of the unfinished event, and its unfinished line, with LF as line ends."""
+        kind = [b"event: %b\n" % self._type] if self._type else []
+        return b"".join([*kind, *(b"data: %b\n" % line for line in self._data), self._held])
+
     def receive_data(self, data: bytes) -> list[Event | Comment]:
         """Return the events and comments that ``data`` completes, in order.
 

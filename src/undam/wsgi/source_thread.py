@@ -10,6 +10,7 @@ import contextvars
 import queue
 import threading
 from collections.abc import AsyncIterable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 from undam.asgi.response.source import check_source
@@ -34,12 +35,20 @@ class SourceThread:
 
     `close` does not wait, because a blocking step cannot be interrupted. The iterator is closed in
     its thread as soon as the current step returns.
+
+    Args:
+        thread_context: context manager that the thread enters around the source, for instance to
+            close the database connections of the thread. It is not entered if the thread never
+            starts.
     """
 
-    __slots__ = ("_closed", "_context", "_queue", "_source", "_thread")
+    __slots__ = ("_closed", "_context", "_queue", "_source", "_thread", "_thread_context")
 
-    def __init__(self, source: Any) -> None:
+    def __init__(
+        self, source: Any, thread_context: AbstractContextManager[object] | None = None
+    ) -> None:
         self._source = source
+        self._thread_context = thread_context or contextlib.nullcontext()
         # In a copy of the context, the thread has the same request-local values as the view.
         self._context = contextvars.copy_context()
         self._queue: queue.Queue[Any] = queue.Queue(_AHEAD)
@@ -81,20 +90,26 @@ class SourceThread:
                 self._queue.get_nowait()
 
     def _run(self) -> None:
-        iterator: Iterator[Any] | None = None
         error: BaseException | None = None
+        try:
+            with self._thread_context:
+                self._iterate()
+        except BaseException as caught:
+            error = caught
+        finally:
+            self._queue.put(End(error))
+
+    def _iterate(self) -> None:
+        iterator: Iterator[Any] | None = None
         try:
             iterator = iter(_opened(self._source))
             for item in iterator:
                 self._queue.put(item)
                 if self._closed:
                     break
-        except BaseException as caught:
-            error = caught
         finally:
             with contextlib.suppress(Exception):
                 _close(iterator)
-            self._queue.put(End(error))
 
 
 def check_plain(source: object) -> None:

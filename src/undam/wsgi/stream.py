@@ -6,20 +6,24 @@ import http
 import logging
 import queue
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from time import monotonic
 from typing import Any, NamedTuple, TypedDict
 
+from undam.asgi.answers.answer import frames_for
 from undam.asgi.interface import Reason
-from undam.asgi.response.frames import SOURCE_FAILED, Frames, PlainFrames
+from undam.asgi.response.frames import SOURCE_FAILED, Frames
 from undam.asgi.response.headers import GivenHeaders, stream_headers
+from undam.asgi.response.items import Encode, Item
 from undam.asgi.response.limits import check_limits
-from undam.asgi.response.openai_answer import ChatFrames, OpenAIAnswer
+from undam.asgi.response.openai_answer import OpenAIAnswer
 from undam.asgi.response.streamed_response import OPENING, PING, PING_AMONG_IDS, StreamBroken
 from undam.wsgi.source_thread import End, SourceThread, check_plain
 
 log = logging.getLogger("undam.wsgi")
 
-Source = Iterable[Any] | Callable[[], Iterable[Any]]
+Source = Iterable[Item] | Callable[[], Iterable[Item]]
+AnySource = Iterable[Any] | Callable[[], Iterable[Any]]
 OnClose = Callable[[Reason], object]
 
 
@@ -32,6 +36,8 @@ class Options(TypedDict, total=False):
     openai: bool | OpenAIAnswer
     on_close: OnClose | None
     expose_errors: bool
+    encode: Encode | None
+    thread_context: AbstractContextManager[object] | None
 
 
 class StreamParts(NamedTuple):
@@ -43,7 +49,7 @@ class StreamParts(NamedTuple):
 
 
 def event_stream(  # noqa: PLR0913 (independent options, all by keyword)
-    source: Source,
+    source: AnySource,
     *,
     heartbeat: float | None = 15.0,
     headers: GivenHeaders = (),
@@ -51,6 +57,8 @@ def event_stream(  # noqa: PLR0913 (independent options, all by keyword)
     openai: bool | OpenAIAnswer = False,
     on_close: OnClose | None = None,
     expose_errors: bool = False,
+    encode: Encode | None = None,
+    thread_context: AbstractContextManager[object] | None = None,
 ) -> StreamParts:
     """Return the items of ``source`` as an event stream for a WSGI server.
 
@@ -70,6 +78,8 @@ def event_stream(  # noqa: PLR0913 (independent options, all by keyword)
             in a thread, in a copy of the caller's context.
         on_close: called exactly once, in the server's thread, with the reason why the stream ended:
             ``complete``, ``error``, or ``client-left`` in all other cases.
+        thread_context: context manager that the thread of ``source`` enters around it, for instance
+            to close the database connections of that thread.
 
     The other arguments are the same as for `undam.asgi.EventStream`.
 
@@ -79,10 +89,9 @@ def event_stream(  # noqa: PLR0913 (independent options, all by keyword)
     check_plain(source)
     check_limits(heartbeat, None, 1)
     answer = OpenAIAnswer() if openai is True else openai or None
-    frames: Frames = PlainFrames() if answer is None else ChatFrames(answer)
     body = StreamBody(
-        SourceThread(source),
-        frames,
+        SourceThread(source, thread_context),
+        frames_for(answer, encode),
         heartbeat=heartbeat,
         on_close=on_close,
         expose_errors=expose_errors,
@@ -98,7 +107,16 @@ class StreamBody(Iterator[bytes]):
     keeps the server from ending the response cleanly. The server must call `close`.
     """
 
-    __slots__ = ("_expose", "_frames", "_heartbeat", "_on_close", "_opened", "_reason", "_source")
+    __slots__ = (
+        "_error",
+        "_expose",
+        "_frames",
+        "_heartbeat",
+        "_on_close",
+        "_opened",
+        "_reason",
+        "_source",
+    )
 
     def __init__(
         self,
@@ -116,11 +134,12 @@ class StreamBody(Iterator[bytes]):
         self._expose = expose_errors
         self._opened = False
         self._reason: Reason | None = None
+        self._error: BaseException | None = None
 
     def __next__(self) -> bytes:
         if self._reason == "error":
             self.close()
-            raise StreamBroken("the source failed, so the response was cut off")
+            raise StreamBroken("the source failed, so the response was cut off") from self._error
         if self._reason is not None:
             self.close()
             raise StopIteration
@@ -169,7 +188,9 @@ class StreamBody(Iterator[bytes]):
     def _fail(self, error: BaseException) -> bytes:
         self._reason = "error"
         self._source.close()
-        log.error("the source of an event stream failed", exc_info=error)
+        self._error = error
+        # The server logs the traceback, because the exception is the cause of StreamBroken.
+        log.error("the source of an event stream failed: %s: %s", type(error).__name__, error)
         message = (str(error) or type(error).__name__) if self._expose else SOURCE_FAILED
         return self._frames.error_event(message, "server_error")
 

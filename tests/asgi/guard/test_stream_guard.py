@@ -10,6 +10,7 @@ import pytest
 
 from support.asgi_calls import Call, run
 from undam.asgi import StreamGuard, end_streams
+from undam.asgi.interface import OUTCOME
 from undam.asgi.response.driven_response import TURN_EVENTS
 from undam.errors import UsageError
 
@@ -168,6 +169,7 @@ def _accept_encoding(call: Call, **options: Any) -> list[Any]:
         await send(_body(b"", more=False))
 
     _served(app, call, **options)
+    call.scope.pop(OUTCOME, None)
     assert (dict(call.scope), list(call.scope["headers"])) == whole
     return seen
 

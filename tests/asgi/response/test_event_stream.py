@@ -153,7 +153,7 @@ def test_encoding_of_items(item: Any, body: bytes) -> None:
     assert call.complete
 
 
-@pytest.mark.parametrize("item", [7, None, ["a"], {"a": float("nan")}, Event("x", "a\nb")])
+@pytest.mark.parametrize("item", [object(), str, print, {"a": float("nan")}, Event("x", "a\nb")])
 def test_an_invalid_item_is_an_error_of_the_source(item: Any) -> None:
     async def main() -> None:
         call = Call()

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from time import monotonic
 
-from undam.asgi.interface import App, Message, Receive, Scope, Send
+from undam.asgi.interface import App, Message, Receive, Scope, Send, outcome_in
 from undam.asgi.response.driven_response import TURN_EVENTS, TURN_S, DrivenResponse
 from undam.asgi.response.headers import guarded_headers
-from undam.asgi.response.streamed_response import PING, PING_AMONG_IDS
+from undam.asgi.response.sockets import reset_http2_stream
+from undam.asgi.response.streamed_response import PING, PING_AMONG_IDS, StreamBroken
 
 EVENT_STREAM_TYPE = b"text/event-stream"
 NDJSON_TYPES = frozenset(
@@ -28,6 +29,8 @@ NDJSON_TYPES = frozenset(
 # then end another block.
 _EVENT_ENDS = (b"\n\n", b"\n\r\n", b"\r\r")
 _TAIL = 4
+
+_ABNORMAL_ENDS = frozenset({"error", "shutdown", "send-timeout"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +59,11 @@ class GuardedResponse(DrivenResponse):
         "_inbox",
         "_is_ndjson",
         "_listening",
+        "_outcome",
         "_read",
         "_scope",
         "_started",
+        "_suppressed_end",
         "_tail",
     )  # fmt: skip
 
@@ -66,6 +71,8 @@ class GuardedResponse(DrivenResponse):
         super().__init__(receive, send, None, settings.send_timeout)
         self._guard_settings = settings
         self._scope = scope
+        self._outcome = outcome_in(scope)
+        self._suppressed_end = False
         self._started = False
         self._is_ndjson = False
         self._ids = False
@@ -88,13 +95,22 @@ class GuardedResponse(DrivenResponse):
         if self._end_reason is not None:
             await self._absorb_cancellation(caught)
             if self._end_reason == "send-timeout":
-                await self._abort()
+                await self._abort(scope)
             if isinstance(caught, asyncio.CancelledError) and not self._is_cancelled_externally(
                 caught
             ):
                 return
+        if caught is None and self._suppressed_end and self._outcome.reason == "error":
+            caught = self._broken()  # A layer in between has swallowed the exception.
         if caught is not None:
+            if self._started and isinstance(caught, Exception):
+                await reset_http2_stream(scope, self._send)
             raise caught
+
+    def _broken(self) -> StreamBroken:
+        error = StreamBroken("the source failed, so the response was cut off")
+        error.__cause__ = self._outcome.error
+        return error
 
     async def receive(self) -> Message:
         """Return the next message for the application."""
@@ -116,7 +132,15 @@ class GuardedResponse(DrivenResponse):
     async def send(self, message: Message) -> None:
         """Handle a message from the application."""
         if self._started:
-            if not self.closed and message["type"] == "http.response.body":
+            is_body = message["type"] == "http.response.body"
+            if is_body and self._outcome.reason in _ABNORMAL_ENDS and not message.get("more_body"):
+                # A layer inside this one has caught the exception of the stream, and would now end
+                # the response cleanly. Starlette's BaseHTTPMiddleware does that.
+                self._suppressed_end = True
+                if self._outcome.reason == "error":
+                    raise self._broken()
+                return
+            if not self.closed and is_body:
                 await self._send_body(message)
                 return
         elif message["type"] == "http.response.start":

@@ -70,8 +70,9 @@ class StreamGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = self._without_compression(scope)
         guarded = GuardedResponse(self._settings, scope, receive, send)
-        await guarded.run(self._app, self._without_compression(scope))
+        await guarded.run(self._app, scope)
 
     def _without_compression(self, scope: Scope) -> Scope:
         if not (scope["path"].startswith(self._paths) or _accepts_stream(scope)):

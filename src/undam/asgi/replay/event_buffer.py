@@ -15,6 +15,7 @@ from undam.asgi.replay.interface import ReplayGap
 
 # Maximum length of an ID to parse. A client may send any text; IDs of this package are shorter.
 _MAX_ID_CHARS = 64
+_EPOCH = re.compile(r"[0-9a-f]{24}")
 _ID = re.compile(r"([0-9a-f]{24}):([1-9][0-9]{0,14})")
 
 
@@ -24,6 +25,11 @@ def new_epoch() -> str:
     It has 96 random bits, so an ID of another run or key is never accepted.
     """
     return secrets.token_hex(12)
+
+
+def is_epoch(text: str) -> bool:
+    """Return whether ``text`` has the form of `new_epoch`."""
+    return _EPOCH.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ how long the source continues without readers.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from undam.errors import UndamError
@@ -28,6 +29,18 @@ class ReplayOver(UndamError):
     """The stream has ended or is unknown, and this reader has nothing left to read."""
 
 
+class StoreUnavailable(UndamError):
+    """The store cannot be reached, so nothing was changed."""
+
+
+class ReplayUnknown(ReplayOver):
+    """There is no stream under this key, and the reader must not start one."""
+
+
+class AnswerStopped(UndamError):
+    """The stream was stopped on request; this is its intended end."""
+
+
 class SourceFailed(UndamError):
     """The source raised an exception, which was logged.
 
@@ -42,6 +55,32 @@ class SourceFailed(UndamError):
 
 class SourceLost(UndamError):
     """The process that ran the source has died, and no other process can continue the stream."""
+
+
+AttachMode = Literal["join", "new", "existing"]
+"""How a reader without a last event ID finds its stream.
+
+join      the newest stream under the key, or a new one
+new       a new stream, whatever is stored under the key
+existing  the newest stream under the key; never starts one
+"""
+
+StreamState = Literal["running", "complete", "failed", "lost", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatus:
+    """State of a stored stream.
+
+    Attributes:
+        state: ``lost`` if its process has died.
+        events: number of its events so far.
+        last_event_id: ID of the newest event; empty before the first.
+    """
+
+    state: StreamState
+    events: int
+    last_event_id: str
 
 
 class Producer(Protocol):
@@ -87,10 +126,12 @@ class Replay(Protocol):
         """Return a reader of the stream ``key``, starting after ``last_id``.
 
         If the key is new, the store starts ``produce`` in a separate task. It never runs twice at
-        the same time. The reader yields each event exactly once and in order, the stored events
-        first. It ends when ``produce`` has returned and all events have been read. Closing the
-        reader detaches it. After the last reader has detached, ``produce`` continues for a linger
-        time and is then cancelled.
+        the same time.
+
+        The reader yields each event exactly once and in order, the stored events first. It ends
+        when ``produce`` has returned and all events have been read. Closing the reader detaches it.
+        After the last reader has detached, ``produce`` continues for a linger time and is then
+        cancelled.
 
         The reader raises `SourceFailed` if ``produce`` has raised it, and `SourceLost` if the
         stream cannot continue for another reason. It raises `ReplayGap` if it was so slow that
@@ -108,5 +149,59 @@ class Replay(Protocol):
             ReplayGap: events after ``last_id`` were dropped, or the ID is from another stream.
             ReplayOver: the stream has ended and ``last_id`` was its last event; or the key is
                 unknown although the reader has an ID.
+        """
+        ...
+
+
+class AnswerStore(Replay, Protocol):
+    """Store for `Answers`: streams can be replaced, listed and stopped, and may have no source."""
+
+    async def attach(
+        self, key: str, last_id: str | None, produce: Producer, *, mode: AttachMode = "join"
+    ) -> AsyncGenerator[StoredEvent, None]:
+        """Return a reader as `Replay.attach` does.
+
+        With ``mode="new"``, ``produce`` is started even if the key is known. The earlier stream
+        goes on for its readers, and its event IDs still lead to it.
+
+        Raises:
+            ReplayUnknown: the key is unknown, and ``mode`` is ``"existing"``.
+        """
+        ...
+
+    async def status(self, key: str) -> StreamStatus | None:
+        """Return the state of the newest stream under ``key``; ``None`` if there is none."""
+        ...
+
+    async def stop(self, key: str) -> bool:
+        """Stop the newest stream under ``key``, whichever process runs its source.
+
+        Its readers receive `AnswerStopped` after the events so far.
+
+        Returns:
+            Whether the stream was running.
+        """
+        ...
+
+    async def remember(self, group: str, key: str) -> None:
+        """Add ``key`` to the streams of ``group``, for `list_group`."""
+        ...
+
+    async def list_group(self, group: str) -> list[tuple[str, StreamStatus]]:
+        """Return the stored streams of ``group``, the newest first."""
+        ...
+
+    async def publish(self, topic: str, data: bytes) -> str:
+        """Append an event to the stream of ``topic``, which has no source; return its ID.
+
+        A slow reader does not delay this call: it receives a gap.
+        """
+        ...
+
+    async def subscribe(self, topic: str, last_id: str | None) -> AsyncGenerator[StoredEvent, None]:
+        """Return a reader of ``topic``, which starts after ``last_id``, or with the next event.
+
+        Raises:
+            ReplayGap: events after ``last_id`` were dropped, or the topic was started again.
         """
         ...

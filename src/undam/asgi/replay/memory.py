@@ -8,9 +8,17 @@ from collections.abc import AsyncGenerator
 from typing import Literal
 
 from undam.asgi.replay.event_buffer import Bounds, EventBuffer, new_epoch
-from undam.asgi.replay.interface import Producer, ReplayOver, SourceFailed, StoredEvent
+from undam.asgi.replay.interface import (
+    AttachMode,
+    Producer,
+    ReplayOver,
+    ReplayUnknown,
+    SourceFailed,
+    StoredEvent,
+    StreamStatus,
+)
 from undam.asgi.replay.stream_channel import StreamChannel
-from undam.asgi.replay.stream_store import StreamStore
+from undam.asgi.replay.stream_store import TOPIC, StreamStore
 from undam.errors import UsageError
 
 log = logging.getLogger("undam.asgi")
@@ -20,6 +28,10 @@ log = logging.getLogger("undam.asgi")
 MAX_EVENTS = 5000
 MAX_BYTES = 1 << 20
 
+STOP_S = 5.0
+"""Time limit for a source to end after it was stopped. A source that suppresses its cancellation
+continues, but no reader receives its events."""
+
 
 class MemoryReplay:
     """Replay store that keeps the newest events of each stream in the memory of this process.
@@ -27,8 +39,8 @@ class MemoryReplay:
     For several workers or replicas, use `undam.asgi.redis`. Create one instance per application and
     pass it to every `EventStream` as ``replay``.
 
-    - The first request for a key starts the source. Any number of further requests can read the
-      same stream.
+    - The first request for a key starts the source. Any number of further GET requests can read
+      the same stream. A POST without an event ID always starts a new one.
     - Without readers, the source continues for ``linger_s`` seconds and is then cancelled. The
       events of an ended stream are kept for the same time.
     - If the events that a reader missed were dropped, ``on_gap`` determines the response. A reader
@@ -69,6 +81,8 @@ class MemoryReplay:
         self._linger_s = linger_s
         self._slow_s = slow_s
         self._store = StreamStore(max_streams)
+        self._max_streams = max_streams
+        self._groups: dict[str, list[str]] = {}
 
     def __len__(self) -> int:
         """Return the number of stored streams."""
@@ -80,20 +94,80 @@ class MemoryReplay:
         return sum(channel.readers for channel in self._store.values())
 
     async def attach(
-        self, key: str, last_id: str | None, produce: Producer
+        self, key: str, last_id: str | None, produce: Producer, *, mode: AttachMode = "join"
     ) -> AsyncGenerator[StoredEvent, None]:
         """See `Replay.attach`."""
-        channel = self._store.get(key)
+        if mode == "new" and last_id is None:
+            self._store.set_aside(key)
+        channel = self._store.get_for(key, last_id)
         if channel is None:
+            if mode == "existing":
+                raise ReplayUnknown("this stream is not stored")
             if last_id is not None:
                 raise ReplayOver("this stream is no longer stored")
             channel = self._start(key, produce)
         return channel.read(channel.start_after(last_id))
 
+    async def status(self, key: str) -> StreamStatus | None:
+        """See `Replay.status`."""
+        channel = self._store.get((key, ""))
+        return None if channel is None else channel.status
+
+    async def stop(self, key: str) -> bool:
+        """See `Replay.stop`."""
+        channel = self._store.get((key, "")) or self._store.get((key, TOPIC))
+        if channel is None or channel.end is not None:
+            return False
+        channel.finish("stopped")
+        if channel.task is not None:
+            channel.task.cancel()
+            await asyncio.wait([channel.task], timeout=STOP_S)
+        return True
+
+    async def remember(self, group: str, key: str) -> None:
+        """See `Replay.remember`."""
+        stored = [one for one in self._groups.get(group, []) if self._store.get((one, ""))]
+        self._groups[group] = [*stored, key]
+        if len(self._groups) > 2 * self._max_streams:
+            kept = {name: keys for name, keys in self._groups.items() if self._are_stored(keys)}
+            self._groups = kept
+
+    async def list_group(self, group: str) -> list[tuple[str, StreamStatus]]:
+        """See `Replay.list_group`."""
+        found = [(key, self._store.get((key, ""))) for key in reversed(self._groups.get(group, []))]
+        return [(key, channel.status) for key, channel in found if channel is not None]
+
+    async def publish(self, topic: str, data: bytes) -> str:
+        """See `Replay.publish`."""
+        channel = self._topic(topic)
+        ident = channel.publish(data)
+        if not channel.readers:
+            self._idle(channel)
+        return ident
+
+    async def subscribe(self, topic: str, last_id: str | None) -> AsyncGenerator[StoredEvent, None]:
+        """See `Replay.subscribe`."""
+        channel = self._topic(topic)
+        return channel.read(
+            channel.buffer.last if last_id is None else channel.start_after(last_id)
+        )
+
+    def _topic(self, topic: str) -> StreamChannel:
+        channel = self._store.get((topic, TOPIC))
+        if channel is None or channel.end is not None:
+            channel = StreamChannel(
+                EventBuffer(new_epoch(), self._bounds), slow_s=self._slow_s, on_idle=self._idle
+            )
+            self._store.add((topic, TOPIC), channel)
+        return channel
+
+    def _are_stored(self, keys: list[str]) -> bool:
+        return any(self._store.get((key, "")) for key in keys)
+
     def _start(self, key: str, produce: Producer) -> StreamChannel:
         buffer = EventBuffer(new_epoch(), self._bounds)
         channel = StreamChannel(buffer, slow_s=self._slow_s, on_idle=self._idle)
-        self._store.add(key, channel)
+        self._store.add((key, ""), channel)
         channel.task = asyncio.get_running_loop().create_task(
             _run(channel, produce), name="undam replay source"
         )
@@ -115,6 +189,8 @@ class MemoryReplay:
 async def _run(channel: StreamChannel, produce: Producer) -> None:
     async def append(data: bytes) -> str:
         await channel.wait_for_space(1, len(data))
+        if channel.end is not None:
+            raise asyncio.CancelledError  # The source has suppressed its cancellation.
         return channel.publish(data)
 
     try:
@@ -122,6 +198,7 @@ async def _run(channel: StreamChannel, produce: Producer) -> None:
     except SourceFailed as failure:
         if failure.last:
             await append(failure.last)
+        channel.failure = failure.__cause__
         channel.finish("failed")
     except Exception:
         log.exception("the replay store could not run a source")

@@ -10,16 +10,25 @@ import weakref
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from typing import Literal
 
-from undam.asgi.replay.event_buffer import Bounds, EventBuffer, new_epoch
-from undam.asgi.replay.interface import Producer, ReplayOver, SourceFailed, SourceLost, StoredEvent
-from undam.asgi.replay.memory import MAX_BYTES, MAX_EVENTS, check_bounds
+from undam.asgi.replay.event_buffer import Bounds, EventBuffer, is_epoch, new_epoch
+from undam.asgi.replay.interface import (
+    AttachMode,
+    Producer,
+    ReplayOver,
+    ReplayUnknown,
+    SourceLost,
+    StoredEvent,
+    StreamStatus,
+)
+from undam.asgi.replay.memory import MAX_BYTES, MAX_EVENTS, STOP_S, check_bounds
 from undam.asgi.replay.stream_channel import StreamChannel
-from undam.asgi.replay.stream_store import StreamStore
+from undam.asgi.replay.stream_store import TOPIC, StoreName, StreamStore
 from undam.errors import UsageError
 
 try:
     from redis.asyncio import Redis
 
+    from undam.asgi.replay.redis_groups import RedisGroups
     from undam.asgi.replay.redis_log import LogEntry, OpenResult, RedisDown, RedisLog, RedisSettings
     from undam.asgi.replay.redis_writer import MIN_EVENTS, RedisWriter, WriteOutcome
 except ModuleNotFoundError as missing:
@@ -108,8 +117,9 @@ class RedisReplay:
         self._linger_s, self._slow_s, self._lease_s = linger_s, slow_s, lease_s
         self._check_s = min(lease_s, linger_s) / _CHECKS_PER_LEASE
         self._store = StreamStore(max_streams)
-        self._opening: weakref.WeakValueDictionary[str, asyncio.Lock]
+        self._opening: weakref.WeakValueDictionary[StoreName, asyncio.Lock]
         self._opening = weakref.WeakValueDictionary()
+        self._groups = RedisGroups(self._client, self._settings)
         self._tasks: set[asyncio.Task[None]] = set()
         # Copies of streams that other processes run. Redis has all of their events, so a copy can
         # be dropped at any time.
@@ -140,25 +150,143 @@ class RedisReplay:
             await self._client.aclose()
 
     async def attach(
-        self, key: str, last_id: str | None, produce: Producer
+        self, key: str, last_id: str | None, produce: Producer, *, mode: AttachMode = "join"
     ) -> AsyncGenerator[StoredEvent, None]:
         """See `Replay.attach`."""
-        lock = self._opening.get(key)
-        if lock is None:
-            lock = self._opening[key] = asyncio.Lock()
-        async with lock:
-            channel = self._store.get(key)
+        name = key, await self._run_for(key, last_id, mode)
+        async with self._lock(name):
+            channel = self._store.get(name)
             if channel is None:
+                may_start = last_id is None and mode != "existing"
                 try:
-                    channel = await self._open(key, produce, may_start=last_id is None)
+                    channel = await self._open(name, produce, may_start=may_start)
                 except RedisDown as error:
                     self._log_state(error)
                     return _unavailable()
+                except ReplayOver:
+                    if mode == "existing":
+                        raise ReplayUnknown("this stream is not stored") from None
+                    raise
         return channel.read(channel.start_after(last_id))
 
-    async def _open(self, key: str, produce: Producer, *, may_start: bool) -> StreamChannel:
-        stream_log = RedisLog(self._client, self._settings, key, secrets.token_hex(8))
-        epoch, down = new_epoch(), False
+    async def status(self, key: str) -> StreamStatus | None:
+        """See `Replay.status`."""
+        return await self._log(key, await self._log(key).current_run()).status()
+
+    async def stop(self, key: str) -> bool:
+        """See `Replay.stop`. Another process ends its source within a third of ``lease_s``."""
+        run = await self._log(key).current_run()
+        was_running = await self._log(key, run).stop() or await self._log(key, TOPIC).stop()
+        channel = self._store.get((key, run))
+        if channel is not None and channel.end is None and channel not in self._copies:
+            channel.finish("stopped")
+            if channel.task is not None:
+                channel.task.cancel()
+                await asyncio.wait([channel.task], timeout=STOP_S)
+        return was_running
+
+    async def remember(self, group: str, key: str) -> None:
+        """See `Replay.remember`."""
+        await self._groups.add(group, key)
+
+    async def list_group(self, group: str) -> list[tuple[str, StreamStatus]]:
+        """See `Replay.list_group`."""
+        found: list[tuple[str, StreamStatus]] = []
+        for key in await self._groups.keys(group):
+            if (status := await self.status(key)) is None:
+                await self._groups.remove(group, key)
+            else:
+                found.append((key, status))
+        return found
+
+    async def publish(self, topic: str, data: bytes) -> str:
+        """See `Replay.publish`.
+
+        Raises:
+            RedisDown: Redis is unreachable, so no reader receives the event.
+        """
+        log_of_topic, most = self._log(topic, TOPIC), self._bounds.max_events
+        epoch, number = await log_of_topic.publish(new_epoch(), most, data)
+        return f"{epoch}:{number}"
+
+    async def subscribe(self, topic: str, last_id: str | None) -> AsyncGenerator[StoredEvent, None]:
+        """See `Replay.subscribe`."""
+        name = topic, TOPIC
+        async with self._lock(name):
+            channel = self._store.get(name)
+            if channel is None or channel.end is not None:
+                try:
+                    channel = await self._open_topic(topic)
+                except RedisDown as error:
+                    self._log_state(error)
+                    return _unavailable()
+        return channel.read(
+            channel.buffer.last if last_id is None else channel.start_after(last_id)
+        )
+
+    def _lock(self, name: StoreName) -> asyncio.Lock:
+        lock = self._opening.get(name)
+        if lock is None:
+            lock = self._opening[name] = asyncio.Lock()
+        return lock
+
+    def _log(self, key: str, run: str = "") -> RedisLog:
+        return RedisLog(self._client, self._settings, key, secrets.token_hex(8), run)
+
+    async def _run_for(self, key: str, last_id: str | None, mode: AttachMode) -> str:
+        """Return the run of the stream that a reader reads; empty for the first of its key."""
+        if mode == "new" and last_id is None:
+            return new_epoch()
+        try:
+            if not last_id:
+                return await self._log(key).current_run()
+            # The run of a stream is also its epoch, with which its event IDs begin.
+            epoch = last_id.partition(":")[0]
+            if not is_epoch(epoch):
+                return ""
+            if self._store.get((key, epoch)) is not None or await self._log(key, epoch).exists():
+                return epoch
+        except RedisDown as error:
+            self._log_state(error)
+            return self._store.newest_run(key)
+        return ""
+
+    async def _open_topic(self, topic: str) -> StreamChannel:
+        topic_log = self._log(topic, TOPIC)
+        epoch, last = await topic_log.publish(new_epoch(), self._bounds.max_events, None)
+        buffer = EventBuffer(epoch, self._bounds)
+        channel = StreamChannel(buffer, slow_s=self._slow_s, on_idle=self._idle)
+        await self._copy_all(channel, topic_log, OpenResult("follow", epoch, last))
+        self._store.add((topic, TOPIC), channel)
+        self._copies.add(channel)
+        channel.task = self._spawn(self._follow_topic(channel, topic_log))
+        self._drop_later(channel, _UNREAD_COPY_S)
+        return channel
+
+    async def _follow_topic(self, channel: StreamChannel, topic_log: RedisLog) -> None:
+        """Copy the events of a topic while it has readers in this process."""
+        buffer = channel.buffer
+        try:
+            while channel.end is None:
+                entries = await topic_log.read(buffer.last, _ms(self._check_s))
+                await _copy_entries(channel, entries, waits=False)
+                if not entries:
+                    # This also keeps a silent topic from expiring.
+                    most = self._bounds.max_events
+                    epoch, _ = await topic_log.publish(new_epoch(), most, None)
+                    if epoch != buffer.epoch:
+                        break
+        except RedisDown as error:
+            self._log_state(error)
+        finally:
+            self._copies.discard(channel)
+            channel.task = None
+            channel.finish("lost")  # This has no effect if the end is already set.
+
+    async def _open(self, name: StoreName, produce: Producer, *, may_start: bool) -> StreamChannel:
+        key, run = name
+        stream_log = self._log(key, run)
+        epoch, down = run or new_epoch(), False
         try:
             opened = await stream_log.open(
                 epoch, may_start=may_start, may_continue=produce.resumable
@@ -183,7 +311,7 @@ class RedisReplay:
             if opened.role == "produce":
                 self._spawn(self._release(stream_log, "free"))
             raise
-        self._store.add(key, channel)
+        self._store.add(name, channel)
         if channel.end is not None:
             self._drop_later(channel, self._linger_s)
         elif opened.role == "produce":
@@ -228,7 +356,9 @@ class RedisReplay:
             max_bytes=self._bounds.max_bytes,
             down=down,
         )
-        running = asyncio.create_task(_run(writer, produce, position), name="undam replay source")
+        running = asyncio.create_task(
+            writer.run_source(produce, position), name="undam replay source"
+        )
         outcome: WriteOutcome | None = None
         try:
             outcome = await writer.run()
@@ -331,20 +461,14 @@ class RedisReplay:
             log.warning("Redis is reachable again; event streams are stored again")
 
 
-async def _run(writer: RedisWriter, produce: Producer, position: int) -> None:
-    try:
-        last = await produce(writer.append, position)
-    except SourceFailed as failure:
-        await writer.finish([failure.last] if failure.last else [], "failed")
-    except Exception:
-        log.exception("the replay store could not run a source")
-        await writer.finish([], "lost")
-    else:
-        await writer.finish(last, "complete")
+async def _copy_entries(
+    channel: StreamChannel, entries: Sequence[LogEntry], *, waits: bool = True
+) -> None:
+    """Publish entries of another process. Readers before a missing event receive a gap.
 
-
-async def _copy_entries(channel: StreamChannel, entries: Sequence[LogEntry]) -> None:
-    """Publish entries of another process. Readers before a missing event receive a gap."""
+    Args:
+        waits: wait for slow readers; otherwise they receive a gap.
+    """
     buffer = channel.buffer
     for number, data, end in entries:
         if end is not None:
@@ -352,7 +476,8 @@ async def _copy_entries(channel: StreamChannel, entries: Sequence[LogEntry]) -> 
         elif number > buffer.last:
             if number > buffer.last + 1:
                 buffer.skip_to(number)
-            await channel.wait_for_space(1, len(data))
+            if waits:
+                await channel.wait_for_space(1, len(data))
             channel.publish(data)
 
 

@@ -1,12 +1,14 @@
-"""One stream in Redis: its four keys, and the scripts that change them atomically.
+"""One stream in Redis: its keys, and the scripts that change them atomically.
 
-All four keys are in the same cluster slot:
+All keys are in the same cluster slot:
 
 - ``events``: a Redis stream. Entry ``N-0`` is event N, with its bytes in the field ``d``. The field
   ``s`` of the last entry contains the end of the stream.
 - ``about``: a hash with ``epoch``, ``last`` and ``end``.
 - ``lease``: the token of the process that runs the source. It expires unless renewed.
 - ``readers``: expires ``linger_s`` seconds after the last read.
+- ``current``: shared by all streams of the application's key. It holds the run of the newest one,
+  if that was started although the key was known.
 """
 
 from __future__ import annotations
@@ -15,22 +17,25 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Literal, NamedTuple, cast
 from urllib.parse import quote
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from undam.asgi.replay.interface import StoreUnavailable, StreamState, StreamStatus
 from undam.asgi.replay.stream_channel import End
-from undam.errors import UndamError
 
 # Maximum events per XREAD. It bounds memory and keeps the number of round trips low for a reader
 # that is far behind.
 _PAGE = 200
 # Maximum duration of a blocking read, after which the producer's lease is checked.
 _BLOCK_MS = 1000
+# Redis keeps every name in memory, and every command sends it.
+_MAX_KEY_BYTES = 200
 
-# ARGV: token, epoch, lease_ms, keep_ms, linger_ms, may_start, may_continue
+# ARGV: token, epoch, lease_ms, keep_ms, linger_ms, may_start, may_continue, run
 _OPEN = """
 local events, about, lease, readers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local epoch = redis.call('HGET', about, 'epoch')
@@ -41,6 +46,7 @@ if not epoch then
   redis.call('PEXPIRE', about, ARGV[4])
   redis.call('SET', lease, ARGV[1], 'PX', ARGV[3])
   redis.call('SET', readers, 1, 'PX', ARGV[5])
+  if ARGV[8] ~= '' then redis.call('SET', KEYS[5], ARGV[8], 'PX', ARGV[4]) end
   return {'produce', ARGV[2], 0}
 end
 local last = tonumber(redis.call('HGET', about, 'last'))
@@ -69,7 +75,8 @@ if not epoch then
 elseif epoch ~= ARGV[2] then
   return {'taken', 0}
 end
-if redis.call('HEXISTS', about, 'end') == 1 then return {'ended', 0} end
+local ended = redis.call('HGET', about, 'end')
+if ended then return {ended == 'stopped' and 'stopped' or 'ended', 0} end
 local holder = redis.call('GET', lease)
 if holder and holder ~= ARGV[1] then return {'taken', 0} end
 local last = tonumber(redis.call('HGET', about, 'last'))
@@ -92,7 +99,41 @@ end
 if ARGV[6] == '1' then redis.call('SET', readers, 1, 'PX', ARGV[5]) end
 redis.call('PEXPIRE', events, ARGV[4])
 redis.call('PEXPIRE', about, ARGV[4])
+redis.call('PEXPIRE', KEYS[5], ARGV[4])
 return {'ok', redis.call('EXISTS', readers)}
+"""
+
+# ARGV: keep_ms. The producer detects the end at its next command.
+_STOP = """
+local events, about, lease = KEYS[1], KEYS[2], KEYS[3]
+local last = redis.call('HGET', about, 'last')
+if not last or redis.call('HEXISTS', about, 'end') == 1 then return 0 end
+redis.call('HSET', about, 'end', 'stopped')
+redis.call('XADD', events, (tonumber(last) + 1) .. '-0', 's', 'stopped')
+redis.call('DEL', lease)
+redis.call('PEXPIRE', events, ARGV[1])
+redis.call('PEXPIRE', about, ARGV[1])
+return 1
+"""
+
+# ARGV: epoch for a new topic, keep_ms, max_events, and the event unless the topic is only opened.
+_PUBLISH = """
+local events, about = KEYS[1], KEYS[2]
+local epoch = redis.call('HGET', about, 'epoch')
+if not epoch or redis.call('HEXISTS', about, 'end') == 1 then
+  epoch = ARGV[1]
+  redis.call('DEL', events, about)
+  redis.call('HSET', about, 'epoch', epoch, 'last', 0)
+end
+local last = tonumber(redis.call('HGET', about, 'last'))
+if ARGV[4] then
+  last = last + 1
+  redis.call('XADD', events, 'MAXLEN', '~', ARGV[3], last .. '-0', 'd', ARGV[4])
+  redis.call('HSET', about, 'last', last)
+end
+redis.call('PEXPIRE', events, ARGV[2])
+redis.call('PEXPIRE', about, ARGV[2])
+return {epoch, last}
 """
 
 # ARGV: token, what ('free': delete the lease, 'lost': also end the stream, 'forget': delete all),
@@ -114,7 +155,7 @@ StreamRole = Literal["produce", "follow", "over", "unknown"]
 """Role of a process: run the source, follow another process, or only read an ended stream."""
 
 
-class RedisDown(UndamError):
+class RedisDown(StoreUnavailable):
     """Redis did not reply in time, or replied with an error."""
 
 
@@ -161,9 +202,12 @@ class RedisLog:
 
     Args:
         token: identifies the holder of the lease; every run of a source has a different one.
+        run: name of a stream that was started although ``key`` was known; empty for the first.
     """
 
-    def __init__(self, client: Redis, settings: RedisSettings, key: str, token: str) -> None:
+    def __init__(
+        self, client: Redis, settings: RedisSettings, key: str, token: str, run: str = ""
+    ) -> None:
         self._client = client
         self._settings = settings
         self._token = token
@@ -173,9 +217,14 @@ class RedisLog:
         self._max_block_ms = (
             _BLOCK_MS if own_s is None else min(_BLOCK_MS, max(1, int(own_s * 500)))
         )
-        # The braces put all four keys in one cluster slot. Quoting keeps the names unambiguous.
-        name = f"{settings.prefix}{{{quote(key, safe='', errors='replace')}}}"
-        self._keys = [f"{name}:{part}" for part in ("events", "about", "lease", "readers")]
+        # The braces put all keys in one cluster slot.
+        name = f"{settings.prefix}{{{_quoted(key)}}}"
+        stream = f"{name}#{run}" if run else name
+        self._run = run
+        self._keys = [f"{stream}:{part}" for part in ("events", "about", "lease", "readers")]
+        self._keys.append(f"{name}:current")
+        self._stop = client.register_script(_STOP)
+        self._publish = client.register_script(_PUBLISH)
         self._open = client.register_script(_OPEN)
         self._append = client.register_script(_APPEND)
         self._release = client.register_script(_RELEASE)
@@ -195,7 +244,7 @@ class RedisLog:
             settings.keep_ms,
             settings.linger_ms,
         ]
-        arguments += [int(may_start), int(may_continue)]
+        arguments += [int(may_start), int(may_continue), self._run]
         async with self._redis_errors():
             role, name, last = await self._open(keys=self._keys, args=arguments)
         return OpenResult(cast("StreamRole", _text(role)), _text(name), int(last))
@@ -218,8 +267,8 @@ class RedisLog:
 
         Returns:
             Status, and whether there was a reader within the linger time. The status is ``"ok"``,
-            ``"ended"`` (another process has ended the stream as lost) or ``"taken"`` (another
-            process holds the lease).
+            ``"ended"`` (another process has ended the stream as lost), ``"stopped"`` (the stream
+            was stopped on request) or ``"taken"`` (another process holds the lease).
         """
         settings = self._settings
         arguments: list[Any] = [
@@ -270,6 +319,49 @@ class RedisLog:
         async with self._redis_errors():
             await self._release(keys=self._keys, args=[self._token, what, self._settings.keep_ms])
 
+    async def current_run(self) -> str:
+        """Return the run of the newest stream of the application's key; empty for the first."""
+        async with self._redis_errors():
+            run = await self._client.get(self._keys[4])
+        return _text(run) if run else ""
+
+    async def exists(self) -> bool:
+        """Return whether this stream is stored."""
+        async with self._redis_errors():
+            return bool(await self._client.exists(self._keys[1]))
+
+    async def status(self) -> StreamStatus | None:
+        """Return the state of this stream; ``None`` if it is not stored."""
+        async with self._redis_errors():
+            about: Any = await cast("Any", self._client.hgetall(self._keys[1]))
+            is_leased = bool(await self._client.exists(self._keys[2]))
+        fields = {_text(name): _text(value) for name, value in about.items()}
+        if "epoch" not in fields:
+            return None
+        last = int(fields["last"])
+        state = fields.get("end") or ("running" if is_leased else "lost")
+        return StreamStatus(
+            cast("StreamState", state), last, f"{fields['epoch']}:{last}" if last else ""
+        )
+
+    async def stop(self) -> bool:
+        """End this stream as stopped; return whether it was running."""
+        async with self._redis_errors():
+            return bool(await self._stop(keys=self._keys, args=[self._settings.keep_ms]))
+
+    async def publish(self, epoch: str, max_events: int, data: bytes | None) -> tuple[str, int]:
+        """Append an event to a topic, which is created if necessary; without data, only open it.
+
+        Returns:
+            Epoch of the topic, and the number of its newest event.
+        """
+        arguments: list[Any] = [epoch, self._settings.keep_ms, max_events]
+        if data is not None:
+            arguments.append(data)
+        async with self._redis_errors():
+            name, last = await self._publish(keys=self._keys, args=arguments)
+        return _text(name), int(last)
+
     @asynccontextmanager
     async def _redis_errors(self, block_s: float = 0.0) -> AsyncGenerator[None]:
         task = asyncio.current_task()
@@ -286,6 +378,15 @@ class RedisLog:
             # The client uses asyncio.wait_for, which before Python 3.12 sometimes suppresses a
             # cancellation. The source would then run forever.
             raise asyncio.CancelledError
+
+
+def _quoted(key: str) -> str:
+    """Return a name that differs for every key; a long key is replaced by its hash."""
+    raw = key.encode("utf-8", "surrogatepass")
+    # quote() escapes the colon, so no other key has this form.
+    return (
+        quote(raw, safe="") if len(raw) <= _MAX_KEY_BYTES else f"sha256:{sha256(raw).hexdigest()}"
+    )
 
 
 def _entry(ident: bytes | str, fields: Any) -> LogEntry:

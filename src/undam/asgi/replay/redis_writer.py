@@ -14,11 +14,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from undam.asgi.replay.interface import Producer, SourceFailed
 from undam.asgi.replay.redis_log import RedisDown, RedisLog
 from undam.asgi.replay.stream_channel import End, StreamChannel
+
+log = logging.getLogger("undam.asgi")
 
 # Maximum unwritten data before the source has to wait. All of it is published at once, so the
 # buffer must have space for it in addition to the events that readers have not read yet.
@@ -30,7 +34,7 @@ MIN_EVENTS = 2 * _PENDING_EVENTS
 _BATCH = 256
 _RETRY_S = 1.0
 
-WriteOutcome = Literal["complete", "failed", "lost", "abandoned", "taken"]
+WriteOutcome = Literal["complete", "failed", "lost", "stopped", "abandoned", "taken"]
 """Outcome of writing: an `End` of the stream, ``abandoned`` (no reader within the linger time)
 or ``taken`` (another process continues the stream, because this one's lease expired)."""
 
@@ -82,6 +86,19 @@ class RedisWriter:
         self._space = asyncio.Event()
         self._leased_at = self._read_at = asyncio.get_running_loop().time()
 
+    async def run_source(self, produce: Producer, position: int) -> None:
+        """Run the source, and accept its events and its end."""
+        try:
+            last = await produce(self.append, position)
+        except SourceFailed as failure:
+            self._channel.failure = failure.__cause__
+            await self.finish([failure.last] if failure.last else [], "failed")
+        except Exception:
+            log.exception("the replay store could not run a source")
+            await self.finish([], "lost")
+        else:
+            await self.finish(last, "complete")
+
     async def append(self, data: bytes) -> str:
         """Accept an event and return its ID. Wait while too many events are being written."""
         await self._wait_for_space([data])
@@ -129,6 +146,8 @@ class RedisWriter:
                     continue
                 status = "ok"
             retrying = False
+            if status == "stopped":
+                return "stopped"
             if status == "taken" and not self._started_down:
                 return "taken"  # Events of two runs of the source must not be mixed.
             if status != "ok":

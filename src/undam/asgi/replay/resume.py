@@ -6,12 +6,16 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from typing import Any
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Any, cast
 from urllib.parse import parse_qs
 
 from undam.asgi.interface import Scope
 from undam.asgi.replay.interface import (
+    AnswerStore,
     Append,
+    AttachMode,
     Producer,
     Replay,
     ReplayGap,
@@ -19,7 +23,8 @@ from undam.asgi.replay.interface import (
     StoredEvent,
 )
 from undam.asgi.response.frames import SOURCE_FAILED, Frames
-from undam.asgi.response.source import Items, Source, close_source, open_source
+from undam.asgi.response.items import AnyItems, AnySource
+from undam.asgi.response.source import close_source, open_source
 from undam.sse import Event
 
 log = logging.getLogger("undam.asgi")
@@ -44,44 +49,58 @@ def last_event_id(scope: Scope) -> str | None:
     return values[0] if values else None
 
 
-SourceFrom = Callable[[int], Items]
+SourceFrom = Callable[[int], AnyItems]
 """Function that returns the source from a position, the number of items already sent as events."""
 
 
+TaskScope = Callable[[], AbstractAsyncContextManager[Any] | AsyncIterator[Any]]
+"""Function that returns the resources of a source: an async context manager, or an async generator
+with one ``yield``, such as a FastAPI dependency without parameters."""
+
+
 class SourceProducer:
-    """`Producer` that runs a source to its end and appends its items as events to the store."""
+    """`Producer` that runs a source to its end and appends its items as events to the store.
+
+    Args:
+        task_scope: resources that the source uses. They are entered before it starts and left after
+            it has been closed, in the store's task. Their value is passed to the source function.
+    """
 
     __slots__ = ("_closed", "_expose", "_frames", "_source", "_source_from", "_started",
-                 "resumable")  # fmt: skip
+                 "_task_scope", "resumable")  # fmt: skip
 
     def __init__(
         self,
-        source: Source,
+        source: AnySource | Callable[[Any], AnyItems],
         frames: Frames,
         *,
         expose_errors: bool,
-        source_from: SourceFrom | None = None,
+        source_from: SourceFrom | Callable[[int, Any], AnyItems] | None = None,
+        task_scope: TaskScope | None = None,
     ) -> None:
-        self._source = source
-        self._source_from = source_from
+        self._task_scope = task_scope
+        self._source: Any = source
+        self._source_from: Any = source_from
         self._frames = frames
         self._expose = expose_errors
         self._started = self._closed = False
         self.resumable = source_from is not None
 
     async def __call__(self, append: Append, position: int) -> Sequence[bytes]:
-        items: AsyncIterator[Any] | None = None
         try:
-            items = self._open(position)
-            await self._run(items, append)
-            return split_events(self._frames.finish())
+            async with contextlib.AsyncExitStack() as resources:
+                values: tuple[Any, ...] = ()
+                if self._task_scope is not None:
+                    values = (await resources.enter_async_context(_entered(self._task_scope)),)
+                items = self._open(position, *values)
+                resources.push_async_callback(close_source, items)
+                await self._run(items, append)
+                return split_events(self._frames.finish())
         except Exception as error:
             log.error("the source of an event stream failed", exc_info=error)
             message = (str(error) or type(error).__name__) if self._expose else SOURCE_FAILED
             last = self._frames.error_event(message, "server_error")
-            raise SourceFailed(SOURCE_FAILED, last) from None
-        finally:
-            await close_source(items)
+            raise SourceFailed(SOURCE_FAILED, last) from error
 
     async def close_unused(self) -> None:
         """Close the source after its request has ended, if the store has not started it."""
@@ -89,25 +108,34 @@ class SourceProducer:
             self._closed = True
             await close_source(self._source)
 
-    def _open(self, position: int) -> AsyncIterator[Any]:
+    def _open(self, position: int, *values: Any) -> AsyncIterator[Any]:
         if position:
             self._frames.continue_answer()
         if not position and not self._closed:
             self._started = True
-            return open_source(self._source)
+            return open_source(partial(self._source, *values) if values else self._source)
         assert self._source_from is not None, "the source is not resumable"
-        return open_source(self._source_from(position))
+        return open_source(self._source_from(position, *values))
 
     async def _run(self, items: AsyncIterator[Any], append: Append) -> None:
         count = 0
         async for item in items:
             if isinstance(item, Event) and item.id:
-                item = Event(item.data, item.event)  # noqa: PLW2901 (the store assigns the IDs)
+                # The store assigns the IDs.
+                item = Event(item.data, item.event, retry=item.retry)  # noqa: PLW2901
             if data := self._frames.encode(item):
                 await append(data)
             count += 1
             if count % _TURN_EVENTS == 0:
                 await asyncio.sleep(0)
+
+
+def _entered(task_scope: TaskScope) -> AbstractAsyncContextManager[Any]:
+    made = task_scope()
+    if isinstance(made, AsyncGenerator):
+        return contextlib.asynccontextmanager(lambda: made)()
+    assert isinstance(made, AbstractAsyncContextManager), "task_scope must be a context manager"
+    return made
 
 
 def split_events(data: bytes) -> list[bytes]:
@@ -147,9 +175,17 @@ class StoredFrames:
     def shutdown_event(self) -> bytes:
         return self._frames.shutdown_event()
 
+    def stopped_event(self) -> bytes:
+        return self._frames.stopped_event()
+
 
 async def read_from_start(
-    replay: Replay, key: str, produce: Producer, frames: Frames
+    replay: Replay | AnswerStore,
+    key: str,
+    produce: Producer,
+    frames: Frames,
+    *,
+    mode: AttachMode = "join",
 ) -> AsyncGenerator[StoredEvent | bytes, None]:
     """Yield a stream from its first event.
 
@@ -158,7 +194,7 @@ async def read_from_start(
     because the head has been sent.
     """
     try:
-        events = _read(await replay.attach(key, None, produce))
+        events = _read(await _attached(replay, key, None, produce, mode))
     except ReplayGap:
         events = _after_gap(replay, key, frames.gap_event(""), produce)
     async with contextlib.aclosing(events):
@@ -167,7 +203,13 @@ async def read_from_start(
 
 
 async def read_after(
-    replay: Replay, key: str, last_id: str, produce: Producer, frames: Frames
+    replay: Replay | AnswerStore,
+    key: str,
+    last_id: str | None,
+    produce: Producer,
+    frames: Frames,
+    *,
+    mode: AttachMode = "join",
 ) -> AsyncGenerator[StoredEvent | bytes, None]:
     """Attach to the store immediately, and return the events after ``last_id``.
 
@@ -176,16 +218,58 @@ async def read_after(
         ReplayOver: there is nothing left to read.
     """
     try:
-        stored = await replay.attach(key, last_id, produce)
+        stored = await _attached(replay, key, last_id, produce, mode)
     except ReplayGap:
-        if replay.on_gap == "204":
+        if replay.on_gap == "204" and last_id is not None:
             raise
-        return _after_gap(replay, key, frames.gap_event(last_id), produce)
+        return _after_gap(replay, key, frames.gap_event(last_id or ""), produce)
     return _read(stored)
 
 
+async def _attached(
+    replay: Replay | AnswerStore,
+    key: str,
+    last_id: str | None,
+    produce: Producer,
+    mode: AttachMode,
+) -> AsyncGenerator[StoredEvent, None]:
+    # Only an AnswerStore can start a second stream under one key.
+    if mode == "join" or not hasattr(replay, "subscribe"):
+        return await replay.attach(key, last_id, produce)
+    return await cast("AnswerStore", replay).attach(key, last_id, produce, mode=mode)
+
+
+async def read_topic(
+    replay: AnswerStore, topic: str, last_id: str | None, frames: Frames
+) -> AsyncGenerator[StoredEvent | bytes, None]:
+    """Subscribe to ``topic``, and return its events after ``last_id`` or from now on."""
+    try:
+        return _read(await replay.subscribe(topic, last_id))
+    except ReplayGap:
+        return _topic_after_gap(replay, topic, frames.gap_event(last_id or ""))
+
+
+async def _topic_after_gap(
+    replay: AnswerStore, topic: str, gap: bytes
+) -> AsyncGenerator[StoredEvent | bytes, None]:
+    yield gap
+    async with contextlib.aclosing(await replay.subscribe(topic, "")) as stored:
+        async for item in stored:
+            yield item
+
+
+async def preceded_by(
+    first: bytes, events: AsyncGenerator[StoredEvent | bytes, None]
+) -> AsyncGenerator[StoredEvent | bytes, None]:
+    """Yield ``first``, which has no ID, and then ``events``."""
+    async with contextlib.aclosing(events):
+        yield first
+        async for item in events:
+            yield item
+
+
 async def _after_gap(
-    replay: Replay, key: str, gap: bytes, produce: Producer
+    replay: Replay | AnswerStore, key: str, gap: bytes, produce: Producer
 ) -> AsyncGenerator[StoredEvent | bytes, None]:
     yield gap
     async with contextlib.aclosing(await replay.attach(key, "", produce)) as stored:
@@ -198,4 +282,14 @@ async def _read(
 ) -> AsyncGenerator[StoredEvent | bytes, None]:
     async with contextlib.aclosing(stored):
         async for item in stored:
+            yield item
+
+
+async def scoped_items(source: Callable[[Any], AnyItems], scope: TaskScope) -> AsyncIterator[Any]:
+    """Yield the items of ``source``, which is called with the value of ``scope``."""
+    async with contextlib.AsyncExitStack() as resources:
+        value = await resources.enter_async_context(_entered(scope))
+        items = open_source(partial(source, value))
+        resources.push_async_callback(close_source, items)
+        async for item in items:
             yield item

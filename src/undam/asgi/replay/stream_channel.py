@@ -12,10 +12,19 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Literal
 
 from undam.asgi.replay.event_buffer import EventBuffer
-from undam.asgi.replay.interface import ReplayGap, ReplayOver, SourceFailed, SourceLost, StoredEvent
+from undam.asgi.replay.interface import (
+    AnswerStopped,
+    ReplayGap,
+    ReplayOver,
+    SourceFailed,
+    SourceLost,
+    StoredEvent,
+    StreamStatus,
+)
 
-End = Literal["complete", "failed", "lost"]
-"""End of a stream: the source finished, it raised an exception, or its process died."""
+End = Literal["complete", "failed", "lost", "stopped"]
+"""End of a stream: the source finished, it raised an exception, its process died, or it was stopped
+on request."""
 
 
 class _ChannelReader:
@@ -39,6 +48,7 @@ class StreamChannel:
 
     Attributes:
         stored: the channel is in the store and available to reconnecting readers.
+        failure: exception of the source, if it ran in this process and failed.
     """
 
     __slots__ = (
@@ -48,6 +58,7 @@ class StreamChannel:
         "_space",
         "buffer",
         "end",
+        "failure",
         "stored",
         "task",
         "timer",
@@ -58,6 +69,7 @@ class StreamChannel:
     ) -> None:
         self.buffer = buffer
         self.end: End | None = None
+        self.failure: BaseException | None = None
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.stored = False
@@ -70,6 +82,12 @@ class StreamChannel:
     def readers(self) -> int:
         """Number of current readers."""
         return len(self._readers)
+
+    @property
+    def status(self) -> StreamStatus:
+        """State of the stream."""
+        last = self.buffer.last
+        return StreamStatus(self.end or "running", last, self.buffer.ident(last) if last else "")
 
     def publish(self, data: bytes) -> str:
         """Store an event, wake the waiting readers and return the event's ID."""
@@ -130,7 +148,7 @@ class StreamChannel:
         after = self.buffer.number_of(last_id)
         # After "failed", the last event is the error event. After "lost", the reader must still
         # receive the error.
-        if after == self.buffer.last and self.end in {"complete", "failed"}:
+        if after == self.buffer.last and self.end in {"complete", "failed", "stopped"}:
             raise ReplayOver("the stream has ended")
         return after
 
@@ -154,7 +172,9 @@ class StreamChannel:
             if not self._readers:
                 self._on_idle(self)
         if self.end == "failed":
-            raise SourceFailed("the source of this stream failed")
+            raise SourceFailed("the source of this stream failed") from self.failure
+        if self.end == "stopped":
+            raise AnswerStopped("this stream was stopped")
         if self.end == "lost":
             raise SourceLost("the process that ran the source of this stream has died")
 

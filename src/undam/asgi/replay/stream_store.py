@@ -9,9 +9,15 @@ from undam.asgi.replay.stream_channel import StreamChannel
 
 log = logging.getLogger("undam.asgi")
 
+StoreName = tuple[str, str]
+"""Key of a stream, and the epoch of one that a newer stream has replaced under its key; else ""."""
+
+TOPIC = "topic"
+"""Second part of the name of a topic. An epoch has 24 hexadecimal digits."""
+
 
 class StreamStore:
-    """Channels by key.
+    """Channels by name.
 
     When the store is full, one stream is dropped, in this order of preference: an ended stream
     without readers, an ended stream with readers, a running stream without readers (which is
@@ -19,18 +25,34 @@ class StreamStore:
     """
 
     def __init__(self, max_streams: int) -> None:
-        self._channels: dict[str, StreamChannel] = {}
+        self._channels: dict[StoreName, StreamChannel] = {}
         self._max_streams = max_streams
         self._warned = False
 
     def __len__(self) -> int:
         return len(self._channels)
 
-    def get(self, key: str) -> StreamChannel | None:
-        """Return the stream under ``key``, if there is one."""
-        return self._channels.get(key)
+    def get(self, name: StoreName) -> StreamChannel | None:
+        """Return the stream under ``name``, if there is one."""
+        return self._channels.get(name)
 
-    def add(self, key: str, channel: StreamChannel) -> bool:
+    def get_for(self, key: str, last_id: str | None) -> StreamChannel | None:
+        """Return the stream that ``last_id`` belongs to; the newest under ``key`` without an ID."""
+        epoch = (last_id or "").partition(":")[0]
+        earlier = self._channels.get((key, epoch)) if epoch else None
+        return earlier or self._channels.get((key, ""))
+
+    def newest_run(self, key: str) -> str:
+        """Return the second part of the name of the newest stream under ``key``; "" for none."""
+        runs = [run for name, run in self._channels if name == key and run != TOPIC]
+        return runs[-1] if runs else ""
+
+    def set_aside(self, key: str) -> None:
+        """Keep the stream under ``key`` for readers with its event IDs, and free the key."""
+        if (channel := self._channels.pop((key, ""), None)) is not None:
+            self._channels[key, channel.buffer.epoch] = channel
+
+    def add(self, name: StoreName, channel: StreamChannel) -> bool:
         """Add ``channel``; return false if the store is full of running streams with readers."""
         if len(self._channels) >= self._max_streams and not self._evict():
             if not self._warned:
@@ -41,14 +63,14 @@ class StreamStore:
                     self._max_streams,
                 )
             return False
-        self._channels[key] = channel
+        self._channels[name] = channel
         channel.stored = True
         return True
 
     def drop(self, channel: StreamChannel) -> None:
         """Remove ``channel`` and cancel its task."""
-        for key in [key for key, one in self._channels.items() if one is channel]:
-            del self._channels[key]
+        for name in [name for name, one in self._channels.items() if one is channel]:
+            del self._channels[name]
         channel.stored = False
         channel.stop()
 

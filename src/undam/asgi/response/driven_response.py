@@ -20,7 +20,11 @@ from undam.aio.deadlines import coalesced, loop_timer
 from undam.asgi.interface import Reason, Receive, Scope, Send
 from undam.asgi.response.open_streams import open_streams
 from undam.asgi.response.shutdown import find_server_state
-from undam.asgi.response.sockets import find_transport, limit_client_buffer
+from undam.asgi.response.sockets import (
+    find_transport,
+    limit_client_buffer,
+    reset_http2_stream,
+)
 
 TURN_EVENTS = 64
 TURN_S = 0.002
@@ -97,13 +101,18 @@ class DrivenResponse(ABC):
         due = coalesced(due, heartbeat)
         return due if limit is None else min(due, coalesced(now + limit, limit))
 
-    async def _abort(self) -> None:
-        """Abort the connection if its transport is known; closing would wait for the client."""
+    async def _abort(self, scope: Scope) -> None:
+        """Abort the connection if its transport is known; closing would wait for the client.
+
+        Of an HTTP/2 connection, only the stream of this request is reset.
+        """
         if self._transport is not None:
             self._transport.abort()
             # The server is notified in the next loop iteration. Without this pause, it would log
             # that the application ended the response prematurely.
             await asyncio.sleep(0)
+        else:
+            await reset_http2_stream(scope, self._send)
 
     def _bind_task(self) -> None:
         """Store the current task as the request's task; must be called first."""

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import AsyncIterator
-from dataclasses import replace
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypedDict, Unpack, overload
 
+from undam.asgi.answers.answer import (
+    ANSWER_KEY,
+    Answer,
+    check_key,
+    frames_for,
+)
 from undam.asgi.interface import Receive, Scope, Send
-from undam.asgi.replay.interface import Replay, ReplayGap, ReplayOver
-from undam.asgi.replay.resume import (
-    SourceFrom,
-    SourceProducer,
-    StoredFrames,
-    last_event_id,
-    read_after,
-    read_from_start,
-)
-from undam.asgi.response.frames import Frames, PlainFrames
+from undam.asgi.replay.interface import Replay, ReplayGap, ReplayOver, ReplayUnknown
+from undam.asgi.replay.resume import SourceFrom, StoredFrames, TaskScope, scoped_items
+from undam.asgi.response.defaults import DEFAULT, OrDefault, chosen, stream_defaults
 from undam.asgi.response.headers import GivenHeaders, stream_headers
-from undam.asgi.response.limits import check_limits
-from undam.asgi.response.openai_answer import ChatFrames, OpenAIAnswer
-from undam.asgi.response.source import (
-    Source,
-    check_source,
-    close_source,
-    is_iterator,
-    open_source,
-)
+from undam.asgi.response.items import AnyItems, AnySource, Encode, Source
+from undam.asgi.response.limits import check_first_item_timeout, check_limits
+from undam.asgi.response.openai_answer import OpenAIAnswer
+from undam.asgi.response.source import check_source, close_source, is_iterator, open_source
 from undam.asgi.response.streamed_response import (
     OnClose,
     StreamedResponse,
@@ -36,6 +28,23 @@ from undam.asgi.response.streamed_response import (
 )
 from undam.errors import UsageError
 from undam.http1.headers import RawHeaders
+
+
+class StreamOptions(TypedDict, total=False):
+    """Keyword arguments of `EventStream`, for functions that pass them on."""
+
+    heartbeat: OrDefault[float | None]
+    headers: GivenHeaders
+    status: int
+    openai: bool | OpenAIAnswer
+    buffer_bytes: OrDefault[int]
+    send_timeout: OrDefault[float | None]
+    on_close: OnClose | None
+    expose_errors: OrDefault[bool]
+    first_item_timeout: float | None
+    replay: Replay | None
+    replay_key: str | None
+    source_from: SourceFrom | None
 
 
 class EventStream:
@@ -63,9 +72,13 @@ class EventStream:
 
     Args:
         source: an async iterable, a plain iterable (which runs in its own thread), or a function
-            without arguments that returns either. Only a function can serve several requests. Items
-            are ``str`` (the data of an event), ``bytes`` (the data in UTF-8), ``dict`` (sent as
-            JSON) or ``Event`` (with type and ID). Items must not contain event stream framing.
+            without arguments that returns either. Only a function can serve several requests. An
+            item is text (the data of an event), an ``Event`` (with type, ID and ``retry``), a
+            ``Comment``, a ``ReconnectHint``, ``Raw`` (framed bytes), or any value that is sent as
+            JSON: dicts, lists, numbers, models, dataclasses, dates and others. ``None`` is skipped.
+            The events of sse-starlette and fastapi.sse are accepted, too. An `Answer` is read
+            instead of run.
+        encode: function that converts an item to one of these types; ``None`` skips the item.
         heartbeat: interval of heartbeats in seconds; ``None`` disables them.
         headers: a mapping or pairs. They replace the default headers of the same name; the value
             ``None`` removes a header. ``Connection`` is dropped: only the server may set it.
@@ -79,57 +92,125 @@ class EventStream:
         on_close: called exactly once per request, with the `Reason` why the stream ended. It may be
             a coroutine function.
         expose_errors: send the text of the source's exception to the client.
+        first_item_timeout: seconds to wait for the first event before the head is sent. If the
+            source fails within this time, the client receives an error status: that of an upstream
+            (429 with ``Retry-After``), or the one that the framework gives to the exception.
+            Afterwards the head is sent, and heartbeats follow. Default: the head is sent at once.
         replay: a store for the events. With it, a request with ``Last-Event-ID`` or
             ``?last_event_id=`` receives the events that the reader missed. The store assigns the
-            IDs and replaces those of the source.
-        replay_key: name of the stream in ``replay``. Anyone who knows it can read the stream.
+            IDs and replaces those of the source. `Answers` is the more complete interface.
+        replay_key: name of one answer in ``replay``. Anyone who knows it can read the stream. A GET
+            request reads along; any other request without an event ID starts a new answer, even if
+            the key is in use.
         source_from: function that returns the source from a given position. The position is the
             number of items that have already become events; `Usage` and `Finish` do not count. If
             several processes share the store, another process can then continue the stream when
             this process dies.
+        task_scope: resources for the source, for instance a database session: a function that
+            returns an async context manager, or a FastAPI dependency with ``yield``. With a replay,
+            the source outlives its request, whose own dependencies are closed when its reader
+            leaves. Its value is passed to ``source``, which must be a function.
 
     Raises:
         UsageError: an argument is invalid. When called as an application: the scope is not HTTP, or
             ``source`` is an iterator that an earlier request has exhausted.
     """
 
+    @overload
+    def __init__(
+        self, source: Source | Answer, *, encode: None = None, **options: Unpack[StreamOptions]
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        source: Callable[[Any], AnyItems],
+        *,
+        task_scope: TaskScope,
+        encode: Encode | None = None,
+        **options: Unpack[StreamOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self, source: AnySource, *, encode: Encode, **options: Unpack[StreamOptions]
+    ) -> None: ...
     def __init__(  # noqa: PLR0913 (independent options, all by keyword)
         self,
-        source: Source,
+        source: Any,
         *,
-        heartbeat: float | None = 15.0,
+        encode: Encode | None = None,
+        heartbeat: OrDefault[float | None] = DEFAULT,
         headers: GivenHeaders = (),
         status: int = 200,
         openai: bool | OpenAIAnswer = False,
-        buffer_bytes: int = 65536,
-        send_timeout: float | None = None,
+        buffer_bytes: OrDefault[int] = DEFAULT,
+        send_timeout: OrDefault[float | None] = DEFAULT,
         on_close: OnClose | None = None,
-        expose_errors: bool = False,
+        expose_errors: OrDefault[bool] = DEFAULT,
+        first_item_timeout: float | None = None,
         replay: Replay | None = None,
         replay_key: str | None = None,
         source_from: SourceFrom | None = None,
+        task_scope: TaskScope | None = None,
     ) -> None:
+        defaults = stream_defaults()
+        settings = StreamSettings(
+            status=status,
+            headers=stream_headers(headers),
+            heartbeat=chosen(heartbeat, defaults.heartbeat),
+            buffer_bytes=chosen(buffer_bytes, defaults.buffer_bytes),
+            send_timeout=chosen(send_timeout, defaults.send_timeout),
+            on_close=on_close,
+            expose_errors=chosen(expose_errors, defaults.expose_errors),
+            first_item_s=first_item_timeout or 0.0,
+        )
+        check_limits(settings.heartbeat, settings.send_timeout, settings.buffer_bytes)
+        check_first_item_timeout(first_item_timeout)
+        self._settings = settings
+        self._served = False
+        self._source = source
+        self._encode = encode
+        self._answer = OpenAIAnswer() if openai is True else openai or None
+        if isinstance(source, Answer):
+            check_answer_arguments(replay, replay_key, source_from, task_scope)
+            self._stored: Answer | None = source
+            settings.headers.extend(
+                pair for pair in self.answer_headers if pair not in settings.headers
+            )
+            return
         check_source(source)
-        check_limits(heartbeat, send_timeout, buffer_bytes)
+        if task_scope is not None:
+            check_task_scope(source, task_scope)
         if (replay is None) != (replay_key is None):
             raise UsageError("replay and replay_key must be given together")
         if source_from is not None and replay is None:
             raise UsageError("source_from requires replay")
-        self._source = source
-        self._answer = OpenAIAnswer() if openai is True else openai or None
-        self._replay = replay
-        self._replay_key = replay_key or ""
-        self._source_from = source_from
-        self._served = False
-        self._settings = StreamSettings(
-            status=status,
-            headers=stream_headers(headers),
-            heartbeat=heartbeat,
-            buffer_bytes=buffer_bytes,
-            send_timeout=send_timeout,
-            on_close=on_close,
-            expose_errors=expose_errors,
+        self._stored = None
+        self._task_scope = task_scope
+        if replay is not None:
+            self._stored = self._under_key(replay, replay_key, source_from)
+
+    def _under_key(
+        self, replay: Replay, replay_key: str | None, source_from: SourceFrom | None
+    ) -> Answer:
+        return Answer(
+            store=replay,
+            key=check_key(replay_key, "replay_key"),
+            name=replay_key or "",
+            answer=self._answer,
+            source=self._source,
+            source_from=source_from,
+            task_scope=self._task_scope,
+            encode=self._encode,
+            mode="join",
         )
+
+    @property
+    def answer_headers(self) -> RawHeaders:
+        """Headers that report the key of an answer; none for other streams."""
+        stored = self._stored
+        if stored is None or not stored.announced:
+            return []
+        return [(ANSWER_KEY, stored.key.encode())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -142,53 +223,68 @@ class EventStream:
         self._served = True
         if scope["method"] == "HEAD":
             await self._answer_without_stream(send, self._settings.status, self._settings.headers)
-        elif self._replay is None:
+        elif self._stored is not None:
+            await self._resume(self._stored, scope, receive, send)
+        else:
             try:
-                items = open_source(self._source)
+                items = self._opened()
             except Exception:
                 await call_on_close(self._settings.on_close, "error")
                 raise
-            await StreamedResponse(self._settings, items, self._frames(), receive, send).run(scope)
-        else:
-            await self._resume(self._replay, scope, receive, send)
+            frames = frames_for(self._answer, self._encode)
+            await StreamedResponse(self._settings, items, frames, receive, send).run(scope)
 
-    def _frames(self) -> Frames:
-        answer = self._answer
-        if answer is None:
-            return PlainFrames()
-        if self._replay_key and answer.id is None:
-            # Another process that continues this answer must use the same ID.
-            name = hashlib.sha256(self._replay_key.encode("utf-8", "replace")).hexdigest()
-            answer = replace(answer, id=f"chatcmpl-{name[:32]}")
-        return ChatFrames(answer)
+    def _opened(self) -> AsyncIterator[Any]:
+        if self._task_scope is None:
+            return open_source(self._source)
+        return scoped_items(self._source, self._task_scope)
 
-    async def _resume(self, replay: Replay, scope: Scope, receive: Receive, send: Send) -> None:
-        frames = self._frames()
-        produce = SourceProducer(
-            self._source,
-            frames,
-            expose_errors=self._settings.expose_errors,
-            source_from=self._source_from,
-        )
-        last_id = last_event_id(scope)
-        items: AsyncIterator[Any]
+    async def _resume(self, stored: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+        reading = stored.reading(scope, expose_errors=self._settings.expose_errors)
         try:
-            if last_id is None:
-                items = read_from_start(replay, self._replay_key, produce, frames)
-            else:
-                items = await read_after(replay, self._replay_key, last_id, produce, frames)
-            await StreamedResponse(self._settings, items, StoredFrames(frames), receive, send).run(
-                scope
-            )
+            items = await reading.open()
+            await StreamedResponse(
+                self._settings, items, StoredFrames(reading.frames), receive, send
+            ).run(scope)
+        except ReplayUnknown:
+            if stored.mode != "existing":
+                raise
+            await self._answer_without_stream(send, 404, [(b"cache-control", b"no-store")])
         except (ReplayGap, ReplayOver):
             await self._answer_without_stream(send, 204, [(b"cache-control", b"no-store")])
         finally:
-            await produce.close_unused()
+            await reading.close_unused()
 
     async def _answer_without_stream(self, send: Send, status: int, headers: RawHeaders) -> None:
         try:
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            await close_source(self._source)
+            if self._stored is None or self._stored.mode == "join":
+                await close_source(self._source)
             await call_on_close(self._settings.on_close, "complete")
+
+
+def check_answer_arguments(*arguments: object) -> None:
+    """Reject the arguments that an `Answer` has set already.
+
+    Raises:
+        UsageError: one of them is not None.
+    """
+    if any(argument is not None for argument in arguments):
+        raise UsageError(
+            "an Answer has its own replay, replay_key, source_from and task_scope; "
+            "pass them to Answers.start()"
+        )
+
+
+def check_task_scope(source: object, task_scope: object) -> None:
+    """Check that the value of ``task_scope`` can be passed to ``source``.
+
+    Raises:
+        UsageError: ``source`` is not a function, or ``task_scope`` cannot be called.
+    """
+    if not callable(source) or is_iterator(source):
+        raise UsageError("task_scope passes its value to source, so source must be a function")
+    if not callable(task_scope):
+        raise UsageError("task_scope must be a function that returns an async context manager")

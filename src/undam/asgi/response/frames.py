@@ -5,14 +5,32 @@ Items that a client would drop or misinterpret are rejected or escaped here.
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Mapping
-from typing import Any, Protocol
+from enum import Enum
+from typing import Protocol
 
-from undam.sse import Event, encode, encode_event
+from undam.asgi.response.items import (
+    Encode,
+    Raw,
+    converted,
+    is_event_dict,
+    is_framed,
+    is_server_sent_event,
+)
+from undam.asgi.response.refusal import error_body
+from undam.sse import (
+    Comment,
+    Event,
+    ReconnectHint,
+    encode,
+    encode_comment,
+    encode_event,
+    encode_hint,
+    encode_json,
+)
 
-# These are valid in JSON strings, but some clients (httpx iter_lines) treat them as line ends.
-_LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+log = logging.getLogger("undam.asgi")
 
 SOURCE_FAILED = "The stream failed on the server."
 """Message sent to the client in place of the exception's own text."""
@@ -35,8 +53,8 @@ class Frames(Protocol):
         """Return the events of one item; empty if the item only changes a later event.
 
         Raises:
-            TypeError: the item's type is not supported.
-            ValueError: the item is a dict that cannot be encoded as JSON.
+            TypeError: the item's type is not supported; the message names it.
+            ValueError: the item cannot be encoded as JSON.
             LocalProtocolError: the item is an `Event` whose type or ID would break the framing.
         """
         ...
@@ -53,6 +71,10 @@ class Frames(Protocol):
         """Return the last event of a stream that ends because the server is stopping."""
         ...
 
+    def stopped_event(self) -> bytes:
+        """Return the last event of an answer that was stopped on request."""
+        ...
+
     def gap_event(self, last_event_id: str) -> bytes:
         """Return an event that reports the loss of the events after ``last_event_id``."""
         ...
@@ -63,15 +85,22 @@ class Frames(Protocol):
 
 
 class PlainFrames:
-    """Encoder that turns each item into one event."""
+    """Encoder that turns each item into one event.
 
-    __slots__ = ("ids",)
+    A string is the data of an event. If the first item that a source yields is an event that is
+    framed already (``"data: x\\n\\n"``), its strings are sent unchanged, and a warning is logged. A
+    later string of this form is sent as text, because a model may have written it.
+    """
+
+    __slots__ = ("_framed", "ids")
 
     def __init__(self) -> None:
         self.ids = False
+        self._framed: bool | None = None
 
     def encode(self, item: object) -> bytes:
         if type(item) is str and "\n" not in item and "\r" not in item:
+            self._framed = self._framed or False
             try:
                 return f"data: {item}\n\n".encode()
             except UnicodeEncodeError:
@@ -80,26 +109,66 @@ class PlainFrames:
 
     def encode_other(self, item: object) -> bytes:
         """Encode an item without the fast path for a single line of text."""
-        if isinstance(item, str):
-            return encode(item)
+        if item is None:
+            return b""
+        if isinstance(item, bytes | bytearray | memoryview):
+            item = bytes(item).decode("utf-8", "replace")
+        if type(item) is str:
+            return self._encode_text(item)
+        self._framed = self._framed or False
         if isinstance(item, Event):
             self.ids = self.ids or bool(item.id)
             return encode_event(item)
+        if isinstance(item, Raw):
+            self.ids = self.ids or b"id:" in item.data
+            return item.data
+        if isinstance(item, Comment):
+            return encode_comment(item.text)
+        if isinstance(item, ReconnectHint):
+            self.ids = self.ids or bool(item.id)
+            return encode_hint(item)
+        if self._is_event_of_another_library(item):
+            return b"".join(map(self.encode_other, converted(item)))
+        if isinstance(item, str | Enum):
+            return encode(Event(item).data)
+        return b"data: " + encode_json(item) + b"\n\n"
+
+    def _is_event_of_another_library(self, item: object) -> bool:
         if isinstance(item, Mapping):
-            return b"data: " + encode_json(item) + b"\n\n"
-        if isinstance(item, bytes | bytearray | memoryview):
-            return encode(bytes(item).decode("utf-8", "replace"))
-        raise TypeError(f"a source must yield str, bytes, dict or Event, not {type(item).__name__}")
+            return is_event_dict(item)
+        return is_server_sent_event(item)
+
+    def _encode_text(self, text: str) -> bytes:
+        if not is_framed(text):
+            self._framed = self._framed or False
+            return encode(text)
+        if self._framed is None:
+            self._framed = True
+            log.warning(
+                "the source of an event stream yields events that are framed already; they are "
+                "sent unchanged. Yield only the data, or undam.asgi.Raw(b'data: …')"
+            )
+        elif not self._framed:
+            log.warning(
+                "a source yielded a text that has the form of an event, after other items; it is "
+                "sent as text. Yield undam.asgi.Raw to send it as an event"
+            )
+            return encode(text)
+        self.ids = self.ids or "id:" in text
+        return encode_framed(text)
 
     def finish(self) -> bytes:
         return b""
 
     def error_event(self, message: str, kind: str) -> bytes:
-        return b"event: error\ndata: " + error_json(message, kind) + b"\n\n"
+        return b"event: error\ndata: " + error_body(message, kind) + b"\n\n"
 
     def shutdown_event(self) -> bytes:
         # An EventSource reconnects automatically, and would treat an event as content.
         return b""
+
+    def stopped_event(self) -> bytes:
+        return b"event: stopped\ndata: {}\n\n"
 
     def gap_event(self, last_event_id: str) -> bytes:
         data = {"last_event_id": last_event_id[:_MAX_ECHOED_CHARS]}
@@ -109,25 +178,46 @@ class PlainFrames:
         pass
 
 
-def encode_json(value: Any) -> bytes:
-    """Encode ``value`` as compact JSON on one line.
+class EncodingFrames:
+    """Encoder that applies the application's ``encode`` function to each item first."""
 
-    U+0085, U+2028 and U+2029 are escaped, because some clients treat them as line ends.
+    __slots__ = ("_encode", "_frames")
 
-    Raises:
-        ValueError: a float is NaN or infinite, or the value contains itself.
-        TypeError: the value contains a type that JSON does not support.
-    """
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    if text.isascii():
-        return text.encode()
-    try:
-        return text.translate(_LINE_ENDS).encode()
-    except UnicodeEncodeError:
-        # A lone surrogate cannot be encoded in UTF-8, but its JSON escape can be sent.
-        return json.dumps(value, separators=(",", ":")).encode()
+    def __init__(self, frames: Frames, encode_item: Encode) -> None:
+        self._frames = frames
+        self._encode = encode_item
+
+    @property
+    def ids(self) -> bool:
+        """True once an event ID was sent."""
+        return self._frames.ids
+
+    @ids.setter
+    def ids(self, value: bool) -> None:
+        self._frames.ids = value
+
+    def encode(self, item: object) -> bytes:
+        return self._frames.encode(self._encode(item))
+
+    def finish(self) -> bytes:
+        return self._frames.finish()
+
+    def error_event(self, message: str, kind: str) -> bytes:
+        return self._frames.error_event(message, kind)
+
+    def shutdown_event(self) -> bytes:
+        return self._frames.shutdown_event()
+
+    def stopped_event(self) -> bytes:
+        return self._frames.stopped_event()
+
+    def gap_event(self, last_event_id: str) -> bytes:
+        return self._frames.gap_event(last_event_id)
+
+    def continue_answer(self) -> None:
+        self._frames.continue_answer()
 
 
-def error_json(message: str, kind: str) -> bytes:
-    """Return an error in the format of OpenAI's API, which other clients also support."""
-    return encode_json({"error": {"message": message, "type": kind, "param": None, "code": None}})
+def encode_framed(text: str) -> bytes:
+    """Return framed events in UTF-8; lone surrogates become U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()

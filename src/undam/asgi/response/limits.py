@@ -22,3 +22,13 @@ def check_limits(heartbeat: float | None, send_timeout: float | None, buffer_byt
         raise UsageError("send_timeout must be more than 0 seconds, or None for no limit")
     if buffer_bytes < 1:
         raise UsageError("buffer_bytes must be at least 1")
+
+
+def check_first_item_timeout(seconds: float | None) -> None:
+    """Reject a time limit that is negative or infinite: an intermediary would give up first.
+
+    Raises:
+        UsageError: the limit is out of range.
+    """
+    if seconds is not None and not 0 <= seconds < float("inf"):
+        raise UsageError("first_item_timeout must be a finite number of seconds, 0 or more")

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Callable, Hashable
+from time import monotonic
 from typing import Protocol
 
 from undam.asgi.interface import Reason
+from undam.asgi.response.defaults import stream_defaults
 
 _POLL_S = 0.2
 """Polling interval. It is well below the shortest default grace period of the known servers, which
@@ -28,7 +30,7 @@ class OpenStream(Protocol):
 class OpenStreams:
     """Registry of the open streams of one loop."""
 
-    __slots__ = ("__weakref__", "_handle", "_loop", "_probes", "_streams")
+    __slots__ = ("__weakref__", "_handle", "_loop", "_probes", "_stopping_since", "_streams")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         # `_REGISTRIES` maps loops to registries; a strong reference would keep each loop alive.
@@ -36,6 +38,7 @@ class OpenStreams:
         self._streams: set[OpenStream] = set()
         self._handle: asyncio.TimerHandle | None = None
         self._probes: dict[Hashable, Callable[[], bool]] = {}
+        self._stopping_since: float | None = None
 
     def add(self, stream: OpenStream) -> None:
         """Register ``stream`` until `remove` is called."""
@@ -52,6 +55,8 @@ class OpenStreams:
 
     def poll(self, server: Hashable, is_stopping: Callable[[], bool]) -> None:
         """Call ``is_stopping`` every 0.2 s, and end all streams when it returns true.
+
+        With `set_defaults(shutdown_grace=…)`, the streams may finish within that time first.
 
         Args:
             server: identifies the server. A second call for the same server replaces the first.
@@ -74,7 +79,13 @@ class OpenStreams:
     def _check(self) -> None:
         self._handle = None
         if any(is_stopping() for is_stopping in self._probes.values()):
-            self.end_all("shutdown")
+            now = monotonic()
+            if self._stopping_since is None:
+                self._stopping_since = now
+            if now - self._stopping_since >= stream_defaults().shutdown_grace:
+                self.end_all("shutdown")
+        else:
+            self._stopping_since = None
         if self._streams:
             # Polling continues after the server has stopped accepting connections, because a
             # request in progress may still open a stream.

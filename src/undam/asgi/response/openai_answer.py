@@ -6,12 +6,21 @@ fails on a comment that follows an event ID.
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
-from undam.asgi.response.frames import PlainFrames, encode_json, error_json
+from undam.asgi.response.frames import PlainFrames, encode_framed
+from undam.asgi.response.items import is_framed
+from undam.asgi.response.refusal import error_body
+from undam.sse import encode_json
+
+_DONE_DATA, _DONE_EVENT = "[DONE]", "data: [DONE]\n\n"
+_HEAD = ("id", "created", "model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,45 +59,99 @@ class OpenAIAnswer:
 
 
 class ChatFrames(PlainFrames):
-    """Encoder that turns strings into chunks with content; a dict or `Event` is sent unchanged.
+    """Encoder that turns strings into chunks with content.
 
     The first chunk with content also contains the role, so that the first event is the first token.
+    The chunks of another model (dicts or objects of openai-python) are passed on unchanged. If one
+    of them carried a finish reason, only ``[DONE]`` is added at the end.
     """
 
-    __slots__ = ("_finish", "_head", "_prefix", "_role", "_suffix", "_usage")
+    __slots__ = ("_done", "_finish", "_finished", "_head", "_prefix", "_role", "_suffix", "_usage")
 
     def __init__(self, answer: OpenAIAnswer) -> None:
         super().__init__()
-        self._head = {
-            "id": answer.id or f"chatcmpl-{uuid.uuid4().hex}",
-            "object": "chat.completion.chunk",
-            "created": int(time.time()) if answer.created is None else answer.created,
-            "model": answer.model,
-            **answer.extra,
-        }
-        # Only the content differs between chunks, so all other fields are encoded once.
-        before, after = encode_json(
-            {**self._head, "choices": [_choice({"content": ""})]}
-        ).rsplit(b'""', 1)  # fmt: skip
-        self._prefix, self._suffix = b"data: " + before, after + b"\n\n"
-        self._role: str | None = answer.role
         self._finish = answer.finish_reason
         self._usage = answer.usage
+        self._role: str | None = answer.role
+        self._finished = self._done = False
+        self._set_head(
+            {
+                "id": answer.id or f"chatcmpl-{uuid.uuid4().hex}",
+                "object": "chat.completion.chunk",
+                "created": int(time.time()) if answer.created is None else answer.created,
+                "model": answer.model,
+                **answer.extra,
+            }
+        )
+
+    def _set_head(self, head: dict[str, Any]) -> None:
+        self._head = head
+        # Only the content differs between chunks, so all other fields are encoded once.
+        before, after = encode_json({**head, "choices": [_choice({"content": ""})]}).rsplit(
+            b'""', 1
+        )
+        self._prefix, self._suffix = b"data: " + before, after + b"\n\n"
 
     def encode(self, item: object) -> bytes:
         if isinstance(item, bytes | bytearray | memoryview):
             item = bytes(item).decode("utf-8", "replace")
         if isinstance(item, str):
-            if self._role is None:
-                return self._prefix + encode_json(item) + self._suffix
-            return self._first(item)
+            return self._encode_content(item)
         if isinstance(item, Usage):
             self._usage = item
             return b""
         if isinstance(item, Finish):
             self._finish = item.reason
             return b""
+        if isinstance(item, Mapping) or hasattr(item, "model_dump"):
+            return self._pass_on(item)
         return self.encode_other(item)
+
+    def _encode_content(self, item: str) -> bytes:
+        if isinstance(item, Enum):
+            item = str(item.value)
+        # A client treats everything after [DONE] as absent, and no model sends it as a token.
+        if item in {_DONE_DATA, _DONE_EVENT}:
+            self._done = self._finished = True
+            return _DONE_EVENT.encode()
+        if item.startswith("data: ") and is_framed(item) and self._note_framed(item):
+            return encode_framed(item)
+        if self._role is None:
+            return self._prefix + encode_json(item) + self._suffix
+        return self._first(item)
+
+    def _is_event_of_another_library(self, item: object) -> bool:
+        return not isinstance(item, Mapping) and super()._is_event_of_another_library(item)
+
+    def _pass_on(self, item: object) -> bytes:
+        if self._is_event_of_another_library(item):
+            return self.encode_other(item)
+        data = encode_json(item)
+        self._note_chunk(item if isinstance(item, Mapping) else json.loads(data))
+        return b"data: " + data + b"\n\n"
+
+    def _note_framed(self, text: str) -> bool:
+        """Record the chunks in framed events; return whether there are any."""
+        lines = text.splitlines()
+        chunks = [one for one in map(_parsed, lines) if _is_chunk(one)]
+        for chunk in chunks:
+            self._note_chunk(chunk)
+        if chunks:
+            self._done = self._done or _DONE_EVENT.rstrip() in lines
+        return bool(chunks)
+
+    def _note_chunk(self, chunk: Any) -> None:
+        """Record that another model sends the role, and whether it has sent a finish reason."""
+        if not _is_chunk(chunk):
+            return
+        choices: Any = chunk["choices"]
+        self._role = None
+        self._finished = self._finished or any(
+            isinstance(one, Mapping) and one.get("finish_reason") for one in choices
+        )
+        if not self._finished and isinstance(chunk.get("id"), str):
+            # A finish chunk that has to be added belongs to the same answer.
+            self._head = {**self._head, **{key: chunk[key] for key in _HEAD if key in chunk}}
 
     def _first(self, text: str) -> bytes:
         role, self._role = self._role, None
@@ -98,8 +161,13 @@ class ChatFrames(PlainFrames):
         return b"data: " + encode_json({**self._head, "choices": choices, **more}) + b"\n\n"
 
     def finish(self) -> bytes:
-        parts = [self._first("")] if self._role is not None else []
-        parts.append(self._chunk([_choice({}, self._finish)]))
+        if self._done:
+            return b""
+        parts: list[bytes] = []
+        if not self._finished:
+            if self._role is not None:
+                parts.append(self._first(""))
+            parts.append(self._chunk([_choice({}, self._finish)]))
         if self._usage is not None:
             prompt, completion = self._usage.prompt_tokens, self._usage.completion_tokens
             usage = {
@@ -108,11 +176,14 @@ class ChatFrames(PlainFrames):
                 "total_tokens": prompt + completion,
             }
             parts.append(self._chunk([], usage=usage))
-        parts.append(b"data: [DONE]\n\n")
+        parts.append(_DONE_EVENT.encode())
         return b"".join(parts)
 
     def error_event(self, message: str, kind: str) -> bytes:
-        return b"data: " + error_json(message, kind) + b"\n\n"
+        return b"data: " + error_body(message, kind) + b"\n\n"
+
+    def stopped_event(self) -> bytes:
+        return self.error_event("The answer was stopped.", "answer_stopped")
 
     def gap_event(self, last_event_id: str) -> bytes:
         return self.error_event(
@@ -128,3 +199,16 @@ class ChatFrames(PlainFrames):
 
 def _choice(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
     return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+
+
+def _is_chunk(value: object) -> bool:
+    return isinstance(value, Mapping) and isinstance(value.get("choices"), list | tuple)
+
+
+def _parsed(line: str) -> object:
+    if not line.startswith("data:"):
+        return None
+    try:
+        return json.loads(line[5:])
+    except ValueError:
+        return None

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from undam.asgi.interface import Send
+from undam.asgi.response.sockets import server_send
 
 ServerState = tuple[Hashable, Callable[[], bool]]
 """Key of the server, and a function that returns true once the server is stopping."""
@@ -32,7 +33,7 @@ def _uvicorn() -> ServerState | None:
 
 
 def _hypercorn(send: Send) -> ServerState | None:
-    context = getattr(getattr(send, "__self__", None), "context", None)
+    context = getattr(getattr(server_send(send), "__self__", None), "context", None)
     terminated: Any = getattr(context, "terminated", None)
     is_set = getattr(terminated, "is_set", None)
     if not callable(is_set):

@@ -1,4 +1,4 @@
-"""Limit for the data buffered for a slow client, set on the server's own transport.
+"""Access to the server's connection: its buffer limit, and the reset of one HTTP/2 stream.
 
 Only two public settings of the connection are changed. If the transport cannot be found
 (docs/servers.md lists the servers that expose it), nothing is changed.
@@ -13,14 +13,20 @@ from typing import Any
 from undam.asgi.interface import Receive, Scope, Send
 from undam.http1.sockets import limit_unsent
 
+_MAX_WRAPPERS = 32
+# Time limit for the error event to leave; a client whose window is full never takes it.
+_DRAIN_S = 1.0
+_INTERNAL_ERROR = 2  # RFC 9113, 7
+
 
 def find_transport(scope: Scope, receive: Receive, send: Send) -> asyncio.Transport | None:
     """Return the transport that serves only this request, or ``None`` if it is not accessible.
 
     Under uvicorn, ``receive`` is a method of an object with a ``transport``. Under hypercorn, the
-    ``writer`` is reached from ``send`` through the stream and its protocol. A framework that wraps
-    ``receive`` or ``send`` hides the transport.
+    ``writer`` is reached from ``send`` through the stream and its protocol. Starlette's wrappers of
+    both are unwrapped.
     """
+    send, receive = server_send(send), _server_receive(receive)
     if scope.get("http_version", "1.1").startswith(("2", "3")):
         return None  # Several streams share the connection, and each stream has its own window.
     for function in (receive, send):
@@ -40,6 +46,74 @@ def limit_client_buffer(transport: asyncio.Transport, buffer_bytes: int) -> None
     """
     with contextlib.suppress(Exception):
         limit_unsent(transport, buffer_bytes)
+
+
+def server_send(send: Any) -> Any:
+    """Return the ``send`` of the server, without the functions that middleware puts around it.
+
+    A function is unwrapped if it is a closure over, or a partial call with, another ``send``.
+    """
+    for _ in range(_MAX_WRAPPERS):
+        inner = getattr(send, "keywords", {}).get("send") or _enclosed(send, "send")
+        if not callable(inner):
+            return send
+        send = inner
+    return send
+
+
+def _server_receive(receive: Any) -> Any:
+    """Return the ``receive`` of the server, without the wrappers of Starlette."""
+    for _ in range(_MAX_WRAPPERS):
+        inner = _enclosed(receive, "receive") or _enclosed(receive, "wrapped_receive")
+        if inner is None and type(_owner(receive)).__name__ == "_CachedRequest":
+            inner = getattr(_owner(receive), "_receive", None)
+        if not callable(inner):
+            return receive
+        receive = inner
+    return receive
+
+
+def _enclosed(function: Any, name: str) -> Any:
+    """Return the variable ``name`` of the function that encloses ``function``, if there is one."""
+    code, cells = getattr(function, "__code__", None), getattr(function, "__closure__", None)
+    if code is None or not cells or name not in code.co_freevars:
+        return None
+    try:
+        return cells[code.co_freevars.index(name)].cell_contents
+    except ValueError:  # an empty cell
+        return None
+
+
+def hides_failures(send: Any) -> bool:
+    """Return whether a layer around the application ends a failed response cleanly.
+
+    Starlette's BaseHTTPMiddleware, and so FastAPI's ``@app.middleware("http")``, sends the last
+    chunk before it raises the exception of the application.
+    """
+    return str(getattr(server_send(send), "__qualname__", "")).startswith("BaseHTTPMiddleware.")
+
+
+async def reset_http2_stream(scope: Scope, send: Send) -> None:
+    """Reset the HTTP/2 stream of this request under hypercorn, after its data has been sent.
+
+    hypercorn sends nothing when an application fails, so that the client would wait until the
+    connection ends. HTTP/1.1, other servers and servers of unknown structure are not accessed.
+    """
+    if not scope.get("http_version", "1.1").startswith("2"):
+        return
+    stream = _owner(server_send(send))
+    protocol = _owner(getattr(stream, "send", None))
+    number = getattr(stream, "stream_id", None)
+    connection: Any = getattr(protocol, "connection", None)
+    flush: Any = getattr(protocol, "_flush", None)
+    if number is None or flush is None or not hasattr(connection, "reset_stream"):
+        return
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(_DRAIN_S):
+            await protocol.stream_buffers[number].drain()
+    with contextlib.suppress(Exception):
+        connection.reset_stream(number, _INTERNAL_ERROR)
+        await flush()
 
 
 def _owner(method: Any) -> Any:

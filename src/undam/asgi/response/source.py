@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from typing import Any
 
+from undam.asgi.response.items import AnySource
 from undam.asgi.response.threaded_iterator import ThreadedIterator
 from undam.errors import UsageError
 from undam.sse import Event
 
 log = logging.getLogger("undam.asgi")
-
-Item = str | bytes | Mapping[str, Any] | Event | object
-Items = AsyncIterable[Any] | Iterable[Any]
-Source = Items | Callable[[], Items]
 
 
 def check_source(source: object) -> None:
@@ -40,7 +37,7 @@ def is_iterator(source: object) -> bool:
     return hasattr(source, "__anext__") or hasattr(source, "__next__")
 
 
-def open_source(source: Source) -> AsyncIterator[Any]:
+def open_source(source: AnySource) -> AsyncIterator[Any]:
     """Return an iterator over the items of one request.
 
     An iterable does not run before its first item is awaited. A function is called immediately.

@@ -12,13 +12,16 @@ import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from math import inf
 from time import monotonic
 from typing import Any
 
-from undam.asgi.interface import Reason, Receive, Scope, Send
-from undam.asgi.replay.interface import ReplayGap, SourceFailed, SourceLost
+from undam.asgi.interface import Reason, Receive, Scope, Send, outcome_in
+from undam.asgi.replay.interface import AnswerStopped, ReplayGap, SourceFailed, SourceLost
 from undam.asgi.response.driven_response import TURN_EVENTS, TURN_S, DrivenResponse
 from undam.asgi.response.frames import SOURCE_FAILED, Frames
+from undam.asgi.response.refusal import SHUTTING_DOWN, ErrorResponse, refusal_of
+from undam.asgi.response.sockets import hides_failures, reset_http2_stream
 from undam.asgi.response.source import close_source
 from undam.errors import UndamError
 from undam.http1.headers import RawHeaders
@@ -38,6 +41,8 @@ line as an event without data."""
 
 FINAL_EVENT_TIMEOUT_S = 1.0
 """Time limit for sending the last event, such as an error event."""
+MIDDLEWARE_WRITE_S = 0.02
+"""Time for a middleware to write the last event before its connection is closed."""
 
 
 class StreamBroken(UndamError):
@@ -55,12 +60,13 @@ class StreamSettings:
     send_timeout: float | None
     on_close: OnClose | None
     expose_errors: bool
+    first_item_s: float = 0.0
 
 
 class StreamedResponse(DrivenResponse):
     """One response, from its head to its end."""
 
-    __slots__ = ("_disconnect_task", "_frames", "_items", "_settings")
+    __slots__ = ("_disconnect_task", "_frames", "_items", "_open_by", "_opened", "_settings")
 
     def __init__(
         self,
@@ -74,12 +80,16 @@ class StreamedResponse(DrivenResponse):
         self._settings = settings
         self._items = items
         self._frames = frames
+        self._opened = False
+        self._open_by = inf
 
     async def run(self, scope: Scope) -> None:
         """Serve the stream and return when it has ended, regardless of the reason.
 
         Raises:
-            StreamBroken: the source failed. The error was logged and sent to the client.
+            StreamBroken: the source failed; its exception is the cause. An error event was sent.
+            Exception: the source failed before its first event, within ``first_item_s`` seconds, so
+                nothing was sent.
             CancelledError: the request's task was cancelled from outside.
         """
         settings = self._settings
@@ -90,7 +100,11 @@ class StreamedResponse(DrivenResponse):
         )
         caught: BaseException | None = None
         try:
-            await self._open()
+            if settings.first_item_s:
+                self._open_by = monotonic() + settings.first_item_s
+                self._timer.schedule(self, self._open_by)
+            else:
+                await self._open()
             await self._drive(self._send_items())
             await self._complete()
         except (Exception, asyncio.CancelledError) as error:
@@ -100,16 +114,68 @@ class StreamedResponse(DrivenResponse):
             raise
         self._detach()
         reason = self._reason_for(caught)
+        outcome = outcome_in(scope)
+        outcome.reason, outcome.error = reason, caught if reason == "error" else None
+        refusal: ErrorResponse | None = None
         try:
             if self._end_reason is not None:
                 await self._absorb_cancellation(caught)
-            await self._send_final_event(reason, caught)
+            if self._heartbeat_task is not None and not self._opened:
+                await asyncio.wait([self._heartbeat_task], timeout=FINAL_EVENT_TIMEOUT_S)
+            if self._opened or self._sending:
+                await self._send_final_event(scope, reason, caught)
+            else:
+                refusal = await self._refuse(reason, caught)
         finally:
             try:
                 await close_source(self._items)
             finally:
                 await call_on_close(settings.on_close, reason)
-        self._raise_to_server(reason, caught)
+        if refusal is None:
+            self._raise_to_server(reason, caught)
+
+    async def _refuse(self, reason: Reason, caught: BaseException | None) -> ErrorResponse | None:
+        """Answer with a status, if the stream ended before its head was sent.
+
+        Without a status in the exception, nothing is sent, and the framework handles it.
+        """
+        refusal = SHUTTING_DOWN if reason == "shutdown" else None
+        if reason == "error" and caught is not None:
+            refusal = refusal_of(caught)
+        if refusal is not None:
+            log.warning("an event stream was answered with status %d: %s", refusal.status, caught)
+            await refusal.send(self._send)
+        return refusal
+
+    def on_deadline(self, now: float) -> float:
+        """Send the head if the first event is late; otherwise as for every response."""
+        if self._opened:
+            return super().on_deadline(now)
+        if self._heartbeat_task is None and now >= self._open_by:
+            self._heartbeat_task = self._task.get_loop().create_task(
+                self._open_early(), name="undam head", context=self._context
+            )
+        return self._open_by if now < self._open_by else now + (self._heartbeat or 1.0)
+
+    async def _open_early(self) -> None:
+        try:
+            await self._open()
+        except Exception:
+            self.end("client-left")
+        finally:
+            self._heartbeat_task = None
+
+    async def _first_item(self) -> bytes:
+        """Return the first event, and send the head before it; empty if there is none."""
+        data = b""
+        async for item in self._items:
+            if data := self._frames.encode(item):
+                break
+        if self._heartbeat_task is not None:
+            await self._heartbeat_task
+        if not self._opened:
+            await self._open()
+        return data
 
     async def _open(self) -> None:
         self._sending = True
@@ -121,6 +187,7 @@ class StreamedResponse(DrivenResponse):
             }
         )
         await self._send({"type": "http.response.body", "body": OPENING, "more_body": True})
+        self._opened = True
         self._sending = False
         # uvloop writes at the end of the loop iteration, and the source's first step may block it.
         await asyncio.sleep(0)
@@ -135,6 +202,11 @@ class StreamedResponse(DrivenResponse):
         encode, send = self._frames.encode, self._send
         max_bytes = self._settings.buffer_bytes // 4
         computes = False
+        if not self._opened and (data := await self._first_item()):
+            self._turn_events = 1
+            self._sending = True
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+            self._sending = False
         async for item in self._items:
             if not (data := encode(item)):
                 continue
@@ -198,17 +270,35 @@ class StreamedResponse(DrivenResponse):
             return self._end_reason
         if caught is None:
             return "complete"
+        if isinstance(caught, AnswerStopped):
+            return "stopped"
         if self._is_cancelled_externally(caught):
             return "shutdown"
         return "client-left" if self._sending and isinstance(caught, OSError) else "error"
 
-    async def _send_final_event(self, reason: Reason, caught: BaseException | None) -> None:
+    async def _send_final_event(
+        self, scope: Scope, reason: Reason, caught: BaseException | None
+    ) -> None:
         if reason == "send-timeout":
-            await self._abort()
+            await self._abort(scope)
+        elif reason == "stopped":
+            data = self._take_pending() + self._frames.stopped_event()
+            await self._try_to_send(data, more_body=False)
         elif reason == "shutdown" and self._end_reason is not None:
             await self._try_to_send(self._take_pending() + self._frames.shutdown_event())
-        elif reason == "error" and not self._sending:
-            await self._try_to_send(self._take_pending() + self._error_event(caught))
+            await self._prevent_clean_end(scope)
+        elif reason == "error":
+            if not self._sending:
+                await self._try_to_send(self._take_pending() + self._error_event(caught))
+            await self._prevent_clean_end(scope)
+
+    async def _prevent_clean_end(self, scope: Scope) -> None:
+        """Prevent the end of the response where the exception alone would not."""
+        await reset_http2_stream(scope, self._send)
+        if self._transport is not None and hides_failures(self._send):
+            # The middleware writes the last event in another task.
+            await asyncio.sleep(MIDDLEWARE_WRITE_S)
+            self._transport.close()
 
     def _error_event(self, caught: BaseException | None) -> bytes:
         """Log the source's error and return the error event for the client."""
@@ -218,18 +308,20 @@ class StreamedResponse(DrivenResponse):
             # The failure is outside this reader's request, and the store has logged it.
             log.warning("an event stream was cut off for one reader: %s", caught)
         else:
-            log.error("the source of an event stream failed", exc_info=caught)
+            # The server logs the traceback, because the exception is the cause of StreamBroken.
+            log.error("the source of an event stream failed: %s", _named(caught))
         expose = self._settings.expose_errors and caught is not None
         message = (str(caught) or type(caught).__name__) if expose else SOURCE_FAILED
         return self._frames.error_event(message, "server_error")
 
-    async def _try_to_send(self, data: bytes) -> None:
-        if not data:
+    async def _try_to_send(self, data: bytes, *, more_body: bool = True) -> None:
+        if not data and more_body:
             return
         # If the client is frozen or gone, only the time limit ends this write.
         with contextlib.suppress(Exception):
             async with asyncio.timeout(FINAL_EVENT_TIMEOUT_S):
-                await self._send({"type": "http.response.body", "body": data, "more_body": True})
+                message = {"type": "http.response.body", "body": data, "more_body": more_body}
+                await self._send(message)
 
     def _raise_to_server(self, reason: Reason, caught: BaseException | None) -> None:
         if self._is_cancelled_externally(caught):
@@ -238,7 +330,16 @@ class StreamedResponse(DrivenResponse):
         if reason == "error":
             if self._sending and caught is not None:
                 raise self._write_error or caught  # This is an error of the server or a middleware.
-            raise StreamBroken("the source failed, so the response was cut off") from None
+            if not self._opened and caught is not None:
+                raise caught  # Nothing was sent, so the framework answers.
+            # For a source that a replay store runs, the cause is that of the reader's exception.
+            cause = caught.__cause__ if isinstance(caught, SourceFailed) else caught
+            raise StreamBroken("the source failed, so the response was cut off") from cause
+
+
+def _named(error: BaseException | None) -> str:
+    name = type(error).__name__
+    return f"{name}: {error}" if str(error) else name
 
 
 async def call_on_close(on_close: OnClose | None, reason: Reason) -> None:

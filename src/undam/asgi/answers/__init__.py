@@ -1,0 +1,1 @@
+"""Answers as objects: one key per answer, to start, read, resume, stop and list them."""

@@ -1,0 +1,124 @@
+"""Error response in place of a stream, for a source that fails before its first event.
+
+The status comes from the exception: those of openai-python, anthropic, httpx and aiohttp carry the
+response of the upstream. The exceptions of a framework, such as HTTPException, are left to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from undam.asgi.interface import Send
+from undam.errors import UndamError
+from undam.http1.headers import RawHeaders
+from undam.sse import encode_json
+
+_PASSED_ON = frozenset(
+    {"retry-after", "retry-after-ms", "x-should-retry", "x-request-id", "request-id"}
+)
+_PASSED_ON_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
+_MAX_BODY_BYTES = 65536
+
+_LIBRARIES = frozenset({"openai", "anthropic", "httpx", "httpx2", "aiohttp", "groq", "mistralai"})
+_CREDENTIALS = "The upstream did not accept the credentials of this server."
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorResponse:
+    """Status, headers and body of an error response."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    async def send(self, send: Send) -> None:
+        """Send the response."""
+        headers: RawHeaders = [
+            (name.encode("latin-1"), value.encode("latin-1", "replace"))
+            for name, value in self.headers
+        ]
+        headers.append((b"content-length", str(len(self.body)).encode()))
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+
+class UpstreamRefused(UndamError):
+    """The upstream answered with an error instead of a stream.
+
+    Attributes:
+        status: status code for the client.
+        headers: response headers of the upstream.
+        body: beginning of the response body.
+    """
+
+    def __init__(
+        self, message: str, status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b""
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = tuple(headers)
+        self.body = body
+
+
+def refusal_of(error: BaseException) -> ErrorResponse | None:
+    """Return the error response for an exception of a client library; ``None`` for any other.
+
+    A missing connection becomes 502, and a timeout 504. ``Retry-After`` and the rate limits are
+    passed on. The body of a 401 or 403 is replaced, because it may quote the server's own key.
+    """
+    if isinstance(error, UpstreamRefused):
+        return _refusal(error.status, error.headers, error.body)
+    if not any(kind.__module__.partition(".")[0] in _LIBRARIES for kind in type(error).__mro__):
+        return None
+    response: Any = getattr(error, "response", None)
+    status = getattr(error, "status_code", None) or getattr(error, "status", None)
+    if response is not None and status is None:
+        status = getattr(response, "status_code", None)
+    if not isinstance(status, int) or not 400 <= status <= 599:
+        late = "timeout" in type(error).__name__.lower() or isinstance(error, TimeoutError)
+        return _refusal(504 if late else 502, (), b"")
+    headers = getattr(response, "headers", None) or getattr(error, "headers", None)
+    return _refusal(status, _pairs(headers), _body_of(response, error))
+
+
+def _body_of(response: Any, error: Any) -> bytes:
+    try:
+        body = bytes(response.content)
+    except Exception:  # The body was not read, or the library has another name for it.
+        value = getattr(error, "body", None)
+        body = encode_json({"error": value}) if isinstance(value, Mapping) else b""
+    return body[:_MAX_BODY_BYTES]
+
+
+def _pairs(headers: Any) -> list[tuple[str, str]]:
+    try:
+        return [(str(name), str(value)) for name, value in headers.items()]
+    except AttributeError:
+        return []
+
+
+def _refusal(status: int, headers: Iterable[tuple[str, str]], body: bytes) -> ErrorResponse:
+    passed_on = [
+        (name.lower(), value)
+        for name, value in headers
+        if name.lower() in _PASSED_ON or name.lower().startswith(_PASSED_ON_PREFIXES)
+    ]
+    if status in {401, 403}:
+        body = error_body(_CREDENTIALS, "upstream_authentication_error")
+    elif not body.lstrip().startswith(b"{"):
+        body = error_body(f"The upstream answered with status {status}.", "upstream_error")
+    return ErrorResponse(status, (("content-type", "application/json"), *passed_on), body)
+
+
+def error_body(message: str, kind: str) -> bytes:
+    """Return an error in the format of OpenAI's API, which other clients also support."""
+    return encode_json({"error": {"message": message, "type": kind, "param": None, "code": None}})
+
+
+SHUTTING_DOWN = ErrorResponse(
+    503,
+    (("content-type", "application/json"), ("retry-after", "1")),
+    error_body("The server is shutting down.", "server_shutdown"),
+)
