@@ -212,7 +212,7 @@ class Clients:
     """Clients with random behavior.
 
     Attributes:
-        sent: number of requests that were sent completely.
+        sent: number of requests whose head was sent completely.
         uncertain: number of these whose client disconnected before it received a byte. A reset
             discards data that the peer has not read; on a busy machine that can be the request.
     """
@@ -323,6 +323,8 @@ class Clients:
             b"POST /v1/chat/completions HTTP/1.1\r\nHost: soak\r\nContent-Length: 99\r\n\r\n{"
         )
         await writer.drain()
+        self.sent += 1
+        self.uncertain += 1
         await asyncio.sleep(self._rng.uniform(0, 0.5))
 
 

@@ -9,6 +9,7 @@ the time to all calls. Every call is made in the thread of the event loop and mu
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from typing import Literal, Protocol
 
 from undam.apis import Api
 from undam.http1.headers import RawHeaders
+
+_VERSION = re.compile(r"/v[0-9][0-9a-z]{0,15}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,24 @@ class Upstream:
     max_idle: int = 512
     idle_s: float = 30.0
     connect_timeout_s: float = 5.0
+
+    def path_of(self, target: str) -> str:
+        """Return the path and query of a request to this upstream.
+
+        The URL of an upstream is often given with the version of its API, as for a client library,
+        while clients of the gateway send the version in the path. A version that ends the base
+        path and begins the target is sent only once.
+        """
+        version = self.version
+        if version and target.startswith(version) and target[len(version) :][:1] in ("", "/", "?"):
+            target = target[len(version) :]
+        return self.base_path + target
+
+    @property
+    def version(self) -> str:
+        """The last segment of the base path if it is the version of an API, such as ``/v1``."""
+        found = _VERSION.search(self.base_path)
+        return "" if found is None else found[0]
 
     @property
     def scheme(self) -> str:
@@ -65,12 +86,17 @@ class RequestInfo:
         streams: the body requests a stream.
         model: the model in the body; "" if the path does not belong to a model API.
         repeatable: the request can be sent twice without harm. This applies to safe methods, to
-            requests to a model API without ``store`` and ``background``, and to requests with an
-            Idempotency-Key header.
-        body_bytes: size of the body, or of the part that was read before the decision.
+            requests that only compute a response, without ``store``, ``background`` or
+            ``conversation``, and to requests with an Idempotency-Key header.
+        body_bytes: size of the body according to the head; 0 if it is chunked.
         request_id: the client's X-Request-Id if it is well-formed, otherwise a generated ID.
         client: address of the client.
         key_name: name of the API key in use; set by ``Router.admit``.
+        user: ``user`` in the body.
+        cache_key: ``prompt_cache_key`` in the body.
+        prefix_hash: checksum of the first messages of the conversation; 0 if there are none.
+
+    Members of the body are empty until the body was read.
     """
 
     method: str
@@ -84,6 +110,9 @@ class RequestInfo:
     request_id: str
     client: str
     key_name: str = ""
+    user: str = ""
+    cache_key: str = ""
+    prefix_hash: int = 0
 
     @property
     def path(self) -> str:
@@ -102,13 +131,13 @@ class UpstreamResult(StrEnum):
     """Result of one request at one upstream."""
 
     OK = "ok"
-    """The response was complete, and its status was not 502, 503 or 504."""
+    """The response was complete, and its status is not one of `RequestLimits.failure_statuses`."""
     REFUSED = "refused"
     """No connection."""
     TIMEOUT = "timeout"
     """There was no connection, no content or no further data within the time limit."""
     STATUS = "status"
-    """The status was 502, 503 or 504."""
+    """The status is one of `RequestLimits.failure_statuses`."""
     DIED = "died"
     """The connection broke, or the response was not valid HTTP."""
     CANCELLED = "cancelled"
@@ -144,12 +173,28 @@ class EndReason(StrEnum):
 AttemptKind = Literal["first", "retry", "hedge"]
 
 
+@dataclass(frozen=True, slots=True)
+class EndedAttempt:
+    """Summary of an attempt, for the access log.
+
+    Args:
+        status: status of the response; 0 if no head arrived.
+        duration_s: time since the request was sent or began to wait for a connection.
+    """
+
+    upstream: Upstream
+    result: UpstreamResult
+    status: int
+    duration_s: float
+
+
 @dataclass(slots=True, eq=False)
 class RequestRecord:
     """Record of one request, which is filled in while the request runs and read by an observer.
 
     Args:
-        request: ``None`` if the request could not be parsed.
+        request: ``None`` if nothing is known of it. Of a malformed request, only the parts are set
+            that could be parsed.
         reads: number of reads of an event stream since its first content. Each read is one write to
             the client.
         upstream: the upstream whose response the client receives. Until this is decided, the last
@@ -158,6 +203,8 @@ class RequestRecord:
         bytes_out: bytes sent to the client, including heads and heartbeats.
         hedged: "sent" after a second request was sent, then its result, "won" or "lost".
         detail: one-line description of the end, without parts of the prompt or of a key.
+        queued_s: time in the admission queue.
+        attempts: the attempts that have ended, in order.
         tracing: headers for upstreams, which replace headers of the same name; filled in by
             ``Observer.request_started``.
         observed: private state of the observer.
@@ -177,6 +224,8 @@ class RequestRecord:
     hedged: Literal["", "sent", "won", "lost"] = ""
     end_reason: EndReason | None = None
     detail: str = ""
+    queued_s: float = 0.0
+    attempts: list[EndedAttempt] = field(default_factory=list)
     tracing: RawHeaders = field(default_factory=list)
     observed: object = None
 
@@ -207,11 +256,16 @@ class Permit(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LocalResponse:
-    """A response that the gateway generates."""
+    """A response that the gateway generates.
+
+    Args:
+        lines: further header lines, including their line ends.
+    """
 
     status: int
     content_type: bytes
     body: bytes
+    lines: bytes = b""
 
 
 class Router(Protocol):
@@ -248,9 +302,20 @@ class Router(Protocol):
         ...
 
     def attempt_ended(
-        self, upstream: Upstream, request: RequestInfo, result: UpstreamResult
+        self,
+        upstream: Upstream,
+        request: RequestInfo,
+        result: UpstreamResult,
+        *,
+        status: int = 0,
+        retry_after_s: float | None = None,
     ) -> None:
-        """Record the result at ``upstream``. This is called once for each `attempt_started`."""
+        """Record the result at ``upstream``. This is called once for each `attempt_started`.
+
+        Args:
+            status: status of the response; 0 if no head arrived.
+            retry_after_s: value of the Retry-After header.
+        """
         ...
 
     def hedge_after_s(self, request: RequestInfo) -> float | None:
@@ -275,7 +340,7 @@ class Observer(Protocol):
     """Receiver of the events of requests. Times and counts are in the record."""
 
     def request_started(self, record: RequestRecord) -> None:
-        """Handle a request that was read completely, or only its head if its body is streamed."""
+        """Handle a request whose body was read or is passed on, or that was refused before that."""
         ...
 
     def attempt_sent(self, record: RequestRecord, upstream: Upstream, kind: AttemptKind) -> None:

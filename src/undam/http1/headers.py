@@ -23,9 +23,27 @@ HOP_BY_HOP = frozenset(
 )
 """Headers that an intermediary does not forward (RFC 9110, 7.6.1)."""
 
-# These headers are forwarded even if Connection lists them, because upstreams base decisions on
-# them. A client must not be able to remove them.
-_NEVER_DROPPED = frozenset({b"authorization", b"cookie", b"content-type", b"x-api-key"})
+# These headers are forwarded even if Connection lists them. A client must not be able to remove
+# those on which upstreams base decisions, and without those that describe the body, a recipient
+# would misinterpret it.
+_NEVER_DROPPED = frozenset(
+    {
+        b"authorization",
+        b"cookie",
+        b"set-cookie",
+        b"x-api-key",
+        b"api-key",
+        b"content-encoding",
+        b"content-language",
+        b"content-length",
+        b"content-range",
+        b"content-type",
+        b"host",
+        b"location",
+        b"retry-after",
+        b"www-authenticate",
+    }
+)
 
 NO_BUFFERING: tuple[tuple[bytes, bytes], ...] = (
     # RFC 9110, 7.7: `no-transform` forbids compression, and a compressor buffers.

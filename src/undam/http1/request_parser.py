@@ -86,12 +86,19 @@ class RequestParser:
     raise BadRequest; the parser must not be used afterwards.
     """
 
-    __slots__ = ("_body_bytes", "_buffer", "_decoder", "_left", "_max_body", "_max_head")
+    __slots__ = (
+        "_body_bytes", "_buffer", "_decoder", "_left", "_max_body", "_max_head", "_partial_head",
+        "_scanned",
+    )  # fmt: skip
 
     def __init__(self, max_head_bytes: int, max_body_bytes: int) -> None:
         self._max_head = max_head_bytes
         self._max_body = max_body_bytes
         self._buffer = b""
+        # A head that arrives in many reads is appended to and scanned from the position that was
+        # reached before, so that each read costs only what it brings.
+        self._partial_head = bytearray()
+        self._scanned = 0
         self._left = 0
         self._body_bytes = 0
         self._decoder: ChunkedDecoder | None = None
@@ -99,28 +106,42 @@ class RequestParser:
     @property
     def unparsed_bytes(self) -> int:
         """Number of bytes that were received but not returned yet."""
-        return len(self._buffer)
+        return len(self._buffer) + len(self._partial_head)
+
+    @property
+    def partial_head(self) -> bytes:
+        """The received part of a head that is incomplete or malformed."""
+        return bytes(self._partial_head) or self._buffer[: self._max_head]
 
     def receive_data(self, data: bytes) -> None:
         """Add the bytes of one read."""
-        self._buffer = self._buffer + data if self._buffer else data
+        if self._partial_head:
+            self._partial_head += data
+        else:
+            self._buffer = self._buffer + data if self._buffer else data
 
     def head(self) -> RequestHead | None:
         """Return the head of the next request, or ``None`` while it is incomplete."""
-        buffer = self._buffer
+        buffer = self._partial_head or self._buffer
         # RFC 9112, 2.2: a server should ignore one empty line before a request.
         start = 2 if buffer.startswith(b"\r\n") else 0
-        end = buffer.find(b"\r\n\r\n", start)
+        end = buffer.find(b"\r\n\r\n", max(start, self._scanned - 3))
         if (end if end >= 0 else len(buffer)) - start > self._max_head:
             raise BadRequest(431, f"the request head is over {self._max_head} bytes")
         if end < 0:
-            if _NEVER_VALID.search(buffer):
+            if _NEVER_VALID.search(buffer, max(0, self._scanned - 1)):
                 raise BadRequest(400, "the request head has a bare line end or control character")
+            if not self._partial_head:
+                self._partial_head += buffer
+                self._buffer = b""
+            self._scanned = len(buffer)
             return None
-        head = parse_request_head(buffer[start : end + 4])
-        self._buffer = buffer[end + 4 :]
+        head = parse_request_head(bytes(buffer[start : end + 4]))
         if head.length is not None and head.length > self._max_body:
             raise BadRequest(413, f"the request body is over {self._max_body} bytes")
+        self._buffer = bytes(buffer[end + 4 :])
+        self._partial_head.clear()
+        self._scanned = 0
         self._left = head.length or 0
         self._body_bytes = 0
         self._decoder = ChunkedDecoder() if head.length is None else None

@@ -25,6 +25,8 @@ UPSTREAMS = (upstream_from_url("http://a:1"),)
         ({"upstream_key": "sk-12345678901234"}, "use env:NAME or file:PATH"),
         ({"listen": ":8080"}, "use HOST:PORT"),
         ({"listen": "a:70000"}, "use HOST:PORT"),
+        ({"cors_origins": ("app.example",)}, "use [*] or SCHEME://HOST"),
+        ({"cors_origins": ("https://app.example/",)}, "without a path"),
     ],
 )
 def test_invalid_combinations_are_refused(values: dict[str, object], message: str) -> None:

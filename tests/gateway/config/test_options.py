@@ -18,7 +18,7 @@ def test_every_option_is_a_config_field_and_accepts_its_default() -> None:
     for option in OPTIONS:
         if option.default != "":
             default = option.default
-            value = list(default) if isinstance(default, tuple) else default
+            value = list(default) if isinstance(default, tuple | frozenset) else default
             assert option.type.from_toml(value) == getattr(config, option.name)
         assert option.help.endswith(".")
 
@@ -41,6 +41,10 @@ def test_the_reference_lists_every_option() -> None:
         ("hedge_paths", "/a, /b,", ("/a", "/b")),
         ("metrics", "off", "off"),
         ("keys", "k.txt", "k.txt"),
+        ("cors_origins", "*", ("*",)),
+        ("failure_statuses", "500, 503", frozenset({500, 503})),
+        ("failure_statuses", "429,5xx", frozenset({429, *range(500, 600)})),
+        ("failure_statuses", "", frozenset()),
     ],
 )
 def test_flags_are_converted(name: str, text: str, value: object) -> None:
@@ -58,6 +62,8 @@ def test_flags_are_converted(name: str, text: str, value: object) -> None:
         ("hedge", "maybe"),
         ("hedge", "-5"),
         ("metrics", "true"),
+        ("failure_statuses", "200"),
+        ("failure_statuses", "5xy"),
     ],
 )
 def test_invalid_flags_are_refused_with_the_accepted_values(name: str, text: str) -> None:

@@ -41,7 +41,7 @@ def test_a_file_sets_values_and_upstreams() -> None:
     assert config.address == ("0.0.0.0", 8080)
     assert config.stream_limits == {"one.test:8000/v1": 32, "spare": 0}
     assert config.request_limits.idle_timeout_s == 60
-    assert config.request_limits.ttft_timeout_s is None
+    assert config.request_limits.ttft_timeout_s == 120
     assert config.hedge_limits.mode == "auto"
     assert dataclasses.replace(config, hedge=150.0).hedge_limits.fixed_delay_s == 0.15
 

@@ -40,6 +40,9 @@ class _Transport:
     def abort(self) -> None:
         self.aborted = True
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
 
 class _Receiver:
     """Receiver that records the path of all data and frames events like a response writer."""
@@ -76,7 +79,7 @@ class _Receiver:
     def response_complete(self) -> None:
         self.complete = True
 
-    def connection_lost(self, why: str, *, started: bool) -> None:
+    def connection_lost(self, why: str, *, started: bool, sent: bool) -> None:
         self.failure = why
 
     def request_paused(self, paused: bool) -> None: ...

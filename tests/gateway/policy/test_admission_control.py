@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from undam.apis import CHAT
 from undam.gateway.config.limits import AdmissionLimits
 from undam.gateway.interfaces import Refusal, RequestInfo
-from undam.gateway.policy import admission_control
 from undam.gateway.policy.admission_control import AdmissionControl, AdmissionPermit
 from undam.gateway.policy.keys import parse_keys
 from undam.http1.headers import RawHeaders
@@ -86,22 +83,20 @@ def test_one_free_slot_admits_one_request_and_stopping_refuses_the_rest() -> Non
     asyncio.run(main())
 
 
-def test_an_unused_permit_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission_control, "_UNUSED_S", 0.01)
-
+def test_preflight_requests_need_no_key() -> None:
     async def main() -> None:
-        harness = _Harness(queue=3)
-        harness.free = 0
-        pending = [harness.admission.enter(_request()) for _ in range(2)]
-        harness.free = 1
-        harness.admission.admit_queued()
-        assert pending[0].done()  # type: ignore[union-attr]
-        # The client of the first request disconnected in the same loop iteration.
-        permit = await pending[1]  # type: ignore[misc]
-        assert isinstance(permit, AdmissionPermit)
-        permit.release()
-        permit.release()
-        assert harness.admission.queue.in_flight == 0
+        harness = _Harness()
+        harness.free = 10
+        harness.admission.keys = parse_keys(f"alice {SECRET}", "keys.txt")
+        headers = [(b"Origin", b"https://a.test"), (b"Access-Control-Request-Method", b"POST")]
+        preflight = _request(headers)
+        assert isinstance(harness.admission.enter(preflight), Refusal)
+        preflight.method = "OPTIONS"
+        assert isinstance(harness.admission.enter(preflight), AdmissionPermit)
+        for incomplete in ([], headers[:1], headers[1:]):
+            other = _request(incomplete)
+            other.method = "OPTIONS"
+            assert isinstance(harness.admission.enter(other), Refusal)
 
     asyncio.run(main())
 

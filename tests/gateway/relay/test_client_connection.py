@@ -104,20 +104,6 @@ def test_a_malformed_request_before_the_end_of_the_connection_is_answered() -> N
     assert end_reasons == ["bad-request"]
 
 
-def test_a_body_that_arrives_while_the_client_is_slow_is_parsed_when_it_has_caught_up() -> None:
-    def scenario(client: Any, transport: _Transport) -> None:
-        client.data_received(b"POST /-/ HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\na")
-        client._next_request()
-        client.pause_writing()
-        client.data_received(b"b")
-        assert not transport.written
-        client.resume_writing()
-
-    written, end_reasons, _ = _run(scenario)
-    assert written.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert end_reasons == ["local"]
-
-
 def test_ended_requests_are_reported_when_the_gateway_closes() -> None:
     responses = _LocalResponses()
 

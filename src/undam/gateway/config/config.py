@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from undam.gateway.config.options import OPTIONS
 from undam.record import redact_text
 from undam.wire.url import Target, parse_url
 
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.\-]*://[!-.0-~]+")
 _KEY = re.compile(r"(env|file):(.+)")
 
 
@@ -53,6 +54,7 @@ class Config:
     hedge: Literal["off", "auto"] | float
     hedge_paths: tuple[str, ...]
     ttft_timeout: float
+    response_timeout: float
     idle_timeout: float
     send_timeout: float
     drain_timeout: float
@@ -64,6 +66,9 @@ class Config:
     queue_timeout: float
     client_buffer: int
     max_body: int
+    body_budget: int
+    failure_statuses: frozenset[int]
+    cors_origins: tuple[str, ...]
     keys: str
     upstream_key: str
     upstream_cacert: str
@@ -88,10 +93,13 @@ class Config:
         return RequestLimits(
             heartbeat_s=self.heartbeat or None,
             ttft_timeout_s=self.ttft_timeout or None,
+            response_timeout_s=self.response_timeout or None,
             idle_timeout_s=self.idle_timeout or None,
             send_timeout_s=self.send_timeout or None,
             client_buffer_bytes=self.client_buffer,
             max_body_bytes=self.max_body,
+            body_budget_bytes=self.body_budget,
+            failure_statuses=self.failure_statuses,
             retries=self.retries,
             report_incomplete=self.tell_incomplete,
         )
@@ -143,6 +151,7 @@ def make_config(values: Mapping[str, Any], upstreams: Sequence[UpstreamConfig]) 
         raise UsageError("tls_cert and tls_key must be set together")
     if not config.health_path.startswith("/"):
         raise UsageError("health_path must begin with a slash")
+    check_origins(config.cors_origins)
     return config
 
 
@@ -161,6 +170,13 @@ def check_listen(text: str) -> None:
     good = port.isascii() and port.isdigit() and len(port) < 6 and int(port) <= 65535
     if not (colon and host and good) or (":" in host and not host.startswith("[")):
         raise UsageError(f"listen {text!r}: use HOST:PORT or [IPv6]:PORT; port 0 picks a free one")
+
+
+def check_origins(origins: Collection[str]) -> None:
+    """Raise UsageError if one of ``origins`` is neither * nor an origin."""
+    for one in origins:
+        if one not in ("*", "null") and not _ORIGIN.fullmatch(one):
+            raise UsageError(f"cors_origins {one!r}: use * or SCHEME://HOST[:PORT] without a path")
 
 
 def check_key(name: str, text: str) -> None:

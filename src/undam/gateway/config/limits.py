@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+FAILURE_STATUSES = frozenset({429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+"""Statuses that by default count as a failure of the upstream. CDNs use 520 to 524 if the server
+behind them fails, and some model APIs use 529 if they are overloaded."""
+
 HedgeMode = Literal["off", "auto", "fixed"]
 
 
@@ -17,21 +21,25 @@ class RequestLimits:
         ttft_timeout_s: maximum wait for the first content from one upstream.
         idle_timeout_s: maximum silence of a stream after its first content.
         send_timeout_s: maximum time for which a client may leave buffered bytes unread.
-        request_timeout_s: maximum time to receive a request head, and between two reads of a
-            request body.
+        response_timeout_s: maximum wait for the head of a response that is not a stream.
+        request_timeout_s: maximum time to receive a request head.
         keep_alive_s: maximum time for which an idle client connection stays open.
         client_buffer_bytes: write buffer per client; the upstream is paused when it is full.
         max_head_bytes: maximum size of a request head or response head.
         max_body_bytes: maximum size of a request body.
-        buffer_body_bytes: a larger request body is forwarded while it is read, so that the
-            request can be neither retried nor hedged.
+        body_budget_bytes: maximum size of all request bodies in memory, of which one body may take
+            half. Beyond it, a body is forwarded while it is read, so that the request can be
+            neither retried nor hedged.
+        failure_statuses: statuses with which an upstream has failed. A repeatable request is then
+            sent to another one.
         retries: number of further upstreams to try after a failure.
         report_incomplete: end a stream that closes cleanly without its completion marker with an
             error event and an abnormal close.
     """
 
     heartbeat_s: float | None = 15.0
-    ttft_timeout_s: float | None = None
+    ttft_timeout_s: float | None = 120.0
+    response_timeout_s: float | None = 600.0
     idle_timeout_s: float | None = 300.0
     send_timeout_s: float | None = 60.0
     request_timeout_s: float = 30.0
@@ -39,7 +47,8 @@ class RequestLimits:
     client_buffer_bytes: int = 256 << 10
     max_head_bytes: int = 32 << 10
     max_body_bytes: int = 64 << 20
-    buffer_body_bytes: int = 10 << 20
+    body_budget_bytes: int = 64 << 20
+    failure_statuses: frozenset[int] = FAILURE_STATUSES
     retries: int = 2
     report_incomplete: bool = False
 

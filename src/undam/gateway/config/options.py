@@ -7,11 +7,15 @@ report the same errors.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from undam.gateway.config.limits import FAILURE_STATUSES
+
 _HOUR_S, _DAY_S = 3600.0, 86400.0
+_STATUS = re.compile(r"[45][0-9]{2}")
 
 
 class OptionType(Protocol):
@@ -121,20 +125,48 @@ class SwitchType:
 
 @dataclass(frozen=True, slots=True)
 class ListType:
-    """A non-empty list of strings; the flag separates them with commas."""
+    """A list of strings, which is not empty unless stated; the flag separates them with commas."""
 
     metavar: str = "A,B"
     description: str = "a list of strings"
+    may_be_empty: bool = False
 
     def from_toml(self, value: object) -> tuple[str, ...]:
         """See `OptionType`."""
-        if not isinstance(value, list) or not value:
+        if not isinstance(value, list) or not (value or self.may_be_empty):
             raise _wrong_type(self, value)
         if not all(isinstance(part, str) for part in value):
             raise _wrong_type(self, value)
         return tuple(value)
 
     def from_flag(self, text: str) -> tuple[str, ...]:
+        """See `OptionType`."""
+        return self.from_toml([part.strip() for part in text.split(",") if part.strip()])
+
+
+@dataclass(frozen=True, slots=True)
+class StatusesType:
+    """A list of HTTP statuses, of which ``5xx`` means a class; the flag has commas between them."""
+
+    metavar: str = "N,N"
+    description: str = "a list of statuses from 400 to 599, 4xx or 5xx"
+
+    def from_toml(self, value: object) -> frozenset[int]:
+        """See `OptionType`."""
+        if not isinstance(value, list):
+            raise _wrong_type(self, value)
+        found: set[int] = set()
+        for part in value:
+            text = str(part) if isinstance(part, int | str) else ""
+            if text in ("4xx", "5xx"):
+                found.update(range(int(text[0]) * 100, int(text[0]) * 100 + 100))
+            elif isinstance(part, bool) or not _STATUS.fullmatch(text):
+                raise ValueError(f"must be {self.description}")
+            else:
+                found.add(int(text))
+        return frozenset(found)
+
+    def from_flag(self, text: str) -> frozenset[int]:
         """See `OptionType`."""
         return self.from_toml([part.strip() for part in text.split(",") if part.strip()])
 
@@ -232,8 +264,10 @@ OPTIONS = (
            " twice the p95 TTFT."),
     Option("hedge_paths", ListType(), ("/chat/completions", "/completions", "/messages"),
            "Suffixes of the paths that may be hedged."),
-    Option("ttft_timeout", _seconds(_DAY_S), 0.0,
-           "Maximum time to the first content, per upstream; 0 means no limit."),
+    Option("ttft_timeout", _seconds(_DAY_S), 120.0,
+           "Maximum time to the first content of a stream, per upstream; 0 means no limit."),
+    Option("response_timeout", _seconds(_DAY_S), 600.0,
+           "Maximum time to a response that is not a stream, per upstream; 0 means no limit."),
     Option("idle_timeout", _seconds(_DAY_S), 300.0,
            "Maximum silence of a stream after its first content; 0 means no limit."),
     Option("send_timeout", _seconds(_DAY_S), 60.0,
@@ -252,6 +286,15 @@ OPTIONS = (
     Option("client_buffer", _bytes(4096, 1 << 30), 256 << 10,
            "Write buffer per client; the upstream is paused when it is full."),
     Option("max_body", _bytes(1024, 1 << 40), 64 << 20, "Maximum size of a request body."),
+    Option("body_budget", _bytes(64 << 10, 1 << 40), 64 << 20,
+           "Maximum size of all buffered request bodies per worker; beyond it, bodies are forwarded"
+           " as they arrive and cannot be retried."),
+    Option("failure_statuses", StatusesType(), FAILURE_STATUSES,
+           "Statuses that count as a failure of the upstream; a request without side effects is"
+           " then sent to another one."),
+    Option("cors_origins", ListType(may_be_empty=True), (),
+           "Origins of web pages that may use the gateway; * allows all. Without it, the upstreams"
+           " decide."),
     Option("keys", _FILE, "", "File with the API keys that clients must present."),
     Option("upstream_key", StringType("env:N|file:F"), "",
            "API key to send upstream: env:NAME or file:PATH."),

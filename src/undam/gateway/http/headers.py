@@ -6,6 +6,7 @@ would allow an intermediary to buffer a stream.
 
 from __future__ import annotations
 
+import re
 import time
 
 from undam.gateway.interfaces import RequestInfo, Upstream
@@ -72,7 +73,7 @@ class ForwardedHead:
 
     def encode(self, upstream: Upstream) -> bytes:
         """Return the bytes for ``upstream``."""
-        path = self._target if self._target == "*" else upstream.base_path + self._target
+        path = self._target if self._target == "*" else upstream.path_of(self._target)
         line = f"{self._method} {path} HTTP/1.1\r\nHost: {upstream.authority}\r\n"
         return line.encode("ascii") + self._lines
 
@@ -114,7 +115,7 @@ class ResponseHead:
     """
 
     __slots__ = (
-        "_has_request_id", "_length_line", "_lines", "chunked", "events", "headers", "length",
+        "_has_request_id", "_lines", "chunked", "events", "headers", "length",
         "reason", "status",
     )  # fmt: skip
 
@@ -140,16 +141,15 @@ class ResponseHead:
         self.events = media_type == EVENT_STREAM and coding in (b"", b"identity")
         if media_type == EVENT_STREAM:
             self.headers = with_no_buffering(self.headers)
-        # The head is built in advance, so that the first content is not delayed.
-        self._length_line = b""
-        lines: list[bytes] = []
-        for name, value in self.headers:
-            line = b"%b: %b\r\n" % (name, value)
-            if name.lower() == b"content-length":
-                self._length_line = line
-            else:
-                lines.append(line)
-        self._lines = b"".join(lines)
+        # The head is built in advance, so that the first content is not delayed. The length is
+        # left out: `encode` adds it if it is also valid for the client.
+        self._lines = b"".join(
+            [
+                b"%b: %b\r\n" % (name, value)
+                for name, value in self.headers
+                if name.lower() != b"content-length"
+            ]
+        )
         self._has_request_id = self.get(b"x-request-id") is not None
 
     def encode(self, request_id: str, *, framing: bytes, keep_length: bool) -> bytes:
@@ -159,14 +159,23 @@ class ResponseHead:
             framing: header lines for the framing of the body and the end of the connection.
             keep_length: keep Content-Length, which is also valid for the client.
         """
+        length = b""
+        if keep_length and self.length is not None:
+            length = b"Content-Length: %d\r\n" % self.length
         return b"HTTP/1.1 %d %b\r\n%b%b%b%b\r\n" % (
             self.status,
             self.reason or reason_phrase(self.status),
             self._lines,
-            self._length_line if keep_length else b"",
+            length,
             b"" if self._has_request_id else b"X-Request-Id: %b\r\n" % request_id.encode("ascii"),
             framing,
         )
+
+    def replace_headers(self, prefix: bytes, lines: bytes) -> None:
+        """Replace all headers whose names begin with ``prefix`` (in lower case) by ``lines``."""
+        self.headers = [pair for pair in self.headers if not pair[0].lower().startswith(prefix)]
+        kept = [pair for pair in self.headers if pair[0].lower() != b"content-length"]
+        self._lines = b"".join([b"%b: %b\r\n" % pair for pair in kept]) + lines
 
     def release(self) -> None:
         """Free the headers after they were sent, because a stream may run for a long time."""
@@ -187,6 +196,13 @@ def date_line() -> bytes:
     return b"Date: %b, %02d %b %04d %02d:%02d:%02d GMT\r\n" % (
         _DAYS[weekday], day, _MONTHS[month - 1], year, hour, minute, second,
     )  # fmt: skip
+
+
+def retry_after_s(value: bytes | None) -> float | None:
+    """Return the seconds of a Retry-After header; ``None`` if it is missing, a date or invalid."""
+    if value is None or re.fullmatch(rb"[0-9]{1,9}(?:\.[0-9]{1,9})?", value) is None:
+        return None
+    return float(value)
 
 
 def own_head(status: int, lines: bytes, request_id: str, framing: bytes) -> bytes:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 
+from undam.gateway.http.cross_origin import CrossOrigin
 from undam.gateway.http.event_framer import EventFramer
 from undam.gateway.http.headers import STREAM_HEAD_LINES, ResponseHead, date_line, own_head
+from undam.gateway.http.upstream_response import STATUS_WITHOUT_BODY
 from undam.gateway.interfaces import RequestRecord
 from undam.http1.chunked import LAST_CHUNK, encode_chunk
 from undam.http1.request_parser import RequestHead
@@ -18,8 +20,6 @@ from undam.sse import encode_comment
 PING = encode_comment("ping")
 """Heartbeat comment with a single line end. After a blank line, openai-python would parse an event
 without data if an ``id`` came before, and openai-go before 3.43 would fail in any case."""
-
-_STATUS_WITHOUT_BODY = frozenset({204, 304})
 
 
 class ResponseWriter:
@@ -31,11 +31,14 @@ class ResponseWriter:
         framer: framer of an uncompressed event stream; ``None`` for any other body.
         keep: the connection can serve another request after this response.
         wrote_at: time of the last write.
+        cross_origin: cross-origin headers; ``None`` if the request has no Origin header. Set it
+            before the response is opened.
     """
 
     __slots__ = (
         "_has_length", "_pending", "_prepared", "_prepared_for", "_record", "_request",
-        "_request_id", "_transport", "chunked", "framer", "keep", "opened", "write", "wrote_at",
+        "_request_id", "_transport", "chunked", "cross_origin", "framer", "keep", "opened", "write",
+        "wrote_at",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +55,7 @@ class ResponseWriter:
         self._request = request
         self._record = record
         self._request_id = request_id
+        self.cross_origin: CrossOrigin | None = None
         self.write = transport.write
         self.keep = keep and request.keep_alive
         self.opened = self.chunked = self._has_length = False
@@ -68,6 +72,8 @@ class ResponseWriter:
         if self._request.method != "HEAD" and not self.opened:
             chunked = self._request.minor == 1
             framing = _framing_lines(chunked=chunked, keep=self.keep and chunked)
+            if self.cross_origin is not None:
+                self.cross_origin.forward(head)
             self._prepared = head.encode(self._request_id, framing=framing, keep_length=False)
             self._prepared_for = head
 
@@ -79,7 +85,7 @@ class ResponseWriter:
         """
         self.opened = True
         self._record.status = head.status
-        without_body = self._request.method == "HEAD" or head.status in _STATUS_WITHOUT_BODY
+        without_body = self._request.method == "HEAD" or head.status in STATUS_WITHOUT_BODY
         if head.events and not without_body:
             self.framer = EventFramer()
         keep_length = without_body or (head.length is not None and self.framer is None)
@@ -89,6 +95,8 @@ class ResponseWriter:
         if head is self._prepared_for:
             data = self._prepared
         else:
+            if self.cross_origin is not None:
+                self.cross_origin.forward(head)
             data = head.encode(
                 self._request_id, framing=self._framing_lines(), keep_length=keep_length
             )
@@ -110,7 +118,7 @@ class ResponseWriter:
         self._prepared, self._prepared_for = b"", None
         self.framer = EventFramer()
         self._choose_framing()
-        lines = STREAM_HEAD_LINES + date_line()
+        lines = STREAM_HEAD_LINES + self._cross_origin_lines() + date_line()
         self._send(own_head(200, lines, self._request_id, self._framing_lines()), now)
 
     def body(self, data: bytes, now: float, *, end_follows: bool = False) -> None:
@@ -169,9 +177,14 @@ class ResponseWriter:
         """
         self.opened = True
         self._record.status = status
+        if b"access-control-" not in lines.lower():
+            lines += self._cross_origin_lines()
         lines += b"Content-Length: %d\r\n%b" % (len(body), date_line())
         head = own_head(status, lines, self._request_id, self._framing_lines())
         self._send(head if self._request.method == "HEAD" else head + body, now)
+
+    def _cross_origin_lines(self) -> bytes:
+        return b"" if self.cross_origin is None else self.cross_origin.own_lines()
 
     def _framed(self, data: bytes) -> bytes:
         return encode_chunk(data) if self.chunked else data

@@ -30,11 +30,12 @@ class ResponseReceiver(Protocol):
         """Handle the end of the response. The connection may already serve another request."""
         ...
 
-    def connection_lost(self, why: str, *, started: bool) -> None:
+    def connection_lost(self, why: str, *, started: bool, sent: bool) -> None:
         """Handle a broken connection or an invalid response.
 
         Args:
             started: some bytes of the response had arrived.
+            sent: the whole request was sent, so the upstream may have processed it.
         """
         ...
 
@@ -64,8 +65,9 @@ class UpstreamConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_forward", "_max_head_bytes", "_owner", "_paused", "_receiver", "_response",
-        "_single_use", "closed", "fast_path", "idle_since", "transport", "upstream",
+        "_forward", "_max_head_bytes", "_next_piece", "_owner", "_paused", "_receiver",
+        "_response", "_single_use", "_writing_paused", "closed", "fast_path", "idle_since",
+        "transport", "upstream",
     )  # fmt: skip
 
     def __init__(self, upstream: Upstream, owner: ConnectionOwner, max_head_bytes: int) -> None:
@@ -81,19 +83,35 @@ class UpstreamConnection(asyncio.Protocol):
         self._receiver: ResponseReceiver | None = None
         self._response: UpstreamResponse | None = None
         self._paused = False
+        self._writing_paused = False
         self._single_use = False
+        # Source of the rest of the request's body.
+        self._next_piece: Callable[[], bytes] | None = None
 
     @property
     def response_complete(self) -> bool:
         """True if the end of the response was parsed; it is reported after the body."""
         return self._response is not None and self._response.complete
 
+    @property
+    def writing_paused(self) -> bool:
+        """True while the upstream does not read the request fast enough."""
+        return self._writing_paused
+
     def begin(
-        self, receiver: ResponseReceiver, request: bytes, *, without_body: bool, single_use: bool
+        self,
+        receiver: ResponseReceiver,
+        head: bytes,
+        next_piece: Callable[[], bytes] = bytes,
+        *,
+        without_body: bool,
+        single_use: bool,
     ) -> None:
         """Send a request; its response is passed to ``receiver``.
 
         Args:
+            next_piece: returns the next part of the request's body, or nothing if there is none at
+                present. By default, the request has no body.
             without_body: the request is a HEAD request, so the response has no body.
             single_use: close the connection afterwards, because more of the request's body may
                 follow after the response is complete.
@@ -101,14 +119,19 @@ class UpstreamConnection(asyncio.Protocol):
         assert self.transport is not None
         self._single_use = single_use
         self._receiver = receiver
-        self.transport.write(request)
+        self.transport.write(head + next_piece())
+        self._next_piece = next_piece
+        self.send_body()
         # The parser is created while the request is in transit.
         self._response = UpstreamResponse(self._max_head_bytes, without_body=without_body)
 
-    def send(self, data: bytes) -> None:
-        """Send more of the request's body."""
-        assert self.transport is not None
-        self.transport.write(data)
+    def send_body(self) -> None:
+        """Send the available part of the request's body, as far as the upstream reads it."""
+        transport, next_piece = self.transport, self._next_piece
+        if transport is None or next_piece is None:
+            return
+        while not self._writing_paused and (piece := next_piece()):
+            transport.write(piece)
 
     def abort(self) -> None:
         """Close the connection immediately, without a report to the receiver."""
@@ -154,14 +177,17 @@ class UpstreamConnection(asyncio.Protocol):
             receiver.response_complete()
         else:
             why = "the upstream closed the connection" if exc is None else f"connection lost: {exc}"
-            receiver.connection_lost(why, started=response.started)
+            receiver.connection_lost(why, started=response.started, sent=not self._writing_paused)
 
     def pause_writing(self) -> None:
+        self._writing_paused = True
         if self._receiver is not None:
             self._receiver.request_paused(True)
 
     def resume_writing(self) -> None:
-        if self._receiver is not None:
+        self._writing_paused = False
+        self.send_body()
+        if self._receiver is not None and not self._writing_paused:
             self._receiver.request_paused(False)
 
     def _parse(self, data: bytes) -> None:
@@ -193,12 +219,16 @@ class UpstreamConnection(asyncio.Protocol):
             self._finish(receiver, response)
         elif response.error:
             self.abort()
-            receiver.connection_lost(response.error, started=True)
+            receiver.connection_lost(response.error, started=True, sent=True)
 
     def _finish(self, receiver: ResponseReceiver, response: UpstreamResponse) -> None:
+        # The upstream may respond before it has read the whole request.
+        transport = self.transport
+        assert transport is not None
+        sent = not (self._writing_paused or transport.get_write_buffer_size())
         self._detach()
         self.resume()
-        if response.reusable and not self._single_use:
+        if response.reusable and sent and not self._single_use:
             self._owner.connection_idle(self)
         else:
             self.abort()
@@ -210,5 +240,5 @@ class UpstreamConnection(asyncio.Protocol):
         response, self._response = self._response, None
         if response is not None:
             response.close()
-        self.fast_path = self._forward = None
+        self.fast_path = self._forward = self._next_piece = None
         return receiver

@@ -1,7 +1,8 @@
 """Parser state of one upstream response. This module does no I/O.
 
-llhttp parses the bytes. The table below lists all transitions between phases; any other signal
-leaves the phase unchanged.
+llhttp parses heads and bodies that are not chunked. Chunks are decoded by ``http1.chunked``, which
+also accepts the spaces in size lines that RFC 9112 allows. The table below lists all transitions
+between phases; any other signal leaves the phase unchanged.
 """
 
 from __future__ import annotations
@@ -10,10 +11,16 @@ from enum import Enum
 
 import httptools
 
+from undam.errors import RemoteProtocolError
 from undam.gateway.http.headers import ResponseHead
+from undam.http1.chunked import ChunkedDecoder
 from undam.http1.headers import RawHeaders
 
+STATUS_WITHOUT_BODY = frozenset({204, 304})
+"""Final statuses whose responses end with the head (RFC 9112, 6.3)."""
+
 _SWITCHING_PROTOCOLS = 101
+_BLANK_LINE = b"\r\n\r\n"
 _UPGRADED = "the upstream switched protocols without a request to do so"
 
 
@@ -67,15 +74,15 @@ class UpstreamResponse:
         head: the final head; available once the phase is BODY.
         error: reason for the phase FAILED.
         started: at least one byte has arrived.
-        between_chunks: the parser has just reached the end of a chunk.
 
     Args:
         without_body: the request was HEAD, so the response has no body regardless of its head.
     """
 
     __slots__ = (
-        "_head_bytes", "_headers", "_keep_alive", "_max_head_bytes", "_parser", "_pieces",
-        "_reason", "_without_body", "between_chunks", "error", "head", "phase", "started",
+        "_chunks", "_head_bytes", "_head_end", "_headers", "_keep_alive", "_max_head_bytes",
+        "_parser", "_pieces", "_reason", "_unread", "_without_body", "error", "head", "phase",
+        "started",
     )  # fmt: skip
 
     def __init__(self, max_head_bytes: int, *, without_body: bool) -> None:
@@ -83,7 +90,10 @@ class UpstreamResponse:
         self.head: ResponseHead | None = None
         self.error = ""
         self.started = False
-        self.between_chunks = False
+        # Decoder of a chunked body, and bytes that it could not decode yet.
+        self._chunks: ChunkedDecoder | None = None
+        self._unread = b""
+        self._head_end = b""  # The last bytes of an incomplete head.
         self._max_head_bytes = max_head_bytes
         self._without_body = without_body
         self._head_bytes = 0
@@ -99,6 +109,11 @@ class UpstreamResponse:
         return self.phase is _COMPLETE or self.phase is _OVERRUN
 
     @property
+    def between_chunks(self) -> bool:
+        """True if the next byte begins a chunk."""
+        return self._chunks is not None and not self._unread and self._chunks.between_chunks
+
+    @property
     def reusable(self) -> bool:
         """True if the connection can be used for another request."""
         return self.phase is _COMPLETE and self._keep_alive and not self._without_body
@@ -111,6 +126,38 @@ class UpstreamResponse:
 
     def receive_data(self, data: bytes) -> bytes:
         """Parse one read; return the body bytes in it, without framing."""
+        while self.phase is _HEAD and data:
+            end = self._end_of_head(data)
+            self._feed(data[:end])
+            data = data[end:]
+        if self.phase is _BODY and self._chunks is not None:
+            self._decode(data)
+        elif data:
+            self._feed(data)
+        pieces = self._pieces
+        if not pieces:
+            return b""
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        return body
+
+    def _end_of_head(self, data: bytes) -> int:
+        """Return the position in ``data`` up to which it belongs to a head."""
+        window = self._head_end + data
+        at = window.find(_BLANK_LINE)
+        self._head_bytes += len(data)
+        if at < 0:
+            if self._head_bytes > self._max_head_bytes:
+                self._fail(
+                    f"the head of the upstream's response is over {self._max_head_bytes} bytes"
+                )
+            self._head_end = window[1 - len(_BLANK_LINE) :]
+            return len(data)
+        end = at + len(_BLANK_LINE) - len(self._head_end)
+        self._head_end, self._head_bytes = b"", 0
+        return end
+
+    def _feed(self, data: bytes) -> None:
         assert self._parser is not None
         try:
             self._parser.feed_data(data)
@@ -118,18 +165,21 @@ class UpstreamResponse:
             self._fail(_UPGRADED)
         except httptools.HttpParserError as error:
             self._fail(f"the upstream's response is malformed: {error}"[:200])
-        if self.phase is _HEAD:
-            self._head_bytes += len(data)
-            if self._head_bytes > self._max_head_bytes:
-                self._fail(
-                    f"the head of the upstream's response is over {self._max_head_bytes} bytes"
-                )
-        pieces = self._pieces
-        if not pieces:
-            return b""
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        return body
+
+    def _decode(self, data: bytes) -> None:
+        """Decode a part of a chunked body."""
+        assert self._chunks is not None
+        try:
+            body, self._unread, complete = self._chunks.decode(self._unread + data)
+        except RemoteProtocolError as error:
+            self._fail(f"the upstream's response is malformed: {error}")
+            return
+        if body:
+            self._pieces.append(body)
+        if complete:
+            self._advance(_Signal.MESSAGE_END)
+            if self._unread:
+                self._advance(_Signal.MESSAGE_BEGIN)
 
     def close(self) -> None:
         """Release llhttp, which would otherwise form a reference cycle with this object."""
@@ -165,23 +215,22 @@ class UpstreamResponse:
         if status < 200 or self.phase is not _HEAD:
             return
         headers, self._headers = self._headers, []
-        self.head = ResponseHead(status, self._reason, headers)
-        self._advance(_Signal.FINAL_HEAD)
         for name, value in headers:
-            if name.lower() == b"transfer-encoding" and value.lower() != b"chunked":
+            if name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked":
+                # No head is returned, so that the client gets an error response.
                 self._fail("the upstream uses an unsupported transfer coding")
+                return
+        self.head = ResponseHead(status, self._reason, headers)
+        self._keep_alive = bool(self._parser.should_keep_alive())
+        self._advance(_Signal.FINAL_HEAD)
         if self._without_body:
             self._advance(_Signal.MESSAGE_END)
+        elif self.head.chunked and status not in STATUS_WITHOUT_BODY:
+            self._chunks = ChunkedDecoder(lenient=True)
 
     def on_body(self, data: bytes) -> None:
         if self.phase is _BODY:
             self._pieces.append(data)
-
-    def on_chunk_header(self) -> None:
-        self.between_chunks = False
-
-    def on_chunk_complete(self) -> None:
-        self.between_chunks = True
 
     def on_message_complete(self) -> None:
         assert self._parser is not None

@@ -6,15 +6,12 @@ import asyncio
 from collections.abc import Callable
 
 from undam.gateway.config.limits import AdmissionLimits
+from undam.gateway.http.cross_origin import is_preflight
 from undam.gateway.interfaces import Refusal, RequestInfo
 from undam.gateway.policy.admission_queue import AdmissionQueue, Waiter
 from undam.gateway.policy.keys import Key, KeyUsage, find_key, token_of
 
 _KEY_HEADERS = frozenset({b"authorization", b"x-api-key", b"api-key"})
-
-# A request admitted from the queue is forwarded in the same loop iteration. If its client
-# disconnects in the same iteration, the permit is not used. It is returned after this time.
-_UNUSED_S = 1.0
 
 _STOPPING = Refusal(503, "the gateway is shutting down", "overloaded_error", 1.0)
 _QUEUE_FULL = Refusal(
@@ -129,7 +126,6 @@ class AdmissionControl:
             self._admitted[id(request)] = request
             permit = AdmissionPermit(self, request)
             pending.set_result(permit)
-            pending.get_loop().call_later(_UNUSED_S, self._release_unused, permit)
             self._on_queue(self.queue.waiting)
 
     def stop(self) -> None:
@@ -137,10 +133,6 @@ class AdmissionControl:
         self.stopping = True
         for pending, _ in list(self._pending.values()):
             pending.set_result(_STOPPING)
-
-    def _release_unused(self, permit: AdmissionPermit) -> None:
-        if id(permit.request) in self._admitted:
-            permit.release()
 
     def _wait(self, waiter: Waiter, request: RequestInfo) -> _Pending:
         loop = asyncio.get_running_loop()
@@ -163,7 +155,7 @@ class AdmissionControl:
         return pending
 
     def _check_key(self, request: RequestInfo) -> Refusal | None:
-        if self.keys is None:
+        if self.keys is None or is_preflight(request.method, request.headers):
             return None
         key = find_key(self.keys, token_of(request.headers))
         if key is None:

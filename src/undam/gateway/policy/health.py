@@ -32,7 +32,9 @@ async def _get(upstream: Upstream, path: str) -> bool:
         server_hostname=upstream.host if upstream.tls is not None else None,
     )
     try:
-        head = f"GET {upstream.base_path}{path} HTTP/1.1\r\nHost: {upstream.authority}\r\n"
+        # Servers have their health endpoint beside the API, and not below its version.
+        base = upstream.base_path.removesuffix(upstream.version)
+        head = f"GET {base}{path} HTTP/1.1\r\nHost: {upstream.authority}\r\n"
         writer.write(head.encode("ascii") + b"Connection: close\r\nUser-Agent: undam\r\n\r\n")
         line = await reader.readuntil(b"\n")
         version, _, rest = line.partition(b" ")

@@ -1,12 +1,24 @@
-"""Load balancing between upstreams: least busy of two random choices, with ejection. Pure."""
+"""Load balancing between upstreams: least busy of two random choices, with ejection. Pure.
+
+An upstream that fails at once has few requests in flight. If that alone decided, it would attract
+nearly all traffic. After an error, a request is therefore counted as in flight for as long as a
+successful one usually takes.
+"""
 
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from undam.gateway.config.limits import EjectionLimits
+
+# Duration of a successful request before any was measured, and the weight of a new measurement.
+_DEFAULT_DURATION_S = 1.0
+_DURATION_WEIGHT = 0.05
+_MAX_COUNTED_S = 10.0
+_MAX_COUNTED_ERRORS = 10_000
 
 
 @dataclass(slots=True, eq=False)
@@ -24,6 +36,7 @@ class Backend:
         ejected_until_s: end of the current ejection; ``None`` if the upstream is not ejected.
         restored_at_s: end of the last ejection.
         trial_running: one request is testing whether the ejected upstream works again.
+        quick_errors: times until which requests that ended with an error count as in flight.
     """
 
     name: str
@@ -36,6 +49,7 @@ class Backend:
     ejected_until_s: float | None = None
     restored_at_s: float = 0.0
     trial_running: bool = False
+    quick_errors: deque[float] = field(default_factory=deque)
 
     @property
     def full(self) -> bool:
@@ -47,16 +61,25 @@ class Backend:
         """True if the upstream is healthy and not ejected."""
         return self.ejected_until_s is None and self.healthy
 
+    def load(self, now_s: float) -> int:
+        """Return the number of streams for comparisons, including recent errors."""
+        errors = self.quick_errors
+        while errors and errors[0] <= now_s:
+            errors.popleft()
+        return self.outstanding + len(errors)
+
 
 @dataclass(slots=True, eq=False)
 class Lease:
     """One stream's slot on a backend; returned once, with `LoadBalancer.release`.
 
     Args:
+        started_s: time at which the stream began.
         trial: whether this stream tests an ejected backend.
     """
 
     backend: Backend
+    started_s: float
     trial: bool = False
 
     @property
@@ -83,6 +106,7 @@ class LoadBalancer:
         self._rng = rng
         self.ejection = ejection or EjectionLimits()
         self._backends = {name: Backend(name, limit) for name, limit in limits.items()}
+        self._typical_s = _DEFAULT_DURATION_S
 
     @property
     def backends(self) -> tuple[Backend, ...]:
@@ -112,7 +136,7 @@ class LoadBalancer:
             else:
                 unavailable.append(backend)
         if available:
-            return self._less_busy(available)
+            return self._less_busy(available, now_s)
         return min(unavailable, key=_rank, default=None) if allow_trial else None
 
     def acquire(self, backend: Backend, now_s: float) -> Lease:
@@ -120,7 +144,7 @@ class LoadBalancer:
         backend.outstanding += 1
         trial = _due_for_trial(backend, now_s)
         backend.trial_running = backend.trial_running or trial
-        return Lease(backend, trial)
+        return Lease(backend, now_s, trial)
 
     def has_capacity(self, reserved: int = 0) -> bool:
         """Return whether one more stream can start, besides ``reserved`` admitted ones."""
@@ -146,7 +170,7 @@ class LoadBalancer:
             backend.ejected_until_s, backend.restored_at_s = None, now_s
 
     def failed(self, lease: Lease, now_s: float) -> bool:
-        """Record a refused connection, a timeout, a 5xx status or a broken connection.
+        """Record a refused connection, a timeout, a failure status or a broken connection.
 
         Only failures before the first content count.
 
@@ -168,6 +192,30 @@ class LoadBalancer:
         backend.ejected_until_s = now_s + duration_s
         backend.ejections += 1
         return True
+
+    def set_aside(self, lease: Lease, now_s: float, seconds: float) -> bool:
+        """Eject a backend for as long as it has requested.
+
+        Returns:
+            Whether the backend was available before.
+        """
+        backend = lease.backend
+        _end_trial(lease)
+        was_available = backend.ejected_until_s is None
+        until_s = now_s + min(seconds, self.ejection.max_s)
+        backend.ejected_until_s = max(until_s, backend.ejected_until_s or 0.0)
+        return was_available
+
+    def completed(self, lease: Lease, now_s: float) -> None:
+        """Record the duration of a successful request."""
+        self._typical_s += _DURATION_WEIGHT * (now_s - lease.started_s - self._typical_s)
+
+    def ended_with_error(self, lease: Lease, now_s: float) -> None:
+        """Record that a request ended with an error; it counts as in flight for its usual time."""
+        until_s = lease.started_s + min(self._typical_s, _MAX_COUNTED_S)
+        errors = lease.backend.quick_errors
+        if until_s > now_s and len(errors) < _MAX_COUNTED_ERRORS:
+            errors.append(max(until_s, errors[-1]) if errors else until_s)
 
     def release(self, lease: Lease) -> None:
         """End a stream, whatever its result."""
@@ -205,7 +253,7 @@ class LoadBalancer:
                 del self._backends[name]
         return removed
 
-    def _less_busy(self, candidates: list[Backend]) -> Backend:
+    def _less_busy(self, candidates: list[Backend], now_s: float) -> Backend:
         """Return the less busy of two random candidates."""
         if len(candidates) == 1:
             return candidates[0]
@@ -213,7 +261,7 @@ class LoadBalancer:
         first = int(self._rng.random() * len(candidates))
         second = int(self._rng.random() * (len(candidates) - 1))
         one, other = candidates[first], candidates[second + (second >= first)]
-        return one if one.outstanding <= other.outstanding else other
+        return one if one.load(now_s) <= other.load(now_s) else other
 
 
 def _due_for_trial(backend: Backend, now_s: float) -> bool:

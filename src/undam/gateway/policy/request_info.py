@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Mapping
 
-from undam.apis import CHAT, COMPLETIONS, MESSAGES, PLAIN, Api, api_for_path
+from undam.apis import PLAIN, api_for_path
+from undam.gateway.body.inspection import BodyFields
 from undam.gateway.interfaces import RequestInfo
 from undam.http1.headers import RawHeaders
 from undam.http1.request_parser import RequestHead
@@ -15,78 +14,97 @@ from undam.http1.request_parser import RequestHead
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """Idempotent methods (RFC 9110, 9.2.2)."""
 
-_REPEATABLE_APIS: frozenset[str] = frozenset({CHAT.name, COMPLETIONS.name, MESSAGES.name})
+_COMPUTATIONS = (
+    "/chat/completions", "/completions", "/completion", "/responses", "/messages",
+    "/messages/count_tokens", "/embeddings", "/embedding", "/embed", "/embed_all", "/rerank",
+    "/reranking", "/score", "/classify", "/pooling", "/moderations", "/tokenize", "/detokenize",
+    "/apply-template", "/infill", "/generate", "/generate_stream", "/api/chat", "/v2/chat",
+    ":generateContent", ":streamGenerateContent", ":embedContent", ":countTokens",
+)  # fmt: skip
+"""Endings of the paths whose JSON requests only compute a response."""
+_COMPUTATIONS_WITHOUT_JSON = ("/audio/transcriptions", "/audio/translations")
+"""Endings of the paths whose requests only compute a response, whatever their format."""
+
 # A request ID of this form needs no escaping in logs and headers.
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
-_MODEL_CHARS = 200
-_decode_json = json.JSONDecoder().raw_decode
-_BLANK = " \t\r\n"
+_REQUEST_LINE = re.compile(rb"(?:\r\n)?([!-~]{1,32}) ([!-~]{1,2048})(?: |\r|$)")
 
 
-def read_request_info(
-    head: RequestHead, headers: RawHeaders, body: bytes, *, client: str, whole: bool
-) -> RequestInfo:
-    """Return the routing information of one request.
+def read_request_info(head: RequestHead, headers: RawHeaders, *, client: str) -> RequestInfo:
+    """Return the routing information of one request, before its body is read.
 
     Args:
         headers: the end-to-end headers of ``head``.
-        whole: ``body`` is complete. An incomplete body is not parsed.
     """
     method = head.method
-    api = api_for_path(head.target.partition("?")[0]) if method == "POST" else PLAIN
-    fields: Mapping[str, object] = _json_object(body) if api is not PLAIN and whole else {}
-    model = fields.get("model")
-    client_id, repeatable = b"", method in _SAFE_METHODS or _is_repeatable(api, fields)
+    path = head.target.partition("?")[0]
+    client_id, repeatable = b"", method in _SAFE_METHODS
     for name, value in headers:
         low = name.lower()
         if low == b"x-request-id":
             client_id = client_id or value
         elif low == b"idempotency-key":
             repeatable = True
+    if method == "POST" and path.rstrip("/").endswith(_COMPUTATIONS_WITHOUT_JSON):
+        repeatable = True
     safe = client_id and _SAFE_ID.fullmatch(client_id)
     return RequestInfo(
         method=method,
         target=head.target,
         headers=headers,
-        api=api,
-        streams=fields.get("stream") is True,
-        model=model[:_MODEL_CHARS] if isinstance(model, str) else "",
-        repeatable=whole and repeatable,
-        body_bytes=len(body),
+        api=api_for_path(path) if method == "POST" else PLAIN,
+        streams=False,
+        model="",
+        repeatable=repeatable,
+        body_bytes=head.length or 0,
         request_id=client_id.decode("ascii") if safe else os.urandom(16).hex(),
         client=client,
     )
 
 
-def _is_repeatable(api: Api, fields: Mapping[str, object]) -> bool:
-    """Return whether a request to a model API has no lasting effect on the server."""
-    return (
-        api.name in _REPEATABLE_APIS
-        and bool(fields)
-        and not (fields.get("store") or fields.get("background"))
+def malformed_request_info(head: RequestHead | None, data: bytes, *, client: str) -> RequestInfo:
+    """Return what is known of a request that was refused because it is malformed.
+
+    Args:
+        head: its head, if that was parsed.
+        data: otherwise, the received part of the head.
+    """
+    if head is not None:
+        return read_request_info(head, head.headers, client=client)
+    line = _REQUEST_LINE.match(data)
+    return RequestInfo(
+        method="" if line is None else line[1].decode("ascii"),
+        target="" if line is None else line[2].decode("ascii"),
+        headers=[],
+        api=PLAIN,
+        streams=False,
+        model="",
+        repeatable=False,
+        body_bytes=0,
+        request_id=os.urandom(16).hex(),
+        client=client,
     )
 
 
-def _json_object(body: bytes) -> Mapping[str, object]:
-    try:
-        value = _decode_utf8_json(body)
-        if value is None:
-            value = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+def depends_on_body(info: RequestInfo) -> bool:
+    """Return whether the members of the body affect how the request is handled."""
+    if info.method != "POST":
+        return False
+    return info.api is not PLAIN or info.path.rstrip("/").endswith(_COMPUTATIONS)
 
 
-def _decode_utf8_json(body: bytes) -> object:
-    """Decode JSON in UTF-8 without leading spaces, as nearly all clients send it.
+def set_fields(info: RequestInfo, fields: BodyFields, *, repeatable: bool) -> None:
+    """Add the members of the body to the routing information.
 
-    Return ``None`` for any other body. `json.loads` first detects the encoding and skips spaces,
-    which takes 50 % longer.
+    Args:
+        repeatable: the body is complete, so the request can be repeated if it has no side effects.
     """
-    try:
-        text = body.decode()
-        value, end = _decode_json(text)
-    except ValueError:
-        return None
-    # Trailing newlines are common. Accepting them here avoids decoding a large body twice.
-    return None if text[end:].strip(_BLANK) else value
+    accept = info.get(b"accept") or b""
+    # If the body cannot be decoded, the client's Accept header is the best evidence.
+    streams = fields.streams or (not fields.readable and b"text/event-stream" in accept)
+    info.streams = streams and info.api is not PLAIN
+    info.model = fields.model
+    info.user, info.cache_key = fields.user, fields.cache_key
+    info.prefix_hash = fields.prefix_hash
+    if repeatable and fields.is_object and not fields.side_effects:
+        info.repeatable = True

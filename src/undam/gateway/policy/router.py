@@ -38,6 +38,8 @@ class _InFlight:
         cancelled: upstream and waiting time of the attempt that lost. It is cancelled just before
             the content of the winner is reported.
         released: the permit was released.
+        suspects: leases on which the request caused an internal server error. That may be a fault
+            of the request, so it counts as a failure only if no other upstream had the same error.
     """
 
     request: RequestInfo
@@ -48,6 +50,7 @@ class _InFlight:
     content: bool = False
     cancelled: tuple[str, float] | None = None
     released: bool = False
+    suspects: list[Lease] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,21 +175,37 @@ class GatewayRouter:
         self.admission.forwarded(request)
 
     def attempt_ended(
-        self, upstream: Upstream, request: RequestInfo, result: UpstreamResult
+        self,
+        upstream: Upstream,
+        request: RequestInfo,
+        result: UpstreamResult,
+        *,
+        status: int = 0,
+        retry_after_s: float | None = None,
     ) -> None:
         """See ``Router``."""
         state = self._in_flight.get(id(request))
         attempt = None if state is None else _attempt_on(state, upstream.name)
         if state is None or attempt is None:
             return
+        now = self._clock()
+        if result is UpstreamResult.OK and status < 400:
+            self.balancer.completed(attempt.lease, now)
         if not attempt.content:
-            self._record_result(request, state, attempt, result)
+            if result not in (UpstreamResult.OK, UpstreamResult.CANCELLED) or status >= 400:
+                self.balancer.ended_with_error(attempt.lease, now)
+            if result is UpstreamResult.STATUS and retry_after_s is not None:
+                self._set_aside(attempt, now, status, retry_after_s)
+            elif result is UpstreamResult.STATUS and status == 500 and not attempt.lease.trial:
+                state.suspects.append(attempt.lease)
+            else:
+                self._record_result(request, state, attempt, result)
         self.balancer.release(attempt.lease)
         if self.balancer.backend(upstream.name) is None:
             self._upstreams.pop(upstream.name, None)
         state.attempts.remove(attempt)
         if state.released and not state.attempts:
-            del self._in_flight[id(request)]
+            self._forget(state)
         self.admission.admit_queued()
 
     def hedge_after_s(self, request: RequestInfo) -> float | None:
@@ -232,7 +251,7 @@ class GatewayRouter:
             return
         now = self._clock()
         attempt.content = True
-        self._record_success(attempt, now)
+        self._record_success(state, attempt, now)
         if not request.streams or request.api is PLAIN:
             return
         self.hedging.record_ttft(request.model, upstream.name, ttft_s, now)
@@ -256,7 +275,31 @@ class GatewayRouter:
         if state is not None:
             state.released = True
             if not state.attempts:
-                del self._in_flight[id(request)]
+                self._forget(state)
+
+    def _forget(self, state: _InFlight) -> None:
+        """Remove a request that has ended."""
+        if len(state.suspects) == 1:
+            self._confirm_suspects(state)
+        del self._in_flight[id(state.request)]
+
+    def _confirm_suspects(self, state: _InFlight) -> None:
+        """Count the internal server errors of a request as failures of the upstreams."""
+        for lease in state.suspects:
+            self._record_failure(lease, "status 500")
+        state.suspects.clear()
+
+    def _set_aside(self, attempt: _Attempt, now: float, status: int, retry_after_s: float) -> None:
+        """Send no requests to an upstream for as long as its response has requested."""
+        lease = attempt.lease
+        if self.balancer.set_aside(lease, now, retry_after_s):
+            self._log(f"upstream {lease.name} is ejected for {retry_after_s:g} s: status {status}")
+            self._publish_usable()
+
+    def _record_failure(self, lease: Lease, why: str) -> None:
+        if self.balancer.failed(lease, self._clock()):
+            self._log(f"upstream {lease.name} is ejected: {why}")
+            self._publish_usable()
 
     def _hedging_allowed(self, request: RequestInfo) -> bool:
         value = request.get(HEDGE_HEADER)
@@ -270,17 +313,17 @@ class GatewayRouter:
         """Update balancing and hedging after an attempt that returned no content."""
         now, name = self._clock(), attempt.lease.name
         if result is UpstreamResult.OK:
-            self._record_success(attempt, now)
+            self._record_success(state, attempt, now)
         elif result is UpstreamResult.CANCELLED:
             state.cancelled = (name, now - attempt.began_s)
-        elif self.balancer.failed(attempt.lease, now):
-            self._log(f"upstream {name} is ejected: {result.value}")
-            self._publish_usable()
+        else:
+            self._record_failure(attempt.lease, result.value)
         if request.streams and result is UpstreamResult.TIMEOUT:
             # The true TTFT is at least this long.
             self.hedging.record_ttft(request.model, name, now - attempt.began_s, now)
 
-    def _record_success(self, attempt: _Attempt, now: float) -> None:
+    def _record_success(self, state: _InFlight, attempt: _Attempt, now: float) -> None:
+        self._confirm_suspects(state)
         backend = attempt.lease.backend
         was_available = backend.available
         self.balancer.succeeded(attempt.lease, now)

@@ -165,6 +165,7 @@ class _Worker:
         self._checks = HealthChecks(lambda: self._upstreams, self._router.set_healthy)
         telemetry = Telemetry(metrics, access_log=self._access_log, tracer=self._tracer)
         self._gateway = Gateway(self._router, telemetry, config.request_limits)
+        self._gateway.context.cors.use(config.cors_origins)
 
     async def run(self) -> int:
         """Serve until a signal stops the worker; return its exit code."""
@@ -272,6 +273,8 @@ class _Worker:
         # An unchanged upstream compares equal and therefore keeps its connections.
         self._upstreams = upstreams
         self._gateway.context.limits = new.request_limits
+        self._gateway.context.budget.limit_bytes = new.body_budget
+        self._gateway.context.cors.use(new.cors_origins)
         removed = self._router.apply(new, self._upstreams)
         self._gateway.context.pool.keep(self._upstreams)
         self._checks.start(new.health_interval, new.health_path)

@@ -8,6 +8,8 @@ import ssl
 
 from undam.aio.deadlines import DeadlineTimer
 from undam.aio.deferred import DeferredQueue
+from undam.gateway.body.budget import BodyBudget
+from undam.gateway.body.step_queue import StepQueue
 from undam.gateway.config.limits import RequestLimits
 from undam.gateway.http.pool import UpstreamPool
 from undam.gateway.interfaces import Observer, Router
@@ -33,6 +35,8 @@ class Gateway:
             timer=timer,
             deferred=DeferredQueue(loop),
             pool=UpstreamPool(loop, timer, limits.max_head_bytes),
+            budget=BodyBudget(limits.body_budget_bytes),
+            steps=StepQueue(loop),
         )
         self._clients: set[ClientConnection] = set()
         self._servers: list[asyncio.Server] = []

@@ -7,7 +7,7 @@ from math import inf
 from time import monotonic
 from typing import Protocol
 
-from undam.gateway.http.headers import ResponseHead
+from undam.gateway.http.headers import ResponseHead, retry_after_s
 from undam.gateway.http.pool import UpstreamPool
 from undam.gateway.http.upstream_connection import UpstreamConnection
 from undam.gateway.interfaces import AttemptKind, Upstream, UpstreamResult
@@ -59,11 +59,14 @@ class Attempt:
         unread: the part of ``held`` that the detector has not read.
         detector: detector of the first content in an event stream; ``None`` for other bodies.
         sent: at least a part of the request was sent.
+        head_at: time at which the head arrived.
+        retry_after_s: value of Retry-After in the head, in seconds.
     """
 
     __slots__ = (
         "_listener", "_pool", "_request", "_reused", "_task", "connection", "detector", "head",
-        "held", "held_bytes", "kind", "sent", "started_at", "unread", "upstream",
+        "head_at", "held", "held_bytes", "kind", "retry_after_s", "sent", "started_at", "unread",
+        "upstream",
     )  # fmt: skip
 
     def __init__(
@@ -84,6 +87,8 @@ class Attempt:
         self.held_bytes = 0
         self.unread = b""
         self.sent = False
+        self.head_at = 0.0
+        self.retry_after_s: float | None = None
         self._listener = listener
         self._request = request
         self._pool: UpstreamPool | None = None
@@ -152,17 +157,19 @@ class Attempt:
         request = self._request
         connection.begin(
             self,
-            request.encode(self.upstream),
+            request.encode_head(self.upstream),
+            request.body_source(),
             without_body=request.is_head,
-            single_use=not request.body_complete,
+            single_use=request.body.passed_on,
         )
-        self._listener.request_paused(False)
+        self._listener.request_paused(connection.writing_paused)
 
     # Calls of the connection.
 
     def head_received(self, head: ResponseHead, now: float) -> None:
         """Store the head and report it."""
-        self.head = head
+        self.head, self.head_at = head, now
+        self.retry_after_s = retry_after_s(head.get(b"retry-after"))
         self._listener.head_received(self, now)
 
     def body_received(self, data: bytes, now: float) -> None:
@@ -174,10 +181,15 @@ class Attempt:
         self.connection = None
         self._listener.response_complete(self, monotonic())
 
-    def connection_lost(self, why: str, *, started: bool) -> None:
+    def connection_lost(self, why: str, *, started: bool, sent: bool) -> None:
         """Report the failure, or reconnect if a reused connection was already closed."""
         self.connection = None
-        if self._reused and not started and self._request.repeatable:
+        request = self._request
+        if (
+            self._reused
+            and not started
+            and (request.repeatable or not (sent or request.body.passed_on))
+        ):
             # It is not a failure if the upstream closed an idle connection while it was reused.
             assert self._pool is not None
             self._connect(self._pool)

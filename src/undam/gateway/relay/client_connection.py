@@ -6,21 +6,27 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from math import inf
 from time import monotonic
 from typing import cast
 
-from undam.apis import PLAIN, api_for_path
+from undam.gateway.body.inspection import BodyInspection
+from undam.gateway.body.request_body import RequestBody
 from undam.gateway.http.error_responses import error_body
 from undam.gateway.http.headers import ForwardedHead, own_head
 from undam.gateway.http.response_writer import ResponseWriter
 from undam.gateway.interfaces import EndReason, RequestRecord
-from undam.gateway.policy.request_info import read_request_info
+from undam.gateway.policy.request_info import (
+    depends_on_body,
+    malformed_request_info,
+    read_request_info,
+    set_fields,
+)
 from undam.gateway.relay.gateway_context import GatewayContext
 from undam.gateway.relay.outgoing_request import OutgoingRequest
 from undam.gateway.relay.race import RequestContext
 from undam.gateway.relay.response_relay import ResponseRelay
-from undam.http1.chunked import LAST_CHUNK, encode_chunk
 from undam.http1.headers import without_hop_by_hop
 from undam.http1.request_parser import CONTINUE, BadRequest, RequestHead, RequestParser
 from undam.http1.sockets import limit_unsent, reset_on_close
@@ -28,6 +34,10 @@ from undam.http1.sockets import limit_unsent, reset_on_close
 # Maximum size of pipelined requests, above which the connection is reset. Reading cannot be paused,
 # because the gateway would then not detect a client disconnect.
 _MAX_PIPELINED_BYTES = 256 << 10
+# Buffered part of a body whose request waits in the admission queue. Reading is paused above it.
+_QUEUED_BODY_BYTES = 256 << 10
+# Enough to inspect a body of one segment. Longer bodies are inspected in steps by the loop.
+_STEPS_AT_ONCE = 4
 # Time for which a refused client may continue to send, so that it receives the response and not a
 # reset.
 _LINGER_S = 2.0
@@ -41,16 +51,17 @@ class ClientState(Enum):
     READING = "reading"
     """The body of the request is being read into memory."""
     RELAYING = "relaying"
-    """A relay handles the request, whose body has been read completely."""
+    """The body of the request has been read completely."""
     UPLOADING = "uploading"
-    """A relay handles the request while its body is still arriving."""
+    """The body of the request is passed on while it arrives."""
     LINGERING = "lingering"
     """The last response was sent, and incoming data is discarded."""
     CLOSING = "closing"
     """The connection closes once all data has been sent."""
 
 
-_RELAYED = frozenset({ClientState.RELAYING, ClientState.UPLOADING})
+_BODY_ARRIVES = frozenset({ClientState.READING, ClientState.UPLOADING})
+_BUSY = _BODY_ARRIVES | {ClientState.RELAYING}
 
 
 class ClientConnection(asyncio.Protocol):
@@ -62,8 +73,8 @@ class ClientConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_address", "_body", "_body_bytes", "_connections", "_context", "_deadline", "_head",
-        "_parser", "_reading_paused", "_relay", "_secure", "_state", "_transport",
+        "_address", "_body", "_connections", "_context", "_deadline", "_head", "_inspecting",
+        "_inspection", "_parser", "_reading_paused", "_relay", "_secure", "_state", "_transport",
         "_writing_paused", "closed", "next_deadline",
     )  # fmt: skip
 
@@ -77,9 +88,11 @@ class ClientConnection(asyncio.Protocol):
         self._state = ClientState.IDLE
         self._relay: ResponseRelay | None = None
         self._head: RequestHead | None = None
-        self._body: list[bytes] = []
-        self._body_bytes = 0
-        # Deadline of the current state, unless a relay sets the deadlines.
+        self._body: RequestBody | None = None
+        # Inspection of the body until its end, and whether the loop runs its steps.
+        self._inspection: BodyInspection | None = None
+        self._inspecting = False
+        # Deadline of the current state if there is no relay.
         self._deadline = inf
         self._reading_paused = self._writing_paused = False
         # `connection_made` sets the transport before any other callback.
@@ -90,7 +103,7 @@ class ClientConnection(asyncio.Protocol):
     @property
     def busy(self) -> bool:
         """True while a request is in flight or its body is being read."""
-        return self._state is ClientState.READING or self._state in _RELAYED
+        return self._state in _BUSY
 
     # Callbacks of the event loop.
 
@@ -111,12 +124,12 @@ class ClientConnection(asyncio.Protocol):
         parser = self._parser
         parser.receive_data(data)
         if state is ClientState.UPLOADING:
-            self._parse()
+            self._read_body()
         elif state is ClientState.RELAYING or self._writing_paused:
             if parser.unparsed_bytes > _MAX_PIPELINED_BYTES:
                 self.reset()
         elif state is ClientState.READING:
-            self._parse()
+            self._read_body()
         else:
             # Handling a request takes as long as forwarding ten tokens, so tokens that arrived in
             # the same loop iteration are forwarded first.
@@ -146,106 +159,153 @@ class ClientConnection(asyncio.Protocol):
         self._writing_paused = False
         if self._relay is not None:
             self._relay.client_paused(False)
-        elif self._state is ClientState.READING:
-            self._parse()
+            if self._state is ClientState.READING and self._parser.unparsed_bytes:
+                self._read_body()
         elif self._parser.unparsed_bytes:
             self._next_request()
 
     # Requests.
 
     def _next_request(self) -> None:
-        if self._state is ClientState.IDLE and not (self.closed or self._transport.is_closing()):
-            self._parse()
-
-    def _parse(self) -> None:
-        """Parse the received part of the current request, or of the next request."""
+        """Parse the head of the next request, and start its relay."""
+        if self._state is not ClientState.IDLE or self.closed or self._transport.is_closing():
+            return
         try:
-            if self._state is ClientState.IDLE:
-                self._head = self._parser.head()
-                if self._head is None:
-                    return
-                self._state = ClientState.READING
-                if self._head.upgrade.startswith(b"websocket"):
-                    raise BadRequest(501, "WebSocket is not supported; use the streaming API")
-                if self._head.expects_continue and not self._parser.unparsed_bytes:
-                    self._transport.write(CONTINUE)
+            self._head = head = self._parser.head()
+            if head is None:
+                return
+            if head.upgrade.startswith(b"websocket"):
+                raise BadRequest(501, "WebSocket is not supported; use the streaming API")
             piece, complete = self._parser.body()
         except BadRequest as error:
             self._refuse(error)
             return
-        self._deadline = monotonic() + self._context.limits.request_timeout_s
-        if self._state is ClientState.UPLOADING:
-            self._upload(piece, complete=complete)
-            return
-        if piece:
-            self._body.append(piece)
-            self._body_bytes += len(piece)
-        if complete:
-            self._start_relay(complete=True)
-            return
-        self._context.timer.schedule(self, self._deadline)
-        if self._body_bytes > self._context.limits.buffer_body_bytes:
-            self._start_relay(complete=False)
+        self._start_relay(head, piece, complete=complete)
 
-    def _start_relay(self, *, complete: bool) -> None:
-        context, head = self._context, self._head
-        assert head is not None
-        now = monotonic()
-        body = b"".join(self._body)
-        self._body, self._body_bytes = [], 0
-        self._state = ClientState.RELAYING if complete else ClientState.UPLOADING
-        chunked = head.length is None
-        if complete:
-            head.length = len(body)
+    def _start_relay(self, head: RequestHead, piece: bytes, *, complete: bool) -> None:
+        """Start the relay of a request, which is admitted or refused before its body is read."""
+        context, now = self._context, monotonic()
         headers, head.headers = without_hop_by_hop(head.headers), []
-        info = read_request_info(head, headers, body, client=self._address, whole=complete)
+        info = read_request_info(head, headers, client=self._address)
         record = RequestRecord(info, now)
         writer = ResponseWriter(
             self._transport, head, record,
             request_id=info.request_id, keep=not context.draining, now=now,
         )  # fmt: skip
-        if not complete:
-            self.pause_request(True)
-            if chunked:
-                body = encode_chunk(body)
+        if (origin := info.get(b"origin")) is not None:
+            writer.cross_origin = context.cors.for_origin(origin)
+        body = RequestBody(context.budget, chunked=head.length is None, now=now)
+        body.add(piece, now, complete=complete)
         secure = self._secure
         request = OutgoingRequest(
-            lambda: ForwardedHead(head, info, secure=secure, tracing=record.tracing), body,
-            is_head=head.method == "HEAD", repeatable=info.repeatable, body_complete=complete,
+            lambda: ForwardedHead(head, info, secure=secure, tracing=record.tracing),
+            body, is_head=head.method == "HEAD",
         )  # fmt: skip
         request_context = RequestContext(
             context.router, context.observer, context.limits, context.pool, info
         )
-        self._relay = ResponseRelay(self, request_context, record, writer, request)
-        self._relay.start()
+        self._body, self._inspection, self._inspecting = body, None, False
+        self._state = ClientState.RELAYING if complete else ClientState.READING
+        self._relay = relay = ResponseRelay(self, request_context, record, writer, request)
+        relay.start()
+        if self._relay is not relay:
+            return  # The request was refused, or answered by the gateway itself.
+        if depends_on_body(info):
+            self._inspection = BodyInspection(info.get(b"content-encoding") or b"")
+            self._inspection.add(piece)
+        if relay.admitted:
+            self.request_admitted()
+        else:
+            self._proceed()
+        if self._relay is relay:
+            self.schedule(min(body.deadline(), relay.next_deadline()))
 
-    def _upload(self, piece: bytes, *, complete: bool) -> None:
-        """Forward more of a request body that is streamed to the upstream."""
-        relay, head = self._relay, self._head
+    def request_admitted(self) -> None:
+        """Read the body of the request, which was admitted, and send the request when possible."""
+        head, body = self._head, self._body
         assert head is not None
-        if relay is None:
+        assert body is not None
+        if head.expects_continue and not (body.size or body.complete):
+            self._transport.write(CONTINUE)
+        self.pause_request(False)
+        self._proceed()
+
+    def _read_body(self) -> None:
+        """Take the received part of the body."""
+        body, relay = self._body, self._relay
+        if body is None or relay is None:
             return
-        if head.length is None:
-            piece = encode_chunk(piece) if piece else b""
-            piece += LAST_CHUNK if complete else b""
+        try:
+            piece, complete = self._parser.body()
+        except BadRequest as error:
+            relay.bad_request_body(error.status, str(error))
+            return
+        now = monotonic()
+        body.add(piece, now, complete=complete)
         if complete:
             self._state = ClientState.RELAYING
-        if piece:
-            relay.add_request_body(piece)
+            if not relay.sent:
+                relay.record.started_at = now
+        if self._inspection is not None:
+            self._inspection.add(piece)
+        if relay.sent:
+            relay.send_more_body()
+        if not relay.admitted and body.held_bytes > _QUEUED_BODY_BYTES:
+            # The memory is needed for admitted requests.
+            self.pause_request(True)
+        self._proceed()
+
+    def _proceed(self) -> None:
+        """Inspect the body, and send the request if that is possible now."""
+        relay, body, inspection = self._relay, self._body, self._inspection
+        if relay is None or body is None:
+            return
+        if inspection is not None and not self._inspecting:
+            # A short body is inspected at once.
+            for _ in range(_STEPS_AT_ONCE):
+                if not inspection.step():
+                    break
+            else:
+                self._inspecting = True
+                self._context.steps.put(partial(self._inspect, inspection))
+        if body.complete and not self._inspecting and (relay.admitted or relay.sent):
+            self._inspection = None
+            if inspection is not None:
+                set_fields(relay.info, inspection.finish(), repeatable=not relay.sent)
+            if not relay.sent:
+                assert self._head is not None
+                self._head.length = body.size
+                relay.send()
+        elif inspection is not None:
+            set_fields(relay.info, inspection.fields, repeatable=False)
+        if (
+            relay.admitted
+            and not (relay.sent or body.complete)
+            and (self._context.budget.is_short_for(body.held_bytes))
+        ):
+            self._state = ClientState.UPLOADING
+            body.passed_on = True
+            relay.send()
+
+    def _inspect(self, inspection: BodyInspection) -> bool:
+        """Run one step of an inspection; return whether it needs more steps."""
+        if inspection is not self._inspection:
+            return False  # The request has ended.
+        if inspection.step():
+            return True
+        self._inspecting = False
+        self._proceed()
+        return False
 
     def _refuse(self, error: BadRequest) -> None:
         """Send an error response for a malformed request, and then close the connection."""
-        if self._relay is not None:
-            self._relay.bad_request_body(error.status, str(error))
-            return
-        head = self._head
-        api = PLAIN if head is None else api_for_path(head.target.partition("?")[0])
-        body = error_body(api, error.status, str(error), "invalid_request_error")
-        lines = b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
-        data = own_head(error.status, lines, "", b"Connection: close\r\n") + body
-        self._transport.write(data)
         now = monotonic()
-        record = RequestRecord(None, now, status=error.status, bytes_out=len(data), ended_at=now)
+        info = malformed_request_info(self._head, self._parser.partial_head, client=self._address)
+        body = error_body(info.api, error.status, str(error), "invalid_request_error")
+        lines = b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
+        data = own_head(error.status, lines, info.request_id, b"Connection: close\r\n") + body
+        self._transport.write(data)
+        record = RequestRecord(info, now, status=error.status, bytes_out=len(data), ended_at=now)
         record.end_reason = EndReason.REFUSED if error.status == 501 else EndReason.BAD_REQUEST
         record.detail = str(error)
         self._context.observer.request_started(record)
@@ -273,7 +333,7 @@ class ClientConnection(asyncio.Protocol):
 
     def response_finished(self, *, keep: bool) -> None:
         """Take the next request, or close the connection if ``keep`` is false."""
-        self._relay = self._head = None
+        self._relay = self._head = self._body = self._inspection = None
         complete = self._state is ClientState.RELAYING
         self._state = ClientState.IDLE
         self._context.request_finished.set()
@@ -292,14 +352,21 @@ class ClientConnection(asyncio.Protocol):
             self._close_when_sent()
 
     def pause_request(self, paused: bool) -> None:
-        """Pause reading of a streamed request body, or resume it."""
-        uploading = self._state is ClientState.UPLOADING
-        if paused != self._reading_paused and (uploading or not paused) and not self.closed:
-            self._reading_paused = paused
-            if paused:
-                self._transport.pause_reading()
-            else:
-                self._transport.resume_reading()
+        """Pause reading of the body, or resume it."""
+        arriving = self._state in _BODY_ARRIVES
+        if paused == self._reading_paused or (paused and not arriving) or self.closed:
+            return
+        self._reading_paused = paused
+        now = monotonic()
+        if paused:
+            self._transport.pause_reading()
+            if self._body is not None:
+                self._body.pause(now)
+            return
+        self._transport.resume_reading()
+        if self._body is not None:
+            self._body.resume(now)
+            self.schedule(self._body.deadline())
 
     def reset(self) -> None:
         """Reset the connection. Unsent data is lost, including data in the kernel."""
@@ -325,13 +392,14 @@ class ClientConnection(asyncio.Protocol):
 
     def on_deadline(self, now: float) -> float:
         """Handle everything that is due at ``now``; return the next deadline."""
-        relay = self._relay
+        relay, body = self._relay, self._body
         if relay is not None:
             deadline = relay.on_deadline(now)
-            if self._state is not ClientState.UPLOADING or self._reading_paused or relay.over:
+            if relay.over or body is None:
                 return deadline
-            if now < self._deadline:
-                return min(deadline, self._deadline)
+            body_deadline = body.deadline()
+            if now < body_deadline:
+                return min(deadline, body_deadline)
             relay.bad_request_body(408, "the request body did not arrive in time")
             return inf
         if now < self._deadline:
@@ -339,7 +407,7 @@ class ClientConnection(asyncio.Protocol):
         if self._transport.is_closing() or self._state is ClientState.LINGERING:
             self._transport.abort()
             return inf
-        if self._state is ClientState.READING or self._parser.unparsed_bytes:
+        if self._parser.unparsed_bytes:
             self._refuse(BadRequest(408, "the request did not arrive in time"))
         else:
             self._close_when_sent()

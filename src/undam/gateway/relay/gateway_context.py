@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 from undam.aio.deadlines import DeadlineTimer
 from undam.aio.deferred import DeferredQueue
+from undam.gateway.body.budget import BodyBudget
+from undam.gateway.body.step_queue import StepQueue
 from undam.gateway.config.limits import RequestLimits
+from undam.gateway.http.cross_origin import CrossOriginPolicy
 from undam.gateway.http.pool import UpstreamPool
 from undam.gateway.interfaces import Observer, Router
 
@@ -20,6 +23,9 @@ class GatewayContext:
         router, observer, limits: components that may be replaced at any time. A request keeps the
             components with which it started.
         draining: client connections are closed after the current response.
+        budget: bytes of buffered request bodies.
+        steps: inspections of long request bodies.
+        cors: cross-origin headers of responses.
         request_finished: event that is set whenever a request has ended.
     """
 
@@ -30,5 +36,8 @@ class GatewayContext:
     timer: DeadlineTimer
     deferred: DeferredQueue
     pool: UpstreamPool
+    budget: BodyBudget
+    steps: StepQueue
+    cors: CrossOriginPolicy = field(default_factory=CrossOriginPolicy)
     draining: bool = False
     request_finished: asyncio.Event = field(default_factory=asyncio.Event)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from undam.gateway.body.request_body import RequestBody
 from undam.gateway.http.headers import ForwardedHead
 from undam.gateway.interfaces import Upstream
 
@@ -12,49 +13,42 @@ class OutgoingRequest:
     """Head and body of a request, for all of its attempts.
 
     Attributes:
+        body: the body. It is either complete, or passed on to a single upstream.
         repeatable: the request may be sent more than once.
         is_head: the method is HEAD, so the response has no body.
-        body_complete: the whole body has arrived. Otherwise, it is streamed to one upstream.
 
     Args:
         build_head: function that builds the head. It is called after admission, which may remove
             the client's key, and after the observer has added tracing headers.
-        body: the received part of the body, including its framing.
     """
 
-    __slots__ = ("_body", "_build_head", "_head", "body_complete", "is_head", "repeatable")
+    __slots__ = ("_build_head", "_head", "body", "is_head", "repeatable")
 
     def __init__(
-        self,
-        build_head: Callable[[], ForwardedHead],
-        body: bytes,
-        *,
-        is_head: bool,
-        repeatable: bool,
-        body_complete: bool,
+        self, build_head: Callable[[], ForwardedHead], body: RequestBody, *, is_head: bool
     ) -> None:
         self.is_head = is_head
-        self.repeatable = repeatable
-        self.body_complete = body_complete
+        self.repeatable = False
+        self.body = body
         self._build_head: Callable[[], ForwardedHead] | None = build_head
         self._head: ForwardedHead | None = None
-        self._body = body
 
-    def encode(self, upstream: Upstream) -> bytes:
-        """Return the bytes for ``upstream``: the head and the received part of the body."""
+    def encode_head(self, upstream: Upstream) -> bytes:
+        """Return the head for ``upstream``."""
         if self._head is None:
             assert self._build_head is not None
             self._head, self._build_head = self._build_head(), None
-        data = self._head.encode(upstream) + self._body
-        if not self.body_complete:
-            self._body = b""  # The body is sent only once.
-        return data
+        return self._head.encode(upstream)
 
-    def add_body(self, data: bytes) -> None:
-        """Store more of the body until there is a connection for it."""
-        self._body += data
+    def body_source(self) -> Callable[[], bytes]:
+        """Return a function that returns the next part of the body; empty if there is none yet."""
+        if self.body.passed_on:
+            return self.body.take
+        pieces = iter(self.body.pieces)
+        return lambda: next(pieces, b"")
 
     def release(self) -> None:
         """Free head and body, because no further attempt will be made."""
         self._head = self._build_head = None
-        self._body = b""
+        if not self.body.passed_on:
+            self.body.release()

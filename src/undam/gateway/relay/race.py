@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
+from time import monotonic
 from typing import Protocol
 
 from undam.apis import PLAIN
@@ -17,6 +18,7 @@ from undam.gateway.http.headers import ResponseHead
 from undam.gateway.http.pool import UpstreamPool
 from undam.gateway.interfaces import (
     AttemptKind,
+    EndedAttempt,
     Observer,
     RequestInfo,
     RequestRecord,
@@ -27,9 +29,6 @@ from undam.gateway.interfaces import (
 from undam.gateway.relay.attempt import MAX_HELD_BYTES, Attempt, AttemptListener
 from undam.gateway.relay.first_content import FirstContentDetector
 from undam.gateway.relay.outgoing_request import OutgoingRequest
-
-UNAVAILABLE_STATUS = frozenset({502, 503, 504})
-"""Statuses with which an upstream is temporarily unavailable, so that another is tried."""
 
 
 class RaceListener(AttemptListener, Protocol):
@@ -155,12 +154,12 @@ class Race:
         if self.winner is not None:
             self._drop(self.winner, result)
 
-    def send_body(self, data: bytes) -> bool:
+    def send_body(self) -> bool:
         """Send more of the request's body; return whether there was a connection for it."""
         connection = self.attempts[0].connection if self.attempts else None
         if connection is None:
             return False
-        connection.send(data)
+        connection.send_body()
         return True
 
     def on_deadline(self, now: float) -> float:
@@ -206,9 +205,20 @@ class Race:
     def _time_limit(self, attempt: Attempt) -> tuple[float, str]:
         """Return the time at which the attempt fails, and the reason."""
         limit, why = inf, ""
-        ttft_s = self._context.limits.ttft_timeout_s
-        if ttft_s is not None and self._context.info.streams and not self.decided:
-            limit, why = attempt.started_at + ttft_s, f"no content within {ttft_s:g} s"
+        limits = self._context.limits
+        if self.decided:
+            pass
+        elif self._context.info.streams:
+            if limits.ttft_timeout_s is not None:
+                limit = attempt.started_at + limits.ttft_timeout_s
+                why = f"no content within {limits.ttft_timeout_s:g} s"
+        elif attempt.head is None:
+            if limits.response_timeout_s is not None:
+                limit = attempt.started_at + limits.response_timeout_s
+                why = f"no response within {limits.response_timeout_s:g} s"
+        elif limits.idle_timeout_s is not None:
+            limit = attempt.head_at + limits.idle_timeout_s
+            why = f"the upstream was silent for {limits.idle_timeout_s:g} s"
         if attempt.connecting:
             connect_s = attempt.upstream.connect_timeout_s
             if attempt.started_at + connect_s < limit:
@@ -241,6 +251,10 @@ class Race:
         context = self._context
         return context.router.choose(context.info, self._tried) is not None
 
+    def _has_failed(self, head: ResponseHead) -> bool:
+        """Return whether the status of a response is a failure of the upstream."""
+        return head.status in self._context.limits.failure_statuses
+
     def _win(self, attempt: Attempt, now: float) -> None:
         self.winner = attempt
         for other in [one for one in self.attempts if one is not attempt]:
@@ -259,8 +273,22 @@ class Race:
         attempt.abort()
         self.finish_start()
         self.report_content()
-        context = self._context
-        context.router.attempt_ended(attempt.upstream, context.info, result)
+        context, head = self._context, attempt.head
+        context.router.attempt_ended(
+            attempt.upstream,
+            context.info,
+            result,
+            status=0 if head is None else head.status,
+            retry_after_s=attempt.retry_after_s,
+        )
+        self._record.attempts.append(
+            EndedAttempt(
+                attempt.upstream,
+                result,
+                0 if head is None else head.status,
+                monotonic() - attempt.started_at,
+            )
+        )
         if result not in (UpstreamResult.OK, UpstreamResult.CANCELLED):
             context.observer.upstream_failed(self._record, attempt.upstream, result)
 
@@ -280,7 +308,7 @@ class Race:
         head = attempt.head
         assert head is not None
         self.finish_start()
-        unavailable = head.status in UNAVAILABLE_STATUS
+        unavailable = self._has_failed(head)
         if len(self.attempts) > 1:
             # An error does not win while another attempt may still receive content.
             lost = unavailable or head.status != 200 or not head.events
@@ -320,7 +348,7 @@ class Race:
         if attempt is not self.winner:
             self._win(attempt, now)
         head = attempt.head
-        unavailable = head is not None and head.status in UNAVAILABLE_STATUS
+        unavailable = head is not None and self._has_failed(head)
         self._drop(attempt, UpstreamResult.STATUS if unavailable else UpstreamResult.OK)
         self._listener.response_complete(attempt, now)
 

@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import Callable
 from math import ceil, inf
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
+from undam.gateway.http.cross_origin import preflight_response
 from undam.gateway.http.error_responses import SERVER_ERROR, error_body, error_event
 from undam.gateway.http.fast_path import FastPath
 from undam.gateway.http.headers import ResponseHead
@@ -21,11 +22,13 @@ from undam.gateway.interfaces import (
     LocalResponse,
     Permit,
     Refusal,
+    RequestInfo,
     RequestRecord,
     UpstreamResult,
 )
 from undam.gateway.relay.attempt import Attempt
 from undam.gateway.relay.client_backpressure import ClientBackpressure
+from undam.gateway.relay.client_side import ClientSide
 from undam.gateway.relay.first_content import has_announced_end
 from undam.gateway.relay.late_error import LateError
 from undam.gateway.relay.outgoing_request import OutgoingRequest
@@ -44,45 +47,20 @@ def _ignore_batch() -> None:
     """Do nothing. This replaces the batch callback of a relay that has ended."""
 
 
-class ClientSide(Protocol):
-    """Interface of the client connection for the relay."""
-
-    def schedule(self, deadline: float) -> None:
-        """Ensure that `ResponseRelay.on_deadline` is called at ``deadline`` or earlier."""
-        ...
-
-    def defer(self, job: Callable[[], None]) -> None:
-        """Run ``job`` in a few milliseconds, after pending I/O."""
-        ...
-
-    def response_finished(self, *, keep: bool) -> None:
-        """Take the next request, or close the connection if ``keep`` is false."""
-        ...
-
-    def pause_request(self, paused: bool) -> None:
-        """Pause reading of the request's body, or resume it."""
-        ...
-
-    def reset(self) -> None:
-        """Reset the connection. Unsent data is lost, including data in the kernel."""
-        ...
-
-    def unsent_bytes(self) -> int:
-        """Return the number of bytes that the client has not taken yet."""
-        ...
-
-
 class ResponseRelay:
     """Relays one request and its response.
 
     Attributes:
         record: record of the request.
+        admitted: admission control has admitted the request.
+        sent: the request was passed to a race.
         over: the request has ended, and no method may be called.
     """
 
     __slots__ = (
-        "_backpressure", "_client", "_context", "_fast_path", "_late_error", "_permit", "_race",
-        "_read_at", "_request", "_task", "_writer", "over", "record",
+        "_awaited", "_backpressure", "_client", "_context", "_fast_path", "_late_error", "_permit",
+        "_race", "_read_at", "_request", "_started", "_task", "_writer", "admitted", "over",
+        "record", "sent",
     )  # fmt: skip
 
     def __init__(
@@ -94,7 +72,8 @@ class ResponseRelay:
         request: OutgoingRequest,
     ) -> None:
         self.record = record
-        self.over = False
+        self.admitted = self.sent = self.over = False
+        self._started = False  # The start was reported to the observer.
         self._client = client
         self._context = context
         self._writer = writer
@@ -102,6 +81,7 @@ class ResponseRelay:
         self._race: Race | None = None
         self._permit: Permit | None = None
         self._task: asyncio.Task[None] | None = None
+        self._awaited: Any = None
         self._fast_path = FastPath(writer.write, self._report_gaps, record.started_at)
         # Time of the last read on the normal path.
         self._read_at = record.started_at
@@ -112,15 +92,43 @@ class ResponseRelay:
     def _decided(self) -> bool:
         return self._race is not None and self._race.decided
 
+    @property
+    def info(self) -> RequestInfo:
+        """The properties of the request."""
+        return self._context.info
+
     # Start: a response of the gateway itself, a refusal, or the race.
 
     def start(self) -> None:
-        """Answer the request locally, or admit it and send it to an upstream."""
+        """Answer the request locally, refuse it or admit it, before its body is read."""
         context = self._context
-        context.observer.request_started(self.record)
+        preflight = preflight_response(context.info, self._writer.cross_origin)
+        if preflight is not None:
+            self._respond_locally(preflight)
+            return
         self._continue_with(context.router.local_response(context.info), self._respond_locally)
-        if self._race is None and not self.over:
-            self._client.schedule(self._next_deadline())  # The request waits for admission.
+        if not (self.admitted or self.over):
+            self._client.schedule(self.next_deadline())  # The request waits for admission.
+
+    def send(self) -> None:
+        """Send the request to an upstream. Its body is complete, or is passed on."""
+        now = monotonic()
+        request = self._request
+        self.sent = True
+        if request.body.passed_on:
+            self.record.started_at = now
+        self._report_start()
+        request.repeatable = self.info.repeatable and not request.body.passed_on
+        self._race = Race(self, self._context, self.record, request)
+        if request.body.passed_on:
+            self._client.pause_request(True)
+        self._race.start(now)
+        self._client.defer(self._finish_start)
+
+    def _report_start(self) -> None:
+        if not self._started:
+            self._started = True
+            self._context.observer.request_started(self.record)
 
     def _respond_locally(self, response: LocalResponse | None) -> None:
         if response is None:
@@ -128,15 +136,14 @@ class ResponseRelay:
             self._continue_with(context.router.admit(context.info), self._handle_admission)
             return
         lines = b"Content-Type: %b\r\nCache-Control: no-store\r\n" % response.content_type
+        lines += response.lines
         self._writer.respond(response.status, lines, response.body, monotonic())
         self._end(EndReason.LOCAL, keep=self._writer.keep)
 
     def _handle_admission(self, admission: Permit | Refusal) -> None:
         if not isinstance(admission, Refusal):
             self._permit = admission
-            self._race = Race(self, self._context, self.record, self._request)
-            self._race.start(monotonic())
-            self._client.defer(self._finish_start)
+            self.admitted = True
             return
         lines = [name + b": " + value + b"\r\n" for name, value in admission.headers]
         if admission.retry_after_s is not None:
@@ -147,7 +154,7 @@ class ResponseRelay:
     def _finish_start(self) -> None:
         if self._race is not None:
             self._race.finish_start()
-            self._client.schedule(self._next_deadline())
+            self._client.schedule(self.next_deadline())
 
     def _continue_with(self, result: Any, then: Callable[[Any], None]) -> None:
         """Call ``then`` with ``result``, which is awaited first if it is awaitable."""
@@ -155,7 +162,10 @@ class ResponseRelay:
             then(result)
             return
 
+        self._awaited = result
+
         async def wait() -> None:
+            began = monotonic()
             try:
                 value = await result
             except Exception:
@@ -163,9 +173,13 @@ class ResponseRelay:
                 self._send_error(500, "internal error in the gateway")
                 self._end(EndReason.REFUSED, "internal error in the gateway", keep=False)
                 raise
-            self._task = None
-            if not self.over:
-                then(value)
+            self._task = self._awaited = None
+            if self.over:
+                return
+            self.record.queued_s = monotonic() - began
+            then(value)
+            if self.admitted:
+                self._client.request_admitted()
 
         self._task = asyncio.get_running_loop().create_task(wait())
 
@@ -191,10 +205,9 @@ class ResponseRelay:
             if connection is not None:
                 connection.resume()
 
-    def add_request_body(self, data: bytes) -> None:
-        """Send more of a streamed request body, with its framing."""
-        if self._race is None or not self._race.send_body(data):
-            self._request.add_body(data)
+    def send_more_body(self) -> None:
+        """Send more of a request body that is passed on."""
+        if self._race is None or not self._race.send_body():
             self._client.pause_request(True)
 
     def bad_request_body(self, status: int, message: str) -> None:
@@ -220,7 +233,7 @@ class ResponseRelay:
             self._check_upstream(now)
         if not self.over and self._heartbeat_due_at() <= now:
             self._send_heartbeat(now)
-        return inf if self.over else min(race_deadline, self._next_deadline())
+        return inf if self.over else min(race_deadline, self.next_deadline())
 
     # Calls of the race.
 
@@ -239,7 +252,7 @@ class ResponseRelay:
             self._forward(attempt, data, unread, now)
             self._writer.flush()
         if not self.over:
-            self._client.schedule(self._next_deadline())
+            self._client.schedule(self.next_deadline())
 
     def head_expected(self, head: ResponseHead) -> None:
         """Prepare the head of the response while no data is waiting."""
@@ -250,7 +263,7 @@ class ResponseRelay:
         was_decided = self._decided
         self._forward(attempt, data, data, now)
         if self._decided is not was_decided and not self.over:
-            self._client.schedule(self._next_deadline())
+            self._client.schedule(self.next_deadline())
 
     def response_complete(self, attempt: Attempt, now: float) -> None:
         """End the response in the same way as the upstream."""
@@ -354,7 +367,8 @@ class ResponseRelay:
 
     # Heartbeats and timeouts.
 
-    def _next_deadline(self) -> float:
+    def next_deadline(self) -> float:
+        """Return the next deadline of the relay itself, without those of the race."""
         limits = self._context.limits
         deadline = self._heartbeat_due_at()
         if self._late_error is not None:
@@ -425,13 +439,13 @@ class ResponseRelay:
         if self.over:
             return
         self.over = True
-        if self._task is not None:
-            self._task.cancel()
+        self._stop_waiting()
         race, self._race = self._race, None
         if race is not None:
             race.cancel()
         # A bound method of this object would create a reference cycle.
         self._fast_path.on_batch = _ignore_batch
+        self._request.release()
         if self._permit is not None:
             self._permit.release()
         record = self.record
@@ -441,6 +455,21 @@ class ResponseRelay:
         self._client.defer(self._report_end)
         self._client.response_finished(keep=keep)
 
+    def _stop_waiting(self) -> None:
+        """Leave the admission queue; a permit that was granted in this moment is returned."""
+        awaited, self._awaited = self._awaited, None
+        if isinstance(awaited, asyncio.Future):
+            if (
+                awaited.done()
+                and not awaited.cancelled()
+                and not isinstance(permit := awaited.result(), Refusal)
+            ):
+                permit.release()
+            awaited.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
     def _report_end(self) -> None:
+        self._report_start()
         self._report_gaps()
         self._context.observer.request_ended(self.record)

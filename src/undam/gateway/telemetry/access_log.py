@@ -16,12 +16,13 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from undam.errors import UsageError
-from undam.gateway.interfaces import RequestRecord
+from undam.gateway.interfaces import EndedAttempt, RequestRecord
 from undam.gateway.telemetry.gap_stats import GapStats
 from undam.gateway.telemetry.traceparent import from_record
 from undam.record.redact import redact_text
@@ -34,6 +35,7 @@ _BATCH_S = 0.1
 _ATOMIC_BYTES = 4096
 _TEXT_CHARS = 512
 _SHORT_CHARS = 96
+_MAX_ATTEMPTS = 8
 
 
 def entry(record: RequestRecord, gaps: GapStats) -> dict[str, Any]:
@@ -46,13 +48,16 @@ def entry(record: RequestRecord, gaps: GapStats) -> dict[str, Any]:
         "request_id": request and request.request_id[:_SHORT_CHARS],
         "client": request and request.client,
         "key": request and (request.key_name or None),
-        "method": request and request.method[:_SHORT_CHARS],
-        "path": request and redact_text(request.target[:_TEXT_CHARS]),
+        "method": request and (request.method[:_SHORT_CHARS] or None),
+        "path": request and (redact_text(request.target[:_TEXT_CHARS]) or None),
         "status": record.status or None,
         "api": request and request.api.name,
         "stream": bool(request and request.streams),
         "model": request and (redact_text(request.model[:_SHORT_CHARS]) or None),
         "upstream": upstream and upstream.name,
+        "upstream_status": _upstream_status(record),
+        "attempts": _attempts(record.attempts) if len(record.attempts) > 1 else None,
+        "queued_ms": _ms(record.queued_s or None),
         "ttft_ms": _ms(record.content_at and record.content_at - record.started_at),
         "gap_p99_ms": _ms(gaps.p99_s),
         "duration_ms": _ms(max(0.0, record.ended_at - record.started_at)),
@@ -66,6 +71,27 @@ def entry(record: RequestRecord, gaps: GapStats) -> dict[str, Any]:
         "detail": redact_text(record.detail[:_TEXT_CHARS]) or None,
         "trace_id": trace and trace.trace_id,
     }
+
+
+def _upstream_status(record: RequestRecord) -> int | None:
+    """Return the status of the last attempt at the upstream whose response was used."""
+    for attempt in reversed(record.attempts):
+        if attempt.upstream is record.upstream:
+            return attempt.status or None
+    return None
+
+
+def _attempts(attempts: Sequence[EndedAttempt]) -> list[dict[str, Any]]:
+    """Return the attempts of a request that was sent more than once."""
+    return [
+        {
+            "upstream": one.upstream.name[:_SHORT_CHARS],
+            "result": one.result.value,
+            "status": one.status or None,
+            "ms": _ms(one.duration_s),
+        }
+        for one in attempts[:_MAX_ATTEMPTS]
+    ]
 
 
 class AccessLog:

@@ -86,7 +86,7 @@ class Telemetry:
         telemetry = _of(record)
         telemetry.counted = True
         self._in_flight(record, 1)
-        if self._tracer is not None and record.request is not None:
+        if self._tracer is not None and record.request is not None and record.request.method:
             telemetry.span = self._tracer.request_started(record)
 
     def attempt_sent(self, record: RequestRecord, upstream: Upstream, kind: AttemptKind) -> None:
@@ -149,7 +149,7 @@ class Telemetry:
 
     def request_ended(self, record: RequestRecord) -> None:
         """See ``Observer``."""
-        if _is_local(record):
+        if _is_local(record) and record.end_reason is not EndReason.BAD_REQUEST:
             return
         telemetry, metrics = _of(record), self.metrics
         for upstream in list(telemetry.attempts):

@@ -28,8 +28,8 @@ def _flag(option: Option) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     if isinstance(option.type, SwitchType):
         return click.option(option.flag, option.name, is_flag=True, default=None, help=option.help)
     default = option.default
-    if isinstance(default, tuple):
-        default = ",".join(default)
+    if isinstance(default, tuple | frozenset):
+        default = ",".join(map(str, sorted(default) if isinstance(default, frozenset) else default))
     elif isinstance(default, float):
         default = f"{default:g}"
     text = f"{option.help}  [default: {default}]" if default != "" else option.help

@@ -15,10 +15,8 @@ def toml_lines(config: Config) -> Iterator[str]:
     API keys appear as references to their variable or file.
     """
     for option in OPTIONS:
-        value = getattr(config, option.name)
-        default = list(option.default) if isinstance(option.default, tuple) else option.default
-        value = list(value) if isinstance(value, tuple) else value
-        same = "  # default" if value == default else ""
+        value = _plain(getattr(config, option.name))
+        same = "  # default" if value == _plain(option.default) else ""
         yield f"{option.name} = {_toml(value)}{same}"
     for upstream in config.upstreams:
         yield ""
@@ -31,7 +29,7 @@ def toml_lines(config: Config) -> Iterator[str]:
 
 def config_json(config: Config) -> dict[str, object]:
     """Return the configuration for `--json`."""
-    values = {option.name: getattr(config, option.name) for option in OPTIONS}
+    values = {option.name: _plain(getattr(config, option.name)) for option in OPTIONS}
     upstreams = [
         {"url": one.url, "name": one.name, "max_streams": one.max_streams}
         for one in config.upstreams
@@ -39,6 +37,13 @@ def config_json(config: Config) -> dict[str, object]:
     return {
         "schema": 1, "command": "gateway", "config": {**values, "upstream": upstreams},
     }  # fmt: skip
+
+
+def _plain(value: object) -> object:
+    """Return a value of an option as a type that TOML and JSON have."""
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _toml(value: object) -> str:

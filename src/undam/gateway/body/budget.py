@@ -1,0 +1,25 @@
+"""Limit on the request bodies that one worker keeps in memory."""
+
+from __future__ import annotations
+
+
+class BodyBudget:
+    """Number of buffered bytes of all request bodies of one event loop.
+
+    Args:
+        limit_bytes: number of bytes above which bodies are passed on instead of being buffered.
+            One body may take half of them.
+
+    Attributes:
+        used_bytes: current number of buffered bytes.
+    """
+
+    __slots__ = ("limit_bytes", "used_bytes")
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self.used_bytes = 0
+
+    def is_short_for(self, held_bytes: int) -> bool:
+        """Return whether a body of which ``held_bytes`` are buffered must be passed on."""
+        return self.used_bytes > self.limit_bytes or held_bytes > self.limit_bytes // 2

@@ -1,0 +1,38 @@
+"""Interface of the client connection for the relay of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+
+class ClientSide(Protocol):
+    """Interface of the client connection for the relay."""
+
+    def request_admitted(self) -> None:
+        """Read the body, and call `ResponseRelay.send` when the request can be sent."""
+        ...
+
+    def schedule(self, deadline: float) -> None:
+        """Ensure that `ResponseRelay.on_deadline` is called at ``deadline`` or earlier."""
+        ...
+
+    def defer(self, job: Callable[[], None]) -> None:
+        """Run ``job`` in a few milliseconds, after pending I/O."""
+        ...
+
+    def response_finished(self, *, keep: bool) -> None:
+        """Take the next request, or close the connection if ``keep`` is false."""
+        ...
+
+    def pause_request(self, paused: bool) -> None:
+        """Pause reading of the request's body, or resume it."""
+        ...
+
+    def reset(self) -> None:
+        """Reset the connection. Unsent data is lost, including data in the kernel."""
+        ...
+
+    def unsent_bytes(self) -> int:
+        """Return the number of bytes that the client has not taken yet."""
+        ...
