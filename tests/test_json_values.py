@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
 
 from undam.json_values import (
     MAX_INT,
+    encodable,
+    finite_or_none,
+    legal_value,
     require_array,
     require_bool,
     require_int,
@@ -51,3 +55,48 @@ def test_other_values_raise(
 ) -> None:
     with pytest.raises(error):
         check(value)
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, "a", 7, -7, 1.5, [], {}, [[{"a": [1, "b", None]}]], MAX_INT, -MAX_INT]
+)
+def test_legal_values(value: object) -> None:
+    assert legal_value(value) == value
+    assert json.loads(json.dumps(legal_value(value), allow_nan=False)) == value
+
+
+def _nested(depth: int, *, objects: bool) -> object:
+    value: object = 1
+    for _ in range(depth):
+        value = {"a": value} if objects else [value]
+    return value
+
+
+@pytest.mark.parametrize("objects", [True, False])
+def test_depth_of_a_legal_value(objects: bool) -> None:
+    assert legal_value(_nested(16, objects=objects)) == _nested(16, objects=objects)
+    for depth in (17, 900):
+        with pytest.raises(ValueError, match="nested more than 16"):
+            legal_value(_nested(depth, objects=objects))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        float("nan"), float("inf"), MAX_INT + 1, 10**4000, "\ud800", {"\ud800": 1}, {1: 1}, (), b"",
+        [float("-inf")], {"a": [10**30]},
+    ],
+)  # fmt: skip
+def test_illegal_values(value: object) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        legal_value(value)
+
+
+def test_nan_and_infinity_become_null() -> None:
+    value = {"a": [1.5, float("nan"), (float("inf"), "x")], "b": None, "c": -7}
+    assert finite_or_none(value) == {"a": [1.5, None, [None, "x"]], "b": None, "c": -7}
+
+
+def test_halves_of_surrogate_pairs_are_replaced() -> None:
+    assert encodable("a\u00e4\U0001f511") == "a\u00e4\U0001f511"
+    assert encodable("a\ud800\udcff") == "a??"

@@ -6,6 +6,7 @@ UndamError
 │   └── RemoteProtocolError  the peer sent them
 ├── NetworkError             the peer is unreachable or disconnected; see `phase`
 ├── ResponseError            the response is not a stream
+│   └── RedirectError        a redirect that is not followed; see `location`
 ├── AnswerError              the answer is not complete; see `text`
 │   ├── IncompleteStream     the stream ended without its end marker
 │   ├── StreamError          the server sent an error event
@@ -51,6 +52,14 @@ class NetworkError(UndamError):
 
 class ResponseError(UndamError):
     """The response is an error or a page instead of a stream; the message quotes it."""
+
+
+class RedirectError(ResponseError):
+    """The response is a redirect to ``location`` that is not followed without permission."""
+
+    def __init__(self, message: str, *, location: str) -> None:
+        super().__init__(message)
+        self.location = location
 
 
 class AnswerError(UndamError):

@@ -6,7 +6,12 @@ into an error that names the file or the line.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import isfinite
+from sys import float_info
+
+# Deeper values are hostile, and json.dumps raises a RecursionError for very deep ones.
+_MAX_DEPTH = 16
 
 MAX_INT = (1 << 63) - 1
 """Largest integer that is accepted by default; nanosecond timestamps fit in 63 bits."""
@@ -57,3 +62,44 @@ def require_number(value: object, *, least: float, most: float) -> float:
     if not (isfinite(value) and least <= value <= most):
         raise ValueError(f"{value!r} is not in the range from {least:g} to {most:g}")
     return value
+
+
+def legal_value(value: object, depth: int = _MAX_DEPTH) -> object:
+    """Return ``value``, which must be JSON that every reader of the result accepts.
+
+    Strings can be encoded as UTF-8, numbers are finite, integers have at most 63 bits, and values
+    are nested at most 16 levels deep.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return require_text(value)
+    if isinstance(value, int):
+        return require_int(value, least=-MAX_INT)
+    if isinstance(value, float):
+        return require_number(value, least=-float_info.max, most=float_info.max)
+    if depth == 0:
+        raise ValueError(f"nested more than {_MAX_DEPTH} levels deep")
+    if isinstance(value, dict):
+        return {require_text(name): legal_value(item, depth - 1) for name, item in value.items()}
+    return [legal_value(item, depth - 1) for item in require_array(value)]
+
+
+def finite_or_none(value: object) -> object:
+    """Return a JSON value with each NaN and infinity, which JSON does not have, replaced by null.
+
+    Raises:
+        RecursionError: the value is nested too deeply.
+    """
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: finite_or_none(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite_or_none(item) for item in value]
+    return value
+
+
+def encodable(text: str) -> str:
+    """Return ``text`` with each half of a surrogate pair replaced, so that UTF-8 can encode it."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from undam.apis.meaning import count, error_text, load, mapping, sequence, text
@@ -19,7 +21,17 @@ def test_values_of_another_type_read_as_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("value", "read"),
-    [(0, 0), (7, 7), (10**30, 10**30), (-1, None), (True, None), (1.0, None), ("1", None)],
+    [
+        (0, 0),
+        (7, 7),
+        (10**12, 10**12),
+        (10**12 + 1, None),
+        (10**30, None),
+        (-1, None),
+        (True, None),
+        (1.0, None),
+        ("1", None),
+    ],
 )
 def test_count(value: object, read: int | None) -> None:
     assert count(value) == read
@@ -59,3 +71,11 @@ def test_an_error_too_deep_to_be_shown() -> None:
     for _ in range(100_000):
         nested = [nested]
     assert error_text({"error": nested}) == "an error that is nested too deeply to be shown"
+
+
+@pytest.mark.parametrize("part", ["{}", "[]", "1"])
+def test_texts_with_too_many_values_are_rejected(part: str) -> None:
+    assert load(f"[{','.join([part] * 60_000)}]") is not None
+    with pytest.raises(ValueError, match="too many values"):
+        load(f"[{','.join([part] * 200_001)}]")
+    assert load(json.dumps("[" * 150_000)) == "[" * 150_000

@@ -286,16 +286,40 @@ def test_hop_name_with_markup_on_a_terminal(run: RunCommand, start: StartCommand
     assert "\x1b" not in ran.out
 
 
-def test_redirect_to_another_host_carries_no_credentials(run: RunCommand) -> None:
+@pytest.mark.parametrize("command", ["check", "watch"])
+def test_redirect_to_another_origin_needs_permission(run: RunCommand, command: str) -> None:
     with answering(lambda conn: stream(conn, 12)) as far:
         away = (("Location", far.url()), ("Content-Length", "0"))
         with replying(head("307 Temporary Redirect", away, chunked=False)) as near:
-            ran = run(
-                "check", near.url(), "-H", "Cookie: session=hunter2222",
-                env={"OPENAI_API_KEY": KEY},
-            )  # fmt: skip
+            args = [near.url(), "-H", "X-Any-Token: hunter2222"]
+            env = {"OPENAI_API_KEY": KEY}
+            ran = run(command, *args, env=env)
+            assert (ran.code, ran.out, far.requests) == (2, "", [])
+            assert f"redirects to another origin: {far.url()}" in ran.line
+            ran = run(command, *args, "--location", env=env)
             assert KEY in near.text
     assert ran.code == 0
-    assert far.requests
+    assert len(far.requests) == 2  # The list of models, and the stream.
     assert KEY not in far.text
     assert "hunter2222" not in far.text
+    assert "messages" not in far.text
+
+
+def test_headers_from_a_file(run: RunCommand, tmp_path: Path) -> None:
+    file = tmp_path / "headers"
+    file.write_text("Authorization: Bearer hunter2222\n\nX-Other: 1\n")
+    with answering(lambda conn: stream(conn, 12)) as server:
+        for command in ("check", "watch"):
+            assert run(command, server.url(), "-H", f"@{file}").code == 0
+        load = ("-n", "1", "-c", "1", "--warmup", "0")
+        assert run("bench", server.url(), "-H", f"@{file}", *load).code in {0, 1}
+    streams = [one.decode().lower() for one in server.requests if b"POST" in one]
+    assert len(streams) == 3
+    for one in streams:
+        assert "authorization: bearer hunter2222\r\n" in one
+        assert "x-other: 1\r\n" in one
+    file.write_text("hunter2222\n")
+    for arg in (f"@{file}", "@/nonexistent"):
+        ran = run("check", server.url(), "-H", arg)
+        assert ran.code == 2
+        assert "hunter2222" not in ran.line

@@ -100,7 +100,7 @@ def test_only_the_first_stream_of_a_beacon_is_used() -> None:
         (b"", "the record is empty"),
         (b"nonsense\n", "line 1 is not a line of an undam record"),
         (b"[1]\n", "line 1 is not a line of an undam record"),
-        (b"\xff\xfe", "not UTF-8"),
+        (b"\xff\xfe", "line 1 is not a line of an undam record"),
         (
             b'{"schema": 1, "kind": "record", "command": "cook"}\n',
             "expected the record of a load test or a check",

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from support.synthetic_streams import Write, answer, chat_event, even_schedule, exchange, segments
 from undam.apis import APIS
+from undam.diagnosis import reading as reading_module
 from undam.diagnosis.bursts import find_bursts, together_ns
 from undam.diagnosis.diagnose import find_findings
 from undam.diagnosis.holds import ClockOffset
@@ -17,6 +18,7 @@ from undam.diagnosis.hop import analyze_hop, hop_metrics
 from undam.diagnosis.reading import MAX_EVENT_BYTES, read_exchange
 from undam.framing import Framing
 from undam.record import Ending, Head
+from undam.work_budget import WorkBudget
 
 
 def test_a_body_is_read_in_its_own_framing_whatever_its_type() -> None:
@@ -171,3 +173,37 @@ def test_result_is_independent_of_segmentation(size: int) -> None:
     cut = read_exchange(exchange(segments(writes, size, 0.0001)))
     assert [item.text for item in cut.items] == [item.text for item in whole.items]
     assert cut.announced_end
+
+
+@pytest.mark.parametrize("body", [b":\n", b"data\n\n", b"data: x\n\n", chat_event("hi"), b"{}\n"])
+def test_reading_ends_at_the_limit_of_items(body: bytes) -> None:
+    given_ = exchange([Write(5, body * 20), Write(6, body * 5000), Write(7, body * 20)])
+    reading = read_exchange(given_, WorkBudget(4000))
+    assert 20 <= len(reading.items) <= 4000
+    assert reading.exchange.ending is Ending.LIMIT
+    assert reading.exchange.error == "too many events and comments"
+    assert len(reading.pending) == len(reading.exchange.arrivals) == 2
+    found = find_findings([analyze_hop([reading])])
+    assert "too many events and comments" in next(f for f in found if f.code == "UD607").message
+    assert read_exchange(given_, WorkBudget(6000)).exchange is given_
+
+
+def test_reading_ends_when_its_time_is_over() -> None:
+    given_ = exchange([Write(5, chat_event("hi")), Write(6, chat_event("hi"))])
+    calls = iter([False, True])
+    reading = read_exchange(given_, WorkBudget(99, lambda: next(calls)))
+    assert len(reading.items) == 1
+    assert "--timeout" in (reading.exchange.error or "")
+
+
+def test_payloads_are_kept_only_for_the_first_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading_module, "_KEPT_PAYLOAD_BYTES", 300)
+    monkeypatch.setattr(reading_module, "_KEPT_USAGE_BYTES", 100)
+    usage = b'data: {"choices": [], "usage": {"completion_tokens": 7}}\n\n'
+    body = chat_event("hi") * 9 + usage * 3
+    items = read_exchange(exchange([Write(5, body)])).items
+    kept = [item.meaning is not None and item.meaning.payload is not None for item in items]
+    assert kept[0]
+    assert kept[-3:] in ([True, False, False], [True, True, False])
+    assert not all(kept[:9])
+    assert [item.text for item in items[:9]] == ["hi"] * 9

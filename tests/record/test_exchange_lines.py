@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -24,7 +23,16 @@ from support.synthetic_streams import (
 )
 from undam.apis import APIS
 from undam.errors import UsageError
-from undam.record import Ending, Exchange, Head, Stamps, read_record, record_lines
+from undam.record import (
+    Ending,
+    Exchange,
+    Head,
+    Stamps,
+    exchange_lines,
+    read_check_record,
+    read_record,
+    record_lines,
+)
 from undam.timing import Arrival
 
 NS = st.integers(0, (1 << 63) - 1)
@@ -181,57 +189,91 @@ HEAD = {"status": 200, "http_version": "1.1", "headers": []}
         (END, {"at_ns": ...}),
     ],
 )
-def test_error_names_the_damaged_line(line: int, changes: dict[str, object]) -> None:
+def test_an_exchange_ends_at_its_damaged_line(line: int, changes: dict[str, object]) -> None:
     lines = _damaged(line, **changes)
     number = range(1, len(lines) + 1)[line]
-    with pytest.raises(UsageError, match=f"^line {number} is not a line of an undam record"):
-        read_record(lines)
+    if line in {0, START}:
+        with pytest.raises(UsageError, match=rf"line {number} is (not a line|damaged)"):
+            read_record(lines)
+        return
+    _, (read,), damage = read_check_record(lines)
+    if changes.get("exchange") == 5:
+        assert (damage.lines, read.ending) == (1, Ending.COMPLETE)
+        return
+    assert damage.first_line == number
+    assert damage.lines == len(lines) - number + 1
+    assert len(read.arrivals) == number - 3
+    assert (read.ending, read.error) == (Ending.LIMIT, f"line {number} of the record is damaged")
+    assert "UD607" in [one.code for one in diagnose(read)] or not read.arrivals
 
 
-@pytest.mark.parametrize("text", ["", "{", "null", "7", '"kind"', "[]", "[" * 100_000, "\0", "NaN"])
-@pytest.mark.parametrize("at", [0, 1, 2])
-def test_error_names_a_line_that_is_not_an_object(text: str, at: int) -> None:
-    lines = _lines(exchange(answer(even_schedule(25, 3))))
+BROKEN = ["", "{", "null", "7", '"kind"', "[]", "[" * 100_000, "\0", "NaN", "\udcff"]
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_error_names_a_first_line_that_is_not_a_header(text: str) -> None:
+    with pytest.raises(UsageError, match=r"^line 1 is not a line"):
+        read_record([text, *_lines(exchange(answer(even_schedule(25, 3))))])
+
+
+@pytest.mark.parametrize("text", BROKEN)
+@pytest.mark.parametrize("at", [1, 2, 4])
+def test_only_open_exchanges_end_at_a_line_that_cannot_be_parsed(text: str, at: int) -> None:
+    lines = _lines(*[exchange(answer(even_schedule(25, 3)))] * 2)
     lines.insert(at, text)
-    with pytest.raises(UsageError, match=f"^line {at + 1} is not a line"):
-        read_record(lines)
+    _, (first, second), damage = read_check_record(lines)
+    assert damage.first_line == at + 1
+    assert second.ending is Ending.COMPLETE
+    assert first.ending is (Ending.COMPLETE if at == 1 else Ending.LIMIT)
+    assert f"the first is line {at + 1} " in damage.text
 
 
-def test_error_names_the_missing_line() -> None:
+def test_missing_lines_are_reported() -> None:
     lines = _lines(exchange(answer(even_schedule(25, 3))))
     with pytest.raises(UsageError, match="the record is empty"):
         read_record([])
     with pytest.raises(UsageError, match=r"^line 1 "):
         read_record(lines[1:])
-    with pytest.raises(UsageError, match=r"^line 2 "):
+    with pytest.raises(UsageError, match="no exchange of the record can be read; line 2 is"):
         read_record([lines[0], *lines[2:]])  # An arrival before its exchange.
-    last = len(lines) - 1
-    with pytest.raises(
-        UsageError, match=rf"^the record ends at line {last}, but exchange 0 has no end"
-    ):
-        read_record(lines[:-1])
-    with pytest.raises(UsageError, match=r"^line 3 .*starts twice"):
-        read_record([*lines[:2], lines[1]])
+    _, (cut,), damage = read_check_record(lines[:-1])
+    assert cut.error == f"the record ends at line {len(lines) - 1}, within this exchange"
+    assert damage.to_json() == {
+        "lines": 1, "first_line": len(lines), "reason": "ValueError: exchange 0 has no end",
+    }  # fmt: skip
+    _, (twice,), damage = read_check_record([*lines[:2], lines[1]])
+    assert "starts twice" in damage.reason
+    assert twice.ended_ns == twice.stamps.start_ns
 
 
-def test_error_about_a_10_mb_line_is_short() -> None:
+def test_illegal_fields_of_the_header_are_left_out() -> None:
+    header, *rest = _lines(exchange(answer(even_schedule(25, 3))))
+    odd = {"x": float("nan"), "y": [[]] * 3, "z": 10**30, "url": 5, "\ud800": 1, "deep": None}
+    odd["deep"] = [[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]
+    about, _, damage = read_check_record([json.dumps(json.loads(header) | odd), *rest])
+    assert about["y"] == [[], [], []]
+    assert not {"x", "z", "url", "\ud800", "deep"} & about.keys()
+    assert (damage.lines, damage.first_line) == (5, 1)
+
+
+def test_bodies_beyond_the_limits_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = _lines(exchange(answer(even_schedule(25, 9))))
+    monkeypatch.setattr(exchange_lines, "MAX_RECORD_ITEMS", 4)
+    _, (read,), damage = read_check_record(lines)
+    assert len(read.arrivals) == 4
+    assert "exceed the limits" in damage.reason
+    monkeypatch.setattr(exchange_lines, "MAX_RECORD_BYTES", 1)
+    assert read_record(lines)[1][0].arrivals == ()
+
+
+def test_the_reason_for_a_10_mb_line_is_short() -> None:
     big = _lines(exchange([Write(1, b"x" * 10_000_000)]))
     assert len(read_record(big)[1][0].arrivals[0].data) == 10_000_000
     with pytest.raises(UsageError) as not_json:
         read_record([big[0], "x" * 10_000_000])
     assert len(str(not_json.value)) < 250
-    with pytest.raises(UsageError) as wrong_type:
-        read_record(_damaged(ARRIVAL, at_ns="x" * 10_000_000))
-    assert len(str(wrong_type.value)) < 250
-
-
-def test_error_names_the_line_that_is_not_utf8() -> None:
-    def undecodable() -> Iterator[str]:
-        yield from _lines()
-        yield b"\xff\xfe".decode()
-
-    with pytest.raises(UsageError, match=r"^line 2 is not UTF-8"):
-        read_record(undecodable())
+    damage = read_check_record(_damaged(ARRIVAL, at_ns="x" * 10_000_000)).damage
+    assert len(damage.text) < 250
 
 
 JSON = st.recursive(
@@ -261,7 +303,7 @@ def test_random_lines_raise_only_usage_errors(lines: list[str]) -> None:
         try:
             read_record(record)
         except UsageError as error:
-            assert str(error).startswith(("line ", "the record "))  # noqa: PT017
+            assert str(error).startswith(("line ", "the record ", "no exchange "))  # noqa: PT017
 
 
 @given(st.data())

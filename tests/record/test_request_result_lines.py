@@ -47,7 +47,8 @@ LINE = request_result_line(simulate(1)[0])
 def test_round_trip(results: list[RequestResult]) -> None:
     lines = [HEADER, *map(request_result_line, results)]
     assert all(line.endswith("\n") and line.count("\n") == 1 and line.isascii() for line in lines)
-    about, read, truncated_lines = read_request_results(lines)
+    about, read, truncated_lines, end, damage = read_request_results(lines)
+    assert (end, damage.lines) == (None, 0)
     assert about == {"schema": 1, "kind": "record", "command": "bench", "undam": "0.1.0"}
     assert (read, truncated_lines) == (results, 0)
 
@@ -61,7 +62,10 @@ def test_record_gives_the_metrics_of_the_run() -> None:
 @pytest.mark.parametrize("end", [0, 1, 40, len(LINE) - 2])
 def test_cut_last_line_is_counted(end: int) -> None:
     lines = [HEADER, LINE, *([LINE[:end]] if end else []), *([] if end else ["\n"])]
-    assert read_request_results(lines)[1:] == ([simulate(1)[0]], 1)
+    record = read_request_results(lines)
+    # An empty line is damaged; a line without its line feed was cut.
+    assert (record.results, record.truncated_lines) == ([simulate(1)[0]], int(end > 0))
+    assert record.damage.lines == int(end == 0)
 
 
 def test_last_line_without_newline_is_read() -> None:
@@ -93,9 +97,8 @@ def test_secrets_are_redacted() -> None:
         (1, ["[]\n"]),
         (1, ['{"kind":"record","schema":2}\n']),
         (1, ["\x00\n"]),
-        (2, [HEADER, "{\n", LINE]),
-        (3, [HEADER, LINE, "[]\n"]),
-        (2, [HEADER, "[" * 100_000 + "\n", LINE]),
+        (2, [HEADER, "{\n", "[]\n"]),
+        (2, [HEADER, "[" * 100_000 + "\n"]),
         (2, [HEADER, "{}\n"]),
     ],
 )
@@ -128,19 +131,44 @@ def test_error_names_the_damaged_line(line: int, lines: list[str]) -> None:
         {"reads": [[1 << 63, 2, 3, 1]]},
     ],
 )
-def test_error_names_the_line_of_an_invalid_value(change: dict[str, Any]) -> None:
+def test_a_line_with_an_invalid_value_is_left_out(change: dict[str, Any]) -> None:
     row = json.loads(LINE) | change
-    with pytest.raises(UsageError, match=r"^line 3 "):
-        read_request_results([HEADER, LINE, json.dumps(row) + "\n"])
+    record = read_request_results([HEADER, LINE, json.dumps(row) + "\n", LINE])
+    assert len(record.results) == 2
+    assert (record.damage.lines, record.damage.first_line) == (1, 3)
 
 
-def test_empty_and_undecodable_input_is_rejected() -> None:
+LOST = {"worker": 1, "why": "killed", "at_s": 1.5, "missing_percent": 50, "measured": 3}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        ("interrupted", True, True),
+        ("interrupted", "yes", None),
+        ("planned", 30, 30),
+        ("planned", None, None),
+        ("planned", "many", None),
+        ("planned", float("nan"), None),
+        ("missing_percent", float("inf"), None),
+        ("missing_percent", 101, None),
+        ("lost_workers", [LOST], [LOST]),
+        ("lost_workers", [{**LOST, "worker": "x"}], None),
+        ("lost_workers", [1, "x", None, {"worker": 1}], None),
+        ("lost_workers", "abc", None),
+        ("lost_workers", 5, None),
+        ("lost_workers", [[[[[]]]]], None),
+    ],
+)
+def test_fields_of_the_last_line_are_legal_or_left_out(
+    name: str, value: object, read: object
+) -> None:
+    record = read_request_results([HEADER, LINE, json.dumps({"kind": "end", name: value}) + "\n"])
+    assert record.end is not None
+    assert record.end[name] == read
+    assert record.damage.lines == int(read != value)
+
+
+def test_empty_input_is_rejected() -> None:
     with pytest.raises(UsageError, match="empty"):
         read_request_results([])
-
-    def undecodable() -> Any:
-        yield HEADER
-        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
-
-    with pytest.raises(UsageError, match="line 2 is not UTF-8"):
-        read_request_results(undecodable())

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from undam.errors import RemoteProtocolError
+from undam.json_values import MAX_INT
 from undam.timing import BeaconHead, BeaconQuery, BeaconSchedule, Due, due_of
 from undam.timing.beacon import HEADER, format_head, format_query, parse_head, parse_query
 
 _IDS = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
-_NUMBERS = st.integers(0, 10**20 - 1)
+_NUMBERS = st.integers(0, MAX_INT)
 _SCHEDULES = st.builds(
     BeaconSchedule, **{field.name: st.none() | _NUMBERS for field in fields(BeaconSchedule)}
 )
@@ -118,7 +119,7 @@ class TestQuery:
 
 
 class TestDue:
-    @given(st.integers(0), st.integers())
+    @given(_NUMBERS, _NUMBERS)
     def test_due_time_of_an_event(self, seq: int, due_ns: int) -> None:
         payload = json.loads(json.dumps({"undam": {"seq": seq, "due_ns": due_ns}, "choices": []}))
         assert due_of(payload) == Due(seq, due_ns)
@@ -137,6 +138,9 @@ class TestDue:
             {"undam": {}},
             {"undam": {"seq": 1}},
             {"undam": {"due_ns": 2}},
+            {"undam": {"seq": 1, "due_ns": -1}},
+            {"undam": {"seq": 1, "due_ns": 1 << 63}},
+            {"undam": {"seq": 1 << 63, "due_ns": 1}},
             {"undam": {"seq": "1", "due_ns": 2}},
             {"undam": {"seq": 1, "due_ns": "2"}},
             {"undam": {"seq": 1.0, "due_ns": 2}},

@@ -67,12 +67,22 @@ class Api:
     announces_end: bool
 
 
+MAX_COUNT = 10**12
+"""Largest count that is accepted from a server; no answer has a trillion tokens."""
+
+# A parsed value takes up to 20 times as much memory as its text. Shorter texts cannot have more.
+_MAX_VALUES = 200_000
+_SEPARATORS = "[{,"
+
+
 def load(data: str) -> object:
     """Parse ``data`` as JSON.
 
     Raises:
-        ValueError: it is not JSON, or nested too deeply.
+        ValueError: it is not JSON, is nested too deeply, or has too many values.
     """
+    if len(data) > _MAX_VALUES and sum(map(data.count, _SEPARATORS)) > _MAX_VALUES:
+        raise ValueError("too many values")
     try:
         return json.loads(data)
     except RecursionError as error:
@@ -95,8 +105,8 @@ def text(value: object) -> str:
 
 
 def count(value: object) -> int | None:
-    """Return ``value`` if it is a non-negative integer, else ``None``."""
-    return value if type(value) is int and value >= 0 else None
+    """Return ``value`` if it is an integer from 0 to ``MAX_COUNT``, else ``None``."""
+    return value if type(value) is int and 0 <= value <= MAX_COUNT else None
 
 
 def error_text(payload: Mapping[str, object]) -> str | None:

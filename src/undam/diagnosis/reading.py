@@ -18,10 +18,16 @@ from undam.record import Ending, Exchange
 from undam.sse import Comment, Event
 from undam.timing import Due, due_of
 from undam.timing.numbered_text import pieces_in
+from undam.work_budget import WorkBudget, WorkLimitError, pieces
 
 # A chunk of a chat answer has 0.2 KB; a tool call or an image may have some MB. Streams of tokens
 # do not contain larger events, and without a limit a server could exhaust our memory.
 MAX_EVENT_BYTES = 4 << 20
+
+# Parsed JSON takes ten to twenty times as much memory as its text. The payloads of the first events
+# are kept, and after them those of events that report token counts.
+_KEPT_PAYLOAD_BYTES = 4 << 20
+_KEPT_USAGE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +36,8 @@ class TimedEvent:
 
     Args:
         read: index of the arrival that completed it.
-        meaning: the parsed event; ``None`` for a comment.
+        meaning: the parsed event; ``None`` for a comment. In a very long stream, only the first
+            events keep their payload.
         due: the time at which it was due by the schedule of a beacon.
         id: last event ID of the stream, with this event.
     """
@@ -131,28 +138,39 @@ class Reading:
         return self.pending[-1] if self.pending else 0
 
 
-def read_exchange(exchange: Exchange) -> Reading:
-    """Parse the body of an exchange. A malformed body sets ``problem``; nothing is raised."""
+def read_exchange(exchange: Exchange, budget: WorkBudget | None = None) -> Reading:
+    """Parse the body of an exchange. A malformed body sets ``problem``; nothing is raised.
+
+    If the budget is used up, the exchange of the result ends there, with the ending ``LIMIT``.
+    """
+    budget = budget or WorkBudget()
     content_type = (exchange.head.get("content-type") or "") if exchange.head else ""
     beginning = _beginning(exchange)
     framing = detect(content_type, beginning, complete=True) or Framing.BYTES
     decoder = new_decoder(framing, content_type, MAX_EVENT_BYTES, beginning=beginning)
-    reader = ShapeReader(api_named(exchange.api))
+    reader = _EventReader(exchange.api)
     items: list[TimedEvent] = []
     pending: list[int] = []
     problem: str | None = None
     try:
         for index, arrival in enumerate(exchange.arrivals):
-            read = decoder.receive_data(arrival.data)
-            items += [_timed(item, arrival.at_ns, index, reader) for item in read]
+            # A read of binary data is one event, whatever its size.
+            data = [arrival.data] if framing is Framing.BYTES else pieces(arrival.data)
+            for piece in data:
+                read = decoder.receive_data(piece)
+                budget.spend(len(read))
+                items += [reader.timed(item, arrival.at_ns, index) for item in read]
             pending.append(decoder.pending_bytes)
         if exchange.ending in {Ending.COMPLETE, Ending.CLOSED} and pending:
             last = decoder.receive_eof()
-            items += [_timed(item, exchange.ended_ns, len(pending) - 1, reader) for item in last]
+            items += [reader.timed(item, exchange.ended_ns, len(pending) - 1) for item in last]
             pending[-1] = decoder.pending_bytes
     except RemoteProtocolError as error:
         problem = str(error)
         pending += [0] * (len(exchange.arrivals) - len(pending))
+    except WorkLimitError as error:
+        pending.append(decoder.pending_bytes)
+        exchange = _ended_at_limit(exchange, len(pending), str(error))
     items = _with_stamps_in_text(items)
     closed = isinstance(decoder, ArrayDecoder | MultipartDecoder) and decoder.closed
     return Reading(exchange, framing, reader.api, tuple(items), tuple(pending), problem, closed)
@@ -168,13 +186,50 @@ def _beginning(exchange: Exchange) -> bytes:
     return bytes(beginning[: DECIDE_BYTES + 1])
 
 
-def _timed(item: Event | Comment, at_ns: int, read: int, reader: ShapeReader) -> TimedEvent:
-    if isinstance(item, Comment):
-        return TimedEvent(at_ns, read, None, item.text)
-    if item.event == BINARY:
-        return TimedEvent(at_ns, read, _BINARY_MEANING, "")
-    meaning = reader.read(item.event, item.data)
-    return TimedEvent(at_ns, read, meaning, meaning.text, due_of(meaning.payload), item.id)
+def _ended_at_limit(exchange: Exchange, reads: int, limit: str) -> Exchange:
+    """Return the exchange up to the read in which a limit was reached."""
+    arrivals = exchange.arrivals[:reads]
+    return replace(
+        exchange,
+        arrivals=arrivals,
+        ending=Ending.LIMIT,
+        ended_ns=arrivals[-1].at_ns,
+        error=limit,
+    )
+
+
+class _EventReader:
+    """Reads the events of one stream and limits the memory of their payloads."""
+
+    def __init__(self, api: str) -> None:
+        self._reader = ShapeReader(api_named(api))
+        self._payload_bytes = _KEPT_PAYLOAD_BYTES
+        self._usage_bytes = _KEPT_USAGE_BYTES
+
+    @property
+    def api(self) -> Api:
+        """API of the stream so far."""
+        return self._reader.api
+
+    def timed(self, item: Event | Comment, at_ns: int, read: int) -> TimedEvent:
+        """Return an event or comment with the time at which it became readable."""
+        if isinstance(item, Comment):
+            return TimedEvent(at_ns, read, None, item.text)
+        if item.event == BINARY:
+            return TimedEvent(at_ns, read, _BINARY_MEANING, "")
+        meaning = self._reader.read(item.event, item.data)
+        due = due_of(meaning.payload)
+        if not self._keeps_payload(meaning, len(item.data)):
+            meaning = replace(meaning, payload=None)
+        return TimedEvent(at_ns, read, meaning, meaning.text, due, item.id)
+
+    def _keeps_payload(self, meaning: Meaning, size: int) -> bool:
+        self._payload_bytes -= size
+        if self._payload_bytes >= 0:
+            return True
+        if meaning.tokens is not None:
+            self._usage_bytes -= size
+        return meaning.tokens is not None and self._usage_bytes >= 0
 
 
 def _with_stamps_in_text(items: list[TimedEvent]) -> list[TimedEvent]:

@@ -16,6 +16,9 @@ from undam.textfiles.source import Source, UnreadPart
 # A complete /etc/nginx has about 50 files.
 MAX_FILES = 200
 MAX_TOTAL_BYTES = 10_000_000
+# How often the files of one run are opened. A site with 300 virtual hosts opens five files in each;
+# files that include each other would be opened without an end.
+MAX_OPENED = 4000
 # In practice, at most two path parts have wildcards (`conf.d/*/*.conf`). Each further one
 # multiplies the number of files to list.
 _MAX_WILDCARD_PARTS = 2
@@ -34,6 +37,18 @@ _MAIN_FILES = (
 )  # fmt: skip
 
 
+class IncludeBudget:
+    """Number of includes that one run may still open, over all linted files."""
+
+    def __init__(self, left: int = MAX_OPENED) -> None:
+        self.left = left
+
+    def take(self) -> bool:
+        """Use up one include; return false if none is left."""
+        self.left -= 1
+        return self.left >= 0
+
+
 class Includes:
     """``IncludeOpener`` of one linted file.
 
@@ -45,10 +60,20 @@ class Includes:
     Args:
         linted: path of the file; "-" resolves includes from the working directory.
         named: folders that the user gave.
+        budget: shared by all files of a run.
     """
 
-    def __init__(self, files: ConfigFiles, linted: str, named: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        files: ConfigFiles,
+        linted: str,
+        named: Sequence[str] = (),
+        budget: IncludeBudget | None = None,
+    ) -> None:
         self._files = files
+        self._budget = budget or IncludeBudget()
+        # The files of a pattern do not change during a run, and listing a folder is slow.
+        self._paths: dict[str, list[str]] = {}
         folder = Path.cwd() if linted == STDIN else Path(os.path.realpath(linted)).parent
         main = _main_folder(folder)
         self._bases = list(dict.fromkeys((folder, main, folder.parent)))
@@ -97,20 +122,18 @@ class Includes:
 
     def _open_all(self, pattern: str, path_pattern: str) -> list[Source]:
         sources: list[Source] = []
-        try:
-            paths = sorted(islice(glob.iglob(path_pattern), MAX_FILES + 1))  # noqa: PTH207
-        except (OSError, ValueError, re.error):
-            return []
-        for path in paths:
+        if path_pattern not in self._paths:
+            self._paths[path_pattern] = _files_of(path_pattern)
+        for path in self._paths[path_pattern]:
+            if not self._budget.take():
+                self._unopened[pattern] = "too many includes in this run"
+                break
             source = self._open(pattern, path)
             if source is not None:
                 sources.append(source)
         return sources
 
-    def _open(self, pattern: str, path: str) -> Source | None:
-        real = os.path.realpath(path)
-        if not Path(real).is_file():
-            return None
+    def _open(self, pattern: str, real: str) -> Source | None:
         if not any(Path(real).is_relative_to(root) for root in self._roots):
             self._unopened[pattern] = "outside the folders that may be read"
             return None
@@ -130,6 +153,15 @@ class Includes:
             self._unopened[pattern] = "not text, or larger than 1 MB"
             return None
         return self._files.source(name)
+
+
+def _files_of(path_pattern: str) -> list[str]:
+    """Return the real paths of the files that match, sorted by name."""
+    try:
+        paths = sorted(islice(glob.iglob(path_pattern), MAX_FILES + 1))  # noqa: PTH207
+    except (OSError, ValueError, re.error):
+        return []
+    return [real for real in map(os.path.realpath, paths) if Path(real).is_file()]
 
 
 def _main_folder(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Replaces the text of a file atomically, preserving its mode, owner and attributes."""
+"""Replaces the text of a file, preserving its mode, owner, attributes and hard links."""
 
 from __future__ import annotations
 
@@ -8,19 +8,33 @@ import stat
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from undam.errors import UsageError
 from undam.lint.files import FileText, reason
 
+_ANY_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
-def replace_text(path: str, before: FileText, text: str, roots: Sequence[str] = ()) -> None:
+
+def replace_text(
+    path: str,
+    before: FileText,
+    text: str,
+    roots: Sequence[str] = (),
+    *,
+    read_only: bool = False,
+) -> None:
     """Write ``text`` to a file in the file's own encoding.
 
     A link is preserved: its target is written if the target is in the working directory, in one of
     ``roots``, or in the folder of the link.
 
+    The file is replaced atomically. A file with several hard links, and one in a folder that cannot
+    be written, is overwritten in place, because a new file would break the links.
+
     Args:
         before: the file as it was read. If it has changed since then, it is not written.
+        read_only: also write a file whose mode permits nobody to write it.
 
     Raises:
         UsageError: the file cannot be written, and is unchanged; the message states the reason.
@@ -33,11 +47,43 @@ def replace_text(path: str, before: FileText, text: str, roots: Sequence[str] = 
         status = target.stat()
         if not stat.S_ISREG(status.st_mode):
             raise UsageError(f"{path}: is not a regular file")
+        if not status.st_mode & _ANY_WRITE and not read_only:
+            raise UsageError(f"{path}: is read-only; write it with --read-only")
         if target.read_bytes() != before.raw:
             raise UsageError(f"{path}: has changed since it was read; run again")
-        _replace(target, status, before.encode(text))
+        data = before.encode(text)
+        if status.st_nlink > 1 or not os.access(target.parent, os.W_OK):
+            _overwrite(target, status, data)
+        else:
+            _replace(target, status, data)
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be written ({reason(error)})") from None
+
+
+def _overwrite(target: Path, status: os.stat_result, data: bytes) -> None:
+    """Write in place; on an error such as a full disk, restore the content."""
+    before = target.read_bytes()
+    mode = stat.S_IMODE(status.st_mode)
+    if not mode & stat.S_IWUSR:
+        target.chmod(mode | stat.S_IWUSR)
+    try:
+        with target.open("r+b") as file:
+            try:
+                _write_all(file, data)
+            except OSError:
+                _write_all(file, before)
+                raise
+    finally:
+        if not mode & stat.S_IWUSR:
+            target.chmod(mode)
+
+
+def _write_all(file: IO[bytes], data: bytes) -> None:
+    file.seek(0)
+    file.write(data)
+    file.truncate()
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _replace(target: Path, status: os.stat_result, data: bytes) -> None:

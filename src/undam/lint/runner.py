@@ -28,7 +28,7 @@ from undam.lint.files import (
     find_candidates,
     reason,
 )
-from undam.lint.includes import Includes
+from undam.lint.includes import IncludeBudget, Includes
 from undam.lint.passed_over import NO_DIALECT, PassedOver, kind_of_deployment
 from undam.lint.project_settings import ProjectSettings, SettingsOverrides, SettingsResolver
 from undam.lint.registry import dialect_named, dialect_of_rule, recognise_dialect
@@ -74,6 +74,7 @@ class LintOptions:
         exclude: path patterns of files and folders to leave out.
         markdown: lint the code fences of Markdown documents.
         config_file: settings file for all files, instead of the nearest one.
+        read_only: fixes are also written to files whose mode permits nobody to write them.
         overrides: values that take precedence over the settings.
     """
 
@@ -82,6 +83,7 @@ class LintOptions:
     exclude: tuple[str, ...] = ()
     markdown: bool = False
     config_file: str | None = None
+    read_only: bool = False
     overrides: SettingsOverrides = field(default_factory=SettingsOverrides)
 
 
@@ -268,6 +270,7 @@ class _LintRun:
         )
         self._texts = ConfigFiles()
         self._surroundings = Surroundings(self._texts, self._folders)
+        self._include_budget = IncludeBudget()
         self._linted: list[_LintedFile] = []
         self._dialects: dict[str, Dialect] = {}
         self._unread: list[UnreadPart] = []
@@ -284,14 +287,26 @@ class _LintRun:
         for candidate in candidates:
             self._texts.register(candidate.path)
         linted: list[_LintedFile] = []
+        included: set[str] = set()
+        skipped: list[Candidate] = []
         for done, candidate in enumerate(candidates):
             if on_progress is not None:
                 on_progress(candidate.path, done, len(candidates))
+            if candidate.path in included:
+                # It has been linted with the file that includes it. Files that include each other
+                # would otherwise be linted once for every file.
+                skipped.append(candidate)
+                continue
             found = self._lint_candidate(candidate)
             if not found:
                 self._texts.discard(candidate.path)
             linted += found
+            included |= {path for one in found for path in one.files}
         self._linted = _outermost(linted)
+        reached = {path for one in self._linted for path in one.files}
+        for candidate in skipped:
+            if candidate.path not in reached:
+                self._linted += self._lint_candidate(candidate)
         for one in self._linted:
             for path in one.files:
                 self._dialects.setdefault(path, one.dialect)
@@ -328,10 +343,11 @@ class _LintRun:
         the others remain valid.
         """
         texts = self._texts.copy()
+        budget = IncludeBudget()
         for linted in sorted(self._linted, key=lambda one: -(one.region or (0,))[0]):
             if not any(one.edits for one in linted.result.diagnostics):
                 continue
-            open_include = Includes(texts, linted.path, self._folders)
+            open_include = Includes(texts, linted.path, self._folders, budget)
             source = linted.view(texts.source(linted.path))
             try:
                 fixed = fix_sources(
@@ -364,7 +380,8 @@ class _LintRun:
         if change.path == STDIN:
             return change
         try:
-            replace_text(change.path, self._texts.read(change.path), change.after, self._folders)
+            before, read_only = self._texts.read(change.path), self._options.read_only
+            replace_text(change.path, before, change.after, self._folders, read_only=read_only)
         except UsageError as error:
             message = str(error).removeprefix(f"{change.path}: ")
             self.problems.append(Problem(change.path, message))
@@ -484,7 +501,7 @@ class _LintRun:
         settings = replace(
             self._settings.settings_for(path), neighbours=replace(neighbours, targets=targets)
         )
-        open_include = Includes(self._texts, path, self._folders)
+        open_include = Includes(self._texts, path, self._folders, self._include_budget)
         result = lint_source(dialect, source, settings, open_include)
         unopened = open_include.unread([source, *result.included])
         return _LintedFile(path, dialect, settings, result, tuple(unopened))

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
+from undam import work_budget
 from undam.record.request_result import ContentRead, Outcome, RequestResult
 
 # Fixed, because the machines of a cluster may run different Python versions.
@@ -26,7 +27,7 @@ _MAX_FRAME_BYTES = (1 << 32) - 1
 
 DEFAULT_BACKLOG_BYTES = 64 << 20
 """Backlog of unanalyzed bytes above which a worker analyzes even while responses arrive."""
-MAX_BODY_BYTES = 64 << 20
+MAX_BODY_BYTES = work_budget.MAX_BODY_BYTES
 """Size limit of one response; a larger one fails with the kind ``too-large``."""
 
 

@@ -9,6 +9,7 @@ from undam.diagnosis.holds import ClockOffset, offset_from
 from undam.diagnosis.reading import read_exchange
 from undam.errors import UndamError, UsageError
 from undam.host import host_name
+from undam.json_values import MAX_INT
 from undam.probe.fetch import fetch_stream, with_timeout
 from undam.probe.options import CheckOptions, Place, api_of, client_for, request_for
 from undam.record import Exchange, redact_url
@@ -19,6 +20,8 @@ from undam.timing.numbered_text import parse_clock
 # One query may be delayed by a busy machine, so the query with the shortest path counts.
 _ASKED = 5
 _ANSWER_S = 10.0
+# A clock in the text of a stream is shorter; each further event would search the text again.
+_CLOCK_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ def _clock_in_text(exchange: Exchange) -> tuple[dict[str, object], int]:
     text = ""
     for item in read_exchange(exchange).contents:
         text += item.shown
+        if len(text) > _CLOCK_BYTES:
+            break
         if clock := parse_clock(text):
             arrived_ns, left_ns, host = clock
             answer: dict[str, object] = {
@@ -109,7 +114,9 @@ async def ask_closed(options: CheckOptions, place: Place, ident: str) -> Closed 
             f"{place.name} ({redact_url(place.url)}): the beacon does not know the exchange"
         )
     at_ns = answer.get("closed_ns")
-    return Closed(at_ns, answer.get("finished") is True) if type(at_ns) is int else None
+    if type(at_ns) is not int or not 0 <= at_ns <= MAX_INT:
+        return None
+    return Closed(at_ns, answer.get("finished") is True)
 
 
 def head_of(exchange: Exchange) -> BeaconHead | None:
@@ -122,7 +129,7 @@ async def _ask(
     options: CheckOptions, place: Place, query: BeaconQuery, model: str | None = None
 ) -> Exchange:
     request = request_for(options, place, model=model, query=format_query(query))
-    config = with_timeout(client_for(options, place), _ANSWER_S)
+    config = with_timeout(client_for(options, place), min(_ANSWER_S, options.client.timeout_s))
     return await fetch_stream(request, config, hop=place.name, api=api_of(place).name)
 
 
@@ -136,6 +143,6 @@ def _json(exchange: Exchange) -> dict[str, object]:
 
 def _whole(answer: dict[str, object], name: str) -> int:
     value = answer.get(name)
-    if type(value) is not int:
+    if type(value) is not int or not 0 <= value <= MAX_INT:
         raise UndamError(f"the beacon's answer lacks {name}")
     return value

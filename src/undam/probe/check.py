@@ -24,12 +24,13 @@ from undam.intermediaries import Suspect
 from undam.probe.beacon import BeaconClock, ask_clock
 from undam.probe.cancel import probe_disconnects
 from undam.probe.fetch import fetch_stream
+from undam.probe.hop_budget import HopBudget
 from undam.probe.idle import find_idle_limits
 from undam.probe.models import first_model
-from undam.probe.options import CheckOptions, Place, api_of, client_for, request_for
+from undam.probe.options import CheckOptions, Place, api_of, request_for
 from undam.probe.remedies import find_suspects, recognised_in, title_of, with_fixes
 from undam.probe.secrecy import clean_error, clean_finding, clean_suspects
-from undam.record import Exchange, redact_url
+from undam.record import Ending, Exchange, redact_url
 from undam.rules import Finding, Fix, Severity, Verdict, finding
 from undam.rules.model import finding_json
 from undam.timing import Arrival
@@ -131,16 +132,17 @@ async def _check(options: CheckOptions, progress: Progress) -> Report:
     faults: list[UndamError] = []
     for position, place in reversed(list(enumerate(options.places))):
         progress.started(place)
+        budget = HopBudget(options)
         try:
             model = await first_model(options, place)
-            got = await _ask_calmly(options, place, progress, model=model, query=query)
+            got = await _ask_calmly(options, place, progress, budget, model=model, query=query)
         except (NetworkError, RemoteProtocolError, ResponseError) as error:
             faults.insert(0, error)
             failures.insert(0, HopFailure(position, place, str(error)))
             continue
         exchanges += got
         inner = hops[0] if hops else None
-        hops.insert(0, _analyzed(got, inner=inner, offset=offset))
+        hops.insert(0, _analyzed(got, budget, inner=inner, offset=offset))
     if not hops:
         raise faults[0]
     found = find_findings(hops, offset)
@@ -171,10 +173,15 @@ async def _check(options: CheckOptions, progress: Progress) -> Report:
 
 
 def _analyzed(
-    exchanges: Sequence[Exchange], *, inner: Hop | None, offset: ClockOffset | None
+    exchanges: Sequence[Exchange],
+    budget: HopBudget,
+    *,
+    inner: Hop | None,
+    offset: ClockOffset | None,
 ) -> Hop:
+    work = budget.for_analysis()
     return analyze_hop(
-        [read_exchange(one) for one in exchanges],
+        [read_exchange(one, work) for one in exchanges],
         inner=inner,
         offset=offset,
         intermediaries=recognised_in(exchanges[0]),
@@ -271,19 +278,23 @@ async def _ask_calmly(
     options: CheckOptions,
     place: Place,
     progress: Progress,
+    budget: HopBudget,
     *,
     model: str | None,
     query: str | None,
 ) -> list[Exchange]:
     """Send the request; send it again if this program read too late to measure exactly.
 
-    The attempt with the shortest delay is used.
+    The attempt with the shortest delay is used. All attempts share the time limit of the hop.
     """
     attempts: list[list[Exchange]] = []
     for _ in range(_ATTEMPTS):
-        attempts.append(await _ask(options, place, progress, model=model, query=query))
-        if latest_ns(attempts[-1]) <= LATE_NS:
-            return attempts[-1]
+        got = await _ask(options, place, progress, budget, model=model, query=query)
+        attempts.append(got)
+        if latest_ns(got) <= LATE_NS:
+            return got
+        if any(one.ending is Ending.LIMIT for one in got) or not budget.allows_repetition:
+            break
         progress.waiting(f"{place.name}: this machine was busy, asking again", 3)
     return min(attempts, key=latest_ns)
 
@@ -292,6 +303,7 @@ async def _ask(
     options: CheckOptions,
     place: Place,
     progress: Progress,
+    budget: HopBudget,
     *,
     model: str | None,
     query: str | None,
@@ -302,8 +314,9 @@ async def _ask(
     def watch(arrival: Arrival) -> None:
         progress.arrived(place, arrival)
 
+    client = budget.client_for(place)
     tasks = (
-        fetch_stream(request, client_for(options, place), hop=place.name, api=api, watch=watch)
+        fetch_stream(request, client, hop=place.name, api=api, watch=watch)
         for _ in range(options.streams)
     )
     return list(await asyncio.gather(*tasks))

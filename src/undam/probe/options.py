@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 from undam.apis import COMPLETIONS, MESSAGES, PLAIN, Api, api_for_path
 from undam.probe.secrecy import names_secret, secrets_in
+from undam.secrecy import is_secret_header
 from undam.timing.numbered_text import WORD, format_word
 from undam.wire import ClientConfig, Request, parse_url
-from undam.wire.request import CREDENTIAL_HEADERS
 
 # The answer fills several 4 KB blocks in any chunk format, and ends within a few seconds.
 DEFAULT_PROMPT = "Count from 1 to 120 in words, separated by commas. Write nothing else."
@@ -136,7 +136,7 @@ def request_headers(options: CheckOptions, place: Place) -> tuple[tuple[str, str
     shared = [
         (name, value)
         for name, value in options.headers
-        if name.lower() not in own and (is_edge or name.lower() not in CREDENTIAL_HEADERS)
+        if name.lower() not in own and (is_edge or not is_secret_header(name, value))
     ]
     headers = [*place.headers, *shared]
     api, environ = api_of(place), options.environ

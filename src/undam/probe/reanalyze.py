@@ -12,6 +12,7 @@ from undam.probe.check import Report
 from undam.probe.remedies import find_suspects, recognised_in, with_fixes
 from undam.record import Exchange
 from undam.timing.beacon import HEADER
+from undam.work_budget import MAX_RECORD_ITEMS, WorkBudget
 
 
 def reanalyze(exchanges: Sequence[Exchange]) -> Report:
@@ -29,12 +30,13 @@ def reanalyze(exchanges: Sequence[Exchange]) -> Report:
     for one in exchanges:
         streams.setdefault(one.hop, []).append(one)
     hops: list[Hop] = []
+    budget = WorkBudget(MAX_RECORD_ITEMS)
     for some in streams.values():
         head = some[0].head
         has_beacon = head is not None and head.get(HEADER.lower()) is not None
         judged = some[:1] if has_beacon else some
         hop = analyze_hop(
-            [read_exchange(one) for one in judged],
+            [read_exchange(one, budget) for one in judged],
             inner=hops[0] if hops else None,
             intermediaries=recognised_in(some[0]),
         )

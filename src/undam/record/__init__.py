@@ -1,9 +1,21 @@
 """Recorded exchanges and request results: data types, JSON lines, redaction of secrets."""
 
+from undam.record.damage import Damage
 from undam.record.exchange import Ending, Exchange, Head, Stamps
-from undam.record.exchange_lines import read_record, record_lines
+from undam.record.exchange_lines import (
+    CheckRecord,
+    read_check_record,
+    read_record,
+    record_lines,
+)
 from undam.record.header import header_line
-from undam.record.redact import (
+from undam.record.request_result import ContentRead, Outcome, RequestResult
+from undam.record.request_result_lines import (
+    LoadTestRecord,
+    read_request_results,
+    request_result_line,
+)
+from undam.secrecy import (
     HIDDEN,
     redact_body,
     redact_headers,
@@ -11,16 +23,12 @@ from undam.record.redact import (
     redact_url,
     secrets_of,
 )
-from undam.record.request_result import ContentRead, Outcome, RequestResult
-from undam.record.request_result_lines import (
-    LoadTestRecord,
-    read_request_results,
-    request_result_line,
-)
 
 __all__ = [
     "HIDDEN",
+    "CheckRecord",
     "ContentRead",
+    "Damage",
     "Ending",
     "Exchange",
     "Head",
@@ -29,6 +37,7 @@ __all__ = [
     "RequestResult",
     "Stamps",
     "header_line",
+    "read_check_record",
     "read_record",
     "read_request_results",
     "record_lines",

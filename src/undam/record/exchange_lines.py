@@ -10,15 +10,17 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from undam.apis import APIS
 from undam.errors import UsageError
 from undam.json_values import MAX_INT, require_array, require_int, require_object, require_text
+from undam.record.damage import LINE_ERRORS, Damage
 from undam.record.exchange import Ending, Exchange, Head, Stamps
 from undam.record.header import check_header, header_line
-from undam.record.redact import redact_body, redact_headers, redact_url, redact_value
+from undam.secrecy import redact_body, redact_headers, redact_url, redact_value
 from undam.timing import Arrival
+from undam.work_budget import MAX_RECORD_BYTES, MAX_RECORD_ITEMS
 
 _STAMPS = ("dns_ns", "connect_ns", "proxy_ns", "tls_ns", "sent_ns", "head_ns")
 
@@ -90,58 +92,137 @@ def _arrival(number: int, arrival: Arrival, body: bytes) -> dict[str, object]:
     return row
 
 
+class CheckRecord(NamedTuple):
+    """Recorded exchanges.
+
+    Attributes:
+        about: the legal fields of the header.
+        exchanges: in the order in which they ended.
+        damage: lines and fields that could not be read.
+    """
+
+    about: dict[str, object]
+    exchanges: list[Exchange]
+    damage: Damage
+
+
 def read_record(lines: Iterable[str]) -> tuple[dict[str, object], list[Exchange]]:
-    """Return the header and the exchanges of a record.
+    """Return the header and the exchanges of a record; see ``read_check_record``."""
+    return read_check_record(lines)[:2]
+
+
+def read_check_record(lines: Iterable[str]) -> CheckRecord:
+    """Return the exchanges of a record, as far as they can be read.
+
+    An exchange ends at its first damaged or missing line, with the ending ``LIMIT``: what follows a
+    gap in a body cannot be parsed. The same applies at the size limits of a run.
 
     Raises:
-        UsageError: the input is not a record, or has another schema, or a damaged or missing line;
-            the message names the line.
+        UsageError: the input is not a record, has another schema, or no exchange can be read; the
+            message names a line.
     """
-    about: dict[str, object] | None = None
-    open_: dict[int, _Open] = {}
-    done: list[Exchange] = []
-    number = 0
-    try:
-        for number, text in enumerate(lines, 1):  # noqa: B007 (the errors name it)
-            row = json.loads(text)
-            if not isinstance(row, dict):
-                raise TypeError("not an object")
-            if about is None:
-                about = check_header(row)
+    reader = _ExchangeReader()
+    for number, text in enumerate(lines, 1):
+        reader.receive(number, text)
+    return reader.finish()
+
+
+class _OpenExchange:
+    """An exchange whose last line has not been read."""
+
+    def __init__(self, start: dict[str, Any]) -> None:
+        self.start = start
+        self.arrivals: list[Arrival] = []
+
+    def cut(self, reason: str) -> Exchange:
+        """Return the exchange up to the last line that was read."""
+        stamps: Stamps = self.start["stamps"]
+        return Exchange(
+            **self.start,
+            arrivals=tuple(self.arrivals),
+            ending=Ending.LIMIT,
+            ended_ns=self.arrivals[-1].at_ns if self.arrivals else stamps.start_ns,
+            error=reason,
+        )
+
+
+class _ExchangeReader:
+    def __init__(self) -> None:
+        self._about: dict[str, object] | None = None
+        self._damage = Damage()
+        self._open: dict[int, _OpenExchange] = {}
+        self._cut: set[int] = set()
+        self._done: list[Exchange] = []
+        self._last = 0
+        self._left_bytes = MAX_RECORD_BYTES
+        self._left_reads = MAX_RECORD_ITEMS
+
+    def receive(self, number: int, text: str) -> None:
+        self._last = number
+        row: dict[str, Any] = {}
+        try:
+            row = require_object(json.loads(text))
+            if self._about is None:
+                self._about = check_header(row, self._damage)
             else:
-                _take(row, open_, done)
-    except UnicodeDecodeError:
-        raise UsageError(
-            f"line {number + 1} is not UTF-8, so this is not an undam record"
-        ) from None
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        reason = f"{type(error).__name__}: {error}"[:120]
-        raise UsageError(f"line {number} is not a line of an undam record ({reason})") from None
-    if about is None:
-        raise UsageError("the record is empty")
-    if open_:
-        raise UsageError(f"the record ends at line {number}, but exchange {min(open_)} has no end")
-    return about, done
+                self._take(row)
+        except LINE_ERRORS as error:
+            if self._about is None:
+                reason = f"{type(error).__name__}: {error}"[:120]
+                raise UsageError(
+                    f"line {number} is not a line of an undam record ({reason})"
+                ) from None
+            self._damage.add(number, error)
+            self._cut_at(row.get("exchange"), f"line {number} of the record is damaged")
 
+    def finish(self) -> CheckRecord:
+        if self._about is None:
+            raise UsageError("the record is empty")
+        if self._open:
+            missing = ValueError(f"exchange {min(self._open)} has no end")
+            self._damage.add(self._last + 1, missing)
+            self._cut_at(None, f"the record ends at line {self._last}, within this exchange")
+        if self._damage.lines and not any(one.arrivals or one.head for one in self._done):
+            raise UsageError(
+                f"no exchange of the record can be read; line {self._damage.first_line} is damaged "
+                f"({self._damage.reason})"
+            )
+        return CheckRecord(self._about, self._done, self._damage)
 
-_Open = tuple[dict[str, Any], list[Arrival]]
+    def _take(self, row: dict[str, object]) -> None:
+        """Add one line; lines of an unknown kind (from a later version) are skipped."""
+        kind = row["kind"]
+        if kind not in {"exchange", "arrival", "end"}:
+            return
+        number = require_int(row["exchange"])
+        if kind == "exchange":
+            if number in self._open:
+                raise ValueError(f"exchange {number} starts twice")
+            self._cut.discard(number)
+            self._open[number] = _OpenExchange(_read_start(row))
+        elif number in self._cut:
+            raise ValueError(f"a damaged line precedes this line of exchange {number}")
+        elif kind == "arrival":
+            self._add(number, _read_arrival(row))
+        else:
+            one = self._open[number]
+            self._done.append(_read_exchange(one.start, one.arrivals, row))
+            del self._open[number]
 
+    def _add(self, number: int, arrival: Arrival) -> None:
+        one = self._open[number]
+        self._left_bytes -= len(arrival.data)
+        self._left_reads -= 1
+        if self._left_bytes < 0 or self._left_reads < 0:
+            raise ValueError("the bodies of the record exceed the limits of one run")
+        one.arrivals.append(arrival)
 
-def _take(row: dict[str, object], open_: dict[int, _Open], done: list[Exchange]) -> None:
-    """Add one line; lines of an unknown kind (from a later version) are skipped."""
-    kind = row["kind"]
-    if kind not in {"exchange", "arrival", "end"}:
-        return
-    number = require_int(row["exchange"])
-    if kind == "exchange":
-        if number in open_:
-            raise ValueError(f"exchange {number} starts twice")
-        open_[number] = (_read_start(row), [])
-    elif kind == "arrival":
-        open_[number][1].append(_read_arrival(row))
-    else:
-        start, arrivals = open_.pop(number)
-        done.append(_read_exchange(start, arrivals, row))
+    def _cut_at(self, number: object, reason: str) -> None:
+        """End one exchange, or every open one if the line does not name its exchange."""
+        for one in list(self._open):
+            if type(number) is not int or number == one:
+                self._done.append(self._open.pop(one).cut(reason))
+                self._cut.add(one)
 
 
 def _read_arrival(row: dict[str, object]) -> Arrival:

@@ -1,13 +1,14 @@
 """Load test as JSON lines: the header of every record, then one line ``measured`` per request.
 
 Lines are written as requests end, so the record of a crashed run holds all but its last moments. A
-last line that was cut is counted, and the rest of the record is still valid.
+last line that was cut is counted, and the rest of the record is still valid. Other damaged lines
+are left out, and the loss is reported.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from undam.errors import UsageError
@@ -19,9 +20,10 @@ from undam.json_values import (
     require_number,
     require_text,
 )
-from undam.record.header import check_header
-from undam.record.redact import redact_text
+from undam.record.damage import LINE_ERRORS, Damage
+from undam.record.header import check_header, read_end
 from undam.record.request_result import ContentRead, Outcome, RequestResult
+from undam.secrecy import redact_text
 
 _INTS = ("number", "worker", "intended_ns", "ended_ns", "empties", "heartbeats", "body_bytes")
 _OPTIONAL_INTS = ("started_ns", "head_ns", "status", "tokens")
@@ -37,14 +39,19 @@ class LoadTestRecord(NamedTuple):
     """Recorded load test.
 
     Attributes:
-        about: the header.
+        about: the legal fields of the header.
         results: the requests, in the order written.
         truncated_lines: number of cut lines at the end, 0 or 1.
+        end: the legal fields of the last line; ``None`` if it is missing, because the run was
+            killed.
+        damage: lines and fields that could not be read and were left out.
     """
 
     about: dict[str, object]
     results: list[RequestResult]
     truncated_lines: int
+    end: dict[str, Any] | None
+    damage: Damage
 
 
 def request_result_line(result: RequestResult, secrets: Iterable[str] = ()) -> str:
@@ -72,62 +79,69 @@ def request_result_line(result: RequestResult, secrets: Iterable[str] = ()) -> s
 
 
 def read_request_results(lines: Iterable[str]) -> LoadTestRecord:
-    """Return the header and the requests of a record; lines of other kinds are skipped.
+    """Return a recorded load test; lines of unknown kinds are skipped, and damaged ones left out.
 
     Raises:
-        UsageError: the input is not a record, has another schema, or has a damaged line before the
-            last; the message names the line.
+        UsageError: the input is not a record, has another schema, or not one of its lines after the
+            header can be read; the message names a line.
     """
-    reader = _Reader(lines)
-    about = reader.about()
-    return LoadTestRecord(about, list(reader), reader.truncated_lines)
+    reader = _ResultReader(lines)
+    reader.read()
+    return LoadTestRecord(
+        reader.about, reader.results, reader.truncated_lines, reader.end, reader.damage
+    )
 
 
-class _Reader:
+class _ResultReader:
     def __init__(self, lines: Iterable[str]) -> None:
+        self.about: dict[str, object] = {}
+        self.results: list[RequestResult] = []
+        self.truncated_lines = 0
+        self.end: dict[str, Any] | None = None
+        self.damage = Damage()
         self._lines = iter(lines)
         self._number = 0
-        self.truncated_lines = 0
 
-    def about(self) -> dict[str, object]:
+    def read(self) -> None:
+        self._read_header()
+        intact = 0
+        while (text := self._next()) is not None:
+            try:
+                self._take(_row(text))
+                intact += 1
+            except LINE_ERRORS as error:
+                number = self._number
+                is_cut = isinstance(error, json.JSONDecodeError) and not text.endswith("\n")
+                if is_cut and self._next() is None:
+                    self.truncated_lines = 1
+                    return
+                self.damage.add(number, error)
+        if self.damage.lines and not intact:
+            raise UsageError(
+                f"line {self.damage.first_line} is not a line of an undam record "
+                f"({self.damage.reason}), and neither is any other"
+            )
+
+    def _read_header(self) -> None:
         text = self._next()
         if text is None:
             raise UsageError("the record is empty")
         try:
-            return check_header(_row(text))
-        except _DAMAGE as error:
-            raise self._damaged(error) from None
+            self.about = check_header(_row(text), self.damage)
+        except LINE_ERRORS as error:
+            reason = f"{type(error).__name__}: {error}"[:120]
+            raise UsageError(f"line 1 is not a line of an undam record ({reason})") from None
 
-    def __iter__(self) -> Iterator[RequestResult]:
-        while (text := self._next()) is not None:
-            try:
-                result = _result(_row(text))
-            except _DAMAGE as error:
-                damaged = self._damaged(error)
-                if isinstance(error, json.JSONDecodeError) and self._next() is None:
-                    self.truncated_lines = 1
-                    return
-                raise damaged from None
-            if result is not None:
-                yield result
+    def _take(self, row: dict[str, Any]) -> None:
+        if row["kind"] == "measured":
+            self.results.append(_result(row))
+        elif row["kind"] == "end":
+            self.end = read_end(row, self.damage, self._number)
 
     def _next(self) -> str | None:
-        try:
-            text = next(self._lines, None)
-        except UnicodeDecodeError:
-            number = self._number + 1
-            raise UsageError(
-                f"line {number} is not UTF-8, so this is not an undam record"
-            ) from None
+        text = next(self._lines, None)
         self._number += 1
         return text
-
-    def _damaged(self, error: Exception) -> UsageError:
-        reason = f"{type(error).__name__}: {error}"[:120]
-        return UsageError(f"line {self._number} is not a line of an undam record ({reason})")
-
-
-_DAMAGE = (ValueError, KeyError, TypeError, RecursionError)
 
 
 def _row(text: str) -> dict[str, Any]:
@@ -137,9 +151,7 @@ def _row(text: str) -> dict[str, Any]:
     return row
 
 
-def _result(row: dict[str, Any]) -> RequestResult | None:
-    if row["kind"] != "measured":
-        return None
+def _result(row: dict[str, Any]) -> RequestResult:
     fields: dict[str, Any] = {name: require_int(row[name]) for name in _INTS}
     fields |= {
         name: None if row[name] is None else require_int(row[name]) for name in _OPTIONAL_INTS

@@ -159,6 +159,10 @@ def _notices(summary: Mapping[str, Any]) -> Iterable[Markup]:
     """Return notices that the metrics cover only part of the run."""
     if summary.get("interrupted"):
         yield _row("warning", "interrupted", "The run was stopped before its end.")
+    damaged = (summary.get("damage") or {}).get("lines", 0)
+    if damaged:
+        message = f"Damaged lines of the record that were left out: {damaged}."
+        yield _row("warning", "damaged", message)
     for one in summary.get("lost_workers") or ():
         message = f"Worker {one['worker']} was lost after {one['at_s']:g} s ({one['why']}); "
         message += f"{one['missing_percent']:g} % of the load is missing."

@@ -199,16 +199,19 @@ RULES = (
         code="UD607",
         slug="size-limit",
         severity=Severity.WARNING,
-        message="the stream exceeded {limit_bytes} bytes, where reading stopped",
-        what="The body exceeded the size limit of the check, and was still open.",
+        message="the stream was read only up to a limit: {limit}",
+        what="""
+            The stream exceeded a limit of this program: 32 MiB, 60 000 events and comments, or
+            the time limit for its analysis.
+        """,
         why="""
-            There may be no harm. The limit prevents a hostile or endless stream from exhausting the
-            memory of this machine. The verdict applies to the part that was read; the end, and so
-            the completeness, is unknown.
+            There may be no harm. The limits prevent a hostile or endless stream from exhausting the
+            memory or the CPU of this machine. The verdict applies to the part that was read; the
+            end, and so the completeness, is unknown.
         """,
         detection="""
-            The bytes after decompression are counted, because a small compressed body may be a
-            large stream.
+            The bytes, events and comments after decompression are counted, because a small
+            compressed body may be a large stream. --timeout limits reading and analysis together.
         """,
         causes="""
             An endpoint that is an endless feed; a model that never stops (no max_tokens, or a stop

@@ -11,6 +11,11 @@ from undam.textfiles.source import Source
 
 # A fix usually changes one or two lines. The limit keeps the output short if it changes many.
 MAX_LINES = 12
+# Escapes of C in the names of a diff.
+_ESCAPES = {
+    "\a": "\\a", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f", "\r": "\\r",
+    '"': '\\"', "\\": "\\\\",
+}  # fmt: skip
 _NO_NEWLINE = "\n\\ No newline at end of file\n"
 
 
@@ -39,10 +44,33 @@ def region(source: Source, edit: Edit) -> dict[str, int]:
 
 
 def file_diff(path: str, before: str, after: str) -> Iterator[str]:
-    """Yield a unified diff for ``patch -p1`` and ``git apply``, with the original line endings."""
+    """Yield a unified diff for ``patch -p1`` and ``git apply``, with the original line endings.
+
+    Unusual names are quoted as git quotes them, so that they cannot forge lines of the output.
+    """
     name = path.lstrip("/")
-    for line in difflib.unified_diff(_lines(before), _lines(after), f"a/{name}", f"b/{name}"):
+    names = (quoted_name(f"a/{name}"), quoted_name(f"b/{name}"))
+    for line in difflib.unified_diff(_lines(before), _lines(after), *names):
         yield line if line.endswith("\n") else line + _NO_NEWLINE
+
+
+def quoted_name(path: str) -> str:
+    """Return a path as git writes it in a diff.
+
+    A name with a control character, a quote, a backslash or a character outside ASCII is quoted as
+    in C, with the octal value of each byte. A tab ends any other name with a space.
+    """
+    octets = path.encode("utf-8", "surrogateescape")
+    if path.isascii() and path.isprintable() and not set(path) & set('"\\'):
+        return f"{path}\t" if " " in path else path
+    return '"' + "".join(map(_quoted_octet, octets)) + '"'
+
+
+def _quoted_octet(octet: int) -> str:
+    character = chr(octet)
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    return character if " " <= character <= "~" else f"\\{octet:03o}"
 
 
 def _lines(text: str) -> list[str]:

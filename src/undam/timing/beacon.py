@@ -27,6 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from undam.errors import RemoteProtocolError
+from undam.json_values import MAX_INT
 
 HEADER = "Undam-Beacon"
 """Name of the header, in both directions."""
@@ -132,7 +133,9 @@ def due_of(payload: object) -> Due | None:
     if not isinstance(stamp, Mapping):
         return None
     seq, due_ns = stamp.get("seq"), stamp.get("due_ns")
-    if type(seq) is not int or type(due_ns) is not int or seq < 0:
+    if type(seq) is not int or type(due_ns) is not int:
+        return None
+    if not (0 <= seq <= MAX_INT and 0 <= due_ns <= MAX_INT):
         return None
     return Due(seq, due_ns)
 
@@ -143,4 +146,4 @@ def _pairs(parts: list[str]) -> dict[str, str]:
 
 
 def _digits(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 20
+    return text.isascii() and text.isdigit() and len(text) <= 20 and int(text) <= MAX_INT

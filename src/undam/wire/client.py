@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from undam.errors import RemoteProtocolError, UsageError
+from undam.errors import RedirectError, RemoteProtocolError, UsageError
+from undam.secrecy import clean_text, is_secret_header, redact_url
 from undam.wire import timestamps
 from undam.wire.config import ClientConfig, Request
-from undam.wire.exchange_opener import ExchangeOpener
-from undam.wire.request import CREDENTIAL_HEADERS
+from undam.wire.exchange_opener import ExchangeOpener, Redirected
 from undam.wire.stream import Deadline, Stream
 from undam.wire.url import Target, follow, parse_url, redacted
 
@@ -21,32 +21,39 @@ async def open_stream(request: Request, config: ClientConfig) -> Stream:
     """Send ``request`` on a new connection; return when the final response head has arrived.
 
     Redirects are followed as defined in RFC 9110 15.4 and implemented by browsers: 307 and 308
-    repeat the request, 303 turns it into a GET, and 301 and 302 turn a POST into a GET. Credentials
-    are never sent to another origin.
+    repeat the request, 303 turns it into a GET, and 301 and 302 turn a POST into a GET. A redirect
+    to another origin is followed only if ``config`` allows it, and never with the body or a secret
+    of the request.
 
     Raises:
         UsageError: the URL, the proxy or a certificate file cannot be used.
         LocalProtocolError: the request cannot be written as HTTP.
         NetworkError: the server could not be reached, or failed before the head was complete.
         RemoteProtocolError: the response is not HTTP/1, or there are too many redirects.
+        RedirectError: the response redirects to another origin or to an internal address.
     """
-    deadline = Deadline(config.timeout_s, asyncio.get_running_loop().time() + config.timeout_s)
+    rest_s = config.timeout_s - config.spent_s
+    deadline = Deadline(config.timeout_s, asyncio.get_running_loop().time() + rest_s)
     await timestamps.warm_up()
     target = parse_url(request.url)
     visited: list[tuple[str, str]] = []
+    redirected: Redirected = "no"
     while True:
         visited.append((request.method, target.text))
-        stream = await ExchangeOpener(request, target, config, deadline).open(
-            tuple(url for _, url in visited[:-1])
-        )
+        opener = ExchangeOpener(request, target, config, deadline, redirected)
+        stream = await opener.open(tuple(url for _, url in visited[:-1]))
         location = stream.head.get("location")
         if not config.max_redirects or stream.head.status not in _REDIRECTS or location is None:
             return stream
         await stream.aclose()
-        redirected = _follow(target, location)
-        same_origin = redirected.origin == target.origin
+        following = _follow(target, location)
+        same_origin = following.origin == target.origin
+        if not same_origin:
+            _require_permission(target, following, config)
+            if not config.follow_internal and redirected != "from-public":
+                redirected = "from-public" if opener.is_public else "from-internal"
         request = _redirect(request, stream.head.status, same_origin=same_origin)
-        target = redirected
+        target = following
         _check_redirects(visited, (request.method, target.text), config.max_redirects)
 
 
@@ -59,12 +66,27 @@ def _follow(target: Target, location: str) -> Target:
         ) from None
 
 
+def _require_permission(target: Target, following: Target, config: ClientConfig) -> None:
+    if config.follow_origins:
+        return
+    location = clean_text(redact_url(following.text), ())
+    raise RedirectError(
+        f"{redact_url(target.text)} redirects to another origin: {location}; use that URL, or "
+        f"--location to follow it without the body and secrets of the request",
+        location=location,
+    )
+
+
 def _redirect(request: Request, status: int, *, same_origin: bool) -> Request:
     """Return the request to send to the target of a redirect."""
     headers = request.headers
     if not same_origin:
-        dropped = CREDENTIAL_HEADERS | {"host"}
-        headers = tuple(line for line in headers if line[0].lower() not in dropped)
+        headers = tuple(
+            (name, value)
+            for name, value in headers
+            if name.lower() not in {"host", *_BODY_HEADERS} and not is_secret_header(name, value)
+        )
+        request = replace(request, body=b"")
     see_other = status == 303 and request.method != "HEAD"
     if see_other or (status in {301, 302} and request.method == "POST"):
         headers = tuple(line for line in headers if line[0].lower() not in _BODY_HEADERS)

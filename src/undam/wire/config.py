@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from undam.errors import UsageError
+from undam.work_budget import MAX_BODY_BYTES, MAX_ITEMS
 
 _RESOLVE = re.compile(r"(?P<host>[^:\[\]\s]+|\[[0-9a-fA-F:.]+\]):(?P<port>\d{1,5}):(?P<to>.+)\Z")
 _MAX_PORT = 65535
@@ -40,12 +41,17 @@ class ClientConfig:
         resolve: (host, port, address) triples that replace the DNS lookup, as in curl.
         insecure: accept any certificate.
         timeout_s: time limit for the whole exchange, including redirects.
+        spent_s: how much of ``timeout_s`` has passed before the exchange.
         connect_timeout_s: time limit for each connection setup, from DNS lookup to TLS handshake.
         max_head_bytes: maximum size of the response head, including interim responses. The same
             limit applies to trailers.
         max_body_bytes: maximum size of the decoded body, of the encoded body, and of the output of
             each coding in between.
+        max_reads: maximum number of reads in which the body may arrive.
         max_redirects: maximum number of redirects; with 0, the redirect itself is returned.
+        follow_origins: follow redirects to other origins, without the body and without secrets.
+        follow_internal: with ``follow_origins``, also follow redirects to internal addresses:
+            link-local ones, and from a public host also loopback and private ones.
     """
 
     proxy: str | None = field(default=None, repr=False)
@@ -55,10 +61,14 @@ class ClientConfig:
     resolve: tuple[tuple[str, int, str], ...] = ()
     insecure: bool = False
     timeout_s: float = 120.0
+    spent_s: float = 0.0
     connect_timeout_s: float = 10.0
     max_head_bytes: int = 65536
-    max_body_bytes: int = 64 * 1024 * 1024
+    max_body_bytes: int = MAX_BODY_BYTES
+    max_reads: int = MAX_ITEMS
     max_redirects: int = 5
+    follow_origins: bool = False
+    follow_internal: bool = False
 
 
 def parse_resolve(text: str) -> tuple[str, int, str]:

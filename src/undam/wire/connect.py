@@ -55,7 +55,7 @@ async def find_addresses(
         NetworkError: phase "dns"; the host has no address.
     """
     overrides = [to for name, at, to in resolve if (name, at) == (host.removesuffix("."), port)]
-    literals = overrides or ([host] if _is_literal(host) else [])
+    literals = overrides or ([host] if is_literal(host) else [])
     found: list[Address] = []
     try:
         for literal in literals:
@@ -175,7 +175,8 @@ def describe(error: OSError) -> str:
     return os.strerror(error.errno).lower() if error.errno else str(error) or type(error).__name__
 
 
-def _is_literal(host: str) -> bool:
+def is_literal(host: str) -> bool:
+    """Return whether a host is an IP address."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

@@ -19,6 +19,8 @@ else:
 # Output is produced in pieces of this size, so that a decompression bomb reaches the limit before
 # it exhausts the memory.
 _PIECE_BYTES = 65536
+# Input is decoded in pieces of this size.
+_INPUT_BYTES = 4096
 # brotli may exceed the limit by up to one of its blocks (slightly below 32 KiB, 64 KiB, …).
 _BROTLI_LIMIT_BYTES = 32000
 # RFC 9659 limits the zstd window on the web to 8 MB.
@@ -53,6 +55,12 @@ class _Zlib:
         self.unfinished = False
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
+        # Each member copies the rest of the data, so many small members in one long read would take
+        # quadratic time.
+        for at in range(0, len(data), _INPUT_BYTES):
+            yield from self._pieces(data[at : at + _INPUT_BYTES])
+
+    def _pieces(self, data: bytes) -> Iterator[bytes]:
         while data:
             if self._inflate.eof:
                 self._inflate = self._next_member()
@@ -126,6 +134,10 @@ class _Zstd:
         return zstd.ZstdDecompressor(options=options)
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
+        for at in range(0, len(data), _INPUT_BYTES):
+            yield from self._pieces(data[at : at + _INPUT_BYTES])
+
+    def _pieces(self, data: bytes) -> Iterator[bytes]:
         while data:
             if self._decoder.eof:
                 self._decoder = self._new()

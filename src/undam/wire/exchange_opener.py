@@ -9,20 +9,21 @@ import asyncio
 import contextlib
 import time
 from dataclasses import replace
+from typing import Literal
 
-from undam.errors import NetworkError, Phase, RemoteProtocolError
+from undam.errors import NetworkError, Phase, RedirectError, RemoteProtocolError
 from undam.record import Stamps
 from undam.timing import Arrival
 from undam.wire.channel import Channel
 from undam.wire.config import ClientConfig, Request
-from undam.wire.connect import describe, find_addresses, open_connection
+from undam.wire.connect import Address, describe, find_addresses, is_literal, open_connection
 from undam.wire.proxy import ForwardProxy, choose_proxy, socks_handshake
 from undam.wire.request import encode_connect, encode_request
 from undam.wire.response import ResponseParser
 from undam.wire.response_reader import ResponseReader
 from undam.wire.stream import Deadline, ExchangeInfo, Stream, clock_offset_ns
 from undam.wire.tls import TlsEngine, make_context
-from undam.wire.url import Target
+from undam.wire.url import Target, is_link_local, is_loopback, is_public
 
 _PROXY_AUTHENTICATION_REQUIRED = 407
 
@@ -31,10 +32,18 @@ _SILENT_HANDSHAKE_S = 1.0
 _PLAIN_ANSWER_S = 2.0
 
 
+Redirected = Literal["no", "from-internal", "from-public"]
+"""Whether a redirect from another origin chose the target, and where that origin was."""
+
+
 class ExchangeOpener:
     """Opens one exchange, up to its response head.
 
     All work that can be done before the clock starts is done in the constructor.
+
+    Args:
+        redirected: whether the server of another origin chose the target. A connection to an
+            internal address is then refused.
 
     Raises:
         UsageError: the proxy or a certificate file cannot be used.
@@ -42,8 +51,15 @@ class ExchangeOpener:
     """
 
     def __init__(
-        self, request: Request, target: Target, config: ClientConfig, deadline: Deadline
+        self,
+        request: Request,
+        target: Target,
+        config: ClientConfig,
+        deadline: Deadline,
+        redirected: Redirected = "no",
     ) -> None:
+        self.is_public = False
+        self._redirected = redirected
         self._target = target
         self._config = config
         self._deadline = deadline
@@ -57,6 +73,7 @@ class ExchangeOpener:
             method=request.method,
             max_head_bytes=config.max_head_bytes,
             max_body_bytes=config.max_body_bytes,
+            max_reads=config.max_reads,
         )
         self._phase: Phase = "dns"
         self._stamps = Stamps(start_ns=0)
@@ -117,6 +134,7 @@ class ExchangeOpener:
         try:
             addresses, dns_ns = await find_addresses(peer.host, peer.port, self._config.resolve)
             self._stamps = replace(self._stamps, dns_ns=dns_ns)
+            self._check_addresses(peer, addresses)
             self._phase = "connect"
             sock = await open_connection(addresses)
         except NetworkError as error:
@@ -125,6 +143,27 @@ class ExchangeOpener:
             raise NetworkError(f"proxy {self._proxy.name}: {error}", phase="proxy") from None
         self._stamps = replace(self._stamps, connect_ns=time.time_ns())
         return Channel(sock)
+
+    def _check_addresses(self, peer: Target | ForwardProxy, addresses: list[Address]) -> None:
+        """Refuse a redirect to an internal address.
+
+        A proxy looks up the name itself, so only a name that is an address can be checked then.
+        """
+        hosts = [str(address.sockaddr[0]) for address in addresses]
+        if peer is self._proxy:
+            hosts = [self._target.host] if is_literal(self._target.host) else []
+            if is_loopback(self._target.host):
+                hosts = ["127.0.0.1"]
+        self.is_public = not hosts or any(is_public(host) for host in hosts)
+        if self._redirected == "no":
+            return
+        for host in hosts:
+            if is_link_local(host) or (self._redirected == "from-public" and not is_public(host)):
+                raise RedirectError(
+                    f"a redirect leads to {self._target.text}, which has the internal address "
+                    f"{host}; it is followed only with --location-internal",
+                    location=self._target.text,
+                )
 
     async def _tunnel(self, channel: Channel, proxy: ForwardProxy) -> None:
         self._phase = "proxy"

@@ -12,11 +12,6 @@ from undam.wire.url import Target
 # All codings that this client can decode are offered, so that a compressing hop is detected.
 ACCEPT_ENCODING = "gzip, deflate, br, zstd"
 
-# Headers with credentials of HTTP or a model API. A redirect never sends them to another origin.
-CREDENTIAL_HEADERS = frozenset(
-    {"authorization", "cookie", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key"}
-)
-
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _UNSENDABLE = re.compile(r"[\x00\r\n]")
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})

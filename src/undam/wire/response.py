@@ -8,6 +8,7 @@ import httptools
 
 from undam.errors import RemoteProtocolError
 from undam.record import Head
+from undam.work_budget import MAX_HEADER_LINES
 
 Framing = Literal["chunked", "length", "close", "none"]
 
@@ -36,18 +37,24 @@ class ResponseParser:
         self.head: Head | None = None
         self.framing: Framing = "none"
         self.transfer_codings: tuple[str, ...] = ()
-        self.trailers: tuple[tuple[str, str], ...] = ()
         self.interim = 0
         self.complete = False
         self.received_bytes = 0
         self._method = method
         self._max_head_bytes = max_head_bytes
         self._lines: list[tuple[str, str]] = []
+        self._has_too_many_lines = False
+        self._trailers: list[tuple[str, str]] = []
         self._body: list[bytes] = []
         self._first = b""
         self._switched = False
         self._overhead_bytes = 0
         self._parser = httptools.HttpResponseParser(self)
+
+    @property
+    def trailers(self) -> tuple[tuple[str, str], ...]:
+        """Trailer fields, which follow a chunked body."""
+        return tuple(self._trailers)
 
     def receive_data(self, data: bytes) -> list[bytes]:
         """Return the body bytes in ``data``, without framing.
@@ -105,6 +112,10 @@ class ResponseParser:
         except httptools.HttpParserError as error:
             if not self._is_over():
                 raise RemoteProtocolError(self._fault(error)) from None
+        if self._has_too_many_lines:
+            raise RemoteProtocolError(
+                f"the response head has more than {MAX_HEADER_LINES} header fields"
+            )
         if self._switched:
             raise RemoteProtocolError(
                 "the server switched protocols (101), which was not requested"
@@ -137,13 +148,14 @@ class ResponseParser:
         if self.head is None:
             self._lines.append(line)
         elif not self.complete:
-            self.trailers += (line,)
+            self._trailers.append(line)
 
     def on_headers_complete(self) -> None:
         if self.head is not None:
             return
         status = self._parser.get_status_code()
         lines, self._lines = tuple(self._lines), []
+        self._has_too_many_lines = len(lines) > MAX_HEADER_LINES
         if status // 100 == 1:
             self.interim += 1
             self._switched = status == _SWITCHING

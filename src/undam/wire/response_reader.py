@@ -12,6 +12,7 @@ from undam.timing import Arrival
 from undam.wire.content_coding import BodyTooLargeError, ContentDecoder
 from undam.wire.response import ResponseParser, listed
 from undam.wire.timestamps import TimestampedRead
+from undam.work_budget import MAX_ITEMS
 
 
 class ResponseReader:
@@ -21,17 +22,27 @@ class ResponseReader:
         method: method of the request.
         max_body_bytes: maximum size of the decoded body, of the encoded body, and of the output of
             each coding in between.
+        max_reads: maximum number of reads in which the body may arrive.
 
     Attributes:
         clock: "kernel" while every read has had a kernel timestamp, otherwise "user".
         ended_ns: arrival of the read that ended the response.
     """
 
-    def __init__(self, *, method: str, max_head_bytes: int, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        *,
+        method: str,
+        max_head_bytes: int,
+        max_body_bytes: int,
+        max_reads: int = MAX_ITEMS,
+    ) -> None:
         self._parser = ResponseParser(method=method, max_head_bytes=max_head_bytes)
         self._max_body_bytes = max_body_bytes
         self._decoder = ContentDecoder((), max_bytes=max_body_bytes)
         self._coded_left_bytes = max_body_bytes
+        self._max_reads = max_reads
+        self._reads = 0
         self.head_ns: int | None = None
         self.clock = "kernel"
         self.ending: Ending | None = None
@@ -121,6 +132,10 @@ class ResponseReader:
             self.end(Ending.BROKEN, at_ns, str(error))
 
     def _arrival(self, read: TimestampedRead, coded: bytes) -> Arrival:
+        self._reads += 1
+        if self._reads >= self._max_reads:
+            limit = f"the body arrived in more than {self._max_reads} reads"
+            self.end(Ending.LIMIT, read.at_ns, limit)
         accepted = coded[: self._coded_left_bytes]
         self._coded_left_bytes -= len(accepted)
         pieces = []

@@ -127,6 +127,21 @@ def is_loopback(host: str) -> bool:
     return bool(mapped.is_loopback or mapped.is_unspecified)
 
 
+def is_link_local(address: str) -> bool:
+    """Return whether an IP address is link-local, as those of cloud metadata services are."""
+    return _ip(address).is_link_local
+
+
+def is_public(address: str) -> bool:
+    """Return whether an IP address is reachable from the whole Internet."""
+    return _ip(address).is_global
+
+
+def _ip(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    return getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None) or ip
+
+
 def _split(text: str, shown: str) -> tuple[SplitResult, int | None]:
     try:
         split = urlsplit(text)

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from undam.apis import APIS, Kind, api_named
+from undam.errors import RemoteProtocolError
 from undam.loadtest.analysis.counting import EventCounter
 from undam.loadtest.analysis.template import TemplateSet
 from undam.sse import Comment, LineParser, Parser
@@ -162,3 +164,15 @@ def test_member_names_are_never_variable() -> None:
     counter.receive_data(_event("a", 1, error="boom"))
     assert counter.contents == 3
     assert counter.error == "boom"
+
+
+@pytest.mark.parametrize(
+    "block",
+    [b":\n", b"data\n\n", b": x\n\n", b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'],
+)
+def test_events_and_comments_are_limited(block: bytes) -> None:
+    read = api_named("openai-chat").read
+    counter = EventCounter("sse", read, TemplateSet(read))
+    with pytest.raises(RemoteProtocolError, match="more than 60000 events and comments"):
+        counter.receive_data(block * 200_000)
+    assert counter.contents + counter.heartbeats < 100_000

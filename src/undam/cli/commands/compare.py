@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from undam.cli.main import EXIT_CLEAN, EXIT_FINDINGS
+from undam.cli.ui.input_lines import read_lines
 from undam.cli.ui.output import STDOUT, console, json_option, require_writable, write_json
 from undam.cli.ui.sanitize import one_line
 from undam.errors import UsageError
@@ -72,16 +73,12 @@ def command(a: str, b: str, threshold: float, json_to: str | None) -> int:
 
 
 def _read(path: str) -> RunInput:
+    lines = read_lines(path)
+    first = next(lines, "")
+    if _is_record(first):
+        return _from_record(chain([first], lines), path)
     try:
-        with Path(path).open(encoding="utf-8") as file:
-            first = file.readline()
-            if _is_record(first):
-                return _from_record([first, *file], path)
-            result = json.loads(first + file.read())
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is not UTF-8, so it is not a result of undam bench") from None
+        result = json.loads(first + "".join(lines))
     except (ValueError, RecursionError):
         raise UsageError(f"{path} is neither JSON nor a record of undam bench") from None
     return parse_run(result, path)
@@ -95,16 +92,17 @@ def _is_record(line: str) -> bool:
     return isinstance(row, dict) and row.get("kind") == "record"
 
 
-def _from_record(lines: list[str], path: str) -> RunInput:
+def _from_record(lines: Iterable[str], path: str) -> RunInput:
     try:
-        about, results, truncated_lines = read_request_results(lines)
+        about, results, truncated_lines, _, damage = read_request_results(lines)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
     if not results:
         raise UsageError(f"{path} is a record that contains no requests of a load test")
     conditions: dict[str, Any] = {key: about[key] for key in about.keys() - _RECORD_KEYS}
     result = summarize(results).to_json(about=conditions)
-    return parse_run(result | ({"interrupted": True} if truncated_lines else {}), path)
+    is_partial = truncated_lines or damage.lines
+    return parse_run(result | ({"interrupted": True} if is_partial else {}), path)
 
 
 def _print(comparison: Comparison, threshold: float, out: Console) -> None:

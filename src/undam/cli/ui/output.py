@@ -15,6 +15,7 @@ import click
 
 from undam.cli.ui.sparkline import ASCII, UNICODE
 from undam.errors import UsageError
+from undam.json_values import finite_or_none
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,7 +59,11 @@ def write_json(value: object, to: str) -> None:
     Raises:
         UsageError: the file cannot be written.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n"
+    try:
+        text = json.dumps(value, indent=2, ensure_ascii=False, default=str, allow_nan=False) + "\n"
+    except ValueError:
+        value = finite_or_none(value)
+        text = json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n"
     text = _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     if to != STDOUT:
         write_atomically(to, [text])

@@ -21,8 +21,9 @@ def header_option(command: Any) -> Any:
         "--header",
         "headers",
         multiple=True,
-        metavar="'K: V'",
-        help="Request header, such as 'Authorization: Bearer KEY'; repeatable.",
+        metavar="'K: V'|@FILE",
+        help="Request header, such as 'Authorization: Bearer KEY'; with @FILE, the headers in FILE "
+        "(one per line, not visible in the process list). Repeatable.",
     )(command)
 
 
@@ -55,6 +56,24 @@ def curl_option(command: Any) -> Any:
         metavar="'curl …'|@FILE",
         help="Send the request of a curl command, such as a browser's 'Copy as cURL'.",
     )(command)
+
+
+def redirect_options(command: Any) -> Any:
+    """Add ``--location`` and ``--location-internal``."""
+    for option in (
+        click.option(
+            "--location-internal",
+            is_flag=True,
+            help="Like --location, also to loopback, link-local and private addresses.",
+        ),
+        click.option(
+            "--location",
+            is_flag=True,
+            help="Follow redirects to other origins, without the body and secrets of the request.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def connection_options(command: Any) -> Any:

@@ -41,7 +41,8 @@ def find_endings(hop: Hop) -> list[Finding]:
         found.append(finding("UD606", hop.name, after_s=_elapsed_s(reading)))
     elif ending is Ending.LIMIT:
         size = sum(len(arrival.data) for arrival in hop.exchange.arrivals)
-        found.append(finding("UD607", hop.name, limit_bytes=size))
+        limit = hop.exchange.error or f"the body is larger than {size} bytes"
+        found.append(finding("UD607", hop.name, limit=limit, limit_bytes=size))
     elif is_complete(reading) is False and not _has_error(reading):
         found.append(_name_cut(hop))
     return found

@@ -25,7 +25,7 @@ from undam.errors import UsageError
 from undam.gateway.interfaces import EndedAttempt, RequestRecord
 from undam.gateway.telemetry.gap_stats import GapStats
 from undam.gateway.telemetry.traceparent import from_record
-from undam.record.redact import redact_text
+from undam.secrecy import redact_text
 
 # Maximum size of the buffer, about 10,000 lines.
 _BUFFER_BYTES = 4 << 20

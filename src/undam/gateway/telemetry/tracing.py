@@ -20,7 +20,7 @@ from undam.gateway.telemetry.gap_stats import GapStats
 from undam.gateway.telemetry.model_labels import clean_label
 from undam.gateway.telemetry.observer import operation_of
 from undam.gateway.telemetry.traceparent import TraceParent, from_headers
-from undam.record.redact import redact_text
+from undam.secrecy import redact_text
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _FAULTS = frozenset(EndReason) - {

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from undam.apis import Kind, Meaning
+from undam.errors import RemoteProtocolError
 from undam.loadtest.analysis.template import EventTemplate, TemplateSet
 from undam.loadtest.analysis.usage import NO_USAGE, is_reasoning, usage_of
 from undam.sse import Comment, LineParser, Parser
+from undam.work_budget import MAX_ITEMS
 
 # A chat chunk has about 0.2 KB; one with a tool call or an image can have several MB.
 MAX_EVENT_BYTES = 4 << 20
+# Longer data, from a compressed read, is counted in pieces, so that the limits hold.
+_PIECE_BYTES = 1 << 16
 
 Read = Callable[[str, str], Meaning]
 
@@ -42,6 +46,7 @@ class EventCounter:
         self.error: str | None = None
         self.leftover_bytes = 0
         self.malformed: str | None = None
+        self._items = 0
         self._read = read
         self._templates = templates
         self._next: EventTemplate | None = None
@@ -59,9 +64,17 @@ class EventCounter:
         """Count the events in ``data``; return the number of content events it completes.
 
         Raises:
-            RemoteProtocolError: an event is larger than ``MAX_EVENT_BYTES``.
+            RemoteProtocolError: an event is larger than ``MAX_EVENT_BYTES``, or there are more than
+                ``MAX_ITEMS`` events and comments.
         """
         before = self.contents
+        for begin in range(0, len(data), _PIECE_BYTES):
+            self._receive(data[begin : begin + _PIECE_BYTES])
+            if self._items > MAX_ITEMS:
+                raise RemoteProtocolError(f"there are more than {MAX_ITEMS} events and comments")
+        return self.contents - before
+
+    def _receive(self, data: bytes) -> None:
         at = 0
         if self._parser is None or not self._parser.pending_bytes:
             at = self._match_templates(data, 0)
@@ -69,7 +82,6 @@ class EventCounter:
             if self._parser is None:
                 self._parser = self._open(first=data[:1], begun=at > 0 or self._next is not None)
             self._parse(self._parser, data, at)
-        return self.contents - before
 
     def receive_eof(self) -> int:
         """Count what is left at the end of the body; return the number of events with content.
@@ -101,6 +113,7 @@ class EventCounter:
         """Count the events from ``at`` on that match a template; return where they end."""
         size = len(data)
         last = self._next
+        items = 0
         while at < size:
             found = last.then if last is not None else None
             match = found.match(data, at) if found is not None else None
@@ -115,6 +128,7 @@ class EventCounter:
                     last.then = found
             assert found is not None
             last = found
+            items += 1
             kind = found.kind
             if kind is Kind.CONTENT:
                 self.contents += 1
@@ -128,6 +142,7 @@ class EventCounter:
             if found.tokens is not None:
                 self.tokens = found.tokens
         self._next = last
+        self._items += items
         return at
 
     def _parse(self, parser: Parser | LineParser, data: bytes, at: int) -> None:
@@ -141,6 +156,7 @@ class EventCounter:
                 alone = False
             block = data[at:end]
             items = parser.receive_data(block)
+            self._items += len(items)
             for item in items:
                 if isinstance(item, Comment):
                     self.heartbeats += 1

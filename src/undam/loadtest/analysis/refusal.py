@@ -9,6 +9,8 @@ from undam.record import Head, redact_text
 _MAX_LINE = 200
 _MAX_DIGITS = 9
 _NS_PER_S = 1_000_000_000
+# About 30 years. A later date is an error of the server, and records do not accept it.
+_MAX_RETRY_AFTER_S = 1e9
 
 
 def one_line(text: str, secrets: Iterable[str]) -> str:
@@ -46,9 +48,10 @@ def retry_after_s(head: Head, now_ns: int) -> float | None:
 
     try:
         when = parsedate_to_datetime(value)
-        return max(0.0, when.timestamp() - now_ns / _NS_PER_S)
+        wait_s = max(0.0, when.timestamp() - now_ns / _NS_PER_S)
     except (ValueError, OverflowError):
         return None
+    return wait_s if wait_s <= _MAX_RETRY_AFTER_S else None
 
 
 def _phrase(status: int) -> str:

@@ -28,8 +28,8 @@ from undam.loadtest.worker.active_request import ActiveRequest
 from undam.loadtest.worker.engine import NEVER_NS, READ_OVERHEAD_BYTES, Engine
 from undam.loadtest.worker.pipes import WorkerPipes
 from undam.loadtest.worker.schedule import DueRequest, Schedule, make_schedule
-from undam.record.redact import secrets_of
 from undam.record.request_result import RequestResult
+from undam.secrecy import secrets_of
 from undam.wire import timestamps
 from undam.wire.clock import realtime_offset_ns, sharpen_timers
 

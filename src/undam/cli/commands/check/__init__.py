@@ -27,6 +27,7 @@ from undam.cli.ui.target_options import (
     header_option,
     method_option,
     model_option,
+    redirect_options,
 )
 from undam.errors import UsageError
 from undam.probe import DEFAULT_PROMPT, CheckOptions, Report, report_json, run_check
@@ -83,6 +84,7 @@ from undam.record import record_lines
 )
 @click.option("--proxy", metavar="URL", help="HTTP proxy to use.")
 @connection_options
+@redirect_options
 @click.option(
     "--record",
     metavar="FILE",

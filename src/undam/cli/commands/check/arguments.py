@@ -13,7 +13,12 @@ from pathlib import Path
 
 from undam.cli.commands.check.curl_command import CurlCommand
 from undam.cli.commands.check.hop_arguments import with_own_requests
-from undam.cli.commands.check.request_parts import parse_header, read_curl, text_or_file
+from undam.cli.commands.check.request_parts import (
+    parse_header,
+    read_curl,
+    read_given,
+    text_or_file,
+)
 from undam.cli.ui.output import STDOUT, require_writable
 from undam.client.chat_request import endpoint
 from undam.errors import UsageError
@@ -109,7 +114,7 @@ def options_from(url: str, given: Mapping[str, object]) -> CheckOptions:
         places=places,
         model=_text(given["model"]),
         prompt=str(given["prompt"]),
-        headers=_merged([parse_header(text) for text in _texts(given["headers"])], curl.headers),
+        headers=_merged(_headers(_texts(given["headers"])), curl.headers),
         data=curl.data if data is None else _data(data, places[0]),
         method=_text(given["method"]) or curl.method,
         streams=int(str(given["streams"])),
@@ -124,6 +129,8 @@ def options_from(url: str, given: Mapping[str, object]) -> CheckOptions:
             cert=_text(given["cert"]) or curl.cert,
             resolve=tuple(parse_resolve(text) for text in resolve),
             insecure=bool(given["insecure"]) or curl.insecure,
+            follow_origins=bool(given.get("location") or given.get("location_internal")),
+            follow_internal=bool(given.get("location_internal")),
             timeout_s=_seconds(given["timeout"], "--timeout"),
         ),
     )
@@ -187,6 +194,17 @@ def _hop(text: str) -> Place:
         # Not repeated, because a URL may contain a password.
         raise UsageError("--hop: expected NAME=URL, such as origin=http://10.0.0.5:8000/v1/…")
     return Place(name.strip(), url.strip())
+
+
+def _headers(texts: tuple[str, ...]) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for text in texts:
+        if text.startswith("@"):
+            lines = read_given(text, "-H").decode("utf-8", "surrogateescape").splitlines()
+            found += [parse_header(line) for line in lines if line.strip()]
+        else:
+            found.append(parse_header(text))
+    return found
 
 
 def _data(text: str, edge: Place) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -28,9 +29,17 @@ _STYLES = {"+": "green", "-": "red", "@": "cyan"}
               help="Change the files; the fixed text of standard input is printed.")  # fmt: skip
 @click.option("--unsafe", is_flag=True,
               help="Also apply fixes that change more than streaming.")  # fmt: skip
+@click.option("--read-only", is_flag=True,
+              help="With --write, also change files that are read-only.")  # fmt: skip
 @json_option
 def command(
-    paths: tuple[str, ...], json_to: str | None, *, write: bool, unsafe: bool, **given: Any
+    paths: tuple[str, ...],
+    json_to: str | None,
+    *,
+    write: bool,
+    unsafe: bool,
+    read_only: bool,
+    **given: Any,
 ) -> int:
     """Fix the findings of lint in PATH: print a diff, or change the files with --write.
 
@@ -45,12 +54,16 @@ def command(
         raise UsageError(
             "--write prints the fixed text of standard input; use --json FILE for the JSON"
         )
-    options = options_from(paths, given)
+    options = replace(options_from(paths, given), read_only=read_only)
     if json_to not in {None, STDOUT}:
         require_writable(str(json_to), "--json")
     with lint_progress() as on_progress:
         report = fix_paths(
-            paths, options=options, unsafe=unsafe, write=write, on_progress=on_progress
+            paths,
+            options=options,
+            unsafe=unsafe,
+            write=write,
+            on_progress=on_progress,
         )
     if json_to is not None:
         write_json(_json(report), json_to)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from itertools import chain
 from typing import Any
 
 import click
 
 from undam.cli.main import EXIT_CLEAN, EXIT_FINDINGS
+from undam.cli.ui.input_lines import read_lines
 from undam.cli.ui.output import (
     STDOUT,
     console,
@@ -18,10 +19,14 @@ from undam.cli.ui.output import (
     write_atomically,
     write_json,
 )
+from undam.cli.ui.sanitize import one_line
 from undam.errors import UsageError
+from undam.record import Damage
 
 # Fields of the last line of a load test's record.
 _END_FIELDS = ("interrupted", "planned", "missing_percent", "lost_workers")
+# Fields that a result has and a header has not, whatever its writer was.
+_NOT_CONDITIONS = frozenset({"schema", "kind", "slo", "sweep", "nodes", "goodput_percent"})
 
 
 @click.command(context_settings={"max_content_width": 100})
@@ -34,14 +39,18 @@ def command(record: str, html: str | None, json_to: str | None) -> int:
     No request is sent, so a record can be analyzed by a later version, on another machine or by
     someone else. The record of an interrupted load test is analyzed up to its last complete line.
 
+    Damaged lines are left out, and the loss is reported.
+
     The exit code is 0 without findings, 1 with errors or warnings, and 2 if RECORD cannot be read.
     """
     for path, option in ((html, "--html"), (json_to, "--json")):
         if path is not None and path != STDOUT:
             require_writable(path, option)
-    lines = _lines(record)
+    lines = read_lines(record)
+    first = next(lines, "")
     try:
-        kind = _command_of(lines)
+        kind = _command_of(first)
+        lines = chain([first] if first else [], lines)
         if kind == "bench":
             return _bench(lines, html, json_to)
         if kind == "check":
@@ -55,19 +64,9 @@ def command(record: str, html: str | None, json_to: str | None) -> int:
     raise UsageError(f"{record}: expected the record of a load test or a check, not of {kind!r}")
 
 
-def _lines(record: str) -> list[str]:
-    try:
-        with Path(record).open(encoding="utf-8") as file:
-            return list(file)
-    except UnicodeDecodeError:
-        raise UsageError(f"{record} is not UTF-8, so it is not an undam record") from None
-    except OSError as error:
-        raise UsageError(f"cannot read {record}: {error.strerror or error}") from None
-
-
-def _command_of(lines: list[str]) -> object:
+def _command_of(header: str) -> object:
     """Return the command that wrote the record; a damaged header is reported by the reader."""
-    row = _row(lines[0]) if lines else {}
+    row = _row(header)
     return row.get("command") if row.get("kind") == "record" else "check"
 
 
@@ -79,22 +78,21 @@ def _row(line: str) -> dict[str, Any]:
     return row if isinstance(row, dict) else {}
 
 
-def _bench(lines: list[str], html: str | None, json_to: str | None) -> int:
+def _bench(lines: Iterable[str], html: str | None, json_to: str | None) -> int:
     from undam.cli.commands.report.text import print_summary  # noqa: PLC0415 (loads rich)
     from undam.metrics import LoadGeneratorStats, summarize  # noqa: PLC0415
     from undam.record import read_request_results  # noqa: PLC0415
 
     record = read_request_results(lines)
-    about = {key: value for key, value in record.about.items() if key not in {"schema", "kind"}}
-    end = _row(lines[-1])
-    if end.get("kind") != "end":
-        # The writer was killed: the record is valid, but not complete.
-        end = {"interrupted": True, "planned": None, "missing_percent": None, "lost_workers": []}
+    about = {key: value for key, value in record.about.items() if key not in _NOT_CONDITIONS}
+    # Without its last line, the record is valid, but not complete: the writer was killed.
+    end = record.end or {**dict.fromkeys(_END_FIELDS), "interrupted": True, "lost_workers": []}
     workers = about.get("workers")
     summary = summarize(record.results)
     result = summary.to_json(LoadGeneratorStats(workers=workers if isinstance(workers, int) else 1))
-    result |= {"command": "bench", **{name: end.get(name) for name in _END_FIELDS}}
+    result |= {"command": "bench", **{name: end[name] for name in _END_FIELDS}}
     result |= {name: value for name, value in about.items() if name not in result}
+    result["damage"] = record.damage.to_json()
     if html is not None:
         from undam.report import render_page  # noqa: PLC0415
 
@@ -102,22 +100,29 @@ def _bench(lines: list[str], html: str | None, json_to: str | None) -> int:
     _write_json(result, json_to)
     if json_to != STDOUT:
         print_summary(result, console())
+    _print_damage(record.damage)
     return _exit_code(result["findings"], result["lost_workers"] or ())
 
 
-def _check(lines: list[str], json_to: str | None) -> int:
+def _check(lines: Iterable[str], json_to: str | None) -> int:
     """Analyze by pattern only, because a record does not contain the beacon's clock."""
     from undam.cli.commands.check.text import print_report  # noqa: PLC0415 (loads rich)
     from undam.probe import report_json  # noqa: PLC0415
     from undam.probe.reanalyze import reanalyze  # noqa: PLC0415
-    from undam.record import read_record  # noqa: PLC0415
+    from undam.record import read_check_record  # noqa: PLC0415
 
-    _, exchanges = read_record(lines)
+    _, exchanges, damage = read_check_record(lines)
     report = reanalyze(exchanges)
-    _write_json(report_json(report), json_to)
+    _write_json(report_json(report) | {"damage": damage.to_json()}, json_to)
     if json_to != STDOUT:
         print_report(report, console())
+    _print_damage(damage)
     return EXIT_CLEAN if report.is_clean else EXIT_FINDINGS
+
+
+def _print_damage(damage: Damage) -> None:
+    if damage.lines:
+        click.echo(f"undam: {one_line(damage.text)}", err=True)
 
 
 def _write_json(result: Mapping[str, Any], json_to: str | None) -> None:

@@ -33,6 +33,7 @@ from undam.cli.ui.target_options import (
     header_option,
     method_option,
     model_option,
+    redirect_options,
 )
 from undam.errors import UndamError, UsageError
 from undam.probe import DEFAULT_PROMPT, CheckOptions
@@ -65,6 +66,7 @@ _MAX_PROMPT_BYTES = 16 << 20
 )
 @click.option("--proxy", metavar="URL", help="URL of an HTTP proxy.")
 @connection_options
+@redirect_options
 @click.option(
     "--record",
     metavar="FILE",

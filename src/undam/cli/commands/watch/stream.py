@@ -14,14 +14,16 @@ from undam.diagnosis.reading import MAX_EVENT_BYTES, read_exchange
 from undam.errors import RemoteProtocolError
 from undam.framing import BodyDecoder, Framing
 from undam.probe.fetch import SentRequest, finished, require_stream
+from undam.probe.hop_budget import HopBudget
 from undam.probe.models import first_model
 from undam.probe.options import CheckOptions, api_of, request_for
 from undam.probe.secrecy import clean_finding
-from undam.record import Exchange, Head
+from undam.record import Ending, Exchange, Head
 from undam.rules import Finding
 from undam.sse import Comment, Event
 from undam.timing import Arrival
 from undam.wire import open_stream
+from undam.work_budget import WorkBudget, WorkLimitError, pieces
 
 _HOP = "edge"
 
@@ -48,15 +50,24 @@ class Watched:
 class _LiveParser:
     """Decodes reads as they arrive. Malformed data is left to the analysis at the end."""
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: Head, budget: WorkBudget) -> None:
+        self._budget = budget
         self._decoder = BodyDecoder(head.get("content-type") or "", max_event_bytes=MAX_EVENT_BYTES)
 
     def receive(self, arrival: Arrival) -> list[Event | Comment] | None:
-        """Return the events that the read completes; ``None`` for text and data without events."""
+        """Return the events that the read completes; ``None`` for text and data without events.
+
+        Raises:
+            WorkLimitError: the stream has too many events and comments.
+        """
+        items: list[Event | Comment] = []
         try:
-            items = self._decoder.receive_data(arrival.data)
+            for piece in pieces(arrival.data):
+                read = self._decoder.receive_data(piece)
+                self._budget.spend(len(read))
+                items += read
         except RemoteProtocolError:
-            return []
+            return items
         if self._decoder.framing in {Framing.TEXT, Framing.BYTES} and not _are_coded(items):
             return None
         return items
@@ -84,13 +95,15 @@ async def watch_stream(options: CheckOptions, view: View | None) -> Watched:
     """
     edge = options.edge
     api = api_of(edge).name
+    budget = HopBudget(options)
     request = request_for(options, edge, model=await first_model(options))
     arrivals: list[Arrival] = []
     interrupted = False
-    async with await open_stream(request, options.client) as stream:
+    limit: str | None = None
+    async with await open_stream(request, budget.client_for(edge)) as stream:
         await require_stream(stream, SentRequest(request, options.client, _HOP, api))
         sent_ns = stream.stamps.sent_ns or stream.stamps.start_ns
-        parser = _LiveParser(stream.head)
+        parser = _LiveParser(stream.head, budget.for_analysis())
         try:
             async for arrival in stream:
                 arrivals.append(arrival)
@@ -103,16 +116,20 @@ async def watch_stream(options: CheckOptions, view: View | None) -> Watched:
                         view.show(at_ns, items)
             if view is not None and (items := parser.receive_eof()):
                 view.show(arrivals[-1].at_ns - sent_ns, items)
+        except WorkLimitError as error:
+            limit = str(error)
         except asyncio.CancelledError:
             # Ctrl-C: the data received so far is still analyzed and reported as interrupted.
             interrupted = True
         exchange = finished(stream, tuple(arrivals), hop=_HOP, api=api)
+    if limit is not None:
+        exchange = replace(exchange, ending=Ending.LIMIT, error=limit)
     if interrupted:
         exchange = replace(exchange, ended_ns=max(exchange.ended_ns, time.time_ns()))
-    return _analyze(exchange, interrupted, options.secrets)
+    hop = analyze_hop([read_exchange(exchange, budget.for_analysis())])
+    return _result(hop, interrupted, options.secrets)
 
 
-def _analyze(exchange: Exchange, interrupted: bool, secrets: tuple[str, ...]) -> Watched:
-    hop = analyze_hop([read_exchange(exchange)])
+def _result(hop: Hop, interrupted: bool, secrets: tuple[str, ...]) -> Watched:
     found = [] if interrupted else find_endings(hop)
     return Watched(hop, interrupted, tuple(clean_finding(one, secrets) for one in found))

@@ -21,6 +21,7 @@ from undam.record import (
     redact_url,
     secrets_of,
 )
+from undam.secrecy import is_secret_header, is_secret_name
 
 SECRET = 'p\u00e4ss/w"rd\\9'
 
@@ -128,6 +129,45 @@ def test_secret_headers() -> None:
     assert redact_headers(headers) == (
         ("Set-Cookie", HIDDEN), ("X-API-Key", HIDDEN), ("Content-Type", "text/html"),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "apikey", "Ocp-Apim-Subscription-Key", "X-Amz-Security-Token", "X-Auth-Token",
+        "Undam-Token", "X-My-Password", "CF-Access-Client-Secret", "Private-Token", "X-Any-Key",
+        "X-Any-Secret", "xAccessToken", "X-ApiKey", "x_session_token", "WWW-Authenticate",
+        "Authorization", "Proxy-Authorization", "X-JWT", "access_token", "sig", "code", "otp",
+    ],
+)  # fmt: skip
+def test_secret_names(name: str) -> None:
+    assert is_secret_name(name)
+    assert is_secret_name(name.upper())
+    assert redact_headers([(name, "hunter22")]) == ((name, HIDDEN),)
+    assert secrets_of([(name, "hunter22")]) == ("hunter22", "hunter22")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Content-Type", "X-Cache-Key", "Surrogate-Key", "Idempotency-Key", "x-request-id",
+        "x-ratelimit-remaining-tokens", "x-ratelimit-limit-token-count", "max_tokens", "monkey",
+        "Accept", "Server", "Via", "author", "keyboard", "passage", "error_code", "X-Token-Count",
+        "Sec-WebSocket-Key", "",
+    ],
+)  # fmt: skip
+def test_harmless_names(name: str) -> None:
+    assert not is_secret_name(name)
+
+
+def test_values_with_the_form_of_a_secret_count_under_any_name() -> None:
+    assert is_secret_header("X-Note", "the key sk-abcdefgh1234")
+    assert is_secret_header("Referer", "http://u:p@h/")
+    assert is_secret_header("Referer", "http://h/?token=abc")
+    assert not is_secret_header("Referer", "http://h/?q=abc")
+    assert (
+        redact_headers([("Location", "http://h/?token=abc")])[0][1] == f"http://h/?token={HIDDEN}"
+    )
 
 
 def test_secrets_of_request_headers() -> None:

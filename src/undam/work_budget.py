@@ -1,0 +1,88 @@
+"""Limits on the work that input from outside may cause: bytes, items and time.
+
+A small input can expand into much work: 58 KB of gzip data contain 30 million comments. A limit on
+bytes alone does not help, because each comment becomes an object that is a hundred times larger.
+Every command that reads responses, records or configurations therefore uses the limits below. They
+apply to a whole run and not to each of its parts, and a result that reached one names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from undam.errors import UndamError
+
+MAX_BODY_BYTES = 32 << 20
+"""Maximum size of all bodies of a run, before and after decompression.
+
+An answer of 100 000 tokens has about 25 MB, and one with three large images less."""
+
+MAX_ITEMS = 60_000
+"""Maximum number of events and comments of a run, and of the reads in which they arrive.
+
+This is a stream of 100 tokens per second for the 600 seconds that `undam watch` allows."""
+
+MAX_HEADER_LINES = 1000
+"""Maximum number of header fields of one response; curl accepts 5000, and most servers 100."""
+
+MAX_RECORD_BYTES = 64 << 20
+"""Maximum size of all bodies that are read from one record, which may contain several runs."""
+
+MAX_RECORD_ITEMS = 500_000
+"""Maximum number of reads, and of events and comments, that are taken from one record."""
+
+PIECE_BYTES = 1 << 14
+"""Size of the pieces in which data is parsed. The limits are checked after each piece."""
+
+# A part of a run gets at least this much, so that a run with many streams can analyze each of them.
+_LEAST_BODY_BYTES = 1 << 19
+_LEAST_ITEMS = 2000
+
+
+class WorkLimitError(UndamError):
+    """The input has reached a limit of this program; the message names the limit."""
+
+
+def body_bytes_of(parts: int) -> int:
+    """Return the size limit of one body of a run that reads this many."""
+    return max(_LEAST_BODY_BYTES, MAX_BODY_BYTES // max(1, parts))
+
+
+def items_of(parts: int) -> int:
+    """Return the limit of events and comments of one stream of a run that reads this many."""
+    return max(_LEAST_ITEMS, MAX_ITEMS // max(1, parts))
+
+
+@dataclass(slots=True)
+class WorkBudget:
+    """The work that one analysis may still do.
+
+    Args:
+        items: number of events, comments or other items.
+        is_over: returns whether the time for the work is over.
+    """
+
+    items: int = MAX_ITEMS
+    is_over: Callable[[], bool] = lambda: False
+
+    def spend(self, items: int) -> None:
+        """Subtract items that were processed.
+
+        Raises:
+            WorkLimitError: no items or no time are left.
+        """
+        self.items -= items
+        if self.items < 0:
+            raise WorkLimitError("too many events and comments")
+        if self.is_over():
+            raise WorkLimitError("the time limit (--timeout) passed during the analysis")
+
+
+def pieces(data: bytes) -> Iterator[bytes]:
+    """Yield ``data`` in pieces of at most ``PIECE_BYTES``."""
+    if len(data) <= PIECE_BYTES:
+        yield data
+        return
+    for at in range(0, len(data), PIECE_BYTES):
+        yield data[at : at + PIECE_BYTES]
