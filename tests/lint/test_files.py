@@ -28,14 +28,18 @@ def test_folders_are_searched_except_for_files_that_are_never_configurations() -
     for name in (
         "a/z.conf", "a/b.yaml", "a/.hidden.conf", "a/.git/config.conf", "a/.cache/x.conf",
         "a/node_modules/x.conf", "a/readme.md", "a/script.py", "a/Dockerfile", "a/LICENSE",
-        "a/nginx/Makefile", "a/nginx/site",
+        "a/nginx/Makefile", "a/nginx/site", "a/.platform/nginx/x.conf", "a/logo.png",
     ):  # fmt: skip
         write(name, "x")
-    expected = ["a/.hidden.conf", "a/b.yaml", "a/z.conf", "a/nginx/site"]
+    expected = [
+        "a/.hidden.conf", "a/Dockerfile", "a/b.yaml", "a/script.py", "a/z.conf",
+        "a/.platform/nginx/x.conf", "a/nginx/site",
+    ]  # fmt: skip
     assert candidates("a") == expected
     assert candidates("./a/", "a/z.conf") == expected
     assert candidates("a/.cache", "a/readme.md") == ["a/.cache/x.conf", "a/readme.md"]
-    assert candidates("a", exclude=("nginx/", "*.yaml", "a/z*")) == ["a/.hidden.conf"]
+    left = candidates("a", exclude=("nginx/", "*.yaml", "a/z*", "*.py", "Dockerfile"))
+    assert left == ["a/.hidden.conf"]
     assert candidates("a/nginx/site", exclude=("nginx",)) == candidates("a", exclude=("a",)) == []
 
 
@@ -90,5 +94,5 @@ def test_an_unreadable_folder_is_a_problem() -> None:
 
 def test_byte_order_mark_and_latin_1_are_decoded() -> None:
     Path("nginx.conf").write_bytes(b"\xef\xbb\xbf# \xe9\n" + SERVER.encode())
-    (one,) = lint_paths("nginx.conf").diagnostics
+    (one, _) = lint_paths("nginx.conf").diagnostics
     assert (one.line, one.column) == (2, 26)

@@ -38,7 +38,10 @@ def test_files_that_include_each_other_are_linted_once() -> None:
 def test_an_invalid_included_file_is_reported_once() -> None:
     write("nginx.conf", MAIN)
     write("conf.d/app.conf", SERVER + "server {")
-    (problem,) = lint_paths(".").problems
+    (passed,) = lint_paths(".").passed_over
+    assert (passed.path, passed.kind) == ("conf.d/app.conf", "nginx file")
+    assert "line 2: this block is not closed" in passed.reason
+    (problem,) = lint_paths("conf.d/app.conf").problems
     assert (problem.path, problem.line, problem.column) == ("conf.d/app.conf", 2, 1)
 
 
@@ -61,8 +64,8 @@ def test_an_include_is_resolved_from_the_folders_of_the_configuration(
     write(str(root / "nginx.conf"), "events {}\n")
     write(str(root / linted), f"http {{ include {pattern}; }}\n")
     write(str(root / file), SERVER)
-    (one,) = lint_paths(root / linted).diagnostics
-    assert one.path == str((root / file).resolve())
+    found = lint_paths(root / linted).diagnostics
+    assert {one.path for one in found} == {str((root / file).resolve())}
 
 
 def test_an_include_is_resolved_from_the_nearest_folder_only() -> None:

@@ -13,11 +13,11 @@ from undam.errors import UsageError
 NGINX = """\
 http {
     server {
+        proxy_read_timeout 400s;
         location /v1/ {
             proxy_pass http://127.0.0.1:9000;
             proxy_http_version 1.1;
             proxy_buffering off;
-            proxy_read_timeout 40s;
         }
         location /tokens/ {
             proxy_pass http://127.0.0.1:9001;
@@ -46,9 +46,9 @@ def test_without_settings_the_defaults_apply() -> None:
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        (("--heartbeat", "30"), ["NGX401"]),
+        (("--heartbeat", "300"), ["NGX401"]),
         (("--stream", "/tokens/"), ["NGX101"]),
-        (("--stream", "/tokens/", "--stream", "/v1/", "--heartbeat", "30"), ["NGX101", "NGX401"]),
+        (("--stream", "/tokens/", "--stream", "/v1/", "--heartbeat", "300"), ["NGX101", "NGX401"]),
         (("--stream", "/tokens/", "--ignore", "NGX1"), []),
         (("--stream", "/tokens/", "--ignore", "proxy-buffering-on"), []),
         (("--stream", "/tokens/", "--select", "hap,NGX1"), ["NGX101"]),
@@ -65,7 +65,7 @@ def test_the_nearest_settings_file_applies() -> None:
     assert codes("a") == ["NGX101"]
     write("a/pyproject.toml", "[tool.other]\nx = 1\n")  # no table [tool.undam]
     assert codes("a") == ["NGX101"]
-    write("a/pyproject.toml", "[tool.undam]\nheartbeat = 30\n")
+    write("a/pyproject.toml", "[tool.undam]\nheartbeat = 300\n")
     assert codes("a") == ["NGX401"]
     write("a/undam.toml", "")
     assert codes("a") == []
@@ -76,20 +76,20 @@ def test_the_nearest_settings_file_applies() -> None:
 def test_each_file_has_the_settings_of_its_folder() -> None:
     write("a/nginx.conf", NGINX)
     write("b/nginx.conf", NGINX)
-    write("a/undam.toml", "heartbeat = 30\n")
+    write("a/undam.toml", "heartbeat = 300\n")
     assert [one["path"] for one in invoke("lint", "a", "b", "--json").json["findings"]
             if one["code"] == "NGX401"] == ["a/nginx.conf"]  # fmt: skip
 
 
 def test_standard_input_has_the_settings_of_the_working_directory() -> None:
-    write("undam.toml", "heartbeat = 30\nper-file = { '*' = ['NGX1'] }\n")
+    write("undam.toml", "heartbeat = 300\nper-file = { '*' = ['NGX1'] }\n")
     assert "NGX401" in invoke("lint", "-", "--json", stdin=NGINX).codes
 
 
 def test_options_replace_settings_and_ignored_rules_add_up() -> None:
-    write("undam.toml", "ignore = ['NGX401']\nselect = ['HAP']\nheartbeat = 30\n")
+    write("undam.toml", "ignore = ['NGX401']\nselect = ['HAP']\nheartbeat = 300\n")
     assert codes("nginx.conf", "--select", "NGX") == []
-    write("undam.toml", "select = ['HAP']\nheartbeat = 30\n")
+    write("undam.toml", "select = ['HAP']\nheartbeat = 300\n")
     assert codes("nginx.conf") == []
     assert codes("nginx.conf", "--select", "NGX") == ["NGX401"]
     assert codes("nginx.conf", "--select", "NGX", "--heartbeat", "10") == []
@@ -99,7 +99,7 @@ def test_options_replace_settings_and_ignored_rules_add_up() -> None:
 def test_path_patterns_are_relative_to_the_settings_file(
     here: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write("undam.toml", "heartbeat = 30\n[per-file]\n'a/old/*' = ['NGX4']\n")
+    write("undam.toml", "heartbeat = 300\n[per-file]\n'a/old/*' = ['NGX4']\n")
     write("a/old/nginx.conf", NGINX)
     write("a/new/nginx.conf", NGINX)
     monkeypatch.chdir(tmp_path / here)

@@ -39,6 +39,7 @@ def _working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("deploy").mkdir()
     Path("deploy/nginx.conf").write_text(BAD)
+    Path("pyproject.toml").write_text("[tool.undam]\nheartbeat = 15\ntarget = { nginx = '1.22' }\n")
 
 
 def test_the_example_in_the_documentation_runs() -> None:
@@ -54,7 +55,7 @@ def test_the_example_in_the_documentation_runs() -> None:
         "deploy/nginx.conf:5:13 error NGX101",
         "  +            proxy_buffering off;",
         "deploy/lua.conf:3 not read: the Lua code of set_by_lua_block",
-        "could not lint deploy/broken/nginx.conf:1:1: this block is not closed",
+        "passed over deploy/broken/nginx.conf: not read: line 1: this block is not closed",
     ]
 
 
@@ -81,10 +82,10 @@ def test_paths_may_be_path_objects_one_or_several() -> None:
 
 
 def test_settings_replace_those_of_the_project() -> None:
-    Path("undam.toml").write_text("ignore = ['NGX101']\n")
+    Path("undam.toml").write_text("ignore = ['NGX101']\nheartbeat = 15\n")
     assert lint_paths("deploy").diagnostics == ()
-    assert lint_paths("deploy", Settings()).has_faults
-    ignored = Settings(per_file={"deploy/*": ("NGX101",)})
+    assert lint_paths("deploy", Settings(heartbeat_s=15)).has_faults
+    ignored = Settings(heartbeat_s=15, per_file={"deploy/*": ("NGX101",)})
     assert lint_paths("deploy", ignored).diagnostics == ()
 
 

@@ -43,7 +43,12 @@ def test_settings_are_read_from_a_table() -> None:
         ({"per-file": {"a": "NGX"}}, "'per-file.a' must be a list of strings"),
         ({"heartbeat": True}, "'heartbeat' must be a number"),
         ({"heartbeat": "15s"}, "'heartbeat' must be a number"),
-        ({"heartbeat": 0}, "'heartbeat' must be a number"),
+        ({"heartbeat": -1}, "'heartbeat' must be a number of seconds, at least 0"),
+        ({"silence": float("inf")}, "'silence' must be a number of seconds"),
+        ({"target": ["nginx"]}, "'target' must be a table"),
+        ({"target": {"ngnix": "1.30"}}, "'target': 'ngnix' has no versions; known: apache"),
+        ({"target": {"nginx": 1.30}}, "'target': nginx needs a version in quotes"),
+        ({"target": {"nginx": "new"}}, "'target': nginx needs a version in quotes"),
     ],
 )
 def test_an_invalid_setting_is_reported(table: dict[str, object], message: str) -> None:

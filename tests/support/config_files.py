@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from undam.lint import LintOptions, lint_paths
+from undam.lint import LintOptions, SettingsOverrides, lint_paths
 
 SERVER = "server { location /v1/ { proxy_pass http://127.0.0.1:9000; } }\n"
 """A server block with one diagnostic, NGX101."""
 
 MAIN = "events {}\nhttp { include conf.d/*.conf; }\n"
 """An nginx.conf that includes other files."""
+
+
+HEARTBEATS: dict[str, Any] = {"overrides": SettingsOverrides(heartbeat_s=15)}
+"""Options for servers that send heartbeats, so that default limits have no diagnostics."""
 
 
 def write(name: str, text: str) -> str:
@@ -23,5 +27,5 @@ def write(name: str, text: str) -> str:
 
 def diagnostics(*paths: str, **options: Any) -> list[tuple[str, str]]:
     """Lint paths and return code and path of each diagnostic."""
-    report = lint_paths(paths, options=LintOptions(**options))
+    report = lint_paths(paths, options=LintOptions(**HEARTBEATS, **options))
     return [(one.rule.code, one.path) for one in report.diagnostics]

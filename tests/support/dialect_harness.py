@@ -6,6 +6,7 @@ from pathlib import Path
 
 from undam.lint import LintResult, Settings, Source, dialect_named, fix_source, lint_source
 from undam.lint.dialect import IncludeOpener, no_includes
+from undam.rules import Severity
 
 _TESTS = Path(__file__).parents[1]
 
@@ -53,6 +54,12 @@ class DialectHarness:
         """Return the code and line of each diagnostic of a corpus file."""
         (file,) = (one for one in self.corpus if one.name == name)
         return self.codes_and_lines(file.read_text("utf-8"))
+
+    def corpus_faults(self, name: str) -> list[str]:
+        """Return the code of each error and warning of a corpus file."""
+        (file,) = (one for one in self.corpus if one.name == name)
+        found = self.lint(file.read_text("utf-8")).diagnostics
+        return [one.rule.code for one in found if one.severity is not Severity.INFO]
 
 
 def include_opener(**texts: str) -> IncludeOpener:

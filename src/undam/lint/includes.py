@@ -92,7 +92,6 @@ class Includes:
             for path_pattern in self._path_patterns(pattern):
                 sources = self._open_all(pattern, path_pattern + ending)
                 if sources:
-                    self._unopened.pop(pattern, None)
                     return sources
         if not _WILDCARD.search(pattern) and not is_stock_include(pattern):
             self._unopened.setdefault(pattern, "not found")

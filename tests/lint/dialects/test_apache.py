@@ -119,7 +119,7 @@ def test_the_number_of_included_files_is_limited() -> None:
         '<Location ~ "/v1/chat$">\nProxyPass fcgi://10.0.0.1/\n</Location>',
         "<LocationMatch ^/v1/chat/>\nProxyPassMatch fcgi://10.0.0.1/\n</LocationMatch>",
         '<Location /v1/chat/>\n<If "true">\nSetHandler "proxy:fcgi://10.0.0.1"\n</If>\n</Location>',
-        "<Files events.php>\nSetHandler proxy:unix:/run/x|fcgi://10.0.0.1\n</Files>",
+        "<Files sse.php>\nSetHandler proxy:unix:/run/x|fcgi://10.0.0.1\n</Files>",
         "RewriteRule ^/v1/chat/ fcgi://10.0.0.1/ [L,P]",
         "RewriteCond %{REQUEST_URI} ^/v1/chat\nRewriteRule ^ fcgi://10.0.0.1/ [proxy]",
         "<Location /v1/chat>\nRewriteRule . ajp://10.0.0.1/ [P]\n</Location>",
@@ -271,8 +271,8 @@ def test_a_rewrite_takes_no_parameter() -> None:
 
 
 def test_routes_that_do_not_stream_have_no_findings() -> None:
-    assert APACHE.corpus_findings("still-shop.conf") == []
-    assert APACHE.corpus_findings("still-tools.conf") == []
+    assert APACHE.corpus_faults("still-shop.conf") == []
+    assert APACHE.corpus_faults("still-tools.conf") == []
     assert APACHE.corpus_findings("stream-chat.conf") == [("APA401", 11), ("APA101", 22)]
 
 

@@ -89,9 +89,9 @@ def test_unread_parts_are_reported() -> None:
     [
         "  use_backend app if { path_beg /v1/chat }\n",
         "  use_backend app if { path -i -m beg /v1/chat }\n",
-        "  use_backend app if { path,lower -m reg ^/v[12]/v1/chat }\n",
+        "  use_backend app if { path,lower -m reg ^/v1/chat }\n",
         "  use_backend app if { path_reg ^/(chat|sse)/ }\n",
-        "  acl x path_sub chat\n  use_backend app if x\n",
+        "  acl x path_sub chat/completions\n  use_backend app if x\n",
         "  acl x path_beg /a\n  acl x path_beg /sse\n  use_backend app if !y x\n",
         "  use_backend app if { req.hdr(accept) -m sub text/event-stream }\n",
         "  use_backend app if ! { path_beg /a } { path_beg /v1/chat -f more.lst }\n",
@@ -285,8 +285,8 @@ def test_a_tunnel_timeout_is_reported_only_if_it_is_longer() -> None:
 
 
 def test_routes_that_do_not_stream_have_no_findings() -> None:
-    assert HAPROXY.corpus_findings("still-shop.cfg") == []
-    assert HAPROXY.corpus_findings("still-databases.cfg") == []
+    assert HAPROXY.corpus_faults("still-shop.cfg") == []
+    assert HAPROXY.corpus_faults("still-databases.cfg") == []
     assert HAPROXY.corpus_findings("stream-vllm.cfg") == [("HAP201", 11), ("HAP101", 24)]
 
 

@@ -56,7 +56,7 @@ def files(**texts: str) -> IncludeOpener:
         "map $a $b { x http://${c}; } map $d $c { x sglang:1; } location / { proxy_pass $b; }",
         "server { location @a { proxy_pass http://x; } location /v1/chat { try_files /a @a; } }",
         "server { location /v1 { if ($a) { proxy_pass http://x; } } }",
-        "server { location /a { location /a/chat { proxy_pass http://x; } } }",
+        "server { location /a { location /a/v1/chat { proxy_pass http://x; } } }",
         "http { server { location ~ ^/v1/(a|b) { proxy_pass http://llm; } } }",
         "location /sse { proxy_pass http://x; }",
         "server { location /v1 { limit_except GET { proxy_pass http://x; } } }",
@@ -303,12 +303,12 @@ def test_ignored_aborts_are_reported_for_each_protocol(protocol: str) -> None:
     ("limit", "heartbeat_s", "fires"),
     [
         ("", 15, False),
-        ("", 30, True),
-        ("proxy_read_timeout 30;", 15, True),
-        ("proxy_read_timeout 30001ms;", 15, False),
+        ("", 31, True),
+        ("proxy_read_timeout 29;", 15, True),
+        ("proxy_read_timeout 30;", 15, False),
         ("proxy_read_timeout $limit;", 15, False),
-        ("proxy_read_timeout '1m 30s';", 44, False),
-        ("proxy_read_timeout '1m 30s';", 45, True),
+        ("proxy_read_timeout '1m 30s';", 45, False),
+        ("proxy_read_timeout '1m 30s';", 46, True),
     ],
 )
 def test_limits_are_compared_with_the_heartbeat(

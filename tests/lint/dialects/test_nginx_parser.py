@@ -278,9 +278,12 @@ def test_includes_that_nest_blocks_terminate() -> None:
     assert any("levels deep" in one.what for one in read.unread)
 
 
-def test_a_syntax_error_in_an_included_file_names_the_file() -> None:
-    with pytest.raises(ConfigSyntaxError, match=r"^part:2:1: "):
-        read_configuration(Source("f", "include part;"), opened(part="a;\n}"))
+def test_an_included_file_with_a_syntax_error_is_unread() -> None:
+    read = read_configuration(Source("f", "include part;"), opened(part="a;\n}"))
+    (unread,) = read.unread
+    assert (unread.path, unread.line) == ("f", 1)
+    assert unread.what.startswith("part (part:2:1: ")
+    assert read.root.unread_part == "include part"
 
 
 def test_lua_is_reported_as_unread_and_other_protocols_are_skipped() -> None:

@@ -177,8 +177,8 @@ def test_the_first_size_limit_that_applies_to_streams_is_checked(lines: str, fir
 
 
 def test_routes_that_do_not_stream_have_no_findings() -> None:
-    assert SQUID.corpus_findings("still-office.conf") == []
-    assert SQUID.corpus_findings("still-wiki.conf") == []
+    assert SQUID.corpus_faults("still-office.conf") == []
+    assert SQUID.corpus_faults("still-wiki.conf") == []
     assert SQUID.corpus_findings("stream-llm.conf") == [("SQD402", 10)]
 
 

@@ -167,8 +167,8 @@ class TestRecords:
         [
             ("map /v1/ http://a:80/", ["ATS401 error"]),
             ("regex_map http://x/ http://vllm:80/", ["ATS401 error"]),
-            ("map http://x http://site/", []),
-            ("", []),
+            ("map http://x http://site/", ["ATS401 info"]),
+            ("", ["ATS401 info"]),
         ],
     )
     def test_the_maps_of_remap_config_decide(self, maps: str, expected: list[str]) -> None:

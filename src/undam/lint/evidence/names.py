@@ -113,7 +113,8 @@ def upstream_evidence(upstream: str) -> NameEvidence:
     at = address_of(upstream)
     if hosted := _hosted(at.host):
         return NameEvidence(3, f"the upstream {at.host} is the {hosted.title}")
-    if _COMPANION.search(at.host):
+    is_companion = _COMPANION.search(at.host)
+    if is_companion and (profile_named(at.host) or _ENGINE_WORD.search(at.host)):
         return NameEvidence(OTHER)
     if known := profile_named(at.host):
         return NameEvidence(3, f"the upstream {at.host!r} has the name of {known.title}")

@@ -16,7 +16,7 @@ SUFFICIENT = 3
 
 _START, _END = r"(?<![a-z0-9])", r"(?![a-z0-9])"
 # A pattern may end with these signs after its last word.
-_TAIL = r"[/*$()?.+\\|]*$"
+_TAIL = r"(?:\.(?:php|py|cgi|ashx|jsp))?[/*$()?.+\\|]*$"
 
 # Static files, and segments and playlists of video.
 _FILE = re.compile(
@@ -29,7 +29,7 @@ _NEVER = re.compile(
     r"|uploads?"
     r"|oauth2?|oidc|saml|sso|auth|login|logout|signin|signup|register|callback|password|captcha"
     r"|billing|invoices?|payments?|checkout|subscriptions|pricing|stats|statistics|hls|dash|rtmp"
-    r"|webdav|caldav|carddav|videos?|cameras?|live|music|radio|socket\.io|ws|wss|websockets?|grafana|prometheus|phpmyadmin|php"
+    r"|webdav|caldav|carddav|videos?|cameras?|live|music|radio|socket\.io|ws|wss|websockets?|grafana|prometheus|phpmyadmin"
     r"|wp-admin|wp-content|nginx_status|acme-challenge)" + _END
 )
 # Engines and gateways also serve these paths, but do not stream on them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,10 @@ from undam.lint.routes import AssessedRoute, RouteHints, StreamOutcome, assess_r
 from undam.textfiles.source import Source
 from undam.textfiles.tree import Node, items_of, walk
 
+# Classes of other controllers. Many clusters have classes with names of their own.
+_OTHER_CLASS = re.compile(
+    r"haproxy|traefik|kong|contour|istio|cilium|alb|gce|azure|apisix|higress|openshift|caddy"
+)
 _F5_PREFIXES = ("nginx.org/", "nginx.com/")
 
 CONFIG_KEYS = frozenset(
@@ -124,14 +129,16 @@ def _is_for_nginx(ingress: Node, annotations: Node | None) -> bool:
     The annotations of the NGINX Ingress Controller of F5, whose class is often ``nginx`` as well,
     begin with ``nginx.org/`` or ``nginx.com/``.
     """
+    name = at(ingress, "spec", "ingressClassName")
+    if name is None and annotations is not None:
+        name = annotations.get("kubernetes.io/ingress.class")
+    if name is not None and _OTHER_CLASS.search(name.text.lower()):
+        return False
     keys = [entry.key.text for entry in annotations.entries] if annotations else []
     if any(key.startswith(PREFIX) for key in keys):
         return True
     if any(key.startswith(_F5_PREFIXES) for key in keys):
         return False
-    name = at(ingress, "spec", "ingressClassName")
-    if name is None and annotations is not None:
-        name = annotations.get("kubernetes.io/ingress.class")
     return name is not None and "nginx" in name.text
 
 

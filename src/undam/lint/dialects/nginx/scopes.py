@@ -144,7 +144,6 @@ class _NginxReader:
                 self._skip(one, f"{source.path}, which includes itself or is included too deep")
                 continue
             self._opened += 1
-            self.included[source.path] = source
             self._scopes_of.setdefault(source.path, []).append(scope)
             try:
                 if source.path not in self._trees:
@@ -153,6 +152,7 @@ class _NginxReader:
                 scope.unread.append(f"include {one.value}")
                 self._skip(one, f"{source.path} ({error})")
                 continue
+            self.included[source.path] = source
             self.read(scope, self._trees[source.path], (*paths, source.path))
 
     def mark_holes(self, root: NginxScope, main: Source) -> None:

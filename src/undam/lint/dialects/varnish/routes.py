@@ -149,7 +149,8 @@ class VclRoutes:
             return True
         return any(
             required.names_events
-            or any(self._streams(*path) for path in (*required.paths, *required.not_paths))
+            or any(self._outcome(*path) >= self._least for path in required.paths)
+            or any(self._outcome(*path) >= self._least for path in required.not_paths)
             for contexts in self._requirements.values()
             for required in contexts
         )
@@ -165,7 +166,10 @@ class VclRoutes:
         return any(self._streams(*path) for path in required.paths)
 
     def _streams(self, pattern: str, match: PathMatch) -> bool:
-        return assess_pattern(pattern, match, (), self._hints).outcome >= self._least
+        return self._outcome(pattern, match) is not StreamOutcome.UNKNOWN
+
+    def _outcome(self, pattern: str, match: PathMatch) -> StreamOutcome:
+        return assess_pattern(pattern, match, (), self._hints).outcome
 
     def _contexts(self, statement: VclStatement) -> Iterator[VclRequirements]:
         """Yield the requirements on each path of calls to a statement."""
