@@ -11,6 +11,7 @@ from undam.diagnosis.findings.heads import find_heads
 from undam.diagnosis.findings.integrity import find_integrity
 from undam.diagnosis.findings.silences import find_silences
 from undam.diagnosis.findings.tokens import find_packed_tokens
+from undam.diagnosis.findings.tool_calls import find_whole_arguments
 from undam.diagnosis.holds import ClockOffset
 from undam.diagnosis.hop import Hop
 from undam.rules import Finding, Severity
@@ -30,7 +31,7 @@ def find_findings(hops: Sequence[Hop], offset: ClockOffset | None = None) -> lis
     found = [*find_buffering(hops), *find_heads(hops)]
     reported: set[str] = set()
     for hop in reversed(hops):
-        here = [*find_endings(hop), *find_silences(hop)]
+        here = [*find_endings(hop), *find_silences(hop), *find_whole_arguments(hop)]
         found += [one for one in here if one.code not in reported]
         reported |= {one.code for one in here}
     found += find_integrity(hops)

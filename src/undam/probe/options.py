@@ -61,6 +61,7 @@ class CheckOptions:
         data: request body to use instead of the default one of the API, at the edge and at hops
             with the same API.
         idle_s: longest silence to try on purpose; ``None`` to skip that trial.
+        tools: whether to ask for a tool call as well, and to read it to its end.
         environ: environment that may contain API keys.
     """
 
@@ -74,6 +75,7 @@ class CheckOptions:
     beacon: bool = False
     idle_s: float | None = None
     cancel: bool = False
+    tools: bool = False
     environ: Mapping[str, str] = field(default_factory=dict)
     client: ClientConfig = field(default_factory=ClientConfig)
 

@@ -13,6 +13,7 @@ from undam.rules import (
     integrity,
     proxy,
     server,
+    standing,
     transport,
 )
 from undam.rules.model import Finding, Fix, Rule, Severity
@@ -26,6 +27,7 @@ RULES: tuple[Rule, ...] = (
     *integrity.RULES,
     *content.RULES,
     *transport.RULES,
+    *standing.RULES,
     *caveats.RULES,
 )
 

@@ -77,4 +77,48 @@ RULES = (
                 undam bench URL --html report.html
         """,
     ),
+    Rule(
+        code="UD504",
+        slug="tool-arguments-whole",
+        severity=Severity.WARNING,
+        message=(
+            "tool arguments arrive whole: {chars} characters in {argument_events} event(s) after "
+            "{silent_s} s of silence, beside {other_events} other content event(s)"
+        ),
+        what="""
+            The arguments of a tool call were collected and sent at once, while text and reasoning
+            of the same stream arrive piece by piece.
+        """,
+        why="""
+            An agent writes files and long commands as tool arguments, so the reader receives
+            nothing for as long as the model writes. Limits on silence cut the stream: one reader
+            gave up after 300 s, shortly before 85 744 characters arrived.
+        """,
+        detection="""
+            At least 200 characters of arguments arrived within 5 ms, at least a second after the
+            content before them, and nine of ten characters of all arguments did. Short arguments,
+            which engines may send whole, are not reported. A stream that is held as a whole has
+            another finding.
+        """,
+        causes="""
+            A tool parser of the engine that waits for the end of a call, such as some parsers of
+            vLLM; a provider that checks the JSON before it sends it (Anthropic without eager input
+            streaming); a gateway or a guardrail that collects calls.
+        """,
+        fix="""
+            Let the provider or the engine stream the arguments. The client must then accept JSON
+            that is not complete yet.
+
+                Anthropic:      "eager_input_streaming": true     in each tool of the request
+                vLLM, SGLang:   a --tool-call-parser that streams arguments, such as hermes
+
+            Where that is not possible, let the server send comments meanwhile:
+
+                : ping
+        """,
+        source="""
+            platform.claude.com, fine-grained tool streaming; vllm-project/vllm#30439, #39649,
+            #30999; BerriAI/litellm#32004; github/copilot-cli#4286.
+        """,
+    ),
 )

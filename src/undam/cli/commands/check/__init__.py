@@ -16,6 +16,7 @@ from undam.cli.commands.check.arguments import (
     url_and_json,
 )
 from undam.cli.commands.check.hop_arguments import hop_options
+from undam.cli.commands.check.mcp import run_mcp
 from undam.cli.commands.check.progress import live_progress
 from undam.cli.commands.check.text import print_report
 from undam.cli.main import EXIT_CLEAN, EXIT_FINDINGS
@@ -67,12 +68,22 @@ from undam.record import record_lines
     "--idle",
     type=click.FloatRange(0.5, 3600),
     metavar="SECONDS",
-    help="Keep streams silent for up to S seconds, to find idle limits (needs --beacon).",
+    help="Keep streams silent for up to S seconds, to find idle limits (needs --beacon or --mcp).",
 )
 @click.option(
     "--cancel",
     is_flag=True,
     help="Check that a client disconnect reaches the origin (needs --beacon).",
+)
+@click.option(
+    "--tools",
+    is_flag=True,
+    help="Also ask for a tool call, and check that its arguments stream (to their end).",
+)
+@click.option(
+    "--mcp",
+    is_flag=True,
+    help="URL is an MCP server: check the stream on which it sends notifications.",
 )
 @click.option(
     "--timeout",
@@ -107,6 +118,9 @@ def command(url: str | None, json_to: str | None, record: str | None, **given: o
     url, json_to = url_and_json(url, json_to, default_url(given, os.environ))
     options = options_from(url, given)
     require_outputs(record, json_to)
+    if given["mcp"]:
+        mcp = run_mcp(options, json_to, record, _about())
+        return EXIT_CLEAN if mcp.is_clean else EXIT_FINDINGS
     with live_progress() as progress:
         report = asyncio.run(run_check(options, progress))
     fault = _write_files(report, options, record, json_to)

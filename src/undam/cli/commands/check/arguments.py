@@ -103,7 +103,8 @@ def options_from(url: str, given: Mapping[str, object]) -> CheckOptions:
     """
     environ = dict(os.environ)
     curl = _curl(given, environ)
-    as_given = curl is not None or str(given["method"]).upper() == "GET"
+    mcp = bool(given.get("mcp"))
+    as_given = mcp or curl is not None or str(given["method"]).upper() == "GET"
     places = _places(url, _texts(given["hops"]), as_given=as_given)
     places = with_own_requests(places, given, environ)
     _require_beacon(given)
@@ -121,6 +122,7 @@ def options_from(url: str, given: Mapping[str, object]) -> CheckOptions:
         beacon=bool(given["beacon"]),
         idle_s=None if given["idle"] is None else _seconds(given["idle"], "--idle"),
         cancel=bool(given["cancel"]),
+        tools=bool(given.get("tools")),
         environ=environ,
         client=ClientConfig(
             proxy=_text(given["proxy"]) or curl.proxy,
@@ -146,8 +148,8 @@ def _merged(
 
 def _places(url: str, hops: tuple[str, ...], *, as_given: bool) -> tuple[Place, ...]:
     places = [Place("edge", url), *(_hop(text) for text in hops)]
-    if not as_given:
-        places = [replace(place, url=_endpoint(place.url)) for place in places]
+    first = 1 if as_given else 0
+    places[first:] = [replace(place, url=_endpoint(place.url)) for place in places[first:]]
     names = [place.name for place in places]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -165,12 +167,25 @@ def _endpoint(url: str) -> str:
 
 
 def _require_beacon(given: Mapping[str, object]) -> None:
+    if given.get("mcp"):
+        _reject_with_mcp(given)
+        return
     if (given["idle"] is not None or given["cancel"]) and not given["beacon"]:
         option = "--idle" if given["idle"] is not None else "--cancel"
         raise UsageError(
             f"{option} needs a beacon: add --beacon, with `undam sim` or "
             f"undam.asgi.Beacon behind your proxies"
         )
+
+
+def _reject_with_mcp(given: Mapping[str, object]) -> None:
+    """Reject options that have no effect on the standing stream of an MCP server."""
+    for name, option in (
+        ("hops", "--hop"), ("beacon", "--beacon"), ("cancel", "--cancel"), ("data", "--data"),
+        ("tools", "--tools"),
+    ):  # fmt: skip
+        if given.get(name):
+            raise UsageError(f"{option} cannot be combined with --mcp")
 
 
 def _texts(value: object) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ def print_report(report: Report, out: Console) -> None:
     shown: set[str] = set()
     for found in report.findings:
         out.print()
-        _print_finding(found, out)
+        print_finding(found, out)
         suspects = report.suspects.get(found.hop, ())
         if found.code in _HOLDS and found.hop not in shown:
             shown.add(found.hop)
@@ -66,7 +66,7 @@ def print_report(report: Report, out: Console) -> None:
 
 def _print_verdict(report: Report, out: Console) -> None:
     verdict = report.verdict
-    colour, meaning = _VERDICTS[verdict]
+    meaning = _VERDICTS[verdict][1]
     cause = next(
         (f for f in report.findings if f.code.startswith("UD1") and f.severity is Severity.ERROR),
         None,
@@ -80,7 +80,12 @@ def _print_verdict(report: Report, out: Console) -> None:
     elif verdict is Verdict.STREAMING and not report.is_clean:
         worst = report.findings[0]
         meaning += f", but {worst.message}"
-    out.print(verdict.value.upper(), style=colour, end="  ")
+    print_verdict_line(verdict, meaning, out)
+
+
+def print_verdict_line(verdict: Verdict, meaning: str, out: Console) -> None:
+    """Print a verdict with its meaning."""
+    out.print(verdict.value.upper(), style=_VERDICTS[verdict][0], end="  ")
     out.print(one_line(meaning))
 
 
@@ -157,7 +162,8 @@ def _ms(value: object) -> str:
     return f"{value:.1f} ms" if isinstance(value, float) else "-"
 
 
-def _print_finding(found: Finding, out: Console) -> None:
+def print_finding(found: Finding, out: Console) -> None:
+    """Print a finding with its fix."""
     out.print(f"{found.severity.value} {found.code}", style=_COLOURS[found.severity], end=" ")
     out.print(f"{found.slug} at {one_line(found.hop)}")
     out.print(f"  {one_line(found.message)}")
