@@ -27,7 +27,7 @@ from undam.probe.secrecy import clean_error
 from undam.record import Ending, Exchange, redact_url
 from undam.rules import Finding, Fix, Severity, Verdict
 from undam.rules.model import finding_json
-from undam.sse import Comment, Event
+from undam.sse import Comment
 from undam.timing import Arrival
 from undam.wire import ClientConfig, Request, Stream, open_stream
 
@@ -281,7 +281,7 @@ def _counts(stream: Stream, reads: Sequence[bytes]) -> tuple[int, int, int]:
         for item in items:
             if isinstance(item, Comment):
                 comments += 1
-            elif isinstance(item, Event) and _is_ping(item.data):
+            elif _is_ping(item.data):
                 pings += 1
             else:
                 events += 1
