@@ -7,12 +7,16 @@ from pathlib import Path
 
 from support.devtools import Tab, browser_tab
 from support.live import CHAT, Simulator
+from support.queue_servers import OPEN_LOOP, open_loop, queueing
 from support.random_load_test import ALL_FAULTS, random_load_test
 from support.undam_command import run_undam
-from undam.metrics import summarize
-from undam.report import render_page
+from undam.loadtest.setup.goodput import Goodput
+from undam.loadtest.setup.slo import parse_slo, slo_json
+from undam.loadtest.setup.slo_values import slo_result
+from undam.metrics import compare, parse_run, summarize
+from undam.report import render_comparison_page, render_page, render_sweep_page
 
-_CHARTS = {"ttft", "itl", "timeline", "gaps", "waterfall"}
+_CHARTS = {"ttft", "itl", "timeline", "rates", "gaps", "waterfall"}
 
 # Width and height of each chart, and the number of its shapes with a non-empty box.
 _BOXES = """
@@ -98,3 +102,65 @@ def test_charts_of_1000_requests_in_chromium(tmp_path: Path, model: Simulator) -
             assert _check(tab, file, "dark") < 0.05
         assert tab.console_errors == []
         assert tab.requested == [file.as_uri() for file in files]
+
+
+_WIDTHS = (390, 1280)
+# The page must not scroll sideways, and charts must end inside of it.
+_OVERFLOW = """
+({
+  page: document.documentElement.scrollWidth,
+  right: Math.max(0, ...[...document.querySelectorAll("svg")].map(
+    (svg) => svg.getBoundingClientRect().right)),
+  table: Math.max(0, ...[...document.querySelectorAll(".panel table")].map(
+    (table) => table.getBoundingClientRect().right)),
+  text: Math.min(...[...document.querySelectorAll("svg text")].map(
+    (text) => text.getBoundingClientRect().height)),
+})
+"""
+
+
+def _pages(folder: Path) -> list[Path]:
+    """Write the pages of a run with objectives, a sweep, a search and a comparison."""
+    slos = [parse_slo(one) for one in ("ttft_p99<300ms", "errors<1%")]
+    runs = []
+    for rate in (10, 30, 60):
+        results = list(open_loop(queueing(40), rate, 8, seed=rate))
+        summary, goodput = summarize(results), Goodput(slos)
+        report = summary.to_json(about={"url": "http://x/", "arrivals": "poisson", "seed": rate})
+        values = [slo_result(one, summary, goodput, OPEN_LOOP) for one in slos]
+        slo = [dict(slo_json(one)) for one in values]
+        runs.append((results, {"step": f"{rate}/s", **report, "slo": slo}))
+    steps = [report for _, report in runs]
+    found = {"searched": "rate", "interval": [30, 60], "confirmed": True, "stopped_by": None}
+    compared = compare(*(parse_run(report, f"{report['step']}.json") for report in steps[:2]))
+    pages = {
+        "run": render_page(steps[2], runs[2][0]),
+        "sweep": render_sweep_page({"sweep": steps}),
+        "search": render_sweep_page({"sweep": steps, **found}),
+        "comparison": render_comparison_page(compared.to_json()),
+    }
+    files = []
+    for name, html in pages.items():
+        files.append(folder / f"{name}.html")
+        files[-1].write_text(html, encoding="utf-8")
+    return files
+
+
+def test_pages_fit_a_phone_and_a_desktop_in_light_and_dark(tmp_path: Path) -> None:
+    files = _pages(tmp_path)
+    with browser_tab(tmp_path) as tab:
+        for width in _WIDTHS:
+            is_phone = width < 700
+            tab.call("Emulation.setDeviceMetricsOverride", width=width, height=844,
+                     deviceScaleFactor=1, mobile=is_phone)  # fmt: skip
+            for file in files:
+                tab.show(file.as_uri())
+                found = tab.run(_OVERFLOW)
+                assert found["page"] <= width, file.name
+                assert found["right"] <= width, file.name
+                assert found["table"] <= width, file.name
+                assert found["text"] >= 8, file.name
+                for scheme in ("light", "dark"):
+                    tab.scheme(scheme)
+                    tab.screenshot(_artefacts() / f"bench-{file.stem}-{width}-{scheme}.png")
+        assert tab.console_errors == []

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
+from support.parsed_page import ParsedPage
 from support.random_load_test import ALL_FAULTS, HOSTILE, MS, START_NS, random_load_test
 from undam.metrics import LoadGeneratorStats, summarize
 from undam.record import ContentRead, Outcome, RequestResult
@@ -22,42 +22,7 @@ from undam.report.timeline import most_by_pixel
 from undam.report.waterfall import phases, slowest, stalls, waterfall
 from undam.timing import Histogram
 
-_VOID = {"meta", "br"}
-_ALL = {"ttft", "itl", "timeline", "gaps", "waterfall"}
-
-
-class _ParsedPage(HTMLParser):
-    """Tags and text of a page; every tag must be closed in order."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.open: list[str] = []
-        self.feed(html)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in _VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-    @property
-    def text(self) -> str:
-        return "".join(self.texts)
-
-    @property
-    def classes(self) -> list[str | None]:
-        return [attrs.get("class") for _, attrs in self.tags]
-
-    def ids(self, tag: str) -> set[str | None]:
-        return {attrs["id"] for name, attrs in self.tags if name == tag and "id" in attrs}
+_ALL = {"ttft", "itl", "timeline", "rates", "gaps", "waterfall"}
 
 
 def _one(**changes: Any) -> RequestResult:
@@ -90,20 +55,33 @@ def test_page_of_a_run_with_faults(faulty: list[RequestResult], summary: dict[st
         {"code": "UD901", "slug": "client", "severity": "warning", "message": "late", "fix": fix},
         {"code": "UD202", "slug": "bursts", "severity": "odd", "message": "four a write"},
     ]
-    slos = [{"slo": "ttft_p99<1s", "met": True, "value": 411.0, "unit": "ms"},
-             {"slo": "goodput>99%", "met": False, "value": None, "unit": "%"}]  # fmt: skip
+    slos = [
+        {"slo": "ttft_p99<1s", "met": True, "value": 411.337, "unit": "ms", "limit": 1000.0,
+         "margin_percent": 58.9},
+        {"slo": "ttft_p50<100ms", "met": False, "value": 200.0, "unit": "ms", "limit": 100.0,
+         "margin_percent": -100.0, "doubtful": True},
+        {"slo": "goodput>99%", "met": False, "value": None, "unit": "%", "limit": 99.0},
+        {"slo": "e2e_p99<9s", "met": False, "value": None, "unit": "ms", "limit": 9000.0,
+         "failed_requests": 20},
+        {"slo": "errors<=0", "met": False, "value": 15.0, "unit": "", "limit": 0.0},
+    ]  # fmt: skip
     about = {"arguments": ["undam", "bench"], "cores": {"model": "x", "count": 2}, "schema": 1}
     html = render_page({**summary, "findings": findings, "slo": slos}, faulty, about)
-    read = _ParsedPage(html)
+    read = ParsedPage(html)
     assert len(html.encode()) < 2_000_000
     assert read.ids("svg") == _ALL
     assert read.text.index("--workers 2") < read.text.index("Time to first token")
     for text in (
         "980 requests in", "closed loop of 50", "Band: bounds of gaps", "status-429",
         "undam bench", "model x, count 2", "timestampskernel", "of status 429", "Retry-After",
-        "warm-up (excluded)20", "missed",
+        "warm-up (excluded)20", "limit 1.00 s, measured 411 ms, margin +59 %",
+        "margin -100 %, the load generator could have changed this", "20 failed requests",
+        "nothing was measured", "measured 15", "Slowest requests, by E2E",
+        "Not valid without these caveats: UD907, UD610",
     ):  # fmt: skip
         assert text in read.text
+    assert read.text.index("limit 1.00 s") < read.text.index("TTFT p50"), "objectives come first"
+    assert {"met", "missed", "limit", "curve offered", "curve served"} <= set(read.classes)
     shown = ("dot", "dot cut", "warm", "cross", "cross cut", "w-stall", "g-together", "band")
     assert set(shown) <= set(read.classes)
     assert {"g-uncertain", "g-stall", "g-alone", "lateness"} <= set(read.classes)
@@ -116,7 +94,7 @@ def test_page_of_a_run_with_faults(faulty: list[RequestResult], summary: dict[st
 def test_every_chart_has_a_title_a_description_and_its_numbers(
     faulty: list[RequestResult], summary: dict[str, Any]
 ) -> None:
-    read = _ParsedPage(render_page(summary, faulty))
+    read = ParsedPage(render_page(summary, faulty))
     for attrs in (attrs for tag, attrs in read.tags if tag == "svg"):
         assert attrs["role"] == "img"
         named = set((attrs["aria-labelledby"] or "").split())
@@ -134,7 +112,7 @@ def test_hostile_text_is_escaped(faulty: list[RequestResult], summary: dict[str,
                "lost_workers": [lost], "interrupted": True}  # fmt: skip
     named = [replace(one, kind=one.kind and HOSTILE) for one in faulty]
     html = render_page(hostile, named, {HOSTILE: HOSTILE})
-    read = _ParsedPage(html)
+    read = ParsedPage(html)
     assert {tag for tag, _ in read.tags} & {"script", "img", "iframe", "link", "a", "base"} == set()
     assert not any(name.startswith("on") for _, attrs in read.tags for name in attrs)
     assert "\x1b" not in html
@@ -148,16 +126,16 @@ def test_hostile_text_is_escaped(faulty: list[RequestResult], summary: dict[str,
 
 def test_run_without_findings() -> None:
     run = random_load_test(60)
-    read = _ParsedPage(render_page(_summary(run), run))
+    read = ParsedPage(render_page(_summary(run), run))
     assert "No findings" in read.text
-    for text in ("Failures", "see the findings above", "Band:", "Objectives"):
+    for text in ("Failures", "see the findings above", "Band:", "limit "):
         assert text not in read.text
 
 
 def test_page_from_the_summary_and_the_slowest_requests(
     faulty: list[RequestResult], summary: dict[str, Any]
 ) -> None:
-    read = _ParsedPage(render_page(summary, slowest([one for one in faulty if not one.warmup])))
+    read = ParsedPage(render_page(summary, slowest([one for one in faulty if not one.warmup])))
     assert read.ids("svg") == _ALL
     assert "dot" not in read.classes
     assert "TTFT p50 of each time slice" in read.text
@@ -166,7 +144,7 @@ def test_page_from_the_summary_and_the_slowest_requests(
 
 def test_page_from_percentiles_only(summary: dict[str, Any]) -> None:
     bare = {name: summary[name] for name in ("schema", "command", "requests", "ttft_ms")}
-    read = _ParsedPage(render_page(bare))
+    read = ParsedPage(render_page(bare))
     assert read.ids("svg") == {"ttft"}
 
 
@@ -179,17 +157,17 @@ _REFUSED = _one(reads=(), outcome=Outcome.ERROR, kind="refused", started_ns=None
     ("run", "charts"),
     [
         ([], set()),
-        ([_REFUSED], {"timeline", "waterfall"}),
-        ([_one(reads=_one().reads[:1])], {"timeline", "waterfall", "ttft"}),
-        ([_one(outcome=Outcome.INCOMPLETE)], {"timeline", "waterfall", "ttft", "itl", "gaps"}),
-        ([_one(warmup=True)], set()),
+        ([_REFUSED], {"timeline", "rates", "waterfall"}),
+        ([_one(reads=_one().reads[:1])], {"timeline", "rates", "waterfall", "ttft"}),
+        ([_one(outcome=Outcome.INCOMPLETE)], _ALL),
+        ([_one(warmup=True)], {"rates"}),
     ],
     ids=["none", "all refused", "one token", "no kind", "only warm-up"],
 )
 def test_page_of_a_run_with_little_data(
     run: list[RequestResult], charts: set[str], all_given: bool
 ) -> None:
-    read = _ParsedPage(render_page(_summary(run), run if all_given else ()))
+    read = ParsedPage(render_page(_summary(run), run if all_given else ()))
     assert read.ids("svg") == (charts if all_given else charts - {"waterfall"})
     assert ("No request returned any content." in read.text) == (run == [_REFUSED])
 
@@ -233,10 +211,12 @@ def test_phases_are_contiguous() -> None:
     ]  # fmt: skip
 
 
-def test_slowest_requests_have_the_longest_single_wait() -> None:
-    stalled = _one(number=1, reads=(*_one().reads, ContentRead(START_NS + 900 * MS, 0, 0, 1)))
+def test_slowest_requests_have_the_longest_time_from_start_to_end() -> None:
+    reads = (*_one().reads, ContentRead(START_NS + 900 * MS, 0, 0, 1))
+    stalled = _one(number=1, reads=reads, ended_ns=START_NS + 901 * MS)
     silent = _one(number=2, reads=(), ended_ns=START_NS + 500 * MS, outcome=Outcome.ERROR)
-    assert [one.number for one in slowest([_one(), silent, stalled])] == [1, 2, 0]
+    late = _one(number=3, intended_ns=START_NS - 600 * MS)
+    assert [one.number for one in slowest([_one(), silent, stalled, late])] == [1, 3, 2, 0]
     assert slowest([_one()] * 20, 3) == [_one()] * 3
     assert stalls(stalled, 500) == [(240 * MS, 900 * MS)]
     assert stalls(stalled, 700) == []

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from undam.report.chart import LEFT, RIGHT, Table, drawing, figure, text, with_title
+from undam.report.chart import LEFT, RIGHT, Table, drawing, figure, with_title
 from undam.report.markup import (
     NO_VALUE,
     Child,
     Markup,
     element,
-    escape,
     format_count,
     format_ms,
     join,
@@ -22,10 +21,8 @@ _HOP, _SERVER, _CLIENT = "hop", "server", "client"
 # Responsible component by category (hundreds digit of the rule's code).
 _COMPONENTS = {"1": _HOP, "2": _SERVER, "5": _SERVER, "3": _CLIENT, "9": _CLIENT}
 
-_HEIGHT = 66.0
+_HEIGHT = 42.0
 _BAR_TOP, _BAR_HIGH = 10.0, 22.0
-# Approximate width of a letter, to place labels.
-_LETTER = 6.0
 # Small shares stay visible.
 _MIN_WIDTH = 2.0
 
@@ -57,6 +54,9 @@ def _kinds(summary: Mapping[str, Any]) -> list[tuple[str, str, int]]:
 
 def _component(finding: Mapping[str, Any]) -> str:
     code = str(finding.get("code", ""))
+    if code.startswith("UD92"):
+        # Validity of the whole run: an overload is a slow server, a warm cache is nobody's delay.
+        return _SERVER if code == "UD920" else ""
     return _COMPONENTS.get(code[2:3], "")
 
 
@@ -121,18 +121,19 @@ def _bar(kinds: Sequence[tuple[str, str, int]]) -> Markup:
     free = RIGHT - LEFT - _MIN_WIDTH * len(kinds)
     whole = sum(count for _, _, count in kinds)
     parts: list[Child] = []
-    x, label_x = LEFT, LEFT
+    keys: list[Child] = []
+    x = LEFT
     for name, label, count in kinds:
         width = _MIN_WIDTH + free * count / whole
         caption = f"{label}: {share(count, whole)}"
         box = {"y": _BAR_TOP, "width": width, "height": _BAR_HIGH}
         parts.append(with_title("rect", caption, x=x, class_=f"g-{name}", **box))
-        key = {"y": _HEIGHT - 20, "width": 10.0, "height": 10.0}
-        parts.append(element("rect", x=label_x, class_=f"g-{name}", **key))
-        parts.append(text(label_x + 15, _HEIGHT - 11, caption, class_="tick"))
-        x, label_x = x + width, label_x + 15 + _LETTER * len(caption) + 22
+        keys.append(
+            element("span", element("i", class_=f"key g-{name}"), f" {caption}", class_="legend")
+        )
+        x += width
     description = "; ".join(f"{label}: {share(count, whole)}" for _, label, count in kinds)
     picture = drawing("gaps", _HEIGHT, "All gaps by kind", description, parts)
     rows = [(label, share(count, whole)) for _, label, count in kinds]
-    caption = escape(f"All {format_count(whole)} gaps between content events.")
-    return figure(picture, caption, Table(("gaps", "count"), rows))
+    keys.append(f"All {format_count(whole)} gaps between content events.")
+    return figure(picture, join(keys), Table(("gaps", "count"), rows))

@@ -77,6 +77,11 @@ def count_rows(y: Scale) -> Markup:
     return _rows(y, [value for value in y.ticks(2) if value == round(value)], format_count)
 
 
+def rate_rows(y: Scale) -> Markup:
+    """Return horizontal grid lines at round rates, with labels."""
+    return _rows(y, y.ticks(3), lambda value: f"{value:g}")
+
+
 def _rows(y: Scale, values: Iterable[float], label: Callable[[float], str]) -> Markup:
     return join(
         part

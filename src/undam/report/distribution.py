@@ -37,6 +37,7 @@ from undam.report.markup import (
 _TOP, _BOTTOM = 24.0, 262.0
 _HEIGHT = 292.0
 _POINTS = 240
+_NEAR_LIMIT = 2.0
 # Width of the longest label on the axis, with a margin.
 _LABEL = 60.0
 
@@ -45,14 +46,22 @@ MARKED = (0.5, 0.9, 0.99, 0.999)
 
 
 def distribution(
-    name: str, title: str, curve: Curve, bounds: tuple[Curve, Curve] | None = None
+    name: str,
+    title: str,
+    curve: Curve,
+    bounds: tuple[Curve, Curve] | None = None,
+    limits: Sequence[tuple[str, float]] = (),
+    *,
+    key: str = "",
 ) -> Markup:
     """Return the chart of a distribution of durations.
 
     Args:
-        name: unique short name, used as an ID and as the CSS class of the colour.
+        name: short name, used as the CSS class of the colour.
         title: name of the metric.
         bounds: lower and upper bounds, drawn as a band.
+        limits: objectives and their limits in ms, drawn as lines.
+        key: unique ID of the chart; "" uses the name.
     """
     n = curve.count
     qs = _quantiles(n)
@@ -60,16 +69,30 @@ def distribution(
     low = high = values
     if bounds is not None:
         low, high = bounds[0].at(qs), bounds[1].at(qs)
-    y = for_durations(sorted((*values, *high)), curve.at([0.5])[0], _BOTTOM, _TOP)
+    # A limit far above all values would only press the curve to the axis.
+    near = [limit for _, limit in limits if values[-1] < limit < _NEAR_LIMIT * values[-1]]
+    y = for_durations(sorted((*values, *high, *near)), curve.at([0.5])[0], _BOTTOM, _TOP)
     parts: list[Child] = [duration_rows(y), _percentiles(n)]
     if bounds is not None:
         back = reversed(_points(qs, low, n, y))
         band = _path(_points(qs, high, n, y)) + "L" + _path(back)[1:] + "Z"
         parts.append(element("path", d=band, class_="band"))
     parts.append(element("path", d=_path(_points(qs, values, n, y)), class_=f"curve {name}"))
+    parts += _limits(limits, y)
     parts += _marks(name, curve, y)
-    picture = drawing(name, _HEIGHT, f"{title} by percentile", _description(values, curve), parts)
+    picture = drawing(
+        key or name, _HEIGHT, f"{title} by percentile", _description(values, curve), parts
+    )
     return figure(picture, _caption(n, bounds is not None, y.log), _numbers(curve, bounds))
+
+
+def _limits(limits: Sequence[tuple[str, float]], y: Scale) -> list[Child]:
+    parts: list[Child] = []
+    for label, limit in limits:
+        if y.low <= limit <= y.high:
+            parts.append(line(LEFT, y(limit), RIGHT, y(limit), class_="limit"))
+            parts.append(text(LEFT + 6, y(limit) - 5, label, class_="tick bad"))
+    return parts
 
 
 def _quantiles(n: int) -> list[float]:

@@ -14,8 +14,16 @@ from undam.report.causes import causes
 from undam.report.curve import bounds_of, curve_of
 from undam.report.distribution import distribution
 from undam.report.markup import NO_VALUE, Child, Markup, element, format_count, join
+from undam.report.rates import rates
 from undam.report.style import STYLE
-from undam.report.tables import conditions, failures, metric, metrics_table, objectives
+from undam.report.tables import (
+    conditions,
+    failures,
+    limits_of,
+    metric,
+    metrics_table,
+    objectives,
+)
 from undam.report.timeline import timeline
 from undam.report.waterfall import slowest, waterfall
 
@@ -49,21 +57,25 @@ def render_page(
     title = f"undam bench: {summary.get('url') or about.get('url') or 'a load test'}"
     sections = (
         *_charts(summary, list(requests)),
-        ("Objectives", objectives(summary)),
         ("All metrics", metrics_table(summary)),
         ("Failures", failures(summary)),
         ("Conditions", conditions(summary, about)),
     )
-    body = element(
-        "main",
-        element("h1", title),
+    return document(
+        title,
         element("p", _sentence(summary), class_="sub"),
+        _validity(summary),
+        objectives(summary),
         _strip(summary),
         _findings(summary),
-        *(_section(name, part) for name, part in sections if part is not None),
-        element("footer", _DEFINITIONS),
+        *(section(name, part) for name, part in sections if part is not None),
     )
-    return "<!doctype html>\n" + element("html", _head(title), element("body", body), lang="en")
+
+
+def document(title: str, *parts: Child) -> str:
+    """Return a page with these parts as one self-contained HTML file."""
+    main = element("main", element("h1", title), *parts, element("footer", _DEFINITIONS))
+    return "<!doctype html>\n" + element("html", _head(title), element("body", main), lang="en")
 
 
 def _head(title: str) -> Markup:
@@ -78,7 +90,8 @@ def _head(title: str) -> Markup:
     )
 
 
-def _section(title: str, *parts: Child) -> Markup:
+def section(title: str, *parts: Child) -> Markup:
+    """Return a section with a heading."""
     return element("section", element("h2", title), *parts)
 
 
@@ -90,10 +103,17 @@ def _distributions(
     is_uncertain = (summary.get("client") or {}).get("uncertain_gaps", 0) > 0
     bounds = bounds_of(counted) if is_uncertain else None
     return [
-        ("Time to first token", None if ttft is None else distribution("ttft", "TTFT", ttft)),
+        (
+            "Time to first token",
+            None
+            if ttft is None
+            else distribution("ttft", "TTFT", ttft, limits=limits_of(summary, "ttft")),
+        ),
         (
             "Gaps between tokens",
-            None if itl is None else distribution("itl", "ITL", itl, bounds),
+            None
+            if itl is None
+            else distribution("itl", "ITL", itl, bounds, limits_of(summary, "itl")),
         ),
     ]
 
@@ -108,8 +128,9 @@ def _charts(
     return [
         *_distributions(summary, counted if are_all else ()),
         ("Timeline", timeline(summary, requests if are_all else ())),
+        ("Offered and served load", rates(summary)),
         ("Causes", causes(summary)),
-        ("Slowest requests", rows),
+        ("Slowest requests, by E2E", rows),
     ]
 
 
@@ -121,15 +142,32 @@ def _sentence(summary: Mapping[str, Any]) -> str:
     return f"{text}, {load}" if isinstance(load, str) else text
 
 
+def _validity(summary: Mapping[str, Any]) -> Markup | None:
+    """Return whether the results are valid; ``None`` if the summary does not state it."""
+    if "valid" not in summary:
+        return None
+    caveats = summary.get("caveats") or ()
+    limiting = [str(one["code"]) for one in caveats if one["severity"] != "info"]
+    if limiting:
+        verdict = f"Not valid without these caveats: {', '.join(limiting)}."
+        return element("p", verdict, class_="validity bad")
+    return element("p", "Valid: no caveat limits what these results mean.", class_="validity good")
+
+
 def _strip(summary: Mapping[str, Any]) -> Markup:
     failed = summary.get("errors", 0) + summary.get("incomplete", 0)
+    steady = summary.get("steady") or {}
+    is_steady = steady.get("requests_per_second") is not None
+    rates_of = steady if is_steady else summary
+    good = summary.get("goodput_percent")
     cells = (
         ("TTFT p50", metric(summary, "ttft_ms", "p50"), None),
         ("TTFT p99", metric(summary, "ttft_ms", "p99"), None),
         ("ITL p50", metric(summary, "itl_ms", "p50"), None),
         ("ITL p99", metric(summary, "itl_ms", "p99"), None),
-        ("tokens/s", _rate(summary.get("tokens_per_second")), None),
-        ("requests/s", _rate(summary.get("requests_per_second")), None),
+        ("tokens/s" + ", steady" * is_steady, _rate(rates_of.get("tokens_per_second")), None),
+        ("requests/s" + ", steady" * is_steady, _rate(rates_of.get("requests_per_second")), None),
+        ("goodput", NO_VALUE if good is None else f"{good:.4g} %", None),
         ("failed", format_count(failed), "bad" if failed else None),
     )
     return element(
@@ -151,22 +189,22 @@ def _rate(value: float | None) -> str:
 def _findings(summary: Mapping[str, Any]) -> Markup:
     rows = [*_notices(summary), *(_finding(one) for one in summary.get("findings", ()))]
     if not rows:
-        rows = [_row("clean", "No findings", _NO_FINDINGS)]
+        rows = [finding_row("clean", "No findings", _NO_FINDINGS)]
     return element("ul", *rows, class_="findings", id="findings")
 
 
 def _notices(summary: Mapping[str, Any]) -> Iterable[Markup]:
     """Return notices that the metrics cover only part of the run."""
     if summary.get("interrupted"):
-        yield _row("warning", "interrupted", "The run was stopped before its end.")
+        yield finding_row("warning", "interrupted", "The run was stopped before its end.")
     damaged = (summary.get("damage") or {}).get("lines", 0)
     if damaged:
         message = f"Damaged lines of the record that were left out: {damaged}."
-        yield _row("warning", "damaged", message)
+        yield finding_row("warning", "damaged", message)
     for one in summary.get("lost_workers") or ():
         message = f"Worker {one['worker']} was lost after {one['at_s']:g} s ({one['why']}); "
         message += f"{one['missing_percent']:g} % of the load is missing."
-        yield _row("error", "lost", message)
+        yield finding_row("error", "lost", message)
 
 
 def _finding(found: Mapping[str, Any]) -> Markup:
@@ -175,12 +213,19 @@ def _finding(found: Mapping[str, Any]) -> Markup:
     fix = found.get("fix") or {}
     remedy = element("pre", f"{fix['where']}: {fix['text']}") if fix else None
     kind = severity if severity in {"error", "warning"} else "info"
-    return _row(kind, severity, str(found.get("message", "")), names, remedy)
+    return finding_row(kind, severity, str(found.get("message", "")), names, remedy)
 
 
-def _row(
+def finding_row(
     kind: str, tag: str, message: str, names: str = "", remedy: Markup | None = None
 ) -> Markup:
+    """Return one item of a list of findings.
+
+    Args:
+        kind: CSS class: error, warning, info or clean.
+        tag: short text at the beginning.
+        names: code and slug of the rule.
+    """
     code = element("span", names, class_="code") if names else None
     return element(
         "li", join([element("span", tag, class_="tag"), message]), code, remedy, class_=kind

@@ -33,6 +33,17 @@ p{margin:4px 0}
 .findings .error{border-left-color:var(--bad)}
 .findings .warning{border-left-color:var(--warn)}
 .findings .clean{border-left-color:var(--good)}
+.validity{font-weight:600;margin-top:14px}
+.good{color:var(--good)}
+.objectives{list-style:none;margin:14px 0 0;padding:0;display:grid;gap:6px}
+.objectives li{display:flex;flex-wrap:wrap;gap:4px 12px;align-items:baseline;padding:8px 14px;
+  background:var(--panel);border:1px solid var(--rule);border-left:4px solid var(--good);
+  border-radius:6px}
+.objectives .missed{border-left-color:var(--bad)}
+.objectives b{min-width:54px;color:var(--good)}
+.objectives .missed b{color:var(--bad)}
+.objectives .slo{font-weight:600;overflow-wrap:anywhere}
+.objectives .facts{color:var(--soft);font-variant-numeric:tabular-nums}
 .tag{font-size:12px;font-weight:650;margin-right:8px}
 .error .tag,.bad{color:var(--bad)}
 .warning .tag,.cutword{color:var(--warn)}
@@ -60,6 +71,22 @@ svg text.bad{fill:var(--bad);paint-order:stroke;stroke:var(--panel);stroke-width
 .curve{fill:none;stroke-width:2;stroke-linejoin:round}
 .curve.ttft{stroke:var(--ttft)}
 .curve.itl{stroke:var(--itl)}
+.curve.offered{stroke:var(--warn);stroke-dasharray:5 3}
+.curve.served{stroke:var(--ttft)}
+.curve.tokens{stroke:var(--itl)}
+.k-p99{background:var(--ttft)}
+.k-p50{background:var(--itl)}
+.mark.missed{fill:var(--bad)}
+.one{stroke:var(--soft);stroke-width:1.5}
+.interval{stroke:var(--idle);stroke-width:4;stroke-linecap:round}
+.interval.slower{stroke:var(--bad)}
+.interval.faster{stroke:var(--good)}
+.ratio{fill:var(--soft);stroke:var(--panel);stroke-width:1.5}
+.ratio.slower{fill:var(--bad)}
+.ratio.faster{fill:var(--good)}
+.k-offered{background:var(--warn)}
+.k-served{background:var(--ttft)}
+.limit{stroke:var(--bad);stroke-width:1;stroke-dasharray:6 4}
 .curve.bound{stroke-width:1;stroke-dasharray:3 3}
 .mark.ttft{fill:var(--ttft)}
 .mark.itl{fill:var(--itl)}
@@ -81,10 +108,10 @@ path.band{fill:var(--band);opacity:.35}
 .w-stall{fill:var(--bad);fill-opacity:.16;stroke:var(--bad);stroke-width:1.2}
 i.w-stall{border:1.5px solid var(--bad)}
 .reads{stroke:var(--itl);stroke-width:1;fill:none}
-.g-alone{fill:var(--itl)}
-.g-stall{fill:var(--bad)}
-.g-together{fill:var(--ttft)}
-.g-uncertain{fill:var(--band)}
+.g-alone{fill:var(--itl);background:var(--itl)}
+.g-stall{fill:var(--bad);background:var(--bad)}
+.g-together{fill:var(--ttft);background:var(--ttft)}
+.g-uncertain{fill:var(--band);background:var(--band)}
 .legend{margin-right:16px;white-space:nowrap}
 .key{display:inline-block;width:18px;height:10px;margin-left:6px;border-radius:2px}
 .legend .key{margin-left:0}
@@ -107,6 +134,19 @@ summary{cursor:pointer;color:var(--soft)}
 .panel{background:var(--panel);border:1px solid var(--rule);border-radius:8px;
   padding:8px 14px 12px}
 footer{margin-top:40px;font-size:13px;color:var(--soft)}
+@media(max-width:700px){body{padding:18px 12px 40px}
+h1{font-size:20px}
+figure{padding:12px 12px 8px}
+svg{min-width:0;overflow:visible}
+svg text,svg .tick,svg .name,svg .value{font-size:25px}
+.curve{stroke-width:4}
+.legend{white-space:normal}
+table{font-size:12px}
+th,td{padding:4px 3px}
+.panel{padding:6px 8px 8px}
+td.words{min-width:120px}
+.strip{grid-template-columns:repeat(auto-fit,minmax(96px,1fr))}
+}
 @media print{:root{--bg:#fff;--panel:#fff}
 body{max-width:none;padding:0;font-size:12px}
 summary{display:none}

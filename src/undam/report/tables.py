@@ -28,6 +28,11 @@ _CONDITIONS = (
     ("warmup", "warm-up (excluded)"),
     ("seed", "seed"),
     ("prompts", "prompts"),
+    ("unique_prompts", "a new prompt in each request"),
+    ("prefix_share", "share of a common prefix"),
+    ("input_tokens", "input tokens"),
+    ("cached_percent", "of them from the prefix cache (%)"),
+    ("reasoning_tokens", "reasoning tokens"),
     ("timeout_s", "timeout (s)"),
     ("tokens_from", "tokens counted from"),
     ("heartbeats", "heartbeats"),
@@ -47,13 +52,23 @@ def metric(summary: Mapping[str, Any], name: str, key: str) -> str:
 
 
 def metrics_table(summary: Mapping[str, Any]) -> Markup:
-    """Return all statistics, one row per distribution."""
-    rows = []
-    for name, label in _METRICS:
-        number = (summary.get(name) or {}).get("count")
-        cells = (metric(summary, name, key) for key in _KEYS)
-        rows.append((label, *cells, NO_VALUE if number is None else format_count(number)))
-    return _panel(table(Table(("", *_KEYS, "count"), rows)))
+    """Return all statistics, one column per distribution, which fits the width of a phone."""
+    rows = [
+        (key, *(metric(summary, name, key).replace(" ", "\u202f") for name, _ in _METRICS))
+        for key in _KEYS
+    ]
+    rows.append(("values", *(_count_of(summary.get(name) or {}) for name, _ in _METRICS)))
+    return _panel(table(Table(("", *(label for _, label in _METRICS)), rows)))
+
+
+def _count_of(times: Mapping[str, Any]) -> str:
+    """Return the number of values, and the number of requests if some have none."""
+    count, of = times.get("count"), times.get("of")
+    if count is None:
+        return NO_VALUE
+    if of is None or of == count:
+        return format_count(count)
+    return f"{format_count(count)} of {format_count(of)}"
 
 
 def failures(summary: Mapping[str, Any]) -> Markup | None:
@@ -94,19 +109,48 @@ def _failure_notes(summary: Mapping[str, Any]) -> Iterable[Markup]:
 
 
 def objectives(summary: Mapping[str, Any]) -> Markup | None:
-    """Return the objectives and whether they are met; ``None`` if there are none."""
+    """Return the objectives, each with its limit and margin; ``None`` if there are none."""
     slos = summary.get("slo") or ()
-    if not slos:
-        return None
-    rows = (
-        (
-            str(one["slo"]),
-            "met" if one["met"] else "missed",
-            NO_VALUE if one["value"] is None else f"{one['value']:g} {one['unit']}".strip(),
-        )
-        for one in slos
+    return element("ul", *map(_objective, slos), class_="objectives") if slos else None
+
+
+def _objective(one: Mapping[str, Any]) -> Markup:
+    kind = "met" if one["met"] else "missed"
+    facts = [f"limit {value_text(one['limit'], one['unit'])}"]
+    if one.get("failed_requests"):
+        facts.append(f"{format_count(one['failed_requests'])} failed requests are above it")
+    elif one["value"] is None:
+        facts.append("nothing was measured")
+    else:
+        facts.append(f"measured {value_text(one['value'], one['unit'])}")
+    margin = one.get("margin_percent")
+    if margin is not None:
+        facts.append(f"margin {margin:+.0f} %")
+    if one.get("doubtful"):
+        facts.append("the load generator could have changed this")
+    return element(
+        "li",
+        element("b", kind),
+        element("span", str(one["slo"]), class_="slo"),
+        element("span", ", ".join(facts), class_="facts"),
+        class_=kind,
     )
-    return _panel(table(Table(("objective", "", "measured"), list(rows))))
+
+
+def value_text(value: float, unit: str) -> str:
+    """Return a value of an objective with three or four digits and its unit."""
+    if unit == "ms":
+        return format_ms(value)
+    return f"{value:.4g} {unit}".strip() if unit else f"{value:g}"
+
+
+def limits_of(summary: Mapping[str, Any], name: str) -> list[tuple[str, float]]:
+    """Return the text and the limit in ms of each objective for a distribution."""
+    return [
+        (str(one["slo"]), float(one["limit"]))
+        for one in summary.get("slo") or ()
+        if one["unit"] == "ms" and str(one["slo"]).startswith(f"{name}_")
+    ]
 
 
 def conditions(summary: Mapping[str, Any], about: Mapping[str, object]) -> Markup:

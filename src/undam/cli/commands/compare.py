@@ -11,7 +11,14 @@ import click
 
 from undam.cli.main import EXIT_CLEAN, EXIT_FINDINGS
 from undam.cli.ui.input_lines import read_lines
-from undam.cli.ui.output import STDOUT, console, json_option, require_writable, write_json
+from undam.cli.ui.output import (
+    STDOUT,
+    console,
+    json_option,
+    require_writable,
+    write_atomically,
+    write_json,
+)
 from undam.cli.ui.sanitize import one_line
 from undam.errors import UsageError
 from undam.metrics import (
@@ -53,8 +60,9 @@ _RECORD_KEYS = {"schema", "kind", "command"}
     metavar="PERCENT",
     help="Exit with 1 if B is worse by more than this and beyond the noise.",
 )
+@click.option("--html", metavar="FILE", help="Save an HTML page with the ratios.")
 @json_option
-def command(a: str, b: str, threshold: float, json_to: str | None) -> int:
+def command(a: str, b: str, threshold: float, html: str | None, json_to: str | None) -> int:
     """Compare load test B with the baseline A.
 
     A and B are files written by `undam bench --json FILE` or `--record FILE`. Each ratio has a
@@ -64,7 +72,13 @@ def command(a: str, b: str, threshold: float, json_to: str | None) -> int:
     """
     if json_to not in {None, STDOUT}:
         require_writable(str(json_to), "--json")
+    if html is not None:
+        require_writable(html, "--html")
     comparison = compare(_read(a), _read(b))
+    if html is not None:
+        from undam.report import render_comparison_page  # noqa: PLC0415 (rarely needed)
+
+        write_atomically(html, [render_comparison_page(comparison.to_json(threshold))])
     if json_to is not None:
         write_json(comparison.to_json(threshold), json_to)
     if json_to != STDOUT:

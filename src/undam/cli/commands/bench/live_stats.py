@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from undam.cli.commands.bench.progress import LiveLine, live_text
+from undam.cli.commands.bench.progress import LiveLine, RunPlan, StepProgress, live_text
 from undam.loadtest.coordinator.run import ProgressListener
 from undam.loadtest.protocol import Status
 from undam.loadtest.setup.goodput import Goodput
+from undam.loadtest.setup.plan import Load
 from undam.loadtest.setup.slo import Slo
 from undam.metrics import Summary  # Loading it during the run would delay the first requests.
 from undam.record import Outcome, RequestResult
@@ -28,6 +29,8 @@ class LiveStats(ProgressListener):
         clean: removes secrets from a message, which may quote the server.
         write: appends results to the record; ``None`` without a record.
         keep: whether to keep all results, for the HTML page.
+        progress: the step that is running.
+        load: the load, whose end shows how much is left.
     """
 
     def __init__(
@@ -37,6 +40,8 @@ class LiveStats(ProgressListener):
         *,
         write: Write | None = None,
         keep: bool = False,
+        progress: StepProgress | None = None,
+        load: Load | None = None,
     ) -> None:
         self.summary = Summary()
         self.goodput = Goodput(slos)
@@ -44,6 +49,8 @@ class LiveStats(ProgressListener):
         self._clean = clean
         self._write = write
         self._keep = keep
+        self._progress = progress or StepProgress()
+        self._load = load or Load()
         self._line = LiveLine.on_stderr()
         self._start_ns = 0
         self._done = 0
@@ -66,7 +73,9 @@ class LiveStats(ProgressListener):
     def on_tick(self, statuses: Sequence[Status]) -> None:
         if self._line.is_due:
             elapsed_s = max(0.0, (time.time_ns() - self._start_ns) / 1e9)
-            self._line.show(live_text(elapsed_s, self._done, self._metrics(), statuses))
+            plan = RunPlan(self._load.total, self._load.duration_s)
+            text = live_text(elapsed_s, self._done, self._metrics(), statuses, plan=plan)
+            self._line.show(self._progress.prefix + text)
 
     @property
     def is_failing(self) -> bool:
@@ -84,6 +93,7 @@ class LiveStats(ProgressListener):
     def _metrics(self) -> dict[str, float | None]:
         metrics: dict[str, float | None] = {
             "errors": float(self.summary.outcomes[Outcome.ERROR]),
+            "tokens_per_second": self.summary.tokens_per_second,
         }
         for name in ("ttft", "itl"):
             times = self.summary.times(name)

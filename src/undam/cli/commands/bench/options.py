@@ -91,7 +91,7 @@ _EXCLUSIVE = (
     ("sweep", "rate"),
     *(("data", name) for name in ("prompts", "prompt_words", "max_tokens", "prefix_share")),
     *(("prompts", name) for name in ("prompt_words", "prefix_share")),
-    *((several, name) for several in ("sweep", "find_max") for name in ("record", "hlog", "html")),
+    *((several, "hlog") for several in ("sweep", "find_max")),
 )
 
 

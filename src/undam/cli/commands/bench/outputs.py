@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from undam.cli.commands.bench.options import BenchOptions
 from undam.cli.ui.output import write_atomically
 from undam.errors import UsageError
 from undam.record import RequestResult, record_lines
 from undam.record.request_result_lines import request_result_line
+from undam.secrecy import redact_text
 
 if TYPE_CHECKING:
     from undam.cli.commands.bench.live_stats import LiveStats
@@ -60,7 +62,26 @@ class OutputFiles:
     @property
     def needs_results(self) -> bool:
         """Return whether all request results are needed at the end of the run."""
-        return self._options.html is not None
+        several = self._options.sweep is not None or self._options.find_max
+        return self._options.html is not None and not several
+
+    def begin_step(self, label: str, about: Mapping[str, object]) -> None:
+        """Mark the beginning of a step in the record of a sweep or a search."""
+        if self._record is not None:
+            line = json.dumps({"kind": "step", "step": label, "about": dict(about)}) + "\n"
+            self._append([redact_text(line, self._secrets)])
+
+    def finish_steps(self, report: Mapping[str, Any]) -> UsageError | None:
+        """Write the page of a sweep or a search; return the first error instead of raising it."""
+        self._close()
+        try:
+            if self._options.html is not None:
+                from undam.report import render_sweep_page  # noqa: PLC0415 (rarely needed)
+
+                write_atomically(self._options.html, [render_sweep_page(report)])
+        except UsageError as error:
+            self._error = self._error or error
+        return self._error
 
     def write(self, batch: Sequence[RequestResult]) -> None:
         """Append results to the record and flush it."""
@@ -94,8 +115,10 @@ class OutputFiles:
             self._record.writelines(lines)
             self._record.flush()
         except OSError as error:
+            # Reported at once: the user can free space, or end a run that leaves no record.
             self._error = self._record_error(error)
             self._record = None
+            print(f"undam: {self._error}; the run continues without it", file=sys.stderr)
 
     def _close(self) -> None:
         if self._record is not None:

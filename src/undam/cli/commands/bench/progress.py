@@ -9,9 +9,13 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import TextIO
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
 
 from undam.loadtest.protocol import Status
+
+if TYPE_CHECKING:
+    from undam.cli.commands.bench.result import BenchResult
 
 _INTERVAL_S = 0.25
 _DEFAULT_COLUMNS = 80
@@ -66,23 +70,78 @@ class LiveLine:
             self._shown = False  # The terminal is gone, but the run continues.
 
 
-def live_text(
-    elapsed_s: float, done: int, metrics: Mapping[str, float | None], statuses: Sequence[Status]
-) -> str:
-    """Compose the line: time, rate, requests in flight, TTFT, ITL, errors, delay of this client.
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """End of a run: a number of requests, a duration in seconds, or both."""
 
-    TTFT and ITL are shown as p50/p99.
+    requests: int | None = None
+    duration_s: float | None = None
+
+    def progress(self, elapsed_s: float, ended: int) -> str:
+        """Return the part that is done and the time left, or "" if the end is not known yet."""
+        if self.duration_s is not None:
+            share = min(1.0, elapsed_s / self.duration_s)
+            return f"{share:.0%}, {max(0.0, self.duration_s - elapsed_s):.0f} s left"
+        if self.requests is None:
+            return ""
+        if not ended:
+            return f"0 of {self.requests}"
+        left_s = elapsed_s * (self.requests - ended) / ended
+        return f"{ended} of {self.requests}, {max(0.0, left_s):.0f} s left"
+
+
+class StepProgress:
+    """Step of a sweep or a search, and the result of the one before.
+
+    Attributes:
+        prefix: text before the live line; "" outside of a sweep or a search.
+    """
+
+    def __init__(self) -> None:
+        self.prefix = ""
+        self._last = ""
+
+    def begin(self, label: str, number: int, total: int | None) -> None:
+        """Take the step that begins now; the number of steps of a search is not known."""
+        of = "" if total is None else f"/{total}"
+        self.prefix = f"step {number}{of} {label}{self._last}: "
+
+    def end(self, result: BenchResult) -> None:
+        """Take the result of the step that has ended."""
+        verdict = ""
+        if result.slos:
+            verdict = " met" if result.meets_slos else " missed"
+        ttft = result.summary.times("ttft")
+        p99 = f", TTFT p99 {ttft.quantile(0.99) / 1e6:.0f} ms" if ttft.count else ""
+        self._last = f" (before: {result.step.label}{verdict}{p99})"
+
+
+def live_text(
+    elapsed_s: float,
+    done: int,
+    metrics: Mapping[str, float | None],
+    statuses: Sequence[Status],
+    *,
+    plan: RunPlan = RunPlan(),
+) -> str:
+    """Compose the line: progress, rates, requests in flight, TTFT, ITL, errors, delay.
+
+    TTFT and ITL are shown as p50/p99. The delay is that of this client.
 
     Args:
         done: number of requests that have ended and are analyzed.
-        metrics: ttft_p50, ttft_p99, itl_p50 and itl_p99 in ms, as far as available, and errors.
+        metrics: ttft_p50, ttft_p99, itl_p50 and itl_p99 in ms and tokens_per_second, as far as
+            available, and errors.
+        plan: when the run ends.
     """
     ended = sum(status.done for status in statuses)
     in_flight = sum(status.in_flight for status in statuses)
     rate = ended / elapsed_s if elapsed_s > 0 else 0.0
     late_ms = max((status.late_ns for status in statuses), default=0) / 1e6
+    progress = plan.progress(elapsed_s, ended)
     parts = [
-        f"{elapsed_s:.0f} s {rate:.1f}/s",
+        f"{elapsed_s:.0f} s" + (f" ({progress})" if progress else "") + f" {rate:.1f}/s",
+        f"{metrics.get('tokens_per_second') or 0:.0f} tokens/s",
         f"{in_flight} in flight",
         f"TTFT {_pair(metrics, 'ttft')}",
         f"ITL {_pair(metrics, 'itl')} ms",

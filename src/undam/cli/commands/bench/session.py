@@ -20,6 +20,7 @@ from undam.cli.commands.bench.arguments import (
 from undam.cli.commands.bench.live_stats import LiveStats
 from undam.cli.commands.bench.options import BenchOptions
 from undam.cli.commands.bench.outputs import OutputFiles
+from undam.cli.commands.bench.progress import StepProgress
 from undam.cli.commands.bench.setup import BenchSetup, check_options, load_about, prepare
 from undam.cli.commands.bench.worker_pools import WorkerPools
 from undam.cli.commands.check.arguments import url_and_json
@@ -103,11 +104,11 @@ class BenchSession:
         self._pools = pools
         self._slos = slos
         self._interrupt = InterruptFlag()
+        self._progress = StepProgress()
 
     def single(self, step: Step, json_to: str | None) -> int:
         """Make one run."""
-        about = self._setup.about(load_about(step.load, self._pools.size))
-        with OutputFiles(self._options, about, self._setup.options.secrets) as files:
+        with OutputFiles(self._options, self._about(step), self._setup.options.secrets) as files:
             result, stats = self._run(step, files)
             error = files.finish(result, stats)
         _print(json_to, result.json, lambda: _text().print_result(result, console()))
@@ -121,13 +122,20 @@ class BenchSession:
     def sweep(self, steps: Sequence[Step], json_to: str | None) -> int:
         """Run the benchmark several times in sequence."""
         results: list[BenchResult] = []
-        for step in steps:
-            results.append(self._run(step, None)[0])
-            if self._interrupt.is_set:
-                break
+        with self._step_files() as files:
+            for step in steps:
+                self._progress.begin(step.label, len(results) + 1, len(steps))
+                files.begin_step(step.label, self._about(step))
+                results.append(self._run(step, files)[0])
+                self._progress.end(results[-1])
+                if self._interrupt.is_set:
+                    break
+            error = files.finish_steps(_steps_json(results))
         _print(
             json_to, lambda: _steps_json(results), lambda: _text().print_steps(results, console())
         )
+        if error is not None:
+            raise error
         self._raise_if_interrupted()
         if not any(result.has_streams for result in results):
             raise RunFailed(_why_nothing_measured(results[-1]))
@@ -141,22 +149,38 @@ class BenchSession:
         assert first is not None
         search = CapacitySearch(first, is_integer=is_closed)
         results: list[BenchResult] = []
-        while search.next is not None and not self._interrupt.is_set:
-            load = search_load(step.load, search.next, search.length, self._options)
-            label = f"c={search.next:g}" if is_closed else f"{search.next:g}/s"
-            result, stats = self._run(Step(label, load), None, stop_if_failing=True)
-            results.append(result)
-            if not self._interrupt.is_set:
-                search.record(result.outcome(is_failing=stats.is_failing))
-        report = _search_json(search, results)
+        with self._step_files() as files:
+            while search.next is not None and not self._interrupt.is_set:
+                load = search_load(step.load, search.next, search.length, self._options)
+                label = f"c={search.next:g}" if is_closed else f"{search.next:g}/s"
+                one = Step(label, load)
+                self._progress.begin(label, search.steps + 1, None)
+                files.begin_step(label, self._about(one))
+                result, stats = self._run(one, files, stop_if_failing=True)
+                results.append(result)
+                self._progress.end(result)
+                if not self._interrupt.is_set:
+                    search.record(result.outcome(is_failing=stats.is_failing))
+            report = _search_json(search, results)
+            error = files.finish_steps(report)
         _print(json_to, lambda: report, lambda: _text().print_search(search, results, console()))
+        if error is not None:
+            raise error
         self._raise_if_interrupted()
         if not any(result.has_streams for result in results):
             raise RunFailed(_why_nothing_measured(results[-1]))
         return EXIT_FINDINGS if search.met is None else EXIT_CLEAN
 
+    def _about(self, step: Step) -> dict[str, object]:
+        return self._setup.about(load_about(step.load, self._pools.size))
+
+    def _step_files(self) -> OutputFiles:
+        """Return the files of a sweep or a search; each step has its own conditions."""
+        about = {"command": "bench", "steps": True, "url": self._setup.url}
+        return OutputFiles(self._options, about, self._setup.options.secrets)
+
     def _run(
-        self, step: Step, files: OutputFiles | None, *, stop_if_failing: bool = False
+        self, step: Step, files: OutputFiles, *, stop_if_failing: bool = False
     ) -> tuple[BenchResult, LiveStats]:
         # A new number for each run: its prompts are new to the server's prefix cache.
         run = secrets.randbits(32)
@@ -164,8 +188,10 @@ class BenchSession:
         stats = LiveStats(
             self._slos,
             self._setup.clean,
-            write=None if files is None else files.write,
-            keep=files is not None and files.needs_results,
+            write=files.write,
+            keep=files.needs_results,
+            progress=self._progress,
+            load=step.load,
         )
         try:
             with self._interrupt.catching():

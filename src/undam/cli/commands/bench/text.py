@@ -9,6 +9,7 @@ from undam.cli.commands.bench.result import BenchResult
 from undam.cli.commands.bench.setup import load_text
 from undam.cli.ui.numbers import plural
 from undam.cli.ui.sanitize import one_line
+from undam.cli.ui.tables import print_table, steps_table, times_cell
 from undam.loadtest.coordinator.search import CapacitySearch
 from undam.rules import Finding, Severity
 
@@ -31,7 +32,7 @@ def print_result(result: BenchResult, out: Console) -> None:
     for finding in result.findings:
         _print_finding(finding, out)
     out.print()
-    _print_table(_times_table(report), out)
+    print_table(_times_table(report), out)
     out.print()
     for line in (*_rates(report), *_failures(report), *_conditions(result, report)):
         out.print(f"  {one_line(line)}")
@@ -39,7 +40,7 @@ def print_result(result: BenchResult, out: Console) -> None:
 
 def print_steps(results: Sequence[BenchResult], out: Console) -> None:
     """Print a table with a row for each run, and the findings and missed objectives of all runs."""
-    _print_table(_steps_table(results), out)
+    print_table(steps_table([{"step": one.step.label, **one.json()} for one in results]), out)
     for result in results:
         label = result.step.label
         for finding in result.findings:
@@ -144,55 +145,11 @@ def _times_table(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("ms", *_COLUMNS)]
     for key, name in _TIMES:
         row = report[f"{key}_ms"]
-        cells = [_cell(column, row.get(column)) for column in _COLUMNS]
+        cells = [times_cell(column, row.get(column)) for column in _COLUMNS]
         if row.get("of", row["count"]) != row["count"]:
             cells[0] = f"{row['count']} of {row['of']}"
         rows.append((name, *cells))
     return rows
-
-
-def _cell(column: str, value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.0f}" if column == "count" else _ms(value)
-
-
-def _ms(value: float) -> str:
-    return f"{value:.2f}" if value < 100 else f"{value:.1f}"
-
-
-def _steps_table(results: Sequence[BenchResult]) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [
-        ("load", "requests", "req/s", "tokens/s", "TTFT p50", "p99", "ITL p50", "p99", "failed",
-         "slo"),
-    ]  # fmt: skip
-    for result in results:
-        report = result.json()
-        ttft, itl = report["ttft_ms"], report["itl_ms"]
-        steady = report["steady"]
-        rates = report if steady["requests_per_second"] is None else steady
-        rows.append(
-            (
-                result.step.label,
-                str(report["requests"]),
-                f"{rates['requests_per_second']:.1f}",
-                f"{rates['tokens_per_second']:.0f}",
-                *(_cell("", row.get(q)) for row in (ttft, itl) for q in ("p50", "p99")),
-                str(report["errors"] + report["incomplete"]),
-                ("met" if result.meets_slos else "missed") if result.slos else "-",
-            )
-        )
-    return rows
-
-
-def _print_table(rows: Sequence[Sequence[str]], out: Console) -> None:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for number, row in enumerate(rows):
-        first, *rest = (
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        out.print("  " + "  ".join([first, *rest]), style="dim" if number == 0 else None)
 
 
 def _rates(report: Mapping[str, Any]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -36,6 +36,8 @@ _NOT_CONDITIONS = frozenset({"schema", "kind", "slo", "sweep", "nodes", "goodput
 def command(record: str, html: str | None, json_to: str | None) -> int:
     """Re-analyze RECORD, a file written by `undam bench --record` or `undam check --record`.
 
+    A result that `undam bench --json` wrote is shown again, without a new analysis.
+
     No request is sent, so a record can be analyzed by a later version, on another machine or by
     someone else. The record of an interrupted load test is analyzed up to its last complete line.
 
@@ -49,9 +51,14 @@ def command(record: str, html: str | None, json_to: str | None) -> int:
     lines = read_lines(record)
     first = next(lines, "")
     try:
+        result = _result_in(first, lines)
+        if result is not None:
+            return _show(result, html, json_to)
         kind = _command_of(first)
         lines = chain([first] if first else [], lines)
         if kind == "bench":
+            if _row(first).get("steps"):
+                return _show(_steps_of(lines), html, json_to)
             return _bench(lines, html, json_to)
         if kind == "check":
             if html is not None:
@@ -78,6 +85,65 @@ def _row(line: str) -> dict[str, Any]:
     return row if isinstance(row, dict) else {}
 
 
+def _result_in(first: str, lines: Iterator[str]) -> dict[str, Any] | None:
+    """Return the result of a load test that `undam bench --json` wrote, or ``None``.
+
+    Such a file is one JSON object, whose first line is not an object by itself, or has no kind.
+    """
+    row = _row(first)
+    if not row and first.strip() == "{":
+        row = _row("".join([first, *lines]))
+    is_result = row.get("command") == "bench" and "kind" not in row
+    return row if is_result and ("sweep" in row or "findings" in row) else None
+
+
+def _steps_of(lines: Iterable[str]) -> dict[str, Any]:
+    """Return the result of a sweep or a search from its record, which has a line for each step."""
+    from undam.metrics import summarize  # noqa: PLC0415 (slow to load)
+    from undam.record import read_request_results  # noqa: PLC0415
+
+    steps: list[tuple[str, list[str]]] = []
+    for line in lines:
+        row = _row(line)
+        if row.get("kind") == "step":
+            about = row.get("about")
+            header = {**(about if isinstance(about, dict) else {}), "schema": 1, "kind": "record"}
+            steps.append((str(row.get("step")), [json.dumps(header) + "\n"]))
+        elif steps:
+            steps[-1][1].append(line)
+    reports = []
+    for label, part in steps:
+        record = read_request_results(part)
+        about = {name: value for name, value in record.about.items() if name != "kind"}
+        report = summarize(record.results).to_json(about=about)
+        reports.append({"step": label, **report, "command": "bench"})
+    return {"schema": 1, "command": "bench", "sweep": reports}
+
+
+def _show(result: dict[str, Any], html: str | None, json_to: str | None) -> int:
+    """Print a result that is already analyzed, as text, JSON or an HTML page."""
+    from undam.cli.commands.report.text import print_summary  # noqa: PLC0415 (loads rich)
+    from undam.cli.ui.tables import print_table, steps_table  # noqa: PLC0415
+    from undam.report import render_page, render_sweep_page  # noqa: PLC0415
+
+    steps = result.get("sweep")
+    try:
+        if html is not None:
+            page = render_page(result) if steps is None else render_sweep_page(result)
+            write_atomically(html, [page])
+        _write_json(result, json_to)
+        if json_to != STDOUT and steps is not None:
+            print_table(steps_table(steps), console())
+        elif json_to != STDOUT:
+            print_summary(result, console())
+        runs = [result] if steps is None else steps
+        return max((_exit_code(run["findings"], run.get("lost_workers") or ()) for run in runs),
+                   default=EXIT_CLEAN)  # fmt: skip
+    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"[:120]
+        raise UsageError(f"the result is damaged ({reason})") from None
+
+
 def _bench(lines: Iterable[str], html: str | None, json_to: str | None) -> int:
     from undam.cli.commands.report.text import print_summary  # noqa: PLC0415 (loads rich)
     from undam.metrics import LoadGeneratorStats, summarize  # noqa: PLC0415
@@ -88,10 +154,9 @@ def _bench(lines: Iterable[str], html: str | None, json_to: str | None) -> int:
     # Without its last line, the record is valid, but not complete: the writer was killed.
     end = record.end or {**dict.fromkeys(_END_FIELDS), "interrupted": True, "lost_workers": []}
     workers = about.get("workers")
-    summary = summarize(record.results)
-    result = summary.to_json(LoadGeneratorStats(workers=workers if isinstance(workers, int) else 1))
+    client = LoadGeneratorStats(workers=workers if isinstance(workers, int) else 1)
+    result = summarize(record.results).to_json(client, about=about)
     result |= {"command": "bench", **{name: end[name] for name in _END_FIELDS}}
-    result |= {name: value for name, value in about.items() if name not in result}
     result["damage"] = record.damage.to_json()
     if html is not None:
         from undam.report import render_page  # noqa: PLC0415

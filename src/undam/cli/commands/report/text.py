@@ -69,6 +69,13 @@ def _cell(column: str, value: float | None) -> str:
 
 
 def _lines(result: Mapping[str, Any]) -> Iterator[str]:
+    steady = result.get("steady") or {}
+    if steady.get("requests_per_second") is not None:
+        yield (
+            f"{steady['requests_per_second']:.1f} requests/s, "
+            f"{steady['tokens_per_second']:.0f} tokens/s in the steady state from "
+            f"{steady['start_s']:.1f} to {steady['end_s']:.1f} s"
+        )
     yield (
         f"{result['requests_per_second']:.1f} requests/s, "
         f"{result['events_per_second']:.0f} events/s, "
