@@ -68,8 +68,8 @@ def _with_accel(*, inner: bool, outer: bool) -> Findings:
     )
 
 
-def _steps(per_step: int, gap_ms: float = 25.0) -> Exchange:
-    return exchange(merged(answer([300 + gap_ms * (i // per_step) for i in range(120)])))
+def _steps(per_step: int, gap_ms: float = 25.0, events: int = 120) -> Exchange:
+    return exchange(merged(answer([300 + gap_ms * (i // per_step) for i in range(events)])))
 
 
 def _silent(before_s: float, within_s: float) -> Findings:
@@ -161,6 +161,10 @@ CASES: dict[str, tuple[Case, Case]] = {
         lambda: find_limits("edge", PathLimits(6.0, heartbeats_arrive=True)),
     ),
     "UD501": (lambda: findings_for_event_size(16), lambda: findings_for_event_size(11)),
+    "UD503": (
+        lambda: diagnose(_steps(8, 160, events=123)),
+        lambda: diagnose(_steps(8, 160, events=128)),
+    ),
     "UD502": (
         lambda: load_test_model.findings(load_test_model.simulate(20, stall_ms=260)),
         lambda: load_test_model.findings(load_test_model.simulate(20, stall_ms=220)),
@@ -271,11 +275,11 @@ def _damaged(damage: Damage, at: set[int]) -> Findings:
 
 
 def _uneven() -> Exchange:
-    """Return an exchange with irregular bursts of 8 to 16 whole events."""
-    at, due = 300.0, []
-    for size, pause in ((8, 300), (16, 700), (9, 200), (13, 900), (15, 250), (10, 800), (3, 10)):
-        due += [at] * size
-        at += pause
+    """Return an exchange with irregular bursts of all events, 25 ms apart, that were due."""
+    at, due = 300.0, [300.0] * 8
+    for events in (12, 28, 8, 36, 10, 32, 3):
+        at += 25 * events
+        due += [at] * events
     return exchange(merged(answer(due)))
 
 

@@ -142,12 +142,18 @@ def test_jitter_below_tcp_is_not_a_buffering_hop(gap_ms: float, most_ms: float) 
                 assert not _is_accused(_hop(over_long_path(exchange(reads), 80), offset)), seed
 
 
-def _bursts_apart(least_ms: float, most_ms: float) -> Exchange:
-    """Return an exchange with bursts of 6 to 18 whole events at irregular intervals."""
+def _bursts_apart(least_ms: float, most_ms: float, *, paced: bool = True) -> Exchange:
+    """Return an exchange with bursts of whole events at irregular intervals.
+
+    Args:
+        paced: whether the bursts contain what an even source emitted since the one before.
+    """
     rng, at, due = random.Random(3), 300.0, []
     for _ in range(30):
-        due += [at] * rng.randint(6, 18)
-        at += rng.uniform(least_ms, most_ms)
+        pause = rng.uniform(least_ms, most_ms)
+        at += pause
+        events = max(1, round(12 * pause / ((least_ms + most_ms) / 2)))
+        due += [at] * (events if paced else rng.randint(6, 18))
     return exchange(merged(answer(due)))
 
 
@@ -155,6 +161,12 @@ def test_bursts_within_jitter_are_unknown_and_longer_ones_are_reported() -> None
     assert "jitter" in _hop(_bursts_apart(5, 60)).shape.reason
     assert "jitter" in _hop(over_long_path(_bursts_apart(50, 250), 300)).shape.reason
     assert _hop(_bursts_apart(50, 250)).shape.verdict is Verdict.BATCHED
+
+
+def test_irregular_steps_that_ignore_the_pace_are_those_of_an_engine() -> None:
+    hop = _hop(_bursts_apart(50, 250, paced=False))
+    assert hop.shape.verdict is Verdict.STREAMING
+    assert [one.code for one in find_buffering([hop])] == ["UD503"]
 
 
 def test_late_client_does_not_accuse() -> None:

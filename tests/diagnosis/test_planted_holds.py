@@ -121,10 +121,11 @@ def test_a_compressor_without_flush() -> None:
 
 
 def test_a_buffer_that_flushes_whole_events_at_a_size() -> None:
-    writes, out, held, rng = answer(even_schedule(20, 300)), [], b"", random.Random(2)
-    for write in writes:
+    rng, out, held = random.Random(2), [], b""
+    texts = [rng.choice((" a", " of", " token", " dam")) for _ in range(300)]
+    for write in answer(even_schedule(20, 300), texts):
         held += write.data
-        if len(held) >= 2048:
+        if len(held) >= 2240:
             out.append(Write(write.at_ms + rng.uniform(0, 3), held))
             held = b""
     at = [300.0]
@@ -134,7 +135,7 @@ def test_a_buffer_that_flushes_whole_events_at_a_size() -> None:
     shape = _hop(exchange(reads)).shape
     assert shape.release is Release.SIZE
     assert shape.release_bytes is not None
-    assert 2048 <= shape.release_bytes < 2048 + 300
+    assert 2240 <= shape.release_bytes < 2240 + 300
 
 
 def test_full_segments_are_reported_nearby_and_unknown_on_a_long_path() -> None:

@@ -8,8 +8,8 @@ from undam.apis.meaning import (
     Kind,
     Meaning,
     content_or_empty,
-    load,
     mapping,
+    read_json,
     sequence,
     text,
     text_in,
@@ -58,15 +58,16 @@ def is_astream_events(_event: str, payload: Mapping[str, object]) -> bool:
 
 def read_langchain(event: str, data: str) -> Meaning:
     """Read one event of LangServe or LangGraph."""
+    return read_json(read_langchain_value)(event, data or "null")
+
+
+def read_langchain_value(event: str, value: object) -> Meaning:
+    """Read one event of LangServe or LangGraph from its parsed data."""
     name = event.partition("|")[0]
-    try:
-        value = load(data) if data else None
-    except ValueError:
-        return Meaning(Kind.MALFORMED, data[:200])
     if name == "end":
         return Meaning(Kind.FINISH, ends=True, payload=value)
     if name == "error":
-        return Meaning(Kind.ERROR, _message(value) or data[:300], payload=value)
+        return Meaning(Kind.ERROR, _message(value) or str(value)[:300], payload=value)
     if name in {"metadata", "messages/metadata", "values", "debug", "tasks", "checkpoints"}:
         return Meaning(Kind.EMPTY, payload=value)
     if name.startswith("messages"):

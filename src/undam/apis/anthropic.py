@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from undam.apis.meaning import Api, Kind, Meaning, count, error_text, load, mapping, text
+from undam.apis.meaning import Api, Kind, Meaning, count, error_text, mapping, read_json, text
 
 # The API requires max_tokens. This value is large enough to reveal a buffering hop.
 _DEFAULT_MAX_TOKENS = 1024
@@ -21,12 +21,8 @@ def _request(model: str, prompt: str, max_tokens: int | None) -> Mapping[str, ob
     }
 
 
-def read_message(event: str, data: str) -> Meaning:
-    """Read one event of the messages API."""
-    try:
-        payload = mapping(load(data))
-    except ValueError:
-        return Meaning(Kind.MALFORMED, data[:200])
+def _read_value(event: str, value: object) -> Meaning:
+    payload = mapping(value)
     kind = text(payload.get("type")) or event
     if kind == "ping":
         return Meaning(Kind.HEARTBEAT, payload=payload)
@@ -44,4 +40,9 @@ def read_message(event: str, data: str) -> Meaning:
     return Meaning(Kind.EMPTY, tokens=tokens, payload=payload)
 
 
-MESSAGES = Api("anthropic-messages", _request, read_message, announces_end=True)
+read_message = read_json(_read_value)
+"""Reader of one event of the messages API."""
+
+MESSAGES = Api(
+    "anthropic-messages", _request, read_message, announces_end=True, read_value=_read_value
+)

@@ -57,6 +57,8 @@ class Api:
         request: ``(model, prompt, max_tokens) -> JSON body`` of its streaming form, or ``None`` if
             the URL is fetched as given.
         read: ``(event name, data) -> Meaning``.
+        read_value: the same for data that is already parsed: ``(event name, JSON value) ->
+            Meaning``; ``None`` if events need not be JSON.
         announces_end: whether a complete stream always has an end marker, so that a stream without
             one was cut.
     """
@@ -65,6 +67,20 @@ class Api:
     request: Callable[[str, str, int | None], Mapping[str, object]] | None
     read: Callable[[str, str], Meaning]
     announces_end: bool
+    read_value: Callable[[str, object], Meaning] | None = None
+
+
+def read_json(read_value: Callable[[str, object], Meaning]) -> Callable[[str, str], Meaning]:
+    """Return a reader of data that must be JSON, given a reader of the parsed value."""
+
+    def read(event: str, data: str) -> Meaning:
+        try:
+            value = load(data)
+        except ValueError:
+            return Meaning(Kind.MALFORMED, data[:200])
+        return read_value(event, value)
+
+    return read
 
 
 MAX_COUNT = 10**12

@@ -10,8 +10,8 @@ from undam.apis.meaning import (
     Meaning,
     count,
     error_text,
-    load,
     mapping,
+    read_json,
     sequence,
     text,
     text_in,
@@ -47,6 +47,8 @@ def _responses_request(model: str, prompt: str, max_tokens: int | None) -> Mappi
         **({} if max_tokens is None else {"max_output_tokens": max_tokens}),
     }
 
+
+_DONE = Meaning(Kind.DONE, ends=True)
 
 # Keys of a delta that do not make it content.
 _NOT_CONTENT = {"role", "index", "id", "type"}
@@ -96,14 +98,14 @@ def _call(call: Mapping[str, object]) -> list[str]:
     return [one for one in values if isinstance(one, str)]
 
 
-def read_chunk(_event: str, data: str) -> Meaning:
+def read_chunk(event: str, data: str) -> Meaning:
     """Read one chunk of chat completions or completions."""
-    if data.strip() == "[DONE]":
-        return Meaning(Kind.DONE, ends=True)
-    try:
-        payload = mapping(load(data))
-    except ValueError:
-        return Meaning(Kind.MALFORMED, data[:200])
+    return _DONE if data.strip() == "[DONE]" else read_json(read_chunk_value)(event, data)
+
+
+def read_chunk_value(_event: str, value: object) -> Meaning:
+    """Read one chunk from its parsed data."""
+    payload = mapping(value)
     error = error_text(payload)
     if error is not None:
         return Meaning(Kind.ERROR, error, payload=payload)
@@ -126,12 +128,11 @@ _RESPONSE_ERRORS = {"response.failed", "error"}
 
 def read_response(event: str, data: str) -> Meaning:
     """Read one event of the responses API."""
-    if data.strip() == "[DONE]":
-        return Meaning(Kind.DONE, ends=True)
-    try:
-        payload = mapping(load(data))
-    except ValueError:
-        return Meaning(Kind.MALFORMED, data[:200])
+    return _DONE if data.strip() == "[DONE]" else read_json(_read_response_value)(event, data)
+
+
+def _read_response_value(event: str, value: object) -> Meaning:
+    payload = mapping(value)
     kind = text(payload.get("type")) or event
     response = mapping(payload.get("response"))
     tokens = count(mapping(response.get("usage")).get("output_tokens"))
@@ -150,6 +151,20 @@ def read_response(event: str, data: str) -> Meaning:
     return Meaning(Kind.EMPTY, payload=payload)
 
 
-CHAT = Api("openai-chat", _chat_request, read_chunk, announces_end=True)
-COMPLETIONS = Api("openai-completions", _completion_request, read_chunk, announces_end=True)
-RESPONSES = Api("openai-responses", _responses_request, read_response, announces_end=True)
+CHAT = Api(
+    "openai-chat", _chat_request, read_chunk, announces_end=True, read_value=read_chunk_value
+)
+COMPLETIONS = Api(
+    "openai-completions",
+    _completion_request,
+    read_chunk,
+    announces_end=True,
+    read_value=read_chunk_value,
+)
+RESPONSES = Api(
+    "openai-responses",
+    _responses_request,
+    read_response,
+    announces_end=True,
+    read_value=_read_response_value,
+)

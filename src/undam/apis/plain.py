@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from undam.apis.meaning import Api, Kind, Meaning, error_text, load, mapping, text
-from undam.apis.openai import read_chunk
+from undam.apis.openai import read_chunk_value
 
 _ERROR_NAMES = {"error", "exception"}
 HEARTBEAT_NAMES = frozenset({"ping", "pong", "heartbeat", "keepalive", "keep-alive"})
@@ -20,14 +20,19 @@ def read_plain(event: str, data: str) -> Meaning:
     """Read one event of an unknown application."""
     if data.strip() == "[DONE]":
         return Meaning(Kind.DONE, ends=True)
-    if event in HEARTBEAT_NAMES:
-        return Meaning(Kind.HEARTBEAT)
     try:
         payload = mapping(load(data)) if data.startswith("{") else {}
     except ValueError:
         payload = {}
+    return read_plain_payload(event, data, payload)
+
+
+def read_plain_payload(event: str, data: str, payload: Mapping[str, object]) -> Meaning:
+    """Read one event; ``payload`` is its parsed data, or empty if that is not a JSON object."""
+    if event in HEARTBEAT_NAMES:
+        return Meaning(Kind.HEARTBEAT)
     if "choices" in payload:
-        return read_chunk(event, data)
+        return read_chunk_value(event, payload)
     error = error_text(payload)
     if event in _ERROR_NAMES or error is not None:
         message = error or text(payload.get("message")) or data[:300]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from undam.apis import agents, bedrock, cohere, engines, google, jsonrpc, vercel
 from undam.apis.anthropic import MESSAGES
-from undam.apis.meaning import Api, Kind, Meaning, load, mapping, sequence, text
+from undam.apis.meaning import Api, Kind, Meaning, load, mapping, read_json, sequence, text
 from undam.apis.openai import CHAT, COMPLETIONS, RESPONSES
-from undam.apis.plain import HEARTBEAT_NAMES, PLAIN
+from undam.apis.plain import HEARTBEAT_NAMES, PLAIN, read_plain_payload
 
 _Payload = Mapping[str, object]
 
@@ -31,10 +31,11 @@ class Form:
 
     def read_data(self, event: str, data: str) -> Meaning:
         """Read one event from its data."""
-        try:
-            return self.read(event, mapping(load(data)))
-        except ValueError:
-            return Meaning(Kind.MALFORMED, data[:200])
+        return read_json(self.read_value)(event, data)
+
+    def read_value(self, event: str, value: object) -> Meaning:
+        """Read one event from its parsed data."""
+        return self.read(event, mapping(value))
 
 
 def _is_a2a(_event: str, payload: _Payload) -> bool:
@@ -63,12 +64,25 @@ FORMS: tuple[Form, ...] = (
 """Forms recognised by the payload, the more specific ones first."""
 
 FORM_APIS: dict[str, Api] = {
-    form.name: Api(form.name, None, form.read_data, form.announces_end) for form in FORMS
+    form.name: Api(form.name, None, form.read_data, form.announces_end, form.read_value)
+    for form in FORMS
 }
 
 DATA_STREAM = Api("vercel-data", None, vercel.read_data_stream, announces_end=True)
-LANGSERVE = Api("langserve", None, agents.read_langchain, announces_end=True)
-LANGGRAPH = Api("langgraph", None, agents.read_langchain, announces_end=False)
+LANGSERVE = Api(
+    "langserve",
+    None,
+    agents.read_langchain,
+    announces_end=True,
+    read_value=agents.read_langchain_value,
+)
+LANGGRAPH = Api(
+    "langgraph",
+    None,
+    agents.read_langchain,
+    announces_end=False,
+    read_value=agents.read_langchain_value,
+)
 
 _ANTHROPIC_TYPES = {
     "message_start", "message_delta", "message_stop", "content_block_start",
@@ -99,12 +113,12 @@ class ShapeReader:
         if event in HEARTBEAT_NAMES and self.api is not MESSAGES:
             return Meaning(Kind.HEARTBEAT)
         if len(event) == 1 and event in vercel.DATA_STREAM_CODES:
-            return self._as(DATA_STREAM, event, data)
+            return self._as(DATA_STREAM, event, data, None)
         value = _json(data)
         payload = mapping(value)
         api = _api_of(event, payload)
         if api is not None:
-            return self._as(api, event, data)
+            return self._as(api, event, data, value)
         form = next((form for form in FORMS if form.recognises(event, payload)), None)
         if form is not None:
             self._recognise(FORM_APIS[form.name])
@@ -113,14 +127,16 @@ class ShapeReader:
         if inner is not None:
             return self.read("message", inner)
         if self._is_langchain(event, value):
-            return self._as(LANGSERVE if event in {"data", "end"} else LANGGRAPH, event, data)
+            api = LANGSERVE if event in {"data", "end"} else LANGGRAPH
+            return self._as(api, event, data, value)
         return self._unrecognised(event, data, payload)
 
-    def _as(self, api: Api, event: str, data: str) -> Meaning:
+    def _as(self, api: Api, event: str, data: str, value: object) -> Meaning:
         self._recognise(api)
-        if api is RESPONSES and _type_of(event, data) in _RESPONSE_ENDS:
+        kind = text(mapping(value).get("type")) or event
+        if api is RESPONSES and kind in _RESPONSE_ENDS:
             return Meaning(Kind.FINISH, ends=True)
-        return api.read(event, data)
+        return _read_as(api, event, data, value)
 
     def _recognise(self, api: Api) -> None:
         # The hint may be either of the two OpenAI APIs, because the chunk itself distinguishes
@@ -137,12 +153,12 @@ class ShapeReader:
 
     def _unrecognised(self, event: str, data: str, payload: _Payload) -> Meaning:
         if self._recognised:
-            meaning = self.api.read(event, data)
+            meaning = _read_as(self.api, event, data, payload or None)
             if meaning.kind is not Kind.EMPTY:
                 return meaning
         elif self.api is not PLAIN and not payload:
             return self.api.read(event, data)
-        return PLAIN.read(event, data)
+        return read_plain_payload(event, data, payload)
 
 
 def _api_of(event: str, payload: _Payload) -> Api | None:
@@ -168,5 +184,8 @@ def _json(data: str) -> object:
         return None
 
 
-def _type_of(event: str, data: str) -> str:
-    return text(mapping(_json(data)).get("type")) or event
+def _read_as(api: Api, event: str, data: str, value: object) -> Meaning:
+    """Read an event of ``api``; ``value`` is its parsed data, or ``None`` if it is not known."""
+    if value is None or api.read_value is None:
+        return api.read(event, data)
+    return api.read_value(event, value)

@@ -8,8 +8,10 @@ from itertools import pairwise
 from undam.diagnosis.bursts import Burst
 from undam.timing import median
 
-SPECULATIVE = 5
-"""Maximum tokens per step of speculative decoders (Medusa, EAGLE, vLLM's defaults)."""
+FEW_EVENTS = 5
+"""Bursts of at most five whole events never accuse a hop: most speculative decoders emit them."""
+
+_SMALLEST_BUFFER = 1024
 
 FEW_BURSTS = 3
 """Minimum pauses that show a rule; a model or a lost segment causes one or two."""
@@ -31,7 +33,7 @@ def are_cut(bursts: Sequence[Burst], trip_ns: int, *, compressed: bool) -> bool:
     if events >= 1 and len(sizes) >= 4 and _are_blocks(sizes):
         return True
     waited = [a for a, b in pairwise(bursts) if a.inside and b.start_ns - a.end_ns > 2 * trip_ns]
-    enough = 2 if len(held) >= FEW_BURSTS else SPECULATIVE + 1
+    enough = 2 if len(held) >= FEW_BURSTS else FEW_EVENTS + 1
     return events >= enough and len(waited) >= 0.5 * len(held)
 
 
@@ -66,3 +68,20 @@ def threshold_of(held: Sequence[Burst]) -> int | None:
     reached = min(burst.size_bytes for burst in held[1:])
     before = max(burst.size_bytes - burst.last_event_bytes for burst in held[1:])
     return reached if before < reached else None
+
+
+def fills_by_bytes(held: Sequence[Burst]) -> bool:
+    """Return whether bytes and not events limit the bursts: their number of events varies.
+
+    An engine that emits a fixed number of tokens per step also reaches the same size each time.
+    """
+    counts = [burst.events for burst in held[1:]]
+    return sum(counts.count(number) >= 2 for number in set(counts)) >= 2
+
+
+def is_buffer_size(size: int | None) -> bool:
+    """Return whether buffers usually have this size: a power of two from 1 KB on.
+
+    TCP segments and windows do not, so one such block that ends inside an event is enough.
+    """
+    return size is not None and size >= _SMALLEST_BUFFER and size & (size - 1) == 0

@@ -19,13 +19,23 @@ from undam.diagnosis.holds import (
 )
 from undam.diagnosis.integrity import UNKNOWN, Integrity, analyze_integrity, compare_answers
 from undam.diagnosis.reading import Reading
-from undam.diagnosis.shape import MIN_EVENTS, Release, Shape, classify_pattern
+from undam.diagnosis.rhythm import Cause
+from undam.diagnosis.shape import (
+    MIN_EVENTS,
+    Release,
+    Shape,
+    by_cause,
+    classify_pattern,
+    median_events,
+)
 from undam.record import Ending, Exchange
 from undam.rules import Verdict
 from undam.timing import quantile
 
 # A speculative decoder emits at least half of its tokens together with another one.
 _SINGLY = 0.9
+# Two answers to one prompt differ, and so do the sizes and times of their bursts.
+_SAME = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,19 +134,33 @@ def _against_inner(outer: Reading, pattern: Shape, holds: Sequence[EventHold], i
     if is_one_late_by_inner(holds):
         evidence = {"events": len(holds), "held_events": sum(h.hold_ns > NOISE_NS for h in holds)}
         return Shape(Verdict.LATE, Release.NEXT, evidence=evidence)
-    if not pattern.evidence.get("few_at_a_time") or not _comes_singly(inner.reading):
+    if pattern.hold is not None and _is_same_rhythm(pattern, inner.shape):
+        return by_cause(pattern.hold, Cause.ENGINE)
+    steps = pattern.evidence.get("few_at_a_time") or pattern.evidence.get("whole_steps")
+    if not steps or not comes_singly(inner.reading):
         return pattern
     if why_jitter(outer.exchange, find_bursts(outer)):
         return pattern
-    if pattern.verdict is Verdict.STREAMING:
-        return Shape(Verdict.BATCHED, Release.UNCLEAR, evidence=pattern.evidence)
-    # Of bursts with few events, the pattern leaves only those at even times open.
-    period_ms = pattern.evidence["every_ms"]
-    assert isinstance(period_ms, float)
-    return Shape(Verdict.BATCHED, Release.TIMER, None, period_ms, pattern.evidence)
+    return pattern.hold or Shape(Verdict.BATCHED, Release.UNCLEAR, evidence=pattern.evidence)
 
 
-def _comes_singly(reading: Reading) -> bool:
+def _is_same_rhythm(outer: Shape, inner: Shape) -> bool:
+    """Return whether a streaming inner hop emits the same number of events at the same pace."""
+    if inner.verdict is not Verdict.STREAMING or not inner.evidence.get("whole_steps"):
+        return False
+    pairs = [
+        (median_events(outer), median_events(inner)),
+        (outer.evidence.get("every_ms"), inner.evidence.get("every_ms")),
+    ]
+    return all(
+        isinstance(here, int | float)
+        and isinstance(there, int | float)
+        and abs(here - there) <= _SAME * max(here, there)
+        for here, there in pairs
+    )
+
+
+def comes_singly(reading: Reading) -> bool:
     """Return whether events arrive one by one here, which rules out a speculative decoder."""
     if len(reading.contents) < MIN_EVENTS:
         return False
@@ -153,6 +177,8 @@ def hop_metrics(hop: Hop) -> dict[str, object]:
         "name": hop.name,
         "url": exchange.url,
         "verdict": hop.shape.verdict.value,
+        "framing": reading.framing.value if reading.pending else None,
+        "api": reading.api.name,
         "http_version": exchange.head.http_version if exchange.head else None,
         "status": exchange.head.status if exchange.head else None,
         "dns_ms": _step_ms(stamps.start_ns, stamps.dns_ns),

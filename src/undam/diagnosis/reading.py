@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -28,6 +29,11 @@ MAX_EVENT_BYTES = 4 << 20
 # are kept, and after them those of events that report token counts.
 _KEPT_PAYLOAD_BYTES = 4 << 20
 _KEPT_USAGE_BYTES = 1 << 20
+
+
+# An application streams fragments of HTML; login and error pages are whole documents.
+_PAGE = re.compile(rb"(?i)\s*(?:<!--.*?-->\s*)?<(?:!doctype|html|head|title)\b")
+_SHORT_PAGE_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +135,7 @@ class Reading:
         head = self.exchange.head
         if self.is_framed or head is None:
             return False
-        page = "html" in (head.get("content-type") or "") and len(self.exchange.arrivals) == 1
+        page = "html" in (head.get("content-type") or "") and is_page(self.exchange)
         return page or head.get("content-length") is not None
 
     @property
@@ -174,6 +180,13 @@ def read_exchange(exchange: Exchange, budget: WorkBudget | None = None) -> Readi
     items = _with_stamps_in_text(items)
     closed = isinstance(decoder, ArrayDecoder | MultipartDecoder) and decoder.closed
     return Reading(exchange, framing, reader.api, tuple(items), tuple(pending), problem, closed)
+
+
+def is_page(exchange: Exchange) -> bool:
+    """Return whether a body of HTML is a whole page or a short message, and not a stream."""
+    beginning = _beginning(exchange)
+    short = len(exchange.arrivals) <= 1 and len(beginning) < _SHORT_PAGE_BYTES
+    return short or _PAGE.match(beginning) is not None
 
 
 def _beginning(exchange: Exchange) -> bytes:

@@ -1,18 +1,25 @@
 """Classification of a stream from its arrivals alone: whether it is held, and in what pattern.
 
-The bounds are chosen so that a healthy stream is never reported as held: a speculative decoder
-emits 1 to 5 tokens at a time, a model pauses, a network jitters. If the evidence proves neither,
-the verdict is `unknown`, with the reason.
+The bounds are chosen so that a healthy stream is never reported as held: an engine emits several
+tokens per step, a model pauses, a network jitters. If the evidence proves neither, the verdict is
+`unknown`, with the reason.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from itertools import pairwise
 
-from undam.diagnosis.blocks import FEW_BURSTS, SPECULATIVE, are_cut, block_of, threshold_of
+from undam.diagnosis.blocks import (
+    FEW_BURSTS,
+    FEW_EVENTS,
+    are_cut,
+    block_of,
+    fills_by_bytes,
+    is_buffer_size,
+    threshold_of,
+)
 from undam.diagnosis.bursts import Burst, find_bursts, together_ns
 from undam.diagnosis.findings.network import (
     is_far,
@@ -24,8 +31,9 @@ from undam.diagnosis.findings.network import (
     why_windows,
 )
 from undam.diagnosis.reading import Reading
+from undam.diagnosis.rhythm import Cause, Rhythm, cause_of, rhythm_of
 from undam.rules import Verdict
-from undam.timing import median, quantile
+from undam.timing import median
 
 MIN_EVENTS = 8
 """Minimum number of content events for a verdict without a beacon's due times."""
@@ -35,8 +43,9 @@ MIN_EVENTS = 8
 _FASTEST_TOKEN_NS = 500_000
 _SHORTEST_WAIT_NS = 50_000_000
 
-# A hop's timer has even periods, which differ by at most one gap of the source.
-_EVEN_SPREAD = 0.25
+# A rhythm needs this many bursts that something other than the end released.
+_FEW_HELD = 4
+# Steps and timers of a few events are not worth a question if they are shorter than this.
 _SLOW_TICK_NS = 80_000_000
 
 
@@ -60,6 +69,9 @@ class Shape:
         period_ms: period of the timer, for ``Release.TIMER``.
         evidence: measurements for the report.
         reason: why the verdict is ``unknown``, and what to run next.
+        hold: the shape of a hop that could cause these bursts, if the verdict is ``unknown``
+            because the steps of an engine look the same. An experiment decides.
+        is_short: whether a longer answer may give a verdict.
     """
 
     verdict: Verdict
@@ -68,6 +80,8 @@ class Shape:
     period_ms: float | None = None
     evidence: Mapping[str, object] = field(default_factory=dict)
     reason: str = ""
+    hold: Shape | None = None
+    is_short: bool = False
 
     @property
     def held(self) -> bool:
@@ -80,13 +94,17 @@ def unknown(reason: str, **evidence: object) -> Shape:
     return Shape(Verdict.UNKNOWN, evidence=evidence, reason=reason)
 
 
+def _too_short(reason: str, **evidence: object) -> Shape:
+    return replace(unknown(reason, **evidence), is_short=True)
+
+
 def classify_pattern(reading: Reading) -> Shape:
     """Classify a stream from its arrivals alone."""
     if reading.is_document:
         return unknown("the body is one document, not a stream of events", events=0)
     contents = reading.contents
     if len(contents) < MIN_EVENTS * reading.choices:
-        return unknown(
+        return _too_short(
             f"only {len(contents)} content events arrived; ask for a longer answer "
             f"(--prompt, or max_tokens in --data)",
             events=len(contents),
@@ -110,7 +128,7 @@ def _classify_single(reading: Reading, burst: Burst) -> Shape:
         "after_ms": round(wait / 1e6, 1),
     }
     if wait < max(_SHORTEST_WAIT_NS, burst.events * _FASTEST_TOKEN_NS):
-        return unknown(
+        return _too_short(
             f"the whole answer arrived {max(0, wait) / 1e6:.0f} ms after the request, too fast to "
             f"analyze; ask for a longer one, or use --beacon",
             **evidence,
@@ -119,7 +137,7 @@ def _classify_single(reading: Reading, burst: Burst) -> Shape:
         return Shape(Verdict.STREAMING, evidence=evidence)
     after = reading.exchange.ended_ns - burst.end_ns
     if after > max(100_000_000, wait // 5):
-        return unknown(
+        return _too_short(
             f"one burst of {burst.events} events, then {after / 1e9:.1f} s of silence before the "
             f"end; ask for a longer answer, or use --beacon",
             **evidence,
@@ -142,20 +160,23 @@ def _client_was_late(bursts: Sequence[Burst]) -> bool:
 def _classify_bursts(reading: Reading, bursts: Sequence[Burst]) -> Shape:
     """Classify bursts, unless the network or chance explains the pattern."""
     shape = _match_pattern(reading, bursts)
-    if not shape.held:
+    hold = shape if shape.held else shape.hold
+    if hold is None:
         return shape
     exchange, few = reading.exchange, len(bursts) - 1 < FEW_BURSTS
     reason = why_windows(exchange, bursts) or why_flow(bursts)
-    if not reason and shape.release_bytes is not None:
-        reason = why_segments(exchange, shape.release_bytes)
-    if not reason and few and (shape.release is Release.UNCLEAR or is_far(exchange)):
-        reason = (
+    if not reason and hold.release_bytes is not None:
+        reason = why_segments(exchange, hold.release_bytes)
+    unsure = hold.release is Release.UNCLEAR or is_far(exchange)
+    if not reason and few and unsure and not is_buffer_size(hold.release_bytes):
+        return _too_short(
             f"only {len(bursts)} bursts arrived, and one pause proves nothing; ask for a longer "
-            f"answer (--prompt, or max_tokens in --data)"
+            f"answer (--prompt, or max_tokens in --data)",
+            **hold.evidence,
         )
-    if not reason and shape.release is Release.UNCLEAR:
+    if not reason and hold.release is Release.UNCLEAR:
         reason = why_jitter(exchange, bursts)
-    return unknown(reason, **shape.evidence) if reason else shape
+    return unknown(reason, **hold.evidence) if reason else shape
 
 
 def _match_pattern(reading: Reading, bursts: Sequence[Burst]) -> Shape:
@@ -176,42 +197,83 @@ def _match_pattern(reading: Reading, bursts: Sequence[Burst]) -> Shape:
     # Parallel answers (the API's n) produce one event each at every step.
     if together < 0.5 * sum(counts) or typical < 2 * reading.choices:
         return Shape(Verdict.STREAMING, evidence=evidence)
-    period_ns, even = _period(held)
-    evidence["every_ms"] = round(period_ns / 1e6, 1)
-    if typical <= SPECULATIVE * reading.choices:
-        return _classify_small_bursts(period_ns, even, evidence)
-    if even and len(held) >= 4:
-        return Shape(Verdict.BATCHED, Release.TIMER, None, period_ns / 1e6, evidence)
+    rhythm = rhythm_of(reading, bursts)
+    evidence["every_ms"] = round(rhythm.period_ns / 1e6, 1)
+    if typical <= FEW_EVENTS * reading.choices:
+        return _classify_small_bursts(rhythm, evidence)
+    hold = _hold(rhythm, held, evidence)
+    if hold.release is Release.SIZE and fills_by_bytes(held):
+        return hold
+    return by_cause(hold, cause_of(rhythm, far=is_far(reading.exchange)))
+
+
+def by_cause(hold: Shape, cause: Cause) -> Shape:
+    """Return the shape of bursts of whole events with a known cause.
+
+    Args:
+        hold: the shape if a hop causes them.
+    """
+    if cause is Cause.HOP:
+        return hold
+    evidence = {**hold.evidence, "whole_steps": True}
+    if cause is Cause.ENGINE:
+        return Shape(Verdict.STREAMING, evidence=evidence)
+    return replace(unknown(_why_open(hold), **evidence), hold=hold)
+
+
+def _hold(rhythm: Rhythm, held: Sequence[Burst], evidence: Mapping[str, object]) -> Shape:
+    """Return the shape of a hop that causes bursts of whole events."""
+    if rhythm.is_even and len(held) >= _FEW_HELD:
+        return Shape(Verdict.BATCHED, Release.TIMER, None, rhythm.period_ns / 1e6, evidence)
     threshold = threshold_of(held)
-    if threshold is not None:
-        evidence["block_bytes"] = threshold
-        return Shape(Verdict.BATCHED, Release.SIZE, threshold, None, evidence)
-    return Shape(Verdict.BATCHED, Release.UNCLEAR, None, None, evidence)
+    if threshold is None:
+        return Shape(Verdict.BATCHED, Release.UNCLEAR, None, None, evidence)
+    known = {**evidence, "block_bytes": threshold}
+    return Shape(Verdict.BATCHED, Release.SIZE, threshold, None, known)
 
 
-def _classify_small_bursts(period_ns: float, even: bool, evidence: dict[str, object]) -> Shape:
-    """Classify bursts of a few whole events each, which a speculative decoder produces as well."""
+def median_events(shape: Shape) -> object:
+    """Return the typical number of events per burst, or ``None`` if the stream has no bursts."""
+    counts = shape.evidence.get("events_per_burst")
+    return counts.get("p50") if isinstance(counts, dict) else None
+
+
+def _why_open(hold: Shape) -> str:
+    """Return the reason for the verdict on bursts that an engine or a hop may cause."""
+    rhythm = f"every {hold.period_ms:.0f} ms" if hold.release is Release.TIMER else "at a time"
+    other = {
+        Release.TIMER: "a hop's timer",
+        Release.SIZE: f"a buffer of {hold.release_bytes} bytes",
+    }.get(hold.release or Release.UNCLEAR, "a hop that holds")
+    return (
+        f"about {median_events(hold)} whole events {rhythm}: the steps of an engine and {other} "
+        f"look alike from here; use --hop with the model server's URL, or --beacon"
+    )
+
+
+def _classify_small_bursts(rhythm: Rhythm, evidence: dict[str, object]) -> Shape:
+    """Classify bursts of a few whole events each, which a speculative decoder produces as well.
+
+    A hop is never the answer here, because a few gaps of a model vary too much.
+    """
     evidence["few_at_a_time"] = True
-    if even and period_ns >= _SLOW_TICK_NS:
-        return unknown(
-            f"a few events at a time, every {period_ns / 1e6:.0f} ms: a timer and a speculative "
+    if not rhythm.is_even or rhythm.period_ns < _SLOW_TICK_NS:
+        return Shape(Verdict.STREAMING, evidence=evidence)
+    if cause_of(rhythm) is Cause.ENGINE:
+        return Shape(Verdict.STREAMING, evidence={**evidence, "whole_steps": True})
+    period_ms = rhythm.period_ns / 1e6
+    hold = Shape(Verdict.BATCHED, Release.TIMER, None, period_ms, evidence)
+    return replace(
+        unknown(
+            f"a few events at a time, every {period_ms:.0f} ms: a timer and a speculative "
             f"decoder look alike from here; use --beacon, or --hop with the model server's URL",
             **evidence,
-        )
-    return Shape(Verdict.STREAMING, evidence=evidence)
+        ),
+        hold=hold,
+    )
 
 
 def _is_coded(reading: Reading) -> bool:
     head = reading.exchange.head
     coding = head.get("content-encoding") if head else None
     return coding is not None and coding.strip().lower() not in {"", "identity"}
-
-
-def _period(held: Sequence[Burst]) -> tuple[float, bool]:
-    """Return the median time between bursts in ns, and whether the times are even."""
-    steps = sorted(b.start_ns - a.start_ns for a, b in pairwise(held))
-    if not steps:
-        return 0.0, False
-    middle = quantile(steps, 0.5)
-    spread = quantile(steps, 0.9) - quantile(steps, 0.1)
-    return middle, spread <= _EVEN_SPREAD * middle

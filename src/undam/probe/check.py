@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from undam.diagnosis.diagnose import find_findings
+from undam.diagnosis.experiments import Experiment
 from undam.diagnosis.findings.caveats import LATE_NS, coalesced, late_ns, latest_ns
 from undam.diagnosis.findings.disconnect import Disconnect, find_disconnects
 from undam.diagnosis.findings.limits import PathLimits, find_limits
@@ -23,19 +24,21 @@ from undam.errors import (
 from undam.intermediaries import Suspect
 from undam.probe.beacon import BeaconClock, ask_clock
 from undam.probe.cancel import probe_disconnects
+from undam.probe.experiments import Ask, Experimenter
 from undam.probe.fetch import fetch_stream
 from undam.probe.hop_budget import HopBudget
 from undam.probe.idle import find_idle_limits
 from undam.probe.models import first_model
 from undam.probe.options import CheckOptions, Place, api_of, request_for
 from undam.probe.remedies import find_suspects, recognised_in, title_of, with_fixes
-from undam.probe.secrecy import clean_error, clean_finding, clean_suspects
+from undam.probe.secrecy import clean_error, clean_finding, clean_suspects, clean_text
 from undam.record import Ending, Exchange, redact_url
 from undam.rules import Finding, Fix, Severity, Verdict, finding
 from undam.rules.model import finding_json
 from undam.timing import Arrival
 from undam.timing.beacon import format_query
 from undam.timing.numbered_text import NUMBERED
+from undam.wire import Request
 
 # A busy machine is usually calm again some seconds later.
 _ATTEMPTS = 3
@@ -79,6 +82,7 @@ class Report:
         limits, disconnects: results of the optional trials, if requested.
         failures: places that did not return a stream, while others did.
         suspects: ranked suspects of each hop where a hold begins, by the name of the hop.
+        experiments: follow-ups that the check ran by itself.
     """
 
     hops: tuple[Hop, ...]
@@ -89,6 +93,7 @@ class Report:
     disconnects: tuple[Disconnect, ...] = ()
     failures: tuple[HopFailure, ...] = ()
     suspects: Mapping[str, tuple[Suspect, ...]] = field(default_factory=dict)
+    experiments: tuple[Experiment, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -129,12 +134,13 @@ async def _check(options: CheckOptions, progress: Progress) -> Report:
     hops: list[Hop] = []
     exchanges: list[Exchange] = []
     failures: list[HopFailure] = []
+    models: dict[str, str | None] = {}
     faults: list[UndamError] = []
     for position, place in reversed(list(enumerate(options.places))):
         progress.started(place)
         budget = HopBudget(options)
         try:
-            model = await first_model(options, place)
+            model = models[place.name] = await first_model(options, place)
             got = await _ask_calmly(options, place, progress, budget, model=model, query=query)
         except (NetworkError, RemoteProtocolError, ResponseError) as error:
             faults.insert(0, error)
@@ -145,6 +151,9 @@ async def _check(options: CheckOptions, progress: Progress) -> Report:
         hops.insert(0, _analyzed(got, budget, inner=inner, offset=offset))
     if not hops:
         raise faults[0]
+    experimenter = Experimenter(options, models, _asker(options), progress.waiting)
+    if options.experiments and offset is None:
+        hops = await experimenter.run(hops)
     found = find_findings(hops, offset)
     found[:0] = [_name_failure(one) for one in failures]
     limits, disconnects = None, []
@@ -169,7 +178,16 @@ async def _check(options: CheckOptions, progress: Progress) -> Report:
         tuple(disconnects),
         tuple(failures),
         suspects,
+        tuple(replace(r, result=clean_text(r.result, secrets)) for r in experimenter.results),
     )
+
+
+def _asker(options: CheckOptions) -> Ask:
+    async def ask(place: Place, request: Request) -> Exchange:
+        client = HopBudget(options).client_for(place)
+        return await fetch_stream(request, client, hop=place.name, api=api_of(place).name)
+
+    return ask
 
 
 def _analyzed(
@@ -200,6 +218,9 @@ def report_json(report: Report) -> dict[str, object]:
         "findings": [finding_json(one) for one in report.findings],
         "suspects": [
             _suspect_json(hop, one) for hop, some in report.suspects.items() for one in some
+        ],
+        "experiments": [
+            {"name": one.name, "hop": one.hop, "result": one.result} for one in report.experiments
         ],
         "clock": {
             "source": "kernel" if kernel else "user",

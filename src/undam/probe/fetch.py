@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
+from undam.diagnosis.reading import is_page
 from undam.errors import ResponseError
 from undam.probe.hints import hint_for
 from undam.probe.secrecy import clean_text, secrets_in
@@ -77,7 +78,7 @@ async def fetch_stream(
     async with await open_stream(request, config) as stream:
         await _require_success(stream, sent)
         exchange = await _read(stream, hop=hop, api=api, watch=watch)
-        if _is_page(stream) and _came_at_once(exchange):
+        if _is_page(stream) and _is_whole_page(exchange):
             raise ResponseError(_page_error(stream, sent))
     return _cleaned(exchange, sent.secrets)
 
@@ -102,10 +103,12 @@ def _is_page(stream: Stream) -> bool:
     return (stream.head.get("content-type") or "").lower().startswith("text/html")
 
 
-def _came_at_once(exchange: Exchange) -> bool:
+def _is_whole_page(exchange: Exchange) -> bool:
     """Return whether a page was sent whole, like a login or error page, and not streamed."""
     arrivals = exchange.arrivals
-    return not arrivals or arrivals[-1].at_ns - arrivals[0].at_ns < _WHOLE_PAGE_NS
+    if not arrivals:
+        return True
+    return arrivals[-1].at_ns - arrivals[0].at_ns < _WHOLE_PAGE_NS and is_page(exchange)
 
 
 def _page_error(stream: Stream, sent: SentRequest) -> str:

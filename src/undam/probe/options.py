@@ -13,8 +13,12 @@ from undam.secrecy import is_secret_header
 from undam.timing.numbered_text import WORD, format_word
 from undam.wire import ClientConfig, Request, parse_url
 
-# The answer fills several 4 KB blocks in any chunk format, and ends within a few seconds.
-DEFAULT_PROMPT = "Count from 1 to 120 in words, separated by commas. Write nothing else."
+# The answer fills several 4 KB blocks in any chunk format, and ends within a few seconds. An engine
+# that drafts tokens cannot predict it, so that its steps stay small.
+DEFAULT_PROMPT = (
+    "Write 120 random English words from unrelated subjects, separated by commas. Do not repeat a "
+    "word. Write nothing else."
+)
 
 DEFAULT_MODEL = "default"
 """Model of a request if the user named none and the server lists none."""
@@ -62,6 +66,7 @@ class CheckOptions:
             with the same API.
         idle_s: longest silence to try on purpose; ``None`` to skip that trial.
         tools: whether to ask for a tool call as well, and to read it to its end.
+        experiments: whether further requests may settle what the first ones leave open.
         environ: environment that may contain API keys.
     """
 
@@ -76,6 +81,7 @@ class CheckOptions:
     idle_s: float | None = None
     cancel: bool = False
     tools: bool = False
+    experiments: bool = True
     environ: Mapping[str, str] = field(default_factory=dict)
     client: ClientConfig = field(default_factory=ClientConfig)
 

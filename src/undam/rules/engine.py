@@ -78,6 +78,38 @@ RULES = (
         """,
     ),
     Rule(
+        code="UD503",
+        slug="engine-steps",
+        severity=Severity.INFO,
+        message=("the engine emits {events_per_burst} events per step, about every {every_ms} ms"),
+        what="The model server sends several whole events at a time, one group per step.",
+        why="""
+            The text appears in steps of several tokens. This is how the engine works, and the
+            answer as a whole is often faster. No proxy can fix it.
+        """,
+        detection="""
+            More than five whole events arrive at a time, and evidence rules out a hop: the last
+            group is small and took as long as the others (the end of a response releases at once
+            what a hop holds); the sizes vary more than those of any source that is read at even
+            times; the times vary more than a timer's; the events report drafted tokens; or the
+            groups of two streams, started out of phase, arrive together.
+        """,
+        causes="""
+            Speculative decoding (llama.cpp drafts 16 tokens by default, n-gram drafts have up to
+            64), multi-step scheduling, diffusion models, and event loops with a tick of some
+            milliseconds.
+        """,
+        fix="""
+            No change is needed. If the steps disturb readers, draft fewer tokens at the engine,
+            which makes the answer slower. Measure both:
+
+                llama.cpp:  --draft-max 4
+                vLLM:       "num_speculative_tokens": 4  in --speculative-config
+
+                undam bench URL
+        """,
+    ),
+    Rule(
         code="UD504",
         slug="tool-arguments-whole",
         severity=Severity.WARNING,

@@ -11,6 +11,7 @@ from undam.host import host_name
 from undam.http1.request_parser import BadRequest
 from undam.simulator.api_request import DEFAULT_MODEL, ApiRequest, parse_api_request
 from undam.simulator.apis import anthropic, openai
+from undam.simulator.apis.forms import FORMS
 from undam.simulator.apis.plain import JsonEventFormat, NdjsonFormat, TokenFormat
 from undam.simulator.apis.response_format import ResponseContext, ResponseFormat, compact
 from undam.simulator.exchanges import ExchangeLog
@@ -39,6 +40,7 @@ _PLAIN_FORMATS: Mapping[str, Callable[[ResponseContext], ResponseFormat]] = {
     "/sse": JsonEventFormat,
     "/ndjson": NdjsonFormat,
     "/v1/stream": TokenFormat,
+    **FORMS,
 }
 _FORMATS = {**_MODEL_FORMATS, **_PLAIN_FORMATS}
 

@@ -10,17 +10,20 @@ import click
 from undam.cli.ui.output import announce, json_option
 from undam.host import raise_file_limit
 from undam.simulator import Simulator, SimulatorSettings
+from undam.simulator.apis.forms import FORMS
 from undam.simulator.settings import parse_header, with_options
 from undam.timing.distribution import ACCEPTED
 from undam.wire.clock import without_collector
 
 _DEFAULTS = SimulatorSettings()
+_FORM_NAMES = ", ".join(path.removeprefix("/forms/") for path in FORMS)
 
 
 @click.command(
     epilog="Paths: /v1/chat/completions, /v1/completions, /v1/responses, /v1/messages, /v1/models, "
-    "/sse, /ndjson, /v1/stream (plain `data: token`), /healthz. Every event has its due time, "
-    "except [DONE] and the events of /v1/stream. A request can override options in its query: "
+    "/sse, /ndjson, /v1/stream (plain `data: token`), /healthz, and /forms/NAME for the streams of "
+    f"other APIs: {_FORM_NAMES}. Every JSON object has its due time, except the events of "
+    "/v1/stream. A request can override options in its query: "
     "?ttft=0&gap=exp(20)&tokens=50&heartbeat=5."
 )
 @click.option("--host", default=_DEFAULTS.host, show_default=True, help="Address to listen on.")

@@ -54,6 +54,9 @@ def find_buffering(hops: Sequence[Hop]) -> list[Finding]:
             # If no event arrived at all, another finding reports that, and an info would be
             # redundant.
             found.append(finding("UD905", hop.name, reason=hop.shape.reason))
+        elif hop.shape.evidence.get("whole_steps") and not hop.holds:
+            if index == len(hops) - 1:
+                found.append(_name_steps(hop))
         elif hop.shape.evidence.get("few_at_a_time") and not hop.holds:
             found.append(finding("UD112", hop.name, _events_per_burst(hop)))
     return found
@@ -90,6 +93,11 @@ def _name_hold(hop: Hop, further_in: Sequence[Hop]) -> Finding:
         every = round(shape.period_ms or 0.0, 1)
         return finding("UD103", hop.name, evidence | {"every_ms": every})
     return finding("UD111", hop.name, evidence)
+
+
+def _name_steps(hop: Hop) -> Finding:
+    every_ms = hop.shape.evidence.get("every_ms")
+    return finding("UD503", hop.name, _events_per_burst(hop), every_ms=every_ms)
 
 
 def _events_per_burst(hop: Hop) -> dict[str, object]:

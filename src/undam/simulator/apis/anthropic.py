@@ -23,6 +23,7 @@ class MessagesFormat:
     stamped = True
     terminator = b"\n\n"
     last = b""
+    wrap = None
 
     def __init__(self, answer: ResponseContext) -> None:
         self._answer = answer

@@ -32,6 +32,7 @@ class _Chunks:
     stamped = True
     terminator = b"\n\n"
     last = b"data: [DONE]\n\n"
+    wrap = None
 
     def __init__(self, answer: ResponseContext, *, kind: str, prefix: str) -> None:
         self._answer = answer
@@ -123,6 +124,7 @@ class ResponsesFormat:
     stamped = True
     terminator = b"\n\n"
     last = b""
+    wrap = None
 
     def __init__(self, answer: ResponseContext) -> None:
         self._answer = answer

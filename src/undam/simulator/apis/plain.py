@@ -14,6 +14,7 @@ class _Plain:
     stamped = True
     terminator = b"\n\n"
     last = b""
+    wrap = None
 
     def __init__(self, answer: ResponseContext) -> None:
         self._answer = answer

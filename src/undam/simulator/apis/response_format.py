@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -55,6 +55,11 @@ class ResponseFormat(Protocol):
     terminator: bytes
     last: bytes
     """Last bytes of the stream, without a stamp; may be empty."""
+
+    @property
+    def wrap(self) -> Callable[[bytes], bytes] | None:
+        """Encoder of each complete event, for a framing with checksums or separators."""
+        ...
 
     def opening(self) -> Sequence[bytes]:
         """Return fragments to send together with the first content."""
@@ -111,25 +116,30 @@ def due_events(
         event_bytes: size to which content events are padded; larger ones are not changed.
     """
     seq = sent = 0
+    wrap = response_format.wrap
     for offset_ns, tokens in scheduled_events:
         due_ns = start_ns + offset_ns
         if not sent:
             for opening in response_format.opening():
-                yield DueEvent(due_ns, _finish(response_format, opening, seq, due_ns), False)
+                data = _finish(response_format, opening, seq, due_ns)
+                yield DueEvent(due_ns, data if wrap is None else wrap(data), False)
                 seq += 1
         if tokens:
             content = response_format.content(text.piece(sent, tokens, due_ns), seq)
             data = _finish(response_format, content, seq, due_ns)
             if event_bytes is not None and event_bytes > len(data):
                 data = _pad(response_format, data, event_bytes - len(data))
-            if text.divided and (cut := cut_at(data, seq)):
+            if wrap is not None:
+                data = wrap(data)
+            elif text.divided and (cut := cut_at(data, seq)):
                 yield DueEvent(due_ns - PART_EARLY_NS, data[:cut], False, True)
                 data = data[cut:]
             yield DueEvent(due_ns, data, True)
             seq, sent = seq + 1, sent + tokens
             continue
         for closing in response_format.closing(seq):
-            yield DueEvent(due_ns, _finish(response_format, closing, seq, due_ns), False)
+            data = _finish(response_format, closing, seq, due_ns)
+            yield DueEvent(due_ns, data if wrap is None else wrap(data), False)
             seq += 1
         # ``last`` may be empty; its due time still delays the end of the stream.
         yield DueEvent(due_ns, response_format.last, False)

@@ -76,6 +76,11 @@ from undam.record import record_lines
     help="Check that a client disconnect reaches the origin (needs --beacon).",
 )
 @click.option(
+    "--no-experiments",
+    is_flag=True,
+    help="Send no further requests to settle what the first ones leave open.",
+)
+@click.option(
     "--tools",
     is_flag=True,
     help="Also ask for a tool call, and check that its arguments stream (to their end).",

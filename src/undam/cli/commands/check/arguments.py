@@ -123,6 +123,7 @@ def options_from(url: str, given: Mapping[str, object]) -> CheckOptions:
         idle_s=None if given["idle"] is None else _seconds(given["idle"], "--idle"),
         cancel=bool(given["cancel"]),
         tools=bool(given.get("tools")),
+        experiments=not given.get("no_experiments"),
         environ=environ,
         client=ClientConfig(
             proxy=_text(given["proxy"]) or curl.proxy,

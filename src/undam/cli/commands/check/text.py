@@ -50,6 +50,12 @@ def print_report(report: Report, out: Console) -> None:
             else f"noticed by the origin {after:.1f} ms later"
         )
         out.print(f"client disconnected {disconnect.when}: {seen}")
+    for one in report.experiments:
+        out.print(
+            f"experiment {one.name} at {one_line(one.hop)}: {one_line(one.result)}",
+            markup=False,
+            highlight=False,
+        )
     shown: set[str] = set()
     for found in report.findings:
         out.print()
