@@ -61,7 +61,7 @@ DATA_STREAM = Envelope(TEXT.content_type, lambda code: f"{code}:".encode(), b"\n
 
 
 @dataclass(frozen=True, slots=True)
-class EventForm:
+class WireForm:
     """Events of one API.
 
     Args:
@@ -79,9 +79,9 @@ class EventForm:
 
 
 class FormFormat:
-    """Response format of one `EventForm`."""
+    """Response format of one `WireForm`."""
 
-    def __init__(self, form: EventForm, answer: ResponseContext) -> None:
+    def __init__(self, form: WireForm, answer: ResponseContext) -> None:
         self.content_type = form.envelope.content_type
         self.terminator = form.envelope.after
         self.last = form.envelope.last
@@ -190,14 +190,14 @@ def _rpc(**rest: object) -> Event:
     return "message", {"jsonrpc": "2.0", **rest}
 
 
-def _chat_form(name: str, delta: Callable[[str], Mapping[str, object]]) -> EventForm:
-    return EventForm(name, SSE_DONE, lambda text: _chat(delta(text)), (_ROLE,), (_STOP,))
+def _chat_form(name: str, delta: Callable[[str], Mapping[str, object]]) -> WireForm:
+    return WireForm(name, SSE_DONE, lambda text: _chat(delta(text)), (_ROLE,), (_STOP,))
 
 
 _FORMS = (
-    EventForm("gemini", SSE, _gemini, (), (_GEMINI_END,)),
-    EventForm("gemini-array", ARRAY, _gemini, (), (_GEMINI_END,)),
-    EventForm(
+    WireForm("gemini", SSE, _gemini, (), (_GEMINI_END,)),
+    WireForm("gemini-array", ARRAY, _gemini, (), (_GEMINI_END,)),
+    WireForm(
         "bedrock",
         EVENTSTREAM,
         lambda text: ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": text}}),
@@ -207,7 +207,7 @@ _FORMS = (
             ("messageStop", {"stopReason": "end_turn"}),
         ),
     ),
-    EventForm(
+    WireForm(
         "cohere",
         SSE,
         lambda text: _typed(
@@ -234,14 +234,14 @@ _FORMS = (
     ),
     _chat_form("audio", lambda text: {"audio": {"id": "a", "data": text}}),
     _chat_form("function-call", lambda text: {"function_call": {"arguments": text}}),
-    EventForm(
+    WireForm(
         "azure",
         SSE_DONE,
         lambda text: _chat({"content": text}, system_fingerprint="fp_1"),
         (_plain(id="", choices=[], prompt_filter_results=[{"prompt_index": 0}]), _ROLE),
         (_STOP,),
     ),
-    EventForm(
+    WireForm(
         "ollama",
         LINES,
         lambda text: _plain(
@@ -250,14 +250,14 @@ _FORMS = (
         (),
         (_plain(model="m", message={"role": "assistant", "content": ""}, done=True),),
     ),
-    EventForm(
+    WireForm(
         "ollama-generate",
         LINES,
         lambda text: _plain(model="m", response=text, done=False),
         (),
         (_plain(model="m", response="", done=True, eval_count=1),),
     ),
-    EventForm(
+    WireForm(
         "tgi",
         SSE,
         lambda text: _plain(
@@ -272,14 +272,14 @@ _FORMS = (
             ),
         ),
     ),
-    EventForm(
+    WireForm(
         "llamacpp",
         SSE,
         lambda text: _plain(index=0, content=text, tokens=[1], stop=False),
         (),
         (_plain(content="", stop=True),),
     ),
-    EventForm(
+    WireForm(
         "vercel-ui",
         SSE_DONE,
         lambda text: _plain(type="text-delta", id="0", delta=text),
@@ -294,15 +294,15 @@ _FORMS = (
             _plain(type="finish", finishReason="stop"),
         ),
     ),
-    EventForm(
+    WireForm(
         "vercel-data",
         DATA_STREAM,
         lambda text: ("0", text),
         (("f", {"messageId": "m1"}),),
         (("d", {"finishReason": "stop"}),),
     ),
-    EventForm("vercel-text", TEXT, lambda text: ("", text), raw=True),
-    EventForm(
+    WireForm("vercel-text", TEXT, lambda text: ("", text), raw=True),
+    WireForm(
         "ag-ui",
         SSE,
         lambda text: _plain(type="TEXT_MESSAGE_CONTENT", messageId="m", delta=text),
@@ -315,14 +315,14 @@ _FORMS = (
             _plain(type="RUN_FINISHED", threadId="t", runId="r"),
         ),
     ),
-    EventForm(
+    WireForm(
         "langserve",
         SSE,
         lambda text: ("data", text),
         (("metadata", {"run_id": "r"}),),
         (("end", None),),
     ),
-    EventForm(
+    WireForm(
         "langgraph",
         SSE,
         lambda text: (
@@ -332,14 +332,14 @@ _FORMS = (
         (("metadata", {"run_id": "r"}),),
         (("end", None),),
     ),
-    EventForm(
+    WireForm(
         "dify",
         SSE,
         lambda text: _plain(event="message", task_id="t", answer=text),
         (),
         (_plain(event="message_end", task_id="t", metadata={}),),
     ),
-    EventForm(
+    WireForm(
         "mcp",
         SSE,
         lambda text: _rpc(
@@ -348,7 +348,7 @@ _FORMS = (
         (),
         (_rpc(id=1, result={"content": [{"type": "text", "text": "done"}]}),),
     ),
-    EventForm(
+    WireForm(
         "a2a",
         SSE,
         lambda text: _rpc(
@@ -369,10 +369,10 @@ _FORMS = (
             ),
         ),
     ),
-    EventForm("json-seq", SEQUENCE, partial(_with_key, "token")),
-    EventForm("multipart", MULTIPART, partial(_with_key, "delta")),
-    EventForm("html", HTML, lambda text: ("", text), raw=True),
-    EventForm("bytes", BINARY, lambda text: ("", text), raw=True),
+    WireForm("json-seq", SEQUENCE, partial(_with_key, "token")),
+    WireForm("multipart", MULTIPART, partial(_with_key, "delta")),
+    WireForm("html", HTML, lambda text: ("", text), raw=True),
+    WireForm("bytes", BINARY, lambda text: ("", text), raw=True),
 )  # fmt: skip
 
 FORMS: Mapping[str, Callable[[ResponseContext], FormFormat]] = {
