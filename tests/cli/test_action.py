@@ -38,9 +38,13 @@ def run_step(
         name: values[text.removeprefix("${{ inputs.").removesuffix(" }}")]
         for name, text in step["env"].items()
     }
-    program = folder / "runner" / "undam" / "bin" / "undam"
+    program = folder / "runner" / "undam" / "bin" / "python"
     program.parent.mkdir(parents=True)
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m undam "$@"\n')
+    # The package is installed in the environment of the tests, perhaps from another folder.
+    program.write_text(
+        f'#!/bin/sh\ntest "$1 $2 $3" = "-I -m undam" && shift 3 && '
+        f'exec "{sys.executable}" -P -m undam "$@"\n'
+    )
     program.chmod(0o755)
     script = folder / "step.sh"
     script.write_text(step["run"])

@@ -125,7 +125,13 @@ def test_images_are_pinned_and_the_dockerfile_is_complete() -> None:
     images = [*re.findall(r"(?m)^FROM (\S+)", DOCKERFILE), CONTAINER["image"]]
     assert len(images) == 3
     assert all(re.search(r":\d", image) and "latest" not in image for image in images)
-    for instruction in ("[gateway,otel]", "STOPSIGNAL SIGTERM", "HEALTHCHECK", "/-/healthz"):
+    for instruction in (
+        "--require-hashes",
+        "@sha256:",
+        "STOPSIGNAL SIGTERM",
+        "HEALTHCHECK",
+        "/-/healthz",
+    ):
         assert instruction in DOCKERFILE
     copied = re.findall(r"(?m)^COPY (?!--from)(.+) \S+$", DOCKERFILE)
     for name in " ".join(copied).split():
