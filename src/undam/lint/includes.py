@@ -40,8 +40,8 @@ _MAIN_FILES = (
 class IncludeBudget:
     """Number of includes that one run may still open, over all linted files."""
 
-    def __init__(self, left: int = MAX_OPENED) -> None:
-        self.left = left
+    def __init__(self) -> None:
+        self.left = MAX_OPENED
 
     def take(self) -> bool:
         """Use up one include; return false if none is left."""
@@ -90,6 +90,8 @@ class Includes:
             return []
         for ending in ("", *_TEMPLATE_ENDINGS):
             for path_pattern in self._path_patterns(pattern):
+                # Only the reasons in the folder that is used count, such as a limit.
+                self._unopened.pop(pattern, None)
                 sources = self._open_all(pattern, path_pattern + ending)
                 if sources:
                     return sources

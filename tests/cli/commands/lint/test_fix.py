@@ -167,9 +167,11 @@ def test_a_file_that_changed_since_it_was_read_is_not_written(
 ) -> None:
     name = write("nginx.conf", BAD)
 
-    def change_first(path: str, before: FileText, text: str, roots: Sequence[str]) -> None:
+    def change_first(
+        path: str, before: FileText, text: str, roots: Sequence[str], *, read_only: bool
+    ) -> None:
         Path(path).write_text("new")
-        replace_text(path, before, text, roots)
+        replace_text(path, before, text, roots, read_only=read_only)
 
     monkeypatch.setattr(undam.lint.runner, "replace_text", change_first)
     result = invoke("fix", name, "--write")
