@@ -83,6 +83,8 @@ class Includes:
         self._bytes = 0
         # Maps each unopened pattern to the reason.
         self._unopened: dict[str, str] = {}
+        # Maps each pattern to the limit that left out some of its files.
+        self._limited: dict[str, str] = {}
 
     def __call__(self, pattern: str) -> list[Source]:
         if sum(bool(_WILDCARD.search(part)) for part in pattern.split("/")) > _MAX_WILDCARD_PARTS:
@@ -90,10 +92,9 @@ class Includes:
             return []
         for ending in ("", *_TEMPLATE_ENDINGS):
             for path_pattern in self._path_patterns(pattern):
-                # Only the reasons in the folder that is used count, such as a limit.
-                self._unopened.pop(pattern, None)
                 sources = self._open_all(pattern, path_pattern + ending)
                 if sources:
+                    self._unopened.pop(pattern, None)
                     return sources
         if not _WILDCARD.search(pattern) and not is_stock_include(pattern):
             self._unopened.setdefault(pattern, "not found")
@@ -105,7 +106,7 @@ class Includes:
         Patterns that occur in no source are omitted, since only the parser tried them.
         """
         unread = []
-        for pattern, why in self._unopened.items():
+        for pattern, why in (self._unopened | self._limited).items():
             position = next(filter(None, (_line_of(pattern, one) for one in sources)), None)
             if position is not None:
                 unread.append(UnreadPart(*position, f"{pattern} ({why})"))
@@ -127,7 +128,7 @@ class Includes:
             self._paths[path_pattern] = _files_of(path_pattern)
         for path in self._paths[path_pattern]:
             if not self._budget.take():
-                self._unopened[pattern] = "too many includes in this run"
+                self._limited.setdefault(pattern, "too many includes in this run")
                 break
             source = self._open(pattern, path)
             if source is not None:
@@ -140,7 +141,7 @@ class Includes:
             return None
         if real not in self._opened:
             if len(self._opened) >= MAX_FILES or self._bytes >= MAX_TOTAL_BYTES:
-                self._unopened[pattern] = "too many included files"
+                self._limited.setdefault(pattern, "too many included files")
                 return None
             self._opened.add(real)
             self._bytes += Path(real).stat().st_size
