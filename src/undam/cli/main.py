@@ -14,7 +14,8 @@ from typing import NoReturn
 
 import click
 
-from undam.errors import UndamError
+from undam.errors import UndamError, UsageError
+from undam.poller import missing_features
 
 EXIT_CLEAN = 0
 EXIT_FINDINGS = 1
@@ -40,6 +41,10 @@ _COMMANDS = {
 }
 
 
+# Commands that read or send streams with arrival times.
+_MEASURING = frozenset({"bench", "check", "gateway", "lab", "sim", "watch"})
+
+
 class _Lazy(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -47,6 +52,8 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
+        if cmd_name in _MEASURING and (missing := missing_features()) is not None:
+            raise UsageError(f"undam {cmd_name} needs Linux or macOS: {missing}")
         command = importlib.import_module(f"undam.cli.commands.{_COMMANDS[cmd_name][0]}").command
         assert isinstance(command, click.Command)
         return command

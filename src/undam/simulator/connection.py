@@ -5,10 +5,10 @@ from __future__ import annotations
 import socket
 import time
 from collections import deque
-from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from typing import Protocol
 
 from undam.http1.request_parser import CONTINUE
+from undam.poller import DISCONNECTED, READABLE, WRITABLE
 from undam.simulator.dispatcher import Dispatcher, Reply
 from undam.simulator.ground_truth import EndReason, GroundTruthLog
 from undam.simulator.http import HttpRequest, RequestReader
@@ -85,13 +85,13 @@ class Connection:
         self._watch()
 
     def on_ready(self, mask: int) -> None:
-        """Handle the epoll events in ``mask``."""
+        """Handle the events in ``mask``; see `undam.poller`."""
         try:
-            if mask & EPOLLOUT:
+            if mask & WRITABLE:
                 self._flush()
-            if mask & EPOLLIN and not self.closed:
+            if mask & READABLE and not self.closed:
                 self._read()
-            if mask & ~(EPOLLIN | EPOLLOUT) and not (self.closed or mask & EPOLLIN):
+            if mask & ~(READABLE | WRITABLE) and not (self.closed or mask & READABLE):
                 # A half-closed connection counts as closed, as in nginx. Clients of these APIs do
                 # not half-close.
                 self.close("client-left")
@@ -222,12 +222,12 @@ class Connection:
 
     def _watch(self) -> None:
         # During a response, nothing is read: pipelined requests stay in the kernel's buffer, and
-        # EPOLLRDHUP reports that the client disconnected.
-        mask = EPOLLRDHUP
+        # DISCONNECTED reports that the client disconnected.
+        mask = DISCONNECTED
         if self._lingering or (self._script is None and not self._last):
-            mask |= EPOLLIN
+            mask |= READABLE
         if self._send_buffer.unsent:
-            mask |= EPOLLOUT
+            mask |= WRITABLE
         if mask != self._interest:
             self._interest = mask
             self._host.watch(self, mask)

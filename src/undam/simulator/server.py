@@ -1,4 +1,4 @@
-"""The simulator's server: one thread with one epoll instance and a heap of due times.
+"""The simulator's server: one thread with one poller and a heap of due times.
 
 Every event is sent at its due time. A late event does not delay the next one.
 """
@@ -8,21 +8,20 @@ from __future__ import annotations
 import contextlib
 import heapq
 import itertools
-import os
 import secrets
-import select
 import socket
 import time
 from types import TracebackType
 from typing import Self
 
 from undam.errors import UsageError
+from undam.poller import READABLE, make_poller
 from undam.simulator.connection import Connection
 from undam.simulator.dispatcher import Dispatcher
 from undam.simulator.ground_truth import GroundTruthLog
 from undam.simulator.settings import SimulatorSettings
 from undam.wire import timestamps
-from undam.wire.clock import sharpen_timers, wait_readable
+from undam.wire.clock import sharpen_timers, wait_ready
 
 _BACKLOG = 4096
 # Maximum number of due streams and of new connections handled between two polls of the sockets.
@@ -54,10 +53,11 @@ class Simulator:
         except UsageError:
             self._listener.close()
             raise
-        self._epoll = select.epoll()
-        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._epoll.register(self._wake_fd, select.EPOLLIN)
-        self._epoll.register(self._listener, select.EPOLLIN)
+        self._poller = make_poller()
+        self._wake, self._waker = socket.socketpair()
+        self._waker.setblocking(False)
+        self._poller.register(self._wake.fileno(), READABLE)
+        self._poller.register(self._listener.fileno(), READABLE)
         self._connections: dict[int, Connection] = {}
         self._due: list[tuple[int, int, Connection | None]] = []
         self._order = itertools.count()
@@ -83,7 +83,7 @@ class Simulator:
         Raises:
             UsageError: the ground truth cannot be written.
         """
-        if self._epoll.fileno() >= _SELECT_LIMIT:
+        if self._poller.fileno() >= _SELECT_LIMIT:
             raise UsageError(
                 f"over {_SELECT_LIMIT} files are open; run the simulator in its own process"
             )
@@ -99,7 +99,7 @@ class Simulator:
         """Make `serve` return, even if it is called later."""
         self._stopping = True
         with contextlib.suppress(OSError):  # already closed
-            os.eventfd_write(self._wake_fd, 1)
+            self._waker.send(b".")
 
     def close(self) -> None:
         """Close every socket; exchanges in progress end as ``server-stopped``."""
@@ -109,8 +109,9 @@ class Simulator:
         for connection in list(self._connections.values()):
             connection.close("server-stopped")
         self._listener.close()
-        self._epoll.close()
-        os.close(self._wake_fd)
+        self._poller.close()
+        self._wake.close()
+        self._waker.close()
         self.ground_truth.close()
 
     def wake_at(self, connection: Connection, due_ns: int) -> None:
@@ -122,16 +123,16 @@ class Simulator:
         """See `connection.ConnectionHost`."""
         fd = connection.sock.fileno()
         if fd in self._connections:
-            self._epoll.modify(fd, mask)
+            self._poller.modify(fd, mask)
         else:
             self._connections[fd] = connection
-            self._epoll.register(fd, mask)
+            self._poller.register(fd, mask)
 
     def forget(self, connection: Connection) -> None:
         """See `connection.ConnectionHost`."""
         fd = connection.sock.fileno()
         if self._connections.pop(fd, None) is not None:
-            self._epoll.unregister(fd)
+            self._poller.unregister(fd)
 
     def _run_due(self) -> None:
         due, now_ns = self._due, time.monotonic_ns()
@@ -140,7 +141,7 @@ class Simulator:
                 return
             due_ns, _, connection = heapq.heappop(due)
             if connection is None:
-                self._epoll.register(self._listener, select.EPOLLIN)
+                self._poller.register(self._listener.fileno(), READABLE)
             # Entries of closed connections, or with a replaced due time, are stale.
             elif connection.wake_ns == due_ns and not connection.closed:
                 connection.on_due(now_ns)
@@ -154,8 +155,8 @@ class Simulator:
             seconds = self._idle_s()
             if self.ground_truth.pending:
                 seconds = 0.0
-        if wait_readable(self._epoll.fileno(), seconds):
-            for fd, mask in self._epoll.poll(0):
+        if wait_ready(self._poller, seconds):
+            for fd, mask in self._poller.poll(0, -1):
                 self._ready(fd, mask)
 
     def _idle_s(self) -> float | None:
@@ -178,7 +179,7 @@ class Simulator:
             except ConnectionAbortedError:
                 continue
             except OSError:
-                self._epoll.unregister(self._listener)
+                self._poller.unregister(self._listener.fileno())
                 resume_ns = time.monotonic_ns() + _ACCEPT_PAUSE_NS
                 heapq.heappush(self._due, (resume_ns, next(self._order), None))
                 return

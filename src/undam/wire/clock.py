@@ -11,6 +11,10 @@ import gc
 import select
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from undam.poller import Poller
 
 _PR_SET_TIMERSLACK = 29
 
@@ -19,6 +23,7 @@ _PR_SET_TIMERSLACK = 29
 # which ends on time within microseconds.
 _SHORTENED = 0.99
 _LONG_WAIT_S = 0.002
+_DAY_S = 86_400.0
 
 
 def wait_readable(fd: int, seconds: float | None) -> bool:
@@ -32,6 +37,17 @@ def wait_readable(fd: int, seconds: float | None) -> bool:
     if seconds is not None and seconds > _LONG_WAIT_S:
         seconds *= _SHORTENED
     return bool(select.select((fd,), (), (), seconds)[0])
+
+
+def wait_ready(poller: Poller, seconds: float | None) -> bool:
+    """Return whether a descriptor of ``poller`` became ready; see ``wait_readable``.
+
+    A poller without a descriptor of its own waits with a precision of a millisecond.
+    """
+    fd = poller.fileno()
+    if fd >= 0:
+        return wait_readable(fd, seconds)
+    return bool(poller.poll(_DAY_S if seconds is None else seconds, 1))
 
 
 def realtime_offset_ns() -> int:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 _SO_TIMESTAMPNS = 35
 _SUPPORTED = sys.platform == "linux"
 _TIMESPEC = struct.Struct("@ll")
-_ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size)
+# Windows has neither; see `undam.poller.missing_features`.
+_ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size) if hasattr(socket, "CMSG_SPACE") else 0
 _NS_PER_S = 1_000_000_000
 
 # Large enough for a typical burst of a fast stream; a larger burst takes several reads.

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
 
 Snapshot = dict[str, list[int]]
@@ -52,7 +53,7 @@ class SharedMetrics:
     @classmethod
     def make(cls, workers: int = 1) -> SharedMetrics:
         """Allocate the regions of ``workers`` in anonymous memory."""
-        fd = os.memfd_create("undam-gateway-metrics", os.MFD_CLOEXEC)
+        fd = _anonymous_file()
         os.ftruncate(fd, workers * _REGION_BYTES)
         metrics = cls(fd, workers)
         for worker in range(workers):
@@ -75,6 +76,14 @@ class SharedMetrics:
         self._slots.release()
         self._map.close()
         os.close(self.fd)
+
+
+def _anonymous_file() -> int:
+    """Return the descriptor of memory without a name, or of a deleted file on other systems."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("undam-gateway-metrics", os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 class Region:

@@ -111,8 +111,9 @@ class WorkerConnection:
         self.wants_write = True
         self._out = b""
         self._tls = tls
-        self.sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        self.sock = socket.socket(family, socket.SOCK_STREAM)
         try:
+            self.sock.setblocking(False)
             timestamps.enable(self.sock)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             code = self.sock.connect_ex(sockaddr)

@@ -5,11 +5,9 @@ Each iteration does only that. All other work runs in iterations in which no soc
 
 from __future__ import annotations
 
-import select
 import time
 from collections import deque
 from collections.abc import Callable
-from select import EPOLLIN, EPOLLOUT
 from typing import TYPE_CHECKING
 
 from undam.errors import NetworkError
@@ -23,7 +21,8 @@ from undam.loadtest.worker.connection import (
     fault_from,
 )
 from undam.loadtest.worker.pool import WorkerConnectionPool
-from undam.wire.clock import wait_readable
+from undam.poller import READABLE, WRITABLE, make_poller
+from undam.wire.clock import wait_ready
 from undam.wire.timestamps import READ_BYTES
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ MAX_SLEEP_NS = 1_000_000
 # A sleep ends about 60 us late, so the last part before a request is due is spent polling.
 _POLLING_NS = 80_000
 _DEADLINE_CHECK_NS = 20_000_000
-_MIN_EPOLL_EVENTS = 64
+_MIN_EVENTS = 64
 # Memory overhead of a read beside its bytes, so that the backlog limit also covers tiny reads.
 READ_OVERHEAD_BYTES = 256
 # Faults after which the server has certainly not accepted the request.
@@ -84,20 +83,20 @@ class Engine:
         self._worker = worker
         self._on_end = on_end
         self._on_due = on_due
-        self._epoll = select.epoll()
-        self.pool = WorkerConnectionPool(addresses, self._epoll, make_tls, keep_alive=keep_alive)
+        self._poller = make_poller()
+        self.pool = WorkerConnectionPool(addresses, self._poller, make_tls, keep_alive=keep_alive)
         self._readers: dict[int, Callable[[], None]] = {}
         self._deadline_check_ns = 0
 
     def add_reader(self, fd: int, on_ready: Callable[[], None]) -> None:
         """Call ``on_ready`` whenever ``fd`` is readable."""
         self._readers[fd] = on_ready
-        self._epoll.register(fd, EPOLLIN)
+        self._poller.register(fd, READABLE)
 
     def remove_reader(self, fd: int) -> None:
         """Stop watching ``fd``."""
         if self._readers.pop(fd, None) is not None:
-            self._epoll.unregister(fd)
+            self._poller.unregister(fd)
 
     def start(self, active: ActiveRequest) -> None:
         """Send the request of ``active`` now, on an idle connection or on a new one."""
@@ -117,10 +116,10 @@ class Engine:
                 self._end(active, now_ns, EndCause.STOPPED)
 
     def close(self) -> None:
-        """Close all connections and the epoll object; no request may be in flight."""
+        """Close all connections and the poller; no request may be in flight."""
         for connection in self.pool:
             self.pool.close(connection)
-        self._epoll.close()
+        self._poller.close()
 
     def poll(self) -> bool:
         """Read everything that is readable, and send requests that become due meanwhile.
@@ -131,7 +130,7 @@ class Engine:
         now_ns = time.time_ns()
         pool, by_fd = self.pool, self.pool.by_fd
         pool.iteration += 1
-        events = self._epoll.poll(0, max(_MIN_EPOLL_EVENTS, len(by_fd) + 8))
+        events = self._poller.poll(0, max(_MIN_EVENTS, len(by_fd) + 8))
         drained_ns, iteration = self.drained_ns, pool.iteration
         reading, idle = ConnectionState.READING, ConnectionState.IDLE
         for fd, mask in events:
@@ -165,7 +164,7 @@ class Engine:
         rest_ns = MAX_SLEEP_NS if self.active else _DEADLINE_CHECK_NS
         rest_ns = min(rest_ns, self.due_ns - now_ns - _POLLING_NS)
         if rest_ns > 0:
-            wait_readable(self._epoll.fileno(), rest_ns / 1e9)
+            wait_ready(self._poller, rest_ns / 1e9)
             self.sleep_ns += time.time_ns() - now_ns
 
     def _call_reader(self, fd: int) -> None:
@@ -261,7 +260,7 @@ class Engine:
             self._end(active, time.time_ns(), EndCause.FAULT, fault_from(error))
 
     def _advance(self, connection: WorkerConnection, mask: int, drained_ns: int) -> None:
-        if connection.state is ConnectionState.SENDING and mask & ~EPOLLOUT:
+        if connection.state is ConnectionState.SENDING and mask & ~WRITABLE:
             # A response before the request is fully sent; usually an error status.
             self._read(connection, drained_ns)
             return

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import select
 from collections.abc import Callable, Iterator
-from select import EPOLLIN, EPOLLOUT
 from typing import TYPE_CHECKING
 
 from undam.loadtest.worker.active_request import ActiveRequest
 from undam.loadtest.worker.connection import Address, ConnectionState, WorkerConnection
+from undam.poller import READABLE, WRITABLE, Poller
 
 if TYPE_CHECKING:
     from undam.wire.tls import TlsEngine
@@ -19,7 +18,7 @@ _MAX_OPENING = 32
 
 
 class WorkerConnectionPool:
-    """Connections to the target, registered with ``epoll``.
+    """Connections to the target, registered with ``poller``.
 
     Attributes:
         by_fd: all open connections by file descriptor.
@@ -34,7 +33,7 @@ class WorkerConnectionPool:
     def __init__(
         self,
         addresses: tuple[Address, ...],
-        epoll: select.epoll,
+        poller: Poller,
         make_tls: Callable[[], TlsEngine] | None,
         *,
         keep_alive: bool,
@@ -44,7 +43,7 @@ class WorkerConnectionPool:
         self.stale = 0
         self.iteration = 0
         self._addresses = addresses
-        self._epoll = epoll
+        self._poller = poller
         self._make_tls = make_tls
         self._keep_alive = keep_alive
         self._address = 0
@@ -115,7 +114,7 @@ class WorkerConnectionPool:
         else:
             connection.assign(active)
         self.by_fd[connection.fd] = connection
-        self._epoll.register(connection.fd, EPOLLIN | EPOLLOUT)
+        self._poller.register(connection.fd, READABLE | WRITABLE)
 
     def may_try_again(self, tried: int) -> bool:
         """Return whether another address is left after a failure at address ``tried``.
@@ -129,8 +128,8 @@ class WorkerConnectionPool:
     def watch(self, connection: WorkerConnection, *, was_writing: bool) -> None:
         """Update the pool and epoll after a connection has advanced."""
         if connection.wants_write != was_writing:
-            more = EPOLLOUT if connection.wants_write else 0
-            self._epoll.modify(connection.fd, EPOLLIN | more)
+            more = WRITABLE if connection.wants_write else 0
+            self._poller.modify(connection.fd, READABLE | more)
         if connection.state is ConnectionState.CONNECTING:
             return
         self._reached = True
@@ -150,7 +149,8 @@ class WorkerConnectionPool:
 
     def close(self, connection: WorkerConnection, *, abort: bool = False) -> None:
         """Close a connection in any state."""
-        self.by_fd.pop(connection.fd, None)
+        if self.by_fd.pop(connection.fd, None) is not None:
+            self._poller.forget(connection.fd)
         self._opening.discard(connection)
         if connection.state is ConnectionState.IDLE and connection in self._idle:
             self._idle.remove(connection)
