@@ -1,0 +1,1 @@
+"""Analysis of captured traffic: which proxy held which bytes, and for how long."""

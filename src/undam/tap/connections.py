@@ -1,0 +1,234 @@
+"""Table of TCP connections: segments in, finished streams out, with bounded memory."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from undam.tap.messages import CapturedStream, RequestReader, ResponseReader
+from undam.tap.reassembly import Direction, Piece
+from undam.tap.segments import ACK, FIN, RST, SYN, Endpoint, Segment, endpoints, reverse
+
+# A proxy under load has some thousand connections. The oldest idle one is dropped beyond this.
+_MAX_CONNECTIONS = 20_000
+_CLIENT_STARTS = (b"GET ", b"POST", b"PUT ", b"PATC", b"DELE", b"HEAD", b"OPTI", b"CONN", b"PRI ")
+_HTTP2_PREFACE = b"PRI * HTTP/2.0"
+_TLS_HANDSHAKE = b"\x16\x03"
+
+
+@dataclass(slots=True)
+class TableStats:
+    """Counters of a capture.
+
+    Attributes:
+        segments: TCP segments with payload, SYN, FIN or RST, and acknowledgements.
+        lost_bytes: bytes that were received but not captured.
+        copies: packets that were captured twice, on two interfaces.
+        http2, tls: connections that use HTTP/2 without TLS, and TLS; neither is decoded.
+        dropped: connections that were dropped because too many were open.
+        passed_over: HTTP responses that are not streams.
+    """
+
+    segments: int = 0
+    lost_bytes: int = 0
+    copies: int = 0
+    retransmitted: int = 0
+    http2: int = 0
+    tls: int = 0
+    dropped: int = 0
+    passed_over: int = 0
+
+
+class _Connection:
+    """Both directions of one connection, and the HTTP parsers once the roles are known."""
+
+    __slots__ = (
+        "client_flow", "directions", "kind", "last_ns", "requests", "responses", "server_flow",
+    )  # fmt: skip
+
+    def __init__(self, flow: bytes) -> None:
+        self.directions = {flow: Direction(), reverse(flow): Direction()}
+        self.client_flow = b""
+        self.server_flow = b""
+        self.kind = ""
+        self.last_ns = 0
+        self.requests: RequestReader | None = None
+        self.responses: ResponseReader | None = None
+
+    def set_client(self, flow: bytes) -> None:
+        """Set the direction of the requests."""
+        self.client_flow, self.server_flow = flow, reverse(flow)
+        client, server = endpoints(flow)
+        self.requests = RequestReader()
+        self.responses = ResponseReader(client, server, self.requests)
+
+
+class ConnectionTable:
+    """All connections of a capture.
+
+    Attributes:
+        finished: streams that ended since the last call of `take_finished`.
+        last_ns: time of the last segment.
+    """
+
+    def __init__(self) -> None:
+        self.stats = TableStats()
+        self.last_ns = 0
+        self._by_flow: dict[bytes, _Connection] = {}
+        self._open: OrderedDict[int, _Connection] = OrderedDict()
+        self._finished: list[CapturedStream] = []
+
+    def receive_segment(self, segment: Segment) -> None:
+        """Add one segment."""
+        self.stats.segments += 1
+        self.last_ns = segment.at_ns
+        flow = segment.flow
+        connection = self._by_flow.get(flow)
+        is_open = segment.flags & (SYN | ACK) == SYN
+        if connection is not None and is_open and connection.last_ns:
+            known = connection.directions[flow]
+            if known.ended is not None or connection.responses is None:
+                self._close(connection, segment.at_ns)
+                connection = None
+        if connection is None:
+            if segment.flags & RST:
+                return
+            connection = self._add(flow)
+        connection.last_ns = segment.at_ns
+        if not connection.client_flow:
+            self._find_client(connection, segment)
+        direction = connection.directions[flow]
+        was_open = direction.ended is None
+        pieces = direction.receive_segment(segment)
+        if pieces:
+            self._deliver(connection, flow, pieces)
+        if segment.flags & ACK:
+            other = reverse(flow)
+            pieces = connection.directions[other].receive_ack(
+                segment.ack, segment.window, segment.at_ns
+            )
+            if pieces:
+                self._deliver(connection, other, pieces)
+        if segment.flags & (FIN | RST) or (was_open and direction.ended is not None):
+            self._check_end(connection, flow, segment.at_ns)
+
+    def take_finished(self) -> list[CapturedStream]:
+        """Return the streams that ended since the last call."""
+        finished, self._finished = self._finished, []
+        return finished
+
+    def open_streams(self) -> list[CapturedStream]:
+        """Return the streams that have not ended."""
+        found = [one.responses.stream for one in self._open.values() if one.responses is not None]
+        return [stream for stream in found if stream is not None]
+
+    def finish(self) -> None:
+        """End all connections, because the capture ended."""
+        for connection in list(self._open.values()):
+            self._close(connection, self.last_ns)
+
+    def _add(self, flow: bytes) -> _Connection:
+        if len(self._open) >= _MAX_CONNECTIONS:
+            self.stats.dropped += 1
+            self._close(next(iter(self._open.values())), self.last_ns)
+        connection = _Connection(flow)
+        for one in connection.directions:
+            self._by_flow[one] = connection
+        self._open[id(connection)] = connection
+        return connection
+
+    def _find_client(self, connection: _Connection, segment: Segment) -> None:
+        """Determine which end is the client: by the handshake, or by the first payload."""
+        payload = segment.payload
+        if segment.flags & SYN:
+            is_client = not segment.flags & ACK
+        elif payload.startswith(_CLIENT_STARTS):
+            is_client = True
+        elif payload.startswith(b"HTTP/1.") or payload.find(b"\r\nHTTP/1.") >= 0:
+            is_client = False
+        elif payload:
+            # In the middle of a message. Servers usually listen on the smaller port.
+            source, destination = endpoints(segment.flow)
+            is_client = source.port > destination.port
+        else:
+            return
+        connection.set_client(segment.flow if is_client else reverse(segment.flow))
+
+    def _deliver(self, connection: _Connection, flow: bytes, pieces: list[Piece]) -> None:
+        if connection.kind == "other" or connection.responses is None:
+            return
+        assert connection.requests is not None
+        if not connection.kind:
+            connection.kind = self._kind(connection, pieces)
+            if connection.kind == "other":
+                return
+        if flow == connection.client_flow:
+            for piece in pieces:
+                connection.requests.receive_piece(piece)
+            return
+        responses = connection.responses
+        for piece in pieces:
+            responses.receive_piece(piece)
+        if responses.finished:
+            self._collect(connection)
+
+    def _kind(self, connection: _Connection, pieces: list[Piece]) -> str:
+        data = next((piece.data for piece in pieces if piece.data), b"")
+        if data.startswith(_HTTP2_PREFACE):
+            self.stats.http2 += 1
+            return "other"
+        if data.startswith(_TLS_HANDSHAKE):
+            self.stats.tls += 1
+            return "other"
+        return "http1"
+
+    def _collect(self, connection: _Connection) -> None:
+        assert connection.responses is not None
+        stats = connection.directions[connection.server_flow].stats
+        for stream in connection.responses.finished:
+            stream.retransmitted = stats.retransmitted
+            stream.zero_windows = stats.zero_windows
+            self._finished.append(stream)
+        connection.responses.finished.clear()
+
+    def _check_end(self, connection: _Connection, flow: bytes, at_ns: int) -> None:
+        """End the current stream if this direction's end ends it; forget finished connections."""
+        direction = connection.directions[flow]
+        if direction.ended is None:
+            return
+        responses = connection.responses
+        is_over = all(one.ended is not None for one in connection.directions.values())
+        if responses is not None and responses.stream is not None:
+            from_server = flow == connection.server_flow
+            client = connection.directions[connection.client_flow]
+            if client.ended is not None and from_server:
+                # The client ended the connection first, and the server followed.
+                responses.finish(client.ended_ns, by=client.ended, from_server=False)
+            elif from_server or direction.ended == "rst":
+                responses.finish(at_ns, by=direction.ended, from_server=from_server)
+            # A client may close its direction and still read, so its FIN alone ends nothing.
+            self._collect(connection)
+        if is_over:
+            self._close(connection, at_ns)
+
+    def _close(self, connection: _Connection, at_ns: int) -> None:
+        for flow, direction in connection.directions.items():
+            pieces = direction.finish()
+            if pieces:
+                self._deliver(connection, flow, pieces)
+        if connection.responses is not None:
+            connection.responses.finish(at_ns, by="capture", from_server=False)
+            self._collect(connection)
+            self.stats.passed_over += connection.responses.passed_over
+        for flow, direction in connection.directions.items():
+            self.stats.lost_bytes += direction.stats.lost_bytes
+            self.stats.copies += direction.stats.copies
+            self.stats.retransmitted += direction.stats.retransmitted
+            if self._by_flow.get(flow) is connection:
+                del self._by_flow[flow]
+        self._open.pop(id(connection), None)
+
+
+def is_loopback(endpoint: Endpoint) -> bool:
+    """Return whether an address is a loopback address, which many processes share."""
+    return endpoint.address.startswith("127.") or endpoint.address == "::1"

@@ -1,0 +1,301 @@
+"""Pairing of the two sides of a proxy: the same stream on the connection before and after it.
+
+Nothing that the proxy adds is required. Streams are paired by the content of their events, then by
+what a proxy passes on (the request's body, request IDs, traceparent), then by time: the request to
+the origin begins within the request of the client.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from functools import cached_property
+
+from undam.apis import api_for_path
+from undam.diagnosis.reading import Reading, TimedEvent, read_exchange
+from undam.record import Exchange, Stamps
+from undam.tap.messages import CapturedStream
+from undam.tap.segments import Endpoint
+from undam.timing import Arrival
+
+# Clocks of two network interfaces on one host are the same, but packets are stamped at slightly
+# different points.
+_SLACK_NS = 2_000_000
+# With a fifth of the packets missing on both sides, about 80 % of the events of one side are found
+# on the other one.
+_MIN_COMMON = 0.5
+# An event that occurs in more streams than this, such as [DONE], does not identify a stream.
+_COMMON_EVENT = 20
+# Above this number of events, missing ones are skipped greedily instead of by the best alignment.
+_MAX_ALIGNED = 3000
+
+_Rank = tuple[float, ...]
+
+
+@dataclass
+class Leg:
+    """One stream on one connection, parsed to events.
+
+    Args:
+        stream: the captured response.
+        reading: its events; of an incomplete capture, those that are whole.
+        is_partial: whether events may be missing.
+    """
+
+    stream: CapturedStream
+    reading: Reading
+    is_partial: bool
+
+    @cached_property
+    def keys(self) -> list[bytes]:
+        """Digests of the content events."""
+        return [_digest(item.meaning.payload, item.text) for item in self._events]
+
+    @cached_property
+    def text_keys(self) -> list[bytes]:
+        """Digests of the text of the content events, which survive a translation of the API."""
+        return [_digest(None, item.text) for item in self._events]
+
+    @property
+    def _events(self) -> list[TimedEvent]:
+        return [item for item in self.reading.contents if item.meaning is not None]
+
+    @property
+    def times(self) -> list[int]:
+        """Times of the content events."""
+        return [item.at_ns for item in self.reading.contents]
+
+
+def _digest(payload: object, text: str) -> bytes:
+    source = repr(payload) if payload is not None else text
+    return hashlib.blake2b(source.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+
+
+def parse_leg(stream: CapturedStream) -> Leg:
+    """Parse a captured stream to events."""
+    request = stream.request
+    target = request.target if request is not None else ""
+    host = request.host if request is not None and request.host else str(stream.server)
+    path = target.partition("?")[0]
+    exchange = Exchange(
+        hop=str(stream.server),
+        url=f"http://{host}{path or '/'}",
+        api=api_for_path(path).name,
+        stamps=Stamps(start_ns=stream.start_ns, sent_ns=stream.sent_ns, head_ns=stream.head_ns),
+        head=stream.head,
+        arrivals=tuple(stream.arrivals),
+        ending=stream.ending,
+        ended_ns=stream.ended_ns,
+        error=stream.problem,
+    )
+    if stream.is_whole:
+        return Leg(stream, read_exchange(exchange), is_partial=False)
+    reading = read_exchange(replace(exchange, arrivals=_whole_events(stream)))
+    return Leg(stream, reading, is_partial=True)
+
+
+def _whole_events(stream: CapturedStream) -> tuple[Arrival, ...]:
+    """Return the arrivals without the events that lack bytes.
+
+    The part before each gap is cut after its last whole event, and the part after the gap starts
+    with the next whole event.
+    """
+    kept: list[Arrival] = []
+    bounds = [0, *stream.breaks, len(stream.arrivals)]
+    for number, (start, stop) in enumerate(zip(bounds, bounds[1:], strict=False)):
+        part = stream.arrivals[start:stop]
+        if number:
+            part = _after_blank_line(part)
+        if stop < len(stream.arrivals) or stream.problem is not None:
+            part = _to_blank_line(part)
+        kept += part
+    return tuple(kept)
+
+
+def _after_blank_line(part: list[Arrival]) -> list[Arrival]:
+    for index, arrival in enumerate(part):
+        end = _end_of_blank_line(arrival.data)
+        if end is not None:
+            rest = arrival.data[end:]
+            return [replace(arrival, data=rest), *part[index + 1 :]]
+    return []
+
+
+def _to_blank_line(part: list[Arrival]) -> list[Arrival]:
+    for index in range(len(part) - 1, -1, -1):
+        data = part[index].data
+        end = max(data.rfind(b"\n\n") + 2, data.rfind(b"\r\n\r\n") + 4)
+        if end > 3 or data.find(b"\n\n") >= 0:
+            return [*part[:index], replace(part[index], data=data[:end])]
+    return []
+
+
+def _end_of_blank_line(data: bytes) -> int | None:
+    found = [at + size for mark, size in ((b"\n\n", 2), (b"\r\n\r\n", 4)) if (at := data.find(mark)) >= 0]
+    return min(found, default=None)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One stream on both sides of a proxy.
+
+    Args:
+        outer: the side of the client.
+        inner: the side of the origin.
+        matched: indices of the same content event in ``outer`` and ``inner``.
+    """
+
+    outer: Leg
+    inner: Leg
+    matched: tuple[tuple[int, int], ...]
+
+    @property
+    def proxy(self) -> Endpoint:
+        """Address at which the proxy listens."""
+        return self.outer.stream.server
+
+
+def pair_legs(legs: Sequence[Leg]) -> tuple[list[Pair], list[Leg]]:
+    """Return the pairs, and the legs that are not the inner side of any pair's outer leg.
+
+    Each leg is at most once the outer side and at most once the inner side of a pair, so a chain of
+    proxies gives one pair for each proxy.
+    """
+    candidates = sorted(_candidates(legs))
+    first = _choose(candidates)
+    # A proxy has few upstreams. What most of its streams show decides about ambiguous ones, for
+    # instance if many clients receive the same answer at the same time.
+    upstreams = Counter(
+        (legs[outer].stream.server, legs[inner].stream.server) for outer, inner in first
+    )
+    totals = Counter(legs[outer].stream.server for outer, _ in first)
+
+    def usual(candidate: tuple[_Rank, int, int]) -> tuple[object, ...]:
+        (common, ids, *rest), outer, inner = candidate
+        server = legs[outer].stream.server
+        rare = 2 * upstreams[server, legs[inner].stream.server] < totals[server]
+        return common, ids, rare, *rest, outer, inner
+
+    def is_backwards(outer: int, inner: int) -> bool:
+        """Return whether the opposite direction is more frequent between these two servers."""
+        servers = legs[outer].stream.server, legs[inner].stream.server
+        return upstreams[servers[::-1]] > upstreams[servers]
+
+    likely = [one for one in candidates if not is_backwards(*one[1:])]
+    chosen = _choose(sorted(likely, key=usual))
+    pairs = [
+        Pair(legs[outer], legs[inner], tuple(match_events(legs[outer], legs[inner])))
+        for outer, inner in chosen
+    ]
+    taken = {outer for outer, _ in chosen}
+    return pairs, [leg for index, leg in enumerate(legs) if index not in taken]
+
+
+def _choose(candidates: Iterable[tuple[_Rank, int, int]]) -> list[tuple[int, int]]:
+    """Return pairs in the order of the candidates, with each leg at most once on each side."""
+    outers: set[int] = set()
+    inners: set[int] = set()
+    chosen: list[tuple[int, int]] = []
+    for _, outer, inner in candidates:
+        if outer not in outers and inner not in inners:
+            outers.add(outer)
+            inners.add(inner)
+            chosen.append((outer, inner))
+    return chosen
+
+
+def _candidates(legs: Sequence[Leg]) -> Iterable[tuple[_Rank, int, int]]:
+    """Yield possible pairs, each with a rank; the smallest rank is the most likely pair."""
+    by_key: dict[bytes, set[int]] = defaultdict(set)
+    for index, leg in enumerate(legs):
+        for key in {*leg.keys, *leg.text_keys, *_passed_on(leg)}:
+            by_key[key].add(index)
+    order = sorted(range(len(legs)), key=lambda index: legs[index].stream.start_ns)
+    for position, outer in enumerate(order):
+        one = legs[outer]
+        related = Counter[int]()
+        for key in {*one.keys, *one.text_keys, *_passed_on(one)}:
+            if len(by_key[key]) <= _COMMON_EVENT:
+                related.update(by_key[key])
+        nearby = order[max(0, position - 4) : position + 2 * _COMMON_EVENT]
+        for inner in {*related, *nearby} - {outer}:
+            rank = _rank(one, legs[inner])
+            if rank is not None:
+                yield rank, outer, inner
+
+
+def _passed_on(leg: Leg) -> set[bytes]:
+    """Return digests of what a proxy passes on with the request."""
+    request = leg.stream.request
+    if request is None:
+        return set()
+    found = {one.encode() for one in request.ids}
+    if request.body_hash:
+        found.add(request.body_hash)
+    return found
+
+
+def _rank(outer: Leg, inner: Leg) -> _Rank | None:
+    """Return the rank of a possible pair, or ``None`` if it is impossible."""
+    out, into = outer.stream, inner.stream
+    if into.server == out.server:
+        return None  # A proxy does not forward to itself.
+    begins_inside = out.start_ns - _SLACK_NS <= into.start_ns <= out.ended_ns
+    if not begins_inside or into.head_ns > out.head_ns + _SLACK_NS:
+        # A proxy may send its head before the origin's, but it cannot send the content before.
+        first_out, first_in = _first_ns(outer), _first_ns(inner)
+        if not begins_inside or first_out is None or first_in is None or first_in > first_out + _SLACK_NS:
+            return None
+    if out.request is not None and into.request is not None and out.request.start_ns > into.request.start_ns + _SLACK_NS:
+        return None
+    common = max(_common(outer.keys, inner.keys), _common(outer.text_keys, inner.text_keys) * 0.9)
+    if common < _MIN_COMMON:
+        return None
+    # The proxy's host receives on one leg and sends on the other, often from the same address.
+    other_host = float(into.client.address != out.server.address)
+    ids = -float(len(_passed_on(outer) & _passed_on(inner)))
+    return (-round(common, 2), ids, other_host, float(abs(into.start_ns - out.start_ns)))
+
+
+def _first_ns(leg: Leg) -> int | None:
+    times = leg.times
+    return times[0] if times else None
+
+
+def _common(some: list[bytes], others: list[bytes]) -> float:
+    """Return the share of the shorter list that both lists contain."""
+    least = min(len(some), len(others))
+    if not least:
+        return 0.0
+    return sum((Counter(some) & Counter(others)).values()) / least
+
+
+def match_events(outer: Leg, inner: Leg) -> list[tuple[int, int]]:
+    """Return pairs of indices of the same content event on both legs, in order."""
+    for some, others in ((outer.keys, inner.keys), (outer.text_keys, inner.text_keys)):
+        if some == others:
+            return [(index, index) for index in range(len(some))]
+        if _common(some, others) >= _MIN_COMMON:
+            return _align(some, others)
+    return []
+
+
+def _align(some: list[bytes], others: list[bytes]) -> list[tuple[int, int]]:
+    if len(some) + len(others) <= _MAX_ALIGNED:
+        blocks = SequenceMatcher(None, some, others, autojunk=False).get_matching_blocks()
+        return [(b.a + step, b.b + step) for b in blocks for step in range(b.size)]
+    positions: dict[bytes, list[int]] = defaultdict(list)
+    for index in range(len(others) - 1, -1, -1):
+        positions[others[index]].append(index)
+    matched, last = [], -1
+    for index, key in enumerate(some):
+        found = positions[key]
+        while found and found[-1] <= last:
+            found.pop()
+        if found:
+            last = found.pop()
+            matched.append((index, last))
+    return matched

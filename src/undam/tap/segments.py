@@ -1,0 +1,148 @@
+"""Decoding of captured packets to TCP segments.
+
+Link types: Ethernet (with VLAN tags), Linux cooked v1 and v2, raw IP, and BSD loopback. IPv4 and
+IPv6 are decoded; fragments and other protocols are skipped.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+from typing import NamedTuple
+
+from undam.tap.capture_file import Packet
+
+FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
+"""TCP flags (RFC 9293, 3.1)."""
+
+_IPV4, _IPV6 = 0x0800, 0x86DD
+_VLAN = {0x8100, 0x88A8, 0x9100}
+_TCP = 6
+# IPv6 extension headers that can precede TCP: hop-by-hop, routing, destination options.
+_IPV6_EXTENSIONS = {0, 43, 60}
+_PORTS = struct.Struct(">HHIIBBH")
+
+
+class Segment(NamedTuple):
+    """One TCP segment.
+
+    Args:
+        flow: source and destination address and port, as bytes; it identifies the direction.
+        payload: the captured part of the payload.
+        cut: bytes at the end of the payload that were not captured.
+        ident: IPv4 identification, to recognise a packet that was captured twice; -1 for IPv6.
+    """
+
+    at_ns: int
+    flow: bytes
+    seq: int
+    ack: int
+    flags: int
+    window: int
+    payload: bytes
+    cut: int
+    ident: int
+
+
+def decode(packet: Packet) -> Segment | None:
+    """Return the TCP segment in a packet, or ``None`` if it contains none."""
+    data = packet.data
+    at = _network_offset(packet.link_type, data)
+    if at is None or at >= len(data):
+        return None
+    if data[at] >> 4 == 4:
+        return _decode_ipv4(packet.at_ns, data, at, packet.length - at)
+    if data[at] >> 4 == 6:
+        return _decode_ipv6(packet.at_ns, data, at, packet.length - at)
+    return None
+
+
+def _network_offset(link_type: int, data: bytes) -> int | None:
+    """Return where the IP header begins."""
+    if link_type == 1:
+        at = 12
+        for _ in range(3):
+            kind = int.from_bytes(data[at : at + 2], "big")
+            if kind in _VLAN:
+                at += 4
+                continue
+            return at + 2 if kind in (_IPV4, _IPV6) else None
+        return None
+    if link_type == 113:
+        return 16
+    if link_type == 276:
+        return 20
+    if link_type in (12, 14, 101, 228, 229):
+        return 0
+    return 4 if link_type in (0, 108) else None
+
+
+def _decode_ipv4(at_ns: int, data: bytes, at: int, length: int) -> Segment | None:
+    if len(data) < at + 20 or data[at + 9] != _TCP:
+        return None
+    if (data[at + 6] & 0x3F) or data[at + 7]:
+        return None  # A fragment: its TCP header is incomplete or absent.
+    header = (data[at] & 15) * 4
+    # The total length is 0 if the network card segments the packet later.
+    total = int.from_bytes(data[at + 2 : at + 4], "big") or length
+    addresses = data[at + 12 : at + 20]
+    ident = int.from_bytes(data[at + 4 : at + 6], "big")
+    return _decode_tcp(at_ns, data, at + header, total - header, addresses, ident)
+
+
+def _decode_ipv6(at_ns: int, data: bytes, at: int, length: int) -> Segment | None:
+    if len(data) < at + 40:
+        return None
+    following = data[at + 6]
+    size = int.from_bytes(data[at + 4 : at + 6], "big") or length - 40
+    addresses = data[at + 8 : at + 40]
+    at += 40
+    while following in _IPV6_EXTENSIONS and at + 2 <= len(data):
+        following, extension = data[at], 8 * (data[at + 1] + 1)
+        at += extension
+        size -= extension
+    if following != _TCP:
+        return None
+    return _decode_tcp(at_ns, data, at, size, addresses, -1)
+
+
+def _decode_tcp(
+    at_ns: int, data: bytes, at: int, size: int, addresses: bytes, ident: int
+) -> Segment | None:
+    if len(data) < at + 20:
+        return None
+    _, _, seq, ack, offset, flags, window = _PORTS.unpack_from(data, at)
+    header = (offset >> 4) * 4
+    if header < 20 or size < header:
+        return None
+    payload = data[at + header : at + size]
+    return Segment(
+        at_ns, addresses + data[at : at + 4], seq, ack, flags, window, payload,
+        size - header - len(payload), ident,
+    )  # fmt: skip
+
+
+class Endpoint(NamedTuple):
+    """IP address and port."""
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+
+def reverse(flow: bytes) -> bytes:
+    """Return the flow of the opposite direction."""
+    half = (len(flow) - 4) // 2
+    return flow[half : 2 * half] + flow[:half] + flow[-2:] + flow[-4:-2]
+
+
+def endpoints(flow: bytes) -> tuple[Endpoint, Endpoint]:
+    """Return source and destination."""
+    half = (len(flow) - 4) // 2
+    source, destination = ipaddress.ip_address(flow[:half]), ipaddress.ip_address(flow[half:-4])
+    return (
+        Endpoint(str(source), int.from_bytes(flow[-4:-2], "big")),
+        Endpoint(str(destination), int.from_bytes(flow[-2:], "big")),
+    )

@@ -1,0 +1,144 @@
+"""One run of `undam tap`: packets in, results per proxy out, with bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from undam.tap.capture_file import Packet
+from undam.tap.connections import ConnectionTable
+from undam.tap.legs import Leg, pair_legs, parse_leg
+from undam.tap.messages import CapturedStream
+from undam.tap.proxies import ProxyResult, StreamResult, analyze_single
+from undam.tap.segments import Endpoint, decode
+
+# A proxy closes its two sides within this time, except after a cut. Streams wait so long for their
+# other side before they are analyzed alone.
+_WAIT_NS = 5_000_000_000
+# Streams that wait for their other side are analyzed early beyond this number of bytes.
+_MAX_WAITING_BYTES = 128 << 20
+_EXAMPLES = 20
+
+
+@dataclass
+class SingleResult:
+    """Streams of one server of which no other side was captured."""
+
+    address: Endpoint
+    streams: int = 0
+    results: list[StreamResult] = field(default_factory=list)
+
+
+@dataclass
+class TapStats:
+    """Counters of a run.
+
+    Attributes:
+        packets: all packets of the capture.
+        other_packets: packets without a TCP segment.
+        cut_packets: packets that the snapshot length cut.
+        dropped: packets that the kernel dropped because the capture was too slow.
+        skipped: streams that were not analyzed, beyond ``--max-streams``.
+        backwards: packets with a time before that of an earlier packet.
+    """
+
+    packets: int = 0
+    other_packets: int = 0
+    cut_packets: int = 0
+    dropped: int = 0
+    streams: int = 0
+    skipped: int = 0
+    backwards: int = 0
+
+
+class TapSession:
+    """Analysis of a capture.
+
+    Args:
+        ports: only connections with one of these ports; all if empty.
+        max_streams: maximum number of streams to analyze.
+    """
+
+    def __init__(self, ports: Iterable[int] = (), *, max_streams: int = 100_000) -> None:
+        self.stats = TapStats()
+        self.table = ConnectionTable()
+        self.proxies: dict[Endpoint, ProxyResult] = {}
+        self.singles: dict[Endpoint, SingleResult] = {}
+        self._ports = {port.to_bytes(2, "big") for port in ports}
+        self._max_streams = max_streams
+        self._waiting: list[CapturedStream] = []
+        self._waiting_bytes = 0
+        self._last_ns = 0
+
+    def receive_packet(self, packet: Packet) -> None:
+        """Add one packet."""
+        stats = self.stats
+        stats.packets += 1
+        stats.cut_packets += len(packet.data) < packet.length
+        segment = decode(packet)
+        if segment is None:
+            stats.other_packets += 1
+            return
+        if self._ports and not self._ports & {segment.flow[-4:-2], segment.flow[-2:]}:
+            return
+        if segment.at_ns < self._last_ns:
+            stats.backwards += 1
+        else:
+            self._last_ns = segment.at_ns
+        self.table.receive_segment(segment)
+        finished = self.table.take_finished()
+        if finished:
+            self._keep(finished)
+
+    def finish(self) -> None:
+        """Analyze everything that is left, at the end of the capture."""
+        self.table.finish()
+        self._keep(self.table.take_finished())
+        self._analyze(self._waiting)
+        self._waiting = []
+
+    def analyze_old(self) -> None:
+        """Analyze the streams whose other side must have ended by now."""
+        limit = self._last_ns - _WAIT_NS
+        open_starts = [one.start_ns for one in self.table.open_streams()]
+        oldest_open = min(open_starts, default=self._last_ns)
+        ready = [one for one in self._waiting if one.ended_ns < min(limit, oldest_open)]
+        if self._waiting_bytes > _MAX_WAITING_BYTES:
+            ready = self._waiting
+        if ready:
+            chosen = {id(one) for one in ready}
+            self._waiting = [one for one in self._waiting if id(one) not in chosen]
+            self._waiting_bytes = sum(map(_size, self._waiting))
+            self._analyze(ready)
+
+    def _keep(self, finished: list[CapturedStream]) -> None:
+        for stream in finished:
+            if self.stats.streams >= self._max_streams:
+                self.stats.skipped += 1
+                continue
+            self.stats.streams += 1
+            self._waiting.append(stream)
+            self._waiting_bytes += _size(stream)
+        if len(self._waiting) > 256 or self._waiting_bytes > _MAX_WAITING_BYTES:
+            self.analyze_old()
+
+    def _analyze(self, streams: list[CapturedStream]) -> None:
+        legs = [leg for leg in map(parse_leg, streams) if not leg.reading.is_document]
+        self.stats.streams -= len(streams) - len(legs)
+        pairs, rest = pair_legs(legs)
+        for pair in pairs:
+            result = self.proxies.setdefault(pair.proxy, ProxyResult(pair.proxy))
+            result.add(pair)
+        for leg in rest:
+            self._add_single(leg)
+
+    def _add_single(self, leg: Leg) -> None:
+        address = leg.stream.server
+        single = self.singles.setdefault(address, SingleResult(address))
+        single.streams += 1
+        if len(single.results) < _EXAMPLES:
+            single.results.append(analyze_single(leg))
+
+
+def _size(stream: CapturedStream) -> int:
+    return sum(len(arrival.data) for arrival in stream.arrivals)
