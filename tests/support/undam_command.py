@@ -99,8 +99,8 @@ def run_undam(
         more: further arguments of ``subprocess.run``.
     """
     done = subprocess.run(
-        command_line(*args), env=environment(**(env or {})), stdin=subprocess.DEVNULL,
-        capture_output=True, timeout=timeout_s, check=False, **more,
+        command_line(*args), env=environment(**(env or {})), capture_output=True,
+        timeout=timeout_s, check=False, **{"stdin": subprocess.DEVNULL, **more},
     )  # fmt: skip
     result = CompletedCommand(
         done.returncode, done.stdout.decode(), done.stderr.decode(), done.stdout

@@ -37,6 +37,7 @@ _COMMANDS = {
     "report": ("report", "Re-analyze a record and print text, JSON, or a page with charts."),
     "rules": ("rules", "List all findings of check, bench and lint."),
     "sim": ("sim", "Run a simulated model server with a known schedule."),
+    "tap": ("tap", "Find the hop that holds streams in captured traffic."),
     "watch": ("watch", "Print a stream as it arrives, then a line of timing."),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from undam.rules import (
+    capture,
     caveats,
     client,
     content,
@@ -29,6 +30,7 @@ RULES: tuple[Rule, ...] = (
     *transport.RULES,
     *standing.RULES,
     *caveats.RULES,
+    *capture.RULES,
 )
 
 _BY_NAME = {key: rule for rule in RULES for key in (rule.code, rule.slug)}

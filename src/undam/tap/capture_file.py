@@ -106,7 +106,9 @@ class CaptureReader:
         return buffer[:count]
 
     def _stop(self, reason: str) -> None:
-        self.problem = f"{self._name}: {reason} at byte {self._offset}; the packets before were read"
+        self.problem = (
+            f"{self._name}: {reason} at byte {self._offset}; the packets before were read"
+        )
 
     def _at_end(self) -> None:
         """Record a problem if the stream ended inside a record."""

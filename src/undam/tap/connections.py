@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from undam.tap.messages import CapturedStream, RequestReader, ResponseReader
+from undam.tap.messages import CapturedStream, RequestTracker, ResponseTracker
 from undam.tap.reassembly import Direction, Piece
 from undam.tap.segments import ACK, FIN, RST, SYN, Endpoint, Segment, endpoints, reverse
 
@@ -22,7 +22,7 @@ class TableStats:
 
     Attributes:
         segments: TCP segments with payload, SYN, FIN or RST, and acknowledgements.
-        lost_bytes: bytes that were received but not captured.
+        gaps, lost_bytes: places and bytes that were received but not captured.
         copies: packets that were captured twice, on two interfaces.
         http2, tls: connections that use HTTP/2 without TLS, and TLS; neither is decoded.
         dropped: connections that were dropped because too many were open.
@@ -30,6 +30,7 @@ class TableStats:
     """
 
     segments: int = 0
+    gaps: int = 0
     lost_bytes: int = 0
     copies: int = 0
     retransmitted: int = 0
@@ -52,15 +53,15 @@ class _Connection:
         self.server_flow = b""
         self.kind = ""
         self.last_ns = 0
-        self.requests: RequestReader | None = None
-        self.responses: ResponseReader | None = None
+        self.requests: RequestTracker | None = None
+        self.responses: ResponseTracker | None = None
 
     def set_client(self, flow: bytes) -> None:
         """Set the direction of the requests."""
         self.client_flow, self.server_flow = flow, reverse(flow)
         client, server = endpoints(flow)
-        self.requests = RequestReader()
-        self.responses = ResponseReader(client, server, self.requests)
+        self.requests = RequestTracker()
+        self.responses = ResponseTracker(client, server, self.requests)
 
 
 class ConnectionTable:
@@ -221,6 +222,7 @@ class ConnectionTable:
             self._collect(connection)
             self.stats.passed_over += connection.responses.passed_over
         for flow, direction in connection.directions.items():
+            self.stats.gaps += direction.stats.gaps
             self.stats.lost_bytes += direction.stats.lost_bytes
             self.stats.copies += direction.stats.copies
             self.stats.retransmitted += direction.stats.retransmitted

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from functools import cached_property
+from itertools import pairwise
 
 from undam.apis import api_for_path
 from undam.diagnosis.reading import Reading, TimedEvent, read_exchange
@@ -31,6 +32,8 @@ _MIN_COMMON = 0.5
 _COMMON_EVENT = 20
 # Above this number of events, missing ones are skipped greedily instead of by the best alignment.
 _MAX_ALIGNED = 3000
+# Streams that have only their text in common are paired with less confidence.
+_TEXT_WEIGHT = 0.1
 
 _Rank = tuple[float, ...]
 
@@ -59,11 +62,21 @@ class Leg:
         """Digests of the text of the content events, which survive a translation of the API."""
         return [_digest(None, item.text) for item in self._events]
 
+    @cached_property
+    def counts(self) -> Counter[bytes]:
+        """Occurrences of each digest in ``keys``."""
+        return Counter(self.keys)
+
+    @cached_property
+    def text_counts(self) -> Counter[bytes]:
+        """Occurrences of each digest in ``text_keys``."""
+        return Counter(self.text_keys)
+
     @property
     def _events(self) -> list[TimedEvent]:
         return [item for item in self.reading.contents if item.meaning is not None]
 
-    @property
+    @cached_property
     def times(self) -> list[int]:
         """Times of the content events."""
         return [item.at_ns for item in self.reading.contents]
@@ -105,7 +118,7 @@ def _whole_events(stream: CapturedStream) -> tuple[Arrival, ...]:
     """
     kept: list[Arrival] = []
     bounds = [0, *stream.breaks, len(stream.arrivals)]
-    for number, (start, stop) in enumerate(zip(bounds, bounds[1:], strict=False)):
+    for number, (start, stop) in enumerate(pairwise(bounds)):
         part = stream.arrivals[start:stop]
         if number:
             part = _after_blank_line(part)
@@ -134,7 +147,9 @@ def _to_blank_line(part: list[Arrival]) -> list[Arrival]:
 
 
 def _end_of_blank_line(data: bytes) -> int | None:
-    found = [at + size for mark, size in ((b"\n\n", 2), (b"\r\n\r\n", 4)) if (at := data.find(mark)) >= 0]
+    found = [
+        at + size for mark, size in ((b"\n\n", 2), (b"\r\n\r\n", 4)) if (at := data.find(mark)) >= 0
+    ]
     return min(found, default=None)
 
 
@@ -168,16 +183,18 @@ def pair_legs(legs: Sequence[Leg]) -> tuple[list[Pair], list[Leg]]:
     first = _choose(candidates)
     # A proxy has few upstreams. What most of its streams show decides about ambiguous ones, for
     # instance if many clients receive the same answer at the same time.
-    upstreams = Counter(
-        (legs[outer].stream.server, legs[inner].stream.server) for outer, inner in first
-    )
-    totals = Counter(legs[outer].stream.server for outer, _ in first)
+    upstreams: dict[tuple[Endpoint, Endpoint], float] = defaultdict(float)
+    totals: dict[Endpoint, float] = defaultdict(float)
+    for (by_text, *_), outer, inner in first:
+        weight = _TEXT_WEIGHT if by_text else 1.0
+        upstreams[legs[outer].stream.server, legs[inner].stream.server] += weight
+        totals[legs[outer].stream.server] += weight
 
     def usual(candidate: tuple[_Rank, int, int]) -> tuple[object, ...]:
-        (common, ids, *rest), outer, inner = candidate
+        (by_text, common, ids, *rest), outer, inner = candidate
         server = legs[outer].stream.server
         rare = 2 * upstreams[server, legs[inner].stream.server] < totals[server]
-        return common, ids, rare, *rest, outer, inner
+        return by_text, common, ids, rare, *rest, outer, inner
 
     def is_backwards(outer: int, inner: int) -> bool:
         """Return whether the opposite direction is more frequent between these two servers."""
@@ -188,23 +205,24 @@ def pair_legs(legs: Sequence[Leg]) -> tuple[list[Pair], list[Leg]]:
     chosen = _choose(sorted(likely, key=usual))
     pairs = [
         Pair(legs[outer], legs[inner], tuple(match_events(legs[outer], legs[inner])))
-        for outer, inner in chosen
+        for _, outer, inner in chosen
     ]
-    taken = {outer for outer, _ in chosen}
+    taken = {outer for _, outer, _ in chosen}
     return pairs, [leg for index, leg in enumerate(legs) if index not in taken]
 
 
-def _choose(candidates: Iterable[tuple[_Rank, int, int]]) -> list[tuple[int, int]]:
-    """Return pairs in the order of the candidates, with each leg at most once on each side."""
+def _choose(candidates: Iterable[tuple[_Rank, int, int]]) -> list[tuple[_Rank, int, int]]:
+    """Return the first candidates, with each leg at most once on each side."""
     outers: set[int] = set()
     inners: set[int] = set()
-    chosen: list[tuple[int, int]] = []
-    for _, outer, inner in candidates:
-        if outer not in outers and inner not in inners:
-            outers.add(outer)
-            inners.add(inner)
-            chosen.append((outer, inner))
-    return chosen
+    chosen: dict[tuple[int, int], _Rank] = {}
+    for rank, outer, inner in candidates:
+        if outer in outers or inner in inners or (inner, outer) in chosen:
+            continue
+        outers.add(outer)
+        inners.add(inner)
+        chosen[outer, inner] = rank
+    return [(rank, outer, inner) for (outer, inner), rank in chosen.items()]
 
 
 def _candidates(legs: Sequence[Leg]) -> Iterable[tuple[_Rank, int, int]]:
@@ -243,21 +261,25 @@ def _rank(outer: Leg, inner: Leg) -> _Rank | None:
     out, into = outer.stream, inner.stream
     if into.server == out.server:
         return None  # A proxy does not forward to itself.
-    begins_inside = out.start_ns - _SLACK_NS <= into.start_ns <= out.ended_ns
-    if not begins_inside or into.head_ns > out.head_ns + _SLACK_NS:
-        # A proxy may send its head before the origin's, but it cannot send the content before.
-        first_out, first_in = _first_ns(outer), _first_ns(inner)
-        if not begins_inside or first_out is None or first_in is None or first_in > first_out + _SLACK_NS:
-            return None
-    if out.request is not None and into.request is not None and out.request.start_ns > into.request.start_ns + _SLACK_NS:
+    # The request is missing if the capture began later.
+    begins_after = out.request is None or out.start_ns - _SLACK_NS <= into.start_ns
+    if not begins_after or into.start_ns > out.ended_ns:
         return None
-    common = max(_common(outer.keys, inner.keys), _common(outer.text_keys, inner.text_keys) * 0.9)
+    first_out, first_in = _first_ns(outer), _first_ns(inner)
+    if first_out is None or first_in is None or first_in > first_out + _SLACK_NS:
+        return None  # A proxy cannot send content before it received it.
+    other_host = into.client.address != out.server.address
+    if other_host and out.client.address == into.server.address:
+        return None  # The addresses fit the opposite direction.
+    common, by_text = _common(outer.counts, inner.counts), 0.0
+    if common < _MIN_COMMON:
+        common, by_text = _common(outer.text_counts, inner.text_counts), 1.0
     if common < _MIN_COMMON:
         return None
-    # The proxy's host receives on one leg and sends on the other, often from the same address.
-    other_host = float(into.client.address != out.server.address)
     ids = -float(len(_passed_on(outer) & _passed_on(inner)))
-    return (-round(common, 2), ids, other_host, float(abs(into.start_ns - out.start_ns)))
+    begins_before = float(out.request is not None and into.start_ns < out.start_ns)
+    distance = float(abs(into.start_ns - out.start_ns))
+    return (by_text, -round(common, 2), ids, float(other_host), begins_before, distance)
 
 
 def _first_ns(leg: Leg) -> int | None:
@@ -265,22 +287,23 @@ def _first_ns(leg: Leg) -> int | None:
     return times[0] if times else None
 
 
-def _common(some: list[bytes], others: list[bytes]) -> float:
-    """Return the share of the shorter list that both lists contain."""
-    least = min(len(some), len(others))
-    if not least:
+def _common(some: Counter[bytes], others: Counter[bytes]) -> float:
+    """Return the share of the events of the shorter leg that both legs contain."""
+    least = min(some.total(), others.total())
+    if not least or some.keys().isdisjoint(others):
         return 0.0
-    return sum((Counter(some) & Counter(others)).values()) / least
+    return (some & others).total() / least
 
 
 def match_events(outer: Leg, inner: Leg) -> list[tuple[int, int]]:
     """Return pairs of indices of the same content event on both legs, in order."""
-    for some, others in ((outer.keys, inner.keys), (outer.text_keys, inner.text_keys)):
-        if some == others:
-            return [(index, index) for index in range(len(some))]
-        if _common(some, others) >= _MIN_COMMON:
-            return _align(some, others)
-    return []
+    if _common(outer.counts, inner.counts) >= _MIN_COMMON:
+        some, others = outer.keys, inner.keys
+    else:
+        some, others = outer.text_keys, inner.text_keys
+    if some == others:
+        return [(index, index) for index in range(len(some))]
+    return _align(some, others)
 
 
 def _align(some: list[bytes], others: list[bytes]) -> list[tuple[int, int]]:

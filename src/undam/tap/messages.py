@@ -43,7 +43,7 @@ _ID_HEADERS = frozenset(
 
 @dataclass(slots=True)
 class CapturedRequest:
-    """Request of which a response was captured.
+    """Request on a captured connection.
 
     Args:
         ids: values of headers that a proxy passes on unchanged, such as traceparent.
@@ -98,11 +98,11 @@ class CapturedStream:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every byte of the body was captured and decoded."""
+        """True if every byte of the body was captured and decoded."""
         return not self.lost_bytes and self.problem is None
 
 
-class RequestReader:
+class RequestTracker:
     """Parser of the requests of one connection. Finished requests are in ``finished``."""
 
     def __init__(self) -> None:
@@ -177,7 +177,7 @@ class RequestReader:
         self.finished.append(self._request)
 
 
-class ResponseReader:
+class ResponseTracker:
     """Parser of the responses of one connection.
 
     Args:
@@ -188,7 +188,7 @@ class ResponseReader:
         passed_over: responses that are not streams.
     """
 
-    def __init__(self, client: Endpoint, server: Endpoint, requests: RequestReader) -> None:
+    def __init__(self, client: Endpoint, server: Endpoint, requests: RequestTracker) -> None:
         self.finished: list[CapturedStream] = []
         self.passed_over = 0
         self._client, self._server, self._requests = client, server, requests

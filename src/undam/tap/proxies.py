@@ -23,8 +23,14 @@ _MAX_HOLDS = 50_000
 _MAX_TTFTS = 5_000
 _MIN_MATCHED = 8
 # A client that reads slowly, or a lossy network, delays the sending side as well.
-_SLOW_READER = "the client's receive window was full {count} times: the reader is slow, so the hold is not attributed to the proxy"
-_RETRANSMITTED = "{count} segments to the client were sent again: the network loses packets, so the hold is not attributed to the proxy"
+_SLOW_READER = (
+    "the client's receive window was full {count} times: the reader is slow, so the hold is not "
+    "attributed to the proxy"
+)
+_RETRANSMITTED = (
+    "{count} segments to the client were sent again: the network loses packets, so the hold is not "
+    "attributed to the proxy"
+)
 _SMALL_HOLD_NS = 12_000_000
 
 
@@ -212,7 +218,7 @@ def _other_cause(outer: Leg) -> str:
 
 
 def analyze_single(leg: Leg) -> StreamResult:
-    """Return the verdict on a stream of which only one side was captured, by its pattern.
+    """Return the verdict on a stream that was captured on one side only, by its pattern.
 
     Missing packets change the pattern, so an incomplete stream has no verdict.
     """

@@ -21,6 +21,8 @@ _MAX_PENDING_BYTES = 1 << 20
 _MAX_PENDING = 512
 # The same packet is captured twice on the two ends of a virtual link, within this time.
 _COPY_NS = 50_000_000
+# A network that loses a segment sends it again within this time, even after two losses.
+_GIVE_UP_NS = 3_000_000_000
 _WRAP = 1 << 32
 
 
@@ -39,7 +41,7 @@ class DirectionStats:
     Attributes:
         retransmitted: segments that were sent again.
         copies: packets that the capture contains twice.
-        lost_bytes: bytes that were received but not captured.
+        gaps, lost_bytes: places and bytes that were received but not captured.
         zero_windows: announcements of a full receive buffer by the receiver.
     """
 
@@ -47,6 +49,7 @@ class DirectionStats:
     bytes: int = 0
     retransmitted: int = 0
     copies: int = 0
+    gaps: int = 0
     lost_bytes: int = 0
     zero_windows: int = 0
 
@@ -136,7 +139,8 @@ class Direction:
             self._recent.clear()
         before = self._recent.get(key)
         self._recent[key] = segment.at_ns
-        return before is not None and segment.ident > 0 and segment.at_ns - before < _COPY_NS
+        within_ns = _COPY_NS if segment.ident > 0 else _COPY_NS // 10
+        return before is not None and 0 <= segment.at_ns - before < within_ns
 
     def _receive_fin(self, segment: Segment, seq: int) -> list[Piece]:
         if segment.flags & FIN:
@@ -183,6 +187,7 @@ class Direction:
             lost = max(0, gap)
             # A gap that a retransmission filled delayed all bytes after it.
             filled_ns = came_ns if lost else max(filled_ns, came_ns)
+            self.stats.gaps += bool(lost) + bool(cut)
             self.stats.lost_bytes += lost + cut
             self.stats.bytes += len(payload)
             pieces.append(Piece(filled_ns, payload, lost))
@@ -196,4 +201,4 @@ class Direction:
         if self._pending_bytes > _MAX_PENDING_BYTES or len(self._pending) > _MAX_PENDING:
             return True
         acked = self._acked is not None and _distance(self._acked, seq) >= 0
-        return acked and now_ns - came_ns > _GRACE_NS
+        return now_ns - came_ns > (_GRACE_NS if acked else _GIVE_UP_NS)

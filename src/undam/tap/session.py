@@ -22,7 +22,7 @@ _EXAMPLES = 20
 
 @dataclass
 class SingleResult:
-    """Streams of one server of which no other side was captured."""
+    """Streams of one server that were captured on one side only."""
 
     address: Endpoint
     streams: int = 0
@@ -57,6 +57,11 @@ class TapSession:
     Args:
         ports: only connections with one of these ports; all if empty.
         max_streams: maximum number of streams to analyze.
+
+    Attributes:
+        proxies: results by the address at which a proxy listens.
+        singles: streams that were captured on one connection only, by the server's address.
+        upstreams: servers to which a proxy forwards.
     """
 
     def __init__(self, ports: Iterable[int] = (), *, max_streams: int = 100_000) -> None:
@@ -64,6 +69,7 @@ class TapSession:
         self.table = ConnectionTable()
         self.proxies: dict[Endpoint, ProxyResult] = {}
         self.singles: dict[Endpoint, SingleResult] = {}
+        self.upstreams: set[Endpoint] = set()
         self._ports = {port.to_bytes(2, "big") for port in ports}
         self._max_streams = max_streams
         self._waiting: list[CapturedStream] = []
@@ -129,6 +135,7 @@ class TapSession:
         for pair in pairs:
             result = self.proxies.setdefault(pair.proxy, ProxyResult(pair.proxy))
             result.add(pair)
+            self.upstreams.add(pair.inner.stream.server)
         for leg in rest:
             self._add_single(leg)
 

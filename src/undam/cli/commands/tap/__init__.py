@@ -1,0 +1,112 @@
+"""`undam tap`: finds the hop that holds streams in captured traffic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from undam.cli.main import EXIT_CLEAN, EXIT_FINDINGS
+from undam.cli.ui.output import (
+    STDOUT,
+    console,
+    json_option,
+    require_writable,
+    write_atomically,
+    write_json,
+)
+from undam.errors import UsageError
+
+
+@click.command(context_settings={"max_content_width": 100})
+@click.option(
+    "-i",
+    "interfaces",
+    multiple=True,
+    metavar="IFACE",
+    help="Capture on this interface; by default on all. Repeatable.",
+)
+@click.option(
+    "-r",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    help="Read this pcap or pcapng file instead; '-' is standard input. Repeatable.",
+)
+@click.option(
+    "-w",
+    "write_to",
+    metavar="FILE",
+    help="Write the packets of streams to a pcapng file, with secrets redacted.",
+)
+@click.option(
+    "--port",
+    "ports",
+    multiple=True,
+    type=click.IntRange(1, 65535),
+    metavar="P",
+    help="Only connections with this port at either end. Repeatable.",
+)
+@click.option(
+    "--duration",
+    type=click.FloatRange(0.1, 7 * 86400),
+    metavar="SECONDS",
+    help="Stop the live capture after this time; by default it ends with Ctrl-C.",
+)
+@click.option(
+    "--max-streams",
+    type=click.IntRange(1),
+    default=100_000,
+    show_default=True,
+    metavar="N",
+    help="Analyze at most N streams.",
+)
+@click.option(
+    "--keep-bodies",
+    is_flag=True,
+    help="Keep the text of the streams in --record; by default it is replaced.",
+)
+@click.option(
+    "--record",
+    metavar="FILE",
+    help="Save one stream per proxy, to re-analyze it with `undam report`.",
+)
+@json_option
+def command(
+    json_to: str | None, record: str | None, write_to: str | None, keep_bodies: bool, **given: Any
+) -> int:  # fmt: skip
+    """Find the proxy that holds streams, from the packets on both of its sides.
+
+    No request is sent. Each stream on the side of the clients is matched with the same stream on
+    the side of the origin, and each event's hold is the time between the two. A live capture needs
+    root or the capability CAP_NET_RAW.
+
+    \b
+    Examples:
+      undam tap --port 8080 --port 9000 --duration 60
+      tcpdump -i any -s 0 -w - 'tcp port 8080 or tcp port 9000' | undam tap -r -
+
+    Exit code: 0 without errors and warnings, 1 with any, 2 if nothing could be captured or read.
+    """
+    from undam.cli.commands.tap.capture import TapOptions, run_tap  # noqa: PLC0415 (not needed for --help)
+    from undam.cli.commands.tap.report import (  # noqa: PLC0415
+        is_clean,
+        print_tap,
+        record_of,
+        tap_json,
+    )
+
+    if given["files"] and (given["interfaces"] or given["duration"] is not None):
+        raise UsageError("-r reads files; -i and --duration belong to a live capture")
+    outputs = ((json_to, "--json"), (record, "--record"), (write_to, "-w"))
+    for path, option in outputs:
+        if path is not None and path != STDOUT:
+            require_writable(path, option)
+    run = run_tap(TapOptions(**given), write_to)
+    if record is not None:
+        write_atomically(record, record_of(run, keep_bodies=keep_bodies))
+    if json_to is not None:
+        write_json(tap_json(run), json_to)
+    if json_to != STDOUT:
+        print_tap(run, console())
+    return EXIT_CLEAN if is_clean(run) else EXIT_FINDINGS

@@ -1,0 +1,180 @@
+"""Run of `undam tap`: read files or capture live, and show progress on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import BinaryIO, Protocol
+
+from undam.cli.commands.tap.live_table import live_table
+from undam.errors import UsageError
+from undam.tap.capture_file import CaptureReader, Packet
+from undam.tap.live import LiveCapture
+from undam.tap.processes import processes_of
+from undam.tap.redacted_capture import RedactedCapture
+from undam.tap.session import TapSession
+
+_POLL_S = 0.2
+_UPDATE_S = 1.0
+_UPDATE_PACKETS = 100_000
+
+
+@dataclass
+class TapRun:
+    """A finished run.
+
+    Args:
+        source: what was captured or read, for the report.
+        problems: why a file was not read to its end.
+    """
+
+    session: TapSession
+    source: str
+    problems: list[str] = field(default_factory=list)
+    is_live: bool = False
+
+
+@dataclass(frozen=True)
+class TapOptions:
+    """Options of a run.
+
+    Args:
+        interfaces: where to capture; everywhere if empty.
+        files: captures to read instead.
+        duration: seconds after which a live capture ends; ``None`` means with Ctrl-C.
+    """
+
+    interfaces: Sequence[str] = ()
+    files: Sequence[str] = ()
+    ports: Sequence[int] = ()
+    duration: float | None = None
+    max_streams: int = 100_000
+
+
+class CaptureDisplay(Protocol):
+    """Display that is updated while the capture runs."""
+
+    def update(self, session: TapSession) -> None:
+        """Show the results so far."""
+        ...
+
+
+def run_tap(options: TapOptions, write_to: str | None = None) -> TapRun:
+    """Capture or read until the end, and return the analysis.
+
+    Args:
+        write_to: file for the captured packets, with secrets redacted.
+
+    Raises:
+        UsageError: nothing can be captured or read.
+    """
+    session = TapSession(options.ports, max_streams=options.max_streams)
+    with _writer(write_to) as writer, live_table() as view:
+        if options.files:
+            run = TapRun(session, ", ".join(options.files))
+            _read_files(run, options.files, writer, view)
+        else:
+            where = ", ".join(options.interfaces) or "all interfaces"
+            run = TapRun(session, f"live on {where}", is_live=True)
+            _capture(run, options, writer, view)
+        session.finish()
+    if run.is_live:
+        for address, name in processes_of(session.proxies).items():
+            session.proxies[address].process = name
+    return run
+
+
+@contextmanager
+def _writer(path: str | None) -> Iterator[RedactedCapture | None]:
+    if path is None:
+        yield None
+        return
+    with Path(path).open("wb") as file:
+        yield RedactedCapture(file)
+
+
+def _read_files(
+    run: TapRun, files: Sequence[str], writer: RedactedCapture | None, view: CaptureDisplay
+) -> None:
+    with ExitStack() as stack:
+        readers = [CaptureReader(_open(name, stack), name) for name in files]
+        session = run.session
+        packets = heapq.merge(*readers, key=_time) if len(readers) > 1 else iter(readers[0])
+        for packet in packets:
+            session.receive_packet(packet)
+            if writer is not None:
+                writer.write(packet)
+            if session.stats.packets % _UPDATE_PACKETS == 0:
+                view.update(session)
+        run.problems += [one.problem for one in readers if one.problem is not None]
+        session.stats.cut_packets = sum(one.cut_packets for one in readers)
+    if not session.stats.packets and run.problems:
+        raise UsageError(run.problems[0])
+
+
+def _time(packet: Packet) -> int:
+    return packet.at_ns
+
+
+def _open(name: str, stack: ExitStack) -> BinaryIO:
+    if name == "-":
+        return sys.stdin.buffer
+    try:
+        return stack.enter_context(Path(name).open("rb"))
+    except OSError as error:
+        raise UsageError(f"cannot read {name}: {error.strerror or error}") from None
+
+
+def _capture(
+    run: TapRun, options: TapOptions, writer: RedactedCapture | None, view: CaptureDisplay
+) -> None:
+    capture = LiveCapture(options.interfaces, options.ports)
+    session = run.session
+    end = None if options.duration is None else time.monotonic() + options.duration
+    shown = time.monotonic()
+    with contextlib.closing(capture), _stop_signals() as stopped:
+        is_last = False
+        while not is_last:
+            # After a signal, what the kernel has captured until then is still read.
+            is_last = bool(stopped) or (end is not None and time.monotonic() >= end)
+            for packet in capture.packets(_POLL_S):
+                session.receive_packet(packet)
+                if writer is not None:
+                    writer.write(packet)
+            if time.monotonic() - shown > _UPDATE_S:
+                shown = time.monotonic()
+                session.analyze_old()
+                session.stats.dropped = capture.count_drops()
+                view.update(session)
+        session.stats.dropped = capture.count_drops()
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """Yield a list that receives SIGINT and SIGTERM, which end a capture instead of the program.
+
+    Results are printed after the end of the capture, and a second signal ends the program.
+    """
+    stopped: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        stopped.append(number)
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,256 @@
+"""Report of `undam tap` as text, as JSON, and as a record."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import undam
+from undam.cli.commands.check.text import print_finding
+from undam.cli.commands.tap.capture import TapRun
+from undam.cli.ui.numbers import plural
+from undam.cli.ui.output import sparkline_symbols
+from undam.cli.ui.sanitize import one_line
+from undam.cli.ui.sparkline import legend, sparkline
+from undam.record import record_lines
+from undam.rules import Finding, Severity, finding
+from undam.rules.model import finding_json
+from undam.tap.mask import masked
+from undam.tap.proxies import ProxyResult, StreamResult, findings_of
+from undam.timing import quantile
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WIDTH = 64
+_SEVERE = {Severity.ERROR, Severity.WARNING}
+_ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
+
+
+def findings(run: TapRun) -> list[Finding]:
+    """Return the findings about all proxies and about the capture, the most severe first."""
+    session = run.session
+    found: list[Finding] = []
+    for proxy in session.proxies.values():
+        if proxy.example is not None:
+            found += findings_of(proxy.example)
+        if proxy.zero_windows:
+            found.append(finding("UD933", str(proxy.address), zero_windows=proxy.zero_windows))
+    for single in session.singles.values():
+        if single.address not in session.upstreams and single.results:
+            found += findings_of(single.results[0])
+    return sorted([*found, *_caveats(run)], key=lambda one: _ORDER[one.severity])
+
+
+def _caveats(run: TapRun) -> Iterator[Finding]:
+    stats, table = run.session.stats, run.session.table.stats
+    if table.lost_bytes or stats.dropped:
+        yield finding(
+            "UD931", "capture", gaps=table.gaps, lost_bytes=table.lost_bytes, dropped=stats.dropped
+        )
+    if stats.cut_packets:
+        yield finding("UD932", "capture", packets=stats.cut_packets)
+    for count, protocol in ((table.tls, "TLS"), (table.http2, "HTTP/2 without TLS")):
+        if count:
+            yield finding("UD934", "capture", connections=count, protocol=protocol)
+
+
+def is_clean(run: TapRun) -> bool:
+    """Return whether there is no error and no warning."""
+    return all(one.severity not in _SEVERE for one in findings(run))
+
+
+def tap_json(run: TapRun) -> dict[str, object]:
+    """Return the result in the form of `undam tap --json`."""
+    session = run.session
+    stats, table = session.stats, session.table.stats
+    return {
+        "schema": 1,
+        "command": "tap",
+        "source": run.source,
+        "problems": run.problems,
+        "packets": stats.packets,
+        "lost": stats.dropped + table.gaps,
+        "lost_bytes": table.lost_bytes,
+        "streams": stats.streams,
+        "streams_skipped": stats.skipped,
+        "responses_passed_over": table.passed_over,
+        "connections_not_decoded": {"tls": table.tls, "http2": table.http2},
+        "proxies": [_proxy_json(one) for one in _ordered(run)],
+        "servers": [
+            {
+                "address": str(one.address),
+                "streams": one.streams,
+                "verdict": one.results[0].shape.verdict.value if one.results else "unknown",
+                "upstream": one.address in session.upstreams,
+            }
+            for one in session.singles.values()
+        ],
+        "findings": [finding_json(one) for one in findings(run)],
+    }
+
+
+def _ordered(run: TapRun) -> list[ProxyResult]:
+    return sorted(run.session.proxies.values(), key=lambda one: (-one.streams, str(one.address)))
+
+
+def _proxy_json(one: ProxyResult) -> dict[str, object]:
+    return {
+        "address": str(one.address),
+        "process": one.process,
+        "streams": one.streams,
+        "verdict": one.verdict.value,
+        "verdicts": {verdict.value: count for verdict, count in one.verdicts.items()},
+        "hold_ms": _quantiles(one.holds_ns),
+        "release_bytes": one.release_bytes,
+        "release_every_ms": round(quantile(sorted(one.periods_ms), 0.5), 1)
+        if one.periods_ms
+        else None,
+        "ttft_in_ms": _quantiles(one.ttft_in_ns),
+        "ttft_out_ms": _quantiles(one.ttft_out_ns),
+        "heartbeats": {"in": one.heartbeats_in, "out": one.heartbeats_out},
+        "cancels": {"passed_on_ms": _quantiles(one.cancels_ns), "ignored": one.cancels_ignored},
+        "cuts": dict(one.cuts),
+        "retransmitted": one.retransmitted,
+        "zero_windows": one.zero_windows,
+        "streams_with_missing_packets": one.incomplete,
+        "integrity": one.integrity.as_json(),
+        "estimated": one.estimated,
+    }
+
+
+def _quantiles(values_ns: Sequence[int]) -> dict[str, float] | None:
+    if not values_ns:
+        return None
+    ordered = sorted(values_ns)
+    names = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+    return {name: round(quantile(ordered, q) / 1e6, 3) for name, q in names.items()}
+
+
+def record_of(run: TapRun, *, keep_bodies: bool) -> Iterator[str]:
+    """Yield the lines of a record with a typical stream of the proxy that holds the longest.
+
+    Both sides of the proxy are hops, innermost first, as in the record of a check.
+
+    Args:
+        keep_bodies: keep the text of the streams; otherwise placeholders of equal size.
+    """
+    held = [one for one in _ordered(run) if one.example is not None]
+    held.sort(key=lambda one: (not one.example.shape.held if one.example else True, -one.streams))
+    exchanges = []
+    if held and held[0].example is not None:
+        example = held[0].example
+        legs = [leg for leg in (example.inner, example.outer) if leg is not None]
+        exchanges = [leg.reading.exchange if keep_bodies else masked(leg.reading) for leg in legs]
+    about: Mapping[str, object] = {
+        # The analysis of a record is that of a check, so `undam report` reads it as one.
+        "command": "check",
+        "source": f"undam tap: {run.source}",
+        "undam": undam.__version__,
+        "python": platform.python_version(),
+    }
+    return record_lines(exchanges, about)
+
+
+def print_tap(run: TapRun, out: Console) -> None:
+    """Print the verdict, a picture and metrics per proxy, and the findings with their fixes."""
+    stats, table = run.session.stats, run.session.table.stats
+    proxies = _ordered(run)
+    _print_verdict(run, proxies, out)
+    for one in proxies:
+        out.print()
+        _print_proxy(one, out)
+    for found in findings(run):
+        out.print()
+        print_finding(found, out)
+    out.print()
+    summary = (
+        f"{plural(stats.packets, 'packet')}, {plural(stats.streams, 'stream')}, "
+        f"{plural(table.passed_over, 'other response')} passed over; {run.source}"
+    )
+    out.print(one_line(summary), style="dim")
+    for problem in run.problems:
+        out.print(one_line(f"note: {problem}"), style="yellow")
+    if stats.skipped:
+        out.print(f"note: {plural(stats.skipped, 'stream')} beyond --max-streams not analyzed")
+
+
+def _print_verdict(run: TapRun, proxies: Sequence[ProxyResult], out: Console) -> None:
+    holding = [one for one in proxies if one.example is not None and one.example.shape.held]
+    if holding:
+        names = ", ".join(_name(one) for one in holding)
+        out.print("HELD", style="bold red", end="  ")
+        out.print(one_line(f"by {names}"))
+    elif proxies:
+        out.print("STREAMING", style="bold green", end="  ")
+        streams = sum(one.streams for one in proxies)
+        out.print(
+            f"{plural(len(proxies), 'proxy')} forwarded {plural(streams, 'stream')} without a hold"
+        )
+    elif run.session.singles:
+        out.print("UNKNOWN", style="bold yellow", end="  ")
+        out.print(
+            "each stream was captured on one connection only; capture on the proxy's host, with "
+            "the port of the proxy and the port of its upstream"
+        )
+    else:
+        out.print("UNKNOWN", style="bold yellow", end="  ")
+        out.print("the capture contains no stream of events over unencrypted HTTP/1.1")
+
+
+def _name(one: ProxyResult) -> str:
+    process = f" ({one.process})" if one.process else ""
+    return f"{one.address}{process}"
+
+
+def _print_proxy(one: ProxyResult, out: Console) -> None:
+    out.print(one_line(f"{_name(one)}: {one.verdict.value}, {plural(one.streams, 'stream')}"))
+    if one.example is not None:
+        _print_picture("typical", one.example, out)
+    if one.worst is not None and one.worst is not one.example:
+        _print_picture("worst", one.worst, out)
+    holds, ttft_in, ttft_out = map(_quantiles, (one.holds_ns, one.ttft_in_ns, one.ttft_out_ns))
+    if holds:
+        about = "about " if one.estimated else ""
+        out.print(
+            f"  hold p50 {about}{holds['p50']:.1f} ms, p99 {holds['p99']:.1f} ms,"
+            f" max {holds['max']:.1f} ms"
+        )
+    if ttft_in and ttft_out:
+        out.print(
+            f"  TTFT p50 {ttft_in['p50']:.1f} ms before, {ttft_out['p50']:.1f} ms after the proxy"
+        )
+    if one.heartbeats_in:
+        out.print(f"  heartbeats: {one.heartbeats_in} before, {one.heartbeats_out} after the proxy")
+    if one.cuts:
+        cuts = ", ".join(f"{count} by the {who}" for who, count in one.cuts.items())
+        out.print(f"  streams that ended early: {cuts}")
+    cancels = _quantiles(one.cancels_ns)
+    if cancels:
+        out.print(f"  client disconnects reached the origin after {cancels['p50']:.1f} ms (p50)")
+    if one.cancels_ignored:
+        out.print(f"  client disconnects that did not reach the origin: {one.cancels_ignored}")
+    lost, doubled = one.integrity.lost, one.integrity.duplicated
+    if lost or doubled:
+        out.print(
+            f"  events lost: {lost}, duplicated: {doubled}, of {one.integrity.sent}", style="red"
+        )
+
+
+def _print_picture(title: str, result: StreamResult, out: Console) -> None:
+    rows = (
+        [("out", result.outer)]
+        if result.inner is None
+        else [("in", result.inner), ("out", result.outer)]
+    )
+    start = result.outer.stream.sent_ns
+    times = {name: [(at - start) / 1e6 for at in leg.times] for name, leg in rows}
+    end = max((some[-1] for some in times.values() if some), default=0.0)
+    if end <= 0:
+        return
+    signs = sparkline_symbols(out)
+    out.print(f"  {title} stream, from the request:", style="dim")
+    for name, some in times.items():
+        out.print(f"    {name:<3} |{sparkline(some, end, _WIDTH, signs)}|")
+    out.print(f"         {legend(end, _WIDTH, signs)}", style="dim")

@@ -1,0 +1,213 @@
+"""`undam tap` on real proxies: live capture and files, without a request of undam's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+import pytest
+
+from support.eventually import eventually
+from support.live import RunProxy, Simulator, quantile, skip_or_fail
+from support.undam_command import command_line, environment, run_undam
+from undam.lab.proxies import (
+    Missing,
+    RunningProxy,
+    start_caddy,
+    start_envoy,
+    start_haproxy,
+    start_lighttpd,
+    start_nginx,
+)
+from undam.tap.capture_file import CaptureReader
+from undam.tap.session import TapSession
+
+CLIENTS = 20
+
+CASES: dict[str, tuple[Callable[..., RunningProxy], str, set[str]]] = {
+    "nginx": (start_nginx, "batched", {"UD102"}),
+    "nginx-unbuffered": (partial(start_nginx, location="proxy_buffering off;"), "streaming", set()),
+    "haproxy": (start_haproxy, "batched", {"UD103"}),
+    "haproxy-no-delay": (
+        partial(start_haproxy, options="option http-no-delay"), "streaming", set(),
+    ),
+    "envoy": (start_envoy, "streaming", set()),
+    "lighttpd": (start_lighttpd, "held-to-end", {"UD101"}),
+    "caddy": (start_caddy, "streaming", set()),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _needs_raw_sockets() -> None:
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0).close()
+    except (AttributeError, OSError):
+        pytest.skip("live capture needs CAP_NET_RAW")
+
+
+@contextmanager
+def tapping(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run ``undam tap`` until the end of the block; its output is then complete."""
+    before = packet_sockets()
+    process = subprocess.Popen(
+        command_line("tap", *arguments), env=environment(), stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        eventually(lambda: packet_sockets() > before)
+        time.sleep(0.5)  # Until the ring is attached to the socket.
+        yield process
+        time.sleep(0.5)
+    finally:
+        process.terminate()
+
+
+def packet_sockets() -> int:
+    """Return the number of packet sockets on this host."""
+    return len(Path("/proc/net/packet").read_text().splitlines())
+
+
+def read_streams(url: str, count: int) -> None:
+    """Read ``count`` streams at the same time, with an ordinary HTTP client."""
+
+    def read(number: int) -> None:
+        body = json.dumps({"stream": True, "messages": [{"role": "user", "content": f"{number}"}]})
+        request = Request(url + "/v1/chat/completions?gap=10", body.encode())
+        with urlopen(request, timeout=60) as response:
+            response.read()
+
+    threads = [threading.Thread(target=read, args=(number,)) for number in range(count)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+
+
+def port_of(url: str) -> int:
+    port = urlsplit(url).port
+    assert port is not None
+    return port
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_live_capture_and_file_find_what_the_proxy_does(
+    name: str, model: Simulator, run_proxy: RunProxy, tmp_path: Path
+) -> None:
+    start, verdict, codes = CASES[name]
+    proxy = run_proxy(start, model.url)
+    saved = tmp_path / "saved.pcapng"
+    ports = ("--port", str(port_of(proxy.url)), "--port", str(port_of(model.url)))
+    with tapping(*ports, "-w", str(saved), "--json") as process:
+        read_streams(proxy.url, CLIENTS)
+    out, err = process.communicate(timeout=60)
+    live = json.loads(out)
+    assert err == b""
+    assert live["lost"] == 0
+    for result in (live, json.loads(run_undam("tap", "-r", str(saved), "--json").out)):
+        (found,) = [
+            one for one in result["proxies"] if one["address"].endswith(f":{port_of(proxy.url)}")
+        ]
+        assert (found["streams"], found["verdict"]) == (CLIENTS, verdict)
+        holds = {one["code"] for one in result["findings"] if one["severity"] == "error"}
+        assert codes <= holds
+        assert bool(codes) == bool(holds), holds
+    assert live["proxies"][0]["process"]
+    assert_times_are_true(saved, model)
+
+
+def assert_times_are_true(saved: Path, model: Simulator) -> None:
+    """Compare the times before the proxy with the simulator's ground truth."""
+    session = TapSession([port_of(model.url)])
+    with saved.open("rb") as file:
+        for packet in CaptureReader(file, saved.name):
+            session.receive_packet(packet)
+    session.table.finish()
+    errors: list[float] = []
+    for stream in session.table.take_finished() + session._waiting:
+        ident = (stream.head.get("undam-beacon") or "").partition(";")[0].removeprefix("id=")
+        sent = model.events(ident)
+        body = b""
+        for arrival in stream.arrivals:
+            body += arrival.data
+            *whole, body = body.split(b"\n\n")
+            for event in whole:
+                if event.startswith(b"data: {"):
+                    seq = json.loads(event.removeprefix(b"data: "))["undam"]["seq"]
+                    errors.append((arrival.at_ns - sent[seq]["left_ns"]) / 1e6)
+    assert len(errors) > 100 * CLIENTS
+    # The capture sees an event while the simulator is still in its system call, or shortly after.
+    assert abs(quantile(errors, 0.5)) < 2
+
+
+@pytest.mark.skipif(shutil.which("ip") is None, reason="ip (iproute2) is not installed")
+def test_a_proxy_in_another_network_namespace_is_found(
+    simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
+    name = f"undam{os.getpid()}"
+
+    def ip(*arguments: str) -> None:
+        subprocess.run(("ip", *arguments), check=True, capture_output=True)
+
+    try:
+        ip("netns", "add", name)
+    except subprocess.CalledProcessError as error:
+        skip_or_fail(Missing("network namespaces", error.stderr.decode()))
+    try:
+        ip("link", "add", "undam0", "type", "veth", "peer", "name", "undam1", "netns", name)
+        ip("addr", "add", "10.213.0.1/24", "dev", "undam0")
+        ip("link", "set", "undam0", "up")
+        ip("netns", "exec", name, "ip", "addr", "add", "10.213.0.2/24", "dev", "undam1")
+        ip("netns", "exec", name, "ip", "link", "set", "undam1", "up")
+        model = simulator("--host", "10.213.0.1")
+        relay = tmp_path / "relay.py"
+        relay.write_text(HOLDING_RELAY)
+        command = ("ip", "netns", "exec", name, sys.executable, str(relay), model.url)
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as running:
+            assert running.stdout is not None
+            running.stdout.readline()
+            with tapping("-i", "undam0", "--json") as process:
+                read_streams("http://10.213.0.2:8080", 3)
+            result = json.loads(process.communicate(timeout=60)[0])
+            running.terminate()
+    finally:
+        ip("netns", "del", name)
+    (found,) = result["proxies"]
+    assert (found["address"], found["verdict"]) == ("10.213.0.2:8080", "held-to-end")
+    assert found["streams"] == 3
+
+
+HOLDING_RELAY = """
+import http.server, sys, urllib.request
+
+class Relay(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        with urllib.request.urlopen(sys.argv[1] + self.path, body) as answer:
+            data = answer.read()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *arguments):
+        pass
+
+server = http.server.ThreadingHTTPServer(("10.213.0.2", 8080), Relay)
+print("ready", flush=True)
+server.serve_forever()
+"""
