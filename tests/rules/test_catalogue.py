@@ -21,6 +21,7 @@ CATEGORIES = {
     "integrity": "6",
     "content": "6",
     "transport": "6",
+    "capture": "9",
     "caveats": "9",
 }
 each_rule = pytest.mark.parametrize("rule", RULES, ids=[rule.code for rule in RULES])

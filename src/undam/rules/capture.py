@@ -33,12 +33,19 @@ RULES = (
         severity=Severity.WARNING,
         message="{packets} packets were cut by the capture's snapshot length",
         what="The capture contains only the beginning of some packets.",
-        why="The rest of each cut packet is missing, and with it most events.",
-        detection="The captured size of a packet is smaller than its size on the wire.",
+        why="""
+            The rest of each cut packet is missing, and with it most events. Streams that lack bytes
+            have no verdict from their pattern.
+        """,
+        detection="""
+            The captured size of a packet is smaller than its size on the wire. Old versions of
+            tcpdump cut packets at 68 or 96 bytes by default.
+        """,
         fix="""
             Capture whole packets:
 
                 tcpdump -i any -s 0 -w FILE
+                undam tap -r FILE
         """,
     ),
     Rule(
@@ -58,7 +65,10 @@ RULES = (
             A segment from the client had a window of 0. Streams with such a segment are never
             reported as held by the proxy.
         """,
-        fix="Make the client read the response continuously, or give its host more CPU time.",
+        fix="""
+            Make the client read the response continuously, in a task of its own if it processes
+            each event. On a busy host, give it more CPU time. A change of the proxy does not help.
+        """,
     ),
     Rule(
         code="UD934",

@@ -277,6 +277,8 @@ def _rank(outer: Leg, inner: Leg) -> _Rank | None:
     if common < _MIN_COMMON:
         return None
     ids = -float(len(_passed_on(outer) & _passed_on(inner)))
+    if by_text and not ids and (outer.is_partial or inner.is_partial):
+        return None  # Answers to different requests often share most of their words.
     begins_before = float(out.request is not None and into.start_ns < out.start_ns)
     distance = float(abs(into.start_ns - out.start_ns))
     return (by_text, -round(common, 2), ids, float(other_host), begins_before, distance)
