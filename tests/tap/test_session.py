@@ -27,8 +27,8 @@ PROXY = Endpoint("10.0.0.2", 8080)
 DUE = [200 + 20.0 * number for number in range(100)]
 
 
-def analyze(packets: Sequence[Packet], **options: int) -> TapSession:
-    session = TapSession(**options)
+def analyze(packets: Sequence[Packet], ports: Sequence[int] = ()) -> TapSession:
+    session = TapSession(ports)
     for packet in packets:
         session.receive_packet(packet)
     session.finish()
@@ -112,7 +112,7 @@ def test_a_capture_of_one_side_only_has_no_proxy() -> None:
 
 
 def test_other_ports_are_ignored() -> None:
-    session = analyze(stream_through_proxy(DUE, DUE), ports=[8080])  # type: ignore[arg-type]
+    session = analyze(stream_through_proxy(DUE, DUE), ports=[8080])
     assert session.proxies == {}
     assert list(session.singles) == [PROXY]
 

@@ -55,7 +55,11 @@ class Leg:
     @cached_property
     def keys(self) -> list[bytes]:
         """Digests of the content events."""
-        return [_digest(item.meaning.payload, item.text) for item in self._events]
+        return [
+            _digest(item.meaning.payload, item.text)
+            for item in self._events
+            if item.meaning is not None
+        ]
 
     @cached_property
     def text_keys(self) -> list[bytes]:
