@@ -127,6 +127,8 @@ class ShapeReader:
         if inner is not None:
             return self.read("message", inner)
         if self._is_langchain(event, value):
+            if event == "metadata":  # It begins the streams of both.
+                return agents.read_langchain_value(event, value)
             api = LANGSERVE if event in {"data", "end"} else LANGGRAPH
             return self._as(api, event, data, value)
         return self._unrecognised(event, data, payload)

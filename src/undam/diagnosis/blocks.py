@@ -85,3 +85,12 @@ def is_buffer_size(size: int | None) -> bool:
     TCP segments and windows do not, so one such block that ends inside an event is enough.
     """
     return size is not None and size >= _SMALLEST_BUFFER and size & (size - 1) == 0
+
+
+def are_equal_blocks(held: Sequence[Burst]) -> bool:
+    """Return whether all bursts of a body without events have one size that buffers usually have.
+
+    The first block may be smaller.
+    """
+    sizes = {burst.size_bytes for burst in (held[1:] or held)}
+    return len(sizes) == 1 and is_buffer_size(sizes.pop())

@@ -236,7 +236,7 @@ def is_complete(reading: Reading) -> bool | None:
         return False
     if ending in {Ending.TIMEOUT, Ending.LIMIT}:
         return None
-    if reading.api.announces_end:
+    if reading.api.announces_end or reading.has_closing_framing:
         return False
     return True if ending is Ending.COMPLETE else None
 

@@ -123,6 +123,11 @@ class Reading:
         return self.framing not in {Framing.TEXT, Framing.BYTES}
 
     @property
+    def has_closing_framing(self) -> bool:
+        """Return whether the framing of the body marks its end."""
+        return self.framing in {Framing.JSON_ARRAY, Framing.MULTIPART}
+
+    @property
     def is_document(self) -> bool:
         """Return whether the body is one JSON document, a web page, or data of a declared length.
 

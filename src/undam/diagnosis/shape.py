@@ -15,6 +15,7 @@ from undam.diagnosis.blocks import (
     FEW_BURSTS,
     FEW_EVENTS,
     are_cut,
+    are_equal_blocks,
     block_of,
     fills_by_bytes,
     is_buffer_size,
@@ -32,6 +33,7 @@ from undam.diagnosis.findings.network import (
 )
 from undam.diagnosis.reading import Reading
 from undam.diagnosis.rhythm import Cause, Rhythm, cause_of, rhythm_of
+from undam.framing import Framing
 from undam.rules import Verdict
 from undam.timing import median
 
@@ -189,7 +191,15 @@ def _match_pattern(reading: Reading, bursts: Sequence[Burst]) -> Shape:
         "bursts": len(bursts),
         "events_per_burst": {"p50": typical, "max": max(counts)},
     }
-    if are_cut(bursts, round_trip_ns(reading.exchange), compressed=_is_coded(reading)):
+    if reading.framing is Framing.BYTES and are_equal_blocks(held):
+        return unknown(
+            f"the body has no known framing and arrives in blocks of {held[-1].size_bytes} bytes, "
+            f"which a server or a buffer may write; use --hop with the server's URL, or --beacon",
+            **evidence,
+        )
+    by_size = reading.framing is Framing.TEXT and are_equal_blocks(held)
+    trip_ns, coded = round_trip_ns(reading.exchange), _is_coded(reading)
+    if by_size or are_cut(bursts, trip_ns, compressed=coded):
         block = block_of(held, compressed=_is_coded(reading))
         if block is None:
             return Shape(Verdict.BATCHED, Release.UNCLEAR, None, None, evidence)
