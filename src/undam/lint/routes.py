@@ -70,7 +70,8 @@ class Recipe(Enum):
     FLUSHED = (2, "each write is flushed")
     CHUNKS_OFF = (1, "chunked_transfer_encoding is off")
     LONG_SILENCE = (1, "the read timeout is long")
-    UPGRADE = (-1, "connections are upgraded to WebSocket")
+    UPGRADE = (0, "connections are upgraded to WebSocket")
+    """Explains buffering that is off without a stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,7 @@ def _combined(
     found.append(_best(_paths_of_upstreams(upstreams)))
     found.append(_neighbouring(upstreams, hints.neighbours))
     found += _site(path, sites, hints.file)
-    found += [NameEvidence(*one.value) for one in dict.fromkeys(recipes)]
+    found += [NameEvidence(*one.value) for one in _counting(recipes)]
     positive = [one for one in found if one.score > 0]
     is_other = found[1].score < 0
     is_ambiguous = own.score == 2 and len(positive) == 1 and not is_other
@@ -178,6 +179,12 @@ def _combined(
     else:
         outcome = StreamOutcome.MAYBE if score > 0 else StreamOutcome.UNKNOWN
     return Assessment(outcome, tuple(one.phrase for one in positive if one.phrase))
+
+
+def _counting(recipes: tuple[Recipe, ...]) -> Iterable[Recipe]:
+    """Return the recipes without duplicates; buffering is also turned off for WebSocket."""
+    is_upgraded = Recipe.UPGRADE in recipes
+    return (one for one in dict.fromkeys(recipes) if not (is_upgraded and one is Recipe.UNBUFFERED))
 
 
 def _best(found: Iterable[NameEvidence]) -> NameEvidence:

@@ -97,7 +97,10 @@ def address_of(upstream: str) -> Address:
     rest = _SCHEME.sub("", upstream.lower())
     authority, slash, path = rest.partition("/")
     port = _PORT.search(authority)
+    # The port of a template is a placeholder.
     host = authority[: port.start()] if port else authority
+    if not host.startswith(("[", "$")):
+        host = host.partition(":")[0]
     return Address(host, int(port[1]) if port else None, slash + path)
 
 
@@ -120,7 +123,7 @@ def upstream_evidence(upstream: str) -> NameEvidence:
         return NameEvidence(3, f"the upstream {at.host!r} has the name of {known.title}")
     for one in PROFILES:
         if (at.host, at.port) in one.named_ports:
-            return NameEvidence(2, f"the upstream {at.host}:{at.port} is usual for {one.title}")
+            return NameEvidence(3, f"the upstream {at.host}:{at.port} is usual for {one.title}")
     if word := _ENGINE_WORD.search(at.host):
         return NameEvidence(3, f"the upstream {at.host!r} has {word[0]!r} in its name")
     if _OTHER_PROGRAM.search(at.host):

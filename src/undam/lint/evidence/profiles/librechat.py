@@ -9,7 +9,12 @@ PROFILE = ServiceProfile(
     title="LibreChat",
     role=ServiceRole.APP,
     names=("librechat", "libre-chat"),
-    images=("danny-avila/librechat", "librechat"),
+    images=(
+        "danny-avila/librechat",
+        "danny-avila/librechat-api",
+        "danny-avila/librechat-dev",
+        "danny-avila/librechat-dev-api",
+    ),
     named_ports=(("api", 3080),),
     ports=(3080,),
     paths=("api/agents/chat", "api/ask"),

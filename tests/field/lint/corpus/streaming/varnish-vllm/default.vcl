@@ -1,0 +1,6 @@
+vcl 4.1;
+
+backend vllm {
+    .host = "vllm";
+    .port = "8000";
+}
