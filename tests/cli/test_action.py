@@ -82,6 +82,8 @@ def test_the_step_annotates_and_has_the_exit_code_of_lint(
     file = tmp_path / "work" / "a b" / "nginx.conf"
     file.parent.mkdir(parents=True)
     file.write_text(BAD)
+    settings = "heartbeat = 15\ntarget = { nginx = '1.22' }\n"
+    (tmp_path / "work" / "undam.toml").write_text(settings)
     result = run_step(action, tmp_path, **inputs)
     assert result.returncode == code, result.stdout + result.stderr
     annotated = "::error file=a b/nginx.conf,line=10," in result.stdout

@@ -7,7 +7,7 @@ import pytest
 from undam.lint.routes import (
     PathMatch,
     RouteHints,
-    StreamOutcome,
+    RouteOutcome,
     assess_pattern,
     assess_route,
     literal_prefix,
@@ -23,7 +23,7 @@ from undam.lint.routes import (
     ],
 )  # fmt: skip
 def test_paths_of_streaming_apis_are_likely_to_stream(path: str) -> None:
-    assert assess_route(path, (), RouteHints()).outcome is StreamOutcome.STREAMS
+    assert assess_route(path, (), RouteHints()).outcome is RouteOutcome.STREAMS
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_paths_of_streaming_apis_are_likely_to_stream(path: str) -> None:
     ["/", "/static/", "/v1/embeddings", "/v1/users", "/v10/", "/chatter", "/upstream", "/prevents"],
 )
 def test_other_paths_do_not_stream(path: str) -> None:
-    assert assess_route(path, (), RouteHints()).outcome is StreamOutcome.UNKNOWN
+    assert assess_route(path, (), RouteHints()).outcome is RouteOutcome.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_other_paths_do_not_stream(path: str) -> None:
     ],
 )  # fmt: skip
 def test_routes_to_inference_engines_are_likely_to_stream(upstream: str) -> None:
-    assert assess_route("/", ("web", upstream), RouteHints()).outcome is StreamOutcome.STREAMS
+    assert assess_route("/", ("web", upstream), RouteHints()).outcome is RouteOutcome.STREAMS
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_routes_to_inference_engines_are_likely_to_stream(upstream: str) -> None
     ],
 )  # fmt: skip
 def test_routes_to_other_upstreams_do_not_stream(upstream: str) -> None:
-    assert assess_route("/", (upstream,), RouteHints()).outcome is StreamOutcome.UNKNOWN
+    assert assess_route("/", (upstream,), RouteHints()).outcome is RouteOutcome.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -72,37 +72,37 @@ def test_routes_to_other_upstreams_do_not_stream(upstream: str) -> None:
     ],
 )
 def test_only_hinted_paths_stream(path: str, streams: bool) -> None:
-    wanted = StreamOutcome.STREAMS if streams else StreamOutcome.UNKNOWN
+    wanted = RouteOutcome.STREAMS if streams else RouteOutcome.UNKNOWN
     assert assess_route(path, ("vllm",), RouteHints(("/x", "/api/answer"))).outcome is wanted
 
 
 @pytest.mark.parametrize("path", ["/health", "/v1/models", "~* \\.(?:css|js)$", "/metrics", "/ui/"])
 def test_other_paths_of_an_engine_do_not_stream_unless_hinted(path: str) -> None:
-    assert assess_route(path, ("vllm:8000",), RouteHints()).outcome is StreamOutcome.UNKNOWN
-    assert assess_route(path, ("vllm:8000",), RouteHints((path,))).outcome is StreamOutcome.STREAMS
+    assert assess_route(path, ("vllm:8000",), RouteHints()).outcome is RouteOutcome.UNKNOWN
+    assert assess_route(path, ("vllm:8000",), RouteHints((path,))).outcome is RouteOutcome.STREAMS
 
 
 @pytest.mark.parametrize(
     ("pattern", "match", "likelihood"),
     [
-        ("/api", PathMatch.PREFIX, StreamOutcome.STREAMS),
-        ("/other", PathMatch.PREFIX, StreamOutcome.UNKNOWN),
-        ("^/api", PathMatch.REGEX, StreamOutcome.STREAMS),
-        ("^/other", PathMatch.REGEX, StreamOutcome.UNKNOWN),
-        ("(foo|answer)$", PathMatch.REGEX, StreamOutcome.STREAMS),
-        ("answer", PathMatch.PART, StreamOutcome.STREAMS),
-        ("an", PathMatch.PART, StreamOutcome.UNKNOWN),
+        ("/api", PathMatch.PREFIX, RouteOutcome.STREAMS),
+        ("/other", PathMatch.PREFIX, RouteOutcome.UNKNOWN),
+        ("^/api", PathMatch.REGEX, RouteOutcome.STREAMS),
+        ("^/other", PathMatch.REGEX, RouteOutcome.UNKNOWN),
+        ("(foo|answer)$", PathMatch.REGEX, RouteOutcome.STREAMS),
+        ("answer", PathMatch.PART, RouteOutcome.STREAMS),
+        ("an", PathMatch.PART, RouteOutcome.UNKNOWN),
     ],
 )
 def test_a_pattern_is_compared_with_the_hinted_paths(
-    pattern: str, match: PathMatch, likelihood: StreamOutcome
+    pattern: str, match: PathMatch, likelihood: RouteOutcome
 ) -> None:
     assert assess_pattern(pattern, match, (), RouteHints(("/api/answer",))).outcome is likelihood
 
 
 def test_a_pattern_without_hints_is_classified_by_its_text() -> None:
     for match in PathMatch:
-        assert assess_pattern("/v1/", match, (), RouteHints()).outcome is StreamOutcome.STREAMS
+        assert assess_pattern("/v1/", match, (), RouteHints()).outcome is RouteOutcome.STREAMS
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,14 @@ HEARTBEATS: dict[str, Any] = {"overrides": SettingsOverrides(heartbeat_s=15)}
 """Options for servers that send heartbeats, so that default limits have no diagnostics."""
 
 
+def write_settings() -> None:
+    """Write an undam.toml for nginx 1.22 and servers with heartbeats into the working directory.
+
+    The only diagnostic of `SERVER` is then NGX101, as an error.
+    """
+    Path("undam.toml").write_text("heartbeat = 15\ntarget = { nginx = '1.22' }\n")
+
+
 def write(name: str, text: str) -> str:
     """Write a file, relative to the working directory, and return its path."""
     Path(name).parent.mkdir(parents=True, exist_ok=True)

@@ -6,20 +6,14 @@ and do no I/O.
 
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult, RenderRequest
+from undam.lint.discovery.passed_over import PassedOver
 from undam.lint.engine import fix_source, fix_sources, lint_source
-from undam.lint.evidence.assessment import AssessedRoute, Assessment, StreamOutcome
+from undam.lint.evidence.assessment import AssessedRoute, Assessment, RouteOutcome
 from undam.lint.files import Problem
-from undam.lint.passed_over import PassedOver
 from undam.lint.project_settings import SettingsOverrides
 from undam.lint.registry import DIALECTS, config_rules, dialect_named, recognise_dialect
-from undam.lint.runner import (
-    FileChange,
-    FixReport,
-    LintOptions,
-    LintReport,
-    fix_paths,
-    lint_paths,
-)
+from undam.lint.reports import FileChange, FixReport, LintOptions, LintReport
+from undam.lint.runner import fix_paths, lint_paths
 from undam.lint.settings import Settings, read_settings
 from undam.textfiles.edits import Edit, apply_edits
 from undam.textfiles.source import Source, UnreadPart
@@ -41,11 +35,11 @@ __all__ = [
     "PassedOver",
     "Problem",
     "RenderRequest",
+    "RouteOutcome",
     "Safety",
     "Settings",
     "SettingsOverrides",
     "Source",
-    "StreamOutcome",
     "UnreadPart",
     "apply_edits",
     "config_rules",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from undam.lint.evidence.assessment import AssessedRoute, StreamOutcome
+from undam.lint.evidence.assessment import AssessedRoute, RouteOutcome
 from undam.rules import Rule, Severity
 from undam.textfiles.edits import Edit
 from undam.textfiles.source import Source
@@ -66,9 +66,9 @@ class Diagnostic:
     affected: VersionRange = EVERY_VERSION
 
     @property
-    def outcome(self) -> StreamOutcome:
+    def outcome(self) -> RouteOutcome:
         """Outcome of the route; a fault that harms every route is reported as it is."""
-        return StreamOutcome.STREAMS if self.route is None else self.route.outcome
+        return RouteOutcome.STREAMS if self.route is None else self.route.outcome
 
 
 def for_route(route: AssessedRoute, diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:

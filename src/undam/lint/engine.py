@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from undam.lint.diagnostics import Diagnostic, Safety, with_unread_part
 from undam.lint.dialect import Dialect, IncludeOpener, LintResult, no_includes
-from undam.lint.evidence.assessment import AssessedRoute, StreamOutcome
+from undam.lint.evidence.assessment import AssessedRoute, RouteOutcome
 from undam.lint.settings import Settings
 from undam.lint.suppressions import Suppressions
 from undam.rules import Severity
@@ -88,7 +88,7 @@ def _merge_uncertain_routes(diagnostics: Iterable[Diagnostic]) -> list[Diagnosti
     reported: list[Diagnostic] = []
     uncertain: dict[AssessedRoute, list[Diagnostic]] = {}
     for one in diagnostics:
-        if one.route is None or one.outcome is StreamOutcome.STREAMS:
+        if one.route is None or one.outcome is RouteOutcome.STREAMS:
             reported.append(one)
         else:
             uncertain.setdefault(one.route, []).append(one)

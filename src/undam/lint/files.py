@@ -55,7 +55,7 @@ _SKIPPED_NAMES = re.compile(
 
 
 class FileUse(Enum):
-    """What may be in a file, by its name."""
+    """Use of a file, by its name."""
 
     CONFIGURATION = auto()
     CONTAINER = auto()
@@ -69,7 +69,7 @@ class FileUse(Enum):
 
 
 def use_of(path: str) -> FileUse:
-    """Return what may be in a file."""
+    """Return the use of a file, by its name."""
     name = Path(path).name
     suffix = Path(path).suffix.lower()
     if suffix in _CONTAINER_SUFFIXES or _CONTAINER_NAMES.fullmatch(name):
@@ -89,7 +89,7 @@ class Candidate:
     Args:
         path: the path that the user gave, or a path below a folder that the user gave.
         named: the user gave the path of the file itself, not that of a folder above it.
-        use: what may be in the file.
+        use: the use of the file, by its name.
     """
 
     path: str
@@ -185,6 +185,7 @@ class ConfigFiles:
     def discard(self, path: str) -> None:
         """Free the text of a file that is not a configuration."""
         self._texts.pop(path, None)
+        self._sources.pop(path, None)
 
     def source(self, path: str) -> Source:
         """Return the text of a file with the changes made so far. Raises OSError."""

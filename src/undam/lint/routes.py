@@ -16,7 +16,7 @@ from undam.lint.evidence.assessment import (
     UNKNOWN,
     AssessedRoute,
     Assessment,
-    StreamOutcome,
+    RouteOutcome,
     strongest,
 )
 from undam.lint.evidence.names import NameEvidence, address_of, site_evidence, upstream_evidence
@@ -30,7 +30,7 @@ __all__ = [
     "PathMatch",
     "Recipe",
     "RouteHints",
-    "StreamOutcome",
+    "RouteOutcome",
     "assess_pattern",
     "assess_route",
     "literal_prefix",
@@ -150,7 +150,7 @@ def literal_prefix(regex: str) -> str:
 
 
 def _stated() -> Assessment:
-    return Assessment(StreamOutcome.STREAMS, ("--stream or the setting `stream` names it",))
+    return Assessment(RouteOutcome.STREAMS, ("--stream or the setting `stream` names it",))
 
 
 def _combined(
@@ -162,7 +162,7 @@ def _combined(
 ) -> Assessment:
     """Add up the scores; a server of another program only weakens ambiguous paths."""
     if own.score == EXCLUDED:
-        return Assessment(StreamOutcome.UNKNOWN, (own.phrase,))
+        return Assessment(RouteOutcome.UNKNOWN, (own.phrase,))
     sites, recipes = around
     found = [NameEvidence(own.score, own.phrase)]
     found.append(_best(map(upstream_evidence, upstreams)))
@@ -175,9 +175,9 @@ def _combined(
     is_ambiguous = own.score == 2 and len(positive) == 1 and not is_other
     score = sum(one.score for one in found) + is_ambiguous
     if own.score >= SUFFICIENT or (score >= SUFFICIENT):
-        outcome = StreamOutcome.STREAMS
+        outcome = RouteOutcome.STREAMS
     else:
-        outcome = StreamOutcome.MAYBE if score > 0 else StreamOutcome.UNKNOWN
+        outcome = RouteOutcome.MAYBE if score > 0 else RouteOutcome.UNKNOWN
     return Assessment(outcome, tuple(one.phrase for one in positive if one.phrase))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from undam.lint import LintReport, StreamOutcome, lint_paths
+from undam.lint import LintReport, RouteOutcome, lint_paths
 from undam.rules import Severity
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -28,8 +28,8 @@ def report_of(name: str) -> LintReport:
     return lint_paths(CORPUS / name)
 
 
-def outcomes(name: str) -> dict[str, set[StreamOutcome]]:
-    found: dict[str, set[StreamOutcome]] = {}
+def outcomes(name: str) -> dict[str, set[RouteOutcome]]:
+    found: dict[str, set[RouteOutcome]] = {}
     for route in report_of(name).routes:
         found.setdefault(route.name, set()).add(route.outcome)
     return found
@@ -46,7 +46,8 @@ def faults(name: str) -> list[str]:
 def test_the_corpus_is_large_enough() -> None:
     files = [one for one in CORPUS.rglob("*") if one.is_file()]
     assert len(files) >= 120
-    assert len(STREAMING) >= 60 and len(STILL) >= 60
+    assert len(STREAMING) >= 60
+    assert len(STILL) >= 60
     assert set(EXPECTED) <= set(STREAMING)
 
 
@@ -60,7 +61,7 @@ def test_streaming_routes_are_recognised_and_others_have_no_faults() -> None:
     missed = [
         f"{name} {route}: {outcomes(name).get(route)}"
         for name, route in wanted
-        if StreamOutcome.STREAMS not in outcomes(name).get(route, set())
+        if RouteOutcome.STREAMS not in outcomes(name).get(route, set())
     ]
     wrong = [fault for name in STILL for fault in faults(name)]
     share = 100 * (1 - len(missed) / len(wanted))
@@ -81,7 +82,7 @@ def test_other_routes_of_streaming_projects_do_not_stream() -> None:
     assert [
         (name, route)
         for name, route in still
-        if StreamOutcome.STREAMS in outcomes(name).get(route, set())
+        if RouteOutcome.STREAMS in outcomes(name).get(route, set())
     ] == []
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 
-class StreamOutcome(IntEnum):
+class RouteOutcome(IntEnum):
     """Certainty with which a route carries event streams, in ascending order."""
 
     UNKNOWN = 0
@@ -26,16 +26,16 @@ class Assessment:
         evidence: the observations that led to the outcome, each a phrase.
     """
 
-    outcome: StreamOutcome
+    outcome: RouteOutcome
     evidence: tuple[str, ...] = ()
 
     @property
     def is_considered(self) -> bool:
         """True if rules apply to the route."""
-        return self.outcome is not StreamOutcome.UNKNOWN
+        return self.outcome is not RouteOutcome.UNKNOWN
 
 
-UNKNOWN = Assessment(StreamOutcome.UNKNOWN)
+UNKNOWN = Assessment(RouteOutcome.UNKNOWN)
 
 
 def strongest(assessments: Iterable[Assessment]) -> Assessment:
@@ -63,5 +63,5 @@ class AssessedRoute:
     hint: str = "/"
 
     @property
-    def outcome(self) -> StreamOutcome:
+    def outcome(self) -> RouteOutcome:
         return self.assessment.outcome

@@ -83,7 +83,7 @@ _NONE = NameEvidence(0)
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class UpstreamAddress:
     """Host, port and path of an upstream."""
 
     host: str
@@ -92,7 +92,7 @@ class Address:
 
 
 @lru_cache(maxsize=4096)
-def address_of(upstream: str) -> Address:
+def address_of(upstream: str) -> UpstreamAddress:
     """Split a URL, a name or ``HOST:PORT``; the result is in lower case."""
     rest = _SCHEME.sub("", upstream.lower())
     authority, slash, path = rest.partition("/")
@@ -101,7 +101,7 @@ def address_of(upstream: str) -> Address:
     host = authority[: port.start()] if port else authority
     if not host.startswith(("[", "$")):
         host = host.partition(":")[0]
-    return Address(host, int(port[1]) if port else None, slash + path)
+    return UpstreamAddress(host, int(port[1]) if port else None, slash + path)
 
 
 def profile_named(text: str) -> ServiceProfile | None:
@@ -142,7 +142,7 @@ def site_evidence(kind: str, name: str) -> NameEvidence:
     """Return the evidence in the name of a site or file.
 
     Args:
-        kind: what the name is: ``server name``, ``file name``.
+        kind: kind of the name: ``server name`` or ``file name``.
     """
     low = name.lower()
     if _COMPANION.search(low):

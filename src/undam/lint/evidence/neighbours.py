@@ -1,6 +1,6 @@
 """Evidence in the files beside a configuration: services, images and versions.
 
-The texts are given; `undam.lint.surroundings` reads the files.
+The texts are given; `undam.lint.discovery.surroundings` reads the files.
 """
 
 from __future__ import annotations

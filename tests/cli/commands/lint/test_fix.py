@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import undam.lint.runner
+from support.config_files import write_settings
 from support.undam_command import invoke
 from undam.lint.files import FileText
 from undam.lint.replace_file import replace_text
@@ -34,6 +35,7 @@ GOOD = BAD.replace("proxy_pass", "proxy_buffering off;\n            proxy_pass")
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
+    write_settings()
 
 
 def write(name: str, text: str | bytes) -> str:
@@ -120,7 +122,7 @@ def test_mode_and_owner_are_preserved_without_a_temporary_file_left() -> None:
     after = Path(name).stat()
     assert stat.S_IMODE(after.st_mode) == 0o640
     assert (after.st_uid, after.st_gid) == (before.st_uid, before.st_gid)
-    assert [path.name for path in Path().iterdir()] == ["nginx.conf"]
+    assert sorted(path.name for path in Path().iterdir()) == ["nginx.conf", "undam.toml"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the owner of a file")
@@ -193,7 +195,7 @@ def test_a_failed_write_leaves_the_file_unchanged(monkeypatch: pytest.MonkeyPatc
         2, "undam: nginx.conf: cannot be written (No space left on device)\n"
     )  # fmt: skip
     assert content(name) == BAD
-    assert [path.name for path in Path().iterdir()] == ["nginx.conf"]
+    assert sorted(path.name for path in Path().iterdir()) == ["nginx.conf", "undam.toml"]
 
 
 def test_an_included_file_is_fixed_once() -> None:
@@ -216,7 +218,7 @@ def test_a_pipe_is_read_but_not_written() -> None:
 def test_an_invalid_file_is_reported_and_the_others_are_fixed() -> None:
     write("a/nginx.conf", "http {\n")
     write("b/nginx.conf", BAD)
-    result = invoke("fix", ".", "--write")
+    result = invoke("fix", "a/nginx.conf", ".", "--write")
     assert result.code == 2
     assert result.err.startswith("undam: a/nginx.conf:1:1: ")
     assert (content("a/nginx.conf"), content("b/nginx.conf")) == ("http {\n", FIXED)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.config_files import write
+from support.config_files import write, write_settings
 from support.undam_command import invoke
 from undam.errors import UsageError
 
@@ -32,6 +32,7 @@ to the upstream: the stream arrives in blocks of 4 KB
       = fix:
       +             proxy_buffering off;
 
+read 1 file (1 nginx): 1 route, 1 streaming, 0 possibly streaming, 0 unknown
 1 finding in 1 file (1 error); 1 fixable with undam fix
 """
 
@@ -39,6 +40,7 @@ to the upstream: the stream arrives in blocks of 4 KB
 @pytest.fixture(autouse=True)
 def _working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    write_settings()
 
 
 def test_text_shows_the_line_carets_the_fix_and_a_summary() -> None:
@@ -69,7 +71,7 @@ def test_a_long_line_is_shortened_around_the_marked_text() -> None:
 
 def test_the_exit_code_is_0_without_errors_and_warnings() -> None:
     result = invoke("lint", write("nginx.conf", GOOD))
-    assert (result.code, result.out) == (0, "no findings in 1 file\n")
+    assert (result.code, result.out.splitlines()[-1]) == (0, "clean: no findings in 1 file")
     result = invoke("lint", write("nginx.conf", INFO))
     assert result.code == 0
     assert "1 info" in result.out
@@ -79,7 +81,10 @@ def test_a_syntax_error_is_reported_with_its_position_and_other_files_are_linted
     write("conf/invalid/nginx.conf", INVALID)
     write("conf/bad/nginx.conf", BAD)
     for form in ("text", "json", "sarif", "github"):
-        result = invoke("lint", "conf", "--format", form)
+        result = invoke("lint", "conf", "conf/invalid/nginx.conf", "--format", form)
+        assert result.code == 1
+        assert "line 2: this block is not closed" in result.out
+        result = invoke("lint", "conf/invalid/nginx.conf", "conf", "--format", form)
         assert result.code == 2
         assert "NGX101" in result.out
         assert result.err.startswith("undam: conf/invalid/nginx.conf:2:1: ")
@@ -91,7 +96,7 @@ def test_missing_unknown_and_binary_files_are_reported() -> None:
     Path("picture").write_bytes(b"\0\1\2")
     result = invoke("lint", "gone.conf", "notes", "picture", write("nginx.conf", GOOD))
     assert result.code == 2
-    assert result.out == "no findings in 1 file\n"
+    assert result.out.splitlines()[-1] == "clean: no findings in 1 file"
     assert result.err.splitlines() == [
         "undam: gone.conf: No such file or directory",
         "undam: notes: is not a configuration of a known dialect; specify it with --dialect",
@@ -121,7 +126,9 @@ def test_only_files_of_the_given_dialect_are_linted_in_folders() -> None:
     write("a/nginx.conf", BAD)
     write("a/haproxy.cfg", "frontend a\n    bind :80\n")
     write("a/words", "words\n")
-    assert invoke("lint", "a", "--dialect", "nginx", "--json").json["files"] == ["a/nginx.conf"]
+    assert invoke("lint", "a", "--dialect", "nginx", "--json").json["files"] == [
+        {"path": "a/nginx.conf", "dialect": "nginx", "read": True}
+    ]
 
 
 def test_a_missing_path_is_a_usage_error() -> None:
@@ -140,7 +147,7 @@ def test_json_has_the_documented_fields() -> None:
     (one,) = result.json["findings"]
     assert result.json["schema"] == 1
     assert result.json["command"] == "lint"
-    assert result.json["files"] == ["nginx.conf"]
+    assert [one["path"] for one in result.json["files"]] == ["nginx.conf"]
     assert result.json["problems"] == result.json["unread"] == []
     assert one.pop("message").startswith("proxy_buffering is on")
     edit = one["fix"]["edits"][0]
@@ -211,8 +218,13 @@ def test_annotations_of_an_info_and_of_an_invalid_file() -> None:
     write("a/nginx.conf", INFO)
     write("b/nginx.conf", INVALID)
     lines = invoke("lint", "a", "b", "--format", "github").out.splitlines()
-    assert [line.split(" ", 1)[0] for line in lines] == ["::notice", "::error"]
-    assert lines[1].startswith(
+    assert lines[1] == (
+        "::notice file=b/nginx.conf,title=undam did not read this file"
+        "::not read: line 2: this block is not closed"
+    )
+    named = invoke("lint", "a", "b/nginx.conf", "--format", "github").out.splitlines()
+    assert [line.split(" ", 1)[0] for line in named] == ["::notice", "::error"]
+    assert named[1].startswith(
         "::error file=b/nginx.conf,title=undam could not read this file,line=2,"
     )
 

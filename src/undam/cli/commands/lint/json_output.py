@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from undam.cli.ui.sanitize import one_line, sanitize
-from undam.lint import Diagnostic, LintReport, Problem, StreamOutcome
+from undam.lint import Diagnostic, LintReport, Problem, RouteOutcome
+from undam.lint.discovery.passed_over import NO_DIALECT
 from undam.rules import Severity
 from undam.textfiles.diff import region
 
@@ -33,9 +34,9 @@ def lint_json(report: LintReport) -> dict[str, object]:
 def _routes(report: LintReport) -> dict[str, object]:
     return {
         "total": len(report.routes),
-        "streaming": report.count(StreamOutcome.STREAMS),
-        "maybe": report.count(StreamOutcome.MAYBE),
-        "unknown": report.count(StreamOutcome.UNKNOWN),
+        "streaming": report.count(RouteOutcome.STREAMS),
+        "maybe": report.count(RouteOutcome.MAYBE),
+        "unknown": report.count(RouteOutcome.UNKNOWN),
         "list": [
             {
                 "path": one.path,
@@ -110,6 +111,10 @@ def github_lines(report: LintReport) -> Iterator[str]:
             "title": f"{one.rule.code} {one.rule.slug}",
         }
         yield _command(_COMMANDS[one.severity], properties, one.message)
+    for passed in report.passed_over:
+        if passed.reason != NO_DIALECT:
+            properties = {"file": passed.path, "title": "undam did not read this file"}
+            yield _command("notice", properties, passed.reason)
     for problem in report.problems:
         properties = {"file": problem.path, "title": "undam could not read this file"}
         if problem.line is not None:

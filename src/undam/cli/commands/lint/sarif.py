@@ -12,6 +12,7 @@ from undam.lint import (
     Diagnostic,
     Edit,
     LintReport,
+    PassedOver,
     Problem,
     Source,
     UnreadPart,
@@ -39,7 +40,11 @@ def lint_sarif(report: LintReport) -> Json:
         "semanticVersion": __version__,
         "rules": [_rule(rule) for rule in rules],
     }
-    notes = [*map(_problem, report.problems), *map(_unread, report.unread)]
+    notes = [
+        *map(_problem, report.problems),
+        *map(_unread, report.unread),
+        *map(_passed_over, report.passed_over),
+    ]
     run: Json = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
@@ -117,6 +122,10 @@ def _problem(problem: Problem) -> Json:
 def _unread(unread: UnreadPart) -> Json:
     position = {"startLine": max(1, unread.line)}
     return _notification("note", f"not read: {unread.what}", unread.path, position)
+
+
+def _passed_over(one: PassedOver) -> Json:
+    return _notification("note", f"passed over: {one.kind}, {one.reason}", one.path, {})
 
 
 def _notification(level: str, text: str, path: str, position: dict[str, int]) -> Json:

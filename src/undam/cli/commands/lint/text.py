@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from undam.cli.ui.numbers import plural
 from undam.cli.ui.sanitize import one_line, sanitize
-from undam.lint import Diagnostic, LintReport, Safety, StreamOutcome
-from undam.lint.passed_over import NO_DIALECT, PassedOver
+from undam.lint import Diagnostic, LintReport, RouteOutcome, Safety
+from undam.lint.discovery.passed_over import NO_DIALECT, PassedOver
 from undam.rules import Severity
 
 if TYPE_CHECKING:
@@ -99,8 +99,8 @@ def _coverage(report: LintReport) -> Iterator[str]:
     if report.files:
         dialects = Counter(report.dialects[path].title for path in report.files)
         kinds = ", ".join(f"{number} {title}" for title, number in sorted(dialects.items()))
-        streaming, maybe = report.count(StreamOutcome.STREAMS), report.count(StreamOutcome.MAYBE)
-        unknown = report.count(StreamOutcome.UNKNOWN)
+        streaming, maybe = report.count(RouteOutcome.STREAMS), report.count(RouteOutcome.MAYBE)
+        unknown = report.count(RouteOutcome.UNKNOWN)
         yield (
             f"read {plural(len(report.files), 'file')} ({kinds}): "
             f"{plural(len(report.routes), 'route')}, {streaming} streaming, "
@@ -113,7 +113,7 @@ def _coverage(report: LintReport) -> Iterator[str]:
         more = f" and {len(same) - 1} more" if len(same) > 1 else ""
         what = f"{kind}, recognised but not read" if is_known else f"{kind}, {same[0].reason}"
         yield f"passed over: {same[0].path}{more} ({what})"
-    if report.routes and not report.count(StreamOutcome.STREAMS):
+    if report.routes and not report.count(RouteOutcome.STREAMS):
         yield "no route is known to stream; state those that do with --stream PREFIX"
 
 
@@ -124,7 +124,7 @@ def _summary(report: LintReport) -> str:
         )
     read = plural(len(report.files), "file")
     if not report.diagnostics:
-        is_clean = report.count(StreamOutcome.STREAMS) > 0
+        is_clean = report.count(RouteOutcome.STREAMS) > 0
         return f"clean: no findings in {read}" if is_clean else f"no findings in {read}"
     kinds = Counter(one.severity for one in report.diagnostics)
     severities = ", ".join(plural(kinds[kind], kind.value) for kind in Severity if kinds[kind])

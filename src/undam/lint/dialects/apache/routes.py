@@ -11,7 +11,6 @@ from undam.lint.routes import (
     AssessedRoute,
     Assessment,
     PathMatch,
-    Recipe,
     RouteHints,
     assess_pattern,
     literal_prefix,
@@ -230,13 +229,8 @@ def _assess(route: ApacheRoute, conditions: list[str], hints: RouteHints) -> Ass
     server = route.line.scope.server
     named = [*server.named("servername"), *server.named("serveralias")]
     sites = [text for one in named for text in one.texts]
-    flushes = any(
-        (word := worker.parameter("flushpackets")) and word.text.lower() == "flushpackets=on"
-        for worker in route.workers
-    )
-    recipes = [Recipe.FLUSHED] if flushes else []
     return strongest(
-        assess_pattern(path, match, [*upstreams, name], hints, sites=sites, recipes=recipes)
+        assess_pattern(path, match, [*upstreams, name], hints, sites=sites)
         for path, match in patterns
     )
 

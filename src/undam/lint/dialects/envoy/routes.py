@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from undam.lint.diagnostics import ConfigRule, Diagnostic, Safety, diagnostic_at, for_route
 from undam.lint.dialects.envoy.parser import camel, field, type_of
-from undam.lint.routes import AssessedRoute, PathMatch, RouteHints, StreamOutcome, assess_pattern
+from undam.lint.routes import AssessedRoute, PathMatch, RouteHints, RouteOutcome, assess_pattern
 from undam.rules import Severity
 from undam.textfiles.edits import Edit
 from undam.textfiles.source import Source
@@ -217,7 +217,7 @@ def find_holding_filters(
             continue
         routes = [route for route in manager.routes if not _has_own_setting(route, one)]
         # A filter harms every route, so those that only may stream do not add anything.
-        certain = [one for one in routes if one.assessed.outcome is StreamOutcome.STREAMS]
+        certain = [one for one in routes if one.assessed.outcome is RouteOutcome.STREAMS]
         routes = certain or routes
         if not routes:
             continue

@@ -12,7 +12,7 @@ from undam.lint.routes import (
     PathMatch,
     Recipe,
     RouteHints,
-    StreamOutcome,
+    RouteOutcome,
     assess_pattern,
     strongest,
 )
@@ -152,9 +152,9 @@ def _assess(
     hints: RouteHints,
 ) -> Assessment:
     if condition.events:
-        return Assessment(StreamOutcome.STREAMS, ("its condition requires text/event-stream",))
+        return Assessment(RouteOutcome.STREAMS, ("its condition requires text/event-stream",))
     if condition.no_events:
-        return Assessment(StreamOutcome.UNKNOWN, ("its condition excludes text/event-stream",))
+        return Assessment(RouteOutcome.UNKNOWN, ("its condition excludes text/event-stream",))
     upstreams = [back.name, *_servers(back)]
     recipes = [Recipe.UNBUFFERED] if back.own("option", "http-no-delay") else []
     sites = [front.name] if front is not None else []

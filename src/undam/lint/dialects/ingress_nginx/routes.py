@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from undam.lint.dialects.ingress_nginx.parser import PREFIX, StringMap, at, objects_of_kind
 from undam.lint.evidence.names import upstream_evidence
 from undam.lint.evidence.neighbours import images_in, profile_of_image
-from undam.lint.routes import AssessedRoute, RouteHints, StreamOutcome, assess_route
+from undam.lint.routes import AssessedRoute, RouteHints, RouteOutcome, assess_route
 from undam.textfiles.source import Source
 from undam.textfiles.tree import Node, items_of, walk
 
@@ -82,7 +82,7 @@ def _ingress(one: Node, annotations: Node | None, hints: RouteHints, source: Sou
     return Ingress(
         StringMap(annotations, PREFIX) if annotations is not None else None,
         owner,
-        all(route.outcome is StreamOutcome.STREAMS for route in found),
+        all(route.outcome is RouteOutcome.STREAMS for route in found),
         best,
         tuple(route for route in found if route is not best),
     )
@@ -102,7 +102,7 @@ def _annotated_values(root: Node, node: Node, hints: RouteHints, source: Source)
     line, _ = source.position(node.start)
     assessment = assess_route("/", upstreams, hints, sites=hosts)
     assessed = AssessedRoute(source.path, line, "/", ", ".join(upstreams), assessment)
-    streams = assessed.outcome is StreamOutcome.STREAMS
+    streams = assessed.outcome is RouteOutcome.STREAMS
     return Ingress(StringMap(node, PREFIX), node, streams, assessed)
 
 

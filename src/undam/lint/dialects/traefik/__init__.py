@@ -11,7 +11,7 @@ from undam.lint.dialects.traefik.render import render
 from undam.lint.dialects.traefik.routes import TraefikConfig
 from undam.lint.dialects.traefik.rules import RULES, find
 from undam.lint.dialects.traefik.rules.limits import find_static
-from undam.lint.routes import StreamOutcome
+from undam.lint.routes import RouteOutcome
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source, UnreadPart
 from undam.textfiles.toml_reader import read_toml
@@ -67,7 +67,7 @@ def lint(source: Source, settings: Settings, _open_include: IncludeOpener) -> Li
     for router in considered:
         diagnostics += for_route(router.assessed, find(config, router, source))
         unread += config.unread_middlewares(router, source)
-    streaming = [one for one in considered if one.assessed.outcome is StreamOutcome.STREAMS]
+    streaming = [one for one in considered if one.assessed.outcome is RouteOutcome.STREAMS]
     has_hints = bool(settings.stream_paths)
     diagnostics += find_static(config, streaming, source, has_hints=has_hints)
     return LintResult(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from undam.lint.dialect import IncludeOpener
 from undam.lint.dialects.trafficserver.parser import RemapRule, read_remap
-from undam.lint.routes import AssessedRoute, RouteHints, StreamOutcome, assess_route
+from undam.lint.routes import AssessedRoute, RouteHints, RouteOutcome, assess_route
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source
 
@@ -27,7 +27,7 @@ def has_streaming_map(settings: Settings, open_include: IncludeOpener) -> bool:
     if settings.stream_paths:
         return True
     return any(
-        assessed.outcome is StreamOutcome.STREAMS
+        assessed.outcome is RouteOutcome.STREAMS
         for file in open_include("remap.config")
         for _, assessed in assess_maps(file, settings.hints_for(file.path))
     )

@@ -11,7 +11,7 @@ from undam.lint.dialects.varnish.render import render
 from undam.lint.dialects.varnish.routes import VclRoutes
 from undam.lint.dialects.varnish.rules import RULES, find
 from undam.lint.dialects.varnish.rules.buffering import unread_flags
-from undam.lint.routes import AssessedRoute, Assessment, StreamOutcome
+from undam.lint.routes import AssessedRoute, Assessment, RouteOutcome
 from undam.lint.settings import Settings
 from undam.textfiles.source import Source
 
@@ -31,10 +31,10 @@ def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> Lin
     """
     vcl = read_vcl(source, open_include)
     hints = settings.hints_for(source.path)
-    routes, outcome = VclRoutes(vcl, hints, StreamOutcome.STREAMS), StreamOutcome.STREAMS
+    routes, outcome = VclRoutes(vcl, hints, RouteOutcome.STREAMS), RouteOutcome.STREAMS
     if not routes.streams_pass:
-        routes = VclRoutes(vcl, hints, StreamOutcome.MAYBE)
-        outcome = StreamOutcome.MAYBE if routes.streams_pass else StreamOutcome.UNKNOWN
+        routes = VclRoutes(vcl, hints, RouteOutcome.MAYBE)
+        outcome = RouteOutcome.MAYBE if routes.streams_pass else RouteOutcome.UNKNOWN
     upstream = vcl.backends[0].name if vcl.backends else ""
     traffic = AssessedRoute(source.path, 1, "/", upstream, Assessment(outcome))
     return LintResult(

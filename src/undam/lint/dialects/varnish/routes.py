@@ -15,7 +15,7 @@ from undam.lint.dialects.varnish.parser import (
 from undam.lint.routes import (
     PathMatch,
     RouteHints,
-    StreamOutcome,
+    RouteOutcome,
     assess_pattern,
     assess_route,
 )
@@ -60,7 +60,7 @@ class VclRoutes:
         least: routes with a less certain outcome do not count as streams.
     """
 
-    def __init__(self, vcl: VclFile, hints: RouteHints, least: StreamOutcome) -> None:
+    def __init__(self, vcl: VclFile, hints: RouteHints, least: RouteOutcome) -> None:
         self._vcl = vcl
         self._hints = hints
         self._least = least
@@ -166,9 +166,9 @@ class VclRoutes:
         return any(self._streams(*path) for path in required.paths)
 
     def _streams(self, pattern: str, match: PathMatch) -> bool:
-        return self._outcome(pattern, match) is not StreamOutcome.UNKNOWN
+        return self._outcome(pattern, match) is not RouteOutcome.UNKNOWN
 
-    def _outcome(self, pattern: str, match: PathMatch) -> StreamOutcome:
+    def _outcome(self, pattern: str, match: PathMatch) -> RouteOutcome:
         return assess_pattern(pattern, match, (), self._hints).outcome
 
     def _contexts(self, statement: VclStatement) -> Iterator[VclRequirements]:

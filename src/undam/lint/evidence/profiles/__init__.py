@@ -45,6 +45,7 @@ from undam.lint.evidence.profiles import (
     streamlit,
     tgi,
     triton,
+    undam,
     vllm,
     xinference,
 )
@@ -91,6 +92,7 @@ PROFILES: tuple[ServiceProfile, ...] = (
     streamlit.PROFILE,
     tgi.PROFILE,
     triton.PROFILE,
+    undam.PROFILE,
     vllm.PROFILE,
     xinference.PROFILE,
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from undam.lint.diagnostics import ConfigRule, Diagnostic, for_route, if_anything_streams
 from undam.lint.dialects.caddy.routes import CaddyConfig, CaddyRoute
 from undam.lint.dialects.caddy.rules import buffering, compression, ineffective, limits
-from undam.lint.routes import StreamOutcome
+from undam.lint.routes import RouteOutcome
 from undam.lint.settings import Settings
 
 RULES: tuple[ConfigRule, ...] = (
@@ -27,7 +27,7 @@ def find(
     whole = list(limits.find_global(config))
     if not considered:
         whole += [one for route in routes for one in compression.find(route, version)]
-    if not any(one.assessed.outcome is StreamOutcome.STREAMS for one in considered):
+    if not any(one.assessed.outcome is RouteOutcome.STREAMS for one in considered):
         whole = [if_anything_streams(one) for one in whole]
     yield from whole
     for route in considered:

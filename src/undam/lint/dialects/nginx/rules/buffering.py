@@ -304,7 +304,7 @@ def find(route: NginxRoute, version: Version | None) -> Iterator[Diagnostic]:
 
 
 def find_compression(route: NginxRoute) -> Iterator[Diagnostic]:
-    """Find compression of event streams on a route of which nothing is known."""
+    """Find compression of event streams on a route without evidence."""
     is_buffered = route.protocol == "proxy" and route.scope.is_on("proxy_buffering", default=True)
     if is_buffered and route.scope.is_on("gzip", default=False) and _compresses_streams(route):
         yield route.insert(_OFF).diagnostic(GZIP)

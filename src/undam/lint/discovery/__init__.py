@@ -1,0 +1,1 @@
+"""Discovery of what is in and beside the files of a run."""

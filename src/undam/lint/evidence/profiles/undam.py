@@ -1,0 +1,14 @@
+"""The gateway of undam: how its servers and routes are recognised."""
+
+from __future__ import annotations
+
+from undam.lint.evidence.profile import ServiceProfile, ServiceRole
+
+PROFILE = ServiceProfile(
+    name="undam",
+    title="undam gateway",
+    role=ServiceRole.GATEWAY,
+    names=("undam", "undam-gateway"),
+    source="docs/gateway.md",
+    dated="2026-11",
+)
