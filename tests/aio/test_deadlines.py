@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
+import time
 import weakref
 from collections.abc import Callable
 from math import inf
@@ -223,3 +225,38 @@ def test_close_deadlines_of_one_interval_become_equal() -> None:
 @pytest.mark.parametrize("interval", [0.0, inf])
 def test_without_an_interval_a_deadline_stays_as_it_is(interval: float) -> None:
     assert coalesced(5.3, interval) == 5.3
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_after_a_blocked_loop_pending_data_is_read_before_deadlines_are_handled(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    order: list[str] = []
+
+    class Peer:
+        next_deadline = inf
+        closed = False
+
+        def on_deadline(self, now: float) -> float:
+            order.append("deadline")
+            return inf
+
+    async def main() -> None:
+        reader, writer = socket.socketpair()
+        reader.setblocking(False)
+        loop = asyncio.get_running_loop()
+        received = loop.create_task(loop.sock_recv(reader, 10))
+        received.add_done_callback(lambda _: order.append("data"))
+        timer = DeadlineTimer(loop)
+        timer.schedule(Peer(), monotonic() + 0.05)
+        await asyncio.sleep(0)
+        writer.send(b"in time")
+        time.sleep(0.5)  # noqa: ASYNC251 (blocks the loop on purpose)
+        await asyncio.sleep(0.3)
+        timer.stop()
+        reader.close()
+        writer.close()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(main())
+    assert order == ["data", "deadline"]

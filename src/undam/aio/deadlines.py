@@ -22,6 +22,10 @@ _COALESCE_S = 0.002
 # uvloop counts whole milliseconds, from a clock that it reads once per iteration, so a timer may
 # fire up to 1 ms early. Without this margin the loop would spin until the deadline is reached.
 _EARLY_FIRE_S = 0.001
+# A timer that fires later than this indicates that the loop was blocked. Pending data is then read
+# for some iterations before deadlines are handled.
+_MAX_LATE_S = 0.25
+_CATCH_UP_S = 0.05
 # The heap is not rebuilt for fewer stale entries than this: scanning it would cost more than the
 # memory that they hold.
 _MIN_STALE = 64
@@ -59,7 +63,7 @@ class DeadlineTimer:
     """
 
     __slots__ = (
-        "__weakref__", "_fires_at", "_handle", "_heap", "_loop", "_sequence", "_stale",
+        "__weakref__", "_fires_at", "_handle", "_heap", "_late", "_loop", "_sequence", "_stale",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -70,6 +74,7 @@ class DeadlineTimer:
         self._stale = 0
         self._handle: asyncio.TimerHandle | None = None
         self._fires_at = inf
+        self._late = False  # The timer fired late and waits for pending data to be read.
 
     def schedule(self, timed: Timed, deadline: float) -> None:
         """Ensure that ``timed`` is called at ``deadline`` or earlier.
@@ -103,6 +108,7 @@ class DeadlineTimer:
         if self._handle is not None:
             self._handle.cancel()
         self._handle, self._fires_at = None, inf
+        self._late = False
         self._heap, self._stale = [], 0
 
     def _add_stale(self) -> None:
@@ -119,8 +125,19 @@ class DeadlineTimer:
             self._stale = 0
 
     def _fire(self) -> None:
-        self._handle, self._fires_at = None, inf
+        self._handle = None
         now = monotonic()
+        if now - self._fires_at > _MAX_LATE_S and not self._late:
+            # The loop or the whole process was blocked. Data that arrived meanwhile is read first,
+            # because a peer that was in time must not be taken for a silent one.
+            self._late = True
+            loop = self._loop()
+            if loop is not None:
+                self._fires_at = now
+                self._handle = loop.call_later(_CATCH_UP_S, self._fire)
+                return
+        self._late = False
+        self._fires_at = inf
         try:
             # `on_deadline` may close other objects, which may replace the heap.
             while self._heap and self._heap[0][0] <= now:

@@ -1,4 +1,4 @@
-"""Socket options for streams: bounded write buffers, and a reset in place of an orderly close."""
+"""Socket options for streams: bounded write buffers, detection of dead peers, and resets."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:  # Load test workers do not use asyncio, which is slow to impo
 
 # Only Linux and macOS have this option. Elsewhere, only the transport's buffer is bounded.
 _NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+# A dead peer is detected within 75 s.
+_PROBE_AFTER_S = 45
+_PROBE_INTERVAL_S = 10
+_PROBES = 3
 # struct linger with l_onoff = 1 and l_linger = 0 seconds.
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
@@ -29,6 +33,33 @@ def reset_on_close(sock: _HasSocketOptions) -> None:
         OSError: the socket is already closed.
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+
+
+def detect_dead_peer(transport: asyncio.WriteTransport, user_timeout_s: float | None) -> None:
+    """Make the kernel end the connection if the peer's host or network has failed.
+
+    An idle connection is probed after `_PROBE_AFTER_S`, and ends after `_PROBES` unanswered probes.
+
+    Args:
+        user_timeout_s: maximum time for which sent data may stay unacknowledged or the peer may
+            accept no data; ``None`` for the default of the kernel, about 15 minutes.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    options = [
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPIDLE", None), _PROBE_AFTER_S),
+        (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPINTVL", None), _PROBE_INTERVAL_S),
+        (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPCNT", None), _PROBES),
+    ]
+    if user_timeout_s is not None:
+        option = getattr(socket, "TCP_USER_TIMEOUT", None)
+        options.append((socket.IPPROTO_TCP, option, int(user_timeout_s * 1000)))
+    with contextlib.suppress(OSError):  # The connection was closed in this loop iteration.
+        for level, option, value in options:
+            if option is not None:
+                sock.setsockopt(level, option, value)
 
 
 def limit_unsent(transport: asyncio.WriteTransport, buffer_bytes: int) -> None:

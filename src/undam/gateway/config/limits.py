@@ -24,6 +24,8 @@ class RequestLimits:
         response_timeout_s: maximum wait for the head of a response that is not a stream.
         request_timeout_s: maximum time to receive a request head.
         keep_alive_s: maximum time for which an idle client connection stays open.
+        user_timeout_s: maximum time for which a client may acknowledge nothing, in addition to the
+            send timeout.
         client_buffer_bytes: write buffer per client; the upstream is paused when it is full.
         max_head_bytes: maximum size of a request head or response head.
         max_body_bytes: maximum size of a request body.
@@ -44,6 +46,7 @@ class RequestLimits:
     send_timeout_s: float | None = 60.0
     request_timeout_s: float = 30.0
     keep_alive_s: float = 75.0
+    user_timeout_s: float = 90.0
     client_buffer_bytes: int = 256 << 10
     max_head_bytes: int = 32 << 10
     max_body_bytes: int = 64 << 20

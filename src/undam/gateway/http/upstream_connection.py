@@ -11,8 +11,11 @@ from undam.gateway.http.fast_path import FastPath
 from undam.gateway.http.headers import ResponseHead
 from undam.gateway.http.upstream_response import ResponsePhase, UpstreamResponse
 from undam.gateway.interfaces import Upstream
+from undam.http1.sockets import detect_dead_peer
 
 _BODY = ResponsePhase.BODY
+# Maximum time for which an upstream may acknowledge nothing.
+_USER_TIMEOUT_S = 90.0
 
 
 class ResponseReceiver(Protocol):
@@ -157,6 +160,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are not subclasses of asyncio.Transport.
         self.transport = cast("asyncio.Transport", transport)
+        detect_dead_peer(self.transport, _USER_TIMEOUT_S)
 
     def data_received(self, data: bytes) -> None:
         forward = self._forward

@@ -29,7 +29,7 @@ from undam.gateway.relay.race import RequestContext
 from undam.gateway.relay.response_relay import ResponseRelay
 from undam.http1.headers import without_hop_by_hop
 from undam.http1.request_parser import CONTINUE, BadRequest, RequestHead, RequestParser
-from undam.http1.sockets import limit_unsent, reset_on_close
+from undam.http1.sockets import detect_dead_peer, limit_unsent, reset_on_close
 
 # Maximum size of pipelined requests, above which the connection is reset. Reading cannot be paused,
 # because the gateway would then not detect a client disconnect.
@@ -113,7 +113,11 @@ class ClientConnection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self._address = str(peer[0]) if isinstance(peer, tuple) else ""
         self._secure = transport.get_extra_info("sslcontext") is not None
-        limit_unsent(transport, self._context.limits.client_buffer_bytes)
+        limits = self._context.limits
+        limit_unsent(transport, limits.client_buffer_bytes)
+        # A client that has stopped reading is handled by the send timeout.
+        send_s = limits.send_timeout_s
+        detect_dead_peer(transport, None if send_s is None else send_s + limits.user_timeout_s)
         self._connections.add(self)
         self._set_deadline(self._context.limits.request_timeout_s)
 

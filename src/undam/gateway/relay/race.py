@@ -137,6 +137,8 @@ class Race:
         content_at = self._record.content_at
         if attempt is None or content_at is None:
             return
+        if attempt.head is not None and attempt.head.status >= 400:
+            return  # The body of an error is not content.
         context = self._context
         if context.info.streams:
             ttft_s = content_at - attempt.started_at
