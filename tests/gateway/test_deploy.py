@@ -32,7 +32,8 @@ CONFIGS = {
 
 
 def _config(name: str) -> Any:
-    return make_config(*parse_config(CONFIGS[name], name))
+    parsed = parse_config(CONFIGS[name], name)
+    return make_config(parsed.values, parsed.upstreams, parsed.aliases)
 
 
 def _answers(path: str) -> bool:

@@ -159,7 +159,11 @@ class _RecordingTelemetry(Telemetry):
 
 @contextlib.asynccontextmanager
 async def loop_gateway(
-    *upstreams: LoopUpstream | UpstreamConfig | str, keys: str = "", seed: int = 1, **values: Any
+    *upstreams: LoopUpstream | UpstreamConfig | str,
+    keys: str = "",
+    seed: int = 1,
+    aliases: dict[str, str] | None = None,
+    **values: Any,
 ) -> AsyncIterator[LoopGateway]:
     """Run a gateway with these upstreams and option values in the running loop."""
     configs = [
@@ -167,7 +171,7 @@ async def loop_gateway(
         else upstream_from_url(one if isinstance(one, str) else one.url)
         for one in upstreams
     ]  # fmt: skip
-    config = make_config(values, configs)
+    config = make_config(values, configs, aliases)
     metrics = SharedMetrics.make(1)
     worker_metrics = WorkerMetrics(metrics.region(0))
     log: list[str] = []

@@ -33,6 +33,11 @@ class Upstream:
         max_idle: maximum number of idle connections to keep.
         idle_s: maximum time in seconds for which a connection may be idle. It must be below 60 s,
             after which most servers close idle connections.
+        address: IP address to connect to; "" if ``host`` is resolved for each connection.
+        unix_path: path of the Unix socket to connect to instead.
+        max_streams: maximum number of concurrent streams per worker; 0 means no limit.
+        models: the models that it serves; empty if it serves all.
+        priority: upstreams with a higher number are used only if no other one is available.
     """
 
     name: str
@@ -43,6 +48,11 @@ class Upstream:
     max_idle: int = 512
     idle_s: float = 30.0
     connect_timeout_s: float = 5.0
+    address: str = ""
+    unix_path: str = ""
+    max_streams: int = field(default=0, compare=False)
+    models: frozenset[str] = field(default=frozenset(), compare=False)
+    priority: int = field(default=0, compare=False)
 
     def path_of(self, target: str) -> str:
         """Return the path and query of a request to this upstream.
@@ -95,6 +105,7 @@ class RequestInfo:
         user: ``user`` in the body.
         cache_key: ``prompt_cache_key`` in the body.
         prefix_hash: checksum of the first messages of the conversation; 0 if there are none.
+        model_span: start and end of the value of ``model`` in the body, if it can be replaced.
 
     Members of the body are empty until the body was read.
     """
@@ -113,6 +124,7 @@ class RequestInfo:
     user: str = ""
     cache_key: str = ""
     prefix_hash: int = 0
+    model_span: tuple[int, int] | None = None
 
     @property
     def path(self) -> str:
@@ -287,6 +299,13 @@ class Router(Protocol):
         This may change ``request.headers`` (the client's key is removed, and the upstream's key is
         added), so the forwarded head is built afterwards. If the client disconnects during the
         wait, the awaitable is cancelled. It must then release a permit that was already granted.
+        """
+        ...
+
+    def respond(self, request: RequestInfo) -> LocalResponse | Refusal | None:
+        """Return the gateway's response to an admitted request; ``None`` to forward it.
+
+        This is called when the body was read. It may replace an alias in ``request.model``.
         """
         ...
 

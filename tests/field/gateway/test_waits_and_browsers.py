@@ -6,6 +6,7 @@ import asyncio
 import re
 import socket
 import time
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ def test_a_request_to_an_upstream_that_sends_nothing_ends(
 ) -> None:
     async def main() -> None:
         upstream = await LoopUpstream(hang).start()  # type: ignore[arg-type]
-        limits = {"ttft_timeout": 0.3, "response_timeout": 0.3, "idle_timeout": 0.3}
+        limits: dict[str, Any] = {"ttft_timeout": 0.3, "response_timeout": 0.3, "idle_timeout": 0.3}
         async with loop_gateway(upstream, heartbeat=0.1, **limits) as running:
             began = time.monotonic()
             response = await running.send(json_request(path, stream=stream))
@@ -65,7 +66,7 @@ def test_the_other_replica_answers_instead_of_one_that_hangs(stream: bool) -> No
     async def main() -> None:
         hung = await LoopUpstream(_hang).start()
         good = await LoopUpstream(lambda call: call.stream("x")).start()
-        limits = {"ttft_timeout": 0.3, "response_timeout": 0.3}
+        limits: dict[str, Any] = {"ttft_timeout": 0.3, "response_timeout": 0.3}
         async with loop_gateway(hung, good, **limits) as running:
             responses = await asyncio.gather(
                 *(running.send(json_request(stream=stream), b"[DONE]") for _ in range(10))

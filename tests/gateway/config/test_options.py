@@ -13,7 +13,7 @@ from undam.gateway.config.options import BY_NAME, OPTIONS
 
 def test_every_option_is_a_config_field_and_accepts_its_default() -> None:
     names = {field.name for field in dataclasses.fields(Config)}
-    assert {option.name for option in OPTIONS} | {"upstreams"} == names
+    assert {option.name for option in OPTIONS} | {"upstreams", "aliases"} == names
     config = make_config({}, [upstream_from_url("http://a:1")])
     for option in OPTIONS:
         if option.default != "":

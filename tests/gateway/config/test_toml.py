@@ -22,24 +22,30 @@ metrics = false
 [[upstream]]
 url = "http://one.test:8000/v1/"
 max_streams = 32
+models = ["a", "b"]
 
 [[upstream]]
 name = "spare"
 "url" = "https://two.test"
+priority = 1
+resolve = true
+
+[aliases]
+"gpt-4" = "a"
 """
 
 
 def test_a_file_sets_values_and_upstreams() -> None:
-    values, upstreams = parse_config(COMPLETE, "g.toml")
-    config = make_config(values, upstreams)
+    parsed = parse_config(COMPLETE, "g.toml")
+    config = make_config(parsed.values, parsed.upstreams, parsed.aliases)
     assert config.upstreams == (
-        UpstreamConfig("http://one.test:8000/v1/", "one.test:8000/v1", 32),
-        UpstreamConfig("https://two.test", "spare"),
+        UpstreamConfig("http://one.test:8000/v1/", "one.test:8000/v1", 32, models=("a", "b")),
+        UpstreamConfig("https://two.test", "spare", priority=1, resolve=True),
     )
+    assert config.aliases == {"gpt-4": "a"}
     assert (config.hedge, config.metrics) == ("auto", "off")
     assert config.hedge_paths == ("/chat/completions",)
     assert config.address == ("0.0.0.0", 8080)
-    assert config.stream_limits == {"one.test:8000/v1": 32, "spare": 0}
     assert config.request_limits.idle_timeout_s == 60
     assert config.request_limits.ttft_timeout_s == 120
     assert config.hedge_limits.mode == "auto"
@@ -48,7 +54,7 @@ def test_a_file_sets_values_and_upstreams() -> None:
 
 @pytest.mark.parametrize("text", ['upstream = "http://a:1"', 'upstream = ["http://a:1"]'])
 def test_upstreams_may_be_a_url_or_a_list_of_urls(text: str) -> None:
-    assert parse_config(text, "g.toml")[1] == [upstream_from_url("http://a:1")]
+    assert parse_config(text, "g.toml").upstreams == [upstream_from_url("http://a:1")]
 
 
 @pytest.mark.parametrize(
@@ -87,6 +93,11 @@ def test_upstreams_may_be_a_url_or_a_list_of_urls(text: str) -> None:
         ("[[upstream]]\n\nurl = 'http://a/?key=secret'", (3, 1), "must not have a query"),
         ("[[upstream]]\nurl = 'ftp://a/?key=secret'", (2, 1), "only http:// and https://"),
         ("upstream = ['http://a', 'http://a/']", (1, 25), "two upstreams have the name 'a'"),
+        ("[[upstream]]\nurl = 'unix:/s'\nresolve = true", (2, 1), "not a Unix socket"),
+        ("[[upstream]]\nurl = 'http://a'\nmodels = 'm'", (3, 1), "a list of strings"),
+        ("aliases = 5", (1, 1), "aliases must be a table"),
+        ("[aliases]\na = 1", (1, 2), "aliases must be a table"),
+        ("affinity = 'header:'", (1, 1), "off, prefix, user or header:NAME"),
         ("heartbeat = ", (1, 13), "not TOML"),
         ("heartbeat = 1\nheartbeat = 2", (2, 14), "not TOML"),
     ],

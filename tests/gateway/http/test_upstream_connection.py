@@ -40,6 +40,8 @@ class _Transport:
     def abort(self) -> None:
         self.aborted = True
 
+    def get_extra_info(self, name: str) -> None: ...
+
     def get_write_buffer_size(self) -> int:
         return 0
 

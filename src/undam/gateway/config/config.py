@@ -20,6 +20,10 @@ from undam.gateway.config.options import OPTIONS
 from undam.record import redact_text
 from undam.wire.url import Target, parse_url
 
+UNIX_PREFIX = "unix:"
+"""Beginning of the URL of an upstream, or of the address to listen on, that is a Unix socket."""
+
+_UNIX_URL = re.compile(r"unix:(/[^:\x00-\x1f]+)(?::(/[^?#\x00-\x20]*))?")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.\-]*://[!-.0-~]+")
 _KEY = re.compile(r"(env|file):(.+)")
 
@@ -31,23 +35,40 @@ class UpstreamConfig:
     Args:
         name: name in logs and metrics.
         max_streams: maximum number of concurrent streams per worker; 0 means no limit.
+        models: the models that it serves; empty if it serves all.
+        priority: upstreams with a higher number are used only if no other one is available.
+        resolve: each address of the host is an upstream of its own, and the name is looked up again
+            every `Config.resolve_interval` seconds.
     """
 
     url: str
     name: str
     max_streams: int = 0
+    models: tuple[str, ...] = ()
+    priority: int = 0
+    resolve: bool = False
+
+    @property
+    def unix_path(self) -> str:
+        """Path of the Unix socket; "" if the URL is not that of one."""
+        found = _UNIX_URL.fullmatch(self.url)
+        return "" if found is None else found[1]
 
     @property
     def target(self) -> Target:
         """The parsed URL; raises UsageError if it is invalid."""
+        found = _UNIX_URL.fullmatch(self.url)
+        if found is not None:
+            return parse_url(f"http://localhost{found[2] or '/'}")
         return parse_url(self.url)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A value for each option in `OPTIONS`, and the upstreams."""
+    """A value for each option in `OPTIONS`, the upstreams, and the models by alias."""
 
     upstreams: tuple[UpstreamConfig, ...]
+    aliases: Mapping[str, str]
     listen: str
     workers: int
     heartbeat: float
@@ -68,6 +89,8 @@ class Config:
     max_body: int
     body_budget: int
     failure_statuses: frozenset[int]
+    affinity: str
+    resolve_interval: float
     cors_origins: tuple[str, ...]
     keys: str
     upstream_key: str
@@ -80,6 +103,11 @@ class Config:
     tls_key: str
     metrics: Literal["on", "off"]
     access_log: str
+
+    @property
+    def unix_path(self) -> str:
+        """Path of the Unix socket to listen on; "" if the gateway listens on a port."""
+        return self.listen.removeprefix(UNIX_PREFIX) if self.listen.startswith(UNIX_PREFIX) else ""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -121,13 +149,12 @@ class Config:
         """Limits of ejection."""
         return EjectionLimits(self.eject_after, self.eject_time)
 
-    @property
-    def stream_limits(self) -> dict[str, int]:
-        """Maximum number of concurrent streams by upstream name; 0 means no limit."""
-        return {one.name: one.max_streams or self.upstream_streams for one in self.upstreams}
 
-
-def make_config(values: Mapping[str, Any], upstreams: Sequence[UpstreamConfig]) -> Config:
+def make_config(
+    values: Mapping[str, Any],
+    upstreams: Sequence[UpstreamConfig],
+    aliases: Mapping[str, str] | None = None,
+) -> Config:
     """Fill in defaults and check values that depend on each other.
 
     Args:
@@ -144,7 +171,7 @@ def make_config(values: Mapping[str, Any], upstreams: Sequence[UpstreamConfig]) 
             raise UsageError(f"two upstreams have the name {one.name!r}")
         check_upstream(one)
     given = {option.name: option.default for option in OPTIONS} | dict(values)
-    config = Config(upstreams=tuple(upstreams), **given)
+    config = Config(upstreams=tuple(upstreams), aliases=aliases or {}, **given)
     check_listen(config.listen)
     check_key("upstream_key", config.upstream_key)
     if bool(config.tls_cert) != bool(config.tls_key):
@@ -162,14 +189,20 @@ def check_upstream(upstream: UpstreamConfig) -> None:
         raise UsageError("the URL of an upstream must not contain credentials: use upstream_key")
     if "?" in target.path:
         raise UsageError("the URL of an upstream must not have a query")
+    if upstream.resolve and upstream.unix_path:
+        raise UsageError("resolve needs the URL of a host, and not a Unix socket")
 
 
 def check_listen(text: str) -> None:
-    """Raise UsageError if ``text`` is not HOST:PORT."""
+    """Raise UsageError if ``text`` is neither HOST:PORT nor unix:PATH."""
+    if text.startswith(UNIX_PREFIX) and len(text) > len(UNIX_PREFIX):
+        return
     host, colon, port = text.rpartition(":")
     good = port.isascii() and port.isdigit() and len(port) < 6 and int(port) <= 65535
     if not (colon and host and good) or (":" in host and not host.startswith("[")):
-        raise UsageError(f"listen {text!r}: use HOST:PORT or [IPv6]:PORT; port 0 picks a free one")
+        raise UsageError(
+            f"listen {text!r}: use HOST:PORT, [IPv6]:PORT or unix:PATH; port 0 picks a free one"
+        )
 
 
 def check_origins(origins: Collection[str]) -> None:
@@ -213,6 +246,8 @@ def read_key(name: str, text: str) -> str:
 
 def upstream_from_url(url: str, *, max_streams: int = 0) -> UpstreamConfig:
     """Return an upstream named after the authority and path of its URL; raises UsageError."""
+    if _UNIX_URL.fullmatch(url):
+        return UpstreamConfig(url, url, max_streams)
     try:
         target = parse_url(url)
     except UsageError as problem:

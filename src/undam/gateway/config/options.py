@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from undam.gateway.config.limits import FAILURE_STATUSES
 
 _HOUR_S, _DAY_S = 3600.0, 86400.0
+_HEADER = re.compile(r"header:[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 _STATUS = re.compile(r"[45][0-9]{2}")
 
 
@@ -217,6 +218,26 @@ class HedgeType:
 
 
 @dataclass(frozen=True, slots=True)
+class AffinityType:
+    """``off``, ``prefix``, ``user`` or the name of a header."""
+
+    metavar: str = "header:NAME|user|prefix|off"
+    description: str = "off, prefix, user or header:NAME"
+
+    def from_toml(self, value: object) -> str:
+        """See `OptionType`."""
+        if not isinstance(value, str):
+            raise _wrong_type(self, value)
+        if value not in ("off", "prefix", "user") and not _HEADER.fullmatch(value):
+            raise ValueError(f"must be {self.description}")
+        return value
+
+    def from_flag(self, text: str) -> str:
+        """See `OptionType`."""
+        return self.from_toml(text)
+
+
+@dataclass(frozen=True, slots=True)
 class Option:
     """One option.
 
@@ -292,6 +313,11 @@ OPTIONS = (
     Option("failure_statuses", StatusesType(), FAILURE_STATUSES,
            "Statuses that count as a failure of the upstream; a request without side effects is"
            " then sent to another one."),
+    Option("affinity", AffinityType(), "prefix",
+           "How requests of one conversation are recognized, so that the same upstream gets them:"
+           " prefix means the first messages or prompt_cache_key."),
+    Option("resolve_interval", _seconds(_DAY_S, low=0.1), 10.0,
+           "Time between name lookups of the upstreams with resolve = true."),
     Option("cors_origins", ListType(may_be_empty=True), (),
            "Origins of web pages that may use the gateway; * allows all. Without it, the upstreams"
            " decide."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from undam.errors import ConfigSyntaxError, UsageError
@@ -14,7 +15,14 @@ from undam.gateway.config.config import (
     check_upstream,
     upstream_from_url,
 )
-from undam.gateway.config.options import BY_NAME, NumberType, Option, StringType
+from undam.gateway.config.options import (
+    BY_NAME,
+    ListType,
+    NumberType,
+    Option,
+    StringType,
+    SwitchType,
+)
 from undam.textfiles.source import Source
 from undam.textfiles.toml_reader import read_toml
 from undam.textfiles.tree import Entry, Node
@@ -23,14 +31,26 @@ _UPSTREAM = {
     "url": Option("url", StringType(), "", ""),
     "name": Option("name", StringType(), "", ""),
     "max_streams": Option("max_streams", NumberType("N", 0, 10**6), 0, ""),
+    "models": Option("models", ListType(), (), ""),
+    "priority": Option("priority", NumberType("N", 0, 100), 0, ""),
+    "resolve": Option("resolve", SwitchType(), False, ""),
 }
 
 
-def parse_config(text: str, path: str) -> tuple[dict[str, Any], list[UpstreamConfig]]:
-    """Return the values by option name, and the upstreams.
+@dataclass(frozen=True, slots=True)
+class ParsedConfig:
+    """Contents of a file: values by option name, upstreams, and models by alias."""
 
-    ``upstream`` is a URL, a list of URLs, or ``[[upstream]]`` tables with url, name and
-    max_streams.
+    values: dict[str, Any]
+    upstreams: list[UpstreamConfig]
+    aliases: dict[str, str]
+
+
+def parse_config(text: str, path: str) -> ParsedConfig:
+    """Return the contents of a file.
+
+    ``upstream`` is a URL, a list of URLs, or ``[[upstream]]`` tables with the keys of
+    `UpstreamConfig`. ``aliases`` is a table of model names by alias.
 
     Raises:
         ConfigSyntaxError: the text is not TOML, or a key, type or value is invalid. For an
@@ -41,16 +61,28 @@ def parse_config(text: str, path: str) -> tuple[dict[str, Any], list[UpstreamCon
     parsed = tomllib.loads(text)
     values: dict[str, Any] = {}
     upstreams: list[UpstreamConfig] = []
+    aliases: dict[str, str] = {}
     for entry in tree.entries:
         name = entry.key.text
+        if name == "aliases":
+            aliases = _aliases(source, entry, parsed[name])
+            continue
         if name == "upstream":
             upstreams = _upstreams(source, entry, parsed[name])
             continue
         option = BY_NAME.get(name)
         if option is None:
-            raise _unknown(source, entry, [*BY_NAME, "upstream"])
+            raise _unknown(source, entry, [*BY_NAME, "upstream", "aliases"])
         values[name] = _value(source, entry, option, parsed[name])
-    return values, upstreams
+    return ParsedConfig(values, upstreams, aliases)
+
+
+def _aliases(source: Source, entry: Entry, given: object) -> dict[str, str]:
+    if not isinstance(given, dict) or not all(
+        isinstance(model, str) and model for model in given.values()
+    ):
+        raise source.error('aliases must be a table such as "gpt-4" = "llama"', entry.key.start)
+    return dict(given)
 
 
 def _value(source: Source, entry: Entry, option: Option, given: object) -> Any:
@@ -103,7 +135,7 @@ def _checked(source: Source, at: int, url: str, values: Mapping[str, Any]) -> Up
     try:
         made = upstream_from_url(url)
         name = values.get("name") or made.name
-        made = UpstreamConfig(url, name, values.get("max_streams", 0))
+        made = replace(made, **{**values, "name": name})
         check_upstream(made)
     except UsageError as problem:
         raise source.error(str(problem), at) from None

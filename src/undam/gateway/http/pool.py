@@ -50,13 +50,16 @@ class UpstreamPool:
         """
         connection = UpstreamConnection(upstream, self, self._max_head_bytes)
         try:
-            await self._loop.create_connection(
-                lambda: connection,
-                upstream.host,
-                upstream.port,
-                ssl=upstream.tls,
-                server_hostname=None if upstream.tls is None else upstream.host,
-            )
+            if upstream.unix_path:
+                await self._loop.create_unix_connection(lambda: connection, upstream.unix_path)
+            else:
+                await self._loop.create_connection(
+                    lambda: connection,
+                    upstream.address or upstream.host,
+                    upstream.port,
+                    ssl=upstream.tls,
+                    server_hostname=None if upstream.tls is None else upstream.host,
+                )
         except BaseException:
             # Otherwise, the connection would stay open if the task is cancelled just after the
             # connection was made.

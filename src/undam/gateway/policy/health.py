@@ -24,13 +24,18 @@ async def is_healthy(upstream: Upstream, path: str, timeout_s: float = TIMEOUT_S
 
 
 async def _get(upstream: Upstream, path: str) -> bool:
-    reader, writer = await asyncio.open_connection(
-        upstream.host,
-        upstream.port,
-        ssl=upstream.tls,
-        limit=_STATUS_LINE_BYTES,
-        server_hostname=upstream.host if upstream.tls is not None else None,
-    )
+    if upstream.unix_path:
+        reader, writer = await asyncio.open_unix_connection(
+            upstream.unix_path, limit=_STATUS_LINE_BYTES
+        )
+    else:
+        reader, writer = await asyncio.open_connection(
+            upstream.address or upstream.host,
+            upstream.port,
+            ssl=upstream.tls,
+            limit=_STATUS_LINE_BYTES,
+            server_hostname=upstream.host if upstream.tls is not None else None,
+        )
     try:
         # Servers have their health endpoint beside the API, and not below its version.
         base = upstream.base_path.removesuffix(upstream.version)

@@ -105,6 +105,6 @@ def set_fields(info: RequestInfo, fields: BodyFields, *, repeatable: bool) -> No
     info.streams = streams and info.api is not PLAIN
     info.model = fields.model
     info.user, info.cache_key = fields.user, fields.cache_key
-    info.prefix_hash = fields.prefix_hash
+    info.prefix_hash, info.model_span = fields.prefix_hash, fields.model_span
     if repeatable and fields.is_object and not fields.side_effects:
         info.repeatable = True

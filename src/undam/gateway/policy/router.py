@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from undam.apis import MESSAGES, PLAIN
 from undam.gateway.config.config import Config
 from undam.gateway.interfaces import LocalResponse, Refusal, RequestInfo, Upstream, UpstreamResult
 from undam.gateway.policy.admission_control import AdmissionControl, AdmissionPermit, strip_keys
+from undam.gateway.policy.affinity import affinity_key
 from undam.gateway.policy.hedging import HedgeTarget, Hedging
 from undam.gateway.policy.keys import Key
 from undam.gateway.policy.load_balancer import Backend, Lease, LoadBalancer
@@ -93,8 +95,9 @@ class GatewayRouter:
         self._upstreams = {one.name: one for one in upstreams}
         self._upstream_key = ""
         self.balancer = LoadBalancer(
-            config.stream_limits, rng=dependencies.rng, ejection=config.ejection_limits
+            _limits(config, upstreams), rng=dependencies.rng, ejection=config.ejection_limits
         )
+        self._set_properties(upstreams)
         self.hedging = Hedging(config.hedge_limits)
         self.admission = AdmissionControl(
             config.admission_limits,
@@ -113,7 +116,8 @@ class GatewayRouter:
         """
         self._config = config
         self._upstreams |= {one.name: one for one in upstreams}
-        removed = self.balancer.replace(config.stream_limits)
+        removed = self.balancer.replace(_limits(config, upstreams))
+        self._set_properties(upstreams)
         for name in removed:
             self.hedging.forget(name)
             self._metrics.set(UPSTREAM_USABLE, 0, name)
@@ -126,6 +130,10 @@ class GatewayRouter:
         self.admission.admit_queued()
         self._publish_usable()
         return removed
+
+    def _set_properties(self, upstreams: Collection[Upstream]) -> None:
+        for one in upstreams:
+            self.balancer.set_properties(one.name, models=one.models, priority=one.priority)
 
     def use_keys(self, keys: tuple[Key, ...] | None, upstream_key: str) -> None:
         """Set the accepted client keys (``None``: no key needed) and the key sent upstream."""
@@ -155,13 +163,29 @@ class GatewayRouter:
             )
         return decision
 
+    def respond(self, request: RequestInfo) -> LocalResponse | Refusal | None:
+        """See ``Router``."""
+        aliases = self._config.aliases
+        if request.method == "GET" and request.path.rstrip("/") == "/v1/models":
+            served = {model for one in self._upstreams.values() for model in one.models}
+            return models_response(served | aliases.keys()) if served else None
+        request.model = aliases.get(request.model, request.model)
+        if request.model and not self.balancer.serves(request.model):
+            return Refusal(404, "no upstream serves this model", "not_found_error")
+        return None
+
     def choose(self, request: RequestInfo, tried: Collection[Upstream]) -> Upstream | None:
         """See ``Router``."""
         names = {one.name for one in tried}
         state = self._in_flight.get(id(request))
         if state is not None and state.hedge_upstream and state.hedge_upstream not in names:
             return self._upstreams.get(state.hedge_upstream)
-        backend = self.balancer.choose(self._clock(), exclude=names)
+        backend = self.balancer.choose(
+            self._clock(),
+            exclude=names,
+            model=request.model,
+            conversation=affinity_key(self._config.affinity, request),
+        )
         return None if backend is None else self._upstreams.get(backend.name)
 
     def attempt_started(self, upstream: Upstream, request: RequestInfo) -> None:
@@ -171,7 +195,9 @@ class GatewayRouter:
         backend = self.balancer.backend(upstream.name) or Backend(upstream.name, draining=True)
         hedge = state.hedge_upstream == upstream.name
         state.hedge_upstream = ""
-        state.attempts.append(_Attempt(self.balancer.acquire(backend, now), now, hedge))
+        conversation = affinity_key(self._config.affinity, request)
+        lease = self.balancer.acquire(backend, now, conversation)
+        state.attempts.append(_Attempt(lease, now, hedge))
         self.admission.forwarded(request)
 
     def attempt_ended(
@@ -230,7 +256,7 @@ class GatewayRouter:
         now = self._clock()
         state.hedge_due = False
         names = {attempt.lease.name for attempt in state.attempts}
-        backend = self.balancer.choose(now, exclude=names, allow_trial=False)
+        backend = self.balancer.choose(now, exclude=names, allow_trial=False, model=request.model)
         if backend is None:
             return False
         target = HedgeTarget(backend.name, backend.outstanding, backend.limit)
@@ -335,6 +361,19 @@ class GatewayRouter:
         for backend in self.balancer.backends:
             usable = backend.available and not backend.draining
             self._metrics.set(UPSTREAM_USABLE, int(usable), backend.name)
+
+
+def models_response(models: Collection[str]) -> LocalResponse:
+    """Return the response to ``GET /v1/models``."""
+    data = [{"id": one, "object": "model", "created": 0, "owned_by": "undam"}
+            for one in sorted(models)]  # fmt: skip
+    body = json.dumps({"object": "list", "data": data}).encode()
+    return LocalResponse(200, b"application/json", body)
+
+
+def _limits(config: Config, upstreams: Collection[Upstream]) -> dict[str, int]:
+    """Return the maximum number of concurrent streams by upstream name; 0 means no limit."""
+    return {one.name: one.max_streams or config.upstream_streams for one in upstreams}
 
 
 def _attempt_on(state: _InFlight, name: str) -> _Attempt | None:

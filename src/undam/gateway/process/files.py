@@ -34,8 +34,19 @@ def make_upstreams(config: Config) -> list[Upstream]:
     for one in config.upstreams:
         target = one.target
         tls = upstream_context(config.upstream_cacert) if target.scheme == "https" else None
-        path = target.path.rstrip("/")
-        upstreams.append(Upstream(one.name, target.host, target.port, base_path=path, tls=tls))
+        upstreams.append(
+            Upstream(
+                one.name,
+                target.host,
+                target.port,
+                base_path=target.path.rstrip("/"),
+                tls=tls,
+                unix_path=one.unix_path,
+                max_streams=one.max_streams or config.upstream_streams,
+                models=frozenset(one.models),
+                priority=one.priority,
+            )
+        )
     return upstreams
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from undam.errors import UndamError, UsageError
 from undam.gateway.config.config import Config
@@ -40,7 +41,7 @@ def run_gateway(
     """
     check_files(config)
     raise_file_limit()
-    with contextlib.closing(_bind(config)) as listener:
+    with contextlib.closing(_bind(config)) as listener, _removed_at_exit(config.unix_path):
         url = _url(config, listener)
 
         def ready() -> None:
@@ -64,11 +65,14 @@ def run_gateway(
 def _supervise(spec: WorkerSpec) -> int:
     # The socket of ``spec`` only reserves the port and does not listen. Each worker binds its own
     # socket to the port, and the kernel distributes connections between those that listen.
-    port = spec.listener.getsockname()[1]
+    # Workers share a Unix socket.
+    shared = bool(spec.config.unix_path)
+    port = 0 if shared else spec.listener.getsockname()[1]
 
     def work(number: int) -> int:
         try:
-            with contextlib.closing(_bind(spec.config, port=port)) as listener:
+            own = spec.listener.dup() if shared else _bind(spec.config, port=port)
+            with contextlib.closing(own) as listener:
                 # A supervised worker reports that it is ready through ``WorkerStates`` only.
                 return run_worker(
                     replace(
@@ -102,6 +106,8 @@ def _supervise(spec: WorkerSpec) -> int:
 
 def _bind(config: Config, *, port: int | None = None) -> socket.socket:
     """Return a socket that is bound but does not listen yet."""
+    if config.unix_path:
+        return _bind_unix(config.unix_path)
     host, configured = config.address
     wanted = configured if port is None else port
     try:
@@ -122,6 +128,36 @@ def _bind(config: Config, *, port: int | None = None) -> socket.socket:
     return sock
 
 
+def _bind_unix(path: str) -> socket.socket:
+    """Bind a Unix socket, and replace one that no process listens on."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if Path(path).is_socket():
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                try:
+                    probe.connect(path)
+                except ConnectionRefusedError:
+                    Path(path).unlink()
+        sock.bind(path)
+    except OSError as error:
+        sock.close()
+        raise UsageError(f"listen unix:{path}: {error.strerror or error}") from None
+    sock.setblocking(False)
+    return sock
+
+
+@contextlib.contextmanager
+def _removed_at_exit(path: str) -> Iterator[None]:
+    """Remove the Unix socket at ``path`` at the end; do nothing for an empty path."""
+    try:
+        yield
+    finally:
+        if path:
+            Path(path).unlink(missing_ok=True)
+
+
 def _url(config: Config, sock: socket.socket) -> str:
+    if config.unix_path:
+        return config.listen
     host, port = sock.getsockname()[:2]
     return f"{'https' if config.tls_cert else 'http'}://{bracketed(host)}:{port}"

@@ -20,6 +20,7 @@ from undam.gateway.interfaces import Upstream
 from undam.gateway.policy.health import HealthChecks
 from undam.gateway.policy.router import Dependencies, GatewayRouter
 from undam.gateway.process.files import file_version, make_upstreams, read_keys
+from undam.gateway.process.members import Members
 from undam.gateway.process.supervisor import SIGNALS, WorkerState, WorkerStates
 from undam.gateway.process.systemd import notify
 from undam.gateway.process.tls import listener_context, load_certificate
@@ -142,7 +143,8 @@ class _Worker:
         config = spec.config
         self._spec = spec
         self._config = config
-        self._upstreams: list[Upstream] = make_upstreams(config)
+        self._members = Members(self._apply_members, spec.log)
+        self._members.configure(config, make_upstreams(config))
         self._tls = listener_context(config)
         self._stop_signals = 0
         self._stop, self._stop_now = asyncio.Event(), asyncio.Event()
@@ -152,7 +154,7 @@ class _Worker:
         metrics = WorkerMetrics(spec.shared_metrics.region(spec.number))
         self._router = GatewayRouter(
             config,
-            self._upstreams,
+            self._members.upstreams,
             local_responses=AdminEndpoints(
                 not_ready=lambda: spec.states.not_ready,
                 shared_metrics=spec.shared_metrics if config.metrics == "on" else None,
@@ -162,7 +164,7 @@ class _Worker:
         )
         self._keys = _ClientKeys(self._router, spec.log)
         self._keys.apply(config)
-        self._checks = HealthChecks(lambda: self._upstreams, self._router.set_healthy)
+        self._checks = HealthChecks(lambda: self._members.upstreams, self._router.set_healthy)
         telemetry = Telemetry(metrics, access_log=self._access_log, tracer=self._tracer)
         self._gateway = Gateway(self._router, telemetry, config.request_limits)
         self._gateway.context.cors.use(config.cors_origins)
@@ -173,6 +175,7 @@ class _Worker:
             return await self._serve()
         finally:
             self._checks.stop()
+            self._members.stop()
             if self._access_log is not None:
                 self._access_log.close()
             if self._tracer is not None:
@@ -184,6 +187,9 @@ class _Worker:
     async def _serve(self) -> int:
         spec = self._spec
         self._handle_signals()
+        if await self._members.refresh():
+            self._apply_members(self._members.upstreams)
+        self._members.start(self._config.resolve_interval)
         await self._gateway.listen(spec.listener, self._tls)
         self._checks.start(self._config.health_interval, self._config.health_path)
         watch = self._loop.create_task(self._keys.watch(lambda: self._config))
@@ -219,6 +225,16 @@ class _Worker:
         drained.cancel()
         await self._gateway.close()
         return 1 if cut else 0
+
+    def _apply_members(self, upstreams: list[Upstream]) -> tuple[str, ...]:
+        """Use these upstreams from now on; return the names of those that were removed."""
+        removed = self._router.apply(self._config, upstreams)
+        self._gateway.context.pool.keep(upstreams)
+        return removed
+
+    async def _refresh_members(self) -> None:
+        if await self._members.refresh():
+            self._apply_members(self._members.upstreams)
 
     def _handle_signals(self) -> None:
         loop = self._loop
@@ -270,13 +286,14 @@ class _Worker:
             if spec.number == 0:
                 spec.log(f"a change of {name} needs a restart")
         self._config = new
-        # An unchanged upstream compares equal and therefore keeps its connections.
-        self._upstreams = upstreams
         self._gateway.context.limits = new.request_limits
         self._gateway.context.budget.limit_bytes = new.body_budget
         self._gateway.context.cors.use(new.cors_origins)
-        removed = self._router.apply(new, self._upstreams)
-        self._gateway.context.pool.keep(self._upstreams)
+        # An unchanged upstream compares equal and therefore keeps its connections.
+        self._members.configure(new, upstreams)
+        self._members.start(new.resolve_interval)
+        removed = self._apply_members(self._members.upstreams)
+        self._refresh = self._loop.create_task(self._refresh_members())
         self._checks.start(new.health_interval, new.health_path)
         if spec.number == 0:
             draining = f"; draining: {', '.join(removed)}" if removed else ""

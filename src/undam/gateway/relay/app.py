@@ -48,12 +48,17 @@ class Gateway:
 
     async def listen(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Accept client connections on a bound socket."""
-        server = await self.context.loop.create_server(
-            lambda: ClientConnection(self.context, self._clients),
-            sock=listener,
-            ssl=tls,
-            backlog=4096,
-        )
+        loop, backlog = self.context.loop, 4096
+
+        def connection() -> ClientConnection:
+            return ClientConnection(self.context, self._clients)
+
+        if listener.family == socket.AF_UNIX:
+            server = await loop.create_unix_server(
+                connection, sock=listener, ssl=tls, backlog=backlog
+            )
+        else:
+            server = await loop.create_server(connection, sock=listener, ssl=tls, backlog=backlog)
         self._servers.append(server)
 
     def stop_listening(self) -> None:

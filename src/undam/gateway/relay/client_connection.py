@@ -201,10 +201,13 @@ class ClientConnection(asyncio.Protocol):
         body = RequestBody(context.budget, chunked=head.length is None, now=now)
         body.add(piece, now, complete=complete)
         secure = self._secure
-        request = OutgoingRequest(
-            lambda: ForwardedHead(head, info, secure=secure, tracing=record.tracing),
-            body, is_head=head.method == "HEAD",
-        )  # fmt: skip
+
+        def build_head() -> ForwardedHead:
+            if not body.passed_on:
+                head.length = body.size
+            return ForwardedHead(head, info, secure=secure, tracing=record.tracing)
+
+        request = OutgoingRequest(build_head, body, is_head=head.method == "HEAD")
         request_context = RequestContext(
             context.router, context.observer, context.limits, context.pool, info
         )
@@ -277,8 +280,6 @@ class ClientConnection(asyncio.Protocol):
             if inspection is not None:
                 set_fields(relay.info, inspection.finish(), repeatable=not relay.sent)
             if not relay.sent:
-                assert self._head is not None
-                self._head.length = body.size
                 relay.send()
         elif inspection is not None:
             set_fields(relay.info, inspection.fields, repeatable=False)

@@ -7,6 +7,7 @@ is cancelled immediately. The work per token is in `gateway.http.fast_path`.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from math import ceil, inf
 from time import monotonic
@@ -117,6 +118,16 @@ class ResponseRelay:
         self.sent = True
         if request.body.passed_on:
             self.record.started_at = now
+        asked_for = self.info.model
+        response = self._context.router.respond(self.info)
+        if isinstance(response, Refusal):
+            self._refuse(response)
+            return
+        if response is not None:
+            self._respond_locally(response)
+            return
+        if self.info.model != asked_for:
+            self._replace_model()
         self._report_start()
         request.repeatable = self.info.repeatable and not request.body.passed_on
         self._race = Race(self, self._context, self.record, request)
@@ -141,10 +152,22 @@ class ResponseRelay:
         self._end(EndReason.LOCAL, keep=self._writer.keep)
 
     def _handle_admission(self, admission: Permit | Refusal) -> None:
-        if not isinstance(admission, Refusal):
+        if isinstance(admission, Refusal):
+            self._refuse(admission)
+        else:
             self._permit = admission
             self.admitted = True
+
+    def _replace_model(self) -> None:
+        """Replace the alias in the body by the name of the model, if the body has no coding."""
+        body, span = self._request.body, self.info.model_span
+        if span is None or body.passed_on:
             return
+        name = json.dumps(self.info.model).encode()
+        data = memoryview(b"".join(body.pieces))
+        body.replace([bytes(data[: span[0]]) + name, bytes(data[span[1] :])])
+
+    def _refuse(self, admission: Refusal) -> None:
         lines = [name + b": " + value + b"\r\n" for name, value in admission.headers]
         if admission.retry_after_s is not None:
             lines.append(b"Retry-After: %d\r\n" % max(1, ceil(admission.retry_after_s)))

@@ -96,6 +96,7 @@ def _load(
     """Read the configuration file and apply the flags, which take precedence."""
     values: dict[str, Any] = {}
     upstreams: list[UpstreamConfig] = []
+    aliases: dict[str, str] = {}
     if file is not None:
         # The parsers would take 6 MB in every long-running process.
         from undam.gateway.config.toml import parse_config  # noqa: PLC0415
@@ -105,7 +106,8 @@ def _load(
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "is not UTF-8 text"
             raise UsageError(f"--config {file}: {reason}") from None
-        values, upstreams = parse_config(text, str(file))
+        parsed = parse_config(text, str(file))
+        values, upstreams, aliases = parsed.values, parsed.upstreams, parsed.aliases
     for name, given in flags.items():
         if given is None:
             continue
@@ -116,4 +118,4 @@ def _load(
             raise UsageError(f"{option.flag} {problem}") from None
     if urls:
         upstreams = [upstream_from_url(url) for url in urls]
-    return make_config(values, upstreams)
+    return make_config(values, upstreams, aliases)

@@ -18,6 +18,11 @@ def toml_lines(config: Config) -> Iterator[str]:
         value = _plain(getattr(config, option.name))
         same = "  # default" if value == _plain(option.default) else ""
         yield f"{option.name} = {_toml(value)}{same}"
+    if config.aliases:
+        yield ""
+        yield "[aliases]"
+        for alias, model in config.aliases.items():
+            yield f"{_toml(alias)} = {_toml(model)}"
     for upstream in config.upstreams:
         yield ""
         yield "[[upstream]]"
@@ -25,18 +30,30 @@ def toml_lines(config: Config) -> Iterator[str]:
         yield f"name = {_toml(upstream.name)}"
         if upstream.max_streams:
             yield f"max_streams = {upstream.max_streams}"
+        if upstream.models:
+            yield f"models = {_toml(list(upstream.models))}"
+        if upstream.priority:
+            yield f"priority = {upstream.priority}"
+        if upstream.resolve:
+            yield "resolve = true"
 
 
 def config_json(config: Config) -> dict[str, object]:
     """Return the configuration for `--json`."""
     values = {option.name: _plain(getattr(config, option.name)) for option in OPTIONS}
     upstreams = [
-        {"url": one.url, "name": one.name, "max_streams": one.max_streams}
+        {
+            "url": one.url,
+            "name": one.name,
+            "max_streams": one.max_streams,
+            "models": list(one.models),
+            "priority": one.priority,
+            "resolve": one.resolve,
+        }
         for one in config.upstreams
     ]
-    return {
-        "schema": 1, "command": "gateway", "config": {**values, "upstream": upstreams},
-    }  # fmt: skip
+    values |= {"upstream": upstreams, "aliases": dict(config.aliases)}
+    return {"schema": 1, "command": "gateway", "config": values}
 
 
 def _plain(value: object) -> object:
