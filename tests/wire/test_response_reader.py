@@ -13,6 +13,7 @@ from support.chunked import chunk
 from undam.errors import RemoteProtocolError
 from undam.record import Ending
 from undam.timing import Arrival
+from undam.wire.response import ResponseParser
 from undam.wire.response_reader import ResponseReader
 from undam.wire.timestamps import TimestampedRead
 
@@ -25,7 +26,8 @@ GZIP = OK + b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
 def feed(
     *pieces: bytes, method: str = "GET", max_body_bytes: int = 1000, stamped: bool = True
 ) -> tuple[ResponseReader, list[Arrival | None]]:
-    reader = ResponseReader(method=method, max_head_bytes=1000, max_body_bytes=max_body_bytes)
+    parser = ResponseParser(method=method, max_head_bytes=1000)
+    reader = ResponseReader(parser, max_body_bytes=max_body_bytes)
     reads = [TimestampedRead(piece, 100 + i, 7, stamped) for i, piece in enumerate(pieces)]
     return reader, [reader.receive(read) for read in reads]
 

@@ -30,7 +30,7 @@ WINDOW_BYTES = 1 << 24
 _DEFAULT_WINDOW_BYTES = 65535
 _REFILL_BYTES = WINDOW_BYTES // 2
 
-Fields = Sequence[tuple[str, str]]
+Fields = Sequence[tuple[str, str]] | Sequence[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,7 @@ def finished(stream: Stream, arrivals: tuple[Arrival, ...], *, hop: str, api: st
         ended_ns=last if stream.ended_ns is None else stream.ended_ns,
         clock=stream.clock,
         step_ns=stream.step_ns,
+        http2=stream.http2,
         error=stream.error,
         proxy=stream.proxy,
         tls_issuer=stream.tls_issuer,

@@ -1,7 +1,7 @@
 """Recorded exchanges and request results: data types, JSON lines, redaction of secrets."""
 
 from undam.record.damage import Damage
-from undam.record.exchange import Ending, Exchange, Head, Stamps
+from undam.record.exchange import Ending, Exchange, Head, Http2Facts, Stamps
 from undam.record.exchange_lines import (
     CheckRecord,
     read_check_record,
@@ -32,6 +32,7 @@ __all__ = [
     "Ending",
     "Exchange",
     "Head",
+    "Http2Facts",
     "LoadTestRecord",
     "Outcome",
     "RequestResult",

@@ -67,6 +67,21 @@ class Stamps:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Http2Facts:
+    """Observations on an HTTP/2 connection, beside the response.
+
+    Args:
+        reset: error code of the server's RST_STREAM; ``None`` without one.
+        goaway: error code of the server's GOAWAY; ``None`` without one.
+        send_stall_ns: how long the request body waited for the server's flow-control window.
+    """
+
+    reset: str | None = None
+    goaway: str | None = None
+    send_stall_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """Finished exchange, complete or not.
 
@@ -92,5 +107,6 @@ class Exchange:
     clock: str = "kernel"
     step_ns: int = 0
     error: str | None = None
+    http2: Http2Facts | None = None
     proxy: str | None = None
     tls_issuer: str | None = None

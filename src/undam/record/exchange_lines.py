@@ -10,13 +10,14 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from undam.apis import APIS
 from undam.errors import UsageError
 from undam.json_values import MAX_INT, require_array, require_int, require_object, require_text
 from undam.record.damage import LINE_ERRORS, Damage
-from undam.record.exchange import Ending, Exchange, Head, Stamps
+from undam.record.exchange import Ending, Exchange, Head, Http2Facts, Stamps
 from undam.record.header import check_header, header_line
 from undam.secrecy import redact_body, redact_headers, redact_url, redact_value
 from undam.timing import Arrival
@@ -53,6 +54,7 @@ def record_lines(
                 "at_ns": exchange.ended_ns,
                 "error": exchange.error,
                 "step_ns": exchange.step_ns,
+                **({} if exchange.http2 is None else {"http2": asdict(exchange.http2)}),
             }
         )
 
@@ -267,6 +269,18 @@ def _read_exchange(
         ended_ns=require_int(end["at_ns"]),
         step_ns=require_int(end["step_ns"], least=-MAX_INT),
         error=None if end["error"] is None else require_text(end["error"]),
+        http2=_read_http2(end.get("http2")),
+    )
+
+
+def _read_http2(row: object) -> Http2Facts | None:
+    if row is None:
+        return None
+    facts = require_object(row)
+    codes = {name: facts.get(name) for name in ("reset", "goaway")}
+    return Http2Facts(
+        **{name: None if code is None else require_text(code) for name, code in codes.items()},
+        send_stall_ns=require_int(facts.get("send_stall_ns", 0)),
     )
 
 

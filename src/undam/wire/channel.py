@@ -62,6 +62,11 @@ class Channel:
         """Issuer of the peer's certificate; ``None`` without TLS."""
         return self._tls_engine.issuer if self._tls_engine is not None else None
 
+    @property
+    def protocol(self) -> str | None:
+        """Protocol that the server selected by ALPN; ``None`` without TLS or ALPN."""
+        return self._tls_engine.protocol if self._tls_engine is not None else None
+
     async def read(self) -> TimestampedRead:
         """Return the next read; an empty read marks the end of the stream.
 

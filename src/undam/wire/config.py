@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal
 
 from undam.errors import UsageError
 from undam.work_budget import MAX_BODY_BYTES, MAX_ITEMS
@@ -26,6 +27,10 @@ class Request:
     method: str = "GET"
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     body: bytes = field(default=b"", repr=False)
+
+
+HttpVersion = Literal["auto", "1.1", "2"]
+"""Version to use. With "auto", the server chooses by ALPN, and http:// URLs use HTTP/1.1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +57,7 @@ class ClientConfig:
         follow_origins: follow redirects to other origins, without the body and without secrets.
         follow_internal: with ``follow_origins``, also follow redirects to internal addresses:
             link-local ones, and from a public host also loopback and private ones.
+        http_version: with "2" and an http:// URL, HTTP/2 is used with prior knowledge.
     """
 
     proxy: str | None = field(default=None, repr=False)
@@ -69,6 +75,7 @@ class ClientConfig:
     max_redirects: int = 5
     follow_origins: bool = False
     follow_internal: bool = False
+    http_version: HttpVersion = "1.1"
 
 
 def parse_resolve(text: str) -> tuple[str, int, str]:

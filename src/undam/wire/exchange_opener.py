@@ -9,21 +9,30 @@ import asyncio
 import contextlib
 import time
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from undam.errors import NetworkError, Phase, RedirectError, RemoteProtocolError
+from undam.errors import (
+    NetworkError,
+    Phase,
+    RedirectError,
+    RemoteProtocolError,
+    UsageError,
+)
 from undam.record import Stamps
 from undam.timing import Arrival
 from undam.wire.channel import Channel
 from undam.wire.config import ClientConfig, Request
 from undam.wire.connect import Address, describe, find_addresses, is_literal, open_connection
 from undam.wire.proxy import ForwardProxy, choose_proxy, socks_handshake
-from undam.wire.request import encode_connect, encode_request
+from undam.wire.request import encode_connect, encode_request, http2_fields
 from undam.wire.response import ResponseParser
 from undam.wire.response_reader import ResponseReader
 from undam.wire.stream import Deadline, ExchangeInfo, Stream, clock_offset_ns
 from undam.wire.tls import TlsEngine, make_context
 from undam.wire.url import Target, is_link_local, is_loopback, is_public
+
+if TYPE_CHECKING:
+    from undam.wire.http2_parser import Http2Parser
 
 _PROXY_AUTHENTICATION_REQUIRED = 407
 
@@ -69,14 +78,41 @@ class ExchangeOpener:
         absolute = http_proxy is not None and self._context is None
         userinfo = http_proxy.userinfo if http_proxy is not None else None
         self._data = encode_request(request, target, absolute=absolute, proxy_userinfo=userinfo)
-        self._reader = ResponseReader(
-            method=request.method,
-            max_head_bytes=config.max_head_bytes,
-            max_body_bytes=config.max_body_bytes,
-            max_reads=config.max_reads,
-        )
+        self._http2 = self._make_http2(request)
+        parser = ResponseParser(method=request.method, max_head_bytes=config.max_head_bytes)
+        self._reader = self._make_reader(parser)
         self._phase: Phase = "dns"
         self._stamps = Stamps(start_ns=0)
+
+    def _make_reader(self, parser: ResponseParser | Http2Parser) -> ResponseReader:
+        config = self._config
+        return ResponseReader(
+            parser, max_body_bytes=config.max_body_bytes, max_reads=config.max_reads
+        )
+
+    def _make_http2(self, request: Request) -> Http2Parser | None:
+        """Return the parser for HTTP/2, if that version may be used."""
+        version, tls = self._config.http_version, self._context is not None
+        if version == "1.1" or (version == "auto" and not tls):
+            return None
+        if not tls and self._proxy is not None and not self._proxy.is_socks:
+            raise UsageError("--http2 with an http:// URL cannot be used with a proxy")
+        # h2 is slow to import, and HTTP/1.1 does not need it.
+        from undam.wire.http2_parser import Http2Parser  # noqa: PLC0415
+
+        fields = http2_fields(request, self._target)
+        return Http2Parser(fields, request.body, max_head_bytes=self._config.max_head_bytes)
+
+    def _use_http2(self, channel: Channel) -> None:
+        """Choose the version of HTTP, as the server selected it."""
+        protocol = channel.protocol
+        if self._http2 is None or (self._context is not None and protocol != "h2"):
+            if self._config.http_version == "2":
+                host = self._target.authority
+                raise NetworkError(f"{host} does not offer HTTP/2; try --http1", phase="tls")
+            return
+        self._reader = self._make_reader(self._http2)
+        self._data = self._http2.to_send()
 
     async def open(self, redirects: tuple[str, ...]) -> Stream:
         """Send the request and return when the response head is complete.
@@ -93,6 +129,7 @@ class ExchangeOpener:
             try:
                 async with asyncio.timeout_at(self._deadline.at):
                     channel = await self._open_channel(undo)
+                    self._use_http2(channel)
                     first = await self._send_request(channel)
             except TimeoutError:
                 raise self._timed_out(self._config.timeout_s, "--timeout") from None
@@ -279,6 +316,7 @@ class ExchangeOpener:
         try:
             await channel.send(self._data)
             self._stamps = replace(self._stamps, sent_ns=time.time_ns())
+            self._reader.sent(time.time_ns())
             self._phase = "headers"
         except OSError:
             # A server may send its response, such as a rejection, before it has read the whole
@@ -293,6 +331,10 @@ class ExchangeOpener:
             if not read.data:
                 raise self._closed_early(None)
             first = self._reader.receive(read)
+            if data := self._reader.to_send():
+                with contextlib.suppress(OSError):
+                    await channel.send(data)
+                self._reader.sent(time.time_ns())
         return first
 
     def _closed_early(self, fault: str | None) -> NetworkError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Iterable
 
 from undam.errors import LocalProtocolError
 from undam.wire.config import Request
@@ -14,6 +15,10 @@ ACCEPT_ENCODING = "gzip, deflate, br, zstd"
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _UNSENDABLE = re.compile(r"[\x00\r\n]")
+# RFC 9113, 8.2.2; the authority replaces Host.
+_HTTP1_ONLY = frozenset(
+    {"host", "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"}
+)
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
 
 
@@ -28,23 +33,35 @@ def encode_request(
     Raises:
         LocalProtocolError: the method or a header is invalid; the message contains no values.
     """
-    if not _TOKEN.match(request.method):
-        raise LocalProtocolError(f"{request.method!a} is not an HTTP method")
-    given = {name.lower() for name, _ in request.headers}
-    lines = [
-        (name, value)
-        for name, value in _default_headers(request, target)
-        if name.lower() not in given
-    ]
-    if absolute and proxy_userinfo is not None and "proxy-authorization" not in given:
+    lines = _checked_lines(request, target)
+    if absolute and proxy_userinfo is not None and "proxy-authorization" not in _names(lines):
         lines.append(("Proxy-Authorization", basic(proxy_userinfo)))
-    lines += request.headers
-    _check(lines, len(request.body))
     # RFC 9110 7.2: Host should be the first header, even if it is set by the caller.
     lines.sort(key=lambda line: line[0].lower() != "host")
     request_target = target.text if absolute else target.path
     head = [f"{request.method} {request_target} HTTP/1.1", *(f"{n}: {v}" for n, v in lines), "", ""]
     return _bytes("\r\n".join(head)) + request.body
+
+
+def http2_fields(request: Request, target: Target) -> list[tuple[bytes, bytes]]:
+    """Return a request as header fields of HTTP/2 (RFC 9113, 8.3.1).
+
+    Raises:
+        LocalProtocolError: as for ``encode_request``.
+    """
+    lines = _checked_lines(request, target)
+    authority = next(value for name, value in lines if name.lower() == "host")
+    fields = [
+        (b":method", _bytes(request.method)),
+        (b":scheme", _bytes(target.scheme)),
+        (b":authority", _bytes(authority)),
+        (b":path", _bytes(target.path)),
+    ]
+    return fields + [
+        (_bytes(name.lower()), _bytes(value.strip()))
+        for name, value in lines
+        if name.lower() not in _HTTP1_ONLY
+    ]
 
 
 def encode_connect(target: Target, proxy_userinfo: bytes | None) -> bytes:
@@ -60,6 +77,25 @@ def basic(userinfo: bytes) -> str:
     """Return Basic credentials (RFC 7617) for ``user:password``."""
     pair = userinfo if b":" in userinfo else userinfo + b":"
     return f"Basic {base64.b64encode(pair).decode('ascii')}"
+
+
+def _checked_lines(request: Request, target: Target) -> list[tuple[str, str]]:
+    """Return the headers of a request, with defaults.
+
+    Raises:
+        LocalProtocolError: the method or a header is invalid.
+    """
+    if not _TOKEN.match(request.method):
+        raise LocalProtocolError(f"{request.method!a} is not an HTTP method")
+    given = _names(request.headers)
+    lines = [line for line in _default_headers(request, target) if line[0].lower() not in given]
+    lines += request.headers
+    _check(lines, len(request.body))
+    return lines
+
+
+def _names(lines: Iterable[tuple[str, str]]) -> set[str]:
+    return {name.lower() for name, _ in lines}
 
 
 def _default_headers(request: Request, target: Target) -> list[tuple[str, str]]:

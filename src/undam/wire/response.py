@@ -56,6 +56,10 @@ class ResponseParser:
         """Trailer fields, which follow a chunked body."""
         return tuple(self._trailers)
 
+    def to_send(self) -> bytes:
+        """Return nothing: HTTP/1.1 does not answer a response."""
+        return b""
+
     def receive_data(self, data: bytes) -> list[bytes]:
         """Return the body bytes in ``data``, without framing.
 

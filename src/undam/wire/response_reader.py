@@ -6,20 +6,25 @@ the ending of the response.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from undam.errors import RemoteProtocolError
-from undam.record import Ending, Head
+from undam.record import Ending, Head, Http2Facts
 from undam.timing import Arrival
 from undam.wire.content_coding import BodyTooLargeError, ContentDecoder
 from undam.wire.response import ResponseParser, listed
 from undam.wire.timestamps import TimestampedRead
 from undam.work_budget import MAX_ITEMS
 
+if TYPE_CHECKING:
+    from undam.wire.http2_parser import Http2Parser
+
 
 class ResponseReader:
     """Reader of one response, from its first byte to its ending.
 
     Args:
-        method: method of the request.
+        parser: parser of the HTTP version in use.
         max_body_bytes: maximum size of the decoded body, of the encoded body, and of the output of
             each coding in between.
         max_reads: maximum number of reads in which the body may arrive.
@@ -31,13 +36,12 @@ class ResponseReader:
 
     def __init__(
         self,
+        parser: ResponseParser | Http2Parser,
         *,
-        method: str,
-        max_head_bytes: int,
         max_body_bytes: int,
         max_reads: int = MAX_ITEMS,
     ) -> None:
-        self._parser = ResponseParser(method=method, max_head_bytes=max_head_bytes)
+        self._parser = parser
         self._max_body_bytes = max_body_bytes
         self._decoder = ContentDecoder((), max_bytes=max_body_bytes)
         self._coded_left_bytes = max_body_bytes
@@ -48,6 +52,19 @@ class ResponseReader:
         self.ending: Ending | None = None
         self.ended_ns: int | None = None
         self.error: str | None = None
+        self._blocked_ns: int | None = None
+        self._send_stall_ns = 0
+
+    @property
+    def http2(self) -> Http2Facts | None:
+        """Observations on the HTTP/2 connection; ``None`` for HTTP/1.1."""
+        if isinstance(self._parser, ResponseParser):
+            return None
+        return Http2Facts(
+            reset=self._parser.reset,
+            goaway=self._parser.goaway,
+            send_stall_ns=self._send_stall_ns,
+        )
 
     @property
     def head(self) -> Head | None:
@@ -56,7 +73,7 @@ class ResponseReader:
 
     @property
     def framing(self) -> str:
-        """Marking of the end of the body: "chunked", "length", "close" or "none" (no body)."""
+        """Marking of the end: "chunked", "length", "close", "frames", or "none" (no body)."""
         return self._parser.framing
 
     @property
@@ -73,6 +90,15 @@ class ResponseReader:
     def received_bytes(self) -> int:
         """Number of bytes received, including framing."""
         return self._parser.received_bytes
+
+    def to_send(self) -> bytes:
+        """Return the bytes to send now: the rest of the request, or HTTP/2's own frames."""
+        return self._parser.to_send()
+
+    def sent(self, at_ns: int) -> None:
+        """Record that everything was sent that the server's flow-control window allows."""
+        if self._is_blocked() and self._blocked_ns is None:
+            self._blocked_ns = at_ns
 
     def receive(self, read: TimestampedRead) -> Arrival | None:
         """Process one read.
@@ -92,6 +118,9 @@ class ResponseReader:
             if self.head is None:
                 raise
             fault, coded = error, self._parser.take_body()
+        if self._blocked_ns is not None and not self._is_blocked():
+            self._send_stall_ns += max(0, read.at_ns - self._blocked_ns)
+            self._blocked_ns = None
         if self.head is not None and self.head_ns is None:
             self.head_ns = read.at_ns
             self._open_body(self.head, read.at_ns)
@@ -100,7 +129,13 @@ class ResponseReader:
             self.end(Ending.BROKEN, read.at_ns, str(fault))
         elif self._parser.complete:
             self._finish(Ending.COMPLETE, read.at_ns)
+        elif not isinstance(self._parser, ResponseParser) and self._parser.stopped:
+            ending, reason = self._parser.stopped
+            self.end(ending, read.at_ns, reason)
         return arrival
+
+    def _is_blocked(self) -> bool:
+        return not isinstance(self._parser, ResponseParser) and self._parser.is_blocked
 
     def receive_eof(self, at_ns: int, *, clean: bool) -> None:
         """End the response because the peer closed the connection.
@@ -109,7 +144,10 @@ class ResponseReader:
             clean: the peer closed as its transport protocol requires.
         """
         if self.framing != "close":
-            self.end(Ending.TRUNCATED, at_ns, "the connection closed before the end of the body")
+            reason = "the connection closed before the end of the body"
+            if not isinstance(self._parser, ResponseParser) and self._parser.goaway:
+                reason += f", after GOAWAY ({self._parser.goaway})"
+            self.end(Ending.TRUNCATED, at_ns, reason)
         elif not clean:
             self.end(Ending.TRUNCATED, at_ns, "the TLS connection ended without close_notify")
         else:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from undam.errors import NetworkError
-from undam.record import Ending, Head, Stamps
+from undam.record import Ending, Head, Http2Facts, Stamps
 from undam.timing import Arrival
 from undam.wire.channel import Channel
 from undam.wire.connect import describe
@@ -64,8 +65,8 @@ class Stream:
         proxy: the proxy in use, without credentials, and the variable that set it.
         tls: TLS version, for instance "TLSv1.3"; ``None`` without TLS.
         tls_issuer: issuer of the server's certificate; ``None`` without TLS.
-        framing: marking of the end of the body: "chunked", "length", "close" or "none" (no
-            body).
+        framing: marking of the end of the body: "chunked", "length", "close", "frames" (HTTP/2)
+            or "none" (no body).
         interim: number of interim (1xx) responses before the final one.
         ending, ended_ns, error: as in undam.record.Exchange; ``None`` until iteration ends.
         step_ns: change of CLOCK_REALTIME relative to CLOCK_MONOTONIC; 0 until iteration ends.
@@ -104,6 +105,11 @@ class Stream:
     def clock(self) -> str:
         """Source of the timestamps: "kernel", or "user" if any read had no kernel timestamp."""
         return self._reader.clock
+
+    @property
+    def http2(self) -> Http2Facts | None:
+        """Observations on the HTTP/2 connection; ``None`` for HTTP/1.1."""
+        return self._reader.http2
 
     @property
     def trailers(self) -> tuple[tuple[str, str], ...]:
@@ -155,7 +161,13 @@ class Stream:
                 self._reader.end(Ending.RESET, time.time_ns(), describe(error))
         else:
             if read.data:
-                return self._reader.receive(read)
+                arrival = self._reader.receive(read)
+                if data := self._reader.to_send():
+                    # If sending fails, a later read reports the reason.
+                    with contextlib.suppress(OSError):
+                        await self._channel.send(data)
+                    self._reader.sent(time.time_ns())
+                return arrival
             self._reader.receive_eof(read.at_ns, clean=self._channel.clean)
         return None
 

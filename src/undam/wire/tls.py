@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from undam.errors import NetworkError, UsageError
-from undam.wire.config import ClientConfig
+from undam.wire.config import ClientConfig, HttpVersion
 
 _RECORD_BYTES = 16384
 # Content types that can occur in the first byte of a TLS record (RFC 8446 5.1).
@@ -25,20 +25,31 @@ _CERTIFICATE_ALERTS = (
 )
 
 
+_PROTOCOLS: dict[HttpVersion, tuple[str, ...]] = {
+    "auto": ("h2", "http/1.1"),
+    "1.1": ("http/1.1",),
+    "2": ("h2",),
+}
+
+
 def make_context(config: ClientConfig) -> ssl.SSLContext:
-    """Create the client context for HTTP/1.1 with the trust and identity of ``config``.
+    """Create the client context with the trust, identity and HTTP versions of ``config``.
 
     Raises:
         UsageError: a certificate file is missing or invalid.
     """
-    return _make_context(config.cacert, config.cert, config.insecure)
+    return _make_context(
+        config.cacert, config.cert, config.insecure, _PROTOCOLS[config.http_version]
+    )
 
 
 # The context is cached, because loading the system's CA certificates takes tens of milliseconds.
 @lru_cache(maxsize=8)
-def _make_context(cacert: str | None, cert: str | None, insecure: bool) -> ssl.SSLContext:
+def _make_context(
+    cacert: str | None, cert: str | None, insecure: bool, protocols: tuple[str, ...]
+) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(list(protocols))
     if insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -119,6 +130,11 @@ class TlsEngine:
         """Return whether the peer has sent anything."""
         return bool(self._first)
 
+    @property
+    def protocol(self) -> str | None:
+        """Protocol that the server selected by ALPN, for instance "h2"."""
+        return self._tls.selected_alpn_protocol() if self.established else None
+
     def to_send(self) -> bytes:
         """Return the ciphertext to send now, which may be empty."""
         return self._outgoing.read()
@@ -186,7 +202,7 @@ class TlsEngine:
                 "certificate: --cert FILE"
             )
         elif "no application protocol" in reason:
-            text = f"{host} does not offer HTTP/1.1 over TLS"
+            text = f"{host} does not offer this version of HTTP over TLS; try --http1 or --http2"
         else:
             text = f"TLS with {host} failed: {reason}"
         return NetworkError(text, phase="tls")

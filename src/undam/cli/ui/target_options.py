@@ -76,6 +76,17 @@ def redirect_options(command: Any) -> Any:
     return command
 
 
+def http_version_options(command: Any) -> Any:
+    """Add ``--http1`` and ``--http2``, which set ``http_version``."""
+    for version, text in (
+        ("2", "Use HTTP/2, with prior knowledge for an http:// URL."),
+        ("1.1", "Use HTTP/1.1 [default: the version that the server selects by ALPN]."),
+    ):
+        option = f"--http{version[0]}"
+        command = click.option(option, "http_version", flag_value=version, help=text)(command)
+    return command
+
+
 def connection_options(command: Any) -> Any:
     """Add ``--cacert``, ``--cert``, ``--resolve`` and ``--insecure``, in this order."""
     for option in (

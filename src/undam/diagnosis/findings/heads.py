@@ -19,6 +19,9 @@ _CACHEABLE = re.compile(r"(?:^|,)\s*(?:public(?=\s*(?:,|$))|(?:s-maxage|max-age)
 # RFC 9111, section 5.2.2.5: no-store overrides the other directives.
 _NO_STORE = re.compile(r"(?:^|,)\s*no-store\s*(?:,|$)")
 
+# RFC 9113, 8.2.2.
+_HTTP1_ONLY = ("Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade")
+
 _WANTED = (
     ("Cache-Control: no-cache, no-transform", "cache-control", "no-transform"),
     ("X-Accel-Buffering: no", "x-accel-buffering", "no"),
@@ -86,10 +89,12 @@ def _find_harmful(hop: Hop, head: Head) -> list[Finding]:
     if _CACHEABLE.search(cache_control) and not _NO_STORE.search(cache_control):
         fix = Fix("origin", "Cache-Control: no-cache, no-transform")
         found.append(finding("UD201", hop.name, fix=fix, cache_control=cache_control[:100]))
-    connection = head.get("connection")
-    if connection is not None and head.http_version in {"2", "3"}:
+    forbidden = [(name, head.get(name)) for name in _HTTP1_ONLY if head.get(name) is not None]
+    if forbidden and head.http_version in {"2", "3"}:
+        name, value = forbidden[0]
         version = head.http_version
-        found.append(finding("UD203", hop.name, connection=connection[:50], http_version=version))
+        evidence = {"name": name, "connection": (value or "")[:50], "http_version": version}
+        found.append(finding("UD203", hop.name, evidence))
     return found
 
 

@@ -26,6 +26,7 @@ from undam.cli.ui.target_options import (
     curl_option,
     data_option,
     header_option,
+    http_version_options,
     method_option,
     model_option,
     redirect_options,
@@ -99,6 +100,7 @@ from undam.record import record_lines
     help="Time limit per stream, in seconds.",
 )
 @click.option("--proxy", metavar="URL", help="HTTP proxy to use.")
+@http_version_options
 @connection_options
 @redirect_options
 @click.option(

@@ -25,6 +25,7 @@ from undam.errors import UsageError
 from undam.probe import CheckOptions, Place
 from undam.probe.options import api_of
 from undam.wire import ClientConfig, parse_resolve, parse_url
+from undam.wire.config import HttpVersion
 
 _EXAMPLE = "undam check http://localhost:8000/v1/chat/completions"
 _LIKE_A_URL = re.compile(r"\w+://|localhost\b|[\w.-]+:\d+(?:/|$)|\[[0-9a-fA-F:]+\]")
@@ -134,9 +135,14 @@ def options_from(url: str, given: Mapping[str, object]) -> CheckOptions:
             insecure=bool(given["insecure"]) or curl.insecure,
             follow_origins=bool(given.get("location") or given.get("location_internal")),
             follow_internal=bool(given.get("location_internal")),
+            http_version=_http_version(_text(given.get("http_version")) or curl.http_version),
             timeout_s=_seconds(given["timeout"], "--timeout"),
         ),
     )
+
+
+def _http_version(text: str | None) -> HttpVersion:
+    return "1.1" if text == "1.1" else "2" if text == "2" else "auto"
 
 
 def _merged(

@@ -31,6 +31,7 @@ from undam.cli.ui.target_options import (
     curl_option,
     data_option,
     header_option,
+    http_version_options,
     method_option,
     model_option,
     redirect_options,
@@ -65,6 +66,7 @@ _MAX_PROMPT_BYTES = 16 << 20
     help="Time limit for the whole stream.",
 )
 @click.option("--proxy", metavar="URL", help="URL of an HTTP proxy.")
+@http_version_options
 @connection_options
 @redirect_options
 @click.option(
