@@ -50,15 +50,11 @@ class ServerConnection:
             for event in self.h2.receive_data(data):
                 if isinstance(event, h2.events.RequestReceived):
                     self.stream_id = event.stream_id
-                    self.fields = {
-                        name.decode(): value.decode() for name, value in event.headers
-                    }
+                    self.fields = {name.decode(): value.decode() for name, value in event.headers}
                 elif isinstance(event, h2.events.DataReceived):
                     self.body += event.data
                     time.sleep(window_delay_s)
-                    self.h2.acknowledge_received_data(
-                        event.flow_controlled_length, event.stream_id
-                    )
+                    self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                 elif isinstance(event, h2.events.StreamEnded):
                     ended = True
             self.flush()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from undam.diagnosis.findings.buffering import find_buffering
 from undam.diagnosis.findings.caveats import find_caveats
-from undam.diagnosis.findings.endings import find_endings
+from undam.diagnosis.findings.endings import find_endings, find_stalls
 from undam.diagnosis.findings.heads import find_heads
 from undam.diagnosis.findings.integrity import find_integrity
 from undam.diagnosis.findings.silences import find_silences
@@ -31,7 +31,12 @@ def find_findings(hops: Sequence[Hop], offset: ClockOffset | None = None) -> lis
     found = [*find_buffering(hops), *find_heads(hops)]
     reported: set[str] = set()
     for hop in reversed(hops):
-        here = [*find_endings(hop), *find_silences(hop), *find_whole_arguments(hop)]
+        here = [
+            *find_endings(hop),
+            *find_silences(hop),
+            *find_whole_arguments(hop),
+            *find_stalls(hop),
+        ]
         found += [one for one in here if one.code not in reported]
         reported |= {one.code for one in here}
     found += find_integrity(hops)

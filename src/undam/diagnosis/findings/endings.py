@@ -17,6 +17,9 @@ _TOTAL_EARLY_S, _TOTAL_LATE_S, _ENVOY_LATE_S = 0.1, 0.3, 1.2
 # A stream cut after a silence this long was probably cut by an idle limit.
 _SILENT_S = 2.0
 
+# A round trip takes as long as the window needs to open, so a shorter wait is normal.
+_STALL_NS = 100_000_000
+
 _HOW = {
     Ending.TRUNCATED: "the connection closed before the last chunk",
     Ending.RESET: "the connection was reset",
@@ -68,12 +71,34 @@ def _name_cut(hop: Hop) -> Finding:
     ending = reading.exchange.ending
     if ending in {Ending.COMPLETE, Ending.CLOSED} and not reading.leftover_bytes:
         return finding("UD601", hop.name, after_s=elapsed, silent_s=round(silent, 1))
+    if found := _name_http2_end(hop, elapsed, silent):
+        return found
     how = _HOW[ending]
     if silent >= _SILENT_S:
         how += f", after {silent:.1f} s of silence"
     if reading.exchange.error:
         how += f" ({reading.exchange.error})"
     return finding("UD602", hop.name, after_s=elapsed, how=how, silent_s=round(silent, 1))
+
+
+def _name_http2_end(hop: Hop, elapsed: float, silent: float) -> Finding | None:
+    """Return the finding for a stream that a frame of HTTP/2 ended."""
+    facts = hop.exchange.http2
+    silence = f", after {silent:.1f} s of silence" if silent >= _SILENT_S else ""
+    if facts is not None and facts.reset is not None:
+        evidence = {"reset": facts.reset, "silent_s": round(silent, 1), "silence": silence}
+        return finding("UD618", hop.name, evidence, after_s=elapsed)
+    if facts is not None and facts.goaway is not None:
+        return finding("UD619", hop.name, goaway=facts.goaway, after_s=elapsed)
+    return None
+
+
+def find_stalls(hop: Hop) -> list[Finding]:
+    """Return the finding for a request that waited for the server's flow-control window."""
+    facts = hop.exchange.http2
+    if facts is None or facts.send_stall_ns < _STALL_NS:
+        return []
+    return [finding("UD115", hop.name, stall_ms=round(facts.send_stall_ns / 1e6, 1))]
 
 
 def _find_inside(hop: Hop) -> list[Finding]:
