@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from support.diagnosis_cases import (
     END,
     SHORT,
     Findings,
+    analyze_hops,
     codes,
     diagnose,
     findings_for_event_size,
@@ -50,9 +52,12 @@ from support.synthetic_streams import (
 )
 from undam.diagnosis.findings.disconnect import Disconnect, find_disconnects
 from undam.diagnosis.findings.limits import PathLimits, find_limits
+from undam.diagnosis.findings.reuse import find_reuse_delay, reuse_delay_ns
 from undam.diagnosis.holds import ClockOffset
+from undam.diagnosis.hop import Hop
 from undam.metrics import LoadGeneratorStats
-from undam.record import Ending, Exchange, Head, Outcome
+from undam.probe.http_versions import find_difference
+from undam.record import Ending, Exchange, Head, Http2Facts, Outcome
 from undam.rules import RULES, Severity, finding
 
 Case = Callable[[], Findings]
@@ -121,6 +126,14 @@ CASES: dict[str, tuple[Case, Case]] = {
         lambda: load_test_model.findings(load_test_model.simulate(20, per_write=4)),
         lambda: load_test_model.findings(load_test_model.simulate(20, per_write=1)),
     ),
+    "UD114": (
+        lambda: find_difference(_hop_of(hold_to_end()), _hop_of(pass_through())),
+        lambda: find_difference(_hop_of(hold_to_end()), _hop_of(hold_to_end())),
+    ),
+    "UD115": (
+        lambda: diagnose(_over_http2(send_stall_ns=100_000_000)),
+        lambda: diagnose(_over_http2(send_stall_ns=99_999_999)),
+    ),
     "UD201": (
         lambda: findings_with_head(("Cache-Control", "no-transform, max-age=60")),
         lambda: findings_with_head(("Cache-Control", "no-transform, max-age=0")),
@@ -138,6 +151,7 @@ CASES: dict[str, tuple[Case, Case]] = {
         lambda: diagnose(exchange([Write(300, b"<html>")], head=head_with(*HTML))),
         lambda: diagnose(exchange([], head=head_with(*HTML))),
     ),
+    "UD206": (lambda: _reused(44), lambda: _reused(30)),
     "UD301": (
         lambda: findings_in_body(b"id: 1\ndata: {}\n\n: ping\n\n" + END),
         lambda: findings_in_body(b"id: 1\ndata: {}\n\n: ping\ndata: {}\n\n" + END),
@@ -228,6 +242,14 @@ CASES: dict[str, tuple[Case, Case]] = {
         lambda: [finding("UD617", "model", error="connection refused by 127.0.0.1:1")],
         lambda: diagnose(exchange(SHORT)),
     ),
+    "UD641": (
+        lambda: diagnose(_over_http2(reset="INTERNAL_ERROR", ending=Ending.RESET)),
+        lambda: diagnose(exchange(SHORT[:-1], ending=Ending.RESET)),
+    ),
+    "UD642": (
+        lambda: diagnose(_over_http2(goaway="NO_ERROR", ending=Ending.TRUNCATED)),
+        lambda: diagnose(_over_http2(goaway="NO_ERROR")),
+    ),
     "UD901": (
         lambda: diagnose(exchange(SHORT, late_ns=10_000_001)),
         lambda: diagnose(exchange(SHORT, late_ns=10_000_000)),
@@ -272,6 +294,25 @@ def _damaged(damage: Damage, at: set[int]) -> Findings:
     """Return the findings of a numbered answer after a relay with faults at these events."""
     events = numbered_events(40)
     return diagnose(exchange(as_writes(damage(events, at) if at else events)))
+
+
+def _hop_of(model: object) -> Hop:
+    (hop,) = analyze_hops(through(model))
+    return hop
+
+
+def _over_http2(ending: Ending = Ending.COMPLETE, **facts: Any) -> Exchange:
+    """Return an answer over HTTP/2, without its end unless it is complete."""
+    writes = SHORT if ending is Ending.COMPLETE else SHORT[:-1]
+    given = exchange(writes, ending=ending, head=Head(200, "2", head_with().headers))
+    return replace(given, http2=Http2Facts(**facts))
+
+
+def _reused(gap_ms: float) -> Findings:
+    """Return the findings of a reused connection whose first data comes after a gap."""
+    fresh = exchange(answer(even_schedule(10, 20, first_ms=5)), head_ms=4)
+    reused = exchange(answer(even_schedule(10, 20, first_ms=gap_ms)), head_ms=0)
+    return find_reuse_delay("edge", reuse_delay_ns(fresh, reused))
 
 
 def _uneven() -> Exchange:

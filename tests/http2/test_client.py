@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import h2.config
 import h2.connection
 import h2.events
@@ -21,6 +23,9 @@ from undam.http2.frames import DATA, encode_frame
 
 FIELDS = [(":method", "POST"), (":scheme", "https"), (":authority", "h"), (":path", "/")]
 OK = [(":status", "200"), ("content-type", "text/event-stream")]
+
+
+E = TypeVar("E", bound=h2.events.Event)
 
 
 class Pair:
@@ -45,7 +50,7 @@ class Pair:
             self.requests += self.server.receive_data(up)
             found += self.client.receive_data(down)
 
-    def received(self, kind: type[h2.events.Event]) -> list[h2.events.Event]:
+    def received(self, kind: type[E]) -> list[E]:
         return [event for event in self.requests if isinstance(event, kind)]
 
 
@@ -53,7 +58,7 @@ def test_request_and_response() -> None:
     pair = Pair()
     stream_id = pair.client.request(FIELDS, b"body")
     assert pair.exchange() == []
-    assert b"".join(e.data for e in pair.received(h2.events.DataReceived)) == b"body"  # type: ignore[attr-defined]
+    assert b"".join(e.data for e in pair.received(h2.events.DataReceived)) == b"body"
     assert pair.received(h2.events.StreamEnded)
     pair.server.send_headers(stream_id, [(":status", "103")])
     pair.server.send_headers(stream_id, OK)
@@ -91,15 +96,30 @@ def test_reset_and_goaway() -> None:
     assert pair.exchange() == [GoAwayReceived(stream_id, "NO_ERROR")]
 
 
+def test_an_open_stream_continues_after_goaway() -> None:
+    pair = Pair()
+    stream_id = pair.client.request(FIELDS, b"")
+    pair.exchange()
+    pair.server.send_headers(stream_id, OK)
+    pair.client.receive_data(pair.server.data_to_send())
+    last = stream_id.to_bytes(4, "big")
+    assert pair.client.receive_data(encode_frame(7, 0, 0, last + bytes(4))) == [
+        GoAwayReceived(stream_id, "NO_ERROR")
+    ]
+    pair.server.send_data(stream_id, b"x", end_stream=True)
+    assert pair.exchange() == [DataReceived(stream_id, b"x", True, 1)]
+
+
 def test_a_body_waits_for_the_window_of_the_server() -> None:
     pair = Pair(INITIAL_WINDOW_SIZE=10)
     stream_id = pair.client.request(FIELDS, b"x" * 25)
     pair.exchange()
-    assert pair.client.is_blocked
+    blocked = pair.client.is_blocked
+    assert blocked
     pair.server.increment_flow_control_window(100, stream_id)
     pair.exchange()
     assert not pair.client.is_blocked
-    assert sum(len(e.data) for e in pair.received(h2.events.DataReceived)) == 25  # type: ignore[attr-defined]
+    assert sum(len(e.data) for e in pair.received(h2.events.DataReceived)) == 25
 
 
 def test_windows_are_opened_before_they_are_used_up() -> None:
@@ -128,6 +148,7 @@ def test_pings_are_answered() -> None:
     [
         encode_frame(DATA, 0, 5, b"x"),
         encode_frame(6, 0, 0, b"too short"),
+        encode_frame(7, 0, 0, b"short"),
         encode_frame(1, 4, 1, b"\xff\xff\xff"),
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
     ],

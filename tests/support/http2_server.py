@@ -70,11 +70,15 @@ class ServerConnection:
         self.h2.send_data(self.stream_id, data, end_stream=end)
         self.flush()
 
-    def goaway(self, code: int = 0, last_stream_id: int | None = None) -> None:
-        """Send GOAWAY, half-close, and wait until the client closes."""
+    def send_goaway(self, code: int = 0, last_stream_id: int | None = None) -> None:
+        """Send GOAWAY; the stream may continue."""
         last = self.stream_id if last_stream_id is None else last_stream_id
         payload = last.to_bytes(4, "big") + code.to_bytes(4, "big")
         self._conn.sendall(encode_frame(GOAWAY, 0, 0, payload))
+
+    def goaway(self, code: int = 0, last_stream_id: int | None = None) -> None:
+        """Send GOAWAY, half-close, and wait until the client closes."""
+        self.send_goaway(code, last_stream_id)
         self._conn.shutdown(socket.SHUT_WR)
         while self._conn.recv(65536):
             pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -35,9 +36,9 @@ def _context(ca: trustme.CA, *protocols: str) -> ssl.SSLContext:
     return context
 
 
-def _read(url: str, body: bytes = b"{}", **config: object) -> tuple[Stream, list[Arrival]]:
+def _read(url: str, body: bytes = b"{}", **config: Any) -> tuple[Stream, list[Arrival]]:
     async def run() -> tuple[Stream, list[Arrival]]:
-        options = ClientConfig(timeout_s=10, **config)  # type: ignore[arg-type]
+        options = ClientConfig(timeout_s=10, **config)
         request = Request(url=url, method="POST", body=body, headers=(("Connection", "close"),))
         async with await open_stream(request, options) as stream:
             return stream, [arrival async for arrival in stream]
@@ -45,7 +46,7 @@ def _read(url: str, body: bytes = b"{}", **config: object) -> tuple[Stream, list
     return asyncio.run(run())
 
 
-def _prior(url: str, **more: object) -> tuple[Stream, list[Arrival]]:
+def _prior(url: str, **more: Any) -> tuple[Stream, list[Arrival]]:
     return _read(url, http_version="2", **more)
 
 

@@ -19,6 +19,7 @@ from undam.errors import RemoteProtocolError
 from undam.http2.frames import (
     DATA,
     END_STREAM,
+    GOAWAY,
     FrameReader,
     encode_frame,
     encode_window_update,
@@ -130,7 +131,10 @@ class ClientConnection:
         found: list[ClientEvent] = []
         try:
             for frame in self._frames.receive_data(data):
-                if frame.kind == DATA:
+                if frame.kind == GOAWAY:
+                    # h2 would reject the rest of the streams that may still end.
+                    found.append(_goaway(frame.payload))
+                elif frame.kind == DATA:
                     self._receive_content(frame.stream_id, len(frame.payload))
                     ended = bool(frame.flags & END_STREAM)
                     if ended:
@@ -163,24 +167,31 @@ class ClientConnection:
     def _send_bodies(self) -> None:
         """Send as much of the request bodies as the server's windows allow."""
         for stream_id, body in list(self._unsent.items()):
-            while body:
+            at = 0
+            while at < len(body):
                 window = self._h2.local_flow_control_window(stream_id)
-                size = min(window, self._h2.max_outbound_frame_size, len(body))
+                size = min(window, self._h2.max_outbound_frame_size, len(body) - at)
                 if size <= 0:
                     break
-                self._h2.send_data(stream_id, body[:size], end_stream=size == len(body))
-                body = body[size:]
-            if body:
-                self._unsent[stream_id] = body
+                end = at + size
+                self._h2.send_data(stream_id, body[at:end], end_stream=end == len(body))
+                at = end
+            if at < len(body):
+                self._unsent[stream_id] = body[at:]
             else:
                 del self._unsent[stream_id]
+
+
+def _goaway(payload: bytes) -> GoAwayReceived:
+    if len(payload) < 8:
+        raise RemoteProtocolError("the server sent a GOAWAY frame that is too short")
+    last_stream_id = int.from_bytes(payload[:4], "big") & 0x7FFFFFFF
+    return GoAwayReceived(last_stream_id, error_name(int.from_bytes(payload[4:8], "big")))
 
 
 def _converted(event: h2.events.Event) -> list[ClientEvent]:
     if isinstance(event, h2.events.StreamReset):
         return [StreamReset(event.stream_id, error_name(int(event.error_code)))]
-    if isinstance(event, h2.events.ConnectionTerminated):
-        return [GoAwayReceived(event.last_stream_id or 0, error_name(int(event.error_code or 0)))]
     kinds = (
         (h2.events.InformationalResponseReceived, "interim"),
         (h2.events.ResponseReceived, "response"),

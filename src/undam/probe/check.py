@@ -11,6 +11,7 @@ from undam.diagnosis.experiments import Experiment
 from undam.diagnosis.findings.caveats import LATE_NS, coalesced, late_ns, latest_ns
 from undam.diagnosis.findings.disconnect import Disconnect, find_disconnects
 from undam.diagnosis.findings.limits import PathLimits, find_limits
+from undam.diagnosis.findings.reuse import find_reuse_delay
 from undam.diagnosis.holds import ClockOffset
 from undam.diagnosis.hop import Hop, analyze_hop, hop_metrics
 from undam.diagnosis.reading import read_exchange
@@ -27,10 +28,12 @@ from undam.probe.cancel import probe_disconnects
 from undam.probe.experiments import Ask, Experimenter
 from undam.probe.fetch import fetch_stream
 from undam.probe.hop_budget import HopBudget
+from undam.probe.http_versions import ask_over_http1, find_difference
 from undam.probe.idle import find_idle_limits
 from undam.probe.models import first_model
 from undam.probe.options import CheckOptions, Place, api_of, request_for
 from undam.probe.remedies import find_suspects, recognised_in, title_of, with_fixes
+from undam.probe.reused_connection import ReuseTrial
 from undam.probe.secrecy import clean_error, clean_finding, clean_suspects, clean_text
 from undam.record import Ending, Exchange, redact_url
 from undam.rules import Finding, Fix, Severity, Verdict, finding
@@ -38,7 +41,7 @@ from undam.rules.model import finding_json
 from undam.timing import Arrival
 from undam.timing.beacon import format_query
 from undam.timing.numbered_text import NUMBERED
-from undam.wire import Request
+from undam.wire import Request, Stream
 
 # A busy machine is usually calm again some seconds later.
 _ATTEMPTS = 3
@@ -131,31 +134,13 @@ async def _check(options: CheckOptions, progress: Progress) -> Report:
     clock = await _first_clock(options) if options.beacon else None
     offset = clock.offset if clock is not None else None
     query = format_query(NUMBERED) if clock is not None and clock.numbered else None
-    hops: list[Hop] = []
-    exchanges: list[Exchange] = []
-    failures: list[HopFailure] = []
-    models: dict[str, str | None] = {}
-    faults: list[UndamError] = []
-    for position, place in reversed(list(enumerate(options.places))):
-        progress.started(place)
-        budget = HopBudget(options)
-        try:
-            model = models[place.name] = await first_model(options, place)
-            got = await _ask_calmly(options, place, progress, budget, model=model, query=query)
-        except (NetworkError, RemoteProtocolError, ResponseError) as error:
-            faults.insert(0, error)
-            failures.insert(0, HopFailure(position, place, str(error)))
-            continue
-        exchanges += got
-        inner = hops[0] if hops else None
-        hops.insert(0, _analyzed(got, budget, inner=inner, offset=offset))
-    if not hops:
-        raise faults[0]
-    experimenter = Experimenter(options, models, _asker(options), progress.waiting)
+    measured = await _measure(options, progress, offset, query)
+    hops, exchanges = measured.hops, measured.exchanges
+    experimenter = Experimenter(options, measured.models, _asker(options), progress.waiting)
     if options.experiments and offset is None:
         hops = await experimenter.run(hops)
-    found = find_findings(hops, offset)
-    found[:0] = [_name_failure(one) for one in failures]
+    failures = map(_name_failure, measured.failures)
+    found = [*failures, *find_findings(hops, offset), *measured.findings]
     limits, disconnects = None, []
     if options.idle_s is not None:
         progress.waiting("keeping streams silent", options.idle_s + 2)
@@ -176,10 +161,53 @@ async def _check(options: CheckOptions, progress: Progress) -> Report:
         offset,
         limits,
         tuple(disconnects),
-        tuple(failures),
+        tuple(measured.failures),
         suspects,
         tuple(replace(r, result=clean_text(r.result, secrets)) for r in experimenter.results),
     )
+
+
+@dataclass(slots=True)
+class MeasuredPlaces:
+    """Results of all places, outermost first, with the findings about their connections."""
+
+    hops: list[Hop] = field(default_factory=list)
+    exchanges: list[Exchange] = field(default_factory=list)
+    failures: list[HopFailure] = field(default_factory=list)
+    models: dict[str, str | None] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+
+async def _measure(
+    options: CheckOptions, progress: Progress, offset: ClockOffset | None, query: str | None
+) -> MeasuredPlaces:
+    """Send the request to each place, innermost first.
+
+    Raises:
+        NetworkError, RemoteProtocolError, ResponseError: no place returned a stream.
+    """
+    measured = MeasuredPlaces()
+    faults: list[UndamError] = []
+    for position, place in reversed(list(enumerate(options.places))):
+        progress.started(place)
+        asking = PlaceRequest(place, HopBudget(options), ReuseTrial(done=not options.experiments))
+        try:
+            model = measured.models[place.name] = await first_model(options, place)
+            asking.request = request_for(options, place, model=model, query=query)
+            got = await _ask_calmly(options, progress, asking)
+        except (NetworkError, RemoteProtocolError, ResponseError) as error:
+            faults.insert(0, error)
+            measured.failures.insert(0, HopFailure(position, place, str(error)))
+            continue
+        measured.exchanges += got
+        inner = measured.hops[0] if measured.hops else None
+        measured.hops.insert(0, _analyzed(got, asking.budget, inner=inner, offset=offset))
+        measured.findings += find_reuse_delay(place.name, asking.reuse.delay_ns)
+        if position == 0 and options.experiments:
+            measured.findings += await _compare_versions(asking, measured.hops[0])
+    if not measured.hops:
+        raise faults[0]
+    return measured
 
 
 def _asker(options: CheckOptions) -> Ask:
@@ -295,14 +323,18 @@ def _suspect_json(hop: str, suspect: Suspect) -> dict[str, object]:
     }
 
 
+@dataclass(slots=True)
+class PlaceRequest:
+    """The request to one place, its budget, and what was found out about its connection."""
+
+    place: Place
+    budget: HopBudget
+    reuse: ReuseTrial
+    request: Request = field(default_factory=lambda: Request(url=""))
+
+
 async def _ask_calmly(
-    options: CheckOptions,
-    place: Place,
-    progress: Progress,
-    budget: HopBudget,
-    *,
-    model: str | None,
-    query: str | None,
+    options: CheckOptions, progress: Progress, asking: PlaceRequest
 ) -> list[Exchange]:
     """Send the request; send it again if this program read too late to measure exactly.
 
@@ -310,34 +342,36 @@ async def _ask_calmly(
     """
     attempts: list[list[Exchange]] = []
     for _ in range(_ATTEMPTS):
-        got = await _ask(options, place, progress, budget, model=model, query=query)
+        got = await _ask(options, progress, asking)
         attempts.append(got)
         if latest_ns(got) <= LATE_NS:
             return got
-        if any(one.ending is Ending.LIMIT for one in got) or not budget.allows_repetition:
+        if any(one.ending is Ending.LIMIT for one in got) or not asking.budget.allows_repetition:
             break
-        progress.waiting(f"{place.name}: this machine was busy, asking again", 3)
+        progress.waiting(f"{asking.place.name}: this machine was busy, asking again", 3)
     return min(attempts, key=latest_ns)
 
 
-async def _ask(
-    options: CheckOptions,
-    place: Place,
-    progress: Progress,
-    budget: HopBudget,
-    *,
-    model: str | None,
-    query: str | None,
-) -> list[Exchange]:
-    request = request_for(options, place, model=model, query=query)
-    api = api_of(place).name
+async def _ask(options: CheckOptions, progress: Progress, asking: PlaceRequest) -> list[Exchange]:
+    place, request = asking.place, asking.request
+    client = asking.budget.client_for(place)
 
     def watch(arrival: Arrival) -> None:
         progress.arrived(place, arrival)
 
-    client = budget.client_for(place)
+    async def after(stream: Stream, exchange: Exchange) -> None:
+        await asking.reuse.run(stream, exchange, request, client)
+
     tasks = (
-        fetch_stream(request, client, hop=place.name, api=api, watch=watch)
+        fetch_stream(
+            request, client, hop=place.name, api=api_of(place).name, watch=watch, after=after
+        )
         for _ in range(options.streams)
     )
     return list(await asyncio.gather(*tasks))
+
+
+async def _compare_versions(asking: PlaceRequest, hop: Hop) -> list[Finding]:
+    client = asking.budget.client_for(asking.place)
+    http1 = await ask_over_http1(asking.request, client, hop, api=api_of(asking.place).name)
+    return [] if http1 is None else find_difference(hop, http1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -28,6 +28,7 @@ _REFUSAL_S = 5.0
 _TITLE = re.compile(r"(?is)<title[^>]*>(.*?)</title>")
 
 Watch = Callable[[Arrival], None]
+After = Callable[[Stream, Exchange], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,18 @@ async def fetch(
 
 
 async def fetch_stream(
-    request: Request, config: ClientConfig, *, hop: str, api: str, watch: Watch | None = None
+    request: Request,
+    config: ClientConfig,
+    *,
+    hop: str,
+    api: str,
+    watch: Watch | None = None,
+    after: After | None = None,
 ) -> Exchange:
     """Send ``request`` like ``fetch``, and reject an error status or a web page.
+
+    Args:
+        after: called with the stream that was read to its end, before it is closed.
 
     Raises:
         ResponseError: the status is not 2xx, or the response is a web page.
@@ -80,6 +90,8 @@ async def fetch_stream(
         exchange = await _read(stream, hop=hop, api=api, watch=watch)
         if _is_page(stream) and _is_whole_page(exchange):
             raise ResponseError(_page_error(stream, sent))
+        if after is not None:
+            await after(stream, exchange)
     return _cleaned(exchange, sent.secrets)
 
 

@@ -8,32 +8,29 @@ from undam.diagnosis.hop import Hop, analyze_hop
 from undam.diagnosis.reading import read_exchange
 from undam.errors import UndamError
 from undam.probe.fetch import fetch_stream
-from undam.probe.options import CheckOptions, Place, api_of, client_for, request_for
-from undam.record import Exchange
 from undam.rules import Finding, Verdict, finding
+from undam.wire import ClientConfig, Request
 
 
 async def ask_over_http1(
-    options: CheckOptions, place: Place, hop: Hop, *, model: str | None, query: str | None
-) -> tuple[Exchange, Hop] | None:
-    """Send the request of ``place`` over HTTP/1.1 as well.
+    request: Request, client: ClientConfig, hop: Hop, *, api: str
+) -> Hop | None:
+    """Send the request of the edge over HTTP/1.1 as well.
 
     Returns:
         ``None`` if a version was chosen, if the answer in ``hop`` came over HTTP/1.1, or if the
         server does not offer HTTP/1.1.
     """
-    client = client_for(options, place)
     head = hop.exchange.head
     if client.http_version != "auto" or head is None or head.http_version != "2":
         return None
-    request = request_for(options, place, model=model, query=query)
     try:
         exchange = await fetch_stream(
-            request, replace(client, http_version="1.1"), hop=place.name, api=api_of(place).name
+            request, replace(client, http_version="1.1"), hop=hop.name, api=api
         )
     except UndamError:
         return None
-    return exchange, analyze_hop([read_exchange(exchange)])
+    return analyze_hop([read_exchange(exchange)])
 
 
 def find_difference(http2: Hop, http1: Hop) -> list[Finding]:

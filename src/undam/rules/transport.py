@@ -33,7 +33,7 @@ RULES = (
         """,
     ),
     Rule(
-        code="UD618",
+        code="UD641",
         slug="stream-reset",
         severity=Severity.ERROR,
         message="the stream was reset after {after_s} s: RST_STREAM {reset}{silence}",
@@ -48,7 +48,7 @@ RULES = (
         """,
         causes="""
             A hop that translates a broken or closed connection of its origin, usually as
-            INTERNAL_ERROR or CANCEL; an idle or total limit (UD403, UD404); a hop that is restarted.
+            INTERNAL_ERROR or CANCEL; an idle or total limit (UD403, UD404); a restarted hop.
         """,
         fix="""
             Find the hop, and whether a limit is the cause:
@@ -63,10 +63,10 @@ RULES = (
         source="RFC 9113, 6.4 and 7.",
     ),
     Rule(
-        code="UD619",
+        code="UD642",
         slug="connection-shutdown",
         severity=Severity.ERROR,
-        message="the server closed the connection in mid-stream, after {after_s} s: GOAWAY {goaway}",
+        message="the server closed the connection in mid-stream after {after_s} s: GOAWAY {goaway}",
         what="The server sent GOAWAY, and closed the connection before the open stream had ended.",
         why="""
             GOAWAY allows open streams to end. A server that closes anyway cuts the answers of all

@@ -8,6 +8,7 @@ from dataclasses import replace
 from undam.errors import RedirectError, RemoteProtocolError, UsageError
 from undam.secrecy import clean_text, is_secret_header, redact_url
 from undam.wire import timestamps
+from undam.wire.channel import Channel
 from undam.wire.config import ClientConfig, Request
 from undam.wire.exchange_opener import ExchangeOpener, Redirected
 from undam.wire.stream import Deadline, Stream
@@ -55,6 +56,19 @@ async def open_stream(request: Request, config: ClientConfig) -> Stream:
         request = _redirect(request, stream.head.status, same_origin=same_origin)
         target = following
         _check_redirects(visited, (request.method, target.text), config.max_redirects)
+
+
+async def open_again(channel: Channel, request: Request, config: ClientConfig) -> Stream:
+    """Send ``request`` on a connection that has carried one before; redirects are not followed.
+
+    The connection is closed if the request fails.
+
+    Raises:
+        UndamError: as for ``open_stream``; the server may have closed the idle connection.
+    """
+    deadline = Deadline(config.timeout_s, asyncio.get_running_loop().time() + config.timeout_s)
+    opener = ExchangeOpener(request, parse_url(request.url), config, deadline)
+    return await opener.open((), channel)
 
 
 def _follow(target: Target, location: str) -> Target:

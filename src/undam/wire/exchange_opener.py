@@ -114,8 +114,11 @@ class ExchangeOpener:
         self._reader = self._make_reader(self._http2)
         self._data = self._http2.to_send()
 
-    async def open(self, redirects: tuple[str, ...]) -> Stream:
+    async def open(self, redirects: tuple[str, ...], channel: Channel | None = None) -> Stream:
         """Send the request and return when the response head is complete.
+
+        Args:
+            channel: connection to use instead of a new one.
 
         No socket is left open if the call is cancelled.
 
@@ -128,7 +131,10 @@ class ExchangeOpener:
         with contextlib.ExitStack() as undo:
             try:
                 async with asyncio.timeout_at(self._deadline.at):
-                    channel = await self._open_channel(undo)
+                    if channel is None:
+                        channel = await self._open_channel(undo)
+                    else:
+                        undo.callback(channel.close)
                     self._use_http2(channel)
                     first = await self._send_request(channel)
             except TimeoutError:

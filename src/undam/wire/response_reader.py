@@ -67,6 +67,14 @@ class ResponseReader:
         )
 
     @property
+    def is_reusable(self) -> bool:
+        """Whether the connection can carry another request, by HTTP/1.1 (RFC 9112, 9.3)."""
+        head = self.head
+        if head is None or head.http_version != "1.1" or self.ending is not Ending.COMPLETE:
+            return False
+        return "close" not in [c for value in head.all("connection") for c in listed(value)]
+
+    @property
     def head(self) -> Head | None:
         """Head of the final response; ``None`` until it is complete."""
         return self._parser.head

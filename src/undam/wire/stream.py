@@ -139,6 +139,17 @@ class Stream:
             first = await self._next()
         return first
 
+    def detach(self) -> Channel | None:
+        """Return the connection if it can carry another request; the caller then owns it.
+
+        The body must have been read to its end.
+        """
+        if self._closed or not self._reader.is_reusable:
+            return None
+        self._closed = True
+        self._timer.cancel()
+        return self._channel
+
     async def aclose(self, *, abort: bool = False) -> None:
         """Close the connection; ``abort`` resets it. Calling it again has no effect."""
         if not self._closed:

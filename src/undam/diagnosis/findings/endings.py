@@ -87,9 +87,9 @@ def _name_http2_end(hop: Hop, elapsed: float, silent: float) -> Finding | None:
     silence = f", after {silent:.1f} s of silence" if silent >= _SILENT_S else ""
     if facts is not None and facts.reset is not None:
         evidence = {"reset": facts.reset, "silent_s": round(silent, 1), "silence": silence}
-        return finding("UD618", hop.name, evidence, after_s=elapsed)
+        return finding("UD641", hop.name, evidence, after_s=elapsed)
     if facts is not None and facts.goaway is not None:
-        return finding("UD619", hop.name, goaway=facts.goaway, after_s=elapsed)
+        return finding("UD642", hop.name, goaway=facts.goaway, after_s=elapsed)
     return None
 
 
