@@ -162,7 +162,7 @@ class _BothVersions:
             return
         for event in events:
             send(event)
-            time.sleep(0.015)
+            time.sleep(0.03)
 
 
 @pytest.mark.parametrize("held", ["2", "1.1", ""])
