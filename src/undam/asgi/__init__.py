@@ -8,6 +8,7 @@ from undam.asgi.answers.answers import Answers, AnswerStatus
 from undam.asgi.beacon import Beacon
 from undam.asgi.guard.stream_guard import StreamGuard
 from undam.asgi.interface import Reason
+from undam.asgi.passthrough.relay import relay
 from undam.asgi.replay.interface import (
     AnswerStopped,
     AnswerStore,
@@ -55,6 +56,7 @@ __all__ = [
     "UpstreamRefused",
     "Usage",
     "end_streams",
+    "relay",
     "set_defaults",
 ]
 

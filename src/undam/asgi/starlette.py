@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from undam.asgi.answers.answer import Answer
+from undam.asgi.passthrough.relay import Relay
 from undam.asgi.replay.interface import Replay
 from undam.asgi.replay.resume import SourceFrom, TaskScope
 from undam.asgi.response.defaults import OrDefault
@@ -132,3 +133,25 @@ class EventStreamResponse(Response):
         await stream(scope, receive, send)
         if self.background is not None:
             await self.background()
+
+
+class RelayResponse(EventStreamResponse):
+    """Starlette response that passes on another stream; see `relay`."""
+
+    def __init__(
+        self,
+        upstream: Any,
+        headers: Mapping[str, str] | None = None,
+        background: BackgroundTask | None = None,
+        **options: Unpack[ResponseOptions],
+    ) -> None:
+        given: Any = options
+        super().__init__(upstream, 200, headers, None, background, **given)
+
+    def _stream(self, headers: GivenHeaders, status: int) -> EventStream:
+        return Relay(self._source, headers=headers, status=status, **self._options)
+
+
+def relay(upstream: Any, **options: Unpack[ResponseOptions]) -> RelayResponse:
+    """Return a response that passes on the events of ``upstream``; see `undam.asgi.relay`."""
+    return RelayResponse(upstream, **options)

@@ -15,6 +15,7 @@ from undam.asgi.interface import Receive, Scope, Send
 from undam.asgi.replay.interface import Replay, ReplayGap, ReplayOver, ReplayUnknown
 from undam.asgi.replay.resume import SourceFrom, StoredFrames, TaskScope, scoped_items
 from undam.asgi.response.defaults import DEFAULT, OrDefault, chosen, stream_defaults
+from undam.asgi.response.frames import Frames
 from undam.asgi.response.headers import GivenHeaders, stream_headers
 from undam.asgi.response.items import AnyItems, AnySource, Encode, Source
 from undam.asgi.response.limits import check_first_item_timeout, check_limits
@@ -231,8 +232,11 @@ class EventStream:
             except Exception:
                 await call_on_close(self._settings.on_close, "error")
                 raise
-            frames = frames_for(self._answer, self._encode)
+            frames = self._new_frames()
             await StreamedResponse(self._settings, items, frames, receive, send).run(scope)
+
+    def _new_frames(self) -> Frames:
+        return frames_for(self._answer, self._encode)
 
     def _opened(self) -> AsyncIterator[Any]:
         if self._task_scope is None:

@@ -51,15 +51,22 @@ class UpstreamRefused(UndamError):
         status: status code for the client.
         headers: response headers of the upstream.
         body: beginning of the response body.
+        event: error event of the upstream, to be passed on if the stream has begun.
     """
 
     def __init__(
-        self, message: str, status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b""
+        self,
+        message: str,
+        status: int,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+        event: bytes = b"",
     ) -> None:
         super().__init__(message)
         self.status = status
         self.headers = tuple(headers)
         self.body = body
+        self.event = event
 
 
 def refusal_of(error: BaseException) -> ErrorResponse | None:

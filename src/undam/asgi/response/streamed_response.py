@@ -20,7 +20,7 @@ from undam.asgi.interface import Reason, Receive, Scope, Send, outcome_in
 from undam.asgi.replay.interface import AnswerStopped, ReplayGap, SourceFailed, SourceLost
 from undam.asgi.response.driven_response import TURN_EVENTS, TURN_S, DrivenResponse
 from undam.asgi.response.frames import SOURCE_FAILED, Frames
-from undam.asgi.response.refusal import SHUTTING_DOWN, ErrorResponse, refusal_of
+from undam.asgi.response.refusal import SHUTTING_DOWN, ErrorResponse, UpstreamRefused, refusal_of
 from undam.asgi.response.sockets import hides_failures, reset_http2_stream
 from undam.asgi.response.source import close_source
 from undam.errors import UndamError
@@ -304,6 +304,9 @@ class StreamedResponse(DrivenResponse):
         """Log the source's error and return the error event for the client."""
         if isinstance(caught, SourceFailed):
             return b""  # The store has logged the error and kept the error event.
+        if isinstance(caught, UpstreamRefused) and caught.event:
+            log.warning("the upstream of an event stream failed: %s", caught)
+            return caught.event
         if isinstance(caught, SourceLost | ReplayGap):
             # The failure is outside this reader's request, and the store has logged it.
             log.warning("an event stream was cut off for one reader: %s", caught)

@@ -1,0 +1,125 @@
+"""Reading of an upstream: an SDK's stream, an HTTP response, or an iterable of bytes or objects.
+
+Libraries are recognized by the attributes of their objects, so none is imported here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from contextlib import AsyncExitStack
+from typing import Any
+
+from undam.asgi.response.refusal import UpstreamRefused
+from undam.asgi.response.source import close_source, open_source
+
+_MAX_ERROR_BYTES = 65536
+_EVENT_STREAM = "text/event-stream"
+
+
+async def opened(upstream: Any, resources: AsyncExitStack) -> AsyncIterator[Any]:
+    """Return an iterator over the bytes or objects of ``upstream``.
+
+    A function is called, an awaitable is awaited, and a context manager is entered first. If an SDK
+    exposes its unread HTTP response, the bytes are read from that, so that nothing is lost.
+
+    Raises:
+        UpstreamRefused: the response has an error status or is not an event stream.
+    """
+    if callable(upstream) and not isinstance(upstream, AsyncIterable | Iterable):
+        upstream = upstream()
+    if inspect.isawaitable(upstream):
+        upstream = await upstream
+    if not isinstance(upstream, AsyncIterable | Iterable) and _response_of(upstream) is None:
+        upstream = await _entered(upstream, resources)
+    response = _response_of(upstream)
+    resources.push_async_callback(_close, upstream)
+    if response is None:
+        return open_source(upstream)
+    if response is not upstream:
+        resources.push_async_callback(_close, response)
+    await _check(response)
+    return _reads(response)
+
+
+async def discard(upstream: Any) -> None:
+    """Close an upstream that was never read."""
+    if inspect.iscoroutine(upstream):
+        upstream.close()
+    else:
+        await _close(_response_of(upstream) or upstream)
+
+
+async def _entered(manager: Any, resources: AsyncExitStack) -> Any:
+    if hasattr(manager, "__aenter__"):
+        return await resources.enter_async_context(manager)
+    if hasattr(manager, "__enter__"):
+        value = await asyncio.to_thread(manager.__enter__)
+        resources.push(manager.__exit__)
+        return value
+    return manager
+
+
+def _response_of(upstream: Any) -> Any:
+    """Return the unread HTTP response of ``upstream``, or ``None``."""
+    candidates = [upstream]
+    candidates += [getattr(upstream, name, None) for name in ("response", "http_response")]
+    for one in candidates:
+        if _is_httpx(one) and not one.is_stream_consumed:
+            return one
+        if _is_aiohttp(one):
+            return one
+    return None
+
+
+def _is_httpx(thing: Any) -> bool:
+    return hasattr(thing, "aiter_bytes") and hasattr(thing, "is_stream_consumed")
+
+
+def _is_aiohttp(thing: Any) -> bool:
+    # httpx raises an exception for the attribute `content` of an unread response.
+    if _is_httpx(thing):
+        return False
+    return hasattr(getattr(thing, "content", None), "iter_any") and hasattr(thing, "status")
+
+
+def _reads(response: Any) -> AsyncIterator[bytes]:
+    if _is_aiohttp(response):
+        return aiter(response.content.iter_any())
+    if hasattr(response.stream, "__aiter__"):
+        return aiter(response.aiter_bytes())
+    return open_source(response.iter_bytes())
+
+
+async def _check(response: Any) -> None:
+    status = response.status if _is_aiohttp(response) else response.status_code
+    kind = str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
+    if 200 <= status < 300 and kind in {_EVENT_STREAM, ""}:
+        return
+    body = b""
+    async for data in _reads(response):
+        body += data
+        if len(body) > _MAX_ERROR_BYTES:
+            break
+    headers = [(str(name), str(value)) for name, value in response.headers.items()]
+    if 400 <= status < 600:
+        message = f"the upstream answered with status {status}"
+        raise UpstreamRefused(message, status, headers, body)
+    what = kind or "no content type"
+    message = f"the upstream answered {status} with {what} instead of an event stream"
+    raise UpstreamRefused(message, 502)
+
+
+async def _close(thing: Any) -> None:
+    """Close a response, an SDK's stream or an iterator; a blocking close runs in a thread."""
+    if _is_httpx(thing):
+        is_async = hasattr(thing.stream, "__aiter__")
+        await (thing.aclose() if is_async else asyncio.to_thread(thing.close))
+    elif hasattr(thing, "aclose"):
+        await close_source(thing)
+    elif inspect.iscoroutinefunction(close := getattr(thing, "close", None)):
+        await close()
+    elif callable(close) and not inspect.isgenerator(thing):
+        # A plain generator is closed in the thread that runs it.
+        await asyncio.to_thread(close)
