@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from undam.client.heartbeats import is_heartbeat
-from undam.client.openai import HeartbeatFilter
+from undam.client.tolerant import BlankLineFilter, HeartbeatFilter
 from undam.sse import Event, Parser
 
 
@@ -60,3 +60,39 @@ def test_filtered_bytes_parse_as_the_same_events() -> None:
     assert [item.data for item in passed if isinstance(item, Event)] == [
         '{"a": 1}', "b\nc", "\u2028", "[DONE]",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("tail", "passed_on"),
+    [
+        (b"data: b", b"data: b"),
+        (b"data: b\n", b"data: b\n"),
+        (b"event: x\r\ndata: b\r\n", b"event: x\ndata: b\n"),
+        (b'data: {"cut', b'data: {"cut'),
+        (b"id: 7\ndata: b", b"data: b"),
+        (b": comment", b""),
+        (b"event: ping\ndata: {}", b""),
+        (b"retry: 5", b""),
+        (b"", b""),
+    ],
+)
+def test_an_unfinished_last_event_is_passed_on_as_it_is(tail: bytes, passed_on: bytes) -> None:
+    heartbeats = HeartbeatFilter()
+    assert heartbeats.receive_data(b"data: a\n\n" + tail) == b"data: a\n\n"
+    assert heartbeats.receive_eof() == passed_on
+
+
+def test_ids_are_kept_on_request() -> None:
+    data = b"id: 1\ndata: a\n\n: ping\n\nid: 2\n\ndata: b\n\ndata: c\n\n"
+    assert HeartbeatFilter().receive_data(data) == b"data: a\n\ndata: b\n\ndata: c\n\n"
+    kept = HeartbeatFilter(keep_ids=True).receive_data(data)
+    assert kept == b"id: 1\ndata: a\n\nid: 2\ndata: b\n\ndata: c\n\n"
+    assert b": ping" not in kept
+
+
+def test_blank_lines_of_json_lines_are_removed() -> None:
+    lines = BlankLineFilter()
+    assert lines.receive_data(b'\n{"a": 1}\n \n{"b"') == b'{"a": 1}\n'
+    assert lines.receive_data(b": 2}\n") == b'{"b": 2}\n'
+    assert lines.receive_data(b"{}") == b""
+    assert lines.receive_eof() == b"{}"

@@ -12,6 +12,7 @@ from undam.client.deltas import Delta, Finish, Reasoning, Text, ToolCall, Usage
 from undam.client.reading import AsyncEvents, Events, aevents, events
 from undam.client.responses import astream, stream
 from undam.client.timing import Timing
+from undam.client.tolerant import tolerant
 from undam.errors import (
     AnswerError,
     IdleTimeout,
@@ -50,4 +51,5 @@ __all__ = [
     "chat",
     "events",
     "stream",
+    "tolerant",
 ]

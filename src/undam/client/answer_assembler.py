@@ -5,6 +5,7 @@ This module does no I/O and reads no clock.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from undam.apis import MESSAGES, RESPONSES, Api, Kind, Meaning
@@ -21,6 +22,9 @@ from undam.errors import (
 from undam.sse import Comment, Event, Parser
 
 _SHOWN_CHARACTERS = 80
+_MAX_ERROR_CHARACTERS = 600
+_ERROR_EVENTS = frozenset({"error", "exception"})
+_ERROR_MEMBERS = ("message", "detail", "error_message", "msg", "reason", "error")
 
 
 class AnswerAssembler:
@@ -141,7 +145,10 @@ class AnswerAssembler:
         if event.id and not self._is_new(event.id):
             return []
         meaning = self._api.read(event.event, event.data)
-        if meaning.kind is Kind.ERROR:
+        if event.event in _ERROR_EVENTS and meaning.kind is not Kind.ERROR:
+            # LangGraph and others send the error without the member that the API defines.
+            self._fail(StreamError, f"the server sent an error event: {_error_text(event.data)}")
+        elif meaning.kind is Kind.ERROR:
             self._fail(StreamError, f"the server sent an error event: {meaning.text}")
         elif meaning.kind is Kind.MALFORMED:
             shown = meaning.text[:_SHOWN_CHARACTERS]
@@ -209,3 +216,18 @@ class AnswerAssembler:
     def _fail(self, kind: type[AnswerError], how: str) -> None:
         if self._failure is None:
             self._failure = self.error(kind, how)
+
+
+def _error_text(data: str) -> str:
+    """Return the message in the data of an error event, whatever its form."""
+    try:
+        payload = json.loads(data)
+    except (ValueError, RecursionError):
+        return data[:_MAX_ERROR_CHARACTERS] or "without a message"
+    if isinstance(payload, dict):
+        for name in _ERROR_MEMBERS:
+            if isinstance(value := payload.get(name), str) and value:
+                return value[:_MAX_ERROR_CHARACTERS]
+    if isinstance(payload, str):
+        return payload[:_MAX_ERROR_CHARACTERS]
+    return data[:_MAX_ERROR_CHARACTERS]

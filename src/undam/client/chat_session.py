@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Any
 
 from undam.client.answer_assembler import AnswerAssembler
+from undam.client.body_form import JSON_LINES
 from undam.client.chat_request import ChatRequest
 from undam.client.deltas import CONTENT, Delta, ToolCall, Usage
 from undam.client.responses import library_of
@@ -44,7 +45,13 @@ _RETRY_S = 0.5
 _MAX_RETRY_S = 30.0
 
 _TRANSIENT_STATUS = {429, 500, 502, 503, 504}
-_NO_STREAM = {"application/json", "text/html"}
+_NO_STREAM = JSON_LINES | {
+    "application/json",
+    "application/problem+json",
+    "application/xml",
+    "text/html",
+    "text/xml",
+}
 
 
 def library_for(client: object) -> Any:
@@ -143,8 +150,11 @@ class ChatSession:
         # Up to here, the read limit also included the time left for the first content. The first
         # read of the body takes the limit for all later reads from this field.
         response.request.extensions["timeout"]["read"] = self._request.idle_s
-        kind = str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
-        return 200 <= response.status_code < 300 and kind not in _NO_STREAM
+        return 200 <= response.status_code < 300 and self._kind not in _NO_STREAM
+
+    @property
+    def _kind(self) -> str:
+        return str(self.headers.get("content-type", "")).partition(";")[0].strip().lower()
 
     def _refused(self, body: bytes) -> ResponseError:
         """Return the error for a response that is not a stream; ``body`` is its beginning."""
@@ -155,7 +165,11 @@ class ChatSession:
             phrase = f"{self.status} {HTTPStatus(self.status).phrase}"
         except ValueError:
             phrase = str(self.status)
-        what = "" if not 200 <= self.status < 300 else " and no event stream"
+        what = f" with {self._kind}, which is not an event stream"
+        if target := self.headers.get("location"):
+            what = f", a redirect to {redact_url(str(target))}"
+        elif not 200 <= self.status < 300:
+            what = ""
         colon = ": " if text else ""
         shown = redact_text(text, secrets_of(self._request.headers.items()))
         return ResponseError(f"{self._where} answered {phrase}{what}{colon}{shown}")

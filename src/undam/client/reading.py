@@ -7,8 +7,9 @@ from collections.abc import AsyncIterable, Iterable, Sequence
 from types import TracebackType
 from typing import Generic, Literal, Protocol, Self, TypeVar, cast, overload
 
+from undam.client.body_form import BodyForm, EventForm
 from undam.errors import UsageError
-from undam.sse import Comment, Event, Parser
+from undam.sse import Comment, Event
 
 MAX_EVENT_BYTES = 16 << 20
 """Default maximum size of one event. A base64 image takes several MB. Without a limit, a server
@@ -32,8 +33,8 @@ class ReadObserver(Protocol):
 class _EventQueue(Generic[Item]):
     """Shared base of `Events` and `AsyncEvents` without I/O, which parses bytes into items."""
 
-    def __init__(self, *, comments: bool, max_event_bytes: int) -> None:
-        self._parser = Parser(max_event_bytes=max_event_bytes)
+    def __init__(self, form: BodyForm, *, comments: bool) -> None:
+        self._form = form
         self._items: deque[Event | Comment] = deque()
         self._observer: ReadObserver | None = None
         self._discarded_bytes = 0
@@ -43,12 +44,12 @@ class _EventQueue(Generic[Item]):
     @property
     def last_event_id(self) -> str:
         """Value for ``Last-Event-ID`` on a reconnect; empty if the server sends no IDs."""
-        return self._parser.last_event_id
+        return self._form.last_event_id
 
     @property
     def retry_ms(self) -> int | None:
         """Latest reconnection time in ms that the server has sent."""
-        return self._parser.retry_ms
+        return self._form.retry_ms
 
     @property
     def discarded_bytes(self) -> int:
@@ -73,7 +74,9 @@ class _EventQueue(Generic[Item]):
                     "pass the bytes of the response, before any decoding or splitting into lines"
                 )
             data = bytes(data)
-        items = self._parser.receive_data(data)
+        self._add(self._form.receive_data(data))
+
+    def _add(self, items: Sequence[Event | Comment]) -> None:
         if self._observer is not None:
             self._observer.read(items)
         self._items += (
@@ -82,8 +85,12 @@ class _EventQueue(Generic[Item]):
 
     def _receive_eof(self) -> None:
         self._over = True
-        self._discarded_bytes = self._parser.receive_eof()
-        self._notify_end()
+        try:
+            items, self._discarded_bytes = self._form.receive_eof()
+            if items:
+                self._add(items)
+        finally:
+            self._notify_end()
 
     def _clear(self) -> None:
         self._over = True
@@ -98,8 +105,8 @@ class _EventQueue(Generic[Item]):
 class Events(_EventQueue[Item]):
     """Iterator over the events of a stream of bytes, in order; see `events`."""
 
-    def __init__(self, source: Iterable[bytes], *, comments: bool, max_event_bytes: int) -> None:
-        super().__init__(comments=comments, max_event_bytes=max_event_bytes)
+    def __init__(self, source: Iterable[bytes], form: BodyForm, *, comments: bool) -> None:
+        super().__init__(form, comments=comments)
         self._source = iter(source)
 
     def __iter__(self) -> Self:
@@ -142,10 +149,8 @@ class Events(_EventQueue[Item]):
 class AsyncEvents(_EventQueue[Item]):
     """Async iterator over the events of a stream of bytes, in order; see `aevents`."""
 
-    def __init__(
-        self, source: AsyncIterable[bytes], *, comments: bool, max_event_bytes: int
-    ) -> None:
-        super().__init__(comments=comments, max_event_bytes=max_event_bytes)
+    def __init__(self, source: AsyncIterable[bytes], form: BodyForm, *, comments: bool) -> None:
+        super().__init__(form, comments=comments)
         self._source = aiter(source)
 
     def __aiter__(self) -> Self:
@@ -214,7 +219,7 @@ def events(
         RemoteProtocolError: an event is too large. All earlier events have been returned.
         UsageError: the source yields something other than bytes.
     """
-    return Events(source, comments=comments, max_event_bytes=max_event_bytes)
+    return Events(source, EventForm(max_event_bytes), comments=comments)
 
 
 @overload
@@ -232,4 +237,4 @@ def aevents(
     source: AsyncIterable[bytes], *, comments: bool = False, max_event_bytes: int = MAX_EVENT_BYTES
 ) -> AsyncEvents[Event] | AsyncEvents[Event | Comment]:
     """Return an async iterator over the events in ``source``; see `events`."""
-    return AsyncEvents(source, comments=comments, max_event_bytes=max_event_bytes)
+    return AsyncEvents(source, EventForm(max_event_bytes), comments=comments)

@@ -10,8 +10,10 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Literal, overload
 
+from undam.client.body_form import BodyForm, form_for
 from undam.client.reading import MAX_EVENT_BYTES, AsyncEvents, Events
 from undam.errors import ResponseError, UsageError
+from undam.record import redact_url
 from undam.sse import Comment, Event
 
 # Maximum size of one read. A read returns as soon as any data is available.
@@ -36,6 +38,9 @@ def stream(
     The caller must close the response. Exceptions of the library are passed through, for instance
     when the connection breaks.
 
+    JSON lines (NDJSON) are returned as one event per line. A body of another type is accepted only
+    if it begins like an event stream.
+
     Args:
         response: a streaming response of httpx, httpx2, requests, urllib3 or niquests.
         comments: also return comments, which servers send as heartbeats.
@@ -44,9 +49,11 @@ def stream(
     Raises:
         UsageError: the response was not opened for streaming, its body has already been read, or
             its library is not supported.
-        ResponseError: the status is not 2xx, so the response is not a stream.
+        ResponseError: the status is not 2xx; or, on iteration, the body is a page, an error or
+            another document instead of a stream. The message quotes its beginning.
     """
-    return Events(reads_of(response), comments=comments, max_event_bytes=max_event_bytes)
+    reads = reads_of(response)
+    return Events(reads, _form(response, max_event_bytes), comments=comments)
 
 
 @overload
@@ -64,7 +71,8 @@ def astream(
 
     The other arguments and the exceptions are the same as for `stream`.
     """
-    return AsyncEvents(areads_of(response), comments=comments, max_event_bytes=max_event_bytes)
+    reads = areads_of(response)
+    return AsyncEvents(reads, _form(response, max_event_bytes), comments=comments)
 
 
 def library_of(thing: object, known: tuple[str, ...]) -> str | None:
@@ -87,9 +95,9 @@ def reads_of(response: object) -> Iterator[bytes]:
         other = library_of(response, tuple(_ASYNC))
         hint = f"; read it with astream(), as {other} is asynchronous" if other else ""
         raise UsageError(f"stream() does not support this response: {type(response)!r}{hint}")
-    reads = _SYNC[library](response)
+    # The status comes first: a library or a hook may have read the body of an error or a redirect.
     _check_status(response)
-    return reads
+    return _SYNC[library](response)
 
 
 def areads_of(response: object) -> AsyncIterator[bytes]:
@@ -103,15 +111,26 @@ def areads_of(response: object) -> AsyncIterator[bytes]:
         other = library_of(response, tuple(_SYNC))
         hint = f"; read it with stream(), as {other} is not asynchronous" if other else ""
         raise UsageError(f"astream() does not support this response: {type(response)!r}{hint}")
-    reads = _ASYNC[library](response)
     _check_status(response)
-    return reads
+    return _ASYNC[library](response)
 
 
 def _check_status(response: Any) -> None:
+    status = _status(response)
+    if status is not None and not 200 <= status < 300:
+        target = response.headers.get("location") if 300 <= status < 400 else None
+        redirect = f" (a redirect to {redact_url(str(target))})" if target else ""
+        raise ResponseError(f"the server answered {status}{redirect}, which is not an event stream")
+
+
+def _status(response: Any) -> int | None:
     status = getattr(response, "status_code", None) or getattr(response, "status", None)
-    if isinstance(status, int) and not 200 <= status < 300:
-        raise ResponseError(f"the server answered {status}, which is not an event stream")
+    return status if isinstance(status, int) else None
+
+
+def _form(response: Any, max_event_bytes: int) -> BodyForm:
+    kind = str(response.headers.get("content-type") or "")
+    return form_for(kind, f"the server answered {_status(response)}", max_event_bytes)
 
 
 def _httpx(response: Any) -> Iterator[bytes]:

@@ -1,0 +1,101 @@
+"""Tolerant clients for the libraries that read model APIs, named for what they help.
+
+Each function returns what its library's constructor takes, or a copy of a client. docs/client.md
+lists on which streams each library fails without it. No library is imported or patched.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from typing import Any, TypeVar
+
+from undam.client.responses import library_of
+from undam.client.tolerant import tolerant
+from undam.errors import UsageError
+
+Client = TypeVar("Client")
+
+
+def openai(client: Client) -> Client:
+    """Return a copy of an OpenAI, AsyncOpenAI or Azure client that tolerates every heartbeat.
+
+    Raises:
+        UsageError: ``client`` is not a client of openai-python.
+    """
+    return with_tolerant_client(client, ("openai",), "sdks.openai()")
+
+
+def anthropic(client: Client) -> Client:
+    """Return a copy of an Anthropic or AsyncAnthropic client that tolerates every heartbeat.
+
+    Raises:
+        UsageError: ``client`` is not a client of anthropic.
+    """
+    return with_tolerant_client(client, ("anthropic",), "sdks.anthropic()")
+
+
+def langchain_openai() -> dict[str, Any]:
+    """Return arguments for ``ChatOpenAI(**langchain_openai(), model=…)``."""
+    return _pair("http_client", "http_async_client")
+
+
+def google_genai() -> dict[str, Any]:
+    """Return arguments for ``genai.Client(http_options=types.HttpOptions(**google_genai()))``."""
+    return _pair("httpx_client", "httpx_async_client")
+
+
+def mistralai() -> dict[str, Any]:
+    """Return arguments for ``Mistral(**mistralai(), api_key=…)``."""
+    return _pair("client", "async_client", follow_redirects=True)
+
+
+def cohere(client: Client) -> Client:
+    """Return a copy of a cohere ``ClientV2`` or ``AsyncClientV2`` that tolerates every heartbeat.
+
+    Raises:
+        UsageError: ``client`` is not a client of cohere.
+    """
+    wrapper = getattr(client, "_client_wrapper", None)
+    inner = getattr(wrapper, "httpx_client", None)
+    if library_of(client, ("cohere",)) is None or not hasattr(inner, "httpx_client"):
+        raise UsageError(f"sdks.cohere() requires a client of cohere, not {type(client)!r}")
+    # The methods of the copy use the same wrapper object, so it is changed in place.
+    inner.httpx_client = tolerant(inner.httpx_client)
+    return client
+
+
+def ollama(client: Client) -> Client:
+    """Return a copy of an ollama ``Client`` or ``AsyncClient`` that tolerates blank lines.
+
+    Raises:
+        UsageError: ``client`` is not a client of ollama.
+    """
+    inner = getattr(client, "_client", None)
+    if library_of(client, ("ollama",)) is None or inner is None:
+        raise UsageError(f"sdks.ollama() requires a client of ollama, not {type(client)!r}")
+    changed = copy.copy(client)
+    changed._client = tolerant(inner)  # type: ignore[attr-defined]
+    return changed
+
+
+def with_tolerant_client(client: Client, libraries: tuple[str, ...], what: str) -> Client:
+    """Return a copy of an SDK's client, made by its method ``with_options``.
+
+    Raises:
+        UsageError: ``client`` is of another library; ``what`` names the function.
+    """
+    inner, copied = getattr(client, "_client", None), getattr(client, "with_options", None)
+    if copied is None or library_of(client, libraries) is None:
+        names = " or ".join("openai-python" if one == "openai" else one for one in libraries)
+        raise UsageError(f"{what} requires a client of {names}, not {type(client)!r}")
+    changed: Client = copied(http_client=tolerant(inner))
+    return changed
+
+
+def _pair(name: str, async_name: str, **options: Any) -> dict[str, Any]:
+    library = importlib.import_module("httpx")
+    return {
+        name: tolerant(library.Client(timeout=None, **options)),
+        async_name: tolerant(library.AsyncClient(timeout=None, **options)),
+    }
