@@ -56,8 +56,8 @@ def cohere(client: Client) -> Client:
     Raises:
         UsageError: ``client`` is not a client of cohere.
     """
-    wrapper = getattr(client, "_client_wrapper", None)
-    inner = getattr(wrapper, "httpx_client", None)
+    wrapper: Any = getattr(client, "_client_wrapper", None)
+    inner: Any = getattr(wrapper, "httpx_client", None)
     if library_of(client, ("cohere",)) is None or not hasattr(inner, "httpx_client"):
         raise UsageError(f"sdks.cohere() requires a client of cohere, not {type(client)!r}")
     # The methods of the copy use the same wrapper object, so it is changed in place.

@@ -24,7 +24,7 @@ CLOCK_READERS = (
 _GRACE_S = 0.02
 
 
-class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+class _JumpingSelector(selectors.DefaultSelector):
     """Selector that advances a virtual clock by the time it would have waited."""
 
     loop: VirtualTimeLoop

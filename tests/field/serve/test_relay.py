@@ -288,7 +288,8 @@ def test_the_status_of_a_framework_exception_is_the_frameworks() -> None:
     from starlette.exceptions import HTTPException  # noqa: PLC0415
 
     async def refusing() -> AsyncIterator[str]:
-        raise HTTPException(403, "not yours")
+        if upstream_app.CHAT:
+            raise HTTPException(403, "not yours")
         yield ""
 
     app = FastAPI()
@@ -306,7 +307,8 @@ def test_a_source_is_closed_and_on_close_called_once_after_a_refusal() -> None:
     reasons: list[str] = []
 
     async def failing() -> AsyncIterator[str]:
-        raise ValueError("expected")
+        if upstream_app.CHAT:
+            raise ValueError("expected")
         yield ""
 
     async def main() -> None:

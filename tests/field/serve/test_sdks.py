@@ -31,7 +31,7 @@ def _chunk(text: str, finish: str | None = None) -> dict[str, Any]:
 
 def _message_events() -> list[dict[str, Any]]:
     usage = {"input_tokens": 1, "output_tokens": 1}
-    message = {
+    message: dict[str, Any] = {
         "id": "m", "type": "message", "role": "assistant", "content": [], "model": "m",
         "stop_reason": None, "stop_sequence": None, "usage": usage,
     }  # fmt: skip
