@@ -10,6 +10,8 @@ import pytest
 from support.undam_command import RunCommand
 from undam.cli.commands.bench.arguments import (
     make_steps,
+    parse_body,
+    parse_models,
     parse_slos,
     read_prompts_file,
     require_output_files,
@@ -18,7 +20,7 @@ from undam.cli.commands.bench.arguments import (
 from undam.cli.commands.bench.options import BenchOptions
 from undam.errors import ConfigSyntaxError, UsageError
 from undam.loadtest.setup.plan import Load
-from undam.loadtest.setup.prompts import Prompt
+from undam.loadtest.setup.prompts import REMOVED, Prompt
 
 
 def load(trace: list[Prompt] | None = None, **given: Any) -> Load:
@@ -84,6 +86,13 @@ def test_search_starts_at_a_low_rate_with_short_steps() -> None:
         ({"ramp": 1.0, "rate": 1.0}, "--ramp"),
         ({"data": "{}", "prompts": "x"}, "either --data or --prompts"),
         ({"prompts": "x", "prompt_words": "9"}, "not both"),
+        ({"rate_end": 5.0, "duration": 3.0}, "--rate-end applies only to an open loop"),
+        ({"rate": 1.0, "rate_end": 5.0}, "needs --duration"),
+        ({"max_concurrency": 5}, "--max-concurrency applies only to an open loop"),
+        ({"rate": 1.0, "arrivals": "gamma"}, "--burstiness together"),
+        ({"rate": 1.0, "burstiness": 2.0}, "--burstiness together"),
+        ({"data": "{}", "body": ("a=1",)}, "either --data or --body"),
+        ({"model": "a", "models": "b:1"}, "either --model or --models"),
         ({"sweep": "1,2/s"}, "expected concurrencies"),
         ({"sweep": "0,1"}, "integer from 1"),
         ({"sweep": "0/s"}, "above 0"),
@@ -94,6 +103,35 @@ def test_search_starts_at_a_low_rate_with_short_steps() -> None:
 def test_invalid_options_are_rejected(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         load(**options)
+
+
+def test_open_loop_has_bursts_a_ramp_and_a_limit() -> None:
+    bursts = load(rate=9.0, arrivals="gamma", burstiness=0.5, max_concurrency=20)
+    assert (bursts.arrivals, bursts.burstiness, bursts.max_concurrency) == ("gamma", 0.5, 20)
+    ramp = load(rate=1.0, rate_end=10.0, duration=30.0)
+    assert (ramp.rate, ramp.rate_end, ramp.duration_s) == (1.0, 10.0, 30.0)
+
+
+def test_body_fields_are_json_or_text_and_an_empty_one_is_removed() -> None:
+    given = ("ignore_eos=true", "n=2", "stop=[1]", "user=me", "a=b=c", "stream_options=", 't="5"')
+    fields = parse_body(BenchOptions(body=given))
+    assert fields.pop("stream_options") is REMOVED
+    assert fields == {
+        "ignore_eos": True, "n": 2, "stop": [1], "user": "me", "a": "b=c", "t": "5",
+    }  # fmt: skip
+    for invalid in ("ignore_eos", "=true"):
+        with pytest.raises(UsageError, match="expected NAME=VALUE"):
+            parse_body(BenchOptions(body=(invalid,)))
+
+
+def test_models_are_chosen_by_weight() -> None:
+    chosen = parse_models(BenchOptions(models="llama:0.7, org/lora-b:0.3"), 2000)
+    assert set(chosen) == {"llama", "org/lora-b"}
+    assert chosen.count("llama") == pytest.approx(1400, rel=0.06)
+    assert set(parse_models(BenchOptions(models="a,name:tag"), 50)) == {"a", "name:tag"}
+    for invalid in ("a:0", ":1", "a:-1", "a:1,,b:1", "a:nan"):
+        with pytest.raises(UsageError, match="--models"):
+            parse_models(BenchOptions(models=invalid), 3)
 
 
 def test_output_files_are_checked_before_the_run(tmp_path: Path) -> None:

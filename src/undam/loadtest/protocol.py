@@ -68,10 +68,12 @@ class OpenLoop:
     Args:
         plan: this worker's share of the schedule, sorted by ``offset_ns``.
         ahead: connections to open before the start, so that the first requests find one ready.
+        most: most requests in flight; requests that are due wait until one ends.
     """
 
     plan: tuple[ScheduledRequest, ...]
     ahead: int = 0
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,7 +313,7 @@ def _decode(data: bytes) -> Frame:
 def _plain(value: object) -> object:
     """Convert a value to built-in types, which are all that marshal supports."""
     if isinstance(value, OpenLoop):
-        return ("open", tuple(map(tuple, value.plan)), value.ahead)
+        return ("open", tuple(map(tuple, value.plan)), value.ahead, value.most)
     if isinstance(value, ClosedLoop):
         return ("closed", *(getattr(value, name) for name in _NAMES[ClosedLoop]))
     if isinstance(value, Tls):
@@ -324,7 +326,8 @@ def _restore_job(job: Job) -> Job:
     values = {name: getattr(job, name) for name in _NAMES[Job]}
     form, *rest = values["load"]
     if form == "open":
-        values["load"] = OpenLoop(plan=tuple(map(ScheduledRequest._make, rest[0])), ahead=rest[1])
+        plan = tuple(map(ScheduledRequest._make, rest[0]))
+        values["load"] = OpenLoop(plan=plan, ahead=rest[1], most=rest[2])
     else:
         values["load"] = ClosedLoop(**dict(zip(_NAMES[ClosedLoop], rest, strict=True)))
     if job.tls is not None:

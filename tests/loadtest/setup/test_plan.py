@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import statistics
+from itertools import islice, pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -123,3 +125,33 @@ def test_default_warmup(load: Load, expected: int) -> None:
 def test_load_with_too_many_requests_is_rejected() -> None:
     with pytest.raises(UsageError, match="shorten"):
         split_load(Load(rate=1e9, arrivals="constant", duration_s=10), 1)
+
+
+def _starts(count: int, **load: Any) -> list[float]:
+    return [at / 1e9 for at in islice(start_offsets_ns(Load(**load)), count)]
+
+
+@pytest.mark.parametrize(("burstiness", "variation"), [(0.25, 2.0), (1.0, 1.0), (4.0, 0.5)])
+def test_gamma_arrivals_have_the_requested_rate_and_variation(
+    burstiness: float, variation: float
+) -> None:
+    starts = _starts(20_000, rate=50.0, arrivals="gamma", burstiness=burstiness)
+    gaps = [b - a for a, b in pairwise(starts)]
+    mean = sum(gaps) / len(gaps)
+    assert mean == pytest.approx(1 / 50, rel=0.05)
+    spread = (sum((gap - mean) ** 2 for gap in gaps) / len(gaps)) ** 0.5
+    assert spread / mean == pytest.approx(variation, rel=0.1)
+
+
+@pytest.mark.parametrize(("first", "last"), [(10.0, 50.0), (50.0, 10.0), (20.0, 20.0)])
+@pytest.mark.parametrize("arrivals", ["constant", "poisson"])
+def test_rate_changes_linearly(first: float, last: float, arrivals: str) -> None:
+    load = Load(rate=first, rate_end=last, duration_s=60.0, arrivals=arrivals)  # type: ignore[arg-type]
+    (share,) = split_load(load, 1)
+    starts = [at / 1e9 for at in share.offsets_ns]
+    assert len(starts) == pytest.approx(60 * (first + last) / 2, rel=0.1)
+    for begin in (0, 50):
+        counted = sum(begin <= at < begin + 10 for at in starts)
+        expected = 10 * (first + (last - first) * (begin + 5) / 60)
+        assert counted == pytest.approx(expected, rel=0.35)
+    assert starts == sorted(starts)

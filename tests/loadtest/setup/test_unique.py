@@ -30,7 +30,7 @@ def test_first_letters_differ_so_that_no_block_of_a_prefix_cache_is_shared() -> 
 
 def test_request_is_marked_inside_its_json_and_keeps_its_length() -> None:
     prompts = [Prompt(f'{PLACEHOLDER} say "hi" \u00e4'), Prompt("no placeholder")]
-    with_mark, without = request_bodies(CHAT, prompts, model="m", max_tokens=None)
+    with_mark, without = request_bodies(CHAT, prompts, models=["m"], max_tokens=None)
     position = mark_position(with_mark)
     sent = [marked(with_mark, position, 3, number) for number in range(3)]
     contents = [json.loads(body)["messages"][0]["content"] for body in sent]

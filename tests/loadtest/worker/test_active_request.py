@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from undam.loadtest.analysis.response_analyzer import ApiContext, EndCause
+from undam.loadtest.protocol import MAX_BODY_BYTES
 from undam.loadtest.worker.active_request import ActiveRequest
 from undam.loadtest.worker.schedule import DueRequest
 from undam.record.request_result import Outcome
@@ -60,8 +61,8 @@ def test_connection_with_data_after_the_response_is_not_kept() -> None:
         ([CHUNKED, b"zz\r\n\r\n"], "bad-http"),
         ([b"HTTP/1.1 101 Switch\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"], "bad-http"),
         ([b"HTTP/1.1 200 OK\r\n", *[b"X: " + b"y" * 30_000 + b"\r\n"] * 3], "too-large"),
-        ([CHUNKED + b"7fffffff\r\n", *[b"y" * (1 << 20)] * 64], "too-large"),
-        ([HEAD + b"\r\n", *[b"y" * (1 << 20)] * 64], "too-large"),
+        ([CHUNKED + b"7fffffff\r\n", *[b"y" * (1 << 20)] * (MAX_BODY_BYTES >> 20)], "too-large"),
+        ([HEAD + b"\r\n", *[b"y" * (1 << 20)] * (MAX_BODY_BYTES >> 20)], "too-large"),
     ],
 )
 def test_invalid_or_oversized_response_stops_reading(reads: list[bytes], kind: str) -> None:

@@ -52,3 +52,15 @@ def test_closed_loop_starts_no_request_after_its_duration() -> None:
     assert not schedule.take().warmup
     schedule.release(0, 1090, rest=False)
     assert (schedule.due_ns, schedule.unstarted) == (None, 0)
+
+
+def test_open_loop_with_a_limit_waits_for_a_response_and_keeps_intended_starts() -> None:
+    plan = tuple(ScheduledRequest(number, number, 0) for number in range(4))
+    schedule = make_schedule(job(OpenLoop(plan=plan, most=2)), 1000)
+    assert [schedule.take().number for _ in range(2)] == [0, 1]
+    assert (schedule.due_ns, schedule.unstarted) == (None, 2)
+    schedule.release(0, 5000, rest=False)
+    assert schedule.take() == DueRequest(2, 1002, 0, False)
+    schedule.release(0, 6000, rest=False)
+    assert schedule.take().intended_ns == 1003
+    assert schedule.unstarted == 0

@@ -83,7 +83,7 @@ def make_jobs(load: Load, workers: int, template: JobTemplate, run: int = 0) -> 
             marks=marks,
             run=run,
             api=template.api,
-            load=_open_loop(share, load.warmup, len(template.requests))
+            load=_open_loop(share, load, len(template.requests))
             if load.is_open
             else _closed_loop(share, load, firsts[share.worker]),
             timeout_s=template.timeout_s,
@@ -94,12 +94,17 @@ def make_jobs(load: Load, workers: int, template: JobTemplate, run: int = 0) -> 
     )
 
 
-def _open_loop(share: WorkerShare, warmup: int, requests: int) -> OpenLoop:
+def _open_loop(share: WorkerShare, load: Load, requests: int) -> OpenLoop:
+    warmup = load.warmup
     plan = tuple(
         ScheduledRequest(number, offset_ns, number % requests, number < warmup)
         for number, offset_ns in zip(share.numbers, share.offsets_ns, strict=True)
     )
-    return OpenLoop(plan=plan, ahead=min(len(plan), _MAX_CONNECTIONS_AHEAD))
+    most = None
+    if load.max_concurrency is not None:
+        most = max(1, len(range(share.worker, load.max_concurrency, share.workers)))
+    ahead = min(len(plan), _MAX_CONNECTIONS_AHEAD, most or _MAX_CONNECTIONS_AHEAD)
+    return OpenLoop(plan=plan, ahead=ahead, most=most)
 
 
 def _closed_loop(share: WorkerShare, load: Load, first: int) -> ClosedLoop:

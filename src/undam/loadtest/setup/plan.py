@@ -15,7 +15,7 @@ from typing import Literal
 
 from undam.errors import UsageError
 
-Arrivals = Literal["poisson", "constant", "trace"]
+Arrivals = Literal["poisson", "constant", "gamma", "trace"]
 
 # Time between the first starts of two slots. If all slots started at once, they would compete for
 # the accept queue and the prefill, which a settled load does not do. At 5 ms, 200 connections are
@@ -36,6 +36,10 @@ class Load:
     Args:
         concurrency: number of slots of a closed loop; ``None`` for an open loop.
         rate: requests per second of an open loop.
+        rate_end: rate at the end of ``duration_s``, to which the rate changes linearly; ``None``
+            means that it is constant.
+        burstiness: shape of gamma arrivals: 1 is a Poisson process, less comes in bursts.
+        max_concurrency: most requests of an open loop in flight; others wait until one ends.
         trace_ns: start times of a replay, relative to the start of the run.
         requests: number of measured requests; warm-up requests are extra.
         duration_s: how long new requests are started, including warm-up; requests in flight are
@@ -47,6 +51,9 @@ class Load:
 
     concurrency: int | None = None
     rate: float | None = None
+    rate_end: float | None = None
+    burstiness: float = 1.0
+    max_concurrency: int | None = None
     arrivals: Arrivals = "poisson"
     trace_ns: tuple[int, ...] = ()
     requests: int | None = None
@@ -122,17 +129,36 @@ def start_offsets_ns(load: Load) -> Iterator[int]:
         yield from load.trace_ns
         return
     assert load.rate is not None
-    if load.arrivals == "constant":
-        number = 0
-        while True:
-            yield round(number * 1e9 / load.rate)
-            number += 1
+    for count in _arrival_counts(load):
+        yield _time_of(count, load)
+
+
+def _arrival_counts(load: Load) -> Iterator[float]:
+    """Yield the expected number of arrivals before each one, from 0."""
     rng = random.Random(f"arrivals {load.seed}")  # noqa: S311 (a schedule, not a secret)
     at = 0.0
     while True:
         # The first request starts at once: waiting for it would only lengthen the run.
-        yield round(at)
-        at += rng.expovariate(load.rate) * 1e9
+        yield at
+        if load.arrivals == "constant":
+            at += 1
+        elif load.arrivals == "gamma":
+            at += rng.gammavariate(load.burstiness, 1 / load.burstiness)
+        else:
+            at += rng.expovariate(1)
+
+
+def _time_of(count: float, load: Load) -> int:
+    """Return the time in ns at which ``count`` arrivals are expected."""
+    assert load.rate is not None
+    if load.rate_end is None or load.duration_s is None or load.rate_end == load.rate:
+        return round(count * 1e9 / load.rate)
+    # The expected number is rate * t + slope * t**2 / 2, and never exceeds its value at the end.
+    slope = (load.rate_end - load.rate) / load.duration_s
+    root = load.rate**2 + 2 * slope * count
+    if root <= load.rate_end**2 and slope < 0:
+        return round(load.duration_s * 1e9)
+    return round((math.sqrt(root) - load.rate) / slope * 1e9)
 
 
 def _split_open(load: Load, workers: int) -> tuple[WorkerShare, ...]:

@@ -1,15 +1,17 @@
 """Prompts of a load test, read from a file, and the request bodies made from prompts.
 
-Each line of a prompts file is a JSON object. It has `prompt` (a string) or `messages` (a
-conversation in the format of the chat API), and optionally `max_tokens`. For a replay it also has
-`timestamp` (seconds) or `timestamp_ms`.
+Each line of a prompts file is a JSON object. It has `prompt` (a string), `messages` (a conversation
+in the format of the chat API) or `turns` (the user's messages of a conversation), and optionally
+`max_tokens` and `model`. For a replay it also has `timestamp` (seconds) or `timestamp_ms`. Any
+other key is a field of the request body.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import cycle
 
 from undam.apis import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Api
 from undam.errors import ConfigSyntaxError, UsageError
@@ -30,12 +32,18 @@ class Prompt:
         messages: a conversation.
         max_tokens: maximum number of tokens in the response.
         at_ns: when to send it, relative to the earliest prompt.
+        model: the model to ask; ``None`` means that of the load test.
+        body: further fields of the request body.
+        session: number of the conversation to which it belongs; ``None`` for a single request.
     """
 
     text: str = ""
     messages: tuple[Mapping[str, object], ...] = ()
     max_tokens: int | None = None
     at_ns: int | None = None
+    model: str | None = None
+    body: Mapping[str, object] = field(default_factory=dict)
+    session: int | None = None
 
 
 def read_prompts(lines: Iterable[str], path: str) -> list[Prompt]:
@@ -55,7 +63,7 @@ def read_prompts(lines: Iterable[str], path: str) -> list[Prompt]:
     try:
         for number, line in enumerate(lines, 1):
             if line.strip():
-                prompts.append(_parse_line(line, path, number))
+                prompts += _parse_line(line, path, number)
     except UnicodeDecodeError as error:
         raise ConfigSyntaxError("not UTF-8", path=path, line=number + 1, column=1) from error
     if not prompts:
@@ -66,25 +74,46 @@ def read_prompts(lines: Iterable[str], path: str) -> list[Prompt]:
             f"{path}: {len(timed)} of {len(prompts)} lines have a timestamp; a replay needs one "
             f"in each line"
         )
-    return _relative_to_first(prompts) if timed else prompts
+    return relative_to_first(prompts) if timed else prompts
 
 
 def request_bodies(
-    api: Api, prompts: Sequence[Prompt], *, model: str, max_tokens: int | None
+    api: Api,
+    prompts: Sequence[Prompt],
+    *,
+    models: Sequence[str],
+    max_tokens: int | None,
+    fields: Mapping[str, object] | None = None,
 ) -> tuple[bytes, ...]:
     """Return the request body of each prompt, in the streaming form of the API.
 
-    A prompt's own ``max_tokens`` takes precedence over the argument.
+    A prompt's own ``max_tokens`` and ``model`` take precedence over the arguments.
+
+    Args:
+        models: the model of each prompt, repeated as needed.
+        fields: fields to add to each body; ``REMOVED`` removes a field. They take precedence.
 
     Raises:
         UsageError: the API has no prompts, or does not accept conversations.
     """
-    return tuple(
-        _request_body(api, prompt, model, prompt.max_tokens or max_tokens) for prompt in prompts
-    )
+    bodies = []
+    for prompt, model in zip(prompts, cycle(models)):
+        tokens = prompt.max_tokens or max_tokens
+        body = _request_body(api, prompt, prompt.model or model, tokens)
+        for name, value in {**prompt.body, **(fields or {})}.items():
+            body[name] = value
+        kept = {name: value for name, value in body.items() if value is not REMOVED}
+        bodies.append(json.dumps(kept).encode())
+    return tuple(bodies)
 
 
-def _request_body(api: Api, prompt: Prompt, model: str, max_tokens: int | None) -> bytes:
+REMOVED = object()
+"""Value of a field that is removed from the request body."""
+
+
+def _request_body(
+    api: Api, prompt: Prompt, model: str, max_tokens: int | None
+) -> dict[str, object]:
     if api.request is None:
         raise UsageError(
             "this URL belongs to no known API and is fetched as given; set its body with --data"
@@ -97,7 +126,7 @@ def _request_body(api: Api, prompt: Prompt, model: str, max_tokens: int | None) 
     if api in {CHAT, COMPLETIONS}:
         # Without this option, the server does not report its token count.
         body["stream_options"] = {"include_usage": True}
-    return json.dumps(body).encode()
+    return body
 
 
 def _conversation(api: Api, messages: Sequence[Mapping[str, object]]) -> Mapping[str, object]:
@@ -124,6 +153,10 @@ def _is_conversation(value: object) -> bool:
     return all(isinstance(item, dict) and isinstance(item.get("role"), str) for item in value)
 
 
+def _are_turns(value: object) -> bool:
+    return isinstance(value, list) and value != [] and all(map(_is_text, value))
+
+
 def _is_token_limit(value: object) -> bool:
     return value is None or (type(value) is int and value > 0)
 
@@ -137,16 +170,18 @@ def _is_time(value: object) -> bool:
 _KEYS: dict[str, tuple[Callable[[object], bool], str]] = {
     "prompt": (_is_text, "a non-empty string"),
     "messages": (_is_conversation, "a list of objects with `role`"),
+    "turns": (_are_turns, "a list of non-empty strings"),
+    "model": (_is_text, "a non-empty string"),
     "max_tokens": (_is_token_limit, "an integer above 0"),
     "timestamp": (_is_time, "a number of at least 0"),
     "timestamp_ms": (_is_time, "a number of at least 0"),
 }
-"""Keys of a line: check of the value, and what the value must be."""
+"""Keys of a line: check of the value, and what the value must be. Others are body fields."""
 
 _NS_PER_UNIT = {"timestamp": 1_000_000_000, "timestamp_ms": 1_000_000}
 
 
-def _parse_line(line: str, path: str, number: int) -> Prompt:
+def _parse_line(line: str, path: str, number: int) -> list[Prompt]:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
@@ -160,23 +195,41 @@ def _parse_line(line: str, path: str, number: int) -> Prompt:
         key, message = problem
         column = max(line.find(json.dumps(key)), line.find(f'"{key}"'), 0) + 1
         raise ConfigSyntaxError(message, path=path, line=number, column=column)
-    return Prompt(
+    one = Prompt(
         text=row.get("prompt", ""),
         messages=tuple(row.get("messages", ())),
         max_tokens=row.get("max_tokens"),
         at_ns=_time_ns(row),
+        model=row.get("model"),
+        body={name: value for name, value in row.items() if name not in _KEYS},
     )
+    if "turns" not in row:
+        return [one]
+    return [
+        replace(one, messages=_history(row["turns"][:count]), session=number)
+        for count in range(1, len(row["turns"]) + 1)
+    ]
+
+
+# Stands for the answer to an earlier turn.
+_EARLIER_ANSWER = "I have answered this."
+
+
+def _history(turns: Sequence[str]) -> tuple[Mapping[str, object], ...]:
+    messages: list[Mapping[str, object]] = []
+    for turn in turns:
+        if messages:
+            messages.append({"role": "assistant", "content": _EARLIER_ANSWER})
+        messages.append({"role": "user", "content": turn})
+    return tuple(messages)
 
 
 def _find_problem(row: object) -> tuple[str, str] | None:
     """Return the key at fault and an error message, or ``None`` if the line is valid."""
     if not isinstance(row, dict):
-        return "", "expected an object with `prompt` or `messages`"
-    if unknown := sorted(row.keys() - _KEYS):
-        known = ", ".join(sorted(_KEYS))
-        return unknown[0], f"unknown key {unknown[0]!r}; known keys are {known}"
-    if ("prompt" in row) == ("messages" in row):
-        return "messages", "expected either `prompt` or `messages`"
+        return "", "expected an object with `prompt`, `messages` or `turns`"
+    if len(row.keys() & {"prompt", "messages", "turns"}) != 1:
+        return "messages", "expected one of `prompt`, `messages` and `turns`"
     for key, (is_valid, expected) in _KEYS.items():
         if key in row and not is_valid(row[key]):
             return key, f"`{key}` must be {expected}"
@@ -192,7 +245,12 @@ def _time_ns(row: Mapping[str, float]) -> int | None:
     return None
 
 
-def _relative_to_first(prompts: list[Prompt]) -> list[Prompt]:
+def relative_to_first(prompts: list[Prompt]) -> list[Prompt]:
+    """Return prompts that have times in their order, relative to the earliest.
+
+    Raises:
+        UsageError: the times span more than a month, so their unit is wrong.
+    """
     timed = sorted(prompts, key=lambda prompt: prompt.at_ns or 0)
     first_ns, last_ns = timed[0].at_ns or 0, timed[-1].at_ns or 0
     if last_ns - first_ns > _MAX_TRACE_S * 1_000_000_000:

@@ -90,6 +90,11 @@ class _SharedPrefix:
         return self._words[:count]
 
 
+def random_words(rng: random.Random, count: int) -> list[str]:
+    """Return ``count`` common words."""
+    return rng.choices(_WORDS, k=max(0, count))
+
+
 def _own_words(rng: random.Random, words: int) -> list[str]:
     task = rng.choice(_TASKS).split()
     rest = rng.choices(_WORDS, k=max(0, words - 1 - len(task)))

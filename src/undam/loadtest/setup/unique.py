@@ -11,7 +11,11 @@ from __future__ import annotations
 PLACEHOLDER = "undamrequestmark"
 """Placeholder in a prompt; ASCII letters, so that JSON does not change it."""
 
+RUN_PLACEHOLDER = "undamloadrunmark"
+"""Placeholder for a mark that all requests of a run have in common."""
+
 _PLACEHOLDER_BYTES = PLACEHOLDER.encode()
+_RUN_PLACEHOLDER_BYTES = RUN_PLACEHOLDER.encode()
 # 26 ** 8 is more than the number of run IDs and request numbers.
 _HALF = len(PLACEHOLDER) // 2
 _MASK = (1 << 32) - 1
@@ -19,8 +23,9 @@ _RUN_FACTOR = 0x9E3779B1
 
 
 def mark_position(request: bytes) -> int:
-    """Return the position of the placeholder in an encoded request, or -1 without one."""
-    return request.find(_PLACEHOLDER_BYTES)
+    """Return the position of a placeholder in an encoded request, or -1 without one."""
+    position = request.find(_PLACEHOLDER_BYTES)
+    return request.find(_RUN_PLACEHOLDER_BYTES) if position < 0 else position
 
 
 def marked(request: bytes, position: int, run: int, number: int) -> bytes:
@@ -28,7 +33,8 @@ def marked(request: bytes, position: int, run: int, number: int) -> bytes:
     if position < 0:
         return request
     end = position + len(_PLACEHOLDER_BYTES)
-    return request[:position] + request_mark(run, number) + request[end:]
+    of_run = request[position:end] == _RUN_PLACEHOLDER_BYTES
+    return request[:position] + request_mark(run, 0 if of_run else number) + request[end:]
 
 
 def request_mark(run: int, number: int) -> bytes:

@@ -50,6 +50,8 @@ class _OpenLoopSchedule:
         self._plan = load.plan
         self._start_ns = start_ns
         self._next = 0
+        self._most = load.most
+        self._in_flight = 0
         self.due_ns: int | None = None
         self._update_due()
 
@@ -62,14 +64,18 @@ class _OpenLoopSchedule:
         assert self.due_ns is not None
         due = DueRequest(number, self.due_ns, request, warmup)
         self._next += 1
+        self._in_flight += 1
         self._update_due()
         return due
 
     def release(self, slot: int, now_ns: int, *, rest: bool) -> None:
-        """Do nothing: an open loop has no slots."""
+        """Allow the next request, if it waited for one to end."""
+        self._in_flight -= 1
+        self._update_due()
 
     def _update_due(self) -> None:
-        if self._next < len(self._plan):
+        is_full = self._most is not None and self._in_flight >= self._most
+        if self._next < len(self._plan) and not is_full:
             self.due_ns = self._start_ns + self._plan[self._next].offset_ns
         else:
             self.due_ns = None

@@ -34,8 +34,26 @@ from undam.cli.ui.target_options import (
 )
 @click.option(
     "--arrivals",
-    type=click.Choice(["poisson", "constant"]),
+    type=click.Choice(["poisson", "constant", "gamma"]),
     help="Arrival process of an open loop [poisson].",
+)
+@click.option(
+    "--burstiness",
+    type=click.FloatRange(0.01, 100),
+    metavar="B",
+    help="Shape of gamma arrivals: 1 is a Poisson process, less comes in bursts.",
+)
+@click.option(
+    "--rate-end",
+    type=click.FloatRange(0, 1e6, min_open=True),
+    metavar="R",
+    help="Change the rate linearly from --rate to R during --duration.",
+)
+@click.option(
+    "--max-concurrency",
+    type=click.IntRange(1, 100_000),
+    metavar="N",
+    help="With --rate: at most N requests in flight; others wait, and their TTFT includes that.",
 )
 @click.option(
     "-n",
@@ -106,8 +124,10 @@ from undam.cli.ui.target_options import (
 @click.option(
     "--prompts",
     metavar="FILE.jsonl",
-    help="Prompts: a JSON object per line with `prompt` or `messages`, optionally `max_tokens`. "
-    "With `timestamp` (seconds) or `timestamp_ms`, they are replayed at these times.",
+    help="Prompts: a JSON object per line with `prompt`, `messages` or `turns`, optionally "
+    "`max_tokens`, `model` and fields of the body. With `timestamp` (seconds) or `timestamp_ms`, "
+    "they are replayed at these times. Also files of ShareGPT, traces of Mooncake, Azure and "
+    "BurstGPT, and OpenTelemetry spans.",
 )
 @click.option(
     "--prompt-words",
@@ -123,6 +143,18 @@ from undam.cli.ui.target_options import (
 )
 @click.option(
     "--max-tokens", type=click.IntRange(1), metavar="N", help="Maximum tokens per response."
+)
+@click.option(
+    "--body",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set a field of each request body, such as ignore_eos=true. Without a value, the field is "
+    "removed. Repeatable.",
+)
+@click.option(
+    "--models",
+    metavar="A:W,B:W",
+    help="Send requests to several models, in proportion to their weights.",
 )
 @header_option
 @click.option("--data", metavar="@FILE|JSON", help="Request body to send instead of prompts.")
@@ -149,6 +181,7 @@ from undam.cli.ui.target_options import (
     "report`.",
 )
 @click.option("--hlog", metavar="FILE", help="Save the histograms as an HdrHistogram log.")
+@click.option("--csv", metavar="FILE", help="Save a row for each request as CSV.")
 @click.option("--html", metavar="FILE", help="Save an HTML page with charts.")
 @json_option
 def command(url: str | None, json_to: str | None, **given: Any) -> int:

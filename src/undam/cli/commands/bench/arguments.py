@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,10 +11,11 @@ from pathlib import Path
 
 from undam.cli.commands.bench.options import BenchOptions
 from undam.cli.ui.output import STDOUT, require_writable
-from undam.errors import UsageError
+from undam.errors import ConfigSyntaxError, UsageError
 from undam.loadtest.setup.plan import Load, default_warmup
-from undam.loadtest.setup.prompts import Prompt, read_prompts
+from undam.loadtest.setup.prompts import REMOVED, Prompt
 from undam.loadtest.setup.slo import Slo, parse_slo
+from undam.loadtest.setup.traces import read_workload
 
 _DEFAULT_CONCURRENCY = 10
 _DEFAULT_REQUESTS = 100
@@ -22,6 +25,7 @@ _SEARCH_FIRST_RATE = 1.0
 
 _MAX_CONCURRENCY = 100_000
 _MAX_RATE = 1_000_000.0
+_MAX_WEIGHT = 1e9
 _STEP = re.compile(r"\s*(?P<value>\d+(?:\.\d+)?)\s*(?P<rate>/s)?\s*")
 
 
@@ -44,9 +48,11 @@ def read_prompts_file(options: BenchOptions) -> list[Prompt] | None:
         return None
     try:
         with Path(path).open(encoding="utf-8") as file:
-            return read_prompts(file, path)
+            return read_workload(file, path)
     except OSError as error:
         raise UsageError(f"--prompts {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise ConfigSyntaxError("not UTF-8", path=path, line=1, column=1) from None
     except ValueError as error:
         raise UsageError(f"--prompts {path}: {error}") from None
 
@@ -58,6 +64,50 @@ def parse_slos(options: BenchOptions) -> tuple[Slo, ...]:
         UsageError: an objective is invalid.
     """
     return tuple(dict.fromkeys(parse_slo(text) for text in options.slo))
+
+
+def parse_body(options: BenchOptions) -> dict[str, object]:
+    """Return the fields of ``--body``; a value is JSON or else text, and an empty one removes.
+
+    Raises:
+        UsageError: a field has no name.
+    """
+    fields: dict[str, object] = {}
+    for one in options.body:
+        name, equals, value = one.partition("=")
+        if not name or not equals:
+            raise UsageError(f"--body {one!r}: expected NAME=VALUE, such as ignore_eos=true")
+        try:
+            fields[name] = json.loads(value) if value else REMOVED
+        except (ValueError, RecursionError):
+            fields[name] = value
+    return fields
+
+
+def parse_models(options: BenchOptions, count: int) -> list[str]:
+    """Return the model of each of ``count`` requests, by the weights of ``--models``.
+
+    Raises:
+        UsageError: a weight is invalid.
+    """
+    names, weights = [], []
+    for one in (options.models or "").split(","):
+        name, weight = _model_and_weight(one.strip())
+        if not name or not 0 < weight < _MAX_WEIGHT:
+            raise UsageError(f"--models {options.models!r}: expected MODEL:WEIGHT,MODEL:WEIGHT")
+        names.append(name)
+        weights.append(weight)
+    rng = random.Random(f"models {options.seed}")  # noqa: S311 (a schedule, not a secret)
+    return rng.choices(names, weights, k=count)
+
+
+def _model_and_weight(part: str) -> tuple[str, float]:
+    name, _, weight = part.rpartition(":")
+    try:
+        return name, float(weight)
+    except ValueError:
+        # The names of some models contain a colon.
+        return part, 1.0
 
 
 def make_steps(options: BenchOptions, prompts: Sequence[Prompt] | None) -> tuple[Step, ...]:
@@ -111,6 +161,7 @@ def require_output_files(options: BenchOptions, json_to: str | None) -> None:
         "--json": None if json_to == STDOUT else json_to,
         "--record": options.record,
         "--hlog": options.hlog,
+        "--csv": options.csv,
         "--html": options.html,
     }
     used: dict[Path, str] = {}
@@ -173,7 +224,14 @@ def _with_end(load: Load) -> Load:
 
 
 def _open_loop(load: Load, rate: float, options: BenchOptions) -> Load:
-    return replace(load, rate=rate, arrivals=options.arrivals or "poisson")
+    return replace(
+        load,
+        rate=rate,
+        rate_end=options.rate_end,
+        max_concurrency=options.max_concurrency,
+        arrivals=options.arrivals or "poisson",
+        burstiness=options.burstiness or 1.0,
+    )
 
 
 def _with_warmup(load: Load, options: BenchOptions) -> Load:

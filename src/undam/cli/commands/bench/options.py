@@ -25,7 +25,10 @@ class BenchOptions:
 
     concurrency: int | None = None
     rate: float | None = None
-    arrivals: Literal["poisson", "constant"] | None = None
+    rate_end: float | None = None
+    max_concurrency: int | None = None
+    arrivals: Literal["poisson", "constant", "gamma"] | None = None
+    burstiness: float | None = None
     requests: int | None = None
     duration: float | None = None
     warmup: int | None = None
@@ -41,6 +44,8 @@ class BenchOptions:
     prompt_words: str | None = None
     prefix_share: float | None = None
     max_tokens: int | None = None
+    body: tuple[str, ...] = ()
+    models: str | None = None
     headers: tuple[str, ...] = ()
     data: str | None = None
     method: str | None = None
@@ -52,11 +57,12 @@ class BenchOptions:
     insecure: bool = False
     record: str | None = None
     hlog: str | None = None
+    csv: str | None = None
     html: str | None = None
 
     def is_set(self, name: str) -> bool:
         """Return whether the option with this field name is given."""
-        return getattr(self, name) not in {None, False}
+        return getattr(self, name) not in (None, False, ())
 
     @property
     def is_open_loop(self) -> bool:
@@ -78,6 +84,13 @@ class BenchOptions:
             raise UsageError("--find-max needs an objective: add --slo 'ttft_p99<500ms'")
         if self.arrivals is not None and not self.is_open_loop:
             raise UsageError("--arrivals applies only to an open loop: add --rate R")
+        for name in ("rate_end", "max_concurrency"):
+            if self.is_set(name) and (self.rate is None or self.find_max):
+                raise UsageError(f"{_flag(name)} applies only to an open loop: add --rate R")
+        if self.rate_end is not None and self.duration is None:
+            raise UsageError("--rate-end needs --duration, in which the rate changes")
+        if (self.burstiness is not None) != (self.arrivals == "gamma"):
+            raise UsageError("use --arrivals gamma and --burstiness together")
         if self.ramp is not None and self.is_open_loop:
             raise UsageError("--ramp applies only to a closed loop, and these options define an "
                              "open loop")  # fmt: skip
@@ -90,8 +103,10 @@ _EXCLUSIVE = (
     ("sweep", "concurrency"),
     ("sweep", "rate"),
     *(("data", name) for name in ("prompts", "prompt_words", "max_tokens", "prefix_share")),
+    *(("data", name) for name in ("body", "models")),
+    ("model", "models"),
     *(("prompts", name) for name in ("prompt_words", "prefix_share")),
-    *((several, "hlog") for several in ("sweep", "find_max")),
+    *((several, name) for several in ("sweep", "find_max") for name in ("hlog", "csv")),
 )
 
 

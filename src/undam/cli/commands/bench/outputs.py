@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
+from undam.cli.commands.bench.csv_rows import csv_lines, csv_row
 from undam.cli.commands.bench.options import BenchOptions
 from undam.cli.ui.output import write_atomically
 from undam.errors import UsageError
@@ -40,6 +41,7 @@ class OutputFiles:
         self._secrets = tuple(secrets)
         self._error: UsageError | None = None
         self._record: TextIO | None = None
+        self._rows: list[tuple[object, ...]] = []
         if options.record is not None:
             try:
                 path = Path(options.record)
@@ -84,7 +86,8 @@ class OutputFiles:
         return self._error
 
     def write(self, batch: Sequence[RequestResult]) -> None:
-        """Append results to the record and flush it."""
+        """Append results to the record and the CSV file."""
+        self._rows += map(csv_row, batch if self._options.csv is not None else ())
         if self._record is not None:
             self._append(request_result_line(result, self._secrets) for result in batch)
 
@@ -101,6 +104,8 @@ class OutputFiles:
                 from undam.report.page import render_page  # noqa: PLC0415 (rarely needed)
 
                 write_atomically(self._options.html, [render_page(report, stats.kept, self._about)])
+            if self._options.csv is not None:
+                write_atomically(self._options.csv, csv_lines(self._rows))
             if self._options.hlog is not None:
                 from undam.metrics.hlog import hlog_lines  # noqa: PLC0415 (rarely needed)
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import undam
 from undam.apis import PLAIN, Api
-from undam.cli.commands.bench.arguments import Step
+from undam.cli.commands.bench.arguments import Step, parse_body, parse_models
 from undam.cli.commands.bench.options import BenchOptions
 from undam.cli.commands.check.arguments import options_from
 from undam.errors import UsageError
@@ -49,6 +49,7 @@ class BenchSetup:
         model: the model in the requests; "" if the requests do not come from prompts.
         prompts: number of different request bodies before they are made unique.
         unique_prompts: whether each request has a prompt of its own.
+        has_history: whether requests repeat earlier turns of their conversation.
         prefix_share: share of each generated prompt that all prompts have in common.
     """
 
@@ -58,6 +59,7 @@ class BenchSetup:
     prompts: int
     unique_prompts: bool = False
     prefix_share: float = 0.0
+    has_history: bool = False
 
     @property
     def url(self) -> str:
@@ -82,6 +84,7 @@ class BenchSetup:
             "prompts": self.prompts,
             "unique_prompts": self.unique_prompts,
             "prefix_share": self.prefix_share,
+            "has_history": self.has_history,
             "timeout_s": self.template.timeout_s,
             **load,
         }
@@ -119,7 +122,10 @@ def prepare(
     used = _choose_prompts(api, endpoint, options, prompts, steps)
     addresses, listed = asyncio.run(_resolve(endpoint, target))
     model = endpoint.model or listed or _DEFAULT_MODEL
-    bodies = request_bodies(api, used, model=model, max_tokens=options.max_tokens)
+    models = [model] if options.models is None else parse_models(options, len(used))
+    bodies = request_bodies(
+        api, used, models=models, max_tokens=options.max_tokens, fields=parse_body(options)
+    )
     request = request_for(endpoint, endpoint.edge, model=model)
     template = JobTemplate(
         addresses=addresses,
@@ -133,9 +139,10 @@ def prepare(
     return BenchSetup(
         options=endpoint,
         template=template,
-        model=model if used else "",
+        model=(options.models or model) if used else "",
         prompts=len(used) or (api is not PLAIN and endpoint.data is not None),
         unique_prompts=bool(used) and prompts is None and share < 1,
+        has_history=any(prompt.session is not None for prompt in used),
         prefix_share=share,
     )
 
@@ -157,7 +164,7 @@ def _require_fitting(api: Api, options: BenchOptions) -> None:
             f"--content-path is only for unknown APIs; the API of this URL is {api.name}"
         )
     if api is PLAIN:
-        for name in ("prompts", "prompt_words", "max_tokens", "prefix_share"):
+        for name in ("prompts", "prompt_words", "max_tokens", "prefix_share", "body", "models"):
             if options.is_set(name):
                 raise UsageError(
                     f"--{name.replace('_', '-')}: this URL belongs to no known API and is fetched "
@@ -207,4 +214,6 @@ def load_text(load: Load) -> str:
         return f"closed loop of {load.concurrency}"
     if load.trace_ns:
         return f"replay of {len(load.trace_ns)} requests"
-    return f"open loop, {load.rate:g}/s ({load.arrivals})"
+    rate = f"{load.rate:g}/s" + (f" to {load.rate_end:g}/s" if load.rate_end else "")
+    most = f", at most {load.max_concurrency} in flight" if load.max_concurrency else ""
+    return f"open loop, {rate} ({load.arrivals}){most}"
