@@ -42,4 +42,9 @@ def find_findings(hops: Sequence[Hop], offset: ClockOffset | None = None) -> lis
     found += find_integrity(hops)
     found += find_packed_tokens(hops[-1])
     found += find_caveats(hops, offset)
+    return by_severity(found)
+
+
+def by_severity(found: Sequence[Finding]) -> list[Finding]:
+    """Return the findings, the most severe first, otherwise in the order given."""
     return sorted(found, key=lambda one: _ORDER[one.severity])

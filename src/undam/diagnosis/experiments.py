@@ -1,6 +1,6 @@
 """Experiments: what further streams of a hop prove about a question that the first one left open.
 
-`undam.probe.experiments` sends the requests; everything here is computation on their readings.
+`undam.probe.followup.experiments` sends the requests; everything here is computation on their readings.
 """
 
 from __future__ import annotations
@@ -42,12 +42,14 @@ class Experiment:
         hop: name of the hop.
         result: the observation and its meaning, as one clause.
         cause: the cause of the bursts that the result proves.
+        streams: whether a changed request streamed; ``None`` if that is not known, or no question.
     """
 
     name: str
     hop: str
     result: str
     cause: Cause = Cause.OPEN
+    streams: bool | None = None
 
 
 def compare_streams(hop: str, first: Reading, second: Reading) -> Experiment:
@@ -103,12 +105,11 @@ def compare_coding(hop: str, coding: str, identity: Reading) -> Experiment:
     if shape.verdict is Verdict.STREAMING:
         result = f"the stream flows without {coding}: the compressor holds it"
         cause = Cause.HOP if comes_singly(identity) else Cause.OPEN
-        return Experiment(IDENTITY, hop, result, cause)
+        return Experiment(IDENTITY, hop, result, cause, streams=True)
     if shape.held:
         result = f"the stream is held without {coding}, too: {shape.verdict.value}"
-    else:
-        result = f"no result: {shape.reason}"
-    return Experiment(IDENTITY, hop, result)
+        return Experiment(IDENTITY, hop, result, streams=False)
+    return Experiment(IDENTITY, hop, f"no result: {shape.reason}")
 
 
 def compare_length(hop: str, longer: Reading) -> Experiment:

@@ -196,6 +196,8 @@ def hop_metrics(hop: Hop) -> dict[str, object]:
         "release_bytes": hop.shape.release_bytes,
         "release_every_ms": _rounded(hop.shape.period_ms),
         "intermediaries": list(hop.intermediaries),
+        "proxy": exchange.proxy,
+        "tls_issuer": exchange.tls_issuer,
         "complete": is_complete(reading),
         "cut_after_s": cut_after_s(reading),
         "ending": exchange.ending.value,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from undam.diagnosis.diagnose import find_findings
+from undam.diagnosis.diagnose import by_severity, find_findings
 from undam.diagnosis.experiments import Experiment
 from undam.diagnosis.findings.caveats import LATE_NS, coalesced, late_ns, latest_ns
 from undam.diagnosis.findings.disconnect import Disconnect, find_disconnects
@@ -25,14 +25,21 @@ from undam.errors import (
 from undam.intermediaries import Suspect
 from undam.probe.beacon import BeaconClock, ask_clock
 from undam.probe.cancel import probe_disconnects
-from undam.probe.experiments import Ask, Experimenter
 from undam.probe.fetch import fetch_stream
+from undam.probe.followup.comparisons import FollowUp, follow_up, outcomes_of
+from undam.probe.followup.experiments import Ask, Experimenter
 from undam.probe.hop_budget import HopBudget
 from undam.probe.http_versions import ask_over_http1, find_difference
 from undam.probe.idle import find_idle_limits
 from undam.probe.models import first_model
 from undam.probe.options import CheckOptions, Place, api_of, request_for
-from undam.probe.remedies import find_suspects, recognised_in, title_of, with_fixes
+from undam.probe.remedies import (
+    find_suspects,
+    recognised_in,
+    title_of,
+    with_fixes,
+    with_known_filter,
+)
 from undam.probe.reused_connection import ReuseTrial
 from undam.probe.secrecy import clean_error, clean_finding, clean_suspects, clean_text
 from undam.record import Ending, Exchange, redact_url
@@ -141,6 +148,11 @@ async def _check(options: CheckOptions, progress: Progress) -> Report:
         hops = await experimenter.run(hops)
     failures = map(_name_failure, measured.failures)
     found = [*failures, *find_findings(hops, offset), *measured.findings]
+    followed = FollowUp()
+    if (options.experiments or options.tools) and hops[0].name == options.edge.name:
+        model = measured.models.get(hops[0].name)
+        followed = await follow_up(options, hops[0], model, progress.waiting)
+        found = by_severity([*found, *followed.findings])
     limits, disconnects = None, []
     if options.idle_s is not None:
         progress.waiting("keeping streams silent", options.idle_s + 2)
@@ -152,8 +164,10 @@ async def _check(options: CheckOptions, progress: Progress) -> Report:
         disconnects = await probe_disconnects(options, options.edge, offset)
         found += find_disconnects(options.edge.name, disconnects)
     secrets = options.secrets
-    fixed = [clean_finding(one, secrets) for one in with_fixes(found, hops)]
-    suspects = clean_suspects(find_suspects(found, hops), secrets)
+    experiments = (*experimenter.results, *followed.experiments)
+    outcomes = outcomes_of(experiments)
+    fixed = [clean_finding(one, secrets) for one in with_fixes(found, hops, outcomes)]
+    suspects = clean_suspects(find_suspects(found, hops, outcomes), secrets)
     return Report(
         tuple(hops),
         tuple(fixed),
@@ -163,7 +177,7 @@ async def _check(options: CheckOptions, progress: Progress) -> Report:
         tuple(disconnects),
         tuple(measured.failures),
         suspects,
-        tuple(replace(r, result=clean_text(r.result, secrets)) for r in experimenter.results),
+        tuple(replace(one, result=clean_text(one.result, secrets)) for one in experiments),
     )
 
 
@@ -226,12 +240,13 @@ def _analyzed(
     offset: ClockOffset | None,
 ) -> Hop:
     work = budget.for_analysis()
-    return analyze_hop(
+    hop = analyze_hop(
         [read_exchange(one, work) for one in exchanges],
         inner=inner,
         offset=offset,
         intermediaries=recognised_in(exchanges[0]),
     )
+    return with_known_filter(hop)
 
 
 def report_json(report: Report) -> dict[str, object]:

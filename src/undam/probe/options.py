@@ -65,6 +65,7 @@ class CheckOptions:
         data: request body to use instead of the default one of the API, at the edge and at hops
             with the same API.
         idle_s: longest silence to try on purpose; ``None`` to skip that trial.
+        proxy_hops: whether hops further in are asked through the forward proxy as well.
         tools: whether to ask for a tool call as well, and to read it to its end.
         experiments: whether further requests may settle what the first ones leave open.
         environ: environment that may contain API keys.
@@ -80,6 +81,7 @@ class CheckOptions:
     beacon: bool = False
     idle_s: float | None = None
     cancel: bool = False
+    proxy_hops: bool = False
     tools: bool = False
     experiments: bool = True
     environ: Mapping[str, str] = field(default_factory=dict)
@@ -108,8 +110,22 @@ def api_of(place: Place) -> Api:
 
 
 def client_for(options: CheckOptions, place: Place) -> ClientConfig:
-    """Return the connection options for a place."""
-    return options.client if place.proxy is None else replace(options.client, proxy=place.proxy)
+    """Return the connection options for a place.
+
+    A forward proxy is for the edge, which users reach through it. A hop further in is asked
+    directly, unless it has a proxy of its own, or the options name the proxy for all hops.
+    """
+    if place.proxy is not None:
+        return replace(options.client, proxy=place.proxy)
+    if place.name != options.edge.name and not options.proxy_hops:
+        return direct_client(options.client)
+    return options.client
+
+
+def direct_client(client: ClientConfig) -> ClientConfig:
+    """Return the same connection options without a forward proxy."""
+    environ = {k: v for k, v in client.environ.items() if not k.lower().endswith("_proxy")}
+    return replace(client, proxy=None, environ=environ)
 
 
 def request_for(

@@ -9,7 +9,7 @@ from undam.diagnosis.hop import Hop, analyze_hop
 from undam.diagnosis.reading import read_exchange
 from undam.errors import UsageError
 from undam.probe.check import Report
-from undam.probe.remedies import find_suspects, recognised_in, with_fixes
+from undam.probe.remedies import find_suspects, recognised_in, with_fixes, with_known_filter
 from undam.record import Exchange
 from undam.timing.beacon import HEADER
 from undam.work_budget import MAX_RECORD_ITEMS, WorkBudget
@@ -40,7 +40,7 @@ def reanalyze(exchanges: Sequence[Exchange]) -> Report:
             inner=hops[0] if hops else None,
             intermediaries=recognised_in(some[0]),
         )
-        hops.insert(0, hop)
+        hops.insert(0, with_known_filter(hop))
     found = with_fixes(find_findings(hops, None), hops)
     suspects = find_suspects(found, hops)
     return Report(tuple(hops), tuple(found), tuple(exchanges), suspects=suspects)

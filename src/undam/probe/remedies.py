@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from undam.diagnosis.hop import Hop
-from undam.diagnosis.shape import Release
+from undam.diagnosis.rhythm import Cause
+from undam.diagnosis.shape import Release, by_cause
 from undam.intermediaries import (
     HoldEvidence,
     Suspect,
@@ -86,6 +87,18 @@ def recognised_in(exchange: Exchange) -> tuple[str, ...]:
     if exchange.head is None:
         return ()
     return recognise(exchange.head, tls_issuer=exchange.tls_issuer, body=_beginning(exchange))
+
+
+def with_known_filter(hop: Hop) -> Hop:
+    """Return the hop with the verdict that a content filter in its events proves.
+
+    Bursts of whole events can be the steps of an engine. A filter that collects events signs them,
+    so no experiment is needed.
+    """
+    filters = any(intermediary(name).kind == "filter" for name in hop.intermediaries)
+    if hop.shape.hold is None or not filters:
+        return hop
+    return replace(hop, shape=by_cause(hop.shape.hold, Cause.HOP))
 
 
 def title_of(name: str) -> str:

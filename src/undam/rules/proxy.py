@@ -499,4 +499,39 @@ RULES = (
         """,
         source="RFC 9113, 5.2 and 6.9.",
     ),
+    Rule(
+        code="UD116",
+        slug="held-by-your-proxy",
+        severity=Severity.ERROR,
+        message=(
+            "the hold is in the proxy {proxy} that this check goes through: without it, the same "
+            "request streams (TTFT {direct_ttft_ms} ms)"
+        ),
+        what="""
+            The forward proxy of this machine (--proxy or HTTPS_PROXY) holds the stream. The server
+            and everything in front of it stream.
+        """,
+        why="""
+            Every program on this network receives the answer late, and no change at the service
+            helps. Inspecting proxies read the whole body before they forward it.
+        """,
+        detection="""
+            The stream was held, and the same request without the proxy streamed. The direct request
+            is one of the experiments of a check, so --no-experiments switches it off. If no direct
+            connection is possible, the proxy is only listed as a suspect.
+        """,
+        measured="""
+            mitmproxy 12 over http and https, and Privoxy 3.0.34 in its default configuration, hold
+            the whole answer.
+        """,
+        fix="""
+            Exempt the host from the proxy, or let the proxy stream it.
+
+                NO_PROXY=HOST
+                mitmproxy:  --set stream_large_bodies=1
+                Privoxy:    {-filter -deanimate-gifs} for the host, in user.action
+
+            Cloud services for TLS inspection have an exemption list for hosts.
+        """,
+    ),
 )

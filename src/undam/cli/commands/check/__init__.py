@@ -99,7 +99,12 @@ from undam.record import record_lines
     metavar="SECONDS",
     help="Time limit per stream, in seconds.",
 )
-@click.option("--proxy", metavar="URL", help="HTTP proxy to use.")
+@click.option(
+    "--proxy", metavar="URL", help="Proxy to use for URL: http://, socks5:// or socks5h://."
+)
+@click.option(
+    "--proxy-hops", is_flag=True, help="Send the requests to --hop URLs through the proxy, too."
+)
 @http_version_options
 @connection_options
 @redirect_options

@@ -123,6 +123,7 @@ def options_from(url: str, given: Mapping[str, object]) -> CheckOptions:
         beacon=bool(given["beacon"]),
         idle_s=None if given["idle"] is None else _seconds(given["idle"], "--idle"),
         cancel=bool(given["cancel"]),
+        proxy_hops=bool(given.get("proxy_hops")),
         tools=bool(given.get("tools")),
         experiments=not given.get("no_experiments"),
         environ=environ,

@@ -38,6 +38,9 @@ def print_report(report: Report, out: Console) -> None:
     out.print()
     _print_picture(report, out)
     _print_metrics(report.hops, out)
+    for hop in report.hops:
+        if hop.exchange.proxy is not None:
+            out.print(one_line(f"  {hop.name}: through the proxy {hop.exchange.proxy}"))
     _print_failures(report, out)
     if report.limits is not None:
         out.print()
