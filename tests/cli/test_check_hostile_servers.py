@@ -299,7 +299,7 @@ def test_redirect_to_another_origin_needs_permission(run: RunCommand, command: s
             ran = run(command, *args, "--location", env=env)
             assert KEY in near.text
     assert ran.code == 0
-    assert len(far.requests) == 2  # The list of models, and the stream.
+    assert len(far.requests) >= 2  # The list of models, and the stream.
     assert KEY not in far.text
     assert "hunter2222" not in far.text
     assert "messages" not in far.text
@@ -314,7 +314,7 @@ def test_headers_from_a_file(run: RunCommand, tmp_path: Path) -> None:
         load = ("-n", "1", "-c", "1", "--warmup", "0")
         assert run("bench", server.url(), "-H", f"@{file}", *load).code in {0, 1}
     streams = [one.decode().lower() for one in server.requests if b"POST" in one]
-    assert len(streams) == 3
+    assert len(streams) >= 3
     for one in streams:
         assert "authorization: bearer hunter2222\r\n" in one
         assert "x-other: 1\r\n" in one

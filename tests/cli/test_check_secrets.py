@@ -147,7 +147,7 @@ def test_key_of_the_environment_goes_only_to_paths_of_its_api(run: RunCommand) -
             ("/v1/responses", "openai-"),
             ("/v1/messages", "anthropic-"),
             ("/events", None),
-            ("/", None),
+            ("/", "openai-"),  # A base URL means its chat endpoint.
         ]:
             server.requests.clear()
             run("check", server.url(path), env=env)

@@ -26,6 +26,7 @@ from undam.diagnosis.hop import Hop, analyze_hop
 from undam.diagnosis.reading import Reading, read_exchange
 from undam.diagnosis.rhythm import Cause
 from undam.diagnosis.shape import Release
+from undam.record import Head
 from undam.rules import Verdict
 
 
@@ -98,7 +99,12 @@ def test_a_stream_that_flows_without_compression_is_held_by_the_compressor() -> 
     assert (flows.cause, "the compressor holds it" in flows.result) == (Cause.HOP, True)
     assert compare_coding("edge", "gzip", _steps(8, 160, 19, last=3)).cause is Cause.OPEN
     end = hold_to_end()(answer(even_schedule(25, 60)), 1775)
+    assert flows.streams is True
     held = compare_coding("edge", "br", read_exchange(exchange(end)))
+    assert held.streams is False
+    coded = Head(200, "1.1", (("Content-Encoding", "gzip"),))
+    ignored = compare_coding("edge", "gzip", read_exchange(exchange(end, head=coded)))
+    assert (ignored.streams, "compressed all the same" in ignored.result) == (None, True)
     assert "held without br, too: held-to-end" in held.result
     assert "no result" in compare_coding("edge", "br", _steps(8, 160, 20)).result
 

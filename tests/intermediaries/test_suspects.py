@@ -314,6 +314,7 @@ def test_a_stream_that_flows_without_compression_convicts_the_compressor() -> No
 def test_a_stream_that_is_held_without_compression_acquits_the_compressor() -> None:
     found = names(server("gunicorn"), GZIP, uncompressed_streams=False)
     assert not {"django-gzip", "starlette-gzip", "compression-middleware"} & set(found)
+    assert found[0] == "application"
 
 
 PROXY = "http://127.0.0.1:7398 (--proxy)"

@@ -1,6 +1,6 @@
 """Experiments: what further streams of a hop prove about a question that the first one left open.
 
-`undam.probe.followup.experiments` sends the requests; everything here is computation on their readings.
+`undam.probe.followup` sends the requests; everything here is computation on their readings.
 """
 
 from __future__ import annotations
@@ -102,6 +102,9 @@ def compare_prompts(hop: str, usual: Shape, unpredictable: Reading) -> Experimen
 def compare_coding(hop: str, coding: str, identity: Reading) -> Experiment:
     """Return the result of a request for an uncompressed response."""
     shape = classify_pattern(identity)
+    head = identity.exchange.head
+    if head is not None and (head.get("content-encoding") or "identity").lower() != "identity":
+        return Experiment(IDENTITY, hop, "no result: the response is compressed all the same")
     if shape.verdict is Verdict.STREAMING:
         result = f"the stream flows without {coding}: the compressor holds it"
         cause = Cause.HOP if comes_singly(identity) else Cause.OPEN

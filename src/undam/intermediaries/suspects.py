@@ -169,7 +169,9 @@ def _is_contradicted(habit: Habit, hold: HoldEvidence, facts: HeadFacts) -> bool
             return True
     elif hold.release not in habit.releases:
         return True
-    if habit.codings is not None and facts.coding not in habit.codings:
+    # A stream that is held without compression, too, may be held by any of these.
+    any_coding = hold.uncompressed_streams is False and not habit.compresses
+    if habit.codings is not None and facts.coding not in habit.codings and not any_coding:
         return True
     if hold.uncompressed_streams is not None and hold.uncompressed_streams != habit.compresses:
         return True

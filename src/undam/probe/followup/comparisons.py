@@ -22,7 +22,6 @@ from undam.probe.options import (
     request_for,
 )
 from undam.probe.remedies import Outcomes
-from undam.record import Exchange
 from undam.rules import Finding, Verdict, finding
 from undam.wire import ClientConfig, Request
 
@@ -50,7 +49,6 @@ class Comparison:
     result: str
     streams: bool | None = None
     ttft_ms: float | None = None
-    exchange: Exchange | None = None
 
 
 def is_open(hop: Hop) -> bool:
@@ -99,7 +97,7 @@ async def _compare(
     shape = classify_pattern(reading)
     contents = reading.contents
     ttft_ms = round((contents[0].at_ns - reading.sent_ns) / 1e6, 1) if contents else None
-    return Comparison(name, hop.name, _clause(shape, ttft_ms), _streams(shape), ttft_ms, exchange)
+    return Comparison(name, hop.name, _clause(shape, ttft_ms), _streams(shape), ttft_ms)
 
 
 def _streams(shape: Shape) -> bool | None:
@@ -120,11 +118,6 @@ class FollowUp:
 
     comparisons: tuple[Comparison, ...] = ()
     findings: tuple[Finding, ...] = ()
-
-    @property
-    def exchanges(self) -> tuple[Exchange, ...]:
-        """Return the exchanges of the requests that were answered."""
-        return tuple(one.exchange for one in self.comparisons if one.exchange is not None)
 
     @property
     def experiments(self) -> tuple[Experiment, ...]:
@@ -170,7 +163,7 @@ async def follow_up(
         limit_s = options.client.timeout_s if options.tools else SHORT_S
         announce(f"{place.name}: asking for a tool call", min(limit_s, SHORT_S))
         trial = await try_tool_call(options, place, model, limit_s)
-        result = Comparison(TOOLS, hop.name, trial.result, exchange=trial.exchange)
+        result = Comparison(TOOLS, hop.name, trial.result)
         done = _with(done, result, trial.findings)
     return done
 

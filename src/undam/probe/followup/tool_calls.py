@@ -15,8 +15,7 @@ from undam.diagnosis.shape import unknown
 from undam.errors import RemoteProtocolError, UndamError
 from undam.framing import BodyDecoder
 from undam.probe.fetch import SentRequest, finished, require_stream, with_timeout
-from undam.probe.options import CheckOptions, Place, api_of, request_for
-from undam.record import Exchange
+from undam.probe.options import CheckOptions, Place, api_of, client_for, request_for
 from undam.rules import Finding
 from undam.sse import Event
 from undam.timing import Arrival
@@ -85,7 +84,6 @@ class ToolTrial:
 
     result: str
     findings: tuple[Finding, ...] = ()
-    exchange: Exchange | None = None
 
 
 def has_tools(options: CheckOptions, place: Place) -> bool:
@@ -102,7 +100,8 @@ async def try_tool_call(
     Reading stops when the answer is known: the arguments arrive in pieces, or text arrives instead.
     """
     request = tool_request(options, place, model)
-    config = with_timeout(options.client, min(limit_s, options.client.timeout_s))
+    client = client_for(options, place)
+    config = with_timeout(client, min(limit_s, client.timeout_s))
     api = api_of(place).name
     try:
         async with await open_stream(request, config) as stream:
@@ -115,7 +114,7 @@ async def try_tool_call(
     # The first request has shown how this place streams, so only the arguments are analyzed.
     hop = replace(analyze_hop([reading]), shape=unknown("a request for a tool call"))
     found = find_whole_arguments(hop)
-    return ToolTrial(_result(reading, found), tuple(found), exchange)
+    return ToolTrial(_result(reading, found), tuple(found))
 
 
 def tool_request(options: CheckOptions, place: Place, model: str | None) -> Request:

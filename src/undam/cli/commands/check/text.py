@@ -13,6 +13,7 @@ from undam.diagnosis.hop import Hop, hop_metrics
 from undam.intermediaries import Suspect
 from undam.probe import Report
 from undam.probe.remedies import title_of
+from undam.probe.tool_calls import TOOLS
 from undam.record import Ending
 from undam.rules import Finding, Severity, Verdict
 
@@ -54,6 +55,8 @@ def print_report(report: Report, out: Console) -> None:
         )
         out.print(f"client disconnected {disconnect.when}: {seen}")
     for one in report.experiments:
+        if one.name == TOOLS and not one.result.startswith("the arguments"):
+            continue  # A finding reports the rest, and JSON has all results.
         out.print(
             f"experiment {one.name} at {one_line(one.hop)}: {one_line(one.result)}",
             markup=False,
