@@ -70,9 +70,9 @@ def print_report(report: Report, out: Console) -> None:
         if found.code in _HOLDS and found.hop not in shown:
             shown.add(found.hop)
             _print_suspects(suspects, out)
-    for hop, suspects in report.suspects.items():
-        if hop not in shown:
-            out.print(f"\n{one_line(hop)}:")
+    for name, suspects in report.suspects.items():
+        if name not in shown:
+            out.print(f"\n{one_line(name)}:")
             _print_suspects(suspects, out)
 
 
