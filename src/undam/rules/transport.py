@@ -1,10 +1,65 @@
-"""UD6xx: hops that cannot be measured, and ends of streams by HTTP/2."""
+"""UD114, UD115, UD617 and more: HTTP versions, and hops that cannot be measured."""
 
 from __future__ import annotations
 
 from undam.rules.model import Rule, Severity
 
 RULES = (
+    Rule(
+        code="UD114",
+        slug="http-versions-differ",
+        severity=Severity.WARNING,
+        message="the stream is {verdict_2} over HTTP/2, and {verdict_1} over HTTP/1.1",
+        what="The same URL holds the stream over one version of HTTP and not over the other.",
+        why="""
+            Browsers and most client libraries use HTTP/2 where it is offered; some tools and hops
+            use HTTP/1.1. A test with one version says nothing about the users of the other.
+        """,
+        detection="""
+            If the server selects HTTP/2 by ALPN, the check sends the request once more over
+            HTTP/1.1, and compares the verdicts.
+        """,
+        causes="""
+            Different code paths of a hop, such as a response buffer or a compressor that applies to
+            one version only; a separate load balancer for one of them.
+        """,
+        fix="""
+            Check the version that holds, and apply the fix of its own finding:
+
+                undam check URL --http1
+                undam check URL --http2
+        """,
+    ),
+    Rule(
+        code="UD115",
+        slug="flow-control-stall",
+        severity=Severity.WARNING,
+        message="the request waited {stall_ms} ms for the flow-control window of the server",
+        what="""
+            The server's HTTP/2 window was used up by the request body, and was opened again late.
+        """,
+        why="""
+            The time counts as time to first token. All streams of a connection share one window, so
+            a large prompt of one user delays the requests of others.
+        """,
+        detection="""
+            By the time between the last byte that the window allowed and the WINDOW_UPDATE that
+            allowed the rest. The window of this client is larger than any answer, so the response
+            never waits for it.
+        """,
+        causes="""
+            A small initial window (65535 bytes by default) with a server that reads slowly, or only
+            when a worker is free.
+        """,
+        fix="""
+            Raise the windows of the server, for the stream and for the connection:
+
+                Envoy:    initial_stream_window_size: 1048576
+                          initial_connection_window_size: 16777216
+                HAProxy:  tune.h2.fe.initial-window-size 1048576
+        """,
+        source="RFC 9113, 5.2 and 6.9.",
+    ),
     Rule(
         code="UD617",
         slug="hop-failed",

@@ -34,7 +34,7 @@ _LEAST_S, _MOST_S = 10.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class FollowUpResult:
     """Result of a follow-up request.
 
     Args:
@@ -58,7 +58,7 @@ def is_open(hop: Hop) -> bool:
 
 async def compare_without_proxy(
     options: CheckOptions, place: Place, hop: Hop, model: str | None
-) -> Comparison:
+) -> FollowUpResult:
     """Send the request of ``hop`` again, without the forward proxy."""
     request = request_for(options, place, model=model)
     return await _compare(WITHOUT_PROXY, place, hop, request, direct_client(options.client))
@@ -74,7 +74,7 @@ def may_get(options: CheckOptions, place: Place, hop: Hop) -> bool:
 
 async def compare_get(
     options: CheckOptions, place: Place, hop: Hop, client: ClientConfig
-) -> Comparison:
+) -> FollowUpResult:
     """Send a GET request to the URL of ``hop``, whose request was a POST."""
     usual = request_for(options, place)
     headers = tuple(line for line in usual.headers if line[0].lower() != "content-type")
@@ -84,7 +84,7 @@ async def compare_get(
 
 async def _compare(
     name: str, place: Place, hop: Hop, request: Request, client: ClientConfig
-) -> Comparison:
+) -> FollowUpResult:
     took_s = (hop.exchange.ended_ns - hop.reading.sent_ns) / 1e9
     limit = min(client.timeout_s, max(_LEAST_S, min(_MOST_S, _SLOWER * took_s)))
     try:
@@ -92,12 +92,12 @@ async def _compare(
             request, with_timeout(client, limit), hop=place.name, api=api_of(place).name
         )
     except UndamError as error:
-        return Comparison(name, hop.name, f"no result: {error}")
+        return FollowUpResult(name, hop.name, f"no result: {error}")
     reading = read_exchange(exchange)
     shape = classify_pattern(reading)
     contents = reading.contents
     ttft_ms = round((contents[0].at_ns - reading.sent_ns) / 1e6, 1) if contents else None
-    return Comparison(name, hop.name, _clause(shape, ttft_ms), _streams(shape), ttft_ms)
+    return FollowUpResult(name, hop.name, _clause(shape, ttft_ms), _streams(shape), ttft_ms)
 
 
 def _streams(shape: Shape) -> bool | None:
@@ -116,7 +116,7 @@ def _clause(shape: Shape, ttft_ms: float | None) -> str:
 class FollowUp:
     """Results of the follow-up requests to the edge."""
 
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[FollowUpResult, ...] = ()
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -163,16 +163,16 @@ async def follow_up(
         limit_s = options.client.timeout_s if options.tools else SHORT_S
         announce(f"{place.name}: asking for a tool call", min(limit_s, SHORT_S))
         trial = await try_tool_call(options, place, model, limit_s)
-        result = Comparison(TOOLS, hop.name, trial.result)
+        result = FollowUpResult(TOOLS, hop.name, trial.result)
         done = _with(done, result, trial.findings)
     return done
 
 
-def _with(done: FollowUp, comparison: Comparison, findings: Iterable[Finding] = ()) -> FollowUp:
+def _with(done: FollowUp, comparison: FollowUpResult, findings: Iterable[Finding] = ()) -> FollowUp:
     return FollowUp((*done.comparisons, comparison), (*done.findings, *findings))
 
 
-def find_proxy_hold(hop: Hop, comparison: Comparison) -> list[Finding]:
+def find_proxy_hold(hop: Hop, comparison: FollowUpResult) -> list[Finding]:
     """Return a finding if the stream is held only through the forward proxy."""
     if not comparison.streams or not hop.shape.held or hop.exchange.proxy is None:
         return []

@@ -12,8 +12,8 @@ from undam.diagnosis.findings.limits import PathLimits
 from undam.diagnosis.hop import Hop, hop_metrics
 from undam.intermediaries import Suspect
 from undam.probe import Report
+from undam.probe.followup.tool_calls import TOOLS
 from undam.probe.remedies import title_of
-from undam.probe.tool_calls import TOOLS
 from undam.record import Ending
 from undam.rules import Finding, Severity, Verdict
 
