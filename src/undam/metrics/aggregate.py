@@ -25,6 +25,7 @@ from undam.metrics.merging import (
     merge_fields,
     merged_by,
 )
+from undam.metrics.nagle import nagle_delay_ns
 from undam.metrics.pattern import BurstPattern
 from undam.metrics.sections import Sections
 from undam.metrics.time_buckets import Block, LoadBucket, TimeBucket
@@ -115,6 +116,8 @@ class Aggregate:
         cached_tokens: tokens of these prompts that the server took from its prefix cache.
         reasoning_tokens: completion tokens spent on reasoning.
         input_tokens: tokens of all prompts for which the server reported usage.
+        nagle_answers: responses whose first content has the pattern of `nagle_delay_ns`.
+        nagle_ns: sum of their delays.
         without_content: complete responses without content.
         silent: incomplete responses without content.
         timed_out: requests that timed out before their first content; part of the TTFT.
@@ -144,6 +147,8 @@ class Aggregate:
     events_without_usage: int = field(default=0, metadata=SUM)
     tokens: int = field(default=0, metadata=SUM)
     empties: int = field(default=0, metadata=SUM)
+    nagle_answers: int = field(default=0, metadata=SUM)
+    nagle_ns: int = field(default=0, metadata=SUM)
     heartbeats: int = field(default=0, metadata=SUM)
     load: Sections[LoadBucket] = field(
         default_factory=lambda: Sections(LoadBucket, most=_TIME_BUCKETS, shift=_TIME_BUCKET_SHIFT),
@@ -309,6 +314,9 @@ class Aggregate:
 
     def _add_reads(self, one: RequestResult, block: Block) -> None:
         self.events += one.events
+        if (delay_ns := nagle_delay_ns(one)) is not None:
+            self.nagle_answers += 1
+            self.nagle_ns += delay_ns
         self.read_lateness.record_all([read.late_ns for read in one.reads])
         gaps = extract_gaps(one)
         step_back_ns = max(gaps.step_back_ns, one.intended_ns - one.reads[0].at_ns)

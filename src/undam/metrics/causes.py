@@ -16,6 +16,7 @@ from undam.metrics.batching import find_batching
 from undam.metrics.gaps import NEGLIGIBLE_NS
 from undam.metrics.interval_histogram import IntervalHistogram
 from undam.metrics.load_generator import LoadGeneratorStats
+from undam.metrics.nagle import find_nagle
 from undam.metrics.stalls import count_stalls
 from undam.metrics.validity.asked import RequestedLoad
 from undam.metrics.validity.findings import find_validity
@@ -58,6 +59,7 @@ def find_causes(
     others = [
         *_find_failures(aggregate, hop),
         *find_batching(aggregate, hop),
+        *find_nagle(aggregate, hop),
         *_find_server(aggregate, hop),
     ]
     order = list(Severity)

@@ -110,3 +110,10 @@ def test_nothing_is_named_without_the_delay(
 ) -> None:
     done = run_undam("check", serve(write, nagle=nagle), "--model", "m", "--json")
     assert "UD206" not in done.codes
+
+
+@pytest.mark.parametrize("nagle", [True, False])
+def test_bench_names_the_same_cause(serve: Callable[..., str], nagle: bool) -> None:
+    url = serve(_small_writes, nagle=nagle)
+    done = run_undam("bench", url, "--model", "m", "-c", "2", "-n", "20", "--json")
+    assert ("UD206" in done.codes) is nagle

@@ -1,0 +1,46 @@
+"""Detection of Nagle's algorithm against delayed acknowledgements, in the first reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from undam.record.request_result import RequestResult
+from undam.rules import Finding, finding
+from undam.timing import to_ms
+
+if TYPE_CHECKING:
+    from undam.metrics.aggregate import Aggregate
+
+# Linux delays an acknowledgement by 40 ms. A timer of the kernel may be some ms late.
+_LEAST_NS, _MOST_NS = 36_000_000, 60_000_000
+# Later events of a delayed answer arrive one by one.
+_SINGLY = 1.5
+_MIN_READS = 4
+# A read this late may have joined events that had arrived one by one.
+_LATE_NS = 5_000_000
+# New connections have no delay, and there are at most as many as streams at once.
+_MIN_ANSWERS = 3
+_SHARE = 0.3
+
+
+def nagle_delay_ns(one: RequestResult) -> int | None:
+    """Return the time from the head to the first content if its pattern is that of the delay.
+
+    The first read must release several events, while all other events arrive one by one.
+    """
+    if one.head_ns is None or len(one.reads) < _MIN_READS:
+        return None
+    first, *others = one.reads
+    delay_ns = first.at_ns - one.head_ns
+    singly = sum(read.events for read in others) < _SINGLY * len(others)
+    if _LEAST_NS <= delay_ns <= _MOST_NS and first.events > 1 and singly:
+        return delay_ns if first.late_ns < _LATE_NS else None
+    return None
+
+
+def find_nagle(aggregate: Aggregate, hop: str) -> Iterator[Finding]:
+    """Yield the finding if many answers have the delay."""
+    delayed = aggregate.nagle_answers
+    if delayed >= _MIN_ANSWERS and delayed >= _SHARE * aggregate.ttft_from_sent.count:
+        yield finding("UD206", hop, delay_ms=to_ms(aggregate.nagle_ns // delayed, 1))
