@@ -12,9 +12,8 @@ from support.asgi_calls import Call
 from undam.asgi import Beacon
 from undam.asgi.beacon_events import EventForm, dividing, read_body
 from undam.asgi.interface import Message
-from undam.asgi.response.frames import encode_json
 from undam.errors import RemoteProtocolError
-from undam.sse import Event, Parser
+from undam.sse import Event, Parser, encode_json
 from undam.timing.numbered_text import TEXTS, is_divided, parse_clock, pieces_in
 
 TOKEN = "correct horse battery staple"

@@ -23,7 +23,7 @@ from support.undam_command import environment, run_undam
 
 pytestmark = pytest.mark.slow
 
-_START_S = 120.0
+_START_S = 300.0
 KEY = "sk-litellm-master"
 CONFIG = """
 model_list:
