@@ -194,7 +194,7 @@ _PLACES = (
 def _values() -> Iterator[tuple[str, bytes]]:
     for number, place in product(_NUMBERS, _PLACES):
         text = place.replace("%s", number)
-        name = f"{number[:6]}{len(number)} in {place[2:16]}{_PLACES.index(place)}"
+        name = f"{number[:19]} of {len(number)} in {_PLACES.index(place)}"
         yield name, CLOSING + f"data: {text}\n\n".encode() * 3 + HI
     for depth in (100, 900, 20_000, 500_000):
         yield f"{depth} levels", CLOSING + b"data: " + b'{"a":' * depth + b"\n\n" + HI
