@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from undam.errors import UndamError
 
-MAX_BODY_BYTES = 32 << 20
+MAX_BODY_BYTES = 24 << 20
 """Maximum size of all bodies of a run, before and after decompression.
 
-An answer of 100 000 tokens has about 25 MB, and one with three large images less."""
+An answer of 60 000 tokens has about 15 MB, and one with three large images less."""
 
 MAX_ITEMS = 60_000
 """Maximum number of events and comments of a run, and of the reads in which they arrive.

@@ -184,10 +184,11 @@ class ResponseReader:
             self.end(Ending.LIMIT, read.at_ns, limit)
         accepted = coded[: self._coded_left_bytes]
         self._coded_left_bytes -= len(accepted)
-        pieces = []
+        # One buffer instead of a list of pieces: a bomb makes both as large as the limit.
+        body = bytearray()
         try:
             for piece in self._decoder.receive_data(accepted):
-                pieces.append(piece)  # noqa: PERF402 (pieces before an error are kept)
+                body += piece
             if len(accepted) < len(coded):
                 raise BodyTooLargeError(f"the body is larger than {self._max_body_bytes} bytes")
         except BodyTooLargeError as error:
@@ -195,7 +196,7 @@ class ResponseReader:
         except RemoteProtocolError as error:
             self.end(Ending.BROKEN, read.at_ns, str(error))
         wire_bytes = len(coded) if self._decoder.names else None
-        return Arrival(read.at_ns, b"".join(pieces), read.late_ns, wire_bytes)
+        return Arrival(read.at_ns, bytes(body), read.late_ns, wire_bytes)
 
     def _finish(self, ending: Ending, at_ns: int) -> None:
         unfinished = self._decoder.unfinished
