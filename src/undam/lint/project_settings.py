@@ -45,10 +45,28 @@ class ProjectSettings(Settings):
     Args:
         folder: folder of the settings file; "" means the working directory.
         exclude: path patterns of files for which nothing is reported, even if they are included.
+        file: the settings file; empty if there is none.
     """
 
     folder: str = ""
     exclude: tuple[str, ...] = ()
+    file: str = ""
+
+    @property
+    def restrictions(self) -> str:
+        """The settings that can hide findings, in one line; empty if there are none."""
+        per_file = (f"{path}: {' '.join(names)}" for path, names in self.per_file.items())
+        parts = [
+            f"{name} {', '.join(values)}"
+            for name, values in (
+                ("select", self.select),
+                ("ignore", self.ignore),
+                ("ignore for files", tuple(per_file)),
+                ("stream", self.stream_paths),
+            )
+            if values
+        ]
+        return "; ".join(parts)
 
     def is_enabled(self, code: str, slug: str, path: str) -> bool:
         """Return whether a rule is enabled for a file."""
@@ -84,6 +102,8 @@ class SettingsResolver:
         self._config_file = config_file
         self._exclude = exclude
         self._cache: dict[Path, ProjectSettings] = {}
+        # Maps each settings file that was used to the settings in it that can hide findings.
+        self.restrictions: dict[str, str] = {}
         if settings is not None:
             require_known_rules(_rule_names(settings), "settings")
         require_known_rules((*self._overrides.select, *self._overrides.ignore), "overrides")
@@ -105,7 +125,10 @@ class SettingsResolver:
         else:
             folder = Path.cwd() if path == STDIN else Path(os.path.realpath(path)).parent
         if folder not in self._cache:
-            self._cache[folder] = self._override(self._read(folder))
+            found = self._read(folder)
+            if found.restrictions:
+                self.restrictions[found.file] = found.restrictions
+            self._cache[folder] = self._override(found)
         return self._cache[folder]
 
     def _read(self, folder: Path) -> ProjectSettings:
@@ -158,7 +181,7 @@ def _settings_in(file: Path) -> ProjectSettings | None:
         raise UsageError(f"{where}: must be a table")
     settings = read_settings(table, where=where)
     require_known_rules(_rule_names(settings), where)
-    return _relative_to(settings, str(file.resolve().parent))
+    return replace(_relative_to(settings, str(file.resolve().parent)), file=where)
 
 
 def _relative_to(settings: Settings, folder: str) -> ProjectSettings:

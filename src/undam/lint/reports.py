@@ -55,6 +55,7 @@ class LintReport:
             deployment or look like a configuration.
         dialects: dialect of each file in ``files``.
         texts: the texts of the files.
+        restrictions: for each settings file, the settings that can hide findings.
     """
 
     diagnostics: tuple[Diagnostic, ...]
@@ -65,6 +66,7 @@ class LintReport:
     passed_over: tuple[PassedOver, ...]
     dialects: Mapping[str, Dialect] = field(repr=False)
     texts: ConfigFiles = field(repr=False)
+    restrictions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_faults(self) -> bool:

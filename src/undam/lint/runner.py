@@ -217,6 +217,7 @@ class _LintRun:
             passed_over=tuple(_once(passed_over)),
             dialects=self._dialects,
             texts=self._texts,
+            restrictions=dict(sorted(self._settings.restrictions.items())),
         )
 
     def fix(self, *, unsafe: bool) -> list[FileChange]:

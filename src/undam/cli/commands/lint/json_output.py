@@ -25,6 +25,9 @@ def lint_json(report: LintReport) -> dict[str, object]:
         "problems": [problem_json(one) for one in report.problems],
         "routes": _routes(report),
         "files": _files(report),
+        "settings": [
+            {"file": file, "restrictions": text} for file, text in report.restrictions.items()
+        ],
         "passed_over": [
             {"path": one.path, "kind": one.kind, "reason": one.reason} for one in report.passed_over
         ],
@@ -115,6 +118,9 @@ def github_lines(report: LintReport) -> Iterator[str]:
         if passed.reason != NO_DIALECT:
             properties = {"file": passed.path, "title": "undam did not read this file"}
             yield _command("notice", properties, passed.reason)
+    for file, restrictions in report.restrictions.items():
+        properties = {"file": file, "title": "undam settings"}
+        yield _command("notice", properties, f"findings can be hidden by: {restrictions}")
     for problem in report.problems:
         properties = {"file": problem.path, "title": "undam could not read this file"}
         if problem.line is not None:

@@ -44,6 +44,9 @@ def print_report(report: LintReport, out: Console) -> None:
     for line in _coverage(report):
         out.print(one_line(line), style="dim")
     out.print(_summary(report))
+    for file, restrictions in report.restrictions.items():
+        text = f"settings of {file}: {restrictions} (other settings: --config FILE)"
+        out.print(one_line(text), style="dim")
 
 
 def _pieces(one: Diagnostic, report: LintReport) -> Iterator[Piece]:
