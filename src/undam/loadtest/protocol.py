@@ -266,10 +266,26 @@ def encode(frame: Frame) -> bytes:
     values = [_plain(getattr(frame, name)) for name in _NAMES[type(frame)]]
     if isinstance(frame, Batch):
         values = [frame.worker, [_pack_result(result) for result in frame.measured]]
-    data = marshal.dumps([_KINDS.index(type(frame)), *values], _MARSHAL_VERSION)
+    return pack_values([_KINDS.index(type(frame)), *values])
+
+
+def pack_values(values: list[object]) -> bytes:
+    """Return the encoded frame with these built-in values.
+
+    Raises:
+        ValueError: the frame is larger than 4 GB.
+    """
+    data = marshal.dumps(values, _MARSHAL_VERSION)
     if len(data) > _MAX_FRAME_BYTES:
         raise ValueError("frame is larger than 4 GB")
     return _LENGTH.pack(len(data)) + data
+
+
+def unpack_values(frame: bytes) -> list[object]:
+    """Return the built-in values of a frame that this process has encoded."""
+    values = marshal.loads(frame[_LENGTH.size :])  # noqa: S302 (see _decode)
+    assert isinstance(values, list)
+    return values
 
 
 class FrameReader:

@@ -8,7 +8,7 @@ are left out, and the loss is reported.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from undam.errors import UsageError
@@ -63,6 +63,12 @@ def request_result_line(result: RequestResult, secrets: Iterable[str] = ()) -> s
         secrets: strings that must not appear. Everything that has the form of a secret is redacted
             anyway.
     """
+    row = request_result_row(result, secrets)
+    return json.dumps(row, separators=(",", ":")) + "\n"
+
+
+def request_result_row(result: RequestResult, secrets: Iterable[str] = ()) -> dict[str, object]:
+    """Return one request as JSON data; see ``request_result_line``."""
     row: dict[str, object] = {"kind": "measured"}
     names = (*_INTS, *_OPTIONAL_INTS, *_FLAGS, *_ADDED_INTS)
     row |= {name: getattr(result, name) for name in names}
@@ -75,7 +81,7 @@ def request_result_line(result: RequestResult, secrets: Iterable[str] = ()) -> s
         "retry_after_s": result.retry_after_s,
         "reads": [[read.at_ns - result.intended_ns, *read[1:]] for read in result.reads],
     }
-    return json.dumps(row, separators=(",", ":")) + "\n"
+    return row
 
 
 def read_request_results(lines: Iterable[str]) -> LoadTestRecord:
@@ -134,7 +140,7 @@ class _ResultReader:
 
     def _take(self, row: dict[str, Any]) -> None:
         if row["kind"] == "measured":
-            self.results.append(_result(row))
+            self.results.append(request_result_from(row))
         elif row["kind"] == "end":
             self.end = read_end(row, self.damage, self._number)
 
@@ -151,7 +157,12 @@ def _row(text: str) -> dict[str, Any]:
     return row
 
 
-def _result(row: dict[str, Any]) -> RequestResult:
+def request_result_from(row: Mapping[str, Any]) -> RequestResult:
+    """Return the request in JSON data from outside.
+
+    Raises:
+        ValueError, KeyError, TypeError: a value is missing, has another type or is out of range.
+    """
     fields: dict[str, Any] = {name: require_int(row[name]) for name in _INTS}
     fields |= {
         name: None if row[name] is None else require_int(row[name]) for name in _OPTIONAL_INTS

@@ -18,6 +18,13 @@ from typing import Any, NamedTuple
 
 from undam.errors import UndamError, UsageError
 from undam.host import host_name
+from undam.loadtest.cluster_frames import (
+    FrameError,
+    job_from_json,
+    job_json,
+    result_from_json,
+    result_json,
+)
 from undam.loadtest.coordinator.worker_pool import (
     LocalWorkerPool,
     SchedStat,
@@ -25,13 +32,16 @@ from undam.loadtest.coordinator.worker_pool import (
     WorkerLost,
     WorkerNode,
 )
-from undam.loadtest.protocol import Failure, FinalReport, FrameReader, Status, encode
+from undam.loadtest.protocol import Failure, FinalReport, Status
 
 # Actors start within a second or two, but a full cluster queues them without a limit.
 _PLACEMENT_TIMEOUT_S = 60.0
 _CLOCK_ROUNDS = 5
 _CALL_TIMEOUT_S = 10.0
 _RELAY_TICK_S = 0.25
+
+_MAX_REASON_BYTES = 1000
+_MAX_DIGITS = 18
 
 # First byte of each item that an actor streams.
 _LOST, _FRAME, _SCHED_STAT = b"\0", b"\1", b"\2"
@@ -66,11 +76,11 @@ class WorkerActor:
         return time.time_ns()
 
     def send(self, data: bytes) -> None:
-        """Send an encoded frame to the worker."""
-        self._pool.send(0, data)
+        """Send a frame of JSON to the worker."""
+        self._pool.send(0, job_from_json(data))
 
     def frames(self) -> Iterator[bytes]:
-        """Yield the worker's encoded frames as they arrive, each prefixed with its type byte.
+        """Yield the worker's frames as JSON as they arrive, each prefixed with its type byte.
 
         A status is followed by the worker's scheduler statistics. If the worker is lost, the last
         item is the reason as text.
@@ -80,7 +90,7 @@ class WorkerActor:
                 if isinstance(event, WorkerLost):
                     yield _LOST + event.why.encode()
                     return
-                yield _FRAME + encode(event)
+                yield _FRAME + result_json(event)
                 sched_stat = self._pool.sched_stat(0)
                 if isinstance(event, Status) and sched_stat is not None:
                     yield _SCHED_STAT + b"%d %d %d" % sched_stat
@@ -111,7 +121,6 @@ class RayWorkerPool:
         self._ray = _connect(address)
         self._actors: list[Any] = []
         self._streams: dict[Any, int] = {}
-        self._frames = [FrameReader() for _ in range(size)]
         self._offsets = [0] * size
         self._doubts = [0] * size
         self._sched_stats: dict[int, SchedStat] = {}
@@ -183,7 +192,7 @@ class RayWorkerPool:
 
     def send(self, worker: int, data: bytes) -> None:
         # The reply is not awaited: if the call fails, ``receive`` reports the worker as lost.
-        self._actors[worker].send.remote(data)
+        self._actors[worker].send.remote(job_json(data))
 
     def receive(self, timeout_s: float) -> list[WorkerEvent]:
         if not self._streams:
@@ -198,19 +207,35 @@ class RayWorkerPool:
     def _next(self, stream: Any) -> list[WorkerEvent]:
         worker = self._streams[stream]
         try:
-            data: bytes = self._ray.get(next(stream), timeout=_CALL_TIMEOUT_S)
+            data: object = self._ray.get(next(stream), timeout=_CALL_TIMEOUT_S)
         except StopIteration:
             del self._streams[stream]
             return []
         except self._ray.exceptions.RayError as error:
             del self._streams[stream]
             return [WorkerLost(worker, f"its Ray actor is gone ({type(error).__name__})")]
-        if data[:1] == _LOST:
-            return [WorkerLost(worker, data[1:].decode())]
-        if data[:1] == _SCHED_STAT:
-            self._sched_stats[worker] = SchedStat(*map(int, data[1:].split()))
+        try:
+            return self._parse(data, worker)
+        except FrameError as error:
+            del self._streams[stream]
+            self.kill(worker)
+            return [WorkerLost(worker, f"it sent an invalid frame ({error})")]
+
+    def _parse(self, data: object, worker: int) -> list[WorkerEvent]:
+        """Return the events in one item of an actor, which is input from outside.
+
+        Raises:
+            FrameError: the item is invalid.
+        """
+        if not isinstance(data, bytes):
+            raise FrameError("not bytes")
+        kind, rest = data[:1], data[1:]
+        if kind == _LOST:
+            return [WorkerLost(worker, rest[:_MAX_REASON_BYTES].decode("utf-8", "replace"))]
+        if kind == _SCHED_STAT:
+            self._sched_stats[worker] = _sched_stat(rest)
             return []
-        return list(self._frames[worker].receive_data(data[1:]))
+        return [result_from_json(rest, worker)]
 
     def sched_stat(self, worker: int) -> SchedStat | None:
         return self._sched_stats.get(worker)
@@ -227,6 +252,15 @@ class RayWorkerPool:
             self.kill(worker)
         self._actors = []
         self._ray.shutdown()
+
+
+def _sched_stat(data: bytes) -> SchedStat:
+    numbers = data.split()
+    if len(numbers) != len(SchedStat._fields) or not all(
+        number.isdigit() and len(number) <= _MAX_DIGITS for number in numbers
+    ):
+        raise FrameError("malformed scheduler statistics")
+    return SchedStat(*map(int, numbers))
 
 
 def _actor_class(ray: Any) -> type:
