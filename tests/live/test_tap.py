@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
+import trustme
 
 from support.eventually import eventually
 from support.live import RunProxy, Simulator, quantile, skip_or_fail
@@ -79,13 +81,13 @@ def packet_sockets() -> int:
     return len(Path("/proc/net/packet").read_text().splitlines())
 
 
-def read_streams(url: str, count: int) -> None:
+def read_streams(url: str, count: int, context: ssl.SSLContext | None = None) -> None:
     """Read ``count`` streams at the same time, with an ordinary HTTP client."""
 
     def read(number: int) -> None:
         body = json.dumps({"stream": True, "messages": [{"role": "user", "content": f"{number}"}]})
         request = Request(url + "/v1/chat/completions?gap=10", body.encode())
-        with urlopen(request, timeout=60) as response:
+        with urlopen(request, timeout=60, context=context) as response:
             response.read()
 
     threads = [threading.Thread(target=read, args=(number,)) for number in range(count)]
@@ -93,6 +95,11 @@ def read_streams(url: str, count: int) -> None:
         one.start()
     for one in threads:
         one.join()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def port_of(url: str) -> int:
@@ -149,6 +156,53 @@ def assert_times_are_true(saved: Path, model: Simulator) -> None:
     assert len(errors) > 100 * CLIENTS
     # The capture sees an event while the simulator is still in its system call, or shortly after.
     assert abs(quantile(errors, 0.5)) < 2
+
+
+TLS_SERVER = """
+server {{
+    listen 127.0.0.1:{port} ssl;
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_certificate {pem};
+    ssl_certificate_key {pem};
+    location / {{ proxy_pass {upstream}; {location} }}
+}}
+"""
+TLS_CASES = {
+    "held": ("", "batched"),
+    "free": ("proxy_buffering off;", "streaming"),
+}
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("name", TLS_CASES)
+def test_a_side_with_tls_is_estimated_and_exact_with_the_key_log(
+    name: str,
+    version: ssl.TLSVersion,
+    model: Simulator,
+    run_proxy: RunProxy,
+    tmp_path: Path,
+) -> None:
+    location, verdict = TLS_CASES[name]
+    ca, port = trustme.CA(), free_port()
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    ca.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "nginx.pem")
+    run_proxy(start_nginx, model.url, http=TLS_SERVER.format(
+        port=port, pem=tmp_path / "nginx.pem", upstream=model.url, location=location
+    ))  # fmt: skip
+    saved, keys = tmp_path / "saved.pcapng", tmp_path / "keys.log"
+    context = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+    context.minimum_version = context.maximum_version = version
+    context.keylog_filename = str(keys)
+    ports = ("--port", str(port), "--port", str(port_of(model.url)))
+    with tapping(*ports, "-w", str(saved), "--json") as process:
+        read_streams(f"https://localhost:{port}", 5, context)
+    estimated = json.loads(process.communicate(timeout=60)[0])
+    (found,) = estimated["proxies"]
+    assert (found["verdict"], found["estimated"], found["streams"]) == (verdict, True, 5)
+    exact = run_undam("tap", "-r", str(saved), "--keylog", str(keys), "--json").json
+    (found,) = exact["proxies"]
+    assert (found["verdict"], found["estimated"], found["streams"]) == (verdict, False, 5)
+    assert found["integrity"]["lost"] == 0
 
 
 @pytest.mark.skipif(shutil.which("ip") is None, reason="ip (iproute2) is not installed")

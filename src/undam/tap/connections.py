@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from undam.tap.estimates import OpaqueTurn, turns_of
 from undam.tap.messages import CapturedStream, RequestTracker, ResponseTracker
 from undam.tap.reassembly import Direction, Piece
 from undam.tap.segments import ACK, FIN, RST, SYN, Endpoint, Segment, endpoints, reverse
+from undam.tap.tls import KeyLog, TlsReader
 
 # A proxy under load has some thousand connections. The oldest idle one is dropped beyond this.
 _MAX_CONNECTIONS = 20_000
@@ -24,7 +26,7 @@ class TableStats:
         segments: TCP segments with payload, SYN, FIN or RST, and acknowledgements.
         gaps, lost_bytes: places and bytes that were received but not captured.
         copies: packets that were captured twice, on two interfaces.
-        http2, tls: connections that use HTTP/2 without TLS, and TLS; neither is decoded.
+        http2, tls: connections that use HTTP/2, and TLS without a key; neither is decoded.
         dropped: connections that were dropped because too many were open.
         passed_over: HTTP responses that are not streams.
     """
@@ -45,6 +47,7 @@ class _Connection:
 
     __slots__ = (
         "client_flow", "directions", "kind", "last_ns", "requests", "responses", "server_flow",
+        "tls",
     )  # fmt: skip
 
     def __init__(self, flow: bytes) -> None:
@@ -53,6 +56,7 @@ class _Connection:
         self.server_flow = b""
         self.kind = ""
         self.last_ns = 0
+        self.tls: TlsReader | None = None
         self.requests: RequestTracker | None = None
         self.responses: ResponseTracker | None = None
 
@@ -67,12 +71,16 @@ class _Connection:
 class ConnectionTable:
     """All connections of a capture.
 
+    Args:
+        keys: secrets of TLS connections; ``None`` without a key log.
+
     Attributes:
-        finished: streams that ended since the last call of `take_finished`.
         last_ns: time of the last segment.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keys: KeyLog | None = None) -> None:
+        self._keys = keys
+        self._turns: list[OpaqueTurn] = []
         self.stats = TableStats()
         self.last_ns = 0
         self._by_flow: dict[bytes, _Connection] = {}
@@ -117,6 +125,11 @@ class ConnectionTable:
         """Return the streams that ended since the last call."""
         finished, self._finished = self._finished, []
         return finished
+
+    def take_turns(self) -> list[OpaqueTurn]:
+        """Return the requests and responses of TLS connections that ended since the last call."""
+        turns, self._turns = self._turns, []
+        return turns
 
     def open_streams(self) -> list[CapturedStream]:
         """Return the streams that have not ended."""
@@ -163,7 +176,18 @@ class ConnectionTable:
             connection.kind = self._kind(connection, pieces)
             if connection.kind == "other":
                 return
-        if flow == connection.client_flow:
+        from_client = flow == connection.client_flow
+        if connection.tls is not None:
+            pieces = [
+                plain
+                for piece in pieces
+                for plain in connection.tls.receive_piece(piece, from_client=from_client)
+            ]
+            if pieces and from_client and pieces[0].data.startswith(_HTTP2_PREFACE):
+                self.stats.http2 += 1
+                connection.kind = "other"
+                return
+        if from_client:
             for piece in pieces:
                 connection.requests.receive_piece(piece)
             return
@@ -179,8 +203,8 @@ class ConnectionTable:
             self.stats.http2 += 1
             return "other"
         if data.startswith(_TLS_HANDSHAKE):
-            self.stats.tls += 1
-            return "other"
+            connection.tls = TlsReader(self._keys)
+            return "tls"
         return "http1"
 
     def _collect(self, connection: _Connection) -> None:
@@ -221,6 +245,9 @@ class ConnectionTable:
             connection.responses.finish(at_ns, by="capture", from_server=False)
             self._collect(connection)
             self.stats.passed_over += connection.responses.passed_over
+        if connection.tls is not None and not connection.tls.is_decrypted:
+            self.stats.tls += 1
+            self._turns += turns_of(*endpoints(connection.client_flow), connection.tls.sizes)
         for flow, direction in connection.directions.items():
             self.stats.gaps += direction.stats.gaps
             self.stats.lost_bytes += direction.stats.lost_bytes

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 
 from undam.tap.capture_file import Packet
 from undam.tap.connections import ConnectionTable
-from undam.tap.legs import Leg, pair_legs, parse_leg
+from undam.tap.estimates import OpaqueTurn, pair_estimates
+from undam.tap.legs import Leg, Pair, pair_legs, parse_leg
 from undam.tap.messages import CapturedStream
 from undam.tap.proxies import ProxyResult, StreamResult, analyze_single
 from undam.tap.segments import Endpoint, decode
+from undam.tap.tls import KeyLog
 
 # A proxy closes its two sides within this time, except after a cut. Streams wait so long for their
 # other side before they are analyzed alone.
@@ -18,6 +20,8 @@ _WAIT_NS = 5_000_000_000
 # Streams that wait for their other side are analyzed early beyond this number of bytes.
 _MAX_WAITING_BYTES = 128 << 20
 _EXAMPLES = 20
+# Encrypted responses that may belong to streams that have not ended yet.
+_MAX_TURNS = 2000
 
 
 @dataclass
@@ -57,6 +61,7 @@ class TapSession:
     Args:
         ports: only connections with one of these ports; all if empty.
         max_streams: maximum number of streams to analyze.
+        keys: secrets of TLS connections; ``None`` without a key log.
 
     Attributes:
         proxies: results by the address at which a proxy listens.
@@ -64,9 +69,12 @@ class TapSession:
         upstreams: servers to which a proxy forwards.
     """
 
-    def __init__(self, ports: Iterable[int] = (), *, max_streams: int = 100_000) -> None:
+    def __init__(
+        self, ports: Iterable[int] = (), *, max_streams: int = 100_000, keys: KeyLog | None = None
+    ) -> None:
         self.stats = TapStats()
-        self.table = ConnectionTable()
+        self.table = ConnectionTable(keys)
+        self._turns: list[OpaqueTurn] = []
         self.proxies: dict[Endpoint, ProxyResult] = {}
         self.singles: dict[Endpoint, SingleResult] = {}
         self.upstreams: set[Endpoint] = set()
@@ -133,11 +141,22 @@ class TapSession:
         self.stats.streams -= len(streams) - len(legs)
         pairs, rest = pair_legs(legs)
         for pair in pairs:
-            result = self.proxies.setdefault(pair.proxy, ProxyResult(pair.proxy))
-            result.add(pair)
-            self.upstreams.add(pair.inner.stream.server)
+            self._add(pair)
+        self._turns = (self._turns + self.table.take_turns())[-_MAX_TURNS:]
+        if self._turns:
+            # One side of a proxy may be encrypted. A leg can be the inner side of one proxy and the
+            # outer side of another.
+            inners = {id(pair.inner) for pair in pairs}
+            for pair in pair_estimates([leg for leg in legs if id(leg) not in inners], self._turns):
+                self._add(pair, estimated=True)
         for leg in rest:
             self._add_single(leg)
+
+    def _add(self, pair: Pair, *, estimated: bool = False) -> None:
+        result = self.proxies.setdefault(pair.proxy, ProxyResult(pair.proxy))
+        result.estimated |= estimated
+        result.add(pair)
+        self.upstreams.add(pair.inner.stream.server)
 
     def _add_single(self, leg: Leg) -> None:
         address = leg.stream.server

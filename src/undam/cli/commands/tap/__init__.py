@@ -62,6 +62,11 @@ from undam.errors import UsageError
     help="Analyze at most N streams.",
 )
 @click.option(
+    "--keylog",
+    metavar="FILE",
+    help="TLS secrets in the format of SSLKEYLOGFILE, to decrypt the connections in -r.",
+)
+@click.option(
     "--keep-bodies",
     is_flag=True,
     help="Keep the text of the streams in --record; by default it is replaced.",
@@ -98,6 +103,8 @@ def command(
 
     if given["files"] and (given["interfaces"] or given["duration"] is not None):
         raise UsageError("-r reads files; -i and --duration belong to a live capture")
+    if given["keylog"] is not None and not given["files"]:
+        raise UsageError("--keylog needs -r: capture with -w first, then read that file")
     outputs = ((json_to, "--json"), (record, "--record"), (write_to, "-w"))
     for path, option in outputs:
         if path is not None and path != STDOUT:

@@ -21,6 +21,7 @@ from undam.tap.live import LiveCapture
 from undam.tap.processes import processes_of
 from undam.tap.redacted_capture import RedactedCapture
 from undam.tap.session import TapSession
+from undam.tap.tls import KeyLog
 
 _POLL_S = 0.2
 _UPDATE_S = 1.0
@@ -50,6 +51,7 @@ class TapOptions:
         interfaces: where to capture; everywhere if empty.
         files: captures to read instead.
         duration: seconds after which a live capture ends; ``None`` means with Ctrl-C.
+        keylog: file with TLS secrets.
     """
 
     interfaces: Sequence[str] = ()
@@ -57,6 +59,7 @@ class TapOptions:
     ports: Sequence[int] = ()
     duration: float | None = None
     max_streams: int = 100_000
+    keylog: str | None = None
 
 
 class CaptureDisplay(Protocol):
@@ -76,7 +79,8 @@ def run_tap(options: TapOptions, write_to: str | None = None) -> TapRun:
     Raises:
         UsageError: nothing can be captured or read.
     """
-    session = TapSession(options.ports, max_streams=options.max_streams)
+    keys = None if options.keylog is None else _read_keys(options.keylog)
+    session = TapSession(options.ports, max_streams=options.max_streams, keys=keys)
     with _writer(write_to) as writer, live_table() as view:
         if options.files:
             run = TapRun(session, ", ".join(options.files))
@@ -118,6 +122,14 @@ def _read_files(
         session.stats.cut_packets = sum(one.cut_packets for one in readers)
     if not session.stats.packets and run.problems:
         raise UsageError(run.problems[0])
+
+
+def _read_keys(path: str) -> KeyLog:
+    try:
+        with Path(path).open(encoding="ascii", errors="replace") as file:
+            return KeyLog(file, path)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def _time(packet: Packet) -> int:

@@ -1,0 +1,194 @@
+"""Estimates for encrypted connections: when each event passed, from the sizes of TLS records.
+
+If one side of a proxy is encrypted, the other side shows the events and their sizes. The encrypted
+side carries the same bytes plus a head, so the number of bytes sent so far shows which events had
+left. Chunk sizes and frame headers differ between the sides, so times are estimates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from undam.diagnosis.reading import read_exchange
+from undam.record import Ending
+from undam.tap.legs import Leg, Pair
+from undam.tap.segments import Endpoint
+from undam.timing import Arrival
+
+# A client sends smaller records for HTTP/2 window updates and acknowledgements.
+_SMALLEST_REQUEST_BYTES = 64
+# Size line and line ends of a chunk, or the header of an HTTP/2 frame.
+_FRAMING_BYTES = 8
+_SLACK_NS = 5_000_000
+# Framing, compression of headers and padding change the size by less than this.
+_SIZE_RATIO = (0.5, 2.5)
+
+
+@dataclass(frozen=True)
+class OpaqueTurn:
+    """One request and its response on an encrypted connection.
+
+    Args:
+        writes: time and bytes of each record of the response.
+    """
+
+    client: Endpoint
+    server: Endpoint
+    start_ns: int
+    sent_ns: int
+    writes: tuple[tuple[int, int], ...]
+
+    @property
+    def ended_ns(self) -> int:
+        """When the last record was sent."""
+        return self.writes[-1][0]
+
+    @property
+    def bytes(self) -> int:
+        """Size of the response."""
+        return sum(size for _, size in self.writes)
+
+
+def turns_of(
+    client: Endpoint, server: Endpoint, sizes: Sequence[tuple[int, bool, int]]
+) -> list[OpaqueTurn]:
+    """Divide the records of a connection into requests and responses.
+
+    Args:
+        sizes: time, direction (from the client) and size of each record of application data.
+    """
+    found: list[OpaqueTurn] = []
+    start_ns = sent_ns = 0
+    writes: list[tuple[int, int]] = []
+
+    def finish() -> None:
+        if start_ns and writes:
+            found.append(OpaqueTurn(client, server, start_ns, sent_ns, tuple(writes)))
+        writes.clear()
+
+    for at_ns, from_client, size in sizes:
+        if not from_client:
+            writes.append((at_ns, size))
+        elif size >= _SMALLEST_REQUEST_BYTES:
+            if writes or not start_ns:
+                finish()
+                start_ns = at_ns
+            sent_ns = at_ns
+    finish()
+    return found
+
+
+def pair_estimates(legs: Sequence[Leg], turns: Sequence[OpaqueTurn]) -> list[Pair]:
+    """Pair streams that were captured on one side with encrypted responses of the other side.
+
+    Each stream and each response is used at most once. The best pair has the smallest difference
+    of the start times.
+    """
+    candidates = sorted(
+        (abs(leg.stream.start_ns - turn.start_ns), number, index, is_outer)
+        for number, leg in enumerate(legs)
+        for index, turn in enumerate(turns)
+        if (is_outer := _fit(leg, turn)) is not None
+    )
+    used_legs: set[int] = set()
+    used_turns: set[int] = set()
+    pairs: list[Pair] = []
+    for _, number, index, is_outer in candidates:
+        if number in used_legs or index in used_turns:
+            continue
+        used_legs.add(number)
+        used_turns.add(index)
+        leg, other = legs[number], _estimated_leg(legs[number], turns[index])
+        matched = tuple((at, at) for at in range(min(len(leg.times), len(other.times))))
+        pairs.append(Pair(other, leg, matched) if is_outer else Pair(leg, other, matched))
+    return pairs
+
+
+def _fit(leg: Leg, turn: OpaqueTurn) -> bool | None:
+    """Return whether ``turn`` can be the outer (true) or inner (false) side of ``leg``'s proxy."""
+    stream = leg.stream
+    size = sum(_wire_bytes(arrival) for arrival in stream.arrivals)
+    low, high = _SIZE_RATIO
+    if leg.is_partial or not leg.times or not low * size <= turn.bytes <= high * size + 4096:
+        return None
+    if turn.server.address == stream.client.address and turn.server != stream.server:
+        begins = turn.start_ns <= stream.start_ns + _SLACK_NS
+        if (
+            begins
+            and stream.start_ns < turn.ended_ns
+            and turn.ended_ns > stream.ended_ns - _SLACK_NS
+        ):
+            return True
+    if stream.server.address == turn.client.address and turn.server != stream.server:
+        begins = stream.start_ns <= turn.start_ns + _SLACK_NS
+        if (
+            begins
+            and turn.start_ns < stream.ended_ns
+            and stream.ended_ns > turn.ended_ns - _SLACK_NS
+        ):
+            return False
+    return None
+
+
+def _wire_bytes(arrival: Arrival) -> int:
+    return len(arrival.data) + _FRAMING_BYTES
+
+
+def _estimated_leg(leg: Leg, turn: OpaqueTurn) -> Leg:
+    """Return the other side of a proxy: the same events at the estimated times."""
+    times = estimate_times([_wire_bytes(arrival) for arrival in leg.stream.arrivals], turn.writes)
+    arrivals = [
+        Arrival(at_ns, arrival.data)
+        for at_ns, arrival in zip(times, leg.stream.arrivals, strict=True)
+    ]
+    exchange = leg.reading.exchange
+    head_ns = turn.writes[0][0]
+    stamps = replace(exchange.stamps, start_ns=turn.start_ns, sent_ns=turn.sent_ns, head_ns=head_ns)
+    estimated = replace(
+        exchange, hop=str(turn.server), arrivals=_merged(arrivals), stamps=stamps,
+        ended_ns=turn.ended_ns,
+    )  # fmt: skip
+    stream = replace(
+        leg.stream, client=turn.client, server=turn.server, request=None, head_ns=head_ns,
+        arrivals=list(estimated.arrivals), ended_ns=turn.ended_ns, left_ns=None,
+        retransmitted=0, zero_windows=0, ending=Ending.COMPLETE,
+    )  # fmt: skip
+    return Leg(stream, read_exchange(estimated), is_partial=False)
+
+
+def _merged(arrivals: Sequence[Arrival]) -> tuple[Arrival, ...]:
+    """Join arrivals with the same time, which one record carried."""
+    merged: list[Arrival] = []
+    for arrival in arrivals:
+        if merged and merged[-1].at_ns == arrival.at_ns:
+            merged[-1] = Arrival(arrival.at_ns, merged[-1].data + arrival.data)
+        else:
+            merged.append(arrival)
+    return tuple(merged)
+
+
+def estimate_times(sizes: Sequence[int], writes: Sequence[tuple[int, int]]) -> list[int]:
+    """Return when each of consecutive parts was sent, from the sizes of encrypted writes.
+
+    The bytes are compared from the end of the response, because a head of unknown size precedes
+    them. Half of a part may be missing, which covers differences of the framing.
+
+    Args:
+        sizes: bytes of each part.
+        writes: time and bytes of each record.
+    """
+    total_out = sum(size for _, size in writes)
+    total_in = sum(sizes)
+    # The head is what exceeds the body. If there is less than a body, the framing is smaller.
+    head = max(0, total_out - total_in)
+    scale = min(1.0, total_out / total_in) if total_in else 1.0
+    times: list[int] = []
+    index, sent, needed = 0, writes[0][1], float(head)
+    for size in sizes:
+        needed += size * scale
+        while sent < needed - size * scale / 2 and index + 1 < len(writes):
+            index += 1
+            sent += writes[index][1]
+        times.append(writes[index][0])
+    return times
