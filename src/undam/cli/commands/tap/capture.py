@@ -7,7 +7,7 @@ import heapq
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import BinaryIO, Protocol
 from undam.cli.commands.tap.live_table import live_table
 from undam.errors import UsageError
 from undam.tap.capture_file import CaptureReader, Packet
+from undam.tap.clocks import FileOffset, offset_between, times_of
 from undam.tap.live import LiveCapture
 from undam.tap.processes import processes_of
 from undam.tap.redacted_capture import RedactedCapture
@@ -35,11 +36,13 @@ class TapRun:
     Args:
         source: what was captured or read, for the report.
         problems: why a file was not read to its end.
+        offsets: clock offsets of further files relative to the first one.
     """
 
     session: TapSession
     source: str
     problems: list[str] = field(default_factory=list)
+    offsets: dict[str, FileOffset] = field(default_factory=dict)
     is_live: bool = False
 
 
@@ -108,10 +111,38 @@ def _writer(path: str | None) -> Iterator[RedactedCapture | None]:
 def _read_files(
     run: TapRun, files: Sequence[str], writer: RedactedCapture | None, view: CaptureDisplay
 ) -> None:
+    """Read files on the clock of the first one.
+
+    Files without a common connection are read as well, but are not compared with each other.
+    """
+    run.offsets = _offsets(files)
+    for number, name in enumerate(files):
+        if number and name not in run.offsets:
+            run.problems.append(
+                f"{name}: no connection is in {files[0]} as well, so the clocks cannot be compared;"
+                f" holds between these two files are not computed"
+            )
+    related = [name for name in files if name == files[0] or name in run.offsets]
+    _read_related(run, related, writer, view)
+    for name in files:
+        if name not in related:
+            run.session.separate()
+            _read_related(run, [name], writer, view)
+    if not run.session.stats.packets and run.problems:
+        raise UsageError(run.problems[0])
+
+
+def _read_related(
+    run: TapRun, files: Sequence[str], writer: RedactedCapture | None, view: CaptureDisplay
+) -> None:
+    session = run.session
     with ExitStack() as stack:
         readers = [CaptureReader(_open(name, stack), name) for name in files]
-        session = run.session
-        packets = heapq.merge(*readers, key=_time) if len(readers) > 1 else iter(readers[0])
+        streams = [
+            _shifted(reader, run.offsets.get(name))
+            for reader, name in zip(readers, files, strict=True)
+        ]
+        packets = heapq.merge(*streams, key=_time) if len(streams) > 1 else streams[0]
         for packet in packets:
             session.receive_packet(packet)
             if writer is not None:
@@ -119,9 +150,28 @@ def _read_files(
             if session.stats.packets % _UPDATE_PACKETS == 0:
                 view.update(session)
         run.problems += [one.problem for one in readers if one.problem is not None]
-        session.stats.cut_packets = sum(one.cut_packets for one in readers)
-    if not session.stats.packets and run.problems:
-        raise UsageError(run.problems[0])
+
+
+def _offsets(files: Sequence[str]) -> dict[str, FileOffset]:
+    """Return the clock offset of each further file that shares a connection with the first one."""
+    if len(files) < 2 or "-" in files:
+        return {}
+    times = []
+    for name in files:
+        with ExitStack() as stack:
+            times.append(times_of(CaptureReader(_open(name, stack), name)))
+    found = {
+        name: offset_between(times[0], one) for name, one in zip(files[1:], times[1:], strict=True)
+    }
+    return {name: offset for name, offset in found.items() if offset is not None}
+
+
+def _shifted(packets: Iterable[Packet], offset: FileOffset | None) -> Iterator[Packet]:
+    if offset is None:
+        yield from packets
+        return
+    for packet in packets:
+        yield packet._replace(at_ns=packet.at_ns - offset.offset_ns)
 
 
 def _read_keys(path: str) -> KeyLog:

@@ -70,6 +70,14 @@ def tap_json(run: TapRun) -> dict[str, object]:
         "command": "tap",
         "source": run.source,
         "problems": run.problems,
+        "clocks": [
+            {
+                "file": name,
+                "offset_ms": round(one.offset_ns / 1e6, 3),
+                "uncertainty_ms": round(one.uncertainty_ns / 1e6, 3),
+            }
+            for name, one in run.offsets.items()
+        ],
         "packets": stats.packets,
         "lost": stats.dropped + table.gaps,
         "lost_bytes": table.lost_bytes,
@@ -170,6 +178,12 @@ def print_tap(run: TapRun, out: Console) -> None:
         f"{plural(table.passed_over, 'other response')} passed over; {run.source}"
     )
     out.print(one_line(summary), style="dim")
+    for name, offset in run.offsets.items():
+        text = (
+            f"the clock of {name} differs by {offset.offset_ns / 1e6:.3f} ms"
+            f" (± {offset.uncertainty_ns / 1e6:.3f} ms); its times were corrected"
+        )
+        out.print(one_line(text), style="dim")
     for problem in run.problems:
         out.print(one_line(f"note: {problem}"), style="yellow")
     if stats.skipped:
