@@ -72,9 +72,13 @@ def render_page(
     )
 
 
-def document(title: str, *parts: Child) -> str:
-    """Return a page with these parts as one self-contained HTML file."""
-    main = element("main", element("h1", title), *parts, element("footer", _DEFINITIONS))
+def document(title: str, *parts: Child, footer: str = _DEFINITIONS) -> str:
+    """Return a page with these parts as one self-contained HTML file.
+
+    Args:
+        footer: definitions of the quantities on the page.
+    """
+    main = element("main", element("h1", title), *parts, element("footer", footer))
     return "<!doctype html>\n" + element("html", _head(title), element("body", main), lang="en")
 
 
@@ -187,7 +191,7 @@ def _rate(value: float | None) -> str:
 
 
 def _findings(summary: Mapping[str, Any]) -> Markup:
-    rows = [*_notices(summary), *(_finding(one) for one in summary.get("findings", ()))]
+    rows = [*_notices(summary), *(finding_of(one) for one in summary.get("findings", ()))]
     if not rows:
         rows = [finding_row("clean", "No findings", _NO_FINDINGS)]
     return element("ul", *rows, class_="findings", id="findings")
@@ -207,7 +211,8 @@ def _notices(summary: Mapping[str, Any]) -> Iterable[Markup]:
         yield finding_row("error", "lost", message)
 
 
-def _finding(found: Mapping[str, Any]) -> Markup:
+def finding_of(found: Mapping[str, Any]) -> Markup:
+    """Return one finding of a result as an item of a list of findings."""
     severity = str(found.get("severity", "info"))
     names = " ".join(str(found[key]) for key in ("code", "slug") if found.get(key))
     fix = found.get("fix") or {}

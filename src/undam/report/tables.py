@@ -86,7 +86,7 @@ def failures(summary: Mapping[str, Any]) -> Markup | None:
         (kind or outcome, outcome, format_count(number), str(messages.get(kind, ""))[:_MAX_MESSAGE])
         for number, outcome, kind in groups
     )
-    parts: list[Child] = [_text_table(("kind", "outcome", "requests", "first message"), rows)]
+    parts: list[Child] = [text_table(("kind", "outcome", "requests", "first message"), rows)]
     parts += _failure_notes(summary)
     return _panel(*parts)
 
@@ -168,7 +168,7 @@ def conditions(summary: Mapping[str, Any], about: Mapping[str, object]) -> Marku
     return _panel(element("dl", facts, class_="conditions"))
 
 
-def _text_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Markup:
+def text_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Markup:
     """Return a table whose last column is text of any length."""
     names = [element("th", name, scope="col") for name in head[:-1]]
     names.append(element("th", head[-1], scope="col", class_="words"))

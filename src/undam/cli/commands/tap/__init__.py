@@ -76,9 +76,15 @@ from undam.errors import UsageError
     metavar="FILE",
     help="Save one stream per proxy, to re-analyze it with `undam report`.",
 )
+@click.option("--html", metavar="FILE", help="Write an HTML page with a picture per proxy.")
 @json_option
 def command(
-    json_to: str | None, record: str | None, write_to: str | None, keep_bodies: bool, **given: Any
+    json_to: str | None,
+    record: str | None,
+    html: str | None,
+    write_to: str | None,
+    keep_bodies: bool,
+    **given: Any,
 ) -> int:  # fmt: skip
     """Find the proxy that holds streams, from the packets on both of its sides.
 
@@ -96,6 +102,7 @@ def command(
     from undam.cli.commands.tap.capture import TapOptions, run_tap  # noqa: PLC0415 (not needed for --help)
     from undam.cli.commands.tap.report import (  # noqa: PLC0415
         is_clean,
+        pictures_of,
         print_tap,
         record_of,
         tap_json,
@@ -105,13 +112,17 @@ def command(
         raise UsageError("-r reads files; -i and --duration belong to a live capture")
     if given["keylog"] is not None and not given["files"]:
         raise UsageError("--keylog needs -r: capture with -w first, then read that file")
-    outputs = ((json_to, "--json"), (record, "--record"), (write_to, "-w"))
+    outputs = ((json_to, "--json"), (record, "--record"), (html, "--html"), (write_to, "-w"))
     for path, option in outputs:
         if path is not None and path != STDOUT:
             require_writable(path, option)
     run = run_tap(TapOptions(**given), write_to)
     if record is not None:
         write_atomically(record, record_of(run, keep_bodies=keep_bodies))
+    if html is not None:
+        from undam.report import render_capture_page  # noqa: PLC0415 (only for a page)
+
+        write_atomically(html, [render_capture_page(tap_json(run), pictures_of(run))])
     if json_to is not None:
         write_json(tap_json(run), json_to)
     if json_to != STDOUT:

@@ -252,14 +252,28 @@ def _print_proxy(one: ProxyResult, out: Console) -> None:
         )
 
 
-def _print_picture(title: str, result: StreamResult, out: Console) -> None:
-    rows = (
-        [("out", result.outer)]
-        if result.inner is None
-        else [("in", result.inner), ("out", result.outer)]
-    )
+def pictures_of(run: TapRun) -> dict[str, dict[str, list[float]]]:
+    """Return the event times of a typical stream of each proxy, for a page."""
+    return {
+        str(one.address): _times_of(one.example)
+        for one in run.session.proxies.values()
+        if one.example is not None
+    }
+
+
+def _times_of(result: StreamResult) -> dict[str, list[float]]:
+    """Return the event times before and after the proxy, in ms from the client's request."""
+    legs = {"in": result.inner, "out": result.outer}
     start = result.outer.stream.sent_ns
-    times = {name: [(at - start) / 1e6 for at in leg.times] for name, leg in rows}
+    return {
+        name: [(at - start) / 1e6 for at in leg.times]
+        for name, leg in legs.items()
+        if leg is not None
+    }
+
+
+def _print_picture(title: str, result: StreamResult, out: Console) -> None:
+    times = _times_of(result)
     end = max((some[-1] for some in times.values() if some), default=0.0)
     if end <= 0:
         return
