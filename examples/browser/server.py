@@ -21,6 +21,7 @@ from undam.asgi import MemoryReplay
 from undam.asgi.starlette import EventStreamResponse
 from undam.sse import Event
 
+_PACKAGE = Path(__file__).parents[2] / "packages" / "undam-stream" / "src"
 memory = MemoryReplay(linger_s=60)
 
 
@@ -52,6 +53,7 @@ app = Starlette(
     routes=[
         Route("/events", by_get),
         Route("/events", by_post, methods=["POST"]),
+        Mount("/undam-stream", StaticFiles(directory=_PACKAGE)),
         Mount("/", StaticFiles(directory=Path(__file__).parent, html=True)),
     ]
 )

@@ -14,7 +14,7 @@ import pytest
 
 from support.scripted_server import DONE, RESET, STREAM, Script, ScriptedServer, chat_chunk
 
-_READER = Path(__file__).parents[2] / "examples" / "browser" / "reader.mjs"
+_READER = Path(__file__).parents[2] / "packages" / "undam-stream" / "src" / "index.mjs"
 
 _READ = """
 const { readStream } = await import(process.argv[1]);

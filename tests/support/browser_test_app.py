@@ -13,7 +13,7 @@ from support.uvicorn_thread import Gate
 from undam.asgi import EventStream, MemoryReplay, OpenAIAnswer
 from undam.sse import Event, encode
 
-_READER = Path(__file__).parents[2] / "examples" / "browser" / "reader.mjs"
+_READER = Path(__file__).parents[2] / "packages" / "undam-stream" / "src" / "index.mjs"
 
 # Line ends of SSE and of Unicode, a colon, a field name, and a character of four bytes.
 TOKENS = ["Hel", "lo", ",\n", " w\u2028\u0085", "data: ör", "ld", "\U0001f30a", "."]
