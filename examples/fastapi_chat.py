@@ -13,15 +13,17 @@ from typing import Any, Literal
 
 from fastapi import FastAPI
 from openai import AsyncOpenAI
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
-from undam.asgi import Finish, OpenAIAnswer, Usage
+from undam.asgi import OpenAIAnswer, Usage
 from undam.asgi.fastapi import EventStreamRoute
-from undam.asgi.starlette import EventStreamResponse
+from undam.asgi.starlette import EventStreamResponse, relay
 
 
 class Chat(BaseModel):
-    """The fields of an OpenAI chat request that this example uses."""
+    """An OpenAI chat request. Fields that are not listed here are passed on to the upstream."""
+
+    model_config = ConfigDict(extra="allow")
 
     messages: list[dict[str, Any]]
     model: str = "stub"
@@ -36,29 +38,17 @@ async def ask_stub(chat: Chat) -> AsyncIterator[str | Usage]:
     yield Usage(prompt_tokens=len(chat.messages), completion_tokens=60)
 
 
-async def ask_upstream(chat: Chat) -> AsyncIterator[str | Finish]:
-    """Relay the answer of the model at OPENAI_BASE_URL; a disconnect cancels the request."""
-    key = os.environ.get("OPENAI_API_KEY", "none")
-    messages: Any = chat.messages
-    async with AsyncOpenAI(api_key=key) as client:
-        chunks = await client.chat.completions.create(
-            model=chat.model, messages=messages, stream=True
-        )
-        async with chunks:
-            async for chunk in chunks:
-                for choice in chunk.choices:
-                    if choice.delta.content:
-                        yield choice.delta.content
-                    if choice.finish_reason:
-                        yield Finish(choice.finish_reason)
-
-
 app = FastAPI()
 app.router.route_class = EventStreamRoute
-ask = ask_upstream if os.environ.get("OPENAI_BASE_URL") else ask_stub
+upstream = AsyncOpenAI(max_retries=0) if os.environ.get("OPENAI_BASE_URL") else None
 
 
 @app.post("/v1/chat/completions")
 async def complete(chat: Chat) -> EventStreamResponse:
     """Stream the answer, with heartbeats while the model is silent."""
-    return EventStreamResponse(ask(chat), openai=OpenAIAnswer(model=chat.model))
+    if upstream is None:
+        return EventStreamResponse(ask_stub(chat), openai=OpenAIAnswer(model=chat.model))
+    body: Any = chat.model_dump(exclude_unset=True) | {"stream": True}
+    client = upstream
+    # Tool calls, reasoning and usage pass unchanged; a 429 of the upstream arrives as a 429.
+    return relay(lambda: client.chat.completions.create(**body))

@@ -146,7 +146,7 @@ def test_the_browser_example_streams_and_resumes(tmp_path: Path) -> None:
     assert over.status == 204
 
 
-_DRIVER = b"""<!doctype html>
+_TOOLS = b"""<!doctype html>
 <meta charset="utf-8">
 <iframe></iframe>
 <script type="module">
@@ -164,6 +164,12 @@ _DRIVER = b"""<!doctype html>
     while (!holds()) await pause();
   }
 
+  const send = (report) => fetch("/report", { method: "POST", body: JSON.stringify(report) });
+"""
+
+_DRIVER = (
+    _TOOLS
+    + b"""
   async function use(path, begin) {
     await show(() => (frame.src = path));
     begin();
@@ -185,17 +191,19 @@ _DRIVER = b"""<!doctype html>
       element("form").requestSubmit();
     }),
   };
-  await fetch("/report", { method: "POST", body: JSON.stringify(report) });
+  await send(report);
 </script>
 """
+)
 
 
 class _Driven:
     """Wrapper around the example's application with a page that exercises it and reports."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, driver: bytes = _DRIVER) -> None:
         self._app = app
-        self.report: dict[str, dict[str, str]] = {}
+        self._driver = driver
+        self.report: dict[str, Any] = {}
         self.reported = threading.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -211,14 +219,16 @@ class _Driven:
             self.reported.set()
         headers = [(b"content-type", b"text/html; charset=utf-8")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": _DRIVER})
+        await send({"type": "http.response.body", "body": self._driver})
 
 
 def _load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("examples_browser_server", path)
+    name = f"examples_{path.parent.name}_server"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # Pydantic resolves the annotations of its models there.
     spec.loader.exec_module(module)
     return module
 
@@ -239,3 +249,67 @@ def test_the_browser_pages_continue_after_a_reload(tmp_path: Path) -> None:
         assert len(seen["before"]) < len(whole)
     # A reload does not start the source again.
     assert len(server.memory) == 2
+
+
+_ANSWERS_DRIVER = (
+    _TOOLS
+    + b"""
+  const text = () => element("answer").textContent;
+  const words = () => text().trim().split(" ").length;
+  const state = () => element("state").textContent;
+  const ask = () => element("form").requestSubmit();
+
+  await show(() => (frame.src = "/"));
+  await pause();
+  await until(() => element("form").onsubmit);
+  ask();
+  await until(() => words() > 3);
+  const before = text();
+  await show(() => frame.contentWindow.location.reload());
+  await until(() => words() > before.trim().split(" ").length + 3);
+  const after = text();
+  element("stop").click();
+  await until(() => state() === "stopped");
+  const stopped = text();
+  await show(() => frame.contentWindow.location.reload());
+  await until(() => text() === stopped);
+  await send({ before, after, stopped, answers: await (await fetch("/answers")).json() });
+</script>
+"""
+)
+
+
+def test_an_answer_continues_after_a_reload_and_stops_on_request(tmp_path: Path) -> None:
+    server = _load(_EXAMPLES / "answers" / "server.py")
+    driven = _Driven(server.app, _ANSWERS_DRIVER)
+    with under_uvicorn(driven) as url, chromium(f"{url}/driver", tmp_path):
+        assert driven.reported.wait(3 * TIMEOUT_S), "the page did not report"
+    report = driven.report
+    whole = "You asked: why is the sky blue. " * 10
+    for text in ("before", "after", "stopped"):
+        assert whole.startswith(report[text])
+    assert len(report["before"]) < len(report["after"]) <= len(report["stopped"]) < len(whole)
+    (answer,) = report["answers"]
+    assert answer["state"] == "stopped"
+
+
+def test_the_news_of_the_answers_example_reach_every_reader(tmp_path: Path) -> None:
+    with _running("server:app", _EXAMPLES / "answers", tmp_path / "log") as url:
+        seen: list[bytes] = []
+
+        def read() -> None:
+            seen.append(read_raw(f"{url}/news", on_read=lambda raw: b"data: " not in raw.data).data)
+
+        readers = [threading.Thread(target=read) for _ in range(2)]
+        for reader in readers:
+            reader.start()
+        give_up = time.monotonic() + TIMEOUT_S
+        while any(reader.is_alive() for reader in readers) and time.monotonic() < give_up:
+            read_raw(f"{url}/news", "POST", body=b'{"prompt": "hello"}')
+            time.sleep(0.1)
+        for reader in readers:
+            reader.join(TIMEOUT_S)
+        page = read_raw(f"{url}/news.html").data
+    assert len(seen) == 2
+    assert all(b'data: {"text":"hello"}' in data for data in seen)
+    assert b"EventSource" in page

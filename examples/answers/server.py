@@ -1,0 +1,103 @@
+# Answers that survive a reload, a stop button, and one stream for many readers.
+# Run:  pip install undam fastapi uvicorn && uvicorn --app-dir examples/answers server:app
+#       and open http://localhost:8000/ (reload it while an answer arrives, or press Stop) and
+#       http://localhost:8000/news.html in several windows.
+#       With several processes: pip install 'undam[redis]', and set REDIS_URL.
+"""Chat answers with their own keys and owners, and a broadcast."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Cookie, FastAPI, Response
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel
+
+from undam.asgi import Answers, AnswerStatus, AnswerStore, Event, MemoryReplay
+from undam.asgi.starlette import EventStreamResponse
+
+
+def store() -> AnswerStore:
+    """Return a store in Redis, or in the memory of this process."""
+    if url := os.environ.get("REDIS_URL"):
+        from undam.asgi.redis import RedisReplay  # noqa: PLC0415 (an optional package)
+
+        return RedisReplay(url)
+    return MemoryReplay()
+
+
+answers = Answers(store())
+app = FastAPI()
+
+
+class Question(BaseModel):
+    """A question of the page."""
+
+    prompt: str
+
+
+async def tokens(prompt: str, start: int = 0) -> AsyncIterator[Event]:
+    """Yield the answer word by word, and then an ``end`` event."""
+    words = [f"{word} " for word in f"You asked: {prompt}. ".split() * 10]
+    for word in words[start:]:
+        await asyncio.sleep(0.1)
+        yield Event(word)
+    yield Event("", "end")
+
+
+@app.post("/answers")
+async def ask(question: Question, user: Annotated[str, Cookie()]) -> EventStreamResponse:
+    """Start an answer and return its stream. The page learns the key from its first event."""
+
+    def source_from(position: int) -> AsyncIterator[Event]:
+        return tokens(question.prompt, position)
+
+    answer = await answers.start(lambda: source_from(0), owner=user, source_from=source_from)
+    return EventStreamResponse(answer)
+
+
+@app.get("/answers/{key}")
+async def read(key: str, user: Annotated[str, Cookie()]) -> EventStreamResponse:
+    """Continue an answer after a reload or in another window, after the last event ID."""
+    return EventStreamResponse(answers.attach(key, owner=user))
+
+
+@app.get("/answers")
+async def unfinished(user: Annotated[str, Cookie()]) -> list[AnswerStatus]:
+    """Return the answers of this user, the newest first."""
+    return await answers.list(owner=user)
+
+
+@app.delete("/answers/{key}")
+async def stop(key: str, user: Annotated[str, Cookie()]) -> bool:
+    """Stop an answer, in whichever process it runs."""
+    return await answers.stop(key, owner=user)
+
+
+@app.get("/news")
+async def news() -> EventStreamResponse:
+    """Return the stream that all readers share."""
+    return EventStreamResponse(answers.subscribe("news"))
+
+
+@app.post("/news")
+async def publish(question: Question) -> str:
+    """Send an event to every reader, in every process."""
+    return await answers.publish("news", {"text": question.prompt})
+
+
+@app.get("/session")
+async def session(response: Response, user: Annotated[str | None, Cookie()] = None) -> None:
+    """Give a new visitor an ID, in place of a login."""
+    if user is None:
+        response.set_cookie("user", secrets.token_urlsafe(), httponly=True, samesite="strict")
+
+
+_PACKAGE = Path(__file__).parents[2] / "packages" / "undam-stream" / "src"
+app.mount("/undam-stream", StaticFiles(directory=_PACKAGE))
+app.mount("/", StaticFiles(directory=Path(__file__).parent, html=True))
