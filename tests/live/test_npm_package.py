@@ -24,7 +24,7 @@ _CONTENT = {
 def _run(*command: str, cwd: Path = _PACKAGE) -> str:
     program = shutil.which(command[0])
     if program is None:
-        skip_or_fail(Missing(f"{command[0]} is not installed"))
+        skip_or_fail(Missing(command[0], "nodejs and npm"))
     done = subprocess.run(
         [program or "", *command[1:]], cwd=cwd, capture_output=True, text=True, timeout=120,
         check=False,

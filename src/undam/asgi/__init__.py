@@ -26,9 +26,11 @@ from undam.asgi.response.open_streams import end_streams
 from undam.asgi.response.openai_answer import Finish, OpenAIAnswer, Usage
 from undam.asgi.response.refusal import UpstreamRefused
 from undam.asgi.response.streamed_response import StreamBroken
+from undam.asgi.response.ui_streams import AgUiRun, UIMessageAnswer
 from undam.sse import Comment, Event, ReconnectHint
 
 __all__ = [
+    "AgUiRun",
     "Answer",
     "AnswerStatus",
     "AnswerStopped",
@@ -53,6 +55,7 @@ __all__ = [
     "SourceLost",
     "StreamBroken",
     "StreamGuard",
+    "UIMessageAnswer",
     "UpstreamRefused",
     "Usage",
     "end_streams",

@@ -9,7 +9,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from undam.asgi.answers.answer import Answer
+from undam.asgi.answers.answer import Answer, AnswerFormat
 from undam.asgi.passthrough.relay import Relay
 from undam.asgi.replay.interface import Replay
 from undam.asgi.replay.resume import SourceFrom, TaskScope
@@ -26,6 +26,7 @@ class ResponseOptions(TypedDict, total=False):
 
     heartbeat: OrDefault[float | None]
     openai: bool | OpenAIAnswer
+    protocol: AnswerFormat | None
     buffer_bytes: OrDefault[int]
     send_timeout: OrDefault[float | None]
     on_close: OnClose | None
@@ -110,7 +111,8 @@ class EventStreamResponse(Response):
         self.background = background
         self.body = b""
         self.init_headers(headers)
-        self.raw_headers += stream.answer_headers
+        own = {name for name, _ in self.raw_headers}
+        self.raw_headers += [one for one in stream.own_headers if one[0] not in own]
 
     def _stream(self, headers: GivenHeaders, status: int) -> EventStream:
         return EventStream(self._source, headers=headers, status=status, **self._options)

@@ -104,7 +104,9 @@ def _model(value: Any) -> Any:
     # Only the fields that the server has sent: an SDK sets all others to None.
     if type(value).__module__.partition(".")[0] in _SDKS:
         return value.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    return value.model_dump(mode="json", by_alias=True)
+    # AG-UI defines that fields without a value are absent.
+    absent = type(value).__module__.startswith("ag_ui.")
+    return value.model_dump(mode="json", by_alias=True, exclude_none=absent)
 
 
 def _refuse_class(value: type) -> Any:

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from time import monotonic
 from typing import Any, NamedTuple, TypedDict
 
-from undam.asgi.answers.answer import frames_for
+from undam.asgi.answers.answer import AnswerFormat, format_of, frames_for
 from undam.asgi.interface import Reason
 from undam.asgi.response.frames import SOURCE_FAILED, Frames
 from undam.asgi.response.headers import GivenHeaders, stream_headers
@@ -34,6 +34,7 @@ class Options(TypedDict, total=False):
     headers: GivenHeaders
     status: int
     openai: bool | OpenAIAnswer
+    protocol: AnswerFormat | None
     on_close: OnClose | None
     expose_errors: bool
     encode: Encode | None
@@ -55,6 +56,7 @@ def event_stream(  # noqa: PLR0913 (independent options, all by keyword)
     headers: GivenHeaders = (),
     status: int = 200,
     openai: bool | OpenAIAnswer = False,
+    protocol: AnswerFormat | None = None,
     on_close: OnClose | None = None,
     expose_errors: bool = False,
     encode: Encode | None = None,
@@ -88,7 +90,7 @@ def event_stream(  # noqa: PLR0913 (independent options, all by keyword)
     """
     check_plain(source)
     check_limits(heartbeat, None, 1)
-    answer = OpenAIAnswer() if openai is True else openai or None
+    answer = format_of(openai, protocol)
     body = StreamBody(
         SourceThread(source, thread_context),
         frames_for(answer, encode),
@@ -96,7 +98,9 @@ def event_stream(  # noqa: PLR0913 (independent options, all by keyword)
         on_close=on_close,
         expose_errors=expose_errors,
     )
-    pairs = [(name.decode(), value.decode("latin-1")) for name, value in stream_headers(headers)]
+    raw = stream_headers(headers)
+    raw += [] if answer is None else answer.headers
+    pairs = [(name.decode(), value.decode("latin-1")) for name, value in raw]
     return StreamParts(_status_line(status), pairs, body)
 
 

@@ -21,6 +21,12 @@ from undam.asgi.replay.resume import (
 from undam.asgi.response.frames import EncodingFrames, Frames, PlainFrames
 from undam.asgi.response.items import Encode
 from undam.asgi.response.openai_answer import ChatFrames, OpenAIAnswer
+from undam.asgi.response.ui_streams import (
+    AgUiFrames,
+    AgUiRun,
+    UIMessageAnswer,
+    UIMessageFrames,
+)
 from undam.errors import UsageError
 from undam.sse import encode_json
 
@@ -39,15 +45,15 @@ class Answer:
 
     Attributes:
         key: key of the answer, or the name of the topic.
-        announced: this response reports the key, in the header ``Answer-Key`` and, unless the
-            answer has OpenAI's format, in a first event of type ``answer``.
+        announced: this response reports the key, in the header ``Answer-Key`` and, if the answer
+            consists of plain events, in a first event of type ``answer``.
     """
 
     store: Replay | AnswerStore
     key: str
     name: str
     mode: AttachMode
-    answer: OpenAIAnswer | None = None
+    answer: AnswerFormat | None = None
     source: Any = None
     source_from: Any = None
     task_scope: TaskScope | None = None
@@ -72,7 +78,7 @@ class Answer:
     def frames(self) -> Frames:
         """Return an encoder for the items, with the same answer ID in every process."""
         answer = self.answer
-        if answer is not None and answer.id is None:
+        if isinstance(answer, OpenAIAnswer) and answer.id is None:
             digest = sha256(self.name.encode("utf-8", "surrogatepass")).hexdigest()
             answer = replace(answer, id=f"chatcmpl-{digest[:32]}")
         return frames_for(answer, self.encode)
@@ -118,9 +124,36 @@ class AnswerReading:
             await self._produce.close_unused()
 
 
-def frames_for(answer: OpenAIAnswer | None, encode: Encode | None) -> Frames:
+AnswerFormat = OpenAIAnswer | UIMessageAnswer | AgUiRun
+"""Format of an answer, other than plain events."""
+
+FORMATS: tuple[type[AnswerFormat], ...] = (OpenAIAnswer, UIMessageAnswer, AgUiRun)
+
+
+def format_of(openai: bool | OpenAIAnswer, protocol: AnswerFormat | None) -> AnswerFormat | None:
+    """Return the format that was chosen.
+
+    Raises:
+        UsageError: both arguments choose one.
+    """
+    chosen = OpenAIAnswer() if openai is True else openai or None
+    if chosen is not None and protocol is not None:
+        raise UsageError("openai and protocol both choose a format; pass one of them")
+    return chosen or protocol
+
+
+def frames_for(answer: AnswerFormat | None, encode: Encode | None) -> Frames:
     """Return a new encoder for the items of one stream."""
-    frames: Frames = PlainFrames() if answer is None else ChatFrames(answer)
+    frames: Frames
+    match answer:
+        case OpenAIAnswer():
+            frames = ChatFrames(answer)
+        case UIMessageAnswer():
+            frames = UIMessageFrames(answer)
+        case AgUiRun():
+            frames = AgUiFrames(answer)
+        case _:
+            frames = PlainFrames()
     return frames if encode is None else EncodingFrames(frames, encode)
 
 

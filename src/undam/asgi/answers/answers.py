@@ -10,7 +10,14 @@ from hashlib import sha256
 from typing import Any, overload
 from uuid import UUID
 
-from undam.asgi.answers.answer import Answer, check_key, frames_for
+from undam.asgi.answers.answer import (
+    FORMATS,
+    Answer,
+    AnswerFormat,
+    check_key,
+    format_of,
+    frames_for,
+)
 from undam.asgi.replay.interface import AnswerStore, StoreUnavailable, StreamState
 from undam.asgi.replay.resume import SourceFrom, TaskScope
 from undam.asgi.response.defaults import stream_defaults
@@ -23,7 +30,7 @@ Owner = str | int | UUID | None
 """Owner of answers, such as a user ID; ``None`` for everyone who knows the key."""
 
 # The key contains the format, so that a reader in another process encodes errors in it.
-_PLAIN, _CHAT = "answer-", "chat-"
+_PLAIN = "answer-"
 _KEY_BYTES = 16
 
 
@@ -68,7 +75,7 @@ class Answers:
 
     Args:
         store: a `MemoryReplay`, or an `undam.asgi.redis.RedisReplay` for several processes.
-        openai: format of the answers, as for `EventStream`.
+        openai, protocol: format of the answers, as for `EventStream`.
         task_scope: resources of every source, as for `EventStream`.
         encode: conversion of the items of every source, as for `EventStream`.
     """
@@ -78,11 +85,12 @@ class Answers:
         store: AnswerStore,
         *,
         openai: bool | OpenAIAnswer = False,
+        protocol: AnswerFormat | None = None,
         task_scope: TaskScope | None = None,
         encode: Encode | None = None,
     ) -> None:
         self._store = store
-        self._openai = OpenAIAnswer() if openai is True else openai or None
+        self._format = format_of(openai, protocol)
         self._task_scope = task_scope
         self._encode = encode
 
@@ -93,6 +101,7 @@ class Answers:
         *,
         owner: Owner,
         openai: bool | OpenAIAnswer | None = None,
+        protocol: AnswerFormat | None = None,
         source_from: SourceFrom | None = None,
     ) -> Answer: ...
     @overload
@@ -102,16 +111,18 @@ class Answers:
         *,
         owner: Owner,
         openai: bool | OpenAIAnswer | None = None,
+        protocol: AnswerFormat | None = None,
         source_from: Callable[[int, Any], AnyItems] | SourceFrom | None = None,
         task_scope: TaskScope | None = None,
         encode: Encode | None = None,
     ) -> Answer: ...
-    async def start(
+    async def start(  # noqa: PLR0913 (independent options, all by keyword)
         self,
         source: Any,
         *,
         owner: Owner,
         openai: bool | OpenAIAnswer | None = None,
+        protocol: AnswerFormat | None = None,
         source_from: Any = None,
         task_scope: TaskScope | None = None,
         encode: Encode | None = None,
@@ -123,7 +134,7 @@ class Answers:
 
         Args:
             owner: who may read and stop the answer.
-            openai, source_from, task_scope, encode: as for `EventStream`.
+            openai, protocol, source_from, task_scope, encode: as for `EventStream`.
 
         Raises:
             UsageError: an argument is invalid.
@@ -132,9 +143,10 @@ class Answers:
         scope = task_scope or self._task_scope
         if scope is not None and (not callable(source) or is_iterator(source)):
             raise UsageError("task_scope passes its value to source, so source must be a function")
-        given = self._openai if openai is None else openai
-        answer = OpenAIAnswer() if given is True else given or None
-        key = (_PLAIN if answer is None else _CHAT) + secrets.token_urlsafe(_KEY_BYTES)
+        answer = self._format
+        if openai is not None or protocol is not None:
+            answer = format_of(openai or False, protocol)
+        key = (_PLAIN if answer is None else answer.key_prefix) + secrets.token_urlsafe(_KEY_BYTES)
         stored = Answer(
             store=self._store,
             key=key,
@@ -172,7 +184,7 @@ class Answers:
             source_from: allows this process to continue the answer if the process that runs it
                 dies, as for `EventStream`.
         """
-        answer = (self._openai or OpenAIAnswer()) if key.startswith(_CHAT) else None
+        answer = next((kind() for kind in FORMATS if key.startswith(kind.key_prefix)), None)
         return Answer(
             store=self._store,
             key=key,

@@ -8,7 +8,9 @@ from typing import Any, TypedDict, Unpack, overload
 from undam.asgi.answers.answer import (
     ANSWER_KEY,
     Answer,
+    AnswerFormat,
     check_key,
+    format_of,
     frames_for,
 )
 from undam.asgi.interface import Receive, Scope, Send
@@ -38,6 +40,7 @@ class StreamOptions(TypedDict, total=False):
     headers: GivenHeaders
     status: int
     openai: bool | OpenAIAnswer
+    protocol: AnswerFormat | None
     buffer_bytes: OrDefault[int]
     send_timeout: OrDefault[float | None]
     on_close: OnClose | None
@@ -86,6 +89,8 @@ class EventStream:
         status: status code of the response.
         openai: send strings as the chunks of a chat completion, with role, finish reason, usage
             and ``[DONE]``. Pass an ``OpenAIAnswer`` to set the model, ID and other metadata.
+        protocol: send the stream in the format of a user interface: ``UIMessageAnswer()`` for the
+            AI SDK's ``useChat``, or ``AgUiRun(thread_id=…)`` for AG-UI.
         buffer_bytes: maximum data to buffer for a slow client in this process and its kernel. It
             applies under servers that expose their socket (see docs/servers.md).
         send_timeout: seconds after which a client that reads nothing is disconnected; ``None``
@@ -143,6 +148,7 @@ class EventStream:
         headers: GivenHeaders = (),
         status: int = 200,
         openai: bool | OpenAIAnswer = False,
+        protocol: AnswerFormat | None = None,
         buffer_bytes: OrDefault[int] = DEFAULT,
         send_timeout: OrDefault[float | None] = DEFAULT,
         on_close: OnClose | None = None,
@@ -170,13 +176,11 @@ class EventStream:
         self._served = False
         self._source = source
         self._encode = encode
-        self._answer = OpenAIAnswer() if openai is True else openai or None
+        self._answer = format_of(openai, protocol)
         if isinstance(source, Answer):
             check_answer_arguments(replay, replay_key, source_from, task_scope)
             self._stored: Answer | None = source
-            settings.headers.extend(
-                pair for pair in self.answer_headers if pair not in settings.headers
-            )
+            self._add_own_headers()
             return
         check_source(source)
         if task_scope is not None:
@@ -189,6 +193,12 @@ class EventStream:
         self._task_scope = task_scope
         if replay is not None:
             self._stored = self._under_key(replay, replay_key, source_from)
+        self._add_own_headers()
+
+    def _add_own_headers(self) -> None:
+        headers = self._settings.headers
+        given = {name for name, _ in headers}
+        headers.extend(one for one in self.own_headers if one[0] not in given)
 
     def _under_key(
         self, replay: Replay, replay_key: str | None, source_from: SourceFrom | None
@@ -206,12 +216,14 @@ class EventStream:
         )
 
     @property
-    def answer_headers(self) -> RawHeaders:
-        """Headers that report the key of an answer; none for other streams."""
+    def own_headers(self) -> RawHeaders:
+        """Headers of the format, and the one that reports the key of an answer."""
         stored = self._stored
-        if stored is None or not stored.announced:
-            return []
-        return [(ANSWER_KEY, stored.key.encode())]
+        chosen_format = self._answer if stored is None else stored.answer
+        headers = [] if chosen_format is None else list(chosen_format.headers)
+        if stored is not None and stored.announced:
+            headers.append((ANSWER_KEY, stored.key.encode()))
+        return headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 from undam.asgi.response.frames import PlainFrames, encode_framed
 from undam.asgi.response.items import is_framed
@@ -48,6 +48,9 @@ class OpenAIAnswer:
         usage: token counts to send before the end, unless the source yields a `Usage`.
         extra: additional fields of every chunk, such as ``system_fingerprint``.
     """
+
+    key_prefix: ClassVar[str] = "chat-"
+    headers: ClassVar[tuple[tuple[bytes, bytes], ...]] = ()
 
     model: str = "undam"
     id: str | None = None
