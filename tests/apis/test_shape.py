@@ -234,7 +234,7 @@ STREAMS: dict[str, Stream] = {
         2, "a{}", "{}",
     ),
     "langserve": Stream(
-        "langgraph", [("metadata", {"run_id": "r"}), ("data", '"a"'), ("end", "")], 1, "a",
+        "langserve", [("metadata", {"run_id": "r"}), ("data", '"a"'), ("end", "")], 1, "a",
     ),
     "langgraph": Stream(
         "langgraph",

@@ -128,7 +128,7 @@ class ShapeReader:
             return self.read("message", inner)
         if self._is_langchain(event, value):
             if event == "metadata":  # It begins the streams of both.
-                return agents.read_langchain_value(event, value)
+                return _read_as(LANGGRAPH, event, data, value)
             api = LANGSERVE if event in {"data", "end"} else LANGGRAPH
             return self._as(api, event, data, value)
         return self._unrecognised(event, data, payload)
