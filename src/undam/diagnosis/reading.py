@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -11,7 +10,7 @@ from undam.apis.meaning import count, mapping, sequence, text_in
 from undam.errors import RemoteProtocolError
 from undam.framing import Framing
 from undam.framing.decoder import new_decoder
-from undam.framing.detect import DECIDE_BYTES, detect
+from undam.framing.detect import DECIDE_BYTES, detect, is_page
 from undam.framing.json_text import ArrayDecoder
 from undam.framing.multipart import MultipartDecoder
 from undam.framing.text import BINARY
@@ -31,8 +30,7 @@ _KEPT_PAYLOAD_BYTES = 4 << 20
 _KEPT_USAGE_BYTES = 1 << 20
 
 
-# An application streams fragments of HTML; login and error pages are whole documents.
-_PAGE = re.compile(rb"(?i)\s*(?:<!--.*?-->\s*)?<(?:!doctype|html|head|title)\b")
+# A shorter body of HTML, such as an error message, is not a stream.
 _SHORT_PAGE_BYTES = 256
 
 
@@ -140,7 +138,7 @@ class Reading:
         head = self.exchange.head
         if self.is_framed or head is None:
             return False
-        page = "html" in (head.get("content-type") or "") and is_page(self.exchange)
+        page = "html" in (head.get("content-type") or "") and is_whole_page(self.exchange)
         return page or head.get("content-length") is not None
 
     @property
@@ -187,11 +185,11 @@ def read_exchange(exchange: Exchange, budget: WorkBudget | None = None) -> Readi
     return Reading(exchange, framing, reader.api, tuple(items), tuple(pending), problem, closed)
 
 
-def is_page(exchange: Exchange) -> bool:
+def is_whole_page(exchange: Exchange) -> bool:
     """Return whether a body of HTML is a whole page or a short message, and not a stream."""
     beginning = _beginning(exchange)
     short = len(exchange.arrivals) <= 1 and len(beginning) < _SHORT_PAGE_BYTES
-    return short or _PAGE.match(beginning) is not None
+    return short or is_page(beginning)
 
 
 def _beginning(exchange: Exchange) -> bytes:

@@ -26,6 +26,8 @@ _SSE_PREFIX = re.compile(rb"d(?:a(?:ta?)?)?|e(?:v(?:e(?:nt?)?)?)?|i(?:d)?|r(?:e(
 # Vercel AI SDK data stream, version 4: one JSON value per line behind a one-character code.
 _CODED_LINE = re.compile(rb'[0-9a-z]:(?:["{\[]|null|true|false|-?\d)')
 _DELIMITER = re.compile(rb"--[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]\r?\n")
+# An application streams fragments of HTML; login and error pages are whole documents.
+_PAGE = re.compile(rb"(?i)\s*(?:<!--.*?-->\s*)?<(?:!doctype|html|head|title)\b")
 _BOUNDARY = re.compile(r"""boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))""", re.IGNORECASE)
 
 
@@ -80,6 +82,11 @@ def boundary_of(content_type: str) -> str:
     """Return the boundary parameter of a multipart type, or an empty string."""
     match = _BOUNDARY.search(content_type)
     return (match[1] or match[2]) if match else ""
+
+
+def is_page(beginning: bytes) -> bool:
+    """Return whether a body begins like a whole web page, and not like fragments of one."""
+    return _PAGE.match(beginning) is not None
 
 
 def is_indented_json(beginning: bytes) -> bool:

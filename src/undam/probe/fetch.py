@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
-from undam.diagnosis.reading import is_page
+from undam.diagnosis.reading import is_whole_page
 from undam.errors import ResponseError
 from undam.probe.hints import hint_for
 from undam.probe.secrecy import clean_text, secrets_in
@@ -120,7 +120,7 @@ def _is_whole_page(exchange: Exchange) -> bool:
     arrivals = exchange.arrivals
     if not arrivals:
         return True
-    return arrivals[-1].at_ns - arrivals[0].at_ns < _WHOLE_PAGE_NS and is_page(exchange)
+    return arrivals[-1].at_ns - arrivals[0].at_ns < _WHOLE_PAGE_NS and is_whole_page(exchange)
 
 
 def _page_error(stream: Stream, sent: SentRequest) -> str:

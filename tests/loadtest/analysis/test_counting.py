@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from undam.apis import APIS, Kind, api_named
 from undam.errors import RemoteProtocolError
+from undam.framing import Framing
 from undam.loadtest.analysis.counting import EventCounter
 from undam.loadtest.analysis.template import TemplateSet
 from undam.sse import Comment, LineParser, Parser
@@ -75,7 +76,7 @@ def _streams(draw: st.DrawFn) -> list[bytes]:
 class _ReferenceCounter:
     """Counts events without templates: each passes through the parser and the API's reader."""
 
-    form: str
+    form: Framing
     api: str
     counts: list[int] = field(default_factory=list)
     ends: bool = False
@@ -114,9 +115,11 @@ class _ReferenceCounter:
 @given(
     st.lists(_streams(), min_size=1, max_size=3),
     st.sampled_from([api.name for api in APIS]),
-    st.sampled_from(["sse", "ndjson"]),
+    st.sampled_from([Framing.SSE, Framing.NDJSON]),
 )
-def test_templates_do_not_change_counts(streams: list[list[bytes]], api: str, form: str) -> None:
+def test_templates_do_not_change_counts(
+    streams: list[list[bytes]], api: str, form: Framing
+) -> None:
     templates = TemplateSet(api_named(api).read)
     for stream in streams:
         reads = stream
@@ -146,7 +149,7 @@ def test_repeated_events_are_not_parsed_after_the_second() -> None:
         reads += 1
         return chat.read(event, data)
 
-    counter = EventCounter("sse", read, TemplateSet(read))  # type: ignore[arg-type]
+    counter = EventCounter(Framing.SSE, read, TemplateSet(read))  # type: ignore[arg-type]
     for number in range(2):
         counter.receive_data(_event(f"t{number}", number))
     learned = reads
@@ -158,7 +161,7 @@ def test_repeated_events_are_not_parsed_after_the_second() -> None:
 
 def test_member_names_are_never_variable() -> None:
     read = api_named("openai-chat").read
-    counter = EventCounter("sse", read, TemplateSet(read))
+    counter = EventCounter(Framing.SSE, read, TemplateSet(read))
     for name in ("x1", "x2", "x3"):
         counter.receive_data(_event("a", 1, **{name: "boom"}))
     counter.receive_data(_event("a", 1, error="boom"))
@@ -172,7 +175,7 @@ def test_member_names_are_never_variable() -> None:
 )
 def test_events_and_comments_are_limited(block: bytes) -> None:
     read = api_named("openai-chat").read
-    counter = EventCounter("sse", read, TemplateSet(read))
+    counter = EventCounter(Framing.SSE, read, TemplateSet(read))
     with pytest.raises(RemoteProtocolError, match="more than 60000 events and comments"):
         counter.receive_data(block * 200_000)
     assert counter.contents + counter.heartbeats < 100_000

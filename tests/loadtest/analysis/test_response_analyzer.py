@@ -226,3 +226,44 @@ def test_requests_leave_no_reference_cycles(reads: list[bytes]) -> None:
         assert gc.collect() < 20
     finally:
         gc.enable()
+
+
+def _plain_result(kind: str, *body: bytes) -> RequestResult:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n".encode()
+    return analyzed([head, *body], CLOSED, api="plain")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/octet-stream", [b'{"message": {"content": "a"}, "done": false}\n'] * 3),
+        ("application/json", [b'[{"a": 1}', b',{"a": 2}', b',{"a": 3}]']),
+        ("application/json-seq", [b'\x1e{"a": 1}\n'] * 3),
+        ("text/plain", [b" word", b" after", b" word"]),
+        ("text/plain", [b'0:" word"\n'] * 3 + [b'd:{"finishReason":"stop"}\n']),
+        ("application/octet-stream", [b"\x00\x01" * 8] * 3),
+        ("multipart/mixed; boundary=b", [b'--b\r\n\r\n{"a": 1}\r\n'] * 3 + [b"--b--\r\n"]),
+    ],
+)
+def test_stream_of_any_framing_is_measured_without_a_content_path(
+    kind: str, body: list[bytes]
+) -> None:
+    if b"done" in body[0]:
+        body = [*body, b'{"message": {"content": ""}, "done": true}\n']
+    result = _plain_result(kind, *body)
+    assert (result.outcome, result.kind) == (Outcome.COMPLETE, "")
+    assert [read.events for read in result.reads] == [1, 1, 1]
+
+
+def test_end_marker_of_a_detected_api_is_required() -> None:
+    line = b'{"message": {"content": "a"}, "done": false}\n'
+    assert _plain_result("text/plain", line, line).kind == "no-end"
+    event = b'data: {"type": "text-delta", "id": "0", "delta": "a"}\n\n'
+    assert _plain_result("text/event-stream", event, event).kind == "no-end"
+
+
+def test_broken_framing_is_malformed() -> None:
+    result = _plain_result("application/json", b'[{"a": 1}', b"] and more", b"\n")
+    assert (result.outcome, result.kind) == (Outcome.INCOMPLETE, "malformed")
+    half = _plain_result("application/json", b'[{"a": 1},', b'{"b"')
+    assert (half.outcome, half.kind) == (Outcome.INCOMPLETE, "half-event")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from undam.apis import CHAT, MESSAGES, RESPONSES, Api
+from undam.framing import Framing
 from undam.loadtest.analysis.counting import EventCounter
 from undam.loadtest.analysis.template import TemplateSet
 from undam.loadtest.analysis.usage import NO_USAGE, PromptUsage, is_reasoning, usage_of
@@ -88,7 +89,7 @@ def test_reasoning_of_each_api(api: Api, payload: dict[str, Any], expected: bool
 def test_counter_notes_the_first_answer_also_through_templates() -> None:
     templates = TemplateSet(CHAT.read)
     for _ in range(3):
-        counter = EventCounter("sse", CHAT.read, templates)
+        counter = EventCounter(Framing.SSE, CHAT.read, templates)
         for number in range(6):
             key = "reasoning_content" if number < 4 else "content"
             event = f"data: {json.dumps(chat(**{key: f'word {number}'}))}\n\n"
@@ -102,7 +103,7 @@ def test_counter_notes_the_first_answer_also_through_templates() -> None:
 
 def test_usage_in_each_event_is_never_skipped_by_a_template() -> None:
     templates = TemplateSet(CHAT.read)
-    counter = EventCounter("sse", CHAT.read, templates)
+    counter = EventCounter(Framing.SSE, CHAT.read, templates)
     for number in range(8):
         payload = {**chat(content="x"), "usage": {"prompt_tokens": 9 + number}}
         counter.receive_data(f"data: {json.dumps(payload)}\n\n".encode())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from undam.apis import Kind, Meaning
 from undam.errors import RemoteProtocolError
+from undam.framing import Framing
+from undam.framing.decoder import Decoder
+from undam.framing.text import BINARY
 from undam.loadtest.analysis.template import EventTemplate, TemplateSet
 from undam.loadtest.analysis.usage import NO_USAGE, is_reasoning, usage_of
-from undam.sse import Comment, LineParser, Parser
+from undam.sse import Comment, Event, LineParser, Parser
 from undam.work_budget import MAX_ITEMS
 
 # A chat chunk has about 0.2 KB; one with a tool call or an image can have several MB.
@@ -21,6 +24,9 @@ Read = Callable[[str, str], Meaning]
 
 class EventCounter:
     """Counts the events of a response body by kind.
+
+    Args:
+        decoder: decoder of a framing other than SSE and JSON lines.
 
     Attributes:
         ends: whether an event marked the response as complete.
@@ -35,7 +41,9 @@ class EventCounter:
         malformed: data of the first event that is not valid JSON; ``None`` if there is none.
     """
 
-    def __init__(self, form: str, read: Read, templates: TemplateSet) -> None:
+    def __init__(
+        self, form: Framing, read: Read, templates: TemplateSet, decoder: Decoder | None = None
+    ) -> None:
         self.ends = False
         self.contents = 0
         self.has_answer = False
@@ -53,12 +61,14 @@ class EventCounter:
         # Created when the first event matches no template.
         self._parser: Parser | LineParser | None = None
         self._form = form
-        self._end = b"\n\n" if form == "sse" else b"\n"
+        self._end = b"\n\n" if form is Framing.SSE else b"\n"
+        self._decoder = decoder
 
     @property
     def pending_bytes(self) -> int:
         """Number of bytes of an incomplete event."""
-        return 0 if self._parser is None else self._parser.pending_bytes
+        parser = self._decoder or self._parser
+        return 0 if parser is None else parser.pending_bytes
 
     def receive_data(self, data: bytes) -> int:
         """Count the events in ``data``; return the number of content events it completes.
@@ -75,6 +85,9 @@ class EventCounter:
         return self.contents - before
 
     def _receive(self, data: bytes) -> None:
+        if self._decoder is not None:
+            self._note_all(self._decoder.receive_data(data))
+            return
         at = 0
         if self._parser is None or not self._parser.pending_bytes:
             at = self._match_templates(data, 0)
@@ -92,7 +105,10 @@ class EventCounter:
             RemoteProtocolError: an event is larger than ``MAX_EVENT_BYTES``.
         """
         before = self.contents
-        if isinstance(self._parser, LineParser):
+        if self._decoder is not None:
+            self._note_all(self._decoder.receive_eof())
+            self.leftover_bytes = self._decoder.pending_bytes
+        elif isinstance(self._parser, LineParser):
             for item in self._parser.receive_eof():
                 self._note(self._read(item.event, item.data))
         elif self._parser is not None:
@@ -100,7 +116,7 @@ class EventCounter:
         return self.contents - before
 
     def _open(self, *, first: bytes, begun: bool) -> Parser | LineParser:
-        if self._form != "sse":
+        if self._form is not Framing.SSE:
             return LineParser(max_line_bytes=MAX_EVENT_BYTES)
         parser = Parser(max_event_bytes=MAX_EVENT_BYTES)
         if begun or first != b"\xef":
@@ -168,6 +184,16 @@ class EventCounter:
             at = end
             if at < size and not parser.pending_bytes:
                 at = self._match_templates(data, at)
+
+    def _note_all(self, items: Sequence[Event | Comment]) -> None:
+        self._items += len(items)
+        for item in items:
+            if isinstance(item, Comment):
+                self.heartbeats += 1
+            elif item.event == BINARY:
+                self._note(Meaning(Kind.CONTENT))
+            else:
+                self._note(self._read(item.event, item.data))
 
     def _note(self, meaning: Meaning) -> None:
         kind = meaning.kind

@@ -10,11 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from undam.apis import Api, Meaning, api_named
+from undam.apis import PLAIN, Api, Meaning, ShapeReader, api_named
 from undam.errors import RemoteProtocolError
+from undam.framing import Framing
+from undam.framing.decoder import new_decoder
+from undam.framing.detect import is_indented_json
 from undam.loadtest.analysis.content_path import content_reader
-from undam.loadtest.analysis.counting import EventCounter
-from undam.loadtest.analysis.form import form_of
+from undam.loadtest.analysis.counting import MAX_EVENT_BYTES, EventCounter
+from undam.loadtest.analysis.form import form_of, is_document
 from undam.loadtest.analysis.framing import HeadCache, ResponseFraming
 from undam.loadtest.analysis.refusal import describe_refusal, one_line, retry_after_s
 from undam.loadtest.analysis.template import TemplateSet
@@ -24,8 +27,6 @@ from undam.record.request_result import ContentRead, Outcome, RequestResult
 
 # Body bytes kept of a response that is not a stream, to quote them in the message.
 _KEPT_BYTES = 4096
-# The first line of a body shows whether it is a stream.
-_SNIFFED_BYTES = 64
 
 
 RawRead = tuple[int, int, int, bytes]
@@ -76,13 +77,25 @@ class ApiContext:
     def __init__(
         self, api: str, content_path: str | None = None, secrets: tuple[str, ...] = ()
     ) -> None:
-        self.api: Api = api_named(api)
+        self._api: Api = api_named(api)
+        # All streams of a worker come from one endpoint, so they share what is detected.
+        detects = content_path is None and self._api is PLAIN
+        self._shape = ShapeReader(self._api) if detects else None
         self.read: Callable[[str, str], Meaning] = (
-            self.api.read if content_path is None else content_reader(content_path)
+            content_reader(content_path)
+            if content_path is not None
+            else self._api.read
+            if self._shape is None
+            else self._shape.read
         )
         self.templates = TemplateSet(self.read)
         self.heads = HeadCache()
         self.secrets = secrets
+
+    @property
+    def announces_end(self) -> bool:
+        """Return whether a complete stream has an end marker, as far as the API is known."""
+        return (self._api if self._shape is None else self._shape.api).announces_end
 
 
 class ResponseAnalyzer:
@@ -94,8 +107,10 @@ class ResponseAnalyzer:
         self._counter: EventCounter | None = None
         self._reads: list[ContentRead] = []
         self._head_ns: int | None = None
-        self._form: str | None = None
         self._kept = b""
+        # The beginning of the body, to quote it if it turns out not to be a stream.
+        self._beginning = b""
+        self._form: Framing | None = None
         self._body_bytes = 0
         self._any_bytes = False
         self._fault: tuple[str, str] | None = None
@@ -124,7 +139,7 @@ class ResponseAnalyzer:
         """Return the result; no read may be received afterwards."""
         head = self._framing.head
         self._framing.close()
-        if self._fault is None and self._counter is not None and self._is_whole(ended):
+        if self._fault is None and self._is_whole(ended):
             self._finish_events()
         outcome, kind, message = self._classify(ended, head)
         counter = self._counter
@@ -169,10 +184,13 @@ class ResponseAnalyzer:
             if counter is None:
                 return
             body, self._kept = self._kept, b""
+        self._take_events(read, counter, body)
+
+    def _take_events(self, read: RawRead, counter: EventCounter, body: bytes) -> None:
         try:
             events = counter.receive_data(body)
         except RemoteProtocolError as error:
-            self._fault = self._fault or _fault_from(error, "too-large")
+            self._fault = self._fault or _fault_from(error, "malformed")
             return
         if events:
             self._reads.append(ContentRead(*read[:3], events))
@@ -184,20 +202,24 @@ class ResponseAnalyzer:
     def _open(self, body: bytes) -> EventCounter | None:
         """Create the counter once the response is known to be a stream; ``None`` before that."""
         head = self._framing.head
-        if self._form == "none":
+        assert head is not None
+        if head.status // 100 != 2:
             self._kept = (self._kept + body)[:_KEPT_BYTES]
             return None
         self._kept += body
-        assert head is not None
-        form = form_of(head, self._kept)
-        if head.status // 100 != 2:
-            form = "none"
-        elif form == "none" and len(self._kept) < _SNIFFED_BYTES:
-            return None
-        self._form = form
-        if form == "none":
-            return None
-        self._counter = EventCounter(form, self._context.read, self._context.templates)
+        self._form = form_of(head, self._kept)
+        return None if self._form is None else self._count_from(head, self._form, self._kept)
+
+    def _count_from(self, head: Head, form: Framing, beginning: bytes) -> EventCounter:
+        """Create the counter of a stream with this framing."""
+        self._beginning = beginning[:_KEPT_BYTES]
+        decoder = None
+        if form is not Framing.SSE and (
+            form is not Framing.NDJSON or is_indented_json(self._beginning)
+        ):
+            kind = head.get("content-type") or ""
+            decoder = new_decoder(form, kind, MAX_EVENT_BYTES, beginning=self._beginning)
+        self._counter = EventCounter(form, self._context.read, self._context.templates, decoder)
         return self._counter
 
     def _is_whole(self, ended: RequestEnd) -> bool:
@@ -206,12 +228,21 @@ class ResponseAnalyzer:
 
     def _finish_events(self) -> None:
         """Count an event that only the end of the body completes."""
+        head = self._framing.head
+        if self._counter is None:
+            form = None if head is None else form_of(head, self._kept, complete=True)
+            if not self._kept or head is None or form is None or head.status // 100 != 2:
+                return
+            self._form = form
+            body, self._kept = self._kept, b""
+            assert self._last is not None
+            self._take_events(self._last, self._count_from(head, form, body), body)
         assert self._counter is not None
         assert self._last is not None
         try:
             events = self._counter.receive_eof()
         except RemoteProtocolError as error:
-            self._fault = _fault_from(error, "too-large")
+            self._fault = _fault_from(error, "malformed")
             return
         if events:
             last = self._last
@@ -227,13 +258,22 @@ class ResponseAnalyzer:
             return self._classify_without_head(ended)
         if head.status // 100 != 2:
             return Outcome.ERROR, f"status-{head.status}", describe_refusal(head, self._kept)
-        if self._counter is not None or form_of(head, self._kept) != "none":
+        if self._is_stream(head):
             return self._classify_stream(ended)
         if ended.cause is EndCause.STOPPED:
             return Outcome.ABANDONED, "", ""
         if ended.cause is EndCause.FAULT and not self._kept:
             return Outcome.ERROR, ended.kind, ended.message
-        return Outcome.ERROR, "not-a-stream", describe_refusal(head, self._kept)
+        return Outcome.ERROR, "not-a-stream", describe_refusal(head, self._beginning or self._kept)
+
+    def _is_stream(self, head: Head) -> bool:
+        counter, form = self._counter, self._form
+        if counter is None:
+            return form_of(head, self._kept, complete=True) is not None
+        assert form is not None
+        events = counter.contents + counter.empties + counter.heartbeats
+        ended = counter.ends or counter.error is not None or self._fault is not None
+        return ended or not is_document(head, form, self._beginning, events)
 
     def _classify_without_head(self, ended: RequestEnd) -> tuple[Outcome, str, str]:
         if self._fault is not None:
@@ -275,7 +315,7 @@ class ResponseAnalyzer:
         if self._kept if counter is None else counter.leftover_bytes:
             message = "the stream ended in the middle of an event"
             return Outcome.INCOMPLETE, "half-event", message
-        if self._context.api.announces_end:
+        if self._context.announces_end:
             message = "the stream ended without the event that marks it as complete"
             return Outcome.INCOMPLETE, "no-end", message
         if counter is None or not counter.contents:
