@@ -1,6 +1,9 @@
 """Serve a tiny random model with llama.cpp's own server, the C++ one, until SIGTERM.
 
-    .venv-engine/bin/python scripts/engine/serve.py FOLDER
+    .venv-engine/bin/python scripts/engine/serve.py FOLDER [DRAFT]
+
+With DRAFT, the server drafts up to DRAFT tokens from n-grams of the text (speculative decoding).
+Random weights would reject most drafts, so llama.cpp's synthetic acceptance accepts some of them.
 
 The model file is written to FOLDER first. Its words mean nothing; what is real is the program that
 speaks: its HTTP server, its batching, the moments at which it flushes. The first line on
@@ -29,11 +32,14 @@ _SPECIAL = ("<unk>", "<s>", "</s>")
 _SYLLABLES = ("ba", "de", "ki", "lo", "mu", "na", "po", "ri", "su", "te")
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, draft: int = 0) -> None:
     """Write the model, serve it on a free port, and leave when told to."""
     path = folder / "tiny.gguf"
     write_model(path)
-    server = xllamacpp.Server(settings(path))  # it listens when this returns
+    params = settings(path)
+    if draft:
+        speculate(params, draft)
+    server = xllamacpp.Server(params)  # it listens when this returns
     print(f"listening on {server.listening_address}", flush=True)
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
 
@@ -54,6 +60,16 @@ def settings(model: Path) -> xllamacpp.CommonParams:
     params.sampling.temp = 0.0
     params.chat_template = "{% for message in messages %}{{ message.content }} {% endfor %}"
     return params
+
+
+def speculate(params: xllamacpp.CommonParams, draft: int) -> None:
+    """Draft up to ``draft`` tokens from the text so far, and accept about two thirds of them."""
+    params.speculative.types = [
+        xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE
+    ]
+    ngrams = params.speculative.ngram_simple
+    ngrams.size_n, ngrams.size_m, ngrams.min_hits = 1, draft, 1
+    params.speculative.synth_len = 1 + draft * 2 / 3
 
 
 def write_model(path: Path) -> None:
@@ -113,4 +129,4 @@ def _tensors(tokens: int, silent: int) -> list[tuple[str, np.ndarray]]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:3]))

@@ -101,8 +101,12 @@ def test_drafts_that_the_engine_reports_are_its_steps() -> None:
         finish = Write(due[-1], b"data: %s\n\n" % end + writes[-1].data + b": bye\n\n")
         return exchange(merged([*writes[:-1], finish]))
 
-    assert _hop(stream({"draft_n": 90, "draft_n_accepted": 80})).shape.verdict is Verdict.STREAMING
-    assert _hop(stream({"draft_n": 0})).shape.verdict is Verdict.UNKNOWN
+    drafted = {"predicted_n": 160, "draft_n": 200, "draft_n_accepted": 140}
+    assert _hop(stream(drafted)).shape.verdict is Verdict.STREAMING
+    # Steps of one or two tokens do not explain bursts of eight.
+    rejected = {"predicted_n": 160, "draft_n": 200, "draft_n_accepted": 20}
+    assert _hop(stream(rejected)).shape.verdict is Verdict.UNKNOWN
+    assert _hop(stream({"draft_n_accepted": 0})).shape.verdict is Verdict.UNKNOWN
 
 
 @pytest.mark.parametrize(

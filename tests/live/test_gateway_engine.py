@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
+from support.engine_server import engine_server
 from support.gateway_process import CHAT, undam_commands
-from support.live import skip_or_fail
 from support.stream_clients import openai_client, openai_pieces
 from support.undam_command import ListeningCommand, run_undam
-from undam.lab.proxies import Missing
-
-_ROOT = Path(__file__).parents[2]
-_PYTHON = _ROOT / ".venv-engine" / "bin" / "python"
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    if not (_ROOT / ".venv-engine" / "installed.txt").exists():
-        skip_or_fail(Missing("llama.cpp's server", "scripts/install-engine"))
-    folder = tmp_path_factory.mktemp("engine")
-    with (folder / "engine.log").open("wb") as log:
-        process = subprocess.Popen(
-            [_PYTHON, _ROOT / "scripts" / "engine" / "serve.py", folder],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
-        )  # fmt: skip
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        assert line.startswith("listening on "), (folder / "engine.log").read_text()
-        yield line.split()[-1]
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        finally:
-            process.kill()
-            process.stdout.close()
+    with engine_server(tmp_path_factory.mktemp("engine")) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,7 @@ class Rhythm:
         last_count: events of the last burst.
         last_ns: time from the previous burst to the last one.
         after_ns: time from the last burst to the end of the response.
-        reported_steps: the engine reports that it drafts tokens.
+        reported_step: mean tokens per step, if the engine reports its drafts; otherwise 0.
     """
 
     counts: tuple[int, ...]
@@ -64,7 +64,7 @@ class Rhythm:
     last_count: int
     last_ns: int
     after_ns: int
-    reported_steps: bool = False
+    reported_step: float = 0.0
 
     @property
     def period_ns(self) -> float:
@@ -88,6 +88,12 @@ class Rhythm:
         return sum(self.steps_ns) / max(1, sum(self.counts))
 
     @property
+    def is_reported(self) -> bool:
+        """Return whether the steps that the engine reports explain the bursts."""
+        mean = fmean(self.counts) if self.counts else 0.0
+        return 0 < mean <= 2 * self.reported_step
+
+    @property
     def dispersion(self) -> float:
         """Return the variance of the counts relative to their mean."""
         return pvariance(self.counts) / max(1.0, fmean(self.counts)) if self.counts else 0.0
@@ -102,7 +108,7 @@ def rhythm_of(reading: Reading, bursts: Sequence[Burst]) -> Rhythm:
         last_count=bursts[-1].events,
         last_ns=steps[-1],
         after_ns=reading.exchange.ended_ns - bursts[-1].end_ns,
-        reported_steps=_reports_steps(reading),
+        reported_step=_reported_step(reading),
     )
 
 
@@ -120,7 +126,6 @@ def cause_of(rhythm: Rhythm, *, far: bool = False) -> Cause:
     else:
         by_hop = _follows_pace(rhythm)
         by_engine = not by_hop and (ends_late(rhythm) or _ignores_pace(rhythm))
-    by_engine = by_engine or rhythm.reported_steps
     if by_hop == by_engine:
         return Cause.OPEN
     return Cause.HOP if by_hop else Cause.ENGINE
@@ -220,12 +225,13 @@ def _varies(rhythm: Rhythm) -> bool:
     return len(set(rhythm.counts)) > 1 and len(set(rhythm.steps_ns)) > 1
 
 
-def _reports_steps(reading: Reading) -> bool:
-    """Return whether the engine reports drafted tokens, as llama.cpp does in ``timings``."""
+def _reported_step(reading: Reading) -> float:
+    """Return the mean tokens per step that llama.cpp reports in ``timings``, or 0."""
     for item in reversed(reading.items):
         if item.meaning is None:
             continue
         timings = mapping(mapping(item.meaning.payload).get("timings"))
-        if count(timings.get("draft_n")):
-            return True
-    return False
+        tokens, accepted = (count(timings.get(key)) for key in ("predicted_n", "draft_n_accepted"))
+        if tokens and accepted and accepted < tokens:
+            return tokens / (tokens - accepted)
+    return 0.0

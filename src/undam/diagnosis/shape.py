@@ -205,10 +205,13 @@ def _match_pattern(reading: Reading, bursts: Sequence[Burst]) -> Shape:
             return Shape(Verdict.BATCHED, Release.UNCLEAR, None, None, evidence)
         return Shape(Verdict.BATCHED, Release.SIZE, block, None, evidence | {"block_bytes": block})
     # Parallel answers (the API's n) produce one event each at every step.
-    if together < 0.5 * sum(counts) or typical < 2 * reading.choices:
-        return Shape(Verdict.STREAMING, evidence=evidence)
     rhythm = rhythm_of(reading, bursts)
+    singly = together < 0.5 * sum(counts) or typical < 2 * reading.choices
+    if singly and not (rhythm.is_reported and together):
+        return Shape(Verdict.STREAMING, evidence=evidence)
     evidence["every_ms"] = round(rhythm.period_ns / 1e6, 1)
+    if rhythm.is_reported:
+        return Shape(Verdict.STREAMING, evidence={**evidence, "whole_steps": True})
     if typical <= FEW_EVENTS * reading.choices:
         return _classify_small_bursts(rhythm, evidence)
     hold = _hold(rhythm, held, evidence)
