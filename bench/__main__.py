@@ -16,6 +16,7 @@ MODULES = (
     "asgi_streams",
     "lint_tree",
     "gateway_hedging",
+    "gateway_affinity",
     "gateway_proxies",
     "gateway_soak",
 )

@@ -16,6 +16,7 @@ from typing import Any
 from support.chunked import LAST_CHUNK, chunk
 from support.fake_upstream import DONE, STREAM_HEAD, event
 from undam.gateway.config.config import UpstreamConfig, make_config, upstream_from_url
+from undam.gateway.http.client_address import TrustedProxies
 from undam.gateway.policy.keys import parse_keys
 from undam.gateway.policy.router import Dependencies, GatewayRouter
 from undam.gateway.process.files import make_upstreams
@@ -189,6 +190,8 @@ async def loop_gateway(
     telemetry.records = []
     gateway = Gateway(router, telemetry, config.request_limits)
     gateway.context.cors.use(config.cors_origins)
+    gateway.context.trusted_proxies = TrustedProxies(config.trusted_proxies)
+    gateway.context.proxy_protocol = config.proxy_protocol == "on"
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", 0))

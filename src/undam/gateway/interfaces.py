@@ -101,6 +101,7 @@ class RequestInfo:
         body_bytes: size of the body according to the head; 0 if it is chunked.
         request_id: the client's X-Request-Id if it is well-formed, otherwise a generated ID.
         client: address of the client.
+        peer: address of the other end of the connection if a trusted proxy has sent the request.
         key_name: name of the API key in use; set by ``Router.admit``.
         user: ``user`` in the body.
         cache_key: ``prompt_cache_key`` in the body.
@@ -125,6 +126,7 @@ class RequestInfo:
     cache_key: str = ""
     prefix_hash: int = 0
     model_span: tuple[int, int] | None = None
+    peer: str = ""
 
     @property
     def path(self) -> str:

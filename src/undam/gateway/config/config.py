@@ -17,6 +17,7 @@ from undam.gateway.config.limits import (
     RequestLimits,
 )
 from undam.gateway.config.options import OPTIONS
+from undam.gateway.http.client_address import TrustedProxies
 from undam.record import redact_text
 from undam.wire.url import Target, parse_url
 
@@ -99,6 +100,8 @@ class Config:
     eject_time: float
     health_interval: float
     health_path: str
+    trusted_proxies: tuple[str, ...]
+    proxy_protocol: Literal["on", "off"]
     tls_cert: str
     tls_key: str
     metrics: Literal["on", "off"]
@@ -179,6 +182,12 @@ def make_config(
     if not config.health_path.startswith("/"):
         raise UsageError("health_path must begin with a slash")
     check_origins(config.cors_origins)
+    if config.proxy_protocol == "on" and config.tls_cert:
+        raise UsageError("proxy_protocol and tls_cert cannot be used together")
+    try:
+        TrustedProxies(config.trusted_proxies)
+    except ValueError as error:
+        raise UsageError(f"trusted_proxies: {error}") from None
     return config
 
 

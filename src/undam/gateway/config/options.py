@@ -332,6 +332,12 @@ OPTIONS = (
     Option("health_interval", _seconds(_HOUR_S), 0.0,
            "Time between active health checks; 0 turns them off."),
     Option("health_path", StringType("PATH"), "/health", "Path of the active health check."),
+    Option("trusted_proxies", ListType(may_be_empty=True), (),
+           "Addresses or networks of the proxies whose X-Forwarded-For is trusted; unix means all"
+           " clients on a Unix socket."),
+    Option("proxy_protocol", OnOffType(), "off",
+           "Whether connections begin with a header of the PROXY protocol (version 1 or 2).",
+           live=False),
     Option("tls_cert", _FILE, "", "Certificate chain of the listener (PEM).", live=False),
     Option("tls_key", _FILE, "", "Private key of the listener (PEM).", live=False),
     Option("metrics", OnOffType(), "on", "Whether to serve /-/metrics.", live=False),

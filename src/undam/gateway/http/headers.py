@@ -83,14 +83,15 @@ def _forwarding_lines(
 ) -> bytes:
     """Return the header lines for this hop, appended to the values from previous hops."""
     proto = "https" if secure else "http"
-    node = f'"[{info.client}]"' if ":" in info.client else info.client
+    peer = info.peer or info.client
+    node = f'"[{peer}]"' if ":" in peer else peer
     element = f"for={node or 'unknown'};proto={proto}"
     host = ""
     if head.host:
         element += f';host="{head.host}"'
         host = f"X-Forwarded-Host: {head.host}\r\n"
     via = _appended(received, b"via", f"1.{head.minor} undam")
-    forwarded_for = _appended(received, b"x-forwarded-for", info.client or "unknown")
+    forwarded_for = _appended(received, b"x-forwarded-for", peer or "unknown")
     forwarded = _appended(received, b"forwarded", element)
     lines = (
         f"X-Forwarded-Proto: {proto}\r\n{host}Via: {via}\r\nX-Forwarded-For: {forwarded_for}\r\n"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from undam.errors import UndamError
 from undam.gateway.config.config import Config, read_key, restart_required
+from undam.gateway.http.client_address import TrustedProxies
 from undam.gateway.interfaces import Upstream
 from undam.gateway.policy.health import HealthChecks
 from undam.gateway.policy.router import Dependencies, GatewayRouter
@@ -167,7 +168,8 @@ class _Worker:
         self._checks = HealthChecks(lambda: self._members.upstreams, self._router.set_healthy)
         telemetry = Telemetry(metrics, access_log=self._access_log, tracer=self._tracer)
         self._gateway = Gateway(self._router, telemetry, config.request_limits)
-        self._gateway.context.cors.use(config.cors_origins)
+        self._use_client_options(config)
+        self._gateway.context.proxy_protocol = config.proxy_protocol == "on"
 
     async def run(self) -> int:
         """Serve until a signal stops the worker; return its exit code."""
@@ -225,6 +227,11 @@ class _Worker:
         drained.cancel()
         await self._gateway.close()
         return 1 if cut else 0
+
+    def _use_client_options(self, config: Config) -> None:
+        context = self._gateway.context
+        context.cors.use(config.cors_origins)
+        context.trusted_proxies = TrustedProxies(config.trusted_proxies)
 
     def _apply_members(self, upstreams: list[Upstream]) -> tuple[str, ...]:
         """Use these upstreams from now on; return the names of those that were removed."""
@@ -288,7 +295,7 @@ class _Worker:
         self._config = new
         self._gateway.context.limits = new.request_limits
         self._gateway.context.budget.limit_bytes = new.body_budget
-        self._gateway.context.cors.use(new.cors_origins)
+        self._use_client_options(new)
         # An unchanged upstream compares equal and therefore keeps its connections.
         self._members.configure(new, upstreams)
         self._members.start(new.resolve_interval)

@@ -13,6 +13,7 @@ from typing import cast
 
 from undam.gateway.body.inspection import BodyInspection
 from undam.gateway.body.request_body import RequestBody
+from undam.gateway.http.client_address import parse_proxy_header
 from undam.gateway.http.error_responses import error_body
 from undam.gateway.http.headers import ForwardedHead, own_head
 from undam.gateway.http.response_writer import ResponseWriter
@@ -74,8 +75,8 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "_address", "_body", "_connections", "_context", "_deadline", "_head", "_inspecting",
-        "_inspection", "_parser", "_reading_paused", "_relay", "_secure", "_state", "_transport",
-        "_writing_paused", "closed", "next_deadline",
+        "_inspection", "_parser", "_proxy_header", "_reading_paused", "_relay", "_secure", "_state",
+        "_transport", "_writing_paused", "closed", "next_deadline",
     )  # fmt: skip
 
     def __init__(self, context: GatewayContext, connections: set[ClientConnection]) -> None:
@@ -98,6 +99,8 @@ class ClientConnection(asyncio.Protocol):
         # `connection_made` sets the transport before any other callback.
         self._transport = cast("asyncio.Transport", None)
         self._address = ""
+        # The received part of the PROXY header; `None` after it, and if none is expected.
+        self._proxy_header: bytes | None = b"" if context.proxy_protocol else None
         self._secure = False
 
     @property
@@ -125,6 +128,10 @@ class ClientConnection(asyncio.Protocol):
         state = self._state
         if state is ClientState.LINGERING:
             return
+        if self._proxy_header is not None:
+            data = self._read_proxy_header(data)
+            if not data:
+                return
         parser = self._parser
         parser.receive_data(data)
         if state is ClientState.UPLOADING:
@@ -138,6 +145,24 @@ class ClientConnection(asyncio.Protocol):
             # Handling a request takes as long as forwarding ten tokens, so tokens that arrived in
             # the same loop iteration are forwarded first.
             self._context.loop.call_soon(self._next_request)
+
+    def _read_proxy_header(self, data: bytes) -> bytes:
+        """Read the header of the PROXY protocol; return the data after it."""
+        assert self._proxy_header is not None
+        self._proxy_header += data
+        try:
+            if not self._context.trusted_proxies.trusts(self._address):
+                raise ValueError("the peer is not a trusted proxy")
+            found = parse_proxy_header(self._proxy_header)
+        except ValueError as error:
+            self._refuse(BadRequest(400, str(error)))
+            return b""
+        if found is None:
+            return b""
+        address, end = found
+        data, self._proxy_header = self._proxy_header[end:], None
+        self._address = address or self._address
+        return data
 
     def eof_received(self) -> None:
         # As in nginx and Go, a half-closed connection counts as closed. It cannot be distinguished
@@ -190,7 +215,10 @@ class ClientConnection(asyncio.Protocol):
         """Start the relay of a request, which is admitted or refused before its body is read."""
         context, now = self._context, monotonic()
         headers, head.headers = without_hop_by_hop(head.headers), []
-        info = read_request_info(head, headers, client=self._address)
+        client = context.trusted_proxies.client(self._address, headers)
+        info = read_request_info(head, headers, client=client)
+        if client != self._address:
+            info.peer = self._address
         record = RequestRecord(info, now)
         writer = ResponseWriter(
             self._transport, head, record,

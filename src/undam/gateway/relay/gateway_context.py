@@ -10,6 +10,7 @@ from undam.aio.deferred import DeferredQueue
 from undam.gateway.body.budget import BodyBudget
 from undam.gateway.body.step_queue import StepQueue
 from undam.gateway.config.limits import RequestLimits
+from undam.gateway.http.client_address import TrustedProxies
 from undam.gateway.http.cross_origin import CrossOriginPolicy
 from undam.gateway.http.pool import UpstreamPool
 from undam.gateway.interfaces import Observer, Router
@@ -26,6 +27,8 @@ class GatewayContext:
         budget: bytes of buffered request bodies.
         steps: inspections of long request bodies.
         cors: cross-origin headers of responses.
+        trusted_proxies: proxies whose X-Forwarded-For header is trusted.
+        proxy_protocol: connections begin with a header of the PROXY protocol.
         request_finished: event that is set whenever a request has ended.
     """
 
@@ -39,5 +42,7 @@ class GatewayContext:
     budget: BodyBudget
     steps: StepQueue
     cors: CrossOriginPolicy = field(default_factory=CrossOriginPolicy)
+    trusted_proxies: TrustedProxies = field(default_factory=TrustedProxies)
+    proxy_protocol: bool = False
     draining: bool = False
     request_finished: asyncio.Event = field(default_factory=asyncio.Event)
