@@ -14,6 +14,7 @@ import ssl
 from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import ceil
 from typing import Literal, Protocol
 
 from undam.apis import Api
@@ -258,6 +259,13 @@ class Refusal:
     kind: str
     retry_after_s: float | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    def lines(self) -> bytes:
+        """Return the further header lines of the response."""
+        lines = b"".join(b"%b: %b\r\n" % pair for pair in self.headers)
+        if self.retry_after_s is not None:
+            lines += b"Retry-After: %d\r\n" % max(1, ceil(self.retry_after_s))
+        return lines
 
 
 class Permit(Protocol):

@@ -113,6 +113,13 @@ class RequestParser:
         """The received part of a head that is incomplete or malformed."""
         return bytes(self._partial_head) or self._buffer[: self._max_head]
 
+    def take_unparsed(self) -> bytes:
+        """Return and remove the bytes that were received but not parsed."""
+        data, self._buffer = bytes(self._partial_head) + self._buffer, b""
+        self._partial_head.clear()
+        self._scanned = 0
+        return data
+
     def receive_data(self, data: bytes) -> None:
         """Add the bytes of one read."""
         if self._partial_head:

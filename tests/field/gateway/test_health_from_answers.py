@@ -145,7 +145,7 @@ def test_every_request_that_only_computes_is_sent_to_another_replica(
 ) -> None:
     async def main() -> None:
         bad, good = await _bad("503").start(), await LoopUpstream().start()
-        async with loop_gateway(bad, good, eject_after=1000) as running:
+        async with loop_gateway(bad, good, eject_after=1000, affinity="off") as running:
             for _ in range(10):
                 response = await running.send(json_request(path, body=body))
                 assert response.startswith(b"HTTP/1.1 200 ")

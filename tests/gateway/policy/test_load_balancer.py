@@ -158,3 +158,76 @@ def test_outstanding_streams_always_equal_the_open_leases(seed: int) -> None:
         assert sum(one.outstanding for one in balancer.backends) == len(leases)
         assert all(0 <= one.outstanding <= 5 for one in balancer.backends)
         assert balancer.has_capacity() == (len(leases) < 15)
+
+
+def test_a_conversation_stays_on_its_backend_until_that_is_busy() -> None:
+    balancer = _balancer("a", "b", "c", "d")
+    first = balancer.choose(0.0, conversation=7)
+    assert first is not None
+    leases = []
+    for _ in range(2):
+        chosen = balancer.choose(0.0, conversation=7)
+        assert chosen is first
+        leases.append(balancer.acquire(chosen, 0.0, 7))
+    # Two streams are its share of a nearly idle backend.
+    assert balancer.choose(0.0, conversation=7) is not first
+    for lease in leases:
+        balancer.release(lease)
+    assert first.conversations == {}
+    assert balancer.choose(0.0, conversation=7) is first
+    for _ in range(20):
+        balancer.acquire(first, 0.0)
+    assert balancer.choose(0.0, conversation=7) is not first
+
+
+def test_when_a_backend_leaves_only_its_conversations_move() -> None:
+    balancer = _balancer("a", "b", "c", "d")
+
+    def homes() -> dict[int, str]:
+        chosen = {key: balancer.choose(0.0, conversation=key) for key in range(1, 401)}
+        return {key: backend.name for key, backend in chosen.items() if backend is not None}
+
+    before = homes()
+    assert all(70 <= count <= 130 for count in Counter(before.values()).values())
+    balancer.replace({"a": 0, "b": 0, "c": 0})
+    after = homes()
+    assert all(after[key] == name for key, name in before.items() if name != "d")
+
+
+def test_models_and_priorities_restrict_the_choice() -> None:
+    balancer = _balancer("a", "b", "c")
+    balancer.set_properties("a", models=frozenset({"m"}), priority=0)
+    balancer.set_properties("b", models=frozenset({"m", "n"}), priority=1)
+    balancer.set_properties("c", models=frozenset({"o"}), priority=0)
+    balancer.set_properties("unknown", models=frozenset(), priority=0)
+    chosen = {model: balancer.choose(0.0, model=model) for model in ("m", "n", "o", "p")}
+    names = {model: backend and backend.name for model, backend in chosen.items()}
+    assert names == {"m": "a", "n": "b", "o": "c", "p": None}
+    assert balancer.serves("n")
+    assert not balancer.serves("p")
+    fallback = balancer.choose(0.0, model="m", exclude={"a"})
+    assert fallback is not None
+    assert fallback.name == "b"
+
+
+def test_quick_errors_count_as_load_for_the_usual_duration() -> None:
+    balancer = _balancer("a", "b")
+    lease = _acquire(balancer, 0.0, "b")
+    balancer.ended_with_error(lease, 0.01)
+    balancer.release(lease)
+    assert {_acquire(balancer, 0.5).name} == {"b"}
+    assert lease.backend.load(0.5) == 1
+    assert lease.backend.load(2.0) == 0
+
+
+def test_a_backend_is_set_aside_for_as_long_as_it_has_requested() -> None:
+    balancer = _balancer("a", "b")
+    lease = _acquire(balancer, 0.0, "b")
+    assert balancer.set_aside(lease, 0.0, 5.0)
+    assert not balancer.set_aside(lease, 1.0, 1.0)
+    balancer.release(lease)
+    assert {_acquire(balancer, 4.9).name for _ in range(5)} == {"b"}
+    trial = _acquire(balancer, 5.0)
+    assert (trial.name, trial.trial) == ("a", True)
+    assert not balancer.set_aside(trial, 5.0, 1000.0)
+    assert lease.backend.ejected_until_s == 5.0 + EJECTION.max_s

@@ -6,7 +6,6 @@ together exceed the budget, the body is instead passed on as it arrives.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from math import inf
 
 from undam.gateway.body.budget import BodyBudget
@@ -85,12 +84,12 @@ class RequestBody:
             return LAST_CHUNK
         return b""
 
-    def replace(self, pieces: Iterable[bytes]) -> None:
-        """Replace the buffered bytes of a complete body."""
+    def replace_span(self, span: tuple[int, int], data: bytes) -> None:
+        """Replace the bytes from ``span[0]`` to ``span[1]`` of a complete body."""
+        whole = b"".join(self._pieces)
         self.release()
-        self.size = 0
-        for piece in pieces:
-            self.size += len(piece)
+        self.size += len(data) - (span[1] - span[0])
+        for piece in (whole[: span[0]], data, whole[span[1] :]):
             self._hold(piece)
 
     def release(self) -> None:

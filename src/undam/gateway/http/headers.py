@@ -33,6 +33,10 @@ STREAM_HEAD_LINES = b"".join(
 """Header lines of a stream that the gateway opens before any upstream has responded."""
 
 
+UPGRADE_LINES = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+"""Header lines of a WebSocket handshake, which are not forwarded as received."""
+
+
 class ForwardedHead:
     """Head of a request to upstreams. Only its first two lines depend on the upstream.
 
@@ -61,6 +65,8 @@ class ForwardedHead:
         for name, value in tracing:
             pieces += name, b": ", value, b"\r\n"
         pieces.append(_forwarding_lines(head, info, received, secure=secure))
+        if head.upgrade:
+            pieces.append(UPGRADE_LINES)
         if head.length is None:
             pieces.append(b"Transfer-Encoding: chunked\r\n\r\n")
         elif head.length or head.method in ("POST", "PUT", "PATCH"):

@@ -10,8 +10,14 @@ import asyncio
 
 from undam.gateway.http.cross_origin import CrossOrigin
 from undam.gateway.http.event_framer import EventFramer
-from undam.gateway.http.headers import STREAM_HEAD_LINES, ResponseHead, date_line, own_head
-from undam.gateway.http.upstream_response import STATUS_WITHOUT_BODY
+from undam.gateway.http.headers import (
+    STREAM_HEAD_LINES,
+    UPGRADE_LINES,
+    ResponseHead,
+    date_line,
+    own_head,
+)
+from undam.gateway.http.upstream_response import STATUS_WITHOUT_BODY, SWITCHING_PROTOCOLS
 from undam.gateway.interfaces import RequestRecord
 from undam.http1.chunked import LAST_CHUNK, encode_chunk
 from undam.http1.request_parser import RequestHead
@@ -85,6 +91,10 @@ class ResponseWriter:
         """
         self.opened = True
         self._record.status = head.status
+        if head.status == SWITCHING_PROTOCOLS:
+            self.keep = False
+            self._send(head.encode(self._request_id, framing=UPGRADE_LINES, keep_length=False), now)
+            return
         without_body = self._request.method == "HEAD" or head.status in STATUS_WITHOUT_BODY
         if head.events and not without_body:
             self.framer = EventFramer()

@@ -109,6 +109,7 @@ class UpstreamConnection(asyncio.Protocol):
         *,
         without_body: bool,
         single_use: bool,
+        upgrade: bool = False,
     ) -> None:
         """Send a request; its response is passed to ``receiver``.
 
@@ -118,6 +119,7 @@ class UpstreamConnection(asyncio.Protocol):
             without_body: the request is a HEAD request, so the response has no body.
             single_use: close the connection afterwards, because more of the request's body may
                 follow after the response is complete.
+            upgrade: the request asks for another protocol.
         """
         assert self.transport is not None
         self._single_use = single_use
@@ -126,7 +128,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._next_piece = next_piece
         self.send_body()
         # The parser is created while the request is in transit.
-        self._response = UpstreamResponse(self._max_head_bytes, without_body=without_body)
+        self._response = UpstreamResponse(
+            self._max_head_bytes, without_body=without_body, upgrade=upgrade
+        )
 
     def send_body(self) -> None:
         """Send the available part of the request's body, as far as the upstream reads it."""
@@ -135,6 +139,11 @@ class UpstreamConnection(asyncio.Protocol):
             return
         while not self._writing_paused and (piece := next_piece()):
             transport.write(piece)
+
+    def write(self, data: bytes) -> None:
+        """Send data of another protocol, after the upstream has switched to it."""
+        if self.transport is not None and not self.closed:
+            self.transport.write(data)
 
     def abort(self) -> None:
         """Close the connection immediately, without a report to the receiver."""

@@ -19,7 +19,8 @@ from undam.http1.headers import RawHeaders
 STATUS_WITHOUT_BODY = frozenset({204, 304})
 """Final statuses whose responses end with the head (RFC 9112, 6.3)."""
 
-_SWITCHING_PROTOCOLS = 101
+SWITCHING_PROTOCOLS = 101
+"""Status after which the connection carries another protocol (RFC 9110, 7.8)."""
 _BLANK_LINE = b"\r\n\r\n"
 _UPGRADED = "the upstream switched protocols without a request to do so"
 
@@ -77,15 +78,17 @@ class UpstreamResponse:
 
     Args:
         without_body: the request was HEAD, so the response has no body regardless of its head.
+        upgrade: the request asks for another protocol. After status 101, all bytes are the body.
     """
 
     __slots__ = (
         "_chunks", "_head_bytes", "_head_end", "_headers", "_keep_alive", "_max_head_bytes",
-        "_parser", "_pieces", "_reason", "_unread", "_without_body", "error", "head", "phase",
-        "started",
+        "_parser", "_pieces", "_reason", "_unread", "_upgrade", "_without_body", "error", "head",
+        "phase", "started",
     )  # fmt: skip
 
-    def __init__(self, max_head_bytes: int, *, without_body: bool) -> None:
+    def __init__(self, max_head_bytes: int, *, without_body: bool, upgrade: bool = False) -> None:
+        self._upgrade = upgrade
         self.phase = _HEAD
         self.head: ResponseHead | None = None
         self.error = ""
@@ -107,6 +110,11 @@ class UpstreamResponse:
     def complete(self) -> bool:
         """True if the whole response has arrived."""
         return self.phase is _COMPLETE or self.phase is _OVERRUN
+
+    @property
+    def switched(self) -> bool:
+        """True if the connection carries another protocol from now on."""
+        return self.head is not None and self.head.status == SWITCHING_PROTOCOLS
 
     @property
     def between_chunks(self) -> bool:
@@ -132,6 +140,9 @@ class UpstreamResponse:
             data = data[end:]
         if self.phase is _BODY and self._chunks is not None:
             self._decode(data)
+        elif self.switched:
+            if data:
+                self._pieces.append(data)
         elif data:
             self._feed(data)
         pieces = self._pieces
@@ -162,7 +173,8 @@ class UpstreamResponse:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._fail(_UPGRADED)
+            if not self.switched:
+                self._fail(_UPGRADED)
         except httptools.HttpParserError as error:
             self._fail(f"the upstream's response is malformed: {error}"[:200])
 
@@ -210,7 +222,11 @@ class UpstreamResponse:
     def on_headers_complete(self) -> None:
         assert self._parser is not None
         status = self._parser.get_status_code()
-        if status == _SWITCHING_PROTOCOLS:
+        if status == SWITCHING_PROTOCOLS and self._upgrade and self.phase is _HEAD:
+            self.head = ResponseHead(status, self._reason, self._headers)
+            self._advance(_Signal.FINAL_HEAD)
+            return
+        if status == SWITCHING_PROTOCOLS:
             self._fail(_UPGRADED)
         if status < 200 or self.phase is not _HEAD:
             return
@@ -234,6 +250,6 @@ class UpstreamResponse:
 
     def on_message_complete(self) -> None:
         assert self._parser is not None
-        if self.phase is _BODY:
+        if self.phase is _BODY and not self.switched:
             self._keep_alive = bool(self._parser.should_keep_alive())
             self._advance(_Signal.MESSAGE_END)

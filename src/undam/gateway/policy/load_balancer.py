@@ -26,6 +26,7 @@ _DURATION_WEIGHT = 0.05
 # In simulations with four and ten replicas, these limits gave a share of over 98 % of requests with
 # a warm prefix, and no higher p99 than hashing without limits or two random choices.
 _MAX_LOAD_OF_MEAN = 2.0
+_MIN_LOAD = 4
 _MAX_CONVERSATION_OF_MEAN = 0.5
 _MIN_OF_CONVERSATION = 2
 _MAX_COUNTED_S = 10.0
@@ -308,7 +309,7 @@ class LoadBalancer:
         """Return the backend that probably has the prefix of a conversation, unless it is busy."""
         loads = {backend.name: backend.load(now_s) for backend in candidates}
         mean = (sum(loads.values()) + 1) / len(candidates)
-        limit = ceil(_MAX_LOAD_OF_MEAN * mean)
+        limit = max(_MIN_LOAD, ceil(_MAX_LOAD_OF_MEAN * mean))
         limit_of_one = max(_MIN_OF_CONVERSATION, ceil(_MAX_CONVERSATION_OF_MEAN * mean))
         for backend in sorted(
             candidates, key=lambda one: preference(conversation, one.name), reverse=True

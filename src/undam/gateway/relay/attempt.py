@@ -161,6 +161,7 @@ class Attempt:
             request.body_source(),
             without_body=request.is_head,
             single_use=request.body.passed_on,
+            upgrade=request.upgrade,
         )
         self._listener.request_paused(connection.writing_paused)
 

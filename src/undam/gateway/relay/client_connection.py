@@ -53,6 +53,8 @@ class ClientState(Enum):
     """The body of the request is being read into memory."""
     RELAYING = "relaying"
     """The body of the request has been read completely."""
+    TUNNELING = "tunneling"
+    """Client and upstream have switched to another protocol, whose data is passed on."""
     UPLOADING = "uploading"
     """The body of the request is passed on while it arrives."""
     LINGERING = "lingering"
@@ -62,7 +64,8 @@ class ClientState(Enum):
 
 
 _BODY_ARRIVES = frozenset({ClientState.READING, ClientState.UPLOADING})
-_BUSY = _BODY_ARRIVES | {ClientState.RELAYING}
+_MAY_PAUSE = _BODY_ARRIVES | {ClientState.TUNNELING}
+_BUSY = _MAY_PAUSE | {ClientState.RELAYING}
 
 
 class ClientConnection(asyncio.Protocol):
@@ -127,6 +130,10 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         state = self._state
         if state is ClientState.LINGERING:
+            return
+        if state is ClientState.TUNNELING:
+            if self._relay is not None:
+                self._relay.tunnel_data(data)
             return
         if self._proxy_header is not None:
             data = self._read_proxy_header(data)
@@ -204,7 +211,9 @@ class ClientConnection(asyncio.Protocol):
             if head is None:
                 return
             if head.upgrade.startswith(b"websocket"):
-                raise BadRequest(501, "WebSocket is not supported; use the streaming API")
+                _check_handshake(head)
+            else:
+                head.upgrade = b""
             piece, complete = self._parser.body()
         except BadRequest as error:
             self._refuse(error)
@@ -236,6 +245,9 @@ class ClientConnection(asyncio.Protocol):
             return ForwardedHead(head, info, secure=secure, tracing=record.tracing)
 
         request = OutgoingRequest(build_head, body, is_head=head.method == "HEAD")
+        request.upgrade = bool(head.upgrade)
+        # If the upstream does not switch protocols, the client's data is not a further request.
+        writer.keep = writer.keep and not head.upgrade
         request_context = RequestContext(
             context.router, context.observer, context.limits, context.pool, info
         )
@@ -367,7 +379,7 @@ class ClientConnection(asyncio.Protocol):
     def response_finished(self, *, keep: bool) -> None:
         """Take the next request, or close the connection if ``keep`` is false."""
         self._relay = self._head = self._body = self._inspection = None
-        complete = self._state is ClientState.RELAYING
+        complete = self._state in (ClientState.RELAYING, ClientState.TUNNELING)
         self._state = ClientState.IDLE
         self._context.request_finished.set()
         if self.closed or self._transport.is_closing():
@@ -384,10 +396,17 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._close_when_sent()
 
+    def start_tunnel(self) -> None:
+        """Pass all further data to the upstream, whatever it is."""
+        self._state = ClientState.TUNNELING
+        data = self._parser.take_unparsed()
+        if data and self._relay is not None:
+            self._relay.tunnel_data(data)
+
     def pause_request(self, paused: bool) -> None:
         """Pause reading of the body, or resume it."""
-        arriving = self._state in _BODY_ARRIVES
-        if paused == self._reading_paused or (paused and not arriving) or self.closed:
+        allowed = self._state in _MAY_PAUSE
+        if paused == self._reading_paused or (paused and not allowed) or self.closed:
             return
         self._reading_paused = paused
         now = monotonic()
@@ -467,3 +486,9 @@ class ClientConnection(asyncio.Protocol):
     def close(self) -> None:
         """Close the connection; data already written is still sent if possible."""
         self._transport.close()
+
+
+def _check_handshake(head: RequestHead) -> None:
+    """Raise BadRequest if a request cannot be a WebSocket handshake (RFC 6455, 4.1)."""
+    if head.method != "GET" or head.minor == 0 or head.length != 0:
+        raise BadRequest(400, "a WebSocket handshake is a GET request without a body")

@@ -13,6 +13,10 @@ class ClientSide(Protocol):
         """Read the body, and call `ResponseRelay.send` when the request can be sent."""
         ...
 
+    def start_tunnel(self) -> None:
+        """Pass all further data to `ResponseRelay.tunnel_data`."""
+        ...
+
     def schedule(self, deadline: float) -> None:
         """Ensure that `ResponseRelay.on_deadline` is called at ``deadline`` or earlier."""
         ...

@@ -16,18 +16,20 @@ class OutgoingRequest:
         body: the body. It is either complete, or passed on to a single upstream.
         repeatable: the request may be sent more than once.
         is_head: the method is HEAD, so the response has no body.
+        upgrade: the client asks for another protocol.
 
     Args:
         build_head: function that builds the head. It is called after admission, which may remove
             the client's key, and after the observer has added tracing headers.
     """
 
-    __slots__ = ("_build_head", "_head", "body", "is_head", "repeatable")
+    __slots__ = ("_build_head", "_head", "body", "is_head", "repeatable", "upgrade")
 
     def __init__(
         self, build_head: Callable[[], ForwardedHead], body: RequestBody, *, is_head: bool
     ) -> None:
         self.is_head = is_head
+        self.upgrade = False
         self.repeatable = False
         self.body = body
         self._build_head: Callable[[], ForwardedHead] | None = build_head

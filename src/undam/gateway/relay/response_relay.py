@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from math import ceil, inf
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -18,6 +18,7 @@ from undam.gateway.http.error_responses import SERVER_ERROR, error_body, error_e
 from undam.gateway.http.fast_path import FastPath
 from undam.gateway.http.headers import ResponseHead
 from undam.gateway.http.response_writer import ResponseWriter
+from undam.gateway.http.upstream_response import SWITCHING_PROTOCOLS
 from undam.gateway.interfaces import (
     EndReason,
     LocalResponse,
@@ -98,8 +99,6 @@ class ResponseRelay:
         """The properties of the request."""
         return self._context.info
 
-    # Start: a response of the gateway itself, a refusal, or the race.
-
     def start(self) -> None:
         """Answer the request locally, refuse it or admit it, before its body is read."""
         context = self._context
@@ -126,8 +125,9 @@ class ResponseRelay:
         if response is not None:
             self._respond_locally(response)
             return
-        if self.info.model != asked_for:
-            self._replace_model()
+        span = self.info.model_span
+        if self.info.model != asked_for and span is not None and not request.body.passed_on:
+            request.body.replace_span(span, json.dumps(self.info.model).encode())
         self._report_start()
         request.repeatable = self.info.repeatable and not request.body.passed_on
         self._race = Race(self, self._context, self.record, request)
@@ -158,21 +158,9 @@ class ResponseRelay:
             self._permit = admission
             self.admitted = True
 
-    def _replace_model(self) -> None:
-        """Replace the alias in the body by the name of the model, if the body has no coding."""
-        body, span = self._request.body, self.info.model_span
-        if span is None or body.passed_on:
-            return
-        name = json.dumps(self.info.model).encode()
-        data = memoryview(b"".join(body.pieces))
-        body.replace([bytes(data[: span[0]]) + name, bytes(data[span[1] :])])
-
-    def _refuse(self, admission: Refusal) -> None:
-        lines = [name + b": " + value + b"\r\n" for name, value in admission.headers]
-        if admission.retry_after_s is not None:
-            lines.append(b"Retry-After: %d\r\n" % max(1, ceil(admission.retry_after_s)))
-        self._send_error(admission.status, admission.message, admission.kind, b"".join(lines))
-        self._end(EndReason.REFUSED, admission.message, keep=self._writer.keep)
+    def _refuse(self, refusal: Refusal) -> None:
+        self._send_error(refusal.status, refusal.message, refusal.kind, refusal.lines())
+        self._end(EndReason.REFUSED, refusal.message, keep=self._writer.keep)
 
     def _finish_start(self) -> None:
         if self._race is not None:
@@ -270,12 +258,27 @@ class ResponseRelay:
             self._late_error = LateError(head, now)
         if self._backpressure.paused and attempt.connection is not None:
             attempt.connection.pause()
+        if head.status == SWITCHING_PROTOCOLS:
+            self._start_tunnel(attempt, now)
         if attempt.held:
             data, unread = attempt.take_held()
             self._forward(attempt, data, unread, now)
             self._writer.flush()
         if not self.over:
             self._client.schedule(self.next_deadline())
+
+    def _start_tunnel(self, attempt: Attempt, now: float) -> None:
+        assert self._race is not None
+        self._read_at = now
+        self._race.decide(attempt, content=False)
+        self._client.start_tunnel()
+
+    def tunnel_data(self, data: bytes) -> None:
+        """Send data of the client to the upstream, after both have switched protocols."""
+        winner = self._race.winner if self._race is not None else None
+        if winner is not None and winner.connection is not None:
+            self._read_at = monotonic()
+            winner.connection.write(data)
 
     def head_expected(self, head: ResponseHead) -> None:
         """Prepare the head of the response while no data is waiting."""
@@ -388,8 +391,6 @@ class ResponseRelay:
             self.record.reads += len(gaps)
             self._context.observer.gaps(self.record, gaps)
 
-    # Heartbeats and timeouts.
-
     def next_deadline(self) -> float:
         """Return the next deadline of the relay itself, without those of the race."""
         limits = self._context.limits
@@ -438,8 +439,6 @@ class ResponseRelay:
             self._race.fail_winner(UpstreamResult.TIMEOUT)
         self._send_error(504, f"the response was interrupted: {why}")
         self._end(EndReason.UPSTREAM_SILENT, why, keep=False)
-
-    # Errors and the end.
 
     def _send_error(
         self, status: int, message: str, kind: str = SERVER_ERROR, lines: bytes = b""
