@@ -92,7 +92,9 @@ MALFORMED: dict[str, tuple[bytes, int]] = {
     "an empty method": (b" /x HTTP/1.1\r\nHost: gw\r\n\r\n", 400),
     "CONNECT": (b"CONNECT gw:443 HTTP/1.1\r\nHost: gw:443\r\n\r\n", 501),
     "TRACE": (b"TRACE /x HTTP/1.1\r\nHost: gw\r\n\r\n", 405),
-    "WebSocket": (_get(b"Connection: Upgrade\r\nUpgrade: websocket\r\n"), 501),
+    "a WebSocket handshake with a body": (
+        _post(b"Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n"), 400,
+    ),
     "an unknown expectation": (_post(b"Expect: 200-ok\r\nContent-Length: 1\r\n"), 417),
     "a chunk size that is not a number": (_post(_CHUNKED, b"zz\r\nab\r\n0\r\n\r\n"), 400),
     "a chunk size with 0x": (_post(_CHUNKED, b"0x2\r\nab\r\n0\r\n\r\n"), 400),

@@ -8,10 +8,11 @@ import json
 import random
 import re
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from support.chunked import LAST_CHUNK, chunk
 from support.fake_upstream import DONE, STREAM_HEAD, event
@@ -78,7 +79,7 @@ class LoopUpstream:
         self.connections = 0
         self._tasks: set[asyncio.Task[object] | None] = set()
 
-    async def start(self, path: str | None = None) -> LoopUpstream:
+    async def start(self, path: str | None = None) -> Self:
         if path is not None:
             self._server = await asyncio.start_unix_server(self._serve, path)
             self.url = f"unix:{path}"
@@ -164,6 +165,7 @@ async def loop_gateway(
     keys: str = "",
     seed: int = 1,
     aliases: dict[str, str] | None = None,
+    tls: ssl.SSLContext | None = None,
     **values: Any,
 ) -> AsyncIterator[LoopGateway]:
     """Run a gateway with these upstreams and option values in the running loop."""
@@ -196,7 +198,7 @@ async def loop_gateway(
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", 0))
     listener.setblocking(False)
-    await gateway.listen(listener)
+    await gateway.listen(listener, tls)
     port = listener.getsockname()[1]
     try:
         yield LoopGateway(gateway, router, metrics, port, log, telemetry.records)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
@@ -53,7 +53,7 @@ async def _echo(call: UpstreamCall, reader: asyncio.StreamReader) -> None:
 @contextlib.asynccontextmanager
 async def _opened(
     running: LoopGateway, more: bytes = b""
-) -> contextlib.AbstractAsyncContextManager[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:  # type: ignore[misc]
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
     writer.write(_HANDSHAKE + more)
     try:
@@ -120,8 +120,7 @@ def test_when_the_upstream_ends_the_client_connection_ends() -> None:
 def test_limits_keys_and_idle_timeouts_apply() -> None:
     async def main() -> None:
         upstream = await _Upstream(_echo).start()
-        limits = {"max_streams": 1, "queue": 0}
-        async with loop_gateway(upstream, idle_timeout=0.4, **limits) as running:  # type: ignore[arg-type]
+        async with loop_gateway(upstream, idle_timeout=0.4, max_streams=1, queue=0) as running:
             async with _opened(running) as (reader, writer):
                 await reader.readuntil(b"hello")
                 assert b" 503 " in await running.send(_HANDSHAKE, until=b"\r\n")

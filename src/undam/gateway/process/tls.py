@@ -17,7 +17,7 @@ def listener_context(config: Config) -> ssl.SSLContext | None:
     if not config.tls_cert:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(["h2", "http/1.1"])
     load_certificate(context, config)
     return context
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable
 
 from undam.aio.deadlines import DeadlineTimer
 from undam.aio.deferred import DeferredQueue
@@ -50,8 +51,16 @@ class Gateway:
         """Accept client connections on a bound socket."""
         loop, backlog = self.context.loop, 4096
 
-        def connection() -> ClientConnection:
-            return ClientConnection(self.context, self._clients)
+        kind: Callable[[GatewayContext, set[ClientConnection]], asyncio.Protocol]
+        kind = ClientConnection
+        if tls is not None:
+            # Only a listener with TLS needs the memory of the HTTP/2 implementation.
+            from undam.gateway.relay.http2_session import TlsConnection  # noqa: PLC0415
+
+            kind = TlsConnection
+
+        def connection() -> asyncio.Protocol:
+            return kind(self.context, self._clients)
 
         if listener.family == socket.AF_UNIX:
             server = await loop.create_unix_server(
@@ -71,6 +80,8 @@ class Gateway:
         """Stop accepting client connections, and return when the last request has ended."""
         self.context.draining = True
         self.stop_listening()
+        for session in list(self.context.sessions):
+            session.drain()
         for client in list(self._clients):
             client.close_if_idle()
         while self.active_requests:
@@ -92,6 +103,8 @@ class Gateway:
         await asyncio.sleep(0)
         for client in list(self._clients):
             client.close()
+        for session in list(self.context.sessions):
+            session.close()
         self.context.pool.close()
         self.context.timer.stop()
         await asyncio.sleep(0)

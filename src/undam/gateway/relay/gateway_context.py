@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from undam.aio.deadlines import DeadlineTimer
 from undam.aio.deferred import DeferredQueue
@@ -14,6 +15,18 @@ from undam.gateway.http.client_address import TrustedProxies
 from undam.gateway.http.cross_origin import CrossOriginPolicy
 from undam.gateway.http.pool import UpstreamPool
 from undam.gateway.interfaces import Observer, Router
+
+
+class ClientSession(Protocol):
+    """Connection of a client that carries several requests at once."""
+
+    def drain(self) -> None:
+        """Accept no further requests, and close the connection when none is in flight."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection; data already written is still sent if possible."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +42,7 @@ class GatewayContext:
         cors: cross-origin headers of responses.
         trusted_proxies: proxies whose X-Forwarded-For header is trusted.
         proxy_protocol: connections begin with a header of the PROXY protocol.
+        sessions: the open HTTP/2 connections.
         request_finished: event that is set whenever a request has ended.
     """
 
@@ -44,5 +58,6 @@ class GatewayContext:
     cors: CrossOriginPolicy = field(default_factory=CrossOriginPolicy)
     trusted_proxies: TrustedProxies = field(default_factory=TrustedProxies)
     proxy_protocol: bool = False
+    sessions: set[ClientSession] = field(default_factory=set)
     draining: bool = False
     request_finished: asyncio.Event = field(default_factory=asyncio.Event)
