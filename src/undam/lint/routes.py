@@ -164,14 +164,16 @@ def _combined(
     if own.score == EXCLUDED:
         return Assessment(RouteOutcome.UNKNOWN, (own.phrase,))
     sites, recipes = around
-    found = [NameEvidence(own.score, own.phrase)]
-    found.append(_best(map(upstream_evidence, upstreams)))
+    neighbouring = _neighbouring(upstreams, hints.neighbours)
+    named = _best(map(upstream_evidence, upstreams))
+    if neighbouring.score > 0 > named.score:
+        named = NameEvidence(0)  # the image shows more than the name of the service
+    found = [NameEvidence(own.score, own.phrase), named, neighbouring]
     found.append(_best(_paths_of_upstreams(upstreams)))
-    found.append(_neighbouring(upstreams, hints.neighbours))
     found += _site(path, sites, hints.file)
     found += [NameEvidence(*one.value) for one in _counting(recipes)]
     positive = [one for one in found if one.score > 0]
-    is_other = found[1].score < 0
+    is_other = named.score < 0
     is_ambiguous = own.score == 2 and len(positive) == 1 and not is_other
     score = sum(one.score for one in found) + is_ambiguous
     if own.score >= SUFFICIENT or (score >= SUFFICIENT):

@@ -42,6 +42,7 @@ from undam.textfiles.templates import (
     is_template_name,
     region_source,
     rendered_name,
+    template_source,
 )
 
 _T = TypeVar("_T")
@@ -316,7 +317,11 @@ class _LintRun:
         if not candidate.named and candidate.use not in {FileUse.CONFIGURATION, FileUse.PROGRAM}:
             return None
         text = self._texts.source(candidate.path).text
-        dialect = recognise_dialect(_recognised_name(candidate.path, text), text)
+        name = _recognised_name(candidate.path, text)
+        dialect = recognise_dialect(name, text)
+        if dialect is None and has_placeholders(text):
+            # Placeholders may hide the lines by which a dialect is recognised.
+            dialect = recognise_dialect(name, template_source(candidate.path, text).text)
         if dialect is None or (self._dialect is not None and dialect is not self._dialect):
             return None
         return dialect
@@ -363,7 +368,8 @@ class _LintRun:
         path = candidate.path
         outer = self._texts.source(path)
         found: list[_LintedFile] = []
-        for one in find_embedded(outer, candidate.use):
+        name = _recognised_name(path, outer.text)
+        for one in find_embedded(outer, candidate.use, name):
             if self._dialect is not None and one.dialect is not self._dialect:
                 continue
             if not outer.holes and has_placeholders(outer.text[one.start : one.end]):

@@ -45,11 +45,15 @@ class EmbeddedConfig:
     end: int
 
 
-def find_embedded(source: Source, use: FileUse) -> Iterator[EmbeddedConfig]:
-    """Yield the configurations inside a file, in the order of the text."""
+def find_embedded(source: Source, use: FileUse, name: str) -> Iterator[EmbeddedConfig]:
+    """Yield the configurations inside a file, in the order of the text.
+
+    Args:
+        name: the name by which the file is recognised; that of standard input is made up.
+    """
     if not any(word in source.text for word in _WORDS):
         return
-    for one in _texts(source, use):
+    for one in _texts(source, use, name):
         text = source.text[one.start : one.end]
         if any(word in text for word in _WORDS):
             dialect = recognise_dialect(_name_of(one, use), _dedented(text))
@@ -57,12 +61,12 @@ def find_embedded(source: Source, use: FileUse) -> Iterator[EmbeddedConfig]:
                 yield EmbeddedConfig(dialect, one.start, one.end)
 
 
-def _texts(source: Source, use: FileUse) -> Iterable[EmbeddedText]:
+def _texts(source: Source, use: FileUse, name: str) -> Iterable[EmbeddedText]:
     if use is FileUse.CONTAINER:
         return heredocs(source.text)
     if use is FileUse.MARKDOWN:
         return markdown_fences(source.text)
-    return yaml_blocks(source.text) if _YAML_NAME.search(source.path) else ()
+    return yaml_blocks(source.text) if _YAML_NAME.search(name) else ()
 
 
 def _name_of(one: EmbeddedText, use: FileUse) -> str:

@@ -1,0 +1,215 @@
+"""Templates and configurations inside other files are read in place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.lint_reports import lint_files
+from support.undam_command import invoke
+from undam.lint import fix_paths
+
+JINJA = """\
+{# generated #}
+{% for u in upstreams %}
+upstream {{ u.name }} { {% for s in u.servers %} server {{ s }}; {% endfor %} }
+{% endfor %}
+server {
+  listen {{ port }};
+  location /v1/ { proxy_pass http://{{ backend }}; }
+}
+"""
+ERB = """\
+server {
+  listen <%= @port %>;
+  location /v1/ { proxy_pass http://<%= @backend %>; }
+<% if @ssl -%>
+  ssl_certificate /x;
+<% end -%>
+}
+"""
+GO = """\
+{{- define "x.nginx" -}}
+server {
+  listen 80;
+  location /v1/ { proxy_pass http://{{ .Values.api }}:5001; }
+}
+{{- end }}
+"""
+ENVSUBST = """\
+server {
+  listen ${NGINX_PORT};
+  location /v1/ { proxy_pass http://${BACKEND:-api}:5001; }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("nginx.conf.j2", JINJA, 7), ("nginx.jinja2", JINJA, 7), ("nginx.conf.erb", ERB, 3),
+        ("config.tpl", GO, 4), ("default.conf.template", ENVSUBST, 3), ("nginx.conf", JINJA, 7),
+    ],
+)  # fmt: skip
+def test_a_template_is_read_and_its_lines_hold(name: str, text: str, line: int) -> None:
+    found = lint_files({name: text}, "--heartbeat", "15")
+    assert found.places == [f"NGX101 {name}:{line}"]
+    assert found.code == 1
+    (change,) = fix_paths(".").changes
+    written = change.after.splitlines()[line - 1]
+    assert "proxy_buffering off;" in written
+    assert change.before.splitlines()[line - 1].split(";")[0] in written
+
+
+def test_a_chart_is_read_in_place() -> None:
+    chart = """\
+{{- if .Values.ingress.enabled -}}
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: {{ include "chart.fullname" . }}
+  annotations:
+    nginx.ingress.kubernetes.io/proxy-buffering: "on"
+    {{- toYaml .Values.ingress.annotations | nindent 4 }}
+spec:
+  ingressClassName: nginx
+  rules:
+    - http:
+        paths:
+          - path: /v1
+            backend: {service: {name: vllm, port: {number: 8000}}}
+{{- end }}
+"""
+    found = lint_files({"chart/templates/ingress.yaml": chart})
+    assert "ING101 chart/templates/ingress.yaml:7" in found.places
+    # The annotations that the values add may contain the limit.
+    assert "ING401 info" in found.codes
+    assert invoke("fix", ".", "--write").code == 1
+    fixed = Path("chart/templates/ingress.yaml").read_text()
+    assert fixed == chart.replace('proxy-buffering: "on"', 'proxy-buffering: "off"')
+
+
+def test_a_template_that_cannot_be_read_is_noted_in_a_folder_and_fails_if_named() -> None:
+    broken = "{% if a %}server {{% else %}location / {{% endif %} proxy_pass http://vllm;\n}}"
+    found = lint_files({"conf/nginx.conf.j2": broken, "conf/ok.conf": ENVSUBST})
+    (passed,) = found.report["passed_over"]
+    assert (passed["path"], passed["kind"]) == ("conf/nginx.conf.j2", "template")
+    assert passed["reason"].startswith("not read: line ")
+    assert found.code == 1
+    assert invoke("lint", "conf/nginx.conf.j2").code == 2
+
+
+CONFIG_MAP = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: tls-lb}
+data:
+  readme: |
+    proxy_pass is described elsewhere
+  nginx.conf: |
+    events {}
+    http { server { listen 8443 ssl;
+      location / { set $a vllm:8000; proxy_pass http://$a; }
+    } }
+  Caddyfile: |
+    llm.example.org {
+    \treverse_proxy ollama:11434 {
+    \t\tflush_interval 5s
+    \t}
+    }
+"""
+COMPOSE = """\
+services:
+  proxy:
+    image: nginx:1.27
+configs:
+  conf:
+    content: |
+      server { listen 80; location /v1/ { proxy_pass http://vllm:8000; } }
+"""
+DOCKERFILE = """\
+FROM nginx:1.27
+RUN cat <<EOF > /etc/motd
+hello
+EOF
+COPY <<'CONF' /etc/nginx/conf.d/default.conf
+server { listen 80; location /v1/ { proxy_pass http://vllm:8000; } }
+CONF
+"""
+SCRIPT = """\
+#!/bin/sh
+tee /etc/haproxy/haproxy.cfg <<-CFG
+\tdefaults
+\t  mode http
+\tfrontend f
+\t  bind :80
+\t  default_backend vllm
+\tbackend vllm
+\t  server a 10.0.0.1:8000
+\tCFG
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "places"),
+    [
+        ("cm.yaml", CONFIG_MAP, ["NGX101 cm.yaml:10", "NGX401 cm.yaml:10", "CAD201 cm.yaml:15"]),
+        ("compose.yml", COMPOSE, ["NGX101 compose.yml:7", "NGX401 compose.yml:7"]),
+        ("Dockerfile", DOCKERFILE, ["NGX101 Dockerfile:6", "NGX401 Dockerfile:6"]),
+        ("install.sh", SCRIPT, ["HAP101 install.sh:8"]),
+    ],
+)
+def test_a_configuration_inside_a_file_is_linted_and_fixed_in_place(
+    name: str, text: str, places: list[str]
+) -> None:
+    found = lint_files({name: text})
+    assert sorted(found.places) == sorted(places)
+    assert invoke("fix", ".", "--write").code == 1
+    fixed = Path(name).read_text()
+    # Only lines of the configuration change; everything outside is the same.
+    assert fixed.startswith(text[:40])
+    assert fixed != text
+    again = lint_files({})
+    assert again.faults == []
+    assert invoke("fix", ".", "--write").code == 0
+
+
+def test_annotations_of_values_are_linted_with_the_services_of_the_values_as_evidence() -> None:
+    values = """\
+ollama: {enabled: true}
+ingress:
+  enabled: true
+  annotations:
+    nginx.ingress.kubernetes.io/proxy-buffering: "on"
+    nginx.ingress.kubernetes.io/proxy-read-timeout: 20s
+  host: chat.example.org
+"""
+    found = lint_files({"values.yaml": values})
+    assert found.places == ["ING101 values.yaml:5", "ING205 values.yaml:6"]
+    shop = lint_files({"values.yaml": values.replace("ollama", "shop").replace("chat", "www")})
+    assert shop.faults == []
+
+
+def test_code_fences_are_linted_on_request() -> None:
+    fence = "```"
+    site = "server { location /v1/ { proxy_pass http://vllm:8000; } }"
+    page = f"# Proxy\n\n{fence}nginx\n{site}\n{fence}\n"
+    files = {"docs/how.md": page, "docs/page.mdx": page}
+    assert lint_files(files).report["files"] == []
+    found = lint_files({}, "--markdown", "--heartbeat", "15")
+    assert found.places == ["NGX101 docs/how.md:4", "NGX101 docs/page.mdx:4"]
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        (CONFIG_MAP, {"NGX101", "NGX401", "CAD201"}),
+        (f"---\n{COMPOSE}", {"NGX101", "NGX401"}),
+        ("server { location /v1/ { proxy_pass http://vllm:8000; } }\n", {"NGX101", "NGX401"}),
+        ("llm.x.org {\n\treverse_proxy vllm:8000 {\n\t\tflush_interval 5s\n\t}\n}\n", {"CAD201"}),
+    ],
+)
+def test_standard_input_is_recognised_by_its_content(text: str, codes: set[str]) -> None:
+    result = invoke("lint", "-", "--json", stdin=text)
+    assert set(result.codes) == codes

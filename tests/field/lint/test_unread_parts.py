@@ -1,0 +1,101 @@
+"""No certain conclusion and no fix where a part of the scope was not read."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.lint_reports import lint_files
+from support.undam_command import invoke
+
+SITE = """\
+server {
+  listen ${NGINX_PORT};
+  location /v1/ {
+    proxy_pass http://api:5001;
+    include proxy.conf;
+  }
+}
+"""
+PROXY = "proxy_http_version 1.1;\nproxy_buffering off;\nproxy_read_timeout ${READ_TIMEOUT};\n"
+
+
+@pytest.mark.parametrize(
+    "ending", [".template", ".tmpl", ".tpl", ".j2", ".erb", ".inc", ".example", ""]
+)
+def test_an_include_is_found_as_a_template(ending: str) -> None:
+    found = lint_files({"n/conf.d/site.conf.template": SITE, f"n/proxy.conf{ending}": PROXY})
+    assert (found.codes, found.code) == ([], 0)
+    assert invoke("fix", "n", "--write").code == 0
+
+
+@pytest.mark.parametrize("include", ["proxy.conf", "snippets/*.conf", "/etc/nginx/gone.conf"])
+def test_without_the_include_there_is_no_error_and_no_fix(include: str) -> None:
+    site = SITE.replace("proxy.conf", include)
+    found = lint_files({"site.conf": site}, "--target", "nginx=1.22")
+    assert found.codes == ["NGX101 warning", "NGX401 info"]
+    assert all(one["fix"] is None for one in found.report["findings"])
+    assert f"because include {include} was not read" in found.message("NGX101")
+    assert invoke("fix", "site.conf", "--write", "--unsafe", "--target", "nginx=1.22").code == 0
+    assert Path("site.conf").read_text() == site
+
+
+def test_an_include_with_a_syntax_error_and_a_hole_of_a_template_are_unread() -> None:
+    broken = lint_files(
+        {"site.conf": SITE, "proxy.conf": "proxy_buffering {"}, paths=("site.conf",)
+    )
+    assert {one["fix"] for one in broken.report["findings"]} == {None}
+    hole = SITE.replace("include proxy.conf;", "${PROXY_SETTINGS}")
+    found = lint_files({"site.conf.template": hole}, paths=("site.conf.template",))
+    assert {one["fix"] for one in found.report["findings"]} == {None}
+    assert "${PROXY_SETTINGS}" in found.report["unread"][0]["what"]
+
+
+def test_a_line_of_the_location_itself_is_certain() -> None:
+    site = SITE.replace("include proxy.conf;", "include gone.conf; proxy_read_timeout 5s;")
+    found = lint_files({"site.conf": site})
+    assert "NGX401 warning" in found.codes
+    (fix,) = (one["fix"] for one in found.report["findings"] if one["code"] == "NGX401")
+    assert fix["text"].strip().endswith("proxy_read_timeout 3600s;")
+
+
+def test_includes_for_further_servers_do_not_weaken_a_finding() -> None:
+    site = SITE.replace("    include proxy.conf;\n", "").replace("${NGINX_PORT}", "80")
+    text = (
+        f"events {{}}\nhttp {{\ninclude mime.types;\ninclude /etc/nginx/conf.d/*.conf;\n{site}}}\n"
+    )
+    found = lint_files({"nginx.conf": text}, "--target", "nginx=1.22")
+    assert found.codes == ["NGX101 error", "NGX401 warning"]
+
+
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
+@pytest.mark.parametrize("with_include", [True, False])
+def test_nginx_accepts_the_result_of_every_safe_fix(with_include: bool) -> None:
+    site = SITE.replace("${NGINX_PORT}", "127.0.0.1:18099").replace("api:5001", "127.0.0.1:5001")
+    files = {
+        "conf.d/site.conf": site,
+        "nginx.conf": "events {}\npid p;\nerror_log stderr;\nhttp { include conf.d/*.conf; }\n",
+    }
+    if with_include:
+        files["proxy.conf"] = PROXY.replace("${READ_TIMEOUT}", "5s")
+    lint_files(files)
+    assert invoke("fix", ".", "--write").code in {0, 1}
+    # The include that undam could not read is there when the container starts.
+    Path("proxy.conf").touch()
+    Path("logs").mkdir()
+    command = ["nginx", "-t", "-p", str(Path.cwd()), "-c", "nginx.conf"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_import_of_caddy_and_an_include_of_apache_that_are_missing() -> None:
+    caddy = (
+        "llm.example.org {\n\timport gone/*.caddy\n\tencode zstd\n\treverse_proxy vllm:8000\n}\n"
+    )
+    apache = "Include gone.conf\nProxyPass /v1/ http://vllm:8000/v1/\n"
+    found = lint_files({"Caddyfile": caddy, "httpd.conf": apache}, "--target", "caddy=2.6")
+    assert found.codes == ["CAD102 info", "APA401 info"]
+    assert {one["fix"] for one in found.report["findings"]} == {None}
