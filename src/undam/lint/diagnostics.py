@@ -141,7 +141,11 @@ def unique_diagnostics(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, .
             same.clear()
         if not same or diagnostic.outcome == same[0].outcome:
             same.append(diagnostic)
-    return tuple(
-        replace(same[0], edits=tuple(dict.fromkeys(edit for one in same for edit in one.edits)))
-        for _, same in sorted(merged.items(), key=lambda item: item[0])
-    )
+    return tuple(_merged(same) for _, same in sorted(merged.items(), key=lambda item: item[0]))
+
+
+def _merged(same: list[Diagnostic]) -> Diagnostic:
+    if len(same) == 1:
+        return same[0]
+    edits = dict.fromkeys(edit for one in same for edit in one.edits)
+    return replace(same[0], edits=tuple(edits))

@@ -122,6 +122,15 @@ class Dialect:
     comment: str = "#"
 
 
+def has_any(text: str, *words: str) -> bool:
+    """Return whether a text contains one of the words.
+
+    A substring search is much faster than an expression that is tried at each line, so dialects
+    decide with it first whether a text can be theirs.
+    """
+    return any(word in text for word in words)
+
+
 def is_stock_include(pattern: str) -> bool:
     """Return whether an include names a file of the distribution that does not affect streaming."""
     return bool(_STOCK_INCLUDE.search(pattern))

@@ -17,7 +17,7 @@ from undam.errors import ConfigSyntaxError, UsageError
 from undam.lint.diagnostics import Diagnostic
 from undam.lint.dialect import Dialect, LintResult
 from undam.lint.discovery.embedded_configs import find_embedded
-from undam.lint.discovery.passed_over import NO_DIALECT, PassedOver, kind_of_deployment
+from undam.lint.discovery.passed_over import NO_DIALECT, PassedOver, is_schema, kind_of_deployment
 from undam.lint.discovery.surroundings import Surroundings, header_targets
 from undam.lint.engine import fix_sources, lint_source
 from undam.lint.files import (
@@ -289,6 +289,8 @@ class _LintRun:
         if not text.is_text:
             if report_unknown:
                 self.problems.append(Problem(path, "is not text"))
+            return []
+        if not candidate.named and is_schema(text.raw):
             return []
         dialect = self._dialect_of(candidate)
         if dialect is not None and text.is_too_large:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from undam.lint.dialect import Dialect
+from undam.lint.dialect import Dialect, has_any
 from undam.lint.files import FileUse
 from undam.lint.registry import recognise_dialect
 from undam.textfiles.embedded import EmbeddedText, heredocs, markdown_fences, yaml_blocks
@@ -51,11 +51,13 @@ def find_embedded(source: Source, use: FileUse, name: str) -> Iterator[EmbeddedC
     Args:
         name: the name by which the file is recognised; that of standard input is made up.
     """
-    if not any(word in source.text for word in _WORDS):
+    if use is FileUse.CONFIGURATION and not has_any(source.text, ": |", ":|"):
+        return
+    if not has_any(source.text, *_WORDS):
         return
     for one in _texts(source, use, name):
         text = source.text[one.start : one.end]
-        if any(word in text for word in _WORDS):
+        if has_any(text, *_WORDS):
             dialect = recognise_dialect(_name_of(one, use), _dedented(text))
             if dialect is not None:
                 yield EmbeddedConfig(dialect, one.start, one.end)

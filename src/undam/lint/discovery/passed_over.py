@@ -40,13 +40,15 @@ _PROXY_IN_TERRAFORM = re.compile(
     rb"|google_cloud_run"
 )
 _KINDS = re.compile(
-    r"^[ \t{,-]*[\"']?kind[\"']?[ \t]*:[ \t]*[\"']?(HTTPRoute|GRPCRoute|TCPRoute|Gateway"
+    r"kind[\"']?[ \t]*:[ \t]*[\"']?(HTTPRoute|GRPCRoute|TCPRoute|Gateway"
     r"|VirtualService|DestinationRule|EnvoyFilter|EnvoyProxy|EnvoyPatchPolicy|BackendTrafficPolicy"
     r"|ClientTrafficPolicy|AIGatewayRoute|IngressRoute|ServersTransport|Middleware|InferenceService"
     r"|InferencePool|Ingress|KongPlugin|KongIngress|ApisixRoute|HTTPProxy|BackendConfig"
-    r"|GCPBackendPolicy|ProxySettingsPolicy|VirtualServer|Route)\b",
-    re.MULTILINE,
+    r"|GCPBackendPolicy|ProxySettingsPolicy|VirtualServer|Route)\b"
 )
+_SCHEMA = re.compile(rb"^kind:[ \t]*[\"']?CustomResourceDefinition\b", re.MULTILINE)
+# The kind of a resource is among its first lines; a license may precede it.
+_HEAD_BYTES = 4000
 _OPENSHIFT = re.compile(r"route\.openshift\.io")
 _TRAEFIK_LABEL = re.compile(r"traefik\.(?:http|tcp|enable)\b")
 _COMPOSE = re.compile(r"^services[ \t]*:", re.MULTILINE)
@@ -67,6 +69,17 @@ _PROGRAMS = {
     ".tsx": ("TypeScript program that streams", _SCRIPT),
     ".jsx": ("JavaScript program that streams", _SCRIPT),
 }
+
+
+def is_schema(raw: bytes) -> bool:
+    """Return whether a YAML file has nothing but definitions of custom resources.
+
+    Such files make up most of the text in the repositories of operators.
+    """
+    documents = raw.split(b"\n---") if b"CustomResourceDefinition" in raw[:_HEAD_BYTES] else ()
+    return bool(documents) and all(
+        _SCHEMA.search(one, 0, _HEAD_BYTES) is not None or not one.strip() for one in documents
+    )
 
 
 def kind_of_deployment(path: str, raw: bytes, text: str) -> str | None:
@@ -92,11 +105,11 @@ def _kind_of_yaml(name: str, text: str) -> str | None:
     found = _KINDS.search(text)
     if found is not None and (found[1] != "Route" or _OPENSHIFT.search(text)):
         return f"Kubernetes {found[1]}"
-    if _COMPOSE.search(text):
+    if "services" in text and _COMPOSE.search(text):
         if _TRAEFIK_LABEL.search(text):
             return "compose file with Traefik labels"
         return "compose file with a model server" if _MODEL_SERVER.search(text) else None
-    if _LITELLM.search(text):
+    if "model_list" in text and _LITELLM.search(text):
         return "LiteLLM configuration"
     is_values = name.startswith("values") and re.search(r"^[ ]*ingress[ \t]*:", text, re.MULTILINE)
     return "Helm values with an ingress" if is_values else None

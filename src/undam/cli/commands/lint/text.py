@@ -34,8 +34,13 @@ def print_report(report: LintReport, out: Console) -> None:
     from rich.text import Text  # noqa: PLC0415 (only when there is something to show)
 
     for one in report.diagnostics:
-        # One call per diagnostic: each call of the console is expensive.
-        out.print(Text.assemble(*_pieces(one, report)), end="")
+        pieces = _pieces(one, report)
+        if out.is_terminal:
+            # One call per diagnostic: each call of the console is expensive.
+            out.print(Text.assemble(*pieces), end="")
+        else:
+            # Without styles, the console would only add to the duration of large reports.
+            out.file.write("".join(text for text, _ in pieces))
     for unread in report.unread:
         position = f"{unread.path}:{unread.line}"
         out.print(one_line(f"{position}: not read: {unread.what}"), style="dim")

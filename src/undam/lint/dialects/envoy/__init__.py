@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from undam.lint.diagnostics import Diagnostic, unique_diagnostics
-from undam.lint.dialect import Dialect, IncludeOpener, LintResult
+from undam.lint.dialect import Dialect, IncludeOpener, LintResult, has_any
 from undam.lint.dialects.envoy.parser import unread_parts
 from undam.lint.dialects.envoy.render import render
 from undam.lint.dialects.envoy.routes import find_managers
@@ -31,7 +31,9 @@ _KUBERNETES = re.compile(r"^[ \t{]*[\"']?apiVersion[\"']?[ \t]*:", re.MULTILINE)
 def recognises(path: str, text: str) -> bool:
     """Return whether a YAML or JSON file has resources or typed configurations of Envoy."""
     suffixed = path == "-" or path.lower().endswith((".yaml", ".yml", ".json"))
-    if not suffixed or not _CONTENT.search(text):
+    if not suffixed or not has_any(text, "static_resources", "staticResources", "com/envoy."):
+        return False
+    if not _CONTENT.search(text):
         return False
     return not (_KUBERNETES.search(text) or _UNIT_TEST.search(text))
 

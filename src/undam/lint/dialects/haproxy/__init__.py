@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from undam.lint.diagnostics import for_route, if_anything_streams, unique_diagnostics
-from undam.lint.dialect import Dialect, IncludeOpener, LintResult
+from undam.lint.dialect import Dialect, IncludeOpener, LintResult, has_any
 from undam.lint.dialects.haproxy.parser import read_config
 from undam.lint.dialects.haproxy.render import render
 from undam.lint.dialects.haproxy.routes import find_routes, unread_choices
@@ -27,6 +27,10 @@ def recognises(path: str, text: str) -> bool:
     name = path.replace("\\", "/").rpartition("/")[2].lower()
     if "haproxy" in name and name.endswith((".cfg", ".conf")):
         return True
+    if name.endswith((".yaml", ".yml", ".json")):
+        return False
+    if not has_any(text, "frontend", "backend", "listen"):
+        return False
     return bool(_SECTION.search(text) and _LINE.search(text))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from undam.lint.diagnostics import Diagnostic, for_route
-from undam.lint.dialect import Dialect, IncludeOpener, LintResult
+from undam.lint.dialect import Dialect, IncludeOpener, LintResult, has_any
 from undam.lint.dialects.ingress_nginx.parser import PREFIX
 from undam.lint.dialects.ingress_nginx.render import render
 from undam.lint.dialects.ingress_nginx.routes import find_config_maps, find_ingresses
@@ -40,6 +40,8 @@ def recognises(path: str, text: str) -> bool:
         return False
     if PREFIX in text:
         return True
+    if "nginx" not in text or not has_any(text, "Ingress", "ConfigMap"):
+        return False
     kinds = set(_KIND.findall(text))
     if "Ingress" in kinds and _NGINX_CLASS.search(text) and "nginx.org/" not in text:
         return True

@@ -6,7 +6,7 @@ import re
 
 from undam.errors import ConfigSyntaxError
 from undam.lint.diagnostics import Diagnostic, for_route, unique_diagnostics
-from undam.lint.dialect import Dialect, IncludeOpener, LintResult
+from undam.lint.dialect import Dialect, IncludeOpener, LintResult, has_any
 from undam.lint.dialects.traefik.render import render
 from undam.lint.dialects.traefik.routes import TraefikConfig
 from undam.lint.dialects.traefik.rules import RULES, find
@@ -35,6 +35,8 @@ _TEMPLATE = re.compile(r"\{\{-?\s")
 def recognises(path: str, text: str) -> bool:
     """Return whether a YAML or TOML file has entry points or HTTP routers."""
     name = path.lower()
+    if not has_any(text, "ntry", "http", "HTTP", "Http"):
+        return False
     if name.endswith((".yaml", ".yml")):
         return bool(_YAML.search(text))
     if name.endswith(".toml"):

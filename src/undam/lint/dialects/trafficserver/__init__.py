@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from undam.lint.diagnostics import Diagnostic, for_route, unique_diagnostics
-from undam.lint.dialect import Dialect, IncludeOpener, LintResult
+from undam.lint.dialect import Dialect, IncludeOpener, LintResult, has_any
 from undam.lint.dialects.trafficserver.parser import read_records, read_yaml_records
 from undam.lint.dialects.trafficserver.render import render
 from undam.lint.dialects.trafficserver.routes import assess_maps, has_streaming_map
@@ -24,6 +24,7 @@ _COMPRESS = re.compile(
     r"^[ \t]*(?:compressible-content-type|supported-algorithms|remove-accept-encoding)[ \t]",
     re.MULTILINE,
 )
+_COMPRESS_WORDS = ("compressible-content-type", "supported-algorithms", "remove-accept-encoding")
 _REMAP = re.compile(r"^[ \t]*(?:regex_)?map[ \t]+\S+[ \t]+https?://\S", re.MULTILINE)
 
 
@@ -34,10 +35,18 @@ def recognises(path: str, text: str) -> bool:
         return True
     if not (name == "-" or "." not in name or name.endswith((".config", ".yaml", ".yml"))):
         return False
-    return any(one.search(text) for one in (_RECORDS, _COMPRESS, _REMAP)) or _is_yaml(text)
+    if name.endswith((".yaml", ".yml")):
+        return _is_yaml(text)
+    if "proxy." in text and _RECORDS.search(text):
+        return True
+    if has_any(text, *_COMPRESS_WORDS) and _COMPRESS.search(text):
+        return True
+    return ("map" in text and bool(_REMAP.search(text))) or _is_yaml(text)
 
 
 def _is_yaml(text: str) -> bool:
+    if not (has_any(text, "\nrecords:", "\nts:") or text.startswith(("records:", "ts:"))):
+        return False
     return bool(_YAML.search(text) and _YAML_NAMES.search(text))
 
 

@@ -20,7 +20,10 @@ _CONTENT = re.compile(r"^[ \t]*(?:vcl[ \t]+4\.\d[ \t]*;|sub[ \t]+vcl_\w+)", re.M
 
 def recognises(path: str, text: str) -> bool:
     """Return whether a file is VCL, by its name, its version line or a built-in sub."""
-    return path.lower().endswith(".vcl") or bool(_CONTENT.search(text))
+    name = path.lower()
+    if name.endswith((".yaml", ".yml", ".json")):
+        return False
+    return name.endswith(".vcl") or ("vcl" in text and bool(_CONTENT.search(text)))
 
 
 def lint(source: Source, settings: Settings, open_include: IncludeOpener) -> LintResult:
