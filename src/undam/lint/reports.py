@@ -27,6 +27,8 @@ class LintOptions:
         skip_unknown: skip named files of unknown dialect instead of reporting a problem.
         exclude: path patterns of files and folders to leave out.
         markdown: lint the code fences of Markdown documents.
+        verify: check each written configuration with its own program, if that is installed, and
+            restore the files of a configuration that it accepted before and rejects now.
         config_file: settings file for all files, instead of the nearest one.
         read_only: fixes are also written to files whose mode permits nobody to write them.
         overrides: values that take precedence over the settings.
@@ -36,6 +38,7 @@ class LintOptions:
     skip_unknown: bool = False
     exclude: tuple[str, ...] = ()
     markdown: bool = False
+    verify: bool = False
     config_file: str | None = None
     read_only: bool = False
     overrides: SettingsOverrides = field(default_factory=SettingsOverrides)

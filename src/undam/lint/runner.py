@@ -16,6 +16,7 @@ from typing import TypeVar
 from undam.errors import ConfigSyntaxError, UsageError
 from undam.lint.diagnostics import Diagnostic
 from undam.lint.dialect import Dialect, LintResult
+from undam.lint.discovery.checkers import has_checker, rejection
 from undam.lint.discovery.embedded_configs import find_embedded
 from undam.lint.discovery.passed_over import NO_DIALECT, PassedOver, is_schema, kind_of_deployment
 from undam.lint.discovery.surroundings import Surroundings, header_targets
@@ -26,6 +27,7 @@ from undam.lint.files import (
     ConfigFiles,
     FileUse,
     Problem,
+    decode,
     find_candidates,
     reason,
 )
@@ -110,7 +112,9 @@ def fix_paths(
     report = run.report()
     changes = run.fix(unsafe=unsafe)
     if write:
+        accepted = run.accepted_configurations(changes)
         changes = [run.write(change) for change in changes]
+        changes = run.restore_rejected(changes, accepted)
     return FixReport(lint=report, changes=tuple(changes), problems=tuple(_once(run.problems)))
 
 
@@ -272,6 +276,45 @@ class _LintRun:
             self.problems.append(Problem(change.path, message))
             return change
         return replace(change, written=True)
+
+    def accepted_configurations(self, changes: list[FileChange]) -> list[_LintedFile]:
+        """Return the configurations with changes that their own program accepts as they are."""
+        changed = {change.path for change in changes} if self._options.verify else set()
+        return [
+            one
+            for one in self._linted
+            if one.region is None and one.path != STDIN and changed & set(one.files)
+            if has_checker(one.dialect.name) and rejection(one.dialect.name, one.path) is None
+        ]
+
+    def restore_rejected(
+        self, changes: list[FileChange], accepted: list[_LintedFile]
+    ) -> list[FileChange]:
+        """Restore the files of each configuration that its own program now rejects."""
+        restored: set[str] = set()
+        for one in accepted:
+            message = rejection(one.dialect.name, one.path)
+            if message is None:
+                continue
+            problem = f"the fixed file was rejected and has been restored: {message}"
+            self.problems.append(Problem(one.path, problem))
+            for change in changes:
+                if change.written and change.path in set(one.files) - restored:
+                    restored.add(change.path)
+                    self._restore(change)
+        return [
+            replace(change, written=False) if change.path in restored else change
+            for change in changes
+        ]
+
+    def _restore(self, change: FileChange) -> None:
+        before = self._texts.read(change.path)
+        written = decode(before.encode(change.after))
+        read_only = self._options.read_only
+        try:
+            replace_text(change.path, written, before.text, self._folders, read_only=read_only)
+        except UsageError as error:
+            self.problems.append(Problem(change.path, f"could not be restored: {error}"))
 
     def _lint_candidate(self, candidate: Candidate) -> list[_LintedFile]:
         """Lint a file, and the configurations inside it.

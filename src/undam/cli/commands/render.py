@@ -12,6 +12,7 @@ from undam.cli.main import EXIT_CLEAN
 from undam.cli.ui.output import STDOUT, console, json_option, write_atomically, write_json
 from undam.errors import UsageError
 from undam.lint import RenderRequest, dialect_named
+from undam.versions import Version
 
 _DEFAULTS = RenderRequest(upstream="")
 # Host names, IPv4 addresses, and IPv6 addresses in brackets. No dialect gives their characters a
@@ -32,6 +33,9 @@ _MAX_IDLE_S = 30 * 24 * 3600.0
               help="Maximum silence of a stream, in seconds.")  # fmt: skip
 @click.option("--listen", default=_DEFAULTS.listen, show_default=True, metavar="HOST:PORT",
               help="Address to listen on.")  # fmt: skip
+@click.option("--target", metavar="VERSION",
+              help="Version of the program, for instance 1.30; by default, the configuration suits "
+              "all versions.")  # fmt: skip
 @click.option("--output", metavar="FILE", help="Write to FILE instead of standard output.")
 @json_option
 def command(dialect: str, output: str | None, json_to: str | None, **given: Any) -> int:
@@ -49,7 +53,9 @@ def command(dialect: str, output: str | None, json_to: str | None, **given: Any)
     return EXIT_CLEAN
 
 
-def request_from(*, upstream: str, path: str, idle: float, listen: str) -> RenderRequest:
+def request_from(
+    *, upstream: str, path: str, idle: float, listen: str, target: str | None = None
+) -> RenderRequest:
     """Validate the options, and reject values with a special meaning in a configuration.
 
     Raises:
@@ -66,7 +72,12 @@ def request_from(*, upstream: str, path: str, idle: float, listen: str) -> Rende
         raise UsageError(
             f"--listen {listen[:80]!r}: must be HOST:PORT, for instance 127.0.0.1:8080"
         )
-    return RenderRequest(upstream=_origin(upstream), path=path, idle_s=idle, listen=listen)
+    version = None if target is None else Version.parse(target)
+    if target is not None and version is None:
+        raise UsageError(f"--target {target[:80]!r}: must be a version, for instance 1.30")
+    return RenderRequest(
+        upstream=_origin(upstream), path=path, idle_s=idle, listen=listen, target=version
+    )
 
 
 def _origin(upstream: str) -> str:

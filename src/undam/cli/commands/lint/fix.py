@@ -31,6 +31,10 @@ _STYLES = {"+": "green", "-": "red", "@": "cyan"}
               help="Also apply fixes that change more than streaming.")  # fmt: skip
 @click.option("--read-only", is_flag=True,
               help="With --write, also change files that are read-only.")  # fmt: skip
+@click.option("--verify", is_flag=True,
+              help="With --write, check each fixed configuration with its own program (nginx -t, "
+              "haproxy -c, …) if it is installed, and restore what it rejects. The program reads "
+              "the configuration, with all files and modules that it names.")  # fmt: skip
 @json_option
 def command(
     paths: tuple[str, ...],
@@ -39,6 +43,7 @@ def command(
     write: bool,
     unsafe: bool,
     read_only: bool,
+    verify: bool,
     **given: Any,
 ) -> int:
     """Fix the findings of lint in PATH: print a diff, or change the files with --write.
@@ -54,7 +59,7 @@ def command(
         raise UsageError(
             "--write prints the fixed text of standard input; use --json FILE for the JSON"
         )
-    options = replace(options_from(paths, given), read_only=read_only)
+    options = replace(options_from(paths, given), read_only=read_only, verify=verify)
     if json_to not in {None, STDOUT}:
         require_writable(str(json_to), "--json")
     with lint_progress() as on_progress:

@@ -6,6 +6,12 @@ import math
 from urllib.parse import urlsplit
 
 from undam.lint.dialect import RenderRequest, require_literal_values
+from undam.versions import HAPROXY_SSE_UNDELAYED
+
+_NO_DELAY = """\
+    # Without this the kernel holds each event for about 200 ms.
+    option http-no-delay
+"""
 
 
 def render(request: RenderRequest) -> str:
@@ -25,6 +31,8 @@ def render(request: RenderRequest) -> str:
             f"    http-request return status 404 unless {{ path_beg {request.path} }}\n"
             f"    use_backend streaming if {{ path_beg {request.path} }}"
         )
+    is_undelayed = request.target and HAPROXY_SSE_UNDELAYED.onwards.contains(request.target)
+    no_delay = "" if is_undelayed else _NO_DELAY
     return f"""\
 # haproxy in front of a streaming server. Check with: haproxy -c -f haproxy.cfg
 global
@@ -43,8 +51,6 @@ frontend edge
 {choice}
 
 backend streaming
-    # Without this the kernel holds each event for about 200 ms.
-    option http-no-delay
-    # Do not add "compression": it holds each event until the next one.
+{no_delay}    # Do not add "compression": it holds each event until the next one.
     server origin {authority}
 """

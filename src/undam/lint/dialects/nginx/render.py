@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from undam.lint.dialect import RenderRequest, require_literal_values
+from undam.versions import NGINX_UPSTREAM_HTTP11
+
+_PROTOCOL = """\
+            # Over HTTP/1.0, the default before 1.29.7, a crash of the origin looks like an end.
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+
+"""
 
 
 def render(request: RenderRequest) -> str:
@@ -16,6 +24,8 @@ def render(request: RenderRequest) -> str:
     server_name = (
         "            proxy_ssl_server_name on;\n" if request.upstream[:6] == "https:" else ""
     )
+    has_default = request.target and NGINX_UPSTREAM_HTTP11.onwards.contains(request.target)
+    protocol = "" if has_default else _PROTOCOL
     idle = f"{request.idle_s:.0f}s" if request.idle_s >= 1 else f"{request.idle_s * 1000:.0f}ms"
     return f"""\
 # nginx in front of a streaming server. Check with: nginx -t -c FILE
@@ -36,11 +46,7 @@ http {{
             # Send each event at once; by default they are sent in blocks of 4 KB.
             proxy_buffering off;
 
-            # Over HTTP/1.0, the default before 1.29.7, a crash of the origin looks like an end.
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-
-            # Cut a stream after this much silence; the default is 60 s.
+{protocol}            # Cut a stream after this much silence; the default is 60 s.
             proxy_read_timeout {idle};
 
             # Ask another nginx further out not to buffer either.
