@@ -38,7 +38,7 @@ class ReportedLint:
 
     def message(self, code: str) -> str:
         """Return the message of the first finding with this code."""
-        return next(one["message"] for one in self.report["findings"] if one["code"] == code)
+        return str(next(o["message"] for o in self.report["findings"] if o["code"] == code))
 
 
 def lint_files(files: dict[str, str], *args: str, paths: tuple[str, ...] = (".",)) -> ReportedLint:
