@@ -31,8 +31,10 @@ test: check
 test-fast: .venv/ready
 	@$(BIN)/python -m pytest -q -n 2 -m "not live and not slow and not deep" --ignore=tests/live
 
+# An hour of damaged inputs for every parser: `make fuzz SECONDS=60` for less.
 fuzz: .venv/ready
 	@$(BIN)/python -m pytest -q -n 2 -m deep tests/lint
+	@$(BIN)/python scripts/fuzz --seconds $(or $(SECONDS),3600)
 
 check: .venv/ready
 	@$(BIN)/ruff check .

@@ -144,12 +144,14 @@ async def _check(options: CheckOptions, progress: Progress) -> Report:
     measured = await _measure(options, progress, offset, query)
     hops, exchanges = measured.hops, measured.exchanges
     experimenter = Experimenter(options, measured.models, _asker(options), progress.waiting)
-    if options.experiments and offset is None:
+    may_repeat = not any(map(_is_endless, measured.exchanges))
+    if options.experiments and offset is None and may_repeat:
         hops = await experimenter.run(hops)
     failures = map(_name_failure, measured.failures)
     found = [*failures, *find_findings(hops, offset), *measured.findings]
     followed = FollowUp()
-    if (options.experiments or options.tools) and hops[0].name == options.edge.name:
+    is_edge = hops[0].name == options.edge.name
+    if (options.experiments or options.tools) and is_edge and may_repeat:
         model = measured.models.get(hops[0].name)
         followed = await follow_up(options, hops[0], model, progress.waiting)
         found = by_severity([*found, *followed.findings])
@@ -217,11 +219,21 @@ async def _measure(
         inner = measured.hops[0] if measured.hops else None
         measured.hops.insert(0, _analyzed(got, asking.budget, inner=inner, offset=offset))
         measured.findings += find_reuse_delay(place.name, asking.reuse.delay_ns)
-        if position == 0 and options.experiments:
+        if position == 0 and options.experiments and not any(map(_is_endless, got)):
             measured.findings += await _compare_versions(asking, measured.hops[0])
     if not measured.hops:
         raise faults[0]
     return measured
+
+
+def _is_endless(exchange: Exchange) -> bool:
+    """Return whether a stream reached a limit of this program, so that it is not requested again.
+
+    A compressed stream without an end may have been held; a request without compression shows it.
+    """
+    is_coded = exchange.head is not None and exchange.head.get("content-encoding") is not None
+    has_timed_out = exchange.ending is Ending.TIMEOUT and not is_coded
+    return exchange.ending is Ending.LIMIT or has_timed_out
 
 
 def _asker(options: CheckOptions) -> Ask:
