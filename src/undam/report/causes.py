@@ -28,13 +28,18 @@ _MIN_WIDTH = 2.0
 
 
 def causes(summary: Mapping[str, Any]) -> Markup:
-    """Return three cards, and a bar with all gaps by kind."""
+    """Return a card for each component, and a bar with all gaps by kind.
+
+    With the server's own metrics, a fourth card shows where the TTFT was spent.
+    """
     components = [_component(one) for one in summary.get("findings", ())]
-    cards = (
+    cards: tuple[Markup, ...] = (
         _card("The hop sent events together", _HOP in components, _hop_rows(summary)),
         _card("The server was slow", _SERVER in components, _server_rows(summary)),
         _card("The load generator was late", _CLIENT in components, _client_rows(summary)),
     )
+    if (server := summary.get("server")) is not None:
+        cards += (_ttft_card(server),)
     kinds = [kind for kind in _kinds(summary) if kind[2] > 0]
     return join((element("div", *cards, class_="cards"), _bar(kinds) if kinds else None))
 
@@ -70,6 +75,35 @@ def _card(title: str, found: bool, rows: Sequence[tuple[str, str]]) -> Markup:
         element("dl", facts),
         class_="card",
     )
+
+
+def _ttft_card(server: Mapping[str, Any]) -> Markup:
+    """Return the card with the parts of the mean TTFT; the longest one names the cause."""
+    parts = server["ttft_parts_ms"]
+    rows = [
+        (label, NO_VALUE if parts[name] is None else format_ms(parts[name]))
+        for name, label in TTFT_PARTS
+    ]
+    late = server["late"]
+    state = "no part is significant" if late is None else f"mostly {dict(TTFT_PARTS)[late]}"
+    facts = join(join((element("dt", name), element("dd", value))) for name, value in rows)
+    return element(
+        "section",
+        element("h3", "Where the mean TTFT was spent"),
+        element("p", state, class_="state found" if late else "state"),
+        element("dl", facts),
+        class_="card",
+        id="ttft-parts",
+    )
+
+
+TTFT_PARTS = (
+    ("client", "this client, before sending"),
+    ("queue", "queue of the server"),
+    ("engine", "engine (prefill)"),
+    ("hop", "hop and network"),
+)
+"""Parts of the TTFT with their labels."""
 
 
 def _hop_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

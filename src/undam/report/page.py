@@ -15,6 +15,7 @@ from undam.report.curve import bounds_of, curve_of
 from undam.report.distribution import distribution
 from undam.report.markup import NO_VALUE, Child, Markup, element, format_count, join
 from undam.report.rates import rates
+from undam.report.server import server_chart
 from undam.report.style import STYLE
 from undam.report.tables import (
     conditions,
@@ -133,6 +134,7 @@ def _charts(
         *_distributions(summary, counted if are_all else ()),
         ("Timeline", timeline(summary, requests if are_all else ())),
         ("Offered and served load", rates(summary)),
+        ("The server", server_chart(summary)),
         ("Causes", causes(summary)),
         ("Slowest requests, by E2E", rows),
     ]

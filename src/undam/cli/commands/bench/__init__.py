@@ -180,6 +180,18 @@ from undam.cli.ui.target_options import (
     help="Save the result of each request as soon as it is measured, to re-analyze it with `undam "
     "report`.",
 )
+@click.option(
+    "--server-metrics",
+    metavar="URL",
+    help="Read the server's Prometheus metrics during the run (vLLM, SGLang, TGI, llama.cpp): "
+    "queue, running requests, KV cache, its own TTFT.",
+)
+@click.option(
+    "--server-metric",
+    multiple=True,
+    metavar="KIND=NAME",
+    help="Name of a metric of another server, such as waiting=my_queue_length. Repeatable.",
+)
 @click.option("--hlog", metavar="FILE", help="Save the histograms as an HdrHistogram log.")
 @click.option("--csv", metavar="FILE", help="Save a row for each request as CSV.")
 @click.option("--html", metavar="FILE", help="Save an HTML page with charts.")

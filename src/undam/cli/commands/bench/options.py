@@ -56,6 +56,8 @@ class BenchOptions:
     resolve: tuple[str, ...] = ()
     insecure: bool = False
     record: str | None = None
+    server_metrics: str | None = None
+    server_metric: tuple[str, ...] = ()
     hlog: str | None = None
     csv: str | None = None
     html: str | None = None
@@ -91,6 +93,8 @@ class BenchOptions:
             raise UsageError("--rate-end needs --duration, in which the rate changes")
         if (self.burstiness is not None) != (self.arrivals == "gamma"):
             raise UsageError("use --arrivals gamma and --burstiness together")
+        if self.server_metric and self.server_metrics is None:
+            raise UsageError("--server-metric needs --server-metrics URL")
         if self.ramp is not None and self.is_open_loop:
             raise UsageError("--ramp applies only to a closed loop, and these options define an "
                              "open loop")  # fmt: skip

@@ -10,12 +10,9 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from undam.loadtest.protocol import Status
-
-if TYPE_CHECKING:
-    from undam.cli.commands.bench.result import BenchResult
 
 _INTERVAL_S = 0.25
 _DEFAULT_COLUMNS = 80
@@ -106,14 +103,9 @@ class StepProgress:
         of = "" if total is None else f"/{total}"
         self.prefix = f"step {number}{of} {label}{self._last}: "
 
-    def end(self, result: BenchResult) -> None:
-        """Take the result of the step that has ended."""
-        verdict = ""
-        if result.slos:
-            verdict = " met" if result.meets_slos else " missed"
-        ttft = result.summary.times("ttft")
-        p99 = f", TTFT p99 {ttft.quantile(0.99) / 1e6:.0f} ms" if ttft.count else ""
-        self._last = f" (before: {result.step.label}{verdict}{p99})"
+    def end(self, result: str) -> None:
+        """Take the result of the step that has ended, as text."""
+        self._last = f" (before: {result})"
 
 
 def live_text(

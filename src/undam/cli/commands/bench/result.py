@@ -15,6 +15,7 @@ from undam.loadtest.coordinator.search import StepOutcome
 from undam.loadtest.setup.slo import Slo, SloResult, slo_json
 from undam.loadtest.setup.slo_values import meets_all, slo_result
 from undam.metrics import LoadGeneratorStats, Summary
+from undam.metrics.server.timeline import ServerTimeline
 from undam.metrics.validity.asked import requested_load
 from undam.metrics.validity.flow import LoadFlow
 from undam.metrics.validity.report import caveats_in
@@ -39,6 +40,7 @@ class BenchResult:
     hop: str
     good_percent: float | None
     about: Mapping[str, object]
+    server: ServerTimeline | None = None
 
     @property
     def findings(self) -> list[Finding]:
@@ -85,6 +87,14 @@ class BenchResult:
         return StepOutcome(met=met, doubtful=doubtful, served=served)
 
     @property
+    def short_text(self) -> str:
+        """The load, whether the objectives are met, and the TTFT p99."""
+        verdict = (" met" if self.meets_slos else " missed") if self.slos else ""
+        ttft = self.summary.times("ttft")
+        p99 = f", TTFT p99 {ttft.quantile(0.99) / 1e6:.0f} ms" if ttft.count else ""
+        return f"{self.step.label}{verdict}{p99}"
+
+    @property
     def has_streams(self) -> bool:
         """Return whether any content was received."""
         return self.summary.events > 0
@@ -111,6 +121,7 @@ class BenchResult:
         result = self.summary.to_json(
             self.client, hop=self.hop, about=about, findings=self.findings
         )
+        result["server"] = None if self.server is None else self.server.to_json(self.summary)
         result["warmup_asked"] = self.step.load.warmup
         if self.good_percent is not None:
             result["goodput_percent"] = round(self.good_percent, 3)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ from undam.probe.secrecy import clean_error
 
 if TYPE_CHECKING:
     from undam.cli.commands.bench.result import BenchResult
+    from undam.loadtest.coordinator.server_metrics import ServerMetrics
 
 
 def run_bench(
@@ -127,7 +129,7 @@ class BenchSession:
                 self._progress.begin(step.label, len(results) + 1, len(steps))
                 files.begin_step(step.label, self._about(step))
                 results.append(self._run(step, files)[0])
-                self._progress.end(results[-1])
+                self._progress.end(results[-1].short_text)
                 if self._interrupt.is_set:
                     break
             error = files.finish_steps(_steps_json(results))
@@ -158,7 +160,7 @@ class BenchSession:
                 files.begin_step(label, self._about(one))
                 result, stats = self._run(one, files, stop_if_failing=True)
                 results.append(result)
-                self._progress.end(result)
+                self._progress.end(result.short_text)
                 if not self._interrupt.is_set:
                     search.record(result.outcome(is_failing=stats.is_failing))
             report = _search_json(search, results)
@@ -193,8 +195,9 @@ class BenchSession:
             progress=self._progress,
             load=step.load,
         )
+        scraper = self._server_metrics()
         try:
-            with self._interrupt.catching():
+            with self._interrupt.catching(), scraper or nullcontext():
                 run_result = run_load(
                     self._pools.next(),
                     jobs,
@@ -208,7 +211,20 @@ class BenchSession:
         # Analysis and printing are loaded after the run, so that they do not delay its start.
         from undam.cli.commands.bench.result import make_result  # noqa: PLC0415
 
-        return make_result(step, self._setup, run_result, stats, self._slos), stats
+        result = make_result(step, self._setup, run_result, stats, self._slos)
+        if scraper is not None:
+            result = replace(result, server=scraper.timeline)
+        return result, stats
+
+    def _server_metrics(self) -> ServerMetrics | None:
+        """Return the scraper of --server-metrics, which has read the metrics once."""
+        url = self._options.server_metrics
+        if url is None:
+            return None
+        from undam.loadtest.coordinator.server_metrics import ServerMetrics  # noqa: PLC0415
+        from undam.metrics.server.engines import parse_mapping  # noqa: PLC0415
+
+        return ServerMetrics(url, parse_mapping(self._options.server_metric))
 
     def _raise_if_interrupted(self) -> None:
         if self._interrupt.is_set:

@@ -34,7 +34,8 @@ def print_result(result: BenchResult, out: Console) -> None:
     out.print()
     print_table(_times_table(report), out)
     out.print()
-    for line in (*_rates(report), *_failures(report), *_conditions(result, report)):
+    lines = (*_rates(report), *_server(report), *_failures(report), *_conditions(result, report))
+    for line in lines:
         out.print(f"  {one_line(line)}")
 
 
@@ -209,6 +210,30 @@ def _input_text(report: Mapping[str, Any]) -> str:
     if report["reasoning_tokens"] is not None:
         parts.append(f"{report['reasoning_tokens']} reasoning tokens")
     return "".join(f", {part}" for part in parts)
+
+
+def _server(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the server published about itself."""
+    server = report["server"]
+    if server is None:
+        return
+    counts = [
+        f"at most {server[f'{kind}_max']:g} {kind}"
+        for kind in ("waiting", "running")
+        if server[f"{kind}_max"] is not None
+    ]
+    if server["kv_usage_max"] is not None:
+        counts.append(f"KV cache at most {100 * server['kv_usage_max']:.0f} % full")
+    if server["cache_hit_percent"] is not None:
+        counts.append(f"prefix cache hits {server['cache_hit_percent']:.0f} %")
+    yield f"server ({server['engine']}): {', '.join(counts) or 'no queue or cache published'}"
+    parts = [
+        f"{name} {value:.1f} ms"
+        for name, value in server["ttft_parts_ms"].items()
+        if value is not None
+    ]
+    late = f"; mostly {server['late']}" if server["late"] else ""
+    yield f"mean TTFT: {', '.join(parts)}{late}"
 
 
 def _failures(report: Mapping[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from undam.loadtest.setup.goodput import Goodput
 from undam.loadtest.setup.slo import parse_slo, slo_json
 from undam.loadtest.setup.slo_values import slo_result
 from undam.report import render_sweep_page
-from undam.report.sweep_page import knee_of, step_points
+from undam.report.pages.sweep import knee_of, step_points
 
 
 def step(rate: float, *slos: str) -> dict[str, Any]:

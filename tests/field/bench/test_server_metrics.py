@@ -1,0 +1,101 @@
+"""`--server-metrics` during a run: a planted queue, and metrics that cannot be read."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from support.chunked import LAST_CHUNK, chunk
+from support.server_metrics import vllm
+from support.threaded_server import JSON, head, serving, token, whole
+from support.undam_command import run_undam
+
+pytestmark = pytest.mark.live
+
+
+class QueueingServer:
+    """Answers one request at a time, and publishes the metrics of vLLM."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._turn = threading.Lock()
+        self._waiting = self._running = self._requests = 0
+        self._ttft_s = self._queue_s = 0.0
+
+    def __call__(self, conn: socket.socket, request: bytes) -> None:
+        line = request.split(b"\r\n")[0]
+        if b"/models" in line:
+            conn.sendall(whole(b'{"data":[{"id":"m"}]}', headers=JSON))
+        elif b"/metrics" in line:
+            conn.sendall(whole(self._text().encode(), headers=(("Content-Type", "text/plain"),)))
+        else:
+            self._answer(conn)
+
+    def _answer(self, conn: socket.socket) -> None:
+        came = time.monotonic()
+        self._count(waiting=1)
+        with self._turn:
+            begun = time.monotonic()
+            self._count(waiting=-1, running=1)
+            time.sleep(0.02)
+            with self._lock:
+                self._requests += 1
+                self._running -= 1
+                self._queue_s += begun - came
+                self._ttft_s += time.monotonic() - came
+        conn.sendall(head() + chunk(token()) + chunk(b"data: [DONE]\n\n") + LAST_CHUNK)
+
+    def _count(self, *, waiting: int = 0, running: int = 0) -> None:
+        with self._lock:
+            self._waiting += waiting
+            self._running += running
+
+    def _text(self) -> str:
+        with self._lock:
+            count = max(1, self._requests)
+            return vllm(
+                running=self._running, waiting=self._waiting, requests=self._requests,
+                ttft_s=self._ttft_s / count, queue_s=self._queue_s / count,
+            )  # fmt: skip
+
+
+def test_queue_of_the_server_is_named_and_drawn(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    with serving(QueueingServer()) as at:
+        base = at.url("")
+        done = run_undam(
+            "bench", f"{base}/v1", "-c", "12", "-n", "80", "--server-metrics", base,
+            "--html", str(page), "--json", "-", timeout_s=60,
+        )  # fmt: skip
+    assert done.code in {0, 1}, done.err
+    server = json.loads(done.out)["server"]
+    assert (server["engine"], server["late"]) == ("vllm", "queue")
+    assert server["waiting_max"] >= 5
+    assert server["samples"] >= 3
+    assert server["ttft_parts_ms"]["queue"] > 5 * server["ttft_parts_ms"]["engine"]
+    html = page.read_text(encoding="utf-8")
+    assert 'id="server"' in html
+    assert "mostly queue of the server" in html
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://127.0.0.1:1", "cannot be read"),
+        ("ftp://x", "expected http://HOST:PORT"),
+        ("MODEL/v1/models", "no metric of vLLM, SGLang, TGI or llama.cpp"),
+    ],
+)
+def test_metrics_that_cannot_be_read_end_the_command_with_one_line(url: str, reason: str) -> None:
+    with serving(QueueingServer()) as at:
+        base = at.url("")
+        metrics = url.replace("MODEL", base)
+        done = run_undam("bench", f"{base}/v1", "-n", "2", "--server-metrics", metrics)
+    assert done.code == 2
+    assert reason in done.err
+    assert done.err.count("\n") == 1
