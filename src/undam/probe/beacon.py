@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from undam.diagnosis.holds import ClockOffset, offset_from
 from undam.diagnosis.reading import read_exchange
@@ -69,9 +69,9 @@ async def ask_clock(options: CheckOptions, place: Place, model: str | None) -> B
     for _ in range(_ASKED):
         exchange = await _ask(options, place, BeaconQuery("clock"), model)
         answer = _json(exchange)
-        if "left_ns" in answer:
-            received = exchange.stamps.head_ns or exchange.ended_ns
-        else:
+        in_text = "left_ns" not in answer
+        received = exchange.stamps.head_ns or exchange.ended_ns
+        if in_text:
             answer, received = _clock_in_text(exchange)
         if not answer:
             raise UsageError(_NOT_A_BEACON.format(name=place.name, url=redact_url(place.url)))
@@ -82,6 +82,9 @@ async def ask_clock(options: CheckOptions, place: Place, model: str | None) -> B
             received,
             same_host=answer.get("host") == host_name(),
         )
+        if in_text and not offset.uncertainty_ns:
+            # On one host, the delay of an application is a hold, and not that of a path.
+            offset = replace(offset, path_ns=0)
         answers.append(BeaconClock(offset, answer.get("numbered") is True))
     return min(answers, key=lambda one: (one.offset.uncertainty_ns, one.offset.path_ns))
 

@@ -217,7 +217,8 @@ async def _measure(
             continue
         measured.exchanges += got
         inner = measured.hops[0] if measured.hops else None
-        measured.hops.insert(0, _analyzed(got, asking.budget, inner=inner, offset=offset))
+        own = await _own_offset(options, place, offset)
+        measured.hops.insert(0, _analyzed(got, asking.budget, inner=inner, offset=own))
         measured.findings += find_reuse_delay(place.name, asking.reuse.delay_ns)
         if position == 0 and options.experiments and not any(map(_is_endless, got)):
             measured.findings += await _compare_versions(asking, measured.hops[0])
@@ -325,6 +326,21 @@ def _hops_json(report: Report) -> list[dict[str, object]]:
             one.position, {**row, "verdict": Verdict.UNKNOWN.value, "events": 0, "error": one.error}
         )
     return rows
+
+
+async def _own_offset(
+    options: CheckOptions, place: Place, offset: ClockOffset | None
+) -> ClockOffset | None:
+    """Return the clock offset measured through ``place``, because paths have different delays.
+
+    Without an answer, or with a single place, it is ``offset``.
+    """
+    if offset is None or len(options.places) == 1:
+        return offset
+    try:
+        return (await ask_clock(options, place, await first_model(options, place))).offset
+    except UndamError:
+        return offset
 
 
 async def _first_clock(options: CheckOptions) -> BeaconClock:
