@@ -86,6 +86,29 @@ def test_end_with_data_and_without_a_body() -> None:
     assert HeadersReceived(second, tuple(OK), True, "response") in found
 
 
+def test_a_body_with_a_length() -> None:
+    pair = Pair()
+    for _ in range(3):
+        stream_id = pair.client.request(FIELDS, b"")
+        pair.exchange()
+        pair.server.send_headers(stream_id, [*OK, ("content-length", "40000")])
+        for end in (False, False, False, True):
+            pair.server.send_data(stream_id, b"x" * 10_000, end_stream=end)
+        found = [event for event in pair.exchange() if isinstance(event, DataReceived)]
+        assert sum(len(event.data) for event in found) == 40_000
+        assert found[-1].ended
+
+
+def test_a_body_that_is_shorter_than_its_length_is_rejected() -> None:
+    pair = Pair()
+    stream_id = pair.client.request(FIELDS, b"")
+    pair.exchange()
+    pair.server.send_headers(stream_id, [*OK, ("content-length", "5")])
+    pair.client.receive_data(pair.server.data_to_send())
+    with pytest.raises(RemoteProtocolError, match="Expected 5 bytes"):
+        pair.client.receive_data(encode_frame(DATA, 1, stream_id, b"x"))
+
+
 def test_reset_and_goaway() -> None:
     pair = Pair()
     stream_id = pair.client.request(FIELDS, b"")

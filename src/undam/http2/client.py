@@ -1,7 +1,8 @@
 """Client side of an HTTP/2 connection, without I/O: bytes in, events and bytes out.
 
 h2 handles headers, settings and the states of streams. DATA frames and the windows for them are
-handled here. h2 only receives an empty DATA frame at the end of a stream.
+handled here, and h2 only receives an empty one at the end of a stream. A body with a Content-Length
+is passed to h2 as a whole, because h2 compares the lengths.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from undam.http2.frames import (
     DATA,
     END_STREAM,
     GOAWAY,
+    Frame,
     FrameReader,
     encode_frame,
     encode_window_update,
@@ -95,9 +97,10 @@ class ClientConnection:
             },
         )
         self._h2.initiate_connection()
+        self._h2.increment_flow_control_window(WINDOW_BYTES - _DEFAULT_WINDOW_BYTES)
         self._frames = FrameReader()
-        self._out = bytearray(self._h2.data_to_send())
-        self._out += encode_window_update(0, WINDOW_BYTES - _DEFAULT_WINDOW_BYTES)
+        self._out = bytearray()
+        self._with_length: set[int] = set()
         self._used: dict[int, int] = {0: 0}
         self._unsent: dict[int, bytes] = {}
 
@@ -135,20 +138,30 @@ class ClientConnection:
                     # h2 would reject the rest of the streams that may still end.
                     found.append(_goaway(frame.payload))
                 elif frame.kind == DATA:
-                    self._receive_content(frame.stream_id, len(frame.payload))
-                    ended = bool(frame.flags & END_STREAM)
-                    if ended:
-                        self._end(frame.stream_id)
-                    found.append(
-                        DataReceived(frame.stream_id, frame.data(), ended, len(frame.payload))
-                    )
+                    found.append(self._receive_frame(frame))
                 else:
                     for event in self._h2.receive_data(frame.encode()):
                         found += _converted(event)
+                    self._with_length |= {one.stream_id for one in found if _has_length(one)}
             self._send_bodies()
         except h2.exceptions.ProtocolError as error:
             raise RemoteProtocolError(f"the server violated HTTP/2: {error}") from None
         return found
+
+    def _receive_frame(self, frame: Frame) -> DataReceived:
+        stream_id, size = frame.stream_id, len(frame.payload)
+        ended = bool(frame.flags & END_STREAM)
+        if stream_id in self._with_length:
+            self._h2.receive_data(frame.encode())
+            self._h2.acknowledge_received_data(size, stream_id)
+        else:
+            self._receive_content(stream_id, size)
+            if ended:
+                self._h2.receive_data(encode_frame(DATA, END_STREAM, stream_id))
+        if ended:
+            self._with_length.discard(stream_id)
+            self._used.pop(stream_id, None)
+        return DataReceived(stream_id, frame.data(), ended, size)
 
     def _receive_content(self, stream_id: int, size: int) -> None:
         """Count received bytes, and open the windows again when half is used."""
@@ -159,10 +172,6 @@ class ClientConnection:
             if self._used[window] >= _REFILL_BYTES:
                 self._out += encode_window_update(window, self._used[window])
                 self._used[window] = 0
-
-    def _end(self, stream_id: int) -> None:
-        self._h2.receive_data(encode_frame(DATA, END_STREAM, stream_id))
-        del self._used[stream_id]
 
     def _send_bodies(self) -> None:
         """Send as much of the request bodies as the server's windows allow."""
@@ -180,6 +189,12 @@ class ClientConnection:
                 self._unsent[stream_id] = body[at:]
             else:
                 del self._unsent[stream_id]
+
+
+def _has_length(event: ClientEvent) -> bool:
+    return isinstance(event, HeadersReceived) and any(
+        name.lower() == "content-length" for name, _ in event.fields
+    )
 
 
 def _goaway(payload: bytes) -> GoAwayReceived:
