@@ -147,7 +147,7 @@ PROGRAMS: dict[str, tuple[Callable[[Files], Callable[[str], RunningProxy]], str 
 async def _both(url: str, files: Files, path: str = CHAT, **options: object) -> list[Report]:
     def one(version: HttpVersion) -> object:
         client = ClientConfig(cacert=str(files.cacert), http_version=version)
-        return check(url, path=path, beacon=True, client=client, **options)  # type: ignore[arg-type]
+        return check(url, path=path, beacon=True, client=client, **options)
 
     return list(await asyncio.gather(one("auto"), one("1.1")))  # type: ignore[call-overload]
 

@@ -142,7 +142,7 @@ class ClientConnection:
                 else:
                     for event in self._h2.receive_data(frame.encode()):
                         found += _converted(event)
-                    self._with_length |= {one.stream_id for one in found if _has_length(one)}
+                    self._with_length |= _with_length(found)
             self._send_bodies()
         except h2.exceptions.ProtocolError as error:
             raise RemoteProtocolError(f"the server violated HTTP/2: {error}") from None
@@ -191,10 +191,14 @@ class ClientConnection:
                 del self._unsent[stream_id]
 
 
-def _has_length(event: ClientEvent) -> bool:
-    return isinstance(event, HeadersReceived) and any(
-        name.lower() == "content-length" for name, _ in event.fields
-    )
+def _with_length(events: Sequence[ClientEvent]) -> set[int]:
+    """Return the streams whose head contains a Content-Length."""
+    return {
+        event.stream_id
+        for event in events
+        if isinstance(event, HeadersReceived)
+        and any(name.lower() == "content-length" for name, _ in event.fields)
+    }
 
 
 def _goaway(payload: bytes) -> GoAwayReceived:
