@@ -21,7 +21,7 @@ from undam.lint.evidence.assessment import (
 )
 from undam.lint.evidence.names import NameEvidence, address_of, site_evidence, upstream_evidence
 from undam.lint.evidence.neighbours import NO_NEIGHBOURS, Neighbours, ServiceWitness
-from undam.lint.evidence.paths import EXCLUDED, SUFFICIENT, PathEvidence, path_evidence
+from undam.lint.evidence.paths import DECISIVE, EXCLUDED, SUFFICIENT, PathEvidence, path_evidence
 
 __all__ = [
     "UNKNOWN",
@@ -176,7 +176,7 @@ def _combined(
     is_other = named.score < 0
     is_ambiguous = own.score == 2 and len(positive) == 1 and not is_other
     score = sum(one.score for one in found) + is_ambiguous
-    if own.score >= SUFFICIENT or (score >= SUFFICIENT):
+    if own.score >= DECISIVE or score >= SUFFICIENT:
         outcome = RouteOutcome.STREAMS
     else:
         outcome = RouteOutcome.MAYBE if score > 0 else RouteOutcome.UNKNOWN

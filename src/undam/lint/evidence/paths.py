@@ -14,6 +14,9 @@ EXCLUDED = -100
 SUFFICIENT = 3
 """Score from which on the evidence suffices."""
 
+DECISIVE = 5
+"""Score of a path that only streaming APIs have, whatever the server behind it is."""
+
 _START, _END = r"(?<![a-z0-9])", r"(?![a-z0-9])"
 # A pattern may end with these signs after its last word.
 _TAIL = r"(?:\.(?:php|py|cgi|ashx|jsp))?[/*$()?.+\\|]*$"
@@ -29,7 +32,7 @@ _NEVER = re.compile(
     r"|uploads?"
     r"|oauth2?|oidc|saml|sso|auth|login|logout|signin|signup|register|callback|password|captcha"
     r"|billing|invoices?|payments?|checkout|subscriptions|pricing|stats|statistics|hls|dash|rtmp"
-    r"|webdav|caldav|carddav|videos?|cameras?|live|music|radio|socket\.io|ws|wss|websockets?|grafana|prometheus|phpmyadmin"
+    r"|webdav|caldav|carddav|videos?|cameras?|live|music|radio|audio|downloads?|socket\.io|ws|wss|websockets?|grafana|prometheus|phpmyadmin"
     r"|wp-admin|wp-content|nginx_status|acme-challenge)" + _END
 )
 # Engines and gateways also serve these paths, but do not stream on them.
@@ -40,12 +43,15 @@ _SELDOM = re.compile(
     r"|calendar|mail|mailbox|e-?mail|pdf|survey|css|js|html?)" + _END
 )
 
+_DECISIVE = re.compile(
+    _START + r"(?:chat/completions?|v1/chat|generate[-_/]?stream|stream[-_]?generate[-_]?content"
+    r"|sse|server-sent-events|event[-_]?streams?|(?:chat|completion)-messages|mcp"
+    r"|(?:chat|ask|query|runs|run|answer|generate)/(?:stream|sse|events))" + _TAIL
+)
+# Other APIs also have these paths, so a server with the name of another program weakens them.
 _STRONG = re.compile(
-    _START
-    + r"(?:chat/completions?|v1/chat|(?:v1|openai|anthropic)/(?:completions|responses|messages)"
-    r"|completions?|generate[-_/]?stream|stream[-_]?generate[-_]?content|sse|server-sent-events"
-    r"|event[-_]?streams?|streams?|streaming|(?:chat|completion)-messages|mcp"
-    r"|(?:chat|ask|query|runs|run|answer|generate|messages|v\d+)/(?:stream|sse|events))" + _TAIL
+    _START + r"(?:(?:v1|openai|anthropic)/(?:completions|responses|messages)|completions?"
+    r"|streams?|streaming|(?:messages|v\d+)/(?:stream|sse|events))" + _TAIL
 )
 _BASE = re.compile(
     _START + r"(?:(?<!api/)v1|api/chat|api/generate|completions?|openai|anthropic|llms?|copilot"
@@ -81,7 +87,8 @@ class PathEvidence:
     """Score of a path, and a phrase that explains it.
 
     Args:
-        score: ``EXCLUDED``, 0 for none, 1 for weak, 2 for good and 3 for sufficient evidence.
+        score: ``EXCLUDED``, 0 for none, 1 for weak, 2 for good, 3 for sufficient and
+            ``DECISIVE`` for certain evidence.
     """
 
     score: int
@@ -103,7 +110,9 @@ def _alternatives(pattern: str) -> list[str]:
 
 
 def _evidence(path: str) -> PathEvidence:
-    for pattern, score in ((_FILE, EXCLUDED), (_NEVER, EXCLUDED), (_STRONG, SUFFICIENT)):
+    for pattern, score in (
+        (_FILE, EXCLUDED), (_NEVER, EXCLUDED), (_DECISIVE, DECISIVE), (_STRONG, SUFFICIENT),
+    ):  # fmt: skip
         if found := pattern.search(path):
             return _found(found[0], path, score)
     if _SELDOM.search(path) and not _PROFILE_PATH.search(path):

@@ -10,7 +10,7 @@ PROFILE = ServiceProfile(
     role=ServiceRole.HOSTED,
     names=("gemini",),
     hosts=("generativelanguage.googleapis.com", "aiplatform.googleapis.com"),
-    paths=("streamgeneratecontent",),
+    paths=("streamgeneratecontent", "v1beta"),
     source="ai.google.dev, models.streamGenerateContent",
     dated="2026-11",
 )

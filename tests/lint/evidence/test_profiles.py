@@ -1,0 +1,63 @@
+"""The registry of profiles is complete, and its facts are usable."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import undam.lint.evidence.profiles as package
+from undam.lint.evidence.names import UpstreamAddress, address_of, profile_named, upstream_evidence
+from undam.lint.evidence.profile import ServiceProfile
+from undam.lint.evidence.profiles import PROFILES
+from undam.lint.routes import RouteHints, RouteOutcome, assess_route
+
+each_profile = pytest.mark.parametrize("profile", PROFILES, ids=lambda one: one.name)
+
+
+def test_every_module_is_in_the_registry() -> None:
+    modules = {file.stem for file in Path(package.__file__).parent.glob("*.py")} - {"__init__"}
+    assert modules == {one.name.replace("-", "_") for one in PROFILES}
+    assert len(PROFILES) >= 35
+
+
+@each_profile
+def test_a_profile_has_a_source_a_date_and_names(profile: ServiceProfile) -> None:
+    assert re.fullmatch(r"20\d\d-\d\d", profile.dated)
+    assert profile.source
+    assert profile.names
+    assert all(name == name.lower() and "_" not in name for name in profile.names)
+
+
+@each_profile
+def test_a_server_with_a_name_or_host_of_a_profile_streams(profile: ServiceProfile) -> None:
+    for name in (*profile.names, *profile.hosts):
+        assert assess_route("/", (f"http://{name}:80",), RouteHints()).outcome is (
+            RouteOutcome.STREAMS
+        ), name
+
+
+@pytest.mark.parametrize("name", ["open_webui", "my-open-webui.default.svc", "openwebui", "vllm0"])
+def test_names_are_found_in_other_spellings(name: str) -> None:
+    assert profile_named(name) is not None
+    assert upstream_evidence(name).score == 3
+
+
+@pytest.mark.parametrize("name", ["ollama-exporter", "open-webui-db", "litellm-redis", "dify-docs"])
+def test_companions_of_a_program_do_not_stream(name: str) -> None:
+    assert upstream_evidence(name).score < 0
+
+
+@pytest.mark.parametrize(
+    ("upstream", "address"),
+    [
+        ("http://VLLM:8000/v1", UpstreamAddress("vllm", 8000, "/v1")),
+        ("10.0.0.1", UpstreamAddress("10.0.0.1", None, "")),
+        ("https://[fd00::1]:443/", UpstreamAddress("[fd00::1]", 443, "/")),
+        ("api:port", UpstreamAddress("api", None, "")),
+        ("unix:/run/app.sock", UpstreamAddress("unix", None, "/run/app.sock")),
+    ],
+)
+def test_an_upstream_is_split(upstream: str, address: UpstreamAddress) -> None:
+    assert address_of(upstream) == address
